@@ -1,0 +1,1 @@
+"""Data, training, evaluation, submissions and the command line."""

@@ -1,0 +1,85 @@
+"""`harness data ...`: make, check and prepare data folders."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.setup import load_plugins
+from zoo.api import DetectorSpec
+from zoo.errors import UserError
+from zoo.registry import resolve
+
+
+def demo(folder: Path, seed: int, videos: str, frames: int, jobs: int | None) -> None:
+    """Write the demo set."""
+    from harness.data.demo import make_demo
+
+    try:
+        train, val, test = (int(part) for part in videos.split(","))
+    except ValueError:
+        raise UserError(f"--videos {videos}: wanted three numbers, train,val,test, such as 24,16,8") from None
+    make_demo(folder, seed=seed, videos=(train, val, test), frames=frames, jobs=jobs)
+    print(f"{folder}: the synthetic demo set, seed {seed}; try `harness run --data {folder} --encoders face,context`")
+
+
+def _detector(name: str, plugins: Sequence[Path]) -> DetectorSpec:
+    spec = load_plugins([str(p) for p in plugins]).get("detectors", name)
+    assert isinstance(spec, DetectorSpec)
+    return spec
+
+
+def crop(raw: Path, out: Path, detector: str, jobs: int | None, *, link: bool, plugins: Sequence[Path]) -> None:
+    """Raw videos -> a data folder."""
+    from harness.data.crop import crop_folder
+
+    report = crop_folder(raw, out, detector=_detector(detector, plugins), jobs=jobs, link=link)
+    print(report)
+    _failures(report.failures)
+
+
+def boxes(folder: Path, detector: str, jobs: int | None, plugins: Sequence[Path]) -> None:
+    """Person boxes of a data folder."""
+    from harness.data.boxes import make_boxes
+    from harness.data.people import raw_people
+
+    work = raw_people(folder)
+    failures = make_boxes(folder, work, _detector(detector, plugins), jobs)
+    print(f"{folder / 'boxes'}: boxes of {len(work) - len(failures)} of {len(work)} videos")
+    _failures(failures)
+
+
+def _failures(failures: Sequence[Any]) -> None:
+    for failure in failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    if failures:
+        raise UserError(f"{len(failures)} videos failed (named above); the others are done. Run the command again for the rest")
+
+
+def doctor(folder: Path, edition: str | None, track: str | None, plugins: Sequence[Path]) -> None:
+    """Compare a folder with the published figures."""
+    from harness.data.doctor import diagnose, render
+
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder")
+    report = diagnose(folder, load_plugins([str(p) for p in plugins]), edition=edition, track=track)
+    print(render(report))
+
+
+def extract(flags: Mapping[str, Any], sets: Sequence[str]) -> None:
+    """Fill the feature cache."""
+    from harness.config import load_config
+    from harness.features import extract as fill
+    from harness.features import frozen_slots
+    from harness.run import pick_device
+    from harness.setup import make_job
+
+    job = make_job(load_config("default", flags, sets))
+    slots = frozen_slots(job.plan.slots, job.config.features, pick_device(job.config.device))
+    if not slots:
+        raise UserError("nothing to extract: no slot has a frozen, pretrained encoder")
+    store, failures = fill(job.index, slots)
+    print(f"{len(job.index.videos)} videos, {len(slots)} slots: {store.computed} computed, the rest were in the cache")
+    _failures(failures)

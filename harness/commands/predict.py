@@ -1,0 +1,75 @@
+"""`harness predict`: a trained run answers raw videos."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.commands.run import saved_config
+from harness.data.affwild2 import build_index
+from harness.data.crop import crop_folder
+from harness.post import Chain, labelled
+from harness.predictions import read_predictions, to_frame
+from harness.run import predict_split, prepare
+from harness.setup import Job, find_track, load_plugins, plan_of
+from zoo.api import VideoAnswers
+from zoo.errors import UserError
+
+
+def predict(folder: Path, videos: Sequence[Path], out: Path, *, device: str | None, jobs: int | None) -> None:
+    """Crop, find boxes, compute features, answer: one table a video in ``out``.
+
+    Post-processing is fitted on the run's own validation answers, as for its test file. A video that cannot be read is
+    reported at the end and does not stop the others.
+    """
+    config = saved_config(folder)
+    config = config.model_copy(update={"device": device} if device else {})
+    _check_names(videos)
+    registry = load_plugins(config.plugin)
+    edition, track = find_track(registry, config.track, config.edition)
+    plan = plan_of(config, registry, track)
+    with tempfile.TemporaryDirectory(prefix="harness-predict-") as temporary:
+        raw, made = Path(temporary) / "raw", Path(temporary) / "data"
+        raw.mkdir()
+        for video in videos:
+            (raw / video.name).symlink_to(video.resolve())
+        report = crop_folder(raw, made, detector=registry.get("detectors", "centerface"), jobs=jobs)
+        failed = {Path(failure.path).name: failure.reason for failure in report.failures}
+        done = [video for video in videos if video.name not in failed]
+        if done:
+            index = build_index(made, edition, track, frame_tolerance=config.data.frame_tolerance)
+            job = Job(config, registry, edition, track, plan, index, "predict", False)
+            prepared = prepare(job, weights=folder / "weights.safetensors")
+            answers = {video.video: video for video in predict_split(job, prepared, "test")}
+            _write(job, folder, done, answers, out)
+    for name, reason in failed.items():
+        print(f"failed: {name}: {reason}")
+    if failed:
+        raise UserError(f"{len(failed)} of {len(videos)} videos could not be read (named above); the others are in {out}")
+
+
+def _check_names(videos: Sequence[Path]) -> None:
+    stems: dict[str, Path] = {}
+    for video in videos:
+        if not video.is_file():
+            raise UserError(f"{video}: there is no such file")
+        if video.stem in stems:
+            raise UserError(f"{video} and {stems[video.stem]} have the same name: their tables would be one file")
+        stems[video.stem] = video
+
+
+def _write(job: Job, folder: Path, videos: Sequence[Path], answers: dict[str, VideoAnswers], out: Path) -> None:
+    chain = Chain(job.plan.post, job.track)
+    fitted = folder / "predictions" / "val.parquet"
+    if fitted.is_file() and labelled(known := read_predictions(fitted, job.track)):
+        chain.fit(known)
+    out.mkdir(parents=True, exist_ok=True)
+    for video in videos:
+        answer = chain.apply(answers[video.stem])
+        table = to_frame(job.track.answers, [answer], labels=False)
+        part = out / f".{video.stem}.csv.part"
+        table.drop(columns=[c for c in table if c.startswith("extra_") or c == "group"]).to_csv(part, index=False, float_format="%.6f")
+        part.replace(out / f"{video.stem}.csv")
+        seen = ", ".join(f"{slot} {mask.mean():.0%}" for slot, mask in answer.present.items())
+        print(f"{out / (video.stem + '.csv')}: {len(table)} frames; present: {seen}")

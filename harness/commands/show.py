@@ -1,0 +1,134 @@
+"""`harness list`, `info`, `check`, `leaderboard`: what is there, and how it fits. list and info need no torch."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from zoo.api import KINDS, EditionSpec, Spec, StreamSpec
+from zoo.errors import UserError
+from zoo.registry import Registry, load
+from zoo.suggest import did_you_mean
+
+
+def list_blocks(kind: str | None, as_json: bool, plugins: Sequence[Path]) -> None:
+    """Print all blocks, or those of one kind."""
+    registry = load(list(plugins))
+    if kind is not None and kind not in KINDS:
+        raise UserError(f"unknown kind {kind!r}: {did_you_mean(kind, KINDS)}there are {', '.join(KINDS)}")
+    entries = [entry for k in ([kind] if kind else KINDS) for entry in registry.entries(k)]
+    if as_json:
+        rows = [{"kind": e.kind, "name": e.spec.name, "summary": _summary(e.spec), "package": e.package, "plugin": e.plugin} for e in entries]
+        print(json.dumps({"blocks": rows, "problems": [vars(p) for p in registry.problems]}, indent=1))
+        return
+    table = [(e.kind, e.spec.name, _summary(e.spec), e.package) for e in entries]
+    print(tabulate(table, ["kind", "name", "what it is", "from"], tablefmt="simple"))
+    _problems(registry)
+
+
+def _summary(spec: Any) -> str:
+    if isinstance(spec, EditionSpec):
+        return f"{spec.venue}: {', '.join(track.name for track in spec.tracks)}"
+    return str(spec.summary)
+
+
+def _problems(registry: Registry) -> None:
+    for problem in registry.problems:
+        print(f"skipped plugin {problem.plugin}: {problem.reason}", file=sys.stderr)
+
+
+def info(name: str, plugins: Sequence[Path]) -> None:
+    """Print all that is known of every block, edition or metric of that name."""
+    from zoo import metrics
+
+    registry = load(list(plugins))
+    found = [registry.entry(kind, name) for kind in KINDS if name in registry.names(kind)]
+    if not found and name not in metrics.METRICS:
+        known = sorted({n for kind in KINDS for n in registry.names(kind)} | set(metrics.METRICS))
+        raise UserError(f"nothing is called {name!r}: {did_you_mean(name, known)}`harness list` shows all")
+    blocks = []
+    for entry in found:
+        head = [("kind", entry.kind), ("from", f"{entry.package} ({entry.plugin})")]
+        rows = _edition_rows(entry.spec) if isinstance(entry.spec, EditionSpec) else _block_rows(entry.spec)
+        blocks.append(tabulate(head + rows, tablefmt="plain") + _options(entry.spec))
+    if name in metrics.METRICS:
+        card = metrics.card(name)
+        blocks.append(tabulate([(f.name, getattr(card, f.name)) for f in fields(card)], tablefmt="plain"))
+    print("\n\n".join(blocks))
+    _problems(registry)
+
+
+def _block_rows(spec: Spec | StreamSpec) -> list[tuple[str, Any]]:
+    skip = {"options", "build", "reader"}
+    rows = [(f.name, getattr(spec, f.name)) for f in fields(spec) if f.name not in skip]
+    return [(k, ", ".join(map(str, v)) if isinstance(v, tuple) else v) for k, v in rows if v not in ("", (), None)]
+
+
+def _options(spec: Any) -> str:
+    if not getattr(spec, "options", None):
+        return ""
+    rows = []
+    for name, option in spec.options.items():
+        choices = f" ({', '.join(map(str, option.choices))})" if option.choices else ""
+        rows.append((name, option.kind.__name__, option.default, option.help + choices))
+    return "\n\n" + tabulate(rows, ["option", "type", "default", "what it does"], tablefmt="simple", disable_numparse=True)
+
+
+def _edition_rows(spec: EditionSpec) -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = [("name", spec.name), ("venue", f"{spec.venue} ({spec.year})"), ("paper", spec.paper)]
+    for track in spec.tracks:
+        rows += [("", ""), ("track", f"{track.name} (version {track.version})"), ("metric", track.metric)]
+        for answer in track.answers:
+            rows.append(("answer", f"{answer.name}: {answer.kind}" + (f" of {', '.join(answer.classes)}" if answer.classes else "")))
+        rows += [("annotation folders", ", ".join(track.folders)), ("submission", f"{track.submission}: {track.submission_header}")]
+        rows += [("rules", track.rules)] if track.rules else []
+        rows += [("source", s) for s in track.sources] + [("unconfirmed", u) for u in track.unconfirmed]
+    return rows
+
+
+def check(flags: Mapping[str, Any], sets: Sequence[str]) -> None:
+    """Build a combination on the meta device and print its shapes and sizes."""
+    from harness.config import load_config
+    from harness.run import adapter_options
+    from harness.setup import find_track, load_plugins, plan_of
+    from zoo.assemble import check as check_plan
+
+    config = load_config(None, flags, sets)
+    registry = load_plugins(config.plugin)
+    edition, track = find_track(registry, config.track, config.edition)
+    plan = plan_of(config, registry, track)
+    found = check_plan(plan, adapter_options(config))
+    rows = []
+    for slot in plan.slots:
+        state = "frozen, " + slot.passport.name if slot.frozen and slot.passport else "trained"
+        rows.append((slot.name, slot.encoder.name, found["dims"][slot.name], f"{found['parameters'][f'encoder {slot.name}']:,}", state))
+    print(tabulate(rows, ["slot", "encoder", "features", "parameters", "weights"], tablefmt="simple"))
+    losses = ", ".join(f"{block.spec.name} ({kind})" for kind, block in plan.losses.items())
+    print(f"\n{edition.name} {track.name}: {len(track.answers)} answers, {found['raw']} raw outputs; losses: {losses}")
+    print(f"fusion {plan.fusion.spec.name} with head {plan.head.spec.name}: {found['parameters']['fusion and heads']:,} parameters; "
+          f"trained in all: {found['parameters']['trained in all']:,}")  # fmt: skip
+    print("the parts fit together")
+
+
+def leaderboard(folder: Path) -> None:
+    """Build, write and print the tables of a folder of runs."""
+    from leaderboards.tables import leaderboard as build
+    from leaderboards.tables import load_runs, to_markdown, write
+
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder; name one that holds runs")
+    records, problems = load_runs(folder)
+    if not records and not problems:
+        raise UserError(f"{folder}: there are no runs in it (RUN/record.json)")
+    tables = build(records)
+    files = write(folder, tables)
+    print(to_markdown(tables))
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    print("written: " + ", ".join(map(str, files)))

@@ -1,0 +1,189 @@
+"""The resolved configuration of a run: defaults < recipe < flags < --set. An unknown key is an error."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from zoo.errors import UserError
+
+RECIPES = Path(__file__).parent / "recipes"
+BLOCK_KEYS = ("encoder.", "fusion.", "head.", "loss.", "post.")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Train(_Section):
+    """How the model is trained. Times are epochs unless said otherwise."""
+
+    epochs: int = Field(30, ge=1)
+    clip: int = Field(64, ge=1, description="frames of a training clip and of an evaluation window")
+    batch: int = Field(16, ge=1, description="clips of a batch")
+    lr: float = Field(3e-4, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    schedule: Literal["one_cycle", "cosine", "plateau", "constant"] = "cosine"
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps, cosine")
+    select: Literal["best", "last"] = Field("best", description="the epoch with the best validation score, or the last")
+    patience: int = Field(10, ge=0, description="epochs without a better validation score before stopping; 0: never stop")
+    grad_clip: float = Field(1.0, ge=0, description="0: none")
+    modality_dropout: float = Field(0.1, ge=0, lt=1)
+    output_dropout: float = Field(0.2, ge=0, lt=1)
+    per_slot: float = Field(0.0, ge=0, description="weight of the loss of every slot's own answer, where the fusion has them")
+    evaluation: Literal["windows", "full"] = "windows"
+    shuffle_labels: bool = Field(False, description="a control: train on labels of other videos")
+
+
+class Project(_Section):
+    """How cached features are brought to the fusion (zoo.adapter)."""
+
+    method: Literal["pca", "none"] = "pca"
+    components: int = Field(256, ge=1)
+    width: int = Field(128, ge=1)
+    dropout: float = Field(0.3, ge=0, lt=1)
+
+
+class Features(_Section):
+    """How features of frozen encoders are computed and stored."""
+
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    chunk: int = Field(64, ge=1, description="frames encoded at once; part of the cache key")
+
+
+class Data(_Section):
+    """How the data folder is read."""
+
+    crops: Literal["cropped_aligned", "cropped"] = "cropped_aligned"
+    frame_tolerance: int = Field(1, ge=0)
+    list: str | None = None
+
+
+class RunConfig(_Section):
+    """Everything that decides a run's result. Written to config.toml; running that file repeats the run."""
+
+    encoders: str = "face,context"
+    fusion: str = "late"
+    head: str = "gru"
+    track: str = "va"
+    edition: str | None = None
+    data_dir: str | None = None
+    loss: tuple[str, ...] = ()
+    post: tuple[str, ...] = ("interpolate", "smooth", "clip")
+    finetune: tuple[str, ...] = ()
+    plugin: tuple[str, ...] = ()
+    seed: int = 0
+    device: str = "auto"
+    train: Train = Train()
+    project: Project = Project()
+    features: Features = Features()
+    data: Data = Data()
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    def toml(self) -> str:
+        """The configuration as TOML, sections last, Nones left out."""
+        plain = self.model_dump(mode="json", exclude_none=True)
+        lines = [f"{k} = {_toml(v)}" for k, v in plain.items() if not isinstance(v, dict)]
+        for name, section in plain.items():
+            if isinstance(section, dict) and section:
+                lines += ["", f"[{name}]"] + [f"{_toml_key(k)} = {_toml(v)}" for k, v in section.items()]
+        return "\n".join(lines) + "\n"
+
+
+def load_config(recipe: str | None, flags: Mapping[str, Any], sets: Iterable[str]) -> RunConfig:
+    """Put a configuration together. ``recipe``: a name in harness/recipes or a TOML file; ``flags``: top-level values
+    (None: not given); ``sets``: ``key=value`` with dotted keys."""
+    tree = read_toml(find_recipe(recipe)) if recipe else {}
+    tree.update({k: v for k, v in flags.items() if v is not None})
+    for text in sets:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise UserError(f"--set {text}: wanted key=value, for example --set train.epochs=5")
+        _put(tree, name.strip(), _value(value.strip()))
+    return validate(tree, "the command line" + (f" and recipe {recipe}" if recipe else ""))
+
+
+def validate(tree: Mapping[str, Any], where: str) -> RunConfig:
+    """A RunConfig or a one-line UserError with a suggestion."""
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        dotted = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(dotted, _known_keys(), 1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise UserError(f"unknown key {dotted!r} in {where}{hint}") from None
+        raise UserError(f"{dotted} = {first['input']!r} in {where}: {first['msg']}") from None
+
+
+def find_recipe(name: str) -> Path:
+    """The file of a recipe given by name or path."""
+    for path in (Path(name), RECIPES / f"{name}.toml"):
+        if path.is_file():
+            return path
+    known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
+    raise UserError(f"--recipe {name}: no such file, and no recipe of that name (there are: {known})")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as a tree."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from None
+
+
+def cache_dir() -> Path:
+    """Where features, weights and the demo set are kept: $ABAW_ZOO_CACHE or ~/.cache/abaw-zoo."""
+    given = os.environ.get("ABAW_ZOO_CACHE")
+    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "abaw-zoo"
+
+
+def _put(tree: dict[str, Any], name: str, value: Any) -> None:
+    if name.startswith(BLOCK_KEYS):
+        tree["options"] = {**tree.get("options", {}), name: value}
+        return
+    section, _, key = name.rpartition(".")
+    if not section:
+        tree[key] = value
+    else:
+        tree[section] = {**tree.get(section, {}), key: value}
+
+
+def _value(text: str) -> Any:
+    """TOML where it parses as TOML, else the bare string."""
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _known_keys() -> list[str]:
+    keys = []
+    for name, field in RunConfig.model_fields.items():
+        keys.append(name)
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            keys += [f"{name}.{inner}" for inner in kind.model_fields]
+    return keys
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return repr(value)
+
+
+def _toml_key(name: str) -> str:
+    return name if name.replace("_", "").isalnum() else f'"{name}"'

@@ -1,0 +1,1 @@
+"""Reading and making data: folders, frames, sound, boxes, clips, the demo set."""

@@ -1,0 +1,56 @@
+"""Face crops as Aff-Wild2 ships them: five landmarks moved onto a fixed template of 112x112 pixels."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+TEMPLATE = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float64
+)
+"""Eyes, nose, mouth corners in a 112x112 crop (x, y): the template of ArcFace, arXiv 1801.07698."""
+
+
+def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The rotation, scale and shift (2, 3) that bring points ``source`` (N, 2) nearest to ``target`` (N, 2).
+
+    Least squares, no reflection (Umeyama 1991). In the plane it is one complex number: with both sets centred, the
+    factor that multiplies the source. Points that all coincide only shift.
+    """
+    a, b = source @ [1, 1j], target @ [1, 1j]
+    centred = a - a.mean()
+    spread = np.vdot(centred, centred).real
+    factor = np.vdot(centred, b - b.mean()) / spread if spread > 0 else 1.0 + 0j
+    shift = b.mean() - factor * a.mean()
+    return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]])
+
+
+def align(frame: np.ndarray, landmarks: np.ndarray, size: int = 112) -> np.ndarray:
+    """The face in ``frame`` (H, W, 3) uint8 whose ``landmarks`` (5, 2) are given, upright, (size, size, 3) uint8.
+
+    Black where the crop leaves the picture. A face of over twice the crop's size is first shrunk by areas, for
+    sampling single pixels out of it would make every crop flicker.
+    """
+    points = np.asarray(landmarks, np.float64)
+    matrix = similarity(points, TEMPLATE * (size / 112))
+    shrink = int(1 / max(np.hypot(matrix[0, 0], matrix[1, 0]), 1e-6))
+    if shrink >= 2:
+        frame, points = _shrunk(frame, points, matrix, size, shrink)
+        matrix = similarity(points, TEMPLATE * (size / 112))
+    return np.asarray(cv2.warpAffine(frame, matrix, (size, size), flags=cv2.INTER_LINEAR))
+
+
+def _shrunk(
+    frame: np.ndarray, points: np.ndarray, matrix: np.ndarray, size: int, shrink: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The part of the frame that the crop shows, ``shrink`` times smaller, and the landmarks in it."""
+    height, width = frame.shape[:2]
+    corners = np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]]) @ cv2.invertAffineTransform(matrix).T
+    low = np.maximum(np.floor(corners.min(0)).astype(int) - shrink, 0)
+    high = np.minimum(np.ceil(corners.max(0)).astype(int) + shrink, (width, height))
+    columns, rows = np.maximum((high - low) // shrink, 0)
+    if columns < 1 or rows < 1:
+        return frame, points
+    part = frame[low[1] : low[1] + rows * shrink, low[0] : low[0] + columns * shrink]
+    small = cv2.resize(part, (int(columns), int(rows)), interpolation=cv2.INTER_AREA)
+    return small, (points - low + 0.5) / shrink - 0.5

@@ -1,0 +1,190 @@
+"""Where the person is in every frame: OpenPose's key points where a data folder has them, else from the tracked face.
+
+``<data>/boxes/<name>.parquet`` has one row a video frame: ``frame`` from 1, the face's and the person's box in pixels
+of the raw video, the detector's score; NaN where absent. The schema's metadata name the detector and the version.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.data import frames as video_frames
+from harness.data.detection import FaceFinder, in_frames
+from harness.data.frames import VideoInfo, expected_frames, probe
+from harness.data.groups import without_side
+from harness.data.jobs import Failure, Tick, cores, run_jobs
+from harness.data.openpose import read_openpose
+from harness.data.tracks import Track, choose
+from zoo.api import DetectorSpec
+from zoo.errors import UserError
+
+VERSION = f"1.{video_frames.VERSION}"
+"""Of the tracks, the rule and the decoder; files of another version are made again."""
+
+FOLDER = "boxes"
+GAP_SECONDS = 1.0  # person boxes are interpolated over gaps of the face up to this
+
+# The person in widths and heights of the face: shoulders and bent arms on each side, hair above, and below the chin
+# down to the feet of somebody standing (a stature is eight to nine such heights); the frame cuts what is not there.
+SIDE, ABOVE, BELOW = 1.5, 0.5, 7.5
+
+_COLUMNS = [f"{part}{axis}" for part in ("face_", "") for axis in ("x0", "y0", "x1", "y1")]
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Boxes x0 y0 x1 y1 of every frame of a video, float32 pixels of the raw video, NaN where absent.
+
+    ``face`` (n, 4), ``person`` (n, 4), ``score`` (n,); ``detector`` says who made them, with its options.
+    """
+
+    face: np.ndarray
+    person: np.ndarray
+    score: np.ndarray
+    detector: str
+
+    def fitted(self, n_frames: int) -> Boxes:
+        """Cut or filled up with NaN to ``n_frames`` rows: annotation and video may differ by a frame."""
+        face, person, score = (_rows(values, n_frames) for values in (self.face, self.person, self.score))
+        return Boxes(face, person, score, self.detector)
+
+
+def write_boxes(path: Path, boxes: Boxes) -> None:
+    """Write a boxes file, whole or not at all."""
+    values = np.concatenate([boxes.face, boxes.person], axis=1).astype(np.float32)
+    columns = {"frame": np.arange(1, len(values) + 1, dtype=np.int32)}
+    columns |= {name: np.ascontiguousarray(values[:, k]) for k, name in enumerate(_COLUMNS)}
+    table = pa.table(columns | {"score": boxes.score.astype(np.float32)})
+    table = table.replace_schema_metadata({b"detector": boxes.detector.encode(), b"version": VERSION.encode()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        pq.write_table(table, part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_boxes(path: Path) -> Boxes:
+    """Read a boxes file; UserError where it is damaged."""
+    try:
+        table = pq.read_table(path)
+        columns = [table.column(name).to_numpy().astype(np.float32) for name in (*_COLUMNS, "score")]
+        detector = (table.schema.metadata or {}).get(b"detector", b"unknown").decode()
+    except (pa.ArrowException, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: not a boxes file ({reason}); delete it and run 'harness data boxes' again") from error
+    return Boxes(np.stack(columns[:4], axis=1), np.stack(columns[4:8], axis=1), columns[8], detector)
+
+
+def are_made(path: Path, finder: FaceFinder) -> bool:
+    """Whether a boxes file of this detector with these options, and of this version, is there."""
+    try:
+        made_by = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowException):
+        return False
+    return (made_by.get(b"detector"), made_by.get(b"version")) == (finder.label.encode(), VERSION.encode())
+
+
+def person_from_face(face: np.ndarray, width: int, height: int, *, max_gap: int = 25) -> np.ndarray:
+    """Person boxes (n, 4) by proportion from face boxes (n, 4): SIDE widths more on each side, ABOVE heights above,
+    BELOW heights below, cut at the frame. Gaps of up to ``max_gap`` frames are interpolated, longer ones are NaN."""
+    face = _interpolated(face.astype(np.float64), max_gap)
+    wide, high = face[:, 2] - face[:, 0], face[:, 3] - face[:, 1]
+    person = face + np.stack([-SIDE * wide, -ABOVE * high, SIDE * wide, BELOW * high], axis=1)
+    return np.clip(person, 0, [width, height, width, height]).astype(np.float32)
+
+
+def person_boxes(data_folder: Path, name: str, video: Path, n_frames: int) -> Boxes | None:
+    """The boxes of an annotated name, ``n_frames`` rows; None where they were never made.
+
+    OpenPose's (``<data>/openpose/<video>_openpose_body25/json``) go before those of the boxes file, whose faces then
+    tell which person is meant.
+    """
+    path = data_folder / FOLDER / f"{name}.parquet"
+    made = read_boxes(path) if path.is_file() else None
+    for stem in dict.fromkeys((name, video.stem, without_side(name))):
+        folder = data_folder / "openpose" / f"{stem}_openpose_body25" / "json"
+        if folder.is_dir():
+            info = probe(video)
+            face = made.face if made else None
+            person = read_openpose(folder, info.n_frames, face, name=name, size=(info.width, info.height))
+            missing = np.full((info.n_frames, 5), np.nan, np.float32)
+            face = missing[:, :4] if face is None else _rows(face, info.n_frames)
+            score = missing[:, 4] if made is None else _rows(made.score, info.n_frames)
+            return Boxes(face, person, score, "openpose body_25").fitted(n_frames)
+    return made.fitted(n_frames) if made else None
+
+
+def make_boxes(
+    data_folder: Path,
+    videos: Sequence[tuple[str | Sequence[str], Path]],
+    detector: DetectorSpec,
+    jobs: int | None = None,
+    progress: bool = True,
+    options: Mapping[str, Any] | None = None,
+) -> list[Failure]:
+    """Make the boxes files of (name or names, video file) that are not there yet; returns what failed, and why.
+
+    Each video is decoded once, also for two names. What is finished stays when this is stopped or killed; files of
+    another detector, other ``options`` of it or another version are made again. ``jobs`` processes, one a core
+    without a number.
+    """
+    finder = FaceFinder(detector, options)
+    named = [((names,) if isinstance(names, str) else tuple(names), path) for names, path in videos]
+    folder = data_folder / FOLDER
+    todo = [
+        (names, path)
+        for names, path in named
+        if not all(are_made(folder / f"{name}.parquet", finder) for name in names)
+    ]
+    task = partial(_make, folder=folder, finder=finder)
+    jobs = (jobs or cores()) if finder.portable else 1
+    paths = [path for _, path in todo]
+    sizes = [expected_frames(path) for path in paths]
+    outcomes = run_jobs(task, todo, paths, sizes, jobs=jobs, label="person boxes", progress=progress)
+    return [outcome for _, outcome in outcomes if isinstance(outcome, Failure)]
+
+
+def _make(item: tuple[Sequence[str], Path], tick: Tick, *, folder: Path, finder: FaceFinder) -> None:
+    names, path = item
+    info = probe(path)
+    tracks = finder.tracks(info, tick)
+    for name in names:
+        write_boxes(folder / f"{name}.parquet", boxes_of(choose(tracks, name, info.width), info, finder.label))
+
+
+def boxes_of(track: Track, info: VideoInfo, detector: str) -> Boxes:
+    """The boxes of one person of a video; ``detector``: the label of who found the faces."""
+    face = np.full((info.n_frames, 4), np.nan, np.float32)
+    score = np.full(info.n_frames, np.nan, np.float32)
+    face[track.frames], score[track.frames] = track.boxes, track.scores
+    person = person_from_face(face, info.width, info.height, max_gap=in_frames(info, GAP_SECONDS))
+    return Boxes(face, person, score, detector)
+
+
+def _rows(values: np.ndarray, n: int) -> np.ndarray:
+    out = np.full((n, *values.shape[1:]), np.nan, np.float32)
+    out[: len(values)] = values[:n]
+    return out
+
+
+def _interpolated(values: np.ndarray, max_gap: int) -> np.ndarray:
+    """Rows of NaN between two known ones at most ``max_gap`` rows apart, filled linearly."""
+    known = np.flatnonzero(np.isfinite(values).all(axis=1))
+    out = values.copy()
+    for before, after in pairwise(known):
+        if 1 < after - before <= max_gap + 1:
+            weight = (np.arange(before + 1, after) - before)[:, None] / (after - before)
+            out[before + 1 : after] = (1 - weight) * values[before] + weight * values[after]
+    return out

@@ -1,0 +1,237 @@
+"""Pictures out of video files and JPEGs. One decoder (PyAV) gives both the pixels and the time stamps.
+
+The time line of a video is read from its packets, without decoding, and it is the truth: ``read_frames`` yields
+exactly one picture for each of its entries, so that everything else may count on ``n_frames`` and ``times``.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation
+from av.video.stream import VideoStream
+
+from zoo.errors import UserError
+
+VERSION = 1
+"""Raise when the same file would give other pixels, times or sound: caches and boxes depend on it."""
+
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
+
+# A file whose packets end this much before its header says so is taken as cut short (seconds).
+_CUT = 1.0
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What is known of a video without decoding it.
+
+    ``width``, ``height``: pixels as displayed (after rotation). ``times``: (n_frames,) float64, increasing, seconds
+    of each frame from the first one's presentation time stamp. ``start``: that time stamp on the file's own clock,
+    which its sound shares.
+    """
+
+    path: Path
+    width: int
+    height: int
+    times: np.ndarray
+    start: float
+    has_audio: bool
+
+    @property
+    def n_frames(self) -> int:
+        """Pictures in the video."""
+        return len(self.times)
+
+
+def open_media(path: str | os.PathLike[str]) -> InputContainer:
+    """Open a media file; UserError where there is none or it cannot be read."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path}: the file is empty (0 bytes); replace it or take it out of the folder")
+    try:
+        return av.open(str(path), metadata_errors="ignore")
+    except (av.FFmpegError, OSError) as error:
+        raise UserError(
+            f"{path}: not readable as a video ({_reason(error)}): it is cut short, damaged or no video; "
+            "replace it or take it out of the folder"
+        ) from error
+
+
+def probe(path: str | os.PathLike[str]) -> VideoInfo:
+    """Size and time line of the first real video stream (cover pictures are none), by reading its packets.
+
+    UserError names a file that is no video, has no picture, or is cut short, with the frame where it breaks off.
+    """
+    path = Path(path)
+    with open_media(path) as container:
+        stream = _video_stream(container, path)
+        stamps = _time_line(container, stream, path)
+        has_audio = bool(container.streams.audio)
+        base = float(stream.time_base or 0)
+    with open_media(path) as container:  # opened again: seeking back is not exact in every container
+        first = _first_frame(container, path)
+    width, height = first.width, first.height
+    if first.rotation % 180:
+        width, height = height, width
+    times = (np.array(stamps, np.float64) - stamps[0]) * base
+    return VideoInfo(path, width, height, times, stamps[0] * base, has_audio)
+
+
+def expected_frames(path: str | os.PathLike[str]) -> int:
+    """Roughly how many frames a file's header promises, for estimates of time; 0 where it does not say."""
+    try:
+        with open_media(path) as container:
+            stream = _video_stream(container, Path(path))
+            seconds = (container.duration or 0) / av.time_base
+            return stream.frames or round(seconds * float(stream.average_rate or 0))
+    except UserError:  # told when the file is read
+        return 0
+
+
+def read_frames(path: str | os.PathLike[str], *, size: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
+    """Every frame once, in presentation order: uint8 RGB (H, W, 3), as displayed, exactly ``probe(path).n_frames``.
+
+    ``size``: (width, height) to scale to while decoding. A picture that the decoder drops (a damaged packet, the
+    leading frames of an open group) is answered by the one before it; where more than 1 % are missing, or decoding
+    fails, a UserError names the frame. An array may be yielded twice: do not write into it.
+    """
+    path = Path(path)
+    with open_media(path) as container:
+        stamps = _time_line(container, _video_stream(container, path), path)
+    done = 0
+    picture: np.ndarray | None = None
+    filled = 0
+    with open_media(path) as container:
+        stream = _video_stream(container, path)
+        stream.thread_type = "AUTO"
+        by_order = container.format.name == "avi"  # no time stamps in AVI: FFmpeg's guesses come out of order
+        try:
+            for frame in container.decode(stream):
+                upto = done + 1 if by_order or frame.pts is None else bisect_right(stamps, frame.pts)
+                if upto <= done or done == len(stamps):
+                    continue
+                before, picture = picture, _pixels(frame, size)
+                for _ in range(upto - done - 1):
+                    filled += 1
+                    yield picture if before is None else before
+                yield picture
+                done = upto
+        except av.FFmpegError as error:
+            raise UserError(
+                f"{path}: decoding broke off at frame {done + 1} of {len(stamps)} ({_reason(error)}); replace the file"
+            ) from error
+    filled += len(stamps) - done
+    if picture is None or filled > max(2, len(stamps) // 100):
+        raise UserError(
+            f"{path}: only {len(stamps) - filled} of {len(stamps)} frames could be decoded; replace the file"
+        )
+    for _ in range(done, len(stamps)):
+        yield picture
+
+
+def read_jpeg(path: str | os.PathLike[str]) -> np.ndarray:
+    """A JPEG file as uint8 RGB (H, W, 3); UserError where it is damaged or cut short.
+
+    OpenCV fills the missing part of a cut file with grey and says nothing, so the end marker is looked for: inside
+    the picture's data it cannot occur, and it must follow the last start of scan.
+    """
+    data = Path(path).read_bytes()
+    complete = not data.startswith(b"\xff\xd8") or data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data and complete else None
+    if image is None:
+        raise UserError(
+            f"{path}: the JPEG is cut short or damaged ({len(data)} bytes); make this crop again or delete it"
+        )
+    return np.asarray(image, np.uint8)
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None:
+            return stream
+    raise UserError(f"{path}: the file has no video stream; take it out of the folder")
+
+
+def _first_frame(container: InputContainer, path: Path) -> VideoFrame:
+    stream = _video_stream(container, path)
+    try:
+        return next(container.decode(stream))
+    except (av.FFmpegError, StopIteration) as error:
+        raise UserError(f"{path}: decoding broke off at frame 1 ({_reason(error)}); replace the file") from error
+
+
+def _time_line(container: InputContainer, stream: VideoStream, path: Path) -> list[int]:
+    """Presentation time stamps of all frames that are shown, sorted, in the stream's time base."""
+    stamps: set[int] = set()
+    packets, end = 0, 0.0
+    try:
+        for packet in container.demux():
+            stamp = packet.dts if packet.pts is None else packet.pts
+            if stamp is None:
+                continue
+            if packet.time_base is not None:
+                end = max(end, float((stamp + (packet.duration or 0)) * packet.time_base))
+            if packet.stream is stream:
+                packets += 1
+                if packet.size and not packet.is_discard and not _hidden(packet, stream):
+                    stamps.add(stamp)
+    except av.FFmpegError as error:
+        raise UserError(
+            f"{path}: reading broke off at frame {len(stamps) + 1} ({_reason(error)}); replace the file"
+        ) from error
+    missing = _cut_short(container, stream, packets, end)
+    if missing:
+        raise UserError(
+            f"{path}: the file is cut short: it breaks off at frame {len(stamps) + 1} ({missing}); replace it"
+        )
+    if not stamps:
+        raise UserError(f"{path}: the video stream has no frames; take the file out of the folder")
+    return sorted(stamps)
+
+
+def _hidden(packet: Packet[Stream], stream: VideoStream) -> bool:
+    """VP8 sends reference pictures that are never shown as packets of their own (RFC 6386, 9.1: show_frame)."""
+    return stream.codec_context.name in ("vp8", "libvpx") and not memoryview(packet)[0] & 0x10
+
+
+def _cut_short(container: InputContainer, stream: VideoStream, packets: int, end: float) -> str:
+    """What is missing at the end of a file, by what its header promised; "" for a whole file.
+
+    FFmpeg reads a cut file without complaint. An MP4's table of samples names every packet; Matroska and AVI
+    headers give a duration, in AVI as a count of frame times.
+    """
+    if "mp4" in container.format.name:
+        promised = len(stream.index_entries)
+        return f"{packets} of {promised} frames" if packets < promised else ""
+    if container.format.name == "avi":
+        length = stream.frames * float(stream.time_base or 0)
+    else:
+        length = (container.duration or 0) / av.time_base
+    return f"{end:.1f} of {length:.1f} s" if end < length - _CUT else ""
+
+
+def _pixels(frame: VideoFrame, size: tuple[int, int] | None) -> np.ndarray:
+    rotation = frame.rotation
+    if size is not None:
+        width, height = size[::-1] if rotation % 180 else size
+        frame = frame.reformat(width, height, "rgb24", interpolation=Interpolation.AREA)
+    pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    return np.ascontiguousarray(np.rot90(pixels, rotation // 90)) if rotation % 360 else pixels

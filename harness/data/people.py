@@ -1,0 +1,123 @@
+"""Who is annotated or listed: names, splits, labels and rows, before any picture is looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from harness.data.annotations import ImageLabels, read_frame_labels, read_image_labels
+from harness.data.lists import Images, TestList
+from harness.data.media import Media
+from harness.data.variants import Annotations
+from zoo.errors import UserError
+from zoo.tracks import TrackSpec
+
+Split = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One person to be answered for. ``labels`` (n, A) float32, NaN where unlabelled; ``rows`` (n,) bool: frames that
+    are scored and written; ``source``: the annotation file or test list, None for a merely unannotated video."""
+
+    name: str
+    split: Split
+    labels: np.ndarray
+    rows: np.ndarray
+    source: Path | None
+
+
+def annotated(chosen: Annotations, track: TrackSpec) -> list[Person]:
+    """Everyone in the annotations of a track, train before val, by file and name.
+
+    UserError for faulty files, and for a name that is annotated twice.
+    """
+    people: dict[str, Person] = {}
+    files: list[tuple[Split, Path]] = [("train", path) for path in chosen.files.get("train", ())]
+    files += [("val", path) for path in chosen.files.get("val", ())]
+    for split, path in files:
+        if track.unit == "image":
+            listed = read_image_labels(path, track)
+            _refuse_doubled(people, listed.images.videos, path, listed)
+            found = from_images(listed.images, listed.labels, split, path)
+        else:
+            _refuse_doubled(people, [path.stem], path)
+            labels = read_frame_labels(path, track)
+            found = [Person(path.stem, split, labels, np.ones(len(labels), bool), path)]
+        people.update({person.name: person for person in found})
+    return list(people.values())
+
+
+def from_list(official: TestList, others: Iterable[Person], track: TrackSpec, media: Media) -> list[Person]:
+    """The test videos of an official list, in its order.
+
+    UserError where one of them is annotated, or is so long as nobody can say: not in the list, no video, no crops.
+    """
+    sources = {person.name: person.source for person in others}
+    for name in official.videos:
+        if name in sources:
+            raise UserError(
+                f"{official.path}: the test video {name} is annotated in {sources[name]}; take one of the files away"
+            )
+    if official.kind == "rows":
+        images = Images(official.videos, official.row_video, official.row_frame)
+        return from_images(images, _unlabelled(len(official.row_frame), track), "test", official.path)
+    if track.unit == "image":
+        raise UserError(f"{official.path}: track {track.name} wants a list of images, <video>/00001.jpg, not of videos")
+    people = []
+    for name in official.videos:
+        n = media.length(name)
+        if n is None:
+            raise UserError(
+                f"{official.path}: of the test video {name} there is neither a raw video nor a folder of crops, so its "
+                "length is unknown: add one of them, or give the organisers' example file by --list FILE"
+            )
+        people.append(_test_video(name, n, track, official.path))
+    return people
+
+
+def from_names(names: Iterable[str], track: TrackSpec, media: Media) -> list[Person]:
+    """Test videos by their names alone, as long as their raw videos or crops."""
+    return [_test_video(name, media.length(name) or 0, track, None) for name in names]
+
+
+def from_images(images: Images, labels: np.ndarray, split: Split, path: Path) -> list[Person]:
+    """One person a video of a list of images; frames that are not listed have neither label nor row.
+
+    ``labels`` (R, A): a row's labels.
+    """
+    order = np.argsort(images.row_video, kind="stable")
+    ends = np.cumsum(np.bincount(images.row_video, minlength=len(images.videos)))
+    people = []
+    for name, mine in zip(images.videos, np.split(order, ends[:-1]), strict=True):
+        at = images.row_frame[mine] - 1
+        rows = np.zeros(at.max() + 1, bool)
+        rows[at] = True
+        spread = np.full((len(rows), labels.shape[1]), np.nan, np.float32)
+        spread[at] = labels[mine]
+        people.append(Person(name, split, spread, rows, path))
+    return people
+
+
+def _test_video(name: str, n: int, track: TrackSpec, source: Path | None) -> Person:
+    return Person(name, "test", _unlabelled(n, track), np.ones(n, bool), source)
+
+
+def _unlabelled(n: int, track: TrackSpec) -> np.ndarray:
+    return np.full((n, len(track.answers)), np.nan, np.float32)
+
+
+def _refuse_doubled(
+    people: dict[str, Person], names: Iterable[str], path: Path, listed: ImageLabels | None = None
+) -> None:
+    for place, name in enumerate(names):
+        if name in people:
+            line = f", line {int(np.argmax(listed.images.row_video == place)) + 2}" if listed else ""
+            raise UserError(
+                f"{path}{line}: {name} is annotated a second time, first in {people[name].source}: a video is in one "
+                "split only; take it out of one of them"
+            )

@@ -1,0 +1,76 @@
+"""An indexed video -> what stream readers are given: paths, times, boxes, each looked up when first asked for."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from harness.data.affwild2 import Index, Video
+from harness.data.boxes import person_boxes
+from harness.data.frames import probe
+from zoo.api import StreamSpec
+from zoo.errors import UserError
+from zoo.reading import Source
+from zoo.registry import resolve
+
+ASSUMED_RATE = 30.0  # frames a second where there are crops but no video to take times from
+
+
+@lru_cache(maxsize=4096)
+def _video_times(path: Path) -> np.ndarray:
+    return probe(path).times
+
+
+def frame_times(video: Video) -> np.ndarray:
+    """(n_frames,) seconds of each frame from the first. Frames past the video's end (annotations may be one longer)
+    go on at its median step; without a raw video 30 frames a second are assumed."""
+    if video.video is None:
+        return np.arange(video.n_frames) / ASSUMED_RATE
+    times = _video_times(video.video)[: video.n_frames]
+    missing = video.n_frames - len(times)
+    if missing <= 0:
+        return times
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 1 / ASSUMED_RATE
+    return np.concatenate([times, times[-1] + step * np.arange(1, missing + 1)])
+
+
+def source_of(index: Index, video: Video) -> Source:
+    """What the readers of one video are given."""
+
+    def boxes() -> np.ndarray:
+        found = person_boxes(index.root, video.name, video.video, video.n_frames) if video.video else None
+        if found is None:
+            raise UserError(
+                f"video {video.name}: no person boxes, which the streams body and context need: run "
+                f"`harness data boxes {index.root}` first (some 10 ms a frame of 360p and core, resumable)"
+            )
+        return found.person
+
+    return Source(
+        name=video.name, root=index.root, n_frames=video.n_frames, times=lambda: frame_times(video),
+        video=video.video, crops=video.crops, boxes=boxes,
+    )  # fmt: skip
+
+
+def check_needs(index: Index, streams: list[StreamSpec]) -> None:
+    """UserError where the data folder cannot serve a stream at all."""
+    have = {
+        "crops": any(video.crops is not None for video in index.videos),
+        "video": any(video.video is not None for video in index.videos),
+    }
+    for stream in streams:
+        for need in stream.needs:
+            if need in have and not have[need]:
+                what = {"crops": "face crops (cropped_aligned/)", "video": "raw videos (.mp4, .avi)"}[need]
+                possible = sorted(k for k, v in have.items() if v)
+                raise UserError(
+                    f"{index.root}: the stream {stream.name!r} needs {what}, and there are none; "
+                    f"this folder has: {', '.join(possible) or 'neither crops nor videos'}"
+                )
+
+
+def open_reader(stream: StreamSpec, source: Source):  # type: ignore[no-untyped-def]
+    """The stream's reader on a video."""
+    return resolve(stream.reader)(source)

@@ -1,0 +1,206 @@
+"""Faces over frames -> tracks -> the person that an annotated name means, the same one throughout the video.
+
+Nobody is recognised: a track follows boxes that overlap, and pieces are put together by place and size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from zoo.api import Faces
+
+# The main person of these carries no suffix, but is the one on this side (Aff-Wild2 ReadMe of edition 3).
+_UNSUFFIXED = {"10-60-1280x720": "left", "video59": "left", "video2": "right"}
+
+_SEEDS = 12  # heaviest tracks among which two people are looked for
+_SECOND = 0.1  # share of the main subject's weight that makes a second person of those three videos
+_NEAR = 1.0  # a piece continues a person within this many face sizes of where the person was
+_BRIEF = 3  # pieces of fewer frames, seen elsewhere than the person, are taken for mistakes of the detector
+_ALONE = 0.05  # a video with two faces of like size in fewer frames than this shows one person
+
+
+@dataclass(frozen=True)
+class Track:
+    """One person's faces: ``frames`` (m,) from 0, increasing; ``faces`` (m,) the place in that frame's Faces;
+    ``boxes`` (m, 4) pixels; ``scores`` (m,). m may be 0."""
+
+    frames: np.ndarray
+    faces: np.ndarray
+    boxes: np.ndarray
+    scores: np.ndarray
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Root of each box's area, (m,) pixels."""
+        return np.sqrt(np.prod(self.boxes[:, 2:] - self.boxes[:, :2], axis=1))
+
+    @property
+    def weight(self) -> float:
+        """Length times size: what makes a subject the main one."""
+        return float(self.sizes.sum())
+
+    @property
+    def centres(self) -> np.ndarray:
+        """Middle of each box, (m, 2) x, y."""
+        return (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
+
+
+NOBODY = Track(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 4), np.float32), np.empty(0, np.float32))
+"""The track without a face."""
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes (M, 4) and (N, 4): (M, N)."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    common = np.prod(np.clip(high - low, 0, None), axis=2)
+    area_a, area_b = (np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (a, b))
+    return common / np.maximum(area_a[:, None] + area_b[None] - common, 1e-9)
+
+
+def track_faces(per_frame: Sequence[Faces], *, max_gap: int = 15, min_overlap: float = 0.3) -> list[Track]:
+    """Tracks in order of their first frame.
+
+    In every frame, faces are given to the tracks whose predicted box they overlap most in sum (Hungarian method, at
+    least ``min_overlap``); a track without a face is kept for ``max_gap`` frames and moves on at its own speed.
+    """
+    open_tracks: list[_Path] = []
+    closed: list[_Path] = []
+    for index, faces in enumerate(per_frame):
+        closed += [path for path in open_tracks if index - path.frames[-1] > max_gap + 1]
+        open_tracks = [path for path in open_tracks if index - path.frames[-1] <= max_gap + 1]
+        free = set(range(len(faces.boxes)))
+        if open_tracks and free:
+            shared = overlap(np.array([path.predicted(index) for path in open_tracks]), faces.boxes)
+            shared[shared < min_overlap] = 0
+            for row, column in zip(*linear_sum_assignment(-shared), strict=True):
+                if shared[row, column] > 0:
+                    open_tracks[row].add(index, int(column), faces)
+                    free.discard(int(column))
+        for column in sorted(free):
+            path = _Path()
+            path.add(index, column, faces)
+            open_tracks.append(path)
+    return [path.track() for path in sorted(closed + open_tracks, key=lambda path: (path.frames[0], path.faces[0]))]
+
+
+def choose(tracks: Sequence[Track], name: str, width: int | None = None) -> Track:
+    """The track of the person that an annotated ``name`` means; NOBODY where there is none.
+
+    Without suffix: the main subject, the longest and largest. With ``_left`` or ``_right``: of the two people most
+    seen together, the one whose mean x says so; the three names whose main person has no suffix follow the same rule.
+    Where only one person is seen, a suffixed name gets it if it stands on that side of a frame of ``width`` pixels.
+    """
+    if not tracks:
+        return NOBODY
+    suffix = next((side for side in ("left", "right") if name.endswith(f"_{side}")), None)
+    side = suffix or _UNSUFFIXED.get(name)
+    if side is not None and (two := _pair(tracks, least=0.0 if suffix else _SECOND)) is not None:
+        seeds, rest = [tracks[k] for k in two], [track for k, track in enumerate(tracks) if k not in two]
+        return _people(seeds, rest, cuts=False)[0 if side == "left" else 1]
+    person = max(_people([], tracks, cuts=_one_person(tracks)), key=lambda person: person.weight)
+    if suffix is not None and width is not None:
+        on_left = person.centres[:, 0].mean() < width / 2
+        return person if on_left == (suffix == "left") else NOBODY
+    return person
+
+
+@dataclass
+class _Path:
+    """A track while it grows."""
+
+    frames: list[int] = field(default_factory=list)
+    faces: list[int] = field(default_factory=list)
+    boxes: list[np.ndarray] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    speed: np.ndarray = field(default_factory=lambda: np.zeros(2))
+
+    def add(self, frame: int, face: int, faces: Faces) -> None:
+        box = np.asarray(faces.boxes[face], np.float64)
+        if self.boxes:
+            moved = (box - self.boxes[-1]).reshape(2, 2).mean(0) / (frame - self.frames[-1])
+            self.speed = 0.7 * self.speed + 0.3 * moved  # smoothed: boxes tremble
+        self.frames.append(frame)
+        self.faces.append(face)
+        self.boxes.append(box)
+        self.scores.append(float(faces.scores[face]))
+
+    def predicted(self, frame: int) -> np.ndarray:
+        return self.boxes[-1] + np.tile(self.speed * (frame - self.frames[-1]), 2)
+
+    def track(self) -> Track:
+        boxes, scores = np.array(self.boxes, np.float32), np.array(self.scores, np.float32)
+        return Track(np.array(self.frames, np.int64), np.array(self.faces, np.int64), boxes, scores)
+
+
+def _pair(tracks: Sequence[Track], *, least: float) -> tuple[int, int] | None:
+    """Places of the two tracks most seen together, left one first; None where none are, or for less than ``least``
+    of the heaviest track."""
+    heavy = sorted(range(len(tracks)), key=lambda k: -tracks[k].weight)[:_SEEDS]
+    best, found = least * tracks[heavy[0]].weight, None
+    for i, j in combinations(heavy, 2):
+        a, b = tracks[i], tracks[j]
+        _, in_a, in_b = np.intersect1d(a.frames, b.frames, assume_unique=True, return_indices=True)
+        together = float(np.minimum(a.sizes[in_a], b.sizes[in_b]).sum())
+        if together > best:
+            left_first = a.centres[in_a, 0].mean() <= b.centres[in_b, 0].mean()
+            best, found = together, (i, j) if left_first else (j, i)
+    return found
+
+
+def _one_person(tracks: Sequence[Track]) -> bool:
+    """Whether two faces of like size (half as large or more) are hardly ever seen in one frame."""
+    frames = np.concatenate([track.frames for track in tracks])
+    sizes = np.concatenate([track.sizes for track in tracks])
+    largest = np.zeros(frames.max() + 1)
+    np.maximum.at(largest, frames, sizes)
+    alike = np.bincount(frames[sizes >= largest[frames] / 2])
+    return bool((alike >= 2).sum() <= _ALONE * (alike >= 1).sum())
+
+
+def _people(seeds: Sequence[Track], pieces: Sequence[Track], *, cuts: bool) -> list[Track]:
+    """The seeds, then whoever else there is, each put together from pieces, heaviest first.
+
+    A piece joins the nearest person that is not seen in the same frames, was of like size (half to double) and within
+    _NEAR face sizes of it, just before or just after; else it begins a new one. ``cuts``: the video shows one person,
+    who may be anywhere after a cut.
+    """
+    people = list(seeds)
+    for piece in sorted(pieces, key=lambda track: -track.weight):
+        distances = [_distance(person, piece, cuts) for person in people]
+        nearest = int(np.argmin(distances)) if people else 0
+        if people and distances[nearest] <= _NEAR:
+            people[nearest] = _joined(people[nearest], piece)
+        else:
+            people.append(piece)
+    return people
+
+
+def _distance(person: Track, piece: Track, cuts: bool) -> float:
+    """Face sizes between a piece and the person just before or after it; infinite where it cannot be the person."""
+    if np.intersect1d(person.frames, piece.frames, assume_unique=True).size:
+        return np.inf
+    if cuts and len(piece.frames) >= _BRIEF:
+        ratio = float(np.median(piece.sizes) / np.median(person.sizes))
+        return 0.0 if 1 / 3 <= ratio <= 3 else np.inf  # a cut may zoom as well
+    before = np.searchsorted(person.frames, piece.frames[0]) - 1
+    after = np.searchsorted(person.frames, piece.frames[-1])
+    nearest = np.inf
+    for at, end in ((before, 0), (after, -1)):
+        if 0 <= at < len(person.frames):
+            sizes = person.sizes[at], piece.sizes[end]
+            if max(sizes) <= 2 * min(sizes):
+                step = np.linalg.norm(person.centres[at] - piece.centres[end])
+                nearest = min(nearest, float(step) / max(sizes))
+    return nearest
+
+
+def _joined(a: Track, b: Track) -> Track:
+    order = np.argsort(np.concatenate([a.frames, b.frames]), kind="stable")
+    fields = ((getattr(a, name), getattr(b, name)) for name in ("frames", "faces", "boxes", "scores"))
+    return Track(*(np.concatenate(pair)[order] for pair in fields))

@@ -1,0 +1,111 @@
+"""A model's answers to whole videos, and what they score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from harness.data.affwild2 import Video
+from harness.data.clips import ClipData, Window, evaluation_windows, triangle
+from harness.data.sources import frame_times
+from leaderboards.statistics import jackknife
+from zoo import metrics
+from zoo.api import Answer, TrackSpec, VideoAnswers
+from zoo.assemble import Model
+
+
+@torch.inference_mode()
+def answers(
+    model: Model, data: ClipData, track: TrackSpec, *, length: int, batch: int, device: torch.device, full: bool = False
+) -> Iterator[VideoAnswers]:
+    """Every frame of every video answered, one video after the other.
+
+    Windows of the training length, half overlapping, the last flush with the end, averaged after decode with
+    triangular weights; or the whole video at once (``full``).
+    """
+    model.eval()
+    for v, video in enumerate(data.videos):
+        spans = [(0, video.n_frames)] if full else evaluation_windows(video.n_frames, length)
+        total = weight = None
+        for first in range(0, len(spans), batch):
+            part = spans[first : first + batch]
+            width = max(stop - start for start, stop in part)
+            clips = data.batch([Window(v, start, stop) for start, stop in part], width).to(device)
+            decoded = model.decode(model(clips).raw).double().cpu().numpy()
+            if total is None:
+                total, weight = np.zeros((video.n_frames, decoded.shape[-1])), np.zeros((video.n_frames, 1))
+            for row, (start, stop) in zip(decoded, part, strict=True):
+                ramp = triangle(stop - start)[:, None]
+                total[start:stop] += ramp * row[: stop - start]
+                weight[start:stop] += ramp
+        assert total is not None and weight is not None
+        yield _video_answers(video, track.answers, total / weight, data.present[v])
+
+
+def _video_answers(
+    video: Video, track_answers: tuple[Answer, ...], decoded: np.ndarray, present: Mapping[str, np.ndarray]
+) -> VideoAnswers:
+    values, targets, column = {}, {}, 0
+    for a, answer in enumerate(track_answers):
+        part = decoded[:, column : column + answer.width]
+        values[answer.name] = part if answer.kind == "class" else part[:, 0]
+        targets[answer.name] = video.labels[:, a].astype(np.float64)
+        column += answer.width
+    face = {"crop": video.crop_frames} if video.crops is not None else {}
+    return VideoAnswers(video.name, video.group, values, targets, dict(present), frame_times(video), extra=face)
+
+
+def statistics_of(track: TrackSpec, video: VideoAnswers, mask: np.ndarray | None = None) -> metrics.Stats:
+    """The additive sums of one video."""
+    return metrics.statistics(track.answers, video.values, video.targets, mask)
+
+
+def main_score(track: TrackSpec, videos: Sequence[VideoAnswers]) -> float:
+    """The track's figure, pooled over all labelled frames of some videos."""
+    stats = metrics.merge([statistics_of(track, video) for video in videos])
+    return float(metrics.score(track.metric, track.answers, stats).main)
+
+
+def score_block(track: TrackSpec, videos: Sequence[VideoAnswers], *, with_face: bool = False) -> dict[str, Any] | None:
+    """Main score with interval, its parts, per-video figures, leave-one-group-out scores: a block of the record.
+
+    None where nothing is labelled. ``with_face``: labelled frames that have a face crop only.
+    """
+    if with_face and not all("crop" in video.extra for video in videos):
+        return None
+    masks = [video.extra["crop"].astype(bool) if with_face else None for video in videos]
+    stats = {v.video: statistics_of(track, v, m) for v, m in zip(videos, masks, strict=True)}
+    groups: dict[str, list[metrics.Stats]] = {}
+    for video in videos:
+        if int(stats[video.video][metrics.FRAMES]) > 0:
+            groups.setdefault(video.group, []).append(stats[video.video])
+    if not groups:
+        return None
+    names = sorted(groups)
+    by_group = [metrics.merge(groups[name]) for name in names]
+    whole = metrics.merge(by_group)
+    score = metrics.score(track.metric, track.answers, whole)
+    without = metrics.leave_one_out(track.metric, track.answers, by_group) if len(names) > 1 else []
+    interval = jackknife(score.main, np.asarray(without, float), track.score_range)
+    reachable = metrics.reachable(track.metric, track.answers, whole)
+    per_video = {
+        name: float(metrics.score(track.metric, track.answers, s).main)
+        for name, s in stats.items() if int(s[metrics.FRAMES]) > 0
+    }  # fmt: skip
+    return {
+        "main": score.main, "low": interval.low, "high": interval.high, "parts": score.parts,
+        "frames": int(whole[metrics.FRAMES]), "videos": len(per_video), "groups": names,
+        "leave_one_out": [float(x) for x in without], "per_video": per_video,
+        "reachable": reachable.best, "absent": list(reachable.absent),
+        "confusion": {a.name: whole[a.name].astype(int).tolist() for a in track.answers if a.kind != "value"},
+    }  # fmt: skip
+
+
+def folds_of(groups: Sequence[str], n: int = 5) -> dict[str, int]:
+    """Group -> fold, by the order of the names, as even as can be."""
+    return {group: i % n for i, group in enumerate(sorted(set(groups)))}
+
+

@@ -1,0 +1,75 @@
+"""Answers to and from parquet: one row a frame (columns: see the README, "Files of a run")."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from zoo.api import Answer, TrackSpec, VideoAnswers
+from zoo.errors import UserError
+
+
+def to_frame(answers: tuple[Answer, ...], videos: Sequence[VideoAnswers], *, labels: bool = True) -> pd.DataFrame:
+    """``video``, ``frame`` from 1, ``time``, the answers, ``<answer>_true`` (empty where unlabelled; with ``labels``),
+    ``present_<slot>``."""
+    parts = [_video_frame(answers, video, labels) for video in videos]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _video_frame(answers: tuple[Answer, ...], video: VideoAnswers, labels: bool) -> pd.DataFrame:
+    n = len(video.times)
+    columns: dict[str, object] = {"video": [video.video] * n, "group": [video.group] * n}
+    columns["frame"] = np.arange(1, n + 1, dtype=np.int32)
+    columns["time"] = video.times
+    for answer in answers:
+        value = video.values[answer.name]
+        if answer.kind == "class":
+            columns[answer.name] = value.argmax(1).astype(np.int8)
+            columns.update({f"p_{c}": value[:, i] for i, c in enumerate(answer.classes)})
+        elif answer.kind == "binary":
+            columns[answer.name] = (value >= 0.5).astype(np.int8)
+            columns[f"p_{answer.name}"] = value
+        else:
+            columns[answer.name] = value
+    if labels:
+        columns.update({f"{a.name}_true": video.targets[a.name] for a in answers})
+    columns.update({f"present_{slot}": mask for slot, mask in video.present.items()})
+    columns.update({f"extra_{name}": array for name, array in video.extra.items() if array.ndim == 1})
+    return pd.DataFrame(columns)
+
+
+def write_predictions(
+    path: Path, track: TrackSpec, videos: Sequence[VideoAnswers], *, labels: bool = True
+) -> None:
+    """Write to a temporary name, then rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    to_frame(track.answers, videos, labels=labels).to_parquet(part, index=False)
+    os.replace(part, path)
+
+
+def read_predictions(path: Path, track: TrackSpec) -> list[VideoAnswers]:
+    """The answers of a predictions file, video by video in the file's order."""
+    if not path.is_file():
+        raise UserError(f"{path}: no predictions; run `harness evaluate` on the run first")
+    table = pd.read_parquet(path)
+    return [_video_answers(str(name), rows, track) for name, rows in table.groupby("video", sort=False)]
+
+
+def _video_answers(name: str, rows: pd.DataFrame, track: TrackSpec) -> VideoAnswers:
+    values, targets = {}, {}
+    for answer in track.answers:
+        if answer.kind == "class":
+            values[answer.name] = rows[[f"p_{c}" for c in answer.classes]].to_numpy(np.float64)
+        else:
+            column = f"p_{answer.name}" if answer.kind == "binary" else answer.name
+            values[answer.name] = rows[column].to_numpy(np.float64)
+        true = f"{answer.name}_true"
+        targets[answer.name] = rows[true].to_numpy(np.float64) if true in rows else np.full(len(rows), np.nan)
+    present = {c.removeprefix("present_"): rows[c].to_numpy(bool) for c in rows if c.startswith("present_")}
+    extra = {c.removeprefix("extra_"): rows[c].to_numpy() for c in rows if c.startswith("extra_")}
+    return VideoAnswers(name, str(rows["group"].iloc[0]), values, targets, present, rows["time"].to_numpy(), extra)

@@ -1,0 +1,245 @@
+"""`harness run`: data, features, training, evaluation, submission, record, in this order."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from harness.checkpoint import load_weights, save_weights
+from harness.config import RunConfig
+from harness.data.raw import RawSlot
+from harness.data.clips import ClipData, training_counts
+from harness.evaluate import answers, score_block
+from harness.features import FeatureStore, extract, frozen_slots
+from harness.post import Chain, cross_fit, labelled
+from harness.predictions import write_predictions
+from harness.setup import Job
+from harness.submission import submit_videos
+from harness.train import Trained, train
+from leaderboards.record import Record
+from zoo.adapter import Moments
+from zoo.api import Counts, VideoAnswers
+from zoo.assemble import AdapterOptions, Model, build_encoder, check, count_parameters, key
+from zoo.errors import Stopped, UserError
+from zoo.weights import load_pretrained
+
+
+@dataclass
+class Outcome:
+    """A finished run: its folder, record, and lines for the summary."""
+
+    folder: Path
+    record: Record
+    notes: list[str]
+
+
+@dataclass
+class Prepared:
+    """Everything between the files and the loop."""
+
+    model: Model
+    splits: dict[str, ClipData]
+    passports: list[dict[str, Any]]
+    device: torch.device
+
+
+def run(job: Job, folder: Path, *, progress: bool = True) -> Outcome:
+    """Train and evaluate one combination into ``folder`` (made by the caller, holding config.toml).
+
+    A failure leaves a record that says why; an interruption one that can be continued.
+    """
+    started = time.time()
+    record = Record(name=folder.name, status="running", result=_identity(job))
+    circumstances = {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), **_host()}
+    try:
+        prepared = prepare(job, progress=progress)
+        trained = train(
+            prepared.model, prepared.splits["train"], prepared.splits.get("val"), job.track, job.config.train,
+            seed=job.config.seed, device=prepared.device, folder=folder, progress=progress,
+        )  # fmt: skip
+        save_weights(folder / "weights.safetensors", prepared.model.state_dict())
+        result, notes = conclude(job, prepared, folder, trained)
+        record.status, record.result = "done", result
+    except (UserError, Stopped, KeyboardInterrupt) as error:
+        stopped = not isinstance(error, UserError)
+        record.status, record.reason = ("interrupted", "stopped by the user") if stopped else ("failed", str(error))
+        raise
+    except Exception as error:
+        record.status, record.reason = "failed", f"{type(error).__name__}: {error}".splitlines()[0]
+        raise
+    finally:
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        record.circumstances = {
+            **circumstances, "seconds": round(time.time() - started, 1), "peak_memory_mb": round(memory),
+        }  # fmt: skip
+        record.write(folder / "record.json")
+    return Outcome(folder, record, notes)
+
+
+def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> Prepared:
+    """Features, clips and the model: fitted on the training frames, or with a finished run's ``weights``."""
+    config, plan = job.config, job.plan
+    device = pick_device(config.device)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    dims = check(plan, adapter_options(config))["dims"]
+    store, failures = extract(job.index, frozen_slots(plan.slots, config.features, device), progress=progress)
+    if failures:
+        raise UserError(
+            f"{len(failures)} of {len(job.index.videos)} videos could not be read: "
+            + "; ".join(f"{f.video}: {f.reason}" for f in failures[:5])
+        )
+    raw, names = raw_slots(job), [slot.name for slot in plan.slots]
+    splits = {s: ClipData(v, names, store, raw) for s in ("train", "val", "test") if (v := job.index.split(s))}
+    passports = [{"slot": name, **weights} for name, weights in store.weights.items()]
+    if weights is not None:
+        model = make_model(job, dims, [Counts(1, (1,) * max(2, len(a.classes))) for a in job.track.answers])
+        model.load_state_dict(load_weights(weights))
+        return Prepared(model.to(device), splits, passports, device)
+    data = splits.get("train")
+    if data is None or not any(useful[-1] for useful in data.useful):
+        raise UserError(f"{job.index.root}: no labelled training frame where a slot has data (track {job.track.name})")
+    if config.train.shuffle_labels:
+        data.labels = shuffled(data.labels, config.seed)
+    model = make_model(job, dims, training_counts(job.track, data))
+    for slot in plan.slots:
+        if not slot.frozen and slot.passport is not None:  # --finetune: trained on from its weights
+            loaded = load_pretrained(model.encoders[key(slot.name)], slot.passport)
+            passports.append({"slot": slot.name, **loaded.record()})
+    fit_adapters(model, data, store)
+    return Prepared(model, splits, passports, device)
+
+
+def make_model(job: Job, dims: Mapping[str, int], counts: Sequence[Counts]) -> Model:
+    """The run's network with its seed's random weights."""
+    torch.manual_seed(job.config.seed)
+    settings = job.config.train
+    return Model(job.plan, dims, counts, adapter_options(job.config), settings.modality_dropout, settings.output_dropout)
+
+
+def raw_slots(job: Job) -> dict[str, RawSlot]:
+    """Readers of raw input for the slots that are trained."""
+    with torch.device("meta"):
+        return {s.name: RawSlot(job.index, s, build_encoder(s)) for s in job.plan.slots if not s.frozen}
+
+
+def adapter_options(config: RunConfig) -> AdapterOptions:
+    """The model's part of the configuration."""
+    return AdapterOptions(**config.project.model_dump())
+
+
+def fit_adapters(model: Model, data: ClipData, store: FeatureStore) -> None:
+    """Standardisation and projection of frozen slots, from the training videos' present frames."""
+    for name in model.slots:
+        if name in data.raw:
+            continue
+        moments: Moments | None = None
+        for video in data.videos:
+            rows = store.rows(name, video.name)
+            moments = moments or Moments(rows.shape[1])
+            for start in range(0, len(rows), 8192):
+                moments.add(torch.from_numpy(np.asarray(rows[start : start + 8192], np.float32)))
+        if moments is not None:
+            model.adapters[key(name)].fit(moments)  # type: ignore[operator]
+
+
+def shuffled(labels: list[np.ndarray], seed: int) -> list[np.ndarray]:
+    """Every training video with another one's labels (a control: nothing must be learned)."""
+    n = len(labels)
+    shift = 1 + int(np.random.default_rng(seed).integers(max(1, n - 1)))
+    return [np.resize(labels[(i + shift) % n], labels[i].shape) for i in range(n)]
+
+
+def conclude(job: Job, prepared: Prepared, folder: Path, trained: Trained) -> tuple[dict[str, Any], list[str]]:
+    """Predictions, scores, submission: what follows the last step."""
+    config, track = job.config, job.track
+    got = {split: predict_split(job, prepared, split) for split in ("val", "test") if split in prepared.splits}
+    val, test = got.get("val", []), got.get("test", [])
+    scores: dict[str, Any] = {}
+    fitted: dict[str, Any] = {}
+    whole = Chain(job.plan.post, track)
+    if val and labelled(val):
+        processed, fitted["folds"] = cross_fit(job.plan.post, track, val)
+        fitted["all"] = whole.fit(val).state()
+        scores["raw"], scores["post"] = score_block(track, val), score_block(track, processed)
+        for name, videos in (("raw_with_face", val), ("post_with_face", processed)):
+            if block := score_block(track, videos, with_face=True):
+                scores[name] = block
+        write_predictions(folder / "predictions" / "val.parquet", track, val)
+        write_predictions(folder / "predictions" / "val.post.parquet", track, processed)
+    submission, notes = None, []
+    if test:
+        final = [whole.apply(video) for video in test]
+        write_predictions(folder / "predictions" / "test.parquet", track, test, labels=False)
+        write_predictions(folder / "predictions" / "test.post.parquet", track, final, labels=False)
+        submission, notes = submit_videos(track, final, job.index.test_list, folder / "submission")
+    result = {
+        **_identity(job), "scores": scores, "post": fitted, "passports": prepared.passports,
+        "selection_split": "val" if trained.selections else None, "n_selections": trained.selections,
+        "epochs": trained.epochs, "epoch": trained.best_epoch, "steps": trained.steps, "submission": submission,
+        "parameters": {"trained": count_parameters(prepared.model)},
+    }  # fmt: skip
+    return result, notes
+
+
+def predict_split(job: Job, prepared: Prepared, split: str) -> list[VideoAnswers]:
+    """Answers to all videos of a split."""
+    settings = job.config.train
+    return list(
+        answers(
+            prepared.model, prepared.splits[split], job.track, length=settings.clip, batch=settings.batch * 2,
+            device=prepared.device, full=settings.evaluation == "full",
+        )
+    )  # fmt: skip
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto``: the GPU where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {name}: {str(error).splitlines()[0]}") from None
+    return device
+
+
+def _identity(job: Job) -> dict[str, Any]:
+    """What the run is, known before it starts."""
+    config, index, track = job.config, job.index, job.track
+    split = {s: index.split(s) for s in ("train", "val", "test")}
+    return {
+        "combination": {"encoders": config.encoders, "fusion": config.fusion, "head": config.head},
+        "config": config.model_dump(mode="json", exclude={"data_dir", "device", "plugin"}),
+        "edition": job.edition.name, "track": track.name, "track_version": track.version, "metric": track.metric,
+        "score_range": list(track.score_range), "split": "val", "seeds": [config.seed],
+        "data": {
+            "name": job.data_name, "synthetic": job.synthetic, "fingerprint": index.fingerprint(),
+            "videos": {s: len(v) for s, v in split.items()},
+            "frames": {s: sum(x.n_frames for x in v) for s, v in split.items()},
+            "groups": {s: len({x.group for x in v}) for s, v in split.items()},
+        },
+        "plugins": job.foreign_plugins,
+        "versions": {name: version(name) for name in ("abaw-zoo", "torch", "torchvision", "torchaudio", "timm", "numpy")},
+    }  # fmt: skip
+
+
+def _host() -> dict[str, Any]:
+    from harness.setup import commit
+
+    return {
+        "host": platform.node(), "platform": platform.platform(), "python": platform.python_version(),
+        "threads": torch.get_num_threads(), "pid": os.getpid(), "commit": commit(),
+        "free_disk_gb": round(shutil.disk_usage(".").free / 2**30, 1),
+    }  # fmt: skip

@@ -1,0 +1,126 @@
+"""From a configuration to a job: plugins loaded, names resolved, data indexed. All mistakes that need no pixels."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.config import RunConfig, cache_dir
+from harness.data.affwild2 import Index, build_index
+from zoo.api import EditionSpec, TrackSpec
+from zoo.errors import UserError
+from zoo.plan import Plan, make_plan
+from zoo.registry import Registry, load
+
+
+@dataclass(frozen=True)
+class Job:
+    """One combination on one track of one data folder."""
+
+    config: RunConfig
+    registry: Registry
+    edition: EditionSpec
+    track: TrackSpec
+    plan: Plan
+    index: Index
+    data_name: str
+    synthetic: bool
+
+    @property
+    def foreign_plugins(self) -> list[str]:
+        """Packages of the blocks in use that are not this project's."""
+        used = [("encoders", s.encoder.name) for s in self.plan.slots] + [("streams", s.stream.name) for s in self.plan.slots]
+        used += [("fusions", self.plan.fusion.spec.name), ("heads", self.plan.head.spec.name)]
+        packages = {self.registry.entry(kind, name).package for kind, name in used}
+        return sorted(p for p in packages if not p.startswith("abaw-zoo"))
+
+
+def load_plugins(files: Sequence[str]) -> Registry:
+    """The registry with the user's plugin files."""
+    return load([Path(file) for file in files])
+
+
+def find_track(registry: Registry, track: str, edition: str | None) -> tuple[EditionSpec, TrackSpec]:
+    """A track of the named edition, or of the latest one that has it."""
+    editions: list[EditionSpec] = [entry.spec for entry in registry.entries("editions")]  # type: ignore[misc]
+    having = sorted((e for e in editions if any(t.name == track for t in e.tracks)), key=_number)
+    if not having:
+        names = sorted({t.name for e in editions for t in e.tracks})
+        raise UserError(f"unknown track {track!r}: there are {', '.join(names)}")
+    chosen = having[-1]
+    if edition is not None:
+        chosen = registry.get("editions", edition)
+        if chosen not in having:
+            raise UserError(f"edition {edition} has no track {track!r}: {', '.join(e.name for e in having)} have it")
+    return chosen, next(t for t in chosen.tracks if t.name == track)
+
+
+def _number(edition: EditionSpec) -> tuple[int, str]:
+    digits = re.search(r"\d+$", edition.name)
+    return (int(digits.group()) if digits else 0, edition.name)
+
+
+def plan_of(config: RunConfig, registry: Registry, track: TrackSpec) -> Plan:
+    """The configuration's combination, resolved."""
+    return make_plan(
+        registry, encoders=config.encoders, fusion=config.fusion, head=config.head, answers=track.answers,
+        losses=config.loss, post=config.post, finetune=config.finetune, options=config.options,
+    )  # fmt: skip
+
+
+def make_job(config: RunConfig, *, progress: bool = True) -> Job:
+    """Everything that can be found wrong before pixels are touched is found here."""
+    registry = load_plugins(config.plugin)
+    edition, track = find_track(registry, config.track, config.edition)
+    plan = plan_of(config, registry, track)
+    root, name, synthetic = data_folder(config, progress=progress)
+    test_list = Path(config.data.list) if config.data.list else None
+    index = build_index(
+        root, edition, track, test_list=test_list, crops=config.data.crops, frame_tolerance=config.data.frame_tolerance
+    )
+    from harness.data.sources import check_needs
+
+    check_needs(index, [slot.stream for slot in plan.slots])
+    return Job(config, registry, edition, track, plan, index, name, synthetic)
+
+
+def data_folder(config: RunConfig, *, progress: bool = True) -> tuple[Path, str, bool]:
+    """The data folder, its name, and whether it is the synthetic demo set (made once, when no folder is named)."""
+    if config.data_dir is None:
+        root = demo_folder(progress=progress)
+    else:
+        root = Path(config.data_dir)
+        if not root.is_dir():
+            raise UserError(f"--data {root}: there is no such folder")
+    synthetic = (root / "demo.json").is_file()
+    return root, "demo" if synthetic else root.resolve().name, synthetic
+
+
+def demo_folder(*, progress: bool = True) -> Path:
+    """The demo set of the cache, made on first use."""
+    from harness.data.demo import DEMO_VERSION, make_demo
+
+    root = cache_dir() / "demo" / f"v{DEMO_VERSION}"
+    make_demo(root, progress=progress)
+    return root
+
+
+def with_data(job: Job, index: Index) -> Job:
+    """The same combination on other data."""
+    return replace(job, index=index)
+
+
+def commit() -> str | None:
+    """The git commit of this checkout, with ``+`` where it is changed; None outside one."""
+    here = Path(__file__).resolve().parent.parent
+    if not (here / ".git").exists():
+        return None
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10)
+        dirty = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "") if head.returncode == 0 else None

@@ -1,0 +1,223 @@
+"""The training loop, top to bottom.
+
+Every random choice is drawn from (seed, epoch, step), never from what came before, so a run that is continued from any
+checkpoint goes the same way, bit for bit, as one that was never stopped.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from harness.checkpoint import load_state, save_state
+from harness.config import Train
+from harness.data.clips import ClipData, Window, batches, training_windows
+from harness.evaluate import answers, main_score
+from zoo.api import TrackSpec
+from zoo.assemble import Batch, Model
+from zoo.errors import Stopped, UserError
+
+SAVE_EVERY = 60.0  # seconds between checkpoints inside an epoch
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training gives besides the model's weights."""
+
+    epochs: int
+    best_epoch: int
+    selections: int  # validation scores that the epoch was chosen among; 0: the last was taken unseen
+    steps: int
+
+
+def train(
+    model: Model, data: ClipData, val: ClipData | None, track: TrackSpec, settings: Train, *,
+    seed: int, device: torch.device, folder: Path, progress: bool = True,
+) -> Trained:  # fmt: skip
+    """Train a model in place; leaves it with the chosen epoch's weights. Continues from folder/state.ckpt."""
+    model.to(device)
+    optimizer = torch.optim.AdamW(_groups(model, settings.weight_decay), lr=settings.lr)
+    total = sum(len(_epoch(data, settings, seed, epoch)) for epoch in range(settings.epochs))
+    schedule = _schedule(optimizer, settings, total)
+    state: dict[str, Any] = {
+        "epoch": 0, "step": 0, "total": 0, "best": -np.inf, "best_epoch": 0, "sum": 0.0, "count": 0, "history": [],
+        "selections": 0,
+    }  # fmt: skip
+    best = copy.deepcopy(model.state_dict())
+    ckpt = folder / "state.ckpt"
+    if ckpt.is_file():
+        saved = load_state(ckpt)
+        state, best = saved["loop"], saved["best"]
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        if schedule is not None:
+            schedule.load_state_dict(saved["schedule"])
+
+    def save() -> None:
+        parts = {"loop": state, "model": model.state_dict(), "best": best, "optimizer": optimizer.state_dict()}
+        save_state(ckpt, {**parts, "schedule": schedule.state_dict() if schedule is not None else {}})
+
+    board = _board(folder, int(state["total"]))
+    bar = tqdm(total=total, initial=int(state["total"]), desc="training", unit="step",
+               disable=None if progress else True, leave=False)  # fmt: skip
+    saved_at = time.monotonic()
+    with bar, _stoppable() as stopped:
+        while state["epoch"] < settings.epochs and not _patience_spent(state, settings):
+            epoch = state["epoch"]
+            windows = _epoch(data, settings, seed, epoch)
+            model.train()
+            for step in range(state["step"], len(windows)):
+                torch.manual_seed((seed * 1_000_003 + epoch) * 1_000_003 + step)  # dropout
+                batch = data.batch(windows[step], settings.clip).to(device)
+                loss, parts = model.loss(model(batch), batch, settings.per_slot)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip or float("inf"))
+                _guard(loss, norm, batch, epoch)
+                optimizer.step()
+                if schedule is not None and settings.schedule != "plateau":
+                    schedule.step()
+                state["step"], state["total"] = step + 1, state["total"] + 1
+                state["sum"], state["count"] = state["sum"] + float(loss.detach()), state["count"] + 1
+                bar.update()
+                for name, value in parts.items():
+                    board.add_scalar(f"loss/{name}", float(value.detach()), state["total"])
+                if stopped() or time.monotonic() - saved_at > SAVE_EVERY:
+                    save()
+                    saved_at = time.monotonic()
+                if stopped():
+                    raise Stopped
+            score = _validate(model, val, track, settings, device)
+            if score is not None and settings.schedule == "plateau" and schedule is not None:
+                schedule.step(score)  # type: ignore[arg-type]
+            row = {"epoch": epoch + 1, "step": state["total"], "loss": state["sum"] / max(1, state["count"]),
+                   "val": score, "lr": optimizer.param_groups[0]["lr"]}  # fmt: skip
+            state["history"].append(row)
+            board.add_scalar("loss/epoch", row["loss"], state["total"])
+            if score is not None:
+                board.add_scalar("score/val", score, state["total"])
+                bar.set_postfix(loss=f"{row['loss']:.3f}", val=f"{score:.3f}")
+            if settings.select == "best" and score is not None:
+                state["selections"] += 1
+                if score > state["best"]:
+                    state["best"], state["best_epoch"] = score, epoch + 1
+                    best = copy.deepcopy(model.state_dict())
+            state.update(epoch=epoch + 1, step=0, sum=0.0, count=0)
+            save()
+            saved_at = time.monotonic()
+            _write_history(folder / "history.csv", state["history"])
+            if stopped():
+                raise Stopped
+    board.close()
+    if settings.select == "best" and state["best_epoch"]:
+        model.load_state_dict(best)
+    chosen = state["best_epoch"] if settings.select == "best" and state["best_epoch"] else state["epoch"]
+    return Trained(state["epoch"], chosen, state["selections"], state["total"])
+
+
+def _groups(model: Model, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay for matrices, none for biases, norms and learned vectors."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def _epoch(data: ClipData, settings: Train, seed: int, epoch: int) -> list[list[Window]]:
+    """The batches of an epoch."""
+    rng = np.random.default_rng([seed, epoch])
+    return list(batches(training_windows(data, settings.clip, rng), settings.batch))
+
+
+def _schedule(optimizer: torch.optim.Optimizer, settings: Train, total: int) -> Any:
+    lr = torch.optim.lr_scheduler
+    if settings.schedule == "one_cycle":
+        return lr.OneCycleLR(optimizer, settings.lr, total_steps=total + 1)
+    if settings.schedule == "plateau":
+        return lr.ReduceLROnPlateau(optimizer, mode="max", patience=max(1, settings.patience // 2))
+    if settings.schedule == "cosine":
+        warm = max(1, round(settings.warmup * total))
+
+        def factor(step: int) -> float:
+            if step < warm:
+                return (step + 1) / warm
+            return 0.5 * (1 + float(np.cos(np.pi * min(1.0, (step - warm) / max(1, total - warm)))))
+
+        return lr.LambdaLR(optimizer, factor)
+    return None
+
+
+def _patience_spent(state: dict[str, Any], settings: Train) -> bool:
+    since = state["epoch"] - state["best_epoch"]
+    return settings.select == "best" and bool(settings.patience) and bool(state["best_epoch"]) and since >= settings.patience
+
+
+def _validate(
+    model: Model, val: ClipData | None, track: TrackSpec, settings: Train, device: torch.device
+) -> float | None:
+    if val is None or not val.videos:
+        return None
+    full = settings.evaluation == "full"
+    got = list(answers(model, val, track, length=settings.clip, batch=settings.batch * 2, device=device, full=full))
+    score = main_score(track, got)
+    return score if np.isfinite(score) else None
+
+
+def _guard(loss: torch.Tensor, norm: torch.Tensor, batch: Batch, epoch: int) -> None:
+    """Stop where the loss or the gradient is not finite, naming what was in the batch."""
+    if torch.isfinite(loss) and torch.isfinite(norm):
+        return
+    clips = ", ".join(f"{video} from frame {start + 1}" for video, start in batch.where[:8])
+    what = "loss" if not torch.isfinite(loss) else "gradient"
+    raise UserError(
+        f"the {what} is not finite in epoch {epoch + 1}; the batch: {clips}; try a lower --set train.lr or look at these clips"
+    )
+
+
+@contextmanager
+def _stoppable() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM ask the loop to stop after the step under way; a second one ends the program."""
+    asked: list[int] = []
+
+    def handler(number: int, frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    try:
+        before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not in the main thread: nobody can send signals here
+        before = {}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def _write_history(path: Path, rows: list[dict[str, Any]]) -> None:
+    part = path.with_suffix(".part")
+    with part.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    part.replace(path)
+
+
+def _board(folder: Path, step: int) -> Any:
+    """TensorBoard events; those after ``step`` are dropped when a run is continued."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder / "events"), purge_step=step or None, flush_secs=30)

@@ -1,0 +1,36 @@
+"""Places of runs that were scored on the same videos: a better score is not yet a better run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from leaderboards.statistics import paired
+
+FEWEST = 10
+"""Groups of videos below which no place should be given."""
+LEVEL = 0.05
+"""A difference with a larger p is no difference."""
+
+Scored = tuple[float, Mapping[str, float]]
+"""A run's score, and group -> its score without the group."""
+
+
+def places(runs: Sequence[Scored]) -> list[str]:
+    """The place of each run, given from the best to the worst: "1", or "1=" where several share it.
+
+    A new place begins at the first run that the paired comparison can tell from the first of the last place. Runs that
+    were not scored on the same groups cannot be told apart.
+    """
+    leaders: list[int] = []
+    for i, run in enumerate(runs):
+        leaders.append(leaders[-1] if i and not _differ(runs[leaders[-1]], run) else i)
+    return [f"{leader + 1}=" if leaders.count(leader) > 1 else f"{leader + 1}" for leader in leaders]
+
+
+def _differ(a: Scored, b: Scored) -> bool:
+    (score_a, without_a), (score_b, without_b) = a, b
+    if without_a.keys() != without_b.keys():
+        return False
+    groups = list(without_a)
+    compared = paired(score_a, [without_a[g] for g in groups], score_b, [without_b[g] for g in groups])
+    return compared.p < LEVEL

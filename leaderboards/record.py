@@ -1,0 +1,170 @@
+"""``record.json``: what one run was, what it scored, and under which circumstances.
+
+    {"schema": 1, "name": "...", "status": "done", "reason": null,
+     "scores": {"raw": {"main", "low", "high"}, "post": {...}},   to be read at a glance, copied from the result
+     "result": {...},                                             what the same command gives again, hashed
+     "result_sha256": "...",                                      of the canonical JSON of the result
+     "circumstances": {...}}                                      time, host, commit: what may differ
+
+A record can be read for ever without the rest of the project: keys that a later version adds are kept, not refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+__all__ = ["SCHEMA", "Record", "RecordError", "Status", "canonical", "digest", "read", "replace_file"]
+
+SCHEMA = 1
+Status = Literal["done", "failed", "interrupted", "running"]
+
+
+class RecordError(ValueError):
+    """A record that cannot be read; its text is one line for a person and names the file."""
+
+
+@dataclass
+class Record:
+    """One run. ``reason``: why it is not done, one line. ``later``: keys of versions newer than this program."""
+
+    name: str
+    status: Status
+    reason: str | None = None
+    result: dict[str, Any] = field(default_factory=dict)
+    circumstances: dict[str, Any] = field(default_factory=dict)
+    later: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def scores(self) -> dict[str, dict[str, Any]]:
+        """The main figures of the result: kind of score -> main, low, high."""
+        blocks = self.result.get("scores") or {}
+        return {kind: {key: block.get(key) for key in ("main", "low", "high")} for kind, block in blocks.items()}
+
+    @property
+    def result_sha256(self) -> str:
+        """The digest of the result: equal results, equal digests."""
+        return digest(self.result)
+
+    def write(self, path: Path) -> None:
+        """Put the record at ``path``, whole or not at all; the old file stays where this fails (OSError)."""
+        content = {
+            "schema": SCHEMA,
+            "name": self.name,
+            "status": self.status,
+            "reason": self.reason,
+            "scores": self.scores,
+            "result": self.result,
+            "result_sha256": self.result_sha256,
+            "circumstances": self.circumstances,
+            **self.later,
+        }
+        text = json.dumps(_plain(content), indent=1, allow_nan=False) + "\n"
+        replace_file(path, text.encode())
+
+
+def read(path: Path) -> Record:
+    """The record at ``path``; RecordError where it is no record, newer than this program, or was changed."""
+    content = _load(path)
+    try:
+        return Record(
+            name=_checked(content, "name", str),
+            status=_status(content),
+            reason=_checked(content, "reason", str, type(None)),
+            result=_result(content),
+            circumstances=_checked(content, "circumstances", dict),
+            later={key: value for key, value in content.items() if key not in _KNOWN},
+        )
+    except ValueError as error:
+        raise RecordError(f"{path}: {error}") from None
+
+
+_KNOWN = {"schema", "name", "status", "reason", "scores", "result", "result_sha256", "circumstances"}
+
+
+def canonical(value: Any) -> str:
+    """JSON that is the same for the same content: keys sorted, shortest floats that read back the same, no spaces;
+    numbers that are not finite become null, NumPy's numbers and arrays plain ones. TypeError for anything else."""
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """The sha256 of the canonical JSON, in hexadecimal."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` by way of a temporary file beside it, on the disk before it takes the name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path}: is not JSON: {error}") from None
+    if not isinstance(content, dict) or type(content.get("schema")) is not int:
+        raise RecordError(f"{path}: is not the record of a run: it has no schema number")
+    if content["schema"] > SCHEMA:
+        raise RecordError(
+            f"{path}: has schema {content['schema']}, this program reads up to {SCHEMA}; update the program"
+        )
+    return content
+
+
+def _checked(content: Mapping[str, Any], key: str, *types: type) -> Any:
+    if key not in content or not isinstance(content[key], types):
+        names = " or ".join("null" if t is type(None) else t.__name__ for t in types)
+        raise ValueError(f"{key!r} is missing or no {names}")
+    return content[key]
+
+
+def _status(content: Mapping[str, Any]) -> Status:
+    status = _checked(content, "status", str)
+    if status not in get_args(Status):
+        raise ValueError(f"unknown status {status!r}; known: {', '.join(get_args(Status))}")
+    known: Status = status
+    return known
+
+
+def _result(content: Mapping[str, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = _checked(content, "result", dict)
+    if digest(result) != _checked(content, "result_sha256", str):
+        raise ValueError("the result was changed after it was written: its sha256 is another")
+    return result
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold, with null for NaN and the infinities."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Path):
+        return value.as_posix()
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    raise TypeError(f"a record cannot hold {type(value).__name__} {value!r:.60}")

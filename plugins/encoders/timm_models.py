@@ -1,0 +1,128 @@
+"""Any image model of timm as a frame encoder, with the weights that timm publishes for it.
+
+Building never touches the network: weights are found by the passport and loaded by the zoo, checked and strictly.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from functools import partial
+from typing import Any
+
+import timm
+from huggingface_hub import hf_hub_url
+from timm.models import PretrainedCfg
+from torch import Tensor, nn
+
+from zoo.api import FrameInput, Passport
+from zoo.errors import UserError
+from zoo.modules import FrameEncoder
+from zoo.suggest import did_you_mean
+
+CROP = 112  # pixels of Aff-Wild2's face crops
+LARGEST = 256  # a model whose one size is larger than this is given 224 unless told otherwise
+_HASHED = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|safetensors)$")  # timm writes the start of the sha256 into the name
+_SAW = {
+    "in1k": "ImageNet-1k", "in12k": "ImageNet-12k", "in21k": "ImageNet-21k", "in22k": "ImageNet-22k",
+    "lvd142m": "LVD-142M", "lvd1689m": "LVD-1689M", "laion2b": "LAION-2B", "laion400m": "LAION-400M",
+    "openai": "OpenAI's CLIP pairs", "webli": "WebLI",
+}  # fmt: skip
+
+
+class TimmEncoder(FrameEncoder):
+    """(N, 3, size, size) -> (N, dim): what the model's classifier would see, with random weights until loaded.
+
+    ``argument``: the model's name. ``size``: see ``picture_size``. Raises UserError for an unknown name.
+    """
+
+    def __init__(self, stream: str, argument: str | None, size: int | None = None) -> None:
+        config = pretrained_config(argument)
+        net = create(config, size)
+        dim: Any = getattr(net, "head_hidden_size", None) or net.num_features  # mobilenets widen after pooling
+        mean, std = ((m[0], m[1], m[2]) for m in (config.mean, config.std))
+        super().__init__(dim=int(dim), input=FrameInput(picture_size(config, size), mean, std))
+        self.net = net
+
+    def encode(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, dim)."""
+        features: Tensor = self.net(images)
+        return features
+
+
+def passport(stream: str, argument: str | None, size: int | None = None) -> Passport | None:
+    """Where timm says the weights are; None where it publishes none.
+
+    An address whose file name carries its hash comes first, because it can be verified; then the model hub.
+    """
+    config = pretrained_config(argument)
+    hashed = _HASHED.search(config.url) if isinstance(config.url, str) else None
+    if hashed:
+        url, digest = str(config.url), hashed[1]
+    elif config.hf_hub_id:
+        url, digest = hf_hub_url(config.hf_hub_id, config.hf_hub_filename or "model.safetensors"), None
+    else:
+        return None
+    tag = config.tag or ""
+    return Passport(
+        name=f"{config.architecture}.{tag}" if tag else str(config.architecture),
+        sha256=digest,
+        license=config.license or "not stated by timm",
+        source=config.origin_url or "timm",
+        url=url,
+        saw=tuple(data for part, data in _SAW.items() if part in re.split(r"[_.]", tag)),
+        adapt=partial(adapt, argument, size),
+    )
+
+
+def adapt(argument: str | None, size: int | None, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A published or timm-saved state_dict under this encoder's names: the model family's own filter is applied (it
+    resamples position embeddings to the picture's size), the classifier is dropped. Nothing else is forgiven."""
+    config = pretrained_config(argument)
+    family = sys.modules[timm.models.model_entrypoint(config.architecture).__module__]
+    family_filter = getattr(family, "checkpoint_filter_fn", None)
+    if family_filter is not None:
+        state = family_filter(state, create(config, size))
+    classifiers = (config.classifier,) if isinstance(config.classifier, str) else tuple(config.classifier or ())
+    dropped = {f"{name}.{leaf}" for name in classifiers for leaf in ("weight", "bias")}
+    return {f"net.{key}": value for key, value in state.items() if key not in dropped}
+
+
+def pretrained_config(argument: str | None) -> PretrainedCfg:
+    """What timm knows of a model's weights and input; UserError where timm does not know the name."""
+    if argument is None:
+        raise UserError("encoder 'timm' needs the name of a model: write face=timm:resnet18")
+    name, _, tag = argument.partition(".")
+    if not timm.is_model(name):
+        near = did_you_mean(name, timm.list_models())
+        raise UserError(f"timm {timm.__version__} has no model {name!r}: {near}timm.list_models() shows all")
+    config = timm.get_pretrained_cfg(argument, allow_unregistered=not tag)
+    if config is None:
+        tags = ", ".join(timm.list_pretrained(f"{name}.*")) or "none"
+        raise UserError(f"timm {timm.__version__} has no weights {argument!r}: there are {tags}")
+    config.architecture = config.architecture or name
+    return config
+
+
+def picture_size(config: PretrainedCfg, size: int | None) -> int:
+    """The side of the picture in pixels: ``size`` if given; else 112 where the model admits any size, and where it
+    has one fixed size that one, or 224 instead of sizes over 256: position embeddings are resampled to it."""
+    if size is not None:
+        return size
+    own = int(config.input_size[-1])
+    if not config.fixed_input_size:
+        return CROP
+    return own if own <= LARGEST else 224
+
+
+def create(config: PretrainedCfg, size: int | None) -> nn.Module:
+    """The bare network without classifier, with random weights; UserError where the size does not fit it."""
+    side = picture_size(config, size)
+    fixed = {"img_size": side} if config.fixed_input_size else {}
+    try:
+        return timm.create_model(config.architecture, pretrained_cfg=config.tag, num_classes=0, **fixed)
+    except (AssertionError, ValueError, TypeError) as error:
+        raise UserError(
+            f"timm's {config.architecture} cannot take pictures of {side} x {side} ({error}): "
+            f"set another size; its own is {config.input_size[-1]}"
+        ) from error

@@ -1,0 +1,24 @@
+"""A perceptron on each frame by itself: what temporal heads must beat."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+
+class Mlp(nn.Module):
+    """(B, T, dim) -> (B, T, hidden); no frame sees another."""
+
+    def __init__(self, dim: int, hidden: int = 64, layers: int = 1, dropout: float = 0.1) -> None:
+        super().__init__()
+        widths = [dim, *[hidden] * layers]
+        self.net = nn.Sequential()
+        for inputs, outputs in pairwise(widths):
+            self.net.extend([nn.Dropout(dropout), nn.Linear(inputs, outputs), nn.GELU()])
+        self.out_dim = widths[-1]
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """x (B, T, dim), valid (B, T) -> (B, T, hidden)."""
+        out: Tensor = self.net(x)
+        return out

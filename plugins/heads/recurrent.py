@@ -1,0 +1,40 @@
+"""Recurrent heads: GRU and LSTM, in one or both directions."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from zoo.modules import recur
+
+
+class _Recurrent(nn.Module):
+    """(B, T, dim) -> (B, T, out_dim), out_dim = hidden times directions; padding is never read."""
+
+    cell: type[nn.GRU] | type[nn.LSTM]
+
+    def __init__(
+        self, dim: int, hidden: int = 64, layers: int = 1, dropout: float = 0.1, bidirectional: bool = True
+    ) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)  # torch's own drops between layers only, never with a single one
+        between = dropout if layers > 1 else 0.0
+        self.rnn = self.cell(  # type: ignore[arg-type]
+            dim, hidden, num_layers=layers, batch_first=True, dropout=between, bidirectional=bidirectional
+        )
+        self.out_dim = hidden * (2 if bidirectional else 1)
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """x (B, T, dim), valid (B, T) -> (B, T, out_dim)."""
+        return recur(self.rnn, self.dropout(x), valid)
+
+
+class Gru(_Recurrent):
+    """Gated recurrent units."""
+
+    cell = nn.GRU
+
+
+class Lstm(_Recurrent):
+    """Long short-term memory."""
+
+    cell = nn.LSTM

@@ -1,0 +1,51 @@
+"""Configurations: precedence, round trip, mistakes named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.config import RECIPES, load_config, read_toml, validate
+from zoo.errors import UserError
+
+
+def test_flags_go_over_the_recipe_and_set_over_both() -> None:
+    config = load_config("demo", {"head": "lstm", "fusion": None}, ["train.epochs=7", "encoder.face.b.size=96", "head=mlp"])
+    assert (config.head, config.fusion, config.train.epochs) == ("mlp", "late", 7)
+    assert config.train.schedule == "one_cycle"
+    assert config.options == {"encoder.face.b.size": 96}
+
+
+def test_the_written_file_repeats_the_configuration(tmp_path: Path) -> None:
+    sets = ["encoder.face.weights=a b\\c\"d.pth", "head.bidirectional=false", "fusion.weights=equal", "data.list=x.txt"]
+    config = load_config("demo", {"finetune": ["face"], "seed": 3}, sets)
+    path = tmp_path / "config.toml"
+    path.write_text(config.toml())
+    assert load_config(str(path), {}, []) == config
+
+
+@pytest.mark.parametrize("recipe", sorted(p.stem for p in RECIPES.glob("*.toml")))
+def test_every_recipe_is_valid(recipe: str) -> None:
+    validate(read_toml(RECIPES / f"{recipe}.toml"), recipe)
+
+
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        (["train.epoch=3"], "did you mean 'train.epochs'"),
+        (["train.epochs=many"], "train.epochs"),
+        (["train.epochs=0"], "train.epochs"),
+        (["trian.epochs=3"], "trian"),
+        (["epochs"], "key=value"),
+    ],
+)
+def test_mistakes_are_named(sets: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        load_config(None, {}, sets)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_recipe_lists_the_known_ones() -> None:
+    with pytest.raises(UserError, match="demo"):
+        load_config("dmeo", {}, [])

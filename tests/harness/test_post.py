@@ -1,0 +1,99 @@
+"""Cross-fitting: what is fitted never sees the videos it is applied to."""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from harness.evaluate import folds_of, main_score, score_block
+from harness.post import Chain, cross_fit
+from zoo import api, metrics
+from zoo.api import Answer, TrackSpec, VideoAnswers
+from zoo.plan import Block
+
+ANSWERS = (Answer("valence", "value", -5), Answer("arousal", "value", -5))
+TRACK = TrackSpec("va", ANSWERS, "mean_ccc", (-1, 1), (), (), "keyed", "")
+
+
+def video(name: str, group: str, n: int = 40) -> VideoAnswers:
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    targets = {a.name: rng.normal(size=n).cumsum() * 0.1 for a in ANSWERS}
+    targets["valence"][:5] = np.nan
+    values = {a: t + rng.normal(size=n) * 0.2 for a, t in targets.items()}
+    values["valence"][:5] = 9.0
+    return VideoAnswers(name, group, values, targets, {"face": np.ones(n, bool)}, np.arange(n) / 30)
+
+
+class Spy:
+    """Remembers what it was fitted on; adds nothing."""
+
+    def __init__(self, answers: tuple[Answer, ...]) -> None:
+        self.saw: set[str] = set()
+
+    def fit(self, videos: list[VideoAnswers], score: Callable[[list[VideoAnswers]], float]) -> None:
+        self.saw = {video.group for video in videos}
+        assert np.isfinite(score(videos))
+
+    def apply(self, video: VideoAnswers) -> VideoAnswers:
+        return dataclasses.replace(video, extra={"saw": np.array(sorted(self.saw))})
+
+    def state(self) -> dict[str, Any]:
+        return {"saw": sorted(self.saw)}
+
+
+BLOCKS = [Block(api.PostSpec("spy", Spy), {})]
+VIDEOS = [video(f"v{i}", f"g{i // 2}") for i in range(14)]  # 7 groups of two videos
+
+
+def test_no_group_is_processed_with_values_fitted_on_it() -> None:
+    out, states = cross_fit(BLOCKS, TRACK, VIDEOS)
+    assert [v.video for v in out] == [v.video for v in VIDEOS]
+    assert len(states) == 5
+    for got in out:
+        others = {g for g, fold in folds_of([v.group for v in VIDEOS]).items() if fold != folds_of([v.group for v in VIDEOS])[got.group]}
+        assert set(got.extra["saw"]) == others
+
+
+def test_one_group_alone_is_fitted_on_nothing() -> None:
+    out, states = cross_fit(BLOCKS, TRACK, [video("a", "g"), video("b", "g")])
+    assert states == [{"spy": {"saw": []}}]
+    assert all(len(v.extra["saw"]) == 0 for v in out)
+
+
+def test_a_chain_leaves_out_parts_for_other_kinds_of_answers() -> None:
+    chain = Chain([Block(api.PostSpec("au_only", Spy, kinds=("binary",)), {}), *BLOCKS], TRACK)
+    assert chain.names == ["spy"]
+
+
+def test_the_block_is_the_pooled_score_and_its_leave_one_out_scores() -> None:
+    block = score_block(TRACK, VIDEOS)
+    assert block is not None
+
+    def pooled(videos: list[VideoAnswers]) -> float:
+        figures = []
+        for answer in ("valence", "arousal"):
+            p = np.concatenate([v.values[answer] for v in videos])
+            t = np.concatenate([v.targets[answer] for v in videos])
+            figures.append(metrics.ccc(p[np.isfinite(t)], t[np.isfinite(t)]))
+        return float(np.mean(figures))
+
+    np.testing.assert_allclose(block["main"], pooled(VIDEOS), rtol=1e-9)
+    np.testing.assert_allclose(main_score(TRACK, VIDEOS), pooled(VIDEOS), rtol=1e-9)
+    assert block["groups"] == [f"g{i}" for i in range(7)]
+    for group, left in zip(block["groups"], block["leave_one_out"], strict=True):
+        np.testing.assert_allclose(left, pooled([v for v in VIDEOS if v.group != group]), rtol=1e-9)
+    assert block["low"] < block["main"] < block["high"]
+    assert block["videos"] == 14
+
+
+def test_frames_without_a_face_leave_the_second_figure() -> None:
+    crop = np.arange(40) >= 20
+    videos = [dataclasses.replace(v, extra={"crop": crop}) for v in VIDEOS]
+    block = score_block(TRACK, videos, with_face=True)
+    assert block is not None
+    assert block["frames"] == 14 * 20
+    assert score_block(TRACK, VIDEOS, with_face=True) is None

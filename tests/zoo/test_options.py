@@ -1,0 +1,85 @@
+import math
+
+import pytest
+
+from zoo.api import EncoderSpec, Option, PostSpec
+from zoo.errors import UserError
+from zoo.registry import check_options
+
+SPEC = EncoderSpec(
+    "net",
+    "nowhere:Net",
+    options={
+        "width": Option(16, "filters"),
+        "rate": Option(0.5, "share"),
+        "both": Option(False, "two directions"),
+        "mode": Option("mean", "pooling", choices=("mean", "max")),
+        "sizes": Option((3, 5), "kernels"),
+        "names": Option((), "columns"),
+        "limit": Option(None, "frames at most", type=int),
+    },
+)
+DEFAULTS = {"width": 16, "rate": 0.5, "both": False, "mode": "mean", "sizes": (3, 5), "names": (), "limit": None}
+
+
+def test_nothing_given_gives_the_defaults_in_the_order_of_the_spec():
+    assert list(check_options(SPEC, {}).items()) == list(DEFAULTS.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "value"),
+    [
+        ("width", "32", 32),
+        ("width", 32, 32),
+        ("rate", "0.25", 0.25),
+        ("rate", 1, 1.0),
+        ("rate", "1e-3", 0.001),
+        ("rate", "inf", math.inf),
+        ("both", "true", True),
+        ("both", "False", False),
+        ("both", True, True),
+        ("mode", "max", "max"),
+        ("sizes", "7, 9,11", (7, 9, 11)),
+        ("sizes", [1], (1,)),
+        ("sizes", "", ()),
+        ("names", "a,b", ("a", "b")),
+        ("names", ["a", 2], ("a", "2")),
+        ("limit", "8", 8),
+        ("limit", "none", None),
+        ("limit", None, None),
+    ],
+)
+def test_values_take_the_kind_of_the_option(name, given, value):
+    options = check_options(SPEC, {name: given})
+    assert options == {**DEFAULTS, name: value}
+    assert type(options[name]) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("width", "wide", "option 'width' of encoder 'net' must be a whole number, not 'wide' (default: 16)"),
+        ("width", "1.5", "must be a whole number"),
+        ("width", 2.0, "must be a whole number"),
+        ("width", True, "must be a whole number"),
+        ("width", None, "must be a whole number"),
+        ("rate", "fast", "must be a number"),
+        ("rate", "nan", "must be a number"),
+        ("both", "yes", "must be true or false"),
+        ("both", 1, "must be true or false"),
+        ("mode", True, "must be text"),
+        ("mode", "maxx", "cannot be 'maxx': did you mean 'max'? it is one of mean, max"),
+        ("sizes", "3,x", "must be values separated by commas"),
+        ("sizes", 3, "must be values separated by commas"),
+        ("widht", 3, "encoder 'net' has no option 'widht': did you mean 'width'? its options: width, rate, both"),
+    ],
+)
+def test_mistakes_are_named(name, given, said):
+    with pytest.raises(UserError) as error:
+        check_options(SPEC, {name: given})
+    assert said in str(error.value)
+
+
+def test_a_block_without_options_says_so():
+    with pytest.raises(UserError, match="post 'clip' has no option 'low': its options: none"):
+        check_options(PostSpec("clip", "nowhere:Clip"), {"low": 1})

@@ -1,0 +1,72 @@
+"""Between a slot's features and the fusion: standardise, project, one linear layer; a learned vector where absent."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Moments:
+    """Running count, mean and covariance of feature rows in float64, for videos given one after the other."""
+
+    def __init__(self, dim: int) -> None:
+        self.n = 0
+        self.mean = torch.zeros(dim, dtype=torch.float64)
+        self.scatter = torch.zeros(dim, dim, dtype=torch.float64)
+
+    def add(self, x: Tensor) -> None:
+        """Take in rows (N, D) (Chan's parallel update, exact for any partition of the rows)."""
+        if not len(x):
+            return
+        x = x.double()
+        n, mean = len(x), x.mean(0)
+        centred = x - mean
+        delta = mean - self.mean
+        total = self.n + n
+        self.scatter += centred.T @ centred + torch.outer(delta, delta) * (self.n * n / total)
+        self.mean += delta * (n / total)
+        self.n = total
+
+
+class Adapter(nn.Module):
+    """(B, T, D) -> (B, T, width). ``fitted``: standardisation and PCA are fixed buffers, computed once by ``fit`` from
+    training frames (features of a frozen encoder); a trained encoder's features move, so they get a LayerNorm."""
+
+    def __init__(self, dim: int, method: str, components: int, width: int, dropout: float, fitted: bool) -> None:
+        super().__init__()
+        self.method = method if fitted else "norm"
+        rank = min(components, dim) if self.method == "pca" else dim
+        if self.method == "norm":
+            self.norm = nn.LayerNorm(dim)
+        else:
+            self.register_buffer("mean", torch.zeros(dim))
+            self.register_buffer("project", torch.eye(dim, rank) if self.method == "pca" else torch.ones(dim))
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(rank, width)
+        self.absent = nn.Parameter(torch.zeros(width))
+
+    def fit(self, moments: Moments) -> None:
+        """Set standardisation (and PCA's directions, by falling variance, signs fixed) from training frames."""
+        if self.method == "norm" or moments.n == 0:
+            return
+        scale = (moments.scatter.diagonal() / moments.n).sqrt().clamp_min(1e-6)
+        if self.method == "pca":
+            correlation = moments.scatter / moments.n / torch.outer(scale, scale)
+            basis = torch.linalg.eigh(correlation)[1].flip(1)[:, : self.project.shape[1]]
+            basis = basis * basis.gather(0, basis.abs().argmax(0, keepdim=True)).sign()
+            project = basis / scale.unsqueeze(1)
+        else:
+            project = 1 / scale
+        self.mean.copy_(moments.mean)
+        self.project.copy_(project)
+
+    def forward(self, x: Tensor, present: Tensor) -> Tensor:
+        """x (B, T, D), present (B, T). What stands in x at absent frames does not matter, nor does it get gradient."""
+        x = torch.where(present.unsqueeze(-1), x, torch.zeros_like(x))
+        if self.method == "norm":
+            z = self.norm(x)
+        else:
+            z = x - self.mean
+            z = z @ self.project if self.method == "pca" else z * self.project
+        z = nn.functional.gelu(self.linear(self.dropout(z)))
+        return torch.where(present.unsqueeze(-1), z, self.absent.to(z.dtype))

@@ -1,0 +1,240 @@
+"""The contract between the zoo and its plugins. Light: importing it loads neither torch nor numpy.
+
+A plugin is any module (an installed package with an entry point in the group ``abaw_zoo``, or one file given with
+``--plugin``) that implements some of the hooks at the end of this file. A hook returns *specs*: small frozen
+descriptions. The network behind a spec is named by a target, ``"module:attribute"`` (or the callable itself), and is
+imported only when it is built. A whole plugin, ``my_encoder.py``, is this:
+
+    import torch
+    from zoo import api
+    from zoo.modules import FrameEncoder
+
+    class Tiny(FrameEncoder):
+        def __init__(self, stream, argument, width=16):
+            super().__init__(dim=width, input=api.FrameInput(size=32, mean=(0.5,) * 3, std=(0.5,) * 3))
+            self.net = torch.nn.Sequential(torch.nn.Conv2d(3, width, 8, 8), torch.nn.ReLU())
+
+        def encode(self, images):                      # (N, 3, 32, 32) -> (N, width)
+            return self.net(images).mean((2, 3))
+
+    @api.hookimpl
+    def encoders():
+        return [api.EncoderSpec("tiny", Tiny, streams=("face", "body", "context"), summary="One convolution.",
+                                options={"width": api.Option(16, "number of filters")})]
+
+``harness run --plugin my_encoder.py --encoders face=tiny`` trains it; ``zoo.testing`` checks it against the rules.
+
+Shapes: B clips, T frames, D features, A answers, K raw outputs. Masks, never merged: *present* (the slot has data at
+this frame), *labelled* (this answer has a label here), *valid* (a real frame, not padding). All are bool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import pluggy
+
+from zoo.tracks import Answer, Counts, EditionSpec, TrackSpec, VideoAnswers
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = [
+    "Answer", "AudioInput", "Counts", "DetectorSpec", "EditionSpec", "EncoderSpec", "Faces", "FrameInput", "FusionSpec",
+    "HeadSpec", "Hooks", "LossSpec", "Option", "Passport", "PostSpec", "Spec", "StreamSpec", "Target", "TrackSpec",
+    "VectorInput", "VideoAnswers", "hookimpl",
+]  # fmt: skip
+
+PROJECT = "abaw_zoo"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+Target = str | Callable[..., Any]
+"""``"package.module:attribute"`` or the callable itself."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a block: its default (whose type it has), one line of help, the values it admits if few."""
+
+    default: Any
+    help: str
+    choices: tuple[Any, ...] = ()
+    type: type | None = None  # only where the default is None
+
+    @property
+    def kind(self) -> type:
+        """The type a value must have."""
+        return self.type or type(self.default)
+
+
+# --- streams, encoders ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FrameInput:
+    """An encoder of images: RGB, ``size`` pixels square, (x / 255 - mean) / std, done on the device.
+
+    ``context`` frames more are given on each side of a clip; with 0 only present, valid frames are given.
+    """
+
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    context: int = 0
+
+
+@dataclass(frozen=True)
+class AudioInput:
+    """An encoder of sound: mono samples at ``rate`` Hz, ``margin`` seconds more on each side of the clip's frames,
+    the first sample on a multiple of ``grid`` samples of the video's sound, so that windows fall on one grid."""
+
+    rate: int = 16_000
+    margin: float = 0.5
+    grid: int = 1
+
+
+@dataclass(frozen=True)
+class VectorInput:
+    """An encoder of vectors that the stream's reader already gives a frame (landmarks, word features)."""
+
+    dim: int
+
+
+@dataclass(frozen=True)
+class StreamSpec:
+    """What is looked at. ``kind`` says what its reader yields: frames, sound, or one vector a frame.
+
+    ``reader`` is called with a zoo.reading.Source (paths, times, boxes of one video) and gives a zoo.reading.Reader.
+    ``needs``: of crops, video, boxes, sound; a data folder without them cannot serve the stream.
+    """
+
+    name: str
+    reader: Target
+    kind: Literal["frames", "sound", "vectors"]
+    needs: tuple[str, ...]
+    default_encoder: str
+    summary: str = ""
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class Passport:
+    """What is known of a weight file; exactly one of ``package`` (module, path inside it), ``path``, ``url``.
+
+    ``saw``: the data it was trained on; ``adapt`` maps its state_dict to the encoder's names.
+    """
+
+    name: str
+    sha256: str | None
+    license: str
+    source: str
+    package: tuple[str, str] | None = None
+    path: str | None = None
+    url: str | None = None
+    saw: tuple[str, ...] = ()
+    adapt: Target | None = None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What every block has: a name, what builds it, options, and where it comes from."""
+
+    name: str
+    build: Target
+    summary: str = ""
+    options: Mapping[str, Option] = field(default_factory=dict)
+    paper: str = ""
+    license: str = "MIT"
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class EncoderSpec(Spec):
+    """``build(stream, argument, **options)`` -> zoo.modules.Encoder with ``dim`` and ``input``.
+
+    ``argument`` is what follows the colon in ``face=timm:resnet18`` or None. ``passport(stream, argument, **options)``
+    -> Passport says where its weights are; without one the encoder has none and is trained.
+    """
+
+    streams: tuple[str, ...] = ()  # () admits every stream of the kind
+    passport: Target | None = None
+    argument: str = ""  # one line on what the argument means; empty: none is taken
+
+
+@dataclass(frozen=True)
+class FusionSpec(Spec):
+    """``build(dims: dict[slot, int], build: zoo.modules.Build, **options)`` -> module;
+    forward(features: dict[slot, (B, T, D)], present: dict[slot, (B, T)], valid (B, T)) -> zoo.modules.FusionOut."""
+
+    frame_wise: bool = False  # True: excused from the check that other frames change an answer
+
+
+@dataclass(frozen=True)
+class HeadSpec(Spec):
+    """``build(dim, **options)`` -> module with ``out_dim``; forward((B, T, D), valid (B, T)) -> (B, T, out_dim)."""
+
+    frame_wise: bool = False
+    causal: Target | bool = False  # or a function of the options
+    full: bool = False  # may be evaluated on whole videos at once
+
+
+@dataclass(frozen=True)
+class LossSpec(Spec):
+    """``build(answers: tuple[Answer, ...], counts: tuple[Counts, ...], **options)`` -> zoo.modules.Loss
+    for answers of the kinds it admits; the first registered loss with ``default`` for a kind is its default."""
+
+    kinds: tuple[str, ...] = ()
+    default: bool = False
+
+
+@dataclass(frozen=True)
+class PostSpec(Spec):
+    """``build(answers, **options)`` -> object with ``fit(videos: list[VideoAnswers], score)``, ``apply(VideoAnswers)
+    -> VideoAnswers`` and ``state() -> dict`` (what was fitted, for the record)."""
+
+    kinds: tuple[str, ...] = ("value", "class", "binary")
+
+
+@dataclass(frozen=True)
+class DetectorSpec(Spec):
+    """``build(**options)`` -> object with ``detect(frame uint8 RGB (H, W, 3)) -> Faces``."""
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Faces of one frame: ``boxes`` (N, 4) x0 y0 x1 y1 pixels, ``scores`` (N,), ``landmarks`` (N, 5, 2) pixels
+    (left eye, right eye, nose, left and right mouth corner as seen in the image)."""
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    landmarks: np.ndarray
+
+
+# --- hooks: implement any of them; each returns a list of specs ------------------------------------------------------
+
+
+class Hooks:
+    """The hooks. ``@api.hookimpl`` on a function of the same name registers what it returns."""
+
+    @hookspec
+    def streams(self) -> list[StreamSpec]: ...  # type: ignore[empty-body]
+    @hookspec
+    def encoders(self) -> list[EncoderSpec]: ...  # type: ignore[empty-body]
+    @hookspec
+    def fusions(self) -> list[FusionSpec]: ...  # type: ignore[empty-body]
+    @hookspec
+    def heads(self) -> list[HeadSpec]: ...  # type: ignore[empty-body]
+    @hookspec
+    def losses(self) -> list[LossSpec]: ...  # type: ignore[empty-body]
+    @hookspec
+    def postprocessors(self) -> list[PostSpec]: ...  # type: ignore[empty-body]
+    @hookspec
+    def detectors(self) -> list[DetectorSpec]: ...  # type: ignore[empty-body]
+    @hookspec
+    def editions(self) -> list[EditionSpec]: ...  # type: ignore[empty-body]
+
+
+KINDS = ("streams", "encoders", "fusions", "heads", "losses", "postprocessors", "detectors", "editions")

@@ -1,0 +1,67 @@
+"""What each metric is, for people: ``harness info`` and the documentation show these cards. Light: no NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MetricCard:
+    """One metric. ``kinds``: the answers it wants; ``population``: the frames it judges; ``masks``: which of them
+    count; ``aggregation``: how many figures become one; ``degenerate``: what constant answers and absent classes
+    give; ``source``: the competitions that use it."""
+
+    name: str
+    formula: str
+    kinds: tuple[str, ...]
+    population: str
+    masks: str
+    aggregation: str
+    degenerate: str
+    source: str
+
+
+_MASKS = {
+    "value": "valence and arousal: a frame counts where neither is -5",
+    "class": "expression: a frame counts where it is not -1",
+    "binary": "units: each counts at the frames where it is not -1",
+}
+_DEGENERATE = {
+    "value": "a constant prediction gives 0",
+    "class": "a class of the edition that neither occurs nor is predicted gives 0 and stays in the mean",
+    "binary": "a unit without a positive label gives 0 and stays in the mean",
+}
+_FRAMES = "all labelled frames of all videos of the split, pooled, with or without a face"
+_IMAGES = "all listed images, pooled, each answer where it is labelled"
+_CCC = "CCC = 2 cov / (var + var + (mean - mean)^2) with population variances"
+_F1 = "F1 = 2 TP / (2 TP + FP + FN)"
+
+
+def _card(name: str, kinds: str, formula: str, aggregation: str, source: str, population: str = _FRAMES) -> MetricCard:
+    wanted = tuple(kinds.split())
+    masks, degenerate = ("; ".join(text[kind] for kind in wanted) for text in (_MASKS, _DEGENERATE))
+    return MetricCard(name, formula, wanted, population, masks, aggregation, degenerate, source)
+
+
+_CARDS = (
+    _card("mean_ccc", "value", f"mean of CCC(valence) and CCC(arousal); {_CCC}", "mean over the values",
+          "ABAW 1-10, VA; Lin 1989"),
+    _card("macro_f1", "class", f"mean F1 over the edition's classes; {_F1}", "mean over the classes",
+          "ABAW 3-10, EXPR"),
+    _card("mean_f1", "binary", f"mean over the units of the F1 of 1, decided at 0.5; {_F1}", "mean over the units",
+          "ABAW 3-10, AU"),
+    _card("f1_accuracy", "class", f"0.67 macro F1 + 0.33 accuracy; {_F1}",
+          "F1: mean over the classes; accuracy: over the frames", "ABAW 1-2, EXPR"),
+    _card("au_f1_accuracy", "binary", f"0.5 mean F1 of 1 + 0.5 accuracy, decided at 0.5; {_F1}",
+          "F1: mean over the units; accuracy: over all labelled pairs of frame and unit", "ABAW 1-2, AU"),
+    _card("mtl_sum", "value class binary", f"mean CCC + macro F1 of expression + mean F1 of units; {_CCC}; {_F1}",
+          "sum of the three means", "ABAW 3, 4, 7, 11, MTL", _IMAGES),
+)  # fmt: skip
+METRICS: dict[str, MetricCard] = {c.name: c for c in _CARDS}
+
+
+def card(metric: str) -> MetricCard:
+    """The description of a metric; ValueError with the known names for another."""
+    if metric not in METRICS:
+        raise ValueError(f"unknown metric {metric!r}; known: {', '.join(METRICS)}")
+    return METRICS[metric]

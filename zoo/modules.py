@@ -1,0 +1,184 @@
+"""Base classes and masked helpers for the networks of the zoo. With zoo/api.py all that a plugin author reads.
+
+Shapes: B clips, T frames, D features, K raw outputs. ``valid`` (B, T) is always a prefix: padding is at the end.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from zoo.tracks import Answer, Counts
+
+
+@dataclass
+class FusionOut:
+    """What a fusion gives: ``raw`` (B, T, K); ``per_slot``: raw answers of single slots, supervised too where given;
+    ``aux``: named scalar losses, added to the loss and logged."""
+
+    raw: Tensor
+    per_slot: dict[str, Tensor] = field(default_factory=dict)
+    aux: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Encoder(nn.Module):
+    """A slot's input -> features per video frame; declares ``dim`` and ``input`` (FrameInput, AudioInput, VectorInput).
+
+    forward by kind of input:
+    frames ``(B, T, 3, H, W)``, normalised (with context frames also ``present (B, T + 2 context)``);
+    sound ``samples (B, S)``, ``samples_valid (B, S)``, ``times (B, T)`` in seconds from the first sample;
+    vectors ``(B, T, input.dim)``. Returns ``(B, T, dim)``.
+    """
+
+    def __init__(self, dim: int, input: object) -> None:
+        super().__init__()
+        self.dim = dim
+        self.input = input
+
+
+class FrameEncoder(Encoder):
+    """An encoder that looks at one frame at a time: write ``encode``."""
+
+    @abstractmethod
+    def encode(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, dim)."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return self.encode(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+
+
+class Loss(nn.Module):
+    """A loss and its decoding, for ``answers``; ``width`` is K, the raw outputs it wants.
+
+    ``additive``: the loss of a batch is the sum of its clips' losses over a count, so that gradients may be
+    accumulated. CCC is not.
+    """
+
+    additive = False
+
+    def __init__(self, answers: tuple[Answer, ...], width: int) -> None:
+        super().__init__()
+        self.answers = answers
+        self.width = width
+
+    @abstractmethod
+    def forward(self, raw: Tensor, target: Tensor, labelled: Tensor) -> Tensor:
+        """raw (B, T, K) float32, target (B, T, A), labelled (B, T, A) bool -> scalar; 0 with a graph where nothing
+        is labelled. Targets where not labelled are arbitrary and must not matter."""
+
+    @abstractmethod
+    def decode(self, raw: Tensor) -> Tensor:
+        """(B, T, K) -> (B, T, sum of answer.width): values in [low, high], class probabilities, probabilities of 1."""
+
+
+LossBuilder = Callable[[tuple[Answer, ...], tuple[Counts, ...]], Loss]
+
+
+@dataclass(frozen=True)
+class Build:
+    """How a fusion makes its parts: ``head(dim)`` the temporal model (with ``out_dim``), ``output(dim)`` the last
+    layer to the ``width`` raw outputs, ``predictor(dim)`` both."""
+
+    head: Callable[[int], nn.Module]
+    width: int
+    dropout: float = 0.0
+
+    def output(self, dim: int) -> nn.Module:
+        return nn.Sequential(nn.Dropout(self.dropout), nn.Linear(dim, self.width))
+
+    def predictor(self, dim: int) -> Predictor:
+        head = self.head(dim)
+        return Predictor(head, self.output(int(head.out_dim)))  # type: ignore[arg-type]
+
+
+class Predictor(nn.Module):
+    """Head and output: (B, T, D), valid (B, T) -> raw (B, T, K)."""
+
+    def __init__(self, head: nn.Module, output: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+        self.output = output
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        out: Tensor = self.output(self.head(x, valid))
+        return out
+
+
+Features = dict[str, Tensor]
+Masks = dict[str, Tensor]
+
+
+class FeatureFusion(nn.Module):
+    """Fuse features, then predict once: write ``fuse``, which gives (B, T, dim)."""
+
+    def __init__(self, dims: dict[str, int], build: Build, dim: int) -> None:
+        super().__init__()
+        self.slots = tuple(dims)
+        self.predictor = build.predictor(dim)
+
+    @abstractmethod
+    def fuse(self, features: Features, present: Masks, valid: Tensor) -> Tensor:
+        """features: slot -> (B, T, D_slot); an absent frame's features are the slot's learned vector."""
+
+    def forward(self, features: Features, present: Masks, valid: Tensor) -> FusionOut:
+        return FusionOut(self.predictor(self.fuse(features, present, valid), valid))
+
+
+class DecisionFusion(nn.Module):
+    """Predict from every slot, then combine the raw answers: write ``combine``."""
+
+    def __init__(self, dims: dict[str, int], build: Build) -> None:
+        super().__init__()
+        self.slots = tuple(dims)
+        self.predictors = nn.ModuleList(build.predictor(dim) for dim in dims.values())
+
+    @abstractmethod
+    def combine(self, raw: Tensor, present: Tensor) -> Tensor:
+        """raw (S, B, T, K), present (S, B, T) -> (B, T, K); where no slot is present any finite answer."""
+
+    def forward(self, features: Features, present: Masks, valid: Tensor) -> FusionOut:
+        each = [net(features[slot], valid) for slot, net in zip(self.slots, self.predictors, strict=True)]
+        raw = self.combine(torch.stack(each), torch.stack([present[slot] for slot in self.slots]))
+        return FusionOut(raw, per_slot=dict(zip(self.slots, each, strict=True)))
+
+
+# --- masked helpers ---------------------------------------------------------------------------------------------------
+
+
+def gather(x: Tensor, mask: Tensor) -> Tensor:
+    """x (B, T, ...), mask (B, T) -> the frames under the mask, (N, 1, ...). On the meta device, where a mask has no
+    values, all B * T frames."""
+    flat = x.flatten(0, 1).unsqueeze(1)
+    return flat if x.device.type == "meta" else flat[mask.flatten()]
+
+
+def scatter(x: Tensor, mask: Tensor) -> Tensor:
+    """The inverse of gather: x (N, 1, D), mask (B, T) -> (B, T, D), zeros elsewhere."""
+    if x.device.type == "meta":
+        return x.squeeze(1).unflatten(0, mask.shape)
+    out = x.new_zeros(mask.numel(), *x.shape[2:])
+    out = out.index_put((mask.flatten().nonzero().squeeze(1),), x.squeeze(1))
+    return out.unflatten(0, mask.shape)
+
+
+def masked_mean(x: Tensor, mask: Tensor, dim: int) -> Tensor:
+    """Mean of x over ``dim`` where mask (broadcastable to x) holds; 0 where it holds nowhere."""
+    weight = mask.to(x.dtype)
+    total = torch.where(mask, x, torch.zeros_like(x)).sum(dim)
+    return total / weight.sum(dim).clamp_min(1)
+
+
+def recur(rnn: nn.RNNBase, x: Tensor, valid: Tensor) -> Tensor:
+    """Run a batch-first recurrent net over the valid prefix of each clip: (B, T, D) -> (B, T, out), 0 on padding."""
+    if x.device.type == "meta" or bool(valid.all()):
+        out: Tensor = rnn(x)[0]
+        return out
+    lengths = valid.sum(1).clamp_min(1).cpu()
+    packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    out = pad_packed_sequence(rnn(packed)[0], batch_first=True, total_length=x.shape[1])[0]
+    return out * valid.unsqueeze(-1).to(out.dtype)

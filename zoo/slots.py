@@ -1,0 +1,68 @@
+"""The grammar of ``--encoders``: ``slot[=encoder[:argument]]``, separated by commas. Light.
+
+A slot is ``stream`` or ``stream.suffix``, so that one stream may have several encoders:
+``face=hsemotion:enet_b0_8_best_vgaf,face.b=timm:vit_small_patch14_dinov2,audio``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from zoo.errors import UserError
+
+_WORD = r"[A-Za-z][A-Za-z0-9_-]*"
+_SLOT = re.compile(rf"(?P<stream>{_WORD})(\.[A-Za-z0-9_-]+)?")
+_ENCODER = re.compile(_WORD)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One encoder at work on one stream; ``encoder`` None means the stream's default, ``argument`` None none."""
+
+    name: str
+    stream: str
+    encoder: str | None = None
+    argument: str | None = None
+
+    def __str__(self) -> str:
+        encoder = "" if self.encoder is None else f"={self.encoder}"
+        return self.name + encoder + ("" if self.argument is None else f":{self.argument}")
+
+
+def parse_slots(text: str) -> list[Slot]:
+    """``"face=timm:resnet18,audio"`` -> its slots, in the order given (the first one leads).
+
+    Each is split at the first ``=`` and the first ``:`` after it; an argument holds anything but a comma.
+    Raises UserError for an empty, doubled or malformed slot. Whether streams and encoders exist is not asked here.
+    """
+    if not text.strip():
+        raise UserError("no encoders are given: name at least one slot, as in --encoders face,context")
+    slots: dict[str, Slot] = {}
+    for item in text.split(","):
+        slot = _parse(item.strip(), text)
+        if slot.name in slots:
+            raise UserError(
+                f"the slot {slot.name!r} is given twice in {text!r}: a second encoder on that stream needs a name of "
+                f"its own, as in {slot.name},{slot.stream}.b=timm:resnet18"
+            )
+        slots[slot.name] = slot
+    return list(slots.values())
+
+
+def _parse(item: str, text: str) -> Slot:
+    if not item:
+        raise UserError(f"an empty slot in {text!r}: remove the comma that is too many")
+    name, equals, choice = item.partition("=")
+    encoder, colon, argument = choice.partition(":")
+    found = _SLOT.fullmatch(name)
+    if found is None:
+        raise UserError(
+            f"{name!r} in {text!r} is not a slot: write slot[=encoder[:argument]], where the slot is a stream or "
+            "stream.suffix, as in face=timm:resnet18 or face.b"
+        )
+    if equals and _ENCODER.fullmatch(encoder) is None:
+        raise UserError(f"{encoder!r} in {item!r} is not an encoder's name: write {name}=encoder, or {name} alone")
+    if colon and not argument.strip():
+        raise UserError(f"nothing follows the colon in {item!r}: write {name}={encoder}, or give the argument")
+    return Slot(name, found["stream"], encoder if equals else None, argument if colon else None)
