@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -138,12 +137,6 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid TOML: {error}") from None
-
-
-def cache_dir() -> Path:
-    """Where features, weights and the demo set are kept: $ABAW_ZOO_CACHE or ~/.cache/abaw-zoo."""
-    given = os.environ.get("ABAW_ZOO_CACHE")
-    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "abaw-zoo"
 
 
 def _put(tree: dict[str, Any], name: str, value: Any) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from harness.data.affwild2 import Video
 from harness.data.clips import ClipData, Window, evaluation_windows, triangle
-from harness.data.sources import frame_times
 from leaderboards.statistics import jackknife
 from zoo import metrics
 from zoo.api import Answer, TrackSpec, VideoAnswers
@@ -42,12 +40,11 @@ def answers(
                 total[start:stop] += ramp * row[: stop - start]
                 weight[start:stop] += ramp
         assert total is not None and weight is not None
-        yield _video_answers(video, track.answers, total / weight, data.present[v])
+        yield _video_answers(data, v, track.answers, total / weight)
 
 
-def _video_answers(
-    video: Video, track_answers: tuple[Answer, ...], decoded: np.ndarray, present: Mapping[str, np.ndarray]
-) -> VideoAnswers:
+def _video_answers(data: ClipData, v: int, track_answers: tuple[Answer, ...], decoded: np.ndarray) -> VideoAnswers:
+    video = data.videos[v]
     values, targets, column = {}, {}, 0
     for a, answer in enumerate(track_answers):
         part = decoded[:, column : column + answer.width]
@@ -55,12 +52,12 @@ def _video_answers(
         targets[answer.name] = video.labels[:, a].astype(np.float64)
         column += answer.width
     face = {"crop": video.crop_frames} if video.crops is not None else {}
-    return VideoAnswers(video.name, video.group, values, targets, dict(present), frame_times(video), extra=face)
+    return VideoAnswers(video.name, video.group, values, targets, data.present[v], data.times(v), extra=face)
 
 
 def statistics_of(track: TrackSpec, video: VideoAnswers, mask: np.ndarray | None = None) -> metrics.Stats:
     """The additive sums of one video."""
-    return metrics.statistics(track.answers, video.values, video.targets, mask)
+    return metrics.statistics(track.answers, video.values, video.targets, mask, joint=track.joint_labels)
 
 
 def main_score(track: TrackSpec, videos: Sequence[VideoAnswers]) -> float:
@@ -88,7 +85,7 @@ def score_block(track: TrackSpec, videos: Sequence[VideoAnswers], *, with_face: 
     by_group = [metrics.merge(groups[name]) for name in names]
     whole = metrics.merge(by_group)
     score = metrics.score(track.metric, track.answers, whole)
-    without = metrics.leave_one_out(track.metric, track.answers, by_group) if len(names) > 1 else []
+    without = metrics.leave_one_out(track.metric, track.answers, by_group)
     interval = jackknife(score.main, np.asarray(without, float), track.score_range)
     reachable = metrics.reachable(track.metric, track.answers, whole)
     per_video = {

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from harness.config import Features, cache_dir
+from harness.config import Features
 from harness.data.affwild2 import Index, Video
 from harness.data.content import digest
 from harness.data.frames import read_frames
@@ -30,8 +30,9 @@ from zoo.api import AudioInput, FrameInput
 from zoo.assemble import build_encoder, encode
 from zoo.errors import UserError
 from zoo.modules import Encoder
+from zoo.passports import cache_dir, file_sha256, find
 from zoo.plan import SlotPlan
-from zoo.weights import find, load_pretrained
+from zoo.weights import load_pretrained
 
 LAYOUT = 1  # raise when chunks are cut otherwise
 SOUND_CHUNK = 256  # frames of sound features computed at once
@@ -137,15 +138,8 @@ def frozen_slots(plans: Sequence[SlotPlan], settings: Features, device: torch.de
     slots = []
     for plan in plans:
         if plan.frozen and plan.passport is not None:
-            path = find(plan.passport)
-            slots.append(FrozenSlot(plan, settings, device, _sha256(path)))
+            slots.append(FrozenSlot(plan, settings, device, file_sha256(find(plan.passport))))
     return slots
-
-
-def _sha256(path: Path) -> str:
-    from harness.data.content import file_digest
-
-    return file_digest(path)
 
 
 def extract(

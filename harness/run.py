@@ -61,6 +61,7 @@ def run(job: Job, folder: Path, *, progress: bool = True) -> Outcome:
     """
     started = time.time()
     record = Record(name=folder.name, status="running", result=_identity(job))
+    record.write(folder / "record.json")  # so that a killed run is a row too
     circumstances = {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), **_host()}
     try:
         prepared = prepare(job, progress=progress)
@@ -100,7 +101,7 @@ def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> 
             + "; ".join(f"{f.video}: {f.reason}" for f in failures[:5])
         )
     raw, names = raw_slots(job), [slot.name for slot in plan.slots]
-    splits = {s: ClipData(v, names, store, raw) for s in ("train", "val", "test") if (v := job.index.split(s))}
+    splits = {s: ClipData(job.index, v, names, store, raw) for s in ("train", "val", "test") if (v := job.index.split(s))}
     passports = [{"slot": name, **weights} for name, weights in store.weights.items()]
     if weights is not None:
         model = make_model(job, dims, [Counts(1, (1,) * max(2, len(a.classes))) for a in job.track.answers])

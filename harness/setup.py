@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.config import RunConfig, cache_dir
+from harness.config import RunConfig
 from harness.data.affwild2 import Index, build_index
 from zoo.api import EditionSpec, TrackSpec
 from zoo.errors import UserError
+from zoo.passports import cache_dir
 from zoo.plan import Plan, make_plan
 from zoo.registry import Registry, load
 

@@ -60,12 +60,12 @@ def jackknife(
     ValueError where ``total`` is NaN or a score lies outside the range.
     """
     low, high = score_range
-    rest = np.asarray(leave_one_out, np.float64)
-    known = rest[~np.isnan(rest)]
-    if not low <= total <= high or (known < low).any() or (known > high).any():
-        raise ValueError(f"a score is outside its range {low:g} to {high:g}")
+    given = np.array([total, *leave_one_out], np.float64)
+    if math.isnan(total) or (given < low - SAME).any() or (given > high + SAME).any():
+        raise ValueError(f"a score is no number or outside its range {low:g} to {high:g}")
+    total, rest = float(np.clip(total, low, high)), np.clip(given[1:], low, high)
     groups = len(rest)
-    if groups < 2 or len(known) < groups:
+    if groups < 2 or np.isnan(rest).any():
         return Interval(low, high, groups)
     if np.ptp(rest) < SAME:
         return Interval(total, total, groups)

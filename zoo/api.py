@@ -30,6 +30,7 @@ this frame), *labelled* (this answer has a label here), *valid* (a real frame, n
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -65,7 +66,7 @@ class Option:
     type: type | None = None  # only where the default is None
 
     @property
-    def kind(self) -> type:
+    def kind(self) -> builtins.type:
         """The type a value must have."""
         return self.type or type(self.default)
 

@@ -230,7 +230,7 @@ def _merged_moments(parts: Array) -> Array:
 def _ccc(moments: Array) -> float:
     n, mean_x, mean_y, xx, yy, xy = moments
     apart = xx + yy + n * (mean_x - mean_y) ** 2
-    return float(2 * xy / apart if apart > 0 else 0.0) if n else float("nan")
+    return float(np.clip(2 * xy / apart, -1, 1) if apart > 0 else 0.0) if n else float("nan")
 
 
 def _pearson(moments: Array) -> float:

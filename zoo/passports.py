@@ -42,11 +42,15 @@ def find(passport: Passport, *, cache: Path | None = None, download: bool = True
     return path
 
 
+def cache_dir() -> Path:
+    """Where everything that can be made again is kept: $ABAW_ZOO_CACHE or ~/.cache/abaw-zoo."""
+    root = os.environ.get("ABAW_ZOO_CACHE")
+    return Path(root) if root else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "abaw-zoo"
+
+
 def cache_folder() -> Path:
     """Where downloaded weights are kept."""
-    root = os.environ.get("ABAW_ZOO_CACHE")
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "abaw-zoo"
-    return (Path(root) if root else default) / "weights"
+    return cache_dir() / "weights"
 
 
 def file_sha256(path: Path) -> str:

@@ -43,7 +43,7 @@ def crop(raw: Path, out: Path, detector: str, jobs: int | None, *, link: bool, p
 def boxes(folder: Path, detector: str, jobs: int | None, plugins: Sequence[Path]) -> None:
     """Person boxes of a data folder."""
     from harness.data.boxes import make_boxes
-    from harness.data.people import raw_people
+    from harness.data.subjects import raw_people
 
     work = raw_people(folder)
     failures = make_boxes(folder, work, _detector(detector, plugins), jobs)

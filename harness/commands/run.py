@@ -14,7 +14,8 @@ from harness.config import RunConfig, read_toml, validate
 from harness.run import Outcome, run
 from harness.setup import Job, make_job
 from harness.summary import announce, summary
-from leaderboards.record import Record, read
+from leaderboards.record import Record, RecordError
+from leaderboards.record import read as read_record
 from leaderboards.statistics import jackknife
 from leaderboards.tables import leaderboard, load_runs, write
 from zoo.errors import UserError
@@ -55,11 +56,19 @@ def saved_config(folder: Path) -> RunConfig:
     return validate(read_toml(path), str(path))
 
 
+def read(path: Path) -> Record:
+    """A record; UserError where it cannot be read."""
+    try:
+        return read_record(path)
+    except RecordError as error:
+        raise UserError(str(error)) from None
+
+
 def finish(outcome: Outcome, job: Job, out: Path) -> None:
     """Print the summary and write the tables."""
     records, problems = load_runs(out)
     tables = leaderboard(records)
-    files = write(out, tables)
+    files = write(out, tables, problems)
     print(summary(outcome, job, files, problems))
 
 

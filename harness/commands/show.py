@@ -127,8 +127,6 @@ def leaderboard(folder: Path) -> None:
     if not records and not problems:
         raise UserError(f"{folder}: there are no runs in it (RUN/record.json)")
     tables = build(records)
-    files = write(folder, tables)
-    print(to_markdown(tables))
-    for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
+    files = write(folder, tables, problems)
+    print(to_markdown(tables, problems))
     print("written: " + ", ".join(map(str, files)))

@@ -13,7 +13,6 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from scipy.signal import resample_poly
 
 from harness.data.frames import open_media, probe
 from zoo.errors import UserError
@@ -50,6 +49,8 @@ def read_sound(path: str | os.PathLike[str], rate: int = 16_000) -> Sound | None
         return None
     samples, own_rate, start = placed
     if own_rate != rate:
+        from scipy.signal import resample_poly  # here, for it takes a second to import
+
         ratio = Fraction(rate, own_rate)
         # Odd, symmetric filters: no delay, and an exact ratio: no drift.
         samples = resample_poly(samples, ratio.numerator, ratio.denominator).astype(np.float32, copy=False)

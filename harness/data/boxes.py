@@ -29,14 +29,15 @@ from zoo.api import DetectorSpec
 from zoo.errors import UserError
 
 VERSION = f"1.{video_frames.VERSION}"
-"""Of the tracks, the rule and the decoder; files of another version are made again."""
+"""Of decoder, tracks, rule and crops: boxes and crops made by another version are made again."""
 
 FOLDER = "boxes"
 GAP_SECONDS = 1.0  # person boxes are interpolated over gaps of the face up to this
 
-# The person in widths and heights of the face: shoulders and bent arms on each side, hair above, and below the chin
-# down to the feet of somebody standing (a stature is eight to nine such heights); the frame cuts what is not there.
-SIDE, ABOVE, BELOW = 1.5, 0.5, 7.5
+# The person in widths and heights of the face: hair on each side where the frame ends at the chin, shoulders and bent
+# arms where it shows a face's height or more below; hair above; and below the chin down to the feet of somebody
+# standing (a stature is eight to nine such heights), of which the frame cuts what is not there.
+HAIR, ARMS, ABOVE, BELOW = 0.4, 1.5, 0.5, 7.5
 
 _COLUMNS = [f"{part}{axis}" for part in ("face_", "") for axis in ("x0", "y0", "x1", "y1")]
 
@@ -97,11 +98,17 @@ def are_made(path: Path, finder: FaceFinder) -> bool:
 
 
 def person_from_face(face: np.ndarray, width: int, height: int, *, max_gap: int = 25) -> np.ndarray:
-    """Person boxes (n, 4) by proportion from face boxes (n, 4): SIDE widths more on each side, ABOVE heights above,
-    BELOW heights below, cut at the frame. Gaps of up to ``max_gap`` frames are interpolated, longer ones are NaN."""
+    """Person boxes (n, 4) by proportion from face boxes (n, 4), cut at the frame.
+
+    ABOVE face heights more above, BELOW below; on each side HAIR to ARMS face widths, the more the frame shows below
+    the chin: of somebody seen close, shoulders that are not in the picture must not hide the scene. Gaps of up to
+    ``max_gap`` frames are interpolated, longer ones are NaN.
+    """
     face = _interpolated(face.astype(np.float64), max_gap)
     wide, high = face[:, 2] - face[:, 0], face[:, 3] - face[:, 1]
-    person = face + np.stack([-SIDE * wide, -ABOVE * high, SIDE * wide, BELOW * high], axis=1)
+    shown = np.clip((height - face[:, 3]) / np.maximum(high, 1), 0, 1)
+    side = (HAIR + (ARMS - HAIR) * shown) * wide
+    person = face + np.stack([-side, -ABOVE * high, side, BELOW * high], axis=1)
     return np.clip(person, 0, [width, height, width, height]).astype(np.float32)
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from harness.data.affwild2 import Video
+from harness.data.affwild2 import Index, Video
 from harness.data.raw import RawSlot, collate
+from harness.data.sources import frame_times
 from harness.features import FeatureStore
 from zoo.api import Counts, FrameInput, TrackSpec
 from zoo.assemble import Batch
@@ -28,8 +29,9 @@ class ClipData:
     """The videos of one split, ready to be cut into batches."""
 
     def __init__(
-        self, videos: Sequence[Video], slots: Sequence[str], store: FeatureStore, raw: dict[str, RawSlot]
+        self, index: Index, videos: Sequence[Video], slots: Sequence[str], store: FeatureStore, raw: dict[str, RawSlot]
     ) -> None:
+        self.index = index
         self.videos = list(videos)
         self.slots = tuple(slots)
         self.store = store
@@ -43,6 +45,10 @@ class ClipData:
     def _present(self, slot: str, video: Video) -> np.ndarray:
         mask = self.raw[slot].present(video.name) if slot in self.raw else self.store.present(slot, video.name)
         return np.asarray(mask, bool)
+
+    def times(self, i: int) -> np.ndarray:
+        """(n,) seconds of the frames of video i."""
+        return frame_times(self.index, self.videos[i])
 
     def trainable(self, i: int) -> np.ndarray:
         """(n, A) bool: labelled frames of video i at which some slot is present."""

@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from harness.config import cache_dir
+from zoo.passports import cache_dir
 
 
 def digest(*parts: object) -> str:

@@ -48,14 +48,14 @@ class CropReport:
     def __str__(self) -> str:
         frames, faces = (sum(column) for column in zip(*self.found.values(), strict=True)) if self.found else (0, 0)
         lines = [
-            f"{self.out}: {len(self.found)} people, {frames} frames, a face in {faces} "
+            f"{self.out}: people {len(self.found)}, frames {frames}, a face in {faces} "
             f"({100 * faces / max(frames, 1):.1f} %)"
         ]
         if self.skipped:
-            lines.append(f"{self.skipped} videos were finished before")
+            lines.append(f"videos finished before: {self.skipped}")
         lines += [f"{name}: no face in {n} frames" for name, (n, seen) in sorted(self.found.items()) if n and not seen]
         if self.failures:
-            lines.append(f"{len(self.failures)} videos failed")
+            lines.append(f"videos that failed: {len(self.failures)}")
         return "\n".join(lines)
 
 

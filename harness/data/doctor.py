@@ -50,7 +50,8 @@ def diagnose(root: Path, registry: Registry, *, edition: str | None = None, trac
     layout = survey(Path(root))
     rows: list[Row] = []
     variants: list[str] = []
-    notes: list[str] = []
+    synthetic = (layout.root / "demo.json").is_file()
+    notes = ["this is the synthetic demo set: no published figure is met"] if synthetic else []
     problems: list[str] = []
     indexes: list[Index] = []
     for spec, one in _tracks(layout, registry, edition, track):
@@ -249,7 +250,7 @@ def _lengths(index: Index, infos: dict[Path, VideoInfo]) -> tuple[list[str], lis
     if index.track.unit == "image" or not compared:
         return [], wrong
     same = compared - off
-    note = f"{index.track.name}: {same} of {compared} raw videos have as many frames as rows here"
+    note = f"{index.track.name}: the raw videos of {same} of {compared} names have as many frames as there are rows"
     return [note + (f", {off - len(wrong)} differ by {index.frame_tolerance}" if off > len(wrong) else "")], wrong
 
 

@@ -112,13 +112,14 @@ def _cause(key: str, index: Index, found: Mapping[str, Figure]) -> str:
             return "no official test list in the folder"
         if index.test_list.kind == "names" and key == "test_rows":
             return "counted from the videos; the organisers' example file decides, often one frame a video more"
-        return "the test list of another edition"
+        return "the test list of another edition, or of a part of the data"
     official_videos = index.track.figures.get(f"videos_{split}")
     if official_videos is not None and found[f"videos_{split}"] != official_videos:
         return "a part of the data only, or another edition's annotations"
-    if "_crop" in key or "class_counts_with" in key:
-        if not any(video.crops for video in index.videos if video.split == split):
-            return "no crops in the folder"
-        if found[f"labelled_{split}"] == index.track.figures.get(f"labelled_{split}"):
+    if "_crop" in key:
+        bare = sum(video.crops is None for video in index.videos if video.split == split)
+        if bare:
+            return f"videos without crops: {bare}"
+        if index.track.figures.get(f"labelled_{split}") in (None, found[f"labelled_{split}"]):
             return "another release of the crops, or some are missing"
-    return "another edition's annotations, or files that were changed"
+    return "another edition's annotations, a part of the data only, or files that were changed"

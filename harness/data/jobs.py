@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
@@ -59,7 +59,8 @@ def run_jobs(
     With more than one job, ``task`` and items must be picklable. A process that dies takes the files under way with
     it: those are tried again one by one, so that only the culprit fails. A full disk stops everything (UserError).
     """
-    with tqdm(total=sum(sizes), desc=label, unit=unit, smoothing=0.05, disable=not progress, leave=False) as bar:
+    quiet = not (progress and items)
+    with tqdm(total=sum(sizes), desc=label, unit=unit, smoothing=0.05, disable=quiet, leave=False) as bar:
         outcomes = _alone(task, items, sizes, bar) if jobs <= 1 else _spread(task, items, sizes, jobs, bar)
         bar.set_postfix_str(f"0/{len(items)} files")
         for done, (place, outcome) in enumerate(outcomes, start=1):
@@ -126,7 +127,12 @@ def _pooled(
     ) as pool:
         try:
             largest_first = sorted(places, key=lambda place: -sizes[place])  # so that all cores end together
-            waiting = {pool.submit(_work, items[place], sizes[place]): place for place in largest_first}
+            waiting: dict[Future[Result], int] = {}
+            for place in largest_first:
+                try:
+                    waiting[pool.submit(_work, items[place], sizes[place])] = place
+                except BrokenProcessPool as broken:  # the first workers are dead already
+                    yield place, broken
             while waiting:
                 finished, _ = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
                 bar.update(shown + int(counter.value) - bar.n)

@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from harness.config import cache_dir
 from harness.data.affwild2 import Index, Video
 from harness.data.content import digest
 from harness.data.frames import read_frames
@@ -24,6 +23,7 @@ from harness.data.sources import open_reader, source_of
 from zoo.api import AudioInput, FrameInput, VectorInput
 from zoo.errors import UserError
 from zoo.modules import Encoder
+from zoo.passports import cache_dir
 from zoo.plan import SlotPlan
 
 JPEG_QUALITY = 95

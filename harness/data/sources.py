@@ -23,12 +23,14 @@ def _video_times(path: Path) -> np.ndarray:
     return probe(path).times
 
 
-def frame_times(video: Video) -> np.ndarray:
+def frame_times(index: Index, video: Video) -> np.ndarray:
     """(n_frames,) seconds of each frame from the first. Frames past the video's end (annotations may be one longer)
     go on at its median step; without a raw video 30 frames a second are assumed."""
     if video.video is None:
         return np.arange(video.n_frames) / ASSUMED_RATE
-    times = _video_times(video.video)[: video.n_frames]
+    times = _video_times(video.video)
+    index.check_length(video, len(times))
+    times = times[: video.n_frames]
     missing = video.n_frames - len(times)
     if missing <= 0:
         return times
@@ -49,7 +51,7 @@ def source_of(index: Index, video: Video) -> Source:
         return found.person
 
     return Source(
-        name=video.name, root=index.root, n_frames=video.n_frames, times=lambda: frame_times(video),
+        name=video.name, root=index.root, n_frames=video.n_frames, times=lambda: frame_times(index, video),
         video=video.video, crops=video.crops, boxes=boxes,
     )  # fmt: skip
 

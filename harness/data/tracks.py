@@ -5,12 +5,11 @@ Nobody is recognised: a track follows boxes that overlap, and pieces are put tog
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from zoo.api import Faces
 
@@ -66,8 +65,8 @@ def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def track_faces(per_frame: Sequence[Faces], *, max_gap: int = 15, min_overlap: float = 0.3) -> list[Track]:
     """Tracks in order of their first frame.
 
-    In every frame, faces are given to the tracks whose predicted box they overlap most in sum (Hungarian method, at
-    least ``min_overlap``); a track without a face is kept for ``max_gap`` frames and moves on at its own speed.
+    In every frame, the face and the track whose predicted box overlap most find each other first, as long as they
+    overlap by ``min_overlap``; a track without a face is kept for ``max_gap`` frames and moves on at its own speed.
     """
     open_tracks: list[_Path] = []
     closed: list[_Path] = []
@@ -77,11 +76,9 @@ def track_faces(per_frame: Sequence[Faces], *, max_gap: int = 15, min_overlap: f
         free = set(range(len(faces.boxes)))
         if open_tracks and free:
             shared = overlap(np.array([path.predicted(index) for path in open_tracks]), faces.boxes)
-            shared[shared < min_overlap] = 0
-            for row, column in zip(*linear_sum_assignment(-shared), strict=True):
-                if shared[row, column] > 0:
-                    open_tracks[row].add(index, int(column), faces)
-                    free.discard(int(column))
+            for row, column in _matches(shared, min_overlap):
+                open_tracks[row].add(index, column, faces)
+                free.discard(column)
         for column in sorted(free):
             path = _Path()
             path.add(index, column, faces)
@@ -136,6 +133,15 @@ class _Path:
     def track(self) -> Track:
         boxes, scores = np.array(self.boxes, np.float32), np.array(self.scores, np.float32)
         return Track(np.array(self.frames, np.int64), np.array(self.faces, np.int64), boxes, scores)
+
+
+def _matches(shared: np.ndarray, least: float) -> Iterator[tuple[int, int]]:
+    """(row, column) of the highest entry, then of the highest outside its row and column, and so on down to least."""
+    left = shared.copy()
+    while left.size and left.max() >= least:
+        row, column = np.unravel_index(left.argmax(), left.shape)
+        yield int(row), int(column)
+        left[row] = left[:, column] = -1
 
 
 def _pair(tracks: Sequence[Track], *, least: float) -> tuple[int, int] | None:

@@ -19,7 +19,7 @@ HOP = 160  # samples: 10 ms
 WINDOW = 800  # samples: 50 ms, which separates the harmonics of a low voice
 BANDS = 64
 MARGIN = 0.25  # seconds; the answer reaches 25 ms (window) + 20 + 10 + 80 (convolutions) + 10 ms (interpolation)
-FLOOR, MEAN, SPREAD = 1e-6, -5.0, 5.0  # of the log-mel energies: fixed, so that nothing depends on the batch
+FLOOR, MEAN, SPREAD = 1e-6, -2.0, 3.0  # of the log-mel energies: fixed, so that nothing depends on the batch
 
 
 class MelCnn(Encoder):

@@ -38,7 +38,7 @@ def data(seed: int = 0, lengths: tuple[int, ...] = (23, 7, 64, 1)) -> ClipData:
         labels[rng.random(n) < 0.3] = np.nan
         videos.append(video(f"v{v}", labels))
         masks[f"v{v}"] = rng.random(n) < 0.8
-    return ClipData(videos, ["face"], Store(masks), {})
+    return ClipData(None, videos, ["face"], Store(masks), {})
 
 
 @pytest.mark.parametrize("length", [1, 5, 16, 100])

@@ -11,14 +11,16 @@ from zoo.errors import UserError
 
 
 def test_flags_go_over_the_recipe_and_set_over_both() -> None:
-    config = load_config("demo", {"head": "lstm", "fusion": None}, ["train.epochs=7", "encoder.face.b.size=96", "head=mlp"])
+    config = load_config(
+        "demo", {"head": "lstm", "fusion": None}, ["train.epochs=7", "encoder.face.b.size=96", "head=mlp"]
+    )
     assert (config.head, config.fusion, config.train.epochs) == ("mlp", "late", 7)
     assert config.train.schedule == "one_cycle"
     assert config.options == {"encoder.face.b.size": 96}
 
 
 def test_the_written_file_repeats_the_configuration(tmp_path: Path) -> None:
-    sets = ["encoder.face.weights=a b\\c\"d.pth", "head.bidirectional=false", "fusion.weights=equal", "data.list=x.txt"]
+    sets = ['encoder.face.weights=a b\\c"d.pth', "head.bidirectional=false", "fusion.weights=equal", "data.list=x.txt"]
     config = load_config("demo", {"finetune": ["face"], "seed": 3}, sets)
     path = tmp_path / "config.toml"
     path.write_text(config.toml())

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from media import shade, write_click_video
 
-from harness.data.frames import probe, read_frames, read_jpeg
+from harness.data.frames import expected_frames, probe, read_frames, read_jpeg
 from zoo.errors import UserError
 
 
@@ -164,6 +164,13 @@ def test_no_video_is_an_error(tmp_path: Path, content: bytes, expected: str) -> 
             read(path)
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.mkv"])
+def test_expected_frames_is_near_the_truth_and_never_fails(tmp_path: Path, name: str) -> None:
+    assert expected_frames(tmp_path / name) == 0
+    write_click_video(tmp_path / name, n_frames=100)
+    assert 95 <= expected_frames(tmp_path / name) <= 125  # Matroska tells the length of the sound, half a second more
 
 
 def test_missing_file_and_file_without_pictures(tmp_path: Path) -> None:

@@ -70,27 +70,25 @@ def test_expressions_and_units(tmp_path: Path) -> None:
     assert np.isnan(labels[1]).all()
 
 
+FIELD = st.sampled_from(["-5", "-5.0", "0", "1", "-1", "0.125", "1e-3", "-.5"])
+
+
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    rows=st.lists(st.lists(st.sampled_from(["-5", "-5.0", "0", "1", "-1", "0.125", "1e-3", "-.5"]), min_size=2, max_size=2), min_size=1),
+    rows=st.lists(st.tuples(FIELD, FIELD), min_size=1),
     comma=st.sampled_from([",", ", "]),
     end=st.sampled_from(["", "\n", "\r\n", "\n\n\n", "  \n"]),
     newline=st.sampled_from(["\n", "\r\n"]),
     mark=st.sampled_from(["", "\ufeff"]),
-)  # fmt: skip
+)
 def test_labels_are_what_a_plain_reader_reads(
-    tmp_path: Path, rows: list[list[str]], comma: str, end: str, newline: str, mark: str
+    tmp_path: Path, rows: list[tuple[str, str]], comma: str, end: str, newline: str, mark: str
 ) -> None:
     path = tmp_path / "a.txt"
     text = newline.join([VA_HEADER, *(comma.join(row) for row in rows)]) + end
     path.write_bytes((mark + text).encode())
-    plain = np.float32(
-        [
-            [float(field) for field in row]
-            for row in csv.reader(io.StringIO(text.split(newline, 1)[1]))
-            if any(f.strip() for f in row)
-        ]
-    )
+    lines = io.StringIO(text.split(newline, 1)[1])
+    plain = np.float32([[float(field) for field in row] for row in csv.reader(lines) if any(f.strip() for f in row)])
     plain[(plain == -5).any(axis=1)] = NAN
     np.testing.assert_array_equal(read_frame_labels(path, abaw10.VA), plain)
 
@@ -300,7 +298,10 @@ def test_crops_far_beyond_the_annotation(tmp_path: Path) -> None:
     assert video(index_va(tmp_path, frame_tolerance=3), "video1").n_frames == 5
 
 
-@pytest.mark.parametrize(("frames", "tolerance", "good"), [(5, 0, True), (6, 1, True), (4, 1, True), (7, 1, False), (3, 1, False), (3, 2, True)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("frames", "tolerance", "good"),
+    [(5, 0, True), (6, 1, True), (4, 1, True), (7, 1, False), (3, 1, False), (3, 2, True)],
+)
 def test_check_length(tmp_path: Path, frames: int, tolerance: int, good: bool) -> None:
     index = index_va(small_va(tmp_path), frame_tolerance=tolerance)
     one = video(index, "video1")
@@ -343,6 +344,9 @@ def test_crops_of_other_names(tmp_path: Path) -> None:
     (tmp_path / "frame1.jpg").touch()
     with pytest.raises(UserError, match=r"frame1.jpg: a crop is named by its frame"):
         crop_frames(tmp_path)
+    write_crops(tmp_path, [0, 1])
+    with pytest.raises(UserError, match="a crop of frame 0"):
+        crop_frames(tmp_path)
 
 
 # --- test videos -----------------------------------------------------------------------------------------------------
@@ -353,11 +357,11 @@ def test_rows_of_the_official_list(tmp_path: Path) -> None:
     index = index_va(tmp_path)
     assert index.test_list is not None
     assert index.test_list.path.name == "CVPR_10th_ABAW_VA_test_set_example.txt"
-    mine = write_lines(tmp_path / "mine.txt", "5_right/00003.jpg", "5_right/00001.jpg", "4/00001.jpg")
+    mine = write_lines(tmp_path / "mine.txt", "5_right/00003.jpg", "5_right/00001.jpg", "4/00002.jpg")
     index = index_va(tmp_path, test_list=mine)
     first, second = index.split("test")
     assert (first.name, first.n_frames, first.rows.tolist()) == ("5_right", 3, [True, False, True])
-    assert (second.name, second.n_frames, second.crop_frames.tolist()) == ("4", 1, [True])
+    assert (second.name, second.rows.tolist(), second.crop_frames.tolist()) == ("4", [False, True], [True, True])
     assert "neither crops nor raw video: 5_right" in index.notes
 
 
@@ -369,7 +373,7 @@ def test_the_editions_own_list_is_chosen_among_several(tmp_path: Path) -> None:
     assert "10th" in index.test_list.path.name
     other.rename(tmp_path / "CVPR_8th_ABAW_VA_test_set_example.txt")
     (tmp_path / "CVPR_10th_ABAW_VA_test_set_example.txt").rename(tmp_path / "CVPR_6th_ABAW_VA_test_set_example.txt")
-    with pytest.raises(UserError, match="several test lists of track va: CVPR_6th.*CVPR_8th.*--list FILE"):
+    with pytest.raises(UserError, match=r"several test lists of track va: CVPR_6th.*CVPR_8th.*--list FILE"):
         index_va(tmp_path)
 
 
@@ -454,7 +458,10 @@ def test_the_table_of_groups_goes_first() -> None:
     ]
 
 
-@pytest.mark.parametrize(("line", "message"), [("a", "line 2: expected two fields"), ("a,\n", "line 2"), ("a,x\na,y", "line 3: a is in two groups")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("a", "line 2: expected two fields"), ("a,\n", "line 2"), ("a,x\na,y", "line 3: a is in two groups")],
+)
 def test_faulty_tables_of_groups(tmp_path: Path, line: str, message: str) -> None:
     write_lines(small_va(tmp_path) / "groups.csv", "video,group", line)
     with pytest.raises(UserError, match=message):

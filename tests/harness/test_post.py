@@ -54,7 +54,11 @@ def test_no_group_is_processed_with_values_fitted_on_it() -> None:
     assert [v.video for v in out] == [v.video for v in VIDEOS]
     assert len(states) == 5
     for got in out:
-        others = {g for g, fold in folds_of([v.group for v in VIDEOS]).items() if fold != folds_of([v.group for v in VIDEOS])[got.group]}
+        others = {
+            g
+            for g, fold in folds_of([v.group for v in VIDEOS]).items()
+            if fold != folds_of([v.group for v in VIDEOS])[got.group]
+        }
         assert set(got.extra["saw"]) == others
 
 

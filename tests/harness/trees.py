@@ -39,7 +39,7 @@ def write_crops(folder: Path, frames: Iterable[int]) -> None:
 def write_video(path: Path, frames: int, *, sound: bool = True) -> None:
     """A real video file of so many frames."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_click_video(path, n_frames=frames, with_audio=sound, size=(32, 32))
+    write_click_video(path, n_frames=frames, click_frame=None, with_audio=sound, size=(32, 32))
 
 
 def small_va(root: Path) -> Path:

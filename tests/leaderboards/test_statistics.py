@@ -93,5 +93,6 @@ def test_nonsense_is_refused() -> None:
         jackknife(math.nan, [0.1, 0.2], (-1, 1))
     with pytest.raises(ValueError, match="outside its range"):
         jackknife(0.5, [0.1, 1.2], (-1, 1))
+    assert jackknife(1 + 1e-15, [1 + 1e-15, 1], (0, 1)) == Interval(1, 1, 2)  # rounding is not nonsense
     with pytest.raises(ValueError, match="paired"):
         paired(0.5, [0.1], 0.5, [0.1, 0.2])

@@ -143,14 +143,13 @@ def crumbs(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("encoder", "head", "plugin", "installed"),
+    ("encoder", "head", "plugin", "installed", "packages"),
     [
-        ("stranger", "stranger_head", [], ("healthy",)),
-        ("colours", "smooth_head", ["--plugin", str(PLUGIN_FILE)], ()),
-        ("colours", "stranger_head", ["--plugin", str(PLUGIN_FILE)], ("healthy", "broken")),
+        ("stranger", "stranger_head", [], ("healthy", "broken"), ["stranger-blocks 1.2.3"]),
+        ("colours", "smooth_head", ["--plugin", str(PLUGIN_FILE)], (), ["file"]),
     ],
 )
-def test_a_strangers_blocks_train(crumbs, tmp_path, encoder, head, plugin, installed):
+def test_a_strangers_blocks_train(crumbs, tmp_path, encoder, head, plugin, installed, packages):
     done = harness(
         "run", "--data", str(crumbs), "--encoders", f"face={encoder}", "--fusion", "concat", "--head", head,
         "--epochs", "1", "--out", str(tmp_path / "runs"), *plugin,
@@ -161,5 +160,6 @@ def test_a_strangers_blocks_train(crumbs, tmp_path, encoder, head, plugin, insta
     content = json.loads(record.read_text(encoding="utf-8"))
     assert content["status"] == "done"
     assert content["result"]["combination"] == {"encoders": f"face={encoder}", "fusion": "concat", "head": head}
-    assert isinstance(content["result"]["scores"]["raw"]["main"], dict | float)
+    assert content["result"]["plugins"] == packages
+    assert -1 <= content["result"]["scores"]["raw"]["main"] <= 1
     assert (record.parent / "weights.safetensors").is_file()

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from harness.data.demo import DEMO_VERSION
 from harness.data.demo.cast import HEIGHT, WIDTH
-from harness.data.demo.draw import draw_frame
+from harness.data.demo.draw import draw_face, draw_frame
 from harness.data.demo.keypoints import people_json
 from harness.data.demo.latents import Floats, Person, Story
 from harness.data.demo.look import Figure, Look, crop_box, draw_look, face_box, person_box
@@ -52,10 +52,10 @@ def _pictures(crops: Path, story: Story, look: Look) -> Iterator[np.ndarray]:
         image = draw_frame(story, look, frame)
         for person, figure in zip(story.people, look.figures, strict=True):
             if person.face_seen[frame]:
-                crop = _cut(image, crop_box(look, figure, frame))
-                cv2.imwrite(
-                    str(crops / person.name / f"{frame + 1:05d}.jpg"), crop, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-                )
+                crop = _cut(draw_face(image, person, look, figure, frame), crop_box(look, figure, frame))
+                path = crops / person.name / f"{frame + 1:05d}.jpg"
+                if not cv2.imwrite(str(path), crop, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
+                    raise OSError(f"{path} could not be written; is the disk full?")
         yield image
 
 

@@ -29,6 +29,7 @@ Scores on it mean nothing about people, and are comparable with no published sco
 demo.json   what it was made from: version, seed and arguments make the same bytes again
 truth.json  the highest scores to be had: by track and combination of slots, what an oracle reaches that knows the
             equations and sees the slots' true copies; on the validation videos, pooled over labelled frames
+videos/     faces are blank here: they are drawn in cropped_aligned/ only, so that no other stream sees them
 boxes/      one row a frame: face and person box in pixels of the raw video, NaN where there is none
 """
 

@@ -1,0 +1,289 @@
+"""Rules for encoders: a slot's input -> features (B, T, dim)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.api import AudioInput, EncoderSpec, FrameInput, Passport, VectorInput
+from zoo.modules import Encoder
+from zoo.registry import resolve
+from zoo.testing.base import (
+    Check,
+    both_modes,
+    checks_of,
+    defaults,
+    expect,
+    expect_options_matter,
+    expect_other,
+    expect_same,
+    expect_saved,
+    expect_tensor,
+    no_network,
+    run_all,
+    shake,
+    train_a_little,
+)
+
+BATCH, FRAMES = 2, 3
+RATE = 25  # frames a second of the made-up clips
+
+Inputs = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class EncoderCase:
+    """An encoder's spec, with the stream, argument and options to check it with."""
+
+    spec: EncoderSpec
+    stream: str
+    argument: str | None
+    options: Mapping[str, Any]
+    values: Mapping[str, Any]
+
+    def build(self, seed: int = 0, **changed: Any) -> Encoder:
+        """The encoder, in evaluation mode, its parameters shaken."""
+        torch.manual_seed(seed)
+        chosen = defaults(self.spec, {**self.options, **changed})
+        encoder = resolve(self.spec.build)(self.stream, self.argument, **chosen)
+        expect(isinstance(encoder, Encoder), f"build gives a {type(encoder).__name__}, not a zoo.modules.Encoder")
+        shake(encoder)
+        return encoder  # type: ignore[no-any-return]
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """One encoder for all the rules that do not train it."""
+        return self.build()
+
+    def passport(self, **changed: Any) -> Passport | None:
+        """What the spec says of its weights, with these options; None without weights."""
+        if self.spec.passport is None:
+            return None
+        chosen = defaults(self.spec, {**self.options, **changed})
+        found: Passport | None = resolve(self.spec.passport)(self.stream, self.argument, **chosen)
+        return found
+
+
+def encoder_checks(
+    spec: EncoderSpec,
+    stream: str | None = None,
+    argument: str | None = None,
+    *,
+    values: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> list[Check]:
+    """Every rule for an encoder, one by one. ``stream``: by default the first that the spec names."""
+    stream = stream or (spec.streams[0] if spec.streams else "face")
+    name = spec.name if argument is None else f"{spec.name}:{argument}"
+    return checks_of(name, RULES, EncoderCase(spec, stream, argument, options, values or {}))
+
+
+def check_encoder(
+    spec: EncoderSpec,
+    stream: str | None = None,
+    argument: str | None = None,
+    *,
+    values: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> None:
+    """Every rule for an encoder; ConformanceError at the first one broken."""
+    run_all(encoder_checks(spec, stream, argument, values=values, **options))
+
+
+def example(encoder: Encoder, clips: int = BATCH, frames: int = FRAMES) -> Inputs:
+    """What forward takes, by the kind of input: noise, all of it present; of sound, its margins too."""
+    generator = torch.Generator().manual_seed(1)
+    declared = encoder.input
+    if isinstance(declared, FrameInput):
+        around = frames + 2 * declared.context
+        images = torch.randn(clips, around, 3, declared.size, declared.size, generator=generator)
+        present = {"present": torch.ones(clips, around, dtype=torch.bool)} if declared.context else {}
+        return {"frames": images, **present}
+    if isinstance(declared, AudioInput):
+        n = round((frames / RATE + 2 * declared.margin) * declared.rate)
+        times = declared.margin + torch.arange(frames) / RATE
+        return {
+            "samples": 0.1 * torch.randn(clips, n, generator=generator),
+            "samples_valid": torch.ones(clips, n, dtype=torch.bool),
+            "times": times.expand(clips, frames),
+        }
+    expect(isinstance(declared, VectorInput), f"input is a {type(declared).__name__}, none of zoo.api's inputs")
+    assert isinstance(declared, VectorInput)
+    return {"vectors": torch.randn(clips, frames, declared.dim, generator=generator)}
+
+
+@torch.no_grad()
+def answer(encoder: Encoder, inputs: Inputs) -> Tensor:
+    """The features without a graph."""
+    features: Tensor = encoder(*inputs.values())
+    return features
+
+
+# --- rules for every encoder ------------------------------------------------------------------------------------------
+
+
+def offline(case: EncoderCase) -> None:
+    """Neither building nor the passport touches the network."""
+    with no_network():
+        case.build()
+        case.passport()
+
+
+def shape(case: EncoderCase) -> None:
+    """Features (B, T, dim) as declared, finite, the same at a second call, also for T=1."""
+    encoder = case.encoder
+    expect(isinstance(encoder.dim, int), f"dim must be an int, it is {encoder.dim!r}")
+    inputs = example(encoder)
+    features = answer(encoder, inputs)
+    expect_tensor(features, (BATCH, FRAMES, encoder.dim), "the features")
+    expect_same(features, answer(encoder, inputs), "a second call in evaluation mode gives other features")
+    expect_tensor(answer(encoder, example(encoder, 1, 1)), (1, 1, encoder.dim), "the features for T=1")
+
+
+def reacts(case: EncoderCase) -> None:
+    """Another input gives other features."""
+    encoder = case.encoder
+    inputs = example(encoder)
+    name = next(iter(inputs))
+    moved = {**inputs, name: inputs[name].flip(-1)}
+    expect_other(answer(encoder, inputs), answer(encoder, moved), f"the features do not depend on {name}")
+
+
+def batch_mates(case: EncoderCase) -> None:
+    """A clip's features do not depend on the other clips."""
+    encoder = case.encoder
+    inputs = example(encoder)
+    together = answer(encoder, inputs)
+    for i in range(BATCH):
+        alone = answer(encoder, {name: x[i : i + 1] for name, x in inputs.items()})
+        expect_same(together[i], alone[0], f"clip {i} has other features when it is alone")
+
+
+def single_frames(case: EncoderCase) -> None:
+    """Without context frames, a frame's features depend on that frame alone (frames and vectors)."""
+    encoder = case.encoder
+    declared = encoder.input
+    if isinstance(declared, AudioInput) or (isinstance(declared, FrameInput) and declared.context):
+        return
+    inputs = example(encoder)
+    name = next(iter(inputs))
+    moved = inputs[name].clone()
+    moved[:, 1:] = moved[:, 1:].flip(-1) + 1
+    before, after = answer(encoder, inputs), answer(encoder, {name: moved})
+    expect_same(before[:, 0], after[:, 0], "a frame's features depend on other frames: declare context")
+
+
+def gradient(case: EncoderCase) -> None:
+    """It can be trained: some parameter gets a gradient, none a number that is not finite."""
+    encoder = case.build()
+    parameters = list(encoder.parameters())
+    if not parameters:
+        return
+    encoder(*example(encoder).values()).square().mean().backward()
+    grads = [p.grad for p in parameters if p.grad is not None]
+    expect(any(g.abs().sum() > 0 for g in grads), "no parameter gets a gradient")
+    expect(all(g.isfinite().all() for g in grads), "a gradient is not finite")
+
+
+def options(case: EncoderCase) -> None:
+    """Every option makes a difference: to the features, the declared input or the passport."""
+
+    def outcome(**chosen: Any) -> list[Any]:
+        encoder = case.build(**chosen)
+        inputs = example(encoder, 1, 2)
+        known = case.passport(**chosen)
+        plain = replace(known, adapt=None) if known else None
+        return [encoder.dim, encoder.input, plain, *both_modes(encoder, lambda module: module(*inputs.values()))]
+
+    expect_options_matter(case.spec, case.options, case.values, outcome)
+
+
+def saved(case: EncoderCase) -> None:
+    """A fresh encoder with the saved state of a trained one gives the same features."""
+    encoder = case.build()
+    inputs = example(encoder)
+    train_a_little(encoder, lambda: encoder(*inputs.values()).square().mean(), steps=1)
+    expect_saved(encoder, case.build(seed=1), lambda module: answer(module, inputs))  # type: ignore[arg-type]
+
+
+# --- rules for encoders of pictures with context, and of sound --------------------------------------------------------
+
+
+def context_frames(case: EncoderCase) -> None:
+    """With context frames: the pictures of frames that are not present do not matter."""
+    encoder = case.encoder
+    if not isinstance(encoder.input, FrameInput) or not encoder.input.context:
+        return
+    inputs = example(encoder)
+    inputs["present"][:, 0] = False
+    garbage = inputs["frames"].clone()
+    garbage[:, 0] = 100.0
+    before, after = answer(encoder, inputs), answer(encoder, {**inputs, "frames": garbage})
+    expect_same(before, after, "the picture of an absent frame changes the features")
+
+
+def padding(case: EncoderCase) -> None:
+    """Samples that are not valid do not matter, nor does how many there are."""
+    encoder = case.encoder
+    if not isinstance(encoder.input, AudioInput):
+        return
+    inputs = example(encoder)
+    end = inputs["samples"].shape[1] * 3 // 4  # inside the last frames' surroundings
+    inputs["samples_valid"][0, end:] = False
+    before = answer(encoder, inputs)
+    garbage = torch.where(inputs["samples_valid"], inputs["samples"], 1.0)
+    expect_same(before, answer(encoder, {**inputs, "samples": garbage}), "samples that are not valid matter")
+    for extra in (1, encoder.input.rate // 10, encoder.input.rate):
+        longer = {**inputs, **{n: torch.nn.functional.pad(inputs[n], (0, extra)) for n in ("samples", "samples_valid")}}
+        expect_same(before, answer(encoder, longer), f"{extra} samples more of padding change the features")
+
+
+def clip_start(case: EncoderCase) -> None:
+    """A frame's features do not depend on where the clip starts on the grid, given the declared margin."""
+    encoder = case.encoder
+    declared = encoder.input
+    if not isinstance(declared, AudioInput):
+        return
+    whole = example(encoder, 1, 20)
+    step = declared.grid * max(1, round(declared.rate / RATE / declared.grid))  # samples: about a frame's time
+    features = answer(encoder, whole)
+    for start in (step, 7 * step, 11 * step):
+        times = whole["times"] - start / declared.rate
+        kept = (times[0] >= declared.margin).nonzero().squeeze(1)[:4]
+        end = int((float(times[0, kept[-1]]) + declared.margin) * declared.rate) + 1
+        part = {
+            "samples": whole["samples"][:, start : start + end],
+            "samples_valid": whole["samples_valid"][:, start : start + end],
+            "times": times[:, kept],
+        }
+        expect_same(
+            features[:, kept],
+            answer(encoder, part),
+            f"a clip that starts {start} samples later has other features: raise margin, or the grid",
+        )
+
+
+def times(case: EncoderCase) -> None:
+    """The features follow the frames' times; a time outside the sound gives finite ones."""
+    encoder = case.encoder
+    if not isinstance(encoder.input, AudioInput):
+        return
+    inputs = example(encoder)
+    later = {**inputs, "times": inputs["times"] + 0.05}
+    expect_other(answer(encoder, inputs), answer(encoder, later), "the features do not depend on the frames' times")
+    for shift in (-10.0, 10.0):
+        outside = answer(encoder, {**inputs, "times": inputs["times"] + shift})
+        expect(
+            outside.isfinite().all(), f"times {shift:+} s away, outside the sound, give features that are not finite"
+        )
+
+
+RULES = (
+    offline, shape, reacts, batch_mates, single_frames, gradient, options, saved, context_frames, padding, clip_start,
+    times,
+)  # fmt: skip

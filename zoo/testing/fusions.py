@@ -1,0 +1,350 @@
+"""Rules for fusions: features and masks of all slots -> answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.api import FusionSpec
+from zoo.modules import Build, DecisionFusion, FusionOut, recur
+from zoo.registry import resolve
+from zoo.testing import tasks
+from zoo.testing.base import (
+    Check,
+    both_modes,
+    checks_of,
+    defaults,
+    expect,
+    expect_options_matter,
+    expect_other,
+    expect_same,
+    expect_saved,
+    expect_tensor,
+    no_network,
+    run_all,
+    shake,
+    train_a_little,
+)
+
+# No two of these sizes are alike, nor their sum a usual width: so a tensor's axis tells what it runs over.
+DIMS = {"face": 5, "face.b": 7, "context": 9, "audio": 13}
+WIDTH = 6
+LENGTHS = (9, 5, 7)
+
+State = dict[str, Tensor]
+Permute = Callable[[nn.Module, Mapping[str, int], tuple[str, ...]], State]
+
+
+class ProbeHead(nn.Module):
+    """A small bidirectional GRU: the head that fusions are checked with."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.rnn = nn.GRU(dim, 11, batch_first=True, bidirectional=True)
+        self.out_dim = 22
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """(B, T, dim) -> (B, T, 22)."""
+        return recur(self.rnn, x, valid)
+
+
+@dataclass(frozen=True)
+class Clips:
+    """A batch: features and present by slot, valid."""
+
+    features: dict[str, Tensor]
+    present: dict[str, Tensor]
+    valid: Tensor
+
+    def seen(self) -> dict[str, Tensor]:
+        """The features as a fusion gets them: a fixed vector where the slot is absent."""
+        return {
+            slot: torch.where(self.present[slot].unsqueeze(-1), x, torch.linspace(-1, 1, x.shape[-1]))
+            for slot, x in self.features.items()
+        }
+
+
+@dataclass(frozen=True)
+class FusionCase:
+    """A fusion's spec with the options to check it with."""
+
+    spec: FusionSpec
+    options: Mapping[str, Any]
+    values: Mapping[str, Any]
+    permute: Permute
+
+    def build(self, dims: Mapping[str, int] = DIMS, seed: int = 0, width: int = WIDTH, **changed: Any) -> nn.Module:
+        """The fusion of these slots, in evaluation mode, its parameters shaken."""
+        return shake(self.fresh(dims, seed, width, **changed))
+
+    def fresh(self, dims: Mapping[str, int], seed: int, width: int, **changed: Any) -> nn.Module:
+        """The fusion as it is built."""
+        torch.manual_seed(seed)
+        chosen = defaults(self.spec, {**self.options, **changed})
+        fusion = resolve(self.spec.build)(dict(dims), Build(ProbeHead, width), **chosen)
+        expect(isinstance(fusion, nn.Module), f"build gives a {type(fusion).__name__}, not a torch module")
+        return fusion  # type: ignore[no-any-return]
+
+
+def fusion_checks(
+    spec: FusionSpec, *, values: Mapping[str, Any] | None = None, permute: Permute | None = None, **options: Any
+) -> list[Check]:
+    """Every rule for a fusion, one by one. ``permute``: see ``permute_state``, where the usual one does not fit."""
+    return checks_of(spec.name, RULES, FusionCase(spec, options, values or {}, permute or permute_state))
+
+
+def check_fusion(
+    spec: FusionSpec, *, values: Mapping[str, Any] | None = None, permute: Permute | None = None, **options: Any
+) -> None:
+    """Every rule for a fusion; ConformanceError at the first one broken."""
+    run_all(fusion_checks(spec, values=values, permute=permute, **options))
+
+
+def example(lengths: tuple[int, ...] = LENGTHS, dims: Mapping[str, int] = DIMS) -> Clips:
+    """Clips of these lengths, each slot absent in about a quarter of the frames; all present at each first frame."""
+    generator = torch.Generator().manual_seed(1)
+    size = (len(lengths), max(lengths))
+    features = {slot: torch.randn(*size, dim, generator=generator) for slot, dim in dims.items()}
+    present = {slot: torch.rand(size, generator=generator) > 0.25 for slot in dims}
+    for mask in present.values():
+        mask[:, 0] = True
+    return Clips(features, present, torch.arange(size[1]) < torch.tensor(lengths).unsqueeze(1))
+
+
+def call(fusion: nn.Module, clips: Clips) -> FusionOut:
+    """The fusion's answer, which must be a FusionOut."""
+    out = fusion(clips.seen(), clips.present, clips.valid)
+    expect(isinstance(out, FusionOut), f"forward gives a {type(out).__name__}, not a FusionOut")
+    return out  # type: ignore[no-any-return]
+
+
+@torch.no_grad()
+def answer(fusion: nn.Module, clips: Clips) -> Tensor:
+    """The raw answers without a graph."""
+    return call(fusion, clips).raw
+
+
+def permute_state(fusion: nn.Module, dims: Mapping[str, int], order: tuple[str, ...]) -> State:
+    """The state that the same fusion has when it is built with its slots in another order. It knows how weights are
+    usually laid out by slot: a ModuleList or ParameterList with an entry a slot, a first axis of one entry a slot, an
+    axis over the slots' features side by side."""
+    slots, total = tuple(dims), sum(dims.values())
+    places = [slots.index(slot) for slot in order]
+    starts = {slot: sum(list(dims.values())[:i]) for i, slot in enumerate(slots)}
+    columns = torch.cat([torch.arange(starts[slot], starts[slot] + dims[slot]) for slot in order])
+    lists = [
+        name
+        for name, part in fusion.named_modules()
+        if isinstance(part, nn.ModuleList | nn.ParameterList) and len(part) == len(slots)
+    ]
+    old = fusion.state_dict()
+    state = {}
+    for key in old:
+        value = old[_moved(key, lists, places)]
+        for axis, size in enumerate(value.shape):
+            if size == total:
+                value = value.index_select(axis, columns)
+        state[key] = value[places] if value.ndim and value.shape[0] == len(slots) else value
+    return state
+
+
+def _moved(key: str, lists: list[str], places: list[int]) -> str:
+    """The key of the entry that takes the place of ``key`` when the slots are reordered."""
+    for prefix in lists:
+        if key.startswith(f"{prefix}."):
+            index, dot, rest = key[len(prefix) + 1 :].partition(".")
+            return f"{prefix}.{places[int(index)]}{dot}{rest}"
+    return key
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+
+def offline(case: FusionCase) -> None:
+    """Building does not touch the network."""
+    with no_network():
+        case.build()
+
+
+def shape(case: FusionCase) -> None:
+    """raw is (B, T, K) and finite, per_slot alike for slots that exist, aux are finite scalars; again at a second
+    call."""
+    fusion, clips = case.build(), example()
+    out = call(fusion, clips)
+    expect_tensor(out.raw, (*clips.valid.shape, WIDTH), "raw")
+    for slot, raw in out.per_slot.items():
+        expect(slot in DIMS, f"per_slot names {slot!r}, which is no slot")
+        expect_tensor(raw, tuple(out.raw.shape), f"per_slot[{slot!r}]")
+    for name, loss in out.aux.items():
+        expect_tensor(loss, (), f"aux[{name!r}]")
+    expect_same(out.raw, answer(fusion, clips), "a second call in evaluation mode gives another answer")
+
+
+def single_frame(case: FusionCase) -> None:
+    """Clips of one frame are answered."""
+    expect_tensor(answer(case.build(), example((1, 1))), (2, 1, WIDTH), "raw for T=1")
+
+
+def one_slot(case: FusionCase) -> None:
+    """A single slot is fused, and heard."""
+    dims = {"audio": DIMS["audio"]}
+    fusion, clips = case.build(dims), example(dims=dims)
+    before = answer(fusion, clips)
+    expect_tensor(before, (*clips.valid.shape, WIDTH), "raw for one slot")
+    louder = Clips({"audio": clips.features["audio"] + 1}, clips.present, clips.valid)
+    expect_other(before[clips.valid], answer(fusion, louder)[clips.valid], "the only slot does not change any answer")
+
+
+def no_slot(case: FusionCase) -> None:
+    """A clip in which no slot is present gets finite answers and gradients, and does not change the other clips'."""
+    fusion, clips = case.build(), example()
+    before = answer(fusion, clips)
+    for mask in clips.present.values():
+        mask[0] = False
+    raw = call(fusion, clips).raw
+    expect_tensor(raw, tuple(before.shape), "raw for a clip without any slot")
+    expect_same(before[1:][clips.valid[1:]], raw[1:][clips.valid[1:]].detach(), "it changes another clip's answers")
+    raw[clips.valid].square().sum().backward()  # type: ignore[no-untyped-call]
+    for name, parameter in fusion.named_parameters():
+        finite = parameter.grad is None or parameter.grad.isfinite().all()
+        expect(finite, f"the gradient of {name} is not finite for a clip without any slot")
+
+
+def slots(case: FusionCase) -> None:
+    """Every slot, where it is present, changes an answer."""
+    fusion, clips = case.build(), example()
+    before = answer(fusion, clips)
+    for slot in DIMS:
+        moved = Clips({**clips.features, slot: clips.features[slot] + 1}, clips.present, clips.valid)
+        after = answer(fusion, moved)
+        expect_other(before[clips.valid], after[clips.valid], f"the slot {slot!r} changes no answer")
+
+
+def padding(case: FusionCase) -> None:
+    """What stands in padding (features and masks), and how much of it there is, does not change a valid answer."""
+    fusion, clips = case.build(), example()
+    valid = clips.valid
+    before = answer(fusion, clips)
+    garbage = {slot: torch.where(valid.unsqueeze(-1), x, 100.0) for slot, x in clips.features.items()}
+    after = answer(fusion, Clips(garbage, {s: m | ~valid for s, m in clips.present.items()}, valid))
+    expect_same(before[valid], after[valid], "garbage in the padding changes an answer")
+    longer = {slot: nn.functional.pad(x, (0, 0, 0, 4), value=3.0) for slot, x in clips.features.items()}
+    masks = {slot: nn.functional.pad(mask, (0, 4)) for slot, mask in clips.present.items()}
+    after = answer(fusion, Clips(longer, masks, nn.functional.pad(valid, (0, 4))))[:, : valid.shape[1]]
+    expect_same(before[valid], after[valid], "more padding changes an answer")
+
+
+def batch_mates(case: FusionCase) -> None:
+    """A clip is answered alone as it is in a batch."""
+    fusion, clips = case.build(), example()
+    together = answer(fusion, clips)
+    for i, length in enumerate(LENGTHS):
+
+        def alone(x: Tensor, i: int = i, length: int = length) -> Tensor:
+            return x[i : i + 1, :length]
+
+        clip = Clips(
+            {slot: alone(x) for slot, x in clips.features.items()},
+            {slot: alone(mask) for slot, mask in clips.present.items()},
+            alone(clips.valid),
+        )
+        expect_same(together[i, :length], answer(fusion, clip)[0], f"clip {i} is answered otherwise when it is alone")
+
+
+def other_frames(case: FusionCase) -> None:
+    """With a temporal head, a frame's answer depends on other frames (frame_wise fusions are excused)."""
+    if case.spec.frame_wise:
+        return
+    fusion, clips = case.build(), example((9,))
+    moved = {slot: x.clone() for slot, x in clips.features.items()}
+    for x in moved.values():
+        x[:, :4] += 1
+        x[:, 5:] -= 1
+    before, after = answer(fusion, clips)[:, 4], answer(fusion, Clips(moved, clips.present, clips.valid))[:, 4]
+    expect_other(before, after, "no answer depends on other frames: use build.head, or declare frame_wise")
+
+
+def gradient(case: FusionCase) -> None:
+    """Padding gets no gradient, every slot's present frames a finite one."""
+    fusion, clips = case.build(), example()
+    for x in clips.features.values():
+        x.requires_grad_()
+    call(fusion, clips).raw[clips.valid].square().sum().backward()  # type: ignore[no-untyped-call]
+    for slot, x in clips.features.items():
+        assert x.grad is not None
+        expect(x.grad.isfinite().all(), f"a gradient of the slot {slot!r} is not finite")
+        expect(x.grad[~clips.valid].abs().sum() == 0, f"padding of the slot {slot!r} gets a gradient")
+        got = x.grad[clips.valid & clips.present[slot]].abs().sum(-1) > 0
+        expect(got.any(), f"no frame of the slot {slot!r} gets a gradient")
+
+
+def named_slots(case: FusionCase) -> None:
+    """Slots are told apart by their names, not by the order of the dicts that forward gets."""
+    fusion, clips = case.build(), example()
+    turned = Clips(dict(reversed(clips.features.items())), dict(reversed(clips.present.items())), clips.valid)
+    expect_same(
+        answer(fusion, clips),
+        answer(fusion, turned),
+        "the order of forward's dicts changes the answer: go through self.slots",
+    )
+
+
+def permuted(case: FusionCase) -> None:
+    """Built with its slots in another order and its weights reordered alike, it gives the same answers (with the
+    same leading slot, where it has an option ``lead``)."""
+    order = ("context", "face", "audio", "face.b")
+    lead: dict[str, Any] = {"lead": "face"} if "lead" in case.spec.options else {}
+    fusion, clips = case.build(**lead), example()
+    other = case.build({slot: DIMS[slot] for slot in order}, seed=1, **lead)
+    try:
+        other.load_state_dict(case.permute(fusion, DIMS, order))
+    except RuntimeError as error:
+        expect(False, f"its weights cannot be reordered; give check_fusion a permute of your own ({error})")
+    expect_same(
+        answer(fusion, clips),
+        answer(other, clips),
+        "reordered slots with reordered weights give another answer; if its weights are laid out by slot in a way of "
+        "its own, give check_fusion a permute",
+    )
+
+
+def options(case: FusionCase) -> None:
+    """Every option makes a difference."""
+
+    def outcome(**chosen: Any) -> list[Any]:
+        fusion = case.build(**chosen)
+        return [*both_modes(fusion, lambda module: call(module, example()).raw), *call(fusion, example()).aux.values()]
+
+    expect_options_matter(case.spec, case.options, case.values, outcome)
+
+
+def learns(case: FusionCase) -> None:
+    """It overfits 8 clips of a temporal XOR across two slots that no slot or frame solves by itself; a DecisionFusion,
+    which cannot multiply slots, the sum of two temporal XORs (frame_wise fusions are excused)."""
+    if case.spec.frame_wise:
+        return
+    dims = {"face": DIMS["face"], "audio": DIMS["audio"]}
+    streams = tasks.bits()
+    features = {slot: tasks.spread(stream, dims[slot]) for slot, stream in zip(dims, streams, strict=True)}
+    mask = torch.ones(streams[0].shape, dtype=torch.bool)
+    clips = Clips(features, dict.fromkeys(dims, mask), mask)
+    fusion = case.fresh(dims, seed=0, width=1)
+    target = tasks.summed(*streams) if isinstance(fusion, DecisionFusion) else tasks.crossed(*streams)
+    tasks.expect_learned(fusion, lambda: call(fusion, clips).raw.squeeze(-1), target)
+
+
+def saved(case: FusionCase) -> None:
+    """A fresh fusion with the saved state of a trained one gives the same answers."""
+    fusion, clips = case.build(), example()
+    train_a_little(fusion, lambda: call(fusion, clips).raw[clips.valid].square().mean())
+    expect_saved(fusion, case.build(seed=1), lambda module: answer(module, clips)[clips.valid])
+
+
+RULES = (
+    offline, shape, single_frame, one_slot, no_slot, slots, padding, batch_mates, other_frames, gradient, named_slots,
+    permuted, options, learns, saved,
+)  # fmt: skip

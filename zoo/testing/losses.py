@@ -1,0 +1,220 @@
+"""Rules for losses: raw answers and labels -> a number to minimise; raw answers -> values and probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.api import Answer, Counts, LossSpec
+from zoo.modules import Loss
+from zoo.registry import resolve
+from zoo.testing.base import (
+    Check,
+    checks_of,
+    defaults,
+    expect,
+    expect_options_matter,
+    expect_same,
+    expect_saved,
+    expect_tensor,
+    no_network,
+    run_all,
+    train_a_little,
+)
+
+SHAPE = (4, 11)  # clips, frames
+ANSWERS = {
+    "value": (Answer("valence", "value", -5), Answer("pain", "value", -1, low=0.0, high=5.0)),
+    "class": (Answer("expression", "class", -1, classes=("calm", "glad", "sad", "other")),),
+    "binary": tuple(Answer(name, "binary", -1) for name in ("AU1", "AU2", "AU4")),
+}
+COUNTS = {
+    "value": (Counts(40, (10, 20, 10)), Counts(40, (20, 10, 10))),
+    "class": (Counts(100, (50, 30, 15, 5)),),
+    "binary": (Counts(100, (50, 50)), Counts(100, (80, 20)), Counts(100, (96, 4))),
+}
+
+
+@dataclass(frozen=True)
+class LossCase:
+    """A loss's spec and one kind of answers it admits, with the options to check it with."""
+
+    spec: LossSpec
+    kind: str
+    options: Mapping[str, Any]
+    values: Mapping[str, Any]
+
+    def build(self, seed: int = 0, **changed: Any) -> Loss:
+        """The loss for some answers of the kind."""
+        torch.manual_seed(seed)
+        chosen = defaults(self.spec, {**self.options, **changed})
+        loss = resolve(self.spec.build)(ANSWERS[self.kind], COUNTS[self.kind], **chosen)
+        expect(isinstance(loss, Loss), f"build gives a {type(loss).__name__}, not a zoo.modules.Loss")
+        return loss  # type: ignore[no-any-return]
+
+    def labels(self) -> tuple[Tensor, Tensor]:
+        """target (4, 11, A), labelled (4, 11, A): about a third of the elements are not labelled."""
+        generator = torch.Generator().manual_seed(1)
+        columns = []
+        for answer in ANSWERS[self.kind]:
+            if answer.kind == "value":
+                columns.append(answer.low + (answer.high - answer.low) * torch.rand(SHAPE, generator=generator))
+            else:
+                classes = max(2, len(answer.classes))
+                columns.append(torch.randint(classes, SHAPE, generator=generator).float())
+        labelled = torch.rand(*SHAPE, len(columns), generator=generator) > 0.3
+        return torch.stack(columns, -1), labelled
+
+    def raw(self, loss: Loss) -> Tensor:
+        """Raw answers (4, 11, K) to try."""
+        return torch.randn(*SHAPE, loss.width, generator=torch.Generator().manual_seed(2))
+
+
+def loss_checks(spec: LossSpec, *, values: Mapping[str, Any] | None = None, **options: Any) -> list[Check]:
+    """Every rule for a loss, for each kind of answers it admits, one by one."""
+    cases = [LossCase(spec, kind, options, values or {}) for kind in spec.kinds]
+    return [check for case in cases for check in checks_of(f"{spec.name}[{case.kind}]", RULES, case)]
+
+
+def check_loss(spec: LossSpec, *, values: Mapping[str, Any] | None = None, **options: Any) -> None:
+    """Every rule for a loss; ConformanceError at the first one broken."""
+    run_all(loss_checks(spec, values=values, **options))
+
+
+def slope(loss: Loss, raw: Tensor, target: Tensor, labelled: Tensor) -> tuple[Tensor, Tensor]:
+    """The loss and its gradient by the raw answers."""
+    raw = raw.clone().requires_grad_()
+    value = loss(raw, target, labelled)
+    expect_tensor(value, (), "the loss")
+    expect(value.requires_grad, "the loss has no graph")
+    value.backward()
+    expect(raw.grad is not None, "the loss does not depend on the raw answers")
+    assert raw.grad is not None
+    expect(raw.grad.isfinite().all(), "the gradient is not finite")
+    return value.detach(), raw.grad
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+
+def offline(case: LossCase) -> None:
+    """Building does not touch the network."""
+    with no_network():
+        case.build()
+
+
+def shape(case: LossCase) -> None:
+    """A finite scalar with a graph and a gradient at labelled elements."""
+    loss = case.build()
+    expect(isinstance(loss.width, int) and loss.width > 0, f"width must be a positive int, it is {loss.width!r}")
+    target, labelled = case.labels()
+    _, grad = slope(loss, case.raw(loss), target, labelled)
+    expect((grad[labelled.any(-1)].abs().sum(-1) > 0).all(), "a labelled frame gets no gradient")
+
+
+def decode(case: LossCase) -> None:
+    """Decoded answers have their widths and ranges also for huge raw answers; class probabilities add up to 1."""
+    loss = case.build()
+    decoded = loss.decode(torch.cat([case.raw(loss), 100 * case.raw(loss)]))
+    widths = [answer.width for answer in ANSWERS[case.kind]]
+    expect_tensor(decoded, (2 * SHAPE[0], SHAPE[1], sum(widths)), "decode's output")
+    for answer, part in zip(ANSWERS[case.kind], decoded.split(widths, -1), strict=True):
+        low, high = (answer.low, answer.high) if answer.kind == "value" else (0.0, 1.0)
+        inside = (part >= low).all() and (part <= high).all()
+        expect(inside, f"{answer.name}: decoded answers leave [{low}, {high}]")
+        if answer.kind == "class":
+            expect_same(part.sum(-1), torch.ones(part.shape[:-1]), f"{answer.name}: probabilities do not add up to 1")
+
+
+def unlabelled(case: LossCase) -> None:
+    """Targets that are not labelled (NaN here) change nothing, and their frames get no gradient."""
+    loss = case.build()
+    raw, (target, labelled) = case.raw(loss), case.labels()
+    labelled[0] = False
+    value, grad = slope(loss, raw, target, labelled)
+    hidden, same = slope(loss, raw, torch.where(labelled, target, torch.nan), labelled)
+    expect_same(value, hidden, "a target that is not labelled changes the loss")
+    expect_same(grad, same, "a target that is not labelled changes the gradient")
+    expect(grad[~labelled.any(-1)].abs().sum() == 0, "a frame without labels gets a gradient")
+
+
+def nothing_labelled(case: LossCase) -> None:
+    """A batch without labels gives 0, with a graph and zero gradients."""
+    loss = case.build()
+    target, labelled = case.labels()
+    value, grad = slope(loss, case.raw(loss), torch.full_like(target, torch.nan), torch.zeros_like(labelled))
+    expect(value == 0, f"a batch without labels has loss {float(value)}, not 0")
+    expect(grad.abs().sum() == 0, "a batch without labels gives a gradient")
+
+
+def few_labels(case: LossCase) -> None:
+    """One labelled frame, labels that are all the same, and answers that are all the same give finite numbers."""
+    loss = case.build()
+    raw, (target, labelled) = case.raw(loss), case.labels()
+    single = torch.zeros_like(labelled)
+    single[0, 0] = True
+    constant = target[:1, :1].expand_as(target)
+    for flat in (raw, raw[:1, :1].expand_as(raw)):
+        slope(loss, flat, target, single)
+        slope(loss, flat, constant, labelled)
+        slope(loss, flat, target, labelled)
+
+
+def additive(case: LossCase) -> None:
+    """A loss that says it is additive: loss times labelled elements adds up over the clips of a batch."""
+    loss = case.build()
+    if not loss.additive:
+        return
+    raw, (target, labelled) = case.raw(loss), case.labels()
+    whole = loss(raw, target, labelled) * labelled.sum()
+    clips = zip(raw.split(1), target.split(1), labelled.split(1), strict=True)
+    parts = torch.stack([loss(r, t, m) * m.sum() for r, t, m in clips]).sum()
+    expect_same(whole.detach(), parts.detach(), "it is declared additive, but the clips' losses do not add up")
+
+
+def minimum(case: LossCase) -> None:
+    """Raw answers that minimise the loss decode to the targets."""
+    loss = case.build()
+    target, labelled = case.labels()
+    raw = torch.nn.Parameter(0.1 * case.raw(loss))
+    optimiser = torch.optim.Adam([raw, *loss.parameters()], 0.05)
+    for _ in range(400):
+        optimiser.zero_grad()
+        loss(raw, target, labelled).backward()
+        optimiser.step()
+    widths = [answer.width for answer in ANSWERS[case.kind]]
+    for i, part in enumerate(loss.decode(raw.detach()).split(widths, -1)):
+        answer, wanted, got = ANSWERS[case.kind][i], target[..., i][labelled[..., i]], part[labelled[..., i]]
+        if answer.kind == "value":
+            right = (got.squeeze(-1) - wanted).abs() < 0.1 * (answer.high - answer.low)
+        else:
+            right = (got.argmax(-1) if answer.kind == "class" else got.squeeze(-1).round()) == wanted
+        share = float(right.float().mean())
+        expect(share > 0.9, f"{answer.name}: the least loss decodes to the target at {share:.0%} of the frames only")
+
+
+def options(case: LossCase) -> None:
+    """Every option makes a difference."""
+
+    def outcome(**chosen: Any) -> list[Any]:
+        loss = case.build(**chosen)
+        return [loss(case.raw(loss), *case.labels()).detach(), loss.decode(3 * case.raw(loss)).detach()]
+
+    expect_options_matter(case.spec, case.options, case.values, outcome)
+
+
+def saved(case: LossCase) -> None:
+    """A fresh loss with the saved state gives the same value."""
+    loss = case.build()
+    raw, labels = case.raw(loss), case.labels()
+    train_a_little(loss, lambda: loss(raw, *labels))
+    expect_saved(loss, case.build(seed=1), lambda module: module(raw, *labels).detach().reshape(1))
+
+
+RULES = (
+    offline, shape, decode, unlabelled, nothing_labelled, few_labels, additive, minimum, options, saved,
+)  # fmt: skip
