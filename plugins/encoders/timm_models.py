@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import timm
+import torch
 from huggingface_hub import hf_hub_url
 from timm.models import PretrainedCfg
 from torch import Tensor, nn
@@ -96,10 +98,13 @@ def pretrained_config(argument: str | None) -> PretrainedCfg:
     if not timm.is_model(name):
         near = did_you_mean(name, timm.list_models())
         raise UserError(f"timm {timm.__version__} has no model {name!r}: {near}timm.list_models() shows all")
-    config = timm.get_pretrained_cfg(argument, allow_unregistered=not tag)
-    if config is None:
-        tags = ", ".join(timm.list_pretrained(f"{name}.*")) or "none"
-        raise UserError(f"timm {timm.__version__} has no weights {argument!r}: there are {tags}")
+    try:
+        config = timm.get_pretrained_cfg(argument)
+    except RuntimeError:  # no such tag, or a model that was never given weights
+        if tag:
+            tags = ", ".join(timm.list_pretrained(f"{name}.*")) or "none"
+            raise UserError(f"timm {timm.__version__} has no weights {argument!r}; it has {tags}") from None
+        config = PretrainedCfg()
     config.architecture = config.architecture or name
     return config
 
@@ -116,12 +121,29 @@ def picture_size(config: PretrainedCfg, size: int | None) -> int:
 
 
 def create(config: PretrainedCfg, size: int | None) -> nn.Module:
-    """The bare network without classifier, with random weights; UserError where the size does not fit it."""
+    """The bare network without classifier, with random weights; UserError where it cannot take that size."""
     side = picture_size(config, size)
     fixed = {"img_size": side} if config.fixed_input_size else {}
+    make = partial(timm.create_model, config.architecture, pretrained_cfg=config.tag, num_classes=0, **fixed)
+    if fixed and size is not None:
+        _try_size(make, config, side)
+    net: nn.Module = make()
+    return net
+
+
+def _try_size(make: Callable[[], nn.Module], config: PretrainedCfg, side: int) -> None:
+    """Run a network of one fixed size without numbers: some refuse another size when built, some when run, and some
+    drop the edges that do not fill a patch without a word."""
     try:
-        return timm.create_model(config.architecture, pretrained_cfg=config.tag, num_classes=0, **fixed)
-    except (AssertionError, ValueError, TypeError) as error:
+        with torch.device("meta"), torch.no_grad():
+            net = make().eval()
+            patch = getattr(getattr(net, "patch_embed", None), "patch_size", (1,))[0]
+            if side % patch:
+                raise ValueError(f"its patches have {patch} pixels")
+            net(torch.empty(1, 3, side, side))
+    except NotImplementedError:
+        return  # no meta form of some operator: the real run will tell
+    except (AssertionError, ValueError, TypeError, RuntimeError) as error:
         raise UserError(
             f"timm's {config.architecture} cannot take pictures of {side} x {side} ({error}): "
             f"set another size; its own is {config.input_size[-1]}"

@@ -61,7 +61,7 @@ class Smooth:
 def mean_filter(values: np.ndarray, times: np.ndarray, width: float) -> np.ndarray:
     """values (n,) or (n, C) at rising times (n,) in seconds -> their mean over ``width`` seconds around each frame."""
     half = np.minimum(width / 2, np.minimum(times - times[0], times[-1] - times))
-    wide = half > 0
+    wide = half > 1e-3  # windows under 2 ms hold one frame, and their area is lost in rounding
     out = values.astype(np.float64)
     if wide.any():
         area = _area(out, times, (times + half)[wide]) - _area(out, times, (times - half)[wide])

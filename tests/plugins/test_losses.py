@@ -56,7 +56,10 @@ def test_ccc_against_numpy(activation):
     p = raw.numpy()
     if activation == "tanh":
         p = np.array([-1.0, 0.0]) + np.array([2.0, 10.0]) * (np.tanh(p) + 1) / 2
-    each = [reference_ccc(p[..., i][m], target.numpy()[..., i][m]) for i, m in enumerate(np.moveaxis(labelled.numpy(), -1, 0))]
+    each = [
+        reference_ccc(p[..., i][m], target.numpy()[..., i][m])
+        for i, m in enumerate(np.moveaxis(labelled.numpy(), -1, 0))
+    ]
     np.testing.assert_allclose(float(loss(raw, target, labelled)), 1 - np.mean(each), rtol=1e-12)
     float32 = Ccc(VALUES, NO_COUNTS, activation)(raw.float(), target.float(), labelled)
     np.testing.assert_allclose(float(float32), 1 - np.mean(each), rtol=1e-5)
@@ -107,7 +110,7 @@ def test_constant_answers_have_ccc_0_and_still_a_gradient():
     raw = torch.full_like(target, 0.1, requires_grad=True)
     value = loss(raw, target, labelled)
     value.backward()
-    np.testing.assert_allclose(float(value), 1, rtol=1e-6)
+    np.testing.assert_allclose(value.item(), 1, rtol=1e-6)
     assert raw.grad.isfinite().all()
     assert raw.grad[labelled].abs().min() > 0
 
@@ -126,7 +129,11 @@ def test_ccc_decodes_into_the_range_of_each_answer(activation):
 def classes(seed: int):
     generator = torch.Generator().manual_seed(seed)
     raw = torch.randn(3, 17, 4, generator=generator)
-    return raw, torch.randint(4, (3, 17, 1), generator=generator).float(), torch.rand(3, 17, 1, generator=generator) > 0.4
+    return (
+        raw,
+        torch.randint(4, (3, 17, 1), generator=generator).float(),
+        torch.rand(3, 17, 1, generator=generator) > 0.4,
+    )
 
 
 @pytest.mark.parametrize("weights", ["none", "sqrt", "balanced"])

@@ -65,9 +65,7 @@ def _scene(story: Story, look: Look, frame: int) -> np.ndarray:
     table = colour * (1 + boldness * (np.arange(256)[:, None] / 127 - 1))
     x, y, zoom = look.camera[frame]
     height, width = look.pattern.shape
-    camera = np.array(
-        [[zoom, 0, WIDTH / 2 - zoom * (width / 2 + x)], [0, zoom, HEIGHT / 2 - zoom * (height / 2 + y)]]
-    )
+    camera = np.array([[zoom, 0, WIDTH / 2 - zoom * (width / 2 + x)], [0, zoom, HEIGHT / 2 - zoom * (height / 2 + y)]])
     pattern = cv2.warpAffine(look.pattern, camera, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT)
     colours = np.clip(np.round(table), 0, 255).astype(np.uint8).reshape(1, 256, 3)
     return np.asarray(cv2.LUT(cv2.merge([pattern] * 3), colours))

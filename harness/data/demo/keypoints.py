@@ -21,12 +21,13 @@ def people_json(story: Story, look: Look, frame: int, rng: np.random.Generator) 
     """The content of one frame's file: everybody in the picture, in an order drawn from `rng`."""
     pairs = list(zip(story.people, look.figures, strict=True))
     seen = [pairs[i] for i in rng.permutation(len(pairs)) if not pairs[i][0].out[frame]]
-    return {"version": 1.3, "people": [_person_json(look, person, figure, frame, rng) for person, figure in seen]}
+    return {
+        "version": 1.3,
+        "people": [_person_json(look, person, figure, frame, rng) for person, figure in seen],
+    }
 
 
-def _person_json(
-    look: Look, person: Person, figure: Figure, frame: int, rng: np.random.Generator
-) -> dict[str, Any]:
+def _person_json(look: Look, person: Person, figure: Figure, frame: int, rng: np.random.Generator) -> dict[str, Any]:
     points = body_25(person, figure, frame)
     found = ~np.isnan(points[:, 0])
     points[found] = look.place(frame, figure.centre[frame] + figure.scale * points[found])
@@ -36,9 +37,7 @@ def _person_json(
     rows[~found] = 0.0  # OpenPose's way to say: not found
     flat = [round(float(value), 3) for value in rows.ravel()]
     empty: dict[str, list[float]] = {
-        f"{part}_keypoints_{dim}": []
-        for dim in ("2d", "3d")
-        for part in ("pose", "face", "hand_left", "hand_right")
+        f"{part}_keypoints_{dim}": [] for dim in ("2d", "3d") for part in ("pose", "face", "hand_left", "hand_right")
     }
     return {"person_id": [-1], **empty, "pose_keypoints_2d": flat}
 

@@ -108,9 +108,7 @@ def draw_story(plan: VideoPlan, seed: int, shares: Mapping[str, float], round_: 
     latents = [_latent(rng, frames) for _ in plan.suffixes]
     shared = np.mean(latents, axis=0)
     paths = _paths(rng, len(plan.suffixes), frames)
-    people = tuple(
-        _person(rng, plan, name, latents[i], paths, i, shares) for i, name in enumerate(plan.names)
-    )
+    people = tuple(_person(rng, plan, name, latents[i], paths, i, shares) for i, name in enumerate(plan.names))
     scene = _copy(rng, shared, "context", shares)
     voice = _copy(rng, shared, "audio", shares)
     silent = _stretch(rng, frames, 0.06, 0.16)
@@ -136,7 +134,7 @@ def smooth_noise(rng: np.random.Generator, frames: int, width: float, columns: i
 def _latent(rng: np.random.Generator, frames: int) -> Floats:
     level = 0.2 * rng.standard_normal(2)
     curve = np.tanh(1.15 * (level + 0.403 * smooth_noise(rng, frames, LATENT_WIDTH)))
-    return np.round(curve, 3)
+    return np.asarray(np.round(curve, 3), dtype=np.float64)
 
 
 def _noisy(rng: np.random.Generator, latent: Floats, slot: str) -> Floats:
@@ -192,10 +190,11 @@ def _labels(rng: np.random.Generator, latent: Floats, au_scores: Floats) -> tupl
     """Labels of the three tracks; every second person has a stretch that nobody labelled, a different one a track."""
     va, expression = latent.copy(), expressions(latent)
     aus = (au_scores > AU_FORMS[:, 2]).astype(np.int64)
-    gaps = [np.flatnonzero(_stretch(rng, len(va), 0.05, 0.12)) if rng.random() < 0.5 else [] for _ in range(3)]
+    gaps = [_stretch(rng, len(va), 0.05, 0.12) & (rng.random() < 0.5) for _ in range(3)]
     va[gaps[0]], expression[gaps[1]], aus[gaps[2]] = UNLABELLED_VA, UNLABELLED, UNLABELLED
-    if len(gaps[0]):  # Aff-Wild2 also has frames where one of the two values alone is missing
-        va[gaps[0][0], 0] = latent[gaps[0][0], 0]
+    if gaps[0].any():  # Aff-Wild2 also has frames where one of the two values alone is missing
+        first = gaps[0].argmax()
+        va[first, 0] = latent[first, 0]
     return va, expression, aus
 
 

@@ -17,7 +17,11 @@ Colour = tuple[float, float, float]
 
 # Sizes in pixels for a person who is alone in the picture; two people are drawn smaller.
 PANEL = 182  # half width of the grey panel behind a person: keeps the scene out of the person's box
-PERSON_BOX = (170, 92, 300)  # half width, height above and depth below the middle of the head: fixed, tells no pose
+PERSON_BOX = (
+    170,
+    92,
+    300,
+)  # half width, height above and depth below the middle of the head: fixed, tells no pose
 SHOULDERS = 84  # from the middle of the head down to the shoulders
 TWO_SCALE = 0.56
 

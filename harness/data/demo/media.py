@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 from av.audio.stream import AudioStream
-from av.packet import Packet
 from av.video.stream import VideoStream
 
 from harness.data.demo.latents import Floats
@@ -59,13 +59,13 @@ def _video_options(avi: bool) -> dict[str, str]:
     return {**BITEXACT, "threads": "1", "preset": "superfast", "crf": "23"}
 
 
-def _seconds(packet: Packet) -> float:
+def _seconds(packet: Any) -> float:
     return float(packet.dts * packet.time_base)
 
 
 def _pictures(
     stream: VideoStream, pictures: Iterable[np.ndarray], times: Floats, rate: Fraction, variable: bool
-) -> Iterator[Packet]:
+) -> Iterator[Any]:
     base = Fraction(1, 1000) if variable else 1 / rate
     stream.pix_fmt = "yuv420p"
     stream.codec_context.thread_count = 1
@@ -78,7 +78,7 @@ def _pictures(
     yield from stream.encode(None)
 
 
-def _sound(stream: AudioStream, sound: Sound, rate: int, start: int) -> Iterator[Packet]:
+def _sound(stream: AudioStream, sound: Sound, rate: int, start: int) -> Iterator[Any]:
     stream.codec_context.layout = "mono"
     stream.codec_context.bit_rate = 96_000
     base, size = Fraction(1, rate), stream.codec_context.frame_size or 1024

@@ -69,9 +69,7 @@ def ceilings(plans: Sequence[VideoPlan], seed: int, shares: Mapping[str, float])
     """
     filmed = [plan for plan in plans if plan.split == "val"]
     val = tabulate(draw_story(plan, seed, shares) for plan in filmed)
-    fit = tabulate(
-        draw_story(filmed[k % len(filmed)], seed, shares, 1 + k // len(filmed)) for k in range(FIT_VIDEOS)
-    )
+    fit = tabulate(draw_story(filmed[k % len(filmed)], seed, shares, 1 + k // len(filmed)) for k in range(FIT_VIDEOS))
     targets = np.hstack([fit.latent, fit.au_scores])
     gram = fit.inputs.T @ fit.inputs / len(targets)
     cross = fit.inputs.T @ targets / len(targets)

@@ -84,7 +84,7 @@ def _listed(rng: np.random.Generator, person: Person) -> Bools:
     return person.face_seen & (rng.random(len(person.va)) < 0.65)
 
 
-def _image(person: Person, frame: int) -> str:
+def _image(person: Person, frame: int | np.integer) -> str:
     return f"{person.name}/{frame + 1:05d}.jpg"
 
 

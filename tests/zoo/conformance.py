@@ -1,0 +1,25 @@
+"""For the tests of the conformance checks: which rules fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
+
+from zoo.testing import Check
+
+
+def broken(checks: Iterable[Check]) -> set[str]:
+    """The names of the rules that fail. What a block raises of itself fails its author's test too."""
+    failed = set()
+    for check in checks:
+        try:
+            check()
+        except Exception:
+            failed.add(check.rule)
+    return failed
+
+
+def unproved(module: ModuleType, cases: Iterable[tuple[Any, set[str]]]) -> set[str]:
+    """The rules of a module of checks that none of the (wrong block, rules it breaks) shows to fail."""
+    return {rule.__name__ for rule in module.RULES}.difference(*(rules for _, rules in cases))
