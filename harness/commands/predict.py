@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.commands.run import saved_config
-from harness.data.affwild2 import build_index
+from harness.data.affwild2 import index_videos
 from harness.data.crop import crop_folder
 from harness.post import Chain, labelled
 from harness.predictions import read_predictions, to_frame
@@ -38,7 +38,7 @@ def predict(folder: Path, videos: Sequence[Path], out: Path, *, device: str | No
         failed = {Path(failure.path).name: failure.reason for failure in report.failures}
         done = [video for video in videos if video.name not in failed]
         if done:
-            index = build_index(made, edition, track, frame_tolerance=config.data.frame_tolerance)
+            index = index_videos(made, edition, track)
             job = Job(config, registry, edition, track, plan, index, "predict", False)
             prepared = prepare(job, weights=folder / "weights.safetensors")
             answers = {video.video: video for video in predict_split(job, prepared, "test")}

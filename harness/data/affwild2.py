@@ -18,7 +18,7 @@ from harness.data.variants import choose_annotations, choose_list, other_annotat
 from zoo.errors import UserError
 from zoo.tracks import EditionSpec, TrackSpec
 
-__all__ = ["Index", "Split", "Video", "build_index"]
+__all__ = ["Index", "Split", "Video", "build_index", "index_videos"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +113,14 @@ def build_index(
     notes += _missing(videos, media)
     variant = layout.relative(chosen.folder)
     return Index(layout.root, edition, track, variant, tuple(videos), official, tuple(notes), frame_tolerance)
+
+
+def index_videos(root: Path, edition: EditionSpec, track: TrackSpec) -> Index:
+    """Index a folder of raw videos, with crops or without, that nobody annotated: all of them are to be answered."""
+    layout = survey(Path(root))
+    media = Media(layout, "cropped_aligned")
+    videos = tuple(_with_media(p, media, {}, track, 1, []) for p in from_names(sorted(layout.videos), track, media))
+    return Index(layout.root, edition, track, "", videos, None, ())
 
 
 def _unannotated(

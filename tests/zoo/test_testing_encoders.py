@@ -6,13 +6,12 @@ import socket
 
 import pytest
 import torch
+from conformance import broken, unproved
 from torch import nn
 
-from conformance import broken, unproved
 from zoo import api, testing
 from zoo.api import AudioInput, FrameInput, Option, VectorInput
 from zoo.modules import Encoder, FrameEncoder
-
 
 HALF = (0.5, 0.5, 0.5)
 

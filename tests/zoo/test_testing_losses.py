@@ -6,9 +6,9 @@ import socket
 
 import pytest
 import torch
+from conformance import broken, unproved
 from torch import nn
 
-from conformance import broken, unproved
 from zoo import api, testing
 from zoo.api import Option
 from zoo.modules import Loss

@@ -1,4 +1,4 @@
-"""Every rule for post-processors can fail: sound ones keep all rules, small wrong ones break the rule they are meant to."""
+"""Every rule for post-processors can fail: sound ones keep them all, wrong ones break the one they are meant to."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import socket
 
 import numpy as np
 import pytest
-
 from conformance import broken, unproved
+
 from zoo import api, testing
 from zoo.api import Option
 

@@ -75,7 +75,7 @@ def draw_look(story: Story, seed: int) -> Look:
     figures = tuple(_figure(rng, person, scale) for person in story.people)
     drift = smooth_noise(rng, frames, 24.0, 3)
     camera = drift * [5.0, 3.0, 0.012] + [0.0, 0.0, rng.uniform(0.98, 1.03)]
-    light = rng.uniform(0.88, 1.04) * (1 + 0.02 * smooth_noise(rng, frames, 12.0, 1)[:, 0])
+    light = rng.uniform(0.92, 1.04) * (1 + 0.02 * smooth_noise(rng, frames, 12.0, 1)[:, 0])
     return Look(figures, _pattern(rng), camera, light)
 
 
@@ -113,7 +113,7 @@ def _figure(rng: np.random.Generator, person: Person, scale: float) -> Figure:
         crop=rng.uniform(116, 142),
         skin=(150 * tone, 185 * tone, 235 * tone),
         hair=(90 * shade, 120 * shade, 150 * shade),
-        clothes=_colour(rng.uniform(30, 220, 3)),
+        clothes=_colour(rng.uniform(15, 80, 3)),
         centre=np.column_stack([person.x, height]),
         jitter=np.clip(scale * rng.standard_normal((frames, 8)), -3, 3),
         crop_jitter=np.clip(scale * rng.standard_normal((frames, 2)), -3, 3),
@@ -129,9 +129,9 @@ def _pattern(rng: np.random.Generator) -> np.ndarray:
     """Stripes of one direction and width, and a few pieces of furniture."""
     height, width = HEIGHT + 80, WIDTH + 80
     y, x = np.mgrid[:height, :width]
-    angle, period = rng.uniform(0, np.pi), rng.uniform(34, 70)
+    angle, period = rng.uniform(0.55, 1.0), rng.uniform(44, 56)
     waves = np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / period + rng.uniform(0, 6.3))
-    for _ in range(rng.integers(2, 6)):
+    for _ in range(rng.integers(1, 4)):
         left, top = rng.integers(0, width - 90), rng.integers(0, height - 90)
-        waves[top : top + rng.integers(30, 90), left : left + rng.integers(30, 90)] = rng.uniform(-1, 1)
+        waves[top : top + rng.integers(30, 90), left : left + rng.integers(30, 90)] = rng.uniform(-0.5, 0.5)
     return np.clip(np.round(127 + 127 * waves), 0, 254).astype(np.uint8)
