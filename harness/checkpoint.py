@@ -42,7 +42,9 @@ def load_state(path: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise UserError(f"{path}: not a readable training state ({type(error).__name__}); start the run again") from None
+        raise UserError(
+            f"{path}: not a readable training state ({type(error).__name__}); start the run again"
+        ) from None
     return state
 
 

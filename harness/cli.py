@@ -20,7 +20,9 @@ data_app = typer.Typer(help="Make, check and prepare data folders.", no_args_is_
 app.add_typer(data_app, name="data")
 
 Encoders = Annotated[str, typer.Option("--encoders", help="slots: STREAM[.TAG][=ENCODER[:ARGUMENT]], by commas")]
-OptEncoders = Annotated[str | None, typer.Option("--encoders", help="slots: STREAM[.TAG][=ENCODER[:ARGUMENT]], by commas")]
+OptEncoders = Annotated[
+    str | None, typer.Option("--encoders", help="slots: STREAM[.TAG][=ENCODER[:ARGUMENT]], by commas")
+]
 Fusion = Annotated[str | None, typer.Option("--fusion", help="how slots are brought together")]
 Head = Annotated[str | None, typer.Option("--head", help="the temporal model")]
 Track = Annotated[str | None, typer.Option("--track", help="va, expr, au, mtl")]

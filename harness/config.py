@@ -31,11 +31,16 @@ class Train(_Section):
     schedule: Literal["one_cycle", "cosine", "plateau", "constant"] = "cosine"
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps, cosine")
     select: Literal["best", "last"] = Field("best", description="the epoch with the best validation score, or the last")
-    patience: int = Field(10, ge=0, description="epochs without a better validation score before stopping; 0: never stop")
+    validate_every: int = Field(1, ge=1, description="epochs between validation scores; the last always has one")
+    patience: int = Field(
+        10, ge=0, description="epochs without a better validation score before stopping; 0: never stop"
+    )
     grad_clip: float = Field(1.0, ge=0, description="0: none")
     modality_dropout: float = Field(0.1, ge=0, lt=1)
     output_dropout: float = Field(0.2, ge=0, lt=1)
-    per_slot: float = Field(0.0, ge=0, description="weight of the loss of every slot's own answer, where the fusion has them")
+    per_slot: float = Field(
+        0.0, ge=0, description="weight of the loss of every slot's own answer, where the fusion has them"
+    )
     evaluation: Literal["windows", "full"] = "windows"
     shuffle_labels: bool = Field(False, description="a control: train on labels of other videos")
 

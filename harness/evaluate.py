@@ -104,5 +104,3 @@ def score_block(track: TrackSpec, videos: Sequence[VideoAnswers], *, with_face: 
 def folds_of(groups: Sequence[str], n: int = 5) -> dict[str, int]:
     """Group -> fold, by the order of the names, as even as can be."""
     return {group: i % n for i, group in enumerate(sorted(set(groups)))}
-
-

@@ -142,9 +142,7 @@ def frozen_slots(plans: Sequence[SlotPlan], settings: Features, device: torch.de
     return slots
 
 
-def extract(
-    index: Index, slots: Sequence[FrozenSlot], *, progress: bool = True
-) -> tuple[FeatureStore, list[Failure]]:
+def extract(index: Index, slots: Sequence[FrozenSlot], *, progress: bool = True) -> tuple[FeatureStore, list[Failure]]:
     """Compute what the cache lacks. A video that fails is reported at the end and does not stop the others."""
     store = FeatureStore()
     failures: list[Failure] = []
@@ -266,7 +264,9 @@ def _save(folder: Path, features: np.ndarray, present: np.ndarray, slot: FrozenS
     if not np.isfinite(features).all():
         row = int(np.flatnonzero(~np.isfinite(features).all(1))[0])
         frame = int(np.flatnonzero(present)[row]) + 1
-        raise UserError(f"slot {slot.plan.name!r}, video {video.name}, frame {frame}: the encoder's features are not finite")
+        raise UserError(
+            f"slot {slot.plan.name!r}, video {video.name}, frame {frame}: the encoder's features are not finite"
+        )
     limit = float(np.finfo(np.float16).max)
     part = folder.with_name(f"{folder.name}.{os.getpid()}")
     part.mkdir(parents=True, exist_ok=True)

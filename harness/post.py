@@ -18,8 +18,9 @@ class Chain:
         kinds = {answer.kind for answer in track.answers}
         self.names = [b.spec.name for b in blocks if kinds & set(b.spec.kinds)]  # type: ignore[attr-defined]
         self.parts = [
-            resolve(b.spec.build)(track.answers, **b.options) for b in blocks if b.spec.name in self.names
-        ]
+            resolve(b.spec.build)(tuple(a for a in track.answers if a.kind in b.spec.kinds), **b.options)  # type: ignore[attr-defined]
+            for b in blocks if b.spec.name in self.names
+        ]  # fmt: skip
         self.track = track
 
     def fit(self, videos: Sequence[VideoAnswers]) -> Chain:

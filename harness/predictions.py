@@ -42,9 +42,7 @@ def _video_frame(answers: tuple[Answer, ...], video: VideoAnswers, labels: bool)
     return pd.DataFrame(columns)
 
 
-def write_predictions(
-    path: Path, track: TrackSpec, videos: Sequence[VideoAnswers], *, labels: bool = True
-) -> None:
+def write_predictions(path: Path, track: TrackSpec, videos: Sequence[VideoAnswers], *, labels: bool = True) -> None:
     """Write to a temporary name, then rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}")

@@ -30,7 +30,7 @@ from harness.train import Trained, train
 from leaderboards.record import Record
 from zoo.adapter import Moments
 from zoo.api import Counts, VideoAnswers
-from zoo.assemble import AdapterOptions, Model, build_encoder, check, count_parameters, key
+from zoo.assemble import AdapterOptions, Model, build_encoder, check, count_parameters, key, meta_or_real
 from zoo.errors import Stopped, UserError
 from zoo.weights import load_pretrained
 
@@ -101,7 +101,9 @@ def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> 
             + "; ".join(f"{f.video}: {f.reason}" for f in failures[:5])
         )
     raw, names = raw_slots(job), [slot.name for slot in plan.slots]
-    splits = {s: ClipData(job.index, v, names, store, raw) for s in ("train", "val", "test") if (v := job.index.split(s))}
+    splits = {
+        s: ClipData(job.index, v, names, store, raw) for s in ("train", "val", "test") if (v := job.index.split(s))
+    }
     passports = [{"slot": name, **weights} for name, weights in store.weights.items()]
     if weights is not None:
         model = make_model(job, dims, [Counts(1, (1,) * max(2, len(a.classes))) for a in job.track.answers])
@@ -125,13 +127,18 @@ def make_model(job: Job, dims: Mapping[str, int], counts: Sequence[Counts]) -> M
     """The run's network with its seed's random weights."""
     torch.manual_seed(job.config.seed)
     settings = job.config.train
-    return Model(job.plan, dims, counts, adapter_options(job.config), settings.modality_dropout, settings.output_dropout)
+    return Model(
+        job.plan, dims, counts, adapter_options(job.config), settings.modality_dropout, settings.output_dropout
+    )
 
 
 def raw_slots(job: Job) -> dict[str, RawSlot]:
     """Readers of raw input for the slots that are trained."""
-    with torch.device("meta"):
-        return {s.name: RawSlot(job.index, s, build_encoder(s)) for s in job.plan.slots if not s.frozen}
+    return {
+        s.name: RawSlot(job.index, s, meta_or_real(lambda s=s: build_encoder(s)))
+        for s in job.plan.slots
+        if not s.frozen
+    }  # type: ignore[misc]
 
 
 def adapter_options(config: RunConfig) -> AdapterOptions:

@@ -12,9 +12,9 @@ from harness.config import RunConfig
 from harness.data.affwild2 import Index, build_index
 from zoo.api import EditionSpec, TrackSpec
 from zoo.errors import UserError
-from zoo.passports import cache_dir
+from zoo.passports import cache_dir, file_sha256
 from zoo.plan import Plan, make_plan
-from zoo.registry import Registry, load
+from zoo.registry import Entry, Registry, load
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,18 @@ class Job:
     @property
     def foreign_plugins(self) -> list[str]:
         """Packages of the blocks in use that are not this project's."""
-        used = [("encoders", s.encoder.name) for s in self.plan.slots] + [("streams", s.stream.name) for s in self.plan.slots]
+        used = [("encoders", s.encoder.name) for s in self.plan.slots] + [
+            ("streams", s.stream.name) for s in self.plan.slots
+        ]
         used += [("fusions", self.plan.fusion.spec.name), ("heads", self.plan.head.spec.name)]
-        packages = {self.registry.entry(kind, name).package for kind, name in used}
-        return sorted(p for p in packages if not p.startswith("abaw-zoo"))
+        entries = [self.registry.entry(kind, name) for kind, name in used]
+        return sorted({_origin(entry) for entry in entries if not entry.package.startswith("abaw-zoo")})
+
+
+def _origin(entry: Entry) -> str:
+    """A foreign plugin for the record: its package, or a file's name and digest."""
+    path = Path(entry.plugin)
+    return f"{path.name} sha256 {file_sha256(path)}" if path.is_file() else entry.package
 
 
 def load_plugins(files: Sequence[str]) -> Registry:

@@ -24,7 +24,11 @@ def submit_videos(
         (shutil.rmtree if written.path.is_dir() else Path.unlink)(written.path)  # type: ignore[operator]
         shown = "; ".join(f"line {finding.line}: {finding.text}" for finding in findings[:5])
         raise UserError(f"{written.path}: the submission does not verify and was removed: {shown}")
-    notes = [] if written.official else ["submission: not an official row set (no organisers' list with rows was found or given with --list)"]
+    notes = (
+        []
+        if written.official
+        else ["submission: not an official row set (no organisers' list with rows was found or given with --list)"]
+    )
     facts = {
         "file": written.path.name, "rows": written.rows, "official": written.official, "sha256": written.sha256,
         "list": rows.path.name if rows else None, "held": written.held,

@@ -25,16 +25,24 @@ def announce(job: Job) -> None:
     splits = ", ".join(f"{len(index.split(s))} {s}" for s in ("train", "val", "test"))  # type: ignore[arg-type]
     print(f"{job.edition.name} {job.track.name} on {job.data_name}: {splits} videos", flush=True)
     if job.synthetic:
-        print("This is the synthetic demo set: drawn figures with computed labels. Its scores say nothing about people.")
+        print(
+            "This is the synthetic demo set: drawn figures with computed labels. Its scores say nothing about people."
+        )
     for note in index.notes:
         print(f"note: {note}")
     for slot in plan.slots:
         if slot.stream.name in job.track.forbidden_streams:
-            print(f"warning: {job.edition.name} {job.track.name} forbids the stream {slot.stream.name!r}: {job.track.rules}")
+            print(
+                f"warning: {job.edition.name} {job.track.name} forbids the stream {slot.stream.name!r}: {job.track.rules}"
+            )
         if not slot.frozen:
             why = "from its weights (--finetune)" if slot.passport else "from random weights"
             frames = sum(video.n_frames for video in index.split("train"))
-            cost = f", about {frames / RATE / 60:.0f} min an epoch for a ResNet-18 on two cores" if slot.stream.kind == "frames" else ""
+            cost = (
+                f", about {frames / RATE / 60:.0f} min an epoch for a ResNet-18 on two cores"
+                if slot.stream.kind == "frames"
+                else ""
+            )
             print(f"slot {slot.name}: {slot.encoder.name} is trained {why}{cost}")
     print(end="", flush=True)
 
@@ -46,7 +54,9 @@ def summary(outcome: Outcome, job: Job, files: Sequence[Path], problems: Sequenc
     lines.append(_scores(result["scores"]) if result["scores"] else "no validation labels: nothing is scored")
     lines += _ceiling(job, result)
     if result.get("selection_split"):
-        lines.append(f"the epoch was chosen among {result['n_selections']} by the same validation score, which flatters it")
+        lines.append(
+            f"the epoch was chosen among {result['n_selections']} by the same validation score, which flatters it"
+        )
     folder = outcome.folder
     rows = [("run", folder), ("record", folder / "record.json"), ("weights", folder / "weights.safetensors"),
             ("predictions", folder / "predictions")]  # fmt: skip
@@ -67,9 +77,15 @@ def _scores(scores: Mapping[str, Any]) -> str:
     table = []
     for kind, block in scores.items():
         spread = f" ± {block['spread']:.4f} over {len(block['seeds'])} seeds" if "spread" in block else ""
-        parts = ", ".join(f"{name} {value:.3f}" for name, value in block["parts"].items() if name.startswith("ccc") or name in ("f1", "accuracy"))
+        parts = ", ".join(
+            f"{name} {value:.3f}"
+            for name, value in block["parts"].items()
+            if name.startswith("ccc") or name in ("f1", "accuracy")
+        )
         interval = "-" if block["low"] is None else f"[{block['low']:.4f}, {block['high']:.4f}]"
-        table.append([LABELS.get(kind, kind), f"{block['main']:.4f}{spread}", interval, block["videos"], block["frames"], parts])
+        table.append(
+            [LABELS.get(kind, kind), f"{block['main']:.4f}{spread}", interval, block["videos"], block["frames"], parts]
+        )
     return tabulate(table, ["", "score", "95 % interval", "videos", "frames", "parts"], disable_numparse=True)
 
 
@@ -79,11 +95,15 @@ def _ceiling(job: Job, result: Mapping[str, Any]) -> list[str]:
     if not truth.is_file() or "raw" not in result["scores"]:
         return []
     ceilings = json.loads(truth.read_text()).get("ceilings", {}).get(job.track.name, {})
-    slots = "+".join(sorted({slot.stream.name for slot in job.plan.slots}, key=["face", "context", "body", "audio"].index))
+    slots = "+".join(
+        sorted({slot.stream.name for slot in job.plan.slots}, key=["face", "context", "body", "audio"].index)
+    )
     if slots not in ceilings:
         return []
     share = result["scores"]["raw"]["main"] / ceilings[slots]
-    return [f"an oracle that knows the generator's equations reaches {ceilings[slots]:.4f} with {slots}: this is {share:.0%} of it"]
+    return [
+        f"an oracle that knows the generator's equations reaches {ceilings[slots]:.4f} with {slots}: this is {share:.0%} of it"
+    ]
 
 
 def _submission(submission: Mapping[str, Any]) -> str:

@@ -98,7 +98,8 @@ def train(
                     saved_at = time.monotonic()
                 if stopped():
                     raise Stopped
-            score = _validate(model, val, track, settings, device)
+            due = (epoch + 1) % settings.validate_every == 0 or epoch + 1 == settings.epochs
+            score = _validate(model, val, track, settings, device) if due else None
             if score is not None and settings.schedule == "plateau" and schedule is not None:
                 schedule.step(score)  # type: ignore[arg-type]
             row = {"epoch": epoch + 1, "step": state["total"], "loss": state["sum"] / max(1, state["count"]),
@@ -161,7 +162,12 @@ def _schedule(optimizer: torch.optim.Optimizer, settings: Train, total: int) -> 
 
 def _patience_spent(state: dict[str, Any], settings: Train) -> bool:
     since = state["epoch"] - state["best_epoch"]
-    return settings.select == "best" and bool(settings.patience) and bool(state["best_epoch"]) and since >= settings.patience
+    return (
+        settings.select == "best"
+        and bool(settings.patience)
+        and bool(state["best_epoch"])
+        and since >= settings.patience
+    )
 
 
 def _validate(

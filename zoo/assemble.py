@@ -198,19 +198,18 @@ def check(plan: Plan, adapter: AdapterOptions, counts: Sequence[Counts] | None =
     counts = counts or [Counts(1, (1,) * max(len(answer.classes), 2)) for answer in plan.answers]
     dims, sizes = {}, {}
     for slot in plan.slots:
-        with torch.device("meta"):
-            encoder = build_encoder(slot)
+        encoder = meta_or_real(lambda slot=slot: build_encoder(slot))
         dims[slot.name] = encoder.dim
         sizes[f"encoder {slot.name}"] = count_parameters(encoder)
         _expect(f"encoder {slot.encoder.name!r}", _probe(encoder, slot), (2, 3, encoder.dim), "its dim says")
-    head = _meta_or_real(lambda: call(plan.head, adapter.width))
+    head = meta_or_real(lambda: call(plan.head, adapter.width))
     who = f"head {plan.head.spec.name!r}"
     if not isinstance(getattr(head, "out_dim", None), int):
         raise UserError(f"{who} must declare out_dim (int); it declares {getattr(head, 'out_dim', None)!r}")
     device = next(head.parameters(), torch.empty(0)).device
     _expect(who, head(torch.zeros(2, 3, adapter.width, device=device), _ones(device)), (2, 3, head.out_dim),
             "its out_dim says")  # fmt: skip
-    model = _meta_or_real(lambda: Model(plan, dims, counts, adapter))
+    model = meta_or_real(lambda: Model(plan, dims, counts, adapter))
     sizes["fusion and heads"] = count_parameters(model.fusion)
     sizes["trained in all"] = count_parameters(model)
     device = next(model.fusion.parameters(), torch.empty(0)).device
@@ -225,7 +224,7 @@ def check(plan: Plan, adapter: AdapterOptions, counts: Sequence[Counts] | None =
     return {"dims": dims, "parameters": sizes, "raw": model.losses.width}
 
 
-def _meta_or_real(build: Any) -> Any:
+def meta_or_real(build: Any) -> Any:
     """Built on meta; what cannot be built there is built for real."""
     try:
         with torch.device("meta"):

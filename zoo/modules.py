@@ -49,6 +49,7 @@ class FrameEncoder(Encoder):
         """(N, 3, H, W) -> (N, dim)."""
 
     def forward(self, frames: Tensor) -> Tensor:
+        """(B, T, 3, H, W) -> (B, T, dim)."""
         return self.encode(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
 
@@ -89,9 +90,11 @@ class Build:
     dropout: float = 0.0
 
     def output(self, dim: int) -> nn.Module:
+        """(B, T, dim) -> (B, T, width)."""
         return nn.Sequential(nn.Dropout(self.dropout), nn.Linear(dim, self.width))
 
     def predictor(self, dim: int) -> Predictor:
+        """(B, T, dim), valid (B, T) -> (B, T, width)."""
         head = self.head(dim)
         return Predictor(head, self.output(int(head.out_dim)))  # type: ignore[arg-type]
 
@@ -105,6 +108,7 @@ class Predictor(nn.Module):
         self.output = output
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """x (B, T, D), valid (B, T) -> raw (B, T, K)."""
         out: Tensor = self.output(self.head(x, valid))
         return out
 
@@ -126,6 +130,7 @@ class FeatureFusion(nn.Module):
         """features: slot -> (B, T, D_slot); an absent frame's features are the slot's learned vector."""
 
     def forward(self, features: Features, present: Masks, valid: Tensor) -> FusionOut:
+        """Features and masks by slot, valid (B, T) -> raw (B, T, K)."""
         return FusionOut(self.predictor(self.fuse(features, present, valid), valid))
 
 
@@ -142,6 +147,7 @@ class DecisionFusion(nn.Module):
         """raw (S, B, T, K), present (S, B, T) -> (B, T, K); where no slot is present any finite answer."""
 
     def forward(self, features: Features, present: Masks, valid: Tensor) -> FusionOut:
+        """Features and masks by slot, valid (B, T) -> raw (B, T, K), and each slot's own."""
         each = [net(features[slot], valid) for slot, net in zip(self.slots, self.predictors, strict=True)]
         raw = self.combine(torch.stack(each), torch.stack([present[slot] for slot in self.slots]))
         return FusionOut(raw, per_slot=dict(zip(self.slots, each, strict=True)))

@@ -90,7 +90,9 @@ def make_plan(
     given = _Options(options or {}, [slot.name for slot in slots])
     tuned = set(finetune)
     plan = Plan(
-        slots=tuple(_plan_slot(registry, slot, given.take(f"encoder.{slot.name}"), slot.name in tuned) for slot in slots),
+        slots=tuple(
+            _plan_slot(registry, slot, given.take(f"encoder.{slot.name}"), slot.name in tuned) for slot in slots
+        ),
         fusion=_block(registry, "fusions", fusion, given.take("fusion")),
         head=_block(registry, "heads", head, given.take("head")),
         losses=_losses(registry, answers, losses, given),
@@ -127,7 +129,9 @@ def _plan_slot(registry: Registry, slot: Slot, given: dict[str, Any], finetune: 
     spec = registry.get("encoders", slot.encoder or stream.default_encoder)
     assert isinstance(spec, EncoderSpec) and isinstance(stream, StreamSpec)
     if spec.streams and stream.name not in spec.streams:
-        raise UserError(f"encoder {spec.name!r} does not take the stream {stream.name!r}, only {', '.join(spec.streams)}")
+        raise UserError(
+            f"encoder {spec.name!r} does not take the stream {stream.name!r}, only {', '.join(spec.streams)}"
+        )
     if slot.argument is not None and not spec.argument:
         raise UserError(f"{slot.name}={spec.name}:{slot.argument}: encoder {spec.name!r} takes no argument")
     common = {key: given.pop(key, default) for key, default in COMMON.items() if key not in spec.options}

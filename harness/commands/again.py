@@ -35,7 +35,11 @@ def evaluate(folder: Path, data: Path | None) -> None:
         raise UserError(f"{job.index.root}: the validation videos have no labels of track {job.track.name}")
     processed, _ = cross_fit(job.plan.post, job.track, videos)
     blocks = {"raw": score_block(job.track, videos), "post": score_block(job.track, processed)}
-    rows = [(LABELS[kind], f"{b['main']:.6f}", b["low"], b["high"], b["videos"], b["frames"]) for kind, b in blocks.items() if b]
+    rows = [
+        (LABELS[kind], f"{b['main']:.6f}", b["low"], b["high"], b["videos"], b["frames"])
+        for kind, b in blocks.items()
+        if b
+    ]
     print(tabulate(rows, ["", "score", "low", "high", "videos", "frames"], floatfmt=".4f"))
     name = "val" if data is None else f"evaluated-{data.resolve().name}"
     write_predictions(folder / "predictions" / f"{name}.parquet", job.track, videos)

@@ -55,7 +55,9 @@ def _failures(failures: Sequence[Any]) -> None:
     for failure in failures:
         print(f"failed: {failure}", file=sys.stderr)
     if failures:
-        raise UserError(f"{len(failures)} videos failed (named above); the others are done. Run the command again for the rest")
+        raise UserError(
+            f"{len(failures)} videos failed (named above); the others are done. Run the command again for the rest"
+        )
 
 
 def doctor(folder: Path, edition: str | None, track: str | None, plugins: Sequence[Path]) -> None:

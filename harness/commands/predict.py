@@ -46,7 +46,9 @@ def predict(folder: Path, videos: Sequence[Path], out: Path, *, device: str | No
     for name, reason in failed.items():
         print(f"failed: {name}: {reason}")
     if failed:
-        raise UserError(f"{len(failed)} of {len(videos)} videos could not be read (named above); the others are in {out}")
+        raise UserError(
+            f"{len(failed)} of {len(videos)} videos could not be read (named above); the others are in {out}"
+        )
 
 
 def _check_names(videos: Sequence[Path]) -> None:
@@ -69,7 +71,9 @@ def _write(job: Job, folder: Path, videos: Sequence[Path], answers: dict[str, Vi
         answer = chain.apply(answers[video.stem])
         table = to_frame(job.track.answers, [answer], labels=False)
         part = out / f".{video.stem}.csv.part"
-        table.drop(columns=[c for c in table if c.startswith("extra_") or c == "group"]).to_csv(part, index=False, float_format="%.6f")
+        table.drop(columns=[c for c in table if c.startswith("extra_") or c == "group"]).to_csv(
+            part, index=False, float_format="%.6f"
+        )
         part.replace(out / f"{video.stem}.csv")
         seen = ", ".join(f"{slot} {mask.mean():.0%}" for slot, mask in answer.present.items())
         print(f"{out / (video.stem + '.csv')}: {len(table)} frames; present: {seen}")

@@ -111,7 +111,9 @@ def mean_record(name: str, members: Sequence[Record]) -> Record:
     result = {**first, "scores": scores, "seeds": [m.result["seeds"][0] for m in members], "submission": None,
               "members": [m.result_sha256 for m in members]}  # fmt: skip
     seconds = sum(member.circumstances.get("seconds", 0) for member in members)
-    return Record(name=name, status="done", result=result, circumstances={**members[-1].circumstances, "seconds": seconds})
+    return Record(
+        name=name, status="done", result=result, circumstances={**members[-1].circumstances, "seconds": seconds}
+    )
 
 
 def default_name(config: RunConfig, seeds: int) -> str:
@@ -132,4 +134,6 @@ def new_folder(out: Path, name: str | None, default: str) -> Path:
         except FileExistsError:
             continue
         return out / candidate
-    raise UserError(f"--name {name}: a run of this name is already in {out}; choose another, or `--resume {out / str(name)}`")
+    raise UserError(
+        f"--name {name}: a run of this name is already in {out}; choose another, or `--resume {out / str(name)}`"
+    )

@@ -24,7 +24,10 @@ def list_blocks(kind: str | None, as_json: bool, plugins: Sequence[Path]) -> Non
         raise UserError(f"unknown kind {kind!r}: {did_you_mean(kind, KINDS)}there are {', '.join(KINDS)}")
     entries = [entry for k in ([kind] if kind else KINDS) for entry in registry.entries(k)]
     if as_json:
-        rows = [{"kind": e.kind, "name": e.spec.name, "summary": _summary(e.spec), "package": e.package, "plugin": e.plugin} for e in entries]
+        rows = [
+            {"kind": e.kind, "name": e.spec.name, "summary": _summary(e.spec), "package": e.package, "plugin": e.plugin}
+            for e in entries
+        ]
         print(json.dumps({"blocks": rows, "problems": [vars(p) for p in registry.problems]}, indent=1))
         return
     table = [(e.kind, e.spec.name, _summary(e.spec), e.package) for e in entries]
@@ -77,7 +80,9 @@ def _options(spec: Any) -> str:
     for name, option in spec.options.items():
         choices = f" ({', '.join(map(str, option.choices))})" if option.choices else ""
         rows.append((name, option.kind.__name__, option.default, option.help + choices))
-    return "\n\n" + tabulate(rows, ["option", "type", "default", "what it does"], tablefmt="simple", disable_numparse=True)
+    return "\n\n" + tabulate(
+        rows, ["option", "type", "default", "what it does"], tablefmt="simple", disable_numparse=True
+    )
 
 
 def _edition_rows(spec: EditionSpec) -> list[tuple[str, Any]]:
@@ -85,8 +90,16 @@ def _edition_rows(spec: EditionSpec) -> list[tuple[str, Any]]:
     for track in spec.tracks:
         rows += [("", ""), ("track", f"{track.name} (version {track.version})"), ("metric", track.metric)]
         for answer in track.answers:
-            rows.append(("answer", f"{answer.name}: {answer.kind}" + (f" of {', '.join(answer.classes)}" if answer.classes else "")))
-        rows += [("annotation folders", ", ".join(track.folders)), ("submission", f"{track.submission}: {track.submission_header}")]
+            rows.append(
+                (
+                    "answer",
+                    f"{answer.name}: {answer.kind}" + (f" of {', '.join(answer.classes)}" if answer.classes else ""),
+                )
+            )
+        rows += [
+            ("annotation folders", ", ".join(track.folders)),
+            ("submission", f"{track.submission}: {track.submission_header}"),
+        ]
         rows += [("rules", track.rules)] if track.rules else []
         rows += [("source", s) for s in track.sources] + [("unconfirmed", u) for u in track.unconfirmed]
     return rows
@@ -107,7 +120,15 @@ def check(flags: Mapping[str, Any], sets: Sequence[str]) -> None:
     rows = []
     for slot in plan.slots:
         state = "frozen, " + slot.passport.name if slot.frozen and slot.passport else "trained"
-        rows.append((slot.name, slot.encoder.name, found["dims"][slot.name], f"{found['parameters'][f'encoder {slot.name}']:,}", state))
+        rows.append(
+            (
+                slot.name,
+                slot.encoder.name,
+                found["dims"][slot.name],
+                f"{found['parameters'][f'encoder {slot.name}']:,}",
+                state,
+            )
+        )
     print(tabulate(rows, ["slot", "encoder", "features", "parameters", "weights"], tablefmt="simple"))
     losses = ", ".join(f"{block.spec.name} ({kind})" for kind, block in plan.losses.items())
     print(f"\n{edition.name} {track.name}: {len(track.answers)} answers, {found['raw']} raw outputs; losses: {losses}")

@@ -126,7 +126,9 @@ def training_counts(track: TrackSpec, data: ClipData) -> tuple[Counts, ...]:
     """Training labels of every answer, for class weights and the like."""
     counts = []
     for a, answer in enumerate(track.answers):
-        values = np.concatenate([data.labels[v][data.trainable(v)[:, a], a] for v in range(len(data.videos))] or [np.zeros(0)])
+        values = np.concatenate(
+            [data.labels[v][data.trainable(v)[:, a], a] for v in range(len(data.videos))] or [np.zeros(0)]
+        )
         if answer.kind == "value":
             bins = np.histogram(values, 20, (answer.low, answer.high))[0]
         else:

@@ -22,7 +22,9 @@ def file_digest(path: Path) -> str:
 
 def crops_digest(folder: Path) -> str:
     """sha256 over names and content of the .jpg files of a folder."""
-    entries = sorted((e.name, e.stat().st_size, e.stat().st_mtime_ns) for e in os.scandir(folder) if e.name.endswith(".jpg"))
+    entries = sorted(
+        (e.name, e.stat().st_size, e.stat().st_mtime_ns) for e in os.scandir(folder) if e.name.endswith(".jpg")
+    )
     return _remembered(
         digest("crops", folder.resolve(), entries), lambda: _hash([folder / name for name, _, _ in entries])
     )

@@ -154,5 +154,3 @@ def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
     shrink = width < image.shape[1] or height < image.shape[0]
     out: np.ndarray = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
     return out
-
-

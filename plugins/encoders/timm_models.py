@@ -28,7 +28,7 @@ _HASHED = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|safetensors)$")  # timm writes 
 _SAW = {
     "in1k": "ImageNet-1k", "in12k": "ImageNet-12k", "in21k": "ImageNet-21k", "in22k": "ImageNet-22k",
     "lvd142m": "LVD-142M", "lvd1689m": "LVD-1689M", "laion2b": "LAION-2B", "laion400m": "LAION-400M",
-    "openai": "OpenAI's CLIP pairs", "webli": "WebLI",
+    "openai": "OpenAI's CLIP pairs", "webli": "WebLI", "mae": "ImageNet-1k", "dino": "ImageNet-1k",
 }  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def passport(stream: str, argument: str | None, size: int | None = None) -> Pass
         license=config.license or "not stated by timm",
         source=config.origin_url or "timm",
         url=url,
-        saw=tuple(data for part, data in _SAW.items() if part in re.split(r"[_.]", tag)),
+        saw=tuple(dict.fromkeys(data for part, data in _SAW.items() if part in tag.split("_"))),
         adapt=partial(adapt, argument, size),
     )
 
@@ -81,13 +81,14 @@ def adapt(argument: str | None, size: int | None, state: dict[str, Tensor]) -> d
     """A published or timm-saved state_dict under this encoder's names: the model family's own filter is applied (it
     resamples position embeddings to the picture's size), the classifier is dropped. Nothing else is forgiven."""
     config = pretrained_config(argument)
+    net = create(config, size)
+    with torch.device("meta"):
+        classifier = create(config, size, classes=1).state_dict().keys() - net.state_dict().keys()
     family = sys.modules[timm.models.model_entrypoint(config.architecture).__module__]
     family_filter = getattr(family, "checkpoint_filter_fn", None)
     if family_filter is not None:
-        state = family_filter(state, create(config, size))
-    classifiers = (config.classifier,) if isinstance(config.classifier, str) else tuple(config.classifier or ())
-    dropped = {f"{name}.{leaf}" for name in classifiers for leaf in ("weight", "bias")}
-    return {f"net.{key}": value for key, value in state.items() if key not in dropped}
+        state = family_filter(state, net)
+    return {f"net.{key}": value for key, value in state.items() if key not in classifier}
 
 
 def pretrained_config(argument: str | None) -> PretrainedCfg:
@@ -120,31 +121,33 @@ def picture_size(config: PretrainedCfg, size: int | None) -> int:
     return own if own <= LARGEST else 224
 
 
-def create(config: PretrainedCfg, size: int | None) -> nn.Module:
-    """The bare network without classifier, with random weights; UserError where it cannot take that size."""
+def create(config: PretrainedCfg, size: int | None, classes: int = 0) -> nn.Module:
+    """The network, by default without classifier, with random weights; UserError where it cannot take that size."""
     side = picture_size(config, size)
     fixed = {"img_size": side} if config.fixed_input_size else {}
-    make = partial(timm.create_model, config.architecture, pretrained_cfg=config.tag, num_classes=0, **fixed)
-    if fixed and size is not None:
+    make = partial(timm.create_model, config.architecture, pretrained_cfg=config.tag, num_classes=classes, **fixed)
+    if size is not None or not fixed:
         _try_size(make, config, side)
     net: nn.Module = make()
     return net
 
 
 def _try_size(make: Callable[[], nn.Module], config: PretrainedCfg, side: int) -> None:
-    """Run a network of one fixed size without numbers: some refuse another size when built, some when run, and some
-    drop the edges that do not fill a patch without a word."""
-    try:
-        with torch.device("meta"), torch.no_grad():
-            net = make().eval()
-            patch = getattr(getattr(net, "patch_embed", None), "patch_size", (1,))[0]
-            if side % patch:
-                raise ValueError(f"its patches have {patch} pixels")
-            net(torch.empty(1, 3, side, side))
-    except NotImplementedError:
-        return  # no meta form of some operator: the real run will tell
-    except (AssertionError, ValueError, TypeError, RuntimeError) as error:
-        raise UserError(
-            f"timm's {config.architecture} cannot take pictures of {side} x {side} ({error}): "
-            f"set another size; its own is {config.input_size[-1]}"
-        ) from error
+    """Run a network on one picture, without numbers if it can be: some refuse another size than their own when built,
+    some when run, and some drop the edges that do not fill a patch without a word."""
+    fault: Exception | None = None
+    for device in ("meta", "cpu"):  # an operator may have no meta form: then really
+        try:
+            with torch.device(device), torch.no_grad():
+                net = make().eval()
+                patch = getattr(getattr(net, "patch_embed", None), "patch_size", (1,))[0]
+                if side % patch:
+                    raise ValueError(f"its patches have {patch} pixels")
+                net(torch.empty(1, 3, side, side))
+            return
+        except (AssertionError, ValueError, TypeError, RuntimeError) as error:
+            fault = error
+    raise UserError(
+        f"timm's {config.architecture} cannot take pictures of {side} x {side} ({fault}): "
+        f"set another size; its own is {config.input_size[-1]}"
+    ) from fault

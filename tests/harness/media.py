@@ -25,7 +25,7 @@ def write_click_video(
     with_audio: bool = True,
     size: tuple[int, int] = (96, 64),
 ) -> NDArray[np.float64]:
-    """Write an .mp4 (or .avi) of `frames` grey pictures, silent but for a click when frame `click_frame` (from 0) comes.
+    """Write an .mp4 (or .avi) of `frames` grey pictures, silent but for a click as frame `click_frame` (from 0) comes.
 
     Frame i has the grey value 4 * i % 240. With `variable` the frames are from half to twice the nominal interval
     apart. Returns (frames,) the frames' times in seconds.

@@ -18,9 +18,8 @@ import pytest
 from media import write_click_video
 from sklearn.metrics import f1_score
 
-from harness.data.demo import DEMO_VERSION, STANDARD_FRAMES, STANDARD_VIDEOS, make_demo
+from harness.data.demo import DEMO_VERSION, STANDARD_FRAMES, STANDARD_VIDEOS, make_demo, oracle
 from harness.data.demo import make as make_module
-from harness.data.demo import oracle
 from harness.data.demo.cast import RATES, cast
 from harness.data.demo.draw import draw_face, draw_frame
 from harness.data.demo.latents import (
@@ -230,7 +229,8 @@ def test_videos_have_the_promised_frames_times_and_sound(demo: Path) -> None:
 def test_rates_vary() -> None:
     plans = cast(STANDARD_VIDEOS, STANDARD_FRAMES)
     assert {plan.rate for plan in plans} == set(RATES)
-    assert {float(r) for r in RATES} >= {7.5, 15.0, 24.0, 25.0, 30.0, 60.0} and Fraction(30000, 1001) in RATES
+    assert {float(r) for r in RATES} >= {7.5, 15.0, 24.0, 25.0, 30.0, 60.0}
+    assert Fraction(30000, 1001) in RATES
     assert sum(plan.variable for plan in plans) == 1
     assert sum(plan.sound_start == 0.3 for plan in plans) == 1
     assert [plan.index for plan in plans if plan.container == "avi"] == [4, 14, 24, 34, 44]
@@ -252,8 +252,10 @@ def test_two_people_cross_and_keep_their_names_by_the_mean() -> None:
         if len(story.people) == 2:
             left, right = (person.x for person in story.people)
             assert left.mean() + 50 < right.mean()
-            assert left[0] < right[0] and left[-1] > right[-1]
-            assert story.people[0].covered.any() and not story.people[1].covered.any()
+            assert left[0] < right[0]
+            assert left[-1] > right[-1]
+            assert story.people[0].covered.any()
+            assert not story.people[1].covered.any()
 
 
 def test_openpose_lists_people_in_shifting_order(demo: Path) -> None:
@@ -269,7 +271,8 @@ def test_openpose_lists_people_in_shifting_order(demo: Path) -> None:
             necks = [np.reshape(person["pose_keypoints_2d"], (25, 3))[1] for person in people]
             boxes = [person_box(look, look.figures[i], frame) for i in seen]
             inside = [[box[0] < neck[0] < box[2] for neck in necks] for box in boxes]
-            assert len(people) == len(seen) and all(any(row) for row in inside)
+            assert len(people) == len(seen)
+            assert all(any(row) for row in inside)
             if len(seen) == 2 and abs(necks[0][0] - necks[1][0]) > 100:
                 nearest = np.argmin([abs(box[0] + box[2] - 2 * necks[0][0]) for box in boxes])
                 firsts.add(int(nearest))
@@ -292,10 +295,12 @@ def test_labels_have_the_measured_spread() -> None:
     assert np.abs(latent).max() <= 1
     assert np.all((latent.std(axis=0) > 0.38) & (latent.std(axis=0) < 0.44))
     shares = np.bincount(expressions(latent), minlength=8) / len(latent)
-    assert shares.min() > 0.05 and shares.max() < 0.2
+    assert shares.min() > 0.05
+    assert shares.max() < 0.2
     aus = np.concatenate([person.aus for person in people])
     active = (aus == 1).sum(axis=0) / (aus != UNLABELLED).sum(axis=0)
-    assert active.min() > 0.22 and active.max() < 0.46
+    assert active.min() > 0.22
+    assert active.max() < 0.46
     hidden = np.mean([~person.face_seen for person in people])
     assert 0.15 < hidden < 0.21
     va = np.concatenate([person.va for person in people])
@@ -410,7 +415,8 @@ def test_a_click_lies_at_its_frame(
 def test_a_video_can_be_without_sound(tmp_path: Path) -> None:
     write_click_video(tmp_path / "mute.mp4", with_audio=False)
     with av.open(str(tmp_path / "mute.mp4")) as container:
-        assert len(container.streams.video) == 1 and len(container.streams.audio) == 0
+        assert len(container.streams.video) == 1
+        assert len(container.streams.audio) == 0
 
 
 # The oracle

@@ -87,7 +87,8 @@ def test_lite0_sees_a_cat_and_an_espresso(real_lite0, picture, classes):
 
 
 @pytest.mark.parametrize(
-    "name", ["test_resnet", "test_vit", "test_efficientnet", "test_convnext", "mobilenetv3_small_050"]
+    "name",
+    ["test_resnet", "test_vit", "test_efficientnet", "test_convnext", "mobilenetv3_small_050", "levit_128s"],
 )
 def test_a_local_file_gives_what_timm_s_classifier_sees(tmp_path, name):
     """A model saved by timm, classifier and all, goes through the passport and gives timm's own features."""
@@ -176,9 +177,10 @@ def test_a_wrong_name_is_answered_with_the_right_one(name, message):
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [("xcit_nano_12_p8_224", 100), ("levit_128s", 100), ("vit_tiny_patch16_224", 100)],  # when built, when run, never
+    [("xcit_nano_12_p8_224", 100), ("levit_128s", 100), ("hrnet_w18_small", None), ("vit_tiny_patch16_224", 100)],
 )
 def test_a_size_that_the_model_cannot_take_is_named(name, size):
+    """timm says so when the model is built, when it is run, or (the last one) never."""
     with pytest.raises(UserError, match="set another size; its own is 224"):
         tm.TimmEncoder("face", name, size=size)
 

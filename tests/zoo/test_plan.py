@@ -50,7 +50,11 @@ def test_a_local_file_replaces_the_usual_weights_and_keeps_their_form() -> None:
 
 def test_losses_follow_the_kinds_of_answers() -> None:
     mixed = plan(answers=(*VA, *EXPR, *AU))
-    assert {kind: block.spec.name for kind, block in mixed.losses.items()} == {"value": "ccc", "class": "ce", "binary": "bce"}
+    assert {kind: block.spec.name for kind, block in mixed.losses.items()} == {
+        "value": "ccc",
+        "class": "ce",
+        "binary": "bce",
+    }
     assert [indices for _, indices in mixed.loss_groups()] == [(0, 1), (2,), (3,)]
 
 

@@ -241,4 +241,4 @@ def check_light(module: str) -> None:
             text=True,
             check=False,
         )
-    expect(result.returncode == 0, f"{module} is not light: {result.stderr.strip().splitlines()[-1:]}")
+    expect(result.returncode == 0, f"{module} is not light: {result.stderr.strip().rpartition(chr(10))[2]}")

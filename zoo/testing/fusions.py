@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from zoo.api import FusionSpec
-from zoo.modules import Build, DecisionFusion, FusionOut, recur
-from zoo.registry import resolve
+from zoo.modules import DecisionFusion
 from zoo.testing import tasks
 from zoo.testing.base import (
     Check,
     both_modes,
     checks_of,
-    defaults,
     expect,
     expect_options_matter,
     expect_other,
@@ -26,68 +23,20 @@ from zoo.testing.base import (
     expect_tensor,
     no_network,
     run_all,
-    shake,
     train_a_little,
 )
-
-# No two of these sizes are alike, nor their sum a usual width: so a tensor's axis tells what it runs over.
-DIMS = {"face": 5, "face.b": 7, "context": 9, "audio": 13}
-WIDTH = 6
-LENGTHS = (9, 5, 7)
-
-State = dict[str, Tensor]
-Permute = Callable[[nn.Module, Mapping[str, int], tuple[str, ...]], State]
-
-
-class ProbeHead(nn.Module):
-    """A small bidirectional GRU: the head that fusions are checked with."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.rnn = nn.GRU(dim, 11, batch_first=True, bidirectional=True)
-        self.out_dim = 22
-
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """(B, T, dim) -> (B, T, 22)."""
-        return recur(self.rnn, x, valid)
-
-
-@dataclass(frozen=True)
-class Clips:
-    """A batch: features and present by slot, valid."""
-
-    features: dict[str, Tensor]
-    present: dict[str, Tensor]
-    valid: Tensor
-
-    def seen(self) -> dict[str, Tensor]:
-        """The features as a fusion gets them: a fixed vector where the slot is absent."""
-        return {
-            slot: torch.where(self.present[slot].unsqueeze(-1), x, torch.linspace(-1, 1, x.shape[-1]))
-            for slot, x in self.features.items()
-        }
-
-
-@dataclass(frozen=True)
-class FusionCase:
-    """A fusion's spec with the options to check it with."""
-
-    spec: FusionSpec
-    options: Mapping[str, Any]
-    values: Mapping[str, Any]
-    permute: Permute
-
-    def build(self, dims: Mapping[str, int] = DIMS, seed: int = 0, width: int = WIDTH, **changed: Any) -> nn.Module:
-        """The fusion of these slots, in evaluation mode, its parameters shaken."""
-        return shake(self.fresh(dims, seed, width, **changed))
-
-    def fresh(self, dims: Mapping[str, int], seed: int, width: int, **changed: Any) -> nn.Module:
-        """The fusion as it is built."""
-        torch.manual_seed(seed)
-        chosen = defaults(self.spec, {**self.options, **changed})
-        fusion = resolve(self.spec.build)(dict(dims), Build(ProbeHead, width), **chosen)
-        expect(isinstance(fusion, nn.Module), f"build gives a {type(fusion).__name__}, not a torch module")
-        return fusion  # type: ignore[no-any-return]
+from zoo.testing.fusion_case import (
+    DIMS,
+    LENGTHS,
+    WIDTH,
+    Clips,
+    FusionCase,
+    Permute,
+    answer,
+    call,
+    example,
+    permute_state,
+)
 
 
 def fusion_checks(
@@ -102,63 +51,6 @@ def check_fusion(
 ) -> None:
     """Every rule for a fusion; ConformanceError at the first one broken."""
     run_all(fusion_checks(spec, values=values, permute=permute, **options))
-
-
-def example(lengths: tuple[int, ...] = LENGTHS, dims: Mapping[str, int] = DIMS) -> Clips:
-    """Clips of these lengths, each slot absent in about a quarter of the frames; all present at each first frame."""
-    generator = torch.Generator().manual_seed(1)
-    size = (len(lengths), max(lengths))
-    features = {slot: torch.randn(*size, dim, generator=generator) for slot, dim in dims.items()}
-    present = {slot: torch.rand(size, generator=generator) > 0.25 for slot in dims}
-    for mask in present.values():
-        mask[:, 0] = True
-    return Clips(features, present, torch.arange(size[1]) < torch.tensor(lengths).unsqueeze(1))
-
-
-def call(fusion: nn.Module, clips: Clips) -> FusionOut:
-    """The fusion's answer, which must be a FusionOut."""
-    out = fusion(clips.seen(), clips.present, clips.valid)
-    expect(isinstance(out, FusionOut), f"forward gives a {type(out).__name__}, not a FusionOut")
-    return out  # type: ignore[no-any-return]
-
-
-@torch.no_grad()
-def answer(fusion: nn.Module, clips: Clips) -> Tensor:
-    """The raw answers without a graph."""
-    return call(fusion, clips).raw
-
-
-def permute_state(fusion: nn.Module, dims: Mapping[str, int], order: tuple[str, ...]) -> State:
-    """The state that the same fusion has when it is built with its slots in another order. It knows how weights are
-    usually laid out by slot: a ModuleList or ParameterList with an entry a slot, a first axis of one entry a slot, an
-    axis over the slots' features side by side."""
-    slots, total = tuple(dims), sum(dims.values())
-    places = [slots.index(slot) for slot in order]
-    starts = {slot: sum(list(dims.values())[:i]) for i, slot in enumerate(slots)}
-    columns = torch.cat([torch.arange(starts[slot], starts[slot] + dims[slot]) for slot in order])
-    lists = [
-        name
-        for name, part in fusion.named_modules()
-        if isinstance(part, nn.ModuleList | nn.ParameterList) and len(part) == len(slots)
-    ]
-    old = fusion.state_dict()
-    state = {}
-    for key in old:
-        value = old[_moved(key, lists, places)]
-        for axis, size in enumerate(value.shape):
-            if size == total:
-                value = value.index_select(axis, columns)
-        state[key] = value[places] if value.ndim and value.shape[0] == len(slots) else value
-    return state
-
-
-def _moved(key: str, lists: list[str], places: list[int]) -> str:
-    """The key of the entry that takes the place of ``key`` when the slots are reordered."""
-    for prefix in lists:
-        if key.startswith(f"{prefix}."):
-            index, dot, rest = key[len(prefix) + 1 :].partition(".")
-            return f"{prefix}.{places[int(index)]}{dot}{rest}"
-    return key
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-DEMO_VERSION = "1"
+DEMO_VERSION = "2"
 """Raised whenever any byte of the set changes; part of cache keys."""
 STANDARD_VIDEOS = (24, 16, 8)
 STANDARD_FRAMES = 120

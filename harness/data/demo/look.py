@@ -16,7 +16,7 @@ from harness.data.demo.latents import Floats, Person, Story, smooth_noise
 Colour = tuple[float, float, float]
 
 # Sizes in pixels for a person who is alone in the picture; two people are drawn smaller.
-PANEL = 182  # half width of the grey panel behind a person: keeps the scene out of the person's box
+PANEL = 182  # half width of the panel behind a person: keeps the scene out of the person's box
 PERSON_BOX = (
     170,
     92,
@@ -113,7 +113,7 @@ def _figure(rng: np.random.Generator, person: Person, scale: float) -> Figure:
         crop=rng.uniform(116, 142),
         skin=(150 * tone, 185 * tone, 235 * tone),
         hair=(90 * shade, 120 * shade, 150 * shade),
-        clothes=_colour(rng.uniform(15, 80, 3)),
+        clothes=_colour(rng.uniform(130, 235, 3)),
         centre=np.column_stack([person.x, height]),
         jitter=np.clip(scale * rng.standard_normal((frames, 8)), -3, 3),
         crop_jitter=np.clip(scale * rng.standard_normal((frames, 2)), -3, 3),
@@ -129,7 +129,7 @@ def _pattern(rng: np.random.Generator) -> np.ndarray:
     """Stripes of one direction and width, and a few pieces of furniture."""
     height, width = HEIGHT + 80, WIDTH + 80
     y, x = np.mgrid[:height, :width]
-    angle, period = rng.uniform(0.55, 1.0), rng.uniform(44, 56)
+    angle, period = rng.uniform(0.65, 0.9), rng.uniform(46, 54)
     waves = np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / period + rng.uniform(0, 6.3))
     for _ in range(rng.integers(1, 4)):
         left, top = rng.integers(0, width - 90), rng.integers(0, height - 90)

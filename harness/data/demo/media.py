@@ -33,9 +33,9 @@ def write_video(
     sound_rate: int = 44100,
     sound_start: float = 0.0,
 ) -> None:
-    """Write `pictures` (H, W, 3 uint8 BGR; `size` = W, H) shown at `times` (T,) seconds, and `sound` (S,) from `sound_start` on.
+    """Write `pictures` shown at `times` (T,) seconds, and `sound` (S,) in -1..1 that begins at `sound_start` seconds.
 
-    `.mp4` gets H.264 and AAC, `.avi` MPEG-4 and MP3. With `variable` the times are kept to the millisecond, else
+    Pictures are (H, W, 3) uint8 BGR, `size` is (W, H). `.mp4` gets H.264 and AAC, `.avi` MPEG-4 and MP3. With `variable` the times are kept to the millisecond, else
     frames follow each other at `rate` a second. `sound=None` leaves the sound track out.
     """
     avi = path.suffix == ".avi"
