@@ -37,16 +37,16 @@ Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="processes; defa
 
 @app.command()
 def run(
-    encoders: OptEncoders = None, fusion: Fusion = None, head: Head = None, track: Track = None, edition: Edition = None,
-    data: DataDir = None, out: Out = Path("runs"),
+    encoders: OptEncoders = None, fusion: Fusion = None, head: Head = None, track: Track = None,
+    edition: Edition = None, data: DataDir = None, out: Out = Path("runs"),
     name: Annotated[str | None, typer.Option(help="the run's folder; default: made from the combination")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="most epochs to train")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="decides all that is random")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="train with this many seeds; mean and spread")] = 1,
-    finetune: Annotated[list[str] | None, typer.Option(help="a slot whose encoder is trained on; may be given again")] = None,
+    finetune: Annotated[list[str] | None, typer.Option(help="train this slot's encoder on; may be given again")] = None,
     loss: Annotated[list[str] | None, typer.Option(help="a loss instead of a default one; may be given again")] = None,
     post: Annotated[str | None, typer.Option(help="post-processors in order, by commas")] = None,
-    recipe: Annotated[str | None, typer.Option(help="settings: a name or a TOML file, such as a run's config.toml")] = None,
+    recipe: Annotated[str | None, typer.Option(help="settings: a name or a TOML file (a run's config.toml)")] = None,
     sets: Sets = None, plugin: Plugins = None,
     resume: Annotated[Path | None, typer.Option(help="continue this run")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None, list_file: ListFile = None,

@@ -27,19 +27,17 @@ def answers(
     model.eval()
     for v, video in enumerate(data.videos):
         spans = [(0, video.n_frames)] if full else evaluation_windows(video.n_frames, length)
-        total = weight = None
+        total = np.zeros((video.n_frames, sum(answer.width for answer in track.answers)))
+        weight = np.zeros((video.n_frames, 1))
         for first in range(0, len(spans), batch):
             part = spans[first : first + batch]
             width = max(stop - start for start, stop in part)
             clips = data.batch([Window(v, start, stop) for start, stop in part], width).to(device)
             decoded = model.decode(model(clips).raw).double().cpu().numpy()
-            if total is None:
-                total, weight = np.zeros((video.n_frames, decoded.shape[-1])), np.zeros((video.n_frames, 1))
             for row, (start, stop) in zip(decoded, part, strict=True):
                 ramp = triangle(stop - start)[:, None]
                 total[start:stop] += ramp * row[: stop - start]
                 weight[start:stop] += ramp
-        assert total is not None and weight is not None
         yield _video_answers(data, v, track.answers, total / weight)
 
 
@@ -86,7 +84,7 @@ def score_block(track: TrackSpec, videos: Sequence[VideoAnswers], *, with_face: 
     whole = metrics.merge(by_group)
     score = metrics.score(track.metric, track.answers, whole)
     without = metrics.leave_one_out(track.metric, track.answers, by_group)
-    interval = jackknife(score.main, np.asarray(without, float), track.score_range)
+    interval = jackknife(score.main, np.asarray(without, float).tolist(), track.score_range)
     reachable = metrics.reachable(track.metric, track.answers, whole)
     per_video = {
         name: float(metrics.score(track.metric, track.answers, s).main)

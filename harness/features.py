@@ -59,7 +59,7 @@ class FrozenSlot:
             self.weights = load_pretrained(encoder, self.plan.passport).record()
             encoder.eval().requires_grad_(False).to(self.device)
             if isinstance(encoder.input, FrameInput):
-                encoder = encoder.to(memory_format=torch.channels_last)
+                encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             self._encoder = encoder
         return self._encoder
 
@@ -134,7 +134,7 @@ class FeatureStore:
 
 
 def frozen_slots(plans: Sequence[SlotPlan], settings: Features, device: torch.device) -> list[FrozenSlot]:
-    """The frozen slots of a plan with their weights found and verified; UserError says what to do where they are not."""
+    """The frozen slots of a plan, weights found and verified; UserError says what to do where they are not."""
     slots = []
     for plan in plans:
         if plan.frozen and plan.passport is not None:
@@ -288,7 +288,8 @@ def ahead(make: Callable[[], Iterator[Item]], depth: int) -> Iterator[Item]:
     def put(kind: str, value: Any) -> None:
         while not stop.is_set():
             try:
-                return items.put((kind, value), timeout=0.1)
+                items.put((kind, value), timeout=0.1)
+                return
             except queue.Full:
                 continue
 

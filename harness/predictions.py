@@ -59,7 +59,8 @@ def read_predictions(path: Path, track: TrackSpec) -> list[VideoAnswers]:
 
 
 def _video_answers(name: str, rows: pd.DataFrame, track: TrackSpec) -> VideoAnswers:
-    values, targets = {}, {}
+    values: dict[str, np.ndarray] = {}
+    targets: dict[str, np.ndarray] = {}
     for answer in track.answers:
         if answer.kind == "class":
             values[answer.name] = rows[[f"p_{c}" for c in answer.classes]].to_numpy(np.float64)
@@ -68,6 +69,7 @@ def _video_answers(name: str, rows: pd.DataFrame, track: TrackSpec) -> VideoAnsw
             values[answer.name] = rows[column].to_numpy(np.float64)
         true = f"{answer.name}_true"
         targets[answer.name] = rows[true].to_numpy(np.float64) if true in rows else np.full(len(rows), np.nan)
-    present = {c.removeprefix("present_"): rows[c].to_numpy(bool) for c in rows if c.startswith("present_")}
-    extra = {c.removeprefix("extra_"): rows[c].to_numpy() for c in rows if c.startswith("extra_")}
+    columns = [str(c) for c in rows.columns]
+    present = {c.removeprefix("present_"): rows[c].to_numpy(bool) for c in columns if c.startswith("present_")}
+    extra = {c.removeprefix("extra_"): rows[c].to_numpy() for c in columns if c.startswith("extra_")}
     return VideoAnswers(name, str(rows["group"].iloc[0]), values, targets, present, rows["time"].to_numpy(), extra)

@@ -18,8 +18,8 @@ import torch
 
 from harness.checkpoint import load_weights, save_weights
 from harness.config import RunConfig
-from harness.data.raw import RawSlot
 from harness.data.clips import ClipData, training_counts
+from harness.data.raw import RawSlot
 from harness.evaluate import answers, score_block
 from harness.features import FeatureStore, extract, frozen_slots
 from harness.post import Chain, cross_fit, labelled
@@ -33,6 +33,9 @@ from zoo.api import Counts, VideoAnswers
 from zoo.assemble import AdapterOptions, Model, build_encoder, check, count_parameters, key, meta_or_real
 from zoo.errors import Stopped, UserError
 from zoo.weights import load_pretrained
+
+
+VERSIONED = ("abaw-zoo", "torch", "torchvision", "torchaudio", "timm", "numpy")
 
 
 @dataclass
@@ -170,7 +173,7 @@ def shuffled(labels: list[np.ndarray], seed: int) -> list[np.ndarray]:
 
 def conclude(job: Job, prepared: Prepared, folder: Path, trained: Trained) -> tuple[dict[str, Any], list[str]]:
     """Predictions, scores, submission: what follows the last step."""
-    config, track = job.config, job.track
+    track = job.track
     got = {split: predict_split(job, prepared, split) for split in ("val", "test") if split in prepared.splits}
     val, test = got.get("val", []), got.get("test", [])
     scores: dict[str, Any] = {}
@@ -185,7 +188,8 @@ def conclude(job: Job, prepared: Prepared, folder: Path, trained: Trained) -> tu
                 scores[name] = block
         write_predictions(folder / "predictions" / "val.parquet", track, val)
         write_predictions(folder / "predictions" / "val.post.parquet", track, processed)
-    submission, notes = None, []
+    submission: dict[str, Any] | None = None
+    notes: list[str] = []
     if test:
         final = [whole.apply(video) for video in test]
         write_predictions(folder / "predictions" / "test.parquet", track, test, labels=False)
@@ -239,7 +243,7 @@ def _identity(job: Job) -> dict[str, Any]:
             "groups": {s: len({x.group for x in v}) for s, v in split.items()},
         },
         "plugins": job.foreign_plugins,
-        "versions": {name: version(name) for name in ("abaw-zoo", "torch", "torchvision", "torchaudio", "timm", "numpy")},
+        "versions": {name: version(name) for name in VERSIONED},
     }  # fmt: skip
 
 

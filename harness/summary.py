@@ -32,9 +32,8 @@ def announce(job: Job) -> None:
         print(f"note: {note}")
     for slot in plan.slots:
         if slot.stream.name in job.track.forbidden_streams:
-            print(
-                f"warning: {job.edition.name} {job.track.name} forbids the stream {slot.stream.name!r}: {job.track.rules}"
-            )
+            who = f"{job.edition.name} {job.track.name}"
+            print(f"warning: {who} forbids the stream {slot.stream.name!r}: {job.track.rules}")
         if not slot.frozen:
             why = "from its weights (--finetune)" if slot.passport else "from random weights"
             frames = sum(video.n_frames for video in index.split("train"))
@@ -94,7 +93,7 @@ def _ceiling(job: Job, result: Mapping[str, Any]) -> list[str]:
     truth = job.index.root / "truth.json"
     if not truth.is_file() or "raw" not in result["scores"]:
         return []
-    ceilings = json.loads(truth.read_text()).get("ceilings", {}).get(job.track.name, {})
+    ceilings = json.loads(truth.read_text()).get(job.track.name, {})
     slots = "+".join(
         sorted({slot.stream.name for slot in job.plan.slots}, key=["face", "context", "body", "audio"].index)
     )
@@ -102,7 +101,8 @@ def _ceiling(job: Job, result: Mapping[str, Any]) -> list[str]:
         return []
     share = result["scores"]["raw"]["main"] / ceilings[slots]
     return [
-        f"an oracle that knows the generator's equations reaches {ceilings[slots]:.4f} with {slots}: this is {share:.0%} of it"
+        f"an oracle that knows the generator's equations reaches {ceilings[slots]:.4f} with {slots}: "
+        f"the raw score is {share:.0%} of that"
     ]
 
 

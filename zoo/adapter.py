@@ -39,8 +39,8 @@ class Adapter(nn.Module):
         if self.method == "norm":
             self.norm = nn.LayerNorm(dim)
         else:
-            self.register_buffer("mean", torch.zeros(dim))
-            self.register_buffer("project", torch.eye(dim, rank) if self.method == "pca" else torch.ones(dim))
+            self.mean: Tensor = nn.Buffer(torch.zeros(dim))
+            self.project: Tensor = nn.Buffer(torch.eye(dim, rank) if self.method == "pca" else torch.ones(dim))
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(rank, width)
         self.absent = nn.Parameter(torch.zeros(width))

@@ -221,21 +221,36 @@ class Hooks:
     """The hooks. ``@api.hookimpl`` on a function of the same name registers what it returns."""
 
     @hookspec
-    def streams(self) -> list[StreamSpec]: ...  # type: ignore[empty-body]
+    def streams(self) -> list[StreamSpec]:  # type: ignore[empty-body]
+        """What is looked at: StreamSpec."""
+
     @hookspec
-    def encoders(self) -> list[EncoderSpec]: ...  # type: ignore[empty-body]
+    def encoders(self) -> list[EncoderSpec]:  # type: ignore[empty-body]
+        """A slot's input -> features a frame: EncoderSpec."""
+
     @hookspec
-    def fusions(self) -> list[FusionSpec]: ...  # type: ignore[empty-body]
+    def fusions(self) -> list[FusionSpec]:  # type: ignore[empty-body]
+        """All slots -> answers: FusionSpec."""
+
     @hookspec
-    def heads(self) -> list[HeadSpec]: ...  # type: ignore[empty-body]
+    def heads(self) -> list[HeadSpec]:  # type: ignore[empty-body]
+        """The temporal model: HeadSpec."""
+
     @hookspec
-    def losses(self) -> list[LossSpec]: ...  # type: ignore[empty-body]
+    def losses(self) -> list[LossSpec]:  # type: ignore[empty-body]
+        """Loss and decoding of a kind of answer: LossSpec."""
+
     @hookspec
-    def postprocessors(self) -> list[PostSpec]: ...  # type: ignore[empty-body]
+    def postprocessors(self) -> list[PostSpec]:  # type: ignore[empty-body]
+        """What is done with answers after decode: PostSpec."""
+
     @hookspec
-    def detectors(self) -> list[DetectorSpec]: ...  # type: ignore[empty-body]
+    def detectors(self) -> list[DetectorSpec]:  # type: ignore[empty-body]
+        """Faces in raw frames: DetectorSpec."""
+
     @hookspec
-    def editions(self) -> list[EditionSpec]: ...  # type: ignore[empty-body]
+    def editions(self) -> list[EditionSpec]:  # type: ignore[empty-body]
+        """Competitions with their tracks: EditionSpec."""
 
 
 KINDS = ("streams", "encoders", "fusions", "heads", "losses", "postprocessors", "detectors", "editions")

@@ -72,7 +72,7 @@ class Model(nn.Module):
         )  # fmt: skip
         self.losses = LossGroup(plan, counts)
         build = Build(lambda dim: call(plan.head, dim), self.losses.width, output_dropout)
-        self.fusion = call(plan.fusion, {name: adapter.width for name in self.slots}, build)
+        self.fusion = call(plan.fusion, dict.fromkeys(self.slots, adapter.width), build)
         self.modality_dropout = modality_dropout
 
     def forward(self, batch: Batch) -> FusionOut:
@@ -141,7 +141,7 @@ class LossGroup(nn.Module):
     def decode(self, raw: Tensor) -> Tensor:
         """Columns in the order of the track's answers (answers of one kind stand together in every track)."""
         parts = zip(self.losses, raw.float().split(self.widths, -1), strict=True)
-        return torch.cat([loss.decode(part) for loss, part in parts], -1)
+        return torch.cat([loss.decode(part) for loss, part in parts], -1)  # type: ignore[operator]
 
 
 def key(slot: str) -> str:

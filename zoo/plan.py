@@ -83,8 +83,8 @@ def make_plan(
 ) -> Plan:
     """Look everything up and check every option; UserError where something does not fit.
 
-    ``options``: flat keys ``encoder.<slot>.<option>``, ``fusion.<option>``, ``head.<option>``, ``loss.<name>.<option>``,
-    ``post.<name>.<option>``.
+    ``options``: flat keys ``encoder.<slot>.<option>``, ``fusion.<option>``, ``head.<option>``,
+    ``loss.<name>.<option>``, ``post.<name>.<option>``.
     """
     slots = parse_slots(encoders)
     given = _Options(options or {}, [slot.name for slot in slots])
@@ -127,7 +127,8 @@ class _Options:
 def _plan_slot(registry: Registry, slot: Slot, given: dict[str, Any], finetune: bool) -> SlotPlan:
     stream = registry.get("streams", slot.stream)
     spec = registry.get("encoders", slot.encoder or stream.default_encoder)
-    assert isinstance(spec, EncoderSpec) and isinstance(stream, StreamSpec)
+    assert isinstance(spec, EncoderSpec)
+    assert isinstance(stream, StreamSpec)
     if spec.streams and stream.name not in spec.streams:
         raise UserError(
             f"encoder {spec.name!r} does not take the stream {stream.name!r}, only {', '.join(spec.streams)}"
@@ -141,8 +142,8 @@ def _plan_slot(registry: Registry, slot: Slot, given: dict[str, Any], finetune: 
     if spec.passport is not None and passport is None and pretrained:
         raise UserError(
             f"slot {slot.name!r}: no weights are known for {spec.name}:{slot.argument}; give a file with "
-            f"--set encoder.{slot.name}.weights=FILE, or say --set encoder.{slot.name}.pretrained=false to train it from "
-            f"random weights"
+            f"--set encoder.{slot.name}.weights=FILE, or say --set encoder.{slot.name}.pretrained=false to train it "
+            f"from random weights"
         )
     return SlotPlan(slot, stream, spec, options, passport, frozen=passport is not None and not finetune)
 

@@ -10,7 +10,6 @@ from typing import Any
 from harness.setup import load_plugins
 from zoo.api import DetectorSpec
 from zoo.errors import UserError
-from zoo.registry import resolve
 
 
 def demo(folder: Path, seed: int, videos: str, frames: int, jobs: int | None) -> None:

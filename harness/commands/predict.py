@@ -71,7 +71,7 @@ def _write(job: Job, folder: Path, videos: Sequence[Path], answers: dict[str, Vi
         answer = chain.apply(answers[video.stem])
         table = to_frame(job.track.answers, [answer], labels=False)
         part = out / f".{video.stem}.csv.part"
-        table.drop(columns=[c for c in table if c.startswith("extra_") or c == "group"]).to_csv(
+        table.drop(columns=[c for c in table.columns if str(c).startswith("extra_") or c == "group"]).to_csv(
             part, index=False, float_format="%.6f"
         )
         part.replace(out / f"{video.stem}.csv")

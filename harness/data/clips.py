@@ -106,7 +106,7 @@ def evaluation_windows(n_frames: int, length: int) -> list[tuple[int, int]]:
     """[start, stop) of windows with hop length / 2, the last flush with the end; depends on the video alone."""
     if n_frames <= length:
         return [(0, n_frames)]
-    starts = list(range(0, n_frames - length, max(1, length // 2))) + [n_frames - length]
+    starts = [*range(0, n_frames - length, max(1, length // 2)), n_frames - length]
     return [(start, start + length) for start in starts]
 
 

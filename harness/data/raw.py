@@ -31,7 +31,7 @@ JPEG_QUALITY = 95
 
 def frames_of(reader: Any, video: Video, size: int) -> list[np.ndarray | None]:
     """Every picture of a slot in a video, in order, decoded in one pass."""
-    if not reader.uses_video:
+    if not reader.uses_video or video.video is None:
         return [reader.image(i, None, size) for i in range(video.n_frames)]
     images: list[np.ndarray | None] = [None] * video.n_frames
     for i, frame in zip(range(video.n_frames), read_frames(video.video), strict=False):

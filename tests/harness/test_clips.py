@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ def test_evaluation_windows_cover_every_frame_with_half_overlap(n: int, length: 
     assert covered.min() >= 1
     assert windows[-1][1] == n
     starts = [start for start, _ in windows]
-    assert all(b - a <= max(1, length // 2) for a, b in zip(starts, starts[1:], strict=False))
+    assert all(b - a <= max(1, length // 2) for a, b in pairwise(starts))
 
 
 def test_triangular_weights() -> None:

@@ -109,7 +109,8 @@ def _padded(clips: Batch, by: int) -> Batch:
     def pad(x: Tensor, value: float) -> Tensor:
         return torch.cat([x, torch.full_like(x[:, :1].repeat_interleave(by, 1), value)], 1)
 
-    return Batch({k: pad(v, 7.0) for k, v in clips.features.items()}, {}, {k: pad(v, 0) for k, v in clips.present.items()},
+    features = {k: pad(v, 7.0) for k, v in clips.features.items()}
+    return Batch(features, {}, {k: pad(v, 0) for k, v in clips.present.items()},
                  pad(clips.valid, 0), pad(clips.target, 0), pad(clips.labelled, 0))  # fmt: skip
 
 
