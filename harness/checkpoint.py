@@ -48,10 +48,10 @@ def load_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def save_weights(path: Path, state: dict[str, Tensor]) -> None:
-    """Write a state_dict as safetensors."""
+def save_weights(path: Path, state: dict[str, Tensor], seen: dict[str, str] | None = None) -> None:
+    """Write a state_dict as safetensors; ``seen``: what it was trained on, for the file's metadata."""
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
-    atomic(path, lambda part: save_file(plain, part))
+    atomic(path, lambda part: save_file(plain, part, seen))
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ import queue
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,7 +30,7 @@ from zoo.api import AudioInput, FrameInput
 from zoo.assemble import build_encoder, encode
 from zoo.errors import UserError
 from zoo.modules import Encoder
-from zoo.passports import cache_dir, file_sha256, find
+from zoo.passports import cache_dir, describe, file_sha256, find
 from zoo.plan import SlotPlan
 from zoo.weights import load_pretrained
 
@@ -46,8 +46,7 @@ class FrozenSlot:
     plan: SlotPlan
     settings: Features
     device: torch.device
-    sha256: str
-    weights: dict[str, Any] = field(default_factory=dict)
+    file: Path  # of the weights, verified
     _encoder: Encoder | None = None
 
     @property
@@ -56,7 +55,7 @@ class FrozenSlot:
         if self._encoder is None:
             assert self.plan.passport is not None
             encoder = build_encoder(self.plan)
-            self.weights = load_pretrained(encoder, self.plan.passport).record()
+            load_pretrained(encoder, self.plan.passport)
             encoder.eval().requires_grad_(False).to(self.device)
             if isinstance(encoder.input, FrameInput):
                 encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -72,13 +71,23 @@ class FrozenSlot:
             return torch.cuda.is_bf16_supported()
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
+    @property
+    def precision(self) -> str:
+        """What the features are computed in."""
+        return "bf16" if self.bf16 else "float32"
+
+    def record(self) -> dict[str, Any]:
+        """The slot's weights for a run's record; the same whether the features were computed or found."""
+        assert self.plan.passport is not None
+        return {"slot": self.plan.name, **describe(self.plan.passport, self.file), "precision": self.precision}
+
     def key(self, reader: Any) -> str:
         """The cache key of this slot's features of one video."""
         plan = self.plan
         return digest(
             "features", LAYOUT, reader.fingerprint(), plan.stream.name, plan.stream.version, plan.encoder.name,
             plan.encoder.version, plan.slot.argument, json.dumps(dict(plan.options), sort_keys=True, default=str),
-            self.sha256, "bf16" if self.bf16 else "float32", self.settings.chunk, self.device.type,
+            file_sha256(self.file), self.precision, self.settings.chunk, self.device.type,
         )  # fmt: skip
 
     @torch.inference_mode()
@@ -103,7 +112,6 @@ class FeatureStore:
 
     def __init__(self) -> None:
         self.folders: dict[tuple[str, str], Path] = {}
-        self.weights: dict[str, dict[str, Any]] = {}
         self.computed = 0
         self._open: dict[tuple[str, str], tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
@@ -138,7 +146,7 @@ def frozen_slots(plans: Sequence[SlotPlan], settings: Features, device: torch.de
     slots = []
     for plan in plans:
         if plan.frozen and plan.passport is not None:
-            slots.append(FrozenSlot(plan, settings, device, file_sha256(find(plan.passport))))
+            slots.append(FrozenSlot(plan, settings, device, find(plan.passport)))
     return slots
 
 
@@ -155,10 +163,6 @@ def extract(index: Index, slots: Sequence[FrozenSlot], *, progress: bool = True)
             except UserError as error:
                 failures.append(Failure(video.name, str(error)))
             bar.update(video.n_frames)
-    for slot in slots:
-        if slot.plan.passport is not None:
-            slot.weights = slot.weights or {"name": slot.plan.passport.name}
-            store.weights[slot.plan.name] = {**slot.weights, "sha256": slot.sha256}
     return store, failures
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import resource
@@ -33,7 +34,6 @@ from zoo.api import Counts, VideoAnswers
 from zoo.assemble import AdapterOptions, Model, build_encoder, check, count_parameters, key, meta_or_real
 from zoo.errors import Stopped, UserError
 from zoo.weights import load_pretrained
-
 
 VERSIONED = ("abaw-zoo", "torch", "torchvision", "torchaudio", "timm", "numpy")
 
@@ -72,7 +72,7 @@ def run(job: Job, folder: Path, *, progress: bool = True) -> Outcome:
             prepared.model, prepared.splits["train"], prepared.splits.get("val"), job.track, job.config.train,
             seed=job.config.seed, device=prepared.device, folder=folder, progress=progress,
         )  # fmt: skip
-        save_weights(folder / "weights.safetensors", prepared.model.state_dict())
+        save_weights(folder / "weights.safetensors", prepared.model.state_dict(), _seen(job))
         result, notes = conclude(job, prepared, folder, trained)
         record.status, record.result = "done", result
     except (UserError, Stopped, KeyboardInterrupt) as error:
@@ -97,7 +97,8 @@ def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> 
     device = pick_device(config.device)
     torch.use_deterministic_algorithms(True, warn_only=True)
     dims = check(plan, adapter_options(config))["dims"]
-    store, failures = extract(job.index, frozen_slots(plan.slots, config.features, device), progress=progress)
+    frozen = frozen_slots(plan.slots, config.features, device)
+    store, failures = extract(job.index, frozen, progress=progress)
     if failures:
         raise UserError(
             f"{len(failures)} of {len(job.index.videos)} videos could not be read: "
@@ -107,7 +108,7 @@ def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> 
     splits = {
         s: ClipData(job.index, v, names, store, raw) for s in ("train", "val", "test") if (v := job.index.split(s))
     }
-    passports = [{"slot": name, **weights} for name, weights in store.weights.items()]
+    passports = [slot.record() for slot in frozen]
     if weights is not None:
         model = make_model(job, dims, [Counts(1, (1,) * max(2, len(a.classes))) for a in job.track.answers])
         model.load_state_dict(load_weights(weights))
@@ -121,7 +122,7 @@ def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> 
     for slot in plan.slots:
         if not slot.frozen and slot.passport is not None:  # --finetune: trained on from its weights
             loaded = load_pretrained(model.encoders[key(slot.name)], slot.passport)
-            passports.append({"slot": slot.name, **loaded.record()})
+            passports.append({"slot": slot.name, **loaded.record(), "precision": "float32"})
     fit_adapters(model, data, store)
     return Prepared(model, splits, passports, device)
 
@@ -245,6 +246,12 @@ def _identity(job: Job) -> dict[str, Any]:
         "plugins": job.foreign_plugins,
         "versions": {name: version(name) for name in VERSIONED},
     }  # fmt: skip
+
+
+def _seen(job: Job) -> dict[str, str]:
+    """What the weights have seen, for their file: whoever uses them later can tell which groups are no test of them."""
+    groups = {s: sorted({video.group for video in job.index.split(s)}) for s in ("train", "val")}
+    return {"edition": job.edition.name, "track": job.track.name, "data": job.data_name, "groups": json.dumps(groups)}
 
 
 def _host() -> dict[str, Any]:

@@ -84,6 +84,7 @@ def make_job(config: RunConfig, *, progress: bool = True) -> Job:
     """Everything that can be found wrong before pixels are touched is found here."""
     registry = load_plugins(config.plugin)
     edition, track = find_track(registry, config.track, config.edition)
+    config = config.model_copy(update={"edition": edition.name})  # the latest edition may be another one tomorrow
     plan = plan_of(config, registry, track)
     root, name, synthetic = data_folder(config, progress=progress)
     test_list = Path(config.data.list) if config.data.list else None

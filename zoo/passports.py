@@ -9,6 +9,7 @@ import os
 import re
 import urllib.parse
 from pathlib import Path
+from typing import Any
 
 from zoo.api import Passport
 from zoo.download import download as fetch
@@ -40,6 +41,20 @@ def find(passport: Passport, *, cache: Path | None = None, download: bool = True
     else:
         _verify(passport, path, str(path))
     return path
+
+
+def describe(passport: Passport, path: Path) -> dict[str, Any]:
+    """A verified file and its passport for a run's record: plain values, no path of this machine."""
+    return {
+        "name": passport.name,
+        "file": path.name,
+        "sha256": file_sha256(path),
+        "trusted_on_first_use": passport.sha256 is None,
+        "license": passport.license,
+        "source": passport.source,
+        "url": passport.url,
+        "saw": list(passport.saw),
+    }
 
 
 def cache_dir() -> Path:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from zoo.api import Passport
 from zoo.errors import UserError
-from zoo.passports import cache_folder, file_sha256, find
+from zoo.passports import cache_folder, describe, file_sha256, find
 from zoo.registry import resolve
 
 __all__ = ["Loaded", "cache_folder", "file_sha256", "find", "load_pretrained", "read"]
@@ -38,17 +38,7 @@ class Loaded:
 
     def record(self) -> dict[str, Any]:
         """For a run's record: plain values, no path of this machine."""
-        return {
-            "name": self.passport.name,
-            "file": self.path.name,
-            "sha256": self.sha256,
-            "trusted_on_first_use": self.trusted_on_first_use,
-            "license": self.passport.license,
-            "source": self.passport.source,
-            "url": self.passport.url,
-            "saw": list(self.passport.saw),
-            "notes": list(self.notes),
-        }
+        return {**describe(self.passport, self.path), "notes": list(self.notes)}
 
 
 def load_pretrained(

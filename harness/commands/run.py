@@ -26,7 +26,7 @@ def start(config: RunConfig, *, out: Path, name: str | None, seeds: int) -> Path
     job = make_job(config)
     announce(job)
     folder = new_folder(out, name, default_name(config, seeds))
-    (folder / "config.toml").write_text(config.toml(), encoding="utf-8")
+    (folder / "config.toml").write_text(job.config.toml(), encoding="utf-8")
     if seeds == 1:
         finish(run(job, folder), job, out)
     else:
