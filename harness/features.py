@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import shutil
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +24,7 @@ from harness.data.content import digest
 from harness.data.frames import read_frames
 from harness.data.raw import RawSlot, collate
 from harness.data.sources import open_reader, source_of
+from harness.store import FeatureStore, ahead
 from zoo.api import AudioInput, FrameInput
 from zoo.assemble import build_encoder, encode
 from zoo.errors import UserError
@@ -36,7 +35,6 @@ from zoo.weights import load_pretrained
 
 LAYOUT = 1  # raise when chunks are cut otherwise
 SOUND_CHUNK = 256  # frames of sound features computed at once
-Item = TypeVar("Item")
 
 
 @dataclass
@@ -107,40 +105,6 @@ class Failure:
     reason: str
 
 
-class FeatureStore:
-    """Where the features of every slot and video of an index lie."""
-
-    def __init__(self) -> None:
-        self.folders: dict[tuple[str, str], Path] = {}
-        self.computed = 0
-        self._open: dict[tuple[str, str], tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-
-    def present(self, slot: str, video: str) -> np.ndarray:
-        """(n_frames,) bool."""
-        return self._load(slot, video)[1]
-
-    def rows(self, slot: str, video: str) -> np.ndarray:
-        """(present frames, D) float16, memory-mapped."""
-        return self._load(slot, video)[0]
-
-    def clip(self, slot: str, video: str, start: int, stop: int) -> np.ndarray:
-        """(stop - start, D) float16; zeros where absent."""
-        rows, present, position = self._load(slot, video)
-        seen = present[start:stop]
-        out = np.zeros((len(seen), rows.shape[1]), np.float16)
-        out[seen] = rows[position[start] : position[start] + int(seen.sum())]
-        return out
-
-    def _load(self, slot: str, video: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        key = (slot, video)
-        if key not in self._open:
-            folder = self.folders[key]
-            present = np.load(folder / "present.npy")
-            position = np.concatenate([[0], np.cumsum(present)])
-            self._open[key] = (np.load(folder / "features.npy", mmap_mode="r"), present, position)
-        return self._open[key]
-
-
 def frozen_slots(plans: Sequence[SlotPlan], settings: Features, device: torch.device) -> list[FrozenSlot]:
     """The frozen slots of a plan, weights found and verified; UserError says what to do where they are not."""
     slots = []
@@ -162,6 +126,11 @@ def extract(index: Index, slots: Sequence[FrozenSlot], *, progress: bool = True)
                 store.computed += _extract_video(index, video, slots, store)
             except UserError as error:
                 failures.append(Failure(video.name, str(error)))
+            except OSError as error:  # a full disk: the next video would fail too
+                raise UserError(
+                    f"features of video {video.name}: {error}; mend this (free some space?) and run the command again: "
+                    "what is done is kept"
+                ) from error
             bar.update(video.n_frames)
     return store, failures
 
@@ -273,50 +242,12 @@ def _save(folder: Path, features: np.ndarray, present: np.ndarray, slot: FrozenS
         )
     limit = float(np.finfo(np.float16).max)
     part = folder.with_name(f"{folder.name}.{os.getpid()}")
-    part.mkdir(parents=True, exist_ok=True)
-    np.save(part / "features.npy", np.clip(features, -limit, limit).astype(np.float16))
-    np.save(part / "present.npy", present)
     try:
+        part.mkdir(parents=True, exist_ok=True)
+        np.save(part / "features.npy", np.clip(features, -limit, limit).astype(np.float16))
+        np.save(part / "present.npy", present)
         os.rename(part, folder)
-    except OSError:  # somebody else was faster, with the same content
-        shutil.rmtree(part)
-        if not folder.is_dir():
+    except OSError:
+        shutil.rmtree(part, ignore_errors=True)
+        if not folder.is_dir():  # else somebody was faster, with the same content
             raise
-
-
-def ahead(make: Callable[[], Iterator[Item]], depth: int) -> Iterator[Item]:
-    """Run an iterator in a thread, ``depth`` items ahead. An exception in it is raised here."""
-    items: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
-    stop = threading.Event()
-
-    def put(kind: str, value: Any) -> None:
-        while not stop.is_set():
-            try:
-                items.put((kind, value), timeout=0.1)
-                return
-            except queue.Full:
-                continue
-
-    def work() -> None:
-        try:
-            for item in make():
-                if stop.is_set():
-                    return
-                put("item", item)
-            put("end", None)
-        except BaseException as error:  # handed over, raised in the main thread
-            put("error", error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while True:
-            kind, value = items.get()
-            if kind == "error":
-                raise value
-            if kind == "end":
-                return
-            yield value
-    finally:
-        stop.set()
-        thread.join()

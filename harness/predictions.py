@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from harness.checkpoint import atomic
 from zoo.api import Answer, TrackSpec, VideoAnswers
 from zoo.errors import UserError
 
@@ -43,11 +43,9 @@ def _video_frame(answers: tuple[Answer, ...], video: VideoAnswers, labels: bool)
 
 
 def write_predictions(path: Path, track: TrackSpec, videos: Sequence[VideoAnswers], *, labels: bool = True) -> None:
-    """Write to a temporary name, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}")
-    to_frame(track.answers, videos, labels=labels).to_parquet(part, index=False)
-    os.replace(part, path)
+    """Write the whole file or nothing."""
+    table = to_frame(track.answers, videos, labels=labels)
+    atomic(path, lambda part: table.to_parquet(part, index=False))
 
 
 def read_predictions(path: Path, track: TrackSpec) -> list[VideoAnswers]:

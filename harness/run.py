@@ -22,10 +22,11 @@ from harness.config import RunConfig
 from harness.data.clips import ClipData, training_counts
 from harness.data.raw import RawSlot
 from harness.evaluate import answers, score_block
-from harness.features import FeatureStore, extract, frozen_slots
+from harness.features import extract, frozen_slots
 from harness.post import Chain, cross_fit, labelled
 from harness.predictions import write_predictions
 from harness.setup import Job
+from harness.store import FeatureStore
 from harness.submission import submit_videos
 from harness.train import Trained, train
 from leaderboards.record import Record
@@ -64,7 +65,7 @@ def run(job: Job, folder: Path, *, progress: bool = True) -> Outcome:
     """
     started = time.time()
     record = Record(name=folder.name, status="running", result=_identity(job))
-    record.write(folder / "record.json")  # so that a killed run is a row too
+    _write(record, folder)  # so that a killed run is a row too
     circumstances = {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), **_host()}
     try:
         prepared = prepare(job, progress=progress)
@@ -87,7 +88,7 @@ def run(job: Job, folder: Path, *, progress: bool = True) -> Outcome:
         record.circumstances = {
             **circumstances, "seconds": round(time.time() - started, 1), "peak_memory_mb": round(memory),
         }  # fmt: skip
-        record.write(folder / "record.json")
+        _write(record, folder)
     return Outcome(folder, record, notes)
 
 
@@ -226,6 +227,15 @@ def pick_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device {name}: {str(error).splitlines()[0]}") from None
     return device
+
+
+def _write(record: Record, folder: Path) -> None:
+    try:
+        record.write(folder / "record.json")
+    except OSError as error:
+        raise UserError(
+            f"{folder / 'record.json'}: could not be written ({error}); free some space, then `--resume {folder}`"
+        ) from None
 
 
 def _identity(job: Job) -> dict[str, Any]:

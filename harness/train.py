@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from harness.checkpoint import load_state, save_state
+from harness.checkpoint import atomic, load_state, save_state
 from harness.config import Train
 from harness.data.clips import ClipData, Window, batches, training_windows
 from harness.evaluate import answers, main_score
@@ -215,12 +215,13 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
 
 
 def _write_history(path: Path, rows: list[dict[str, Any]]) -> None:
-    part = path.with_suffix(".part")
-    with part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    part.replace(path)
+    def write(part: Path) -> None:
+        with part.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+    atomic(path, write)
 
 
 def _board(folder: Path, step: int) -> Any:

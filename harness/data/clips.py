@@ -11,7 +11,7 @@ import torch
 from harness.data.affwild2 import Index, Video
 from harness.data.raw import RawSlot, collate
 from harness.data.sources import frame_times
-from harness.features import FeatureStore
+from harness.store import FeatureStore
 from zoo.api import Counts, FrameInput, TrackSpec
 from zoo.assemble import Batch
 

@@ -7,7 +7,6 @@ cannot be entered at any frame; face crops are files already. Sound is decoded o
 from __future__ import annotations
 
 import json
-import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
+from harness.checkpoint import atomic
 from harness.data.affwild2 import Index, Video
 from harness.data.content import digest
 from harness.data.frames import read_frames
@@ -107,10 +107,12 @@ class RawSlot:
         if not path.is_file():
             images = frames_of(reader, self.videos[name], self.spec.size)
             table = pa.table({"jpeg": pa.array([_jpeg(image) for image in images], pa.binary())})
-            part = path.with_name(f"{path.name}.{os.getpid()}")
-            with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-                writer.write_table(table)
-            os.replace(part, path)
+
+            def write(part: Path) -> None:
+                with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+                    writer.write_table(table)
+
+            atomic(path, write)
         return pa.ipc.open_file(pa.memory_map(str(path))).read_all()["jpeg"]
 
     def _samples(self, name: str, start: int, stop: int, spec: AudioInput) -> dict[str, np.ndarray]:
@@ -135,14 +137,9 @@ class RawSlot:
         if not (path.is_file() and meta.is_file()):
             sound = reader.sound(self.spec.rate)
             samples = np.zeros(0, np.int16) if sound is None else np.round(np.clip(sound.samples, -1, 1) * 32767)
-            for target, data in ((path, samples.astype(np.int16)), (meta, sound.start if sound else 0.0)):
-                part = target.with_name(f"{target.name}.{os.getpid()}")
-                with part.open("wb") as file:
-                    if isinstance(data, np.ndarray):
-                        np.save(file, data)
-                    else:
-                        file.write(json.dumps({"start": data}).encode())
-                os.replace(part, target)
+            start = json.dumps({"start": sound.start if sound else 0.0})
+            atomic(path, lambda part: _save_array(part, samples.astype(np.int16)))
+            atomic(meta, lambda part: part.write_text(start))
         return np.load(path, mmap_mode="r"), float(json.loads(meta.read_text())["start"])
 
 
@@ -160,6 +157,11 @@ def collate(clips: list[dict[str, np.ndarray]], length: int, context: int = 0) -
         if name == "samples":
             out["samples_valid"] = np.arange(width) < np.array([[len(a)] for a in arrays])
     return out
+
+
+def _save_array(path: Path, array: np.ndarray) -> None:
+    with path.open("wb") as file:  # np.save would add .npy to the name
+        np.save(file, array)
 
 
 def _cached(kind: str, key: str, suffix: str) -> Path:
