@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -51,13 +53,10 @@ def run(
     resume: Annotated[Path | None, typer.Option(help="continue this run")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None, list_file: ListFile = None,
 ) -> None:  # fmt: skip
-    """Train and evaluate a combination, write its submission, and rank it."""
+    """Train and evaluate a combination, submit and rank it."""
     from harness.commands import run as command
     from harness.config import load_config
 
-    if resume is not None:
-        command.resume(resume)
-        return
     flags = {
         "encoders": encoders, "fusion": fusion, "head": head, "track": track, "edition": edition, "seed": seed,
         "data_dir": str(data) if data else None, "device": device, "loss": loss or None,
@@ -65,6 +64,11 @@ def run(
         "post": [p for p in post.split(",") if p] if post is not None else None,
     }  # fmt: skip
     more = ([f"train.epochs={epochs}"] if epochs else []) + ([f"data.list={list_file}"] if list_file else [])
+    if resume is not None:
+        if more or sets or name or recipe or data or seeds > 1 or any(value is not None for value in flags.values()):
+            raise UserError("--resume goes on with the run's own settings: leave the other options out")
+        command.resume(resume)
+        return
     if recipe is None:
         recipe = "demo" if data is None or (data / "demo.json").is_file() else "default"
     command.start(load_config(recipe, flags, [*more, *(sets or [])]), out=out, name=name, seeds=seeds)
@@ -78,7 +82,7 @@ def predict(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
     jobs: Jobs = None,
 ) -> None:
-    """Answer raw videos with a trained run: crop, boxes, features, one table a video."""
+    """Answer raw videos with a trained run, one table a video."""
     from harness.commands.predict import predict as command
 
     command(run_folder, videos, out, device=device, jobs=jobs)
@@ -89,7 +93,7 @@ def evaluate(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="a finished run")],
     data: DataDir = None,
 ) -> None:
-    """Answer and score a run's validation videos again, from its weights."""
+    """Score a run's validation videos again, from its weights."""
     from harness.commands.again import evaluate as command
 
     command(run_folder, data)
@@ -101,7 +105,7 @@ def submit(
     edition: Edition = None, list_file: ListFile = None,
     out: Annotated[Path | None, typer.Option("--out", help="a folder; default: RUN/submission")] = None,
 ) -> None:  # fmt: skip
-    """Write and verify a run's submission, in the rows and order of the organisers' list where given."""
+    """Write and verify a run's submission, by the official list."""
     from harness.commands.again import submit as command
 
     command(run_folder, edition, list_file, out)
@@ -129,7 +133,7 @@ def list_(
 
 @app.command()
 def info(name: Annotated[str, typer.Argument(help="a block, an edition or a metric")], plugin: Plugins = None) -> None:
-    """Show all that is known of a block, an edition or a metric."""
+    """Show what is known of a block, an edition or a metric."""
     from harness.commands.show import info as command
 
     command(name, plugin or [])
@@ -140,7 +144,7 @@ def check(
     encoders: Encoders, fusion: Fusion = "late", head: Head = "gru", track: Track = "va", edition: Edition = None,
     sets: Sets = None, plugin: Plugins = None,
 ) -> None:  # fmt: skip
-    """Build a combination without data or weights and show its shapes; mismatches are found here."""
+    """Build a combination without data or weights; show shapes."""
     from harness.commands.show import check as command
 
     flags = {"encoders": encoders, "fusion": fusion, "head": head, "track": track, "edition": edition,
@@ -170,7 +174,7 @@ def data_crop(
     copy: Annotated[bool, typer.Option("--copy", help="copy the videos instead of linking them")] = False,
     jobs: Jobs = None, plugin: Plugins = None,
 ) -> None:  # fmt: skip
-    """Raw videos -> a data folder with aligned face crops and person boxes."""
+    """Raw videos -> a data folder with face crops and boxes."""
     from harness.commands.data import crop
 
     crop(raw, out, detector, jobs, link=not copy, plugins=plugin or [])
@@ -182,7 +186,7 @@ def data_boxes(
     detector: Annotated[str, typer.Option(help="`harness list detectors`")] = "centerface",
     jobs: Jobs = None, plugin: Plugins = None,
 ) -> None:  # fmt: skip
-    """Find the person's box in every frame of a data folder's raw videos."""
+    """Find the person's box in every frame of the raw videos."""
     from harness.commands.data import boxes
 
     boxes(folder, detector, jobs, plugin or [])
@@ -193,7 +197,9 @@ def data_doctor(
     folder: Annotated[Path, typer.Argument(metavar="DIR")], edition: Edition = None, track: Track = None,
     plugin: Plugins = None,
 ) -> None:  # fmt: skip
-    """Compare a data folder with what the organisers published, and say what is missing."""
+    """Compare a data folder with the published figures.
+
+    Says what is missing and what to do. Exit code 1 where the folder is not clean."""
     from harness.commands.data import doctor
 
     doctor(folder, edition, track, plugin or [])
@@ -219,6 +225,7 @@ def main() -> None:
     # two threads on two busy cores: an eigendecomposition of 1280 x 1280 took 23.7 s spinning, 0.36 s sleeping.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)  # type: ignore[assignment]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's farewell ends like Ctrl-C
     try:
         app()
     except UserError as error:
@@ -229,6 +236,11 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            raise
+        print(f"error: {error.filename or 'a file'} cannot be written: {error.strerror}; make room", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ def _video_answers(data: ClipData, v: int, track_answers: tuple[Answer, ...], de
         values[answer.name] = part if answer.kind == "class" else part[:, 0]
         targets[answer.name] = video.labels[:, a].astype(np.float64)
         column += answer.width
-    face = {"crop": video.crop_frames} if video.crops is not None else {}
+    # A video without any face has no crop folder; where nobody has one, nothing is known of faces.
+    face = {"crop": video.crop_frames} if any(v.crops is not None for v in data.index.videos) else {}
     return VideoAnswers(video.name, video.group, values, targets, data.present[v], data.times(v), extra=face)
 
 

@@ -146,6 +146,8 @@ def _extract_video(index: Index, video: Video, slots: Sequence[FrozenSlot], stor
         store.folders[slot.plan.name, video.name] = folder
         if not (folder / "features.npy").is_file():
             missing.append((slot, reader, folder))
+    if missing:
+        source.times()  # an annotation that does not fit its video is found here, not after the training
     pictures = [item for item in missing if isinstance(item[0].encoder.input, FrameInput)]
     for slot, reader, folder in missing:
         if isinstance(slot.encoder.input, FrameInput):

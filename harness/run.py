@@ -101,6 +101,9 @@ def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> 
     frozen = frozen_slots(plan.slots, config.features, device)
     store, failures = extract(job.index, frozen, progress=progress)
     if failures:
+        reasons = {failure.reason for failure in failures}
+        if len(reasons) == 1 and len(failures) > 1:  # not a video's fault, such as weights that do not fit
+            raise UserError(reasons.pop())
         raise UserError(
             f"{len(failures)} of {len(job.index.videos)} videos could not be read: "
             + "; ".join(f"{f.video}: {f.reason}" for f in failures[:5])
@@ -117,6 +120,9 @@ def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> 
     data = splits.get("train")
     if data is None or not any(useful[-1] for useful in data.useful):
         raise UserError(f"{job.index.root}: no labelled training frame where a slot has data (track {job.track.name})")
+    for split in ("val", "test"):  # their times are wanted with the answers: a broken file is better found now
+        for i in range(len(splits[split].videos) if split in splits else 0):
+            splits[split].times(i)
     if config.train.shuffle_labels:
         data.labels = shuffled(data.labels, config.seed)
     model = make_model(job, dims, training_counts(job.track, data))

@@ -63,7 +63,8 @@ def find_track(registry: Registry, track: str, edition: str | None) -> tuple[Edi
     if edition is not None:
         chosen = registry.get("editions", edition)
         if chosen not in having:
-            raise UserError(f"edition {edition} has no track {track!r}: {', '.join(e.name for e in having)} have it")
+            others = ", ".join(e.name for e in having)
+            raise UserError(f"edition {edition} has no track {track!r}; --edition may be {others} for it")
     return chosen, next(t for t in chosen.tracks if t.name == track)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tabulate import tabulate
 
 from harness.run import Outcome
@@ -76,16 +77,26 @@ def _scores(scores: Mapping[str, Any]) -> str:
     table = []
     for kind, block in scores.items():
         spread = f" ± {block['spread']:.4f} over {len(block['seeds'])} seeds" if "spread" in block else ""
-        parts = ", ".join(
-            f"{name} {value:.3f}"
-            for name, value in block["parts"].items()
-            if name.startswith("ccc") or name in ("f1", "accuracy")
-        )
+        parts = _parts(block["parts"])
         interval = "-" if block["low"] is None else f"[{block['low']:.4f}, {block['high']:.4f}]"
         table.append(
             [LABELS.get(kind, kind), f"{block['main']:.4f}{spread}", interval, block["videos"], block["frames"], parts]
         )
     return tabulate(table, ["", "score", "95 % interval", "videos", "frames", "parts"], disable_numparse=True)
+
+
+def _parts(parts: Mapping[str, Any]) -> str:
+    """What a score is made of, on one line: its terms, or the range of its classes."""
+    known = {name: value for name, value in parts.items() if value is not None and np.isfinite(value)}
+    terms: list[str] = [name for name in ("mean_ccc", "macro_f1", "mean_f1") if name in known]
+    if len(terms) < 2:
+        terms = [name for name in known if name.startswith("ccc_") or name == "accuracy"]
+    shown = [f"{name} {known[name]:.3f}" for name in terms]
+    classes = sorted((value, name.removeprefix("f1_")) for name, value in known.items() if name.startswith("f1_"))
+    if classes and len(terms) < 2:
+        (low, worst), (high, best) = classes[0], classes[-1]
+        shown.append(f"F1 from {low:.3f} ({worst}) to {high:.3f} ({best})")
+    return ", ".join(shown)
 
 
 def _ceiling(job: Job, result: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from harness.commands.run import saved_config
+from harness.commands.run import one_run
 from harness.config import RunConfig
 from harness.data.lists import read_test_list
 from harness.evaluate import score_block
@@ -23,7 +23,7 @@ from zoo.errors import UserError
 
 def evaluate(folder: Path, data: Path | None) -> None:
     """Answer the validation videos again from the run's weights; with --data those of another folder."""
-    config = saved_config(folder)
+    config = one_run(folder)
     if data is not None:
         config = config.model_copy(update={"data_dir": str(data)})
     job = make_job(config)
@@ -36,11 +36,11 @@ def evaluate(folder: Path, data: Path | None) -> None:
     processed, _ = cross_fit(job.plan.post, job.track, videos)
     blocks = {"raw": score_block(job.track, videos), "post": score_block(job.track, processed)}
     rows = [
-        (LABELS[kind], f"{b['main']:.6f}", b["low"], b["high"], b["videos"], b["frames"])
+        (LABELS[kind], *(f"{b[k]:.6f}" for k in ("main", "low", "high")), b["videos"], b["frames"])
         for kind, b in blocks.items()
         if b
     ]
-    print(tabulate(rows, ["", "score", "low", "high", "videos", "frames"], floatfmt=".4f"))
+    print(tabulate(rows, ["", "score", "low", "high", "videos", "frames"], disable_numparse=True))
     name = "val" if data is None else f"evaluated-{data.resolve().name}"
     write_predictions(folder / "predictions" / f"{name}.parquet", job.track, videos)
     write_predictions(folder / "predictions" / f"{name}.post.parquet", job.track, processed)
@@ -50,7 +50,7 @@ def evaluate(folder: Path, data: Path | None) -> None:
 
 def submit(folder: Path, edition: str | None, list_file: Path | None, out: Path | None) -> None:
     """Write and verify a submission from the run's predictions for the test videos."""
-    config: RunConfig = saved_config(folder)
+    config: RunConfig = one_run(folder)
     registry = load_plugins(config.plugin)
     _, trained = find_track(registry, config.track, config.edition)
     _, track = find_track(registry, config.track, edition or config.edition)

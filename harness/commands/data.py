@@ -60,13 +60,15 @@ def _failures(failures: Sequence[Any]) -> None:
 
 
 def doctor(folder: Path, edition: str | None, track: str | None, plugins: Sequence[Path]) -> None:
-    """Compare a folder with the published figures."""
+    """Compare a folder with the published figures; exit code 1 where it is not clean."""
     from harness.data.doctor import diagnose, render
 
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such folder")
     report = diagnose(folder, load_plugins([str(p) for p in plugins]), edition=edition, track=track)
-    print(render(report))
+    print(render(report), end="")
+    if not report.clean:
+        sys.exit(1)
 
 
 def extract(flags: Mapping[str, Any], sets: Sequence[str]) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.commands.run import saved_config
+from harness.commands.run import one_run
 from harness.data.affwild2 import index_videos
 from harness.data.crop import crop_folder
+from harness.data.frames import VIDEO_SUFFIXES
 from harness.post import Chain, labelled
 from harness.predictions import read_predictions, to_frame
 from harness.run import predict_split, prepare
@@ -23,7 +25,7 @@ def predict(folder: Path, videos: Sequence[Path], out: Path, *, device: str | No
     Post-processing is fitted on the run's own validation answers, as for its test file. A video that cannot be read is
     reported at the end and does not stop the others.
     """
-    config = saved_config(folder)
+    config = one_run(folder)
     config = config.model_copy(update={"device": device} if device else {})
     _check_names(videos)
     registry = load_plugins(config.plugin)
@@ -35,7 +37,8 @@ def predict(folder: Path, videos: Sequence[Path], out: Path, *, device: str | No
         for video in videos:
             (raw / video.name).symlink_to(video.resolve())
         report = crop_folder(raw, made, detector=registry.get("detectors", "centerface"), jobs=jobs)
-        failed = {Path(failure.path).name: failure.reason for failure in report.failures}
+        given = {video.name: video for video in videos}
+        failed = {f.path.name: f.reason.replace(str(f.path), str(given[f.path.name])) for f in report.failures}
         done = [video for video in videos if video.name not in failed]
         if done:
             index = index_videos(made, edition, track)
@@ -43,12 +46,13 @@ def predict(folder: Path, videos: Sequence[Path], out: Path, *, device: str | No
             prepared = prepare(job, weights=folder / "weights.safetensors")
             answers = {video.video: video for video in predict_split(job, prepared, "test")}
             _write(job, folder, done, answers, out)
-    for name, reason in failed.items():
-        print(f"failed: {name}: {reason}")
+    if len(failed) == len(videos) == 1:
+        raise UserError(next(iter(failed.values())))
+    for reason in failed.values():
+        print(f"failed: {reason}", file=sys.stderr)
     if failed:
-        raise UserError(
-            f"{len(failed)} of {len(videos)} videos could not be read (named above); the others are in {out}"
-        )
+        rest = f"; the others are in {out}" if done else ""
+        raise UserError(f"{len(failed)} of {len(videos)} videos could not be read (named above){rest}")
 
 
 def _check_names(videos: Sequence[Path]) -> None:
@@ -56,6 +60,8 @@ def _check_names(videos: Sequence[Path]) -> None:
     for video in videos:
         if not video.is_file():
             raise UserError(f"{video}: there is no such file")
+        if video.suffix.lower() not in VIDEO_SUFFIXES:
+            raise UserError(f"{video}: no video by its name ({' '.join(VIDEO_SUFFIXES)}); convert or rename it")
         if video.stem in stems:
             raise UserError(f"{video} and {stems[video.stem]} have the same name: their tables would be one file")
         stems[video.stem] = video

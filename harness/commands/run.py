@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from harness.checkpoint import atomic
 from harness.config import RunConfig, read_toml, validate
-from harness.run import Outcome, run
+from harness.run import Outcome, pick_device, run
 from harness.setup import Job, make_job
 from harness.summary import announce, summary
 from leaderboards.record import Record, RecordError
@@ -19,19 +20,34 @@ from leaderboards.record import read as read_record
 from leaderboards.statistics import jackknife
 from leaderboards.tables import leaderboard, load_runs, write
 from zoo.errors import UserError
+from zoo.passports import find
 
 
 def start(config: RunConfig, *, out: Path, name: str | None, seeds: int) -> Path:
     """Train one combination (``seeds`` times) and bring the leaderboard up to date. Returns the run's folder."""
     job = make_job(config)
+    check_ready(job)
     announce(job)
     folder = new_folder(out, name, default_name(config, seeds))
-    (folder / "config.toml").write_text(job.config.toml(), encoding="utf-8")
+    atomic(folder / "config.toml", lambda part: part.write_text(job.config.toml(), encoding="utf-8"))
     if seeds == 1:
         finish(run(job, folder), job, out)
     else:
         finish(run_seeds(job, folder, seeds), job, out)
     return folder
+
+
+def check_ready(job: Job) -> None:
+    """Find the mistakes that would stop the run later, before it has a folder; UserError says what to do."""
+    pick_device(job.config.device)
+    if not any(np.isfinite(video.labels).any() for video in job.index.split("train")):
+        raise UserError(
+            f"{job.index.root}: no training frame is labelled in {job.index.variant} (track {job.track.name}): get its "
+            "Train_Set, or choose another --track"
+        )
+    for slot in job.plan.slots:
+        if slot.passport is not None:
+            find(slot.passport)
 
 
 def resume(folder: Path) -> Path:
@@ -62,6 +78,13 @@ def read(path: Path) -> Record:
         return read_record(path)
     except RecordError as error:
         raise UserError(str(error)) from None
+
+
+def one_run(folder: Path) -> RunConfig:
+    """The configuration of a run that has weights of its own."""
+    if (folder / "seeds").is_file():
+        raise UserError(f"{folder}: holds several seeds; name one of them, such as {folder / 'seed-0'}")
+    return saved_config(folder)
 
 
 def finish(outcome: Outcome, job: Job, out: Path) -> None:
@@ -126,7 +149,10 @@ def new_folder(out: Path, name: str | None, default: str) -> Path:
     """A fresh folder for a run: the user's name, which must be free, or the default one with the next free number."""
     if name is not None and (not name or Path(name).name != name or name.startswith(".")):
         raise UserError(f"--name {name}: wanted a plain name for a folder in {out}")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {out}: no folder can be made there ({error.strerror}); choose another") from None
     candidates = [name] if name is not None else [default] + [f"{default}-{i}" for i in range(2, 10_000)]
     for candidate in candidates:
         try:

@@ -70,7 +70,13 @@ def info(name: str, plugins: Sequence[Path]) -> None:
 def _block_rows(spec: Spec | StreamSpec) -> list[tuple[str, Any]]:
     skip = {"options", "build", "reader"}
     rows = [(f.name, getattr(spec, f.name)) for f in fields(spec) if f.name not in skip]
-    return [(k, ", ".join(map(str, v)) if isinstance(v, tuple) else v) for k, v in rows if v not in ("", (), None)]
+    return [(name, _shown(value)) for name, value in rows if value not in ("", (), None)]
+
+
+def _shown(value: Any) -> Any:
+    if callable(value):
+        return "as its options say"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def _options(spec: Any) -> str:
@@ -86,7 +92,9 @@ def _options(spec: Any) -> str:
 
 
 def _edition_rows(spec: EditionSpec) -> list[tuple[str, Any]]:
-    rows: list[tuple[str, Any]] = [("name", spec.name), ("venue", f"{spec.venue} ({spec.year})"), ("paper", spec.paper)]
+    venue = spec.venue if str(spec.year) in spec.venue else f"{spec.venue} ({spec.year})"
+    rows: list[tuple[str, Any]] = [("name", spec.name), ("venue", venue)]
+    rows += [("paper", spec.paper)] if spec.paper else []
     for track in spec.tracks:
         rows += [("", ""), ("track", f"{track.name} (version {track.version})"), ("metric", track.metric)]
         for answer in track.answers:

@@ -108,6 +108,12 @@ def build_index(
         tests, notes = _unannotated(people, track, media, groups, other_annotations(layout, edition, track))
     beyond: list[str] = []
     videos = [_with_media(person, media, groups, track, frame_tolerance, beyond) for person in (*people, *tests)]
+    if test_list and not any(video.video or video.crops for video in videos if video.split == "test"):
+        names = _some([person.name for person in tests])
+        raise UserError(
+            f"{test_list}: {layout.root} has neither crops nor raw videos of what it lists ({names}): give the list "
+            "that belongs to this data, or put its videos into the folder"
+        )
     if beyond:
         notes.append(f"crops of {len(beyond)} videos go on beyond their last annotated frame; those are not used")
     notes += _missing(videos, media)

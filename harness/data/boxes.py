@@ -120,17 +120,28 @@ def person_boxes(data_folder: Path, name: str, video: Path, n_frames: int) -> Bo
     """
     path = data_folder / FOLDER / f"{name}.parquet"
     made = read_boxes(path) if path.is_file() else None
-    for stem in dict.fromkeys((name, video.stem, without_side(name))):
-        folder = data_folder / "openpose" / f"{stem}_openpose_body25" / "json"
-        if folder.is_dir():
-            info = probe(video)
-            face = made.face if made else None
-            person = read_openpose(folder, info.n_frames, face, name=name, size=(info.width, info.height))
-            missing = np.full((info.n_frames, 5), np.nan, np.float32)
-            face = missing[:, :4] if face is None else _rows(face, info.n_frames)
-            score = missing[:, 4] if made is None else _rows(made.score, info.n_frames)
-            return Boxes(face, person, score, "openpose body_25").fitted(n_frames)
-    return made.fitted(n_frames) if made else None
+    folder = _key_points(data_folder, name, video)
+    if folder is None:
+        return made.fitted(n_frames) if made else None
+    info = probe(video)
+    face = made.face if made else None
+    person = read_openpose(folder, info.n_frames, face, name=name, size=(info.width, info.height))
+    missing = np.full((info.n_frames, 5), np.nan, np.float32)
+    face = missing[:, :4] if face is None else _rows(face, info.n_frames)
+    score = missing[:, 4] if made is None else _rows(made.score, info.n_frames)
+    return Boxes(face, person, score, "openpose body_25").fitted(n_frames)
+
+
+def have_boxes(data_folder: Path, name: str, video: Path) -> bool:
+    """Whether ``person_boxes`` would find something, by the names of files alone."""
+    return (data_folder / FOLDER / f"{name}.parquet").is_file() or _key_points(data_folder, name, video) is not None
+
+
+def _key_points(data_folder: Path, name: str, video: Path) -> Path | None:
+    """The folder of a name's OpenPose files."""
+    stems = dict.fromkeys((name, video.stem, without_side(name)))
+    folders = (data_folder / "openpose" / f"{stem}_openpose_body25" / "json" for stem in stems)
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 def make_boxes(

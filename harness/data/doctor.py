@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tabulate import tabulate
@@ -21,6 +21,7 @@ from zoo.tracks import EditionSpec, TrackSpec
 
 __all__ = ["Report", "Row", "diagnose", "render"]
 
+UNPUBLISHED = "not published"
 _MOST = 5  # examples given of one kind of problem
 
 
@@ -51,7 +52,7 @@ def diagnose(root: Path, registry: Registry, *, edition: str | None = None, trac
     rows: list[Row] = []
     variants: list[str] = []
     synthetic = (layout.root / "demo.json").is_file()
-    notes = ["this is the synthetic demo set: no published figure is met"] if synthetic else []
+    notes = ["this is the synthetic demo set, which has no published figures"] if synthetic else []
     problems: list[str] = []
     indexes: list[Index] = []
     for spec, one in _tracks(layout, registry, edition, track):
@@ -61,7 +62,7 @@ def diagnose(root: Path, registry: Registry, *, edition: str | None = None, trac
             problems += [f"{one.name}: {fault}" for fault in _faults(layout, spec, one) or [str(error)]]
             continue
         indexes.append(index)
-        rows += compare(index)
+        rows += [_unpublished(row) for row in compare(index)] if synthetic else compare(index)
         variants.append(f"{one.name} ({spec.name}): {index.variant}; {_list_found(index)}")
         notes += [f"{one.name}: {note}" for note in index.notes]
         problems += [f"{one.name}: {problem}" for problem in (*_crossing(index), *_gaps(index))]
@@ -82,7 +83,11 @@ def render(report: Report) -> str:
     parts = [f"Data folder {report.root}"]
     if report.variants:
         parts.append("Annotations\n" + _bullets(report.variants))
-    if report.rows:
+    if report.rows and all(row.verdict == UNPUBLISHED for row in report.rows):
+        found = [(r.edition, r.track, r.what, r.found) for r in report.rows]
+        few, sides = ("edition", "track", "what", "found"), ("left", "left", "left", "right")
+        parts.append(tabulate(found, headers=few, colalign=sides, disable_numparse=True))
+    elif report.rows:
         cells = [(r.edition, r.track, r.what, r.official, r.found, r.verdict, r.cause) for r in report.rows]
         headers = ("edition", "track", "what", "official", "found", "verdict", "likely cause")
         right = ("left", "left", "left", "right", "right", "left", "left")
@@ -97,6 +102,11 @@ def render(report: Report) -> str:
     else:
         parts.append(f"Not clean: problems: {len(report.problems)}; figures that are off: {off} of {len(report.rows)}.")
     return "\n\n".join(parts) + "\n"
+
+
+def _unpublished(row: Row) -> Row:
+    """A figure of a set that nobody published figures of."""
+    return replace(row, official="", verdict=UNPUBLISHED, cause="")
 
 
 def _bullets(lines: Iterable[str]) -> str:

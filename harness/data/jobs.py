@@ -59,7 +59,7 @@ def run_jobs(
     With more than one job, ``task`` and items must be picklable. A process that dies takes the files under way with
     it: those are tried again one by one, so that only the culprit fails. A full disk stops everything (UserError).
     """
-    quiet = not (progress and items)
+    quiet = None if progress and items else True  # None: on a terminal only
     with tqdm(total=sum(sizes), desc=label, unit=unit, smoothing=0.05, disable=quiet, leave=False) as bar:
         outcomes = _alone(task, items, sizes, bar) if jobs <= 1 else _spread(task, items, sizes, jobs, bar)
         bar.set_postfix_str(f"0/{len(items)} files")

@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from harness.checkpoint import atomic
 from harness.data.affwild2 import Index, Video
@@ -61,8 +62,7 @@ class RawSlot:
         reader = self.reader(name)
         present: np.ndarray = reader.present()
         if isinstance(self.spec, FrameInput) and reader.uses_video and present.any():
-            sizes = np.array([len(item) for item in self.packed(name)])
-            present = present & (sizes > 0)
+            present = present & (pc.binary_length(self.packed(name)).to_numpy() > 0)
         return present
 
     def prepare(self, name: str) -> None:

@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from harness.data.affwild2 import Index, Video
-from harness.data.boxes import person_boxes
-from harness.data.frames import probe
+from harness.data.boxes import have_boxes, person_boxes
+from harness.data.frames import expected_frames, probe
+from harness.data.jobs import cores
 from zoo.api import StreamSpec
 from zoo.errors import UserError
 from zoo.reading import Source
 from zoo.registry import resolve
 
 ASSUMED_RATE = 30.0  # frames a second where there are crops but no video to take times from
+BOX_SECONDS = 0.0157  # of one core a frame of 360p, to find person boxes: measured
 
 
 @lru_cache(maxsize=4096)
@@ -45,8 +47,7 @@ def source_of(index: Index, video: Video) -> Source:
         found = person_boxes(index.root, video.name, video.video, video.n_frames) if video.video else None
         if found is None:
             raise UserError(
-                f"video {video.name}: no person boxes, which the streams body and context need: run "
-                f"`harness data boxes {index.root}` first (some 10 ms a frame of 360p and core, resumable)"
+                f"{video.video or video.name}: no person boxes; run `harness data boxes {index.root}` first"
             )
         return found.person
 
@@ -71,6 +72,24 @@ def check_needs(index: Index, streams: list[StreamSpec]) -> None:
                     f"{index.root}: the stream {stream.name!r} needs {what}, and there are none; "
                     f"this folder has: {', '.join(possible) or 'neither crops nor videos'}"
                 )
+    boxed = [stream.name for stream in streams if "boxes" in stream.needs]
+    if boxed:
+        _check_boxes(index, boxed)
+
+
+def _check_boxes(index: Index, streams: list[str]) -> None:
+    """UserError that says how long the person boxes will take to make, where videos have none yet."""
+    bare = [v for v in index.videos if v.video is not None and not have_boxes(index.root, v.name, v.video)]
+    if bare:
+        files = {video.video for video in bare if video.video is not None}
+        frames = sum(expected_frames(file) for file in files)
+        minutes = max(1, round(frames * BOX_SECONDS / cores() / 60))
+        took = f"{minutes / 60:.1f} hours" if minutes >= 100 else f"{minutes} min"
+        raise UserError(
+            f"{index.root}: {len(bare)} of {len(index.videos)} videos have no person boxes ({bare[0].name} is the "
+            f"first), which {' and '.join(repr(s) for s in dict.fromkeys(streams))} must have: run `harness data boxes "
+            f"{index.root}` first (resumable; {frames:,} frames, about {took} on {cores()} cores)"
+        )
 
 
 def open_reader(stream: StreamSpec, source: Source):  # type: ignore[no-untyped-def]

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from media import write_click_video
+from clicks import write_click_video
 from sklearn.metrics import f1_score
 
 from harness.data.demo import DEMO_VERSION, STANDARD_FRAMES, STANDARD_VIDEOS, make_demo, oracle

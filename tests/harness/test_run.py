@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from sklearn.metrics import f1_score
+
+from harness.config import RECIPES
+from harness.setup import find_track
+from zoo.assemble import build_encoder
+from zoo.plan import make_plan
+from zoo.registry import load
+from zoo.weights import load_pretrained
 
 TRACKS = ("va", "expr", "au", "mtl")
 EXAMPLES = {"va": "VA_test_set_example", "expr": "EXPR_test_set_example", "au": "AU_test_set_example"}
@@ -52,7 +60,7 @@ def test_everything_is_written(runs: Path, record: Read, track: str) -> None:
     assert all(len(p["sha256"]) == 64 for p in content["result"]["passports"])
 
 
-# --- scores, recomputed by others --------------------------------------------------------------------------------------
+# --- scores, recomputed by others -------------------------------------------------------------------------------------
 
 
 def mean_ccc(table: pd.DataFrame) -> float:
@@ -169,12 +177,6 @@ def test_finetune_trains_the_encoder_from_its_weights(program, tmp_path: Path, r
     passports = record(folder)["result"]["passports"]
     assert [p["slot"] for p in passports] == ["face"]
     assert len(passports[0]["sha256"]) == 64
-    from harness.setup import find_track
-    from zoo.assemble import build_encoder
-    from zoo.plan import make_plan
-    from zoo.registry import load
-    from zoo.weights import load_pretrained
-
     registry = load([])
     answers = find_track(registry, "va", None)[1].answers
     (slot,) = make_plan(registry, encoders="face", fusion="late", head="gru", answers=answers).slots
@@ -199,13 +201,19 @@ def test_every_fusion_goes_with_every_head(program, tmp_path: Path, record: Read
     assert combination == {"encoders": "face,audio", "fusion": fusion, "head": head}
 
 
-def recipes() -> list[str]:
-    from harness.config import RECIPES
+def test_every_stream_can_be_trained(program, tmp_path: Path, record: Read) -> None:
+    """Pictures cut out of raw video, by an encoder of a plugin file that has no weights."""
+    plugin = Path(__file__).resolve().parent.parent / "strangers" / "single_file.py"
+    slots = "face=colours,body=colours,context=colours,audio"
+    folder = program.run(tmp_path, "raw", "--plugin", plugin, "--encoders", slots, "--epochs", 1, "--post", "clip")
+    assert record(folder)["result"]["passports"] == []
+    assert "single_file.py" in record(folder)["result"]["plugins"][0]
+    table = pd.read_parquet(folder / "predictions" / "val.parquet")
+    for slot in ("face", "body", "context", "audio"):
+        assert table[f"present_{slot}"].any()
 
-    return sorted(path.stem for path in RECIPES.glob("*.toml"))
 
-
-@pytest.mark.parametrize("recipe", recipes())
+@pytest.mark.parametrize("recipe", sorted(path.stem for path in RECIPES.glob("*.toml")))
 def test_every_recipe_trains_two_steps(program, tmp_path: Path, record: Read, recipe: str) -> None:
     small = ("--set", "train.batch=3", "--set", "train.clip=24", "--epochs", 1, "--post", "clip")
     folder = program.run(tmp_path, recipe, "--recipe", recipe, *small)
@@ -256,9 +264,7 @@ def full(*_: object, **__: object) -> None:
 def test_a_full_disk_leaves_nothing_half_written(
     program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    from conftest import Program
-
-    own = Program(tmp_path / "cache", program.demo) if where == "numpy.save" else program
+    own = replace(program, cache=tmp_path / "cache") if where == "numpy.save" else program
     with monkeypatch.context() as patch:
         patch.setattr(where, full)
         settings = ("--encoders", "face", "--epochs", 1, "--post", "clip")
@@ -266,7 +272,7 @@ def test_a_full_disk_leaves_nothing_half_written(
     assert answer.code == 2, answer.err
     assert "No space left on device" in answer.err
     left = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
-    left = {name for name in left if not name.startswith("full/events/")}
+    left = {name for name in left if not name.startswith(("full/events/", "cache/digests/"))}
     assert left <= {"full/config.toml", "full/record.json", "full/state.ckpt", "full/history.csv",
                     "full/weights.safetensors"}  # fmt: skip
-    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+    assert not [p for p in (tmp_path / "cache" / "features").glob("*/*") if p.exists()]

@@ -72,7 +72,7 @@ def make(
             films = [pool.submit(film, part, story, seed) for story in stories]
             try:
                 done = as_completed(films)
-                for future in tqdm(done, "demo set", len(films), unit="video", disable=not progress):
+                for future in tqdm(done, "demo set", len(films), unit="video", disable=None if progress else True):
                     future.result()
             finally:  # after an error or Ctrl-C, start no further video
                 pool.shutdown(cancel_futures=True)
