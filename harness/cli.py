@@ -157,7 +157,7 @@ def data_demo(
     folder: Annotated[Path, typer.Argument(metavar="DIR")],
     seed: Annotated[int, typer.Option(min=0, help="another set of videos")] = 0,
     videos: Annotated[str, typer.Option(help="train,val,test videos")] = "24,16,8",
-    frames: Annotated[int, typer.Option(min=8, help="frames of a video")] = 120,
+    frames: Annotated[int, typer.Option(min=12, help="frames of a video")] = 120,
     jobs: Jobs = None,
 ) -> None:
     """Write the synthetic demo set."""

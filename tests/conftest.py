@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as harness.cli does, before torch is loaded
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in two processes
 
 import pytest
 

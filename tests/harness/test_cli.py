@@ -113,7 +113,7 @@ def test_info_needs_no_torch(tmp_path: Path):
         (["--encoders", "face,context,audio", "--fusion", "concat", "--head", "lstm"], ["melcnn", "trained"]),
         (["--encoders", "face", "--track", "au", "--head", "mlp"], ["12 answers", "bce"]),
         (["--encoders", "face", "--track", "expr", "--edition", "abaw2"], ["abaw2 expr", "7 raw outputs", "ce"]),
-        (["--encoders", "face=timm:resnet18,face.b=lite0", "--track", "mtl"], ["512", "face.b", "14 answers"]),
+        (["--encoders", "face=timm:resnet18,face.b=lite0", "--track", "mtl"], ["512", "face.b", "15 answers"]),
     ],
 )
 def test_check(harness: Command, flags: list[str], words: list[str]):
@@ -186,7 +186,7 @@ def test_crops_and_annotations_alone_run_with_face(harness: Command, crumbs: Pat
     code, out, err = harness(*run(data, "face", "--recipe", "demo"))
     assert (code, err) == (0, "")
     assert "no raw videos: the streams body, context and audio are absent" in out
-    assert "not an official row set" in out
+    assert "no test videos: no official list is in the folder, and other tracks are annotated too" in out
     assert "synthetic" not in out.lower()
     code, _, err = harness(*run(data, "face,audio"))
     assert code == 2
@@ -225,7 +225,7 @@ def test_the_doctor_on_a_part_of_it(harness: Command, crumbs: Path, tmp_path: Pa
 
 
 def test_the_demo_set_is_made_without_a_bar_where_there_is_no_terminal(harness: Command):
-    code, out, err = harness("data", "demo", "mine", "--videos", "1,1,1", "--frames", 8, "--jobs", 1)
+    code, out, err = harness("data", "demo", "mine", "--videos", "1,1,1", "--frames", 12, "--jobs", 1)
     assert (code, err) == (0, "")
     assert out.startswith("mine: the synthetic demo set, seed 0; try `harness run --data mine")
 
