@@ -1,5 +1,6 @@
 """Packages of other people (tests/strangers): found, listed, skipped when broken, and trained like a built-in."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 STRANGERS = Path(__file__).resolve().parents[1] / "strangers"
 PLUGIN_FILE = STRANGERS / "single_file.py"
+PLUGIN_DIGEST = f"{PLUGIN_FILE.name} sha256 {hashlib.sha256(PLUGIN_FILE.read_bytes()).hexdigest()}"
 
 ASK = """
 import json, sys
