@@ -148,7 +148,7 @@ def crumbs(tmp_path_factory) -> Path:
     ("encoder", "head", "plugin", "installed", "packages"),
     [
         ("stranger", "stranger_head", [], ("healthy", "broken"), ["stranger-blocks 1.2.3"]),
-        ("colours", "smooth_head", ["--plugin", str(PLUGIN_FILE)], (), ["file"]),
+        ("colours", "smooth_head", ["--plugin", str(PLUGIN_FILE)], (), [PLUGIN_DIGEST]),
     ],
 )
 def test_a_strangers_blocks_train(crumbs, tmp_path, encoder, head, plugin, installed, packages):
