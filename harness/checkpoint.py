@@ -32,6 +32,13 @@ def atomic(path: Path, write: Callable[[Path], object]) -> None:
         part.unlink(missing_ok=True)
 
 
+def clear_parts(folder: Path) -> None:
+    """Remove what a killed process left half-written under its temporary names."""
+    for part in folder.rglob(".*"):
+        if part.is_file():
+            part.unlink()
+
+
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write a training state."""
     atomic(path, lambda part: torch.save(state, part))

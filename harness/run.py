@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.checkpoint import load_weights, save_weights
+from harness.checkpoint import clear_parts, load_weights, save_weights
 from harness.config import RunConfig
 from harness.data.clips import ClipData, training_counts
 from harness.data.raw import RawSlot
@@ -65,6 +65,7 @@ def run(job: Job, folder: Path, *, progress: bool = True) -> Outcome:
     """
     started = time.time()
     record = Record(name=folder.name, status="running", result=_identity(job))
+    clear_parts(folder)
     _write(record, folder)  # so that a killed run is a row too
     circumstances = {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), **_host()}
     try:

@@ -35,9 +35,9 @@ def write_video(
 ) -> None:
     """Write `pictures` shown at `times` (T,) seconds, and `sound` (S,) in -1..1 that begins at `sound_start` seconds.
 
-    Pictures are (H, W, 3) uint8 BGR, `size` is (W, H). `.mp4` gets H.264 and AAC, `.avi` MPEG-4
-    and MP3. With `variable` the times are kept to the millisecond, else frames follow each other at `rate` a second.
-    `sound=None` leaves the sound track out.
+    Pictures are (H, W, 3) uint8 BGR, `size` is (W, H). `.mp4` gets H.264 and AAC, `.avi` MPEG-4 and MP3. With
+    `variable` the times are kept to the millisecond, else frames follow each other at `rate` a second. `sound=None`
+    leaves the sound track out.
     """
     avi = path.suffix == ".avi"
     with av.open(str(path), "w", container_options={"fflags": "+bitexact"}) as container:
