@@ -22,7 +22,7 @@ from leaderboards.record import Record, RecordError, read, replace_file
 
 __all__ = ["Key", "Row", "Table", "leaderboard", "load_runs", "to_csv", "to_markdown", "write"]
 
-LONGEST = 160  # characters of a reason that a table shows; the CSV has all of them
+LONGEST = 400  # characters of a reason that a table shows; the CSV has all of them
 
 
 class Key(NamedTuple):
