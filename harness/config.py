@@ -26,21 +26,30 @@ class Train(_Section):
     epochs: int = Field(30, ge=1)
     clip: int = Field(64, ge=1, description="frames of a training clip and of an evaluation window")
     batch: int = Field(16, ge=1, description="clips of a batch")
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: float = Field(3e-4, gt=0)
-    weight_decay: float = Field(1e-2, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="sgd")
+    weight_decay: float = Field(1e-2, ge=0, description="of matrices")
     schedule: Literal["one_cycle", "cosine", "plateau", "constant"] = "cosine"
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps, cosine")
     select: Literal["best", "last"] = Field("best", description="the epoch with the best validation score, or the last")
     validate_every: int = Field(1, ge=1, description="epochs between validation scores; the last always has one")
+    plateau: int = Field(5, ge=0, description="epochs without a better score before lr falls, plateau")
+    plateau_factor: float = Field(0.1, gt=0, lt=1, description="what lr is then multiplied by")
     patience: int = Field(
         10, ge=0, description="epochs without a better validation score before stopping; 0: never stop"
     )
     grad_clip: float = Field(1.0, ge=0, description="0: none")
-    modality_dropout: float = Field(0.1, ge=0, lt=1)
+    modality_dropout: float = Field(0.1, ge=0, lt=1, description="share of whole slots dropped from a clip")
+    feature_noise: float = Field(0.0, ge=0, description="standard deviation of noise on what the fusion is given")
     output_dropout: float = Field(0.2, ge=0, lt=1)
-    per_slot: float = Field(
-        0.0, ge=0, description="weight of the loss of every slot's own answer, where the fusion has them"
-    )
+    mixup: float = Field(0.0, ge=0, description="Beta(x, x) shares of two clips' features and losses; 0: none")
+    average: Literal["none", "ema", "swa"] = Field("none", description="which weights are evaluated and kept")
+    ema_decay: float = Field(0.999, gt=0, lt=1)
+    swa_start: float = Field(0.75, ge=0, lt=1, description="share of the epochs after which weights are averaged")
+    delay: float = Field(0.0, ge=0, description="seconds that annotators lag behind: shifts training targets only")
+    gaps: Literal["keep", "close"] = Field("keep", description="frames without labels: in training clips, or cut out")
+    mtl: Literal["sum", "uncertainty"] = Field("sum", description="how losses of several kinds of answers are joined")
     evaluation: Literal["windows", "full"] = "windows"
     shuffle_labels: bool = Field(False, description="a control: train on labels of other videos")
 
@@ -48,7 +57,7 @@ class Train(_Section):
 class Project(_Section):
     """How cached features are brought to the fusion (zoo.adapter)."""
 
-    method: Literal["pca", "none"] = "pca"
+    method: Literal["pca", "none", "raw"] = "pca"
     components: int = Field(256, ge=1)
     width: int = Field(128, ge=1)
     dropout: float = Field(0.3, ge=0, lt=1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.data.clips import ClipData, Window, evaluation_windows, triangle
+from harness.data.clips import ClipData, Window, evaluation_windows, nearest, triangle
 from leaderboards.statistics import jackknife
 from zoo import metrics
 from zoo.api import Answer, TrackSpec, VideoAnswers
@@ -17,41 +17,58 @@ from zoo.assemble import Model
 
 @torch.inference_mode()
 def answers(
-    model: Model, data: ClipData, track: TrackSpec, *, length: int, batch: int, device: torch.device, full: bool = False
-) -> Iterator[VideoAnswers]:
+    model: Model, data: ClipData, track: TrackSpec, *, length: int, batch: int, device: torch.device,
+    full: bool = False, delay: float = 0.0, per_slot: bool = False,
+) -> Iterator[VideoAnswers]:  # fmt: skip
     """Every frame of every video answered, one video after the other.
 
     Windows of the training length, half overlapping, the last flush with the end, averaged after decode with
-    triangular weights; or the whole video at once (``full``).
+    triangular weights; or the whole video at once (``full``). ``delay``: seconds by which the training targets were
+    moved earlier; answers are moved as much later, so that each stands on the frame whose label it is to meet.
+    ``per_slot``: the slots' own answers too, as ``extra["slot.SLOT.ANSWER"]``.
     """
     model.eval()
+    slots = model.slots if per_slot else ()
     for v, video in enumerate(data.videos):
         spans = [(0, video.n_frames)] if full else evaluation_windows(video.n_frames, length)
-        total = np.zeros((video.n_frames, sum(answer.width for answer in track.answers)))
+        total = np.zeros((1 + len(slots), video.n_frames, sum(answer.width for answer in track.answers)))
         weight = np.zeros((video.n_frames, 1))
         for first in range(0, len(spans), batch):
             part = spans[first : first + batch]
             width = max(stop - start for start, stop in part)
             clips = data.batch([Window(v, start, stop) for start, stop in part], width).to(device)
-            decoded = model.decode(model(clips).raw).double().cpu().numpy()
-            for row, (start, stop) in zip(decoded, part, strict=True):
+            out = model(clips)
+            every = torch.stack([out.raw, *(out.per_slot[slot] for slot in slots)])
+            decoded = model.decode(every.flatten(0, 1)).double().cpu().numpy().reshape(len(total), len(part), width, -1)
+            for i, (start, stop) in enumerate(part):
                 ramp = triangle(stop - start)[:, None]
-                total[start:stop] += ramp * row[: stop - start]
+                total[:, start:stop] += ramp * decoded[:, i, : stop - start]
                 weight[start:stop] += ramp
-        yield _video_answers(data, v, track.answers, total / weight)
+        total /= weight
+        if delay:
+            times = data.times(v)
+            total = total[:, nearest(times, times - delay)[0]]
+        yield _video_answers(data, v, track.answers, total[0], dict(zip(slots, total[1:], strict=True)))
 
 
-def _video_answers(data: ClipData, v: int, track_answers: tuple[Answer, ...], decoded: np.ndarray) -> VideoAnswers:
+def _columns(answers: tuple[Answer, ...], decoded: np.ndarray) -> dict[str, np.ndarray]:
+    """Decoded columns (n, sum of widths) by answer: (n, classes) for a class, else (n,)."""
+    ends = np.cumsum([answer.width for answer in answers])[:-1]
+    parts = zip(answers, np.split(decoded, ends, axis=1), strict=True)
+    return {answer.name: part if answer.kind == "class" else part[:, 0] for answer, part in parts}
+
+
+def _video_answers(
+    data: ClipData, v: int, answers: tuple[Answer, ...], decoded: np.ndarray, slots: dict[str, np.ndarray]
+) -> VideoAnswers:
     video = data.videos[v]
-    values, targets, column = {}, {}, 0
-    for a, answer in enumerate(track_answers):
-        part = decoded[:, column : column + answer.width]
-        values[answer.name] = part if answer.kind == "class" else part[:, 0]
-        targets[answer.name] = video.labels[:, a].astype(np.float64)
-        column += answer.width
+    values = _columns(answers, decoded)
+    targets = {answer.name: video.labels[:, a].astype(np.float64) for a, answer in enumerate(answers)}
     # A video without any face has no crop folder; where nobody has one, nothing is known of faces.
-    face = {"crop": video.crop_frames} if any(v.crops is not None for v in data.index.videos) else {}
-    return VideoAnswers(video.name, video.group, values, targets, data.present[v], data.times(v), extra=face)
+    extra = {"crop": video.crop_frames} if any(v.crops is not None for v in data.index.videos) else {}
+    for slot, own in slots.items():
+        extra |= {f"slot.{slot}.{name}": part for name, part in _columns(answers, own).items()}
+    return VideoAnswers(video.name, video.group, values, targets, data.present[v], data.times(v), extra=extra)
 
 
 def statistics_of(track: TrackSpec, video: VideoAnswers, mask: np.ndarray | None = None) -> metrics.Stats:

@@ -39,21 +39,21 @@ SOUND_CHUNK = 256  # frames of sound features computed at once
 
 @dataclass
 class FrozenSlot:
-    """A frozen encoder with its weights, built when the first video needs it."""
+    """A frozen encoder with its weights if it has any, built when the first video needs it."""
 
     plan: SlotPlan
     settings: Features
     device: torch.device
-    file: Path  # of the weights, verified
+    file: Path | None  # of the weights, verified
     _encoder: Encoder | None = None
 
     @property
     def encoder(self) -> Encoder:
         """The network with its weights, in eval mode."""
         if self._encoder is None:
-            assert self.plan.passport is not None
             encoder = build_encoder(self.plan)
-            load_pretrained(encoder, self.plan.passport)
+            if self.plan.passport is not None:
+                load_pretrained(encoder, self.plan.passport)
             encoder.eval().requires_grad_(False).to(self.device)
             if isinstance(encoder.input, FrameInput):
                 encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -74,9 +74,10 @@ class FrozenSlot:
         """What the features are computed in."""
         return "bf16" if self.bf16 else "float32"
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any] | None:
         """The slot's weights for a run's record; the same whether the features were computed or found."""
-        assert self.plan.passport is not None
+        if self.plan.passport is None or self.file is None:
+            return None
         return {"slot": self.plan.name, **describe(self.plan.passport, self.file), "precision": self.precision}
 
     def key(self, reader: Any) -> str:
@@ -85,7 +86,7 @@ class FrozenSlot:
         return digest(
             "features", LAYOUT, reader.fingerprint(), plan.stream.name, plan.stream.version, plan.encoder.name,
             plan.encoder.version, plan.slot.argument, json.dumps(dict(plan.options), sort_keys=True, default=str),
-            file_sha256(self.file), self.precision, self.settings.chunk, self.device.type,
+            file_sha256(self.file) if self.file else None, self.precision, self.settings.chunk, self.device.type,
         )  # fmt: skip
 
     @torch.inference_mode()
@@ -109,8 +110,8 @@ def frozen_slots(plans: Sequence[SlotPlan], settings: Features, device: torch.de
     """The frozen slots of a plan, weights found and verified; UserError says what to do where they are not."""
     slots = []
     for plan in plans:
-        if plan.frozen and plan.passport is not None:
-            slots.append(FrozenSlot(plan, settings, device, find(plan.passport)))
+        if plan.frozen:
+            slots.append(FrozenSlot(plan, settings, device, find(plan.passport) if plan.passport else None))
     return slots
 
 

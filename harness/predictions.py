@@ -38,7 +38,9 @@ def _video_frame(answers: tuple[Answer, ...], video: VideoAnswers, labels: bool)
     if labels:
         columns.update({f"{a.name}_true": video.targets[a.name] for a in answers})
     columns.update({f"present_{slot}": mask for slot, mask in video.present.items()})
-    columns.update({f"extra_{name}": array for name, array in video.extra.items() if array.ndim == 1})
+    for name, array in video.extra.items():  # (n,), or (n, C) as C numbered columns
+        parts = {f"extra_{name}": array} if array.ndim == 1 else {f"extra_{name}#{i}": x for i, x in enumerate(array.T)}
+        columns.update(parts)
     return pd.DataFrame(columns)
 
 
@@ -69,5 +71,14 @@ def _video_answers(name: str, rows: pd.DataFrame, track: TrackSpec) -> VideoAnsw
         targets[answer.name] = rows[true].to_numpy(np.float64) if true in rows else np.full(len(rows), np.nan)
     columns = [str(c) for c in rows.columns]
     present = {c.removeprefix("present_"): rows[c].to_numpy(bool) for c in columns if c.startswith("present_")}
-    extra = {c.removeprefix("extra_"): rows[c].to_numpy() for c in columns if c.startswith("extra_")}
+    extra = _extra(rows, [c for c in columns if c.startswith("extra_")])
     return VideoAnswers(name, str(rows["group"].iloc[0]), values, targets, present, rows["time"].to_numpy(), extra)
+
+
+def _extra(rows: pd.DataFrame, columns: list[str]) -> dict[str, np.ndarray]:
+    """Named extra answers; numbered columns are one array (n, C) again."""
+    wide: dict[str, list[str]] = {}
+    for column in columns:
+        wide.setdefault(column.removeprefix("extra_").rpartition("#")[0], []).append(column)
+    flat = {c.removeprefix("extra_"): rows[c].to_numpy() for c in wide.pop("", [])}
+    return flat | {name: rows[parts].to_numpy() for name, parts in wide.items()}

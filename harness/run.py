@@ -32,8 +32,10 @@ from harness.train import Trained, train
 from leaderboards.record import Record
 from zoo.adapter import Moments
 from zoo.api import Counts, VideoAnswers
-from zoo.assemble import AdapterOptions, Model, build_encoder, check, count_parameters, key, meta_or_real
+from zoo.assemble import AdapterOptions, Aids, Model, build_encoder, count_parameters, key
+from zoo.check import check, meta_or_real
 from zoo.errors import Stopped, UserError
+from zoo.plan import Plan
 from zoo.weights import load_pretrained
 
 VERSIONED = ("abaw-zoo", "torch", "torchvision", "torchaudio", "timm", "numpy")
@@ -98,7 +100,7 @@ def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> 
     config, plan = job.config, job.plan
     device = pick_device(config.device)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    dims = check(plan, adapter_options(config))["dims"]
+    dims = check(plan, adapter_options(config), aids(config))["dims"]
     frozen = frozen_slots(plan.slots, config.features, device)
     store, failures = extract(job.index, frozen, progress=progress)
     if failures:
@@ -110,10 +112,13 @@ def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> 
             + "; ".join(f"{f.video}: {f.reason}" for f in failures[:5])
         )
     raw, names = raw_slots(job), [slot.name for slot in plan.slots]
+    training = {"delay": config.train.delay, "close_gaps": config.train.gaps == "close"}
     splits = {
-        s: ClipData(job.index, v, names, store, raw) for s in ("train", "val", "test") if (v := job.index.split(s))
+        s: ClipData(job.index, v, names, store, raw, **(training if s == "train" else {}))  # type: ignore[arg-type]
+        for s in ("train", "val", "test")
+        if (v := job.index.split(s))
     }
-    passports = [slot.record() for slot in frozen]
+    passports = [found for slot in frozen if (found := slot.record())]
     if weights is not None:
         model = make_model(job, dims, [Counts(1, (1,) * max(2, len(a.classes))) for a in job.track.answers])
         model.load_state_dict(load_weights(weights))
@@ -138,10 +143,7 @@ def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> 
 def make_model(job: Job, dims: Mapping[str, int], counts: Sequence[Counts]) -> Model:
     """The run's network with its seed's random weights."""
     torch.manual_seed(job.config.seed)
-    settings = job.config.train
-    return Model(
-        job.plan, dims, counts, adapter_options(job.config), settings.modality_dropout, settings.output_dropout
-    )
+    return Model(job.plan, dims, counts, adapter_options(job.config), aids(job.config))
 
 
 def raw_slots(job: Job) -> dict[str, RawSlot]:
@@ -156,6 +158,12 @@ def raw_slots(job: Job) -> dict[str, RawSlot]:
 def adapter_options(config: RunConfig) -> AdapterOptions:
     """The model's part of the configuration."""
     return AdapterOptions(**config.project.model_dump())
+
+
+def aids(config: RunConfig) -> Aids:
+    """What makes training harder, for the model."""
+    train = config.train
+    return Aids(train.modality_dropout, train.feature_noise, train.output_dropout, train.mtl == "uncertainty")
 
 
 def fit_adapters(model: Model, data: ClipData, store: FeatureStore) -> None:
@@ -219,9 +227,15 @@ def predict_split(job: Job, prepared: Prepared, split: str) -> list[VideoAnswers
     return list(
         answers(
             prepared.model, prepared.splits[split], job.track, length=settings.clip, batch=settings.batch * 2,
-            device=prepared.device, full=settings.evaluation == "full",
+            device=prepared.device, full=settings.evaluation == "full", delay=settings.delay,
+            per_slot=wants_per_slot(job.plan),
         )
     )  # fmt: skip
+
+
+def wants_per_slot(plan: Plan) -> bool:
+    """Whether some post-processor looks at the slots' own answers."""
+    return any(getattr(block.spec, "per_slot", False) for block in plan.post)
 
 
 def pick_device(name: str) -> torch.device:

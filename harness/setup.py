@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config import RunConfig
@@ -87,6 +87,10 @@ def make_job(config: RunConfig, *, progress: bool = True) -> Job:
     edition, track = find_track(registry, config.track, config.edition)
     config = config.model_copy(update={"edition": edition.name})  # the latest edition may be another one tomorrow
     plan = plan_of(config, registry, track)
+    if config.train.evaluation == "full" and not plan.head.spec.full:  # type: ignore[attr-defined]
+        raise UserError(
+            f"train.evaluation=full: head {plan.head.spec.name!r} is not made for whole videos; use windows"
+        )
     root, name, synthetic = data_folder(config, progress=progress)
     test_list = Path(config.data.list) if config.data.list else None
     index = build_index(
@@ -117,11 +121,6 @@ def demo_folder(*, progress: bool = True) -> Path:
     root = cache_dir() / "demo" / f"v{DEMO_VERSION}"
     make_demo(root, progress=progress)
     return root
-
-
-def with_data(job: Job, index: Index) -> Job:
-    """The same combination on other data."""
-    return replace(job, index=index)
 
 
 def commit() -> str | None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from harness.checkpoint import atomic, load_state, save_state
@@ -27,6 +28,7 @@ from harness.evaluate import answers, main_score
 from zoo.api import TrackSpec
 from zoo.assemble import Batch, Model
 from zoo.errors import Stopped, UserError
+from zoo.mixup import training_loss
 
 SAVE_EVERY = 60.0  # seconds between checkpoints inside an epoch
 
@@ -47,9 +49,10 @@ def train(
 ) -> Trained:  # fmt: skip
     """Train a model in place; leaves it with the chosen epoch's weights. Continues from folder/state.ckpt."""
     model.to(device)
-    optimizer = torch.optim.AdamW(_groups(model, settings.weight_decay), lr=settings.lr)
+    optimizer = _optimizer(model, settings)
     total = sum(len(_epoch(data, settings, seed, epoch)) for epoch in range(settings.epochs))
     schedule = _schedule(optimizer, settings, total)
+    average = averaged(model, settings)
     state: dict[str, Any] = {
         "epoch": 0, "step": 0, "total": 0, "best": -np.inf, "best_epoch": 0, "sum": 0.0, "count": 0, "history": [],
         "selections": 0,
@@ -61,11 +64,14 @@ def train(
         state, best = saved["loop"], saved["best"]
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
+        if average is not None:
+            average.load_state_dict(saved["average"])
         if schedule is not None:
             schedule.load_state_dict(saved["schedule"])
 
     def save() -> None:
         parts = {"loop": state, "model": model.state_dict(), "best": best, "optimizer": optimizer.state_dict()}
+        parts["average"] = average.state_dict() if average is not None else {}
         save_state(ckpt, {**parts, "schedule": schedule.state_dict() if schedule is not None else {}})
 
     board = _board(folder, int(state["total"]))
@@ -80,12 +86,14 @@ def train(
             for step in range(state["step"], len(windows)):
                 torch.manual_seed((seed * 1_000_003 + epoch) * 1_000_003 + step)  # dropout
                 batch = data.batch(windows[step], settings.clip).to(device)
-                loss, parts = model.loss(model(batch), batch, settings.per_slot)
+                loss, parts = training_loss(model, batch, settings.mixup)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip or float("inf"))
                 _guard(loss, norm, batch, epoch)
                 optimizer.step()
+                if average is not None and settings.average == "ema":
+                    average.update_parameters(model)
                 if schedule is not None and settings.schedule != "plateau":
                     schedule.step()
                 state["step"], state["total"] = step + 1, state["total"] + 1
@@ -98,8 +106,11 @@ def train(
                     saved_at = time.monotonic()
                 if stopped():
                     raise Stopped
+            if average is not None and settings.average == "swa" and epoch + 1 > settings.swa_start * settings.epochs:
+                average.update_parameters(model)
             due = (epoch + 1) % settings.validate_every == 0 or epoch + 1 == settings.epochs
-            score = _validate(model, val, track, settings, device) if due else None
+            kept: Any = model if average is None or not average.n_averaged else average.module
+            score = _validate(kept, val, track, settings, device) if due else None
             if score is not None and settings.schedule == "plateau" and schedule is not None:
                 schedule.step(score)  # type: ignore[arg-type]
             row = {"epoch": epoch + 1, "step": state["total"], "loss": state["sum"] / max(1, state["count"]),
@@ -113,7 +124,7 @@ def train(
                 state["selections"] += 1
                 if score > state["best"]:
                     state["best"], state["best_epoch"] = score, epoch + 1
-                    best = copy.deepcopy(model.state_dict())
+                    best = copy.deepcopy(kept.state_dict())
             state.update(epoch=epoch + 1, step=0, sum=0.0, count=0)
             save()
             saved_at = time.monotonic()
@@ -123,8 +134,34 @@ def train(
     board.close()
     if settings.select == "best" and state["best_epoch"]:
         model.load_state_dict(best)
+    elif average is not None and average.n_averaged:
+        model.load_state_dict(average.module.state_dict())
     chosen = state["best_epoch"] if settings.select == "best" and state["best_epoch"] else state["epoch"]
     return Trained(state["epoch"], chosen, state["selections"], state["total"])
+
+
+def _optimizer(model: Model, settings: Train) -> torch.optim.Optimizer:
+    groups = _groups(model, settings.weight_decay)
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
+    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, lr=settings.lr)
+
+
+def averaged(model: Model, settings: Train) -> AveragedModel | None:
+    """The running average of the weights that is evaluated and kept: exponential over steps (``ema``: at step n the
+    decay is at most (1 + n) / (10 + n), so that the random beginning is soon forgotten) or plain over epochs
+    (``swa``, Izmailov et al. 2018, arXiv:1803.05407; running statistics of batch norms are averaged too)."""
+    if settings.average == "none":
+        return None
+
+    def step(old: torch.Tensor, new: torch.Tensor, n: torch.Tensor | int) -> torch.Tensor:
+        if settings.average == "swa":
+            return old + (new - old) / (n + 1)
+        decay = min(settings.ema_decay, (1 + int(n)) / (10 + int(n)))
+        return decay * old + (1 - decay) * new
+
+    return AveragedModel(model, avg_fn=step, use_buffers=True)  # type: ignore[arg-type]
 
 
 def _groups(model: Model, weight_decay: float) -> list[dict[str, Any]]:
@@ -147,7 +184,7 @@ def _schedule(optimizer: torch.optim.Optimizer, settings: Train, total: int) -> 
     if settings.schedule == "one_cycle":
         return lr.OneCycleLR(optimizer, settings.lr, total_steps=total + 1)
     if settings.schedule == "plateau":
-        return lr.ReduceLROnPlateau(optimizer, mode="max", patience=max(1, settings.patience // 2))
+        return lr.ReduceLROnPlateau(optimizer, mode="max", patience=settings.plateau, factor=settings.plateau_factor)
     if settings.schedule == "cosine":
         warm = max(1, round(settings.warmup * total))
 
@@ -176,7 +213,8 @@ def _validate(
     if val is None or not val.videos:
         return None
     full = settings.evaluation == "full"
-    got = list(answers(model, val, track, length=settings.clip, batch=settings.batch * 2, device=device, full=full))
+    got = list(answers(model, val, track, length=settings.clip, batch=settings.batch * 2, device=device, full=full,
+                       delay=settings.delay))  # fmt: skip
     score = main_score(track, got)
     return score if np.isfinite(score) else None
 

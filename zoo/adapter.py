@@ -30,24 +30,28 @@ class Moments:
 
 class Adapter(nn.Module):
     """(B, T, D) -> (B, T, width). ``fitted``: standardisation and PCA are fixed buffers, computed once by ``fit`` from
-    training frames (features of a frozen encoder); a trained encoder's features move, so they get a LayerNorm."""
+    training frames (features of a frozen encoder); a trained encoder's features move, so they get a LayerNorm.
+    Method ``raw`` leaves features as they are, ``width`` does not count: (B, T, D) -> (B, T, D)."""
 
     def __init__(self, dim: int, method: str, components: int, width: int, dropout: float, fitted: bool) -> None:
         super().__init__()
-        self.method = method if fitted else "norm"
+        self.method = method if fitted or method == "raw" else "norm"
+        self.out_dim = dim if method == "raw" else width
+        self.absent = nn.Parameter(torch.zeros(self.out_dim))
+        self.dropout = nn.Dropout(dropout)
+        if self.method == "raw":
+            return
         rank = min(components, dim) if self.method == "pca" else dim
         if self.method == "norm":
             self.norm = nn.LayerNorm(dim)
         else:
             self.mean: Tensor = nn.Buffer(torch.zeros(dim))
             self.project: Tensor = nn.Buffer(torch.eye(dim, rank) if self.method == "pca" else torch.ones(dim))
-        self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(rank, width)
-        self.absent = nn.Parameter(torch.zeros(width))
 
     def fit(self, moments: Moments) -> None:
         """Set standardisation (and PCA's directions, by falling variance, signs fixed) from training frames."""
-        if self.method == "norm" or moments.n == 0:
+        if self.method in ("norm", "raw") or moments.n == 0:
             return
         scale = (moments.scatter.diagonal() / moments.n).sqrt().clamp_min(1e-6)
         if self.method == "pca":
@@ -63,6 +67,8 @@ class Adapter(nn.Module):
     def forward(self, x: Tensor, present: Tensor) -> Tensor:
         """x (B, T, D), present (B, T). What stands in x at absent frames does not matter, nor does it get gradient."""
         x = torch.where(present.unsqueeze(-1), x, torch.zeros_like(x))
+        if self.method == "raw":
+            return torch.where(present.unsqueeze(-1), self.dropout(x), self.absent.to(x.dtype))
         if self.method == "norm":
             z = self.norm(x)
         else:

@@ -123,9 +123,12 @@ class StreamSpec:
 
 @dataclass(frozen=True)
 class Passport:
-    """What is known of a weight file; exactly one of ``package`` (module, path inside it), ``path``, ``url``.
+    """What is known of a weight file; one of ``package`` (module, path inside it), ``path``, ``url`` (or none: then it
+    only says how a user's own file, given with the option ``weights``, is read).
 
-    ``saw``: the data it was trained on; ``adapt`` maps its state_dict to the encoder's names.
+    ``saw``: the data it was trained on ("Aff-Wild2" among them is marked in tables); ``adapt`` maps its state_dict to
+    the encoder's names; ``size``: bytes; ``classes``: what its own last layer answers, in order; ``input``: what it
+    expects ("224 x 224, ImageNet mean and std"); ``citation``: the paper to name.
     """
 
     name: str
@@ -137,6 +140,15 @@ class Passport:
     url: str | None = None
     saw: tuple[str, ...] = ()
     adapt: Target | None = None
+    size: int | None = None
+    classes: tuple[str, ...] = ()
+    input: str = ""
+    citation: str = ""
+
+    @property
+    def has_place(self) -> bool:
+        """Whether it says where the file is; one that does not only says how a user's own file is read."""
+        return bool(self.package or self.path or self.url)
 
 
 @dataclass(frozen=True)
@@ -157,12 +169,17 @@ class EncoderSpec(Spec):
     """``build(stream, argument, **options)`` -> zoo.modules.Encoder with ``dim`` and ``input``.
 
     ``argument`` is what follows the colon in ``face=timm:resnet18`` or None. ``passport(stream, argument, **options)``
-    -> Passport says where its weights are; without one the encoder has none and is trained.
+    -> Passport says where its weights are; without one the encoder has none and is trained. ``reader(source, argument,
+    **options)`` -> zoo.reading.Reader opens the slot's input itself, of whatever stream, instead of the stream's own.
     """
 
     streams: tuple[str, ...] = ()  # () admits every stream of the kind
+    kind: Literal["frames", "sound", "vectors"] = "frames"  # of its input
     passport: Target | None = None
     argument: str = ""  # one line on what the argument means; empty: none is taken
+    names: tuple[str, ...] = ()  # the arguments it admits, where they are few
+    fixed: bool = False  # learns nothing: computed once and kept, though it has no weights
+    reader: Target | None = None
 
 
 @dataclass(frozen=True)
@@ -171,6 +188,7 @@ class FusionSpec(Spec):
     forward(features: dict[slot, (B, T, D)], present: dict[slot, (B, T)], valid (B, T)) -> zoo.modules.FusionOut."""
 
     frame_wise: bool = False  # True: excused from the check that other frames change an answer
+    per_slot: bool = False  # gives the slots' own answers itself; for other fusions the model makes them when asked
 
 
 @dataclass(frozen=True)
@@ -197,6 +215,7 @@ class PostSpec(Spec):
     -> VideoAnswers`` and ``state() -> dict`` (what was fitted, for the record)."""
 
     kinds: tuple[str, ...] = ("value", "class", "binary")
+    per_slot: bool = False  # wants the slots' own answers, as VideoAnswers.extra["slot.SLOT.ANSWER"]
 
 
 @dataclass(frozen=True)

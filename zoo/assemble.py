@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zoo.adapter import Adapter
 from zoo.api import AudioInput, Counts, FrameInput, VectorInput
 from zoo.errors import UserError
-from zoo.modules import Build, Encoder, FusionOut, Loss, gather, scatter
+from zoo.modules import Build, Encoder, FusionOut, gather, scatter
 from zoo.plan import Block, Plan, SlotPlan
 from zoo.registry import resolve
 
@@ -43,12 +43,26 @@ class Batch:
 @dataclass(frozen=True)
 class AdapterOptions:
     """How a slot's features are brought to the fusion: standardised, projected to ``components`` by ``method``
-    (pca, or none), dropout, a linear layer to ``width``, GELU. Fitted on training frames, part of the weights."""
+    (pca, or none), dropout, a linear layer to ``width``, GELU. Fitted on training frames, part of the weights.
+    Method ``raw``: as the encoder gives them, nothing learned but the vector that stands for an absent frame."""
 
     method: str = "pca"
     components: int = 32
     width: int = 32
     dropout: float = 0.5
+
+
+@dataclass(frozen=True)
+class Aids:
+    """What makes training harder so that more is learned. ``modality_dropout``: share of whole slots dropped from a
+    clip; ``feature_noise``: standard deviation of Gaussian noise on the adapted features; ``output_dropout``: before
+    the last layer; ``uncertainty``: learned weights of the kinds of answers (Kendall et al. 2018, arXiv:1705.07115)
+    instead of their plain sum."""
+
+    modality_dropout: float = 0.0
+    feature_noise: float = 0.0
+    output_dropout: float = 0.2
+    uncertainty: bool = False
 
 
 class Model(nn.Module):
@@ -60,40 +74,56 @@ class Model(nn.Module):
         dims: Mapping[str, int],
         counts: Sequence[Counts],
         adapter: AdapterOptions,
-        modality_dropout: float = 0.0,
-        output_dropout: float = 0.2,
+        aids: Aids | None = None,
     ) -> None:
         super().__init__()
         self.slots = tuple(slot.name for slot in plan.slots)
+        self.answers = plan.answers
         self.encoders = nn.ModuleDict({key(s.name): build_encoder(s) for s in plan.slots if not s.frozen})
         self.adapters = nn.ModuleDict(
             {key(s.name): Adapter(dims[s.name], adapter.method, adapter.components, adapter.width, adapter.dropout,
                                   fitted=s.frozen) for s in plan.slots}
         )  # fmt: skip
-        self.losses = LossGroup(plan, counts)
-        build = Build(lambda dim: call(plan.head, dim), self.losses.width, output_dropout)
-        self.fusion = call(plan.fusion, dict.fromkeys(self.slots, adapter.width), build)
-        self.modality_dropout = modality_dropout
+        self.aids = aids or Aids()
+        self.losses = LossGroup(plan, counts, self.aids.uncertainty)
+        build = Build(lambda dim: call(plan.head, dim), self.losses.width, self.aids.output_dropout)
+        widths = {name: int(self.adapters[key(name)].out_dim) for name in self.slots}  # type: ignore[arg-type]
+        self.fusion = call(plan.fusion, widths, build)
+        self.per_slot = plan.per_slot
+        own = self.slots if plan.per_slot and not plan.fusion.spec.per_slot else ()  # type: ignore[attr-defined]
+        self.own = nn.ModuleDict({key(name): build.predictor(widths[name]) for name in own})
 
     def forward(self, batch: Batch) -> FusionOut:
         """Raw answers (B, T, K) to a batch of clips."""
-        present = self._drop(batch.present, batch.valid) if self.training else batch.present
-        features = {}
+        return self.fuse(self.features(batch), batch.present, batch.valid)
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """slot -> (B, T, width): what the fusion is given; with noise, in training, where the slot is present."""
+        features, noise = {}, self.aids.feature_noise if self.training else 0.0
         for name in self.slots:
             x = batch.features.get(name)
             if x is None:
-                x = encode(self.encoders[key(name)], batch.inputs[name], present[name] & batch.valid)  # type: ignore[arg-type]
-            features[name] = self.adapters[key(name)](x.float(), present[name])
-        out: FusionOut = self.fusion(features, present, batch.valid)
+                x = encode(self.encoders[key(name)], batch.inputs[name], batch.present[name] & batch.valid)  # type: ignore[arg-type]
+            features[name] = self.adapters[key(name)](x.float(), batch.present[name])
+            if noise:
+                seen = batch.present[name].unsqueeze(-1)
+                features[name] = features[name] + noise * seen * torch.randn_like(features[name])
+        return features
+
+    def fuse(self, features: dict[str, Tensor], present: dict[str, Tensor], valid: Tensor) -> FusionOut:
+        """The fusion's answer, with the slots' own where they are supervised."""
+        out: FusionOut = self.fusion(features, present, valid)
+        for name in self.slots if self.own else ():
+            out.per_slot[name] = self.own[key(name)](features[name], valid)
         return out
 
-    def loss(self, out: FusionOut, batch: Batch, per_slot: float = 0.0) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, out: FusionOut, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss to minimise and its parts by name."""
         parts = {"main": self.losses(out.raw, batch.target, batch.labelled)}
-        if per_slot:
+        if self.per_slot:
             for name, raw in out.per_slot.items():
                 seen = batch.labelled & batch.present[name].unsqueeze(-1)
-                parts[f"slot.{name}"] = per_slot * self.losses(raw, batch.target, seen) / len(out.per_slot)
+                parts[f"slot.{name}"] = self.per_slot * self.losses(raw, batch.target, seen) / len(out.per_slot)
         parts.update(out.aux)
         return torch.stack([value.float() for value in parts.values()]).sum(), parts
 
@@ -101,23 +131,32 @@ class Model(nn.Module):
         """Raw -> one column a value or binary answer, one a class."""
         return self.losses.decode(raw)
 
-    def _drop(self, present: dict[str, Tensor], valid: Tensor) -> dict[str, Tensor]:
-        """Modality dropout: whole slots are dropped from a clip at random, never the last one that has data there."""
-        if not self.modality_dropout or len(self.slots) < 2:
-            return present
-        stack = torch.stack([present[name] & valid for name in self.slots])  # (S, B, T)
+    def drop(self, batch: Batch) -> Batch:
+        """Modality dropout, for training: whole slots are dropped from a clip at random, never the last one that has
+        data there. A frame at which no slot is left is not learned from."""
+        if not self.aids.modality_dropout or len(self.slots) < 2:
+            return batch
+        stack = torch.stack([batch.present[name] & batch.valid for name in self.slots])  # (S, B, T)
         has = stack.any(-1)  # (S, B)
         order = torch.rand(has.shape, device=has.device).masked_fill(~has, -1.0)
         spared = torch.zeros_like(has).scatter_(0, order.argmax(0, keepdim=True), True)
-        keep = (torch.rand(has.shape, device=has.device) >= self.modality_dropout) | spared
-        return {name: present[name] & keep[i].unsqueeze(-1) for i, name in enumerate(self.slots)}
+        keep = (torch.rand(has.shape, device=has.device) >= self.aids.modality_dropout) | spared
+        left = stack & keep.unsqueeze(-1)
+        present = {name: left[i] for i, name in enumerate(self.slots)}
+        return replace(batch, present=present, labelled=batch.labelled & left.any(0).unsqueeze(-1))
 
 
 class LossGroup(nn.Module):
-    """The losses of all kinds of answers, side by side on slices of the raw outputs."""
+    """The losses of all kinds of answers, side by side on slices of the raw outputs.
 
-    def __init__(self, plan: Plan, counts: Sequence[Counts]) -> None:
+    Each kind's loss looks at its own labels alone, so the sum is masked: a kind without labels in a batch adds 0.
+    ``uncertainty``: kind i's loss L becomes exp(-s_i) L + s_i / 2 with a learned s_i (the log variance); s_i moves
+    only in batches where the kind has labels.
+    """
+
+    def __init__(self, plan: Plan, counts: Sequence[Counts], uncertainty: bool = False) -> None:
         super().__init__()
+        self.log_variance = nn.Parameter(torch.zeros(len(plan.loss_groups()))) if uncertainty else None
         self.indices = [indices for _, indices in plan.loss_groups()]
         self.losses = nn.ModuleList(
             call(block, tuple(plan.answers[i] for i in indices), tuple(counts[i] for i in indices))
@@ -134,8 +173,14 @@ class LossGroup(nn.Module):
     def forward(self, raw: Tensor, target: Tensor, labelled: Tensor) -> Tensor:
         """The sum over kinds of answers, in float32."""
         total = raw.new_zeros((), dtype=torch.float32)
-        for loss, part, index in zip(self.losses, raw.float().split(self.widths, -1), self.indices, strict=True):
-            total = total + loss(part, target[..., list(index)], labelled[..., list(index)])
+        parts = zip(self.losses, raw.float().split(self.widths, -1), self.indices, strict=True)
+        for i, (loss, part, index) in enumerate(parts):
+            mask = labelled[..., list(index)]
+            value = loss(part, target[..., list(index)], mask)
+            if self.log_variance is not None:
+                s = self.log_variance[i]
+                value = (-s).exp() * value + torch.where(mask.any(), s, 0 * s) / 2
+            total = total + value
         return total
 
     def decode(self, raw: Tensor) -> Tensor:
@@ -187,93 +232,6 @@ def encode(encoder: Encoder, inputs: Mapping[str, Tensor], mask: Tensor) -> Tens
     return encoder(inputs["vectors"])
 
 
-# --- checks before training ------------------------------------------------------------------------------------------
-
-
-def check(plan: Plan, adapter: AdapterOptions, counts: Sequence[Counts] | None = None) -> dict[str, Any]:
-    """Build the whole combination with B=2, T=3 on the meta device and compare real shapes with declared ones.
-
-    Returns what `harness check` prints: the dims of the slots, parameters of the parts. Raises UserError with the fix.
-    """
-    counts = counts or [Counts(1, (1,) * max(len(answer.classes), 2)) for answer in plan.answers]
-    dims, sizes = {}, {}
-    for slot in plan.slots:
-        encoder = meta_or_real(lambda slot=slot: build_encoder(slot))
-        dims[slot.name] = encoder.dim
-        sizes[f"encoder {slot.name}"] = count_parameters(encoder)
-        _expect(f"encoder {slot.encoder.name!r}", _probe(encoder, slot), (2, 3, encoder.dim), "its dim says")
-    head = meta_or_real(lambda: call(plan.head, adapter.width))
-    who = f"head {plan.head.spec.name!r}"
-    if not isinstance(getattr(head, "out_dim", None), int):
-        raise UserError(f"{who} must declare out_dim (int); it declares {getattr(head, 'out_dim', None)!r}")
-    device = next(head.parameters(), torch.empty(0)).device
-    _expect(who, head(torch.zeros(2, 3, adapter.width, device=device), _ones(device)), (2, 3, head.out_dim),
-            "its out_dim says")  # fmt: skip
-    model = meta_or_real(lambda: Model(plan, dims, counts, adapter))
-    sizes["fusion and heads"] = count_parameters(model.fusion)
-    sizes["trained in all"] = count_parameters(model)
-    device = next(model.fusion.parameters(), torch.empty(0)).device
-    features = {name: torch.zeros(2, 3, adapter.width, device=device) for name in model.slots}
-    out = model.fusion(features, {name: _ones(device) for name in model.slots}, _ones(device))
-    if not isinstance(out, FusionOut):
-        raise UserError(f"fusion {plan.fusion.spec.name!r} must return FusionOut, not {type(out).__name__}")
-    _expect(f"fusion {plan.fusion.spec.name!r} with head {plan.head.spec.name!r}", out.raw, (2, 3, model.losses.width),
-            "the loss wants")  # fmt: skip
-    width = sum(answer.width for answer in plan.answers)
-    _expect("the loss's decode", model.decode(out.raw), (2, 3, width), "the answers want")
-    return {"dims": dims, "parameters": sizes, "raw": model.losses.width}
-
-
-def meta_or_real(build: Any) -> Any:
-    """Built on meta; what cannot be built there is built for real."""
-    try:
-        with torch.device("meta"):
-            return build()
-    except (NotImplementedError, RuntimeError):
-        return build()
-
-
-def _probe(encoder: Encoder, slot: SlotPlan) -> Tensor:
-    try:
-        return encode(encoder.to("meta"), _example(encoder, torch.device("meta")), _ones("meta"))
-    except (NotImplementedError, RuntimeError):  # some operators have no meta form: then really
-        real = build_encoder(slot).eval()
-        with torch.no_grad():
-            return encode(real, _example(real, torch.device("cpu")), _ones("cpu"))
-
-
-def _ones(device: str | torch.device) -> Tensor:
-    return torch.ones(2, 3, dtype=torch.bool, device=device)
-
-
-def _example(encoder: Encoder, device: torch.device) -> dict[str, Tensor]:
-    spec = encoder.input
-    if isinstance(spec, FrameInput):
-        frames = 3 + 2 * spec.context
-        shape = (2, frames, spec.size, spec.size, 3)
-        present = torch.ones(2, frames, dtype=torch.bool, device=device)
-        return {"frames": torch.zeros(shape, dtype=torch.uint8, device=device), "present": present}
-    if isinstance(spec, AudioInput):
-        n = int(spec.rate * (0.1 + 2 * spec.margin))
-        times = torch.tensor([0.0, 0.04, 0.08], device=device).expand(2, 3) + spec.margin
-        return {
-            "samples": torch.zeros(2, n, device=device),
-            "samples_valid": torch.ones(2, n, dtype=torch.bool, device=device),
-            "times": times,
-        }
-    assert isinstance(spec, VectorInput)
-    return {"vectors": torch.zeros(2, 3, spec.dim, device=device)}
-
-
-def _expect(who: str, got: object, shape: tuple[int, ...], why: str) -> None:
-    if not isinstance(got, Tensor) or tuple(got.shape) != shape:
-        found = tuple(got.shape) if isinstance(got, Tensor) else type(got).__name__
-        raise UserError(f"{who} gives {found} for B=2, T=3, but {why} {shape}: mend the block or its declared size")
-
-
 def count_parameters(module: nn.Module) -> int:
     """Numbers that training changes."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
-
-
-__all__ = ["AdapterOptions", "Batch", "Loss", "Model", "build_encoder", "check", "encode"]

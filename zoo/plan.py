@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from zoo.api import Answer, EncoderSpec, FusionSpec, HeadSpec, LossSpec, Passport, PostSpec, Spec, StreamSpec
+from zoo.api import Answer, EncoderSpec, LossSpec, Option, Passport, Spec, StreamSpec
 from zoo.errors import UserError
 from zoo.registry import Registry, check_options, resolve
 from zoo.slots import Slot, parse_slots
+from zoo.suggest import did_you_mean
 
-COMMON = {"pretrained": True, "weights": None, "sha256": None}
-"""Options that every encoder has: whether to load weights, a local file instead of the usual one, its digest."""
+COMMON: dict[str, dict[str, Option]] = {
+    "encoders": {
+        "pretrained": Option(True, "load the weights; false: random ones, trained"),
+        "weights": Option(None, "a local file instead of the usual weights", type=str),
+        "sha256": Option(None, "that file's digest, to be compared with", type=str),
+    },
+    "fusions": {"per_slot": Option(0.0, "weight of the loss of every slot's own answer (0: none are made)")},
+}
+"""Options that every block of a kind has besides its own."""
 
 
 @dataclass(frozen=True)
 class SlotPlan:
-    """One slot resolved. ``frozen``: its features are computed once and cached; else it is trained with the model."""
+    """One slot resolved. ``frozen``: its features are computed once and cached; else it is trained with the model.
+    ``stream``: the registered one, or where the encoder opens its own input that of the encoder."""
 
     slot: Slot
     stream: StreamSpec
@@ -50,18 +60,7 @@ class Plan:
     losses: Mapping[str, Block]  # kind of answer -> loss
     post: tuple[Block, ...]
     answers: tuple[Answer, ...]
-
-    @property
-    def fusion_spec(self) -> FusionSpec:
-        """The fusion's spec."""
-        assert isinstance(self.fusion.spec, FusionSpec)
-        return self.fusion.spec
-
-    @property
-    def head_spec(self) -> HeadSpec:
-        """The head's spec."""
-        assert isinstance(self.head.spec, HeadSpec)
-        return self.head.spec
+    per_slot: float = 0.0  # weight of the loss of the slots' own answers
 
     def loss_groups(self) -> list[tuple[Block, tuple[int, ...]]]:
         """Losses with the indices of the answers they serve, in the order of the answers."""
@@ -87,18 +86,30 @@ def make_plan(
     ``loss.<name>.<option>``, ``post.<name>.<option>``.
     """
     slots = parse_slots(encoders)
+    fused = registry.get("fusions", fusion)
     given = _Options(options or {}, [slot.name for slot in slots])
     tuned = set(finetune)
+    fusion_options, common = _checked(fused, "fusions", given.take("fusion"))
+    per_slot = common["per_slot"]
+    if per_slot < 0:
+        raise UserError(f"option 'per_slot' of fusion {fusion!r} is a weight, 0 or more, not {per_slot}")
     plan = Plan(
         slots=tuple(
             _plan_slot(registry, slot, given.take(f"encoder.{slot.name}"), slot.name in tuned) for slot in slots
         ),
-        fusion=_block(registry, "fusions", fusion, given.take("fusion")),
+        fusion=Block(fused, fusion_options),
         head=_block(registry, "heads", head, given.take("head")),
         losses=_losses(registry, answers, losses, given),
         post=tuple(_block(registry, "postprocessors", name, given.take(f"post.{name}")) for name in post),
         answers=answers,
+        per_slot=per_slot,
     )
+    if per_slot == 0 and not fused.per_slot and any(b.spec.per_slot for b in plan.post):  # type: ignore[attr-defined]
+        names = ", ".join(b.spec.name for b in plan.post if b.spec.per_slot)  # type: ignore[attr-defined]
+        raise UserError(
+            f"post-processor {names} looks at the slots' own answers, and fusion {fusion!r} gives none: "
+            "say --set fusion.per_slot=0.3, or --fusion late"
+        )
     if unknown := tuned - {slot.name for slot in slots}:
         raise UserError(f"--finetune {', '.join(sorted(unknown))}: no such slot in --encoders {encoders}")
     given.refuse_rest()
@@ -133,19 +144,47 @@ def _plan_slot(registry: Registry, slot: Slot, given: dict[str, Any], finetune: 
         raise UserError(
             f"encoder {spec.name!r} does not take the stream {stream.name!r}, only {', '.join(spec.streams)}"
         )
-    if slot.argument is not None and not spec.argument:
-        raise UserError(f"{slot.name}={spec.name}:{slot.argument}: encoder {spec.name!r} takes no argument")
-    common = {key: given.pop(key, default) for key, default in COMMON.items() if key not in spec.options}
-    options = check_options(spec, given)
-    pretrained = common.get("pretrained", options.get("pretrained", True)) not in (False, "false", "False", "0")
-    passport = _passport(spec, slot, stream, options, common) if pretrained else None
-    if spec.passport is not None and passport is None and pretrained:
+    if spec.reader is None and spec.kind != stream.kind:
+        raise UserError(
+            f"encoder {spec.name!r} reads {spec.kind}, but the stream {stream.name!r} gives {stream.kind}: "
+            f"`harness list encoders` shows what reads {stream.kind}"
+        )
+    _check_argument(spec, slot)
+    options, common = _checked(spec, "encoders", given)
+    if spec.reader is not None:
+        reader = partial(resolve(spec.reader), argument=slot.argument, **options)
+        stream = replace(stream, kind=spec.kind, needs=(), reader=reader)
+    passport = _passport(spec, slot, stream, options, common) if common["pretrained"] else None
+    if spec.passport is not None and passport is None and common["pretrained"]:
         raise UserError(
             f"slot {slot.name!r}: no weights are known for {spec.name}:{slot.argument}; give a file with "
             f"--set encoder.{slot.name}.weights=FILE, or say --set encoder.{slot.name}.pretrained=false to train it "
             f"from random weights"
         )
-    return SlotPlan(slot, stream, spec, options, passport, frozen=passport is not None and not finetune)
+    if spec.fixed and finetune:
+        raise UserError(f"--finetune {slot.name}: encoder {spec.name!r} has nothing that could be trained")
+    frozen = spec.fixed or (passport is not None and not finetune)
+    return SlotPlan(slot, stream, spec, options, passport, frozen)
+
+
+def _check_argument(spec: EncoderSpec, slot: Slot) -> None:
+    if slot.argument is not None and not spec.argument:
+        raise UserError(f"{slot.name}={spec.name}:{slot.argument}: encoder {spec.name!r} takes no argument")
+    if spec.names and slot.argument not in spec.names:
+        near = did_you_mean(slot.argument or "", spec.names)
+        what = f"has no {slot.argument!r}" if slot.argument else "needs an argument"
+        raise UserError(f"{slot.name}={spec.name}: the encoder {what}: {near}it is one of {', '.join(spec.names)}")
+
+
+def all_options(spec: Spec, kind: str) -> dict[str, Option]:
+    """A block's own options and those that every block of its kind has."""
+    return {**spec.options, **{k: o for k, o in COMMON.get(kind, {}).items() if k not in spec.options}}
+
+
+def _checked(spec: Spec, kind: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The values of a block's own options and of its kind's."""
+    values = check_options(replace(spec, options=all_options(spec, kind)), given)
+    return {k: v for k, v in values.items() if k in spec.options}, {k: values[k] for k in COMMON[kind]}
 
 
 def _passport(
@@ -157,7 +196,7 @@ def _passport(
         return None
     usual: Passport | None = resolve(spec.passport)(stream.name, slot.argument, **options)
     if not common.get("weights"):
-        return usual
+        return usual if usual and usual.has_place else None
     file = str(common["weights"])
     return Passport(
         name=file.rsplit("/", 1)[-1],
@@ -193,4 +232,4 @@ def _losses(registry: Registry, answers: tuple[Answer, ...], names: Sequence[str
     return chosen
 
 
-__all__ = ["Block", "Plan", "PostSpec", "SlotPlan", "make_plan"]
+__all__ = ["Block", "Plan", "SlotPlan", "all_options", "make_plan"]

@@ -13,6 +13,7 @@ from tabulate import tabulate
 
 from zoo.api import KINDS, EditionSpec, Spec, StreamSpec
 from zoo.errors import UserError
+from zoo.plan import all_options
 from zoo.registry import Registry, load
 from zoo.suggest import did_you_mean
 
@@ -59,7 +60,7 @@ def info(name: str, plugins: Sequence[Path]) -> None:
     for entry in found:
         head = [("kind", entry.kind), ("from", f"{entry.package} ({entry.plugin})")]
         rows = _edition_rows(entry.spec) if isinstance(entry.spec, EditionSpec) else _block_rows(entry.spec)
-        blocks.append(tabulate(head + rows, tablefmt="plain") + _options(entry.spec))
+        blocks.append(tabulate(head + rows, tablefmt="plain") + _options(entry.kind, entry.spec))
     if name in metrics.METRICS:
         card = metrics.card(name)
         blocks.append(tabulate([(f.name, getattr(card, f.name)) for f in fields(card)], tablefmt="plain"))
@@ -79,11 +80,12 @@ def _shown(value: Any) -> Any:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else value
 
 
-def _options(spec: Any) -> str:
-    if not getattr(spec, "options", None):
+def _options(kind: str, spec: Any) -> str:
+    options = all_options(spec, kind) if isinstance(spec, Spec) else {}
+    if not options:
         return ""
     rows = []
-    for name, option in spec.options.items():
+    for name, option in options.items():
         choices = f" ({', '.join(map(str, option.choices))})" if option.choices else ""
         rows.append((name, option.kind.__name__, option.default, option.help + choices))
     return "\n\n" + tabulate(
@@ -116,18 +118,18 @@ def _edition_rows(spec: EditionSpec) -> list[tuple[str, Any]]:
 def check(flags: Mapping[str, Any], sets: Sequence[str]) -> None:
     """Build a combination on the meta device and print its shapes and sizes."""
     from harness.config import load_config
-    from harness.run import adapter_options
+    from harness.run import adapter_options, aids
     from harness.setup import find_track, load_plugins, plan_of
-    from zoo.assemble import check as check_plan
+    from zoo.check import check as check_plan
 
     config = load_config(None, flags, sets)
     registry = load_plugins(config.plugin)
     edition, track = find_track(registry, config.track, config.edition)
     plan = plan_of(config, registry, track)
-    found = check_plan(plan, adapter_options(config))
+    found = check_plan(plan, adapter_options(config), aids(config))
     rows = []
     for slot in plan.slots:
-        state = "frozen, " + slot.passport.name if slot.frozen and slot.passport else "trained"
+        state = f"frozen, {slot.passport.name if slot.passport else 'nothing to learn'}" if slot.frozen else "trained"
         rows.append(
             (
                 slot.name,

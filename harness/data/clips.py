@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +13,14 @@ from harness.data.affwild2 import Index, Video
 from harness.data.raw import RawSlot, collate
 from harness.data.sources import frame_times
 from harness.store import FeatureStore
-from zoo.api import Counts, FrameInput, TrackSpec
+from zoo.api import AudioInput, Counts, FrameInput, TrackSpec
 from zoo.assemble import Batch
+from zoo.errors import UserError
 
 
 @dataclass(frozen=True)
 class Window:
-    """Frames [start, stop) of the video at a place in a list."""
+    """Frames [start, stop) of the video at a place in a list; frames as counted by ``ClipData.order``."""
 
     video: int
     start: int
@@ -26,21 +28,30 @@ class Window:
 
 
 class ClipData:
-    """The videos of one split, ready to be cut into batches."""
+    """The videos of one split, ready to be cut into batches.
+
+    For training only: ``delay`` moves the labels that many seconds earlier; ``close_gaps`` leaves out frames without
+    a label, so that clips run over them (``order``: the frames of each video that are left).
+    """
 
     def __init__(
-        self, index: Index, videos: Sequence[Video], slots: Sequence[str], store: FeatureStore, raw: dict[str, RawSlot]
-    ) -> None:
+        self, index: Index, videos: Sequence[Video], slots: Sequence[str], store: FeatureStore,
+        raw: dict[str, RawSlot], *, delay: float = 0.0, close_gaps: bool = False,
+    ) -> None:  # fmt: skip
         self.index = index
         self.videos = list(videos)
         self.slots = tuple(slots)
         self.store = store
         self.raw = raw
         self.labels = [video.labels for video in self.videos]
+        if delay:
+            self.labels = [earlier(video.labels, self.times(v), delay) for v, video in enumerate(self.videos)]
         self.present = [{slot: self._present(slot, video) for slot in self.slots} for video in self.videos]
         self.seen = [np.logical_or.reduce(list(masks.values())) for masks in self.present]
+        learnt = [np.asarray(self.trainable(v).any(1), bool) for v in range(len(self.videos))]
+        self.order = [np.flatnonzero(rows) if close_gaps else np.arange(len(rows)) for rows in learnt]
         # How many frames before each have something to learn from: whether a window has any is one subtraction.
-        self.useful = [np.concatenate([[0], np.cumsum(self.trainable(v).any(1))]) for v in range(len(self.videos))]
+        self.useful = [np.concatenate([[0], np.cumsum(r[o])]) for r, o in zip(learnt, self.order, strict=True)]
 
     def _present(self, slot: str, video: Video) -> np.ndarray:
         mask = self.raw[slot].present(video.name) if slot in self.raw else self.store.present(slot, video.name)
@@ -50,32 +61,80 @@ class ClipData:
         """(n,) seconds of the frames of video i."""
         return frame_times(self.index, self.videos[i])
 
-    def trainable(self, i: int) -> np.ndarray:
-        """(n, A) bool: labelled frames of video i at which some slot is present."""
-        mask: np.ndarray = np.isfinite(self.labels[i]) & self.seen[i][:, None]
+    def trainable(self, i: int, frames: Any = slice(None)) -> np.ndarray:
+        """(n, A) bool: labelled frames of video i, or some of its frames, at which some slot is present."""
+        mask: np.ndarray = np.isfinite(self.labels[i][frames]) & self.seen[i][frames][:, None]
         return mask
 
     def batch(self, windows: Sequence[Window], length: int) -> Batch:
         """Clips padded at the end to ``length`` frames."""
         features, inputs = {}, {}
+        cuts = [(self.videos[w.video].name, self.order[w.video][w.start : w.stop]) for w in windows]
         for slot in self.slots:
             if slot in self.raw:
                 raw = self.raw[slot]
-                clips = [raw.clip(self.videos[w.video].name, w.start, w.stop) for w in windows]
+                clips = [joined([raw.clip(name, a, b) for a, b in runs(frames)], raw.spec) for name, frames in cuts]
                 context = raw.spec.context if isinstance(raw.spec, FrameInput) else 0
                 arrays = collate(clips, length, context)
                 inputs[slot] = {name: torch.from_numpy(array) for name, array in arrays.items()}
             else:
-                rows = [self.store.clip(slot, self.videos[w.video].name, w.start, w.stop) for w in windows]
+                rows = [np.concatenate([self.store.clip(slot, name, a, b) for a, b in runs(frames)])
+                        for name, frames in cuts]  # fmt: skip
                 features[slot] = torch.from_numpy(_padded(rows, length))
-        present = {s: torch.from_numpy(_padded([self.present[w.video][s][w.start : w.stop] for w in windows], length))
+        at = [(w.video, frames) for w, (_, frames) in zip(windows, cuts, strict=True)]
+        present = {s: torch.from_numpy(_padded([self.present[v][s][frames] for v, frames in at], length))
                    for s in self.slots}  # fmt: skip
-        valid = torch.from_numpy(np.arange(length) < np.array([[w.stop - w.start] for w in windows]))
-        target = _padded([self.labels[w.video][w.start : w.stop] for w in windows], length)
-        labelled = _padded([self.trainable(w.video)[w.start : w.stop] for w in windows], length)
+        valid = torch.from_numpy(np.arange(length) < np.array([[len(frames)] for _, frames in at]))
+        target = _padded([self.labels[v][frames] for v, frames in at], length)
+        labelled = _padded([self.trainable(v, frames) for v, frames in at], length)
         target = np.where(labelled, target, 0).astype(np.float32)
-        where = [(self.videos[w.video].name, w.start) for w in windows]
+        where = [(name, int(frames[0])) for name, frames in cuts]
         return Batch(features, inputs, present, valid, torch.from_numpy(target), torch.from_numpy(labelled), where)
+
+
+def earlier(labels: np.ndarray, times: np.ndarray, delay: float) -> np.ndarray:
+    """labels (n, A) as they stand ``delay`` seconds after each frame (the nearest frame's); NaN where the video has
+    ended by then. Annotators answer late: what they say at t + delay is about what was to be seen at t."""
+    out = np.full(labels.shape, np.nan, labels.dtype)
+    index, inside = nearest(times, times + delay)
+    out[inside] = labels[index[inside]]
+    return out
+
+
+def nearest(times: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each wanted time the frame nearest to it, and whether it lies inside the video (half a frame's grace)."""
+    right = np.searchsorted(times, wanted).clip(1, max(1, len(times) - 1))
+    left = right - 1
+    right = right.clip(max=len(times) - 1)
+    index = np.where(wanted - times[left] <= times[right] - wanted, left, right)
+    grace = 0.5 * float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    return index, (wanted >= times[0] - grace) & (wanted <= times[-1] + grace)
+
+
+def runs(frames: np.ndarray) -> list[tuple[int, int]]:
+    """Rising frame numbers as runs [start, stop) without a gap."""
+    breaks = np.flatnonzero(np.diff(frames) != 1) + 1
+    return [(int(part[0]), int(part[-1]) + 1) for part in np.split(frames, breaks)]
+
+
+def joined(parts: list[dict[str, np.ndarray]], spec: object) -> dict[str, np.ndarray]:
+    """Raw inputs of runs of one video, one after the other. Sound keeps each run's margins, so that no frame hears
+    what another run says; the runs start on the encoder's grid."""
+    if len(parts) == 1:
+        return parts[0]
+    if isinstance(spec, FrameInput) and spec.context:
+        raise UserError(
+            "train.gaps=close cannot be had with an encoder that looks at neighbouring frames: leave it at keep"
+        )
+    if isinstance(spec, AudioInput):
+        samples, times, length = [], [], 0
+        for part in parts:
+            tail = -len(part["samples"]) % spec.grid
+            samples.append(np.pad(part["samples"], (0, tail)))
+            times.append(part["times"] + np.float32(length / spec.rate))
+            length += len(samples[-1])
+        return {"samples": np.concatenate(samples), "times": np.concatenate(times)}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _padded(arrays: Sequence[np.ndarray], length: int) -> np.ndarray:
@@ -91,11 +150,11 @@ def training_windows(data: ClipData, length: int, rng: np.random.Generator) -> l
     Windows without a label to learn from are left out.
     """
     windows = []
-    for v, video in enumerate(data.videos):
-        phase = int(rng.integers(length))
+    for v, order in enumerate(data.order):
+        phase, n_frames = int(rng.integers(length)), len(order)
         useful = data.useful[v]
-        for start in range(phase - length, video.n_frames, length):
-            window = Window(v, max(0, start), max(0, min(video.n_frames, start + length)))
+        for start in range(phase - length, n_frames, length):
+            window = Window(v, max(0, start), max(0, min(n_frames, start + length)))
             if useful[window.stop] > useful[window.start]:
                 windows.append(window)
     order = rng.permutation(len(windows))

@@ -11,8 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.data.affwild2 import Video
-from harness.data.clips import ClipData, evaluation_windows, training_windows, triangle
+from harness.data.clips import (
+    ClipData, Window, earlier, evaluation_windows, joined, nearest, runs, training_windows, triangle,
+)  # fmt: skip
 from harness.features import FeatureStore
+from zoo.api import AudioInput, FrameInput
+from zoo.errors import UserError
 
 
 class Store(FeatureStore):
@@ -31,7 +35,7 @@ def video(name: str, labels: np.ndarray) -> Video:
     return Video(name, name, "train", n, None, None, np.ones(n, bool), labels.astype(np.float32), np.ones(n, bool))
 
 
-def data(seed: int = 0, lengths: tuple[int, ...] = (23, 7, 64, 1)) -> ClipData:
+def data(seed: int = 0, lengths: tuple[int, ...] = (23, 7, 64, 1), **more: bool) -> ClipData:
     rng = np.random.default_rng(seed)
     videos, masks = [], {}
     for v, n in enumerate(lengths):
@@ -39,7 +43,7 @@ def data(seed: int = 0, lengths: tuple[int, ...] = (23, 7, 64, 1)) -> ClipData:
         labels[rng.random(n) < 0.3] = np.nan
         videos.append(video(f"v{v}", labels))
         masks[f"v{v}"] = rng.random(n) < 0.8
-    return ClipData(None, videos, ["face"], Store(masks), {})
+    return ClipData(None, videos, ["face"], Store(masks), {}, **more)
 
 
 @pytest.mark.parametrize("length", [1, 5, 16, 100])
@@ -99,3 +103,71 @@ def test_batches_hold_the_right_frames_and_masks() -> None:
         mask = batch.labelled[row, :n].numpy()
         np.testing.assert_array_equal(batch.target[row, :n].numpy()[mask], labels[mask])
     assert np.isfinite(batch.target.numpy()).all()
+
+
+def test_delayed_labels_are_those_of_the_frame_nearest_to_the_later_time():
+    """Against a loop over frames of a video whose rate changes."""
+    rng = np.random.default_rng(0)
+    times = np.cumsum(rng.choice([1 / 30, 1 / 15], 50))
+    times -= times[0]
+    labels = rng.normal(size=(50, 2))
+    moved = earlier(labels, times, 0.5)
+    grace = 0.5 * np.median(np.diff(times))
+    for t in range(50):
+        wanted = times[t] + 0.5
+        if wanted > times[-1] + grace:
+            assert np.isnan(moved[t]).all()
+        else:
+            np.testing.assert_array_equal(moved[t], labels[np.abs(times - wanted).argmin()])
+    assert np.isfinite(moved[:-20]).all()
+
+
+def test_nearest_frames_before_the_video_are_its_first():
+    index, inside = nearest(np.array([0.0, 0.1, 0.2]), np.array([-0.5, -0.01, 0.04, 0.06, 0.5]))
+    assert index.tolist() == [0, 0, 0, 1, 2]
+    assert inside.tolist() == [False, True, True, True, False]
+    assert nearest(np.array([0.0]), np.array([0.0]))[0].tolist() == [0]
+
+
+def test_closed_gaps_leave_only_frames_to_learn_from_in_their_order():
+    clips, kept = data(close_gaps=True), data()
+    for v in range(4):
+        np.testing.assert_array_equal(clips.order[v], np.flatnonzero(kept.trainable(v).any(1)))
+    visits: Counter[tuple[int, int]] = Counter()
+    for window in training_windows(clips, 8, np.random.default_rng(0)):
+        batch = clips.batch([window], 8)
+        frames = clips.order[window.video][window.start : window.stop]
+        assert batch.labelled[0, : len(frames)].any(-1).all()
+        np.testing.assert_array_equal(batch.features["face"][0, : len(frames), 1], frames)
+        assert batch.where == [(f"v{window.video}", int(frames[0]))]
+        visits.update((window.video, int(f)) for f in frames)
+    assert visits == Counter({(v, int(f)): 1 for v in range(4) for f in clips.order[v]})
+
+
+def test_runs():
+    assert runs(np.array([3, 4, 5, 9, 11, 12])) == [(3, 6), (9, 10), (11, 13)]
+    assert runs(np.array([7])) == [(7, 8)]
+
+
+def test_sound_of_several_runs_keeps_their_margins_and_the_grid():
+    spec = AudioInput(rate=100, margin=0.1, grid=8)
+    a = {"samples": np.arange(1, 22, dtype=np.float32), "times": np.float32([0.1, 0.11])}
+    b = {"samples": np.arange(101, 121, dtype=np.float32), "times": np.float32([0.1])}
+    both = joined([a, b], spec)
+    assert len(both["samples"]) == 24 + 24
+    np.testing.assert_array_equal(both["samples"][24:44], b["samples"])
+    np.testing.assert_allclose(both["times"], [0.1, 0.11, 0.34], rtol=1e-6)
+
+
+def test_neighbouring_frames_and_closed_gaps_do_not_go_together():
+    spec = FrameInput(8, (0, 0, 0), (1, 1, 1), context=1)
+    with pytest.raises(UserError, match=r"train\.gaps=close"):
+        joined([{"frames": np.zeros(1)}, {"frames": np.zeros(1)}], spec)
+
+
+def test_one_window_over_a_gap_is_one_clip():
+    clips = data(close_gaps=True)
+    n = len(clips.order[2])
+    batch = clips.batch([Window(2, 0, n)], n)
+    assert batch.valid.all()
+    assert batch.labelled.any(-1).all()

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from zoo import api
 from zoo.api import Answer, Counts
-from zoo.assemble import AdapterOptions, Batch, Model, check
+from zoo.assemble import AdapterOptions, Aids, Batch, Model
+from zoo.check import check
 from zoo.errors import UserError
 from zoo.modules import FrameEncoder
 from zoo.plan import Block, Plan, make_plan
@@ -77,12 +78,16 @@ def test_an_absent_slot_and_unlabelled_frames_get_no_gradient() -> None:
 
 
 def test_modality_dropout_drops_whole_slots_and_never_the_last() -> None:
-    net = model(modality_dropout=0.9)
+    net = model(aids=Aids(modality_dropout=0.9))
     on = torch.ones(2000, 3, dtype=torch.bool)
     partly = on.clone()
     partly[:1000] = False
     torch.manual_seed(0)
-    kept = net._drop({"face": on, "context": partly}, on)
+    clips = replace(
+        batch(2000, 3), present={"face": on, "context": partly}, valid=on,
+        labelled=torch.ones(2000, 3, len(ANSWERS), dtype=torch.bool),
+    )  # fmt: skip
+    kept = net.drop(clips).present
     assert kept["face"][:1000].all()  # the only one present
     per_clip = torch.stack([kept["face"], kept["context"]])[:, 1000:]
     assert torch.equal(per_clip.any(-1), per_clip.all(-1))
