@@ -92,11 +92,14 @@ def predict(
 def evaluate(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="a finished run")],
     data: DataDir = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="withhold this slot, or all slots of this stream; may be given again")
+    ] = None,
 ) -> None:
     """Score a run's validation videos again, from its weights."""
     from harness.commands.again import evaluate as command
 
-    command(run_folder, data)
+    command(run_folder, data, drop or [])
 
 
 @app.command()
@@ -129,6 +132,14 @@ def list_(
     from harness.commands.show import list_blocks
 
     list_blocks(kind, as_json, plugin or [])
+
+
+@app.command()
+def recipes(name: Annotated[str | None, typer.Argument(help="one of them, in full")] = None) -> None:
+    """List the recipes: published systems as settings, with what differs and the score to compare with."""
+    from harness.commands.recipes import recipes as command
+
+    command(name)
 
 
 @app.command()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from harness.recipe import read_recipe
 from zoo.errors import UserError
 
-RECIPES = Path(__file__).parent / "recipes"
 BLOCK_KEYS = ("encoder.", "fusion.", "head.", "loss.", "post.")
 
 
@@ -81,6 +80,7 @@ class Data(_Section):
 class RunConfig(_Section):
     """Everything that decides a run's result. Written to config.toml; running that file repeats the run."""
 
+    recipe: str | None = None
     encoders: str = "face,context"
     fusion: str = "late"
     head: str = "gru"
@@ -110,10 +110,10 @@ class RunConfig(_Section):
 
 
 def load_config(recipe: str | None, flags: Mapping[str, Any], sets: Iterable[str]) -> RunConfig:
-    """Put a configuration together. ``recipe``: a name in harness/recipes or a TOML file; ``flags``: top-level values
+    """Put a configuration together. ``recipe``: see harness.recipe; ``flags``: top-level values
     (None: not given); ``sets``: ``key=value`` with dotted keys."""
-    tree = read_toml(find_recipe(recipe)) if recipe else {}
-    tree.update({k: v for k, v in flags.items() if v is not None})
+    given = {k: v for k, v in flags.items() if v is not None}
+    tree = {**read_recipe(recipe, given), **given} if recipe else given
     for text in sets:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
@@ -134,23 +134,6 @@ def validate(tree: Mapping[str, Any], where: str) -> RunConfig:
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise UserError(f"unknown key {dotted!r} in {where}{hint}") from None
         raise UserError(f"{dotted} = {first['input']!r} in {where}: {first['msg']}") from None
-
-
-def find_recipe(name: str) -> Path:
-    """The file of a recipe given by name or path."""
-    for path in (Path(name), RECIPES / f"{name}.toml"):
-        if path.is_file():
-            return path
-    known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
-    raise UserError(f"--recipe {name}: no such file, and no recipe of that name (there are: {known})")
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file as a tree."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
 
 
 def _put(tree: dict[str, Any], name: str, value: Any) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from harness.checkpoint import atomic
-from harness.config import RunConfig, read_toml, validate
+from harness.config import RunConfig, validate
+from harness.recipe import read_toml
 from harness.run import Outcome, pick_device, run
 from harness.setup import Job, make_job
 from harness.summary import announce, summary

@@ -57,6 +57,12 @@ class ClipData:
         mask = self.raw[slot].present(video.name) if slot in self.raw else self.store.present(slot, video.name)
         return np.asarray(mask, bool)
 
+    def withhold(self, slots: Sequence[str]) -> None:
+        """Treat some slots as absent everywhere: what a model answers without them."""
+        for masks in self.present:
+            masks.update({slot: np.zeros_like(masks[slot]) for slot in slots})
+        self.seen = [np.logical_or.reduce(list(masks.values())) for masks in self.present]
+
     def times(self, i: int) -> np.ndarray:
         """(n,) seconds of the frames of video i."""
         return frame_times(self.index, self.videos[i])

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from harness.data.affwild2 import Video
 from harness.data.clips import (
-    ClipData, Window, earlier, evaluation_windows, joined, nearest, runs, training_windows, triangle,
+    ClipData,
+    Window,
+    earlier,
+    evaluation_windows,
+    joined,
+    nearest,
+    runs,
+    training_windows,
+    triangle,
 )  # fmt: skip
 from harness.features import FeatureStore
 from zoo.api import AudioInput, FrameInput

@@ -67,7 +67,7 @@ def test_with_a_delay_a_frame_has_the_answer_given_that_much_earlier():
     got = answered(delay=0.5).values["valence"]
     times = TIMES - TIMES[0]
     for t in range(40):
-        assert abs(times[int(round(got[t]))] - max(0.0, times[t] - 0.5)) <= 0.051
+        assert abs(times[round(got[t])] - max(0.0, times[t] - 0.5)) <= 0.051
 
 
 def test_training_targets_and_answers_are_delayed_by_the_same():

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from sklearn.metrics import f1_score
 
-from harness.config import RECIPES
+from harness.recipe import RECIPES
 from harness.setup import find_track
 from zoo.assemble import build_encoder
 from zoo.plan import make_plan

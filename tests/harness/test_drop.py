@@ -1,0 +1,42 @@
+"""`harness evaluate --drop`: a run without some of its streams."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from harness.commands.again import slots_of
+from zoo.errors import UserError
+
+QUICK = ("--epochs", 2, "--set", "train.batch=2", "--set", "train.clip=12", "--post", "interpolate")
+
+
+def test_a_withheld_stream_is_absent_and_changes_the_answers(program, tmp_path: Path) -> None:
+    folder = program.run(tmp_path, "run", "--encoders", "face,context", *QUICK)
+    answer = program("evaluate", folder, "--drop", "context")
+    assert answer.code == 0, answer.err
+    table = pd.read_parquet(folder / "predictions" / "val-without-context.parquet")
+    whole = pd.read_parquet(folder / "predictions" / "val.parquet")
+    assert not table["present_context"].any()
+    assert whole["present_context"].any()
+    assert (table["present_face"] == whole["present_face"]).all()
+    assert (table["valence"] - whole["valence"]).abs().max() > 0
+    assert (table["valence_true"].dropna() == whole["valence_true"].dropna()).all()
+    scores = json.loads((folder / "predictions" / "val-without-context.scores.json").read_text())
+    frames = json.loads((folder / "record.json").read_text())["result"]["scores"]["raw"]["frames"]
+    assert scores["raw"]["frames"] == frames  # all labelled frames are scored, with or without the stream
+    wrong = program("evaluate", folder, "--drop", "audio")
+    assert (wrong.code, "it has face, context" in wrong.err) == (2, True)
+    nothing = program("evaluate", folder, "--drop", "context", "--drop", "face")
+    assert (nothing.code, "nothing would be left" in nothing.err) == (2, True)
+
+
+def test_a_stream_means_all_its_slots() -> None:
+    slots = ("face", "face.b", "audio")
+    assert slots_of(["face"], slots) == ["face", "face.b"]
+    assert slots_of(["face.b", "face.b"], slots) == ["face.b"]
+    with pytest.raises(UserError, match="no such slot"):
+        slots_of(["facee"], slots)
