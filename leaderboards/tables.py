@@ -22,6 +22,7 @@ from leaderboards.record import Record, RecordError, read, replace_file
 
 __all__ = ["Key", "Row", "Table", "leaderboard", "load_runs", "to_csv", "to_markdown", "write"]
 
+AFF_WILD2 = "Aff-Wild2"  # as passports name it
 LONGEST = 400  # characters of a reason that a table shows; the CSV has all of them
 
 
@@ -38,7 +39,8 @@ class Key(NamedTuple):
 @dataclass(frozen=True)
 class Row:
     """One run. Scores are None where there are none; ``spread``: standard deviation of the score over the seeds;
-    ``seen``: evaluated videos that its weights were trained on."""
+    ``seen``: evaluated videos that its weights were trained on; ``weights``: the pretrained weights it began with, by
+    name; ``aff_wild2``: those among them that have seen Aff-Wild2."""
 
     run: str
     status: str
@@ -60,6 +62,8 @@ class Row:
     selection_split: str = ""
     selections: int | None = None
     seen: str = ""
+    weights: str = ""
+    aff_wild2: str = ""
     rank: str = ""
 
 
@@ -158,6 +162,7 @@ def _block(record: Record, kind: str) -> Mapping[str, Any]:
 def _row(record: Record) -> Row:
     r, raw, post = record.result, _block(record, "raw"), _block(record, "post")
     combination, parameters = r.get("combination") or {}, r.get("parameters") or {}
+    passports = r.get("passports") or []
     return Row(
         run=record.name,
         status=record.status,
@@ -179,6 +184,8 @@ def _row(record: Record) -> Row:
         selection_split=str(r.get("selection_split") or ""),
         selections=_count(r.get("n_selections")),
         seen=" ".join(str(name) for name in r.get("seen") or ()),
+        weights=", ".join(dict.fromkeys(str(p["name"]) for p in passports)) or ("none" if "passports" in r else ""),
+        aff_wild2=", ".join(dict.fromkeys(str(p["name"]) for p in passports if AFF_WILD2 in (p.get("saw") or ()))),
     )
 
 
@@ -240,6 +247,11 @@ def _notes(key: Key, rows: Sequence[Row], fewest: int, scored: int) -> Iterable[
         yield "† The weights were trained on videos that are scored here; seen: " + "; ".join(
             f"{row.run}: {row.seen}" for row in rows if row.seen
         )
+    if any(row.aff_wild2 for row in rows):
+        yield (
+            f"‡ These weights were trained on {AFF_WILD2} itself, with labels that a uni-task track forbids (editions "
+            "6 to 10): " + "; ".join(f"{row.run}: {row.aff_wild2}" for row in rows if row.aff_wild2)
+        )
     if scored:
         yield "In brackets: 95 % interval, jackknife over groups of videos."
 
@@ -247,7 +259,7 @@ def _notes(key: Key, rows: Sequence[Row], fewest: int, scored: int) -> Iterable[
 # --- tables to text ---------------------------------------------------------------------------------------------------
 
 _HEADERS = ("rank", "run", "encoders", "fusion", "head", "score", "post-processed", "videos", "seeds", "trained",
-            "selected on")  # fmt: skip
+            "weights", "selected on")  # fmt: skip
 
 
 def _markdown(table: Table) -> str:
@@ -269,8 +281,10 @@ def _texts(row: Row) -> list[str]:
     chosen = row.selection_split + (f", of {row.selections}" if row.selections else "")
     seeds = row.seeds if row.spread is None else f"{row.seeds} (sd {row.spread:.3f})"
     parameters = "" if row.trained_parameters is None else f"{row.trained_parameters:,}"
-    name = row.run + (" †" if row.seen else "")
-    return [row.rank, name, row.encoders, row.fusion, row.head, score, post, videos, seeds, parameters, chosen]
+    name = row.run + (" †" if row.seen else "") + (" ‡" if row.aff_wild2 else "")
+    return [
+        row.rank, name, row.encoders, row.fusion, row.head, score, post, videos, seeds, parameters, row.weights, chosen,
+    ]  # fmt: skip
 
 
 def _figure(main: float | None, low: float | None, high: float | None) -> str:

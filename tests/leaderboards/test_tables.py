@@ -121,13 +121,15 @@ def test_failed_runs_are_rows_with_their_reason() -> None:
 
 
 def test_a_row_in_full() -> None:
-    (table,) = leaderboard([run("one", 0.5, seen=["v1", "v2"])])
+    passports = [{"name": "net-1", "saw": ["ImageNet-1k"]}, {"name": "net-2", "saw": ["Aff-Wild2"]}]
+    (table,) = leaderboard([run("one", 0.5, seen=["v1", "v2"], passports=passports)])
     assert cells(to_markdown([table])) == [
-        ["1", "one †", "face,context", "late", "gru", "0.500 [0.450, 0.550]", "0.520 [0.450, 0.550]", "12", "0",
+        ["1", "one † ‡", "face,context", "late", "gru", "0.500 [0.450, 0.550]", "0.520 [0.450, 0.550]", "12", "0",
          "1,234,567", "val, of 30"]
     ]  # fmt: skip
     assert "seen: one: v1 v2" in to_markdown([table])
     assert "chosen on val" in to_markdown([table])
+    assert any(note.startswith("‡") and "one: net-2" in note for note in table.notes)
 
 
 def test_the_spread_over_seeds_and_a_single_group() -> None:
@@ -141,7 +143,7 @@ def test_a_reason_cannot_break_the_table() -> None:
     nasty = "a | b\n\n| x | y |\r\n<script> & \\| " + "long " * 100
     records = [run("good", 0.5), Record("bad | name", "failed", nasty, {**result(0), "scores": {}})]
     rows = cells(to_markdown(leaderboard(records)))
-    assert [len(row) for row in rows] == [11, 11]
+    assert [len(row) for row in rows] == [12, 12]
     assert rows[1][5].startswith("failed: a &#124; b &#124; x &#124; y &#124; &lt;script> &amp; ")
     assert rows[1][5].endswith("…")
 
