@@ -125,7 +125,7 @@ def test_a_row_in_full() -> None:
     (table,) = leaderboard([run("one", 0.5, seen=["v1", "v2"], passports=passports)])
     assert cells(to_markdown([table])) == [
         ["1", "one † ‡", "face,context", "late", "gru", "0.500 [0.450, 0.550]", "0.520 [0.450, 0.550]", "12", "0",
-         "1,234,567", "val, of 30"]
+         "1,234,567", "net-1, net-2", "val, of 30"]
     ]  # fmt: skip
     assert "seen: one: v1 v2" in to_markdown([table])
     assert "chosen on val" in to_markdown([table])
