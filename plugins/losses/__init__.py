@@ -5,6 +5,15 @@ from __future__ import annotations
 from zoo import api
 
 _WEIGHTS = ("none", "sqrt", "balanced")
+_CLASS_WEIGHTS = api.Option(
+    "balanced", "class weights: none, inverse frequency (balanced) or its square root", choices=_WEIGHTS
+)
+_LDS = api.Option(
+    "none",
+    "weights of labels by how rare they are in training: none, inverse to the smoothed histogram of labels or to that "
+    "of its square roots; after a colon the kernel's standard deviation in bins of 20 (2 without)",
+    choices=("none", *(f"{way}{width}" for way in ("inverse", "sqrt") for width in ("", ":1", ":2", ":3", ":5"))),
+)
 
 
 @api.hookimpl
@@ -19,25 +28,79 @@ def losses() -> list[api.LossSpec]:
                 "activation": api.Option(
                     "tanh", "how raw outputs become values in range: tanh, or linear and clipped when decoded",
                     choices=("tanh", "clamp"),
-                )
+                ),
+                "lds": _LDS,
             },
-            paper="Lin 1989, doi:10.2307/2532051",
+            paper="Lin 1989, doi:10.2307/2532051; lds: Yang et al. 2021, arXiv:2102.09554",
             kinds=("value",),
             default=True,
+        ),
+        api.LossSpec(
+            "ccc_mse",
+            "plugins.losses.ccc_mse:CccMse",
+            "1 - concordance correlation + a weight times squared error.",
+            {
+                "weight": api.Option(1.0, "weight of the squared error, which is counted in half ranges"),
+                "lds": _LDS,
+            },
+            paper="Lin 1989, doi:10.2307/2532051; lds: Yang et al. 2021, arXiv:2102.09554",
+            kinds=("value",),
+        ),
+        api.LossSpec(
+            "ccc_bins",
+            "plugins.losses.ccc_bins:CccBins",
+            "Values as the mean over bins: 1 - concordance correlation + cross-entropy against the label's bin.",
+            {
+                "bins": api.Option(20, "bins an answer"),
+                "weight": api.Option(1.0, "weight of the cross-entropy"),
+                "lds": _LDS,
+            },
+            paper="Deng et al. 2020, arXiv:2002.03557; lds: Yang et al. 2021, arXiv:2102.09554",
+            kinds=("value",),
         ),
         api.LossSpec(
             "ce",
             "plugins.losses.ce:CrossEntropy",
             "Cross-entropy with class weights from the training counts.",
-            {
-                "weights": api.Option(
-                    "balanced", "class weights: none, inverse frequency (balanced) or its square root",
-                    choices=_WEIGHTS,
-                )
-            },
+            {"weights": _CLASS_WEIGHTS},
             paper="King & Zeng 2001, doi:10.1093/oxfordjournals.pan.a004868 (the weights)",
             kinds=("class",),
             default=True,
+        ),
+        api.LossSpec(
+            "focal",
+            "plugins.losses.focal:Focal",
+            "Cross-entropy in which frames that are answered well already count less.",
+            {
+                "gamma": api.Option(2.0, "how much less: (1 - probability of the true class) to this power"),
+                "weights": _CLASS_WEIGHTS,
+            },
+            paper="Lin et al. 2017, arXiv:1708.02002",
+            kinds=("class",),
+        ),
+        api.LossSpec(
+            "balanced",
+            "plugins.losses.balanced:Balanced",
+            "Cross-entropy weighted by the effective number of frames of each class.",
+            {"beta": api.Option(0.9999, "0: equal weights; towards 1: inverse frequency, as in ce")},
+            paper="Cui et al. 2019, arXiv:1901.05555",
+            kinds=("class",),
+        ),
+        api.LossSpec(
+            "label_smoothing",
+            "plugins.losses.label_smoothing:LabelSmoothing",
+            "Cross-entropy against labels of which a share is spread over the classes seen in training.",
+            {"smoothing": api.Option(0.1, "the share that is spread"), "weights": _CLASS_WEIGHTS},
+            paper="Szegedy et al. 2016, arXiv:1512.00567",
+            kinds=("class",),
+        ),
+        api.LossSpec(
+            "logit_adjust",
+            "plugins.losses.logit_adjust:LogitAdjust",
+            "Cross-entropy of logits shifted by the log priors of the classes in training; decoded without the shift.",
+            {"tau": api.Option(1.0, "factor of the shift; 0: plain cross-entropy, 1: also Balanced Softmax")},
+            paper="Menon et al. 2020, arXiv:2007.07314",
+            kinds=("class",),
         ),
         api.LossSpec(
             "bce",
@@ -52,5 +115,28 @@ def losses() -> list[api.LossSpec]:
             },
             kinds=("binary",),
             default=True,
+        ),
+        api.LossSpec(
+            "focal_bce",
+            "plugins.losses.focal_bce:FocalBce",
+            "Binary cross-entropy in which elements that are answered well already count less.",
+            {
+                "alpha": api.Option(0.75, "weight of a positive; a negative has 1 - alpha"),
+                "gamma": api.Option(2.0, "how much less: (1 - probability of the true answer) to this power"),
+            },
+            paper="Lin et al. 2017, arXiv:1708.02002",
+            kinds=("binary",),
+        ),
+        api.LossSpec(
+            "asymmetric",
+            "plugins.losses.asymmetric:Asymmetric",
+            "Binary cross-entropy that plays down easy negatives, and leaves out the easiest, more than positives.",
+            {
+                "gamma_neg": api.Option(4.0, "focusing power of negatives"),
+                "gamma_pos": api.Option(0.0, "focusing power of positives"),
+                "clip": api.Option(0.05, "a negative whose probability is below this has no loss"),
+            },
+            paper="Ridnik et al. 2020, arXiv:2009.14119",
+            kinds=("binary",),
         ),
     ]  # fmt: skip

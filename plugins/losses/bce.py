@@ -8,20 +8,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zoo.modules import Loss
+from zoo.losses import POWERS, BinaryLoss
 from zoo.tracks import Answer, Counts
 
-_POWER = {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}
 
-
-class BinaryCrossEntropy(Loss):
+class BinaryCrossEntropy(BinaryLoss):
     """Binary cross-entropy summed over the labelled elements, divided by their number.
 
     A positive weighs (negatives / positives) to a power, at most ``cap``; 1, with a warning, where training frames
     show no positive.
     """
-
-    additive = True
 
     def __init__(
         self,
@@ -30,21 +26,15 @@ class BinaryCrossEntropy(Loss):
         weights: str = "balanced",
         cap: float = 10.0,
     ) -> None:
-        super().__init__(answers, width=len(answers))
-        each = [positive_weight(a, c, _POWER[weights], cap) for a, c in zip(answers, counts, strict=True)]
+        super().__init__(answers)
+        each = [positive_weight(a, c, POWERS[weights], cap) for a, c in zip(answers, counts, strict=True)]
         self.register_buffer("weights", torch.tensor(each))
         self.weights: Tensor
 
-    def forward(self, raw: Tensor, target: Tensor, labelled: Tensor) -> Tensor:
-        """raw (B, T, A), target (B, T, A) of 0 and 1, labelled (B, T, A) bool -> scalar."""
-        truth = torch.where(labelled, target, torch.zeros_like(target)).to(raw.dtype)
+    def each(self, raw: Tensor, truth: Tensor) -> Tensor:
+        """raw, truth (B, T, A) -> weighted -log of the true answer's probability (B, T, A)."""
         weights = self.weights.to(raw.dtype)
-        each = functional.binary_cross_entropy_with_logits(raw, truth, pos_weight=weights, reduction="none")
-        return (each * labelled).sum() / labelled.sum().clamp_min(1)
-
-    def decode(self, raw: Tensor) -> Tensor:
-        """(B, T, A) -> probabilities of 1."""
-        return raw.sigmoid()
+        return functional.binary_cross_entropy_with_logits(raw, truth, pos_weight=weights, reduction="none")
 
 
 def positive_weight(answer: Answer, counts: Counts, power: float, cap: float) -> float:

@@ -1,0 +1,52 @@
+"""Cross-attention: every slot reads the frames of all the others."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from zoo.attention import Attention
+from zoo.bounds import at_least
+from zoo.modules import Build, FeatureFusion, Features, Masks, masked_mean
+
+
+class CrossAttention(FeatureFusion):
+    """Each slot s, projected to h_s (B, T, hidden), asks with its frames all frames of the other slots at once:
+    y_s = LayerNorm(h_s + attention(h_s, the others)). The answer is predicted from the mean of U_s y_s over the slots
+    present at the frame, which is a linear map of the y_s side by side that knows who is absent.
+
+    Keys at absent and padding frames are not admitted. A slot whose others are absent throughout the clip keeps its
+    own state, LayerNorm(h_s); no slot present at a frame: zeros go on to the predictor. One slot: self-attention.
+
+    Cross-modal attention: Tsai et al. 2019, arXiv:1906.00295, which has a stack of layers for each ordered pair of
+    modalities and sinusoidal positions. Taken here: one layer, one attention a slot over all others together (linear
+    in the number of slots), no perceptron behind it since the predictor follows, rotary positions, because test clips
+    may be longer than training clips.
+
+    Raises UserError where heads do not divide hidden into even widths.
+    """
+
+    def __init__(
+        self, dims: dict[str, int], build: Build, hidden: int = 64, heads: int = 4, dropout: float = 0.1
+    ) -> None:
+        at_least("fusion cross_attention", 1, hidden=hidden, heads=heads)
+        super().__init__(dims, build, hidden)
+        self.projections = nn.ModuleList(nn.Linear(dim, hidden) for dim in dims.values())
+        self.attentions = nn.ModuleList(Attention(hidden, heads, dropout) for _ in dims)
+        self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in dims)
+        self.outputs = nn.ModuleList(nn.Linear(hidden, hidden) for _ in dims)
+        self.dropout = nn.Dropout(dropout)
+
+    def fuse(self, features: Features, present: Masks, valid: Tensor) -> Tensor:
+        """slot -> (B, T, D_slot) to (B, T, hidden)."""
+        states = [net(features[slot]) for slot, net in zip(self.slots, self.projections, strict=True)]
+        masks = [present[slot] & valid for slot in self.slots]
+        frames = torch.arange(valid.shape[1], device=valid.device)
+        out = []
+        for i, (attention, norm, output) in enumerate(zip(self.attentions, self.norms, self.outputs, strict=True)):
+            others = [j for j in range(len(states)) if j != i] or [i]
+            memory = torch.cat([states[j] for j in others], 1)  # (B, others * T, hidden)
+            mask = torch.cat([masks[j] for j in others], 1)
+            read = attention(states[i], memory, mask, positions=(frames, frames.repeat(len(others))))
+            out.append(output(norm(states[i] + self.dropout(read))))
+        return masked_mean(torch.stack(out), torch.stack(masks).unsqueeze(-1), 0)

@@ -1,0 +1,47 @@
+"""Gated fusion: at every frame, gates decide how much of each slot goes through."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from zoo.bounds import at_least, share
+from zoo.modules import Build, FeatureFusion, Features, Masks
+
+
+class Gated(FeatureFusion):
+    """Gated multimodal unit (Arevalo et al. 2017, arXiv:1702.01992): the sum over slots of z_s * tanh(W_s x_s), (B, T,
+    hidden), with gates z_s from the features of all slots, one for each of the ``hidden`` numbers.
+
+    ``gate`` sigmoid: each gate by itself, the paper's form for more than two modalities. softmax: gates add up to 1
+    over the slots present, which for two is the paper's z and 1 - z. The paper knows no absent modality and writes no
+    biases: here an absent slot's gate is 0 (what stands in its place still tells the other gates that it is absent),
+    linear maps have biases, and dropout falls on the sum. No slot present: zeros.
+
+    One slot: sigmoid(V x) * tanh(W x); with softmax tanh(W x).
+    """
+
+    def __init__(
+        self, dims: dict[str, int], build: Build, hidden: int = 64, gate: str = "sigmoid", dropout: float = 0.1
+    ) -> None:
+        at_least("fusion gated", 1, hidden=hidden)
+        share("fusion gated", dropout=dropout)
+        super().__init__(dims, build, hidden)
+        self.softmax = gate == "softmax"
+        self.projections = nn.ModuleList(nn.Linear(dim, hidden) for dim in dims.values())
+        self.gates = nn.ModuleList(nn.Linear(sum(dims.values()), hidden) for _ in dims)
+        self.dropout = nn.Dropout(dropout)
+
+    def fuse(self, features: Features, present: Masks, valid: Tensor) -> Tensor:
+        """slot -> (B, T, D_slot) to (B, T, hidden)."""
+        parts = [features[slot] for slot in self.slots]
+        states = torch.stack([net(x).tanh() for net, x in zip(self.projections, parts, strict=True)])
+        joined = torch.cat(parts, -1)
+        logits = torch.stack([net(joined) for net in self.gates])  # (S, B, T, hidden)
+        seen = torch.stack([present[slot] for slot in self.slots]).unsqueeze(-1)  # (S, B, T, 1)
+        if self.softmax:
+            gates = logits.masked_fill(~(seen | ~seen.any(0)), -torch.inf).softmax(0)
+        else:
+            gates = logits.sigmoid()
+        out: Tensor = self.dropout((torch.where(seen, gates.to(states.dtype), 0.0) * states).sum(0))
+        return out

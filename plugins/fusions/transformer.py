@@ -1,0 +1,67 @@
+"""Static-query cross-modal transformer: the leading slot's frame asks what all slots show around it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from zoo.attention import TransformerLayer
+from zoo.bounds import at_least
+from zoo.errors import UserError
+from zoo.modules import Build, FeatureFusion, Features, Masks, masked_mean
+from zoo.suggest import did_you_mean
+
+
+class StaticQuery(FeatureFusion):
+    """Zhang et al. 2022, arXiv:2203.12367: a static visual feature of the current frame is the query, dynamic
+    multimodal features of the frames around it are keys and values.
+
+    Query: the leading slot's features of the frame, projected to ``hidden``; nothing else of the clip enters it.
+    Memory: at each frame the mean, over the slots present, of each slot's projection. Then ``layers`` layers, in which
+    the query reads the memory (rotary positions), each followed by a perceptron; a LayerNorm ends them. ``window``:
+    frames on each side that are read, 0 for the whole clip. Where the leading slot is absent, the vector that
+    stands in its place asks. Frames without any slot are no memory. One slot: it asks its own frames.
+
+    Only the paper's abstract and introduction were read, and no public code was found: the static feature has an
+    encoder of its own there, and cross-attention joins both. Taken here: the same features for both uses, with
+    projections of their own; slots joined by a mean of projections, a linear map of them side by side that obeys the
+    masks; pre-norm layers without self-attention of the query; the project's head after it.
+
+    Raises UserError for an unknown ``lead``, and where heads do not divide hidden into even widths.
+    """
+
+    def __init__(
+        self,
+        dims: dict[str, int],
+        build: Build,
+        lead: str = "",
+        hidden: int = 64,
+        layers: int = 1,
+        heads: int = 4,
+        window: int = 0,
+        dropout: float = 0.1,
+    ) -> None:
+        at_least("fusion transformer", 1, hidden=hidden, layers=layers, heads=heads)
+        at_least("fusion transformer", 0, window=window)
+        if lead and lead not in dims:
+            near = did_you_mean(lead, dims)
+            raise UserError(f"fusion transformer: no slot is named {lead!r} (lead): {near}slots: {', '.join(dims)}")
+        super().__init__(dims, build, hidden)
+        self.lead = lead or self.slots[0]
+        self.window = window or None
+        self.query = nn.Linear(dims[self.lead], hidden)
+        self.projections = nn.ModuleList(nn.Linear(dim, hidden) for dim in dims.values())
+        self.norm_memory = nn.LayerNorm(hidden)
+        self.layers = nn.ModuleList(TransformerLayer(hidden, heads, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(hidden)
+
+    def fuse(self, features: Features, present: Masks, valid: Tensor) -> Tensor:
+        """slot -> (B, T, D_slot) to (B, T, hidden)."""
+        parts = [net(features[slot]) for slot, net in zip(self.slots, self.projections, strict=True)]
+        seen = torch.stack([present[slot] for slot in self.slots]) & valid  # (S, B, T)
+        memory = self.norm_memory(masked_mean(torch.stack(parts), seen.unsqueeze(-1), 0))
+        x = self.query(features[self.lead])
+        for layer in self.layers:
+            x = layer(x, memory, seen.any(0), window=self.window)
+        out: Tensor = self.norm(x)
+        return out
