@@ -9,15 +9,19 @@ from torch import nn
 from plugins.heads.mlp import Mlp
 from plugins.heads.recurrent import Gru, Lstm
 from zoo import registry
+from zoo.options import check_options
+from zoo.registry import resolve
 from zoo.testing import check_light, head_checks
 
 SPECS = [entry.spec for entry in registry.load().entries("heads")]
 CHECKS = [check for spec in SPECS for check in head_checks(spec)]
+# The causal variants, with other values of the options that a kind of head shares.
+OTHERS = {"bidirectional": False, "causal": True, "layers": 2, "hidden": 24, "positions": "relative", "window": 3}
 CHECKS += [
     check
     for spec in SPECS
-    if "bidirectional" in spec.options
-    for check in head_checks(spec, bidirectional=False, layers=2, hidden=24)
+    if {"bidirectional", "causal"} & set(spec.options)
+    for check in head_checks(spec, **{name: value for name, value in OTHERS.items() if name in spec.options})
 ]
 
 
@@ -69,3 +73,22 @@ def test_dropout_is_at_work_with_a_single_layer():
     net = Gru(3, dropout=0.5).train()
     x, valid = torch.randn(1, 4, 3), torch.ones(1, 4, dtype=torch.bool)
     assert not torch.equal(net(x, valid), net(x, valid))
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_a_clip_much_longer_than_those_in_training(spec):
+    """Nothing in a head knows how long clips were; beside it a clip of one frame, both finite."""
+    torch.manual_seed(0)
+    net = resolve(spec.build)(4, **check_options(spec, {})).eval()
+    x, valid = torch.randn(2, 700, 4), torch.arange(700) < torch.tensor([[700], [1]])
+    with torch.no_grad():
+        out = net(x, valid)
+    assert out.shape == (2, 700, net.out_dim)
+    assert out[valid].isfinite().all()
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_every_head_has_its_width_without_numbers(spec):
+    with torch.device("meta"):
+        net = resolve(spec.build)(3, **check_options(spec, {}))
+        assert net(torch.empty(2, 5, 3), torch.ones(2, 5, dtype=torch.bool)).shape == (2, 5, net.out_dim)

@@ -1,0 +1,62 @@
+"""The recurrence of selective state spaces in plain torch: frame after frame, with its own gradient.
+
+Gu & Dao 2023, arXiv:2312.00752, algorithm 2, recurrent form. A parallel scan in log T sweeps would keep every sweep
+for the gradient; one fused multiply-add a frame, and one backwards, keeps the states only and rounds like the sum on
+paper.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+CHUNK = 128  # frames whose states are made at once: bounds the memory of a long video, changes no number
+
+
+def selective_scan(u: Tensor, step: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """y_t = c_t . h_t with h_t = exp(step_t a) h_(t-1) + step_t b_t u_t and h before the first frame 0, channel by
+    channel: u, step (B, T, D), a (D, N) negative, b, c (B, T, N) -> y (B, T, D). At least in float32."""
+    dtype = torch.promote_types(u.dtype, torch.float32)
+    u, step, b, c = (x.to(dtype).transpose(0, 1) for x in (u, step, b, c))  # frames first: one block of memory each
+    state = u.new_zeros(*u.shape[1:], a.shape[1])  # (B, D, N)
+    out = []
+    for first in range(0, len(u), CHUNK):
+        part = slice(first, first + CHUNK)
+        decay = (step[part].unsqueeze(-1) * a.to(dtype)).exp()  # (t, B, D, N)
+        inputs = (step[part] * u[part]).unsqueeze(-1) * b[part].unsqueeze(-2)
+        states = recurrence(decay, inputs, state)
+        out.append((states * c[part].unsqueeze(-2)).sum(-1))
+        state = states[-1]
+    return torch.cat(out).transpose(0, 1)
+
+
+def recurrence(decay: Tensor, inputs: Tensor, first: Tensor) -> Tensor:
+    """h_t = decay_t h_(t-1) + inputs_t along dimension 0, h_(-1) = ``first``: (T, ...), (T, ...), (...) -> (T, ...)."""
+    out: Tensor = _Recurrence.apply(decay, inputs, first)  # type: ignore[no-untyped-call]
+    return out
+
+
+class _Recurrence(torch.autograd.Function):
+    """Autograd's own graph of the loop would have two nodes a frame and copies of what they saw."""
+
+    @staticmethod
+    def forward(ctx: Any, decay: Tensor, inputs: Tensor, first: Tensor) -> Tensor:
+        states = torch.empty_like(inputs, memory_format=torch.contiguous_format)
+        for t in range(len(inputs)):
+            torch.addcmul(inputs[t], decay[t], states[t - 1] if t else first, out=states[t])
+        ctx.save_for_backward(decay, states, first)
+        return states
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same recurrence backwards: g_t = dy_t + decay_(t+1) g_(t+1) is the gradient of inputs_t."""
+        decay, states, first = ctx.saved_tensors
+        of_inputs = grads[0].clone(memory_format=torch.contiguous_format)
+        for t in range(len(states) - 2, -1, -1):
+            of_inputs[t].addcmul_(decay[t + 1], of_inputs[t + 1])
+        of_decay = of_inputs * torch.cat([first.unsqueeze(0), states[:-1]])
+        return of_decay, of_inputs, of_inputs[0] * decay[0]

@@ -1,0 +1,68 @@
+"""A temporal convolutional network: residual pairs of convolutions whose dilation doubles from layer to layer.
+
+Bai, Kolter & Koltun 2018, arXiv:1803.01271; public code read: locuslab/TCN, ``TCN/tcn.py``. As there: weight
+normalisation (no batch norm, which would mix clips and padding), ReLU, dropout, a 1 x 1 convolution on the shortcut
+where the widths differ, ReLU after the sum. The weights start as torch starts them: the paper's N(0, 0.01) is written
+over by weight normalisation in that code. ``causal=False`` pads both sides alike, which the paper does not: answers
+here need not be live.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.functional import pad
+from torch.nn.utils.parametrizations import weight_norm
+
+from zoo.bounds import at_least, share
+
+
+class Tcn(nn.Module):
+    """(B, T, dim) -> (B, T, hidden). A frame sees ``reach`` = (frames back, frames ahead); together with itself
+    1 + 2 (kernel - 1) (2^layers - 1) frames. UserError for fewer than 1 unit or layer, or a kernel under 2."""
+
+    def __init__(
+        self, dim: int, hidden: int = 64, layers: int = 4, kernel: int = 3, dropout: float = 0.1, causal: bool = False
+    ) -> None:
+        super().__init__()
+        at_least("head tcn", 1, hidden=hidden, layers=layers)
+        at_least("head tcn", 2, kernel=kernel)
+        share("head tcn", dropout=dropout)
+        self.blocks = nn.ModuleList()
+        back = ahead = 0
+        for layer in range(layers):
+            block = _Block(dim if layer == 0 else hidden, hidden, kernel, 2**layer, dropout, causal)
+            self.blocks.append(block)
+            back, ahead = back + 2 * block.sides[0], ahead + 2 * block.sides[1]
+        self.reach = (back, ahead)
+        self.out_dim = hidden
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """x (B, T, dim), valid (B, T) -> (B, T, hidden), 0 on padding."""
+        mask = valid.unsqueeze(1)
+        x = x.transpose(1, 2)  # (B, dim, T)
+        for block in self.blocks:
+            x = block(x, mask)
+        return x.masked_fill(~mask, 0).transpose(1, 2)
+
+
+class _Block(nn.Module):
+    """Two dilated convolutions and a shortcut: (B, inputs, T), mask (B, 1, T) -> (B, outputs, T).
+
+    An even kernel has no middle: without ``causal`` it then looks further back than ahead where the two differ."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int, dropout: float, causal: bool) -> None:
+        super().__init__()
+        ahead = 0 if causal else (kernel - 1) * dilation // 2
+        self.sides = ((kernel - 1) * dilation - ahead, ahead)
+        self.first = weight_norm(nn.Conv1d(inputs, outputs, kernel, dilation=dilation))
+        self.second = weight_norm(nn.Conv1d(outputs, outputs, kernel, dilation=dilation))
+        self.shortcut = nn.Conv1d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Padding is zero before each convolution, as what lies outside a clip is."""
+        x = x.masked_fill(~mask, 0)
+        y = self.drop(self.first(pad(x, self.sides)).relu())
+        y = self.drop(self.second(pad(y.masked_fill(~mask, 0), self.sides)).relu())
+        out: Tensor = (y + self.shortcut(x)).relu()
+        return out

@@ -1,0 +1,44 @@
+"""A temporal convolutional network, then Mamba: near frames first, far ones on top.
+
+Mamba-VA, Liang et al. 2025, arXiv:2503.10104; public code read: FreedomPuppy77/Charon, ``VA/model`` and
+``VA/config/config.yml``: there ``layers=4, state=8, expand=1, tcn_kernel=15, dropout=0.3, bidirectional=false``, a
+TCN of widths 768, 512, 256 and Mamba of 256. Not taken from it: instance norm over time between the two (padding and
+later frames would change answers), norms after the sum instead of before, its own starting values; one width for all.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from plugins.heads.mamba import Mamba
+from plugins.heads.tcn import Tcn
+from zoo.bounds import at_least
+
+
+class TcnMamba(nn.Module):
+    """(B, T, dim) -> (B, T, hidden); both parts causal unless ``bidirectional``. Errors as of the parts."""
+
+    def __init__(
+        self,
+        dim: int,
+        hidden: int = 64,
+        layers: int = 2,
+        dropout: float = 0.1,
+        state: int = 16,
+        kernel: int = 4,
+        expand: int = 2,
+        bidirectional: bool = True,
+        tcn_layers: int = 3,
+        tcn_kernel: int = 3,
+    ) -> None:
+        super().__init__()
+        at_least("head tcn_mamba", 1, tcn_layers=tcn_layers)
+        at_least("head tcn_mamba", 2, tcn_kernel=tcn_kernel)
+        self.tcn = Tcn(dim, hidden, tcn_layers, tcn_kernel, dropout, causal=not bidirectional)
+        self.mamba = Mamba(hidden, hidden, layers, dropout, state, kernel, expand, bidirectional)
+        self.out_dim = hidden
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """x (B, T, dim), valid (B, T) -> (B, T, hidden), 0 on padding."""
+        out: Tensor = self.mamba(self.tcn(x, valid), valid)
+        return out

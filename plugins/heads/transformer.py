@@ -1,0 +1,110 @@
+"""A transformer encoder over the frames of a clip.
+
+Vaswani et al. 2017, arXiv:1706.03762; in ABAW for example Meng et al. 2022, arXiv:2203.13032. The paper's
+widths (perceptrons four times as wide as the model) and dropout (of the projected input and of what attention and
+perceptron add, not of attention weights); but normalised before each part instead of after it, and after the input's
+projection, because it trains without a warm-up then.
+
+A frame's place is told by distances only, never by an index, so that a clip longer than those in training brings
+nothing new: ``rotary`` turns queries and keys (Su et al. 2021, arXiv:2104.09864); ``relative`` adds a learned number
+for each distance, head and layer to the scores, of one value beyond 32 frames (the clipping of Shaw et al. 2018,
+arXiv:1803.02155, the scalar of Raffel et al. 2020, arXiv:1910.10683; here every layer has its own).
+
+Not meant for whole videos at once: time and memory grow with T^2 (20,000 frames: 1.6 GB a head), ``window`` included.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from zoo.attention import Attention
+from zoo.bounds import at_least, share
+
+FAR = 32  # frames from which on distances are not told apart
+
+
+class Transformer(nn.Module):
+    """(B, T, dim) -> (B, T, hidden). A frame reads the clip's frames (``window`` > 0: at most that many away on each
+    side, in each layer), with ``causal`` only itself and earlier ones. UserError where heads do not divide hidden."""
+
+    def __init__(
+        self,
+        dim: int,
+        hidden: int = 64,
+        layers: int = 2,
+        heads: int = 4,
+        dropout: float = 0.1,
+        positions: str = "rotary",
+        window: int = 0,
+        causal: bool = False,
+    ) -> None:
+        super().__init__()
+        at_least("head transformer", 1, hidden=hidden, layers=layers, heads=heads)
+        at_least("head transformer", 0, window=window)
+        share("head transformer", dropout=dropout)
+        self.window, self.causal = window or None, causal
+        self.enter = nn.Sequential(nn.Linear(dim, hidden), nn.LayerNorm(hidden), nn.Dropout(dropout))
+        self.layers = nn.ModuleList(_Layer(hidden, heads, dropout, positions) for _ in range(layers))
+        self.norm = nn.LayerNorm(hidden)
+        self.out_dim = hidden
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """x (B, T, dim), valid (B, T) -> (B, T, hidden), 0 on padding."""
+        padding = ~valid.unsqueeze(-1)
+        x = self.enter(x.masked_fill(padding, 0))
+        for layer in self.layers:
+            x = layer(x, valid, self.causal, self.window)
+        out: Tensor = self.norm(x).masked_fill(padding, 0)
+        return out
+
+
+class _Layer(nn.Module):
+    """Attention, then a perceptron on each frame, each normalised before it and added to what came in."""
+
+    def __init__(self, dim: int, heads: int, dropout: float, positions: str) -> None:
+        super().__init__()
+        self.before_attention = nn.LayerNorm(dim)
+        self.attention = SelfAttention(dim, heads, positions)
+        self.perceptron = nn.Sequential(
+            nn.LayerNorm(dim), nn.Linear(dim, 4 * dim), nn.ReLU(), nn.Dropout(dropout), nn.Linear(4 * dim, dim)
+        )
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, valid: Tensor, causal: bool, window: int | None) -> Tensor:
+        """x (B, T, dim), valid (B, T) -> (B, T, dim)."""
+        x = x + self.drop(self.attention(self.before_attention(x), valid, causal, window))
+        out: Tensor = x + self.drop(self.perceptron(x))
+        return out
+
+
+class SelfAttention(nn.Module):
+    """The frames of a clip attend to one another; ``positions``: rotary or relative. (B, T, dim) -> (B, T, dim)."""
+
+    def __init__(self, dim: int, heads: int, positions: str) -> None:
+        super().__init__()
+        self.attend = Attention(dim, heads, rotary=positions == "rotary")
+        self.bias = DistanceBias(heads) if positions == "relative" else None
+
+    def forward(self, x: Tensor, valid: Tensor, causal: bool, window: int | None = None) -> Tensor:
+        """x (B, T, dim), valid (B, T) -> (B, T, dim)."""
+        bias = None if self.bias is None else self.bias(x.shape[1])
+        out: Tensor = self.attend(x, None, valid, causal=causal, window=window, bias=bias)
+        return out
+
+
+class DistanceBias(nn.Module):
+    """A learned number for each head and each distance of two frames from -32 to 32; beyond, that of 32.
+
+    It starts at N(0, 2^2), so that heads look at different distances from the first step: from 0 the temporal XOR of
+    zoo.testing was not learned."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(2 * torch.randn(heads, 2 * FAR + 1))
+
+    def forward(self, frames: int) -> Tensor:
+        """Number of frames T -> (heads, T, T): by query, then key."""
+        place = torch.arange(frames, device=self.table.device)
+        ahead = (place - place.unsqueeze(1)).clamp(-FAR, FAR)
+        return self.table[:, ahead + FAR]
