@@ -75,10 +75,15 @@ class FrozenSlot:
         return "bf16" if self.bf16 else "float32"
 
     def record(self) -> dict[str, Any] | None:
-        """The slot's weights for a run's record; the same whether the features were computed or found."""
-        if self.plan.passport is None or self.file is None:
+        """The slot's weights for a run's record, or what a fixed encoder says of itself (``describe``); the same
+        whether the features were computed or found."""
+        if self.plan.passport is not None and self.file is not None:
+            known = describe(self.plan.passport, self.file)
+        elif callable(say := getattr(self.encoder, "describe", None)):
+            known = say()
+        else:
             return None
-        return {"slot": self.plan.name, **describe(self.plan.passport, self.file), "precision": self.precision}
+        return {"slot": self.plan.name, "precision": self.precision, **known}
 
     def key(self, reader: Any) -> str:
         """The cache key of this slot's features of one video."""

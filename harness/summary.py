@@ -105,10 +105,9 @@ def _ceiling(job: Job, result: Mapping[str, Any]) -> list[str]:
     if not truth.is_file() or "raw" not in result["scores"]:
         return []
     ceilings = json.loads(truth.read_text()).get(job.track.name, {})
-    slots = "+".join(
-        sorted({slot.stream.name for slot in job.plan.slots}, key=["face", "context", "body", "audio"].index)
-    )
-    if slots not in ceilings:
+    streams = {slot.stream.name for slot in job.plan.slots}
+    slots = "+".join(name for name in ("face", "context", "body", "audio") if name in streams)
+    if slots not in ceilings or streams - set(slots.split("+")):  # what a plugin's stream tells is not known
         return []
     share = result["scores"]["raw"]["main"] / ceilings[slots]
     return [

@@ -209,6 +209,8 @@ def build_encoder(slot: SlotPlan) -> Encoder:
             f"({wanted.__name__}); it declares dim={getattr(encoder, 'dim', None)!r}, "
             f"input={type(getattr(encoder, 'input', None)).__name__}"
         )
+    if slot.frozen and (why := getattr(encoder, "needs_training", "")):
+        raise UserError(f"slot {slot.name!r}: {why}: add --finetune {slot.name}")
     return encoder
 
 

@@ -33,7 +33,10 @@ class Encoder(nn.Module):
     frames ``(B, T, 3, H, W)``, normalised (with context frames also ``present (B, T + 2 context)``);
     sound ``samples (B, S)``, ``samples_valid (B, S)``, ``times (B, T)`` in seconds from the first sample;
     vectors ``(B, T, input.dim)``. Returns ``(B, T, dim)``.
+    ``needs_training``: why it cannot be frozen with these options, empty where it can.
     """
+
+    needs_training = ""
 
     def __init__(self, dim: int, input: object) -> None:
         super().__init__()

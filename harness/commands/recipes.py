@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 from tabulate import tabulate
@@ -30,5 +31,11 @@ def _page(name: str, found: About) -> str:
         columns = list(dict.fromkeys(key for row in found.published for key in row))
         rows = [[row.get(column, "") for column in columns] for row in found.published]
         lines += ["", "published scores to compare with (not measured here):", tabulate(rows, columns)]
-    settings = find_recipe(name).read_text(encoding="utf-8")
-    return "\n".join([*lines, "", "settings:", settings.rstrip()])
+    return "\n".join([*lines, "", "settings:", _settings(find_recipe(name).read_text(encoding="utf-8"))])
+
+
+def _settings(text: str) -> str:
+    """A recipe's text without its section [about], which was printed already."""
+    before, _, rest = text.partition("[about]\n")
+    after = re.search(r"^\[", rest, re.MULTILINE)
+    return (before + (rest[after.start() :] if after else "")).strip()

@@ -1,0 +1,147 @@
+"""The files behind ``features:DIR``: the manifest, and arrays of four kinds."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo.errors import UserError
+from zoo.suggest import did_you_mean
+
+MANIFEST = "features.toml"
+ENDINGS = (".npy", ".npz", ".parquet", ".safetensors")
+_WORDS = {"str": "text", "int": "a whole number", "float": "a number", "tuple[str, ...]": "a list of texts"}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """``features.toml`` of a folder; see above."""
+
+    folder: Path
+    name: str
+    width: int
+    rate: str | int | float
+    start: int | float = 0.0
+    file: str = ""
+    key: str = ""
+    missing: str = "error"
+    license: str = "not stated"
+    source: str = "not stated"
+    citation: str = ""
+    saw: tuple[str, ...] = ()
+
+    def find(self, video: str) -> Path | None:
+        """A video's file; None where the manifest admits that there is none."""
+        names = [self.file.replace("{video}", video)] if self.file else [video + ending for ending in ENDINGS]
+        found = [path for name in names if (path := self.folder / name).is_file()]
+        if len(found) > 1:
+            raise UserError(f"{found[0]} and {found[1].name} are both features of the video {video}: remove one")
+        if not found and self.missing == "error":
+            raise UserError(
+                f"{self.folder} has no file of the video {video}: looked for {', '.join(names)}; put it there, or "
+                f'write missing = "absent" into {MANIFEST}'
+            )
+        return found[0] if found else None
+
+
+def read_manifest(argument: str | None) -> Manifest:
+    """The manifest of a folder; UserError names what is wrong with it and what to write."""
+    if not argument:
+        raise UserError("encoder 'features' needs a folder: write face=features:DIR")
+    folder = Path(argument).expanduser()
+    path = folder / MANIFEST
+    if not path.is_file():
+        what = f"the folder has no {MANIFEST}" if folder.is_dir() else "there is no such folder"
+        raise UserError(
+            f'features:{argument}: {what}; {MANIFEST} says what the features are: name = "...", width = NUMBERS A ROW, '
+            'rate = "frame" (or rows a second)'
+        )
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: {error}") from None
+    _check(path, found)
+    values: dict[str, Any] = {**found, "saw": tuple(found.get("saw", ()))}
+    return Manifest(folder, **values)
+
+
+def _check(path: Path, found: dict[str, Any]) -> None:
+    """UserError for keys that are unknown, missing, or not of their kind."""
+    kinds = {f.name: str(f.type).split(" | ") for f in fields(Manifest) if f.name != "folder"}
+    for key, value in found.items():
+        if key not in kinds:
+            raise UserError(f"{path}: unknown key {key!r}: {did_you_mean(key, kinds)}known are {', '.join(kinds)}")
+        texts = isinstance(value, list) and all(isinstance(v, str) for v in value)
+        if ("tuple[str, ...]" if texts else type(value).__name__) not in kinds[key]:
+            raise UserError(f"{path}: {key} = {value!r} must be {' or '.join(_WORDS[kind] for kind in kinds[key])}")
+    if lacking := [key for key in ("name", "width", "rate") if key not in found]:
+        raise UserError(f"{path}: {' and '.join(lacking)} must be given")
+    rate, width = found["rate"], found["width"]
+    if width < 1:
+        raise UserError(f"{path}: width = {width} must be at least 1")
+    if rate != "frame" if isinstance(rate, str) else not 0 < rate < float("inf"):
+        raise UserError(f'{path}: rate = {rate!r} must be "frame" (one row a video frame) or rows a second, above 0')
+    if rate == "frame" and "start" in found:
+        raise UserError(f'{path}: start goes with rows by the second; with rate = "frame" the first row is frame 1')
+    if found.get("missing", "error") not in ("error", "absent"):
+        raise UserError(f'{path}: missing = {found["missing"]!r} must be "error" or "absent"')
+    name = found.get("file")
+    if name is not None and ("{video}" not in name or not name.endswith(ENDINGS)):
+        raise UserError(f"{path}: file = {name!r} must hold {{video}} and end in {', '.join(ENDINGS)}")
+
+
+def read_array(path: Path, key: str, width: int) -> np.ndarray:
+    """The (rows, width) float32 array of a file; UserError for one of another form, or width."""
+    try:
+        array = _READERS[path.suffix](path, key)
+    except UserError:
+        raise
+    except Exception as error:  # four libraries raise some ten kinds for a damaged file
+        raise UserError(f"{path} cannot be read: {type(error).__name__}: {str(error).splitlines()[0][:120]}") from error
+    if array.ndim != 2 or array.dtype.kind not in "fiu":
+        raise UserError(f"{path} holds {array.dtype} of shape {array.shape}, not rows of {width} numbers")
+    if array.shape[1] != width:
+        raise UserError(f"{path} has {array.shape[1]} numbers a row, but {MANIFEST} says width = {width}")
+    if np.isinf(array).any():
+        raise UserError(f"{path}, row {int(np.isinf(array).any(1).argmax()) + 1} holds an infinite number")
+    return array.astype(np.float32)
+
+
+def _npz(path: Path, key: str) -> np.ndarray:
+    with np.load(path, allow_pickle=False) as arrays:
+        found: np.ndarray = arrays[_which(path, key, arrays.files)]
+        return found
+
+
+def _safetensors(path: Path, key: str) -> np.ndarray:
+    from safetensors import safe_open
+
+    with safe_open(path, "numpy") as arrays:
+        found: np.ndarray = arrays.get_tensor(_which(path, key, list(arrays.keys())))
+        return found
+
+
+def _parquet(path: Path, key: str) -> np.ndarray:
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(path)
+    return np.column_stack([column.to_numpy() for column in table.columns])
+
+
+def _which(path: Path, key: str, names: list[str]) -> str:
+    if key in names:
+        return key
+    if not key and len(names) == 1:
+        return names[0]
+    said = f"which is not {key!r}" if key else "so write"
+    raise UserError(f"{path} holds the arrays {', '.join(names) or '(none)'}, {said}: key = ... in {MANIFEST}")
+
+
+_READERS = {
+    ".npy": lambda path, key: np.load(path, allow_pickle=False), ".npz": _npz, ".parquet": _parquet,
+    ".safetensors": _safetensors,
+}  # fmt: skip

@@ -1,0 +1,38 @@
+"""Reading a grid of features at frames' times, against NumPy's interpolation and worked cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from zoo.sound import read_at
+
+
+def read(x, known, position, reach=0.0):
+    """One clip of one feature."""
+    x, known, position = torch.tensor(x), torch.tensor(known), torch.tensor(position)
+    return read_at(x.view(1, -1, 1), known.view(1, -1), position.view(1, -1), reach)[0, :, 0].tolist()
+
+
+def test_between_points_it_is_linear():
+    random = np.random.default_rng(0)
+    x, position = random.standard_normal(9).astype(np.float32), random.uniform(0, 8, 50).astype(np.float32)
+    np.testing.assert_allclose(read(x, [True] * 9, position), np.interp(position, np.arange(9), x), atol=1e-6)
+
+
+def test_what_is_not_known_never_matters():
+    nan = float("nan")
+    got = read([1.0, nan, 3.0, nan], [True, False, True, False], [0.0, 0.4, 1.5, 2.0])
+    assert got == [1.0, 1.0, 3.0, 3.0]
+    assert read([nan, nan], [False, False], [0.0, 1.0, 5.0], reach=9) == [0.0, 0.0, 0.0]
+
+
+def test_outside_the_nearest_is_held_as_far_as_reach():
+    position = [-2.5, -1.5, -0.5, 2.5, 3.5, 4.5, float("nan")]
+    assert read([1.0, 2.0, 3.0], [True] * 3, position, reach=1.5) == [0, 1, 1, 3, 3, 0, 1]
+    assert read([1.0, 2.0, 3.0], [True] * 3, [-0.5, 2.5]) == [0, 0]
+    assert read([1.0, 2.0, 3.0], [True, True, False], [1.5, 2.0, 2.5], reach=1.0) == [2, 2, 0]
+
+
+def test_an_empty_grid_gives_zeros():
+    assert read_at(torch.zeros(2, 0, 3), torch.zeros(2, 0, dtype=torch.bool), torch.zeros(2, 4)).shape == (2, 4, 3)
