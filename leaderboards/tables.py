@@ -22,7 +22,6 @@ from leaderboards.record import Record, RecordError, read, replace_file
 
 __all__ = ["Key", "Row", "Table", "leaderboard", "load_runs", "to_csv", "to_markdown", "write"]
 
-AFF_WILD2 = "Aff-Wild2"  # as passports name it
 LONGEST = 400  # characters of a reason that a table shows; the CSV has all of them
 
 
@@ -185,7 +184,7 @@ def _row(record: Record) -> Row:
         selections=_count(r.get("n_selections")),
         seen=" ".join(str(name) for name in r.get("seen") or ()),
         weights=", ".join(dict.fromkeys(str(p["name"]) for p in passports)) or ("none" if "passports" in r else ""),
-        aff_wild2=", ".join(dict.fromkeys(str(p["name"]) for p in passports if AFF_WILD2 in (p.get("saw") or ()))),
+        aff_wild2=", ".join(dict.fromkeys(str(p["name"]) for p in passports if p.get("seen_affwild2"))),
     )
 
 
@@ -249,7 +248,7 @@ def _notes(key: Key, rows: Sequence[Row], fewest: int, scored: int) -> Iterable[
         )
     if any(row.aff_wild2 for row in rows):
         yield (
-            f"‡ These weights were trained on {AFF_WILD2} itself, with labels that a uni-task track forbids (editions "
+            "‡ These weights were trained on Aff-Wild2 itself, with labels that a uni-task track forbids (editions "
             "6 to 10): " + "; ".join(f"{row.run}: {row.aff_wild2}" for row in rows if row.aff_wild2)
         )
     if scored:

@@ -1,57 +1,210 @@
-"""One file over HTTP, complete or not at all."""
+"""One file over HTTP, complete or not at all; what broke off goes on from where it was.
+
+The body is written to ``.NAME.part`` beside the target. Where the server says by an ETag or a date which version it
+sends, this is noted in ``.NAME.part.json``, a broken transfer is kept, and the next try asks for the rest of that very
+version (RFC 9110, Range with If-Range). A server that has another version by then, or knows no ranges, sends the whole
+file, and it begins anew.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import http.client
+import json
 import os
+import re
 import secrets
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any
 
 from tqdm import tqdm
 
 _BLOCK = 1 << 18
+_PAGES = (b"<!doctype html", b"<html", b"<head", b"<body", b"<?xml", b"<!--")
+
+
+class NotAFileError(OSError):
+    """The server answered with something that is no file of weights."""
+
+
+class _OtherVersionError(Exception):
+    """What the server has is not what was begun."""
 
 
 def download(url: str, target: Path, check: Callable[[Path], None], timeout: float = 30.0) -> None:
     """Fetch ``url`` (http or https) to ``target``, with a progress bar on a terminal.
 
-    The body is written to a temporary file in the same folder; when it is complete ``check`` looks at that file, and
-    only if it raises nothing the file gets its name. ``timeout``: seconds without an answer. Raises OSError, with a
-    reason for people, for whatever goes wrong on the way.
+    When the body is complete ``check`` looks at it under its temporary name, and only if it raises nothing the file
+    gets its own. ``timeout``: seconds without an answer. Raises OSError, with a reason for people, for whatever goes
+    wrong on the way, a web page instead of the file among it.
     """
     if not url.startswith(("http://", "https://")):
         raise OSError(f"{url} is not an http or https address")
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    with _part_of(target) as part:
+        try:
+            _Transfer(url, part, target.name, timeout).run()
+        except urllib.error.HTTPError as error:
+            raise OSError(f"the server answered {error.code} {error.reason}{part.kept()}") from error
+        except urllib.error.URLError as error:
+            raise OSError(f"no connection: {error.reason}{part.kept()}") from error
+        except http.client.HTTPException as error:
+            raise OSError(f"the transfer broke off: {type(error).__name__}{part.kept()}") from error
+        except (TimeoutError, ConnectionError) as error:
+            raise OSError(f"the transfer broke off: {error}{part.kept()}") from error
+        part.note.unlink(missing_ok=True)  # from here on it is whole or wrong: never to be gone on with
+        check(part.path)
+        os.replace(part.path, target)
+
+
+@dataclass
+class _Part:
+    """A body on its way. ``note``: which version of what it is part of; there only while it may be gone on with."""
+
+    path: Path
+    note: Path
+    file: IO[bytes]
+    shared: bool  # by all who fetch this file, one after the other
+
+    def size(self) -> int:
+        """Bytes that are there."""
+        return self.path.stat().st_size
+
+    def known(self) -> dict[str, Any]:
+        """What is noted of what is there: {} where nothing, or where it cannot be read."""
+        try:
+            noted = json.loads(self.note.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return noted if isinstance(noted, dict) else {}
+
+    def kept(self) -> str:
+        """For messages: that the next try goes on."""
+        if not self.shared or not self.note.is_file() or not self.size():
+            return ""
+        return f" ({self.size():,} bytes are kept, and the next try goes on from there)"
+
+
+@contextmanager
+def _part_of(target: Path) -> Iterator[_Part]:
+    """The target's temporary file, locked; one of its own where another process is at it. Afterwards it stays only
+    with a note, that is where it can be gone on with."""
+    path = target.with_name(f".{target.name}.part")
+    file, shared = path.open("ab"), True
     try:
-        with part.open("xb") as file:
-            _fetch(url, file, target.name, timeout)
-        check(part)
-        os.replace(part, target)
-    except urllib.error.HTTPError as error:
-        raise OSError(f"the server answered {error.code} {error.reason}") from error
-    except urllib.error.URLError as error:
-        raise OSError(f"no connection: {error.reason}") from error
-    except http.client.HTTPException as error:
-        raise OSError(f"the transfer broke off: {type(error).__name__}") from error
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not path.exists() or os.fstat(file.fileno()).st_ino != path.stat().st_ino:
+            raise OSError("it was finished by another process meanwhile")
+    except OSError:
+        file.close()
+        path = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        file, shared = path.open("xb"), False
+    part = _Part(path, path.with_name(path.name + ".json"), file, shared)
+    try:
+        yield part
     finally:
-        part.unlink(missing_ok=True)
+        if not (shared and part.note.is_file() and path.exists() and part.size()):
+            path.unlink(missing_ok=True)
+            part.note.unlink(missing_ok=True)
+        file.close()
 
 
-def _fetch(url: str, file: BinaryIO, name: str, timeout: float) -> None:
-    request = urllib.request.Request(url, headers={"User-Agent": "abaw-zoo"})
-    with urllib.request.urlopen(request, timeout=timeout) as answer:
-        size: int | None = answer.length
+class _Transfer:
+    """One request, and a second one where the first asked for a range that is none."""
+
+    def __init__(self, url: str, part: _Part, name: str, timeout: float) -> None:
+        self.url, self.part, self.name, self.timeout = url, part, name, timeout
+
+    def run(self) -> None:
+        """Bring the part to its whole length; OSError or one of urllib's where that fails."""
+        known = self.part.known()
+        resumable = known.get("url") == self.url and isinstance(known.get("version"), str) and self.part.size() > 0
+        if not resumable:
+            self._begin_anew()
+        try:
+            self._fetch(known["version"] if resumable else None)
+        except _OtherVersionError:
+            self._begin_anew()
+            self._fetch(None)
+
+    def _begin_anew(self) -> None:
+        self.part.note.unlink(missing_ok=True)
+        self.part.file.truncate(0)
+
+    def _fetch(self, version: str | None) -> None:
+        have = self.part.size() if version else 0
+        asked = {"Range": f"bytes={have}-", "If-Range": version} if version else {}
+        request = urllib.request.Request(self.url, headers={"User-Agent": "abaw-zoo", **asked})
+        try:
+            answer = urllib.request.urlopen(request, timeout=self.timeout)
+        except urllib.error.HTTPError as error:
+            if version and error.code == 416:  # there is less than we have, or no more
+                raise _OtherVersionError from error
+            raise
+        with answer:
+            if version and answer.status == 206:
+                rest = _rest(answer.headers, have, version)
+            else:
+                self._begin_anew()
+                have, rest = 0, answer.length
+            first = answer.read(_BLOCK)
+            if not have:
+                _refuse_page(first, answer.headers.get_content_type())
+                self._note(answer.headers)
+            received = self._write(answer, first, have, rest)
+        # read() ends quietly where the connection does: only the announced size tells a short body from a whole one.
+        if rest is not None and received != rest:
+            raise OSError(f"the transfer broke off: {have + received} of {have + rest} bytes came{self.part.kept()}")
+
+    def _note(self, headers: Any) -> None:
+        """Note which version is being written. Weak tags do not tell versions apart byte by byte."""
+        tag = headers.get("ETag")
+        version = tag if tag and not tag.startswith("W/") else headers.get("Last-Modified")
+        if version and headers.get("Accept-Ranges", "bytes") != "none":
+            self.part.note.write_text(json.dumps({"url": self.url, "version": version}), encoding="utf-8")
+
+    def _write(self, answer: Any, block: bytes, have: int, rest: int | None) -> int:
+        """Write the body as it comes; its length."""
         received = 0
-        with tqdm(total=size, desc=name, unit="B", unit_scale=True, disable=None) as bar:
-            while block := answer.read(_BLOCK):
-                file.write(block)
-                received += len(block)
-                bar.update(len(block))
-    # read() ends quietly where the connection does: only the announced size tells a short body from a whole one.
-    if size is not None and received != size:
-        raise OSError(f"the transfer broke off: {received} of {size} bytes came")
+        total = None if rest is None else have + rest
+        with tqdm(total=total, initial=have, desc=self.name, unit="B", unit_scale=True, disable=None) as bar:
+            try:
+                while block:
+                    self.part.file.write(block)
+                    received += len(block)
+                    bar.update(len(block))
+                    block = answer.read(_BLOCK)
+            finally:
+                self.part.file.flush()
+        return received
+
+
+def _rest(headers: Any, have: int, version: str) -> int | None:
+    """How many bytes of the rest come; _OtherVersionError where they are not the rest of what we have."""
+    found = re.fullmatch(r"bytes (\d+)-(\d+)/(?:\d+|\*)", headers.get("Content-Range", ""))
+    versions = {headers.get("ETag"), headers.get("Last-Modified")} - {None}
+    if found is None or int(found[1]) != have or (versions and version not in versions):
+        raise _OtherVersionError
+    return int(found[2]) + 1 - have
+
+
+def _refuse_page(first: bytes, kind: str) -> None:
+    """NotAFileError where the body begins as a web page, a Git LFS pointer or a message of the server does."""
+    text = first[:_BLOCK].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith(b"version https://git-lfs"):
+        raise NotAFileError(
+            "the server sent a Git LFS pointer instead of the file: fetch it with `git lfs`, or by hand"
+        )
+    page = text.startswith(_PAGES) or (kind in ("text/html", "application/json") and b"\0" not in first[:512])
+    if not page:
+        return
+    if b"quota" in text or b"too many users have viewed" in text:
+        raise NotAFileError("the server sent a web page that says its quota for this file is used up, not the file")
+    if b"virus" in text:
+        raise NotAFileError("the server sent a web page that asks to go on without a virus scan, not the file")
+    raise NotAFileError(f"the server sent a web page ({kind}), not the file")

@@ -54,7 +54,32 @@ def describe(passport: Passport, path: Path) -> dict[str, Any]:
         "source": passport.source,
         "url": passport.url,
         "saw": list(passport.saw),
+        "seen_affwild2": seen_affwild2(passport),
+        "size": path.stat().st_size,
+        "classes": list(passport.classes),
+        "input": passport.input,
+        "citation": passport.citation,
     }
+
+
+def seen_affwild2(passport: Passport) -> bool | None:
+    """Whether it was trained on Aff-Wild2 or its first half Aff-Wild, however written, which editions 6 to 10 forbid;
+    None where nothing is stated of its training."""
+    if not passport.saw:
+        return None
+    return any(re.sub("[^a-z0-9]", "", data.lower()).startswith("affwild") for data in passport.saw)
+
+
+def place(passport: Passport, cache: Path | None = None) -> Path | None:
+    """Where its file lies, or would lie once fetched; None where it names no place or a package that is missing."""
+    try:
+        if passport.package is not None:
+            return _in_package(passport.name, *passport.package)
+    except UserError:
+        return None
+    if passport.path is not None:
+        return Path(passport.path).expanduser()
+    return _url_place(passport.url, cache or cache_folder()) if passport.url else None
 
 
 def cache_dir() -> Path:
@@ -97,15 +122,15 @@ def _in_package(name: str, module: str, inside: str) -> Path:
 
 def _cached(passport: Passport, cache: Path, download: bool) -> Path:
     assert passport.url is not None
-    parts = urllib.parse.urlsplit(passport.url)
-    query = hashlib.sha256(parts.query.encode()).hexdigest()[:8] if parts.query else ""
-    names = [parts.netloc.replace(":", "_"), query, *parts.path.split("/")]
-    path = cache.joinpath(*(name for name in names if name not in ("", ".", "..")))
+    path = _url_place(passport.url, cache)
     if path.is_file():
         return path
     by_hand = f"put the file at {path}, {_INSTEAD}"
     if not download:
-        raise UserError(f"weights {passport.name!r} are not here, and nothing is downloaded now: {by_hand}")
+        raise UserError(
+            f"weights {passport.name!r} are not here, and nothing is downloaded now: fetch {passport.url} where there "
+            f"is a network and {by_hand}"
+        )
 
     def check(part: Path) -> None:
         if passport.sha256 is not None:
@@ -118,6 +143,13 @@ def _cached(passport: Passport, cache: Path, download: bool) -> Path:
             f"weights {passport.name!r} cannot be had from {passport.url}: {error}: try again, {by_hand}"
         ) from error
     return path
+
+
+def _url_place(url: str, cache: Path) -> Path:
+    parts = urllib.parse.urlsplit(url)
+    query = hashlib.sha256(parts.query.encode()).hexdigest()[:8] if parts.query else ""
+    names = [parts.netloc.replace(":", "_"), query, *parts.path.split("/")]
+    return cache.joinpath(*(name for name in names if name not in ("", ".", "..")))
 
 
 def _verify(passport: Passport, path: Path, what: str) -> None:

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-import re
+import contextlib
+import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from zoo import pickles
 from zoo.api import Passport
 from zoo.errors import UserError
 from zoo.passports import cache_folder, describe, file_sha256, find
 from zoo.registry import resolve
 
-__all__ = ["Loaded", "cache_folder", "file_sha256", "find", "load_pretrained", "read"]
+__all__ = ["Adapted", "Loaded", "cache_folder", "convert", "file_sha256", "find", "load_pretrained", "read"]
 
 PICKLED = (".pt", ".pth", ".tar", ".bin", ".ckpt")
 NESTED = ("state_dict", "model", "model_state_dict")
 PREFIXES = ("module.", "model.")
+WHOLE = "a whole pickled "
+
+
+class Adapted(dict[str, Tensor]):
+    """What a passport's ``adapt`` may return: the encoder's names and tensors, and what was done to have them."""
+
+    def __init__(self, state: Mapping[str, Tensor], notes: tuple[str, ...] = ()) -> None:
+        super().__init__(state)
+        self.notes = notes
 
 
 @dataclass(frozen=True)
@@ -50,16 +63,18 @@ def load_pretrained(
     Raises UserError that counts and names what does not match.
     """
     path = find(passport, cache=cache, download=download)
-    state, notes = _read(path)
+    state, notes = _read_kept(path, cache or cache_folder())
     wanted = encoder.state_dict()
     if passport.adapt is not None:
         state = _adapt(passport, path, state)
+        notes += state.notes if isinstance(state, Adapted) else ()
     elif prefix := _common_prefix(wanted):
         state = {prefix + name: tensor for name, tensor in state.items()}
         notes.append(f"{prefix!r} put before all names")
+    state, counted = _with_counters(state, wanted)
     _compare(passport, path, state, wanted)
     encoder.load_state_dict(state, strict=True)
-    return Loaded(passport, path, file_sha256(path), passport.sha256 is None, tuple(notes))
+    return Loaded(passport, path, file_sha256(path), passport.sha256 is None, (*notes, *counted))
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -68,64 +83,97 @@ def load_pretrained(
 def read(path: Path) -> dict[str, Tensor]:
     """A weight file (.safetensors, or a pickled .pt, .pth, .pth.tar, .bin, .ckpt) as names and tensors on the CPU.
 
-    Only tensors are ever read, so no code in a file runs. One level of nesting (``state_dict``, ``model``,
-    ``model_state_dict``) is opened, and ``module.`` and ``model.`` are taken off as far as all names begin with them.
-    Raises UserError for a damaged file and one with other objects in it.
+    No code in a file runs (zoo/pickles.py); a whole pickled network of timm or torch gives its tensors too. One level
+    of nesting (``state_dict``, ``model``, ``model_state_dict``) is opened, and ``module.`` and ``model.`` are taken off
+    as far as all names begin with them. Raises UserError for a damaged file and one that holds other objects, which it
+    names.
     """
     return _read(path)[0]
+
+
+def convert(source: Path, target: Path) -> tuple[str, ...]:
+    """Write what ``read`` finds in a file as safetensors, with the source's name and digest; what was done to it."""
+    if target.suffix != ".safetensors":
+        raise UserError(f"{target}: give a file that ends in .safetensors")
+    state, notes = _read(source)
+    try:
+        _keep(state, target, {"source": source.name, "sha256": file_sha256(source), "notes": json.dumps(notes)})
+    except OSError as error:
+        raise UserError(f"{target} cannot be written: {error.strerror or error}") from error
+    return (f"{len(state)} tensors", *notes)
+
+
+def _read_kept(path: Path, cache: Path) -> tuple[dict[str, Tensor], list[str]]:
+    """As _read. What a whole pickled network gave is kept as safetensors under the file's digest, and read from there
+    the next time."""
+    kept = cache / "converted" / f"{file_sha256(path)}.{pickles.VERSION}.safetensors"
+    if kept.is_file():
+        # One that is damaged is made again.
+        with contextlib.suppress(safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError):
+            with safetensors.safe_open(kept, "pt") as file:
+                notes = json.loads(file.metadata()["notes"])
+            return safetensors.torch.load_file(kept), list(notes)
+    state, notes = _read(path)
+    if any(note.startswith(WHOLE) for note in notes):
+        with contextlib.suppress(OSError):  # a cache that cannot be written only costs time
+            _keep(state, kept, {"notes": json.dumps(notes)})
+    return state, notes
+
+
+def _keep(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """Write a safetensors file, complete or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        own = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
+        safetensors.torch.save_file(own, part, {"format": "pt", **metadata})
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], list[str]]:
     """The tensors, and what was done to find them."""
     if not path.is_file():
         raise UserError(f"there is no weight file {path}")
-    notes: list[str] = []
-    content = _content(path)
-    if isinstance(content, Mapping) and not _tensors(content):
-        for key in NESTED:
-            if isinstance(content.get(key), Mapping):
-                content = content[key]
-                notes.append(f"taken from {key!r}")
-                break
-    if not isinstance(content, Mapping) or not _tensors(content):
+    try:
+        state, notes = _content(path)
+    except UserError:
+        raise
+    except pickles.RefusedError as error:
+        raise UserError(
+            f"{path} holds Python objects ({error}), and a file of weights needs none: nothing of it was run; load it "
+            "where you trust it and save its state_dict() with safetensors"
+        ) from error
+    except Exception as error:  # some ten kinds for a damaged file
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        raise UserError(f"{path} is damaged or holds other things than tensors: {reason}") from error
+    if state is None:
         raise UserError(f"{path} holds no table of names and tensors: save the network's state_dict() and give that")
-    state = dict(content)
     if prefix := _common_prefix(state):
         state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
         notes.append(f"{prefix!r} taken off all names")
     return state, notes
 
 
-def _content(path: Path) -> Any:
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        if path.suffix not in PICKLED:
-            raise UserError(f"{path} is no weight file: known are .safetensors, {', '.join(PICKLED)}")
-        with path.open("rb") as file:
-            mappable = file.read(4) == b"PK\x03\x04"  # not the form torch wrote before 1.6
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mappable)
-    except UserError:
-        raise
-    except Exception as error:  # torch and safetensors raise some ten kinds for a damaged file
-        raise UserError(f"{path} {_why_unread(error)}") from error
+def _content(path: Path) -> tuple[dict[str, Tensor] | None, list[str]]:
+    if path.suffix == ".safetensors":
+        return safetensors.torch.load_file(path) or None, []
+    if path.suffix not in PICKLED:
+        raise UserError(f"{path} is no weight file: known are .safetensors, {', '.join(PICKLED)}")
+    content = pickles.load(path)
+    for key in (None, *NESTED):
+        value = content.root if key is None else _inside(content.root, key)
+        if (state := content.table(value)) is not None:
+            notes = [] if key is None else [f"taken from {key!r}"]
+            if isinstance(value, pickles.Record):
+                notes.append(f"{WHOLE}{value.what}, read without its code")
+            return state, notes
+    return None, []
 
 
-def _why_unread(error: Exception) -> str:
-    """One line out of torch's page of advice, which names a way to run the file's code."""
-    text = " ".join(str(error).split())
-    if found := re.search(r"GLOBAL (\S+)", text):
-        return (
-            f"holds Python objects ({found[1]}), and reading them could run any code: load it where you trust it and "
-            "save its state_dict() with safetensors"
-        )
-    if found := re.search(r"WeightsUnpickler error: (.*?)(?: Check the documentation|$)", text):
-        text = found[1]
-    return f"is damaged or holds other things than tensors: {type(error).__name__}: {text[:120]}"
-
-
-def _tensors(content: Mapping[Any, Any]) -> bool:
-    return bool(content) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items())
+def _inside(root: Any, key: str) -> Any:
+    return root.get(key) if isinstance(root, Mapping) else None
 
 
 def _common_prefix(state: Mapping[str, Tensor]) -> str:
@@ -143,10 +191,21 @@ def _adapt(passport: Passport, path: Path, state: dict[str, Tensor]) -> dict[str
     assert passport.adapt is not None
     adapt = resolve(passport.adapt)
     try:
-        return dict(adapt(state))
+        adapted = adapt(state)
+        return adapted if isinstance(adapted, Adapted) else dict(adapted)
     except (KeyError, IndexError, ValueError, RuntimeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise UserError(f"{path} is not in the form that {passport.name!r} expects: {reason}") from error
+
+
+def _with_counters(state: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Files written before torch 0.4.1 lack the batch norms' counters, which play no part in evaluation: all or none
+    of them are put in."""
+    counters = {name: t for name, t in wanted.items() if name.endswith(".num_batches_tracked")}
+    if not counters or any(name.endswith("num_batches_tracked") for name in state):
+        return state, ()
+    zeros = {name: torch.zeros_like(t, device="cpu") for name, t in counters.items()}
+    return {**state, **zeros}, (f"{len(zeros)} counters of batches, which the file lacks, are 0",)
 
 
 def _compare(passport: Passport, path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:

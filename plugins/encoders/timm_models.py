@@ -52,8 +52,8 @@ class TimmEncoder(FrameEncoder):
         return features
 
 
-def passport(stream: str, argument: str | None, size: int | None = None) -> Passport | None:
-    """Where timm says the weights are; None where it publishes none.
+def passport(stream: str, argument: str | None, size: int | None = None) -> Passport:
+    """Where timm says the weights are; without a place, only how a user's own file is read, where it publishes none.
 
     An address whose file name carries its hash comes first, because it can be verified; then the model hub.
     """
@@ -64,7 +64,7 @@ def passport(stream: str, argument: str | None, size: int | None = None) -> Pass
     elif config.hf_hub_id:
         url, digest = hf_hub_url(config.hf_hub_id, config.hf_hub_filename or "model.safetensors"), None
     else:
-        return None
+        url, digest = None, None
     tag = config.tag or ""
     return Passport(
         name=f"{config.architecture}.{tag}" if tag else str(config.architecture),

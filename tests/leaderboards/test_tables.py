@@ -121,7 +121,7 @@ def test_failed_runs_are_rows_with_their_reason() -> None:
 
 
 def test_a_row_in_full() -> None:
-    passports = [{"name": "net-1", "saw": ["ImageNet-1k"]}, {"name": "net-2", "saw": ["Aff-Wild2"]}]
+    passports = [{"name": "net-1", "seen_affwild2": False}, {"name": "net-2", "seen_affwild2": True}]
     (table,) = leaderboard([run("one", 0.5, seen=["v1", "v2"], passports=passports)])
     assert cells(to_markdown([table])) == [
         ["1", "one † ‡", "face,context", "late", "gru", "0.500 [0.450, 0.550]", "0.520 [0.450, 0.550]", "12", "0",

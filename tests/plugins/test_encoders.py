@@ -17,14 +17,21 @@ from plugins.encoders.melcnn import HOP, MARGIN, RATE, MelCnn
 from zoo import registry
 from zoo.api import Passport
 from zoo.errors import UserError
+from zoo.plan import make_plan
 from zoo.testing import check_light, encoder_checks, no_network
 from zoo.weights import load_pretrained, read
 
 # For encoders that take an argument: one to try, with values for their options.
-ARGUMENTS = {"timm": [("test_vit", {"size": 96}), ("test_resnet", {"size": 64})]}
+ARGUMENTS = {
+    "timm": [("test_vit", {"size": 96}), ("test_resnet", {"size": 64})],
+    "ssl": [("tiny", {"layer": "1", "window": 1.0})],
+    "features": [(str(Path(__file__).parent / "ready"), {})],
+    "hsemotion": [], "checkpoint": [], "places365": [],  # at sizes of their own: test_hsemotion.py, ...
+}  # fmt: skip
 CHECKS = [
     check
     for entry in registry.load().entries("encoders")
+    if entry.name != "egemaps"  # wants an extra: test_egemaps.py
     for argument, values in ARGUMENTS.get(entry.name, [(None, {})])
     for check in encoder_checks(entry.spec, argument=argument, values=values)
 ]
@@ -140,8 +147,21 @@ def test_passports_name_address_digest_and_data(name, digest, end, saw):
     assert passport.license == {"resnet18.tv_in1k": "bsd-3-clause"}.get(name, "apache-2.0")
 
 
-def test_a_model_without_published_weights_has_no_passport():
-    assert tm.passport("face", "ghostnet_050") is None
+def test_a_model_without_published_weights_says_how_a_users_file_is_read(tmp_path):
+    """As for the others, without the classifier and under the encoder's names; --set encoder.face.weights=FILE."""
+    torch.manual_seed(0)
+    usual = tm.passport("face", "ghostnet_050")
+    assert not usual.has_place
+    net = timm.create_model("ghostnet_050", num_classes=8)
+    torch.save(net.state_dict(), tmp_path / "mine.pth")
+    answers = registry.load().get("editions", "abaw10").tracks[0].answers
+    combination = {"encoders": "face=timm:ghostnet_050", "fusion": "late", "head": "gru", "answers": answers}
+    with pytest.raises(UserError, match="no weights are known for timm:ghostnet_050"):
+        make_plan(registry.load(), **combination)
+    plan = make_plan(registry.load(), **combination, options={"encoder.face.weights": str(tmp_path / "mine.pth")})
+    encoder = tm.TimmEncoder("face", "ghostnet_050")
+    load_pretrained(encoder, plan.slots[0].passport)
+    assert torch.equal(encoder.net.conv_stem.weight, net.conv_stem.weight)
 
 
 @pytest.mark.parametrize(

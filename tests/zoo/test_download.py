@@ -1,15 +1,14 @@
 """Downloads against a server of our own on the loopback address: no test leaves this machine."""
 
-import hashlib
+import fcntl
+import json
 import os
 import socket
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import torch
+from loopback import BODY, SHA, server
 from torch import nn
 
 from zoo import weights
@@ -17,68 +16,7 @@ from zoo.api import Passport
 from zoo.download import download
 from zoo.errors import UserError
 
-BODY = b"weights" * 100_000
-SHA = hashlib.sha256(BODY).hexdigest()
-
-
-class Server(ThreadingHTTPServer):
-    """Sends ``body`` for every path but those that misbehave; ``asked``: the paths asked for."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.body = BODY
-        self.asked: list[str] = []
-        self.silence = threading.Event()
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.server_port}/{path}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        kind = self.path.rpartition("/")[2]
-        body = self.server.body
-        if kind == "absent.pt":
-            self.send_error(404)
-        elif kind == "moved.pt":
-            self.send_response(302)
-            self.send_header("Location", "/net.pt")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-        elif kind == "chunked.pt":
-            self.send_response(200)
-            self.send_header("Transfer-Encoding", "chunked")
-            self.end_headers()
-            self.wfile.write(b"%x\r\n" % len(body) + body[: len(body) // 2])
-            self.close_connection = True
-        elif kind == "silent.pt":
-            self.server.silence.wait(10)
-        else:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body[: len(body) // 2] if kind == "short.pt" else body)
-            self.close_connection = True
-
-    def log_message(self, *_) -> None:
-        pass
-
-
-@pytest.fixture
-def server(monkeypatch) -> Iterator[Server]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    server = Server()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield server
-    server.silence.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+__all__ = ["server"]
 
 
 def passport(url: str, sha256: str | None = SHA) -> Passport:
@@ -182,7 +120,9 @@ def test_without_a_network_the_file_may_be_put_in_place_by_hand(tmp_path, monkey
 
 
 def test_nothing_is_fetched_where_downloads_are_off(server, tmp_path):
-    with pytest.raises(UserError, match=f"nothing is downloaded now: put the file at {tmp_path}"):
+    with pytest.raises(
+        UserError, match=f"nothing is downloaded now: fetch .*/net.pt where .* put the file at {tmp_path}"
+    ):
         weights.find(passport(server.url("net.pt")), cache=tmp_path, download=False)
     assert server.asked == []
 
@@ -228,3 +168,133 @@ def test_downloaded_weights_are_loaded(server, tmp_path):
     assert torch.equal(encoder.weight, given.weight)
     assert loaded.trusted_on_first_use
     assert loaded.record()["url"] == server.url("net.pt")
+
+
+# --- going on with what broke off -------------------------------------------------------------------------------------
+
+VERSIONS = [("ETag", '"one"'), ("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")]
+HALF = len(BODY) // 2
+
+
+def broken_off(server, target: Path, version: tuple[str, str] = VERSIONS[0]) -> None:
+    """Let a transfer end in the middle."""
+    server.version, server.cut = version, HALF
+    with pytest.raises(OSError, match=f"broke off: {HALF} of {len(BODY)} bytes came \\({HALF:,} bytes are kept"):
+        download(server.url("net.pt"), target, lambda part: None)
+    server.cut = None
+    assert not target.exists()
+    assert (target.parent / ".net.pt.part").read_bytes() == BODY[:HALF]
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=lambda v: v[0])
+def test_a_broken_transfer_goes_on(server, tmp_path, version):
+    broken_off(server, tmp_path / "net.pt", version)
+    download(server.url("net.pt"), tmp_path / "net.pt", lambda part: None)
+    assert (tmp_path / "net.pt").read_bytes() == BODY
+    assert server.ranges == [None, f"bytes={HALF}-"]
+    assert files(tmp_path) == ["net.pt"]
+
+
+def test_it_may_break_off_again_and_again(server, tmp_path):
+    server.version, server.cut = VERSIONS[0], len(BODY) // 5
+    for _ in range(4):
+        with pytest.raises(OSError, match="broke off"):
+            download(server.url("net.pt"), tmp_path / "net.pt", lambda part: None)
+    server.cut = None
+    download(server.url("net.pt"), tmp_path / "net.pt", lambda part: None)
+    assert (tmp_path / "net.pt").read_bytes() == BODY
+    assert server.ranges[1:] == [f"bytes={n * (len(BODY) // 5)}-" for n in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("obeys", [True, False])
+def test_another_version_is_fetched_whole(server, tmp_path, obeys):
+    """Also from a server that sends the rest of it unasked."""
+    broken_off(server, tmp_path / "net.pt")
+    server.body, server.version, server.obeys = BODY[::-1], ("ETag", '"two"'), obeys
+    download(server.url("net.pt"), tmp_path / "net.pt", lambda part: None)
+    assert (tmp_path / "net.pt").read_bytes() == BODY[::-1]
+
+
+def test_a_server_that_knows_no_parts_is_asked_for_the_whole(server, tmp_path):
+    broken_off(server, tmp_path / "net.pt")
+    server.version = None
+    download(server.url("net.pt"), tmp_path / "net.pt", lambda part: None)
+    assert (tmp_path / "net.pt").read_bytes() == BODY
+
+
+def test_a_shorter_file_under_the_same_version_is_fetched_whole(server, tmp_path):
+    broken_off(server, tmp_path / "net.pt")
+    server.body = BODY[:100]
+    download(server.url("net.pt"), tmp_path / "net.pt", lambda part: None)
+    assert (tmp_path / "net.pt").read_bytes() == BODY[:100]
+    assert server.ranges == [None, f"bytes={HALF}-", None]
+
+
+def test_the_part_of_another_address_is_not_gone_on_with(server, tmp_path):
+    broken_off(server, tmp_path / "net.pt")
+    download(server.url("v2/net.pt"), tmp_path / "net.pt", lambda part: None)
+    assert server.ranges == [None, None]
+
+
+@pytest.mark.parametrize("version", [None, ("ETag", 'W/"weak"')], ids=["none", "weak"])
+def test_without_a_version_nothing_is_kept(server, tmp_path, version):
+    server.version, server.cut = version, HALF
+    with pytest.raises(OSError, match=r"bytes came$"):
+        download(server.url("net.pt"), tmp_path / "net.pt", lambda part: None)
+    assert files(tmp_path) == []
+
+
+def test_a_wrong_file_is_not_gone_on_with(server, tmp_path):
+    server.version = VERSIONS[0]
+    with pytest.raises(UserError, match="has the wrong sha256"):
+        weights.find(passport(server.url("net.pt"), "0" * 64), cache=tmp_path)
+    assert files(tmp_path) == []
+
+
+def test_two_at_once_do_not_disturb_each_other(server, tmp_path):
+    """Another process is at the same file: this one fetches its own."""
+    server.version = VERSIONS[0]
+    with (tmp_path / ".net.pt.part").open("wb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        other.write(b"begun")
+        other.flush()
+        download(server.url("net.pt"), tmp_path / "net.pt", lambda part: None)
+        assert (tmp_path / ".net.pt.part").read_bytes() == b"begun"
+    assert (tmp_path / "net.pt").read_bytes() == BODY
+
+
+def test_a_note_that_cannot_be_read_is_no_note(server, tmp_path):
+    broken_off(server, tmp_path / "net.pt")
+    for note in ("{", "[]", json.dumps({"url": server.url("net.pt"), "version": 3})):
+        (tmp_path / ".net.pt.part.json").write_text(note)
+        download(server.url("net.pt"), tmp_path / "net.pt", lambda part: None)
+        assert (tmp_path / "net.pt").read_bytes() == BODY
+
+
+# --- pages instead of files -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "said"),
+    [
+        (b"<!DOCTYPE html><title>Google Drive - Quota exceeded</title>", "text/html", "quota for this file is used up"),
+        (b"\n<html><p>Too many users have viewed or downloaded this file recently", "text/html", "quota"),
+        (b"<html>Google Drive can't scan this file for viruses", "text/html", "without a virus scan"),
+        (b"<!doctype html><title>Sign in</title>", "application/octet-stream", "a web page"),
+        (b"Please wait", "text/html", "a web page (text/html)"),
+        (b'{"message": "Not Found"}', "application/json", "a web page (application/json)"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:12", "text/plain", "a Git LFS pointer"),
+    ],
+)
+def test_a_page_instead_of_the_file_is_told(server, tmp_path, body, kind, said):
+    server.body, server.kind, server.version = body, kind, VERSIONS[0]
+    with pytest.raises(UserError) as error:
+        weights.find(passport(server.url("net.pt"), None), cache=tmp_path)
+    assert said in str(error.value)
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["text/html", "application/json", "text/plain"])
+def test_a_file_is_a_file_whatever_the_server_calls_it(server, tmp_path, kind):
+    server.kind = kind
+    assert weights.find(passport(server.url("net.pt")), cache=tmp_path).read_bytes() == BODY

@@ -73,6 +73,14 @@ def test_losses_follow_the_kinds_of_answers() -> None:
         ({"loss": ["ce"]}, None),
         ({"losses": ["ce"]}, "no answers of kind"),
         ({"options": {"encoder.audio.weights": "x"}, "encoders": "audio"}, "no pretrained form"),
+        ({"encoders": "audio=lite0"}, "reads frames, but the stream 'audio' gives sound"),
+        ({"encoders": "face=timm:resnet18x"}, "did you mean"),
+        ({"encoders": "face=hsemotion:enet_b0"}, "it is one of"),
+        ({"encoders": "face=hsemotion"}, "needs an argument"),
+        ({"options": {"encoder.face.pretrained": "maybe"}}, "'pretrained' of encoder 'lite0' must be true or false"),
+        ({"options": {"encoder.face.sise": 3}}, "did you mean 'size'"),
+        ({"options": {"fusion.per_slot": "much"}}, "'per_slot' of fusion 'late' must be a number"),
+        ({"fusion": "concat", "post": ["confidence_gate"], "answers": EXPR}, "--set fusion.per_slot=0.3"),
     ],
 )
 def test_mistakes_are_named(given: dict[str, Any], message: str | None) -> None:
@@ -84,3 +92,25 @@ def test_mistakes_are_named(given: dict[str, Any], message: str | None) -> None:
         plan(**given)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_an_encoder_that_opens_its_own_input_takes_the_place_of_the_streams_reader() -> None:
+    from pathlib import Path
+
+    from zoo.registry import resolve
+
+    folder = Path(__file__).resolve().parent.parent / "plugins" / "ready"
+    slot = plan(f"face=features:{folder}").slots[0]
+    assert (slot.stream.name, slot.stream.kind, slot.stream.needs) == ("face", "vectors", ())
+    assert slot.frozen
+    assert slot.passport is None
+    assert resolve(slot.stream.reader).keywords["argument"] == str(folder)
+    with pytest.raises(UserError, match="nothing that could be trained"):
+        plan(f"face=features:{folder}", finetune=["face"])
+
+
+def test_every_fusion_has_the_option_per_slot() -> None:
+    assert plan("face,context", "concat", options={"fusion.per_slot": "0.25"}).per_slot == 0.25
+    assert plan("face,context", "late").per_slot == 0
+    gated = plan("face,context", "concat", answers=EXPR, post=["confidence_gate"], options={"fusion.per_slot": 0.1})
+    assert gated.post[0].spec.name == "confidence_gate"

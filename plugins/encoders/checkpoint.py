@@ -1,0 +1,176 @@
+"""A network of the user's own, from a file of weights: ``face=checkpoint:affectnet.pth``.
+
+The file (zoo.weights.read says in what forms) holds the weights of a network that timm has; torchvision's resnets have
+the same names there. The architecture is named by ``model``, because a file does not tell it. What the file's names
+begin with (``module.``, ``backbone.``, ...) is taken off, whichever brings most names to the network's; the classifier
+is left out; what was done is in the notes of the record. The seed system's AffectNet ResNet-50 (``model_state_dict``,
+seven classes in ``fc``) is such a file.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from zoo.api import FrameInput, Passport
+from zoo.errors import UserError
+from zoo.modules import FrameEncoder
+from zoo.suggest import did_you_mean
+from zoo.weights import Adapted
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PREFIXES = (
+    "module.", "model.", "backbone.", "encoder.", "net.", "network.", "base.", "base_model.", "features_extractor.",
+    "feature_extractor.", "_orig_mod.",
+)  # fmt: skip
+ENOUGH = 0.9  # of the network's numbers: a file with fewer is of another network
+
+
+class Checkpoint(FrameEncoder):
+    """(N, 3, size, size) -> (N, dim): what the network's classifier would see.
+
+    ``argument``: the file. ``model``: timm's name of the architecture; ``size``: side of the picture in pixels;
+    ``mean``, ``std``: of R, G, B. UserError for an unknown name and for numbers that cannot be."""
+
+    def __init__(
+        self, stream: str, argument: str | None, model: str = "resnet50", size: int = 224,
+        mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD, strict: bool = True,
+        classes: tuple[str, ...] = (), saw: tuple[str, ...] = (), sha256: str | None = None,
+    ) -> None:  # fmt: skip
+        if len(mean) != 3 or len(std) != 3 or min(std) <= 0 or size < 1:
+            raise UserError(
+                f"encoder 'checkpoint': size {size}, mean {mean}, std {std}: three numbers each, std over 0"
+            )
+        net = _create(model, size)
+        dim: Any = getattr(net, "head_hidden_size", None) or net.num_features
+        super().__init__(dim=int(dim), input=FrameInput(size, _three(mean), _three(std)))
+        self.net = net
+
+    def encode(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, dim)."""
+        features: Tensor = self.net(images)
+        return features
+
+
+def passport(
+    stream: str, argument: str | None, model: str = "resnet50", size: int = 224, mean: tuple[float, ...] = MEAN,
+    std: tuple[float, ...] = STD, strict: bool = True, classes: tuple[str, ...] = (),
+    saw: tuple[str, ...] = (), sha256: str | None = None,
+) -> Passport:  # fmt: skip
+    """The user's file; ``strict``: every name must match, else at least ENOUGH of the numbers."""
+    if argument is None:
+        raise UserError("encoder 'checkpoint' needs a file of weights: write face=checkpoint:FILE")
+    return Passport(
+        name=Path(argument).name,
+        sha256=sha256,
+        license="as the file's owner says",
+        source="a local file, " + ("all of it" if strict else "what of it fits"),
+        path=argument,
+        saw=saw,
+        adapt=partial(adapt, model, size, strict, classes),
+        classes=classes,
+        input=f"{size} x {size} RGB, mean {', '.join(map(str, mean))}, std {', '.join(map(str, std))}",
+    )
+
+
+def adapt(model: str, size: int, strict: bool, classes: tuple[str, ...], state: Mapping[str, Tensor]) -> Adapted:
+    """The file's names under this encoder's, without the classifier, with notes of what was done.
+
+    UserError where the file is of another network or ``classes`` are not as many as its classifier has."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # whatever is put in for what the file lacks is the same every time
+        net = _create(model, size)
+    with torch.device("meta"):
+        whole = _create(model, size, classes=1).state_dict()
+    own = net.state_dict()
+    heads = tuple({name.rpartition(".")[0] + "." for name in whole.keys() - own.keys()})
+    prefix = _best_prefix(state, own)
+    notes = [f"{prefix!r} taken off {sum(name.startswith(prefix) for name in state)} names"] if prefix else []
+    short = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    dropped = {name: tensor for name, tensor in short.items() if name.startswith(heads)}
+    notes += _check_classes(classes, dropped)
+    found = _resampled(model, {name: t for name, t in short.items() if name not in dropped}, net)
+    if not strict:
+        found, more = _what_fits(model, found, own)
+        notes += more
+    notes.append(f"{len(found)} tensors for {model}, {len(dropped)} of the classifier left out")
+    return Adapted({f"net.{name}": tensor for name, tensor in found.items()}, tuple(notes))
+
+
+def _best_prefix(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
+    """What to take off so that most names are the network's; nothing where it does not help."""
+    prefixes = {""}
+    for name in state:
+        prefix = ""
+        while part := next((p for p in PREFIXES if name.startswith(prefix + p)), ""):
+            prefix += part
+            prefixes.add(prefix)
+    return max(sorted(prefixes, key=len), key=lambda p: sum(n.startswith(p) and n[len(p) :] in own for n in state))
+
+
+def _check_classes(classes: tuple[str, ...], head: Mapping[str, Tensor]) -> list[str]:
+    """Compare the user's order of classes with the width of the classifier's last layer."""
+    widths = [tensor.shape[0] for name, tensor in head.items() if name.endswith("weight") and tensor.ndim == 2]
+    if not widths:
+        return ["the order of classes could not be checked: the file has no classifier"] if classes else []
+    if classes and len(classes) != widths[-1]:
+        raise UserError(
+            f"a class order that does not match: {len(classes)} classes ({', '.join(classes)}), but the file's "
+            f"classifier has {widths[-1]} answers: mend --set encoder.SLOT.classes=..."
+        )
+    return [f"its classifier had {widths[-1]} answers" + (f": {', '.join(classes)}" if classes else "")]
+
+
+def _resampled(model: str, state: dict[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
+    """Position embeddings at the picture's size, by the model family's own filter in timm, where it has any."""
+    if "pos_embed" not in state:
+        return state
+    family = sys.modules[timm.models.model_entrypoint(model.partition(".")[0]).__module__]
+    filtered: dict[str, Tensor] = getattr(family, "checkpoint_filter_fn", lambda given, _: given)(state, net)
+    return filtered
+
+
+def _what_fits(model: str, found: dict[str, Tensor], own: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """The network's tensors, out of the file where name and shape match, else random; and what did not match."""
+    fits = {name: t for name, t in found.items() if name in own and own[name].shape == t.shape}
+    share = sum(own[name].numel() for name in fits) / sum(t.numel() for t in own.values())
+    if share < ENOUGH:
+        raise UserError(
+            f"the file has only {share:.0%} of the numbers of {model!r}, and {ENOUGH:.0%} are wanted: "
+            "name its network with --set encoder.SLOT.model=NAME"
+        )
+    lacking = [name for name in own if name not in fits]
+    spare = [name for name in found if name not in fits]
+    notes = [f"{len(lacking)} of the network not in the file, left random ({_some(lacking)})"] if lacking else []
+    notes += [f"{len(spare)} of the file not in the network, left out ({_some(spare)})"] if spare else []
+    return {name: fits.get(name, t) for name, t in own.items()}, notes
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
+    return values[0], values[1], values[2]
+
+
+def _create(model: str, size: int, classes: int = 0) -> nn.Module:
+    """The network with random weights; UserError for a name that timm does not know."""
+    name = model.partition(".")[0]
+    if not timm.is_model(name):
+        near = did_you_mean(name, timm.list_models())
+        raise UserError(f"option 'model' of encoder 'checkpoint': timm {timm.__version__} has no {name!r}: {near}")
+    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    fixed = {"img_size": size} if config is not None and config.fixed_input_size else {}
+    try:
+        net: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes, **fixed)
+    except (AssertionError, ValueError, RuntimeError, TypeError) as error:
+        raise UserError(f"encoder 'checkpoint': timm's {name} cannot be built for size {size}: {error}") from error
+    return net

@@ -1,0 +1,55 @@
+"""The scene: ResNets trained on Places365 (Zhou et al. 2017), as the seed system looks at the context.
+
+The published files are checkpoints of 2017 in the form torch had then, their names beginning with ``module.``; they are
+read as all pickles here are (zoo/pickles.py) and loaded strictly, without the classifier of 365 scenes, into timm's
+resnet of the same name, whose layers have the same names as torchvision's.
+"""
+
+from __future__ import annotations
+
+import timm
+from torch import Tensor, nn
+
+from zoo.api import FrameInput, Passport
+from zoo.errors import UserError
+from zoo.modules import FrameEncoder
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Places365(FrameEncoder):
+    """(N, 3, size, size) -> (N, dim): the pooled features, 2048 (resnet50) or 512 (resnet18).
+
+    ``argument``: resnet50 or resnet18. ``size``: side of the picture in pixels (the weights saw 224)."""
+
+    def __init__(self, stream: str, argument: str | None, size: int = 224) -> None:
+        if size < 1:
+            raise UserError(f"option 'size' of encoder 'places365' is pixels, 1 or more, not {size}")
+        net: nn.Module = timm.create_model(argument, pretrained=False, num_classes=0)
+        super().__init__(dim=int(net.num_features), input=FrameInput(size, MEAN, STD))  # type: ignore[arg-type]
+        self.net = net
+
+    def encode(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, dim)."""
+        features: Tensor = self.net(images)
+        return features
+
+
+def passport(stream: str, argument: str | None, size: int = 224) -> Passport:
+    """Where the weights are, the same for every size; their digests are not published."""
+    return Passport(
+        name=f"{argument}-places365",
+        sha256=None,
+        license="CC BY",
+        source="places2.csail.mit.edu, github.com/CSAILVision/places365",
+        url=f"http://places2.csail.mit.edu/models_places365/{argument}_places365.pth.tar",
+        saw=("Places365-Standard",),
+        adapt="plugins.encoders.places365:adapt",
+        input="224 x 224 RGB, ImageNet mean and std",
+        citation="Zhou, Lapedriza, Khosla, Oliva & Torralba 2017, doi:10.1109/TPAMI.2017.2723009",
+    )
+
+
+def adapt(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The file's names under this encoder's, without the classifier."""
+    return {f"net.{name}": tensor for name, tensor in state.items() if not name.startswith("fc.")}

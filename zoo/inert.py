@@ -1,0 +1,291 @@
+"""Pickles without running anything: neither torch's unpickler nor Python's is used.
+
+A pickle is a little program. Here its instructions are followed by a machine of our own that can make plain values,
+tensors and inert records, and has no instruction that imports or calls. Of the names that a file asks for, those in
+CALLED are carried out by functions of this file; those in INERT, and whatever lies in NETWORKS, become a ``Name`` that
+is never looked up, and objects made of them a ``Record`` that keeps what was stored; every other name is refused.
+"""
+
+from __future__ import annotations
+
+import math
+import pickletools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+NUMBERS = (
+    "Double", "Float", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool", "ComplexFloat",
+    "ComplexDouble",
+)  # fmt: skip
+NETWORKS = ("timm.", "torch.nn.", "torch._C._nn.", "torchvision.models.", "torchvision.ops.")
+_NUMPY = ("multiarray.scalar", "multiarray._reconstruct")  # a best score kept beside the weights
+INERT = {
+    "functools.partial", "torch.device", "torch.Size", "numpy.dtype", "numpy.ndarray", "_codecs.encode",
+    *(f"numpy.{core}.{name}" for core in ("core", "_core") for name in _NUMPY),
+    *(f"torch.{name}" for name in ("float64", "float32", "float16", "bfloat16", "int64", "int32", "uint8", "bool")),
+    *(f"{module}.{name}Storage" for module in ("torch", "torch.cuda") for name in NUMBERS),
+}  # fmt: skip
+
+
+class RefusedError(Exception):
+    """A file asks for something that no weights need; the text is its name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Name:
+    """What a file calls by module and name: never imported."""
+
+    path: str
+
+
+@dataclass(eq=False)
+class Record:
+    """An object that was not made: what it would have been made of, and the attributes that were stored for it."""
+
+    what: str
+    state: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it has the parts of a torch module."""
+        return {"_parameters", "_buffers", "_modules"} <= self.state.keys()
+
+
+@dataclass(eq=False)
+class Storage:
+    """A run of ``count`` numbers of a ``kind`` (one of NUMBERS): from byte ``start`` of the file, when that is known,
+    or from number ``start`` of the storage ``within``."""
+
+    kind: str
+    count: int
+    start: int | None = None
+    within: Storage | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A tensor: how it lies in a storage."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+class Machine:
+    """Follows one pickle. ``storage(kind, key, count)`` gives what a persistent identifier stands for."""
+
+    def __init__(self, storage: Callable[[str, str, int], Storage]) -> None:
+        self.storage = storage
+        self.stack: list[Any] = []
+        self.marks: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+
+    def run(self, file: IO[bytes]) -> Any:
+        """The value it makes; the file is left where the pickle ends. RefusedError for a name or an instruction that
+        is not admitted; ValueError, KeyError, IndexError, TypeError or AttributeError for nonsense."""
+        for code, argument, _ in pickletools.genops(file):
+            if code.name == "STOP":
+                return self.stack.pop()
+            if code.name in _CONSTANTS:
+                self.stack.append(argument)
+            elif code.name in _STEPS:
+                _STEPS[code.name](self, argument)
+            elif code.name not in ("PROTO", "FRAME"):
+                raise RefusedError(f"the pickle instruction {code.name}")
+        raise ValueError("the pickle has no end")
+
+    def push(self, value: Any) -> None:
+        """On top of the stack."""
+        self.stack.append(value)
+
+    def take(self, count: int) -> tuple[Any, ...]:
+        """The uppermost values, off the stack."""
+        return tuple(self.stack.pop() for _ in range(count))[::-1]
+
+    def mark(self, _: Any) -> None:
+        """Begin a group."""
+        self.marks.append(self.stack)
+        self.stack = []
+
+    def group(self) -> list[Any]:
+        """What was made since the last mark, off the stack."""
+        found, self.stack = self.stack, self.marks.pop()
+        return found
+
+    def fill(self, values: list[Any]) -> None:
+        """Add values to the list or set below them; what a record would hold is of no use."""
+        target = self.stack[-1]
+        if isinstance(target, set):
+            target.update(map(_key, values))
+        elif not isinstance(target, Record):
+            target.extend(values)
+
+    def set_items(self, values: list[Any]) -> None:
+        """Add keys and values to the mapping below them."""
+        if not isinstance(self.stack[-1], Record):
+            self.stack[-1].update(_pairs(values))
+
+    def name(self, path: str) -> Name:
+        """Admit a name, or refuse it."""
+        if path not in CALLED and path not in INERT and not path.startswith(NETWORKS):
+            raise RefusedError(path)
+        return Name(path)
+
+    def make(self, what: Any, arguments: Any) -> Any:
+        """What a call stands for: no function from outside this file is ever called."""
+        if not isinstance(what, Name) or not isinstance(arguments, tuple | list):
+            raise ValueError("the pickle calls what is no name")
+        return CALLED[what.path](*arguments) if what.path in CALLED else Record(what.path)
+
+    def build(self, _: Any) -> None:
+        """Keep the state of a record; other things' (a state_dict's metadata) is of no use."""
+        (state,) = self.take(1)
+        if isinstance(self.stack[-1], Record):
+            for part in state if isinstance(state, tuple) else (state,):  # with slots there are two
+                self.stack[-1].state.update(part if isinstance(part, dict) else {})
+
+    def persistent(self, what: Any) -> Any:
+        """A storage, or in the older form the class of a network with its source code, which is not looked at."""
+        if isinstance(what, tuple) and what[0] == "module":
+            return what[1]
+        if not isinstance(what, tuple) or what[0] != "storage" or not isinstance(what[1], Name):
+            raise ValueError("a persistent identifier that is no storage")
+        kind = what[1].path.rpartition(".")[2].removesuffix("Storage")
+        if kind not in NUMBERS:
+            raise ValueError(f"{what[1].path} is no storage")
+        whole = self.storage(kind, str(what[2]), _size(what[4]))
+        if len(what) > 5 and what[5] is not None:  # a part of it, as old versions of torch wrote
+            _, start, count = what[5]
+            return Storage(kind, _size(count), _size(start), whole)
+        return whole
+
+
+# --- what stands for what a pickle names ------------------------------------------------------------------------------
+
+
+def _size(value: Any) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError("a size that is none")
+    return value
+
+
+def _key(value: Any) -> Any:
+    """A key, which must not be nested: hashing tuples of tuples can be made to take for ever."""
+    if isinstance(value, tuple | frozenset) and any(isinstance(part, tuple | frozenset) for part in value):
+        raise ValueError("a nested key")
+    return value
+
+
+def _pairs(values: list[Any]) -> dict[Any, Any]:
+    return dict(zip(map(_key, values[::2]), values[1::2], strict=True))
+
+
+def _ordered(pairs: Any = ()) -> dict[Any, Any]:
+    return _pairs([value for pair in pairs for value in pair])
+
+
+def _set(values: Any = ()) -> set[Any]:
+    return {_key(value) for value in values}
+
+
+def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> Stored:
+    if not isinstance(storage, Storage):
+        raise ValueError("a tensor without a storage")
+    stored = Stored(storage, _size(offset), tuple(map(_size, shape)), tuple(map(_size, stride)))
+    if math.prod(stored.shape) > storage.count:
+        raise ValueError(f"a tensor {stored.shape} has more numbers than were stored for it")
+    return stored
+
+
+def _first(value: Any, *_: Any) -> Any:
+    return value
+
+
+def _of_type(function: Name, _type: Any, arguments: Any, _state: Any) -> Any:
+    """A tensor with attributes of its own, which are left out."""
+    return CALLED[function.path](*arguments)
+
+
+CALLED: dict[str, Callable[..., Any]] = {
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_parameter": _first,
+    "torch._utils._rebuild_parameter_with_state": _first,
+    "torch._tensor._rebuild_from_type_v2": _of_type,
+    "torch.nn.parameter.Parameter": _first,
+    "torch.nn.parameter.Buffer": _first,
+    "collections.OrderedDict": _ordered,
+    "collections.defaultdict": lambda *_: {},
+    **{f"{module}.{name}": _set for module in ("builtins", "__builtin__") for name in ("set", "frozenset")},
+}
+"""What is carried out, by functions of this file that stand in for the ones named."""
+
+_CONSTANTS = {
+    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING",
+    "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES",
+    "BINBYTES8", "BYTEARRAY8",
+}  # fmt: skip
+
+
+def _remember(m: Machine, key: int) -> None:
+    m.memo[key] = m.stack[-1]
+
+
+def _reduce(m: Machine, _: Any) -> None:
+    m.push(m.make(*m.take(2)))
+
+
+def _object(m: Machine, _: Any) -> None:
+    what, *arguments = m.group()
+    m.push(m.make(what, arguments))
+
+
+def _global(m: Machine, words: str) -> None:
+    m.push(m.name(".".join(words.split(" ", 1))))
+
+
+def _instance(m: Machine, words: str) -> None:
+    arguments = m.group()
+    _global(m, words)
+    m.push(m.make(m.stack.pop(), arguments))
+
+
+_STEPS: dict[str, Callable[[Machine, Any], Any]] = {
+    "MARK": Machine.mark,
+    "POP": lambda m, _: m.take(1) if m.stack else m.group(),
+    "POP_MARK": lambda m, _: m.group(),
+    "DUP": lambda m, _: m.push(m.stack[-1]),
+    "NONE": lambda m, _: m.push(None),
+    "NEWTRUE": lambda m, _: m.push(True),
+    "NEWFALSE": lambda m, _: m.push(False),
+    "EMPTY_TUPLE": lambda m, _: m.push(()),
+    "TUPLE": lambda m, _: m.push(tuple(m.group())),
+    "TUPLE1": lambda m, _: m.push(m.take(1)),
+    "TUPLE2": lambda m, _: m.push(m.take(2)),
+    "TUPLE3": lambda m, _: m.push(m.take(3)),
+    "EMPTY_LIST": lambda m, _: m.push([]),
+    "LIST": lambda m, _: m.push(m.group()),
+    "APPEND": lambda m, _: m.fill(list(m.take(1))),
+    "APPENDS": lambda m, _: m.fill(m.group()),
+    "EMPTY_DICT": lambda m, _: m.push({}),
+    "DICT": lambda m, _: m.push(_pairs(m.group())),
+    "SETITEM": lambda m, _: m.set_items(list(m.take(2))),
+    "SETITEMS": lambda m, _: m.set_items(m.group()),
+    "EMPTY_SET": lambda m, _: m.push(set()),
+    "ADDITEMS": lambda m, _: m.fill(m.group()),
+    "FROZENSET": lambda m, _: m.push(frozenset(map(_key, m.group()))),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _remember),
+    "MEMOIZE": lambda m, _: _remember(m, len(m.memo)),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda m, key: m.push(m.memo[key])),
+    "GLOBAL": _global,
+    "STACK_GLOBAL": lambda m, _: m.push(m.name(".".join(m.take(2)))),
+    "REDUCE": _reduce,
+    "NEWOBJ": _reduce,
+    "NEWOBJ_EX": lambda m, _: m.push(m.make(*m.take(3)[:2])),
+    "OBJ": _object,
+    "INST": _instance,
+    "BUILD": Machine.build,
+    "BINPERSID": lambda m, _: m.push(m.persistent(m.take(1)[0])),
+}
