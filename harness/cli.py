@@ -20,6 +20,8 @@ app = typer.Typer(
 )  # fmt: skip
 data_app = typer.Typer(help="Make, check and prepare data folders.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
+plugin_app = typer.Typer(help="Write and check plugins of your own.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(plugin_app, name="plugin")
 
 Encoders = Annotated[str, typer.Option("--encoders", help="slots: STREAM[.TAG][=ENCODER[:ARGUMENT]], by commas")]
 OptEncoders = Annotated[
@@ -136,7 +138,7 @@ def list_(
 
 @app.command()
 def recipes(name: Annotated[str | None, typer.Argument(help="one of them, in full")] = None) -> None:
-    """List the recipes: published systems as settings, with what differs and the score to compare with."""
+    """List recipes, published systems as settings; show one."""
     from harness.commands.recipes import recipes as command
 
     command(name)
@@ -154,6 +156,7 @@ def info(name: Annotated[str, typer.Argument(help="a block, an edition or a metr
 def check(
     encoders: Encoders, fusion: Fusion = "late", head: Head = "gru", track: Track = "va", edition: Edition = None,
     sets: Sets = None, plugin: Plugins = None,
+    invariance: Annotated[bool, typer.Option("--invariance", help="what changes an answer that should not")] = False,
 ) -> None:  # fmt: skip
     """Build a combination without data or weights; show shapes."""
     from harness.commands.show import check as command
@@ -161,6 +164,10 @@ def check(
     flags = {"encoders": encoders, "fusion": fusion, "head": head, "track": track, "edition": edition,
              "plugin": [str(p) for p in plugin] if plugin else None}  # fmt: skip
     command(flags, sets or [])
+    if invariance:
+        from harness.commands.invariance import report
+
+        report(flags, sets or [])
 
 
 @data_app.command("demo")
@@ -228,6 +235,92 @@ def data_extract(
     flags = {"encoders": encoders, "track": track, "edition": edition, "data_dir": str(folder), "device": device,
              "plugin": [str(p) for p in plugin] if plugin else None}  # fmt: skip
     extract(flags, sets or [])
+
+
+@plugin_app.command("new")
+def plugin_new(
+    name: Annotated[str, typer.Argument(help="the block's name, as in my-encoder")],
+    kind: Annotated[str, typer.Option(help="encoder, fusion, head, loss, postprocess, detector")],
+    single_file: Annotated[bool, typer.Option("--single-file", help="one file, used with --plugin")] = False,
+    out: Annotated[Path, typer.Option("--out", help="the folder it is written into")] = Path("."),
+) -> None:
+    """Write a plugin that works at once, to start from."""
+    from harness.commands.plugin_new import new
+
+    new(name, kind, single_file=single_file, out=out)
+
+
+@plugin_app.command("check")
+def plugin_check(
+    target: Annotated[str, typer.Argument(help="an installed package, a module or a .py file")],
+    argument: Annotated[list[str] | None, typer.Option(help="ENCODER:ARGUMENT to check it with")] = None,
+    tries: Annotated[list[str] | None, typer.Option("--try", help="OPTION=VALUE that the rule options tries")] = None,
+) -> None:
+    """Hold everything a plugin registers to the rules.
+
+    Exit code 1 where a rule is broken: what was fed, what came back, why it matters."""
+    from harness.commands.plugin_check import check as command
+
+    command(target, argument or [], tries or [])
+
+
+weights_app = typer.Typer(help="Files of pretrained weights: what is known of them.", no_args_is_help=True,
+                          rich_markup_mode=None)  # fmt: skip
+app.add_typer(weights_app, name="weights")
+Weights = Annotated[str, typer.Argument(metavar="NAME", help="as in --encoders, without the slot: hsemotion:enet_b2_8")]
+
+
+@weights_app.command("list")
+def weights_list(plugin: Plugins = None) -> None:
+    """List the weights that encoders can name."""
+    from harness.commands.weights import list_weights
+
+    list_weights(plugin or [])
+
+
+@weights_app.command("show")
+def weights_show(name: Weights, plugin: Plugins = None) -> None:
+    """Show all that is known of one file."""
+    from harness.commands.weights import show
+
+    show(name, plugin or [])
+
+
+@weights_app.command("fetch")
+def weights_fetch(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="as `harness weights list` names them")],
+    plugin: Plugins = None,
+) -> None:
+    """Fetch and verify files, going on with what broke off."""
+    from harness.commands.weights import fetch
+
+    fetch(names, plugin or [])
+
+
+@weights_app.command("verify")
+def weights_verify(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="default: all that are here")] = None,
+    sets: Annotated[list[str] | None, typer.Option("--set", help="with NAME: an option of its encoder, KEY=VALUE")]
+    = None,
+    plugin: Plugins = None,
+) -> None:  # fmt: skip
+    """Compare the digests of the files that are here.
+
+    One that is named is also loaded into its encoder, and what that took is shown."""
+    from harness.commands.weights import verify
+
+    verify(name, sets or [], plugin or [])
+
+
+@weights_app.command("convert")
+def weights_convert(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="state_dict or whole network, .pt, .pth, .pth.tar")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="a .safetensors file to write")],
+) -> None:
+    """Write a file of weights as safetensors; none of its code runs."""
+    from harness.commands.weights import convert
+
+    convert(source, target)
 
 
 def main() -> None:

@@ -27,9 +27,9 @@ from zoo.errors import UserError
 from zoo.options import check_options
 from zoo.suggest import did_you_mean
 
-__all__ = ["Entry", "Problem", "Registry", "check_options", "load", "resolve"]
+__all__ = ["Entry", "Problem", "Registry", "check_options", "load", "of_module", "resolve"]
 
-FILE = "file"
+FILE, MODULE = "file", "module"  # what an Entry has for a package where there is none
 _SPECS: dict[str, type] = {kind: get_args(get_type_hints(getattr(api.Hooks, kind))["return"])[0] for kind in api.KINDS}
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")  # what the grammar of slots and of --set can address
 
@@ -123,6 +123,14 @@ def load(plugin_files: Sequence[Path] = ()) -> Registry:
         for entry in entries:
             registry.add(entry)
     return registry
+
+
+def of_module(name: str) -> list[Entry]:
+    """What an importable module registers, whether it is installed as a plugin or not; UserError where it is broken."""
+    try:
+        return _entries(_Source(name, MODULE, lambda: importlib.import_module(name)))
+    except _FaultyError as fault:
+        raise UserError(f"the plugin {name} cannot be used: {fault}") from fault.__cause__
 
 
 def resolve(target: api.Target) -> Callable[..., Any]:

@@ -128,5 +128,5 @@ def test_late_answers_for_its_slots_itself():
 
 
 def test_a_weight_below_zero_is_refused():
-    with pytest.raises(UserError, match="per_slot.*0 or more"):
+    with pytest.raises(UserError, match=r"per_slot.*0 or more"):
         model("concat", **{"fusion.per_slot": -1.0})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import sys
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,8 +13,9 @@ from torch import nn
 from zoo import api, testing
 from zoo.api import Option
 from zoo.errors import UserError
-from zoo.testing import ConformanceError, tasks
+from zoo.testing import ConformanceError, registered, tasks
 from zoo.testing.base import other_value
+from zoo.testing.check import describe
 
 
 class Frame(nn.Linear):
@@ -51,7 +54,72 @@ def test_what_a_block_raises_itself_passes_with_the_rule_in_a_note():
 
     with pytest.raises(ZeroDivisionError) as caught:
         testing.check_head(spec(Faulty))
-    assert caught.value.__notes__ == ["raised by mine while the rule 'shape' was checked"]
+    said, details = caught.value.__notes__
+    assert said == "raised by mine while the rule 'shape' was checked"
+    assert details.splitlines()[0].startswith("  fed: forward(x: (3, 9, 6) float32, -")
+    assert details.splitlines()[1] == "  came back: ZeroDivisionError: "
+
+
+def test_a_failure_says_what_was_fed_what_came_back_and_why_it_matters():
+    class Leaky(Frame):
+        def forward(self, x, valid):
+            return super().forward(x, valid) + x.mean((1, 2), keepdim=True)
+
+    (check,) = [c for c in testing.head_checks(spec(Leaky)) if c.rule == "padding"]
+    with pytest.raises(ConformanceError) as caught:
+        check()
+    first, fed, got, why = str(caught.value).splitlines()
+    assert first.startswith("mine breaks the rule 'padding': garbage in the padding changes an answer (by ")
+    assert fed.startswith("  fed: forward(x: (3, 9, 6) float32, -")
+    assert fed.endswith("to 100, valid: (3, 9) bool, 21 of 27 true)")
+    before, after = (float(got.split()[i]) for i in (2, 5))
+    assert after - before > 10  # the mean of 24 or 12 of 54 numbers of 100, and noise
+    assert got.endswith("; 144 of 252 numbers differ")  # those of the two clips that have padding
+    assert why == (
+        "  why it matters: Clips of one batch have different lengths. If padding counts, a video's score depends on "
+        "what it is batched with."
+    )
+
+
+@pytest.mark.parametrize("kind", api.KINDS)
+def test_every_rule_says_what_it_asks_and_why(kind):
+    for rule in sys.modules[registered.CHECKS[kind].__module__].RULES:
+        check = testing.Check("b", rule.__name__, rule, rule.__doc__)
+        assert check.asks.endswith(".")
+        assert check.why.endswith("."), rule
+        assert len(check.asks + check.why) < 400
+
+
+def test_a_rule_that_does_not_apply_is_excused_not_passed():
+    found = {check.rule: check.judge() for check in testing.head_checks(spec(frame_wise=True))}
+    assert found["shape"].state == "passed"
+    assert (found["learns"].state, found["learns"].fault) == ("excused", "declared frame_wise")
+
+
+def test_checks_by_kind():
+    assert [str(c) for c in testing.spec_checks("heads", spec())] == [str(c) for c in testing.head_checks(spec())]
+    with pytest.raises(UserError, match="did you mean 'heads'"):
+        testing.spec_checks("head", spec())
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (torch.tensor([1.0, torch.nan, -2.0]), "(3,) float32, -2 to 1, 1 of 3 not finite"),
+        (torch.ones(2, 3, dtype=torch.bool), "(2, 3) bool, 6 of 6 true"),
+        (torch.empty(2, device="meta"), "(2,) float32"),
+        (np.zeros(0), "(0,) float64"),
+        (np.array(["a"]), "(1,) <U1"),
+        ({"face": np.arange(3)}, "{face: (3,) int64, 0 to 2}"),
+        (api.Option(3, "help"), "Option(default=3, help='help', choices=(), type=None)"),
+        ([torch.ones(1)] * 4, "4 of (1,) float32, 1 to 1"),
+        (("x", None), "('x', None)"),
+        (nn.ReLU, "ReLU"),
+        (object(), "a object"),
+    ],
+)
+def test_values_in_words(value, words):
+    assert describe(value) == words
 
 
 def test_options_given_reach_the_block_and_unknown_ones_are_refused():
@@ -109,6 +177,8 @@ def test_a_heavy_catalogue_is_found(tmp_path, monkeypatch):
         (Option(0.4, ""), 0.4, 0.2),
         (Option(None, "", type=float), None, 0.5),
         (Option("", ""), "", "other"),
+        (Option((1, 2), ""), (1, 2), (2, 4)),
+        (Option((), ""), (), ("other",)),
     ],
 )
 def test_another_value_of_an_option(option, now, other):

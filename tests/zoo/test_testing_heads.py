@@ -65,7 +65,9 @@ class Compares(Head):
 
 class Detached(Head):
     def forward(self, x, valid):
-        return super().forward(torch.where(torch.arange(x.shape[1])[:, None] > 2, x, x.detach() * 0 + 1), valid)
+        return super().forward(
+            torch.where(torch.arange(x.shape[1], device=x.device)[:, None] > 2, x, x.detach() * 0 + 1), valid
+        )
 
 
 class Idle(Head):
@@ -121,7 +123,7 @@ CASES = [
     (head(FrameWise, False, frame_wise=True, options=HIDDEN), set()),
     (head(Online), {"offline"}),
     (head(Lying), {"shape", "single_frame", "learns"}),
-    (head(Moody), {"shape", "batch_mates", "padding", "other_frames", "saved"}),
+    (head(Moody), {"shape", "batch_mates", "padding", "other_frames", "saved", "repeatable", "precisions"}),
     (head(NeedsTwoFrames), {"single_frame"}),
     (head(ReadsPadding), {"padding", "batch_mates", "gradient"}),
     (head(Compares), {"batch_mates"}),

@@ -95,6 +95,14 @@ class Unused(SquaredError):
         super().__init__(answers, counts)
 
 
+class ByHand(SquaredError):
+    """Decodes number by number."""
+
+    def decode(self, raw):
+        decoded = super().decode(raw)
+        return decoded.clamp(decoded.min().item(), decoded.max().item())
+
+
 class Drifting(SquaredError):
     def __init__(self, answers, counts, weight=1.0):
         super().__init__(answers, counts, weight)
@@ -123,6 +131,7 @@ CASES = [
     (PerClip, {"additive"}),
     (Upwards, {"minimum"}),
     (Unused, {"options"}),
+    (ByHand, {"no_numbers"}),
     (Drifting, {"saved", "additive", "unlabelled"}),
 ]
 

@@ -11,6 +11,8 @@ from conformance import broken, unproved
 from zoo import api, testing
 from zoo.api import Option
 
+RANDOM = iter(np.linspace(0.1, 0.9, 100))
+
 
 class Scale:
     """A sound post-processor: values times a factor."""
@@ -80,6 +82,20 @@ class Peeks(Scale):
         return api.VideoAnswers(done.video, done.group, {**done.values, **seen}, done.targets, done.present, done.times)
 
 
+class Chancy(Scale):
+    def fit(self, videos, score):
+        self.factor = next(RANDOM)
+
+
+class Coarse(Scale):
+    """Exact for the bits of float64 alone."""
+
+    def apply(self, video):
+        done = super().apply(video)
+        sign = {n: v * (1 if v.dtype == np.float64 else -1) for n, v in done.values.items()}
+        return api.VideoAnswers(done.video, done.group, sign, done.targets, done.present, done.times)
+
+
 class Secretive(Scale):
     def state(self):
         return {}
@@ -105,8 +121,10 @@ CASES = [
     (Shortens, {"shape"}),
     (Improper, {"probabilities"}),
     (InPlace, {"inputs_untouched"}),
-    (Remembers, {"one_by_one", "blind"}),
+    (Remembers, {"one_by_one", "blind", "repeatable"}),
     (Peeks, {"blind"}),
+    (Chancy, {"repeatable", "precisions"}),
+    (Coarse, {"precisions"}),
     (Secretive, {"state"}),
     (Odd, {"state"}),
     (Fixed, {"options", "state"}),

@@ -3,7 +3,7 @@
     from zoo.testing import check_head
 
     def test_my_head():
-        check_head(my_spec)  # raises ConformanceError, which names the rule, the frame and the size of the fault
+        check_head(my_spec)  # raises ConformanceError: the rule, what was fed, what came back, why it matters
 
 ``check_<kind>`` runs every rule; ``<kind>_checks`` gives them one by one, for
 
@@ -11,30 +11,46 @@
     def test_heads(check):
         check()
 
+``spec_checks(kind, spec)`` does so for a spec of any kind. ``Check.judge()`` gives a Verdict instead of raising, in
+which a rule that does not apply to the block is told from one that it keeps.
+
 Options given by keyword replace the spec's defaults. The rule *options* builds the block once more for every option,
 with another value; ``values={"size": 160}`` names the value where the one made up for it does not fit.
 """
 
-from zoo.testing.base import Check, ConformanceError, check_light, no_network
+from zoo.testing.base import check_light, no_network
+from zoo.testing.check import Check, ConformanceError, Verdict
+from zoo.testing.detectors import check_detector, detector_checks
+from zoo.testing.editions import check_edition, edition_checks
 from zoo.testing.encoders import check_encoder, encoder_checks
 from zoo.testing.fusions import check_fusion, fusion_checks
 from zoo.testing.heads import check_head, head_checks
 from zoo.testing.losses import check_loss, loss_checks
 from zoo.testing.postprocess import check_postprocessor, postprocessor_checks
+from zoo.testing.registered import spec_checks
+from zoo.testing.streams import check_stream, stream_checks
 
 __all__ = [
     "Check",
     "ConformanceError",
+    "Verdict",
+    "check_detector",
+    "check_edition",
     "check_encoder",
     "check_fusion",
     "check_head",
     "check_light",
     "check_loss",
     "check_postprocessor",
+    "check_stream",
+    "detector_checks",
+    "edition_checks",
     "encoder_checks",
     "fusion_checks",
     "head_checks",
     "loss_checks",
     "no_network",
     "postprocessor_checks",
+    "spec_checks",
+    "stream_checks",
 ]

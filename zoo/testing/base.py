@@ -1,4 +1,4 @@
-"""What the checks of all kinds of blocks share: checks as objects, comparisons, option values, a blocked network."""
+"""What the checks of all kinds of blocks share: comparisons, training steps, option values, a blocked network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 from unittest import mock
@@ -20,53 +19,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from zoo.api import Option, Spec
+from zoo.testing.check import ConformanceError, describe, expect
 
 SAME = 1e-4
 """Largest difference, relative to the largest number, that float32 arithmetic in another order may make."""
 HEAVY = ("torch", "torchvision", "torchaudio", "timm", "cv2", "pandas", "av", "pyarrow", "scipy", "sklearn")
-
-
-class ConformanceError(AssertionError):
-    """A block breaks a rule; the text says which block, which rule, and where."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One rule for one block: call it; it raises ConformanceError. ``str`` of it is a test's name."""
-
-    block: str
-    rule: str
-    run: Callable[[], None]
-
-    def __call__(self) -> None:
-        """Check the rule."""
-        try:
-            self.run()
-        except ConformanceError as error:
-            raise ConformanceError(f"{self.block} breaks the rule {self.rule!r}: {error}") from None
-        except Exception as error:
-            error.add_note(f"raised by {self.block} while the rule {self.rule!r} was checked")
-            raise
-
-    def __str__(self) -> str:
-        return f"{self.block}-{self.rule}"
-
-
-def checks_of(block: str, rules: tuple[Callable[[Any], None], ...], case: Any) -> list[Check]:
-    """The rules, each bound to the case."""
-    return [Check(block, rule.__name__, lambda rule=rule: rule(case)) for rule in rules]  # type: ignore[misc]
-
-
-def run_all(checks: list[Check]) -> None:
-    """Run checks in order; the first that fails raises."""
-    for check in checks:
-        check()
-
-
-def expect(condition: object, fault: str) -> None:
-    """Raise ConformanceError with the fault unless the condition holds."""
-    if not condition:
-        raise ConformanceError(fault)
 
 
 # --- comparing answers ------------------------------------------------------------------------------------------------
@@ -86,21 +43,32 @@ def expect_same(a: Tensor, b: Tensor, fault: str) -> None:
     """Both answers are the same up to rounding."""
     expect(a.shape == b.shape, f"{fault}: shape {tuple(a.shape)} becomes {tuple(b.shape)}")
     gap = distance(a, b)
-    expect(gap <= SAME, f"{fault} (by {gap:.2g} of the largest number)")
+    if gap > SAME:
+        expect(False, f"{fault} (by {gap:.2g} of the largest number)", _most_different(a.detach(), b.detach()))
+
+
+def _most_different(a: Tensor, b: Tensor) -> str:
+    """Where two answers of one shape lie furthest apart, and how many numbers differ."""
+    gap = torch.nan_to_num((a.double() - b.double()).abs(), nan=float("inf"))
+    place = [int(i) for i in torch.unravel_index(gap.argmax(), gap.shape)]
+    other = int((gap > SAME * max(1.0, float(a.abs().max()))).sum())
+    values = f"{float(a[tuple(place)]):.6g} before and {float(b[tuple(place)]):.6g} after, at {place}"
+    return f"{values}; {other} of {gap.numel()} numbers differ"
 
 
 def expect_other(a: Tensor, b: Tensor, fault: str) -> None:
     """The answers differ by more than rounding."""
-    expect(distance(a, b) > SAME, fault)
+    expect(distance(a, b) > SAME, fault, f"twice the same: {describe(b)}")
 
 
 def expect_tensor(x: object, shape: tuple[int, ...], what: str) -> None:
     """A finite floating tensor of this shape."""
     expect(isinstance(x, Tensor), f"{what} is a {type(x).__name__}, not a tensor")
     assert isinstance(x, Tensor)
-    expect(tuple(x.shape) == shape, f"{what} has shape {tuple(x.shape)}, not {shape}")
-    expect(x.is_floating_point(), f"{what} has dtype {x.dtype}, not a floating one")
-    expect(x.isfinite().all(), f"{what} has numbers that are not finite")
+    got = describe(x)
+    expect(tuple(x.shape) == shape, f"{what} has shape {tuple(x.shape)}, not {shape}", got)
+    expect(x.is_floating_point(), f"{what} has dtype {x.dtype}, not a floating one", got)
+    expect(x.is_meta or x.isfinite().all(), f"{what} has numbers that are not finite", got)
 
 
 # --- modules ----------------------------------------------------------------------------------------------------------
@@ -165,6 +133,8 @@ def other_value(option: Option, now: Any) -> Any:
         return 2 * now if now else 1
     if option.kind is float:
         return now / 2 if now else 0.5
+    if option.kind is tuple:
+        return tuple(2 * x if isinstance(x, int | float) else f"{x}other" for x in now or ("",))
     return f"{now or ''}other"
 
 

@@ -3,70 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from zoo.api import AudioInput, EncoderSpec, FrameInput, Passport, VectorInput
-from zoo.modules import Encoder
-from zoo.registry import resolve
+from zoo.api import AudioInput, EncoderSpec, FrameInput
+from zoo.testing import numerics
 from zoo.testing.base import (
-    Check,
     both_modes,
-    checks_of,
-    defaults,
-    expect,
     expect_options_matter,
     expect_other,
     expect_same,
     expect_saved,
     expect_tensor,
     no_network,
-    run_all,
-    shake,
     train_a_little,
 )
-
-BATCH, FRAMES = 2, 3
-RATE = 25  # frames a second of the made-up clips
-
-Inputs = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class EncoderCase:
-    """An encoder's spec, with the stream, argument and options to check it with."""
-
-    spec: EncoderSpec
-    stream: str
-    argument: str | None
-    options: Mapping[str, Any]
-    values: Mapping[str, Any]
-
-    def build(self, seed: int = 0, **changed: Any) -> Encoder:
-        """The encoder, in evaluation mode, its parameters shaken."""
-        torch.manual_seed(seed)
-        chosen = defaults(self.spec, {**self.options, **changed})
-        encoder = resolve(self.spec.build)(self.stream, self.argument, **chosen)
-        expect(isinstance(encoder, Encoder), f"build gives a {type(encoder).__name__}, not a zoo.modules.Encoder")
-        shake(encoder)
-        return encoder  # type: ignore[no-any-return]
-
-    @cached_property
-    def encoder(self) -> Encoder:
-        """One encoder for all the rules that do not train it."""
-        return self.build()
-
-    def passport(self, **changed: Any) -> Passport | None:
-        """What the spec says of its weights, with these options; None without weights."""
-        if self.spec.passport is None:
-            return None
-        chosen = defaults(self.spec, {**self.options, **changed})
-        found: Passport | None = resolve(self.spec.passport)(self.stream, self.argument, **chosen)
-        return found
+from zoo.testing.check import Check, checks_of, describe, excuse, expect, run_all
+from zoo.testing.encoder_case import BATCH, FRAMES, RATE, EncoderCase, answer, example
 
 
 def encoder_checks(
@@ -95,47 +50,23 @@ def check_encoder(
     run_all(encoder_checks(spec, stream, argument, values=values, **options))
 
 
-def example(encoder: Encoder, clips: int = BATCH, frames: int = FRAMES) -> Inputs:
-    """What forward takes, by the kind of input: noise, all of it present; of sound, its margins too."""
-    generator = torch.Generator().manual_seed(1)
-    declared = encoder.input
-    if isinstance(declared, FrameInput):
-        around = frames + 2 * declared.context
-        images = torch.randn(clips, around, 3, declared.size, declared.size, generator=generator)
-        present = {"present": torch.ones(clips, around, dtype=torch.bool)} if declared.context else {}
-        return {"frames": images, **present}
-    if isinstance(declared, AudioInput):
-        n = round((frames / RATE + 2 * declared.margin) * declared.rate)
-        times = declared.margin + torch.arange(frames) / RATE
-        return {
-            "samples": 0.1 * torch.randn(clips, n, generator=generator),
-            "samples_valid": torch.ones(clips, n, dtype=torch.bool),
-            "times": times.expand(clips, frames),
-        }
-    expect(isinstance(declared, VectorInput), f"input is a {type(declared).__name__}, none of zoo.api's inputs")
-    assert isinstance(declared, VectorInput)
-    return {"vectors": torch.randn(clips, frames, declared.dim, generator=generator)}
-
-
-@torch.no_grad()
-def answer(encoder: Encoder, inputs: Inputs) -> Tensor:
-    """The features without a graph."""
-    features: Tensor = encoder(*inputs.values())
-    return features
-
-
 # --- rules for every encoder ------------------------------------------------------------------------------------------
 
 
 def offline(case: EncoderCase) -> None:
-    """Neither building nor the passport touches the network."""
+    """Neither building nor the passport touches the network.
+
+    Machines that train often have none. Weights come by the passport, with their digest checked."""
     with no_network():
         case.build()
         case.passport()
 
 
 def shape(case: EncoderCase) -> None:
-    """Features (B, T, dim) as declared, finite, the same at a second call, also for T=1."""
+    """Features (B, T, dim) as declared, finite, the same at a second call, also for T=1.
+
+    The model is built with dim before any feature is seen, and features of frozen encoders are computed once and
+    kept."""
     encoder = case.encoder
     expect(isinstance(encoder.dim, int), f"dim must be an int, it is {encoder.dim!r}")
     inputs = example(encoder)
@@ -146,7 +77,9 @@ def shape(case: EncoderCase) -> None:
 
 
 def reacts(case: EncoderCase) -> None:
-    """Another input gives other features."""
+    """Another input gives other features.
+
+    An encoder that does not look still trains, and its score is that of a constant."""
     encoder = case.encoder
     inputs = example(encoder)
     name = next(iter(inputs))
@@ -155,7 +88,9 @@ def reacts(case: EncoderCase) -> None:
 
 
 def batch_mates(case: EncoderCase) -> None:
-    """A clip's features do not depend on the other clips."""
+    """A clip's features do not depend on the other clips.
+
+    Features are kept by video. Statistics over a batch make them depend on what was computed beside it."""
     encoder = case.encoder
     inputs = example(encoder)
     together = answer(encoder, inputs)
@@ -165,11 +100,13 @@ def batch_mates(case: EncoderCase) -> None:
 
 
 def single_frames(case: EncoderCase) -> None:
-    """Without context frames, a frame's features depend on that frame alone (frames and vectors)."""
+    """Without context frames, a frame's features depend on that frame alone (frames and vectors).
+
+    Such an encoder is given the present frames of many videos side by side, absent ones left out."""
     encoder = case.encoder
     declared = encoder.input
     if isinstance(declared, AudioInput) or (isinstance(declared, FrameInput) and declared.context):
-        return
+        excuse("it hears or sees more than one frame, as it declares")
     inputs = example(encoder)
     name = next(iter(inputs))
     moved = inputs[name].clone()
@@ -179,11 +116,13 @@ def single_frames(case: EncoderCase) -> None:
 
 
 def gradient(case: EncoderCase) -> None:
-    """It can be trained: some parameter gets a gradient, none a number that is not finite."""
+    """It can be trained: some parameter gets a gradient, none a number that is not finite.
+
+    `--finetune` trains it on; a graph that is cut in it leaves the weights as they were, without a word."""
     encoder = case.build()
     parameters = list(encoder.parameters())
     if not parameters:
-        return
+        excuse("it has no parameters")
     encoder(*example(encoder).values()).square().mean().backward()
     grads = [p.grad for p in parameters if p.grad is not None]
     expect(any(g.abs().sum() > 0 for g in grads), "no parameter gets a gradient")
@@ -191,7 +130,9 @@ def gradient(case: EncoderCase) -> None:
 
 
 def options(case: EncoderCase) -> None:
-    """Every option makes a difference: to the features, the declared input or the passport."""
+    """Every option makes a difference: to the features, the declared input or the passport.
+
+    An option that does nothing is a comparison that somebody runs for nothing."""
 
     def outcome(**chosen: Any) -> list[Any]:
         encoder = case.build(**chosen)
@@ -204,7 +145,9 @@ def options(case: EncoderCase) -> None:
 
 
 def saved(case: EncoderCase) -> None:
-    """A fresh encoder with the saved state of a trained one gives the same features."""
+    """A fresh encoder with the saved state of a trained one gives the same features.
+
+    Evaluation, submission and resuming read the weights back from a file."""
     encoder = case.build()
     inputs = example(encoder)
     train_a_little(encoder, lambda: encoder(*inputs.values()).square().mean(), steps=1)
@@ -215,10 +158,12 @@ def saved(case: EncoderCase) -> None:
 
 
 def context_frames(case: EncoderCase) -> None:
-    """With context frames: the pictures of frames that are not present do not matter."""
+    """With context frames: the pictures of frames that are not present do not matter.
+
+    What stands there is black or left over: no picture of the person."""
     encoder = case.encoder
     if not isinstance(encoder.input, FrameInput) or not encoder.input.context:
-        return
+        excuse("it declares no context frames")
     inputs = example(encoder)
     inputs["present"][:, 0] = False
     garbage = inputs["frames"].clone()
@@ -228,10 +173,12 @@ def context_frames(case: EncoderCase) -> None:
 
 
 def padding(case: EncoderCase) -> None:
-    """Samples that are not valid do not matter, nor does how many there are."""
+    """Samples that are not valid do not matter, nor does how many there are.
+
+    Clips of one batch have different lengths of sound; the shorter ones are filled up."""
     encoder = case.encoder
     if not isinstance(encoder.input, AudioInput):
-        return
+        excuse("it does not hear")
     inputs = example(encoder)
     end = int(float(inputs["times"][0, 1]) * encoder.input.rate)  # the sound ends at the second frame
     inputs["samples_valid"][0, end:] = False
@@ -244,13 +191,15 @@ def padding(case: EncoderCase) -> None:
 
 
 def clip_start(case: EncoderCase) -> None:
-    """A frame's features do not depend on where the clip starts on the grid, given the declared margin."""
+    """A frame's features do not depend on where the clip starts on the grid, given the declared margin.
+
+    Training cuts clips at any frame: a frame must sound the same in each, and as in the whole video."""
     encoder = case.encoder
     declared = encoder.input
     if not isinstance(declared, AudioInput):
-        return
-    whole = example(encoder, 1, 20)
+        excuse("it does not hear")
     step = declared.grid * max(1, round(declared.rate / RATE / declared.grid))  # samples: about a frame's time
+    whole = example(encoder, 1, max(20, 4 + -(-11 * step * RATE // declared.rate)))  # four frames after the last start
     features = answer(encoder, whole)
     for start in (step, 7 * step, 11 * step):
         times = whole["times"] - start / declared.rate
@@ -269,21 +218,39 @@ def clip_start(case: EncoderCase) -> None:
 
 
 def times(case: EncoderCase) -> None:
-    """The features follow the frames' times; a time outside the sound gives finite ones."""
+    """The features follow the frames' times; a time outside the sound gives finite ones.
+
+    Videos have varying rates and sound that starts late: frame / fps drifts by seconds."""
     encoder = case.encoder
     if not isinstance(encoder.input, AudioInput):
-        return
+        excuse("it does not hear")
     inputs = example(encoder)
     later = {**inputs, "times": inputs["times"] + 0.05}
     expect_other(answer(encoder, inputs), answer(encoder, later), "the features do not depend on the frames' times")
     for shift in (-10.0, 10.0):
         outside = answer(encoder, {**inputs, "times": inputs["times"] + shift})
-        expect(
-            outside.isfinite().all(), f"times {shift:+} s away, outside the sound, give features that are not finite"
-        )
+        fault = f"times {shift:+} s away, outside the sound, give features that are not finite"
+        expect(outside.isfinite().all(), fault, describe(outside))
+
+
+def no_numbers(case: EncoderCase) -> None:
+    """Built and called on the meta device it gives the declared shape, or raises, as torch does for what it cannot do
+    there.
+
+    `harness check`, and every run before it trains, tries the combination there; what cannot run there is built and
+    run for real, which is slower."""
+    declared = case.encoder
+    inputs = example(declared)
+    try:
+        with torch.device("meta"):
+            encoder = case.fresh().eval()
+        features = answer(encoder, {name: x.to("meta") for name, x in inputs.items()})
+    except (NotImplementedError, RuntimeError) as error:
+        excuse(f"it has no form without numbers: {str(error).splitlines()[0]}")
+    expect_tensor(features, (BATCH, FRAMES, declared.dim), "the features on the meta device")
 
 
 RULES = (
     offline, shape, reacts, batch_mates, single_frames, gradient, options, saved, context_frames, padding, clip_start,
-    times,
+    times, numerics.repeatable, numerics.precisions, no_numbers, numerics.devices,
 )  # fmt: skip

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from zoo.api import FusionSpec
 from zoo.modules import Build, FusionOut, recur
-from zoo.registry import resolve
-from zoo.testing.base import defaults, expect, shake
+from zoo.testing.base import defaults, shake
+from zoo.testing.check import construct, expect
 
 # No two of these sizes are alike, nor their sum a usual width: so a tensor's axis tells what it runs over.
 DIMS = {"face": 5, "face.b": 7, "context": 9, "audio": 13}
@@ -63,15 +63,26 @@ class FusionCase:
 
     def build(self, dims: Mapping[str, int] = DIMS, seed: int = 0, width: int = WIDTH, **changed: Any) -> nn.Module:
         """The fusion of these slots, in evaluation mode, its parameters shaken."""
-        return shake(self.fresh(dims, seed, width, **changed))
+        return shake(self.fresh(seed, dims, width, **changed))
 
-    def fresh(self, dims: Mapping[str, int], seed: int, width: int, **changed: Any) -> nn.Module:
+    def fresh(self, seed: int = 0, dims: Mapping[str, int] = DIMS, width: int = WIDTH, **changed: Any) -> nn.Module:
         """The fusion as it is built."""
         torch.manual_seed(seed)
         chosen = defaults(self.spec, {**self.options, **changed})
-        fusion = resolve(self.spec.build)(dict(dims), Build(ProbeHead, width), **chosen)
+        fusion = construct(self.spec, dict(dims), Build(ProbeHead, width), **chosen)
         expect(isinstance(fusion, nn.Module), f"build gives a {type(fusion).__name__}, not a torch module")
         return fusion  # type: ignore[no-any-return]
+
+    def arguments(self, block: nn.Module) -> tuple[Any, ...]:
+        """Features, present, valid."""
+        clips = example()
+        return clips.seen(), clips.present, clips.valid
+
+    def outputs(self, block: nn.Module, *arguments: Any) -> list[Tensor]:
+        """The raw answers, those of the slots and the losses."""
+        out = block(*arguments)
+        expect(isinstance(out, FusionOut), f"forward gives a {type(out).__name__}, not a FusionOut")
+        return [out.raw, *out.per_slot.values(), *out.aux.values()]
 
 
 def example(lengths: tuple[int, ...] = LENGTHS, dims: Mapping[str, int] = DIMS) -> Clips:

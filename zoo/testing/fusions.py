@@ -10,21 +10,18 @@ from torch import Tensor, nn
 
 from zoo.api import FusionSpec
 from zoo.modules import DecisionFusion
-from zoo.testing import tasks
+from zoo.testing import numerics, tasks
 from zoo.testing.base import (
-    Check,
     both_modes,
-    checks_of,
-    expect,
     expect_options_matter,
     expect_other,
     expect_same,
     expect_saved,
     expect_tensor,
     no_network,
-    run_all,
     train_a_little,
 )
+from zoo.testing.check import Check, checks_of, excuse, expect, run_all
 from zoo.testing.fusion_case import (
     DIMS,
     LENGTHS,
@@ -43,7 +40,8 @@ def fusion_checks(
     spec: FusionSpec, *, values: Mapping[str, Any] | None = None, permute: Permute | None = None, **options: Any
 ) -> list[Check]:
     """Every rule for a fusion, one by one. ``permute``: see ``permute_state``, where the usual one does not fit."""
-    return checks_of(spec.name, RULES, FusionCase(spec, options, values or {}, permute or permute_state))
+    leads = {"lead": list(DIMS)[1]} if "lead" in spec.options else {}
+    return checks_of(spec.name, RULES, FusionCase(spec, options, {**leads, **(values or {})}, permute or permute_state))
 
 
 def check_fusion(
@@ -57,32 +55,42 @@ def check_fusion(
 
 
 def offline(case: FusionCase) -> None:
-    """Building does not touch the network."""
+    """Building does not touch the network.
+
+    Machines that train often have none. Weights come by the passport, with their digest checked."""
     with no_network():
         case.build()
 
 
 def shape(case: FusionCase) -> None:
-    """raw is (B, T, K) and finite, per_slot alike for slots that exist, aux are finite scalars; again at a second
-    call."""
+    """raw is (B, T, K) and finite, per_slot alike for slots that exist (for all where the spec declares it), aux are
+    finite scalars; again at a second call.
+
+    The loss is built for K outputs, and a number that is not finite ends the training."""
     fusion, clips = case.build(), example()
     out = call(fusion, clips)
     expect_tensor(out.raw, (*clips.valid.shape, WIDTH), "raw")
     for slot, raw in out.per_slot.items():
         expect(slot in DIMS, f"per_slot names {slot!r}, which is no slot")
         expect_tensor(raw, tuple(out.raw.shape), f"per_slot[{slot!r}]")
+    missing = [slot for slot in DIMS if slot not in out.per_slot]
+    expect(not (case.spec.per_slot and missing), f"per_slot is declared, but {', '.join(missing)} has no answer of it")
     for name, loss in out.aux.items():
         expect_tensor(loss, (), f"aux[{name!r}]")
     expect_same(out.raw, answer(fusion, clips), "a second call in evaluation mode gives another answer")
 
 
 def single_frame(case: FusionCase) -> None:
-    """Clips of one frame are answered."""
+    """Clips of one frame are answered.
+
+    A video, or what is left of it at its end, may be one frame long."""
     expect_tensor(answer(case.build(), example((1, 1))), (2, 1, WIDTH), "raw for T=1")
 
 
 def one_slot(case: FusionCase) -> None:
-    """A single slot is fused, and heard."""
+    """A single slot is fused, and heard.
+
+    What a stream adds is measured against fewer streams with the same fusion, down to one."""
     dims = {"audio": DIMS["audio"]}
     fusion, clips = case.build(dims), example(dims=dims)
     before = answer(fusion, clips)
@@ -92,7 +100,9 @@ def one_slot(case: FusionCase) -> None:
 
 
 def no_slot(case: FusionCase) -> None:
-    """A clip in which no slot is present gets finite answers and gradients, and does not change the other clips'."""
+    """A clip in which no slot is present gets finite answers and gradients, and does not change the other clips'.
+
+    A person turns away and is silent: such clips occur, and a softmax over nothing is NaN."""
     fusion, clips = case.build(), example()
     before = answer(fusion, clips)
     for mask in clips.present.values():
@@ -107,7 +117,9 @@ def no_slot(case: FusionCase) -> None:
 
 
 def slots(case: FusionCase) -> None:
-    """Every slot, where it is present, changes an answer."""
+    """Every slot, where it is present, changes an answer.
+
+    A fusion that ignores its second slot trains, scores, and says nothing about that slot."""
     fusion, clips = case.build(), example()
     before = answer(fusion, clips)
     for slot in DIMS:
@@ -117,7 +129,10 @@ def slots(case: FusionCase) -> None:
 
 
 def padding(case: FusionCase) -> None:
-    """What stands in padding (features and masks), and how much of it there is, does not change a valid answer."""
+    """What stands in padding (features and masks), and how much of it there is, does not change a valid answer.
+
+    Clips of one batch have different lengths. If padding counts, a video's score depends on what it is batched
+    with."""
     fusion, clips = case.build(), example()
     valid = clips.valid
     before = answer(fusion, clips)
@@ -131,7 +146,9 @@ def padding(case: FusionCase) -> None:
 
 
 def batch_mates(case: FusionCase) -> None:
-    """A clip is answered alone as it is in a batch."""
+    """A clip is answered alone as it is in a batch.
+
+    Else scores change with the batch size, and nobody can repeat them."""
     fusion, clips = case.build(), example()
     together = answer(fusion, clips)
     for i, length in enumerate(LENGTHS):
@@ -148,9 +165,11 @@ def batch_mates(case: FusionCase) -> None:
 
 
 def other_frames(case: FusionCase) -> None:
-    """With a temporal head, a frame's answer depends on other frames (frame_wise fusions are excused)."""
+    """With a temporal head, a frame's answer depends on other frames (frame_wise fusions are excused).
+
+    Else `--head` has no effect, though the table names a head."""
     if case.spec.frame_wise:
-        return
+        excuse("declared frame_wise")
     fusion, clips = case.build(), example((9,))
     moved = {slot: x.clone() for slot, x in clips.features.items()}
     for x in moved.values():
@@ -161,7 +180,9 @@ def other_frames(case: FusionCase) -> None:
 
 
 def gradient(case: FusionCase) -> None:
-    """Padding gets no gradient, every slot's present frames a finite one."""
+    """Padding gets no gradient, every slot's present frames a finite one.
+
+    A slot without gradient is never learned; one number that is not finite spoils all weights."""
     fusion, clips = case.build(), example()
     for x in clips.features.values():
         x.requires_grad_()
@@ -175,7 +196,9 @@ def gradient(case: FusionCase) -> None:
 
 
 def named_slots(case: FusionCase) -> None:
-    """Slots are told apart by their names, not by the order of the dicts that forward gets."""
+    """Slots are told apart by their names, not by the order of the dicts that forward gets.
+
+    The order belongs to --encoders, at build; a batch may come in another."""
     fusion, clips = case.build(), example()
     turned = Clips(dict(reversed(clips.features.items())), dict(reversed(clips.present.items())), clips.valid)
     expect_same(
@@ -187,7 +210,9 @@ def named_slots(case: FusionCase) -> None:
 
 def permuted(case: FusionCase) -> None:
     """Built with its slots in another order and its weights reordered alike, it gives the same answers (with the
-    same leading slot, where it has an option ``lead``)."""
+    same leading slot, where it has an option ``lead``).
+
+    `face,audio` and `audio,face` are one combination: no slot may be favoured for its place."""
     order = ("context", "face", "audio", "face.b")
     lead: dict[str, Any] = {"lead": "face"} if "lead" in case.spec.options else {}
     fusion, clips = case.build(**lead), example()
@@ -205,7 +230,9 @@ def permuted(case: FusionCase) -> None:
 
 
 def options(case: FusionCase) -> None:
-    """Every option makes a difference."""
+    """Every option makes a difference.
+
+    An option that does nothing is a comparison that somebody runs for nothing."""
 
     def outcome(**chosen: Any) -> list[Any]:
         fusion = case.build(**chosen)
@@ -216,21 +243,25 @@ def options(case: FusionCase) -> None:
 
 def learns(case: FusionCase) -> None:
     """It overfits 8 clips of a temporal XOR across two slots that no slot or frame solves by itself; a DecisionFusion,
-    which cannot multiply slots, the sum of two temporal XORs (frame_wise fusions are excused)."""
+    which cannot multiply slots, the sum of two temporal XORs (frame_wise fusions are excused).
+
+    Shapes and gradients can be right in a network that cannot learn: this is the least it must."""
     if case.spec.frame_wise:
-        return
+        excuse("declared frame_wise")
     dims = {"face": DIMS["face"], "audio": DIMS["audio"]}
     streams = tasks.bits()
     features = {slot: tasks.spread(stream, dims[slot]) for slot, stream in zip(dims, streams, strict=True)}
     mask = torch.ones(streams[0].shape, dtype=torch.bool)
     clips = Clips(features, dict.fromkeys(dims, mask), mask)
-    fusion = case.fresh(dims, seed=0, width=1)
+    fusion = case.fresh(dims=dims, width=1)
     target = tasks.summed(*streams) if isinstance(fusion, DecisionFusion) else tasks.crossed(*streams)
     tasks.expect_learned(fusion, lambda: call(fusion, clips).raw.squeeze(-1), target)
 
 
 def saved(case: FusionCase) -> None:
-    """A fresh fusion with the saved state of a trained one gives the same answers."""
+    """A fresh fusion with the saved state of a trained one gives the same answers.
+
+    Evaluation, submission and resuming read the weights back from a file."""
     fusion, clips = case.build(), example()
     train_a_little(fusion, lambda: call(fusion, clips).raw[clips.valid].square().mean())
     expect_saved(fusion, case.build(seed=1), lambda module: answer(module, clips)[clips.valid])
@@ -238,5 +269,5 @@ def saved(case: FusionCase) -> None:
 
 RULES = (
     offline, shape, single_frame, one_slot, no_slot, slots, padding, batch_mates, other_frames, gradient, named_slots,
-    permuted, options, learns, saved,
+    permuted, options, learns, saved, *numerics.RULES,
 )  # fmt: skip

@@ -7,24 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.api import Answer, Counts, LossSpec
 from zoo.modules import Loss
-from zoo.registry import resolve
+from zoo.testing import numerics
 from zoo.testing.base import (
-    Check,
-    checks_of,
     defaults,
-    expect,
     expect_options_matter,
     expect_same,
     expect_saved,
     expect_tensor,
     no_network,
-    run_all,
     train_a_little,
 )
+from zoo.testing.check import Check, checks_of, construct, describe, excuse, expect, run_all
 
 SHAPE = (4, 11)  # clips, frames
 ANSWERS = {
@@ -52,9 +49,23 @@ class LossCase:
         """The loss for some answers of the kind."""
         torch.manual_seed(seed)
         chosen = defaults(self.spec, {**self.options, **changed})
-        loss = resolve(self.spec.build)(ANSWERS[self.kind], COUNTS[self.kind], **chosen)
+        loss = construct(self.spec, ANSWERS[self.kind], COUNTS[self.kind], **chosen)
         expect(isinstance(loss, Loss), f"build gives a {type(loss).__name__}, not a zoo.modules.Loss")
         return loss  # type: ignore[no-any-return]
+
+    def fresh(self, seed: int = 0) -> nn.Module:
+        """The loss as it is built."""
+        return self.build(seed)
+
+    def arguments(self, block: nn.Module) -> tuple[Any, ...]:
+        """raw, target, labelled."""
+        assert isinstance(block, Loss)
+        return self.raw(block), *self.labels()
+
+    def outputs(self, block: nn.Module, *arguments: Any) -> list[Tensor]:
+        """The loss and the decoded answers."""
+        assert isinstance(block, Loss)
+        return [block(*arguments).reshape(-1), block.decode(arguments[0])]
 
     def labels(self) -> tuple[Tensor, Tensor]:
         """target (4, 11, A), labelled (4, 11, A): about a third of the elements are not labelled."""
@@ -102,22 +113,29 @@ def slope(loss: Loss, raw: Tensor, target: Tensor, labelled: Tensor) -> tuple[Te
 
 
 def offline(case: LossCase) -> None:
-    """Building does not touch the network."""
+    """Building does not touch the network.
+
+    Machines that train often have none."""
     with no_network():
         case.build()
 
 
 def shape(case: LossCase) -> None:
-    """A finite scalar with a graph and a gradient at labelled elements."""
+    """A finite scalar with a graph and a gradient at labelled elements.
+
+    A labelled frame without gradient is data thrown away."""
     loss = case.build()
     expect(isinstance(loss.width, int) and loss.width > 0, f"width must be a positive int, it is {loss.width!r}")
     target, labelled = case.labels()
     _, grad = slope(loss, case.raw(loss), target, labelled)
-    expect((grad[labelled.any(-1)].abs().sum(-1) > 0).all(), "a labelled frame gets no gradient")
+    idle = grad[labelled.any(-1)].abs().sum(-1) == 0
+    expect(not idle.any(), f"{int(idle.sum())} of {len(idle)} labelled frames get no gradient", describe(grad))
 
 
 def decode(case: LossCase) -> None:
-    """Decoded answers have their widths and ranges also for huge raw answers; class probabilities add up to 1."""
+    """Decoded answers have their widths and ranges also for huge raw answers; class probabilities add up to 1.
+
+    Submissions and post-processors take values in range and probabilities; the organisers refuse others."""
     loss = case.build()
     decoded = loss.decode(torch.cat([case.raw(loss), 100 * case.raw(loss)]))
     widths = [answer.width for answer in ANSWERS[case.kind]]
@@ -125,13 +143,15 @@ def decode(case: LossCase) -> None:
     for answer, part in zip(ANSWERS[case.kind], decoded.split(widths, -1), strict=True):
         low, high = (answer.low, answer.high) if answer.kind == "value" else (0.0, 1.0)
         inside = (part >= low).all() and (part <= high).all()
-        expect(inside, f"{answer.name}: decoded answers leave [{low}, {high}]")
+        expect(inside, f"{answer.name}: decoded answers leave [{low}, {high}]", describe(part))
         if answer.kind == "class":
             expect_same(part.sum(-1), torch.ones(part.shape[:-1]), f"{answer.name}: probabilities do not add up to 1")
 
 
 def unlabelled(case: LossCase) -> None:
-    """Targets that are not labelled (NaN here) change nothing, and their frames get no gradient."""
+    """Targets that are not labelled (NaN here) change nothing, and their frames get no gradient.
+
+    Aff-Wild2 marks them by -5 and -1: trained on, these are answers that nobody gave."""
     loss = case.build()
     raw, (target, labelled) = case.raw(loss), case.labels()
     labelled[0] = False
@@ -143,7 +163,9 @@ def unlabelled(case: LossCase) -> None:
 
 
 def nothing_labelled(case: LossCase) -> None:
-    """A batch without labels gives 0, with a graph and zero gradients."""
+    """A batch without labels gives 0, with a graph and zero gradients.
+
+    In multi-task training most batches lack some label: a mean over nothing is NaN and ends the training."""
     loss = case.build()
     target, labelled = case.labels()
     value, grad = slope(loss, case.raw(loss), torch.full_like(target, torch.nan), torch.zeros_like(labelled))
@@ -152,7 +174,9 @@ def nothing_labelled(case: LossCase) -> None:
 
 
 def few_labels(case: LossCase) -> None:
-    """One labelled frame, labels that are all the same, and answers that are all the same give finite numbers."""
+    """One labelled frame, labels that are all the same, and answers that are all the same give finite numbers.
+
+    A correlation divides by a variance, which is 0 there; so it is in the first steps and in quiet videos."""
     loss = case.build()
     raw, (target, labelled) = case.raw(loss), case.labels()
     single = torch.zeros_like(labelled)
@@ -165,10 +189,12 @@ def few_labels(case: LossCase) -> None:
 
 
 def additive(case: LossCase) -> None:
-    """A loss that says it is additive: loss times labelled elements adds up over the clips of a batch."""
+    """A loss that says it is additive: loss times labelled elements adds up over the clips of a batch.
+
+    Gradients of such a loss are accumulated over parts of a batch; of others (CCC) that would be another loss."""
     loss = case.build()
     if not loss.additive:
-        return
+        excuse("not declared additive")
     raw, (target, labelled) = case.raw(loss), case.labels()
     whole = loss(raw, target, labelled) * labelled.sum()
     clips = zip(raw.split(1), target.split(1), labelled.split(1), strict=True)
@@ -177,7 +203,9 @@ def additive(case: LossCase) -> None:
 
 
 def minimum(case: LossCase) -> None:
-    """Raw answers that minimise the loss decode to the targets."""
+    """Raw answers that minimise the loss decode to the targets.
+
+    A loss whose minimum lies elsewhere (a swapped class, a range not undone) trains well and scores badly."""
     loss = case.build()
     target, labelled = case.labels()
     raw = torch.nn.Parameter(0.1 * case.raw(loss))
@@ -198,7 +226,9 @@ def minimum(case: LossCase) -> None:
 
 
 def options(case: LossCase) -> None:
-    """Every option makes a difference."""
+    """Every option makes a difference.
+
+    An option that does nothing is a comparison that somebody runs for nothing."""
 
     def outcome(**chosen: Any) -> list[Any]:
         loss = case.build(**chosen)
@@ -208,13 +238,27 @@ def options(case: LossCase) -> None:
 
 
 def saved(case: LossCase) -> None:
-    """A fresh loss with the saved state gives the same value."""
+    """A fresh loss with the saved state gives the same value.
+
+    A loss may learn (weights of tasks): that is saved with the model."""
     loss = case.build()
     raw, labels = case.raw(loss), case.labels()
     train_a_little(loss, lambda: loss(raw, *labels))
     expect_saved(loss, case.build(seed=1), lambda module: module(raw, *labels).detach().reshape(1))
 
 
+def no_numbers(case: LossCase) -> None:
+    """Built on the meta device it decodes there, to the shape that it gives with numbers.
+
+    `harness check`, and every run before it trains, tries the combination there: a .item() or a shape that depends
+    on values (x[mask]) fails."""
+    raw = case.raw(case.build())
+    with torch.device("meta"):
+        loss = case.build()
+    expect_tensor(loss.decode(raw.to("meta")), tuple(case.build().decode(raw).shape), "decode on the meta device")
+
+
 RULES = (
     offline, shape, decode, unlabelled, nothing_labelled, few_labels, additive, minimum, options, saved,
+    numerics.repeatable, numerics.precisions, no_numbers, numerics.devices,
 )  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from zoo.testing.base import expect
+from zoo.testing.check import expect
 
 CLIPS, FRAMES = 8, 12
 GOOD = 0.1  # share of the targets' variance that may remain

@@ -1,0 +1,28 @@
+"""For the tests of plugins: a package as an installer would leave it, and what a template's block is trained with."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+USES = {
+    "encoder": ("--encoders", "face={}"),
+    "fusion": ("--encoders", "face,context", "--fusion", "{}"),
+    "head": ("--encoders", "face", "--head", "{}"),
+    "loss": ("--encoders", "face", "--loss", "{}"),
+    "postprocess": ("--encoders", "face", "--post", "interpolate,{}"),
+}
+HOOKS = {"encoder": "encoders", "fusion": "fusions", "head": "heads", "loss": "losses", "postprocess": "postprocessors",
+         "detector": "detectors"}  # fmt: skip
+
+
+def install(folder: Path) -> None:
+    """Write the .dist-info of a package beside its module, from its pyproject.toml: with the folder on the path it is
+    installed, and no network or build tool was needed."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    about = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    about.mkdir(exist_ok=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    points = project["entry-points"]["abaw_zoo"]
+    (about / "entry_points.txt").write_text("[abaw_zoo]\n" + "".join(f"{k} = {v}\n" for k, v in points.items()))
+    (about / "RECORD").write_text("")

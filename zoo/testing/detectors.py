@@ -1,0 +1,200 @@
+"""Rules for face detectors: one picture, uint8 RGB (H, W, 3) -> Faces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from zoo.api import DetectorSpec, Faces
+from zoo.testing.base import defaults, expect_options_matter, no_network
+from zoo.testing.check import Check, checks_of, construct, describe, expect, run_all
+
+FACES = ((90, 110, 100), (240, 90, 50))  # middle and half height, pixels of the drawn picture
+SIZE = (240, 320)
+SHAPES = ((240, 320), (320, 180), (48, 64))
+
+
+@dataclass(frozen=True)
+class DetectorCase:
+    """A detector's spec with the options to check it with; ``pictures``: with upright faces, the first one largest."""
+
+    spec: DetectorSpec
+    options: Mapping[str, Any]
+    values: Mapping[str, Any]
+    pictures: Sequence[np.ndarray]
+
+    def build(self, **changed: Any) -> Any:
+        """The detector."""
+        return construct(self.spec, **defaults(self.spec, {**self.options, **changed}))
+
+    def others(self) -> list[np.ndarray]:
+        """Pictures without a face: black and noise, of several shapes."""
+        random = np.random.default_rng(1)
+        black = [np.zeros((*shape, 3), np.uint8) for shape in SHAPES]
+        return [*black, *(random.integers(0, 256, (*shape, 3), np.uint8) for shape in SHAPES)]
+
+
+def detector_checks(
+    spec: DetectorSpec,
+    *,
+    values: Mapping[str, Any] | None = None,
+    pictures: Sequence[np.ndarray] | None = None,
+    **options: Any,
+) -> list[Check]:
+    """Every rule for a detector, one by one. ``pictures``: with faces, uint8 RGB; by default two are drawn."""
+    return checks_of(spec.name, RULES, DetectorCase(spec, options, values or {}, pictures or [draw(), draw(blur=2.0)]))
+
+
+def check_detector(
+    spec: DetectorSpec,
+    *,
+    values: Mapping[str, Any] | None = None,
+    pictures: Sequence[np.ndarray] | None = None,
+    **options: Any,
+) -> None:
+    """Every rule for a detector; ConformanceError at the first one broken."""
+    run_all(detector_checks(spec, values=values, pictures=pictures, **options))
+
+
+def draw(blur: float = 1.0) -> np.ndarray:
+    """Two drawn faces, (240, 320, 3): enough of a face for networks that were trained on photographs."""
+    image = np.full((*SIZE, 3), (120, 140, 160), np.uint8)
+    for x, y, side in FACES:
+        for dx, dy, width, height, colour in _face():
+            centre, axes = (x + round(dx * side), y + round(dy * side)), (round(width * side), round(height * side))
+            cv2.ellipse(image, centre, (max(axes[0], 1), max(axes[1], 1)), 0, 0, 360, colour, -1, cv2.LINE_AA)
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), blur))
+
+
+def _face() -> list[tuple[float, float, float, float, tuple[int, int, int]]]:
+    """Ellipses in units of the face: middle, half axes, colour."""
+    hair, skin = (0, -0.12, 0.56, 0.66, (60, 40, 30)), (0, 0.06, 0.46, 0.6, (224, 172, 140))
+    eyes = []
+    for side in (-1, 1):
+        eyes += [
+            (side * 0.2, -0.06, 0.1, 0.05, (250, 250, 250)),
+            (side * 0.2, -0.06, 0.045, 0.05, (40, 30, 30)),
+            (side * 0.2, -0.18, 0.12, 0.025, (70, 45, 35)),
+            (side * 0.05, 0.2, 0.03, 0.02, (170, 110, 90)),
+        ]
+    return [hair, skin, *eyes, (0, 0.12, 0.05, 0.1, (205, 150, 120)), (0, 0.38, 0.17, 0.05, (170, 70, 70))]
+
+
+def _detect(detector: Any, picture: np.ndarray) -> Faces:
+    faces = detector.detect(picture.copy())
+    expect(isinstance(faces, Faces), f"detect gives a {type(faces).__name__}, not zoo.api.Faces")
+    return faces  # type: ignore[no-any-return]
+
+
+def _rows(faces: Faces) -> list[Any]:
+    return [np.asarray(a).tolist() for a in (faces.boxes, faces.scores, faces.landmarks)]
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+
+def offline(case: DetectorCase) -> None:
+    """Building does not touch the network.
+
+    Machines that prepare data often have none."""
+    with no_network():
+        case.build()
+
+
+def shape(case: DetectorCase) -> None:
+    """Boxes (N, 4), scores (N,) and landmarks (N, 5, 2), finite, of pictures of any shape, also where there is no
+    face.
+
+    Faces are stacked over millions of frames, most videos have frames without one, and sizes vary."""
+    detector = case.build()
+    for picture in [*case.pictures, *case.others()]:
+        faces = _detect(detector, picture)
+        n = len(faces.boxes)
+        wanted = {"boxes": (n, 4), "scores": (n,), "landmarks": (n, 5, 2)}
+        for name, size in wanted.items():
+            array = np.asarray(getattr(faces, name))
+            expect(array.shape == size, f"{name} of {n} faces have the shape {array.shape}, not {size}")
+            expect(np.isfinite(array).all(), f"{name} are not finite", describe(array))
+
+
+def inside(case: DetectorCase) -> None:
+    """Boxes are x0 < x1, y0 < y1 within the picture, scores within 0 and 1, the best face first.
+
+    Crops are cut by these boxes; faces are tracked by their overlap."""
+    detector = case.build()
+    for picture in [*case.pictures, *case.others()]:
+        faces = _detect(detector, picture)
+        height, width = picture.shape[:2]
+        for x0, y0, x1, y1 in np.asarray(faces.boxes).tolist():
+            fine = 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
+            expect(fine, f"a box leaves the picture of {width} x {height}, or is empty: {x0, y0, x1, y1}")
+        scores = np.asarray(faces.scores)
+        expect(((scores >= 0) & (scores <= 1)).all(), "a score is not within 0 and 1", describe(scores))
+        expect((np.diff(scores) <= 0).all(), "the best face does not come first", str(scores.tolist()))
+
+
+def finds(case: DetectorCase) -> None:
+    """It finds an upright face in a picture, and landmarks in order: left eye, right eye, nose, left and right corner
+    of the mouth, as seen in the picture.
+
+    Crops are turned and scaled by the landmarks: swapped ones give faces in a mirror, or upside down."""
+    detector = case.build()
+    found = [_detect(detector, picture) for picture in case.pictures]
+    expect(any(len(faces.boxes) for faces in found), f"no face is found in {len(found)} pictures with faces")
+    for faces in found:
+        for marks in np.asarray(faces.landmarks):
+            (left, eye_y), (right, other_y), (nose, _), (corner, mouth_y), (far, low_y) = marks.tolist()
+            order = left < right and corner < far and max(eye_y, other_y) < min(mouth_y, low_y)
+            expect(order and left < nose < right, "the landmarks of an upright face are not in order", str(marks))
+
+
+def input_untouched(case: DetectorCase) -> None:
+    """detect does not write into the picture.
+
+    The same frame is then cropped for several streams."""
+    detector = case.build()
+    for picture in case.pictures:
+        given = picture.copy()
+        detector.detect(given)
+        expect(np.array_equal(given, picture), "detect writes into the picture that it is given")
+
+
+def one_by_one(case: DetectorCase) -> None:
+    """The faces of a picture do not depend on the pictures before it.
+
+    Videos are worked on side by side, and again after a stop: boxes must not depend on the order."""
+    detector = case.build()
+    before = _rows(_detect(detector, case.pictures[0]))
+    for picture in case.others():
+        _detect(detector, picture)
+    after = _rows(_detect(detector, case.pictures[0]))
+    expect(before == after, "the faces depend on the pictures seen before", f"{before} before, {after} after")
+
+
+def repeatable(case: DetectorCase) -> None:
+    """Two detectors built alike find the same faces.
+
+    Crops and boxes are part of what the features are kept by."""
+    one, two = case.build(), case.build()
+    for picture in case.pictures:
+        same = _rows(_detect(one, picture)) == _rows(_detect(two, picture))
+        expect(same, "another detector built alike finds other faces")
+
+
+def options(case: DetectorCase) -> None:
+    """Every option makes a difference.
+
+    An option that does nothing is a comparison that somebody runs for nothing."""
+
+    def outcome(**chosen: Any) -> list[Any]:
+        detector = case.build(**chosen)
+        return [_rows(_detect(detector, picture)) for picture in case.pictures]
+
+    expect_options_matter(case.spec, case.options, case.values, outcome)
+
+
+RULES = (offline, shape, inside, finds, input_untouched, one_by_one, repeatable, options)

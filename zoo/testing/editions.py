@@ -1,0 +1,86 @@
+"""Rules for editions: tracks that can be trained, scored and handed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from zoo.api import Answer, EditionSpec, TrackSpec
+from zoo.metrics import METRICS, score, statistics
+from zoo.testing.check import Check, checks_of, expect, run_all
+
+
+@dataclass(frozen=True)
+class TrackCase:
+    """One track of an edition."""
+
+    spec: TrackSpec
+
+
+def edition_checks(spec: EditionSpec) -> list[Check]:
+    """Every rule for every track of an edition, one by one."""
+    tracks = [(f"{spec.name}[{track.name}]", TrackCase(track)) for track in spec.tracks]
+    return [check for name, case in tracks for check in checks_of(name, RULES, case)]
+
+
+def check_edition(spec: EditionSpec) -> None:
+    """Every rule for an edition; ConformanceError at the first one broken."""
+    run_all(edition_checks(spec))
+
+
+def answers(case: TrackCase) -> None:
+    """Answers have names of their own, classes where they are classes, a range where they are values, and an invalid
+    value outside of both; answers of one kind stand together.
+
+    Labels are read, losses chosen and columns laid out by them."""
+    names = [answer.name for answer in case.spec.answers]
+    expect(names and len(set(names)) == len(names), f"the answers' names are {names}")
+    for answer in case.spec.answers:
+        inside = answer.low <= answer.invalid <= answer.high if answer.kind == "value" else answer.invalid >= 0
+        expect(not inside, f"{answer.name}: {answer.invalid} is a label, and marks frames without one")
+        expect(answer.kind != "class" or len(answer.classes) > 1, f"{answer.name} has classes {answer.classes}")
+        expect(answer.low < answer.high, f"{answer.name} lies within {answer.low} and {answer.high}")
+    kinds = [answer.kind for answer in case.spec.answers]
+    changes = sum(a != b for a, b in pairwise(kinds))
+    expect(changes == len(set(kinds)) - 1, f"answers of one kind do not stand together: {kinds}")
+
+
+def metric(case: TrackCase) -> None:
+    """The metric is a formula of zoo.metrics, for answers of these kinds.
+
+    A record names it; tables of many years are built from it."""
+    known = METRICS.get(case.spec.metric)
+    expect(known is not None, f"zoo.metrics has no {case.spec.metric!r}, but {', '.join(METRICS)}")
+    assert known is not None
+    kinds = {answer.kind for answer in case.spec.answers}
+    expect(
+        kinds == set(known.kinds), f"{case.spec.metric} scores {sorted(known.kinds)}, the answers are {sorted(kinds)}"
+    )
+
+
+def perfect(case: TrackCase) -> None:
+    """Answers that equal the labels reach the top of the range of scores.
+
+    Shares of what can be reached are printed, and compared between tracks."""
+    targets = {answer.name: _labels(answer) for answer in case.spec.answers}
+    values = {
+        answer.name: np.eye(len(answer.classes))[targets[answer.name].astype(int)]
+        if answer.kind == "class"
+        else targets[answer.name]
+        for answer in case.spec.answers
+    }
+    stats = statistics(case.spec.answers, values, targets)
+    best = score(case.spec.metric, case.spec.answers, stats).main
+    top = case.spec.score_range[1]
+    expect(abs(best - top) < 1e-9, f"perfect answers score {best}, the range of scores ends at {top}")
+
+
+def _labels(answer: Answer) -> np.ndarray:
+    if answer.kind == "value":
+        return np.linspace(answer.low, answer.high, 40)
+    return np.arange(40.0) % max(2, len(answer.classes))
+
+
+RULES = (answers, metric, perfect)

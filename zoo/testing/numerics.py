@@ -1,0 +1,123 @@
+"""Rules that networks of every kind keep: repeatable, in any precision, on any device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from zoo.testing.base import both_modes, distance, shake
+from zoo.testing.check import describe, excuse, expect
+
+LOOSE = 1e-3
+"""Largest relative difference between float32 and float64, by rounding that many layers pass on."""
+DEVICE = 1e-2
+"""Largest relative difference between a processor and an accelerator, whose convolutions may round to ten bits."""
+
+
+class Case(Protocol):
+    """What these rules ask of a case."""
+
+    def fresh(self, seed: int = 0) -> nn.Module:
+        """The block as it is built from this seed of torch's generator."""
+
+    def arguments(self, block: nn.Module) -> tuple[Any, ...]:
+        """What it is called with: tensors, or dicts of them."""
+
+    def outputs(self, block: nn.Module, *arguments: Any) -> list[Tensor]:
+        """All that it answers."""
+
+
+def repeatable(case: Case) -> None:
+    """Two blocks built from one seed are equal; two calls give equal answers, in training from one seed of torch's.
+
+    A run is repeated from its seed. What is drawn from another generator, or at import, makes a second run's result
+    differ from the record."""
+    one, two = case.fresh(), case.fresh()
+    first, second = one.state_dict(), two.state_dict()
+    expect(first.keys() == second.keys(), "two blocks built alike have other parameters")
+    for name, value in first.items():
+        expect(torch.equal(value, second[name]), f"{name} differs between two blocks built from one seed")
+    arguments = case.arguments(one)
+
+    def every(block: nn.Module) -> Tensor:
+        return torch.cat([out.flatten() for out in case.outputs(block, *arguments)])
+
+    with torch.no_grad():
+        usual, again = every(shake(one)), every(one)
+    expect(
+        torch.equal(usual, again), "a second call gives other answers", f"a difference of {distance(usual, again):.2g}"
+    )
+    modes = zip(("evaluation", "training"), both_modes(one, every), both_modes(shake(two), every), strict=True)
+    for mode, a, b in modes:
+        gap = f"a difference of {distance(a, b):.2g}" if a.shape == b.shape else ""
+        expect(torch.equal(a, b), f"another block from the same seed gives other answers in {mode} mode", gap)
+
+
+def precisions(case: Case) -> None:
+    """In float64 the answers are those of float32; in bfloat16 autocast they are finite and of the same shape.
+
+    Training runs in mixed precision on accelerators, and tests in float64: a tensor made with a fixed dtype, or a
+    number too small for half the bits (1e-50), stops either."""
+    block = shake(case.fresh())
+    arguments = case.arguments(block)
+    with torch.no_grad():
+        usual = case.outputs(block, *arguments)
+        with torch.autocast("cpu", torch.bfloat16):
+            low = case.outputs(block, *arguments)
+        wide = case.outputs(block.double(), *converted(arguments, lambda x: x.double() if x.is_floating_point() else x))
+    for a, b, c in zip(usual, low, wide, strict=True):
+        expect(b.shape == a.shape, f"bfloat16 autocast gives the shape {tuple(b.shape)}, not {tuple(a.shape)}")
+        expect(b.isfinite().all(), "bfloat16 autocast gives numbers that are not finite", describe(b))
+        expect(c.shape == a.shape, f"float64 gives the shape {tuple(c.shape)}, not {tuple(a.shape)}")
+        gap = distance(a.double(), c.double())
+        expect(gap <= LOOSE, f"float64 gives another answer (by {gap:.2g} of the largest number)", describe(c))
+
+
+def no_numbers(case: Case) -> None:
+    """Built and called on the meta device, it gives the shapes that it gives with numbers.
+
+    `harness check`, and every run before it trains, tries the combination there: a .item() or a shape that depends
+    on values (x[mask]) fails."""
+    real = case.fresh().eval()
+    arguments = case.arguments(real)
+    with torch.no_grad():
+        shapes = [tuple(out.shape) for out in case.outputs(real, *arguments)]
+        with torch.device("meta"):
+            block = case.fresh().eval()
+        outs = case.outputs(block, *converted(arguments, lambda x: x.to("meta")))
+    found = [tuple(out.shape) for out in outs]
+    expect(found == shapes, f"on the meta device it gives {found}, with numbers {shapes}")
+    expect(all(out.is_meta for out in outs), "its answers on the meta device lie on another one")
+
+
+def devices(case: Case) -> None:
+    """On a CUDA device, where there is one, the answers are those of the processor.
+
+    A tensor made in forward without its device, or a buffer kept as a plain attribute, stops the first run on an
+    accelerator."""
+    if not torch.cuda.is_available():
+        excuse("there is no CUDA device here")
+    block = shake(case.fresh())
+    arguments = case.arguments(block)
+    with torch.no_grad():
+        here = case.outputs(block, *arguments)
+        there = case.outputs(block.to("cuda"), *converted(arguments, lambda x: x.to("cuda")))
+    for a, b in zip(here, there, strict=True):
+        expect(b.device.type == "cuda", f"called on a CUDA device it answers on {b.device}")
+        gap = distance(a, b.cpu().to(a.dtype))
+        expect(gap <= DEVICE, f"a CUDA device gives another answer (by {gap:.2g} of the largest number)", describe(b))
+
+
+def converted(tree: Any, convert: Callable[[Tensor], Tensor]) -> Any:
+    """The same tree of tuples and dicts with every tensor converted."""
+    if isinstance(tree, Tensor):
+        return convert(tree)
+    if isinstance(tree, dict):
+        return {name: converted(value, convert) for name, value in tree.items()}
+    return tuple(converted(value, convert) for value in tree)
+
+
+RULES = (repeatable, precisions, no_numbers, devices)

@@ -1,0 +1,39 @@
+"""The checks of whatever a hook returns, by its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from zoo.api import KINDS
+from zoo.errors import UserError
+from zoo.suggest import did_you_mean
+from zoo.testing.check import Check
+from zoo.testing.detectors import detector_checks
+from zoo.testing.editions import edition_checks
+from zoo.testing.encoders import encoder_checks
+from zoo.testing.fusions import fusion_checks
+from zoo.testing.heads import head_checks
+from zoo.testing.losses import loss_checks
+from zoo.testing.postprocess import postprocessor_checks
+from zoo.testing.streams import stream_checks
+
+CHECKS: Mapping[str, Any] = {
+    "streams": stream_checks,
+    "encoders": encoder_checks,
+    "fusions": fusion_checks,
+    "heads": head_checks,
+    "losses": loss_checks,
+    "postprocessors": postprocessor_checks,
+    "detectors": detector_checks,
+    "editions": edition_checks,
+}
+
+
+def spec_checks(kind: str, spec: Any, **given: Any) -> list[Check]:
+    """Every rule for a spec of this kind (one of zoo.api.KINDS), one by one. ``given``: what the kind's own function
+    takes besides the spec (options, ``values``, an encoder's ``argument``, a fusion's ``permute``)."""
+    if kind not in CHECKS:
+        raise UserError(f"unknown kind {kind!r}: {did_you_mean(kind, KINDS)}the kinds: {', '.join(KINDS)}")
+    checks: list[Check] = CHECKS[kind](spec, **given)
+    return checks

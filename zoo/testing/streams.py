@@ -1,0 +1,189 @@
+"""Rules for streams: what their readers give of one video."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo.api import StreamSpec
+from zoo.errors import UserError
+from zoo.reading import Sound, Source
+from zoo.registry import resolve
+from zoo.testing.base import no_network
+from zoo.testing.check import Check, checks_of, describe, excuse, expect, run_all, watch
+
+FRAMES, FPS, WIDTH, HEIGHT, RATE = 25, 25, 96, 64, 16_000
+MAKERS = Callable[[Path, int], Source]
+
+
+@dataclass(frozen=True)
+class StreamCase:
+    """A stream and what makes a video for it: ``source(folder, seed)``."""
+
+    spec: StreamSpec
+    source: MAKERS
+
+    @contextmanager
+    def reader(self, seed: int = 0, *, bare: bool = False) -> Iterator[tuple[Any, Source]]:
+        """A reader of a video; ``bare``: of one of which nothing but annotations is there."""
+        with tempfile.TemporaryDirectory() as folder:
+            source = self.source(Path(folder), seed)
+            if bare:
+                source = replace(source, root=Path(folder) / "empty", video=None, crops=None, boxes=None)
+            yield watch(resolve(self.spec.reader)(source)), source
+
+
+def stream_checks(spec: StreamSpec, *, source: MAKERS | None = None) -> list[Check]:
+    """Every rule for a stream, one by one. ``source(folder, seed)`` writes a video that the stream finds something in
+    and gives its zoo.reading.Source; by default a short one with crops, sound and boxes is made."""
+    return checks_of(spec.name, RULES, StreamCase(spec, source or make_source))
+
+
+def check_stream(spec: StreamSpec, *, source: MAKERS | None = None) -> None:
+    """Every rule for a stream; ConformanceError at the first one broken."""
+    run_all(stream_checks(spec, source=source))
+
+
+def pictures(seed: int) -> np.ndarray:
+    """The frames of the made-up video, (25, 64, 96, 3) uint8 RGB."""
+    small = np.random.default_rng(seed).integers(0, 256, (FRAMES, HEIGHT // 8, WIDTH // 8, 3), np.uint8)
+    return small.repeat(8, 1).repeat(8, 2)
+
+
+def make_source(folder: Path, seed: int) -> Source:
+    """A second of video with sound, face crops except of three frames, and a box in all but the first frame."""
+    import cv2
+
+    crops = folder / "crops"
+    crops.mkdir()
+    for i, picture in enumerate(pictures(seed)):
+        if i not in (3, 4, 9):
+            cv2.imwrite(str(crops / f"{i + 1:05d}.jpg"), picture[:, :HEIGHT])
+    boxes = np.tile([20.0 + seed, 10.0, 60.0, 64.0], (FRAMES, 1))
+    boxes[0] = np.nan
+    _write_video(folder / "clip.mp4", seed)
+    times = np.arange(FRAMES) / FPS
+    return Source("clip", folder, FRAMES, lambda: times, folder / "clip.mp4", crops, lambda: boxes)
+
+
+def _write_video(path: Path, seed: int) -> None:
+    import av
+
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=FPS)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        audio = container.add_stream("aac", rate=RATE)
+        for picture in pictures(seed):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(video.encode())
+        samples = 0.1 * np.random.default_rng(seed).standard_normal((1, RATE), np.float32)
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = RATE, 0, Fraction(1, RATE)
+        container.mux(audio.encode(frame))
+        container.mux(audio.encode())
+
+
+def _content(case: StreamCase, reader: Any, source: Source) -> list[Any]:
+    """What the reader gives at the frames that are present, checked as it comes."""
+    mask = reader.present()
+    if not mask.any():
+        excuse("it finds nothing in the made-up video: give stream_checks a source of your own")
+    if case.spec.kind == "frames":
+        frames = pictures(0) if reader.uses_video else [None] * FRAMES
+        images = [reader.image(i, frame, 32) for i, frame in enumerate(frames)]
+        wrong = [i for i, image in enumerate(images) if image is not None and not mask[i]]
+        expect(not wrong, f"a picture is given of frame {wrong and wrong[0]}, which is not present")
+        return images
+    if case.spec.kind == "sound":
+        return [reader.sound(RATE)]
+    return [np.asarray(reader.vectors())[mask]]
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+
+def offline(case: StreamCase) -> None:
+    """Opening a video does not touch the network.
+
+    Machines that train often have none."""
+    with no_network(), case.reader():
+        pass
+
+
+def presence(case: StreamCase) -> None:
+    """present() is a bool a frame, the same when asked again.
+
+    It is the mask that training, fusion and tables go by."""
+    with case.reader() as (reader, source):
+        mask = reader.present()
+        good = isinstance(mask, np.ndarray) and mask.shape == (source.n_frames,) and mask.dtype == bool
+        expect(good, f"present() gives {describe(mask)} for {source.n_frames} frames")
+        expect(np.array_equal(mask, reader.present()), "present() differs at a second call")
+
+
+def content(case: StreamCase) -> None:
+    """Pictures are uint8 RGB (size, size, 3), or None at frames without one, which are asked for too; sound is a Sound
+    at the rate asked for; vectors are (n, D) float32, finite where present.
+
+    They go to the encoder as they come, side by side with those of other videos."""
+    with case.reader() as (reader, source):
+        for item in _content(case, reader, source):
+            if case.spec.kind == "frames" and item is not None:
+                expect(
+                    item.shape == (32, 32, 3) and item.dtype == np.uint8, f"a picture of size 32 is {describe(item)}"
+                )
+            elif case.spec.kind == "sound":
+                expect(isinstance(item, Sound), f"sound() gives {describe(item)}")
+                fine = item.samples.ndim == 1 and item.samples.dtype == np.float32 and np.isfinite(item.samples).all()
+                expect(fine and item.rate == RATE, f"sound() gives {describe(item)} for {RATE} Hz")
+            elif case.spec.kind == "vectors":
+                fine = item.ndim == 2 and item.dtype == np.float32 and np.isfinite(item).all()
+                expect(fine, f"the vectors of present frames are {describe(item)}")
+
+
+def nothing_there(case: StreamCase) -> None:
+    """Of a video without files it gives a mask that is false everywhere, or a UserError that says what is missing.
+
+    Data folders lack a crop folder or a video here and there: that must not end a run with a traceback."""
+    try:
+        with case.reader(bare=True) as (reader, _):
+            mask = reader.present()
+    except UserError:
+        return
+    expect(not np.asarray(mask).any(), "frames are present in a video without files", describe(mask))
+
+
+def fingerprint(case: StreamCase) -> None:
+    """Equal content has one fingerprint, other content another.
+
+    Features are kept under it: a fingerprint that stays gives features of the old content for the new one."""
+    with case.reader() as (one, source):
+        first = one.fingerprint()
+        expect(isinstance(first, str) and first, f"fingerprint() gives {describe(first)}, not a text")
+        _content(case, one, source)
+        expect(one.fingerprint() == first, "the fingerprint differs after reading")
+        again = resolve(case.spec.reader)(source)
+        expect(again.fingerprint() == first, "a second reader of the same video has another fingerprint")
+    with case.reader(seed=1) as (other, _):
+        expect(other.fingerprint() != first, "a video with other content has the same fingerprint")
+
+
+def repeatable(case: StreamCase) -> None:
+    """Two readers of one video give the same.
+
+    A run is repeated from its record."""
+    with case.reader() as (one, source):
+        two = resolve(case.spec.reader)(source)
+        for a, b in zip(_content(case, one, source), _content(case, two, source), strict=True):
+            same = np.array_equal(a.samples, b.samples) if isinstance(a, Sound) else np.array_equal(a, b)
+            expect(same, "two readers of one video give other things")
+
+
+RULES = (offline, presence, content, nothing_there, fingerprint, repeatable)
