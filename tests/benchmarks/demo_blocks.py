@@ -65,8 +65,7 @@ def train(work: Work) -> dict[str, Any]:
         work.folder.mkdir(parents=True, exist_ok=True)
         (work.folder / "config.toml").write_text(config.toml())
         run_seeds(make_job(config, progress=False), work.folder, SEEDS)
-    found = read(record)
-    return {**found.result, "seconds": found.circumstances["seconds"] / SEEDS}
+    return read(record).result
 
 
 def blocks(data: Path, out: Path) -> list[Work]:
@@ -88,11 +87,16 @@ def table(rows: Iterable[tuple[Work, dict[str, Any]]]) -> str:
         same = work.name == "late-gru"
         lines.append((
             work.fusion, work.head, f"{block['main']:.3f}", f"{block['low']:.3f} to {block['high']:.3f}",
-            f"{block['spread']:.3f}", "" if same else f"{gain.value:+.3f}", "" if same else f"{gain.p:.3f}",
-            f"{result['parameters']['trained']:,}", f"{result['seconds']:.0f}",
+            f"{block['spread']:.3f}", "" if same else f"{gain.value:+.3f}", "" if same else shown(gain.p),
+            f"{result['parameters']['trained']:,}",
         ))  # fmt: skip
-    head = ["fusion", "head", "mean CCC", "95 % interval", "over seeds", "against late, gru", "p", "trained", "s a run"]
+    head = ["fusion", "head", "mean CCC", "95 % interval", "over seeds", "against late, gru", "p", "trained"]
     return str(tabulate(lines, head, tablefmt="github", disable_numparse=True))
+
+
+def shown(p: float) -> str:
+    """A p value to three places."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def withheld(work: Work) -> list[tuple[str, dict[str, Any]]]:
@@ -124,7 +128,7 @@ def dropout_table(rows: Iterable[tuple[Work, list[tuple[str, dict[str, Any]]]]])
             lines.append((
                 fusion, drop or "nothing", f"{sum(y['main'] for y in b) / len(b):.3f}",
                 f"{sum(x['main'] for x in a) / len(a):.3f}", ", ".join(f"{g.value:+.3f}" for g in gains),
-                ", ".join(f"{g.p:.3f}" for g in gains),
+                ", ".join(shown(g.p) for g in gains),
             ))  # fmt: skip
     head = ["fusion", "withheld", "dropout 0", f"dropout {DROPOUTS[1]}", "gain by seed", "p by seed"]
     return str(tabulate(lines, head, tablefmt="github", disable_numparse=True))

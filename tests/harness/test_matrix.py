@@ -22,6 +22,7 @@ TRACKS = ("va", "expr", "au", "mtl")
 REGISTRY = load()
 SMALL = {"timm": "resnet18", "ssl": "tiny", "places365": "resnet18"}  # else the first name there is
 STREAM = {"frames": "face", "sound": "audio", "vectors": "face"}
+FRAMES = 24  # of each video of the crumb set
 STEPS = ("--set", "train.batch=3", "--set", "train.clip=24", "--epochs", 1, "--set", "project.components=16")
 Read = Callable[[Path], dict[str, Any]]
 
@@ -29,11 +30,10 @@ Read = Callable[[Path], dict[str, Any]]
 def features_folder(program: Any, folder: Path) -> Path:
     """Ready-made features of every video of the crumb set: one random row a frame."""
     folder.mkdir()
-    (folder / "features.toml").write_text('what = "noise"\nrate = "frame"\nwidth = 6\n')
+    (folder / "features.toml").write_text('name = "noise"\nrate = "frame"\nwidth = 6\n')
     rng = np.random.default_rng(0)
-    videos = {p.name: len(list(p.glob("*.jpg"))) for p in (program.demo / "cropped_aligned").iterdir()}
-    for video in videos:
-        np.save(folder / f"{video}.npy", rng.normal(size=(24, 6)).astype(np.float32))
+    for video in (program.demo / "cropped_aligned").iterdir():
+        np.save(folder / f"{video.name}.npy", rng.normal(size=(FRAMES, 6)).astype(np.float32))
     return folder
 
 
@@ -56,11 +56,13 @@ def slot_of(spec: EncoderSpec, program: Any, tmp_path: Path) -> tuple[str, tuple
     if spec.name in MADE:
         argument = str(MADE[spec.name](program, tmp_path / "made.pt"))
     text = f"{stream}={spec.name}" + (f":{argument}" if argument else "")
+    if spec.passport is None or spec.name in MADE:
+        return text, ()
     options = {name: option.default for name, option in spec.options.items()}
-    passport = resolve(spec.passport)(stream, argument, **options) if spec.passport else None
-    if passport is not None and passport.url:
-        return text, ("--set", f"encoder.{stream}.pretrained=false")
-    return text, ()
+    passport = resolve(spec.passport)(stream, argument, **options)
+    if passport is None or passport.package or passport.path:  # none wanted, or they come with a package
+        return text, ()
+    return text, ("--set", f"encoder.{stream}.pretrained=false")
 
 
 def expect_done(folder: Path, record: Read) -> None:

@@ -17,22 +17,10 @@ from plugins.encoders.checkpoint import Checkpoint, passport
 from zoo.errors import UserError
 from zoo.plan import make_plan
 from zoo.registry import load as registry
-from zoo.testing import encoder_checks
 from zoo.weights import Loaded, load_pretrained
 
 SPEC = next(spec for spec in encoders() if spec.name == "checkpoint")
 NET = "test_resnet"  # timm's smallest, with the names of every resnet
-
-
-@pytest.mark.parametrize(
-    "check",
-    encoder_checks(SPEC, argument="net.pth", model=NET, size=32,
-                   values={"model": "test_efficientnet", "size": 64, "classes": ("a", "b"), "saw": ("AffectNet",),
-                           "sha256": "0" * 64}),
-    ids=str,
-)  # fmt: skip
-def test_conformance(check):
-    check()
 
 
 def affectnet(answers: int = 7) -> dict[str, Tensor]:

@@ -18,28 +18,8 @@ from zoo import registry
 from zoo.api import Passport
 from zoo.errors import UserError
 from zoo.plan import make_plan
-from zoo.testing import check_light, encoder_checks, no_network
+from zoo.testing import check_light, no_network
 from zoo.weights import load_pretrained, read
-
-# For encoders that take an argument: one to try, with values for their options.
-ARGUMENTS = {
-    "timm": [("test_vit", {"size": 96}), ("test_resnet", {"size": 64})],
-    "ssl": [("tiny", {"layer": "1", "window": 1.0})],
-    "features": [(str(Path(__file__).parent / "ready"), {})],
-    "hsemotion": [], "checkpoint": [], "places365": [],  # at sizes of their own: test_hsemotion.py, ...
-}  # fmt: skip
-CHECKS = [
-    check
-    for entry in registry.load().entries("encoders")
-    if entry.name != "egemaps"  # wants an extra: test_egemaps.py
-    for argument, values in ARGUMENTS.get(entry.name, [(None, {})])
-    for check in encoder_checks(entry.spec, argument=argument, values=values)
-]
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=str)
-def test_conformance(check):
-    check()
 
 
 def test_the_catalogue_is_light():

@@ -13,17 +13,10 @@ from torch import nn
 
 from plugins.encoders import encoders, hsemotion
 from zoo.errors import UserError
-from zoo.testing import encoder_checks, no_network
+from zoo.testing import no_network
 from zoo.weights import Loaded, load_pretrained
 
 SPEC = next(spec for spec in encoders() if spec.name == "hsemotion")
-
-
-@pytest.mark.parametrize(
-    "check", encoder_checks(SPEC, argument="enet_b0_8_best_vgaf", size=32, values={"size": 64}), ids=str
-)
-def test_conformance(check):
-    check()
 
 
 def published(folder: Path, name: str, *, zipped: bool = True) -> tuple[nn.Module, Path]:

@@ -1,0 +1,79 @@
+"""`harness data`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.flags import Edition, Encoders, Jobs, Plugins, Sets, Track
+
+app = typer.Typer(help="Make, check and prepare data folders.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("demo")
+def data_demo(
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    seed: Annotated[int, typer.Option(min=0, help="another set of videos")] = 0,
+    videos: Annotated[str, typer.Option(help="train,val,test videos")] = "24,16,8",
+    frames: Annotated[int, typer.Option(min=12, help="frames of a video")] = 120,
+    jobs: Jobs = None,
+) -> None:
+    """Write the synthetic demo set."""
+    from harness.commands.data import demo
+
+    demo(folder, seed, videos, frames, jobs)
+
+
+@app.command("crop")
+def data_crop(
+    raw: Annotated[Path, typer.Argument(metavar="RAW", help="a folder of raw videos, perhaps with annotations")],
+    out: Annotated[Path, typer.Option("--out", help="the data folder to make")],
+    detector: Annotated[str, typer.Option(help="`harness list detectors`")] = "centerface",
+    copy: Annotated[bool, typer.Option("--copy", help="copy the videos instead of linking them")] = False,
+    jobs: Jobs = None, plugin: Plugins = None,
+) -> None:  # fmt: skip
+    """Raw videos -> a data folder with face crops and boxes."""
+    from harness.commands.data import crop
+
+    crop(raw, out, detector, jobs, link=not copy, plugins=plugin or [])
+
+
+@app.command("boxes")
+def data_boxes(
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    detector: Annotated[str, typer.Option(help="`harness list detectors`")] = "centerface",
+    jobs: Jobs = None, plugin: Plugins = None,
+) -> None:  # fmt: skip
+    """Find the person's box in every frame of the raw videos."""
+    from harness.commands.data import boxes
+
+    boxes(folder, detector, jobs, plugin or [])
+
+
+@app.command("doctor")
+def data_doctor(
+    folder: Annotated[Path, typer.Argument(metavar="DIR")], edition: Edition = None, track: Track = None,
+    plugin: Plugins = None,
+) -> None:  # fmt: skip
+    """Compare a data folder with the published figures.
+
+    Says what is missing and what to do. Exit code 1 where the folder is not clean."""
+    from harness.commands.data import doctor
+
+    doctor(folder, edition, track, plugin or [])
+
+
+@app.command("extract")
+def data_extract(
+    folder: Annotated[Path, typer.Argument(metavar="DIR")], encoders: Encoders,
+    track: Track = None, edition: Edition = None, sets: Sets = None, plugin: Plugins = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
+) -> None:  # fmt: skip
+    """Fill the feature cache of frozen encoders."""
+    from harness.commands.data import extract
+
+    flags = {"encoders": encoders, "track": track, "edition": edition, "data_dir": str(folder), "device": device,
+             "plugin": [str(p) for p in plugin] if plugin else None}  # fmt: skip
+    extract(flags, sets or [])

@@ -1,0 +1,91 @@
+"""Commands that train, and that use what was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.flags import DataDir, Edition, Fusion, Head, Jobs, ListFile, OptEncoders, Out, Plugins, Sets, Track
+from zoo.errors import UserError
+
+
+def run(
+    encoders: OptEncoders = None, fusion: Fusion = None, head: Head = None, track: Track = None,
+    edition: Edition = None, data: DataDir = None, out: Out = Path("runs"),
+    name: Annotated[str | None, typer.Option(help="the run's folder; default: made from the combination")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="most epochs to train")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="decides all that is random")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="train with this many seeds; mean and spread")] = 1,
+    finetune: Annotated[list[str] | None, typer.Option(help="train this slot's encoder on; may be given again")] = None,
+    loss: Annotated[list[str] | None, typer.Option(help="a loss instead of a default one; may be given again")] = None,
+    post: Annotated[str | None, typer.Option(help="post-processors in order, by commas")] = None,
+    recipe: Annotated[str | None, typer.Option(help="settings: a name or a TOML file (a run's config.toml)")] = None,
+    sets: Sets = None, plugin: Plugins = None,
+    resume: Annotated[Path | None, typer.Option(help="continue this run")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None, list_file: ListFile = None,
+) -> None:  # fmt: skip
+    """Train and evaluate a combination, submit and rank it."""
+    from harness.commands import run as command
+    from harness.config import load_config
+
+    flags = {
+        "encoders": encoders, "fusion": fusion, "head": head, "track": track, "edition": edition, "seed": seed,
+        "data_dir": str(data) if data else None, "device": device, "loss": loss or None,
+        "finetune": finetune or None, "plugin": [str(p) for p in plugin] if plugin else None,
+        "post": [p for p in post.split(",") if p] if post is not None else None,
+    }  # fmt: skip
+    more = ([f"train.epochs={epochs}"] if epochs else []) + ([f"data.list={list_file}"] if list_file else [])
+    if resume is not None:
+        if more or sets or name or recipe or data or seeds > 1 or any(value is not None for value in flags.values()):
+            raise UserError("--resume goes on with the run's own settings: leave the other options out")
+        command.resume(resume)
+        return
+    if recipe is None:
+        recipe = "demo" if data is None or (data / "demo.json").is_file() else "default"
+    command.start(load_config(recipe, flags, [*more, *(sets or [])]), out=out, name=name, seeds=seeds)
+
+
+def predict(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="a finished run")],
+    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="raw videos")],
+    out: Annotated[Path, typer.Option("--out", help="where the tables go")] = Path("predictions"),
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
+    jobs: Jobs = None,
+) -> None:
+    """Answer raw videos with a trained run, one table a video."""
+    from harness.commands.predict import predict as command
+
+    command(run_folder, videos, out, device=device, jobs=jobs)
+
+
+def evaluate(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="a finished run")],
+    data: DataDir = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="withhold this slot, or all slots of this stream; may be given again")
+    ] = None,
+) -> None:
+    """Score a run's validation videos again, from its weights."""
+    from harness.commands.again import evaluate as command
+
+    command(run_folder, data, drop or [])
+
+
+def submit(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="a finished run")],
+    edition: Edition = None, list_file: ListFile = None,
+    out: Annotated[Path | None, typer.Option("--out", help="a folder; default: RUN/submission")] = None,
+) -> None:  # fmt: skip
+    """Write and verify a run's submission, by the official list."""
+    from harness.commands.again import submit as command
+
+    command(run_folder, edition, list_file, out)
+
+
+def leaderboard(out: Annotated[Path, typer.Argument(metavar="RUNS", help="a folder of runs")] = Path("runs")) -> None:
+    """Build the tables from the records of a folder of runs."""
+    from harness.commands.show import leaderboard as command
+
+    command(out)
