@@ -6,12 +6,19 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from zoo.bounds import at_least, share
+
 
 class Mlp(nn.Module):
-    """(B, T, dim) -> (B, T, hidden); no frame sees another."""
+    """(B, T, dim) -> (B, T, hidden); no frame sees another. With no layers it is the identity.
+
+    UserError for fewer than 1 unit, fewer than 0 layers, or a dropout outside [0, 1)."""
 
     def __init__(self, dim: int, hidden: int = 64, layers: int = 1, dropout: float = 0.1) -> None:
         super().__init__()
+        at_least("head mlp", 1, hidden=hidden)
+        at_least("head mlp", 0, layers=layers)
+        share("head mlp", dropout=dropout)
         widths = [dim, *[hidden] * layers]
         self.net = nn.Sequential()
         for inputs, outputs in pairwise(widths):

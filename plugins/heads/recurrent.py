@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from zoo.bounds import at_least, share
 from zoo.modules import recur
 
 
 class _Recurrent(nn.Module):
-    """(B, T, dim) -> (B, T, out_dim), out_dim = hidden times directions; padding is never read."""
+    """(B, T, dim) -> (B, T, out_dim), out_dim = hidden times directions; padding is never read.
+
+    UserError for fewer than 1 unit or layer, or a dropout outside [0, 1)."""
 
     cell: type[nn.GRU] | type[nn.LSTM]
 
@@ -16,6 +19,9 @@ class _Recurrent(nn.Module):
         self, dim: int, hidden: int = 64, layers: int = 1, dropout: float = 0.1, bidirectional: bool = True
     ) -> None:
         super().__init__()
+        who = f"head {type(self).__name__.lower()}"
+        at_least(who, 1, hidden=hidden, layers=layers)
+        share(who, dropout=dropout)
         self.dropout = nn.Dropout(dropout)  # torch's own drops between layers only, never with a single one
         between = dropout if layers > 1 else 0.0
         self.rnn = self.cell(  # type: ignore[arg-type]

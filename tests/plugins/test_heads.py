@@ -9,6 +9,7 @@ from torch import nn
 from plugins.heads.mlp import Mlp
 from plugins.heads.recurrent import Gru, Lstm
 from zoo import registry
+from zoo.errors import UserError
 from zoo.options import check_options
 from zoo.registry import resolve
 from zoo.testing import check_light, head_checks
@@ -92,3 +93,11 @@ def test_every_head_has_its_width_without_numbers(spec):
     with torch.device("meta"):
         net = resolve(spec.build)(3, **check_options(spec, {}))
         assert net(torch.empty(2, 5, 3), torch.ones(2, 5, dtype=torch.bool)).shape == (2, 5, net.out_dim)
+
+
+@pytest.mark.parametrize("name", ["mlp", "gru", "lstm"])
+@pytest.mark.parametrize(("option", "value"), [("hidden", 0), ("layers", -1), ("dropout", 1.0)])
+def test_values_that_make_no_sense(name: str, option: str, value: float):
+    spec = registry.load().get("heads", name)
+    with pytest.raises(UserError, match=f"^head {name}: {option} is {value}; give"):
+        resolve(spec.build)(8, **{option: value})
