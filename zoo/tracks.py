@@ -31,6 +31,18 @@ class Answer:
         return len(self.classes) if self.kind == "class" else 1
 
 
+FORMS: Mapping[str, str] = {
+    "keyed": "one file: header, then <video>/00001.jpg,<answers> for every frame of every listed video",
+    "mtl": "one file: header, then <video>/00001.jpg,<answers> for every listed image",
+    "per_video": "a folder, <video>.txt each: header, then the answers to a frame on each line, no key",
+    "items": "one file: header, then <id>,<answers> for every listed video or image",
+    "frame_trials": "one file without header: <video>/frame-0.jpg,<class>, frames counted from 0",
+    "trials": "one file without header: <id>,<class>, or <id>,<p0>,<p1>,<class> where p0 + p1 is exactly 1",
+    "csv": "a folder, <video>.csv each: header, then <frame>,<class>, frames counted from 1",
+}
+"""How predictions are handed in: the names that ``TrackSpec.submission`` may have."""
+
+
 @dataclass(frozen=True)
 class TrackSpec:
     """One track of an edition; raise ``version`` when its metric, masks or rows change.
@@ -47,11 +59,16 @@ class TrackSpec:
     score_range: tuple[float, float]
     folders: tuple[str, ...]
     headers: tuple[str, ...]
-    submission: str  # a format of harness.submit: "keyed" (one file, image keys), "mtl", "per_video"
-    submission_header: str
+    submission: str  # one of FORMS
+    submission_header: str  # "" where the form has none
     version: int = 1
     unit: Literal["frame", "image", "video"] = "frame"
     joint_labels: bool = False
+    data: str = "Aff-Wild2"  # the data set; training wants annotation folders, which only Aff-Wild2's tracks have
+    other_headers: tuple[str, ...] = ()  # first lines that teams have handed in too, where the official is unconfirmed
+    item: str = "{}"  # of "items": how an id is written
+    file: str = "predictions.txt"  # the usual name of what is handed in
+    limit: int | None = None  # submissions a team may make; None where unconfirmed
     lists: tuple[str, ...] = ()  # glob patterns of the organisers' test lists and example files
     forbidden_streams: tuple[str, ...] = ()
     rules: str = ""

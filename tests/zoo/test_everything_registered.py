@@ -25,7 +25,7 @@ def excused(kind, spec, rule: str) -> bool:
         hears = spec.kind == "sound"
         return {
             "padding": not hears, "clip_start": not hears, "times": not hears, "single_frames": hears,
-            "no_numbers": hears,  # spectrograms have no form on the meta device
+            "no_numbers": hears and not spec.fixed,  # spectrograms have no form on the meta device
             "context_frames": True,  # no built-in encoder looks at frames around a clip
             "gradient": spec.fixed,
         }.get(rule, False)  # fmt: skip
