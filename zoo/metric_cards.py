@@ -32,22 +32,33 @@ _DEGENERATE = {
     "binary": "a unit without a positive label gives 0 and stays in the mean",
 }
 _FRAMES = "all labelled frames of all videos of the split, pooled, with or without a face"
+_VIDEOS = "all labelled videos of the split, a row each"
 _IMAGES = "all listed images, pooled, each answer where it is labelled"
 _CCC = "CCC = 2 cov / (var + var + (mean - mean)^2) with population variances"
 _F1 = "F1 = 2 TP / (2 TP + FP + FN)"
 
 
-def _card(name: str, kinds: str, formula: str, aggregation: str, source: str, population: str = _FRAMES) -> MetricCard:
+def _card(
+    name: str, kinds: str, formula: str, aggregation: str, source: str, population: str = _FRAMES, masks: str = "",
+    degenerate: str = "",
+) -> MetricCard:  # fmt: skip
     wanted = tuple(kinds.split())
-    masks, degenerate = ("; ".join(text[kind] for kind in wanted) for text in (_MASKS, _DEGENERATE))
+    usual = ("; ".join(text[kind] for kind in wanted) for text in (_MASKS, _DEGENERATE))
+    masks, degenerate = (given or text for given, text in zip((masks, degenerate), usual, strict=True))
     return MetricCard(name, formula, wanted, population, masks, aggregation, degenerate, source)
 
 
 _CARDS = (
     _card("mean_ccc", "value", f"mean of CCC(valence) and CCC(arousal); {_CCC}", "mean over the values",
           "ABAW 1-10, VA; Lin 1989"),
+    _card("mean_pearson", "value",
+          "mean over the values of Pearson's rho = cov / sqrt(var var)", "mean over the values",
+          "ABAW 5, ERI; ABAW 6, 8, 10, EMI", _VIDEOS, "each value at the videos that have it"),
     _card("macro_f1", "class", f"mean F1 over the edition's classes; {_F1}", "mean over the classes",
-          "ABAW 3-10, EXPR"),
+          "ABAW 3-10, EXPR; 6-9, CE; 4, LSD; 9-10, VD; 10-11, AH (a row a video)"),
+    _card("weighted_f1", "class", f"mean F1 over the classes, each weighted by its share of the labels; {_F1}",
+          "mean over the classes, weighted", "ABAW 8, AH", masks="each labelled frame",
+          degenerate="a class without a label has weight 0, even where it is predicted"),
     _card("mean_f1", "binary", f"mean over the units of the F1 of 1, decided at 0.5; {_F1}", "mean over the units",
           "ABAW 3-10, AU"),
     _card("f1_accuracy", "class", f"0.67 macro F1 + 0.33 accuracy; {_F1}",

@@ -139,7 +139,8 @@ def leave_one_out(metric: str, answers: Sequence[Answer], groups: Sequence[Stats
 def score(metric: str, answers: Sequence[Answer], stats: Stats) -> Score:
     """The metric and its parts, from the sums of everything that is to be judged.
 
-    Parts: ``ccc_<answer>``, ``pearson_<answer>``, ``mean_ccc`` | ``f1_<class>``, ``macro_f1``, ``accuracy`` |
+    Parts: ``ccc_<answer>``, ``pearson_<answer>``, ``mean_ccc``, ``mean_pearson`` | ``f1_<class>``, ``macro_f1``,
+    ``weighted_f1`` (by the labels of each class), ``accuracy`` |
     ``f1_<unit>``, ``mean_f1``, ``au_accuracy``; ``frames`` with any label and ``frames_<answer>``.
     """
     needs = card(metric).kinds
@@ -177,7 +178,9 @@ def reachable(metric: str, answers: Sequence[Answer], stats: Stats) -> Reachable
 
 FORMULAS: dict[str, Callable[[Mapping[str, float]], float]] = {
     "mean_ccc": lambda p: p["mean_ccc"],
+    "mean_pearson": lambda p: p["mean_pearson"],
     "macro_f1": lambda p: p["macro_f1"],
+    "weighted_f1": lambda p: p["weighted_f1"],
     "mean_f1": lambda p: p["mean_f1"],
     "f1_accuracy": lambda p: 0.67 * p["macro_f1"] + 0.33 * p["accuracy"],
     "au_f1_accuracy": lambda p: 0.5 * p["mean_f1"] + 0.5 * p["au_accuracy"],
@@ -245,8 +248,12 @@ def _labelled(sums: Sums) -> float:
 
 def _value_parts(answers: Sequence[Answer], stats: Stats) -> dict[str, float]:
     parts = {f"ccc_{a.name}": _ccc(stats[a.name]) for a in answers}
-    mean = float(np.mean(list(parts.values())))
-    return parts | {f"pearson_{a.name}": _pearson(stats[a.name]) for a in answers} | {"mean_ccc": mean}
+    correlations = {f"pearson_{a.name}": _pearson(stats[a.name]) for a in answers}
+    means = {
+        "mean_ccc": float(np.mean(list(parts.values()))),
+        "mean_pearson": float(np.mean(list(correlations.values()))),
+    }
+    return parts | correlations | means
 
 
 def _class_parts(answers: Sequence[Answer], stats: Stats) -> dict[str, float]:
@@ -255,8 +262,9 @@ def _class_parts(answers: Sequence[Answer], stats: Stats) -> dict[str, float]:
     counts = stats[answers[0].name]
     f1 = f1_per_class(counts)
     mean = float(f1.mean()) if counts.any() else float("nan")
+    weighted = float(f1 @ counts.sum(1) / counts.sum()) if counts.any() else float("nan")
     named = {f"f1_{c}": float(f) for c, f in zip(answers[0].classes, f1, strict=True)}
-    return named | {"macro_f1": mean, "accuracy": accuracy(counts)}
+    return named | {"macro_f1": mean, "weighted_f1": weighted, "accuracy": accuracy(counts)}
 
 
 def _binary_parts(answers: Sequence[Answer], stats: Stats) -> dict[str, float]:

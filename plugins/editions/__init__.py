@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from plugins.editions import abaw2, abaw10, abaw11
+from plugins.editions import abaw1, abaw2, abaw3, abaw4, abaw5, abaw6, abaw7, abaw8, abaw9, abaw10, abaw11
 from zoo import api
 
 
 @api.hookimpl
 def editions() -> list[api.EditionSpec]:
     """The editions that are built in."""
-    return [abaw2.EDITION, abaw10.EDITION, abaw11.EDITION]
+    modules = (abaw1, abaw2, abaw3, abaw4, abaw5, abaw6, abaw7, abaw8, abaw9, abaw10, abaw11)
+    return [module.EDITION for module in modules]

@@ -1,117 +1,22 @@
-"""ABAW10, CVPR 2026: valence-arousal, eight expressions, twelve action units; one text file a track, keyed by image.
-
-``figures`` (read by ``harness data doctor``): ``videos_<split>``; ``labelled_<split>``, frames with a label;
-``labelled_with_crop_<split>`` and ``labelled_without_crop_<split>``; ``class_counts_with_crop_<split>``, frames a
-class; ``test_rows`` of the organisers' example file. A tuple: published counts that differ. None: unconfirmed. Data,
-splits and counts are those of editions 6 and 8.
-"""
+"""ABAW10, CVPR 2026: the three tracks of Aff-Wild2, violence, emotional mimicry, ambivalence of videos."""
 
 from __future__ import annotations
 
-from plugins.editions import _answers as a
-from zoo.api import EditionSpec, TrackSpec
-
-_SITE = "official site, github affective-behavior-analysis-in-the-wild/10th index.html"
-_POSTERS = "posters of edition 10, github affective-behavior-analysis-in-the-wild/11th img/14, 21, 22"
-_COUNTS = "notebooks of HSEmotion, github av-savchenko/face-emotion-recognition src/ABAW (editions 5 and 6)"
-_RULES = (
-    "Uni-task: no other labels of Aff-Wild2 may be used, nor networks pre-trained on Aff-Wild2. Every row of the "
-    "organisers' example file must be answered, with or without a face crop, or the submission is invalid."
-)
-
-VA = TrackSpec(
-    name="va",
-    answers=a.VA,
-    metric="mean_ccc",
-    score_range=(-1.0, 1.0),
-    folders=a.VA_FOLDERS,
-    headers=(a.VA_HEADER,),
-    submission="keyed",
-    submission_header=f"image_location,{a.VA_HEADER}",
-    joint_labels=True,
-    lists=("*_VA_test_set_*.txt", "Valence_Arousal_Estimation_Challenge_test_set_release*.txt"),
-    rules=_RULES,
-    figures={
-        "videos_train": 356,
-        "videos_val": 76,
-        "videos_test": 162,
-        "labelled_train": None,
-        "labelled_val": 382_021,
-        "labelled_with_crop_train": (1_653_710, 1_653_757, 1_653_930),
-        "labelled_with_crop_val": 376_323,
-        "test_rows": 927_210,
-    },
-    sources=(_SITE, _POSTERS, _COUNTS),
-    unconfirmed=("labelled frames of train (1,680,1xx)", "name of the example file"),
-)
-
-EXPR = TrackSpec(
-    name="expr",
-    answers=a.EXPR8,
-    metric="macro_f1",
-    score_range=(0.0, 1.0),
-    folders=a.EXPR_FOLDERS,
-    headers=(",".join(a.EIGHT),),
-    submission="keyed",
-    submission_header="image_location," + ",".join(a.EIGHT),
-    lists=(
-        "*_EXPR_test_set_*.txt",
-        "Expression_Classification_Challenge_test_set_release*.txt",
-        "Expression_Recognition_Challenge_test_set_release*.txt",
-    ),
-    rules=_RULES,
-    figures={
-        "videos_train": 248,
-        "videos_val": 70,
-        "videos_test": 228,
-        "labelled_train": 597_361,
-        "labelled_val": 284_230,
-        "labelled_with_crop_train": 585_317,
-        "labelled_with_crop_val": 280_532,
-        "labelled_without_crop_train": 12_044,
-        "labelled_without_crop_val": 3_698,
-        "class_counts_with_crop_train": dict(
-            zip(a.EIGHT, (177_198, 16_573, 10_771, 9_080, 95_463, 78_751, 31_615, 165_866), strict=True)
-        ),
-        "class_counts_with_crop_val": dict(
-            zip(a.EIGHT, (82_258, 6_126, 5_296, 8_408, 34_511, 25_157, 12_332, 106_444), strict=True)
-        ),
-        "test_rows": 1_022_655,
-    },
-    sources=(_SITE, _POSTERS, _COUNTS),
-    unconfirmed=("228 test videos by the list, 230 by the site's total of 548", "name of the example file"),
-)
-
-AU = TrackSpec(
-    name="au",
-    answers=a.AU12,
-    metric="mean_f1",
-    score_range=(0.0, 1.0),
-    folders=a.AU_FOLDERS,
-    headers=(",".join(a.UNITS),),
-    submission="keyed",
-    submission_header="image_location," + ",".join(a.UNITS),
-    lists=("*_AU_test_set_*.txt", "Action_Unit_Detection_Challenge_test_set_release*.txt"),
-    rules=_RULES,
-    figures={
-        "videos_train": 295,
-        "videos_val": 105,
-        "videos_test": 141,
-        "labelled_train": 1_359_523,
-        "labelled_val": 445_845,
-        "labelled_with_crop_train": 1_356_694,
-        "labelled_with_crop_val": 445_836,
-        "test_rows": 729_736,
-    },
-    sources=(_SITE, _POSTERS, _COUNTS),
-    unconfirmed=("541 videos by the splits, 542 by papers, 547 by the site", "name of the example file"),
-)
+from plugins.editions import _affwild2 as on
+from plugins.editions import _companions as companions
+from plugins.editions._sites import POSTERS10, site, told_by
+from zoo.api import EditionSpec
 
 EDITION = EditionSpec(
     name="abaw10",
     venue="CVPR 2026",
     year=2026,
-    tracks=(VA, EXPR, AU),
+    tracks=(
+        *on.keyed(site(10), POSTERS10, limit=5, unconfirmed="5 submissions (second-hand)"),
+        told_by(companions.VD, site(10)),
+        told_by(companions.EMI, site(10)),
+        told_by(companions.AH_VIDEOS, site(10)),
+    ),
     paper="arXiv 2605.27451",
-    summary="Aff-Wild2: valence-arousal, 8 expressions, 12 action units; one file of all test frames a track.",
+    summary="Aff-Wild2: valence-arousal, 8 expressions, 12 action units; violence; mimicry; ambivalence of videos.",
 )

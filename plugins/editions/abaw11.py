@@ -1,55 +1,23 @@
-"""ABAW11, ECCV 2026: valence-arousal, expression and action units of single images at once (s-Aff-Wild2)."""
+"""ABAW11, ECCV 2026: all answers to single images at once (s-Aff-Wild2), and ambivalence of videos."""
 
 from __future__ import annotations
 
-from plugins.editions import _answers as a
-from zoo.api import EditionSpec, TrackSpec
+from dataclasses import replace
 
-_HEADER = "image,valence,arousal,expression,aus"
-
-MTL = TrackSpec(
-    name="mtl",
-    answers=(*a.VA, *a.EXPR8, *a.AU12),
-    metric="mtl_sum",
-    score_range=(-1.0, 3.0),
-    folders=a.MTL_FOLDERS,
-    headers=(_HEADER,),
-    submission="mtl",
-    submission_header=_HEADER,
-    unit="image",
-    joint_labels=True,  # valence and arousal together; expression and each unit on their own
-    lists=(
-        "MTL_Challenge_test_set_release*.txt",
-        "Multi_Task_Learning_Challenge_test_set_release*.txt",
-        "*_MTL_test_set_*.txt",
-        "MTL.txt",
-    ),
-    forbidden_streams=("audio", "body", "context"),
-    rules=(
-        "Only the images of s-Aff-Wild2 may be used: the videos, sound and annotations of A/V Aff-Wild2 are forbidden "
-        "in editions 7 and 11, so the streams audio, body and context must stay out of what is handed in."
-    ),
-    figures={
-        "labelled_train": 142_333,
-        "labelled_val": 26_876,
-        "class_counts_train": dict(
-            zip(a.EIGHT, (23_976, 4_555, 3_168, 3_122, 18_135, 7_609, 5_228, 24_852), strict=True)
-        ),
-        "class_counts_val": dict(zip(a.EIGHT, (1_886, 487, 565, 1_254, 3_751, 1_893, 1_003, 4_601), strict=True)),
-        "test_rows": 51_159,
-    },
-    sources=(
-        "official site, github affective-behavior-analysis-in-the-wild/11th index.html",
-        "notebook of HSEmotion, github av-savchenko/face-emotion-recognition src/ABAW/ABAW7/mtl.ipynb",
-        "github bakinalexey/abaw-11-mtl-bah-recognition",
-    ),
-    unconfirmed=("what makes a row usable in the published counts", "required name of the submission file"),
-)
+from plugins.editions import _companions as companions
+from plugins.editions import _s_affwild2 as images
+from plugins.editions._sites import site, told_by
+from zoo.api import EditionSpec
 
 EDITION = EditionSpec(
     name="abaw11",
     venue="ECCV 2026",
     year=2026,
-    tracks=(MTL,),
-    summary="s-Aff-Wild2: valence, arousal, 8 expressions and 12 action units of listed images; audio forbidden.",
-)
+    tracks=(
+        replace(
+            told_by(images.MTL, site(11)), rules=images.IMAGES_ONLY, forbidden_streams=images.WITHOUT_VIDEOS,
+        ),
+        told_by(companions.AH_VIDEOS, site(11)),
+    ),
+    summary="s-Aff-Wild2: all answers of listed images, audio forbidden; ambivalence of videos.",
+)  # fmt: skip

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 
 from plugins.editions import editions
 from zoo.api import EditionSpec, TrackSpec
 from zoo.metrics import METRICS
+from zoo.tracks import FORMS
 
 EDITIONS = {edition.name: edition for edition in editions()}
 TRACKS = [(edition, track) for edition in EDITIONS.values() for track in edition.tracks]
@@ -19,9 +24,17 @@ def track(edition: str, name: str) -> TrackSpec:
 
 def test_editions_and_their_tracks() -> None:
     assert {name: [t.name for t in edition.tracks] for name, edition in EDITIONS.items()} == {
+        "abaw1": ["va", "expr", "au"],
         "abaw2": ["va", "expr", "au"],
-        "abaw10": ["va", "expr", "au"],
-        "abaw11": ["mtl"],
+        "abaw3": ["va", "expr", "au", "mtl"],
+        "abaw4": ["mtl", "lsd"],
+        "abaw5": ["va", "expr", "au", "eri"],
+        "abaw6": ["va", "expr", "au", "ce", "emi"],
+        "abaw7": ["mtl", "ce"],
+        "abaw8": ["va", "expr", "au", "ce", "emi", "ah"],
+        "abaw9": ["va", "ce", "vd"],
+        "abaw10": ["va", "expr", "au", "vd", "emi", "ah"],
+        "abaw11": ["mtl", "ah"],
     }
 
 
@@ -59,7 +72,10 @@ def test_a_track_is_consistent(edition: EditionSpec, spec: TrackSpec) -> None:
     low, high = spec.score_range
     assert (low, high) == (-("value" in kinds), 3 if len(kinds) == 3 else 1)
     assert len({answer.name for answer in spec.answers}) == len(spec.answers)
-    assert spec.joint_labels == ("value" in kinds)
+    assert spec.joint_labels == (spec.name in ("va", "mtl"))
+    assert spec.submission in FORMS
+    assert bool(spec.folders) == ("Aff-Wild2" in spec.data and spec.name != "lsd"), "what can be trained on"
+    assert bool(spec.submission_header) == ("trial" not in spec.submission)
     assert spec.sources
     assert spec.rules
     assert spec.lists
@@ -77,9 +93,10 @@ def test_classes_follow_the_edition() -> None:
 
 
 def test_submissions_and_forbidden_streams() -> None:
-    forms = {spec.submission for edition, spec in TRACKS if edition.name == "abaw2"}
-    assert forms == {"per_video"}
-    assert {spec.submission for edition, spec in TRACKS if edition.name == "abaw10"} == {"keyed"}
+    assert {spec.submission for edition, spec in TRACKS if edition.name == "abaw2"} == {"per_video"}
+    forms = {spec.name: spec.submission for edition, spec in TRACKS if edition.name == "abaw10"}
+    assert forms == {"va": "keyed", "expr": "keyed", "au": "keyed", "vd": "csv", "emi": "items", "ah": "trials"}
+    assert track("abaw8", "ah").submission == "frame_trials"
     mtl = track("abaw11", "mtl")
     assert (mtl.submission, mtl.unit) == ("mtl", "image")
     assert set(mtl.forbidden_streams) == {"audio", "body", "context"}
@@ -103,3 +120,28 @@ def test_videos_add_up_to_the_published_totals() -> None:
         for name in ("va", "expr", "au")
     }
     assert totals == {"va": 594, "expr": 546, "au": 541}  # 546 of 548 and 541 of 547: see `unconfirmed`
+
+
+FACTS = Path(__file__).resolve().parents[2].parent / "shared" / "facts" / "abaw_editions.json"
+
+
+@pytest.mark.skipif(not FACTS.is_file(), reason="the facts that were collected lie beside the checkout, not in it")
+def test_classes_metrics_and_headers_are_those_of_the_collected_facts() -> None:
+    found = json.loads(FACTS.read_text())
+    assert [f["edition"].lower() for f in found] == list(EDITIONS)
+    metrics = {"mean CCC: P": "mean_ccc", "0.67": "f1_accuracy", "0.5*mean_F1": "au_f1_accuracy"}
+    for facts in found:
+        edition = EDITIONS[facts["edition"].lower()]
+        assert edition.year == facts["year"]
+        assert [t["name"].lower() for t in facts["tracks"]] == [t.name for t in edition.tracks]
+        for told, spec in zip(facts["tracks"], edition.tracks, strict=True):
+            classes = told["classes"] if isinstance(told["classes"], list) else sum(told["classes"].values(), [])
+            mine = [c for answer in spec.answers for c in answer.classes or (answer.name,)]
+            plain = [re.sub(r"^\d |\(.*\)$", "", c) for c in classes]
+            assert plain in (mine, ["0", "1"]), (edition.name, spec.name)
+            for words, metric in metrics.items():
+                if words in told["metric_formula"]:
+                    assert spec.metric == metric
+            header = re.search(r'header "([^"]+)"', told["submission_format"])
+            if header:
+                assert spec.submission_header == header[1], (edition.name, spec.name)

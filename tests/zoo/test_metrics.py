@@ -330,3 +330,32 @@ def test_every_metric_has_a_card_and_a_formula(name: str) -> None:
     answers = tuple(a for a in MTL if a.kind in card.kinds)
     stats = metrics.statistics(answers, *made_up(answers, 200))
     assert np.isfinite(metrics.score(name, answers, stats).main)
+
+
+def test_weighted_f1_is_that_of_scikit_learn() -> None:
+    rng = np.random.default_rng(5)
+    two = (Answer("ambivalence", "class", -1, classes=("absence", "presence")),)
+    for share in (0.0, 0.3, 1.0):
+        target = (rng.random(500) < share).astype(float)
+        p = rng.dirichlet([1, 1], 500)
+        stats = metrics.statistics(two, {"ambivalence": p}, {"ambivalence": target})
+        wanted = sk.f1_score(target, p.argmax(1), average="weighted", labels=[0, 1], zero_division=0)
+        assert metrics.score("weighted_f1", two, stats).main == pytest.approx(wanted, rel=1e-12)
+
+
+def test_mean_pearson_is_that_of_scipy_whatever_the_parts() -> None:
+    rng = np.random.default_rng(6)
+    names = ("Joy", "Amusement", "Excitement")
+    answers = tuple(Answer(name, "value", -5, low=0.0, high=1.0) for name in names)
+    values, targets = ({name: rng.random(300) for name in names} for _ in range(2))
+    values["Joy"] = 0.5 * values["Joy"] + 0.5 * targets["Joy"]
+    parts = [
+        metrics.statistics(answers, *({n: x[n][at] for n in names} for x in (values, targets)))
+        for at in (slice(0, 100), slice(100, 101), slice(101, 300))
+    ]
+    wanted = np.mean([scipy_stats.pearsonr(values[n], targets[n]).statistic for n in names])
+    assert metrics.score("mean_pearson", answers, metrics.merge(parts)).main == pytest.approx(wanted, rel=1e-12)
+    values["Joy"] = np.full(300, 0.2)
+    constant = metrics.statistics(answers, values, targets)
+    rest = np.sum([scipy_stats.pearsonr(values[n], targets[n]).statistic for n in names[1:]]) / 3
+    assert metrics.score("mean_pearson", answers, constant).main == pytest.approx(rest, rel=1e-12)

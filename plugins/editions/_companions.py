@@ -1,0 +1,152 @@
+"""The companion tracks, on other data than Aff-Wild2: they are scored, written and verified here, not trained on."""
+
+from __future__ import annotations
+
+from plugins.editions import _answers as a
+from zoo.api import TrackSpec
+
+_CE_HEADER = "image_location," + ",".join(a.COMPOUND)
+CE = TrackSpec(
+    name="ce",
+    answers=a.CE,
+    metric="macro_f1",
+    score_range=(0.0, 1.0),
+    folders=(),
+    headers=(),
+    submission="keyed",
+    submission_header=_CE_HEADER,
+    data="C-EXPR-DB",
+    lists=("*_CE_test_set_*.txt", "CER.txt"),
+    rules="56 videos without annotations, seven of the twelve compound expressions; any data may be used.",
+    figures={"videos_test": 56, "test_rows": 26_145},
+    sources=("notebooks of HSEmotion, github av-savchenko/face-emotion-recognition src/ABAW/ABAW6/cexpr.ipynb",),
+    unconfirmed=("required name of the submission file", "submissions allowed"),
+)
+
+LSD = TrackSpec(
+    name="lsd",
+    answers=a.LSD,
+    metric="macro_f1",
+    score_range=(0.0, 1.0),
+    folders=(),
+    headers=(),
+    submission="items",
+    submission_header="image,expression",
+    unit="image",
+    data="synthetic images of Aff-Wild2; real ones to be judged on",
+    lists=("LSD_Challenge_test_set_release*.txt",),
+    rules="Learning from synthetic data: train on synthetic images, answer real ones.",
+    figures={"images_train": 277_251, "images_val": 4_670, "test_rows": 106_120},
+    sources=(
+        "notebook of HSEmotion, github av-savchenko/face-emotion-recognition src/ABAW/abaw4_lsd_train.ipynb",
+        "github jinqijinqi/ABAW_STAR2022 track2/inference.py",
+    ),
+    unconfirmed=("metric: mean F1 over six classes", "numbers of the classes", "submissions allowed"),
+)
+
+ERI = TrackSpec(
+    name="eri",
+    answers=a.ERI,
+    metric="mean_pearson",
+    score_range=(-1.0, 1.0),
+    folders=(),
+    headers=(),
+    submission="items",
+    submission_header="File_ID,Adoration,Amusement,Anxiety,Disgust,Empathic-Pain,Fear,Surprise",
+    unit="video",
+    data="Hume-Reaction",
+    item="[{}]",
+    file="predictions.csv",
+    lists=("*ERI*test*.csv", "*ERI*test*.txt"),
+    rules="Intensities of seven emotional reactions, one row a video.",
+    sources=("github HKUST-NISL/ABAW5 models/eri.py",),
+    unconfirmed=("formula of the metric", "sizes of the splits", "file name and form (one team's)"),
+)
+
+EMI = TrackSpec(
+    name="emi",
+    answers=a.EMI,
+    metric="mean_pearson",
+    score_range=(-1.0, 1.0),
+    folders=(),
+    headers=(),
+    submission="items",
+    submission_header="Filename,Admiration,Amusement,Determination,Empathic Pain,Excitement,Joy",
+    unit="video",
+    data="Hume-Vidmimic2",
+    lists=("*EMI*test*.csv", "*EMI*test*.txt", "test_split.csv"),
+    rules="Intensities of six imitated emotions, one row a video.",
+    figures={"videos_train": 8_072, "videos_val": 4_588, "videos_test": 4_586, "test_rows": 4_586},
+    sources=("notebooks of HSEmotion, github sb-ai-lab/EmotiEffLib training_and_examples/ABAW (ABAW6, ABAW8)",),
+    unconfirmed=("file name and ending", "sizes of the splits (one team's counts)"),
+)
+
+AH_FRAMES = TrackSpec(
+    name="ah",
+    answers=a.AH,
+    metric="weighted_f1",
+    score_range=(0.0, 1.0),
+    folders=(),
+    headers=(),
+    submission="frame_trials",
+    submission_header="",
+    data="BAH",
+    file="trial-1.txt",
+    lists=("trial-1.txt",),
+    rules="Ambivalence or hesitancy in each frame; frames are counted from 0.",
+    figures={"videos_test": 280, "test_rows": 169_479},
+    sources=("notebook of HSEmotion, github sb-ai-lab/EmotiEffLib training_and_examples/ABAW/ABAW8/bah.ipynb",),
+    unconfirmed=("submissions allowed",),
+)
+
+AH_VIDEOS = TrackSpec(
+    name="ah",
+    answers=a.AH,
+    metric="macro_f1",
+    score_range=(0.0, 1.0),
+    folders=(),
+    headers=(),
+    submission="trials",
+    submission_header="",
+    unit="video",
+    data="BAH",
+    file="trial-0.txt",
+    limit=5,
+    lists=("trial-0.txt",),
+    rules=(
+        "Ambivalence or hesitancy of a video; rows and order of the organisers' trial-0.txt; up to five trials, "
+        "trial-0.txt to trial-4.txt, by e-mail. The average precision of class 1 is reported beside the score. "
+        "Judged on a private test set."
+    ),
+    figures={"videos_train": (778, 598), "videos_val": (124, 107), "videos_test": (525, 427), "videos_private": 152},
+    sources=(
+        "github wmivikas/ABAW2026-Task2-ECCV make_submission.py",
+        "github LEYA-HSE/ABAW10-BAH scripts/run_challenge_inference.py",
+        "github Kaitlina-S/ABAW11th_AIMEMO",
+    ),
+    unconfirmed=("sizes of the splits: a poster of edition 10 says 598, 107 and 427 videos",),
+)
+
+VD = TrackSpec(
+    name="vd",
+    answers=a.VD,
+    metric="macro_f1",
+    score_range=(0.0, 1.0),
+    folders=(),
+    headers=(),
+    submission="csv",
+    submission_header="Frame_Number,Label",
+    data="DVD",
+    other_headers=("Frame_Num,Label", "Frame_Number,Predicted_Label"),
+    file="predictions",
+    lists=("*VD*test*.txt", "*DVD*test*.txt"),
+    rules="Violence in each frame; one CSV a video, by the organisers' template, zipped.",
+    figures={
+        "videos_train": 103, "videos_val": 17, "videos_test": 52, "labelled_train": 772_000, "labelled_val": 77_000,
+    },
+    sources=(
+        "github kdtsypliakova/ABAW-10-Violence-Detection",
+        "github namho-96/ABAW-9th prediction_dvd.py",
+    ),
+    unconfirmed=("names of the columns (two teams differ)", "52 test videos (172 less train and val)"),
+)  # fmt: skip

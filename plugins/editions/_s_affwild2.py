@@ -1,0 +1,49 @@
+"""The multi-task track on the images of s-Aff-Wild2, editions 3, 4, 7 and 11."""
+
+from __future__ import annotations
+
+from plugins.editions import _answers as a
+from zoo.api import TrackSpec
+
+_HEADER = "image,valence,arousal,expression,aus"
+
+MTL = TrackSpec(
+    name="mtl",
+    answers=(*a.VA, *a.EXPR8, *a.AU12),
+    metric="mtl_sum",
+    score_range=(-1.0, 3.0),
+    folders=a.MTL_FOLDERS,
+    headers=(_HEADER,),
+    submission="mtl",
+    submission_header=_HEADER,
+    unit="image",
+    joint_labels=True,  # valence and arousal together; expression and each unit on their own
+    lists=(
+        "MTL_Challenge_test_set_release*.txt",
+        "Multi_Task_Learning_Challenge_test_set_release*.txt",
+        "*_MTL_test_set_*.txt",
+        "MTL.txt",
+    ),
+    data="s-Aff-Wild2",
+    rules="Every listed image must be answered; all of them exist.",
+    figures={
+        "labelled_train": 142_333,
+        "labelled_val": 26_876,
+        "class_counts_train": dict(
+            zip(a.EIGHT, (23_976, 4_555, 3_168, 3_122, 18_135, 7_609, 5_228, 24_852), strict=True)
+        ),
+        "class_counts_val": dict(zip(a.EIGHT, (1_886, 487, 565, 1_254, 3_751, 1_893, 1_003, 4_601), strict=True)),
+        "test_rows": 51_159,
+    },
+    sources=(
+        "notebook of HSEmotion, github av-savchenko/face-emotion-recognition src/ABAW/ABAW7/mtl.ipynb",
+        "github bakinalexey/abaw-11-mtl-bah-recognition",
+    ),
+    unconfirmed=("what makes a row usable in the published counts", "required name of the submission file"),
+)
+
+IMAGES_ONLY = (
+    "Only the images of s-Aff-Wild2 may be used: the videos, sound and annotations of A/V Aff-Wild2 are forbidden "
+    "in editions 7 and 11, so the streams audio, body and context must stay out of what is handed in."
+)
+WITHOUT_VIDEOS = ("audio", "body", "context")

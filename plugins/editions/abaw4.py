@@ -1,0 +1,27 @@
+"""ABAW4, ECCV 2022: all answers to single images at once, and learning from synthetic data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from plugins.editions import _companions as companions
+from plugins.editions import _s_affwild2 as images
+from zoo.api import EditionSpec
+
+EDITION = EditionSpec(
+    name="abaw4",
+    venue="ECCV 2022",
+    year=2022,
+    tracks=(
+        replace(
+            images.MTL, file="MTL_predictions.txt",
+            sources=(
+                "notebook of HSEmotion, github av-savchenko/face-emotion-recognition src/ABAW/abaw4_mtl_train.ipynb",
+                "github khanhnd185/MTL-ABAW4",
+            ),
+        ),
+        companions.LSD,
+    ),
+    paper="arXiv 2207.01138",
+    summary="s-Aff-Wild2: all answers of listed images; learning from synthetic data.",
+)  # fmt: skip

@@ -1,0 +1,21 @@
+"""ABAW6, CVPR 2024: the three tracks of Aff-Wild2, compound expressions, emotional mimicry."""
+
+from __future__ import annotations
+
+from plugins.editions import _affwild2 as on
+from plugins.editions import _companions as companions
+from plugins.editions._sites import site, told_by
+from zoo.api import EditionSpec
+
+EDITION = EditionSpec(
+    name="abaw6",
+    venue="CVPR 2024",
+    year=2024,
+    tracks=(
+        *on.keyed(site(6), limit=5, unconfirmed="5 submissions (one team's)"),
+        told_by(companions.CE, site(6)),
+        told_by(companions.EMI, site(6)),
+    ),
+    paper="arXiv 2402.19344",
+    summary="Aff-Wild2: valence-arousal, 8 expressions, 12 action units; compound expressions; emotional mimicry.",
+)

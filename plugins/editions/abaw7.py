@@ -1,0 +1,24 @@
+"""ABAW7, ECCV 2024: all answers to single images at once, and compound expressions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from plugins.editions import _companions as companions
+from plugins.editions import _s_affwild2 as images
+from plugins.editions._sites import site, told_by
+from zoo.api import EditionSpec
+
+EDITION = EditionSpec(
+    name="abaw7",
+    venue="ECCV 2024",
+    year=2024,
+    tracks=(
+        replace(
+            told_by(images.MTL, site(7)), rules=images.IMAGES_ONLY, forbidden_streams=images.WITHOUT_VIDEOS,
+        ),
+        told_by(companions.CE, site(7)),
+    ),
+    paper="arXiv 2407.03835",
+    summary="s-Aff-Wild2: all answers of listed images, audio forbidden; compound expressions.",
+)  # fmt: skip

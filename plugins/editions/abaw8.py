@@ -1,0 +1,26 @@
+"""ABAW8, CVPR 2025: the three tracks of Aff-Wild2, compound expressions, emotional mimicry, ambivalence in frames."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from plugins.editions import _affwild2 as on
+from plugins.editions import _companions as companions
+from plugins.editions._sites import site, told_by
+from zoo.api import EditionSpec
+
+_PRESUMED = "form (presumed that of editions 6 and 7)"
+
+EDITION = EditionSpec(
+    name="abaw8",
+    venue="CVPR 2025",
+    year=2025,
+    tracks=(
+        *on.keyed(site(8), unconfirmed="submissions allowed"),
+        told_by(replace(companions.CE, unconfirmed=(_PRESUMED, *companions.CE.unconfirmed)), site(8)),
+        told_by(companions.EMI, site(8)),
+        told_by(companions.AH_FRAMES, site(8)),
+    ),
+    paper="CVPRW 2025, pp. 5572-5583",
+    summary="Aff-Wild2: valence-arousal, 8 expressions, 12 action units; compounds; mimicry; ambivalence a frame.",
+)

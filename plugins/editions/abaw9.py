@@ -1,0 +1,33 @@
+"""ABAW9, ICCV 2025: valence-arousal, compound expressions, violence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from plugins.editions import _affwild2 as on
+from plugins.editions import _companions as companions
+from plugins.editions._sites import site, told_by
+from zoo.api import EditionSpec
+
+_VA, *_ = on.keyed(site(9), unconfirmed="form: one team wrote a file a video under the same header, another one file")
+
+EDITION = EditionSpec(
+    name="abaw9",
+    venue="ICCV 2025",
+    year=2025,
+    tracks=(
+        replace(_VA, rules="Uni-task or multi-task: other labels of Aff-Wild2 may be used in this edition."),
+        told_by(
+            replace(
+                companions.CE,
+                unconfirmed=("form (presumed that of editions 6 and 7)", *companions.CE.unconfirmed),
+            ),
+            site(9),
+        ),
+        told_by(
+            replace(companions.VD, submission_header="Frame_Num,Label", other_headers=("Frame_Number,Label",)), site(9)
+        ),
+    ),
+    paper="ICCVW 2025, From emotions to violence",
+    summary="Aff-Wild2: valence-arousal; compound expressions; DVD: violence in frames.",
+)
