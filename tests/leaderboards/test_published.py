@@ -1,0 +1,91 @@
+"""The published results: every row whose parts are given adds up by its edition's formula, and none was lost."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from leaderboards import published
+from zoo.metrics import FORMULAS
+from zoo.registry import load
+
+FACTS = Path(__file__).resolve().parents[2].parent / "shared" / "facts" / "published_results.csv"
+EDITIONS = {entry.spec.name: entry.spec for entry in load().entries("editions")}
+# Printed totals that their own printed parts do not give: two in the organisers' tables, one in a paper.
+ODD = {("SZTU-CityU", 0.4096), ("NISL-2021", 0.6528), ("MAVEN (IIT Ropar)", 0.0299)}
+CHECKED = 195
+
+
+def recomputed(row: published.Published) -> float | None:
+    """The score that the parts give, by the track's formula."""
+    parts = dict(row.parts)
+    if {"ccc_v", "ccc_a"} <= parts.keys():
+        return FORMULAS["mean_ccc"]({"mean_ccc": (parts["ccc_v"] + parts["ccc_a"]) / 2})
+    if {"f1", "accuracy"} <= parts.keys():
+        f1, right = parts["f1"], parts["accuracy"]
+        return FORMULAS[row.metric]({"macro_f1": f1, "mean_f1": f1, "accuracy": right, "au_accuracy": right})
+    return None
+
+
+def test_every_row_with_parts_recomputes():
+    checked, odd = 0, set()
+    for row in published.read():
+        if row.score is None or (expected := recomputed(row)) is None:
+            continue
+        checked += 1
+        # Each printed figure is right to half a unit of its last digit, the parts' mean no worse than its parts.
+        units = [10.0 ** -len(str(x).partition(".")[2]) for x in (row.score, *dict(row.parts).values())]
+        if abs(expected - row.score) > 0.5001 * (units[0] + max(units[1:])):
+            odd.add((row.team, row.score))
+    assert checked == CHECKED
+    assert odd == ODD
+
+
+def test_formulas_are_those_of_the_editions():
+    for row in published.read():
+        if row.metric and row.edition in EDITIONS:
+            spec = next(t for t in EDITIONS[row.edition].tracks if t.name == row.track)
+            assert row.metric == spec.metric, row
+            low, high = spec.score_range
+            assert low <= row.score <= high
+
+
+def test_ranges_belong_to_each_edition_in_them():
+    teams = {row.team for row in published.rows("abaw8", "au", "val")}
+    assert teams > {row.team for row in published.read() if (row.edition, row.track) == ("abaw6-10", "au")}
+    assert not any(row.edition == "abaw6-10" for row in published.rows("abaw5", "au", "val"))
+
+
+def test_the_system_this_project_starts_from_is_there():
+    va = [row for row in published.rows("abaw2", "va", "test") if row.team == "NTUA-CVSP"]
+    expr = [row for row in published.rows("abaw2", "expr", "test") if row.team == "NTUA-CVSP"]
+    assert (len(va), va[0].score, va[0].best) == (7, pytest.approx(0.41615), True)
+    assert (len(expr), expr[0].score, dict(expr[0].parts)["f1"]) == (7, pytest.approx(0.4374), pytest.approx(0.3367))
+
+
+def test_best_comes_first_and_places_without_scores_last():
+    rows = published.rows("abaw8", "va", "test")
+    scores = [row.score for row in rows]
+    known = [s for s in scores if s is not None]
+    assert known == sorted(known, reverse=True)
+    assert all(s is None for s in scores[len(known) :])
+
+
+def test_a_row_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    text = (published.FOLDER / "abaw1.csv").read_text().splitlines()
+    (tmp_path / "abaw1.csv").write_text("\n".join([*text[:2], text[2].replace("0.", "nought."), ""]))
+    monkeypatch.setattr(published, "FOLDER", tmp_path)
+    published.read.cache_clear()
+    with pytest.raises(ValueError, match=r"abaw1\.csv, line 3"):
+        published.read()
+    published.read.cache_clear()
+
+
+@pytest.mark.skipif(not FACTS.is_file(), reason="the facts that were collected lie beside the checkout, not in it")
+def test_no_row_was_lost():
+    with FACTS.open(newline="") as file:
+        told = Counter((r["edition"].lower(), r["track"].lower(), r["split"]) for r in csv.DictReader(file))
+    assert Counter((r.edition, r.track, r.split) for r in published.read()) == told
