@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -11,10 +12,11 @@ from typing import Any
 
 from tabulate import tabulate
 
+from harness.commands.edition import describe
 from zoo.api import KINDS, EditionSpec, Spec, StreamSpec
 from zoo.errors import UserError
 from zoo.plan import all_options
-from zoo.registry import Registry, load
+from zoo.registry import Entry, Registry, load
 from zoo.suggest import did_you_mean
 
 
@@ -23,7 +25,7 @@ def list_blocks(kind: str | None, as_json: bool, plugins: Sequence[Path]) -> Non
     registry = load(list(plugins))
     if kind is not None and kind not in KINDS:
         raise UserError(f"unknown kind {kind!r}: {did_you_mean(kind, KINDS)}there are {', '.join(KINDS)}")
-    entries = [entry for k in ([kind] if kind else KINDS) for entry in registry.entries(k)]
+    entries = [entry for k in ([kind] if kind else KINDS) for entry in _in_order(registry.entries(k))]
     if as_json:
         rows = [
             {"kind": e.kind, "name": e.spec.name, "summary": _summary(e.spec), "package": e.package, "plugin": e.plugin}
@@ -36,9 +38,17 @@ def list_blocks(kind: str | None, as_json: bool, plugins: Sequence[Path]) -> Non
     _problems(registry)
 
 
+def _in_order(entries: Sequence[Entry]) -> list[Entry]:
+    """By name; abaw2 before abaw10."""
+    return sorted(
+        entries, key=lambda e: [(int(x), "") if x.isdigit() else (0, x) for x in re.findall(r"\d+|\D+", e.spec.name)]
+    )
+
+
 def _summary(spec: Any) -> str:
     if isinstance(spec, EditionSpec):
-        return f"{spec.venue}: {', '.join(track.name for track in spec.tracks)}"
+        venue = spec.venue if str(spec.year) in spec.venue else f"{spec.venue} ({spec.year})"
+        return f"{venue}: {', '.join(track.name for track in spec.tracks)}"
     return str(spec.summary)
 
 
@@ -58,9 +68,11 @@ def info(name: str, plugins: Sequence[Path]) -> None:
         raise UserError(f"nothing is called {name!r}: {did_you_mean(name, known)}`harness list` shows all")
     blocks = []
     for entry in found:
-        head = [("kind", entry.kind), ("from", f"{entry.package} ({entry.plugin})")]
-        rows = _edition_rows(entry.spec) if isinstance(entry.spec, EditionSpec) else _block_rows(entry.spec)
-        blocks.append(tabulate(head + rows, tablefmt="plain") + _options(entry.kind, entry.spec))
+        head: list[tuple[str, Any]] = [("kind", entry.kind), ("from", f"{entry.package} ({entry.plugin})")]
+        if isinstance(entry.spec, EditionSpec):
+            blocks.append(tabulate(head[1:], tablefmt="plain") + "\n" + describe(entry.spec))
+        else:
+            blocks.append(tabulate(head + _block_rows(entry.spec), tablefmt="plain") + _options(entry.kind, entry.spec))
     if name in metrics.METRICS:
         card = metrics.card(name)
         blocks.append(tabulate([(f.name, getattr(card, f.name)) for f in fields(card)], tablefmt="plain"))
@@ -91,28 +103,6 @@ def _options(kind: str, spec: Any) -> str:
     return "\n\n" + tabulate(
         rows, ["option", "type", "default", "what it does"], tablefmt="simple", disable_numparse=True
     )
-
-
-def _edition_rows(spec: EditionSpec) -> list[tuple[str, Any]]:
-    venue = spec.venue if str(spec.year) in spec.venue else f"{spec.venue} ({spec.year})"
-    rows: list[tuple[str, Any]] = [("name", spec.name), ("venue", venue)]
-    rows += [("paper", spec.paper)] if spec.paper else []
-    for track in spec.tracks:
-        rows += [("", ""), ("track", f"{track.name} (version {track.version})"), ("metric", track.metric)]
-        for answer in track.answers:
-            rows.append(
-                (
-                    "answer",
-                    f"{answer.name}: {answer.kind}" + (f" of {', '.join(answer.classes)}" if answer.classes else ""),
-                )
-            )
-        rows += [
-            ("annotation folders", ", ".join(track.folders)),
-            ("submission", f"{track.submission}: {track.submission_header}"),
-        ]
-        rows += [("rules", track.rules)] if track.rules else []
-        rows += [("source", s) for s in track.sources] + [("unconfirmed", u) for u in track.unconfirmed]
-    return rows
 
 
 def check(flags: Mapping[str, Any], sets: Sequence[str]) -> None:
