@@ -92,6 +92,11 @@ class RunConfig(_Section):
     finetune: tuple[str, ...] = ()
     plugin: tuple[str, ...] = ()
     seed: int = 0
+    folds: int = Field(0, ge=0, description="k-fold over train and val by group; 0: the splits as they are")
+    fold: int = Field(-1, ge=-1, description="one of these folds, as in RUN/fold-<f>; -1: all")
+    fit: tuple[str, ...] = Field((), description="train,val: train on both, with the epochs of epochs_from")
+    epochs_from: str | None = Field(None, description="the run whose chosen number of epochs is trained, with fit")
+    merge: Literal["mean", "vote", "ccc"] = Field("mean", description="of the test answers of folds or seeds")
     device: str = "auto"
     train: Train = Train()
     project: Project = Project()

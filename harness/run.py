@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import resource
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from harness import guard
 from harness.checkpoint import clear_parts, load_weights, save_weights
+from harness.conclude import answer_test, chain_of_origin, score_split
 from harness.config import RunConfig
 from harness.data.clips import ClipData, training_counts
 from harness.data.raw import RawSlot
-from harness.evaluate import answers, score_block
+from harness.evaluate import answers
 from harness.features import extract, frozen_slots
-from harness.post import Chain, cross_fit, labelled
-from harness.predictions import write_predictions
 from harness.setup import Job
 from harness.store import FeatureStore
-from harness.submission import submit_videos
+from harness.submission import name_record
 from harness.train import Trained, train
 from leaderboards.record import Record
 from zoo.adapter import Moments
@@ -52,12 +52,13 @@ class Outcome:
 
 @dataclass
 class Prepared:
-    """Everything between the files and the loop."""
+    """Everything between the files and the loop. ``saws``: what the weights that it begins with have seen."""
 
     model: Model
     splits: dict[str, ClipData]
     passports: list[dict[str, Any]]
     device: torch.device
+    saws: list[guard.Saw] = field(default_factory=list)
 
 
 def run(job: Job, folder: Path, *, progress: bool = True) -> Outcome:
@@ -65,20 +66,31 @@ def run(job: Job, folder: Path, *, progress: bool = True) -> Outcome:
 
     A failure leaves a record that says why; an interruption one that can be continued.
     """
-    started = time.time()
-    record = Record(name=folder.name, status="running", result=_identity(job))
+    record = Record(name=folder.name, status="running", result=identity(job))
     clear_parts(folder)
-    _write(record, folder)  # so that a killed run is a row too
-    circumstances = {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), **_host()}
-    try:
+    with recorded(record, folder):
         prepared = prepare(job, progress=progress)
         trained = train(
-            prepared.model, prepared.splits["train"], prepared.splits.get("val"), job.track, job.config.train,
-            seed=job.config.seed, device=prepared.device, folder=folder, progress=progress,
+            prepared.model, prepared.splits["train"], prepared.splits.get("select", prepared.splits.get("val")),
+            job.track, job.config.train, seed=job.config.seed, device=prepared.device, folder=folder,
+            progress=progress, stop=job.origin.epochs if job.origin else None,
         )  # fmt: skip
-        save_weights(folder / "weights.safetensors", prepared.model.state_dict(), _seen(job))
+        seen = guard.metadata(job, trained.selections, prepared.saws)
+        save_weights(folder / "weights.safetensors", prepared.model.state_dict(), seen)
         result, notes = conclude(job, prepared, folder, trained)
         record.status, record.result = "done", result
+        name_record(folder / "submission", record.result_sha256)
+    return Outcome(folder, record, notes)
+
+
+@contextmanager
+def recorded(record: Record, folder: Path) -> Iterator[None]:
+    """Write a record before and after: what does not end well leaves one that says why, and a killed run is a row."""
+    started = time.time()
+    _write(record, folder)
+    circumstances = {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), **_host()}
+    try:
+        yield
     except (UserError, Stopped, KeyboardInterrupt) as error:
         stopped = not isinstance(error, UserError)
         record.status, record.reason = ("interrupted", "stopped by the user") if stopped else ("failed", str(error))
@@ -88,11 +100,9 @@ def run(job: Job, folder: Path, *, progress: bool = True) -> Outcome:
         raise
     finally:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        record.circumstances = {
-            **circumstances, "seconds": round(time.time() - started, 1), "peak_memory_mb": round(memory),
-        }  # fmt: skip
+        own = {"seconds": round(time.time() - started, 1), "peak_memory_mb": round(memory)}
+        record.circumstances = {**circumstances, **own, **record.circumstances}
         _write(record, folder)
-    return Outcome(folder, record, notes)
 
 
 def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> Prepared:
@@ -115,10 +125,11 @@ def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> 
     training = {"delay": config.train.delay, "close_gaps": config.train.gaps == "close"}
     splits = {
         s: ClipData(job.index, v, names, store, raw, **(training if s == "train" else {}))  # type: ignore[arg-type]
-        for s in ("train", "val", "test")
+        for s in ("train", "select", "val", "test")
         if (v := job.index.split(s))
     }
     passports = [found for slot in frozen if (found := slot.record())]
+    saws = {slot.plan.name: guard.saw(slot.file) for slot in frozen if slot.file}
     if weights is not None:
         model = make_model(job, dims, [Counts(1, (1,) * max(2, len(a.classes))) for a in job.track.answers])
         model.load_state_dict(load_weights(weights))
@@ -126,7 +137,7 @@ def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> 
     data = splits.get("train")
     if data is None or not any(useful[-1] for useful in data.useful):
         raise UserError(f"{job.index.root}: no labelled training frame where a slot has data (track {job.track.name})")
-    for split in ("val", "test"):  # their times are wanted with the answers: a broken file is better found now
+    for split in ("select", "val", "test"):  # their times are wanted with the answers: better now than after training
         for i in range(len(splits[split].videos) if split in splits else 0):
             splits[split].times(i)
     if config.train.shuffle_labels:
@@ -136,8 +147,10 @@ def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> 
         if not slot.frozen and slot.passport is not None:  # --finetune: trained on from its weights
             loaded = load_pretrained(model.encoders[key(slot.name)], slot.passport)
             passports.append({"slot": slot.name, **loaded.record(), "precision": "float32"})
+            saws[slot.name] = guard.saw(loaded.path)
     fit_adapters(model, data, store)
-    return Prepared(model, splits, passports, device)
+    passports = [guard.mark(p, saws.get(p["slot"], []), job) for p in passports]
+    return Prepared(model, splits, passports, device, [saw for those in saws.values() for saw in those])
 
 
 def make_model(job: Job, dims: Mapping[str, int], counts: Sequence[Counts]) -> Model:
@@ -190,31 +203,12 @@ def shuffled(labels: list[np.ndarray], seed: int) -> list[np.ndarray]:
 
 def conclude(job: Job, prepared: Prepared, folder: Path, trained: Trained) -> tuple[dict[str, Any], list[str]]:
     """Predictions, scores, submission: what follows the last step."""
-    track = job.track
     got = {split: predict_split(job, prepared, split) for split in ("val", "test") if split in prepared.splits}
-    val, test = got.get("val", []), got.get("test", [])
-    scores: dict[str, Any] = {}
-    fitted: dict[str, Any] = {}
-    whole = Chain(job.plan.post, track)
-    if val and labelled(val):
-        processed, fitted["folds"] = cross_fit(job.plan.post, track, val)
-        fitted["all"] = whole.fit(val).state()
-        scores["raw"], scores["post"] = score_block(track, val), score_block(track, processed)
-        for name, videos in (("raw_with_face", val), ("post_with_face", processed)):
-            if block := score_block(track, videos, with_face=True):
-                scores[name] = block
-        write_predictions(folder / "predictions" / "val.parquet", track, val)
-        write_predictions(folder / "predictions" / "val.post.parquet", track, processed)
-    submission: dict[str, Any] | None = None
-    notes: list[str] = []
-    if test:
-        final = [whole.apply(video) for video in test]
-        write_predictions(folder / "predictions" / "test.parquet", track, test, labels=False)
-        write_predictions(folder / "predictions" / "test.post.parquet", track, final, labels=False)
-        submission, notes = submit_videos(track, final, job.index.test_list, folder / "submission")
+    scored = score_split(job, got.get("val", []), folder) if job.origin is None else chain_of_origin(job)
+    submission, notes = answer_test(job, got.get("test", []), scored.chain, folder)
     result = {
-        **_identity(job), "scores": scores, "post": fitted, "passports": prepared.passports,
-        "selection_split": "val" if trained.selections else None, "n_selections": trained.selections,
+        **identity(job), "scores": scored.scores, "post": scored.post, "passports": prepared.passports,
+        **guard.choices(job, trained.selections, prepared.saws),
         "epochs": trained.epochs, "epoch": trained.best_epoch, "steps": trained.steps, "submission": submission,
         "parameters": {"trained": count_parameters(prepared.model)},
     }  # fmt: skip
@@ -259,15 +253,16 @@ def _write(record: Record, folder: Path) -> None:
         ) from None
 
 
-def _identity(job: Job) -> dict[str, Any]:
+def identity(job: Job) -> dict[str, Any]:
     """What the run is, known before it starts."""
-    config, index, track = job.config, job.index, job.track
-    split = {s: index.split(s) for s in ("train", "val", "test")}
+    config, index, track = job.config, job.whole or job.index, job.track
+    split = {s: index.split(s) for s in ("train", "val", "test")}  # type: ignore[arg-type]
+    fit = {"fit": list(config.fit), "epochs_from": _origin(job)} if job.origin else {}
     return {
         "combination": {"encoders": config.encoders, "fusion": config.fusion, "head": config.head},
-        "config": config.model_dump(mode="json", exclude={"data_dir", "device", "plugin"}),
+        "config": config.model_dump(mode="json", exclude={"data_dir", "device", "plugin", "epochs_from"}),
         "edition": job.edition.name, "track": track.name, "track_version": track.version, "metric": track.metric,
-        "score_range": list(track.score_range), "split": "val", "seeds": [config.seed],
+        "score_range": list(track.score_range), "split": job.split, **fit, "seeds": [config.seed],
         "data": {
             "name": job.data_name, "synthetic": job.synthetic, "fingerprint": index.fingerprint(),
             "videos": {s: len(v) for s, v in split.items()},
@@ -279,10 +274,8 @@ def _identity(job: Job) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _seen(job: Job) -> dict[str, str]:
-    """What the weights have seen, for their file: whoever uses them later can tell which groups are no test of them."""
-    groups = {s: sorted({video.group for video in job.index.split(s)}) for s in ("train", "val")}
-    return {"edition": job.edition.name, "track": job.track.name, "data": job.data_name, "groups": json.dumps(groups)}
+def _origin(job: Job) -> dict[str, Any] | None:
+    return {"run": job.origin.run, "sha256": job.origin.sha256, "epochs": job.origin.epochs} if job.origin else None
 
 
 def _host() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.config import RunConfig
 from harness.data.affwild2 import Index, build_index
+from harness.folds import Origin, arrange, check_kind, find_origin, split_name
 from zoo.api import EditionSpec, TrackSpec
 from zoo.errors import UserError
 from zoo.passports import cache_dir, file_sha256
@@ -19,7 +20,11 @@ from zoo.registry import Entry, Registry, load
 
 @dataclass(frozen=True)
 class Job:
-    """One combination on one track of one data folder."""
+    """One combination on one track of one data folder.
+
+    ``index``: with splits as the run uses them (harness.folds); ``whole``: as they are, where that differs; ``split``:
+    the name of what is reported; ``origin``: the run whose number of epochs is trained.
+    """
 
     config: RunConfig
     registry: Registry
@@ -29,6 +34,9 @@ class Job:
     index: Index
     data_name: str
     synthetic: bool
+    whole: Index | None = None
+    split: str = "val"
+    origin: Origin | None = None
 
     @property
     def foreign_plugins(self) -> list[str]:
@@ -83,9 +91,15 @@ def plan_of(config: RunConfig, registry: Registry, track: TrackSpec) -> Plan:
 
 def make_job(config: RunConfig, *, progress: bool = True) -> Job:
     """Everything that can be found wrong before pixels are touched is found here."""
+    check_kind(config)
     registry = load_plugins(config.plugin)
     edition, track = find_track(registry, config.track, config.edition)
     config = config.model_copy(update={"edition": edition.name})  # the latest edition may be another one tomorrow
+    if not track.folders:
+        raise UserError(
+            f"{edition.name} {track.name} is on {track.data}, which this program does not train on: answer it by other "
+            f"means, then `harness submit --predictions FILE --edition {edition.name} --track {track.name}` writes it"
+        )
     plan = plan_of(config, registry, track)
     if config.train.evaluation == "full" and not plan.head.spec.full:  # type: ignore[attr-defined]
         raise UserError(
@@ -99,7 +113,10 @@ def make_job(config: RunConfig, *, progress: bool = True) -> Job:
     from harness.data.sources import check_needs
 
     check_needs(index, [slot.stream for slot in plan.slots])
-    return Job(config, registry, edition, track, plan, index, name, synthetic)
+    return Job(
+        config, registry, edition, track, plan, arrange(index, config), name, synthetic,
+        whole=index, split=split_name(config), origin=find_origin(config, index),
+    )  # fmt: skip
 
 
 def data_folder(config: RunConfig, *, progress: bool = True) -> tuple[Path, str, bool]:

@@ -25,6 +25,11 @@ def announce(job: Job) -> None:
     plan, index = job.plan, job.index
     splits = ", ".join(f"{len(index.split(s))} {s}" for s in ("train", "val", "test"))  # type: ignore[arg-type]
     print(f"{job.edition.name} {job.track.name} on {job.data_name}: {splits} videos", flush=True)
+    if job.config.folds and job.config.fold < 0:
+        k = job.config.folds
+        print(f"{k} folds of the train and val videos by group: one scored, the next chooses the epoch, {k - 2} train")
+    if job.origin is not None:
+        print(f"trained on train and val for {job.origin.epochs} epochs, as {job.origin.run} chose; nothing is scored")
     if job.synthetic:
         print(
             "This is the synthetic demo set: drawn figures with computed labels. Its scores say nothing about people."
@@ -51,12 +56,9 @@ def summary(outcome: Outcome, job: Job, files: Sequence[Path], problems: Sequenc
     """Scores with interval and number of videos, where the files are, what was verified."""
     result = outcome.record.result
     lines = ["", f"{result['edition']} {result['track']}: {result['metric']} on {result['split']}"]
-    lines.append(_scores(result["scores"]) if result["scores"] else "no validation labels: nothing is scored")
-    lines += _ceiling(job, result)
-    if result.get("selection_split"):
-        lines.append(
-            f"the epoch was chosen among {result['n_selections']} by the same validation score, which flatters it"
-        )
+    unscored = "train and val were trained on" if result.get("fit") else "no validation labels"
+    lines.append(_scores(result["scores"]) if result["scores"] else f"{unscored}: nothing is scored")
+    lines += _ceiling(job, result) + _folds(result) + _optimism(result) + _chosen(result)
     folder = outcome.folder
     rows = [("run", folder), ("record", folder / "record.json"), ("weights", folder / "weights.safetensors"),
             ("predictions", folder / "predictions")]  # fmt: skip
@@ -85,6 +87,52 @@ def _scores(scores: Mapping[str, Any]) -> str:
     return tabulate(table, ["", "score", "95 % interval", "videos", "frames", "parts"], disable_numparse=True)
 
 
+def _folds(result: Mapping[str, Any]) -> list[str]:
+    """Of several folds: their mean score and spread, which are other figures than that of all answers together."""
+    lines = []
+    for kind, block in result["scores"].items():
+        if block.get("fold_mean") is not None and kind in ("raw", "post"):
+            each = ", ".join("-" if score is None else f"{score:.4f}" for score in block["folds"])
+            spread = "" if block["fold_spread"] is None else f" ± {block['fold_spread']:.4f}"
+            lines.append(f"{LABELS[kind]}, mean of the folds: {block['fold_mean']:.4f}{spread} ({each})")
+    if "folds" in result:
+        lines.append(f"epochs chosen: {', '.join(map(str, result['best_epochs']))}; mean {result['epoch']}")
+    return lines
+
+
+def _optimism(result: Mapping[str, Any]) -> list[str]:
+    """What post-processing would score by the usual, flattering way of choosing its values."""
+    post = result.get("post") or {}
+    if post.get("optimism") is None or not post.get("all"):
+        return []
+    return [
+        f"with post-processing fitted on the scored frames themselves it would be {post['fitted_on_itself']:.4f}: "
+        f"an optimism of {post['optimism']:+.4f}, which is not counted"
+    ]
+
+
+def _chosen(result: Mapping[str, Any]) -> list[str]:
+    """On what the epoch was chosen, and which scored videos the starting weights knew."""
+    lines = []
+    n, split = result.get("n_selections"), result.get("selection_split")
+    if split == "val":
+        epochs = "its members' epochs were each" if "ensemble" in result else "the epoch was"
+        lines.append(f"{epochs} chosen among {n} by the same validation score, which flatters it")
+    elif split and split.startswith("other groups"):
+        lines.append(f"its members' weights were fitted on {split}, which are not scored with them")
+    elif split:
+        lines.append(f"each epoch was chosen among at most {n} on the {split}, which is not scored with it")
+        if result.get("selected_on_reported"):
+            lines.append("but the weights that it began with were chosen on videos that are scored, which flatters it")
+    if seen := result.get("seen"):
+        more = ", ..." if len(seen) > 5 else ""
+        lines.append(
+            f"{len(seen)} of the scored videos were in the training of the weights that it began with: "
+            f"{', '.join(seen[:5])}{more}"
+        )
+    return lines
+
+
 def _parts(parts: Mapping[str, Any]) -> str:
     """What a score is made of, on one line: its terms, or the range of its classes."""
     known = {name: value for name, value in parts.items() if value is not None and np.isfinite(value)}
@@ -102,7 +150,7 @@ def _parts(parts: Mapping[str, Any]) -> str:
 def _ceiling(job: Job, result: Mapping[str, Any]) -> list[str]:
     """On the demo set: the score as a share of what an oracle reaches that knows the generator's equations."""
     truth = job.index.root / "truth.json"
-    if not truth.is_file() or "raw" not in result["scores"]:
+    if not truth.is_file() or "raw" not in result["scores"] or result["split"] != "val" or "ensemble" in result:
         return []
     ceilings = json.loads(truth.read_text()).get(job.track.name, {})
     streams = {slot.stream.name for slot in job.plan.slots}

@@ -45,12 +45,17 @@ class Trained:
 
 def train(
     model: Model, data: ClipData, val: ClipData | None, track: TrackSpec, settings: Train, *,
-    seed: int, device: torch.device, folder: Path, progress: bool = True,
+    seed: int, device: torch.device, folder: Path, progress: bool = True, stop: int | None = None,
 ) -> Trained:  # fmt: skip
-    """Train a model in place; leaves it with the chosen epoch's weights. Continues from folder/state.ckpt."""
+    """Train a model in place; leaves it with the chosen epoch's weights. Continues from folder/state.ckpt.
+
+    ``stop``: end after so many epochs, with the learning rates that they have in a training of ``settings.epochs``.
+    """
     model.to(device)
     optimizer = _optimizer(model, settings)
-    total = sum(len(_epoch(data, settings, seed, epoch)) for epoch in range(settings.epochs))
+    epochs = min(settings.epochs, stop or settings.epochs)
+    steps = [len(_epoch(data, settings, seed, epoch)) for epoch in range(settings.epochs)]
+    total = sum(steps)
     schedule = _schedule(optimizer, settings, total)
     average = averaged(model, settings)
     state: dict[str, Any] = {
@@ -75,11 +80,11 @@ def train(
         save_state(ckpt, {**parts, "schedule": schedule.state_dict() if schedule is not None else {}})
 
     board = _board(folder, int(state["total"]))
-    bar = tqdm(total=total, initial=int(state["total"]), desc="training", unit="step",
+    bar = tqdm(total=sum(steps[:epochs]), initial=int(state["total"]), desc="training", unit="step",
                disable=None if progress else True, leave=False)  # fmt: skip
     saved_at = time.monotonic()
     with bar, _stoppable() as stopped:
-        while state["epoch"] < settings.epochs and not _patience_spent(state, settings):
+        while state["epoch"] < epochs and not _patience_spent(state, settings):
             epoch = state["epoch"]
             windows = _epoch(data, settings, seed, epoch)
             model.train()
@@ -108,7 +113,7 @@ def train(
                     raise Stopped
             if average is not None and settings.average == "swa" and epoch + 1 > settings.swa_start * settings.epochs:
                 average.update_parameters(model)
-            due = (epoch + 1) % settings.validate_every == 0 or epoch + 1 == settings.epochs
+            due = (epoch + 1) % settings.validate_every == 0 or epoch + 1 == epochs
             kept: Any = model if average is None or not average.n_averaged else average.module
             score = _validate(kept, val, track, settings, device) if due else None
             if score is not None and settings.schedule == "plateau" and schedule is not None:

@@ -7,6 +7,7 @@
      "circumstances": {...}}                                      time, host, commit: what may differ
 
 A record can be read for ever without the rest of the project: keys that a later version adds are kept, not refused.
+When the shape changes: see ``SCHEMA``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -25,6 +26,17 @@ import numpy as np
 __all__ = ["SCHEMA", "Record", "RecordError", "Status", "canonical", "digest", "read", "replace_file"]
 
 SCHEMA = 1
+"""The shape of a record. Adding keys does not raise it: readers take what they know and ``get`` the rest. It is raised
+where a key is renamed or removed, or means something else, so that an old reader would go wrong. Whoever raises it
+
+1. first puts real records of the last program of the old number into tests/leaderboards/records/schema-<old>/, one of
+   each kind of run (those of 1 are there; none is ever changed or removed);
+2. adds to ``_UPGRADES`` the function that turns the content of a record of the old number into one of the new (the
+   digest is checked before, on what was written);
+3. raises the number. Records of every number load for ever, which tests/leaderboards/test_record_schemas.py holds.
+"""
+_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""Schema number -> what makes a record's content one of the next number."""
 Status = Literal["done", "failed", "interrupted", "running"]
 
 
@@ -75,16 +87,21 @@ def read(path: Path) -> Record:
     """The record at ``path``; RecordError where it is no record, newer than this program, or was changed."""
     content = _load(path)
     try:
+        _check_digest(content)
+        for number in range(content["schema"], SCHEMA):
+            content = _UPGRADES[number](content)
         return Record(
             name=_checked(content, "name", str),
             status=_status(content),
             reason=_checked(content, "reason", str, type(None)),
-            result=_result(content),
+            result=_checked(content, "result", dict),
             circumstances=_checked(content, "circumstances", dict),
             later={key: value for key, value in content.items() if key not in _KNOWN},
         )
     except ValueError as error:
         raise RecordError(f"{path}: {error}") from None
+    except RecursionError:
+        raise RecordError(f"{path}: is not the record of a run: it is nested too deeply") from None
 
 
 _KNOWN = {"schema", "name", "status", "reason", "scores", "result", "result_sha256", "circumstances"}
@@ -118,6 +135,7 @@ def replace_file(path: Path, content: bytes) -> None:
 def _load(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair would stop whoever writes a table
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -128,6 +146,8 @@ def _load(path: Path) -> dict[str, Any]:
         raise RecordError(
             f"{path}: has schema {content['schema']}, this program reads up to {SCHEMA}; update the program"
         )
+    if content["schema"] < 1:
+        raise RecordError(f"{path}: is not the record of a run: there never was a schema {content['schema']}")
     return content
 
 
@@ -146,11 +166,9 @@ def _status(content: Mapping[str, Any]) -> Status:
     return known
 
 
-def _result(content: Mapping[str, Any]) -> dict[str, Any]:
-    result: dict[str, Any] = _checked(content, "result", dict)
-    if digest(result) != _checked(content, "result_sha256", str):
+def _check_digest(content: Mapping[str, Any]) -> None:
+    if digest(_checked(content, "result", dict)) != _checked(content, "result_sha256", str):
         raise ValueError("the result was changed after it was written: its sha256 is another")
-    return result
 
 
 def _plain(value: Any) -> Any:
@@ -165,6 +183,8 @@ def _plain(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if isinstance(value, Path):
         return value.as_posix()
-    if value is None or isinstance(value, str | int | bool):
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()  # such as a file name that is no Unicode, in a reason
+    if value is None or isinstance(value, int | bool):
         return value
     raise TypeError(f"a record cannot hold {type(value).__name__} {value!r:.60}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ PICKLED = (".pt", ".pth", ".tar", ".bin", ".ckpt")
 NESTED = ("state_dict", "model", "model_state_dict")
 PREFIXES = ("module.", "model.")
 WHOLE = "a whole pickled "
+_IN_A_RUN = re.compile(r"encoders\.([^.]+)\.(.+)")
 
 
 class Adapted(dict[str, Tensor]):
@@ -59,13 +61,17 @@ def load_pretrained(
 ) -> Loaded:
     """Find, verify and read a passport's file, and load it into ``encoder``; every name and shape must match.
 
-    Without ``adapt`` a common prefix of the encoder's own names (its ``model.``) is put before the file's.
+    Without ``adapt`` a common prefix of the encoder's own names (its ``model.``) is put before the file's. Of a run's
+    ``weights.safetensors`` the slot is taken whose encoder has the names and shapes of this one.
     Raises UserError that counts and names what does not match.
     """
     path = find(passport, cache=cache, download=download)
     state, notes = _read_kept(path, cache or cache_folder())
     wanted = encoder.state_dict()
-    if passport.adapt is not None:
+    if (part := _of_a_run(path, state, wanted)) is not None:
+        state, note = part
+        notes.append(note)
+    elif passport.adapt is not None:
         state = _adapt(passport, path, state)
         notes += state.notes if isinstance(state, Adapted) else ()
     elif prefix := _common_prefix(wanted):
@@ -97,10 +103,20 @@ def convert(source: Path, target: Path) -> tuple[str, ...]:
         raise UserError(f"{target}: give a file that ends in .safetensors")
     state, notes = _read(source)
     try:
-        _keep(state, target, {"source": source.name, "sha256": file_sha256(source), "notes": json.dumps(notes)})
+        kept = {"source": source.name, "sha256": file_sha256(source), "notes": json.dumps(notes)}
+        _keep(state, target, {**_metadata(source), **kept})
     except OSError as error:
         raise UserError(f"{target} cannot be written: {error.strerror or error}") from error
     return (f"{len(state)} tensors", *notes)
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself, such as what its weights have seen."""
+    if path.suffix != ".safetensors":
+        return {}
+    with safetensors.safe_open(path, "pt") as file:
+        said: dict[str, str] | None = file.metadata()
+    return said or {}
 
 
 def _read_kept(path: Path, cache: Path) -> tuple[dict[str, Tensor], list[str]]:
@@ -185,6 +201,24 @@ def _common_prefix(state: Mapping[str, Tensor]) -> str:
 
 
 # --- matching ---------------------------------------------------------------------------------------------------------
+
+
+def _of_a_run(
+    path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], str] | None:
+    """The encoder out of the weights of a whole model (``encoders.SLOT.``), and from which slot; None where no slot
+    has it. UserError where several have."""
+    slots: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in state.items():
+        if match := _IN_A_RUN.match(name):
+            slots.setdefault(match[1], {})[match[2]] = tensor
+    shapes = {name: tensor.shape for name, tensor in wanted.items()}
+    fit = [slot for slot, part in slots.items() if {name: t.shape for name, t in part.items()} == shapes]
+    if len(fit) > 1:
+        raise UserError(
+            f"{path} holds this encoder in {len(fit)} slots ({', '.join(fit)}): give a file of the one you mean"
+        )
+    return (slots[fit[0]], f"taken from slot {fit[0]!r} of a run") if fit else None
 
 
 def _adapt(passport: Passport, path: Path, state: dict[str, Tensor]) -> dict[str, Tensor]:

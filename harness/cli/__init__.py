@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import typer
 
-from harness.cli import data, look, plugin, runs, weights
+from harness.cli import data, look, plugin, runs, submissions, weights
 from zoo.errors import Stopped, UserError
 
 app = typer.Typer(
@@ -19,7 +19,9 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
 )  # fmt: skip
 COMMANDS: dict[str, Callable[..., None]] = {
-    "run": runs.run, "predict": runs.predict, "evaluate": runs.evaluate, "submit": runs.submit,
+    "run": runs.run, "predict": runs.predict, "evaluate": runs.evaluate, "submit": submissions.submit,
+    "verify": submissions.verify, "submissions": submissions.submissions,
+    "ensemble": runs.ensemble,
     "leaderboard": runs.leaderboard, "list": look.list_, "recipes": look.recipes, "info": look.info,
     "check": look.check,
 }  # fmt: skip

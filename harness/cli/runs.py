@@ -18,6 +18,11 @@ def run(
     epochs: Annotated[int | None, typer.Option(min=1, help="most epochs to train")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="decides all that is random")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="train with this many seeds; mean and spread")] = 1,
+    folds: Annotated[int | None, typer.Option(min=1, help="k-fold over train and val by group, 3 or more")] = None,
+    fit: Annotated[str | None, typer.Option(help="train,val: train on both, with the epochs of --epochs-from")] = None,
+    epochs_from: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="the run that chose the epochs; its settings are the default")
+    ] = None,
     finetune: Annotated[list[str] | None, typer.Option(help="train this slot's encoder on; may be given again")] = None,
     loss: Annotated[list[str] | None, typer.Option(help="a loss instead of a default one; may be given again")] = None,
     post: Annotated[str | None, typer.Option(help="post-processors in order, by commas")] = None,
@@ -35,6 +40,8 @@ def run(
         "data_dir": str(data) if data else None, "device": device, "loss": loss or None,
         "finetune": finetune or None, "plugin": [str(p) for p in plugin] if plugin else None,
         "post": [p for p in post.split(",") if p] if post is not None else None,
+        "folds": folds, "fit": [part.strip() for part in fit.split(",")] if fit else None,
+        "epochs_from": str(epochs_from) if epochs_from else None,
     }  # fmt: skip
     more = ([f"train.epochs={epochs}"] if epochs else []) + ([f"data.list={list_file}"] if list_file else [])
     if resume is not None:
@@ -42,6 +49,9 @@ def run(
             raise UserError("--resume goes on with the run's own settings: leave the other options out")
         command.resume(resume)
         return
+    if fit and epochs_from and (epochs_from / "config.toml").is_file():
+        recipe = recipe or str(epochs_from / "config.toml")
+        flags |= {"folds": folds or 0, "fold": -1}
     if recipe is None:
         recipe = "demo" if data is None or (data / "demo.json").is_file() else "default"
     command.start(load_config(recipe, flags, [*more, *(sets or [])]), out=out, name=name, seeds=seeds)
@@ -73,15 +83,19 @@ def evaluate(
     command(run_folder, data, drop or [])
 
 
-def submit(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="a finished run")],
-    edition: Edition = None, list_file: ListFile = None,
-    out: Annotated[Path | None, typer.Option("--out", help="a folder; default: RUN/submission")] = None,
+def ensemble(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="finished runs; several seeds count as so many")],
+    method: Annotated[str, typer.Option(help="mean, vote, ccc (values), weights (fitted on folds)")] = "mean",
+    name: Annotated[str | None, typer.Option(help="the ensemble's folder; default: made from its members")] = None,
+    out: Out = Path("runs"),
+    post: Annotated[str | None, typer.Option(help="post-processors by commas; default: those of its members")] = None,
+    data: DataDir = None,
 ) -> None:  # fmt: skip
-    """Write and verify a run's submission, by the official list."""
-    from harness.commands.again import submit as command
+    """Merge finished runs into one, and rank it with them."""
+    from harness.commands.ensemble import ensemble as command
 
-    command(run_folder, edition, list_file, out)
+    chosen = [p for p in post.split(",") if p] if post is not None else None
+    command(runs, method, name=name, out=out, post=chosen, data=data)
 
 
 def leaderboard(out: Annotated[Path, typer.Argument(metavar="RUNS", help="a folder of runs")] = Path("runs")) -> None:

@@ -1,4 +1,4 @@
-"""`harness evaluate` and `harness submit`: what can be done again with a finished run."""
+"""`harness evaluate`: what can be done again with a finished run."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ from pathlib import Path
 from tabulate import tabulate
 
 from harness.commands.run import one_run
-from harness.config import RunConfig
-from harness.data.lists import read_test_list
 from harness.evaluate import score_block
 from harness.post import cross_fit, labelled
-from harness.predictions import read_predictions, write_predictions
+from harness.predictions import write_predictions
 from harness.run import predict_split, prepare
-from harness.setup import find_track, load_plugins, make_job
-from harness.submission import submit_videos
+from harness.setup import make_job
 from harness.summary import LABELS
-from zoo.api import TrackSpec
 from zoo.errors import UserError
 
 
@@ -65,27 +61,3 @@ def slots_of(names: Sequence[str], slots: Sequence[str]) -> list[str]:
     if len(found) == len(slots):
         raise UserError(f"--drop {' --drop '.join(names)}: nothing would be left to answer from")
     return found
-
-
-def submit(folder: Path, edition: str | None, list_file: Path | None, out: Path | None) -> None:
-    """Write and verify a submission from the run's predictions for the test videos."""
-    config: RunConfig = one_run(folder)
-    registry = load_plugins(config.plugin)
-    _, trained = find_track(registry, config.track, config.edition)
-    _, track = find_track(registry, config.track, edition or config.edition)
-    _same_answers(trained, track, folder)
-    path = folder / "predictions" / "test.post.parquet"
-    if not path.is_file():
-        raise UserError(f"{path}: the run answered no test videos; its data folder had none")
-    listed = list_file or (Path(config.data.list) if config.data.list else None)
-    rows = read_test_list(listed, track) if listed else (make_job(config).index.test_list if edition is None else None)
-    facts, notes = submit_videos(track, read_predictions(path, trained), rows, out or folder / "submission")
-    print(f"{(out or folder / 'submission') / facts['file']}: {facts['rows']} rows, verified, sha256 {facts['sha256']}")
-    for note in notes:
-        print(note)
-
-
-def _same_answers(trained: TrackSpec, wanted: TrackSpec, folder: Path) -> None:
-    if trained.answers != wanted.answers:
-        a, b = (", ".join(c for x in t.answers for c in (x.classes or (x.name,))) for t in (trained, wanted))
-        raise UserError(f"{folder}: the run answers {a}; the edition's {wanted.name} track wants {b}")

@@ -11,6 +11,7 @@ from harness.commands.run import one_run
 from harness.data.affwild2 import index_videos
 from harness.data.crop import crop_folder
 from harness.data.frames import VIDEO_SUFFIXES
+from harness.folds import fitted_on
 from harness.post import Chain, labelled
 from harness.predictions import read_predictions, to_frame
 from harness.run import predict_split, prepare
@@ -69,8 +70,8 @@ def _check_names(videos: Sequence[Path]) -> None:
 
 def _write(job: Job, folder: Path, videos: Sequence[Path], answers: dict[str, VideoAnswers], out: Path) -> None:
     chain = Chain(job.plan.post, job.track)
-    fitted = folder / "predictions" / "val.parquet"
-    if fitted.is_file() and labelled(known := read_predictions(fitted, job.track)):
+    fitted = fitted_on(job.config, folder)
+    if fitted is not None and labelled(known := read_predictions(fitted, job.track)):
         chain.fit(known)
     out.mkdir(parents=True, exist_ok=True)
     for video in videos:

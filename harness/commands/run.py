@@ -1,41 +1,47 @@
-"""`harness run`: a new run, several seeds of one, or one to be continued."""
+"""`harness run`: a new run, several seeds or folds of one, or one to be continued."""
 
 from __future__ import annotations
 
 import re
-import statistics
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from harness.checkpoint import atomic
 from harness.config import RunConfig, validate
+from harness.folds import check_kind, split_name
+from harness.members import read, run_folds, run_seeds, write_config
 from harness.recipe import read_toml
 from harness.run import Outcome, pick_device, run
 from harness.setup import Job, make_job
 from harness.summary import announce, summary
-from leaderboards.record import Record, RecordError
-from leaderboards.record import read as read_record
-from leaderboards.statistics import jackknife
 from leaderboards.tables import leaderboard, load_runs, write
 from zoo.errors import UserError
 from zoo.passports import find
 
+__all__ = ["check_ready", "has_folds", "one_run", "read", "resume", "run_seeds", "saved_config", "start"]
+
 
 def start(config: RunConfig, *, out: Path, name: str | None, seeds: int) -> Path:
     """Train one combination (``seeds`` times) and bring the leaderboard up to date. Returns the run's folder."""
+    check_kind(config, seeds)
     job = make_job(config)
     check_ready(job)
     announce(job)
     folder = new_folder(out, name, default_name(config, seeds))
-    atomic(folder / "config.toml", lambda part: part.write_text(job.config.toml(), encoding="utf-8"))
-    if seeds == 1:
-        finish(run(job, folder), job, out)
-    else:
-        finish(run_seeds(job, folder, seeds), job, out)
+    write_config(job.config, folder)
+    finish(_run(job, folder, seeds), job, out)
     return folder
+
+
+def _run(job: Job, folder: Path, seeds: int) -> Outcome:
+    if seeds > 1:
+        return run_seeds(job, folder, seeds)
+    return run_folds(job, folder) if has_folds(job.config) else run(job, folder)
+
+
+def has_folds(config: RunConfig) -> bool:
+    """Whether a run is all of its folds, not one of them."""
+    return config.folds > 0 and config.fold < 0
 
 
 def check_ready(job: Job) -> None:
@@ -59,9 +65,8 @@ def resume(folder: Path) -> Path:
         raise UserError(f"{folder}: the run is finished; start a new one, or `harness evaluate {folder}`")
     job = make_job(config)
     announce(job)
-    members = sorted(folder.glob("seed-*"))
-    seeds = int((folder / "seeds").read_text()) if (folder / "seeds").is_file() else 0
-    finish(run_seeds(job, folder, seeds) if members or seeds else run(job, folder), job, folder.parent)
+    seeds = int((folder / "seeds").read_text()) if (folder / "seeds").is_file() else 1
+    finish(_run(job, folder, seeds), job, folder.parent)
     return folder
 
 
@@ -73,19 +78,14 @@ def saved_config(folder: Path) -> RunConfig:
     return validate(read_toml(path), str(path))
 
 
-def read(path: Path) -> Record:
-    """A record; UserError where it cannot be read."""
-    try:
-        return read_record(path)
-    except RecordError as error:
-        raise UserError(str(error)) from None
-
-
 def one_run(folder: Path) -> RunConfig:
     """The configuration of a run that has weights of its own."""
     if (folder / "seeds").is_file():
         raise UserError(f"{folder}: holds several seeds; name one of them, such as {folder / 'seed-0'}")
-    return saved_config(folder)
+    config = saved_config(folder)
+    if has_folds(config):
+        raise UserError(f"{folder}: holds several folds; name one of them, such as {folder / 'fold-0'}")
+    return config
 
 
 def finish(outcome: Outcome, job: Job, out: Path) -> None:
@@ -96,54 +96,11 @@ def finish(outcome: Outcome, job: Job, out: Path) -> None:
     print(summary(outcome, job, files, problems))
 
 
-def run_seeds(job: Job, folder: Path, seeds: int) -> Outcome:
-    """One run a seed in ``seed-<s>``, and a record of their mean: leave-one-out scores are averaged, so that the
-    interval of the mean is that of the videos; the spread over seeds is beside it."""
-    (folder / "seeds").write_text(f"{seeds}\n")
-    members: list[Record] = []
-    for seed in range(job.config.seed, job.config.seed + seeds):
-        own = folder / f"seed-{seed}"
-        config = job.config.model_copy(update={"seed": seed})
-        done = own / "record.json"
-        if done.is_file() and read(done).status == "done":
-            members.append(read(done))
-            continue
-        own.mkdir(exist_ok=True)
-        (own / "config.toml").write_text(config.toml(), encoding="utf-8")
-        print(f"seed {seed} ({len(members) + 1} of {seeds})", flush=True)
-        members.append(run(Job(**{**vars(job), "config": config}), own).record)
-    record = mean_record(folder.name, members)
-    record.write(folder / "record.json")
-    return Outcome(folder, record, [])
-
-
-def mean_record(name: str, members: Sequence[Record]) -> Record:
-    """The record of several seeds of one combination."""
-    first = members[0].result
-    scores: dict[str, Any] = {}
-    for kind in first["scores"]:
-        blocks = [member.result["scores"][kind] for member in members]
-        main = statistics.fmean(block["main"] for block in blocks)
-        loo = np.mean([block["leave_one_out"] for block in blocks], axis=0)
-        interval = jackknife(main, loo, tuple(first["score_range"]))
-        scores[kind] = {
-            "main": main, "low": interval.low, "high": interval.high, "leave_one_out": loo.tolist(),
-            "spread": statistics.stdev(block["main"] for block in blocks), "seeds": [block["main"] for block in blocks],
-            "parts": {p: statistics.fmean(b["parts"][p] for b in blocks) for p in blocks[0]["parts"]},
-            **{k: blocks[0][k] for k in ("groups", "frames", "videos")},
-        }  # fmt: skip
-    result = {**first, "scores": scores, "seeds": [m.result["seeds"][0] for m in members], "submission": None,
-              "members": [m.result_sha256 for m in members]}  # fmt: skip
-    seconds = sum(member.circumstances.get("seconds", 0) for member in members)
-    return Record(
-        name=name, status="done", result=result, circumstances={**members[-1].circumstances, "seconds": seconds}
-    )
-
-
 def default_name(config: RunConfig, seeds: int) -> str:
     """A folder name that says what the run is."""
     text = "-".join([config.track, config.encoders, config.fusion, config.head, f"s{config.seed}"])
-    return re.sub(r"[^A-Za-z0-9_.+-]+", "+", text)[:120] + (f"x{seeds}" if seeds > 1 else "")
+    kind = f"-{split_name(config)}" if config.folds else "-fit" if config.fit else ""
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "+", text)[:120] + kind + (f"x{seeds}" if seeds > 1 else "")
 
 
 def new_folder(out: Path, name: str | None, default: str) -> Path:

@@ -115,7 +115,8 @@ def build_index(
             "that belongs to this data, or put its videos into the folder"
         )
     if beyond:
-        notes.append(f"crops of {len(beyond)} videos go on beyond their last annotated frame; those are not used")
+        some = "one video go" if len(beyond) == 1 else f"{len(beyond)} videos go"
+        notes.append(f"crops of {some} on beyond the last annotated frame; those are not used")
     notes += _missing(videos, media)
     variant = layout.relative(chosen.folder)
     return Index(layout.root, edition, track, variant, tuple(videos), official, tuple(notes), frame_tolerance)

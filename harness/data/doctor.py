@@ -123,13 +123,13 @@ def _tracks(
     that are annotated here have its headers: seven classes of expression make it an older one."""
     if edition is not None:
         spec: EditionSpec = registry.get("editions", edition)
-        known = {one.name: one for one in spec.tracks}
+        known = {one.name: one for one in _annotated(spec)}
         if track is not None and track not in known:
             raise UserError(f"{edition} has no track {track!r}; its tracks: {', '.join(known)}")
-        wanted = [known[track]] if track else [one for one in spec.tracks if candidates(layout, one)] or spec.tracks[:1]
-        return [(spec, one) for one in wanted]
+        here = [one for one in known.values() if candidates(layout, one)] or list(known.values())[:1]
+        return [(spec, one) for one in ([known[track]] if track else here)]
     specs: list[EditionSpec] = [entry.spec for entry in registry.entries("editions")]
-    names = sorted({one.name for spec in specs for one in spec.tracks})
+    names = sorted({one.name for spec in specs for one in _annotated(spec)})
     if track is not None and track not in names:
         raise UserError(f"no edition has a track {track!r}; the tracks: {', '.join(names)}")
     chosen: dict[str, tuple[EditionSpec, TrackSpec]] = {}
@@ -139,6 +139,11 @@ def _tracks(
             for one in here:
                 chosen.setdefault(one.name, (spec, one))
     return [pair for name, pair in chosen.items() if track in (None, name)]
+
+
+def _annotated(spec: EditionSpec) -> list[TrackSpec]:
+    """Tracks with annotation folders; those of other data sets have none."""
+    return [track for track in spec.tracks if track.folders]
 
 
 def _no_track(layout: Layout, registry: Registry) -> str:

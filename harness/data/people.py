@@ -16,7 +16,7 @@ from harness.data.variants import Annotations
 from zoo.errors import UserError
 from zoo.tracks import TrackSpec
 
-Split = Literal["train", "val", "test"]
+Split = Literal["train", "val", "test", "select"]  # "select": videos of a fold that choose its epoch (harness.folds)
 
 
 @dataclass(frozen=True, eq=False)

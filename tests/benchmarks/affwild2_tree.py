@@ -50,14 +50,14 @@ def write_tree(root: Path) -> None:
     a, b, c, d = sets.values()
     _write_media(root, [*a, *b, *c, *d])
     for track, split in (
-        (abaw10.VA, {"train": [*b, *c[76:], *d], "val": c[:76], "test": a}),
-        (abaw10.EXPR, {"train": [*a[70:], *c, *d[:15]], "val": a[:70], "test": b}),
-        (abaw10.AU, {"train": [*a, *b[105:], *d[:10]], "val": b[:105], "test": c}),
+        (abaw10.EDITION.tracks[0], {"train": [*b, *c[76:], *d], "val": c[:76], "test": a}),
+        (abaw10.EDITION.tracks[1], {"train": [*a[70:], *c, *d[:15]], "val": a[:70], "test": b}),
+        (abaw10.EDITION.tracks[2], {"train": [*a, *b[105:], *d[:10]], "val": b[:105], "test": c}),
     ):
         for name, folder in (("train", "Train_Set"), ("val", "Validation_Set")):
             _write_labels(root / "10th_ABAW_Annotations" / track.folders[-1] / folder, track, name, split[name])
         _write_rows(root / "test_set_examples", track, split["test"])
-    _write_images(root / "MTL_Challenge", abaw11.MTL, {"train": [*b, *d], "val": c, "test": a})
+    _write_images(root / "MTL_Challenge", abaw11.EDITION.tracks[0], {"train": [*b, *d], "val": c, "test": a})
 
 
 def _names(key: str, count: int, frames: int) -> Iterator[Name]:

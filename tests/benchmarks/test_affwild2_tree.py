@@ -19,7 +19,7 @@ def test_a_full_size_tree_is_clean(tmp_path: Path) -> None:
     root = tmp_path / "Aff-Wild2"
     write_tree(root)
     start = time.perf_counter()
-    index = build_index(root, abaw10.EDITION, abaw10.VA)
+    index = build_index(root, abaw10.EDITION, abaw10.EDITION.tracks[0])
     seconds = time.perf_counter() - start
     assert len(index.videos) == 594
     assert sum(video.n_frames for video in index.videos) > 3_000_000

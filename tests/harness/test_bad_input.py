@@ -123,7 +123,7 @@ def failed(name: str, *words: object) -> None:
         (("--head", "gruu"), ("unknown head 'gruu'", "did you mean 'gru'?")),
         (("--loss", "cxc"), ("unknown loss 'cxc'", "did you mean 'ccc'?")),
         (("--post", "smoth"), ("unknown postprocessor 'smoth'", "did you mean 'smooth'?")),
-        (("--track", "valence"), ("unknown track 'valence'", "au, expr, mtl, va")),
+        (("--track", "valence"), ("unknown track 'valence'", "ah, au, ce, emi")),
         (("--edition", "abaw99"), ("unknown edition 'abaw99'", "harness list editions")),
         (("--edition", "abaw10", "--track", "mtl"), ("edition abaw10 has no track 'mtl'", "abaw11")),
         (("--finetune", "body"), ("--finetune body", "no such slot in --encoders face")),
@@ -430,5 +430,5 @@ def test_wrong_lists(harness: Command, crumbs: Path, finished: Path, tmp_path: P
 def test_submissions_that_cannot_be(harness: Command, finished: Path, tmp_path: Path):
     before = content(finished)
     refused(harness("submit", finished, "--list", tmp_path / "none.txt"), tmp_path / "none.txt", "cannot be read")
-    refused(harness("submit", finished, "--edition", "abaw11"), "edition abaw11 has no track 'va'", "abaw2, abaw10")
+    refused(harness("submit", finished, "--edition", "abaw11"), "edition abaw11 has no track 'va'", "abaw1, abaw2, abaw3, abaw5")
     assert content(finished) == before

@@ -29,8 +29,8 @@ FIGURES = {
 
 def registry(**figures: Any) -> Registry:
     """The built-in editions, the counts of abaw10 va replaced by those of the small folder."""
-    va = replace(abaw10.VA, figures=FIGURES | figures)
-    tracks = (va, abaw10.EXPR, abaw10.AU)
+    va, expr, au, *_ = abaw10.EDITION.tracks
+    tracks = (replace(va, figures=FIGURES | figures), expr, au)
     known = Registry()
     for spec in (abaw2.EDITION, replace(abaw10.EDITION, tracks=tracks), abaw11.EDITION):
         known.add(Entry("editions", spec, "plugins.editions", "abaw-zoo"))

@@ -6,6 +6,7 @@ import csv
 import io
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -19,12 +20,17 @@ from harness.data.groups import group_of
 from harness.data.layout import crop_frames
 from plugins.editions import abaw2, abaw10, abaw11
 from zoo.errors import UserError
+from zoo.tracks import TrackSpec
 
 NAN = float("nan")
 
 
+def track(edition: ModuleType, name: str) -> TrackSpec:
+    return next(track for track in edition.EDITION.tracks if track.name == name)
+
+
 def index_va(root: Path, **options: object) -> Index:
-    return build_index(root, abaw10.EDITION, abaw10.VA, **options)  # type: ignore[arg-type]
+    return build_index(root, abaw10.EDITION, track(abaw10, "va"), **options)  # type: ignore[arg-type]
 
 
 def video(index: Index, name: str) -> Video:
@@ -58,14 +64,14 @@ def test_a_small_folder(tmp_path: Path) -> None:
 def test_va_is_unlabelled_where_either_value_is_minus_five(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "a.txt", VA_HEADER, "0.1,0.2", "-5,0.3", "0.4,-5", "-5,-5.0", "-1,1")
     expected = [[0.1, 0.2], [NAN, NAN], [NAN, NAN], [NAN, NAN], [-1, 1]]
-    np.testing.assert_array_equal(read_frame_labels(path, abaw10.VA), np.float32(expected))
+    np.testing.assert_array_equal(read_frame_labels(path, track(abaw10, "va")), np.float32(expected))
 
 
 def test_expressions_and_units(tmp_path: Path) -> None:
     expr = write_lines(tmp_path / "e.txt", EIGHT, "0", "-1", "7")
-    np.testing.assert_array_equal(read_frame_labels(expr, abaw10.EXPR), np.float32([[0], [NAN], [7]]))
+    np.testing.assert_array_equal(read_frame_labels(expr, track(abaw10, "expr")), np.float32([[0], [NAN], [7]]))
     units = write_lines(tmp_path / "u.txt", UNITS, "1,-1," + ",".join("0" * 10), ",".join(["-1"] * 12))
-    labels = read_frame_labels(units, abaw10.AU)
+    labels = read_frame_labels(units, track(abaw10, "au"))
     np.testing.assert_array_equal(labels[0], np.float32([1, NAN, *[0] * 10]))
     assert np.isnan(labels[1]).all()
 
@@ -90,7 +96,7 @@ def test_labels_are_what_a_plain_reader_reads(
     lines = io.StringIO(text.split(newline, 1)[1])
     plain = np.float32([[float(field) for field in row] for row in csv.reader(lines) if any(f.strip() for f in row)])
     plain[(plain == -5).any(axis=1)] = NAN
-    np.testing.assert_array_equal(read_frame_labels(path, abaw10.VA), plain)
+    np.testing.assert_array_equal(read_frame_labels(path, track(abaw10, "va")), plain)
 
 
 GOOD = ["0.5,0.5"] * 3
@@ -126,14 +132,14 @@ def test_faulty_va_lines(tmp_path: Path, lines: list[str], message: str) -> None
 @pytest.mark.parametrize(
     ("track", "lines", "message"),
     [
-        (abaw10.EXPR, [EIGHT, "7", "8"], "line 3: expression is 8, expected a class from 0 to 7, or -1"),
-        (abaw2.EXPR, [SEVEN, "6", "7"], "line 3: expression is 7, expected a class from 0 to 6, or -1"),
-        (abaw10.EXPR, [EIGHT, "1.5"], "line 2: expression is 1.5"),
-        (abaw10.EXPR, [EIGHT, "-2"], "line 2: expression is -2"),
-        (abaw10.EXPR, [EIGHT, "3", "", "3"], "line 3: expected 1 fields, found 0"),
-        (abaw10.EXPR, [SEVEN, "3"], "line 1: found the header 'Neutral,"),
-        (abaw10.AU, [UNITS, ",".join(["0"] * 11)], "line 2: expected 12 fields, found 11"),
-        (abaw10.AU, [UNITS, ",".join(["0"] * 11 + ["2"])], "line 2: AU26 is 2, expected 0 or 1"),
+        (track(abaw10, "expr"), [EIGHT, "7", "8"], "line 3: expression is 8, expected a class from 0 to 7, or -1"),
+        (track(abaw2, "expr"), [SEVEN, "6", "7"], "line 3: expression is 7, expected a class from 0 to 6, or -1"),
+        (track(abaw10, "expr"), [EIGHT, "1.5"], "line 2: expression is 1.5"),
+        (track(abaw10, "expr"), [EIGHT, "-2"], "line 2: expression is -2"),
+        (track(abaw10, "expr"), [EIGHT, "3", "", "3"], "line 3: expected 1 fields, found 0"),
+        (track(abaw10, "expr"), [SEVEN, "3"], "line 1: found the header 'Neutral,"),
+        (track(abaw10, "au"), [UNITS, ",".join(["0"] * 11)], "line 2: expected 12 fields, found 11"),
+        (track(abaw10, "au"), [UNITS, ",".join(["0"] * 11 + ["2"])], "line 2: AU26 is 2, expected 0 or 1"),
     ],
 )
 def test_faulty_classes(tmp_path: Path, track, lines: list[str], message: str) -> None:
@@ -144,7 +150,7 @@ def test_faulty_classes(tmp_path: Path, track, lines: list[str], message: str) -
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"valence,arousal\n\xff\xfe,1\n")
     with pytest.raises(UserError, match=r"no text file \(byte 16"):
-        read_frame_labels(tmp_path / "a.txt", abaw10.VA)
+        read_frame_labels(tmp_path / "a.txt", track(abaw10, "va"))
 
 
 # --- folders ---------------------------------------------------------------------------------------------------------
@@ -241,16 +247,16 @@ def test_several_annotations(tmp_path: Path) -> None:
         index_va(tmp_path)
     sixth = replace(abaw10.EDITION, name="abaw6")
     third = replace(abaw10.EDITION, name="abaw3")
-    assert build_index(tmp_path, sixth, abaw10.VA).variant == "6th_ABAW_Annotations/VA_Estimation_Challenge"
-    assert build_index(tmp_path, third, abaw10.VA).variant == "Third ABAW Annotations/VA_Estimation_Challenge"
+    assert build_index(tmp_path, sixth, track(abaw10, "va")).variant == "6th_ABAW_Annotations/VA_Estimation_Challenge"
+    assert build_index(tmp_path, third, track(abaw10, "va")).variant == "Third ABAW Annotations/VA_Estimation_Challenge"
 
 
 def test_annotations_with_the_editions_header_are_chosen(tmp_path: Path) -> None:
     write_lines(tmp_path / "annotations/EXPR_Set/Train_Set/1.txt", SEVEN, "0", "6")
     write_lines(tmp_path / "5th/EXPR_Classification_Challenge/Train_Set/1.txt", EIGHT, "0", "7")
     write_crops(tmp_path / "cropped_aligned" / "1", [1])
-    assert build_index(tmp_path, abaw2.EDITION, abaw2.EXPR).variant == "annotations/EXPR_Set"
-    assert build_index(tmp_path, abaw10.EDITION, abaw10.EXPR).variant == "5th/EXPR_Classification_Challenge"
+    assert build_index(tmp_path, abaw2.EDITION, track(abaw2, "expr")).variant == "annotations/EXPR_Set"
+    assert build_index(tmp_path, abaw10.EDITION, track(abaw10, "expr")).variant == "5th/EXPR_Classification_Challenge"
 
 
 def test_a_linked_folder_is_not_a_second_one(tmp_path: Path) -> None:
@@ -272,7 +278,7 @@ def test_a_track_without_annotations_lists_those_that_have_some(tmp_path: Path) 
     small_va(tmp_path)
     write_lines(tmp_path / "MTL_Challenge/training_set_annotations.txt", MTL_HEADER)
     with pytest.raises(UserError, match=r"no annotations of track au.*VA_Estimation_Challenge \(track va\).*\(MTL\)"):
-        build_index(tmp_path, abaw10.EDITION, abaw10.AU)
+        build_index(tmp_path, abaw10.EDITION, track(abaw10, "au"))
 
 
 def test_a_video_in_two_splits(tmp_path: Path) -> None:
@@ -288,7 +294,7 @@ def test_crops_one_beyond_the_annotation_are_noted_and_not_used(tmp_path: Path) 
     write_crops(small_va(tmp_path) / "cropped_aligned" / "video1", [6])
     index = index_va(tmp_path)
     assert video(index, "video1").crop_frames.tolist() == [True] * 5
-    assert [note for note in index.notes if "crops of 1 videos go on beyond" in note]
+    assert [note for note in index.notes if "crops of one video go on beyond" in note]
 
 
 def test_crops_far_beyond_the_annotation(tmp_path: Path) -> None:
@@ -491,7 +497,7 @@ def mtl(tmp_path: Path) -> Path:
 
 
 def index_mtl(root: Path) -> Index:
-    return build_index(root, abaw11.EDITION, abaw11.MTL)
+    return build_index(root, abaw11.EDITION, track(abaw11, "mtl"))
 
 
 def test_image_lists_have_holes(mtl: Path) -> None:
@@ -574,7 +580,7 @@ def test_the_fingerprint_follows_labels_rows_and_splits(tmp_path: Path) -> None:
 
 
 def test_the_real_videos(real: Path) -> None:
-    index = build_index(real, abaw10.EDITION, abaw10.EXPR)
+    index = build_index(real, abaw10.EDITION, track(abaw10, "expr"))
     assert [len(index.split(split)) for split in ("train", "val")] == [5, 3]
     assert "talking_face_unlabelled" in [v.name for v in index.split("test")]
     assert video(index, "01-01-03-01-01-02-05").labels[:, 0].tolist() == [4.0] * 97

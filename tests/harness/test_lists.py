@@ -14,8 +14,8 @@ from plugins.editions import abaw2, abaw10, abaw11
 from zoo.errors import UserError
 from zoo.tracks import TrackSpec
 
-VA, EXPR, AU = abaw10.VA, abaw10.EXPR, abaw10.AU
-MTL = abaw11.MTL
+VA, EXPR, AU, *_ = abaw10.EDITION.tracks
+MTL, _ = abaw11.EDITION.tracks
 
 
 def read(path: Path, text: str, track: TrackSpec = VA) -> TestList:
@@ -77,7 +77,7 @@ def test_official_headers(tmp_path: Path, track: TrackSpec, header: str) -> None
     ],
 )
 def test_names(tmp_path: Path, text: str) -> None:
-    found = read(tmp_path, text, abaw2.VA)
+    found = read(tmp_path, text, abaw2.EDITION.tracks[0])
     assert (found.kind, found.videos) == ("names", ("b", "a_left", "video59"))
     assert len(found.row_video) == len(found.row_frame) == 0
 

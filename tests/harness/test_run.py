@@ -46,7 +46,7 @@ def test_everything_is_written(runs: Path, record: Read, track: str) -> None:
     assert files - events == {
         "config.toml", "record.json", "weights.safetensors", "state.ckpt", "history.csv",
         "predictions/val.parquet", "predictions/val.post.parquet", "predictions/test.parquet",
-        "predictions/test.post.parquet", "submission/predictions.txt",
+        "predictions/test.post.parquet", "submission/predictions.txt", "submission/manifest.json",
     }  # fmt: skip
     assert (runs / "leaderboard.md").is_file()
     assert (runs / "leaderboard.csv").is_file()

@@ -1,214 +1,240 @@
-"""Submission files against files written by hand, byte for byte, and what must be refused."""
+"""What is written where lists and predictions do not quite meet, and what is refused, with nothing written."""
 
 from __future__ import annotations
 
-import hashlib
-import time
+import json
+import zipfile
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from submission_cases import MADE_UP, Rows, key, runs_of_frames, write_list, write_table
 
-from harness.data.lists import TestList, read_test_list
-from harness.submit import write_submission
-from harness.verify import verify
-from plugins.editions import abaw2, abaw10, abaw11
+from harness import submission
+from harness.submission import Made, make_submission, name_record, submit_videos
+from harness.submit import from_videos, read_list, read_table
+from harness.verify import Finding, Report
 from zoo.errors import UserError
 from zoo.tracks import TrackSpec, VideoAnswers
 
-GOLDEN = Path(__file__).parent / "golden"
-VALENCE = {"video2": [0.5, -1.7], "10-60-1280x720_right": [1 / 3, -2 / 3, 1.2]}
-AROUSAL = {"video2": [-1e-7, 0.25], "10-60-1280x720_right": [1e-7, -0.0, -0.5]}
-EXPRESSION = {"video2": [7, 0], "10-60-1280x720_right": [4, 4, 5]}
-UNITS = {"video2": ["101110010001", "0" * 12], "10-60-1280x720_right": ["1" * 12, "000000100010", "100000000001"]}
-TRACKS = {"va": abaw10.VA, "expr": abaw10.EXPR, "au": abaw10.AU, "mtl": abaw11.MTL}
+VA, EXPR, AU = MADE_UP["keyed-va"], MADE_UP["keyed-expr"], MADE_UP["keyed-au"]
+OUT = "out"
 
 
-def answered(track: TrackSpec, video: str) -> VideoAnswers:
-    units = np.array([[0.49, 0.5] for _ in range(12)])
-    values: dict[str, Any] = {}
-    au = 0
-    for a in track.answers:
-        if a.kind == "class":
-            values[a.name] = np.full((len(EXPRESSION[video]), len(a.classes)), 0.1)
-            values[a.name][np.arange(len(EXPRESSION[video])), EXPRESSION[video]] = 0.3
-        elif a.kind == "binary":
-            values[a.name] = units[au][[int(row[au]) for row in UNITS[video]]]
-            au += 1
-        else:
-            values[a.name] = np.array((VALENCE if a.name == "valence" else AROUSAL)[video], np.float32)
-    times = np.arange(len(VALENCE[video])) / 25
-    return VideoAnswers(video, video, values, {}, {}, times)
+def answered(track: TrackSpec, lengths: dict[str, int]) -> list[VideoAnswers]:
+    """A run's answers: valence n/100 at frame n, arousal its negative, class n mod their number."""
+    videos = []
+    for name, n in lengths.items():
+        frames = np.arange(1, n + 1)
+        values = {
+            a.name: (frames / 100 * (-1) ** i if a.kind == "value" else np.eye(len(a.classes))[frames % len(a.classes)])
+            for i, a in enumerate(track.answers)
+        }
+        videos.append(VideoAnswers(name, name, values, {}, {"face": np.ones(n, bool)}, frames / 25))
+    return videos
 
 
-def all_answered(track: TrackSpec) -> dict[str, VideoAnswers]:
-    return {video: answered(track, video) for video in VALENCE}
+def made(track: TrackSpec, lengths: dict[str, int], rows: Rows | None, folder: Path, **more: object) -> Made:
+    listed = write_list(folder / "list.txt", track, rows) if rows is not None else None
+    return make_submission(track, from_videos(track, answered(track, lengths)), listed, folder / OUT, **more)  # type: ignore[arg-type]
 
 
-def listed(*rows: tuple[str, int], path: str = "list.txt") -> TestList:
-    videos = tuple(dict.fromkeys(video for video, _ in rows))
-    at = np.array([videos.index(video) for video, _ in rows], np.int32)
-    return TestList(Path(path), "rows", videos, at, np.array([frame for _, frame in rows], np.int32))
+def table(track: TrackSpec, content: str, rows: Rows | None, folder: Path, name: str = "p.csv") -> Made:
+    listed = write_list(folder / "list.txt", track, rows) if rows is not None else None
+    (folder / name).write_text(content)
+    return make_submission(track, read_table(folder / name, track), listed, folder / OUT)
 
 
-def named(*videos: str) -> TestList:
-    return TestList(Path("names.txt"), "names", videos, np.zeros(0, np.int32), np.zeros(0, np.int32))
+def lines(one: Made) -> list[str]:
+    return one.path.read_text("utf-8").splitlines()[1:]
 
 
-ROWS = listed(*[("video2", f) for f in (1, 2)], *[("10-60-1280x720_right", f) for f in (1, 2, 3, 4)])
-IMAGES = listed(("video2", 2), ("10-60-1280x720_right", 1), ("10-60-1280x720_right", 3))
+# --- frames that do not meet ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", TRACKS)
-def test_one_file_is_what_was_written_by_hand(name: str, tmp_path: Path) -> None:
-    track, rows = TRACKS[name], IMAGES if name == "mtl" else ROWS
-    got = write_submission(tmp_path / "predictions.txt", track, all_answered(track), rows)
-    content = got.path.read_bytes()
-    assert content == (GOLDEN / f"{name}.txt").read_bytes()
-    assert verify(got.path, track, rows) == []
-    assert (got.rows, got.held) == ((3, 0) if name == "mtl" else (6, 1))
-    assert got.official
-    assert got.sha256 == hashlib.sha256(content).hexdigest()
-    assert [p.name for p in tmp_path.iterdir()] == ["predictions.txt"]
-
-
-def test_the_golden_file_is_itself_a_list_that_is_answered_in_its_order(tmp_path: Path) -> None:
-    rows = read_test_list(GOLDEN / "va.txt", abaw10.VA)
-    got = write_submission(tmp_path / "out.txt", abaw10.VA, all_answered(abaw10.VA), rows)
-    assert got.path.read_bytes() == (GOLDEN / "va.txt").read_bytes()
-
-
-def test_a_file_a_video(tmp_path: Path) -> None:
-    got = write_submission(tmp_path / "predictions.txt", abaw2.VA, all_answered(abaw2.VA), named(*VALENCE))
-    assert got.path == tmp_path / "predictions"
-    golden = GOLDEN / "per_video"
-    assert {p.name: p.read_bytes() for p in got.path.iterdir()} == {p.name: p.read_bytes() for p in golden.iterdir()}
-    assert verify(got.path, abaw2.VA, named(*VALENCE)) == []
-    sums = "".join(f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}\n" for p in sorted(golden.iterdir()))
-    assert got.sha256 == hashlib.sha256(sums.encode()).hexdigest()
-    # A second one takes the place of the first; files that are no submission stay where they are.
-    again = write_submission(tmp_path / "predictions.txt", abaw2.VA, all_answered(abaw2.VA), named("video2"))
-    assert [p.name for p in again.path.iterdir()] == ["video2.txt"]
-    (again.path / "thesis.docx").touch()
-    with pytest.raises(UserError, match="is no submission"):
-        write_submission(tmp_path / "predictions.txt", abaw2.VA, all_answered(abaw2.VA), None)
-    assert [p.name for p in tmp_path.iterdir()] == ["predictions"]
-
-
-def test_names_set_the_order_and_no_list_sorts_and_says_so(tmp_path: Path) -> None:
-    track, out = abaw10.EXPR, tmp_path / "predictions.txt"
-    by_name = write_submission(out, track, all_answered(track), named("video2", "10-60-1280x720_right"))
-    assert by_name.path.read_text() == "".join((GOLDEN / "expr.txt").read_text().splitlines(True)[:-1])
-    assert by_name.official
-    without = write_submission(out, track, all_answered(track), None)
-    assert without.path.read_text().splitlines()[1].startswith("10-60-1280x720_right/00001.jpg,")
-    assert (without.official, without.rows, without.held) == (False, 5, 0)
-    assert verify(out, track, None) == []
-
-
-def test_the_histogram_counts_rows(tmp_path: Path) -> None:
-    out = tmp_path / "out.txt"
-    expr = write_submission(out, abaw10.EXPR, all_answered(abaw10.EXPR), ROWS).histogram
-    assert {name: n for name, n in expr.items() if n} == {"Neutral": 1, "Happiness": 2, "Sadness": 2, "Other": 1}
-    assert len(expr) == 8
-    au = write_submission(out, abaw10.AU, all_answered(abaw10.AU), ROWS).histogram
-    assert list(au) == [a.name for a in abaw10.AU.answers]
-    assert (au["AU1"], au["AU26"], au["AU24"]) == (4, 4, 1)
-    assert write_submission(out, abaw10.VA, all_answered(abaw10.VA), ROWS).histogram == {}
+def test_frame_counts_that_differ_by_one_are_held_or_left_out_and_reported(tmp_path: Path) -> None:
+    rows = runs_of_frames(VA, {"a": 4, "b": 2})
+    one = made(VA, {"b": 3, "a": 3}, rows, tmp_path)
+    assert lines(one)[2] == "a/00003.jpg,0.030000,-0.030000"
+    assert lines(one)[3] == "a/00004.jpg,0.030000,-0.030000"
+    assert lines(one)[4:] == ["b/00001.jpg,0.010000,-0.010000", "b/00002.jpg,0.020000,-0.020000"]
+    assert (one.manifest["held_rows"], one.manifest["left_out_frames"]) == (1, 1)
+    assert any("hold it: 1" in note for note in one.notes)
+    assert any("left out: 1" in note for note in one.notes)
 
 
 @pytest.mark.parametrize(
-    ("rows", "says"),
+    ("lengths", "says"),
     [
-        (listed(("video2", 1), ("video2", 4)), r"row 2 of the list, video2/00004.jpg: the video has 2 answered frames"),
-        (listed(("video2", 0)), "row 1 of the list, video2/00000.jpg"),
-        (listed(("video2", 1), ("video3", 1)), "list.txt: no answers for video3"),
-        (named(*(f"v{i}" for i in range(9))), "no answers for v0, v1, v2 and 6 more"),
-        (named(), "no test video"),
+        ({"a": 2}, "lists a up to frame 4, the video has 2 answered frames"),
+        ({"a": 6}, "lists a up to frame 4, but 6 frames of it are answered"),
     ],
 )
-def test_rows_that_cannot_be_answered_are_refused(rows: TestList, says: str, tmp_path: Path) -> None:
-    out = tmp_path / "predictions.txt"
-    out.write_text("an older submission")
+def test_counts_that_differ_by_more_are_refused(lengths: dict[str, int], says: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=says):
-        write_submission(out, abaw10.VA, all_answered(abaw10.VA), rows)
-    assert out.read_text() == "an older submission"
-    assert [p.name for p in tmp_path.iterdir()] == ["predictions.txt"]
+        made(VA, lengths, runs_of_frames(VA, {"a": 4}), tmp_path)
+    assert not (tmp_path / OUT).exists()
 
 
-def test_an_answer_that_is_no_number_is_never_written(tmp_path: Path) -> None:
-    for track, name in ((abaw10.VA, "arousal"), (abaw10.EXPR, "expression"), (abaw10.AU, "AU7")):
-        answers = all_answered(track)
-        answers["10-60-1280x720_right"].values[name][1] = np.nan
-        with pytest.raises(UserError, match=f"10-60-1280x720_right/00002.jpg: the answer {name} is not a finite"):
-            write_submission(tmp_path / "out.txt", track, answers, ROWS)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_name_that_a_row_cannot_hold_and_files_without_keys_that_need_them(tmp_path: Path) -> None:
-    answers = all_answered(abaw10.VA)
-    with pytest.raises(UserError, match="comma"):
-        write_submission(tmp_path / "out.txt", abaw10.VA, answers | {"a,b": answers["video2"]}, None)
-    with pytest.raises(UserError, match="10-60-1280x720_right: the list leaves out or reorders frames"):
-        write_submission(tmp_path / "out", abaw2.VA, answers, listed(("video2", 1), ("10-60-1280x720_right", 2)))
-    short = answers["video2"]
-    short.values["arousal"] = short.values["arousal"][:1]
-    with pytest.raises(ValueError, match="more or fewer answers arousal"):
-        write_submission(tmp_path / "out.txt", abaw10.VA, answers, None)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_random_answers_are_read_back_as_they_were_and_verify(tmp_path: Path) -> None:
+def test_gaps_of_a_table_are_interpolated_as_numpy_does_it(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    for case in range(30):
-        lengths = {f"v{i}{suffix}": int(rng.integers(1, 40)) for i, suffix in enumerate(("", "_left", "-ä b", "_2"))}
-        answers = {
-            name: VideoAnswers(
-                name,
-                name,
-                {a.name: rng.normal(0, 10.0 ** -(case % 9), n) for a in abaw10.VA.answers},
-                {},
-                {},
-                np.arange(n),
-            )
-            for name, n in lengths.items()
-        }
-        rows = [(name, frame) for name, n in lengths.items() for frame in range(1, n + int(rng.integers(0, 2)) + 1)]
-        rng.shuffle(rows)
-        wanted = listed(*((str(name), int(frame)) for name, frame in rows))
-        got = write_submission(tmp_path / "out.txt", abaw10.VA, answers, wanted)
-        assert verify(got.path, abaw10.VA, wanted) == []
-        for (name, frame), line in zip(rows, got.path.read_text("utf-8").splitlines()[1:], strict=True):
-            key, *numbers = line.split(",")
-            at = min(int(frame), lengths[name]) - 1
-            expected = [np.clip(answers[name].values[a.name][at], -1, 1) for a in abaw10.VA.answers]
-            assert key == f"{name}/{int(frame):05d}.jpg"
-            np.testing.assert_allclose([float(x) for x in numbers], expected, atol=5.1e-7)
-            assert "-0.000000" not in numbers
+    have = np.sort(rng.choice(np.arange(3, 58), 21, replace=False))
+    p = rng.dirichlet(np.ones(8), 21)
+    columns = {"video": "v", "frame": have} | {f"p_{c}": p[:, i] for i, c in enumerate(EXPR.answers[0].classes)}
+    write_table(tmp_path / "p.parquet", pd.DataFrame(columns).sample(frac=1, random_state=0))
+    rows = runs_of_frames(EXPR, {"v": 60})
+    listed = write_list(tmp_path / "list.txt", EXPR, rows)
+    one = make_submission(EXPR, read_table(tmp_path / "p.parquet", EXPR), listed, tmp_path / OUT)
+    wanted = np.stack([np.interp(np.arange(1, 61), have, p[:, i]) for i in range(8)], axis=1).argmax(1)
+    assert [int(line.split(",")[1]) for line in lines(one)] == wanted.tolist()
+    held = have[0] - 1 + 60 - have[-1]
+    assert (one.manifest["held_rows"], one.manifest["interpolated_rows"]) == (held, 60 - 21 - held)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "total"), [("va", 927_210), ("expr", 1_022_655), ("au", 729_736)])
-def test_a_full_submission_is_written_and_verified_in_seconds(name: str, total: int, tmp_path: Path) -> None:
-    track, videos = TRACKS[name], 150
-    frames = np.full(videos, total // videos)
-    frames[: total % videos] += 1
-    rng = np.random.default_rng(0)
-    answers = {}
-    for i, n in enumerate(frames):
-        values = {a.name: rng.random((n, len(a.classes)) if a.kind == "class" else n) for a in track.answers}
-        answers[f"{i}-30-1920x1080"] = SimpleNamespace(values=values, times=np.arange(n))
-    names = tuple(answers)
-    at = np.repeat(np.arange(videos), frames).astype(np.int32)
-    frame = np.concatenate([np.arange(1, n + 1) for n in frames]).astype(np.int32)
-    rows = TestList(Path("list.txt"), "rows", names, at, frame)
-    start = time.perf_counter()
-    got = write_submission(tmp_path / "out.txt", track, answers, rows)  # type: ignore[arg-type]
-    written = time.perf_counter()
-    assert verify(got.path, track, rows) == []
-    verified = time.perf_counter()
-    print(f"{name}: {got.rows:,} rows written in {written - start:.1f} s, verified in {verified - written:.1f} s")
-    assert got.rows == total
-    assert verified - start < 20
+def test_class_numbers_decide_and_fill_gaps_from_the_nearer_side(tmp_path: Path) -> None:
+    content = "video,frame,expression\nv,1,7\nv,4,2\nv,8,5\n"
+    one = table(EXPR, content, runs_of_frames(EXPR, {"v": 9}), tmp_path)
+    assert [line[-1] for line in lines(one)] == list("772222555")
+    p = ",".join(f"p_{c}" for c in EXPR.answers[0].classes)
+    both = f"video,frame,expression,{p}\nv,1,7,1,0,0,0,0,0,0,0\nv,3,6,0,1,0,0,0,0,0,0\nv,6,5,0,1,0,0,0,0,0,0\n"
+    one = table(EXPR, both, runs_of_frames(EXPR, {"v": 6}), tmp_path)
+    assert [line[-1] for line in lines(one)] == list("706115")  # given at 1, 3, 6; by probability between
+
+
+def test_frames_no_slot_saw_are_counted(tmp_path: Path) -> None:
+    listed = write_list(tmp_path / "list.txt", VA, runs_of_frames(VA, {"a": 8, "b": 3}))
+    videos = answered(VA, {"a": 7, "b": 3})
+    videos[0].present["face"][:] = [0, 0, 1, 0, 1, 1, 0]
+    videos[1].present["face"][:] = False  # never seen: the model's own answers
+    one = make_submission(VA, from_videos(VA, videos), listed, tmp_path / OUT)
+    counts = [one.manifest[f"{kind}_rows"] for kind in ("unseen", "interpolated", "held")]
+    assert counts == [3 + 2 + 3, 1, 2 + 2]  # frame 8 is beyond the video's last, which is unseen itself
+
+
+# --- lists ------------------------------------------------------------------------------------------------------------
+
+
+def test_names_set_the_order_and_no_list_sorts_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("b.mp4\r\na\r\n\r\n")
+    answers = from_videos(VA, answered(VA, {"a": 1, "b": 2, "c": 1}))
+    by_name = make_submission(VA, answers, tmp_path / "names.txt", tmp_path / OUT)
+    assert [line.split(",")[0] for line in lines(by_name)] == ["b/00001.jpg", "b/00002.jpg", "a/00001.jpg"]
+    assert by_name.manifest["list"]["kind"] == "names"
+    assert any("not in the list, left out: 1 (c)" in note for note in by_name.notes)
+    without = make_submission(VA, answers, None, tmp_path / OUT)
+    assert [line[0] for line in lines(without)] == list("abbc")
+    assert (without.manifest["official"], without.manifest["list"]) == (False, None)
+    assert any("not an official row set" in note for note in without.notes)
+
+
+@pytest.mark.parametrize("form", MADE_UP)
+def test_what_is_listed_and_not_predicted_is_named(form: str, tmp_path: Path) -> None:
+    track = MADE_UP[form]
+    rows = runs_of_frames(track, {f"v{i}": 2 for i in range(6)})
+    have = "video,frame," + ",".join(a.name for a in track.answers) + "\nv1,1" + ",0" * len(track.answers)
+    with pytest.raises(UserError, match=r"list.txt: no answers for v0, v2, v3 and 2 more"):
+        table(track, have + "\n", rows, tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {"list.txt", "p.csv"}
+
+
+def test_a_listed_image_without_an_answer_is_no_gap(tmp_path: Path) -> None:
+    track = MADE_UP["mtl"]
+    cells = ",0" * len(track.answers)
+    content = "image," + ",".join(a.name for a in track.answers) + f"\nv/00001.jpg{cells}\nv/00003.jpg{cells}\n"
+    assert table(track, content, [("v", 3), ("v", 1)], tmp_path).manifest["rows"] == 2
+    with pytest.raises(UserError, match=r"no answer for the image v/00002\.jpg"):
+        table(track, content, [("v", 3), ("v", 2)], tmp_path)
+
+
+def test_the_example_decides_about_an_unconfirmed_header(tmp_path: Path) -> None:
+    track = MADE_UP["csv"]
+    (tmp_path / "template").mkdir()
+    (tmp_path / "template" / "v.csv").write_text("Frame_Num,Label\n1,\n2,\n")
+    (tmp_path / "p.csv").write_text("video,frame,p_violence\nv,1,0.2\nv,2,0.9\n")
+    answers = read_table(tmp_path / "p.csv", track)
+    followed = make_submission(track, answers, tmp_path / "template", tmp_path / OUT)
+    assert (followed.path / "v.csv").read_text() == "Frame_Num,Label\n1,0\n2,1\n"
+    assert any("the header follows the list: 'Frame_Num,Label'" in note for note in followed.notes)
+    (tmp_path / "template" / "v.csv").write_text("Predictions,Probability\n1,\n2,\n")
+    with pytest.raises(UserError, match="this is no list of track vd"):
+        make_submission(track, answers, tmp_path / "template", tmp_path / OUT)
+    own = make_submission(track, answers, None, tmp_path / OUT)
+    assert (own.path / "v.csv").read_text().startswith("Frame_Number,Label\n")
+    assert any("is unconfirmed (others: 'Frame_Num,Label' or" in note for note in own.notes)
+
+
+def test_trials_follow_the_reference_in_having_probabilities(tmp_path: Path) -> None:
+    track, rng = MADE_UP["trials"], np.random.default_rng(0)
+    ids = [f"8/{i}.mp4" for i in range(2000)]
+    p = rng.random(2000).astype(np.float32)
+    write_table(tmp_path / "p.parquet", pd.DataFrame({"id": ids, "p_absence": 1 - p, "p_presence": p}))
+    answers = read_table(tmp_path / "p.parquet", track)
+    for tail, width in ((",0.5,0.5,0", 4), (",1", 2), ("", 4)):
+        (tmp_path / "trial-0.txt").write_text("".join(f"{name}{tail}\n" for name in ids))
+        one = make_submission(track, answers, tmp_path / "trial-0.txt", tmp_path / OUT, name="trial-3.txt")
+        assert one.path.name == "trial-3.txt"
+        rows = [line.split(",") for line in one.path.read_text().splitlines()]
+        assert {len(row) for row in rows} == {width}
+        assert [int(row[-1]) for row in rows] == (p > 0.5).astype(int).tolist()
+        if width == 4:
+            assert all(float(row[1]) + float(row[2]) == 1.0 for row in rows)
+    write_table(tmp_path / "ids.csv", pd.DataFrame({"id": ids, "ah": 1}))
+    (tmp_path / "trial-0.txt").write_text("".join(f"{name},0.5,0.5,0\n" for name in ids))
+    with pytest.raises(UserError, match="its rows have probabilities; the predictions have none"):
+        make_submission(track, read_table(tmp_path / "ids.csv", track), tmp_path / "trial-0.txt", tmp_path / OUT)
+
+
+def test_ids_that_a_table_holds_as_numbers_are_found_again(tmp_path: Path) -> None:
+    track = MADE_UP["items-lsd"]
+    write_table(tmp_path / "p.parquet", pd.DataFrame({"id": [7, 12], "expression": [1, 5]}))
+    (tmp_path / "list.txt").write_text("image,expression\n00012.jpg,\n7.jpg,\n")
+    one = make_submission(track, read_table(tmp_path / "p.parquet", track), tmp_path / "list.txt", tmp_path / OUT)
+    assert lines(one) == ["00012.jpg,5", "7.jpg,1"]
+    assert read_list(tmp_path / "list.txt", track).names == ("00012", "7")
+
+
+def test_the_key_is_the_lists_own(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("image_location,valence,arousal\n v/1.jpg ,,\nv/2.png\n")
+    answers = from_videos(VA, answered(VA, {"v": 2}))
+    one = make_submission(VA, answers, tmp_path / "list.txt", tmp_path / OUT)
+    assert lines(one) == ["v/1.jpg,0.010000,-0.010000", "v/2.png,0.020000,-0.020000"]
+    assert key(VA, "v", 1) == "v/00001.jpg"
+
+
+# --- whole or not at all ----------------------------------------------------------------------------------------------
+
+
+def test_a_submission_that_does_not_verify_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = made(VA, {"a": 1}, None, tmp_path).path.read_bytes()
+    found = Report([Finding(2, "valence is 'x', not a number")], None, 1)
+    monkeypatch.setattr(submission, "verify", lambda *_: found)
+    with pytest.raises(UserError, match="does not verify and was not written: line 2: valence is 'x'"):
+        made(VA, {"a": 2}, None, tmp_path)
+    assert (tmp_path / OUT / "predictions.txt").read_bytes() == before
+    assert json.loads((tmp_path / OUT / "manifest.json").read_text())["rows"] == 1
+    assert {p.name for p in (tmp_path / OUT).iterdir()} == {"predictions.txt", "manifest.json"}
+
+
+def test_an_archive_has_the_same_bytes_every_time(tmp_path: Path) -> None:
+    track = MADE_UP["per_video-va"]
+    first = made(track, {"a b": 2, "ä_left": 1}, None, tmp_path, archive=True)
+    zipped = (tmp_path / OUT / "predictions.zip").read_bytes()
+    (tmp_path / "later").mkdir()
+    made(track, {"ä_left": 1, "a b": 2}, None, tmp_path / "later", archive=True)
+    assert (tmp_path / "later" / OUT / "predictions.zip").read_bytes() == zipped
+    with zipfile.ZipFile(tmp_path / OUT / "predictions.zip") as archive:
+        assert archive.namelist() == ["a b.txt", "ä_left.txt"]
+        assert archive.read("a b.txt") == (first.path / "a b.txt").read_bytes()
+    assert first.manifest["zip"] == "predictions.zip"
+
+
+def test_a_run_is_named_and_its_record_entered_later(tmp_path: Path) -> None:
+    facts, notes = submit_videos(VA, answered(VA, {"a": 2}), None, tmp_path / OUT, edition="abaw6", run="r")
+    assert facts["file"] == "predictions.txt"
+    assert (facts["rows"], facts["official"], facts["held"], facts["list"]) == (2, False, 0, None)
+    assert len(notes) == 1
+    name_record(tmp_path / OUT, "abc")
+    manifest = json.loads((tmp_path / OUT / "manifest.json").read_text())
+    assert (manifest["run"], manifest["edition"], manifest["record_sha256"]) == ("r", "abaw6", "abc")
+    name_record(tmp_path / "nowhere", "abc")  # a run without test videos has no submission

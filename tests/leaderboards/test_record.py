@@ -60,6 +60,12 @@ def test_what_numpy_holds_becomes_plain() -> None:
         canonical({"x": {1, 2}})
 
 
+def test_a_name_that_is_no_unicode_does_not_stop_a_record(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    Record("one", "failed", "no such file: a\udcff.mp4").write(path)
+    assert read(path).reason == "no such file: a?.mp4"
+
+
 @given(st.dictionaries(st.text(), JSON, max_size=5))
 def test_the_hash_survives_the_file(result: dict[str, Any]) -> None:
     assert digest(json.loads(json.dumps(result))) == digest(result)
@@ -93,6 +99,7 @@ def broken(**changes: Any) -> str:
         ("[1]", "no schema number"),
         ('{"a": 1}', "no schema number"),
         (broken(schema="1"), "no schema number"),
+        (broken(name="a\udcff"), "is not JSON: 'utf-8' codec can't encode"),
         (broken(schema=SCHEMA + 1), "has schema 2, this program reads up to 1"),
         (broken(name=None), "'name' is missing or no str"),
         (broken(status="DROP"), "'status' is missing"),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from leaderboards.statistics import Difference, Interval, jackknife, paired
+from leaderboards.statistics import Difference, Interval, _ends, jackknife, paired
 
 
 def left_out_means(x: np.ndarray) -> list[float]:
@@ -30,13 +30,24 @@ def test_the_paired_comparison_of_means_is_the_paired_t_test() -> None:
     assert got.groups == 17
 
 
-def test_the_interval_is_fishers_z_with_jackknife_variance() -> None:
+def test_the_interval_is_fishers_z_with_jackknife_variance_and_bias() -> None:
     rest = np.array([0.50, 0.55, 0.48, 0.61, 0.52])
     z, others = math.atanh(0.53), np.arctanh(rest)
     margin = stats.t.ppf(0.975, 4) * math.sqrt(4 / 5 * ((others - others.mean()) ** 2).sum())
+    unbiased = 5 * z - 4 * others.mean()
+    assert unbiased < z
     got = jackknife(0.53, rest, (-1, 1))
-    assert (got.low, got.high) == pytest.approx((math.tanh(z - margin), math.tanh(z + margin)), rel=1e-12)
+    assert (got.low, got.high) == pytest.approx((math.tanh(unbiased - margin), math.tanh(z + margin)), rel=1e-12)
     assert got.groups == 5
+
+
+def test_the_longer_side_reaches_as_far_as_the_bias() -> None:
+    # The population variance of a sample is too low; the jackknife's correction of it is exact, n / (n - 1).
+    x = np.random.default_rng(0).normal(size=9)
+    rest = np.array([np.delete(x, i).var() for i in range(9)])
+    low, high = _ends(float(x.var()), rest, 0.95)
+    margin = stats.t.ppf(0.975, 8) * math.sqrt(8 / 9 * ((rest - rest.mean()) ** 2).sum())
+    assert (low, high) == pytest.approx((x.var() - margin, x.var(ddof=1) + margin), rel=1e-12)
 
 
 def test_the_range_only_sets_the_scale() -> None:

@@ -1,0 +1,142 @@
+"""`harness submit` and `harness submissions`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from harness import ledger
+from harness.config import RunConfig, validate
+from harness.recipe import read_toml
+from harness.setup import find_track, load_plugins, make_job
+from harness.submission import Made, make_submission
+from harness.submit import read_table
+from leaderboards.record import RecordError
+from leaderboards.record import read as read_record
+from zoo.api import EditionSpec, TrackSpec
+from zoo.errors import UserError
+from zoo.registry import Registry
+
+
+def submit_run(
+    folder: Path, edition: str | None, track: str | None, list_file: Path | None, out: Path | None, *,
+    name: str | None = None, archive: bool = False,
+) -> None:  # fmt: skip
+    """Write and verify a submission from the run's predictions for the test videos."""
+    config = _config(folder)
+    registry = load_plugins(config.plugin)
+    _, trained = find_track(registry, config.track, config.edition)
+    track = track or config.track
+    chosen, wanted = find_track(registry, track, edition or (config.edition if track == config.track else None))
+    _same_answers(trained, wanted, folder)
+    path = folder / "predictions" / "test.post.parquet"
+    if not path.is_file():
+        raise UserError(f"{path}: the run answered no test videos; its data folder had none")
+    listed = list_file or (Path(config.data.list) if config.data.list else None)
+    if listed is None and chosen.name == config.edition:
+        found = make_job(config).index.test_list
+        listed = found.path if found else None
+    own = chosen.name == config.edition and track == config.track
+    made = make_submission(
+        wanted, read_table(path, trained, whole=True), listed,
+        out or folder / ("submission" if own else f"submission-{chosen.name}-{track}"), edition=chosen.name,
+        editions=all_editions(registry), name=name, archive=archive, run=folder.name,
+        record_sha256=_digest(folder / "record.json"),
+    )  # fmt: skip
+    _finish(made, runs_of(folder), chosen.name, wanted)
+
+
+def submit_table(
+    table: Path, edition: str | None, track: str, list_file: Path | None, out: Path, *,
+    name: str | None = None, archive: bool = False, runs: Path, plugins: Sequence[Path] = (),
+) -> None:  # fmt: skip
+    """Write and verify a submission from a table of predictions."""
+    registry = load_plugins([str(path) for path in plugins])
+    chosen, wanted = find_track(registry, track, edition)
+    made = make_submission(
+        wanted, read_table(table, wanted), list_file, out, edition=chosen.name, editions=all_editions(registry),
+        name=name, archive=archive, run=table.name,
+    )  # fmt: skip
+    _finish(made, runs, chosen.name, wanted)
+
+
+def _config(folder: Path) -> RunConfig:
+    """The configuration of a run with predictions of its own, read without what trains it."""
+    if (folder / "seeds").is_file():
+        raise UserError(f"{folder}: holds several seeds; name one of them, such as {folder / 'seed-0'}")
+    path = folder / "config.toml"
+    if not path.is_file():
+        raise UserError(f"{folder}: not a run folder (there is no config.toml)")
+    return validate(read_toml(path), str(path))
+
+
+def _digest(record: Path) -> str | None:
+    try:
+        return read_record(record).result_sha256 if record.is_file() else None
+    except RecordError as error:
+        raise UserError(str(error)) from None
+
+
+def all_editions(registry: Registry) -> list[EditionSpec]:
+    """Every edition that is registered."""
+    return [entry.spec for entry in registry.entries("editions")]  # type: ignore[misc]
+
+
+def runs_of(folder: Path) -> Path:
+    """The folder of runs that a run is in; a seed's run is one folder further down."""
+    parent = folder.resolve().parent
+    shown = folder.parent if parent == folder.parent.resolve() else parent
+    return shown.parent if (shown / "seeds").is_file() else shown
+
+
+def submissions(runs: Path) -> None:
+    """Show the ledger, and how many of the allowed number each track has used."""
+    made, bad = ledger.entries(runs)
+    rows = [[e["time"], e["edition"], e["track"], e.get("run") or "-", e.get("rows"), _official(e), e["sha256"][:12],
+             e.get("path", "")] for e in made]  # fmt: skip
+    print(tabulate(rows, ["made", "edition", "track", "run", "rows", "list", "sha256", "path"], disable_numparse=True))
+    print()
+    limits = _limits()
+    for edition, track in dict.fromkeys((e["edition"], e["track"]) for e in made):
+        print(_of_limit(ledger.used(made, edition, track), edition, track, limits.get((edition, track))))
+    for line in bad:
+        print(line)
+
+
+def _limits() -> dict[tuple[str, str], int | None]:
+    return {(e.name, t.name): t.limit for e in all_editions(load_plugins([])) for t in e.tracks}
+
+
+def _official(entry: dict[str, Any]) -> str:
+    return str(entry.get("list") or "none")
+
+
+def _of_limit(n: int, edition: str, track: str, limit: int | None) -> str:
+    allowed = f"of {limit} allowed" if limit is not None else "made; how many are allowed is unconfirmed"
+    over = ": more than a team may hand in" if limit is not None and n > limit else ""
+    return f"{edition} {track}: {n} {allowed}{over}"
+
+
+def _finish(made: Made, runs: Path, edition: str, track: TrackSpec) -> None:
+    """Note the submission in the ledger and say what was made."""
+    listed = made.manifest["list"]
+    ledger.note(
+        runs,
+        {**{key: made.manifest[key] for key in ("edition", "track", "sha256", "rows", "run", "record_sha256", "time")},
+         "list": listed["name"] if listed else None, "path": str(made.path)},
+    )  # fmt: skip
+    print(f"{made.path}: {made.manifest['rows']} rows, verified, sha256 {made.manifest['sha256']}")
+    if archive := made.manifest.get("zip"):
+        print(f"{made.path.parent / archive}: the archive")
+    for note in made.notes:
+        print(note)
+    print(_of_limit(ledger.used(ledger.entries(runs)[0], edition, track.name), edition, track.name, track.limit))
+
+
+def _same_answers(trained: TrackSpec, wanted: TrackSpec, folder: Path) -> None:
+    if trained.answers != wanted.answers:
+        a, b = (", ".join(c for x in t.answers for c in (x.classes or (x.name,))) for t in (trained, wanted))
+        raise UserError(f"{folder}: the run answers {a}; the edition's {wanted.name} track wants {b}")

@@ -1,0 +1,16 @@
+"""Submission files: every row that the organisers list, in their order, answered and in range.
+
+``answers`` and ``table`` hold what is predicted, ``lists`` what is asked for, ``rows`` brings both together, ``text``
+writes it in the track's form, ``files`` puts it in its place, whole or not at all. What is written here is checked by
+harness.verify, which shares no code with it.
+"""
+
+from __future__ import annotations
+
+from harness.submit.answers import Answers, from_videos
+from harness.submit.files import place, zipped
+from harness.submit.lists import Listing, read_list
+from harness.submit.table import read_table
+from harness.submit.text import Submission, compose
+
+__all__ = ["Answers", "Listing", "Submission", "compose", "from_videos", "place", "read_list", "read_table", "zipped"]

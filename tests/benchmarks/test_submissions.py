@@ -1,0 +1,19 @@
+"""A submission of the official size takes seconds and stays under a gigabyte."""
+
+from __future__ import annotations
+
+import pytest
+from submissions import ROWS, VIDEOS, benchmark
+
+
+def test_the_benchmark_on_a_crumb() -> None:
+    assert benchmark("au", 60, 7).keys() == {"write", "verify", "against"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["expr", "va"])
+def test_the_official_size(name: str) -> None:
+    figures = benchmark(name, ROWS[name], VIDEOS[name])
+    for command in ("write", "verify"):
+        assert figures[command]["seconds"] < 20
+        assert figures[command]["mb"] < 1000

@@ -1,0 +1,167 @@
+"""`harness ensemble`: a run of its own, by the whole program on a crumb."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.ensemble import expand, post_options, read_records
+from leaderboards.record import Record
+from zoo.errors import UserError
+
+QUICK = ("--epochs", 2, "--set", "train.batch=2", "--set", "train.clip=12", "--post", "interpolate,smooth")
+
+
+@pytest.fixture(scope="module")
+def runs(program, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("ensemble") / "runs"
+    program.run(out, "a", "--track", "va", *QUICK)
+    program.run(out, "b", "--track", "va", "--head", "mlp", "--seed", 3, *QUICK)
+    return out
+
+
+def table(runs: Path, name: str, file: str) -> pd.DataFrame:
+    return pd.read_parquet(runs / name / "predictions" / file)
+
+
+@pytest.mark.slow
+def test_an_ensemble_is_a_run_of_its_own(program, record, runs: Path) -> None:
+    answer = program("ensemble", runs / "a", runs / "b", "--name", "both", "--out", runs)
+    assert answer.code == 0, answer.err
+    got = record(runs / "both")
+    assert got["status"] == "done"
+    assert [(m["name"], m["result_sha256"], m["weights"]) for m in got["result"]["members"]] == [
+        (name, record(runs / name)["result_sha256"], None) for name in ("a", "b")
+    ]
+    for file in ("val.parquet", "test.parquet"):
+        a, b, both = (table(runs, name, file) for name in ("a", "b", "both"))
+        np.testing.assert_allclose(both["valence"], (a["valence"] + b["valence"]) / 2, atol=1e-12)
+        assert both[["video", "frame"]].equals(a[["video", "frame"]])
+    scores = got["result"]["scores"]
+    assert scores["raw"]["low"] <= scores["raw"]["main"] <= scores["raw"]["high"]
+    assert scores["post"]["frames"] == record(runs / "a")["result"]["scores"]["post"]["frames"]
+    assert set(got["result"]["post"]) >= {"fitted_on_itself", "optimism", "folds", "all"}
+    manifest = json.loads((runs / "both" / "submission" / "manifest.json").read_text())
+    assert (manifest["run"], manifest["record_sha256"]) == ("both", got["result_sha256"])
+    board = (runs / "leaderboard.csv").read_text()
+    assert '"ensemble of a, b",mean' in board
+    assert "from that of its best member" in answer.out
+    assert "oracle" not in answer.out
+    again = program("submit", runs / "both", "--out", runs / "again")
+    assert again.code == 0, again.err
+    nested = program("ensemble", runs / "both", runs / "a", "--method", "ccc", "--out", runs)
+    assert nested.code == 0, nested.err
+    assert (runs / "va-ensemble-ccc-both-a" / "record.json").is_file()
+
+
+@pytest.mark.slow
+def test_weights_are_fitted_on_the_other_folds(program, record, runs: Path) -> None:
+    answer = program("ensemble", runs / "a", runs / "b", "--method", "weights", "--name", "weighed", "--out", runs)
+    assert answer.code == 0, answer.err
+    result = record(runs / "weighed")["result"]
+    own = result["ensemble"]
+    assert len(own["weights_by_fold"]) == 2  # two groups of videos
+    videos = sorted(result["scores"]["raw"]["groups"])
+    a, b, mine = (table(runs, name, "val.parquet") for name in ("a", "b", "weighed"))
+    for group, fold in zip(videos, own["weights_by_fold"], strict=True):
+        rows = mine["group"] == group
+        w = fold["value"]
+        wanted = w[0] * a["arousal"][rows] + w[1] * b["arousal"][rows]
+        np.testing.assert_allclose(mine["arousal"][rows], wanted, atol=1e-12)
+        assert min(w) >= 0
+        assert sum(w) == pytest.approx(1)
+    w = own["weights"]["value"]
+    assert [m["weights"]["value"] for m in result["members"]] == w
+    a, b, mine = (table(runs, name, "test.parquet") for name in ("a", "b", "weighed"))
+    np.testing.assert_allclose(mine["arousal"], w[0] * a["arousal"] + w[1] * b["arousal"], atol=1e-12)
+    assert own["optimism"] == pytest.approx(own["fitted_on_itself"] - result["scores"]["raw"]["main"])
+    assert own["fitted_on"] == "other groups of val"
+    assert (result["selection_split"], result["n_selections"]) == ("other groups of val", 2)
+    assert "members' weights were fitted on other groups of val" in answer.out
+    assert "weights of value answers: a " in answer.out
+
+
+@pytest.mark.slow
+def test_seeds_and_folds_are_members_too(program, record, runs: Path) -> None:
+    program.run(runs, "seeds", "--track", "va", "--seeds", 2, *QUICK)
+    alone = program("ensemble", runs / "seeds", "--name", "merged", "--out", runs)
+    assert alone.code == 0, alone.err
+    assert [m["name"] for m in record(runs / "merged")["result"]["members"]] == ["seeds/seed-0", "seeds/seed-1"]
+    assert record(runs / "merged")["result"]["seeds"] == [0, 1]
+    for name, seed in (("cv-a", 0), ("cv-b", 1)):
+        program.run(runs, name, "--track", "va", "--folds", 3, "--seed", seed, *QUICK)
+    folds = program("ensemble", runs / "cv-a", runs / "cv-b", "--name", "cv", "--out", runs)
+    assert folds.code == 0, folds.err
+    result = record(runs / "cv")["result"]
+    assert result["split"] == "cv3"
+    assert len(table(runs, "cv", "cv3.parquet")) == len(table(runs, "cv-a", "cv3.parquet"))
+    assert (runs / "cv" / "submission" / "manifest.json").is_file()
+    mixed = program("ensemble", runs / "cv-a", runs / "a", "--out", runs)
+    assert (mixed.code, mixed.err) == (2, "error: cv-a has split cv3 and a has val: they cannot be merged\n")
+
+
+@pytest.mark.slow
+def test_what_is_no_ensemble_is_refused_in_one_line(program, runs: Path) -> None:
+    program.run(runs, "clipped", "--track", "va", *QUICK, "--post", "clip")
+    program.run(runs, "units", "--track", "au", *QUICK)
+    before = sorted(p.name for p in runs.iterdir())
+    for members, options, said in (
+        (["a"], [], "two members or more"),
+        (["a", "a"], [], "is named twice"),
+        (["a", "units"], [], "a has track va and units has au"),
+        (["a", "clipped"], [], "say which with --post"),
+        (["a", "b"], ["--method", "median"], "there are mean, vote, ccc, weights"),
+        (["a", "b"], ["--method", "vote"], "is for classes or units"),
+        (["a", "nothing"], [], "cannot be read"),
+    ):
+        answer = program("ensemble", *[runs / m for m in members], *options, "--out", runs)
+        assert (answer.code, said in answer.err, answer.err.count("\n")) == (2, True, 1), answer.err
+    path = runs / "clipped" / "predictions" / "val.parquet"
+    moved = pd.read_parquet(path)
+    moved["valence"] = -moved["valence"] + 0.3
+    moved.to_parquet(path)
+    answer = program("ensemble", runs / "a", runs / "clipped", "--post", "clip", "--out", runs)
+    assert (answer.code, "they are not its own" in answer.err) == (2, True), answer.err
+    assert sorted(p.name for p in runs.iterdir()) == before
+
+
+def write(folder: Path, **result: object) -> Path:
+    folder.mkdir(parents=True)
+    status = str(result.pop("status", "done"))
+    common = {"track": "va", "edition": "abaw10", "track_version": 1, "split": "val", "data": {"fingerprint": "f"}}
+    Record(folder.name, status, result={**common, **result}).write(folder / "record.json")  # type: ignore[arg-type]
+    return folder
+
+
+def test_members_must_be_of_the_same_task_and_data(tmp_path: Path) -> None:
+    first = write(tmp_path / "first")
+    assert list(read_records({"first": first, "other": write(tmp_path / "other")})) == ["first", "other"]
+    for i, (change, said) in enumerate((
+        ({"status": "failed"}, "the run is failed"), ({"split": "cv6"}, "split val and x has cv6"),
+        ({"edition": "abaw6"}, "edition abaw10 and x has abaw6"), ({"track_version": 2}, "track version 1"),
+        ({"data": {"fingerprint": "g"}}, "different data"),
+    )):  # fmt: skip
+        with pytest.raises(UserError, match=said):
+            read_records({"first": first, "x": write(tmp_path / str(i), **change)})
+
+
+def test_several_seeds_count_as_so_many_members(tmp_path: Path) -> None:
+    seeds, one = tmp_path / "seeds", write(tmp_path / "one")
+    for s in (2, 10):
+        write(seeds / f"seed-{s}")
+    (seeds / "seeds").write_text("2\n")
+    assert list(expand([seeds, one])) == ["seeds/seed-2", "seeds/seed-10", "one"]
+    other = write(tmp_path / "elsewhere" / "one")
+    assert list(expand([one, other])) == ["one", str(other)]
+    with pytest.raises(UserError, match="named twice"):
+        expand([seeds, seeds / "seed-2"])
+    with pytest.raises(UserError, match="two members or more"):
+        expand([one])
+
+
+def test_only_the_options_of_post_processors_must_agree() -> None:
+    assert post_options({"post.smooth.width": 1.0, "head.hidden": 3}) == {"post.smooth.width": 1.0}

@@ -1,0 +1,175 @@
+"""The last mile: training on train and val together, for as many epochs as another run chose."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from harness.commands.run import saved_config
+from harness.folds import fitted_on
+from harness.guard import saw
+from leaderboards.record import read
+from leaderboards.tables import leaderboard, load_runs
+from zoo.errors import UserError
+
+Read = Callable[[Path], dict[str, Any]]
+CHOOSING = ("--set", "train.select=best", "--set", "train.validate_every=1")
+
+
+@pytest.fixture(scope="module")
+def runs(program, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that chooses among four epochs, copies of it that say they chose the first and the third, and fits."""
+    out = tmp_path_factory.mktemp("fit")
+    program.run(out, "base", "--epochs", 4, "--encoders", "face", *CHOOSING)
+    for epoch in (1, 3):
+        copy = shutil.copytree(out / "base", out / f"chose-{epoch}")
+        known = read(copy / "record.json")
+        known.name, known.result["epoch"] = copy.name, epoch
+        known.write(copy / "record.json")
+        fit(program, out, f"fit-{epoch}", f"chose-{epoch}")
+    return out
+
+
+def fit(program, out: Path, name: str, origin: str, *args: object) -> Path:
+    """A run with no settings of its own."""
+    options = ("--fit", "train,val", "--epochs-from", out / origin, "--out", out, "--name", name)
+    answer = program("run", *options, *args)
+    assert answer.code == 0, answer.err + answer.out
+    return out / name
+
+
+def test_it_trains_the_chosen_epochs_on_all_and_is_not_scored(runs: Path, record: Read) -> None:
+    for epoch in (1, 3):
+        result = record(runs / f"fit-{epoch}")["result"]
+        origin = record(runs / f"chose-{epoch}")
+        assert len(pd.read_csv(runs / f"fit-{epoch}" / "history.csv")) == result["epochs"] == result["epoch"] == epoch
+        assert result["fit"] == ["train", "val"]
+        assert result["epochs_from"] == {
+            "run": origin["name"], "sha256": origin["result_sha256"], "epochs": epoch
+        }  # fmt: skip
+        assert (result["scores"], result["split"], result["selection_split"], result["n_selections"]) == (
+            {}, "test", None, 0,
+        )  # fmt: skip
+        assert result["data"] == origin["result"]["data"]
+        assert result["submission"]["rows"] == origin["result"]["submission"]["rows"]
+        predictions = {path.name for path in (runs / f"fit-{epoch}" / "predictions").iterdir()}
+        assert predictions == {"test.parquet", "test.post.parquet"}
+        (own,) = saw(runs / f"fit-{epoch}" / "weights.safetensors")
+        assert len(own.train) == sum(result["data"]["groups"][split] for split in ("train", "val"))
+        assert own.select == ()
+
+
+def test_the_learning_rates_are_those_of_the_run_that_chose(runs: Path) -> None:
+    """One epoch is the beginning of three, at rates of the same schedule, not a schedule of its own."""
+    one, three = (pd.read_csv(runs / f"fit-{epoch}" / "history.csv") for epoch in (1, 3))
+    pd.testing.assert_frame_equal(one, three[:1])
+    base = pd.read_csv(runs / "base" / "history.csv")
+    steps = [int(table["step"].iloc[0]) for table in (base, three)]
+    if steps[0] == steps[1]:
+        np.testing.assert_allclose(three["lr"], base["lr"][:3])
+    assert three["lr"].iloc[2] > base["lr"].iloc[3]
+
+
+def test_post_processing_is_fitted_on_answers_to_videos_not_trained_on(runs: Path, record: Read) -> None:
+    post = record(runs / "fit-1")["result"]["post"]
+    assert post["fitted_on"] == "chose-1"
+    assert post["all"] == record(runs / "chose-1")["result"]["post"]["all"]
+
+
+def test_labels_of_val_are_trained_on(program, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness import setup
+
+    build = setup.build_index
+
+    def turned(*args: Any, **options: Any) -> Any:
+        index = build(*args, **options)
+        videos = [replace(v, labels=-v.labels) if v.split == "val" else v for v in index.videos]
+        return replace(index, videos=tuple(videos))
+
+    monkeypatch.setattr(setup, "build_index", turned)
+    shutil.copytree(runs / "chose-1", tmp_path / "chose-1")
+    other = load_file(fit(program, tmp_path, "fit", "chose-1") / "weights.safetensors")
+    usual = load_file(runs / "fit-1" / "weights.safetensors")
+    assert any(not torch.equal(tensor, usual[name]) for name, tensor in other.items())
+
+
+def test_it_never_stands_among_scores_of_val(runs: Path) -> None:
+    records, problems = load_runs(runs)
+    assert problems == []
+    tables = {table.key.split: [row.run for row in table.rows] for table in leaderboard(records)}
+    assert tables == {"test": ["fit-1", "fit-3"], "val": ["base", "chose-1", "chose-3"]}
+    rows = [row for table in leaderboard(records) if table.key.split == "test" for row in table.rows]
+    assert all(row.score is None and row.rank == "" for row in rows)
+
+
+def test_several_seeds_hand_in_one_merged_submission(program, runs: Path, record: Read) -> None:
+    folder = fit(program, runs, "seeds", "chose-1", "--seeds", 2)
+    own = [pd.read_parquet(folder / f"seed-{s}" / "predictions" / "test.post.parquet") for s in (0, 1)]
+    merged = pd.read_parquet(folder / "predictions" / "test.post.parquet")
+    assert (own[0]["valence"] != own[1]["valence"]).any()
+    for name in ("valence", "arousal"):
+        np.testing.assert_allclose(merged[name], (own[0][name] + own[1][name]) / 2, atol=1e-12)
+    result = record(folder)["result"]
+    assert (result["scores"], result["seeds"], result["best_epochs"]) == ({}, [0, 1], [1, 1])
+    assert result["submission"]["rows"] == len(merged)
+    shutil.rmtree(folder)
+
+
+def test_folds_give_the_mean_of_their_epochs(program, runs: Path, tmp_path: Path, record: Read) -> None:
+    settings = ("--epochs", 2, "--encoders", "face", "--folds", 3, "--post", "clip", *CHOOSING)
+    program.run(tmp_path, "cv", *settings)
+    result = record(fit(program, tmp_path, "fit", "cv"))["result"]
+    best = [record(tmp_path / "cv" / f"fold-{f}")["result"]["epoch"] for f in range(3)]
+    assert result["epoch"] == int(sum(best) / 3 + 0.5)
+    assert result["post"]["fitted_on"] == "cv"
+    assert (result["config"]["folds"], result["config"]["fold"]) == (0, -1)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--fit", "train,val"), "--epochs-from RUN"),
+        (("--epochs-from", "base"), "--fit train,val"),
+        (("--fit", "val", "--epochs-from", "base"), "wanted train,val"),
+        (("--fit", "train,val", "--epochs-from", "none"), "not a finished run"),
+        (("--fit", "train,val", "--epochs-from", "fit-1"), "it took its epochs from chose-1"),
+        (("--fit", "train,val", "--epochs-from", "base", "--track", "expr"), "track is va there and expr here"),
+        (("--fit", "train,val", "--epochs-from", "base", "--edition", "abaw6"), "edition is abaw10 there"),
+        (
+            ("--fit", "train,val", "--epochs-from", "base", "--encoders", "context"),
+            "encoders is face there and context",
+        ),
+        (("--fit", "train,val", "--epochs-from", "base", "--epochs", 9), "train.epochs is 4 there and 9 here"),
+        (("--fit", "train,val", "--epochs-from", "base", "--set", "head.hidden=8"), "head.hidden is unset there and 8"),
+        (("--fit", "train,val", "--epochs-from", "base", "--folds", 3), "leave one of the two out"),
+        (("--fit", "train,val", "--epochs-from", "base", "--set", "train.schedule=plateau"), "validation scores"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(
+    program, runs: Path, tmp_path: Path, options: tuple[object, ...], says: str
+) -> None:
+    at = options.index("--epochs-from") + 1 if "--epochs-from" in options else None
+    given = [runs / str(option) if i == at else option for i, option in enumerate(options)]
+    answer = program("run", "--data", program.demo, "--out", tmp_path, *given)
+    assert answer.code == 2
+    assert says in answer.err
+    assert len(answer.err.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_further_videos_are_processed_as_the_test_videos_were(runs: Path, tmp_path: Path) -> None:
+    fitted = runs / "chose-1" / "predictions" / "val.parquet"
+    assert fitted_on(saved_config(runs / "fit-1"), runs / "fit-1") == fitted
+    assert fitted_on(saved_config(runs / "chose-1"), runs / "chose-1") == fitted
+    gone = saved_config(runs / "fit-1").model_copy(update={"epochs_from": str(tmp_path / "gone")})
+    with pytest.raises(UserError, match="fitted on the answers of"):
+        fitted_on(gone, runs / "fit-1")

@@ -1,0 +1,194 @@
+"""What a run's choices and its starting weights saw is said, and what nobody may look at plays no part."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from harness import guard
+from harness.checkpoint import save_weights
+from harness.guard import Saw
+from leaderboards.tables import leaderboard, load_runs, to_markdown
+from zoo.errors import UserError
+from zoo.weights import convert, load_pretrained
+
+Read = Callable[[Path], dict[str, Any]]
+TUNED = ("--encoders", "face", "--finetune", "face", "--set", "train.clip=8", "--set", "train.batch=2", "--epochs", 1,
+         "--post", "clip")  # fmt: skip
+BEST = ("--set", "train.select=best", "--set", "train.validate_every=1")
+VA = Saw("abaw10", "va", "Aff-Wild2", False, ("a", "b"), ("c",))
+
+
+def job(track: str = "va", synthetic: bool = False, fit: tuple[str, ...] = (), fold: int = -1) -> Any:
+    """As much of a job as the guard asks for: val is video1 of group a and video2 of group c; test is video3 of b."""
+    videos = {"train": [("video0", "d")], "val": [("video1", "a"), ("video2", "c")], "test": [("video3", "b")]}
+    made = {split: [SimpleNamespace(name=n, group=g) for n, g in rows] for split, rows in videos.items()}
+    return SimpleNamespace(
+        track=SimpleNamespace(name=track, data="Aff-Wild2"), synthetic=synthetic, data_name="folder",
+        edition=SimpleNamespace(name="abaw10"), config=SimpleNamespace(fit=fit, fold=fold),
+        index=SimpleNamespace(split=lambda name: made.get(name, [])),
+    )  # fmt: skip
+
+
+# --- choices ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("made", "selections", "saws", "wanted"),
+    [
+        (job(), 7, [], ("val", 7, True, [])),
+        (job(), 0, [], (None, 0, False, [])),
+        (job(fold=2), 7, [], ("next fold", 7, False, [])),
+        (job(fold=2), 7, [VA], ("next fold", 7, True, ["video1"])),
+        (job(fold=2), 0, [replace(VA, select=())], (None, 0, False, ["video1"])),
+        (job(fold=2), 7, [replace(VA, synthetic=True)], ("next fold", 7, False, [])),
+        (job(fit=("train", "val")), 0, [VA], (None, 0, False, ["video3"])),
+    ],
+)
+def test_choices_of_a_run(made: Any, selections: int, saws: list[Saw], wanted: tuple[Any, ...]) -> None:
+    said = guard.choices(made, selections, saws)
+    assert tuple(said.values()) == wanted
+    assert list(said) == ["selection_split", "n_selections", "selected_on_reported", "seen"]
+
+
+def test_weights_that_saw_another_tracks_labels_are_marked() -> None:
+    plain = {"slot": "face", "saw": ["AffectNet"], "seen_affwild2": None}
+    assert guard.mark(plain, [], job()) == plain
+    own = guard.mark(plain, [VA], job("va"))
+    assert (own["saw"], own["other_tracks"], own["seen_affwild2"]) == (["AffectNet", "Aff-Wild2: abaw10 va"], [], None)
+    other = guard.mark(plain, [VA, VA], job("expr"))
+    assert (other["other_tracks"], other["seen_affwild2"]) == (["abaw10 va"], True)
+    drawn = replace(VA, synthetic=True, data="demo")
+    assert guard.mark(plain, [drawn], job("expr", synthetic=True))["seen_affwild2"] is None
+    assert guard.mark(plain, [drawn], job("expr", synthetic=True))["other_tracks"] == ["abaw10 va"]
+    assert guard.mark(plain, [drawn], job("expr"))["other_tracks"] == []
+
+
+def test_what_weights_saw_is_in_their_file_and_handed_on(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, {"x": torch.zeros(1)}, guard.metadata(job(), 5, [VA]))
+    own = Saw("abaw10", "va", "Aff-Wild2", False, ("d",), ("a", "c"))
+    assert guard.saw(path) == [own, VA]
+    convert(path, tmp_path / "converted.safetensors")
+    assert guard.saw(tmp_path / "converted.safetensors") == [own, VA]
+    save_weights(path, {"x": torch.zeros(1)}, guard.metadata(job(), 0, [own]))
+    assert guard.saw(path) == [replace(own, select=()), own]
+
+
+@pytest.mark.parametrize("said", [{}, {"saw": "everything"}, {"saw": "[1]"}, {"saw": '[{"train": []}]'}])
+def test_files_of_others_say_nothing(tmp_path: Path, said: dict[str, str]) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_file({"x": torch.zeros(1)}, path, said)
+    assert guard.saw(path) == []
+    (tmp_path / "broken.safetensors").write_bytes(b"none")
+    assert guard.saw(tmp_path / "broken.safetensors") == guard.saw(tmp_path / "weights.pt") == []
+
+
+# --- weights of a run in another --------------------------------------------------------------------------------------
+
+
+def test_an_encoder_is_found_among_a_runs_weights(tmp_path: Path) -> None:
+    from zoo.api import Passport
+
+    path = tmp_path / "weights.safetensors"
+    net = torch.nn.Linear(2, 3)
+    state = {f"encoders.face-b.{name}": tensor + 1 for name, tensor in net.state_dict().items()}
+    passport = Passport("run", None, "?", "a run", path=str(path))
+    save_file({**state, "encoders.audio.weight": torch.zeros(4), "fusion.weight": torch.zeros(1)}, path)
+    fresh = torch.nn.Linear(2, 3)
+    loaded = load_pretrained(fresh, passport)
+    assert loaded.notes == ("taken from slot 'face-b' of a run",)
+    assert torch.equal(fresh.weight, net.weight + 1)
+    twice = tmp_path / "twice.safetensors"
+    save_file({**state, **{name.replace("face-b", "face"): tensor + 1 for name, tensor in state.items()}}, twice)
+    with pytest.raises(UserError, match=r"in 2 slots \(face-b, face\)|in 2 slots \(face, face-b\)"):
+        load_pretrained(fresh, dataclasses.replace(passport, path=str(twice)))
+
+
+@pytest.fixture(scope="module")
+def tuned(program, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that trains its face encoder on, and chooses its epoch on val."""
+    out = tmp_path_factory.mktemp("guard")
+    return program.run(out, "tuned", *TUNED, *BEST)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_fold_that_begins_with_weights_that_saw_it_says_so(
+    program, tuned: Path, tmp_path: Path, record: Read, frozen: bool
+) -> None:
+    begin = ("--set", f"encoder.face.weights={tuned / 'weights.safetensors'}", "--set", "folds=3", "--set", "fold=0")
+    how = ("--encoders", "face", "--epochs", 1, "--post", "clip", *BEST) if frozen else (*TUNED, *BEST)
+    folder = program.run(tmp_path, "fold", *how, *begin)
+    result = record(folder)["result"]
+    own = record(tuned)["result"]
+    (before,) = guard.saw(tuned / "weights.safetensors")
+    table = pd.read_parquet(folder / "predictions" / "cv3-0.parquet").drop_duplicates("video")
+    wanted = sorted(table[table["group"].isin(before.train)]["video"])
+    assert wanted
+    assert result["seen"] == wanted
+    assert own["seen"] == []
+    assert (result["selection_split"], result["selected_on_reported"]) == (
+        "next fold", bool(set(table["group"]) & set(before.select)),
+    )  # fmt: skip
+    assert result["passports"][0]["saw"][-1] == "demo: abaw10 va"
+    assert guard.saw(folder / "weights.safetensors")[1:] == [before]
+    records, _ = load_runs(tmp_path)
+    assert "fold †" in to_markdown(leaderboard(records))
+    if not frozen:
+        assert load_file(folder / "weights.safetensors").keys() == load_file(tuned / "weights.safetensors").keys()
+
+
+def test_a_plain_run_after_it_has_seen_no_video_of_val(program, tuned: Path, tmp_path: Path, record: Read) -> None:
+    begin = ("--set", f"encoder.face.weights={tuned / 'weights.safetensors'}")
+    other = ("--track", "expr", "--encoders", "face", "--epochs", 1, "--post", "clip")
+    result = record(program.run(tmp_path, "plain", *other, *begin))["result"]
+    assert result["seen"] == []
+    assert result["selected_on_reported"]  # by the weights it began with: their epoch was chosen on val
+    assert result["passports"][0]["other_tracks"] == ["abaw10 va"]
+
+
+# --- test labels ------------------------------------------------------------------------------------------------------
+
+
+def test_labels_of_test_videos_are_never_looked_at(
+    program, tmp_path: Path, record: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were there any, random or missing ones would change nothing: not the weights, a choice, a score or an answer."""
+    from harness import setup
+
+    build = setup.build_index
+
+    def poisoned(fill: Callable[[np.ndarray], np.ndarray]) -> Callable[..., Any]:
+        def made(*args: Any, **options: Any) -> Any:
+            index = build(*args, **options)
+            videos = [replace(v, labels=fill(v.labels)) if v.split == "test" else v for v in index.videos]
+            return replace(index, videos=tuple(videos))
+
+        return made
+
+    rng = np.random.default_rng(0)
+    fills: list[Callable[[np.ndarray], np.ndarray]] = [
+        lambda labels: np.full_like(labels, np.nan), lambda labels: rng.uniform(-1, 1, labels.shape).astype(np.float32),
+    ]  # fmt: skip
+    for kind in ((), ("--folds", 3)):
+        results = []
+        for i, fill in enumerate(fills):
+            monkeypatch.setattr(setup, "build_index", poisoned(fill))
+            folder = program.run(tmp_path, f"{len(kind)}-{i}", "--encoders", "face", "--epochs", 2, *BEST, *kind)
+            result = record(folder)["result"]
+            assert result["n_selections"] == 2
+            result["data"].pop("fingerprint")  # it is of all labels
+            result.pop("members", None)
+            answers = pd.read_parquet(folder / "predictions" / "test.post.parquet")
+            results.append((result, answers.to_csv(), (folder / "submission" / "predictions.txt").read_bytes()))
+        assert results[0] == results[1]
