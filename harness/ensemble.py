@@ -225,14 +225,14 @@ def _main(member: Member) -> float | None:
 
 
 def _compared(members: Sequence[Member], block: Mapping[str, Any]) -> list[str]:
-    """Each member's score, and whether the ensemble is better than the best of them."""
+    """Each member's score, and how far the ensemble's is from the highest of them."""
     lines = [f"members: {', '.join(f'{m.name} {_main(m):.4f}' for m in members)} (raw)"]
     best = max(members, key=lambda m: _main(m) or 0.0)
     theirs = best.record.result["scores"]["raw"]
     if theirs.get("groups") == block["groups"] and len(block["groups"]) > 1:
         d = paired(block["main"], block["leave_one_out"], theirs["main"], theirs["leave_one_out"])
         lines.append(
-            f"the ensemble's raw score is {d.value:+.4f} from that of its best member, {best.name}: 95 % interval "
+            f"the ensemble's raw score is {d.value:+.4f} from the highest of its members', {best.name}: 95 % interval "
             f"[{d.low:+.4f}, {d.high:+.4f}], paired over {d.groups} groups of videos"
         )
     return lines

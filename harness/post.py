@@ -47,28 +47,39 @@ def labelled(videos: Sequence[VideoAnswers]) -> bool:
     return any((target == target).any() for video in videos for target in video.targets.values())
 
 
-def cross_fit(
+def fit_folds(
     blocks: Sequence[Block], track: TrackSpec, videos: Sequence[VideoAnswers],
     by_fold: Mapping[int, Sequence[VideoAnswers]] | None = None,
-) -> tuple[list[VideoAnswers], list[dict[str, Any]]]:  # fmt: skip
-    """Each video processed with values fitted on the other folds of groups; and the fitted values of every fold.
+) -> dict[int, Chain]:  # fmt: skip
+    """Fold of groups -> the post-processors fitted on the other folds.
 
-    With one group there are no others: its values stay at the parts' defaults, fitted on nothing. ``by_fold``: where
+    With one group there are no others: their values stay at the parts' defaults, fitted on nothing. ``by_fold``: where
     the answers themselves were made with values fitted on folds (weights of an ensemble), fold -> all videos as made
     without it, so that no fold's labels reach its own answers by way of the others' either.
     """
     fold = folds_of([video.group for video in videos])
-    out: dict[str, VideoAnswers] = {}
-    states = []
+    chains = {}
     for f in sorted(set(fold.values())):
-        given = videos if by_fold is None else by_fold[f]
-        others = [video for video in given if fold[video.group] != f]
-        chain = Chain(blocks, track)
+        others = [video for video in (videos if by_fold is None else by_fold[f]) if fold[video.group] != f]
+        chains[f] = Chain(blocks, track)
         if labelled(others):
-            chain.fit(others)
-        states.append(chain.state())
-        out.update({v.video: chain.apply(v) for v in given if fold[v.group] == f})
-    return [out[video.video] for video in videos], states
+            chains[f].fit(others)
+    return chains
+
+
+def apply_folds(chains: Mapping[int, Chain], videos: Sequence[VideoAnswers]) -> list[VideoAnswers]:
+    """Each video processed by the chain of its fold; the groups must be those that ``chains`` were fitted with."""
+    fold = folds_of([video.group for video in videos])
+    return [chains[fold[video.group]].apply(video) for video in videos]
+
+
+def cross_fit(
+    blocks: Sequence[Block], track: TrackSpec, videos: Sequence[VideoAnswers],
+    by_fold: Mapping[int, Sequence[VideoAnswers]] | None = None,
+) -> tuple[list[VideoAnswers], list[dict[str, Any]]]:  # fmt: skip
+    """Each video processed with values fitted on the other folds of groups (``fit_folds``); and the fitted values."""
+    chains = fit_folds(blocks, track, videos, by_fold)
+    return apply_folds(chains, videos), [chain.state() for chain in chains.values()]
 
 
 def optimism(chain: Chain, videos: Sequence[VideoAnswers], cross_fitted: float) -> dict[str, float]:

@@ -70,6 +70,7 @@ def run(job: Job, folder: Path, *, progress: bool = True) -> Outcome:
     clear_parts(folder)
     with recorded(record, folder):
         prepared = prepare(job, progress=progress)
+        record.circumstances["device"] = str(prepared.device)
         trained = train(
             prepared.model, prepared.splits["train"], prepared.splits.get("select", prepared.splits.get("val")),
             job.track, job.config.train, seed=job.config.seed, device=prepared.device, folder=folder,
@@ -88,7 +89,7 @@ def recorded(record: Record, folder: Path) -> Iterator[None]:
     """Write a record before and after: what does not end well leaves one that says why, and a killed run is a row."""
     started = time.time()
     _write(record, folder)
-    circumstances = {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), **_host()}
+    circumstances = {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), **host()}
     try:
         yield
     except (UserError, Stopped, KeyboardInterrupt) as error:
@@ -278,7 +279,8 @@ def _origin(job: Job) -> dict[str, Any] | None:
     return {"run": job.origin.run, "sha256": job.origin.sha256, "epochs": job.origin.epochs} if job.origin else None
 
 
-def _host() -> dict[str, Any]:
+def host() -> dict[str, Any]:
+    """The machine and the program, for the circumstances of a record."""
     from harness.setup import commit
 
     return {

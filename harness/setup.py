@@ -45,6 +45,8 @@ class Job:
             ("streams", s.stream.name) for s in self.plan.slots
         ]
         used += [("fusions", self.plan.fusion.spec.name), ("heads", self.plan.head.spec.name)]
+        used += [("losses", block.spec.name) for block in self.plan.losses.values()]
+        used += [("postprocessors", block.spec.name) for block in self.plan.post] + [("editions", self.edition.name)]
         entries = [self.registry.entry(kind, name) for kind, name in used]
         return sorted({_origin(entry) for entry in entries if not entry.package.startswith("abaw-zoo")})
 

@@ -91,7 +91,7 @@ def load_runs(folder: Path) -> tuple[list[Record], list[str]]:
             records.append(record)
         except RecordError as error:
             problems.append(str(error))
-        except (AttributeError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             problems.append(f"{path}: the result is not of the shape of a run's: {error}")
     return records, problems
 

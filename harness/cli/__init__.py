@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import typer
 
-from harness.cli import data, look, plugin, runs, submissions, weights
+from harness.cli import data, judge, look, plugin, runs, submissions, weights
 from zoo.errors import Stopped, UserError
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": runs.run, "predict": runs.predict, "evaluate": runs.evaluate, "submit": submissions.submit,
     "verify": submissions.verify, "submissions": submissions.submissions,
-    "ensemble": runs.ensemble,
+    "ensemble": runs.ensemble, "compare": judge.compare, "reproduce": judge.reproduce,
     "leaderboard": runs.leaderboard, "list": look.list_, "recipes": look.recipes, "info": look.info,
     "check": look.check,
 }  # fmt: skip

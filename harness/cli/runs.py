@@ -74,13 +74,28 @@ def evaluate(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="a finished run")],
     data: DataDir = None,
     drop: Annotated[
-        list[str] | None, typer.Option(help="withhold this slot, or all slots of this stream; may be given again")
+        list[str] | None,
+        typer.Option(help="withhold this slot, or all slots of this stream; may be given again; each: a table of all"),
+    ] = None,
+    noise: Annotated[
+        str | None, typer.Option(help="a table with noise of so many standard deviations of the features, by commas")
     ] = None,
 ) -> None:
     """Score a run's validation videos again, from its weights."""
     from harness.commands.again import evaluate as command
 
-    command(run_folder, data, drop or [])
+    command(run_folder, data, drop or [], noise_levels(noise) if noise is not None else [])
+
+
+def noise_levels(text: str) -> list[float]:
+    """``0.5,1,2`` as numbers; UserError where one is none, or not over 0."""
+    try:
+        levels = [float(part) for part in text.split(",")]
+    except ValueError:
+        levels = []
+    if not levels or not all(0 < level < float("inf") for level in levels):
+        raise UserError(f"--noise {text}: wanted numbers over 0, by commas, such as 0.5,1,2")
+    return list(dict.fromkeys(levels))
 
 
 def ensemble(

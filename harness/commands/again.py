@@ -1,4 +1,4 @@
-"""`harness evaluate`: what can be done again with a finished run."""
+"""`harness evaluate`: a finished run's answers and scores again, as they were or with something withheld."""
 
 from __future__ import annotations
 
@@ -8,32 +8,35 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from harness.commands.run import one_run
+from harness.commands.robustness import EACH, prepared_split, robustness
+from harness.commands.run import one_run, read
 from harness.evaluate import score_block
-from harness.post import cross_fit, labelled
+from harness.post import apply_folds, fit_folds
 from harness.predictions import write_predictions
-from harness.run import predict_split, prepare
-from harness.setup import make_job
+from harness.run import predict_split
+from harness.setup import Job, make_job
 from harness.summary import LABELS
 from zoo.errors import UserError
 
 
-def evaluate(folder: Path, data: Path | None, drop: Sequence[str] = ()) -> None:
-    """Answer the validation videos again from the run's weights; with --data those of another folder, with --drop
-    without some slots."""
-    config = one_run(folder)
-    if data is not None:
-        config = config.model_copy(update={"data_dir": str(data)})
-    job = make_job(config)
-    prepared = prepare(job, weights=folder / "weights.safetensors")
-    if "val" not in prepared.splits:
-        raise UserError(f"{job.index.root}: no validation videos to evaluate on")
+def evaluate(folder: Path, data: Path | None, drop: Sequence[str] = (), noise: Sequence[float] = ()) -> None:
+    """Answer a run's reported videos again from its weights; with --data those of another folder, with --drop without
+    some slots. ``drop`` of ``each``, or ``noise``: a table of what the run is worth under each."""
+    job = _job(folder, data)
+    split = job.split if data is None else f"evaluated-{data.resolve().name}"
+    if noise or EACH in drop:
+        if set(drop) - {EACH}:
+            raise UserError(f"--drop {EACH} and --noise make a table of their own: leave --drop SLOT out")
+        robustness(job, folder, split, each=EACH in drop, levels=noise)
+        return
+    prepared = prepared_split(job, folder)
     dropped = slots_of(drop, prepared.model.slots)
-    prepared.splits["val"].withhold(dropped)
     videos = predict_split(job, prepared, "val")
-    if not labelled(videos):
-        raise UserError(f"{job.index.root}: the validation videos have no labels of track {job.track.name}")
-    processed, _ = cross_fit(job.plan.post, job.track, videos)
+    chains = fit_folds(job.plan.post, job.track, videos)  # before anything is withheld, which nobody could foresee
+    if dropped:
+        prepared.splits["val"].withhold(dropped)
+        videos = predict_split(job, prepared, "val")
+    processed = apply_folds(chains, videos)
     blocks = {"raw": score_block(job.track, videos), "post": score_block(job.track, processed)}
     rows = [
         (LABELS[kind], *(f"{b[k]:.6f}" for k in ("main", "low", "high")), b["videos"], b["frames"])
@@ -41,13 +44,19 @@ def evaluate(folder: Path, data: Path | None, drop: Sequence[str] = ()) -> None:
         if b
     ]
     print(tabulate(rows, ["", "score", "low", "high", "videos", "frames"], disable_numparse=True))
-    name = "-".join(
-        ["val" if data is None else f"evaluated-{data.resolve().name}", *(f"without-{slot}" for slot in dropped)]
-    )
+    name = "-".join([split, *(f"without-{slot}" for slot in dropped)])
     write_predictions(folder / "predictions" / f"{name}.parquet", job.track, videos)
     write_predictions(folder / "predictions" / f"{name}.post.parquet", job.track, processed)
     (folder / "predictions" / f"{name}.scores.json").write_text(json.dumps(blocks, indent=1))
     print(f"written: {folder / 'predictions' / name}.parquet, .post.parquet, .scores.json")
+
+
+def _job(folder: Path, data: Path | None) -> Job:
+    config = one_run(folder)
+    record = folder / "record.json"
+    if record.is_file() and "ensemble" in read(record).result:
+        raise UserError(f"{folder}: an ensemble has no weights to answer with; evaluate one of its members")
+    return make_job(config if data is None else config.model_copy(update={"data_dir": str(data)}))
 
 
 def slots_of(names: Sequence[str], slots: Sequence[str]) -> list[str]:

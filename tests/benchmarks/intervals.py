@@ -3,7 +3,8 @@
     uv run python tests/benchmarks/intervals.py [coverage] [paired] [time] [--trials N]
 
 ``coverage``: videos are drawn from 6,000 made-up ones whose score together is the truth; the share of 95 % intervals
-that hold it, and their mean width. ``paired``: the same for the difference of two systems that answer the same videos
+that hold it, and their mean width; beside it the share of those that are not made longer towards the bias
+(leaderboards.statistics). ``paired``: the same for the difference of two systems that answer the same videos
 and err together; once they are equally good but for what the noise of 6,000 videos leaves, once they are not.
 ``time``: the whole block of scores of the record for 1.6 million frames in 356 videos.
 
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import signal
+from scipy import signal, stats
 from tabulate import tabulate
 
 from leaderboards.statistics import jackknife, paired
@@ -59,9 +60,7 @@ def drift(rng: np.random.Generator, channels: int, frames: int) -> np.ndarray:
 def errors(rng: np.random.Generator, systems: int, channels: int, frames: int) -> np.ndarray:
     """(systems, channels, frames): half of the variance is common to all systems, and in each half some of it is the
     video's, some the frames'."""
-    each = [
-        0.8 * rng.normal(size=(channels, 1)) + 0.6 * drift(rng, channels, frames) for _ in range(systems + 1)
-    ]
+    each = [0.8 * rng.normal(size=(channels, 1)) + 0.6 * drift(rng, channels, frames) for _ in range(systems + 1)]
     return np.stack([(each[0] + own) / np.sqrt(2) for own in each[1:]])
 
 
@@ -92,7 +91,9 @@ def units(rng: np.random.Generator, skills: Sequence[float]) -> Video:
     noise = errors(rng, len(skills), len(UNITS), n)
     names = [f"AU{i}" for i in range(len(UNITS))]
     guesses = [1 / (1 + np.exp(-(s * latent + 0.6 * e))) for s, e in zip(skills, noise, strict=True)]
-    return dict(zip(names, (latent > 0).astype(float), strict=True)), [dict(zip(names, g, strict=True)) for g in guesses]
+    return dict(zip(names, (latent > 0).astype(float), strict=True)), [
+        dict(zip(names, g, strict=True)) for g in guesses
+    ]
 
 
 VA = (Answer("valence", "value", -5), Answer("arousal", "value", -5))
@@ -113,8 +114,8 @@ def pool(case: Case, skills: Sequence[float]) -> list[list[metrics.Stats]]:
     found: list[list[metrics.Stats]] = [[] for _ in skills]
     for _ in range(POOL):
         targets, answered = case.make(rng, skills)
-        for stats, guess in zip(found, answered, strict=True):
-            stats.append(metrics.statistics(case.answers, guess, targets))
+        for sums, guess in zip(found, answered, strict=True):
+            sums.append(metrics.statistics(case.answers, guess, targets))
     return found
 
 
@@ -132,55 +133,75 @@ def drawn(case: Case, systems: Sequence[Sequence[metrics.Stats]], groups: int, t
         yield [(main_of(case, s), metrics.leave_one_out(case.metric, case.answers, s).tolist()) for s in for_each]
 
 
-def coverage(trials: int) -> None:
-    """Of the intervals of one score."""
-    rows = []
-    for case in CASES:
+def even(total: float, rest: Sequence[float], score_range: tuple[float, float]) -> tuple[float, float]:
+    """The interval without its longer side: as far down as up on the stretched scale."""
+    low, high = score_range
+    stretched = (2 * np.array([total, *rest]) - low - high) / (high - low)
+    centre, *others = np.arctanh(np.clip(stretched, -1 + 1e-9, 1 - 1e-9))
+    margin = stats.t.ppf(0.975, len(rest) - 1) * np.sqrt((len(rest) - 1) * np.var(others))
+    below, above = (float(low + (np.tanh(centre + side * margin) + 1) / 2 * (high - low)) for side in (-1, 1))
+    return below, above
+
+
+def coverage(
+    trials: int, cases: Sequence[Case] = CASES, groups: Sequence[int] = GROUPS
+) -> dict[tuple[str, int], float]:
+    """Of the intervals of one score: (metric, videos) -> the share that holds the truth."""
+    rows, shares = [], {}
+    for case in cases:
         videos = pool(case, [0.6])
         truth = main_of(case, videos[0])
-        for groups in GROUPS:
-            ends = [jackknife(*one[0], case.range) for one in drawn(case, videos, groups, trials)]
-            held = np.mean([end.low <= truth <= end.high for end in ends])
+        for n in groups:
+            scores = [one[0] for one in drawn(case, videos, n, trials)]
+            ends = [jackknife(*score, case.range) for score in scores]
+            held = shares[case.metric, n] = float(np.mean([end.low <= truth <= end.high for end in ends]))
             width = np.mean([end.high - end.low for end in ends])
-            rows.append([case.name, f"{truth:.3f}", groups, f"{held:.1%}", f"{width:.3f}"])
+            plain = np.mean([low <= truth <= high for low, high in (even(*score, case.range) for score in scores)])
+            rows.append([case.name, f"{truth:.3f}", n, f"{held:.1%}", f"{width:.3f}", f"{plain:.1%}"])
             print(*rows[-1], sep="; ", flush=True)
-    print(tabulate(rows, ["", "truth", "videos", "intervals that hold it", "mean width"], disable_numparse=True))
+    headers = ["", "truth", "videos", "intervals that hold it", "mean width", "without the longer side"]
+    print(tabulate(rows, headers, disable_numparse=True))
+    return shares
 
 
-def comparisons(trials: int) -> None:
-    """Of the intervals of a difference."""
-    rows = []
-    for case in CASES:
+def comparisons(
+    trials: int, cases: Sequence[Case] = CASES, groups: Sequence[int] = GROUPS
+) -> dict[tuple[str, int], float]:
+    """Of the intervals of a difference: (metric, videos) -> the share that holds the truth, of unequal systems."""
+    rows, shares = [], {}
+    for case in cases:
         for skills in ([0.6, 0.6], [0.6, 0.75]):
             systems = pool(case, skills)
             truth = main_of(case, systems[1]) - main_of(case, systems[0])
-            for groups in GROUPS:
-                got = [paired(*b, *a) for a, b in drawn(case, systems, groups, trials)]
-                held = np.mean([d.low <= truth <= d.high for d in got])
+            for n in groups:
+                got = [paired(*b, *a) for a, b in drawn(case, systems, n, trials)]
+                held = shares[case.metric, n] = float(np.mean([d.low <= truth <= d.high for d in got]))
                 called = np.mean([d.p < 0.05 for d in got])
                 width = np.mean([d.high - d.low for d in got])
-                rows.append([case.name, f"{truth:+.3f}", groups, f"{held:.1%}", f"{called:.1%}", f"{width:.3f}"])
+                rows.append([case.name, f"{truth:+.3f}", n, f"{held:.1%}", f"{called:.1%}", f"{width:.3f}"])
                 print(*rows[-1], sep="; ", flush=True)
     headers = ["", "true difference", "videos", "intervals that hold it", "p < 0.05", "mean width"]
     print(tabulate(rows, headers, disable_numparse=True))
+    return shares
 
 
-def timed(frames: int = 1_600_000, videos: int = 356) -> None:
-    """Of the record's block of scores."""
+def timed(frames: int = 1_600_000, videos: int = 356) -> dict[str, float]:
+    """Of the record's block of scores: track -> seconds."""
     from harness.evaluate import score_block
     from harness.setup import find_track, load_plugins
 
-    registry = load_plugins([])
+    registry, taken = load_plugins([]), {}
     for name in ("va", "expr", "au"):
         track = find_track(registry, name, "abaw10")[1]
         answered = whole_set(track, frames, videos)
         begun = time.perf_counter()
         block = score_block(track, answered)
-        seconds = time.perf_counter() - begun
+        seconds = taken[name] = time.perf_counter() - begun
         assert block is not None
         assert (block["frames"], len(block["groups"])) == (frames, videos)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"{name}: {frames:,} frames, {videos} videos: {seconds:.2f} s (peak memory so far {memory:.0f} MB)")
+    return taken
 
 
 def whole_set(track: TrackSpec, frames: int, videos: int) -> list[VideoAnswers]:
@@ -205,4 +226,7 @@ if __name__ == "__main__":
     parser.add_argument("--trials", type=int, default=1000)
     given = parser.parse_args()
     for part in given.parts:
-        {"coverage": coverage, "paired": comparisons}[part](given.trials) if part != "time" else timed()
+        if part == "time":
+            timed()
+        else:
+            {"coverage": coverage, "paired": comparisons}[part](given.trials)

@@ -430,5 +430,9 @@ def test_wrong_lists(harness: Command, crumbs: Path, finished: Path, tmp_path: P
 def test_submissions_that_cannot_be(harness: Command, finished: Path, tmp_path: Path):
     before = content(finished)
     refused(harness("submit", finished, "--list", tmp_path / "none.txt"), tmp_path / "none.txt", "cannot be read")
-    refused(harness("submit", finished, "--edition", "abaw11"), "edition abaw11 has no track 'va'", "abaw1, abaw2, abaw3, abaw5")
+    refused(
+        harness("submit", finished, "--edition", "abaw11"),
+        "edition abaw11 has no track 'va'",
+        "abaw1, abaw2, abaw3, abaw5",
+    )
     assert content(finished) == before

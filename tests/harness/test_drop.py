@@ -34,6 +34,18 @@ def test_a_withheld_stream_is_absent_and_changes_the_answers(program, tmp_path: 
     assert (nothing.code, "nothing would be left" in nothing.err) == (2, True)
 
 
+@pytest.mark.slow
+def test_a_fold_is_evaluated_on_what_it_reports(program, record, tmp_path: Path) -> None:
+    folder = program.run(tmp_path, "cv", "--folds", 3, *QUICK) / "fold-1"
+    before = (folder / "predictions" / "cv3-1.parquet").read_bytes()
+    answer = program("evaluate", folder)
+    assert answer.code == 0, answer.err
+    scores = json.loads((folder / "predictions" / "cv3-1.scores.json").read_text())
+    assert scores["post"]["main"] == pytest.approx(record(folder)["result"]["scores"]["post"]["main"], abs=1e-9)
+    assert (folder / "predictions" / "cv3-1.parquet").read_bytes() == before
+    assert not (folder / "predictions" / "val.parquet").exists()
+
+
 def test_a_stream_means_all_its_slots() -> None:
     slots = ("face", "face.b", "audio")
     assert slots_of(["face"], slots) == ["face", "face.b"]

@@ -49,7 +49,7 @@ def test_an_ensemble_is_a_run_of_its_own(program, record, runs: Path) -> None:
     assert (manifest["run"], manifest["record_sha256"]) == ("both", got["result_sha256"])
     board = (runs / "leaderboard.csv").read_text()
     assert '"ensemble of a, b",mean' in board
-    assert "from that of its best member" in answer.out
+    assert "from the highest of its members'" in answer.out
     assert "oracle" not in answer.out
     again = program("submit", runs / "both", "--out", runs / "again")
     assert again.code == 0, again.err

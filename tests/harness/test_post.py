@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from harness.evaluate import folds_of, main_score, score_block
-from harness.post import Chain, cross_fit
+from harness.post import Chain, apply_folds, cross_fit, fit_folds, mean_optimism, optimism
 from zoo import api, metrics
 from zoo.api import Answer, TrackSpec, VideoAnswers
 from zoo.plan import Block
@@ -66,6 +66,72 @@ def test_one_group_alone_is_fitted_on_nothing() -> None:
     out, states = cross_fit(BLOCKS, TRACK, [video("a", "g"), video("b", "g")])
     assert states == [{"spy": {"saw": []}}]
     assert all(len(v.extra["saw"]) == 0 for v in out)
+
+
+def test_answers_made_by_fold_are_fitted_as_made_without_the_fold() -> None:
+    """Each fold's chain sees the others as that fold's own weights made them, never as made with its labels."""
+    fold = folds_of([v.group for v in VIDEOS])
+    made = {f: [dataclasses.replace(v, group=v.group, extra={"made": np.array([f])}) for v in VIDEOS] for f in range(5)}
+    own = [made[fold[v.group]][i] for i, v in enumerate(VIDEOS)]
+    seen: dict[int, set[int]] = {}
+
+    class Note(Spy):
+        def fit(self, videos: list[VideoAnswers], score: Callable[[list[VideoAnswers]], float]) -> None:
+            super().fit(videos, score)
+            self.made = {int(video.extra["made"][0]) for video in videos}
+
+        def apply(self, video: VideoAnswers) -> VideoAnswers:
+            seen.setdefault(int(video.extra["made"][0]), set()).update(self.made)
+            return video
+
+    out, _ = cross_fit([Block(api.PostSpec("note", Note), {})], TRACK, own, made)
+    assert [v.extra["made"][0] for v in out] == [fold[v.group] for v in VIDEOS]
+    assert seen == {f: {f} for f in range(5)}
+
+
+class Offset:
+    """Learns the mean error, so that what it is fitted on flatters it."""
+
+    def __init__(self, answers: tuple[Answer, ...]) -> None:
+        self.names, self.by = [a.name for a in answers], dict.fromkeys((a.name for a in answers), 0.0)
+
+    def fit(self, videos: list[VideoAnswers], score: Callable[[list[VideoAnswers]], float]) -> None:
+        for name in self.names:
+            self.by[name] = float(np.nanmean(np.concatenate([v.targets[name] - v.values[name] for v in videos])))
+
+    def apply(self, video: VideoAnswers) -> VideoAnswers:
+        return dataclasses.replace(video, values={name: video.values[name] + self.by[name] for name in self.names})
+
+    def state(self) -> dict[str, Any]:
+        return dict(self.by)
+
+
+def test_optimism_is_what_fitting_on_the_scored_frames_adds() -> None:
+    blocks = [Block(api.PostSpec("offset", Offset), {})]
+    rng = np.random.default_rng(1)
+    moved = [
+        dataclasses.replace(v, values={name: x + rng.normal() * 0.5 for name, x in v.values.items()}) for v in VIDEOS
+    ]
+    out, _ = cross_fit(blocks, TRACK, moved)
+    honest = main_score(TRACK, out)
+    whole = Chain(blocks, TRACK).fit(moved)
+    got = optimism(whole, moved, honest)
+    assert got["fitted_on_itself"] == main_score(TRACK, [whole.apply(v) for v in moved])
+    assert got["optimism"] == got["fitted_on_itself"] - honest
+    assert got["optimism"] > 0.001
+    nothing = optimism(Chain([], TRACK).fit(VIDEOS), VIDEOS, main_score(TRACK, VIDEOS))
+    assert nothing["optimism"] == 0
+    assert mean_optimism([got, {"fitted_on_itself": 0.0, "optimism": 0.0}])["optimism"] == got["optimism"] / 2
+    assert mean_optimism([got, {}]) == {}
+
+
+def test_chains_of_folds_serve_other_answers_to_the_same_videos() -> None:
+    chains = fit_folds(BLOCKS, TRACK, VIDEOS)
+    other = [dataclasses.replace(v, values={name: -x for name, x in v.values.items()}) for v in VIDEOS]
+    got, (wanted, _) = apply_folds(chains, other), cross_fit(BLOCKS, TRACK, VIDEOS)
+    for mine, theirs in zip(got, wanted, strict=True):
+        assert mine.extra["saw"].tolist() == theirs.extra["saw"].tolist()
+        np.testing.assert_array_equal(mine.values["arousal"], -theirs.values["arousal"])
 
 
 def test_a_chain_leaves_out_parts_for_other_kinds_of_answers() -> None:
