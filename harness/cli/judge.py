@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.flags import DataDir, Plugins
+from harness.cli.flags import Plugins
 
 
 def compare(
@@ -24,7 +24,9 @@ def reproduce(
     out: Annotated[Path, typer.Option("--out", help="the folder that the new run's folder is made in")] = Path(
         "reproduced"
     ),
-    data: DataDir = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="where the run's data lie now; default: as its config.toml says")
+    ] = None,
     list_file: Annotated[Path | None, typer.Option("--list", help="where the run's test list lies now")] = None,
     plugin: Plugins = None,
     epochs_from: Annotated[

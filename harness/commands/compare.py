@@ -68,13 +68,14 @@ def compare(paths: Sequence[Path]) -> str:
         raise UserError("compare: name two runs or more, run folders or record.json files")
     for other in others:
         _check_alike(first, other)
-    blocks = [_title(first)]
+    blocks, figures = [_title(first)], 0
     for other in others:
         compared = [found for kind in KINDS for found in _compared(first, other, kind)]
         if not compared:
             raise UserError(f"{first.name} and {other.name} have no kind of score in common")
         blocks.append(_text(first, other, compared))
-    return "\n\n".join([*blocks, "\n".join(_remarks(sides))])
+        figures += len(compared)
+    return "\n\n".join([*blocks, "\n".join(_remarks(sides, figures))])
 
 
 # --- what is compared -------------------------------------------------------------------------------------------------
@@ -262,7 +263,7 @@ def _drivers(c: Compared) -> list[str]:
     ]
 
 
-def _remarks(sides: Sequence[Side]) -> Iterator[str]:
+def _remarks(sides: Sequence[Side], figures: int) -> Iterator[str]:
     """What the figures do not say by themselves."""
     groups = len((sides[0].block("raw") or sides[0].block("post") or {}).get("groups") or ())
     yield f"Intervals: paired jackknife over {groups} groups of videos, t quantile."
@@ -281,8 +282,8 @@ def _remarks(sides: Sequence[Side]) -> Iterator[str]:
             f"One training each: {', '.join(single)}. What another seed would change is not in these figures "
             "(`harness run --seeds N`)."
         )
-    if len(sides) > 2 and groups >= FEWEST:
+    if figures > len(KINDS) and groups >= FEWEST:
         yield (
-            f"{len(sides) - 1} comparisons, each p by itself: of 20 comparisons of equal runs about one falls below "
-            f"{LEVEL} by chance."
+            f"Each of the {figures} p is by itself: of 20 comparisons of equal runs about one falls below {LEVEL} by "
+            "chance."
         )

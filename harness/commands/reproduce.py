@@ -109,7 +109,16 @@ def _config(path: Path, record: Record, beside: Path | None, paths: Paths) -> Ru
     if given.get("fit") and known["epochs_from"] is None:
         origin = (record.result.get("epochs_from") or {}).get("run")
         raise UserError(f"{path}: took its epochs from the run {origin}; say where that lies with --epochs-from RUN")
-    return validate({key: value for key, value in tree.items() if value is not None}, str(path))
+    try:
+        return validate({key: value for key, value in tree.items() if value is not None}, str(path))
+    except UserError as error:
+        raise UserError(f"{error}; if this program has changed since, reproduce it with {_maker(record)}") from None
+
+
+def _maker(record: Record) -> str:
+    """The version that made a record."""
+    version, commit = (record.result.get("versions") or {}).get("abaw-zoo"), record.circumstances.get("commit")
+    return f"abaw-zoo {version}" + (f", commit {commit}" if commit else "")
 
 
 # --- what is the same -------------------------------------------------------------------------------------------------
@@ -123,7 +132,7 @@ def _check_same_task(job: Job, record: Record) -> None:
             words = key.replace("_", " ")
             raise UserError(
                 f"{record.name}: {words} was {then.get(key)} and is {now[key]} in this program: the scores cannot be "
-                "compared; reproduce it with the version that made it"
+                f"compared; reproduce it with {_maker(record)}"
             )
     data, here = then.get("data") or {}, now["data"]
     if data.get("fingerprint") != here["fingerprint"]:

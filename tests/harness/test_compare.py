@@ -97,12 +97,13 @@ def test_few_groups_give_a_number_and_no_order(tmp_path: Path, groups: int) -> N
 
 
 def test_several_runs_are_compared_with_the_first(tmp_path: Path) -> None:
-    runs = [put(tmp_path / name, noise(i, 11)) for i, name in enumerate(("one", "two", "three"))]
+    runs = [put(tmp_path / name, noise(i, 11)) for i, name in enumerate(("one", "two", "three", "four"))]
     text = compare(runs)
     assert "two and one" in text
     assert "three and one" in text
     assert "three and two" not in text
-    assert "2 comparisons, each p by itself" in text
+    assert "Each of the 3 p is by itself" in text
+    assert "by itself" not in compare(runs[:2])
 
 
 def test_a_record_by_itself_is_as_good_as_its_folder(tmp_path: Path) -> None:

@@ -77,8 +77,9 @@ def test_what_has_no_training_is_refused(tmp_path: Path, change: dict[str, Any],
 def test_a_record_without_settings_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not hold the run's settings"):
         _config(tmp_path, record_of(config=None), None, Paths())
-    with pytest.raises(UserError, match="unknown key 'brightness'"):
-        _config(tmp_path, record_of(config={**SETTINGS, "brightness": 1}), None, Paths(data=tmp_path))
+    old = record_of(config={**SETTINGS, "brightness": 1}, versions={"abaw-zoo": "0.0.1"})
+    with pytest.raises(UserError, match=r"unknown key 'brightness'.* reproduce it with abaw-zoo 0\.0\.1"):
+        _config(tmp_path, old, None, Paths(data=tmp_path))
 
 
 # --- the verdict ------------------------------------------------------------------------------------------------------
