@@ -29,7 +29,7 @@ from harness.data.demo import make_demo
 from harness.evaluate import score_block
 from harness.run import predict_split, prepare
 from harness.setup import make_job
-from leaderboards.statistics import paired
+from leaderboards.statistics import jackknife, paired
 from zoo.registry import load
 
 SLOTS = "face,context,audio"
@@ -83,10 +83,11 @@ def table(rows: Iterable[tuple[Work, dict[str, Any]]]) -> str:
     lines = []
     for work, result in sorted(rows, key=lambda row: -row[1]["scores"]["raw"]["main"]):
         block = result["scores"]["raw"]
+        interval = jackknife(block["main"], block["leave_one_out"], tuple(result["score_range"]))
         gain = paired(block["main"], block["leave_one_out"], base["main"], base["leave_one_out"])
         same = work.name == "late-gru"
         lines.append((
-            work.fusion, work.head, f"{block['main']:.3f}", f"{block['low']:.3f} to {block['high']:.3f}",
+            work.fusion, work.head, f"{block['main']:.3f}", f"{interval.low:.3f} to {interval.high:.3f}",
             f"{block['spread']:.3f}", "" if same else f"{gain.value:+.3f}", "" if same else shown(gain.p),
             f"{result['parameters']['trained']:,}",
         ))  # fmt: skip
