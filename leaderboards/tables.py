@@ -7,20 +7,73 @@ that place (``1=``); with few groups of videos there are no places at all, only 
 
 from __future__ import annotations
 
-import math
+import csv
+import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from leaderboards.flat import to_csv
-from leaderboards.markdown import to_markdown
+from tabulate import tabulate
+
 from leaderboards.ranks import FEWEST, LEVEL, places
 from leaderboards.record import Record, RecordError, read, replace_file
-from leaderboards.rows import PARTS, Key, Row, Table
 
 __all__ = ["Key", "Row", "Table", "leaderboard", "load_runs", "to_csv", "to_markdown", "write"]
+
+LONGEST = 400  # characters of a reason that a table shows; the CSV has all of them
+
+
+class Key(NamedTuple):
+    """What makes runs comparable. Empty where a run failed before it knew."""
+
+    data: str
+    edition: str
+    track: str
+    version: str
+    split: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run. Scores are None where there are none; ``spread``: standard deviation of the score over the seeds;
+    ``seen``: evaluated videos that its weights were trained on; ``weights``: the pretrained weights it began with, by
+    name; ``aff_wild2``: those among them that have seen Aff-Wild2."""
+
+    run: str
+    status: str
+    reason: str = ""
+    encoders: str = ""
+    fusion: str = ""
+    head: str = ""
+    score: float | None = None
+    low: float | None = None
+    high: float | None = None
+    post_score: float | None = None
+    post_low: float | None = None
+    post_high: float | None = None
+    videos: int | None = None
+    groups: int | None = None
+    seeds: str = ""
+    spread: float | None = None
+    trained_parameters: int | None = None
+    selection_split: str = ""
+    selections: int | None = None
+    seen: str = ""
+    weights: str = ""
+    aff_wild2: str = ""
+    rank: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Comparable runs in order; ``notes`` are sentences that belong under the title."""
+
+    key: Key
+    title: str
+    notes: tuple[str, ...]
+    rows: tuple[Row, ...]
 
 
 def load_runs(folder: Path) -> tuple[list[Record], list[str]]:
@@ -47,6 +100,29 @@ def leaderboard(records: Iterable[Record]) -> list[Table]:
     """The tables, ordered by their key; the runs without a score come last in theirs."""
     ordered = sorted(records, key=lambda r: (_key(r), *_place(r)))
     return [_table(key, list(runs)) for key, runs in groupby(ordered, _key)]
+
+
+def to_markdown(tables: Sequence[Table], problems: Sequence[str] = ()) -> str:
+    """All tables as GitHub Markdown, and what could not be read."""
+    parts = ["# Leaderboard", *(_markdown(t) for t in tables)]
+    if not tables:
+        parts.append("There are no runs yet.")
+    if problems:
+        parts.append("## Not in the tables\n\n" + "\n".join(f"- {_cell(p)}" for p in problems))
+    return "\n\n".join(parts) + "\n"
+
+
+def to_csv(tables: Sequence[Table]) -> str:
+    """All rows of all tables as one CSV with the columns of Key and Row; figures in full."""
+    names = [f.name for f in fields(Row)]
+    text = io.StringIO()
+    out = csv.writer(text, lineterminator="\n")
+    out.writerow([*Key._fields, *names])
+    for table in tables:
+        for row in table.rows:
+            values = (getattr(row, name) for name in names)
+            out.writerow([*table.key, *("" if v is None else v for v in values)])
+    return text.getvalue()
 
 
 def write(folder: Path, tables: Sequence[Table], problems: Sequence[str] = ()) -> tuple[Path, Path]:
@@ -177,3 +253,45 @@ def _notes(key: Key, rows: Sequence[Row], fewest: int, scored: int) -> Iterable[
         )
     if scored:
         yield "In brackets: 95 % interval, jackknife over groups of videos."
+
+
+# --- tables to text ---------------------------------------------------------------------------------------------------
+
+_HEADERS = ("rank", "run", "encoders", "fusion", "head", "score", "post-processed", "videos", "seeds", "trained",
+            "weights", "selected on")  # fmt: skip
+
+
+def _markdown(table: Table) -> str:
+    ranked = any(row.rank for row in table.rows)
+    start = 0 if ranked else 1  # without places not even their column
+    body = [[_cell(text) for text in _texts(row)[start:]] for row in table.rows]
+    grid = tabulate(body, headers=_HEADERS[start:], tablefmt="pipe", disable_numparse=True)
+    return "\n\n".join([f"## {_cell(table.title)}", *(_cell(note) for note in table.notes), grid])
+
+
+def _texts(row: Row) -> list[str]:
+    score = _figure(row.score, row.low, row.high) or "no score"
+    if row.status != "done":
+        score = f"{row.status}: {row.reason}" if row.reason else row.status
+        score = score if len(score) <= LONGEST else score[: LONGEST - 1] + "…"
+    post = _figure(row.post_score, row.post_low, row.post_high) if row.status == "done" else ""
+    videos = "" if row.videos is None else str(row.videos)
+    videos += f" ({row.groups} groups)" if row.groups is not None and row.groups != row.videos else ""
+    chosen = row.selection_split + (f", of {row.selections}" if row.selections else "")
+    seeds = row.seeds if row.spread is None else f"{row.seeds} (sd {row.spread:.3f})"
+    parameters = "" if row.trained_parameters is None else f"{row.trained_parameters:,}"
+    name = row.run + (" †" if row.seen else "") + (" ‡" if row.aff_wild2 else "")
+    return [
+        row.rank, name, row.encoders, row.fusion, row.head, score, post, videos, seeds, parameters, row.weights, chosen,
+    ]  # fmt: skip
+
+
+def _figure(main: float | None, low: float | None, high: float | None) -> str:
+    interval = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
+    return "" if main is None else f"{main:.3f}{interval}".replace("-0.000", "0.000")
+
+
+def _cell(text: str) -> str:
+    """Text that cannot end a cell or a line nor start HTML, whatever a reason or a file name holds."""
+    flat = " ".join(text.split())
+    return flat.replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;")
