@@ -100,7 +100,8 @@ def make_job(config: RunConfig, *, progress: bool = True) -> Job:
     if not track.folders:
         raise UserError(
             f"{edition.name} {track.name} is on {track.data}, which this program does not train on: answer it by other "
-            f"means, then `harness submit --predictions FILE --edition {edition.name} --track {track.name}` writes it"
+            f"means, then `harness submit --predictions FILE --edition {edition.name} --track {track.name}` "
+            "writes and verifies it"
         )
     plan = plan_of(config, registry, track)
     if config.train.evaluation == "full" and not plan.head.spec.full:  # type: ignore[attr-defined]

@@ -27,11 +27,13 @@ _MASKS = {
     "binary": "units: each counts at the frames where it is not -1",
 }
 _DEGENERATE = {
-    "value": "a constant prediction gives 0",
+    "value": "a constant prediction, or labels that never change, give 0 and stay in the mean",
     "class": "a class of the edition that neither occurs nor is predicted gives 0 and stays in the mean",
     "binary": "a unit without a positive label gives 0 and stays in the mean",
 }
-_FRAMES = "all labelled frames of all videos of the split, pooled, with or without a face"
+_POOLED = "as in the code of all teams that was read, the organisers' own was not found"
+_FRAMES = f"all labelled frames of all videos of the split, pooled, with or without a face ({_POOLED})"
+_ROWS = f"all labelled rows of the split, pooled: frames with or without a face, images or videos ({_POOLED})"
 _VIDEOS = "all labelled videos of the split, a row each"
 _IMAGES = "all listed images, pooled, each answer where it is labelled"
 _CCC = "CCC = 2 cov / (var + var + (mean - mean)^2) with population variances"
@@ -45,6 +47,7 @@ def _card(
     wanted = tuple(kinds.split())
     usual = ("; ".join(text[kind] for kind in wanted) for text in (_MASKS, _DEGENERATE))
     masks, degenerate = (given or text for given, text in zip((masks, degenerate), usual, strict=True))
+    degenerate += "; without any label there is no score (NaN)"
     return MetricCard(name, formula, wanted, population, masks, aggregation, degenerate, source)
 
 
@@ -55,7 +58,8 @@ _CARDS = (
           "mean over the values of Pearson's rho = cov / sqrt(var var)", "mean over the values",
           "ABAW 5, ERI; ABAW 6, 8, 10, EMI", _VIDEOS, "each value at the videos that have it"),
     _card("macro_f1", "class", f"mean F1 over the edition's classes; {_F1}", "mean over the classes",
-          "ABAW 3-10, EXPR; 6-9, CE; 4, LSD; 9-10, VD; 10-11, AH (a row a video)"),
+          "ABAW 3-10, EXPR; ABAW 6-9, CE; ABAW 4, LSD; ABAW 9-10, VD; ABAW 10-11, AH (a row a video)", _ROWS,
+          "a row counts where it has a class; expression: where it is not -1"),
     _card("weighted_f1", "class", f"mean F1 over the classes, each weighted by its share of the labels; {_F1}",
           "mean over the classes, weighted", "ABAW 8, AH", masks="each labelled frame",
           degenerate="a class without a label has weight 0, even where it is predicted"),

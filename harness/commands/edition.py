@@ -1,4 +1,7 @@
-"""What `harness info EDITION` shows: each track with its answers, metric, files, rules, and how sure all that is."""
+"""What `harness info EDITION` and `harness info METRIC` show.
+
+Of an edition each track with its answers, metric, files, rules, and how sure all that is; of a metric its card.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,14 @@ from collections.abc import Iterator
 
 from tabulate import tabulate
 
-from zoo.metric_cards import METRICS
+from zoo.metric_cards import METRICS, MetricCard
 from zoo.tracks import FORMS, Answer, EditionSpec, TrackSpec
 
 WIDTH = 96
+LISTS = (
+    "training_set_annotations.txt and validation_set_annotations.txt (edition 3: train_set.txt and validation_set.txt)"
+)
+"""The label files of tracks whose unit is the image; harness.data.variants, which reads them, is heavy."""
 
 
 def describe(spec: EditionSpec) -> str:
@@ -21,17 +28,42 @@ def describe(spec: EditionSpec) -> str:
     return "\n\n".join([*blocks, *(_track(track) for track in spec.tracks)])
 
 
+def describe_metric(card: MetricCard) -> str:
+    """A metric's card, for people."""
+    kinds = ", ".join(card.kinds)
+    rows = [
+        ("metric", card.name), ("formula", card.formula), ("answers", f"of the kind {kinds}"),
+        ("population", card.population), ("masks", card.masks), ("aggregation", card.aggregation),
+        ("degenerate", card.degenerate), ("used by", card.source),
+    ]  # fmt: skip
+    return str(
+        tabulate([(name, _wrapped(text, apart=True)) for name, text in rows], tablefmt="plain", disable_numparse=True)
+    )
+
+
+def _wrapped(text: str, apart: bool) -> str:
+    """Lines that are not too long; ``apart``: what stands between semicolons begins a line of its own."""
+    parts = text.split("; ") if apart else [text]
+    return "\n".join(line for part in parts for line in textwrap.wrap(part, WIDTH))
+
+
 def _track(track: TrackSpec) -> str:
-    rows = [(name, "\n".join(textwrap.wrap(text, WIDTH)) if name != "example" else text) for name, text in _rows(track)]
+    rows = [
+        (name, text if name == "example" else _wrapped(text, apart=name in ("asks for", "metric")))
+        for name, text in _rows(track)
+    ]
     return f"--- {track.name} ---\n" + str(tabulate(rows, tablefmt="plain", disable_numparse=True))
 
 
 def _rows(track: TrackSpec) -> Iterator[tuple[str, str]]:
-    yield "asks for", f"{_answers(track)}; a row a {track.unit}"
+    yield "asks for", f"{_answers(track)}; of each {track.unit}"
     yield "metric", f"{track.metric}: {METRICS[track.metric].formula}" if track.metric in METRICS else track.metric
     yield "data", track.data
-    trained = "annotation folders" if track.folders else "training"
-    yield trained, " or ".join(track.folders) or "not here; `harness submit --predictions FILE` writes and verifies it"
+    if track.folders:
+        yield "annotation folders", _annotations(track)
+        yield "first line", " or ".join(track.headers)
+    else:
+        yield "training", "not here; `harness submit --predictions FILE` writes and verifies it"
     yield "handed in", f"{track.submission}: {FORMS[track.submission]}"
     yield "example", example(track)
     if track.other_headers:
@@ -48,6 +80,11 @@ def _rows(track: TrackSpec) -> Iterator[tuple[str, str]]:
     for what in track.unconfirmed:
         yield "unconfirmed", what
     yield "version", f"{track.version} (of metric, masks and rows)"
+
+
+def _annotations(track: TrackSpec) -> str:
+    folders = " or ".join(track.folders)
+    return f"{folders}, or any with {LISTS}" if track.unit == "image" else f"{folders}: Train_Set, Validation_Set"
 
 
 def _answers(track: TrackSpec) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from harness.commands.edition import describe
+from harness.commands.edition import describe, describe_metric
 from zoo.api import KINDS, EditionSpec, Spec, StreamSpec
 from zoo.errors import UserError
 from zoo.plan import all_options
@@ -74,8 +74,7 @@ def info(name: str, plugins: Sequence[Path]) -> None:
         else:
             blocks.append(tabulate(head + _block_rows(entry.spec), tablefmt="plain") + _options(entry.kind, entry.spec))
     if name in metrics.METRICS:
-        card = metrics.card(name)
-        blocks.append(tabulate([(f.name, getattr(card, f.name)) for f in fields(card)], tablefmt="plain"))
+        blocks.append(describe_metric(metrics.card(name)))
     print("\n\n".join(blocks))
     _problems(registry)
 

@@ -17,10 +17,11 @@ from zoo.api import TrackSpec
 
 COUNTS = "notebooks of HSEmotion, github av-savchenko/face-emotion-recognition src/ABAW (editions 5 and 6)"
 _NAME = "required name of the submission file"
-UNI_TASK = (
-    "Uni-task: no other labels of Aff-Wild2 may be used, nor networks pre-trained on Aff-Wild2. Every row of the "
-    "organisers' example file must be answered, with or without a face crop, or the submission is invalid."
+EVERY_ROW = (
+    "Every row of the organisers' example file must be answered, with or without a face crop, or the submission is "
+    "invalid."
 )
+UNI_TASK = f"Uni-task: no other labels of Aff-Wild2 may be used, nor networks pre-trained on Aff-Wild2. {EVERY_ROW}"
 
 VA = TrackSpec(
     name="va",
@@ -117,21 +118,25 @@ NO_FACE = (
     "interpolated."
 )
 NO_COUNTS = dict.fromkeys(("videos_train", "videos_val", "videos_test", "labelled_train", "labelled_val"))
-_UNKNOWN = ("videos and frames of each split", "rule for frames without a face", "packaging of the files")
+UNKNOWN = (
+    "videos and frames of each split", "rule for frames without a face", "how exact the header must be",
+    "packaging of the files (some teams: a folder a track, VA_Set, EXPR_Set, AU_Set)",
+)  # fmt: skip
+LIST_NAME = "name of the test list (made after that of another track)"
 
 
 def a_file_a_video(track: TrackSpec, header: str, *lists: str, **changed: Any) -> TrackSpec:
     """The track as it was handed in to editions 1 to 3. ``changed``: further fields."""
-    fields: dict[str, Any] = {"figures": NO_COUNTS, "rules": NO_FACE, "unconfirmed": _UNKNOWN, **changed}
+    fields: dict[str, Any] = {"figures": NO_COUNTS, "rules": NO_FACE, "unconfirmed": UNKNOWN, **changed}
     return replace(
         track, headers=(header,), submission="per_video", submission_header=header, file="predictions", lists=lists,
         **fields,
     )  # fmt: skip
 
 
-def keyed(*sources: str, unconfirmed: str, limit: int | None = None) -> tuple[TrackSpec, ...]:
+def keyed(*sources: str, unconfirmed: tuple[str, ...], limit: int | None = None) -> tuple[TrackSpec, ...]:
     """Valence-arousal, expression and action units as in editions 5 to 10, with what an edition's own sources say."""
     return tuple(
-        replace(t, sources=(*sources, *t.sources), unconfirmed=(*t.unconfirmed, unconfirmed), limit=limit)
+        replace(t, sources=(*sources, *t.sources), unconfirmed=(*t.unconfirmed, *unconfirmed), limit=limit)
         for t in (VA, EXPR, AU)
     )

@@ -78,7 +78,7 @@ EMI = TrackSpec(
     rules="Intensities of six imitated emotions, one row a video.",
     figures={"videos_train": 8_072, "videos_val": 4_588, "videos_test": 4_586, "test_rows": 4_586},
     sources=("notebooks of HSEmotion, github sb-ai-lab/EmotiEffLib training_and_examples/ABAW (ABAW6, ABAW8)",),
-    unconfirmed=("file name and ending", "sizes of the splits (one team's counts)"),
+    unconfirmed=("form, file name and ending (one team's)", "sizes of the splits (one team's counts)"),
 )
 
 AH_FRAMES = TrackSpec(

@@ -28,6 +28,9 @@ EDITION = EditionSpec(
         on.a_file_a_video(
             replace(on.AU, answers=a.AU8, metric="au_f1_accuracy"), ",".join(a.UNITS8), _FRAME_TOTALS.format("AU"),
             sources=_TEAMS,
+            unconfirmed=(
+                "metric: accuracy over all pairs of frame and unit (a team's code)", on.LIST_NAME, *on.UNKNOWN,
+            ),
         ),
     ),
     paper="arXiv 2001.11409",

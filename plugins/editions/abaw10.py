@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from plugins.editions import _affwild2 as on
 from plugins.editions import _companions as companions
 from plugins.editions._sites import POSTERS10, site, told_by
@@ -12,9 +14,15 @@ EDITION = EditionSpec(
     venue="CVPR 2026",
     year=2026,
     tracks=(
-        *on.keyed(site(10), POSTERS10, limit=5, unconfirmed="5 submissions (second-hand)"),
+        *on.keyed(site(10), POSTERS10, limit=5, unconfirmed=("5 submissions (second-hand)",)),
         told_by(companions.VD, site(10)),
-        told_by(companions.EMI, site(10)),
+        told_by(
+            replace(
+                companions.EMI,
+                unconfirmed=("form and counts (presumed those of editions 6 and 8)", *companions.EMI.unconfirmed),
+            ),
+            site(10),
+        ),
         told_by(companions.AH_VIDEOS, site(10)),
     ),
     paper="arXiv 2605.27451",

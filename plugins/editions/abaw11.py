@@ -16,6 +16,7 @@ EDITION = EditionSpec(
     tracks=(
         replace(
             told_by(images.MTL, site(11)), rules=images.IMAGES_ONLY, forbidden_streams=images.WITHOUT_VIDEOS,
+            unconfirmed=("sizes of the splits (a team's counts, of edition 7)", *images.MTL.unconfirmed),
         ),
         told_by(companions.AH_VIDEOS, site(11)),
     ),

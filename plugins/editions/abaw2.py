@@ -11,21 +11,27 @@ from zoo.api import EditionSpec
 
 _SOURCES = (LEADERBOARDS2, "github ryanhe312/ABAW2-FPNMAA gen_test.py", "github sucv/ABAW2")
 _RULES = f"{on.NO_FACE} At most seven submissions a team are in the official leaderboards."
+_LIMIT = "7 submissions (no team has more in the leaderboards)"
+_UNKNOWN = (_LIMIT, on.LIST_NAME, *on.UNKNOWN)
 
 EDITION = EditionSpec(
     name="abaw2",
     venue="ICCV 2021",
     year=2021,
     tracks=(
-        on.a_file_a_video(on.VA, a.VA_HEADER, "test_set_VA_Challenge*.txt", sources=_SOURCES, rules=_RULES, limit=7),
+        on.a_file_a_video(
+            on.VA, a.VA_HEADER, "test_set_VA_Challenge*.txt", sources=_SOURCES, rules=_RULES, limit=7,
+            unconfirmed=(_LIMIT, *on.UNKNOWN),
+        ),
         on.a_file_a_video(
             replace(on.EXPR, answers=a.EXPR7, metric="f1_accuracy"), ",".join(a.SEVEN), "test_set_EXPR_Challenge*.txt",
             sources=(*_SOURCES, "github ratkhohieu/ABAW2021 metrics.py", "Vu et al., ICCVW 2021"), rules=_RULES,
-            limit=7,
+            limit=7, unconfirmed=_UNKNOWN,
         ),
         on.a_file_a_video(
             replace(on.AU, metric="au_f1_accuracy"), ",".join(a.UNITS), "test_set_AU_Challenge*.txt",
             sources=(*_SOURCES, "github ratkhohieu/ABAW2021 metrics.py"), rules=_RULES, limit=7,
+            unconfirmed=_UNKNOWN,
         ),
     ),
     paper="arXiv 2106.15318",

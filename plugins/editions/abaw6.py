@@ -12,7 +12,7 @@ EDITION = EditionSpec(
     venue="CVPR 2024",
     year=2024,
     tracks=(
-        *on.keyed(site(6), limit=5, unconfirmed="5 submissions (one team's)"),
+        *on.keyed(site(6), limit=5, unconfirmed=("5 submissions (one team's)",)),
         told_by(companions.CE, site(6)),
         told_by(companions.EMI, site(6)),
     ),

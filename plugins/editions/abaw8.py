@@ -16,7 +16,7 @@ EDITION = EditionSpec(
     venue="CVPR 2025",
     year=2025,
     tracks=(
-        *on.keyed(site(8), unconfirmed="submissions allowed"),
+        *on.keyed(site(8), unconfirmed=("submissions allowed",)),
         told_by(replace(companions.CE, unconfirmed=(_PRESUMED, *companions.CE.unconfirmed)), site(8)),
         told_by(companions.EMI, site(8)),
         told_by(companions.AH_FRAMES, site(8)),

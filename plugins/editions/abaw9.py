@@ -9,14 +9,19 @@ from plugins.editions import _companions as companions
 from plugins.editions._sites import site, told_by
 from zoo.api import EditionSpec
 
-_VA, *_ = on.keyed(site(9), unconfirmed="form: one team wrote a file a video under the same header, another one file")
+_VA, *_ = on.keyed(
+    site(9),
+    unconfirmed=("form: one team wrote a file a video under the same header, another one file", "submissions allowed"),
+)
 
 EDITION = EditionSpec(
     name="abaw9",
     venue="ICCV 2025",
     year=2025,
     tracks=(
-        replace(_VA, rules="Uni-task or multi-task: other labels of Aff-Wild2 may be used in this edition."),
+        replace(
+            _VA, rules=f"Uni-task or multi-task: other labels of Aff-Wild2 may be used in this edition. {on.EVERY_ROW}"
+        ),
         told_by(
             replace(
                 companions.CE,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from harness.commands.edition import describe, example
+from harness.commands.edition import LISTS, describe, example
 from harness.commands.show import info, list_blocks
 from harness.config import load_config
+from harness.data.variants import IMAGE_LISTS
 from harness.setup import make_job
 from zoo.errors import UserError
+from zoo.metric_cards import METRICS
 from zoo.registry import load
 
 EDITIONS = {entry.spec.name: entry.spec for entry in load().entries("editions")}
@@ -24,6 +26,8 @@ def test_everything_known_of_a_track_is_shown(edition, track):
     for answer in track.answers:
         assert all(name in text for name in answer.classes or (answer.name,))
     assert ("annotation folders" in text) == bool(track.folders)
+    assert all(f"first line {header}" in text for header in track.headers)
+    assert ("`harness submit --predictions FILE`" in text) == (not track.folders)
     assert (f"at most {track.limit}" if track.limit else "number unconfirmed") in text
 
 
@@ -49,7 +53,25 @@ def test_info_of_an_edition_ends_with_no_empty_rows(capsys):
     assert all(len(line) < 120 for line in out.splitlines())
 
 
+def test_the_lists_of_labelled_images_are_those_that_are_read():
+    assert all(name in LISTS for name in IMAGE_LISTS)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_is_shown_whole_in_lines_that_fit(name, capsys):
+    info(name, [])
+    out = capsys.readouterr().out
+    assert all(len(line) < 120 for line in out.splitlines())
+    shown = " ".join(out.replace(";", " ").split())
+    card = METRICS[name]
+    for text in (card.formula, card.population, card.masks, card.aggregation, card.degenerate, card.source):
+        assert " ".join(text.replace(";", " ").split()) in shown
+
+
 @pytest.mark.parametrize("track", ["ce", "emi", "ah", "vd", "lsd", "eri"])
 def test_companion_tracks_are_not_trained_on(track):
-    with pytest.raises(UserError, match=r"does not train on.*harness submit --predictions FILE --edition abaw\d+"):
+    with pytest.raises(
+        UserError,
+        match=r"does not train on.*harness submit --predictions FILE --edition abaw\d+.*writes and verifies it",
+    ):
         make_job(load_config(None, {"encoders": "face", "track": track}, []))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -42,6 +43,16 @@ def test_every_row_with_parts_recomputes():
             odd.add((row.team, row.score))
     assert checked == CHECKED
     assert odd == ODD
+
+
+def test_the_row_of_all_answers_recomputes_from_its_detail():
+    """One row gives the three terms of the multi-task score, in words."""
+    found = [(row, re.findall(r"(AU|EXPR|VA)=([\d.]+)", row.detail)) for row in published.read() if row.track == "mtl"]
+    ((row, terms),) = [(row, dict(terms)) for row, terms in found if len(terms) == 3 and row.score is not None]
+    names = {"AU": "mean_f1", "EXPR": "macro_f1", "VA": "mean_ccc"}
+    parts = {names[term]: float(value) for term, value in terms.items()}
+    assert (row.edition, row.team) == ("abaw4", "CNU_Sclab")
+    assert FORMULAS[row.metric](parts) == pytest.approx(row.score, abs=0.005 * 4)
 
 
 def test_formulas_are_those_of_the_editions():
@@ -84,8 +95,35 @@ def test_a_row_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     published.read.cache_clear()
 
 
+def test_every_row_says_how_sure_its_source_is():
+    known = {"official", "paper", "team", "secondary"}
+    for row in published.read():
+        assert row.confidence in known, row
+        assert row.source, row
+        assert (row.confidence == "official") == row.source.startswith("official"), row
+        assert (row.score is None) <= (row.place is not None), row
+
+
 @pytest.mark.skipif(not FACTS.is_file(), reason="the facts that were collected lie beside the checkout, not in it")
 def test_no_row_was_lost():
     with FACTS.open(newline="") as file:
         told = Counter((r["edition"].lower(), r["track"].lower(), r["split"]) for r in csv.DictReader(file))
     assert Counter((r.edition, r.track, r.split) for r in published.read()) == told
+
+
+@pytest.mark.skipif(not FACTS.is_file(), reason="the facts that were collected lie beside the checkout, not in it")
+def test_teams_scores_places_and_parts_are_those_that_were_collected():
+    names = {"CCC-V": "ccc_v", "CCC-A": "ccc_a", "F1": "f1", "Acc": "accuracy"}
+    told: Counter[object] = Counter()
+    with FACTS.open(newline="") as file:
+        for r in csv.DictReader(file):
+            place = r["metric"] == "rank"
+            parts = {names[k]: float(v) for k, v in re.findall(r"(CCC-V|CCC-A|\bF1|Acc)=([\d.]+)", r["detail"])}
+            key = (r["edition"].lower(), r["track"].lower(), r["team"], r["split"], place, float(r["score"]))
+            told[(*key, () if place else tuple(sorted(parts.items())), "BEST" in r["detail"])] += 1
+    mine = Counter(
+        (r.edition, r.track, r.team, r.split, r.score is None, r.place if r.score is None else r.score,
+         () if r.score is None else tuple(sorted(r.parts)), r.best)
+        for r in published.read()
+    )  # fmt: skip
+    assert mine == told

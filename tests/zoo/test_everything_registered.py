@@ -44,7 +44,7 @@ ASKED = Counter(kind for kind, spec, check in CHECKS if check.rule != "devices" 
 # less fails until the number is lowered by hand, with a reason.
 MINIMUM = {
     "streams": 24, "encoders": 111, "fusions": 198, "heads": 116, "losses": 140, "postprocessors": 50, "detectors": 8,
-    "editions": 21,
+    "editions": 160,
 }  # fmt: skip
 
 

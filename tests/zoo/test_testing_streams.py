@@ -1,20 +1,19 @@
-"""Every rule for streams and editions can fail."""
+"""Every rule for streams can fail."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import socket
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from conformance import broken, unproved
 
-from zoo import api, registry, testing
-from zoo.api import Answer, StreamSpec, TrackSpec
+from zoo import registry, testing
+from zoo.api import StreamSpec
 from zoo.errors import UserError
-from zoo.testing import editions, streams
+from zoo.testing import streams
 
 
 class Words:
@@ -157,7 +156,6 @@ def test_readers_of_pictures(reader, rules):
 
 def test_every_rule_is_shown_to_fail():
     assert unproved(streams, CASES) == set()
-    assert unproved(editions, TRACKS) == set()
 
 
 def test_a_reader_that_finds_nothing_is_excused_not_passed():
@@ -184,29 +182,7 @@ def test_the_made_up_video_is_read_by_the_built_in_streams(name):
     assert {check.judge().state for check in checks} == {"passed"}
 
 
-# --- editions ---------------------------------------------------------------------------------------------------------
-
-VALUE = Answer("valence", "value", -5)
-SOUND = TrackSpec("t", (VALUE,), "mean_ccc", (-1.0, 1.0), ("VA",), ("valence",), "keyed", "")
-
-TRACKS = [
-    (SOUND, set()),
-    (replace(SOUND, answers=(VALUE, VALUE)), {"answers"}),
-    (replace(SOUND, answers=(replace(VALUE, invalid=0.0),)), {"answers"}),
-    (replace(SOUND, answers=(VALUE, Answer("AU1", "binary", -1), replace(VALUE, name="x"))), {"answers", "metric"}),
-    (replace(SOUND, metric="mean_cc"), {"metric", "perfect"}),
-    (replace(SOUND, score_range=(0.0, 100.0)), {"perfect"}),
-]
-
-
-@pytest.mark.parametrize(("track", "rules"), TRACKS)
-def test_tracks(track, rules):
-    assert broken(testing.edition_checks(api.EditionSpec("e", "here", 2026, (track,)))) == rules
-
-
 def test_the_first_rule_broken_is_raised():
     testing.check_stream(stream(Words), source=source)
     with pytest.raises(testing.ConformanceError, match="fingerprint"):
         testing.check_stream(stream(Nameless), source=source)
-    with pytest.raises(testing.ConformanceError, match="range of scores ends at 100"):
-        testing.check_edition(api.EditionSpec("e", "here", 2026, (TRACKS[-1][0],)))

@@ -10,6 +10,11 @@ import numpy as np
 from zoo.api import Answer, EditionSpec, TrackSpec
 from zoo.metrics import METRICS, score, statistics
 from zoo.testing.check import Check, checks_of, expect, run_all
+from zoo.tracks import FORMS
+
+_UNITS = {"mtl": ("image",), "items": ("image", "video"), "trials": ("video",)}  # of all other forms: the frame
+_ONE_CLASS = ("frame_trials", "trials", "csv")
+_BARE = ("frame_trials", "trials")  # without a header
 
 
 @dataclass(frozen=True)
@@ -77,10 +82,44 @@ def perfect(case: TrackCase) -> None:
     expect(abs(best - top) < 1e-9, f"perfect answers score {best}, the range of scores ends at {top}")
 
 
+def handed_in(case: TrackCase) -> None:
+    """The form is one of zoo.tracks.FORMS and fits the answers and the unit; the header has a field an answer or class.
+
+    The writers and the verifier know a track by nothing else."""
+    spec = case.spec
+    expect(spec.submission in FORMS, f"there is no form {spec.submission!r}, but {', '.join(FORMS)}")
+    units = _UNITS.get(spec.submission, ("frame",))
+    expect(spec.unit in units, f"a row of {spec.submission} is of a {' or '.join(units)}, the unit is {spec.unit}")
+    kinds = [answer.kind for answer in spec.answers]
+    expect(spec.submission not in _ONE_CLASS or kinds == ["class"], f"{spec.submission} holds one class, not {kinds}")
+    binary = spec.submission != "trials" or len(spec.answers[0].classes) == 2
+    expect(binary, f"trials have p0 and p1, the classes are {spec.answers[0].classes}")
+    for header in (spec.submission_header, *spec.other_headers):
+        _header(spec, header)
+    expect(spec.item.count("{}") == 1, f"item is {spec.item!r}: it wants one {{}} where the id stands")
+    inside = spec.file not in ("", ".", "..") and not set(spec.file) & set("/\\")
+    expect(inside, f"the file's name {spec.file!r} would leave the output folder")
+    expect(spec.limit is None or spec.limit > 0, f"the number of submissions allowed is {spec.limit}")
+
+
+def _header(spec: TrackSpec, header: str) -> None:
+    if spec.submission in _BARE:
+        expect(not header, f"{spec.submission} has no header, but there is {header!r}")
+        return
+    fields = header.split(",")
+    expect(all(field and field == field.strip() for field in fields), f"the header {header!r} has an empty field")
+    if spec.submission != "mtl":  # whose one header names the units together
+        key = spec.submission != "per_video"
+        named = 1 if spec.submission == "csv" else sum(len(answer.classes) or 1 for answer in spec.answers)
+        wanted = sorted({key + named, key + len(spec.answers)})
+        texts = " or ".join(map(str, wanted))
+        expect(len(fields) in wanted, f"the header {header!r} has {len(fields)} fields, the form wants {texts}")
+
+
 def _labels(answer: Answer) -> np.ndarray:
     if answer.kind == "value":
         return np.linspace(answer.low, answer.high, 40)
     return np.arange(40.0) % max(2, len(answer.classes))
 
 
-RULES = (answers, metric, perfect)
+RULES = (answers, metric, perfect, handed_in)
