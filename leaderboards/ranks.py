@@ -27,6 +27,12 @@ def places(runs: Sequence[Scored]) -> list[str]:
     return [f"{leader + 1}=" if leaders.count(leader) > 1 else f"{leader + 1}" for leader in leaders]
 
 
+def printed(scores: Sequence[float]) -> list[str]:
+    """The place of each score that only print tells, in the order given: as many as are higher, and one; "2=" where
+    equal scores share it."""
+    return [f"{sum(s > score for s in scores) + 1}" + ("=" if scores.count(score) > 1 else "") for score in scores]
+
+
 def _differ(a: Scored, b: Scored) -> bool:
     (score_a, without_a), (score_b, without_b) = a, b
     if without_a.keys() != without_b.keys():

@@ -7,73 +7,20 @@ that place (``1=``); with few groups of videos there are no places at all, only 
 
 from __future__ import annotations
 
-import csv
-import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from tabulate import tabulate
-
+from leaderboards.flat import to_csv
+from leaderboards.markdown import to_markdown
 from leaderboards.ranks import FEWEST, LEVEL, places
 from leaderboards.record import Record, RecordError, read, replace_file
+from leaderboards.rows import PARTS, Key, Row, Table
 
 __all__ = ["Key", "Row", "Table", "leaderboard", "load_runs", "to_csv", "to_markdown", "write"]
-
-LONGEST = 400  # characters of a reason that a table shows; the CSV has all of them
-
-
-class Key(NamedTuple):
-    """What makes runs comparable. Empty where a run failed before it knew."""
-
-    data: str
-    edition: str
-    track: str
-    version: str
-    split: str
-
-
-@dataclass(frozen=True)
-class Row:
-    """One run. Scores are None where there are none; ``spread``: standard deviation of the score over the seeds;
-    ``seen``: evaluated videos that its weights were trained on; ``weights``: the pretrained weights it began with, by
-    name; ``aff_wild2``: those among them that have seen Aff-Wild2."""
-
-    run: str
-    status: str
-    reason: str = ""
-    encoders: str = ""
-    fusion: str = ""
-    head: str = ""
-    score: float | None = None
-    low: float | None = None
-    high: float | None = None
-    post_score: float | None = None
-    post_low: float | None = None
-    post_high: float | None = None
-    videos: int | None = None
-    groups: int | None = None
-    seeds: str = ""
-    spread: float | None = None
-    trained_parameters: int | None = None
-    selection_split: str = ""
-    selections: int | None = None
-    seen: str = ""
-    weights: str = ""
-    aff_wild2: str = ""
-    rank: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Comparable runs in order; ``notes`` are sentences that belong under the title."""
-
-    key: Key
-    title: str
-    notes: tuple[str, ...]
-    rows: tuple[Row, ...]
 
 
 def load_runs(folder: Path) -> tuple[list[Record], list[str]]:
@@ -88,6 +35,8 @@ def load_runs(folder: Path) -> tuple[list[Record], list[str]]:
         try:
             record = read(path)
             leaderboard([record])  # a result of another shape must show here, not among the others
+            if _vain(record):
+                raise RecordError(f"{path}: trained on {record.result['split']} and is scored on it: no score")
             records.append(record)
         except RecordError as error:
             problems.append(str(error))
@@ -98,31 +47,8 @@ def load_runs(folder: Path) -> tuple[list[Record], list[str]]:
 
 def leaderboard(records: Iterable[Record]) -> list[Table]:
     """The tables, ordered by their key; the runs without a score come last in theirs."""
-    ordered = sorted(records, key=lambda r: (_key(r), *_place(r)))
+    ordered = sorted((r for r in records if not _vain(r)), key=lambda r: (_key(r), *_place(r)))
     return [_table(key, list(runs)) for key, runs in groupby(ordered, _key)]
-
-
-def to_markdown(tables: Sequence[Table], problems: Sequence[str] = ()) -> str:
-    """All tables as GitHub Markdown, and what could not be read."""
-    parts = ["# Leaderboard", *(_markdown(t) for t in tables)]
-    if not tables:
-        parts.append("There are no runs yet.")
-    if problems:
-        parts.append("## Not in the tables\n\n" + "\n".join(f"- {_cell(p)}" for p in problems))
-    return "\n\n".join(parts) + "\n"
-
-
-def to_csv(tables: Sequence[Table]) -> str:
-    """All rows of all tables as one CSV with the columns of Key and Row; figures in full."""
-    names = [f.name for f in fields(Row)]
-    text = io.StringIO()
-    out = csv.writer(text, lineterminator="\n")
-    out.writerow([*Key._fields, *names])
-    for table in tables:
-        for row in table.rows:
-            values = (getattr(row, name) for name in names)
-            out.writerow([*table.key, *("" if v is None else v for v in values)])
-    return text.getvalue()
 
 
 def write(folder: Path, tables: Sequence[Table], problems: Sequence[str] = ()) -> tuple[Path, Path]:
@@ -148,6 +74,11 @@ def _scored(record: Record) -> bool:
     return record.status == "done" and _block(record, "raw").get("main") is not None
 
 
+def _vain(record: Record) -> bool:
+    """Whether its scores are of the split that it was trained on (``--fit`` itself writes none)."""
+    return bool(_block(record, "raw")) and record.result.get("split") in (record.result.get("fit") or ())
+
+
 def _place(record: Record) -> tuple[bool, float, str]:
     """Sorts scored runs first, the best of them first, runs with equal scores by name."""
     scored = _scored(record)
@@ -162,6 +93,7 @@ def _row(record: Record) -> Row:
     r, raw, post = record.result, _block(record, "raw"), _block(record, "post")
     combination, parameters = r.get("combination") or {}, r.get("parameters") or {}
     passports = r.get("passports") or []
+    parts, fine = _parts(str(r.get("metric") or ""), raw.get("parts") or {})
     return Row(
         run=record.name,
         status=record.status,
@@ -185,7 +117,18 @@ def _row(record: Record) -> Row:
         seen=" ".join(str(name) for name in r.get("seen") or ()),
         weights=", ".join(dict.fromkeys(str(p["name"]) for p in passports)) or ("none" if "passports" in r else ""),
         aff_wild2=", ".join(dict.fromkeys(str(p["name"]) for p in passports if p.get("seen_affwild2"))),
+        flattered=bool(r.get("selected_on_reported", (r.get("selection_split") or "-") == r.get("split"))),
+        parts=parts,
+        fine=fine,
     )
+
+
+def _parts(metric: str, figures: Mapping[str, Any]) -> tuple[tuple[tuple[str, float], ...], ...]:
+    """The figures that the score is made of under the names of their columns, and the others but counts of frames."""
+    names = PARTS.get(metric, {})
+    known = {k: float(v) for k, v in figures.items() if v is not None and math.isfinite(float(v))}
+    rest = {k: v for k, v in known.items() if k not in names and k != metric and not k.startswith("frames")}
+    return tuple((names[k], known[k]) for k in names if k in known), tuple(rest.items())
 
 
 def _number(value: Any) -> float | None:
@@ -213,20 +156,22 @@ def _table(key: Key, records: list[Record]) -> Table:
     # One row with few groups takes the places from all: with so few, no order of the runs means anything.
     fewest = min((row.groups or 0 for row in rows[: len(scored)]), default=0)
     ranks = places([(float(_block(r, "raw")["main"]), _left_out(r)) for r in scored]) if fewest >= FEWEST else []
-    ranked = [Row(**{**vars(row), "rank": rank}) for row, rank in zip(rows, ranks, strict=False)]
+    ranked = [replace(row, rank=rank) for row, rank in zip(rows, ranks, strict=False)]
+    notes = tuple(_notes(key, rows, fewest, len(scored)))
+    metric = next((str(r.result["metric"]) for r in records if r.result.get("metric")), "")
+    data: dict[str, Any] = next((r.result["data"] for r in records if r.result.get("data")), {})
     return Table(
-        key, _title(key, records), tuple(_notes(key, rows, fewest, len(scored))), (*ranked, *rows[len(ranked) :])
-    )
+        key, _title(key, data, metric), notes, (*ranked, *rows[len(ranked) :]), metric,
+        synthetic=bool(data.get("synthetic")), videos=_count((data.get("videos") or {}).get(key.split)),
+    )  # fmt: skip
 
 
-def _title(key: Key, records: Sequence[Record]) -> str:
+def _title(key: Key, data: Mapping[str, Any], metric: str) -> str:
     if not any(key):
         return "Runs that ended before their data was known"
-    data: dict[str, Any] = next((r.result["data"] for r in records if r.result.get("data")), {})
     synthetic = " (SYNTHETIC data, made up by a generator)" if data.get("synthetic") else ""
-    metric = next((f", {r.result['metric']}" for r in records if r.result.get("metric")), "")
     name = f"{data.get('name') or 'unknown data'}{synthetic}, fingerprint {key.data[:8] or 'unknown'}"
-    return f"{key.edition} {key.track} (version {key.version}){metric}: {key.split} of {name}"
+    return f"{key.edition} {key.track} (version {key.version}){metric and f', {metric}'}: {key.split} of {name}"
 
 
 def _notes(key: Key, rows: Sequence[Row], fewest: int, scored: int) -> Iterable[str]:
@@ -240,8 +185,9 @@ def _notes(key: Key, rows: Sequence[Row], fewest: int, scored: int) -> Iterable[
             f"Runs that share a place (=) cannot be told apart from the first of them by a paired comparison over "
             f"groups of videos (p >= {LEVEL})."
         )
-    if scored and any(row.selection_split == key.split for row in rows):
-        yield f"Epochs or settings were chosen on {key.split} as well, the split that is scored: these scores flatter."
+    if flattered := [row.run for row in rows[:scored] if row.flattered]:
+        which = "these scores flatter." if len(flattered) == scored else f"it flatters {', '.join(flattered)}."
+        yield f"Epochs or settings were chosen on {key.split} as well, the split that is scored: {which}"
     if any(row.seen for row in rows):
         yield "† The weights were trained on videos that are scored here; seen: " + "; ".join(
             f"{row.run}: {row.seen}" for row in rows if row.seen
@@ -253,45 +199,3 @@ def _notes(key: Key, rows: Sequence[Row], fewest: int, scored: int) -> Iterable[
         )
     if scored:
         yield "In brackets: 95 % interval, jackknife over groups of videos."
-
-
-# --- tables to text ---------------------------------------------------------------------------------------------------
-
-_HEADERS = ("rank", "run", "encoders", "fusion", "head", "score", "post-processed", "videos", "seeds", "trained",
-            "weights", "selected on")  # fmt: skip
-
-
-def _markdown(table: Table) -> str:
-    ranked = any(row.rank for row in table.rows)
-    start = 0 if ranked else 1  # without places not even their column
-    body = [[_cell(text) for text in _texts(row)[start:]] for row in table.rows]
-    grid = tabulate(body, headers=_HEADERS[start:], tablefmt="pipe", disable_numparse=True)
-    return "\n\n".join([f"## {_cell(table.title)}", *(_cell(note) for note in table.notes), grid])
-
-
-def _texts(row: Row) -> list[str]:
-    score = _figure(row.score, row.low, row.high) or "no score"
-    if row.status != "done":
-        score = f"{row.status}: {row.reason}" if row.reason else row.status
-        score = score if len(score) <= LONGEST else score[: LONGEST - 1] + "…"
-    post = _figure(row.post_score, row.post_low, row.post_high) if row.status == "done" else ""
-    videos = "" if row.videos is None else str(row.videos)
-    videos += f" ({row.groups} groups)" if row.groups is not None and row.groups != row.videos else ""
-    chosen = row.selection_split + (f", of {row.selections}" if row.selections else "")
-    seeds = row.seeds if row.spread is None else f"{row.seeds} (sd {row.spread:.3f})"
-    parameters = "" if row.trained_parameters is None else f"{row.trained_parameters:,}"
-    name = row.run + (" †" if row.seen else "") + (" ‡" if row.aff_wild2 else "")
-    return [
-        row.rank, name, row.encoders, row.fusion, row.head, score, post, videos, seeds, parameters, row.weights, chosen,
-    ]  # fmt: skip
-
-
-def _figure(main: float | None, low: float | None, high: float | None) -> str:
-    interval = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
-    return "" if main is None else f"{main:.3f}{interval}".replace("-0.000", "0.000")
-
-
-def _cell(text: str) -> str:
-    """Text that cannot end a cell or a line nor start HTML, whatever a reason or a file name holds."""
-    flat = " ".join(text.split())
-    return flat.replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;")

@@ -113,8 +113,28 @@ def ensemble(
     command(runs, method, name=name, out=out, post=chosen, data=data)
 
 
-def leaderboard(out: Annotated[Path, typer.Argument(metavar="RUNS", help="a folder of runs")] = Path("runs")) -> None:
-    """Build the tables from the records of a folder of runs."""
-    from harness.commands.show import leaderboard as command
+def leaderboard(
+    runs: Annotated[Path | None, typer.Argument(metavar="RUNS", help="a folder of runs; default: runs")] = None,
+    edition: Annotated[str | None, typer.Option(help="with what is published of this edition, abaw10")] = None,
+    track: Annotated[str | None, typer.Option(help="of this track: va, expr, au, mtl")] = None,
+    split: Annotated[str | None, typer.Option(help="on this split: val, test, cv6")] = None,
+    form: Annotated[str | None, typer.Option("--format", help="md, csv, latex, html (one page, no network)")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="a file; default: print")] = None,
+    published: Annotated[bool, typer.Option("--published", help="published alone; --out FOLDER: pages")] = False,
+    check: Annotated[bool, typer.Option("--check", help="--published: whether the pages are stale")] = False,
+) -> None:
+    """Build the tables of runs, beside what is published."""
+    from harness.commands import leaderboard as command
+    from leaderboards.boards import Wanted
 
-    command(out)
+    wanted = Wanted(edition, track, split)
+    if published and runs is not None:
+        raise UserError("--published leaves runs out: give one of them")
+    if check and not published:
+        raise UserError("--check is of the published results: --published --check")
+    if published:
+        command.published(wanted, form, out, check)
+    elif any(wanted) or form or out:
+        command.side_by_side(runs, wanted, form, out)
+    else:
+        command.own(runs)

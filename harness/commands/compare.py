@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -96,8 +97,9 @@ def _sides(paths: Sequence[Path]) -> list[Side]:
         folder = path if path.is_dir() else path.parent if path.name == "record.json" else None
         records.append((folder, record))
     doubled = Counter(record.name for _, record in records)
+    common = os.path.commonpath([path.absolute().parent for path in paths])
     return [
-        Side(record.name if doubled[record.name] == 1 else str(path), folder, record)
+        Side(record.name if doubled[record.name] == 1 else os.path.relpath(path.absolute(), common), folder, record)
         for path, (folder, record) in zip(paths, records, strict=True)
     ]
 

@@ -1,4 +1,4 @@
-"""`harness list`, `info`, `check`, `leaderboard`: what is there, and how it fits. list and info need no torch."""
+"""`harness list`, `info`, `check`: what is there, and how it fits. list and info need no torch."""
 
 from __future__ import annotations
 
@@ -135,19 +135,3 @@ def check(flags: Mapping[str, Any], sets: Sequence[str]) -> None:
     who = f"fusion {plan.fusion.spec.name} with head {plan.head.spec.name}"
     print(f"{who}: {sizes['fusion and heads']:,} parameters; trained in all: {sizes['trained in all']:,}")
     print("the parts fit together")
-
-
-def leaderboard(folder: Path) -> None:
-    """Build, write and print the tables of a folder of runs."""
-    from leaderboards.tables import leaderboard as build
-    from leaderboards.tables import load_runs, to_markdown, write
-
-    if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder; name one that holds runs")
-    records, problems = load_runs(folder)
-    if not records and not problems:
-        raise UserError(f"{folder}: there are no runs in it (RUN/record.json)")
-    tables = build(records)
-    files = write(folder, tables, problems)
-    print(to_markdown(tables, problems))
-    print("written: " + ", ".join(map(str, files)))

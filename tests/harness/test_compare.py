@@ -113,6 +113,12 @@ def test_a_record_by_itself_is_as_good_as_its_folder(tmp_path: Path) -> None:
     assert compare(aside) == compare([put(tmp_path / n, noise(i, 11)) for i, n in enumerate(("one", "two"))])
 
 
+def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    text = compare([put(tmp_path / day / "run", noise(i, 12)) for i, day in enumerate(("monday", "tuesday"))])
+    assert "tuesday/run and monday/run cannot be told apart" in text
+    assert str(tmp_path) not in text
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

@@ -15,6 +15,7 @@ from leaderboards.record import Record, read
 from zoo.errors import UserError
 
 Read = Callable[[Path], dict[str, Any]]
+PLUGIN = Path(__file__).parents[1] / "strangers" / "single_file.py"
 SETTINGS = RunConfig(encoders="face", seed=3, edition="abaw10").model_dump(
     mode="json", exclude={"data_dir", "device", "plugin", "epochs_from"}
 )
@@ -165,6 +166,27 @@ def test_what_differs_is_listed_and_a_score_outside_is_1(program, done: Path, tm
     assert "python 2.7 then" in answer.out
     assert answer.out.count("OUTSIDE") == len(result["scores"])
     assert "NOT reproduced" in answer.out
+
+
+@pytest.mark.slow
+def test_a_plugin_file_is_wanted_and_a_changed_one_told(program, tmp_path: Path) -> None:
+    plugin = tmp_path / "colours.py"
+    shutil.copy(PLUGIN, plugin)
+    folder = program.run(tmp_path, "foreign", "--encoders", "face=colours", "--epochs", 1, "--plugin", plugin)
+    alone = Path(shutil.copy(folder / "record.json", tmp_path / "alone.json"))
+    lost = program("reproduce", alone, "--data", program.demo, "--out", tmp_path / "lost")
+    assert (lost.code, len(lost.err.strip().splitlines())) == (2, 1), lost.err
+    assert "'colours'" in lost.err
+    way = ("reproduce", alone, "--data", program.demo, "--plugin", plugin)
+    answer = program(*way, "--out", tmp_path / "same")
+    assert answer.code == 0, answer.err + answer.out
+    assert "result_sha256: the same" in answer.out
+    plugin.write_text(plugin.read_text() + "# one line more\n")
+    answer = program(*way, "--out", tmp_path / "changed")
+    assert answer.code == 0, answer.err + answer.out
+    assert "plugin then, not now: colours.py sha256" in answer.out
+    assert "plugin now, not then: colours.py sha256" in answer.out
+    assert "result_sha256: another" in answer.out  # the digest of the file is part of the result
 
 
 @pytest.mark.slow

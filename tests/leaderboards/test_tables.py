@@ -14,27 +14,7 @@ import pytest
 
 from leaderboards.record import Record, digest
 from leaderboards.tables import leaderboard, load_runs, to_csv, to_markdown, write
-
-
-def result(score: float, spread: np.ndarray | None = None, groups: int = 12, **changes: Any) -> dict[str, Any]:
-    """A result whose score without group g is the score plus ``spread[g]``."""
-    spread = np.linspace(-0.01, 0.01, groups) if spread is None else spread
-    block = {
-        "main": score, "low": score - 0.05, "high": score + 0.05, "parts": {}, "frames": 1000, "videos": groups,
-        "groups": [f"v{g}" for g in range(groups)], "leave_one_out": (score + spread).tolist(),
-    }  # fmt: skip
-    return {
-        "combination": {"encoders": "face,context", "fusion": "late", "head": "gru"},
-        "edition": "abaw10", "track": "va", "track_version": 1, "metric": "mean_ccc", "score_range": [-1, 1],
-        "data": {"name": "demo", "fingerprint": "0123456789ab", "synthetic": True},
-        "split": "val", "selection_split": "val", "n_selections": 30, "seeds": [0],
-        "parameters": {"trained": 1_234_567},
-        "scores": {"raw": block, "post": block | {"main": score + 0.02}}, "submission": None,
-    } | changes  # fmt: skip
-
-
-def run(name: str, score: float, **changes: Any) -> Record:
-    return Record(name, "done", None, result(score, **changes))
+from tests.leaderboards.made_up import result, run
 
 
 def cells(markdown: str) -> list[list[str]]:
@@ -199,6 +179,32 @@ def test_broken_and_foreign_records_are_listed_and_the_rest_is_shown(tmp_path: P
     assert text.count("\n- ") == len(problems)
     assert len(flat.read_text().splitlines()) == 3
     assert load_runs(tmp_path / "nowhere") == ([], [])
+
+
+def test_what_was_trained_on_is_not_scored(tmp_path: Path) -> None:
+    """``--fit train,val`` writes no score; one that somebody put there is refused."""
+    run("fit", 0.9, split="test", fit=["train", "val"], scores={}).write(tmp_path / "fit" / "record.json")
+    run("vain", 0.9, fit=["train", "val"]).write(tmp_path / "vain" / "record.json")
+    run("one", 0.5).write(tmp_path / "one" / "record.json")
+    records, problems = load_runs(tmp_path)
+    assert {t.key.split: [(r.run, r.score) for r in t.rows] for t in leaderboard(records)} == {
+        "test": [("fit", None)], "val": [("one", 0.5)],
+    }  # fmt: skip
+    assert len(problems) == 1
+    assert "trained on val and is scored on it" in problems[0]
+    assert leaderboard([run("vain", 0.9, fit=["train", "val"])]) == []
+
+
+def test_whose_choices_saw_what_is_scored_is_said() -> None:
+    clean = {"selection_split": None, "n_selections": 0}
+    (both,) = leaderboard([run("a", 0.5), run("b", 0.6)])
+    assert any("these scores flatter" in note for note in both.notes)
+    (one,) = leaderboard([run("a", 0.5), run("b", 0.6, **clean)])
+    assert any("it flatters a." in note for note in one.notes)
+    (begun,) = leaderboard([run("a", 0.5, **clean), run("b", 0.6, **clean, selected_on_reported=True)])
+    assert any("it flatters b." in note for note in begun.notes)
+    (none,) = leaderboard([run("a", 0.5, **clean), run("b", 0.6, **clean)])
+    assert not any("flatter" in note for note in none.notes)
 
 
 def test_the_same_records_give_the_same_bytes_in_any_order(tmp_path: Path) -> None:
