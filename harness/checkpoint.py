@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from harness.atomic import atomic
 from zoo.errors import UserError
-
-
-def atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file whole or not at all: a full disk leaves the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(part)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except (OSError, RuntimeError) as error:
-        full = isinstance(error, OSError) or "write" in str(error).lower()
-        if full:
-            raise UserError(f"{path}: could not be written ({error}); free some space, then `--resume`") from None
-        raise
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def clear_parts(folder: Path) -> None:
-    """Remove what a killed process left half-written under its temporary names."""
-    for part in folder.rglob(".*"):
-        if part.is_file():
-            part.unlink()
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

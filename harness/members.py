@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.checkpoint import atomic
+from harness.atomic import atomic
 from harness.conclude import score_split, submit_final
 from harness.config import RunConfig
 from harness.folds import arrange, split_name

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness.checkpoint import atomic
+from harness.atomic import atomic
 from zoo.api import Answer, TrackSpec, VideoAnswers
 from zoo.errors import UserError
 

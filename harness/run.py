@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from harness import guard
-from harness.checkpoint import clear_parts, load_weights, save_weights
+from harness.atomic import clear_parts
+from harness.checkpoint import load_weights, save_weights
 from harness.conclude import answer_test, chain_of_origin, score_split
 from harness.config import RunConfig
 from harness.data.clips import ClipData, training_counts

@@ -21,7 +21,8 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from harness.checkpoint import atomic, load_state, save_state
+from harness.atomic import atomic
+from harness.checkpoint import load_state, save_state
 from harness.config import Train
 from harness.data.clips import ClipData, Window, batches, training_windows
 from harness.evaluate import answers, main_score

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.checkpoint import atomic
+from harness.atomic import atomic
 from harness.commands.run import finish, new_folder, saved_config
 from harness.config import RunConfig
 from harness.ensemble import METHODS, expand, load_members, post_options, read_records, run_ensemble

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.checkpoint import atomic
+from harness.atomic import atomic
 from harness.data.affwild2 import Index, Video
 from harness.data.content import digest
 from harness.data.frames import read_frames
