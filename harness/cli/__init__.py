@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import typer
 
-from harness.cli import data, judge, look, plugin, runs, submissions, weights
+from harness.cli import bench, data, judge, look, plugin, runs, submissions, weights
 from zoo.errors import Stopped, UserError
 
 app = typer.Typer(
@@ -23,7 +23,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "verify": submissions.verify, "submissions": submissions.submissions,
     "ensemble": runs.ensemble, "compare": judge.compare, "reproduce": judge.reproduce,
     "leaderboard": runs.leaderboard, "list": look.list_, "recipes": look.recipes, "info": look.info,
-    "check": look.check,
+    "check": look.check, "bench": bench.bench,
 }  # fmt: skip
 for name, command in COMMANDS.items():
     app.command(name)(command)

@@ -1,0 +1,76 @@
+"""The work that is measured: a few videos of the user's data, cut to some hundred frames, with a cache of their own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from harness.data.affwild2 import Index, Video
+from harness.setup import Job
+from zoo.errors import UserError
+from zoo.passports import cache_dir
+
+CACHED_WORK = "features"  # what is measured must not be there already; all else of the cache is
+
+
+@contextmanager
+def own_cache() -> Iterator[Path]:
+    """A temporary cache that sees the user's weights and packs, but has no features; removed at the end."""
+    real = cache_dir()
+    with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:
+        for entry in real.iterdir() if real.is_dir() else ():
+            if entry.name != CACHED_WORK:
+                (Path(folder) / entry.name).symlink_to(entry.resolve())
+        before = os.environ.get("ABAW_ZOO_CACHE")
+        os.environ["ABAW_ZOO_CACHE"] = folder
+        try:
+            yield Path(folder)
+        finally:
+            if before is None:
+                del os.environ["ABAW_ZOO_CACHE"]
+            else:
+                os.environ["ABAW_ZOO_CACHE"] = before
+
+
+def cut(job: Job, *, videos: int, frames: int) -> Job:
+    """The job on the first ``frames`` frames of some videos: as many of each split, those with a label first.
+
+    Labels and masks are cut too; UserError where no training frame is left.
+    """
+    chosen: list[Video] = []
+    for split in ("train", "val"):
+        own = [shortened(video, frames) for video in job.index.split(split)]  # type: ignore[arg-type]
+        own.sort(key=lambda video: not np.isfinite(video.labels).any())  # stable
+        chosen += own[:videos]
+    if not any(np.isfinite(v.labels).any() for v in chosen if v.split == "train"):
+        raise UserError(f"{job.index.root}: no labelled frame among the first {frames} of the training videos")
+    index = replace(job.index, videos=tuple(chosen), frame_tolerance=10**9)
+    return replace(job, index=index, whole=index)
+
+
+def shortened(video: Video, frames: int) -> Video:
+    """A video's first frames."""
+    n = min(video.n_frames, frames)
+    return replace(
+        video, n_frames=n, crop_frames=video.crop_frames[:n], labels=video.labels[:n], rows=video.rows[:n]
+    )  # fmt: skip
+
+
+def total_frames(index: Index) -> int:
+    """Frames of all videos of an index."""
+    return sum(video.n_frames for video in index.videos)
+
+
+def repeated(videos: Sequence[Video], frames: int) -> list[Video]:
+    """The same videos again and again until there are so many frames."""
+    videos = list(videos)
+    out = list(videos)
+    while sum(video.n_frames for video in out) < frames:
+        out += videos
+    return out

@@ -1,0 +1,33 @@
+"""`harness bench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.flags import DataDir, Fusion, Head, OptEncoders, Plugins, Sets, Track
+
+
+def bench(
+    data: DataDir = None, encoders: OptEncoders = None, fusion: Fusion = None, head: Head = None, track: Track = None,
+    finetune: Annotated[list[str] | None, typer.Option(help="train this slot's encoder on; may be given again")] = None,
+    recipe: Annotated[str | None, typer.Option(help="settings: a name or a TOML file (a run's config.toml)")] = None,
+    sets: Sets = None, plugin: Plugins = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
+    frames: Annotated[int, typer.Option(min=40, help="of each of three videos a split; more on a fast GPU")] = 120,
+    rounds: Annotated[int, typer.Option(min=1, help="each measures everything once, in turn; the median is told")] = 3,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="all figures, for programs")] = None,
+) -> None:  # fmt: skip
+    """Measure decoding, encoding, training and evaluation here, beside their limits."""
+    from harness.commands.bench import bench as command
+    from harness.config import load_config
+
+    flags = {
+        "encoders": encoders, "fusion": fusion, "head": head, "track": track, "device": device,
+        "data_dir": str(data) if data else None, "finetune": finetune or None,
+        "plugin": [str(p) for p in plugin] if plugin else None,
+    }  # fmt: skip
+    recipe = recipe or ("demo" if data is None or (data / "demo.json").is_file() else "default")
+    command(load_config(recipe, flags, sets or []), frames=frames, rounds=rounds, json_file=json_file)
