@@ -20,7 +20,7 @@ def bench(
     rounds: Annotated[int, typer.Option(min=1, help="each measures everything once, in turn; the median is told")] = 3,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="all figures, for programs")] = None,
 ) -> None:  # fmt: skip
-    """Measure decoding, encoding, training and evaluation here, beside their limits."""
+    """Measure every stage of a run here, beside its limit."""
     from harness.commands.bench import bench as command
     from harness.config import load_config
 
