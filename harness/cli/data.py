@@ -65,6 +65,20 @@ def data_doctor(
     doctor(folder, edition, track, plugin or [])
 
 
+@app.command("index")
+def data_index(
+    folder: Annotated[Path, typer.Argument(metavar="DIR")], edition: Edition = None, track: Track = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="forget what is remembered of this folder first")] = False,
+    plugin: Plugins = None,
+) -> None:  # fmt: skip
+    """Read all annotations, lists and names of crops, and count them.
+
+    Every command reads them the same way, and only those that changed since the last one did."""
+    from harness.commands.data import index
+
+    index(folder, edition, track, plugin or [], fresh=fresh)
+
+
 @app.command("extract")
 def data_extract(
     folder: Annotated[Path, typer.Argument(metavar="DIR")], encoders: Encoders,

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tabulate import tabulate
+from tqdm import tqdm
+
 from harness.setup import load_plugins
 from zoo.api import DetectorSpec
 from zoo.errors import UserError
@@ -69,6 +72,35 @@ def doctor(folder: Path, edition: str | None, track: str | None, plugins: Sequen
     print(render(report), end="")
     if not report.clean:
         sys.exit(1)
+
+
+def index(folder: Path, edition: str | None, track: str | None, plugins: Sequence[Path], *, fresh: bool) -> None:
+    """Index a folder for each track that its annotations fit; the counts of each."""
+    from harness.data.counts import COLUMNS, count
+    from harness.data.doctor import choose_tracks, no_track
+    from harness.data.layout import survey
+    from harness.data.remembered import forget, index_folder
+
+    layout, registry = survey(folder), load_plugins([str(p) for p in plugins])
+    if fresh:
+        forget(folder)
+    chosen = choose_tracks(layout, registry, edition, track)
+    if not chosen:
+        raise UserError(f"{folder}: {no_track(layout, registry)}")
+    rows, notes, failures = [], [], []
+    for spec, one in tqdm(chosen, desc="index", unit="track", disable=None, leave=False):
+        try:
+            row, said = count(folder, spec, one)
+            rows.append(row)
+            notes += [f"{one.name}: {note}" for note in said]
+        except UserError as error:
+            failures.append(f"{one.name}: {error}")
+    if rows:
+        print(tabulate(rows, headers=COLUMNS, intfmt=",", colalign=("left", "left", "left")))
+        print("".join(f"- {note}\n" for note in notes), end="")
+        print(f"kept in {index_folder(folder)}; read again where files change")
+    if failures:
+        raise UserError("\n".join(failures))
 
 
 def extract(flags: Mapping[str, Any], sets: Sequence[str]) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 
 from harness.data.groups import group_of, read_groups
 from harness.data.layout import survey
-from harness.data.lists import TestList, read_test_list
+from harness.data.lists import TestList
 from harness.data.media import Media
 from harness.data.people import Person, Split, annotated, from_list, from_names
+from harness.data.remembered import Files
 from harness.data.variants import choose_annotations, choose_list, other_annotations
 from zoo.errors import UserError
 from zoo.tracks import EditionSpec, TrackSpec
@@ -97,10 +98,11 @@ def build_index(
     """
     layout = survey(Path(root))
     chosen = choose_annotations(layout, edition, track)
-    media = Media(layout, crops)
+    files = Files(layout.root, track)
+    media = Media(layout, crops, files)
     groups = read_groups(layout.root)
-    people = annotated(chosen, track)
-    official = read_test_list(test_list, track) if test_list else choose_list(layout, edition, track)
+    people = annotated(chosen, track, files)
+    official = files.test_list(test_list) if test_list else choose_list(layout, edition, track, files)
     notes: list[str] = []
     if official is not None:
         tests = from_list(official, people, track, media)
@@ -118,6 +120,10 @@ def build_index(
         some = "one video go" if len(beyond) == 1 else f"{len(beyond)} videos go"
         notes.append(f"crops of {some} on beyond the last annotated frame; those are not used")
     notes += _missing(videos, media)
+    try:
+        files.save()
+    except UserError as error:  # the index itself is whole
+        notes.append(f"the next command will read all annotations again: {error}")
     variant = layout.relative(chosen.folder)
     return Index(layout.root, edition, track, variant, tuple(videos), official, tuple(notes), frame_tolerance)
 
@@ -125,7 +131,7 @@ def build_index(
 def index_videos(root: Path, edition: EditionSpec, track: TrackSpec) -> Index:
     """Index a folder of raw videos, with crops or without, that nobody annotated: all of them are to be answered."""
     layout = survey(Path(root))
-    media = Media(layout, "cropped_aligned")
+    media = Media(layout, "cropped_aligned", Files(layout.root, track))
     videos = tuple(_with_media(p, media, {}, track, 1, []) for p in from_names(sorted(layout.videos), track, media))
     return Index(layout.root, edition, track, "", videos, None, ())
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pcsv
 
-from harness.data.lists import Images, read_text, split_images
+from harness.data.lists import Images, column_of, read_text, split_images
 from zoo.errors import UserError
 from zoo.tracks import Answer, TrackSpec
 
@@ -119,7 +119,7 @@ def _labels(path: Path, table: pa.Table, track: TrackSpec) -> np.ndarray:
     """(n, A) float32 with NaN where unlabelled; the header is line 1."""
     labels = np.empty((table.num_rows, len(track.answers)), np.float32)
     for column, answer in enumerate(track.answers):
-        values = table.column(answer.name).to_numpy()
+        values = column_of(table.column(answer.name))
         labelled = values != np.float32(answer.invalid)
         wrong = labelled & ~_possible(values, answer)
         if wrong.any():

@@ -1,11 +1,18 @@
-"""Digests of files and crop folders, remembered by size and time so that a large file is read once."""
+"""Digests of files and crop folders, and videos' time lines, remembered so that a large file is read once."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
+from harness.atomic import atomic
+from harness.data import frames
+from harness.data.memo import TICK, Memo, state_of
 from zoo.passports import cache_dir
 
 
@@ -15,19 +22,26 @@ def digest(*parts: object) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """sha256 of a file's content."""
-    stat = path.stat()
-    return _remembered(digest("file", path.resolve(), stat.st_size, stat.st_mtime_ns), lambda: _hash([path]))
+    """sha256 of a file's name and content."""
+    state = state_of(path)
+    return _remembered(digest("file", path.resolve(), state), max(state[1:3]), lambda: _hash([path]))
 
 
 def crops_digest(folder: Path) -> str:
     """sha256 over names and content of the .jpg files of a folder."""
-    entries = sorted(
-        (e.name, e.stat().st_size, e.stat().st_mtime_ns) for e in os.scandir(folder) if e.name.endswith(".jpg")
-    )
-    return _remembered(
-        digest("crops", folder.resolve(), entries), lambda: _hash([folder / name for name, _, _ in entries])
-    )
+    entries = sorted((e.name, e.stat()) for e in os.scandir(folder) if e.name.endswith(".jpg"))
+    states = [(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for name, s in entries]
+    newest = max((max(state[2:4]) for state in states), default=0)
+    key = digest("crops", folder.resolve(), states)
+    return _remembered(key, newest, lambda: _hash([folder / name for name, _ in entries]))
+
+
+def video_times(path: Path) -> np.ndarray:
+    """(n,) float64 seconds of a video's frames, see harness.data.frames.probe, without reading the file twice."""
+    memo = Memo(cache_dir() / "times" / f"{digest(os.path.abspath(path))[:32]}.memo")
+    times = memo.read(path, f"times {frames.VERSION}", lambda: {"times": frames.probe(path).times}, hashed=False)
+    memo.save()
+    return times["times"]
 
 
 def _hash(paths: list[Path]) -> str:
@@ -40,13 +54,14 @@ def _hash(paths: list[Path]) -> str:
     return sha.hexdigest()
 
 
-def _remembered(key: str, compute) -> str:  # type: ignore[no-untyped-def]
+def _remembered(key: str, changed: int, compute: Callable[[], str]) -> str:
+    """A digest that is kept in a file. ``changed``: when (ns) the newest of the files was; a file so new that another
+    change might not show in its times is read again the next time."""
     memo = cache_dir() / "digests" / key[:2] / key
     if memo.is_file() and len(text := memo.read_text()) == 64:
         return text
-    value: str = compute()
-    memo.parent.mkdir(parents=True, exist_ok=True)
-    part = memo.with_name(f"{memo.name}.{os.getpid()}")
-    part.write_text(value)
-    os.replace(part, memo)
+    settled = time.time_ns() - changed > TICK
+    value = compute()
+    if settled:
+        atomic(memo, lambda part: part.write_text(value))
     return value

@@ -19,7 +19,7 @@ from zoo.errors import UserError
 from zoo.registry import Registry
 from zoo.tracks import EditionSpec, TrackSpec
 
-__all__ = ["Report", "Row", "diagnose", "render"]
+__all__ = ["Report", "Row", "choose_tracks", "diagnose", "no_track", "render"]
 
 UNPUBLISHED = "not published"
 _MOST = 5  # examples given of one kind of problem
@@ -55,7 +55,7 @@ def diagnose(root: Path, registry: Registry, *, edition: str | None = None, trac
     notes = ["this is the synthetic demo set, which has no published figures"] if synthetic else []
     problems: list[str] = []
     indexes: list[Index] = []
-    for spec, one in _tracks(layout, registry, edition, track):
+    for spec, one in choose_tracks(layout, registry, edition, track):
         try:
             index = build_index(root, spec, one)
         except UserError as error:
@@ -74,7 +74,7 @@ def diagnose(root: Path, registry: Registry, *, edition: str | None = None, trac
         notes += note
         problems += _first(wrong, f"{index.track.name}: annotations that do not fit their videos")
     if not indexes and not problems:
-        problems.append(_no_track(layout, registry))
+        problems.append(no_track(layout, registry))
     return Report(Path(root), tuple(variants), tuple(rows), tuple(notes), tuple(problems))
 
 
@@ -116,7 +116,7 @@ def _bullets(lines: Iterable[str]) -> str:
 # --- what to examine -------------------------------------------------------------------------------------------------
 
 
-def _tracks(
+def choose_tracks(
     layout: Layout, registry: Registry, edition: str | None, track: str | None
 ) -> list[tuple[EditionSpec, TrackSpec]]:
     """The tracks to examine. Without an edition, each track is taken from the newest edition of which all tracks
@@ -146,7 +146,7 @@ def _annotated(spec: EditionSpec) -> list[TrackSpec]:
     return [track for track in spec.tracks if track.folders]
 
 
-def _no_track(layout: Layout, registry: Registry) -> str:
+def no_track(layout: Layout, registry: Registry) -> str:
     """Why nothing could be examined."""
     misfits = [
         f"{layout.relative(found.folder)} has a header that {spec.name} does not know"

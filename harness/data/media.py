@@ -7,16 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.frames import probe
+from harness.data.content import video_times
 from harness.data.groups import group_of, without_side
-from harness.data.layout import Layout, crop_folders, crop_frames
+from harness.data.layout import Layout, crop_folders
+from harness.data.remembered import Files
 from zoo.errors import UserError
 
 
 class Media:
     """Looks up what belongs to an annotated name. ``kind``: of crops, cropped_aligned or cropped."""
 
-    def __init__(self, layout: Layout, kind: str) -> None:
+    def __init__(self, layout: Layout, kind: str, files: Files) -> None:
+        self.files = files
         self.layout = layout
         self.kind = kind
         self.folders = crop_folders(layout, kind)
@@ -32,7 +34,7 @@ class Media:
         UserError where a folder is empty and there is no raw video either: nothing of that video can be used.
         """
         for folder in self.folders.get(name, ()):
-            frames = crop_frames(folder)
+            frames = self.files.crop_frames(folder)
             if len(frames):
                 return folder, frames
         if name in self.folders and self.video(name) is None:
@@ -49,7 +51,7 @@ class Media:
             _, frames = self.crops(name)
             return int(frames[-1]) if len(frames) else None
         if raw not in self._lengths:
-            self._lengths[raw] = probe(raw).n_frames
+            self._lengths[raw] = len(video_times(raw))
         return self._lengths[raw]
 
     def without_annotation(self, annotated: list[str], groups: Mapping[str, str]) -> tuple[list[str], list[str]]:

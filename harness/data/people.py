@@ -9,9 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-from harness.data.annotations import ImageLabels, read_frame_labels, read_image_labels
+from harness.data.annotations import ImageLabels
 from harness.data.lists import Images, TestList
 from harness.data.media import Media
+from harness.data.remembered import Files
 from harness.data.variants import Annotations
 from zoo.errors import UserError
 from zoo.tracks import TrackSpec
@@ -31,22 +32,22 @@ class Person:
     source: Path | None
 
 
-def annotated(chosen: Annotations, track: TrackSpec) -> list[Person]:
+def annotated(chosen: Annotations, track: TrackSpec, files: Files) -> list[Person]:
     """Everyone in the annotations of a track, train before val, by file and name.
 
     UserError for faulty files, and for a name that is annotated twice.
     """
     people: dict[str, Person] = {}
-    files: list[tuple[Split, Path]] = [("train", path) for path in chosen.files.get("train", ())]
-    files += [("val", path) for path in chosen.files.get("val", ())]
-    for split, path in files:
+    sets: list[tuple[Split, Path]] = [("train", path) for path in chosen.files.get("train", ())]
+    sets += [("val", path) for path in chosen.files.get("val", ())]
+    for split, path in sets:
         if track.unit == "image":
-            listed = read_image_labels(path, track)
+            listed = files.image_labels(path)
             _refuse_doubled(people, listed.images.videos, path, listed)
             found = from_images(listed.images, listed.labels, split, path)
         else:
             _refuse_doubled(people, [path.stem], path)
-            labels = read_frame_labels(path, track)
+            labels = files.frame_labels(path)
             found = [Person(path.stem, split, labels, np.ones(len(labels), bool), path)]
         people.update({person.name: person for person in found})
     return list(people.values())

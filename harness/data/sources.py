@@ -9,7 +9,8 @@ import numpy as np
 
 from harness.data.affwild2 import Index, Video
 from harness.data.boxes import have_boxes, person_boxes
-from harness.data.frames import expected_frames, probe
+from harness.data.content import video_times
+from harness.data.frames import expected_frames
 from harness.data.jobs import cores
 from zoo.api import StreamSpec
 from zoo.errors import UserError
@@ -22,7 +23,7 @@ BOX_SECONDS = 0.0157  # of one core a frame of 360p, to find person boxes: measu
 
 @lru_cache(maxsize=4096)
 def _video_times(path: Path) -> np.ndarray:
-    return probe(path).times
+    return video_times(path)
 
 
 def frame_times(index: Index, video: Video) -> np.ndarray:

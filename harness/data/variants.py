@@ -12,7 +12,8 @@ import numpy as np
 
 from harness.data.annotations import admitted, read_header
 from harness.data.layout import Layout
-from harness.data.lists import TestList, read_test_list
+from harness.data.lists import TestList
+from harness.data.remembered import Files
 from zoo.errors import UserError
 from zoo.tracks import EditionSpec, TrackSpec
 
@@ -74,13 +75,13 @@ def fits(annotations: Annotations, track: TrackSpec) -> bool:
     return any(admitted(read_header(path), track) for files in annotations.files.values() for path in files)
 
 
-def choose_list(layout: Layout, edition: EditionSpec, track: TrackSpec) -> TestList | None:
+def choose_list(layout: Layout, edition: EditionSpec, track: TrackSpec, files: Files) -> TestList | None:
     """The organisers' test list in a data folder, if any: example files go before lists of names, those with the
     edition's number before others. UserError where several stay that differ."""
     patterns = [pattern.lower() for pattern in track.lists]
     paths = [path for path in layout.texts if any(fnmatch(path.name.lower(), pattern) for pattern in patterns)]
     paths = [path for path in paths if _numbered(path.name, edition)] or paths
-    lists = [read_test_list(path, track) for path in paths]
+    lists = [files.test_list(path) for path in paths]
     lists = [one for one in lists if one.kind == "rows"] or lists
     if any(not _same(one, lists[0]) for one in lists[1:]):
         names = ", ".join(layout.relative(one.path) for one in lists)
