@@ -10,8 +10,8 @@ from typing import Any
 from harness.evaluate import score_block
 from harness.post import Chain, cross_fit, labelled, optimism
 from harness.predictions import read_predictions, write_predictions
-from harness.setup import Job
-from harness.submission import submit_videos
+from harness.setup import Job, all_editions
+from harness.submission import submit_videos, why_not
 from zoo.api import VideoAnswers
 
 
@@ -70,7 +70,7 @@ def answer_test(
 
     A fold by itself makes no submission; the folds together do."""
     if not videos:
-        return None, []
+        return None, _unsubmitted(job)
     final = [chain.apply(video) for video in videos]
     write_predictions(folder / "predictions" / "test.parquet", job.track, videos, labels=False)
     if job.config.fold < 0:
@@ -79,9 +79,18 @@ def answer_test(
     return None, []
 
 
-def submit_final(job: Job, final: Sequence[VideoAnswers], folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Write processed answers to the test videos and their submission."""
+def submit_final(job: Job, final: Sequence[VideoAnswers], folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """Write processed answers to the test videos and their submission, where one can be made: a list in the data
+    folder that cannot be answered is no reason to lose the run."""
     write_predictions(folder / "predictions" / "test.post.parquet", job.track, final, labels=False)
+    if notes := _unsubmitted(job):
+        return None, notes
     return submit_videos(
         job.track, final, job.index.test_list, folder / "submission", edition=job.edition.name, run=folder.name
     )
+
+
+def _unsubmitted(job: Job) -> list[str]:
+    """The note that no submission is made, and why."""
+    reason = why_not(job.index, all_editions(job.registry))
+    return [f"no submission: {reason}"] if reason else []

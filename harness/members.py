@@ -174,7 +174,7 @@ def _test_answers(job: Job, folder: Path, jobs: Mapping[str, Job], file: str) ->
 
 def _submit_merged(
     job: Job, raw: Sequence[Sequence[VideoAnswers]], chain: Chain, folder: Path
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[dict[str, Any] | None, list[str]]:
     merged = merge(raw, job.track, method=job.config.merge)
     write_predictions(folder / "predictions" / "test.parquet", job.track, merged, labels=False)
     return submit_final(job, [chain.apply(video) for video in merged], folder)

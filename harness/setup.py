@@ -62,10 +62,15 @@ def load_plugins(files: Sequence[str]) -> Registry:
     return load([Path(file) for file in files])
 
 
+def all_editions(registry: Registry) -> list[EditionSpec]:
+    """Every edition that is registered, by its number."""
+    return sorted((entry.spec for entry in registry.entries("editions")), key=_number)  # type: ignore[arg-type]
+
+
 def find_track(registry: Registry, track: str, edition: str | None) -> tuple[EditionSpec, TrackSpec]:
     """A track of the named edition, or of the latest one that has it."""
-    editions: list[EditionSpec] = [entry.spec for entry in registry.entries("editions")]  # type: ignore[misc]
-    having = sorted((e for e in editions if any(t.name == track for t in e.tracks)), key=_number)
+    editions = all_editions(registry)
+    having = [e for e in editions if any(t.name == track for t in e.tracks)]
     if not having:
         names = sorted({t.name for e in editions for t in e.tracks})
         raise UserError(f"unknown track {track!r}: there are {', '.join(names)}")

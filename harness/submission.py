@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import submit
+from harness.data.affwild2 import Index
 from harness.data.lists import TestList
 from harness.submit.files import sha256
 from harness.verify import read_list, verify
@@ -106,6 +107,7 @@ def _manifest(
         "interpolated_rows": rows.interpolated,
         "held_rows": rows.held,
         "unseen_rows": rows.unseen,
+        "blind_videos": list(rows.blind),
         "left_out_frames": rows.left_out,
         "clipped_rows": composed.clipped,
         "class_histogram": composed.histogram,
@@ -127,9 +129,13 @@ def _notes(
     ):
         if n:
             notes.append(f"{what}: {n:,}")
-    if rows.unlisted:
-        shown = ", ".join(rows.unlisted[:3]) + (", ..." if len(rows.unlisted) > 3 else "")
-        notes.append(f"answered names that are not in the list, left out: {len(rows.unlisted):,} ({shown})")
+    for names, what in (
+        (rows.unlisted, "answered names that are not in the list, left out"),
+        (rows.blind, "videos of which no slot saw a single frame, answered blindly"),
+    ):
+        if names:
+            shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            notes.append(f"{what}: {len(names):,} ({shown})")
     if composed.header and composed.header != track.submission_header:
         notes.append(f"the header follows the list: {composed.header!r}, not {track.submission_header!r}")
     elif track.other_headers and not (listed and listed.header):
@@ -142,6 +148,28 @@ def _notes(
     if listed is not None and edition is not None and (other := other_number(listed.path.name, edition)):
         notes.append(f"by its name {listed.path.name} is a list of {other}; this submission is for {edition}")
     return notes
+
+
+def why_not(index: Index, editions: Sequence[EditionSpec]) -> str:
+    """Why a run on this data can hand nothing in, as far as that shows before anything is answered: test videos that
+    are not there, a list of something else, names that the form cannot hold. "" where nothing is in the way."""
+    track, path = index.track, index.test_list.path if index.test_list else None
+    if index.absent:
+        shown = ", ".join(index.absent[:5]) + (f" and {len(index.absent) - 5} more" if len(index.absent) > 5 else "")
+        return (
+            f"{path}: {index.root} has neither crops nor raw videos of {shown}; everything that is listed must be "
+            "answered: put them into the folder, or name another list by --list FILE"
+        )
+    try:
+        listed = None
+        if path is not None:
+            read_list(path, track, editions)
+            listed = submit.read_list(path, track)
+        for video in index.split("test"):
+            submit.check_name(video.name, track, listed)
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def submit_videos(

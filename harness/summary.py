@@ -20,8 +20,8 @@ LABELS = {
 RATE = 85.0  # frames/s: training a ResNet-18 end to end at 112 x 112 on two cores, measured (see README)
 
 
-def announce(job: Job) -> None:
-    """Say what will be done, and whatever the user should know before it is."""
+def announce(job: Job, hindrance: str = "") -> None:
+    """Say what will be done, and whatever the user should know before it is. ``hindrance``: to a submission."""
     plan, index = job.plan, job.index
     splits = ", ".join(f"{len(index.split(s))} {s}" for s in ("train", "val", "test"))  # type: ignore[arg-type]
     print(f"{job.edition.name} {job.track.name} on {job.data_name}: {splits} videos", flush=True)
@@ -34,7 +34,7 @@ def announce(job: Job) -> None:
         print(
             "This is the synthetic demo set: drawn figures with computed labels. Its scores say nothing about people."
         )
-    for note in index.notes:
+    for note in (*index.notes, *([f"no submission will be written: {hindrance}"] if hindrance else [])):
         print(f"note: {note}")
     for slot in plan.slots:
         if slot.stream.name in job.track.forbidden_streams:

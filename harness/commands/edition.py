@@ -5,6 +5,7 @@ Of an edition each track with its answers, metric, files, rules, and how sure al
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator
 
@@ -23,7 +24,7 @@ LISTS = (
 def describe(spec: EditionSpec) -> str:
     """An edition and its tracks, for people."""
     venue = spec.venue if str(spec.year) in spec.venue else f"{spec.venue} ({spec.year})"
-    head = [("edition", spec.name), ("venue", venue)] + ([("paper", spec.paper)] if spec.paper else [])
+    head = [("edition", spec.name), ("venue", venue), ("paper", spec.paper or "unconfirmed")]
     blocks = [tabulate([*head, ("tracks", ", ".join(t.name for t in spec.tracks))], tablefmt="plain")]
     return "\n\n".join([*blocks, *(_track(track) for track in spec.tracks)])
 
@@ -70,7 +71,7 @@ def _rows(track: TrackSpec) -> Iterator[tuple[str, str]]:
         yield "also seen", "; ".join(track.other_headers)
     yield "usual name", track.file
     yield "lists", ", ".join(track.lists)
-    yield "submissions", f"at most {track.limit}" if track.limit else "number unconfirmed"
+    yield "submissions", f"at most {track.limit}{sure_of_limit(track)}" if track.limit else "number unconfirmed"
     if counts := _figures(track):
         yield "counts", counts
     yield "rules", track.rules
@@ -80,6 +81,12 @@ def _rows(track: TrackSpec) -> Iterator[tuple[str, str]]:
     for what in track.unconfirmed:
         yield "unconfirmed", what
     yield "version", f"{track.version} (of metric, masks and rows)"
+
+
+def sure_of_limit(track: TrackSpec) -> str:
+    """How sure the number of submissions is, where it is not: " (unconfirmed: one team's)"."""
+    why = (re.fullmatch(rf"{track.limit} submissions \((.*)\)", text) for text in track.unconfirmed)
+    return next((f" (unconfirmed: {found[1]})" for found in why if found), "")
 
 
 def _annotations(track: TrackSpec) -> str:

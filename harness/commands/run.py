@@ -12,7 +12,8 @@ from harness.folds import check_kind, split_name
 from harness.members import read, run_folds, run_seeds, write_config
 from harness.recipe import read_toml
 from harness.run import Outcome, pick_device, run
-from harness.setup import Job, make_job
+from harness.setup import Job, all_editions, make_job
+from harness.submission import why_not
 from harness.summary import announce, summary
 from leaderboards.tables import leaderboard, load_runs, write
 from zoo.errors import UserError
@@ -26,7 +27,7 @@ def start(config: RunConfig, *, out: Path, name: str | None, seeds: int) -> Path
     check_kind(config, seeds)
     job = make_job(config)
     check_ready(job)
-    announce(job)
+    announce(job, _hindrance(job))
     folder = new_folder(out, name, default_name(config, seeds))
     write_config(job.config, folder)
     finish(_run(job, folder, seeds), job, out)
@@ -57,6 +58,14 @@ def check_ready(job: Job) -> None:
             find(slot.passport)
 
 
+def _hindrance(job: Job) -> str:
+    """Why nothing can be handed in by a list that was found in the data folder; UserError where the user named it."""
+    reason = why_not(job.index, all_editions(job.registry))
+    if reason and job.config.data.list:
+        raise UserError(reason)
+    return reason
+
+
 def resume(folder: Path) -> Path:
     """Continue a run that was stopped, in its own folder."""
     config = saved_config(folder)
@@ -64,7 +73,7 @@ def resume(folder: Path) -> Path:
     if record.is_file() and read(record).status == "done":
         raise UserError(f"{folder}: the run is finished; start a new one, or `harness evaluate {folder}`")
     job = make_job(config)
-    announce(job)
+    announce(job, _hindrance(job))
     seeds = int((folder / "seeds").read_text()) if (folder / "seeds").is_file() else 1
     finish(_run(job, folder, seeds), job, folder.parent)
     return folder

@@ -9,16 +9,16 @@ from typing import Any
 from tabulate import tabulate
 
 from harness import ledger
+from harness.commands.edition import sure_of_limit
 from harness.config import RunConfig, validate
 from harness.recipe import read_toml
-from harness.setup import find_track, load_plugins, make_job
+from harness.setup import all_editions, find_track, load_plugins, make_job
 from harness.submission import Made, make_submission
 from harness.submit import read_table
 from leaderboards.record import RecordError
 from leaderboards.record import read as read_record
-from zoo.api import EditionSpec, TrackSpec
+from zoo.api import TrackSpec
 from zoo.errors import UserError
-from zoo.registry import Registry
 
 
 def submit_run(
@@ -80,11 +80,6 @@ def _digest(record: Path) -> str | None:
         raise UserError(str(error)) from None
 
 
-def all_editions(registry: Registry) -> list[EditionSpec]:
-    """Every edition that is registered."""
-    return [entry.spec for entry in registry.entries("editions")]  # type: ignore[misc]
-
-
 def runs_of(folder: Path) -> Path:
     """The folder of runs that a run is in; a seed's run is one folder further down."""
     parent = folder.resolve().parent
@@ -99,25 +94,23 @@ def submissions(runs: Path) -> None:
              e.get("path", "")] for e in made]  # fmt: skip
     print(tabulate(rows, ["made", "edition", "track", "run", "rows", "list", "sha256", "path"], disable_numparse=True))
     print()
-    limits = _limits()
+    known = {(e.name, t.name): t for e in all_editions(load_plugins([])) for t in e.tracks}
     for edition, track in dict.fromkeys((e["edition"], e["track"]) for e in made):
-        print(_of_limit(ledger.used(made, edition, track), edition, track, limits.get((edition, track))))
+        print(_of_limit(ledger.used(made, edition, track), edition, track, known.get((edition, track))))
     for line in bad:
         print(line)
-
-
-def _limits() -> dict[tuple[str, str], int | None]:
-    return {(e.name, t.name): t.limit for e in all_editions(load_plugins([])) for t in e.tracks}
 
 
 def _official(entry: dict[str, Any]) -> str:
     return str(entry.get("list") or "none")
 
 
-def _of_limit(n: int, edition: str, track: str, limit: int | None) -> str:
-    allowed = f"of {limit} allowed" if limit is not None else "made; how many are allowed is unconfirmed"
-    over = ": more than a team may hand in" if limit is not None and n > limit else ""
-    return f"{edition} {track}: {n} {allowed}{over}"
+def _of_limit(n: int, edition: str, name: str, track: TrackSpec | None) -> str:
+    """How many of the allowed number; ``track``: None where the edition is not known here (any more)."""
+    if track is None or track.limit is None:
+        return f"{edition} {name}: {n} made; how many are allowed is unconfirmed"
+    over = ": more than a team may hand in" if n > track.limit else ""
+    return f"{edition} {name}: {n} of {track.limit} allowed{sure_of_limit(track)}{over}"
 
 
 def _finish(made: Made, runs: Path, edition: str, track: TrackSpec) -> None:
@@ -133,7 +126,7 @@ def _finish(made: Made, runs: Path, edition: str, track: TrackSpec) -> None:
         print(f"{made.path.parent / archive}: the archive")
     for note in made.notes:
         print(note)
-    print(_of_limit(ledger.used(ledger.entries(runs)[0], edition, track.name), edition, track.name, track.limit))
+    print(_of_limit(ledger.used(ledger.entries(runs)[0], edition, track.name), edition, track.name, track))
 
 
 def _same_answers(trained: TrackSpec, wanted: TrackSpec, folder: Path) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.setup import find_track, load_plugins
+from harness.setup import all_editions, find_track, load_plugins
 from harness.verify import Listing, Report, check_manifest, compare, read_list, submission_in
 from harness.verify import verify as check
 from harness.verify.fields import FOLDERS
 from harness.verify.foreign import other_number
 from harness.verify.manifest import read_manifest
-from zoo.api import EditionSpec
 from zoo.errors import UserError
 
 CLEAN, FOUND, UNCHECKED = 0, 1, 3
@@ -30,7 +29,7 @@ def verify(
         raise UserError("--track: say which track this is handed in for (or give its --manifest)")
     registry = load_plugins([str(plugin) for plugin in plugins])
     chosen, wanted = find_track(registry, track, edition)
-    editions: list[EditionSpec] = [entry.spec for entry in registry.entries("editions")]  # type: ignore[misc]
+    editions = all_editions(registry)
     listed = read_list(list_file, wanted, editions) if list_file is not None else None
     what = submission_in(path, wanted, wanted.submission in FOLDERS)
     report = check(what, wanted, listed, editions)

@@ -46,7 +46,8 @@ class Video:
 @dataclass(frozen=True, eq=False)
 class Index:
     """A data folder as one track sees it. ``variant``: the annotation folder that was found; ``notes``: what to tell
-    the user, once; ``test_list``: the organisers' list, None where test videos are merely the unannotated ones."""
+    the user, once; ``test_list``: the organisers' list, None where test videos are merely the unannotated ones;
+    ``absent``: names in it of which there is nothing in the folder, so that nothing can be handed in by it."""
 
     root: Path
     edition: EditionSpec
@@ -56,6 +57,7 @@ class Index:
     test_list: TestList | None
     notes: tuple[str, ...]
     frame_tolerance: int = 1
+    absent: tuple[str, ...] = ()
 
     def split(self, name: Split) -> list[Video]:
         """The videos of a split; test videos in the order of the official list."""
@@ -94,7 +96,8 @@ def build_index(
 
     A video has as many frames as its annotation has lines after the header; of an image list, as the highest listed
     frame, those between being absent and unlabelled; of a test list of rows likewise; other test videos as their raw
-    video, or else as their last crop. UserError names the file, and line, of whatever cannot be used.
+    video, or else as their last crop. UserError names the file, and line, of whatever cannot be used, and the videos of
+    ``test_list`` that are not there; those of a list that was found in the folder are noted.
     """
     layout = survey(Path(root))
     chosen = choose_annotations(layout, edition, track)
@@ -104,18 +107,18 @@ def build_index(
     people = annotated(chosen, track, files)
     official = files.test_list(test_list) if test_list else choose_list(layout, edition, track, files)
     notes: list[str] = []
+    absent: list[str] = []
     if official is not None:
-        tests = from_list(official, people, track, media)
+        tests, absent = from_list(official, people, track, media)
     else:
         tests, notes = _unannotated(people, track, media, groups, other_annotations(layout, edition, track))
+    if absent and test_list:
+        raise UserError(
+            f"{test_list}: {layout.root} has neither crops nor raw videos of {_some(absent)}: give the list that "
+            "belongs to this data, or put the videos into the folder"
+        )
     beyond: list[str] = []
     videos = [_with_media(person, media, groups, track, frame_tolerance, beyond) for person in (*people, *tests)]
-    if test_list and not any(video.video or video.crops for video in videos if video.split == "test"):
-        names = _some([person.name for person in tests])
-        raise UserError(
-            f"{test_list}: {layout.root} has neither crops nor raw videos of what it lists ({names}): give the list "
-            "that belongs to this data, or put its videos into the folder"
-        )
     if beyond:
         some = "one video go" if len(beyond) == 1 else f"{len(beyond)} videos go"
         notes.append(f"crops of {some} on beyond the last annotated frame; those are not used")
@@ -125,7 +128,9 @@ def build_index(
     except UserError as error:  # the index itself is whole
         notes.append(f"the next command will read all annotations again: {error}")
     variant = layout.relative(chosen.folder)
-    return Index(layout.root, edition, track, variant, tuple(videos), official, tuple(notes), frame_tolerance)
+    return Index(
+        layout.root, edition, track, variant, tuple(videos), official, tuple(notes), frame_tolerance, tuple(absent)
+    )
 
 
 def index_videos(root: Path, edition: EditionSpec, track: TrackSpec) -> Index:

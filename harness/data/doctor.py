@@ -214,6 +214,8 @@ def _gaps(index: Index) -> list[str]:
             f"no official test list (looked for {', '.join(index.track.lists)}): ask the organisers for it; without it "
             "the rows of a submission are not the official ones"
         )
+    if index.absent:
+        gaps.append(f"neither crops nor raw video of the listed test videos {_some(index.absent)}: unpack the archive")
     if not index.split("train") or not index.split("val"):
         gaps.append("annotations of train or val are missing: ask the organisers for them")
     for what, missing in (

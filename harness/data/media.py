@@ -44,6 +44,10 @@ class Media:
             )
         return None, np.zeros(0, np.int32)
 
+    def has(self, name: str) -> bool:
+        """Whether there is anything of a name, raw video or crops."""
+        return self.video(name) is not None or self.crops(name)[0] is not None
+
     def length(self, name: str) -> int | None:
         """Frames of a video without annotation: of the raw file, else up to its last crop; None without either."""
         raw = self.video(name)

@@ -53,10 +53,13 @@ def annotated(chosen: Annotations, track: TrackSpec, files: Files) -> list[Perso
     return list(people.values())
 
 
-def from_list(official: TestList, others: Iterable[Person], track: TrackSpec, media: Media) -> list[Person]:
-    """The test videos of an official list, in its order.
+def from_list(
+    official: TestList, others: Iterable[Person], track: TrackSpec, media: Media
+) -> tuple[list[Person], list[str]]:
+    """The test videos of an official list, in its order, and the names of those that are not in the data folder: an
+    answer to them would be made of nothing.
 
-    UserError where one of them is annotated, or is so long as nobody can say: not in the list, no video, no crops.
+    UserError where one of them is annotated.
     """
     sources = {person.name: person.source for person in others}
     for name in official.videos:
@@ -64,21 +67,15 @@ def from_list(official: TestList, others: Iterable[Person], track: TrackSpec, me
             raise UserError(
                 f"{official.path}: the test video {name} is annotated in {sources[name]}; take one of the files away"
             )
+    if track.unit == "image" and official.kind != "rows":
+        raise UserError(f"{official.path}: track {track.name} wants a list of images, <video>/00001.jpg, not of videos")
+    absent = [name for name in official.videos if not media.has(name)]
+    here = [name for name in official.videos if name not in set(absent)]
     if official.kind == "rows":
         images = Images(official.videos, official.row_video, official.row_frame)
-        return from_images(images, _unlabelled(len(official.row_frame), track), "test", official.path)
-    if track.unit == "image":
-        raise UserError(f"{official.path}: track {track.name} wants a list of images, <video>/00001.jpg, not of videos")
-    people = []
-    for name in official.videos:
-        n = media.length(name)
-        if n is None:
-            raise UserError(
-                f"{official.path}: of the test video {name} there is neither a raw video nor a folder of crops, so its "
-                "length is unknown: add one of them, or give the organisers' example file by --list FILE"
-            )
-        people.append(_test_video(name, n, track, official.path))
-    return people
+        people = from_images(images, _unlabelled(len(official.row_frame), track), "test", official.path)
+        return [person for person in people if person.name in set(here)], absent
+    return [_test_video(name, media.length(name) or 0, track, official.path) for name in here], absent
 
 
 def from_names(names: Iterable[str], track: TrackSpec, media: Media) -> list[Person]:

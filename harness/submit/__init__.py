@@ -10,7 +10,11 @@ from __future__ import annotations
 from harness.submit.answers import Answers, from_videos
 from harness.submit.files import place, zipped
 from harness.submit.lists import Listing, read_list
+from harness.submit.rows import check_name
 from harness.submit.table import read_table
 from harness.submit.text import Submission, compose
 
-__all__ = ["Answers", "Listing", "Submission", "compose", "from_videos", "place", "read_list", "read_table", "zipped"]
+__all__ = [
+    "Answers", "Listing", "Submission", "check_name", "compose", "from_videos", "place", "read_list", "read_table",
+    "zipped",
+]  # fmt: skip

@@ -22,7 +22,8 @@ class Rows:
     A row is made of the answers ``low`` and ``high`` (R,), the latter with ``weight`` (R,): the same twice where the
     frame was answered. ``interpolated``: rows between two answered (of a run: seen) frames; ``held``: rows before the
     first or after the last of their video; ``unseen``: rows of frames no slot of the run saw. ``left_out``: answered
-    frames beyond the list's last (one a video at most); ``unlisted``: answered names that the list does not have.
+    frames beyond the list's last (one a video at most); ``unlisted``: answered names that the list does not have;
+    ``blind``: names of which no slot saw a single frame.
     """
 
     names: tuple[str, ...]
@@ -37,6 +38,7 @@ class Rows:
     unseen: int
     left_out: int
     unlisted: tuple[str, ...]
+    blind: tuple[str, ...] = ()
 
 
 def match(track: TrackSpec, answers: Answers, listed: Listing | None) -> Rows:
@@ -48,7 +50,7 @@ def match(track: TrackSpec, answers: Answers, listed: Listing | None) -> Rows:
     names = listed.names if listed is not None else tuple(sorted(answers.names))
     at = _units(names, answers, listed)
     for name in names:
-        _check_name(name, track, listed)
+        check_name(name, track, listed)
     if listed is None or listed.kind == "names":
         last = answers.last[at]
         unit = np.repeat(np.arange(len(names)), last)
@@ -74,8 +76,13 @@ def match(track: TrackSpec, answers: Answers, listed: Listing | None) -> Rows:
     interpolated, held = gaps | between[low], held | outside[low]
     return Rows(
         names, unit, frame, keys, low, high, weight, int(interpolated.sum()), int(held.sum()),
-        int(answers.unseen[low].sum()), left_out, unlisted,
+        int(answers.unseen[low].sum()), left_out, unlisted, _blind(names, at, answers),
     )  # fmt: skip
+
+
+def _blind(names: Sequence[str], at: Ints, answers: Answers) -> tuple[str, ...]:
+    seen = np.bincount(answers.unit, ~answers.unseen, minlength=len(answers.names))[at]
+    return tuple(name for name, n in zip(names, seen, strict=True) if not n)
 
 
 def _where(answers: Answers, listed: Listing | None) -> str:
@@ -100,21 +107,23 @@ def _units(names: Sequence[str], answers: Answers, listed: Listing | None) -> In
     return np.array(found, np.int64)
 
 
-def _check_name(name: str, track: TrackSpec, listed: Listing | None) -> None:
+def check_name(name: str, track: TrackSpec, listed: Listing | None) -> None:
     """Names become parts of rows or names of files; those never leave the output folder."""
     where = f"{listed.path}: " if listed is not None else ""
     shown = repr(name[:80])
     slashes = track.submission in ("frame_trials", "trials")
     parts = name.split("/") if slashes else [name]
     if any(part in ("", ".", "..") or "\\" in part or "/" in part for part in parts):
-        raise UserError(f"{where}the name {shown} is a path; this program writes plain names only")
+        raise UserError(f"{where}the name {shown} is a path, and no plain name: rename it")
     if any(ord(char) < 32 or ord(char) == 127 for char in name):
         raise UserError(f"{where}the name {shown} has a control character")
     if track.submission in FOLDERS:
         if len(name.encode()) > 240 or name.startswith("."):
             raise UserError(f"{where}the name {shown} cannot be a file's")
     elif set(name) & set(',;"') or name != name.strip():
-        raise UserError(f"{where}the name {shown} has a comma, quote or space at its end; a row cannot hold it")
+        raise UserError(
+            f"{where}the name {shown} has a comma, quote or space at its end, which no row holds: rename it"
+        )
     if slashes and any(char.isspace() for char in name):
         raise UserError(f"{where}the name {shown} has a space, which the organisers' checker refuses")
 

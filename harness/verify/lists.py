@@ -47,6 +47,7 @@ def read_list(path: Path, track: TrackSpec, editions: Sequence[EditionSpec] = ()
     lines = _lines(path)
     if not lines:
         raise UserError(f"{path}: the list is empty; get it again from the organisers")
+    _refuse_spreadsheet(path, lines)
     at = 0 if _is_row(lines[0], track) else 1
     header = _own_header(path, lines[0], track, editions) if at and _is_header(lines, track) else None
     rows = [line for line in lines[at:] if line.strip()]
@@ -70,6 +71,15 @@ def _lines(path: Path) -> list[str]:
     while lines and not lines[-1].strip():
         lines.pop()
     return lines
+
+
+def _refuse_spreadsheet(path: Path, lines: Sequence[str]) -> None:
+    for number, line in enumerate(lines[:3], start=1):
+        for mark, name in (('"', "quotes"), (";", "semicolons"), ("\t", "tabs")):
+            if mark in line:
+                raise UserError(
+                    f"{path}, line {number}: has {name}, as a spreadsheet writes them; get it again from the organisers"
+                )
 
 
 def _key(line: str) -> str:

@@ -427,6 +427,48 @@ def test_wrong_lists(harness: Command, crumbs: Path, finished: Path, tmp_path: P
     nothing_left()
 
 
+def test_a_list_in_the_data_folder_whose_videos_are_not_there(harness: Command, data: Path, tmp_path: Path):
+    shutil.rmtree(data / "cropped_aligned" / "17-8-640x360")
+    (data / "videos" / "17-8-640x360.mp4").unlink()
+    (listed,) = (data / "test_set_examples").glob("*_VA_*")
+    says = f"{listed}: {data} has neither crops nor raw videos of 17-8-640x360"
+    answer = harness(*run(data, "--name", "partly"))
+    assert answer.code == 0, answer.err
+    assert f"note: no submission will be written: {says}" in answer.out
+    assert f"no submission: {says}" in answer.out.splitlines()[-2]
+    record = json.loads(Path("runs/partly/record.json").read_text())
+    assert (record["status"], record["result"]["submission"]) == ("done", None)
+    assert record["result"]["scores"]["raw"]["main"] is not None
+    assert not Path("runs/partly/submission").exists()
+    before = content(Path("runs"))
+    for more in ((), ("--list", listed), ("--out", tmp_path / "elsewhere")):
+        refused(harness("submit", "runs/partly", *more), listed, "no answers for 17-8-640x360; everything that is")
+    refused(harness(*run(data, "--list", listed)), says)
+    assert content(Path("runs")) == before
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_test_video_whose_name_no_row_holds(harness: Command, data: Path):
+    shutil.rmtree(data / "test_set_examples")
+    shutil.rmtree(data / "names_of_videos_in_each_test_set")
+    for folder in ("EXPR_Recognition_Challenge", "AU_Detection_Challenge", "MTL_Challenge"):
+        shutil.rmtree(data / "annotations" / folder)
+    film = data / "videos" / "17-8-640x360.mp4"
+    crops = data / "cropped_aligned" / "17-8-640x360"
+    shutil.copy(film, data / "videos" / "sp ace.mp4")
+    shutil.copytree(crops, data / "cropped_aligned" / "sp ace")
+    answer = harness(*run(data, "--name", "space"))
+    assert answer.code == 0, answer.err
+    assert "\nsp ace/00024.jpg," in Path("runs/space/submission/predictions.txt").read_text()
+    film.rename(data / "videos" / "my video, 2.mp4")
+    crops.rename(data / "cropped_aligned" / "my video, 2")
+    answer = harness(*run(data, "--name", "comma"))
+    assert answer.code == 0, answer.err
+    assert "no submission: the name 'my video, 2' has a comma, quote or space at its end" in answer.out
+    assert not Path("runs/comma/submission").exists()
+    assert Path("runs/comma/predictions/test.post.parquet").is_file()
+
+
 def test_submissions_that_cannot_be(harness: Command, finished: Path, tmp_path: Path):
     before = content(finished)
     refused(harness("submit", finished, "--list", tmp_path / "none.txt"), tmp_path / "none.txt", "cannot be read")

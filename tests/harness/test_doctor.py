@@ -172,6 +172,12 @@ def test_many_problems_of_a_kind_are_summed_up(tmp_path: Path) -> None:
     assert problem(report, "no raw video of w")
 
 
+def test_listed_test_videos_that_are_missing(tmp_path: Path) -> None:
+    small_va(tmp_path)
+    write_lines(tmp_path / "CVPR_10th_ABAW_VA_test_set_example.txt", "4/00003.jpg,", "6/00001.jpg,")
+    assert problem(diagnose(tmp_path, registry()), "nor raw video of the listed test videos 6: unpack the archive")
+
+
 def test_listed_images_that_are_missing(tmp_path: Path) -> None:
     row = "0.5,0.5,1," + ",".join("0" * 12)
     write_lines(tmp_path / "training_set_annotations.txt", MTL_HEADER, f"a/00001.jpg,{row}", f"a/00002.jpg,{row}")

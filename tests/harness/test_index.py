@@ -364,11 +364,28 @@ def test_rows_of_the_official_list(tmp_path: Path) -> None:
     assert index.test_list is not None
     assert index.test_list.path.name == "CVPR_10th_ABAW_VA_test_set_example.txt"
     mine = write_lines(tmp_path / "mine.txt", "5_right/00003.jpg", "5_right/00001.jpg", "4/00002.jpg")
+    with pytest.raises(UserError, match=r"mine.txt: .* has neither crops nor raw videos of 5_right: give the list"):
+        index_va(tmp_path, test_list=mine)
+    write_crops(tmp_path / "cropped_aligned" / "5_right", [3])
     index = index_va(tmp_path, test_list=mine)
     first, second = index.split("test")
     assert (first.name, first.n_frames, first.rows.tolist()) == ("5_right", 3, [True, False, True])
     assert (second.name, second.rows.tolist(), second.crop_frames.tolist()) == ("4", [False, True], [True, True])
-    assert "neither crops nor raw video: 5_right" in index.notes
+    assert index.absent == ()
+
+
+def test_listed_videos_that_are_not_there_are_no_test_videos(tmp_path: Path) -> None:
+    (small_va(tmp_path) / "CVPR_10th_ABAW_VA_test_set_example.txt").unlink()
+    for name, lines in (
+        ("Valence_Arousal_Estimation_Challenge_test_set_release.txt", ("8_left", "4", "nobody")),
+        ("CVPR_10th_ABAW_VA_test_set_example.txt", ("8_left/00001.jpg", "4/00003.jpg", "nobody/00001.jpg")),
+    ):
+        listed = write_lines(tmp_path / name, *lines)
+        index = index_va(tmp_path)
+        assert [v.name for v in index.split("test")] == ["4"]
+        assert index.absent == ("8_left", "nobody")
+        with pytest.raises(UserError, match=rf"{name}: .* nor raw videos of 8_left, nobody: give the list"):
+            index_va(tmp_path, test_list=listed)
 
 
 def test_the_editions_own_list_is_chosen_among_several(tmp_path: Path) -> None:
@@ -394,9 +411,6 @@ def test_a_list_of_names_takes_lengths_from_videos_or_crops(tmp_path: Path) -> N
         ("4", 3, "4"),
         ("7_right", 9, "7"),
     ]
-    write_lines(names, "nobody")
-    with pytest.raises(UserError, match=r"nobody there is neither a raw video nor a folder of crops"):
-        index_va(tmp_path)
 
 
 def test_a_test_video_that_is_annotated(tmp_path: Path) -> None:

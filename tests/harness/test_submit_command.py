@@ -88,9 +88,7 @@ def test_the_wrong_edition_and_the_wrong_list(harness: Any) -> None:
     submit(harness, "abaw6-expr")
     answer = harness("verify", "out/predictions.txt", *asked("abaw6-au"))
     assert answer.code == 1
-    assert "that of abaw5 expr, abaw6 expr, abaw8 expr, abaw10 expr" in answer.out.replace(
-        "abaw10 expr, abaw5 expr, abaw6 expr, abaw8 expr", "abaw5 expr, abaw6 expr, abaw8 expr, abaw10 expr"
-    )
+    assert "that of abaw5 expr, abaw6 expr, abaw8 expr, abaw10 expr, not" in answer.out
     answer = harness("verify", "out/predictions.txt", *asked("abaw3-expr"))
     assert answer.code == 1
     assert "there is no such folder; this track is handed in as a file a video" in answer.out
