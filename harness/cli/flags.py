@@ -14,6 +14,7 @@ OptEncoders = Annotated[
 Fusion = Annotated[str | None, typer.Option("--fusion", help="how slots are brought together")]
 Head = Annotated[str | None, typer.Option("--head", help="the temporal model")]
 Track = Annotated[str | None, typer.Option("--track", help="va, expr, au, mtl")]
+AnyTrack = Annotated[str | None, typer.Option("--track", help="va, expr, au, mtl, ce, ...; default: the run's")]
 Edition = Annotated[str | None, typer.Option("--edition", help="abaw10...; default: the latest that has the track")]
 DataDir = Annotated[Path | None, typer.Option("--data", help="an Aff-Wild2 folder; default: the synthetic demo set")]
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="a plugin file; may be given again")]

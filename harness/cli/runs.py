@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.flags import DataDir, Edition, Fusion, Head, Jobs, ListFile, OptEncoders, Out, Plugins, Sets, Track
+from harness.cli.flags import (
+    AnyTrack,
+    DataDir,
+    Edition,
+    Fusion,
+    Head,
+    Jobs,
+    ListFile,
+    OptEncoders,
+    Out,
+    Plugins,
+    Sets,
+    Track,
+)
 from zoo.errors import UserError
 
 
@@ -71,8 +84,15 @@ def predict(
 
 
 def evaluate(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="a finished run")],
+    run_folder: Annotated[Path | None, typer.Argument(metavar="RUN", help="a finished run")] = None,
     data: DataDir = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="score a table instead of a run (parquet, csv), with --track and --edition")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="their labels; default: the table's columns ..._true")] = None,
+    track: AnyTrack = None,
+    edition: Edition = None,
+    plugin: Plugins = None,
     drop: Annotated[
         list[str] | None,
         typer.Option(help="withhold this slot, or all slots of this stream; may be given again; each: a table of all"),
@@ -81,9 +101,21 @@ def evaluate(
         str | None, typer.Option(help="a table with noise of so many standard deviations of the features, by commas")
     ] = None,
 ) -> None:
-    """Score a run's validation videos again, from its weights."""
+    """Score a run again, or a table of predictions."""
     from harness.commands.again import evaluate as command
 
+    if (run_folder is None) == (predictions is None):
+        raise UserError("evaluate: name a RUN, or a table by --predictions FILE; one of them")
+    if predictions is not None:
+        from harness.commands.score_table import score_table
+
+        if track is None or data is not None or drop or noise is not None:
+            raise UserError("evaluate: with --predictions say --track, and leave --data, --drop and --noise out")
+        score_table(predictions, labels, edition, track, plugin or [])
+        return
+    assert run_folder is not None
+    if labels is not None or track is not None or edition is not None or plugin:
+        raise UserError("evaluate: --labels, --track, --edition and --plugin go with --predictions; a run has its own")
     command(run_folder, data, drop or [], noise_levels(noise) if noise is not None else [])
 
 

@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.flags import Edition, ListFile, Plugins
+from harness.cli.flags import AnyTrack, Edition, ListFile, Plugins
 from zoo.errors import UserError
 
-AnyTrack = Annotated[str | None, typer.Option("--track", help="va, expr, au, mtl, ce, ...; default: the run's")]
 RUNS = Path("runs")
 
 

@@ -28,12 +28,9 @@ def read_table(path: Path, track: TrackSpec, *, whole: bool = False) -> Answers:
     decide, and probabilities fill gaps. A frame without answer is a row that is not there. UserError: an answer that is
     empty or no number, a class that does not exist, a row that stands twice, columns of another track.
     """
-    table = _read(path, track)
-    names = [name for name in _NAMED if name in table.column_names]
+    table = read_columns(path, [name for answer in track.answers for name in (answer.name, *_p(answer))])
     wanted = _columns(track, table.column_names, path)
-    if not names:
-        raise UserError(f"{path}: has no column video (or image, id); its columns are {_listed(table.column_names)}")
-    keys, frame, numeric = _keys(table, names[0], track, path)
+    keys, frame, numeric = row_keys(table, named(table, path), track, path)
     encoded = pc.dictionary_encode(keys)
     encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
     unit = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
@@ -55,11 +52,19 @@ def read_table(path: Path, track: TrackSpec, *, whole: bool = False) -> Answers:
     return answers
 
 
-def _read(path: Path, track: TrackSpec) -> pa.Table:
-    """Of a parquet file the columns that may be wanted, of a csv all."""
+def named(table: pa.Table, path: Path) -> str:
+    """The column that names videos or items; UserError where there is none."""
+    for name in _NAMED:
+        if name in table.column_names:
+            return name
+    raise UserError(f"{path}: has no column video (or image, id); its columns are {_listed(table.column_names)}")
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Of a parquet file those columns, where it has them, and what names its rows; of a csv all."""
     try:
         if path.suffix.lower() == ".parquet":
-            known = {*_NAMED, "frame", *(name for answer in track.answers for name in (answer.name, *_p(answer)))}
+            known = {*_NAMED, "frame", *columns}
             there = parquet.read_schema(path).names
             wanted = [name for name in there if name in known or name.startswith("present_")]
             return parquet.read_table(path, columns=wanted or there)
@@ -107,7 +112,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
 
 
-def _keys(table: pa.Table, column: str, track: TrackSpec, path: Path) -> tuple[Any, Ints, bool]:
+def row_keys(table: pa.Table, column: str, track: TrackSpec, path: Path) -> tuple[Any, Ints, bool]:
     """Names (N,) of units, frames (N,), and whether the names were numbers."""
     names = table[column]
     if names.null_count:
