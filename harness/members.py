@@ -42,8 +42,7 @@ def run_seeds(job: Job, folder: Path, seeds: int) -> Outcome:
     """One run a seed in ``seed-<s>``, and a record of their mean: leave-one-out scores are averaged, so that the
     interval of the mean is that of the videos; the spread over seeds is beside it. Test answers are merged."""
     atomic(folder / "seeds", lambda part: part.write_text(f"{seeds}\n"))
-    every = range(job.config.seed, job.config.seed + seeds)
-    jobs = {f"seed-{s}": replace(job, config=job.config.model_copy(update={"seed": s})) for s in every}
+    jobs = member_jobs(job, seeds)
 
     def conclude(members: Sequence[Record]) -> tuple[dict[str, Any], list[str]]:
         processed = _test_answers(job, folder, jobs, "test.post.parquet")
@@ -60,7 +59,7 @@ def run_seeds(job: Job, folder: Path, seeds: int) -> Outcome:
 def run_folds(job: Job, folder: Path) -> Outcome:
     """One run a fold in ``fold-<f>``, and a record of all out-of-fold answers together. Post-processors for the test
     videos, whose answers are merged, are fitted on those."""
-    jobs = {f"fold-{f}": fold_job(job, f) for f in range(job.config.folds)}
+    jobs = member_jobs(job)
 
     def conclude(members: Sequence[Record]) -> tuple[dict[str, Any], list[str]]:
         files = [folder / name / "predictions" / f"{own.split}.parquet" for name, own in jobs.items()]
@@ -72,6 +71,16 @@ def run_folds(job: Job, folder: Path) -> Outcome:
         return {**result, "submission": submission}, notes
 
     return _run_all(job, folder, jobs, conclude)
+
+
+def member_jobs(job: Job, seeds: int = 1) -> dict[str, Job]:
+    """The runs that a run is made of, by the names of their folders in its own: seeds, or folds; none for one run."""
+    if seeds > 1:
+        every = range(job.config.seed, job.config.seed + seeds)
+        return {f"seed-{s}": replace(job, config=job.config.model_copy(update={"seed": s})) for s in every}
+    if job.config.folds and job.config.fold < 0:
+        return {f"fold-{f}": fold_job(job, f) for f in range(job.config.folds)}
+    return {}
 
 
 def fold_job(job: Job, fold: int) -> Job:

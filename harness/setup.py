@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 from collections.abc import Sequence
@@ -96,35 +97,70 @@ def plan_of(config: RunConfig, registry: Registry, track: TrackSpec) -> Plan:
     )  # fmt: skip
 
 
-def make_job(config: RunConfig, *, progress: bool = True) -> Job:
-    """Everything that can be found wrong before pixels are touched is found here."""
+@dataclass(frozen=True)
+class Ground:
+    """What combinations on the same data have in common."""
+
+    registry: Registry
+    edition: EditionSpec
+    track: TrackSpec
+    index: Index
+    data_name: str
+    synthetic: bool
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """That of the index."""
+        return self.index.fingerprint()
+
+
+def make_ground(config: RunConfig, *, progress: bool = True) -> Ground:
+    """Plugins, track and data of a configuration, whatever it combines."""
+    registry, edition, track = _task(config)
+    return _ground(config, registry, edition, track, progress)
+
+
+def make_job(config: RunConfig, *, progress: bool = True, ground: Ground | None = None) -> Job:
+    """Everything that can be found wrong before pixels are touched is found here. ``ground``: that of this
+    configuration, where it is known."""
     check_kind(config)
+    registry, edition, track = (ground.registry, ground.edition, ground.track) if ground else _task(config)
+    config = config.model_copy(update={"edition": edition.name})  # the latest edition may be another one tomorrow
+    plan = plan_of(config, registry, track)
+    if config.train.evaluation == "full" and not plan.head.spec.full:  # type: ignore[attr-defined]
+        raise UserError(
+            f"train.evaluation=full: head {plan.head.spec.name!r} is not made for whole videos; use windows"
+        )
+    ground = ground or _ground(config, registry, edition, track, progress)
+    index = ground.index
+    from harness.data.sources import check_needs
+
+    check_needs(index, [slot.stream for slot in plan.slots])
+    return Job(
+        config, registry, edition, track, plan, arrange(index, config), ground.data_name, ground.synthetic,
+        whole=index, split=split_name(config), origin=find_origin(config, index),
+    )  # fmt: skip
+
+
+def _task(config: RunConfig) -> tuple[Registry, EditionSpec, TrackSpec]:
     registry = load_plugins(config.plugin)
     edition, track = find_track(registry, config.track, config.edition)
-    config = config.model_copy(update={"edition": edition.name})  # the latest edition may be another one tomorrow
     if not track.folders:
         raise UserError(
             f"{edition.name} {track.name} is on {track.data}, which this program does not train on: answer it by other "
             f"means, then `harness submit --predictions FILE --edition {edition.name} --track {track.name}` "
             "writes and verifies it"
         )
-    plan = plan_of(config, registry, track)
-    if config.train.evaluation == "full" and not plan.head.spec.full:  # type: ignore[attr-defined]
-        raise UserError(
-            f"train.evaluation=full: head {plan.head.spec.name!r} is not made for whole videos; use windows"
-        )
-    root, name, synthetic = data_folder(config, progress=progress)
-    test_list = Path(config.data.list) if config.data.list else None
-    index = build_index(
-        root, edition, track, test_list=test_list, crops=config.data.crops, frame_tolerance=config.data.frame_tolerance
-    )
-    from harness.data.sources import check_needs
+    return registry, edition, track
 
-    check_needs(index, [slot.stream for slot in plan.slots])
-    return Job(
-        config, registry, edition, track, plan, arrange(index, config), name, synthetic,
-        whole=index, split=split_name(config), origin=find_origin(config, index),
+
+def _ground(config: RunConfig, registry: Registry, edition: EditionSpec, track: TrackSpec, progress: bool) -> Ground:
+    root, name, synthetic = data_folder(config, progress=progress)
+    index = build_index(
+        root, edition, track, test_list=Path(config.data.list) if config.data.list else None,
+        crops=config.data.crops, frame_tolerance=config.data.frame_tolerance,
     )  # fmt: skip
+    return Ground(registry, edition, track, index, name, synthetic)
 
 
 def data_folder(config: RunConfig, *, progress: bool = True) -> tuple[Path, str, bool]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import typer
 
-from harness.cli import bench, data, judge, look, plugin, runs, submissions, weights
+from harness.cli import bench, data, judge, look, plugin, runs, submissions, sweeps, weights
 from zoo.errors import Stopped, UserError
 
 app = typer.Typer(
@@ -19,8 +19,8 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
 )  # fmt: skip
 COMMANDS: dict[str, Callable[..., None]] = {
-    "run": runs.run, "predict": runs.predict, "evaluate": runs.evaluate, "submit": submissions.submit,
-    "verify": submissions.verify, "submissions": submissions.submissions,
+    "run": runs.run, "sweep": sweeps.sweep, "predict": runs.predict, "evaluate": runs.evaluate,
+    "submit": submissions.submit, "verify": submissions.verify, "submissions": submissions.submissions,
     "ensemble": runs.ensemble, "compare": judge.compare, "reproduce": judge.reproduce,
     "leaderboard": runs.leaderboard, "list": look.list_, "recipes": look.recipes, "info": look.info,
     "check": look.check, "bench": bench.bench,

@@ -22,3 +22,6 @@ Sets = Annotated[list[str] | None, typer.Option("--set", help="any other setting
 ListFile = Annotated[Path | None, typer.Option("--list", help="the organisers' test list or example file")]
 Out = Annotated[Path, typer.Option("--out", help="where runs and tables are kept")]
 Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="processes; default: the number of cores")]
+Launcher = Annotated[
+    str, typer.Option("--launcher", help="local: processes here; ray: a cluster ($RAY_ADDRESS; extra ray)")
+]

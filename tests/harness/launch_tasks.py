@@ -1,0 +1,44 @@
+"""Tasks for the launchers' tests: workers import them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from zoo.errors import UserError
+
+
+def work(item: str) -> str:
+    """What the item says."""
+    if item == "user":
+        raise UserError("user: a mistake in the file")
+    if item == "fault":
+        raise ValueError("two\nlines")
+    if item == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item.upper()
+
+
+def die_once(path: Path) -> str:
+    """Dies the first time."""
+    if not path.exists():
+        path.touch()
+        os._exit(9)
+    return path.name
+
+
+def whoami(_: object) -> tuple[int, str | None]:
+    """Process and threads."""
+    return os.getpid(), os.environ.get("OMP_NUM_THREADS")
+
+
+def log_run(item: tuple[Path, str, float]) -> str:
+    """Notes that it began, takes its time, and leaves a result."""
+    folder, name, seconds = item
+    with (folder / "begun").open("a") as file:
+        file.write(f"{name}\n")
+    time.sleep(seconds)
+    (folder / name).write_text(name)
+    return name
