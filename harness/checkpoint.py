@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -39,5 +40,8 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file."""
     if not path.is_file():
         raise UserError(f"{path}: the run has no weights; was it finished? `harness run --resume RUN` continues it")
-    weights: dict[str, Tensor] = load_file(path)
+    try:
+        weights: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: the run's weights are damaged ({error}); train it again") from None
     return weights

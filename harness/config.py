@@ -149,7 +149,8 @@ def _put(tree: dict[str, Any], name: str, value: Any) -> None:
     if not section:
         tree[key] = value
     else:
-        tree[section] = {**tree.get(section, {}), key: value}
+        before = tree.get(section, {})
+        tree[section] = {**(before if isinstance(before, dict) else {}), key: value}
 
 
 def _value(text: str) -> Any:

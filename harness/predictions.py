@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from harness.atomic import atomic
 from zoo.api import Answer, TrackSpec, VideoAnswers
@@ -54,8 +55,12 @@ def read_predictions(path: Path, track: TrackSpec) -> list[VideoAnswers]:
     """The answers of a predictions file, video by video in the file's order."""
     if not path.is_file():
         raise UserError(f"{path}: no predictions; run `harness evaluate` on the run first")
-    table = pd.read_parquet(path)
-    return [_video_answers(str(name), rows, track) for name, rows in table.groupby("video", sort=False)]
+    try:
+        table = pd.read_parquet(path)
+        return [_video_answers(str(name), rows, track) for name, rows in table.groupby("video", sort=False)]
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:  # damaged, or of another track
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        raise UserError(f"{path}: not the answers to track {track.name} ({reason}); run `harness evaluate`") from None
 
 
 def _video_answers(name: str, rows: pd.DataFrame, track: TrackSpec) -> VideoAnswers:

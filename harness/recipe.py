@@ -60,7 +60,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 def about(name: str) -> About:
     """What a recipe says of itself."""
     path = find_recipe(name)
-    said: dict[str, Any] = read_toml(path).get("about", {})
+    said = _section(path, read_toml(path), "about")
     said = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
     try:
         return About(**said)
@@ -72,15 +72,23 @@ def read_recipe(name: str, flags: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe's settings for the track that ``flags`` or it names, without what ``flags`` replace."""
     path = find_recipe(name)
     tree = read_toml(path)
-    tree.pop("about", None)
-    track = flags.get("track", tree.get("track", "va"))
-    tracks = tree.pop("tracks", {})
-    for key, value in tracks.get(track, {}).items():
-        tree[key] = {**tree.get(key, {}), **value} if isinstance(value, dict) else value
+    track = str(flags.get("track", tree.get("track", "va")))
+    own = _section(path, _section(path, tree, "tracks"), track)
+    tree = {key: value for key, value in tree.items() if key not in ("about", "tracks")}
+    for key, value in own.items():
+        tree[key] = {**_section(path, tree, key), **value} if isinstance(value, dict) else value
     if path.parent == RECIPES:
         tree["recipe"] = name
-    options = {k: v for k, v in tree.get("options", {}).items() if not _replaced(k, tree, flags)}
+    options = {k: v for k, v in _section(path, tree, "options").items() if not _replaced(k, tree, flags)}
     return {**tree, "options": options} if "options" in tree else tree
+
+
+def _section(path: Path, tree: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A section of a recipe, {} where it has none."""
+    found = tree.get(name, {})
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: {name} = {str(found)[:40]!r} must be a section, [{name}]")
+    return found
 
 
 def _replaced(option: str, tree: Mapping[str, Any], flags: Mapping[str, Any]) -> bool:
@@ -90,7 +98,7 @@ def _replaced(option: str, tree: Mapping[str, Any], flags: Mapping[str, Any]) ->
         return flags.get(kind, tree.get(kind)) != tree.get(kind)
     name = rest.rpartition(".")[0]
     if kind == "encoder" and "encoders" in flags:
-        return _slots(flags["encoders"]).get(name) != _slots(tree.get("encoders", "")).get(name)
+        return _slots(flags["encoders"]).get(name) != _slots(str(tree.get("encoders", ""))).get(name)
     key = {"loss": "loss", "post": "post"}.get(kind)
     return bool(key and key in flags and name not in flags[key])
 

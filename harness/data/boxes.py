@@ -80,9 +80,9 @@ def read_boxes(path: Path) -> Boxes:
     """Read a boxes file; UserError where it is damaged."""
     try:
         table = pq.read_table(path)
-        columns = [table.column(name).to_numpy().astype(np.float32) for name in (*_COLUMNS, "score")]
+        columns = [table.column(name).cast(pa.float32()).to_numpy() for name in (*_COLUMNS, "score")]
         detector = (table.schema.metadata or {}).get(b"detector", b"unknown").decode()
-    except (pa.ArrowException, KeyError) as error:
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:  # Arrow's own are of all these kinds
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: not a boxes file ({reason}); delete it and run 'harness data boxes' again") from error
     return Boxes(np.stack(columns[:4], axis=1), np.stack(columns[4:8], axis=1), columns[8], detector)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from harness.data.lists import read_text
 from zoo.errors import UserError
 
 TABLE = "groups.csv"
@@ -45,13 +46,17 @@ def read_groups(root: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     table: dict[str, str] = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        for line, row in enumerate(csv.reader(file), start=1):
+    reader = csv.reader(read_text(path).split("\n"), strict=True)
+    try:
+        for row in reader:
             fields = [field.strip() for field in row]
-            if not any(fields) or (line == 1 and fields == ["video", "group"]):
+            if not any(fields) or (reader.line_num == 1 and fields == ["video", "group"]):
                 continue
+            at = f"{path}, line {reader.line_num}"
             if len(fields) != 2 or not all(fields):
-                raise UserError(f"{path}, line {line}: expected two fields, video,group; found {','.join(row)!r}")
+                raise UserError(f"{at}: expected two fields, video,group; found {','.join(row)[:80]!r}")
             if table.setdefault(fields[0], fields[1]) != fields[1]:
-                raise UserError(f"{path}, line {line}: {fields[0]} is in two groups; keep one of its lines")
+                raise UserError(f"{at}: {fields[0]} is in two groups; keep one of its lines")
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num}: {error}; a line is video,group") from None
     return table

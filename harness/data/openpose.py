@@ -78,7 +78,8 @@ def _people(path: Path | None) -> np.ndarray:
         found = json.loads(path.read_bytes())["people"]
         points = np.array([person["pose_keypoints_2d"] for person in found], np.float64).reshape(len(found), 25, 3)
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not OpenPose BODY_25 key points ({error!r}); make or delete it") from error
+        reason = f"{type(error).__name__}: {str(error)[:100]}"
+        raise UserError(f"{path}: not OpenPose BODY_25 key points ({reason}); make or delete it") from error
     return points[(points[:, :, 2] >= SURE).any(axis=1)]
 
 

@@ -17,6 +17,9 @@ from harness.data.variants import Annotations
 from zoo.errors import UserError
 from zoo.tracks import TrackSpec
 
+MOST = 20_000_000
+"""Frames that the videos of an image list may have, seven times as many as Aff-Wild2's: numbers with a digit too many
+would take all memory."""
 Split = Literal["train", "val", "test", "select"]  # "select": videos of a fold that choose its epoch (harness.folds)
 
 
@@ -90,6 +93,14 @@ def from_images(images: Images, labels: np.ndarray, split: Split, path: Path) ->
     """
     order = np.argsort(images.row_video, kind="stable")
     ends = np.cumsum(np.bincount(images.row_video, minlength=len(images.videos)))
+    highest = np.zeros(len(images.videos), np.int64)
+    np.maximum.at(highest, images.row_video, images.row_frame)
+    if highest.sum() > MOST:
+        name = images.videos[int(highest.argmax())]
+        raise UserError(
+            f"{path}: its {len(images.videos)} videos would have {highest.sum():,} frames by their highest numbers "
+            f"({name} {highest.max():,}), more than {MOST:,}: correct the numbers, or part the list"
+        )
     people = []
     for name, mine in zip(images.videos, np.split(order, ends[:-1]), strict=True):
         at = images.row_frame[mine] - 1

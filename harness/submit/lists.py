@@ -25,6 +25,7 @@ FOLDERS = {"per_video": ".txt", "csv": ".csv"}
 """Forms that are a folder with a file a video -> how the files' names end."""
 _IMAGE = r"^\s*[^,/]+/\d{1,7}\.(?:jpg|jpeg|png)\s*(?:,.*)?$"
 _FRAME = r"^\s*(?P<video>[^,]+)/frame-(?P<frame>\d{1,9})\.jpg\s*(?:,.*)?$"
+_MOST = 10_000_000  # frames of one video: more is another number that happens to stand there
 _FIRST = r"^\s*([^,]*?)\s*(?:,.*)?$"
 
 
@@ -163,7 +164,7 @@ def _names(path: Path, digest: str, lines: Sequence[str], track: TrackSpec) -> L
     bare = [line.strip().rstrip(",").strip() for line in lines]
     first = int(bare[0].lower() in headers)
     found = [_counted(text) for text in bare[first:]]
-    if not all(n for _, n in found) or track.submission == "mtl":
+    if track.submission == "mtl" or not all(0 < n <= _MOST for _, n in found):
         found = [(_without_ending(text), 0) for text in bare[first:]]
     for number, (name, _) in enumerate(found, start=first + 1):
         if not name or "," in name or ("/" in name and track.submission != "frame_trials"):

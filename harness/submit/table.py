@@ -67,7 +67,9 @@ def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
             known = {*_NAMED, "frame", *columns}
             there = parquet.read_schema(path).names
             wanted = [name for name in there if name in known or name.startswith("present_")]
-            return parquet.read_table(path, columns=wanted or there)
+            table = parquet.read_table(path, columns=wanted or there)
+            table.validate(full=True)
+            return table
         with path.open(encoding="utf-8-sig") as file:
             header = file.readline()
         if ";" in header and "," not in header:
@@ -118,7 +120,10 @@ def row_keys(table: pa.Table, column: str, track: TrackSpec, path: Path) -> tupl
     if names.null_count:
         raise UserError(f"{path}: the column {column} is empty in row {1 + pc.index(pc.is_null(names), True).as_py()}")
     numeric = pa.types.is_integer(names.type)
-    names = names.cast(pa.string())
+    try:
+        names = names.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise UserError(f"{path}: the column {column} holds something else than names ({names.type})") from None
     if track.submission not in FRAMED:
         return names, np.ones(len(names), np.int64), numeric
     if column == "image" and "frame" not in table.column_names:

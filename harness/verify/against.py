@@ -75,6 +75,8 @@ def _number(answer: Answer, pairs: list[tuple[str, str]]) -> list[str]:
         values = np.array(pairs, np.float64)
     except ValueError:
         return [f"{answer.name}: not compared, some are no numbers"]
+    if not len(values):
+        return [f"{answer.name}: not compared, no row of both has it"]
     differ = np.abs(values[:, 0] - values[:, 1])
     return [
         f"{answer.name}: CCC between them {ccc(values[:, 0], values[:, 1]):.4f}, mean difference {differ.mean():.4f}, "

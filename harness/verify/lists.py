@@ -17,6 +17,7 @@ from zoo.tracks import EditionSpec, TrackSpec
 IMAGE = re.compile(r"[^/,]+/[0-9]+\.(?:jpg|jpeg|png)")
 FRAME = re.compile(r"[^,]+/frame-[0-9]+\.jpg")
 _COUNTED = re.compile(r"(.+?)(?:\s*,\s*|\s+)([0-9]+)")
+_MOST = 10_000_000  # frames of one video: a greater number at the end of a name is a part of it
 _ENDINGS = (".txt", ".csv", ".mp4", ".avi", ".mov", ".mkv", ".webm")
 _TITLES = ("video", "videos", "video_name", "name", "names", "filename", "video_id", "id", "file_id", "image",
            "image_location")  # fmt: skip
@@ -174,7 +175,7 @@ def _names(path: Path, lines: list[str], track: TrackSpec, editions: Sequence[Ed
         counts[name] = frames
     if not counts:
         raise UserError(f"{path}: the list names no video; get it again from the organisers")
-    counted = [frames > 0 for frames in counts.values()]
+    counted = [0 < frames <= _MOST for frames in counts.values()]
     if any(counted) and not all(counted):  # a number at the end of some names is a part of them
         return Listing(path, "names", counts=dict.fromkeys((_bare(line.strip().rstrip(",")) for line in lines), 0))
     sparse = track.submission == "mtl"  # its images have gaps: a number of frames says nothing of them

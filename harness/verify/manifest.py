@@ -63,6 +63,6 @@ def submission_in(path: Path, track: TrackSpec, folder_form: bool) -> Path:
         return path
     if (path / NAME).is_file():
         name = read_manifest(path / NAME).get("file")
-        if isinstance(name, str) and Path(name).name == name:
+        if isinstance(name, str) and Path(name).name == name not in ("", ".."):
             return path / name
     return path if folder_form else path / track.file

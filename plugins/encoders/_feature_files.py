@@ -92,6 +92,8 @@ def _check(path: Path, found: dict[str, Any]) -> None:
     name = found.get("file")
     if name is not None and ("{video}" not in name or not name.endswith(ENDINGS)):
         raise UserError(f"{path}: file = {name!r} must hold {{video}} and end in {', '.join(ENDINGS)}")
+    if name is not None and (Path(name).is_absolute() or ".." in Path(name).parts):
+        raise UserError(f"{path}: file = {name!r} must lie in the folder of {MANIFEST}; link the files into it")
 
 
 def read_array(path: Path, key: str, width: int) -> np.ndarray:
