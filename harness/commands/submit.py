@@ -94,9 +94,11 @@ def submissions(runs: Path) -> None:
              e.get("path", "")] for e in made]  # fmt: skip
     print(tabulate(rows, ["made", "edition", "track", "run", "rows", "list", "sha256", "path"], disable_numparse=True))
     print()
-    known = {(e.name, t.name): t for e in all_editions(load_plugins([])) for t in e.tracks}
-    for edition, track in dict.fromkeys((e["edition"], e["track"]) for e in made):
-        print(_of_limit(ledger.used(made, edition, track), edition, track, known.get((edition, track))))
+    known = {(e.name, t.name): (t.limit, sure_of_limit(t)) for e in all_editions(load_plugins([])) for t in e.tracks}
+    noted = {(e["edition"], e["track"]): (e.get("limit"), "") for e in made}  # of a plugin's edition: as it said then
+    for edition, track in noted:
+        limit, sure = (noted | known)[edition, track]
+        print(_of_limit(ledger.used(made, edition, track), edition, track, limit, sure))
     for line in bad:
         print(line)
 
@@ -105,12 +107,12 @@ def _official(entry: dict[str, Any]) -> str:
     return str(entry.get("list") or "none")
 
 
-def _of_limit(n: int, edition: str, name: str, track: TrackSpec | None) -> str:
-    """How many of the allowed number; ``track``: None where the edition is not known here (any more)."""
-    if track is None or track.limit is None:
-        return f"{edition} {name}: {n} made; how many are allowed is unconfirmed"
-    over = ": more than a team may hand in" if n > track.limit else ""
-    return f"{edition} {name}: {n} of {track.limit} allowed{sure_of_limit(track)}{over}"
+def _of_limit(n: int, edition: str, track: str, limit: int | None, sure: str) -> str:
+    """How many of the allowed number; ``sure``: a note where that is not."""
+    if limit is None:
+        return f"{edition} {track}: {n} made; how many are allowed is unconfirmed"
+    over = ": more than a team may hand in" if n > limit else ""
+    return f"{edition} {track}: {n} of {limit} allowed{sure}{over}"
 
 
 def _finish(made: Made, runs: Path, edition: str, track: TrackSpec) -> None:
@@ -119,14 +121,16 @@ def _finish(made: Made, runs: Path, edition: str, track: TrackSpec) -> None:
     ledger.note(
         runs,
         {**{key: made.manifest[key] for key in ("edition", "track", "sha256", "rows", "run", "record_sha256", "time")},
-         "list": listed["name"] if listed else None, "path": str(made.path)},
+         "list": listed["name"] if listed else None, "path": str(made.path),
+         "limit": track.limit},
     )  # fmt: skip
     print(f"{made.path}: {made.manifest['rows']} rows, verified, sha256 {made.manifest['sha256']}")
     if archive := made.manifest.get("zip"):
         print(f"{made.path.parent / archive}: the archive")
     for note in made.notes:
         print(note)
-    print(_of_limit(ledger.used(ledger.entries(runs)[0], edition, track.name), edition, track.name, track))
+    n = ledger.used(ledger.entries(runs)[0], edition, track.name)
+    print(_of_limit(n, edition, track.name, track.limit, sure_of_limit(track)))
 
 
 def _same_answers(trained: TrackSpec, wanted: TrackSpec, folder: Path) -> None:

@@ -133,6 +133,56 @@ def test_commands_that_make_no_sense(args: tuple[str, ...], says: str, harness: 
     assert list(Path().iterdir()) == []
 
 
+PLUGIN = """
+from zoo import api
+
+PAIN = api.TrackSpec(
+    name="pain", answers=(api.Answer("pain", "value", -5.0, low=0.0),), metric="mean_ccc", score_range=(-1.0, 1.0),
+    folders=(), headers=(), submission="keyed", submission_header="image_location,pain", data="a set of its own",
+    lists=("*PAIN*.txt",), limit=3,
+)
+
+@api.hookimpl
+def editions():
+    return [api.EditionSpec(name="abaw12", venue="a venue", year=2027, tracks=(PAIN,))]
+"""
+
+
+def test_an_edition_of_a_plugin_file_is_handed_in_verified_and_scored(harness: Any) -> None:
+    Path("abaw12.py").write_text(PLUGIN)
+    Path("pain.csv").write_text("video,frame,pain\nv,1,0.5\nv,3,0.75\n")
+    Path("list.txt").write_text("image_location,pain\nv/00001.jpg,\nv/00002.jpg,\nv/00003.jpg,\n")
+    asked = ("--track", "pain", "--plugin", "abaw12.py")
+    by_list = (*asked, "--edition", "abaw12", "--list", "list.txt")
+    answer = harness("submit", "--predictions", "pain.csv", *by_list, "--out", "out")
+    assert (answer.code, answer.err) == (0, "")
+    assert "abaw12 pain: 1 of 3 allowed\n" in answer.out
+    lines = ["image_location,pain", "v/00001.jpg,0.500000", "v/00002.jpg,0.625000", "v/00003.jpg,0.750000"]
+    assert Path("out/predictions.txt").read_text().splitlines() == lines
+    answer = harness("verify", "out", *by_list, "--manifest", "out/manifest.json")
+    assert (answer.code, answer.err) == (0, "")
+    assert harness("verify", "out", *asked).code == 3
+    assert "abaw12 pain: 1 of 3 allowed\n" in harness("submissions").out  # though the plugin is not named there
+    Path("labels.csv").write_text("video,frame,pain\nv,1,0.25\nv,3,0.75\n")
+    answer = harness("evaluate", "--predictions", "pain.csv", "--labels", "labels.csv", *asked)
+    assert answer.out.startswith("abaw12 pain: mean_ccc ")
+    answer = harness("run", *asked)
+    assert answer.code == 2
+    assert "abaw12 pain is on a set of its own, which this program does not train on" in answer.err
+    assert "harness submit --predictions FILE --edition abaw12 --track pain" in answer.err
+
+
+@pytest.mark.parametrize("name", ["abaw9-ce", "abaw4-lsd", "abaw5-eri", "abaw10-emi", "abaw11-ah", "abaw10-vd"])
+def test_companion_tracks_are_not_trained_on_and_the_way_to_hand_in_is_told(name: str, harness: Any) -> None:
+    edition, _, track = name.partition("-")
+    answer = harness("run", "--edition", edition, "--track", track, "--encoders", "face")
+    assert answer.code == 2
+    assert answer.err.count("\n") == 1
+    assert f"{edition} {track} is on {TRACKS[name].data}, which this program does not train on" in answer.err
+    assert f"`harness submit --predictions FILE --edition {edition} --track {track}`" in answer.err
+    assert list(Path().iterdir()) == []
+
+
 # --- the ledger -------------------------------------------------------------------------------------------------------
 
 
