@@ -66,7 +66,9 @@ class Features(_Section):
     """How features of frozen encoders are computed and stored."""
 
     precision: Literal["auto", "float32", "bf16"] = "auto"
+    tolerance: float = Field(0.1, gt=0, description="share by which bf16 may be off float32 at the worst frame")
     chunk: int = Field(64, ge=1, description="frames encoded at once; part of the cache key")
+    store: Literal["float16", "float32"] = Field("float16", description="of features on disk; part of the cache key")
 
 
 class Data(_Section):

@@ -25,7 +25,9 @@ from harness.config import RunConfig
 from harness.data.clips import ClipData, training_counts
 from harness.data.raw import RawSlot
 from harness.evaluate import answers
-from harness.features import extract, frozen_slots
+from harness.extract import extract
+from harness.features import frozen_slots
+from harness.memory import halvings
 from harness.setup import Job
 from harness.store import FeatureStore
 from harness.submission import name_record
@@ -60,6 +62,7 @@ class Prepared:
     passports: list[dict[str, Any]]
     device: torch.device
     saws: list[guard.Saw] = field(default_factory=list)
+    store: FeatureStore = field(default_factory=FeatureStore)
 
 
 def run(job: Job, folder: Path, *, progress: bool = True) -> Outcome:
@@ -72,6 +75,7 @@ def run(job: Job, folder: Path, *, progress: bool = True) -> Outcome:
     with recorded(record, folder):
         prepared = prepare(job, progress=progress)
         record.circumstances["device"] = str(prepared.device)
+        prepared.store.write(folder / "features.csv")
         trained = train(
             prepared.model, prepared.splits["train"], prepared.splits.get("select", prepared.splits.get("val")),
             job.track, job.config.train, seed=job.config.seed, device=prepared.device, folder=folder,
@@ -92,7 +96,8 @@ def recorded(record: Record, folder: Path) -> Iterator[None]:
     _write(record, folder)
     circumstances = {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), **host()}
     try:
-        yield
+        with halvings() as halved:
+            yield
     except (UserError, Stopped, KeyboardInterrupt) as error:
         stopped = not isinstance(error, UserError)
         record.status, record.reason = ("interrupted", "stopped by the user") if stopped else ("failed", str(error))
@@ -102,7 +107,9 @@ def recorded(record: Record, folder: Path) -> Iterator[None]:
         raise
     finally:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        own = {"seconds": round(time.time() - started, 1), "peak_memory_mb": round(memory)}
+        own: dict[str, Any] = {"seconds": round(time.time() - started, 1), "peak_memory_mb": round(memory)}
+        if halved:
+            own["out_of_memory"] = halved  # what went on with smaller batches
         record.circumstances = {**circumstances, **own, **record.circumstances}
         _write(record, folder)
 
@@ -135,7 +142,7 @@ def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> 
     if weights is not None:
         model = make_model(job, dims, [Counts(1, (1,) * max(2, len(a.classes))) for a in job.track.answers])
         model.load_state_dict(load_weights(weights))
-        return Prepared(model.to(device), splits, passports, device)
+        return Prepared(model.to(device), splits, passports, device, store=store)
     data = splits.get("train")
     if data is None or not any(useful[-1] for useful in data.useful):
         raise UserError(f"{job.index.root}: no labelled training frame where a slot has data (track {job.track.name})")
@@ -152,7 +159,7 @@ def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> 
             saws[slot.name] = guard.saw(loaded.path)
     fit_adapters(model, data, store)
     passports = [guard.mark(p, saws.get(p["slot"], []), job) for p in passports]
-    return Prepared(model, splits, passports, device, [saw for those in saws.values() for saw in those])
+    return Prepared(model, splits, passports, device, [saw for those in saws.values() for saw in those], store)
 
 
 def make_model(job: Job, dims: Mapping[str, int], counts: Sequence[Counts]) -> Model:

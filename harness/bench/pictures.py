@@ -16,7 +16,8 @@ from harness.data.affwild2 import Index, Video
 from harness.data.frames import read_frames
 from harness.data.raw import RawSlot, collate
 from harness.data.sources import open_reader, source_of
-from harness.features import SOUND_CHUNK, FrozenSlot, extract
+from harness.extract import extract
+from harness.features import SOUND_CHUNK, FrozenSlot
 from zoo.api import AudioInput, FrameInput
 from zoo.passports import cache_dir
 from zoo.plan import SlotPlan

@@ -106,7 +106,7 @@ def index(folder: Path, edition: str | None, track: str | None, plugins: Sequenc
 def extract(flags: Mapping[str, Any], sets: Sequence[str]) -> None:
     """Fill the feature cache."""
     from harness.config import load_config
-    from harness.features import extract as fill
+    from harness.extract import extract as fill
     from harness.features import frozen_slots
     from harness.run import pick_device
     from harness.setup import make_job
@@ -117,4 +117,6 @@ def extract(flags: Mapping[str, Any], sets: Sequence[str]) -> None:
         raise UserError("nothing to extract: no slot has a frozen, pretrained encoder")
     store, failures = fill(job.index, slots)
     print(f"{len(job.index.videos)} videos, {len(slots)} slots: {store.computed} computed, the rest were in the cache")
+    if store.damaged:
+        print(f"{store.damaged} entries of the cache were damaged, and were computed again")
     _failures(failures)

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.features import extract, frozen_slots
+from harness.extract import extract
+from harness.features import frozen_slots
 from harness.launch import Failure, Launch
 from harness.run import identity, pick_device
 from harness.setup import Ground

@@ -22,7 +22,7 @@ from harness.data.clips import (
     training_windows,
     triangle,
 )  # fmt: skip
-from harness.features import FeatureStore
+from harness.store import FeatureStore
 from zoo.api import AudioInput, FrameInput
 from zoo.errors import UserError
 
@@ -35,7 +35,8 @@ class Store(FeatureStore):
         for v, (name, present) in enumerate(masks.items()):
             frames = np.flatnonzero(present)
             rows = np.stack([np.full(len(frames), v), frames], 1).astype(np.float16)
-            self._open["face", name] = (rows, present, np.concatenate([[0], np.cumsum(present)]))
+            self._maps["face", name] = rows
+            self._masks["face", name] = present, np.concatenate([[0], np.cumsum(present)])
 
 
 def video(name: str, labels: np.ndarray) -> Video:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,6 +13,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.cache.entry import Entry
+from harness.chunks import Chunk, Cutter, Done, Tail, Task, filled
 from harness.config import Features
 from harness.data.affwild2 import Index, Video, build_index
 from harness.data.audio import read_sound
@@ -18,8 +22,9 @@ from harness.data.clips import ClipData, Window
 from harness.data.frames import read_frames
 from harness.data.raw import RawSlot, collate
 from harness.data.sources import frame_times, open_reader, source_of
-from harness.features import FeatureStore, FrozenSlot, _Chunker
+from harness.features import FrozenSlot
 from harness.setup import find_track
+from harness.store import FeatureStore
 from zoo.api import AudioInput, FrameInput
 from zoo.assemble import build_encoder, encode
 from zoo.modules import Encoder
@@ -221,12 +226,20 @@ class Plain(Encoder):
 
 def chunked(encoder: Encoder, values: list[int], present: list[bool], chunk: int) -> tuple[np.ndarray, np.ndarray]:
     frozen = FrozenSlot(
-        slot("face"), Features(chunk=chunk, precision="float32"), torch.device("cpu"), "", _encoder=encoder
+        slot("face"), Features(chunk=chunk, precision="float32"), torch.device("cpu"), None, _encoder=encoder
     )
-    chunker = _Chunker(frozen, len(values))
-    for value, seen in zip(values, present, strict=True):
-        chunker.add(np.full((4, 4, 3), value, np.uint8) if seen else None)
-    return chunker.finish()
+    video = Video("v", "v", "train", len(values), None, None, *[np.ones(len(values), bool)] * 3)
+    cutter = Cutter(Task(video, frozen, Entry(Path("nowhere"))))
+    pictures = [np.full((4, 4, 3), v, np.uint8) if seen else None for v, seen in zip(values, present, strict=True)]
+    rows = [np.zeros((0, 1), np.float32)]
+    for event in chain.from_iterable([*map(cutter.add, pictures), cutter.finish()]):
+        if isinstance(event, Tail):
+            inputs, keep = filled(event.images, chunk)
+            rows.append(frozen(inputs, np.ones(chunk, bool))[keep])
+        elif isinstance(event, Chunk):
+            rows.append(frozen(event.inputs, event.mask)[event.keep])
+    assert isinstance(event, Done)
+    return np.concatenate(rows), event.task.present
 
 
 @settings(deadline=None, max_examples=60)

@@ -44,7 +44,7 @@ def test_everything_is_written(runs: Path, record: Read, track: str) -> None:
     events = {name for name in files if name.startswith("events/events.out.tfevents")}
     assert len(events) == 1
     assert files - events == {
-        "config.toml", "record.json", "weights.safetensors", "state.ckpt", "history.csv",
+        "config.toml", "record.json", "weights.safetensors", "state.ckpt", "history.csv", "features.csv",
         "predictions/val.parquet", "predictions/val.post.parquet", "predictions/test.parquet",
         "predictions/test.post.parquet", "submission/predictions.txt", "submission/manifest.json",
     }  # fmt: skip
@@ -244,8 +244,9 @@ def test_features_come_from_the_cache(program, runs: Path) -> None:
     answer = program("data", "extract", program.demo, "--encoders", "face,context", "--track", "va")
     assert answer.code == 0, answer.err
     assert " 0 computed" in answer.out
-    entries = list((program.cache / "features").glob("*/*"))
-    assert all({path.name for path in entry.iterdir()} == {"features.npy", "present.npy"} for entry in entries)
+    entries = list((program.cache / "features").glob("??/*"))
+    assert entries
+    assert all({p.name for p in entry.iterdir()} == {"features.npy", "present.npy", "meta.json"} for entry in entries)
 
 
 def full(*_: object, **__: object) -> None:
@@ -264,9 +265,8 @@ def test_a_full_disk_leaves_nothing_half_written(
     assert answer.code == 2, answer.err
     assert "No space left on device" in answer.err
     left = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
-    left = {
-        name for name in left if not name.startswith(("full/events/", "cache/digests/", "cache/index/", "cache/times/"))
-    }
+    made = ("full/events/", "cache/digests/", "cache/encoders/", "cache/index/", "cache/times/")
+    left = {name for name in left if not name.startswith(made)}
     assert left <= {"full/config.toml", "full/record.json", "full/state.ckpt", "full/history.csv",
-                    "full/weights.safetensors"}  # fmt: skip
-    assert not [p for p in (tmp_path / "cache" / "features").glob("*/*") if p.exists()]
+                    "full/weights.safetensors", "full/features.csv", "cache/features/guard.lock"}  # fmt: skip
+    assert not list((tmp_path / "cache" / "features").glob("*/*"))

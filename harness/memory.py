@@ -1,0 +1,47 @@
+"""When memory runs out: batches are halved where that changes nothing but the time, and it is recorded."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+_halvings: ContextVar[list[dict[str, Any]] | None] = ContextVar("halvings", default=None)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the machine had no memory left for a tensor."""
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # the CPU's allocator
+
+
+def release() -> None:
+    """Give back what the failed attempt held; to be called after its ``except`` block, which keeps it alive."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+@contextmanager
+def halvings() -> Iterator[list[dict[str, Any]]]:
+    """What is halved meanwhile, for the circumstances of a record: ``{"where": ..., "batch": ...}``."""
+    noted: list[dict[str, Any]] = []
+    token = _halvings.set(noted)
+    try:
+        yield noted
+    finally:
+        _halvings.reset(token)
+
+
+def note(where: str, batch: int) -> None:
+    """Note that something goes on with a smaller batch."""
+    noted = _halvings.get()
+    if noted is not None:
+        noted[:] = [said for said in noted if said["where"] != where] + [{"where": where, "batch": batch}]
