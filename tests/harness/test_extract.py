@@ -92,7 +92,8 @@ def features(store: FeatureStore, index: Index, slot: str = "face") -> dict[str,
 # --- a frame's features depend on nothing else -----------------------------------------------------------------------
 
 
-NETWORKS = ("face", "face=timm:resnet18", "face=timm:vit_tiny_patch16_224")
+NETWORKS = ("face", *[pytest.param(f"face=timm:{name}", marks=pytest.mark.slow)
+            for name in ("resnet18", "vit_tiny_patch16_224")])  # fmt: skip
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
@@ -194,8 +195,10 @@ def test_what_is_kept_of_a_measurement_is_read_or_made_again(index: Index) -> No
 
 
 def test_features_are_stored_as_wanted(index: Index) -> None:
-    half, _ = extract(index, slots(precision="float32"), progress=False)
-    full, _ = extract(index, slots(precision="float32", store="float32"), progress=False)
+    wide = odd()
+    wide.settings = wide.settings.model_copy(update={"store": "float32"})
+    half, _ = extract(index, [odd()], progress=False)
+    full, _ = extract(index, [wide], progress=False)
     assert full.computed == len(index.videos)
     for video in index.videos:
         a, b = half.rows("face", video.name), full.rows("face", video.name)
@@ -242,11 +245,11 @@ def damage(folder: Path, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["cut", "bit", "header", "mask", "gone", "no meta"])
 def test_a_damaged_entry_is_never_used(index: Index, how: str) -> None:
-    store, _ = extract(index, slots(), progress=False)
+    store, _ = extract(index, [odd()], progress=False)
     wanted = features(store, index)
     folder = store.folders["face", index.videos[2].name]
     damage(folder, how)
-    again, failures = extract(index, slots(), progress=False)
+    again, failures = extract(index, [odd()], progress=False)
     assert not failures
     assert (again.computed, again.damaged) == (1, 1)
     assert features(again, index) == wanted
@@ -289,7 +292,7 @@ def test_a_video_that_another_process_is_at_is_waited_for(index: Index, monkeypa
     monkeypatch.setattr("harness.extract.POLL", 0.05)
     theirs = index.videos[0]
     probe = replace(index, videos=(theirs,))
-    store, _ = extract(probe, slots(), progress=False)
+    store, _ = extract(probe, [odd()], progress=False)
     entry = Entry(store.folders["face", theirs.name])
     kept = entry.folder.rename(entry.folder.with_name("kept"))
     lock = try_lock(entry.lock)
@@ -301,7 +304,7 @@ def test_a_video_that_another_process_is_at_is_waited_for(index: Index, monkeypa
 
     timer = threading.Timer(2.0, finish)
     timer.start()
-    store, failures = extract(index, slots(), progress=False)
+    store, failures = extract(index, [odd()], progress=False)
     timer.join()
     assert not failures
     assert store.computed == len(index.videos) - 1
@@ -311,13 +314,14 @@ def test_a_video_that_another_process_is_at_is_waited_for(index: Index, monkeypa
 def test_some_videos_can_be_extracted_by_themselves_and_again(index: Index) -> None:
     names = [video.name for video in index.videos[3:5]]
     for _ in range(2):
-        assert extract_videos(index, slots(), names, progress=False) == []
-    store, _ = extract(index, slots(), progress=False)
+        assert extract_videos(index, [odd()], names, progress=False) == []
+    store, _ = extract(index, [odd()], progress=False)
     assert store.computed == len(index.videos) - 2
 
 
 def test_two_slots_of_one_encoder_share_their_entries(index: Index) -> None:
-    store, failures = extract(index, slots("face,face.b"), progress=False)
+    two = [replace(odd(), plan=plan) for plan in plans("face,face.b")]
+    store, failures = extract(index, two, progress=False)
     assert not failures
     assert store.computed == len(index.videos)
     assert features(store, index, "face") == features(store, index, "face.b")
@@ -334,7 +338,7 @@ def test_a_video_that_cannot_be_read_stops_no_other(index: Index) -> None:
     content = crop.read_bytes()
     try:
         crop.write_bytes(content[:50])
-        store, failures = extract(index, slots(), progress=False)
+        store, failures = extract(index, [odd()], progress=False)
     finally:
         crop.write_bytes(content)
     assert [failure.video for failure in failures] == [first.name]
