@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import typer
 
-from harness.cli import bench, data, judge, look, plugin, runs, submissions, sweeps, weights
+from harness.cli import bench, cache, data, judge, look, plugin, runs, submissions, sweeps, weights
 from zoo.errors import Stopped, UserError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 for name, command in COMMANDS.items():
     app.command(name)(command)
 app.add_typer(data.app, name="data")
+app.add_typer(cache.app, name="cache")
 app.add_typer(plugin.app, name="plugin")
 app.add_typer(weights.app, name="weights")
 
