@@ -65,6 +65,7 @@ class TrackSpec:
     unit: Literal["frame", "image", "video"] = "frame"
     joint_labels: bool = False
     data: str = "Aff-Wild2"  # the data set; training wants annotation folders, which only Aff-Wild2's tracks have
+    size: str = ""  # of the data set, in the organisers' words
     other_headers: tuple[str, ...] = ()  # first lines that teams have handed in too, where the official is unconfirmed
     item: str = "{}"  # of "items": how an id is written
     file: str = "predictions.txt"  # the usual name of what is handed in

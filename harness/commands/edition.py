@@ -59,7 +59,7 @@ def _track(track: TrackSpec) -> str:
 def _rows(track: TrackSpec) -> Iterator[tuple[str, str]]:
     yield "asks for", f"{_answers(track)}; of each {track.unit}"
     yield "metric", f"{track.metric}: {METRICS[track.metric].formula}" if track.metric in METRICS else track.metric
-    yield "data", track.data
+    yield "data", f"{track.data}: {track.size}" if track.size else track.data
     if track.folders:
         yield "annotation folders", _annotations(track)
         yield "first line", " or ".join(track.headers)

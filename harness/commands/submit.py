@@ -64,8 +64,9 @@ def submit_table(
 
 
 def _config(folder: Path) -> RunConfig:
-    """The configuration of a run with predictions of its own, read without what trains it."""
-    if (folder / "seeds").is_file():
+    """The configuration of a run with predictions of its own, merged ones of several seeds too, read without what
+    trains it."""
+    if (folder / "seeds").is_file() and not (folder / "predictions" / "test.post.parquet").is_file():
         raise UserError(f"{folder}: holds several seeds; name one of them, such as {folder / 'seed-0'}")
     path = folder / "config.toml"
     if not path.is_file():

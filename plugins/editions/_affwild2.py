@@ -35,6 +35,7 @@ VA = TrackSpec(
     joint_labels=True,
     lists=("*_VA_test_set_*.txt", "Valence_Arousal_Estimation_Challenge_test_set_release*.txt"),
     rules=UNI_TASK,
+    size="594 videos, about 3 million frames, 584 subjects",
     figures={
         "videos_train": 356,
         "videos_val": 76,
@@ -65,6 +66,7 @@ EXPR = TrackSpec(
         "Expression_Recognition_Challenge_test_set_release*.txt",
     ),
     rules=UNI_TASK,
+    size="548 videos, about 2.7 million frames",
     figures={
         "videos_train": 248,
         "videos_val": 70,
@@ -98,6 +100,7 @@ AU = TrackSpec(
     submission_header="image_location," + ",".join(a.UNITS),
     lists=("*_AU_test_set_*.txt", "Action_Unit_Detection_Challenge_test_set_release*.txt"),
     rules=UNI_TASK,
+    size="547 videos (papers: 542), about 2.7 million frames",
     figures={
         "videos_train": 295,
         "videos_val": 105,
@@ -127,7 +130,7 @@ LIST_NAME = "name of the test list (made after that of another track)"
 
 def a_file_a_video(track: TrackSpec, header: str, *lists: str, **changed: Any) -> TrackSpec:
     """The track as it was handed in to editions 1 to 3. ``changed``: further fields."""
-    fields: dict[str, Any] = {"figures": NO_COUNTS, "rules": NO_FACE, "unconfirmed": UNKNOWN, **changed}
+    fields: dict[str, Any] = {"size": "", "figures": NO_COUNTS, "rules": NO_FACE, "unconfirmed": UNKNOWN, **changed}
     return replace(
         track, headers=(header,), submission="per_video", submission_header=header, file="predictions", lists=lists,
         **fields,

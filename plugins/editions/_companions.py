@@ -18,6 +18,7 @@ CE = TrackSpec(
     data="C-EXPR-DB",
     lists=("*_CE_test_set_*.txt", "CER.txt"),
     rules="56 videos without annotations, seven of the twelve compound expressions; any data may be used.",
+    size="56 of 400 videos, which have about 200,000 frames",
     figures={"videos_test": 56, "test_rows": 26_145},
     sources=("notebooks of HSEmotion, github av-savchenko/face-emotion-recognition src/ABAW/ABAW6/cexpr.ipynb",),
     unconfirmed=("required name of the submission file", "submissions allowed"),
@@ -76,6 +77,7 @@ EMI = TrackSpec(
     data="Hume-Vidmimic2",
     lists=("*EMI*test*.csv", "*EMI*test*.txt", "test_split.csv"),
     rules="Intensities of six imitated emotions, one row a video.",
+    size="over 15,000 videos, over 25 hours",
     figures={"videos_train": 8_072, "videos_val": 4_588, "videos_test": 4_586, "test_rows": 4_586},
     sources=("notebooks of HSEmotion, github sb-ai-lab/EmotiEffLib training_and_examples/ABAW (ABAW6, ABAW8)",),
     unconfirmed=("form, file name and ending (one team's)", "sizes of the splits (one team's counts)"),
@@ -94,6 +96,7 @@ AH_FRAMES = TrackSpec(
     file="trial-1.txt",
     lists=("trial-1.txt",),
     rules="Ambivalence or hesitancy in each frame; frames are counted from 0.",
+    size="124 subjects: 84 in train and val (431 videos, about 295,500 frames), 40 in test",
     figures={"videos_test": 280, "test_rows": 169_479},
     sources=("notebook of HSEmotion, github sb-ai-lab/EmotiEffLib training_and_examples/ABAW/ABAW8/bah.ipynb",),
     unconfirmed=("submissions allowed",),
@@ -118,6 +121,7 @@ AH_VIDEOS = TrackSpec(
         "trial-0.txt to trial-4.txt, by e-mail. The average precision of class 1 is reported beside the score. "
         "Judged on a private test set."
     ),
+    size="1,427 videos, 10.60 hours, 300 participants; 30 more in the private test",
     figures={"videos_train": (778, 598), "videos_val": (124, 107), "videos_test": (525, 427), "videos_private": 152},
     sources=(
         "github wmivikas/ABAW2026-Task2-ECCV make_submission.py",
@@ -141,6 +145,7 @@ VD = TrackSpec(
     file="predictions",
     lists=("*VD*test*.txt", "*DVD*test*.txt"),
     rules="Violence in each frame; one CSV a video, by the organisers' template, zipped.",
+    size="172 videos, 1.39 million frames, of over 500 with 2.7 million",
     figures={
         "videos_train": 103, "videos_val": 17, "videos_test": 52, "labelled_train": 772_000, "labelled_val": 77_000,
     },

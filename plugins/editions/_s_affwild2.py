@@ -25,6 +25,7 @@ MTL = TrackSpec(
         "MTL.txt",
     ),
     data="s-Aff-Wild2",
+    size="about 221,000 images",
     rules="Every listed image must be answered; all of them exist.",
     figures={
         "labelled_train": 142_333,

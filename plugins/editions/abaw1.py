@@ -19,7 +19,13 @@ EDITION = EditionSpec(
     venue="IEEE FG 2020",
     year=2020,
     tracks=(
-        on.a_file_a_video(on.VA, a.VA_HEADER, _FRAME_TOTALS.format("VA"), sources=_TEAMS),
+        on.a_file_a_video(
+            on.VA, a.VA_HEADER, _FRAME_TOTALS.format("VA"),
+            sources=(
+                *_TEAMS, "github dntai/dntai_fg20_affwild2_challenges submission.py",
+                "github pablovin/FaceChannel-AffWIld2",
+            ),
+        ),
         on.a_file_a_video(
             replace(on.EXPR, answers=a.EXPR7, metric="f1_accuracy"), ",".join(a.SEVEN), _FRAME_TOTALS.format("Expr"),
             sources=(*_TEAMS, "github zerosansan/fg2020_abaw", "github 1980x/ABAW2020DMACS train_affwild2.py"),

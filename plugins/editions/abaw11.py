@@ -15,7 +15,8 @@ EDITION = EditionSpec(
     year=2026,
     tracks=(
         replace(
-            told_by(images.MTL, site(11)), rules=images.IMAGES_ONLY, forbidden_streams=images.WITHOUT_VIDEOS,
+            told_by(images.MTL, site(11), "github cprl-team/MTL-ABAW-11th"),
+            rules=images.IMAGES_ONLY, forbidden_streams=images.WITHOUT_VIDEOS,
             unconfirmed=("sizes of the splits (a team's counts, of edition 7)", *images.MTL.unconfirmed),
         ),
         told_by(companions.AH_VIDEOS, site(11)),

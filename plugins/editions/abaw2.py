@@ -20,7 +20,11 @@ EDITION = EditionSpec(
     year=2021,
     tracks=(
         on.a_file_a_video(
-            on.VA, a.VA_HEADER, "test_set_VA_Challenge*.txt", sources=_SOURCES, rules=_RULES, limit=7,
+            on.VA, a.VA_HEADER, "test_set_VA_Challenge*.txt", rules=_RULES, limit=7,
+            sources=(
+                *_SOURCES, "github flab-facial-exp/ICCV2021-ABAW-VA submit_make.py",
+                "github gsethan17/CAPNet_ABAW2021 eval.py",
+            ),
             unconfirmed=(_LIMIT, *on.UNKNOWN),
         ),
         on.a_file_a_video(

@@ -19,15 +19,18 @@ EDITION = EditionSpec(
     year=2022,
     tracks=(
         on.a_file_a_video(
-            on.VA, a.VA_HEADER, "Valence_Arousal_Estimation_Challenge_test_set_release*.txt", sources=_SOURCES,
+            on.VA, a.VA_HEADER, "Valence_Arousal_Estimation_Challenge_test_set_release*.txt",
+            sources=(*_SOURCES, "github th2l/Affwild2-ABAW3-ActionUnit main.py"),
             figures={**on.NO_COUNTS, "videos_test": 152},
         ),
         on.a_file_a_video(
-            on.EXPR, ",".join(a.EIGHT), "Expression_Classification_Challenge_test_set_release*.txt", sources=_SOURCES,
+            on.EXPR, ",".join(a.EIGHT), "Expression_Classification_Challenge_test_set_release*.txt",
+            sources=(*_SOURCES, "github phan-kimngan/Affwild2-ABAW3-EXPR-PRLAB main.py"),
             figures={**on.NO_COUNTS, "videos_test": 228},
         ),
         on.a_file_a_video(
-            on.AU, ",".join(a.UNITS), "Action_Unit_Detection_Challenge_test_set_release*.txt", sources=_SOURCES,
+            on.AU, ",".join(a.UNITS), "Action_Unit_Detection_Challenge_test_set_release*.txt",
+            sources=(*_SOURCES, "github situAI/ABAW2022_AU_SituTech model_infer_logits_0323.py"),
             figures={**on.NO_COUNTS, "videos_test": 141},
         ),
         replace(

@@ -17,7 +17,7 @@ EDITION = EditionSpec(
             images.MTL, file="MTL_predictions.txt",
             sources=(
                 "notebook of HSEmotion, github av-savchenko/face-emotion-recognition src/ABAW/abaw4_mtl_train.ipynb",
-                "github khanhnd185/MTL-ABAW4",
+                "github khanhnd185/MTL-ABAW4", "github jinqijinqi/ABAW_STAR2022 track1/test.py",
             ),
         ),
         companions.LSD,

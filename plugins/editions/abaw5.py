@@ -6,6 +6,7 @@ from plugins.editions import _affwild2 as on
 from plugins.editions import _companions as companions
 from zoo.api import EditionSpec
 
+_TEAMS = ("github khanhnd185/ABAW5 test.py", "github upczww/abaw5", "github sucv/ABAW3 generate_result.py")
 _UNCONFIRMED = (
     "metric (that of edition 3 and of later sites)", "videos of train and val (those of edition 10)",
     "rules (those of edition 6)", "how it was handed in", "5 submissions (one team's)",
@@ -16,7 +17,7 @@ EDITION = EditionSpec(
     venue="CVPR 2023",
     year=2023,
     tracks=(
-        *on.keyed("github khanhnd185/ABAW5 test.py", limit=5, unconfirmed=_UNCONFIRMED),
+        *on.keyed(*_TEAMS, limit=5, unconfirmed=_UNCONFIRMED),
         companions.ERI,
     ),
     paper="arXiv 2303.01498",

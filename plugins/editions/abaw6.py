@@ -7,12 +7,16 @@ from plugins.editions import _companions as companions
 from plugins.editions._sites import site, told_by
 from zoo.api import EditionSpec
 
+_TEAMS = (
+    "github DresvyanskiyDenis/ABAW_2024", "github namho-96/ABAW2024 prediction.py", "github upczww/abaw6 abaw6.pdf",
+)  # fmt: skip
+
 EDITION = EditionSpec(
     name="abaw6",
     venue="CVPR 2024",
     year=2024,
     tracks=(
-        *on.keyed(site(6), limit=5, unconfirmed=("5 submissions (one team's)",)),
+        *on.keyed(site(6), *_TEAMS, limit=5, unconfirmed=("5 submissions (one team's)",)),
         told_by(companions.CE, site(6)),
         told_by(companions.EMI, site(6)),
     ),

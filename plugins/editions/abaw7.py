@@ -15,7 +15,8 @@ EDITION = EditionSpec(
     year=2024,
     tracks=(
         replace(
-            told_by(images.MTL, site(7)), rules=images.IMAGES_ONLY, forbidden_streams=images.WITHOUT_VIDEOS,
+            told_by(images.MTL, site(7), "github pr-vsl/abaw7 main.py"),
+            rules=images.IMAGES_ONLY, forbidden_streams=images.WITHOUT_VIDEOS,
         ),
         told_by(companions.CE, site(7)),
     ),

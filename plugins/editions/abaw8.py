@@ -9,6 +9,11 @@ from plugins.editions import _companions as companions
 from plugins.editions._sites import site, told_by
 from zoo.api import EditionSpec
 
+_TEAMS = (
+    "github PRVSL/abaw-8th main.py",
+    "notebook of HSEmotion, github sb-ai-lab/EmotiEffLib training_and_examples/ABAW/ABAW8/abaw8_expr.ipynb",
+    "github MyGitHub-ax/8th_ABAW",
+)
 _PRESUMED = "form (presumed that of editions 6 and 7)"
 
 EDITION = EditionSpec(
@@ -16,7 +21,7 @@ EDITION = EditionSpec(
     venue="CVPR 2025",
     year=2025,
     tracks=(
-        *on.keyed(site(8), unconfirmed=("submissions allowed",)),
+        *on.keyed(site(8), *_TEAMS, unconfirmed=("submissions allowed",)),
         told_by(replace(companions.CE, unconfirmed=(_PRESUMED, *companions.CE.unconfirmed)), site(8)),
         told_by(companions.EMI, site(8)),
         told_by(companions.AH_FRAMES, site(8)),

@@ -11,6 +11,8 @@ from zoo.api import EditionSpec
 
 _VA, *_ = on.keyed(
     site(9),
+    "github namho-96/ABAW-9th prediction_affwild.py",
+    "github cwhoaon/9th-ABAW generate_result.py",
     unconfirmed=("form: one team wrote a file a video under the same header, another one file", "submissions allowed"),
 )
 

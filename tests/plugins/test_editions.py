@@ -173,6 +173,26 @@ def test_what_is_unconfirmed_is_marked() -> None:
 
 
 @told
+def test_sources_and_sizes_are_carried_over() -> None:
+    """Every repository that the facts name for a track is among its sources, every size of its data is told."""
+    for facts in json.loads(FACTS.read_text()):
+        edition = EDITIONS[facts["edition"].lower()]
+        pages = re.findall(r"arXiv [\d.]+|CVPRW 2025|5572-5583|ICCVW 2025", facts["paper"])
+        assert all(page in edition.paper for page in pages), (edition.name, pages)
+        for fact, spec in zip(facts["tracks"], edition.tracks, strict=True):
+            sources = " ".join(spec.sources)
+            for entry in fact["source"].split(";"):
+                repository = re.search(r"[\w-]+/[\w.-]*[\w-]", entry)
+                assert repository is None or repository[0] in sources, (edition.name, spec.name, entry)
+            told_of = f"{spec.size} {spec.data} {spec.figures}".replace(",", "").replace("_", "")
+            sizes = re.findall(
+                r"\d[\d,]{2,}(?![\d%])", f"{fact['data']}".replace("200K", "200,000").replace("221K", "221,000")
+            )
+            for size in sizes:
+                assert size.replace(",", "") in told_of, (edition.name, spec.name, size)
+
+
+@told
 def test_published_counts_are_those_of_the_facts() -> None:
     """Every number of the specs' figures stands in what the facts say of the splits, but those of other sources."""
     for facts in json.loads(FACTS.read_text()):
