@@ -121,6 +121,9 @@ def test_several_seeds_hand_in_one_merged_submission(program, runs: Path, record
     result = record(folder)["result"]
     assert (result["scores"], result["seeds"], result["best_epochs"]) == ({}, [0, 1], [1, 1])
     assert result["submission"]["rows"] == len(merged)
+    answer = program("submit", folder, "--out", folder / "again")  # the merged answers, not one seed's
+    assert answer.code == 0, answer.err
+    assert f"sha256 {result['submission']['sha256']}\n" in answer.out
     shutil.rmtree(folder)
 
 
