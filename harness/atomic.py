@@ -1,11 +1,14 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and lines appended whole."""
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from zoo.errors import UserError
 
@@ -33,6 +36,22 @@ def atomic(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         with suppress(OSError):  # not there, or its folder is none
             part.unlink()
+
+
+def append_line(path: Path, entry: Mapping[str, Any]) -> None:
+    """Append an entry to a file of JSON lines: in one piece, whoever else writes at the same time, and after a line
+    that was cut short. OSError where it cannot be written."""
+    line = json.dumps(entry, ensure_ascii=False, sort_keys=True).encode() + b"\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        end = file.seek(0, os.SEEK_END)
+        if end:
+            file.seek(end - 1)
+            line = line if file.read(1) == b"\n" else b"\n" + line
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def clear_parts(folder: Path) -> None:

@@ -77,6 +77,7 @@ class Data(_Section):
     crops: Literal["cropped_aligned", "cropped"] = "cropped_aligned"
     frame_tolerance: int = Field(1, ge=0)
     list: str | None = None
+    pack: str | None = Field(None, description="folder of `harness data pack`; that in the data folder; none: not used")
 
 
 class RunConfig(_Section):

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.atomic import append_line
 from zoo.errors import UserError
 
 NAME = "submissions.jsonl"
 
 
 def note(runs: Path, entry: Mapping[str, Any]) -> None:
-    """Append an entry: in one piece, whoever else writes at the same time, and after a line that was cut short."""
-    line = json.dumps(entry, ensure_ascii=False, sort_keys=True).encode() + b"\n"
-    runs.mkdir(parents=True, exist_ok=True)
+    """Append an entry."""
     path = runs / NAME
     try:
-        with path.open("a+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            end = file.seek(0, os.SEEK_END)
-            if end:
-                file.seek(end - 1)
-                line = line if file.read(1) == b"\n" else b"\n" + line
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(path, entry)
     except OSError as error:
         raise UserError(f"{path}: the submission was written but not noted ({error.strerror})") from error
 

@@ -23,6 +23,7 @@ from harness.checkpoint import load_weights, save_weights
 from harness.conclude import answer_test, chain_of_origin, score_split
 from harness.config import RunConfig
 from harness.data.clips import ClipData, training_counts
+from harness.data.pack.where import stored_as
 from harness.data.raw import RawSlot
 from harness.evaluate import answers
 from harness.extract import extract
@@ -266,6 +267,7 @@ def identity(job: Job) -> dict[str, Any]:
     """What the run is, known before it starts."""
     config, index, track = job.config, job.whole or job.index, job.track
     split = {s: index.split(s) for s in ("train", "val", "test")}  # type: ignore[arg-type]
+    packed = stored_as(index.pack, {slot.stream.name for slot in job.plan.slots})
     fit = {"fit": list(config.fit), "epochs_from": _origin(job)} if job.origin else {}
     return {
         "combination": {"encoders": config.encoders, "fusion": config.fusion, "head": config.head},
@@ -277,6 +279,7 @@ def identity(job: Job) -> dict[str, Any]:
             "videos": {s: len(v) for s, v in split.items()},
             "frames": {s: sum(x.n_frames for x in v) for s, v in split.items()},
             "groups": {s: len({x.group for x in v}) for s, v in split.items()},
+            **({"packed": packed} if packed else {}),
         },
         "plugins": job.foreign_plugins,
         "versions": {name: version(name) for name in VERSIONED},

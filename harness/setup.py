@@ -6,11 +6,12 @@ import functools
 import re
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.config import RunConfig
 from harness.data.affwild2 import Index, build_index
+from harness.data.pack.where import find_pack
 from harness.folds import Origin, arrange, check_kind, find_origin, split_name
 from zoo.api import EditionSpec, TrackSpec
 from zoo.errors import UserError
@@ -160,6 +161,7 @@ def _ground(config: RunConfig, registry: Registry, edition: EditionSpec, track: 
         root, edition, track, test_list=Path(config.data.list) if config.data.list else None,
         crops=config.data.crops, frame_tolerance=config.data.frame_tolerance,
     )  # fmt: skip
+    index = replace(index, pack=find_pack(root, config.data.pack))
     return Ground(registry, edition, track, index, name, synthetic)
 
 

@@ -21,7 +21,8 @@ class Source:
     ``n_frames``: rows of everything; frame k of the annotation is index k - 1. ``times``: (n_frames,) seconds of each
     frame from the first frame's presentation time stamp. ``video``: the raw file, ``crops``: the folder of face
     crops ``00001.jpg``..., None where there is none. ``boxes()``: the person's boxes (n_frames, 4) in pixels of the
-    raw video, NaN where unknown; raises UserError where they were never made.
+    raw video, NaN where unknown; raises UserError where they were never made. ``pack``: a folder of streams that
+    `harness data pack` has cut out already, for readers that know it.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Source:
     video: Path | None = None
     crops: Path | None = None
     boxes: Callable[[], np.ndarray] | None = None
+    pack: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -79,6 +79,39 @@ def data_index(
     index(folder, edition, track, plugin or [], fresh=fresh)
 
 
+@app.command("pack")
+def data_pack(
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    streams: Annotated[str | None, typer.Option(help="face,body,context,audio; all that DIR can serve")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="DIR/pack; of another, say --set data.pack=OUT")] = None,
+    size: Annotated[int, typer.Option(min=16, help="pixels a side of body and context")] = 224,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality of body and context")] = 95,
+    crops: Annotated[str, typer.Option(help="cropped_aligned, cropped")] = "cropped_aligned",
+    jobs: Jobs = None,
+) -> None:  # fmt: skip
+    """Decode every raw video once, to be read at random.
+
+    Crops keep their own bytes. Resumable; what failed is listed at the end and in the pack's ledger.jsonl."""
+    from harness.commands.pack import pack
+
+    pack(folder, streams, out, size, quality, crops, jobs)
+
+
+@app.command("verify")
+def data_verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    pack: Annotated[Path | None, typer.Option("--pack", help="the pack; DIR/pack")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="take out what is broken, to be packed again")] = False,
+    jobs: Jobs = None,
+) -> None:
+    """Compare a pack with its checksums and sources.
+
+    Exit code 1 where a file is broken, unfinished or of a source that has changed."""
+    from harness.commands.pack import verify
+
+    verify(folder, pack, jobs, remove=remove)
+
+
 @app.command("extract")
 def data_extract(
     folder: Annotated[Path, typer.Argument(metavar="DIR")], encoders: Encoders,

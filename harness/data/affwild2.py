@@ -47,7 +47,8 @@ class Video:
 class Index:
     """A data folder as one track sees it. ``variant``: the annotation folder that was found; ``notes``: what to tell
     the user, once; ``test_list``: the organisers' list, None where test videos are merely the unannotated ones;
-    ``absent``: names in it of which there is nothing in the folder, so that nothing can be handed in by it."""
+    ``absent``: names in it of which there is nothing in the folder, so that nothing can be handed in by it;
+    ``pack``: a folder of packed streams (harness.data.pack)."""
 
     root: Path
     edition: EditionSpec
@@ -58,6 +59,7 @@ class Index:
     notes: tuple[str, ...]
     frame_tolerance: int = 1
     absent: tuple[str, ...] = ()
+    pack: Path | None = None
 
     def split(self, name: Split) -> list[Video]:
         """The videos of a split; test videos in the order of the official list."""

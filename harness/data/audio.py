@@ -18,7 +18,7 @@ from harness.data.frames import open_media, probe
 from zoo.errors import UserError
 from zoo.reading import Sound
 
-__all__ = ["Sound", "read_sound"]
+__all__ = ["Sound", "read_sound", "to_int16"]
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,11 @@ def read_sound(path: str | os.PathLike[str], rate: int = 16_000) -> Sound | None
         # Odd, symmetric filters: no delay, and an exact ratio: no drift.
         samples = resample_poly(samples, ratio.numerator, ratio.denominator).astype(np.float32, copy=False)
     return Sound(samples, rate, start - origin)
+
+
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """Samples float32 in [-1, 1] as they are stored."""
+    return np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16)
 
 
 def _decode(container: InputContainer, stream: AudioStream, path: Path) -> Iterator[AudioFrame]:

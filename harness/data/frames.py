@@ -144,19 +144,26 @@ def read_frames(path: str | os.PathLike[str], *, size: tuple[int, int] | None = 
 
 
 def read_jpeg(path: str | os.PathLike[str]) -> np.ndarray:
-    """A JPEG file as uint8 RGB (H, W, 3); UserError where it is damaged or cut short.
-
-    OpenCV fills the missing part of a cut file with grey and says nothing, so the end marker is looked for: inside
-    the picture's data it cannot occur, and it must follow the last start of scan.
-    """
-    data = Path(path).read_bytes()
-    complete = not data.startswith(b"\xff\xd8") or data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data and complete else None
+    """A JPEG file as uint8 RGB (H, W, 3); UserError where it is damaged or cut short."""
+    with open(path, "rb", buffering=0) as file:
+        data = file.read()
+    image = decode_jpeg(np.frombuffer(data, np.uint8)) if is_complete(data) else None
     if image is None:
         raise UserError(
             f"{path}: the JPEG is cut short or damaged ({len(data)} bytes); make this crop again or delete it"
         )
     return np.asarray(image, np.uint8)
+
+
+def is_complete(data: bytes) -> bool:
+    """Whether a JPEG has its end: OpenCV fills the missing part of a cut file with grey and says nothing. Inside the
+    picture's data the end marker cannot occur, and it must follow the last start of scan."""
+    return not data.startswith(b"\xff\xd8") or data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+
+
+def decode_jpeg(data: np.ndarray) -> np.ndarray | None:
+    """The bytes (k,) uint8 of a whole JPEG as uint8 RGB (H, W, 3); None where they are none."""
+    return cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if len(data) else None
 
 
 def _reason(error: Exception) -> str:

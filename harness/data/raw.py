@@ -1,25 +1,30 @@
 """Raw input of slots that are trained: pictures and samples of any clip, in any order.
 
-Pictures cut out of raw video are packed once (JPEG in one memory-mapped Arrow file a video and slot), since a video
-cannot be entered at any frame; face crops are files already. Sound is decoded once to 16-bit samples.
+Where the data folder is packed (`harness data pack`), the pack is read. Else pictures cut out of raw video are packed
+in the cache, once a video and slot, since a video cannot be entered at any frame; face crops are files already. Sound
+is decoded once to 16-bit samples.
 """
 
 from __future__ import annotations
 
 import json
-from functools import lru_cache
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from harness.atomic import atomic
 from harness.data.affwild2 import Index, Video
+from harness.data.audio import to_int16
 from harness.data.content import digest
 from harness.data.frames import read_frames
+from harness.data.jobs import cores
+from harness.data.pack.files import Pictures, find
+from harness.data.pack.label import QUALITY, VERSION
+from harness.data.pack.writer import PICTURES, Writer, encode_jpeg
 from harness.data.sources import open_reader, source_of
 from zoo.api import AudioInput, FrameInput, VectorInput
 from zoo.errors import UserError
@@ -27,17 +32,15 @@ from zoo.modules import Encoder
 from zoo.passports import cache_dir
 from zoo.plan import SlotPlan
 
-JPEG_QUALITY = 95
+STRIP = 16  # pictures for which a thread is worth its while
 
 
-def frames_of(reader: Any, video: Video, size: int) -> list[np.ndarray | None]:
+def frames_of(reader: Any, video: Video, size: int) -> Iterator[np.ndarray | None]:
     """Every picture of a slot in a video, in order, decoded in one pass."""
-    if not reader.uses_video or video.video is None:
-        return [reader.image(i, None, size) for i in range(video.n_frames)]
-    images: list[np.ndarray | None] = [None] * video.n_frames
-    for i, frame in zip(range(video.n_frames), read_frames(video.video), strict=False):
-        images[i] = reader.image(i, frame, size)
-    return images
+    frames = iter(read_frames(video.video)) if reader.uses_video and video.video else iter(())
+    for i in range(video.n_frames):
+        frame = next(frames, None)
+        yield None if reader.uses_video and frame is None else reader.image(i, frame, size)
 
 
 class RawSlot:
@@ -48,7 +51,7 @@ class RawSlot:
         self.slot = slot
         self.spec = encoder.input
         self.videos = {video.name: video for video in index.videos}
-        self.reader = lru_cache(maxsize=256)(self._reader)
+        self.reader = lru_cache(maxsize=1024)(self._reader)
         self.packed = lru_cache(maxsize=1024)(self._packed)
         self.sound = lru_cache(maxsize=1024)(self._sound)
         self.present = lru_cache(maxsize=None)(self._present)
@@ -62,7 +65,7 @@ class RawSlot:
         reader = self.reader(name)
         present: np.ndarray = reader.present()
         if isinstance(self.spec, FrameInput) and reader.uses_video and present.any():
-            present = present & (pc.binary_length(self.packed(name)).to_numpy() > 0)
+            present = present & self.packed(name).present(len(present))
         return present
 
     def prepare(self, name: str) -> None:
@@ -85,35 +88,36 @@ class RawSlot:
         images = np.zeros((last - first, spec.size, spec.size, 3), np.uint8)
         seen = np.zeros(last - first, bool)
         present = self.present(name)
-        for i in range(max(0, first), min(len(present), last)):
-            if present[i]:
-                images[i - first] = self._image(name, i, spec.size)
-                seen[i - first] = True
+        inside = np.arange(max(0, first), min(len(present), last))
+        wanted = inside[present[inside]]
+        seen[wanted - first] = True
+        reader = self.reader(name)
+        image = self.packed(name).image if reader.uses_video else lambda i: reader.image(i, None, spec.size)
+
+        def fill(some: np.ndarray) -> None:
+            for i in some.tolist():
+                images[i - first] = image(i)
+
+        # JPEGs are decoded without the interpreter's lock: a strip of the clip a thread.
+        list(_threads().map(fill, np.array_split(wanted, max(1, min(cores(), len(wanted) // STRIP)))))
         return {"frames": images, "present": seen}
 
-    def _image(self, name: str, i: int, size: int) -> np.ndarray:
-        reader = self.reader(name)
-        if not reader.uses_video:
-            image: np.ndarray = reader.image(i, None, size)
-            return image
-        data = np.frombuffer(self.packed(name)[i].as_buffer(), np.uint8)
-        return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
-
-    def _packed(self, name: str) -> pa.ChunkedArray:
+    def _packed(self, name: str) -> Pictures:
+        """The slot's pictures of a raw video that is not packed, from the cache."""
         assert isinstance(self.spec, FrameInput)
         reader = self.reader(name)
-        key = digest("pack", 1, reader.fingerprint(), self.spec.size, JPEG_QUALITY)
-        path = _cached("packs", key, ".arrow")
-        if not path.is_file():
-            images = frames_of(reader, self.videos[name], self.spec.size)
-            table = pa.table({"jpeg": pa.array([_jpeg(image) for image in images], pa.binary())})
-
-            def write(part: Path) -> None:
-                with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-                    writer.write_table(table)
-
-            atomic(path, write)
-        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()["jpeg"]
+        key = digest("pack", VERSION, reader.fingerprint(), self.spec.size, QUALITY)
+        pack, folder = cache_dir() / "packs", key[:2]
+        label = find(pack, folder, key, key)
+        if label is None:
+            try:
+                with Writer(pack, folder, key, PICTURES) as writer:
+                    for image in frames_of(reader, self.videos[name], self.spec.size):
+                        writer.add(None if image is None else encode_jpeg(image, QUALITY))
+                    label = writer.finish(key, {})
+            except OSError as error:
+                raise UserError(f"{pack}: {name} could not be packed ({error}); make room") from error
+        return Pictures(pack, label)
 
     def _samples(self, name: str, start: int, stop: int, spec: AudioInput) -> dict[str, np.ndarray]:
         samples, begin = self.sound(name)
@@ -132,13 +136,14 @@ class RawSlot:
         """int16 samples of the whole video and the time of the first, from the cache."""
         assert isinstance(self.spec, AudioInput)
         reader = self.reader(name)
+        if (packed := getattr(reader, "packed", None)) is not None and packed.rate == self.spec.rate:
+            return packed.samples, packed.start
         path = _cached("sound", digest("sound", 1, reader.fingerprint(), self.spec.rate), ".npy")
         meta = path.with_suffix(".json")
         if not (path.is_file() and meta.is_file()):
-            sound = reader.sound(self.spec.rate)
-            samples = np.zeros(0, np.int16) if sound is None else np.round(np.clip(sound.samples, -1, 1) * 32767)
-            start = json.dumps({"start": sound.start if sound else 0.0})
-            atomic(path, lambda part: _save_array(part, samples.astype(np.int16)))
+            samples, begin = _pcm(reader, self.spec.rate)
+            start = json.dumps({"start": begin})
+            atomic(path, lambda part: _save_array(part, samples))
             atomic(meta, lambda part: part.write_text(start))
         return np.load(path, mmap_mode="r"), float(json.loads(meta.read_text())["start"])
 
@@ -170,10 +175,15 @@ def _cached(kind: str, key: str, suffix: str) -> Path:
     return path
 
 
-def _jpeg(image: np.ndarray | None) -> bytes:
-    if image is None:
-        return b""
-    done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    if not done:
-        raise UserError("a frame could not be encoded as JPEG: the disk or memory may be full")
-    return bytes(data)
+def _pcm(reader: Any, rate: int) -> tuple[np.ndarray, float]:
+    """int16 samples (S,) and the seconds of the first, of any reader of sound."""
+    if callable(pcm := getattr(reader, "pcm", None)):
+        found: tuple[np.ndarray, float] = pcm(rate)
+        return found
+    sound = reader.sound(rate)
+    return (np.zeros(0, np.int16), 0.0) if sound is None else (to_int16(sound.samples), sound.start)
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(cores(), thread_name_prefix="pictures")

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import cv2
 import numpy as np
 
-from harness.data.audio import read_sound
+from harness.data.audio import read_sound, to_int16
 from harness.data.content import crops_digest, digest, file_digest
 from harness.data.frames import read_jpeg
+from harness.data.pack.files import Pictures, Samples, find
+from harness.data.pack.label import RATE, VERSION
+from zoo.errors import UserError
 from zoo.reading import Sound, Source
 
 
 class FaceReader:
-    """Face crops ``00001.jpg``...; present where the file is."""
+    """Face crops ``00001.jpg``...; present where the file is. From the pack, the very same bytes."""
 
     uses_video = False
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self._present = np.zeros(source.n_frames, dtype=bool)
-        if source.crops is not None:
+        label = find(source.pack, "face", source.name, self._content) if source.pack and source.crops else None
+        self.packed = Pictures(source.pack, label) if source.pack and label else None
+        if self.packed:
+            self._present = self.packed.present(source.n_frames)
+        elif source.crops is not None:
             for path in source.crops.iterdir():
                 if path.suffix == ".jpg" and path.stem.isdigit() and 0 < int(path.stem) <= source.n_frames:
                     self._present[int(path.stem) - 1] = True
+
+    @cached_property
+    def _content(self) -> str:
+        return crops_digest(self.source.crops) if self.source.crops else "none"
 
     def present(self) -> np.ndarray:
         """Where a crop was found."""
@@ -30,20 +43,23 @@ class FaceReader:
 
     def fingerprint(self) -> str:
         """The crops' content."""
-        content = crops_digest(self.source.crops) if self.source.crops else "none"
-        return digest("face", 1, content, self.source.n_frames)
+        return digest("face", 1, self._content, self.source.n_frames)
 
     def image(self, index: int, frame: np.ndarray | None, size: int) -> np.ndarray | None:
         """The crop of a frame, resized."""
         if not self._present[index] or self.source.crops is None:
             return None
-        return resize(read_jpeg(self.source.crops / f"{index + 1:05d}.jpg"), size, size)
+        crop = self.packed.image(index) if self.packed else read_jpeg(f"{self.source.crops}/{index + 1:05d}.jpg")
+        return resize(crop, size, size)
 
 
 class _BoxReader:
-    """What body and context share: the raw video and the person's box, present where both are."""
+    """What body and context share: the raw video and the person's box, present where both are.
 
-    uses_video = True
+    Where the pack has this stream of this very video with these boxes, its pictures are used: they are JPEGs of
+    another size, so that features differ a little, and the fingerprint with them.
+    """
+
     name = ""
 
     def __init__(self, source: Source) -> None:
@@ -53,20 +69,51 @@ class _BoxReader:
         if source.video is not None and source.boxes is not None:
             boxes = source.boxes()[:n]
             self.box[: len(boxes)] = boxes
+        self.packed = self._find_packed()
+        self.uses_video = self.packed is None
+
+    def _find_packed(self) -> Pictures | None:
+        source = self.source
+        if source.pack is None or source.video is None:
+            return None
+        label = find(source.pack, self.name, source.name, self._content)
+        packed = Pictures(source.pack, label) if label else None
+        if packed is None or packed.boxes is None:
+            return None
+        rows = min(len(self.box), len(packed.boxes))
+        same = np.array_equal(self.box[:rows].astype(np.float32), packed.boxes[:rows], equal_nan=True)
+        return packed if same else None
+
+    @cached_property
+    def _content(self) -> str:
+        return file_digest(self.source.video) if self.source.video else "none"
 
     def present(self) -> np.ndarray:
         """Where the person's box is known; frames that do not decode drop out when read."""
+        if self.packed:
+            return self.packed.present(self.source.n_frames)
         known: np.ndarray = np.isfinite(self.box).all(1)
         return known
 
     def fingerprint(self) -> str:
-        """The video's content and the boxes."""
-        content = file_digest(self.source.video) if self.source.video else "none"
-        return digest(self.name, 1, content, self.source.n_frames, self.box.astype(np.float32).tobytes().hex())
+        """The video's content and the boxes; of packed pictures, how they are stored."""
+        stored = ("packed", VERSION, sorted(self.packed.label.settings.items())) if self.packed else ()
+        boxes = self.box.astype(np.float32).tobytes().hex()
+        return digest(self.name, 1, self._content, self.source.n_frames, boxes, *stored)
 
-    def _corners(self, index: int, frame: np.ndarray) -> tuple[int, int, int, int] | None:
-        """Whole pixels inside the frame, or None."""
-        height, width = frame.shape[:2]
+    def _stored(self, index: int, size: int) -> np.ndarray:
+        """The packed picture of a frame, resized; UserError where it was stored smaller than it is wanted."""
+        assert self.packed is not None
+        stored = int(self.packed.label.settings["size"])
+        if size > stored:
+            raise UserError(
+                f"{self.packed.path}: its pictures are {stored} pixels a side, and the encoder of {self.name} wants "
+                f"{size}: pack again with --size {size}, or read the raw videos by --set data.pack=none"
+            )
+        return resize(self.packed.image(index), size, size)
+
+    def _corners(self, index: int, width: int, height: int) -> tuple[int, int, int, int] | None:
+        """Whole pixels inside a frame of this size, or None."""
         if not np.isfinite(self.box[index]).all():
             return None
         x0, y0 = np.floor(self.box[index, :2]).astype(int)
@@ -82,7 +129,9 @@ class BodyReader(_BoxReader):
 
     def image(self, index: int, frame: np.ndarray | None, size: int) -> np.ndarray | None:
         """The person at a frame."""
-        corners = self._corners(index, frame) if frame is not None else None
+        if self.packed:
+            return self._stored(index, size) if self.packed.has(index) else None
+        corners = self._corners(index, frame.shape[1], frame.shape[0]) if frame is not None else None
         if corners is None or frame is None:
             return None
         x0, y0, x1, y1 = corners
@@ -101,13 +150,22 @@ class ContextReader(_BoxReader):
 
     def image(self, index: int, frame: np.ndarray | None, size: int) -> np.ndarray | None:
         """The scene at a frame."""
-        corners = self._corners(index, frame) if frame is not None else None
-        if corners is None or frame is None:
+        if self.packed:
+            if not self.packed.has(index):
+                return None
+            width, height = (int(self.packed.label.settings[side]) for side in ("width", "height"))
+            small = self._stored(index, size)
+        elif frame is not None:
+            height, width = frame.shape[:2]
+            small = np.array(resize(frame, size, size))  # a copy, also of a frame of that very size
+        else:
+            return None
+        corners = self._corners(index, width, height)
+        if corners is None:
             return None
         x0, y0, x1, y1 = corners
-        small = resize(frame, size, size)
-        height, width = frame.shape[:2]
         # Blacked out after the resize, one pixel more on each side: no pixel of the person is blended into the scene.
+        # Packed scenes once more, as JPEG rounds the black off.
         left, right = int(np.floor(x0 * size / width)) - 1, int(np.ceil(x1 * size / width)) + 1
         top, bottom = int(np.floor(y0 * size / height)) - 1, int(np.ceil(y1 * size / height)) + 1
         small[max(0, top) : bottom, max(0, left) : right] = 0
@@ -120,29 +178,45 @@ class AudioReader:
     def __init__(self, source: Source) -> None:
         self.source = source
         self._sound: dict[int, Sound | None] = {}
+        label = find(source.pack, "audio", source.video.stem, self._content) if source.pack and source.video else None
+        self.packed = Samples(source.pack, label) if source.pack and label else None
+
+    def pcm(self, rate: int) -> tuple[np.ndarray, float]:
+        """int16 samples (S,) of the whole sound track, and the seconds of the first; none where there is no sound."""
+        if self.packed and self.packed.rate == rate:
+            return self.packed.samples, self.packed.start
+        sound = self.sound(rate)
+        if sound is None:
+            return np.zeros(0, np.int16), 0.0
+        return to_int16(sound.samples), sound.start
 
     def sound(self, rate: int) -> Sound | None:
         """The whole sound track."""
         if rate not in self._sound:
-            self._sound[rate] = read_sound(self.source.video, rate) if self.source.video else None
+            if self.packed and self.packed.rate == rate:
+                samples = self.packed.samples.astype(np.float32) / 32767
+                self._sound[rate] = Sound(samples, rate, self.packed.start)
+            else:
+                self._sound[rate] = read_sound(self.source.video, rate) if self.source.video else None
         return self._sound[rate]
 
     def present(self) -> np.ndarray:
         """Frames between the sound's first and last sample."""
-        sound = self.sound(16_000)
-        if sound is None or not len(sound.samples):
+        samples, start = self.pcm(RATE)
+        if not len(samples):
             return np.zeros(self.source.n_frames, dtype=bool)
         times = self.source.times()
         grace = 0.5 * float(np.median(np.diff(times))) if len(times) > 1 else 0.02
-        covered: np.ndarray = (times >= sound.start - grace) & (
-            times <= sound.start + len(sound.samples) / sound.rate + grace
-        )
+        covered: np.ndarray = (times >= start - grace) & (times <= start + len(samples) / RATE + grace)
         return covered
+
+    @cached_property
+    def _content(self) -> str:
+        return file_digest(self.source.video) if self.source.video else "none"
 
     def fingerprint(self) -> str:
         """The video file's content: sound and time stamps both come from it."""
-        content = file_digest(self.source.video) if self.source.video else "none"
-        return digest("audio", 1, content, self.source.n_frames)
+        return digest("audio", 1, self._content, self.source.n_frames)
 
 
 def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:

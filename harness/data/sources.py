@@ -54,7 +54,7 @@ def source_of(index: Index, video: Video) -> Source:
 
     return Source(
         name=video.name, root=index.root, n_frames=video.n_frames, times=lambda: frame_times(index, video),
-        video=video.video, crops=video.crops, boxes=boxes,
+        video=video.video, crops=video.crops, boxes=boxes, pack=index.pack,
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from harness.data.affwild2 import Index, Video, build_index
 from harness.data.audio import read_sound
 from harness.data.clips import ClipData, Window
 from harness.data.frames import read_frames
+from harness.data.pack.writer import encode_jpeg
 from harness.data.raw import RawSlot, collate
 from harness.data.sources import frame_times, open_reader, source_of
 from harness.features import FrozenSlot
@@ -169,7 +170,7 @@ def test_packed_pictures_equal_those_read_directly(index: Index, stream: str) ->
             continue
         error = np.abs(image.astype(int) - wanted)
         assert error.mean() < 4
-        _, data = cv2.imencode(".jpg", wanted[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+        data = np.frombuffer(encode_jpeg(wanted, 95), np.uint8)
         np.testing.assert_array_equal(image, cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
     again = RawSlot(index, plan, Viewer(size)).clip(video.name, 3, 17)  # from the file that is there now
     np.testing.assert_array_equal(again["frames"], clip["frames"])

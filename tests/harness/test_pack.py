@@ -1,0 +1,336 @@
+"""Packed streams: equal to what they are made of, found where they are fresh, and never taken where they are not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from harness.config import Features
+from harness.data import raw as raw_module
+from harness.data.affwild2 import Index, Video, build_index
+from harness.data.boxes import read_boxes, write_boxes
+from harness.data.frames import read_frames, read_jpeg
+from harness.data.pack.files import Pictures
+from harness.data.pack.label import read_label
+from harness.data.pack.make import make_pack
+from harness.data.pack.plan import Settings, plan
+from harness.data.pack.where import find_pack
+from harness.data.raw import RawSlot
+from harness.data.readers import AudioReader, BodyReader, ContextReader, FaceReader
+from harness.data.sources import source_of
+from harness.features import extract, frozen_slots
+from harness.setup import load_plugins
+from plugins.editions import abaw10
+from zoo.api import AudioInput, FrameInput
+from zoo.errors import UserError
+from zoo.modules import Encoder
+from zoo.plan import SlotPlan, make_plan
+
+VA = abaw10.EDITION.tracks[0]
+SIZE = 64
+
+
+def pack_to(root: Path, pack: Path, streams: list[str] | None = None, size: int = SIZE) -> list[tuple[str, str, str]]:
+    """(stream, name, outcome) of packing in this process."""
+    made = make_pack(plan(root, streams), Settings(root, pack, size), jobs=1, progress=False)
+    return [(one.stream, one.name, one.outcome) for one in made]
+
+
+@pytest.fixture(scope="module")
+def packed(program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:  # type: ignore[no-untyped-def]
+    """A copy of the crumb set that tests may change, and its pack."""
+    root = tmp_path_factory.mktemp("packed") / "data"
+    shutil.copytree(program.demo, root, symlinks=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ABAW_ZOO_CACHE", str(program.cache))
+        outcomes = pack_to(root, root / "pack")
+        assert {outcome for _, _, outcome in outcomes} == {"packed"}
+        assert {stream for stream, _, _ in outcomes} == {"face", "body", "context", "audio"}
+        yield root, root / "pack"
+
+
+@pytest.fixture
+def indexes(packed: tuple[Path, Path]) -> tuple[Index, Index]:
+    """Without the pack, and with it."""
+    bare = build_index(packed[0], abaw10.EDITION, VA)
+    return bare, replace(bare, pack=packed[1])
+
+
+def slot(text: str) -> SlotPlan:
+    made = make_plan(load_plugins([]), encoders=text, fusion="late", head="gru", answers=VA.answers, losses=(), post=(),
+                     finetune=(), options={})  # fmt: skip
+    return made.slots[0]
+
+
+class Viewer(Encoder):
+    """Wants pictures of a size."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(1, FrameInput(size, (0.0,) * 3, (1.0,) * 3))
+
+
+class Listener(Encoder):
+    """Wants sound."""
+
+    def __init__(self) -> None:
+        super().__init__(1, AudioInput(16_000, margin=0.1, grid=160))
+
+
+# --- equal to the source ----------------------------------------------------------------------------------------------
+
+
+def test_faces_are_the_crops_byte_for_byte(indexes: tuple[Index, Index]) -> None:
+    seen = 0
+    for video in indexes[1].videos:
+        one, two = (FaceReader(source_of(index, video)) for index in indexes)
+        assert (one.packed, two.packed is None) == (None, False)
+        assert one.fingerprint() == two.fingerprint()
+        np.testing.assert_array_equal(one.present(), two.present())
+        for i in np.flatnonzero(one.present()):
+            path = video.crops / f"{i + 1:05d}.jpg"
+            assert two.packed.jpeg(i).tobytes() == path.read_bytes()
+            np.testing.assert_array_equal(two.packed.image(i), read_jpeg(path))
+            np.testing.assert_array_equal(one.image(i, None, 48), two.image(i, None, 48))
+            seen += 1
+        assert two.image(int(np.argmin(two.present())), None, 48) is None or two.present().all()
+    assert seen > 100
+
+
+def test_face_features_are_equal_and_have_one_key(
+    indexes: tuple[Index, Index], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for place, index in enumerate(indexes):
+        monkeypatch.setenv("ABAW_ZOO_CACHE", str(tmp_path / str(place)))
+        few = replace(index, videos=index.videos[:2])
+        slots = frozen_slots([slot("face")], Features(precision="float32"), torch.device("cpu"))
+        store, failures = extract(few, slots, progress=False)
+        assert not failures
+        keys = {name: folder.name for (_, name), folder in store.folders.items()}
+        found.append((keys, [np.array(store.rows("face", video.name)) for video in few.videos]))
+    assert found[0][0] == found[1][0]
+    for one, two in zip(found[0][1], found[1][1], strict=True):
+        assert len(one)
+        np.testing.assert_array_equal(one, two)
+
+
+def test_sound_is_the_same_samples(
+    indexes: tuple[Index, Index], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare, with_pack = indexes
+    monkeypatch.setenv("ABAW_ZOO_CACHE", str(tmp_path))
+    one, two = (RawSlot(index, slot("audio"), Listener()) for index in indexes)
+    for video in bare.videos:
+        assert AudioReader(source_of(with_pack, video)).packed is not None
+        np.testing.assert_array_equal(one.present(video.name), two.present(video.name))
+        a, b = one.clip(video.name, 3, 11), two.clip(video.name, 3, 11)
+        np.testing.assert_array_equal(a["samples"], b["samples"])
+        np.testing.assert_array_equal(a["times"], b["times"])
+        assert one.reader(video.name).fingerprint() == two.reader(video.name).fingerprint()
+
+
+@pytest.mark.parametrize("reader", [BodyReader, ContextReader])
+def test_pictures_of_raw_video_are_near_and_say_so(
+    indexes: tuple[Index, Index], reader: type[BodyReader] | type[ContextReader]
+) -> None:
+    video = next(video for video in indexes[0].videos if video.video.suffix == ".mp4")
+    one, two = (reader(source_of(index, video)) for index in indexes)
+    assert one.uses_video
+    assert not two.uses_video
+    assert one.fingerprint() != two.fingerprint()
+    differences = []
+    for i, frame in zip(range(video.n_frames), read_frames(video.video), strict=False):
+        direct, stored = one.image(i, frame, SIZE), two.image(i, None, SIZE)
+        assert (direct is None) == (stored is None) == (not two.present()[i])
+        if direct is not None and stored is not None:
+            differences.append(np.abs(direct.astype(int) - stored).mean())
+            if reader is ContextReader:
+                black = (direct == 0).all(-1)
+                assert not stored[black & _inside(one, i, frame)].any()
+    assert len(differences) > 10
+    assert np.mean(differences) < 2
+    assert two.image(int(np.flatnonzero(two.present())[0]), None, SIZE // 2).shape == (SIZE // 2, SIZE // 2, 3)
+    with pytest.raises(UserError, match=f"wants {2 * SIZE}: pack again with --size {2 * SIZE}"):
+        two.image(int(np.flatnonzero(two.present())[0]), None, 2 * SIZE)
+
+
+def _inside(reader: ContextReader, i: int, frame: np.ndarray) -> np.ndarray:
+    """(SIZE, SIZE) bool: where the person is."""
+    height, width = frame.shape[:2]
+    x0, y0, x1, y1 = reader.box[i] * SIZE / np.array([width, height, width, height])
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    return (columns >= x0) & (columns < x1) & (rows >= y0) & (rows < y1)
+
+
+@pytest.mark.parametrize("stream", ["face", "body", "context"])
+def test_trained_slots_read_the_pack(
+    indexes: tuple[Index, Index], stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_video(*_: object, **__: object) -> None:
+        raise AssertionError("the raw video was read")
+
+    monkeypatch.setattr(raw_module, "read_frames", no_video)
+    raw = RawSlot(indexes[1], slot(stream), Viewer(SIZE))
+    video = indexes[1].videos[0]
+    raw.prepare(video.name)
+    clip = raw.clip(video.name, 2, 20)
+    assert clip["present"].tolist() == raw.present(video.name)[2:20].tolist()
+    assert clip["present"].any()
+    for i, image in zip(range(2, 20), clip["frames"], strict=True):
+        wanted = raw.reader(video.name).image(i, None, SIZE) if clip["present"][i - 2] else np.zeros_like(image)
+        np.testing.assert_array_equal(image, wanted)
+
+
+def test_a_scene_of_the_very_size_leaves_the_frame_alone() -> None:
+    """Several readers are given one frame: what one blacks out, the next must still see."""
+    frame = np.full((SIZE, SIZE, 3), 200, np.uint8)
+    from zoo.reading import Source
+
+    source = Source(
+        "v", Path(), 1, lambda: np.zeros(1), video=Path("v.mp4"), boxes=lambda: np.float32([[10, 10, 30, 30]])
+    )
+    scene = ContextReader(source).image(0, frame, SIZE)
+    assert scene is not None
+    assert not scene[12:28, 12:28].any()
+    assert (frame == 200).all()
+
+
+# --- fresh or not used ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own(packed: tuple[Path, Path], tmp_path: Path) -> tuple[Path, Index]:
+    """A copy for one test, and its index with the pack."""
+    root = tmp_path / "data"
+    shutil.copytree(packed[0], root, symlinks=True)
+    index = build_index(root, abaw10.EDITION, VA)
+    return root, replace(index, pack=find_pack(root, None))
+
+
+def reader_of(index: Index, video: Video, kind: type) -> object:
+    return kind(source_of(index, video))
+
+
+def test_a_copy_is_as_fresh_as_its_content(own: tuple[Path, Index]) -> None:
+    _, index = own
+    for video in index.videos:
+        for kind in (FaceReader, BodyReader, ContextReader, AudioReader):
+            assert reader_of(index, video, kind).packed is not None  # type: ignore[attr-defined]
+
+
+def test_a_changed_crop_is_noticed(own: tuple[Path, Index]) -> None:
+    root, index = own
+    video = next(v for v in index.videos if v.crops and v.crop_frames[:2].all())
+    first, second = (video.crops / f"0000{k}.jpg" for k in (1, 2))
+    shutil.copyfile(second, first)
+    reader = FaceReader(source_of(index, video))
+    assert reader.packed is None
+    np.testing.assert_array_equal(reader.image(0, None, 48), reader.image(1, None, 48))
+    assert ("face", video.name, "packed") in pack_to(root, root / "pack")
+    reader = FaceReader(source_of(index, video))
+    assert reader.packed is not None
+    np.testing.assert_array_equal(reader.packed.image(0), read_jpeg(second))
+
+
+def test_a_changed_video_is_noticed(own: tuple[Path, Index]) -> None:
+    _, index = own
+    video, other = (v for v in index.videos[:2])
+    video.video.write_bytes(other.video.read_bytes())
+    for kind in (BodyReader, ContextReader, AudioReader):
+        assert reader_of(index, video, kind).packed is None  # type: ignore[attr-defined]
+    assert reader_of(index, other, BodyReader).packed is not None  # type: ignore[attr-defined]
+
+
+def test_changed_boxes_are_noticed(own: tuple[Path, Index]) -> None:
+    root, index = own
+    shutil.rmtree(root / "openpose", ignore_errors=True)  # whose key points go before the boxes files
+    video = next(v for v in index.videos if (root / "boxes" / f"{v.name}.parquet").is_file())
+    pack_to(root, root / "pack")
+    assert BodyReader(source_of(index, video)).packed is not None
+    path = root / "boxes" / f"{video.name}.parquet"
+    boxes = read_boxes(path)
+    write_boxes(path, replace(boxes, person=boxes.person + 1))
+    assert BodyReader(source_of(index, video)).packed is None
+    assert AudioReader(source_of(index, video)).packed is not None
+    made = pack_to(root, root / "pack")
+    assert {(s, n) for s, n, outcome in made if outcome == "packed"} == {("body", video.name), ("context", video.name)}
+
+
+def test_another_size_is_packed_again(own: tuple[Path, Index]) -> None:
+    root, index = own
+    made = pack_to(root, root / "pack", size=80)
+    assert {s for s, _, outcome in made if outcome == "packed"} == {"body", "context"}
+    assert BodyReader(source_of(index, index.videos[0])).packed.label.settings["size"] == 80
+
+
+@pytest.mark.parametrize("damage", ["cut", "no label", "bad label", "other version", "no file"])
+def test_what_is_not_whole_is_not_used(own: tuple[Path, Index], damage: str) -> None:
+    root, index = own
+    video = index.videos[0]
+    arrow, label = (root / "pack" / "face" / f"{video.name}.{end}" for end in ("arrow", "json"))
+    if damage == "cut":
+        arrow.write_bytes(arrow.read_bytes()[:-100])
+    elif damage == "no file":
+        arrow.unlink()
+    elif damage == "no label":
+        label.unlink()
+    elif damage == "bad label":
+        label.write_text(label.read_text()[:50])
+    else:
+        label.write_text(json.dumps({**json.loads(label.read_text()), "version": 0}))
+    assert read_label(root / "pack", "face", video.name) is None
+    assert FaceReader(source_of(index, video)).packed is None
+    assert [o for o in pack_to(root, root / "pack") if o[2] == "packed"] == [("face", video.name, "packed")]
+    assert FaceReader(source_of(index, video)).packed is not None
+
+
+def test_a_damaged_picture_names_its_file(own: tuple[Path, Index]) -> None:
+    root, index = own
+    video = index.videos[0]
+    pack = root / "pack"
+    label = read_label(pack, "face", video.name)
+    assert label is not None
+    pictures = Pictures(pack, label)
+    frame = int(np.flatnonzero(pictures.present(video.n_frames))[0])
+    start = int(pictures._starts[frame])
+    path = pack / "face" / f"{video.name}.arrow"
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(bytes(8))
+    with pytest.raises(UserError, match=rf"{video.name}\.arrow: the picture of frame {frame + 1} is damaged"):
+        Pictures(pack, label).image(frame)
+
+
+def test_the_pack_that_is_meant(tmp_path: Path) -> None:
+    assert find_pack(tmp_path, None) is None
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "other").mkdir()
+    assert find_pack(tmp_path, None) == tmp_path / "pack"
+    assert find_pack(tmp_path, str(tmp_path / "other")) == tmp_path / "other"
+    assert find_pack(tmp_path, "none") is None
+    with pytest.raises(UserError, match=r"no such folder; `harness data pack .* makes it"):
+        find_pack(tmp_path, str(tmp_path / "nowhere"))
+
+
+def test_a_run_says_how_its_pictures_were_stored(program, packed: tuple[Path, Path], tmp_path: Path, record) -> None:  # type: ignore[no-untyped-def]
+    root, pack = packed
+    settings = ("--data", root, "--encoders", "face,context=timm:resnet18", "--epochs", 1, "--post", "clip")
+    small = ("--set", "encoder.context.pretrained=false", "--set", f"encoder.context.size={SIZE}")
+    answer = program("run", *settings, *small, "--out", tmp_path, "--name", "with")
+    assert answer.code == 0, answer.err
+    assert record(tmp_path / "with")["result"]["data"]["packed"] == {"context": {"size": SIZE, "quality": 95}}
+    os.rename(pack, pack.with_name("elsewhere"))
+    try:
+        answer = program("run", *settings, *small, "--out", tmp_path, "--name", "none", "--set", "data.pack=none")
+        assert answer.code == 0, answer.err
+        assert "packed" not in record(tmp_path / "none")["result"]["data"]
+    finally:
+        os.rename(pack.with_name("elsewhere"), pack)
