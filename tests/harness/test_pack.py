@@ -26,7 +26,8 @@ from harness.data.pack.where import find_pack
 from harness.data.raw import RawSlot
 from harness.data.readers import AudioReader, BodyReader, ContextReader, FaceReader
 from harness.data.sources import source_of
-from harness.features import extract, frozen_slots
+from harness.extract import extract
+from harness.features import frozen_slots
 from harness.setup import load_plugins
 from plugins.editions import abaw10
 from zoo.api import AudioInput, FrameInput
