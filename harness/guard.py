@@ -84,7 +84,7 @@ def mark(passport: dict[str, Any], saws: Sequence[Saw], job: Job) -> dict[str, A
         return passport
     others = [saw for saw in saws if saw.track != job.track.name and saw.synthetic == job.synthetic]
     told = list(dict.fromkeys([*passport.get("saw", ()), *map(str, saws)]))
-    forbidden = any(not saw.synthetic and saw.data == "Aff-Wild2" for saw in others)
+    forbidden = any(not saw.synthetic and saw.data in ("Aff-Wild2", "s-Aff-Wild2") for saw in others)
     return {
         **passport, "saw": told, "other_tracks": list(dict.fromkeys(f"{s.edition} {s.track}" for s in others)),
         "seen_affwild2": True if forbidden else passport.get("seen_affwild2"),

@@ -68,6 +68,8 @@ def test_weights_that_saw_another_tracks_labels_are_marked() -> None:
     assert (own["saw"], own["other_tracks"], own["seen_affwild2"]) == (["AffectNet", "Aff-Wild2: abaw10 va"], [], None)
     other = guard.mark(plain, [VA, VA], job("expr"))
     assert (other["other_tracks"], other["seen_affwild2"]) == (["abaw10 va"], True)
+    images = replace(VA, edition="abaw7", track="mtl", data="s-Aff-Wild2")  # single images, the same labels
+    assert guard.mark(plain, [images], job("expr"))["seen_affwild2"] is True
     drawn = replace(VA, synthetic=True, data="demo")
     assert guard.mark(plain, [drawn], job("expr", synthetic=True))["seen_affwild2"] is None
     assert guard.mark(plain, [drawn], job("expr", synthetic=True))["other_tracks"] == ["abaw10 va"]
