@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.recipe import read_recipe
 from zoo.errors import UserError
@@ -50,6 +50,12 @@ class Train(_Section):
     gaps: Literal["keep", "close"] = Field("keep", description="frames without labels: in training clips, or cut out")
     mtl: Literal["sum", "uncertainty"] = Field("sum", description="how losses of several kinds of answers are joined")
     evaluation: Literal["windows", "full"] = "windows"
+    precision: Annotated[Literal["32", "bf16-mixed"], BeforeValidator(str)] = Field(
+        "32", description="of the networks in training and answering"
+    )
+    batch_norm: Literal["train", "frozen"] = Field(
+        "train", description="of trained encoders: statistics of the batch, or those that the weights came with"
+    )
     shuffle_labels: bool = Field(False, description="a control: train on labels of other videos")
 
 
@@ -101,6 +107,8 @@ class RunConfig(_Section):
     epochs_from: str | None = Field(None, description="the run whose chosen number of epochs is trained, with fit")
     merge: Literal["mean", "vote", "ccc"] = Field("mean", description="of the test answers of folds or seeds")
     device: str = "auto"
+    devices: int = Field(1, ge=1, description="processes a machine, one a device, that share each batch")
+    nodes: int = Field(1, ge=1, description="machines")
     train: Train = Train()
     project: Project = Project()
     features: Features = Features()

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from harness.data.clips import ClipData, Window, evaluation_windows, nearest, triangle
+from harness.world import World, autocast
 from leaderboards.statistics import jackknife
 from zoo import metrics
 from zoo.api import Answer, TrackSpec, VideoAnswers
@@ -18,9 +19,10 @@ from zoo.assemble import Model
 @torch.inference_mode()
 def answers(
     model: Model, data: ClipData, track: TrackSpec, *, length: int, batch: int, device: torch.device,
-    full: bool = False, delay: float = 0.0, per_slot: bool = False,
+    full: bool = False, delay: float = 0.0, per_slot: bool = False, only: Sequence[int] | None = None,
+    precision: str = "32",
 ) -> Iterator[VideoAnswers]:  # fmt: skip
-    """Every frame of every video answered, one video after the other.
+    """Every frame of every video, or of those at the places ``only``, answered, one video after the other.
 
     Windows of the training length, half overlapping, the last flush with the end, averaged after decode with
     triangular weights; or the whole video at once (``full``). ``delay``: seconds by which the training targets were
@@ -29,7 +31,8 @@ def answers(
     """
     model.eval()
     slots = model.slots if per_slot else ()
-    for v, video in enumerate(data.videos):
+    for v in range(len(data.videos)) if only is None else only:
+        video = data.videos[v]
         spans = [(0, video.n_frames)] if full else evaluation_windows(video.n_frames, length)
         total = np.zeros((1 + len(slots), video.n_frames, sum(answer.width for answer in track.answers)))
         weight = np.zeros((video.n_frames, 1))
@@ -37,7 +40,8 @@ def answers(
             part = spans[first : first + batch]
             width = max(stop - start for start, stop in part)
             clips = data.batch([Window(v, start, stop) for start, stop in part], width).to(device)
-            out = model(clips)
+            with autocast(device, precision):
+                out = model(clips)
             every = torch.stack([out.raw, *(out.per_slot[slot] for slot in slots)])
             decoded = model.decode(every.flatten(0, 1)).double().cpu().numpy().reshape(len(total), len(part), width, -1)
             for i, (start, stop) in enumerate(part):
@@ -74,6 +78,24 @@ def _video_answers(
 def statistics_of(track: TrackSpec, video: VideoAnswers, mask: np.ndarray | None = None) -> metrics.Stats:
     """The additive sums of one video."""
     return metrics.statistics(track.answers, video.values, video.targets, mask, joint=track.joint_labels)
+
+
+def shared_score(world: World, model: Model, data: ClipData, track: TrackSpec, **how: Any) -> float:
+    """The main score of all videos, which the processes share out; the same in every process."""
+    part = world.deal([video.n_frames for video in data.videos])
+    own = answers(model, data, track, device=world.device, only=part, **how)
+    sums = {v: statistics_of(track, video) for v, video in zip(part, own, strict=True)}
+    every = {v: stats for some in world.everyones(sums) for v, stats in some.items()}
+    stats = metrics.merge([every[v] for v in sorted(every)])
+    return float(metrics.score(track.metric, track.answers, stats).main)
+
+
+def shared_answers(world: World, model: Model, data: ClipData, track: TrackSpec, **how: Any) -> list[VideoAnswers]:
+    """The answers to all videos, which the processes share out, in the first process; [] in the others."""
+    part = world.deal([video.n_frames for video in data.videos])
+    own = dict(zip(part, answers(model, data, track, device=world.device, only=part, **how), strict=True))
+    every = {v: video for some in world.collected(own) for v, video in some.items()}
+    return [every[v] for v in sorted(every)]
 
 
 def main_score(track: TrackSpec, videos: Sequence[VideoAnswers]) -> float:

@@ -18,9 +18,10 @@ from harness.guard import NEXT_FOLD
 from harness.merge import merge
 from harness.post import Chain, mean_optimism
 from harness.predictions import read_predictions, write_predictions
-from harness.run import Outcome, identity, recorded, run
+from harness.run import Outcome, identity, pick_device, recorded, run
 from harness.setup import Job
 from harness.submission import name_record
+from harness.world import World, alone
 from leaderboards.record import Record, RecordError
 from leaderboards.record import read as read_record
 from leaderboards.statistics import jackknife
@@ -38,10 +39,12 @@ def read(path: Path) -> Record:
         raise UserError(str(error)) from None
 
 
-def run_seeds(job: Job, folder: Path, seeds: int) -> Outcome:
+def run_seeds(job: Job, folder: Path, seeds: int, world: World | None = None) -> Outcome:
     """One run a seed in ``seed-<s>``, and a record of their mean: leave-one-out scores are averaged, so that the
     interval of the mean is that of the videos; the spread over seeds is beside it. Test answers are merged."""
-    atomic(folder / "seeds", lambda part: part.write_text(f"{seeds}\n"))
+    world = world or alone(pick_device(job.config.device))
+    if world.first:
+        atomic(folder / "seeds", lambda part: part.write_text(f"{seeds}\n"))
     jobs = member_jobs(job, seeds)
 
     def conclude(members: Sequence[Record]) -> tuple[dict[str, Any], list[str]]:
@@ -53,12 +56,13 @@ def run_seeds(job: Job, folder: Path, seeds: int) -> Outcome:
             notes.append("the submission merges the seeds' answers; the score is the mean of theirs, not the merge's")
         return {**mean_result(members), "submission": submission}, notes
 
-    return _run_all(job, folder, jobs, conclude)
+    return _run_all(job, folder, jobs, conclude, world)
 
 
-def run_folds(job: Job, folder: Path) -> Outcome:
+def run_folds(job: Job, folder: Path, world: World | None = None) -> Outcome:
     """One run a fold in ``fold-<f>``, and a record of all out-of-fold answers together. Post-processors for the test
     videos, whose answers are merged, are fitted on those."""
+    world = world or alone(pick_device(job.config.device))
     jobs = member_jobs(job)
 
     def conclude(members: Sequence[Record]) -> tuple[dict[str, Any], list[str]]:
@@ -70,7 +74,7 @@ def run_folds(job: Job, folder: Path) -> Outcome:
         result = {**identity(job), "scores": scored.scores, "post": scored.post, **fold_result(members, scored.scores)}
         return {**result, "submission": submission}, notes
 
-    return _run_all(job, folder, jobs, conclude)
+    return _run_all(job, folder, jobs, conclude, world)
 
 
 def member_jobs(job: Job, seeds: int = 1) -> dict[str, Job]:
@@ -94,25 +98,33 @@ def write_config(config: RunConfig, folder: Path) -> None:
     atomic(folder / "config.toml", lambda part: part.write_text(config.toml(), encoding="utf-8"))
 
 
-def _run_all(job: Job, folder: Path, jobs: Mapping[str, Job], conclude: Conclude) -> Outcome:
+def _run_all(job: Job, folder: Path, jobs: Mapping[str, Job], conclude: Conclude, world: World) -> Outcome:
     """Run what is not done yet, and make one record of all."""
     record = Record(name=folder.name, status="running", result=identity(job))
+    notes: list[str] = []
     members: list[Record] = []
-    with recorded(record, folder):
+    with recorded(record, folder if world.first else None):
         for name, own in jobs.items():
-            done = folder / name / "record.json"
-            if done.is_file() and (known := read(done)).status == "done":
+            if known := world.same(_finished(folder / name) if world.first else None):
                 members.append(known)
                 continue
-            (folder / name).mkdir(exist_ok=True)
-            write_config(own.config, folder / name)
-            print(f"{name.replace('-', ' ')} ({len(members) + 1} of {len(jobs)})", flush=True)
-            members.append(run(own, folder / name).record)
-        result, notes = conclude(members)
-        record.status, record.result = "done", result
-        record.circumstances["seconds"] = sum(member.circumstances.get("seconds", 0) for member in members)
-        name_record(folder / "submission", record.result_sha256)
+            if world.first:
+                (folder / name).mkdir(exist_ok=True)
+                write_config(own.config, folder / name)
+                print(f"{name.replace('-', ' ')} ({len(members) + 1} of {len(jobs)})", flush=True)
+            members.append(run(own, folder / name, world=world).record)
+        if world.first:
+            result, notes = conclude(members)
+            record.status, record.result = "done", result
+            record.circumstances["seconds"] = sum(member.circumstances.get("seconds", 0) for member in members)
+            name_record(folder / "submission", record.result_sha256)
     return Outcome(folder, record, notes)
+
+
+def _finished(folder: Path) -> Record | None:
+    """The record of a member that is done."""
+    path = folder / "record.json"
+    return known if path.is_file() and (known := read(path)).status == "done" else None
 
 
 # --- records ----------------------------------------------------------------------------------------------------------

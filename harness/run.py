@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ from harness.atomic import clear_parts
 from harness.checkpoint import load_weights, save_weights
 from harness.conclude import answer_test, chain_of_origin, score_split
 from harness.config import RunConfig
+from harness.data.affwild2 import Index
 from harness.data.clips import ClipData, training_counts
 from harness.data.pack.where import stored_as
 from harness.data.raw import RawSlot
-from harness.evaluate import answers
+from harness.devices import Clock
+from harness.evaluate import shared_answers
 from harness.extract import extract
 from harness.features import frozen_slots
 from harness.memory import halvings
@@ -33,6 +35,7 @@ from harness.setup import Job
 from harness.store import FeatureStore
 from harness.submission import name_record
 from harness.train import Trained, train
+from harness.world import World, alone, lost_is_told
 from leaderboards.record import Record
 from zoo.adapter import Moments
 from zoo.api import Counts, VideoAnswers
@@ -42,6 +45,7 @@ from zoo.errors import Stopped, UserError
 from zoo.plan import Plan
 from zoo.weights import load_pretrained
 
+CIRCUMSTANCES = {"data_dir", "device", "devices", "nodes", "plugin", "epochs_from"}  # of the configuration
 VERSIONED = ("abaw-zoo", "torch", "torchvision", "torchaudio", "timm", "numpy")
 
 
@@ -61,38 +65,50 @@ class Prepared:
     model: Model
     splits: dict[str, ClipData]
     passports: list[dict[str, Any]]
-    device: torch.device
+    world: World
     saws: list[guard.Saw] = field(default_factory=list)
     store: FeatureStore = field(default_factory=FeatureStore)
 
 
-def run(job: Job, folder: Path, *, progress: bool = True) -> Outcome:
+def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = True) -> Outcome:
     """Train and evaluate one combination into ``folder`` (made by the caller, holding config.toml).
 
-    A failure leaves a record that says why; an interruption one that can be continued.
+    A failure leaves a record that says why; an interruption one that can be continued. Of several processes the first
+    one writes; in the others the outcome's record is empty.
     """
+    world = world or alone(pick_device(job.config.device))
     record = Record(name=folder.name, status="running", result=identity(job))
-    clear_parts(folder)
-    with recorded(record, folder):
-        prepared = prepare(job, progress=progress)
-        record.circumstances["device"] = str(prepared.device)
-        prepared.store.write(folder / "features.csv")
+    notes: list[str] = []
+    if world.first:
+        clear_parts(folder)
+    with recorded(record, folder if world.first else None), lost_is_told():
+        record.circumstances.update(device=str(world.device), processes=world.size)
+        prepared = prepare(job, world=world, progress=progress)
+        if world.first:
+            prepared.store.write(folder / "features.csv")
         trained = train(
             prepared.model, prepared.splits["train"], prepared.splits.get("select", prepared.splits.get("val")),
-            job.track, job.config.train, seed=job.config.seed, device=prepared.device, folder=folder,
+            job.track, job.config.train, seed=job.config.seed, world=world, folder=folder,
             progress=progress, stop=job.origin.epochs if job.origin else None,
         )  # fmt: skip
-        seen = guard.metadata(job, trained.selections, prepared.saws)
-        save_weights(folder / "weights.safetensors", prepared.model.state_dict(), seen)
-        result, notes = conclude(job, prepared, folder, trained)
-        record.status, record.result = "done", result
-        name_record(folder / "submission", record.result_sha256)
+        clock = Clock()
+        clock.start()
+        got = {split: predict_split(job, prepared, split) for split in ("val", "test") if split in prepared.splits}
+        clock.count(sum(video.n_frames for split in got for video in prepared.splits[split].videos))
+        record.circumstances["frames_per_second"] = {"train": trained.frames_per_second, "evaluate": clock.rate}
+        if world.first:
+            seen = guard.metadata(job, trained.selections, prepared.saws)
+            save_weights(folder / "weights.safetensors", prepared.model.state_dict(), seen)
+            result, notes = conclude(job, prepared, folder, trained, got)
+            record.status, record.result = "done", result
+            name_record(folder / "submission", record.result_sha256)
     return Outcome(folder, record, notes)
 
 
 @contextmanager
-def recorded(record: Record, folder: Path) -> Iterator[None]:
-    """Write a record before and after: what does not end well leaves one that says why, and a killed run is a row."""
+def recorded(record: Record, folder: Path | None) -> Iterator[None]:
+    """Write a record before and after: what does not end well leaves one that says why, and a killed run is a row.
+    Without a folder nothing is written."""
     started = time.time()
     _write(record, folder)
     circumstances = {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), **host()}
@@ -115,14 +131,16 @@ def recorded(record: Record, folder: Path) -> Iterator[None]:
         _write(record, folder)
 
 
-def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> Prepared:
+def prepare(job: Job, *, world: World | None = None, progress: bool = True, weights: Path | None = None) -> Prepared:
     """Features, clips and the model: fitted on the training frames, or with a finished run's ``weights``."""
     config, plan = job.config, job.plan
-    device = pick_device(config.device)
+    world = world or alone(pick_device(config.device))
     torch.use_deterministic_algorithms(True, warn_only=True)
     dims = check(plan, adapter_options(config), aids(config))["dims"]
-    frozen = frozen_slots(plan.slots, config.features, device)
-    store, failures = extract(job.index, frozen, progress=progress)
+    frozen, raw = frozen_slots(plan.slots, config.features, world.device), raw_slots(job)
+    if world.size > 1:
+        share_packing(job.index, raw, world)
+    store, failures = extract(job.index, frozen, progress=progress and world.first)
     if failures:
         reasons = {failure.reason for failure in failures}
         if len(reasons) == 1 and len(failures) > 1:  # not a video's fault, such as weights that do not fit
@@ -131,7 +149,7 @@ def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> 
             f"{len(failures)} of {len(job.index.videos)} videos could not be read: "
             + "; ".join(f"{f.video}: {f.reason}" for f in failures[:5])
         )
-    raw, names = raw_slots(job), [slot.name for slot in plan.slots]
+    names = [slot.name for slot in plan.slots]
     training = {"delay": config.train.delay, "close_gaps": config.train.gaps == "close"}
     splits = {
         s: ClipData(job.index, v, names, store, raw, **(training if s == "train" else {}))  # type: ignore[arg-type]
@@ -143,7 +161,7 @@ def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> 
     if weights is not None:
         model = make_model(job, dims, [Counts(1, (1,) * max(2, len(a.classes))) for a in job.track.answers])
         model.load_state_dict(load_weights(weights))
-        return Prepared(model.to(device), splits, passports, device, store=store)
+        return Prepared(model.to(world.device), splits, passports, world, store=store)
     data = splits.get("train")
     if data is None or not any(useful[-1] for useful in data.useful):
         raise UserError(f"{job.index.root}: no labelled training frame where a slot has data (track {job.track.name})")
@@ -160,7 +178,16 @@ def prepare(job: Job, *, progress: bool = True, weights: Path | None = None) -> 
             saws[slot.name] = guard.saw(loaded.path)
     fit_adapters(model, data, store)
     passports = [guard.mark(p, saws.get(p["slot"], []), job) for p in passports]
-    return Prepared(model, splits, passports, device, [saw for those in saws.values() for saw in those], store)
+    return Prepared(model, splits, passports, world, [saw for those in saws.values() for saw in those], store)
+
+
+def share_packing(index: Index, raw: Mapping[str, RawSlot], world: World) -> None:
+    """Pictures cut out of video are packed once a video, shared out; each process then finds the others'. (Features
+    are shared out by harness.extract itself.)"""
+    for slot in raw.values():
+        for i in world.deal([video.n_frames for video in index.videos]):
+            slot.prepare(index.videos[i].name)
+    world.everyones(None)
 
 
 def make_model(job: Job, dims: Mapping[str, int], counts: Sequence[Counts]) -> Model:
@@ -211,9 +238,10 @@ def shuffled(labels: list[np.ndarray], seed: int) -> list[np.ndarray]:
     return [np.resize(labels[(i + shift) % n], labels[i].shape) for i in range(n)]
 
 
-def conclude(job: Job, prepared: Prepared, folder: Path, trained: Trained) -> tuple[dict[str, Any], list[str]]:
-    """Predictions, scores, submission: what follows the last step."""
-    got = {split: predict_split(job, prepared, split) for split in ("val", "test") if split in prepared.splits}
+def conclude(
+    job: Job, prepared: Prepared, folder: Path, trained: Trained, got: Mapping[Any, list[VideoAnswers]]
+) -> tuple[dict[str, Any], list[str]]:
+    """Scores, predictions, submission: what follows the last answer."""
     scored = score_split(job, got.get("val", []), folder) if job.origin is None else chain_of_origin(job)
     submission, notes = answer_test(job, got.get("test", []), scored.chain, folder)
     result = {
@@ -226,14 +254,12 @@ def conclude(job: Job, prepared: Prepared, folder: Path, trained: Trained) -> tu
 
 
 def predict_split(job: Job, prepared: Prepared, split: str) -> list[VideoAnswers]:
-    """Answers to all videos of a split."""
+    """Answers to all videos of a split; of several processes only the first has them."""
     settings = job.config.train
-    return list(
-        answers(
-            prepared.model, prepared.splits[split], job.track, length=settings.clip, batch=settings.batch * 2,
-            device=prepared.device, full=settings.evaluation == "full", delay=settings.delay,
-            per_slot=wants_per_slot(job.plan),
-        )
+    return shared_answers(
+        prepared.world, prepared.model, prepared.splits[split], job.track, length=settings.clip,
+        batch=settings.batch * 2, full=settings.evaluation == "full", delay=settings.delay,
+        per_slot=wants_per_slot(job.plan), precision=settings.precision,
     )  # fmt: skip
 
 
@@ -254,7 +280,9 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def _write(record: Record, folder: Path) -> None:
+def _write(record: Record, folder: Path | None) -> None:
+    if folder is None:
+        return
     try:
         record.write(folder / "record.json")
     except OSError as error:
@@ -271,7 +299,7 @@ def identity(job: Job) -> dict[str, Any]:
     fit = {"fit": list(config.fit), "epochs_from": _origin(job)} if job.origin else {}
     return {
         "combination": {"encoders": config.encoders, "fusion": config.fusion, "head": config.head},
-        "config": config.model_dump(mode="json", exclude={"data_dir", "device", "plugin", "epochs_from"}),
+        "config": config.model_dump(mode="json", exclude=CIRCUMSTANCES),
         "edition": job.edition.name, "track": track.name, "track_version": track.version, "metric": track.metric,
         "score_range": list(track.score_range), "split": job.split, **fit, "seeds": [config.seed],
         "data": {

@@ -34,6 +34,7 @@ class FeatureStore:
         self._headers: dict[Key, tuple[np.dtype[Any], tuple[int, ...], int]] = {}
         self._maps: OrderedDict[Key, np.ndarray] = OrderedDict()
         self._mapped = 0
+        self._turn = threading.Lock()  # several threads may read
 
     def found(self, entry: Entry) -> None:
         """An entry is there and will be used."""
@@ -54,15 +55,16 @@ class FeatureStore:
     def rows(self, slot: str, video: str) -> np.ndarray:
         """(present frames, D) float16 or float32, memory-mapped."""
         key = (slot, video)
-        if key in self._maps:
-            self._maps.move_to_end(key)
-            return self._maps[key]
-        rows = self._map(key)
-        self._maps[key] = rows
-        self._mapped += rows.nbytes
-        while self._mapped > MAPPED and len(self._maps) > 1:
-            self._mapped -= self._maps.popitem(last=False)[1].nbytes
-        return rows
+        with self._turn:
+            if key in self._maps:
+                self._maps.move_to_end(key)
+                return self._maps[key]
+            rows = self._map(key)
+            self._maps[key] = rows
+            self._mapped += rows.nbytes
+            while self._mapped > MAPPED and len(self._maps) > 1:
+                self._mapped -= self._maps.popitem(last=False)[1].nbytes
+            return rows
 
     def clip(self, slot: str, video: str, start: int, stop: int) -> np.ndarray:
         """(stop - start, D) as stored; zeros where absent."""

@@ -11,7 +11,7 @@ import csv
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,19 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
+from harness import devices
 from harness.atomic import atomic
 from harness.checkpoint import load_state, save_state
 from harness.config import Train
 from harness.data.clips import ClipData, Window, batches, training_windows
-from harness.evaluate import answers, main_score
+from harness.devices import Clock
+from harness.evaluate import shared_score
+from harness.loader import loaded
+from harness.world import World
 from zoo.api import TrackSpec
 from zoo.assemble import Batch, Model
 from zoo.errors import Stopped, UserError
-from zoo.mixup import training_loss
+from zoo.mixup import Objective
 
 SAVE_EVERY = 60.0  # seconds between checkpoints inside an epoch
 
@@ -42,22 +46,24 @@ class Trained:
     best_epoch: int
     selections: int  # validation scores that the epoch was chosen among; 0: the last was taken unseen
     steps: int
+    frames_per_second: float | None = None  # of this process's part of the training, without validation
 
 
 def train(
     model: Model, data: ClipData, val: ClipData | None, track: TrackSpec, settings: Train, *,
-    seed: int, device: torch.device, folder: Path, progress: bool = True, stop: int | None = None,
+    seed: int, world: World, folder: Path, progress: bool = True, stop: int | None = None,
 ) -> Trained:  # fmt: skip
     """Train a model in place; leaves it with the chosen epoch's weights. Continues from folder/state.ckpt.
 
     ``stop``: end after so many epochs, with the learning rates that they have in a training of ``settings.epochs``.
+    In several processes each computes its share of every batch, and all do the same steps (zoo.parallel); the first
+    one writes.
     """
-    model.to(device)
+    devices.fit(model, world, settings)
     optimizer = _optimizer(model, settings)
     epochs = min(settings.epochs, stop or settings.epochs)
     steps = [len(_epoch(data, settings, seed, epoch)) for epoch in range(settings.epochs)]
-    total = sum(steps)
-    schedule = _schedule(optimizer, settings, total)
+    schedule = _schedule(optimizer, settings, sum(steps))
     average = averaged(model, settings)
     state: dict[str, Any] = {
         "epoch": 0, "step": 0, "total": 0, "best": -np.inf, "best_epoch": 0, "sum": 0.0, "count": 0, "history": [],
@@ -65,8 +71,7 @@ def train(
     }  # fmt: skip
     best = copy.deepcopy(model.state_dict())
     ckpt = folder / "state.ckpt"
-    if ckpt.is_file():
-        saved = load_state(ckpt)
+    if saved := world.same(load_state(ckpt) if world.first and ckpt.is_file() else None):
         state, best = saved["loop"], saved["best"]
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
@@ -78,53 +83,58 @@ def train(
     def save() -> None:
         parts = {"loop": state, "model": model.state_dict(), "best": best, "optimizer": optimizer.state_dict()}
         parts["average"] = average.state_dict() if average is not None else {}
-        save_state(ckpt, {**parts, "schedule": schedule.state_dict() if schedule is not None else {}})
+        if world.first:
+            save_state(ckpt, {**parts, "schedule": schedule.state_dict() if schedule is not None else {}})
 
-    board = _board(folder, int(state["total"]))
+    fabric = devices.fabric(world, settings)
+    objective, stepper = fabric.setup(Objective(model, settings.mixup), optimizer)
+    board = _board(folder, int(state["total"])) if world.first else None
     bar = tqdm(total=sum(steps[:epochs]), initial=int(state["total"]), desc="training", unit="step",
-               disable=None if progress else True, leave=False)  # fmt: skip
-    saved_at = time.monotonic()
+               disable=None if progress and world.first else True, leave=False)  # fmt: skip
+    clock, saved_at = Clock(), time.monotonic()
     with bar, _stoppable() as stopped:
         while state["epoch"] < epochs and not _patience_spent(state, settings):
             epoch = state["epoch"]
             windows = _epoch(data, settings, seed, epoch)
             model.train()
-            for step in range(state["step"], len(windows)):
-                torch.manual_seed((seed * 1_000_003 + epoch) * 1_000_003 + step)  # dropout
-                batch = data.batch(windows[step], settings.clip).to(device)
-                loss, parts = training_loss(model, batch, settings.mixup)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip or float("inf"))
-                _guard(loss, norm, batch, epoch)
-                optimizer.step()
-                if average is not None and settings.average == "ema":
-                    average.update_parameters(model)
-                if schedule is not None and settings.schedule != "plateau":
-                    schedule.step()
-                state["step"], state["total"] = step + 1, state["total"] + 1
-                state["sum"], state["count"] = state["sum"] + float(loss.detach()), state["count"] + 1
-                bar.update()
-                for name, value in parts.items():
-                    board.add_scalar(f"loss/{name}", float(value.detach()), state["total"])
-                if stopped() or time.monotonic() - saved_at > SAVE_EVERY:
-                    save()
-                    saved_at = time.monotonic()
-                if stopped():
-                    raise Stopped
+            devices.freeze(model, settings)
+            clock.start()
+            with closing(loaded(data, windows[state["step"] :], settings.clip, world)) as batches:
+                for batch in batches:
+                    torch.manual_seed((seed * 1_000_003 + epoch) * 1_000_003 + state["step"])  # dropout
+                    loss, parts = objective(batch, world.share(len(batch.valid)))
+                    stepper.zero_grad(set_to_none=True)
+                    fabric.backward(loss)
+                    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip or float("inf"))
+                    _guard(loss, norm, batch, epoch)
+                    stepper.step()
+                    if average is not None and settings.average == "ema":
+                        average.update_parameters(model)
+                    if schedule is not None and settings.schedule != "plateau":
+                        schedule.step()
+                    state["step"], state["total"] = state["step"] + 1, state["total"] + 1
+                    state["sum"], state["count"] = state["sum"] + float(loss.detach()), state["count"] + 1
+                    clock.count(int(batch.valid.sum()))
+                    bar.update()
+                    _log(board, {f"loss/{name}": float(value.detach()) for name, value in parts.items()}, state)
+                    stopping = world.any(stopped())
+                    if stopping or time.monotonic() - saved_at > SAVE_EVERY:
+                        save()
+                        saved_at = time.monotonic()
+                    if stopping:
+                        raise Stopped
             if average is not None and settings.average == "swa" and epoch + 1 > settings.swa_start * settings.epochs:
                 average.update_parameters(model)
             due = (epoch + 1) % settings.validate_every == 0 or epoch + 1 == epochs
             kept: Any = model if average is None or not average.n_averaged else average.module
-            score = _validate(kept, val, track, settings, device) if due else None
+            score = _validate(kept, val, track, settings, world) if due else None
             if score is not None and settings.schedule == "plateau" and schedule is not None:
                 schedule.step(score)  # type: ignore[arg-type]
             row = {"epoch": epoch + 1, "step": state["total"], "loss": state["sum"] / max(1, state["count"]),
                    "val": score, "lr": optimizer.param_groups[0]["lr"]}  # fmt: skip
             state["history"].append(row)
-            board.add_scalar("loss/epoch", row["loss"], state["total"])
+            _log(board, {"loss/epoch": row["loss"]} | ({} if score is None else {"score/val": score}), state)
             if score is not None:
-                board.add_scalar("score/val", score, state["total"])
                 bar.set_postfix(loss=f"{row['loss']:.3f}", val=f"{score:.3f}")
             if settings.select == "best" and score is not None:
                 state["selections"] += 1
@@ -134,16 +144,18 @@ def train(
             state.update(epoch=epoch + 1, step=0, sum=0.0, count=0)
             save()
             saved_at = time.monotonic()
-            _write_history(folder / "history.csv", state["history"])
-            if stopped():
+            if world.first:
+                _write_history(folder / "history.csv", state["history"])
+            if world.any(stopped()):
                 raise Stopped
-    board.close()
+    if board is not None:
+        board.close()
     if settings.select == "best" and state["best_epoch"]:
         model.load_state_dict(best)
     elif average is not None and average.n_averaged:
         model.load_state_dict(average.module.state_dict())
     chosen = state["best_epoch"] if settings.select == "best" and state["best_epoch"] else state["epoch"]
-    return Trained(state["epoch"], chosen, state["selections"], state["total"])
+    return Trained(state["epoch"], chosen, state["selections"], state["total"], clock.rate)
 
 
 def _optimizer(model: Model, settings: Train) -> torch.optim.Optimizer:
@@ -213,15 +225,12 @@ def _patience_spent(state: dict[str, Any], settings: Train) -> bool:
     )
 
 
-def _validate(
-    model: Model, val: ClipData | None, track: TrackSpec, settings: Train, device: torch.device
-) -> float | None:
+def _validate(model: Model, val: ClipData | None, track: TrackSpec, settings: Train, world: World) -> float | None:
     if val is None or not val.videos:
         return None
-    full = settings.evaluation == "full"
-    got = list(answers(model, val, track, length=settings.clip, batch=settings.batch * 2, device=device, full=full,
-                       delay=settings.delay))  # fmt: skip
-    score = main_score(track, got)
+    score = shared_score(world, model, val, track, length=settings.clip, batch=settings.batch * 2,
+                         full=settings.evaluation == "full", delay=settings.delay,
+                         precision=settings.precision)  # fmt: skip
     return score if np.isfinite(score) else None
 
 
@@ -273,3 +282,8 @@ def _board(folder: Path, step: int) -> Any:
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter(str(folder / "events"), purge_step=step or None, flush_secs=30)
+
+
+def _log(board: Any, values: dict[str, float], state: dict[str, Any]) -> None:
+    for name, value in values.items() if board is not None else ():
+        board.add_scalar(name, value, state["total"])

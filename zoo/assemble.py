@@ -13,6 +13,7 @@ from zoo.adapter import Adapter
 from zoo.api import AudioInput, Counts, FrameInput, VectorInput
 from zoo.errors import UserError
 from zoo.modules import Build, Encoder, FusionOut, gather, scatter
+from zoo.parallel import counted, mine, normal_like, shared, sharing_frames, whole
 from zoo.plan import Block, Plan, SlotPlan
 from zoo.registry import resolve
 
@@ -20,7 +21,8 @@ from zoo.registry import resolve
 @dataclass
 class Batch:
     """Some clips of the same length T. ``features``: cached (B, T, D) of frozen slots; ``inputs``: what trained
-    slots' encoders take (see zoo.modules.Encoder; frames as uint8 (B, T, H, W, 3)); masks as everywhere."""
+    slots' encoders take (see zoo.modules.Encoder; frames as uint8 (B, T, H, W, 3)); masks as everywhere. Where several
+    processes share a batch (zoo.parallel), features and inputs are of this process's clips, all else of all clips."""
 
     features: dict[str, Tensor]
     inputs: dict[str, dict[str, Tensor]]
@@ -104,21 +106,26 @@ class Model(nn.Module):
             x = batch.features.get(name)
             if x is None:
                 x = encode(self.encoders[key(name)], batch.inputs[name], batch.present[name] & batch.valid)  # type: ignore[arg-type]
-            features[name] = self.adapters[key(name)](x.float(), batch.present[name])
+            present = mine(batch.present[name])
+            features[name] = self.adapters[key(name)](x.float(), present)
             if noise:
-                seen = batch.present[name].unsqueeze(-1)
-                features[name] = features[name] + noise * seen * torch.randn_like(features[name])
+                features[name] = features[name] + noise * present.unsqueeze(-1) * normal_like(features[name])
         return features
 
     def fuse(self, features: dict[str, Tensor], present: dict[str, Tensor], valid: Tensor) -> FusionOut:
         """The fusion's answer, with the slots' own where they are supervised."""
+        present, valid = {name: mine(mask) for name, mask in present.items()}, mine(valid)
         out: FusionOut = self.fusion(features, present, valid)
         for name in self.slots if self.own else ():
             out.per_slot[name] = self.own[key(name)](features[name], valid)
-        return out
+        return whole_answers(out)
 
     def loss(self, out: FusionOut, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss to minimise and its parts by name."""
+        """The loss to minimise and its parts by name, in float32."""
+        with torch.autocast(out.raw.device.type, enabled=False):
+            return self._loss(out, batch)
+
+    def _loss(self, out: FusionOut, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         parts = {"main": self.losses(out.raw, batch.target, batch.labelled)}
         if self.per_slot:
             for name, raw in out.per_slot.items():
@@ -214,9 +221,18 @@ def build_encoder(slot: SlotPlan) -> Encoder:
     return encoder
 
 
+def whole_answers(out: FusionOut) -> FusionOut:
+    """The answers to the clips of all processes that share the batch."""
+    if not shared():
+        return out
+    raw = whole(torch.stack([out.raw, *out.per_slot.values()], 1)) if out.per_slot else whole(out.raw.unsqueeze(1))
+    return FusionOut(raw[:, 0], {name: raw[:, 1 + i] for i, name in enumerate(out.per_slot)}, out.aux)
+
+
 def encode(encoder: Encoder, inputs: Mapping[str, Tensor], mask: Tensor) -> Tensor:
     """Features (B, T, dim) of a batch, the one way for cache, training and evaluation. ``mask`` (B, T): the frames
-    that are present and valid; an encoder of single frames is called on these only."""
+    that are present and valid; an encoder of single frames is called on these only. Where processes share the batch,
+    mask is of all its clips and a process without frames computes one that counts nowhere."""
     spec = encoder.input
     if isinstance(spec, FrameInput):
         mean, std = (torch.tensor(v, device=mask.device).view(3, 1, 1) for v in (spec.mean, spec.std))
@@ -227,8 +243,12 @@ def encode(encoder: Encoder, inputs: Mapping[str, Tensor], mask: Tensor) -> Tens
         if spec.context:
             return encoder(normal(inputs["frames"]), inputs["present"])
         if not bool(mask.any() if mask.device.type != "meta" else True):
-            return torch.zeros(*mask.shape, encoder.dim, device=mask.device)
-        return scatter(encoder(normal(gather(inputs["frames"], mask))).float(), mask)
+            return torch.zeros(*mine(mask).shape, encoder.dim, device=mask.device)
+        seen, frames = counted(mask), inputs["frames"]
+        idle = shared() and not bool(seen.any())
+        with sharing_frames(mask):
+            features = encoder(normal(frames[:1, :1] if idle else gather(frames, seen))).float()
+        return scatter(features[: int(seen.sum())] if idle else features, seen)
     if isinstance(spec, AudioInput):
         return encoder(inputs["samples"], inputs["samples_valid"], inputs["times"])
     return encoder(inputs["vectors"])

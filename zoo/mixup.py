@@ -6,10 +6,25 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.assemble import Batch, Model
 from zoo.modules import FusionOut
+from zoo.parallel import Share, mine, sharing, whole
+
+
+class Objective(nn.Module):
+    """What training makes small: a model's loss of a batch, as a module that can be wrapped."""
+
+    def __init__(self, model: Model, mixup: float = 0.0) -> None:
+        super().__init__()
+        self.model = model
+        self.mixup = mixup
+
+    def forward(self, batch: Batch, share: Share | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of the whole batch and its parts by name; ``share``: this process's clips of it, if not all."""
+        with sharing(share):
+            return training_loss(self.model, batch, self.mixup)
 
 
 def training_loss(model: Model, batch: Batch, mixup: float = 0.0) -> tuple[Tensor, dict[str, Tensor]]:
@@ -26,7 +41,8 @@ def training_loss(model: Model, batch: Batch, mixup: float = 0.0) -> tuple[Tenso
     share = float(torch.distributions.Beta(mixup, mixup).sample())
     order = torch.randperm(len(batch.valid), device=batch.valid.device)
     first, second = _partners(model, batch, order, share)
-    features = {name: share * x + (1 - share) * x[order] for name, x in model.features(batch).items()}
+    every = {name: whole(x) for name, x in model.features(batch).items()}  # a partner may be another process's clip
+    features = {name: mine(share * x + (1 - share) * x[order]) for name, x in every.items()}
     present = {name: first.present[name] | second.present[name] for name in model.slots}
     out = model.fuse(features, present, first.valid | second.valid)
     bare = FusionOut(out.raw, out.per_slot)  # a fusion's own losses count once

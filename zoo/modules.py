@@ -183,11 +183,12 @@ def masked_mean(x: Tensor, mask: Tensor, dim: int) -> Tensor:
 
 
 def recur(rnn: nn.RNNBase, x: Tensor, valid: Tensor) -> Tensor:
-    """Run a batch-first recurrent net over the valid prefix of each clip: (B, T, D) -> (B, T, out), 0 on padding."""
+    """Run a batch-first recurrent net over the valid prefix of each clip: (B, T, D) -> (B, T, out), 0 on padding.
+    Laid out in memory the same whether there is padding or not, since dropout's draw follows the layout."""
     if x.device.type == "meta" or bool(valid.all()):
         out: Tensor = rnn(x)[0]
-        return out
+        return out.contiguous()
     lengths = valid.sum(1).clamp_min(1).cpu()
     packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
     out = pad_packed_sequence(rnn(packed)[0], batch_first=True, total_length=x.shape[1])[0]
-    return out * valid.unsqueeze(-1).to(out.dtype)
+    return (out * valid.unsqueeze(-1).to(out.dtype)).contiguous()

@@ -17,6 +17,7 @@ from harness.data.clips import ClipData, Window, batches, evaluation_windows, tr
 from harness.evaluate import answers
 from harness.setup import Job
 from harness.train import train
+from harness.world import alone
 from zoo.assemble import Batch, Model
 from zoo.mixup import training_loss
 
@@ -41,7 +42,7 @@ def harness_steps(job: Job, model: Model, data: ClipData, device: torch.device) 
     """
     settings = job.config.train.model_copy(update={"epochs": 1, "select": "last"})
     with tempfile.TemporaryDirectory() as folder, _stamped(model) as stamps:
-        train(model, data, None, job.track, settings, seed=0, device=device, folder=Path(folder), progress=False)
+        train(model, data, None, job.track, settings, seed=0, world=alone(device), folder=Path(folder), progress=False)
     if len(stamps) < 2:
         raise ValueError("an epoch of one step cannot be timed")
     return float(sum(frames for _, frames in stamps[:-1])), stamps[-1][0] - stamps[0][0]

@@ -42,7 +42,10 @@ def run(
     recipe: Annotated[str | None, typer.Option(help="settings: a name or a TOML file (a run's config.toml)")] = None,
     sets: Sets = None, plugin: Plugins = None,
     resume: Annotated[Path | None, typer.Option(help="continue this run")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None, list_file: ListFile = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
+    devices: Annotated[int | None, typer.Option(min=1, help="devices of this machine that share each batch")] = None,
+    nodes: Annotated[int | None, typer.Option(min=1, help="machines, each with as many devices")] = None,
+    precision: Annotated[str | None, typer.Option(help="32, bf16-mixed")] = None, list_file: ListFile = None,
 ) -> None:  # fmt: skip
     """Train and evaluate a combination, submit and rank it."""
     from harness.commands import run as command
@@ -56,18 +59,20 @@ def run(
         "folds": folds, "fit": [part.strip() for part in fit.split(",")] if fit else None,
         "epochs_from": str(epochs_from) if epochs_from else None,
     }  # fmt: skip
+    machines = {"devices": devices, "nodes": nodes}
     more = ([f"train.epochs={epochs}"] if epochs else []) + ([f"data.list={list_file}"] if list_file else [])
+    more += [f"train.precision={precision}"] if precision else []
     if resume is not None:
         if more or sets or name or recipe or data or seeds > 1 or any(value is not None for value in flags.values()):
             raise UserError("--resume goes on with the run's own settings: leave the other options out")
-        command.resume(resume)
+        command.resume(resume, machines)
         return
     if fit and epochs_from and (epochs_from / "config.toml").is_file():
         recipe = recipe or str(epochs_from / "config.toml")
         flags |= {"folds": folds or 0, "fold": -1}
     if recipe is None:
         recipe = "demo" if data is None or (data / "demo.json").is_file() else "default"
-    command.start(load_config(recipe, flags, [*more, *(sets or [])]), out=out, name=name, seeds=seeds)
+    command.start(load_config(recipe, {**flags, **machines}, [*more, *(sets or [])]), out=out, name=name, seeds=seeds)
 
 
 def predict(

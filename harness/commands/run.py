@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from harness.run import Outcome, pick_device, run
 from harness.setup import Job, all_editions, make_job
 from harness.submission import why_not
 from harness.summary import announce, summary
+from harness.world import World, joined
 from leaderboards.tables import leaderboard, load_runs, write
 from zoo.errors import UserError
 from zoo.passports import find
@@ -27,17 +29,24 @@ def start(config: RunConfig, *, out: Path, name: str | None, seeds: int) -> Path
     check_kind(config, seeds)
     job = make_job(config)
     check_ready(job)
-    announce(job, _hindrance(job))
-    folder = new_folder(out, name, default_name(config, seeds))
-    write_config(job.config, folder)
-    finish(_run(job, folder, seeds), job, out)
+    with joined(job.config, pick_device(job.config.device)) as world:
+        made = None
+        if world.first:
+            announce(job, _hindrance(job))
+            made = new_folder(out, name, default_name(config, seeds))
+            write_config(job.config, made)
+        folder: Path = world.same(made)  # type: ignore[assignment]
+        _run(job, folder, seeds, world)
     return folder
 
 
-def _run(job: Job, folder: Path, seeds: int) -> Outcome:
+def _run(job: Job, folder: Path, seeds: int, world: World) -> None:
     if seeds > 1:
-        return run_seeds(job, folder, seeds)
-    return run_folds(job, folder) if has_folds(job.config) else run(job, folder)
+        outcome = run_seeds(job, folder, seeds, world)
+    else:
+        outcome = run_folds(job, folder, world) if has_folds(job.config) else run(job, folder, world=world)
+    if world.first:
+        finish(outcome, job, folder.parent)
 
 
 def has_folds(config: RunConfig) -> bool:
@@ -66,16 +75,19 @@ def _hindrance(job: Job) -> str:
     return reason
 
 
-def resume(folder: Path) -> Path:
-    """Continue a run that was stopped, in its own folder."""
-    config = saved_config(folder)
+def resume(folder: Path, machines: Mapping[str, int | None] | None = None) -> Path:
+    """Continue a run that was stopped, in its own folder; on other ``machines`` (devices, nodes) where given."""
+    other = {key: number for key, number in (machines or {}).items() if number}
+    config = saved_config(folder).model_copy(update=other)
     record = folder / "record.json"
     if record.is_file() and read(record).status == "done":
         raise UserError(f"{folder}: the run is finished; start a new one, or `harness evaluate {folder}`")
     job = make_job(config)
-    announce(job, _hindrance(job))
     seeds = int((folder / "seeds").read_text()) if (folder / "seeds").is_file() else 1
-    finish(_run(job, folder, seeds), job, folder.parent)
+    with joined(job.config, pick_device(job.config.device)) as world:
+        if world.first:
+            announce(job, _hindrance(job))
+        _run(job, folder, seeds, world)
     return folder
 
 

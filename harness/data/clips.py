@@ -72,21 +72,19 @@ class ClipData:
         mask: np.ndarray = np.isfinite(self.labels[i][frames]) & self.seen[i][frames][:, None]
         return mask
 
-    def batch(self, windows: Sequence[Window], length: int) -> Batch:
-        """Clips padded at the end to ``length`` frames."""
+    def batch(self, windows: Sequence[Window], length: int, rows: slice | None = None) -> Batch:
+        """Clips padded at the end to ``length`` frames. ``rows``: features and inputs of these alone (zoo.parallel)."""
         features, inputs = {}, {}
+        rows = rows or slice(None)
         cuts = [(self.videos[w.video].name, self.order[w.video][w.start : w.stop]) for w in windows]
         for slot in self.slots:
             if slot in self.raw:
-                raw = self.raw[slot]
-                clips = [joined([raw.clip(name, a, b) for a, b in runs(frames)], raw.spec) for name, frames in cuts]
-                context = raw.spec.context if isinstance(raw.spec, FrameInput) else 0
-                arrays = collate(clips, length, context)
+                arrays = self._raw(self.raw[slot], cuts, length, rows)
                 inputs[slot] = {name: torch.from_numpy(array) for name, array in arrays.items()}
             else:
-                rows = [np.concatenate([self.store.clip(slot, name, a, b) for a, b in runs(frames)])
-                        for name, frames in cuts]  # fmt: skip
-                features[slot] = torch.from_numpy(_padded(rows, length))
+                clips = [np.concatenate([self.store.clip(slot, name, a, b) for a, b in runs(frames)])
+                         for name, frames in cuts[rows]]  # fmt: skip
+                features[slot] = torch.from_numpy(_padded(clips, length))
         at = [(w.video, frames) for w, (_, frames) in zip(windows, cuts, strict=True)]
         present = {s: torch.from_numpy(_padded([self.present[v][s][frames] for v, frames in at], length))
                    for s in self.slots}  # fmt: skip
@@ -96,6 +94,14 @@ class ClipData:
         target = np.where(labelled, target, 0).astype(np.float32)
         where = [(name, int(frames[0])) for name, frames in cuts]
         return Batch(features, inputs, present, valid, torch.from_numpy(target), torch.from_numpy(labelled), where)
+
+    @staticmethod
+    def _raw(raw: RawSlot, cuts: Sequence[tuple[str, np.ndarray]], length: int, rows: slice) -> dict[str, np.ndarray]:
+        # Sound is as long as the longest of all clips, whichever of them are wanted.
+        wanted = cuts if isinstance(raw.spec, AudioInput) else cuts[rows]
+        clips = [joined([raw.clip(name, a, b) for a, b in runs(frames)], raw.spec) for name, frames in wanted]
+        arrays = collate(clips, length, raw.spec.context if isinstance(raw.spec, FrameInput) else 0)
+        return {name: array[rows] for name, array in arrays.items()} if wanted is cuts else arrays
 
 
 def earlier(labels: np.ndarray, times: np.ndarray, delay: float) -> np.ndarray:

@@ -109,7 +109,7 @@ class Round(nn.Module):
         value = torch.stack([net(part) for net, part in zip(self.value, seen, strict=True)])
         count = admitted.sum(-1).clamp_min(1)[:, :, None, None]  # (S, B, 1, 1)
         pooled = torch.cat([self._attend(seen, part, value) for part in joint.split(CHUNK, dim=2)], dim=2) / count
-        hidden = self.dropout(pooled.relu())
+        hidden = self.dropout(pooled.relu().transpose(0, 1)).transpose(0, 1)  # clips first, as dropout is shared out
         return x + torch.stack([net(part) for net, part in zip(self.output, hidden, strict=True)])
 
     def _attend(self, seen: Tensor, joint: Tensor, value: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from zoo.bounds import at_least, share
 from zoo.modules import Build, FeatureFusion, Features, FusionOut, Masks, masked_mean
+from zoo.parallel import whole
 
 
 class MixtureOfExperts(FeatureFusion):
@@ -47,7 +48,8 @@ class MixtureOfExperts(FeatureFusion):
         """Features and masks by slot, valid (B, T) -> raw (B, T, K), aux balance."""
         seen = torch.stack([present[slot] for slot in self.slots]) & valid
         mixed, routes = self.mix(features, seen)
-        return FusionOut(self.predictor(mixed, valid), aux={"balance": self.balance * imbalance(routes, seen.any(0))})
+        balance = imbalance(whole(routes), whole(seen.any(0)))  # of the batch, whoever computes its clips
+        return FusionOut(self.predictor(mixed, valid), aux={"balance": self.balance * balance})
 
     def fuse(self, features: Features, present: Masks, valid: Tensor) -> Tensor:
         """slot -> (B, T, D_slot) to (B, T, hidden)."""

@@ -22,16 +22,18 @@ class _Recurrent(nn.Module):
         who = f"head {type(self).__name__.lower()}"
         at_least(who, 1, hidden=hidden, layers=layers)
         share(who, dropout=dropout)
-        self.dropout = nn.Dropout(dropout)  # torch's own drops between layers only, never with a single one
-        between = dropout if layers > 1 else 0.0
-        self.rnn = self.cell(  # type: ignore[arg-type]
-            dim, hidden, num_layers=layers, batch_first=True, dropout=between, bidirectional=bidirectional
-        )
+        self.dropout = nn.Dropout(dropout)  # before every layer, also a single one
         self.out_dim = hidden * (2 if bidirectional else 1)
+        widths = [dim, *[self.out_dim] * (layers - 1)]
+        # A layer each and not torch's stack, whose own dropout cannot be told which clips of a batch it sees.
+        nets = [self.cell(width, hidden, batch_first=True, bidirectional=bidirectional) for width in widths]
+        self.rnn, self.above = nets[0], nn.ModuleList(nets[1:])
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """x (B, T, dim), valid (B, T) -> (B, T, out_dim)."""
-        return recur(self.rnn, self.dropout(x), valid)
+        for rnn in (self.rnn, *self.above):
+            x = recur(rnn, self.dropout(x), valid)
+        return x
 
 
 class Gru(_Recurrent):

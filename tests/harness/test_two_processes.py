@@ -1,0 +1,87 @@
+"""`harness run --devices 2`: the result of one process, and what happens when one of two dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+pytestmark = pytest.mark.slow
+Read = Callable[[Path], dict[str, Any]]
+
+
+def launch(program, *args: object) -> subprocess.Popen[str]:
+    env = {**os.environ, "ABAW_ZOO_CACHE": str(program.cache), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "harness.cli", "run", *map(str, args)]
+    return subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def options(program, out: Path, name: str, epochs: int) -> list[object]:
+    """A frozen face, a trained sound encoder; the last batch of an epoch may be of one clip."""
+    sets = [f"train.epochs={epochs}", "train.batch=3", "train.clip=8", "train.patience=0"]
+    return ["--data", program.demo, "--encoders", "face,audio", "--out", out, "--name", name, "--post", "clip",
+            *(part for text in sets for part in ("--set", text))]  # fmt: skip
+
+
+def finished(process: subprocess.Popen[str]) -> None:
+    err = process.communicate(timeout=300)[1]
+    assert process.returncode == 0, err[-1500:]
+
+
+@pytest.fixture(scope="module")
+def alone(program, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one process makes of it."""
+    out = tmp_path_factory.mktemp("alone")
+    finished(launch(program, *options(program, out, "run", 30)))
+    return out / "run"
+
+
+def same(folder: Path, alone: Path, record: Read) -> None:
+    """Weights, history, every frame's answer, the score."""
+    weights, wanted = (load_file(run / "weights.safetensors") for run in (folder, alone))
+    assert weights.keys() == wanted.keys()
+    assert all(torch.allclose(tensor, wanted[name], rtol=1e-3, atol=1e-4) for name, tensor in weights.items())
+    for split in ("val", "test"):
+        answers, expected = (pd.read_parquet(run / "predictions" / f"{split}.parquet") for run in (folder, alone))
+        assert answers[["video", "frame"]].equals(expected[["video", "frame"]])  # each frame once, in order
+        pd.testing.assert_frame_equal(answers, expected, rtol=1e-3, atol=1e-4)
+    ours, theirs = record(folder), record(alone)
+    assert ours["result"]["config"] == theirs["result"]["config"]
+    assert ours["result"]["scores"]["raw"]["main"] == pytest.approx(theirs["result"]["scores"]["raw"]["main"], abs=1e-4)
+
+
+def test_two_processes_give_the_run_of_one(program, alone: Path, tmp_path: Path, record: Read) -> None:
+    finished(launch(program, *options(program, tmp_path, "run", 30), "--devices", 2))
+    same(tmp_path / "run", alone, record)
+    assert record(tmp_path / "run")["circumstances"]["processes"] == 2
+    assert not list((tmp_path / "run").rglob(".*"))
+
+
+@pytest.mark.parametrize("victim", ["first", "second"])
+def test_a_dead_process_ends_the_job_and_it_goes_on(program, alone: Path, tmp_path: Path, victim, record: Read) -> None:
+    process = launch(program, *options(program, tmp_path, "run", 30), "--devices", 2)
+    history, end = tmp_path / "run" / "history.csv", time.monotonic() + 120
+    while not history.is_file() or len(history.read_text().splitlines()) < 4:
+        assert time.monotonic() < end, "no third epoch"
+        assert process.poll() is None
+        time.sleep(0.01)
+    (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(process.pid if victim == "first" else int(child), signal.SIGKILL)
+    err = process.communicate(timeout=60)[1]  # ends when both have closed it
+    assert process.returncode != 0
+    assert "another process of this run is gone" in err
+    assert "--resume" in err
+    assert (tmp_path / "run" / "state.ckpt").is_file()
+    assert record(tmp_path / "run")["status"] == ("running" if victim == "first" else "failed")
+    finished(launch(program, "--resume", tmp_path / "run"))
+    same(tmp_path / "run", alone, record)

@@ -1,0 +1,162 @@
+"""Which rows of a batch this process computes, where several processes train on one batch.
+
+Every process knows the labels and masks of the whole batch and computes the answers to some of its clips (``mine``);
+the answers are gathered with their gradients (``whole``), and each process computes the loss of the whole batch. So
+concordance, counts of labels and learned weights of losses are those of one process, whoever has how many labels.
+Dropout draws the mask of the whole batch and takes its own rows: what is drawn depends on the step and the clip, never
+on the process. Outside of ``sharing`` every function here is the identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+
+
+@dataclass(frozen=True)
+class Share:
+    """Rows ``bounds[rank]`` to ``bounds[rank + 1]`` of ``bounds[-1]`` are this process's. ``group``: the processes.
+
+    A process without rows computes the first one all the same, so that all processes run the same network; it counts
+    nowhere.
+    """
+
+    rank: int
+    bounds: tuple[int, ...]
+    group: Any = None
+
+    @property
+    def count(self) -> int:
+        """How many rows are this process's."""
+        return self.bounds[self.rank + 1] - self.bounds[self.rank]
+
+    @property
+    def rows(self) -> slice:
+        """The rows that this process computes, one at least."""
+        start = self.bounds[self.rank] if self.count else 0
+        return slice(start, start + max(1, self.count))
+
+
+def split(rows: int, rank: int, size: int, group: Any = None) -> Share:
+    """The share of one of ``size`` processes in a batch, as even as can be."""
+    return Share(rank, tuple(rows * i // size for i in range(size + 1)), group)
+
+
+_shares: list[Share] = []  # the innermost last: clips, and inside a frame encoder the frames under a mask
+
+
+@contextmanager
+def sharing(share: Share | None) -> Iterator[None]:
+    """Share batches, inside; None: the batch is this process's alone."""
+    if share is None:
+        yield
+        return
+    _shares.append(share)
+    try:
+        yield
+    finally:
+        _shares.pop()
+
+
+@contextmanager
+def sharing_frames(mask: Tensor) -> Iterator[None]:
+    """Inside, the rows are the frames under a mask (B, T) of the whole batch, gathered (zoo.modules.gather)."""
+    if not _shares:
+        yield
+        return
+    clips = _shares[-1]
+    before = [0, *mask.sum(1).cumsum(0).tolist()]
+    with sharing(Share(clips.rank, tuple(int(before[clip]) for clip in clips.bounds), clips.group)):
+        yield
+
+
+def shared() -> bool:
+    """Whether several processes are at work on the batch."""
+    return bool(_shares)
+
+
+def mine(x: Tensor) -> Tensor:
+    """The rows of x (rows of the whole batch, ...) that this process computes."""
+    return x[_shares[-1].rows] if _shares else x
+
+
+def counted(mask: Tensor) -> Tensor:
+    """The rows of a mask that this process computes, False in the one that counts nowhere."""
+    return mine(mask) if not _shares or _shares[-1].count else torch.zeros_like(mine(mask))
+
+
+def whole(x: Tensor) -> Tensor:
+    """x (rows of this process, ...) -> the rows of the whole batch, with gradient. Every process must call it.
+
+    Each process's gradient is the sum over all processes' losses: as many times that of one process as there are
+    processes, which the mean over processes, taken of all parameters' gradients, brings back.
+    """
+    if not _shares:
+        return x
+    share = _shares[-1]
+    sizes = [stop - start for start, stop in zip(share.bounds, share.bounds[1:], strict=False)]
+    padded = torch.cat([x[: share.count], x.new_zeros(max(sizes) - share.count, *x.shape[1:])])
+    every: Tensor = _Gather.apply(padded, share)  # type: ignore[no-untyped-call]
+    return torch.cat([part[:size] for part, size in zip(every, sizes, strict=True)])
+
+
+class _Gather(torch.autograd.Function):
+    """(rows, ...) of each process -> (processes, rows, ...)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, share: Share) -> Tensor:
+        ctx.share = share
+        parts = [torch.empty_like(x) for _ in share.bounds[1:]]
+        dist.all_gather(parts, x.contiguous(), group=share.group)
+        return torch.stack(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        total = grads[0].contiguous().clone()
+        dist.all_reduce(total, group=ctx.share.group)
+        return total[ctx.share.rank], None
+
+
+def normal_like(x: Tensor) -> Tensor:
+    """Standard normal numbers for this process's rows x (rows, ...)."""
+    return torch.randn_like(x) if not _shares else _own_rows(x, torch.randn)
+
+
+def dropped(x: Tensor, p: float) -> Tensor:
+    """Dropout of this process's rows x (rows, ...); or of (k x rows, ...), such as the frames of clips, in order."""
+    if not _shares or not len(x) or len(x) % (_shares[-1].rows.stop - _shares[-1].rows.start):
+        return nn.functional.dropout(x, p)
+    return x * _own_rows(x, lambda *shape, **kind: nn.functional.dropout(torch.ones(*shape, **kind), p))
+
+
+def _own_rows(x: Tensor, draw: Any) -> Tensor:
+    """What one process would draw for the whole batch, this process's part; laid out in memory as x is."""
+    share = _shares[-1]
+    each = len(x) // (share.rows.stop - share.rows.start)
+    strides: list[int] = list(x.stride())
+    order = sorted(range(x.ndim), key=lambda dim: (-strides[dim], dim))
+    shape = [each * share.bounds[-1] or len(x), *x.shape[1:]]
+    drawn: Tensor = draw(*(shape[dim] for dim in order), dtype=x.dtype, device=x.device)
+    drawn = drawn.permute([order.index(dim) for dim in range(x.ndim)])
+    return drawn[each * share.rows.start : each * share.rows.stop]
+
+
+class SharedDropout(nn.Dropout):
+    """nn.Dropout whose mask does not depend on the process. The first dimension is clips, or clips times others."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(rows, ...) -> (rows, ...)."""
+        return dropped(input, self.p) if self.training and self.p else input
+
+
+def share_dropout(module: nn.Module) -> None:
+    """Make every dropout in a network independent of the process; in one process nothing changes."""
+    for part in module.modules():
+        if type(part) is nn.Dropout:
+            part.__class__ = SharedDropout
