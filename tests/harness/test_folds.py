@@ -235,11 +235,11 @@ def test_an_interrupted_run_goes_on_where_it_was(
 
     begun: list[str] = []
 
-    def stopping(job: Any, folder: Path) -> Any:
+    def stopping(job: Any, folder: Path, **more: Any) -> Any:
         begun.append(folder.name)
         if len(begun) == 2:
             raise KeyboardInterrupt
-        return run(job, folder)
+        return run(job, folder, **more)
 
     run = members.run
     monkeypatch.setattr(members, "run", stopping)
