@@ -86,6 +86,15 @@ class Data(_Section):
     pack: str | None = Field(None, description="folder of `harness data pack`; that in the data folder; none: not used")
 
 
+class Chosen(_Section):
+    """How settings were chosen among trials (`harness sweep --search`): told, and without effect on the training."""
+
+    trials: int = Field(0, ge=0, description="how many were tried; 0: none were")
+    on: str = Field("", description="what the trials were scored on")
+    reported: bool = Field(False, description="whether that is what is reported too")
+    keys: tuple[str, ...] = Field((), description="the settings that were chosen")
+
+
 class RunConfig(_Section):
     """Everything that decides a run's result. Written to config.toml; running that file repeats the run."""
 
@@ -113,6 +122,7 @@ class RunConfig(_Section):
     project: Project = Project()
     features: Features = Features()
     data: Data = Data()
+    chosen: Chosen = Chosen()
     options: dict[str, Any] = Field(default_factory=dict)
 
     def toml(self) -> str:
@@ -134,8 +144,16 @@ def load_config(recipe: str | None, flags: Mapping[str, Any], sets: Iterable[str
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise UserError(f"--set {text}: wanted key=value, for example --set train.epochs=5")
-        _put(tree, name.strip(), _value(value.strip()))
+        _put(tree, name.strip(), parsed(value.strip()))
     return validate(tree, "the command line" + (f" and recipe {recipe}" if recipe else ""))
+
+
+def with_settings(config: RunConfig, settings: Mapping[str, Any], where: str) -> RunConfig:
+    """A configuration with other values of dotted keys, as ``--set`` has them."""
+    tree = config.model_dump(mode="json", exclude_none=True)
+    for key, value in settings.items():
+        _put(tree, key, value)
+    return validate(tree, where)
 
 
 def validate(tree: Mapping[str, Any], where: str) -> RunConfig:
@@ -164,7 +182,7 @@ def _put(tree: dict[str, Any], name: str, value: Any) -> None:
         tree[section] = {**(before if isinstance(before, dict) else {}), key: value}
 
 
-def _value(text: str) -> Any:
+def parsed(text: str) -> Any:
     """TOML where it parses as TOML, else the bare string."""
     try:
         return tomllib.loads(f"x = {text}")["x"]

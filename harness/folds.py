@@ -17,7 +17,23 @@ from leaderboards.record import RecordError, read
 from zoo.errors import UserError
 
 BOTH = {"train", "val"}
-FREE = {"recipe", "data_dir", "plugin", "seed", "folds", "fold", "fit", "epochs_from", "merge", "device", "data.list"}
+FREE = {
+    "recipe",
+    "data_dir",
+    "plugin",
+    "seed",
+    "folds",
+    "fold",
+    "fit",
+    "epochs_from",
+    "merge",
+    "device",
+    "data.list",
+    "chosen.trials",
+    "chosen.on",
+    "chosen.reported",
+    "chosen.keys",
+}
 """Settings in which a run may differ from the one whose number of epochs it takes."""
 
 

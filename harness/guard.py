@@ -38,17 +38,21 @@ def choices(job: Job, selections: int, saws: Sequence[Saw]) -> dict[str, Any]:
     """For the record: ``selection_split`` (which split chose the epoch: val, next fold, or None), ``n_selections``
     (scores on it that the epoch was chosen among), ``selected_on_reported`` (whether the epoch, or that of the weights
     it began with, was chosen on videos that are reported), ``seen`` (reported videos that those weights were trained
-    on). What post-processors fit is fitted on other groups than it is applied to (harness.post.cross_fit)."""
+    on). Where no split chose the epoch, the first two tell of a search for settings, if there was one (``search``: see
+    harness.config.Chosen). What post-processors fit is fitted on other groups than it is applied to
+    (harness.post.cross_fit)."""
     split = NEXT_FOLD if job.config.fold >= 0 else "val"
     chosen = {group for saw in _same_kind(job, saws) for group in saw.select}
     trained = {group for saw in _same_kind(job, saws) for group in saw.train}
-    reported = job.index.split("test" if job.config.fit else "val")
-    return {
-        "selection_split": split if selections else None,
-        "n_selections": selections,
-        "selected_on_reported": bool(selections and split == "val") or any(v.group in chosen for v in reported),
+    reported, search = job.index.split("test" if job.config.fit else "val"), job.config.chosen
+    own = bool(selections and split == "val") or search.reported
+    found = {
+        "selection_split": split if selections else search.on or None,
+        "n_selections": selections or search.trials,
+        "selected_on_reported": own or any(v.group in chosen for v in reported),
         "seen": sorted(video.name for video in reported if video.group in trained),
     }
+    return found | ({"search": search.model_dump(mode="json")} if search.trials else {})
 
 
 def _same_kind(job: Job, saws: Iterable[Saw]) -> list[Saw]:
@@ -60,6 +64,8 @@ def metadata(job: Job, selections: int, before: Sequence[Saw]) -> dict[str, str]
     """What the weights of a run have seen, for their file; ``before``: what those that it began with had."""
     groups = {split: tuple(sorted({v.group for v in job.index.split(split)})) for split in ("train", "val", "select")}  # type: ignore[arg-type]
     select = (groups["select"] or groups["val"]) if selections else ()
+    if job.config.chosen.reported:
+        select = tuple(sorted({*select, *groups["val"], *groups["select"]}))
     data = job.data_name if job.synthetic else job.track.data
     own = Saw(job.edition.name, job.track.name, data, job.synthetic, groups["train"], select)
     return {"saw": json.dumps([asdict(saw) for saw in dict.fromkeys((own, *before))])}

@@ -181,6 +181,7 @@ def _together(members: Sequence[Record]) -> dict[str, Any]:
         "selected_on_reported": any(result.get("selected_on_reported") for result in results),
         "seen": sorted({name for result in results for name in result.get("seen") or ()}),
         "members": [member.result_sha256 for member in members],
+        **({"search": results[0]["search"]} if "search" in results[0] else {}),
     }
 
 

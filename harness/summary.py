@@ -115,6 +115,12 @@ def _chosen(result: Mapping[str, Any]) -> list[str]:
     """On what the epoch was chosen, and which scored videos the starting weights knew."""
     lines = []
     n, split = result.get("n_selections"), result.get("selection_split")
+    if search := result.get("search"):
+        sight = "are scored here too, which flatters it" if search["reported"] else "are not scored here"
+        lines.append(
+            f"{', '.join(search['keys'])}: chosen among {search['trials']} trials on {search['on']}, which {sight}"
+        )
+        split = None if split == search["on"] else split
     if split == "val":
         epochs = "its members' epochs were each" if "ensemble" in result else "the epoch was"
         lines.append(f"{epochs} chosen among {n} by the same validation score, which flatters it")

@@ -160,7 +160,8 @@ def _low(row: Row) -> float | None:
 
 
 def _selected(row: Row) -> str:
-    return row.selection_split + (f", of {row.selections}" if row.selections else "")
+    epoch = row.selection_split + (f", of {row.selections}" if row.selections else "")
+    return epoch if row.search in ("", epoch) else f"{epoch}; settings: {row.search}"
 
 
 def _seeds(row: Row) -> str:

@@ -34,7 +34,8 @@ class Row:
 
     ``spread``: standard deviation of the score over the seeds; ``seen``: evaluated videos that its weights were
     trained on; ``weights``: the pretrained weights it began with, by name; ``aff_wild2``: those among them that have
-    seen Aff-Wild2; ``rank``: among the runs of the table alone; ``flattered``: whether a choice saw what is scored.
+    seen Aff-Wild2; ``rank``: among the runs of the table alone; ``flattered``: whether a choice saw what is scored;
+    ``search``: how its settings were chosen among trials, if they were.
     ``parts``: the figures of the score, by column; ``fine``: all others that are known, such as the F1 of a class. Of
     published results only: ``place`` in the competition, ``span``: the editions one of which it belongs to, ``best``:
     the highest submission of its team.
@@ -59,6 +60,7 @@ class Row:
     trained_parameters: int | None = None
     selection_split: str = ""
     selections: int | None = None
+    search: str = ""
     seen: str = ""
     weights: str = ""
     aff_wild2: str = ""

@@ -114,6 +114,7 @@ def _row(record: Record) -> Row:
         trained_parameters=_count(parameters.get("trained")),
         selection_split=str(r.get("selection_split") or ""),
         selections=_count(r.get("n_selections")),
+        search=_search(r.get("search") or {}),
         seen=" ".join(str(name) for name in r.get("seen") or ()),
         weights=", ".join(dict.fromkeys(str(p["name"]) for p in passports)) or ("none" if "passports" in r else ""),
         aff_wild2=", ".join(dict.fromkeys(str(p["name"]) for p in passports if p.get("seen_affwild2"))),
@@ -129,6 +130,10 @@ def _parts(metric: str, figures: Mapping[str, Any]) -> tuple[tuple[tuple[str, fl
     known = {k: float(v) for k, v in figures.items() if v is not None and math.isfinite(float(v))}
     rest = {k: v for k, v in known.items() if k not in names and k != metric and not k.startswith("frames")}
     return tuple((names[k], known[k]) for k in names if k in known), tuple(rest.items())
+
+
+def _search(facts: Mapping[str, Any]) -> str:
+    return f"{facts.get('on')}, of {facts.get('trials')}" if facts.get("trials") else ""
 
 
 def _number(value: Any) -> float | None:

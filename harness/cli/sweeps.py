@@ -28,6 +28,13 @@ def sweep(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None, list_file: ListFile = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="trainings at once; default: one a GPU, or a core")] = None,
     launcher: Launcher = "local",
+    search: Annotated[
+        int | None, typer.Option(min=1, help="choose settings of each among so many trials (extra search)")
+    ] = None,
+    space: Annotated[
+        list[str] | None, typer.Option(help="what to choose: KEY=LOW:HIGH[:log] or KEY=A,B,...; may be given again")
+    ] = None,
+    search_folds: Annotated[int, typer.Option(help="folds of the training videos that a trial is scored on")] = 3,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and what does not fit")] = False,
 ) -> None:  # fmt: skip
     """Train many combinations, and rank them."""
@@ -36,6 +43,8 @@ def sweep(
     combinations = grid(encoders, fusion, head)
     from harness.commands.sweep import How
     from harness.commands.sweep import sweep as command
+    from harness.sweep.search import Search
+    from harness.sweep.space import parse_space
 
     flags = {
         "track": track, "edition": edition, "seed": seed, "data_dir": str(data) if data else None, "device": device,
@@ -48,5 +57,9 @@ def sweep(
     configs = configurations(recipe, flags, [*more, *(sets or [])], combinations)
     if any(config.fit for config in configs):
         raise UserError("a sweep needs scores to rank by, and --fit train,val leaves none: take that out of the recipe")
-    if command(configs, out, seeds, How(jobs, launcher, dry_run)):
+    fixed = tuple(text.partition("=")[0].strip() for text in sets or [])
+    wanted = Search(search, search_folds, parse_space(space or []), fixed) if search else None
+    if space and not search:
+        raise UserError("--space is what a search chooses from: say --search N too")
+    if command(configs, out, seeds, How(jobs, launcher, dry_run, wanted)):
         raise typer.Exit(1)

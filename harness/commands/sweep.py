@@ -10,12 +10,13 @@ from tabulate import tabulate
 
 from harness.config import RunConfig
 from harness.folds import check_kind
-from harness.launch import launcher
+from harness.launch import Launch, launcher
 from harness.run import adapter_options, aids
-from harness.setup import make_ground
+from harness.setup import Ground, make_ground
 from harness.summary import announce
 from harness.sweep.entries import Entry, plan_entries
-from harness.sweep.run import frozen_union, run_sweep
+from harness.sweep.run import fill, frozen_union, run_sweep
+from harness.sweep.search import Search, check_search, run_search
 from leaderboards.markdown import to_markdown
 from leaderboards.tables import leaderboard, load_runs, write
 from zoo.check import check
@@ -29,12 +30,15 @@ class How:
     jobs: int | None = None
     launcher: str = "local"
     dry_run: bool = False
+    search: Search | None = None
 
 
 def sweep(configs: Sequence[RunConfig], out: Path, seeds: int, how: How) -> int:
     """Train every combination that is not finished in ``out`` and rank all; how many failed, if all did, else 0."""
     for config in configs:
         check_kind(config, seeds)
+    if how.search is not None:
+        check_search(how.search)
     ground = make_ground(configs[0])
     entries = plan_entries(configs, seeds, ground, out)
     announce_sweep(entries, seeds)
@@ -44,11 +48,28 @@ def sweep(configs: Sequence[RunConfig], out: Path, seeds: int, how: How) -> int:
     devices = _devices(configs[0].device)
     try:
         with launcher(how.launcher, how.jobs or (len(devices) or None), devices=devices) as launch:
+            if how.search is not None:
+                entries = search_first(entries, how.search, ground, launch, out)
             run_sweep(entries, ground, launch, out)
     except KeyboardInterrupt:
         print("\nstopped: what is done is kept, and the same command goes on from there", flush=True)
         raise
     return finish(entries, out)
+
+
+def search_first(
+    entries: Sequence[Entry], search: Search, ground: Ground, launch: Launch, out: Path
+) -> list[Entry]:  # fmt: skip
+    """The entries with the settings that a search chose for each. UserError where no search came to a choice."""
+    fill(entries, ground)
+    configs = run_search(entries, search, ground, launch, out)
+    if all(entry.job is None for entry in entries):
+        raise UserError("; ".join(dict.fromkeys(str(entry.reason) for entry in entries)))
+    chosen = plan_entries(configs, entries[0].seeds, ground, out)
+    for entry, before in zip(chosen, entries, strict=True):
+        if before.job is None:
+            entry.job, entry.reason = None, before.reason
+    return chosen
 
 
 def announce_sweep(entries: Sequence[Entry], seeds: int) -> None:

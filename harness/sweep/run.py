@@ -124,4 +124,5 @@ def fill(entries: Sequence[Entry], ground: Ground) -> None:
             except Exception as error:
                 log.warning("slot %s: %s: %s", slot.plan.name, type(error).__name__, error)
     names = ", ".join(str(slot.plan.slot) for slot in slots)
-    print(f"features of {names}: {computed} computed in {_span(time.monotonic() - started)}", flush=True)
+    if computed:
+        print(f"features of {names}: {computed} computed in {_span(time.monotonic() - started)}", flush=True)

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from harness import guard
 from harness.checkpoint import save_weights
+from harness.config import Chosen
 from harness.guard import Saw
 from leaderboards.tables import leaderboard, load_runs, to_markdown
 from zoo.errors import UserError
@@ -35,7 +36,7 @@ def job(track: str = "va", synthetic: bool = False, fit: tuple[str, ...] = (), f
     made = {split: [SimpleNamespace(name=n, group=g) for n, g in rows] for split, rows in videos.items()}
     return SimpleNamespace(
         track=SimpleNamespace(name=track, data="Aff-Wild2"), synthetic=synthetic, data_name="folder",
-        edition=SimpleNamespace(name="abaw10"), config=SimpleNamespace(fit=fit, fold=fold),
+        edition=SimpleNamespace(name="abaw10"), config=SimpleNamespace(fit=fit, fold=fold, chosen=Chosen()),
         index=SimpleNamespace(split=lambda name: made.get(name, [])),
     )  # fmt: skip
 

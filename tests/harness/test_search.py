@@ -1,0 +1,256 @@
+"""`harness sweep --search`: seeded, continued as if it had not been stopped, and blind to what is reported."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.config import load_config
+from harness.launch import Failure, attempt
+from harness.sweep.space import Choice, Range, current, parse_space, space_of
+from zoo.errors import UserError
+
+needs_optuna = pytest.mark.skipif(find_spec("optuna") is None, reason="Optuna is not installed (extra search)")
+
+
+# --- the space --------------------------------------------------------------------------------------------------------
+
+
+def test_the_grammar_of_a_space() -> None:
+    assert parse_space(["train.lr=1e-4:1e-2:log", "head.hidden=32, 64,128", "train.mixup = 0:1", "head.causal=true,false"]) == {
+        "train.lr": Range(1e-4, 1e-2, log=True), "head.hidden": Choice((32, 64, 128)), "train.mixup": Range(0, 1),
+        "head.causal": Choice((True, False)),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["train.lr", "train.lr=", "=1:2", "train.lr=1:x", "train.lr=2:1", "train.lr=0:1:log", "train.lr=1:2:lin",
+     "train.lr=1", "train.lr=1,1", "train.lr=1:2:log:3", "train.lr=0:inf"],
+)  # fmt: skip
+def test_a_space_that_is_none(text: str) -> None:
+    with pytest.raises(UserError, match="--space"):
+        parse_space([text])
+
+
+@pytest.fixture(scope="module")
+def ground(program) -> Any:
+    from harness.setup import make_ground
+
+    return make_ground(load_config("demo", {"data_dir": str(program.demo)}, []), progress=False)
+
+
+def entry_of(program, ground: Any, out: Path, sets: Sequence[str] = (), **flags: Any) -> Any:
+    from harness.sweep.entries import plan_entries
+
+    flags = {"data_dir": str(program.demo), "encoders": "face", "fusion": "concat", **flags}
+    few = ["train.epochs=2", "train.batch=2", "project.components=8"]
+    return plan_entries([load_config("demo", flags, [*few, *sets])], 1, ground, out)[0]
+
+
+def test_the_space_of_a_combination(program, ground: Any, tmp_path: Path) -> None:
+    entry = entry_of(program, ground, tmp_path)
+    usual = space_of(entry.config, entry.job.plan, {}, [])
+    assert set(usual) == {"train.lr", "train.output_dropout", "project.dropout", "project.width", "head.hidden"}
+    assert current(entry.config, entry.job.plan, "train.lr") == 3e-3
+    assert current(entry.config, entry.job.plan, "head.hidden") == 64
+    given = parse_space(["train.lr=1e-3:1e-2", "head.layers=1:3", "head.kernel=3,5", "fusion.per_slot=0:1"])
+    mine = space_of(entry.config, entry.job.plan, given, ["project.width", "train.epochs"])
+    assert set(mine) == {*usual, "head.layers", "fusion.per_slot"} - {"project.width"}, "a GRU has no kernel"
+    assert mine["train.lr"] == Range(1e-3, 1e-2)
+    assert mine["head.layers"] == Range(1, 3, whole=True)
+    trained = entry_of(program, ground, tmp_path, encoders="audio")
+    assert not any(key.startswith("project.") for key in space_of(trained.config, trained.job.plan, {}, []))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("train.rate=1:2", "no such setting"), ("train.lr=-1:1", "train.lr"), ("train.batch=1:2.5", "whole number"),
+     ("train.optimizer=adam,adamm", "train.optimizer")],
+)  # fmt: skip
+def test_a_space_that_does_not_fit(program, ground: Any, tmp_path: Path, text: str, words: str) -> None:
+    entry = entry_of(program, ground, tmp_path)
+    with pytest.raises(UserError, match=words):
+        space_of(entry.config, entry.job.plan, parse_space([text]), [])
+
+
+# --- the search -------------------------------------------------------------------------------------------------------
+
+
+class Stop(Exception):
+    pass
+
+
+class Launch:
+    """Workers that are none: a function of the settings instead of a training, ended after so many folds."""
+
+    workers = 1
+
+    def __init__(self, score: Any, most: int = 10_000) -> None:
+        self.score, self.most = score, most
+
+    def __call__(self, task: Any, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        for place, item in reversed(list(enumerate(items))):
+            self.most -= 1
+            if self.most < 0:
+                raise Stop
+            yield place, self.score(item)
+
+
+def quality(fold: Any) -> float:
+    return -abs(fold.config.train.lr - 2e-3) - fold.config.project.dropout + 0.01 * fold.fold
+
+
+def searched(program, ground: Any, out: Path, launch: Launch, trials: int = 14, **flags: Any) -> Any:
+    from harness.sweep.search import Search, run_search
+
+    entry = entry_of(program, ground, out, **flags)
+    found = run_search([entry], Search(trials, 3, {}), ground, launch, out)
+    return entry, found[0]
+
+
+@needs_optuna
+def test_a_search_is_seeded_and_goes_on(program, ground: Any, tmp_path: Path) -> None:
+    _, first = searched(program, ground, tmp_path / "a", Launch(quality))
+    with pytest.raises(Stop):
+        searched(program, ground, tmp_path / "b", Launch(quality, most=3 * 11 + 2))
+    _, second = searched(program, ground, tmp_path / "b", Launch(quality))
+    assert first == second
+    _, other = searched(program, ground, tmp_path / "c", Launch(quality), seed=1)
+    assert other.train.lr != first.train.lr
+    assert first.chosen.model_dump() == {
+        "trials": 14, "on": "3 folds of train", "reported": False,
+        "keys": ("head.hidden", "project.dropout", "project.width", "train.lr", "train.output_dropout"),
+    }  # fmt: skip
+    assert first.project.dropout < 0.5, "better than the recipe's own, by which it begins"
+    none = Launch(quality, most=0)
+    assert searched(program, ground, tmp_path / "a", none)[1] == first, "all trials are there: none is made again"
+    with pytest.raises(Stop):
+        searched(program, ground, tmp_path / "a", none, trials=15)
+
+
+@needs_optuna
+def test_the_first_trial_is_what_is_set_anyway(program, ground: Any, tmp_path: Path) -> None:
+    entry, found = searched(program, ground, tmp_path, Launch(quality), trials=1)
+    assert found.model_copy(update={"chosen": entry.config.chosen}) == entry.config.model_copy(
+        update={"options": {**entry.config.options, "head.hidden": 64}}
+    )
+
+
+@needs_optuna
+def test_trials_that_fail(program, ground: Any, tmp_path: Path) -> None:
+    def score(fold: Any) -> Any:
+        return Failure("no") if fold.config.project.dropout > 0.2 and fold.fold == 1 else quality(fold)
+
+    _, found = searched(program, ground, tmp_path / "some", Launch(score), trials=8)
+    assert found.project.dropout <= 0.2
+    entry, found = searched(program, ground, tmp_path / "all", Launch(lambda fold: Failure("never")), trials=2)
+    assert found.chosen.trials == 0
+    assert entry.job is None
+    assert entry.reason == "--search: all 2 trials failed; the last: never"
+
+
+class Here:
+    """One worker, in this process."""
+
+    workers = 1
+
+    def __call__(self, task: Any, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        for place, item in enumerate(items):
+            yield place, attempt(task, item)
+
+
+@needs_optuna
+@pytest.mark.slow
+def test_the_choice_is_blind_to_what_is_reported(program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other validation labels, the same choice; other training labels, other scores."""
+    monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
+    best = {}
+    for name, changed in (("as it is", None), ("validation", "Validation_Set"), ("training", "Train_Set")):
+        data = tmp_path / name
+        shutil.copytree(program.demo, data)
+        files = [path for path in data.rglob("*.txt") if changed and path.parent.name == changed]
+        assert bool(files) == bool(changed)
+        for path in files:
+            head, *lines = path.read_text().splitlines()
+            path.write_text("\n".join([head, *lines[::-1]]) + "\n")
+        best[name] = choice(program, data, tmp_path / f"runs {name}")
+    assert best["validation"] == best["as it is"]
+    assert best["training"] != best["as it is"]
+
+
+def choice(program, data: Path, out: Path) -> tuple[dict[str, Any], list[float]]:
+    from harness.setup import make_ground
+    from harness.sweep.search import Search, Study, run_search
+
+    program = replace(program, demo=data)
+    ground = make_ground(load_config("demo", {"data_dir": str(data)}, []), progress=False)
+    entry = entry_of(program, ground, out, ["train.select=best"])
+    search = Search(3, 3, {})
+    run_search([entry], search, ground, Here(), out)
+    study = Study(entry, search, ground, out)
+    scores = [trial.value for trial in study.trials.trials]
+    assert len(set(scores)) == 3
+    return study.best()[0], scores
+
+
+@needs_optuna
+def test_no_reported_video_is_in_a_fold(program, ground: Any, tmp_path: Path) -> None:
+    from harness.sweep.search import Fold, fold_job
+
+    entry = entry_of(program, ground, tmp_path)
+    train = {video.name for video in ground.index.split("train")}
+    scored: list[str] = []
+    for fold in range(3):
+        index = fold_job(entry.job, Fold(entry.config, fold, 3, whole=False)).index
+        assert {video.name for video in index.videos} == train
+        assert all(index.split(split) for split in ("train", "select", "val"))
+        groups = [{video.group for video in index.split(split)} for split in ("train", "select", "val")]
+        assert not groups[0] & groups[1] | groups[0] & groups[2] | groups[1] & groups[2]
+        scored += [video.name for video in index.split("val")]
+    assert sorted(scored) == sorted(train)
+    with pytest.raises(UserError, match="--search-folds"):
+        fold_job(entry.job, Fold(entry.config, 0, 9, whole=False))
+
+
+def test_without_optuna(program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    answer = program("sweep", "--data", program.demo, "--encoders", "face", "--search", 2, "--out", tmp_path)
+    assert answer.code == 2
+    assert "install the extra" in answer.err
+    answer = program(
+        "sweep", "--data", program.demo, "--encoders", "face", "--space", "train.lr=1:2", "--out", tmp_path
+    )
+    assert (answer.code, answer.err) == (2, "error: --space is what a search chooses from: say --search N too\n")
+
+
+@needs_optuna
+@pytest.mark.slow
+def test_the_record_says_what_was_chosen_and_on_what(program, tmp_path: Path, record: Any) -> None:
+    common = ("sweep", "--data", program.demo, "--encoders", "face", "--fusion", "concat", "--head", "gru", "--epochs",
+              2, "--out", tmp_path, "--search", 2, "--set", "project.width=16")  # fmt: skip
+    answer = program(*common)
+    assert answer.code == 0, answer.err
+    result = record(tmp_path / "va-face-concat-gru-s0-best2")["result"]
+    assert (result["selection_split"], result["n_selections"]) == ("3 folds of train", 2)
+    assert not result["selected_on_reported"]
+    assert result["config"]["project"]["width"] == 16
+    assert "3 folds of train, of 2" in answer.out
+    config = tmp_path / "va-face-concat-gru-s0-best2" / "config.toml"
+    again = program("run", "--recipe", config, "--out", tmp_path, "--name", "again")
+    assert "chosen among 2 trials on 3 folds of train, which are not scored here" in again.out
+    assert record(tmp_path / "again")["result"]["scores"] == result["scores"]
+    answer = program(*common, "--folds", 4)
+    assert answer.code == 0, answer.err
+    result = record(tmp_path / "va-face-concat-gru-s0-cv4-best2")["result"]
+    assert result["search"]["on"] == "cv4"
+    assert result["selected_on_reported"], "the folds that chose are those that are scored"
+    assert "it flatters" in answer.out or "these scores flatter" in answer.out
