@@ -15,6 +15,7 @@ from harness.recipe import read_toml
 from harness.setup import all_editions, find_track, load_plugins, make_job
 from harness.submission import Made, make_submission
 from harness.submit import read_table
+from harness.verify.manifest import read_manifest
 from leaderboards.record import RecordError
 from leaderboards.record import read as read_record
 from zoo.api import TrackSpec
@@ -100,8 +101,18 @@ def submissions(runs: Path) -> None:
     for edition, track in noted:
         limit, sure = (noted | known)[edition, track]
         print(_of_limit(ledger.used(made, edition, track), edition, track, limit, sure))
+    if own := _unnoted(runs, {e["sha256"] for e in made}):
+        print(
+            f"written by the runs themselves and not counted: {', '.join(own)}; `harness submit RUN` notes what is used"
+        )
     for line in bad:
         print(line)
+
+
+def _unnoted(runs: Path, known: set[str]) -> list[str]:
+    """Runs whose own submission is not, in its content, among those that were noted."""
+    noted = {path.parent.parent.name: read_manifest(path) for path in sorted(runs.glob("*/submission/manifest.json"))}
+    return [name for name, manifest in noted.items() if manifest["sha256"] not in known]
 
 
 def _official(entry: dict[str, Any]) -> str:
