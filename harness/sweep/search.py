@@ -22,7 +22,7 @@ from harness.config import Chosen, RunConfig, with_settings
 from harness.evaluate import main_score
 from harness.folds import arrange, split_name
 from harness.launch import Failure, Launch
-from harness.run import pick_device, predict_split, prepare
+from harness.run import predict_split, prepare
 from harness.setup import Ground, Job, make_job
 from harness.sweep.entries import Entry
 from harness.sweep.space import Choice, Space, current, plain, space_of
@@ -161,14 +161,14 @@ def score_fold(task: Fold) -> float:
     """Train one fold of a trial and score its part. The reported validation videos and the test videos are taken out
     of the data before anything looks at them, but with ``whole`` folds, of which they are a part."""
     job = fold_job(make_job(task.config, progress=False, ground=ground_of(task.config)), task)
-    settings, device = job.config.train, pick_device(job.config.device)
+    settings = job.config.train
     prepared = prepare(job, progress=False)
     wanted = settings.select == "best" or settings.schedule == "plateau"
     select = prepared.splits.get("select") if wanted else None
     with tempfile.TemporaryDirectory(prefix="trial-") as scratch:
         train(
             prepared.model, prepared.splits["train"], select, job.track, settings,
-            seed=job.config.seed, device=device, folder=Path(scratch), progress=False,
+            seed=job.config.seed, world=prepared.world, folder=Path(scratch), progress=False,
         )  # fmt: skip
         return main_score(job.track, predict_split(job, prepared, "val"))
 
