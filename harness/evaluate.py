@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from harness import memory
 from harness.data.clips import ClipData, Window, evaluation_windows, nearest, triangle
 from harness.world import World, autocast
 from leaderboards.statistics import jackknife
 from zoo import metrics
 from zoo.api import Answer, TrackSpec, VideoAnswers
 from zoo.assemble import Model
+from zoo.errors import UserError
 
 
 @torch.inference_mode()
@@ -27,7 +29,8 @@ def answers(
     Windows of the training length, half overlapping, the last flush with the end, averaged after decode with
     triangular weights; or the whole video at once (``full``). ``delay``: seconds by which the training targets were
     moved earlier; answers are moved as much later, so that each stands on the frame whose label it is to meet.
-    ``per_slot``: the slots' own answers too, as ``extra["slot.SLOT.ANSWER"]``.
+    ``per_slot``: the slots' own answers too, as ``extra["slot.SLOT.ANSWER"]``. Where memory runs out, ``batch`` is
+    halved from there on, and that is noted (harness.memory).
     """
     model.eval()
     slots = model.slots if per_slot else ()
@@ -36,23 +39,55 @@ def answers(
         spans = [(0, video.n_frames)] if full else evaluation_windows(video.n_frames, length)
         total = np.zeros((1 + len(slots), video.n_frames, sum(answer.width for answer in track.answers)))
         weight = np.zeros((video.n_frames, 1))
-        for first in range(0, len(spans), batch):
+        first = 0
+        while first < len(spans):
             part = spans[first : first + batch]
-            width = max(stop - start for start, stop in part)
-            clips = data.batch([Window(v, start, stop) for start, stop in part], width).to(device)
-            with autocast(device, precision):
-                out = model(clips)
-            every = torch.stack([out.raw, *(out.per_slot[slot] for slot in slots)])
-            decoded = model.decode(every.flatten(0, 1)).double().cpu().numpy().reshape(len(total), len(part), width, -1)
+            decoded = _decoded(model, data, v, part, slots, device, precision)
+            if decoded is None:
+                batch = _halved(len(part), part[0], video.name, full)
+                continue
             for i, (start, stop) in enumerate(part):
                 ramp = triangle(stop - start)[:, None]
                 total[:, start:stop] += ramp * decoded[:, i, : stop - start]
                 weight[start:stop] += ramp
+            first += len(part)
         total /= weight
         if delay:
             times = data.times(v)
             total = total[:, nearest(times, times - delay)[0]]
         yield _video_answers(data, v, track.answers, total[0], dict(zip(slots, total[1:], strict=True)))
+
+
+def _decoded(
+    model: Model, data: ClipData, v: int, part: Sequence[tuple[int, int]], slots: Sequence[str], device: torch.device,
+    precision: str,
+) -> np.ndarray | None:  # fmt: skip
+    """(1 + slots, windows, frames, columns) float64 of some windows of video v; None where memory ran out."""
+    width = max(stop - start for start, stop in part)
+    try:
+        clips = data.batch([Window(v, start, stop) for start, stop in part], width).to(device)
+        with autocast(device, precision):
+            out = model(clips)
+        every = torch.stack([out.raw, *(out.per_slot[slot] for slot in slots)])
+        flat = model.decode(every.flatten(0, 1)).double().cpu().numpy()
+    except (RuntimeError, MemoryError) as error:
+        if not memory.out_of_memory(error):
+            raise
+        return None
+    decoded: np.ndarray = flat.reshape(1 + len(slots), len(part), width, -1)
+    return decoded
+
+
+def _halved(tried: int, window: tuple[int, int], video: str, full: bool) -> int:
+    """Half as many windows at once, noted for the record; UserError where one is too many."""
+    memory.release()
+    if tried == 1:
+        option = "train.evaluation=windows" if full else "a shorter train.clip"
+        raise UserError(
+            f"no memory to answer {window[1] - window[0]} frames of video {video} at once: use {option}"
+        )
+    memory.note("evaluation", tried // 2)
+    return tried // 2
 
 
 def _columns(answers: tuple[Answer, ...], decoded: np.ndarray) -> dict[str, np.ndarray]:

@@ -28,12 +28,14 @@ from harness.config import Train
 from harness.data.clips import ClipData, Window, batches, training_windows
 from harness.devices import Clock
 from harness.evaluate import shared_score
+from harness.fitting import room, too_large
 from harness.loader import loaded
 from harness.world import World
 from zoo.api import TrackSpec
 from zoo.assemble import Batch, Model
 from zoo.errors import Stopped, UserError
 from zoo.mixup import Objective
+from zoo.parallel import Share
 
 SAVE_EVERY = 60.0  # seconds between checkpoints inside an epoch
 
@@ -92,7 +94,8 @@ def train(
     bar = tqdm(total=sum(steps[:epochs]), initial=int(state["total"]), desc="training", unit="step",
                disable=None if progress and world.first else True, leave=False)  # fmt: skip
     clock, saved_at = Clock(), time.monotonic()
-    with bar, _stoppable() as stopped:
+    with bar, room(lambda: too_large(model, data, _epoch(data, settings, seed, state["epoch"])[state["step"]],
+                                     settings, optimizer, world)), _stoppable() as stopped:  # fmt: skip
         while state["epoch"] < epochs and not _patience_spent(state, settings):
             epoch = state["epoch"]
             windows = _epoch(data, settings, seed, epoch)
@@ -102,21 +105,18 @@ def train(
             with closing(loaded(data, windows[state["step"] :], settings.clip, world)) as batches:
                 for batch in batches:
                     torch.manual_seed((seed * 1_000_003 + epoch) * 1_000_003 + state["step"])  # dropout
-                    loss, parts = objective(batch, world.share(len(batch.valid)))
-                    stepper.zero_grad(set_to_none=True)
-                    fabric.backward(loss)
-                    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip or float("inf"))
-                    _guard(loss, norm, batch, epoch)
-                    stepper.step()
+                    loss, parts = _step(
+                        fabric, objective, stepper, batch, world.share(len(batch.valid)), settings, epoch
+                    )
                     if average is not None and settings.average == "ema":
                         average.update_parameters(model)
                     if schedule is not None and settings.schedule != "plateau":
                         schedule.step()
                     state["step"], state["total"] = state["step"] + 1, state["total"] + 1
-                    state["sum"], state["count"] = state["sum"] + float(loss.detach()), state["count"] + 1
+                    state["sum"], state["count"] = state["sum"] + loss, state["count"] + 1
                     clock.count(int(batch.valid.sum()))
                     bar.update()
-                    _log(board, {f"loss/{name}": float(value.detach()) for name, value in parts.items()}, state)
+                    _log(board, {f"loss/{name}": value for name, value in parts.items()}, state)
                     stopping = world.any(stopped())
                     if stopping or time.monotonic() - saved_at > SAVE_EVERY:
                         save()
@@ -156,6 +156,19 @@ def train(
         model.load_state_dict(average.module.state_dict())
     chosen = state["best_epoch"] if settings.select == "best" and state["best_epoch"] else state["epoch"]
     return Trained(state["epoch"], chosen, state["selections"], state["total"], clock.rate)
+
+
+def _step(
+    fabric: Any, objective: Any, stepper: Any, batch: Batch, share: Share | None, settings: Train, epoch: int
+) -> tuple[float, dict[str, float]]:
+    """Learn from a batch: its loss, and the parts of that."""
+    loss, parts = objective(batch, share)
+    stepper.zero_grad(set_to_none=True)
+    fabric.backward(loss)
+    norm = torch.nn.utils.clip_grad_norm_(objective.parameters(), settings.grad_clip or float("inf"))
+    _guard(loss, norm, batch, epoch)
+    stepper.step()
+    return float(loss.detach()), {name: float(value.detach()) for name, value in parts.items()}
 
 
 def _optimizer(model: Model, settings: Train) -> torch.optim.Optimizer:
