@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -10,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import UserError
+from zoo.errors import FullDiskError, UserError
 
 
 def atomic(path: Path, write: Callable[[Path], object]) -> None:
@@ -28,7 +29,8 @@ def atomic(path: Path, write: Callable[[Path], object]) -> None:
     except (OSError, RuntimeError) as error:
         full = isinstance(error, OSError) or "write" in str(error).lower()
         if full:
-            raise UserError(
+            kind = FullDiskError if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) else UserError
+            raise kind(
                 f"{path}: could not be written ({error}); free some space or choose another folder, then run the "
                 "command again (a training goes on by `harness run --resume`)"
             ) from None
@@ -54,8 +56,9 @@ def append_line(path: Path, entry: Mapping[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def clear_parts(folder: Path) -> None:
-    """Remove what a killed process left half-written under its temporary names."""
-    for part in folder.rglob(".*"):
-        if part.is_file():
-            part.unlink()
+def clear_parts(folder: Path, *, deep: bool = True) -> None:
+    """Remove what a killed process left half-written under its temporary names; ``deep``: in folders below too. For
+    whoever is alone at work there (harness.locks)."""
+    for part in folder.rglob(".*") if deep else folder.glob(".*"):
+        if part.is_file() and part.name != ".lock":
+            part.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from harness.conclude import score_split, submit_final
 from harness.config import RunConfig
 from harness.folds import arrange, split_name
 from harness.guard import NEXT_FOLD
+from harness.locks import at_work
 from harness.merge import merge
 from harness.post import Chain, mean_optimism
 from harness.predictions import read_predictions, write_predictions
@@ -103,7 +104,8 @@ def _run_all(job: Job, folder: Path, jobs: Mapping[str, Job], conclude: Conclude
     record = Record(name=folder.name, status="running", result=identity(job))
     notes: list[str] = []
     members: list[Record] = []
-    with recorded(record, folder if world.first else None):
+    own_folder = folder if world.first else None
+    with at_work(own_folder), recorded(record, own_folder):
         for name, own in jobs.items():
             if known := world.same(_finished(folder / name) if world.first else None):
                 members.append(known)

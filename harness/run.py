@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from harness import guard
-from harness.atomic import clear_parts
 from harness.checkpoint import load_weights, save_weights
 from harness.conclude import answer_test, chain_of_origin, score_split
 from harness.config import RunConfig
@@ -30,6 +29,7 @@ from harness.devices import Clock
 from harness.evaluate import shared_answers
 from harness.extract import extract
 from harness.features import frozen_slots
+from harness.locks import at_work
 from harness.memory import halvings
 from harness.setup import Job
 from harness.store import FeatureStore
@@ -79,9 +79,8 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
     world = world or alone(pick_device(job.config.device))
     record = Record(name=folder.name, status="running", result=identity(job))
     notes: list[str] = []
-    if world.first:
-        clear_parts(folder)
-    with recorded(record, folder if world.first else None), lost_is_told():
+    own = folder if world.first else None
+    with at_work(own), recorded(record, own), lost_is_told():
         record.circumstances.update(device=str(world.device), processes=world.size)
         prepared = prepare(job, world=world, progress=progress)
         if world.first:

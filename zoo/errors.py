@@ -16,6 +16,10 @@ class UserError(Exception):
         return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
+class FullDiskError(UserError):
+    """There is no room: what works on many files stops at the first one that cannot be written."""
+
+
 class Stopped(Exception):
     """The user stopped the work (Ctrl-C, SIGTERM); what was saved can be continued."""
 

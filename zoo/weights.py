@@ -143,6 +143,8 @@ def _keep(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> 
     try:
         own = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
         safetensors.torch.save_file(own, part, {"format": "pt", **metadata})
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from harness.atomic import atomic
 from harness.commands.robustness import EACH, prepared_split, robustness
 from harness.commands.run import one_run, read
 from harness.evaluate import score_block
@@ -47,7 +48,8 @@ def evaluate(folder: Path, data: Path | None, drop: Sequence[str] = (), noise: S
     name = "-".join([split, *(f"without-{slot}" for slot in dropped)])
     write_predictions(folder / "predictions" / f"{name}.parquet", job.track, videos)
     write_predictions(folder / "predictions" / f"{name}.post.parquet", job.track, processed)
-    (folder / "predictions" / f"{name}.scores.json").write_text(json.dumps(blocks, indent=1))
+    scores = json.dumps(blocks, indent=1)
+    atomic(folder / "predictions" / f"{name}.scores.json", lambda part: part.write_text(scores))
     print(f"written: {folder / 'predictions' / name}.parquet, .post.parquet, .scores.json")
 
 

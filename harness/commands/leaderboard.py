@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import typer
 
+from harness.locks import BOARD, alone
 from leaderboards.boards import Official, Wanted, boards, natural, published_tables
 from leaderboards.flat import to_csv
 from leaderboards.html import to_html
@@ -37,9 +39,10 @@ DEFAULT = Path("runs")
 def own(runs: Path | None) -> None:
     """Write the tables of a folder of runs into it, and print them."""
     folder = runs or DEFAULT
-    records, problems = _runs(folder)
-    tables = tables_of(records)
-    files = write(folder, tables, problems)
+    with _told(folder), alone(folder / BOARD) if folder.is_dir() else nullcontext():
+        records, problems = _runs(folder)
+        tables = tables_of(records)
+        files = write(folder, tables, problems)
     print(to_markdown(tables, problems))
     print("written: " + ", ".join(map(str, files)))
 
@@ -111,8 +114,20 @@ def _write(tables: Sequence[Table], problems: Sequence[str], form: str | None, o
     elif out.is_dir():
         raise UserError(f"--out {out}: is a folder; name a file")
     else:
-        replace_file(out, text.encode())
+        with _told(out):
+            replace_file(out, text.encode())
         print(f"written: {out}")
+
+
+@contextmanager
+def _told(place: Path) -> Iterator[None]:
+    """Say in a line why tables cannot be written; the old ones stay."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{place}: the tables could not be written ({error.strerror}); make room or choose --out"
+        ) from None
 
 
 def _check(wanted: Wanted, records: Sequence[Record]) -> None:

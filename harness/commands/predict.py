@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.atomic import atomic
 from harness.commands.run import one_run
 from harness.data.affwild2 import index_videos
 from harness.data.crop import crop_folder
@@ -77,10 +78,7 @@ def _write(job: Job, folder: Path, videos: Sequence[Path], answers: dict[str, Vi
     for video in videos:
         answer = chain.apply(answers[video.stem])
         table = to_frame(job.track.answers, [answer], labels=False)
-        part = out / f".{video.stem}.csv.part"
-        table.drop(columns=[c for c in table.columns if str(c).startswith("extra_") or c == "group"]).to_csv(
-            part, index=False, float_format="%.6f"
-        )
-        part.replace(out / f"{video.stem}.csv")
+        plain = table.drop(columns=[c for c in table.columns if str(c).startswith("extra_") or c == "group"])
+        atomic(out / f"{video.stem}.csv", lambda part, t=plain: t.to_csv(part, index=False, float_format="%.6f"))  # type: ignore[misc]
         seen = ", ".join(f"{slot} {mask.mean():.0%}" for slot, mask in answer.present.items())
         print(f"{out / (video.stem + '.csv')}: {len(table)} frames; present: {seen}")

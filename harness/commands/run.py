@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.config import RunConfig, validate
 from harness.folds import check_kind, split_name
+from harness.locks import BOARD, alone
 from harness.members import read, run_folds, run_seeds, write_config
 from harness.recipe import read_toml
 from harness.run import Outcome, pick_device, run
@@ -111,9 +112,9 @@ def one_run(folder: Path) -> RunConfig:
 
 def finish(outcome: Outcome, job: Job, out: Path) -> None:
     """Print the summary and write the tables."""
-    records, problems = load_runs(out)
-    tables = leaderboard(records)
-    files = write(out, tables, problems)
+    with alone(out / BOARD):
+        records, problems = load_runs(out)
+        files = write(out, leaderboard(records), problems)
     print(summary(outcome, job, files, problems))
 
 

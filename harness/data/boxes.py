@@ -6,7 +6,6 @@ of the raw video, the detector's score; NaN where absent. The schema's metadata 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.atomic import atomic, clear_parts
 from harness.data import frames as video_frames
 from harness.data.detection import FaceFinder, in_frames
 from harness.data.frames import VideoInfo, expected_frames, probe
@@ -25,6 +25,7 @@ from harness.data.groups import without_side
 from harness.data.jobs import Failure, Tick, cores, run_jobs
 from harness.data.openpose import read_openpose
 from harness.data.tracks import Track, choose
+from harness.locks import NAME, alone
 from zoo.api import DetectorSpec
 from zoo.errors import UserError
 
@@ -67,13 +68,7 @@ def write_boxes(path: Path, boxes: Boxes) -> None:
     columns |= {name: np.ascontiguousarray(values[:, k]) for k, name in enumerate(_COLUMNS)}
     table = pa.table(columns | {"score": boxes.score.astype(np.float32)})
     table = table.replace_schema_metadata({b"detector": boxes.detector.encode(), b"version": VERSION.encode()})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        pq.write_table(table, part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    atomic(path, lambda part: pq.write_table(table, part))
 
 
 def read_boxes(path: Path) -> Boxes:
@@ -170,8 +165,13 @@ def make_boxes(
     jobs = (jobs or cores()) if finder.portable else 1
     paths = [path for _, path in todo]
     sizes = [expected_frames(path) for path in paths]
-    outcomes = run_jobs(task, todo, paths, sizes, jobs=jobs, label="person boxes", progress=progress)
-    return [outcome for _, outcome in outcomes if isinstance(outcome, Failure)]
+    if not todo:
+        return []
+    busy = f"{folder}: another process makes boxes in this folder; wait for it, or stop it"
+    with alone(folder / NAME, busy):
+        clear_parts(folder, deep=False)
+        outcomes = run_jobs(task, todo, paths, sizes, jobs=jobs, label="person boxes", progress=progress)
+        return [outcome for _, outcome in outcomes if isinstance(outcome, Failure)]
 
 
 def _make(item: tuple[Sequence[str], Path], tick: Tick, *, folder: Path, finder: FaceFinder) -> None:

@@ -15,6 +15,7 @@ from typing import IO, Any
 import cv2
 import numpy as np
 
+from harness.atomic import atomic, clear_parts
 from harness.data.align import align
 from harness.data.boxes import FOLDER, are_made, boxes_of, read_boxes, write_boxes
 from harness.data.detection import FaceFinder
@@ -24,6 +25,7 @@ from harness.data.jobs import Failure, Tick, cores, run_jobs
 from harness.data.layout import Layout, survey
 from harness.data.subjects import known_names, names_in
 from harness.data.tracks import Track, choose
+from harness.locks import NAME, alone
 from zoo.api import DetectorSpec, Faces
 from zoo.errors import UserError
 
@@ -79,8 +81,17 @@ def crop_folder(
     raw, out = raw.resolve(), out.resolve()
     layout = _raw_videos(raw, out)
     _claim(raw, out)
+    with alone(out / NAME, f"--out {out}: another process makes crops in this folder; wait for it, or stop it"):
+        return _crop_all(layout, out, FaceFinder(detector, options), jobs, progress, link)
+
+
+def _crop_all(
+    layout: Layout, out: Path, finder: FaceFinder, jobs: int | None, progress: bool, link: bool
+) -> CropReport:
+    for folder in (out, out / FOLDER, out / "videos"):
+        clear_parts(folder, deep=False)
+    clear_parts(out / "annotations")
     _copy_texts(layout, out)
-    finder = FaceFinder(detector, options)
     known = known_names(layout)
     work = [(names_in(stem, known), files[0]) for stem, files in sorted(layout.videos.items())]
     todo = [(names, path) for names, path in work if not _is_finished(names, out, finder)]
@@ -127,12 +138,10 @@ def _claim(raw: Path, out: Path) -> None:
         if earlier != str(raw):
             raise UserError(f"--out {out}: holds the crops of {earlier}; choose another folder")
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and (not out.is_dir() or any(not path.name.startswith(".") for path in out.iterdir())):
         raise UserError(f"--out {out}: exists and is not an earlier result of this command; choose another folder")
     out.mkdir(parents=True, exist_ok=True)
-    part = mark.with_suffix(".part")
-    part.write_text(json.dumps({"raw": str(raw)}))
-    os.replace(part, mark)
+    atomic(mark, lambda part: part.write_text(json.dumps({"raw": str(raw)})))
 
 
 def _copy_texts(layout: Layout, out: Path) -> None:
@@ -148,10 +157,7 @@ def _copy_texts(layout: Layout, out: Path) -> None:
 
 
 def _copy(path: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
-    shutil.copyfile(path, part)
-    os.replace(part, target)
+    atomic(target, lambda part: shutil.copyfile(path, part))
 
 
 def _is_finished(names: Sequence[str], out: Path, finder: FaceFinder) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from zoo.errors import UserError
+from zoo.errors import FullDiskError, UserError
 
 Result = TypeVar("Result")
 Tick = Callable[[float], None]
@@ -71,6 +71,8 @@ def run_jobs(
 def _failure(path: Path, error: Exception) -> Failure:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         raise UserError(f"the disk is full while {path} is worked on; make room and run the same command again")
+    if isinstance(error, FullDiskError):
+        raise error
     if isinstance(error, UserError):
         return Failure(path, str(error))
     if isinstance(error, BrokenProcessPool):

@@ -8,13 +8,16 @@ import os
 import shutil
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
+from harness.locks import alone
 from harness.submit.lists import FOLDERS
 from harness.submit.text import Submission
 from leaderboards.record import replace_file
 from zoo.errors import UserError
 
+_OLD = ".old"  # within a hidden folder: what is on its way out
 _WHEN = (1980, 1, 1, 0, 0, 0)  # the earliest time an archive can hold: the same content gives the same bytes
 
 
@@ -54,9 +57,22 @@ def place(
     for name in beside:
         if (out / name).is_dir():
             raise UserError(f"{out / name}: a folder is in the way; write elsewhere")
+    with alone(out.parent / f".{out.name}.lock") if out.parent.is_dir() else nullcontext():
+        return _place(out, submission, beside, check, retired)
+
+
+def _place(
+    out: Path,
+    submission: Submission,
+    beside: Mapping[str, bytes],
+    check: Callable[[Path], None],
+    retired: Sequence[str],
+) -> Path:
+    target = out / submission.name
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     part = out / f".submission.{os.getpid()}.part"
     try:
+        _recover(out)
         _stage(part, submission, beside)
         check(part / submission.name)
         _exchange(part, out, [submission.name, *beside], retired)
@@ -90,9 +106,27 @@ def _stage(part: Path, submission: Submission, beside: Mapping[str, bytes]) -> N
         replace_file(part / name, content)
 
 
+def _recover(out: Path) -> None:
+    """Bring back what a process had moved aside that was killed while it exchanged files, and clear up behind it."""
+    for part in out.glob(".submission.*.part"):
+        staged = [path for path in part.iterdir() if path.name != _OLD]
+        if staged:  # else all new files had their places already
+            for path in (part / _OLD).glob("*"):
+                _remove(out / path.name)
+                os.replace(path, out / path.name)
+        shutil.rmtree(part)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _exchange(part: Path, out: Path, names: Sequence[str], retired: Sequence[str]) -> None:
     """All new files take the place of the old ones, or, where one cannot, all old ones come back."""
-    old = part / ".old"
+    old = part / _OLD
     old.mkdir()
     undo: list[tuple[Path, Path]] = []
 

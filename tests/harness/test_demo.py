@@ -105,7 +105,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError("No space left on device")
 
     monkeypatch.setattr(make_module, "film", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(UserError, match=r"cannot be written there \(No space"):
         make_demo(tmp_path / "new", videos=CRUMB, frames=FRAMES, progress=False)
     assert not list(tmp_path.iterdir())
 

@@ -54,8 +54,7 @@ def _pictures(crops: Path, story: Story, look: Look) -> Iterator[np.ndarray]:
             if person.face_seen[frame]:
                 crop = _cut(draw_face(image, person, look, figure, frame), crop_box(look, figure, frame))
                 path = crops / person.name / f"{frame + 1:05d}.jpg"
-                if not cv2.imwrite(str(path), crop, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
-                    raise OSError(f"{path} could not be written; is the disk full?")
+                path.write_bytes(cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes())
         yield image
 
 

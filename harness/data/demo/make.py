@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from typing import Any
 from tqdm import tqdm
 
 from harness.data.demo import DEMO_VERSION
-from harness.data.demo.cast import cast
+from harness.data.demo.cast import VideoPlan, cast
 from harness.data.demo.film import film
 from harness.data.demo.latents import SLOTS, draw_story
 from harness.data.demo.oracle import ceilings
 from harness.data.demo.tables import write_tables
+from harness.locks import alone
 from zoo.errors import UserError
 
 README = """\
@@ -58,15 +59,27 @@ def make(
     }
     if _is_there(out, arguments):
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent))
+    with alone(out.parent / f".{out.name}.lock"):
+        if not _is_there(out, arguments):  # another process may have made it meanwhile
+            _make(out, plans, arguments, jobs, progress)
+
+
+def _make(
+    out: Path, plans: Sequence[VideoPlan], arguments: Mapping[str, Any], jobs: int | None, progress: bool
+) -> None:
+    """The folder, beside its place and then renamed. What a killed process left there goes."""
+    seed, shares = arguments["seed"], arguments["shares"]
+    for left in out.parent.glob(f"{glob.escape(f'.{out.name}.')}*.part"):
+        shutil.rmtree(left, ignore_errors=True)
+    part = out.parent / f".{out.name}.{os.getpid()}.part"
     try:
+        part.mkdir()
         part.chmod(0o755)
         (part / "README.txt").write_text(README, encoding="utf-8", newline="\n")
         _write_json(part / "demo.json", arguments)
         for folder in ("videos", "cropped_aligned", "boxes", "openpose"):
             (part / folder).mkdir()
-        stories = [draw_story(plan, seed, full_shares) for plan in plans]
+        stories = [draw_story(plan, seed, shares) for plan in plans]
         write_tables(part, stories, seed)
         with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:  # drawing and encoding release the lock
             films = [pool.submit(film, part, story, seed) for story in stories]
@@ -76,8 +89,12 @@ def make(
                     future.result()
             finally:  # after an error or Ctrl-C, start no further video
                 pool.shutdown(cancel_futures=True)
-        _write_json(part / "truth.json", ceilings(plans, seed, full_shares))
-        _move(part, out, arguments)
+        _write_json(part / "truth.json", ceilings(plans, seed, shares))
+        os.replace(part, out)
+    except OSError as error:
+        raise UserError(
+            f"{out}: the demo set cannot be written there ({error}); make room or name another folder"
+        ) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -102,14 +119,6 @@ def _is_there(out: Path, arguments: Mapping[str, Any]) -> bool:
     if found != arguments:
         raise UserError(f"{out} holds a demo set made by another version or with other arguments; remove it first")
     return True
-
-
-def _move(part: Path, out: Path, arguments: Mapping[str, Any]) -> None:
-    try:
-        os.replace(part, out)
-    except OSError:
-        if not _is_there(out, arguments):  # else another process was faster with the same set
-            raise
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
