@@ -1,0 +1,125 @@
+"""Two processes at one folder: one wins, the other is told, or waits; a killed holder stops nobody."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.data.boxes import make_boxes
+from harness.data.demo import make_demo
+from harness.locks import NAME, alone, at_work
+from zoo.errors import UserError
+from zoo.registry import load
+
+HOLD = "import sys, time; from pathlib import Path; from harness.locks import alone\nwith alone(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
+
+
+@contextmanager
+def held_elsewhere(lock: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process holds the lock."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(lock)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+def test_the_second_is_told_in_one_line_and_touches_nothing(tmp_path: Path) -> None:
+    part = tmp_path / ".state.ckpt.4711"
+    part.write_text("half")
+    with (
+        held_elsewhere(tmp_path / NAME),
+        pytest.raises(UserError, match="another process is at work on this run"),
+        at_work(tmp_path),
+    ):
+        pytest.fail("both are at work")
+    assert part.exists()
+    with at_work(tmp_path):
+        assert not part.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_holder_stops_nobody(tmp_path: Path) -> None:
+    with held_elsewhere(tmp_path / NAME) as process:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        with alone(tmp_path / NAME, "busy"):
+            pass
+
+
+def test_without_words_it_waits(tmp_path: Path) -> None:
+    with held_elsewhere(tmp_path / NAME) as process:
+        waiting = subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(tmp_path / NAME)], stdout=subprocess.PIPE, text=True
+        )
+        time.sleep(1)
+        assert waiting.poll() is None
+        process.kill()
+        assert waiting.stdout is not None
+        assert waiting.stdout.readline() == "held\n"
+        waiting.kill()
+        waiting.wait()
+        waiting.stdout.close()
+
+
+def test_a_file_in_the_way_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(UserError, match="cannot be written"), alone(tmp_path / "runs" / NAME):
+        pass
+
+
+def test_a_run_that_another_process_trains_is_left_alone(program, tmp_path: Path) -> None:
+    folder = program.run(tmp_path, "one", "--set", "train.epochs=1")
+    record = (folder / "record.json").read_text().replace('"done"', '"interrupted"')
+    (folder / "record.json").write_text(record)
+    with held_elsewhere(folder / NAME):
+        answer = program("run", "--resume", folder)
+    assert answer.code == 2
+    assert "another process is at work on this run" in answer.err
+
+    assert (folder / "record.json").read_text() == record
+
+
+def test_boxes_are_made_by_one_process(program, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(program.demo, tmp_path / "data"))
+    shutil.rmtree(data / "boxes")
+    left = data / "boxes" / ".video104.parquet.4711"
+    left.parent.mkdir()
+    left.write_text("half")
+    video = next((data / "videos").glob("*.mp4"))
+    detector = load([]).get("detectors", "centerface")
+    with held_elsewhere(data / "boxes" / NAME), pytest.raises(UserError, match="another process makes boxes"):
+        make_boxes(data, [(video.stem, video)], detector, jobs=1, progress=False)
+    assert left.exists()
+
+
+def test_the_demo_set_is_made_once_and_what_a_killed_process_left_goes(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import sys; from pathlib import Path; from harness.data.demo import make_demo; "
+               "make_demo(Path(sys.argv[1]), videos=(2, 1, 1), frames=12, jobs=1)", str(tmp_path / "demo")]  # fmt: skip
+    first = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while not list(tmp_path.glob(".demo.*.part")):
+        assert first.poll() is None
+        time.sleep(0.01)
+    first.kill()
+    first.wait()
+    assert list(tmp_path.glob(".demo.*.part"))
+    both = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(2)]
+    assert [one.wait(120) for one in both] == [0, 0]
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
+    make_demo(tmp_path / "demo", videos=(2, 1, 1), frames=12)
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
