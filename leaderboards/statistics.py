@@ -61,7 +61,7 @@ def jackknife(
 
     - one group, or a left-out score that is NaN (one group has all labels of an answer): the whole range, since one
       group says nothing about others;
-    - all left-out scores the same: the score itself, since the groups show no spread (a constant answer);
+    - the whole and all left-out scores the same: the score itself, since nothing shows a spread (a constant answer);
     - a score on a bound of the range (its atanh is infinite): the same on the plain score, cut at the range.
 
     ValueError where ``total`` is NaN or a score lies outside the range.
@@ -74,9 +74,9 @@ def jackknife(
     groups = len(rest)
     if groups < 2 or np.isnan(rest).any():
         return Interval(low, high, groups)
-    if np.ptp(rest) < SAME:
-        return Interval(total, total, groups)
     everything = np.array([total, *rest])
+    if np.ptp(everything) < SAME:
+        return Interval(total, total, groups)
     stretched = np.clip((2 * everything - low - high) / (high - low), -1, 1)
     if np.abs(stretched).max() == 1:
         below, above = _ends(total, rest, level)

@@ -199,8 +199,9 @@ def _notes(key: Key, rows: Sequence[Row], fewest: int, scored: int) -> Iterable[
         )
     if any(row.aff_wild2 for row in rows):
         yield (
-            "‡ These weights were trained on Aff-Wild2 itself, with labels that a uni-task track forbids (editions "
-            "6 to 10): " + "; ".join(f"{row.run}: {row.aff_wild2}" for row in rows if row.aff_wild2)
+            "‡ These weights were trained on Aff-Wild2 itself, with labels that the rules forbid (uni-task "
+            "tracks of editions 6, 8 and 10, MTL of 7 and 11): "
+            + "; ".join(f"{row.run}: {row.aff_wild2}" for row in rows if row.aff_wild2)
         )
     if scored:
         yield "In brackets: 95 % interval, jackknife over groups of videos."

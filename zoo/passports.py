@@ -63,8 +63,8 @@ def describe(passport: Passport, path: Path) -> dict[str, Any]:
 
 
 def seen_affwild2(passport: Passport) -> bool | None:
-    """Whether it was trained on Aff-Wild2 or its first half Aff-Wild, however written, which editions 6 to 10 forbid;
-    None where nothing is stated of its training."""
+    """Whether it was trained on Aff-Wild2 or its first half Aff-Wild, however written, which the uni-task tracks of
+    editions 6, 8 and 10 and MTL of 7 and 11 forbid; None where nothing is stated of its training."""
     if not passport.saw:
         return None
     return any(re.sub("[^a-z0-9]", "", data.lower()).startswith("affwild") for data in passport.saw)

@@ -55,7 +55,8 @@ def list_weights(plugins: Sequence[Path]) -> None:
     ]  # fmt: skip
     head = ["weights", "file", "size", "licence", "seen in training", "Aff-Wild2"]
     print(tabulate(rows, head, tablefmt="simple", maxcolwidths=[None, None, None, 32, 28, None]))
-    print(f"\nAff-Wild2: editions 6 to 10 forbid weights that have seen it. Fetched files lie in {cache_folder()}")
+    print("\nAff-Wild2: the uni-task tracks of editions 6, 8 and 10 and MTL of 7 and 11 forbid weights that saw it.")
+    print(f"Fetched files lie in {cache_folder()}")
     if any_name := [spec.name for spec in _specs(registry) if spec.argument and not spec.names]:
         print(f"and any NAME of: {', '.join(f'{name}:NAME' for name in any_name)} (`harness weights show` says more)")
 

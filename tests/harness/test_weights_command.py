@@ -106,7 +106,7 @@ def test_the_list_has_all_that_encoders_can_name(weights, plugin):
     assert row(out, "hsemotion:enet_b0_8_best_vgaf")[1:3] == ["missing", "16.4 MB"]
     assert row(out, "places365:resnet50")[3:] == ["CC BY", "Places365-Standard", "no"]
     assert row(out, "probe:good") == ["probe:good", "missing", "2.0 MB", "CC BY-NC 4.0", "AffectNet, Aff-Wild2", "yes"]
-    assert "editions 6 to 10 forbid" in out
+    assert "editions 6, 8 and 10 and MTL of 7 and 11 forbid" in out
     assert "timm:NAME" in out
 
 

@@ -107,3 +107,11 @@ def test_nonsense_is_refused() -> None:
     assert jackknife(1 + 1e-15, [1 + 1e-15, 1], (0, 1)) == Interval(1, 1, 2)  # rounding is not nonsense
     with pytest.raises(ValueError, match="paired"):
         paired(0.5, [0.1], 0.5, [0.1, 0.2])
+
+
+def test_left_out_scores_that_agree_with_each_other_but_not_with_the_whole_show_a_bias():
+    # Two groups, .6 together and .5 each alone: b = .5 - .6 on the stretched line, and no standard error.
+    found = jackknife(0.6, [0.5, 0.5], (-1.0, 1.0))
+    z, other = math.atanh(0.6), math.atanh(0.5)
+    assert found.low == pytest.approx(0.6, abs=1e-12)
+    assert found.high == pytest.approx(math.tanh(2 * z - other), abs=1e-12)  # z - b, b = (2 - 1) (other - z)
