@@ -11,6 +11,7 @@ from leaderboards.rows import Key, Row, Table
 
 __all__ = ["to_csv"]
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _FIGURES = ("parts", "fine")
 
 
@@ -25,5 +26,10 @@ def to_csv(tables: Sequence[Table]) -> str:
         for row in table.rows:
             figures = dict((*row.parts, *row.fine))
             values = [*(getattr(row, name) for name in names), *(figures.get(part) for part in parts)]
-            out.writerow([*table.key, *("" if v is None else v for v in values)])
+            out.writerow(["" if v is None else _inert(v) for v in (*table.key, *values)])
     return text.getvalue()
+
+
+def _inert(value: object) -> object:
+    """A name that a spreadsheet would take for a formula, behind an apostrophe, which makes it a text there."""
+    return f"'{value}" if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA) else value

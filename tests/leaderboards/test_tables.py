@@ -212,3 +212,12 @@ def test_the_same_records_give_the_same_bytes_in_any_order(tmp_path: Path) -> No
     assert to_markdown(leaderboard(records)) == to_markdown(leaderboard(records[::-1]))
     assert to_markdown([]) == "# Leaderboard\n\nThere are no runs yet.\n"
     assert digest(json.loads(json.dumps(records[0].result))) == digest(records[0].result)
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1+1", "-2", "@SUM(A1)", "\t=1", "\r=1", '  =HYPERLINK("http://x","y")'])
+def test_a_spreadsheet_takes_no_name_for_a_formula(name: str) -> None:
+    record = Record(name, "failed", name, {**result(-0.5), "scores": {}})
+    rows = list(csv.DictReader(io.StringIO(to_csv(leaderboard([record, run("a", -0.25)])), newline="")))
+    assert [row["run"] for row in rows] == ["a", f"'{name}"]
+    assert rows[1]["reason"] == f"'{name}"
+    assert float(rows[0]["score"]) == -0.25, "figures stay figures"
