@@ -31,5 +31,8 @@ def to_csv(tables: Sequence[Table]) -> str:
 
 
 def _inert(value: object) -> object:
-    """A name that a spreadsheet would take for a formula, behind an apostrophe, which makes it a text there."""
-    return f"'{value}" if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA) else value
+    """A name that a spreadsheet would take for a formula, behind an apostrophe, which makes it a text there; and no
+    carriage return, which csv does not quote."""
+    if not isinstance(value, str):
+        return value
+    return f"'{value}".replace("\r", " ") if value.lstrip(" ").startswith(_FORMULA) else value.replace("\r", " ")

@@ -1,0 +1,150 @@
+"""A disk that is really full, and one that is really read-only: an error in a line, and what was there stays.
+
+On small file systems in memory, mounted for the test; skipped where nothing may be mounted. Root ignores the modes of
+folders, but not these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+SHORT = ("--encoders", "face", "--set", "train.epochs=1", "--set", "train.clip=16")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no file system may be mounted here: it takes root on Linux")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def full(disk: Path) -> None:
+    """Not a byte is left."""
+    with (disk / "filler").open("wb", buffering=0) as file:
+        block = bytes(1 << 20)
+        while block:
+            try:
+                file.write(block)
+            except OSError:
+                block = block[: len(block) // 2]
+
+
+def read_only(disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+
+
+def content(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "filler")
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope="module")
+def finished(program, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs with one that is finished."""
+    runs = tmp_path_factory.mktemp("finished") / "runs"
+    program.run(runs, "a", *SHORT)
+    return runs
+
+
+BAD = pytest.mark.parametrize("spoil", [full, read_only])
+Spoil = Callable[[Path], None]
+
+
+def refused(answer, disk: Path) -> None:
+    """Exit code 2 and one line that names a place on the disk."""
+    assert answer.code == 2, answer.err + answer.out
+    lines = [line for line in answer.err.splitlines() if line.startswith("error")]
+    assert len(lines) == 1, answer.err
+    assert str(disk) in lines[0]
+    assert "Traceback" not in answer.err
+
+
+@BAD
+def test_the_demo_set(program, disk: Path, spoil: Spoil) -> None:
+    spoil(disk)
+    refused(program("data", "demo", disk / "demo", "--videos", "2,1,1", "--frames", "12"), disk)
+    assert content(disk) == {}
+
+
+@BAD
+def test_boxes(program, disk: Path, spoil: Spoil) -> None:
+    data = Path(shutil.copytree(program.demo, disk / "data"))
+    shutil.rmtree(data / "openpose")
+    next((data / "boxes").glob("*.parquet")).unlink()
+    before = content(data)
+    spoil(disk)
+    refused(program("data", "boxes", data, "--jobs", "1"), disk)
+    assert content(data) == before
+
+
+@BAD
+def test_the_tables(program, disk: Path, finished: Path, spoil: Spoil) -> None:
+    runs = Path(shutil.copytree(finished, disk / "runs"))
+    before = content(disk)
+    spoil(disk)
+    refused(program("leaderboard", runs), disk)
+    refused(program("leaderboard", runs, "--out", disk / "all.html"), disk)
+    assert content(disk) == before
+
+
+@BAD
+@pytest.mark.parametrize("again", [True, False])
+def test_a_submission(program, disk: Path, finished: Path, spoil: Spoil, again: bool) -> None:
+    run = Path(shutil.copytree(finished, disk / "runs")) / "a"
+    if not again:
+        shutil.rmtree(run / "submission")
+    before = content(disk)
+    spoil(disk)
+    refused(program("submit", run, "--zip"), disk)
+    assert content(disk) == before
+
+
+@pytest.mark.slow
+@BAD
+def test_a_training(program, disk: Path, finished: Path, spoil: Spoil) -> None:
+    runs = Path(shutil.copytree(finished, disk / "runs"))
+    before = content(runs / "a")
+    spoil(disk)
+    refused(program("run", "--data", program.demo, "--out", runs, "--name", "b", *SHORT), disk)
+    assert content(runs / "a") == before
+
+
+@pytest.mark.slow
+def test_a_checkpoint_goes_on_where_there_is_room_again(program, disk: Path, finished: Path) -> None:
+    """The disk fills up while it is trained: the last checkpoint is whole, and the run ends as if nothing had been."""
+    runs = disk / "runs"
+    big = ("--data", program.demo, "--out", runs, "--name", "b", "--encoders", "face", "--set", "train.clip=16")
+    whole = program.run(disk / "whole", "b", *big[6:], "--set", "train.epochs=4")
+    size = (whole / "state.ckpt").stat().st_size
+    full(disk)
+    os.truncate(disk / "filler", (disk / "filler").stat().st_size - int(1.6 * size))
+    refused(program("run", *big, "--set", "train.epochs=4"), disk)
+    (disk / "filler").unlink()
+    answer = program("run", "--resume", runs / "b")
+    assert answer.code == 0, answer.err
+    assert hashlib.sha256((runs / "b/weights.safetensors").read_bytes()).hexdigest() == (
+        hashlib.sha256((whole / "weights.safetensors").read_bytes()).hexdigest()
+    )
+
+
+@pytest.mark.slow
+@BAD
+def test_extraction(program, disk: Path, tmp_path: Path, spoil: Spoil) -> None:
+    own = replace(program, cache=disk / "cache")
+    own.cache.mkdir()
+    spoil(disk)
+    refused(own("run", "--data", program.demo, "--out", tmp_path / "runs", *SHORT), disk)
+    assert {path.name for path in disk.rglob("*.npy")} == set()
