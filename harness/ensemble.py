@@ -19,7 +19,8 @@ from harness.members import read
 from harness.merge import merge
 from harness.post import Chain
 from harness.predictions import read_predictions
-from harness.run import Outcome, identity, recorded
+from harness.recorded import recorded
+from harness.run import Outcome, identity
 from harness.setup import Job
 from harness.submission import name_record
 from harness.weigh import PerKind, by_fold, fit_weights

@@ -19,7 +19,8 @@ from harness.locks import at_work
 from harness.merge import merge
 from harness.post import Chain, mean_optimism
 from harness.predictions import read_predictions, write_predictions
-from harness.run import Outcome, identity, pick_device, recorded, run
+from harness.recorded import recorded
+from harness.run import Outcome, identity, pick_device, run
 from harness.setup import Job
 from harness.submission import name_record
 from harness.world import World, alone
@@ -166,6 +167,7 @@ def fold_result(members: Sequence[Record], scores: Mapping[str, dict[str, Any]])
     return {
         **_together(members), "folds": [{key: member.result[key] for key in chosen} for member in members],
         "passports": first["passports"], "parameters": first["parameters"],
+        "multiply_adds": first.get("multiply_adds"),
     }  # fmt: skip
 
 

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import resource
-import shutil
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -30,7 +24,7 @@ from harness.evaluate import shared_answers
 from harness.extract import extract
 from harness.features import frozen_slots
 from harness.locks import at_work
-from harness.memory import halvings
+from harness.recorded import recorded
 from harness.setup import Job
 from harness.store import FeatureStore
 from harness.submission import name_record
@@ -39,9 +33,10 @@ from harness.world import World, alone, lost_is_told
 from leaderboards.record import Record
 from zoo.adapter import Moments
 from zoo.api import Counts, VideoAnswers
-from zoo.assemble import AdapterOptions, Aids, Model, build_encoder, count_parameters, key
+from zoo.assemble import AdapterOptions, Aids, Model, build_encoder, key
 from zoo.check import check, meta_or_real
-from zoo.errors import Stopped, UserError
+from zoo.cost import cost
+from zoo.errors import UserError
 from zoo.plan import Plan
 from zoo.weights import load_pretrained
 
@@ -68,6 +63,7 @@ class Prepared:
     world: World
     saws: list[guard.Saw] = field(default_factory=list)
     store: FeatureStore = field(default_factory=FeatureStore)
+    dims: dict[str, int] = field(default_factory=dict)  # of the encoders' features
 
 
 def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = True) -> Outcome:
@@ -102,32 +98,6 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
             record.status, record.result = "done", result
             name_record(folder / "submission", record.result_sha256)
     return Outcome(folder, record, notes)
-
-
-@contextmanager
-def recorded(record: Record, folder: Path | None) -> Iterator[None]:
-    """Write a record before and after: what does not end well leaves one that says why, and a killed run is a row.
-    Without a folder nothing is written."""
-    started = time.time()
-    _write(record, folder)
-    circumstances = {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), **host()}
-    try:
-        with halvings() as halved:
-            yield
-    except (UserError, Stopped, KeyboardInterrupt) as error:
-        stopped = not isinstance(error, UserError)
-        record.status, record.reason = ("interrupted", "stopped by the user") if stopped else ("failed", str(error))
-        raise
-    except Exception as error:
-        record.status, record.reason = "failed", f"{type(error).__name__}: {error}".splitlines()[0]
-        raise
-    finally:
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        own: dict[str, Any] = {"seconds": round(time.time() - started, 1), "peak_memory_mb": round(memory)}
-        if halved:
-            own["out_of_memory"] = halved  # what went on with smaller batches
-        record.circumstances = {**circumstances, **own, **record.circumstances}
-        _write(record, folder)
 
 
 def prepare(job: Job, *, world: World | None = None, progress: bool = True, weights: Path | None = None) -> Prepared:
@@ -177,7 +147,7 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
             saws[slot.name] = guard.saw(loaded.path)
     fit_adapters(model, data, store)
     passports = [guard.mark(p, saws.get(p["slot"], []), job) for p in passports]
-    return Prepared(model, splits, passports, world, [saw for those in saws.values() for saw in those], store)
+    return Prepared(model, splits, passports, world, [saw for those in saws.values() for saw in those], store, dims)
 
 
 def share_packing(index: Index, raw: Mapping[str, RawSlot], world: World) -> None:
@@ -247,7 +217,8 @@ def conclude(
         **identity(job), "scores": scored.scores, "post": scored.post, "passports": prepared.passports,
         **guard.choices(job, trained.selections, prepared.saws),
         "epochs": trained.epochs, "epoch": trained.best_epoch, "steps": trained.steps, "submission": submission,
-        "parameters": {"trained": count_parameters(prepared.model)},
+        **cost(job.plan, prepared.dims, [Counts(1, (1,) * max(2, len(a.classes))) for a in job.track.answers],
+               adapter_options(job.config), aids(job.config), job.config.train.clip),
     }  # fmt: skip
     return result, notes
 
@@ -279,17 +250,6 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def _write(record: Record, folder: Path | None) -> None:
-    if folder is None:
-        return
-    try:
-        record.write(folder / "record.json")
-    except OSError as error:
-        raise UserError(
-            f"{folder / 'record.json'}: could not be written ({error}); free some space, then `--resume {folder}`"
-        ) from None
-
-
 def identity(job: Job) -> dict[str, Any]:
     """What the run is, known before it starts."""
     config, index, track = job.config, job.whole or job.index, job.track
@@ -315,14 +275,3 @@ def identity(job: Job) -> dict[str, Any]:
 
 def _origin(job: Job) -> dict[str, Any] | None:
     return {"run": job.origin.run, "sha256": job.origin.sha256, "epochs": job.origin.epochs} if job.origin else None
-
-
-def host() -> dict[str, Any]:
-    """The machine and the program, for the circumstances of a record."""
-    from harness.setup import commit
-
-    return {
-        "host": platform.node(), "platform": platform.platform(), "python": platform.python_version(),
-        "threads": torch.get_num_threads(), "pid": os.getpid(), "commit": commit(),
-        "free_disk_gb": round(shutil.disk_usage(".").free / 2**30, 1),
-    }  # fmt: skip

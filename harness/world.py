@@ -112,10 +112,10 @@ def joined(config: RunConfig, device: torch.device) -> Iterator[World]:
     if _wanted(config) == (1, 1):
         yield alone(device)
         return
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
     from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
+    quiet()
     devices, nodes = _wanted(config)
     if device.type == "cuda" and torch.cuda.device_count() < devices:
         raise UserError(f"--devices {devices}: this machine has {torch.cuda.device_count()} GPUs")
@@ -130,6 +130,11 @@ def joined(config: RunConfig, device: torch.device) -> Iterator[World]:
         dist.destroy_process_group()
     finally:
         _end(children)
+
+
+def quiet() -> None:
+    """Lightning's remarks concern nobody; to be called when it has been imported, which sets its level."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
 def _wanted(config: RunConfig) -> tuple[int, int]:

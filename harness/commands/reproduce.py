@@ -13,7 +13,8 @@ from tabulate import tabulate
 from harness.commands.run import check_ready, finish, has_folds, new_folder, read, saved_config
 from harness.config import RunConfig, validate
 from harness.members import run_folds, run_seeds, write_config
-from harness.run import Outcome, host, identity, pick_device, run
+from harness.recorded import host
+from harness.run import Outcome, identity, pick_device, run
 from harness.setup import Job, make_job
 from harness.summary import LABELS, announce
 from leaderboards.record import Record

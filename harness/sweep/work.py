@@ -10,7 +10,8 @@ from pathlib import Path
 from harness.commands.run import saved_config
 from harness.config import RunConfig
 from harness.members import member_jobs, run_folds, run_seeds
-from harness.run import identity, recorded, run
+from harness.recorded import recorded
+from harness.run import identity, run
 from harness.setup import Ground, Job, make_ground, make_job
 from harness.sweep.entries import record_of, seeds_of
 from leaderboards.record import Record
