@@ -61,7 +61,15 @@ def named(table: pa.Table, path: Path) -> str:
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
-    """Of a parquet file those columns, where it has them, and what names its rows; of a csv all."""
+    """Of a parquet file those columns, where it has them, and what names its rows; of a csv all. UserError where it
+    cannot be read or has a column twice."""
+    table = _table(path, columns)
+    if twice := [name for i, name in enumerate(table.column_names) if name in table.column_names[:i]]:
+        raise UserError(f"{path}: has the column {twice[0]} twice; take one of them out")
+    return table
+
+
+def _table(path: Path, columns: Sequence[str]) -> pa.Table:
     try:
         if path.suffix.lower() == ".parquet":
             known = {*_NAMED, "frame", *columns}
@@ -78,7 +86,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
         return csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=types, null_values=[""]))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or str(error).splitlines()[0]})") from None
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: is no table of predictions: {str(error).splitlines()[0]}") from None
 
 

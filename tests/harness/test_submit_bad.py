@@ -43,6 +43,7 @@ def one_line(error: pytest.ExceptionInfo[UserError]) -> str:
         ("video;frame;valence;arousal\nv;1;0,5;0\n", "semicolons part its fields, as a spreadsheet writes them"),
         (HEAD + "v,1\n", "is no table of predictions"),
         ("", "is no table of predictions"),
+        ("video,video,frame,valence,arousal\nv,v,1,0,0\n", "has the column video twice"),
         (HEAD, "there is no test video to answer"),
     ],
 )
