@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
 from harness.data.affwild2 import Index, Video
-from harness.data.raw import RawSlot, collate
+from harness.data.raw import RawSlot, collate, threads
 from harness.data.sources import frame_times
 from harness.store import FeatureStore
 from zoo.api import AudioInput, Counts, FrameInput, TrackSpec
@@ -97,10 +98,12 @@ class ClipData:
 
     @staticmethod
     def _raw(raw: RawSlot, cuts: Sequence[tuple[str, np.ndarray]], length: int, rows: slice) -> dict[str, np.ndarray]:
+        if isinstance(raw.spec, FrameInput):
+            return _pictures(raw, raw.spec, cuts[rows], length)
         # Sound is as long as the longest of all clips, whichever of them are wanted.
         wanted = cuts if isinstance(raw.spec, AudioInput) else cuts[rows]
-        clips = [joined([raw.clip(name, a, b) for a, b in runs(frames)], raw.spec) for name, frames in wanted]
-        arrays = collate(clips, length, raw.spec.context if isinstance(raw.spec, FrameInput) else 0)
+        clips = list(threads().map(partial(_cut, raw), wanted))
+        arrays = collate(clips, length)
         return {name: array[rows] for name, array in arrays.items()} if wanted is cuts else arrays
 
 
@@ -129,15 +132,20 @@ def runs(frames: np.ndarray) -> list[tuple[int, int]]:
     return [(int(part[0]), int(part[-1]) + 1) for part in np.split(frames, breaks)]
 
 
+def refuse_context(spec: object) -> None:
+    """UserError for an encoder that looks at neighbours, of frames that are none."""
+    if isinstance(spec, FrameInput) and spec.context:
+        raise UserError(
+            "train.gaps=close cannot be had with an encoder that looks at neighbouring frames: leave it at keep"
+        )
+
+
 def joined(parts: list[dict[str, np.ndarray]], spec: object) -> dict[str, np.ndarray]:
     """Raw inputs of runs of one video, one after the other. Sound keeps each run's margins, so that no frame hears
     what another run says; the runs start on the encoder's grid."""
     if len(parts) == 1:
         return parts[0]
-    if isinstance(spec, FrameInput) and spec.context:
-        raise UserError(
-            "train.gaps=close cannot be had with an encoder that looks at neighbouring frames: leave it at keep"
-        )
+    refuse_context(spec)
     if isinstance(spec, AudioInput):
         samples, times, length = [], [], 0
         for part in parts:
@@ -147,6 +155,34 @@ def joined(parts: list[dict[str, np.ndarray]], spec: object) -> dict[str, np.nda
             length += len(samples[-1])
         return {"samples": np.concatenate(samples), "times": np.concatenate(times)}
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _pictures(
+    raw: RawSlot, spec: FrameInput, cuts: Sequence[tuple[str, np.ndarray]], length: int
+) -> dict[str, np.ndarray]:
+    """Clips of pictures in one batch, padded, each picture decoded straight into its place by a thread a clip."""
+    frames = np.empty((len(cuts), length + 2 * spec.context, spec.size, spec.size, 3), np.uint8)
+    present = np.zeros(frames.shape[:2], bool)
+
+    def fill(row: int) -> None:
+        (name, wanted), place = cuts[row], 0
+        parts = runs(wanted)
+        if len(parts) > 1:
+            refuse_context(spec)
+        for start, stop in parts:
+            end = place + stop - start + 2 * spec.context
+            present[row, place:end] = raw.fill(frames[row, place:end], name, start, spec)
+            place = end
+        frames[row, place:] = 0
+
+    list(threads().map(fill, range(len(cuts))))
+    return {"frames": frames, "present": present}
+
+
+def _cut(raw: RawSlot, cut: tuple[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Raw input of some frames of a video."""
+    name, frames = cut
+    return joined([raw.clip(name, start, stop) for start, stop in runs(frames)], raw.spec)
 
 
 def _padded(arrays: Sequence[np.ndarray], length: int) -> np.ndarray:

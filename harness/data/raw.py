@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,6 @@ from zoo.modules import Encoder
 from zoo.passports import cache_dir
 from zoo.plan import SlotPlan
 
-STRIP = 16  # pictures for which a thread is worth its while
-
 
 def frames_of(reader: Any, video: Video, size: int) -> Iterator[np.ndarray | None]:
     """Every picture of a slot in a video, in order, decoded in one pass."""
@@ -51,6 +50,7 @@ class RawSlot:
         self.slot = slot
         self.spec = encoder.input
         self.videos = {video.name: video for video in index.videos}
+        self._once = RLock()  # around what is written into the cache: clips are read by several threads
         self.reader = lru_cache(maxsize=1024)(self._reader)
         self.packed = lru_cache(maxsize=1024)(self._packed)
         self.sound = lru_cache(maxsize=1024)(self._sound)
@@ -84,35 +84,41 @@ class RawSlot:
         return {"vectors": self.vectors(name)[start:stop].astype(np.float32)}
 
     def _frames(self, name: str, start: int, stop: int, spec: FrameInput) -> dict[str, np.ndarray]:
-        first, last = start - spec.context, stop + spec.context
-        images = np.zeros((last - first, spec.size, spec.size, 3), np.uint8)
-        seen = np.zeros(last - first, bool)
+        frames = np.empty((stop - start + 2 * spec.context, spec.size, spec.size, 3), np.uint8)
+        return {"frames": frames, "present": self.fill(frames, name, start, spec)}
+
+    def fill(self, images: np.ndarray, name: str, start: int, spec: FrameInput) -> np.ndarray:
+        """Write the pictures from ``start`` - context on into ``images`` (T, H, W, 3), black where there is none;
+        returns where there is one, (T,) bool."""
+        first = start - spec.context
+        last = first + len(images)
+        seen = np.zeros(len(images), bool)
         present = self.present(name)
         inside = np.arange(max(0, first), min(len(present), last))
         wanted = inside[present[inside]]
         seen[wanted - first] = True
         reader = self.reader(name)
         image = self.packed(name).image if reader.uses_video else lambda i: reader.image(i, None, spec.size)
-
-        def fill(some: np.ndarray) -> None:
-            for i in some.tolist():
-                images[i - first] = image(i)
-
-        # JPEGs are decoded without the interpreter's lock: a strip of the clip a thread.
-        list(_threads().map(fill, np.array_split(wanted, max(1, min(cores(), len(wanted) // STRIP)))))
-        return {"frames": images, "present": seen}
+        for i in wanted.tolist():
+            images[i - first] = image(i)
+        images[~seen] = 0
+        return seen
 
     def _packed(self, name: str) -> Pictures:
         """The slot's pictures of a raw video that is not packed, from the cache."""
         assert isinstance(self.spec, FrameInput)
+        with self._once:
+            return self._packed_once(name, self.spec)
+
+    def _packed_once(self, name: str, spec: FrameInput) -> Pictures:
         reader = self.reader(name)
-        key = digest("pack", VERSION, reader.fingerprint(), self.spec.size, QUALITY)
+        key = digest("pack", VERSION, reader.fingerprint(), spec.size, QUALITY)
         pack, folder = cache_dir() / "packs", key[:2]
         label = find(pack, folder, key, key)
         if label is None:
             try:
                 with Writer(pack, folder, key, PICTURES) as writer:
-                    for image in frames_of(reader, self.videos[name], self.spec.size):
+                    for image in frames_of(reader, self.videos[name], spec.size):
                         writer.add(None if image is None else encode_jpeg(image, QUALITY))
                     label = writer.finish(key, {})
             except OSError as error:
@@ -133,15 +139,19 @@ class RawSlot:
         return times
 
     def _sound(self, name: str) -> tuple[np.ndarray, float]:
-        """int16 samples of the whole video and the time of the first, from the cache."""
+        """int16 samples of the whole video and the time of the first, from the pack or the cache."""
         assert isinstance(self.spec, AudioInput)
+        with self._once:
+            return self._sound_once(name, self.spec.rate)
+
+    def _sound_once(self, name: str, rate: int) -> tuple[np.ndarray, float]:
         reader = self.reader(name)
-        if (packed := getattr(reader, "packed", None)) is not None and packed.rate == self.spec.rate:
+        if (packed := getattr(reader, "packed", None)) is not None and packed.rate == rate:
             return packed.samples, packed.start
-        path = _cached("sound", digest("sound", 1, reader.fingerprint(), self.spec.rate), ".npy")
+        path = _cached("sound", digest("sound", 1, reader.fingerprint(), rate), ".npy")
         meta = path.with_suffix(".json")
         if not (path.is_file() and meta.is_file()):
-            samples, begin = _pcm(reader, self.spec.rate)
+            samples, begin = _pcm(reader, rate)
             start = json.dumps({"start": begin})
             atomic(path, lambda part: _save_array(part, samples))
             atomic(meta, lambda part: part.write_text(start))
@@ -155,9 +165,9 @@ def collate(clips: list[dict[str, np.ndarray]], length: int, context: int = 0) -
         width = max(1, *(len(c[name]) for c in clips)) if name == "samples" else length
         width += 2 * context if name in ("frames", "present") else 0
         arrays = [c[name] for c in clips]
-        batch = np.zeros((len(clips), width, *arrays[0].shape[1:]), arrays[0].dtype)
+        batch = np.empty((len(clips), width, *arrays[0].shape[1:]), arrays[0].dtype)
         for row, array in zip(batch, arrays, strict=True):
-            row[: len(array)] = array
+            row[: len(array)], row[len(array) :] = array, 0
         out[name] = batch
         if name == "samples":
             out["samples_valid"] = np.arange(width) < np.array([[len(a)] for a in arrays])
@@ -185,5 +195,6 @@ def _pcm(reader: Any, rate: int) -> tuple[np.ndarray, float]:
 
 
 @cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(cores(), thread_name_prefix="pictures")
+def threads() -> ThreadPoolExecutor:
+    """One a core, for clips of a batch: pictures are decoded without the interpreter's lock."""
+    return ThreadPoolExecutor(cores(), thread_name_prefix="clips")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from math import ceil, floor
 
 import cv2
 import numpy as np
@@ -69,6 +70,7 @@ class _BoxReader:
         if source.video is not None and source.boxes is not None:
             boxes = source.boxes()[:n]
             self.box[: len(boxes)] = boxes
+        self._whole: dict[tuple[int, int], np.ndarray] = {}  # boxes of all frames in whole pixels, by size of the frame
         self.packed = self._find_packed()
         self.uses_video = self.packed is None
 
@@ -114,11 +116,12 @@ class _BoxReader:
 
     def _corners(self, index: int, width: int, height: int) -> tuple[int, int, int, int] | None:
         """Whole pixels inside a frame of this size, or None."""
-        if not np.isfinite(self.box[index]).all():
-            return None
-        x0, y0 = np.floor(self.box[index, :2]).astype(int)
-        x1, y1 = np.ceil(self.box[index, 2:]).astype(int)
-        x0, y0, x1, y1 = max(0, x0), max(0, y0), min(width, x1), min(height, y1)
+        if (width, height) not in self._whole:
+            box = np.nan_to_num(self.box)
+            low, high = np.floor(box[:, :2]).clip(0), np.ceil(box[:, 2:]).clip(None, [width, height])
+            low[~np.isfinite(self.box).all(1)] = np.inf
+            self._whole[width, height] = np.concatenate([low.clip(None, 2**30), high], axis=1).astype(np.int32)
+        x0, y0, x1, y1 = self._whole[width, height][index].tolist()
         return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 
@@ -166,8 +169,8 @@ class ContextReader(_BoxReader):
         x0, y0, x1, y1 = corners
         # Blacked out after the resize, one pixel more on each side: no pixel of the person is blended into the scene.
         # Packed scenes once more, as JPEG rounds the black off.
-        left, right = int(np.floor(x0 * size / width)) - 1, int(np.ceil(x1 * size / width)) + 1
-        top, bottom = int(np.floor(y0 * size / height)) - 1, int(np.ceil(y1 * size / height)) + 1
+        left, right = floor(x0 * size / width) - 1, ceil(x1 * size / width) + 1
+        top, bottom = floor(y0 * size / height) - 1, ceil(y1 * size / height) + 1
         small[max(0, top) : bottom, max(0, left) : right] = 0
         return small
 
