@@ -218,6 +218,14 @@ def _images(names: list[Name], total: int) -> list[str]:
     return images
 
 
+def index_once(root: str) -> tuple[float, int, int]:
+    """Seconds of one index of the VA track, its videos, its frames; for tests/benchmarks/data.py, which calls it in a
+    process of its own, without torch."""
+    start = time.perf_counter()
+    index = build_index(Path(root), abaw10.EDITION, abaw10.EDITION.tracks[0])
+    return time.perf_counter() - start, len(index.videos), sum(video.n_frames for video in index.videos)
+
+
 def main() -> None:
     """Write the tree and time the indexes."""
     root = Path(sys.argv[1])

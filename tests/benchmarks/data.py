@@ -59,13 +59,6 @@ class Viewer(Encoder):
 # --- the index --------------------------------------------------------------------------------------------------------
 
 
-def index_once(root: str) -> tuple[float, int, int]:
-    """Seconds of one index of the VA track, its videos, its frames; called in a process of its own."""
-    start = time.perf_counter()
-    index = build_index(Path(root), abaw10.EDITION, VA)
-    return time.perf_counter() - start, len(index.videos), sum(video.n_frames for video in index.videos)
-
-
 def show_index(folder: Path) -> None:
     """Cold, warm, and with one annotation changed."""
     root = folder / "tree"
@@ -90,7 +83,7 @@ def show_index(folder: Path) -> None:
     for _ in range(ROUNDS):
         for case, begin in cases.items():
             begin()
-            child = in_child("data:index_once", str(root))
+            child = in_child("affwild2_tree:index_once", str(root))
             seconds[case].append(child.result[0])
             peaks[case].append(child.peak_mb)
     for case, took in seconds.items():
