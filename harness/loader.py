@@ -16,13 +16,15 @@ from zoo.assemble import Batch
 PER_GPU = 8  # threads that decode for one GPU, at most
 
 
-def loaded(data: ClipData, windows: Sequence[list[Window]], length: int, world: World) -> Generator[Batch, None, None]:
+def loaded(
+    data: ClipData, windows: Sequence[Sequence[Window]], length: int, world: World
+) -> Generator[Batch, None, None]:
     """Batches in order, on the device; this process's share of them. Threads suffice: decoding leaves Python's lock."""
     threads = readers(world.device)
     pool = ThreadPoolExecutor(threads, "loader")
     ahead: deque[Future[Batch]] = deque()
 
-    def read(batch: list[Window]) -> Batch:
+    def read(batch: Sequence[Window]) -> Batch:
         share = world.share(len(batch))
         return data.batch(batch, length, share.rows if share else None).to(world.device)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from pyarrow import parquet
 
 from harness.atomic import atomic
 from zoo.api import Answer, TrackSpec, VideoAnswers
@@ -46,9 +47,16 @@ def _video_frame(answers: tuple[Answer, ...], video: VideoAnswers, labels: bool)
 
 
 def write_predictions(path: Path, track: TrackSpec, videos: Sequence[VideoAnswers], *, labels: bool = True) -> None:
-    """Write the whole file or nothing."""
-    table = to_frame(track.answers, videos, labels=labels)
-    atomic(path, lambda part: table.to_parquet(part, index=False))
+    """Write the whole file or nothing, a row group a video: the table of all is never in memory."""
+
+    def write(part: Path) -> None:
+        schema = pa.Schema.from_pandas(to_frame(track.answers, videos[:1], labels=labels), preserve_index=False)
+        with parquet.ParquetWriter(part, schema) as writer:
+            for video in videos:
+                frame = _video_frame(track.answers, video, labels)
+                writer.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
+
+    atomic(path, write)
 
 
 def read_predictions(path: Path, track: TrackSpec) -> list[VideoAnswers]:

@@ -18,7 +18,7 @@ from harness.cache.use import Lease
 
 Item = TypeVar("Item")
 Key = tuple[str, str]  # slot, video
-MAPPED = 512 * 2**20  # bytes of features that stay mapped
+MAPPED = 256 * 2**20  # bytes of features that stay mapped
 
 
 class FeatureStore:

@@ -10,7 +10,7 @@ import copy
 import csv
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from harness import devices
 from harness.atomic import atomic
 from harness.checkpoint import load_state, save_state
 from harness.config import Train
-from harness.data.clips import ClipData, Window, batches, training_windows
+from harness.data.clips import ClipData, Window, batches, count_windows, training_windows
 from harness.devices import Clock
 from harness.evaluate import shared_score
 from harness.fitting import room, too_large
@@ -64,7 +64,7 @@ def train(
     devices.fit(model, world, settings)
     optimizer = _optimizer(model, settings)
     epochs = min(settings.epochs, stop or settings.epochs)
-    steps = [len(_epoch(data, settings, seed, epoch)) for epoch in range(settings.epochs)]
+    steps = [_steps(data, settings, seed, epoch) for epoch in range(settings.epochs)]
     schedule = _schedule(optimizer, settings, sum(steps))
     average = averaged(model, settings)
     state: dict[str, Any] = {
@@ -204,10 +204,15 @@ def _groups(model: Model, weight_decay: float) -> list[dict[str, Any]]:
     ]
 
 
-def _epoch(data: ClipData, settings: Train, seed: int, epoch: int) -> list[list[Window]]:
+def _epoch(data: ClipData, settings: Train, seed: int, epoch: int) -> list[Sequence[Window]]:
     """The batches of an epoch."""
     rng = np.random.default_rng([seed, epoch])
     return list(batches(training_windows(data, settings.clip, rng), settings.batch))
+
+
+def _steps(data: ClipData, settings: Train, seed: int, epoch: int) -> int:
+    """How many batches an epoch has."""
+    return -(-count_windows(data, settings.clip, np.random.default_rng([seed, epoch])) // settings.batch)
 
 
 def _schedule(optimizer: torch.optim.Optimizer, settings: Train, total: int) -> Any:

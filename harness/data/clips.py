@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -192,21 +192,54 @@ def _padded(arrays: Sequence[np.ndarray], length: int) -> np.ndarray:
     return out
 
 
-def training_windows(data: ClipData, length: int, rng: np.random.Generator) -> list[Window]:
+class Windows(Sequence[Window]):
+    """Windows as a table (N, 3) of video, start, stop: an epoch of millions of frames takes a few MB."""
+
+    def __init__(self, table: np.ndarray) -> None:
+        self.table = table
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @overload
+    def __getitem__(self, i: int) -> Window: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> Windows: ...
+
+    def __getitem__(self, i: int | slice) -> Window | Windows:
+        if isinstance(i, slice):
+            return Windows(self.table[i])
+        return Window(*self.table[i].tolist())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Windows) and np.array_equal(self.table, other.table)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def training_windows(data: ClipData, length: int, rng: np.random.Generator) -> Windows:
     """Windows that visit every labelled frame once: tiles of ``length`` at a random phase per video, shuffled.
 
     Windows without a label to learn from are left out.
     """
-    windows = []
+    table = _tiles(data, length, rng)
+    return Windows(table[rng.permutation(len(table))])
+
+
+def count_windows(data: ClipData, length: int, rng: np.random.Generator) -> int:
+    """How many ``training_windows`` there are with this generator."""
+    return len(_tiles(data, length, rng))
+
+
+def _tiles(data: ClipData, length: int, rng: np.random.Generator) -> np.ndarray:
+    parts = [np.zeros((0, 3), np.int32)]
     for v, order in enumerate(data.order):
-        phase, n_frames = int(rng.integers(length)), len(order)
-        useful = data.useful[v]
-        for start in range(phase - length, n_frames, length):
-            window = Window(v, max(0, start), max(0, min(n_frames, start + length)))
-            if useful[window.stop] > useful[window.start]:
-                windows.append(window)
-    order = rng.permutation(len(windows))
-    return [windows[i] for i in order]
+        starts = np.arange(int(rng.integers(length)) - length, len(order), length)
+        first, last = starts.clip(min=0), (starts + length).clip(0, len(order))
+        table = np.stack([np.full_like(starts, v), first, last], 1).astype(np.int32)
+        parts.append(table[data.useful[v][last] > data.useful[v][first]])
+    return np.concatenate(parts)
 
 
 def evaluation_windows(n_frames: int, length: int) -> list[tuple[int, int]]:
@@ -223,10 +256,10 @@ def triangle(length: int) -> np.ndarray:
     return ramp / ramp.max()
 
 
-def batches(windows: Sequence[Window], size: int) -> Iterator[list[Window]]:
+def batches(windows: Sequence[Window], size: int) -> Iterator[Sequence[Window]]:
     """Consecutive groups of ``size``."""
     for start in range(0, len(windows), size):
-        yield list(windows[start : start + size])
+        yield windows[start : start + size]
 
 
 def training_counts(track: TrackSpec, data: ClipData) -> tuple[Counts, ...]:

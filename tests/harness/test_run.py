@@ -253,7 +253,9 @@ def full(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@pytest.mark.parametrize("where", ["torch.save", "os.replace", "pandas.DataFrame.to_parquet", "numpy.save"])
+@pytest.mark.parametrize(
+    "where", ["torch.save", "os.replace", "pyarrow.parquet.ParquetWriter.write_table", "numpy.save"]
+)
 def test_a_full_disk_leaves_nothing_half_written(
     program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
