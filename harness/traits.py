@@ -44,7 +44,8 @@ def settle(index: Index, slots: Sequence[FrozenSlot], *, building: bool = False)
             )
             if slot.settings.precision == "bf16":
                 raise UserError(f"{said}: use --set features.precision=float32")
-            warnings.warn(f"{said}: they are computed in float32", stacklevel=2)
+            if building:
+                warnings.warn(f"{said}: they are computed in float32", stacklevel=2)
 
 
 def known(index: Index, slot: FrozenSlot) -> Traits:
