@@ -157,3 +157,9 @@ def extraction(index: Index, slots: Sequence[FrozenSlot]) -> float:
         raise RuntimeError(f"{failures[0].video}: {failures[0].reason}")
     assert store.computed
     return float(sum(video.n_frames for video in index.videos))
+
+
+def stored_bytes_per_frame(index: Index) -> float:
+    """Bytes that the features in the cache take, a frame of video."""
+    files = [path for path in (cache_dir() / "features").rglob("*") if path.is_file()]
+    return sum(path.stat().st_size for path in files) / sum(video.n_frames for video in index.videos)

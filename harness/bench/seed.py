@@ -12,7 +12,8 @@ Only facts are used: none of that system's code is here. Where the facts leave a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ WIDER = (0.01, 0.25)  # of the person's width and height on each side
 MELS, MEL_RATE = 128, 44_100 / 512  # columns a second
 WINDOW = round(10 * MEL_RATE)
 STREAMS = ("face", "context", "body", "audio")
+Batch = tuple[dict[str, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Sequence16:
     times: tuple[float, ...] = ()
 
 
-class FrameByFrame(Dataset[tuple[dict[str, Tensor], Tensor]]):
+class FrameByFrame(Dataset[Batch]):
     """Sequences, every file of every frame opened when its sequence is asked for."""
 
     def __init__(self, sequences: Sequence[Sequence16], streams: Sequence[str] = ("face",)) -> None:
@@ -59,7 +61,7 @@ class FrameByFrame(Dataset[tuple[dict[str, Tensor], Tensor]]):
     def __len__(self) -> int:
         return len(self.sequences)
 
-    def __getitem__(self, i: int) -> tuple[dict[str, Tensor], Tensor]:
+    def __getitem__(self, i: int) -> Batch:
         """Stream -> (T, 3, 112, 112), sound (T, 128, columns); labels (T, A)."""
         seq = self.sequences[i]
         read: dict[str, Callable[[int], Tensor]] = {
@@ -146,14 +148,31 @@ def loss(answers: Tensor, labels: Tensor) -> Tensor:
 
 
 class Loop:
-    """The plain loop, a step at a time; ``autocast`` and ``channels_last`` only where it serves as a bare limit."""
+    """The plain loop. ``fast``: bfloat16 and channels last, for the limit that others are held against; not the
+    field's way."""
 
-    def __init__(self, network: Network, *, autocast: bool = False, device: str = "cpu") -> None:
-        self.device, self.autocast = torch.device(device), autocast
+    def __init__(self, network: Network, *, fast: bool = False, device: str = "cpu") -> None:
+        self.device, self.fast = torch.device(device), fast
         self.network = network.to(self.device)
-        if autocast:
+        if fast:
             self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.SGD(self.network.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4)
+
+    def steps(self, batches: Iterable[Batch]) -> tuple[float, float]:
+        """Train on batches as they come; frames and seconds, reading included."""
+        began, frames = time.perf_counter(), 0
+        for inputs, labels in batches:
+            self.step(inputs, labels)
+            frames += labels.shape[0] * labels.shape[1]
+        return float(frames), time.perf_counter() - began
+
+    def answers(self, batches: Iterable[Batch]) -> tuple[float, float]:
+        """Answer batches as they come; frames and seconds, reading included."""
+        began, frames = time.perf_counter(), 0
+        for inputs, labels in batches:
+            self.answer(inputs)
+            frames += labels.shape[0] * labels.shape[1]
+        return float(frames), time.perf_counter() - began
 
     def step(self, inputs: dict[str, Tensor], labels: Tensor) -> float:
         """One training step; the loss."""
@@ -172,7 +191,7 @@ class Loop:
 
     def _forward(self, inputs: dict[str, Tensor]) -> Tensor:
         moved = {name: tensor.to(self.device) for name, tensor in inputs.items()}
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.fast):
             return self.network(moved).float()
 
 

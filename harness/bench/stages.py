@@ -17,6 +17,7 @@ from harness.data.clips import ClipData
 from harness.features import FrozenSlot, frozen_slots
 from harness.run import pick_device, prepare
 from harness.setup import Job
+from harness.traits import settle
 from zoo.api import FrameInput
 from zoo.assemble import build_encoder
 
@@ -28,8 +29,9 @@ def measure(job: Job, *, rounds: int = 3, progress: bool = True) -> list[Stage]:
     """All stages of a job that was cut to size, in a cache of its own (harness.bench.work)."""
     device = pick_device(job.config.device)
     frozen = frozen_slots(job.plan.slots, job.config.features, device)
+    settle(job.index, frozen, building=True)  # which precision they are computed in
     trained = [slot for slot in job.plan.slots if not slot.frozen]
-    epochs = float(job.config.train.epochs)
+    epochs, precision = float(job.config.train.epochs), job.config.train.precision
     stages: list[Stage] = []
     with _progress(progress) as said:
 
@@ -42,7 +44,7 @@ def measure(job: Job, *, rounds: int = 3, progress: bool = True) -> list[Stage]:
         if looking:
             stages.append(_decoding(job, looking, rates))
         if frozen:
-            stages += _encoding(job, frozen, rates)
+            stages += encoding(job, frozen, rates)
         said("preparing the training")
         prepared = prepare(job, progress=False)
         data = _long(prepared.splits["train"], job)
@@ -51,14 +53,14 @@ def measure(job: Job, *, rounds: int = 3, progress: bool = True) -> list[Stage]:
             stages += _loading(job, data, rates, epochs)
         training = rates("training", {
             "harness": lambda: steps.harness_steps(job, prepared.model, data, device),
-            "bare": lambda: steps.bare_steps(prepared.model, ready, device),
+            "bare": lambda: steps.bare_steps(prepared.model, ready, device, precision),
         })  # fmt: skip
         stages.append(Stage("train", "train", *training, "bare loop, batches in memory", epochs))
         val = prepared.splits.get("val") or prepared.splits["train"]
         windows, frames = steps.evaluation_batches(job, val), sum(v.n_frames for v in val.videos)
         answering = rates("evaluation", {
             "harness": lambda: steps.harness_answers(job, prepared.model, val, device),
-            "bare": lambda: steps.bare_answers(prepared.model, windows, frames, device),
+            "bare": lambda: steps.bare_answers(prepared.model, windows, frames, device, precision),
         })  # fmt: skip
         share = _validation_share(job)
         scored = max(1.0, epochs / job.config.train.validate_every) * share
@@ -76,7 +78,7 @@ def _decoding(job: Job, looking: list[FrozenSlot], rates: Measure) -> Stage:
     return Stage("decode", "decode", *both, "bare decoder", once=True)
 
 
-def _encoding(job: Job, frozen: list[FrozenSlot], rates: Measure) -> list[Stage]:
+def encoding(job: Job, frozen: list[FrozenSlot], rates: Measure) -> list[Stage]:
     """Each network alone, and all of extraction beside what its networks would take one after the other."""
     stages, bare, present = [], {}, {}
     for slot in frozen:
@@ -113,8 +115,9 @@ def _loading(job: Job, data: ClipData, rates: Measure, epochs: float) -> list[St
 def _long(data: ClipData, job: Job) -> ClipData:
     """The split's videos again and again, so that an epoch has the steps that are to be timed."""
     settings = job.config.train
-    videos = repeated(data.videos, (STEPS + 1) * settings.clip * settings.batch)
-    return ClipData(data.index, videos, data.slots, data.store, data.raw, close_gaps=settings.gaps == "close")
+    close = settings.gaps == "close"
+    videos = repeated(data.videos, (STEPS + 1) * settings.batch, settings.clip, labelled=close)
+    return ClipData(data.index, videos, data.slots, data.store, data.raw, close_gaps=close)
 
 
 def _validation_share(job: Job) -> float:

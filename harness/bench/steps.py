@@ -17,7 +17,7 @@ from harness.data.clips import ClipData, Window, batches, evaluation_windows, tr
 from harness.evaluate import answers
 from harness.setup import Job
 from harness.train import train
-from harness.world import alone
+from harness.world import alone, autocast
 from zoo.assemble import Batch, Model
 from zoo.mixup import training_loss
 
@@ -63,14 +63,15 @@ def _stamped(model: Model) -> Iterator[list[tuple[float, int]]]:
         hook.remove()
 
 
-def bare_steps(model: Model, ready: Sequence[Batch], device: torch.device) -> tuple[float, float]:
+def bare_steps(model: Model, ready: Sequence[Batch], device: torch.device, precision: str) -> tuple[float, float]:
     """A plain loop over batches in memory: loss, backward, step. Frames and seconds."""
     model.to(device).train()
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-6)
     moved = [batch.to(device) for batch in ready]
     began = time.perf_counter()
     for batch in moved:
-        loss, _ = training_loss(model, batch)
+        with autocast(device, precision):
+            loss, _ = training_loss(model, batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -83,7 +84,7 @@ def harness_answers(job: Job, model: Model, data: ClipData, device: torch.device
     settings = job.config.train
     got = answers(
         model, data, job.track, length=settings.clip, batch=settings.batch * 2, device=device,
-        full=settings.evaluation == "full",
+        full=settings.evaluation == "full", precision=settings.precision,
     )  # fmt: skip
     return float(sum(len(next(iter(video.values.values()))) for video in got))
 
@@ -99,11 +100,15 @@ def evaluation_batches(job: Job, data: ClipData) -> list[Batch]:
 
 
 @torch.inference_mode()
-def bare_answers(model: Model, ready: Sequence[Batch], frames: int, device: torch.device) -> tuple[float, float]:
+def bare_answers(
+    model: Model, ready: Sequence[Batch], frames: int, device: torch.device, precision: str
+) -> tuple[float, float]:
     """The model alone on batches in memory that cover ``frames`` frames of video."""
     model.to(device).eval()
     moved = [batch.to(device) for batch in ready]
     began = time.perf_counter()
     for batch in moved:
-        model.decode(model(batch).raw).cpu()
+        with autocast(device, precision):
+            raw = model(batch).raw
+        model.decode(raw).cpu()
     return float(frames), time.perf_counter() - began

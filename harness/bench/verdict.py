@@ -78,12 +78,12 @@ def advice(kind: str, setting: Setting) -> str:
     if kind == "decode":
         if not setting.packed and setting.folder is not None:
             return f"pack the data: harness data pack {setting.folder}"
-        return "it scales with cores: use a machine with more of them, or several (--launcher ray)"
+        return "it scales with cores: use more of them, or several machines that share the cache"
     if kind == "encode":
         done = "it is done once, later runs read the cache; faster with "
         if setting.bf16_unused:
             return done + "--set features.precision=bf16"
-        return done + ("several GPUs (--launcher ray)" if setting.gpu else "a GPU, or a smaller encoder")
+        return done + ("several GPUs that share the cache" if setting.gpu else "a GPU, or a smaller encoder")
     if kind == "train":
         if setting.trained:
             some = ", ".join(setting.trained)

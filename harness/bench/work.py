@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.affwild2 import Index, Video
+from harness.data.affwild2 import Video
 from harness.setup import Job
 from zoo.errors import UserError
 from zoo.passports import cache_dir
@@ -62,15 +62,15 @@ def shortened(video: Video, frames: int) -> Video:
     )  # fmt: skip
 
 
-def total_frames(index: Index) -> int:
-    """Frames of all videos of an index."""
-    return sum(video.n_frames for video in index.videos)
-
-
-def repeated(videos: Sequence[Video], frames: int) -> list[Video]:
-    """The same videos again and again until there are so many frames."""
-    videos = list(videos)
-    out = list(videos)
-    while sum(video.n_frames for video in out) < frames:
-        out += videos
+def repeated(videos: Sequence[Video], clips: int, length: int, *, labelled: bool = False) -> list[Video]:
+    """The same videos again and again, just until they hold so many clips of ``length`` frames, or of labelled ones."""
+    frames = [int(np.isfinite(v.labels).any(1).sum()) if labelled else v.n_frames for v in videos]
+    counts = [max(1, n // length) if n else 0 for n in frames]
+    if not any(counts):
+        raise UserError("no training frame to learn from among those that are measured: --frames for more")
+    out: list[Video] = []
+    held = 0
+    while held < clips:
+        held += counts[len(out) % len(videos)]
+        out.append(videos[len(out) % len(videos)])
     return out

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.flags import DataDir, Fusion, Head, OptEncoders, Plugins, Sets, Track
+from zoo.errors import UserError
 
 
 def bench(
@@ -19,8 +20,28 @@ def bench(
     frames: Annotated[int, typer.Option(min=40, help="of each of three videos a split; more on a fast GPU")] = 120,
     rounds: Annotated[int, typer.Option(min=1, help="each measures everything once, in turn; the median is told")] = 3,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="all figures, for programs")] = None,
+    seed_baseline: Annotated[
+        bool, typer.Option("--seed-baseline", help="this harness and the field's frame-by-frame way in turn")
+    ] = False,
+    write: Annotated[
+        Path | None, typer.Option(metavar="PAGE", help="--seed-baseline: put the tables between the page's markers")
+    ] = None,
+    include: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="--seed-baseline: JSON results of long checks")
+    ] = None,
 ) -> None:  # fmt: skip
     """Measure every stage of a run here, beside its limit."""
+    if json_file is not None and not json_file.parent.is_dir():
+        raise UserError(f"--json {json_file}: there is no folder {json_file.parent}; name another file")
+    if seed_baseline:
+        from harness.commands.seed_baseline import seed_baseline as versus
+
+        if any((encoders, fusion, head, track, finetune, recipe, sets, plugin, device)):
+            raise UserError("--seed-baseline measures a combination of its own: leave the other options out")
+        versus(str(data) if data else None, rounds=rounds, write_to=write, include=include or [], json_file=json_file)
+        return
+    if write or include:
+        raise UserError("--write and --include are for --seed-baseline")
     from harness.commands.bench import bench as command
     from harness.config import load_config
 

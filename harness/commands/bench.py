@@ -23,8 +23,6 @@ VIDEOS = 3  # of each split
 
 def bench(config: RunConfig, *, frames: int, rounds: int, json_file: Path | None) -> list[Stage]:
     """Measure, print a table and a sentence; all of it as JSON into a file where one is named."""
-    if json_file is not None and not json_file.parent.is_dir():
-        raise UserError(f"--json {json_file}: there is no folder {json_file.parent}; name another file")
     whole = make_job(config)
     job = cut(whole, videos=VIDEOS, frames=frames)
     known = machine()
@@ -70,7 +68,7 @@ def setting(job: Job) -> Setting:
     config = job.config
     device = pick_device(config.device)
     return Setting(
-        folder=config.data_dir, packed=False, gpu=device.type != "cpu",
+        folder=config.data_dir, packed=job.index.pack is not None, gpu=device.type != "cpu",
         bf16_unused=config.features.precision == "float32",
         trained=tuple(slot.name for slot in job.plan.slots if not slot.frozen), epochs=config.train.epochs,
     )  # fmt: skip

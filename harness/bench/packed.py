@@ -1,0 +1,128 @@
+"""Random clips from a pack beside the bare decoder, and what a pack takes on disk."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from harness.bench.measure import Work, interleaved
+from harness.bench.table import Row, against, most
+from harness.bench.work import cut
+from harness.config import load_config
+from harness.data.frames import decode_jpeg
+from harness.data.jobs import cores
+from harness.data.pack.files import Pictures
+from harness.data.pack.make import make_pack
+from harness.data.pack.plan import Settings, plan
+from harness.data.raw import RawSlot
+from harness.setup import Job, make_job
+from zoo.assemble import build_encoder
+from zoo.errors import UserError
+
+CLIP, CLIPS = 64, 24
+VIDEOS, FRAMES = 4, 10_000  # of each split, at most
+STREAMS = {"face": 112, "context": 224}  # and the pixels they are stored with
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames [start, stop) of a video."""
+
+    name: str
+    start: int
+    stop: int
+
+
+def rows(data: str | None, rounds: int, tick: Callable[[str], object]) -> list[Row]:
+    """Pack some videos, read random clips of 64 frames, and weigh the files."""
+    with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:
+        jobs = {stream: packed_job(data, stream, size, Path(folder)) for stream, size in STREAMS.items()}
+        tick("packing")
+        pack(next(iter(jobs.values())), Path(folder))
+        out = []
+        for stream, job in jobs.items():
+            raw, clips = _slot(job), random_clips(job, np.random.default_rng(0))
+            bare = BareClips(raw, clips)
+            work: dict[str, Work] = {"bare": bare, "pack": lambda raw=raw, clips=clips: read(raw, clips)}  # type: ignore[misc]
+            got = interleaved(work, rounds=2 * rounds, tick=tick)
+            what = f"random clips of {CLIP} frames from the pack, {stream}"
+            out.append(against(what, f"bare decoder, {cores()} threads", got["bare"], got["pack"], 0.9))
+        return [*out, *sizes(jobs)]
+
+
+def packed_job(data: str | None, stream: str, size: int, folder: Path) -> Job:
+    """A job on one stream of the pack in ``folder``, with pictures of the size that is stored."""
+    sets = [f"data.pack={folder}", f"encoder.{stream}.size={size}"]
+    config = load_config("default", {"data_dir": data, "encoders": stream}, sets)
+    return cut(make_job(config), videos=VIDEOS, frames=FRAMES)
+
+
+def pack(job: Job, folder: Path) -> None:
+    """Pack the job's videos; UserError where one fails."""
+    names = {video.name for video in job.index.videos}
+    items = [item for item in plan(job.index.root, list(STREAMS)) if names & {name for _, name in item.wanted}]
+    failed = [o for o in make_pack(items, Settings(job.index.root, folder), progress=False) if o.outcome == "failed"]
+    if failed:
+        raise UserError(f"{failed[0].name}: {failed[0].reason}")
+
+
+def random_clips(job: Job, rng: np.random.Generator) -> list[Clip]:
+    """Clips at random places of random videos."""
+    videos = [video for video in job.index.videos if video.n_frames >= CLIP]
+    if not videos:
+        raise UserError(f"no video has {CLIP} frames")
+    chosen = [videos[int(i)] for i in rng.integers(len(videos), size=CLIPS)]
+    starts = [int(rng.integers(video.n_frames - CLIP + 1)) for video in chosen]
+    return [Clip(video.name, start, start + CLIP) for video, start in zip(chosen, starts, strict=True)]
+
+
+def read(raw: RawSlot, clips: Sequence[Clip]) -> float:
+    """Clips as training reads them; pictures."""
+    return float(sum(int(raw.clip(c.name, c.start, c.stop)["present"].sum()) for c in clips))
+
+
+class BareClips:
+    """The same clips' JPEGs in memory, decoded on as many threads, and thrown away."""
+
+    def __init__(self, raw: RawSlot, clips: Sequence[Clip]) -> None:
+        self.jpegs = []
+        for clip in clips:
+            reader = raw.reader(clip.name)
+            packed: Pictures | None = reader.packed
+            if packed is None:
+                raise UserError(f"{clip.name}: the pack of {reader.source.name} is not used, though it was just made")
+            self.jpegs.append([packed.jpeg(i).copy() for i in range(clip.start, clip.stop) if packed.has(i)])
+        self.pool = ThreadPoolExecutor(cores())
+
+    def __call__(self) -> float:
+        """Decode all; pictures."""
+        for clip in self.jpegs:
+            list(self.pool.map(_decode_all, [clip[i :: cores()] for i in range(cores())]))
+        return float(sum(map(len, self.jpegs)))
+
+
+def _decode_all(jpegs: Sequence[np.ndarray]) -> None:
+    for jpeg in jpegs:
+        decode_jpeg(jpeg)
+
+
+def _slot(job: Job) -> RawSlot:
+    (slot,) = job.plan.slots
+    return RawSlot(job.index, slot, build_encoder(slot))
+
+
+def sizes(jobs: dict[str, Job]) -> list[Row]:
+    """Bytes of a frame in each stream's files."""
+    out = []
+    for stream, job in jobs.items():
+        pack = job.index.pack
+        assert pack is not None
+        have = [(v.n_frames, path) for v in job.index.videos if (path := pack / stream / f"{v.name}.arrow").is_file()]
+        per_frame = sum(path.stat().st_size for _, path in have) / max(1, sum(frames for frames, _ in have))
+        out.append(most(f"pack, {stream}, {STREAMS[stream]} pixels", {"bytes a frame": (per_frame, None)}))
+    return out

@@ -1,0 +1,160 @@
+"""The baseline (harness.bench.seed) and the harness on the same work: loading, training, epochs, evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from harness.bench import seed, seed_files, steps
+from harness.bench.measure import Rates, Work, interleaved
+from harness.bench.table import Row, against
+from harness.bench.work import cut, repeated
+from harness.config import RunConfig, load_config
+from harness.data.clips import ClipData
+from harness.run import make_model, prepare, raw_slots
+from harness.setup import Job, make_job
+from harness.store import FeatureStore
+from zoo.api import Counts, FrameInput
+from zoo.assemble import Model, normalised
+
+RECIPE = str(Path(__file__).with_name("seed.toml"))
+STEPS = 2  # of training and answering that are timed in a round: each takes seconds
+VIDEOS, FRAMES = 20, 120  # of each split, at most
+CACHED_STEPS = 12
+EVALUATED = 4  # videos
+FIELD = "the field's way"
+FROZEN: dict[str, tuple[dict[str, str], list[str]]] = {
+    "lite0 at 112, gru": ({"encoders": "face", "fusion": "concat", "head": "gru"}, ["encoder.face.size=112"]),
+    "lite0 at 112, the LSTM of 512": (
+        {"encoders": "face", "fusion": "concat", "head": "lstm"},
+        ["encoder.face.size=112", "head.hidden=512", "train.clip=16", "train.optimizer=sgd"],
+    ),
+}
+Tick = Callable[[str], object]
+
+
+@dataclass
+class Sides:
+    """Both on the training and validation videos of one data folder. ``bf16``: this machine computes in it."""
+
+    data: str | None
+    rounds: int
+    bf16: bool
+    tick: Tick
+    job: Job = field(init=False)
+
+    def __post_init__(self) -> None:
+        sets = ["train.precision=bf16-mixed"] if self.bf16 else []
+        job = make_job(load_config(RECIPE, {"data_dir": self.data, "device": "cpu"}, sets))
+        self.job = cut(job, videos=VIDEOS, frames=FRAMES)
+
+    def rows(self) -> list[Row]:
+        """Every figure of speed that has the field's way beside it."""
+        return [*self.loading(), *self.training(), *self.evaluation()]
+
+    def measured(self, candidates: dict[str, Work], *, rounds: int | None = None) -> dict[str, Rates]:
+        """Rates of candidates in turn."""
+        return interleaved(candidates, rounds=rounds or self.rounds, tick=self.tick)
+
+    # --- the same work for both ---
+
+    def clips(self, split: str, steps: int = 0) -> ClipData:
+        """A split's raw clips of the harness; with ``steps`` the same videos again until there are so many batches."""
+        videos, close = self.job.index.split(split), split == "train"  # type: ignore[arg-type]
+        if steps:
+            settings = self.job.config.train
+            videos = repeated(videos, steps * settings.batch, settings.clip, labelled=close)
+        return ClipData(self.job.index, videos, ["face"], FeatureStore(), raw_slots(self.job), close_gaps=close)
+
+    def sequences(self, split: str) -> seed.FrameByFrame:
+        """The baseline's data set of a split."""
+        return seed.FrameByFrame(seed.sequences(seed_files.face_videos(self.job.index.split(split))))  # type: ignore[arg-type]
+
+    # --- figures ---
+
+    def loading(self) -> list[Row]:
+        """Face crops from JPEGs, in one process: sequences of 16 labelled frames, batches of 16."""
+        theirs, ours = self.sequences("train"), self.clips("train")
+        settings, spec = self.job.config.train, FrameInput(seed.SIZE, seed.MEAN, seed.STD)
+
+        def prepared() -> float:
+            frames = 0
+            for batch in steps.training_batches(ours, settings, 10**6):
+                normalised(batch.inputs["face"]["frames"], spec)
+                frames += int(batch.valid.sum())
+            return float(frames)
+
+        got = self.measured({
+            "the field's loader": lambda: _read(theirs), "the loader": lambda: steps.load(ours, settings),
+            "the loader, normalised": prepared,
+        }, rounds=2 * self.rounds)  # fmt: skip
+        base = got["the field's loader"]
+        return [
+            against("face loader, from JPEGs, one process", FIELD, base, got["the loader"], 5),
+            against("the same, pixels as the network takes them", FIELD, base, got["the loader, normalised"]),
+        ]  # fmt: skip
+
+    def training(self) -> list[Row]:
+        """ResNet-18 and LSTM end to end, and epochs over cached features; all in turn."""
+        cpu, words = torch.device("cpu"), "bf16" if self.bf16 else "float32"
+        loop, bare = seed.Loop(seed.Network()), seed.Loop(seed.Network(), fast=self.bf16)
+        theirs = self.sequences("train")
+        ready = list(islice(iter(seed.loader(theirs)), STEPS))
+        ours = self.clips(
+            "train", 2 * (STEPS + 2) * seed.BATCH * seed.LENGTH
+        )  # perhaps half of the frames are labelled
+        plain = replace(self.job, config=_with(self.job.config, precision="32"))
+        model, plain_model = self._model(self.job), self._model(plain)
+        cached = {what: _cached(self.data, flags, sets) for what, (flags, sets) in FROZEN.items()}
+        got = self.measured({
+            "the field's steps": lambda: loop.steps(islice(iter(seed.loader(theirs)), STEPS)),
+            "steps": lambda: steps.harness_steps(self.job, model, ours, cpu),
+            "bare steps": lambda: bare.steps(ready),
+            "float32 steps": lambda: steps.harness_steps(plain, plain_model, ours, cpu),
+            **cached,
+        })  # fmt: skip
+        base, own = got["the field's steps"], got["steps"]
+        return [
+            against(f"training, ResNet-18 and LSTM end to end, {words}", FIELD, base, own, 1.8),
+            against("the same in float32", FIELD, base, got["float32 steps"]),
+            against(f"the same in {words}", "bare loop, tensors in memory", got["bare steps"], own, 0.95),
+            *(against(f"epochs after the first, {what}", FIELD, base, got[what], 100) for what in cached),
+        ]  # fmt: skip
+
+    def evaluation(self) -> list[Row]:
+        """The trained network's answers to validation videos."""
+        loop, theirs, cpu = seed.Loop(seed.Network()), self.sequences("val"), torch.device("cpu")
+        ours, model = self.clips("val"), self._model(self.job)
+        ours.videos = ours.videos[:EVALUATED]
+        got = self.measured({
+            "the field's answers": lambda: loop.answers(islice(iter(seed.loader(theirs, shuffle=False)), STEPS)),
+            "answers": lambda: steps.harness_answers(self.job, model, ours, cpu),
+        })  # fmt: skip
+        return [against("evaluation of that network", FIELD, got["the field's answers"], got["answers"])]
+
+    @staticmethod
+    def _model(job: Job) -> Model:
+        return make_model(job, {"face": 512}, [Counts(1, (1,) * 20) for _ in job.track.answers])
+
+
+def _with(config: RunConfig, **train: object) -> RunConfig:
+    return config.model_copy(update={"train": config.train.model_copy(update=train)})
+
+
+def _cached(data: str | None, flags: dict[str, str], sets: list[str]) -> Work:
+    """Training steps on features that are in the cache."""
+    job = make_job(load_config("default", {"data_dir": data, "device": "cpu", **flags}, sets))
+    job = cut(job, videos=EVALUATED, frames=FRAMES)
+    prepared = prepare(job)
+    train, settings = prepared.splits["train"], job.config.train
+    videos = repeated(train.videos, CACHED_STEPS * settings.batch, settings.clip)
+    clips = ClipData(train.index, videos, train.slots, train.store, train.raw)
+    return lambda: steps.harness_steps(job, prepared.model, clips, prepared.world.device)
+
+
+def _read(data: seed.FrameByFrame) -> float:
+    return float(sum(labels.shape[0] * labels.shape[1] for _, labels in seed.loader(data)))

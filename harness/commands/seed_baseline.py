@@ -1,0 +1,76 @@
+"""`harness bench --seed-baseline`: every figure of docs/performance.md, the field's way and this one in turn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from harness.bench import full_size, included, packed, pictures, stages
+from harness.bench.measure import Rates, Work, interleaved, machine
+from harness.bench.sides import Sides
+from harness.bench.table import Row, against, markdown, most, page, write
+from harness.bench.work import cut, own_cache
+from harness.config import load_config
+from harness.features import frozen_slots
+from harness.run import pick_device
+from harness.setup import make_job
+from harness.traits import settle
+
+NO_GPU = (
+    "No GPU was at hand: extraction and training on one, and how busy it is kept, are not measured. "
+    "`harness bench --device cuda` tells them for yours, beside the bare model."
+)
+
+
+def seed_baseline(
+    data: str | None, *, rounds: int, write_to: Path | None, include: Sequence[Path], json_file: Path | None
+) -> list[Row]:
+    """Measure, print, and write into the page and the JSON file where they are named."""
+    more = included.read(include)
+    if write_to is not None:
+        page(write_to)
+    known = machine()
+    with tqdm(desc="measuring", unit="piece", disable=None, leave=False) as bar, own_cache():
+
+        def tick(name: str) -> None:
+            bar.set_postfix_str(name)
+            bar.update()
+
+        rows = Sides(data, rounds, bool(known["bf16"]), tick).rows()
+        rows += packed.rows(data, rounds, tick)
+        rows += extraction_rows(data, rounds, tick)
+        rows += [*full_size.index_rows(tick), *full_size.submission_rows(tick)]
+    content = markdown([*rows, *more], known, [] if known["gpus"] else [NO_GPU])
+    print(content)
+    if write_to is not None:
+        write(write_to, content)
+    if json_file is not None:
+        json_file.write_text(
+            json.dumps({"machine": known, "rows": [asdict(r) for r in (*rows, *more)]}, indent=1) + "\n"
+        )
+    return [*rows, *more]
+
+
+def extraction_rows(data: str | None, rounds: int, tick: Callable[[str], Any]) -> list[Row]:
+    """Features of faces and scenes into an empty cache, beside their networks alone at the same batch."""
+    sets = ["encoder.face.size=112", "encoder.context.size=112"]
+    job = cut(make_job(load_config("default", {"data_dir": data, "encoders": "face,context", "device": "cpu"}, sets)),
+              videos=3, frames=120)  # fmt: skip
+
+    def rates(_: str, candidates: dict[str, Work]) -> tuple[Rates, Rates]:
+        got = interleaved(candidates, rounds=rounds, tick=tick)
+        return got["harness"], got["bare"]
+
+    frozen = frozen_slots(job.plan.slots, job.config.features, pick_device("cpu"))
+    settle(job.index, frozen, building=True)
+    whole = next(stage for stage in stages.encoding(job, frozen, rates) if stage.whole)
+    size = pictures.stored_bytes_per_frame(job.index)
+    return [
+        against("extraction, lite0 on faces and scenes", "bare networks, same batch", whole.limit, whole.rate, 0.9),
+        most("features of 1,280 numbers on disk", {"bytes a frame and slot": (size / len(frozen), None)}),
+    ]  # fmt: skip

@@ -1,0 +1,44 @@
+"""The baseline and the harness side by side, on crumbs: every row is there, and both do the same work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import Program
+
+from harness.bench import seed, sides
+from harness.bench.sides import Sides
+from harness.bench.table import HEADS, SPEED
+from harness.bench.work import own_cache
+
+
+@pytest.fixture
+def small(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sides:
+    """Sequences of 4 frames, batches of 2, pictures of 112."""
+    text = Path(sides.RECIPE).read_text().replace("clip = 16", "clip = 4").replace("batch = 16", "batch = 2")
+    (tmp_path / "seed.toml").write_text(text)
+    monkeypatch.setattr(sides, "RECIPE", str(tmp_path / "seed.toml"))
+    monkeypatch.setattr(seed, "BATCH", 2)
+    monkeypatch.setattr(seed, "LENGTH", 4)
+    monkeypatch.setattr(sides, "CACHED_STEPS", 2)
+    monkeypatch.setattr(sides, "FROZEN", dict([next(iter(sides.FROZEN.items()))]))
+    monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
+    return Sides(str(program.demo), 1, False, str)
+
+
+@pytest.mark.slow
+def test_both_are_measured(small: Sides) -> None:
+    with own_cache():
+        rows = [*small.loading(), *small.training(), *small.evaluation()]
+    assert [row.cells[0].split(",")[0] for row in rows] == [
+        "face loader", "the same", "training", "the same in float32", "the same in float32",
+        "epochs after the first", "evaluation of that network",
+    ]  # fmt: skip
+    assert all(row.section == SPEED and len(row.line()) == len(HEADS[SPEED]) for row in rows)
+    assert [row.wanted for row in rows] == [">= 5", "", ">= 1.8", "", ">= 0.95", ">= 100", ""]
+
+
+def test_the_networks_are_the_same(small: Sides) -> None:
+    own = sum(p.numel() for p in small._model(small.job).parameters())
+    assert own - sum(p.numel() for p in seed.Network().parameters()) == 512  # the vector that stands for no face
