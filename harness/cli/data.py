@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.flags import Edition, Encoders, Jobs, Plugins, Sets, Track
+from harness.cli.flags import Edition, Encoders, Jobs, Launcher, Plugins, Sets, Track
 
 app = typer.Typer(help="Make, check and prepare data folders.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -117,10 +117,14 @@ def data_extract(
     folder: Annotated[Path, typer.Argument(metavar="DIR")], encoders: Encoders,
     track: Track = None, edition: Edition = None, sets: Sets = None, plugin: Plugins = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="processes, a GPU each where there are several; default: this one")
+    ] = None,
+    launcher: Launcher = "local",
 ) -> None:  # fmt: skip
     """Fill the feature cache of frozen encoders."""
     from harness.commands.data import extract
 
     flags = {"encoders": encoders, "track": track, "edition": edition, "data_dir": str(folder), "device": device,
              "plugin": [str(p) for p in plugin] if plugin else None}  # fmt: skip
-    extract(flags, sets or [])
+    extract(flags, sets or [], launcher, jobs)

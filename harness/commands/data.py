@@ -103,8 +103,8 @@ def index(folder: Path, edition: str | None, track: str | None, plugins: Sequenc
         raise UserError("\n".join(failures))
 
 
-def extract(flags: Mapping[str, Any], sets: Sequence[str]) -> None:
-    """Fill the feature cache."""
+def extract(flags: Mapping[str, Any], sets: Sequence[str], kind: str, jobs: int | None) -> None:
+    """Fill the feature cache: in this process, which uses all cores, or with ``jobs`` processes or a cluster."""
     from harness.config import load_config
     from harness.extract import extract as fill
     from harness.features import frozen_slots
@@ -115,8 +115,16 @@ def extract(flags: Mapping[str, Any], sets: Sequence[str]) -> None:
     slots = frozen_slots(job.plan.slots, job.config.features, pick_device(job.config.device))
     if not slots:
         raise UserError("nothing to extract: no slot has a frozen, pretrained encoder")
-    store, failures = fill(job.index, slots)
-    print(f"{len(job.index.videos)} videos, {len(slots)} slots: {store.computed} computed, the rest were in the cache")
-    if store.damaged:
-        print(f"{store.damaged} entries of the cache were damaged, and were computed again")
+    if kind == "local" and jobs is None:
+        store, failures = fill(job.index, slots)
+        computed, damaged = store.computed, store.damaged
+    else:
+        from harness.launch import devices_of, launcher
+        from harness.spread import spread
+
+        with launcher(kind, jobs, devices=devices_of(job.config.device)) as launch:
+            computed, damaged, failures = spread(job.config, job.index, launch)
+    print(f"{len(job.index.videos)} videos, {len(slots)} slots: {computed} computed, the rest were in the cache")
+    if damaged:
+        print(f"{damaged} entries of the cache were damaged, and were computed again")
     _failures(failures)

@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from harness.config import RunConfig
 from harness.folds import check_kind
-from harness.launch import Launch, launcher
+from harness.launch import Launch, devices_of, launcher
 from harness.run import adapter_options, aids
 from harness.setup import Ground, make_ground
 from harness.summary import announce
@@ -45,7 +45,7 @@ def sweep(configs: Sequence[RunConfig], out: Path, seeds: int, how: How) -> int:
     if how.dry_run:
         print(preview(entries))
         return 0
-    devices = _devices(configs[0].device)
+    devices = devices_of(configs[0].device)
     try:
         with launcher(how.launcher, how.jobs or (len(devices) or None), devices=devices) as launch:
             if how.search is not None:
@@ -61,7 +61,7 @@ def search_first(
     entries: Sequence[Entry], search: Search, ground: Ground, launch: Launch, out: Path
 ) -> list[Entry]:  # fmt: skip
     """The entries with the settings that a search chose for each. UserError where no search came to a choice."""
-    fill(entries, ground)
+    fill(entries, ground, launch)
     configs = run_search(entries, search, ground, launch, out)
     if all(entry.job is None for entry in entries):
         raise UserError("; ".join(dict.fromkeys(str(entry.reason) for entry in entries)))
@@ -113,15 +113,3 @@ def finish(entries: Sequence[Entry], out: Path) -> int:
     print(f"{len(entries) - len(failed)} of {len(entries)} combinations are done")
     print("leaderboard of the folder: " + ", ".join(map(str, files)))
     return len(failed) if len(failed) == len(entries) else 0
-
-
-def _devices(device: str) -> list[str]:
-    """The GPUs to deal out to workers; none on a machine without, or where one is named."""
-    if device not in ("auto", "cuda"):
-        return []
-    import os
-
-    import torch
-
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return visible.split(",") if visible else [str(i) for i in range(torch.cuda.device_count())]

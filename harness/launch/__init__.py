@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from zoo.errors import Stopped, UserError
 from zoo.suggest import did_you_mean
 
-__all__ = ["LAUNCHERS", "Failure", "Launch", "attempt", "cores", "launcher"]
+__all__ = ["LAUNCHERS", "Failure", "Launch", "attempt", "cores", "devices_of", "launcher"]
 
 LAUNCHERS = ("local", "ray")
 Outcome = tuple[int, Any]
@@ -40,9 +40,11 @@ class Failure:
 
 
 class Launch(Protocol):
-    """Yields (place in ``items``, result or Failure) as they finish. ``workers``: how many are worked on at once."""
+    """Yields (place in ``items``, result or Failure) as they finish. ``workers``: how many are worked on at once;
+    ``remote``: whether workers may be on other machines."""
 
     workers: int
+    remote: bool
 
     def __call__(self, task: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Outcome]:
         """Do all items, each in some worker."""
@@ -69,6 +71,16 @@ def launcher(kind: str, jobs: int | None = None, *, devices: Sequence[str] = ())
         yield pool
     finally:
         pool.close()
+
+
+def devices_of(device: str) -> list[str]:
+    """The GPUs to deal out to workers; none on a machine without, or where one is named."""
+    if device not in ("auto", "cuda"):
+        return []
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return visible.split(",") if visible else [str(i) for i in range(torch.cuda.device_count())]
 
 
 def cores() -> int:

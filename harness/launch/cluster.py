@@ -77,6 +77,8 @@ def _environment() -> dict[str, str]:
 class _Workers:
     """Items are handed out as CPUs come free."""
 
+    remote = True
+
     def __init__(self, ray: Any, jobs: int | None) -> None:
         self.ray = ray
         there = ray.cluster_resources()

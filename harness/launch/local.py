@@ -22,6 +22,8 @@ GRACE = 20.0  # seconds that workers have to save what they are at
 class Pool:
     """Up to ``workers`` processes, begun when there is work for them."""
 
+    remote = False
+
     def __init__(self, workers: int, devices: Sequence[str] = ()) -> None:
         self.workers, self.devices = workers, devices
         self._all: list[_Worker] = []

@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from harness.config import RunConfig
+from harness.data.affwild2 import Index
 from harness.extract import extract
 from harness.features import frozen_slots
 from harness.launch import Failure, Launch
 from harness.run import identity, pick_device
 from harness.setup import Ground
+from harness.spread import spread
 from harness.sweep.entries import Entry, record_of, settle
 from harness.sweep.work import Done, conclude, train
 from leaderboards.record import Record
@@ -57,7 +60,7 @@ def run_sweep(entries: Sequence[Entry], ground: Ground, launch: Launch, out: Pat
     if not todo:
         return
     if units:
-        fill(todo, ground)
+        fill(todo, ground, launch)
     progress = Progress(len(units))
     for place, outcome in launch(train, [folder for folder, _ in units]):
         folder, entry = units[place]
@@ -98,31 +101,54 @@ def frozen_union(entries: Sequence[Entry]) -> list[SlotPlan]:
     return list(found.values())
 
 
-def fill(entries: Sequence[Entry], ground: Ground) -> None:
-    """Compute the features of all combinations in one pass over the videos. What fails is told by the combinations
-    that want it; the other slots of those videos are computed without it."""
-    config = next(entry.config for entry in entries)
-    slots = frozen_slots(frozen_union(entries), config.features, pick_device(config.device))
-    if not slots:
+def fill(entries: Sequence[Entry], ground: Ground, launch: Launch) -> None:
+    """Compute the features of all combinations in one pass over the videos: in this process, which keeps all cores at
+    work, or on the nodes of a cluster. What fails is told by the combinations that want it; the other slots of those
+    videos are computed without it. UserError where nothing can be written."""
+    union = frozen_union(entries)
+    if not union:
         return
     started = time.monotonic()
-    try:
-        store, failures = extract(ground.index, slots)
-        computed, bad = store.computed, {failure.video for failure in failures}
-    except UserError:
-        raise
-    except Exception:
-        log.warning("the features of all slots together could not be computed; now one by one", exc_info=True)
-        computed, bad = 0, {video.name for video in ground.index.videos}
-    if bad and len(slots) > 1:
+    computed, bad = _extract(entries, union, ground.index, launch)
+    if bad and len(union) > 1:
         rest = replace(ground.index, videos=tuple(video for video in ground.index.videos if video.name in bad))
-        for slot in slots:
-            try:
-                computed += extract(rest, [slot])[0].computed
-            except UserError:
-                raise
-            except Exception as error:
-                log.warning("slot %s: %s: %s", slot.plan.name, type(error).__name__, error)
-    names = ", ".join(str(slot.plan.slot) for slot in slots)
+        computed += sum(_extract(entries, [slot], rest, launch)[0] for slot in union)
     if computed:
+        names = ", ".join(str(slot.slot) for slot in union)
         print(f"features of {names}: {computed} computed in {_span(time.monotonic() - started)}", flush=True)
+
+
+def _extract(entries: Sequence[Entry], union: Sequence[SlotPlan], index: Index, launch: Launch) -> tuple[int, set[str]]:
+    """Entries computed, and the videos of which not all are."""
+    config = next(entry.config for entry in entries)
+    try:
+        if launch.remote:
+            computed, _, failures = spread(_of_slots(config, union), index, launch)
+            return computed, {failure.video for failure in failures}
+        store, failures = extract(index, frozen_slots(union, config.features, pick_device(config.device)))
+        return store.computed, {failure.video for failure in failures}
+    except Exception as error:
+        if isinstance(error.__cause__ or error, OSError):
+            raise
+        names = ", ".join(str(slot.slot) for slot in union)
+        log.warning("features of %s: %s", names, error, exc_info=None if isinstance(error, UserError) else error)
+        return 0, {video.name for video in index.videos}
+
+
+def _of_slots(config: RunConfig, union: Sequence[SlotPlan]) -> RunConfig:
+    """A configuration whose frozen slots are these, under names of their own: it is never trained."""
+    names = [slot.stream.name if i == 0 else f"{slot.stream.name}.{i}" for i, slot in enumerate(union)]
+    slots = [replace(slot.slot, name=name) for slot, name in zip(union, names, strict=True)]
+    options = {
+        f"encoder.{name}.{key}": value
+        for slot, name in zip(union, names, strict=True) for key, value in slot.options.items()
+        if key in slot.encoder.options
+    }  # fmt: skip
+    for slot, name in zip(union, names, strict=True):
+        given = {key.rpartition(".")[2]: value for key, value in config.options.items()
+                 if key.rpartition(".")[0] == f"encoder.{slot.name}"}  # fmt: skip
+        options |= {f"encoder.{name}.{key}": value for key, value in given.items()}
+    text = ",".join(map(str, slots))
+    update = {"encoders": text, "fusion": "concat", "head": "mlp", "finetune": (), "options": options,
+              "post": (), "loss": ()}  # fmt: skip
+    return config.model_copy(update=update)

@@ -24,9 +24,9 @@ from harness.folds import arrange, split_name
 from harness.launch import Failure, Launch
 from harness.run import predict_split, prepare
 from harness.setup import Ground, Job, make_job
+from harness.spread import ground_of
 from harness.sweep.entries import Entry
 from harness.sweep.space import Choice, Space, current, plain, space_of
-from harness.sweep.work import ground_of
 from harness.train import train
 from leaderboards.record import digest
 from zoo.errors import UserError

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.commands.run import saved_config
-from harness.config import RunConfig
 from harness.members import member_jobs, run_folds, run_seeds
 from harness.recorded import recorded
 from harness.run import identity, run
-from harness.setup import Ground, Job, make_ground, make_job
+from harness.setup import Job, make_job
+from harness.spread import ground_of
 from harness.sweep.entries import record_of, seeds_of
 from leaderboards.record import Record
 from zoo.errors import UserError
@@ -53,14 +51,3 @@ def _done(record: Record) -> Done:
 def _job(folder: Path) -> Job:
     config = saved_config(folder)
     return make_job(config, progress=False, ground=ground_of(config))
-
-
-def ground_of(config: RunConfig) -> Ground:
-    """The data of a configuration, indexed once in a process for all that are trained on them."""
-    keys = {"track", "edition", "data_dir", "plugin", "data"}
-    return _ground(RunConfig.model_validate(config.model_dump(include=keys)).toml())
-
-
-@functools.lru_cache(maxsize=1)
-def _ground(settings: str) -> Ground:
-    return make_ground(RunConfig.model_validate(tomllib.loads(settings)), progress=False)

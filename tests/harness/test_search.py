@@ -90,7 +90,7 @@ class Stop(Exception):
 class Launch:
     """Workers that are none: a function of the settings instead of a training, ended after so many folds."""
 
-    workers = 1
+    workers, remote = 1, False
 
     def __init__(self, score: Any, most: int = 10_000) -> None:
         self.score, self.most = score, most
@@ -159,7 +159,7 @@ def test_trials_that_fail(program, ground: Any, tmp_path: Path) -> None:
 class Here:
     """One worker, in this process."""
 
-    workers = 1
+    workers, remote = 1, False
 
     def __call__(self, task: Any, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         for place, item in enumerate(items):
