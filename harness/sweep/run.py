@@ -142,7 +142,7 @@ def _of_slots(config: RunConfig, union: Sequence[SlotPlan]) -> RunConfig:
     options = {
         f"encoder.{name}.{key}": value
         for slot, name in zip(union, names, strict=True) for key, value in slot.options.items()
-        if key in slot.encoder.options
+        if value is not None
     }  # fmt: skip
     for slot, name in zip(union, names, strict=True):
         given = {key.rpartition(".")[2]: value for key, value in config.options.items()

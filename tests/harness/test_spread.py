@@ -56,6 +56,7 @@ def test_the_slots_of_all_combinations_under_names_of_their_own(program) -> None
     assert config.encoders == "face,face.1=timm:resnet18,context.2"
     assert config.features.chunk == 32
     again = make_job(config, ground=ground).plan.slots
-    assert [(s.stream, s.encoder, s.slot.argument, s.options, s.passport) for s in again] == [
-        (s.stream, s.encoder, s.slot.argument, s.options, s.passport) for s in union
-    ]
+    for one, other in zip(again, union, strict=True):
+        assert (one.stream, one.encoder, one.options) == (other.stream, other.encoder, other.options)
+        assert (one.slot.argument, str(one.passport)) == (other.slot.argument, str(other.passport))
+        assert one.frozen

@@ -164,7 +164,7 @@ def long(program, out: Path, *more: object) -> list[object]:
     """Four combinations of two seeds, some seconds each."""
     sets = ["train.batch=2", "train.clip=16", "train.validate_every=2"]
     return ["sweep", "--data", program.demo, "--encoders", "face;face,context", "--fusion", "concat,late", "--head",
-            "gru", "--epochs", 60, "--post", "clip", "--out", out, "--jobs", 2, "--seeds", 2, *more,
+            "gru", "--epochs", 30, "--post", "clip", "--out", out, "--jobs", 2, "--seeds", 2, *more,
             *(part for text in sets for part in ("--set", text))]  # fmt: skip
 
 
