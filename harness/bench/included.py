@@ -3,6 +3,7 @@
 A JSON file is one of:
 
     {"readers": [{"name", "inputs", "accepted", "refused", "crashes": {what: count}, "peak_mb"}, ...]}
+    {"stages": [{"name", "kills", "resumed", "wrong": [line, ...]}, ...]}
     {"rows": [{"section", "what", "figure", "wanted", "reached"}, ...]}
 """
 
@@ -27,11 +28,13 @@ def _read(path: Path) -> list[Row]:
         content = json.loads(path.read_text(encoding="utf-8"))
         if "readers" in content:
             return [_fuzzed(content["readers"])]
+        if "stages" in content:
+            return [_killed(content["stages"])]
         return [_row(row) for row in content["rows"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"--include {path}: not a result of a check ({type(error).__name__}: {error}); wanted a JSON object with "
-            "readers or rows (harness/bench/included.py)"
+            "readers, stages or rows (harness/bench/included.py)"
         ) from None
 
 
@@ -44,6 +47,14 @@ def _fuzzed(readers: Sequence[dict[str, Any]]) -> Row:
         f"crashes, {kept:,} taken as valid, the others refused by the reader's own error"
     )
     return Row(LOST, ("fuzzed readers", figure), "0 crashes, 10,000 each", crashes == 0 and min(inputs) >= 10_000)
+
+
+def _killed(stages: Sequence[dict[str, Any]]) -> Row:
+    kills = sum(int(stage["kills"]) for stage in stages)
+    wrong = sum(len(stage["wrong"]) for stage in stages)
+    names = ", ".join(str(stage["name"]) for stage in stages)
+    figure = f"{kills} kills in {names}; {sum(int(s['resumed']) for s in stages)} continued to the end, {wrong} wrong"
+    return Row(LOST, ("SIGKILL at random moments", figure), "0 wrong, 100 kills", wrong == 0 and kills >= 100)
 
 
 def _row(row: dict[str, Any]) -> Row:

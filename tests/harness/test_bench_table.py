@@ -76,6 +76,12 @@ def test_results_of_long_checks_are_included(tmp_path: Path) -> None:
     assert "2 crashes" in one.cells[1]
     assert one.reached is False
     assert two == Row(LOST, ("kills", "100, none lost"), "0", True)
+    stage = {"name": "pack", "kills": 60, "resumed": 59, "wrong": []}
+    kills.write_text(json.dumps({"stages": [stage, {**stage, "name": "train"}]}))
+    assert included.read([kills])[0].cells[1] == "120 kills in pack, train; 118 continued to the end, 0 wrong"
+    assert included.read([kills])[0].reached is True
+    kills.write_text(json.dumps({"stages": [stage, {**stage, "wrong": ["a line"]}]}))
+    assert included.read([kills])[0].reached is False
     fuzz.write_text(json.dumps({"readers": [{**reader, "inputs": 9_999}]}))
     assert included.read([fuzz])[0].reached is False
 
