@@ -21,6 +21,8 @@ from fuzz_inputs import spoilt
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from zoo.passports import cache_dir
+
 LONGEST = 10.0  # seconds that an input of a few kilobytes may take
 MEMORY = 1 << 30  # bytes that a reader may take beyond what the process has when it begins
 _SOFT = 300.0  # MB by which its peak may rise
@@ -72,11 +74,13 @@ class Count:
 
 
 class Fence:
-    """Notes whatever Python opens, lists, writes or starts outside the folder, while it is up."""
+    """Notes whatever Python opens, lists, writes or starts outside the folder, while it is up. The program's own cache
+    is inside: what was read of a folder is kept there."""
 
     def __init__(self) -> None:
         self.up = False
         self.inside = Path("/nowhere")
+        self.cache = Path("/nowhere")
         self.over: list[str] = []
         self.code = tuple(
             {os.path.realpath(path) for path in (*sysconfig.get_paths().values(), sys.prefix, sys.base_prefix)}
@@ -100,7 +104,7 @@ class Fence:
         writes = event != "open" or bool(args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
         listing = event in ("os.listdir", "os.scandir", "glob.glob")
         reads_code = (not writes or listing) and place.startswith((*self.code, "/proc/", "/sys/", "/dev/"))
-        if not reads_code and Path(place) != self.inside and not Path(place).is_relative_to(self.inside):
+        if not reads_code and not any(Path(place).is_relative_to(folder) for folder in (self.inside, self.cache)):
             self.over.append(f"{event} {place[:100]}")
 
 
@@ -131,6 +135,7 @@ class Reader:
         self.path = self.folder / target.file
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fence.inside = Path(os.path.realpath(self.folder))
+        fence.cache = Path(os.path.realpath(cache_dir()))
         for content in target.seeds:  # sound: imports what is wanted, and shows that the target is one
             self.path.write_bytes(content)
             target.read(self.path)
@@ -245,6 +250,7 @@ def work(names: Sequence[str], demo: Path, root: Path, inputs: int, number: int,
     end of each."""
     from fuzz_targets import targets
 
+    os.environ["ABAW_ZOO_CACHE"] = str(root / "cache")
     made = targets(demo)
     for name in names:
         pipe.send(("on", asdict(Count(name))))
