@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from harness import devices
@@ -30,6 +29,7 @@ from harness.devices import Clock
 from harness.evaluate import shared_score
 from harness.fitting import room, too_large
 from harness.loader import loaded
+from harness.optimizers import averaged, make_optimizer, make_schedule
 from harness.world import World
 from zoo.api import TrackSpec
 from zoo.assemble import Batch, Model
@@ -62,10 +62,10 @@ def train(
     one writes.
     """
     devices.fit(model, world, settings)
-    optimizer = _optimizer(model, settings)
+    optimizer = make_optimizer(model, settings)
     epochs = min(settings.epochs, stop or settings.epochs)
     steps = [_steps(data, settings, seed, epoch) for epoch in range(settings.epochs)]
-    schedule = _schedule(optimizer, settings, sum(steps))
+    schedule = make_schedule(optimizer, settings, sum(steps))
     average = averaged(model, settings)
     state: dict[str, Any] = {
         "epoch": 0, "step": 0, "total": 0, "best": -np.inf, "best_epoch": 0, "sum": 0.0, "count": 0, "history": [],
@@ -171,39 +171,6 @@ def _step(
     return float(loss.detach()), {name: float(value.detach()) for name, value in parts.items()}
 
 
-def _optimizer(model: Model, settings: Train) -> torch.optim.Optimizer:
-    groups = _groups(model, settings.weight_decay)
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
-    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=settings.lr)
-
-
-def averaged(model: Model, settings: Train) -> AveragedModel | None:
-    """The running average of the weights that is evaluated and kept: exponential over steps (``ema``: at step n the
-    decay is at most (1 + n) / (10 + n), so that the random beginning is soon forgotten) or plain over epochs
-    (``swa``, Izmailov et al. 2018, arXiv:1803.05407; running statistics of batch norms are averaged too)."""
-    if settings.average == "none":
-        return None
-
-    def step(old: torch.Tensor, new: torch.Tensor, n: torch.Tensor | int) -> torch.Tensor:
-        if settings.average == "swa":
-            return old + (new - old) / (n + 1)
-        decay = min(settings.ema_decay, (1 + int(n)) / (10 + int(n)))
-        return decay * old + (1 - decay) * new
-
-    return AveragedModel(model, avg_fn=step, use_buffers=True)  # type: ignore[arg-type]
-
-
-def _groups(model: Model, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for matrices, none for biases, norms and learned vectors."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
-
-
 def _epoch(data: ClipData, settings: Train, seed: int, epoch: int) -> list[Sequence[Window]]:
     """The batches of an epoch."""
     rng = np.random.default_rng([seed, epoch])
@@ -213,24 +180,6 @@ def _epoch(data: ClipData, settings: Train, seed: int, epoch: int) -> list[Seque
 def _steps(data: ClipData, settings: Train, seed: int, epoch: int) -> int:
     """How many batches an epoch has."""
     return -(-count_windows(data, settings.clip, np.random.default_rng([seed, epoch])) // settings.batch)
-
-
-def _schedule(optimizer: torch.optim.Optimizer, settings: Train, total: int) -> Any:
-    lr = torch.optim.lr_scheduler
-    if settings.schedule == "one_cycle":
-        return lr.OneCycleLR(optimizer, settings.lr, total_steps=total + 1)
-    if settings.schedule == "plateau":
-        return lr.ReduceLROnPlateau(optimizer, mode="max", patience=settings.plateau, factor=settings.plateau_factor)
-    if settings.schedule == "cosine":
-        warm = max(1, round(settings.warmup * total))
-
-        def factor(step: int) -> float:
-            if step < warm:
-                return (step + 1) / warm
-            return 0.5 * (1 + float(np.cos(np.pi * min(1.0, (step - warm) / max(1, total - warm)))))
-
-        return lr.LambdaLR(optimizer, factor)
-    return None
 
 
 def _patience_spent(state: dict[str, Any], settings: Train) -> bool:

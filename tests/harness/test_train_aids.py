@@ -14,7 +14,7 @@ from torch import nn
 
 from harness import train as loop
 from harness.config import Train
-from harness.train import averaged
+from harness.optimizers import averaged
 
 QUICK = ("--epochs", 3, "--set", "train.batch=2", "--set", "train.clip=12", "--post", "clip")
 Read = Callable[[Path], dict[str, Any]]
