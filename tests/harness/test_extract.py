@@ -277,6 +277,7 @@ print(store.computed)
 """
 
 
+@pytest.mark.slow
 def test_processes_share_the_work(program, index: Index) -> None:
     command = [sys.executable, "-c", WORKER, str(program.demo)]
     workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]

@@ -82,6 +82,7 @@ def test_a_file_in_the_way_of_the_folder(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_a_run_that_another_process_trains_is_left_alone(program, tmp_path: Path) -> None:
     folder = program.run(tmp_path, "one", "--set", "train.epochs=1")
     record = (folder / "record.json").read_text().replace('"done"', '"interrupted"')

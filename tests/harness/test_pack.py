@@ -321,6 +321,7 @@ def test_the_pack_that_is_meant(tmp_path: Path) -> None:
         find_pack(tmp_path, str(tmp_path / "nowhere"))
 
 
+@pytest.mark.slow
 def test_a_run_says_how_its_pictures_were_stored(program, packed: tuple[Path, Path], tmp_path: Path, record) -> None:  # type: ignore[no-untyped-def]
     root, pack = packed
     settings = ("--data", root, "--encoders", "face,context=timm:resnet18", "--epochs", 1, "--post", "clip")
