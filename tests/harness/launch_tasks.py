@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -35,10 +36,12 @@ def whoami(_: object) -> tuple[int, str | None]:
 
 
 def log_run(item: tuple[Path, str, float]) -> str:
-    """Notes that it began, takes its time, and leaves a result."""
+    """Notes that it began, and on which node of a Ray cluster; takes its time; leaves a result."""
     folder, name, seconds = item
+    ray = sys.modules.get("ray")
+    node = ray.get_runtime_context().get_node_id() if ray is not None and ray.is_initialized() else "here"
     with (folder / "begun").open("a") as file:
-        file.write(f"{name}\n")
+        file.write(f"{name} {node}\n")
     time.sleep(seconds)
     (folder / name).write_text(name)
     return name

@@ -86,7 +86,7 @@ def test_ray_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 NODES = """
-import logging, os, sys, time
+import logging, os, sys, threading, time
 from pathlib import Path
 sys.path[:0] = [{here!r}, {root!r}]
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -100,14 +100,22 @@ cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 1, "include
 second = cluster.add_node(num_cpus=1)
 os.environ["RAY_ADDRESS"] = cluster.address
 items = [(folder, f"item-{{i}}", 0.2 if i < 4 else 3.0) for i in range(8)]
+
+
+def take_away():
+    begun, long = folder / "begun", [name for _, name, seconds in items if seconds > 1]
+    while not any(f"{{name}} {{second.node_id}}" in (begun.read_text() if begun.exists() else "") for name in long):
+        time.sleep(0.05)
+    cluster.remove_node(second, allow_graceful=False)
+
+
 with launcher("ray") as launch:
     assert launch.workers == 2, launch.workers
-    found = {{}}
-    for place, outcome in launch(log_run, items):
-        found[place] = outcome
-        if len(found) == 4:
-            time.sleep(1)
-            cluster.remove_node(second, allow_graceful=False)
+    thread = threading.Thread(target=take_away, daemon=True)
+    thread.start()
+    found = dict(launch(log_run, items))
+    thread.join(30)
+    assert not thread.is_alive(), "the second node was given no long item"
 cluster.shutdown()
 for place in sorted(found):
     print(found[place])
@@ -124,7 +132,7 @@ def test_a_node_that_is_taken_away_loses_nothing(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.split() == [f"item-{i}" for i in range(8)]
-    begun = (tmp_path / "begun").read_text().split()
+    begun = [line.split()[0] for line in (tmp_path / "begun").read_text().splitlines()]
     assert set(begun) == {f"item-{i}" for i in range(8)}
     assert len(begun) == 9, begun  # the one that was under way on the lost node, once more
     assert all(begun.count(f"item-{i}") == 1 for i in range(4))
