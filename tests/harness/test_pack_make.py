@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from harness.data.audio import read_sound
 from harness.data.boxes import Boxes, write_boxes
@@ -148,6 +149,16 @@ def test_a_killed_pack_goes_on(data: Path, tmp_path: Path, labels: int) -> None:
     for one in whole:
         one_path, two_path = (p / one.stream / f"{one.name}.arrow" for p in (data / "pack", tmp_path / "whole"))
         assert one_path.read_bytes() == two_path.read_bytes()
+
+
+def test_a_folder_that_another_process_packs_into_is_left_alone(data: Path) -> None:
+    part = data / "pack" / "face" / ".video104.arrow.1"
+    part.parent.mkdir(parents=True)
+    part.touch()
+    with FileLock(data / "pack" / ".lock"), pytest.raises(UserError, match="another process packs into this folder"):
+        fill(data, streams=["face"])
+    assert part.exists()
+    assert list(data.glob("pack/*/*.json")) == []
 
 
 def full(*_: object) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from harness.atomic import append_line
+from harness.atomic import append_line, clear_parts
 from harness.data.audio import read_sound, to_int16
 from harness.data.boxes import person_boxes
 from harness.data.content import crops_digest, file_digest
@@ -26,6 +25,7 @@ from harness.data.pack.label import RATE, Label
 from harness.data.pack.plan import Item, Settings
 from harness.data.pack.writer import BOXED, PICTURES, SAMPLES, Writer, encode_jpeg
 from harness.data.readers import BodyReader, ContextReader
+from harness.locks import NAME, alone
 from zoo.errors import UserError
 from zoo.reading import Source
 
@@ -49,10 +49,16 @@ def make_pack(
 ) -> list[Outcome]:
     """Pack what is not packed yet; every outcome is in the ledger too.
 
-    What is finished stays when this is stopped or killed. A video that fails stops no other; a full disk stops all
-    (UserError).
+    What is finished stays when this is stopped or killed; what was left half-written goes. A video that fails stops no
+    other; a full disk stops all (UserError). UserError too where another process packs into the same folder.
     """
-    _clear_parts(settings.pack)
+    busy = f"{settings.pack}: another process packs into this folder; wait for it, or stop it"
+    with alone(settings.pack / NAME, busy):
+        clear_parts(settings.pack)
+        return _make(items, settings, jobs, progress)
+
+
+def _make(items: Sequence[Item], settings: Settings, jobs: int | None, progress: bool) -> list[Outcome]:
     outcomes: list[Outcome] = []
     paths, sizes = [item.path for item in items], [max(1, item.frames) for item in items]
     task = partial(_pack, settings=settings)
@@ -211,21 +217,3 @@ def _share(tick: Tick, frames: int, done: int) -> None:
 def _refuse_changed(path: Path, same: bool) -> None:
     if not same:
         raise UserError(f"{path}: it was changed while it was packed; run the command again")
-
-
-def _clear_parts(pack: Path) -> None:
-    """Remove what processes that were killed left half-written."""
-    for part in pack.glob("*/.*.arrow.*"):
-        pid = part.name.rpartition(".")[2]
-        if pid.isdigit() and not _alive(int(pid)):
-            part.unlink(missing_ok=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
