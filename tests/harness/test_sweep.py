@@ -157,7 +157,12 @@ def test_nothing_that_can_be_built(program, tmp_path: Path) -> None:
 def launch(program, *args: object) -> subprocess.Popen[bytes]:
     env = {**os.environ, "ABAW_ZOO_CACHE": str(program.cache), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "harness.cli", *map(str, args)]
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c)
+
+
+def heed_ctrl_c() -> None:
+    """A suite that runs in the background of a shell ignores SIGINT, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def long(program, out: Path, *more: object) -> list[object]:
