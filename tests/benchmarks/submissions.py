@@ -15,48 +15,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-from pyarrow import parquet
-
-from zoo.tracks import TrackSpec
+from harness.bench.full_size import write_predictions
 
 ROWS = {"va": 927_210, "expr": 1_022_655, "au": 729_736}
 VIDEOS = {"va": 162, "expr": 228, "au": 141}
 EDITION = "abaw10"
-
-
-def track_of(name: str) -> TrackSpec:
-    """The edition's track."""
-    from harness.setup import find_track, load_plugins
-
-    return find_track(load_plugins([]), name, EDITION)[1]
-
-
-def make(folder: Path, name: str, rows: int, videos: int) -> None:
-    """A table of predictions and the list, ``rows`` rows each."""
-    track, rng = track_of(name), np.random.default_rng(0)
-    lengths = np.full(videos, rows // videos)
-    lengths[: rows % videos] += 1
-    names = [f"{i}-30-1280x720{('', '_left', '_right')[i % 3]}" for i in range(videos)]
-    unit = np.repeat(np.arange(videos), lengths)
-    frame = np.concatenate([np.arange(1, n + 1) for n in lengths])
-    columns: dict[str, object] = {
-        "video": pa.DictionaryArray.from_arrays(pa.array(unit, pa.int32()), pa.array(names)), "frame": frame,
-    }  # fmt: skip
-    for answer in track.answers:
-        if answer.kind == "class":
-            p = rng.dirichlet(np.ones(len(answer.classes)), rows)
-            columns |= {f"p_{c}": p[:, i] for i, c in enumerate(answer.classes)}
-        else:
-            p_or_value = rng.random(rows) if answer.kind == "binary" else rng.uniform(-1, 1, rows)
-            columns[f"p_{answer.name}" if answer.kind == "binary" else answer.name] = p_or_value
-    parquet.write_table(pa.table(columns), folder / "predictions.parquet")
-    dummy = ",0" * (1 if name == "expr" else len(track.answers))
-    with (folder / "list.txt").open("w") as file:
-        file.write(track.submission_header + "\n")
-        for video, n in zip(names, lengths, strict=True):
-            file.writelines(f"{video}/{i:05d}.jpg{dummy}\n" for i in range(1, n + 1))
 
 
 def measured(*args: object) -> dict[str, float]:
@@ -81,7 +44,7 @@ def benchmark(name: str, rows: int, videos: int) -> dict[str, dict[str, float]]:
     """``write``, ``verify`` and a comparison ``against`` another: seconds and peak memory in MB."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        make(folder, name, rows, videos)
+        write_predictions(folder, name, rows, videos)
         common = ("--edition", EDITION, "--track", name, "--list", folder / "list.txt")
         write = measured(
             "submit", "--predictions", folder / "predictions.parquet", *common, "--out", folder / "out",
