@@ -104,9 +104,7 @@ class Sides:
         loop, bare = seed.Loop(seed.Network()), seed.Loop(seed.Network(), fast=self.bf16)
         theirs = self.sequences("train")
         ready = list(islice(iter(seed.loader(theirs)), STEPS))
-        ours = self.clips(
-            "train", 2 * (STEPS + 2) * seed.BATCH * seed.LENGTH
-        )  # perhaps half of the frames are labelled
+        ours = self.clips("train", STEPS + 2)
         plain = replace(self.job, config=_with(self.job.config, precision="32"))
         model, plain_model = self._model(self.job), self._model(plain)
         cached = {what: _cached(self.data, flags, sets) for what, (flags, sets) in FROZEN.items()}

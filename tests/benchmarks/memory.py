@@ -1,10 +1,14 @@
-"""Memory stays flat: extraction of a video of 100,000 frames; training and evaluation of 2.7 million frames from cache.
+"""Memory stays flat: extraction, and training and evaluation from the cache, of one video of 100,000 frames and of
+2.7 million frames in 594 videos.
 
-    uv run python tests/benchmarks/memory.py DIR [--frames 2700000] [--videos 594] [--dim 1280] [--only extract ...]
+    uv run python tests/benchmarks/memory.py DIR [--json OUT] [--sets one all] [--only extract train ...]
 
 Each stage runs in a process of its own. Printed are its peak resident memory as the kernel kept it (VmHWM, with the
 pages of mapped files, which the kernel takes back when it wants them) and the peak of what is the process's own
-(RssAnon, looked at every 50 ms). Features are random, written straight into a cache in DIR (7 GB), and kept there.
+(RssAnon, looked at every 50 ms). The features that are trained on are random, of the width of EfficientNet-Lite0's,
+written straight into a cache in DIR (7 GB), and kept there. Those that are extracted come from the pictures of one
+folder that all videos share: of the one video by EfficientNet-Lite0, of the 594 by mean colours, which no memory
+depends on and which take minutes instead of hours. The JSON is for `harness bench --seed-baseline --include OUT`.
 """
 
 from __future__ import annotations
@@ -27,8 +31,11 @@ from typing import Any
 import numpy as np
 
 LIMIT = 2000.0  # MB
-LONG = 100_000  # frames of the one video
+SETS = {"one": (100_000, 1), "all": (2_700_000, 594)}  # frames, videos
+DIM = 1280
 TRACKS = ("va", "expr", "mtl")
+STAGES = ("extract", "make", "train", *(f"evaluate-{track}" for track in TRACKS))
+COLOURS = Path(__file__).resolve().parents[1] / "strangers" / "single_file.py"
 
 
 class Peak:
@@ -64,12 +71,12 @@ def track_of(name: str):
     return find_track(load_plugins([]), name, None)
 
 
-def plan_for(track: Any, head: str = "gru", **options: Any):
+def plan_for(track: Any, head: str = "gru", encoders: str = "face", **options: Any):
     """Face features, late fusion."""
     from harness.setup import load_plugins
     from zoo.plan import make_plan
 
-    return make_plan(load_plugins([]), encoders="face", fusion="late", head=head, answers=track.answers,
+    return make_plan(load_plugins([str(COLOURS)]), encoders=encoders, fusion="late", head=head, answers=track.answers,
                      post=("interpolate", "smooth", "clip"), options=options)  # fmt: skip
 
 
@@ -96,21 +103,21 @@ def an_index(args: argparse.Namespace, track: Any, split: str):
     return Index(args.dir, edition, track, "", videos, None, ())
 
 
-def store_of(index: Any, args: argparse.Namespace):
+def store_of(index: Any):
     """The features of all videos, made where they are missing."""
     from harness.cache.entry import Entry, Writer
     from harness.store import FeatureStore
 
     store = FeatureStore()
     rng = np.random.default_rng(0)
-    block = rng.normal(size=(4096, args.dim)).astype(np.float32)
+    block = rng.normal(size=(4096, DIM)).astype(np.float32)
     for video in index.videos:
-        entry = Entry.of(hashlib.sha256(f"{video.name} {video.n_frames} {args.dim}".encode()).hexdigest())
+        entry = Entry.of(hashlib.sha256(f"{video.name} {video.n_frames} {DIM}".encode()).hexdigest())
         store.folders["face", video.name] = entry.folder
         if entry.fault(content=False) is None:
             continue
         present = rng.random(video.n_frames) < 0.978
-        writer, left = Writer(entry, args.dim, "float16"), int(present.sum())
+        writer, left = Writer(entry, DIM, "float16"), int(present.sum())
         while left:
             writer.add(block[: min(left, len(block))])
             left -= min(left, len(block))
@@ -130,43 +137,49 @@ def model_of(track: Any, dim: int, head: str):
 
 
 def extract(args: argparse.Namespace) -> None:
-    """One video of 100,000 frames, its crops links to a few pictures."""
-    import cv2
+    """Every video's crops are the first of one folder, whose files are links to 64 pictures."""
     import torch
 
     from harness.config import Features
-    from harness.data.affwild2 import Index
     from harness.extract import extract as run
     from harness.features import frozen_slots
-    from harness.setup import find_track, load_plugins
 
-    edition, track = find_track(load_plugins([]), "va", None)
-    crops = args.dir / "crops"
-    if not crops.is_dir():
-        crops.mkdir(parents=True)
-        rng = np.random.default_rng(0)
-        for i in range(LONG):
-            path, first = crops / f"{i + 1:05d}.jpg", crops / f"{i % 64 + 1:05d}.jpg"
-            if i < 64:
-                cv2.imwrite(str(path), cv2.resize(rng.integers(0, 255, (14, 14, 3), np.uint8), (112, 112)))
-            else:
-                os.link(first, path)
-    video = replace(a_video("long", LONG, track, "train"), crops=crops)
-    index = Index(args.dir, edition, track, "", (video,), None, ())
-    slots = frozen_slots(plan_for(track, **{"encoder.face.size": 32}).slots, Features(), torch.device("cpu"))
+    few = args.videos == 1
+    index = an_index(args, track_of("va")[1], "train")
+    crops = crops_in(args.dir / "crops", max(video.n_frames for video in index.videos))
+    index = replace(index, videos=tuple(replace(video, crops=crops) for video in index.videos))
+    plan = plan_for(
+        track_of("va")[1], encoders="face" if few else "face=colours", **{"encoder.face.size": 32} if few else {}
+    )
+    slots = frozen_slots(plan.slots, Features(), torch.device("cpu"))
     with tempfile.TemporaryDirectory(dir=args.dir) as cache:
         os.environ["ABAW_ZOO_CACHE"] = cache
         peak = Peak()
         store, failures = run(index, slots, progress=False)
         assert not failures
-        assert len(store.rows("face", "long")) == LONG
-        peak.report(frames=LONG)
+        assert sum(len(store.rows("face", video.name)) for video in index.videos) == args.frames
+        peak.report(frames=args.frames)
+
+
+def crops_in(folder: Path, frames: int) -> Path:
+    """So many face crops, made where they are missing."""
+    import cv2
+
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    for i in range(len(list(folder.iterdir())), frames):
+        path = folder / f"{i + 1:05d}.jpg"
+        if i < 64:
+            cv2.imwrite(str(path), cv2.resize(rng.integers(0, 255, (14, 14, 3), np.uint8), (112, 112)))
+        else:
+            os.link(folder / f"{i % 64 + 1:05d}.jpg", path)
+    return folder
 
 
 def make(args: argparse.Namespace) -> None:
     """Write the features."""
     peak = Peak()
-    store_of(an_index(args, track_of("va")[1], "train"), args)
+    store_of(an_index(args, track_of("va")[1], "train"))
     peak.report(frames=args.frames)
 
 
@@ -183,10 +196,10 @@ def train(args: argparse.Namespace) -> None:
     track = track_of("va")[1]
     peak = Peak()
     index = an_index(args, track, "train")
-    store = store_of(index, args)
+    store = store_of(index)
     data = ClipData(index, index.videos, ["face"], store, {})
     training_counts(track, data)
-    model = model_of(track, args.dim, args.head)
+    model = model_of(track, DIM, args.head)
     began = time.perf_counter()
     fit_adapters(model, data, store)
     fitted = time.perf_counter() - began
@@ -210,9 +223,9 @@ def evaluate(args: argparse.Namespace, name: str) -> None:
     track = track_of(name)[1]
     peak = Peak()
     index = an_index(args, track, "val")
-    data = ClipData(index, index.videos, ["face"], store_of(index, args), {})
+    data = ClipData(index, index.videos, ["face"], store_of(index), {})
     torch.manual_seed(0)
-    model = model_of(track, args.dim, args.head)
+    model = model_of(track, DIM, args.head)
     job: Any = SimpleNamespace(
         track=track, plan=plan_for(track, args.head), split="val", config=SimpleNamespace(fold=0)
     )
@@ -225,44 +238,55 @@ def evaluate(args: argparse.Namespace, name: str) -> None:
     peak.report(frames=args.frames, answering=round(answered, 1))
 
 
+def in_own_process(args: argparse.Namespace, stage: str, frames: int, videos: int) -> dict[str, Any]:
+    """What a stage reports."""
+    more = ("--stage", stage, "--frames", str(frames), "--videos", str(videos), "--head", args.head)
+    done = subprocess.run(
+        [sys.executable, __file__, str(args.dir), *more], stdout=subprocess.PIPE, text=True, check=True
+    )
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+def row(stage: str, videos: int, said: dict[str, Any]) -> dict[str, Any]:
+    """A line of docs/performance.md."""
+    what = {"extract": "extraction", "train": "an epoch of training"}.get(
+        stage, stage.replace("evaluate-", "evaluation, ")
+    )
+    of = f"{said['frames']:,} frames in {videos} videos" if videos > 1 else f"one video of {said['frames']:,} frames"
+    figure = f"{said['peak']:,.0f} MB resident, {said['anon']:,.0f} MB its own; {said['seconds']:,.0f} s"
+    return {"section": "Size and memory", "what": f"{what}, {of}", "figure": figure, "wanted": f"< {LIMIT:,.0f} MB",
+            "reached": said["peak"] < LIMIT}  # fmt: skip
+
+
 def main() -> None:
     """All stages, or one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dir", type=Path)
-    parser.add_argument("--frames", type=int, default=2_700_000)
-    parser.add_argument("--videos", type=int, default=594)
-    parser.add_argument("--dim", type=int, default=1280)
+    parser.add_argument("--json", type=Path)
     parser.add_argument("--head", default="gru")
-    parser.add_argument("--only", nargs="*", default=["extract", "make", "train", *(f"evaluate-{t}" for t in TRACKS)])
-    parser.add_argument("--stage")
+    parser.add_argument("--sets", nargs="*", choices=SETS, default=list(SETS))
+    parser.add_argument("--only", nargs="*", choices=STAGES, default=STAGES)
+    parser.add_argument("--stage", help=argparse.SUPPRESS)
+    parser.add_argument("--frames", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--videos", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.stage:
         os.environ["ABAW_ZOO_CACHE"] = str(args.dir / "cache")
         stage, _, track = args.stage.partition("-")
-        evaluate(args, track) if stage == "evaluate" else {"extract": extract, "make": make, "train": train}[stage](
-            args
-        )
+        evaluate(args, track) if track else {"extract": extract, "make": make, "train": train}[stage](args)
         return
     args.dir.mkdir(parents=True, exist_ok=True)
-    over = False
-    for stage in args.only:
-        command = [sys.executable, __file__, str(args.dir), "--stage", stage]
-        command += [
-            "--frames",
-            str(args.frames),
-            "--videos",
-            str(args.videos),
-            "--dim",
-            str(args.dim),
-            "--head",
-            args.head,
-        ]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        said = json.loads(done.stdout.splitlines()[-1])
-        over |= said["peak"] > LIMIT
-        rest = ", ".join(f"{key} {value:,}" for key, value in said.items() if key not in ("peak", "anon"))
-        print(f"{stage}: peak {said['peak']:.0f} MB resident, {said['anon']:.0f} MB of its own; {rest}", flush=True)
-    sys.exit(over)
+    rows = []
+    for frames, videos in (SETS[name] for name in args.sets):
+        for stage in args.only:
+            said = in_own_process(args, stage, frames, videos)
+            print(f"{stage}, {videos} videos: {json.dumps(said)}", flush=True)
+            if stage != "make":
+                rows.append(row(stage, videos, said))
+    if args.json:
+        args.json.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+    sys.exit(not all(row["reached"] for row in rows))
 
 
 if __name__ == "__main__":
