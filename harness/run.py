@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness import guard
+from harness import guard, memory
 from harness.checkpoint import load_weights, save_weights
 from harness.conclude import answer_test, chain_of_origin, score_split
 from harness.config import RunConfig
@@ -239,7 +239,7 @@ def wants_per_slot(plan: Plan) -> bool:
 
 
 def pick_device(name: str) -> torch.device:
-    """``auto``: the GPU where there is one."""
+    """``auto``: the GPU where there is one. Where it is the processor, freed memory is kept (harness.memory)."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -247,6 +247,8 @@ def pick_device(name: str) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device {name}: {str(error).splitlines()[0]}") from None
+    if device.type == "cpu":
+        memory.keep_freed()
     return device
 
 

@@ -5,37 +5,30 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import simplejpeg
 
 from harness.bench.measure import Work, interleaved
 from harness.bench.table import Row, against, most
 from harness.bench.work import cut
 from harness.config import load_config
-from harness.data.frames import decode_jpeg
+from harness.data.clips import ClipData, Window, batches
 from harness.data.jobs import cores
 from harness.data.pack.files import Pictures
 from harness.data.pack.make import make_pack
 from harness.data.pack.plan import Settings, plan
 from harness.data.raw import RawSlot
 from harness.setup import Job, make_job
+from harness.store import FeatureStore
 from zoo.assemble import build_encoder
 from zoo.errors import UserError
 
-CLIP, CLIPS = 64, 24
+CLIP, CLIPS, BATCH = 64, 32, 16
 VIDEOS, FRAMES = 4, 10_000  # of each split, at most
 STREAMS = {"face": 112, "context": 224}  # and the pixels they are stored with
-
-
-@dataclass(frozen=True)
-class Clip:
-    """Frames [start, stop) of a video."""
-
-    name: str
-    start: int
-    stop: int
 
 
 def rows(data: str | None, rounds: int, tick: Callable[[str], object]) -> list[Row]:
@@ -46,9 +39,9 @@ def rows(data: str | None, rounds: int, tick: Callable[[str], object]) -> list[R
         pack(next(iter(jobs.values())), Path(folder))
         out = []
         for stream, job in jobs.items():
-            raw, clips = _slot(job), random_clips(job, np.random.default_rng(0))
-            bare = BareClips(raw, clips)
-            work: dict[str, Work] = {"bare": bare, "pack": lambda raw=raw, clips=clips: read(raw, clips)}  # type: ignore[misc]
+            clips_of = clip_data(job, stream)
+            clips = random_clips(clips_of, np.random.default_rng(0))
+            work: dict[str, Work] = {"bare": BareClips(stream, clips_of, clips), "pack": partial(read, clips_of, clips)}
             got = interleaved(work, rounds=2 * rounds, tick=tick)
             what = f"random clips of {CLIP} frames from the pack, {stream}"
             out.append(against(what, f"bare decoder, {cores()} threads", got["bare"], got["pack"], 0.9))
@@ -71,49 +64,52 @@ def pack(job: Job, folder: Path) -> None:
         raise UserError(f"{failed[0].name}: {failed[0].reason}")
 
 
-def random_clips(job: Job, rng: np.random.Generator) -> list[Clip]:
+def clip_data(job: Job, stream: str) -> ClipData:
+    """All videos of a job, read as for training that encoder."""
+    (slot,) = job.plan.slots
+    raw = RawSlot(job.index, slot, build_encoder(slot))
+    return ClipData(job.index, job.index.videos, [stream], FeatureStore(), {stream: raw})
+
+
+def random_clips(data: ClipData, rng: np.random.Generator) -> list[Window]:
     """Clips at random places of random videos."""
-    videos = [video for video in job.index.videos if video.n_frames >= CLIP]
-    if not videos:
+    long = [v for v, video in enumerate(data.videos) if video.n_frames >= CLIP]
+    if not long:
         raise UserError(f"no video has {CLIP} frames")
-    chosen = [videos[int(i)] for i in rng.integers(len(videos), size=CLIPS)]
-    starts = [int(rng.integers(video.n_frames - CLIP + 1)) for video in chosen]
-    return [Clip(video.name, start, start + CLIP) for video, start in zip(chosen, starts, strict=True)]
+    chosen = [long[int(i)] for i in rng.integers(len(long), size=CLIPS)]
+    starts = [int(rng.integers(data.videos[v].n_frames - CLIP + 1)) for v in chosen]
+    return [Window(v, start, start + CLIP) for v, start in zip(chosen, starts, strict=True)]
 
 
-def read(raw: RawSlot, clips: Sequence[Clip]) -> float:
-    """Clips as training reads them; pictures."""
-    return float(sum(int(raw.clip(c.name, c.start, c.stop)["present"].sum()) for c in clips))
+def read(data: ClipData, clips: Sequence[Window]) -> float:
+    """Batches as training reads them; pictures."""
+    (slot,) = data.slots
+    return float(sum(int(data.batch(part, CLIP).present[slot].sum()) for part in batches(clips, BATCH)))
 
 
 class BareClips:
-    """The same clips' JPEGs in memory, decoded on as many threads, and thrown away."""
+    """The same clips' JPEGs in memory, a thread a clip, decoded and thrown away."""
 
-    def __init__(self, raw: RawSlot, clips: Sequence[Clip]) -> None:
+    def __init__(self, stream: str, data: ClipData, clips: Sequence[Window]) -> None:
         self.jpegs = []
         for clip in clips:
-            reader = raw.reader(clip.name)
-            packed: Pictures | None = reader.packed
+            name = data.videos[clip.video].name
+            packed: Pictures | None = data.raw[stream].reader(name).packed
             if packed is None:
-                raise UserError(f"{clip.name}: the pack of {reader.source.name} is not used, though it was just made")
+                raise UserError(f"{name}: its pack is not used, though it was just made")
             self.jpegs.append([packed.jpeg(i).copy() for i in range(clip.start, clip.stop) if packed.has(i)])
         self.pool = ThreadPoolExecutor(cores())
 
     def __call__(self) -> float:
         """Decode all; pictures."""
-        for clip in self.jpegs:
-            list(self.pool.map(_decode_all, [clip[i :: cores()] for i in range(cores())]))
+        for part in batches(self.jpegs, BATCH):
+            list(self.pool.map(_decode_all, part))
         return float(sum(map(len, self.jpegs)))
 
 
 def _decode_all(jpegs: Sequence[np.ndarray]) -> None:
     for jpeg in jpegs:
-        decode_jpeg(jpeg)
-
-
-def _slot(job: Job) -> RawSlot:
-    (slot,) = job.plan.slots
-    return RawSlot(job.index, slot, build_encoder(slot))
+        simplejpeg.decode_jpeg(jpeg)
 
 
 def sizes(jobs: dict[str, Job]) -> list[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from harness.store import FeatureStore
 from zoo.api import AudioInput, Counts, FrameInput, TrackSpec
 from zoo.assemble import Batch
 from zoo.errors import UserError
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -256,7 +258,7 @@ def triangle(length: int) -> np.ndarray:
     return ramp / ramp.max()
 
 
-def batches(windows: Sequence[Window], size: int) -> Iterator[Sequence[Window]]:
+def batches(windows: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     """Consecutive groups of ``size``."""
     for start in range(0, len(windows), size):
         yield windows[start : start + size]

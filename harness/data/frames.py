@@ -15,6 +15,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import simplejpeg
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
@@ -164,6 +165,33 @@ def is_complete(data: bytes) -> bool:
 def decode_jpeg(data: np.ndarray) -> np.ndarray | None:
     """The bytes (k,) uint8 of a whole JPEG as uint8 RGB (H, W, 3); None where they are none."""
     return cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if len(data) else None
+
+
+def decode_into(data: np.ndarray, out: np.ndarray) -> bool:
+    """The picture that ``decode_jpeg`` gives written into ``out`` (H, W, 3), resized to it; False where there is none.
+
+    A JPEG of that very size is decoded in place, pixel for pixel the same and a quarter faster than by OpenCV, which
+    has no such way in; any other, and one that its camera turned (EXIF), goes through OpenCV.
+    """
+    if b"Exif" not in data[:2048].tobytes():
+        try:
+            if simplejpeg.decode_jpeg(data, "RGB", buffer=out).shape == out.shape:
+                return True
+        except ValueError:  # larger than out, of four colours, damaged
+            pass
+    image = decode_jpeg(data)
+    if image is not None:
+        out[...] = resize(image, out.shape[1], out.shape[0])
+    return image is not None
+
+
+def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """uint8 (H, W, 3) -> (height, width, 3): area average when shrinking, bilinear when growing."""
+    if image.shape[:2] == (height, width):
+        return np.ascontiguousarray(image)
+    shrink = width < image.shape[1] or height < image.shape[0]
+    out: np.ndarray = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+    return out
 
 
 def _reason(error: Exception) -> str:

@@ -98,9 +98,12 @@ class RawSlot:
         wanted = inside[present[inside]]
         seen[wanted - first] = True
         reader = self.reader(name)
-        image = self.packed(name).image if reader.uses_video else lambda i: reader.image(i, None, spec.size)
-        for i in wanted.tolist():
-            images[i - first] = image(i)
+        packed = self.packed(name) if reader.uses_video else reader if getattr(reader, "packed", None) else None
+        if packed is None:
+            for i in wanted.tolist():
+                images[i - first] = reader.image(i, None, spec.size)
+        else:
+            packed.fill(wanted, [images[k] for k in (wanted - first).tolist()])
         images[~seen] = 0
         return seen
 

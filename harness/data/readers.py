@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from math import ceil, floor
 
-import cv2
 import numpy as np
 
 from harness.data.audio import read_sound, to_int16
 from harness.data.content import crops_digest, digest, file_digest
-from harness.data.frames import read_jpeg
+from harness.data.frames import read_jpeg, resize
 from harness.data.pack.files import Pictures, Samples, find
 from harness.data.pack.label import RATE, VERSION
 from zoo.errors import UserError
@@ -50,8 +50,21 @@ class FaceReader:
         """The crop of a frame, resized."""
         if not self._present[index] or self.source.crops is None:
             return None
-        crop = self.packed.image(index) if self.packed else read_jpeg(f"{self.source.crops}/{index + 1:05d}.jpg")
-        return resize(crop, size, size)
+        if self.packed:
+            return written(self, index, size)
+        return resize(read_jpeg(f"{self.source.crops}/{index + 1:05d}.jpg"), size, size)
+
+    def fill(self, frames: np.ndarray, places: Sequence[np.ndarray]) -> None:
+        """Put the packed crops of some frames that are present into an array (size, size, 3) each."""
+        assert self.packed is not None
+        self.packed.fill(frames, places)
+
+
+def written(reader: FaceReader | _BoxReader, index: int, size: int) -> np.ndarray:
+    """A packed picture in an array of its own."""
+    out = np.empty((size, size, 3), np.uint8)
+    reader.fill(np.array([index]), [out])
+    return out
 
 
 class _BoxReader:
@@ -103,16 +116,17 @@ class _BoxReader:
         boxes = self.box.astype(np.float32).tobytes().hex()
         return digest(self.name, 1, self._content, self.source.n_frames, boxes, *stored)
 
-    def _stored(self, index: int, size: int) -> np.ndarray:
-        """The packed picture of a frame, resized; UserError where it was stored smaller than it is wanted."""
+    def fill(self, frames: np.ndarray, places: Sequence[np.ndarray]) -> None:
+        """Put the packed pictures of some frames that are present into an array (size, size, 3) each; UserError where
+        they were stored smaller than they are wanted."""
         assert self.packed is not None
-        stored = int(self.packed.label.settings["size"])
+        stored, size = int(self.packed.label.settings["size"]), max(map(len, places), default=0)
         if size > stored:
             raise UserError(
                 f"{self.packed.path}: its pictures are {stored} pixels a side, and the encoder of {self.name} wants "
                 f"{size}: pack again with --size {size}, or read the raw videos by --set data.pack=none"
             )
-        return resize(self.packed.image(index), size, size)
+        self.packed.fill(frames, places)
 
     def _corners(self, index: int, width: int, height: int) -> tuple[int, int, int, int] | None:
         """Whole pixels inside a frame of this size, or None."""
@@ -133,7 +147,7 @@ class BodyReader(_BoxReader):
     def image(self, index: int, frame: np.ndarray | None, size: int) -> np.ndarray | None:
         """The person at a frame."""
         if self.packed:
-            return self._stored(index, size) if self.packed.has(index) else None
+            return written(self, index, size) if self.packed.has(index) else None
         corners = self._corners(index, frame.shape[1], frame.shape[0]) if frame is not None else None
         if corners is None or frame is None:
             return None
@@ -154,25 +168,32 @@ class ContextReader(_BoxReader):
     def image(self, index: int, frame: np.ndarray | None, size: int) -> np.ndarray | None:
         """The scene at a frame."""
         if self.packed:
-            if not self.packed.has(index):
-                return None
-            width, height = (int(self.packed.label.settings[side]) for side in ("width", "height"))
-            small = self._stored(index, size)
-        elif frame is not None:
-            height, width = frame.shape[:2]
-            small = np.array(resize(frame, size, size))  # a copy, also of a frame of that very size
-        else:
+            return written(self, index, size) if self.packed.has(index) else None
+        if frame is None:
             return None
+        small = np.array(resize(frame, size, size))  # a copy, also of a frame of that very size
+        return small if self._black_out(small, index, frame.shape[1], frame.shape[0]) else None
+
+    def fill(self, frames: np.ndarray, places: Sequence[np.ndarray]) -> None:
+        """The packed scenes; the person blacked out once more, as JPEG rounds the black off."""
+        super().fill(frames, places)
+        assert self.packed is not None
+        width, height = (int(self.packed.label.settings[side]) for side in ("width", "height"))
+        for index, small in zip(frames.tolist(), places, strict=True):
+            self._black_out(small, index, width, height)
+
+    def _black_out(self, small: np.ndarray, index: int, width: int, height: int) -> bool:
+        """Blacken the person's box, known in pixels of the whole frame; False where there is none in it. After the
+        resize, and one pixel more on each side: no pixel of the person is blended into the scene."""
         corners = self._corners(index, width, height)
         if corners is None:
-            return None
+            return False
         x0, y0, x1, y1 = corners
-        # Blacked out after the resize, one pixel more on each side: no pixel of the person is blended into the scene.
-        # Packed scenes once more, as JPEG rounds the black off.
+        size = len(small)
         left, right = floor(x0 * size / width) - 1, ceil(x1 * size / width) + 1
         top, bottom = floor(y0 * size / height) - 1, ceil(y1 * size / height) + 1
         small[max(0, top) : bottom, max(0, left) : right] = 0
-        return small
+        return True
 
 
 class AudioReader:
@@ -220,12 +241,3 @@ class AudioReader:
     def fingerprint(self) -> str:
         """The video file's content: sound and time stamps both come from it."""
         return digest("audio", 1, self._content, self.source.n_frames)
-
-
-def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """uint8 (H, W, 3) -> (height, width, 3): area average when shrinking, bilinear when growing."""
-    if image.shape[:2] == (height, width):
-        return np.ascontiguousarray(image)
-    shrink = width < image.shape[1] or height < image.shape[0]
-    out: np.ndarray = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
-    return out
