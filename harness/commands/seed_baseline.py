@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,7 @@ from harness.bench import full_size, included, packed, pictures, stages
 from harness.bench.measure import Rates, Work, interleaved, machine
 from harness.bench.sides import Sides
 from harness.bench.table import Row, against, markdown, most, page, write
+from harness.bench.verdict import Stage
 from harness.bench.work import cut, own_cache
 from harness.config import load_config
 from harness.features import frozen_slots
@@ -57,8 +59,21 @@ def seed_baseline(
 
 
 def extraction_rows(data: str | None, rounds: int, tick: Callable[[str], Any]) -> list[Row]:
-    """Features of faces and scenes into an empty cache, beside their networks alone at the same batch."""
-    sets = ["encoder.face.size=112", "encoder.context.size=112"]
+    """Features of faces and scenes into an empty cache, beside their networks alone at the same batch; read from the
+    raw videos, and from a pack of them."""
+    with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:
+        packed.pack(packed.packed_job(data, "context", 112, Path(folder)), Path(folder))
+        rows = []
+        for source, more in (("raw video", "none"), ("pack", folder)):
+            stage, size = _extraction(data, f"data.pack={more}", rounds, tick)
+            what = f"extraction, lite0 on faces and scenes, from {source}"
+            rows.append(against(what, "bare networks, same batch", stage.limit, stage.rate, 0.9))
+    return [*rows, most("features of 1,280 numbers on disk", {"bytes a frame and slot": (size, None)})]
+
+
+def _extraction(data: str | None, pack: str, rounds: int, tick: Callable[[str], Any]) -> tuple[Stage, float]:
+    """Rates of the whole of extraction, and bytes a frame and slot."""
+    sets = ["encoder.face.size=112", "encoder.context.size=112", pack]
     job = cut(make_job(load_config("default", {"data_dir": data, "encoders": "face,context", "device": "cpu"}, sets)),
               videos=3, frames=120)  # fmt: skip
 
@@ -69,8 +84,4 @@ def extraction_rows(data: str | None, rounds: int, tick: Callable[[str], Any]) -
     frozen = frozen_slots(job.plan.slots, job.config.features, pick_device("cpu"))
     settle(job.index, frozen, building=True)
     whole = next(stage for stage in stages.encoding(job, frozen, rates) if stage.whole)
-    size = pictures.stored_bytes_per_frame(job.index)
-    return [
-        against("extraction, lite0 on faces and scenes", "bare networks, same batch", whole.limit, whole.rate, 0.9),
-        most("features of 1,280 numbers on disk", {"bytes a frame and slot": (size / len(frozen), None)}),
-    ]  # fmt: skip
+    return whole, pictures.stored_bytes_per_frame(job.index) / len(frozen)

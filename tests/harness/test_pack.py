@@ -309,7 +309,7 @@ def test_a_damaged_picture_names_its_file(own: tuple[Path, Index]) -> None:
         file.seek(start)
         file.write(bytes(8))
     with pytest.raises(UserError, match=rf"{video.name}\.arrow: the picture of frame {frame + 1} is damaged"):
-        Pictures(pack, label).image(frame)
+        Pictures(pack, label).fill(np.array([frame]), [np.empty((48, 48, 3), np.uint8)])
 
 
 def test_the_pack_that_is_meant(tmp_path: Path) -> None:
@@ -338,3 +338,9 @@ def test_a_run_says_how_its_pictures_were_stored(program, packed: tuple[Path, Pa
         assert "packed" not in record(tmp_path / "none")["result"]["data"]
     finally:
         os.rename(pack.with_name("elsewhere"), pack)
+
+
+def test_a_pack_knows_whether_a_crop_may_be_turned(own: tuple[Path, Index]) -> None:
+    root, _ = own
+    label = json.loads(next((root / "pack" / "face").glob("*.json")).read_text())
+    assert label["settings"] == {"turned": False}

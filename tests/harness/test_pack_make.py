@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from harness.data.audio import read_sound
 from harness.data.boxes import Boxes, write_boxes
-from harness.data.frames import probe, read_frames
+from harness.data.frames import decode_jpeg, probe, read_frames
 from harness.data.pack import make, writer
 from harness.data.pack.files import Pictures, Samples
 from harness.data.pack.label import read_label
@@ -273,7 +273,8 @@ def test_real_videos(real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         scene = Pictures(root / "pack", labels["context"])
         assert scene.present(10).tolist() == [True] * 5 + [False] + [True] * 4
         assert labels["context"].rows == probe(path).n_frames == sum(1 for _ in read_frames(path))
-        assert scene.image(0).shape == (112, 112, 3)
+        scene.fill(np.array([0]), [first := np.empty((112, 112, 3), np.uint8)])
+        np.testing.assert_array_equal(first, decode_jpeg(scene.jpeg(0)))
 
 
 def test_stored_pictures_keep_their_colours() -> None:

@@ -30,6 +30,7 @@ class Pictures:
             ends.append(edges[1:] + place)
             if "x0" in batch.schema.names:
                 boxes.append(np.stack([np.from_dlpack(batch.column(c)) for c in ("x0", "y0", "x1", "y1")], axis=1))
+        self._turned = label.stream == "face" and bool(label.settings.get("turned", True))
         self._starts = np.concatenate([np.zeros(0, np.int64), *starts])
         self._ends = np.concatenate([np.zeros(0, np.int64), *ends])
         self.boxes = np.concatenate(boxes) if boxes else None
@@ -55,7 +56,7 @@ class Pictures:
         # Little is done between two decodings: threads that decode side by side take turns at whatever Python does.
         edges = zip(self._starts[frames].tolist(), self._ends[frames].tolist(), places, strict=True)
         for k, (start, end, place) in enumerate(edges):
-            if not decode_into(self._bytes[start:end], place):
+            if not decode_into(self._bytes[start:end], place, turned=self._turned):
                 raise UserError(
                     f"{self.path}: the picture of frame {frames[k] + 1} is damaged; `harness data verify` finds what "
                     "else is, `harness data pack` makes it again"

@@ -22,7 +22,8 @@ FOLDER = "pack"  # in the data folder, where no other is named
 @dataclass(frozen=True)
 class Label:
     """One packed file. ``source``: digest of the raw file's or the crops' content; ``rows``: frames, or samples;
-    ``settings``: how it was made, such as ``size`` and ``quality`` of pictures, ``rate`` and ``start`` of sound."""
+    ``settings``: how it was made, such as ``size`` and ``quality`` of pictures, ``rate`` and ``start`` of sound,
+    ``turned`` of crops: one of them may say how its camera was held."""
 
     stream: str
     name: str

@@ -114,12 +114,15 @@ def _face(folder: Path, name: str, settings: Settings, tick: Tick) -> Label | No
         return None
     there = set(crop_frames(folder).tolist())
     last = max(there, default=0)
+    turned = False  # whether some crop may carry its camera's position
     with Writer(settings.pack, "face", name, PICTURES) as writer:
         for frame in range(1, last + 1):
-            writer.add(_crop(folder / f"{frame:05d}.jpg") if frame in there else None)
+            crop = _crop(folder / f"{frame:05d}.jpg") if frame in there else None
+            turned |= crop is not None and b"Exif" in crop
+            writer.add(crop)
             tick(frame / last)
         _refuse_changed(folder, crops_digest(folder) == source)
-        return writer.finish(source, {})
+        return writer.finish(source, {"turned": turned})
 
 
 def _crop(path: Path) -> bytes:

@@ -1,0 +1,26 @@
+"""JPEGs decoded straight into a batch: the pixels that OpenCV gives."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from harness.data.frames import decode_into, resize
+
+
+@pytest.mark.parametrize("kind", ["whole", "grey", "larger", "smaller", "turned"])
+def test_a_jpeg_is_decoded_in_place_as_opencv_decodes_it(kind: str) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (20, 24, 3), np.uint8)
+    data = cv2.imencode(".jpg", image[..., 0] if kind == "grey" else image)[1].ravel()
+    if kind == "turned":  # orientation 6: a quarter turn
+        exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+        head = b"\xff\xd8\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+        data = np.frombuffer(head + data.tobytes()[2:], np.uint8)
+    expected = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+    assert expected.shape[:2] == ((24, 20) if kind == "turned" else (20, 24))
+    height, width = {"larger": (30, 36), "smaller": (10, 12)}.get(kind, expected.shape[:2])
+    out = np.empty((height, width, 3), np.uint8)
+    assert decode_into(data, out, turned=kind == "turned")
+    np.testing.assert_array_equal(out, resize(expected, width, height))
+    assert not decode_into(data[:100], out)
