@@ -11,6 +11,7 @@ from pathlib import Path
 
 import fuzz_inputs as made
 import pyarrow as pa
+from fuzz_kept import of_kept
 from fuzz_run_files import of_runs
 from fuzz_seeds import USER, contents, rows_of, track_of
 from fuzz_worker import Target
@@ -25,7 +26,7 @@ Make = Callable[[], Target]
 
 def targets(demo: Path) -> dict[str, Make]:
     """Name -> what makes the target; ``demo``: a demo set, whose files are the seeds."""
-    found = {**_annotations(demo), **_lists(demo), **_submissions(), **of_runs()}
+    found = {**_annotations(demo), **_lists(demo), **_submissions(), **of_runs(), **of_kept()}
     return {name: partial(make, name) for name, make in found.items()}
 
 

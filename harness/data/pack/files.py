@@ -12,6 +12,8 @@ from harness.data.frames import decode_into
 from harness.data.pack.label import Label, arrow_path, read_label
 from zoo.errors import UserError
 
+COLUMNS = {"jpeg": pa.large_binary(), "samples": pa.int16()}
+
 
 class Pictures:
     """A packed stream of pictures. ``boxes`` (rows, 4) float32 where it has them, else None."""
@@ -19,7 +21,7 @@ class Pictures:
     def __init__(self, pack: Path, label: Label) -> None:
         self.label = label
         self.path = arrow_path(pack, label.stream, label.name)
-        self._bytes, batches = _mapped(self.path)
+        self._bytes, batches = _mapped(self.path, "jpeg")
         starts, ends, boxes = [], [], []
         for batch in batches:
             column = batch.column("jpeg")
@@ -68,7 +70,7 @@ class Samples:
 
     def __init__(self, pack: Path, label: Label) -> None:
         self.label = label
-        _, batches = _mapped(arrow_path(pack, label.stream, label.name))
+        _, batches = _mapped(arrow_path(pack, label.stream, label.name), "samples")
         self.samples = np.from_dlpack(batches[0].column("samples")) if batches else np.zeros(0, np.int16)
         self.rate, self.start = int(label.settings["rate"]), float(label.settings["start"])
 
@@ -79,13 +81,15 @@ def find(pack: Path | None, stream: str, name: str, source: str) -> Label | None
     return label if label and label.source == source else None
 
 
-def _mapped(path: Path) -> tuple[np.ndarray, list[pa.RecordBatch]]:
-    """A file's bytes and its batches, neither of them copied."""
+def _mapped(path: Path, column: str) -> tuple[np.ndarray, list[pa.RecordBatch]]:
+    """A file's bytes and its batches, neither of them copied; UserError where it cannot be read or lacks the column."""
     try:
         whole = pa.memory_map(str(path)).read_buffer()
         reader = pa.ipc.open_file(whole)
         batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
-    except (OSError, pa.ArrowException) as error:
+        if (kind := reader.schema.field(column).type) != COLUMNS[column]:
+            raise pa.ArrowTypeError(f"column {column} of {kind}")
+    except (OSError, KeyError, pa.ArrowException) as error:
         raise UserError(
             f"{path}: no readable packed file ({str(error).splitlines()[0]}); delete it and run `harness data pack`"
         ) from error

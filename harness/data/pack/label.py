@@ -50,10 +50,11 @@ def read_label(pack: Path, stream: str, name: str) -> Label | None:
     of another version."""
     try:
         label = Label(**json.loads(label_path(pack, stream, name).read_bytes()))
-        whole = arrow_path(pack, stream, name).stat().st_size == label.bytes
+        size = arrow_path(pack, stream, name).stat().st_size
     except (OSError, ValueError, TypeError):
         return None
-    return label if whole and label.version == VERSION else None
+    known = (label.stream, label.name, label.version, label.bytes) == (stream, name, VERSION, size)
+    return label if known and isinstance(label.settings, dict) else None
 
 
 def write_label(pack: Path, label: Label) -> None:
