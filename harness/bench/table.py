@@ -74,11 +74,11 @@ def markdown(rows: Sequence[Row], known: Mapping[str, Any], notes: Sequence[str]
     for section, heads in HEADS.items():
         own = [row.line() for row in rows if row.section == section]
         if own:
-            parts += [f"### {section}", _table(heads, own)]
+            parts += [f"### {section}", plain(heads, own)]
     return "\n\n".join(parts)
 
 
-def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def plain(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     # Not aligned: a figure that gains a digit would change every line of the page's history.
     rule = "|" + " --- |" * len(heads)
     first, *rest = ("| " + " | ".join(line) + " |" for line in (heads, *lines))

@@ -111,11 +111,14 @@ def main() -> None:
         print(
             f"{count.name}: {count.inputs} inputs, {sum(count.crashes.values())} crashes", file=sys.stderr, flush=True
         )
+        if given.json:  # an hour's work is not lost with its last minute
+            content = {
+                "seed": given.seed,
+                "seconds": round(time.time() - began),
+                "readers": [asdict(c) for c in counts],
+            }
+            given.json.write_text(json.dumps(content, indent=1))
     print(table(counts))
-    if given.json:
-        seconds = round(time.time() - began)
-        content = {"seed": given.seed, "seconds": seconds, "readers": [asdict(count) for count in counts]}
-        given.json.write_text(json.dumps(content, indent=1))
     sys.exit(any(count.crashes for count in counts))
 
 
