@@ -79,7 +79,7 @@ def markdown(rows: Sequence[Row], known: Mapping[str, Any], notes: Sequence[str]
 
 
 def plain(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    # Not aligned: a figure that gains a digit would change every line of the page's history.
+    """A table in Markdown; not aligned: a figure that gains a digit would change every line of the page's history."""
     rule = "|" + " --- |" * len(heads)
     first, *rest = ("| " + " | ".join(line) + " |" for line in (heads, *lines))
     return "\n".join([first, rule, *rest])
