@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from zoo.modules import (
     Build,
@@ -80,6 +81,22 @@ def test_recur_runs_each_clip_as_if_it_were_alone(cell, layers):
     assert not out[~VALID].any()
     full = torch.ones(3, 5, dtype=torch.bool)
     torch.testing.assert_close(recur(rnn, x, full), rnn(x)[0])
+
+
+@pytest.mark.parametrize("cell", [nn.GRU, nn.LSTM])
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"bidirectional": True, "bias": False}])
+def test_recur_never_reads_padding_and_learns_as_from_packed_clips(cell, options):
+    torch.manual_seed(0)
+    rnn = cell(4, 3, batch_first=True, **options)
+    x, weight = noise(3, 5, 4), noise(3, 5, 3 * (1 + rnn.bidirectional))
+    spoilt = torch.where(VALID.unsqueeze(-1), x, torch.nan).requires_grad_()
+    packed = pack_padded_sequence(x.requires_grad_(), LENGTHS.clone(), batch_first=True, enforce_sorted=False)
+    expected = pad_packed_sequence(rnn(packed)[0], batch_first=True, total_length=5)[0]
+    found = recur(rnn, spoilt, VALID)
+    torch.testing.assert_close(found, expected)
+    grads = [torch.autograd.grad((out * weight).sum(), [*rnn.parameters(), of]) for out, of in
+             ((found, spoilt), (expected, x))]  # fmt: skip
+    torch.testing.assert_close(*grads)
 
 
 def test_recur_with_a_clip_without_a_valid_frame_and_without_numbers():
