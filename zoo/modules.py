@@ -185,11 +185,10 @@ def masked_mean(x: Tensor, mask: Tensor, dim: int) -> Tensor:
 def recur(rnn: nn.RNNBase, x: Tensor, valid: Tensor) -> Tensor:
     """Run a batch-first recurrent net over the valid prefix of each clip: (B, T, D) -> (B, T, out), 0 on padding.
     Laid out in memory the same whether there is padding or not, since dropout's draw follows the layout."""
-    if x.device.type == "meta" or bool(valid.all()):
-        out: Tensor = rnn(x)[0]
-        return out.contiguous()
     if x.device.type == "cpu" and rnn.mode in _ONE_WAY and rnn.num_layers == 1 and not rnn.proj_size:
         out = _each_way(rnn, torch.where(valid.unsqueeze(-1), x, torch.zeros_like(x)), valid)
+    elif x.device.type == "meta" or bool(valid.all()):
+        return rnn(x)[0].contiguous()  # type: ignore[no-any-return]
     else:
         lengths = valid.sum(1).clamp_min(1).cpu()
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)

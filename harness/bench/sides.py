@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 
 import torch
@@ -148,16 +148,23 @@ def _in_its_own_process(what: str, data: str | None) -> tuple[float, float]:
 
 def field_steps(data: str | None) -> tuple[float, float]:
     """Some training steps, reading included, after two that are not counted."""
-    loop, batches = seed.Loop(seed.Network()), iter(seed.loader(Sides(data).sequences("train")))
+    loop, batches = seed.Loop(seed.Network()), iter(seed.loader(_enough(data, "train")))
     loop.steps(islice(batches, WARM))
     return loop.steps(islice(batches, STEPS))
 
 
 def field_answers(data: str | None) -> tuple[float, float]:
     """Answers to some batches, after two that are not counted."""
-    loop, batches = seed.Loop(seed.Network()), iter(seed.loader(Sides(data).sequences("val"), shuffle=False))
+    loop, batches = seed.Loop(seed.Network()), iter(seed.loader(_enough(data, "val"), shuffle=False))
     loop.answers(islice(batches, WARM))
     return loop.answers(islice(batches, STEPS))
+
+
+def _enough(data: str | None, split: str) -> seed.FrameByFrame:
+    """As many sequences as are wanted, of few videos again and again."""
+    known = Sides(data).sequences(split)
+    known.sequences = list(islice(cycle(known.sequences), (WARM + STEPS) * seed.BATCH))
+    return known
 
 
 def _with(config: RunConfig, **train: object) -> RunConfig:
