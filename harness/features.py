@@ -20,7 +20,7 @@ from harness.config import Features
 from harness.data.content import digest
 from zoo.api import AudioInput, FrameInput
 from zoo.assemble import build_encoder, encode
-from zoo.errors import UserError
+from zoo.errors import UserError, first_line
 from zoo.modules import Encoder
 from zoo.passports import describe, file_sha256, find
 from zoo.plan import SlotPlan
@@ -142,7 +142,7 @@ class FrozenSlot:
             except (RuntimeError, MemoryError) as error:
                 if not memory.out_of_memory(error):
                     raise
-                said = str(error).splitlines()[0] if str(error) else type(error).__name__
+                said = first_line(error)
             memory.release()
             tried = min(limit, len(mask))
             if tried == 1:

@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from harness.atomic import atomic
 from zoo.api import Answer, TrackSpec, VideoAnswers
-from zoo.errors import UserError
+from zoo.errors import UserError, first_line
 
 
 def to_frame(answers: tuple[Answer, ...], videos: Sequence[VideoAnswers], *, labels: bool = True) -> pd.DataFrame:
@@ -67,7 +67,7 @@ def read_predictions(path: Path, track: TrackSpec) -> list[VideoAnswers]:
         table = pd.read_parquet(path)
         return [_video_answers(str(name), rows, track) for name, rows in table.groupby("video", sort=False)]
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:  # damaged, or of another track
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        reason = f"{type(error).__name__}: {first_line(error)}"
         raise UserError(f"{path}: not the answers to track {track.name} ({reason}); run `harness evaluate`") from None
 
 

@@ -36,7 +36,7 @@ from zoo.api import Counts, VideoAnswers
 from zoo.assemble import AdapterOptions, Aids, Model, build_encoder, key
 from zoo.check import check, meta_or_real
 from zoo.cost import cost
-from zoo.errors import UserError
+from zoo.errors import UserError, first_line
 from zoo.plan import Plan
 from zoo.weights import load_pretrained
 
@@ -246,7 +246,7 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {name}: {str(error).splitlines()[0]}") from None
+        raise UserError(f"--device {name}: {first_line(error)}") from None
     if device.type == "cpu":
         memory.keep_freed()
     return device

@@ -22,7 +22,7 @@ import torch
 from torch import distributed as dist
 
 from harness.config import RunConfig
-from zoo.errors import UserError
+from zoo.errors import UserError, first_line
 from zoo.parallel import Share, split
 
 Item = TypeVar("Item")
@@ -209,7 +209,7 @@ def lost_is_told() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        text = first_line(error)
         if not any(word in text.lower() for word in LOST):
             raise
         raise UserError(_told(text[:200])) from error

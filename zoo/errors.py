@@ -24,5 +24,10 @@ class Stopped(Exception):
     """The user stopped the work (Ctrl-C, SIGTERM); what was saved can be continued."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, for a message of one line; its kind where it says nothing."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
 def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode()

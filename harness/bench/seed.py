@@ -1,19 +1,17 @@
 """The way of the field's released systems, written afresh from what is known of one of them, to measure against.
 
-NTUA-CVSP at ABAW 2021 (Antoniadis et al., arXiv:2107.03465): every frame's files are opened one by one when a sequence
-is asked for: the face crop through PIL and torchvision's transforms, the raw frame twice (the scene with the person
-blacked out, and the body), a JSON of key points for the person's box, a 10-second window of a stored mel spectrogram.
-A ResNet-18 a picture stream on 112 x 112, features side by side, a bidirectional LSTM of 512, sequences of 16 labelled
-frames, batches of 16, SGD, float32, trained end to end in a plain loop; answered in sequences too.
+NTUA-CVSP at ABAW 2021 (Antoniadis et al., arXiv:2107.03465), its face stream: every frame's crop is opened when a
+sequence is asked for, through PIL and torchvision's transforms. A ResNet-18 on 112 x 112, a bidirectional LSTM of 512,
+sequences of 16 labelled frames, batches of 16, SGD, float32, trained end to end in a plain loop; answered in sequences
+too.
 
 Only facts are used: none of that system's code is here. Where the facts leave a choice, the faster one is taken.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,35 +23,26 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import models, transforms
 
+from harness.data.affwild2 import Video
+
 SIZE, LENGTH, BATCH, HIDDEN = 112, 16, 16, 512
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-SURE = 0.05  # key points of lower confidence are noise
-WIDER = (0.01, 0.25)  # of the person's width and height on each side
-MELS, MEL_RATE = 128, 44_100 / 512  # columns a second
-WINDOW = round(10 * MEL_RATE)
-STREAMS = ("face", "context", "body", "audio")
-Batch = tuple[dict[str, Tensor], Tensor]
+Batch = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
 class Sequence16:
-    """Labelled frames that follow each other in one video, with the files of each: ``faces`` and ``scenes`` JPEGs,
-    ``points`` JSONs, ``mel`` one .npy; ``times`` seconds; ``labels`` (frames, A)."""
+    """Labelled frames that follow each other in one video: their ``faces``, JPEGs, and ``labels`` (frames, A)."""
 
     faces: tuple[Path, ...]
     labels: np.ndarray
-    scenes: tuple[Path, ...] = ()
-    points: tuple[Path, ...] = ()
-    mel: Path | None = None
-    times: tuple[float, ...] = ()
 
 
 class FrameByFrame(Dataset[Batch]):
     """Sequences, every file of every frame opened when its sequence is asked for."""
 
-    def __init__(self, sequences: Sequence[Sequence16], streams: Sequence[str] = ("face",)) -> None:
+    def __init__(self, sequences: Sequence[Sequence16]) -> None:
         self.sequences = list(sequences)
-        self.streams = tuple(streams)
         self.transform = transforms.Compose(
             [transforms.Resize((SIZE, SIZE)), transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
         )
@@ -62,80 +51,32 @@ class FrameByFrame(Dataset[Batch]):
         return len(self.sequences)
 
     def __getitem__(self, i: int) -> Batch:
-        """Stream -> (T, 3, 112, 112), sound (T, 128, columns); labels (T, A)."""
-        seq = self.sequences[i]
-        read: dict[str, Callable[[int], Tensor]] = {
-            "face": lambda k: self.picture(seq.faces[k]),
-            "context": lambda k: self.scene(seq.scenes[k], seq.points[k]),
-            "body": lambda k: self.picture(seq.scenes[k]),
-            "audio": lambda k: mel_window(seq.mel, seq.times[k]),
-        }
-        frames = range(len(seq.labels))
-        inputs = {stream: torch.stack([read[stream](k) for k in frames]) for stream in self.streams}
-        return inputs, torch.from_numpy(seq.labels)
+        """Faces (T, 3, 112, 112), labels (T, A)."""
+        one = self.sequences[i]
+        return torch.stack([self.picture(path) for path in one.faces]), torch.from_numpy(one.labels)
 
     def picture(self, path: Path) -> Tensor:
         """(3, 112, 112); a black picture where there is no file."""
         image = Image.open(path).convert("RGB") if path.is_file() else Image.new("RGB", (SIZE, SIZE))
-        return self.transform(image)
-
-    def scene(self, path: Path, points: Path) -> Tensor:
-        """The raw frame with the first person's box blacked out, (3, 112, 112)."""
-        image = Image.open(path).convert("RGB")
-        box = person_box(points)
-        if box is not None:
-            image.paste((0, 0, 0), box)
-        return self.transform(image)
-
-
-def person_box(path: Path) -> tuple[int, int, int, int] | None:
-    """x0, y0, x1, y1 of the first person's key points in an OpenPose file, widened; None where nobody is seen."""
-    people = json.loads(path.read_text())["people"]
-    if not people:
-        return None
-    points = np.array(people[0]["pose_keypoints_2d"]).reshape(-1, 3)
-    points = points[points[:, 2] > SURE, :2]
-    if not len(points):
-        return None
-    low, high = points.min(0), points.max(0)
-    more = (high - low) * WIDER
-    x0, y0 = np.maximum(low - more, 0)
-    x1, y1 = high + more
-    return int(x0), int(y0), int(x1), int(y1)
-
-
-def mel_window(path: Path | None, time: float) -> Tensor:
-    """(128, columns of 10 s) of a stored spectrogram, the frame's time in the middle, zeros beyond its ends."""
-    assert path is not None
-    mel = np.load(path)
-    first = round(time * MEL_RATE) - WINDOW // 2
-    out = np.zeros((MELS, WINDOW), np.float32)
-    a, b = max(0, first), min(mel.shape[1], first + WINDOW)
-    if b > a:
-        out[:, a - first : b - first] = mel[:, a:b]
-    return torch.from_numpy(out)
+        out: Tensor = self.transform(image)
+        return out
 
 
 class Network(nn.Module):
-    """A ResNet-18 a picture stream, features side by side, a bidirectional LSTM, a linear layer."""
+    """A ResNet-18, a bidirectional LSTM, a linear layer."""
 
-    def __init__(self, answers: int = 2, streams: Sequence[str] = ("face",)) -> None:
+    def __init__(self, answers: int = 2) -> None:
         super().__init__()
-        self.streams = tuple(streams)
-        self.backbones = nn.ModuleDict({stream: self._backbone() for stream in self.streams})
-        self.lstm = nn.LSTM(512 * len(self.streams), HIDDEN, batch_first=True, bidirectional=True)
+        self.backbone = models.resnet18(weights=None)
+        self.backbone.fc = nn.Identity()
+        self.lstm = nn.LSTM(512, HIDDEN, batch_first=True, bidirectional=True)
         self.output = nn.Linear(2 * HIDDEN, answers)
 
-    @staticmethod
-    def _backbone() -> nn.Module:
-        network = models.resnet18(weights=None)
-        network.fc = nn.Identity()
-        return network
-
-    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Stream -> (B, T, 3, H, W); answers (B, T, A)."""
-        features = [self.backbones[s](inputs[s].flatten(0, 1)).unflatten(0, inputs[s].shape[:2]) for s in self.streams]
-        return self.output(self.lstm(torch.cat(features, -1))[0])
+    def forward(self, faces: Tensor) -> Tensor:
+        """(B, T, 3, H, W); answers (B, T, A)."""
+        features = self.backbone(faces.flatten(0, 1)).unflatten(0, faces.shape[:2])
+        out: Tensor = self.output(self.lstm(features)[0])
+        return out
 
 
 def loss(answers: Tensor, labels: Tensor) -> Tensor:
@@ -161,38 +102,38 @@ class Loop:
     def steps(self, batches: Iterable[Batch]) -> tuple[float, float]:
         """Train on batches as they come; frames and seconds, reading included."""
         began, frames = time.perf_counter(), 0
-        for inputs, labels in batches:
-            self.step(inputs, labels)
+        for faces, labels in batches:
+            self.step(faces, labels)
             frames += labels.shape[0] * labels.shape[1]
         return float(frames), time.perf_counter() - began
 
     def answers(self, batches: Iterable[Batch]) -> tuple[float, float]:
         """Answer batches as they come; frames and seconds, reading included."""
         began, frames = time.perf_counter(), 0
-        for inputs, labels in batches:
-            self.answer(inputs)
+        for faces, labels in batches:
+            self.answer(faces)
             frames += labels.shape[0] * labels.shape[1]
         return float(frames), time.perf_counter() - began
 
-    def step(self, inputs: dict[str, Tensor], labels: Tensor) -> float:
+    def step(self, faces: Tensor, labels: Tensor) -> float:
         """One training step; the loss."""
         self.network.train()
-        value = loss(self._forward(inputs), labels.to(self.device))
+        value = loss(self._forward(faces), labels.to(self.device))
         self.optimizer.zero_grad()
         value.backward()
         self.optimizer.step()
         return value.item()
 
     @torch.no_grad()
-    def answer(self, inputs: dict[str, Tensor]) -> Tensor:
+    def answer(self, faces: Tensor) -> Tensor:
         """Answers (B, T, A) of a network in eval mode."""
         self.network.eval()
-        return self._forward(inputs).cpu()
+        return self._forward(faces).cpu()
 
-    def _forward(self, inputs: dict[str, Tensor]) -> Tensor:
-        moved = {name: tensor.to(self.device) for name, tensor in inputs.items()}
+    def _forward(self, faces: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.fast):
-            return self.network(moved).float()
+            out: Tensor = self.network(faces.to(self.device)).float()
+            return out
 
 
 def loader(data: FrameByFrame, *, shuffle: bool = True) -> DataLoader[Any]:
@@ -206,6 +147,16 @@ def sequences(videos: Sequence[Sequence16]) -> list[Sequence16]:
     for video in videos:
         for start in range(0, len(video.labels) - LENGTH + 1, LENGTH):
             part = slice(start, start + LENGTH)
-            out.append(Sequence16(video.faces[part], video.labels[part], video.scenes[part], video.points[part],
-                                  video.mel, video.times[part]))  # fmt: skip
+            out.append(Sequence16(video.faces[part], video.labels[part]))
+    return out
+
+
+def face_videos(videos: Sequence[Video]) -> list[Sequence16]:
+    """The labelled frames of videos with face crops."""
+    out = []
+    for video in videos:
+        labelled = np.flatnonzero(np.isfinite(video.labels).all(1))
+        if video.crops is not None and len(labelled):
+            faces = tuple(video.crops / f"{i + 1:05d}.jpg" for i in labelled)
+            out.append(Sequence16(faces, video.labels[labelled].astype(np.float32)))
     return out

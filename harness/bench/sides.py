@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from harness.bench import seed, seed_files, steps
+from harness.bench import seed, steps
 from harness.bench.measure import Rates, Work, in_child, interleaved
 from harness.bench.table import Row, against
 from harness.bench.work import cut, repeated
@@ -46,7 +46,7 @@ class Sides:
     data: str | None
     rounds: int = 1
     bf16: bool = False
-    tick: Tick = print
+    tick: Tick = str
     job: Job = field(init=False)
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class Sides:
 
     def sequences(self, split: str) -> seed.FrameByFrame:
         """The baseline's data set of a split."""
-        return seed.FrameByFrame(seed.sequences(seed_files.face_videos(self.job.index.split(split))))  # type: ignore[arg-type]
+        return seed.FrameByFrame(seed.sequences(seed.face_videos(self.job.index.split(split))))  # type: ignore[arg-type]
 
     # --- figures ---
 

@@ -27,7 +27,7 @@ from harness.data.openpose import read_openpose
 from harness.data.tracks import Track, choose
 from harness.locks import NAME, alone
 from zoo.api import DetectorSpec
-from zoo.errors import UserError
+from zoo.errors import UserError, first_line
 
 VERSION = f"1.{video_frames.VERSION}"
 """Of decoder, tracks, rule and crops: boxes and crops made by another version are made again."""
@@ -78,8 +78,9 @@ def read_boxes(path: Path) -> Boxes:
         columns = [table.column(name).cast(pa.float32()).to_numpy() for name in (*_COLUMNS, "score")]
         detector = (table.schema.metadata or {}).get(b"detector", b"unknown").decode()
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:  # Arrow's own are of all these kinds
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: not a boxes file ({reason}); delete it and run 'harness data boxes' again") from error
+        raise UserError(
+            f"{path}: not a boxes file ({first_line(error)}); delete it and run 'harness data boxes' again"
+        ) from error
     return Boxes(np.stack(columns[:4], axis=1), np.stack(columns[4:8], axis=1), columns[8], detector)
 
 

@@ -258,10 +258,10 @@ def triangle(length: int) -> np.ndarray:
     return ramp / ramp.max()
 
 
-def batches(windows: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """Consecutive groups of ``size``."""
-    for start in range(0, len(windows), size):
-        yield windows[start : start + size]
+def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """Consecutive groups of ``size``, of windows most of all."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def training_counts(track: TrackSpec, data: ClipData) -> tuple[Counts, ...]:

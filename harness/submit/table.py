@@ -13,7 +13,7 @@ from pyarrow import csv, parquet
 
 from harness.submit.answers import Answers, Floats, Ints, check_finite
 from harness.submit.lists import FRAMED, inner
-from zoo.errors import UserError
+from zoo.errors import UserError, first_line
 from zoo.tracks import Answer, TrackSpec
 
 _NAMED = ("video", "image", "id")
@@ -85,9 +85,9 @@ def _table(path: Path, columns: Sequence[str]) -> pa.Table:
         types = dict.fromkeys((*_NAMED, "group"), pa.string())
         return csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=types, null_values=[""]))
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or str(error).splitlines()[0]})") from None
+        raise UserError(f"{path}: cannot be read ({error.strerror or first_line(error)})") from None
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: is no table of predictions: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{path}: is no table of predictions: {first_line(error)}") from None
 
 
 def _columns(track: TrackSpec, there: Sequence[str], path: Path) -> list[str]:

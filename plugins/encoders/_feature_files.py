@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.errors import UserError
+from zoo.errors import UserError, first_line
 from zoo.suggest import did_you_mean
 
 MANIFEST = "features.toml"
@@ -103,9 +103,7 @@ def read_array(path: Path, key: str, width: int) -> np.ndarray:
     except UserError:
         raise
     except Exception as error:  # four libraries raise some ten kinds for a damaged file
-        raise UserError(
-            f"{path} cannot be read: {type(error).__name__}: {(str(error).splitlines() or [''])[0][:120]}"
-        ) from error
+        raise UserError(f"{path} cannot be read: {type(error).__name__}: {first_line(error)[:120]}") from error
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise UserError(f"{path} holds {array.dtype} of shape {array.shape}, not rows of {width} numbers")
     if array.shape[1] != width:

@@ -28,7 +28,6 @@ from affwild2_tree import write_tree
 
 from harness.bench import seed
 from harness.bench.measure import Rates, describe, in_child, interleaved, machine
-from harness.bench.seed_files import face_videos
 from harness.data.affwild2 import Index, build_index
 from harness.data.clips import ClipData, Window
 from harness.data.demo import make_demo
@@ -164,7 +163,7 @@ def show_loader(folder: Path) -> None:
     """Batches of 16 sequences of 16 face crops: frame by frame through PIL and transforms, and ours."""
     index = demo_index(folder)
     few = [video for video in index.videos if video.crops is not None and video.crop_frames.sum() > 32]
-    sequences = seed.sequences(face_videos(few))[: 16 * 6]
+    sequences = seed.sequences(seed.face_videos(few))[: 16 * 6]
     dataset = seed.FrameByFrame(sequences)
     print("face crops, batches of 16 x 16                 ours      seed   ratio by the clock   by processor time")
     for name, used in (("JPEGs", replace(index, pack=None)), ("pack", index)):

@@ -35,7 +35,7 @@ FPS = 30.0
 SLOTS = (
     "face=lite0", "context=lite0@224", "face=timm:resnet18", "face=timm:resnet50", "face=hsemotion:enet_b0_8_best_vgaf",
     "context=places365:resnet50", "context=timm:resnet50@224", "face=timm:convnext_tiny@224",
-    "face=timm:vit_base_patch16_224", "audio=vggish", "audio=ssl:facebook/wav2vec2-base",
+    "face=timm:vit_base_patch16_224", "audio=vggish", "audio=ssl:wav2vec2_base",
 )  # fmt: skip
 
 
@@ -92,9 +92,8 @@ def main() -> None:
     parser.add_argument("--write", type=Path)
     given = parser.parse_args()
     device = pick_device(given.device)
-    rows = []
-    for said in tqdm(given.only, unit="encoder", disable=None):
-        slot = slot_of(said, device)
+    rows, slots = [], {said: slot_of(said, device) for said in given.only}
+    for said, slot in tqdm(slots.items(), unit="encoder", disable=None):
         rates = interleaved({said: partial(work, slot, *chunk_of(slot))}, rounds=given.rounds)[said]
         rows.append(row(said, slot, rates))
     heads = ("slot", "input", "million weights", "computed in", "frames/s", f"hours, {FRAMES / 1e6:g} million frames",

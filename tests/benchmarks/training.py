@@ -25,7 +25,7 @@ import torch
 from tabulate import tabulate
 
 from harness import devices
-from harness.bench import seed, seed_files, steps
+from harness.bench import seed, steps
 from harness.bench.measure import Work, interleaved
 from harness.bench.work import repeated
 from harness.config import load_config
@@ -80,15 +80,15 @@ class SeedsWay:
     """Some steps of the field's loop, its loader included."""
 
     def __init__(self, job: Job, batch: int, count: int) -> None:
-        videos = seed_files.face_videos(job.index.split("train"))
+        videos = seed.face_videos(job.index.split("train"))
         data = seed.FrameByFrame(list(islice(cycle(seed.sequences(videos)), batch * count)))
         self.loader = torch.utils.data.DataLoader(data, batch, shuffle=True, drop_last=True)
         self.loop = seed.Loop(seed.Network())
 
     def __call__(self) -> float:
         frames = 0
-        for inputs, labels in self.loader:
-            self.loop.step(inputs, labels)
+        for faces, labels in self.loader:
+            self.loop.step(faces, labels)
             frames += labels.shape[0] * labels.shape[1]
         return float(frames)
 

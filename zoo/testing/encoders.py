@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from zoo.api import AudioInput, EncoderSpec, FrameInput
+from zoo.errors import first_line
 from zoo.testing import numerics
 from zoo.testing.base import (
     both_modes,
@@ -246,7 +247,7 @@ def no_numbers(case: EncoderCase) -> None:
             encoder = case.fresh().eval()
         features = answer(encoder, {name: x.to("meta") for name, x in inputs.items()})
     except (NotImplementedError, RuntimeError) as error:
-        excuse(f"it has no form without numbers: {str(error).splitlines()[0]}")
+        excuse(f"it has no form without numbers: {first_line(error)}")
     expect_tensor(features, (BATCH, FRAMES, declared.dim), "the features on the meta device")
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from harness.data.frames import decode_into
 from harness.data.pack.label import Label, arrow_path, read_label
-from zoo.errors import UserError
+from zoo.errors import UserError, first_line
 
 COLUMNS = {"jpeg": pa.large_binary(), "samples": pa.int16()}
 
@@ -91,6 +91,6 @@ def _mapped(path: Path, column: str) -> tuple[np.ndarray, list[pa.RecordBatch]]:
             raise pa.ArrowTypeError(f"column {column} of {kind}")
     except (OSError, KeyError, pa.ArrowException) as error:
         raise UserError(
-            f"{path}: no readable packed file ({str(error).splitlines()[0]}); delete it and run `harness data pack`"
+            f"{path}: no readable packed file ({first_line(error)}); delete it and run `harness data pack`"
         ) from error
     return np.frombuffer(whole, np.uint8), batches
