@@ -147,8 +147,8 @@ def row_keys(table: pa.Table, column: str, track: TrackSpec, path: Path) -> tupl
 
 def _whole(column: pa.ChunkedArray, path: Path) -> Ints:
     numbers = _numbers(column, "frame", None, path)
-    if not (np.isfinite(numbers) & (numbers == np.round(numbers)) & (numbers >= 1)).all():
-        raise UserError(f"{path}: the column frame must hold whole numbers from 1 on")
+    if not (np.isfinite(numbers) & (numbers == np.round(numbers)) & (numbers >= 1) & (numbers < 10**7)).all():
+        raise UserError(f"{path}: the column frame must hold whole numbers from 1 on, of seven digits at most")
     return numbers.astype(np.int64)
 
 

@@ -36,6 +36,7 @@ def one_line(error: pytest.ExceptionInfo[UserError]) -> str:
         (HEAD + "v,1,high,0\n", "the column valence holds something else than numbers"),
         (HEAD + "v,0,0,0\n", "the column frame must hold whole numbers from 1 on"),
         (HEAD + "v,1.5,0,0\n", "the column frame must hold whole numbers from 1 on"),
+        (HEAD + "v,1,0,0\nv,999999999999999999991,0,0\n", "of seven digits at most"),
         (HEAD + "v,1,0,0\nv,1,0.5,0\n", "v, frame 1, has two rows"),
         ("frame,valence,arousal\n1,0,0\n", "has no column video"),
         ("video,valence,arousal\nv,0,0\n", "has no column frame"),
