@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from harness.atomic import atomic
-from zoo.errors import UserError
+from zoo.errors import UserError, first_line
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -43,5 +43,5 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     try:
         weights: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: the run's weights are damaged ({error}); train it again") from None
+        raise UserError(f"{path}: the run's weights are damaged ({first_line(error)}); train it again") from None
     return weights

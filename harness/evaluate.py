@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,10 +89,11 @@ def _halved(tried: int, window: tuple[int, int], video: str, full: bool) -> int:
 
 
 def _columns(answers: tuple[Answer, ...], decoded: np.ndarray) -> dict[str, np.ndarray]:
-    """Decoded columns (n, sum of widths) by answer: (n, classes) for a class, else (n,)."""
+    """Decoded columns (n, sum of widths) by answer: (n, classes) for a class, else (n,), in float32 as the network
+    gave them: those of a large set are all in memory at once."""
     ends = np.cumsum([answer.width for answer in answers])[:-1]
-    parts = zip(answers, np.split(decoded, ends, axis=1), strict=True)
-    return {answer.name: part if answer.kind == "class" else part[:, 0] for answer, part in parts}
+    parts = zip(answers, np.split(decoded.astype(np.float32), ends, axis=1), strict=True)
+    return {answer.name: np.ascontiguousarray(part if answer.kind == "class" else part[:, 0]) for answer, part in parts}
 
 
 def _video_answers(
@@ -100,7 +101,9 @@ def _video_answers(
 ) -> VideoAnswers:
     video = data.videos[v]
     values = _columns(answers, decoded)
-    targets = {answer.name: video.labels[:, a].astype(np.float64) for a, answer in enumerate(answers)}
+    labels = video.labels.view()
+    labels.flags.writeable = False  # no copies: they are the index's own
+    targets = {answer.name: labels[:, a] for a, answer in enumerate(answers)}
     # A video without any face has no crop folder; where nobody has one, nothing is known of faces.
     extra = {"crop": video.crop_frames} if any(v.crops is not None for v in data.index.videos) else {}
     for slot, own in slots.items():
@@ -131,8 +134,8 @@ def shared_answers(world: World, model: Model, data: ClipData, track: TrackSpec,
     return [every[v] for v in sorted(every)]
 
 
-def main_score(track: TrackSpec, videos: Sequence[VideoAnswers]) -> float:
-    """The track's figure, pooled over all labelled frames of some videos."""
+def main_score(track: TrackSpec, videos: Iterable[VideoAnswers]) -> float:
+    """The track's figure, pooled over all labelled frames of some videos, which are wanted one at a time."""
     stats = metrics.merge([statistics_of(track, video) for video in videos])
     return float(metrics.score(track.metric, track.answers, stats).main)
 

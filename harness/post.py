@@ -25,10 +25,13 @@ class Chain:
 
     def fit(self, videos: Sequence[VideoAnswers]) -> Chain:
         """Fit every part by the track's main score."""
-        now = list(videos)
+        now, before = list(videos), None
         for part in self.parts:
+            if before is not None:
+                for i, video in enumerate(now):  # in place: the answers to a large set fill a good part of the memory
+                    now[i] = before.apply(video)
             part.fit(now, lambda those: main_score(self.track, those))
-            now = [part.apply(video) for video in now]
+            before = part
         return self
 
     def apply(self, video: VideoAnswers) -> VideoAnswers:
@@ -90,7 +93,7 @@ def optimism(chain: Chain, videos: Sequence[VideoAnswers], cross_fitted: float) 
     having chosen by the frames that are scored, and that four fifths of the videos fit a little worse than all; with
     few groups it can be below 0 by chance.
     """
-    itself = main_score(chain.track, [chain.apply(video) for video in videos])
+    itself = main_score(chain.track, (chain.apply(video) for video in videos))
     return {"fitted_on_itself": itself, "optimism": itself - cross_fitted}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ from harness.submission import name_record
 from harness.train import Trained, train
 from harness.world import World, alone, lost_is_told
 from leaderboards.record import Record
-from zoo.adapter import Moments
+from zoo.adapter import Adapter
 from zoo.api import Counts, VideoAnswers
 from zoo.assemble import AdapterOptions, Aids, Model, build_encoder, key
 from zoo.check import check, meta_or_real
@@ -190,14 +190,15 @@ def fit_adapters(model: Model, data: ClipData, store: FeatureStore) -> None:
     for name in model.slots:
         if name in data.raw:
             continue
-        moments: Moments | None = None
+        adapter = cast(Adapter, model.adapters[key(name)])
+        moments = adapter.moments()
+        if moments is None:
+            continue
         for video in data.videos:
             rows = store.rows(name, video.name)
-            moments = moments or Moments(rows.shape[1])
             for start in range(0, len(rows), 8192):
                 moments.add(torch.from_numpy(np.asarray(rows[start : start + 8192], np.float32)))
-        if moments is not None:
-            model.adapters[key(name)].fit(moments)  # type: ignore[operator]
+        adapter.fit(moments)
 
 
 def shuffled(labels: list[np.ndarray], seed: int) -> list[np.ndarray]:

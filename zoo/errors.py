@@ -25,8 +25,10 @@ class Stopped(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of another library says, for a message of one line; its kind where it says nothing."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    """What an error of another library says, for a message of one line; its kind where it says nothing. Some quote
+    half the file: what is too long to read is cut."""
+    said = next(iter(str(error).splitlines()), "") or type(error).__name__
+    return said if len(said) <= 300 else f"{said[:300]}..."
 
 
 def _escaped(char: str) -> str:

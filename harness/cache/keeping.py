@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import shutil
 import time
@@ -83,13 +84,26 @@ def referenced(folders: Iterable[Path]) -> set[str]:
     """Keys that the runs in some folders were made from (their features.csv); UserError where a folder has no runs."""
     keys: set[str] = set()
     for folder in folders:
-        lists = sorted(folder.rglob("features.csv")) if folder.is_dir() else []
+        lists = _lists(folder)
         if not lists:
             raise UserError(f"--keep {folder}: there is no run in it (no features.csv): nothing was removed")
         for file in lists:
             with file.open(newline="", encoding="utf-8") as lines:
                 keys |= {row["key"] for row in csv.DictReader(lines) if row.get("key")}
     return keys
+
+
+def _lists(folder: Path) -> list[Path]:
+    """Every features.csv; what goes while another process writes its run there is not missed, what cannot be looked
+    into is a UserError."""
+
+    def unseen(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise UserError(f"--keep {error.filename}: cannot be read ({error.strerror}): nothing was removed")
+
+    return sorted(
+        Path(top, "features.csv") for top, _, files in os.walk(folder, onerror=unseen) if "features.csv" in files
+    )
 
 
 def collect(

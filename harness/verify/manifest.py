@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def check_manifest(
     for key, is_now in (("edition", edition), ("track", track.name), ("track_version", track.version), ("rows", rows)):
         if key in noted and noted[key] not in (None, is_now):
             found.append(Finding(0, f"{manifest.name}: {key} is {noted[key]!r} there, {is_now!r} here"))
-    if path.exists() and (now := sha256_of(path)) != noted["sha256"]:
+    if path.is_file() and (now := sha256_of(path)) != noted["sha256"]:
         found.append(
             Finding(
                 0, f"the content was changed after it was written: sha256 {now}, {manifest.name} has {noted['sha256']}"
@@ -63,6 +64,6 @@ def submission_in(path: Path, track: TrackSpec, folder_form: bool) -> Path:
         return path
     if (path / NAME).is_file():
         name = read_manifest(path / NAME).get("file")
-        if isinstance(name, str) and Path(name).name == name not in ("", ".."):
+        if isinstance(name, str) and Path(name).name == name not in ("", "..") and len(os.fsencode(name)) < 256:
             return path / name
     return path if folder_form else path / track.file

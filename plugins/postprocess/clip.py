@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ class Clip:
     def __init__(self, answers: tuple[Answer, ...]) -> None:
         self.answers = answers
 
-    def fit(self, videos: list[VideoAnswers], score: Callable[[list[VideoAnswers]], float]) -> None:
+    def fit(self, videos: list[VideoAnswers], score: Callable[[Iterable[VideoAnswers]], float]) -> None:
         """Nothing is fitted."""
 
     def apply(self, video: VideoAnswers) -> VideoAnswers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,7 +35,7 @@ class ConfidenceGate:
         if not 0 <= self.threshold <= 1:
             raise UserError(f"post-processor confidence_gate: threshold is {threshold}; give 0 to 1")
 
-    def fit(self, videos: list[VideoAnswers], score: Callable[[list[VideoAnswers]], float]) -> None:
+    def fit(self, videos: list[VideoAnswers], score: Callable[[Iterable[VideoAnswers]], float]) -> None:
         """Settle the slot, and choose the threshold by the score."""
         if videos and self.slot is None:
             self.slot = self._slot(videos[0])
@@ -44,7 +44,7 @@ class ConfidenceGate:
         scores = []
         for threshold in THRESHOLDS:
             self.threshold = threshold
-            scores.append(score([self.apply(video) for video in videos]))
+            scores.append(score(self.apply(video) for video in videos))
         self.threshold = THRESHOLDS[int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))]
 
     def apply(self, video: VideoAnswers) -> VideoAnswers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -50,7 +50,7 @@ class Smooth:
         for kind, seconds in self.widths.items():
             at_least(f"post-processor smooth ({kind} answers)", 0, width=seconds)
 
-    def fit(self, videos: list[VideoAnswers], score: Callable[[list[VideoAnswers]], float]) -> None:
+    def fit(self, videos: list[VideoAnswers], score: Callable[[Iterable[VideoAnswers]], float]) -> None:
         """Choose the width of each kind of answer in turn by the score, the narrowest of equals."""
         for kind in self.chosen:
             scores = [self._score(videos, score, kind, width) for width in WIDTHS]
@@ -72,12 +72,12 @@ class Smooth:
     def _score(
         self,
         videos: list[VideoAnswers],
-        score: Callable[[list[VideoAnswers]], float],
+        score: Callable[[Iterable[VideoAnswers]], float],
         kind: str,
         width: float,
     ) -> float:
         self.widths[kind] = width
-        return score([self.apply(video) for video in videos])
+        return score(self.apply(video) for video in videos)
 
 
 def mean_filter(values: np.ndarray, times: np.ndarray, width: float) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +34,7 @@ class Threshold:
             if not 0 <= t < 1:
                 raise UserError(f"post-processor threshold: threshold of {name} is {t}; give 0 or more, less than 1")
 
-    def fit(self, videos: list[VideoAnswers], score: Callable[[list[VideoAnswers]], float]) -> None:
+    def fit(self, videos: list[VideoAnswers], score: Callable[[Iterable[VideoAnswers]], float]) -> None:
         """Choose each answer's threshold by its F1 over all labelled frames."""
         if not self.chosen:
             return

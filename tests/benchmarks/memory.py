@@ -138,11 +138,11 @@ def model_of(track: Any, dim: int, head: str):
 
 def extract(args: argparse.Namespace) -> None:
     """Every video's crops are the first of one folder, whose files are links to 64 pictures."""
-    import torch
 
     from harness.config import Features
     from harness.extract import extract as run
     from harness.features import frozen_slots
+    from harness.run import pick_device
 
     few = args.videos == 1
     index = an_index(args, track_of("va")[1], "train")
@@ -151,7 +151,7 @@ def extract(args: argparse.Namespace) -> None:
     plan = plan_for(
         track_of("va")[1], encoders="face" if few else "face=colours", **{"encoder.face.size": 32} if few else {}
     )
-    slots = frozen_slots(plan.slots, Features(), torch.device("cpu"))
+    slots = frozen_slots(plan.slots, Features(), pick_device("cpu"))
     with tempfile.TemporaryDirectory(dir=args.dir) as cache:
         os.environ["ABAW_ZOO_CACHE"] = cache
         peak = Peak()
@@ -185,11 +185,10 @@ def make(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Fit the adapter and train an epoch, as `harness run` does."""
-    import torch
 
     from harness.config import Train
     from harness.data.clips import ClipData, training_counts
-    from harness.run import fit_adapters
+    from harness.run import fit_adapters, pick_device
     from harness.train import train as run
     from harness.world import alone
 
@@ -206,7 +205,7 @@ def train(args: argparse.Namespace) -> None:
     settings = Train(epochs=2 if args.frames < 500_000 else 1)
     with tempfile.TemporaryDirectory(dir=args.dir) as folder:
         began = time.perf_counter()
-        trained = run(model, data, None, track, settings, seed=0, world=alone(torch.device("cpu")),
+        trained = run(model, data, None, track, settings, seed=0, world=alone(pick_device("cpu")),
                       folder=Path(folder), progress=False)  # fmt: skip
     assert trained.steps >= args.frames // (settings.clip * settings.batch)
     peak.report(frames=args.frames, fitting=round(fitted, 1), rate=round(trained.frames_per_second or 0))
@@ -219,6 +218,7 @@ def evaluate(args: argparse.Namespace, name: str) -> None:
     from harness.conclude import answer_test, score_split
     from harness.data.clips import ClipData
     from harness.evaluate import answers
+    from harness.run import pick_device
 
     track = track_of(name)[1]
     peak = Peak()
@@ -229,7 +229,7 @@ def evaluate(args: argparse.Namespace, name: str) -> None:
     job: Any = SimpleNamespace(
         track=track, plan=plan_for(track, args.head), split="val", config=SimpleNamespace(fold=0)
     )
-    got = list(answers(model, data, track, length=64, batch=32, device=torch.device("cpu")))
+    got = list(answers(model, data, track, length=64, batch=32, device=pick_device("cpu")))
     answered = time.perf_counter() - peak.began
     with tempfile.TemporaryDirectory(dir=args.dir) as folder:
         scored = score_split(job, got, Path(folder))

@@ -127,6 +127,32 @@ def test_gc_keeps_what_runs_were_made_from(tmp_path: Path) -> None:
     assert used.fault() is None
 
 
+@pytest.mark.parametrize(("kind", "fails"), [(FileNotFoundError, False), (PermissionError, True)])
+def test_runs_that_are_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[OSError], fails: bool
+) -> None:
+    """A folder that is gone when it is looked into had no features.csv; one that cannot be looked into may have one."""
+    used, unused = make(1), make(2)
+    store = FeatureStore()
+    store.folders["face", "v1"] = used.folder
+    (tmp_path / "runs" / "a" / ".part").mkdir(parents=True)
+    store.write(tmp_path / "runs" / "a" / "features.csv")
+    look = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith(".part"):
+            raise kind(1, "it cannot", str(path))
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    if fails:
+        with pytest.raises(UserError, match=r"\.part: cannot be read \(it cannot\): nothing was removed"):
+            keeping.collect(keep=[tmp_path / "runs"])
+    else:
+        assert names(keeping.collect(keep=[tmp_path / "runs"])[0]) == {unused.key}
+    assert used.fault() is None
+
+
 def test_gc_never_takes_what_is_in_use() -> None:
     entries = [make(number, days=90) for number in range(3)]
     lease = Lease()

@@ -18,10 +18,10 @@ def rows() -> np.ndarray:
 
 
 def fitted(rows: np.ndarray, method: str, components: int) -> Adapter:
-    moments = Moments(rows.shape[1])
+    adapter = Adapter(rows.shape[1], method, components, 5, 0.5, fitted=True).eval()
+    moments = adapter.moments()
     for part in np.array_split(rows, 7):
         moments.add(torch.from_numpy(part))
-    adapter = Adapter(rows.shape[1], method, components, 5, 0.5, fitted=True).eval()
     adapter.fit(moments)
     return adapter
 
@@ -32,6 +32,17 @@ def test_moments_do_not_depend_on_the_partition(rows: np.ndarray) -> None:
         moments.add(torch.from_numpy(part))
     np.testing.assert_allclose(moments.mean, rows.mean(0), rtol=1e-12)
     np.testing.assert_allclose(moments.scatter / moments.n, np.cov(rows.T, bias=True), rtol=1e-9)
+    np.testing.assert_allclose(moments.variance, rows.var(0), rtol=1e-9)
+    alone = Moments(12, products=False)
+    for part in np.array_split(rows, 13):
+        alone.add(torch.from_numpy(part))
+    np.testing.assert_allclose(alone.variance, moments.variance, rtol=1e-12)
+
+
+def test_what_is_not_fitted_wants_no_moments() -> None:
+    assert Adapter(12, "raw", 3, 5, 0.5, fitted=True).moments() is None
+    assert Adapter(12, "pca", 3, 5, 0.5, fitted=False).moments() is None
+    assert not Adapter(12, "none", 3, 5, 0.5, fitted=True).moments().products
 
 
 def test_pca_is_scikit_learns(rows: np.ndarray) -> None:

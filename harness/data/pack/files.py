@@ -71,7 +71,7 @@ class Samples:
     def __init__(self, pack: Path, label: Label) -> None:
         self.label = label
         _, batches = _mapped(arrow_path(pack, label.stream, label.name), "samples")
-        self.samples = np.from_dlpack(batches[0].column("samples")) if batches else np.zeros(0, np.int16)
+        self.samples = batches[0].column("samples").to_numpy() if batches else np.zeros(0, np.int16)
         self.rate, self.start = int(label.settings["rate"]), float(label.settings["start"])
 
 
@@ -89,6 +89,8 @@ def _mapped(path: Path, column: str) -> tuple[np.ndarray, list[pa.RecordBatch]]:
         batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
         if (kind := reader.schema.field(column).type) != COLUMNS[column]:
             raise pa.ArrowTypeError(f"column {column} of {kind}")
+        if any(batch.column(column).null_count for batch in batches):
+            raise pa.ArrowTypeError(f"column {column} has gaps")
     except (OSError, KeyError, pa.ArrowException) as error:
         raise UserError(
             f"{path}: no readable packed file ({first_line(error)}); delete it and run `harness data pack`"
