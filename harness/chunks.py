@@ -1,4 +1,4 @@
-"""Videos -> chunks that encoders take, made in a thread ahead of them. A video is decoded once for all its slots."""
+"""Videos -> chunks that encoders take, made in threads ahead of them. A video is decoded once for all its slots."""
 
 from __future__ import annotations
 
@@ -73,8 +73,9 @@ class Progress:
 Event = Chunk | Tail | Done | Failed | Progress
 
 
-def events(index: Index, video: Video, tasks: Sequence[Task]) -> Iterator[Event]:
-    """All chunks of a video's tasks, then Done of each; or Failed, and no more."""
+def events(index: Index, video: Video, tasks: Sequence[Task], *, threads: int = 0) -> Iterator[Event]:
+    """All chunks of a video's tasks, then Done of each; or Failed, and no more. ``threads``: of the video's decoder,
+    0 for one a core."""
     try:
         source_of(index, video).times()  # an annotation that does not fit its video is found here, not in training
         pictures = [task for task in tasks if isinstance(task.slot.encoder.input, FrameInput)]
@@ -82,19 +83,19 @@ def events(index: Index, video: Video, tasks: Sequence[Task]) -> Iterator[Event]
             if task not in pictures:
                 yield from _other_chunks(index, task)
         if pictures:
-            yield from _picture_chunks(index, video, pictures)
+            yield from _picture_chunks(index, video, pictures, threads)
         else:
             yield Progress(video.n_frames)
     except UserError as error:
         yield Failed(video, str(error))
 
 
-def _picture_chunks(index: Index, video: Video, tasks: Sequence[Task]) -> Iterator[Event]:
+def _picture_chunks(index: Index, video: Video, tasks: Sequence[Task], threads: int) -> Iterator[Event]:
     source = source_of(index, video)
     readers = [open_reader(task.slot.plan.stream, source) for task in tasks]
     cutters = [Cutter(task) for task in tasks]
     decode = any(reader.uses_video for reader in readers)
-    frames: Iterable[np.ndarray | None] = read_frames(video.video) if decode and video.video else ()
+    frames: Iterable[np.ndarray | None] = read_frames(video.video, threads=threads) if decode and video.video else ()
     decoded = iter(frames)
     for i in range(video.n_frames):
         frame = next(decoded, None)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from filelock import FileLock
 from tqdm import tqdm
 
+from harness.ahead import ahead
 from harness.cache.entry import Entry, Writer
 from harness.cache.use import try_lock, unlock
 from harness.chunks import Chunk, Done, Event, Failed, Progress, Tail, Task, events, filled
@@ -22,11 +24,12 @@ from harness.data.affwild2 import Index, Video
 from harness.data.jobs import cores
 from harness.data.sources import open_reader, source_of
 from harness.features import FrozenSlot
-from harness.store import FeatureStore, ahead
+from harness.store import FeatureStore
 from harness.traits import settle
 from zoo.errors import UserError
 
-AHEAD = 6  # chunks that are made before the networks ask for them
+AHEAD = 6  # chunks a reader makes before the networks ask for them
+READERS = 8  # videos that are read at the same time, at most
 POLL = 0.5  # seconds between looks at what another process computes
 
 
@@ -71,7 +74,8 @@ def extract_videos(
         total = sum(work[0].video.n_frames for work in missing.values())
         label = "features of " + ", ".join(slot.plan.name for slot in slots)
         with tqdm(total=total, unit="frame", desc=label, disable=None if progress else True, leave=False) as bar:
-            failures += _Extraction(index, store, bar).run(list(missing.values()))
+            on_cores = any(slot.device.type == "cpu" for slot in slots)
+            failures += _Extraction(index, store, bar, on_cores).run(list(missing.values()))
     order = {video.name: place for place, video in enumerate(index.videos)}
     return sorted(failures, key=lambda failure: order[failure.video])
 
@@ -98,11 +102,12 @@ def _tasks(
 
 @dataclass
 class _Extraction:
-    """Networks at work on what threads read ahead."""
+    """Networks at work on what threads read ahead. ``on_cores``: they work on the cores that the threads want too."""
 
     index: Index
     store: FeatureStore
     bar: Any
+    on_cores: bool
     failures: list[Failure] = field(default_factory=list)
     claimed: dict[Task, FileLock] = field(default_factory=dict)  # under way, with the locks of their entries
     tails: dict[int, list[tuple[Task, np.ndarray]]] = field(default_factory=dict)  # of id(slot): pictures to be encoded
@@ -113,7 +118,9 @@ class _Extraction:
         try:
             while work:
                 busy: list[list[Task]] = []
-                for event in ahead(lambda work=work, busy=busy: self._events(work, busy), AHEAD):  # type: ignore[misc]
+                readers = min(READERS, len(work), torch.get_num_threads() if self.on_cores else cores())
+                reading = [partial(self._events, tasks, busy, readers) for tasks in work]
+                for event in ahead(reading, threads=readers, depth=AHEAD, in_turn=self.on_cores):
                     self._take(event)
                 self._flush()
                 if len(busy) == len(work):
@@ -123,21 +130,20 @@ class _Extraction:
             self._drop(list(self.claimed))
         return self.failures
 
-    # --- in the thread that reads ahead ---
+    # --- in the threads that read ahead ---
 
-    def _events(self, work: list[list[Task]], busy: list[list[Task]]) -> Iterator[Event]:
-        for tasks in work:
-            video = tasks[0].video
-            try:
-                mine = self._claim(tasks)
-                if mine is None:
-                    busy.append(tasks)
-                elif mine:
-                    yield from events(self.index, video, mine)
-                else:
-                    yield Progress(video.n_frames)
-            except OSError as error:
-                raise _full(video, error) from error
+    def _events(self, tasks: list[Task], busy: list[list[Task]], readers: int) -> Iterator[Event]:
+        video = tasks[0].video
+        try:
+            mine = self._claim(tasks)
+            if mine is None:
+                busy.append(tasks)
+            elif mine:
+                yield from events(self.index, video, mine, threads=max(1, cores() // readers))
+            else:
+                yield Progress(video.n_frames)
+        except OSError as error:
+            raise _full(video, error) from error
 
     def _claim(self, tasks: list[Task]) -> list[Task] | None:
         """Those of a video's tasks that nobody has done meanwhile, their entries locked; None where another process
@@ -253,7 +259,7 @@ class _Extraction:
     def _fail(self, video: Video, reason: str) -> None:
         """Note it, and forget what has been computed of the video."""
         self.failures.append(Failure(video.name, reason))
-        self._drop([task for task in self.claimed if task.video is video])
+        self._drop([task for task in list(self.claimed) if task.video is video])  # a copy: threads claim meanwhile
 
     def _drop(self, tasks: Sequence[Task]) -> None:
         for task in tasks:

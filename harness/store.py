@@ -1,13 +1,11 @@
-"""Where features lie, and a thread that keeps a slow iterator ahead of its user."""
+"""Where features lie."""
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +14,6 @@ from harness.atomic import atomic
 from harness.cache.entry import FEATURES, PRESENT, Entry
 from harness.cache.use import Lease
 
-Item = TypeVar("Item")
 Key = tuple[str, str]  # slot, video
 MAPPED = 256 * 2**20  # bytes of features that stay mapped
 
@@ -90,41 +87,3 @@ class FeatureStore:
             return rows
         dtype, shape, offset = self._headers[key]  # what np.load would find again, five times as fast
         return np.memmap(file, dtype, "r", offset, shape)
-
-
-def ahead(make: Callable[[], Iterator[Item]], depth: int) -> Iterator[Item]:
-    """Run an iterator in a thread, ``depth`` items ahead. An exception in it is raised here."""
-    items: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
-    stop = threading.Event()
-
-    def put(kind: str, value: Any) -> None:
-        while not stop.is_set():
-            try:
-                items.put((kind, value), timeout=0.1)
-                return
-            except queue.Full:
-                continue
-
-    def work() -> None:
-        try:
-            for item in make():
-                if stop.is_set():
-                    return
-                put("item", item)
-            put("end", None)
-        except BaseException as error:  # handed over, raised in the main thread
-            put("error", error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while True:
-            kind, value = items.get()
-            if kind == "error":
-                raise value
-            if kind == "end":
-                return
-            yield value
-    finally:
-        stop.set()
-        thread.join()

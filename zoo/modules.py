@@ -160,10 +160,13 @@ class DecisionFusion(nn.Module):
 
 
 def gather(x: Tensor, mask: Tensor) -> Tensor:
-    """x (B, T, ...), mask (B, T) -> the frames under the mask, (N, 1, ...). On the meta device, where a mask has no
-    values, all B * T frames."""
+    """x (B, T, ...), mask (B, T) -> the frames under the mask, (N, 1, ...); no copy where that is all of them. On the
+    meta device, where a mask has no values, all B * T frames."""
     flat = x.flatten(0, 1).unsqueeze(1)
-    return flat if x.device.type == "meta" else flat[mask.flatten()]
+    if x.device.type == "meta":
+        return flat
+    at = mask.flatten().nonzero().squeeze(1)
+    return flat if len(at) == len(flat) else flat.index_select(0, at)
 
 
 def scatter(x: Tensor, mask: Tensor) -> Tensor:

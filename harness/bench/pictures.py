@@ -19,6 +19,7 @@ from harness.data.sources import open_reader, source_of
 from harness.extract import extract
 from harness.features import SOUND_CHUNK, FrozenSlot
 from zoo.api import AudioInput, FrameInput
+from zoo.errors import UserError
 from zoo.passports import cache_dir
 from zoo.plan import SlotPlan
 
@@ -147,6 +148,16 @@ def one_after_the_other(bare: Mapping[str, BareNetwork], present: Mapping[str, f
         frames = network()
         seconds += (time.perf_counter() - began) / frames * present[name]
     return 1.0, seconds
+
+
+def check_packed(index: Index, slots: Sequence[SlotPlan], wanted: bool) -> None:
+    """Whether every picture would come from the pack, or none; UserError where it is not as ``wanted``."""
+    for video in index.videos:
+        for slot in slots:
+            reader = open_reader(slot.stream, source_of(index, video))
+            if (reader.packed is not None) != wanted:
+                found = "from the pack" if reader.packed else "from the data folder"
+                raise UserError(f"{video.name}: pictures of {slot.name} are read {found}, which was not to be measured")
 
 
 def extraction(index: Index, slots: Sequence[FrozenSlot]) -> float:

@@ -19,11 +19,13 @@ import pyarrow.parquet as pq
 
 from harness.atomic import atomic, clear_parts
 from harness.data import frames as video_frames
+from harness.data import openpose
+from harness.data.content import of_folder
 from harness.data.detection import FaceFinder, in_frames
 from harness.data.frames import VideoInfo, expected_frames, probe
 from harness.data.groups import without_side
 from harness.data.jobs import Failure, Tick, cores, run_jobs
-from harness.data.openpose import read_openpose
+from harness.data.memo import state_of
 from harness.data.tracks import Track, choose
 from harness.locks import NAME, alone
 from zoo.api import DetectorSpec
@@ -119,12 +121,19 @@ def person_boxes(data_folder: Path, name: str, video: Path, n_frames: int) -> Bo
     folder = _key_points(data_folder, name, video)
     if folder is None:
         return made.fitted(n_frames) if made else None
-    info = probe(video)
     face = made.face if made else None
-    person = read_openpose(folder, info.n_frames, face, name=name, size=(info.width, info.height))
-    missing = np.full((info.n_frames, 5), np.nan, np.float32)
-    face = missing[:, :4] if face is None else _rows(face, info.n_frames)
-    score = missing[:, 4] if made is None else _rows(made.score, info.n_frames)
+
+    def read() -> dict[str, np.ndarray]:
+        info = probe(video)
+        return {
+            "person": openpose.read_openpose(folder, info.n_frames, face, name=name, size=(info.width, info.height))
+        }
+
+    parts = (openpose.VERSION, VERSION, name, state_of(video), face.tobytes() if face is not None else None)
+    person = of_folder("openpose", folder, ".json", parts, read)["person"]
+    missing = np.full((len(person), 5), np.nan, np.float32)
+    face = missing[:, :4] if face is None else _rows(face, len(person))
+    score = missing[:, 4] if made is None else _rows(made.score, len(person))
     return Boxes(face, person, score, "openpose body_25").fitted(n_frames)
 
 

@@ -1,18 +1,19 @@
-"""Digests of files and crop folders, and videos' time lines, remembered so that a large file is read once."""
+"""Digests of files and crop folders, videos' time lines and what folders of many files come to, remembered so that
+nothing large is read twice."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from harness.atomic import atomic
 from harness.data import frames
-from harness.data.memo import TICK, Memo, state_of
+from harness.data.memo import TICK, Arrays, Memo, state_of
 from zoo.passports import cache_dir
 
 
@@ -29,11 +30,28 @@ def file_digest(path: Path) -> str:
 
 def crops_digest(folder: Path) -> str:
     """sha256 over names and content of the .jpg files of a folder."""
-    entries = sorted((e.name, e.stat()) for e in os.scandir(folder) if e.name.endswith(".jpg"))
-    states = [(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for name, s in entries]
-    newest = max((max(state[2:4]) for state in states), default=0)
+    states, newest = _states(folder, ".jpg")
     key = digest("crops", folder.resolve(), states)
-    return _remembered(key, newest, lambda: _hash([folder / name for name, _ in entries]))
+    return _remembered(key, newest, lambda: _hash([folder / name for name, *_ in states]))
+
+
+def of_folder(kind: str, folder: Path, ending: str, parts: Sequence[object], compute: Callable[[], Arrays]) -> Arrays:
+    """What ``compute`` makes of the files of a folder, read-only, and made again only where one of them has changed or
+    ``parts``, on which it depends too, are others. What it raises is raised, and not remembered."""
+    states, newest = _states(folder, ending)
+    if time.time_ns() - newest <= TICK:
+        return compute()
+    memo = Memo(cache_dir() / kind / f"{digest(folder.resolve(), states, *parts)[:32]}.memo")
+    made = memo.read(folder, kind, compute, hashed=False)
+    memo.save()
+    return made
+
+
+def _states(folder: Path, ending: str) -> tuple[list[tuple[str, int, int, int, int]], int]:
+    """Name, size, times (ns) of change and of status, and inode of a folder's files; when the newest was changed."""
+    entries = sorted((e.name, e.stat()) for e in os.scandir(folder) if e.name.endswith(ending))
+    states = [(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for name, s in entries]
+    return states, max((max(state[2:4]) for state in states), default=0)
 
 
 def video_times(path: Path) -> np.ndarray:

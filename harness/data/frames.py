@@ -103,12 +103,15 @@ def expected_frames(path: str | os.PathLike[str]) -> int:
         return 0
 
 
-def read_frames(path: str | os.PathLike[str], *, size: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
+def read_frames(
+    path: str | os.PathLike[str], *, size: tuple[int, int] | None = None, threads: int = 0
+) -> Iterator[np.ndarray]:
     """Every frame once, in presentation order: uint8 RGB (H, W, 3), as displayed, exactly ``probe(path).n_frames``.
 
-    ``size``: (width, height) to scale to while decoding. A picture that the decoder drops (a damaged packet, the
-    leading frames of an open group) is answered by the one before it; where more than 1 % are missing, or decoding
-    fails, a UserError names the frame. An array may be yielded twice: do not write into it.
+    ``size``: (width, height) to scale to while decoding. ``threads``: that decode, 0 for one a core. A picture that the
+    decoder drops (a damaged packet, the leading frames of an open group) is answered by the one before it; where more
+    than 1 % are missing, or decoding fails, a UserError names the frame. An array may be yielded twice: do not write
+    into it.
     """
     path = Path(path)
     with open_media(path) as container:
@@ -118,7 +121,7 @@ def read_frames(path: str | os.PathLike[str], *, size: tuple[int, int] | None = 
     filled = 0
     with open_media(path) as container:
         stream = _video_stream(container, path)
-        stream.thread_type = "AUTO"
+        stream.thread_type, stream.thread_count = "AUTO", threads
         by_order = container.format.name == "avi"  # no time stamps in AVI: FFmpeg's guesses come out of order
         try:
             for frame in container.decode(stream):

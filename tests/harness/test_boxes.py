@@ -184,6 +184,47 @@ def test_openpose_goes_before_the_boxes_file(tmp_path: Path) -> None:
     assert found.detector == "openpose body_25"
 
 
+def test_openpose_is_read_again_only_where_it_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of a video has a file a frame. Each of what the answer depends on is changed in turn."""
+    monkeypatch.setenv("ABAW_ZOO_CACHE", str(tmp_path / "cache"))
+    video, folder = tmp_path / "talk.mp4", tmp_path / "openpose" / "talk_openpose_body25" / "json"
+    write_squares(video, [still(100)], n_frames=4)
+    for k in range(4):
+        write_json(folder, f"talk_{k:012d}_keypoints.json", key_points(200, 100))
+    reads: list[Path] = []
+
+    def read(folder: Path, *args: object, **more: object) -> np.ndarray:
+        reads.append(folder)
+        return read_openpose(folder, *args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("harness.data.openpose.read_openpose", read)
+
+    def left_edge(frame: int, name: str = "talk", frames: int = 4) -> float:
+        found = person_boxes(tmp_path, name, video, frames)
+        assert found is not None
+        return round(float(found.person[frame, 0]))
+
+    assert [left_edge(3), left_edge(3)] == [149, 149]
+    assert len(reads) == 2, "so new that another change might not show in their times"
+    monkeypatch.setattr("harness.data.memo.TICK", -(10**9))
+    monkeypatch.setattr("harness.data.content.TICK", -(10**9))
+    assert [left_edge(3), left_edge(3, frames=5), left_edge(0)] == [149, 149, 149]
+    assert len(reads) == 3
+    write_json(folder, "talk_000000000003_keypoints.json", key_points(180, 100))
+    assert [left_edge(3), left_edge(3), left_edge(0)] == [129, 129, 149]
+    assert len(reads) == 4
+    (folder / "talk_000000000003_keypoints.json").unlink()
+    assert np.isnan(person_boxes(tmp_path, "talk", video, 4).person[3, 0])  # type: ignore[union-attr]
+    assert len(reads) == 5
+    face = np.array([face_at(200, 100)] * 4, np.float32)
+    write_boxes(tmp_path / "boxes" / "talk.parquet", Boxes(face, face, np.ones(4, np.float32), "me"))
+    assert [left_edge(0), left_edge(1)] == [149, 149]
+    assert len(reads) == 6
+    write_squares(video, [still(100)], n_frames=3)
+    assert left_edge(0, frames=3) == 149
+    assert len(reads) == 7
+
+
 def test_two_names_of_one_video_and_gaps(tmp_path: Path) -> None:
     video = tmp_path / "two.mp4"
     write_squares(video, [still(60), still(200, hidden=range(8, 12))])

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -18,7 +19,7 @@ from harness.data import raw as raw_module
 from harness.data.affwild2 import Index, Video, build_index
 from harness.data.boxes import read_boxes, write_boxes
 from harness.data.frames import read_frames, read_jpeg, resize
-from harness.data.pack.files import Pictures
+from harness.data.pack.files import Pictures, Samples
 from harness.data.pack.label import read_label
 from harness.data.pack.make import make_pack
 from harness.data.pack.plan import Settings, plan
@@ -310,6 +311,18 @@ def test_a_damaged_picture_names_its_file(own: tuple[Path, Index]) -> None:
         file.write(bytes(8))
     with pytest.raises(UserError, match=rf"{video.name}\.arrow: the picture of frame {frame + 1} is damaged"):
         Pictures(pack, label).fill(np.array([frame]), [np.empty((48, 48, 3), np.uint8)])
+
+
+def test_sound_with_gaps_is_no_sound(own: tuple[Path, Index]) -> None:
+    root, index = own
+    label = read_label(root / "pack", "audio", index.videos[0].name)
+    assert label is not None
+    path = root / "pack" / "audio" / f"{label.name}.arrow"
+    gaps = pa.record_batch({"samples": pa.array([1, None, 3], pa.int16())})
+    with pa.ipc.new_file(path, gaps.schema) as writer:
+        writer.write_batch(gaps)
+    with pytest.raises(UserError, match=rf"{label.name}\.arrow: no readable packed file \(column samples has gaps\)"):
+        Samples(root / "pack", label)
 
 
 def test_the_pack_that_is_meant(tmp_path: Path) -> None:

@@ -1,0 +1,109 @@
+"""Threads that keep slow sources ahead of whoever uses what they give."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import copy_context
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Source = Callable[[], Iterator[Item]]
+_WAKE = 0.1  # seconds between looks at whether it is over
+
+
+def ahead(sources: Iterable[Source[Item]], *, threads: int, depth: int, in_turn: bool = False) -> Iterator[Item]:
+    """The items of some sources, of which ``threads`` are worked off at the same time, each by a thread; at most
+    ``depth`` items a thread lie ready. Items of one source keep their order. An exception in a thread is raised here.
+
+    ``in_turn``: the threads rest while what is ready is used, and the user waits until all of it is: for a user that
+    works on the same cores in threads which wait for the slowest of them, as networks on a processor do. There every
+    second that one reader takes beside them costs a second, of both cores; in turns all readers share the cores.
+    """
+    crew = _Crew(sources, threads, depth * threads, in_turn)
+    try:
+        yield from crew.taking_turns() if in_turn else crew.items()
+    finally:
+        crew.dismiss()
+
+
+class _End:
+    """A thread is done."""
+
+
+class _Crew(Generic[Item]):
+    def __init__(self, sources: Iterable[Source[Item]], threads: int, most: int, in_turn: bool) -> None:
+        self.sources, self.most = iter(sources), most
+        self.next_source, self.open, self.over = threading.Lock(), threading.Event(), threading.Event()
+        self.ready: queue.Queue[Item | _End | BaseException] = queue.Queue(most)
+        self.threads = [
+            threading.Thread(target=copy_context().run, args=[self._work], daemon=True) for _ in range(threads)
+        ]
+        self.working = threads
+        if not in_turn:
+            self.open.set()
+        for thread in self.threads:
+            thread.start()
+
+    # --- in the threads ---
+
+    def _work(self) -> None:
+        try:
+            while (source := self._next()) is not None:
+                items = source()
+                while self._may_go_on():
+                    try:
+                        item = next(items)
+                    except StopIteration:
+                        break
+                    self._put(item)
+            self._put(_End())
+        except BaseException as error:  # handed over, raised where the items are used
+            self._put(error)
+
+    def _next(self) -> Source[Item] | None:
+        with self.next_source:
+            return None if self.over.is_set() else next(self.sources, None)
+
+    def _may_go_on(self) -> bool:
+        self.open.wait()
+        return not self.over.is_set()
+
+    def _put(self, item: Item | _End | BaseException) -> None:
+        while not self.over.is_set():
+            try:
+                self.ready.put(item, timeout=_WAKE)
+                return
+            except queue.Full:
+                continue
+
+    # --- where the items are used ---
+
+    def items(self) -> Iterator[Item]:
+        while self.working:
+            yield from self._one()
+
+    def taking_turns(self) -> Iterator[Item]:
+        while self.working:
+            self.open.set()
+            got: list[Item] = []
+            while self.working and len(got) < self.most:
+                got += self._one()
+            self.open.clear()
+            yield from got
+
+    def _one(self) -> list[Item]:
+        item = self.ready.get()
+        if isinstance(item, BaseException):
+            raise item
+        if isinstance(item, _End):
+            self.working -= 1
+            return []
+        return [item]
+
+    def dismiss(self) -> None:
+        self.over.set()
+        self.open.set()
+        for thread in self.threads:
+            thread.join()
