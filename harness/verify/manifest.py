@@ -46,7 +46,7 @@ def check_manifest(
     for key, is_now in (("edition", edition), ("track", track.name), ("track_version", track.version), ("rows", rows)):
         if key in noted and noted[key] not in (None, is_now):
             found.append(Finding(0, f"{manifest.name}: {key} is {noted[key]!r} there, {is_now!r} here"))
-    if path.is_file() and (now := sha256_of(path)) != noted["sha256"]:
+    if path.exists() and (now := sha256_of(path)) != noted["sha256"]:
         found.append(
             Finding(
                 0, f"the content was changed after it was written: sha256 {now}, {manifest.name} has {noted['sha256']}"

@@ -43,6 +43,7 @@ def plain(program, tmp_path_factory) -> dict[str, torch.Tensor]:
     return load_file(program.run(tmp_path_factory.mktemp("plain"), "plain", *QUICK) / "weights.safetensors")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aid", AIDS)
 def test_every_aid_changes_what_is_learned_and_repeats(program, plain, tmp_path: Path, record: Read, aid: str) -> None:
     folders = [program.run(tmp_path, name, *QUICK, *AIDS[aid]) for name in ("one", "two")]
@@ -61,6 +62,7 @@ def test_learned_weights_of_kinds_of_answers(program, tmp_path: Path) -> None:
     assert learned.abs().min() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("average", ["none", "ema", "swa"])
 def test_a_run_stopped_and_continued_ends_with_the_same_weights(program, tmp_path, monkeypatch, average: str) -> None:
     """Stopped after every second step, again and again."""
