@@ -13,9 +13,10 @@ from harness.bench.measure import Rates, Ratio, describe
 from zoo.errors import UserError
 
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
-SPEED, SIZE, LOST = "Speed", "Size and memory", "Nothing lost"
+SPEED, WHOLE, SIZE, LOST = "Speed", "Whole commands", "Size and memory", "Nothing lost"
 HEADS = {
     SPEED: ("what", "against", "frames/s there", "frames/s here", "ratio", "rounds", "wanted", "reached"),
+    WHOLE: ("what", "figure", "wanted", "reached"),
     SIZE: ("what", "figure", "wanted", "reached"),
     LOST: ("what", "figure", "wanted", "reached"),
 }

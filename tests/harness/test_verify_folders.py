@@ -142,6 +142,9 @@ def test_the_manifest_sees_a_changed_value_another_list_and_another_track(tmp_pa
     found = check_manifest(manifest, made.path, "abaw10", MADE_UP["keyed-expr"], 3, listed)
     assert [f.text.partition(": ")[2].split(" is ")[0] for f in found[:3]] == ["edition", "track", "rows"]
     assert "was written by another list, 'list.txt'" in found[-1].text
+    for name in ("x" * 300, "../p.csv", ".."):  # no name that could stand in this folder
+        manifest.write_text(json.dumps({"sha256": "0" * 64, "track": "va", "file": name}))
+        assert submission_in(tmp_path / "out", track, False) == made.path
     for content in ("{}", "[]", "no", json.dumps({"sha256": 1, "track": "va"})):
         manifest.write_text(content)
         with pytest.raises(UserError, match="is no manifest of a submission"):
