@@ -64,8 +64,7 @@ def main() -> None:
         row = {"section": "Whole commands", "what": f"sweep of 18 combinations, demo set, {options.jobs} jobs",
                "figure": f"{figure}: {sweep / allowed:.2f} of their sum", "wanted": "<= 1",
                "reached": sweep <= allowed}  # fmt: skip
-        options.json.write_text(json.dumps({"rows": [row]}, indent=1) + "
-")
+        options.json.write_text(json.dumps({"rows": [row]}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
