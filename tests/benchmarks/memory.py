@@ -35,7 +35,7 @@ SETS = {"one": (100_000, 1), "all": (2_700_000, 594)}  # frames, videos
 DIM = 1280
 TRACKS = ("va", "expr", "mtl")
 STAGES = ("extract", "make", "train", *(f"evaluate-{track}" for track in TRACKS))
-COLOURS = Path(__file__).resolve().parents[1] / "strangers" / "single_file.py"
+COLOURS = Path(__file__).with_name("mean_colours.py")
 
 
 class Peak:
@@ -98,7 +98,8 @@ def an_index(args: argparse.Namespace, track: Any, split: str):
     from harness.data.affwild2 import Index
 
     edition = track_of(track.name)[0]
-    sizes = np.diff(np.linspace(0, args.frames, args.videos + 1).astype(int))
+    sizes = args.frames // args.videos - args.videos // 2 + np.arange(args.videos)
+    sizes[-1] += args.frames - sizes.sum()  # no two alike: crops of one folder and as many frames have one key
     videos = tuple(a_video(f"v{i}", int(n), track, split) for i, n in enumerate(sizes))
     return Index(args.dir, edition, track, "", videos, None, ())
 
