@@ -228,6 +228,22 @@ def test_an_interrupted_sweep_goes_on(
 
 
 @pytest.mark.slow
+def test_two_sweeps_into_one_folder_share_the_work(
+    program, whole: dict[str, str], tmp_path: Path, record: Read
+) -> None:
+    """What the other is at is a row that says so, and no run of its is touched: together all are done, and right."""
+    both = [launch(program, *long(program, tmp_path, "--jobs", 1)) for _ in range(2)]
+    for process in both:
+        said, err = process.communicate(timeout=500)
+        assert process.returncode == 0, err.decode()[-1000:]
+        assert all(b"another process is at work on this run" in line for line in said.splitlines() if b"failed" in line)
+    last = launch(program, *long(program, tmp_path))
+    said, _ = last.communicate(timeout=400)
+    assert b"4 of 4 combinations are done" in said
+    assert digests(tmp_path, record) == whole
+
+
+@pytest.mark.slow
 def test_ray_gives_the_same_records(program, whole: dict[str, str], tmp_path: Path, record: Read) -> None:
     pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
     process = launch(program, *long(program, tmp_path, "--launcher", "ray"))
