@@ -49,9 +49,12 @@ def of_folder(kind: str, folder: Path, ending: str, parts: Sequence[object], com
 
 def _states(folder: Path, ending: str) -> tuple[list[tuple[str, int, int, int, int]], int]:
     """Name, size, times (ns) of change and of status, and inode of a folder's files; when the newest was changed."""
-    entries = sorted((e.name, e.stat()) for e in os.scandir(folder) if e.name.endswith(ending))
-    states = [(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for name, s in entries]
-    return states, max((max(state[2:4]) for state in states), default=0)
+    states = [
+        (entry.name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino)
+        for entry in os.scandir(folder) if entry.name.endswith(ending) for s in (entry.stat(),)
+    ]  # fmt: skip
+    states.sort()
+    return states, max((max(changed, status) for _, _, changed, status, _ in states), default=0)
 
 
 def video_times(path: Path) -> np.ndarray:

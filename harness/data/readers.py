@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from math import ceil, floor
@@ -30,9 +31,10 @@ class FaceReader:
         if self.packed:
             self._present = self.packed.present(source.n_frames)
         elif source.crops is not None:
-            for path in source.crops.iterdir():
-                if path.suffix == ".jpg" and path.stem.isdigit() and 0 < int(path.stem) <= source.n_frames:
-                    self._present[int(path.stem) - 1] = True
+            for name in os.listdir(source.crops):  # of millions of crops, where a Path each takes four times as long
+                stem, _, ending = name.rpartition(".")
+                if ending == "jpg" and stem.isdecimal() and 0 < int(stem) <= source.n_frames:
+                    self._present[int(stem) - 1] = True
 
     @cached_property
     def _content(self) -> str:

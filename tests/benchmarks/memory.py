@@ -147,7 +147,7 @@ def extract(args: argparse.Namespace) -> None:
 
     few = args.videos == 1
     index = an_index(args, track_of("va")[1], "train")
-    crops = crops_in(args.dir / "crops", max(video.n_frames for video in index.videos))
+    crops = crops_in(args.dir / f"crops{args.videos}", max(video.n_frames for video in index.videos))
     index = replace(index, videos=tuple(replace(video, crops=crops) for video in index.videos))
     plan = plan_for(
         track_of("va")[1], encoders="face" if few else "face=colours", **{"encoder.face.size": 32} if few else {}
