@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from math import ceil, floor
@@ -12,6 +11,7 @@ import numpy as np
 from harness.data.audio import read_sound, to_int16
 from harness.data.content import crops_digest, digest, file_digest
 from harness.data.frames import read_jpeg, resize
+from harness.data.layout import crop_frames
 from harness.data.pack.files import Pictures, Samples, find
 from harness.data.pack.label import RATE, VERSION
 from zoo.errors import UserError
@@ -31,10 +31,8 @@ class FaceReader:
         if self.packed:
             self._present = self.packed.present(source.n_frames)
         elif source.crops is not None:
-            for name in os.listdir(source.crops):  # of millions of crops, where a Path each takes four times as long
-                stem, _, ending = name.rpartition(".")
-                if ending == "jpg" and stem.isdecimal() and 0 < int(stem) <= source.n_frames:
-                    self._present[int(stem) - 1] = True
+            frames = crop_frames(source.crops)
+            self._present[frames[frames <= source.n_frames] - 1] = True
 
     @cached_property
     def _content(self) -> str:
