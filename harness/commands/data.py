@@ -98,7 +98,8 @@ def index(folder: Path, edition: str | None, track: str | None, plugins: Sequenc
     if rows:
         print(tabulate(rows, headers=COLUMNS, intfmt=",", colalign=("left", "left", "left")))
         print("".join(f"- {note}\n" for note in notes), end="")
-        print(f"kept in {index_folder(folder)}; read again where files change")
+        if index_folder(folder).is_dir():  # else a note says why not
+            print(f"kept in {index_folder(folder)}; read again where files change")
     if failures:
         raise UserError("\n".join(failures))
 

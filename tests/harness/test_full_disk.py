@@ -148,3 +148,36 @@ def test_extraction(program, disk: Path, tmp_path: Path, spoil: Spoil) -> None:
     spoil(disk)
     refused(own("run", "--data", program.demo, "--out", tmp_path / "runs", *SHORT), disk)
     assert {path.name for path in disk.rglob("*.npy")} == set()
+
+
+@BAD
+def test_a_pack(program, disk: Path, spoil: Spoil) -> None:
+    """Nothing half-packed is left, and what was packed before stays and is whole."""
+    command = ("data", "pack", program.demo, "--out", disk / "pack", "--jobs", "1", "--streams")
+    assert program(*command, "audio").code == 0
+    before = content(disk)
+    spoil(disk)
+    refused(program(*command, "audio,face"), disk)
+    assert content(disk) == before
+
+
+@BAD
+def test_an_evaluation(program, disk: Path, finished: Path, spoil: Spoil) -> None:
+    run = Path(shutil.copytree(finished, disk / "runs")) / "a"
+    before = content(disk)
+    spoil(disk)
+    refused(program("evaluate", run), disk)
+    assert content(disk) == before
+
+
+@BAD
+def test_an_index_that_cannot_be_kept(program, disk: Path, spoil: Spoil) -> None:
+    """The annotations are read all the same; that they will be read again is said."""
+    own = replace(program, cache=disk / "cache")
+    own.cache.mkdir()
+    spoil(disk)
+    answer = own("data", "index", program.demo, "--track", "va")
+    assert answer.code == 0, answer.err
+    assert "va: the next command will read all annotations again: " in answer.out
+    assert "could not be written" in answer.out
+    assert content(disk) == {}

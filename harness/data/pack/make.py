@@ -26,7 +26,7 @@ from harness.data.pack.plan import Item, Settings
 from harness.data.pack.writer import BOXED, PICTURES, SAMPLES, Writer, encode_jpeg
 from harness.data.readers import BodyReader, ContextReader
 from harness.locks import NAME, alone
-from zoo.errors import UserError
+from zoo.errors import FullDiskError, UserError
 from zoo.reading import Source
 
 LEDGER = "ledger.jsonl"
@@ -83,7 +83,17 @@ def _note(ledger: Path, item: Item, outcomes: Sequence[Outcome]) -> None:
 
 
 def _pack(item: Item, tick: Tick, *, settings: Settings) -> list[Outcome]:
-    """Everything that one folder of crops or one raw video gives."""
+    """Everything that one folder of crops or one raw video gives; FullDiskError where there is no room for it."""
+    try:
+        return _streams(item, tick, settings)
+    except OSError as error:  # of a full disk alone (_reason)
+        raise FullDiskError(
+            f"{settings.pack}: the disk is full at {item.path.name}; make room and run the same command again: what is "
+            "packed is kept"
+        ) from error
+
+
+def _streams(item: Item, tick: Tick, settings: Settings) -> list[Outcome]:
     if item.crops:
         return [_attempt(stream, name, partial(_face, item.path, name, settings, tick)) for stream, name in item.wanted]
     sound = [name for stream, name in item.wanted if stream == "audio"]
