@@ -15,7 +15,7 @@ from harness.cache.entry import FEATURES, PRESENT, Entry
 from harness.cache.use import Lease
 
 Key = tuple[str, str]  # slot, video
-MAPPED = 256 * 2**20  # bytes of features that stay mapped
+MAPPED = 64 * 2**20  # bytes of features that stay mapped: of random clips of a large set few meet a map that is there
 
 
 class FeatureStore:
