@@ -68,7 +68,7 @@ def extraction_rows(data: str | None, rounds: int, tick: Callable[[str], Any]) -
         if data is None:
             tick("making videos")
             data = str(Path(folder) / "long")
-            make_demo(Path(data), videos=(1, 1, 0), frames=LONG, progress=False)
+            make_demo(Path(data), videos=(1, 1, 1), frames=LONG, progress=False)
         pack = Path(folder) / "pack"
         packed.pack(packed.packed_job(data, "context", 112, pack), pack)
         rows = []
