@@ -70,6 +70,7 @@ def extraction_rows(data: str | None, rounds: int, tick: Callable[[str], Any]) -
             data = str(Path(folder) / "long")
             make_demo(Path(data), videos=(1, 1, 1), frames=LONG, progress=False)
         pack = Path(folder) / "pack"
+        pack.mkdir()
         packed.pack(packed.packed_job(data, "context", 112, pack), pack)
         rows = []
         for source, more in (("raw video", "none"), ("pack", pack)):
