@@ -70,14 +70,15 @@ def test_weights_are_fitted_on_the_other_folds(program, record, runs: Path) -> N
     for group, fold in zip(videos, own["weights_by_fold"], strict=True):
         rows = mine["group"] == group
         w = fold["value"]
-        wanted = w[0] * a["arousal"][rows] + w[1] * b["arousal"][rows]
+        wanted = w[0] * a["arousal"][rows].astype(float) + w[1] * b["arousal"][rows].astype(float)
         np.testing.assert_allclose(mine["arousal"][rows], wanted, atol=1e-12)
         assert min(w) >= 0
         assert sum(w) == pytest.approx(1)
     w = own["weights"]["value"]
     assert [m["weights"]["value"] for m in result["members"]] == w
     a, b, mine = (table(runs, name, "test.parquet") for name in ("a", "b", "weighed"))
-    np.testing.assert_allclose(mine["arousal"], w[0] * a["arousal"] + w[1] * b["arousal"], atol=1e-12)
+    wanted = w[0] * a["arousal"].astype(float) + w[1] * b["arousal"].astype(float)
+    np.testing.assert_allclose(mine["arousal"], wanted, atol=1e-12)
     assert own["optimism"] == pytest.approx(own["fitted_on_itself"] - result["scores"]["raw"]["main"])
     assert own["fitted_on"] == "other groups of val"
     assert (result["selection_split"], result["n_selections"]) == ("other groups of val", 2)
