@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness import memory
 from harness.evaluate import score_block
 from harness.post import Chain, cross_fit, labelled, optimism
 from harness.predictions import read_predictions, write_predictions
@@ -36,7 +35,6 @@ def score_split(
     Nothing where nothing is labelled.
     """
     track, scored = job.track, Scored(Chain(job.plan.post, job.track))
-    memory.release()  # what the networks worked in: they are done, and millions of answers want the room
     if not videos or not labelled(videos):
         return scored
     processed, folds = cross_fit(job.plan.post, track, videos, by_fold)

@@ -89,8 +89,8 @@ def _halved(tried: int, window: tuple[int, int], video: str, full: bool) -> int:
 
 
 def _columns(answers: tuple[Answer, ...], decoded: np.ndarray) -> dict[str, np.ndarray]:
-    """Decoded columns (n, sum of widths) by answer: (n, classes) for a class, else (n,), in float32 as the network
-    gave them: those of a large set are all in memory at once."""
+    """Decoded columns (n, sum of widths) by answer: (n, classes) for a class, else (n,); in float32, which has all the
+    digits of a network: the answers to a large set are in memory at once."""
     ends = np.cumsum([answer.width for answer in answers])[:-1]
     parts = zip(answers, np.split(decoded.astype(np.float32), ends, axis=1), strict=True)
     return {answer.name: np.ascontiguousarray(part if answer.kind == "class" else part[:, 0]) for answer, part in parts}

@@ -43,7 +43,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def release() -> None:
-    """Give freed memory back; after a failed attempt to be called behind its ``except`` block, which keeps it alive."""
+    """Give back what the failed attempt held; to be called after its ``except`` block, which keeps it alive."""
     import torch
 
     gc.collect()

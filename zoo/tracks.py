@@ -103,9 +103,9 @@ class Counts:
 class VideoAnswers:
     """The answers to one video after decode, n frames.
 
-    ``values``: answer -> (n,) numbers, (n, classes) probabilities, or (n,) probabilities of 1. ``targets``: answer ->
-    (n,), NaN where unlabelled. ``present``: slot -> (n,) bool. ``times``: (n,) seconds. ``extra``: further named
-    answers, (n, ...).
+    ``values``: answer -> (n,) numbers, (n, classes) probabilities, or (n,) probabilities of 1; float32 from a network.
+    ``targets``: answer -> (n,), NaN where unlabelled; not to be written to, they may be the index's own. ``present``:
+    slot -> (n,) bool. ``times``: (n,) seconds. ``extra``: further named answers, (n, ...).
     """
 
     video: str

@@ -36,8 +36,8 @@ def crops_digest(folder: Path) -> str:
 
 
 def of_folder(kind: str, folder: Path, ending: str, parts: Sequence[object], compute: Callable[[], Arrays]) -> Arrays:
-    """What ``compute`` makes of the files of a folder, read-only, and made again only where one of them has changed or
-    ``parts``, on which it depends too, are others. What it raises is raised, and not remembered."""
+    """What ``compute`` makes of the files of a folder, made again only where one of them has changed or ``parts``, on
+    which it depends too, are others. What it raises is raised, and not remembered."""
     states, newest = _states(folder, ending)
     if time.time_ns() - newest <= TICK:
         return compute()
