@@ -40,6 +40,9 @@ class Failure:
     video: str
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.video}: {self.reason}"
+
 
 def extract(index: Index, slots: Sequence[FrozenSlot], *, progress: bool = True) -> tuple[FeatureStore, list[Failure]]:
     """Compute what the cache lacks. A video that fails is reported at the end and does not stop the others."""

@@ -115,8 +115,7 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
         if len(reasons) == 1 and len(failures) > 1:  # not a video's fault, such as weights that do not fit
             raise UserError(reasons.pop())
         raise UserError(
-            f"{len(failures)} of {len(job.index.videos)} videos could not be read: "
-            + "; ".join(f"{f.video}: {f.reason}" for f in failures[:5])
+            f"{len(failures)} of {len(job.index.videos)} videos could not be read: " + "; ".join(map(str, failures[:5]))
         )
     names = [slot.name for slot in plan.slots]
     training = {"delay": config.train.delay, "close_gaps": config.train.gaps == "close"}

@@ -237,6 +237,18 @@ def test_features_are_extracted_once(harness: Command, crumbs: Path):
     assert out == "10 videos, 1 slots: 0 computed, the rest were in the cache\n"
 
 
+def test_a_video_that_fails_is_named_and_stops_no_other(harness: Command, crumbs: Path, tmp_path: Path):
+    data = only(crumbs, tmp_path / "mine", "annotations", "videos", "cropped_aligned")
+    crop = sorted((data / "cropped_aligned").glob("*/*.jpg"))[0]
+    crop.write_bytes(crop.read_bytes()[:300])
+    code, out, err = harness("data", "extract", data, "--encoders", "face")
+    assert code == 2
+    assert out.startswith("10 videos, 1 slots: ")
+    said, *_, last = err.splitlines()
+    assert said.startswith(f"failed: {crop.parent.name}: {crop}: the JPEG is cut short or damaged")
+    assert last.startswith("error: 1 videos failed (named above); the others are done")
+
+
 @pytest.mark.slow
 def test_boxes_of_videos_that_have_none(harness: Command, crumbs: Path, tmp_path: Path):
     data = only(crumbs, tmp_path / "mine", "annotations", "videos", "cropped_aligned")
