@@ -9,6 +9,9 @@ from pathlib import Path
 from zoo.errors import UserError
 
 NAME = ".lock"
+PLAN = ".plan.lock"
+"""In a folder of runs: held while a sweep looks for the runs it has there and makes those that it has not, so that two
+sweeps of the same combinations share them."""
 BOARD = ".leaderboard.lock"
 """In a folder of runs: held from reading the records to writing the tables, so that no run is left out of them."""
 

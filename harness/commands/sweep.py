@@ -11,6 +11,7 @@ from tabulate import tabulate
 from harness.config import RunConfig
 from harness.folds import check_kind
 from harness.launch import Launch, devices_of, launcher
+from harness.locks import BOARD, alone
 from harness.run import adapter_options, aids
 from harness.setup import Ground, make_ground
 from harness.summary import announce
@@ -103,13 +104,14 @@ def preview(entries: Sequence[Entry]) -> str:
 
 def finish(entries: Sequence[Entry], out: Path) -> int:
     """Print the table of the sweep's runs and write those of the folder."""
-    records, problems = load_runs(out)
-    files = write(out, leaderboard(records), problems)
+    with alone(out / BOARD):
+        records, problems = load_runs(out)
+        files = write(out, leaderboard(records), problems)
     print("\n" + to_markdown(leaderboard(record for entry in entries if (record := entry.record) is not None)))
     failed = [entry for entry in entries if not entry.done]
     for entry in failed:
         record = entry.record
-        print(f"failed: {entry.label}: {record.reason if record else 'there is no record'}")
+        print(f"failed: {entry.label}: {entry.reason or (record.reason if record else 'there is no record')}")
     print(f"{len(entries) - len(failed)} of {len(entries)} combinations are done")
     print("leaderboard of the folder: " + ", ".join(map(str, files)))
     return len(failed) if len(failed) == len(entries) else 0

@@ -11,6 +11,7 @@ from typing import Any
 from harness.atomic import atomic
 from harness.commands.run import check_ready, default_name, new_folder, saved_config
 from harness.config import RunConfig
+from harness.locks import PLAN, alone
 from harness.members import member_jobs, write_config
 from harness.run import identity
 from harness.setup import Ground, Job, make_job
@@ -20,7 +21,8 @@ from zoo.errors import UserError
 
 @dataclass
 class Entry:
-    """One combination. ``job``: None where it cannot be built, which ``reason`` then says; ``folder``: its run's."""
+    """One combination. ``job``: None where it cannot be built; ``reason``: why, or that another process is at its run;
+    ``folder``: its run's."""
 
     config: RunConfig
     seeds: int
@@ -79,10 +81,14 @@ def plan_entries(configs: Sequence[RunConfig], seeds: int, ground: Ground, out: 
     if all(entry.job is None for entry in entries):
         reasons = list(dict.fromkeys(str(entry.reason) for entry in entries))
         raise UserError(f"none of the {len(entries)} combinations can be built: " + "; ".join(reasons[:5]))
+    _find(entries, ground, out)
+    return entries
+
+
+def _find(entries: Sequence[Entry], ground: Ground, out: Path) -> None:
     known = list(_runs(out))
     for entry in entries:
         entry.folder = next((run.folder for run in known if _same(entry, ground, run)), None)
-    return entries
 
 
 @dataclass(frozen=True)
@@ -123,9 +129,15 @@ def _places(config: RunConfig) -> dict[str, Any]:
     return {**tree, "plugin": [str(Path(file).resolve()) for file in config.plugin]}
 
 
-def settle(entries: Sequence[Entry], out: Path) -> None:
+def settle(entries: Sequence[Entry], ground: Ground, out: Path) -> None:
     """Give every entry its folder, with the settings of all its trainings; entries that cannot be built a record that
-    says why."""
+    says why. Runs that another sweep has made since the planning are these entries' too."""
+    with alone(out / PLAN):
+        _find(entries, ground, out)
+        _make(entries, out)
+
+
+def _make(entries: Sequence[Entry], out: Path) -> None:
     some = next(entry.job for entry in entries if entry.job is not None)
     for entry in entries:
         if entry.folder is None:

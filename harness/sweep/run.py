@@ -14,6 +14,7 @@ from harness.data.affwild2 import Index
 from harness.extract import extract
 from harness.features import frozen_slots
 from harness.launch import Failure, Launch
+from harness.locks import at_work
 from harness.run import identity, pick_device
 from harness.setup import Ground
 from harness.spread import spread
@@ -54,7 +55,7 @@ def _span(seconds: float) -> str:
 
 def run_sweep(entries: Sequence[Entry], ground: Ground, launch: Launch, out: Path) -> None:
     """Features once, then what is not finished, trained and recorded. Failures are rows: nothing is raised for them."""
-    settle(entries, out)
+    settle(entries, ground, out)
     todo = [entry for entry in entries if entry.job is not None and not entry.done]
     units = [(folder, entry) for entry in todo for folder in entry.units() if not _finished(folder)]
     if not todo:
@@ -65,28 +66,33 @@ def run_sweep(entries: Sequence[Entry], ground: Ground, launch: Launch, out: Pat
     for place, outcome in launch(train, [folder for folder, _ in units]):
         folder, entry = units[place]
         progress.tell(entry.label + (f" | {folder.name}" if folder != entry.folder else ""), outcome)
-        _own_up(folder, entry, outcome)
+        own_up(folder, entry, outcome)
     many = [entry for entry in todo if entry.folder not in entry.units()]
     folders = [entry.folder for entry in many if entry.folder]
     for place, outcome in launch(conclude, folders):
-        _own_up(folders[place], many[place], outcome)
+        own_up(folders[place], many[place], outcome)
 
 
 def _finished(folder: Path) -> bool:
     return (record := record_of(folder)) is not None and record.status == "done"
 
 
-def _own_up(folder: Path, entry: Entry, outcome: Done | Failure) -> None:
-    """See to it that a failure is in the record: a process that died could not write it."""
+def own_up(folder: Path, entry: Entry, outcome: Done | Failure) -> None:
+    """See to it that a failure is in the record: a process that died could not write it. The record of a run that
+    another process is at is that one's."""
     if not isinstance(outcome, Failure):
         return
     if outcome.trace:
         log.warning("%s\n%s", folder, outcome.trace)
-    record = record_of(folder)
-    if record is None or record.status not in ("failed", "interrupted"):
-        assert entry.job is not None
-        result = record.result if record else identity(entry.job)
-        Record(folder.name, "failed", str(outcome), result).write(folder / "record.json")
+    assert entry.job is not None
+    try:
+        with at_work(folder):
+            record = record_of(folder)
+            if record is None or record.status not in ("failed", "interrupted", "done"):
+                result = record.result if record else identity(entry.job)
+                Record(folder.name, "failed", str(outcome), result).write(folder / "record.json")
+    except UserError as busy:
+        entry.reason = str(busy)
 
 
 def frozen_union(entries: Sequence[Entry]) -> list[SlotPlan]:

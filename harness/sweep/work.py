@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.commands.run import saved_config
+from harness.locks import at_work
 from harness.members import member_jobs, run_folds, run_seeds
 from harness.recorded import recorded
 from harness.run import identity, run
@@ -35,12 +36,13 @@ def train(folder: Path) -> Done:
 def conclude(folder: Path) -> Done:
     """The record of a run whose members are trained; a failed one where a member failed."""
     job, n = _job(folder), seeds_of(folder)
-    for name in member_jobs(job, n):
-        member = record_of(folder / name)
-        if member is None or member.status != "done":
-            reason = member.reason if member and member.reason else "it was not finished"
-            with recorded(Record(folder.name, "running", result=identity(job)), folder):
-                raise UserError(f"{name.replace('-', ' ')}: {reason}")
+    with at_work(folder):
+        for name in member_jobs(job, n):
+            member = record_of(folder / name)
+            if member is None or member.status != "done":
+                reason = member.reason if member and member.reason else "it was not finished"
+                with recorded(Record(folder.name, "running", result=identity(job)), folder):
+                    raise UserError(f"{name.replace('-', ' ')}: {reason}")
     return _done((run_seeds(job, folder, n) if n > 1 else run_folds(job, folder)).record)
 
 
