@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from math import ceil, floor
 
 import numpy as np
 
@@ -83,7 +82,7 @@ class _BoxReader:
         if source.video is not None and source.boxes is not None:
             boxes = source.boxes()[:n]
             self.box[: len(boxes)] = boxes
-        self._whole: dict[tuple[int, int], np.ndarray] = {}  # boxes of all frames in whole pixels, by size of the frame
+        self._kept: dict[tuple[int, ...], np.ndarray] = {}  # corners of all frames, by what sizes they are for
         self.packed = self._find_packed()
         self.uses_video = self.packed is None
 
@@ -126,17 +125,20 @@ class _BoxReader:
                 f"{self.packed.path}: its pictures are {stored} pixels a side, and the encoder of {self.name} wants "
                 f"{size}: pack again with --size {size}, or read the raw videos by --set data.pack=none"
             )
-        self.packed.fill(frames, places)
+        self.packed.fill(frames, places, self._black(frames, size))
 
-    def _corners(self, index: int, width: int, height: int) -> tuple[int, int, int, int] | None:
-        """Whole pixels inside a frame of this size, or None."""
-        if (width, height) not in self._whole:
+    def _black(self, frames: np.ndarray, size: int) -> list[list[int]] | None:
+        """Rectangles of packed pictures that are to be black: left, top, right, bottom; None where none is."""
+        return None
+
+    def _corners(self, width: int, height: int) -> np.ndarray:
+        """(n, 4) left, top, right, bottom in whole pixels of frames of this size; all 0 where no box is in them."""
+        if (width, height) not in self._kept:
             box = np.nan_to_num(self.box)
-            low, high = np.floor(box[:, :2]).clip(0), np.ceil(box[:, 2:]).clip(None, [width, height])
-            low[~np.isfinite(self.box).all(1)] = np.inf
-            self._whole[width, height] = np.concatenate([low.clip(None, 2**30), high], axis=1).astype(np.int32)
-        x0, y0, x1, y1 = self._whole[width, height][index].tolist()
-        return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
+            corners = np.concatenate([np.floor(box[:, :2]).clip(0), np.ceil(box[:, 2:]).clip(None, [width, height])], 1)
+            inside = np.isfinite(self.box).all(1) & (corners[:, 2:] > corners[:, :2]).all(1)
+            self._kept[width, height] = np.where(inside[:, None], corners, 0).astype(np.int64)
+        return self._kept[width, height]
 
 
 class BodyReader(_BoxReader):
@@ -148,10 +150,11 @@ class BodyReader(_BoxReader):
         """The person at a frame."""
         if self.packed:
             return written(self, index, size) if self.packed.has(index) else None
-        corners = self._corners(index, frame.shape[1], frame.shape[0]) if frame is not None else None
-        if corners is None or frame is None:
+        if frame is None:
             return None
-        x0, y0, x1, y1 = corners
+        x0, y0, x1, y1 = self._corners(frame.shape[1], frame.shape[0])[index].tolist()
+        if x1 == x0:
+            return None
         scale = size / max(x1 - x0, y1 - y0)
         width, height = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
         out = np.zeros((size, size, 3), dtype=np.uint8)
@@ -171,29 +174,30 @@ class ContextReader(_BoxReader):
             return written(self, index, size) if self.packed.has(index) else None
         if frame is None:
             return None
+        left, top, right, bottom = self._person(size, frame.shape[1], frame.shape[0])[index].tolist()
+        if right == left:
+            return None
         small = np.array(resize(frame, size, size))  # a copy, also of a frame of that very size
-        return small if self._black_out(small, index, frame.shape[1], frame.shape[0]) else None
+        small[top:bottom, left:right] = 0
+        return small
 
-    def fill(self, frames: np.ndarray, places: Sequence[np.ndarray]) -> None:
-        """The packed scenes; the person blacked out once more, as JPEG rounds the black off."""
-        super().fill(frames, places)
+    def _black(self, frames: np.ndarray, size: int) -> list[list[int]] | None:
+        """The person once more, as JPEG rounds the black off."""
         assert self.packed is not None
         width, height = (int(self.packed.label.settings[side]) for side in ("width", "height"))
-        for index, small in zip(frames.tolist(), places, strict=True):
-            self._black_out(small, index, width, height)
+        return self._person(size, width, height)[frames].tolist()  # type: ignore[no-any-return]
 
-    def _black_out(self, small: np.ndarray, index: int, width: int, height: int) -> bool:
-        """Blacken the person's box, known in pixels of the whole frame; False where there is none in it. After the
-        resize, and one pixel more on each side: no pixel of the person is blended into the scene."""
-        corners = self._corners(index, width, height)
-        if corners is None:
-            return False
-        x0, y0, x1, y1 = corners
-        size = len(small)
-        left, right = floor(x0 * size / width) - 1, ceil(x1 * size / width) + 1
-        top, bottom = floor(y0 * size / height) - 1, ceil(y1 * size / height) + 1
-        small[max(0, top) : bottom, max(0, left) : right] = 0
-        return True
+    def _person(self, size: int, width: int, height: int) -> np.ndarray:
+        """(n, 4) left, top, right, bottom of the person in frames of that width and height squeezed to ``size``; all 0
+        where there is none in them. Blackened after the resize, and one pixel more on each side: no pixel of the person
+        is blended into the scene."""
+        if (size, width, height) not in self._kept:
+            corners = self._corners(width, height)
+            scaled = corners * size / np.array([width, height, width, height])
+            low, high = np.floor(scaled[:, :2]) - 1, np.ceil(scaled[:, 2:]) + 1
+            out = np.concatenate([low.clip(0), high.clip(None, size)], axis=1).astype(np.int64)
+            self._kept[size, width, height] = np.where(corners[:, 2:3] > corners[:, :1], out, 0)
+        return self._kept[size, width, height]
 
 
 class AudioReader:

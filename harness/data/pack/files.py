@@ -52,9 +52,11 @@ class Pictures:
         """The bytes of a picture, (k,) uint8; none where there is none."""
         return self._bytes[self._starts[index] : self._ends[index]]
 
-    def fill(self, frames: np.ndarray, places: Sequence[np.ndarray]) -> None:
+    def fill(
+        self, frames: np.ndarray, places: Sequence[np.ndarray], black: Sequence[Sequence[int]] | None = None
+    ) -> None:
         """Put the pictures of some frames that are present into an array (H, W, 3) each, uint8 RGB, resized to it.
-        UserError where one is damaged."""
+        ``black``: a rectangle to blacken in each: left, top, right, bottom. UserError where a picture is damaged."""
         # Little is done between two decodings: threads that decode side by side take turns at whatever Python does.
         edges = zip(self._starts[frames].tolist(), self._ends[frames].tolist(), places, strict=True)
         for k, (start, end, place) in enumerate(edges):
@@ -63,6 +65,9 @@ class Pictures:
                     f"{self.path}: the picture of frame {frames[k] + 1} is damaged; `harness data verify` finds what "
                     "else is, `harness data pack` makes it again"
                 )
+            if black is not None:  # at once, while the picture is in the processor's cache
+                left, top, right, bottom = black[k]
+                place[top:bottom, left:right] = 0
 
 
 class Samples:
