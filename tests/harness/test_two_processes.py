@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,17 @@ pytestmark = pytest.mark.slow
 Read = Callable[[Path], dict[str, Any]]
 
 
-def launch(program, *args: object) -> subprocess.Popen[str]:
-    env = {**os.environ, "ABAW_ZOO_CACHE": str(program.cache), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "harness.cli", "run", *map(str, args)]
-    return subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+def launch(
+    program, *args: object, by: Sequence[str] = (), variables: Mapping[str, object] | None = None
+) -> subprocess.Popen[str]:
+    """A run in a session of its own, started ``by`` some other program or with what that sets in the environment."""
+    more = {name: str(value) for name, value in (variables or {}).items()}
+    env = {**os.environ, "ABAW_ZOO_CACHE": str(program.cache), "OMP_NUM_THREADS": "1", **more}
+    command = [sys.executable, *by, "-m", "harness.cli", "run", *map(str, args)]
+    return subprocess.Popen(
+        command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a suite in the background ignores it
+    )  # fmt: skip
 
 
 def options(program, out: Path, name: str, epochs: int) -> list[object]:
@@ -67,14 +75,67 @@ def test_two_processes_give_the_run_of_one(program, alone: Path, tmp_path: Path,
     assert not list((tmp_path / "run").rglob(".*"))
 
 
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def test_torchrun_on_two_machines_gives_the_run_of_one(program, alone: Path, tmp_path: Path, record: Read) -> None:
+    """Two launchers that find each other, as on two machines: a process each."""
+    where = ["--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d", "--rdzv-id", "one",
+             "--rdzv-endpoint", f"127.0.0.1:{free_port()}", "--local-addr", "127.0.0.1"]  # fmt: skip
+    run = options(program, tmp_path, "run", 30)
+    both = [launch(program, *run, "--nodes", 2, by=["-m", "torch.distributed.run", *where]) for _ in range(2)]
+    for process in both:
+        finished(process)
+    same(tmp_path / "run", alone, record)
+    assert record(tmp_path / "run")["circumstances"]["processes"] == 2
+
+
+def test_slurm_tasks_give_the_run_of_one(program, alone: Path, tmp_path: Path, record: Read) -> None:
+    """What srun sets for two tasks on one node; that there is no SLURM here, the run cannot know."""
+    job = {"SLURM_JOB_ID": 1, "SLURM_JOB_NAME": "emotions", "SLURM_NTASKS": 2, "SLURM_NTASKS_PER_NODE": 2,
+           "SLURM_NODELIST": "127.0.0.1", "SLURM_NODEID": 0, "MASTER_ADDR": "127.0.0.1",
+           "MASTER_PORT": free_port()}  # fmt: skip
+    run = options(program, tmp_path, "run", 30)
+    both = [
+        launch(program, *run, "--devices", 2, variables={**job, "SLURM_PROCID": i, "SLURM_LOCALID": i})
+        for i in range(2)
+    ]
+    for process in both:
+        finished(process)
+    same(tmp_path / "run", alone, record)
+    assert record(tmp_path / "run")["circumstances"]["processes"] == 2
+
+
+def test_ctrl_c_stops_all_processes_and_it_goes_on(program, alone: Path, tmp_path: Path, record: Read) -> None:
+    process = launch(program, *options(program, tmp_path, "run", 30), "--devices", 2)
+    wait_for_epochs(process, tmp_path / "run", 3)
+    os.killpg(process.pid, signal.SIGINT)
+    err = process.communicate(timeout=60)[1]  # ends when both have closed it
+    assert process.returncode == 130, err[-1500:]
+    assert "Traceback" not in err
+    assert record(tmp_path / "run")["status"] == "interrupted"
+    finished(launch(program, "--resume", tmp_path / "run"))
+    same(tmp_path / "run", alone, record)
+
+
+def wait_for_epochs(process: subprocess.Popen[str], run: Path, epochs: int) -> None:
+    """Until so many epochs are in the history of a run under way."""
+    history, end = run / "history.csv", time.monotonic() + 120
+    while not history.is_file() or len(history.read_text().splitlines()) < 1 + epochs:
+        assert time.monotonic() < end, f"no epoch {epochs}"
+        assert process.poll() is None
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("victim", ["first", "second"])
 def test_a_dead_process_ends_the_job_and_it_goes_on(program, alone: Path, tmp_path: Path, victim, record: Read) -> None:
     process = launch(program, *options(program, tmp_path, "run", 30), "--devices", 2)
-    history, end = tmp_path / "run" / "history.csv", time.monotonic() + 120
-    while not history.is_file() or len(history.read_text().splitlines()) < 4:
-        assert time.monotonic() < end, "no third epoch"
-        assert process.poll() is None
-        time.sleep(0.01)
+    wait_for_epochs(process, tmp_path / "run", 3)
     (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     os.kill(process.pid if victim == "first" else int(child), signal.SIGKILL)
     err = process.communicate(timeout=60)[1]  # ends when both have closed it
