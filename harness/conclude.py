@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.evaluate import score_block
-from harness.post import Chain, cross_fit, labelled, optimism
+from harness.post import Chain, apply_folds, fit_folds, labelled, optimism
 from harness.predictions import read_predictions, write_predictions
 from harness.setup import Job, all_editions
 from harness.submission import submit_videos, why_not
@@ -31,14 +31,16 @@ def score_split(
     """Score the answers to the reported videos, raw and processed, and write them to ``folder``/predictions.
 
     Processed answers are cross-fitted: each group's values are fitted on other groups. ``post["optimism"]``: by how
-    much values fitted and scored on the same frames would flatter the score. ``by_fold``: see harness.post.cross_fit.
+    much values fitted and scored on the same frames would flatter the score. ``by_fold``: see harness.post.fit_folds.
     Nothing where nothing is labelled.
     """
     track, scored = job.track, Scored(Chain(job.plan.post, job.track))
     if not videos or not labelled(videos):
         return scored
-    processed, folds = cross_fit(job.plan.post, track, videos, by_fold)
-    scored.post = {"folds": folds, "all": scored.chain.fit(videos).state(), "fitted_on": f"other groups of {job.split}"}
+    chains = fit_folds(job.plan.post, track, videos, by_fold)
+    folds, whole = [chain.state() for chain in chains.values()], scored.chain.fit(videos).state()
+    scored.post = {"folds": folds, "all": whole, "fitted_on": f"other groups of {job.split}"}
+    processed = apply_folds(chains, videos)  # when all is fitted, which takes as much memory as they
     blocks = {
         "raw": score_block(track, videos), "post": score_block(track, processed),
         "raw_with_face": score_block(track, videos, with_face=True),

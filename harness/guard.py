@@ -40,7 +40,7 @@ def choices(job: Job, selections: int, saws: Sequence[Saw]) -> dict[str, Any]:
     it began with, was chosen on videos that are reported), ``seen`` (reported videos that those weights were trained
     on). Where no split chose the epoch, the first two tell of a search for settings, if there was one (``search``: see
     harness.config.Chosen). What post-processors fit is fitted on other groups than it is applied to
-    (harness.post.cross_fit)."""
+    (harness.post.fit_folds)."""
     split = NEXT_FOLD if job.config.fold >= 0 else "val"
     chosen = {group for saw in _same_kind(job, saws) for group in saw.select}
     trained = {group for saw in _same_kind(job, saws) for group in saw.train}

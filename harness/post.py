@@ -76,15 +76,6 @@ def apply_folds(chains: Mapping[int, Chain], videos: Sequence[VideoAnswers]) -> 
     return [chains[fold[video.group]].apply(video) for video in videos]
 
 
-def cross_fit(
-    blocks: Sequence[Block], track: TrackSpec, videos: Sequence[VideoAnswers],
-    by_fold: Mapping[int, Sequence[VideoAnswers]] | None = None,
-) -> tuple[list[VideoAnswers], list[dict[str, Any]]]:  # fmt: skip
-    """Each video processed with values fitted on the other folds of groups (``fit_folds``); and the fitted values."""
-    chains = fit_folds(blocks, track, videos, by_fold)
-    return apply_folds(chains, videos), [chain.state() for chain in chains.values()]
-
-
 def optimism(chain: Chain, videos: Sequence[VideoAnswers], cross_fitted: float) -> dict[str, float]:
     """What the usual way to report post-processing is too good by: part of the record, never what is ranked.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from harness.evaluate import folds_of, main_score, score_block
-from harness.post import Chain, apply_folds, cross_fit, fit_folds, mean_optimism, optimism
+from harness.post import Chain, apply_folds, fit_folds, mean_optimism, optimism
 from zoo import api, metrics
 from zoo.api import Answer, TrackSpec, VideoAnswers
 from zoo.plan import Block
@@ -43,6 +43,14 @@ class Spy:
 
     def state(self) -> dict[str, Any]:
         return {"saw": sorted(self.saw)}
+
+
+def cross_fit(
+    blocks: Sequence[Block], track: TrackSpec, videos: Sequence[VideoAnswers], *by_fold: Any
+) -> tuple[list[VideoAnswers], list[dict[str, Any]]]:
+    """Each video processed with values fitted on the other folds of groups; and the fitted values."""
+    chains = fit_folds(blocks, track, videos, *by_fold)
+    return apply_folds(chains, videos), [chain.state() for chain in chains.values()]
 
 
 BLOCKS = [Block(api.PostSpec("spy", Spy), {})]
