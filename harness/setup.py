@@ -74,8 +74,8 @@ def find_track(registry: Registry, track: str, edition: str | None) -> tuple[Edi
     editions = all_editions(registry)
     having = [e for e in editions if any(t.name == track for t in e.tracks)]
     if not having:
-        names = sorted({t.name for e in editions for t in e.tracks})
-        raise UserError(f"unknown track {track!r}: there are {', '.join(names)}")
+        names = ", ".join(sorted({t.name for e in editions for t in e.tracks})) or "none"
+        raise UserError(f"unknown track {track!r}: there are {names}{registry.skipped}")
     chosen = having[-1]
     if edition is not None:
         chosen = registry.get("editions", edition)

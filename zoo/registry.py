@@ -91,10 +91,13 @@ class Registry:
         entries = self._of(kind)
         if name in entries:
             return entries[name]
-        skipped = "; skipped as broken: " + ", ".join(p.plugin for p in self.problems) if self.problems else ""
-        raise UserError(
-            f"unknown {_noun(kind)} {name!r}: {did_you_mean(name, entries)}`harness list {kind}` shows all{skipped}"
-        )
+        near = did_you_mean(name, entries)
+        raise UserError(f"unknown {_noun(kind)} {name!r}: {near}`harness list {kind}` shows all{self.skipped}")
+
+    @property
+    def skipped(self) -> str:
+        """What a message about a missing name ends with: the plugins that were skipped, which may have had it."""
+        return "; skipped as broken: " + ", ".join(p.plugin for p in self.problems) if self.problems else ""
 
     def get(self, kind: str, name: str) -> Any:
         """The spec of one block; UserError with the nearest name where there is none."""

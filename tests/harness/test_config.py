@@ -8,7 +8,9 @@ import pytest
 
 from harness.config import load_config
 from harness.recipe import RECIPES
+from harness.setup import find_track
 from zoo.errors import UserError
+from zoo.registry import Problem, Registry
 
 
 def test_flags_go_over_the_recipe_and_set_over_both() -> None:
@@ -52,3 +54,10 @@ def test_mistakes_are_named(sets: list[str], message: str) -> None:
 def test_an_unknown_recipe_lists_the_known_ones() -> None:
     with pytest.raises(UserError, match="demo"):
         load_config("dmeo", {}, [])
+
+
+def test_without_any_edition_the_plugins_that_were_skipped_are_named() -> None:
+    registry = Registry()
+    registry.problems.append(Problem("plugins.editions (abaw-zoo 0.1.0)", "ImportError: no"))
+    with pytest.raises(UserError, match=r"there are none; skipped as broken: plugins.editions \(abaw-zoo 0.1.0\)$"):
+        find_track(registry, "va", None)
