@@ -75,6 +75,26 @@ def test_two_processes_give_the_run_of_one(program, alone: Path, tmp_path: Path,
     assert not list((tmp_path / "run").rglob(".*"))
 
 
+@pytest.mark.parametrize(
+    "more",
+    [("--set", "train.average=ema"), ("--set", "train.average=swa"), ("--folds", 3, "--set", "train.modality_dropout=0.3")],
+    ids=["ema", "swa", "folds"],
+)  # fmt: skip
+def test_averaged_weights_and_folds_of_two_processes(program, tmp_path: Path, record: Read, more) -> None:
+    runs = {n: launch(program, *options(program, tmp_path, str(n), 6), *more, "--devices", n) for n in (1, 2)}
+    for process in runs.values():
+        finished(process)
+    one, two = tmp_path / "1", tmp_path / "2"
+    members = ["fold-0", "fold-1", "fold-2"] if "--folds" in more else [""]
+    for member in members:
+        weights, wanted = (load_file(run / member / "weights.safetensors") for run in (two, one))
+        assert weights.keys() == wanted.keys()
+        assert all(torch.allclose(tensor, wanted[name], rtol=1e-3, atol=1e-4) for name, tensor in weights.items())
+    ours, theirs = (record(run)["result"]["scores"]["post"] for run in (two, one))
+    assert ours["main"] == pytest.approx(theirs["main"], abs=1e-4)
+    assert (ours["frames"], ours["videos"]) == (theirs["frames"], theirs["videos"])
+
+
 def free_port() -> int:
     """A port of this machine that nobody listens at."""
     with socket.socket() as found:
