@@ -1,0 +1,20 @@
+"""What happens in the demo set, as its equations draw it."""
+
+from __future__ import annotations
+
+from harness.data.demo import STANDARD_FRAMES, STANDARD_VIDEOS
+from harness.data.demo.cast import cast
+from harness.data.demo.latents import SLOTS, Story, draw_story
+
+CRUMB = (4, 2, 2)
+FRAMES = 24
+ALL = dict.fromkeys(SLOTS, 1.0)
+
+
+def stories(
+    seed: int = 0,
+    videos: tuple[int, int, int] = STANDARD_VIDEOS,
+    frames: int = STANDARD_FRAMES,
+    **shares: float,
+) -> list[Story]:
+    return [draw_story(plan, seed, ALL | shares) for plan in cast(videos, frames)]
