@@ -13,7 +13,7 @@ from zoo.assemble import Model
 
 
 def make_optimizer(model: Model, settings: Train) -> torch.optim.Optimizer:
-    """The optimizer that the settings name, over all that is trained; fused: one pass over the memory of each weight."""
+    """The optimizer that the settings name, over all that is trained. Fused: one pass over the memory of a weight."""
     groups = _groups(model, settings.weight_decay)
     if settings.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, fused=True)
