@@ -269,8 +269,11 @@ def _cut_short(container: InputContainer, stream: VideoStream, packets: int, end
 
 def _pixels(frame: VideoFrame, size: tuple[int, int] | None) -> np.ndarray:
     rotation = frame.rotation
-    if size is not None:
+    # One thread: by default FFmpeg starts one a core for every picture, which takes longer than what they then do.
+    if size is None:
+        frame = frame.reformat(format="rgb24", threads=1)
+    else:
         width, height = size[::-1] if rotation % 180 else size
-        frame = frame.reformat(width, height, "rgb24", interpolation=Interpolation.AREA)
-    pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+        frame = frame.reformat(width, height, "rgb24", interpolation=Interpolation.AREA, threads=1)
+    pixels = np.asarray(frame.to_ndarray(), np.uint8)
     return np.ascontiguousarray(np.rot90(pixels, rotation // 90)) if rotation % 360 else pixels
