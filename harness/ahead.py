@@ -34,15 +34,14 @@ class _End:
 
 class _Crew(Generic[Item]):
     def __init__(self, sources: Iterable[Source[Item]], threads: int, most: int, in_turn: bool) -> None:
-        self.sources, self.most = iter(sources), most
-        self.next_source, self.open, self.over = threading.Lock(), threading.Event(), threading.Event()
+        self.sources, self.most, self.in_turn = iter(sources), most, in_turn
+        self.next_source, self.over = threading.Lock(), threading.Event()
+        self.tickets = threading.Semaphore(0)  # in turn each item is begun with one
         self.ready: queue.Queue[Item | _End | BaseException] = queue.Queue(most)
         self.threads = [
             threading.Thread(target=copy_context().run, args=[self._work], daemon=True) for _ in range(threads)
         ]
         self.working = threads
-        if not in_turn:
-            self.open.set()
         for thread in self.threads:
             thread.start()
 
@@ -56,6 +55,7 @@ class _Crew(Generic[Item]):
                     try:
                         item = next(items)
                     except StopIteration:
+                        self.tickets.release()  # not used
                         break
                     self._put(item)
             self._put(_End())
@@ -67,7 +67,8 @@ class _Crew(Generic[Item]):
             return None if self.over.is_set() else next(self.sources, None)
 
     def _may_go_on(self) -> bool:
-        self.open.wait()
+        if self.in_turn:
+            self.tickets.acquire()
         return not self.over.is_set()
 
     def _put(self, item: Item | _End | BaseException) -> None:
@@ -86,11 +87,10 @@ class _Crew(Generic[Item]):
 
     def taking_turns(self) -> Iterator[Item]:
         while self.working:
-            self.open.set()
+            self.tickets.release(self.most)
             got: list[Item] = []
             while self.working and len(got) < self.most:
                 got += self._one()
-            self.open.clear()
             yield from got
 
     def _one(self) -> list[Item]:
@@ -104,6 +104,6 @@ class _Crew(Generic[Item]):
 
     def dismiss(self) -> None:
         self.over.set()
-        self.open.set()
+        self.tickets.release(len(self.threads))
         for thread in self.threads:
             thread.join()

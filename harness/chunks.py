@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from harness.cache.entry import Entry, Writer
 from harness.data.affwild2 import Index, Video
-from harness.data.frames import read_frames
+from harness.data.pictures import pictures
 from harness.data.raw import RawSlot, collate
 from harness.data.sources import open_reader, source_of
 from harness.features import FrozenSlot
@@ -78,12 +78,12 @@ def events(index: Index, video: Video, tasks: Sequence[Task], *, threads: int = 
     0 for one a core."""
     try:
         source_of(index, video).times()  # an annotation that does not fit its video is found here, not in training
-        pictures = [task for task in tasks if isinstance(task.slot.encoder.input, FrameInput)]
+        seeing = [task for task in tasks if isinstance(task.slot.encoder.input, FrameInput)]
         for task in tasks:
-            if task not in pictures:
+            if task not in seeing:
                 yield from _other_chunks(index, task)
-        if pictures:
-            yield from _picture_chunks(index, video, pictures, threads)
+        if seeing:
+            yield from _picture_chunks(index, video, seeing, threads)
         else:
             yield Progress(video.n_frames)
     except UserError as error:
@@ -92,15 +92,11 @@ def events(index: Index, video: Video, tasks: Sequence[Task], *, threads: int = 
 
 def _picture_chunks(index: Index, video: Video, tasks: Sequence[Task], threads: int) -> Iterator[Event]:
     source = source_of(index, video)
-    readers = [open_reader(task.slot.plan.stream, source) for task in tasks]
     cutters = [Cutter(task) for task in tasks]
-    decode = any(reader.uses_video for reader in readers)
-    frames: Iterable[np.ndarray | None] = read_frames(video.video, threads=threads) if decode and video.video else ()
-    decoded = iter(frames)
-    for i in range(video.n_frames):
-        frame = next(decoded, None)
-        for reader, cutter in zip(readers, cutters, strict=True):
-            yield from cutter.add(reader.image(i, frame, cutter.spec.size))
+    readers = [(open_reader(cutter.task.slot.plan.stream, source), cutter.spec.size) for cutter in cutters]
+    for i, images in enumerate(pictures(readers, video.video, video.n_frames, threads=threads)):
+        for cutter, image in zip(cutters, images, strict=True):
+            yield from cutter.add(image)
         if (i + 1) % 64 == 0:
             yield Progress(64)
     yield Progress(video.n_frames % 64)

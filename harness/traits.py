@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from filelock import FileLock
 from harness.atomic import atomic
 from harness.data.affwild2 import Index, Video
 from harness.data.content import digest
-from harness.data.frames import read_frames
+from harness.data.pictures import pictures as pictures_of
 from harness.data.raw import RawSlot, collate
 from harness.data.sources import open_reader, source_of
 from harness.features import FrozenSlot, Inputs, Traits
@@ -152,19 +153,10 @@ def pictures(index: Index, slot: FrozenSlot) -> Iterator[np.ndarray]:
 
 def _first(index: Index, video: Video, slot: FrozenSlot, size: int) -> list[np.ndarray]:
     reader = open_reader(slot.plan.stream, source_of(index, video))
-    found: list[np.ndarray] = []
     present = np.flatnonzero(reader.present())
-    if not len(present):
-        return found
-    frames = read_frames(video.video) if reader.uses_video and video.video else None
-    for i in range(int(present[0]), int(present[-1]) + 1) if frames is None else range(video.n_frames):
-        frame = None if frames is None else next(frames, None)
-        image = reader.image(i, frame, size)
-        if image is not None:
-            found.append(image)
-        if len(found) == FRAMES:
-            break
-    return found
+    last = int(present[-1]) + 1 if len(present) else 0
+    every = (image for (image,) in pictures_of([(reader, size)], video.video, last) if image is not None)
+    return list(islice(every, FRAMES))
 
 
 def _chunks(index: Index, slot: FrozenSlot) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:

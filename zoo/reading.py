@@ -21,8 +21,9 @@ class Source:
     ``n_frames``: rows of everything; frame k of the annotation is index k - 1. ``times``: (n_frames,) seconds of each
     frame from the first frame's presentation time stamp. ``video``: the raw file, ``crops``: the folder of face
     crops ``00001.jpg``..., None where there is none. ``boxes()``: the person's boxes (n_frames, 4) in pixels of the
-    raw video, NaN where unknown; raises UserError where they were never made. ``pack``: a folder of streams that
-    `harness data pack` has cut out already, for readers that know it.
+    raw video, NaN where unknown; raises UserError where they were never made. ``size()``: width and height of the raw
+    video's frames in pixels, as displayed. ``pack``: a folder of streams that `harness data pack` has cut out already,
+    for readers that know it.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Source:
     video: Path | None = None
     crops: Path | None = None
     boxes: Callable[[], np.ndarray] | None = None
+    size: Callable[[], tuple[int, int]] | None = None
     pack: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -57,13 +59,16 @@ class Reader(Protocol):
 
 
 class FrameReader(Reader, Protocol):
-    """A reader of pictures. ``uses_video``: it wants the decoded frames of the raw video."""
+    """A reader of pictures. ``uses_video``: it wants the decoded frames of the raw video. A reader that looks at whole
+    frames in a square may have an attribute ``squeezed`` that is True: the frames it is given are then squeezed to
+    the size of its pictures while they are decoded, which is far faster than to shrink them afterwards."""
 
     uses_video: bool
 
     def image(self, index: int, frame: np.ndarray | None, size: int) -> np.ndarray | None:
         """The slot's picture at a frame, uint8 RGB (size, size, 3), None where there is none; ``frame`` is the raw
-        video's frame, uint8 RGB (H, W, 3), or None for readers that do not use it."""
+        video's frame, uint8 RGB (H, W, 3), (size, size, 3) where it is ``squeezed``, not to be written to; None for
+        readers that do not use it."""
 
 
 class SoundReader(Reader, Protocol):

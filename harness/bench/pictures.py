@@ -13,7 +13,9 @@ import numpy as np
 import torch
 
 from harness.data.affwild2 import Index, Video
-from harness.data.frames import read_frames
+from harness.data.frames import Size, read_pictures
+from harness.data.pictures import frame_size
+from harness.data.pictures import pictures as pictures_of
 from harness.data.raw import RawSlot, collate
 from harness.data.sources import open_reader, source_of
 from harness.extract import extract
@@ -32,27 +34,24 @@ def decode(index: Index, slots: Sequence[tuple[SlotPlan, int]]) -> float:
 def decoded(index: Index, video: Video, slots: Sequence[tuple[SlotPlan, int]]) -> Iterator[list[np.ndarray | None]]:
     """The slots' pictures, frame by frame."""
     readers = [(open_reader(slot.stream, source_of(index, video)), size) for slot, size in slots]
-    wanted = any(reader.uses_video for reader, _ in readers) and video.video is not None
-    frames: Iterator[np.ndarray] = read_frames(video.video) if wanted and video.video else iter(())
-    for i in range(video.n_frames):
-        frame = next(frames, None)
-        yield [reader.image(i, frame, size) for reader, size in readers]
+    yield from pictures_of(readers, video.video, video.n_frames)
 
 
 class BareDecoder:
-    """The least that must be done for the same pictures: JPEGs that lie in memory, videos decoded to RGB, no more."""
+    """The least that must be done for the same pictures: JPEGs that lie in memory, videos decoded to RGB in the sizes
+    that are wanted, no more."""
 
     def __init__(self, index: Index, slots: Sequence[tuple[SlotPlan, int]]) -> None:
-        streams = {slot.stream.name: slot.stream for slot, _ in slots}
-        self.videos: list[tuple[Path, int]] = []
+        self.videos: list[tuple[Path, int, list[Size | None]]] = []
         self.jpegs: list[bytes] = []
         self.frames = 0
         for video in index.videos:
             self.frames += video.n_frames
-            uses = [open_reader(stream, source_of(index, video)).uses_video for stream in streams.values()]
-            if any(uses) and video.video is not None:
-                self.videos.append((video.video, video.n_frames))
-            if not all(uses) and video.crops is not None:
+            readers = [(open_reader(slot.stream, source_of(index, video)), size) for slot, size in slots]
+            kinds = {frame_size(reader, size) for reader, size in readers if reader.uses_video}
+            if kinds and video.video is not None:
+                self.videos.append((video.video, video.n_frames, list(kinds)))
+            if not all(reader.uses_video for reader, _ in readers) and video.crops is not None:
                 files = (video.crops / f"{i + 1:05d}.jpg" for i in np.flatnonzero(video.crop_frames))
                 self.jpegs += [path.read_bytes() for path in files]
 
@@ -60,8 +59,8 @@ class BareDecoder:
         """Decode all of it; frames of video."""
         for data in self.jpegs:
             cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-        for path, n in self.videos:
-            for _, _frame in zip(range(n), read_frames(path), strict=False):
+        for path, n, kinds in self.videos:
+            for _, _frame in zip(range(n), read_pictures(path, kinds), strict=False):
                 pass
         return float(self.frames)
 

@@ -59,10 +59,24 @@ def _states(folder: Path, ending: str) -> tuple[list[tuple[str, int, int, int, i
 
 def video_times(path: Path) -> np.ndarray:
     """(n,) float64 seconds of a video's frames, see harness.data.frames.probe, without reading the file twice."""
+    return _probed(path)["times"]
+
+
+def video_size(path: Path) -> tuple[int, int]:
+    """Width and height of a video's frames as displayed, likewise."""
+    width, height = _probed(path)["size"].tolist()
+    return width, height
+
+
+def _probed(path: Path) -> Arrays:
+    def probe() -> Arrays:
+        info = frames.probe(path)
+        return {"times": info.times, "size": np.array([info.width, info.height])}
+
     memo = Memo(cache_dir() / "times" / f"{digest(os.path.abspath(path))[:32]}.memo")
-    times = memo.read(path, f"times {frames.VERSION}", lambda: {"times": frames.probe(path).times}, hashed=False)
+    found = memo.read(path, f"times and size {frames.VERSION}", probe, hashed=False)
     memo.save()
-    return times["times"]
+    return found
 
 
 def _hash(paths: list[Path]) -> str:

@@ -8,7 +8,6 @@ is decoded once to 16-bit samples.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
 from pathlib import Path
@@ -18,28 +17,20 @@ from typing import Any
 import numpy as np
 
 from harness.atomic import atomic
-from harness.data.affwild2 import Index, Video
+from harness.data.affwild2 import Index
 from harness.data.audio import to_int16
 from harness.data.content import digest
-from harness.data.frames import read_frames
 from harness.data.jobs import cores
 from harness.data.pack.files import Pictures, find
 from harness.data.pack.label import QUALITY, VERSION
 from harness.data.pack.writer import PICTURES, Writer, encode_jpeg
+from harness.data.pictures import pictures
 from harness.data.sources import open_reader, source_of
 from zoo.api import AudioInput, FrameInput, VectorInput
 from zoo.errors import UserError
 from zoo.modules import Encoder
 from zoo.passports import cache_dir
 from zoo.plan import SlotPlan
-
-
-def frames_of(reader: Any, video: Video, size: int) -> Iterator[np.ndarray | None]:
-    """Every picture of a slot in a video, in order, decoded in one pass."""
-    frames = iter(read_frames(video.video)) if reader.uses_video and video.video else iter(())
-    for i in range(video.n_frames):
-        frame = next(frames, None)
-        yield None if reader.uses_video and frame is None else reader.image(i, frame, size)
 
 
 class RawSlot:
@@ -121,7 +112,8 @@ class RawSlot:
         if label is None:
             try:
                 with Writer(pack, folder, key, PICTURES) as writer:
-                    for image in frames_of(reader, self.videos[name], spec.size):
+                    video = self.videos[name]
+                    for (image,) in pictures([(reader, spec.size)], video.video, video.n_frames):
                         writer.add(None if image is None else encode_jpeg(image, QUALITY))
                     label = writer.finish(key, {})
             except OSError as error:

@@ -74,6 +74,7 @@ class _BoxReader:
     """
 
     name = ""
+    version = 1  # of its pictures
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -113,7 +114,7 @@ class _BoxReader:
         """The video's content and the boxes; of packed pictures, how they are stored."""
         stored = ("packed", VERSION, sorted(self.packed.label.settings.items())) if self.packed else ()
         boxes = self.box.astype(np.float32).tobytes().hex()
-        return digest(self.name, 1, self._content, self.source.n_frames, boxes, *stored)
+        return digest(self.name, self.version, self._content, self.source.n_frames, boxes, *stored)
 
     def fill(self, frames: np.ndarray, places: Sequence[np.ndarray]) -> None:
         """Put the packed pictures of some frames that are present into an array (size, size, 3) each; UserError where
@@ -167,19 +168,21 @@ class ContextReader(_BoxReader):
     """The whole frame with the person's box blacked out, squeezed to a square (NTUA-CVSP's context stream)."""
 
     name = "context"
+    version = 2
+    squeezed = True
 
     def image(self, index: int, frame: np.ndarray | None, size: int) -> np.ndarray | None:
-        """The scene at a frame."""
+        """The scene at a frame, which comes squeezed."""
         if self.packed:
             return written(self, index, size) if self.packed.has(index) else None
-        if frame is None:
+        if frame is None or self.source.size is None:
             return None
-        left, top, right, bottom = self._person(size, frame.shape[1], frame.shape[0])[index].tolist()
+        left, top, right, bottom = self._person(size, *self.source.size())[index].tolist()
         if right == left:
             return None
-        small = np.array(resize(frame, size, size))  # a copy, also of a frame of that very size
-        small[top:bottom, left:right] = 0
-        return small
+        scene = frame.copy()
+        scene[top:bottom, left:right] = 0
+        return scene
 
     def _black(self, frames: np.ndarray, size: int) -> list[list[int]] | None:
         """The person once more, as JPEG rounds the black off."""

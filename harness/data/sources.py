@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.data.affwild2 import Index, Video
 from harness.data.boxes import have_boxes, person_boxes
-from harness.data.content import video_times
+from harness.data.content import video_size, video_times
 from harness.data.frames import expected_frames
 from harness.data.jobs import cores
 from zoo.api import StreamSpec
@@ -24,6 +24,11 @@ BOX_SECONDS = 0.0157  # of one core a frame of 360p, to find person boxes: measu
 @lru_cache(maxsize=4096)
 def _video_times(path: Path) -> np.ndarray:
     return video_times(path)
+
+
+@lru_cache(maxsize=4096)
+def _video_size(path: Path) -> tuple[int, int]:
+    return video_size(path)
 
 
 def frame_times(index: Index, video: Video) -> np.ndarray:
@@ -52,9 +57,14 @@ def source_of(index: Index, video: Video) -> Source:
             )
         return found.person
 
+    def size() -> tuple[int, int]:
+        if video.video is None:
+            raise UserError(f"{video.name}: there is no raw video")
+        return _video_size(video.video)
+
     return Source(
         name=video.name, root=index.root, n_frames=video.n_frames, times=lambda: frame_times(index, video),
-        video=video.video, crops=video.crops, boxes=boxes, pack=index.pack,
+        video=video.video, crops=video.crops, boxes=boxes, pack=index.pack, size=size,
     )  # fmt: skip
 
 

@@ -23,9 +23,9 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from harness.config import Features, load_config
-from harness.data.frames import read_frames
 from harness.data.pack.make import make_pack
 from harness.data.pack.plan import Settings, plan
+from harness.data.pictures import pictures as pictures_of
 from harness.data.sources import open_reader, source_of
 from harness.features import FrozenSlot, frozen_slots
 from harness.setup import Job, make_job
@@ -48,10 +48,8 @@ def pictures(job: Job, stream: str, videos: int, every: int) -> Iterator[np.ndar
     (slot,) = job.plan.slots
     for video in [v for v in job.index.videos if v.video is not None][:videos]:
         reader = open_reader(slot.stream, source_of(job.index, video))
-        frames = read_frames(video.video) if reader.uses_video else iter([None] * video.n_frames)  # type: ignore[arg-type]
-        for i, frame in zip(range(video.n_frames), frames, strict=False):
-            image = reader.image(i, frame, PIXELS) if i % every == 0 else None
-            if image is not None:
+        for i, (image,) in enumerate(pictures_of([(reader, PIXELS)], video.video, video.n_frames)):
+            if i % every == 0 and image is not None:
                 yield image
 
 

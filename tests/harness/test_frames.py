@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from media import shade, write_click_video
 
-from harness.data.frames import expected_frames, probe, read_frames, read_jpeg
+from harness.data.frames import expected_frames, probe, read_frames, read_jpeg, read_pictures
 from zoo.errors import UserError
 
 
@@ -73,7 +73,8 @@ def test_rotation_is_applied_as_opencv_does(tmp_path: Path, rotation: int) -> No
     np.testing.assert_array_equal(frame, expected)
     info = probe(path)
     assert (info.height, info.width) == expected.shape[:2]
-    (small,) = read_frames(path, size=(info.width // 2, info.height // 2))
+    ((small, whole),) = read_pictures(path, [(info.width // 2, info.height // 2), None])
+    np.testing.assert_array_equal(whole, expected)
     reference = cv2.resize(expected, (info.width // 2, info.height // 2), interpolation=cv2.INTER_AREA)
     assert np.abs(small.astype(int) - reference).mean() < 3
 

@@ -18,12 +18,13 @@ from harness.config import Features
 from harness.data import raw as raw_module
 from harness.data.affwild2 import Index, Video, build_index
 from harness.data.boxes import read_boxes, write_boxes
-from harness.data.frames import read_frames, read_jpeg, resize
+from harness.data.frames import read_jpeg, resize
 from harness.data.pack.files import Pictures, Samples
 from harness.data.pack.label import read_label
 from harness.data.pack.make import make_pack
 from harness.data.pack.plan import Settings, plan
 from harness.data.pack.where import find_pack
+from harness.data.pictures import pictures
 from harness.data.raw import RawSlot
 from harness.data.readers import AudioReader, BodyReader, ContextReader, FaceReader
 from harness.data.sources import source_of
@@ -151,14 +152,14 @@ def test_pictures_of_raw_video_are_near_and_say_so(
     assert not two.uses_video
     assert one.fingerprint() != two.fingerprint()
     differences = []
-    for i, frame in zip(range(video.n_frames), read_frames(video.video), strict=False):
-        direct, stored = one.image(i, frame, SIZE), two.image(i, None, SIZE)
+    for i, (direct,) in enumerate(pictures([(one, SIZE)], video.video, video.n_frames)):
+        stored = two.image(i, None, SIZE)
         assert (direct is None) == (stored is None) == (not two.present()[i])
         if direct is not None and stored is not None:
             differences.append(np.abs(direct.astype(int) - stored).mean())
             if reader is ContextReader:
                 black = (direct == 0).all(-1)
-                assert not stored[black & _inside(one, i, frame)].any()
+                assert not stored[black & _inside(one, i)].any()
     assert len(differences) > 10
     assert np.mean(differences) < 2
     assert two.image(int(np.flatnonzero(two.present())[0]), None, SIZE // 2).shape == (SIZE // 2, SIZE // 2, 3)
@@ -166,9 +167,9 @@ def test_pictures_of_raw_video_are_near_and_say_so(
         two.image(int(np.flatnonzero(two.present())[0]), None, 2 * SIZE)
 
 
-def _inside(reader: ContextReader, i: int, frame: np.ndarray) -> np.ndarray:
+def _inside(reader: ContextReader, i: int) -> np.ndarray:
     """(SIZE, SIZE) bool: where the person is."""
-    height, width = frame.shape[:2]
+    width, height = reader.source.size()
     x0, y0, x1, y1 = reader.box[i] * SIZE / np.array([width, height, width, height])
     rows, columns = np.mgrid[:SIZE, :SIZE]
     return (columns >= x0) & (columns < x1) & (rows >= y0) & (rows < y1)
@@ -181,7 +182,7 @@ def test_trained_slots_read_the_pack(
     def no_video(*_: object, **__: object) -> None:
         raise AssertionError("the raw video was read")
 
-    monkeypatch.setattr(raw_module, "read_frames", no_video)
+    monkeypatch.setattr(raw_module, "pictures", no_video)
     raw = RawSlot(indexes[1], slot(stream), Viewer(SIZE))
     video = indexes[1].videos[0]
     raw.prepare(video.name)
@@ -199,8 +200,9 @@ def test_a_scene_of_the_very_size_leaves_the_frame_alone() -> None:
     from zoo.reading import Source
 
     source = Source(
-        "v", Path(), 1, lambda: np.zeros(1), video=Path("v.mp4"), boxes=lambda: np.float32([[10, 10, 30, 30]])
-    )
+        "v", Path(), 1, lambda: np.zeros(1), video=Path("v.mp4"), boxes=lambda: np.float32([[10, 10, 30, 30]]),
+        size=lambda: (SIZE, SIZE),
+    )  # fmt: skip
     scene = ContextReader(source).image(0, frame, SIZE)
     assert scene is not None
     assert not scene[12:28, 12:28].any()

@@ -19,8 +19,9 @@ from harness.config import Features
 from harness.data.affwild2 import Index, Video, build_index
 from harness.data.audio import read_sound
 from harness.data.clips import ClipData, Window
-from harness.data.frames import read_frames
+from harness.data.frames import probe
 from harness.data.pack.writer import encode_jpeg
+from harness.data.pictures import pictures
 from harness.data.raw import RawSlot, collate
 from harness.data.sources import frame_times, open_reader, source_of
 from harness.features import FrozenSlot
@@ -159,7 +160,9 @@ def test_packed_pictures_equal_those_read_directly(index: Index, stream: str) ->
     raw = RawSlot(index, plan, Viewer(size))
     video = next(v for v in index.videos if v.video is not None and v.video.suffix == ".mp4")
     reader = open_reader(plan.stream, source_of(index, video))
-    direct = [reader.image(i, frame, size) for i, frame in enumerate(read_frames(video.video))][: video.n_frames]
+    direct = [
+        image for (image,) in pictures([(reader, size)], video.video, min(video.n_frames, probe(video.video).n_frames))
+    ]
     present = raw.present(video.name)
     assert present.tolist() == [image is not None for image in direct] + [False] * (video.n_frames - len(direct))
     clip = raw.clip(video.name, 3, 17)

@@ -70,7 +70,9 @@ def make_source(folder: Path, seed: int) -> Source:
     boxes[0] = np.nan
     _write_video(folder / "clip.mp4", seed)
     times = np.arange(FRAMES) / FPS
-    return Source("clip", folder, FRAMES, lambda: times, folder / "clip.mp4", crops, lambda: boxes)
+    return Source(
+        "clip", folder, FRAMES, lambda: times, folder / "clip.mp4", crops, lambda: boxes, lambda: (WIDTH, HEIGHT)
+    )
 
 
 def _write_video(path: Path, seed: int) -> None:
@@ -96,7 +98,7 @@ def _content(case: StreamCase, reader: Any, source: Source) -> list[Any]:
     if not mask.any():
         excuse("it finds nothing in the made-up video: give stream_checks a source of your own")
     if case.spec.kind == "frames":
-        frames = pictures(0) if reader.uses_video else [None] * FRAMES
+        frames = _frames(reader) if reader.uses_video else [None] * FRAMES
         images = [reader.image(i, frame, 32) for i, frame in enumerate(frames)]
         wrong = [i for i, image in enumerate(images) if image is not None and not mask[i]]
         expect(not wrong, f"a picture is given of frame {wrong and wrong[0]}, which is not present")
@@ -104,6 +106,15 @@ def _content(case: StreamCase, reader: Any, source: Source) -> list[Any]:
     if case.spec.kind == "sound":
         return [reader.sound(RATE)]
     return [np.asarray(reader.vectors())[mask]]
+
+
+def _frames(reader: Any) -> list[np.ndarray]:
+    """The frames as the reader wants them for pictures of size 32."""
+    import cv2
+
+    if not getattr(reader, "squeezed", False):
+        return list(pictures(0))
+    return [cv2.resize(picture, (32, 32), interpolation=cv2.INTER_AREA) for picture in pictures(0)]
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.atomic import atomic
 
-VERSION = 1
+VERSION = 2
 """Raise when the same source would be packed otherwise: files of another version are made again."""
 
 STREAMS = ("face", "body", "context", "audio")

@@ -17,13 +17,14 @@ from harness.atomic import append_line, clear_parts
 from harness.data.audio import read_sound, to_int16
 from harness.data.boxes import person_boxes
 from harness.data.content import crops_digest, file_digest
-from harness.data.frames import decode_jpeg, is_complete, probe, read_frames
+from harness.data.frames import decode_jpeg, is_complete, probe
 from harness.data.jobs import Failure, Tick, cores, run_jobs
 from harness.data.layout import crop_frames
 from harness.data.pack.files import Pictures, find
 from harness.data.pack.label import RATE, Label
 from harness.data.pack.plan import Item, Settings
 from harness.data.pack.writer import BOXED, PICTURES, SAMPLES, Writer, encode_jpeg
+from harness.data.pictures import pictures
 from harness.data.readers import BodyReader, ContextReader
 from harness.locks import NAME, alone
 from zoo.errors import FullDiskError, UserError
@@ -192,19 +193,22 @@ def _cut(
     with ExitStack() as stack:
         work = []
         for stream, name, boxes in todo:
-            reader = _CUTTERS[stream](_source(video, name, boxes))
+            reader = _CUTTERS[stream](_source(video, name, boxes, made))
             work.append((reader, stack.enter_context(Writer(pack, stream, name, BOXED)), boxes))
-        for i, frame in enumerate(read_frames(video)):
-            for reader, writer, boxes in work:
-                image = reader.image(i, frame, made["size"])
+        readers = [(reader, made["size"]) for reader, _, _ in work]
+        for i, images in enumerate(pictures(readers, video, len(todo[0][2]))):
+            for image, (_, writer, boxes) in zip(images, work, strict=True):
                 writer.add(None if image is None else encode_jpeg(image, made["quality"]), *boxes[i].tolist())
             tick(i)
         _refuse_changed(video, file_digest(video) == source)
         return [writer.finish(source, made) for _, writer, _ in work]
 
 
-def _source(video: Path, name: str, boxes: np.ndarray) -> Source:
-    return Source(name, video.parent, len(boxes), lambda: np.zeros(len(boxes)), video=video, boxes=lambda: boxes)
+def _source(video: Path, name: str, boxes: np.ndarray, made: dict[str, int]) -> Source:
+    return Source(
+        name, video.parent, len(boxes), lambda: np.zeros(len(boxes)), video=video, boxes=lambda: boxes,
+        size=lambda: (made["width"], made["height"]),
+    )  # fmt: skip
 
 
 def _boxes(video: Path, name: str, settings: Settings, n_frames: int) -> np.ndarray:
