@@ -1,4 +1,4 @@
-"""Pictures out of video files and JPEGs. One decoder (PyAV) gives both the pixels and the time stamps.
+"""Pictures out of video files. One decoder (PyAV) gives both the pixels and the time stamps.
 
 The time line of a video is read from its packets, without decoding, and it is the truth: ``read_frames`` yields
 exactly one picture for each of its entries, so that everything else may count on ``n_frames`` and ``times``.
@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
-import simplejpeg
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
@@ -168,57 +166,6 @@ def read_pictures(
         )
     for _ in range(done, len(stamps)):
         yield picture
-
-
-def read_jpeg(path: str | os.PathLike[str]) -> np.ndarray:
-    """A JPEG file as uint8 RGB (H, W, 3); UserError where it is damaged or cut short."""
-    with open(path, "rb", buffering=0) as file:
-        data = file.read()
-    image = decode_jpeg(np.frombuffer(data, np.uint8)) if is_complete(data) else None
-    if image is None:
-        raise UserError(
-            f"{path}: the JPEG is cut short or damaged ({len(data)} bytes); make this crop again or delete it"
-        )
-    return np.asarray(image, np.uint8)
-
-
-def is_complete(data: bytes) -> bool:
-    """Whether a JPEG has its end: OpenCV fills the missing part of a cut file with grey and says nothing. Inside the
-    picture's data the end marker cannot occur, and it must follow the last start of scan."""
-    return not data.startswith(b"\xff\xd8") or data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
-
-
-def decode_jpeg(data: np.ndarray) -> np.ndarray | None:
-    """The bytes (k,) uint8 of a whole JPEG as uint8 RGB (H, W, 3); None where they are none."""
-    return cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if len(data) else None
-
-
-def decode_into(data: np.ndarray, out: np.ndarray, *, turned: bool = False) -> bool:
-    """The picture that ``decode_jpeg`` gives written into ``out`` (H, W, 3), resized to it; False where there is none.
-
-    A JPEG of that very size is decoded in place, pixel for pixel the same and at 224 pixels a quarter faster than by
-    OpenCV, which has no such way in. Any other goes through OpenCV, and where it may be ``turned``: OpenCV heeds what
-    a camera said of its position (EXIF).
-    """
-    if not turned:
-        try:
-            if simplejpeg.decode_jpeg(data, "RGB", buffer=out).shape == out.shape:
-                return True
-        except ValueError:  # larger than out, of four colours, damaged
-            pass
-    image = decode_jpeg(data)
-    if image is not None:
-        out[...] = resize(image, out.shape[1], out.shape[0])
-    return image is not None
-
-
-def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """uint8 (H, W, 3) -> (height, width, 3): area average when shrinking, bilinear when growing."""
-    if image.shape[:2] == (height, width):
-        return np.ascontiguousarray(image)
-    shrink = width < image.shape[1] or height < image.shape[0]
-    out: np.ndarray = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
-    return out
 
 
 def _reason(error: Exception) -> str:

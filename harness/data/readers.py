@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.data.audio import read_sound, to_int16
 from harness.data.content import crops_digest, digest, file_digest
-from harness.data.frames import read_jpeg, resize
+from harness.data.jpegs import read_jpeg, resize
 from harness.data.layout import crop_frames
 from harness.data.pack.files import Pictures, Samples, find
 from harness.data.pack.label import RATE, VERSION

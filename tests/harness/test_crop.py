@@ -17,7 +17,7 @@ from squares import MARKS, spec, still, write_squares
 from harness.data.align import TEMPLATE
 from harness.data.boxes import read_boxes
 from harness.data.crop import CropReport, crop_folder
-from harness.data.frames import read_jpeg
+from harness.data.jpegs import read_jpeg
 from harness.data.subjects import raw_people
 from zoo.errors import UserError
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from media import shade, write_click_video
 
-from harness.data.frames import expected_frames, probe, read_frames, read_jpeg, read_pictures
+from harness.data.frames import expected_frames, probe, read_frames, read_pictures
+from harness.data.jpegs import read_jpeg
 from zoo.errors import UserError
 
 

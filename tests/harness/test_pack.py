@@ -18,7 +18,7 @@ from harness.config import Features
 from harness.data import raw as raw_module
 from harness.data.affwild2 import Index, Video, build_index
 from harness.data.boxes import read_boxes, write_boxes
-from harness.data.frames import read_jpeg, resize
+from harness.data.jpegs import read_jpeg, resize
 from harness.data.pack.files import Pictures, Samples
 from harness.data.pack.label import read_label
 from harness.data.pack.make import make_pack

@@ -20,7 +20,8 @@ from filelock import FileLock
 
 from harness.data.audio import read_sound
 from harness.data.boxes import Boxes, write_boxes
-from harness.data.frames import decode_jpeg, probe, read_frames
+from harness.data.frames import probe, read_frames
+from harness.data.jpegs import decode_jpeg
 from harness.data.pack import make, writer
 from harness.data.pack.files import Pictures, Samples
 from harness.data.pack.label import read_label

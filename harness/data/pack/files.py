@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from harness.data.frames import decode_into
+from harness.data.jpegs import decode_into
 from harness.data.pack.label import Label, arrow_path, read_label
 from zoo.errors import UserError, first_line
 

@@ -17,8 +17,9 @@ from harness.atomic import append_line, clear_parts
 from harness.data.audio import read_sound, to_int16
 from harness.data.boxes import person_boxes
 from harness.data.content import crops_digest, file_digest
-from harness.data.frames import decode_jpeg, is_complete, probe
+from harness.data.frames import probe
 from harness.data.jobs import Failure, Tick, cores, run_jobs
+from harness.data.jpegs import decode_jpeg, is_complete
 from harness.data.layout import crop_frames
 from harness.data.pack.files import Pictures, find
 from harness.data.pack.label import RATE, Label
