@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -78,6 +79,48 @@ def test_rotation_is_applied_as_opencv_does(tmp_path: Path, rotation: int) -> No
     np.testing.assert_array_equal(whole, expected)
     reference = cv2.resize(expected, (info.width // 2, info.height // 2), interpolation=cv2.INTER_AREA)
     assert np.abs(small.astype(int) - reference).mean() < 3
+
+
+def test_a_squeezed_frame_is_the_area_average_of_its_colours(tmp_path: Path) -> None:
+    """Against the average in float64 of luma and chroma, and the colours of that by ITU-R BT.601."""
+    path, rng = tmp_path / "a.mp4", np.random.default_rng(0)
+    picture = cv2.resize(rng.integers(60, 190, (9, 16, 3), np.uint8), (640, 360), interpolation=cv2.INTER_LINEAR)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        planes = next(container.decode(video=0)).to_ndarray(format="yuv420p").astype(float)
+    y, chroma = planes[:360], planes[360:].reshape(2, 180, 320)
+    y, u, v = (cv2.resize(plane, (112, 112), interpolation=cv2.INTER_AREA) for plane in (y, *chroma))
+    y, u, v = (y - 16) * 255 / 219, (u - 128) * 255 / 224, (v - 128) * 255 / 224
+    exact = np.stack([y + 1.402 * v, y - 0.344136 * u - 0.714136 * v, y + 1.772 * u], -1).clip(0, 255)
+    ((small,),) = read_pictures(path, [(112, 112)])
+    assert np.abs(small - exact).mean() < 0.5
+    assert np.abs((small - exact).mean((0, 1))).max() < 0.15, "no colour is brighter or darker"
+
+
+def test_a_video_whose_frames_change_their_size(tmp_path: Path) -> None:
+    path, rate = tmp_path / "two.ts", Fraction(1, 25)
+    with av.open(str(path), "w", format="mpegts") as container:
+        stream = container.add_stream("libx264", rate=25)
+        second = av.CodecContext.create("libx264", "w")
+        for codec, width, height in ((stream, 96, 64), (second, 64, 48)):
+            codec.width, codec.height, codec.pix_fmt = width, height, "yuv420p"
+        second.time_base, second.framerate = rate, 1 / rate
+        for codec, numbers in ((stream, range(10)), (second, range(10, 20))):
+            frames = [av.VideoFrame.from_ndarray(np.zeros((codec.height, codec.width, 3), np.uint8)) for _ in numbers]
+            for frame, number in zip(frames, numbers, strict=True):
+                frame.pts, frame.time_base = number, rate
+            for packet in [packet for frame in (*frames, None) for packet in codec.encode(frame)]:
+                packet.stream = stream
+                container.mux(packet)
+    assert [frame.shape[:2] for frame in read_frames(path)] == [(64, 96)] * 10 + [(48, 64)] * 10
+    with pytest.raises(
+        UserError, match="frame 11 has 64 x 48 pixels, the first 96 x 64: convert the video to one size"
+    ):
+        list(read_pictures(path, [(32, 32)]))
 
 
 def test_hidden_vp8_pictures_are_no_frames(tmp_path: Path) -> None:
