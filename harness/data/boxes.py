@@ -175,10 +175,10 @@ def make_boxes(
     jobs = (jobs or cores()) if finder.portable else 1
     paths = [path for _, path in todo]
     sizes = [expected_frames(path) for path in paths]
-    if not todo:
+    if not todo and not (folder / NAME).exists():  # of a process that was killed when all was made
         return []
     busy = f"{folder}: another process makes boxes in this folder; wait for it, or stop it"
-    with alone(folder / NAME, busy):
+    with alone(folder / NAME, busy if todo else None):
         clear_parts(folder, deep=False)
         outcomes = run_jobs(task, todo, paths, sizes, jobs=jobs, label="person boxes", progress=progress)
         return [outcome for _, outcome in outcomes if isinstance(outcome, Failure)]

@@ -247,6 +247,10 @@ def test_finished_files_stay_and_other_options_make_new_ones(tmp_path: Path) -> 
     assert make_boxes(tmp_path, videos, spec(), 1, progress=False) == []
     assert first.stat().st_mtime_ns == before
     assert (tmp_path / "boxes" / "v1.parquet").is_file()
+    lock = tmp_path / "boxes" / ".lock"
+    lock.touch()  # of a process that was killed when all was made
+    assert make_boxes(tmp_path, videos, spec(), 1, progress=False) == []
+    assert not lock.exists()
     make_boxes(tmp_path, videos, spec(), 1, progress=False, options={"threshold": 90})
     assert first.stat().st_mtime_ns > before
     assert read_boxes(first).detector == "squares 1 threshold=90 folder="
