@@ -33,9 +33,9 @@ class Source:
     video: Path | None = None
     crops: Path | None = None
     boxes: Callable[[], np.ndarray] | None = None
-    size: Callable[[], tuple[int, int]] | None = None
     pack: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    size: Callable[[], tuple[int, int]] | None = None
 
 
 @dataclass(frozen=True)

@@ -149,9 +149,10 @@ def read_pictures(
                         f"{path}: frame {done + 1} has {frame.width} x {frame.height} pixels, the first {first[0]} x "
                         f"{first[1]}: convert the video to one size"
                     )
+                filled += upto - done - 1
+                _refuse_holes(path, filled, len(stamps))  # here too: few read on once they have their last frame
                 before, picture = picture, tuple(_pixels(frame, size) for size in sizes)
                 for _ in range(upto - done - 1):
-                    filled += 1
                     yield picture if before is None else before
                 yield picture
                 done = upto
@@ -160,12 +161,16 @@ def read_pictures(
                 f"{path}: decoding broke off at frame {done + 1} of {len(stamps)} ({_reason(error)}); replace the file"
             ) from error
     filled += len(stamps) - done
-    if picture is None or filled > max(2, len(stamps) // 100):
-        raise UserError(
-            f"{path}: only {len(stamps) - filled} of {len(stamps)} frames could be decoded; replace the file"
-        )
+    if picture is None:
+        raise UserError(f"{path}: none of its {len(stamps)} frames could be decoded; replace the file")
+    _refuse_holes(path, filled, len(stamps))
     for _ in range(done, len(stamps)):
         yield picture
+
+
+def _refuse_holes(path: Path, missing: int, frames: int) -> None:
+    if missing > max(2, frames // 100):
+        raise UserError(f"{path}: {missing} of {frames} frames could not be decoded; replace the file")
 
 
 def _reason(error: Exception) -> str:

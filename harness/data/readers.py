@@ -175,8 +175,12 @@ class ContextReader(_BoxReader):
         """The scene at a frame, which comes squeezed."""
         if self.packed:
             return written(self, index, size) if self.packed.has(index) else None
-        if frame is None or self.source.size is None:
+        if frame is None:
             return None
+        if self.source.size is None:  # absent it is not
+            raise UserError(
+                f"{self.source.name}: the source of its scenes does not tell the size of the video's frames"
+            )
         left, top, right, bottom = self._person(size, *self.source.size())[index].tolist()
         if right == left:
             return None

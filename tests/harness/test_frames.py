@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from media import shade, write_click_video
 
+from harness.data import frames as frames_module
 from harness.data.frames import expected_frames, probe, read_frames, read_pictures
 from harness.data.jpegs import read_jpeg
 from zoo.errors import UserError
@@ -266,3 +268,19 @@ def test_jpeg_cut_anywhere_is_an_error(tmp_path: Path) -> None:
         path.write_bytes(data[:length])
         with pytest.raises(UserError, match=r"00001\.jpg: the JPEG is cut short"):
             read_jpeg(path)
+
+
+def test_many_missing_frames_are_told_before_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever takes as many frames as the video has never reads on; what is missing within must not wait for that."""
+    path = tmp_path / "a.mp4"
+    write_click_video(path, n_frames=100)
+    wanted = probe(path).n_frames
+    read = frames_module._time_line
+
+    def with_holes(*given: object) -> list[int]:
+        stamps = read(*given)  # type: ignore[arg-type]
+        return sorted({*stamps, *(stamp + 1 for stamp in stamps[40:45])})  # no picture has these
+
+    monkeypatch.setattr(frames_module, "_time_line", with_holes)
+    with pytest.raises(UserError, match=f"3 of {wanted + 5} frames could not be decoded"):
+        list(islice(read_frames(path), wanted + 5))

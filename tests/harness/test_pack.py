@@ -36,6 +36,7 @@ from zoo.api import AudioInput, FrameInput
 from zoo.errors import UserError
 from zoo.modules import Encoder
 from zoo.plan import SlotPlan, make_plan
+from zoo.reading import Source
 
 VA = abaw10.EDITION.tracks[0]
 SIZE = 64
@@ -194,11 +195,15 @@ def test_trained_slots_read_the_pack(
         np.testing.assert_array_equal(image, wanted)
 
 
+def test_a_scene_whose_frames_size_is_not_told_is_not_taken_for_absent() -> None:
+    source = Source("v", Path(), 1, lambda: np.zeros(1), video=Path("v.mp4"), boxes=lambda: np.float32([[1, 1, 3, 3]]))
+    with pytest.raises(UserError, match="v: the source of its scenes does not tell the size"):
+        ContextReader(source).image(0, np.zeros((8, 8, 3), np.uint8), 8)
+
+
 def test_a_scene_of_the_very_size_leaves_the_frame_alone() -> None:
     """Several readers are given one frame: what one blacks out, the next must still see."""
     frame = np.full((SIZE, SIZE, 3), 200, np.uint8)
-    from zoo.reading import Source
-
     source = Source(
         "v", Path(), 1, lambda: np.zeros(1), video=Path("v.mp4"), boxes=lambda: np.float32([[10, 10, 30, 30]]),
         size=lambda: (SIZE, SIZE),

@@ -71,7 +71,7 @@ def make_source(folder: Path, seed: int) -> Source:
     _write_video(folder / "clip.mp4", seed)
     times = np.arange(FRAMES) / FPS
     return Source(
-        "clip", folder, FRAMES, lambda: times, folder / "clip.mp4", crops, lambda: boxes, lambda: (WIDTH, HEIGHT)
+        "clip", folder, FRAMES, lambda: times, folder / "clip.mp4", crops, lambda: boxes, size=lambda: (WIDTH, HEIGHT)
     )
 
 
