@@ -18,6 +18,7 @@ import torch
 from harness import memory
 from harness.config import Features
 from harness.data.content import digest
+from harness.folding import folded
 from zoo.api import AudioInput, FrameInput
 from zoo.assemble import build_encoder, encode
 from zoo.errors import UserError, first_line
@@ -26,7 +27,7 @@ from zoo.passports import describe, file_sha256, find
 from zoo.plan import SlotPlan
 from zoo.weights import load_pretrained
 
-LAYOUT = 2  # raise when chunks are cut otherwise
+LAYOUT = 3  # raise when chunks are cut, or networks computed, otherwise
 SOUND_CHUNK = 256  # frames of sound features computed at once
 Inputs = Mapping[str, np.ndarray]
 
@@ -56,16 +57,24 @@ class FrozenSlot:
 
     @property
     def encoder(self) -> Encoder:
-        """The network with its weights, in eval mode."""
+        """The network that computes the features: in eval mode, its batch norms folded."""
         if self._encoder is None:
-            encoder = build_encoder(self.plan)
-            if self.plan.passport is not None:
-                load_pretrained(encoder, self.plan.passport)
-            encoder.eval().requires_grad_(False).to(self.device)
-            if isinstance(encoder.input, FrameInput):
-                encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            self._encoder = encoder
+            self._encoder = self.placed(folded(self.given(), _features_of_noise))
         return self._encoder
+
+    def given(self) -> Encoder:
+        """A new network as its author made it, with its weights, in eval mode, on the processor."""
+        encoder = build_encoder(self.plan)
+        if self.plan.passport is not None:
+            load_pretrained(encoder, self.plan.passport)
+        return encoder.eval().requires_grad_(False)
+
+    def placed(self, encoder: Encoder) -> Encoder:
+        """On the device, in the layout that convolutions are fastest in."""
+        encoder = encoder.to(self.device)
+        if isinstance(encoder.input, FrameInput):
+            encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return encoder
 
     @property
     def wants_bf16(self) -> bool:
@@ -160,6 +169,17 @@ class FrozenSlot:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             out = encode(self.encoder, tensors, _moved(mask, self.device).unsqueeze(0))
         return out[0].float()
+
+
+def _features_of_noise(encoder: Encoder) -> torch.Tensor:
+    """(2, D) float32, what an encoder says of two noise pictures, for ``folded``; of other input (0, D)."""
+    spec = encoder.input
+    if not isinstance(spec, FrameInput):
+        return torch.zeros(0, encoder.dim)
+    shape = (1, 2 + 2 * spec.context, spec.size, spec.size, 3)
+    noise = torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+    present = torch.ones(shape[:2], dtype=torch.bool)
+    return encode(encoder, {"frames": noise, "present": present}, present[:, :2])[0].float()
 
 
 def _moved(array: np.ndarray, device: torch.device) -> torch.Tensor:

@@ -111,10 +111,12 @@ def encode(slot: FrozenSlot, ready: Sequence[Chunk]) -> float:
 
 
 class BareNetwork:
-    """The network alone on tensors that lie on the device, normalised, at the same precision and batch."""
+    """The network alone, as its author made it, on tensors that lie on the device, normalised, at the same precision
+    and batch."""
 
     def __init__(self, slot: FrozenSlot, ready: Sequence[Chunk]) -> None:
-        self.slot, spec = slot, slot.encoder.input
+        self.slot, self.network = slot, slot.placed(slot.given())
+        spec = self.network.input
         self.frames = float(sum(len(chunk.mask) for chunk in ready))
         self.args: list[list[torch.Tensor]] = []
         for chunk in ready:
@@ -134,7 +136,7 @@ class BareNetwork:
         """Encode all of it; frames."""
         with torch.autocast(self.slot.device.type, torch.bfloat16, enabled=self.slot.bf16):
             for args in self.args:
-                out = self.slot.encoder(*args)
+                out = self.network(*args)
         out.float().cpu()
         return self.frames
 
