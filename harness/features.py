@@ -18,13 +18,14 @@ import torch
 from harness import memory
 from harness.config import Features
 from harness.data.content import digest
-from harness.folding import folded
 from zoo.api import AudioInput, FrameInput
 from zoo.assemble import build_encoder, encode
 from zoo.errors import UserError, first_line
+from zoo.folding import folded
 from zoo.modules import Encoder
 from zoo.passports import describe, file_sha256, find
 from zoo.plan import SlotPlan
+from zoo.rounding import rounded
 from zoo.weights import load_pretrained
 
 LAYOUT = 3  # raise when chunks are cut, or networks computed, otherwise
@@ -52,15 +53,23 @@ class FrozenSlot:
     device: torch.device
     file: Path | None  # of the weights, verified
     _encoder: Encoder | None = None
+    _rounded: Encoder | None = None
     traits: Traits = Traits()
     limit: int | None = None  # frames at once, after memory ran out
 
     @property
     def encoder(self) -> Encoder:
-        """The network that computes the features: in eval mode, its batch norms folded."""
+        """The network that computes features in float32: in eval mode, its batch norms folded."""
         if self._encoder is None:
-            self._encoder = self.placed(folded(self.given(), _features_of_noise))
+            self._encoder = self.placed(folded(self.given(), features_of_noise))
         return self._encoder
+
+    @property
+    def in_bf16(self) -> Encoder:
+        """The same for bfloat16: its convolutions' weights are rounded."""
+        if self._rounded is None:
+            self._rounded = rounded(self.encoder)
+        return self._rounded
 
     def given(self) -> Encoder:
         """A new network as its author made it, with its weights, in eval mode, on the processor."""
@@ -167,11 +176,12 @@ class FrozenSlot:
         """(T, D) float32 on the device, at once."""
         tensors = {name: _moved(value, self.device).unsqueeze(0) for name, value in inputs.items()}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            out = encode(self.encoder, tensors, _moved(mask, self.device).unsqueeze(0))
+            network = self.in_bf16 if bf16 else self.encoder
+            out = encode(network, tensors, _moved(mask, self.device).unsqueeze(0))
         return out[0].float()
 
 
-def _features_of_noise(encoder: Encoder) -> torch.Tensor:
+def features_of_noise(encoder: Encoder) -> torch.Tensor:
     """(2, D) float32, what an encoder says of two noise pictures, for ``folded``; of other input (0, D)."""
     spec = encoder.input
     if not isinstance(spec, FrameInput):

@@ -23,11 +23,12 @@ from tqdm import tqdm
 from harness.bench import table
 from harness.bench.measure import Rates, describe, interleaved, machine
 from harness.config import Features
-from harness.features import SOUND_CHUNK, FrozenSlot
+from harness.features import SOUND_CHUNK, FrozenSlot, features_of_noise
 from harness.run import pick_device
 from harness.setup import find_track, load_plugins
 from zoo.api import FrameInput
 from zoo.assemble import build_encoder
+from zoo.folding import folded
 from zoo.plan import make_plan
 
 FRAMES = 2_900_000  # face crops of Aff-Wild2, all sets
@@ -47,10 +48,8 @@ def slot_of(said: str, device: torch.device) -> FrozenSlot:
     track = find_track(registry, "va", None)[1]
     plan = make_plan(registry, encoders=encoders, fusion="late", head="gru", answers=track.answers, options=options)
     slot = FrozenSlot(plan.slots[0], Features(), device, None)
-    encoder = build_encoder(slot.plan).eval().requires_grad_(False).to(device)
-    if isinstance(encoder.input, FrameInput):
-        encoder = encoder.to(memory_format=torch.channels_last)
-    slot._encoder = encoder
+    encoder = build_encoder(slot.plan).eval().requires_grad_(False)
+    slot._encoder = slot.placed(folded(encoder, features_of_noise))
     return slot
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -23,19 +22,15 @@ from harness.data.affwild2 import Index, Video, build_index
 from harness.data.readers import FaceReader
 from harness.data.sources import source_of
 from harness.extract import extract, extract_videos
-from harness.features import FrozenSlot, frozen_slots, pieces
+from harness.features import FrozenSlot, pieces
 from harness.setup import find_track
-from harness.store import FeatureStore
-from harness.traits import mixes, pictures, settle
+from harness.traits import mixes, pictures
+from tests.harness.frozen import CPU, Odd, features, odd, plans, slots
 from zoo.api import AudioInput, FrameInput
 from zoo.assemble import build_encoder
 from zoo.errors import UserError
-from zoo.modules import Encoder
 from zoo.passports import cache_dir
-from zoo.plan import SlotPlan, make_plan
 from zoo.registry import load
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -48,45 +43,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def index(program, cache: Path) -> Index:
     edition, track = find_track(load([]), "va", None)
     return build_index(program.demo, edition, track)
-
-
-def plans(text: str) -> tuple[SlotPlan, ...]:
-    registry = load([])
-    answers = find_track(registry, "va", None)[1].answers
-    return make_plan(registry, encoders=text, fusion="late", head="gru", answers=answers).slots
-
-
-def slots(text: str = "face", **settings: object) -> list[FrozenSlot]:
-    return frozen_slots(plans(text), Features(**{"chunk": 16, **settings}), CPU)
-
-
-class Odd(Encoder):
-    """The mean of a picture. ``most``: frames that there is memory for; ``mate``: how much of its neighbour's shows."""
-
-    def __init__(self, most: int = 10_000, mate: float = 0.0, rough: float = 0.0, context: int = 0) -> None:
-        super().__init__(2, FrameInput(8, (0.0,) * 3, (1.0,) * 3, context))
-        self.most, self.mate, self.rough = most, mate, rough
-        self.sizes: list[int] = []
-
-    def forward(self, frames: torch.Tensor, present: torch.Tensor | None = None) -> torch.Tensor:
-        self.sizes.append(frames.shape[0] * frames.shape[1])
-        if self.sizes[-1] > self.most:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        mean = frames.mean((-1, -2, -3))
-        if self.input.context:
-            mean = mean[:, self.input.context : -self.input.context]
-        mean = mean + self.mate * mean.flatten().roll(1).view_as(mean)
-        if torch.is_autocast_enabled("cpu"):
-            mean = mean * (1 + self.rough)
-        return torch.stack([mean, 2 * mean], -1)
-
-
-def odd(precision: str = "float32", **more: object) -> FrozenSlot:
-    return FrozenSlot(plans("face")[0], Features(precision=precision, chunk=16), CPU, None, _encoder=Odd(**more))
-
-
-def features(store: FeatureStore, index: Index, slot: str = "face") -> dict[str, bytes]:
-    return {v.name: np.asarray(store.rows(slot, v.name)).tobytes() for v in index.videos}
 
 
 # --- a frame's features depend on nothing else -----------------------------------------------------------------------
@@ -146,49 +102,6 @@ def test_every_batch_of_frames_has_one_size(index: Index) -> None:
     extract(index, [slot], progress=False)
     assert set(slot.encoder.sizes) == {16}  # type: ignore[arg-type]
     assert len(slot.encoder.sizes) >= sum(v.n_frames for v in index.videos) // 16  # type: ignore[arg-type]
-
-
-# --- bfloat16 ---------------------------------------------------------------------------------------------------------
-
-
-def test_bfloat16_is_compared_with_float32_on_real_frames(index: Index) -> None:
-    """The stated tolerance is 10 % at the worst frame; the default encoder has 4 to 7 %."""
-    (slot,) = slots(precision="bf16")
-    settle(index, [slot])
-    assert 0.001 < slot.traits.error < Features().tolerance  # type: ignore[operator]
-    (memo,) = cache_dir().glob("encoders/*.json")
-    assert json.loads(memo.read_text())["error"] == slot.traits.error
-    (again,) = slots(precision="bf16")
-    settle(index, [again])
-    assert again.traits == slot.traits
-    assert again._encoder is None  # known from the first time
-
-
-@pytest.mark.parametrize("rough", [0.2, float("nan")])
-def test_bfloat16_too_far_from_float32_is_not_used(index: Index, monkeypatch: pytest.MonkeyPatch, rough: float) -> None:
-    with pytest.raises(UserError, match=r"bfloat16 are .* from those in float32.*features\.precision=float32"):
-        extract(index, [odd("bf16", rough=rough)], progress=False)
-    slot, exact = odd("auto", rough=rough), odd("float32")
-    monkeypatch.setattr(FrozenSlot, "wants_bf16", property(lambda self: self.settings.precision == "auto"))
-    with pytest.warns(UserWarning, match="they are computed in float32"):
-        store, failures = extract(index, [slot], progress=False)
-    assert not failures
-    assert slot.precision == "float32"
-    wanted, _ = extract(index, [exact], progress=False)
-    assert wanted.computed == 0  # it is the same entry
-    assert features(store, index) == features(wanted, index)
-
-
-def test_what_is_kept_of_a_measurement_is_read_or_made_again(index: Index) -> None:
-    first = odd("bf16", rough=0.01)
-    settle(index, [first])
-    assert first.traits.mixes
-    assert first.traits.error == pytest.approx(0.01, rel=0.01)
-    (memo,) = cache_dir().glob("encoders/*.json")
-    memo.write_text("{")
-    again = odd("bf16", rough=0.01)
-    settle(index, [again])
-    assert again.traits == first.traits
 
 
 # --- storage ----------------------------------------------------------------------------------------------------------

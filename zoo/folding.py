@@ -66,7 +66,7 @@ def _followed(network: N, run: Callable[[N], Tensor]) -> tuple[list[tuple[str, s
         return hook
 
     for name, part in network.named_modules():
-        if _plain_convolution(part):
+        if plain_convolution(part):
             hooks.append(part.register_forward_hook(watch_convolution(name)))
         elif _remainder(part) is not None:
             hooks.append(part.register_forward_pre_hook(watch_norm(name)))
@@ -78,7 +78,7 @@ def _followed(network: N, run: Callable[[N], Tensor]) -> tuple[list[tuple[str, s
     return [pair for pair in pairs if all(calls[name] == 1 for name in pair)], features
 
 
-def _plain_convolution(part: Net) -> bool:
+def plain_convolution(part: Net) -> bool:
     """Whether it computes with the very weights that it stores."""
     from timm.layers import Conv2dSame
 
@@ -87,13 +87,13 @@ def _plain_convolution(part: Net) -> bool:
 
 
 def _remainder(part: Net) -> Net | None:
-    """What is left of a norm without its numbers: nothing, or the activation that timm's has; None: not to be folded."""
+    """What is left of a norm without its numbers: nothing, or timm's activation; None where it cannot be folded."""
     from timm.layers import BatchNormAct2d
 
     if getattr(part, "running_var", None) is None:
         return None
     if type(part) is BatchNormAct2d:
-        return nn.Sequential(part.drop, part.act)
+        return nn.Sequential(part.drop, part.act)  # type: ignore[arg-type]
     return nn.Identity() if type(part) in NORMS else None
 
 
@@ -101,7 +101,7 @@ def _fold(network: Net, convolution: str, norm: str) -> None:
     conv, batch_norm = network.get_submodule(convolution), network.get_submodule(norm)
     remainder = _remainder(batch_norm)
     assert remainder is not None
-    network.set_submodule(convolution, fuse_conv_bn_eval(conv, batch_norm))
+    network.set_submodule(convolution, fuse_conv_bn_eval(conv, batch_norm))  # type: ignore[type-var, arg-type]
     network.set_submodule(norm, remainder.eval())
 
 
