@@ -10,9 +10,10 @@ from harness.bench.measure import Rates
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a run. ``rate``, ``limit``: frames/s, as it is and of what it cannot surpass (``limited_by``);
-    ``passes``: how often a run takes a frame through it; ``kind``: decode, encode, train or evaluate; ``once``: a part
-    of extraction, done once; ``whole``: extraction itself, the sum of those, shown and not counted again."""
+    """A part of a run. ``rate``, ``limit``: frames/s, as it is and of the bare decoder, network or loop in it
+    (``limited_by``); ``passes``: how often a run takes a frame through it; ``kind``: decode, encode, train or evaluate;
+    ``once``: a part of extraction, done once; ``whole``: extraction itself, the sum of those, shown and not counted
+    again."""
 
     name: str
     kind: str

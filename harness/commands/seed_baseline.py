@@ -76,7 +76,7 @@ def extraction_rows(data: str | None, rounds: int, tick: Callable[[str], Any]) -
         for source, more in (("raw video", "none"), ("pack", pack)):
             stage, size = _extraction(data, f"data.pack={more}", rounds, tick)
             what = f"extraction, lite0 on faces and scenes, from {source}"
-            rows.append(against(what, "bare networks, same batch", stage.limit, stage.rate, 0.9))
+            rows.append(against(what, "bare networks as they come, same batch", stage.limit, stage.rate, 0.9))
     return [*rows, most("features of 1,280 numbers on disk", {"bytes a frame and slot": (size, None)})]
 
 
