@@ -130,6 +130,8 @@ def nearest(times: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 def runs(frames: np.ndarray) -> list[tuple[int, int]]:
     """Rising frame numbers as runs [start, stop) without a gap."""
+    if int(frames[-1]) - int(frames[0]) == len(frames) - 1:  # most often
+        return [(int(frames[0]), int(frames[-1]) + 1)]
     breaks = np.flatnonzero(np.diff(frames) != 1) + 1
     return [(int(part[0]), int(part[-1]) + 1) for part in np.split(frames, breaks)]
 

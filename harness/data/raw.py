@@ -95,7 +95,8 @@ class RawSlot:
                 images[i - first] = reader.image(i, None, spec.size)
         else:
             packed.fill(wanted, [images[k] for k in (wanted - first).tolist()])
-        images[~seen] = 0
+        if not seen.all():
+            images[~seen] = 0
         return seen
 
     def _packed(self, name: str) -> Pictures:
