@@ -74,6 +74,8 @@ def extract_videos(
                 missing.setdefault(task.video.name, []).append(task)
     if missing:
         settle(index, slots, building=True)
+        for slot in slots:
+            _ = slot.encoder  # built here, once, before threads ask what it takes
         total = sum(work[0].video.n_frames for work in missing.values())
         label = "features of " + ", ".join(slot.plan.name for slot in slots)
         with tqdm(total=total, unit="frame", desc=label, disable=None if progress else True, leave=False) as bar:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,11 @@ from harness.data.content import digest
 from zoo.api import AudioInput, FrameInput
 from zoo.assemble import build_encoder, encode
 from zoo.errors import UserError, first_line
-from zoo.folding import folded
+from zoo.folding import fold
 from zoo.modules import Encoder
 from zoo.passports import describe, file_sha256, find
 from zoo.plan import SlotPlan
-from zoo.rounding import rounded
+from zoo.rounding import Rounded
 from zoo.weights import load_pretrained
 
 LAYOUT = 3  # raise when chunks are cut, or networks computed, otherwise
@@ -53,26 +55,32 @@ class FrozenSlot:
     device: torch.device
     file: Path | None  # of the weights, verified
     _encoder: Encoder | None = None
-    _rounded: Encoder | None = None
+    _rounded: Rounded | None = None
     traits: Traits = Traits()
     limit: int | None = None  # frames at once, after memory ran out
 
     @property
     def encoder(self) -> Encoder:
-        """The network that computes features in float32: in eval mode, its batch norms folded."""
+        """The network that computes the features: in eval mode, its batch norms folded."""
         if self._encoder is None:
-            self._encoder = self.placed(folded(self.given(), features_of_noise))
+            encoder = self.placed(self.given())
+            fold(encoder, partial(features_of_noise, encoder))
+            self._encoder = encoder
         return self._encoder
 
     @property
-    def in_bf16(self) -> Encoder:
-        """The same for bfloat16: its convolutions' weights are rounded."""
+    def rounded(self) -> Rounded:
+        """Its weights for bfloat16."""
         if self._rounded is None:
-            self._rounded = rounded(self.encoder)
+            self._rounded = Rounded(self.encoder, self._noise_in_bf16)
         return self._rounded
 
+    def _noise_in_bf16(self) -> None:
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16):
+            features_of_noise(self.encoder, 1)
+
     def given(self) -> Encoder:
-        """A new network as its author made it, with its weights, in eval mode, on the processor."""
+        """A new network as its author made it, with its weights, in eval mode."""
         encoder = build_encoder(self.plan)
         if self.plan.passport is not None:
             load_pretrained(encoder, self.plan.passport)
@@ -175,21 +183,25 @@ class FrozenSlot:
     def compute(self, inputs: Inputs, mask: np.ndarray, *, bf16: bool) -> torch.Tensor:
         """(T, D) float32 on the device, at once."""
         tensors = {name: _moved(value, self.device).unsqueeze(0) for name, value in inputs.items()}
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            network = self.in_bf16 if bf16 else self.encoder
-            out = encode(network, tensors, _moved(mask, self.device).unsqueeze(0))
+        weights = self.rounded.used() if bf16 else nullcontext()
+        with weights, torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            out = encode(self.encoder, tensors, _moved(mask, self.device).unsqueeze(0))
         return out[0].float()
 
 
-def features_of_noise(encoder: Encoder) -> torch.Tensor:
-    """(2, D) float32, what an encoder says of two noise pictures, for ``folded``; of other input (0, D)."""
+def features_of_noise(encoder: Encoder, count: int) -> torch.Tensor:
+    """(count, D) float32, what an encoder says of noise and, last, of a picture that grows brighter; other noise for
+    another count. Nothing, (0, D), where its input is no pictures."""
     spec = encoder.input
     if not isinstance(spec, FrameInput):
         return torch.zeros(0, encoder.dim)
-    shape = (1, 2 + 2 * spec.context, spec.size, spec.size, 3)
-    noise = torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
-    present = torch.ones(shape[:2], dtype=torch.bool)
-    return encode(encoder, {"frames": noise, "present": present}, present[:, :2])[0].float()
+    shape = (1, count + 2 * spec.context, spec.size, spec.size, 3)
+    frames = np.random.default_rng(count).integers(0, 256, shape, np.uint8)
+    frames[:, -1 - spec.context] = np.linspace(0, 255, spec.size).astype(np.uint8)[:, None, None]
+    device = next(encoder.parameters(), torch.empty(0)).device
+    present = torch.ones(shape[:2], dtype=torch.bool, device=device)
+    inputs = {"frames": torch.from_numpy(frames).to(device), "present": present}
+    return encode(encoder, inputs, present[:, :count])[0].float()
 
 
 def _moved(array: np.ndarray, device: torch.device) -> torch.Tensor:

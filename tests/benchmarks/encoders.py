@@ -28,7 +28,7 @@ from harness.run import pick_device
 from harness.setup import find_track, load_plugins
 from zoo.api import FrameInput
 from zoo.assemble import build_encoder
-from zoo.folding import folded
+from zoo.folding import fold
 from zoo.plan import make_plan
 
 FRAMES = 2_900_000  # face crops of Aff-Wild2, all sets
@@ -48,8 +48,8 @@ def slot_of(said: str, device: torch.device) -> FrozenSlot:
     track = find_track(registry, "va", None)[1]
     plan = make_plan(registry, encoders=encoders, fusion="late", head="gru", answers=track.answers, options=options)
     slot = FrozenSlot(plan.slots[0], Features(), device, None)
-    encoder = build_encoder(slot.plan).eval().requires_grad_(False)
-    slot._encoder = slot.placed(folded(encoder, features_of_noise))
+    slot._encoder = encoder = slot.placed(build_encoder(slot.plan).eval().requires_grad_(False))
+    fold(encoder, partial(features_of_noise, encoder))
     return slot
 
 

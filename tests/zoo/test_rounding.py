@@ -1,10 +1,11 @@
 """Weights in bfloat16 that keep the sums of their filters."""
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
-from zoo.rounding import rounded, sums_kept
+from zoo.rounding import Rounded, sums_kept
 
 
 def test_what_is_rounded_off_one_number_is_given_to_the_next():
@@ -32,21 +33,59 @@ def test_against_the_same_rule_one_number_at_a_time():
     assert off < usual / 10
 
 
-def test_only_weights_of_convolutions_are_others():
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3, groups=4), nn.Flatten(), nn.Linear(4, 2))
-    network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    changed = rounded(network)
-    for name, value in network.state_dict().items():
-        assert torch.equal(value, before[name])
-        same = changed.state_dict()[name].data_ptr() == value.data_ptr()
-        assert same is (name not in ("0.weight", "2.weight")), name
-    assert changed[0].weight.is_contiguous(memory_format=torch.channels_last)
-    assert not torch.equal(changed[0].weight, network[0].weight)
-    assert torch.equal(changed[0].weight.bfloat16().float(), changed[0].weight)
-    torch.testing.assert_close(changed[0].weight.sum((1, 2, 3)), network[0].weight.sum((1, 2, 3)), rtol=0, atol=1e-3)
+class Network(nn.Module):
+    """Convolutions under autocast, one that keeps to float32 by itself, and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.deep = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, groups=4)
+        self.exact, self.last = nn.Conv2d(4, 4, 1), nn.Linear(4, 2)
+
+    def forward(self, x):
+        x = self.deep(self.first(x).relu())
+        with torch.autocast("cpu", enabled=False):
+            x = self.exact(x.float())
+        return self.last(x.mean((2, 3)))
 
 
-def test_a_network_without_convolutions_is_left_alone():
-    network = nn.Linear(2, 2)
-    assert rounded(network) is network
+def under_autocast(network: nn.Module) -> None:
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        network(torch.rand(2, 3, 8, 8))
+
+
+def test_convolutions_that_compute_in_bfloat16_have_other_weights_inside_and_their_own_again_behind():
+    network = Network().eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    own = dict(network.named_parameters())
+    rounded = Rounded(network, lambda: under_autocast(network))
+    assert dict(network.named_parameters()) == own
+    with rounded.used():
+        others = {name for name, value in network.named_parameters() if value is not own[name]}
+        assert others == {"first.weight", "deep.weight"}
+        for name in others:
+            weight = network.get_parameter(name)
+            assert torch.equal(weight.bfloat16().float(), weight)
+            assert not torch.equal(weight, own[name])
+            assert weight.is_contiguous(memory_format=torch.channels_last)
+            torch.testing.assert_close(weight.sum((1, 2, 3)), own[name].sum((1, 2, 3)), rtol=0, atol=2e-3)
+    assert all(value is own[name] for name, value in network.named_parameters())
+    assert not [hook for part in network.modules() for hook in part._forward_hooks]
+
+
+def test_own_weights_are_put_back_where_the_network_fails():
+    network = Network().eval().requires_grad_(False)
+    own, rounded = dict(network.named_parameters()), Rounded(network, lambda: under_autocast(network))
+    with pytest.raises(RuntimeError), rounded.used():
+        network(torch.rand(2, 1, 8, 8))
+    assert all(value is own[name] for name, value in network.named_parameters())
+
+
+def test_a_network_that_cannot_be_run_on_noise_is_left_to_autocast():
+    network = Network().eval().requires_grad_(False)
+
+    def fails() -> None:
+        under_autocast(network)
+        raise ValueError("no face in it")
+
+    assert Rounded(network, fails).weights == []
+    assert Rounded(network, lambda: None).weights == []  # an encoder of no pictures
+    assert not [hook for part in network.modules() for hook in part._forward_hooks]
