@@ -111,11 +111,11 @@ def encode(slot: FrozenSlot, ready: Sequence[Chunk]) -> float:
 
 
 class BareNetwork:
-    """The network alone, as its author made it, on tensors that lie on the device, normalised, at the same precision
-    and batch."""
+    """The network alone on tensors that lie on the device, normalised, at the same precision and batch: as its author
+    made it, or ``folded``."""
 
-    def __init__(self, slot: FrozenSlot, ready: Sequence[Chunk]) -> None:
-        self.slot, self.network = slot, slot.placed(slot.given())
+    def __init__(self, slot: FrozenSlot, ready: Sequence[Chunk], *, folded: bool = False) -> None:
+        self.slot, self.network = slot, slot.encoder if folded else slot.placed(slot.given())
         spec = self.network.input
         self.frames = float(sum(len(chunk.mask) for chunk in ready))
         self.args: list[list[torch.Tensor]] = []

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from harness.bench import full_size, included, packed, pictures, stages
 from harness.bench.measure import Rates, Work, interleaved, machine
 from harness.bench.sides import Sides
 from harness.bench.table import Row, against, markdown, most, page, write
-from harness.bench.verdict import Stage
 from harness.bench.work import cut, own_cache
 from harness.config import load_config
 from harness.data.demo import make_demo
@@ -74,24 +74,28 @@ def extraction_rows(data: str | None, rounds: int, tick: Callable[[str], Any]) -
         packed.pack(packed.packed_job(data, "context", 112, pack), pack)
         rows = []
         for source, more in (("raw video", "none"), ("pack", pack)):
-            stage, size = _extraction(data, f"data.pack={more}", rounds, tick)
+            got, size = _extraction(data, f"data.pack={more}", rounds, tick)
             what = f"extraction, lite0 on faces and scenes, from {source}"
-            rows.append(against(what, "bare networks as they come, same batch", stage.limit, stage.rate, 0.9))
+            there, folded = "bare networks as they come, same batch", "bare networks with folded norms, same batch"
+            rows.append(against(what, there, got["as they come"], got["extraction"], 0.9))
+            rows.append(against("the same", folded, got["folded"], got["extraction"]))
     return [*rows, most("features of 1,280 numbers on disk", {"bytes a frame and slot": (size, None)})]
 
 
-def _extraction(data: str | None, pack: str, rounds: int, tick: Callable[[str], Any]) -> tuple[Stage, float]:
-    """Rates of the whole of extraction, and bytes a frame and slot."""
+def _extraction(data: str | None, pack: str, rounds: int, tick: Callable[[str], Any]) -> tuple[dict[str, Rates], float]:
+    """Rates of the whole of extraction and of its networks alone, and bytes a frame and slot."""
     sets = ["encoder.face.size=112", "encoder.context.size=112", pack]
     job = cut(make_job(load_config("default", {"data_dir": data, "encoders": "face,context", "device": "cpu"}, sets)),
               videos=1, frames=LONG)  # fmt: skip
-    pictures.check_packed(job.index, job.plan.slots, not pack.endswith("=none"))
-
-    def rates(_: str, candidates: dict[str, Work]) -> tuple[Rates, Rates]:
-        got = interleaved(candidates, rounds=rounds, tick=tick)
-        return got["harness"], got["bare"]
-
+    index = job.index
+    pictures.check_packed(index, job.plan.slots, not pack.endswith("=none"))
     frozen = frozen_slots(job.plan.slots, job.config.features, pick_device("cpu"))
-    settle(job.index, frozen, building=True)
-    whole = next(stage for stage in stages.encoding(job, frozen, rates) if stage.whole)
-    return whole, pictures.stored_bytes_per_frame(job.index) / len(frozen)
+    settle(index, frozen, building=True)
+    ready = {slot.plan.name: pictures.chunks(index, slot, stages.CHUNKS) for slot in frozen}
+    present = {slot.plan.name: pictures.share_present(index, slot) for slot in frozen}
+    work: dict[str, Work] = {"extraction": lambda: pictures.extraction(index, frozen)}
+    for name, folded in (("as they come", False), ("folded", True)):
+        bare = {s.plan.name: pictures.BareNetwork(s, ready[s.plan.name], folded=folded) for s in frozen}
+        work[name] = partial(pictures.one_after_the_other, bare, present)
+    got = interleaved(work, rounds=rounds, tick=tick)
+    return got, pictures.stored_bytes_per_frame(index) / len(frozen)

@@ -10,6 +10,7 @@ repeated. --write puts the tables between the markers in the file.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import re
 from collections.abc import Iterable
@@ -155,7 +156,8 @@ def main() -> None:
     todo = blocks(data, out)
     drops = [Work(str(data), str(out), f, "gru", d) for f in ("late", "concat") for d in DROPOUTS]
     train(todo[0])  # extraction, once
-    with ProcessPoolExecutor(options.jobs) as pool:
+    # New processes: one that is forked off a process with threads may wait for ever for what a thread held.
+    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
         results = list(pool.map(train, [*todo, *drops[1::2]]))
         robust = list(pool.map(withheld, drops))
     first = table(zip(todo, results, strict=False))
