@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from harness.config import Train
-from harness.world import World, quiet
+from harness.world import World, quiet, warn_of_bfloat16
 from zoo.api import FrameInput
 from zoo.assemble import Model
 from zoo.errors import UserError
@@ -31,6 +31,8 @@ def fabric(world: World, settings: Train) -> Any:
 def fit(model: Model, world: World, settings: Train) -> None:
     """Put a model on its device, encoders of pictures in the layout that convolutions are fastest in, and make what it
     draws and averages in training independent of the processes."""
+    if world.first and settings.precision == "bf16-mixed":
+        warn_of_bfloat16(world.device, "--precision bf16-mixed")
     model.to(world.device)
     for encoder in model.encoders.values():
         if isinstance(encoder.input, FrameInput):

@@ -27,7 +27,7 @@ from zoo.folding import fold
 from zoo.modules import Encoder
 from zoo.passports import describe, file_sha256, find
 from zoo.plan import SlotPlan
-from zoo.rounding import Rounded
+from zoo.rounding import Rounded, computes_bfloat16
 from zoo.weights import load_pretrained
 
 LAYOUT = 3  # raise when chunks are cut, or networks computed, otherwise
@@ -95,12 +95,10 @@ class FrozenSlot:
 
     @property
     def wants_bf16(self) -> bool:
-        """bfloat16 where asked for, or where the processor computes in it."""
+        """bfloat16 where asked for, or where the device computes in it."""
         if self.settings.precision != "auto":
             return self.settings.precision == "bf16"
-        if self.device.type == "cuda":
-            return torch.cuda.is_bf16_supported()
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        return computes_bfloat16(self.device)
 
     @property
     def bf16(self) -> bool:

@@ -20,6 +20,7 @@ from harness.data.pictures import pictures as pictures_of
 from harness.data.raw import RawSlot, collate
 from harness.data.sources import open_reader, source_of
 from harness.features import FrozenSlot, Inputs, Traits
+from harness.world import warn_of_bfloat16
 from zoo.api import FrameInput
 from zoo.errors import UserError
 from zoo.passports import cache_dir
@@ -36,6 +37,8 @@ def settle(index: Index, slots: Sequence[FrozenSlot], *, building: bool = False)
     for slot in slots:
         if not slot.wants_bf16 and not building:
             continue
+        if building and slot.settings.precision == "bf16":
+            warn_of_bfloat16(slot.device, "features.precision=bf16")
         slot.traits = known(index, slot)
         error = slot.traits.error
         if slot.wants_bf16 and not slot.bf16 and error is not None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from torch import distributed as dist
 from harness.config import RunConfig
 from zoo.errors import UserError, first_line
 from zoo.parallel import Share, split
+from zoo.rounding import computes_bfloat16
 
 Item = TypeVar("Item")
 STEP = timedelta(minutes=10)  # the longest that a process may be late in a step
@@ -101,6 +103,12 @@ def alone(device: torch.device) -> World:
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """What a network runs in: bfloat16 where it is safe (``bf16-mixed``), or as it is (``32``)."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
+
+
+def warn_of_bfloat16(device: torch.device, option: str) -> None:
+    """What asks for it is told where the device has none of its own."""
+    if not computes_bfloat16(device):
+        warnings.warn(f"{option}: this machine has no bfloat16 of its own: float32 is faster here", stacklevel=2)
 
 
 @contextmanager

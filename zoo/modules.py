@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from zoo.rounding import computes_bfloat16
 from zoo.tracks import Answer, Counts
 
 
@@ -188,6 +189,9 @@ def masked_mean(x: Tensor, mask: Tensor, dim: int) -> Tensor:
 def recur(rnn: nn.RNNBase, x: Tensor, valid: Tensor) -> Tensor:
     """Run a batch-first recurrent net over the valid prefix of each clip: (B, T, D) -> (B, T, out), 0 on padding.
     Laid out in memory the same whether there is padding or not, since dropout's draw follows the layout."""
+    if x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not computes_bfloat16(x.device):
+        with torch.autocast("cpu", enabled=False):  # such a processor has no LSTM in bfloat16
+            return recur(rnn, x.float(), valid)
     if x.device.type == "cpu" and rnn.mode in _ONE_WAY and rnn.num_layers == 1 and not rnn.proj_size:
         out = _each_way(rnn, torch.where(valid.unsqueeze(-1), x, torch.zeros_like(x)), valid)
     elif x.device.type == "meta" or bool(valid.all()):

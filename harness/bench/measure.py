@@ -146,6 +146,7 @@ def machine() -> dict[str, Any]:
     import torch
 
     from harness.setup import commit
+    from zoo.rounding import computes_bfloat16
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
@@ -153,7 +154,7 @@ def machine() -> dict[str, Any]:
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "threads": torch.get_num_threads(), "python": platform.python_version(),
         "versions": {name: _version(name) for name in ("torch", "torchvision", "opencv-python", "av")},
-        "bf16": bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()), "gpus": gpus,
+        "bf16": computes_bfloat16(torch.device("cpu")), "gpus": gpus,
         "date": time.strftime("%Y-%m-%d", time.gmtime()), "commit": commit(),
     }  # fmt: skip
 

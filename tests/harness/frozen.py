@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from harness.config import Features
@@ -14,8 +15,10 @@ from zoo.api import FrameInput
 from zoo.modules import Encoder
 from zoo.plan import SlotPlan, make_plan
 from zoo.registry import load
+from zoo.rounding import computes_bfloat16
 
 CPU = torch.device("cpu")
+WITH_BF16 = pytest.mark.skipif(not computes_bfloat16(CPU), reason="this processor has no bfloat16: it takes minutes")
 
 
 def plans(text: str, options: dict[str, object] | None = None) -> tuple[SlotPlan, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,15 @@ def test_two_processors_cannot_synchronise_batch_norms() -> None:
         fit(WithNorm(), World(CPU, 0, 2), Train())  # type: ignore[arg-type]
     fit(WithNorm(), World(CPU, 0, 2), Train(batch_norm="frozen"))  # type: ignore[arg-type]
     fit(WithNorm(), alone(CPU), Train())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_bfloat16_where_the_processor_has_none_is_told(monkeypatch: pytest.MonkeyPatch, here: bool) -> None:
+    monkeypatch.setattr("harness.world.computes_bfloat16", lambda _: here)
+    with warnings.catch_warnings(record=True) as said:
+        for precision in ("32", "bf16-mixed"):
+            fit(WithNorm(), alone(CPU), Train(precision=precision))  # type: ignore[arg-type]
+    assert [str(one.message).partition(":")[0] for one in said] == ["--precision bf16-mixed"] * (not here)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])

@@ -25,7 +25,7 @@ from harness.extract import extract, extract_videos
 from harness.features import FrozenSlot, pieces
 from harness.setup import find_track
 from harness.traits import mixes, pictures
-from tests.harness.frozen import CPU, Odd, features, odd, plans, slots
+from tests.harness.frozen import CPU, WITH_BF16, Odd, features, odd, plans, slots
 from zoo.api import AudioInput, FrameInput
 from zoo.assemble import build_encoder
 from zoo.errors import UserError
@@ -52,7 +52,7 @@ NETWORKS = ("face", *[pytest.param(f"face=timm:{name}", marks=pytest.mark.slow)
             for name in ("resnet18", "vit_tiny_patch16_224")])  # fmt: skip
 
 
-@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bf16", marks=WITH_BF16)])
 @pytest.mark.parametrize("text", NETWORKS)
 def test_features_do_not_depend_on_what_else_is_extracted(
     index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, precision: str

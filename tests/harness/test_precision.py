@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from harness.data.affwild2 import Index
 from harness.extract import extract
 from harness.features import FrozenSlot, features_of_noise, frozen_slots
 from harness.traits import batch_of, pictures, settle
-from tests.harness.frozen import CPU, Odd, features, odd, plans, slots
+from tests.harness.frozen import CPU, WITH_BF16, Odd, features, odd, plans, slots
 from tests.harness.indexes import index_va
 from tests.zoo.test_folding import lived, norms
 from zoo.errors import UserError
@@ -70,7 +71,18 @@ def test_what_is_kept_of_a_measurement_is_read_or_made_again(index: Index) -> No
     assert again.traits == first.traits
 
 
-@pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor has no bfloat16")
+@pytest.mark.parametrize("here", [True, False])
+def test_bfloat16_where_the_processor_has_none_is_told(
+    index: Index, monkeypatch: pytest.MonkeyPatch, here: bool
+) -> None:
+    monkeypatch.setattr("harness.world.computes_bfloat16", lambda _: here)
+    with warnings.catch_warnings(record=True) as said:
+        for precision in ("float32", "auto", "bf16"):
+            extract(index, [odd(precision)], progress=False)
+    assert [str(one.message).partition(":")[0] for one in said] == ["features.precision=bf16"] * (not here)
+
+
+@WITH_BF16
 @pytest.mark.parametrize("stream", ["face", "context"])
 def test_rounded_weights_bring_the_default_encoder_nearer_to_float32(index: Index, stream: str) -> None:
     (slot,) = frozen_slots(plans(stream), Features(), CPU)

@@ -99,6 +99,19 @@ def test_recur_never_reads_padding_and_learns_as_from_packed_clips(cell, options
     torch.testing.assert_close(*grads)
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("given", [torch.float32, torch.bfloat16])
+def test_recur_is_in_float32_where_the_processor_has_no_bfloat16(monkeypatch, layers, given):
+    """Such processors have no LSTM in it, and everything else is slower there."""
+    monkeypatch.setattr("zoo.modules.computes_bfloat16", lambda _: False)
+    rnn = nn.LSTM(4, 3, layers, batch_first=True, bidirectional=True)
+    x, full = noise(3, 5, 4).to(given), torch.ones(3, 5, dtype=torch.bool)
+    for valid in (VALID, full):
+        with torch.autocast("cpu", torch.bfloat16):
+            out = recur(rnn, x, valid)
+        assert torch.equal(out, recur(rnn, x.float(), valid))
+
+
 def test_recur_with_a_clip_without_a_valid_frame_and_without_numbers():
     rnn = nn.GRU(4, 3, batch_first=True)
     valid = VALID.clone()
