@@ -194,6 +194,7 @@ def test_more_slots_are_worth_more() -> None:
         assert scores["au"]["face"] > scores["au"]["context+body+audio"] + 0.15
 
 
+@pytest.mark.slow
 def test_a_slot_without_its_share_is_worth_nothing_to_the_oracle() -> None:
     plans = cast((1, 16, 1), STANDARD_FRAMES)
     full, without = (oracle.ceilings(plans, 0, ALL | {"body": share})["va"] for share in (1.0, 0.0))

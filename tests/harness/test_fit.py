@@ -127,6 +127,7 @@ def test_several_seeds_hand_in_one_merged_submission(program, runs: Path, record
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_folds_give_the_mean_of_their_epochs(program, runs: Path, tmp_path: Path, record: Read) -> None:
     settings = ("--epochs", 2, "--encoders", "face", "--folds", 3, "--post", "clip", *CHOOSING)
     program.run(tmp_path, "cv", *settings)

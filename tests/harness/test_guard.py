@@ -125,7 +125,7 @@ def tuned(program, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return program.run(out, "tuned", *TUNED, *BEST)
 
 
-@pytest.mark.parametrize("frozen", [True, False])
+@pytest.mark.parametrize("frozen", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_fold_that_begins_with_weights_that_saw_it_says_so(
     program, tuned: Path, tmp_path: Path, record: Read, frozen: bool
 ) -> None:
@@ -151,6 +151,7 @@ def test_a_fold_that_begins_with_weights_that_saw_it_says_so(
         assert load_file(folder / "weights.safetensors").keys() == load_file(tuned / "weights.safetensors").keys()
 
 
+@pytest.mark.slow
 def test_a_plain_run_after_it_has_seen_no_video_of_val(program, tuned: Path, tmp_path: Path, record: Read) -> None:
     begin = ("--set", f"encoder.face.weights={tuned / 'weights.safetensors'}")
     other = ("--track", "expr", "--encoders", "face", "--epochs", 1, "--post", "clip")

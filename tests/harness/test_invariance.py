@@ -47,7 +47,7 @@ def table(out: str) -> dict[str, list[str]]:
     [
         ("--encoders", "face", "--head", "gru"),
         ("--encoders", "face,audio", "--fusion", "concat", "--head", "mlp", "--track", "mtl"),
-        ("--encoders", "face,context", "--fusion", "concat", "--track", "expr"),
+        pytest.param(("--encoders", "face,context", "--fusion", "concat", "--track", "expr"), marks=pytest.mark.slow),
     ],
 )
 def test_a_sound_combination(program, flags):

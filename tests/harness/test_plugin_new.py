@@ -18,6 +18,11 @@ ROOT = Path(__file__).resolve().parents[2]
 TWO_STEPS = ("--epochs", 1, "--set", "train.batch=3")  # five training videos of one clip each
 
 
+def quick(*kinds: str) -> list[object]:
+    """Every kind, those that are not named in the long suite only."""
+    return [kind if kind in kinds else pytest.param(kind, marks=pytest.mark.slow) for kind in HOOKS]
+
+
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
     """An empty folder to work in."""
@@ -58,7 +63,7 @@ def names(program, kind: str, *more: object) -> dict[str, str]:
     return {block["name"]: block["package"] for block in found["blocks"]}
 
 
-@pytest.mark.parametrize("kind", HOOKS)
+@pytest.mark.parametrize("kind", quick("fusion"))
 def test_a_single_file_works_at_once(program, kind):
     name, file = f"my-{kind}", f"my_{kind}.py"
     answer = program("plugin", "new", name, "--kind", kind, "--single-file")
@@ -85,7 +90,7 @@ def crop(program, name: str, *more: object) -> None:
     assert answer.code == 0, answer.err
 
 
-@pytest.mark.parametrize("kind", HOOKS)
+@pytest.mark.parametrize("kind", quick("encoder"))
 def test_a_package_works_once_it_is_installed(program, installed, kind):
     name, module = f"my-{kind}-2", f"my_{kind}_2"
     answer = program("plugin", "new", name, "--kind", kind, "--out", "deep/er")

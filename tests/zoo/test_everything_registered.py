@@ -48,7 +48,13 @@ MINIMUM = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "spec", "check"), [pytest.param(*case, id=f"{case[0]}-{case[2]}") for case in CHECKS])
+def case(kind, spec, check):
+    """One, in the long suite only where a network is trained for long or is large."""
+    long = check.rule == "learns" or (kind, spec.name) == ("encoders", "vggish")
+    return pytest.param(kind, spec, check, id=f"{kind}-{check}", marks=[pytest.mark.slow] if long else [])
+
+
+@pytest.mark.parametrize(("kind", "spec", "check"), [case(*each) for each in CHECKS])
 def test_everything_keeps_every_rule(kind, spec, check):
     verdict = check.judge()
     if verdict.error is not None:
