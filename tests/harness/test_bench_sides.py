@@ -11,6 +11,7 @@ from harness.bench import seed, sides
 from harness.bench.sides import Sides
 from harness.bench.table import HEADS, SPEED
 from harness.bench.work import own_cache
+from tests.harness.frozen import WITH_BF16
 
 
 @pytest.fixture
@@ -28,15 +29,18 @@ def small(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.slow
-def test_both_are_measured(small: Sides) -> None:
+@pytest.mark.parametrize("bf16", [False, pytest.param(True, marks=WITH_BF16)])
+def test_both_are_measured(small: Sides, bf16: bool) -> None:
+    if bf16:
+        small = Sides(small.data, 1, True, str)
     with own_cache():
         rows = [*small.loading(), *small.training(), *small.evaluation()]
     assert [row.cells[0].split(",")[0] for row in rows] == [
-        "face loader", "the same", "training", "the same in float32", "the same in float32",
-        "epochs after the first", "evaluation of that network",
+        "face loader", "the same", "training", *["the same in float32"] * bf16,
+        f"the same in {'bf16' if bf16 else 'float32'}", "epochs after the first", "evaluation of that network",
     ]  # fmt: skip
     assert all(row.section == SPEED and len(row.line()) == len(HEADS[SPEED]) for row in rows)
-    assert [row.wanted for row in rows] == [">= 5", "", ">= 1.8", "", ">= 0.95", ">= 100", ""]
+    assert [row.wanted for row in rows] == [">= 5", "", ">= 1.8", *[""] * bf16, ">= 0.95", ">= 100", ""]
 
 
 def test_the_networks_are_the_same(small: Sides) -> None:
