@@ -17,6 +17,7 @@ from harness.config import RunConfig
 from harness.run import pick_device
 from harness.setup import Job, make_job
 from zoo.errors import UserError
+from zoo.rounding import computes_bfloat16
 
 VIDEOS = 3  # of each split
 
@@ -69,7 +70,7 @@ def setting(job: Job) -> Setting:
     device = pick_device(config.device)
     return Setting(
         folder=config.data_dir, packed=job.index.pack is not None, gpu=device.type != "cpu",
-        bf16_unused=config.features.precision == "float32",
+        bf16_unused=config.features.precision == "float32" and computes_bfloat16(device),
         trained=tuple(slot.name for slot in job.plan.slots if not slot.frozen), epochs=config.train.epochs,
     )  # fmt: skip
 

@@ -14,6 +14,7 @@ from conftest import Program
 from harness.bench.measure import Rates
 from harness.bench.verdict import Setting, Stage, sentence, shares
 from harness.bench.work import cut, own_cache
+from harness.commands.bench import setting
 from harness.config import load_config
 from harness.setup import make_job
 from zoo.errors import UserError
@@ -35,6 +36,16 @@ def test_shares_are_of_the_time_of_a_run() -> None:
     beside = shares([*stages, stage("extract", 1 / 0.06, whole=True)])
     assert beside["decode"] == pytest.approx(0.04 / 0.21)
     assert sum(beside.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_bfloat16_is_advised_where_the_machine_has_it(
+    program: Program, monkeypatch: pytest.MonkeyPatch, here: bool
+) -> None:
+    monkeypatch.setattr("harness.commands.bench.computes_bfloat16", lambda _: here)
+    for precision, unused in (("auto", False), ("float32", here)):
+        job = make_job(load_config(None, {"data_dir": str(program.demo)}, [f"features.precision={precision}"]))
+        assert setting(job).bf16_unused == unused
 
 
 @pytest.mark.parametrize(
