@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from harness.locks import alone, lock_of
 from zoo.errors import FullDiskError, UserError
+from zoo.files import replace
 
 
 def atomic(path: Path, write: Callable[[Path], object]) -> None:
@@ -19,13 +19,8 @@ def atomic(path: Path, write: Callable[[Path], object]) -> None:
 
     UserError where it cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(part)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        replace(path, write)
     except (OSError, RuntimeError) as error:
         full = isinstance(error, OSError) or "write" in str(error).lower()
         if full:
@@ -35,9 +30,6 @@ def atomic(path: Path, write: Callable[[Path], object]) -> None:
                 "command again (a training goes on by `harness run --resume`)"
             ) from None
         raise
-    finally:
-        with suppress(OSError):  # not there, or its folder is none
-            part.unlink()
 
 
 def append_line(path: Path, entry: Mapping[str, Any]) -> None:
@@ -45,8 +37,7 @@ def append_line(path: Path, entry: Mapping[str, Any]) -> None:
     that was cut short. OSError where it cannot be written."""
     line = json.dumps(entry, ensure_ascii=False, sort_keys=True).encode() + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with alone(lock_of(path)), path.open("a+b") as file:
         end = file.seek(0, os.SEEK_END)
         if end:
             file.seek(end - 1)

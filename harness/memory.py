@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 _halvings: ContextVar[list[dict[str, Any]] | None] = ContextVar("halvings", default=None)
@@ -31,6 +33,26 @@ def _libc() -> Any:
         return ctypes.CDLL(None)
     except (OSError, TypeError):  # Windows has no such thing
         return None
+
+
+def peak_mb() -> float:
+    """The most memory this process has had resident, in MB.
+
+    Linux keeps it in VmHWM; ru_maxrss is the parent's too where a child was started by fork or vfork. 0 on systems
+    that tell neither (Windows).
+    """
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    except OSError:
+        pass
+    try:
+        import resource
+    except ImportError:
+        return 0.0
+    unit = 2**20 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def out_of_memory(error: BaseException) -> bool:

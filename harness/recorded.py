@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import shutil
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from typing import Any
 
 import torch
 
-from harness.memory import halvings
+from harness.memory import halvings, peak_mb
 from leaderboards.record import Record
 from zoo.errors import Stopped, UserError
 
@@ -37,8 +36,7 @@ def recorded(record: Record, folder: Path | None) -> Iterator[None]:
         record.status, record.reason = "failed", f"{type(error).__name__}: {error}".splitlines()[0]
         raise
     finally:
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        own: dict[str, Any] = {"seconds": round(time.time() - started, 1), "peak_memory_mb": round(memory)}
+        own: dict[str, Any] = {"seconds": round(time.time() - started, 1), "peak_memory_mb": round(peak_mb())}
         if halved:
             own["out_of_memory"] = halved  # what went on with smaller batches
         record.circumstances = {**circumstances, **own, **record.circumstances}

@@ -16,6 +16,7 @@ import hashlib
 import json
 import math
 import os
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,7 +122,7 @@ def digest(value: Any) -> str:
 def replace_file(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path`` by way of a temporary file beside it, on the disk before it takes the name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")  # each thread's own
     try:
         with part.open("wb") as file:
             file.write(content)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+CONSTANT = 1e-6
+"""Columns with a smaller standard deviation over the training frames count as constant."""
+
 
 class Moments:
     """Running count, mean and scatter of feature rows in float64, for videos given one after the other.
@@ -40,6 +43,26 @@ class Moments:
         self.n = total
 
 
+def leading_directions(correlation: Tensor, most: int) -> Tensor:
+    """Return the eigenvectors (n, k) of a symmetric matrix (n, n) to its k = min(n, ``most``) largest eigenvalues, the
+    largest first; of each, the entry with the largest magnitude is positive."""
+    most = min(most, len(correlation))
+    try:
+        basis = torch.linalg.eigh(correlation)[1].flip(1)[:, :most]
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # LAPACK may fail to converge
+        basis = _by_iteration(correlation, most)
+    return basis * basis.gather(0, basis.abs().argmax(0, keepdim=True)).sign() if basis.numel() else basis
+
+
+def _by_iteration(matrix: Tensor, most: int, rounds: int = 500) -> Tensor:
+    """The same by orthogonal iteration (Golub and Van Loan, Matrix Computations, section 8.2.4): slower, and nothing in
+    it can fail to converge; directions of nearly equal eigenvalues come out mixed, which PCA does not mind."""
+    basis = torch.linalg.qr(torch.randn(len(matrix), most, generator=torch.Generator().manual_seed(0)).to(matrix))[0]
+    for _ in range(rounds):
+        basis = torch.linalg.qr(matrix @ basis)[0]
+    return basis
+
+
 class Adapter(nn.Module):
     """(B, T, D) -> (B, T, width). ``fitted``: standardisation and PCA are fixed buffers, computed once by ``fit`` from
     training frames (features of a frozen encoder); a trained encoder's features move, so they get a LayerNorm.
@@ -68,19 +91,24 @@ class Adapter(nn.Module):
         return Moments(len(self.mean), products=self.method == "pca")
 
     def fit(self, moments: Moments) -> None:
-        """Set standardisation (and PCA's directions, by falling variance, signs fixed) from training frames."""
+        """Set standardisation (and PCA's directions, by falling variance, signs fixed) from training frames.
+
+        A column that is constant there carries nothing and gets the factor 0: one over its deviation would blow up
+        whatever else it shows later, and a correlation matrix full of such columns stops LAPACK's eigensolver.
+        """
         if moments.n == 0:
             return
-        scale = moments.variance.sqrt().clamp_min(1e-6)
-        if self.method == "pca":
-            correlation = moments.scatter / moments.n / torch.outer(scale, scale)
-            basis = torch.linalg.eigh(correlation)[1].flip(1)[:, : self.project.shape[1]]
-            basis = basis * basis.gather(0, basis.abs().argmax(0, keepdim=True)).sign()
-            project = basis / scale.unsqueeze(1)
-        else:
-            project = 1 / scale
+        deviation = moments.variance.clamp_min(0).sqrt()
+        varies = deviation > CONSTANT
+        scale = deviation[varies]
         self.mean.copy_(moments.mean)
-        self.project.copy_(project)
+        self.project.zero_()
+        if self.method == "pca":
+            correlation = moments.scatter[varies][:, varies] / moments.n / torch.outer(scale, scale)
+            basis = leading_directions(correlation, self.project.shape[1])
+            self.project[varies, : basis.shape[1]] = (basis / scale.unsqueeze(1)).to(self.project.dtype)
+        else:
+            self.project[varies] = (1 / scale).to(self.project.dtype)
 
     def forward(self, x: Tensor, present: Tensor) -> Tensor:
         """x (B, T, D), present (B, T). What stands in x at absent frames does not matter, nor does it get gradient."""

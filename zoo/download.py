@@ -8,12 +8,10 @@ file, and it begins anew.
 
 from __future__ import annotations
 
-import fcntl
 import http.client
 import json
 import os
 import re
-import secrets
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -23,6 +21,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from tqdm import tqdm
+
+from zoo.files import locked
 
 _BLOCK = 1 << 18
 _PAGES = (b"<!doctype html", b"<html", b"<head", b"<body", b"<?xml", b"<!--")
@@ -37,7 +37,7 @@ class _OtherVersionError(Exception):
 
 
 def download(url: str, target: Path, check: Callable[[Path], None], timeout: float = 30.0) -> None:
-    """Fetch ``url`` (http or https) to ``target``, with a progress bar on a terminal.
+    """Fetch ``url`` (http or https) to ``target`` unless it is there, with a progress bar on a terminal.
 
     When the body is complete ``check`` looks at it under its temporary name, and only if it raises nothing the file
     gets its own. ``timeout``: seconds without an answer. Raises OSError, with a reason for people, for whatever goes
@@ -47,6 +47,8 @@ def download(url: str, target: Path, check: Callable[[Path], None], timeout: flo
         raise OSError(f"{url} is not an http or https address")
     target.parent.mkdir(parents=True, exist_ok=True)
     with _part_of(target) as part:
+        if target.exists():  # another process or thread has fetched it, while this one waited
+            return
         try:
             _Transfer(url, part, target.name, timeout).run()
         except urllib.error.HTTPError as error:
@@ -69,7 +71,6 @@ class _Part:
     path: Path
     note: Path
     file: IO[bytes]
-    shared: bool  # by all who fetch this file, one after the other
 
     def size(self) -> int:
         """Bytes that are there."""
@@ -85,33 +86,25 @@ class _Part:
 
     def kept(self) -> str:
         """For messages: that the next try goes on."""
-        if not self.shared or not self.note.is_file() or not self.size():
+        if not self.note.is_file() or not self.size():
             return ""
         return f" ({self.size():,} bytes are kept, and the next try goes on from there)"
 
 
 @contextmanager
 def _part_of(target: Path) -> Iterator[_Part]:
-    """The target's temporary file, locked; one of its own where another process is at it. Afterwards it stays only
+    """The target's temporary file, for one process and thread at a time: the others wait. Afterwards it stays only
     with a note, that is where it can be gone on with."""
     path = target.with_name(f".{target.name}.part")
-    file, shared = path.open("ab"), True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not path.exists() or os.fstat(file.fileno()).st_ino != path.stat().st_ino:
-            raise OSError("it was finished by another process meanwhile")
-    except OSError:
-        file.close()
-        path = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-        file, shared = path.open("xb"), False
-    part = _Part(path, path.with_name(path.name + ".json"), file, shared)
-    try:
-        yield part
-    finally:
-        if not (shared and part.note.is_file() and path.exists() and part.size()):
-            path.unlink(missing_ok=True)
-            part.note.unlink(missing_ok=True)
-        file.close()
+    with locked(path.with_name(path.name + ".lock")), path.open("ab") as file:
+        part = _Part(path, path.with_name(path.name + ".json"), file)
+        try:
+            yield part
+        finally:
+            if not (part.note.is_file() and path.exists() and part.size()):
+                file.close()
+                path.unlink(missing_ok=True)
+                part.note.unlink(missing_ok=True)
 
 
 class _Transfer:

@@ -14,6 +14,7 @@ from typing import Any
 from zoo.api import Passport
 from zoo.download import download as fetch
 from zoo.errors import UserError
+from zoo.files import replace
 
 _INSTEAD = "give a file with --set encoder.SLOT.weights=FILE, or train without: --set encoder.SLOT.pretrained=false"
 
@@ -187,10 +188,4 @@ def _trust(passport: Passport, path: Path, cache: Path) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    replace(path, lambda part: part.write_text(text, encoding="utf-8"))

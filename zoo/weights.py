@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from zoo import pickles
 from zoo.api import Passport
 from zoo.errors import UserError
+from zoo.files import replace
 from zoo.passports import cache_folder, describe, file_sha256, find
 from zoo.registry import resolve
 
@@ -138,16 +138,8 @@ def _read_kept(path: Path, cache: Path) -> tuple[dict[str, Tensor], list[str]]:
 
 def _keep(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
     """Write a safetensors file, complete or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        own = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
-        safetensors.torch.save_file(own, part, {"format": "pt", **metadata})
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    own = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
+    replace(path, lambda part: safetensors.torch.save_file(own, part, {"format": "pt", **metadata}))
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], list[str]]:

@@ -9,7 +9,7 @@ import sys
 
 def main() -> None:
     """Call the function with the JSON list of arguments; print what it gives and the most memory it needed."""
-    from harness.bench.measure import peak_mb
+    from harness.memory import peak_mb
 
     module, _, name = sys.argv[1].partition(":")
     result = getattr(importlib.import_module(module), name)(*json.loads(sys.argv[2]))

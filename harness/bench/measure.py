@@ -100,23 +100,6 @@ class Child:
     peak_mb: float
 
 
-def peak_mb() -> float:
-    """The most memory this process has had resident, in MB.
-
-    Linux keeps it in VmHWM; ru_maxrss is the parent's too where a child was started by fork or vfork.
-    """
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    except OSError:
-        pass
-    import resource
-
-    unit = 2**20 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
 def in_child(target: str, *args: Any, threads: int | None = None) -> Child:
     """Call ``module:function`` with plain arguments (JSON) in a fresh process; RuntimeError with its last words where
     it fails. ``threads``: for OpenMP."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,32 +104,32 @@ def build_index(
     """
     layout = survey(Path(root))
     chosen = choose_annotations(layout, edition, track)
-    files = Files(layout.root, track)
-    media = Media(layout, crops, files)
-    groups = read_groups(layout.root)
-    people = annotated(chosen, track, files)
-    official = files.test_list(test_list) if test_list else choose_list(layout, edition, track, files)
-    notes: list[str] = []
-    absent: list[str] = []
-    if official is not None:
-        tests, absent = from_list(official, people, track, media)
-    else:
-        tests, notes = _unannotated(people, track, media, groups, other_annotations(layout, edition, track))
-    if absent and test_list:
-        raise UserError(
-            f"{test_list}: {layout.root} has neither crops nor raw videos of {_some(absent)}: give the list that "
-            "belongs to this data, or put the videos into the folder"
-        )
-    beyond: list[str] = []
-    videos = [_with_media(person, media, groups, track, frame_tolerance, beyond) for person in (*people, *tests)]
-    if beyond:
-        some = "one video go" if len(beyond) == 1 else f"{len(beyond)} videos go"
-        notes.append(f"crops of {some} on beyond the last annotated frame; those are not used")
-    notes += _missing(videos, media)
-    try:
-        files.save()
-    except UserError as error:  # the index itself is whole
-        notes.append(f"the next command will read all annotations again: {error}")
+    with closing(Files(layout.root, track)) as files:
+        media = Media(layout, crops, files)
+        groups = read_groups(layout.root)
+        people = annotated(chosen, track, files)
+        official = files.test_list(test_list) if test_list else choose_list(layout, edition, track, files)
+        notes: list[str] = []
+        absent: list[str] = []
+        if official is not None:
+            tests, absent = from_list(official, people, track, media)
+        else:
+            tests, notes = _unannotated(people, track, media, groups, other_annotations(layout, edition, track))
+        if absent and test_list:
+            raise UserError(
+                f"{test_list}: {layout.root} has neither crops nor raw videos of {_some(absent)}: give the list that "
+                "belongs to this data, or put the videos into the folder"
+            )
+        beyond: list[str] = []
+        videos = [_with_media(person, media, groups, track, frame_tolerance, beyond) for person in (*people, *tests)]
+        if beyond:
+            some = "one video go" if len(beyond) == 1 else f"{len(beyond)} videos go"
+            notes.append(f"crops of {some} on beyond the last annotated frame; those are not used")
+        notes += _missing(videos, media)
+        try:
+            files.save()
+        except UserError as error:  # the index itself is whole
+            notes.append(f"the next command will read all annotations again: {error}")
     variant = layout.relative(chosen.folder)
     return Index(
         layout.root, edition, track, variant, tuple(videos), official, tuple(notes), frame_tolerance, tuple(absent)
@@ -138,8 +139,9 @@ def build_index(
 def index_videos(root: Path, edition: EditionSpec, track: TrackSpec) -> Index:
     """Index a folder of raw videos, with crops or without, that nobody annotated: all of them are to be answered."""
     layout = survey(Path(root))
-    media = Media(layout, "cropped_aligned", Files(layout.root, track))
-    videos = tuple(_with_media(p, media, {}, track, 1, []) for p in from_names(sorted(layout.videos), track, media))
+    with closing(Files(layout.root, track)) as files:
+        media = Media(layout, "cropped_aligned", files)
+        videos = tuple(_with_media(p, media, {}, track, 1, []) for p in from_names(sorted(layout.videos), track, media))
     return Index(layout.root, edition, track, "", videos, None, ())
 
 

@@ -14,7 +14,10 @@ import numpy as np
 from harness.atomic import atomic
 from harness.data import frames
 from harness.data.memo import TICK, Arrays, Memo, state_of
+from harness.locks import OneAtATime, alone, lock_of
 from zoo.passports import cache_dir
+
+_shared = OneAtATime()
 
 
 def digest(*parts: object) -> str:
@@ -40,11 +43,9 @@ def of_folder(kind: str, folder: Path, ending: str, parts: Sequence[object], com
     which it depends too, are others. What it raises is raised, and not remembered."""
     states, newest = _states(folder, ending)
     if time.time_ns() - newest <= TICK:
-        return compute()
-    memo = Memo(cache_dir() / kind / f"{digest(folder.resolve(), states, *parts)[:32]}.memo")
-    made = memo.read(folder, kind, compute, hashed=False)
-    memo.save()
-    return made
+        return _shared(digest(kind, folder.resolve(), states, *parts), compute)
+    key = digest(folder.resolve(), states, *parts)[:32]
+    return _kept(Memo(cache_dir() / kind / f"{key}.memo"), folder, kind, compute)
 
 
 def _states(folder: Path, ending: str) -> tuple[list[tuple[str, int, int, int, int]], int]:
@@ -74,9 +75,21 @@ def _probed(path: Path) -> Arrays:
         return {"times": info.times, "size": np.array([info.width, info.height])}
 
     memo = Memo(cache_dir() / "times" / f"{digest(os.path.abspath(path))[:32]}.memo")
-    found = memo.read(path, f"times and size {frames.VERSION}", probe, hashed=False)
-    memo.save()
-    return found
+    return _kept(memo, path, f"times and size {frames.VERSION}", probe)
+
+
+def _kept(memo: Memo, path: Path, what: str, compute: Callable[[], Arrays]) -> Arrays:
+    """What a memo of one thing has, or is given now; threads and processes that ask at once compute it once."""
+
+    def read() -> Arrays:
+        try:
+            found = memo.read(path, what, compute, hashed=False)
+            memo.save()
+            return found
+        finally:
+            memo.release()
+
+    return _shared(memo.path, read)
 
 
 def _hash(paths: list[Path]) -> str:
@@ -93,10 +106,21 @@ def _remembered(key: str, changed: int, compute: Callable[[], str]) -> str:
     """A digest that is kept in a file. ``changed``: when (ns) the newest of the files was; a file so new that another
     change might not show in its times is read again the next time."""
     memo = cache_dir() / "digests" / key[:2] / key
-    if memo.is_file() and len(text := memo.read_text()) == 64:
-        return text
-    settled = time.time_ns() - changed > TICK
-    value = compute()
-    if settled:
+    if (known := _digest_in(memo)) is not None:
+        return known
+    if time.time_ns() - changed <= TICK:
+        return _shared(key, compute)
+    with alone(lock_of(memo)):
+        if (known := _digest_in(memo)) is not None:  # by another process or thread, meanwhile
+            return known
+        value = compute()
         atomic(memo, lambda part: part.write_text(value))
-    return value
+        return value
+
+
+def _digest_in(memo: Path) -> str | None:
+    try:
+        text = memo.read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return text if len(text) == 64 else None

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from harness.atomic import atomic
+from harness.locks import LazyLock, lock_of
 
 Arrays = Mapping[str, np.ndarray]
 State = tuple[int, ...]
@@ -64,16 +65,31 @@ class _Entry:
     sha256: str  # "" for what has no content to hash
     arrays: Mapping[str, _Array]
 
+    def holds(self, state: State) -> bool:
+        """Whether a file in this state need not be looked into."""
+        return self.settled and self.state == state
+
+    def unpacked(self) -> Arrays:
+        """The arrays, read-only."""
+        return {name: array.array() for name, array in self.arrays.items()}
+
 
 class Memo:
     """Arrays read from files, by path and by ``what`` was read; the file ``path`` keeps them.
 
     The file is the sha256 of the rest, the length of a JSON header, the header, and the arrays' compressed bytes. What
     does not match, or is of another version, counts as none: what it held is read again.
+
+    The first thing that is not known takes ``lock`` (default: one of this memo's own) until ``save``, and the file is
+    looked at once more: of several processes and threads that miss the same thing one computes it. Memos that are used
+    together must share a lock, or two processes could wait for each other.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lock: LazyLock | None = None) -> None:
         self.path = path
+        self._own = lock is None
+        self._lock = lock or LazyLock(lock_of(path))
+        self._fresh = False  # read under the lock
         self._entries = _load(path)
         self._used: set[tuple[str, str]] = set()
         self._changed = False
@@ -91,11 +107,14 @@ class Memo:
             return compute()  # which says what is wrong
         self._used.add(key)
         known = self._entries.get(key)
-        if known and known.settled and known.state == state:
-            return {name: array.array() for name, array in known.arrays.items()}
+        if not (known and known.holds(state)):
+            self._look_again()
+            known = self._entries.get(key)
+        if known and known.holds(state):
+            return known.unpacked()
         sha256 = _sha256(path) if hashed else ""
         if known and hashed and known.sha256 == sha256:
-            packed, arrays = known.arrays, {name: array.array() for name, array in known.arrays.items()}
+            packed, arrays = known.arrays, known.unpacked()
         else:
             arrays = dict(compute())
             packed = {name: _Array.of(array) for name, array in arrays.items()}
@@ -109,11 +128,25 @@ class Memo:
     def save(self) -> None:
         """Keep what was read, and of the rest what belongs to files that still are there. UserError where it cannot
         be written."""
-        if not self._changed:
-            return
-        self._entries = {k: e for k, e in self._entries.items() if k in self._used or os.path.exists(k[0])}
-        atomic(self.path, self._write)
-        self._changed = False
+        try:
+            if self._changed:
+                self._entries = {k: e for k, e in self._entries.items() if k in self._used or os.path.exists(k[0])}
+                atomic(self.path, self._write)
+                self._changed = False
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Let others compute what is not known: for who does not ``save`` after all."""
+        self._fresh = False
+        if self._own:
+            self._lock.release()
+
+    def _look_again(self) -> None:
+        """Under the lock, at what another process or thread has kept meanwhile."""
+        if not self._fresh:
+            self._lock.take()
+            self._entries, self._fresh = _load(self.path), True
 
     def _write(self, path: Path) -> None:
         header, blobs = [], []

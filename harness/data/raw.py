@@ -22,10 +22,11 @@ from harness.data.audio import to_int16
 from harness.data.content import digest
 from harness.data.jobs import cores
 from harness.data.pack.files import Pictures, find
-from harness.data.pack.label import QUALITY, VERSION
+from harness.data.pack.label import QUALITY, VERSION, Label
 from harness.data.pack.writer import PICTURES, Writer, encode_jpeg
 from harness.data.pictures import pictures
 from harness.data.sources import open_reader, source_of
+from harness.locks import alone, lock_of
 from zoo.api import AudioInput, FrameInput, VectorInput
 from zoo.errors import UserError
 from zoo.modules import Encoder
@@ -111,15 +112,19 @@ class RawSlot:
         pack, folder = cache_dir() / "packs", key[:2]
         label = find(pack, folder, key, key)
         if label is None:
-            try:
-                with Writer(pack, folder, key, PICTURES) as writer:
-                    video = self.videos[name]
-                    for (image,) in pictures([(reader, spec.size)], video.video, video.n_frames):
-                        writer.add(None if image is None else encode_jpeg(image, QUALITY))
-                    label = writer.finish(key, {})
-            except OSError as error:
-                raise UserError(f"{pack}: {name} could not be packed ({error}); make room") from error
+            with alone(lock_of(pack / key)):
+                label = find(pack, folder, key, key) or self._pack(name, spec, reader, pack, folder, key)
         return Pictures(pack, label)
+
+    def _pack(self, name: str, spec: FrameInput, reader: Any, pack: Path, folder: str, key: str) -> Label:
+        try:
+            with Writer(pack, folder, key, PICTURES) as writer:
+                video = self.videos[name]
+                for (image,) in pictures([(reader, spec.size)], video.video, video.n_frames):
+                    writer.add(None if image is None else encode_jpeg(image, QUALITY))
+                return writer.finish(key, {})
+        except OSError as error:
+            raise UserError(f"{pack}: {name} could not be packed ({error}); make room") from error
 
     def _samples(self, name: str, start: int, stop: int, spec: AudioInput) -> dict[str, np.ndarray]:
         samples, begin = self.sound(name)
@@ -146,11 +151,12 @@ class RawSlot:
             return packed.samples, packed.start
         path = _cached("sound", digest("sound", 1, reader.fingerprint(), rate), ".npy")
         meta = path.with_suffix(".json")
-        if not (path.is_file() and meta.is_file()):
-            samples, begin = _pcm(reader, rate)
-            start = json.dumps({"start": begin})
-            atomic(path, lambda part: _save_array(part, samples))
-            atomic(meta, lambda part: part.write_text(start))
+        if not meta.is_file():
+            with alone(lock_of(path)):
+                if not meta.is_file():  # which is written last: another process may have been at it
+                    samples, begin = _pcm(reader, rate)
+                    atomic(path, lambda part: _save_array(part, samples))
+                    atomic(meta, lambda part: part.write_text(json.dumps({"start": begin})))
         return np.load(path, mmap_mode="r"), float(json.loads(meta.read_text())["start"])
 
 

@@ -14,6 +14,7 @@ from harness.data.content import digest
 from harness.data.layout import crop_frames
 from harness.data.lists import Images, TestList, read_test_list
 from harness.data.memo import Arrays, Memo
+from harness.locks import LazyLock
 from zoo.passports import cache_dir
 from zoo.tracks import TrackSpec
 
@@ -26,8 +27,9 @@ class Files:
     def __init__(self, root: Path, track: TrackSpec) -> None:
         rules = (track.answers, track.headers, track.joint_labels, track.unit, track.submission_header)
         self.track = track
-        self._labels = _memo(root, f"{track.name}-{digest(VERSION, *rules)[:12]}")
-        self._crops = _memo(root, "crops")
+        self._lock = LazyLock(index_folder(root) / ".lock")
+        self._labels = _memo(root, f"{track.name}-{digest(VERSION, *rules)[:12]}", self._lock)
+        self._crops = _memo(root, "crops", self._lock)
 
     def frame_labels(self, path: Path) -> np.ndarray:
         """See read_frame_labels."""
@@ -68,8 +70,17 @@ class Files:
 
     def save(self) -> None:
         """Keep what was read for the next command. UserError where it cannot be written."""
-        self._labels.save()
-        self._crops.save()
+        try:
+            self._labels.save()
+            self._crops.save()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Keep nothing more; another process may."""
+        self._labels.release()
+        self._crops.release()
+        self._lock.release()
 
 
 def index_folder(root: Path) -> Path:
@@ -82,8 +93,8 @@ def forget(root: Path) -> None:
     shutil.rmtree(index_folder(root), ignore_errors=True)
 
 
-def _memo(root: Path, name: str) -> Memo:
-    return Memo(index_folder(root) / f"{name}.memo")
+def _memo(root: Path, name: str, lock: LazyLock) -> Memo:
+    return Memo(index_folder(root) / f"{name}.memo", lock)
 
 
 def _rows(images: Images | TestList) -> Arrays:

@@ -16,6 +16,7 @@ from harness.submit.lists import FOLDERS
 from harness.submit.text import Submission
 from leaderboards.record import replace_file
 from zoo.errors import UserError
+from zoo.files import part_name
 
 _OLD = ".old"  # within a hidden folder: what is on its way out
 _WHEN = (1980, 1, 1, 0, 0, 0)  # the earliest time an archive can hold: the same content gives the same bytes
@@ -70,7 +71,7 @@ def _place(
 ) -> Path:
     target = out / submission.name
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
-    part = out / f".submission.{os.getpid()}.part"
+    part = part_name(out / "submission")
     try:
         _recover(out)
         _stage(part, submission, beside)

@@ -21,6 +21,7 @@ from harness.data.demo.oracle import ceilings
 from harness.data.demo.tables import write_tables
 from harness.locks import alone
 from zoo.errors import UserError
+from zoo.files import part_name
 
 README = """\
 This is the demo set of abaw-zoo: a SYNTHETIC data set, drawn by the program itself. No person was filmed.
@@ -71,7 +72,7 @@ def _make(
     seed, shares = arguments["seed"], arguments["shares"]
     for left in out.parent.glob(f"{glob.escape(f'.{out.name}.')}*.part"):
         shutil.rmtree(left, ignore_errors=True)
-    part = out.parent / f".{out.name}.{os.getpid()}.part"
+    part = part_name(out)
     try:
         part.mkdir()
         part.chmod(0o755)

@@ -32,6 +32,7 @@ from harness.data.demo.latents import (
     expressions,
     present,
 )
+from zoo.files import part_name
 
 REACH = 10  # frames seen to each side
 FIT_VIDEOS = 300
@@ -196,7 +197,7 @@ def main() -> None:
         "frames": STANDARD_FRAMES,
         "seeds": {str(seed): standard_ceilings(seed) for seed in range(3)},
     }
-    part = CEILINGS.with_suffix(".part")
+    part = part_name(CEILINGS)
     part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     os.replace(part, CEILINGS)
 

@@ -13,7 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from harness.data.pack.label import Label, arrow_path, file_sha256, label_path, write_label
+from harness.locks import alone, lock_of
 from zoo.errors import UserError
+from zoo.files import part_name
 
 PICTURES = pa.schema([("jpeg", pa.large_binary())])
 BOXED = pa.schema([("jpeg", pa.large_binary()), *((name, pa.float32()) for name in ("x0", "y0", "x1", "y1"))])
@@ -28,7 +30,7 @@ class Writer:
     def __init__(self, pack: Path, stream: str, name: str, schema: pa.Schema) -> None:
         self.pack, self.stream, self.name, self.schema = pack, stream, name, schema
         self.path = arrow_path(pack, stream, name)
-        self.part = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        self.part = part_name(self.path)
         self.rows = 0
         self._waiting: list[tuple[Any, ...]] = []
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,9 +58,10 @@ class Writer:
         label = Label(
             self.stream, self.name, source, self.rows, self.part.stat().st_size, file_sha256(self.part), settings
         )
-        label_path(self.pack, self.stream, self.name).unlink(missing_ok=True)  # of the file that is replaced
-        os.replace(self.part, self.path)
-        write_label(self.pack, label)
+        with alone(lock_of(self.path)):  # a file and its label, of one writer
+            label_path(self.pack, self.stream, self.name).unlink(missing_ok=True)  # of the file that is replaced
+            os.replace(self.part, self.path)
+            write_label(self.pack, label)
         return label
 
     def _flush(self) -> None:
