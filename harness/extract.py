@@ -21,9 +21,9 @@ from harness.cache.entry import Entry, Writer
 from harness.cache.use import try_lock, unlock
 from harness.chunks import Chunk, Done, Event, Failed, Progress, Tail, Task, events, filled
 from harness.data.affwild2 import Index, Video
-from harness.data.jobs import cores
 from harness.data.sources import open_reader, source_of
 from harness.features import FrozenSlot
+from harness.machine import cores
 from harness.store import FeatureStore
 from harness.traits import settle
 from zoo.errors import UserError

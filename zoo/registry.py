@@ -24,6 +24,7 @@ import pluggy
 
 from zoo import api
 from zoo.errors import UserError
+from zoo.libraries import check_loaded
 from zoo.options import check_options
 from zoo.suggest import did_you_mean
 
@@ -138,7 +139,8 @@ def of_module(name: str) -> list[Entry]:
 
 def resolve(target: api.Target) -> Callable[..., Any]:
     """The callable behind a target, imported now. UserError that names the target where it, or a package that it
-    needs, is missing; any other exception of its module passes, with its traceback."""
+    needs, is missing, and one that names the library where one cannot be loaded (zoo.libraries); any other exception
+    of its module passes, with its traceback."""
     if not isinstance(target, str):
         return target
     module, _, attribute = target.partition(":")
@@ -146,7 +148,10 @@ def resolve(target: api.Target) -> Callable[..., Any]:
         raise UserError(f"a plugin's target {target!r} is not 'module:attribute': mend the plugin that names it")
     try:
         found: Any = importlib.import_module(module)
-    except ModuleNotFoundError as error:
+    except Exception as error:
+        check_loaded(error)
+        if not isinstance(error, ModuleNotFoundError):
+            raise
         if error.name and f"{module}.".startswith(f"{error.name}."):
             raise UserError(f"a plugin's target {target!r} names a module that does not exist: {error.name}") from error
         raise UserError(f"{target!r} needs the package {error.name!r}: install it, or choose another block") from error

@@ -15,9 +15,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
+
+from harness.machine import cores, memory_gb, processor
+from zoo.libraries import version
 
 Work = Callable[[], float | tuple[float, float]]
 """Does its work once and says how many units that were; with seconds too where it watches the clock itself."""
@@ -133,10 +134,10 @@ def machine() -> dict[str, Any]:
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
-        "processor": _processor(), "cores": _cores(), "memory_gb": _memory_gb(), "system": platform.system(),
+        "processor": processor(), "cores": cores(), "memory_gb": memory_gb(), "system": platform.system(),
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "threads": torch.get_num_threads(), "python": platform.python_version(),
-        "versions": {name: _version(name) for name in ("torch", "torchvision", "opencv-python", "av")},
+        "versions": {name: version(name) for name in ("torch", "torchvision", "opencv-python", "av")},
         "bf16": computes_bfloat16(torch.device("cpu")), "gpus": gpus,
         "date": time.strftime("%Y-%m-%d", time.gmtime()), "commit": commit(),
     }  # fmt: skip
@@ -152,31 +153,3 @@ def describe(known: Mapping[str, Any]) -> str:
         f"{known['processor']}, {known['cores']} cores{memory}, {gpu}; Python {known['python']}, torch "
         f"{known['versions']['torch']}, {known['threads']} threads{load}; {known['date']}{commit}"
     )
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _memory_gb() -> int | None:
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
-    except (ValueError, OSError, AttributeError):
-        return None
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

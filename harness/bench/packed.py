@@ -16,11 +16,11 @@ from harness.bench.table import Row, against, most
 from harness.bench.work import cut
 from harness.config import load_config
 from harness.data.clips import ClipData, Window, batches
-from harness.data.jobs import cores
 from harness.data.pack.files import Pictures
 from harness.data.pack.make import make_pack
 from harness.data.pack.plan import Settings, plan
 from harness.data.raw import RawSlot
+from harness.machine import cores
 from harness.setup import Job, make_job
 from harness.store import FeatureStore
 from zoo.assemble import build_encoder

@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.cache.entry import Entry, features_folder, remove
 from harness.cache.use import guard, leased, try_lock, unlock
-from harness.data.jobs import cores
+from harness.machine import cores
 from zoo.errors import UserError
 
 _KEY = re.compile("[0-9a-f]{64}")

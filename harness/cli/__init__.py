@@ -8,23 +8,42 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
 from harness.cli import bench, cache, data, judge, look, plugin, runs, submissions, sweeps, weights
 from zoo.errors import Stopped, UserError
+from zoo.libraries import check_loaded, version
 
 app = typer.Typer(
     help="Train, evaluate and submit any combination of stream encoders, fusion and temporal head on ABAW data.",
-    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+    no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
 )  # fmt: skip
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": runs.run, "sweep": sweeps.sweep, "predict": runs.predict, "evaluate": runs.evaluate,
     "submit": submissions.submit, "verify": submissions.verify, "submissions": submissions.submissions,
     "ensemble": runs.ensemble, "compare": judge.compare, "reproduce": judge.reproduce,
     "leaderboard": runs.leaderboard, "list": look.list_, "recipes": look.recipes, "info": look.info,
-    "check": look.check, "bench": bench.bench,
+    "check": look.check, "bench": bench.bench, "env": look.env,
 }  # fmt: skip
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"abaw-zoo {version('abaw-zoo') or 'not installed'}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and end")
+    ] = False,
+) -> None:
+    pass
+
+
 for name, command in COMMANDS.items():
     app.command(name)(command)
 app.add_typer(data.app, name="data")
@@ -42,7 +61,7 @@ def main() -> None:
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)  # type: ignore[assignment]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's farewell ends like Ctrl-C
     try:
-        app()
+        _answer()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -51,8 +70,17 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
-            raise
-        print(f"error: {error.filename or 'a file'} cannot be written: {error.strerror}; make room", file=sys.stderr)
-        sys.exit(2)
+
+
+def _answer() -> None:
+    """Run the command; what the user can do something about becomes a UserError."""
+    try:
+        app(prog_name="harness")
+    except (UserError, Stopped, BrokenPipeError):
+        raise
+    except Exception as error:
+        check_loaded(error)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            name = error.filename or "a file"
+            raise UserError(f"{name} cannot be written: {error.strerror}; make room") from error
+        raise

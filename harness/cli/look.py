@@ -49,3 +49,10 @@ def check(
         from harness.commands.invariance import report
 
         report(flags, sets or [])
+
+
+def env(as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
+    """Show the machine, the versions, and whether every library loads. Exit code 1 where one does not."""
+    from harness.commands.env import env as command
+
+    command(as_json)

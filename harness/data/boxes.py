@@ -24,10 +24,11 @@ from harness.data.content import of_folder
 from harness.data.detection import FaceFinder, in_frames
 from harness.data.frames import VideoInfo, expected_frames, probe
 from harness.data.groups import without_side
-from harness.data.jobs import Failure, Tick, cores, run_jobs
+from harness.data.jobs import Failure, Tick, run_jobs
 from harness.data.memo import state_of
 from harness.data.tracks import Track, choose
 from harness.locks import NAME, alone
+from harness.machine import cores
 from zoo.api import DetectorSpec
 from zoo.errors import UserError, first_line
 

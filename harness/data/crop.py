@@ -21,11 +21,12 @@ from harness.data.boxes import FOLDER, are_made, boxes_of, read_boxes, write_box
 from harness.data.detection import FaceFinder
 from harness.data.frames import expected_frames, probe
 from harness.data.groups import TABLE
-from harness.data.jobs import Failure, Tick, cores, run_jobs
+from harness.data.jobs import Failure, Tick, run_jobs
 from harness.data.layout import Layout, survey
 from harness.data.subjects import known_names, names_in
 from harness.data.tracks import Track, choose
 from harness.locks import NAME, alone
+from harness.machine import cores
 from zoo.api import DetectorSpec, Faces
 from zoo.errors import UserError
 

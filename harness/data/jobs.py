@@ -37,11 +37,6 @@ class Failure:
         return self.reason
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def run_jobs(
     task: Callable[[Any, Tick], Result],
     items: Sequence[Any],

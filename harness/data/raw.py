@@ -20,13 +20,13 @@ from harness.atomic import atomic
 from harness.data.affwild2 import Index
 from harness.data.audio import to_int16
 from harness.data.content import digest
-from harness.data.jobs import cores
 from harness.data.pack.files import Pictures, find
 from harness.data.pack.label import QUALITY, VERSION, Label
 from harness.data.pack.writer import PICTURES, Writer, encode_jpeg
 from harness.data.pictures import pictures
 from harness.data.sources import open_reader, source_of
 from harness.locks import alone, lock_of
+from harness.machine import cores
 from zoo.api import AudioInput, FrameInput, VectorInput
 from zoo.errors import UserError
 from zoo.modules import Encoder

@@ -11,7 +11,7 @@ from harness.data.affwild2 import Index, Video
 from harness.data.boxes import have_boxes, person_boxes
 from harness.data.content import video_size, video_times
 from harness.data.frames import expected_frames
-from harness.data.jobs import cores
+from harness.machine import cores
 from zoo.api import StreamSpec
 from zoo.errors import UserError
 from zoo.reading import Source

@@ -19,10 +19,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from harness.machine import cores
 from zoo.errors import Stopped, UserError
 from zoo.suggest import did_you_mean
 
-__all__ = ["LAUNCHERS", "Failure", "Launch", "attempt", "cores", "devices_of", "launcher"]
+__all__ = ["LAUNCHERS", "Failure", "Launch", "attempt", "devices_of", "launcher"]
 
 LAUNCHERS = ("local", "ray")
 Outcome = tuple[int, Any]
@@ -81,11 +82,6 @@ def devices_of(device: str) -> list[str]:
 
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     return visible.split(",") if visible else [str(i) for i in range(torch.cuda.device_count())]
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def attempt(task: Callable[[Any], Any], item: Any) -> Any:

@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from harness.launch import Failure, Launch, Outcome, attempt, cores
+from harness.launch import Failure, Launch, Outcome, attempt
+from harness.machine import cores
 from zoo.errors import UserError
 
 TRIES = 2  # of an item whose worker dies, as with local processes

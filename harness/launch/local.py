@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import Any, cast
 
-from harness.launch import Failure, Outcome, attempt, cores
+from harness.launch import Failure, Outcome, attempt
+from harness.machine import cores
 
 TRIES = 2
 GRACE = 20.0  # seconds that workers have to save what they are at

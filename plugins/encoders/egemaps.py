@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from zoo.api import AudioInput
-from zoo.errors import UserError
+from zoo.errors import UserError, first_line
 from zoo.modules import Encoder
 from zoo.sound import read_at
 
@@ -91,9 +91,10 @@ def functionals() -> Callable[[np.ndarray], np.ndarray]:
     """samples (S,) at 16 kHz -> (88,) float32; UserError where openSMILE is not installed."""
     try:
         opensmile = importlib.import_module("opensmile")
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # the latter: its own libraries cannot be loaded
         raise UserError(
-            f"encoder 'egemaps' needs openSMILE ({error}): pip install abaw-zoo[opensmile] (its licence: research only)"
+            f"encoder 'egemaps' needs openSMILE ({first_line(error)}): pip install abaw-zoo[opensmile] (its licence: "
+            "research only)"
         ) from None
     smile = opensmile.Smile(
         feature_set=opensmile.FeatureSet.eGeMAPSv02, feature_level=opensmile.FeatureLevel.Functionals

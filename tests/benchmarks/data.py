@@ -31,10 +31,10 @@ from harness.bench.measure import Rates, describe, in_child, interleaved, machin
 from harness.data.affwild2 import Index, build_index
 from harness.data.clips import ClipData, Window
 from harness.data.demo import make_demo
-from harness.data.jobs import cores
 from harness.data.pack.make import make_pack
 from harness.data.pack.plan import Settings, plan
 from harness.data.raw import RawSlot
+from harness.machine import cores
 from harness.store import FeatureStore
 from plugins.editions import abaw10
 from zoo.api import FrameInput

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -258,3 +259,29 @@ def test_boxes_of_videos_that_have_none(harness: Command, crumbs: Path, tmp_path
     assert "video104.mp4: the file is empty" in err
     assert err.splitlines()[-1].startswith("error: 1 videos failed")
     assert out.startswith(f"{data / 'boxes'}: boxes of ")
+
+
+# --- around the commands ----------------------------------------------------------------------------------------------
+
+
+def test_the_version_is_the_installed_one(program) -> None:
+    answer = program("--version")
+    assert (answer.code, answer.out) == (0, f"abaw-zoo {version('abaw-zoo')}\n")
+
+
+def test_the_package_can_be_run_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "harness", "--help"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: harness ")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_can_complete(shell: str) -> None:
+    """The program is asked as the installed completion script asks it."""
+    words = {"bash": {"COMP_WORDS": "harness ev", "COMP_CWORD": "1"}, "zsh": {"_TYPER_COMPLETE_ARGS": "harness ev"},
+             "fish": {"_TYPER_COMPLETE_ARGS": "harness ev", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}}  # fmt: skip
+    asked = {**os.environ, **words[shell], "_HARNESS_COMPLETE": f"complete_{shell}"}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("harness")], capture_output=True, text=True, env=asked, timeout=60
+    )
+    assert "evaluate" in done.stdout, done.stderr

@@ -18,7 +18,7 @@ from harness.data.audio import read_sound, to_int16
 from harness.data.boxes import person_boxes
 from harness.data.content import crops_digest, file_digest
 from harness.data.frames import probe
-from harness.data.jobs import Failure, Tick, cores, run_jobs
+from harness.data.jobs import Failure, Tick, run_jobs
 from harness.data.jpegs import decode_jpeg, is_complete
 from harness.data.layout import crop_frames
 from harness.data.pack.files import Pictures, find
@@ -28,6 +28,7 @@ from harness.data.pack.writer import BOXED, PICTURES, SAMPLES, Writer, encode_jp
 from harness.data.pictures import pictures
 from harness.data.readers import BodyReader, ContextReader
 from harness.locks import NAME, alone
+from harness.machine import cores
 from zoo.errors import FullDiskError, UserError
 from zoo.reading import Source
 

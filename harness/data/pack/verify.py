@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from harness.data.content import crops_digest, file_digest
-from harness.data.jobs import Failure, Tick, cores, run_jobs
+from harness.data.jobs import Failure, Tick, run_jobs
 from harness.data.pack.files import Pictures, Samples
 from harness.data.pack.label import STREAMS, VERSION, Label, arrow_path, file_sha256
 from harness.data.pack.plan import plan
+from harness.machine import cores
 from zoo.errors import UserError
 
 

@@ -1,0 +1,142 @@
+"""A library that cannot be loaded is one line: which, why, what to do. Each in a fresh process with a broken one."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from zoo.errors import UserError
+from zoo.libraries import HEAVY, check_loaded
+
+ROOT = Path(__file__).resolve().parents[2]
+
+UNDEFINED = "libtorchaudio.so: undefined symbol: torch_exception_get_what_without_backtrace"
+FAULTS = {
+    "OSError": f"import ctypes\nraise OSError('/some/where/{UNDEFINED}')",
+    "ImportError": "raise ImportError('libGL.so.1: cannot open shared object file: No such file or directory')",
+    "RuntimeError": "raise RuntimeError('operator torchvision::nms does not exist')",
+    "AttributeError": "import numpy\nnumpy.no_such_name",
+}
+
+
+def harness(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The program, with a folder of broken libraries first on its path."""
+    given = {**os.environ, "PYTHONPATH": str(path), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "harness", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=given, cwd=path, timeout=120)
+
+
+def broken(folder: Path, name: str, fault: str) -> Path:
+    (folder / name).mkdir()
+    (folder / name / "__init__.py").write_text(fault + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    ("library", "arguments"),
+    [
+        ("torchaudio", ["check", "--encoders", "audio"]),  # imported by the plugin
+        ("timm", ["check", "--encoders", "face"]),
+        ("torch", ["check", "--encoders", "face"]),  # by this program, and by everything else
+        ("av", ["data", "demo", "out"]),
+    ],
+)
+def test_a_library_that_cannot_be_loaded_is_one_line(
+    tmp_path: Path, library: str, arguments: list[str], fault: str
+) -> None:
+    done = harness(broken(tmp_path, library, FAULTS[fault]), *arguments)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith(f"error: the library {HEAVY[library]} ")
+    assert f"cannot be loaded ({fault}: " in line
+    assert "uv sync" in line
+    assert "harness env" in line
+
+
+def test_one_that_is_missing_is_one_line(tmp_path: Path) -> None:
+    fault = "raise ModuleNotFoundError(\"No module named 'av'\", name='av')"
+    done = harness(broken(tmp_path, "av", fault), "data", "demo", "out")
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert "the library av " in line
+
+
+def test_env_tries_every_library_and_names_what_is_broken(tmp_path: Path) -> None:
+    broken(tmp_path, "simplejpeg", FAULTS["OSError"])
+    broken(tmp_path, "timm", "import os, signal\nos.kill(os.getpid(), signal.SIGABRT)")  # as a bad build may
+    done = harness(tmp_path, "env", "--json")
+    assert done.returncode == 1, done.stderr
+    told = json.loads(done.stdout)
+    errors = {name: library["error"] for name, library in told["libraries"].items() if library["error"]}
+    assert set(errors) == {"simplejpeg", "timm"}
+    assert UNDEFINED in errors["simplejpeg"]
+    assert "signal 6" in errors["timm"]
+    assert set(told["libraries"]) == set(HEAVY.values())
+    assert told["devices"]["cpu"]["bf16"] in (True, False)
+    assert [line.partition(" cannot")[0] for line in done.stderr.strip().splitlines()] == [
+        "error: timm", "error: simplejpeg",
+    ]  # fmt: skip
+
+
+def test_env_where_all_is_well(tmp_path: Path) -> None:
+    done = harness(tmp_path, "env")
+    assert done.returncode == 0, done.stderr
+    for said in ("abaw-zoo", "Python", "device cpu", "cache", "extra ray", "torchaudio"):
+        assert said in done.stdout
+
+
+def test_other_errors_keep_their_traceback() -> None:
+    for error in (
+        OSError(2, "No such file"),
+        RuntimeError("a fault of ours"),
+        ModuleNotFoundError("x", name="harness.x"),
+    ):
+        check_loaded(error)  # says nothing
+    with pytest.raises(UserError, match="the library torch "):
+        check_loaded(ModuleNotFoundError("No module named 'torch'", name="torch"))
+
+
+# --- systems without POSIX (Windows) ----------------------------------------------------------------------------------
+
+POSIX_ONLY = ("fcntl", "resource", "termios", "pwd", "grp", "pty", "tty", "syslog", "posix")
+PACKAGES = ("zoo", "plugins", "harness", "leaderboards")
+
+
+def test_no_module_imports_at_its_level_what_only_posix_has() -> None:
+    found = []
+    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            found += [(path.name, name) for name in names if name.partition(".")[0] in POSIX_ONLY]
+    assert found == []
+
+
+def test_the_program_answers_where_there_is_no_posix() -> None:
+    """Every light module, in one process in which those imports fail."""
+    code = f"""
+import sys
+for name in {POSIX_ONLY[:5]}:
+    sys.modules[name] = None
+import importlib, importlib.metadata
+for name in ["harness.cli", "harness.config", "harness.machine", "harness.memory", "harness.locks", "harness.atomic",
+             "zoo.files", "zoo.download", "zoo.passports", "zoo.registry", "zoo.plan", "leaderboards.record"]:
+    importlib.import_module(name)
+for point in importlib.metadata.entry_points(group="abaw_zoo"):
+    point.load()
+from harness.memory import peak_mb
+peak_mb()
+sys.argv[1:] = ["list"]
+from harness.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/", timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "lite0" in done.stdout
