@@ -1,7 +1,7 @@
 """Scores that others have published: one file an edition in ``leaderboards/published/``, each row with its source.
 
 Columns: ``edition`` (or a range, ``abaw6-10``, where the source does not say which), ``track``, ``team``, ``split``
-(val, test, or unspecified), ``metric`` (a name of zoo.metrics; empty where only a place is known), ``score``,
+(val, test, or unspecified), ``metric`` (a name of zoo.metrics.scores; empty where only a place is known), ``score``,
 ``place``, the parts ``ccc_v``, ``ccc_a``, ``f1``, ``accuracy`` where they are given, ``best`` of several submissions
 of a team, ``detail``, ``source`` and ``confidence``: *official* (the organisers' tables and sites), *paper* (the
 team's paper, abstract or poster), *team* (its repository), *secondary* (somebody else about them).

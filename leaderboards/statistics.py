@@ -2,7 +2,7 @@
 
 Frames of a video resemble each other, so the videos, or the groups of videos that belong together, are what was drawn
 at random, not the frames. Both functions want the score of everything and, for every group, the score of everything
-else (``zoo.metrics.leave_one_out``), groups without a labelled frame left out.
+else (``zoo.metrics.scores.leave_one_out``), groups without a labelled frame left out.
 
 Why the jackknife: on simulated valence of correlated frames with 4, 8 and 76 videos its 95 % interval held the true CCC
 in 93, 94 and 95 % of the cases, the percentile bootstrap over videos in 75, 86 and 94 %

@@ -14,10 +14,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from leaderboards.flat import to_csv
-from leaderboards.markdown import to_markdown
 from leaderboards.ranks import FEWEST, LEVEL, places
 from leaderboards.record import Record, RecordError, read, replace_file
+from leaderboards.render.csv import to_csv
+from leaderboards.render.markdown import to_markdown
 from leaderboards.rows import PARTS, Key, Row, Table
 
 __all__ = ["Key", "Row", "Table", "leaderboard", "load_runs", "to_csv", "to_markdown", "write"]

@@ -108,7 +108,7 @@ class VectorInput:
 class StreamSpec:
     """What is looked at. ``kind`` says what its reader yields: frames, sound, or one vector a frame.
 
-    ``reader`` is called with a zoo.reading.Source (paths, times, boxes of one video) and gives a zoo.reading.Reader.
+    ``reader`` is called with a zoo.readers.Source (paths, times, boxes of one video) and gives a zoo.readers.Reader.
     ``needs``: of crops, video, boxes, sound; a data folder without them cannot serve the stream.
     """
 
@@ -170,7 +170,7 @@ class EncoderSpec(Spec):
 
     ``argument`` is what follows the colon in ``face=timm:resnet18`` or None. ``passport(stream, argument, **options)``
     -> Passport says where its weights are; without one the encoder has none and is trained. ``reader(source, argument,
-    **options)`` -> zoo.reading.Reader opens the slot's input itself, of whatever stream, instead of the stream's own.
+    **options)`` -> zoo.readers.Reader opens the slot's input itself, of whatever stream, instead of the stream's own.
     """
 
     streams: tuple[str, ...] = ()  # () admits every stream of the kind

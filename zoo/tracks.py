@@ -47,8 +47,8 @@ FORMS: Mapping[str, str] = {
 class TrackSpec:
     """One track of an edition; raise ``version`` when its metric, masks or rows change.
 
-    ``metric`` names a formula of zoo.metrics, whose value lies in ``score_range``. ``folders`` are the annotation
-    folders' names, any one of which may occur; ``headers`` the admitted first lines of an annotation file.
+    ``metric`` names a formula of zoo.metrics.scores, whose value lies in ``score_range``. ``folders`` are the
+    annotation folders' names, any one of which may occur; ``headers`` the admitted first lines of an annotation file.
     ``joint_labels``: a frame counts as labelled only if all its value answers are (VA drops a frame where either
     value is -5). ``figures`` are the organisers' published counts, None where unconfirmed.
     """

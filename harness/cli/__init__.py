@@ -12,7 +12,9 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import bench, cache, data, judge, look, plugin, runs, submissions, sweeps, weights
+from harness.cli import bench, cache, data, plugin, runs, submissions, sweeps, weights
+from harness.cli import catalogue as look
+from harness.cli import compare as judge
 from zoo.errors import Stopped, UserError
 from zoo.libraries import check_loaded, version
 

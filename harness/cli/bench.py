@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.flags import DataDir, Fusion, Head, OptEncoders, Plugins, Sets, Track
+from harness.cli.options import DataDir, Fusion, Head, OptEncoders, Plugins, Sets, Track
 from zoo.errors import UserError
 
 
@@ -34,7 +34,7 @@ def bench(
     if json_file is not None and not json_file.parent.is_dir():
         raise UserError(f"--json {json_file}: there is no folder {json_file.parent}; name another file")
     if seed_baseline:
-        from harness.commands.seed_baseline import seed_baseline as versus
+        from harness.benchmarks.baseline_report import seed_baseline as versus
 
         if any((encoders, fusion, head, track, finetune, recipe, sets, plugin, device)):
             raise UserError("--seed-baseline measures a combination of its own: leave the other options out")
@@ -42,8 +42,8 @@ def bench(
         return
     if write or include:
         raise UserError("--write and --include are for --seed-baseline")
-    from harness.commands.bench import bench as command
-    from harness.config import load_config
+    from harness.cli.commands.bench import bench as command
+    from harness.config.schema import load_config
 
     flags = {
         "encoders": encoders, "fusion": fusion, "head": head, "track": track, "device": device,

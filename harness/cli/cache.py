@@ -13,7 +13,7 @@ app = typer.Typer(help="The cache of features.", no_args_is_help=True, rich_mark
 @app.command("ls")
 def cache_ls() -> None:
     """List what is there, by encoder."""
-    from harness.commands.cache import ls
+    from harness.cli.commands.cache import ls
 
     ls()
 
@@ -28,7 +28,7 @@ def cache_gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would go, and remove nothing")] = False,
 ) -> None:
     """Remove leftovers and damaged entries, and what the options say; never what is in use."""
-    from harness.commands.cache import gc
+    from harness.cli.commands.cache import gc
 
     gc(days, size, keep, dry_run)
 
@@ -36,6 +36,6 @@ def cache_gc(
 @app.command("verify")
 def cache_verify() -> None:
     """Compare every entry with its checksums. Exit code 1 where one is damaged."""
-    from harness.commands.cache import verify
+    from harness.cli.commands.cache import verify
 
     verify()

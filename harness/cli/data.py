@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.flags import Edition, Encoders, Jobs, Launcher, Plugins, Sets, Track
+from harness.cli.options import Edition, Encoders, Jobs, Launcher, Plugins, Sets, Track
 
 app = typer.Typer(help="Make, check and prepare data folders.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -21,7 +21,7 @@ def data_demo(
     jobs: Jobs = None,
 ) -> None:
     """Write the synthetic demo set."""
-    from harness.commands.data import demo
+    from harness.cli.commands.data import demo
 
     demo(folder, seed, videos, frames, jobs)
 
@@ -35,7 +35,7 @@ def data_crop(
     jobs: Jobs = None, plugin: Plugins = None,
 ) -> None:  # fmt: skip
     """Raw videos -> a data folder with face crops and boxes."""
-    from harness.commands.data import crop
+    from harness.cli.commands.data import crop
 
     crop(raw, out, detector, jobs, link=not copy, plugins=plugin or [])
 
@@ -47,7 +47,7 @@ def data_boxes(
     jobs: Jobs = None, plugin: Plugins = None,
 ) -> None:  # fmt: skip
     """Find the person's box in every frame of the raw videos."""
-    from harness.commands.data import boxes
+    from harness.cli.commands.data import boxes
 
     boxes(folder, detector, jobs, plugin or [])
 
@@ -60,7 +60,7 @@ def data_doctor(
     """Compare a data folder with the published figures.
 
     Says what is missing and what to do. Exit code 1 where the folder is not clean."""
-    from harness.commands.data import doctor
+    from harness.cli.commands.data import doctor
 
     doctor(folder, edition, track, plugin or [])
 
@@ -74,7 +74,7 @@ def data_index(
     """Read all annotations, lists and names of crops, and count them.
 
     Every command reads them the same way, and only those that changed since the last one did."""
-    from harness.commands.data import index
+    from harness.cli.commands.data import index
 
     index(folder, edition, track, plugin or [], fresh=fresh)
 
@@ -92,7 +92,7 @@ def data_pack(
     """Decode every raw video once, to be read at random.
 
     Crops keep their own bytes. Resumable; what failed is listed at the end and in the pack's ledger.jsonl."""
-    from harness.commands.pack import pack
+    from harness.cli.commands.pack import pack
 
     pack(folder, streams, out, size, quality, crops, jobs)
 
@@ -107,7 +107,7 @@ def data_verify(
     """Compare a pack with its checksums and sources.
 
     Exit code 1 where a file is broken, unfinished or of a source that has changed."""
-    from harness.commands.pack import verify
+    from harness.cli.commands.pack import verify
 
     verify(folder, pack, jobs, remove=remove)
 
@@ -123,7 +123,7 @@ def data_extract(
     launcher: Launcher = "local",
 ) -> None:  # fmt: skip
     """Fill the feature cache of frozen encoders."""
-    from harness.commands.data import extract
+    from harness.cli.commands.data import extract
 
     flags = {"encoders": encoders, "track": track, "edition": edition, "data_dir": str(folder), "device": device,
              "plugin": [str(p) for p in plugin] if plugin else None}  # fmt: skip

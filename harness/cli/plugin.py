@@ -18,7 +18,7 @@ def plugin_new(
     out: Annotated[Path, typer.Option("--out", help="the folder it is written into")] = Path("."),
 ) -> None:
     """Write a plugin that works at once, to start from."""
-    from harness.commands.plugin_new import new
+    from harness.cli.commands.plugin_new import new
 
     new(name, kind, single_file=single_file, out=out)
 
@@ -32,6 +32,6 @@ def plugin_check(
     """Hold everything a plugin registers to the rules.
 
     Exit code 1 where a rule is broken: what was fed, what came back, why it matters."""
-    from harness.commands.plugin_check import check as command
+    from harness.cli.commands.plugin_check import check as command
 
     command(target, argument or [], tries or [])

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.flags import (
+from harness.cli.options import (
     AnyTrack,
     DataDir,
     Edition,
@@ -48,8 +48,8 @@ def run(
     precision: Annotated[str | None, typer.Option(help="32, bf16-mixed")] = None, list_file: ListFile = None,
 ) -> None:  # fmt: skip
     """Train and evaluate a combination, submit and rank it."""
-    from harness.commands import run as command
-    from harness.config import load_config
+    from harness.config.schema import load_config
+    from harness.runs import start as command
 
     flags = {
         "encoders": encoders, "fusion": fusion, "head": head, "track": track, "edition": edition, "seed": seed,
@@ -83,7 +83,7 @@ def predict(
     jobs: Jobs = None,
 ) -> None:
     """Answer raw videos with a trained run, one table a video."""
-    from harness.commands.predict import predict as command
+    from harness.analysis.predict import predict as command
 
     command(run_folder, videos, out, device=device, jobs=jobs)
 
@@ -107,12 +107,12 @@ def evaluate(
     ] = None,
 ) -> None:
     """Score a run again, or a table of predictions."""
-    from harness.commands.again import evaluate as command
+    from harness.analysis.rescore import evaluate as command
 
     if (run_folder is None) == (predictions is None):
         raise UserError("evaluate: name a RUN, or a table by --predictions FILE; one of them")
     if predictions is not None:
-        from harness.commands.score_table import score_table
+        from harness.analysis.score_table import score_table
 
         if track is None or data is not None or drop or noise is not None:
             raise UserError("evaluate: with --predictions say --track, and leave --data, --drop and --noise out")
@@ -144,7 +144,7 @@ def ensemble(
     data: DataDir = None,
 ) -> None:  # fmt: skip
     """Merge finished runs into one, and rank it with them."""
-    from harness.commands.ensemble import ensemble as command
+    from harness.analysis.ensemble_run import ensemble as command
 
     chosen = [p for p in post.split(",") if p] if post is not None else None
     command(runs, method, name=name, out=out, post=chosen, data=data)
@@ -161,8 +161,8 @@ def leaderboard(
     check: Annotated[bool, typer.Option("--check", help="--published: whether the pages are stale")] = False,
 ) -> None:
     """Build the tables of runs, beside what is published."""
-    from harness.commands import leaderboard as command
-    from leaderboards.boards import Wanted
+    from harness.cli.commands import leaderboard as command
+    from leaderboards.comparison import Wanted
 
     wanted = Wanted(edition, track, split)
     if published and runs is not None:

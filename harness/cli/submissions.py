@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.flags import AnyTrack, Edition, ListFile, Plugins
+from harness.cli.options import AnyTrack, Edition, ListFile, Plugins
 from zoo.errors import UserError
 
 RUNS = Path("runs")
@@ -24,7 +24,7 @@ def submit(
     plugin: Plugins = None,
 ) -> None:  # fmt: skip
     """Write and verify a submission, of a run or a table."""
-    from harness.commands.submit import submit_run, submit_table
+    from harness.cli.commands.submit import submit_run, submit_table
 
     if (run_folder is None) == (predictions is None):
         raise UserError("submit: name a RUN, or a table by --predictions FILE; one of them")
@@ -54,7 +54,7 @@ def verify(
     """Check a submission as a strict stranger would.
 
     Exit code 1 where anything is wrong, 3 where nothing is but rows could not be checked for want of a list."""
-    from harness.commands.verify import verify as command
+    from harness.cli.commands.verify import verify as command
 
     code = command(path, edition, track, list_file, manifest, against, plugin or [])
     if code:
@@ -63,6 +63,6 @@ def verify(
 
 def submissions(runs: Annotated[Path, typer.Argument(metavar="RUNS", help="a folder of runs")] = RUNS) -> None:
     """List the submissions made from a folder of runs."""
-    from harness.commands.submit import submissions as command
+    from harness.cli.commands.submit import submissions as command
 
     command(runs)

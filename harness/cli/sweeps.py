@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.flags import DataDir, Edition, Launcher, ListFile, Out, Plugins, Sets, Track
+from harness.cli.options import DataDir, Edition, Launcher, ListFile, Out, Plugins, Sets, Track
 from zoo.errors import UserError
 
 
@@ -38,13 +38,13 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and what does not fit")] = False,
 ) -> None:  # fmt: skip
     """Train many combinations, and rank them."""
-    from harness.sweep.grid import configurations, grid
+    from harness.sweeps.grid import configurations, grid
 
     combinations = grid(encoders, fusion, head)
-    from harness.commands.sweep import How
-    from harness.commands.sweep import sweep as command
-    from harness.sweep.search import Search
-    from harness.sweep.space import parse_space
+    from harness.cli.commands.sweep import How
+    from harness.cli.commands.sweep import sweep as command
+    from harness.sweeps.search import Search
+    from harness.sweeps.search_space import parse_space
 
     flags = {
         "track": track, "edition": edition, "seed": seed, "data_dir": str(data) if data else None, "device": device,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.flags import Plugins
+from harness.cli.options import Plugins
 
 app = typer.Typer(help="Files of pretrained weights.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -18,7 +18,7 @@ Weights = Annotated[str, typer.Argument(metavar="NAME", help="as in --encoders, 
 @app.command("list")
 def weights_list(plugin: Plugins = None) -> None:
     """List the weights that encoders can name."""
-    from harness.commands.weights import list_weights
+    from harness.cli.commands.weights import list_weights
 
     list_weights(plugin or [])
 
@@ -26,7 +26,7 @@ def weights_list(plugin: Plugins = None) -> None:
 @app.command("show")
 def weights_show(name: Weights, plugin: Plugins = None) -> None:
     """Show all that is known of one file."""
-    from harness.commands.weights import show
+    from harness.cli.commands.weights import show
 
     show(name, plugin or [])
 
@@ -37,7 +37,7 @@ def weights_fetch(
     plugin: Plugins = None,
 ) -> None:
     """Fetch and verify files, going on with what broke off."""
-    from harness.commands.weights import fetch
+    from harness.cli.commands.weights import fetch
 
     fetch(names, plugin or [])
 
@@ -52,7 +52,7 @@ def weights_verify(
     """Compare the digests of the files that are here.
 
     One that is named is also loaded into its encoder, and what that took is shown."""
-    from harness.commands.weights import verify
+    from harness.cli.commands.weights import verify
 
     verify(name, sets or [], plugin or [])
 
@@ -63,6 +63,6 @@ def weights_convert(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="a .safetensors file to write")],
 ) -> None:
     """Write a file of weights as safetensors; none of its code runs."""
-    from harness.commands.weights import convert
+    from harness.cli.commands.weights import convert
 
     convert(source, target)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import UserError, first_line
-from zoo.suggest import did_you_mean
+from zoo.registry.suggestions import did_you_mean
 
 MANIFEST = "features.toml"
 ENDINGS = (".npy", ".npz", ".parquet", ".safetensors")

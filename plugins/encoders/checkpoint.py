@@ -1,10 +1,10 @@
 """A network of the user's own, from a file of weights: ``face=checkpoint:affectnet.pth``.
 
-The file (zoo.weights.read says in what forms) holds the weights of a network that timm has; torchvision's resnets have
-the same names there. The architecture is named by ``model``, because a file does not tell it. What the file's names
-begin with (``module.``, ``backbone.``, ...) is taken off, whichever brings most names to the network's; the classifier
-is left out; what was done is in the notes of the record. The seed system's AffectNet ResNet-50 (``model_state_dict``,
-seven classes in ``fc``) is such a file.
+The file (zoo.weights.loading.read says in what forms) holds the weights of a network that timm has; torchvision's
+resnets have the same names there. The architecture is named by ``model``, because a file does not tell it. What the
+file's names begin with (``module.``, ``backbone.``, ...) is taken off, whichever brings most names to the network's;
+the classifier is left out; what was done is in the notes of the record. The seed system's AffectNet ResNet-50
+(``model_state_dict``, seven classes in ``fc``) is such a file.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from zoo.api import FrameInput, Passport
 from zoo.errors import UserError
 from zoo.modules import FrameEncoder
-from zoo.suggest import did_you_mean
-from zoo.weights import Adapted
+from zoo.registry.suggestions import did_you_mean
+from zoo.weights.loading import Adapted
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PREFIXES = (

@@ -23,8 +23,8 @@ from torch import Tensor
 
 from zoo.api import AudioInput
 from zoo.errors import UserError, first_line
+from zoo.layers.resampling import read_at
 from zoo.modules import Encoder
-from zoo.sound import read_at
 
 RATE = 16_000  # Hz
 SHORTEST = 0.1  # seconds of a window

@@ -33,8 +33,8 @@ from plugins.encoders._feature_files import MANIFEST, read_array, read_manifest
 from zoo.api import VectorInput
 from zoo.errors import UserError
 from zoo.modules import Encoder
-from zoo.passports import file_sha256
-from zoo.reading import Source
+from zoo.readers import Source
+from zoo.weights.cards import file_sha256
 
 
 class ReadyFeatures(Encoder):

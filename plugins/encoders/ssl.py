@@ -27,8 +27,8 @@ from torch import Tensor, nn
 
 from zoo.api import AudioInput, Passport
 from zoo.errors import UserError
+from zoo.layers.resampling import read_at
 from zoo.modules import Encoder, gather, scatter
-from zoo.sound import read_at
 
 RATE = 16_000  # Hz
 CONVOLUTIONS = [(512, 10, 5), *[(512, 3, 2)] * 4, *[(512, 2, 2)] * 2]  # channels, kernel, stride

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from zoo.api import FrameInput, Passport
 from zoo.errors import UserError
 from zoo.modules import FrameEncoder
-from zoo.suggest import did_you_mean
+from zoo.registry.suggestions import did_you_mean
 
 CROP = 112  # pixels of Aff-Wild2's face crops
 LARGEST = 256  # a model whose one size is larger than this is given 224 unless told otherwise

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from zoo.api import AudioInput, Passport
 from zoo.errors import UserError
+from zoo.layers.resampling import read_at
 from zoo.modules import Encoder, gather, scatter
-from zoo.sound import read_at
 
 RATE = 16_000  # Hz
 FRAME, STEP, POINTS = 400, 160, 512  # samples of a spectrum's window, between windows, of the transform

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from zoo.attention import TransformerLayer
-from zoo.bounds import at_least
+from zoo.layers.attention import TransformerLayer
+from zoo.layers.validation import at_least
 from zoo.modules import Build, FeatureFusion, Features, Masks, masked_mean
 
 

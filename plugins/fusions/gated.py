@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from zoo.bounds import at_least, share
+from zoo.layers.validation import at_least, share
 from zoo.modules import Build, FeatureFusion, Features, Masks
 
 

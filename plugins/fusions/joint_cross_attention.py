@@ -29,8 +29,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from zoo.bounds import at_least, share
 from zoo.errors import UserError
+from zoo.layers.validation import at_least, share
 from zoo.modules import Build, Features, FusionOut, Masks
 
 CHUNK = 1024  # frames attended at once: bounds the memory of a long video, changes no number

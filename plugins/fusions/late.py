@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from zoo.errors import UserError
 from zoo.modules import Build, DecisionFusion
-from zoo.suggest import did_you_mean
+from zoo.registry.suggestions import did_you_mean
 
 WORDS = ("learned", "equal")
 

@@ -17,8 +17,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from zoo.bounds import at_least
 from zoo.errors import UserError
+from zoo.layers.validation import at_least
 from zoo.modules import Build, Features, FusionOut, Masks
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from zoo.bounds import at_least
+from zoo.layers.validation import at_least
 from zoo.modules import Build, FeatureFusion, Features, Masks
 
 

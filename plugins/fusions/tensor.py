@@ -13,8 +13,8 @@ from typing import NoReturn
 import torch
 from torch import Tensor, nn
 
-from zoo.bounds import at_least
 from zoo.errors import UserError
+from zoo.layers.validation import at_least
 from zoo.modules import Build, FeatureFusion, Features, Masks
 
 PRODUCT = 16_384  # numbers of the product, unless ``dim`` is set

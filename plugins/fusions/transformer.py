@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from zoo.attention import TransformerLayer
-from zoo.bounds import at_least
 from zoo.errors import UserError
+from zoo.layers.attention import TransformerLayer
+from zoo.layers.validation import at_least
 from zoo.modules import Build, FeatureFusion, Features, Masks, masked_mean
-from zoo.suggest import did_you_mean
+from zoo.registry.suggestions import did_you_mean
 
 
 class StaticQuery(FeatureFusion):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import glu, pad, silu
 
 from plugins.heads.transformer import SelfAttention
-from zoo.bounds import at_least, share
+from zoo.layers.validation import at_least, share
 
 
 class Conformer(nn.Module):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, silu, softplus
 
 from plugins.heads.scan import selective_scan
-from zoo.bounds import at_least, share
+from zoo.layers.validation import at_least, share
 
 
 class Mamba(nn.Module):

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from zoo.bounds import at_least, share
+from zoo.layers.validation import at_least, share
 
 
 class Mlp(nn.Module):

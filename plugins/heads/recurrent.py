@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from zoo.bounds import at_least, share
+from zoo.layers.validation import at_least, share
 from zoo.modules import recur
 
 

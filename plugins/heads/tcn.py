@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.nn.utils.parametrizations import weight_norm
 
-from zoo.bounds import at_least, share
+from zoo.layers.validation import at_least, share
 
 
 class Tcn(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from plugins.heads.mamba import Mamba
 from plugins.heads.tcn import Tcn
-from zoo.bounds import at_least
+from zoo.layers.validation import at_least
 
 
 class TcnMamba(nn.Module):

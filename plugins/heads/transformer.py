@@ -18,8 +18,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from zoo.attention import Attention
-from zoo.bounds import at_least, share
+from zoo.layers.attention import Attention
+from zoo.layers.validation import at_least, share
 
 FAR = 32  # frames from which on distances are not told apart
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zoo.bounds import at_least
 from zoo.errors import UserError
+from zoo.layers.validation import at_least
 from zoo.losses import BinaryLoss
 from zoo.tracks import Answer, Counts
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from zoo.bounds import share
+from zoo.layers.validation import share
 from zoo.losses import ClassLoss, scaled_weights, surprise
 from zoo.tracks import Answer, Counts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.bounds import at_least
+from zoo.layers.validation import at_least
 from zoo.losses import ValueLoss, concordance_loss, surprise
 from zoo.tracks import Answer, Counts
 

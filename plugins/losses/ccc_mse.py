@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from zoo.bounds import at_least
+from zoo.layers.validation import at_least
 from zoo.losses import ValueLoss, concordance_loss
 from zoo.tracks import Answer, Counts
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from zoo.bounds import at_least
 from zoo.errors import UserError
+from zoo.layers.validation import at_least
 from zoo.losses import BinaryLoss
 from zoo.tracks import Answer, Counts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.bounds import share
+from zoo.layers.validation import share
 from zoo.losses import POWERS, ClassLoss, class_weights
 from zoo.tracks import Answer, Counts
 

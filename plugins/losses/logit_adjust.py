@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from zoo.bounds import at_least
+from zoo.layers.validation import at_least
 from zoo.losses import ClassLoss, class_weights, surprise
 from zoo.tracks import Answer, Counts
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from zoo.api import Answer, VideoAnswers
-from zoo.bounds import at_least
+from zoo.layers.validation import at_least
 
 WIDTHS = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 """Seconds tried by ``fit``. Published best ones: about 3 s for valence, arousal and expression, 0.2 s for AUs."""

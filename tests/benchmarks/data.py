@@ -3,7 +3,7 @@
     python tests/benchmarks/data.py DIR [index] [clips] [loader]
 
 Writes a synthetic tree of the real size and a demo set into DIR (kept for the next time). Rates are taken in turn
-(harness.bench.measure) and told as medians over rounds, ratios within a round with their range.
+(harness.benchmarks.measure) and told as medians over rounds, ratios within a round with their range.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ import numpy as np
 import torch
 from affwild2_tree import write_tree
 
-from harness.bench import seed
-from harness.bench.measure import Rates, describe, in_child, interleaved, machine
-from harness.data.affwild2 import Index, build_index
-from harness.data.clips import ClipData, Window
-from harness.data.demo import make_demo
-from harness.data.pack.make import make_pack
-from harness.data.pack.plan import Settings, plan
-from harness.data.raw import RawSlot
-from harness.machine import cores
-from harness.store import FeatureStore
+from harness.batching.clips import ClipData, Window
+from harness.benchmarks import baseline as seed
+from harness.benchmarks.measure import Rates, describe, in_child, interleaved, machine
+from harness.data.index.index import Index, build_index
+from harness.data.preprocessing.pack_build import make_pack
+from harness.data.preprocessing.pack_plan import Settings, plan
+from harness.data.streams.raw_inputs import RawSlot
+from harness.data.synthetic import make_demo
+from harness.features.store import FeatureStore
+from harness.runtime.machine import cores
 from plugins.editions import abaw10
 from zoo.api import FrameInput
 from zoo.modules import Encoder
-from zoo.plan import SlotPlan, make_plan
-from zoo.registry import load
+from zoo.registry.plan import SlotPlan, make_plan
+from zoo.registry.registry import load
 
 VA = abaw10.EDITION.tracks[0]
 CLIP, CLIPS = 64, 24

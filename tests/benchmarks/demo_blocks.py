@@ -24,14 +24,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from tabulate import tabulate
 
-from harness.commands.run import read, run_seeds
-from harness.config import load_config
-from harness.data.demo import make_demo
-from harness.evaluate import score_block
-from harness.run import predict_split, prepare
-from harness.setup import make_job
+from harness.config.schema import load_config
+from harness.data.synthetic import make_demo
+from harness.evaluation.prediction import score_block
+from harness.runs.job import make_job
+from harness.runs.run import predict_split, prepare
+from harness.runs.start import read, run_seeds
 from leaderboards.statistics import jackknife, paired
-from zoo.registry import load
+from zoo.registry.registry import load
 
 SLOTS = "face,context,audio"
 SEEDS = 3

@@ -20,10 +20,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from tabulate import tabulate
 
-from harness.config import load_config
-from harness.data.demo import make_demo
-from harness.run import run
-from harness.setup import make_job
+from harness.config.schema import load_config
+from harness.data.synthetic import make_demo
+from harness.runs.job import make_job
+from harness.runs.run import run
 from leaderboards.statistics import paired
 
 STEPS = ("face", "face,context", "face,context,audio")

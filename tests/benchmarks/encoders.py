@@ -20,16 +20,16 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from harness.bench import table
-from harness.bench.measure import Rates, describe, interleaved, machine
-from harness.config import Features
-from harness.features import SOUND_CHUNK, FrozenSlot, features_of_noise
-from harness.run import pick_device
-from harness.setup import find_track, load_plugins
+from harness.benchmarks import tables as table
+from harness.benchmarks.measure import Rates, describe, interleaved, machine
+from harness.config.schema import Features
+from harness.features.frozen_encoder import SOUND_CHUNK, FrozenSlot, features_of_noise
+from harness.runs.job import find_track, load_plugins
+from harness.runs.run import pick_device
 from zoo.api import FrameInput
-from zoo.assemble import build_encoder
-from zoo.folding import fold
-from zoo.plan import make_plan
+from zoo.model.model import build_encoder
+from zoo.registry.plan import make_plan
+from zoo.weights.batch_norm_folding import fold
 
 FRAMES = 2_900_000  # face crops of Aff-Wild2, all sets
 FPS = 30.0

@@ -30,9 +30,9 @@ def of_kept() -> dict[str, Callable[[str], Target]]:
 
 def _pack(name: str, spoil: str) -> Target:
     """Whatever a label says and a file holds, pictures and samples come out or the reader's own error."""
-    from harness.data.pack.files import Pictures, Samples
-    from harness.data.pack.label import Label, read_label
-    from harness.data.pack.writer import PICTURES, SAMPLES, Writer
+    from harness.data.packed.metadata import Label, read_label
+    from harness.data.packed.reader import Pictures, Samples
+    from harness.data.packed.writer import PICTURES, SAMPLES, Writer
 
     with tempfile.TemporaryDirectory() as folder:
         pack = Path(folder)
@@ -66,7 +66,7 @@ def _pack(name: str, spoil: str) -> Target:
 
 def _entry(name: str, spoil: str) -> Target:
     """An entry is what was written, or has a fault."""
-    from harness.cache.entry import Entry, Writer
+    from harness.features.cache.entry import Entry, Writer
 
     with tempfile.TemporaryDirectory() as folder:
         entry = Entry(Path(folder, "aa", "a" * 64))
@@ -90,7 +90,7 @@ def _entry(name: str, spoil: str) -> Target:
 
 def _memo(name: str) -> Target:
     """What does not match its digest counts as none."""
-    from harness.data.memo import Memo
+    from harness.io.read_cache import Memo
 
     kept = np.arange(6, dtype=np.float32)
     with tempfile.TemporaryDirectory() as folder:

@@ -28,8 +28,8 @@ def of_runs() -> dict[str, Callable[[str], Target]]:
 
 def _records() -> dict[str, Callable[[str], Target]]:
     from leaderboards import tables
-    from leaderboards.html import to_html
     from leaderboards.record import RecordError, digest, read
+    from leaderboards.render.html import to_html
 
     folder = Path(__file__).resolve().parents[1] / "leaderboards" / "records" / "schema-1"
     seeds = contents(folder / f"{name}.json" for name in ("va", "failed", "interrupted", "folds", "fit"))
@@ -63,8 +63,8 @@ def _records() -> dict[str, Callable[[str], Target]]:
 
 
 def _settings() -> dict[str, Callable[[str], Target]]:
-    from harness.config import load_config, validate
-    from harness.recipe import RECIPES, about, read_toml
+    from harness.config.recipe import RECIPES, about, read_toml
+    from harness.config.schema import load_config, validate
 
     seeds = contents(RECIPES.glob("*.toml"))
     keys = ("encoders", "fusion", "head", "track", "seed", "loss", "train", "train.lr", "options", "folds", "about", "tracks",
@@ -85,7 +85,7 @@ def _settings() -> dict[str, Callable[[str], Target]]:
         return Target(name, "recipe.toml", seeds, made.tomls(*keys), lambda path: about(str(path)), USER)
 
     def config(name: str) -> Target:
-        from harness.config import RunConfig
+        from harness.config.schema import RunConfig
 
         own = RunConfig(encoders="face,context", options={"head.hidden": 3}).toml().encode()
         return Target(name, "config.toml", (own,), made.tomls(*keys),
@@ -142,10 +142,10 @@ def _weights() -> dict[str, Callable[[str], Target]]:
     import torch
     from safetensors.torch import save
 
-    from harness import guard
-    from zoo import weights
+    from harness.runs import provenance as guard
     from zoo.api import Passport
-    from zoo.passports import describe, find
+    from zoo.weights import loading as weights
+    from zoo.weights.cards import describe, find
 
     state = {"a": torch.arange(6.0).reshape(2, 3), "features.b": torch.zeros(2, dtype=torch.int64)}
     seen = [{"edition": "abaw10", "track": "va", "data": "demo", "synthetic": True, "train": ["a"], "select": []}]
@@ -188,9 +188,9 @@ def _runs() -> dict[str, Callable[[str], Target]]:
     import torch
     from safetensors.torch import save
 
-    from harness import ledger
-    from harness.checkpoint import load_state, load_weights
-    from harness.predictions import read_predictions
+    from harness.evaluation.prediction_tables import read_predictions
+    from harness.submissions import ledger
+    from harness.training.checkpoint import load_state, load_weights
 
     def predictions(name: str) -> Target:
         track = track_of("expr", "abaw10")[1]

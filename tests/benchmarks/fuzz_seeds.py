@@ -18,7 +18,7 @@ USER = (UserError,)
 
 def make_demo_set(folder: Path) -> Path:
     """The seeds' demo set."""
-    from harness.data.demo import make_demo
+    from harness.data.synthetic import make_demo
 
     make_demo(folder, videos=(2, 1, 1), frames=12, jobs=1, progress=False)
     return folder
@@ -27,7 +27,7 @@ def make_demo_set(folder: Path) -> Path:
 @cache
 def track_of(name: str, edition: str) -> tuple[EditionSpec, TrackSpec]:
     """A registered track."""
-    from harness.setup import find_track, load_plugins
+    from harness.runs.job import find_track, load_plugins
 
     return find_track(load_plugins([]), name, edition)
 

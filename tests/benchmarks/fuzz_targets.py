@@ -31,8 +31,8 @@ def targets(demo: Path) -> dict[str, Make]:
 
 
 def _editions() -> list[EditionSpec]:
-    from harness.commands.submit import all_editions
-    from harness.setup import load_plugins
+    from harness.cli.commands.submit import all_editions
+    from harness.runs.job import load_plugins
 
     return all_editions(load_plugins([]))
 
@@ -41,9 +41,9 @@ def _editions() -> list[EditionSpec]:
 
 
 def _annotations(demo: Path) -> dict[str, Callable[[str], Target]]:
-    from harness.data.annotations import read_frame_labels, read_image_labels
-    from harness.data.boxes import read_boxes
-    from harness.data.openpose import read_openpose
+    from harness.data.index.annotation_files import read_frame_labels, read_image_labels
+    from harness.data.tracking.openpose import read_openpose
+    from harness.data.tracking.person_boxes import read_boxes
 
     def frames(name: str, folder: str, edition: str) -> Target:
         track = track_of(name.split()[1], edition)[1]
@@ -59,7 +59,7 @@ def _annotations(demo: Path) -> dict[str, Callable[[str], Target]]:
 
     def tree(name: str, file: str, track: str, edition: str) -> Target:
         """A whole data folder, of which one file is spoilt."""
-        from harness.data.affwild2 import build_index
+        from harness.data.index.index import build_index
 
         wanted = track_of(track, edition)
         kept = [p for part in ("annotations", "cropped_aligned", "videos") for p in sorted((demo / part).rglob("*.*"))]
@@ -112,8 +112,9 @@ _SENTENCE = b"The video a.mp4 of the test set has in all 120 frames\n"
 
 
 def _lists(demo: Path) -> dict[str, Callable[[str], Target]]:
-    from harness import submit, verify
-    from harness.data.lists import read_test_list
+    from harness.data.index.test_lists import read_test_list
+    from harness.submissions import verifier as verify
+    from harness.submissions import writer as submit
 
     def official(name: str, track: str, edition: str) -> Target:
         wanted = track_of(track, edition)[1]
@@ -162,9 +163,9 @@ def _accepted(read: Callable[[Path], object], path: Path) -> bool:
 
 
 def _submissions() -> dict[str, Callable[[str], Target]]:
-    from harness import verify
-    from harness.submission import make_submission
-    from harness.submit import read_table
+    from harness.submissions import verifier as verify
+    from harness.submissions.submission import make_submission
+    from harness.submissions.writer import read_table
 
     def table(name: str, track: str, ending: str) -> Target:
         wanted = track_of(track, "abaw10")[1]

@@ -21,7 +21,7 @@ from fuzz_inputs import spoilt
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from zoo.passports import cache_dir
+from zoo.weights.cards import cache_dir
 
 LONGEST = 10.0  # seconds that an input of a few kilobytes may take
 MEMORY = 1 << 30  # bytes that a reader may take beyond what the process has when it begins

@@ -26,7 +26,7 @@ from scipy import signal, stats
 from tabulate import tabulate
 
 from leaderboards.statistics import jackknife, paired
-from zoo import metrics
+from zoo.metrics import scores as metrics
 from zoo.tracks import Answer, TrackSpec, VideoAnswers
 
 POOL = 6_000
@@ -187,8 +187,8 @@ def comparisons(
 
 def timed(frames: int = 1_600_000, videos: int = 356) -> dict[str, float]:
     """Of the record's block of scores: track -> seconds."""
-    from harness.evaluate import score_block
-    from harness.setup import find_track, load_plugins
+    from harness.evaluation.prediction import score_block
+    from harness.runs.job import find_track, load_plugins
 
     registry, taken = load_plugins([]), {}
     for name in ("va", "expr", "au"):

@@ -37,7 +37,7 @@ class Stage:
 
 def stages(root: Path) -> list[Stage]:
     """All stages; ``root``: where the demo set and a finished run are kept that they begin with."""
-    from harness.data.demo import make_demo
+    from harness.data.synthetic import make_demo
 
     demo = root / "crumb"
     make_demo(demo, videos=VIDEOS, frames=FRAMES, jobs=1, progress=False)
@@ -151,7 +151,7 @@ def _demo_whole(place: Path) -> Iterable[str]:
 
 
 def _boxes_whole(place: Path) -> Iterable[str]:
-    from harness.data.boxes import read_boxes
+    from harness.data.tracking.person_boxes import read_boxes
 
     for path in (place / "data" / "boxes").glob("*.parquet"):
         yield from _refused(lambda path=path: read_boxes(path), path.name)  # type: ignore[misc]
@@ -178,9 +178,9 @@ def _cache_whole(place: Path) -> Iterable[str]:
 
 
 def _run_whole(place: Path) -> Iterable[str]:
-    from harness.checkpoint import load_state, load_weights
-    from harness.commands.run import saved_config
-    from harness.members import read
+    from harness.runs.multi_run import read
+    from harness.runs.start import saved_config
+    from harness.training.checkpoint import load_state, load_weights
 
     readers = {"state.ckpt": load_state, "weights.safetensors": load_weights, "record.json": read}
     for name, reader in readers.items():
@@ -193,7 +193,7 @@ def _run_whole(place: Path) -> Iterable[str]:
 
 def _handed_in(folder: Path) -> Iterable[str]:
     """A submission whose manifest agrees with it, or none that would be accepted."""
-    from harness.verify import sha256_of
+    from harness.submissions.verifier import sha256_of
 
     if (folder / "manifest.json").is_file():
         noted: dict[str, Any] = json.loads((folder / "manifest.json").read_text())

@@ -66,15 +66,15 @@ def status(field: str) -> float:
 
 def track_of(name: str):
     """Edition and track."""
-    from harness.setup import find_track, load_plugins
+    from harness.runs.job import find_track, load_plugins
 
     return find_track(load_plugins([]), name, None)
 
 
 def plan_for(track: Any, head: str = "gru", encoders: str = "face", **options: Any):
     """Face features, late fusion."""
-    from harness.setup import load_plugins
-    from zoo.plan import make_plan
+    from harness.runs.job import load_plugins
+    from zoo.registry.plan import make_plan
 
     return make_plan(load_plugins([str(COLOURS)]), encoders=encoders, fusion="late", head=head, answers=track.answers,
                      post=("interpolate", "smooth", "clip"), options=options)  # fmt: skip
@@ -82,7 +82,7 @@ def plan_for(track: Any, head: str = "gru", encoders: str = "face", **options: A
 
 def a_video(name: str, frames: int, track: Any, split: str):
     """A video with labels drawn from its name."""
-    from harness.data.affwild2 import Video
+    from harness.data.index.index import Video
 
     rng = np.random.default_rng(int(hashlib.sha256(name.encode()).hexdigest()[:8], 16))
     columns = [
@@ -95,7 +95,7 @@ def a_video(name: str, frames: int, track: Any, split: str):
 
 def an_index(args: argparse.Namespace, track: Any, split: str):
     """All videos in one split."""
-    from harness.data.affwild2 import Index
+    from harness.data.index.index import Index
 
     edition = track_of(track.name)[0]
     sizes = args.frames // args.videos - args.videos // 2 + np.arange(args.videos)
@@ -106,8 +106,8 @@ def an_index(args: argparse.Namespace, track: Any, split: str):
 
 def store_of(index: Any):
     """The features of all videos, made where they are missing."""
-    from harness.cache.entry import Entry, Writer
-    from harness.store import FeatureStore
+    from harness.features.cache.entry import Entry, Writer
+    from harness.features.store import FeatureStore
 
     store = FeatureStore()
     rng = np.random.default_rng(0)
@@ -128,9 +128,9 @@ def store_of(index: Any):
 
 def model_of(track: Any, dim: int, head: str):
     """The network with random weights."""
-    from harness.config import Project
+    from harness.config.schema import Project
     from zoo.api import Counts
-    from zoo.assemble import AdapterOptions, Model
+    from zoo.model.model import AdapterOptions, Model
 
     bins = {"value": 20, "binary": 2}
     counts = [Counts(1000, (100,) * bins.get(a.kind, len(a.classes))) for a in track.answers]
@@ -140,10 +140,10 @@ def model_of(track: Any, dim: int, head: str):
 def extract(args: argparse.Namespace) -> None:
     """Every video's crops are the first of one folder, whose files are links to 64 pictures."""
 
-    from harness.config import Features
-    from harness.extract import extract as run
-    from harness.features import frozen_slots
-    from harness.run import pick_device
+    from harness.config.schema import Features
+    from harness.features.extraction import extract as run
+    from harness.features.frozen_encoder import frozen_slots
+    from harness.runs.run import pick_device
 
     few = args.videos == 1
     index = an_index(args, track_of("va")[1], "train")
@@ -187,11 +187,11 @@ def make(args: argparse.Namespace) -> None:
 def train(args: argparse.Namespace) -> None:
     """Fit the adapter and train an epoch, as `harness run` does."""
 
-    from harness.config import Train
-    from harness.data.clips import ClipData, training_counts
-    from harness.run import fit_adapters, pick_device
-    from harness.train import train as run
-    from harness.world import alone
+    from harness.batching.clips import ClipData, training_counts
+    from harness.config.schema import Train
+    from harness.runs.run import fit_adapters, pick_device
+    from harness.runtime.distributed import alone
+    from harness.training.loop import train as run
 
     track = track_of("va")[1]
     peak = Peak()
@@ -216,10 +216,10 @@ def evaluate(args: argparse.Namespace, name: str) -> None:
     """Answer every frame, score, post-process, write the tables, as `harness run` does."""
     import torch
 
-    from harness.conclude import answer_test, score_split
-    from harness.data.clips import ClipData
-    from harness.evaluate import answers
-    from harness.run import pick_device
+    from harness.batching.clips import ClipData
+    from harness.evaluation.prediction import answers
+    from harness.runs.results import answer_test, score_split
+    from harness.runs.run import pick_device
 
     track = track_of(name)[1]
     peak = Peak()

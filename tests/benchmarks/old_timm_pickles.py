@@ -25,7 +25,7 @@ from tabulate import tabulate
 
 from plugins.encoders import hsemotion
 from zoo.api import Passport
-from zoo.weights import file_sha256, load_pretrained, read
+from zoo.weights.loading import file_sha256, load_pretrained, read
 
 TIMM = ("0.5.4", "0.6.13", "0.9.2")
 NETWORKS = {  # name here -> (name in old timm, how many answers)

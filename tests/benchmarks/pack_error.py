@@ -22,13 +22,13 @@ import torch
 from tabulate import tabulate
 from tqdm import tqdm
 
-from harness.config import Features, load_config
-from harness.data.pack.make import make_pack
-from harness.data.pack.plan import Settings, plan
-from harness.data.pictures import pictures as pictures_of
-from harness.data.sources import open_reader, source_of
-from harness.features import FrozenSlot, frozen_slots
-from harness.setup import Job, make_job
+from harness.config.schema import Features, load_config
+from harness.data.decoding.frames import pictures as pictures_of
+from harness.data.preprocessing.pack_build import make_pack
+from harness.data.preprocessing.pack_plan import Settings, plan
+from harness.data.streams.sources import open_reader, source_of
+from harness.features.frozen_encoder import FrozenSlot, frozen_slots
+from harness.runs.job import Job, make_job
 
 PIXELS = 112
 STORED = ((224, 95), (224, 90), (112, 95))

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness.bench.full_size import write_predictions
+from harness.benchmarks.full_scale import write_predictions
 
 ROWS = {"va": 927_210, "expr": 1_022_655, "au": 729_736}
 VIDEOS = {"va": 162, "expr": 228, "au": 141}

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from affwild2_tree import write_tree
 
-from harness.data.affwild2 import build_index
-from harness.data.doctor import diagnose, render
+from harness.data.doctor.report import diagnose, render
+from harness.data.index.index import build_index
 from plugins.editions import abaw10, editions
-from zoo.registry import Entry, Registry
+from zoo.registry.registry import Entry, Registry
 
 
 @pytest.mark.slow

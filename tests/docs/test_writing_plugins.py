@@ -19,9 +19,9 @@ from typing import get_args, get_type_hints
 import pytest
 
 from harness import cli
-from harness.commands.plugin_new import KINDS
+from harness.cli.commands.plugin_new import KINDS
 from zoo import api
-from zoo.registry import load
+from zoo.registry.registry import load
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "writing-plugins.md").read_text()
@@ -235,7 +235,7 @@ def test_built_in_blocks_take_the_arguments_that_are_listed(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_methods_that_are_listed_are_those_of_the_templates(kind, tmp_path):
     out = io.StringIO()
-    from harness.commands.plugin_new import new
+    from harness.cli.commands.plugin_new import new
 
     with redirect_stdout(out):
         new(f"listed-{kind}", kind, single_file=True, out=tmp_path)

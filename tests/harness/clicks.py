@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.demo.media import write_video
+from harness.data.synthetic.encoding import write_video
 
 CLICK_SAMPLES = 20
 

@@ -71,7 +71,7 @@ def record() -> Callable[[Path], dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    from harness.data.demo import make_demo
+    from harness.data.synthetic import make_demo
 
     root = tmp_path_factory.mktemp("program")
     make_demo(root / "crumb", videos=CRUMB_VIDEOS, frames=CRUMB_FRAMES, jobs=1, progress=False)

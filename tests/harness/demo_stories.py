@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness.data.demo import STANDARD_FRAMES, STANDARD_VIDEOS
-from harness.data.demo.cast import cast
-from harness.data.demo.latents import SLOTS, Story, draw_story
+from harness.data.synthetic import STANDARD_FRAMES, STANDARD_VIDEOS
+from harness.data.synthetic.latents import SLOTS, Story, draw_story
+from harness.data.synthetic.video_plans import cast
 
 CRUMB = (4, 2, 2)
 FRAMES = 24

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from harness.config import Features
-from harness.data.affwild2 import Index
-from harness.features import FrozenSlot, frozen_slots
-from harness.setup import find_track
-from harness.store import FeatureStore
+from harness.config.schema import Features
+from harness.data.index.index import Index
+from harness.features.frozen_encoder import FrozenSlot, frozen_slots
+from harness.features.store import FeatureStore
+from harness.runs.job import find_track
 from zoo.api import FrameInput
 from zoo.modules import Encoder
-from zoo.plan import SlotPlan, make_plan
-from zoo.registry import load
-from zoo.rounding import computes_bfloat16
+from zoo.registry.plan import SlotPlan, make_plan
+from zoo.registry.registry import load
+from zoo.weights.bf16_rounding import computes_bfloat16
 
 CPU = torch.device("cpu")
 WITH_BF16 = pytest.mark.skipif(not computes_bfloat16(CPU), reason="this processor has no bfloat16: it takes minutes")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from harness.data.affwild2 import Index, Video, build_index
+from harness.data.index.index import Index, Video, build_index
 from plugins.editions import abaw10
 from zoo.tracks import TrackSpec
 

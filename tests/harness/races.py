@@ -21,19 +21,21 @@ from threading import Barrier
 
 import numpy as np
 
-from harness.atomic import append_line, atomic
-from harness.cache.entry import Entry, Writer
-from harness.cache.use import Lease, try_lock, unlock
-from harness.data import content, frames, remembered
-from harness.data.affwild2 import build_index
-from harness.data.content import crops_digest, digest, file_digest, of_folder, video_times
-from harness.data.pack.files import find
-from harness.data.pack.writer import SAMPLES
-from harness.data.pack.writer import Writer as PackWriter
+from harness.data.decoding import video as frames
+from harness.data.index import cached_files as remembered
+from harness.data.index.index import build_index
+from harness.data.packed.reader import find
+from harness.data.packed.writer import SAMPLES
+from harness.data.packed.writer import Writer as PackWriter
+from harness.features.cache.entry import Entry, Writer
+from harness.features.cache.leases import Lease, try_lock, unlock
+from harness.io import hashing as content
+from harness.io.atomic import append_line, atomic
+from harness.io.hashing import crops_digest, digest, file_digest, of_folder, video_times
 from leaderboards.record import replace_file
 from plugins.editions import abaw10
 from zoo.api import Passport
-from zoo.passports import find as find_weights
+from zoo.weights.cards import find as find_weights
 
 TRACK = next(track for track in abaw10.EDITION.tracks if track.name == "va")
 LINES = 5

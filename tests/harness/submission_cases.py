@@ -136,7 +136,7 @@ def with_figures(track: TrackSpec, **figures: int) -> TrackSpec:
 
 def registered() -> dict[str, TrackSpec]:
     """``<edition>-<track>`` -> every track of every edition that is registered."""
-    from zoo.registry import load
+    from zoo.registry.registry import load
 
     specs = [entry.spec for entry in load([]).entries("editions")]
     return {f"{edition.name}-{track.name}": track for edition in specs for track in edition.tracks}  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from harness.ahead import ahead
+from harness.runtime.prefetch import ahead
 
 NOTE: ContextVar[list[int] | None] = ContextVar("NOTE", default=None)
 
@@ -98,7 +98,7 @@ def test_whoever_stops_early_leaves_no_thread(in_turn: bool) -> None:
 
 
 def test_the_threads_have_the_callers_context() -> None:
-    """What is noted for a record (harness.memory.halvings) reaches it from a thread too."""
+    """What is noted for a record (harness.runtime.memory.halvings) reaches it from a thread too."""
     noted: list[int] = []
     token = NOTE.set(noted)
 

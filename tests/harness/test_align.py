@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from skimage.transform import SimilarityTransform
 
-from harness.data.align import TEMPLATE, align, similarity
+from harness.data.preprocessing.alignment import TEMPLATE, align, similarity
 
 
 @pytest.mark.parametrize("seed", range(20))

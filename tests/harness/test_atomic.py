@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.atomic import atomic, clear_parts
+from harness.io.atomic import atomic, clear_parts
 from zoo.errors import UserError
 
 

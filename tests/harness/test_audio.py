@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from media import write_click_video
 
-from harness.data.audio import read_sound
-from harness.data.frames import probe
+from harness.data.decoding.audio import read_sound
+from harness.data.decoding.video import probe
 
 
 def heard(path: Path) -> tuple[int, float]:

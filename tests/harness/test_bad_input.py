@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import cli
-from harness.data.demo import make_demo
+from harness.data.synthetic import make_demo
 
 VA = "annotations/VA_Estimation_Challenge"
 LABELS = f"{VA}/Train_Set/video104.txt"
@@ -371,8 +371,8 @@ def test_weights_with_a_wrong_hash_or_of_another_network(harness: Command, crumb
 @pytest.fixture(scope="module")
 def finished(crumbs: Path, cache: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of one epoch."""
-    from harness.commands.run import start
-    from harness.config import load_config
+    from harness.config.schema import load_config
+    from harness.runs.start import start
 
     flags = {"encoders": "face", "data_dir": str(crumbs)}
     return start(load_config("demo", flags, ["train.epochs=1"]), out=tmp_path_factory.mktemp("runs"), name="r", seeds=1)

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from conftest import Program
 
-from harness.bench.measure import Rates
-from harness.bench.verdict import Setting, Stage, sentence, shares
-from harness.bench.work import cut, own_cache
-from harness.commands.bench import setting
-from harness.config import load_config
-from harness.setup import make_job
+from harness.benchmarks.bottleneck import Setting, Stage, sentence, shares
+from harness.benchmarks.measure import Rates
+from harness.benchmarks.workload import cut, own_cache
+from harness.cli.commands.bench import setting
+from harness.config.schema import load_config
+from harness.runs.job import make_job
 from zoo.errors import UserError
-from zoo.passports import cache_dir
+from zoo.weights.cards import cache_dir
 
 SETTING = Setting(folder="DIR", packed=False, gpu=False, bf16_unused=False, trained=(), epochs=10)
 
@@ -42,7 +42,7 @@ def test_shares_are_of_the_time_of_a_run() -> None:
 def test_bfloat16_is_advised_where_the_machine_has_it(
     program: Program, monkeypatch: pytest.MonkeyPatch, here: bool
 ) -> None:
-    monkeypatch.setattr("harness.commands.bench.computes_bfloat16", lambda _: here)
+    monkeypatch.setattr("harness.cli.commands.bench.computes_bfloat16", lambda _: here)
     for precision, unused in (("auto", False), ("float32", here)):
         job = make_job(load_config(None, {"data_dir": str(program.demo)}, [f"features.precision={precision}"]))
         assert setting(job).bf16_unused == unused

@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from harness.bench.measure import Rates, describe, in_child, interleaved, machine
-from harness.memory import peak_mb
+from harness.benchmarks.measure import Rates, describe, in_child, interleaved, machine
+from harness.runtime.memory import peak_mb
 
 
 def test_candidates_are_run_in_turn_and_warm_rounds_are_not_counted() -> None:

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from harness.bench import seed
-from zoo.metrics import ccc
+from harness.benchmarks import baseline as seed
+from zoo.metrics.scores import ccc
 
 
 @pytest.fixture

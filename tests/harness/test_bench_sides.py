@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from conftest import Program
 
-from harness.bench import seed, sides
-from harness.bench.sides import Sides
-from harness.bench.table import HEADS, SPEED
-from harness.bench.work import own_cache
+from harness.benchmarks import baseline as seed
+from harness.benchmarks import versus_baseline as sides
+from harness.benchmarks.tables import HEADS, SPEED
+from harness.benchmarks.versus_baseline import Sides
+from harness.benchmarks.workload import own_cache
 from tests.harness.frozen import WITH_BF16
 
 

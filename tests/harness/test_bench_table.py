@@ -9,10 +9,24 @@ import numpy as np
 import pytest
 from conftest import Program
 
-from harness.bench import full_size, included
-from harness.bench.measure import Rates
-from harness.bench.table import BEGIN, END, HEADS, LOST, SIZE, SPEED, Row, against, figures_of, markdown, most, write
-from harness.data.affwild2 import build_index
+from harness.benchmarks import external_results as included
+from harness.benchmarks import full_scale as full_size
+from harness.benchmarks.measure import Rates
+from harness.benchmarks.tables import (
+    BEGIN,
+    END,
+    HEADS,
+    LOST,
+    SIZE,
+    SPEED,
+    Row,
+    against,
+    figures_of,
+    markdown,
+    most,
+    write,
+)
+from harness.data.index.index import build_index
 from zoo.errors import UserError
 
 KNOWN = {"processor": "a processor", "cores": 2, "memory_gb": 8, "gpus": [], "python": "3.11.1", "threads": 2,
@@ -97,7 +111,7 @@ def test_what_is_no_result_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_the_made_up_tree_is_read_with_all_its_lines(tmp_path: Path) -> None:
     full_size.write_tree(tmp_path / "data", videos=7, lines=7 * 40 + 3)
-    from harness.setup import find_track, load_plugins
+    from harness.runs.job import find_track, load_plugins
 
     edition, track = find_track(load_plugins([]), "va", full_size.EDITION)
     index = build_index(tmp_path / "data", edition, track)

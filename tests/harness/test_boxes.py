@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from squares import spec, still, write_squares
 
-from harness.data.boxes import (
+from harness.data.tracking.openpose import read_openpose
+from harness.data.tracking.person_boxes import (
     Boxes,
     make_boxes,
     person_boxes,
@@ -18,7 +19,6 @@ from harness.data.boxes import (
     read_boxes,
     write_boxes,
 )
-from harness.data.openpose import read_openpose
 from zoo.errors import UserError
 
 NAN = np.nan
@@ -197,7 +197,7 @@ def test_openpose_is_read_again_only_where_it_has_changed(tmp_path: Path, monkey
         reads.append(folder)
         return read_openpose(folder, *args, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("harness.data.openpose.read_openpose", read)
+    monkeypatch.setattr("harness.data.tracking.openpose.read_openpose", read)
 
     def left_edge(frame: int, name: str = "talk", frames: int = 4) -> float:
         found = person_boxes(tmp_path, name, video, frames)
@@ -206,8 +206,8 @@ def test_openpose_is_read_again_only_where_it_has_changed(tmp_path: Path, monkey
 
     assert [left_edge(3), left_edge(3)] == [149, 149]
     assert len(reads) == 2, "so new that another change might not show in their times"
-    monkeypatch.setattr("harness.data.memo.TICK", -(10**9))
-    monkeypatch.setattr("harness.data.content.TICK", -(10**9))
+    monkeypatch.setattr("harness.io.read_cache.TICK", -(10**9))
+    monkeypatch.setattr("harness.io.hashing.TICK", -(10**9))
     assert [left_edge(3), left_edge(3, frames=5), left_edge(0)] == [149, 149, 149]
     assert len(reads) == 3
     write_json(folder, "talk_000000000003_keypoints.json", key_points(180, 100))

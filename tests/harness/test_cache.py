@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.cache import keeping
-from harness.cache.entry import Entry, Writer, remove
-from harness.cache.use import Lease, leased, try_lock, unlock
-from harness.commands.cache import parsed, shown
-from harness.store import FeatureStore
+from harness.cli.commands.cache import parsed, shown
+from harness.features.cache import housekeeping as keeping
+from harness.features.cache.entry import Entry, Writer, remove
+from harness.features.cache.leases import Lease, leased, try_lock, unlock
+from harness.features.store import FeatureStore
 from zoo.errors import UserError
 
 DAY = 86_400
@@ -171,7 +171,7 @@ def test_gc_never_takes_what_is_in_use() -> None:
 def test_a_lease_ends_with_its_process_however_that_ends(cache: Path) -> None:
     entry = make(1, days=90)
     code = (
-        "import sys, time; from harness.cache.entry import Entry; from harness.cache.use import Lease\n"
+        "import sys, time; from harness.features.cache.entry import Entry; from harness.features.cache.leases import Lease\n"
         "lease = Lease(); lease.take([Entry.of(sys.argv[1])]); print('taken', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, entry.key], stdout=subprocess.PIPE, text=True) as holder:
@@ -209,7 +209,7 @@ def test_gc_clears_what_killed_processes_left(cache: Path) -> None:
 
 def test_removal_leaves_no_half_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = make(1)
-    monkeypatch.setattr("harness.cache.entry.shutil.rmtree", lambda *a, **k: None)  # killed here
+    monkeypatch.setattr("harness.features.cache.entry.shutil.rmtree", lambda *a, **k: None)  # killed here
     remove(entry.folder)
     assert entry.fault() == "missing"
     monkeypatch.undo()
@@ -228,7 +228,7 @@ def test_few_files_stay_mapped_and_all_can_be_read(monkeypatch: pytest.MonkeyPat
     for number in range(20):
         store.folders["face", f"v{number}"] = make(number, frames=30).folder
     one = store.rows("face", "v0").nbytes
-    monkeypatch.setattr("harness.store.MAPPED", 3 * one)
+    monkeypatch.setattr("harness.features.store.MAPPED", 3 * one)
     for _ in range(2):
         for number in range(20):
             clip = store.clip("face", f"v{number}", 0, 30)

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from harness import cli
-from harness.data.demo import make_demo
+from harness.data.synthetic import make_demo
 from zoo.api import KINDS
-from zoo.metrics import METRICS
-from zoo.registry import load
+from zoo.metrics.scores import METRICS
+from zoo.registry.registry import load
 
 Command = Callable[..., tuple[int, str, str]]
 NAMES = sorted({entry.name for kind in KINDS for entry in load().entries(kind)} | set(METRICS))

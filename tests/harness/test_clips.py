@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.data.affwild2 import Video
-from harness.data.clips import (
+from harness.batching.clips import (  # fmt: skip
     ClipData,
     Window,
     earlier,
@@ -21,8 +20,9 @@ from harness.data.clips import (
     runs,
     training_windows,
     triangle,
-)  # fmt: skip
-from harness.store import FeatureStore
+)
+from harness.data.index.index import Video
+from harness.features.store import FeatureStore
 from zoo.api import AudioInput, FrameInput
 from zoo.errors import UserError
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.commands.compare import compare
-from harness.evaluate import score_block
-from harness.predictions import write_predictions
-from harness.setup import find_track, load_plugins
+from harness.analysis.compare import compare
+from harness.evaluation.prediction import score_block
+from harness.evaluation.prediction_tables import write_predictions
+from harness.runs.job import find_track, load_plugins
 from leaderboards.record import Record
 from leaderboards.statistics import paired
 from zoo.api import VideoAnswers

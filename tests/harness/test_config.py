@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.config import load_config
-from harness.recipe import RECIPES
-from harness.setup import find_track
+from harness.config.recipe import RECIPES
+from harness.config.schema import load_config
+from harness.runs.job import find_track
 from zoo.errors import UserError
-from zoo.registry import Problem, Registry
+from zoo.registry.registry import Problem, Registry
 
 
 def test_flags_go_over_the_recipe_and_set_over_both() -> None:

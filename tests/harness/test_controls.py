@@ -18,7 +18,7 @@ Read = Callable[[Path], dict[str, Any]]
 @pytest.fixture(scope="module")
 def silent_context(program, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The program with a demo set of usual size whose scenes show a stranger's feelings."""
-    from harness.data.demo import make_demo
+    from harness.data.synthetic import make_demo
 
     root = tmp_path_factory.mktemp("controls")
     make_demo(root / "set", shares={"context": 0.0}, progress=False)

@@ -14,11 +14,11 @@ import pytest
 from media import write_click_video
 from squares import MARKS, spec, still, write_squares
 
-from harness.data.align import TEMPLATE
-from harness.data.boxes import read_boxes
-from harness.data.crop import CropReport, crop_folder
-from harness.data.jpegs import read_jpeg
-from harness.data.subjects import raw_people
+from harness.data.decoding.jpeg import read_jpeg
+from harness.data.index.raw_video_names import raw_people
+from harness.data.preprocessing.alignment import TEMPLATE
+from harness.data.preprocessing.crop import CropReport, crop_folder
+from harness.data.tracking.person_boxes import read_boxes
 from zoo.errors import UserError
 
 
@@ -168,7 +168,7 @@ import sys
 from pathlib import Path
 sys.path[:0] = [{here!r}, {root!r}]
 from squares import spec
-from harness.data.crop import crop_folder
+from harness.data.preprocessing.crop import crop_folder
 if __name__ == "__main__":
     crop_folder(Path({raw!r}), Path({out!r}), detector=spec(), jobs=2, progress=False, options={{"folder": {raw!r}}})
 """

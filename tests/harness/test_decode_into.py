@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from harness.data.jpegs import decode_into, resize
+from harness.data.decoding.jpeg import decode_into, resize
 
 
 @pytest.mark.parametrize("kind", ["whole", "grey", "larger", "smaller", "turned"])

@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 from demo_stories import ALL, CRUMB, FRAMES, stories
 
-from harness.data.demo import DEMO_VERSION, STANDARD_FRAMES, STANDARD_VIDEOS, make_demo, oracle
-from harness.data.demo import make as make_module
-from harness.data.demo.cast import RATES, cast
-from harness.data.demo.look import draw_look, person_box
+from harness.data.synthetic import DEMO_VERSION, STANDARD_FRAMES, STANDARD_VIDEOS, make_demo, oracle
+from harness.data.synthetic import build as make_module
+from harness.data.synthetic.appearance import draw_look, person_box
+from harness.data.synthetic.video_plans import RATES, cast
 from zoo.errors import UserError
 
 
@@ -80,7 +80,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_importing_it_is_light() -> None:
-    code = "import sys, harness.data.demo; print([m for m in ('av', 'cv2', 'numpy', 'torch') if m in sys.modules])"
+    code = "import sys, harness.data.synthetic; print([m for m in ('av', 'cv2', 'numpy', 'torch') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 

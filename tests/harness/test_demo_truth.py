@@ -13,10 +13,9 @@ from clicks import write_click_video
 from demo_stories import ALL, CRUMB, FRAMES, stories
 from sklearn.metrics import f1_score
 
-from harness.data.demo import DEMO_VERSION, STANDARD_FRAMES, STANDARD_VIDEOS, oracle
-from harness.data.demo.cast import cast
-from harness.data.demo.draw import draw_face, draw_frame
-from harness.data.demo.latents import (
+from harness.data.synthetic import DEMO_VERSION, STANDARD_FRAMES, STANDARD_VIDEOS, oracle
+from harness.data.synthetic.appearance import crop_box, draw_look, person_box
+from harness.data.synthetic.latents import (
     AU_FORMS,
     SLOTS,
     UNLABELLED,
@@ -27,8 +26,9 @@ from harness.data.demo.latents import (
     present,
     smooth_noise,
 )
-from harness.data.demo.look import crop_box, draw_look, person_box
-from harness.data.demo.voice import draw_voice
+from harness.data.synthetic.rendering import draw_face, draw_frame
+from harness.data.synthetic.video_plans import cast
+from harness.data.synthetic.voice import draw_voice
 
 # The equations
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from harness.config import Train
-from harness.devices import fit, freeze
-from harness.world import World, alone, autocast
+from harness.config.schema import Train
+from harness.runtime.distributed import World, alone, autocast
+from harness.training.placement import fit, freeze
 from tests.zoo.test_aids import labelled_batch, model
 from zoo.errors import UserError
-from zoo.mixup import Objective
+from zoo.model.mixup import Objective
 
 CPU = torch.device("cpu")
 
@@ -79,7 +79,7 @@ def test_two_processors_cannot_synchronise_batch_norms() -> None:
 
 @pytest.mark.parametrize("here", [True, False])
 def test_bfloat16_where_the_processor_has_none_is_told(monkeypatch: pytest.MonkeyPatch, here: bool) -> None:
-    monkeypatch.setattr("harness.world.computes_bfloat16", lambda _: here)
+    monkeypatch.setattr("harness.runtime.distributed.computes_bfloat16", lambda _: here)
     with warnings.catch_warnings(record=True) as said:
         for precision in ("32", "bf16-mixed"):
             fit(WithNorm(), alone(CPU), Train(precision=precision))  # type: ignore[arg-type]

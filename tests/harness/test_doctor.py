@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from trees import EIGHT, MTL_HEADER, SEVEN, VA_HEADER, small_va, write_crops, write_lines, write_va, write_video
 
-from harness.data.doctor import Report, diagnose, render
+from harness.data.doctor.report import Report, diagnose, render
 from plugins.editions import abaw2, abaw10, abaw11
 from zoo.errors import UserError
-from zoo.registry import Entry, Registry
+from zoo.registry.registry import Entry, Registry
 
 FIGURES = {
     "videos_train": 2,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.commands.again import slots_of
+from harness.analysis.rescore import slots_of
 from zoo.errors import UserError
 
 QUICK = ("--epochs", 2, "--set", "train.batch=2", "--set", "train.clip=12", "--post", "interpolate")

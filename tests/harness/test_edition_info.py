@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from harness.commands.edition import LISTS, describe, example
-from harness.commands.show import info, list_blocks
-from harness.config import load_config
-from harness.data.variants import IMAGE_LISTS
-from harness.setup import make_job
+from harness.cli.commands.catalogue import info, list_blocks
+from harness.cli.commands.info_edition import LISTS, describe, example
+from harness.config.schema import load_config
+from harness.data.index.annotation_sets import IMAGE_LISTS
+from harness.runs.job import make_job
 from zoo.errors import UserError
-from zoo.metric_cards import METRICS
-from zoo.registry import load
+from zoo.metrics.cards import METRICS
+from zoo.registry.registry import load
 
 EDITIONS = {entry.spec.name: entry.spec for entry in load().entries("editions")}
 TRACKS = [(edition, track) for edition in EDITIONS.values() for track in edition.tracks]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.ensemble import expand, post_options, read_records
+from harness.analysis.ensemble import expand, post_options, read_records
 from leaderboards.record import Record
 from zoo.errors import UserError
 

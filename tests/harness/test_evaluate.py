@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from harness.data.clips import ClipData
-from harness.evaluate import answers
+from harness.batching.clips import ClipData
+from harness.evaluation.prediction import answers
 from tests.harness.test_clips import Store, video
 from zoo.api import Answer, TrackSpec
-from zoo.assemble import Batch
+from zoo.model.model import Batch
 from zoo.modules import FusionOut
 
 TIMES = np.cumsum(np.where(np.arange(40) < 20, 1 / 20, 1 / 10))
@@ -72,7 +72,7 @@ def test_with_a_delay_a_frame_has_the_answer_given_that_much_earlier():
 
 def test_training_targets_and_answers_are_delayed_by_the_same():
     """What is learned from the label at t + delay is given back at t + delay."""
-    from harness.data.clips import earlier
+    from harness.batching.clips import earlier
 
     times = TIMES - TIMES[0]
     labels = np.sin(times)[:, None]

@@ -14,23 +14,23 @@ import numpy as np
 import pytest
 import torch
 
-from harness import memory
-from harness.cache.entry import Entry
-from harness.cache.use import try_lock, unlock
-from harness.config import Features
-from harness.data.affwild2 import Index, Video, build_index
-from harness.data.readers import FaceReader
-from harness.data.sources import source_of
-from harness.extract import extract, extract_videos
-from harness.features import FrozenSlot, pieces
-from harness.setup import find_track
-from harness.traits import mixes, pictures
+from harness.config.schema import Features
+from harness.data.index.index import Index, Video, build_index
+from harness.data.streams.readers import FaceReader
+from harness.data.streams.sources import source_of
+from harness.features.cache.entry import Entry
+from harness.features.cache.leases import try_lock, unlock
+from harness.features.encoder_probe import mixes, pictures
+from harness.features.extraction import extract, extract_videos
+from harness.features.frozen_encoder import FrozenSlot, pieces
+from harness.runs.job import find_track
+from harness.runtime import memory
 from tests.harness.frozen import CPU, WITH_BF16, Odd, features, odd, plans, slots
 from zoo.api import AudioInput, FrameInput
-from zoo.assemble import build_encoder
 from zoo.errors import UserError
-from zoo.passports import cache_dir
-from zoo.registry import load
+from zoo.model.model import build_encoder
+from zoo.registry.registry import load
+from zoo.weights.cards import cache_dir
 
 
 @pytest.fixture
@@ -173,12 +173,12 @@ def test_a_damaged_entry_is_never_used(index: Index, how: str) -> None:
 
 WORKER = """
 import sys
-from harness.setup import find_track, load_plugins
-from harness.data.affwild2 import build_index
-from harness.config import Features
-from harness.extract import extract
-from harness.features import frozen_slots
-from zoo.plan import make_plan
+from harness.runs.job import find_track, load_plugins
+from harness.data.index.index import build_index
+from harness.config.schema import Features
+from harness.features.extraction import extract
+from harness.features.frozen_encoder import frozen_slots
+from zoo.registry.plan import make_plan
 import torch
 registry = load_plugins([])
 edition, track = find_track(registry, "va", None)
@@ -203,7 +203,7 @@ def test_processes_share_the_work(program, index: Index) -> None:
 
 
 def test_a_video_that_another_process_is_at_is_waited_for(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.extract.POLL", 0.05)
+    monkeypatch.setattr("harness.features.extraction.POLL", 0.05)
     theirs = index.videos[0]
     probe = replace(index, videos=(theirs,))
     store, _ = extract(probe, [odd()], progress=False)

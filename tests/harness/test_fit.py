@@ -14,9 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from harness.commands.run import saved_config
-from harness.folds import fitted_on
-from harness.guard import saw
+from harness.runs.provenance import saw
+from harness.runs.splits import fitted_on
+from harness.runs.start import saved_config
 from leaderboards.record import read
 from leaderboards.tables import leaderboard, load_runs
 from zoo.errors import UserError
@@ -86,7 +86,7 @@ def test_post_processing_is_fitted_on_answers_to_videos_not_trained_on(runs: Pat
 
 
 def test_labels_of_val_are_trained_on(program, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness import setup
+    from harness.runs import job as setup
 
     build = setup.build_index
 

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from harness.config import RunConfig
-from harness.data.affwild2 import Index, Video
-from harness.folds import arrange, check_kind, fold_of_group, split_name
-from harness.members import fold_result
+from harness.config.schema import RunConfig
+from harness.data.index.index import Index, Video
+from harness.runs.multi_run import fold_result
+from harness.runs.splits import arrange, check_kind, fold_of_group, split_name
 from leaderboards.record import Record
 from plugins.editions import abaw10
 from zoo.errors import UserError
@@ -201,7 +201,7 @@ def test_what_is_scored_plays_no_part_in_training(
 ) -> None:
     """With all labels of the scored fold turned round, the fold's weights stay bit for bit the same; with those of the
     fold that chooses, its epochs are scored otherwise."""
-    from harness import setup
+    from harness.runs import job as setup
 
     build = setup.build_index
 
@@ -232,7 +232,7 @@ def test_what_is_scored_plays_no_part_in_training(
 def test_an_interrupted_run_goes_on_where_it_was(
     program, runs: Path, tmp_path: Path, record: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from harness import members
+    from harness.runs import multi_run as members
 
     begun: list[str] = []
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from media import shade, write_click_video
 
-from harness.data import frames as frames_module
-from harness.data.frames import expected_frames, probe, read_frames, read_pictures
-from harness.data.jpegs import read_jpeg
+from harness.data.decoding import video as frames_module
+from harness.data.decoding.jpeg import read_jpeg
+from harness.data.decoding.video import expected_frames, probe, read_frames, read_pictures
 from zoo.errors import UserError
 
 

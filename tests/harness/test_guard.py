@@ -15,13 +15,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from harness import guard
-from harness.checkpoint import save_weights
-from harness.config import Chosen
-from harness.guard import Saw
+from harness.config.schema import Chosen
+from harness.runs import provenance as guard
+from harness.runs.provenance import Saw
+from harness.training.checkpoint import save_weights
 from leaderboards.tables import leaderboard, load_runs, to_markdown
 from zoo.errors import UserError
-from zoo.weights import convert, load_pretrained
+from zoo.weights.loading import convert, load_pretrained
 
 Read = Callable[[Path], dict[str, Any]]
 TUNED = ("--encoders", "face", "--finetune", "face", "--set", "train.clip=8", "--set", "train.batch=2", "--epochs", 1,
@@ -168,7 +168,7 @@ def test_labels_of_test_videos_are_never_looked_at(
     program, tmp_path: Path, record: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Were there any, random or missing ones would change nothing: not the weights, a choice, a score or an answer."""
-    from harness import setup
+    from harness.runs import job as setup
 
     build = setup.build_index
 

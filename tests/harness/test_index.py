@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from indexes import index_va, track, video
 from trees import EIGHT, MTL_HEADER, SEVEN, UNITS, VA_HEADER, small_va, write_crops, write_lines, write_va
 
-from harness.data.affwild2 import build_index
-from harness.data.annotations import read_frame_labels
+from harness.data.index.annotation_files import read_frame_labels
+from harness.data.index.index import build_index
 from plugins.editions import abaw2, abaw10
 from zoo.errors import UserError
 

@@ -9,7 +9,7 @@ import pytest
 from indexes import index_va, track, video
 from trees import MTL_HEADER, small_va, write_crops, write_lines, write_video
 
-from harness.data.affwild2 import Index, build_index
+from harness.data.index.index import Index, build_index
 from plugins.editions import abaw10, abaw11
 from zoo.errors import UserError
 

@@ -8,8 +8,8 @@ import pytest
 from indexes import index_va, video
 from trees import EIGHT, small_va, write_crops, write_lines, write_va, write_video
 
-from harness.data.groups import group_of
-from harness.data.layout import crop_frames
+from harness.data.index.folder_layout import crop_frames
+from harness.data.index.groups import group_of
 from zoo.errors import UserError
 
 NAN = float("nan")

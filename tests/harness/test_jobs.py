@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.data.jobs import Failure, Tick, run_jobs
+from harness.runtime.process_pool import Failure, Tick, run_jobs
 from zoo.errors import UserError
 
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from harness.bench.measure import in_child
-from harness.memory import keep_freed
+from harness.benchmarks.measure import in_child
+from harness.runtime.memory import keep_freed
 
 BLOCK, TIMES, PAGE = 64 * 2**20, 8, 4096
 

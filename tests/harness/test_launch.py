@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from launch_tasks import die_once, log_run, whoami, work
 
-from harness.launch import Failure, launcher
+from harness.runtime.launchers import Failure, launcher
 from zoo.errors import UserError
 
 RAY = pytest.param(
@@ -50,7 +50,7 @@ def test_a_process_that_dies_once_costs_nothing(kind: str, tmp_path: Path) -> No
 
 def test_workers_stay_and_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("harness.launch.local.cores", lambda: 8)
+    monkeypatch.setattr("harness.runtime.launchers.local.cores", lambda: 8)
     with launcher("local", 2) as launch:
         first = [outcome for _, outcome in launch(whoami, range(6))]
         second = [outcome for _, outcome in launch(whoami, range(6))]
@@ -91,7 +91,7 @@ from pathlib import Path
 sys.path[:0] = [{here!r}, {root!r}]
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 from ray.cluster_utils import Cluster
-from harness.launch import launcher
+from harness.runtime.launchers import launcher
 from launch_tasks import log_run
 
 logging.getLogger("ray").setLevel(logging.ERROR)

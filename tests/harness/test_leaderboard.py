@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from leaderboards import boards
+from leaderboards import comparison as boards
 from tests.harness.conftest import Program
 from tests.leaderboards.made_up import real, run
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from trees import write_lines
 
-from harness.data.lists import TestList, read_test_list
+from harness.data.index.test_lists import TestList, read_test_list
 from plugins.editions import abaw2, abaw10, abaw11
 from zoo.errors import UserError
 from zoo.tracks import TrackSpec

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.data.boxes import make_boxes
-from harness.data.demo import make_demo
-from harness.locks import NAME, alone, at_work
+from harness.data.synthetic import make_demo
+from harness.data.tracking.person_boxes import make_boxes
+from harness.io.locks import NAME, alone, at_work
 from zoo.errors import UserError
-from zoo.registry import load
+from zoo.registry.registry import load
 
-HOLD = "import sys, time; from pathlib import Path; from harness.locks import alone\nwith alone(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
+HOLD = "import sys, time; from pathlib import Path; from harness.io.locks import alone\nwith alone(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
 
 
 @contextmanager
@@ -109,7 +109,7 @@ def test_boxes_are_made_by_one_process(program, tmp_path: Path) -> None:
 
 
 def test_the_demo_set_is_made_once_and_what_a_killed_process_left_goes(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "import sys; from pathlib import Path; from harness.data.demo import make_demo; "
+    command = [sys.executable, "-c", "import sys; from pathlib import Path; from harness.data.synthetic import make_demo; "
                "make_demo(Path(sys.argv[1]), videos=(2, 1, 1), frames=12, jobs=1)", str(tmp_path / "demo")]  # fmt: skip
     first = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     while not list(tmp_path.glob(".demo.*.part")):

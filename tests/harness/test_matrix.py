@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from zoo.api import EncoderSpec
-from zoo.registry import load, resolve
+from zoo.registry.registry import load, resolve
 
 TRACKS = ("va", "expr", "au", "mtl")
 REGISTRY = load()

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 from trees import EIGHT, MTL_HEADER, VA_HEADER, small_va, write_lines, write_va
 
-from harness.data import content, layout, memo, remembered
-from harness.data.affwild2 import Index, Video, build_index
-from harness.data.memo import Memo
+from harness.data.index import cached_files as remembered
+from harness.data.index import folder_layout as layout
+from harness.data.index.index import Index, Video, build_index
+from harness.io import hashing as content
+from harness.io import read_cache as memo
+from harness.io.read_cache import Memo
 from plugins.editions import abaw10, abaw11
 from zoo.errors import UserError
 from zoo.tracks import TrackSpec

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from harness import memory
-from harness.evaluate import answers
+from harness.evaluation.prediction import answers
+from harness.runtime import memory
 from tests.harness.test_evaluate import TRACK, Echo, clips
-from zoo.assemble import Batch, Model
 from zoo.errors import UserError
+from zoo.model.model import Batch, Model
 
 OUT = "CUDA out of memory. Tried to allocate 20.00 MiB."
 CPU = torch.device("cpu")

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.merge import merge
-from zoo import metrics
+from harness.evaluation.merging import merge
 from zoo.api import Answer, TrackSpec, VideoAnswers
 from zoo.errors import UserError
+from zoo.metrics import scores as metrics
 
 VALUES = (Answer("valence", "value", -5), Answer("arousal", "value", -5))
 EXPRESSION = Answer("expression", "class", -1, classes=("a", "b", "c"))

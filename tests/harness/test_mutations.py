@@ -22,9 +22,9 @@ from submission_cases import (
     write_table,
 )
 
-from harness.submission import make_submission
-from harness.submit import read_table
-from harness.verify import Listing, check_manifest, read_list, verify
+from harness.submissions.submission import make_submission
+from harness.submissions.verifier import Listing, check_manifest, read_list, verify
+from harness.submissions.writer import read_table
 from zoo.tracks import TrackSpec
 
 CLASSES = {"form": FORM, "rows": ROWS, "values": VALUES}

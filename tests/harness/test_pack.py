@@ -14,29 +14,29 @@ import pyarrow as pa
 import pytest
 import torch
 
-from harness.config import Features
-from harness.data import raw as raw_module
-from harness.data.affwild2 import Index, Video, build_index
-from harness.data.boxes import read_boxes, write_boxes
-from harness.data.jpegs import read_jpeg, resize
-from harness.data.pack.files import Pictures, Samples
-from harness.data.pack.label import read_label
-from harness.data.pack.make import make_pack
-from harness.data.pack.plan import Settings, plan
-from harness.data.pack.where import find_pack
-from harness.data.pictures import pictures
-from harness.data.raw import RawSlot
-from harness.data.readers import AudioReader, BodyReader, ContextReader, FaceReader
-from harness.data.sources import source_of
-from harness.extract import extract
-from harness.features import frozen_slots
-from harness.setup import load_plugins
+from harness.config.schema import Features
+from harness.data.decoding.frames import pictures
+from harness.data.decoding.jpeg import read_jpeg, resize
+from harness.data.index.index import Index, Video, build_index
+from harness.data.packed.locate import find_pack
+from harness.data.packed.metadata import read_label
+from harness.data.packed.reader import Pictures, Samples
+from harness.data.preprocessing.pack_build import make_pack
+from harness.data.preprocessing.pack_plan import Settings, plan
+from harness.data.streams import raw_inputs as raw_module
+from harness.data.streams.raw_inputs import RawSlot
+from harness.data.streams.readers import AudioReader, BodyReader, ContextReader, FaceReader
+from harness.data.streams.sources import source_of
+from harness.data.tracking.person_boxes import read_boxes, write_boxes
+from harness.features.extraction import extract
+from harness.features.frozen_encoder import frozen_slots
+from harness.runs.job import load_plugins
 from plugins.editions import abaw10
 from zoo.api import AudioInput, FrameInput
 from zoo.errors import UserError
 from zoo.modules import Encoder
-from zoo.plan import SlotPlan, make_plan
-from zoo.reading import Source
+from zoo.readers import Source
+from zoo.registry.plan import SlotPlan, make_plan
 
 VA = abaw10.EDITION.tracks[0]
 SIZE = 64

@@ -18,17 +18,18 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from harness.data.audio import read_sound
-from harness.data.boxes import Boxes, write_boxes
-from harness.data.frames import probe, read_frames
-from harness.data.jpegs import decode_jpeg
-from harness.data.pack import make, writer
-from harness.data.pack.files import Pictures, Samples
-from harness.data.pack.label import read_label
-from harness.data.pack.make import make_pack
-from harness.data.pack.plan import Settings, plan
-from harness.data.pack.verify import verify_pack
-from harness.data.pack.writer import encode_jpeg
+from harness.data.decoding.audio import read_sound
+from harness.data.decoding.jpeg import decode_jpeg
+from harness.data.decoding.video import probe, read_frames
+from harness.data.packed import writer
+from harness.data.packed.metadata import read_label
+from harness.data.packed.reader import Pictures, Samples
+from harness.data.packed.writer import encode_jpeg
+from harness.data.preprocessing import pack_build as make
+from harness.data.preprocessing.pack_build import make_pack
+from harness.data.preprocessing.pack_plan import Settings, plan
+from harness.data.preprocessing.pack_verify import verify_pack
+from harness.data.tracking.person_boxes import Boxes, write_boxes
 from zoo.errors import UserError
 
 Answer = Callable[..., object]

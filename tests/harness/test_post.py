@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from harness.evaluate import folds_of, main_score, score_block
-from harness.post import Chain, apply_folds, fit_folds, mean_optimism, optimism
-from zoo import api, metrics
+from harness.evaluation.postprocessing import Chain, apply_folds, fit_folds, mean_optimism, optimism
+from harness.evaluation.prediction import folds_of, main_score, score_block
+from zoo import api
 from zoo.api import Answer, TrackSpec, VideoAnswers
-from zoo.plan import Block
+from zoo.metrics import scores as metrics
+from zoo.registry.plan import Block
 
 ANSWERS = (Answer("valence", "value", -5), Answer("arousal", "value", -5))
 TRACK = TrackSpec("va", ANSWERS, "mean_ccc", (-1, 1), (), (), "keyed", "")

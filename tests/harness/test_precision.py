@@ -12,17 +12,17 @@ import pytest
 import torch
 from torch import nn
 
-from harness.bench.pictures import BareNetwork, Chunk
-from harness.config import Features
-from harness.data.affwild2 import Index
-from harness.extract import extract
-from harness.features import FrozenSlot, features_of_noise, frozen_slots
-from harness.traits import batch_of, pictures, settle
+from harness.benchmarks.decoding import BareNetwork, Chunk
+from harness.config.schema import Features
+from harness.data.index.index import Index
+from harness.features.encoder_probe import batch_of, pictures, settle
+from harness.features.extraction import extract
+from harness.features.frozen_encoder import FrozenSlot, features_of_noise, frozen_slots
 from tests.harness.frozen import CPU, WITH_BF16, Odd, features, odd, plans, slots
 from tests.harness.indexes import index_va
 from tests.zoo.test_folding import lived, norms
 from zoo.errors import UserError
-from zoo.passports import cache_dir
+from zoo.weights.cards import cache_dir
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from races import LINES
 from trees import small_va, write_crops
 
 from harness.cli import main as program
-from harness.locks import OneAtATime
+from harness.io.locks import OneAtATime
 from tests.zoo.loopback import server
 
 __all__ = ["server"]
@@ -33,7 +33,7 @@ def test_every_file_that_is_shared(tmp_path: Path, server, rounds: int) -> None:
     write_click_video(data / "clip.mp4", n_frames=12, click_frame=None)
     write_crops(data / "crops", range(1, 9))
     small_va(data / "tree")
-    time.sleep(2.1)  # files that have just been changed are not taken by their times (harness.data.memo)
+    time.sleep(2.1)  # files that have just been changed are not taken by their times (harness.io.read_cache)
     command = [sys.executable, Path(__file__).with_name("races.py"), tmp_path, rounds, THREADS, PROCESSES]
     children = [
         subprocess.Popen(
@@ -89,7 +89,7 @@ def test_threads_that_ask_at_once_share_an_error() -> None:
 @pytest.mark.slow
 def test_the_first_extraction_of_a_set_with_two_faces_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`_left` and `_right` are two entries of one video, read by two threads: 50 empty caches, 50 ends that are well."""
-    from harness.data.demo import make_demo
+    from harness.data.synthetic import make_demo
 
     make_demo(tmp_path / "demo", videos=(4, 2, 2), frames=40, jobs=1, progress=False)
     monkeypatch.setattr(sys, "argv", ["harness", "data", "extract", str(tmp_path / "demo"), "--encoders", "face"])

@@ -13,25 +13,25 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.cache.entry import Entry
-from harness.chunks import Chunk, Cutter, Done, Tail, Task, filled
-from harness.config import Features
-from harness.data.affwild2 import Index, Video, build_index
-from harness.data.audio import read_sound
-from harness.data.clips import ClipData, Window
-from harness.data.frames import probe
-from harness.data.pack.writer import encode_jpeg
-from harness.data.pictures import pictures
-from harness.data.raw import RawSlot, collate
-from harness.data.sources import frame_times, open_reader, source_of
-from harness.features import FrozenSlot
-from harness.setup import find_track
-from harness.store import FeatureStore
+from harness.batching.clips import ClipData, Window
+from harness.config.schema import Features
+from harness.data.decoding.audio import read_sound
+from harness.data.decoding.frames import pictures
+from harness.data.decoding.video import probe
+from harness.data.index.index import Index, Video, build_index
+from harness.data.packed.writer import encode_jpeg
+from harness.data.streams.raw_inputs import RawSlot, collate
+from harness.data.streams.sources import frame_times, open_reader, source_of
+from harness.features.cache.entry import Entry
+from harness.features.chunking import Chunk, Cutter, Done, Tail, Task, filled
+from harness.features.frozen_encoder import FrozenSlot
+from harness.features.store import FeatureStore
+from harness.runs.job import find_track
 from zoo.api import AudioInput, FrameInput
-from zoo.assemble import build_encoder, encode
+from zoo.model.model import build_encoder, encode
 from zoo.modules import Encoder
-from zoo.plan import SlotPlan, make_plan
-from zoo.registry import load
+from zoo.registry.plan import SlotPlan, make_plan
+from zoo.registry.registry import load
 
 RATE = 16_000
 

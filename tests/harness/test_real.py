@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.data.frames import probe
+from harness.data.decoding.video import probe
 
 pytestmark = pytest.mark.slow
 Read = Callable[[Path], dict[str, Any]]

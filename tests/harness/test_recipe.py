@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.config import load_config
-from harness.recipe import about, read_recipe, recipe_names
-from harness.setup import find_track, load_plugins, plan_of
+from harness.config.recipe import about, read_recipe, recipe_names
+from harness.config.schema import load_config
+from harness.runs.job import find_track, load_plugins, plan_of
 from zoo.errors import UserError
 
 RECIPE = """

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from harness.config import load_config
-from harness.recipe import about, recipe_names
-from harness.setup import find_track, load_plugins, plan_of
-from zoo.assemble import build_encoder
-from zoo.check import meta_or_real
+from harness.config.recipe import about, recipe_names
+from harness.config.schema import load_config
+from harness.runs.job import find_track, load_plugins, plan_of
+from zoo.model.model import build_encoder
+from zoo.model.shape_check import meta_or_real
 
 HEAVY = 60_000_000  # numbers: what is larger gives way to a small encoder of its stream, here only
 STAND_IN = {"frames": "lite0", "sound": "melcnn"}

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from harness.commands.reproduce import Paths, _config, _judge, _record
-from harness.config import RunConfig
+from harness.analysis.reproduce import Paths, _config, _judge, _record
+from harness.config.schema import RunConfig
 from leaderboards.record import Record, read
 from zoo.errors import UserError
 

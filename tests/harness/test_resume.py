@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 Read = Callable[[Path], dict[str, Any]]
 
 # A checkpoint after every step, so that kills come inside epochs and while a checkpoint is written.
-STEPWISE = "import harness.train; harness.train.SAVE_EVERY = 0.0; from harness.cli import main; main()"
+STEPWISE = "import harness.training.loop; harness.training.loop.SAVE_EVERY = 0.0; from harness.cli import main; main()"
 USUAL = "from harness.cli import main; main()"
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from harness.analysis.robustness import conditions
 from harness.cli.runs import noise_levels
-from harness.commands.robustness import conditions
-from harness.noise import Noisy, Watched
-from zoo.assemble import Batch
+from harness.evaluation.noise import Noisy, Watched
 from zoo.errors import UserError
+from zoo.model.model import Batch
 from zoo.modules import FusionOut
 
 QUICK = ("--epochs", 2, "--set", "train.batch=2", "--set", "train.clip=12", "--post", "interpolate,smooth")

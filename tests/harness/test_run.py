@@ -17,11 +17,11 @@ import torch
 from safetensors.torch import load_file
 from sklearn.metrics import f1_score
 
-from harness.setup import find_track
-from zoo.assemble import build_encoder
-from zoo.plan import make_plan
-from zoo.registry import load
-from zoo.weights import load_pretrained
+from harness.runs.job import find_track
+from zoo.model.model import build_encoder
+from zoo.registry.plan import make_plan
+from zoo.registry.registry import load
+from zoo.weights.loading import load_pretrained
 
 TRACKS = ("va", "expr", "au", "mtl")
 EXAMPLES = {"va": "VA_test_set_example", "expr": "EXPR_test_set_example", "au": "AU_test_set_example"}

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from harness.config import load_config
-from harness.launch import Failure, attempt
-from harness.sweep.space import Choice, Range, current, parse_space, space_of
+from harness.config.schema import load_config
+from harness.runtime.launchers import Failure, attempt
+from harness.sweeps.search_space import Choice, Range, current, parse_space, space_of
 from zoo.errors import UserError
 
 needs_optuna = pytest.mark.skipif(find_spec("optuna") is None, reason="Optuna is not installed (extra search)")
@@ -41,13 +41,13 @@ def test_a_space_that_is_none(text: str) -> None:
 
 @pytest.fixture(scope="module")
 def ground(program) -> Any:
-    from harness.setup import make_ground
+    from harness.runs.job import make_ground
 
     return make_ground(load_config("demo", {"data_dir": str(program.demo)}, []), progress=False)
 
 
 def entry_of(program, ground: Any, out: Path, sets: Sequence[str] = (), **flags: Any) -> Any:
-    from harness.sweep.entries import plan_entries
+    from harness.sweeps.entries import plan_entries
 
     flags = {"data_dir": str(program.demo), "encoders": "face", "fusion": "concat", **flags}
     few = ["train.epochs=2", "train.batch=2", "project.components=8"]
@@ -108,7 +108,7 @@ def quality(fold: Any) -> float:
 
 
 def searched(program, ground: Any, out: Path, launch: Launch, trials: int = 14, **flags: Any) -> Any:
-    from harness.sweep.search import Search, run_search
+    from harness.sweeps.search import Search, run_search
 
     entry = entry_of(program, ground, out, **flags)
     found = run_search([entry], Search(trials, 3, {}), ground, launch, out)
@@ -186,8 +186,8 @@ def test_the_choice_is_blind_to_what_is_reported(program, tmp_path: Path, monkey
 
 
 def choice(program, data: Path, out: Path) -> tuple[dict[str, Any], list[float]]:
-    from harness.setup import make_ground
-    from harness.sweep.search import Search, Study, run_search
+    from harness.runs.job import make_ground
+    from harness.sweeps.search import Search, Study, run_search
 
     program = replace(program, demo=data)
     ground = make_ground(load_config("demo", {"data_dir": str(data)}, []), progress=False)
@@ -202,7 +202,7 @@ def choice(program, data: Path, out: Path) -> tuple[dict[str, Any], list[float]]
 
 @needs_optuna
 def test_no_reported_video_is_in_a_fold(program, ground: Any, tmp_path: Path) -> None:
-    from harness.sweep.search import Fold, fold_job
+    from harness.sweeps.search import Fold, fold_job
 
     entry = entry_of(program, ground, tmp_path)
     train = {video.name for video in ground.index.split("train")}

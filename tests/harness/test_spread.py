@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.config import load_config
-from harness.setup import make_ground, make_job
-from harness.sweep.entries import Entry
-from harness.sweep.run import _of_slots, frozen_union
+from harness.config.schema import load_config
+from harness.runs.job import make_ground, make_job
+from harness.sweeps.entries import Entry
+from harness.sweeps.run import _of_slots, frozen_union
 
 RAY = pytest.param("ray", marks=pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed (extra ray)"))
 

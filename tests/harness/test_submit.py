@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from submission_cases import MADE_UP, Rows, key, runs_of_frames, write_list, write_table
 
-from harness import submission
-from harness.submission import Made, make_submission, name_record, submit_videos
-from harness.submit import from_videos, read_list, read_table
-from harness.verify import Finding, Report
+from harness.submissions import submission
+from harness.submissions.submission import Made, make_submission, name_record, submit_videos
+from harness.submissions.verifier import Finding, Report
+from harness.submissions.writer import from_videos, read_list, read_table
 from zoo.errors import UserError
 from zoo.tracks import TrackSpec, VideoAnswers
 

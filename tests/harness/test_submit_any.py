@@ -24,9 +24,9 @@ from submission_cases import (
     write_table,
 )  # fmt: skip
 
-from harness.submission import make_submission
-from harness.submit import read_table
-from harness.verify import check_manifest, read_list, verify
+from harness.submissions.submission import make_submission
+from harness.submissions.verifier import check_manifest, read_list, verify
+from harness.submissions.writer import read_table
 from zoo.tracks import TrackSpec
 
 TRACKS = {**MADE_UP, **registered()}

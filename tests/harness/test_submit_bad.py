@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from submission_cases import MADE_UP, runs_of_frames, with_figures, write_list, write_table
 
-from harness.submission import make_submission
-from harness.submit import from_videos, read_table
+from harness.submissions.submission import make_submission
+from harness.submissions.writer import from_videos, read_table
 from zoo.api import EditionSpec
 from zoo.errors import UserError
 from zoo.tracks import VideoAnswers

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from test_submit_golden import GOLDEN, TRACKS, list_of
 
-from harness import ledger
+from harness.submissions import ledger
 from zoo.errors import UserError
 
 
@@ -228,9 +228,9 @@ def test_the_ledger_survives_many_writers_and_a_line_cut_short(tmp_path: Path) -
 
 def test_the_verifier_shares_nothing_with_the_writers() -> None:
     code = (
-        "import sys, harness.verify\n"
+        "import sys, harness.submissions.verifier\n"
         "own = {m for m in sys.modules if m.split('.')[0] in ('harness', 'leaderboards', 'plugins', 'pyarrow')}\n"
-        "print(sorted(m for m in own if not m.startswith('harness.verify')))\n"
+        "print(sorted(m for m in own if not m.startswith('harness.submissions.verifier')))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['harness']"
@@ -239,6 +239,6 @@ def test_the_verifier_shares_nothing_with_the_writers() -> None:
 def test_neither_command_needs_torch() -> None:
     code = (
         "import sys\nsys.modules['torch'] = None\n"
-        "import harness.commands.submit, harness.commands.verify\n"
+        "import harness.cli.commands.submit, harness.cli.commands.verify\n"
     )  # fmt: skip
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from submission_cases import FOLDERS, registered
 
-from harness.submission import make_submission
-from harness.submit import read_table
-from harness.verify import check_manifest, read_list, sha256_of, verify
-from zoo.registry import load
+from harness.submissions.submission import make_submission
+from harness.submissions.verifier import check_manifest, read_list, sha256_of, verify
+from harness.submissions.writer import read_table
+from zoo.registry.registry import load
 
 GOLDEN = Path(__file__).parent / "golden"
 TRACKS = registered()

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from harness.config import load_config
-from harness.launch import Failure
-from harness.locks import at_work
-from harness.run import identity
-from harness.setup import make_ground
-from harness.sweep.entries import plan_entries, settle
-from harness.sweep.grid import configurations, grid
-from harness.sweep.run import Progress, own_up
-from harness.sweep.work import Done
+from harness.config.schema import load_config
+from harness.io.locks import at_work
+from harness.runs.job import make_ground
+from harness.runs.run import identity
+from harness.runtime.launchers import Failure
+from harness.sweeps.entries import plan_entries, settle
+from harness.sweeps.grid import configurations, grid
+from harness.sweeps.run import Progress, own_up
+from harness.sweeps.worker import Done
 from leaderboards.record import Record
 from zoo.errors import UserError
 

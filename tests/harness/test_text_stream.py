@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.data.raw import RawSlot
-from harness.setup import make_job
-from zoo.assemble import build_encoder
-from zoo.passports import file_sha256
-from zoo.registry import load
+from harness.data.streams.raw_inputs import RawSlot
+from harness.runs.job import make_job
+from zoo.model.model import build_encoder
+from zoo.registry.registry import load
 from zoo.testing import encoder_checks
+from zoo.weights.cards import file_sha256
 
 PLUGIN = Path(__file__).parent.parent / "strangers" / "text_stream.py"
 SPOKEN = ("good", 0.1, 0.3), ("morning", 0.25, 0.5)  # together from 0.25 to 0.3 s
@@ -49,7 +49,7 @@ def test_its_encoder_keeps_the_rules(check):
 
 
 def test_words_are_read_at_the_frames_times(talk, embed, monkeypatch):
-    from harness.config import load_config
+    from harness.config.schema import load_config
 
     program, silent = talk
     monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))

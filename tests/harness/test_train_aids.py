@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from harness import train as loop
-from harness.config import Train
-from harness.optimizers import averaged
+from harness.config.schema import Train
+from harness.training import loop
+from harness.training.optimizers import averaged
 
 QUICK = ("--epochs", 3, "--set", "train.batch=2", "--set", "train.clip=12", "--post", "clip")
 Read = Callable[[Path], dict[str, Any]]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from submission_cases import MADE_UP, registered
 
-from harness.verify import SHOWN, Finding, Listing, Report, read_list, verify
-from zoo.registry import load
+from harness.submissions.verifier import SHOWN, Finding, Listing, Report, read_list, verify
+from zoo.registry.registry import load
 
 LONG, SHORT = "10-60-1280x720_right", "video2"
 KEYS = [f"{SHORT}/00001.jpg", f"{SHORT}/00002.jpg", *(f"{LONG}/0000{i}.jpg" for i in (1, 2, 3, 4))]

@@ -10,9 +10,9 @@ import pytest
 from submission_cases import MADE_UP, Look, runs_of_frames, write_list, write_table
 from test_submit_golden import GOLDEN, TRACKS, list_of
 
-from harness.submission import make_submission
-from harness.submit import read_table
-from harness.verify import check_manifest, compare, read_list, submission_in, verify
+from harness.submissions.submission import make_submission
+from harness.submissions.verifier import check_manifest, compare, read_list, submission_in, verify
+from harness.submissions.writer import read_table
 from zoo.errors import UserError
 
 VA = MADE_UP["per_video-va"]
@@ -88,7 +88,7 @@ def test_nothing_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("look", [Look(), Look(True), Look(comma=True), Look(True, True, "\r\n", True, "\r\n\n")])
 @pytest.mark.parametrize("form", MADE_UP)
 def test_both_programs_read_a_list_the_same_however_it_is_written(form: str, look: Look, tmp_path: Path) -> None:
-    from harness.submit import read_list as writers
+    from harness.submissions.writer import read_list as writers
 
     track = MADE_UP[form]
     rows = runs_of_frames(track, {"8/b": 2, "8/a": 1} if "trials" in form else {"b c": 2, "a_left": 1})
@@ -102,7 +102,7 @@ def test_both_programs_read_a_list_the_same_however_it_is_written(form: str, loo
 
 
 def test_the_golden_lists_are_read_the_same_by_both(tmp_path: Path) -> None:
-    from harness.submit import read_list as writers
+    from harness.submissions.writer import read_list as writers
 
     for name, track in TRACKS.items():
         own, theirs = read_list(list_of(GOLDEN / name), track), writers(list_of(GOLDEN / name), track)

@@ -126,12 +126,12 @@ import sys
 for name in {POSIX_ONLY[:5]}:
     sys.modules[name] = None
 import importlib, importlib.metadata
-for name in ["harness.cli", "harness.config", "harness.machine", "harness.memory", "harness.locks", "harness.atomic",
-             "zoo.files", "zoo.download", "zoo.passports", "zoo.registry", "zoo.plan", "leaderboards.record"]:
+for name in ["harness.cli", "harness.config.schema", "harness.runtime.machine", "harness.runtime.memory", "harness.io.locks", "harness.io.atomic",
+             "zoo.files", "zoo.weights.download", "zoo.weights.cards", "zoo.registry.registry", "zoo.registry.plan", "leaderboards.record"]:
     importlib.import_module(name)
 for point in importlib.metadata.entry_points(group="abaw_zoo"):
     point.load()
-from harness.memory import peak_mb
+from harness.runtime.memory import peak_mb
 peak_mb()
 sys.argv[1:] = ["list"]
 from harness.cli import main

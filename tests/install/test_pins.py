@@ -17,7 +17,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from harness import machine
+from harness.runtime import machine
 from zoo.libraries import HEAVY, MATCHING
 
 ROOT = Path(__file__).resolve().parents[2]

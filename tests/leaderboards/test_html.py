@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from leaderboards.boards import Wanted, boards, published_table, published_tables
-from leaderboards.html import to_html
-from leaderboards.plot import plot
+from leaderboards.comparison import Wanted, boards, published_table, published_tables
 from leaderboards.record import Record
+from leaderboards.render.html import to_html
+from leaderboards.render.plot import plot
 from leaderboards.rows import Key, Row, Table
 from leaderboards.tables import leaderboard
 from tests.leaderboards.made_up import AFFWILD2, HOSTILE, real, result, run

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from leaderboards.boards import Wanted, boards, published_tables
-from leaderboards.html import to_html
+from leaderboards.comparison import Wanted, boards, published_tables
 from leaderboards.published import rows as rows_of
+from leaderboards.render.html import to_html
 from leaderboards.tables import leaderboard
 from tests.leaderboards.made_up import HOSTILE, real, run
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from leaderboards.boards import Wanted, boards, published_table, published_tables
-from leaderboards.latex import LONGEST, escape, to_latex
+from leaderboards.comparison import Wanted, boards, published_table, published_tables
 from leaderboards.record import Record
+from leaderboards.render.latex import LONGEST, escape, to_latex
 from leaderboards.rows import Table
 from leaderboards.tables import leaderboard
 from tests.leaderboards.made_up import AFFWILD2, HOSTILE, real, result, run

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from leaderboards import published
-from leaderboards.pages import pages, stale, write_pages
+from leaderboards.published_pages import pages, stale, write_pages
 
 
 @pytest.fixture

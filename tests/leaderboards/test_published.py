@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from leaderboards import published
-from zoo.metrics import FORMULAS
-from zoo.registry import load
+from zoo.metrics.scores import FORMULAS
+from zoo.registry.registry import load
 
 FACTS = Path(__file__).resolve().parents[2].parent / "shared" / "facts" / "published_results.csv"
 EDITIONS = {entry.spec.name: entry.spec for entry in load().entries("editions")}

@@ -9,11 +9,11 @@ import re
 import pytest
 
 from leaderboards import published
-from leaderboards.boards import Wanted, boards, published_table, published_tables
-from leaderboards.flat import to_csv
-from leaderboards.markdown import to_markdown
+from leaderboards.comparison import Wanted, boards, published_table, published_tables
 from leaderboards.published import Published
 from leaderboards.ranks import printed
+from leaderboards.render.csv import to_csv
+from leaderboards.render.markdown import to_markdown
 from leaderboards.rows import Row, Table
 from tests.leaderboards.made_up import AFFWILD2, HOSTILE, real, run
 

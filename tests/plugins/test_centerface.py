@@ -11,8 +11,8 @@ import pytest
 from plugins.detectors import detectors
 from plugins.detectors.centerface import CenterFace, _decode
 from zoo.errors import UserError
-from zoo.options import check_options
-from zoo.registry import resolve
+from zoo.registry.options import check_options
+from zoo.registry.registry import resolve
 
 
 def first_frame(path: Path) -> np.ndarray:

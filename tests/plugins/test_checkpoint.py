@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from plugins.encoders import checkpoint, encoders
 from plugins.encoders.checkpoint import Checkpoint, passport
 from zoo.errors import UserError
-from zoo.plan import make_plan
-from zoo.registry import load as registry
-from zoo.weights import Loaded, load_pretrained
+from zoo.registry.plan import make_plan
+from zoo.registry.registry import load as registry
+from zoo.weights.loading import Loaded, load_pretrained
 
 SPEC = next(spec for spec in encoders() if spec.name == "checkpoint")
 NET = "test_resnet"  # timm's smallest, with the names of every resnet

@@ -9,7 +9,7 @@ from torch import nn
 
 from plugins.heads.conformer import Conformer
 from zoo.errors import UserError
-from zoo.testing.base import shake
+from zoo.testing.comparisons import shake
 
 LENGTHS = (12, 7)
 VALID = torch.arange(12) < torch.tensor(LENGTHS).unsqueeze(1)

@@ -12,7 +12,7 @@ import torch
 from plugins.encoders import egemaps
 from plugins.encoders.egemaps import RATE, EGeMaps
 from zoo.errors import UserError
-from zoo.registry import load as load_registry
+from zoo.registry.registry import load as load_registry
 from zoo.testing import encoder_checks
 
 INSTALLED = importlib.util.find_spec("opensmile") is not None

@@ -14,12 +14,12 @@ from safetensors.torch import save_file
 from plugins.encoders import lite0
 from plugins.encoders import timm_models as tm
 from plugins.encoders.melcnn import HOP, MARGIN, RATE, MelCnn
-from zoo import registry
 from zoo.api import Passport
 from zoo.errors import UserError
-from zoo.plan import make_plan
+from zoo.registry import registry
+from zoo.registry.plan import make_plan
 from zoo.testing import check_light, no_network
-from zoo.weights import load_pretrained, read
+from zoo.weights.loading import load_pretrained, read
 
 
 def test_the_catalogue_is_light():

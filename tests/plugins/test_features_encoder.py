@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from plugins.encoders.ready_features import FeatureReader, ReadyFeatures, between
 from zoo.errors import UserError
-from zoo.reading import Source
+from zoo.readers import Source
 
 N, WIDTH = 6, 3
 ROWS = np.arange(N * WIDTH, dtype=np.float32).reshape(N, WIDTH)
@@ -218,7 +218,7 @@ def test_no_folder_no_manifest_no_toml(tmp_path):
 def test_a_run_trains_on_them_and_its_record_says_what_they_are(tmp_path, monkeypatch, capsys):
     """Random rows for two streams of a crumb set; then one file is cut short, and the run ends before training."""
     from harness import cli
-    from harness.data.demo import make_demo
+    from harness.data.synthetic import make_demo
 
     monkeypatch.setenv("ABAW_ZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)

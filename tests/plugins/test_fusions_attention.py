@@ -13,9 +13,9 @@ from plugins.fusions.bottleneck import Bottleneck
 from plugins.fusions.cross_attention import CrossAttention
 from plugins.fusions.transformer import StaticQuery
 from plugins.heads.mlp import Mlp
-from zoo import registry
 from zoo.errors import UserError
 from zoo.modules import Build
+from zoo.registry import registry
 from zoo.testing import fusion_checks
 
 DIMS = {"face": 3, "audio": 2}

@@ -12,9 +12,9 @@ from plugins.fusions.gated import Gated
 from plugins.fusions.late import Late, fixed_weights
 from plugins.fusions.moe import MixtureOfExperts, imbalance
 from plugins.heads.mlp import Mlp
-from zoo import registry
 from zoo.errors import UserError
 from zoo.modules import Build
+from zoo.registry import registry
 from zoo.testing import fusion_checks
 
 DIMS = {"face": 3, "face.b": 4, "audio": 2}

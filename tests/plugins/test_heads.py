@@ -8,10 +8,10 @@ from torch import nn
 
 from plugins.heads.mlp import Mlp
 from plugins.heads.recurrent import Gru, Lstm
-from zoo import registry
 from zoo.errors import UserError
-from zoo.options import check_options
-from zoo.registry import resolve
+from zoo.registry import registry
+from zoo.registry.options import check_options
+from zoo.registry.registry import resolve
 from zoo.testing import check_light, head_checks
 
 # The causal variants, with other values of the options that a kind of head shares. As they are by default:

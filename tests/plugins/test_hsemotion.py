@@ -14,7 +14,7 @@ from torch import nn
 from plugins.encoders import encoders, hsemotion
 from zoo.errors import UserError
 from zoo.testing import no_network
-from zoo.weights import Loaded, load_pretrained
+from zoo.weights.loading import Loaded, load_pretrained
 
 SPEC = next(spec for spec in encoders() if spec.name == "hsemotion")
 

@@ -9,10 +9,10 @@ import torch
 from plugins.losses.ccc import Ccc
 from plugins.losses.ccc_bins import CccBins
 from plugins.losses.ccc_mse import CccMse
-from zoo import metrics
 from zoo.api import Answer, Counts
 from zoo.errors import UserError
 from zoo.losses import concordance, rarity
+from zoo.metrics import scores as metrics
 
 ANSWERS = (Answer("valence", "value", -5), Answer("pain", "value", -1, low=0.0, high=10.0))
 LOW, HIGH = np.array([-1.0, 0.0]), np.array([1.0, 10.0])

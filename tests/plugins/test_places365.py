@@ -13,7 +13,7 @@ from torch import nn
 from plugins.encoders import encoders, places365
 from zoo.errors import UserError
 from zoo.testing import no_network
-from zoo.weights import load_pretrained
+from zoo.weights.loading import load_pretrained
 
 SPEC = next(spec for spec in encoders() if spec.name == "places365")
 

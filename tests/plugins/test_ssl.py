@@ -8,16 +8,16 @@ import torch
 import torchaudio
 from safetensors.torch import save_file
 
-from harness.config import Features
-from harness.features import FrozenSlot
+from harness.config.schema import Features
+from harness.features.frozen_encoder import FrozenSlot
 from plugins.encoders import ssl
 from plugins.encoders.ssl import FIELD, HOP, RATE, SpeechModel
 from zoo.api import Answer, Passport
 from zoo.errors import UserError
-from zoo.plan import make_plan
-from zoo.registry import load as load_registry
+from zoo.registry.plan import make_plan
+from zoo.registry.registry import load as load_registry
 from zoo.testing import no_network
-from zoo.weights import load_pretrained
+from zoo.weights.loading import load_pretrained
 
 WINDOW = 1.0  # seconds
 

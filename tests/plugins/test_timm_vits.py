@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 from plugins.encoders import timm_models as tm
 from zoo.api import Answer
 from zoo.errors import UserError
-from zoo.plan import make_plan
-from zoo.registry import load as load_registry
+from zoo.registry.plan import make_plan
+from zoo.registry.registry import load as load_registry
 from zoo.testing import no_network
-from zoo.weights import load_pretrained
+from zoo.weights.loading import load_pretrained
 
 MODELS = {"vit_base_patch16_224.mae": (16, 224), "vit_small_patch14_dinov2.lvd142m": (14, 518)}  # patch, own size
 SLOW = {"vit_base_patch16_224.mae": [pytest.mark.slow]}  # 86 million weights

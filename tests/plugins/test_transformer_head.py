@@ -9,7 +9,7 @@ import torch
 from plugins.heads.tcn_transformer import TcnTransformer
 from plugins.heads.transformer import FAR, DistanceBias, Transformer
 from zoo.errors import UserError
-from zoo.testing.base import shake
+from zoo.testing.comparisons import shake
 
 FRAMES = 11
 

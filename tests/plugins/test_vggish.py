@@ -14,7 +14,7 @@ from plugins.encoders.vggish import RATE, VGGish
 from zoo.api import Passport
 from zoo.errors import UserError
 from zoo.testing import no_network
-from zoo.weights import load_pretrained
+from zoo.weights.loading import load_pretrained
 
 
 @pytest.fixture(scope="module")

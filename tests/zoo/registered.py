@@ -6,8 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from zoo import registry
 from zoo.api import KINDS
+from zoo.registry import registry
 
 READY = Path(__file__).resolve().parents[1] / "plugins" / "ready"
 

@@ -10,7 +10,7 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from zoo.adapter import Adapter, Moments, leading_directions
+from zoo.model.adapter import Adapter, Moments, leading_directions
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from tests.zoo.test_assemble import ANSWERS, COUNTS, REGISTRY, SMALL, batch
-from zoo.assemble import Aids, Batch, Model
 from zoo.errors import UserError
-from zoo.mixup import training_loss
-from zoo.plan import make_plan
+from zoo.model.mixup import training_loss
+from zoo.model.model import Aids, Batch, Model
+from zoo.registry.plan import make_plan
 
 DIMS = {"face": 8, "context": 8}
 

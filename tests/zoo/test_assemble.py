@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from zoo import api
 from zoo.api import Answer, Counts
-from zoo.assemble import AdapterOptions, Aids, Batch, Model
-from zoo.check import check
 from zoo.errors import UserError
+from zoo.model.model import AdapterOptions, Aids, Batch, Model
+from zoo.model.shape_check import check
 from zoo.modules import FrameEncoder
-from zoo.plan import Block, Plan, make_plan
-from zoo.registry import load
+from zoo.registry.plan import Block, Plan, make_plan
+from zoo.registry.registry import load
 
 ANSWERS = (
     Answer("valence", "value", -5), Answer("arousal", "value", -5), Answer("expression", "class", -1, ("a", "b", "c")),

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from zoo.attention import Attention, TransformerLayer, rotate
 from zoo.errors import UserError
+from zoo.layers.attention import Attention, TransformerLayer, rotate
 
 
 def linear(layer, x):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from zoo.bounds import at_least, share
 from zoo.errors import UserError
+from zoo.layers.validation import at_least, share
 
 
 def test_values_within_bounds_pass():

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from tests.zoo.test_assemble import ANSWERS, COUNTS, REGISTRY, SMALL
-from zoo.assemble import Aids, Model
-from zoo.check import check
-from zoo.cost import cost, fusion_adds
-from zoo.plan import make_plan
+from zoo.model.cost import cost, fusion_adds
+from zoo.model.model import Aids, Model
+from zoo.model.shape_check import check
+from zoo.registry.plan import make_plan
 
 VA = ANSWERS[:2]
 DIMS = {"face": 8, "context": 8}

@@ -11,10 +11,10 @@ import torch
 from loopback import BODY, SHA, server
 from torch import nn
 
-from zoo import weights
 from zoo.api import Passport
-from zoo.download import download
 from zoo.errors import UserError
+from zoo.weights import loading as weights
+from zoo.weights.download import download
 
 __all__ = ["server"]
 

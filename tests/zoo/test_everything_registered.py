@@ -8,8 +8,8 @@ import pytest
 import torch
 from registered import EXTRAS, cases
 
-from zoo import registry
 from zoo.api import KINDS
+from zoo.registry import registry
 from zoo.testing import Check, spec_checks
 
 CHECKS: list[tuple[str, object, Check]] = [

@@ -9,7 +9,7 @@ import timm
 import torch
 from torch import nn
 
-from zoo.folding import fold
+from zoo.weights.batch_norm_folding import fold
 
 
 def norms(network: nn.Module) -> int:
@@ -174,7 +174,9 @@ def test_a_network_that_would_say_something_else_is_put_back(monkeypatch):
     network = lived(timm.create_model("resnet18", num_classes=0))
     before = copy.deepcopy(network)
     real = torch.nn.utils.fusion.fuse_conv_bn_weights
-    monkeypatch.setattr("zoo.folding.fuse_conv_bn_weights", lambda *a: real(*a[:-1], torch.zeros_like(a[-1])))
+    monkeypatch.setattr(
+        "zoo.weights.batch_norm_folding.fuse_conv_bn_weights", lambda *a: real(*a[:-1], torch.zeros_like(a[-1]))
+    )
     assert folded(network, 64, 64) == 0
     assert norms(network) == 20
     assert all(torch.equal(x, y) for x, y in zip(network.parameters(), before.parameters(), strict=True))

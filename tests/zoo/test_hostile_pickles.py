@@ -15,8 +15,10 @@ import timm
 import torch
 from torch import nn
 
-from zoo import inert, pickles, weights
 from zoo.errors import UserError
+from zoo.weights import loading as weights
+from zoo.weights import safe_unpickler as inert
+from zoo.weights import torch_files as pickles
 
 
 def in_zip(path: Path, program: bytes, *, compress: int = zipfile.ZIP_STORED, **more: bytes) -> Path:

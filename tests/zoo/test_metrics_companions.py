@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 from sklearn import metrics as sk
 
-from zoo import metrics
+from zoo.metrics import scores as metrics
 from zoo.tracks import Answer
 
 NAMES = ("Joy", "Amusement", "Excitement")

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats as scipy_stats
 from sklearn import metrics as sk
 
-from zoo import metrics
+from zoo.metrics import scores as metrics
 
 
 def plain_ccc(x: Any, y: Any) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.checkpoint import load_state
+from harness.training.checkpoint import load_state
 from zoo.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,7 +4,7 @@ import pytest
 
 from zoo.api import EncoderSpec, Option, PostSpec
 from zoo.errors import UserError
-from zoo.registry import check_options
+from zoo.registry.registry import check_options
 
 SPEC = EncoderSpec(
     "net",

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from zoo import weights
 from zoo.api import Passport
 from zoo.errors import UserError
-from zoo.passports import describe, place, seen_affwild2
+from zoo.weights import loading as weights
+from zoo.weights.cards import describe, place, seen_affwild2
 
 
 def passport(**given) -> Passport:

@@ -14,7 +14,8 @@ import timm
 import torch
 from torch import nn
 
-from zoo import pickles, weights
+from zoo.weights import loading as weights
+from zoo.weights import torch_files as pickles
 
 
 def same(found, expected) -> bool:

@@ -8,8 +8,8 @@ import pytest
 
 from zoo.api import Answer
 from zoo.errors import UserError
-from zoo.plan import Plan, make_plan
-from zoo.registry import load
+from zoo.registry.plan import Plan, make_plan
+from zoo.registry.registry import load
 
 VA = (Answer("valence", "value", -5), Answer("arousal", "value", -5))
 AU = (Answer("AU1", "binary", -1),)
@@ -97,7 +97,7 @@ def test_mistakes_are_named(given: dict[str, Any], message: str | None) -> None:
 def test_an_encoder_that_opens_its_own_input_takes_the_place_of_the_streams_reader() -> None:
     from pathlib import Path
 
-    from zoo.registry import resolve
+    from zoo.registry.registry import resolve
 
     folder = Path(__file__).resolve().parent.parent / "plugins" / "ready"
     slot = plan(f"face=features:{folder}").slots[0]

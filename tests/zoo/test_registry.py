@@ -6,7 +6,7 @@ import pytest
 
 from zoo import api
 from zoo.errors import UserError
-from zoo.registry import Entry, Problem, Registry, load, resolve
+from zoo.registry.registry import Entry, Problem, Registry, load, resolve
 
 
 def write(folder: Path, body: str, name: str = "plugin.py") -> Path:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.rounding import Rounded, sums_kept
+from zoo.weights.bf16_rounding import Rounded, sums_kept
 
 
 def test_what_is_rounded_off_one_number_is_given_to_the_next():

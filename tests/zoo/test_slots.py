@@ -1,7 +1,7 @@
 import pytest
 
 from zoo.errors import UserError
-from zoo.slots import Slot, parse_slots
+from zoo.registry.slots import Slot, parse_slots
 
 
 @pytest.mark.parametrize(

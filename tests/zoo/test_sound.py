@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from zoo.sound import read_at
+from zoo.layers.resampling import read_at
 
 
 def read(x, known, position, reach=0.0):

@@ -136,7 +136,7 @@ def test_what_stops_the_program_is_one_line_and_exit_code_2(arguments, installed
 @pytest.fixture(scope="module")
 def crumbs(tmp_path_factory) -> Path:
     """A demo set of a few short videos."""
-    from harness.data.demo import make_demo
+    from harness.data.synthetic import make_demo
 
     folder = tmp_path_factory.mktemp("crumbs") / "demo"
     make_demo(folder, videos=(3, 2, 1), frames=24, jobs=1, progress=False)

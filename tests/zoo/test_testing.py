@@ -13,9 +13,10 @@ from torch import nn
 from zoo import api, testing
 from zoo.api import Option
 from zoo.errors import UserError
-from zoo.testing import ConformanceError, registered, tasks
-from zoo.testing.base import other_value
-from zoo.testing.check import describe
+from zoo.testing import ConformanceError, registered
+from zoo.testing import toy_tasks as tasks
+from zoo.testing.comparisons import other_value
+from zoo.testing.rules import describe
 
 
 class Frame(nn.Linear):

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from conformance import broken, unproved
 
-from zoo import registry, testing
+from zoo import testing
 from zoo.api import StreamSpec
 from zoo.errors import UserError
+from zoo.registry import registry
 from zoo.testing import streams
 
 

@@ -11,9 +11,10 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from zoo import pickles, weights
 from zoo.api import Passport
 from zoo.errors import UserError
+from zoo.weights import loading as weights
+from zoo.weights import torch_files as pickles
 
 
 def passport(**given) -> Passport:

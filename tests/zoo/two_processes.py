@@ -21,11 +21,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tests.zoo.test_assemble import ANSWERS, REGISTRY
 from zoo.api import Counts, FrameInput
-from zoo.assemble import AdapterOptions, Aids, Batch, Model
-from zoo.mixup import Objective
+from zoo.model.mixup import Objective
+from zoo.model.model import AdapterOptions, Aids, Batch, Model
 from zoo.modules import FrameEncoder
 from zoo.parallel import Share, share_dropout, split
-from zoo.plan import make_plan
+from zoo.registry.plan import make_plan
 
 STEPS, CLIPS, FRAMES = 10, 5, 6
 COUNTS = (Counts(9, (1,) * 20), Counts(9, (1,) * 20), Counts(9, (5, 3, 1)), Counts(9, (6, 3)), Counts(9, (6, 3)))
@@ -117,7 +117,7 @@ def batches(case: Case) -> Iterator[Batch]:
 
 
 def local(batch: Batch, share: Share | None) -> Batch:
-    """What harness.loader gives a process."""
+    """What harness.batching.loader gives a process."""
     if share is None:
         return batch
     return replace(

@@ -18,16 +18,16 @@ Options given by keyword replace the spec's defaults. The rule *options* builds 
 with another value; ``values={"size": 160}`` names the value where the one made up for it does not fit.
 """
 
-from zoo.testing.base import check_light, no_network
-from zoo.testing.check import Check, ConformanceError, Verdict
+from zoo.testing.comparisons import check_light, no_network
 from zoo.testing.detectors import check_detector, detector_checks
 from zoo.testing.editions import check_edition, edition_checks
 from zoo.testing.encoders import check_encoder, encoder_checks
 from zoo.testing.fusions import check_fusion, fusion_checks
 from zoo.testing.heads import check_head, head_checks
 from zoo.testing.losses import check_loss, loss_checks
-from zoo.testing.postprocess import check_postprocessor, postprocessor_checks
+from zoo.testing.postprocessors import check_postprocessor, postprocessor_checks
 from zoo.testing.registered import spec_checks
+from zoo.testing.rules import Check, ConformanceError, Verdict
 from zoo.testing.streams import check_stream, stream_checks
 
 __all__ = [

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from zoo.api import DetectorSpec, Faces
-from zoo.testing.base import defaults, expect_options_matter, no_network
-from zoo.testing.check import Check, checks_of, construct, describe, expect, run_all
+from zoo.testing.comparisons import defaults, expect_options_matter, no_network
+from zoo.testing.rules import Check, checks_of, construct, describe, expect, run_all
 
 FACES = ((90, 110, 100), (240, 90, 50))  # middle and half height, pixels of the drawn picture
 SIZE = (240, 320)

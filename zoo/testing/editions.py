@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 
 from zoo.api import Answer, EditionSpec, TrackSpec
-from zoo.metrics import METRICS, score, statistics
-from zoo.testing.check import Check, checks_of, expect, run_all
+from zoo.metrics.scores import METRICS, score, statistics
+from zoo.testing.rules import Check, checks_of, expect, run_all
 from zoo.tracks import FORMS
 
 _UNITS = {"mtl": ("image",), "items": ("image", "video"), "trials": ("video",)}  # of all other forms: the frame
@@ -53,11 +53,11 @@ def answers(case: TrackCase) -> None:
 
 
 def metric(case: TrackCase) -> None:
-    """The metric is a formula of zoo.metrics, for answers of these kinds.
+    """The metric is a formula of zoo.metrics.scores, for answers of these kinds.
 
     A record names it; tables of many years are built from it."""
     known = METRICS.get(case.spec.metric)
-    expect(known is not None, f"zoo.metrics has no {case.spec.metric!r}, but {', '.join(METRICS)}")
+    expect(known is not None, f"zoo.metrics.scores has no {case.spec.metric!r}, but {', '.join(METRICS)}")
     assert known is not None
     kinds = {answer.kind for answer in case.spec.answers}
     expect(

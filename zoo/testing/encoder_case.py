@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from zoo.api import AudioInput, EncoderSpec, FrameInput, Passport, VectorInput
 from zoo.modules import Encoder
-from zoo.registry import resolve
-from zoo.testing.base import defaults, shake
-from zoo.testing.check import construct, expect
+from zoo.registry.registry import resolve
+from zoo.testing.comparisons import defaults, shake
+from zoo.testing.rules import construct, expect
 
 BATCH, FRAMES = 2, 3
 RATE = 25  # frames a second of the made-up clips

@@ -11,7 +11,7 @@ import torch
 from zoo.api import AudioInput, EncoderSpec, FrameInput
 from zoo.errors import first_line
 from zoo.testing import numerics
-from zoo.testing.base import (
+from zoo.testing.comparisons import (
     both_modes,
     expect_options_matter,
     expect_other,
@@ -21,8 +21,8 @@ from zoo.testing.base import (
     no_network,
     train_a_little,
 )
-from zoo.testing.check import Check, checks_of, describe, excuse, expect, run_all
 from zoo.testing.encoder_case import BATCH, FRAMES, RATE, EncoderCase, answer, example
+from zoo.testing.rules import Check, checks_of, describe, excuse, expect, run_all
 
 
 def encoder_checks(

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from zoo.api import FusionSpec
 from zoo.modules import Build, FusionOut, recur
-from zoo.testing.base import defaults, shake
-from zoo.testing.check import construct, expect
+from zoo.testing.comparisons import defaults, shake
+from zoo.testing.rules import construct, expect
 
 # No two of these sizes are alike, nor their sum a usual width: so a tensor's axis tells what it runs over.
 DIMS = {"face": 5, "face.b": 7, "context": 9, "audio": 13}

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from zoo.api import FusionSpec
 from zoo.modules import DecisionFusion
-from zoo.testing import numerics, tasks
-from zoo.testing.base import (
+from zoo.testing import numerics
+from zoo.testing import toy_tasks as tasks
+from zoo.testing.comparisons import (
     both_modes,
     expect_options_matter,
     expect_other,
@@ -21,7 +22,6 @@ from zoo.testing.base import (
     no_network,
     train_a_little,
 )
-from zoo.testing.check import Check, checks_of, excuse, expect, run_all
 from zoo.testing.fusion_case import (
     DIMS,
     LENGTHS,
@@ -34,6 +34,7 @@ from zoo.testing.fusion_case import (
     example,
     permute_state,
 )
+from zoo.testing.rules import Check, checks_of, excuse, expect, run_all
 
 
 def fusion_checks(

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from zoo.api import HeadSpec
-from zoo.registry import resolve
-from zoo.testing import numerics, tasks
-from zoo.testing.base import (
+from zoo.registry.registry import resolve
+from zoo.testing import numerics
+from zoo.testing import toy_tasks as tasks
+from zoo.testing.comparisons import (
     both_modes,
     defaults,
     expect_options_matter,
@@ -25,7 +26,7 @@ from zoo.testing.base import (
     shake,
     train_a_little,
 )
-from zoo.testing.check import Check, checks_of, construct, describe, excuse, expect, run_all
+from zoo.testing.rules import Check, checks_of, construct, describe, excuse, expect, run_all
 
 DIM = 6
 LENGTHS = (9, 5, 7)

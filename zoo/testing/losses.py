@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zoo.api import Answer, Counts, LossSpec
 from zoo.modules import Loss
 from zoo.testing import numerics
-from zoo.testing.base import (
+from zoo.testing.comparisons import (
     defaults,
     expect_options_matter,
     expect_same,
@@ -21,7 +21,7 @@ from zoo.testing.base import (
     no_network,
     train_a_little,
 )
-from zoo.testing.check import Check, checks_of, construct, describe, excuse, expect, run_all
+from zoo.testing.rules import Check, checks_of, construct, describe, excuse, expect, run_all
 
 SHAPE = (4, 11)  # clips, frames
 ANSWERS = {

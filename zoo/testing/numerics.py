@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from zoo.testing.base import both_modes, distance, shake
-from zoo.testing.check import describe, excuse, expect
+from zoo.testing.comparisons import both_modes, distance, shake
+from zoo.testing.rules import describe, excuse, expect
 
 LOOSE = 1e-3
 """Largest relative difference between float32 and float64, by rounding that many layers pass on."""

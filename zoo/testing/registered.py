@@ -7,15 +7,15 @@ from typing import Any
 
 from zoo.api import KINDS
 from zoo.errors import UserError
-from zoo.suggest import did_you_mean
-from zoo.testing.check import Check
+from zoo.registry.suggestions import did_you_mean
 from zoo.testing.detectors import detector_checks
 from zoo.testing.editions import edition_checks
 from zoo.testing.encoders import encoder_checks
 from zoo.testing.fusions import fusion_checks
 from zoo.testing.heads import head_checks
 from zoo.testing.losses import loss_checks
-from zoo.testing.postprocess import postprocessor_checks
+from zoo.testing.postprocessors import postprocessor_checks
+from zoo.testing.rules import Check
 from zoo.testing.streams import stream_checks
 
 CHECKS: Mapping[str, Any] = {

@@ -14,10 +14,10 @@ import numpy as np
 
 from zoo.api import StreamSpec
 from zoo.errors import UserError
-from zoo.reading import Sound, Source
-from zoo.registry import resolve
-from zoo.testing.base import no_network
-from zoo.testing.check import Check, checks_of, describe, excuse, expect, run_all, watch
+from zoo.readers import Sound, Source
+from zoo.registry.registry import resolve
+from zoo.testing.comparisons import no_network
+from zoo.testing.rules import Check, checks_of, describe, excuse, expect, run_all, watch
 
 FRAMES, FPS, WIDTH, HEIGHT, RATE = 25, 25, 96, 64, 16_000
 MAKERS = Callable[[Path, int], Source]
@@ -42,7 +42,7 @@ class StreamCase:
 
 def stream_checks(spec: StreamSpec, *, source: MAKERS | None = None) -> list[Check]:
     """Every rule for a stream, one by one. ``source(folder, seed)`` writes a video that the stream finds something in
-    and gives its zoo.reading.Source; by default a short one with crops, sound and boxes is made."""
+    and gives its zoo.readers.Source; by default a short one with crops, sound and boxes is made."""
     return checks_of(spec.name, RULES, StreamCase(spec, source or make_source))
 
 

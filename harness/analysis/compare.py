@@ -1,0 +1,291 @@
+"""`harness compare`: the difference of finished runs on the same videos, and how sure it is."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tabulate import tabulate
+
+from leaderboards.ranks import FEWEST, LEVEL
+from leaderboards.record import Record, RecordError, read
+from leaderboards.statistics import SAME, Difference, paired
+from zoo.errors import UserError
+
+SHOWN = 3  # groups named each way
+KINDS = {"raw": "raw", "post": "post-processed"}
+ALIKE = {"edition": "edition", "track": "track", "track_version": "track version", "split": "split"}
+
+
+@dataclass(frozen=True)
+class Side:
+    """A run to compare. ``folder``: where its predictions may lie; None for a record by itself."""
+
+    name: str
+    folder: Path | None
+    record: Record
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """What the run gave."""
+        return self.record.result
+
+    def block(self, kind: str) -> Mapping[str, Any] | None:
+        """A block of scores."""
+        block: Mapping[str, Any] | None = (self.result.get("scores") or {}).get(kind)
+        return block
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A score, and the same without each group of videos."""
+
+    value: float
+    without: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A run's figure less the first run's."""
+
+    what: str
+    first: float
+    other: float
+    groups: tuple[str, ...]
+    difference: Difference
+    without: tuple[float, ...]  # the difference without each group
+
+
+def compare(paths: Sequence[Path]) -> str:
+    """All runs against the first, as text. UserError where they cannot be compared."""
+    first, *others = sides = _sides(paths)
+    if not others:
+        raise UserError("compare: name two runs or more, run folders or record.json files")
+    for other in others:
+        _check_alike(first, other)
+    blocks, figures = [_title(first)], 0
+    for other in others:
+        compared = [found for kind in KINDS for found in _compared(first, other, kind)]
+        if not compared:
+            raise UserError(f"{first.name} and {other.name} have no kind of score in common")
+        blocks.append(_text(first, other, compared))
+        figures += len(compared)
+    return "\n\n".join([*blocks, "\n".join(_remarks(sides, figures))])
+
+
+# --- what is compared -------------------------------------------------------------------------------------------------
+
+
+def _sides(paths: Sequence[Path]) -> list[Side]:
+    records = []
+    for path in paths:
+        try:
+            record = read(path / "record.json" if path.is_dir() else path)
+        except RecordError as error:
+            raise UserError(str(error)) from None
+        if record.status != "done" or not (record.result.get("scores") or {}):
+            why = (
+                f"is {record.status}" if record.status != "done" else f"scored nothing on {record.result.get('split')}"
+            )
+            raise UserError(f"{path}: the run {why}: there is nothing to compare")
+        folder = path if path.is_dir() else path.parent if path.name == "record.json" else None
+        records.append((folder, record))
+    doubled = Counter(record.name for _, record in records)
+    common = os.path.commonpath([path.absolute().parent for path in paths])
+    return [
+        Side(record.name if doubled[record.name] == 1 else os.path.relpath(path.absolute(), common), folder, record)
+        for path, (folder, record) in zip(paths, records, strict=True)
+    ]
+
+
+def _check_alike(a: Side, b: Side) -> None:
+    """UserError that says in what two runs differ that makes their scores other things."""
+    data = [side.result.get("data") or {} for side in (a, b)]
+    differing = []
+    if data[0].get("fingerprint") != data[1].get("fingerprint"):
+        there = [f"{d.get('name')} ({str(d.get('fingerprint'))[:8]})" for d in data]
+        differing.append(f"data {there[0]} and {there[1]}")
+    differing += [
+        f"{words} {a.result.get(key)} and {b.result.get(key)}"
+        for key, words in ALIKE.items()
+        if a.result.get(key) != b.result.get(key)
+    ]
+    if differing:
+        raise UserError(f"{a.name} and {b.name} cannot be compared: they have {'; '.join(differing)}")
+
+
+def _compared(first: Side, other: Side, kind: str) -> Iterator[Compared]:
+    """The main score, and the parts where both runs' predictions are at hand."""
+    a, b = first.block(kind), other.block(kind)
+    if a is None or b is None:
+        return
+    groups = tuple(map(str, a.get("groups") or ()))
+    if groups != tuple(map(str, b.get("groups") or ())):
+        raise UserError(f"{first.name} and {other.name} were scored on other groups of videos: they cannot be compared")
+    yield _less(KINDS[kind], groups, _main(first, a), _main(other, b))
+    parts = _parts(first, kind, groups)
+    others = _parts(other, kind, groups) if parts else {}
+    for name in parts:
+        if name in others:
+            yield _less(f"  {name}", groups, parts[name], others[name])
+
+
+def _main(side: Side, block: Mapping[str, Any]) -> Figure:
+    try:
+        without = tuple(math.nan if x is None else float(x) for x in block["leave_one_out"])
+        if len(without) != len(block["groups"]):
+            raise ValueError
+        return Figure(float(block["main"]), without)
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{side.name}: its record has no score without each group of videos (leave_one_out)") from None
+
+
+def _less(what: str, groups: tuple[str, ...], a: Figure, b: Figure) -> Compared:
+    without = tuple(float(y - x) for x, y in zip(a.without, b.without, strict=True))
+    return Compared(what, a.value, b.value, groups, paired(b.value, b.without, a.value, a.without), without)
+
+
+def _parts(side: Side, kind: str, groups: tuple[str, ...]) -> dict[str, Figure]:
+    """The parts of a score, from the run's predictions; {} where they are gone, or not those of the record."""
+    from harness.evaluation.prediction import statistics_of
+    from harness.evaluation.prediction_tables import read_predictions
+    from zoo.metrics import scores as metrics
+
+    split = side.result["split"]
+    path = (side.folder or Path()) / "predictions" / f"{split}{'.post' if kind == 'post' else ''}.parquet"
+    track = _track(side)
+    if side.folder is None or track is None or not path.is_file():
+        return {}
+    grouped: dict[str, list[metrics.Stats]] = {group: [] for group in groups}
+    for video in read_predictions(path, track):
+        stats = statistics_of(track, video)
+        if stats[metrics.FRAMES] > 0:
+            grouped.setdefault(video.group, []).append(stats)
+    if set(grouped) != set(groups) or not all(grouped.values()):
+        return {}
+    sums = [metrics.merge(grouped[group]) for group in groups]
+    whole = metrics.score(track.metric, track.answers, metrics.merge(sums))
+    if abs(whole.main - float((side.block(kind) or {})["main"])) > SAME or len(groups) < 2:
+        return {}
+    rest = [
+        metrics.score(track.metric, track.answers, metrics.merge([*sums[:g], *sums[g + 1 :]])).parts
+        for g in range(len(groups))
+    ]
+    shown = [n for n in whole.parts if _is_score(n, track.metric) and abs(whole.parts[n] - whole.main) > SAME]
+    return {name: Figure(whole.parts[name], tuple(parts[name] for parts in rest)) for name in shown}
+
+
+def _is_score(part: str, metric: str) -> bool:
+    """Whether a part is shown: no count, and no correlation where the track is not judged by it."""
+    return not part.startswith("frames") and ("pearson" not in part or "pearson" in metric)
+
+
+def _track(side: Side) -> Any:
+    """The track as this program has it; None where it is not there any more, or another version."""
+    from harness.runs.job import find_track, load_plugins
+    from harness.runs.start import saved_config
+
+    try:
+        plugins = saved_config(side.folder).plugin if side.folder and (side.folder / "config.toml").is_file() else ()
+        track = find_track(load_plugins(plugins), side.result["track"], side.result["edition"])[1]
+    except UserError:
+        return None
+    return track if track.version == side.result["track_version"] else None
+
+
+# --- what is said -----------------------------------------------------------------------------------------------------
+
+
+def _title(first: Side) -> str:
+    r = first.result
+    data = r.get("data") or {}
+    synthetic = " (SYNTHETIC data, made up by a generator)" if data.get("synthetic") else ""
+    what = f"{r.get('edition')} {r.get('track')}: {r.get('metric')} on {r.get('split')}"
+    title = f"{what} of {data.get('name')}{synthetic}"
+    return f"{title}\nDifferences are the run's score less that of {first.name}; above 0 the run scores more."
+
+
+def _text(first: Side, other: Side, compared: Sequence[Compared]) -> str:
+    rows = [
+        [c.what, f"{c.first:.4f}", f"{c.other:.4f}", f"{c.difference.value:+.4f}", *_ends(c.difference)]
+        for c in compared
+    ]
+    headers = ["", first.name, other.name, "difference", "95 % interval", "p"]
+    table = tabulate(rows, headers, disable_numparse=True, preserve_whitespace=True)
+    mains = [c for c in compared if c.what in KINDS.values()]
+    said = [line for c in mains for line in (_verdict(first, other, c), *_drivers(c))]
+    return "\n".join([table, *said])
+
+
+def _ends(d: Difference) -> list[str]:
+    if math.isinf(d.low):
+        return ["not known", "-"]
+    return [f"[{d.low:+.4f}, {d.high:+.4f}]", f"{d.p:.3f}" if d.p >= 0.001 else "< 0.001"]
+
+
+def _verdict(first: Side, other: Side, c: Compared) -> str:
+    """One sentence; without words of rank where there are few groups."""
+    d, names = c.difference, f"{other.name} and {first.name}"
+    if abs(d.value) < SAME and d.low == d.high:
+        return f"{c.what}: a tie: {names} score the same, whichever group of videos is left out"
+    if d.groups < 2:
+        return f"{c.what}: {d.value:+.4f}; one group of videos says nothing about others"
+    if d.groups < FEWEST:
+        return (
+            f"{c.what}: {d.value:+.4f} over {d.groups} groups of videos; fewer than {FEWEST} are too few to say which "
+            "run to prefer: the interval rests on a handful of videos, and another handful may turn it round"
+        )
+    if math.isinf(d.low):
+        return f"{c.what}: {d.value:+.4f}; not known how sure: one group of videos holds all labels of an answer"
+    if d.p >= LEVEL:
+        return f"{c.what}: {names} cannot be told apart over {d.groups} groups of videos (p = {d.p:.3f})"
+    high, low = (other, first) if d.value > 0 else (first, other)
+    p = f"p = {d.p:.3f}" if d.p >= 0.001 else "p < 0.001"
+    return f"{c.what}: {high.name} is better than {low.name} by {abs(d.value):.4f} over {d.groups} groups ({p})"
+
+
+def _drivers(c: Compared) -> list[str]:
+    """The groups without which the difference would change most, each way."""
+    pulls = np.array([c.difference.value - rest for rest in c.without])
+    if len(pulls) < 2 or np.isnan(pulls).any():
+        return []
+    order = sorted(range(len(pulls)), key=lambda g: (-pulls[g], c.groups[g]))
+    ways = {"up": [g for g in order if pulls[g] > SAME], "down": [g for g in reversed(order) if pulls[g] < -SAME]}
+    return [
+        f"  pulled {way} most by "
+        + ", ".join(f"{c.groups[g]} (without it {c.without[g]:+.4f})" for g in chosen[:SHOWN])
+        for way, chosen in ways.items()
+        if chosen
+    ]
+
+
+def _remarks(sides: Sequence[Side], figures: int) -> Iterator[str]:
+    """What the figures do not say by themselves."""
+    groups = len((sides[0].block("raw") or sides[0].block("post") or {}).get("groups") or ())
+    yield f"Intervals: paired jackknife over {groups} groups of videos, t quantile."
+    for side in sides:
+        r = side.result
+        if r.get("selected_on_reported", r.get("selection_split") == r.get("split")):
+            n = f" among {r['n_selections']}" if r.get("n_selections") else ""
+            yield (
+                f"warning: {side.name} chose its epoch or weights{n} on {r.get('split')}, which is compared here: its "
+                "score flatters"
+            )
+        if seen := r.get("seen"):
+            yield f"warning: weights that {side.name} began with were trained on {len(seen)} of the scored videos"
+    if single := [side.name for side in sides if len(side.result.get("seeds") or ()) < 2]:
+        yield (
+            f"One training each: {', '.join(single)}. What another seed would change is not in these figures "
+            "(`harness run --seeds N`)."
+        )
+    if figures > len(KINDS) and groups >= FEWEST:
+        yield (
+            f"Each of the {figures} p is by itself: of 20 comparisons of equal runs about one falls below {LEVEL} by "
+            "chance."
+        )

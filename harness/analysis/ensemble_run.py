@@ -1,0 +1,71 @@
+"""`harness ensemble`: several finished runs as one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from harness.analysis.ensemble import METHODS, expand, load_members, post_options, read_records, run_ensemble
+from harness.config.schema import RunConfig
+from harness.io.atomic import atomic
+from harness.runs.job import make_job
+from harness.runs.start import finish, new_folder, saved_config
+from leaderboards.record import Record
+from zoo.errors import UserError
+
+
+def ensemble(
+    folders: Sequence[Path], method: str, *, name: str | None, out: Path, post: Sequence[str] | None, data: Path | None
+) -> Path:
+    """Merge finished runs into a run of its own and bring the leaderboard up to date. Returns the run's folder."""
+    if method not in METHODS:
+        raise UserError(f"--method {method}: there are " + ", ".join(METHODS))
+    members = expand(folders)
+    records = read_records(members)
+    first = next(iter(members.values()))
+    config = _config(saved_config(first), records, post, data)
+    job = replace(make_job(config), split=records[next(iter(members))].result["split"])
+    if method in ("vote", "ccc") and not any((a.kind == "value") == (method == "ccc") for a in job.track.answers):
+        kind = "values" if method == "ccc" else "classes or units"
+        raise UserError(f"--method {method}: is for {kind}, and track {job.track.name} has none; take mean or weights")
+    loaded = load_members(members, records, job)
+    default = f"{config.track}-ensemble-{method}-{'-'.join(members)}"
+    folder = new_folder(out, name, re.sub(r"[^A-Za-z0-9_.+-]+", "+", default)[:120])
+    print(f"{job.edition.name} {job.track.name} on {job.data_name}: {', '.join(members)} merged, {METHODS[method]}")
+    outcome = run_ensemble(job, loaded, method, folder)
+    text = (
+        f"# The ensemble of {', '.join(members)}: see record.json. These settings are its first member's; they serve\n"
+        f"# `harness submit`, and running them repeats that member, not the ensemble.\n{config.toml()}"
+    )
+    atomic(folder / "config.toml", lambda part: part.write_text(text, encoding="utf-8"))
+    finish(outcome, job, out)
+    return folder
+
+
+def _config(
+    config: RunConfig, records: Mapping[str, Record], post: Sequence[str] | None, data: Path | None
+) -> RunConfig:
+    """The first member's settings for the ensemble: of the whole of its data, with the post-processors of all."""
+    own = {name: _post(record) for name, record in records.items()}
+    first, wanted = next(iter(own.items()))
+    if post is None and (other := next((name for name, those in own.items() if those != wanted), None)):
+        raise UserError(
+            f"{first} is post-processed by {_said(wanted)} and {other} by {_said(own[other])}: say which with --post"
+        )
+    chosen = tuple(wanted[0] if post is None else post)
+    update: dict[str, Any] = {"folds": 0, "fold": -1, "fit": (), "epochs_from": None, "post": chosen}
+    if data is not None:
+        update["data_dir"] = str(data)
+    return config.model_copy(update=update)
+
+
+def _post(record: Record) -> tuple[list[str], dict[str, Any]]:
+    config = record.result.get("config") or {}
+    return list(config.get("post") or ()), post_options(config.get("options") or {})
+
+
+def _said(post: tuple[list[str], dict[str, Any]]) -> str:
+    return (",".join(post[0]) or "nothing") + "".join(f" {key}={value}" for key, value in post[1].items())

@@ -1,0 +1,84 @@
+"""`harness predict`: a trained run answers raw videos."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.data.decoding.video import VIDEO_SUFFIXES
+from harness.data.index.index import index_videos
+from harness.data.preprocessing.crop import crop_folder
+from harness.evaluation.postprocessing import Chain, labelled
+from harness.evaluation.prediction_tables import read_predictions, to_frame
+from harness.io.atomic import atomic
+from harness.runs.job import Job, find_track, load_plugins, plan_of
+from harness.runs.run import predict_split, prepare
+from harness.runs.splits import fitted_on
+from harness.runs.start import one_run
+from zoo.api import VideoAnswers
+from zoo.errors import UserError
+
+
+def predict(folder: Path, videos: Sequence[Path], out: Path, *, device: str | None, jobs: int | None) -> None:
+    """Crop, find boxes, compute features, answer: one table a video in ``out``.
+
+    Post-processing is fitted on the run's own validation answers, as for its test file. A video that cannot be read is
+    reported at the end and does not stop the others.
+    """
+    config = one_run(folder)
+    config = config.model_copy(update={"device": device} if device else {})
+    _check_names(videos)
+    registry = load_plugins(config.plugin)
+    edition, track = find_track(registry, config.track, config.edition)
+    plan = plan_of(config, registry, track)
+    with tempfile.TemporaryDirectory(prefix="harness-predict-") as temporary:
+        raw, made = Path(temporary) / "raw", Path(temporary) / "data"
+        raw.mkdir()
+        for video in videos:
+            (raw / video.name).symlink_to(video.resolve())
+        report = crop_folder(raw, made, detector=registry.get("detectors", "centerface"), jobs=jobs)
+        given = {video.name: video for video in videos}
+        failed = {f.path.name: f.reason.replace(str(f.path), str(given[f.path.name])) for f in report.failures}
+        done = [video for video in videos if video.name not in failed]
+        if done:
+            index = index_videos(made, edition, track)
+            job = Job(config, registry, edition, track, plan, index, "predict", False)
+            prepared = prepare(job, weights=folder / "weights.safetensors")
+            answers = {video.video: video for video in predict_split(job, prepared, "test")}
+            _write(job, folder, done, answers, out)
+    if len(failed) == len(videos) == 1:
+        raise UserError(next(iter(failed.values())))
+    for reason in failed.values():
+        print(f"failed: {reason}", file=sys.stderr)
+    if failed:
+        rest = f"; the others are in {out}" if done else ""
+        raise UserError(f"{len(failed)} of {len(videos)} videos could not be read (named above){rest}")
+
+
+def _check_names(videos: Sequence[Path]) -> None:
+    stems: dict[str, Path] = {}
+    for video in videos:
+        if not video.is_file():
+            raise UserError(f"{video}: there is no such file")
+        if video.suffix.lower() not in VIDEO_SUFFIXES:
+            raise UserError(f"{video}: no video by its name ({' '.join(VIDEO_SUFFIXES)}); convert or rename it")
+        if video.stem in stems:
+            raise UserError(f"{video} and {stems[video.stem]} have the same name: their tables would be one file")
+        stems[video.stem] = video
+
+
+def _write(job: Job, folder: Path, videos: Sequence[Path], answers: dict[str, VideoAnswers], out: Path) -> None:
+    chain = Chain(job.plan.post, job.track)
+    fitted = fitted_on(job.config, folder)
+    if fitted is not None and labelled(known := read_predictions(fitted, job.track)):
+        chain.fit(known)
+    out.mkdir(parents=True, exist_ok=True)
+    for video in videos:
+        answer = chain.apply(answers[video.stem])
+        table = to_frame(job.track.answers, [answer], labels=False)
+        plain = table.drop(columns=[c for c in table.columns if str(c).startswith("extra_") or c == "group"])
+        atomic(out / f"{video.stem}.csv", lambda part, t=plain: t.to_csv(part, index=False, float_format="%.6f"))  # type: ignore[misc]
+        seen = ", ".join(f"{slot} {mask.mean():.0%}" for slot, mask in answer.present.items())
+        print(f"{out / (video.stem + '.csv')}: {len(table)} frames; present: {seen}")

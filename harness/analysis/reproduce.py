@@ -1,0 +1,246 @@
+"""`harness reproduce`: a finished run again, from its record, and whether its score comes out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from harness.config.schema import RunConfig, validate
+from harness.runs.job import Job, make_job
+from harness.runs.multi_run import run_folds, run_seeds, write_config
+from harness.runs.recording import host
+from harness.runs.run import Outcome, identity, pick_device, run
+from harness.runs.start import check_ready, finish, has_folds, new_folder, read, saved_config
+from harness.runs.summary import LABELS, announce
+from leaderboards.record import Record
+from leaderboards.statistics import SAME
+from zoo.errors import UserError
+from zoo.weights.cards import file_sha256, find
+
+SHOWN = 12  # differences named
+MACHINE = ("platform", "python", "threads", "device", "commit")
+"""Circumstances that may change a result's last digits."""
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where things lie now that a record does not say, and a config.toml beside it may say wrongly; None: as there."""
+
+    data: Path | None = None
+    list_file: Path | None = None
+    plugins: tuple[Path, ...] = ()
+    epochs_from: Path | None = None
+    device: str | None = None
+
+
+def reproduce(path: Path, out: Path, paths: Paths) -> int:
+    """Run a record's run again into a new folder in ``out``. 0: the new scores lie inside the old intervals (where
+    nothing was scored: the result is the same); 1: not. UserError where it cannot be the same run."""
+    record, beside = _record(path)
+    config = _config(path, record, beside, paths)
+    job = make_job(config)
+    _check_same_task(job, record)
+    check_ready(job)
+    differing = [*_differences(job, record), *_machine(job, record)]
+    announce(job)
+    print(f"reproducing {record.name}: {_counted(len(differing), record)}")
+    for line in differing:
+        print(f"  {line}", flush=True)
+    folder = new_folder(out, None, re.sub(r"[^A-Za-z0-9_.+-]+", "+", record.name).lstrip(".")[:120] or "run")
+    write_config(job.config, folder)
+    outcome = _run(job, folder, seeds=len(record.result.get("seeds") or ()))
+    finish(outcome, job, out)
+    return _judge(record, outcome.record, bool(differing))
+
+
+def _run(job: Job, folder: Path, *, seeds: int) -> Outcome:
+    if seeds > 1:
+        return run_seeds(job, folder, seeds)
+    return run_folds(job, folder) if has_folds(job.config) else run(job, folder)
+
+
+def _counted(differing: int, record: Record) -> str:
+    if differing:
+        return "one thing differs" if differing == 1 else f"{differing} things differ"
+    same = "data, plugins, weights and package versions are the same"
+    return f"{same}; so is the machine" if record.circumstances else same
+
+
+# --- from the record to a configuration -------------------------------------------------------------------------------
+
+
+def _record(path: Path) -> tuple[Record, Path | None]:
+    """The record, and the run folder that it lies in, if it does."""
+    folder = path if path.is_dir() else path.parent
+    record = read(path / "record.json" if path.is_dir() else path)
+    if record.status != "done":
+        why = f": {record.reason}" if record.reason else ""
+        raise UserError(f"{path}: the run is {record.status}{why}; there is no result to reproduce")
+    if "ensemble" in record.result:
+        raise UserError(
+            f"{path}: an ensemble; reproduce its members, then `harness ensemble` them by "
+            f"--method {(record.result['ensemble'] or {}).get('method')}"
+        )
+    return record, folder if (folder / "config.toml").is_file() else None
+
+
+def _config(path: Path, record: Record, beside: Path | None, paths: Paths) -> RunConfig:
+    """The record's settings, with paths from the command line, else from the config.toml beside the record."""
+    given = record.result.get("config")
+    if not isinstance(given, dict):
+        raise UserError(f"{path}: the record does not hold the run's settings (result.config)")
+    there = saved_config(beside) if beside else RunConfig()
+    known = {
+        "data_dir": str(paths.data) if paths.data else there.data_dir,
+        "plugin": [str(p) for p in paths.plugins] or list(there.plugin),
+        "epochs_from": str(paths.epochs_from) if paths.epochs_from else there.epochs_from,
+        "device": paths.device or there.device,
+    }
+    tree = {**given, **known}
+    if paths.list_file:
+        tree["data"] = {**(given.get("data") or {}), "list": str(paths.list_file)}
+    synthetic = (record.result.get("data") or {}).get("synthetic")
+    if known["data_dir"] is None and not synthetic:
+        raise UserError(f"{path}: the record does not say where the data lie; name the folder with --data DIR")
+    if given.get("fit") and known["epochs_from"] is None:
+        origin = (record.result.get("epochs_from") or {}).get("run")
+        raise UserError(f"{path}: took its epochs from the run {origin}; say where that lies with --epochs-from RUN")
+    try:
+        return validate({key: value for key, value in tree.items() if value is not None}, str(path))
+    except UserError as error:
+        raise UserError(f"{error}; if this program has changed since, reproduce it with {_maker(record)}") from None
+
+
+def _maker(record: Record) -> str:
+    """The version that made a record."""
+    version, commit = (record.result.get("versions") or {}).get("abaw-zoo"), record.circumstances.get("commit")
+    return f"abaw-zoo {version}" + (f", commit {commit}" if commit else "")
+
+
+# --- what is the same -------------------------------------------------------------------------------------------------
+
+
+def _check_same_task(job: Job, record: Record) -> None:
+    """UserError where the score would be that of something else: other data, or another version of the track."""
+    now, then = identity(job), record.result
+    for key in ("edition", "track", "track_version", "metric", "split"):
+        if now[key] != then.get(key):
+            words = key.replace("_", " ")
+            raise UserError(
+                f"{record.name}: {words} was {then.get(key)} and is {now[key]} in this program: the scores cannot be "
+                f"compared; reproduce it with {_maker(record)}"
+            )
+    data, here = then.get("data") or {}, now["data"]
+    if data.get("fingerprint") != here["fingerprint"]:
+        counts = [
+            f"{what} of {split}: {(data.get(what) or {}).get(split)}, here {here[what][split]}"
+            for what in ("videos", "frames")
+            for split in here[what]
+            if (data.get(what) or {}).get(split) != here[what][split]
+        ]
+        said = "; ".join(counts) or "the counts are the same, names or labels are not"
+        raise UserError(
+            f"{job.index.root}: other data than {record.name} had (fingerprint {str(data.get('fingerprint'))[:8]}, "
+            f"here {here['fingerprint'][:8]}; {said}); "
+            "name the same folder with --data"
+        )
+
+
+def _differences(job: Job, record: Record) -> Iterator[str]:
+    """Package versions, plugins, weights and the run of the epochs, where they are not those of the record."""
+    now, then = identity(job), record.result
+    versions = then.get("versions") or {}
+    for name, version in now["versions"].items():
+        if versions.get(name) != version:
+            yield f"{name} {versions.get(name)} then, {version} now"
+    had, has = set(then.get("plugins") or ()), set(now["plugins"])
+    yield from (f"plugin then, not now: {name}" for name in sorted(had - has))
+    yield from (f"plugin now, not then: {name}" for name in sorted(has - had))
+    recorded = {p.get("slot"): p for p in then.get("passports") or () if p.get("sha256")}
+    for slot in job.plan.slots:
+        sha256 = file_sha256(find(slot.passport)) if slot.passport is not None else None
+        was = recorded.get(slot.name, {}).get("sha256")
+        if sha256 != was and (sha256 is not None or slot.name in recorded):
+            yield f"weights of {slot.name}: sha256 {str(was)[:12]} then, {str(sha256)[:12]} now"
+    if job.origin is not None and (then.get("epochs_from") or {}).get("sha256") != job.origin.sha256:
+        yield f"the run that chose the epochs, {job.origin.run}, has another result now"
+
+
+def _machine(job: Job, record: Record) -> Iterator[str]:
+    now, then = {**host(), "device": str(pick_device(job.config.device))}, record.circumstances
+    for key in MACHINE:
+        if key in then and then[key] != now[key]:
+            yield f"{key} {then[key]} then, {now[key]} now"
+    if str(now["commit"]).endswith("+") and then.get("commit") == now["commit"]:
+        yield f"commit {now['commit']} then and now, with changes on top of it that may not be the same"
+
+
+# --- whether it came out ----------------------------------------------------------------------------------------------
+
+
+def _judge(old: Record, new: Record, differed: bool) -> int:
+    """Print the new scores beside the old intervals, and whether the results are the same to the last digit."""
+    same = old.result_sha256 == new.result_sha256
+    inside = {kind: _inside(block, new.scores.get(kind, {})) for kind, block in old.scores.items()}
+    main = [inside[kind] for kind in ("raw", "post") if kind in inside]
+    rows = [
+        [LABELS.get(kind, kind), *(_number(block[key]) for key in ("main", "low", "high")),
+         _number(new.scores.get(kind, {}).get("main")), "inside" if inside[kind] else "OUTSIDE"]
+        for kind, block in old.scores.items()
+    ]  # fmt: skip
+    print()
+    if rows:
+        headers = ["", "record", "low", "high", "reproduced", "the record's interval"]
+        print(tabulate(rows, headers, disable_numparse=True))
+    else:
+        print("nothing was scored: only whether the results are the same can be said")
+    print(f"result_sha256: {'the same' if same else 'another'} ({new.result_sha256[:12]})")
+    if not same:
+        _explain(old.result, new.result, differed)
+    reproduced = all(main) if main else same
+    print(f"{'reproduced' if reproduced else 'NOT reproduced'}: {_because(main, same, old)}")
+    return 0 if reproduced else 1
+
+
+def _inside(block: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    main, low, high = new.get("main"), block["low"], block["high"]
+    return None not in (main, low, high) and low - SAME <= main <= high + SAME
+
+
+def _because(main: list[bool], same: bool, old: Record) -> str:
+    if same:
+        return "the result is the same to the last digit"
+    if not main:
+        return "the result is another"
+    groups = len((old.result["scores"].get("raw") or {}).get("groups") or ())
+    where = "inside the record's 95 % interval" if all(main) else "not inside the record's 95 % interval"
+    return f"the new score is {where}, which is that of {groups} groups of videos"
+
+
+def _explain(old: Mapping[str, Any], new: Mapping[str, Any], differed: bool) -> None:
+    """What is another in two results."""
+    a, b = _flat(old), _flat(new)
+    keys = [key for key in {**a, **b} if a.get(key, ...) != b.get(key, ...)]
+    for key in keys[:SHOWN]:
+        print(f"  {key}: {a.get(key, 'not there')} then, {b.get(key, 'not there')} now")
+    if len(keys) > SHOWN:
+        print(f"  and {len(keys) - SHOWN} more")
+    if not differed:
+        print("warning: nothing was found that should change a result; the same machine should give the same one")
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Every plain value of a tree by its dotted place."""
+    if isinstance(tree, Mapping | list):
+        items = tree.items() if isinstance(tree, Mapping) else enumerate(tree)
+        return {k: v for key, value in items for k, v in _flat(value, f"{prefix}{key}.").items()}
+    return {prefix.rstrip("."): tree}
+
+
+def _number(value: Any) -> str:
+    return "-" if value is None else f"{value:.6f}"

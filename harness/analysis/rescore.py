@@ -1,0 +1,74 @@
+"""`harness evaluate`: a finished run's answers and scores again, as they were or with something withheld."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from harness.analysis.robustness import EACH, prepared_split, robustness
+from harness.evaluation.postprocessing import apply_folds, fit_folds
+from harness.evaluation.prediction import score_block
+from harness.evaluation.prediction_tables import write_predictions
+from harness.io.atomic import atomic
+from harness.runs.job import Job, make_job
+from harness.runs.run import predict_split
+from harness.runs.start import one_run, read
+from harness.runs.summary import LABELS
+from zoo.errors import UserError
+
+
+def evaluate(folder: Path, data: Path | None, drop: Sequence[str] = (), noise: Sequence[float] = ()) -> None:
+    """Answer a run's reported videos again from its weights; with --data those of another folder, with --drop without
+    some slots. ``drop`` of ``each``, or ``noise``: a table of what the run is worth under each."""
+    job = _job(folder, data)
+    split = job.split if data is None else f"evaluated-{data.resolve().name}"
+    if noise or EACH in drop:
+        if set(drop) - {EACH}:
+            raise UserError(f"--drop {EACH} and --noise make a table of their own: leave --drop SLOT out")
+        robustness(job, folder, split, each=EACH in drop, levels=noise)
+        return
+    prepared = prepared_split(job, folder)
+    dropped = slots_of(drop, prepared.model.slots)
+    videos = predict_split(job, prepared, "val")
+    chains = fit_folds(job.plan.post, job.track, videos)  # before anything is withheld, which nobody could foresee
+    if dropped:
+        prepared.splits["val"].withhold(dropped)
+        videos = predict_split(job, prepared, "val")
+    processed = apply_folds(chains, videos)
+    blocks = {"raw": score_block(job.track, videos), "post": score_block(job.track, processed)}
+    rows = [
+        (LABELS[kind], *(f"{b[k]:.6f}" for k in ("main", "low", "high")), b["videos"], b["frames"])
+        for kind, b in blocks.items()
+        if b
+    ]
+    print(tabulate(rows, ["", "score", "low", "high", "videos", "frames"], disable_numparse=True))
+    name = "-".join([split, *(f"without-{slot}" for slot in dropped)])
+    write_predictions(folder / "predictions" / f"{name}.parquet", job.track, videos)
+    write_predictions(folder / "predictions" / f"{name}.post.parquet", job.track, processed)
+    scores = json.dumps(blocks, indent=1)
+    atomic(folder / "predictions" / f"{name}.scores.json", lambda part: part.write_text(scores))
+    print(f"written: {folder / 'predictions' / name}.parquet, .post.parquet, .scores.json")
+
+
+def _job(folder: Path, data: Path | None) -> Job:
+    config = one_run(folder)
+    record = folder / "record.json"
+    if record.is_file() and "ensemble" in read(record).result:
+        raise UserError(f"{folder}: an ensemble has no weights to answer with; evaluate one of its members")
+    return make_job(config if data is None else config.model_copy(update={"data_dir": str(data)}))
+
+
+def slots_of(names: Sequence[str], slots: Sequence[str]) -> list[str]:
+    """The slots that some names of slots or streams mean; UserError for an unknown one, and where none is left."""
+    found = []
+    for name in names:
+        meant = [slot for slot in slots if slot == name or slot.partition(".")[0] == name]
+        if not meant:
+            raise UserError(f"--drop {name}: the run has no such slot or stream; it has {', '.join(slots)}")
+        found += [slot for slot in meant if slot not in found]
+    if len(found) == len(slots):
+        raise UserError(f"--drop {' --drop '.join(names)}: nothing would be left to answer from")
+    return found

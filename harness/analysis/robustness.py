@@ -1,0 +1,175 @@
+"""`harness evaluate --drop each` and `--noise`: what a run is worth with each stream withheld, or with noise.
+
+Noise: see harness.evaluation.noise. Post-processors are fitted, on other groups, to the undisturbed answers: nobody
+could foresee what will be missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from tabulate import tabulate
+
+from harness.batching.clips import ClipData
+from harness.evaluation.noise import Noisy, Watched
+from harness.evaluation.postprocessing import apply_folds, fit_folds
+from harness.evaluation.prediction import score_block
+from harness.runs.job import Job
+from harness.runs.run import Prepared, predict_split, prepare
+from harness.runs.start import read
+from leaderboards.record import canonical, replace_file
+from leaderboards.statistics import paired
+from zoo.api import VideoAnswers
+from zoo.errors import UserError
+from zoo.model.model import Model
+
+EACH = "each"
+SCHEMA = 1
+KEPT = ("main", "low", "high", "leave_one_out", "parts")
+HEADERS = ("", "score", "95 % interval", "difference", "95 % interval", "p", "post-processed", "difference")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is done to a run: slots withheld, noise in standard deviations of the features."""
+
+    name: str
+    withheld: tuple[str, ...] = ()
+    noise: float = 0.0
+
+
+def conditions(slots: Sequence[str], each: bool, levels: Sequence[float]) -> list[Condition]:
+    """Nothing withheld; ``each``: every stream withheld, every slot of a stream that has several, every slot alone
+    (one row where that is the same); then the noise."""
+    found: dict[frozenset[str], list[str]] = {}
+    if each and len(slots) < 2:
+        raise UserError(f"--drop {EACH}: the run has one slot, {slots[0]}: nothing would be left to answer from")
+    streams: dict[str, list[str]] = {}
+    for slot in slots:
+        streams.setdefault(slot.partition(".")[0], []).append(slot)
+    for stream, own in streams.items():
+        found.setdefault(frozenset(own), []).append(f"without {stream}")
+    for slot in [slot for own in streams.values() if len(own) > 1 for slot in own]:
+        found.setdefault(frozenset([slot]), []).append(f"without slot {slot}")
+    for slot in slots:
+        found.setdefault(frozenset(slots) - {slot}, []).append(f"{slot} alone")
+    dropped = [
+        Condition(", ".join(names), tuple(slot for slot in slots if slot in withheld))
+        for withheld, names in found.items()
+        if len(withheld) < len(slots)
+    ]
+    return [
+        Condition("nothing withheld"), *(dropped if each else ()),
+        *(Condition(f"noise {level:g}", noise=level) for level in levels),
+    ]  # fmt: skip
+
+
+def prepared_split(job: Job, folder: Path) -> Prepared:
+    """The run's model and the videos that it reports on; UserError where there are none with labels."""
+    if not (videos := job.index.split("val")):
+        raise UserError(f"{job.index.root}: no validation videos to evaluate on")
+    if not any((video.labels == video.labels).any() for video in videos):
+        raise UserError(f"{job.index.root}: the validation videos have no labels of track {job.track.name}")
+    return prepare(job, weights=folder / "weights.safetensors")
+
+
+def robustness(job: Job, folder: Path, split: str, *, each: bool, levels: Sequence[float]) -> None:
+    """Score every condition, print the table and write it to ``folder``/robustness as JSON and Markdown."""
+    slots = [slot.name for slot in job.plan.slots]
+    wanted = conditions(slots, each, levels)
+    prepared = prepared_split(job, folder)
+    watched = Watched(prepared.model)
+    clean = predict_split(job, replace(prepared, model=cast(Model, watched)), "val")
+    chains = fit_folds(job.plan.post, job.track, clean)
+    frames = {video.name: video.n_frames for video in prepared.splits["val"].videos}
+    rows: list[dict[str, Any]] = []
+    for condition in wanted:
+        videos = clean
+        if condition.noise:
+            noisy = Noisy(prepared.model, watched.spread(), condition.noise, frames)
+            videos = predict_split(job, replace(prepared, model=cast(Model, noisy)), "val")
+        elif condition.withheld:
+            with withheld(prepared.splits["val"], condition.withheld):
+                videos = predict_split(job, prepared, "val")
+        blocks = {"raw": videos, "post": apply_folds(chains, videos)}
+        rows.append(_row(job, condition, blocks, rows[0] if rows else None))
+    name = "-".join([*(["drop-each"] if each else []), *(["noise"] if levels else []), split])
+    _write(job, folder, name, rows)
+
+
+@contextmanager
+def withheld(data: ClipData, slots: Sequence[str]) -> Iterator[None]:
+    """Some slots absent everywhere for a while."""
+    before = [dict(masks) for masks in data.present], data.seen
+    data.withhold(slots)
+    try:
+        yield
+    finally:
+        data.present, data.seen = before
+
+
+def _row(
+    job: Job, condition: Condition, answers: dict[str, list[VideoAnswers]], base: dict[str, Any] | None
+) -> dict[str, Any]:
+    """One condition: blocks of raw and processed answers, and their difference from the undisturbed ones."""
+    row: dict[str, Any] = {"name": condition.name, "withheld": list(condition.withheld), "noise": condition.noise}
+    for kind, videos in answers.items():
+        block = score_block(job.track, videos) or {}
+        row[kind] = {key: block[key] for key in KEPT}
+        row |= {key: block[key] for key in ("groups", "frames", "videos")}
+        if base is not None:
+            there = base[kind]
+            difference = paired(block["main"], block["leave_one_out"], there["main"], there["leave_one_out"])
+            row[kind]["difference"] = vars(difference)
+    return row
+
+
+def _write(job: Job, folder: Path, name: str, rows: list[dict[str, Any]]) -> None:
+    record = folder / "record.json"
+    content = {
+        "schema": SCHEMA, "run": folder.name,
+        "result_sha256": read(record).result_sha256 if record.is_file() else None,
+        "edition": job.edition.name, "track": job.track.name, "metric": job.track.metric, "split": job.split,
+        "data": job.data_name, "fingerprint": (job.whole or job.index).fingerprint(), "conditions": rows,
+    }  # fmt: skip
+    groups = len(rows[0]["groups"])
+    title = (
+        f"{job.edition.name} {job.track.name}, {job.track.metric} on {job.split} of {job.data_name}, {folder.name}: "
+        f"{rows[0]['videos']} videos, {groups} groups, {rows[0]['frames']} frames"
+    )
+    notes = [
+        "Differences from the first row, paired over groups of videos."
+        + (" With one group nothing is known of others." if groups < 2 else ""),
+        "Post-processing is fitted, on other groups, to the answers with nothing withheld.",
+    ]
+    if any(row["noise"] for row in rows):
+        notes.insert(
+            1, "Noise: Gaussian on each slot's adapted features, in their standard deviations over these videos."
+        )
+    if job.synthetic:
+        notes.append("Synthetic demo set: these scores say nothing about people.")
+    table = [_texts(row) for row in rows]
+    grid = tabulate(table, HEADERS, tablefmt="pipe", disable_numparse=True)
+    stem = folder / "robustness" / name
+    text = "\n\n".join([f"# Robustness\n\n{title}", grid, "\n".join(notes)]) + "\n"
+    replace_file(Path(f"{stem}.json"), f"{json.dumps(json.loads(canonical(content)), indent=1)}\n".encode())
+    replace_file(Path(f"{stem}.md"), text.encode())
+    print("\n".join([title, tabulate(table, HEADERS, disable_numparse=True), *notes, f"written: {stem}.json, .md"]))
+
+
+def _texts(row: dict[str, Any]) -> list[str]:
+    raw, post = row["raw"], row["post"]
+    difference, post_difference = raw.get("difference"), post.get("difference")
+    known = difference is not None and difference["groups"] > 1
+    return [
+        row["name"], f"{raw['main']:.4f}", f"[{raw['low']:.4f}, {raw['high']:.4f}]",
+        f"{difference['value']:+.4f}" if difference else "",
+        f"[{difference['low']:+.4f}, {difference['high']:+.4f}]" if known else "",
+        f"{difference['p']:.3f}" if known else "",
+        f"{post['main']:.4f}", f"{post_difference['value']:+.4f}" if post_difference else "",
+    ]  # fmt: skip

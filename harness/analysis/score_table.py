@@ -1,0 +1,33 @@
+"""`harness evaluate --predictions`: a table of predictions, of whatever program, scored as an edition scores it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from harness.analysis.label_tables import average_precision, labelled_answers
+from harness.evaluation.prediction import score_block
+from harness.runs.job import find_track, load_plugins
+from harness.submissions.writer import read_table
+
+
+def score_table(
+    table: Path, labels: Path | None, edition: str | None, track: str, plugins: Sequence[Path] = ()
+) -> None:
+    """Print the score with its interval, and what it is made of. ``labels``: a table of them; None: in the table."""
+    chosen, wanted = find_track(load_plugins([str(path) for path in plugins]), track, edition)
+    answers = read_table(table, wanted)
+    videos = labelled_answers(wanted, answers, labels or table, own=labels is None)
+    block = score_block(wanted, videos)
+    assert block is not None  # a table without labels is refused
+    interval = f"95 % interval {block['low']:.4f} to {block['high']:.4f}, " if block["low"] is not None else ""
+    counts = f"{block['frames']:,} labelled rows, {len(block['groups']):,} groups"
+    print(f"{chosen.name} {wanted.name}: {wanted.metric} {block['main']:.4f}, {interval}{counts}")
+    parts = {name: value for name, value in block["parts"].items() if not name.startswith("frames")}
+    parts |= {f"average precision of {name}": value for name, value in average_precision(wanted, videos)}
+    print(tabulate([(name, f"{value:.4f}") for name, value in parts.items()], tablefmt="plain", disable_numparse=True))
+    if block["absent"]:
+        absent = ", ".join(block["absent"])
+        print(f"never in the labels: {absent}; a perfect answer to them scores {block['reachable']:.4f}")

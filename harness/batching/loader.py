@@ -1,0 +1,46 @@
+"""Batches of an epoch, read ahead of the training step."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import torch
+
+from harness.batching.clips import ClipData, Window
+from harness.runtime.distributed import World
+from zoo.model.model import Batch
+
+PER_GPU = 8  # threads that decode for one GPU, at most
+
+
+def loaded(
+    data: ClipData, windows: Sequence[Sequence[Window]], length: int, world: World
+) -> Generator[Batch, None, None]:
+    """Batches in order, on the device; this process's share of them. Threads suffice: decoding leaves Python's lock."""
+    threads = readers(world.device)
+    pool = ThreadPoolExecutor(threads, "loader")
+    ahead: deque[Future[Batch]] = deque()
+
+    def read(batch: Sequence[Window]) -> Batch:
+        share = world.share(len(batch))
+        return data.batch(batch, length, share.rows if share else None).to(world.device)
+
+    try:
+        for batch in windows:
+            ahead.append(pool.submit(read, batch))
+            if len(ahead) > threads + 1:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def readers(device: torch.device) -> int:
+    """How many threads read: one where the processors train, more where they only feed a GPU."""
+    if device.type == "cpu":
+        return 1
+    return max(1, min(PER_GPU, (os.cpu_count() or 1) // max(1, torch.cuda.device_count())))

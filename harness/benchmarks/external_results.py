@@ -1,0 +1,66 @@
+"""Results of long checks, run by scripts of their own, as rows: readers fuzzed, commands killed, memory over hours.
+
+A JSON file is one of:
+
+    {"readers": [{"name", "inputs", "accepted", "refused", "crashes": {what: count}, "peak_mb"}, ...]}
+    {"stages": [{"name", "kills", "resumed", "wrong": [line, ...]}, ...]}
+    {"rows": [{"section", "what", "figure", "wanted", "reached"}, ...]}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.benchmarks.tables import HEADS, LOST, Row
+from zoo.errors import UserError
+
+
+def read(paths: Sequence[Path]) -> list[Row]:
+    """The rows of all files, in order; UserError names a file that is none of these."""
+    return [row for path in paths for row in _read(path)]
+
+
+def _read(path: Path) -> list[Row]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if "readers" in content:
+            return [_fuzzed(content["readers"])]
+        if "stages" in content:
+            return [_killed(content["stages"])]
+        return [_row(row) for row in content["rows"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"--include {path}: not a result of a check ({type(error).__name__}: {error}); wanted a JSON object with "
+            "readers, stages or rows (harness/benchmarks/external_results.py)"
+        ) from None
+
+
+def _fuzzed(readers: Sequence[dict[str, Any]]) -> Row:
+    inputs = [int(reader["inputs"]) for reader in readers]
+    crashes = sum(sum(reader["crashes"].values()) for reader in readers)
+    kept = sum(int(reader["accepted"]) for reader in readers)
+    figure = (
+        f"{len(readers)} readers, {min(inputs):,} mutated inputs or more each, {sum(inputs):,} in all: {crashes} "
+        f"crashes, {kept:,} taken as valid, the others refused by the reader's own error"
+    )
+    return Row(LOST, ("fuzzed readers", figure), "0 crashes, 10,000 each", crashes == 0 and min(inputs) >= 10_000)
+
+
+def _killed(stages: Sequence[dict[str, Any]]) -> Row:
+    kills = sum(int(stage["kills"]) for stage in stages)
+    wrong = sum(len(stage["wrong"]) for stage in stages)
+    names = ", ".join(str(stage["name"]) for stage in stages)
+    figure = f"{kills} kills in {names}; {sum(int(s['resumed']) for s in stages)} continued to the end, {wrong} wrong"
+    return Row(LOST, ("SIGKILL at random moments", figure), "0 wrong, 100 kills", wrong == 0 and kills >= 100)
+
+
+def _row(row: dict[str, Any]) -> Row:
+    if row["section"] not in HEADS or len(HEADS[row["section"]]) != 4:
+        raise KeyError(f"section {row['section']!r}")
+    reached = row.get("reached")
+    if reached is not None and not isinstance(reached, bool):
+        raise TypeError("reached must be true, false or null")
+    return Row(row["section"], (str(row["what"]), str(row["figure"])), str(row.get("wanted", "")), reached)

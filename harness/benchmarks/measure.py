@@ -1,0 +1,155 @@
+"""Measuring on a machine that others use too: rounds that alternate, medians, spreads, memory of a child process.
+
+A figure here is a rate or a ratio of rates that were taken in turn (A B, B A, A B, ...), so that whatever slows the
+machine for a while slows both. Ratios are taken within a round, and the median over rounds is told with its range.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.runtime.machine import cores, memory_gb, processor
+from zoo.libraries import version
+
+Work = Callable[[], float | tuple[float, float]]
+"""Does its work once and says how many units that were; with seconds too where it watches the clock itself."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Units a second of one candidate, one figure a round."""
+
+    rounds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Units a second."""
+        return statistics.median(self.rounds)
+
+    @property
+    def spread(self) -> float:
+        """Half the range over the median: 0.1 says that rounds lie within about 10 % of it."""
+        return (max(self.rounds) - min(self.rounds)) / 2 / self.median
+
+    def over(self, other: Rates) -> Ratio:
+        """How many times as fast as another candidate of the same measurement."""
+        return Ratio(tuple(a / b for a, b in zip(self.rounds, other.rounds, strict=True)))
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio of rates, one figure a round."""
+
+    rounds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The figure to tell."""
+        return statistics.median(self.rounds)
+
+    @property
+    def low(self) -> float:
+        """Of the worst round."""
+        return min(self.rounds)
+
+    @property
+    def high(self) -> float:
+        """Of the best round."""
+        return max(self.rounds)
+
+
+def interleaved(
+    candidates: Mapping[str, Work], *, rounds: int = 3, warmup: int = 1, tick: Callable[[str], object] | None = None
+) -> dict[str, Rates]:
+    """Measure candidates in turn; every second round goes backwards. ``warmup`` rounds before are not counted.
+
+    ``tick`` is told the name of each candidate that has been run (for a progress bar).
+    """
+    rates: dict[str, list[float]] = {name: [] for name in candidates}
+    names = list(candidates)
+    for i in range(warmup + rounds):
+        for name in names if i % 2 == 0 else names[::-1]:
+            began = time.perf_counter()
+            done = candidates[name]()
+            units, seconds = done if isinstance(done, tuple) else (done, time.perf_counter() - began)
+            if i >= warmup:
+                rates[name].append(units / max(seconds, 1e-9))
+            if tick is not None:
+                tick(name)
+    return {name: Rates(tuple(values)) for name, values in rates.items()}
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Child:
+    """What a call in a process of its own gave: its result (plain data), seconds of the whole process with its
+    imports, and the most memory that was resident (MB, memory-mapped files included)."""
+
+    result: Any
+    seconds: float
+    peak_mb: float
+
+
+def in_child(target: str, *args: Any, threads: int | None = None) -> Child:
+    """Call ``module:function`` with plain arguments (JSON) in a fresh process; RuntimeError with its last words where
+    it fails. ``threads``: for OpenMP."""
+    env = dict(os.environ)
+    env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if threads is not None:
+        env["OMP_NUM_THREADS"] = str(threads)
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.benchmarks.subprocess_entry", target, json.dumps(args)],
+        capture_output=True, text=True, env=env, check=False,
+    )  # fmt: skip
+    seconds = time.perf_counter() - began
+    line = next((x for x in reversed(done.stdout.splitlines()) if x.startswith("CHILD ")), None)
+    if done.returncode or line is None:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise RuntimeError(f"{target}: {said[-1] if said else f'exit code {done.returncode}'}")
+    told = json.loads(line.removeprefix("CHILD "))
+    return Child(told["result"], seconds, told["peak_mb"])
+
+
+# --- the machine ------------------------------------------------------------------------------------------------------
+
+
+def machine() -> dict[str, Any]:
+    """What figures were taken on: processor, cores, memory, load, versions, GPUs, date, commit. Loads torch."""
+    import torch
+
+    from harness.runs.job import commit
+    from zoo.weights.bf16_rounding import computes_bfloat16
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "processor": processor(), "cores": cores(), "memory_gb": memory_gb(), "system": platform.system(),
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
+        "threads": torch.get_num_threads(), "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("torch", "torchvision", "opencv-python", "av")},
+        "bf16": computes_bfloat16(torch.device("cpu")), "gpus": gpus,
+        "date": time.strftime("%Y-%m-%d", time.gmtime()), "commit": commit(),
+    }  # fmt: skip
+
+
+def describe(known: Mapping[str, Any]) -> str:
+    """One line on a machine."""
+    memory = f", {known['memory_gb']} GB" if known.get("memory_gb") else ""
+    gpu = ", ".join(known["gpus"]) if known.get("gpus") else "no GPU"
+    load = f", load {known['load']} at the start" if known.get("load") is not None else ""
+    commit = f", commit {known['commit'][:12]}{'+' * known['commit'].endswith('+')}" if known.get("commit") else ""
+    return (
+        f"{known['processor']}, {known['cores']} cores{memory}, {gpu}; Python {known['python']}, torch "
+        f"{known['versions']['torch']}, {known['threads']} threads{load}; {known['date']}{commit}"
+    )

@@ -1,0 +1,137 @@
+"""Random clips from a pack beside the bare decoder, and what a pack takes on disk."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+
+from harness.batching.clips import ClipData, Window, batches
+from harness.benchmarks.measure import Work, interleaved
+from harness.benchmarks.tables import Row, against, most
+from harness.benchmarks.workload import cut
+from harness.config.schema import load_config
+from harness.data.packed.reader import Pictures
+from harness.data.preprocessing.pack_build import make_pack
+from harness.data.preprocessing.pack_plan import Settings, plan
+from harness.data.streams.raw_inputs import RawSlot
+from harness.features.store import FeatureStore
+from harness.runs.job import Job, make_job
+from harness.runtime.machine import cores
+from zoo.errors import UserError
+from zoo.model.model import build_encoder
+
+CLIP, CLIPS, BATCH = 64, 32, 16
+VIDEOS, FRAMES = 4, 10_000  # of each split, at most
+STREAMS = {"face": 112, "context": 224}  # and the pixels they are stored with
+
+
+def rows(data: str | None, rounds: int, tick: Callable[[str], object]) -> list[Row]:
+    """Pack some videos, read random clips of 64 frames, and weigh the files."""
+    with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:
+        jobs = {stream: packed_job(data, stream, size, Path(folder)) for stream, size in STREAMS.items()}
+        tick("packing")
+        pack(next(iter(jobs.values())), Path(folder))
+        out = []
+        for stream, job in jobs.items():
+            clips_of = clip_data(job, stream)
+            clips = random_clips(clips_of, np.random.default_rng(0))
+            bare = BareClips(stream, clips_of, clips)
+            work: dict[str, Work] = {"bare": bare, "kept": bare.kept, "pack": partial(read, clips_of, clips)}
+            got = interleaved(work, rounds=6 * rounds, tick=tick)  # a new batch is slow until the memory is there
+            what, threads = f"random clips of {CLIP} frames from the pack, {stream}", f"{cores()} threads"
+            out.append(against(what, f"bare decoder, {threads}", got["bare"], got["pack"], 0.9))
+            out.append(
+                against("the same", f"bare decoder that keeps its pictures, {threads}", got["kept"], got["pack"])
+            )
+        return [*out, *sizes(jobs)]
+
+
+def packed_job(data: str | None, stream: str, size: int, folder: Path) -> Job:
+    """A job on one stream of the pack in ``folder``, with pictures of the size that is stored."""
+    sets = [f"data.pack={folder}", f"encoder.{stream}.size={size}"]
+    config = load_config("default", {"data_dir": data, "encoders": stream}, sets)
+    return cut(make_job(config), videos=VIDEOS, frames=FRAMES)
+
+
+def pack(job: Job, folder: Path) -> None:
+    """Pack the job's videos; UserError where one fails."""
+    names = {video.name for video in job.index.videos}
+    items = [item for item in plan(job.index.root, list(STREAMS)) if names & {name for _, name in item.wanted}]
+    failed = [o for o in make_pack(items, Settings(job.index.root, folder), progress=False) if o.outcome == "failed"]
+    if failed:
+        raise UserError(f"{failed[0].name}: {failed[0].reason}")
+
+
+def clip_data(job: Job, stream: str) -> ClipData:
+    """All videos of a job, read as for training that encoder."""
+    (slot,) = job.plan.slots
+    raw = RawSlot(job.index, slot, build_encoder(slot))
+    return ClipData(job.index, job.index.videos, [stream], FeatureStore(), {stream: raw})
+
+
+def random_clips(data: ClipData, rng: np.random.Generator) -> list[Window]:
+    """Clips at random places of random videos."""
+    long = [v for v, video in enumerate(data.videos) if video.n_frames >= CLIP]
+    if not long:
+        raise UserError(f"no video has {CLIP} frames")
+    chosen = [long[int(i)] for i in rng.integers(len(long), size=CLIPS)]
+    starts = [int(rng.integers(data.videos[v].n_frames - CLIP + 1)) for v in chosen]
+    return [Window(v, start, start + CLIP) for v, start in zip(chosen, starts, strict=True)]
+
+
+def read(data: ClipData, clips: Sequence[Window]) -> float:
+    """Batches as training reads them; pictures."""
+    (slot,) = data.slots
+    return float(sum(int(data.batch(part, CLIP).present[slot].sum()) for part in batches(clips, BATCH)))
+
+
+class BareClips:
+    """The same clips' JPEGs in memory, decoded by a thread a clip: thrown away, which leaves them in the processor's
+    cache, or ``kept`` in an array that is there already."""
+
+    def __init__(self, stream: str, data: ClipData, clips: Sequence[Window]) -> None:
+        self.jpegs: list[list[np.ndarray]] = []
+        for clip in clips:
+            name = data.videos[clip.video].name
+            packed: Pictures | None = data.raw[stream].reader(name).packed
+            if packed is None:
+                raise UserError(f"{name}: its pack is not used, though it was just made")
+            self.jpegs.append([packed.jpeg(i).copy() for i in range(clip.start, clip.stop) if packed.has(i)])
+        self.pool = ThreadPoolExecutor(cores())
+        self.place = np.zeros((BATCH, CLIP, STREAMS[stream], STREAMS[stream], 3), np.uint8)
+
+    def __call__(self) -> float:
+        """Decode all; pictures."""
+        return self._decoded(lambda clip, row: _decode_all(clip))
+
+    def kept(self) -> float:
+        """Decode all into the array; pictures."""
+        return self._decoded(lambda clip, row: _decode_all(clip, self.place[row]))
+
+    def _decoded(self, decode: Callable[[list[np.ndarray], int], None]) -> float:
+        for part in batches(self.jpegs, BATCH):
+            list(self.pool.map(decode, part, range(len(part))))
+        return float(sum(map(len, self.jpegs)))
+
+
+def _decode_all(clip: Sequence[np.ndarray], places: Sequence[np.ndarray | None] | np.ndarray = (None,) * CLIP) -> None:
+    for jpeg, place in zip(clip, places, strict=False):
+        simplejpeg.decode_jpeg(jpeg, buffer=place)
+
+
+def sizes(jobs: dict[str, Job]) -> list[Row]:
+    """Bytes of a frame in each stream's files."""
+    out = []
+    for stream, job in jobs.items():
+        pack = job.index.pack
+        assert pack is not None
+        have = [(v.n_frames, path) for v in job.index.videos if (path := pack / stream / f"{v.name}.arrow").is_file()]
+        per_frame = sum(path.stat().st_size for _, path in have) / max(1, sum(frames for frames, _ in have))
+        out.append(most(f"pack, {stream}, {STREAMS[stream]} pixels", {"bytes a frame": (per_frame, None)}))
+    return out

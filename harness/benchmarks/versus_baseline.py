@@ -1,0 +1,191 @@
+"""The baseline and the harness on the same work: loading, training, epochs, evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+
+import torch
+
+from harness.batching.clips import ClipData
+from harness.benchmarks import baseline as seed
+from harness.benchmarks import steps
+from harness.benchmarks.measure import Rates, Work, in_child, interleaved
+from harness.benchmarks.tables import Row, against
+from harness.benchmarks.workload import cut, repeated
+from harness.config.schema import RunConfig, load_config
+from harness.features.store import FeatureStore
+from harness.runs.job import Job, make_job
+from harness.runs.run import make_model, prepare, raw_slots
+from zoo.api import Counts, FrameInput
+from zoo.model.model import Model, normalised
+
+RECIPE = str(Path(__file__).with_name("baseline.toml"))
+STEPS = 3  # of training and answering that are timed in a round: each takes seconds
+WARM = 2  # steps before, in a new process
+VIDEOS, FRAMES = 20, 120  # of each split, at most
+CACHED_STEPS = 12
+EVALUATED = 4  # videos
+FIELD = "the field's way"
+LSTM = ["encoder.face.size=112", "head.hidden=512", "train.clip=16", "train.optimizer=sgd"]  # as the field has it
+FROZEN: dict[str, tuple[dict[str, str], list[str]]] = {
+    "lite0 at 112, gru": ({"encoders": "face", "fusion": "concat", "head": "gru"}, ["encoder.face.size=112"]),
+    "lite0 at 112, the LSTM of 512": ({"encoders": "face", "fusion": "concat", "head": "lstm"}, LSTM),
+    "lite0 at 112, the LSTM of 512, bf16": (
+        {"encoders": "face", "fusion": "concat", "head": "lstm"},
+        [*LSTM, "train.precision=bf16-mixed"],
+    ),
+}
+Tick = Callable[[str], object]
+
+
+@dataclass
+class Sides:
+    """Both on the training and validation videos of one data folder. ``bf16``: this machine computes in it."""
+
+    data: str | None
+    rounds: int = 1
+    bf16: bool = False
+    tick: Tick = str
+    job: Job = field(init=False)
+
+    def __post_init__(self) -> None:
+        sets = ["train.precision=bf16-mixed"] if self.bf16 else []
+        job = make_job(load_config(RECIPE, {"data_dir": self.data, "device": "cpu"}, sets))
+        self.job = cut(job, videos=VIDEOS, frames=FRAMES)
+
+    def rows(self) -> list[Row]:
+        """Every figure of speed that has the field's way beside it."""
+        return [*self.loading(), *self.training(), *self.evaluation()]
+
+    def measured(self, candidates: dict[str, Work], *, rounds: int | None = None) -> dict[str, Rates]:
+        """Rates of candidates in turn."""
+        return interleaved(candidates, rounds=rounds or self.rounds, tick=self.tick)
+
+    # --- the same work for both ---
+
+    def clips(self, split: str, steps: int = 0) -> ClipData:
+        """A split's raw clips of the harness; with ``steps`` the same videos again until there are so many batches."""
+        videos, close = self.job.index.split(split), split == "train"  # type: ignore[arg-type]
+        if steps:
+            settings = self.job.config.train
+            videos = repeated(videos, steps * settings.batch, settings.clip, labelled=close)
+        return ClipData(self.job.index, videos, ["face"], FeatureStore(), raw_slots(self.job), close_gaps=close)
+
+    def sequences(self, split: str) -> seed.FrameByFrame:
+        """The baseline's data set of a split."""
+        return seed.FrameByFrame(seed.sequences(seed.face_videos(self.job.index.split(split))))  # type: ignore[arg-type]
+
+    # --- figures ---
+
+    def loading(self) -> list[Row]:
+        """Face crops from JPEGs, in one process: sequences of 16 labelled frames, batches of 16."""
+        theirs, ours = self.sequences("train"), self.clips("train")
+        settings, spec = self.job.config.train, FrameInput(seed.SIZE, seed.MEAN, seed.STD)
+
+        def prepared() -> float:
+            frames = 0
+            for batch in steps.training_batches(ours, settings, 10**6):
+                normalised(batch.inputs["face"]["frames"], spec)
+                frames += int(batch.valid.sum())
+            return float(frames)
+
+        got = self.measured({
+            "the field's loader": lambda: _read(theirs), "the loader": lambda: steps.load(ours, settings),
+            "the loader, normalised": prepared,
+        }, rounds=2 * self.rounds)  # fmt: skip
+        base = got["the field's loader"]
+        return [
+            against("face loader, from JPEGs, one process", FIELD, base, got["the loader"], 5),
+            against("the same, pixels as the network takes them", FIELD, base, got["the loader, normalised"]),
+        ]  # fmt: skip
+
+    def training(self) -> list[Row]:
+        """ResNet-18 and LSTM end to end, and epochs over cached features; all in turn."""
+        cpu, words = torch.device("cpu"), "bf16" if self.bf16 else "float32"
+        bare = seed.Loop(seed.Network(), fast=self.bf16)
+        ready = list(islice(iter(seed.loader(self.sequences("train"))), STEPS))
+        ours = self.clips("train", STEPS + 2)
+        model, exact = self._model(self.job), dict[str, Work]()
+        if self.bf16:
+            plain = replace(self.job, config=_with(self.job.config, precision="32"))
+            exact["float32 steps"] = partial(steps.harness_steps, plain, self._model(plain), ours, cpu)
+        cached = {what: _cached(self.data, flags, sets) for what, (flags, sets) in FROZEN.items()
+                  if self.bf16 or not what.endswith("bf16")}  # fmt: skip
+        got = self.measured({
+            "the field's steps": partial(_in_its_own_process, "steps", self.data),
+            "steps": lambda: steps.harness_steps(self.job, model, ours, cpu),
+            "bare steps": lambda: bare.steps(ready),
+            **exact, **cached,
+        })  # fmt: skip
+        base, own = got["the field's steps"], got["steps"]
+        return [
+            against(f"training, ResNet-18 and LSTM end to end, {words}", FIELD, base, own, 1.8),
+            *(against("the same in float32", FIELD, base, got[what]) for what in exact),
+            against(f"the same in {words}", "bare loop, tensors in memory", got["bare steps"], own, 0.95),
+            *(against(f"epochs after the first, {what}", FIELD, base, got[what], 100) for what in cached),
+        ]  # fmt: skip
+
+    def evaluation(self) -> list[Row]:
+        """The trained network's answers to validation videos."""
+        cpu = torch.device("cpu")
+        ours, model = self.clips("val"), self._model(self.job)
+        ours.videos = ours.videos[:EVALUATED]
+        got = self.measured({
+            "the field's answers": partial(_in_its_own_process, "answers", self.data),
+            "answers": lambda: steps.harness_answers(self.job, model, ours, cpu),
+        })  # fmt: skip
+        return [against("evaluation of that network", FIELD, got["the field's answers"], got["answers"])]
+
+    @staticmethod
+    def _model(job: Job) -> Model:
+        return make_model(job, {"face": 512}, [Counts(1, (1,) * 20) for _ in job.track.answers])
+
+
+def _in_its_own_process(what: str, data: str | None) -> tuple[float, float]:
+    """The field's loop where none of our settings reaches it (harness.runtime.memory): frames and seconds."""
+    frames, seconds = in_child(f"harness.benchmarks.versus_baseline:field_{what}", data).result
+    return frames, seconds
+
+
+def field_steps(data: str | None) -> tuple[float, float]:
+    """Some training steps, reading included, after two that are not counted."""
+    loop, batches = seed.Loop(seed.Network()), iter(seed.loader(_enough(data, "train")))
+    loop.steps(islice(batches, WARM))
+    return loop.steps(islice(batches, STEPS))
+
+
+def field_answers(data: str | None) -> tuple[float, float]:
+    """Answers to some batches, after two that are not counted."""
+    loop, batches = seed.Loop(seed.Network()), iter(seed.loader(_enough(data, "val"), shuffle=False))
+    loop.answers(islice(batches, WARM))
+    return loop.answers(islice(batches, STEPS))
+
+
+def _enough(data: str | None, split: str) -> seed.FrameByFrame:
+    """As many sequences as are wanted, of few videos again and again."""
+    known = Sides(data).sequences(split)
+    known.sequences = list(islice(cycle(known.sequences), (WARM + STEPS) * seed.BATCH))
+    return known
+
+
+def _with(config: RunConfig, **train: object) -> RunConfig:
+    return config.model_copy(update={"train": config.train.model_copy(update=train)})
+
+
+def _cached(data: str | None, flags: dict[str, str], sets: list[str]) -> Work:
+    """Training steps on features that are in the cache."""
+    job = make_job(load_config("default", {"data_dir": data, "device": "cpu", **flags}, sets))
+    job = cut(job, videos=EVALUATED, frames=FRAMES)
+    prepared = prepare(job)
+    train, settings = prepared.splits["train"], job.config.train
+    videos = repeated(train.videos, CACHED_STEPS * settings.batch, settings.clip)
+    clips = ClipData(train.index, videos, train.slots, train.store, train.raw)
+    return lambda: steps.harness_steps(job, prepared.model, clips, prepared.world.device)
+
+
+def _read(data: seed.FrameByFrame) -> float:
+    return float(sum(labels.shape[0] * labels.shape[1] for _, labels in seed.loader(data)))

@@ -1,0 +1,76 @@
+"""The work that is measured: a few videos of the user's data, cut to some hundred frames, with a cache of their own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from harness.data.index.index import Video
+from harness.runs.job import Job
+from zoo.errors import UserError
+from zoo.weights.cards import cache_dir
+
+CACHED_WORK = "features"  # what is measured must not be there already; all else of the cache is
+
+
+@contextmanager
+def own_cache() -> Iterator[Path]:
+    """A temporary cache that sees the user's weights and packs, but has no features; removed at the end."""
+    real = cache_dir()
+    with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:
+        for entry in real.iterdir() if real.is_dir() else ():
+            if entry.name != CACHED_WORK:
+                (Path(folder) / entry.name).symlink_to(entry.resolve())
+        before = os.environ.get("ABAW_ZOO_CACHE")
+        os.environ["ABAW_ZOO_CACHE"] = folder
+        try:
+            yield Path(folder)
+        finally:
+            if before is None:
+                del os.environ["ABAW_ZOO_CACHE"]
+            else:
+                os.environ["ABAW_ZOO_CACHE"] = before
+
+
+def cut(job: Job, *, videos: int, frames: int) -> Job:
+    """The job on the first ``frames`` frames of some videos: as many of each split, those with a label first.
+
+    Labels and masks are cut too; UserError where no training frame is left.
+    """
+    chosen: list[Video] = []
+    for split in ("train", "val"):
+        own = [shortened(video, frames) for video in job.index.split(split)]  # type: ignore[arg-type]
+        own.sort(key=lambda video: not np.isfinite(video.labels).any())  # stable
+        chosen += own[:videos]
+    if not any(np.isfinite(v.labels).any() for v in chosen if v.split == "train"):
+        raise UserError(f"{job.index.root}: no labelled frame among the first {frames} of the training videos")
+    index = replace(job.index, videos=tuple(chosen), frame_tolerance=10**9)
+    return replace(job, index=index, whole=index)
+
+
+def shortened(video: Video, frames: int) -> Video:
+    """A video's first frames."""
+    n = min(video.n_frames, frames)
+    return replace(
+        video, n_frames=n, crop_frames=video.crop_frames[:n], labels=video.labels[:n], rows=video.rows[:n]
+    )  # fmt: skip
+
+
+def repeated(videos: Sequence[Video], clips: int, length: int, *, labelled: bool = False) -> list[Video]:
+    """The same videos again and again, just until they hold so many clips of ``length`` frames, or of labelled ones."""
+    frames = [int(np.isfinite(v.labels).any(1).sum()) if labelled else v.n_frames for v in videos]
+    counts = [max(1, n // length) if n else 0 for n in frames]
+    if not any(counts):
+        raise UserError("no training frame to learn from among those that are measured: --frames for more")
+    out: list[Video] = []
+    held = 0
+    while held < clips:
+        held += counts[len(out) % len(videos)]
+        out.append(videos[len(out) % len(videos)])
+    return out

@@ -1,0 +1,58 @@
+"""Commands that show what is there."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import Edition, Encoders, Fusion, Head, Plugins, Sets, Track
+
+
+def list_(
+    kind: Annotated[str | None, typer.Argument(help="encoders, fusions, heads, ...; default: all")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    plugin: Plugins = None,
+) -> None:
+    """List what is there to be combined."""
+    from harness.cli.commands.catalogue import list_blocks
+
+    list_blocks(kind, as_json, plugin or [])
+
+
+def recipes(name: Annotated[str | None, typer.Argument(help="one of them, in full")] = None) -> None:
+    """List recipes, published systems as settings; show one."""
+    from harness.cli.commands.recipes import recipes as command
+
+    command(name)
+
+
+def info(name: Annotated[str, typer.Argument(help="a block, an edition or a metric")], plugin: Plugins = None) -> None:
+    """Show what is known of a block, an edition or a metric."""
+    from harness.cli.commands.catalogue import info as command
+
+    command(name, plugin or [])
+
+
+def check(
+    encoders: Encoders, fusion: Fusion = "late", head: Head = "gru", track: Track = "va", edition: Edition = None,
+    sets: Sets = None, plugin: Plugins = None,
+    invariance: Annotated[bool, typer.Option("--invariance", help="what changes an answer that should not")] = False,
+) -> None:  # fmt: skip
+    """Build a combination without data or weights; show shapes."""
+    from harness.cli.commands.catalogue import check as command
+
+    flags = {"encoders": encoders, "fusion": fusion, "head": head, "track": track, "edition": edition,
+             "plugin": [str(p) for p in plugin] if plugin else None}  # fmt: skip
+    command(flags, sets or [])
+    if invariance:
+        from harness.analysis.invariance import report
+
+        report(flags, sets or [])
+
+
+def env(as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
+    """Show the machine, the versions, and whether every library loads. Exit code 1 where one does not."""
+    from harness.cli.commands.env import env as command
+
+    command(as_json)

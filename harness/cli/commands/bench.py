@@ -1,0 +1,82 @@
+"""`harness bench`: rates of every stage on this machine and data, each beside its limit, and what holds a run back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from harness.benchmarks.bottleneck import Setting, Stage, sentence, shares
+from harness.benchmarks.measure import describe, machine
+from harness.benchmarks.stages import measure
+from harness.benchmarks.workload import cut, own_cache
+from harness.config.schema import RunConfig
+from harness.runs.job import Job, make_job
+from harness.runs.run import pick_device
+from zoo.errors import UserError
+from zoo.weights.bf16_rounding import computes_bfloat16
+
+VIDEOS = 3  # of each split
+
+
+def bench(config: RunConfig, *, frames: int, rounds: int, json_file: Path | None) -> list[Stage]:
+    """Measure, print a table and a sentence; all of it as JSON into a file where one is named."""
+    whole = make_job(config)
+    job = cut(whole, videos=VIDEOS, frames=frames)
+    known = machine()
+    with own_cache():
+        stages = measure(job, rounds=rounds)
+    print(render(stages, whole))
+    print(describe(known))
+    verdict = sentence(stages, setting(whole))
+    print(verdict)
+    if json_file is not None:
+        _write(json_file, {"machine": known, "stages": [asdict(s) for s in stages], "shares": shares(stages),
+                           "verdict": verdict})  # fmt: skip
+    return stages
+
+
+def render(stages: list[Stage], job: Job) -> str:
+    """The table: frames a second, the limit, how much of it is reached."""
+    parts = shares(stages)
+    rows = [
+        [s.name, f"{s.rate.median:,.0f}", f"{s.rate.spread:.0%}", f"{s.limit.median:,.0f}", s.limited_by,
+         f"{s.rate.over(s.limit).median:.0%}", "" if s.whole else f"{_share(s, stages, parts):.0%}"]
+        for s in stages
+    ]  # fmt: skip
+    title = (
+        f"{job.data_name}: {job.config.encoders}, {job.config.fusion}, {job.config.head}; frames of video a second, "
+        "median of rounds in turn"
+    )
+    headers = ["stage", "frames/s", "+-", "limit", "of", "reached", f"of a run, {job.config.train.epochs} epochs"]
+    return (
+        title
+        + "\n"
+        + tabulate(rows, headers, disable_numparse=True, colalign=("left", *["right"] * 3, "left", *["right"] * 2))
+    )
+
+
+def _share(stage: Stage, stages: list[Stage], parts: dict[str, float]) -> float:
+    same = sum(s.seconds for s in stages if s.kind == stage.kind and not s.whole)
+    return parts[stage.kind] * stage.seconds / same
+
+
+def setting(job: Job) -> Setting:
+    """What the advice depends on."""
+    config = job.config
+    device = pick_device(config.device)
+    return Setting(
+        folder=config.data_dir, packed=job.index.pack is not None, gpu=device.type != "cpu",
+        bf16_unused=config.features.precision == "float32" and computes_bfloat16(device),
+        trained=tuple(slot.name for slot in job.plan.slots if not slot.frozen), epochs=config.train.epochs,
+    )  # fmt: skip
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    try:
+        path.write_text(json.dumps(content, indent=1) + "\n")
+    except OSError as error:
+        raise UserError(f"--json {path}: could not be written ({error.strerror}); name another file") from None

@@ -1,0 +1,137 @@
+"""`harness list`, `info`, `check`: what is there, and how it fits. list and info need no torch."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from harness.cli.commands.info_edition import describe, describe_metric
+from zoo.api import KINDS, EditionSpec, Spec, StreamSpec
+from zoo.errors import UserError
+from zoo.registry.plan import all_options
+from zoo.registry.registry import Entry, Registry, load
+from zoo.registry.suggestions import did_you_mean
+
+
+def list_blocks(kind: str | None, as_json: bool, plugins: Sequence[Path]) -> None:
+    """Print all blocks, or those of one kind."""
+    registry = load(list(plugins))
+    if kind is not None and kind not in KINDS:
+        raise UserError(f"unknown kind {kind!r}: {did_you_mean(kind, KINDS)}there are {', '.join(KINDS)}")
+    entries = [entry for k in ([kind] if kind else KINDS) for entry in _in_order(registry.entries(k))]
+    if as_json:
+        rows = [
+            {"kind": e.kind, "name": e.spec.name, "summary": _summary(e.spec), "package": e.package, "plugin": e.plugin}
+            for e in entries
+        ]
+        print(json.dumps({"blocks": rows, "problems": [vars(p) for p in registry.problems]}, indent=1))
+        return
+    table = [(e.kind, e.spec.name, _summary(e.spec), e.package) for e in entries]
+    print(tabulate(table, ["kind", "name", "what it is", "from"], tablefmt="simple"))
+    _problems(registry)
+
+
+def _in_order(entries: Sequence[Entry]) -> list[Entry]:
+    """By name; abaw2 before abaw10."""
+    return sorted(
+        entries, key=lambda e: [(int(x), "") if x.isdigit() else (0, x) for x in re.findall(r"\d+|\D+", e.spec.name)]
+    )
+
+
+def _summary(spec: Any) -> str:
+    if isinstance(spec, EditionSpec):
+        venue = spec.venue if str(spec.year) in spec.venue else f"{spec.venue} ({spec.year})"
+        return f"{venue}: {', '.join(track.name for track in spec.tracks)}"
+    return str(spec.summary)
+
+
+def _problems(registry: Registry) -> None:
+    for problem in registry.problems:
+        print(f"skipped plugin {problem.plugin}: {problem.reason}", file=sys.stderr)
+
+
+def info(name: str, plugins: Sequence[Path]) -> None:
+    """Print all that is known of every block, edition or metric of that name."""
+    from zoo.metrics import scores as metrics
+
+    registry = load(list(plugins))
+    found = [registry.entry(kind, name) for kind in KINDS if name in registry.names(kind)]
+    if not found and name not in metrics.METRICS:
+        known = sorted({n for kind in KINDS for n in registry.names(kind)} | set(metrics.METRICS))
+        raise UserError(f"nothing is called {name!r}: {did_you_mean(name, known)}`harness list` shows all")
+    blocks = []
+    for entry in found:
+        head: list[tuple[str, Any]] = [("kind", entry.kind), ("from", f"{entry.package} ({entry.plugin})")]
+        if isinstance(entry.spec, EditionSpec):
+            blocks.append(tabulate(head[1:], tablefmt="plain") + "\n" + describe(entry.spec))
+        else:
+            blocks.append(tabulate(head + _block_rows(entry.spec), tablefmt="plain") + _options(entry.kind, entry.spec))
+    if name in metrics.METRICS:
+        blocks.append(describe_metric(metrics.card(name)))
+    print("\n\n".join(blocks))
+    _problems(registry)
+
+
+def _block_rows(spec: Spec | StreamSpec) -> list[tuple[str, Any]]:
+    skip = {"options", "build", "reader"}
+    rows = [(f.name, getattr(spec, f.name)) for f in fields(spec) if f.name not in skip]
+    return [(name, _shown(value)) for name, value in rows if value not in ("", (), None)]
+
+
+def _shown(value: Any) -> Any:
+    if callable(value):
+        return "as its options say"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else value
+
+
+def _options(kind: str, spec: Any) -> str:
+    options = all_options(spec, kind) if isinstance(spec, Spec) else {}
+    if not options:
+        return ""
+    rows = []
+    for name, option in options.items():
+        choices = f" ({', '.join(map(str, option.choices))})" if option.choices else ""
+        rows.append((name, option.kind.__name__, option.default, option.help + choices))
+    return "\n\n" + tabulate(
+        rows, ["option", "type", "default", "what it does"], tablefmt="simple", disable_numparse=True
+    )
+
+
+def check(flags: Mapping[str, Any], sets: Sequence[str]) -> None:
+    """Build a combination on the meta device and print its shapes and sizes."""
+    from harness.config.schema import load_config
+    from harness.runs.job import find_track, load_plugins, plan_of
+    from harness.runs.run import adapter_options, aids
+    from zoo.model.shape_check import check as check_plan
+
+    config = load_config(None, flags, sets)
+    registry = load_plugins(config.plugin)
+    edition, track = find_track(registry, config.track, config.edition)
+    plan = plan_of(config, registry, track)
+    found = check_plan(plan, adapter_options(config), aids(config))
+    rows = []
+    for slot in plan.slots:
+        state = f"frozen, {slot.passport.name if slot.passport else 'nothing to learn'}" if slot.frozen else "trained"
+        rows.append(
+            (
+                slot.name,
+                slot.encoder.name,
+                found["dims"][slot.name],
+                f"{found['parameters'][f'encoder {slot.name}']:,}",
+                state,
+            )
+        )
+    print(tabulate(rows, ["slot", "encoder", "features", "parameters", "weights"], tablefmt="simple"))
+    losses = ", ".join(f"{block.spec.name} ({kind})" for kind, block in plan.losses.items())
+    print(f"\n{edition.name} {track.name}: {len(track.answers)} answers, {found['raw']} raw outputs; losses: {losses}")
+    sizes = found["parameters"]
+    who = f"fusion {plan.fusion.spec.name} with head {plan.head.spec.name}"
+    print(f"{who}: {sizes['fusion and heads']:,} parameters; trained in all: {sizes['trained in all']:,}")
+    print("the parts fit together")

@@ -1,0 +1,131 @@
+"""`harness data ...`: make, check and prepare data folders."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+from tqdm import tqdm
+
+from harness.runs.job import load_plugins
+from zoo.api import DetectorSpec
+from zoo.errors import UserError
+
+
+def demo(folder: Path, seed: int, videos: str, frames: int, jobs: int | None) -> None:
+    """Write the demo set."""
+    from harness.data.synthetic import make_demo
+
+    try:
+        train, val, test = (int(part) for part in videos.split(","))
+    except ValueError:
+        raise UserError(f"--videos {videos}: wanted three numbers, train,val,test, such as 24,16,8") from None
+    make_demo(folder, seed=seed, videos=(train, val, test), frames=frames, jobs=jobs)
+    print(f"{folder}: the synthetic demo set, seed {seed}; try `harness run --data {folder} --encoders face,context`")
+
+
+def _detector(name: str, plugins: Sequence[Path]) -> DetectorSpec:
+    spec = load_plugins([str(p) for p in plugins]).get("detectors", name)
+    assert isinstance(spec, DetectorSpec)
+    return spec
+
+
+def crop(raw: Path, out: Path, detector: str, jobs: int | None, *, link: bool, plugins: Sequence[Path]) -> None:
+    """Raw videos -> a data folder."""
+    from harness.data.preprocessing.crop import crop_folder
+
+    report = crop_folder(raw, out, detector=_detector(detector, plugins), jobs=jobs, link=link)
+    print(report)
+    _failures(report.failures)
+
+
+def boxes(folder: Path, detector: str, jobs: int | None, plugins: Sequence[Path]) -> None:
+    """Person boxes of a data folder."""
+    from harness.data.index.raw_video_names import raw_people
+    from harness.data.tracking.person_boxes import make_boxes
+
+    work = raw_people(folder)
+    failures = make_boxes(folder, work, _detector(detector, plugins), jobs)
+    print(f"{folder / 'boxes'}: boxes of {len(work) - len(failures)} of {len(work)} videos")
+    _failures(failures)
+
+
+def _failures(failures: Sequence[Any]) -> None:
+    for failure in failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    if failures:
+        raise UserError(
+            f"{len(failures)} videos failed (named above); the others are done. Run the command again for the rest"
+        )
+
+
+def doctor(folder: Path, edition: str | None, track: str | None, plugins: Sequence[Path]) -> None:
+    """Compare a folder with the published figures; exit code 1 where it is not clean."""
+    from harness.data.doctor.report import diagnose, render
+
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder")
+    report = diagnose(folder, load_plugins([str(p) for p in plugins]), edition=edition, track=track)
+    print(render(report), end="")
+    if not report.clean:
+        sys.exit(1)
+
+
+def index(folder: Path, edition: str | None, track: str | None, plugins: Sequence[Path], *, fresh: bool) -> None:
+    """Index a folder for each track that its annotations fit; the counts of each."""
+    from harness.data.doctor.counts import COLUMNS, count
+    from harness.data.doctor.report import choose_tracks, no_track
+    from harness.data.index.cached_files import forget, index_folder
+    from harness.data.index.folder_layout import survey
+
+    layout, registry = survey(folder), load_plugins([str(p) for p in plugins])
+    if fresh:
+        forget(folder)
+    chosen = choose_tracks(layout, registry, edition, track)
+    if not chosen:
+        raise UserError(f"{folder}: {no_track(layout, registry)}")
+    rows, notes, failures = [], [], []
+    for spec, one in tqdm(chosen, desc="index", unit="track", disable=None, leave=False):
+        try:
+            row, said = count(folder, spec, one)
+            rows.append(row)
+            notes += [f"{one.name}: {note}" for note in said]
+        except UserError as error:
+            failures.append(f"{one.name}: {error}")
+    if rows:
+        print(tabulate(rows, headers=COLUMNS, intfmt=",", colalign=("left", "left", "left")))
+        print("".join(f"- {note}\n" for note in notes), end="")
+        if index_folder(folder).is_dir():  # else a note says why not
+            print(f"kept in {index_folder(folder)}; read again where files change")
+    if failures:
+        raise UserError("\n".join(failures))
+
+
+def extract(flags: Mapping[str, Any], sets: Sequence[str], kind: str, jobs: int | None) -> None:
+    """Fill the feature cache: in this process, which uses all cores, or with ``jobs`` processes or a cluster."""
+    from harness.config.schema import load_config
+    from harness.features.extraction import extract as fill
+    from harness.features.frozen_encoder import frozen_slots
+    from harness.runs.job import make_job
+    from harness.runs.run import pick_device
+
+    job = make_job(load_config("default", flags, sets))
+    slots = frozen_slots(job.plan.slots, job.config.features, pick_device(job.config.device))
+    if not slots:
+        raise UserError("nothing to extract: no slot has a frozen, pretrained encoder")
+    if kind == "local" and jobs is None:
+        store, failures = fill(job.index, slots)
+        computed, damaged = store.computed, store.damaged
+    else:
+        from harness.runs.extraction_workers import spread
+        from harness.runtime.launchers import devices_of, launcher
+
+        with launcher(kind, jobs, devices=devices_of(job.config.device)) as launch:
+            computed, damaged, failures = spread(job.config, job.index, launch)
+    print(f"{len(job.index.videos)} videos, {len(slots)} slots: {computed} computed, the rest were in the cache")
+    if damaged:
+        print(f"{damaged} entries of the cache were damaged, and were computed again")
+    _failures(failures)

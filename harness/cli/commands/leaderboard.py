@@ -1,0 +1,164 @@
+"""`harness leaderboard`: runs and published results as tables. Needs no torch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import typer
+
+from harness.io.locks import BOARD, alone
+from leaderboards.comparison import Official, Wanted, boards, natural, published_tables
+from leaderboards.published import read as read_published
+from leaderboards.published_pages import COMMAND, pages, stale, write_pages
+from leaderboards.record import Record, replace_file
+from leaderboards.render.csv import to_csv
+from leaderboards.render.html import to_html
+from leaderboards.render.latex import to_latex
+from leaderboards.render.markdown import to_markdown
+from leaderboards.rows import Table
+from leaderboards.tables import leaderboard as tables_of
+from leaderboards.tables import load_runs, write
+from zoo.errors import UserError
+from zoo.registry.registry import load
+from zoo.registry.suggestions import did_you_mean
+from zoo.tracks import EditionSpec
+
+Writer = Callable[[Sequence[Table], Sequence[str]], str]
+FORMATS: dict[str, tuple[str, Writer]] = {
+    "md": (".md", to_markdown),
+    "csv": (".csv", lambda tables, problems: to_csv(tables)),
+    "latex": (".tex", lambda tables, problems: to_latex(tables)),
+    "html": (".html", to_html),
+}
+DEFAULT = Path("runs")
+
+
+def own(runs: Path | None) -> None:
+    """Write the tables of a folder of runs into it, and print them."""
+    folder = runs or DEFAULT
+    with _told(folder), alone(folder / BOARD) if folder.is_dir() else nullcontext():
+        records, problems = _runs(folder)
+        tables = tables_of(records)
+        files = write(folder, tables, problems)
+    print(to_markdown(tables, problems))
+    print("written: " + ", ".join(map(str, files)))
+
+
+def side_by_side(runs: Path | None, wanted: Wanted, form: str | None, out: Path | None) -> None:
+    """Runs with what is published beside them. Without a folder of runs: what is published."""
+    records, problems = _runs(runs or DEFAULT) if runs is not None or DEFAULT.is_dir() else ([], [])
+    _check(wanted, records)
+    known = _editions()
+    tables = boards(records, wanted, _official(known))
+    if not tables:
+        raise UserError(f"nothing is published of {_words(wanted)}, and there are no runs of it")
+    _write(tables, problems, form, out)
+
+
+def published(wanted: Wanted, form: str | None, out: Path | None, check: bool) -> None:
+    """What is published: as pages in a folder (``out``), checked against those there, or as one table or file."""
+    whole = not any(wanted) and form is None
+    if check and not whole:
+        raise UserError("--check looks at the pages of all editions: leave the other options out")
+    if check or (whole and out is not None and not out.suffix):
+        folder, texts = out or Path("leaderboards"), pages(_venues())
+        if check:
+            _tell_stale(stale(folder, texts))
+        else:
+            print("written: " + ", ".join(map(str, write_pages(folder, texts))))
+        return
+    _check(wanted, [])
+    if not (tables := published_tables(wanted)):
+        raise UserError(f"nothing is published of {_words(wanted)}")
+    _write(tables, [], form, out)
+
+
+def _words(wanted: Wanted) -> str:
+    return " ".join(word for word in wanted if word)
+
+
+def _tell_stale(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(line)
+    if lines:
+        print(f"make them anew: {COMMAND}", file=sys.stderr)
+        raise typer.Exit(1)
+    print("the pages of published results are up to date")
+
+
+def _runs(folder: Path) -> tuple[list[Record], list[str]]:
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder; name one that holds runs")
+    records, problems = load_runs(folder)
+    if not records and not problems:
+        raise UserError(f"{folder}: there are no runs in it (RUN/record.json)")
+    return records, problems
+
+
+def _write(tables: Sequence[Table], problems: Sequence[str], form: str | None, out: Path | None) -> None:
+    """Print the tables, or put them into a file, in the format that is named or that its ending says."""
+    endings = {ending: name for name, (ending, _) in FORMATS.items()}
+    form = form or (endings.get(out.suffix.lower()) if out is not None else "md")
+    if form not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise UserError(
+            f"--format {form}: {did_you_mean(form, FORMATS)}there are {known}" if form
+            else f"--out {out}: say --format {known}, or end the name in {', '.join(endings)}"
+        )  # fmt: skip
+    text = FORMATS[form][1](tables, problems)
+    if out is None:
+        print(text, end="")
+    elif out.is_dir():
+        raise UserError(f"--out {out}: is a folder; name a file")
+    else:
+        with _told(out):
+            replace_file(out, text.encode())
+        print(f"written: {out}")
+
+
+@contextmanager
+def _told(place: Path) -> Iterator[None]:
+    """Say in a line why tables cannot be written; the old ones stay."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{place}: the tables could not be written ({error.strerror}); make room or choose --out"
+        ) from None
+
+
+def _check(wanted: Wanted, records: Sequence[Record]) -> None:
+    """A filter that nothing can pass is a slip of the pen."""
+    specs, results, given = _editions(), [record.result for record in records], read_published()
+    known = {
+        "edition": [spec.name for spec in specs] + [str(r.get("edition")) for r in results],
+        "track": [t.name for spec in specs for t in spec.tracks] + [str(r.get("track")) for r in results],
+        "split": ["val", "test"] + [row.split for row in given] + [str(r.get("split")) for r in results],
+    }  # fmt: skip
+    for option, word in wanted._asdict().items():
+        names = sorted(set(known[option]), key=natural)
+        if word is not None and word not in names:
+            raise UserError(f"--{option} {word}: {did_you_mean(word, names)}there are {', '.join(names)}")
+
+
+def _editions() -> list[EditionSpec]:
+    return [entry.spec for entry in load([]).entries("editions")]  # type: ignore[misc]
+
+
+def _venues() -> dict[str, str]:
+    return {s.name: s.venue if str(s.year) in s.venue else f"{s.venue} ({s.year})" for s in _editions()}
+
+
+def _official(specs: Sequence[EditionSpec]) -> Official:
+    """How many videos the organisers' splits have, where they say."""
+    found = {}
+    for spec in specs:
+        for track in spec.tracks:
+            for split in ("train", "val", "test"):
+                number = track.figures.get(f"videos_{split}")
+                if number is not None:
+                    found[spec.name, track.name, split] = number if isinstance(number, tuple) else (number,)
+    return found

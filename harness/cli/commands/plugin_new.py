@@ -1,0 +1,135 @@
+"""`harness plugin new`: a working plugin to start from, as a package or as one file."""
+
+from __future__ import annotations
+
+import importlib.util
+import keyword
+import re
+import shutil
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from zoo.errors import UserError
+from zoo.registry.registry import load
+from zoo.registry.suggestions import did_you_mean
+
+MARK = "# --- what is registered "
+ONLY_REGISTERS = "  # registers"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of block: its hook, its checks, what the template is, and a command that uses it."""
+
+    hook: str
+    checks: str
+    summary: str
+    use: str
+
+
+KINDS = {
+    "encoder": Kind("encoders", "encoder_checks", "Four convolutions on a picture, trained in place.",
+                    "harness run{plugin} --encoders face={name},context"),
+    "fusion": Kind("fusions", "fusion_checks", "A linear layer a slot, and the mean over the slots that are present.",
+                   "harness run{plugin} --encoders face,context --fusion {name}"),
+    "head": Kind("heads", "head_checks", "A convolution over the frames around each frame.",
+                 "harness run{plugin} --encoders face,context --head {name}"),
+    "loss": Kind("losses", "loss_checks", "The smooth absolute error, for values.",
+                 "harness run{plugin} --encoders face,context --loss {name}"),
+    "postprocess": Kind("postprocessors", "postprocessor_checks", "Values pulled towards their median over the video.",
+                        "harness run{plugin} --encoders face,context --post interpolate,{name},clip"),
+    "detector": Kind("detectors", "detector_checks", "Patches that are much redder than blue.",
+                     "harness data crop RAW --out DIR --detector {name}{plugin}"),
+}  # fmt: skip
+
+
+def new(name: str, kind: str, *, single_file: bool, out: Path) -> None:
+    """Write the plugin and say what to do with it; UserError for a name that cannot be used, or where it exists."""
+    if kind not in KINDS:
+        raise UserError(f"--kind {kind}: {did_you_mean(kind, KINDS)}it is one of {', '.join(KINDS)}")
+    module = name.replace("-", "_").lower()
+    where = out / (f"{module}.py" if single_file else name)
+    _check_name(name, kind, module)
+    if where.exists() or where.is_symlink():
+        raise UserError(f"{where} exists: choose another name or another --out, or delete it")
+    if importlib.util.find_spec(module) is not None:
+        raise UserError(f"{name}: its module {module!r} would hide the one that is installed: choose another name")
+    contents = _single(name, kind, module) if single_file else _package(name, kind, module)
+    written = _write(where, contents)
+    print("written: " + ", ".join(map(str, written)))
+    print("\n".join(["now:", *(f"    {line}" for line in _next(name, kind, where, single_file))]))
+
+
+def _check_name(name: str, kind: str, module: str) -> None:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
+        raise UserError(f"{name!r} is no name of a block: it has letters, digits, _ and -, a letter first")
+    if keyword.iskeyword(module) or keyword.iskeyword(_camel(name)):
+        raise UserError(f"{name}: that is a word of Python's own: choose another name")
+    hook = KINDS[kind].hook
+    registry = load()
+    if name in registry.names(hook):
+        owner = registry.entry(hook, name).origin
+        raise UserError(f"{name}: {owner} registers a block of that name (`harness list {hook}`): choose another")
+
+
+def _camel(name: str) -> str:
+    return "".join(part[:1].upper() + part[1:] for part in re.split("[-_]+", name))
+
+
+def _filled(template: str, name: str, kind: str, module: str, *, target: str = "", only_used: str = "") -> str:
+    """A template with everything in its place. A class is not named as something that the template imports."""
+    text = (files("harness.cli.commands") / "templates" / f"{template}.txt").read_text(encoding="utf-8")
+    block = (files("harness.cli.commands") / "templates" / f"{kind}.txt").read_text(encoding="utf-8")
+    class_name = _camel(name)
+    if re.search(rf"\b{class_name}\b", block):
+        class_name += kind.capitalize()
+    about = KINDS[kind]
+    return Template(text).substitute(
+        name=name, module=module, Class=class_name, kind=kind, hook=about.hook, checks=about.checks,
+        summary=about.summary, use=about.use.format(name=name, plugin=""), target=target.format(class_name),
+    )  # fmt: skip
+
+
+def _single(name: str, kind: str, module: str) -> dict[str, str]:
+    text = _filled(kind, name, kind, module, target="{}")
+    return {"": text.replace(ONLY_REGISTERS, "")}
+
+
+def _package(name: str, kind: str, module: str) -> dict[str, str]:
+    """The files of a package: what is registered lies apart from what needs torch."""
+    text = _filled(kind, name, kind, module, target=f'"{module}.network:{{}}"')
+    network, _, registered = text.partition(MARK)
+    network = "".join(line for line in network.splitlines(keepends=True) if ONLY_REGISTERS not in line)
+    registered = registered.partition("\n")[2].lstrip()
+    light = f'"""What {name} registers. Light: everybody who lists blocks imports it."""\n\n'
+    return {
+        "pyproject.toml": _filled("package_pyproject", name, kind, module),
+        "README.md": _filled("package_readme", name, kind, module),
+        f"{module}/__init__.py": f"{light}from __future__ import annotations\n\nfrom zoo import api\n\n\n{registered}",
+        f"{module}/network.py": network.rstrip() + "\n",
+        f"tests/test_{module}.py": _filled("package_test", name, kind, module),
+    }
+
+
+def _write(where: Path, contents: dict[str, str]) -> list[Path]:
+    """All files or none."""
+    written = []
+    try:
+        for name, text in contents.items():
+            path = where / name if name else where
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            written.append(path)
+    except OSError as error:
+        shutil.rmtree(where, ignore_errors=True)
+        raise UserError(f"{where} cannot be written: {error.strerror}") from error
+    return written
+
+
+def _next(name: str, kind: str, where: Path, single_file: bool) -> list[str]:
+    use = KINDS[kind].use
+    if single_file:
+        return [f"harness plugin check {where}", use.format(name=name, plugin=f" --plugin {where}")]
+    return [f"uv pip install -e {where}", f"harness plugin check {name}", use.format(name=name, plugin="")]

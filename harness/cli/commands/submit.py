@@ -1,0 +1,151 @@
+"""`harness submit` and `harness submissions`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from harness.cli.commands.info_edition import sure_of_limit
+from harness.config.recipe import read_toml
+from harness.config.schema import RunConfig, validate
+from harness.runs.job import all_editions, find_track, load_plugins, make_job
+from harness.submissions import ledger
+from harness.submissions.submission import Made, make_submission
+from harness.submissions.verifier.manifest import read_manifest
+from harness.submissions.writer import read_table
+from leaderboards.record import RecordError
+from leaderboards.record import read as read_record
+from zoo.api import TrackSpec
+from zoo.errors import UserError
+
+
+def submit_run(
+    folder: Path, edition: str | None, track: str | None, list_file: Path | None, out: Path | None, *,
+    name: str | None = None, archive: bool = False,
+) -> None:  # fmt: skip
+    """Write and verify a submission from the run's predictions for the test videos."""
+    config = _config(folder)
+    registry = load_plugins(config.plugin)
+    _, trained = find_track(registry, config.track, config.edition)
+    track = track or config.track
+    chosen, wanted = find_track(registry, track, edition or (config.edition if track == config.track else None))
+    _same_answers(trained, wanted, folder)
+    path = folder / "predictions" / "test.post.parquet"
+    if not path.is_file():
+        raise UserError(f"{path}: the run answered no test videos; its data folder had none")
+    listed = list_file or (Path(config.data.list) if config.data.list else None)
+    if listed is None and chosen.name == config.edition:
+        found = make_job(config).index.test_list
+        listed = found.path if found else None
+    own = chosen.name == config.edition and track == config.track
+    made = make_submission(
+        wanted, read_table(path, trained, whole=True), listed,
+        out or folder / ("submission" if own else f"submission-{chosen.name}-{track}"), edition=chosen.name,
+        editions=all_editions(registry), name=name, archive=archive, run=folder.name,
+        record_sha256=_digest(folder / "record.json"),
+    )  # fmt: skip
+    _finish(made, runs_of(folder), chosen.name, wanted)
+
+
+def submit_table(
+    table: Path, edition: str | None, track: str, list_file: Path | None, out: Path, *,
+    name: str | None = None, archive: bool = False, runs: Path, plugins: Sequence[Path] = (),
+) -> None:  # fmt: skip
+    """Write and verify a submission from a table of predictions."""
+    registry = load_plugins([str(path) for path in plugins])
+    chosen, wanted = find_track(registry, track, edition)
+    made = make_submission(
+        wanted, read_table(table, wanted), list_file, out, edition=chosen.name, editions=all_editions(registry),
+        name=name, archive=archive, run=table.name,
+    )  # fmt: skip
+    _finish(made, runs, chosen.name, wanted)
+
+
+def _config(folder: Path) -> RunConfig:
+    """The configuration of a run with predictions of its own, merged ones of several seeds too, read without what
+    trains it."""
+    if (folder / "seeds").is_file() and not (folder / "predictions" / "test.post.parquet").is_file():
+        raise UserError(f"{folder}: holds several seeds; name one of them, such as {folder / 'seed-0'}")
+    path = folder / "config.toml"
+    if not path.is_file():
+        raise UserError(f"{folder}: not a run folder (there is no config.toml)")
+    return validate(read_toml(path), str(path))
+
+
+def _digest(record: Path) -> str | None:
+    try:
+        return read_record(record).result_sha256 if record.is_file() else None
+    except RecordError as error:
+        raise UserError(str(error)) from None
+
+
+def runs_of(folder: Path) -> Path:
+    """The folder of runs that a run is in; a seed's run is one folder further down."""
+    parent = folder.resolve().parent
+    shown = folder.parent if parent == folder.parent.resolve() else parent
+    return shown.parent if (shown / "seeds").is_file() else shown
+
+
+def submissions(runs: Path) -> None:
+    """Show the ledger, and how many of the allowed number each track has used."""
+    made, bad = ledger.entries(runs)
+    rows = [[e["time"], e["edition"], e["track"], e.get("run") or "-", e.get("rows"), _official(e), e["sha256"][:12],
+             e.get("path", "")] for e in made]  # fmt: skip
+    print(tabulate(rows, ["made", "edition", "track", "run", "rows", "list", "sha256", "path"], disable_numparse=True))
+    print()
+    known = {(e.name, t.name): (t.limit, sure_of_limit(t)) for e in all_editions(load_plugins([])) for t in e.tracks}
+    noted = {(e["edition"], e["track"]): (e.get("limit"), "") for e in made}  # of a plugin's edition: as it said then
+    for edition, track in noted:
+        limit, sure = (noted | known)[edition, track]
+        print(_of_limit(ledger.used(made, edition, track), edition, track, limit, sure))
+    if own := _unnoted(runs, {e["sha256"] for e in made}):
+        print(
+            f"written by the runs themselves and not counted: {', '.join(own)}; `harness submit RUN` notes what is used"
+        )
+    for line in bad:
+        print(line)
+
+
+def _unnoted(runs: Path, known: set[str]) -> list[str]:
+    """Runs whose own submission is not, in its content, among those that were noted."""
+    noted = {path.parent.parent.name: read_manifest(path) for path in sorted(runs.glob("*/submission/manifest.json"))}
+    return [name for name, manifest in noted.items() if manifest["sha256"] not in known]
+
+
+def _official(entry: dict[str, Any]) -> str:
+    return str(entry.get("list") or "none")
+
+
+def _of_limit(n: int, edition: str, track: str, limit: int | None, sure: str) -> str:
+    """How many of the allowed number; ``sure``: a note where that is not."""
+    if limit is None:
+        return f"{edition} {track}: {n} made; how many are allowed is unconfirmed"
+    over = ": more than a team may hand in" if n > limit else ""
+    return f"{edition} {track}: {n} of {limit} allowed{sure}{over}"
+
+
+def _finish(made: Made, runs: Path, edition: str, track: TrackSpec) -> None:
+    """Note the submission in the ledger and say what was made."""
+    listed = made.manifest["list"]
+    ledger.note(
+        runs,
+        {**{key: made.manifest[key] for key in ("edition", "track", "sha256", "rows", "run", "record_sha256", "time")},
+         "list": listed["name"] if listed else None, "path": str(made.path),
+         "limit": track.limit},
+    )  # fmt: skip
+    print(f"{made.path}: {made.manifest['rows']} rows, verified, sha256 {made.manifest['sha256']}")
+    if archive := made.manifest.get("zip"):
+        print(f"{made.path.parent / archive}: the archive")
+    for note in made.notes:
+        print(note)
+    n = ledger.used(ledger.entries(runs)[0], edition, track.name)
+    print(_of_limit(n, edition, track.name, track.limit, sure_of_limit(track)))
+
+
+def _same_answers(trained: TrackSpec, wanted: TrackSpec, folder: Path) -> None:
+    if trained.answers != wanted.answers:
+        a, b = (", ".join(c for x in t.answers for c in (x.classes or (x.name,))) for t in (trained, wanted))
+        raise UserError(f"{folder}: the run answers {a}; the edition's {wanted.name} track wants {b}")

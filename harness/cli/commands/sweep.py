@@ -1,0 +1,117 @@
+"""`harness sweep`: all combinations of some encoders, fusions and heads, and their leaderboard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tabulate import tabulate
+
+from harness.config.schema import RunConfig
+from harness.io.locks import BOARD, alone
+from harness.runs.job import Ground, make_ground
+from harness.runs.run import adapter_options, aids
+from harness.runs.splits import check_kind
+from harness.runs.summary import announce
+from harness.runtime.launchers import Launch, devices_of, launcher
+from harness.sweeps.entries import Entry, plan_entries
+from harness.sweeps.run import fill, frozen_union, run_sweep
+from harness.sweeps.search import Search, check_search, run_search
+from leaderboards.render.markdown import to_markdown
+from leaderboards.tables import leaderboard, load_runs, write
+from zoo.errors import UserError
+from zoo.model.shape_check import check
+
+
+@dataclass(frozen=True)
+class How:
+    """How a sweep is worked off."""
+
+    jobs: int | None = None
+    launcher: str = "local"
+    dry_run: bool = False
+    search: Search | None = None
+
+
+def sweep(configs: Sequence[RunConfig], out: Path, seeds: int, how: How) -> int:
+    """Train every combination that is not finished in ``out`` and rank all; how many failed, if all did, else 0."""
+    for config in configs:
+        check_kind(config, seeds)
+    if how.search is not None:
+        check_search(how.search)
+    ground = make_ground(configs[0])
+    entries = plan_entries(configs, seeds, ground, out)
+    announce_sweep(entries, seeds)
+    if how.dry_run:
+        print(preview(entries))
+        return 0
+    devices = devices_of(configs[0].device)
+    try:
+        with launcher(how.launcher, how.jobs or (len(devices) or None), devices=devices) as launch:
+            if how.search is not None:
+                entries = search_first(entries, how.search, ground, launch, out)
+            run_sweep(entries, ground, launch, out)
+    except KeyboardInterrupt:
+        print("\nstopped: what is done is kept, and the same command goes on from there", flush=True)
+        raise
+    return finish(entries, out)
+
+
+def search_first(
+    entries: Sequence[Entry], search: Search, ground: Ground, launch: Launch, out: Path
+) -> list[Entry]:  # fmt: skip
+    """The entries with the settings that a search chose for each. UserError where no search came to a choice."""
+    fill(entries, ground, launch)
+    configs = run_search(entries, search, ground, launch, out)
+    if all(entry.job is None for entry in entries):
+        raise UserError("; ".join(dict.fromkeys(str(entry.reason) for entry in entries)))
+    chosen = plan_entries(configs, entries[0].seeds, ground, out)
+    for entry, before in zip(chosen, entries, strict=True):
+        if before.job is None:
+            entry.job, entry.reason = None, before.reason
+    return chosen
+
+
+def announce_sweep(entries: Sequence[Entry], seeds: int) -> None:
+    """Say what will be done."""
+    job = next(entry.job for entry in entries if entry.job is not None)
+    announce(job)
+    done, bad = sum(entry.done for entry in entries), sum(entry.job is None for entry in entries)
+    each = f", {seeds} seeds each" if seeds > 1 else ""
+    print(f"{len(entries)} combinations{each}: {done} finished, {bad} cannot be built", flush=True)
+    for entry in entries:
+        if entry.job is None:
+            print(f"cannot be built: {entry.label}: {entry.reason}", flush=True)
+
+
+def preview(entries: Sequence[Entry]) -> str:
+    """What would be done with every combination; what the checks before a training find is found here too."""
+    rows = []
+    for entry in entries:
+        state = entry.reason or ("finished" if entry.done else "to be continued" if entry.folder else "new")
+        if entry.job is not None and not entry.done:
+            try:
+                check(entry.job.plan, adapter_options(entry.config), aids(entry.config))
+            except UserError as error:
+                state = str(error)
+        config = entry.config
+        rows.append((config.encoders, config.fusion, config.head, state, entry.folder or ""))
+    slots = ", ".join(str(slot.slot) for slot in frozen_union([entry for entry in entries if not entry.done]))
+    table = tabulate(rows, ["encoders", "fusion", "head", "state", "run"], tablefmt="simple", maxcolwidths=60)
+    return f"{table}\n\nfeatures wanted, in one pass over the videos: {slots or 'none'}"
+
+
+def finish(entries: Sequence[Entry], out: Path) -> int:
+    """Print the table of the sweep's runs and write those of the folder."""
+    with alone(out / BOARD):
+        records, problems = load_runs(out)
+        files = write(out, leaderboard(records), problems)
+    print("\n" + to_markdown(leaderboard(record for entry in entries if (record := entry.record) is not None)))
+    failed = [entry for entry in entries if not entry.done]
+    for entry in failed:
+        record = entry.record
+        print(f"failed: {entry.label}: {entry.reason or (record.reason if record else 'there is no record')}")
+    print(f"{len(entries) - len(failed)} of {len(entries)} combinations are done")
+    print("leaderboard of the folder: " + ", ".join(map(str, files)))
+    return len(failed) if len(failed) == len(entries) else 0

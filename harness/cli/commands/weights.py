@@ -1,0 +1,206 @@
+"""`harness weights list|show|fetch|verify|convert`: files of pretrained weights that the registered encoders name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from zoo.api import EncoderSpec, Passport
+from zoo.errors import UserError
+from zoo.registry.registry import Registry, check_options, load, resolve
+from zoo.registry.suggestions import did_you_mean
+from zoo.weights.cards import cache_folder, file_sha256, find, place, seen_affwild2
+
+
+@dataclass(frozen=True)
+class Known:
+    """One passport, under the name by which a slot asks for it: ``hsemotion:enet_b2_8``."""
+
+    name: str
+    passport: Passport
+    build: Callable[[], Any]
+
+    @property
+    def path(self) -> Path | None:
+        """Its file, if that is here."""
+        path = place(self.passport)
+        return path if path is not None and path.is_file() else None
+
+    @property
+    def state(self) -> str:
+        """Whether the file is here."""
+        path = place(self.passport)
+        if path is None:
+            return "package missing" if self.passport.package else "no file"
+        if path.is_file():
+            return "here"
+        return "begun" if path.with_name(f".{path.name}.part").is_file() else "missing"
+
+
+def list_weights(plugins: Sequence[Path]) -> None:
+    """Print every passport that a registered encoder can name."""
+    registry = load(list(plugins))
+    rows = [
+        (
+            known.name, known.state, _size(known), known.passport.license, ", ".join(known.passport.saw),
+            _yes(seen_affwild2(known.passport)),
+        )
+        for known in _all(registry)
+    ]  # fmt: skip
+    head = ["weights", "file", "size", "licence", "seen in training", "Aff-Wild2"]
+    print(tabulate(rows, head, tablefmt="simple", maxcolwidths=[None, None, None, 32, 28, None]))
+    print("\nAff-Wild2: the uni-task tracks of editions 6, 8 and 10 and MTL of 7 and 11 forbid weights that saw it.")
+    print(f"Fetched files lie in {cache_folder()}")
+    if any_name := [spec.name for spec in _specs(registry) if spec.argument and not spec.names]:
+        print(f"and any NAME of: {', '.join(f'{name}:NAME' for name in any_name)} (`harness weights show` says more)")
+
+
+def show(name: str, plugins: Sequence[Path]) -> None:
+    """Print all that is known of one file of weights."""
+    known = _named(load(list(plugins)), name)
+    passport, path = known.passport, known.path
+    digest = passport.sha256 or "not published: compared with the one of the first use"
+    rows: list[tuple[str, Any]] = [
+        ("weights", known.name), ("passport", passport.name), ("file", known.state), ("place", _place(known)),
+        ("size", _size(known)), ("sha256", digest), ("found", file_sha256(path) if path else ""),
+        ("address", passport.url), ("source", passport.source), ("licence", passport.license),
+        ("input", passport.input), ("classes", ", ".join(passport.classes)),
+        ("seen in training", ", ".join(passport.saw) or "not stated"),
+        ("seen Aff-Wild2", _yes(seen_affwild2(passport))), ("citation", passport.citation),
+    ]  # fmt: skip
+    print(tabulate([row for row in rows if row[1]], tablefmt="plain", disable_numparse=True))
+    if passport.url and path is None:
+        print(f"\nto have it: harness weights fetch {known.name}")
+        print(f"without a network: fetch {passport.url} elsewhere, and put it at {place(passport)}")
+
+
+def fetch(names: Sequence[str], plugins: Sequence[Path]) -> None:
+    """Fetch and verify files, going on with what broke off; a failure does not stop the others."""
+    registry = load(list(plugins))
+    chosen = [_named(registry, name) for name in names]
+    _each(chosen, download=True)
+
+
+def verify(name: str | None, sets: Sequence[str], plugins: Sequence[Path]) -> None:
+    """Compare the digests of the files that are here. One that is named is loaded into its encoder too, and what that
+    took is told; ``sets``: options of the encoder, ``OPTION=VALUE``."""
+    registry = load(list(plugins))
+    if name is None:
+        _each([known for known in _all(registry) if known.path], download=False)
+        return
+    from zoo.weights.loading import load_pretrained
+
+    if unclear := [text for text in sets if "=" not in text]:
+        raise UserError(f"--set {unclear[0]}: wanted OPTION=VALUE")
+    options = dict(text.partition("=")[::2] for text in sets)
+    known = _named(registry, name, options)
+    _each([known], download=False)
+    loaded = load_pretrained(known.build(), known.passport, download=False)
+    print("\n".join(["it fits the encoder", *(f"  {note}" for note in loaded.notes)]))
+
+
+def convert(source: Path, target: Path) -> None:
+    """Write a readable file of weights as safetensors."""
+    from zoo.weights.loading import convert as write
+
+    notes = write(source, target)
+    print("; ".join(notes))
+    print(f"written: {target}, sha256 {file_sha256(target)}")
+
+
+def _each(chosen: Sequence[Known], *, download: bool) -> None:
+    failed = []
+    for known in chosen:
+        try:
+            if not known.passport.has_place:
+                raise UserError(f"{known.name}: no file of weights is published for it")
+            path = find(known.passport, download=download)
+        except UserError as error:
+            failed.append(known.name)
+            print(f"{known.name}: {error}", file=sys.stderr)
+            continue
+        how = "as its passport says" if known.passport.sha256 else "as on its first use here"
+        print(f"{known.name}: {path}, {path.stat().st_size:,} bytes, sha256 {file_sha256(path)}, {how}")
+    if failed:
+        raise UserError(f"{len(failed)} of {len(chosen)} failed: {', '.join(failed)}")
+
+
+# --- passports by name ------------------------------------------------------------------------------------------------
+
+
+def _specs(registry: Registry) -> list[EncoderSpec]:
+    return [entry.spec for entry in registry.entries("encoders") if entry.spec.passport is not None]
+
+
+def _all(registry: Registry) -> list[Known]:
+    """Every passport that can be named without a choice from outside; one that a plugin cannot make is told."""
+    found = []
+    for spec in _specs(registry):
+        for argument in spec.names or (() if spec.argument else (None,)):
+            try:
+                known = _known(registry, spec, argument)
+            except Exception as error:  # a stranger's fault must not hide the others
+                print(f"skipped {_slot(spec, argument)}: {type(error).__name__}: {error}", file=sys.stderr)
+                continue
+            if known is not None and known.passport.has_place:
+                found.append(known)
+    return found
+
+
+def _named(registry: Registry, name: str, options: Mapping[str, str] | None = None) -> Known:
+    """A passport by the slot's name for it, or by its own; with ``options`` of the encoder only by the slot's."""
+    listed = _all(registry)
+    for known in listed if not options else ():
+        if name in (known.name, known.passport.name):
+            return known
+    encoder, _, argument = name.partition(":")
+    spec = next((spec for spec in _specs(registry) if spec.name == encoder), None)
+    if spec is None or (spec.names and argument not in spec.names):
+        near = did_you_mean(name, [known.name for known in listed])
+        raise UserError(f"no weights are called {name!r}: {near}`harness weights list` shows all")
+    found = _known(registry, spec, argument or None, options or {})
+    if found is None:
+        raise UserError(f"encoder {spec.name!r} names no weights for {argument!r}")
+    return found
+
+
+def _known(
+    registry: Registry, spec: EncoderSpec, argument: str | None, given: Mapping[str, str] | None = None
+) -> Known | None:
+    """What an encoder says of its weights on the first stream that it reads, with the options' defaults or others."""
+    assert spec.passport is not None
+    streams = [entry.spec.name for entry in registry.entries("streams") if entry.spec.kind == spec.kind]
+    stream = (spec.streams or tuple(streams) or ("",))[0]
+    options = check_options(spec, given or {})
+    passport: Passport | None = resolve(spec.passport)(stream, argument, **options)
+    build = partial(_build, spec, stream, argument, options)
+    return Known(_slot(spec, argument), passport, build) if passport is not None else None
+
+
+def _build(spec: EncoderSpec, stream: str, argument: str | None, options: Mapping[str, Any]) -> Any:
+    return resolve(spec.build)(stream, argument, **options)
+
+
+def _slot(spec: EncoderSpec, argument: str | None) -> str:
+    return spec.name if argument is None else f"{spec.name}:{argument}"
+
+
+def _place(known: Known) -> str:
+    if known.passport.package:
+        return f"{'/'.join(known.passport.package)} (an installed package)"
+    return str(place(known.passport) or "")
+
+
+def _size(known: Known) -> str:
+    size = known.path.stat().st_size if known.path else known.passport.size
+    return f"{size / 1e6:,.1f} MB" if size else ""
+
+
+def _yes(value: bool | None) -> str:
+    return "not stated" if value is None else "yes" if value else "no"

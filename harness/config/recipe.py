@@ -1,0 +1,108 @@
+"""Recipes: TOML files of settings, in harness/config/recipes or a user's own; a run's config.toml is one too.
+
+Besides the keys of RunConfig a recipe may have ``[about]`` (what it reproduces, what differs, the published score to
+compare with) and ``[tracks.NAME]`` (settings for that track only). What a flag replaces takes its options with it:
+``--head tcn`` drops the recipe's ``head.*``.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import UserError
+from zoo.registry.suggestions import did_you_mean
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class About:
+    """What a recipe reproduces. ``differs``: from the paper, and why; ``choices``: what was taken where paper and
+    released code disagree; ``published``: scores printed elsewhere, with track, split, metric and source."""
+
+    summary: str = ""
+    paper: str = ""
+    code: str = ""
+    differs: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    published: tuple[Mapping[str, Any], ...] = field(default=())
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the project."""
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+
+
+def find_recipe(name: str) -> Path:
+    """The file of a recipe given by name or path."""
+    for path in (Path(name), RECIPES / f"{name}.toml"):
+        if path.is_file():
+            return path
+    known = recipe_names()
+    raise UserError(
+        f"--recipe {name}: no such file, and no recipe of that name: {did_you_mean(name, known)}there are "
+        f"{', '.join(known)}"
+    )
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as a tree."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from None
+
+
+def about(name: str) -> About:
+    """What a recipe says of itself."""
+    path = find_recipe(name)
+    said = _section(path, read_toml(path), "about")
+    said = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
+    try:
+        return About(**said)
+    except TypeError as error:
+        raise UserError(f"{path}: [about]: {error}") from None
+
+
+def read_recipe(name: str, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe's settings for the track that ``flags`` or it names, without what ``flags`` replace."""
+    path = find_recipe(name)
+    tree = read_toml(path)
+    track = str(flags.get("track", tree.get("track", "va")))
+    own = _section(path, _section(path, tree, "tracks"), track)
+    tree = {key: value for key, value in tree.items() if key not in ("about", "tracks")}
+    for key, value in own.items():
+        tree[key] = {**_section(path, tree, key), **value} if isinstance(value, dict) else value
+    if path.parent == RECIPES:
+        tree["recipe"] = name
+    options = {k: v for k, v in _section(path, tree, "options").items() if not _replaced(k, tree, flags)}
+    return {**tree, "options": options} if "options" in tree else tree
+
+
+def _section(path: Path, tree: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A section of a recipe, {} where it has none."""
+    found = tree.get(name, {})
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: {name} = {str(found)[:40]!r} must be a section, [{name}]")
+    return found
+
+
+def _replaced(option: str, tree: Mapping[str, Any], flags: Mapping[str, Any]) -> bool:
+    """Whether the block that an option belongs to is not the recipe's any more."""
+    kind, _, rest = option.partition(".")
+    if kind in ("fusion", "head"):
+        return flags.get(kind, tree.get(kind)) != tree.get(kind)
+    name = rest.rpartition(".")[0]
+    if kind == "encoder" and "encoders" in flags:
+        return _slots(flags["encoders"]).get(name) != _slots(str(tree.get("encoders", ""))).get(name)
+    key = {"loss": "loss", "post": "post"}.get(kind)
+    return bool(key and key in flags and name not in flags[key])
+
+
+def _slots(encoders: str) -> dict[str, str]:
+    """slot -> what stands behind its ``=``."""
+    return {part.partition("=")[0].strip(): part.partition("=")[2].strip() for part in encoders.split(",")}

@@ -1,0 +1,214 @@
+"""The resolved configuration of a run: defaults < recipe < flags < --set. An unknown key is an error."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from harness.config.recipe import read_recipe
+from zoo.errors import UserError
+
+BLOCK_KEYS = ("encoder.", "fusion.", "head.", "loss.", "post.")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Train(_Section):
+    """How the model is trained. Times are epochs unless said otherwise."""
+
+    epochs: int = Field(30, ge=1)
+    clip: int = Field(64, ge=1, description="frames of a training clip and of an evaluation window")
+    batch: int = Field(16, ge=1, description="clips of a batch")
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: float = Field(3e-4, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="sgd")
+    weight_decay: float = Field(1e-2, ge=0, description="of matrices")
+    schedule: Literal["one_cycle", "cosine", "plateau", "constant"] = "cosine"
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps, cosine")
+    select: Literal["best", "last"] = Field("best", description="the epoch with the best validation score, or the last")
+    validate_every: int = Field(1, ge=1, description="epochs between validation scores; the last always has one")
+    plateau: int = Field(5, ge=0, description="epochs without a better score before lr falls, plateau")
+    plateau_factor: float = Field(0.1, gt=0, lt=1, description="what lr is then multiplied by")
+    patience: int = Field(
+        10, ge=0, description="epochs without a better validation score before stopping; 0: never stop"
+    )
+    grad_clip: float = Field(1.0, ge=0, description="0: none")
+    modality_dropout: float = Field(0.1, ge=0, lt=1, description="share of whole slots dropped from a clip")
+    feature_noise: float = Field(0.0, ge=0, description="standard deviation of noise on what the fusion is given")
+    output_dropout: float = Field(0.2, ge=0, lt=1)
+    mixup: float = Field(0.0, ge=0, description="Beta(x, x) shares of two clips' features and losses; 0: none")
+    average: Literal["none", "ema", "swa"] = Field("none", description="which weights are evaluated and kept")
+    ema_decay: float = Field(0.999, gt=0, lt=1)
+    swa_start: float = Field(0.75, ge=0, lt=1, description="share of the epochs after which weights are averaged")
+    delay: float = Field(0.0, ge=0, description="seconds that annotators lag behind: shifts training targets only")
+    gaps: Literal["keep", "close"] = Field("keep", description="frames without labels: in training clips, or cut out")
+    mtl: Literal["sum", "uncertainty"] = Field("sum", description="how losses of several kinds of answers are joined")
+    evaluation: Literal["windows", "full"] = "windows"
+    precision: Annotated[Literal["32", "bf16-mixed"], BeforeValidator(str)] = Field(
+        "32", description="of the networks in training and answering"
+    )
+    batch_norm: Literal["train", "frozen"] = Field(
+        "train", description="of trained encoders: statistics of the batch, or those that the weights came with"
+    )
+    shuffle_labels: bool = Field(False, description="a control: train on labels of other videos")
+
+
+class Project(_Section):
+    """How cached features are brought to the fusion (zoo.model.adapter)."""
+
+    method: Literal["pca", "none", "raw"] = "pca"
+    components: int = Field(256, ge=1)
+    width: int = Field(128, ge=1)
+    dropout: float = Field(0.3, ge=0, lt=1)
+
+
+class Features(_Section):
+    """How features of frozen encoders are computed and stored."""
+
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    tolerance: float = Field(0.1, gt=0, description="share by which bf16 may be off float32 at the worst frame")
+    chunk: int = Field(64, ge=1, description="frames encoded at once; part of the cache key")
+    store: Literal["float16", "float32"] = Field("float16", description="of features on disk; part of the cache key")
+
+
+class Data(_Section):
+    """How the data folder is read."""
+
+    crops: Literal["cropped_aligned", "cropped"] = "cropped_aligned"
+    frame_tolerance: int = Field(1, ge=0)
+    list: str | None = None
+    pack: str | None = Field(None, description="folder of `harness data pack`; that in the data folder; none: not used")
+
+
+class Chosen(_Section):
+    """How settings were chosen among trials (`harness sweep --search`): told, and without effect on the training."""
+
+    trials: int = Field(0, ge=0, description="how many were tried; 0: none were")
+    on: str = Field("", description="what the trials were scored on")
+    reported: bool = Field(False, description="whether that is what is reported too")
+    keys: tuple[str, ...] = Field((), description="the settings that were chosen")
+
+
+class RunConfig(_Section):
+    """Everything that decides a run's result. Written to config.toml; running that file repeats the run."""
+
+    recipe: str | None = None
+    encoders: str = "face,context"
+    fusion: str = "late"
+    head: str = "gru"
+    track: str = "va"
+    edition: str | None = None
+    data_dir: str | None = None
+    loss: tuple[str, ...] = ()
+    post: tuple[str, ...] = ("interpolate", "smooth", "clip")
+    finetune: tuple[str, ...] = ()
+    plugin: tuple[str, ...] = ()
+    seed: int = 0
+    folds: int = Field(0, ge=0, description="k-fold over train and val by group; 0: the splits as they are")
+    fold: int = Field(-1, ge=-1, description="one of these folds, as in RUN/fold-<f>; -1: all")
+    fit: tuple[str, ...] = Field((), description="train,val: train on both, with the epochs of epochs_from")
+    epochs_from: str | None = Field(None, description="the run whose chosen number of epochs is trained, with fit")
+    merge: Literal["mean", "vote", "ccc"] = Field("mean", description="of the test answers of folds or seeds")
+    device: str = "auto"
+    devices: int = Field(1, ge=1, description="processes a machine, one a device, that share each batch")
+    nodes: int = Field(1, ge=1, description="machines")
+    train: Train = Train()
+    project: Project = Project()
+    features: Features = Features()
+    data: Data = Data()
+    chosen: Chosen = Chosen()
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    def toml(self) -> str:
+        """The configuration as TOML, sections last, Nones left out."""
+        plain = self.model_dump(mode="json", exclude_none=True)
+        lines = [f"{k} = {_toml(v)}" for k, v in plain.items() if not isinstance(v, dict)]
+        for name, section in plain.items():
+            if isinstance(section, dict) and section:
+                lines += ["", f"[{name}]"] + [f"{_toml_key(k)} = {_toml(v)}" for k, v in section.items()]
+        return "\n".join(lines) + "\n"
+
+
+def load_config(recipe: str | None, flags: Mapping[str, Any], sets: Iterable[str]) -> RunConfig:
+    """Put a configuration together. ``recipe``: see harness.config.recipe; ``flags``: top-level values
+    (None: not given); ``sets``: ``key=value`` with dotted keys."""
+    given = {k: v for k, v in flags.items() if v is not None}
+    tree = {**read_recipe(recipe, given), **given} if recipe else given
+    for text in sets:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise UserError(f"--set {text}: wanted key=value, for example --set train.epochs=5")
+        _put(tree, name.strip(), parsed(value.strip()))
+    return validate(tree, "the command line" + (f" and recipe {recipe}" if recipe else ""))
+
+
+def with_settings(config: RunConfig, settings: Mapping[str, Any], where: str) -> RunConfig:
+    """A configuration with other values of dotted keys, as ``--set`` has them."""
+    tree = config.model_dump(mode="json", exclude_none=True)
+    for key, value in settings.items():
+        _put(tree, key, value)
+    return validate(tree, where)
+
+
+def validate(tree: Mapping[str, Any], where: str) -> RunConfig:
+    """A RunConfig or a one-line UserError with a suggestion."""
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        dotted = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(dotted, _known_keys(), 1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise UserError(f"unknown key {dotted!r} in {where}{hint}") from None
+        raise UserError(f"{dotted} = {first['input']!r} in {where}: {first['msg']}") from None
+
+
+def _put(tree: dict[str, Any], name: str, value: Any) -> None:
+    if name.startswith(BLOCK_KEYS):
+        tree["options"] = {**tree.get("options", {}), name: value}
+        return
+    section, _, key = name.rpartition(".")
+    if not section:
+        tree[key] = value
+    else:
+        before = tree.get(section, {})
+        tree[section] = {**(before if isinstance(before, dict) else {}), key: value}
+
+
+def parsed(text: str) -> Any:
+    """TOML where it parses as TOML, else the bare string."""
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _known_keys() -> list[str]:
+    keys = []
+    for name, field in RunConfig.model_fields.items():
+        keys.append(name)
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            keys += [f"{name}.{inner}" for inner in kind.model_fields]
+    return keys
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return repr(value)
+
+
+def _toml_key(name: str) -> str:
+    return name if name.replace("_", "").isalnum() else f'"{name}"'

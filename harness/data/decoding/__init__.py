@@ -1,0 +1,1 @@
+"""Frames, sound and JPEGs out of files."""

@@ -1,0 +1,118 @@
+"""A video's sound track as one array, every sample where its presentation time stamp puts it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from harness.data.decoding.video import open_media, probe
+from zoo.errors import UserError
+from zoo.readers import Sound
+
+__all__ = ["Sound", "read_sound", "to_int16"]
+
+log = logging.getLogger(__name__)
+
+# Time stamps are rounded (to 1 ms in Matroska): smaller holes and overlaps are taken as that (seconds).
+_TOLERANCE = 0.020
+
+# A hole of this length (seconds) is a damaged time stamp; filling it would fill the memory.
+_ABSURD = 3600
+
+
+def read_sound(path: str | os.PathLike[str], rate: int = 16_000) -> Sound | None:
+    """The first audio stream, mono (mean of the channels) at ``rate`` Hz; None where there is none or it is empty.
+
+    ``Sound.start`` counts from the first video frame. Holes of over 20 ms between packets are silence, overlaps are
+    cut, and what the container marks as priming is left out, so that sound stays where it was recorded. Packets that
+    cannot be decoded are silence too, with a warning; UserError where none can.
+    """
+    path = Path(path)
+    with open_media(path) as container:
+        if not container.streams.audio:
+            return None
+        origin = probe(path).start if container.streams.video else 0.0
+        stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            raise UserError(f"{path}: no decoder for its sound; convert the sound track, to AAC for example")
+        placed = _place(_decode(container, stream, path), path)
+    if placed is None:
+        return None
+    samples, own_rate, start = placed
+    if own_rate != rate:
+        from scipy.signal import resample_poly  # here, for it takes a second to import
+
+        ratio = Fraction(rate, own_rate)
+        # Odd, symmetric filters: no delay, and an exact ratio: no drift.
+        samples = resample_poly(samples, ratio.numerator, ratio.denominator).astype(np.float32, copy=False)
+    return Sound(samples, rate, start - origin)
+
+
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """Samples float32 in [-1, 1] as they are stored."""
+    return np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16)
+
+
+def _decode(container: InputContainer, stream: AudioStream, path: Path) -> Iterator[AudioFrame]:
+    """Frames of all packets that can be decoded."""
+    good, bad, reason = 0, 0, ""
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as error:
+            bad, reason = bad + 1, str(error.strerror or error)
+            continue
+        good += bool(frames)
+        yield from frames
+    if bad and not good:
+        raise UserError(f"{path}: its sound cannot be decoded ({reason}); replace the file or remove its sound track")
+    if bad:
+        log.warning("%s: %d of %d packets of sound could not be decoded and are silence", path, bad, bad + good)
+
+
+def _place(frames: Iterator[AudioFrame], path: Path) -> tuple[np.ndarray, int, float] | None:
+    """Samples (S,) float32 without holes, their rate, and the time of the first on the file's clock (seconds)."""
+    chunks: list[np.ndarray] = []
+    position, rate, start = 0, 0, 0.0
+    for frame in frames:
+        samples = _mono(frame)
+        time = float(frame.pts * frame.time_base) if frame.pts is not None and frame.time_base else None
+        if not chunks:
+            rate, start = frame.sample_rate, time or 0.0
+        if frame.sample_rate != rate:
+            raise UserError(f"{path}: its sound changes from {rate} to {frame.sample_rate} Hz; convert the sound track")
+        hole = 0 if time is None else round((time - start) * rate) - position
+        if hole > _ABSURD * rate:
+            raise UserError(
+                f"{path}: the time stamps of its sound jump by {hole / rate:.0f} s; convert the sound track"
+            )
+        if hole > _TOLERANCE * rate:
+            chunks.append(np.zeros(hole, np.float32))
+            position += hole
+        elif hole < -_TOLERANCE * rate:
+            samples = samples[-hole:]
+        chunks.append(samples)
+        position += len(samples)
+    return (np.concatenate(chunks), rate, start) if position else None
+
+
+def _mono(frame: AudioFrame) -> np.ndarray:
+    """Mean of the channels, (samples,) float32 in [-1, 1]."""
+    values = frame.to_ndarray()
+    if not frame.format.is_planar:
+        values = values.reshape(-1, frame.layout.nb_channels).T
+    mono = values.mean(axis=0, dtype=np.float64)
+    if values.dtype == np.uint8:
+        mono -= 128
+    if values.dtype.kind in "iu":
+        mono /= 2.0 ** (8 * values.dtype.itemsize - 1)
+    return mono.astype(np.float32)

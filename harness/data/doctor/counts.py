@@ -1,0 +1,25 @@
+"""What an index holds, in numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from harness.data.index.index import build_index
+from zoo.tracks import EditionSpec, TrackSpec
+
+COLUMNS = ("track", "edition", "annotations", "train", "val", "test", "frames", "labelled", "with crop", "raw videos")
+"""Of what ``count`` returns: videos of each split; frames to be answered, labelled and with a face crop; names with a
+raw video."""
+
+
+def count(root: Path, edition: EditionSpec, track: TrackSpec) -> tuple[list[str | int], tuple[str, ...]]:
+    """A row of COLUMNS for one track of a data folder, and the notes of its index. UserError as for build_index."""
+    index = build_index(root, edition, track)
+    splits = [len(index.split(split)) for split in ("train", "val", "test")]
+    frames = sum(int(video.rows.sum()) for video in index.videos)
+    labelled = sum(int(np.isfinite(video.labels).any(axis=1).sum()) for video in index.videos)
+    crops = sum(int(video.crop_frames.sum()) for video in index.videos)
+    raw = sum(video.video is not None for video in index.videos)
+    return [track.name, edition.name, index.variant, *splits, frames, labelled, crops, raw], index.notes

@@ -1,0 +1,1 @@
+"""What an Aff-Wild2 folder holds: videos, labels, lists, crops."""

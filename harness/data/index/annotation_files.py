@@ -1,0 +1,149 @@
+"""Annotation files: numbers in, labels out, with the line named where one is wrong.
+
+A whole file is parsed at once (2.7 million lines in seconds); only a file that is found faulty is read line by line.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pcsv
+
+from harness.data.index.test_lists import Images, column_of, read_text, split_images
+from zoo.errors import UserError
+from zoo.tracks import Answer, TrackSpec
+
+_PARSE = pcsv.ParseOptions(ignore_empty_lines=False, quote_char=False, double_quote=False)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageLabels:
+    """A list of images with ``labels`` (R, A) float32, NaN where unlabelled."""
+
+    images: Images
+    labels: np.ndarray
+
+
+def read_frame_labels(path: Path, track: TrackSpec) -> np.ndarray:
+    """The labels (n, A) float32 of a file with a header and then a line a frame; NaN where unlabelled.
+
+    UserError names file and line of a wrong header, a wrong number of fields, what is no number or out of range.
+    """
+    table = _parse(path, _body(path, track), [], [answer.name for answer in track.answers])
+    return _labels(path, table, track)
+
+
+def read_image_labels(path: Path, track: TrackSpec) -> ImageLabels:
+    """A list with a header and then a line an image, ``<video>/00001.jpg`` and the answers in the track's order.
+
+    UserError as for read_frame_labels, and for an image that is listed twice.
+    """
+    table = _parse(path, _body(path, track), ["image"], [answer.name for answer in track.answers])
+    return ImageLabels(split_images(table.column("image"), path, first_line=2), _labels(path, table, track))
+
+
+def read_header(path: Path) -> str:
+    """The first line of a text file without spaces; "" for an empty file."""
+    with path.open("rb") as file:
+        return _tidy(file.readline(10_000).decode("utf-8-sig", errors="replace"))
+
+
+def admitted(header: str, track: TrackSpec) -> bool:
+    """Whether a first line is a header of the track's annotation files."""
+    return header in {_tidy(known) for known in track.headers}
+
+
+def _tidy(header: str) -> str:
+    return ",".join(field.strip() for field in header.strip().split(","))
+
+
+def _body(path: Path, track: TrackSpec) -> str:
+    """What follows the header, which is checked."""
+    text = read_text(path)
+    if not text:
+        raise UserError(f"{path}: the annotation file is empty; get it again or take it out of the folder")
+    header, _, body = text.partition("\n")
+    if not admitted(_tidy(header), track):
+        raise UserError(
+            f"{path}, line 1: found the header {header[:80]!r}, expected {' or '.join(map(repr, track.headers))}: "
+            f"is this an annotation of track {track.name}, and of this edition?"
+        )
+    if not body:
+        raise UserError(f"{path}: there is no line after the header; get the file again or take it out of the folder")
+    return body
+
+
+def _parse(path: Path, body: str, texts: list[str], numbers: list[str]) -> pa.Table:
+    columns = [*texts, *numbers]
+    types = {name: pa.string() if name in texts else pa.float32() for name in columns}
+    try:
+        table = pcsv.read_csv(
+            pa.BufferReader(body.encode()),
+            read_options=pcsv.ReadOptions(column_names=columns, use_threads=False, block_size=1 << 24),
+            parse_options=_PARSE,
+            convert_options=pcsv.ConvertOptions(column_types=types, null_values=[]),
+        )
+    except pa.ArrowInvalid as error:
+        raise _fault(path, body, len(texts), columns) or UserError(f"{path}: cannot be read: {error}") from error
+    lines = body.count("\n") + 1
+    if table.num_rows != lines:
+        raise UserError(f"{path}: {lines} lines but {table.num_rows} rows after the header; look for stray line breaks")
+    return table
+
+
+def _fault(path: Path, body: str, texts: int, columns: list[str]) -> UserError | None:
+    """The first faulty line of a file that could not be parsed."""
+    for number, line in enumerate(body.split("\n"), start=2):
+        fields = line.split(",") if line else []
+        if len(fields) != len(columns):
+            found = f"found {len(fields)}: {line[:60]!r}"
+            return UserError(f"{path}, line {number}: expected {len(columns)} fields, {found}")
+        for name, value in zip(columns[texts:], fields[texts:], strict=True):
+            if not _is_number(value):
+                return UserError(f"{path}, line {number}: {name} is {value.strip()[:40]!r}, expected a number")
+    return None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text)) and "_" not in text
+    except ValueError:
+        return False
+
+
+def _labels(path: Path, table: pa.Table, track: TrackSpec) -> np.ndarray:
+    """(n, A) float32 with NaN where unlabelled; the header is line 1."""
+    labels = np.empty((table.num_rows, len(track.answers)), np.float32)
+    for column, answer in enumerate(track.answers):
+        values = column_of(table.column(answer.name))
+        labelled = values != np.float32(answer.invalid)
+        wrong = labelled & ~_possible(values, answer)
+        if wrong.any():
+            at = int(np.argmax(wrong))
+            raise UserError(f"{path}, line {at + 2}: {answer.name} is {values[at]:g}, expected {_wanted(answer)}")
+        labels[:, column] = np.where(labelled, values, np.float32(np.nan))
+    if track.joint_labels:
+        joint = np.array([answer.kind == "value" for answer in track.answers])
+        partly = np.isnan(labels) & joint
+        labels[partly.any(axis=1, keepdims=True) & joint] = np.nan
+    return labels
+
+
+def _possible(values: np.ndarray, answer: Answer) -> np.ndarray:
+    """(n,) bool; False for NaN and infinities too."""
+    if answer.kind == "value":
+        return np.asarray((values >= answer.low) & (values <= answer.high))
+    last = len(answer.classes) - 1 if answer.kind == "class" else 1
+    return np.asarray((values >= 0) & (values <= last) & (values == np.floor(values)))
+
+
+def _wanted(answer: Answer) -> str:
+    if answer.kind == "value":
+        return f"a number from {answer.low:g} to {answer.high:g}, or {answer.invalid:g} for unlabelled"
+    if answer.kind == "class":
+        return f"a class from 0 to {len(answer.classes) - 1}, or {answer.invalid:g} for unlabelled"
+    return f"0 or 1, or {answer.invalid:g} for unlabelled"

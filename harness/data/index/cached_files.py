@@ -1,0 +1,106 @@
+"""The files of a data folder as a track reads them, each read once and remembered (harness.io.read_cache)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from harness.data.index.annotation_files import ImageLabels, read_frame_labels, read_image_labels
+from harness.data.index.folder_layout import crop_frames
+from harness.data.index.test_lists import Images, TestList, read_test_list
+from harness.io.hashing import digest
+from harness.io.locks import LazyLock
+from harness.io.read_cache import Arrays, Memo
+from zoo.tracks import TrackSpec
+from zoo.weights.cards import cache_dir
+
+VERSION = 1  # raise when the same annotation, list or folder of crops would be read otherwise
+
+
+class Files:
+    """Reads annotations, test lists and names of crops; see the readers for what they raise. ``save`` at the end."""
+
+    def __init__(self, root: Path, track: TrackSpec) -> None:
+        rules = (track.answers, track.headers, track.joint_labels, track.unit, track.submission_header)
+        self.track = track
+        self._lock = LazyLock(index_folder(root) / ".lock")
+        self._labels = _memo(root, f"{track.name}-{digest(VERSION, *rules)[:12]}", self._lock)
+        self._crops = _memo(root, "crops", self._lock)
+
+    def frame_labels(self, path: Path) -> np.ndarray:
+        """See read_frame_labels."""
+        return self._labels.read(path, "frames", lambda: {"labels": read_frame_labels(path, self.track)})["labels"]
+
+    def image_labels(self, path: Path) -> ImageLabels:
+        """See read_image_labels."""
+
+        def read() -> Arrays:
+            listed = read_image_labels(path, self.track)
+            return {**_rows(listed.images), "labels": listed.labels}
+
+        found = self._labels.read(path, "images", read)
+        return ImageLabels(Images(_names(found), found["row_video"], found["row_frame"]), found["labels"])
+
+    def test_list(self, path: Path) -> TestList:
+        """See read_test_list."""
+
+        def read() -> Arrays:
+            official = read_test_list(path, self.track)
+            return {**_rows(official), "rows": np.array(official.kind == "rows")}
+
+        found = self._labels.read(path, "list", read)
+        kind: Literal["rows", "names"] = "rows" if found["rows"] else "names"
+        return TestList(path, kind, _names(found), found["row_video"], found["row_frame"])
+
+    def crop_frames(self, folder: Path) -> np.ndarray:
+        """See crop_frames of harness.data.index.folder_layout."""
+
+        def read() -> Arrays:
+            frames = crop_frames(folder)
+            there = np.zeros(int(frames[-1]) + 1 if len(frames) else 0, bool)
+            there[frames] = True
+            return {"there": np.packbits(there)}  # a bit a frame
+
+        found = self._crops.read(folder, "crops", read, hashed=False)
+        return np.flatnonzero(np.unpackbits(found["there"])).astype(np.int32)
+
+    def save(self) -> None:
+        """Keep what was read for the next command. UserError where it cannot be written."""
+        try:
+            self._labels.save()
+            self._crops.save()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Keep nothing more; another process may."""
+        self._labels.release()
+        self._crops.release()
+        self._lock.release()
+
+
+def index_folder(root: Path) -> Path:
+    """Where the index of a data folder is kept."""
+    return cache_dir() / "index" / digest(os.path.abspath(root))[:16]
+
+
+def forget(root: Path) -> None:
+    """Forget the index of a data folder."""
+    shutil.rmtree(index_folder(root), ignore_errors=True)
+
+
+def _memo(root: Path, name: str, lock: LazyLock) -> Memo:
+    return Memo(index_folder(root) / f"{name}.memo", lock)
+
+
+def _rows(images: Images | TestList) -> Arrays:
+    return {"videos": np.array(images.videos, dtype=str), "row_video": images.row_video, "row_frame": images.row_frame}
+
+
+def _names(found: Arrays) -> tuple[str, ...]:
+    names: list[str] = found["videos"].tolist()
+    return tuple(names)

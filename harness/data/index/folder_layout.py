@@ -1,0 +1,180 @@
+"""What lies where in an Aff-Wild2 folder. One bounded walk finds it, whatever the edition called its folders.
+
+The walk never enters a crop folder's videos, and leaves a folder as soon as it proves to hold pictures.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from harness.data.decoding.video import VIDEO_SUFFIXES
+from harness.data.index.groups import without_side
+from zoo.errors import UserError
+
+DEPTH = 5
+"""How deep under the root folders are looked into: ``annotations/6th_ABAW_Annotations/VA_Estimation_Challenge/
+Train_Set`` is four deep."""
+
+SPLIT_FOLDERS = {
+    "train_set": "train",
+    "training_set": "train",
+    "validation_set": "val",
+    "val_set": "val",
+}
+"""Names, in lower case, of the folders of an annotation set -> split."""
+
+_LEAF = 100  # a folder that shows so many other files and nothing of interest holds pictures or key points
+_BATCH = re.compile(r"batch|cropped")
+_CROP = re.compile(r"(\d{5,})\.jpg")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a walk found.
+
+    ``sets``: a folder with ``Train_Set`` or ``Validation_Set`` -> split -> files; ``texts``: other .txt files;
+    ``crops``: folders named ``cropped...``; ``videos``: file name without extension -> files, those nearest to
+    the root first.
+    """
+
+    root: Path
+    sets: Mapping[Path, Mapping[str, tuple[Path, ...]]]
+    texts: tuple[Path, ...]
+    crops: tuple[Path, ...]
+    videos: Mapping[str, tuple[Path, ...]]
+
+    def relative(self, path: Path) -> str:
+        """A path as the user thinks of it: from the data folder on."""
+        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
+
+    def video_of(self, name: str) -> Path | None:
+        """The raw file of an annotated name: of that very name, or of the name without ``_left`` / ``_right``."""
+        for stem in (name, without_side(name)):
+            if stem in self.videos:
+                return self.videos[stem][0]
+        return None
+
+
+@dataclass
+class _Folder:
+    """The entries of one folder that matter."""
+
+    folders: list[Path] = field(default_factory=list)
+    texts: list[Path] = field(default_factory=list)
+    videos: list[Path] = field(default_factory=list)
+
+
+def survey(root: Path) -> Layout:
+    """Walk a data folder, DEPTH folders deep, in a fixed order. UserError where there is no such folder."""
+    if not root.is_dir():
+        raise UserError(f"{root}: there is no such folder; --data wants the folder of an Aff-Wild2 data set")
+    sets: dict[Path, dict[str, tuple[Path, ...]]] = {}
+    texts: list[Path] = []
+    crops: list[Path] = []
+    videos: dict[str, list[Path]] = {}
+    level = [root]
+    seen: set[tuple[int, int]] = set()
+    for _ in range(DEPTH + 1):
+        below: list[Path] = []
+        for folder in level:
+            stat = folder.stat()
+            if (stat.st_dev, stat.st_ino) in seen:  # a link to a folder that is known
+                continue
+            seen.add((stat.st_dev, stat.st_ino))
+            found = _entries(folder)
+            split = SPLIT_FOLDERS.get(folder.name.lower())
+            if split and found.texts:
+                files = sets.setdefault(folder.parent, {})
+                files[split] = (*files.get(split, ()), *found.texts)
+            else:
+                texts += found.texts
+            for video in found.videos:
+                videos.setdefault(video.stem, []).append(video)
+            crops += [f for f in found.folders if f.name.lower().startswith("cropped")]
+            below += [f for f in found.folders if not f.name.lower().startswith(("cropped", "openpose"))]
+        level = below
+    return Layout(root, sets, tuple(texts), tuple(crops), {stem: tuple(files) for stem, files in videos.items()})
+
+
+def crop_folders(layout: Layout, kind: str) -> dict[str, tuple[Path, ...]]:
+    """Annotated name -> its folders of crops, for kind ``cropped_aligned`` or ``cropped``.
+
+    Found in ``<kind>`` and ``<kind>_...`` (``cropped_aligned_new_50_vids``), directly or in ``batch1``, ``batch2``.
+    """
+    found: dict[str, list[Path]] = {}
+    for top in layout.crops:
+        name = top.name.lower()
+        other = kind == "cropped" and name.startswith("cropped_aligned")
+        if not other and (name == kind or name.startswith(f"{kind}_")):
+            for folder in _video_folders(top, depth=2):
+                found.setdefault(folder.name, []).append(folder)
+    return {name: tuple(folders) for name, folders in found.items()}
+
+
+def crop_frames(folder: Path) -> np.ndarray:
+    """Frame numbers (k,) int32, sorted, from 1, of the images ``00001.jpg`` ... of a folder.
+
+    UserError where it holds JPEGs of other names only, or a frame 0, which would shift all others.
+    """
+    names = os.listdir(folder)
+    numbers = _numbers(names)
+    strange = [] if len(numbers) else [name for name in names if name.lower().endswith((".jpg", ".jpeg"))]
+    if strange:
+        raise UserError(f"{folder / min(strange)}: a crop is named by its frame, 00001.jpg and on; rename these images")
+    if len(numbers) and numbers[0] == 0:
+        raise UserError(f"{folder}: it has a crop of frame 0, but frames count from 00001.jpg; rename these images")
+    return numbers
+
+
+def _numbers(names: list[str]) -> np.ndarray:
+    """(k,) int32, sorted. Where all names are alike, which is the rule, they are read as one block of bytes."""
+    joined = "".join(names)
+    if len(joined) == 9 * len(names) and joined.isascii():
+        letters = np.frombuffer(joined.encode(), np.uint8).reshape(-1, 9)
+        digits = letters[:, :5].astype(np.int32) - ord("0")
+        if (letters[:, 5:] == np.frombuffer(b".jpg", np.uint8)).all() and ((digits >= 0) & (digits <= 9)).all():
+            return np.sort(digits @ np.array([10_000, 1_000, 100, 10, 1], np.int32))
+    return np.sort(np.array([int(match[1]) for name in names if (match := _CROP.fullmatch(name))], np.int32))
+
+
+def _entries(folder: Path) -> _Folder:
+    found = _Folder()
+    others = 0
+    for entry in _scan(folder):
+        suffix = os.path.splitext(entry.name)[1].lower()
+        if entry.is_dir():
+            found.folders.append(Path(entry.path))
+        elif suffix == ".txt":
+            found.texts.append(Path(entry.path))
+        elif suffix in VIDEO_SUFFIXES:
+            found.videos.append(Path(entry.path))
+        else:
+            others += 1
+            if others == _LEAF and not (found.folders or found.texts or found.videos):
+                break
+    for part in (found.folders, found.texts, found.videos):
+        part.sort()
+    return found
+
+
+def _video_folders(top: Path, depth: int) -> Iterator[Path]:
+    for folder in sorted(Path(entry.path) for entry in _scan(top) if entry.is_dir()):
+        if depth and _BATCH.match(folder.name.lower()):
+            yield from _video_folders(folder, depth - 1)
+        else:
+            yield folder
+
+
+def _scan(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """The entries of a folder that are not hidden."""
+    try:
+        with os.scandir(folder) as entries:
+            yield from (entry for entry in entries if not entry.name.startswith("."))
+    except OSError as error:
+        raise UserError(f"{folder}: the folder cannot be read ({error.strerror}); make it readable") from error

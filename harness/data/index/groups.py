@@ -1,0 +1,62 @@
+"""Which annotated names belong together, because they show the same people in the same recording."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness.data.index.test_lists import read_text
+from zoo.errors import UserError
+
+TABLE = "groups.csv"
+_SIDE = re.compile(r"_(?:left|right)$")
+_PART = re.compile(r"^(video\d+)_\d+$")
+
+
+def without_side(name: str) -> str:
+    """The name of the raw video behind an annotated name: ``6-30-1920x1080_left`` -> ``6-30-1920x1080``.
+
+    The main person of ``10-60-1280x720``, ``video59`` and ``video2`` has no suffix and keeps the name.
+    """
+    return _SIDE.sub("", name)
+
+
+def group_of(name: str, table: Mapping[str, str] | None = None) -> str:
+    """The group of an annotated name: videos of one group never stand on two sides of a split or of a fold.
+
+    In this order: the table's entry for the name, or for the name without ``_left`` / ``_right``; else that bare name,
+    and of ``video45_1`` ... ``video45_7`` the recording they are parts of, ``video45``. Every other name is a group of
+    its own: ``5-60-1920x1080-3`` and ``-1`` too, since the organisers put them on different sides of a split that
+    they call disjoint in subjects.
+    """
+    table = table or {}
+    bare = without_side(name)
+    for known in (name, bare):
+        if known in table:
+            return table[known]
+    part = _PART.match(bare)
+    return part[1] if part else bare
+
+
+def read_groups(root: Path) -> dict[str, str]:
+    """The optional ``groups.csv`` of a data folder, columns ``video,group``: name -> group; {} where there is none."""
+    path = root / TABLE
+    if not path.is_file():
+        return {}
+    table: dict[str, str] = {}
+    reader = csv.reader(read_text(path).split("\n"), strict=True)
+    try:
+        for row in reader:
+            fields = [field.strip() for field in row]
+            if not any(fields) or (reader.line_num == 1 and fields == ["video", "group"]):
+                continue
+            at = f"{path}, line {reader.line_num}"
+            if len(fields) != 2 or not all(fields):
+                raise UserError(f"{at}: expected two fields, video,group; found {','.join(row)[:80]!r}")
+            if table.setdefault(fields[0], fields[1]) != fields[1]:
+                raise UserError(f"{at}: {fields[0]} is in two groups; keep one of its lines")
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num}: {error}; a line is video,group") from None
+    return table

@@ -1,0 +1,73 @@
+"""The raw videos and crops of a data folder, by annotated name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from harness.data.index.cached_files import Files
+from harness.data.index.folder_layout import Layout, crop_folders
+from harness.data.index.groups import group_of, without_side
+from harness.io.hashing import video_times
+from zoo.errors import UserError
+
+
+class Media:
+    """Looks up what belongs to an annotated name. ``kind``: of crops, cropped_aligned or cropped."""
+
+    def __init__(self, layout: Layout, kind: str, files: Files) -> None:
+        self.files = files
+        self.layout = layout
+        self.kind = kind
+        self.folders = crop_folders(layout, kind)
+        self._lengths: dict[Path, int] = {}
+
+    def video(self, name: str) -> Path | None:
+        """The raw file, None where there is none."""
+        return self.layout.video_of(name)
+
+    def crops(self, name: str) -> tuple[Path | None, np.ndarray]:
+        """The folder of crops, and their frames (k,) from 1; of several folders the first that has images.
+
+        UserError where a folder is empty and there is no raw video either: nothing of that video can be used.
+        """
+        for folder in self.folders.get(name, ()):
+            frames = self.files.crop_frames(folder)
+            if len(frames):
+                return folder, frames
+        if name in self.folders and self.video(name) is None:
+            raise UserError(
+                f"{self.folders[name][0]}: the folder has no images and there is no raw video of {name}: "
+                "get its images again or take the folder away"
+            )
+        return None, np.zeros(0, np.int32)
+
+    def has(self, name: str) -> bool:
+        """Whether there is anything of a name, raw video or crops."""
+        return self.video(name) is not None or self.crops(name)[0] is not None
+
+    def length(self, name: str) -> int | None:
+        """Frames of a video without annotation: of the raw file, else up to its last crop; None without either."""
+        raw = self.video(name)
+        if raw is None:
+            _, frames = self.crops(name)
+            return int(frames[-1]) if len(frames) else None
+        if raw not in self._lengths:
+            self._lengths[raw] = len(video_times(raw))
+        return self._lengths[raw]
+
+    def without_annotation(self, annotated: list[str], groups: Mapping[str, str]) -> tuple[list[str], list[str]]:
+        """Names with pictures or sound but no annotation, sorted: those of groups that nobody annotates, and those of
+        groups with an annotated name. Of a two-person video with crops of each, the crops' names count.
+
+        ``groups``: the table of groups.csv.
+        """
+        taken = {without_side(name) for name in annotated}
+        crops = set(self.folders) - set(annotated)
+        shown = {without_side(name) for name in crops}
+        names = sorted(crops | (set(self.layout.videos) - taken - shown))
+        known = {group_of(name, groups) for name in annotated}
+        free = [name for name in names if group_of(name, groups) not in known]
+        return free, [name for name in names if group_of(name, groups) in known]

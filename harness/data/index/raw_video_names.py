@@ -1,0 +1,36 @@
+"""Which annotated people each raw video shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from harness.data.index.folder_layout import Layout, crop_folders, survey
+
+# A name with a side at the start of a line of any list: a bare name, or one before "/00001.jpg".
+_SIDED = re.compile(rb"^([^,/\r\n]+_(?:left|right))(?=[,/\s]|$)", re.MULTILINE)
+
+
+def raw_people(folder: Path) -> list[tuple[tuple[str, ...], Path]]:
+    """(names, video file) of every raw video of a data folder, as ``make_boxes`` takes them."""
+    layout = survey(folder)
+    known = known_names(layout)
+    return [(names_in(stem, known), files[0]) for stem, files in sorted(layout.videos.items())]
+
+
+def known_names(layout: Layout) -> set[str]:
+    """All names that annotations, lists and crop folders give to people."""
+    names = {path.stem for files in layout.sets.values() for split in files.values() for path in split}
+    names |= {path.stem for path in layout.texts}
+    for path in layout.texts:
+        names |= {match.decode(errors="replace").strip() for match in _SIDED.findall(path.read_bytes())}
+    return names.union(*(crop_folders(layout, kind) for kind in ("cropped_aligned", "cropped")))
+
+
+def names_in(stem: str, known: Iterable[str]) -> tuple[str, ...]:
+    """The people of the video ``stem``: those of it, left and right, that somebody has named; else it itself, which
+    is the main subject."""
+    known = set(known)
+    found = tuple(name for name in (stem, f"{stem}_left", f"{stem}_right") if name in known)
+    return found or (stem,)

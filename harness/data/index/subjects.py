@@ -1,0 +1,132 @@
+"""Who is annotated or listed: names, splits, labels and rows, before any picture is looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from harness.data.index.annotation_files import ImageLabels
+from harness.data.index.annotation_sets import Annotations
+from harness.data.index.cached_files import Files
+from harness.data.index.media import Media
+from harness.data.index.test_lists import Images, TestList
+from zoo.errors import UserError
+from zoo.tracks import TrackSpec
+
+MOST = 20_000_000
+"""Frames that the videos of an image list may have, seven times as many as Aff-Wild2's: numbers with a digit too many
+would take all memory."""
+Split = Literal["train", "val", "test", "select"]  # "select": videos of a fold that choose its epoch
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One person to be answered for. ``labels`` (n, A) float32, NaN where unlabelled; ``rows`` (n,) bool: frames that
+    are scored and written; ``source``: the annotation file or test list, None for a merely unannotated video."""
+
+    name: str
+    split: Split
+    labels: np.ndarray
+    rows: np.ndarray
+    source: Path | None
+
+
+def annotated(chosen: Annotations, track: TrackSpec, files: Files) -> list[Person]:
+    """Everyone in the annotations of a track, train before val, by file and name.
+
+    UserError for faulty files, and for a name that is annotated twice.
+    """
+    people: dict[str, Person] = {}
+    sets: list[tuple[Split, Path]] = [("train", path) for path in chosen.files.get("train", ())]
+    sets += [("val", path) for path in chosen.files.get("val", ())]
+    for split, path in sets:
+        if track.unit == "image":
+            listed = files.image_labels(path)
+            _refuse_doubled(people, listed.images.videos, path, listed)
+            found = from_images(listed.images, listed.labels, split, path)
+        else:
+            _refuse_doubled(people, [path.stem], path)
+            labels = files.frame_labels(path)
+            found = [Person(path.stem, split, labels, np.ones(len(labels), bool), path)]
+        people.update({person.name: person for person in found})
+    return list(people.values())
+
+
+def from_list(
+    official: TestList, others: Iterable[Person], track: TrackSpec, media: Media
+) -> tuple[list[Person], list[str]]:
+    """The test videos of an official list, in its order, and the names of those that are not in the data folder: an
+    answer to them would be made of nothing.
+
+    UserError where one of them is annotated.
+    """
+    sources = {person.name: person.source for person in others}
+    for name in official.videos:
+        if name in sources:
+            raise UserError(
+                f"{official.path}: the test video {name} is annotated in {sources[name]}; take one of the files away"
+            )
+    if track.unit == "image" and official.kind != "rows":
+        raise UserError(f"{official.path}: track {track.name} wants a list of images, <video>/00001.jpg, not of videos")
+    absent = [name for name in official.videos if not media.has(name)]
+    here = [name for name in official.videos if name not in set(absent)]
+    if official.kind == "rows":
+        images = Images(official.videos, official.row_video, official.row_frame)
+        people = from_images(images, _unlabelled(len(official.row_frame), track), "test", official.path)
+        return [person for person in people if person.name in set(here)], absent
+    return [_test_video(name, media.length(name) or 0, track, official.path) for name in here], absent
+
+
+def from_names(names: Iterable[str], track: TrackSpec, media: Media) -> list[Person]:
+    """Test videos by their names alone, as long as their raw videos or crops."""
+    return [_test_video(name, media.length(name) or 0, track, None) for name in names]
+
+
+def from_images(images: Images, labels: np.ndarray, split: Split, path: Path) -> list[Person]:
+    """One person a video of a list of images; frames that are not listed have neither label nor row.
+
+    ``labels`` (R, A): a row's labels.
+    """
+    order = np.argsort(images.row_video, kind="stable")
+    ends = np.cumsum(np.bincount(images.row_video, minlength=len(images.videos)))
+    highest = np.zeros(len(images.videos), np.int64)
+    np.maximum.at(highest, images.row_video, images.row_frame)
+    if highest.sum() > MOST:
+        name = images.videos[int(highest.argmax())]
+        raise UserError(
+            f"{path}: its {len(images.videos)} videos would have {highest.sum():,} frames by their highest numbers "
+            f"({name} {highest.max():,}), more than {MOST:,}: correct the numbers, or part the list"
+        )
+    people = []
+    for name, mine in zip(images.videos, np.split(order, ends[:-1]), strict=True):
+        at = images.row_frame[mine] - 1
+        rows = np.zeros(at.max() + 1, bool)
+        rows[at] = True
+        spread = np.full((len(rows), labels.shape[1]), np.nan, np.float32)
+        spread[at] = labels[mine]
+        people.append(Person(name, split, spread, rows, path))
+    return people
+
+
+def _test_video(name: str, n: int, track: TrackSpec, source: Path | None) -> Person:
+    return Person(name, "test", _unlabelled(n, track), np.ones(n, bool), source)
+
+
+def _unlabelled(n: int, track: TrackSpec) -> np.ndarray:
+    return np.full((n, len(track.answers)), np.nan, np.float32)
+
+
+def _refuse_doubled(
+    people: dict[str, Person], names: Iterable[str], path: Path, listed: ImageLabels | None = None
+) -> None:
+    for place, name in enumerate(names):
+        if name in people:
+            line = f", line {int(np.argmax(listed.images.row_video == place)) + 2}" if listed else ""
+            raise UserError(
+                f"{path}{line}: {name} is annotated a second time, first in {people[name].source}: a video is in one "
+                "split only; take it out of one of them"
+            )

@@ -1,0 +1,154 @@
+"""The organisers' test lists: example files with a row an image, and bare lists of names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.data.decoding.video import VIDEO_SUFFIXES
+from zoo.errors import UserError
+from zoo.tracks import TrackSpec
+
+_IMAGE = r"^\s*(?P<video>[^,/]+)/(?P<frame>\d{1,6})\.(?:jpg|jpeg|png)\s*(?:,.*)?$"
+_TITLES = ("video", "videos", "video_name", "name", "names", "filename")
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Rows that each name an image, ``<video>/00001.jpg``. ``videos`` in order of first appearance.
+
+    ``row_video`` (R,) int32: index into ``videos``; ``row_frame`` (R,) int32: frame from 1.
+    """
+
+    videos: tuple[str, ...]
+    row_video: np.ndarray
+    row_frame: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class TestList:
+    """An official test list. ``rows``: it names every image to be answered, in the order to be kept; ``names``: it
+    names videos only, and ``row_video``, ``row_frame`` (see Images) are empty."""
+
+    __test__ = False  # no test class, whatever pytest may think of the name
+
+    path: Path
+    kind: Literal["rows", "names"]
+    videos: tuple[str, ...]
+    row_video: np.ndarray
+    row_frame: np.ndarray
+
+
+def read_test_list(path: Path, track: TrackSpec) -> TestList:
+    """Read an example file or a list of names; with or without header, dummy values, trailing commas, last newline.
+
+    UserError names file and line of a row that is neither, that comes twice, or a header of another track.
+    """
+    text = read_text(path)
+    if not text:
+        raise UserError(f"{path}: the list is empty; get it again from the organisers")
+    lines = pc.split_pattern(pa.scalar(text), "\n").values  # a million Python strings would take 100 MB
+    images = pc.match_substring_regex(lines[:2], _IMAGE).to_pylist()
+    if not any(images):
+        names = _names(path, lines.to_pylist(), track)
+        empty = np.zeros(0, np.int32)
+        return TestList(path, "names", names, empty, empty)
+    header = 0 if images[0] else 1
+    if header:
+        _check_header(path, lines[0].as_py(), track)
+    rows = split_images(lines[header:], path, header + 1)
+    return TestList(path, "rows", rows.videos, rows.row_video, rows.row_frame)
+
+
+def read_text(path: Path) -> str:
+    """A text file without byte order mark, carriage returns and empty end; UserError where it is no UTF-8 text."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: no text file (byte {error.start} is not UTF-8)") from error
+    return text.replace("\r\n", "\n").rstrip()
+
+
+def column_of(numbers: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """Numbers without nulls as a NumPy array; Arrow's own way to one imports pandas."""
+    whole = numbers.combine_chunks() if isinstance(numbers, pa.ChunkedArray) else numbers
+    return np.from_dlpack(whole)
+
+
+def split_images(column: pa.Array | pa.ChunkedArray, path: Path, first_line: int) -> Images:
+    """Video and frame of rows that begin with ``<video>/00001.jpg``, ``column[0]`` being line ``first_line``.
+
+    UserError names the line of a row that names no image, frame 0, or an image twice.
+    """
+    parts = pc.extract_regex(column, _IMAGE)
+    if parts.null_count:
+        at = pc.index(pc.is_null(parts), pa.scalar(True)).as_py()
+        raise UserError(
+            f"{path}, line {first_line + at}: expected <video>/00001.jpg, found {_short(column[at].as_py())!r}"
+        )
+    names = pc.struct_field(parts, "video").dictionary_encode()
+    names = names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names
+    row_video = column_of(names.indices)
+    row_frame = column_of(pc.struct_field(parts, "frame").cast(pa.int32()))
+    if (row_frame == 0).any():
+        at = int(np.argmin(row_frame))
+        raise UserError(f"{path}, line {first_line + at}: {_short(column[at].as_py())!r}: frames count from 00001")
+    _refuse_twice(column, row_video, row_frame, path, first_line)
+    return Images(tuple(names.dictionary.to_pylist()), row_video, row_frame)
+
+
+def _refuse_twice(
+    column: pa.Array | pa.ChunkedArray, row_video: np.ndarray, row_frame: np.ndarray, path: Path, first_line: int
+) -> None:
+    keys = row_video.astype(np.int64) << 32 | row_frame
+    order = np.argsort(keys, kind="stable")
+    again = np.flatnonzero(np.diff(keys[order]) == 0)
+    if len(again):
+        second, first = int(order[again + 1].min()), 0
+        first = int(np.flatnonzero(keys == keys[second])[0])
+        raise UserError(
+            f"{path}, line {first_line + second}: {_short(column[second].as_py())!r} was already on line "
+            f"{first_line + first}; take one of them out"
+        )
+
+
+def _names(path: Path, lines: list[str], track: TrackSpec) -> tuple[str, ...]:
+    headers = {track.submission_header, *track.headers, *_TITLES}
+    seen: dict[str, int] = {}
+    for number, line in enumerate(lines, start=1):
+        name = line.strip().rstrip(",").strip()
+        if number == 1 and name.lower() in {header.lower() for header in headers}:
+            continue
+        if name.lower().endswith((".txt", *VIDEO_SUFFIXES)):
+            name = name.rpartition(".")[0]
+        if not name or "/" in name or "," in name:
+            raise UserError(
+                f"{path}, line {number}: expected a video's name or <video>/00001.jpg, found {_short(line)!r}"
+            )
+        if seen.setdefault(name, number) != number:
+            raise UserError(f"{path}, line {number}: {name} was already on line {seen[name]}; take one of them out")
+    if not seen:
+        raise UserError(f"{path}: the list names no video; get it again from the organisers")
+    return tuple(seen)
+
+
+def _check_header(path: Path, header: str, track: TrackSpec) -> None:
+    """Spelling of official headers varies; a header that shares no field with the track's is another track's."""
+    found = {field.strip().lower() for field in header.split(",")[1:] if field.strip()}
+    expected = {field.lower() for field in track.submission_header.split(",")[1:]}
+    if found and not found & expected:
+        raise UserError(
+            f"{path}, line 1: found the header {_short(header)!r}, expected {track.submission_header!r}: "
+            f"this is no list of track {track.name}"
+        )
+
+
+def _short(text: str, width: int = 60) -> str:
+    return text if len(text) <= width else f"{text[:width]}..."

@@ -1,0 +1,1 @@
+"""Raw videos -> crops, boxes and packed files."""

@@ -1,0 +1,249 @@
+"""Raw videos -> a data folder as Aff-Wild2 ships it: aligned face crops, person boxes, annotations, the videos."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import cv2
+import numpy as np
+
+from harness.data.decoding.video import expected_frames, probe
+from harness.data.index.folder_layout import Layout, survey
+from harness.data.index.groups import TABLE
+from harness.data.index.raw_video_names import known_names, names_in
+from harness.data.preprocessing.alignment import align
+from harness.data.tracking.detection import FaceFinder
+from harness.data.tracking.face_tracks import Track, choose
+from harness.data.tracking.person_boxes import FOLDER, are_made, boxes_of, read_boxes, write_boxes
+from harness.io.atomic import atomic, clear_parts
+from harness.io.locks import NAME, alone
+from harness.runtime.machine import cores
+from harness.runtime.process_pool import Failure, Tick, run_jobs
+from zoo.api import DetectorSpec, Faces
+from zoo.errors import UserError
+
+CROPS = "cropped_aligned"
+SIZE = 112
+QUALITY = 95
+
+_MARK = "crop.json"  # says that a folder is ours to go on with, and from which raw folder
+_SPOOL = 64 << 20  # bytes of encoded faces of one video kept in memory before they go to a temporary file
+
+
+@dataclass(frozen=True)
+class CropReport:
+    """What ``crop_folder`` did. ``found``: annotated name -> (frames, frames with a face), also of videos that were
+    finished before, of which there are ``skipped``; ``failures``: videos that could not be read."""
+
+    out: Path
+    found: Mapping[str, tuple[int, int]]
+    skipped: int
+    failures: Sequence[Failure]
+
+    def __str__(self) -> str:
+        frames, faces = (sum(column) for column in zip(*self.found.values(), strict=True)) if self.found else (0, 0)
+        lines = [
+            f"{self.out}: people {len(self.found)}, frames {frames}, a face in {faces} "
+            f"({100 * faces / max(frames, 1):.1f} %)"
+        ]
+        if self.skipped:
+            lines.append(f"videos finished before: {self.skipped}")
+        lines += [f"{name}: no face in {n} frames" for name, (n, seen) in sorted(self.found.items()) if n and not seen]
+        if self.failures:
+            lines.append(f"videos that failed: {len(self.failures)}")
+        return "\n".join(lines)
+
+
+def crop_folder(
+    raw: Path,
+    out: Path,
+    *,
+    detector: DetectorSpec,
+    jobs: int | None = None,
+    progress: bool = True,
+    link: bool = True,
+    options: Mapping[str, Any] | None = None,
+) -> CropReport:
+    """Turn the raw videos found anywhere in ``raw`` into the data folder ``out``.
+
+    ``out`` gets ``cropped_aligned/<name>/00001.jpg`` (112x112, absent where no face is found), ``boxes/``,
+    ``videos/`` (links to the originals, copies where ``link`` is False or impossible) and ``annotations/``. A video
+    yields its main subject, or the ``_left`` / ``_right`` that annotations or lists name. Run again, it goes on where
+    it stopped. UserError where ``out`` holds something else, or one folder is inside the other.
+    """
+    raw, out = raw.resolve(), out.resolve()
+    layout = _raw_videos(raw, out)
+    _claim(raw, out)
+    with alone(out / NAME, f"--out {out}: another process makes crops in this folder; wait for it, or stop it"):
+        return _crop_all(layout, out, FaceFinder(detector, options), jobs, progress, link)
+
+
+def _crop_all(
+    layout: Layout, out: Path, finder: FaceFinder, jobs: int | None, progress: bool, link: bool
+) -> CropReport:
+    for folder in (out, out / FOLDER, out / "videos"):
+        clear_parts(folder, deep=False)
+    clear_parts(out / "annotations")
+    _copy_texts(layout, out)
+    known = known_names(layout)
+    work = [(names_in(stem, known), files[0]) for stem, files in sorted(layout.videos.items())]
+    todo = [(names, path) for names, path in work if not _is_finished(names, out, finder)]
+    found = {name: _counts(out, name) for item in work if item not in todo for name in item[0]}
+    task = partial(_crop, out=out, finder=finder, link=link)
+    jobs = (jobs or cores()) if finder.portable else 1
+    failures = []
+    paths = [path for _, path in todo]
+    sizes = [expected_frames(path) for path in paths]
+    outcomes = run_jobs(task, todo, paths, sizes, jobs=jobs, label="face crops", progress=progress)
+    for place, outcome in outcomes:
+        if isinstance(outcome, Failure):
+            failures.append(outcome)
+        else:
+            found |= {name: _counts(out, name) for name in todo[place][0]}
+    shutil.rmtree(out / ".partial", ignore_errors=True)
+    found = dict(sorted(found.items()))
+    return CropReport(out, found, len(work) - len(todo), sorted(failures, key=lambda failure: failure.path))
+
+
+# --- the folders ------------------------------------------------------------------------------------------------------
+
+
+def _raw_videos(raw: Path, out: Path) -> Layout:
+    if raw == out or raw in out.parents or out in raw.parents:
+        raise UserError(f"--out {out}: one of it and {raw} lies inside the other; choose a folder elsewhere")
+    layout = survey(raw)
+    if not layout.videos:
+        raise UserError(f"{raw}: there is no video in this folder (.mp4 .avi .mkv .mov .webm)")
+    for stem, files in layout.videos.items():
+        if len(files) > 1:
+            raise UserError(f"{files[0]} and {files[1]} are both named {stem}; rename or take out one of them")
+    return layout
+
+
+def _claim(raw: Path, out: Path) -> None:
+    """Make ``out``, or see that it is what an earlier run on ``raw`` began."""
+    mark = out / _MARK
+    if mark.is_file():
+        try:
+            earlier = json.loads(mark.read_text())["raw"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{mark}: damaged; choose another --out, or delete the folder") from error
+        if earlier != str(raw):
+            raise UserError(f"--out {out}: holds the crops of {earlier}; choose another folder")
+        return
+    if out.exists() and (not out.is_dir() or any(not path.name.startswith(".") for path in out.iterdir())):
+        raise UserError(f"--out {out}: exists and is not an earlier result of this command; choose another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    atomic(mark, lambda part: part.write_text(json.dumps({"raw": str(raw)})))
+
+
+def _copy_texts(layout: Layout, out: Path) -> None:
+    """Annotations and lists go to ``annotations/``, below it as they lie in the raw folder, with ``groups.csv``."""
+    files = [path for splits in layout.sets.values() for paths in splits.values() for path in paths]
+    for path in [*files, *layout.texts]:
+        parts = list(path.relative_to(layout.root).parts)
+        while "annotations" in parts:
+            parts = parts[parts.index("annotations") + 1 :]
+        _copy(path, out.joinpath("annotations", *parts))
+    if (layout.root / TABLE).is_file():
+        _copy(layout.root / TABLE, out / TABLE)
+
+
+def _copy(path: Path, target: Path) -> None:
+    atomic(target, lambda part: shutil.copyfile(path, part))
+
+
+def _is_finished(names: Sequence[str], out: Path, finder: FaceFinder) -> bool:
+    """The boxes file is written last, so it says that the crops are there; a folder deleted since is made again."""
+    return all(
+        are_made(path := out / FOLDER / f"{name}.parquet", finder)
+        and ((out / CROPS / name).is_dir() or np.isnan(read_boxes(path).score).all())
+        for name in names
+    )
+
+
+def _counts(out: Path, name: str) -> tuple[int, int]:
+    score = read_boxes(out / FOLDER / f"{name}.parquet").score
+    return len(score), int(np.isfinite(score).sum())
+
+
+# --- one video --------------------------------------------------------------------------------------------------------
+
+
+def _crop(item: tuple[Sequence[str], Path], tick: Tick, *, out: Path, finder: FaceFinder, link: bool) -> None:
+    """All that one video yields, in one pass: every face is cut out and kept until its owner is known."""
+    names, path = item
+    info = probe(path)
+    with _Faces() as kept:
+        tracks = finder.tracks(info, tick, kept.add)
+        _place(path, out / "videos" / path.name, link=link)
+        for name in names:
+            track = choose(tracks, name, info.width)
+            _write_crops(out, name, kept.images(track))
+            write_boxes(out / FOLDER / f"{name}.parquet", boxes_of(track, info, finder.label))
+
+
+class _Faces:
+    """The aligned faces of a video as JPEG, in memory or, if many, in a temporary file."""
+
+    def __init__(self) -> None:
+        self.spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115 (closed in __exit__)
+        self.places: dict[tuple[int, int], tuple[int, int]] = {}
+
+    def __enter__(self) -> _Faces:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.spool.close()
+
+    def add(self, index: int, frame: np.ndarray, faces: Faces) -> None:
+        """Keep the faces of a frame."""
+        for k, landmarks in enumerate(faces.landmarks):
+            crop = cv2.cvtColor(align(frame, landmarks, SIZE), cv2.COLOR_RGB2BGR)
+            data = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+            self.places[index, k] = self.spool.tell(), len(data)
+            self.spool.write(data)
+
+    def images(self, track: Track) -> Iterator[tuple[int, bytes]]:
+        """(frame from 1, JPEG) of a track."""
+        for frame, face in zip(track.frames.tolist(), track.faces.tolist(), strict=True):
+            start, length = self.places[frame, face]
+            self.spool.seek(start)
+            yield frame + 1, self.spool.read(length)
+
+
+def _write_crops(out: Path, name: str, images: Iterator[tuple[int, bytes]]) -> None:
+    """The folder of crops, whole or not at all; none where there is no face."""
+    part, target = out / ".partial" / name, out / CROPS / name
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for frame, data in images:
+        (part / f"{frame:05d}.jpg").write_bytes(data)
+    if target.exists():
+        shutil.rmtree(target)
+    if any(part.iterdir()):
+        target.parent.mkdir(exist_ok=True)
+        os.replace(part, target)
+
+
+def _place(path: Path, target: Path, *, link: bool) -> None:
+    """Link the original video, or copy it where links are not wanted or not possible."""
+    target.parent.mkdir(exist_ok=True)
+    if target.exists() and (link or not target.is_symlink()):
+        return
+    target.unlink(missing_ok=True)
+    if link:
+        try:
+            target.symlink_to(path)
+            return
+        except OSError:  # a file system without links: copied instead
+            pass
+    _copy(path, target)

@@ -1,0 +1,238 @@
+"""``harness data pack``: every raw video and every folder of crops once through, into packed files."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from harness.data.decoding.audio import read_sound, to_int16
+from harness.data.decoding.frames import pictures
+from harness.data.decoding.jpeg import decode_jpeg, is_complete
+from harness.data.decoding.video import probe
+from harness.data.index.folder_layout import crop_frames
+from harness.data.packed.metadata import RATE, Label
+from harness.data.packed.reader import Pictures, find
+from harness.data.packed.writer import BOXED, PICTURES, SAMPLES, Writer, encode_jpeg
+from harness.data.preprocessing.pack_plan import Item, Settings
+from harness.data.streams.readers import BodyReader, ContextReader
+from harness.data.tracking.person_boxes import person_boxes
+from harness.io.atomic import append_line, clear_parts
+from harness.io.hashing import crops_digest, file_digest
+from harness.io.locks import NAME, alone
+from harness.runtime.machine import cores
+from harness.runtime.process_pool import Failure, Tick, run_jobs
+from zoo.errors import FullDiskError, UserError
+from zoo.readers import Source
+
+LEDGER = "ledger.jsonl"
+_CUTTERS: dict[str, type[BodyReader] | type[ContextReader]] = {"body": BodyReader, "context": ContextReader}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file of the pack. ``kept``: it was there, of this very source."""
+
+    stream: str
+    name: str
+    outcome: Literal["packed", "kept", "failed"]
+    reason: str = ""
+    bytes: int = 0
+
+
+def make_pack(
+    items: Sequence[Item], settings: Settings, *, jobs: int | None = None, progress: bool = True
+) -> list[Outcome]:
+    """Pack what is not packed yet; every outcome is in the ledger too.
+
+    What is finished stays when this is stopped or killed; what was left half-written goes. A video that fails stops no
+    other; a full disk stops all (UserError). UserError too where another process packs into the same folder.
+    """
+    busy = f"{settings.pack}: another process packs into this folder; wait for it, or stop it"
+    with alone(settings.pack / NAME, busy):
+        clear_parts(settings.pack)
+        return _make(items, settings, jobs, progress)
+
+
+def _make(items: Sequence[Item], settings: Settings, jobs: int | None, progress: bool) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    paths, sizes = [item.path for item in items], [max(1, item.frames) for item in items]
+    task = partial(_pack, settings=settings)
+    for place, result in run_jobs(task, items, paths, sizes, jobs=jobs or cores(), label="pack", progress=progress):
+        if isinstance(result, Failure):  # the process died, or a fault of this program
+            result = [Outcome(stream, name, "failed", result.reason) for stream, name in items[place].wanted]
+        _note(settings.pack / LEDGER, items[place], result)
+        outcomes += result
+    return outcomes
+
+
+def _note(ledger: Path, item: Item, outcomes: Sequence[Outcome]) -> None:
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    try:
+        for one in outcomes:
+            if one.outcome != "kept":
+                append_line(ledger, {"time": now, "source": str(item.path), **asdict(one)})
+    except OSError as error:
+        raise UserError(
+            f"{ledger}: cannot be written ({error.strerror}); make room or choose --out elsewhere"
+        ) from error
+
+
+def _pack(item: Item, tick: Tick, *, settings: Settings) -> list[Outcome]:
+    """Everything that one folder of crops or one raw video gives; FullDiskError where there is no room for it."""
+    try:
+        return _streams(item, tick, settings)
+    except OSError as error:  # of a full disk alone (_reason)
+        raise FullDiskError(
+            f"{settings.pack}: the disk is full at {item.path.name}; make room and run the same command again: what is "
+            "packed is kept"
+        ) from error
+
+
+def _streams(item: Item, tick: Tick, settings: Settings) -> list[Outcome]:
+    if item.crops:
+        return [_attempt(stream, name, partial(_face, item.path, name, settings, tick)) for stream, name in item.wanted]
+    sound = [name for stream, name in item.wanted if stream == "audio"]
+    outcomes = [_attempt("audio", name, partial(_audio, item.path, name, settings)) for name in sound]
+    boxed = [(stream, name) for stream, name in item.wanted if stream in _CUTTERS]
+    return outcomes + (_pictures(item.path, boxed, settings, tick) if boxed else [])
+
+
+def _attempt(stream: str, name: str, make: Callable[[], Label | None]) -> Outcome:
+    """Make one file; ``make`` returns None where it is there already."""
+    try:
+        label = make()
+    except (OSError, UserError) as error:
+        return Outcome(stream, name, "failed", _reason(error))
+    return Outcome(stream, name, "packed", bytes=label.bytes) if label else Outcome(stream, name, "kept")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise error  # the next video would fail too
+    return str(error)
+
+
+def _face(folder: Path, name: str, settings: Settings, tick: Tick) -> Label | None:
+    """Crops as they are: their own bytes, each of which must be a whole picture."""
+    source = crops_digest(folder)
+    if find(settings.pack, "face", name, source):
+        return None
+    there = set(crop_frames(folder).tolist())
+    last = max(there, default=0)
+    turned = False  # whether some crop may carry its camera's position
+    with Writer(settings.pack, "face", name, PICTURES) as writer:
+        for frame in range(1, last + 1):
+            crop = _crop(folder / f"{frame:05d}.jpg") if frame in there else None
+            turned |= crop is not None and b"Exif" in crop
+            writer.add(crop)
+            tick(frame / last)
+        _refuse_changed(folder, crops_digest(folder) == source)
+        return writer.finish(source, {"turned": turned})
+
+
+def _crop(path: Path) -> bytes:
+    data = path.read_bytes()
+    if not is_complete(data) or decode_jpeg(np.frombuffer(data, np.uint8)) is None:
+        raise UserError(
+            f"{path}: the JPEG is cut short or damaged ({len(data)} bytes); make this crop again or delete it"
+        )
+    return data
+
+
+def _audio(video: Path, name: str, settings: Settings) -> Label | None:
+    source = file_digest(video)
+    if find(settings.pack, "audio", name, source):
+        return None
+    sound = read_sound(video, RATE)
+    samples = np.zeros(0, np.int16) if sound is None else to_int16(sound.samples)
+    with Writer(settings.pack, "audio", name, SAMPLES) as writer:
+        if len(samples):
+            writer.add_array(samples)
+        _refuse_changed(video, file_digest(video) == source)
+        return writer.finish(source, {"rate": RATE, "start": sound.start if sound else 0.0})
+
+
+def _pictures(video: Path, wanted: Sequence[tuple[str, str]], settings: Settings, tick: Tick) -> list[Outcome]:
+    """Body crops and scenes of all people of a video, which is decoded once."""
+    try:
+        source, info = file_digest(video), probe(video)
+    except (OSError, UserError) as error:
+        return [Outcome(stream, name, "failed", _reason(error)) for stream, name in wanted]
+    outcomes: list[Outcome] = []
+    todo: list[tuple[str, str, np.ndarray]] = []
+    for stream, name in wanted:
+        try:
+            boxes = _boxes(video, name, settings, info.n_frames)
+        except (OSError, UserError) as error:
+            outcomes.append(Outcome(stream, name, "failed", _reason(error)))
+            continue
+        if _is_made(stream, name, source, boxes, settings):
+            outcomes.append(Outcome(stream, name, "kept"))
+        else:
+            todo.append((stream, name, boxes))
+    if not todo:
+        return outcomes
+    made = {"size": settings.size, "quality": settings.quality, "width": info.width, "height": info.height}
+    try:
+        labels = _cut(video, source, todo, made, settings.pack, partial(_share, tick, info.n_frames))
+    except (OSError, UserError) as error:
+        return outcomes + [Outcome(stream, name, "failed", _reason(error)) for stream, name, _ in todo]
+    return outcomes + [Outcome(label.stream, label.name, "packed", bytes=label.bytes) for label in labels]
+
+
+def _cut(
+    video: Path, source: str, todo: Sequence[tuple[str, str, np.ndarray]], made: dict[str, int], pack: Path,
+    tick: Callable[[int], None],
+) -> list[Label]:  # fmt: skip
+    with ExitStack() as stack:
+        work = []
+        for stream, name, boxes in todo:
+            reader = _CUTTERS[stream](_source(video, name, boxes, made))
+            work.append((reader, stack.enter_context(Writer(pack, stream, name, BOXED)), boxes))
+        readers = [(reader, made["size"]) for reader, _, _ in work]
+        for i, images in enumerate(pictures(readers, video, len(todo[0][2]))):
+            for image, (_, writer, boxes) in zip(images, work, strict=True):
+                writer.add(None if image is None else encode_jpeg(image, made["quality"]), *boxes[i].tolist())
+            tick(i)
+        _refuse_changed(video, file_digest(video) == source)
+        return [writer.finish(source, made) for _, writer, _ in work]
+
+
+def _source(video: Path, name: str, boxes: np.ndarray, made: dict[str, int]) -> Source:
+    return Source(
+        name, video.parent, len(boxes), lambda: np.zeros(len(boxes)), video=video, boxes=lambda: boxes,
+        size=lambda: (made["width"], made["height"]),
+    )  # fmt: skip
+
+
+def _boxes(video: Path, name: str, settings: Settings, n_frames: int) -> np.ndarray:
+    found = person_boxes(settings.root, name, video, n_frames)
+    if found is None:
+        raise UserError(f"{video}: no person boxes of {name}; run `harness data boxes {settings.root}` first")
+    return found.person.astype(np.float32)
+
+
+def _is_made(stream: str, name: str, source: str, boxes: np.ndarray, settings: Settings) -> bool:
+    label = find(settings.pack, stream, name, source)
+    wanted = (settings.size, settings.quality)
+    if label is None or (label.settings.get("size"), label.settings.get("quality")) != wanted:
+        return False
+    packed = Pictures(settings.pack, label).boxes
+    return packed is not None and np.array_equal(packed, boxes, equal_nan=True)
+
+
+def _share(tick: Tick, frames: int, done: int) -> None:
+    tick((done + 1) / frames)
+
+
+def _refuse_changed(path: Path, same: bool) -> None:
+    if not same:
+        raise UserError(f"{path}: it was changed while it was packed; run the command again")

@@ -1,0 +1,87 @@
+"""What of a data folder is to be packed: one item a raw video and one a folder of crops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.data.decoding.video import expected_frames
+from harness.data.index.folder_layout import Layout, crop_folders, crop_frames, survey
+from harness.data.index.raw_video_names import known_names, names_in
+from harness.data.packed.metadata import QUALITY, SIZE, STREAMS
+from harness.data.tracking.person_boxes import have_boxes
+from zoo.errors import UserError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the pack is, of which data folder, and how pictures of raw video are stored: ``size`` pixels a side,
+    JPEG ``quality``."""
+
+    root: Path
+    pack: Path
+    size: int = SIZE
+    quality: int = QUALITY
+
+
+@dataclass(frozen=True)
+class Item:
+    """A raw video, or a folder of ``crops``; ``wanted``: (stream, name) of each file that it gives."""
+
+    path: Path
+    wanted: tuple[tuple[str, str], ...]
+    frames: int
+    crops: bool = False
+
+
+def plan(root: Path, streams: Sequence[str] | None = None, kind: str = "cropped_aligned") -> list[Item]:
+    """The items of a data folder. Without ``streams``: all that it can serve.
+
+    UserError for an unknown stream, and for one that nothing here can serve, saying what to do.
+    """
+    unknown = [stream for stream in streams or () if stream not in STREAMS]
+    if unknown:
+        raise UserError(f"--streams {unknown[0]}: there are {', '.join(STREAMS)} to pack")
+    layout = survey(root)
+    crops = _crops(layout, kind)
+    known = known_names(layout)
+    videos = {files[0]: names_in(stem, known) for stem, files in sorted(layout.videos.items())}
+    boxed = any(have_boxes(root, name, path) for path, names in videos.items() for name in names)
+    have = {"face": bool(crops), "body": boxed, "context": boxed, "audio": bool(videos)}
+    chosen = list(dict.fromkeys(streams or [stream for stream in STREAMS if have[stream]]))
+    _check(root, chosen, have, videos=bool(videos), kind=kind)
+    items = [
+        Item(folder, (("face", name),), last, crops=True)
+        for name, (folder, last) in (crops.items() if "face" in chosen else ())
+    ]
+    for path, names in videos.items():
+        wanted = [("audio", path.stem)] if "audio" in chosen else []
+        wanted += [(stream, name) for name in names for stream in ("body", "context") if stream in chosen]
+        if wanted:
+            items.append(Item(path, tuple(wanted), expected_frames(path)))
+    return items
+
+
+def _crops(layout: Layout, kind: str) -> dict[str, tuple[Path, int]]:
+    """Name -> the first of its folders that has crops, and the last frame of them."""
+    found = {}
+    for name, folders in sorted(crop_folders(layout, kind).items()):
+        for folder in folders:
+            frames = crop_frames(folder)
+            if len(frames):
+                found[name] = (folder, int(frames[-1]))
+                break
+    return found
+
+
+def _check(root: Path, chosen: Sequence[str], have: dict[str, bool], *, videos: bool, kind: str) -> None:
+    if not chosen:
+        raise UserError(f"{root}: nothing to pack: neither crops ({kind}/) nor raw videos (.mp4, .avi)")
+    for stream in chosen:
+        if not have[stream]:
+            lacks = {
+                "face": f"face crops ({kind}/): `harness data crop` makes them of raw videos",
+                "audio": "raw videos (.mp4, .avi)",
+            }.get(stream, "raw videos (.mp4, .avi)" if not videos else f"person boxes: run `harness data boxes {root}`")
+            raise UserError(f"{root}: the stream {stream} cannot be packed, there are no {lacks}")

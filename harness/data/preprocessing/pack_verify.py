@@ -1,0 +1,95 @@
+"""``harness data verify``: whether every file of a pack is what its label says, and still made of what is there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from harness.data.packed.metadata import STREAMS, VERSION, Label, arrow_path, file_sha256
+from harness.data.packed.reader import Pictures, Samples
+from harness.data.preprocessing.pack_plan import plan
+from harness.io.hashing import crops_digest, file_digest
+from harness.runtime.machine import cores
+from harness.runtime.process_pool import Failure, Tick, run_jobs
+from zoo.errors import UserError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A file of a pack that is not used, or must not be, and why."""
+
+    path: Path
+    fault: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.fault}"
+
+
+def verify_pack(root: Path, pack: Path, *, jobs: int | None = None, progress: bool = True) -> tuple[int, list[Finding]]:
+    """How many files a pack has, and what is wrong, by file. UserError where there is no pack."""
+    files = sorted(path for stream in STREAMS for path in (pack / stream).glob("[!.]*.*"))
+    labels = [path for path in files if path.suffix == ".json"]
+    if not files:
+        raise UserError(f"{pack}: there is no pack; `harness data pack {root}` makes one")
+    bare = [path for path in files if path.suffix == ".arrow" and not path.with_suffix(".json").is_file()]
+    findings = [Finding(path, "unfinished: it has no label") for path in bare]
+    sizes = [_size(path) for path in labels]
+    sources = dict(_sources(root, labels))
+    task = partial(_check, sources=sources)
+    jobs = jobs or cores()
+    for place, found in run_jobs(task, labels, labels, sizes, jobs=jobs, label="verify", unit="B", progress=progress):
+        fault = found.reason if isinstance(found, Failure) else found
+        if fault:
+            findings.append(Finding(labels[place].with_suffix(".arrow"), fault))
+    return len(labels), sorted(findings, key=lambda finding: str(finding.path))
+
+
+def _check(path: Path, tick: Tick, *, sources: dict[tuple[str, str], Path]) -> str | None:
+    """What is wrong with one packed file."""
+    try:
+        label = Label(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return "its label is damaged"
+    pack = path.parent.parent
+    arrow = arrow_path(pack, label.stream, label.name)
+    if (path.parent.name, path.stem) != (label.stream, label.name):
+        return f"its label is that of {label.stream}/{label.name}"
+    if label.version != VERSION:
+        return f"packed by another version ({label.version}; this one is {VERSION})"
+    if not arrow.is_file():
+        return "it is not there"
+    if arrow.stat().st_size != label.bytes:
+        return f"it has {arrow.stat().st_size:,} bytes, its label says {label.bytes:,}"
+    if file_sha256(arrow) != label.sha256:
+        return "damaged: its sha256 is not what its label says"
+    _open(pack, label)
+    source = sources.get((label.stream, label.name))
+    if source is not None and label.source != (crops_digest if source.is_dir() else file_digest)(source):
+        return f"{source} has changed since it was packed"
+    return None
+
+
+def _open(pack: Path, label: Label) -> None:
+    if label.stream == "audio":
+        Samples(pack, label)
+    else:
+        Pictures(pack, label)
+
+
+def _size(path: Path) -> int:
+    arrow = path.with_suffix(".arrow")
+    return arrow.stat().st_size if arrow.is_file() else 1
+
+
+def _sources(root: Path, labels: Sequence[Path]) -> Iterator[tuple[tuple[str, str], Path]]:
+    """What each file was made of, where it still is there."""
+    kinds = {path.parent.name for path in labels}
+    for stream in kinds:
+        try:
+            for item in plan(root, [stream]):
+                yield from ((wanted, item.path) for wanted in item.wanted)
+        except UserError:  # nothing of that kind is there any more
+            continue

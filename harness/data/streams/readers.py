@@ -1,0 +1,254 @@
+"""Readers of the built-in streams: what each cuts out of a video. See zoo.readers for what the harness asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from harness.data.decoding.audio import read_sound, to_int16
+from harness.data.decoding.jpeg import read_jpeg, resize
+from harness.data.index.folder_layout import crop_frames
+from harness.data.packed.metadata import RATE, VERSION
+from harness.data.packed.reader import Pictures, Samples, find
+from harness.io.hashing import crops_digest, digest, file_digest
+from zoo.errors import UserError
+from zoo.readers import Sound, Source
+
+
+class FaceReader:
+    """Face crops ``00001.jpg``...; present where the file is. From the pack, the very same bytes."""
+
+    uses_video = False
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._present = np.zeros(source.n_frames, dtype=bool)
+        label = find(source.pack, "face", source.name, self._content) if source.pack and source.crops else None
+        self.packed = Pictures(source.pack, label) if source.pack and label else None
+        if self.packed:
+            self._present = self.packed.present(source.n_frames)
+        elif source.crops is not None:
+            frames = crop_frames(source.crops)
+            self._present[frames[frames <= source.n_frames] - 1] = True
+
+    @cached_property
+    def _content(self) -> str:
+        return crops_digest(self.source.crops) if self.source.crops else "none"
+
+    def present(self) -> np.ndarray:
+        """Where a crop was found."""
+        return self._present
+
+    def fingerprint(self) -> str:
+        """The crops' content."""
+        return digest("face", 1, self._content, self.source.n_frames)
+
+    def image(self, index: int, frame: np.ndarray | None, size: int) -> np.ndarray | None:
+        """The crop of a frame, resized."""
+        if not self._present[index] or self.source.crops is None:
+            return None
+        if self.packed:
+            return written(self, index, size)
+        return resize(read_jpeg(f"{self.source.crops}/{index + 1:05d}.jpg"), size, size)
+
+    def fill(self, frames: np.ndarray, places: Sequence[np.ndarray]) -> None:
+        """Put the packed crops of some frames that are present into an array (size, size, 3) each."""
+        assert self.packed is not None
+        self.packed.fill(frames, places)
+
+
+def written(reader: FaceReader | _BoxReader, index: int, size: int) -> np.ndarray:
+    """A packed picture in an array of its own."""
+    out = np.empty((size, size, 3), np.uint8)
+    reader.fill(np.array([index]), [out])
+    return out
+
+
+class _BoxReader:
+    """What body and context share: the raw video and the person's box, present where both are.
+
+    Where the pack has this stream of this very video with these boxes, its pictures are used: they are JPEGs of
+    another size, so that features differ a little, and the fingerprint with them.
+    """
+
+    name = ""
+    version = 1  # of its pictures
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        n = source.n_frames
+        self.box = np.full((n, 4), np.nan)
+        if source.video is not None and source.boxes is not None:
+            boxes = source.boxes()[:n]
+            self.box[: len(boxes)] = boxes
+        self._kept: dict[tuple[int, ...], np.ndarray] = {}  # corners of all frames, by what sizes they are for
+        self.packed = self._find_packed()
+        self.uses_video = self.packed is None
+
+    def _find_packed(self) -> Pictures | None:
+        source = self.source
+        if source.pack is None or source.video is None:
+            return None
+        label = find(source.pack, self.name, source.name, self._content)
+        packed = Pictures(source.pack, label) if label else None
+        if packed is None or packed.boxes is None:
+            return None
+        rows = min(len(self.box), len(packed.boxes))
+        same = np.array_equal(self.box[:rows].astype(np.float32), packed.boxes[:rows], equal_nan=True)
+        return packed if same else None
+
+    @cached_property
+    def _content(self) -> str:
+        return file_digest(self.source.video) if self.source.video else "none"
+
+    def present(self) -> np.ndarray:
+        """Where the person's box is known; frames that do not decode drop out when read."""
+        if self.packed:
+            return self.packed.present(self.source.n_frames)
+        known: np.ndarray = np.isfinite(self.box).all(1)
+        return known
+
+    def fingerprint(self) -> str:
+        """The video's content and the boxes; of packed pictures, how they are stored."""
+        stored = ("packed", VERSION, sorted(self.packed.label.settings.items())) if self.packed else ()
+        boxes = self.box.astype(np.float32).tobytes().hex()
+        return digest(self.name, self.version, self._content, self.source.n_frames, boxes, *stored)
+
+    def fill(self, frames: np.ndarray, places: Sequence[np.ndarray]) -> None:
+        """Put the packed pictures of some frames that are present into an array (size, size, 3) each; UserError where
+        they were stored smaller than they are wanted."""
+        assert self.packed is not None
+        stored, size = int(self.packed.label.settings["size"]), max(map(len, places), default=0)
+        if size > stored:
+            raise UserError(
+                f"{self.packed.path}: its pictures are {stored} pixels a side, and the encoder of {self.name} wants "
+                f"{size}: pack again with --size {size}, or read the raw videos by --set data.pack=none"
+            )
+        self.packed.fill(frames, places, self._black(frames, size))
+
+    def _black(self, frames: np.ndarray, size: int) -> list[list[int]] | None:
+        """Rectangles of packed pictures that are to be black: left, top, right, bottom; None where none is."""
+        return None
+
+    def _corners(self, width: int, height: int) -> np.ndarray:
+        """(n, 4) left, top, right, bottom in whole pixels of frames of this size; all 0 where no box is in them."""
+        if (width, height) not in self._kept:
+            box = np.nan_to_num(self.box)
+            corners = np.concatenate([np.floor(box[:, :2]).clip(0), np.ceil(box[:, 2:]).clip(None, [width, height])], 1)
+            inside = np.isfinite(self.box).all(1) & (corners[:, 2:] > corners[:, :2]).all(1)
+            self._kept[width, height] = np.where(inside[:, None], corners, 0).astype(np.int64)
+        return self._kept[width, height]
+
+
+class BodyReader(_BoxReader):
+    """The person's box cut out, its shape kept, padded with black to a square."""
+
+    name = "body"
+
+    def image(self, index: int, frame: np.ndarray | None, size: int) -> np.ndarray | None:
+        """The person at a frame."""
+        if self.packed:
+            return written(self, index, size) if self.packed.has(index) else None
+        if frame is None:
+            return None
+        x0, y0, x1, y1 = self._corners(frame.shape[1], frame.shape[0])[index].tolist()
+        if x1 == x0:
+            return None
+        scale = size / max(x1 - x0, y1 - y0)
+        width, height = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
+        out = np.zeros((size, size, 3), dtype=np.uint8)
+        left, top = (size - width) // 2, (size - height) // 2
+        out[top : top + height, left : left + width] = resize(frame[y0:y1, x0:x1], width, height)
+        return out
+
+
+class ContextReader(_BoxReader):
+    """The whole frame with the person's box blacked out, squeezed to a square (NTUA-CVSP's context stream)."""
+
+    name = "context"
+    version = 2
+    squeezed = True
+
+    def image(self, index: int, frame: np.ndarray | None, size: int) -> np.ndarray | None:
+        """The scene at a frame, which comes squeezed."""
+        if self.packed:
+            return written(self, index, size) if self.packed.has(index) else None
+        if frame is None:
+            return None
+        if self.source.size is None:  # absent it is not
+            raise UserError(
+                f"{self.source.name}: the source of its scenes does not tell the size of the video's frames"
+            )
+        left, top, right, bottom = self._person(size, *self.source.size())[index].tolist()
+        if right == left:
+            return None
+        scene = frame.copy()
+        scene[top:bottom, left:right] = 0
+        return scene
+
+    def _black(self, frames: np.ndarray, size: int) -> list[list[int]] | None:
+        """The person once more, as JPEG rounds the black off."""
+        assert self.packed is not None
+        width, height = (int(self.packed.label.settings[side]) for side in ("width", "height"))
+        return self._person(size, width, height)[frames].tolist()  # type: ignore[no-any-return]
+
+    def _person(self, size: int, width: int, height: int) -> np.ndarray:
+        """(n, 4) left, top, right, bottom of the person in frames of that width and height squeezed to ``size``; all 0
+        where there is none in them. Blackened after the resize, and one pixel more on each side: no pixel of the person
+        is blended into the scene."""
+        if (size, width, height) not in self._kept:
+            corners = self._corners(width, height)
+            scaled = corners * size / np.array([width, height, width, height])
+            low, high = np.floor(scaled[:, :2]) - 1, np.ceil(scaled[:, 2:]) + 1
+            out = np.concatenate([low.clip(0), high.clip(None, size)], axis=1).astype(np.int64)
+            self._kept[size, width, height] = np.where(corners[:, 2:3] > corners[:, :1], out, 0)
+        return self._kept[size, width, height]
+
+
+class AudioReader:
+    """The sound track; present at the frames it covers (half a frame's grace on each side)."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._sound: dict[int, Sound | None] = {}
+        label = find(source.pack, "audio", source.video.stem, self._content) if source.pack and source.video else None
+        self.packed = Samples(source.pack, label) if source.pack and label else None
+
+    def pcm(self, rate: int) -> tuple[np.ndarray, float]:
+        """int16 samples (S,) of the whole sound track, and the seconds of the first; none where there is no sound."""
+        if self.packed and self.packed.rate == rate:
+            return self.packed.samples, self.packed.start
+        sound = self.sound(rate)
+        if sound is None:
+            return np.zeros(0, np.int16), 0.0
+        return to_int16(sound.samples), sound.start
+
+    def sound(self, rate: int) -> Sound | None:
+        """The whole sound track."""
+        if rate not in self._sound:
+            if self.packed and self.packed.rate == rate:
+                samples = self.packed.samples.astype(np.float32) / 32767
+                self._sound[rate] = Sound(samples, rate, self.packed.start)
+            else:
+                self._sound[rate] = read_sound(self.source.video, rate) if self.source.video else None
+        return self._sound[rate]
+
+    def present(self) -> np.ndarray:
+        """Frames between the sound's first and last sample."""
+        samples, start = self.pcm(RATE)
+        if not len(samples):
+            return np.zeros(self.source.n_frames, dtype=bool)
+        times = self.source.times()
+        grace = 0.5 * float(np.median(np.diff(times))) if len(times) > 1 else 0.02
+        covered: np.ndarray = (times >= start - grace) & (times <= start + len(samples) / RATE + grace)
+        return covered
+
+    @cached_property
+    def _content(self) -> str:
+        return file_digest(self.source.video) if self.source.video else "none"
+
+    def fingerprint(self) -> str:
+        """The video file's content: sound and time stamps both come from it."""
+        return digest("audio", 1, self._content, self.source.n_frames)

@@ -1,0 +1,108 @@
+"""An indexed video -> what stream readers are given: paths, times, boxes, each looked up when first asked for."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from harness.data.decoding.video import expected_frames
+from harness.data.index.index import Index, Video
+from harness.data.tracking.person_boxes import have_boxes, person_boxes
+from harness.io.hashing import video_size, video_times
+from harness.runtime.machine import cores
+from zoo.api import StreamSpec
+from zoo.errors import UserError
+from zoo.readers import Source
+from zoo.registry.registry import resolve
+
+ASSUMED_RATE = 30.0  # frames a second where there are crops but no video to take times from
+BOX_SECONDS = 0.0157  # of one core a frame of 360p, to find person boxes: measured
+
+
+@lru_cache(maxsize=4096)
+def _video_times(path: Path) -> np.ndarray:
+    return video_times(path)
+
+
+@lru_cache(maxsize=4096)
+def _video_size(path: Path) -> tuple[int, int]:
+    return video_size(path)
+
+
+def frame_times(index: Index, video: Video) -> np.ndarray:
+    """(n_frames,) seconds of each frame from the first. Frames past the video's end (annotations may be one longer)
+    go on at its median step; without a raw video 30 frames a second are assumed."""
+    if video.video is None:
+        return np.arange(video.n_frames) / ASSUMED_RATE
+    times = _video_times(video.video)
+    index.check_length(video, len(times))
+    times = times[: video.n_frames]
+    missing = video.n_frames - len(times)
+    if missing <= 0:
+        return times
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 1 / ASSUMED_RATE
+    return np.concatenate([times, times[-1] + step * np.arange(1, missing + 1)])
+
+
+def source_of(index: Index, video: Video) -> Source:
+    """What the readers of one video are given."""
+
+    def boxes() -> np.ndarray:
+        found = person_boxes(index.root, video.name, video.video, video.n_frames) if video.video else None
+        if found is None:
+            raise UserError(
+                f"{video.video or video.name}: no person boxes; run `harness data boxes {index.root}` first"
+            )
+        return found.person
+
+    def size() -> tuple[int, int]:
+        if video.video is None:
+            raise UserError(f"{video.name}: there is no raw video")
+        return _video_size(video.video)
+
+    return Source(
+        name=video.name, root=index.root, n_frames=video.n_frames, times=lambda: frame_times(index, video),
+        video=video.video, crops=video.crops, boxes=boxes, pack=index.pack, size=size,
+    )  # fmt: skip
+
+
+def check_needs(index: Index, streams: list[StreamSpec]) -> None:
+    """UserError where the data folder cannot serve a stream at all."""
+    have = {
+        "crops": any(video.crops is not None for video in index.videos),
+        "video": any(video.video is not None for video in index.videos),
+    }
+    for stream in streams:
+        for need in stream.needs:
+            if need in have and not have[need]:
+                what = {"crops": "face crops (cropped_aligned/)", "video": "raw videos (.mp4, .avi)"}[need]
+                possible = sorted(k for k, v in have.items() if v)
+                raise UserError(
+                    f"{index.root}: the stream {stream.name!r} needs {what}, and there are none; "
+                    f"this folder has: {', '.join(possible) or 'neither crops nor videos'}"
+                )
+    boxed = [stream.name for stream in streams if "boxes" in stream.needs]
+    if boxed:
+        _check_boxes(index, boxed)
+
+
+def _check_boxes(index: Index, streams: list[str]) -> None:
+    """UserError that says how long the person boxes will take to make, where videos have none yet."""
+    bare = [v for v in index.videos if v.video is not None and not have_boxes(index.root, v.name, v.video)]
+    if bare:
+        files = {video.video for video in bare if video.video is not None}
+        frames = sum(expected_frames(file) for file in files)
+        minutes = max(1, round(frames * BOX_SECONDS / cores() / 60))
+        took = f"{minutes / 60:.1f} hours" if minutes >= 100 else f"{minutes} min"
+        raise UserError(
+            f"{index.root}: {len(bare)} of {len(index.videos)} videos have no person boxes ({bare[0].name} is the "
+            f"first), which {' and '.join(repr(s) for s in dict.fromkeys(streams))} must have: run `harness data boxes "
+            f"{index.root}` first (resumable; {frames:,} frames, about {took} on {cores()} cores)"
+        )
+
+
+def open_reader(stream: StreamSpec, source: Source):  # type: ignore[no-untyped-def]
+    """The stream's reader on a video."""
+    return resolve(stream.reader)(source)

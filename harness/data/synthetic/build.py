@@ -1,0 +1,126 @@
+"""Makes the whole folder of the demo set, or nothing."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from harness.data.synthetic import DEMO_VERSION
+from harness.data.synthetic.annotations import write_tables
+from harness.data.synthetic.latents import SLOTS, draw_story
+from harness.data.synthetic.oracle import ceilings
+from harness.data.synthetic.recording import film
+from harness.data.synthetic.video_plans import VideoPlan, cast
+from harness.io.locks import alone
+from zoo.errors import UserError
+from zoo.files import part_name
+
+README = """\
+This is the demo set of abaw-zoo: a SYNTHETIC data set, drawn by the program itself. No person was filmed.
+It has the shape of Aff-Wild2 (folders, file names, annotation and test files), so that everything can be tried out.
+Scores on it mean nothing about people, and are comparable with no published score.
+
+demo.json   what it was made from: version, seed and arguments make the same bytes again
+truth.json  the highest scores to be had: by track and combination of slots, what an oracle reaches that knows the
+            equations and sees the slots' true copies; on the validation videos, pooled over labelled frames
+videos/     faces are blank here: they are drawn in cropped_aligned/ only, so that no other stream sees them
+boxes/      one row a frame: face and person box in pixels of the raw video, NaN where there is none
+"""
+
+
+def make(
+    out: Path,
+    *,
+    seed: int,
+    shares: Mapping[str, float],
+    videos: tuple[int, int, int],
+    frames: int,
+    jobs: int | None,
+    progress: bool,
+) -> None:
+    """See `harness.data.synthetic.make_demo`."""
+    full_shares = _checked_shares(shares)
+    if seed < 0:
+        raise UserError(f"demo set: seed={seed} must not be negative")
+    plans = cast(videos, frames)
+    arguments = {
+        "version": DEMO_VERSION,
+        "seed": seed,
+        "videos": list(videos),
+        "frames": frames,
+        "shares": full_shares,
+    }
+    if _is_there(out, arguments):
+        return
+    with alone(out.parent / f".{out.name}.lock"):
+        if not _is_there(out, arguments):  # another process may have made it meanwhile
+            _make(out, plans, arguments, jobs, progress)
+
+
+def _make(
+    out: Path, plans: Sequence[VideoPlan], arguments: Mapping[str, Any], jobs: int | None, progress: bool
+) -> None:
+    """The folder, beside its place and then renamed. What a killed process left there goes."""
+    seed, shares = arguments["seed"], arguments["shares"]
+    for left in out.parent.glob(f"{glob.escape(f'.{out.name}.')}*.part"):
+        shutil.rmtree(left, ignore_errors=True)
+    part = part_name(out)
+    try:
+        part.mkdir()
+        part.chmod(0o755)
+        (part / "README.txt").write_text(README, encoding="utf-8", newline="\n")
+        _write_json(part / "demo.json", arguments)
+        for folder in ("videos", "cropped_aligned", "boxes", "openpose"):
+            (part / folder).mkdir()
+        stories = [draw_story(plan, seed, shares) for plan in plans]
+        write_tables(part, stories, seed)
+        with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:  # drawing and encoding release the lock
+            films = [pool.submit(film, part, story, seed) for story in stories]
+            try:
+                done = as_completed(films)
+                for future in tqdm(done, "demo set", len(films), unit="video", disable=None if progress else True):
+                    future.result()
+            finally:  # after an error or Ctrl-C, start no further video
+                pool.shutdown(cancel_futures=True)
+        _write_json(part / "truth.json", ceilings(plans, seed, shares))
+        os.replace(part, out)
+    except OSError as error:
+        raise UserError(
+            f"{out}: the demo set cannot be written there ({error}); make room or name another folder"
+        ) from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _checked_shares(shares: Mapping[str, float]) -> dict[str, float]:
+    for slot, share in shares.items():
+        if slot not in SLOTS:
+            raise UserError(f"demo set: unknown slot {slot!r} in shares; the slots are {', '.join(SLOTS)}")
+        if not 0 <= share <= 1:
+            raise UserError(f"demo set: share of {slot} is {share}; it must lie between 0 and 1")
+    return {slot: float(shares.get(slot, 1.0)) for slot in SLOTS}
+
+
+def _is_there(out: Path, arguments: Mapping[str, Any]) -> bool:
+    """Whether `out` is the wanted set. Raises UserError where it is anything else but missing or empty."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return False
+    try:
+        found = json.loads((out / "demo.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise UserError(f"{out} is not empty and not a demo set; name another folder") from None
+    if found != arguments:
+        raise UserError(f"{out} holds a demo set made by another version or with other arguments; remove it first")
+    return True
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n")

@@ -1,0 +1,60 @@
+"""OpenPose BODY_25 key points of the people in a picture, as that program writes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from harness.data.synthetic.appearance import SHOULDERS, Figure, Look
+from harness.data.synthetic.latents import Floats, Person, Story
+from harness.data.synthetic.rendering import ARM
+from harness.data.synthetic.video_plans import HEIGHT, WIDTH
+
+POINTS = 25
+NOSE, NECK, MID_HIP = 0, 1, 8
+# Shoulder, elbow, wrist; hip; eye, ear: of a person facing us, the right side is on the left of the picture
+SIDES = {-1: ((2, 3, 4), 9, (15, 17)), 1: ((5, 6, 7), 12, (16, 18))}
+
+
+def people_json(story: Story, look: Look, frame: int, rng: np.random.Generator) -> dict[str, Any]:
+    """The content of one frame's file: everybody in the picture, in an order drawn from `rng`."""
+    pairs = list(zip(story.people, look.figures, strict=True))
+    seen = [pairs[i] for i in rng.permutation(len(pairs)) if not pairs[i][0].out[frame]]
+    return {
+        "version": 1.3,
+        "people": [_person_json(look, person, figure, frame, rng) for person, figure in seen],
+    }
+
+
+def _person_json(look: Look, person: Person, figure: Figure, frame: int, rng: np.random.Generator) -> dict[str, Any]:
+    points = body_25(person, figure, frame)
+    found = ~np.isnan(points[:, 0])
+    points[found] = look.place(frame, figure.centre[frame] + figure.scale * points[found])
+    found &= (points >= 0).all(axis=1) & (points < [WIDTH, HEIGHT]).all(axis=1)
+    jitter, score = rng.standard_normal((POINTS, 2)), rng.uniform(0.6, 0.95, POINTS)
+    rows = np.column_stack([points + jitter, score])
+    rows[~found] = 0.0  # OpenPose's way to say: not found
+    flat = [round(float(value), 3) for value in rows.ravel()]
+    empty: dict[str, list[float]] = {
+        f"{part}_keypoints_{dim}": [] for dim in ("2d", "3d") for part in ("pose", "face", "hand_left", "hand_right")
+    }
+    return {"person_id": [-1], **empty, "pose_keypoints_2d": flat}
+
+
+def body_25(person: Person, figure: Figure, frame: int) -> Floats:
+    """(25, 2) pixels around the middle of the head at scale 1; NaN where hidden: legs, and a face turned away."""
+    valence, arousal = person.body[frame]
+    half, angle = 62 + 17 * valence, np.radians(-60 + 62 * arousal)
+    points = np.full((POINTS, 2), np.nan)
+    points[NECK], points[MID_HIP] = (0, SHOULDERS), (0, SHOULDERS + 140)
+    if person.face_seen[frame]:
+        points[NOSE] = (0, 10)
+    for side, (arm, hip, (eye, ear)) in SIDES.items():
+        reach = np.array([side * np.cos(angle), -np.sin(angle)]) * ARM
+        shoulder = np.array([side * (half - 6), SHOULDERS + 8])
+        points[list(arm)] = shoulder, shoulder + reach / 2, shoulder + reach
+        points[hip] = (side * 0.6 * half, SHOULDERS + 140)
+        if person.face_seen[frame]:
+            points[eye], points[ear] = (side * 20, -8), (side * 0.95 * figure.half_width, 0)
+    return points

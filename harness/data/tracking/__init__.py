@@ -1,0 +1,1 @@
+"""Faces over frames, and the person they belong to."""

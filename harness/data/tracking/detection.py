@@ -1,0 +1,78 @@
+"""One pass over a video with a face detector: its tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from harness.data.decoding.video import VideoInfo, read_frames
+from harness.data.tracking.face_tracks import Track, track_faces
+from harness.runtime.process_pool import Tick
+from zoo.api import DetectorSpec, Faces
+from zoo.registry.options import check_options
+from zoo.registry.registry import resolve
+
+MAX_FACES = 8  # the largest of a frame; a crowd behind them only costs time
+BRIDGE = 0.5  # seconds without a face after which a track ends
+
+
+class Detector(Protocol):
+    """What a DetectorSpec builds."""
+
+    def detect(self, frame: np.ndarray) -> Faces:
+        """Faces of a frame, uint8 RGB (H, W, 3)."""
+
+
+class FaceFinder:
+    """A detector with its options, built at first use in whichever process that is.
+
+    ``label`` names detector, version and options: what was made under another label is made again. ``portable``:
+    other processes can build it too; a detector out of a single plugin file they cannot.
+    """
+
+    def __init__(self, spec: DetectorSpec, options: Mapping[str, Any] | None = None) -> None:
+        self.build = spec.build
+        self.options = check_options(spec, options or {})
+        settings = (f"{name}={value}" for name, value in self.options.items())
+        self.label = " ".join((spec.name, str(spec.version), *settings))
+        self.portable = isinstance(spec.build, str)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_detector"}
+
+    @cached_property
+    def _detector(self) -> Detector:
+        detector: Detector = resolve(self.build)(**self.options)
+        return detector
+
+    def tracks(
+        self, info: VideoInfo, tick: Tick, see: Callable[[int, np.ndarray, Faces], None] | None = None
+    ) -> list[Track]:
+        """The tracks of a video's faces, of which the MAX_FACES largest of each frame count; it is decoded once.
+        ``see`` is shown every frame's index, picture and faces."""
+        per_frame = []
+        for index, frame in enumerate(read_frames(info.path)):
+            faces = largest(self._detector.detect(frame), MAX_FACES)
+            per_frame.append(faces)
+            if see is not None:
+                see(index, frame, faces)
+            tick((index + 1) / info.n_frames)
+        return track_faces(per_frame, max_gap=in_frames(info, BRIDGE))
+
+
+def largest(faces: Faces, most: int) -> Faces:
+    """The ``most`` largest faces of a frame, in their order."""
+    if len(faces.boxes) <= most:
+        return faces
+    areas = np.prod(faces.boxes[:, 2:] - faces.boxes[:, :2], axis=1)
+    keep = np.sort(np.argsort(-areas, kind="stable")[:most])
+    return Faces(faces.boxes[keep], faces.scores[keep], faces.landmarks[keep])
+
+
+def in_frames(info: VideoInfo, seconds: float) -> int:
+    """So many seconds in frames of this video, at least one."""
+    step = float(np.median(np.diff(info.times))) if info.n_frames > 1 else seconds
+    return max(1, round(seconds / step))

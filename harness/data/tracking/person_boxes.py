@@ -1,0 +1,219 @@
+"""Where the person is in every frame: OpenPose's key points where a data folder has them, else from the tracked face.
+
+``<data>/boxes/<name>.parquet`` has one row a video frame: ``frame`` from 1, the face's and the person's box in pixels
+of the raw video, the detector's score; NaN where absent. The schema's metadata name the detector and the version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.data.decoding import video as video_frames
+from harness.data.decoding.video import VideoInfo, expected_frames, probe
+from harness.data.index.groups import without_side
+from harness.data.tracking import openpose
+from harness.data.tracking.detection import FaceFinder, in_frames
+from harness.data.tracking.face_tracks import Track, choose
+from harness.io.atomic import atomic, clear_parts
+from harness.io.hashing import of_folder
+from harness.io.locks import NAME, alone
+from harness.io.read_cache import state_of
+from harness.runtime.machine import cores
+from harness.runtime.process_pool import Failure, Tick, run_jobs
+from zoo.api import DetectorSpec
+from zoo.errors import UserError, first_line
+
+VERSION = f"1.{video_frames.VERSION}"
+"""Of decoder, tracks, rule and crops: boxes and crops made by another version are made again."""
+
+FOLDER = "boxes"
+GAP_SECONDS = 1.0  # person boxes are interpolated over gaps of the face up to this
+
+# The person in widths and heights of the face: hair on each side where the frame ends at the chin, shoulders and bent
+# arms where it shows a face's height or more below; hair above; and below the chin down to the feet of somebody
+# standing (a stature is eight to nine such heights), of which the frame cuts what is not there.
+HAIR, ARMS, ABOVE, BELOW = 0.4, 1.5, 0.5, 7.5
+
+_COLUMNS = [f"{part}{axis}" for part in ("face_", "") for axis in ("x0", "y0", "x1", "y1")]
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Boxes x0 y0 x1 y1 of every frame of a video, float32 pixels of the raw video, NaN where absent.
+
+    ``face`` (n, 4), ``person`` (n, 4), ``score`` (n,); ``detector`` says who made them, with its options.
+    """
+
+    face: np.ndarray
+    person: np.ndarray
+    score: np.ndarray
+    detector: str
+
+    def fitted(self, n_frames: int) -> Boxes:
+        """Cut or filled up with NaN to ``n_frames`` rows: annotation and video may differ by a frame."""
+        face, person, score = (_rows(values, n_frames) for values in (self.face, self.person, self.score))
+        return Boxes(face, person, score, self.detector)
+
+
+def write_boxes(path: Path, boxes: Boxes) -> None:
+    """Write a boxes file, whole or not at all."""
+    values = np.concatenate([boxes.face, boxes.person], axis=1).astype(np.float32)
+    columns = {"frame": np.arange(1, len(values) + 1, dtype=np.int32)}
+    columns |= {name: np.ascontiguousarray(values[:, k]) for k, name in enumerate(_COLUMNS)}
+    table = pa.table(columns | {"score": boxes.score.astype(np.float32)})
+    table = table.replace_schema_metadata({b"detector": boxes.detector.encode(), b"version": VERSION.encode()})
+    atomic(path, lambda part: pq.write_table(table, part))
+
+
+def read_boxes(path: Path) -> Boxes:
+    """Read a boxes file; UserError where it is damaged."""
+    try:
+        table = pq.read_table(path)
+        columns = [table.column(name).cast(pa.float32()).to_numpy() for name in (*_COLUMNS, "score")]
+        detector = (table.schema.metadata or {}).get(b"detector", b"unknown").decode()
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:  # Arrow's own are of all these kinds
+        raise UserError(
+            f"{path}: not a boxes file ({first_line(error)}); delete it and run 'harness data boxes' again"
+        ) from error
+    return Boxes(np.stack(columns[:4], axis=1), np.stack(columns[4:8], axis=1), columns[8], detector)
+
+
+def are_made(path: Path, finder: FaceFinder) -> bool:
+    """Whether a boxes file of this detector with these options, and of this version, is there."""
+    try:
+        made_by = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowException):
+        return False
+    return (made_by.get(b"detector"), made_by.get(b"version")) == (finder.label.encode(), VERSION.encode())
+
+
+def person_from_face(face: np.ndarray, width: int, height: int, *, max_gap: int = 25) -> np.ndarray:
+    """Person boxes (n, 4) by proportion from face boxes (n, 4), cut at the frame.
+
+    ABOVE face heights more above, BELOW below; on each side HAIR to ARMS face widths, the more the frame shows below
+    the chin: of somebody seen close, shoulders that are not in the picture must not hide the scene. Gaps of up to
+    ``max_gap`` frames are interpolated, longer ones are NaN.
+    """
+    face = _interpolated(face.astype(np.float64), max_gap)
+    wide, high = face[:, 2] - face[:, 0], face[:, 3] - face[:, 1]
+    shown = np.clip((height - face[:, 3]) / np.maximum(high, 1), 0, 1)
+    side = (HAIR + (ARMS - HAIR) * shown) * wide
+    person = face + np.stack([-side, -ABOVE * high, side, BELOW * high], axis=1)
+    return np.clip(person, 0, [width, height, width, height]).astype(np.float32)
+
+
+def person_boxes(data_folder: Path, name: str, video: Path, n_frames: int) -> Boxes | None:
+    """The boxes of an annotated name, ``n_frames`` rows; None where they were never made.
+
+    OpenPose's (``<data>/openpose/<video>_openpose_body25/json``) go before those of the boxes file, whose faces then
+    tell which person is meant.
+    """
+    path = data_folder / FOLDER / f"{name}.parquet"
+    made = read_boxes(path) if path.is_file() else None
+    folder = _key_points(data_folder, name, video)
+    if folder is None:
+        return made.fitted(n_frames) if made else None
+    face = made.face if made else None
+
+    def read() -> dict[str, np.ndarray]:
+        info = probe(video)
+        return {
+            "person": openpose.read_openpose(folder, info.n_frames, face, name=name, size=(info.width, info.height))
+        }
+
+    parts = (openpose.VERSION, VERSION, name, state_of(video), face.tobytes() if face is not None else None)
+    person = of_folder("openpose", folder, ".json", parts, read)["person"]
+    missing = np.full((len(person), 5), np.nan, np.float32)
+    face = missing[:, :4] if face is None else _rows(face, len(person))
+    score = missing[:, 4] if made is None else _rows(made.score, len(person))
+    return Boxes(face, person, score, "openpose body_25").fitted(n_frames)
+
+
+def have_boxes(data_folder: Path, name: str, video: Path) -> bool:
+    """Whether ``person_boxes`` would find something, by the names of files alone."""
+    return (data_folder / FOLDER / f"{name}.parquet").is_file() or _key_points(data_folder, name, video) is not None
+
+
+def _key_points(data_folder: Path, name: str, video: Path) -> Path | None:
+    """The folder of a name's OpenPose files."""
+    stems = dict.fromkeys((name, video.stem, without_side(name)))
+    folders = (data_folder / "openpose" / f"{stem}_openpose_body25" / "json" for stem in stems)
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def make_boxes(
+    data_folder: Path,
+    videos: Sequence[tuple[str | Sequence[str], Path]],
+    detector: DetectorSpec,
+    jobs: int | None = None,
+    progress: bool = True,
+    options: Mapping[str, Any] | None = None,
+) -> list[Failure]:
+    """Make the boxes files of (name or names, video file) that are not there yet; returns what failed, and why.
+
+    Each video is decoded once, also for two names. What is finished stays when this is stopped or killed; files of
+    another detector, other ``options`` of it or another version are made again. ``jobs`` processes, one a core
+    without a number.
+    """
+    finder = FaceFinder(detector, options)
+    named = [((names,) if isinstance(names, str) else tuple(names), path) for names, path in videos]
+    folder = data_folder / FOLDER
+    todo = [
+        (names, path)
+        for names, path in named
+        if not all(are_made(folder / f"{name}.parquet", finder) for name in names)
+    ]
+    task = partial(_make, folder=folder, finder=finder)
+    jobs = (jobs or cores()) if finder.portable else 1
+    paths = [path for _, path in todo]
+    sizes = [expected_frames(path) for path in paths]
+    if not todo and not (folder / NAME).exists():  # of a process that was killed when all was made
+        return []
+    busy = f"{folder}: another process makes boxes in this folder; wait for it, or stop it"
+    with alone(folder / NAME, busy if todo else None):
+        clear_parts(folder, deep=False)
+        outcomes = run_jobs(task, todo, paths, sizes, jobs=jobs, label="person boxes", progress=progress)
+        return [outcome for _, outcome in outcomes if isinstance(outcome, Failure)]
+
+
+def _make(item: tuple[Sequence[str], Path], tick: Tick, *, folder: Path, finder: FaceFinder) -> None:
+    names, path = item
+    info = probe(path)
+    tracks = finder.tracks(info, tick)
+    for name in names:
+        write_boxes(folder / f"{name}.parquet", boxes_of(choose(tracks, name, info.width), info, finder.label))
+
+
+def boxes_of(track: Track, info: VideoInfo, detector: str) -> Boxes:
+    """The boxes of one person of a video; ``detector``: the label of who found the faces."""
+    face = np.full((info.n_frames, 4), np.nan, np.float32)
+    score = np.full(info.n_frames, np.nan, np.float32)
+    face[track.frames], score[track.frames] = track.boxes, track.scores
+    person = person_from_face(face, info.width, info.height, max_gap=in_frames(info, GAP_SECONDS))
+    return Boxes(face, person, score, detector)
+
+
+def _rows(values: np.ndarray, n: int) -> np.ndarray:
+    out = np.full((n, *values.shape[1:]), np.nan, np.float32)
+    out[: len(values)] = values[:n]
+    return out
+
+
+def _interpolated(values: np.ndarray, max_gap: int) -> np.ndarray:
+    """Rows of NaN between two known ones at most ``max_gap`` rows apart, filled linearly."""
+    known = np.flatnonzero(np.isfinite(values).all(axis=1))
+    out = values.copy()
+    for before, after in pairwise(known):
+        if 1 < after - before <= max_gap + 1:
+            weight = (np.arange(before + 1, after) - before)[:, None] / (after - before)
+            out[before + 1 : after] = (1 - weight) * values[before] + weight * values[after]
+    return out

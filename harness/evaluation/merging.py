@@ -1,0 +1,187 @@
+"""One answer from several: members' answers to the same frames, averaged, voted, or centred by their agreement.
+
+``mean``: values and probabilities averaged by weight.
+
+``vote``: each member decides (the largest probability; 0.5 or more), and what most weight decided wins; what is tied is
+decided by the average probability. The answer is the share of votes, moved by ``NUDGE`` towards the average, which
+only a tie can feel. Values, which nobody votes on, are averaged.
+
+``ccc``: for values. An average of members that differ varies less than each of them, by the share in which they are
+noise, and CCC punishes too small a spread and a moved mean. So each member i, over all frames given, is brought from
+its own mean m_i and spread s_i to common ones, and the average is given the common spread again:
+
+    a_i = mean over j of ccc(x_i, x_j), at least 0      how far a member agrees with the others
+    w_i = a_i / sum a                                   (all the same where nobody agrees with anybody)
+    z   = sum w_i (x_i - m_i) / s_i
+    y   = sum w_i m_i + (sum w_i s_i) z / std(z), cut at the answer's bounds
+
+The agreement, the weights and the common mean are the "CCC centring" of the AVEC 2016 gold standard, by which Zhang et
+al. (arXiv:2107.01175; sucv/ABAW3, generate_result.py and base/utils.py) merge six folds. They do it video by video,
+average the centred members plainly and leave the average's spread as it is. Here mean and spread are those of all
+frames given, as in the score, which pools them (the spread of one still video would be that of its noise), the weights
+count in the average too, and the spread is common. No label is looked at, so test answers are merged alike. It pays
+where members are spread as widely as the labels, as a CCC loss makes them, and can cost where they are spread wider
+(tests/harness/test_merge.py measures both). Probabilities are averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.api import Answer, TrackSpec, VideoAnswers
+from zoo.errors import UserError
+from zoo.metrics.scores import ccc
+
+Array = NDArray[np.float64]
+Weights = Sequence[float] | Mapping[str, Sequence[float]]
+"""A weight a member; or kind of answer -> a weight a member."""
+
+METHODS = ("mean", "vote", "ccc")
+NUDGE = 1e-6
+
+
+def merge(
+    members: Sequence[Sequence[VideoAnswers]], track: TrackSpec, *, method: str = "mean",
+    weights: Weights | None = None, names: Sequence[str] = (),
+) -> list[VideoAnswers]:  # fmt: skip
+    """The merged answers, videos in the first member's order.
+
+    ``weights``: 0 or more, in the order of ``members``; they need not add to 1. Given to ``ccc`` they take the place
+    of the agreement. ``names``: of the members, for errors. A slot is present where it is for any member; of the named
+    extra answers those are kept that all members have, averaged where they are slots' answers. UserError where members
+    differ in videos, frames or labels, or an answer is no finite number.
+    """
+    if method not in METHODS:
+        raise UserError(f"unknown way to merge {method!r}; there are {', '.join(METHODS)}")
+    names = [names[i] if i < len(names) else f"member {i + 1}" for i in range(len(members))]
+    aligned = _aligned(members, track, names)
+    share = {kind: shares(weights, kind, len(members)) for kind in ("value", "class", "binary")}
+    given = weights is not None
+    merged = {
+        a.name: _centred(aligned, a, share["value"] if given else None)
+        if method == "ccc" and a.kind == "value"
+        else [_joined([v.values[a.name] for v in those], a, share[a.kind], method) for those in aligned]
+        for a in track.answers
+    }
+    return [_together(those, {n: merged[n][i] for n in merged}, track, share) for i, those in enumerate(aligned)]
+
+
+def shares(weights: Weights | None, kind: str, n: int) -> Array:
+    """(n,) the weights of an answer's kind, adding to 1; UserError where they are not one each, negative or all 0."""
+    own = weights.get(kind) if isinstance(weights, Mapping) else weights
+    given = np.ones(n) if own is None else np.asarray(own, np.float64)
+    if given.shape != (n,) or not np.isfinite(given).all() or (given < 0).any() or not given.any():
+        shown = ", ".join(f"{w:g}" for w in given.ravel())
+        raise UserError(f"weights {shown}: wanted one for each of {n} members, 0 or more, and not all 0")
+    return given / given.sum()
+
+
+def agreement(columns: Sequence[Array]) -> Array:
+    """(members,) mean CCC of each (n,) member with every other, at least 0; 1 for a member alone."""
+    n = len(columns)
+    if n < 2:
+        return np.ones(n)
+    pairs = np.zeros((n, n))
+    for i in range(n):
+        for j in range(i):
+            pairs[i, j] = pairs[j, i] = ccc(columns[i], columns[j])
+    return np.maximum(pairs.sum(1) / (n - 1), 0)
+
+
+def centred(columns: Sequence[Array], weights: Array | None = None) -> Array:
+    """(n,) members' values merged by ``ccc`` of the module's docstring, not yet cut; ``weights`` instead of w_i."""
+    if weights is None:
+        agreed = agreement(columns)
+        weights = agreed / agreed.sum() if agreed.any() else np.full(len(columns), 1 / len(columns))
+    means, spreads = np.array([x.mean() for x in columns]), np.array([x.std() for x in columns])
+    z = np.zeros_like(columns[0])
+    for x, w, mean, spread in zip(columns, weights, means, spreads, strict=True):
+        z += w * (x - mean) / spread if spread > 0 else 0.0
+    apart = z.std()
+    out: Array = weights @ means + (weights @ spreads * z / apart if apart > 0 else z)
+    return out
+
+
+def _centred(aligned: Sequence[Sequence[VideoAnswers]], answer: Answer, weights: Array | None) -> list[Array]:
+    columns = [np.concatenate([member.values[answer.name] for member in one]) for one in zip(*aligned, strict=True)]
+    if not columns:
+        return []
+    out = np.clip(centred(columns, weights), answer.low, answer.high)
+    return np.split(out, np.cumsum([len(those[0].times) for those in aligned])[:-1])
+
+
+def _joined(parts: Sequence[Array], answer: Answer, weights: Array, method: str) -> Array:
+    """Members' (n,) or (n, classes) answers to one video as one."""
+    mean = _mean(parts, weights)
+    if method != "vote" or answer.kind == "value":
+        return mean
+    if answer.kind == "class":
+        votes = _mean([np.eye(mean.shape[1])[part.argmax(1)] for part in parts], weights)
+    else:
+        votes = _mean([(part >= 0.5).astype(np.float64) for part in parts], weights)
+    votes = np.round(votes, 9)  # what is tied is tied, whatever 0.1 + 0.2 is
+    return votes + NUDGE * (mean - votes)
+
+
+def _mean(parts: Sequence[Array], weights: Array) -> Array:
+    """The weighted average; what all members say alike is left as it is, to the last digit, and so is a lone one."""
+    heaviest = int(np.argmax(weights))
+    first = np.asarray(parts[heaviest], np.float64)
+    out = first.copy()
+    for i, (part, weight) in enumerate(zip(parts, weights, strict=True)):
+        if i != heaviest and weight > 0:
+            out += weight * (part - first)
+    return out
+
+
+def _together(
+    those: Sequence[VideoAnswers], values: Mapping[str, Array], track: TrackSpec, share: Mapping[str, Array]
+) -> VideoAnswers:
+    """One video of all members as one."""
+    first = those[0]
+    slots = dict.fromkeys(slot for member in those for slot in member.present)
+    seen = {s: np.logical_or.reduce([m.present[s] for m in those if s in m.present]) for s in slots}
+    extra = {name: array for name, array in first.extra.items() if all(name in member.extra for member in those)}
+    for answer in track.answers:
+        for name in [n for n in extra if n.startswith("slot.") and n.endswith(f".{answer.name}")]:
+            extra[name] = _mean([member.extra[name] for member in those], share[answer.kind])
+    return VideoAnswers(first.video, first.group, values, first.targets, seen, first.times, extra)
+
+
+def _aligned(
+    members: Sequence[Sequence[VideoAnswers]], track: TrackSpec, names: Sequence[str]
+) -> list[list[VideoAnswers]]:
+    """Video by video the answers of every member; UserError for the first thing that differs."""
+    if not members:
+        raise UserError("there are no members to merge")
+    by_name = [{video.video: video for video in member} for member in members]
+    for name, videos in zip(names, by_name, strict=True):
+        for have, want, who in ((videos, by_name[0], name), (by_name[0], videos, names[0])):
+            if missing := next((video for video in want if video not in have), None):
+                raise UserError(f"{who}: no answers to video {missing!r}, which {_other(who, name, names)} answers")
+    aligned = [[videos[video.video] for videos in by_name] for video in members[0]]
+    for those in aligned:
+        for name, member in zip(names, those, strict=True):
+            _same(those[0], member, track, names[0], name)
+    return aligned
+
+
+def _other(who: str, name: str, names: Sequence[str]) -> str:
+    return names[0] if who == name else name
+
+
+def _same(first: VideoAnswers, other: VideoAnswers, track: TrackSpec, name: str, other_name: str) -> None:
+    """UserError where two members' answers to a video cannot be merged."""
+    where = f"video {first.video!r}"
+    if len(first.times) != len(other.times):
+        raise UserError(f"{where} has {len(other.times)} frames in {other_name} and {len(first.times)} in {name}")
+    for answer in track.answers:
+        values, a, b = other.values[answer.name], first.targets[answer.name], other.targets[answer.name]
+        bad = ~np.isfinite(values) if values.ndim == 1 else ~np.isfinite(values).all(1)
+        if bad.any():
+            raise UserError(f"{where}, frame {int(bad.argmax()) + 1}: {other_name} has no finite {answer.name}")
+        if not np.array_equal(a, b, equal_nan=True):
+            raise UserError(f"{where}: labels of {answer.name} in {other_name} are others than in {name}")

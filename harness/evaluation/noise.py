@@ -1,0 +1,76 @@
+"""A model in noise, for `harness evaluate --noise`.
+
+Noise is Gaussian, on what the fusion is given: each slot's features after its adapter (standardised, projected, one
+linear layer: zoo.model.adapter), where the slot is present. Level 1 is one standard deviation of each of these
+features, as measured without noise on the evaluated videos (each frame as often as windows show it). A frame's noise is
+drawn once, from the names of slot and video: the same in every window, at every level (times the level), in every run
+of the command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+from zoo.model.model import Batch, Model
+from zoo.modules import FusionOut
+
+
+class Watched:
+    """A model, for harness.evaluation.prediction.answers, that notes the spread of every slot's features."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.slots = model.slots
+        self.decode = model.decode
+        self.eval = model.eval
+        self.sums: dict[str, Tensor] = {}
+
+    def __call__(self, batch: Batch) -> FusionOut:
+        """The model's answer."""
+        features = {name: self.changed(name, x, batch) for name, x in self.model.features(batch).items()}
+        return self.model.fuse(features, batch.present, batch.valid)
+
+    def changed(self, slot: str, x: Tensor, batch: Batch) -> Tensor:
+        """Features (B, T, D) as the fusion is to have them."""
+        rows = x[batch.present[slot] & batch.valid].double()
+        sums = torch.stack([torch.ones_like(rows), rows, rows**2]).sum(1)
+        self.sums[slot] = self.sums[slot] + sums if slot in self.sums else sums
+        return x
+
+    def spread(self) -> dict[str, Tensor]:
+        """slot -> (D,) standard deviations so far; 0 where the slot was never present."""
+        out = {}
+        for slot, (n, total, squares) in self.sums.items():
+            mean = total / n.clamp_min(1)
+            out[slot] = (squares / n.clamp_min(1) - mean**2).clamp_min(0).sqrt()
+        return out
+
+
+class Noisy(Watched):
+    """A model that is given features with noise: ``level`` times ``spread`` of each."""
+
+    def __init__(self, model: Model, spread: dict[str, Tensor], level: float, frames: dict[str, int]) -> None:
+        super().__init__(model)
+        self.scale = {slot: level * deviation for slot, deviation in spread.items()}
+        self.frames = frames
+        self.drawn: dict[tuple[str, str], Tensor] = {}
+
+    def changed(self, slot: str, x: Tensor, batch: Batch) -> Tensor:
+        """Features with noise where the slot is present."""
+        noise = torch.zeros_like(x)
+        for clip, (video, first) in enumerate(batch.where):
+            own = self.noise(slot, video, x.shape[-1])[first : first + x.shape[1]].to(x)
+            noise[clip, : len(own)] = own * self.scale[slot].to(x)
+        return x + noise * (batch.present[slot] & batch.valid).unsqueeze(-1)
+
+    def noise(self, slot: str, video: str, dim: int) -> Tensor:
+        """(frames of the video, dim) standard normal; the last video's is kept, since windows follow each other."""
+        if (slot, video) not in self.drawn:
+            self.drawn = {key: value for key, value in self.drawn.items() if key[1] == video}
+            digest = hashlib.sha256(f"{slot}\0{video}".encode()).digest()
+            random = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+            self.drawn[slot, video] = torch.randn(self.frames[video], dim, generator=random)
+        return self.drawn[slot, video]

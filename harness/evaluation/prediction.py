@@ -1,0 +1,180 @@
+"""A model's answers to whole videos, and what they score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from harness.batching.clips import ClipData, Window, evaluation_windows, nearest, triangle
+from harness.runtime import memory
+from harness.runtime.distributed import World, autocast
+from leaderboards.statistics import jackknife
+from zoo.api import Answer, TrackSpec, VideoAnswers
+from zoo.errors import UserError
+from zoo.metrics import scores as metrics
+from zoo.model.model import Model
+
+
+@torch.inference_mode()
+def answers(
+    model: Model, data: ClipData, track: TrackSpec, *, length: int, batch: int, device: torch.device,
+    full: bool = False, delay: float = 0.0, per_slot: bool = False, only: Sequence[int] | None = None,
+    precision: str = "32",
+) -> Iterator[VideoAnswers]:  # fmt: skip
+    """Every frame of every video, or of those at the places ``only``, answered, one video after the other.
+
+    Windows of the training length, half overlapping, the last flush with the end, averaged after decode with
+    triangular weights; or the whole video at once (``full``). ``delay``: seconds by which the training targets were
+    moved earlier; answers are moved as much later, so that each stands on the frame whose label it is to meet.
+    ``per_slot``: the slots' own answers too, as ``extra["slot.SLOT.ANSWER"]``. Where memory runs out, ``batch`` is
+    halved from there on, and that is noted (harness.runtime.memory).
+    """
+    model.eval()
+    slots = model.slots if per_slot else ()
+    for v in range(len(data.videos)) if only is None else only:
+        video = data.videos[v]
+        spans = [(0, video.n_frames)] if full else evaluation_windows(video.n_frames, length)
+        total = np.zeros((1 + len(slots), video.n_frames, sum(answer.width for answer in track.answers)))
+        weight = np.zeros((video.n_frames, 1))
+        first = 0
+        while first < len(spans):
+            part = spans[first : first + batch]
+            decoded = _decoded(model, data, v, part, slots, device, precision)
+            if decoded is None:
+                batch = _halved(len(part), part[0], video.name, full)
+                continue
+            for i, (start, stop) in enumerate(part):
+                ramp = triangle(stop - start)[:, None]
+                total[:, start:stop] += ramp * decoded[:, i, : stop - start]
+                weight[start:stop] += ramp
+            first += len(part)
+        total /= weight
+        if delay:
+            times = data.times(v)
+            total = total[:, nearest(times, times - delay)[0]]
+        yield _video_answers(data, v, track.answers, total[0], dict(zip(slots, total[1:], strict=True)))
+
+
+def _decoded(
+    model: Model, data: ClipData, v: int, part: Sequence[tuple[int, int]], slots: Sequence[str], device: torch.device,
+    precision: str,
+) -> np.ndarray | None:  # fmt: skip
+    """(1 + slots, windows, frames, columns) float64 of some windows of video v; None where memory ran out."""
+    width = max(stop - start for start, stop in part)
+    try:
+        clips = data.batch([Window(v, start, stop) for start, stop in part], width).to(device)
+        with autocast(device, precision):
+            out = model(clips)
+        every = torch.stack([out.raw, *(out.per_slot[slot] for slot in slots)])
+        flat = model.decode(every.flatten(0, 1)).double().cpu().numpy()
+    except (RuntimeError, MemoryError) as error:
+        if not memory.out_of_memory(error):
+            raise
+        return None
+    decoded: np.ndarray = flat.reshape(1 + len(slots), len(part), width, -1)
+    return decoded
+
+
+def _halved(tried: int, window: tuple[int, int], video: str, full: bool) -> int:
+    """Half as many windows at once, noted for the record; UserError where one is too many."""
+    memory.release()
+    if tried == 1:
+        option = "train.evaluation=windows" if full else "a shorter train.clip"
+        raise UserError(f"no memory to answer {window[1] - window[0]} frames of video {video} at once: use {option}")
+    memory.note("evaluation", tried // 2)
+    return tried // 2
+
+
+def _columns(answers: tuple[Answer, ...], decoded: np.ndarray) -> dict[str, np.ndarray]:
+    """Decoded columns (n, sum of widths) by answer: (n, classes) for a class, else (n,); in float32, which has all the
+    digits of a network: the answers to a large set are in memory at once."""
+    ends = np.cumsum([answer.width for answer in answers])[:-1]
+    parts = zip(answers, np.split(decoded.astype(np.float32), ends, axis=1), strict=True)
+    return {answer.name: np.ascontiguousarray(part if answer.kind == "class" else part[:, 0]) for answer, part in parts}
+
+
+def _video_answers(
+    data: ClipData, v: int, answers: tuple[Answer, ...], decoded: np.ndarray, slots: dict[str, np.ndarray]
+) -> VideoAnswers:
+    video = data.videos[v]
+    values = _columns(answers, decoded)
+    labels = video.labels.view()
+    labels.flags.writeable = False  # no copies: they are the index's own
+    targets = {answer.name: labels[:, a] for a, answer in enumerate(answers)}
+    # A video without any face has no crop folder; where nobody has one, nothing is known of faces.
+    extra = {"crop": video.crop_frames} if any(v.crops is not None for v in data.index.videos) else {}
+    for slot, own in slots.items():
+        extra |= {f"slot.{slot}.{name}": part for name, part in _columns(answers, own).items()}
+    return VideoAnswers(video.name, video.group, values, targets, data.present[v], data.times(v), extra=extra)
+
+
+def statistics_of(track: TrackSpec, video: VideoAnswers, mask: np.ndarray | None = None) -> metrics.Stats:
+    """The additive sums of one video."""
+    return metrics.statistics(track.answers, video.values, video.targets, mask, joint=track.joint_labels)
+
+
+def shared_score(world: World, model: Model, data: ClipData, track: TrackSpec, **how: Any) -> float:
+    """The main score of all videos, which the processes share out; the same in every process."""
+    part = world.deal([video.n_frames for video in data.videos])
+    own = answers(model, data, track, device=world.device, only=part, **how)
+    sums = {v: statistics_of(track, video) for v, video in zip(part, own, strict=True)}
+    every = {v: stats for some in world.everyones(sums) for v, stats in some.items()}
+    stats = metrics.merge([every[v] for v in sorted(every)])
+    return float(metrics.score(track.metric, track.answers, stats).main)
+
+
+def shared_answers(world: World, model: Model, data: ClipData, track: TrackSpec, **how: Any) -> list[VideoAnswers]:
+    """The answers to all videos, which the processes share out, in the first process; [] in the others."""
+    part = world.deal([video.n_frames for video in data.videos])
+    own = dict(zip(part, answers(model, data, track, device=world.device, only=part, **how), strict=True))
+    every = {v: video for some in world.collected(own) for v, video in some.items()}
+    return [every[v] for v in sorted(every)]
+
+
+def main_score(track: TrackSpec, videos: Iterable[VideoAnswers]) -> float:
+    """The track's figure, pooled over all labelled frames of some videos, which are wanted one at a time."""
+    stats = metrics.merge([statistics_of(track, video) for video in videos])
+    return float(metrics.score(track.metric, track.answers, stats).main)
+
+
+def score_block(track: TrackSpec, videos: Sequence[VideoAnswers], *, with_face: bool = False) -> dict[str, Any] | None:
+    """Main score with interval, its parts, per-video figures, leave-one-group-out scores: a block of the record.
+
+    None where nothing is labelled. ``with_face``: labelled frames that have a face crop only.
+    """
+    if with_face and not all("crop" in video.extra for video in videos):
+        return None
+    masks = [video.extra["crop"].astype(bool) if with_face else None for video in videos]
+    stats = {v.video: statistics_of(track, v, m) for v, m in zip(videos, masks, strict=True)}
+    groups: dict[str, list[metrics.Stats]] = {}
+    for video in videos:
+        if int(stats[video.video][metrics.FRAMES]) > 0:
+            groups.setdefault(video.group, []).append(stats[video.video])
+    if not groups:
+        return None
+    names = sorted(groups)
+    by_group = [metrics.merge(groups[name]) for name in names]
+    whole = metrics.merge(by_group)
+    score = metrics.score(track.metric, track.answers, whole)
+    without = metrics.leave_one_out(track.metric, track.answers, by_group)
+    interval = jackknife(score.main, np.asarray(without, float).tolist(), track.score_range)
+    reachable = metrics.reachable(track.metric, track.answers, whole)
+    per_video = {
+        name: float(metrics.score(track.metric, track.answers, s).main)
+        for name, s in stats.items() if int(s[metrics.FRAMES]) > 0
+    }  # fmt: skip
+    return {
+        "main": score.main, "low": interval.low, "high": interval.high, "parts": score.parts,
+        "frames": int(whole[metrics.FRAMES]), "videos": len(per_video), "groups": names,
+        "leave_one_out": [float(x) for x in without], "per_video": per_video,
+        "reachable": reachable.best, "absent": list(reachable.absent),
+        "confusion": {a.name: whole[a.name].astype(int).tolist() for a in track.answers if a.kind != "value"},
+    }  # fmt: skip
+
+
+def folds_of(groups: Sequence[str], n: int = 5) -> dict[str, int]:
+    """Group -> fold, by the order of the names, as even as can be."""
+    return {group: i % n for i, group in enumerate(sorted(set(groups)))}

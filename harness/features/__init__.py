@@ -1,0 +1,1 @@
+"""Frozen encoders, their features and the cache of these."""

@@ -1,0 +1,178 @@
+"""One entry of the feature cache: written whole or not at all, and never used when it is not what was written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from zoo.weights.cards import cache_dir
+
+SCHEMA = 1
+FEATURES, PRESENT, META = "features.npy", "present.npy", "meta.json"
+_checked: dict[Path, tuple[int, ...]] = {}  # files whose content was compared in this process, by size and times
+
+
+def features_folder() -> Path:
+    """Where entries are."""
+    return cache_dir() / "features"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A folder of the cache, perhaps damaged or not there at all."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, key: str) -> Entry:
+        """The entry of a key, wherever the cache is now."""
+        return cls(features_folder() / key[:2] / key)
+
+    @property
+    def key(self) -> str:
+        """What it is addressed by: 64 hex digits."""
+        return self.folder.name
+
+    @property
+    def lock(self) -> Path:
+        """The file that is locked by who makes or removes the entry."""
+        return self.folder.with_name(f"{self.key}.lock")
+
+    @property
+    def part(self) -> Path:
+        """Where it is written."""
+        return self.folder.with_name(f"{self.key}.part")
+
+    def meta(self) -> dict[str, Any]:
+        """What it says of itself; empty where that is missing or cannot be read."""
+        try:
+            content = json.loads((self.folder / META).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) and content.get("schema") == SCHEMA else {}
+
+    def fault(self, *, content: bool = True) -> str | None:
+        """What is wrong with it: "missing", or a sentence; None where it is whole.
+
+        ``content``: the files' digests are compared too, once in this process while size and times stay the same.
+        """
+        if not self.folder.is_dir():
+            return "missing"
+        files = self.meta().get("files")
+        if not isinstance(files, dict) or {FEATURES, PRESENT} - files.keys():
+            return f"{META} is missing or damaged"
+        for name in (FEATURES, PRESENT):
+            if wrong := _wrong(self.folder / name, files[name], content):
+                return wrong
+        return None
+
+    def size(self) -> int:
+        """Bytes of its files."""
+        return sum(file.stat().st_size for file in self.folder.iterdir() if file.is_file())
+
+    def used(self) -> float:
+        """When it was last used, seconds since the epoch."""
+        file = self.folder / META
+        return (file if file.is_file() else self.folder).stat().st_mtime
+
+    def touch(self) -> None:
+        """Note that it is used now; a cache that cannot be written to is used all the same."""
+        try:
+            os.utime(self.folder / META)
+        except OSError:
+            return
+
+
+def _wrong(path: Path, said: Any, content: bool) -> str | None:
+    try:
+        stat = path.stat()
+        if stat.st_size != said["bytes"]:
+            return f"{path.name} has {stat.st_size} bytes instead of {said['bytes']}"
+        state = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        if content and _checked.get(path) != state:
+            if _sha256(path) != said["sha256"]:
+                return f"{path.name} is not what was written: its sha256 differs"
+            _checked[path] = state
+    except OSError as error:
+        return f"{path.name} cannot be read: {error.strerror}"
+    except (KeyError, TypeError):
+        return f"{META} is damaged"
+    return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Writer:
+    """Rows of one video, written as they come: memory stays flat. For the holder of the entry's lock."""
+
+    def __init__(self, entry: Entry, dim: int, dtype: str) -> None:
+        self.entry, self.dim, self.dtype = entry, dim, np.dtype(dtype)
+        self.rows = 0
+        shutil.rmtree(entry.part, ignore_errors=True)
+        entry.part.mkdir(parents=True)
+        self._file: BinaryIO = (entry.part / FEATURES).open("wb")
+        self._header()
+
+    def _header(self) -> None:
+        shape = (self.rows, self.dim)
+        said = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._file, said)  # leaves room for the number of rows to grow
+
+    def add(self, rows: np.ndarray) -> None:
+        """Append rows (N, D); what float16 cannot hold becomes its largest number."""
+        limit = float(np.finfo(self.dtype).max)
+        self._file.write(np.ascontiguousarray(np.clip(rows, -limit, limit), self.dtype).data)
+        self.rows += len(rows)
+
+    def finish(self, present: np.ndarray, meta: Mapping[str, Any]) -> None:
+        """Put the entry in its place, over a damaged one."""
+        if self.rows != int(present.sum()):
+            raise ValueError(f"{self.rows} rows for {int(present.sum())} present frames")
+        start = self._file.seek(0)
+        self._header()
+        header = self._file.tell() - start
+        self._file.close()
+        expected = header + self.rows * self.dim * self.dtype.itemsize
+        part = self.entry.part
+        if (part / FEATURES).stat().st_size != expected:
+            raise OSError(f"{part / FEATURES} is not as long as what was written to it")
+        np.save(part / PRESENT, present)
+        files = {
+            name: {"bytes": (part / name).stat().st_size, "sha256": _sha256(part / name)}
+            for name in (FEATURES, PRESENT)
+        }
+        said = {
+            "schema": SCHEMA, **meta, "frames": len(present), "present": self.rows, "dim": self.dim,
+            "store": self.dtype.name, "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "files": files,
+        }  # fmt: skip
+        (part / META).write_text(json.dumps(said, indent=1, default=str), encoding="utf-8")
+        remove(self.entry.folder)
+        os.rename(part, self.entry.folder)
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        self._file.close()
+        shutil.rmtree(self.entry.part, ignore_errors=True)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder so that nobody sees half of it."""
+    gone = folder.with_name(f"{folder.name}.gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    try:
+        os.rename(folder, gone)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(gone)

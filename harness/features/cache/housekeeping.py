@@ -1,0 +1,180 @@
+"""Housekeeping of the feature cache: what is there, whether it is whole, and what may go."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.features.cache.entry import Entry, features_folder, remove
+from harness.features.cache.leases import guard, leased, try_lock, unlock
+from harness.runtime.machine import cores
+from zoo.errors import UserError
+
+_KEY = re.compile("[0-9a-f]{64}")
+_LEFTOVER = re.compile(r"[0-9a-f]{64}\.(part|gone|[0-9]+)")  # the last: of an earlier version
+
+
+@dataclass
+class Group:
+    """Entries of one encoder on one stream."""
+
+    stream: str
+    encoder: str
+    form: str  # precision and store
+    entries: int = 0
+    videos: set[str] = field(default_factory=set)
+    frames: int = 0
+    bytes: int = 0
+    used: float = 0.0
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What goes, or would go, and why."""
+
+    path: Path
+    bytes: int
+    reason: str
+
+
+def entries(root: Path | None = None) -> Iterator[Entry]:
+    """Everything that has an entry's name."""
+    for folder in sorted((root or features_folder()).glob("??/*")):
+        if _KEY.fullmatch(folder.name) and folder.is_dir():
+            yield Entry(folder)
+
+
+def listing() -> list[Group]:
+    """The cache by encoder, the largest first."""
+    groups: dict[tuple[str, ...], Group] = {}
+    for entry in entries():
+        meta = entry.meta()
+        encoder = str(meta.get("encoder", "(not readable)")) + (f":{meta['argument']}" if meta.get("argument") else "")
+        key = str(meta.get("stream", "")), encoder, f"{meta.get('precision', '')} {meta.get('store', '')}".strip()
+        group = groups.setdefault(key, Group(*key))
+        group.entries += 1
+        group.videos.add(str(meta.get("video", entry.key)))
+        group.frames += int(meta.get("present", 0))
+        group.bytes += entry.size()
+        group.used = max(group.used, entry.used())
+    return sorted(groups.values(), key=lambda group: -group.bytes)
+
+
+def verify(tick: Callable[[int], Any] = lambda size: None) -> tuple[int, list[tuple[Entry, str]]]:
+    """How many entries there are, and what is wrong with which; ``tick`` is told the bytes that were read."""
+    found = list(entries())
+    bad = []
+    with ThreadPoolExecutor(min(8, cores())) as pool:
+        for entry, fault in zip(found, pool.map(lambda entry: entry.fault(), found), strict=True):
+            if fault is not None:
+                bad.append((entry, fault))
+            tick(1)
+    return len(found), bad
+
+
+def referenced(folders: Iterable[Path]) -> set[str]:
+    """Keys that the runs in some folders were made from (their features.csv); UserError where a folder has no runs."""
+    keys: set[str] = set()
+    for folder in folders:
+        lists = _lists(folder)
+        if not lists:
+            raise UserError(f"--keep {folder}: there is no run in it (no features.csv): nothing was removed")
+        for file in lists:
+            with file.open(newline="", encoding="utf-8") as lines:
+                keys |= {row["key"] for row in csv.DictReader(lines) if row.get("key")}
+    return keys
+
+
+def _lists(folder: Path) -> list[Path]:
+    """Every features.csv; what goes while another process writes its run there is not missed, what cannot be looked
+    into is a UserError."""
+
+    def unseen(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise UserError(f"--keep {error.filename}: cannot be read ({error.strerror}): nothing was removed")
+
+    return sorted(
+        Path(top, "features.csv") for top, _, files in os.walk(folder, onerror=unseen) if "features.csv" in files
+    )
+
+
+def collect(
+    *, days: float | None = None, most: int | None = None, keep: Sequence[Path] | None = None, dry: bool = False
+) -> tuple[list[Removal], int]:
+    """Remove leftovers of killed processes and damaged entries; with ``days``, entries that were not used for so long;
+    with ``keep``, those that no run in these folders was made from; with ``most``, the longest unused ones until the
+    rest is at most so many bytes. What is in use stays: how many entries of those are counted too.
+    """
+    root = features_folder()
+    if not root.is_dir():
+        return [], 0
+    kept = None if keep is None else referenced(keep)
+    gone: list[Removal] = []
+    with guard(root):
+        in_use = leased(root)
+        gone += [r for path in sorted(root.glob("??/*")) if (r := _leftover(path, dry))]
+        chosen, spared = _chosen(list(entries(root)), days, most, kept), 0
+        for entry, reason in chosen:
+            if entry.key in in_use:
+                spared += 1
+                continue
+            lock = try_lock(entry.lock)
+            if lock is None:
+                spared += 1
+                continue
+            try:
+                gone.append(Removal(entry.folder, entry.size(), reason))
+                if not dry:
+                    remove(entry.folder)
+            finally:
+                unlock(lock)
+    return gone, spared
+
+
+def _chosen(
+    found: Sequence[Entry], days: float | None, most: int | None, kept: set[str] | None
+) -> list[tuple[Entry, str]]:
+    """Entries that may go, and why."""
+    now, reasons = time.time(), {}
+    for entry in found:
+        if fault := entry.fault(content=False):
+            reasons[entry] = f"damaged: {fault}"
+        elif days is not None and now - entry.used() > days * 86_400:
+            reasons[entry] = f"not used for {(now - entry.used()) / 86_400:.0f} days"
+        elif kept is not None and entry.key not in kept:
+            reasons[entry] = "no run was made from it"
+    if most is not None:
+        rest = [(entry.used(), entry.key, entry, entry.size()) for entry in found if entry not in reasons]
+        total = sum(size for *_, size in rest)
+        for _, _, entry, size in sorted(rest, key=lambda item: item[:2]):
+            if total <= most:
+                break
+            reasons[entry] = "the longest unused, beyond the size"
+            total -= size
+    return list(reasons.items())
+
+
+def _leftover(path: Path, dry: bool) -> Removal | None:
+    """What a killed process left: half an entry, or a lock that nobody holds."""
+    if path.suffix != ".lock" and not _LEFTOVER.fullmatch(path.name):
+        return None
+    lock = try_lock(path.with_name(f"{path.name[:64]}.lock"))
+    if lock is None:
+        return None
+    try:
+        if path.suffix == ".lock":
+            return None if dry else Removal(path, 0, "a lock that nobody holds")
+        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        if not dry:
+            shutil.rmtree(path, ignore_errors=True)
+        return Removal(path, size, "left by a process that was killed")
+    finally:
+        unlock(lock)

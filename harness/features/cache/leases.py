@@ -1,0 +1,100 @@
+"""Who uses which entries: a lease is a file that its process keeps locked, so that it ends when the process does."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from harness.features.cache.entry import Entry, features_folder
+from harness.io.atomic import atomic
+
+
+@contextmanager
+def guard(root: Path) -> Iterator[None]:
+    """Held while leases are written and while entries are removed: never both at once."""
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / "guard.lock"):
+        yield
+
+
+def try_lock(path: Path) -> FileLock | None:
+    """Hold a lock file, for any thread to release; None where somebody else does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, thread_local=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    return lock
+
+
+def unlock(lock: FileLock) -> None:
+    """Release a lock and leave no file: whoever waits for it finds out that its file is gone, and makes it anew."""
+    Path(lock.lock_file).unlink(missing_ok=True)
+    lock.release()
+
+
+class Lease:
+    """Keeps entries from being removed while this process lives, or until ``release``."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        self._pid = os.getpid()
+        self._lock: FileLock | None = None
+        self._file: Path | None = None
+
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Before they are looked for. A cache that cannot be written to needs no leases: nobody can remove from it."""
+        self.keys |= {entry.key for entry in entries}
+        root = features_folder()
+        if not _writable(root):
+            return
+        with guard(root):
+            if self._lock is None or self._file is None:
+                self._file = root / "leases" / f"{uuid.uuid4().hex}.json"
+                self._lock = try_lock(self._file.with_suffix(".lock"))
+            said = {"host": platform.node(), "pid": os.getpid(), "keys": sorted(self.keys)}
+            atomic(self._file, lambda part: part.write_text(json.dumps(said), encoding="utf-8"))
+
+    def release(self) -> None:
+        """Give them up."""
+        if os.getpid() != self._pid:  # a fork: the lease is its parent's
+            return
+        if self._lock is not None and self._file is not None:
+            self._file.unlink(missing_ok=True)
+            unlock(self._lock)
+        self._lock = self._file = None
+
+    def __del__(self) -> None:
+        try:
+            self.release()
+        except Exception:  # the program is ending: the lock goes with it, the file is cleared by `harness cache gc`
+            return
+
+
+def _writable(root: Path) -> bool:
+    while not root.exists():
+        root = root.parent
+    return os.access(root, os.W_OK)
+
+
+def leased(root: Path) -> set[str]:
+    """Keys in use by living processes; leases of dead ones are removed. Under ``guard``."""
+    keys: set[str] = set()
+    for file in sorted((root / "leases").glob("*.lock")):
+        said = file.with_suffix(".json")
+        lock = try_lock(file)
+        if lock is not None:
+            said.unlink(missing_ok=True)
+            unlock(lock)
+            continue
+        with suppress(FileNotFoundError):  # given up just now
+            keys |= set(json.loads(said.read_text(encoding="utf-8"))["keys"])
+    return keys

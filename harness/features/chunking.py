@@ -1,0 +1,172 @@
+"""Videos -> chunks that encoders take, made in threads ahead of them. A video is decoded once for all its slots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from harness.data.decoding.frames import pictures
+from harness.data.index.index import Index, Video
+from harness.data.streams.raw_inputs import RawSlot, collate
+from harness.data.streams.sources import open_reader, source_of
+from harness.features.cache.entry import Entry, Writer
+from harness.features.frozen_encoder import FrozenSlot
+from zoo.api import FrameInput
+from zoo.errors import UserError
+
+
+@dataclass(eq=False)
+class Task:
+    """Features of one video by one slot, wanted in an entry of the cache. ``present``: (n_frames,) bool, filled in as
+    the video is read, ``complete`` when all of it has been."""
+
+    video: Video
+    slot: FrozenSlot
+    entry: Entry
+    present: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    complete: bool = False
+    writer: Writer | None = None
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What the network is given at once. ``mask`` (T,): frames to encode; ``keep`` (T,): rows that are features."""
+
+    task: Task
+    inputs: dict[str, np.ndarray]
+    mask: np.ndarray
+    keep: np.ndarray
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The last pictures of a video, fewer than a batch."""
+
+    task: Task
+    images: list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Done:
+    """Nothing more comes of a task."""
+
+    task: Task
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A video that could not be read."""
+
+    video: Video
+    reason: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Frames of video that have been read."""
+
+    frames: int
+
+
+Event = Chunk | Tail | Done | Failed | Progress
+
+
+def events(index: Index, video: Video, tasks: Sequence[Task], *, threads: int = 0) -> Iterator[Event]:
+    """All chunks of a video's tasks, then Done of each; or Failed, and no more. ``threads``: of the video's decoder,
+    0 for one a core."""
+    try:
+        source_of(index, video).times()  # an annotation that does not fit its video is found here, not in training
+        seeing = [task for task in tasks if isinstance(task.slot.encoder.input, FrameInput)]
+        for task in tasks:
+            if task not in seeing:
+                yield from _other_chunks(index, task)
+        if seeing:
+            yield from _picture_chunks(index, video, seeing, threads)
+        else:
+            yield Progress(video.n_frames)
+    except UserError as error:
+        yield Failed(video, str(error))
+
+
+def _picture_chunks(index: Index, video: Video, tasks: Sequence[Task], threads: int) -> Iterator[Event]:
+    source = source_of(index, video)
+    cutters = [Cutter(task) for task in tasks]
+    readers = [(open_reader(cutter.task.slot.plan.stream, source), cutter.spec.size) for cutter in cutters]
+    for i, images in enumerate(pictures(readers, video.video, video.n_frames, threads=threads)):
+        for cutter, image in zip(cutters, images, strict=True):
+            yield from cutter.add(image)
+        if (i + 1) % 64 == 0:
+            yield Progress(64)
+    yield Progress(video.n_frames % 64)
+    for cutter in cutters:
+        yield from cutter.finish()
+
+
+@dataclass
+class Cutter:
+    """Pictures of a video, one after the other -> chunks whose layout depends on the video alone."""
+
+    task: Task
+    seen: int = 0
+    images: list[np.ndarray | None] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        spec = self.task.slot.encoder.input
+        assert isinstance(spec, FrameInput)
+        self.spec = spec
+        self.task.present = np.zeros(self.task.video.n_frames, bool)
+        self.images += [None] * spec.context  # before the first frame there is nothing
+
+    def add(self, image: np.ndarray | None) -> Iterator[Event]:
+        """Take the next frame's picture."""
+        self.task.present[self.seen] = image is not None
+        self.seen += 1
+        if self.spec.context or image is not None:
+            self.images.append(image)
+        if len(self.images) >= self.task.slot.chunk + 2 * self.spec.context:
+            yield from self._chunk()
+
+    def finish(self) -> Iterator[Event]:
+        """What is left."""
+        context = self.spec.context
+        if context and len(self.images) > context:
+            self.images += [None] * context
+            yield from self._chunk()
+        elif not context and self.images:
+            yield Tail(self.task, [image for image in self.images if image is not None])
+        yield Done(self.task)
+
+    def _chunk(self) -> Iterator[Event]:
+        context = self.spec.context
+        if len(self.images) <= 2 * context:
+            return
+        seen = np.array([image is not None for image in self.images])
+        blank = np.zeros((self.spec.size, self.spec.size, 3), np.uint8)
+        frames = np.stack([blank if image is None else image for image in self.images])
+        inner = seen[context : len(seen) - context]
+        yield Chunk(self.task, {"frames": frames, "present": seen}, inner, inner)
+        self.images = self.images[len(self.images) - 2 * context :] if context else []
+
+
+def filled(images: Sequence[np.ndarray], chunk: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """A batch of pictures filled up with blanks to ``chunk``, all of it to be encoded: so that every frame meets the
+    same kernels; and which of its rows are features."""
+    frames = np.zeros((chunk, *images[0].shape), np.uint8)
+    frames[: len(images)] = np.stack(images)
+    return {"frames": frames, "present": np.ones(chunk, bool)}, np.arange(chunk) < len(images)
+
+
+def _other_chunks(index: Index, task: Task) -> Iterator[Event]:
+    """Sound and vectors, in chunks of frames."""
+    slot, video = task.slot, task.video
+    raw = RawSlot(index, slot.plan, slot.encoder)
+    task.present = present = open_reader(slot.plan.stream, source_of(index, video)).present()
+    for start in range(0, video.n_frames, slot.chunk):
+        stop = min(start + slot.chunk, video.n_frames)
+        seen = present[start:stop]
+        if seen.any():
+            inputs = collate([raw.clip(video.name, start, stop)], stop - start)
+            yield Chunk(task, {name: value[0] for name, value in inputs.items()}, seen, seen)
+    yield Done(task)

@@ -1,0 +1,180 @@
+"""What is measured of an encoder before its features are trusted: bfloat16 against float32, and whether a frame's
+features depend on its place and its mates in a batch. On real frames, once for a cache, encoder and machine."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+
+from harness.data.decoding.frames import pictures as pictures_of
+from harness.data.index.index import Index, Video
+from harness.data.streams.raw_inputs import RawSlot, collate
+from harness.data.streams.sources import open_reader, source_of
+from harness.features.frozen_encoder import FrozenSlot, Inputs, Traits
+from harness.io.atomic import atomic
+from harness.io.hashing import digest
+from harness.runtime.distributed import warn_of_bfloat16
+from zoo.api import FrameInput
+from zoo.errors import UserError
+from zoo.weights.cards import cache_dir
+
+VIDEOS, FRAMES = 4, 4  # that are looked at; FRAMES of each
+
+
+def settle(index: Index, slots: Sequence[FrozenSlot], *, building: bool = False) -> None:
+    """Measure what is not known yet, and choose the precision by it. ``building``: features are about to be computed.
+
+    UserError where bf16 was asked for and is further from float32 than ``features.tolerance``; with ``auto`` a
+    warning, and float32.
+    """
+    for slot in slots:
+        if not slot.wants_bf16 and not building:
+            continue
+        if building and slot.settings.precision == "bf16":
+            warn_of_bfloat16(slot.device, "features.precision=bf16")
+        slot.traits = known(index, slot)
+        error = slot.traits.error
+        if slot.wants_bf16 and not slot.bf16 and error is not None:
+            said = (
+                f"slot {slot.plan.name!r}: features in bfloat16 are {error:.1%} from those in float32, more than "
+                f"features.tolerance = {slot.settings.tolerance:.1%}"
+            )
+            if slot.settings.precision == "bf16":
+                raise UserError(f"{said}: use --set features.precision=float32")
+            if building:
+                warnings.warn(f"{said}: they are computed in float32", stacklevel=2)
+
+
+def known(index: Index, slot: FrozenSlot) -> Traits:
+    """From the cache, or measured now and kept there; one process measures, the others wait."""
+    file = _memo(slot)
+    if (traits := _read(file)) is not None:
+        return traits
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(file.with_suffix(".lock")):
+            if (traits := _read(file)) is None:
+                traits = measure(index, slot)
+                said = {"error": traits.error, "mixes": traits.mixes, "encoder": slot.plan.encoder.name}
+                if traits != Traits():  # else there was nothing to look at
+                    atomic(file, lambda part: part.write_text(json.dumps(said)))
+    except PermissionError:
+        traits = measure(index, slot)
+    return traits
+
+
+def _memo(slot: FrozenSlot) -> Path:
+    device = slot.device
+    machine = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    key = digest("traits", *slot.identity(), slot.wants_bf16, machine, torch.get_num_threads(), torch.__version__)
+    return cache_dir() / "encoders" / f"{key}.json"
+
+
+def _read(file: Path) -> Traits | None:
+    try:
+        said = json.loads(file.read_bytes())
+        return Traits(None if said["error"] is None else float(said["error"]), bool(said["mixes"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def measure(index: Index, slot: FrozenSlot) -> Traits:
+    """Nothing is known where no video has a frame for the slot."""
+    spec = slot.encoder.input
+    if isinstance(spec, FrameInput) and not spec.context:
+        images = list(pictures(index, slot))
+        if not images:
+            return Traits()
+        error = _error(slot, batch_of(images), np.ones(len(images), bool)) if slot.wants_bf16 else None
+        settled = Traits(error)
+        before, slot.traits = slot.traits, settled  # in the precision that will be used
+        try:
+            return Traits(error, mixes(slot, images))
+        finally:
+            slot.traits = before
+    if not slot.wants_bf16 or (chunk := next(_chunks(index, slot), None)) is None:
+        return Traits()
+    return Traits(_error(slot, *chunk))
+
+
+def _error(slot: FrozenSlot, inputs: Inputs, mask: np.ndarray) -> float:
+    """How far bfloat16 is from float32 at the worst frame."""
+    exact, rough = (slot.compute(inputs, mask, bf16=b).cpu().numpy()[mask].astype(np.float64) for b in (False, True))
+    error = np.linalg.norm(rough - exact, axis=1) / np.maximum(np.linalg.norm(exact, axis=1), 1e-30)
+    return float(error.max()) if np.isfinite(error).all() else float("inf")
+
+
+def batch_of(images: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Pictures, all present, as what an encoder of frames takes."""
+    return {"frames": np.stack(images), "present": np.ones(len(images), bool)}
+
+
+def mixes(slot: FrozenSlot, images: Sequence[np.ndarray]) -> bool:
+    """Whether pictures have the same features, bit for bit, at several places of a full batch, among different
+    mates, among copies of themselves, and alone among blanks."""
+    n, rng = slot.chunk, np.random.default_rng(0)
+    blank = np.zeros_like(images[0])
+    draws = [rng.integers(len(images), size=n), np.zeros(n, np.int64), np.full(n, -1)]
+    draws[2][rng.integers(n)] = 0
+    known: dict[int, np.ndarray] = {}
+    for draw in draws:
+        rows = slot(batch_of([images[i] if i >= 0 else blank for i in draw]), np.ones(n, bool))
+        for i, row in zip(draw.tolist(), rows, strict=True):
+            if i >= 0 and not np.array_equal(known.setdefault(i, row), row):
+                return False
+    return True
+
+
+def _some(index: Index) -> list[Video]:
+    """Videos from all over the index, in an order that reaches different ones first."""
+    step = max(1, len(index.videos) // VIDEOS)
+    return [video for start in range(step) for video in index.videos[start::step]]
+
+
+def pictures(index: Index, slot: FrozenSlot) -> Iterator[np.ndarray]:
+    """The first FRAMES pictures of each of VIDEOS videos that have some."""
+    spec = slot.encoder.input
+    assert isinstance(spec, FrameInput)
+    videos = 0
+    for video in _some(index):
+        try:
+            found = _first(index, video, slot, spec.size)
+        except UserError:  # told when its features are computed
+            continue
+        yield from found
+        videos += bool(found)
+        if videos == VIDEOS:
+            return
+
+
+def _first(index: Index, video: Video, slot: FrozenSlot, size: int) -> list[np.ndarray]:
+    reader = open_reader(slot.plan.stream, source_of(index, video))
+    present = np.flatnonzero(reader.present())
+    last = int(present[-1]) + 1 if len(present) else 0
+    every = (image for (image,) in pictures_of([(reader, size)], video.video, last) if image is not None)
+    return list(islice(every, FRAMES))
+
+
+def _chunks(index: Index, slot: FrozenSlot) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+    """A few frames of each video, as the encoder takes them: sound, vectors, and pictures with their neighbours."""
+    raw = RawSlot(index, slot.plan, slot.encoder)
+    for video in _some(index):
+        try:
+            present = open_reader(slot.plan.stream, source_of(index, video)).present()
+            if not present.any():
+                continue
+            start = int(np.argmax(present))
+            stop = min(start + VIDEOS * FRAMES, video.n_frames)
+            inputs = collate(
+                [raw.clip(video.name, start, stop)], stop - start, getattr(slot.encoder.input, "context", 0)
+            )
+            yield {name: value[0] for name, value in inputs.items()}, present[start:stop]
+        except UserError:
+            continue

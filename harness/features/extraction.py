@@ -1,0 +1,290 @@
+"""Compute the features that the cache lacks. Safe to run from several processes and machines on one cache: each video
+is computed by one of them, and what is there is not computed again."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from tqdm import tqdm
+
+from harness.data.index.index import Index, Video
+from harness.data.streams.sources import open_reader, source_of
+from harness.features.cache.entry import Entry, Writer
+from harness.features.cache.leases import try_lock, unlock
+from harness.features.chunking import Chunk, Done, Event, Failed, Progress, Tail, Task, events, filled
+from harness.features.encoder_probe import settle
+from harness.features.frozen_encoder import FrozenSlot
+from harness.features.store import FeatureStore
+from harness.runtime.machine import cores
+from harness.runtime.prefetch import ahead
+from zoo.errors import UserError
+
+AHEAD = 6  # chunks a reader makes before the networks ask for them
+READERS = 8  # videos that are read at the same time, at most
+POLL = 0.5  # seconds between looks at what another process computes
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A video whose features could not be computed."""
+
+    video: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.video}: {self.reason}"
+
+
+def extract(index: Index, slots: Sequence[FrozenSlot], *, progress: bool = True) -> tuple[FeatureStore, list[Failure]]:
+    """Compute what the cache lacks. A video that fails is reported at the end and does not stop the others."""
+    store = FeatureStore()
+    failures = extract_videos(index, slots, [video.name for video in index.videos], store=store, progress=progress)
+    return store, failures
+
+
+def extract_videos(
+    index: Index, slots: Sequence[FrozenSlot], names: Sequence[str], *,
+    store: FeatureStore | None = None, progress: bool = True,
+) -> list[Failure]:  # fmt: skip
+    """Features of some videos of an index, in the cache when this returns; ``store`` learns where.
+
+    Idempotent, and safe to call from several processes for the same videos. Damaged entries are computed again.
+    """
+    store = FeatureStore() if store is None else store
+    settle(index, slots)
+    wanted = set(names)
+    tasks, failures = _tasks(index, [v for v in index.videos if v.name in wanted], slots, store)
+    store.lease.take(task.entry for task in tasks)
+    missing: dict[str, list[Task]] = {}
+    with ThreadPoolExecutor(min(8, cores())) as pool:  # digests are compared without the interpreter's lock
+        for task, fault in zip(tasks, pool.map(lambda task: task.entry.fault(), tasks), strict=True):
+            if fault is None:
+                store.found(task.entry)
+            else:
+                store.damaged += fault != "missing"
+                missing.setdefault(task.video.name, []).append(task)
+    if missing:
+        settle(index, slots, building=True)
+        for slot in slots:
+            _ = slot.encoder  # built here, once, before threads ask what it takes
+        total = sum(work[0].video.n_frames for work in missing.values())
+        label = "features of " + ", ".join(slot.plan.name for slot in slots)
+        with tqdm(total=total, unit="frame", desc=label, disable=None if progress else True, leave=False) as bar:
+            on_cores = any(slot.device.type == "cpu" for slot in slots)
+            failures += _Extraction(index, store, bar, on_cores).run(list(missing.values()))
+    order = {video.name: place for place, video in enumerate(index.videos)}
+    return sorted(failures, key=lambda failure: order[failure.video])
+
+
+def _tasks(
+    index: Index, videos: Sequence[Video], slots: Sequence[FrozenSlot], store: FeatureStore
+) -> tuple[list[Task], list[Failure]]:
+    """Everything that is wanted, with its key; and the videos whose source cannot be read."""
+    tasks: list[Task] = []
+    failures = []
+    for video in videos:
+        source = source_of(index, video)
+        try:
+            keys = [slot.key(open_reader(slot.plan.stream, source)) for slot in slots]
+        except UserError as error:
+            failures.append(Failure(video.name, str(error)))
+            continue
+        for slot, key in zip(slots, keys, strict=True):
+            entry = Entry.of(key)
+            tasks.append(Task(video, slot, entry))
+            store.folders[slot.plan.name, video.name] = entry.folder
+    return tasks, failures
+
+
+@dataclass
+class _Extraction:
+    """Networks at work on what threads read ahead. ``on_cores``: they work on the cores that the threads want too."""
+
+    index: Index
+    store: FeatureStore
+    bar: Any
+    on_cores: bool
+    failures: list[Failure] = field(default_factory=list)
+    claimed: dict[Task, FileLock] = field(default_factory=dict)  # under way, with the locks of their entries
+    tails: dict[int, list[tuple[Task, np.ndarray]]] = field(default_factory=dict)  # of id(slot): pictures to be encoded
+    flying: deque[tuple[torch.Tensor, list[tuple[Task, np.ndarray]]]] = field(default_factory=deque)
+
+    def run(self, work: list[list[Task]]) -> list[Failure]:
+        """All videos; those that another process is at are looked at again when the others are done."""
+        try:
+            while work:
+                busy: list[list[Task]] = []
+                readers = min(READERS, len(work), torch.get_num_threads() if self.on_cores else cores())
+                reading = [partial(self._events, tasks, busy, readers) for tasks in work]
+                for event in ahead(reading, threads=readers, depth=AHEAD, in_turn=self.on_cores):
+                    self._take(event)
+                self._flush()
+                if len(busy) == len(work):
+                    time.sleep(POLL)
+                work = busy
+        finally:
+            self._drop(list(self.claimed))
+        return self.failures
+
+    # --- in the threads that read ahead ---
+
+    def _events(self, tasks: list[Task], busy: list[list[Task]], readers: int) -> Iterator[Event]:
+        video = tasks[0].video
+        try:
+            mine = self._claim(tasks)
+            if mine is None:
+                busy.append(tasks)
+            elif mine:
+                yield from events(self.index, video, mine, threads=max(1, cores() // readers))
+            else:
+                yield Progress(video.n_frames)
+        except OSError as error:
+            raise _full(video, error) from error
+
+    def _claim(self, tasks: list[Task]) -> list[Task] | None:
+        """Those of a video's tasks that nobody has done meanwhile, their entries locked; None where another process
+        is at one of them."""
+        one = {task.entry: task for task in tasks}  # two slots may have one encoder
+        locks: dict[Entry, FileLock] = {}
+        for entry in one:
+            lock = try_lock(entry.lock)
+            if lock is None:
+                for held in locks.values():
+                    unlock(held)
+                return None
+            locks[entry] = lock
+        mine = []
+        for entry, task in one.items():
+            if entry.fault() is None:
+                unlock(locks[entry])
+                self.store.found(entry)
+            else:
+                self.claimed[task] = locks[entry]
+                mine.append(task)
+        return mine
+
+    # --- in the main thread ---
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            self.bar.update(event.frames)
+        elif isinstance(event, Failed):
+            self._fail(event.video, event.reason)
+        elif event.task not in self.claimed:  # of a video that has failed
+            return
+        elif isinstance(event, Done):
+            event.task.complete = True
+            self._save(event.task)
+        elif isinstance(event, Tail) and event.task.slot.traits.mixes:
+            self._mix(event)
+        elif isinstance(event, Tail):
+            inputs, keep = filled(event.images, event.task.slot.chunk)
+            self._launch(event.task.slot, inputs, np.ones(len(keep), bool), [(event.task, keep)])
+        elif isinstance(event, Chunk):
+            self._launch(event.task.slot, event.inputs, event.mask, [(event.task, event.keep)])
+
+    def _mix(self, tail: Tail) -> None:
+        """Last pictures of several videos in one batch."""
+        slot = tail.task.slot
+        waiting = self.tails.setdefault(id(slot), [])
+        waiting += [(tail.task, image) for image in tail.images]
+        while len(waiting) >= slot.chunk:
+            self._launch_tails(waiting[: slot.chunk])
+            del waiting[: slot.chunk]
+
+    def _launch_tails(self, pictures: list[tuple[Task, np.ndarray]]) -> None:
+        slot = pictures[0][0].slot
+        inputs, _ = filled([image for _, image in pictures], slot.chunk)
+        owners = list(dict.fromkeys(task for task, _ in pictures))
+        whose = [task for task, _ in pictures]
+        keeps = [np.array([owner is task for owner in whose] + [False] * (slot.chunk - len(whose))) for task in owners]
+        self._launch(slot, inputs, np.ones(slot.chunk, bool), list(zip(owners, keeps, strict=True)))
+
+    def _launch(
+        self, slot: FrozenSlot, inputs: dict[str, np.ndarray], mask: np.ndarray, to: list[tuple[Task, np.ndarray]]
+    ) -> None:
+        """Set a device to work; what it was set to before is read back while it is."""
+        self.flying.append((slot.launch(inputs, mask), to))
+        while len(self.flying) > 1:
+            self._land()
+
+    def _land(self) -> None:
+        out, to = self.flying.popleft()
+        rows = out.cpu().numpy()
+        for task, keep in to:
+            if task in self.claimed:  # else the video has failed
+                self._write(task, rows[keep])
+
+    def _flush(self) -> None:
+        for waiting in self.tails.values():
+            if waiting:
+                self._launch_tails(waiting)
+        self.tails.clear()
+        while self.flying:
+            self._land()
+
+    def _write(self, task: Task, rows: np.ndarray) -> None:
+        try:
+            if task.writer is None:
+                task.writer = Writer(task.entry, task.slot.encoder.dim, task.slot.settings.store)
+            finite = np.isfinite(rows).all(1)
+            if not finite.all():
+                self._fail(task.video, _not_finite(task, task.writer.rows + int(np.argmin(finite))))
+                return
+            task.writer.add(rows)
+            self._save(task)
+        except OSError as error:
+            raise _full(task.video, error) from error
+
+    def _save(self, task: Task) -> None:
+        """Put the entry in its place once all of it is there."""
+        if not task.complete or task not in self.claimed:
+            return
+        try:
+            if task.writer is None and not task.present.any():
+                task.writer = Writer(task.entry, task.slot.encoder.dim, task.slot.settings.store)
+            if task.writer is None or task.writer.rows < int(task.present.sum()):
+                return
+            task.writer.finish(task.present, task.slot.meta(task.video.name))
+        except OSError as error:
+            raise _full(task.video, error) from error
+        self.store.computed += 1
+        self.store.found(task.entry)
+        unlock(self.claimed.pop(task))
+
+    def _fail(self, video: Video, reason: str) -> None:
+        """Note it, and forget what has been computed of the video."""
+        self.failures.append(Failure(video.name, reason))
+        self._drop([task for task in list(self.claimed) if task.video is video])  # a copy: threads claim meanwhile
+
+    def _drop(self, tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            lock = self.claimed.pop(task, None)
+            if lock is not None:
+                if task.writer is not None:
+                    task.writer.discard()
+                unlock(lock)
+
+
+def _not_finite(task: Task, row: int) -> str:
+    frame = int(np.flatnonzero(task.present)[row]) + 1
+    return (
+        f"slot {task.slot.plan.name!r}, video {task.video.name}, frame {frame}: the encoder's features are not finite"
+    )
+
+
+def _full(video: Video, error: OSError) -> UserError:
+    """A full disk: the next video would fail too."""
+    return UserError(
+        f"features of video {video.name}: {error}; mend this (free some space?) and run the command again: "
+        "what is done is kept"
+    )

@@ -1,0 +1,236 @@
+"""Frozen encoders: what they are built from, what their features are addressed by, how exactly they compute.
+
+An encoder of single frames always meets batches of ``features.chunk`` frames, the last one of a video filled up with
+blanks, so that every frame goes through the same kernels and its features depend on nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from harness.config.schema import Features
+from harness.io.hashing import digest
+from harness.runtime import memory
+from zoo.api import AudioInput, FrameInput
+from zoo.errors import UserError, first_line
+from zoo.model.model import build_encoder, encode
+from zoo.modules import Encoder
+from zoo.registry.plan import SlotPlan
+from zoo.weights.batch_norm_folding import fold
+from zoo.weights.bf16_rounding import Rounded, computes_bfloat16
+from zoo.weights.cards import describe, file_sha256, find
+from zoo.weights.loading import load_pretrained
+
+LAYOUT = 3  # raise when chunks are cut, or networks computed, otherwise
+SOUND_CHUNK = 256  # frames of sound features computed at once
+Inputs = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What was measured of an encoder on this kind of machine, once for a cache. ``error``: how far the bfloat16
+    features of some real frames are from their float32 ones, at the worst frame, as a share of its length; None where
+    they were not compared. ``mixes``: whether a frame's features are the same, bit for bit, wherever it stands in a
+    batch and whatever stands beside it, so that frames of several videos may share one."""
+
+    error: float | None = None
+    mixes: bool = False
+
+
+@dataclass
+class FrozenSlot:
+    """A frozen encoder with its weights if it has any, built when the first video needs it."""
+
+    plan: SlotPlan
+    settings: Features
+    device: torch.device
+    file: Path | None  # of the weights, verified
+    _encoder: Encoder | None = None
+    _rounded: Rounded | None = None
+    traits: Traits = Traits()
+    limit: int | None = None  # frames at once, after memory ran out
+
+    @property
+    def encoder(self) -> Encoder:
+        """The network that computes the features: in eval mode, its batch norms folded."""
+        if self._encoder is None:
+            encoder = self.placed(self.given())
+            fold(encoder, partial(features_of_noise, encoder))
+            self._encoder = encoder
+        return self._encoder
+
+    @property
+    def rounded(self) -> Rounded:
+        """Its weights for bfloat16."""
+        if self._rounded is None:
+            self._rounded = Rounded(self.encoder, self._noise_in_bf16)
+        return self._rounded
+
+    def _noise_in_bf16(self) -> None:
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16):
+            features_of_noise(self.encoder, 1)
+
+    def given(self) -> Encoder:
+        """A new network as its author made it, with its weights, in eval mode."""
+        encoder = build_encoder(self.plan)
+        if self.plan.passport is not None:
+            load_pretrained(encoder, self.plan.passport)
+        return encoder.eval().requires_grad_(False)
+
+    def placed(self, encoder: Encoder) -> Encoder:
+        """On the device, in the layout that convolutions are fastest in."""
+        encoder = encoder.to(self.device)
+        if isinstance(encoder.input, FrameInput):
+            encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return encoder
+
+    @property
+    def wants_bf16(self) -> bool:
+        """bfloat16 where asked for, or where the device computes in it."""
+        if self.settings.precision != "auto":
+            return self.settings.precision == "bf16"
+        return computes_bfloat16(self.device)
+
+    @property
+    def bf16(self) -> bool:
+        """Whether it is used: it must have proved near enough to float32 (harness.features.encoder_probe)."""
+        return self.wants_bf16 and (self.traits.error is None or self.traits.error <= self.settings.tolerance)
+
+    @property
+    def precision(self) -> str:
+        """What the features are computed in."""
+        return "bf16" if self.bf16 else "float32"
+
+    @property
+    def chunk(self) -> int:
+        """Frames in a batch."""
+        return SOUND_CHUNK if isinstance(self.encoder.input, AudioInput) else self.settings.chunk
+
+    def record(self) -> dict[str, Any] | None:
+        """The slot's weights for a run's record, or what a fixed encoder says of itself (``describe``); the same
+        whether the features were computed or found."""
+        if self.plan.passport is not None and self.file is not None:
+            known = describe(self.plan.passport, self.file)
+        elif callable(say := getattr(self.encoder, "describe", None)):
+            known = say()
+        else:
+            return None
+        return {"slot": self.plan.name, "precision": self.precision, **known}
+
+    def identity(self) -> tuple[object, ...]:
+        """All that its features depend on besides the video and the precision."""
+        plan = self.plan
+        return (
+            LAYOUT, plan.stream.name, plan.stream.version, plan.encoder.name, plan.encoder.version, plan.slot.argument,
+            json.dumps(dict(plan.options), sort_keys=True, default=str),
+            file_sha256(self.file) if self.file else None, self.settings.chunk, self.device.type,
+        )  # fmt: skip
+
+    def key(self, reader: Any) -> str:
+        """The cache key of this slot's features of one video."""
+        return digest("features", reader.fingerprint(), self.precision, self.settings.store, *self.identity())
+
+    def meta(self, video: str) -> dict[str, Any]:
+        """What an entry of the cache says of itself."""
+        plan = self.plan
+        return {
+            "video": video, "stream": plan.stream.name, "encoder": plan.encoder.name, "argument": plan.slot.argument,
+            "options": dict(plan.options), "weights": file_sha256(self.file) if self.file else None,
+            "precision": self.precision, "error": self.traits.error if self.bf16 else None,
+            "device": self.device.type, "chunk": self.chunk, "batch": min(self.limit or self.chunk, self.chunk),
+            "versions": {"layout": LAYOUT, "stream": plan.stream.version, "encoder": plan.encoder.version,
+                         "torch": torch.__version__},
+        }  # fmt: skip
+
+    def __call__(self, inputs: Inputs, mask: np.ndarray) -> np.ndarray:
+        """One chunk as a batch of one: (T, D) float32. In smaller pieces from when memory runs out."""
+        return self.launch(inputs, mask).cpu().numpy()
+
+    def launch(self, inputs: Inputs, mask: np.ndarray) -> torch.Tensor:
+        """The same, (T, D) still on the device, which may be at work on it."""
+        while True:
+            limit = self.limit or len(mask)
+            try:
+                parts = pieces(inputs, mask, self.encoder.input, limit)
+                out = [self.compute(piece, seen, bf16=self.bf16) for piece, seen in parts]
+                return out[0] if len(out) == 1 else torch.cat(out)
+            except (RuntimeError, MemoryError) as error:
+                if not memory.out_of_memory(error):
+                    raise
+                said = first_line(error)
+            memory.release()
+            tried = min(limit, len(mask))
+            if tried == 1:
+                raise UserError(
+                    f"slot {self.plan.name!r}: no memory on {self.device} for one frame at a time ({said}): "
+                    "another device, a smaller picture or another encoder is needed"
+                )
+            self.limit = tried // 2
+            memory.note(f"features of {self.plan.stream.name}={self.plan.encoder.name}", self.limit)
+
+    @torch.inference_mode()
+    def compute(self, inputs: Inputs, mask: np.ndarray, *, bf16: bool) -> torch.Tensor:
+        """(T, D) float32 on the device, at once."""
+        tensors = {name: _moved(value, self.device).unsqueeze(0) for name, value in inputs.items()}
+        weights = self.rounded.used() if bf16 else nullcontext()
+        with weights, torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            out = encode(self.encoder, tensors, _moved(mask, self.device).unsqueeze(0))
+        return out[0].float()
+
+
+def features_of_noise(encoder: Encoder, count: int) -> torch.Tensor:
+    """(count, D) float32, what an encoder says of noise and, last, of a picture that grows brighter; other noise for
+    another count. Nothing, (0, D), where its input is no pictures."""
+    spec = encoder.input
+    if not isinstance(spec, FrameInput):
+        return torch.zeros(0, encoder.dim)
+    shape = (1, count + 2 * spec.context, spec.size, spec.size, 3)
+    frames = np.random.default_rng(count).integers(0, 256, shape, np.uint8)
+    frames[:, -1 - spec.context] = np.linspace(0, 255, spec.size).astype(np.uint8)[:, None, None]
+    device = next(encoder.parameters(), torch.empty(0)).device
+    present = torch.ones(shape[:2], dtype=torch.bool, device=device)
+    inputs = {"frames": torch.from_numpy(frames).to(device), "present": present}
+    return encode(encoder, inputs, present[:, :count])[0].float()
+
+
+def _moved(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
+def pieces(inputs: Inputs, mask: np.ndarray, spec: object, length: int) -> list[tuple[Inputs, np.ndarray]]:
+    """A chunk in pieces of at most ``length`` frames, each with what its frames look at or hear."""
+    if len(mask) <= length:
+        return [(inputs, mask)]
+    out: list[tuple[Inputs, np.ndarray]] = []
+    for start in range(0, len(mask), length):
+        stop = min(start + length, len(mask))
+        if isinstance(spec, AudioInput):
+            times = inputs["times"][start:stop]
+            first = max(0, int((times[0] - spec.margin) * spec.rate // spec.grid) * spec.grid)
+            last = max(first + 1, int(np.ceil((times[-1] + spec.margin) * spec.rate)))
+            part = {name: inputs[name][first:last] for name in ("samples", "samples_valid")}
+            part["times"] = (times - first / spec.rate).astype(np.float32)
+        else:
+            beside = 2 * spec.context if isinstance(spec, FrameInput) else 0
+            part = {name: value[start : stop + beside] for name, value in inputs.items()}
+        out.append((part, mask[start:stop]))
+    return out
+
+
+def frozen_slots(plans: Sequence[SlotPlan], settings: Features, device: torch.device) -> list[FrozenSlot]:
+    """The frozen slots of a plan, weights found and verified; UserError says what to do where they are not."""
+    slots = []
+    for plan in plans:
+        if plan.frozen:
+            slots.append(FrozenSlot(plan, settings, device, find(plan.passport) if plan.passport else None))
+    return slots

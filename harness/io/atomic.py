@@ -1,0 +1,55 @@
+"""Files written whole or not at all, and lines appended whole."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.io.locks import alone, lock_of
+from zoo.errors import FullDiskError, UserError
+from zoo.files import replace
+
+
+def atomic(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file under a temporary name, then rename it: a kill or a full disk leaves the old one.
+
+    UserError where it cannot be written.
+    """
+    try:
+        replace(path, write)
+    except (OSError, RuntimeError) as error:
+        full = isinstance(error, OSError) or "write" in str(error).lower()
+        if full:
+            kind = FullDiskError if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) else UserError
+            raise kind(
+                f"{path}: could not be written ({error}); free some space or choose another folder, then run the "
+                "command again (a training goes on by `harness run --resume`)"
+            ) from None
+        raise
+
+
+def append_line(path: Path, entry: Mapping[str, Any]) -> None:
+    """Append an entry to a file of JSON lines: in one piece, whoever else writes at the same time, and after a line
+    that was cut short. OSError where it cannot be written."""
+    line = json.dumps(entry, ensure_ascii=False, sort_keys=True).encode() + b"\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with alone(lock_of(path)), path.open("a+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        if end:
+            file.seek(end - 1)
+            line = line if file.read(1) == b"\n" else b"\n" + line
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def clear_parts(folder: Path, *, deep: bool = True) -> None:
+    """Remove what a killed process left half-written under its temporary names; ``deep``: in folders below too. For
+    whoever is alone at work there (harness.io.locks)."""
+    for part in folder.rglob(".*") if deep else folder.glob(".*"):
+        if part.is_file() and part.name != ".lock":
+            part.unlink(missing_ok=True)

@@ -1,0 +1,126 @@
+"""Digests of files and crop folders, videos' time lines and what folders of many files come to, remembered so that
+nothing large is read twice."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from harness.data.decoding import video as frames
+from harness.io.atomic import atomic
+from harness.io.locks import OneAtATime, alone, lock_of
+from harness.io.read_cache import TICK, Arrays, Memo, state_of
+from zoo.weights.cards import cache_dir
+
+_shared = OneAtATime()
+
+
+def digest(*parts: object) -> str:
+    """sha256 over the texts of some parts."""
+    return hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's name and content."""
+    state = state_of(path)
+    return _remembered(digest("file", path.resolve(), state), max(state[1:3]), lambda: _hash([path]))
+
+
+def crops_digest(folder: Path) -> str:
+    """sha256 over names and content of the .jpg files of a folder."""
+    states, newest = _states(folder, ".jpg")
+    key = digest("crops", folder.resolve(), states)
+    return _remembered(key, newest, lambda: _hash([folder / name for name, *_ in states]))
+
+
+def of_folder(kind: str, folder: Path, ending: str, parts: Sequence[object], compute: Callable[[], Arrays]) -> Arrays:
+    """What ``compute`` makes of the files of a folder, made again only where one of them has changed or ``parts``, on
+    which it depends too, are others. What it raises is raised, and not remembered."""
+    states, newest = _states(folder, ending)
+    if time.time_ns() - newest <= TICK:
+        return _shared(digest(kind, folder.resolve(), states, *parts), compute)
+    key = digest(folder.resolve(), states, *parts)[:32]
+    return _kept(Memo(cache_dir() / kind / f"{key}.memo"), folder, kind, compute)
+
+
+def _states(folder: Path, ending: str) -> tuple[list[tuple[str, int, int, int, int]], int]:
+    """Name, size, times (ns) of change and of status, and inode of a folder's files; when the newest was changed."""
+    states = [
+        (entry.name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino)
+        for entry in os.scandir(folder) if entry.name.endswith(ending) for s in (entry.stat(),)
+    ]  # fmt: skip
+    states.sort()
+    return states, max((max(changed, status) for _, _, changed, status, _ in states), default=0)
+
+
+def video_times(path: Path) -> np.ndarray:
+    """(n,) float64 seconds of a video's frames, see harness.data.decoding.video.probe; the file is read once."""
+    return _probed(path)["times"]
+
+
+def video_size(path: Path) -> tuple[int, int]:
+    """Width and height of a video's frames as displayed, likewise."""
+    width, height = _probed(path)["size"].tolist()
+    return width, height
+
+
+def _probed(path: Path) -> Arrays:
+    def probe() -> Arrays:
+        info = frames.probe(path)
+        return {"times": info.times, "size": np.array([info.width, info.height])}
+
+    memo = Memo(cache_dir() / "times" / f"{digest(os.path.abspath(path))[:32]}.memo")
+    return _kept(memo, path, f"times and size {frames.VERSION}", probe)
+
+
+def _kept(memo: Memo, path: Path, what: str, compute: Callable[[], Arrays]) -> Arrays:
+    """What a memo of one thing has, or is given now; threads and processes that ask at once compute it once."""
+
+    def read() -> Arrays:
+        try:
+            found = memo.read(path, what, compute, hashed=False)
+            memo.save()
+            return found
+        finally:
+            memo.release()
+
+    return _shared(memo.path, read)
+
+
+def _hash(paths: list[Path]) -> str:
+    sha = hashlib.sha256()
+    for path in paths:
+        sha.update(path.name.encode())
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                sha.update(block)
+    return sha.hexdigest()
+
+
+def _remembered(key: str, changed: int, compute: Callable[[], str]) -> str:
+    """A digest that is kept in a file. ``changed``: when (ns) the newest of the files was; a file so new that another
+    change might not show in its times is read again the next time."""
+    memo = cache_dir() / "digests" / key[:2] / key
+    if (known := _digest_in(memo)) is not None:
+        return known
+    if time.time_ns() - changed <= TICK:
+        return _shared(key, compute)
+    with alone(lock_of(memo)):
+        if (known := _digest_in(memo)) is not None:  # by another process or thread, meanwhile
+            return known
+        value = compute()
+        atomic(memo, lambda part: part.write_text(value))
+        return value
+
+
+def _digest_in(memo: Path) -> str | None:
+    try:
+        text = memo.read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return text if len(text) == 64 else None

@@ -1,0 +1,110 @@
+"""One process at a time: lock files, which the system frees when their holder ends or is killed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+from typing import Any, TypeVar
+
+from zoo.errors import UserError
+from zoo.files import locked
+
+T = TypeVar("T")
+
+NAME = ".lock"
+PLAN = ".plan.lock"
+"""In a folder of runs: held while a sweep looks for the runs it has there and makes those that it has not, so that two
+sweeps of the same combinations share them."""
+BOARD = ".leaderboard.lock"
+"""In a folder of runs: held from reading the records to writing the tables, so that no run is left out of them."""
+
+
+def lock_of(path: Path) -> Path:
+    """The file to lock around what is done to ``path``."""
+    return path.with_name(f".{path.name}.lock")
+
+
+@contextmanager
+def alone(lock: Path, busy: str | None = None) -> Iterator[None]:
+    """Hold a lock file while the body runs. ``busy``: what to tell (UserError) where another process holds it; without
+    it, wait. UserError too where the file cannot be made."""
+    from filelock import Timeout
+
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(lock, wait=busy is None))
+        except Timeout:
+            raise UserError(str(busy)) from None
+        except OSError as error:
+            raise UserError(
+                f"{lock.parent}: cannot be written ({error.strerror}); make room, make it writable or choose another "
+                "folder"
+            ) from None
+        yield
+
+
+class LazyLock:
+    """A lock file that is taken when it is first asked for, and held until ``release``.
+
+    For caches, which are read far more often than written: readers that find everything never wait. Where the file
+    cannot be made nobody can write there either, and nothing is locked.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._held = ExitStack()
+        self._taken = False
+
+    def take(self) -> None:
+        """Wait until no other process or thread has it."""
+        if not self._taken:
+            self._taken = True
+            with suppress(UserError):
+                self._held.enter_context(alone(self.path))
+
+    def release(self) -> None:
+        """Let the next one have it."""
+        self._held.close()
+        self._taken = False
+
+
+class OneAtATime:
+    """Threads that ask for the same thing at the same time share what one of them computes."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._running: dict[Hashable, Future[Any]] = {}
+
+    def __call__(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return what ``compute`` returns, or what another thread's is about to for the same key; errors likewise."""
+        with self._lock:
+            known = self._running.get(key)
+            mine = self._running[key] = known or Future()
+        if known is None:
+            try:
+                mine.set_result(compute())
+            except BaseException as error:
+                mine.set_exception(error)
+            finally:
+                with self._lock:
+                    del self._running[key]
+        result: T = mine.result()
+        return result
+
+
+@contextmanager
+def at_work(run: Path | None) -> Iterator[None]:
+    """Be the only process that trains in a run's folder, which is cleared of what a killed one left half-written.
+    UserError where another is at it. None: of several processes that share a training all but the first."""
+    if run is None:
+        yield
+        return
+    from harness.io.atomic import clear_parts
+
+    busy = f"{run}: another process is at work on this run; wait for it, stop it, or give this one another --name"
+    with alone(run / NAME, busy):
+        clear_parts(run)
+        yield

@@ -1,0 +1,191 @@
+"""What was read from files, kept between commands, so that a file is read again only where it has changed.
+
+A file is taken as unchanged while its size, times, inode and device are; where they differ, its sha256 decides. A file
+that was changed so shortly before it was read that its clock might not show another change is hashed the next time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from harness.io.atomic import atomic
+from harness.io.locks import LazyLock, lock_of
+
+Arrays = Mapping[str, np.ndarray]
+State = tuple[int, ...]
+
+TICK = 2_000_000_000
+"""ns; no file system's clock is coarser."""
+
+_VERSION = 1  # of the file's format
+_DIGEST, _LENGTH = 32, 8  # bytes of the sha256 at the beginning and of the header's length after it
+
+
+def state_of(path: Path) -> State:
+    """Size, times (ns) of change and of status, inode and device: what tells a changed file without reading it."""
+    stat = os.stat(path)
+    return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev)
+
+
+@dataclass(frozen=True)
+class _Array:
+    """One array, compressed."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes | memoryview
+
+    @staticmethod
+    def of(array: np.ndarray) -> _Array:
+        plain = np.ascontiguousarray(array)
+        return _Array(plain.dtype.str, array.shape, pa.compress(plain.tobytes(), "lz4", asbytes=True))
+
+    def array(self) -> np.ndarray:
+        """Read-only."""
+        dtype = np.dtype(self.dtype)
+        size = dtype.itemsize * int(np.prod(self.shape))
+        array = np.frombuffer(pa.decompress(self.data, size, "lz4"), dtype).reshape(self.shape)
+        array.flags.writeable = False
+        return array
+
+
+@dataclass(frozen=True)
+class _Entry:
+    state: State
+    settled: bool
+    sha256: str  # "" for what has no content to hash
+    arrays: Mapping[str, _Array]
+
+    def holds(self, state: State) -> bool:
+        """Whether a file in this state need not be looked into."""
+        return self.settled and self.state == state
+
+    def unpacked(self) -> Arrays:
+        """The arrays, read-only."""
+        return {name: array.array() for name, array in self.arrays.items()}
+
+
+class Memo:
+    """Arrays read from files, by path and by ``what`` was read; the file ``path`` keeps them.
+
+    The file is the sha256 of the rest, the length of a JSON header, the header, and the arrays' compressed bytes. What
+    does not match, or is of another version, counts as none: what it held is read again.
+
+    The first thing that is not known takes ``lock`` (default: one of this memo's own) until ``save``, and the file is
+    looked at once more: of several processes and threads that miss the same thing one computes it. Memos that are used
+    together must share a lock, or two processes could wait for each other.
+    """
+
+    def __init__(self, path: Path, lock: LazyLock | None = None) -> None:
+        self.path = path
+        self._own = lock is None
+        self._lock = lock or LazyLock(lock_of(path))
+        self._fresh = False  # read under the lock
+        self._entries = _load(path)
+        self._used: set[tuple[str, str]] = set()
+        self._changed = False
+
+    def read(self, path: Path, what: str, compute: Callable[[], Arrays], *, hashed: bool = True) -> Arrays:
+        """What ``compute`` reads from a file, read-only. Not ``hashed``: ``compute`` costs no more than hashing would.
+
+        Whatever ``compute`` raises is raised, and not remembered.
+        """
+        key = (os.path.abspath(path), what)
+        now = time.time_ns()
+        try:
+            state = state_of(path)
+        except OSError:
+            return compute()  # which says what is wrong
+        self._used.add(key)
+        known = self._entries.get(key)
+        if not (known and known.holds(state)):
+            self._look_again()
+            known = self._entries.get(key)
+        if known and known.holds(state):
+            return known.unpacked()
+        sha256 = _sha256(path) if hashed else ""
+        if known and hashed and known.sha256 == sha256:
+            packed, arrays = known.arrays, known.unpacked()
+        else:
+            arrays = dict(compute())
+            packed = {name: _Array.of(array) for name, array in arrays.items()}
+            for array in arrays.values():
+                array.flags.writeable = False
+        if state_of(path) == state:  # else it was changed while it was read
+            self._entries[key] = _Entry(state, now - max(state[1:3]) > TICK, sha256, packed)
+            self._changed = True
+        return arrays
+
+    def save(self) -> None:
+        """Keep what was read, and of the rest what belongs to files that still are there. UserError where it cannot
+        be written."""
+        try:
+            if self._changed:
+                self._entries = {k: e for k, e in self._entries.items() if k in self._used or os.path.exists(k[0])}
+                atomic(self.path, self._write)
+                self._changed = False
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Let others compute what is not known: for who does not ``save`` after all."""
+        self._fresh = False
+        if self._own:
+            self._lock.release()
+
+    def _look_again(self) -> None:
+        """Under the lock, at what another process or thread has kept meanwhile."""
+        if not self._fresh:
+            self._lock.take()
+            self._entries, self._fresh = _load(self.path), True
+
+    def _write(self, path: Path) -> None:
+        header, blobs = [], []
+        for (source, what), entry in self._entries.items():
+            arrays = [(name, a.dtype, a.shape, len(a.data)) for name, a in entry.arrays.items()]
+            header.append((source, what, entry.state, entry.settled, entry.sha256, arrays))
+            blobs += [a.data for a in entry.arrays.values()]
+        text = json.dumps({"version": _VERSION, "entries": header}).encode()
+        sha = hashlib.sha256()
+        parts = [len(text).to_bytes(_LENGTH, "little"), text, *blobs]
+        for part in parts:
+            sha.update(part)
+        with path.open("wb") as file:
+            file.writelines([sha.digest(), *parts])
+
+
+def _load(path: Path) -> dict[tuple[str, str], _Entry]:
+    """What a memo's file holds; nothing where it is absent, damaged or of another version."""
+    try:
+        content = memoryview(path.read_bytes())
+    except OSError:
+        return {}
+    body = content[_DIGEST:]
+    if hashlib.sha256(body).digest() != content[:_DIGEST]:
+        return {}
+    at = _LENGTH + int.from_bytes(body[:_LENGTH], "little")
+    header = json.loads(bytes(body[_LENGTH:at]))
+    if header["version"] != _VERSION:
+        return {}
+    entries: dict[tuple[str, str], _Entry] = {}
+    for source, what, state, settled, sha256, listed in header["entries"]:
+        arrays = {}
+        for name, dtype, shape, length in listed:
+            arrays[name] = _Array(dtype, tuple(shape), body[at : at + length])
+            at += length
+        entries[source, what] = _Entry(tuple(state), settled, sha256, arrays)
+    return entries
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,83 @@
+"""Extraction over workers (harness.runtime.launchers): an item is a video, its result the entries of the cache."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tqdm import tqdm
+
+from harness.config.schema import RunConfig
+from harness.data.index.index import Index
+from harness.features.extraction import Failure, extract_videos
+from harness.features.frozen_encoder import FrozenSlot, frozen_slots
+from harness.features.store import FeatureStore
+from harness.runs.job import Ground, make_ground, make_job
+from harness.runs.run import pick_device
+from harness.runtime import launchers as launching
+
+
+@dataclass(frozen=True)
+class Item:
+    """The features that a configuration's frozen slots want of one video."""
+
+    settings: str
+    video: str
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What was done for a video: entries that were not there, those of them that were damaged, and what failed."""
+
+    computed: int
+    damaged: int
+    failures: tuple[Failure, ...]
+
+
+def spread(
+    config: RunConfig, index: Index, launch: launching.Launch, *, progress: bool = True
+) -> tuple[int, int, list[Failure]]:
+    """Entries computed, damaged ones among them, and the videos that failed, in the order of the index."""
+    videos = sorted(index.videos, key=lambda video: -video.n_frames)  # so that all workers end together
+    computed = damaged = 0
+    failures: list[Failure] = []
+    total = sum(video.n_frames for video in videos)
+    settings = config.toml()
+    with tqdm(total=total, unit="frame", desc="features", disable=None if progress else True, leave=False) as bar:
+        for place, outcome in launch(extract_one, [Item(settings, video.name) for video in videos]):
+            bar.update(videos[place].n_frames)
+            if isinstance(outcome, launching.Failure):
+                failures.append(Failure(videos[place].name, str(outcome)))
+            else:
+                computed, damaged = computed + outcome.computed, damaged + outcome.damaged
+                failures += outcome.failures
+    order = {video.name: place for place, video in enumerate(index.videos)}
+    return computed, damaged, sorted(failures, key=lambda failure: order[failure.video])
+
+
+def extract_one(item: Item) -> Computed:
+    """Compute what the cache lacks of one video; networks stay built for the next."""
+    index, slots = _slots(item.settings)
+    store = FeatureStore()
+    failures = extract_videos(index, slots, [item.video], store=store, progress=False)
+    return Computed(store.computed, store.damaged, tuple(failures))
+
+
+@functools.lru_cache(maxsize=1)
+def _slots(settings: str) -> tuple[Index, Sequence[FrozenSlot]]:
+    config = RunConfig.model_validate(tomllib.loads(settings))
+    job = make_job(config, progress=False, ground=ground_of(config))
+    return job.whole or job.index, frozen_slots(job.plan.slots, config.features, pick_device(config.device))
+
+
+def ground_of(config: RunConfig) -> Ground:
+    """The data of a configuration, indexed once in a process for all that are made of them."""
+    keys = {"track", "edition", "data_dir", "plugin", "data"}
+    return _ground(RunConfig.model_validate(config.model_dump(include=keys)).toml())
+
+
+@functools.lru_cache(maxsize=1)
+def _ground(settings: str) -> Ground:
+    return make_ground(RunConfig.model_validate(tomllib.loads(settings)), progress=False)

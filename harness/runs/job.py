@@ -1,0 +1,199 @@
+"""From a configuration to a job: plugins loaded, names resolved, data indexed. All mistakes that need no pixels."""
+
+from __future__ import annotations
+
+import functools
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.config.schema import RunConfig
+from harness.data.index.index import Index, build_index
+from harness.data.packed.locate import find_pack
+from harness.runs.splits import Origin, arrange, check_kind, find_origin, split_name
+from zoo.api import EditionSpec, TrackSpec
+from zoo.errors import UserError
+from zoo.registry.plan import Plan, make_plan
+from zoo.registry.registry import Entry, Registry, load
+from zoo.weights.cards import cache_dir, file_sha256
+
+
+@dataclass(frozen=True)
+class Job:
+    """One combination on one track of one data folder.
+
+    ``index``: with splits as the run uses them (harness.runs.splits); ``whole``: as they are, where that differs;
+    ``split``: the name of what is reported; ``origin``: the run whose number of epochs is trained.
+    """
+
+    config: RunConfig
+    registry: Registry
+    edition: EditionSpec
+    track: TrackSpec
+    plan: Plan
+    index: Index
+    data_name: str
+    synthetic: bool
+    whole: Index | None = None
+    split: str = "val"
+    origin: Origin | None = None
+
+    @property
+    def foreign_plugins(self) -> list[str]:
+        """Packages of the blocks in use that are not this project's."""
+        used = [("encoders", s.encoder.name) for s in self.plan.slots] + [
+            ("streams", s.stream.name) for s in self.plan.slots
+        ]
+        used += [("fusions", self.plan.fusion.spec.name), ("heads", self.plan.head.spec.name)]
+        used += [("losses", block.spec.name) for block in self.plan.losses.values()]
+        used += [("postprocessors", block.spec.name) for block in self.plan.post] + [("editions", self.edition.name)]
+        entries = [self.registry.entry(kind, name) for kind, name in used]
+        return sorted({_origin(entry) for entry in entries if not entry.package.startswith("abaw-zoo")})
+
+
+def _origin(entry: Entry) -> str:
+    """A foreign plugin for the record: its package, or a file's name and digest."""
+    path = Path(entry.plugin)
+    return f"{path.name} sha256 {file_sha256(path)}" if path.is_file() else entry.package
+
+
+def load_plugins(files: Sequence[str]) -> Registry:
+    """The registry with the user's plugin files."""
+    return load([Path(file) for file in files])
+
+
+def all_editions(registry: Registry) -> list[EditionSpec]:
+    """Every edition that is registered, by its number."""
+    return sorted((entry.spec for entry in registry.entries("editions")), key=_number)  # type: ignore[arg-type]
+
+
+def find_track(registry: Registry, track: str, edition: str | None) -> tuple[EditionSpec, TrackSpec]:
+    """A track of the named edition, or of the latest one that has it."""
+    editions = all_editions(registry)
+    having = [e for e in editions if any(t.name == track for t in e.tracks)]
+    if not having:
+        names = ", ".join(sorted({t.name for e in editions for t in e.tracks})) or "none"
+        raise UserError(f"unknown track {track!r}: there are {names}{registry.skipped}")
+    chosen = having[-1]
+    if edition is not None:
+        chosen = registry.get("editions", edition)
+        if chosen not in having:
+            others = ", ".join(e.name for e in having)
+            raise UserError(f"edition {edition} has no track {track!r}; --edition may be {others} for it")
+    return chosen, next(t for t in chosen.tracks if t.name == track)
+
+
+def _number(edition: EditionSpec) -> tuple[int, str]:
+    digits = re.search(r"\d+$", edition.name)
+    return (int(digits.group()) if digits else 0, edition.name)
+
+
+def plan_of(config: RunConfig, registry: Registry, track: TrackSpec) -> Plan:
+    """The configuration's combination, resolved."""
+    return make_plan(
+        registry, encoders=config.encoders, fusion=config.fusion, head=config.head, answers=track.answers,
+        losses=config.loss, post=config.post, finetune=config.finetune, options=config.options,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What combinations on the same data have in common."""
+
+    registry: Registry
+    edition: EditionSpec
+    track: TrackSpec
+    index: Index
+    data_name: str
+    synthetic: bool
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """That of the index."""
+        return self.index.fingerprint()
+
+
+def make_ground(config: RunConfig, *, progress: bool = True) -> Ground:
+    """Plugins, track and data of a configuration, whatever it combines."""
+    registry, edition, track = _task(config)
+    return _ground(config, registry, edition, track, progress)
+
+
+def make_job(config: RunConfig, *, progress: bool = True, ground: Ground | None = None) -> Job:
+    """Everything that can be found wrong before pixels are touched is found here. ``ground``: that of this
+    configuration, where it is known."""
+    check_kind(config)
+    registry, edition, track = (ground.registry, ground.edition, ground.track) if ground else _task(config)
+    config = config.model_copy(update={"edition": edition.name})  # the latest edition may be another one tomorrow
+    plan = plan_of(config, registry, track)
+    if config.train.evaluation == "full" and not plan.head.spec.full:  # type: ignore[attr-defined]
+        raise UserError(
+            f"train.evaluation=full: head {plan.head.spec.name!r} is not made for whole videos; use windows"
+        )
+    ground = ground or _ground(config, registry, edition, track, progress)
+    index = ground.index
+    from harness.data.streams.sources import check_needs
+
+    check_needs(index, [slot.stream for slot in plan.slots])
+    return Job(
+        config, registry, edition, track, plan, arrange(index, config), ground.data_name, ground.synthetic,
+        whole=index, split=split_name(config), origin=find_origin(config, index),
+    )  # fmt: skip
+
+
+def _task(config: RunConfig) -> tuple[Registry, EditionSpec, TrackSpec]:
+    registry = load_plugins(config.plugin)
+    edition, track = find_track(registry, config.track, config.edition)
+    if not track.folders:
+        raise UserError(
+            f"{edition.name} {track.name} is on {track.data}, which this program does not train on: answer it by other "
+            f"means, then `harness submit --predictions FILE --edition {edition.name} --track {track.name}` "
+            "writes and verifies it"
+        )
+    return registry, edition, track
+
+
+def _ground(config: RunConfig, registry: Registry, edition: EditionSpec, track: TrackSpec, progress: bool) -> Ground:
+    root, name, synthetic = data_folder(config, progress=progress)
+    index = build_index(
+        root, edition, track, test_list=Path(config.data.list) if config.data.list else None,
+        crops=config.data.crops, frame_tolerance=config.data.frame_tolerance,
+    )  # fmt: skip
+    index = replace(index, pack=find_pack(root, config.data.pack))
+    return Ground(registry, edition, track, index, name, synthetic)
+
+
+def data_folder(config: RunConfig, *, progress: bool = True) -> tuple[Path, str, bool]:
+    """The data folder, its name, and whether it is the synthetic demo set (made once, when no folder is named)."""
+    if config.data_dir is None:
+        root = demo_folder(progress=progress)
+    else:
+        root = Path(config.data_dir)
+        if not root.is_dir():
+            raise UserError(f"--data {root}: there is no such folder")
+    synthetic = (root / "demo.json").is_file()
+    return root, "demo" if synthetic else root.resolve().name, synthetic
+
+
+def demo_folder(*, progress: bool = True) -> Path:
+    """The demo set of the cache, made on first use."""
+    from harness.data.synthetic import DEMO_VERSION, make_demo
+
+    root = cache_dir() / "demo" / f"v{DEMO_VERSION}"
+    make_demo(root, progress=progress)
+    return root
+
+
+def commit() -> str | None:
+    """The git commit of this checkout, with ``+`` where it is changed; None outside one."""
+    here = Path(__file__).resolve().parents[2]
+    if not (here / ".git").exists():
+        return None
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10)
+        dirty = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "") if head.returncode == 0 else None

@@ -1,0 +1,206 @@
+"""Runs that are made of runs in folders of their own: several seeds of one combination, or the folds of a data set."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.config.schema import RunConfig
+from harness.evaluation.merging import merge
+from harness.evaluation.postprocessing import Chain, mean_optimism
+from harness.evaluation.prediction_tables import read_predictions, write_predictions
+from harness.io.atomic import atomic
+from harness.io.locks import at_work
+from harness.runs.job import Job
+from harness.runs.provenance import NEXT_FOLD
+from harness.runs.recording import recorded
+from harness.runs.results import score_split, submit_final
+from harness.runs.run import Outcome, identity, pick_device, run
+from harness.runs.splits import arrange, split_name
+from harness.runtime.distributed import World, alone
+from harness.submissions.submission import name_record
+from leaderboards.record import Record, RecordError
+from leaderboards.record import read as read_record
+from leaderboards.statistics import jackknife
+from zoo.api import VideoAnswers
+from zoo.errors import UserError
+
+Conclude = Callable[[Sequence[Record]], tuple[dict[str, Any], list[str]]]
+
+
+def read(path: Path) -> Record:
+    """A record; UserError where it cannot be read."""
+    try:
+        return read_record(path)
+    except RecordError as error:
+        raise UserError(str(error)) from None
+
+
+def run_seeds(job: Job, folder: Path, seeds: int, world: World | None = None) -> Outcome:
+    """One run a seed in ``seed-<s>``, and a record of their mean: leave-one-out scores are averaged, so that the
+    interval of the mean is that of the videos; the spread over seeds is beside it. Test answers are merged."""
+    world = world or alone(pick_device(job.config.device))
+    if world.first:
+        atomic(folder / "seeds", lambda part: part.write_text(f"{seeds}\n"))
+    jobs = member_jobs(job, seeds)
+
+    def conclude(members: Sequence[Record]) -> tuple[dict[str, Any], list[str]]:
+        processed = _test_answers(job, folder, jobs, "test.post.parquet")
+        submission, notes = (
+            submit_final(job, merge(processed, job.track, method=job.config.merge), folder) if processed else (None, [])
+        )
+        if submission and members[0].result["scores"]:
+            notes.append("the submission merges the seeds' answers; the score is the mean of theirs, not the merge's")
+        return {**mean_result(members), "submission": submission}, notes
+
+    return _run_all(job, folder, jobs, conclude, world)
+
+
+def run_folds(job: Job, folder: Path, world: World | None = None) -> Outcome:
+    """One run a fold in ``fold-<f>``, and a record of all out-of-fold answers together. Post-processors for the test
+    videos, whose answers are merged, are fitted on those."""
+    world = world or alone(pick_device(job.config.device))
+    jobs = member_jobs(job)
+
+    def conclude(members: Sequence[Record]) -> tuple[dict[str, Any], list[str]]:
+        files = [folder / name / "predictions" / f"{own.split}.parquet" for name, own in jobs.items()]
+        answers = {v.video: v for path in files if path.is_file() for v in read_predictions(path, job.track)}
+        scored = score_split(job, [answers[v.name] for v in job.index.videos if v.name in answers], folder)
+        raw = _test_answers(job, folder, jobs, "test.parquet")
+        submission, notes = _submit_merged(job, raw, scored.chain, folder) if raw else (None, [])
+        result = {**identity(job), "scores": scored.scores, "post": scored.post, **fold_result(members, scored.scores)}
+        return {**result, "submission": submission}, notes
+
+    return _run_all(job, folder, jobs, conclude, world)
+
+
+def member_jobs(job: Job, seeds: int = 1) -> dict[str, Job]:
+    """The runs that a run is made of, by the names of their folders in its own: seeds, or folds; none for one run."""
+    if seeds > 1:
+        every = range(job.config.seed, job.config.seed + seeds)
+        return {f"seed-{s}": replace(job, config=job.config.model_copy(update={"seed": s})) for s in every}
+    if job.config.folds and job.config.fold < 0:
+        return {f"fold-{f}": fold_job(job, f) for f in range(job.config.folds)}
+    return {}
+
+
+def fold_job(job: Job, fold: int) -> Job:
+    """The job of one fold."""
+    config = job.config.model_copy(update={"fold": fold})
+    return replace(job, config=config, index=arrange(job.whole or job.index, config), split=split_name(config))
+
+
+def write_config(config: RunConfig, folder: Path) -> None:
+    """Put the resolved configuration into a run's folder."""
+    atomic(folder / "config.toml", lambda part: part.write_text(config.toml(), encoding="utf-8"))
+
+
+def _run_all(job: Job, folder: Path, jobs: Mapping[str, Job], conclude: Conclude, world: World) -> Outcome:
+    """Run what is not done yet, and make one record of all."""
+    record = Record(name=folder.name, status="running", result=identity(job))
+    notes: list[str] = []
+    members: list[Record] = []
+    own_folder = folder if world.first else None
+    with at_work(own_folder), recorded(record, own_folder):
+        for name, own in jobs.items():
+            if known := world.same(_finished(folder / name) if world.first else None):
+                members.append(known)
+                continue
+            if world.first:
+                (folder / name).mkdir(exist_ok=True)
+                write_config(own.config, folder / name)
+                print(f"{name.replace('-', ' ')} ({len(members) + 1} of {len(jobs)})", flush=True)
+            members.append(run(own, folder / name, world=world).record)
+        if world.first:
+            result, notes = conclude(members)
+            record.status, record.result = "done", result
+            record.circumstances["seconds"] = sum(member.circumstances.get("seconds", 0) for member in members)
+            name_record(folder / "submission", record.result_sha256)
+    return Outcome(folder, record, notes)
+
+
+def _finished(folder: Path) -> Record | None:
+    """The record of a member that is done."""
+    path = folder / "record.json"
+    return known if path.is_file() and (known := read(path)).status == "done" else None
+
+
+# --- records ----------------------------------------------------------------------------------------------------------
+
+
+def mean_result(members: Sequence[Record]) -> dict[str, Any]:
+    """The result of several seeds of one combination."""
+    results = [member.result for member in members]
+    first = results[0]
+    scores: dict[str, Any] = {}
+    for kind in first["scores"]:
+        blocks = [result["scores"][kind] for result in results]
+        main = statistics.fmean(block["main"] for block in blocks)
+        loo = np.mean([block["leave_one_out"] for block in blocks], axis=0)
+        interval = jackknife(main, loo, tuple(first["score_range"]))
+        scores[kind] = {
+            "main": main, "low": interval.low, "high": interval.high, "leave_one_out": loo.tolist(),
+            "spread": statistics.stdev(block["main"] for block in blocks), "seeds": [block["main"] for block in blocks],
+            "parts": {p: statistics.fmean(b["parts"][p] for b in blocks) for p in blocks[0]["parts"]},
+            **{k: blocks[0][k] for k in ("groups", "frames", "videos")},
+        }  # fmt: skip
+    post = {**first["post"], **mean_optimism([result["post"] for result in results])}
+    seeds = [result["seeds"][0] for result in results]
+    return {**first, **_together(members), "scores": scores, "post": post, "seeds": seeds}
+
+
+def fold_result(members: Sequence[Record], scores: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """What the folds say of themselves; the mean and the spread of their scores are put into ``scores``."""
+    for kind, block in scores.items():
+        each = [(member.result["scores"].get(kind) or {}).get("main") for member in members]
+        known = [score for score in each if score is not None]
+        block |= {
+            "folds": each, "fold_mean": statistics.fmean(known) if known else None,
+            "fold_spread": statistics.stdev(known) if len(known) > 1 else None,
+        }  # fmt: skip
+    first, chosen = members[0].result, ("epoch", "epochs", "n_selections")
+    return {
+        **_together(members), "folds": [{key: member.result[key] for key in chosen} for member in members],
+        "passports": first["passports"], "parameters": first["parameters"],
+        "multiply_adds": first.get("multiply_adds"),
+    }  # fmt: skip
+
+
+def _together(members: Sequence[Record]) -> dict[str, Any]:
+    """What choices all members made: the mean of their epochs, the most that any chose among, what any saw."""
+    results = [member.result for member in members]
+    splits = {result["selection_split"] for result in results if result["selection_split"]}
+    return {
+        "epoch": max(1, int(statistics.fmean(result["epoch"] for result in results) + 0.5)),
+        "best_epochs": [result["epoch"] for result in results],
+        "epochs": max(result["epochs"] for result in results),
+        "steps": sum(result["steps"] for result in results),
+        "selection_split": NEXT_FOLD if NEXT_FOLD in splits else next(iter(splits), None),
+        "n_selections": max(result["n_selections"] for result in results),
+        "selected_on_reported": any(result.get("selected_on_reported") for result in results),
+        "seen": sorted({name for result in results for name in result.get("seen") or ()}),
+        "members": [member.result_sha256 for member in members],
+        **({"search": results[0]["search"]} if "search" in results[0] else {}),
+    }
+
+
+# --- test answers -----------------------------------------------------------------------------------------------------
+
+
+def _test_answers(job: Job, folder: Path, jobs: Mapping[str, Job], file: str) -> list[list[VideoAnswers]]:
+    """Each member's answers to the test videos; [] where there are none."""
+    paths = [folder / name / "predictions" / file for name in jobs]
+    return [read_predictions(path, job.track) for path in paths] if job.index.split("test") else []
+
+
+def _submit_merged(
+    job: Job, raw: Sequence[Sequence[VideoAnswers]], chain: Chain, folder: Path
+) -> tuple[dict[str, Any] | None, list[str]]:
+    merged = merge(raw, job.track, method=job.config.merge)
+    write_predictions(folder / "predictions" / "test.parquet", job.track, merged, labels=False)
+    return submit_final(job, [chain.apply(video) for video in merged], folder)

@@ -1,0 +1,97 @@
+"""What a run's choices and its starting weights saw, so that no score passes for more than it is.
+
+``weights.safetensors`` says in its metadata, key ``saw``, on which groups of videos it was trained, on which its epoch
+was chosen, and what the weights that it began with had seen before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+
+from harness.runs.job import Job
+
+NEXT_FOLD = "next fold"
+
+
+@dataclass(frozen=True)
+class Saw:
+    """One training. ``train``: groups trained on; ``select``: groups that chose the epoch."""
+
+    edition: str
+    track: str
+    data: str
+    synthetic: bool
+    train: tuple[str, ...]
+    select: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.data}: {self.edition} {self.track}"
+
+
+def choices(job: Job, selections: int, saws: Sequence[Saw]) -> dict[str, Any]:
+    """For the record: ``selection_split`` (which split chose the epoch: val, next fold, or None), ``n_selections``
+    (scores on it that the epoch was chosen among), ``selected_on_reported`` (whether the epoch, or that of the weights
+    it began with, was chosen on videos that are reported), ``seen`` (reported videos that those weights were trained
+    on). Where no split chose the epoch, the first two tell of a search for settings, if there was one (``search``: see
+    harness.config.schema.Chosen). What post-processors fit is fitted on other groups than it is applied to
+    (harness.evaluation.postprocessing.fit_folds)."""
+    split = NEXT_FOLD if job.config.fold >= 0 else "val"
+    chosen = {group for saw in _same_kind(job, saws) for group in saw.select}
+    trained = {group for saw in _same_kind(job, saws) for group in saw.train}
+    reported, search = job.index.split("test" if job.config.fit else "val"), job.config.chosen
+    own = bool(selections and split == "val") or search.reported
+    found = {
+        "selection_split": split if selections else search.on or None,
+        "n_selections": selections or search.trials,
+        "selected_on_reported": own or any(v.group in chosen for v in reported),
+        "seen": sorted(video.name for video in reported if video.group in trained),
+    }
+    return found | ({"search": search.model_dump(mode="json")} if search.trials else {})
+
+
+def _same_kind(job: Job, saws: Iterable[Saw]) -> list[Saw]:
+    """Trainings on the same kind of data: names of drawn videos and of real ones may be equal by chance."""
+    return [saw for saw in saws if saw.synthetic == job.synthetic]
+
+
+def metadata(job: Job, selections: int, before: Sequence[Saw]) -> dict[str, str]:
+    """What the weights of a run have seen, for their file; ``before``: what those that it began with had."""
+    groups = {split: tuple(sorted({v.group for v in job.index.split(split)})) for split in ("train", "val", "select")}  # type: ignore[arg-type]
+    select = (groups["select"] or groups["val"]) if selections else ()
+    if job.config.chosen.reported:
+        select = tuple(sorted({*select, *groups["val"], *groups["select"]}))
+    data = job.data_name if job.synthetic else job.track.data
+    own = Saw(job.edition.name, job.track.name, data, job.synthetic, groups["train"], select)
+    return {"saw": json.dumps([asdict(saw) for saw in dict.fromkeys((own, *before))])}
+
+
+def saw(path: Path) -> list[Saw]:
+    """What a file of weights says that it has seen; [] where it says nothing, being none of this project's."""
+    if path.suffix != ".safetensors":
+        return []
+    try:
+        with safetensors.safe_open(path, "np") as file:
+            said = json.loads((file.metadata() or {}).get("saw", "[]"))
+        return [Saw(**{**one, "train": tuple(one["train"]), "select": tuple(one["select"])}) for one in said]
+    except (safetensors.SafetensorError, ValueError, TypeError, KeyError):  # another's key of that name
+        return []
+
+
+def mark(passport: dict[str, Any], saws: Sequence[Saw], job: Job) -> dict[str, Any]:
+    """The record of a slot's weights with what this project knows of their training: ``saw``, and where that was
+    another track of the same data ``other_tracks``, and ``seen_affwild2`` where the data are Aff-Wild2's."""
+    if not saws:
+        return passport
+    others = [saw for saw in saws if saw.track != job.track.name and saw.synthetic == job.synthetic]
+    told = list(dict.fromkeys([*passport.get("saw", ()), *map(str, saws)]))
+    forbidden = any(not saw.synthetic and saw.data in ("Aff-Wild2", "s-Aff-Wild2") for saw in others)
+    return {
+        **passport, "saw": told, "other_tracks": list(dict.fromkeys(f"{s.edition} {s.track}" for s in others)),
+        "seen_affwild2": True if forbidden else passport.get("seen_affwild2"),
+    }  # fmt: skip

@@ -1,0 +1,65 @@
+"""A record around a piece of work: what was done where, with what memory and time, and how it ended."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.runtime.memory import halvings, peak_mb
+from leaderboards.record import Record
+from zoo.errors import Stopped, UserError
+
+
+@contextmanager
+def recorded(record: Record, folder: Path | None) -> Iterator[None]:
+    """Write a record before and after: what does not end well leaves one that says why, and a killed run is a row.
+    Without a folder nothing is written."""
+    started = time.time()
+    _write(record, folder)
+    circumstances = {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), **host()}
+    try:
+        with halvings() as halved:
+            yield
+    except (UserError, Stopped, KeyboardInterrupt) as error:
+        stopped = not isinstance(error, UserError)
+        record.status, record.reason = ("interrupted", "stopped by the user") if stopped else ("failed", str(error))
+        raise
+    except Exception as error:
+        record.status, record.reason = "failed", f"{type(error).__name__}: {error}".splitlines()[0]
+        raise
+    finally:
+        own: dict[str, Any] = {"seconds": round(time.time() - started, 1), "peak_memory_mb": round(peak_mb())}
+        if halved:
+            own["out_of_memory"] = halved  # what went on with smaller batches
+        record.circumstances = {**circumstances, **own, **record.circumstances}
+        _write(record, folder)
+
+
+def host() -> dict[str, Any]:
+    """The machine and the program, for the circumstances of a record."""
+    from harness.runs.job import commit
+
+    return {
+        "host": platform.node(), "platform": platform.platform(), "python": platform.python_version(),
+        "threads": torch.get_num_threads(), "pid": os.getpid(), "commit": commit(),
+        "free_disk_gb": round(shutil.disk_usage(".").free / 2**30, 1),
+    }  # fmt: skip
+
+
+def _write(record: Record, folder: Path | None) -> None:
+    if folder is None:
+        return
+    try:
+        record.write(folder / "record.json")
+    except OSError as error:
+        raise UserError(
+            f"{folder / 'record.json'}: could not be written ({error}); free some space, then `--resume {folder}`"
+        ) from None

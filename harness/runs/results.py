@@ -1,0 +1,98 @@
+"""What follows once there are answers: scores, post-processing fitted on them, tables of predictions, a submission."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.evaluation.postprocessing import Chain, apply_folds, fit_folds, labelled, optimism
+from harness.evaluation.prediction import score_block
+from harness.evaluation.prediction_tables import read_predictions, write_predictions
+from harness.runs.job import Job, all_editions
+from harness.submissions.submission import submit_videos, why_not
+from zoo.api import VideoAnswers
+
+
+@dataclass
+class Scored:
+    """``scores``: blocks of the record; ``post``: what the post-processors fitted; ``chain``: they, for test videos."""
+
+    chain: Chain
+    scores: dict[str, Any] = field(default_factory=dict)
+    post: dict[str, Any] = field(default_factory=dict)
+
+
+def score_split(
+    job: Job, videos: Sequence[VideoAnswers], folder: Path, *,
+    by_fold: Mapping[int, Sequence[VideoAnswers]] | None = None,
+) -> Scored:  # fmt: skip
+    """Score the answers to the reported videos, raw and processed, and write them to ``folder``/predictions.
+
+    Processed answers are cross-fitted: each group's values are fitted on other groups. ``post["optimism"]``: by how
+    much values fitted and scored on the same frames would flatter the score. ``by_fold``: see
+    harness.evaluation.postprocessing.fit_folds. Nothing where nothing is labelled.
+    """
+    track, scored = job.track, Scored(Chain(job.plan.post, job.track))
+    if not videos or not labelled(videos):
+        return scored
+    chains = fit_folds(job.plan.post, track, videos, by_fold)
+    folds, whole = [chain.state() for chain in chains.values()], scored.chain.fit(videos).state()
+    scored.post = {"folds": folds, "all": whole, "fitted_on": f"other groups of {job.split}"}
+    processed = apply_folds(chains, videos)  # when all is fitted, which takes as much memory as they
+    blocks = {
+        "raw": score_block(track, videos), "post": score_block(track, processed),
+        "raw_with_face": score_block(track, videos, with_face=True),
+        "post_with_face": score_block(track, processed, with_face=True),
+    }  # fmt: skip
+    scored.scores = {name: block for name, block in blocks.items() if block}
+    if blocks["post"]:
+        scored.post |= optimism(scored.chain, videos, blocks["post"]["main"])
+    write_predictions(folder / "predictions" / f"{job.split}.parquet", track, videos)
+    write_predictions(folder / "predictions" / f"{job.split}.post.parquet", track, processed)
+    return scored
+
+
+def chain_of_origin(job: Job) -> Scored:
+    """For a run on train and val: post-processors fitted on the answers of the run that chose its epochs, which was
+    not trained on those videos."""
+    scored = Scored(Chain(job.plan.post, job.track))
+    if job.origin is not None and job.origin.answers is not None:
+        known = read_predictions(job.origin.answers, job.track)
+        if labelled(known):
+            scored.post = {"all": scored.chain.fit(known).state(), "fitted_on": job.origin.run}
+    return scored
+
+
+def answer_test(
+    job: Job, videos: Sequence[VideoAnswers], chain: Chain, folder: Path
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """Write the answers to the test videos, raw and processed, and the submission: its part of the record, and notes.
+
+    A fold by itself makes no submission; the folds together do."""
+    if not videos:
+        return None, _unsubmitted(job)
+    final = [chain.apply(video) for video in videos]
+    write_predictions(folder / "predictions" / "test.parquet", job.track, videos, labels=False)
+    if job.config.fold < 0:
+        return submit_final(job, final, folder)
+    write_predictions(folder / "predictions" / "test.post.parquet", job.track, final, labels=False)
+    return None, []
+
+
+def submit_final(job: Job, final: Sequence[VideoAnswers], folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """Write processed answers to the test videos and their submission, where one can be made: a list in the data
+    folder that cannot be answered is no reason to lose the run."""
+    write_predictions(folder / "predictions" / "test.post.parquet", job.track, final, labels=False)
+    if notes := _unsubmitted(job):
+        return None, notes
+    return submit_videos(
+        job.track, final, job.index.test_list, folder / "submission", edition=job.edition.name, run=folder.name
+    )
+
+
+def _unsubmitted(job: Job) -> list[str]:
+    """The note that no submission is made, and why."""
+    reason = why_not(job.index, all_editions(job.registry))
+    return [f"no submission: {reason}"] if reason else []

@@ -1,0 +1,184 @@
+"""Which videos train, which choose the epoch, which are reported: the splits as they are, a fold, or all to train on.
+
+Of K folds over the train and validation videos, fold f is reported, fold f + 1 (mod K) chooses the epoch, and the rest
+trains; a group of videos is never divided. ``fit``: train and val both train, for as many epochs as another run chose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.config.schema import RunConfig
+from harness.data.index.index import Index, Split
+from leaderboards.record import RecordError, read
+from zoo.errors import UserError
+
+BOTH = {"train", "val"}
+FREE = {
+    "recipe",
+    "data_dir",
+    "plugin",
+    "seed",
+    "folds",
+    "fold",
+    "fit",
+    "epochs_from",
+    "merge",
+    "device",
+    "data.list",
+    "chosen.trials",
+    "chosen.on",
+    "chosen.reported",
+    "chosen.keys",
+}
+"""Settings in which a run may differ from the one whose number of epochs it takes."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The run that chose a number of epochs. ``answers``: its answers to videos that it was not trained on, if kept."""
+
+    folder: Path
+    run: str
+    sha256: str
+    epochs: int
+    answers: Path | None
+
+
+def check_kind(config: RunConfig, seeds: int = 1) -> None:
+    """UserError where settings of folds, fit and seeds contradict each other."""
+    if config.fit and (config.folds or config.fold >= 0):
+        raise UserError("--folds with --fit: folds need videos that are not trained on; leave one of the two out")
+    if config.folds and seeds > 1:
+        raise UserError("--folds with --seeds: one of them at a time; repeat the folds with --seed 1, --seed 2, ...")
+    if config.fit and set(config.fit) != BOTH:
+        raise UserError(f"--fit {','.join(config.fit)}: wanted train,val (to train on train alone leave it out)")
+    if config.fit and config.epochs_from is None:
+        raise UserError("--fit train,val leaves nothing to choose the epoch on: name a run that did, --epochs-from RUN")
+    if config.epochs_from is not None and not config.fit:
+        raise UserError("--epochs-from takes the number of epochs for --fit train,val: say that too, or leave it out")
+    if config.fit and config.train.schedule == "plateau":
+        raise UserError(
+            "--fit with train.schedule=plateau: it lowers the rate by validation scores, and there are none; choose "
+            "the epochs by a run with another schedule"
+        )
+    if config.folds in (1, 2):
+        raise UserError(
+            f"--folds {config.folds}: wanted 3 or more: one is reported, the next chooses the epoch, the rest trains"
+        )
+    if config.fold >= max(0, config.folds):
+        there = f"there are folds 0 to {config.folds - 1}" if config.folds else "there are no folds"
+        raise UserError(f"fold = {config.fold}: {there}; `--folds K` runs K of them")
+
+
+def split_name(config: RunConfig) -> str:
+    """What is reported: val; cv6, or cv6-0 for one of its folds; test where nothing is left to score."""
+    if config.fit:
+        return "test"
+    if not config.folds:
+        return "val"
+    return f"cv{config.folds}" + (f"-{config.fold}" if config.fold >= 0 else "")
+
+
+def arrange(index: Index, config: RunConfig) -> Index:
+    """The index with splits as the run uses them: ``val`` is what is reported, ``select`` chooses a fold's epoch.
+
+    UserError where there are more folds than groups.
+    """
+    if config.fit:
+        return _split_as(index, {video.group: "train" for video in index.split("val")})
+    if not config.folds:
+        return index
+    fold = fold_of_group(index, config.folds)
+    if config.fold < 0:
+        return index
+    roles: dict[int, Split] = {config.fold: "val", (config.fold + 1) % config.folds: "select"}
+    return _split_as(index, {group: roles.get(f, "train") for group, f in fold.items()})
+
+
+def fold_of_group(index: Index, folds: int) -> dict[str, int]:
+    """Group of the train and validation videos -> fold."""
+    from harness.evaluation.prediction import folds_of
+
+    groups = sorted({video.group for video in index.videos if video.split in BOTH})
+    if len(groups) < folds:
+        raise UserError(
+            f"--folds {folds}: the train and validation videos are {len(groups)} groups, and a group is never divided; "
+            f"--folds {len(groups)} is the most"
+        )
+    return folds_of(groups, folds)
+
+
+def _split_as(index: Index, splits: Mapping[str, Split]) -> Index:
+    """The index with other splits for the train and validation videos of some groups."""
+    videos = [replace(v, split=splits.get(v.group, v.split)) if v.split in BOTH else v for v in index.videos]
+    return replace(index, videos=tuple(videos))
+
+
+def find_origin(config: RunConfig, index: Index) -> Origin | None:
+    """The run that ``epochs_from`` names; UserError where it is not one that could choose for ``config``."""
+    if config.epochs_from is None:
+        return None
+    folder = Path(config.epochs_from)
+    where = f"--epochs-from {folder}"
+    try:
+        record = read(folder / "record.json")
+    except RecordError as error:
+        raise UserError(f"{where}: not a finished run: {error}") from None
+    result = record.result
+    if record.status != "done" or not result.get("epoch"):
+        why = f"it is {record.status}" if record.status != "done" else "it chose no epoch"
+        raise UserError(f"{where}: {why}; name a finished run of this combination")
+    if result.get("fit"):
+        raise UserError(f"{where}: it took its epochs from {result['epochs_from']['run']}; name that run")
+    if other := "; ".join(_differences(result, config, index)):
+        raise UserError(f"{where}: another training, whose epochs mean nothing here: {other}; leave these options out")
+    return Origin(folder, record.name, record.result_sha256, int(result["epoch"]), _answers(folder, result))
+
+
+def _differences(result: Mapping[str, Any], config: RunConfig, index: Index) -> Iterator[str]:
+    """What that run and this one have not in common, the main things first."""
+    there, here = _flat(result.get("config") or {}), _flat(config.model_dump(mode="json"))
+    there |= {key: result[key] for key in ("track", "edition") if key in result}
+    first = ["track", "edition", "encoders", "fusion", "head"]
+    for key in (*first, *sorted((there.keys() | here.keys()) - set(first))):
+        a, b = there.get(key, "unset"), here.get(key, "unset")
+        known = key in there or key.startswith("options.")  # a setting that is newer than that run is not compared
+        if key not in FREE and known and a != b:
+            yield f"{key.removeprefix('options.')} is {a} there and {b} here"
+    frames = (result.get("data") or {}).get("frames") or {}
+    for split in ("train", "val"):
+        n = sum(video.n_frames for video in index.split(split))  # type: ignore[arg-type]
+        if split in frames and frames[split] != n:
+            yield f"{split} has {frames[split]} frames there and {n} here"
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in tree.items():
+        out |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return out
+
+
+def fitted_on(config: RunConfig, folder: Path) -> Path | None:
+    """The raw answers on which a run's post-processors for further videos are fitted; None where none were labelled.
+
+    UserError where they are another run's, which is gone."""
+    if not config.fit:
+        path = folder / "predictions" / f"{split_name(config)}.parquet"
+        return path if path.is_file() else None
+    origin = Path(str(config.epochs_from))
+    try:
+        return _answers(origin, read(origin / "record.json").result)
+    except RecordError as error:
+        raise UserError(f"{folder}: its post-processing is fitted on the answers of {origin}: {error}") from None
+
+
+def _answers(folder: Path, result: Mapping[str, Any]) -> Path | None:
+    """The run's raw answers to its reported videos; of several seeds, those of the first."""
+    own = folder if not (folder / "seeds").is_file() else folder / f"seed-{result['seeds'][0]}"
+    path = own / "predictions" / f"{result.get('split', 'val')}.parquet"
+    return path if path.is_file() else None

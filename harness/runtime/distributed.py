@@ -1,0 +1,230 @@
+"""The processes of a run, one a device: started or found, and what they say to each other.
+
+Lightning Fabric knows torchrun, SLURM and devices; it is imported where training begins. What is not training's own
+(who is done, which answers) goes through a gloo group on the host. One process alone needs none of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+from torch import distributed as dist
+
+from harness.config.schema import RunConfig
+from zoo.errors import UserError, first_line
+from zoo.parallel import Share, split
+from zoo.weights.bf16_rounding import computes_bfloat16
+
+Item = TypeVar("Item")
+STEP = timedelta(minutes=10)  # the longest that a process may be late in a step
+WAIT = timedelta(days=2)  # and with features or answers; a process that dies is noticed at once
+GRACE = 20.0  # seconds that the others have to end by themselves after one died
+LOST = ("connection", "gloo", "nccl", "timed out", "socket", "peer")
+
+
+@dataclass
+class World:
+    """``rank``: which of ``size`` processes this is, 0 the first, the only one that writes files."""
+
+    device: torch.device
+    rank: int = 0
+    size: int = 1
+    fabric: Any = None
+    groups: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes the files and speaks."""
+        return self.rank == 0
+
+    def share(self, rows: int) -> Share | None:
+        """This process's rows of a batch; None where it is alone."""
+        return split(rows, self.rank, self.size, self.groups["answers"]) if self.size > 1 else None
+
+    def same(self, value: Item) -> Item:
+        """The first process's value, in every process."""
+        if self.size == 1:
+            return value
+        held = [value]
+        dist.broadcast_object_list(held, 0, group=self.groups["host"])
+        return held[0]
+
+    def everyones(self, value: Item) -> list[Item]:
+        """Every process's value, in every process; waits for all."""
+        if self.size == 1:
+            return [value]
+        held: list[Any] = [None] * self.size
+        dist.all_gather_object(held, value, group=self.groups["host"])
+        return held
+
+    def collected(self, value: Item) -> list[Item]:
+        """Every process's value, in the first process; [] in the others."""
+        if self.size == 1:
+            return [value]
+        held: list[Any] | None = [None] * self.size if self.first else None
+        dist.gather_object(value, held, 0, group=self.groups["host"])
+        return held or []
+
+    def any(self, flag: bool) -> bool:
+        """Whether some process says yes. Every process must ask."""
+        if self.size == 1:
+            return flag
+        said = torch.tensor([int(flag)])
+        dist.all_reduce(said, dist.ReduceOp.MAX, group=self.groups["host"])
+        return bool(said.item())
+
+    def deal(self, sizes: Sequence[int]) -> list[int]:
+        """Which of some pieces of work are this process's: the largest first, each to whoever has least."""
+        loads, owned = [0] * self.size, []
+        for i in sorted(range(len(sizes)), key=lambda i: (-sizes[i], i)):
+            least = loads.index(min(loads))
+            loads[least] += max(1, sizes[i])
+            owned += [i] if least == self.rank else []
+        return sorted(owned)
+
+
+def alone(device: torch.device) -> World:
+    """One process."""
+    return World(device)
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """What a network runs in: bfloat16 where it is safe (``bf16-mixed``), or as it is (``32``)."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
+
+
+def warn_of_bfloat16(device: torch.device, option: str) -> None:
+    """What asks for it is told where the device has none of its own."""
+    if not computes_bfloat16(device):
+        warnings.warn(f"{option}: this machine has no bfloat16 of its own: float32 is faster here", stacklevel=2)
+
+
+@contextmanager
+def joined(config: RunConfig, device: torch.device) -> Iterator[World]:
+    """The world of a run: this process alone, or with the others, which are started here or were by torchrun or SLURM.
+
+    UserError where another process was lost, or where the machine has fewer devices than asked for.
+    """
+    if _wanted(config) == (1, 1):
+        yield alone(device)
+        return
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+    quiet()
+    devices, nodes = _wanted(config)
+    if device.type == "cuda" and torch.cuda.device_count() < devices:
+        raise UserError(f"--devices {devices}: this machine has {torch.cuda.device_count()} GPUs")
+    external = TorchElasticEnvironment.detect() or SLURMEnvironment.detect() or "LOCAL_RANK" in os.environ
+    children = [] if external else _start_others(devices, nodes)
+    try:
+        world = _connect(config, device, devices, nodes)
+        with lost_is_told():
+            yield world
+        with lost_is_told():
+            world.everyones(None)  # nobody leaves while another one still has something to say
+        dist.destroy_process_group()
+    finally:
+        _end(children)
+
+
+def quiet() -> None:
+    """Lightning's remarks concern nobody; to be called when it has been imported, which sets its level."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+
+
+def _wanted(config: RunConfig) -> tuple[int, int]:
+    """Devices a machine, and machines. torchrun says it itself."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        local = int(os.environ["LOCAL_WORLD_SIZE"])
+        return local, int(os.environ["WORLD_SIZE"]) // local
+    return config.devices, config.nodes
+
+
+def _start_others(devices: int, nodes: int) -> list[subprocess.Popen[bytes]]:
+    """The same command line once more for each further device of this machine, as Fabric's own launcher does, without
+    its observer: that kills the first process before it can say what happened."""
+    from lightning_fabric.plugins.environments.lightning import find_free_network_port
+
+    if nodes > 1 and not {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK"} <= os.environ.keys():
+        raise UserError(
+            f"--nodes {nodes}: start it with torchrun or srun, or give every machine MASTER_ADDR, MASTER_PORT and "
+            "NODE_RANK in its environment"
+        )
+    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+    os.environ.setdefault("MASTER_PORT", str(find_free_network_port()))
+    os.environ.setdefault("NODE_RANK", "0")
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // devices)))
+    os.environ["WORLD_SIZE"], os.environ["LOCAL_RANK"] = str(devices * nodes), "0"
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    command = [sys.executable, "-m", "harness.cli", *sys.argv[1:]]
+    children = [subprocess.Popen(command, env={**os.environ, "LOCAL_RANK": str(i)}) for i in range(1, devices)]
+    threading.Thread(target=_watch, args=(children,), daemon=True).start()
+    return children
+
+
+def _watch(children: Sequence[subprocess.Popen[bytes]]) -> None:
+    """End this process where another one died and its absence is not noticed, as in a GPU's collective."""
+    while not any(child.poll() for child in children):
+        time.sleep(1)
+    time.sleep(GRACE)
+    print(f"error: {_told('a process has ended')}", file=sys.stderr, flush=True)
+    _end(children, 0)
+    os._exit(2)
+
+
+def _end(children: Sequence[subprocess.Popen[bytes]], grace: float = GRACE) -> None:
+    end = time.monotonic() + grace
+    for child in children:
+        try:
+            child.wait(max(0.0, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _connect(config: RunConfig, device: torch.device, devices: int, nodes: int) -> World:
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies.ddp import DDPStrategy
+
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    strategy = DDPStrategy(
+        process_group_backend=backend, timeout=STEP, find_unused_parameters=True, broadcast_buffers=False
+    )
+    fabric = Fabric(
+        accelerator=device.type, devices=devices, num_nodes=nodes, strategy=strategy, precision=config.train.precision
+    )
+    fabric.launch()
+    groups = {"answers": dist.new_group(timeout=STEP), "host": dist.new_group(timeout=WAIT, backend="gloo")}
+    return World(fabric.device, fabric.global_rank, fabric.world_size, fabric, groups)
+
+
+@contextmanager
+def lost_is_told() -> Iterator[None]:
+    """An error that comes of another process's end as one that says so."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = first_line(error)
+        if not any(word in text.lower() for word in LOST):
+            raise
+        raise UserError(_told(text[:200])) from error
+
+
+def _told(what: str) -> str:
+    return (
+        f"another process of this run is gone ({what}): see what it said, then `harness run --resume RUN` goes on "
+        "from the last checkpoint"
+    )

@@ -1,0 +1,99 @@
+"""The same work on many items, in processes of this machine or over a cluster: one call, whichever it is.
+
+    with launcher("local", jobs=4) as launch:
+        for place, outcome in launch(task, items):    # as they finish
+            ...                                       # outcome: what task(items[place]) returned, or a Failure
+
+A task that raises is a Failure and ends nothing else. A process that dies (SIGKILL, out of memory) takes only its own
+item with it, which is tried once more, after the others. Tasks are functions of a module or ``functools.partial`` of
+one, and leave their results in files that are whole or not there, so that doing one twice is harmless.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from harness.runtime.machine import cores
+from zoo.errors import Stopped, UserError
+from zoo.registry.suggestions import did_you_mean
+
+__all__ = ["LAUNCHERS", "Failure", "Launch", "attempt", "devices_of", "launcher"]
+
+LAUNCHERS = ("local", "ray")
+Outcome = tuple[int, Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An item without a result: why, in one line, and the traceback where it is a fault of a program."""
+
+    reason: str
+    trace: str = ""
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class Launch(Protocol):
+    """Yields (place in ``items``, result or Failure) as they finish. ``workers``: how many are worked on at once;
+    ``remote``: whether workers may be on other machines."""
+
+    workers: int
+    remote: bool
+
+    def __call__(self, task: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Outcome]:
+        """Do all items, each in some worker."""
+        ...
+
+
+@contextmanager
+def launcher(kind: str, jobs: int | None = None, *, devices: Sequence[str] = ()) -> Iterator[Launch]:
+    """Workers, kept until the end of the block. ``jobs``: how many (default: a core each, or the cluster's CPUs);
+    each computes with its share of the cores. ``devices``: GPUs by their names in CUDA_VISIBLE_DEVICES, dealt out in
+    turn. At the end, and where the block is left early, workers are told to stop and given time to save."""
+    if kind not in LAUNCHERS:
+        raise UserError(f"--launcher {kind}: {did_you_mean(kind, LAUNCHERS)}there are {', '.join(LAUNCHERS)}")
+    if kind == "ray":
+        from harness.runtime.launchers.ray import cluster
+
+        with cluster(jobs, gpus=len(devices)) as launch:
+            yield launch
+        return
+    from harness.runtime.launchers.local import Pool
+
+    pool = Pool(jobs or cores(), devices)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def devices_of(device: str) -> list[str]:
+    """The GPUs to deal out to workers; none on a machine without, or where one is named."""
+    if device not in ("auto", "cuda"):
+        return []
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return visible.split(",") if visible else [str(i) for i in range(torch.cuda.device_count())]
+
+
+def attempt(task: Callable[[Any], Any], item: Any) -> Any:
+    """The task's result, or a Failure; what a worker does with an item."""
+    try:
+        return task(item)
+    except UserError as error:
+        return Failure(str(error))
+    except (Stopped, KeyboardInterrupt):
+        return Failure("stopped by the user")
+    except Exception as error:
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            text = f"the disk is full: {error.filename or error}; make room and run the same command again"
+        return Failure(text, traceback.format_exc())

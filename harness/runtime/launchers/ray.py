@@ -1,0 +1,135 @@
+"""Workers of a Ray cluster (extra ``ray``): the one that ``$RAY_ADDRESS`` names, or one begun here for the occasion.
+
+Results are files, so the nodes share the folders of data, runs and cache (``$ABAW_ZOO_CACHE``) under the same paths,
+and have this program installed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from harness.runtime.launchers import Failure, Launch, Outcome, attempt
+from harness.runtime.machine import cores
+from zoo.errors import UserError
+
+TRIES = 2  # of an item whose worker dies, as with local processes
+NODES = 6  # of one whose node is taken away, which is not its fault
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run` it would pack the working folder and install it anew
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+}
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # by another name: listen on 127.0.0.1 alone
+PASSED = ("ABAW_ZOO_CACHE", "XDG_CACHE_HOME", "OMP_WAIT_POLICY")
+
+
+@contextmanager
+def cluster(jobs: int | None, *, gpus: int = 0) -> Iterator[Launch]:
+    """A connection to the cluster. ``gpus``: how many this machine has, for a cluster that is begun here."""
+    address, scratch = os.environ.get("RAY_ADDRESS"), None
+    wanted = QUIET if address else QUIET | LOOPBACK
+    os.environ.update({name: value for name, value in wanted.items() if name not in os.environ})
+    try:
+        import ray
+    except ImportError:
+        raise UserError(
+            "--launcher ray: Ray is not installed; install the extra (`uv sync --extra ray`), or leave --launcher out "
+            "to use the cores of this machine"
+        ) from None
+    own: dict[str, Any] = {}
+    if not address:
+        scratch = Path(tempfile.mkdtemp(prefix="ray-"))  # a short path: sockets lie in it
+        own = {"num_cpus": jobs or cores(), "num_gpus": gpus, "include_dashboard": False, "_temp_dir": str(scratch)}
+    try:
+        try:
+            ray.init(
+                address or "local", log_to_driver=False, logging_level=logging.ERROR, configure_logging=True,
+                runtime_env={"env_vars": _environment()}, **own,
+            )  # fmt: skip
+        except ConnectionError as error:
+            raise UserError(
+                f"--launcher ray: no cluster answers at {address}: {' '.join(str(error).split())}"
+            ) from None
+        _hush()
+        yield _Workers(ray, jobs)
+    finally:
+        ray.shutdown()
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _environment() -> dict[str, str]:
+    """What a worker begins with: this process's way to modules and cache."""
+    found = {name: os.environ[name] for name in PASSED if name in os.environ}
+    found["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if Path(path).is_dir())
+    return found
+
+
+class _Workers:
+    """Items are handed out as CPUs come free."""
+
+    remote = True
+
+    def __init__(self, ray: Any, jobs: int | None) -> None:
+        self.ray = ray
+        there = ray.cluster_resources()
+        cpus = max(1, int(there.get("CPU", 1)))
+        self.workers = min(jobs or cpus, cpus)
+        self.gpus = min(1.0, there.get("GPU", 0) / self.workers)
+        threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cpus // self.workers))
+        self.environment = {"env_vars": {**_environment(), "OMP_NUM_THREADS": threads}}
+
+    def __call__(self, task: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Outcome]:
+        """Yield (place, result or Failure) as they finish."""
+        remote = self.ray.remote(_attempt).options(
+            num_cpus=1, num_gpus=self.gpus, max_retries=0, runtime_env=self.environment
+        )
+        waiting = deque((place, 0, 0) for place in range(len(items)))  # place, deaths of its worker, of its node
+        busy: dict[Any, tuple[int, int, int]] = {}
+        here = os.getcwd()
+        while waiting or busy:
+            while waiting and len(busy) < self.workers:
+                now = waiting.popleft()
+                busy[remote.remote(here, task, items[now[0]])] = now
+            ready, _ = self.ray.wait(list(busy), num_returns=1)
+            place, deaths, nodes = busy.pop(ready[0])
+            try:
+                yield place, self.ray.get(ready[0])
+            except self.ray.exceptions.RayError as error:
+                lost = isinstance(error, self.ray.exceptions.NodeDiedError)
+                deaths, nodes = (deaths, nodes + 1) if lost else (deaths + 1, nodes)
+                if deaths < TRIES and nodes < NODES:
+                    waiting.append((place, deaths, nodes))
+                    continue
+                what = f"the nodes that worked on it were lost {nodes} times" if lost else _death(error)
+                yield place, Failure(what)
+
+
+def _death(error: Exception) -> str:
+    return f"the process that worked on it died {TRIES} times: {' '.join(str(error).split()):.200}"
+
+
+def _hush() -> None:
+    """Ray prints a paragraph for every dead worker, which here is one line of a failure. No setting turns it off; a
+    version of Ray that prints it elsewhere goes on printing it."""
+    from ray._private import worker
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *_, **__: None
+
+
+def _attempt(folder: str, task: Callable[[Any], Any], item: Any) -> Any:
+    """In a worker: from the caller's folder, as paths may be relative."""
+    if Path(folder).is_dir():
+        os.chdir(folder)
+    return attempt(task, item)

@@ -1,0 +1,47 @@
+"""The ledger of a folder of runs, ``submissions.jsonl``: what was made, when, from which run; a line each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.io.atomic import append_line
+from zoo.errors import UserError
+
+NAME = "submissions.jsonl"
+
+
+def note(runs: Path, entry: Mapping[str, Any]) -> None:
+    """Append an entry."""
+    path = runs / NAME
+    try:
+        append_line(path, entry)
+    except OSError as error:
+        raise UserError(f"{path}: the submission was written but not noted ({error.strerror})") from error
+
+
+def entries(runs: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """All entries, and a line for each that cannot be read. UserError where there is no ledger."""
+    path = runs / NAME
+    if not path.is_file():
+        raise UserError(f"{path}: no submission was made from here yet; `harness submit RUN` makes one")
+    good, bad = [], []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            entry = None
+        if isinstance(entry, dict) and {"edition", "track", "sha256", "time"} <= entry.keys():
+            good.append(entry)
+        else:
+            bad.append(f"{path}, line {number}: cannot be read and was left out")
+    return good, bad
+
+
+def used(made: Sequence[Mapping[str, Any]], edition: str, track: str) -> int:
+    """How many different submissions were made for a track: the same content twice is one."""
+    return len({entry["sha256"] for entry in made if (entry["edition"], entry["track"]) == (edition, track)})

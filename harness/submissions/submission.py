@@ -1,0 +1,193 @@
+"""Writes submissions and has them verified before they take their place, by two programs that share nothing.
+
+``manifest.json`` beside a submission says what it is: edition, track, file, sha256, rows, list, run, what was filled.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.data.index.index import Index
+from harness.data.index.test_lists import TestList
+from harness.submissions import writer as submit
+from harness.submissions.verifier import read_list, verify
+from harness.submissions.verifier.other_editions import other_number
+from harness.submissions.writer.files import sha256
+from leaderboards.record import replace_file
+from zoo.api import EditionSpec, TrackSpec, VideoAnswers
+from zoo.errors import UserError
+
+MANIFEST = "manifest.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Made:
+    """A submission that stands: its path, manifest and what the user should know of it."""
+
+    path: Path
+    manifest: dict[str, Any]
+    notes: list[str]
+
+
+def make_submission(
+    track: TrackSpec, answers: submit.Answers, list_file: Path | None, out: Path, *,
+    edition: str | None = None, editions: Sequence[EditionSpec] = (), name: str | None = None, archive: bool = False,
+    run: str | None = None, record_sha256: str | None = None,
+) -> Made:  # fmt: skip
+    """A verified submission in ``out`` with its manifest (and archive), or UserError and nothing changed.
+
+    The manifest is ``manifest.json``, or ``<name>.manifest.json`` where the file has a name of the user's: trials stand
+    side by side.
+
+    ``edition``: its name, for the manifest; ``editions``: all there are, to say whose a foreign list is; ``name``: of
+    the file, where it is not the track's usual one; ``run``, ``record_sha256``: what the answers come from.
+    """
+    if list_file is not None:  # whose list it is, the verifier knows; read once more later, not to keep it in memory
+        read_list(list_file, track, editions)
+    listed = submit.read_list(list_file, track) if list_file is not None else None
+    if name is not None and (not name or Path(name).name != name or name.startswith(".") or MANIFEST in name):
+        raise UserError(f"--file {name}: wanted a plain name for a file")
+    composed = submit.compose(track, answers, listed, name)
+    manifest = _manifest(track, composed, listed, edition, run, record_sha256)
+    beside = {}
+    if archive:
+        manifest["zip"] = f"{Path(composed.name).stem if not composed.folder else composed.name}.zip"
+        beside[manifest["zip"]] = submit.zipped(composed)
+    own = MANIFEST if name is None else f"{composed.name}.{MANIFEST}"
+    beside[own] = f"{json.dumps(manifest, indent=1, ensure_ascii=False)}\n".encode()
+    path = submit.place(
+        out, composed, beside, lambda written: _verified(written, out, track, list_file, editions),
+        retired=[older for older in _archive_of(out / own) if older not in beside],
+    )  # fmt: skip
+    return Made(path, manifest, _notes(track, composed, listed, edition, manifest))
+
+
+def _verified(
+    written: Path, out: Path, track: TrackSpec, list_file: Path | None, editions: Sequence[EditionSpec]
+) -> None:
+    listed = read_list(list_file, track, editions) if list_file is not None else None
+    if findings := verify(written, track, listed, editions).findings:
+        shown = "; ".join(f"line {finding.line}: {finding.text}" for finding in findings[:5])
+        raise UserError(f"{out / written.name}: the submission does not verify and was not written: {shown}")
+
+
+def _archive_of(manifest: Path) -> list[str]:
+    """The archive of an older submission, which must not stay beside a new one."""
+    try:
+        name = json.loads(manifest.read_text(encoding="utf-8")).get("zip")
+    except (OSError, ValueError, AttributeError):
+        return []
+    return [name] if isinstance(name, str) and name.endswith(".zip") and Path(name).name == name else []
+
+
+def _manifest(
+    track: TrackSpec, composed: submit.Submission, listed: submit.Listing | None, edition: str | None,
+    run: str | None, record_sha256: str | None,
+) -> dict[str, Any]:  # fmt: skip
+    rows = composed.rows
+    return {
+        "schema": SCHEMA,
+        "edition": edition,
+        "track": track.name,
+        "track_version": track.version,
+        "form": track.submission,
+        "file": composed.name,
+        "sha256": sha256(composed),
+        "rows": len(rows.unit),
+        "list": {"name": listed.path.name, "sha256": listed.sha256, "kind": listed.kind} if listed else None,
+        "official": listed is not None,
+        "run": run,
+        "record_sha256": record_sha256,
+        "interpolated_rows": rows.interpolated,
+        "held_rows": rows.held,
+        "unseen_rows": rows.unseen,
+        "blind_videos": list(rows.blind),
+        "left_out_frames": rows.left_out,
+        "clipped_rows": composed.clipped,
+        "class_histogram": composed.histogram,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _notes(
+    track: TrackSpec, composed: submit.Submission, listed: submit.Listing | None, edition: str | None,
+    manifest: dict[str, Any],
+) -> list[str]:  # fmt: skip
+    """What was decided for the user, a line each."""
+    rows, notes = composed.rows, []
+    for n, what in (
+        (rows.interpolated, "rows without an answer, interpolated"),
+        (rows.held, "rows before the first or after the last answer of their video, which hold it"),
+        (rows.left_out, "answered frames one beyond the list's last of their video, left out"),
+        (composed.clipped, "rows with a number outside its range, brought to the nearest end"),
+    ):
+        if n:
+            notes.append(f"{what}: {n:,}")
+    for names, what in (
+        (rows.unlisted, "answered names that are not in the list, left out"),
+        (rows.blind, "videos of which no slot saw a single frame, answered blindly"),
+    ):
+        if names:
+            shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            notes.append(f"{what}: {len(names):,} ({shown})")
+    if composed.header and composed.header != track.submission_header:
+        notes.append(f"the header follows the list: {composed.header!r}, not {track.submission_header!r}")
+    elif track.other_headers and not (listed and listed.header):
+        others = " or ".join(map(repr, track.other_headers))
+        notes.append(f"the header {composed.header!r} is unconfirmed (others: {others}); --list EXAMPLE is followed")
+    if listed is None:
+        notes.append("submission: not an official row set (no organisers' list was found or given with --list)")
+    elif listed.kind == "names":
+        notes.append(f"{listed.path.name} names videos only: the number of frames of each is this data's own")
+    if listed is not None and edition is not None and (other := other_number(listed.path.name, edition)):
+        notes.append(f"by its name {listed.path.name} is a list of {other}; this submission is for {edition}")
+    return notes
+
+
+def why_not(index: Index, editions: Sequence[EditionSpec]) -> str:
+    """Why a run on this data can hand nothing in, as far as that shows before anything is answered: test videos that
+    are not there, a list of something else, names that the form cannot hold. "" where nothing is in the way."""
+    track, path = index.track, index.test_list.path if index.test_list else None
+    if index.absent:
+        shown = ", ".join(index.absent[:5]) + (f" and {len(index.absent) - 5} more" if len(index.absent) > 5 else "")
+        return (
+            f"{path}: {index.root} has neither crops nor raw videos of {shown}; everything that is listed must be "
+            "answered: put them into the folder, or name another list by --list FILE"
+        )
+    try:
+        listed = None
+        if path is not None:
+            read_list(path, track, editions)
+            listed = submit.read_list(path, track)
+        for video in index.split("test"):
+            submit.check_name(video.name, track, listed)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def submit_videos(
+    track: TrackSpec, videos: Sequence[VideoAnswers], rows: TestList | None, folder: Path, *,
+    edition: str | None = None, run: str | None = None,
+) -> tuple[dict[str, Any], list[str]]:  # fmt: skip
+    """The submission that `harness run` makes by itself: what its record says of it, and notes."""
+    answers = submit.from_videos(track, videos)
+    made = make_submission(track, answers, rows.path if rows else None, folder, edition=edition, run=run)
+    of_list = made.manifest["list"]
+    facts = {key: made.manifest[key] for key in ("file", "rows", "official", "sha256")}
+    facts |= {"list": of_list["name"] if of_list else None, "held": made.manifest["held_rows"]}
+    return facts, made.notes
+
+
+def name_record(folder: Path, record_sha256: str) -> None:
+    """Enter the digest of a run's finished record into the manifest of the submission that it made."""
+    path = folder / MANIFEST
+    if path.is_file():
+        content = json.loads(path.read_text(encoding="utf-8")) | {"record_sha256": record_sha256}
+        replace_file(path, f"{json.dumps(content, indent=1, ensure_ascii=False)}\n".encode())

@@ -1,0 +1,82 @@
+"""The fields of a line: how many, numbers in their range, classes by their numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from harness.submissions.verifier.findings import Findings, short
+from zoo.tracks import Answer, TrackSpec
+
+FOLDERS = {"per_video": ".txt", "csv": ".csv"}
+"""Forms that are a folder with a file a video -> how the files' names end."""
+HEADERLESS = ("frame_trials", "trials")
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+
+
+class Fields:
+    """Checks lines of one track's form. ``widths``: the numbers of fields that a line may have."""
+
+    def __init__(self, track: TrackSpec, found: Findings) -> None:
+        self.found = found
+        self.keyed = track.submission != "per_video"
+        self.trials = track.submission == "trials"
+        self.blanks = track.submission in HEADERLESS  # the organisers' checker refuses spaces there
+        self.answers = [(answer, _allowed(answer)) for answer in track.answers]
+        width = int(self.keyed) + len(track.answers)
+        self.widths: tuple[int, ...] = (width, width + 2) if self.trials else (width,)
+
+    def check(self, number: int, line: str, fields: Sequence[str]) -> None:
+        """Line ``number`` (from 1), which has these fields."""
+        if len(fields) not in self.widths:
+            wanted = " or ".join(map(str, self.widths))
+            filled = ": a spreadsheet fills lines up with commas" if not any(fields[max(self.widths) :]) else ""
+            filled = filled if len(fields) > max(self.widths) else ""
+            self.found.add("fields", number, f"{len(fields)} fields, not {wanted}: {short(line)!r}{filled}")
+            return
+        if self.blanks and any(char.isspace() for char in line):
+            self.found.add("blank", number, f"there is a space in {short(line)!r}; this form has none")
+        values = fields[1:] if self.keyed else fields
+        if len(values) == len(self.answers) + 2:
+            self._probabilities(number, values[0], values[1])
+            values = values[2:]
+        for (answer, texts), text in zip(self.answers, values, strict=True):
+            if texts is None:
+                self._number(answer.name, text, answer.low, answer.high, number)
+            elif text not in texts:
+                self.found.add(
+                    "class", number, f"{answer.name} is {short(text)!r}, not a number from 0 to {len(texts) - 1}"
+                )
+
+    def same_width(self, number: int, fields: Sequence[str]) -> None:
+        """All lines of a trial have as many fields as its first (or as the list) has."""
+        if self.trials and len(fields) in self.widths:
+            self.widths = (len(fields),)
+
+    def clean(self, fields: Sequence[str]) -> bool:
+        """Whether the answers of a line are classes only, all admitted: another line that ends so needs no look."""
+        values = fields[1:] if self.keyed else fields
+        return len(values) == len(self.answers) and all(
+            texts is not None and text in texts for (_, texts), text in zip(self.answers, values, strict=True)
+        )
+
+    def _number(self, name: str, text: str, low: float, high: float, number: int) -> bool:
+        if not _NUMBER.fullmatch(text):
+            self.found.add("number", number, f"{name} is {short(text)!r}, not a number")
+        elif not low <= float(text) <= high:
+            self.found.add("range", number, f"{name} is {short(text)}, outside {low:g} to {high:g}")
+        else:
+            return True
+        return False
+
+    def _probabilities(self, number: int, p0: str, p1: str) -> None:
+        good = [self._number(name, text, 0, 1, number) for name, text in (("p0", p0), ("p1", p1))]
+        if all(good) and float(p0) + float(p1) != 1.0:
+            self.found.add("sum", number, f"p0 + p1 is {float(p0) + float(p1)!r}, not 1: {short(p0)} + {short(p1)}")
+
+
+def _allowed(answer: Answer) -> frozenset[str] | None:
+    """The texts of an answer's classes; None for a number."""
+    if answer.kind == "value":
+        return None
+    return frozenset(str(number) for number in range(len(answer.classes) if answer.kind == "class" else 2))

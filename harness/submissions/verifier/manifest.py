@@ -1,0 +1,69 @@
+"""A submission against its manifest: any value that was changed since it was written shows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from harness.submissions.verifier.findings import Finding
+from zoo.errors import UserError
+from zoo.tracks import TrackSpec
+
+NAME = "manifest.json"
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file; of a folder: of its lines "<sha256 of file>  <file>" in the order of the names."""
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.is_file())
+        return hashlib.sha256("".join(f"{sha256_of(file)}  {file.name}\n" for file in files).encode()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """A manifest's content; UserError where it is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or not isinstance(content.get("sha256"), str) or "track" not in content:
+        raise UserError(f"{path}: is no manifest of a submission; `harness submit` writes them")
+    return content
+
+
+def check_manifest(
+    manifest: Path, path: Path, edition: str, track: TrackSpec, rows: int, listed: Path | None
+) -> list[Finding]:
+    """What differs between a submission and what was noted when it was written."""
+    noted = read_manifest(manifest)
+    found = []
+    for key, is_now in (("edition", edition), ("track", track.name), ("track_version", track.version), ("rows", rows)):
+        if key in noted and noted[key] not in (None, is_now):
+            found.append(Finding(0, f"{manifest.name}: {key} is {noted[key]!r} there, {is_now!r} here"))
+    if path.exists() and (now := sha256_of(path)) != noted["sha256"]:
+        found.append(
+            Finding(
+                0, f"the content was changed after it was written: sha256 {now}, {manifest.name} has {noted['sha256']}"
+            )
+        )
+    of_list = noted.get("list")
+    if listed is not None and isinstance(of_list, dict) and of_list.get("sha256") not in (None, sha256_of(listed)):
+        found.append(Finding(0, f"{manifest.name}: was written by another list, {of_list.get('name')!r}"))
+    return found
+
+
+def submission_in(path: Path, track: TrackSpec, folder_form: bool) -> Path:
+    """The submission that a path means: itself, or what a folder of `harness submit` holds."""
+    if not path.is_dir():
+        return path
+    if (path / NAME).is_file():
+        name = read_manifest(path / NAME).get("file")
+        if isinstance(name, str) and Path(name).name == name not in ("", "..") and len(os.fsencode(name)) < 256:
+            return path / name
+    return path if folder_form else path / track.file

@@ -1,0 +1,147 @@
+"""Puts a submission, its manifest and its archive in place: all of them, or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from harness.io.locks import alone
+from harness.submissions.writer.formats import Submission
+from harness.submissions.writer.row_lists import FOLDERS
+from leaderboards.record import replace_file
+from zoo.errors import UserError
+from zoo.files import part_name
+
+_OLD = ".old"  # within a hidden folder: what is on its way out
+_WHEN = (1980, 1, 1, 0, 0, 0)  # the earliest time an archive can hold: the same content gives the same bytes
+
+
+def sha256(submission: Submission) -> str:
+    """Of the file; of a folder: of its lines "<sha256 of file>  <file>" in the order of the names."""
+    if not submission.folder:
+        return hashlib.sha256(submission.files[submission.name]).hexdigest()
+    sums = (f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(submission.files.items()))
+    return hashlib.sha256("".join(sums).encode()).hexdigest()
+
+
+def zipped(submission: Submission) -> bytes:
+    """The archive of a submission: its files side by side, the same bytes for the same content."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in sorted(submission.files.items()):
+            entry = zipfile.ZipInfo(name, _WHEN)
+            entry.compress_type, entry.external_attr, entry.create_system = zipfile.ZIP_DEFLATED, 0o644 << 16, 3
+            archive.writestr(entry, content)
+    return buffer.getvalue()
+
+
+def place(
+    out: Path,
+    submission: Submission,
+    beside: Mapping[str, bytes],
+    check: Callable[[Path], None],
+    retired: Sequence[str] = (),
+) -> Path:
+    """Write a submission to ``out`` with files ``beside`` it, after ``check`` of what is on the disk has passed.
+
+    ``retired``: names of files of an older submission that go with it. Everything is first written to a hidden folder
+    there; on any error that goes, and what was there before stays.
+    """
+    target = out / submission.name
+    _check_way(target, submission)
+    for name in beside:
+        if (out / name).is_dir():
+            raise UserError(f"{out / name}: a folder is in the way; write elsewhere")
+    with alone(out.parent / f".{out.name}.lock") if out.parent.is_dir() else nullcontext():
+        return _place(out, submission, beside, check, retired)
+
+
+def _place(
+    out: Path,
+    submission: Submission,
+    beside: Mapping[str, bytes],
+    check: Callable[[Path], None],
+    retired: Sequence[str],
+) -> Path:
+    target = out / submission.name
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    part = part_name(out / "submission")
+    try:
+        _recover(out)
+        _stage(part, submission, beside)
+        check(part / submission.name)
+        _exchange(part, out, [submission.name, *beside], retired)
+    except OSError as error:
+        raise UserError(
+            f"{out}: nothing could be written there ({error.strerror}); make room or write elsewhere"
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        for folder in made:  # those this call made and left empty
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+    return target
+
+
+def _check_way(target: Path, submission: Submission) -> None:
+    endings = set(FOLDERS.values())
+    if not target.exists() and not target.is_symlink():
+        return
+    fits = target.is_dir() == submission.folder and not target.is_symlink()
+    if not fits or (submission.folder and any(file.suffix not in endings for file in target.iterdir())):
+        raise UserError(f"{target}: is in the way and is no submission; move it or write elsewhere")
+
+
+def _stage(part: Path, submission: Submission, beside: Mapping[str, bytes]) -> None:
+    part.mkdir(parents=True)
+    folder = part / submission.name if submission.folder else part
+    for name, content in submission.files.items():
+        replace_file(folder / name, content)
+    for name, content in beside.items():
+        replace_file(part / name, content)
+
+
+def _recover(out: Path) -> None:
+    """Bring back what a process had moved aside that was killed while it exchanged files, and clear up behind it."""
+    for part in out.glob(".submission.*.part"):
+        staged = [path for path in part.iterdir() if path.name != _OLD]
+        if staged:  # else all new files had their places already
+            for path in (part / _OLD).glob("*"):
+                _remove(out / path.name)
+                os.replace(path, out / path.name)
+        shutil.rmtree(part)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _exchange(part: Path, out: Path, names: Sequence[str], retired: Sequence[str]) -> None:
+    """All new files take the place of the old ones, or, where one cannot, all old ones come back."""
+    old = part / _OLD
+    old.mkdir()
+    undo: list[tuple[Path, Path]] = []
+
+    def move(source: Path, target: Path) -> None:
+        os.replace(source, target)
+        undo.append((target, source))
+
+    try:
+        for name in (*retired, *names):
+            if (out / name).exists():
+                move(out / name, old / name)
+        for name in names:
+            move(part / name, out / name)
+    except BaseException:
+        for now, before in reversed(undo):
+            os.replace(now, before)
+        raise

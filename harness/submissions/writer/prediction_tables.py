@@ -1,0 +1,207 @@
+"""A table of predictions, parquet or csv, of whatever program: ``video``, ``frame`` from 1, the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv, parquet
+
+from harness.submissions.writer.answers import Answers, Floats, Ints, check_finite
+from harness.submissions.writer.row_lists import FRAMED, inner
+from zoo.errors import UserError, first_line
+from zoo.tracks import Answer, TrackSpec
+
+_NAMED = ("video", "image", "id")
+
+
+def read_table(path: Path, track: TrackSpec, *, whole: bool = False) -> Answers:
+    """The answers of a table; ``whole``: a run's own, which has every frame of its videos and ``present_<slot>``.
+
+    Frame tracks: columns ``video`` and ``frame`` (or ``image`` as ``<video>/00001.jpg``); tracks of single items:
+    ``id``, ``video`` or ``image``. Value answers: a column ``<answer>``. Class answers: ``p_<class>`` each, or the
+    class numbers as ``<answer>``; units ``p_<answer>`` or 0 and 1 as ``<answer>``; where both are there the numbers
+    decide, and probabilities fill gaps. A frame without answer is a row that is not there. UserError: an answer that is
+    empty or no number, a class that does not exist, a row that stands twice, columns of another track.
+    """
+    table = read_columns(path, [name for answer in track.answers for name in (answer.name, *_p(answer))])
+    wanted = _columns(track, table.column_names, path)
+    keys, frame, numeric = row_keys(table, named(table, path), track, path)
+    encoded = pc.dictionary_encode(keys)
+    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    unit = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    units = [inner(track, name) for name in encoded.dictionary.to_pylist()]
+    order = np.lexsort((frame, unit))
+    unit, frame = unit[order], frame[order]
+    again = np.flatnonzero((np.diff(unit) == 0) & (np.diff(frame) == 0))
+    if len(again) or len(set(units)) < len(units):
+        at = again[0] if len(again) else next(i for i, name in enumerate(units) if name in units[:i])
+        framed = len(again) and track.submission in FRAMED
+        what = f"{units[unit[at]]}, frame {frame[at]}," if framed else units[unit[at] if len(again) else at]
+        raise UserError(f"{path}: {what} has two rows ({max(len(again), 1)} such); keep one")
+    columns = {name: _numbers(table[name], name, keys, path)[order] for name in wanted}
+    values, chosen = _answers(track, columns, path)
+    unseen = _unseen(table)[order]
+    answers = Answers(tuple(units), unit, frame, values, chosen, whole, unseen, numeric, where=f"{path}: ")
+    check_finite(answers)
+    _check_sense(track, answers)
+    return answers
+
+
+def named(table: pa.Table, path: Path) -> str:
+    """The column that names videos or items; UserError where there is none."""
+    for name in _NAMED:
+        if name in table.column_names:
+            return name
+    raise UserError(f"{path}: has no column video (or image, id); its columns are {_listed(table.column_names)}")
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Of a parquet file those columns, where it has them, and what names its rows; of a csv all. UserError where it
+    cannot be read or has a column twice."""
+    table = _table(path, columns)
+    if twice := [name for i, name in enumerate(table.column_names) if name in table.column_names[:i]]:
+        raise UserError(f"{path}: has the column {twice[0]} twice; take one of them out")
+    return table
+
+
+def _table(path: Path, columns: Sequence[str]) -> pa.Table:
+    try:
+        if path.suffix.lower() == ".parquet":
+            known = {*_NAMED, "frame", *columns}
+            there = parquet.read_schema(path).names
+            wanted = [name for name in there if name in known or name.startswith("present_")]
+            table = parquet.read_table(path, columns=wanted or there)
+            table.validate(full=True)
+            return table
+        with path.open(encoding="utf-8-sig") as file:
+            header = file.readline()
+        if ";" in header and "," not in header:
+            raise UserError(f"{path}: semicolons part its fields, as a spreadsheet writes them; export it with commas")
+        types = dict.fromkeys((*_NAMED, "group"), pa.string())
+        return csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=types, null_values=[""]))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or first_line(error)})") from None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: is no table of predictions: {first_line(error)}") from None
+
+
+def _columns(track: TrackSpec, there: Sequence[str], path: Path) -> list[str]:
+    """The columns that answer the track; UserError where an answer has none."""
+    found = []
+    for answer in track.answers:
+        p = _p(answer)
+        own = [answer.name] if answer.name in there else []
+        own += p if answer.kind != "value" and all(name in there for name in p) else []
+        if not own:
+            wanted = answer.name if answer.kind == "value" else f"{answer.name} or {', '.join(p)}"
+            raise UserError(
+                f"{path}: has no column {wanted}, so these are no predictions of track {track.name}; its columns are "
+                f"{_listed(there)}"
+            )
+        found += own
+    return found
+
+
+def _p(answer: Answer) -> list[str]:
+    """The columns of its probabilities."""
+    return [f"p_{name}" for name in answer.classes] if answer.kind == "class" else [f"p_{answer.name}"]
+
+
+def _unseen(table: pa.Table) -> np.ndarray:
+    """(N,) bool: no slot saw the frame, where the table says what slots saw."""
+    seen = [table[name].to_numpy().astype(bool) for name in table.column_names if name.startswith("present_")]
+    return ~np.any(seen, axis=0) if seen else np.zeros(len(table), bool)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+
+
+def row_keys(table: pa.Table, column: str, track: TrackSpec, path: Path) -> tuple[Any, Ints, bool]:
+    """Names (N,) of units, frames (N,), and whether the names were numbers."""
+    names = table[column]
+    if names.null_count:
+        raise UserError(f"{path}: the column {column} is empty in row {1 + pc.index(pc.is_null(names), True).as_py()}")
+    numeric = pa.types.is_integer(names.type)
+    try:
+        names = names.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise UserError(f"{path}: the column {column} holds something else than names ({names.type})") from None
+    if track.submission not in FRAMED:
+        return names, np.ones(len(names), np.int64), numeric
+    if column == "image" and "frame" not in table.column_names:
+        parts = pc.extract_regex(names, r"^(?P<video>.+)/(?P<frame>\d{1,7})\.(?:jpg|jpeg|png)$")
+        if parts.null_count:
+            row = pc.index(pc.is_null(parts), pa.scalar(True)).as_py()
+            raise UserError(f"{path}: row {row + 1}: the image {names[row].as_py()!r} is no <video>/00001.jpg")
+        return pc.struct_field(parts, "video"), _whole(pc.struct_field(parts, "frame").cast(pa.int64()), path), False
+    if "frame" not in table.column_names:
+        raise UserError(f"{path}: has no column frame (from 1); track {track.name} is answered by frames")
+    return names, _whole(table["frame"], path), numeric
+
+
+def _whole(column: pa.ChunkedArray, path: Path) -> Ints:
+    numbers = _numbers(column, "frame", None, path)
+    if not (np.isfinite(numbers) & (numbers == np.round(numbers)) & (numbers >= 1) & (numbers < 10**7)).all():
+        raise UserError(f"{path}: the column frame must hold whole numbers from 1 on, of seven digits at most")
+    return numbers.astype(np.int64)
+
+
+def _numbers(column: pa.ChunkedArray, name: str, keys: Any, path: Path) -> Floats:
+    if column.null_count:
+        row = pc.index(pc.is_null(column), pa.scalar(True)).as_py()
+        whose = f" ({keys[row].as_py()})" if keys is not None else ""
+        raise UserError(
+            f"{path}: row {row + 1}{whose}: {name} is empty ({column.null_count} such rows); a frame without answer is "
+            "a row that is left out"
+        )
+    try:
+        numbers: Floats = column.cast(pa.float64()).to_numpy()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise UserError(f"{path}: the column {name} holds something else than numbers") from None
+    return numbers
+
+
+def _answers(track: TrackSpec, columns: dict[str, Floats], path: Path) -> tuple[dict[str, Floats], dict[str, Ints]]:
+    values: dict[str, Floats] = {}
+    chosen: dict[str, Ints] = {}
+    for answer in track.answers:
+        if answer.kind == "value":
+            values[answer.name] = columns[answer.name]
+            continue
+        p = _p(answer)
+        if all(name in columns for name in p):
+            both = np.stack([columns[name] for name in p], axis=1)
+            values[answer.name] = both if answer.kind == "class" else both[:, 0]
+        if answer.name in columns:
+            chosen[answer.name] = _classes(answer, columns[answer.name], path)
+    return values, chosen
+
+
+def _classes(answer: Answer, numbers: Floats, path: Path) -> Ints:
+    highest = len(answer.classes) - 1 if answer.kind == "class" else 1
+    good = np.isin(numbers, np.arange(highest + 1))
+    if not good.all():
+        row = int(np.argmin(good))
+        raise UserError(
+            f"{path}: {answer.name} is {numbers[row]:g} in {int((~good).sum())} rows, not a number from 0 to {highest}"
+        )
+    return numbers.astype(np.int64)
+
+
+def _check_sense(track: TrackSpec, answers: Answers) -> None:
+    """Probabilities are from 0 to 1: logits under a name p_... would be misread."""
+    for answer in track.answers:
+        p = answers.values.get(answer.name)
+        if answer.kind == "value" or p is None or not p.size:
+            continue
+        low, high = p.min(), p.max()
+        if low < -1e-6 or high > 1 + 1e-6:
+            raise UserError(
+                f"{answers.where}the probabilities of {answer.name} go from {low:g} to {high:g}, not from 0 to 1"
+            )

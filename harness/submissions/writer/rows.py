@@ -1,0 +1,191 @@
+"""Which rows there are to write, and from which answers each is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from harness.submissions.writer.answers import Answers, Floats, Ints, filled_before
+from harness.submissions.writer.row_lists import FOLDERS, FRAMED, Listing
+from zoo.errors import UserError
+from zoo.tracks import TrackSpec
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """R rows: ``unit`` (R,) index into ``names``, ``frame`` (R,) from 1, ``keys`` (R,) first fields where a list has
+    said them.
+
+    A row is made of the answers ``low`` and ``high`` (R,), the latter with ``weight`` (R,): the same twice where the
+    frame was answered. ``interpolated``: rows between two answered (of a run: seen) frames; ``held``: rows before the
+    first or after the last of their video; ``unseen``: rows of frames no slot of the run saw. ``left_out``: answered
+    frames beyond the list's last (one a video at most); ``unlisted``: answered names that the list does not have;
+    ``blind``: names of which no slot saw a single frame.
+    """
+
+    names: tuple[str, ...]
+    unit: Ints
+    frame: Ints
+    keys: pa.Array | None
+    low: Ints
+    high: Ints
+    weight: Floats
+    interpolated: int
+    held: int
+    unseen: int
+    left_out: int
+    unlisted: tuple[str, ...]
+    blind: tuple[str, ...] = ()
+
+
+def match(track: TrackSpec, answers: Answers, listed: Listing | None) -> Rows:
+    """Rows and order of the list, or, without one, of all answered names, sorted.
+
+    UserError: a listed name or image without answer; frame counts of list and answers that differ by more than one,
+    where the answers are whole videos; a name that the form cannot hold.
+    """
+    names = listed.names if listed is not None else tuple(sorted(answers.names))
+    at = _units(names, answers, listed)
+    for name in names:
+        check_name(name, track, listed)
+    if listed is None or listed.kind == "names":
+        last = answers.last[at]
+        unit = np.repeat(np.arange(len(names)), last)
+        frame = np.arange(len(unit)) - np.repeat(np.cumsum(last) - last, last) + 1
+        if track.submission == "mtl":  # single images: only those that were answered
+            unit, frame = _answered(names, at, answers)
+        keys = None
+    else:
+        unit, frame, keys = listed.unit, listed.frame, listed.keys
+    if track.submission in FOLDERS:
+        _check_runs(names, unit, frame)
+    left_out = _check_ends(track, answers, listed, names, at, unit, frame)
+    low, high, weight, held = _places(answers, at[unit], frame)
+    gaps = low != high
+    if track.submission in ("mtl",) and (gaps.any() or (held & ~_one_beyond(answers, at, unit, frame)).any()):
+        row = int(np.argmax(gaps | held))
+        raise UserError(
+            f"{_where(answers, listed)}no answer for the image {names[unit[row]]}/{frame[row]:05d}.jpg "
+            f"({int((gaps | held).sum())} such); every listed image must be answered"
+        )
+    unlisted = tuple(sorted(set(answers.names) - {answers.names[i] for i in at}))
+    between, outside = filled_before(answers)
+    interpolated, held = gaps | between[low], held | outside[low]
+    return Rows(
+        names, unit, frame, keys, low, high, weight, int(interpolated.sum()), int(held.sum()),
+        int(answers.unseen[low].sum()), left_out, unlisted, _blind(names, at, answers),
+    )  # fmt: skip
+
+
+def _blind(names: Sequence[str], at: Ints, answers: Answers) -> tuple[str, ...]:
+    seen = np.bincount(answers.unit, ~answers.unseen, minlength=len(answers.names))[at]
+    return tuple(name for name, n in zip(names, seen, strict=True) if not n)
+
+
+def _where(answers: Answers, listed: Listing | None) -> str:
+    return f"{listed.path}: " if listed is not None else answers.where
+
+
+def _units(names: Sequence[str], answers: Answers, listed: Listing | None) -> Ints:
+    """(len(names),) index of each name into the answers' units."""
+    place = {name: i for i, name in enumerate(answers.names)}
+    if answers.numeric:  # a column of numbers: 00123 was read as 123
+        found = [place.get(name, place.get(str(int(name))) if name.isdecimal() else None) for name in names]
+    else:
+        found = [place.get(name) for name in names]
+    missing = [name for name, i in zip(names, found, strict=True) if i is None]
+    if missing or not names:
+        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        what = f"no answers for {shown}" if missing else "there is no test video to answer"
+        raise UserError(
+            f"{_where(answers, listed)}{what}; everything that is listed must be predicted: have it in the data folder "
+            "or the table, or use the list of this edition and track"
+        )
+    return np.array(found, np.int64)
+
+
+def check_name(name: str, track: TrackSpec, listed: Listing | None) -> None:
+    """Names become parts of rows or names of files; those never leave the output folder."""
+    where = f"{listed.path}: " if listed is not None else ""
+    shown = repr(name[:80])
+    slashes = track.submission in ("frame_trials", "trials")
+    parts = name.split("/") if slashes else [name]
+    if any(part in ("", ".", "..") or "\\" in part or "/" in part for part in parts):
+        raise UserError(f"{where}the name {shown} is a path, and no plain name: rename it")
+    if any(ord(char) < 32 or ord(char) == 127 for char in name):
+        raise UserError(f"{where}the name {shown} has a control character")
+    if track.submission in FOLDERS:
+        if len(name.encode()) > 240 or name.startswith("."):
+            raise UserError(f"{where}the name {shown} cannot be a file's")
+    elif set(name) & set(',;"') or name != name.strip():
+        raise UserError(
+            f"{where}the name {shown} has a comma, quote or space at its end, which no row holds: rename it"
+        )
+    if slashes and any(char.isspace() for char in name):
+        raise UserError(f"{where}the name {shown} has a space, which the organisers' checker refuses")
+
+
+def _answered(names: Sequence[str], at: Ints, answers: Answers) -> tuple[Ints, Ints]:
+    parts = [answers.frame[answers.ends[i] : answers.ends[i + 1]] for i in at]
+    return np.repeat(np.arange(len(names)), [len(part) for part in parts]), np.concatenate(parts)
+
+
+def _check_runs(names: Sequence[str], unit: Ints, frame: Ints) -> None:
+    """A file a video has no keys, or frames from 1 on: its rows must be frames 1, 2, 3..."""
+    for i, name in enumerate(names):
+        own = frame[unit == i]
+        if (own != np.arange(1, len(own) + 1)).any():
+            raise UserError(f"{name}: the list leaves out or reorders frames, which a file without keys cannot say")
+
+
+def _check_ends(
+    track: TrackSpec, answers: Answers, listed: Listing | None, names: Sequence[str], at: Ints, unit: Ints, frame: Ints
+) -> int:
+    """Frame counts of annotation, crops and video differ by one: that much is held or left out. Returns how many
+    answered frames are left out."""
+    if track.submission not in FRAMED or listed is None or listed.kind == "names":
+        return 0
+    ends = np.zeros(len(names), np.int64)
+    np.maximum.at(ends, unit, frame)
+    last = answers.last[at]
+    short = np.flatnonzero(ends > last + 1)
+    if len(short) and answers.whole:
+        i = int(short[0])
+        raise UserError(
+            f"{listed.path}: lists {names[i]} up to frame {ends[i]}, the video has {last[i]} answered frames "
+            f"({len(short)} such videos); make crops and features of the whole video, or use the list of this data"
+        )
+    if track.submission == "mtl":
+        return 0
+    long = np.flatnonzero(last > ends + 1)
+    if len(long):
+        i = int(long[0])
+        raise UserError(
+            f"{listed.path}: lists {names[i]} up to frame {ends[i]}, but {last[i]} frames of it are answered "
+            f"({len(long)} such videos); counts may differ by one: is this the list of this data?"
+        )
+    return int((last > ends).sum())
+
+
+def _one_beyond(answers: Answers, at: Ints, unit: Ints, frame: Ints) -> np.ndarray:
+    """(R,) bool: of a whole video the frame after its last, which holds it."""
+    beyond: np.ndarray = frame == answers.last[at][unit] + 1
+    return beyond & answers.whole
+
+
+def _places(answers: Answers, unit: Ints, frame: Ints) -> tuple[Ints, Ints, Floats, np.ndarray]:
+    """For each row the nearest answers before and after it, the weight of the latter, and whether it is held."""
+    keys = answers.unit << 32 | answers.frame
+    wanted = unit << 32 | frame
+    first, last = answers.ends[unit], answers.ends[unit + 1] - 1
+    high = np.searchsorted(keys, wanted)  # the first answer at or after the row
+    exact = keys[np.minimum(high, len(keys) - 1)] == wanted
+    low = np.where(exact, high, high - 1)
+    held = (low < first) | (high > last)
+    low, high = np.clip(low, first, last), np.clip(high, first, last)
+    span = answers.frame[high] - answers.frame[low]
+    weight = np.where(span > 0, (frame - answers.frame[low]) / np.maximum(span, 1), 0.0)
+    return low, high, weight, held

@@ -1,0 +1,155 @@
+"""The combinations of a sweep, and the folder of each: a run that is there already is known by its settings and its
+data, not by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.config.schema import RunConfig
+from harness.io.atomic import atomic
+from harness.io.locks import PLAN, alone
+from harness.runs.job import Ground, Job, make_job
+from harness.runs.multi_run import member_jobs, write_config
+from harness.runs.run import identity
+from harness.runs.start import check_ready, default_name, new_folder, saved_config
+from leaderboards.record import Record, RecordError, read
+from zoo.errors import UserError
+
+
+@dataclass
+class Entry:
+    """One combination. ``job``: None where it cannot be built; ``reason``: why, or that another process is at its run;
+    ``folder``: its run's."""
+
+    config: RunConfig
+    seeds: int
+    job: Job | None
+    reason: str | None = None
+    folder: Path | None = None
+
+    @property
+    def label(self) -> str:
+        """What it combines, for a line of progress."""
+        return f"{self.config.encoders} | {self.config.fusion} | {self.config.head}"
+
+    @property
+    def record(self) -> Record | None:
+        """Its run's record, if there is one to be read."""
+        return record_of(self.folder) if self.folder else None
+
+    @property
+    def done(self) -> bool:
+        """Whether its run is finished."""
+        return (record := self.record) is not None and record.status == "done"
+
+    def units(self) -> dict[Path, RunConfig]:
+        """The trainings that it is made of: folder -> settings."""
+        if self.job is None or self.folder is None:
+            return {}
+        members = member_jobs(self.job, self.seeds)
+        return {self.folder / name: job.config for name, job in members.items()} or {self.folder: self.job.config}
+
+
+def record_of(folder: Path) -> Record | None:
+    """The record in a folder; None where there is none that can be read."""
+    try:
+        return read(folder / "record.json")
+    except RecordError:
+        return None
+
+
+def seeds_of(folder: Path) -> int:
+    """How many seeds a run is to be trained with."""
+    path = folder / "seeds"
+    return int(path.read_text()) if path.is_file() else 1
+
+
+def plan_entries(configs: Sequence[RunConfig], seeds: int, ground: Ground, out: Path) -> list[Entry]:
+    """Resolve every combination and find the run that it has in ``out`` already. UserError where none can be built."""
+    entries = []
+    for config in configs:
+        try:
+            job = make_job(config, ground=ground)
+            check_ready(job)
+            entries.append(Entry(job.config, seeds, job))
+        except UserError as error:
+            config = config.model_copy(update={"edition": ground.edition.name})
+            entries.append(Entry(config, seeds, None, str(error)))
+    if all(entry.job is None for entry in entries):
+        reasons = list(dict.fromkeys(str(entry.reason) for entry in entries))
+        raise UserError(f"none of the {len(entries)} combinations can be built: " + "; ".join(reasons[:5]))
+    _find(entries, ground, out)
+    return entries
+
+
+def _find(entries: Sequence[Entry], ground: Ground, out: Path) -> None:
+    known = list(_runs(out))
+    for entry in entries:
+        entry.folder = next((run.folder for run in known if _same(entry, ground, run)), None)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run that is there: finished, half done, or with its settings only."""
+
+    folder: Path
+    settings: dict[str, Any]
+    seeds: int
+    result: dict[str, Any]
+
+
+def _runs(out: Path) -> Iterator[_Run]:
+    for path in sorted(out.glob("*/config.toml")):
+        folder = path.parent
+        try:
+            record = record_of(folder)
+            yield _Run(folder, _places(saved_config(folder)), seeds_of(folder), record.result if record else {})
+        except (UserError, ValueError):  # of another version, or no run: it is nobody's here
+            continue
+
+
+def _same(entry: Entry, ground: Ground, run: _Run) -> bool:
+    """Whether a run is the entry's: the same settings, and as far as it has begun the same data and plugins."""
+    if run.seeds != entry.seeds or run.settings != _places(entry.config):
+        return False
+    if not run.result:
+        return True
+    data, version = (run.result.get("data") or {}).get("fingerprint"), run.result.get("track_version")
+    plugins = entry.job is None or run.result.get("plugins") == entry.job.foreign_plugins
+    return plugins and data == ground.fingerprint and version == ground.track.version
+
+
+def _places(config: RunConfig) -> dict[str, Any]:
+    """Settings with their paths made absolute, however they were written."""
+    tree = config.model_dump(mode="json")
+    tree["data_dir"] = str(Path(config.data_dir).resolve()) if config.data_dir else None
+    return {**tree, "plugin": [str(Path(file).resolve()) for file in config.plugin]}
+
+
+def settle(entries: Sequence[Entry], ground: Ground, out: Path) -> None:
+    """Give every entry its folder, with the settings of all its trainings; entries that cannot be built a record that
+    says why. Runs that another sweep has made since the planning are these entries' too."""
+    with alone(out / PLAN):
+        _find(entries, ground, out)
+        _make(entries, out)
+
+
+def _make(entries: Sequence[Entry], out: Path) -> None:
+    some = next(entry.job for entry in entries if entry.job is not None)
+    for entry in entries:
+        if entry.folder is None:
+            entry.folder = new_folder(out, None, default_name(entry.config, entry.seeds))
+            if entry.seeds > 1:  # before the settings: without it they would be those of a single run
+                atomic(entry.folder / "seeds", lambda part, n=entry.seeds: part.write_text(f"{n}\n"))  # type: ignore[misc]
+            write_config(entry.config, entry.folder)
+        for folder, config in entry.units().items():
+            if not (folder / "config.toml").is_file():
+                folder.mkdir(exist_ok=True)
+                write_config(config, folder)
+        if entry.job is None:
+            # What all combinations have in common is some other one's; what this one combines is in its settings.
+            result = {**identity(replace(some, config=entry.config)), "plugins": []}
+            Record(entry.folder.name, "failed", entry.reason, result).write(entry.folder / "record.json")

@@ -1,0 +1,39 @@
+"""The grammar of a sweep: lists of encoders, fusions and heads -> combinations. Light."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from harness.config.schema import RunConfig, load_config
+from zoo.errors import UserError
+
+
+def grid(encoders: str | None, fusions: str | None, heads: str | None) -> list[dict[str, str]]:
+    """Every combination as flags of ``harness run``, the heads turning fastest. ``encoders``: lists of slots, separated
+    by semicolons; what is None is left to the recipe."""
+    lists = {
+        "encoders": _parts(encoders, ";", "--encoders"), "fusion": _parts(fusions, ",", "--fusion"),
+        "head": _parts(heads, ",", "--head"),
+    }  # fmt: skip
+    given = {name: parts for name, parts in lists.items() if parts}
+    return [dict(zip(given, values, strict=True)) for values in product(*given.values())]
+
+
+def _parts(text: str | None, separator: str, option: str) -> list[str]:
+    """The parts of a list, each once, in the order given."""
+    if text is None:
+        return []
+    parts = [part.strip() for part in text.split(separator)]
+    if not all(parts):
+        example = "face;face,context" if separator == ";" else "late,concat"
+        raise UserError(f"{option} {text!r}: nothing stands at one side of a {separator!r}; wanted a list as {example}")
+    return list(dict.fromkeys(parts))
+
+
+def configurations(
+    recipe: str, flags: Mapping[str, Any], sets: Sequence[str], combinations: Sequence[Mapping[str, str]]
+) -> list[RunConfig]:
+    """The settings of every combination: those of ``harness run`` with its encoders, fusion and head."""
+    return [load_config(recipe, {**flags, **combination}, sets) for combination in combinations]

@@ -1,0 +1,160 @@
+"""A sweep from its first feature to its table."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from harness.config.schema import RunConfig
+from harness.data.index.index import Index
+from harness.features.extraction import extract
+from harness.features.frozen_encoder import frozen_slots
+from harness.io.locks import at_work
+from harness.runs.extraction_workers import spread
+from harness.runs.job import Ground
+from harness.runs.run import identity, pick_device
+from harness.runtime.launchers import Failure, Launch
+from harness.sweeps.entries import Entry, record_of, settle
+from harness.sweeps.worker import Done, conclude, train
+from leaderboards.record import Record
+from zoo.errors import UserError
+from zoo.registry.plan import SlotPlan
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Progress:
+    """A line for every training that ends, with what is left to expect."""
+
+    total: int
+    done: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def tell(self, label: str, outcome: Done | Failure) -> None:
+        """One more has ended."""
+        self.done += 1
+        if isinstance(outcome, Failure):
+            said = f"failed: {outcome}"
+        else:
+            said = f"{outcome.seconds:.0f} s" + (f", {outcome.score:.4f}" if outcome.score is not None else "")
+        left = (time.monotonic() - self.started) / self.done * (self.total - self.done)
+        tail = f"; about {_span(left)} left" if self.done < self.total else ""
+        print(f"[{self.done}/{self.total}] {label}: {said}{tail}", flush=True)
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def run_sweep(entries: Sequence[Entry], ground: Ground, launch: Launch, out: Path) -> None:
+    """Features once, then what is not finished, trained and recorded. Failures are rows: nothing is raised for them."""
+    settle(entries, ground, out)
+    todo = [entry for entry in entries if entry.job is not None and not entry.done]
+    units = [(folder, entry) for entry in todo for folder in entry.units() if not _finished(folder)]
+    if not todo:
+        return
+    if units:
+        fill(todo, ground, launch)
+    progress = Progress(len(units))
+    for place, outcome in launch(train, [folder for folder, _ in units]):
+        folder, entry = units[place]
+        progress.tell(entry.label + (f" | {folder.name}" if folder != entry.folder else ""), outcome)
+        own_up(folder, entry, outcome)
+    many = [entry for entry in todo if entry.folder not in entry.units()]
+    folders = [entry.folder for entry in many if entry.folder]
+    for place, outcome in launch(conclude, folders):
+        own_up(folders[place], many[place], outcome)
+
+
+def _finished(folder: Path) -> bool:
+    return (record := record_of(folder)) is not None and record.status == "done"
+
+
+def own_up(folder: Path, entry: Entry, outcome: Done | Failure) -> None:
+    """See to it that a failure is in the record: a process that died could not write it. The record of a run that
+    another process is at is that one's."""
+    if not isinstance(outcome, Failure):
+        return
+    if outcome.trace:
+        log.warning("%s\n%s", folder, outcome.trace)
+    assert entry.job is not None
+    try:
+        with at_work(folder):
+            record = record_of(folder)
+            if record is None or record.status not in ("failed", "interrupted", "done"):
+                result = record.result if record else identity(entry.job)
+                Record(folder.name, "failed", str(outcome), result).write(folder / "record.json")
+    except UserError as busy:
+        entry.reason = str(busy)
+
+
+def frozen_union(entries: Sequence[Entry]) -> list[SlotPlan]:
+    """The frozen slots of all combinations, each encoder on each stream once, whatever its slot is called."""
+    found: dict[str, SlotPlan] = {}
+    for entry in entries:
+        for slot in entry.job.plan.slots if entry.job else ():
+            if slot.frozen:
+                options = json.dumps(dict(slot.options), sort_keys=True, default=str)
+                what = f"{slot.stream.name} {slot.encoder.name} {slot.slot.argument} {options} {slot.passport}"
+                found.setdefault(what, slot)
+    return list(found.values())
+
+
+def fill(entries: Sequence[Entry], ground: Ground, launch: Launch) -> None:
+    """Compute the features of all combinations in one pass over the videos: in this process, which keeps all cores at
+    work, or on the nodes of a cluster. What fails is told by the combinations that want it; the other slots of those
+    videos are computed without it. UserError where nothing can be written."""
+    union = frozen_union(entries)
+    if not union:
+        return
+    started = time.monotonic()
+    computed, bad = _extract(entries, union, ground.index, launch)
+    if bad and len(union) > 1:
+        rest = replace(ground.index, videos=tuple(video for video in ground.index.videos if video.name in bad))
+        computed += sum(_extract(entries, [slot], rest, launch)[0] for slot in union)
+    if computed:
+        names = ", ".join(str(slot.slot) for slot in union)
+        print(f"features of {names}: {computed} computed in {_span(time.monotonic() - started)}", flush=True)
+
+
+def _extract(entries: Sequence[Entry], union: Sequence[SlotPlan], index: Index, launch: Launch) -> tuple[int, set[str]]:
+    """Entries computed, and the videos of which not all are."""
+    config = next(entry.config for entry in entries)
+    try:
+        if launch.remote:
+            computed, _, failures = spread(_of_slots(config, union), index, launch)
+            return computed, {failure.video for failure in failures}
+        store, failures = extract(index, frozen_slots(union, config.features, pick_device(config.device)))
+        return store.computed, {failure.video for failure in failures}
+    except Exception as error:
+        if isinstance(error.__cause__ or error, OSError):
+            raise
+        names = ", ".join(str(slot.slot) for slot in union)
+        log.warning("features of %s: %s", names, error, exc_info=None if isinstance(error, UserError) else error)
+        return 0, {video.name for video in index.videos}
+
+
+def _of_slots(config: RunConfig, union: Sequence[SlotPlan]) -> RunConfig:
+    """A configuration whose frozen slots are these, under names of their own: it is never trained."""
+    names = [slot.stream.name if i == 0 else f"{slot.stream.name}.{i}" for i, slot in enumerate(union)]
+    slots = [replace(slot.slot, name=name) for slot, name in zip(union, names, strict=True)]
+    options = {
+        f"encoder.{name}.{key}": value
+        for slot, name in zip(union, names, strict=True) for key, value in slot.options.items()
+        if value is not None
+    }  # fmt: skip
+    for slot, name in zip(union, names, strict=True):
+        given = {key.rpartition(".")[2]: value for key, value in config.options.items()
+                 if key.rpartition(".")[0] == f"encoder.{slot.name}"}  # fmt: skip
+        options |= {f"encoder.{name}.{key}": value for key, value in given.items()}
+    text = ",".join(map(str, slots))
+    update = {"encoders": text, "fusion": "concat", "head": "mlp", "finetune": (), "options": options,
+              "post": (), "loss": ()}  # fmt: skip
+    return config.model_copy(update=update)

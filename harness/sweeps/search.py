@@ -1,0 +1,225 @@
+"""Settings chosen by Optuna (extra ``search``), on videos that are not reported.
+
+A trial's score is the mean over K folds: of the training videos alone, or with ``--folds K`` of those that are
+cross-validated. In each fold one part is scored, the next chooses the epoch where one is chosen, the rest trains
+(harness.runs.splits). Trial n of a combination depends on the seed, n and the trials before it, so a search that is
+killed goes on as if it had not been. Finished trials lie in ``OUT/search/NAME.journal``, an Optuna journal.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.config.schema import Chosen, RunConfig, with_settings
+from harness.evaluation.prediction import main_score
+from harness.runs.extraction_workers import ground_of
+from harness.runs.job import Ground, Job, make_job
+from harness.runs.run import predict_split, prepare
+from harness.runs.splits import arrange, split_name
+from harness.runs.start import default_name
+from harness.runtime.launchers import Failure, Launch
+from harness.sweeps.entries import Entry
+from harness.sweeps.search_space import Choice, Space, current, plain, space_of
+from harness.training.loop import train
+from leaderboards.record import digest
+from zoo.errors import UserError
+
+
+@dataclass(frozen=True)
+class Search:
+    """``trials`` a combination, over ``space`` beside the usual one, without what ``fixed`` keys name."""
+
+    trials: int
+    folds: int
+    space: Space
+    fixed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold of one trial, for a worker. ``of``: how many there are; ``whole``: of train and val, not train alone."""
+
+    config: RunConfig
+    fold: int
+    of: int
+    whole: bool
+
+
+class Study:
+    """The trials of one combination."""
+
+    def __init__(self, entry: Entry, search: Search, ground: Ground, out: Path) -> None:
+        assert entry.job is not None
+        self.entry, self.job, self.search = entry, entry.job, search
+        self.whole = entry.config.folds > 0
+        self.folds = entry.config.folds or search.folds
+        self.on = split_name(entry.config) if self.whole else f"{self.folds} folds of train"
+        self.space = space_of(entry.config, self.job.plan, search.space, search.fixed)
+        what = [entry.config.model_dump(mode="json"), plain(self.space), self.folds, ground.fingerprint,
+                self.job.foreign_plugins]  # fmt: skip
+        name = f"{default_name(entry.config, 1)}-{digest(what)[:8]}"
+        self.trials = _study(out / "search" / f"{name}.journal", name)
+
+    @property
+    def count(self) -> int:
+        """Trials that are done, failed ones too."""
+        return len(self.trials.get_trials(deepcopy=False))
+
+    def ask(self) -> dict[str, Any]:
+        """The settings of the next trial. The first tries those that the combination has anyway."""
+        import optuna
+
+        n = self.count
+        sampler = optuna.samplers.TPESampler(seed=(self.entry.config.seed * 1_000_003 + n) % 2**32)
+        memory = optuna.create_study(direction="maximize", sampler=sampler)
+        memory.add_trials(self.trials.get_trials(deepcopy=False))
+        if n == 0:
+            usual = {key: current(self.entry.config, self.job.plan, key) for key in self.space}
+            memory.enqueue_trial({key: value for key, value in usual.items() if value in self.space[key]})
+        return dict(memory.ask(_distributions(self.space)).params)
+
+    def tell(self, settings: Mapping[str, Any], scores: Sequence[float | Failure]) -> str:
+        """Keep a trial, whole or not at all. Returns a line on it."""
+        import optuna
+
+        bad = next((str(score) for score in scores if isinstance(score, Failure)), None)
+        numbers = [score for score in scores if not isinstance(score, Failure)]
+        value = None if bad else statistics.fmean(numbers)
+        if value is not None and not math.isfinite(value):
+            value, bad = None, "the score is not finite: no labelled frame in some fold?"
+        state = optuna.trial.TrialState.FAIL if bad else optuna.trial.TrialState.COMPLETE
+        about: dict[str, Any] = {"reason": bad} if bad else {"folds": numbers}
+        self.trials.add_trial(
+            optuna.trial.create_trial(
+                state=state, value=value, params=dict(settings), distributions=_distributions(self.space),
+                user_attrs=about,
+            )
+        )  # fmt: skip
+        return f"trial {self.count} of {self.search.trials}: " + (f"failed: {bad}" if bad else f"{value:.4f}")
+
+    def best(self) -> tuple[dict[str, Any], float]:
+        """The settings with the highest score among the first trials; UserError where all failed."""
+        trials = self.trials.get_trials(deepcopy=False)[: self.search.trials]
+        scored = [trial for trial in trials if trial.value is not None]
+        if not scored:
+            raise UserError(f"all {len(trials)} trials failed; the last: {trials[-1].user_attrs.get('reason')}")
+        best = max(scored, key=lambda trial: trial.value)
+        return dict(best.params), float(best.value)
+
+    def chosen(self) -> RunConfig:
+        """The combination with the chosen settings, which says how they were chosen."""
+        config = with_settings(self.entry.config, self.best()[0], "the search")
+        told = Chosen(trials=self.search.trials, on=self.on, reported=self.whole, keys=tuple(sorted(self.space)))
+        return config.model_copy(update={"chosen": told})
+
+
+def run_search(entries: Sequence[Entry], search: Search, ground: Ground, launch: Launch, out: Path) -> list[RunConfig]:
+    """The settings of every entry, chosen among so many trials; an entry that cannot be built keeps its own, and one
+    whose trials all failed becomes one that cannot. Trials of different combinations run side by side."""
+    studies = {i: Study(e, search, ground, out) for i, e in enumerate(entries) if e.job is not None}
+    while behind := [study for study in studies.values() if study.count < search.trials]:
+        asked = [study.ask() for study in behind]
+        items = [
+            Fold(with_settings(study.entry.config, settings, "the search"), fold, study.folds, study.whole)
+            for study, settings in zip(behind, asked, strict=True) for fold in range(study.folds)
+        ]  # fmt: skip
+        owner = [i for i, study in enumerate(behind) for _ in range(study.folds)]
+        got: list[dict[int, float | Failure]] = [{} for _ in behind]
+        for place, outcome in launch(score_fold, items):
+            own = got[owner[place]]
+            own[items[place].fold] = outcome
+            study = behind[owner[place]]
+            if len(own) == study.folds:
+                said = study.tell(asked[owner[place]], [own[fold] for fold in range(study.folds)])
+                print(f"{study.entry.label}: {said}", flush=True)
+    return [_settled(entry, studies.get(i)) for i, entry in enumerate(entries)]
+
+
+def _settled(entry: Entry, study: Study | None) -> RunConfig:
+    if study is None:
+        return entry.config
+    try:
+        settings, score = study.best()
+    except UserError as error:
+        entry.job, entry.reason = None, f"--search: {error}"
+        return entry.config
+    told = ", ".join(
+        f"{key}={value:.4g}" if type(value) is float else f"{key}={value}" for key, value in settings.items()
+    )
+    print(f"{entry.label}: {told} ({score:.4f} on {study.on})", flush=True)
+    return study.chosen()
+
+
+def score_fold(task: Fold) -> float:
+    """Train one fold of a trial and score its part. The reported validation videos and the test videos are taken out
+    of the data before anything looks at them, but with ``whole`` folds, of which they are a part."""
+    job = fold_job(make_job(task.config, progress=False, ground=ground_of(task.config)), task)
+    settings = job.config.train
+    prepared = prepare(job, progress=False)
+    wanted = settings.select == "best" or settings.schedule == "plateau"
+    select = prepared.splits.get("select") if wanted else None
+    with tempfile.TemporaryDirectory(prefix="trial-") as scratch:
+        train(
+            prepared.model, prepared.splits["train"], select, job.track, settings,
+            seed=job.config.seed, world=prepared.world, folder=Path(scratch), progress=False,
+        )  # fmt: skip
+        return main_score(job.track, predict_split(job, prepared, "val"))
+
+
+def fold_job(job: Job, task: Fold) -> Job:
+    """The job of one fold: ``val`` is scored, ``select`` chooses the epoch, the rest trains."""
+    whole = job.whole or job.index
+    splits = {"train", "val"} if task.whole else {"train"}
+    data = replace(whole, videos=tuple(video for video in whole.videos if video.split in splits), test_list=None)
+    if (groups := len({video.group for video in data.videos})) < task.of:
+        raise UserError(
+            f"--search: {task.of} folds, but the training videos are {groups} groups, and a group is never divided; "
+            f"--search-folds {max(3, groups)}, or --folds to search on train and val together"
+        )
+    config = job.config.model_copy(update={"folds": task.of, "fold": task.fold})
+    return replace(job, config=config, index=arrange(data, config), whole=data, split=split_name(config))
+
+
+def check_search(search: Search) -> None:
+    """UserError where Optuna is missing, or there are too few folds."""
+    try:
+        import optuna
+    except ImportError:
+        raise UserError(
+            "--search: Optuna is not installed; install the extra (`uv sync --extra search`), or leave --search out"
+        ) from None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if search.folds < 3:
+        raise UserError(
+            f"--search-folds {search.folds}: wanted 3 or more: one is scored, one chooses the epoch, the rest trains"
+        )
+
+
+def _study(path: Path, name: str) -> Any:
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    storage = optuna.storages.JournalStorage(JournalFileBackend(os.fspath(path)))
+    return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+
+
+def _distributions(space: Space) -> dict[str, Any]:
+    from optuna import distributions as kinds
+
+    found: dict[str, Any] = {}
+    for key, kind in sorted(space.items()):
+        if isinstance(kind, Choice):
+            found[key] = kinds.CategoricalDistribution(kind.values)
+        elif kind.whole:
+            found[key] = kinds.IntDistribution(int(kind.low), int(kind.high), log=kind.log)
+        else:
+            found[key] = kinds.FloatDistribution(kind.low, kind.high, log=kind.log)
+    return found

@@ -1,0 +1,164 @@
+"""What a search may choose: ranges and lists of values of settings. Light.
+
+The usual space, of which those settings are left out that ``--set`` gives or that a combination has no use for:
+
+    train.lr               1e-4 to 1e-2, logarithmic
+    train.output_dropout   0 to 0.5
+    project.dropout        0 to 0.6          with a frozen slot
+    project.width          32, 64, 128, 256  with a frozen slot
+    head.hidden            32, 64, 128       where the head has it
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from harness.config.schema import BLOCK_KEYS, RunConfig, parsed, with_settings
+from zoo.errors import UserError
+from zoo.registry.plan import Plan, all_options
+
+WANTED = "wanted KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=A,B,..., such as train.lr=1e-4:1e-2:log"
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from ``low`` to ``high``, both included; ``whole`` ones, or any; ``log``: by their orders."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """Its extreme values."""
+        return (int(self.low), int(self.high)) if self.whole else (self.low, self.high)
+
+    def __contains__(self, value: Any) -> bool:
+        return type(value) in (int, float) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of some values."""
+
+    values: tuple[Any, ...]
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """All of them."""
+        return self.values
+
+    def __contains__(self, value: Any) -> bool:
+        return value in self.values
+
+
+Space = dict[str, Range | Choice]
+
+USUAL: Space = {
+    "train.lr": Range(1e-4, 1e-2, log=True),
+    "train.output_dropout": Range(0.0, 0.5),
+    "project.dropout": Range(0.0, 0.6),
+    "project.width": Choice((32, 64, 128, 256)),
+    "head.hidden": Choice((32, 64, 128)),
+}
+
+
+def parse_space(texts: Iterable[str]) -> Space:
+    """``KEY=LOW:HIGH[:log]`` and ``KEY=A,B,...``; UserError where one is neither."""
+    found: Space = {}
+    for text in texts:
+        key, equals, value = (part.strip() for part in text.partition("="))
+        if not key or not equals or not value:
+            raise UserError(f"--space {text}: {WANTED}")
+        if ":" in value:
+            found[key] = _range(text, value.split(":"))
+            continue
+        values = tuple(dict.fromkeys(parsed(part.strip()) for part in value.split(",") if part.strip()))
+        if len(values) < 2:
+            raise UserError(f"--space {text}: one value is no choice; fix it by --set {text}, or {WANTED}")
+        found[key] = Choice(values)
+    return found
+
+
+def _range(text: str, parts: Sequence[str]) -> Range:
+    try:
+        low, high = float(parts[0]), float(parts[1])
+    except ValueError:
+        raise UserError(f"--space {text}: {WANTED}") from None
+    log = len(parts) == 3 and parts[2].strip() == "log"
+    if len(parts) > 3 or (len(parts) == 3 and not log) or not (math.isfinite(low) and math.isfinite(high)):
+        raise UserError(f"--space {text}: {WANTED}")
+    if low >= high or (log and low <= 0):
+        raise UserError(f"--space {text}: the first number must be {'over 0 and ' if log else ''}below the second")
+    return Range(low, high, log)
+
+
+def space_of(config: RunConfig, plan: Plan, given: Space, fixed: Iterable[str]) -> Space:
+    """The space of one combination: the usual one without ``fixed`` keys, and what the user gives of what it has."""
+    usual = {key: kind for key, kind in USUAL.items() if key not in {*fixed, *given}}
+    if not any(slot.frozen for slot in plan.slots):
+        usual = {key: kind for key, kind in usual.items() if not key.startswith("project.")}
+    types = setting_types(plan)
+    space: Space = {}
+    for key, kind in {**usual, **given}.items():
+        if key not in types:
+            if not key.startswith(BLOCK_KEYS):
+                raise UserError(f"--space {key}: there is no such setting")
+            continue
+        if types[key] is int and isinstance(kind, Range):
+            if not all(end.is_integer() for end in map(float, kind.ends)):
+                raise UserError(f"--space {key}: it is a whole number, and {kind.low:g} to {kind.high:g} is not")
+            kind = Range(kind.low, kind.high, kind.log, whole=True)
+        for end in kind.ends:
+            with_settings(config, {key: end}, f"--space {key}")
+        space[key] = kind
+    if not space:
+        raise UserError("--search: nothing is left to choose; name settings with --space")
+    return space
+
+
+def setting_types(plan: Plan) -> dict[str, type]:
+    """Every setting that a search may choose, with its type: sections of the configuration and options of the blocks
+    in use."""
+    found: dict[str, type] = {}
+    for section in ("train", "project"):
+        model = RunConfig.model_fields[section].annotation
+        assert isinstance(model, type)
+        assert issubclass(model, BaseModel)
+        for name, field in model.model_fields.items():
+            found[f"{section}.{name}"] = field.annotation if isinstance(field.annotation, type) else str
+    blocks = [(f"encoder.{slot.name}", slot.encoder, "encoders") for slot in plan.slots]
+    blocks += [("fusion", plan.fusion.spec, "fusions"), ("head", plan.head.spec, "heads")]  # type: ignore[list-item]
+    blocks += [(f"loss.{block.spec.name}", block.spec, "losses") for block in plan.losses.values()]  # type: ignore[misc]
+    for prefix, spec, kind in blocks:
+        found |= {f"{prefix}.{name}": option.kind for name, option in all_options(spec, kind).items()}
+    return found
+
+
+def current(config: RunConfig, plan: Plan, key: str) -> Any:
+    """A setting's value as the configuration has it."""
+    if not key.startswith(BLOCK_KEYS):
+        section, _, name = key.partition(".")
+        return getattr(getattr(config, section), name)
+    prefix, _, name = key.rpartition(".")
+    options: Mapping[str, Any] = {}
+    if prefix == "fusion":
+        options = {"per_slot": plan.per_slot, **plan.fusion.options}
+    elif prefix == "head":
+        options = plan.head.options
+    elif prefix.startswith("loss."):
+        options = next(b.options for b in plan.losses.values() if f"loss.{b.spec.name}" == prefix)
+    else:
+        options = next(slot.options for slot in plan.slots if f"encoder.{slot.name}" == prefix)
+    return options.get(name)
+
+
+def plain(space: Space) -> dict[str, Any]:
+    """The space as plain values."""
+    return {key: asdict(kind) for key, kind in sorted(space.items())}

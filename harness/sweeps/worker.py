@@ -1,0 +1,55 @@
+"""What a worker of a sweep does: train one run in its folder, or make one record of a run's members."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.io.locks import at_work
+from harness.runs.extraction_workers import ground_of
+from harness.runs.job import Job, make_job
+from harness.runs.multi_run import member_jobs, run_folds, run_seeds
+from harness.runs.recording import recorded
+from harness.runs.run import identity, run
+from harness.runs.start import saved_config
+from harness.sweeps.entries import record_of, seeds_of
+from leaderboards.record import Record
+from zoo.errors import UserError
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished run: its raw score, if it has one, and the seconds that it took."""
+
+    score: float | None
+    seconds: float
+
+
+def train(folder: Path) -> Done:
+    """Train the run whose settings lie in ``folder``, from its checkpoint where it has one."""
+    record = record_of(folder)
+    if record is None or record.status != "done":
+        record = run(_job(folder), folder, progress=False).record
+    return _done(record)
+
+
+def conclude(folder: Path) -> Done:
+    """The record of a run whose members are trained; a failed one where a member failed."""
+    job, n = _job(folder), seeds_of(folder)
+    with at_work(folder):
+        for name in member_jobs(job, n):
+            member = record_of(folder / name)
+            if member is None or member.status != "done":
+                reason = member.reason if member and member.reason else "it was not finished"
+                with recorded(Record(folder.name, "running", result=identity(job)), folder):
+                    raise UserError(f"{name.replace('-', ' ')}: {reason}")
+    return _done((run_seeds(job, folder, n) if n > 1 else run_folds(job, folder)).record)
+
+
+def _done(record: Record) -> Done:
+    return Done((record.scores.get("raw") or {}).get("main"), float(record.circumstances.get("seconds", 0.0)))
+
+
+def _job(folder: Path) -> Job:
+    config = saved_config(folder)
+    return make_job(config, progress=False, ground=ground_of(config))

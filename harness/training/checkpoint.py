@@ -1,0 +1,47 @@
+"""What resuming needs, and the weights, each written to a temporary name and renamed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from harness.io.atomic import atomic
+from zoo.errors import UserError, first_line
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a training state."""
+    atomic(path, lambda part: torch.save(state, part))
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a training state; plain data and tensors only, never pickled code."""
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UserError(
+            f"{path}: not a readable training state ({type(error).__name__}); start the run again"
+        ) from None
+    return state
+
+
+def save_weights(path: Path, state: dict[str, Tensor], seen: dict[str, str] | None = None) -> None:
+    """Write a state_dict as safetensors; ``seen``: what it was trained on, for the file's metadata."""
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
+    atomic(path, lambda part: save_file(plain, part, seen))
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file."""
+    if not path.is_file():
+        raise UserError(f"{path}: the run has no weights; was it finished? `harness run --resume RUN` continues it")
+    try:
+        weights: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: the run's weights are damaged ({first_line(error)}); train it again") from None
+    return weights

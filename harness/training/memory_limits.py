@@ -1,0 +1,85 @@
+"""Training ran out of memory: what would have fitted, tried on the spot."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+
+from harness.batching.clips import ClipData, Window
+from harness.config.schema import Train
+from harness.runtime import memory
+from harness.runtime.distributed import World
+from zoo.errors import UserError
+from zoo.model.mixup import training_loss
+from zoo.model.model import Batch, Model
+
+
+@contextmanager
+def room(told: Callable[[], UserError]) -> Iterator[None]:
+    """Answer a lack of memory with what ``told`` finds out, once what the failed step held has been let go."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not memory.out_of_memory(error):
+            raise
+        traceback.clear_frames(error.__traceback__)
+        raise told() from None
+
+
+def too_large(
+    model: Model, data: ClipData, windows: Sequence[Window], settings: Train, optimizer: torch.optim.Optimizer,
+    world: World,
+) -> UserError:  # fmt: skip
+    """The error to end a training with that had no memory for the batch of ``windows``: it names the largest
+    ``train.batch`` and the longest ``train.clip`` (by halves) that do fit, as tried with the same clips, or says that
+    none does. The model's weights are left as they are."""
+
+    def batch(clips: int, length: int) -> Batch:
+        cut = [replace(window, stop=min(window.stop, window.start + length)) for window in windows[:clips]]
+        return data.batch(cut, length).to(world.device)
+
+    said = (
+        f"no memory on {world.device} for a training step with train.batch={settings.batch}, train.clip={settings.clip}"
+    )
+    rest = "fewer --finetune slots, a smaller picture or encoder, a smaller project.width"
+    if world.size > 1:  # what one process tries the others would have to take part in
+        return UserError(f"{said} over {world.size} processes: halve train.batch, or more --devices, {rest}")
+    size, clip = len(windows), settings.clip
+    fewer = _largest(size, lambda n: _fits(model, batch(n, clip), settings, optimizer))
+    shorter = _largest(clip, lambda n: _fits(model, batch(size, n), settings, optimizer))
+    fits = [f"train.{name}={n}" for name, n in (("batch", fewer), ("clip", shorter)) if n]
+    if fits:
+        return UserError(f"{said}; tried just now, {' or '.join(fits)} fits: --set one of them (also: {rest})")
+    return UserError(f"{said}, nor for one clip or one frame of each: {rest}, or another device is needed")
+
+
+def _largest(tried: int, fits: Callable[[int], bool]) -> int:
+    """The first half, quarter, ... that fits; 0 where none does."""
+    while tried > 1:
+        tried //= 2
+        if fits(tried):
+            return tried
+    return 0
+
+
+def _fits(model: Model, batch: Batch, settings: Train, optimizer: torch.optim.Optimizer) -> bool:
+    """Whether there is memory for a step: forward, backward, and what the optimizer keeps of every weight."""
+    optimizer.zero_grad(set_to_none=True)
+    memory.release()
+    try:
+        loss, _ = training_loss(model, batch, settings.mixup)
+        loss.backward()
+        weights = [p for group in optimizer.param_groups for p in group["params"]]
+        kept = [torch.empty_like(p) for p in weights for _ in range(2)] if not optimizer.state else []
+        del kept
+    except (RuntimeError, MemoryError) as error:
+        if not memory.out_of_memory(error):
+            raise
+        return False
+    finally:
+        optimizer.zero_grad(set_to_none=True)
+    return True

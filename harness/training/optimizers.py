@@ -1,0 +1,65 @@
+"""What the loop takes its steps with: the optimizer, its learning rates, the running average of the weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.optim.swa_utils import AveragedModel
+
+from harness.config.schema import Train
+from zoo.model.model import Model
+
+
+def make_optimizer(model: Model, settings: Train) -> torch.optim.Optimizer:
+    """The optimizer that the settings name, over all that is trained. Fused: one pass over the memory of a weight."""
+    groups = _groups(model, settings.weight_decay)
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, fused=True)
+    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, lr=settings.lr, fused=True)
+
+
+def averaged(model: Model, settings: Train) -> AveragedModel | None:
+    """The running average of the weights that is evaluated and kept: exponential over steps (``ema``: at step n the
+    decay is at most (1 + n) / (10 + n), so that the random beginning is soon forgotten) or plain over epochs
+    (``swa``, Izmailov et al. 2018, arXiv:1803.05407; running statistics of batch norms are averaged too)."""
+    if settings.average == "none":
+        return None
+
+    def step(old: torch.Tensor, new: torch.Tensor, n: torch.Tensor | int) -> torch.Tensor:
+        if settings.average == "swa":
+            return old + (new - old) / (n + 1)
+        decay = min(settings.ema_decay, (1 + int(n)) / (10 + int(n)))
+        return decay * old + (1 - decay) * new
+
+    return AveragedModel(model, avg_fn=step, use_buffers=True)  # type: ignore[arg-type]
+
+
+def _groups(model: Model, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay for matrices, none for biases, norms and learned vectors."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def make_schedule(optimizer: torch.optim.Optimizer, settings: Train, total: int) -> Any:
+    """The learning rates of ``total`` steps; None: constant."""
+    lr = torch.optim.lr_scheduler
+    if settings.schedule == "one_cycle":
+        return lr.OneCycleLR(optimizer, settings.lr, total_steps=total + 1)
+    if settings.schedule == "plateau":
+        return lr.ReduceLROnPlateau(optimizer, mode="max", patience=settings.plateau, factor=settings.plateau_factor)
+    if settings.schedule == "cosine":
+        warm = max(1, round(settings.warmup * total))
+
+        def factor(step: int) -> float:
+            if step < warm:
+                return (step + 1) / warm
+            return 0.5 * (1 + float(np.cos(np.pi * min(1.0, (step - warm) / max(1, total - warm)))))
+
+        return lr.LambdaLR(optimizer, factor)
+    return None

@@ -1,0 +1,1 @@
+"""Tables as HTML, LaTeX, Markdown, CSV."""

@@ -1,0 +1,1 @@
+"""Layers that plugins share."""

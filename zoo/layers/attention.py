@@ -1,0 +1,160 @@
+"""Masked multi-head attention with rotary positions, and the transformer layer around it. Read by heads and fusions.
+
+Scaled dot-product attention with several heads: Vaswani et al. 2017, arXiv:1706.03762. Rotary positions: Su et al.
+2021, arXiv:2104.09864; of the two layouts in use, dimension i is paired with i + half (not with i + 1), base 10,000. A
+score depends on the distance of two frames alone, so clips longer than those in training need nothing new.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from zoo.errors import UserError
+from zoo.layers.validation import at_least, share
+
+Positions = Tensor | tuple[Tensor, Tensor]
+
+
+class Attention(nn.Module):
+    """Queries (B, Tq, dim) read keys and values made of a memory (B, Tk, key_dim); gives (B, Tq, dim).
+
+    A query that may read no key gets zeros (no bias either), so adding this to a residual leaves it as it was. What
+    stands at masked keys never matters, not even NaN.
+    ``free``: that many of the last queries and keys have no place in time (learned tokens): their scores are
+    unrotated, and neither ``causal`` nor ``window`` keeps anybody from them or them from anybody.
+
+    Raises UserError where heads do not divide dim, or rotary gets heads of an odd width.
+    """
+
+    def __init__(
+        self, dim: int, heads: int, dropout: float = 0.0, rotary: bool = True, key_dim: int | None = None, free: int = 0
+    ) -> None:
+        super().__init__()
+        at_least("attention", 1, dim=dim, heads=heads)
+        share("attention", dropout=dropout)
+        if dim % heads:
+            raise UserError(f"attention: {heads} heads do not divide a width of {dim}; choose a multiple of heads")
+        if rotary and dim // heads % 2:
+            raise UserError(
+                f"attention: {heads} heads of a width of {dim} are {dim // heads} wide each, which is odd; "
+                f"choose a width that is a multiple of {2 * heads}"
+            )
+        self.heads, self.rotary, self.free = heads, rotary, free
+        self.query = nn.Linear(dim, dim)
+        self.key = nn.Linear(key_dim or dim, dim)
+        self.value = nn.Linear(key_dim or dim, dim)
+        self.output = nn.Linear(dim, dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor | None,
+        mask: Tensor,
+        *,
+        causal: bool = False,
+        window: int | None = None,
+        positions: Positions | None = None,
+        bias: Tensor | None = None,
+    ) -> Tensor:
+        """x (B, Tq, dim), memory (B, Tk, key_dim) or None for x itself, mask (B, Tk) of admitted keys -> (B, Tq, dim).
+
+        ``causal``: only keys at or before the query; ``window``: only keys at most that many frames away.
+        ``positions``: in frames, (Tq,) of queries and (Tk,) of keys, or one tensor for both; else 0, 1, 2 ...
+        ``bias``: added to the scores before the softmax, anything that broadcasts to (B, heads, Tq, Tk).
+        """
+        memory = x if memory is None else memory
+        memory = torch.where(mask.unsqueeze(-1), memory, torch.zeros_like(memory))
+        places = _places(x, memory, positions)
+        admitted = mask[:, None, None, :] & self._reach(*places, causal, window)  # (B, 1, Tq, Tk)
+        reads = admitted.any(-1, keepdim=True)  # (B, 1, Tq, 1)
+        query, key, value = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, T, dim / heads)
+            for part in (self.query(x), self.key(memory), self.value(memory))
+        )
+        scores = self._scores(query, key, *places)
+        scores = scores if bias is None else scores + bias
+        scores = scores.masked_fill(~(admitted | ~reads), -torch.inf)
+        weights = self.dropout(scores.softmax(-1).to(value.dtype))
+        out = self.output((weights @ value).transpose(1, 2).flatten(2))
+        return torch.where(reads.squeeze(1), out, torch.zeros_like(out))
+
+    def _scores(self, query: Tensor, key: Tensor, here: Tensor, there: Tensor) -> Tensor:
+        """Scaled products of queries and keys, (B, heads, Tq, Tk); rotated where both have a place."""
+        plain = query / query.shape[-1] ** 0.5
+        if not self.rotary:
+            return plain @ key.transpose(-1, -2)
+        scores = rotate(plain, here) @ rotate(key, there).transpose(-1, -2)
+        if self.free:
+            placed_q, placed_k = scores.shape[-2] - self.free, scores.shape[-1] - self.free
+            scores = torch.cat([scores[..., :placed_k], plain @ key[..., placed_k:, :].transpose(-1, -2)], -1)
+            scores = torch.cat([scores[..., :placed_q, :], plain[..., placed_q:, :] @ key.transpose(-1, -2)], -2)
+        return scores
+
+    def _reach(self, here: Tensor, there: Tensor, causal: bool, window: int | None) -> Tensor:
+        """Which key each query may read by its place, (Tq, Tk)."""
+        ahead = there - here.unsqueeze(-1)
+        reach = torch.ones_like(ahead, dtype=torch.bool)
+        if causal:
+            reach &= ahead <= 0
+        if window is not None:
+            reach &= ahead.abs() <= window
+        if self.free:
+            reach[-self.free :] = True
+            reach[:, -self.free :] = True
+        return reach
+
+
+class TransformerLayer(nn.Module):
+    """Attention, then a perceptron on each frame; each normalised before it and added to what came in (pre-norm, as
+    in Vision Transformers, because it trains without a warm-up): (B, T, dim) -> (B, T, dim).
+
+    With a memory it reads that instead of x itself. ``expand``: width of the perceptron's hidden layer over dim.
+    """
+
+    def __init__(
+        self, dim: int, heads: int, dropout: float = 0.0, expand: int = 2, rotary: bool = True, free: int = 0
+    ) -> None:
+        super().__init__()
+        self.before_attention = nn.LayerNorm(dim)
+        self.attention = Attention(dim, heads, dropout, rotary, free=free)
+        self.before_perceptron = nn.LayerNorm(dim)
+        self.perceptron = nn.Sequential(
+            nn.Linear(dim, expand * dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(expand * dim, dim)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor | None,
+        mask: Tensor,
+        *,
+        causal: bool = False,
+        window: int | None = None,
+        positions: Positions | None = None,
+    ) -> Tensor:
+        """As Attention.forward; the memory comes as it is, not normalised here."""
+        read = self.attention(self.before_attention(x), memory, mask, causal=causal, window=window, positions=positions)
+        x = x + self.dropout(read)
+        out: Tensor = x + self.dropout(self.perceptron(self.before_perceptron(x)))
+        return out
+
+
+def rotate(x: Tensor, places: Tensor) -> Tensor:
+    """x (..., T, D) with each pair of dimensions (i, i + D/2) turned by places (T,) * 10000^(-2i/D) radians."""
+    half = x.shape[-1] // 2
+    speed = 10_000.0 ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
+    angle = places.to(torch.float32).unsqueeze(-1) * speed  # (T, D / 2)
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    first, second = x[..., :half], x[..., half:]
+    return torch.cat([first * cos - second * sin, first * sin + second * cos], -1)
+
+
+def _places(x: Tensor, memory: Tensor, positions: Positions | None) -> tuple[Tensor, Tensor]:
+    """Positions of queries (Tq,) and keys (Tk,)."""
+    if positions is None:
+        longest = torch.arange(max(x.shape[1], memory.shape[1]), device=x.device)
+        return longest[: x.shape[1]], longest[: memory.shape[1]]
+    return positions if isinstance(positions, tuple) else (positions, positions)

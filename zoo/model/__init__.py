@@ -1,0 +1,1 @@
+"""A plan -> one network."""

@@ -1,0 +1,90 @@
+"""What a combination costs: parameters, and multiply-adds a frame of video, counted on the meta device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from zoo.api import AudioInput, Counts, FrameInput
+from zoo.model.model import AdapterOptions, Aids, Batch, Model, build_encoder, count_parameters, encode
+from zoo.modules import Encoder
+from zoo.registry.plan import Plan
+
+FPS = 30  # at which the frames of the example follow each other: sound is computed by the second
+
+
+def cost(
+    plan: Plan, dims: dict[str, int], counts: Sequence[Counts], adapter: AdapterOptions, aids: Aids, length: int
+) -> dict[str, Any]:
+    """``parameters``: ``trained`` and ``frozen``; ``multiply_adds``: of every encoder and of all that follows them, a
+    frame of video in a clip of ``length`` frames at which every slot is present, and their ``total``.
+
+    Matrix products, convolutions and attention are counted (a bias, a norm, an activation is not). None where a part
+    cannot be built or run without numbers, and for a total with such a part.
+    """
+    frozen, each = 0, {}
+    for slot in plan.slots:
+        made = _on_meta(partial(build_encoder, slot))
+        if slot.frozen and made is not None:
+            frozen += sum(p.numel() for p in made.parameters())
+        adds = _counted(partial(_run_encoder, made, length), length)
+        if adds is None:  # some operators have no meta form: then really, on silence or one picture
+            real = build_encoder(slot).eval()
+            few = length if isinstance(real.input, AudioInput) else 1
+            adds = _counted(partial(_run_encoder, real, few), few, "cpu")
+        each[f"encoder {slot.name}"] = adds
+    model = _on_meta(lambda: Model(plan, dims, counts, adapter, aids))
+    each["fusion and heads"] = fusion_adds(model, dims, length)
+    known = [value for value in each.values() if value is not None]
+    each["total"] = sum(known) if len(known) == len(each) else None
+    trained = count_parameters(model) if model is not None else None
+    return {"parameters": {"trained": trained, "frozen": frozen}, "multiply_adds": each}
+
+
+def fusion_adds(model: Model, dims: dict[str, int], length: int) -> int | None:
+    """Multiply-adds a frame of what follows the encoders: adapters, fusion, heads."""
+    return _counted(partial(_run_fusion, model, dims, length), length)
+
+
+def _on_meta(build: Callable[[], Any]) -> Any:
+    try:
+        with torch.device("meta"):
+            return build().eval().to("meta")
+    except (NotImplementedError, RuntimeError):
+        return None
+
+
+def _counted(run: Callable[[], Tensor], frames: int, device: str = "meta") -> int | None:
+    try:
+        with FlopCounterMode(display=False) as counter, torch.no_grad(), torch.device(device):
+            run()
+    except (NotImplementedError, RuntimeError, AttributeError):  # no meta form, or not built (None)
+        return None
+    return round(counter.get_total_flops() / 2 / frames)
+
+
+def _run_encoder(encoder: Encoder, length: int) -> Tensor:
+    spec, mask = encoder.input, torch.ones(1, length, dtype=torch.bool)
+    if isinstance(spec, FrameInput):
+        frames = length + 2 * spec.context
+        inputs = {"frames": torch.zeros(1, frames, spec.size, spec.size, 3, dtype=torch.uint8),
+                  "present": torch.ones(1, frames, dtype=torch.bool)}  # fmt: skip
+    elif isinstance(spec, AudioInput):
+        samples = int(spec.rate * (length / FPS + 2 * spec.margin))
+        inputs = {"samples": torch.zeros(1, samples), "samples_valid": torch.ones(1, samples, dtype=torch.bool),
+                  "times": torch.zeros(1, length)}  # fmt: skip
+    else:
+        inputs = {"vectors": torch.zeros(1, length, spec.dim)}  # type: ignore[attr-defined]
+    return encode(encoder, inputs, mask)
+
+
+def _run_fusion(model: Model, dims: dict[str, int], length: int) -> Tensor:
+    on = torch.ones(1, length, dtype=torch.bool)
+    target = torch.zeros(1, length, len(model.answers))
+    features = {slot: torch.zeros(1, length, dim) for slot, dim in dims.items()}
+    return model(Batch(features, {}, dict.fromkeys(dims, on), on, target, target.bool())).raw

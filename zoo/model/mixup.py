@@ -1,0 +1,66 @@
+"""Mixup of clips on what the fusion is given (Zhang et al. 2018, arXiv:1710.09412; on hidden states Verma et al. 2019,
+arXiv:1806.05236)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from zoo.model.model import Batch, Model
+from zoo.modules import FusionOut
+from zoo.parallel import Share, mine, sharing, whole
+
+
+class Objective(nn.Module):
+    """What training makes small: a model's loss of a batch, as a module that can be wrapped."""
+
+    def __init__(self, model: Model, mixup: float = 0.0) -> None:
+        super().__init__()
+        self.model = model
+        self.mixup = mixup
+
+    def forward(self, batch: Batch, share: Share | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of the whole batch and its parts by name; ``share``: this process's clips of it, if not all."""
+        with sharing(share):
+            return training_loss(self.model, batch, self.mixup)
+
+
+def training_loss(model: Model, batch: Batch, mixup: float = 0.0) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of a batch and its parts by name; with ``mixup`` > 0 each clip is mixed with another one's features.
+
+    One share s ~ Beta(mixup, mixup) a batch. Values (valence) are learned from s a + (1 - s) b at frames where both
+    clips have labels, because concordance is no sum over frames; classes and binary answers from s times the loss of
+    the one clip's labels plus 1 - s times the other's. A slot is present, and a frame valid, where it is so in either
+    clip: where it is absent it takes part as its learned vector.
+    """
+    batch = model.drop(batch)
+    if not mixup or len(batch.valid) < 2:
+        return model.loss(model(batch), batch)
+    share = float(torch.distributions.Beta(mixup, mixup).sample())
+    order = torch.randperm(len(batch.valid), device=batch.valid.device)
+    first, second = _partners(model, batch, order, share)
+    every = {name: whole(x) for name, x in model.features(batch).items()}  # a partner may be another process's clip
+    features = {name: mine(share * x + (1 - share) * x[order]) for name, x in every.items()}
+    present = {name: first.present[name] | second.present[name] for name in model.slots}
+    out = model.fuse(features, present, first.valid | second.valid)
+    bare = FusionOut(out.raw, out.per_slot)  # a fusion's own losses count once
+    (_, ours), (_, theirs) = model.loss(bare, first), model.loss(bare, second)
+    parts = {name: share * ours[name] + (1 - share) * theirs[name] for name in ours} | out.aux
+    return torch.stack([value.float() for value in parts.values()]).sum(), parts
+
+
+def _partners(model: Model, batch: Batch, order: Tensor, share: float) -> tuple[Batch, Batch]:
+    """The batch with its own labels and with its partners'; the targets of values are mixed in both."""
+    other = replace(
+        batch, target=batch.target[order], labelled=batch.labelled[order], valid=batch.valid[order],
+        present={name: mask[order] for name, mask in batch.present.items()},
+    )  # fmt: skip
+    value = torch.tensor([answer.kind == "value" for answer in model.answers], device=batch.target.device)
+    target = share * batch.target + (1 - share) * other.target
+    labelled = batch.labelled & other.labelled
+    return tuple(  # type: ignore[return-value]
+        replace(b, target=torch.where(value, target, b.target), labelled=torch.where(value, labelled, b.labelled))
+        for b in (batch, other)
+    )

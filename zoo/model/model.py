@@ -1,0 +1,264 @@
+"""A plan -> one network. Mismatches between declared and real shapes are found here, before any training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.api import AudioInput, Counts, FrameInput, VectorInput
+from zoo.errors import UserError
+from zoo.model.adapter import Adapter
+from zoo.modules import Build, Encoder, FusionOut, gather, scatter
+from zoo.parallel import counted, mine, normal_like, shared, sharing_frames, whole
+from zoo.registry.plan import Block, Plan, SlotPlan
+from zoo.registry.registry import resolve
+
+
+@dataclass
+class Batch:
+    """Some clips of the same length T. ``features``: cached (B, T, D) of frozen slots; ``inputs``: what trained
+    slots' encoders take (see zoo.modules.Encoder; frames as uint8 (B, T, H, W, 3)); masks as everywhere. Where several
+    processes share a batch (zoo.parallel), features and inputs are of this process's clips, all else of all clips."""
+
+    features: dict[str, Tensor]
+    inputs: dict[str, dict[str, Tensor]]
+    present: dict[str, Tensor]
+    valid: Tensor
+    target: Tensor
+    labelled: Tensor
+    where: list[tuple[str, int]] = field(default_factory=list)  # (video, index of the clip's first frame)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        moved = {k: {n: t.to(device) for n, t in d.items()} for k, d in self.inputs.items()}
+        return Batch(
+            {k: t.to(device) for k, t in self.features.items()}, moved,
+            {k: t.to(device) for k, t in self.present.items()}, self.valid.to(device),
+            self.target.to(device), self.labelled.to(device), self.where,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AdapterOptions:
+    """How a slot's features are brought to the fusion: standardised, projected to ``components`` by ``method``
+    (pca, or none), dropout, a linear layer to ``width``, GELU. Fitted on training frames, part of the weights.
+    Method ``raw``: as the encoder gives them, nothing learned but the vector that stands for an absent frame."""
+
+    method: str = "pca"
+    components: int = 32
+    width: int = 32
+    dropout: float = 0.5
+
+
+@dataclass(frozen=True)
+class Aids:
+    """What makes training harder so that more is learned. ``modality_dropout``: share of whole slots dropped from a
+    clip; ``feature_noise``: standard deviation of Gaussian noise on the adapted features; ``output_dropout``: before
+    the last layer; ``uncertainty``: learned weights of the kinds of answers (Kendall et al. 2018, arXiv:1705.07115)
+    instead of their plain sum."""
+
+    modality_dropout: float = 0.0
+    feature_noise: float = 0.0
+    output_dropout: float = 0.2
+    uncertainty: bool = False
+
+
+class Model(nn.Module):
+    """Trained encoders, adapters, fusion with its heads, losses: all that is learned in one run."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        dims: Mapping[str, int],
+        counts: Sequence[Counts],
+        adapter: AdapterOptions,
+        aids: Aids | None = None,
+    ) -> None:
+        super().__init__()
+        self.slots = tuple(slot.name for slot in plan.slots)
+        self.answers = plan.answers
+        self.encoders = nn.ModuleDict({key(s.name): build_encoder(s) for s in plan.slots if not s.frozen})
+        self.adapters = nn.ModuleDict(
+            {key(s.name): Adapter(dims[s.name], adapter.method, adapter.components, adapter.width, adapter.dropout,
+                                  fitted=s.frozen) for s in plan.slots}
+        )  # fmt: skip
+        self.aids = aids or Aids()
+        self.losses = LossGroup(plan, counts, self.aids.uncertainty)
+        build = Build(lambda dim: call(plan.head, dim), self.losses.width, self.aids.output_dropout)
+        widths = {name: int(self.adapters[key(name)].out_dim) for name in self.slots}  # type: ignore[arg-type]
+        self.fusion = call(plan.fusion, widths, build)
+        self.per_slot = plan.per_slot
+        own = self.slots if plan.per_slot and not plan.fusion.spec.per_slot else ()  # type: ignore[attr-defined]
+        self.own = nn.ModuleDict({key(name): build.predictor(widths[name]) for name in own})
+
+    def forward(self, batch: Batch) -> FusionOut:
+        """Raw answers (B, T, K) to a batch of clips."""
+        return self.fuse(self.features(batch), batch.present, batch.valid)
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """slot -> (B, T, width): what the fusion is given; with noise, in training, where the slot is present."""
+        features, noise = {}, self.aids.feature_noise if self.training else 0.0
+        for name in self.slots:
+            x = batch.features.get(name)
+            if x is None:
+                x = encode(self.encoders[key(name)], batch.inputs[name], batch.present[name] & batch.valid)  # type: ignore[arg-type]
+            present = mine(batch.present[name])
+            features[name] = self.adapters[key(name)](x.float(), present)
+            if noise:
+                features[name] = features[name] + noise * present.unsqueeze(-1) * normal_like(features[name])
+        return features
+
+    def fuse(self, features: dict[str, Tensor], present: dict[str, Tensor], valid: Tensor) -> FusionOut:
+        """The fusion's answer, with the slots' own where they are supervised."""
+        present, valid = {name: mine(mask) for name, mask in present.items()}, mine(valid)
+        out: FusionOut = self.fusion(features, present, valid)
+        for name in self.slots if self.own else ():
+            out.per_slot[name] = self.own[key(name)](features[name], valid)
+        return whole_answers(out)
+
+    def loss(self, out: FusionOut, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss to minimise and its parts by name, in float32."""
+        with torch.autocast(out.raw.device.type, enabled=False):
+            return self._loss(out, batch)
+
+    def _loss(self, out: FusionOut, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        parts = {"main": self.losses(out.raw, batch.target, batch.labelled)}
+        if self.per_slot:
+            for name, raw in out.per_slot.items():
+                seen = batch.labelled & batch.present[name].unsqueeze(-1)
+                parts[f"slot.{name}"] = self.per_slot * self.losses(raw, batch.target, seen) / len(out.per_slot)
+        parts.update(out.aux)
+        return torch.stack([value.float() for value in parts.values()]).sum(), parts
+
+    def decode(self, raw: Tensor) -> Tensor:
+        """Raw -> one column a value or binary answer, one a class."""
+        return self.losses.decode(raw)
+
+    def drop(self, batch: Batch) -> Batch:
+        """Modality dropout, for training: whole slots are dropped from a clip at random, never the last one that has
+        data there. A frame at which no slot is left is not learned from."""
+        if not self.aids.modality_dropout or len(self.slots) < 2:
+            return batch
+        stack = torch.stack([batch.present[name] & batch.valid for name in self.slots])  # (S, B, T)
+        has = stack.any(-1)  # (S, B)
+        order = torch.rand(has.shape, device=has.device).masked_fill(~has, -1.0)
+        spared = torch.zeros_like(has).scatter_(0, order.argmax(0, keepdim=True), True)
+        keep = (torch.rand(has.shape, device=has.device) >= self.aids.modality_dropout) | spared
+        left = stack & keep.unsqueeze(-1)
+        present = {name: left[i] for i, name in enumerate(self.slots)}
+        return replace(batch, present=present, labelled=batch.labelled & left.any(0).unsqueeze(-1))
+
+
+class LossGroup(nn.Module):
+    """The losses of all kinds of answers, side by side on slices of the raw outputs.
+
+    Each kind's loss looks at its own labels alone, so the sum is masked: a kind without labels in a batch adds 0.
+    ``uncertainty``: kind i's loss L becomes exp(-s_i) L + s_i / 2 with a learned s_i (the log variance); s_i moves
+    only in batches where the kind has labels.
+    """
+
+    def __init__(self, plan: Plan, counts: Sequence[Counts], uncertainty: bool = False) -> None:
+        super().__init__()
+        self.log_variance = nn.Parameter(torch.zeros(len(plan.loss_groups()))) if uncertainty else None
+        self.indices = [indices for _, indices in plan.loss_groups()]
+        self.losses = nn.ModuleList(
+            call(block, tuple(plan.answers[i] for i in indices), tuple(counts[i] for i in indices))
+            for block, indices in plan.loss_groups()
+        )
+        self.widths = [int(loss.width) for loss in self.losses]  # type: ignore[arg-type]
+        self.width = sum(self.widths)
+
+    @property
+    def additive(self) -> bool:
+        """Whether gradients of parts of a batch may be added up."""
+        return all(bool(loss.additive) for loss in self.losses)
+
+    def forward(self, raw: Tensor, target: Tensor, labelled: Tensor) -> Tensor:
+        """The sum over kinds of answers, in float32."""
+        total = raw.new_zeros((), dtype=torch.float32)
+        parts = zip(self.losses, raw.float().split(self.widths, -1), self.indices, strict=True)
+        for i, (loss, part, index) in enumerate(parts):
+            mask = labelled[..., list(index)]
+            value = loss(part, target[..., list(index)], mask)
+            if self.log_variance is not None:
+                s = self.log_variance[i]
+                value = (-s).exp() * value + torch.where(mask.any(), s, 0 * s) / 2
+            total = total + value
+        return total
+
+    def decode(self, raw: Tensor) -> Tensor:
+        """Columns in the order of the track's answers (answers of one kind stand together in every track)."""
+        parts = zip(self.losses, raw.float().split(self.widths, -1), strict=True)
+        return torch.cat([loss.decode(part) for loss, part in parts], -1)  # type: ignore[operator]
+
+
+def key(slot: str) -> str:
+    """A slot's name as a module's name: torch admits no dots there."""
+    return slot.replace(".", "-")
+
+
+def call(block: Block, *args: Any) -> Any:
+    """Build a block with its options."""
+    return resolve(block.spec.build)(*args, **block.options)
+
+
+def build_encoder(slot: SlotPlan) -> Encoder:
+    """The slot's encoder with random weights; what it declares is checked."""
+    encoder = resolve(slot.encoder.build)(slot.stream.name, slot.slot.argument, **slot.options)
+    wanted = {"frames": FrameInput, "sound": AudioInput, "vectors": VectorInput}[slot.stream.kind]
+    if not isinstance(getattr(encoder, "input", None), wanted) or not isinstance(getattr(encoder, "dim", None), int):
+        raise UserError(
+            f"encoder {slot.encoder.name!r} on stream {slot.stream.name!r} must declare dim (int) and input "
+            f"({wanted.__name__}); it declares dim={getattr(encoder, 'dim', None)!r}, "
+            f"input={type(getattr(encoder, 'input', None)).__name__}"
+        )
+    if slot.frozen and (why := getattr(encoder, "needs_training", "")):
+        raise UserError(f"slot {slot.name!r}: {why}: add --finetune {slot.name}")
+    return encoder
+
+
+def whole_answers(out: FusionOut) -> FusionOut:
+    """The answers to the clips of all processes that share the batch."""
+    if not shared():
+        return out
+    raw = whole(torch.stack([out.raw, *out.per_slot.values()], 1)) if out.per_slot else whole(out.raw.unsqueeze(1))
+    return FusionOut(raw[:, 0], {name: raw[:, 1 + i] for i, name in enumerate(out.per_slot)}, out.aux)
+
+
+def encode(encoder: Encoder, inputs: Mapping[str, Tensor], mask: Tensor) -> Tensor:
+    """Features (B, T, dim) of a batch, the one way for cache, training and evaluation. ``mask`` (B, T): the frames
+    that are present and valid; an encoder of single frames is called on these only. Where processes share the batch,
+    mask is of all its clips and a process without frames computes one that counts nowhere."""
+    spec = encoder.input
+    if isinstance(spec, FrameInput):
+        if spec.context:
+            return encoder(normalised(inputs["frames"], spec), inputs["present"])
+        if not bool(mask.any() if mask.device.type != "meta" else True):
+            return torch.zeros(*mine(mask).shape, encoder.dim, device=mask.device)
+        seen, frames = counted(mask), inputs["frames"]
+        idle = shared() and not bool(seen.any())
+        with sharing_frames(mask):
+            features = encoder(normalised(frames[:1, :1] if idle else gather(frames, seen), spec)).float()
+        return scatter(features[: int(seen.sum())] if idle else features, seen)
+    if isinstance(spec, AudioInput):
+        return encoder(inputs["samples"], inputs["samples_valid"], inputs["times"])
+    return encoder(inputs["vectors"])
+
+
+def normalised(frames: Tensor, spec: FrameInput) -> Tensor:
+    """(..., H, W, 3) uint8 -> (..., 3, H, W) float32, (x / 255 - mean) / std, in one multiplication and one addition
+    in place, by whole rows of pixels (three numbers again and again leave vector units idle): on a processor seven
+    times as fast as the formula as it stands."""
+    width = frames.shape[-2]
+    mean, std = (torch.tensor(v, device=frames.device).repeat(width) for v in (spec.mean, spec.std))
+    rows = frames.flatten(-2).to(torch.float32, copy=True)
+    return rows.mul_(1 / (255 * std)).add_(-mean / std).unflatten(-1, (width, 3)).movedim(-1, -3)
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Numbers that training changes."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)

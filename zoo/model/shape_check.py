@@ -1,0 +1,116 @@
+"""A plan tried out before training: built with B=2, T=3 on the meta device, real shapes against declared ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.api import AudioInput, Counts, FrameInput, VectorInput
+from zoo.errors import UserError
+from zoo.model.model import AdapterOptions, Aids, Model, build_encoder, call, count_parameters, encode, key
+from zoo.modules import Encoder, FusionOut
+from zoo.registry.plan import Plan, SlotPlan
+
+__all__ = ["check", "meta_or_real"]
+
+
+def check(
+    plan: Plan, adapter: AdapterOptions, aids: Aids | None = None, counts: Sequence[Counts] | None = None
+) -> dict[str, Any]:
+    """Build the whole combination with B=2, T=3 on the meta device and compare real shapes with declared ones.
+
+    Returns what `harness check` prints: the dims of the slots, parameters of the parts. Raises UserError with the fix.
+    """
+    counts = counts or [Counts(1, (1,) * max(len(answer.classes), 2)) for answer in plan.answers]
+    dims, sizes = {}, {}
+    for slot in plan.slots:
+        encoder = meta_or_real(lambda slot=slot: build_encoder(slot))
+        dims[slot.name] = encoder.dim
+        sizes[f"encoder {slot.name}"] = count_parameters(encoder)
+        _expect(f"encoder {slot.encoder.name!r}", _probe(encoder, slot), (2, 3, encoder.dim), "its dim says")
+    head = meta_or_real(lambda: call(plan.head, adapter.width))
+    who = f"head {plan.head.spec.name!r}"
+    if not isinstance(getattr(head, "out_dim", None), int):
+        raise UserError(f"{who} must declare out_dim (int); it declares {getattr(head, 'out_dim', None)!r}")
+    device = next(head.parameters(), torch.empty(0)).device
+    _expect(who, head(torch.zeros(2, 3, adapter.width, device=device), _ones(device)), (2, 3, head.out_dim),
+            "its out_dim says")  # fmt: skip
+    model = meta_or_real(lambda: Model(plan, dims, counts, adapter, aids))
+    sizes["fusion and heads"] = count_parameters(model.fusion)
+    sizes["trained in all"] = count_parameters(model)
+    device = next(model.fusion.parameters(), torch.empty(0)).device
+    present = {name: _ones(device) for name in model.slots}
+    out = model.fusion(_zeros(model, device), present, _ones(device))
+    if not isinstance(out, FusionOut):
+        raise UserError(f"fusion {plan.fusion.spec.name!r} must return FusionOut, not {type(out).__name__}")
+    _expect(f"fusion {plan.fusion.spec.name!r} with head {plan.head.spec.name!r}", out.raw, (2, 3, model.losses.width),
+            "the loss wants")  # fmt: skip
+    _check_per_slot(plan, model, out)
+    width = sum(answer.width for answer in plan.answers)
+    _expect("the loss's decode", model.decode(out.raw), (2, 3, width), "the answers want")
+    return {"dims": dims, "parameters": sizes, "raw": model.losses.width}
+
+
+def _zeros(model: Model, device: torch.device) -> dict[str, Tensor]:
+    widths = {name: int(model.adapters[key(name)].out_dim) for name in model.slots}  # type: ignore[arg-type]
+    return {name: torch.zeros(2, 3, width, device=device) for name, width in widths.items()}
+
+
+def _check_per_slot(plan: Plan, model: Model, out: FusionOut) -> None:
+    """A fusion that says it gives the slots' own answers gives them, one each."""
+    spec = plan.fusion.spec
+    if plan.per_slot and getattr(spec, "per_slot", False) and set(out.per_slot) != set(model.slots):
+        raise UserError(
+            f"fusion {spec.name!r} declares per_slot, but answers for {', '.join(out.per_slot) or 'no slot'} of "
+            f"{', '.join(model.slots)}: mend the block or its spec"
+        )
+
+
+def meta_or_real(build: Any) -> Any:
+    """Built on meta; what cannot be built there is built for real."""
+    try:
+        with torch.device("meta"):
+            return build()
+    except (NotImplementedError, RuntimeError):
+        return build()
+
+
+def _probe(encoder: Encoder, slot: SlotPlan) -> Tensor:
+    try:
+        return encode(encoder.to("meta"), _example(encoder, torch.device("meta")), _ones("meta"))
+    except (NotImplementedError, RuntimeError):  # some operators have no meta form: then really
+        real = build_encoder(slot).eval()
+        with torch.no_grad():
+            return encode(real, _example(real, torch.device("cpu")), _ones("cpu"))
+
+
+def _ones(device: str | torch.device) -> Tensor:
+    return torch.ones(2, 3, dtype=torch.bool, device=device)
+
+
+def _example(encoder: Encoder, device: torch.device) -> dict[str, Tensor]:
+    spec = encoder.input
+    if isinstance(spec, FrameInput):
+        frames = 3 + 2 * spec.context
+        shape = (2, frames, spec.size, spec.size, 3)
+        present = torch.ones(2, frames, dtype=torch.bool, device=device)
+        return {"frames": torch.zeros(shape, dtype=torch.uint8, device=device), "present": present}
+    if isinstance(spec, AudioInput):
+        n = int(spec.rate * (0.1 + 2 * spec.margin))
+        times = torch.tensor([0.0, 0.04, 0.08], device=device).expand(2, 3) + spec.margin
+        return {
+            "samples": torch.zeros(2, n, device=device),
+            "samples_valid": torch.ones(2, n, dtype=torch.bool, device=device),
+            "times": times,
+        }
+    assert isinstance(spec, VectorInput)
+    return {"vectors": torch.zeros(2, 3, spec.dim, device=device)}
+
+
+def _expect(who: str, got: object, shape: tuple[int, ...], why: str) -> None:
+    if not isinstance(got, Tensor) or tuple(got.shape) != shape:
+        found = tuple(got.shape) if isinstance(got, Tensor) else type(got).__name__
+        raise UserError(f"{who} gives {found} for B=2, T=3, but {why} {shape}: mend the block or its declared size")

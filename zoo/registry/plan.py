@@ -1,0 +1,235 @@
+"""Names -> specs and options: everything about a combination that can be settled without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from zoo.api import Answer, EncoderSpec, LossSpec, Option, Passport, Spec, StreamSpec
+from zoo.errors import UserError
+from zoo.registry.registry import Registry, check_options, resolve
+from zoo.registry.slots import Slot, parse_slots
+from zoo.registry.suggestions import did_you_mean
+
+COMMON: dict[str, dict[str, Option]] = {
+    "encoders": {
+        "pretrained": Option(True, "load the weights; false: random ones, trained"),
+        "weights": Option(None, "a local file instead of the usual weights", type=str),
+        "sha256": Option(None, "that file's digest, to be compared with", type=str),
+    },
+    "fusions": {"per_slot": Option(0.0, "weight of the loss of every slot's own answer (0: none are made)")},
+}
+"""Options that every block of a kind has besides its own."""
+
+
+@dataclass(frozen=True)
+class SlotPlan:
+    """One slot resolved. ``frozen``: its features are computed once and cached; else it is trained with the model.
+    ``stream``: the registered one, or where the encoder opens its own input that of the encoder."""
+
+    slot: Slot
+    stream: StreamSpec
+    encoder: EncoderSpec
+    options: Mapping[str, Any]
+    passport: Passport | None
+    frozen: bool
+
+    @property
+    def name(self) -> str:
+        """The slot's name, ``face`` or ``face.b``."""
+        return self.slot.name
+
+
+@dataclass(frozen=True)
+class Block:
+    """A spec with its options filled in."""
+
+    spec: Spec
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole combination, resolved."""
+
+    slots: tuple[SlotPlan, ...]
+    fusion: Block
+    head: Block
+    losses: Mapping[str, Block]  # kind of answer -> loss
+    post: tuple[Block, ...]
+    answers: tuple[Answer, ...]
+    per_slot: float = 0.0  # weight of the loss of the slots' own answers
+
+    def loss_groups(self) -> list[tuple[Block, tuple[int, ...]]]:
+        """Losses with the indices of the answers they serve, in the order of the answers."""
+        kinds = list(dict.fromkeys(answer.kind for answer in self.answers))
+        return [(self.losses[k], tuple(i for i, a in enumerate(self.answers) if a.kind == k)) for k in kinds]
+
+
+def make_plan(
+    registry: Registry,
+    *,
+    encoders: str,
+    fusion: str,
+    head: str,
+    answers: tuple[Answer, ...],
+    losses: Sequence[str] = (),
+    post: Sequence[str] = (),
+    finetune: Iterable[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Plan:
+    """Look everything up and check every option; UserError where something does not fit.
+
+    ``options``: flat keys ``encoder.<slot>.<option>``, ``fusion.<option>``, ``head.<option>``,
+    ``loss.<name>.<option>``, ``post.<name>.<option>``.
+    """
+    slots = parse_slots(encoders)
+    fused = registry.get("fusions", fusion)
+    given = _Options(options or {}, [slot.name for slot in slots])
+    tuned = set(finetune)
+    fusion_options, common = _checked(fused, "fusions", given.take("fusion"))
+    per_slot = common["per_slot"]
+    if per_slot < 0:
+        raise UserError(f"option 'per_slot' of fusion {fusion!r} is a weight, 0 or more, not {per_slot}")
+    plan = Plan(
+        slots=tuple(
+            _plan_slot(registry, slot, given.take(f"encoder.{slot.name}"), slot.name in tuned) for slot in slots
+        ),
+        fusion=Block(fused, fusion_options),
+        head=_block(registry, "heads", head, given.take("head")),
+        losses=_losses(registry, answers, losses, given),
+        post=tuple(_block(registry, "postprocessors", name, given.take(f"post.{name}")) for name in post),
+        answers=answers,
+        per_slot=per_slot,
+    )
+    if per_slot == 0 and not fused.per_slot and any(b.spec.per_slot for b in plan.post):  # type: ignore[attr-defined]
+        names = ", ".join(b.spec.name for b in plan.post if b.spec.per_slot)  # type: ignore[attr-defined]
+        raise UserError(
+            f"post-processor {names} looks at the slots' own answers, and fusion {fusion!r} gives none: "
+            "say --set fusion.per_slot=0.3, or --fusion late"
+        )
+    if unknown := tuned - {slot.name for slot in slots}:
+        raise UserError(f"--finetune {', '.join(sorted(unknown))}: no such slot in --encoders {encoders}")
+    given.refuse_rest()
+    return plan
+
+
+class _Options:
+    """Flat option keys, handed out by prefix; what nobody takes is a mistake."""
+
+    def __init__(self, flat: Mapping[str, Any], slots: Sequence[str]) -> None:
+        self.rest = dict(flat)
+        self.slots = sorted(slots, key=len, reverse=True)
+
+    def take(self, prefix: str) -> dict[str, Any]:
+        keys = [k for k in self.rest if k.rpartition(".")[0] == prefix]
+        return {k.rpartition(".")[2]: self.rest.pop(k) for k in keys}
+
+    def refuse_rest(self) -> None:
+        for key in self.rest:
+            raise UserError(
+                f"--set {key}: nothing in this combination has this option; keys are encoder.SLOT.X (slots: "
+                f"{', '.join(sorted(self.slots))}), fusion.X, head.X, loss.NAME.X, post.NAME.X"
+            )
+
+
+def _plan_slot(registry: Registry, slot: Slot, given: dict[str, Any], finetune: bool) -> SlotPlan:
+    stream = registry.get("streams", slot.stream)
+    spec = registry.get("encoders", slot.encoder or stream.default_encoder)
+    assert isinstance(spec, EncoderSpec)
+    assert isinstance(stream, StreamSpec)
+    if spec.streams and stream.name not in spec.streams:
+        raise UserError(
+            f"encoder {spec.name!r} does not take the stream {stream.name!r}, only {', '.join(spec.streams)}"
+        )
+    if spec.reader is None and spec.kind != stream.kind:
+        raise UserError(
+            f"encoder {spec.name!r} reads {spec.kind}, but the stream {stream.name!r} gives {stream.kind}: "
+            f"`harness list encoders` shows what reads {stream.kind}"
+        )
+    _check_argument(spec, slot)
+    options, common = _checked(spec, "encoders", given)
+    if spec.reader is not None:
+        reader = partial(resolve(spec.reader), argument=slot.argument, **options)
+        stream = replace(stream, kind=spec.kind, needs=(), reader=reader)
+    passport = _passport(spec, slot, stream, options, common) if common["pretrained"] else None
+    if spec.passport is not None and passport is None and common["pretrained"]:
+        raise UserError(
+            f"slot {slot.name!r}: no weights are known for {spec.name}:{slot.argument}; give a file with "
+            f"--set encoder.{slot.name}.weights=FILE, or say --set encoder.{slot.name}.pretrained=false to train it "
+            f"from random weights"
+        )
+    if spec.fixed and finetune:
+        raise UserError(f"--finetune {slot.name}: encoder {spec.name!r} has nothing that could be trained")
+    frozen = spec.fixed or (passport is not None and not finetune)
+    return SlotPlan(slot, stream, spec, options, passport, frozen)
+
+
+def _check_argument(spec: EncoderSpec, slot: Slot) -> None:
+    if slot.argument is not None and not spec.argument:
+        raise UserError(f"{slot.name}={spec.name}:{slot.argument}: encoder {spec.name!r} takes no argument")
+    if spec.names and slot.argument not in spec.names:
+        near = did_you_mean(slot.argument or "", spec.names)
+        what = f"has no {slot.argument!r}" if slot.argument else "needs an argument"
+        raise UserError(f"{slot.name}={spec.name}: the encoder {what}: {near}it is one of {', '.join(spec.names)}")
+
+
+def all_options(spec: Spec, kind: str) -> dict[str, Option]:
+    """A block's own options and those that every block of its kind has."""
+    return {**spec.options, **{k: o for k, o in COMMON.get(kind, {}).items() if k not in spec.options}}
+
+
+def _checked(spec: Spec, kind: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The values of a block's own options and of its kind's."""
+    values = check_options(replace(spec, options=all_options(spec, kind)), given)
+    return {k: v for k, v in values.items() if k in spec.options}, {k: values[k] for k in COMMON[kind]}
+
+
+def _passport(
+    spec: EncoderSpec, slot: Slot, stream: StreamSpec, options: Mapping[str, Any], common: Mapping[str, Any]
+) -> Passport | None:
+    if spec.passport is None:
+        if common.get("weights"):
+            raise UserError(f"--set encoder.{slot.name}.weights: encoder {spec.name!r} has no pretrained form")
+        return None
+    usual: Passport | None = resolve(spec.passport)(stream.name, slot.argument, **options)
+    if not common.get("weights"):
+        return usual if usual and usual.has_place else None
+    file = str(common["weights"])
+    return Passport(
+        name=file.rsplit("/", 1)[-1],
+        sha256=common.get("sha256"),
+        license="as the file's owner says",
+        source="a local file",
+        path=file,
+        adapt=usual.adapt if usual else None,
+    )
+
+
+def _block(registry: Registry, kind: str, name: str, given: dict[str, Any]) -> Block:
+    spec = registry.get(kind, name)
+    return Block(spec, check_options(spec, given))
+
+
+def _losses(registry: Registry, answers: tuple[Answer, ...], names: Sequence[str], given: _Options) -> dict[str, Block]:
+    """The loss of each kind of answer: a named one that admits the kind, else the kind's default."""
+    chosen: dict[str, Block] = {}
+    named = [registry.get("losses", name) for name in names]
+    every = [entry.spec for entry in registry.entries("losses")]
+    for kind in dict.fromkeys(answer.kind for answer in answers):
+        specs = [s for s in named if kind in s.kinds] or [s for s in every if kind in s.kinds and s.default]
+        if not specs:
+            raise UserError(f"no loss for answers of kind {kind!r}: name one with --loss (`harness list losses`)")
+        spec = specs[0]
+        assert isinstance(spec, LossSpec)
+        same = [block for block in chosen.values() if block.spec.name == spec.name]
+        chosen[kind] = same[0] if same else Block(spec, check_options(spec, given.take(f"loss.{spec.name}")))
+    for spec in named:
+        if spec.name not in {block.spec.name for block in chosen.values()}:
+            raise UserError(f"--loss {spec.name}: the track has no answers of kind {' or '.join(spec.kinds)}")
+    return chosen
+
+
+__all__ = ["Block", "Plan", "SlotPlan", "all_options", "make_plan"]

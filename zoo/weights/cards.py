@@ -1,0 +1,191 @@
+"""Passports -> verified files: weights in an installed package, a local file, or a download. No torch here."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import os
+import re
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+from zoo.api import Passport
+from zoo.errors import UserError
+from zoo.files import replace
+from zoo.weights.download import download as fetch
+
+_INSTEAD = "give a file with --set encoder.SLOT.weights=FILE, or train without: --set encoder.SLOT.pretrained=false"
+
+
+def find(passport: Passport, *, cache: Path | None = None, download: bool = True) -> Path:
+    """The verified file of a passport: out of an installed package, a local path, or ``cache``, into which a URL is
+    downloaded once (default ``$ABAW_ZOO_CACHE/weights``, else ``~/.cache/abaw-zoo/weights``).
+
+    Its sha256 is always compared: with the passport's (a whole digest, or its first 8 or more hex digits), else with
+    the one recorded in ``<file>.sha256`` when the file was first used. Raises UserError that says what to do.
+    """
+    if [passport.package, passport.path, passport.url].count(None) != 2:
+        raise UserError(f"weights {passport.name!r}: the passport must name exactly one of package, path and url")
+    cache = cache or cache_folder()
+    if passport.package is not None:
+        path = _in_package(passport.name, *passport.package)
+    elif passport.path is not None:
+        path = Path(passport.path).expanduser()
+        if not path.is_file():
+            raise UserError(f"weights {passport.name!r}: there is no file {path}: {_INSTEAD}")
+    else:
+        path = _cached(passport, cache, download)
+    if passport.sha256 is None:
+        _trust(passport, path, cache)
+    else:
+        _verify(passport, path, str(path))
+    return path
+
+
+def describe(passport: Passport, path: Path) -> dict[str, Any]:
+    """A verified file and its passport for a run's record: plain values, no path of this machine."""
+    return {
+        "name": passport.name,
+        "file": path.name,
+        "sha256": file_sha256(path),
+        "trusted_on_first_use": passport.sha256 is None,
+        "license": passport.license,
+        "source": passport.source,
+        "url": passport.url,
+        "saw": list(passport.saw),
+        "seen_affwild2": seen_affwild2(passport),
+        "size": path.stat().st_size,
+        "classes": list(passport.classes),
+        "input": passport.input,
+        "citation": passport.citation,
+    }
+
+
+def seen_affwild2(passport: Passport) -> bool | None:
+    """Whether it was trained on Aff-Wild2 or its first half Aff-Wild, however written, which the uni-task tracks of
+    editions 6, 8 and 10 and MTL of 7 and 11 forbid; None where nothing is stated of its training."""
+    if not passport.saw:
+        return None
+    return any(re.sub("[^a-z0-9]", "", data.lower()).startswith("affwild") for data in passport.saw)
+
+
+def place(passport: Passport, cache: Path | None = None) -> Path | None:
+    """Where its file lies, or would lie once fetched; None where it names no place or a package that is missing."""
+    try:
+        if passport.package is not None:
+            return _in_package(passport.name, *passport.package)
+    except UserError:
+        return None
+    if passport.path is not None:
+        return Path(passport.path).expanduser()
+    return _url_place(passport.url, cache or cache_folder()) if passport.url else None
+
+
+def cache_dir() -> Path:
+    """Where everything that can be made again is kept: $ABAW_ZOO_CACHE or ~/.cache/abaw-zoo."""
+    root = os.environ.get("ABAW_ZOO_CACHE")
+    return Path(root) if root else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "abaw-zoo"
+
+
+def cache_folder() -> Path:
+    """Where downloaded weights are kept."""
+    return cache_dir() / "weights"
+
+
+def file_sha256(path: Path) -> str:
+    """The file's digest, 64 hex digits; remembered in this process while size and time of change stay the same."""
+    stat = path.stat()
+    return _digest(path.resolve(), stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _digest(path: Path, size: int, mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _in_package(name: str, module: str, inside: str) -> Path:
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # a parent of it is missing
+        spec = None
+    if spec is None:
+        raise UserError(
+            f"weights {name!r}: the package {module} that holds them is not installed: install it, {_INSTEAD}"
+        )
+    for folder in spec.submodule_search_locations or ():
+        if (path := Path(folder, inside)).is_file():
+            return path
+    raise UserError(f"weights {name!r}: the package {module} has no file {inside}: install it again, {_INSTEAD}")
+
+
+def _cached(passport: Passport, cache: Path, download: bool) -> Path:
+    assert passport.url is not None
+    path = _url_place(passport.url, cache)
+    if path.is_file():
+        return path
+    by_hand = f"put the file at {path}, {_INSTEAD}"
+    if not download:
+        raise UserError(
+            f"weights {passport.name!r} are not here, and nothing is downloaded now: fetch {passport.url} where there "
+            f"is a network and {by_hand}"
+        )
+
+    def check(part: Path) -> None:
+        if passport.sha256 is not None:
+            _verify(passport, part, f"what {passport.url} sent")
+
+    try:
+        fetch(passport.url, path, check)
+    except OSError as error:
+        raise UserError(
+            f"weights {passport.name!r} cannot be had from {passport.url}: {error}: try again, {by_hand}"
+        ) from error
+    return path
+
+
+def _url_place(url: str, cache: Path) -> Path:
+    parts = urllib.parse.urlsplit(url)
+    query = hashlib.sha256(parts.query.encode()).hexdigest()[:8] if parts.query else ""
+    names = [parts.netloc.replace(":", "_"), query, *parts.path.split("/")]
+    return cache.joinpath(*(name for name in names if name not in ("", ".", "..")))
+
+
+def _verify(passport: Passport, path: Path, what: str) -> None:
+    expected = (passport.sha256 or "").lower()
+    if not re.fullmatch("[0-9a-f]{8,64}", expected):
+        raise UserError(f"weights {passport.name!r}: sha256 {expected!r} must be 8 to 64 hex digits")
+    found = file_sha256(path)
+    if not found.startswith(expected):
+        raise UserError(
+            f"weights {passport.name!r}: {what} has the wrong sha256: expected {expected}, found {found}: it is "
+            f"damaged or another file: replace or delete it, {_INSTEAD}"
+        )
+
+
+def _trust(passport: Passport, path: Path, cache: Path) -> None:
+    """Compare with the digest recorded on first use, or record it: beside the file, or where its folder cannot be
+    written (a shared one) in the cache."""
+    beside = path.with_name(path.name + ".sha256")
+    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    found = file_sha256(path)
+    ledgers = (beside, cache / "trusted" / f"{place}.{path.name}.sha256")
+    for ledger in ledgers:
+        if ledger.is_file():
+            expected = ledger.read_text(encoding="utf-8", errors="replace").split(" ")[0].strip()[:64]  # or spoilt
+            if expected != found:
+                raise UserError(
+                    f"weights {passport.name!r}: {path} has changed since it was first used: expected {expected}, "
+                    f"found {found}: if you changed it, delete {ledger}; else {_INSTEAD}"
+                )
+            return
+    try:
+        _write(ledgers[0], f"{found}  {path.name}\n")
+    except OSError:
+        _write(ledgers[1], f"{found}  {path.name}\n")
+
+
+def _write(path: Path, text: str) -> None:
+    replace(path, lambda part: part.write_text(text, encoding="utf-8"))

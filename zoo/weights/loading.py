@@ -1,0 +1,256 @@
+"""Pretrained weights: read a verified file without running any code in it, and load it strictly."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from zoo.api import Passport
+from zoo.errors import UserError
+from zoo.files import replace
+from zoo.registry.registry import resolve
+from zoo.weights import torch_files as pickles
+from zoo.weights.cards import cache_folder, describe, file_sha256, find
+
+__all__ = ["Adapted", "Loaded", "cache_folder", "convert", "file_sha256", "find", "load_pretrained", "read"]
+
+PICKLED = (".pt", ".pth", ".tar", ".bin", ".ckpt")
+NESTED = ("state_dict", "model", "model_state_dict")
+PREFIXES = ("module.", "model.")
+WHOLE = "a whole pickled "
+_IN_A_RUN = re.compile(r"encoders\.([^.]+)\.(.+)")
+
+
+class Adapted(dict[str, Tensor]):
+    """What a passport's ``adapt`` may return: the encoder's names and tensors, and what was done to have them."""
+
+    def __init__(self, state: Mapping[str, Tensor], notes: tuple[str, ...] = ()) -> None:
+        super().__init__(state)
+        self.notes = notes
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Weights that an encoder now has. ``sha256``: the whole digest of ``path``; ``trusted_on_first_use``: the passport
+    names no digest, so the file is compared only with what it was when it was first used here; ``notes``: what was
+    done to the file's names."""
+
+    passport: Passport
+    path: Path
+    sha256: str
+    trusted_on_first_use: bool
+    notes: tuple[str, ...] = ()
+
+    def record(self) -> dict[str, Any]:
+        """For a run's record: plain values, no path of this machine."""
+        return {**describe(self.passport, self.path), "notes": list(self.notes)}
+
+
+def load_pretrained(
+    encoder: nn.Module, passport: Passport, *, cache: Path | None = None, download: bool = True
+) -> Loaded:
+    """Find, verify and read a passport's file, and load it into ``encoder``; every name and shape must match.
+
+    Without ``adapt`` a common prefix of the encoder's own names (its ``model.``) is put before the file's. Of a run's
+    ``weights.safetensors`` the slot is taken whose encoder has the names and shapes of this one.
+    Raises UserError that counts and names what does not match.
+    """
+    path = find(passport, cache=cache, download=download)
+    state, notes = _read_kept(path, cache or cache_folder())
+    wanted = encoder.state_dict()
+    if (part := _of_a_run(path, state, wanted)) is not None:
+        state, note = part
+        notes.append(note)
+    elif passport.adapt is not None:
+        state = _adapt(passport, path, state)
+        notes += state.notes if isinstance(state, Adapted) else ()
+    elif prefix := _common_prefix(wanted):
+        state = {prefix + name: tensor for name, tensor in state.items()}
+        notes.append(f"{prefix!r} put before all names")
+    state, counted = _with_counters(state, wanted)
+    _compare(passport, path, state, wanted)
+    encoder.load_state_dict(state, strict=True)
+    return Loaded(passport, path, file_sha256(path), passport.sha256 is None, (*notes, *counted))
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """A weight file (.safetensors, or a pickled .pt, .pth, .pth.tar, .bin, .ckpt) as names and tensors on the CPU.
+
+    No code in a file runs (zoo/pickles.py); a whole pickled network of timm or torch gives its tensors too. One level
+    of nesting (``state_dict``, ``model``, ``model_state_dict``) is opened, and ``module.`` and ``model.`` are taken off
+    as far as all names begin with them. Raises UserError for a damaged file and one that holds other objects, which it
+    names.
+    """
+    return _read(path)[0]
+
+
+def convert(source: Path, target: Path) -> tuple[str, ...]:
+    """Write what ``read`` finds in a file as safetensors, with the source's name and digest; what was done to it."""
+    if target.suffix != ".safetensors":
+        raise UserError(f"{target}: give a file that ends in .safetensors")
+    state, notes = _read(source)
+    try:
+        kept = {"source": source.name, "sha256": file_sha256(source), "notes": json.dumps(notes)}
+        _keep(state, target, {**_metadata(source), **kept})
+    except OSError as error:
+        raise UserError(f"{target} cannot be written: {error.strerror or error}") from error
+    return (f"{len(state)} tensors", *notes)
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself, such as what its weights have seen."""
+    if path.suffix != ".safetensors":
+        return {}
+    with safetensors.safe_open(path, "pt") as file:
+        said: dict[str, str] | None = file.metadata()
+    return said or {}
+
+
+def _read_kept(path: Path, cache: Path) -> tuple[dict[str, Tensor], list[str]]:
+    """As _read. What a whole pickled network gave is kept as safetensors under the file's digest, and read from there
+    the next time."""
+    kept = cache / "converted" / f"{file_sha256(path)}.{pickles.VERSION}.safetensors"
+    if kept.is_file():
+        # One that is damaged is made again.
+        with contextlib.suppress(safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError):
+            with safetensors.safe_open(kept, "pt") as file:
+                notes = json.loads(file.metadata()["notes"])
+            return safetensors.torch.load_file(kept), list(notes)
+    state, notes = _read(path)
+    if any(note.startswith(WHOLE) for note in notes):
+        with contextlib.suppress(OSError):  # a cache that cannot be written only costs time
+            _keep(state, kept, {"notes": json.dumps(notes)})
+    return state, notes
+
+
+def _keep(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """Write a safetensors file, complete or not at all."""
+    own = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
+    replace(path, lambda part: safetensors.torch.save_file(own, part, {"format": "pt", **metadata}))
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors, and what was done to find them."""
+    if not path.is_file():
+        raise UserError(f"there is no weight file {path}")
+    try:
+        state, notes = _content(path)
+    except UserError:
+        raise
+    except pickles.RefusedError as error:
+        raise UserError(
+            f"{path} holds Python objects ({error}), and a file of weights needs none: nothing of it was run; load it "
+            "where you trust it and save its state_dict() with safetensors"
+        ) from error
+    except Exception as error:  # some ten kinds for a damaged file
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        raise UserError(f"{path} is damaged or holds other things than tensors: {reason}") from error
+    if state is None:
+        raise UserError(f"{path} holds no table of names and tensors: save the network's state_dict() and give that")
+    if prefix := _common_prefix(state):
+        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+        notes.append(f"{prefix!r} taken off all names")
+    return state, notes
+
+
+def _content(path: Path) -> tuple[dict[str, Tensor] | None, list[str]]:
+    if path.suffix == ".safetensors":
+        return safetensors.torch.load_file(path) or None, []
+    if path.suffix not in PICKLED:
+        raise UserError(f"{path} is no weight file: known are .safetensors, {', '.join(PICKLED)}")
+    content = pickles.load(path)
+    for key in (None, *NESTED):
+        value = content.root if key is None else _inside(content.root, key)
+        if (state := content.table(value)) is not None:
+            notes = [] if key is None else [f"taken from {key!r}"]
+            if isinstance(value, pickles.Record):
+                notes.append(f"{WHOLE}{value.what}, read without its code")
+            return state, notes
+    return None, []
+
+
+def _inside(root: Any, key: str) -> Any:
+    return root.get(key) if isinstance(root, Mapping) else None
+
+
+def _common_prefix(state: Mapping[str, Tensor]) -> str:
+    """What every name begins with, as far as it is made of PREFIXES."""
+    prefix = ""
+    while more := [p for p in PREFIXES if state and all(name.startswith(prefix + p) for name in state)]:
+        prefix += more[0]
+    return prefix
+
+
+# --- matching ---------------------------------------------------------------------------------------------------------
+
+
+def _of_a_run(
+    path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], str] | None:
+    """The encoder out of the weights of a whole model (``encoders.SLOT.``), and from which slot; None where no slot
+    has it. UserError where several have."""
+    slots: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in state.items():
+        if match := _IN_A_RUN.match(name):
+            slots.setdefault(match[1], {})[match[2]] = tensor
+    shapes = {name: tensor.shape for name, tensor in wanted.items()}
+    fit = [slot for slot, part in slots.items() if {name: t.shape for name, t in part.items()} == shapes]
+    if len(fit) > 1:
+        raise UserError(
+            f"{path} holds this encoder in {len(fit)} slots ({', '.join(fit)}): give a file of the one you mean"
+        )
+    return (slots[fit[0]], f"taken from slot {fit[0]!r} of a run") if fit else None
+
+
+def _adapt(passport: Passport, path: Path, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    assert passport.adapt is not None
+    adapt = resolve(passport.adapt)
+    try:
+        adapted = adapt(state)
+        return adapted if isinstance(adapted, Adapted) else dict(adapted)
+    except (KeyError, IndexError, ValueError, RuntimeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{path} is not in the form that {passport.name!r} expects: {reason}") from error
+
+
+def _with_counters(state: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Files written before torch 0.4.1 lack the batch norms' counters, which play no part in evaluation: all or none
+    of them are put in."""
+    counters = {name: t for name, t in wanted.items() if name.endswith(".num_batches_tracked")}
+    if not counters or any(name.endswith("num_batches_tracked") for name in state):
+        return state, ()
+    zeros = {name: torch.zeros_like(t, device="cpu") for name, t in counters.items()}
+    return {**state, **zeros}, (f"{len(zeros)} counters of batches, which the file lacks, are 0",)
+
+
+def _compare(passport: Passport, path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    shapes = [
+        f"{name} is {tuple(state[name].shape)} instead of {tuple(wanted[name].shape)}"
+        for name in wanted
+        if name in state and state[name].shape != wanted[name].shape
+    ]
+    found = {
+        "missing": [name for name in wanted if name not in state],
+        "unexpected": [name for name in state if name not in wanted],
+        "of the wrong shape": shapes,
+    }
+    wrong = [
+        f"{len(names)} {how} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for how, names in found.items()
+        if names
+    ]
+    if wrong:
+        raise UserError(f"weights {passport.name!r} do not fit the encoder: {'; '.join(wrong)}; file {path}")
