@@ -1,1 +1,5 @@
-"""The contract between harness and plugins, and what both need: registry, assembly, weights, metrics, checks."""
+"""Contract, registry, weights, metrics and conformance checks for blocks of audiovisual emotion recognition."""
+
+from zoo import moved
+
+moved.install()

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from zoo.layers.precision import computes_bfloat16
 from zoo.tracks import Answer, Counts
-from zoo.weights.bf16_rounding import computes_bfloat16
 
 
 @dataclass

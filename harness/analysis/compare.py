@@ -153,8 +153,8 @@ def _less(what: str, groups: tuple[str, ...], a: Figure, b: Figure) -> Compared:
 
 def _parts(side: Side, kind: str, groups: tuple[str, ...]) -> dict[str, Figure]:
     """The parts of a score, from the run's predictions; {} where they are gone, or not those of the record."""
-    from harness.evaluation.prediction import statistics_of
     from harness.evaluation.prediction_tables import read_predictions
+    from harness.evaluation.scoring import statistics_of
     from zoo.metrics import scores as metrics
 
     split = side.result["split"]
@@ -188,8 +188,8 @@ def _is_score(part: str, metric: str) -> bool:
 
 def _track(side: Side) -> Any:
     """The track as this program has it; None where it is not there any more, or another version."""
-    from harness.runs.job import find_track, load_plugins
-    from harness.runs.start import saved_config
+    from harness.runs.folder import saved_config
+    from zoo.registry.tracks import find_track, load_plugins
 
     try:
         plugins = saved_config(side.folder).plugin if side.folder and (side.folder / "config.toml").is_file() else ()

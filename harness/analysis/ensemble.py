@@ -16,13 +16,14 @@ from typing import Any
 from harness.analysis.ensemble_weights import PerKind, by_fold, fit_weights
 from harness.evaluation.merging import merge
 from harness.evaluation.postprocessing import Chain
-from harness.evaluation.prediction import main_score
 from harness.evaluation.prediction_tables import read_predictions
+from harness.evaluation.scoring import main_score
 from harness.runs.job import Job
 from harness.runs.multi_run import read
+from harness.runs.record import identity
 from harness.runs.recording import recorded
 from harness.runs.results import Scored, answer_test, score_split, submit_final
-from harness.runs.run import Outcome, identity
+from harness.runs.run import Outcome
 from harness.submissions.submission import name_record
 from leaderboards.record import Record
 from leaderboards.statistics import paired

@@ -11,8 +11,9 @@ from typing import Any
 from harness.analysis.ensemble import METHODS, expand, load_members, post_options, read_records, run_ensemble
 from harness.config.schema import RunConfig
 from harness.io.atomic import atomic
+from harness.runs.folder import new_folder, saved_config
 from harness.runs.job import make_job
-from harness.runs.start import finish, new_folder, saved_config
+from harness.runs.start import finish
 from leaderboards.record import Record
 from zoo.errors import UserError
 

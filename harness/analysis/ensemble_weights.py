@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 from harness.evaluation.merging import merge
 from harness.evaluation.postprocessing import labelled
-from harness.evaluation.prediction import folds_of, statistics_of
+from harness.evaluation.scoring import folds_of, statistics_of
 from zoo.api import Answer, TrackSpec, VideoAnswers
 from zoo.metrics import scores as metrics
 

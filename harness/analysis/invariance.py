@@ -12,11 +12,12 @@ from tabulate import tabulate
 from torch import Tensor
 
 from harness.config.schema import load_config
-from harness.runs.job import find_track, load_plugins, plan_of
-from harness.runs.run import adapter_options, aids
+from harness.runs.job import plan_of
+from harness.training.build import adapter_options, aids
 from zoo.api import Answer, Counts
 from zoo.model.model import Model, key
 from zoo.model.shape_check import check
+from zoo.registry.tracks import find_track, load_plugins
 
 CLIPS = 16
 LENGTHS = (1, 2, 3, 5, 8, 16, 33, 64)

@@ -13,12 +13,13 @@ from harness.data.preprocessing.crop import crop_folder
 from harness.evaluation.postprocessing import Chain, labelled
 from harness.evaluation.prediction_tables import read_predictions, to_frame
 from harness.io.atomic import atomic
-from harness.runs.job import Job, find_track, load_plugins, plan_of
+from harness.runs.folder import one_run
+from harness.runs.job import Job, plan_of
 from harness.runs.run import predict_split, prepare
 from harness.runs.splits import fitted_on
-from harness.runs.start import one_run
 from zoo.api import VideoAnswers
 from zoo.errors import UserError
+from zoo.registry.tracks import find_track, load_plugins
 
 
 def predict(folder: Path, videos: Sequence[Path], out: Path, *, device: str | None, jobs: int | None) -> None:

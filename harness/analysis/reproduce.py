@@ -11,12 +11,15 @@ from typing import Any
 from tabulate import tabulate
 
 from harness.config.schema import RunConfig, validate
+from harness.runs.folder import has_folds, new_folder, saved_config
 from harness.runs.job import Job, make_job
 from harness.runs.multi_run import run_folds, run_seeds, write_config
+from harness.runs.record import identity
 from harness.runs.recording import host
-from harness.runs.run import Outcome, identity, pick_device, run
-from harness.runs.start import check_ready, finish, has_folds, new_folder, read, saved_config
+from harness.runs.run import Outcome, run
+from harness.runs.start import check_ready, finish, read
 from harness.runs.summary import LABELS, announce
+from harness.runtime.device import pick_device
 from leaderboards.record import Record
 from leaderboards.statistics import SAME
 from zoo.errors import UserError

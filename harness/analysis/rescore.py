@@ -10,12 +10,13 @@ from tabulate import tabulate
 
 from harness.analysis.robustness import EACH, prepared_split, robustness
 from harness.evaluation.postprocessing import apply_folds, fit_folds
-from harness.evaluation.prediction import score_block
 from harness.evaluation.prediction_tables import write_predictions
+from harness.evaluation.scoring import score_block
 from harness.io.atomic import atomic
+from harness.runs.folder import one_run
 from harness.runs.job import Job, make_job
 from harness.runs.run import predict_split
-from harness.runs.start import one_run, read
+from harness.runs.start import read
 from harness.runs.summary import LABELS
 from zoo.errors import UserError
 

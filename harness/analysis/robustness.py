@@ -18,7 +18,7 @@ from tabulate import tabulate
 from harness.batching.clips import ClipData
 from harness.evaluation.noise import Noisy, Watched
 from harness.evaluation.postprocessing import apply_folds, fit_folds
-from harness.evaluation.prediction import score_block
+from harness.evaluation.scoring import score_block
 from harness.runs.job import Job
 from harness.runs.run import Prepared, predict_split, prepare
 from harness.runs.start import read

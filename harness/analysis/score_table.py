@@ -8,9 +8,9 @@ from pathlib import Path
 from tabulate import tabulate
 
 from harness.analysis.label_tables import average_precision, labelled_answers
-from harness.evaluation.prediction import score_block
-from harness.runs.job import find_track, load_plugins
+from harness.evaluation.scoring import score_block
 from harness.submissions.writer import read_table
+from zoo.registry.tracks import find_track, load_plugins
 
 
 def score_table(

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, TypeVar, overload
+from typing import Any
 
 import numpy as np
 import torch
 
+from harness.batching.windows import Window, earlier, runs
 from harness.data.index.index import Index, Video
 from harness.data.streams.raw_inputs import RawSlot, collate, threads
 from harness.data.streams.sources import frame_times
 from harness.features.store import FeatureStore
-from zoo.api import AudioInput, Counts, FrameInput, TrackSpec
+from zoo.api import AudioInput, FrameInput
 from zoo.errors import UserError
 from zoo.model.model import Batch
-
-Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class Window:
-    """Frames [start, stop) of the video at a place in a list; frames as counted by ``ClipData.order``."""
-
-    video: int
-    start: int
-    stop: int
 
 
 class ClipData:
@@ -109,33 +98,6 @@ class ClipData:
         return {name: array[rows] for name, array in arrays.items()} if wanted is cuts else arrays
 
 
-def earlier(labels: np.ndarray, times: np.ndarray, delay: float) -> np.ndarray:
-    """labels (n, A) as they stand ``delay`` seconds after each frame (the nearest frame's); NaN where the video has
-    ended by then. Annotators answer late: what they say at t + delay is about what was to be seen at t."""
-    out = np.full(labels.shape, np.nan, labels.dtype)
-    index, inside = nearest(times, times + delay)
-    out[inside] = labels[index[inside]]
-    return out
-
-
-def nearest(times: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each wanted time the frame nearest to it, and whether it lies inside the video (half a frame's grace)."""
-    right = np.searchsorted(times, wanted).clip(1, max(1, len(times) - 1))
-    left = right - 1
-    right = right.clip(max=len(times) - 1)
-    index = np.where(wanted - times[left] <= times[right] - wanted, left, right)
-    grace = 0.5 * float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-    return index, (wanted >= times[0] - grace) & (wanted <= times[-1] + grace)
-
-
-def runs(frames: np.ndarray) -> list[tuple[int, int]]:
-    """Rising frame numbers as runs [start, stop) without a gap."""
-    if int(frames[-1]) - int(frames[0]) == len(frames) - 1:  # most often
-        return [(int(frames[0]), int(frames[-1]) + 1)]
-    breaks = np.flatnonzero(np.diff(frames) != 1) + 1
-    return [(int(part[0]), int(part[-1]) + 1) for part in np.split(frames, breaks)]
-
-
 def refuse_context(spec: object) -> None:
     """UserError for an encoder that looks at neighbours, of frames that are none."""
     if isinstance(spec, FrameInput) and spec.context:
@@ -194,88 +156,3 @@ def _padded(arrays: Sequence[np.ndarray], length: int) -> np.ndarray:
     for row, array in zip(out, arrays, strict=True):
         row[: len(array)] = array
     return out
-
-
-class Windows(Sequence[Window]):
-    """Windows as a table (N, 3) of video, start, stop: an epoch of millions of frames takes a few MB."""
-
-    def __init__(self, table: np.ndarray) -> None:
-        self.table = table
-
-    def __len__(self) -> int:
-        return len(self.table)
-
-    @overload
-    def __getitem__(self, i: int) -> Window: ...
-
-    @overload
-    def __getitem__(self, i: slice) -> Windows: ...
-
-    def __getitem__(self, i: int | slice) -> Window | Windows:
-        if isinstance(i, slice):
-            return Windows(self.table[i])
-        return Window(*self.table[i].tolist())
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Windows) and np.array_equal(self.table, other.table)
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-def training_windows(data: ClipData, length: int, rng: np.random.Generator) -> Windows:
-    """Windows that visit every labelled frame once: tiles of ``length`` at a random phase per video, shuffled.
-
-    Windows without a label to learn from are left out.
-    """
-    table = _tiles(data, length, rng)
-    return Windows(table[rng.permutation(len(table))])
-
-
-def count_windows(data: ClipData, length: int, rng: np.random.Generator) -> int:
-    """How many ``training_windows`` there are with this generator."""
-    return len(_tiles(data, length, rng))
-
-
-def _tiles(data: ClipData, length: int, rng: np.random.Generator) -> np.ndarray:
-    parts = [np.zeros((0, 3), np.int32)]
-    for v, order in enumerate(data.order):
-        starts = np.arange(int(rng.integers(length)) - length, len(order), length)
-        first, last = starts.clip(min=0), (starts + length).clip(0, len(order))
-        table = np.stack([np.full_like(starts, v), first, last], 1).astype(np.int32)
-        parts.append(table[data.useful[v][last] > data.useful[v][first]])
-    return np.concatenate(parts)
-
-
-def evaluation_windows(n_frames: int, length: int) -> list[tuple[int, int]]:
-    """[start, stop) of windows with hop length / 2, the last flush with the end; depends on the video alone."""
-    if n_frames <= length:
-        return [(0, n_frames)]
-    starts = [*range(0, n_frames - length, max(1, length // 2)), n_frames - length]
-    return [(start, start + length) for start in starts]
-
-
-def triangle(length: int) -> np.ndarray:
-    """(length,) float64 weights of a window's frames, highest in the middle, never 0."""
-    ramp: np.ndarray = np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1)).astype(np.float64)
-    return ramp / ramp.max()
-
-
-def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """Consecutive groups of ``size``, of windows most of all."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-
-
-def training_counts(track: TrackSpec, data: ClipData) -> tuple[Counts, ...]:
-    """Training labels of every answer, for class weights and the like."""
-    counts = []
-    for a, answer in enumerate(track.answers):
-        values = np.concatenate(
-            [data.labels[v][data.trainable(v)[:, a], a] for v in range(len(data.videos))] or [np.zeros(0)]
-        )
-        if answer.kind == "value":
-            bins = np.histogram(values, 20, (answer.low, answer.high))[0]
-        else:
-            bins = np.bincount(values.astype(int), minlength=len(answer.classes) if answer.kind == "class" else 2)
-        counts.append(Counts(len(values), tuple(int(b) for b in bins)))
-    return tuple(counts)

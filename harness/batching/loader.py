@@ -9,7 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 
-from harness.batching.clips import ClipData, Window
+from harness.batching.clips import ClipData
+from harness.batching.windows import Window
 from harness.runtime.distributed import World
 from zoo.model.model import Batch
 

@@ -25,7 +25,7 @@ from harness.data.synthetic import make_demo
 from harness.features.encoder_probe import settle
 from harness.features.frozen_encoder import frozen_slots
 from harness.runs.job import make_job
-from harness.runs.run import pick_device
+from harness.runtime.device import pick_device
 
 LONG = 1500  # frames of a video whose features are extracted
 NO_GPU = (

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
-import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -64,22 +61,7 @@ def submission_rows(tick: Callable[[str], object] = str, track: str = "va") -> l
 
 def command(*args: object) -> Child:
     """A command line in a process of its own; RuntimeError where it does not end well."""
-    return in_child("harness.benchmarks.full_scale:run", *map(str, args))
-
-
-def run(*args: str) -> int:
-    """The child's part of ``command``."""
-    from harness import cli
-
-    sys.argv = ["harness", *args]
-    with redirect_stdout(io.StringIO()) as said:
-        try:
-            cli.main()
-        except SystemExit as end:
-            if end.code:
-                print(said.getvalue(), file=sys.stderr)
-                raise
-    return 0
+    return in_child("harness.cli:run_quietly", *map(str, args))
 
 
 def write_tree(root: Path, videos: int = VIDEOS, lines: int = LINES) -> None:
@@ -137,6 +119,6 @@ def write_predictions(folder: Path, name: str, rows: int, videos: int) -> None:
 
 def track_of(name: str) -> TrackSpec:
     """The edition's track."""
-    from harness.runs.job import find_track, load_plugins
+    from zoo.registry.tracks import find_track, load_plugins
 
     return find_track(load_plugins([]), name, EDITION)[1]

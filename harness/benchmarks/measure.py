@@ -129,8 +129,8 @@ def machine() -> dict[str, Any]:
     """What figures were taken on: processor, cores, memory, load, versions, GPUs, date, commit. Loads torch."""
     import torch
 
-    from harness.runs.job import commit
-    from zoo.weights.bf16_rounding import computes_bfloat16
+    from harness.runs.record import commit
+    from zoo.layers.precision import computes_bfloat16
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {

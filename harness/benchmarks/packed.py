@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import simplejpeg
 
-from harness.batching.clips import ClipData, Window, batches
+from harness.batching.clips import ClipData
+from harness.batching.windows import Window, batches
 from harness.benchmarks.measure import Work, interleaved
 from harness.benchmarks.tables import Row, against, most
 from harness.benchmarks.workload import cut

@@ -18,7 +18,8 @@ from harness.benchmarks.workload import repeated
 from harness.features.encoder_probe import settle
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.runs.job import Job
-from harness.runs.run import pick_device, prepare
+from harness.runs.run import prepare
+from harness.runtime.device import pick_device
 from zoo.api import FrameInput
 from zoo.model.model import build_encoder
 

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.batching.clips import ClipData, Window, batches, evaluation_windows, training_windows
+from harness.batching.clips import ClipData
+from harness.batching.sampling import training_windows
+from harness.batching.windows import Window, batches, evaluation_windows
 from harness.config.schema import Train
 from harness.evaluation.prediction import answers
 from harness.runs.job import Job
-from harness.runtime.distributed import alone, autocast
+from harness.runtime.distributed import alone
+from harness.runtime.precision import autocast
 from harness.training.loop import train
 from zoo.model.mixup import training_loss
 from zoo.model.model import Batch, Model

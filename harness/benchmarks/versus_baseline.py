@@ -19,7 +19,8 @@ from harness.benchmarks.workload import cut, repeated
 from harness.config.schema import RunConfig, load_config
 from harness.features.store import FeatureStore
 from harness.runs.job import Job, make_job
-from harness.runs.run import make_model, prepare, raw_slots
+from harness.runs.run import prepare
+from harness.training.build import make_model, raw_slots
 from zoo.api import Counts, FrameInput
 from zoo.model.model import Model, normalised
 
@@ -73,7 +74,9 @@ class Sides:
         if steps:
             settings = self.job.config.train
             videos = repeated(videos, steps * settings.batch, settings.clip, labelled=close)
-        return ClipData(self.job.index, videos, ["face"], FeatureStore(), raw_slots(self.job), close_gaps=close)
+        return ClipData(
+            self.job.index, videos, ["face"], FeatureStore(), raw_slots(self.job.plan, self.job.index), close_gaps=close
+        )
 
     def sequences(self, split: str) -> seed.FrameByFrame:
         """The baseline's data set of a split."""
@@ -142,7 +145,7 @@ class Sides:
 
     @staticmethod
     def _model(job: Job) -> Model:
-        return make_model(job, {"face": 512}, [Counts(1, (1,) * 20) for _ in job.track.answers])
+        return make_model(job.plan, {"face": 512}, [Counts(1, (1,) * 20) for _ in job.track.answers], job.config)
 
 
 def _in_its_own_process(what: str, data: str | None) -> tuple[float, float]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from typing import Annotated
 
 import typer
@@ -86,3 +88,17 @@ def _answer() -> None:
             name = error.filename or "a file"
             raise UserError(f"{name} cannot be written: {error.strerror}; make room") from error
         raise
+
+
+def run_quietly(*arguments: str) -> int:
+    """Run a command line in this process; what it prints is shown only where it fails. For measurements of a whole
+    command in a process of its own (harness.benchmarks.measure.in_child)."""
+    sys.argv = ["harness", *arguments]
+    with redirect_stdout(io.StringIO()) as said:
+        try:
+            main()
+        except SystemExit as end:
+            if end.code:
+                print(said.getvalue(), file=sys.stderr)
+                raise
+    return 0

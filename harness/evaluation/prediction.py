@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from harness.batching.clips import ClipData, Window, evaluation_windows, nearest, triangle
+from harness.batching.clips import ClipData
+from harness.batching.windows import Window, evaluation_windows, nearest, triangle
+from harness.evaluation.scoring import statistics_of
 from harness.runtime import memory
-from harness.runtime.distributed import World, autocast
-from leaderboards.statistics import jackknife
+from harness.runtime.distributed import World
+from harness.runtime.precision import autocast
 from zoo.api import Answer, TrackSpec, VideoAnswers
 from zoo.errors import UserError
 from zoo.metrics import scores as metrics
@@ -111,11 +113,6 @@ def _video_answers(
     return VideoAnswers(video.name, video.group, values, targets, data.present[v], data.times(v), extra=extra)
 
 
-def statistics_of(track: TrackSpec, video: VideoAnswers, mask: np.ndarray | None = None) -> metrics.Stats:
-    """The additive sums of one video."""
-    return metrics.statistics(track.answers, video.values, video.targets, mask, joint=track.joint_labels)
-
-
 def shared_score(world: World, model: Model, data: ClipData, track: TrackSpec, **how: Any) -> float:
     """The main score of all videos, which the processes share out; the same in every process."""
     part = world.deal([video.n_frames for video in data.videos])
@@ -132,49 +129,3 @@ def shared_answers(world: World, model: Model, data: ClipData, track: TrackSpec,
     own = dict(zip(part, answers(model, data, track, device=world.device, only=part, **how), strict=True))
     every = {v: video for some in world.collected(own) for v, video in some.items()}
     return [every[v] for v in sorted(every)]
-
-
-def main_score(track: TrackSpec, videos: Iterable[VideoAnswers]) -> float:
-    """The track's figure, pooled over all labelled frames of some videos, which are wanted one at a time."""
-    stats = metrics.merge([statistics_of(track, video) for video in videos])
-    return float(metrics.score(track.metric, track.answers, stats).main)
-
-
-def score_block(track: TrackSpec, videos: Sequence[VideoAnswers], *, with_face: bool = False) -> dict[str, Any] | None:
-    """Main score with interval, its parts, per-video figures, leave-one-group-out scores: a block of the record.
-
-    None where nothing is labelled. ``with_face``: labelled frames that have a face crop only.
-    """
-    if with_face and not all("crop" in video.extra for video in videos):
-        return None
-    masks = [video.extra["crop"].astype(bool) if with_face else None for video in videos]
-    stats = {v.video: statistics_of(track, v, m) for v, m in zip(videos, masks, strict=True)}
-    groups: dict[str, list[metrics.Stats]] = {}
-    for video in videos:
-        if int(stats[video.video][metrics.FRAMES]) > 0:
-            groups.setdefault(video.group, []).append(stats[video.video])
-    if not groups:
-        return None
-    names = sorted(groups)
-    by_group = [metrics.merge(groups[name]) for name in names]
-    whole = metrics.merge(by_group)
-    score = metrics.score(track.metric, track.answers, whole)
-    without = metrics.leave_one_out(track.metric, track.answers, by_group)
-    interval = jackknife(score.main, np.asarray(without, float).tolist(), track.score_range)
-    reachable = metrics.reachable(track.metric, track.answers, whole)
-    per_video = {
-        name: float(metrics.score(track.metric, track.answers, s).main)
-        for name, s in stats.items() if int(s[metrics.FRAMES]) > 0
-    }  # fmt: skip
-    return {
-        "main": score.main, "low": interval.low, "high": interval.high, "parts": score.parts,
-        "frames": int(whole[metrics.FRAMES]), "videos": len(per_video), "groups": names,
-        "leave_one_out": [float(x) for x in without], "per_video": per_video,
-        "reachable": reachable.best, "absent": list(reachable.absent),
-        "confusion": {a.name: whole[a.name].astype(int).tolist() for a in track.answers if a.kind != "value"},
-    }  # fmt: skip
-
-
-def folds_of(groups: Sequence[str], n: int = 5) -> dict[str, int]:
-    """Group -> fold, by the order of the names, as even as can be."""
-    return {group: i % n for i, group in enumerate(sorted(set(groups)))}

@@ -20,7 +20,7 @@ from harness.data.streams.sources import open_reader, source_of
 from harness.features.frozen_encoder import FrozenSlot, Inputs, Traits
 from harness.io.atomic import atomic
 from harness.io.hashing import digest
-from harness.runtime.distributed import warn_of_bfloat16
+from harness.runtime.precision import warn_of_bfloat16
 from zoo.api import FrameInput
 from zoo.errors import UserError
 from zoo.weights.cards import cache_dir

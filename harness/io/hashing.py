@@ -9,9 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from harness.data.decoding import video as frames
 from harness.io.atomic import atomic
 from harness.io.locks import OneAtATime, alone, lock_of
 from harness.io.read_cache import TICK, Arrays, Memo, state_of
@@ -45,7 +42,7 @@ def of_folder(kind: str, folder: Path, ending: str, parts: Sequence[object], com
     if time.time_ns() - newest <= TICK:
         return _shared(digest(kind, folder.resolve(), states, *parts), compute)
     key = digest(folder.resolve(), states, *parts)[:32]
-    return _kept(Memo(cache_dir() / kind / f"{key}.memo"), folder, kind, compute)
+    return kept(Memo(cache_dir() / kind / f"{key}.memo"), folder, kind, compute)
 
 
 def _states(folder: Path, ending: str) -> tuple[list[tuple[str, int, int, int, int]], int]:
@@ -58,27 +55,7 @@ def _states(folder: Path, ending: str) -> tuple[list[tuple[str, int, int, int, i
     return states, max((max(changed, status) for _, _, changed, status, _ in states), default=0)
 
 
-def video_times(path: Path) -> np.ndarray:
-    """(n,) float64 seconds of a video's frames, see harness.data.decoding.video.probe; the file is read once."""
-    return _probed(path)["times"]
-
-
-def video_size(path: Path) -> tuple[int, int]:
-    """Width and height of a video's frames as displayed, likewise."""
-    width, height = _probed(path)["size"].tolist()
-    return width, height
-
-
-def _probed(path: Path) -> Arrays:
-    def probe() -> Arrays:
-        info = frames.probe(path)
-        return {"times": info.times, "size": np.array([info.width, info.height])}
-
-    memo = Memo(cache_dir() / "times" / f"{digest(os.path.abspath(path))[:32]}.memo")
-    return _kept(memo, path, f"times and size {frames.VERSION}", probe)
-
-
-def _kept(memo: Memo, path: Path, what: str, compute: Callable[[], Arrays]) -> Arrays:
+def kept(memo: Memo, path: Path, what: str, compute: Callable[[], Arrays]) -> Arrays:
     """What a memo of one thing has, or is given now; threads and processes that ask at once compute it once."""
 
     def read() -> Arrays:

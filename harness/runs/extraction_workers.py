@@ -15,8 +15,8 @@ from harness.features.extraction import Failure, extract_videos
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
 from harness.runs.job import Ground, make_ground, make_job
-from harness.runs.run import pick_device
 from harness.runtime import launchers as launching
+from harness.runtime.device import pick_device
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
-import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +13,8 @@ from harness.runs.splits import Origin, arrange, check_kind, find_origin, split_
 from zoo.api import EditionSpec, TrackSpec
 from zoo.errors import UserError
 from zoo.registry.plan import Plan, make_plan
-from zoo.registry.registry import Entry, Registry, load
+from zoo.registry.registry import Entry, Registry
+from zoo.registry.tracks import find_track, load_plugins
 from zoo.weights.cards import cache_dir, file_sha256
 
 
@@ -57,37 +55,6 @@ def _origin(entry: Entry) -> str:
     """A foreign plugin for the record: its package, or a file's name and digest."""
     path = Path(entry.plugin)
     return f"{path.name} sha256 {file_sha256(path)}" if path.is_file() else entry.package
-
-
-def load_plugins(files: Sequence[str]) -> Registry:
-    """The registry with the user's plugin files."""
-    return load([Path(file) for file in files])
-
-
-def all_editions(registry: Registry) -> list[EditionSpec]:
-    """Every edition that is registered, by its number."""
-    return sorted((entry.spec for entry in registry.entries("editions")), key=_number)  # type: ignore[arg-type]
-
-
-def find_track(registry: Registry, track: str, edition: str | None) -> tuple[EditionSpec, TrackSpec]:
-    """A track of the named edition, or of the latest one that has it."""
-    editions = all_editions(registry)
-    having = [e for e in editions if any(t.name == track for t in e.tracks)]
-    if not having:
-        names = ", ".join(sorted({t.name for e in editions for t in e.tracks})) or "none"
-        raise UserError(f"unknown track {track!r}: there are {names}{registry.skipped}")
-    chosen = having[-1]
-    if edition is not None:
-        chosen = registry.get("editions", edition)
-        if chosen not in having:
-            others = ", ".join(e.name for e in having)
-            raise UserError(f"edition {edition} has no track {track!r}; --edition may be {others} for it")
-    return chosen, next(t for t in chosen.tracks if t.name == track)
-
-
-def _number(edition: EditionSpec) -> tuple[int, str]:
-    digits = re.search(r"\d+$", edition.name)
-    return (int(digits.group()) if digits else 0, edition.name)
 
 
 def plan_of(config: RunConfig, registry: Registry, track: TrackSpec) -> Plan:
@@ -184,16 +151,3 @@ def demo_folder(*, progress: bool = True) -> Path:
     root = cache_dir() / "demo" / f"v{DEMO_VERSION}"
     make_demo(root, progress=progress)
     return root
-
-
-def commit() -> str | None:
-    """The git commit of this checkout, with ``+`` where it is changed; None outside one."""
-    here = Path(__file__).resolve().parents[2]
-    if not (here / ".git").exists():
-        return None
-    try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10)
-        dirty = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "") if head.returncode == 0 else None

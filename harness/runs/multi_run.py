@@ -18,10 +18,12 @@ from harness.io.atomic import atomic
 from harness.io.locks import at_work
 from harness.runs.job import Job
 from harness.runs.provenance import NEXT_FOLD
+from harness.runs.record import identity
 from harness.runs.recording import recorded
 from harness.runs.results import score_split, submit_final
-from harness.runs.run import Outcome, identity, pick_device, run
+from harness.runs.run import Outcome, run
 from harness.runs.splits import arrange, split_name
+from harness.runtime.device import pick_device
 from harness.runtime.distributed import World, alone
 from harness.submissions.submission import name_record
 from leaderboards.record import Record, RecordError

@@ -45,7 +45,7 @@ def recorded(record: Record, folder: Path | None) -> Iterator[None]:
 
 def host() -> dict[str, Any]:
     """The machine and the program, for the circumstances of a record."""
-    from harness.runs.job import commit
+    from harness.runs.record import commit
 
     return {
         "host": platform.node(), "platform": platform.platform(), "python": platform.python_version(),

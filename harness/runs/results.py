@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.evaluation.postprocessing import Chain, apply_folds, fit_folds, labelled, optimism
-from harness.evaluation.prediction import score_block
 from harness.evaluation.prediction_tables import read_predictions, write_predictions
-from harness.runs.job import Job, all_editions
+from harness.evaluation.scoring import score_block
+from harness.runs.job import Job
 from harness.submissions.submission import submit_videos, why_not
 from zoo.api import VideoAnswers
+from zoo.registry.tracks import all_editions
 
 
 @dataclass

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
 
-from harness.batching.clips import ClipData, training_counts
-from harness.config.schema import RunConfig
+from harness.batching.clips import ClipData
+from harness.batching.sampling import training_counts
 from harness.data.index.index import Index
-from harness.data.packed.locate import stored_as
 from harness.data.streams.raw_inputs import RawSlot
 from harness.evaluation.prediction import shared_answers
 from harness.features.extraction import extract
@@ -23,26 +20,24 @@ from harness.features.store import FeatureStore
 from harness.io.locks import at_work
 from harness.runs import provenance as guard
 from harness.runs.job import Job
+from harness.runs.record import identity
 from harness.runs.recording import recorded
 from harness.runs.results import answer_test, chain_of_origin, score_split
-from harness.runtime import memory
+from harness.runtime.device import pick_device
 from harness.runtime.distributed import World, alone, lost_is_told
 from harness.submissions.submission import name_record
+from harness.training.build import adapter_options, aids, fit_adapters, make_model, raw_slots, shuffled
 from harness.training.checkpoint import load_weights, save_weights
 from harness.training.loop import Trained, train
 from harness.training.placement import Clock
 from leaderboards.record import Record
 from zoo.api import Counts, VideoAnswers
-from zoo.errors import UserError, first_line
-from zoo.model.adapter import Adapter
+from zoo.errors import UserError
 from zoo.model.cost import cost
-from zoo.model.model import AdapterOptions, Aids, Model, build_encoder, key
-from zoo.model.shape_check import check, meta_or_real
+from zoo.model.model import Model, key
+from zoo.model.shape_check import check
 from zoo.registry.plan import Plan
 from zoo.weights.loading import load_pretrained
-
-CIRCUMSTANCES = {"data_dir", "device", "devices", "nodes", "plugin", "epochs_from"}  # of the configuration
-VERSIONED = ("abaw-zoo", "torch", "torchvision", "torchaudio", "timm", "numpy")
 
 
 @dataclass
@@ -107,7 +102,7 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
     world = world or alone(pick_device(config.device))
     torch.use_deterministic_algorithms(True, warn_only=True)
     dims = check(plan, adapter_options(config), aids(config))["dims"]
-    frozen, raw = frozen_slots(plan.slots, config.features, world.device), raw_slots(job)
+    frozen, raw = frozen_slots(plan.slots, config.features, world.device), raw_slots(plan, job.index)
     if world.size > 1:
         share_packing(job.index, raw, world)
     store, failures = extract(job.index, frozen, progress=progress and world.first)
@@ -128,7 +123,7 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
     passports = [found for slot in frozen if (found := slot.record())]
     saws = {slot.plan.name: guard.saw(slot.file) for slot in frozen if slot.file}
     if weights is not None:
-        model = make_model(job, dims, [Counts(1, (1,) * max(2, len(a.classes))) for a in job.track.answers])
+        model = make_model(plan, dims, [Counts(1, (1,) * max(2, len(a.classes))) for a in job.track.answers], config)
         model.load_state_dict(load_weights(weights))
         return Prepared(model.to(world.device), splits, passports, world, store=store)
     data = splits.get("train")
@@ -139,7 +134,7 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
             splits[split].times(i)
     if config.train.shuffle_labels:
         data.labels = shuffled(data.labels, config.seed)
-    model = make_model(job, dims, training_counts(job.track, data))
+    model = make_model(plan, dims, training_counts(job.track, data), config)
     for slot in plan.slots:
         if not slot.frozen and slot.passport is not None:  # --finetune: trained on from its weights
             loaded = load_pretrained(model.encoders[key(slot.name)], slot.passport)
@@ -157,55 +152,6 @@ def share_packing(index: Index, raw: Mapping[str, RawSlot], world: World) -> Non
         for i in world.deal([video.n_frames for video in index.videos]):
             slot.prepare(index.videos[i].name)
     world.everyones(None)
-
-
-def make_model(job: Job, dims: Mapping[str, int], counts: Sequence[Counts]) -> Model:
-    """The run's network with its seed's random weights."""
-    torch.manual_seed(job.config.seed)
-    return Model(job.plan, dims, counts, adapter_options(job.config), aids(job.config))
-
-
-def raw_slots(job: Job) -> dict[str, RawSlot]:
-    """Readers of raw input for the slots that are trained."""
-    return {
-        s.name: RawSlot(job.index, s, meta_or_real(lambda s=s: build_encoder(s)))
-        for s in job.plan.slots
-        if not s.frozen
-    }  # type: ignore[misc]
-
-
-def adapter_options(config: RunConfig) -> AdapterOptions:
-    """The model's part of the configuration."""
-    return AdapterOptions(**config.project.model_dump())
-
-
-def aids(config: RunConfig) -> Aids:
-    """What makes training harder, for the model."""
-    train = config.train
-    return Aids(train.modality_dropout, train.feature_noise, train.output_dropout, train.mtl == "uncertainty")
-
-
-def fit_adapters(model: Model, data: ClipData, store: FeatureStore) -> None:
-    """Standardisation and projection of frozen slots, from the training videos' present frames."""
-    for name in model.slots:
-        if name in data.raw:
-            continue
-        adapter = cast(Adapter, model.adapters[key(name)])
-        moments = adapter.moments()
-        if moments is None:
-            continue
-        for video in data.videos:
-            rows = store.rows(name, video.name)
-            for start in range(0, len(rows), 8192):
-                moments.add(torch.from_numpy(np.asarray(rows[start : start + 8192], np.float32)))
-        adapter.fit(moments)
-
-
-def shuffled(labels: list[np.ndarray], seed: int) -> list[np.ndarray]:
-    """Every training video with another one's labels (a control: nothing must be learned)."""
-    n = len(labels)
-    shift = 1 + int(np.random.default_rng(seed).integers(max(1, n - 1)))
-    return [np.resize(labels[(i + shift) % n], labels[i].shape) for i in range(n)]
 
 
 def conclude(
@@ -237,44 +183,3 @@ def predict_split(job: Job, prepared: Prepared, split: str) -> list[VideoAnswers
 def wants_per_slot(plan: Plan) -> bool:
     """Whether some post-processor looks at the slots' own answers."""
     return any(getattr(block.spec, "per_slot", False) for block in plan.post)
-
-
-def pick_device(name: str) -> torch.device:
-    """``auto``: the GPU where there is one. Where it is the processor, freed memory is kept for the next step."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {name}: {first_line(error)}") from None
-    if device.type == "cpu":
-        memory.keep_freed()
-    return device
-
-
-def identity(job: Job) -> dict[str, Any]:
-    """What the run is, known before it starts."""
-    config, index, track = job.config, job.whole or job.index, job.track
-    split = {s: index.split(s) for s in ("train", "val", "test")}  # type: ignore[arg-type]
-    packed = stored_as(index.pack, {slot.stream.name for slot in job.plan.slots})
-    fit = {"fit": list(config.fit), "epochs_from": _origin(job)} if job.origin else {}
-    return {
-        "combination": {"encoders": config.encoders, "fusion": config.fusion, "head": config.head},
-        "config": config.model_dump(mode="json", exclude=CIRCUMSTANCES),
-        "edition": job.edition.name, "track": track.name, "track_version": track.version, "metric": track.metric,
-        "score_range": list(track.score_range), "split": job.split, **fit, "seeds": [config.seed],
-        "data": {
-            "name": job.data_name, "synthetic": job.synthetic, "fingerprint": index.fingerprint(),
-            "videos": {s: len(v) for s, v in split.items()},
-            "frames": {s: sum(x.n_frames for x in v) for s, v in split.items()},
-            "groups": {s: len({x.group for x in v}) for s, v in split.items()},
-            **({"packed": packed} if packed else {}),
-        },
-        "plugins": job.foreign_plugins,
-        "versions": {name: version(name) for name in VERSIONED},
-    }  # fmt: skip
-
-
-def _origin(job: Job) -> dict[str, Any] | None:
-    return {"run": job.origin.run, "sha256": job.origin.sha256, "epochs": job.origin.epochs} if job.origin else None

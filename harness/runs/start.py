@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 
-from harness.config.recipe import read_toml
-from harness.config.schema import RunConfig, validate
+from harness.config.schema import RunConfig
 from harness.io.locks import BOARD, alone
-from harness.runs.job import Job, all_editions, make_job
+from harness.runs.folder import default_name, has_folds, new_folder, saved_config
+from harness.runs.job import Job, make_job
 from harness.runs.multi_run import read, run_folds, run_seeds, write_config
-from harness.runs.run import Outcome, pick_device, run
-from harness.runs.splits import check_kind, split_name
+from harness.runs.run import Outcome, run
+from harness.runs.splits import check_kind
 from harness.runs.summary import announce, summary
+from harness.runtime.device import pick_device
 from harness.runtime.distributed import World, joined
 from harness.submissions.submission import why_not
 from leaderboards.tables import leaderboard, load_runs, write
 from zoo.errors import UserError
+from zoo.registry.tracks import all_editions
 from zoo.weights.cards import find
 
-__all__ = ["check_ready", "has_folds", "one_run", "read", "resume", "run_seeds", "saved_config", "start"]
+__all__ = ["check_ready", "read", "resume", "run_seeds", "start"]
 
 
 def start(config: RunConfig, *, out: Path, name: str | None, seeds: int) -> Path:
@@ -30,7 +32,7 @@ def start(config: RunConfig, *, out: Path, name: str | None, seeds: int) -> Path
     check_kind(config, seeds)
     job = make_job(config)
     check_ready(job)
-    with joined(job.config, pick_device(job.config.device)) as world:
+    with joined_by(job.config) as world:
         made = None
         if world.first:
             announce(job, _hindrance(job))
@@ -48,11 +50,6 @@ def _run(job: Job, folder: Path, seeds: int, world: World) -> None:
         outcome = run_folds(job, folder, world) if has_folds(job.config) else run(job, folder, world=world)
     if world.first:
         finish(outcome, job, folder.parent)
-
-
-def has_folds(config: RunConfig) -> bool:
-    """Whether a run is all of its folds, not one of them."""
-    return config.folds > 0 and config.fold < 0
 
 
 def check_ready(job: Job) -> None:
@@ -85,29 +82,11 @@ def resume(folder: Path, machines: Mapping[str, int | None] | None = None) -> Pa
         raise UserError(f"{folder}: the run is finished; start a new one, or `harness evaluate {folder}`")
     job = make_job(config)
     seeds = int((folder / "seeds").read_text()) if (folder / "seeds").is_file() else 1
-    with joined(job.config, pick_device(job.config.device)) as world:
+    with joined_by(job.config) as world:
         if world.first:
             announce(job, _hindrance(job))
         _run(job, folder, seeds, world)
     return folder
-
-
-def saved_config(folder: Path) -> RunConfig:
-    """The configuration of a run folder."""
-    path = folder / "config.toml"
-    if not path.is_file():
-        raise UserError(f"{folder}: not a run folder (there is no config.toml)")
-    return validate(read_toml(path), str(path))
-
-
-def one_run(folder: Path) -> RunConfig:
-    """The configuration of a run that has weights of its own."""
-    if (folder / "seeds").is_file():
-        raise UserError(f"{folder}: holds several seeds; name one of them, such as {folder / 'seed-0'}")
-    config = saved_config(folder)
-    if has_folds(config):
-        raise UserError(f"{folder}: holds several folds; name one of them, such as {folder / 'fold-0'}")
-    return config
 
 
 def finish(outcome: Outcome, job: Job, out: Path) -> None:
@@ -118,29 +97,8 @@ def finish(outcome: Outcome, job: Job, out: Path) -> None:
     print(summary(outcome, job, files, problems))
 
 
-def default_name(config: RunConfig, seeds: int) -> str:
-    """A folder name that says what the run is."""
-    text = "-".join([config.track, config.encoders, config.fusion, config.head, f"s{config.seed}"])
-    kind = f"-{split_name(config)}" if config.folds else "-fit" if config.fit else ""
-    kind += f"-best{config.chosen.trials}" if config.chosen.trials else ""
-    return re.sub(r"[^A-Za-z0-9_.+-]+", "+", text)[:120] + kind + (f"x{seeds}" if seeds > 1 else "")
-
-
-def new_folder(out: Path, name: str | None, default: str) -> Path:
-    """A fresh folder for a run: the user's name, which must be free, or the default one with the next free number."""
-    if name is not None and (not name or Path(name).name != name or name.startswith(".")):
-        raise UserError(f"--name {name}: wanted a plain name for a folder in {out}")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {out}: no folder can be made there ({error.strerror}); choose another") from None
-    candidates = [name] if name is not None else [default] + [f"{default}-{i}" for i in range(2, 10_000)]
-    for candidate in candidates:
-        try:
-            (out / candidate).mkdir()
-        except FileExistsError:
-            continue
-        return out / candidate
-    raise UserError(
-        f"--name {name}: a run of this name is already in {out}; choose another, or `--resume {out / str(name)}`"
+def joined_by(config: RunConfig) -> AbstractContextManager[World]:
+    """The processes that a configuration asks for."""
+    return joined(
+        pick_device(config.device), devices=config.devices, nodes=config.nodes, precision=config.train.precision
     )

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,10 +21,8 @@ from typing import Any, TypeVar
 import torch
 from torch import distributed as dist
 
-from harness.config.schema import RunConfig
 from zoo.errors import UserError, first_line
 from zoo.parallel import Share, split
-from zoo.weights.bf16_rounding import computes_bfloat16
 
 Item = TypeVar("Item")
 STEP = timedelta(minutes=10)  # the longest that a process may be late in a step
@@ -100,37 +97,26 @@ def alone(device: torch.device) -> World:
     return World(device)
 
 
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """What a network runs in: bfloat16 where it is safe (``bf16-mixed``), or as it is (``32``)."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
-
-
-def warn_of_bfloat16(device: torch.device, option: str) -> None:
-    """What asks for it is told where the device has none of its own."""
-    if not computes_bfloat16(device):
-        warnings.warn(f"{option}: this machine has no bfloat16 of its own: float32 is faster here", stacklevel=2)
-
-
 @contextmanager
-def joined(config: RunConfig, device: torch.device) -> Iterator[World]:
+def joined(device: torch.device, *, devices: int = 1, nodes: int = 1, precision: str = "32") -> Iterator[World]:
     """The world of a run: this process alone, or with the others, which are started here or were by torchrun or SLURM.
 
     UserError where another process was lost, or where the machine has fewer devices than asked for.
     """
-    if _wanted(config) == (1, 1):
+    devices, nodes = _wanted(devices, nodes)
+    if (devices, nodes) == (1, 1):
         yield alone(device)
         return
     from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
     from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
     quiet()
-    devices, nodes = _wanted(config)
     if device.type == "cuda" and torch.cuda.device_count() < devices:
         raise UserError(f"--devices {devices}: this machine has {torch.cuda.device_count()} GPUs")
     external = TorchElasticEnvironment.detect() or SLURMEnvironment.detect() or "LOCAL_RANK" in os.environ
     children = [] if external else _start_others(devices, nodes)
     try:
-        world = _connect(config, device, devices, nodes)
+        world = _connect(device, devices, nodes, precision)
         with lost_is_told():
             yield world
         with lost_is_told():
@@ -145,12 +131,12 @@ def quiet() -> None:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
-def _wanted(config: RunConfig) -> tuple[int, int]:
+def _wanted(devices: int, nodes: int) -> tuple[int, int]:
     """Devices a machine, and machines. torchrun says it itself."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         local = int(os.environ["LOCAL_WORLD_SIZE"])
         return local, int(os.environ["WORLD_SIZE"]) // local
-    return config.devices, config.nodes
+    return devices, nodes
 
 
 def _start_others(devices: int, nodes: int) -> list[subprocess.Popen[bytes]]:
@@ -195,7 +181,7 @@ def _end(children: Sequence[subprocess.Popen[bytes]], grace: float = GRACE) -> N
             child.wait()
 
 
-def _connect(config: RunConfig, device: torch.device, devices: int, nodes: int) -> World:
+def _connect(device: torch.device, devices: int, nodes: int, precision: str) -> World:
     from lightning_fabric import Fabric
     from lightning_fabric.strategies.ddp import DDPStrategy
 
@@ -204,7 +190,11 @@ def _connect(config: RunConfig, device: torch.device, devices: int, nodes: int) 
         process_group_backend=backend, timeout=STEP, find_unused_parameters=True, broadcast_buffers=False
     )
     fabric = Fabric(
-        accelerator=device.type, devices=devices, num_nodes=nodes, strategy=strategy, precision=config.train.precision
+        accelerator=device.type,
+        devices=devices,
+        num_nodes=nodes,
+        strategy=strategy,
+        precision=precision,  # type: ignore[arg-type]
     )
     fabric.launch()
     groups = {"answers": dist.new_group(timeout=STEP), "host": dist.new_group(timeout=WAIT, backend="gloo")}

@@ -180,7 +180,7 @@ def _devices() -> dict[str, Any]:
     """Name -> memory in GB (None of the processor) and whether it computes in bfloat16 itself."""
     import torch
 
-    from zoo.weights.bf16_rounding import computes_bfloat16
+    from zoo.layers.precision import computes_bfloat16
 
     found: dict[str, Any] = {"cpu": {"name": processor(), "bf16": computes_bfloat16(torch.device("cpu"))}}
     for i in range(torch.cuda.device_count()):

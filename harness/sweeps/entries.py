@@ -11,10 +11,11 @@ from typing import Any
 from harness.config.schema import RunConfig
 from harness.io.atomic import atomic
 from harness.io.locks import PLAN, alone
+from harness.runs.folder import default_name, new_folder, saved_config
 from harness.runs.job import Ground, Job, make_job
 from harness.runs.multi_run import member_jobs, write_config
-from harness.runs.run import identity
-from harness.runs.start import check_ready, default_name, new_folder, saved_config
+from harness.runs.record import identity
+from harness.runs.start import check_ready
 from leaderboards.record import Record, RecordError, read
 from zoo.errors import UserError
 

@@ -16,7 +16,8 @@ from harness.features.frozen_encoder import frozen_slots
 from harness.io.locks import at_work
 from harness.runs.extraction_workers import spread
 from harness.runs.job import Ground
-from harness.runs.run import identity, pick_device
+from harness.runs.record import identity
+from harness.runtime.device import pick_device
 from harness.runtime.launchers import Failure, Launch
 from harness.sweeps.entries import Entry, record_of, settle
 from harness.sweeps.worker import Done, conclude, train

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.config.schema import Chosen, RunConfig, with_settings
-from harness.evaluation.prediction import main_score
+from harness.evaluation.scoring import main_score
 from harness.runs.extraction_workers import ground_of
+from harness.runs.folder import default_name
 from harness.runs.job import Ground, Job, make_job
 from harness.runs.run import predict_split, prepare
 from harness.runs.splits import arrange, split_name
-from harness.runs.start import default_name
 from harness.runtime.launchers import Failure, Launch
 from harness.sweeps.entries import Entry
 from harness.sweeps.search_space import Choice, Space, current, plain, space_of

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from harness.io.locks import at_work
 from harness.runs.extraction_workers import ground_of
+from harness.runs.folder import saved_config
 from harness.runs.job import Job, make_job
 from harness.runs.multi_run import member_jobs, run_folds, run_seeds
+from harness.runs.record import identity
 from harness.runs.recording import recorded
-from harness.runs.run import identity, run
-from harness.runs.start import saved_config
+from harness.runs.run import run
 from harness.sweeps.entries import record_of, seeds_of
 from leaderboards.record import Record
 from zoo.errors import UserError

@@ -20,8 +20,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from harness.batching.clips import ClipData, Window, batches, count_windows, training_windows
+from harness.batching.clips import ClipData
 from harness.batching.loader import loaded
+from harness.batching.sampling import count_windows, training_windows
+from harness.batching.windows import Window, batches
 from harness.config.schema import Train
 from harness.evaluation.prediction import shared_score
 from harness.io.atomic import atomic

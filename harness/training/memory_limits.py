@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import torch
 
-from harness.batching.clips import ClipData, Window
+from harness.batching.clips import ClipData
+from harness.batching.windows import Window
 from harness.config.schema import Train
 from harness.runtime import memory
 from harness.runtime.distributed import World

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from harness.config.schema import Train
-from harness.runtime.distributed import World, quiet, warn_of_bfloat16
+from harness.runtime.distributed import World, quiet
+from harness.runtime.precision import warn_of_bfloat16
 from zoo.api import FrameInput
 from zoo.errors import UserError
 from zoo.model.model import Model

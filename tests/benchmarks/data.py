@@ -26,7 +26,8 @@ import numpy as np
 import torch
 from affwild2_tree import write_tree
 
-from harness.batching.clips import ClipData, Window
+from harness.batching.clips import ClipData
+from harness.batching.windows import Window
 from harness.benchmarks import baseline as seed
 from harness.benchmarks.measure import Rates, describe, in_child, interleaved, machine
 from harness.data.index.index import Index, build_index

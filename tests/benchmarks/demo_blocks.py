@@ -26,7 +26,7 @@ from tabulate import tabulate
 
 from harness.config.schema import load_config
 from harness.data.synthetic import make_demo
-from harness.evaluation.prediction import score_block
+from harness.evaluation.scoring import score_block
 from harness.runs.job import make_job
 from harness.runs.run import predict_split, prepare
 from harness.runs.start import read, run_seeds

@@ -24,11 +24,11 @@ from harness.benchmarks import tables as table
 from harness.benchmarks.measure import Rates, describe, interleaved, machine
 from harness.config.schema import Features
 from harness.features.frozen_encoder import SOUND_CHUNK, FrozenSlot, features_of_noise
-from harness.runs.job import find_track, load_plugins
-from harness.runs.run import pick_device
+from harness.runtime.device import pick_device
 from zoo.api import FrameInput
 from zoo.model.model import build_encoder
 from zoo.registry.plan import make_plan
+from zoo.registry.tracks import find_track, load_plugins
 from zoo.weights.batch_norm_folding import fold
 
 FRAMES = 2_900_000  # face crops of Aff-Wild2, all sets

@@ -27,7 +27,7 @@ def make_demo_set(folder: Path) -> Path:
 @cache
 def track_of(name: str, edition: str) -> tuple[EditionSpec, TrackSpec]:
     """A registered track."""
-    from harness.runs.job import find_track, load_plugins
+    from zoo.registry.tracks import find_track, load_plugins
 
     return find_track(load_plugins([]), name, edition)
 

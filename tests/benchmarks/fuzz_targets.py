@@ -32,7 +32,7 @@ def targets(demo: Path) -> dict[str, Make]:
 
 def _editions() -> list[EditionSpec]:
     from harness.cli.commands.submit import all_editions
-    from harness.runs.job import load_plugins
+    from zoo.registry.tracks import load_plugins
 
     return all_editions(load_plugins([]))
 

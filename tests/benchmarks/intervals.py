@@ -187,8 +187,8 @@ def comparisons(
 
 def timed(frames: int = 1_600_000, videos: int = 356) -> dict[str, float]:
     """Of the record's block of scores: track -> seconds."""
-    from harness.evaluation.prediction import score_block
-    from harness.runs.job import find_track, load_plugins
+    from harness.evaluation.scoring import score_block
+    from zoo.registry.tracks import find_track, load_plugins
 
     registry, taken = load_plugins([]), {}
     for name in ("va", "expr", "au"):

@@ -178,8 +178,8 @@ def _cache_whole(place: Path) -> Iterable[str]:
 
 
 def _run_whole(place: Path) -> Iterable[str]:
+    from harness.runs.folder import saved_config
     from harness.runs.multi_run import read
-    from harness.runs.start import saved_config
     from harness.training.checkpoint import load_state, load_weights
 
     readers = {"state.ckpt": load_state, "weights.safetensors": load_weights, "record.json": read}

@@ -66,15 +66,15 @@ def status(field: str) -> float:
 
 def track_of(name: str):
     """Edition and track."""
-    from harness.runs.job import find_track, load_plugins
+    from zoo.registry.tracks import find_track, load_plugins
 
     return find_track(load_plugins([]), name, None)
 
 
 def plan_for(track: Any, head: str = "gru", encoders: str = "face", **options: Any):
     """Face features, late fusion."""
-    from harness.runs.job import load_plugins
     from zoo.registry.plan import make_plan
+    from zoo.registry.tracks import load_plugins
 
     return make_plan(load_plugins([str(COLOURS)]), encoders=encoders, fusion="late", head=head, answers=track.answers,
                      post=("interpolate", "smooth", "clip"), options=options)  # fmt: skip
@@ -143,7 +143,7 @@ def extract(args: argparse.Namespace) -> None:
     from harness.config.schema import Features
     from harness.features.extraction import extract as run
     from harness.features.frozen_encoder import frozen_slots
-    from harness.runs.run import pick_device
+    from harness.runtime.device import pick_device
 
     few = args.videos == 1
     index = an_index(args, track_of("va")[1], "train")
@@ -187,10 +187,12 @@ def make(args: argparse.Namespace) -> None:
 def train(args: argparse.Namespace) -> None:
     """Fit the adapter and train an epoch, as `harness run` does."""
 
-    from harness.batching.clips import ClipData, training_counts
+    from harness.batching.clips import ClipData
+    from harness.batching.sampling import training_counts
     from harness.config.schema import Train
-    from harness.runs.run import fit_adapters, pick_device
+    from harness.runtime.device import pick_device
     from harness.runtime.distributed import alone
+    from harness.training.build import fit_adapters
     from harness.training.loop import train as run
 
     track = track_of("va")[1]
@@ -219,7 +221,7 @@ def evaluate(args: argparse.Namespace, name: str) -> None:
     from harness.batching.clips import ClipData
     from harness.evaluation.prediction import answers
     from harness.runs.results import answer_test, score_split
-    from harness.runs.run import pick_device
+    from harness.runtime.device import pick_device
 
     track = track_of(name)[1]
     peak = Peak()

@@ -10,12 +10,12 @@ from harness.config.schema import Features
 from harness.data.index.index import Index
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
-from harness.runs.job import find_track
 from zoo.api import FrameInput
+from zoo.layers.precision import computes_bfloat16
 from zoo.modules import Encoder
 from zoo.registry.plan import SlotPlan, make_plan
 from zoo.registry.registry import load
-from zoo.weights.bf16_rounding import computes_bfloat16
+from zoo.registry.tracks import find_track
 
 CPU = torch.device("cpu")
 WITH_BF16 = pytest.mark.skipif(not computes_bfloat16(CPU), reason="this processor has no bfloat16: it takes minutes")

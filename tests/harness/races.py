@@ -22,6 +22,7 @@ from threading import Barrier
 import numpy as np
 
 from harness.data.decoding import video as frames
+from harness.data.decoding.probe_cache import video_times
 from harness.data.index import cached_files as remembered
 from harness.data.index.index import build_index
 from harness.data.packed.reader import find
@@ -31,7 +32,7 @@ from harness.features.cache.entry import Entry, Writer
 from harness.features.cache.leases import Lease, try_lock, unlock
 from harness.io import hashing as content
 from harness.io.atomic import append_line, atomic
-from harness.io.hashing import crops_digest, digest, file_digest, of_folder, video_times
+from harness.io.hashing import crops_digest, digest, file_digest, of_folder
 from leaderboards.record import replace_file
 from plugins.editions import abaw10
 from zoo.api import Passport

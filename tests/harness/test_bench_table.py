@@ -111,7 +111,7 @@ def test_what_is_no_result_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_the_made_up_tree_is_read_with_all_its_lines(tmp_path: Path) -> None:
     full_size.write_tree(tmp_path / "data", videos=7, lines=7 * 40 + 3)
-    from harness.runs.job import find_track, load_plugins
+    from zoo.registry.tracks import find_track, load_plugins
 
     edition, track = find_track(load_plugins([]), "va", full_size.EDITION)
     index = build_index(tmp_path / "data", edition, track)

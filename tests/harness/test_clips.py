@@ -10,17 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.batching.clips import (  # fmt: skip
-    ClipData,
-    Window,
-    earlier,
-    evaluation_windows,
-    joined,
-    nearest,
-    runs,
-    training_windows,
-    triangle,
-)
+from harness.batching.clips import ClipData, joined
+from harness.batching.sampling import training_windows
+from harness.batching.windows import Window, earlier, evaluation_windows, nearest, runs, triangle
 from harness.data.index.index import Video
 from harness.features.store import FeatureStore
 from zoo.api import AudioInput, FrameInput

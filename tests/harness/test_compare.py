@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from harness.analysis.compare import compare
-from harness.evaluation.prediction import score_block
 from harness.evaluation.prediction_tables import write_predictions
-from harness.runs.job import find_track, load_plugins
+from harness.evaluation.scoring import score_block
 from leaderboards.record import Record
 from leaderboards.statistics import paired
 from zoo.api import VideoAnswers
 from zoo.errors import UserError
+from zoo.registry.tracks import find_track, load_plugins
 
 VA = find_track(load_plugins([]), "va", "abaw10")[1]
 RANKING = re.compile(r"better|worse|beat|best|win|superior|outperform|higher|lower|rank|place", re.IGNORECASE)

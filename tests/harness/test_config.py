@@ -8,9 +8,9 @@ import pytest
 
 from harness.config.recipe import RECIPES
 from harness.config.schema import load_config
-from harness.runs.job import find_track
 from zoo.errors import UserError
 from zoo.registry.registry import Problem, Registry
+from zoo.registry.tracks import find_track
 
 
 def test_flags_go_over_the_recipe_and_set_over_both() -> None:

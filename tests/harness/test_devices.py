@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from harness.config.schema import Train
-from harness.runtime.distributed import World, alone, autocast
+from harness.runtime.distributed import World, alone
+from harness.runtime.precision import autocast
 from harness.training.placement import fit, freeze
 from tests.zoo.test_aids import labelled_batch, model
 from zoo.errors import UserError

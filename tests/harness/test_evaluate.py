@@ -72,7 +72,7 @@ def test_with_a_delay_a_frame_has_the_answer_given_that_much_earlier():
 
 def test_training_targets_and_answers_are_delayed_by_the_same():
     """What is learned from the label at t + delay is given back at t + delay."""
-    from harness.batching.clips import earlier
+    from harness.batching.windows import earlier
 
     times = TIMES - TIMES[0]
     labels = np.sin(times)[:, None]

@@ -23,13 +23,13 @@ from harness.features.cache.leases import try_lock, unlock
 from harness.features.encoder_probe import mixes, pictures
 from harness.features.extraction import extract, extract_videos
 from harness.features.frozen_encoder import FrozenSlot, pieces
-from harness.runs.job import find_track
 from harness.runtime import memory
 from tests.harness.frozen import CPU, WITH_BF16, Odd, features, odd, plans, slots
 from zoo.api import AudioInput, FrameInput
 from zoo.errors import UserError
 from zoo.model.model import build_encoder
 from zoo.registry.registry import load
+from zoo.registry.tracks import find_track
 from zoo.weights.cards import cache_dir
 
 

@@ -14,9 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from harness.runs.folder import saved_config
 from harness.runs.provenance import saw
 from harness.runs.splits import fitted_on
-from harness.runs.start import saved_config
 from leaderboards.record import read
 from leaderboards.tables import leaderboard, load_runs
 from zoo.errors import UserError

@@ -30,13 +30,13 @@ from harness.data.streams.sources import source_of
 from harness.data.tracking.person_boxes import read_boxes, write_boxes
 from harness.features.extraction import extract
 from harness.features.frozen_encoder import frozen_slots
-from harness.runs.job import load_plugins
 from plugins.editions import abaw10
 from zoo.api import AudioInput, FrameInput
 from zoo.errors import UserError
 from zoo.modules import Encoder
 from zoo.readers import Source
 from zoo.registry.plan import SlotPlan, make_plan
+from zoo.registry.tracks import load_plugins
 
 VA = abaw10.EDITION.tracks[0]
 SIZE = 64

@@ -13,7 +13,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.batching.clips import ClipData, Window
+from harness.batching.clips import ClipData
+from harness.batching.windows import Window
 from harness.config.schema import Features
 from harness.data.decoding.audio import read_sound
 from harness.data.decoding.frames import pictures
@@ -26,12 +27,12 @@ from harness.features.cache.entry import Entry
 from harness.features.chunking import Chunk, Cutter, Done, Tail, Task, filled
 from harness.features.frozen_encoder import FrozenSlot
 from harness.features.store import FeatureStore
-from harness.runs.job import find_track
 from zoo.api import AudioInput, FrameInput
 from zoo.model.model import build_encoder, encode
 from zoo.modules import Encoder
 from zoo.registry.plan import SlotPlan, make_plan
 from zoo.registry.registry import load
+from zoo.registry.tracks import find_track
 
 RATE = 16_000
 

@@ -8,8 +8,9 @@ import pytest
 
 from harness.config.recipe import about, read_recipe, recipe_names
 from harness.config.schema import load_config
-from harness.runs.job import find_track, load_plugins, plan_of
+from harness.runs.job import plan_of
 from zoo.errors import UserError
+from zoo.registry.tracks import find_track, load_plugins
 
 RECIPE = """
 encoders = "face,context"

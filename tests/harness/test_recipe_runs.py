@@ -11,9 +11,10 @@ import pytest
 
 from harness.config.recipe import about, recipe_names
 from harness.config.schema import load_config
-from harness.runs.job import find_track, load_plugins, plan_of
+from harness.runs.job import plan_of
 from zoo.model.model import build_encoder
 from zoo.model.shape_check import meta_or_real
+from zoo.registry.tracks import find_track, load_plugins
 
 HEAVY = 60_000_000  # numbers: what is larger gives way to a small encoder of its stream, here only
 STAND_IN = {"frames": "lite0", "sound": "melcnn"}

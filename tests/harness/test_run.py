@@ -17,10 +17,10 @@ import torch
 from safetensors.torch import load_file
 from sklearn.metrics import f1_score
 
-from harness.runs.job import find_track
 from zoo.model.model import build_encoder
 from zoo.registry.plan import make_plan
 from zoo.registry.registry import load
+from zoo.registry.tracks import find_track
 from zoo.weights.loading import load_pretrained
 
 TRACKS = ("va", "expr", "au", "mtl")

@@ -12,7 +12,7 @@ import pytest
 from harness.config.schema import load_config
 from harness.io.locks import at_work
 from harness.runs.job import make_ground
-from harness.runs.run import identity
+from harness.runs.record import identity
 from harness.runtime.launchers import Failure
 from harness.sweeps.entries import plan_entries, settle
 from harness.sweeps.grid import configurations, grid

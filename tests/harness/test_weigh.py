@@ -9,7 +9,7 @@ import pytest
 
 from harness.analysis.ensemble_weights import by_fold, equal_weights, fit_weights
 from harness.evaluation.merging import merge
-from harness.evaluation.prediction import main_score
+from harness.evaluation.scoring import main_score
 from zoo.api import Answer, TrackSpec, VideoAnswers
 
 VALUES = (Answer("valence", "value", -5), Answer("arousal", "value", -5))

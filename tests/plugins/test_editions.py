@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import plugins.editions
-from harness.runs.job import find_track
 from plugins.editions import editions
 from zoo.api import EditionSpec, TrackSpec
 from zoo.metrics.scores import METRICS
 from zoo.registry.registry import load
+from zoo.registry.tracks import find_track
 from zoo.tracks import FORMS
 
 EDITIONS = {edition.name: edition for edition in editions()}

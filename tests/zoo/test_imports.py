@@ -87,7 +87,8 @@ def test_the_fakes_are_found_first(tmp_path):
 def test_the_catalogue_is_read_without_a_heavy_package(tmp_path):
     code = """
 import json
-from zoo import api, registry
+from zoo import api
+from zoo.registry import registry
 found = registry.load()
 names = {kind: found.names(kind) for kind in api.KINDS}
 print(json.dumps({"problems": [str(p) for p in found.problems], "names": names}))

@@ -21,13 +21,6 @@ from torch import Tensor, from_numpy, nn
 from zoo.weights.batch_norm_folding import plain_convolution
 
 
-def computes_bfloat16(device: torch.device) -> bool:
-    """Whether a device does so itself; a processor that does not is slower than in float32, some 30 times at worst."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
 class Rounded:
     """Weights for the convolutions of a network that compute in bfloat16. ``run``: runs it under autocast; where it
     fails, none is rounded."""

@@ -15,9 +15,9 @@ from harness.benchmarks.stages import measure
 from harness.benchmarks.workload import cut, own_cache
 from harness.config.schema import RunConfig
 from harness.runs.job import Job, make_job
-from harness.runs.run import pick_device
+from harness.runtime.device import pick_device
 from zoo.errors import UserError
-from zoo.weights.bf16_rounding import computes_bfloat16
+from zoo.layers.precision import computes_bfloat16
 
 VIDEOS = 3  # of each split
 

@@ -107,9 +107,10 @@ def _options(kind: str, spec: Any) -> str:
 def check(flags: Mapping[str, Any], sets: Sequence[str]) -> None:
     """Build a combination on the meta device and print its shapes and sizes."""
     from harness.config.schema import load_config
-    from harness.runs.job import find_track, load_plugins, plan_of
-    from harness.runs.run import adapter_options, aids
+    from harness.runs.job import plan_of
+    from harness.training.build import adapter_options, aids
     from zoo.model.shape_check import check as check_plan
+    from zoo.registry.tracks import find_track, load_plugins
 
     config = load_config(None, flags, sets)
     registry = load_plugins(config.plugin)

@@ -10,9 +10,9 @@ from typing import Any
 from tabulate import tabulate
 from tqdm import tqdm
 
-from harness.runs.job import load_plugins
 from zoo.api import DetectorSpec
 from zoo.errors import UserError
+from zoo.registry.tracks import load_plugins
 
 
 def demo(folder: Path, seed: int, videos: str, frames: int, jobs: int | None) -> None:
@@ -110,7 +110,7 @@ def extract(flags: Mapping[str, Any], sets: Sequence[str], kind: str, jobs: int 
     from harness.features.extraction import extract as fill
     from harness.features.frozen_encoder import frozen_slots
     from harness.runs.job import make_job
-    from harness.runs.run import pick_device
+    from harness.runtime.device import pick_device
 
     job = make_job(load_config("default", flags, sets))
     slots = frozen_slots(job.plan.slots, job.config.features, pick_device(job.config.device))

@@ -11,7 +11,7 @@ from tabulate import tabulate
 from harness.cli.commands.info_edition import sure_of_limit
 from harness.config.recipe import read_toml
 from harness.config.schema import RunConfig, validate
-from harness.runs.job import all_editions, find_track, load_plugins, make_job
+from harness.runs.job import make_job
 from harness.submissions import ledger
 from harness.submissions.submission import Made, make_submission
 from harness.submissions.verifier.manifest import read_manifest
@@ -20,6 +20,7 @@ from leaderboards.record import RecordError
 from leaderboards.record import read as read_record
 from zoo.api import TrackSpec
 from zoo.errors import UserError
+from zoo.registry.tracks import all_editions, find_track, load_plugins
 
 
 def submit_run(

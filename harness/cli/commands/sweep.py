@@ -11,13 +11,13 @@ from tabulate import tabulate
 from harness.config.schema import RunConfig
 from harness.io.locks import BOARD, alone
 from harness.runs.job import Ground, make_ground
-from harness.runs.run import adapter_options, aids
 from harness.runs.splits import check_kind
 from harness.runs.summary import announce
 from harness.runtime.launchers import Launch, devices_of, launcher
 from harness.sweeps.entries import Entry, plan_entries
 from harness.sweeps.run import fill, frozen_union, run_sweep
 from harness.sweeps.search import Search, check_search, run_search
+from harness.training.build import adapter_options, aids
 from leaderboards.render.markdown import to_markdown
 from leaderboards.tables import leaderboard, load_runs, write
 from zoo.errors import UserError

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.runs.job import all_editions, find_track, load_plugins
 from harness.submissions.verifier import Listing, Report, check_manifest, compare, read_list, submission_in
 from harness.submissions.verifier import verify as check
 from harness.submissions.verifier.fields import FOLDERS
 from harness.submissions.verifier.manifest import read_manifest
 from harness.submissions.verifier.other_editions import other_number
 from zoo.errors import UserError
+from zoo.registry.tracks import all_editions, find_track, load_plugins
 
 CLEAN, FOUND, UNCHECKED = 0, 1, 3
 """Exit codes: nothing wrong; something is; nothing seen, but not everything could be looked at."""

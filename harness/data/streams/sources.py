@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.data.decoding.probe_cache import video_size, video_times
 from harness.data.decoding.video import expected_frames
 from harness.data.index.index import Index, Video
 from harness.data.tracking.person_boxes import have_boxes, person_boxes
-from harness.io.hashing import video_size, video_times
 from harness.runtime.machine import cores
 from zoo.api import StreamSpec
 from zoo.errors import UserError

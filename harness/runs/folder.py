@@ -1,0 +1,62 @@
+"""Folders of runs: their names, their settings, what is in them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from harness.config.recipe import read_toml
+from harness.config.schema import RunConfig, validate
+from harness.runs.splits import split_name
+from zoo.errors import UserError
+
+
+def has_folds(config: RunConfig) -> bool:
+    """Whether a run is all of its folds, not one of them."""
+    return config.folds > 0 and config.fold < 0
+
+
+def saved_config(folder: Path) -> RunConfig:
+    """The configuration of a run folder."""
+    path = folder / "config.toml"
+    if not path.is_file():
+        raise UserError(f"{folder}: not a run folder (there is no config.toml)")
+    return validate(read_toml(path), str(path))
+
+
+def one_run(folder: Path) -> RunConfig:
+    """The configuration of a run that has weights of its own."""
+    if (folder / "seeds").is_file():
+        raise UserError(f"{folder}: holds several seeds; name one of them, such as {folder / 'seed-0'}")
+    config = saved_config(folder)
+    if has_folds(config):
+        raise UserError(f"{folder}: holds several folds; name one of them, such as {folder / 'fold-0'}")
+    return config
+
+
+def default_name(config: RunConfig, seeds: int) -> str:
+    """A folder name that says what the run is."""
+    text = "-".join([config.track, config.encoders, config.fusion, config.head, f"s{config.seed}"])
+    kind = f"-{split_name(config)}" if config.folds else "-fit" if config.fit else ""
+    kind += f"-best{config.chosen.trials}" if config.chosen.trials else ""
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "+", text)[:120] + kind + (f"x{seeds}" if seeds > 1 else "")
+
+
+def new_folder(out: Path, name: str | None, default: str) -> Path:
+    """A fresh folder for a run: the user's name, which must be free, or the default one with the next free number."""
+    if name is not None and (not name or Path(name).name != name or name.startswith(".")):
+        raise UserError(f"--name {name}: wanted a plain name for a folder in {out}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {out}: no folder can be made there ({error.strerror}); choose another") from None
+    candidates = [name] if name is not None else [default] + [f"{default}-{i}" for i in range(2, 10_000)]
+    for candidate in candidates:
+        try:
+            (out / candidate).mkdir()
+        except FileExistsError:
+            continue
+        return out / candidate
+    raise UserError(
+        f"--name {name}: a run of this name is already in {out}; choose another, or `--resume {out / str(name)}`"
+    )

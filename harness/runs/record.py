@@ -1,0 +1,56 @@
+"""What a run's record says of the run and of where it was made."""
+
+from __future__ import annotations
+
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from harness.data.packed.locate import stored_as
+from harness.runs.job import Job
+
+CIRCUMSTANCES = {"data_dir", "device", "devices", "nodes", "plugin", "epochs_from"}  # of the configuration
+
+
+VERSIONED = ("abaw-zoo", "torch", "torchvision", "torchaudio", "timm", "numpy")
+
+
+def identity(job: Job) -> dict[str, Any]:
+    """What the run is, known before it starts."""
+    config, index, track = job.config, job.whole or job.index, job.track
+    split = {s: index.split(s) for s in ("train", "val", "test")}  # type: ignore[arg-type]
+    packed = stored_as(index.pack, {slot.stream.name for slot in job.plan.slots})
+    fit = {"fit": list(config.fit), "epochs_from": _origin(job)} if job.origin else {}
+    return {
+        "combination": {"encoders": config.encoders, "fusion": config.fusion, "head": config.head},
+        "config": config.model_dump(mode="json", exclude=CIRCUMSTANCES),
+        "edition": job.edition.name, "track": track.name, "track_version": track.version, "metric": track.metric,
+        "score_range": list(track.score_range), "split": job.split, **fit, "seeds": [config.seed],
+        "data": {
+            "name": job.data_name, "synthetic": job.synthetic, "fingerprint": index.fingerprint(),
+            "videos": {s: len(v) for s, v in split.items()},
+            "frames": {s: sum(x.n_frames for x in v) for s, v in split.items()},
+            "groups": {s: len({x.group for x in v}) for s, v in split.items()},
+            **({"packed": packed} if packed else {}),
+        },
+        "plugins": job.foreign_plugins,
+        "versions": {name: version(name) for name in VERSIONED},
+    }  # fmt: skip
+
+
+def commit() -> str | None:
+    """The git commit of this checkout, with ``+`` where it is changed; None outside one."""
+    here = Path(__file__).resolve().parents[2]
+    if not (here / ".git").exists():
+        return None
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10)
+        dirty = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "") if head.returncode == 0 else None
+
+
+def _origin(job: Job) -> dict[str, Any] | None:
+    return {"run": job.origin.run, "sha256": job.origin.sha256, "epochs": job.origin.epochs} if job.origin else None

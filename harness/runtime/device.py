@@ -1,0 +1,22 @@
+"""The device that a run computes on."""
+
+from __future__ import annotations
+
+import torch
+
+from harness.runtime import memory
+from zoo.errors import UserError, first_line
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto``: the GPU where there is one. Where it is the processor, freed memory is kept for the next step."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {name}: {first_line(error)}") from None
+    if device.type == "cpu":
+        memory.keep_freed()
+    return device

@@ -1,0 +1,74 @@
+"""Modules of the zoo that were moved: their old names still import, with a warning that names the new one. Light."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+MOVED = {
+    "zoo.adapter": "zoo.model.adapter", "zoo.assemble": "zoo.model.model", "zoo.attention": "zoo.layers.attention",
+    "zoo.bounds": "zoo.layers.validation", "zoo.check": "zoo.model.shape_check", "zoo.cost": "zoo.model.cost",
+    "zoo.download": "zoo.weights.download", "zoo.folding": "zoo.weights.batch_norm_folding",
+    "zoo.inert": "zoo.weights.safe_unpickler", "zoo.metric_cards": "zoo.metrics.cards",
+    "zoo.mixup": "zoo.model.mixup", "zoo.options": "zoo.registry.options", "zoo.passports": "zoo.weights.cards",
+    "zoo.pickles": "zoo.weights.torch_files", "zoo.plan": "zoo.registry.plan", "zoo.reading": "zoo.readers",
+    "zoo.rounding": "zoo.weights.bf16_rounding", "zoo.slots": "zoo.registry.slots",
+    "zoo.sound": "zoo.layers.resampling", "zoo.suggest": "zoo.registry.suggestions",
+    "zoo.testing.base": "zoo.testing.comparisons", "zoo.testing.check": "zoo.testing.rules",
+    "zoo.testing.postprocess": "zoo.testing.postprocessors", "zoo.testing.tasks": "zoo.testing.toy_tasks",
+}  # fmt: skip
+"""Old name -> new name. ``zoo.metrics``, ``zoo.registry`` and ``zoo.weights`` are packages now, which pass on what was
+asked of the module (``passing_on``)."""
+
+
+class _Finder(MetaPathFinder, Loader):
+    """Finds the old names, after everybody else has looked."""
+
+    def __init__(self) -> None:
+        self.specs: dict[str, ModuleSpec | None] = {}
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return ModuleSpec(fullname, self) if fullname in MOVED else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        new = MOVED[spec.name]
+        warnings.warn(f"{spec.name} is {new} now: import that", DeprecationWarning, stacklevel=2)
+        module = importlib.import_module(new)
+        self.specs[spec.name] = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """It has been executed under its new name, which it keeps."""
+        spec = module.__spec__
+        if spec is not None:
+            module.__spec__ = self.specs.pop(spec.name, spec)
+
+
+def install() -> None:
+    """Let the old names be found, once."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.append(_Finder())
+
+
+def passing_on(package: str, module: str) -> Any:
+    """Return a ``__getattr__`` for a package that was a module: what it lacks is looked up in ``module``."""
+
+    def get(name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        try:
+            found = getattr(importlib.import_module(module), name)
+        except AttributeError:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}") from None
+        warnings.warn(f"{package}.{name} is {module}.{name} now: import that", DeprecationWarning, stacklevel=2)
+        return found
+
+    return get

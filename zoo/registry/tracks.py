@@ -1,0 +1,42 @@
+"""Editions and tracks by name, and the registry with a user's plugin files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from zoo.api import EditionSpec, TrackSpec
+from zoo.errors import UserError
+from zoo.registry.registry import Registry, load
+
+
+def load_plugins(files: Sequence[str]) -> Registry:
+    """The registry with the user's plugin files."""
+    return load([Path(file) for file in files])
+
+
+def all_editions(registry: Registry) -> list[EditionSpec]:
+    """Every edition that is registered, by its number."""
+    return sorted((entry.spec for entry in registry.entries("editions")), key=_number)  # type: ignore[arg-type]
+
+
+def find_track(registry: Registry, track: str, edition: str | None) -> tuple[EditionSpec, TrackSpec]:
+    """A track of the named edition, or of the latest one that has it."""
+    editions = all_editions(registry)
+    having = [e for e in editions if any(t.name == track for t in e.tracks)]
+    if not having:
+        names = ", ".join(sorted({t.name for e in editions for t in e.tracks})) or "none"
+        raise UserError(f"unknown track {track!r}: there are {names}{registry.skipped}")
+    chosen = having[-1]
+    if edition is not None:
+        chosen = registry.get("editions", edition)
+        if chosen not in having:
+            others = ", ".join(e.name for e in having)
+            raise UserError(f"edition {edition} has no track {track!r}; --edition may be {others} for it")
+    return chosen, next(t for t in chosen.tracks if t.name == track)
+
+
+def _number(edition: EditionSpec) -> tuple[int, str]:
+    digits = re.search(r"\d+$", edition.name)
+    return (int(digits.group()) if digits else 0, edition.name)
