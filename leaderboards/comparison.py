@@ -113,13 +113,19 @@ def natural(name: str) -> list[tuple[int, str]]:
 def _row(given: Published, edition: str, split: str) -> Row:
     names = {"f1": "F1"} if given.metric not in PARTS else _PRINTED
     return Row(
-        run=given.team, status="done", score=given.score, kind="published", best=given.best,
+        run=given.team,
+        status="done",
+        score=given.score,
+        kind="published",
+        best=given.best,
         # A place that a paper names beside a score on val is that of its team on test.
         place=str(given.place) if given.place is not None and split == "test" else "",
-        span="" if given.edition == edition else given.edition, detail=given.detail, source=given.source,
+        span="" if given.edition == edition else given.edition,
+        detail=given.detail,
+        source=given.source,
         confidence=given.confidence,
         parts=tuple((names[part], value) for part, value in given.parts if part in names),
-    )  # fmt: skip
+    )
 
 
 def _joined(rows: Iterable[Row]) -> list[Row]:

@@ -72,8 +72,16 @@ def rows(edition: str, track: str, split: str) -> list[Published]:
 def _published(row: dict[str, str]) -> Published:
     parts = tuple((name, float(row[name])) for name in PARTS if row[name])
     return Published(
-        edition=row["edition"], track=row["track"], team=row["team"], split=row["split"], metric=row["metric"],
-        score=float(row["score"]) if row["score"] else None, place=int(row["place"]) if row["place"] else None,
-        parts=parts, best=row["best"] == "yes", detail=row["detail"], source=row["source"],
+        edition=row["edition"],
+        track=row["track"],
+        team=row["team"],
+        split=row["split"],
+        metric=row["metric"],
+        score=float(row["score"]) if row["score"] else None,
+        place=int(row["place"]) if row["place"] else None,
+        parts=parts,
+        best=row["best"] == "yes",
+        detail=row["detail"],
+        source=row["source"],
         confidence=row["confidence"],
-    )  # fmt: skip
+    )

@@ -78,17 +78,21 @@ def _title(table: Table) -> str:
 
 def _index(by_edition: Mapping[str, list[Table]], venues: Mapping[str, str]) -> str:
     parts = [
-        _MADE, "# Published results",
+        _MADE,
+        "# Published results",
         "What others have published on the ABAW competitions, each figure with its source on the page of its edition. "
         "Highest: of the figures that were found, which for many editions are not all. Nothing here was scored by this "
         "program. Beside your own runs: `harness leaderboard RUNS --edition abaw10 --track va --split val`; to sort, "
         "filter and plot: `harness leaderboard --published --out published.html`.",
-    ]  # fmt: skip
+    ]
     for edition in editions():
-        lines = [f"## [{cell(_named(edition, venues))}]({edition}.md)", "",
-                 "| track | split | metric | results | highest | by | baseline |",
-                 "|:--|:--|:--|--:|--:|:--|--:|",
-                 *(_line(edition, table) for table in by_edition[edition])]  # fmt: skip
+        lines = [
+            f"## [{cell(_named(edition, venues))}]({edition}.md)",
+            "",
+            "| track | split | metric | results | highest | by | baseline |",
+            "|:--|:--|:--|--:|--:|:--|--:|",
+            *(_line(edition, table) for table in by_edition[edition]),
+        ]
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 

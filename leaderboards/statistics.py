@@ -88,9 +88,12 @@ def jackknife(
 
 
 def paired(
-    total_a: float, leave_one_out_a: Sequence[float], total_b: float, leave_one_out_b: Sequence[float],
+    total_a: float,
+    leave_one_out_a: Sequence[float],
+    total_b: float,
+    leave_one_out_b: Sequence[float],
     level: float = 0.95,
-) -> Difference:  # fmt: skip
+) -> Difference:
     """Whether a is better than b on the same (G,) groups, given in the same order: the jackknife of the difference.
 
     Far sharper than comparing two intervals, since what makes a video hard is hard for both. Fewer than two groups, or

@@ -166,9 +166,14 @@ def _table(key: Key, records: list[Record]) -> Table:
     metric = next((str(r.result["metric"]) for r in records if r.result.get("metric")), "")
     data: dict[str, Any] = next((r.result["data"] for r in records if r.result.get("data")), {})
     return Table(
-        key, _title(key, data, metric), notes, (*ranked, *rows[len(ranked) :]), metric,
-        synthetic=bool(data.get("synthetic")), videos=_count((data.get("videos") or {}).get(key.split)),
-    )  # fmt: skip
+        key,
+        _title(key, data, metric),
+        notes,
+        (*ranked, *rows[len(ranked) :]),
+        metric,
+        synthetic=bool(data.get("synthetic")),
+        videos=_count((data.get("videos") or {}).get(key.split)),
+    )
 
 
 def _title(key: Key, data: Mapping[str, Any], metric: str) -> str:

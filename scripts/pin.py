@@ -53,9 +53,18 @@ def resolve(project: str, day: datetime.date) -> list[str]:
         for name in ("README.md", "LICENSE"):
             (Path(folder) / name).touch()
         exported = _uv(
-            folder, "export", "--all-extras", "--all-groups", "--no-hashes", "--no-header", "--no-annotate",
-            "--no-emit-project", "--quiet", "--exclude-newer", _midnight(day),
-        )  # fmt: skip
+            folder,
+            "export",
+            "--all-extras",
+            "--all-groups",
+            "--no-hashes",
+            "--no-header",
+            "--no-annotate",
+            "--no-emit-project",
+            "--quiet",
+            "--exclude-newer",
+            _midnight(day),
+        )
     return pins_of(exported)
 
 
@@ -89,9 +98,17 @@ def resolve_build(project: str, day: datetime.date) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "in.txt").write_text("\n".join(wanted), encoding="utf-8")
         compiled = _uv(
-            folder, "pip", "compile", "in.txt", "--universal", "--no-header", "--no-annotate", "--quiet",
-            "--exclude-newer", _midnight(day),
-        )  # fmt: skip
+            folder,
+            "pip",
+            "compile",
+            "in.txt",
+            "--universal",
+            "--no-header",
+            "--no-annotate",
+            "--quiet",
+            "--exclude-newer",
+            _midnight(day),
+        )
     return pins_of(compiled)
 
 
@@ -117,11 +134,15 @@ def with_block(text: str, pins: list[str], build: list[str], day: datetime.date)
         [
             f"{BEGIN}on {day} ---",
             f'exclude-newer = "{_midnight(day)}"',
-            "constraint-dependencies = [", *(f'    "{pin}",' for pin in pins), "]",
-            "build-constraint-dependencies = [", *(f'    "{pin}",' for pin in build), "]",
+            "constraint-dependencies = [",
+            *(f'    "{pin}",' for pin in pins),
+            "]",
+            "build-constraint-dependencies = [",
+            *(f'    "{pin}",' for pin in build),
+            "]",
             END,
         ]
-    )  # fmt: skip
+    )
     head, table, rest = without_block(text).partition("[tool.uv]\n")
     if not table:
         raise SystemExit("pyproject.toml has no table [tool.uv]")

@@ -43,10 +43,29 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = [
-    "Answer", "AudioInput", "Counts", "DetectorSpec", "EditionSpec", "EncoderSpec", "Faces", "FrameInput", "FusionSpec",
-    "HeadSpec", "Hooks", "LossSpec", "Option", "Passport", "PostSpec", "Spec", "StreamSpec", "Target", "TrackSpec",
-    "VectorInput", "VideoAnswers", "hookimpl",
-]  # fmt: skip
+    "Answer",
+    "AudioInput",
+    "Counts",
+    "DetectorSpec",
+    "EditionSpec",
+    "EncoderSpec",
+    "Faces",
+    "FrameInput",
+    "FusionSpec",
+    "HeadSpec",
+    "Hooks",
+    "LossSpec",
+    "Option",
+    "Passport",
+    "PostSpec",
+    "Spec",
+    "StreamSpec",
+    "Target",
+    "TrackSpec",
+    "VectorInput",
+    "VideoAnswers",
+    "hookimpl",
+]
 
 PROJECT = "abaw_zoo"
 hookspec = pluggy.HookspecMarker(PROJECT)

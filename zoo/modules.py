@@ -195,7 +195,7 @@ def recur(rnn: nn.RNNBase, x: Tensor, valid: Tensor) -> Tensor:
     if x.device.type == "cpu" and rnn.mode in _ONE_WAY and rnn.num_layers == 1 and not rnn.proj_size:
         out = _each_way(rnn, torch.where(valid.unsqueeze(-1), x, torch.zeros_like(x)), valid)
     elif x.device.type == "meta" or bool(valid.all()):
-        return rnn(x)[0].contiguous()  # type: ignore[no-any-return]
+        return rnn(x)[0].contiguous()
     else:
         lengths = valid.sum(1).clamp_min(1).cpu()
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)

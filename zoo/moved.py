@@ -12,17 +12,31 @@ from types import ModuleType
 from typing import Any
 
 MOVED = {
-    "zoo.adapter": "zoo.model.adapter", "zoo.assemble": "zoo.model.model", "zoo.attention": "zoo.layers.attention",
-    "zoo.bounds": "zoo.layers.validation", "zoo.check": "zoo.model.shape_check", "zoo.cost": "zoo.model.cost",
-    "zoo.download": "zoo.weights.download", "zoo.folding": "zoo.weights.batch_norm_folding",
-    "zoo.inert": "zoo.weights.safe_unpickler", "zoo.metric_cards": "zoo.metrics.cards",
-    "zoo.mixup": "zoo.model.mixup", "zoo.options": "zoo.registry.options", "zoo.passports": "zoo.weights.cards",
-    "zoo.pickles": "zoo.weights.torch_files", "zoo.plan": "zoo.registry.plan", "zoo.reading": "zoo.readers",
-    "zoo.rounding": "zoo.weights.bf16_rounding", "zoo.slots": "zoo.registry.slots",
-    "zoo.sound": "zoo.layers.resampling", "zoo.suggest": "zoo.registry.suggestions",
-    "zoo.testing.base": "zoo.testing.comparisons", "zoo.testing.check": "zoo.testing.rules",
-    "zoo.testing.postprocess": "zoo.testing.postprocessors", "zoo.testing.tasks": "zoo.testing.toy_tasks",
-}  # fmt: skip
+    "zoo.adapter": "zoo.model.adapter",
+    "zoo.assemble": "zoo.model.model",
+    "zoo.attention": "zoo.layers.attention",
+    "zoo.bounds": "zoo.layers.validation",
+    "zoo.check": "zoo.model.shape_check",
+    "zoo.cost": "zoo.model.cost",
+    "zoo.download": "zoo.weights.download",
+    "zoo.folding": "zoo.weights.batch_norm_folding",
+    "zoo.inert": "zoo.weights.safe_unpickler",
+    "zoo.metric_cards": "zoo.metrics.cards",
+    "zoo.mixup": "zoo.model.mixup",
+    "zoo.options": "zoo.registry.options",
+    "zoo.passports": "zoo.weights.cards",
+    "zoo.pickles": "zoo.weights.torch_files",
+    "zoo.plan": "zoo.registry.plan",
+    "zoo.reading": "zoo.readers",
+    "zoo.rounding": "zoo.weights.bf16_rounding",
+    "zoo.slots": "zoo.registry.slots",
+    "zoo.sound": "zoo.layers.resampling",
+    "zoo.suggest": "zoo.registry.suggestions",
+    "zoo.testing.base": "zoo.testing.comparisons",
+    "zoo.testing.check": "zoo.testing.rules",
+    "zoo.testing.postprocess": "zoo.testing.postprocessors",
+    "zoo.testing.tasks": "zoo.testing.toy_tasks",
+}
 """Old name -> new name. ``zoo.metrics``, ``zoo.registry`` and ``zoo.weights`` are packages now, which pass on what was
 asked of the module (``passing_on``)."""
 

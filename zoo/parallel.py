@@ -102,7 +102,7 @@ def whole(x: Tensor) -> Tensor:
     share = _shares[-1]
     sizes = [stop - start for start, stop in zip(share.bounds, share.bounds[1:], strict=False)]
     padded = torch.cat([x[: share.count], x.new_zeros(max(sizes) - share.count, *x.shape[1:])])
-    every: Tensor = _Gather.apply(padded, share)  # type: ignore[no-untyped-call]
+    every: Tensor = _Gather.apply(padded, share)
     return torch.cat([part[:size] for part, size in zip(every, sizes, strict=True)])
 
 

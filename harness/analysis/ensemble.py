@@ -132,14 +132,21 @@ def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path)
             raise UserError(f"--method weights: the members' {job.split} answers have no labels to fit weights on")
         submission, more = _answer_test(job, members, method, weights, scored, folder)
         record.result = {
-            **record.result, "scores": scored.scores, "post": scored.post, "submission": submission,
+            **record.result,
+            "scores": scored.scores,
+            "post": scored.post,
+            "submission": submission,
             "ensemble": {"method": method, **facts},
             "members": [
-                {"name": m.name, "result_sha256": m.record.result_sha256, "raw": _main(m),
-                 "weights": {kind: each[i] for kind, each in weights.items()} if weights else None}
+                {
+                    "name": m.name,
+                    "result_sha256": m.record.result_sha256,
+                    "raw": _main(m),
+                    "weights": {kind: each[i] for kind, each in weights.items()} if weights else None,
+                }
                 for i, m in enumerate(members)
             ],
-        }  # fmt: skip
+        }
         if weights and not record.result["selection_split"]:  # its own choice is marked where its members made none
             record.result |= {"selection_split": facts["fitted_on"], "n_selections": len(facts["weights_by_fold"])}
         record.status = "done"
@@ -164,9 +171,12 @@ def _merge_scored(
     weights = fit_weights(answers, track)
     itself = main_score(track, merge(answers, track, weights=weights))
     facts = {
-        "fitted_on": f"other groups of {job.split}", "weights_by_fold": list(fitted.values()), "weights": weights,
-        "fitted_on_itself": itself, "optimism": itself - main_score(track, merged),
-    }  # fmt: skip
+        "fitted_on": f"other groups of {job.split}",
+        "weights_by_fold": list(fitted.values()),
+        "weights": weights,
+        "fitted_on_itself": itself,
+        "optimism": itself - main_score(track, merged),
+    }
     return merged, folds, weights, facts
 
 
@@ -196,9 +206,12 @@ def _result(job: Job, members: Sequence[Member], method: str) -> dict[str, Any]:
     passports = {str(sorted(p.items(), key=str)): p for result in results for p in result.get("passports") or ()}
     config = {"ensemble": method, "post": list(job.config.post), "options": post_options(job.config.options)}
     return {
-        **identity(job), "config": config,
+        **identity(job),
+        "config": config,
         "combination": {
-            "encoders": f"ensemble of {', '.join(member.name for member in members)}", "fusion": method, "head": ""
+            "encoders": f"ensemble of {', '.join(member.name for member in members)}",
+            "fusion": method,
+            "head": "",
         },
         "seeds": sorted({seed for result in results for seed in result.get("seeds") or ()}),
         "plugins": sorted({name for result in results for name in result.get("plugins") or ()}),
@@ -208,7 +221,7 @@ def _result(job: Job, members: Sequence[Member], method: str) -> dict[str, Any]:
         "selected_on_reported": any(_on_reported(result) for result in results),
         "seen": sorted({name for result in results for name in result.get("seen") or ()}),
         "parameters": {"trained": sum((r.get("parameters") or {}).get("trained") or 0 for r in results)},
-    }  # fmt: skip
+    }
 
 
 def _on_reported(result: Mapping[str, Any]) -> bool:

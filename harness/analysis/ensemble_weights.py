@@ -80,9 +80,13 @@ def _best(score: Callable[[Array], float], n: int, *, smooth: bool) -> Array:
 def _slide(score: Callable[[Array], float], start: Array) -> Array:
     """SLSQP on the simplex."""
     found = minimize(
-        lambda w: -score(w), start, method="SLSQP", bounds=[(0, 1)] * len(start),
-        constraints={"type": "eq", "fun": lambda w: w.sum() - 1}, options={"ftol": 1e-10, "maxiter": 200},
-    ).x  # fmt: skip
+        lambda w: -score(w),
+        start,
+        method="SLSQP",
+        bounds=[(0, 1)] * len(start),
+        constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
+        options={"ftol": 1e-10, "maxiter": 200},
+    ).x
     kept: Array = np.where(found < 1e-6, 0, found)
     return kept / kept.sum() if kept.sum() > 0 else start
 

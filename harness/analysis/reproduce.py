@@ -192,10 +192,14 @@ def _judge(old: Record, new: Record, differed: bool) -> int:
     inside = {kind: _inside(block, new.scores.get(kind, {})) for kind, block in old.scores.items()}
     main = [inside[kind] for kind in ("raw", "post") if kind in inside]
     rows = [
-        [LABELS.get(kind, kind), *(_number(block[key]) for key in ("main", "low", "high")),
-         _number(new.scores.get(kind, {}).get("main")), "inside" if inside[kind] else "OUTSIDE"]
+        [
+            LABELS.get(kind, kind),
+            *(_number(block[key]) for key in ("main", "low", "high")),
+            _number(new.scores.get(kind, {}).get("main")),
+            "inside" if inside[kind] else "OUTSIDE",
+        ]
         for kind, block in old.scores.items()
-    ]  # fmt: skip
+    ]
     print()
     if rows:
         headers = ["", "record", "low", "high", "reproduced", "the record's interval"]

@@ -64,9 +64,10 @@ def conditions(slots: Sequence[str], each: bool, levels: Sequence[float]) -> lis
         if len(withheld) < len(slots)
     ]
     return [
-        Condition("nothing withheld"), *(dropped if each else ()),
+        Condition("nothing withheld"),
+        *(dropped if each else ()),
         *(Condition(f"noise {level:g}", noise=level) for level in levels),
-    ]  # fmt: skip
+    ]
 
 
 def prepared_split(job: Job, folder: Path) -> Prepared:
@@ -132,11 +133,17 @@ def _row(
 def _write(job: Job, folder: Path, name: str, rows: list[dict[str, Any]]) -> None:
     record = folder / "record.json"
     content = {
-        "schema": SCHEMA, "run": folder.name,
+        "schema": SCHEMA,
+        "run": folder.name,
         "result_sha256": read(record).result_sha256 if record.is_file() else None,
-        "edition": job.edition.name, "track": job.track.name, "metric": job.track.metric, "split": job.split,
-        "data": job.data_name, "fingerprint": (job.whole or job.index).fingerprint(), "conditions": rows,
-    }  # fmt: skip
+        "edition": job.edition.name,
+        "track": job.track.name,
+        "metric": job.track.metric,
+        "split": job.split,
+        "data": job.data_name,
+        "fingerprint": (job.whole or job.index).fingerprint(),
+        "conditions": rows,
+    }
     groups = len(rows[0]["groups"])
     title = (
         f"{job.edition.name} {job.track.name}, {job.track.metric} on {job.split} of {job.data_name}, {folder.name}: "
@@ -167,9 +174,12 @@ def _texts(row: dict[str, Any]) -> list[str]:
     difference, post_difference = raw.get("difference"), post.get("difference")
     known = difference is not None and difference["groups"] > 1
     return [
-        row["name"], f"{raw['main']:.4f}", f"[{raw['low']:.4f}, {raw['high']:.4f}]",
+        row["name"],
+        f"{raw['main']:.4f}",
+        f"[{raw['low']:.4f}, {raw['high']:.4f}]",
         f"{difference['value']:+.4f}" if difference else "",
         f"[{difference['low']:+.4f}, {difference['high']:+.4f}]" if known else "",
         f"{difference['p']:.3f}" if known else "",
-        f"{post['main']:.4f}", f"{post_difference['value']:+.4f}" if post_difference else "",
-    ]  # fmt: skip
+        f"{post['main']:.4f}",
+        f"{post_difference['value']:+.4f}" if post_difference else "",
+    ]

@@ -27,9 +27,16 @@ class ClipData:
     """
 
     def __init__(
-        self, index: Index, videos: Sequence[Video], slots: Sequence[str], store: FeatureStore,
-        raw: dict[str, RawSlot], *, delay: float = 0.0, close_gaps: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        index: Index,
+        videos: Sequence[Video],
+        slots: Sequence[str],
+        store: FeatureStore,
+        raw: dict[str, RawSlot],
+        *,
+        delay: float = 0.0,
+        close_gaps: bool = False,
+    ) -> None:
         self.index = index
         self.videos = list(videos)
         self.slots = tuple(slots)
@@ -74,12 +81,15 @@ class ClipData:
                 arrays = self._raw(self.raw[slot], cuts, length, rows)
                 inputs[slot] = {name: torch.from_numpy(array) for name, array in arrays.items()}
             else:
-                clips = [np.concatenate([self.store.clip(slot, name, a, b) for a, b in runs(frames)])
-                         for name, frames in cuts[rows]]  # fmt: skip
+                clips = [
+                    np.concatenate([self.store.clip(slot, name, a, b) for a, b in runs(frames)])
+                    for name, frames in cuts[rows]
+                ]
                 features[slot] = torch.from_numpy(_padded(clips, length))
         at = [(w.video, frames) for w, (_, frames) in zip(windows, cuts, strict=True)]
-        present = {s: torch.from_numpy(_padded([self.present[v][s][frames] for v, frames in at], length))
-                   for s in self.slots}  # fmt: skip
+        present = {
+            s: torch.from_numpy(_padded([self.present[v][s][frames] for v, frames in at], length)) for s in self.slots
+        }
         valid = torch.from_numpy(np.arange(length) < np.array([[len(frames)] for _, frames in at]))
         target = _padded([self.labels[v][frames] for v, frames in at], length)
         labelled = _padded([self.trainable(v, frames) for v, frames in at], length)

@@ -96,7 +96,7 @@ class Loop:
         self.device, self.fast = torch.device(device), fast
         self.network = network.to(self.device)
         if fast:
-            self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.network = self.network.to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.SGD(self.network.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4)
 
     def steps(self, batches: Iterable[Batch]) -> tuple[float, float]:

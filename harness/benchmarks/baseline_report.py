@@ -88,8 +88,11 @@ def extraction_rows(data: str | None, rounds: int, tick: Callable[[str], Any]) -
 def _extraction(data: str | None, pack: str, rounds: int, tick: Callable[[str], Any]) -> tuple[dict[str, Rates], float]:
     """Rates of the whole of extraction and of its networks alone, and bytes a frame and slot."""
     sets = ["encoder.face.size=112", "encoder.context.size=112", pack]
-    job = cut(make_job(load_config("default", {"data_dir": data, "encoders": "face,context", "device": "cpu"}, sets)),
-              videos=1, frames=LONG)  # fmt: skip
+    job = cut(
+        make_job(load_config("default", {"data_dir": data, "encoders": "face,context", "device": "cpu"}, sets)),
+        videos=1,
+        frames=LONG,
+    )
     index = job.index
     pictures.check_packed(index, job.plan.slots, not pack.endswith("=none"))
     frozen = frozen_slots(job.plan.slots, job.config.features, pick_device("cpu"))

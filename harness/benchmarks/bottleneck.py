@@ -89,7 +89,9 @@ def advice(kind: str, setting: Setting) -> str:
         if setting.trained:
             some = ", ".join(setting.trained)
             return f"the encoders of {some} are trained: freeze them (weights, and no --finetune), or use more devices"
-        return "a smaller --head, or fewer of --set project.components, or a GPU" if not setting.gpu else (
-            "larger batches (--set train.batch), or a smaller --head"
-        )  # fmt: skip
+        return (
+            "a smaller --head, or fewer of --set project.components, or a GPU"
+            if not setting.gpu
+            else ("larger batches (--set train.batch), or a smaller --head")
+        )
     return "score validation less often: --set train.validate_every=5"

@@ -84,8 +84,10 @@ def chunks(index: Index, slot: FrozenSlot, most: int) -> list[Chunk]:
                 break
         parts = [np.stack(images[i : i + step]) for i in range(0, len(images), step)][:most]
         full = [np.ones(len(part), bool) for part in parts]
-        return [Chunk({"frames": p, "present": m}, m[spec.context : len(m) - spec.context])
-                for p, m in zip(parts, full, strict=True)]  # fmt: skip
+        return [
+            Chunk({"frames": p, "present": m}, m[spec.context : len(m) - spec.context])
+            for p, m in zip(parts, full, strict=True)
+        ]
     raw = RawSlot(index, slot.plan, slot.encoder)
     out = []
     for video in index.videos[:most]:

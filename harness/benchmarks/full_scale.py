@@ -47,9 +47,15 @@ def submission_rows(tick: Callable[[str], object] = str, track: str = "va") -> l
         common = ("--edition", EDITION, "--track", track, "--list", folder / "list.txt")
         tick("submission")
         write = command(
-            "submit", "--predictions", folder / "predictions.parquet", *common, "--out", folder / "out",
-            "--runs", folder,
-        )  # fmt: skip
+            "submit",
+            "--predictions",
+            folder / "predictions.parquet",
+            *common,
+            "--out",
+            folder / "out",
+            "--runs",
+            folder,
+        )
         verify = command(
             "verify", folder / "out" / "predictions.txt", *common, "--manifest", folder / "out" / "manifest.json"
         )
@@ -100,8 +106,9 @@ def write_predictions(folder: Path, name: str, rows: int, videos: int) -> None:
     unit = np.repeat(np.arange(videos), lengths)
     frame = np.concatenate([np.arange(1, n + 1) for n in lengths])
     columns: dict[str, object] = {
-        "video": pa.DictionaryArray.from_arrays(pa.array(unit, pa.int32()), pa.array(names)), "frame": frame,
-    }  # fmt: skip
+        "video": pa.DictionaryArray.from_arrays(pa.array(unit, pa.int32()), pa.array(names)),
+        "frame": frame,
+    }
     for answer in track.answers:
         if answer.kind == "class":
             p = rng.dirichlet(np.ones(len(answer.classes)), rows)

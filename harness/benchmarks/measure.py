@@ -111,8 +111,11 @@ def in_child(target: str, *args: Any, threads: int | None = None) -> Child:
     began = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "harness.benchmarks.subprocess_entry", target, json.dumps(args)],
-        capture_output=True, text=True, env=env, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env=env,
+        check=False,
+    )
     seconds = time.perf_counter() - began
     line = next((x for x in reversed(done.stdout.splitlines()) if x.startswith("CHILD ")), None)
     if done.returncode or line is None:
@@ -134,13 +137,19 @@ def machine() -> dict[str, Any]:
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
-        "processor": processor(), "cores": cores(), "memory_gb": memory_gb(), "system": platform.system(),
+        "processor": processor(),
+        "cores": cores(),
+        "memory_gb": memory_gb(),
+        "system": platform.system(),
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
-        "threads": torch.get_num_threads(), "python": platform.python_version(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
         "versions": {name: version(name) for name in ("torch", "torchvision", "opencv-python", "av")},
-        "bf16": computes_bfloat16(torch.device("cpu")), "gpus": gpus,
-        "date": time.strftime("%Y-%m-%d", time.gmtime()), "commit": commit(),
-    }  # fmt: skip
+        "bf16": computes_bfloat16(torch.device("cpu")),
+        "gpus": gpus,
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "commit": commit(),
+    }
 
 
 def describe(known: Mapping[str, Any]) -> str:

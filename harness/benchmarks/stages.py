@@ -53,17 +53,23 @@ def measure(job: Job, *, rounds: int = 3, progress: bool = True) -> list[Stage]:
         ready = steps.training_batches(data, job.config.train, STEPS)
         if trained:
             stages += _loading(job, data, rates, epochs)
-        training = rates("training", {
-            "harness": lambda: steps.harness_steps(job, prepared.model, data, device),
-            "bare": lambda: steps.bare_steps(prepared.model, ready, device, precision),
-        })  # fmt: skip
+        training = rates(
+            "training",
+            {
+                "harness": lambda: steps.harness_steps(job, prepared.model, data, device),
+                "bare": lambda: steps.bare_steps(prepared.model, ready, device, precision),
+            },
+        )
         stages.append(Stage("train", "train", *training, "bare loop, batches in memory", epochs))
         val = prepared.splits.get("val") or prepared.splits["train"]
         windows, frames = steps.evaluation_batches(job, val), sum(v.n_frames for v in val.videos)
-        answering = rates("evaluation", {
-            "harness": lambda: steps.harness_answers(job, prepared.model, val, device),
-            "bare": lambda: steps.bare_answers(prepared.model, windows, frames, device, precision),
-        })  # fmt: skip
+        answering = rates(
+            "evaluation",
+            {
+                "harness": lambda: steps.harness_answers(job, prepared.model, val, device),
+                "bare": lambda: steps.bare_answers(prepared.model, windows, frames, device, precision),
+            },
+        )
         share = _validation_share(job)
         scored = max(1.0, epochs / job.config.train.validate_every) * share
         stages.append(Stage("evaluate", "evaluate", *answering, "bare model, windows in memory", scored))
@@ -94,10 +100,13 @@ def encoding(job: Job, frozen: list[FrozenSlot], rates: Measure) -> list[Stage]:
         stages.append(
             Stage(f"encode {name}", "encode", *both, f"bare network, {slot.precision}", present[name], once=True)
         )
-    both = rates("extraction", {
-        "harness": lambda: pictures.extraction(job.index, frozen),
-        "bare": lambda: pictures.one_after_the_other(bare, present),
-    })  # fmt: skip
+    both = rates(
+        "extraction",
+        {
+            "harness": lambda: pictures.extraction(job.index, frozen),
+            "bare": lambda: pictures.one_after_the_other(bare, present),
+        },
+    )
     return [*stages, Stage("extract", "extract", *both, "its bare networks", whole=True)]
 
 

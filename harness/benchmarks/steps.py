@@ -86,9 +86,15 @@ def harness_answers(job: Job, model: Model, data: ClipData, device: torch.device
     """Answer whole videos with the harness's own evaluation; frames."""
     settings = job.config.train
     got = answers(
-        model, data, job.track, length=settings.clip, batch=settings.batch * 2, device=device,
-        full=settings.evaluation == "full", precision=settings.precision,
-    )  # fmt: skip
+        model,
+        data,
+        job.track,
+        length=settings.clip,
+        batch=settings.batch * 2,
+        device=device,
+        full=settings.evaluation == "full",
+        precision=settings.precision,
+    )
     return float(sum(len(next(iter(video.values.values()))) for video in got))
 
 

@@ -96,15 +96,19 @@ class Sides:
                 frames += int(batch.valid.sum())
             return float(frames)
 
-        got = self.measured({
-            "the field's loader": lambda: _read(theirs), "the loader": lambda: steps.load(ours, settings),
-            "the loader, normalised": prepared,
-        }, rounds=2 * self.rounds)  # fmt: skip
+        got = self.measured(
+            {
+                "the field's loader": lambda: _read(theirs),
+                "the loader": lambda: steps.load(ours, settings),
+                "the loader, normalised": prepared,
+            },
+            rounds=2 * self.rounds,
+        )
         base = got["the field's loader"]
         return [
             against("face loader, from JPEGs, one process", FIELD, base, got["the loader"], 5),
             against("the same, pixels as the network takes them", FIELD, base, got["the loader, normalised"]),
-        ]  # fmt: skip
+        ]
 
     def training(self) -> list[Row]:
         """ResNet-18 and LSTM end to end, and epochs over cached features; all in turn."""
@@ -116,31 +120,39 @@ class Sides:
         if self.bf16:
             plain = replace(self.job, config=_with(self.job.config, precision="32"))
             exact["float32 steps"] = partial(steps.harness_steps, plain, self._model(plain), ours, cpu)
-        cached = {what: _cached(self.data, flags, sets) for what, (flags, sets) in FROZEN.items()
-                  if self.bf16 or not what.endswith("bf16")}  # fmt: skip
-        got = self.measured({
-            "the field's steps": partial(_in_its_own_process, "steps", self.data),
-            "steps": lambda: steps.harness_steps(self.job, model, ours, cpu),
-            "bare steps": lambda: bare.steps(ready),
-            **exact, **cached,
-        })  # fmt: skip
+        cached = {
+            what: _cached(self.data, flags, sets)
+            for what, (flags, sets) in FROZEN.items()
+            if self.bf16 or not what.endswith("bf16")
+        }
+        got = self.measured(
+            {
+                "the field's steps": partial(_in_its_own_process, "steps", self.data),
+                "steps": lambda: steps.harness_steps(self.job, model, ours, cpu),
+                "bare steps": lambda: bare.steps(ready),
+                **exact,
+                **cached,
+            }
+        )
         base, own = got["the field's steps"], got["steps"]
         return [
             against(f"training, ResNet-18 and LSTM end to end, {words}", FIELD, base, own, 1.8),
             *(against("the same in float32", FIELD, base, got[what]) for what in exact),
             against(f"the same in {words}", "bare loop, tensors in memory", got["bare steps"], own, 0.95),
             *(against(f"epochs after the first, {what}", FIELD, base, got[what], 100) for what in cached),
-        ]  # fmt: skip
+        ]
 
     def evaluation(self) -> list[Row]:
         """The trained network's answers to validation videos."""
         cpu = torch.device("cpu")
         ours, model = self.clips("val"), self._model(self.job)
         ours.videos = ours.videos[:EVALUATED]
-        got = self.measured({
-            "the field's answers": partial(_in_its_own_process, "answers", self.data),
-            "answers": lambda: steps.harness_answers(self.job, model, ours, cpu),
-        })  # fmt: skip
+        got = self.measured(
+            {
+                "the field's answers": partial(_in_its_own_process, "answers", self.data),
+                "answers": lambda: steps.harness_answers(self.job, model, ours, cpu),
+            }
+        )
         return [against("evaluation of that network", FIELD, got["the field's answers"], got["answers"])]
 
     @staticmethod

@@ -45,7 +45,7 @@ def cut(job: Job, *, videos: int, frames: int) -> Job:
     """
     chosen: list[Video] = []
     for split in ("train", "val"):
-        own = [shortened(video, frames) for video in job.index.split(split)]  # type: ignore[arg-type]
+        own = [shortened(video, frames) for video in job.index.split(split)]
         own.sort(key=lambda video: not np.isfinite(video.labels).any())  # stable
         chosen += own[:videos]
     if not any(np.isfinite(v.labels).any() for v in chosen if v.split == "train"):
@@ -57,9 +57,7 @@ def cut(job: Job, *, videos: int, frames: int) -> Job:
 def shortened(video: Video, frames: int) -> Video:
     """A video's first frames."""
     n = min(video.n_frames, frames)
-    return replace(
-        video, n_frames=n, crop_frames=video.crop_frames[:n], labels=video.labels[:n], rows=video.rows[:n]
-    )  # fmt: skip
+    return replace(video, n_frames=n, crop_frames=video.crop_frames[:n], labels=video.labels[:n], rows=video.rows[:n])
 
 
 def repeated(videos: Sequence[Video], clips: int, length: int, *, labelled: bool = False) -> list[Video]:

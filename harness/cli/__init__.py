@@ -22,15 +22,29 @@ from zoo.libraries import check_loaded, version
 
 app = typer.Typer(
     help="Train, evaluate and submit any combination of stream encoders, fusion and temporal head on ABAW data.",
-    no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
-)  # fmt: skip
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
 COMMANDS: dict[str, Callable[..., None]] = {
-    "run": runs.run, "sweep": sweeps.sweep, "predict": runs.predict, "evaluate": runs.evaluate,
-    "submit": submissions.submit, "verify": submissions.verify, "submissions": submissions.submissions,
-    "ensemble": runs.ensemble, "compare": judge.compare, "reproduce": judge.reproduce,
-    "leaderboard": runs.leaderboard, "list": look.list_, "recipes": look.recipes, "info": look.info,
-    "check": look.check, "bench": bench.bench, "env": look.env,
-}  # fmt: skip
+    "run": runs.run,
+    "sweep": sweeps.sweep,
+    "predict": runs.predict,
+    "evaluate": runs.evaluate,
+    "submit": submissions.submit,
+    "verify": submissions.verify,
+    "submissions": submissions.submissions,
+    "ensemble": runs.ensemble,
+    "compare": judge.compare,
+    "reproduce": judge.reproduce,
+    "leaderboard": runs.leaderboard,
+    "list": look.list_,
+    "recipes": look.recipes,
+    "info": look.info,
+    "check": look.check,
+    "bench": bench.bench,
+    "env": look.env,
+}
 
 
 def _version(asked: bool) -> None:
@@ -62,7 +76,7 @@ def main() -> None:
     # two threads on two busy cores: an eigendecomposition of 1280 x 1280 took 23.7 s spinning, 0.36 s sleeping.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # several processes: remarks that concern nobody
-    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)  # type: ignore[assignment]
+    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's farewell ends like Ctrl-C
     try:
         _answer()

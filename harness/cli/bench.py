@@ -12,10 +12,15 @@ from zoo.errors import UserError
 
 
 def bench(
-    data: DataDir = None, encoders: OptEncoders = None, fusion: Fusion = None, head: Head = None, track: Track = None,
+    data: DataDir = None,
+    encoders: OptEncoders = None,
+    fusion: Fusion = None,
+    head: Head = None,
+    track: Track = None,
     finetune: Annotated[list[str] | None, typer.Option(help="train this slot's encoder on; may be given again")] = None,
     recipe: Annotated[str | None, typer.Option(help="settings: a name or a TOML file (a run's config.toml)")] = None,
-    sets: Sets = None, plugin: Plugins = None,
+    sets: Sets = None,
+    plugin: Plugins = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
     frames: Annotated[int, typer.Option(min=40, help="of each of three videos a split; more on a fast GPU")] = 120,
     rounds: Annotated[int, typer.Option(min=1, help="each measures everything once, in turn; the median is told")] = 3,
@@ -29,7 +34,7 @@ def bench(
     include: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="--seed-baseline: JSON results of long checks")
     ] = None,
-) -> None:  # fmt: skip
+) -> None:
     """Measure every stage of a run here, beside its limit."""
     if json_file is not None and not json_file.parent.is_dir():
         raise UserError(f"--json {json_file}: there is no folder {json_file.parent}; name another file")
@@ -46,9 +51,14 @@ def bench(
     from harness.config.schema import load_config
 
     flags = {
-        "encoders": encoders, "fusion": fusion, "head": head, "track": track, "device": device,
-        "data_dir": str(data) if data else None, "finetune": finetune or None,
+        "encoders": encoders,
+        "fusion": fusion,
+        "head": head,
+        "track": track,
+        "device": device,
+        "data_dir": str(data) if data else None,
+        "finetune": finetune or None,
         "plugin": [str(p) for p in plugin] if plugin else None,
-    }  # fmt: skip
+    }
     recipe = recipe or ("demo" if data is None or (data / "demo.json").is_file() else "default")
     command(load_config(recipe, flags, sets or []), frames=frames, rounds=rounds, json_file=json_file)

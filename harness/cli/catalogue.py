@@ -35,15 +35,26 @@ def info(name: Annotated[str, typer.Argument(help="a block, an edition or a metr
 
 
 def check(
-    encoders: Encoders, fusion: Fusion = "late", head: Head = "gru", track: Track = "va", edition: Edition = None,
-    sets: Sets = None, plugin: Plugins = None,
+    encoders: Encoders,
+    fusion: Fusion = "late",
+    head: Head = "gru",
+    track: Track = "va",
+    edition: Edition = None,
+    sets: Sets = None,
+    plugin: Plugins = None,
     invariance: Annotated[bool, typer.Option("--invariance", help="what changes an answer that should not")] = False,
-) -> None:  # fmt: skip
+) -> None:
     """Build a combination without data or weights; show shapes."""
     from harness.cli.commands.catalogue import check as command
 
-    flags = {"encoders": encoders, "fusion": fusion, "head": head, "track": track, "edition": edition,
-             "plugin": [str(p) for p in plugin] if plugin else None}  # fmt: skip
+    flags = {
+        "encoders": encoders,
+        "fusion": fusion,
+        "head": head,
+        "track": track,
+        "edition": edition,
+        "plugin": [str(p) for p in plugin] if plugin else None,
+    }
     command(flags, sets or [])
     if invariance:
         from harness.analysis.invariance import report

@@ -32,8 +32,9 @@ def data_crop(
     out: Annotated[Path, typer.Option("--out", help="the data folder to make")],
     detector: Annotated[str, typer.Option(help="`harness list detectors`")] = "centerface",
     copy: Annotated[bool, typer.Option("--copy", help="copy the videos instead of linking them")] = False,
-    jobs: Jobs = None, plugin: Plugins = None,
-) -> None:  # fmt: skip
+    jobs: Jobs = None,
+    plugin: Plugins = None,
+) -> None:
     """Raw videos -> a data folder with face crops and boxes."""
     from harness.cli.commands.data import crop
 
@@ -44,8 +45,9 @@ def data_crop(
 def data_boxes(
     folder: Annotated[Path, typer.Argument(metavar="DIR")],
     detector: Annotated[str, typer.Option(help="`harness list detectors`")] = "centerface",
-    jobs: Jobs = None, plugin: Plugins = None,
-) -> None:  # fmt: skip
+    jobs: Jobs = None,
+    plugin: Plugins = None,
+) -> None:
     """Find the person's box in every frame of the raw videos."""
     from harness.cli.commands.data import boxes
 
@@ -54,9 +56,11 @@ def data_boxes(
 
 @app.command("doctor")
 def data_doctor(
-    folder: Annotated[Path, typer.Argument(metavar="DIR")], edition: Edition = None, track: Track = None,
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    edition: Edition = None,
+    track: Track = None,
     plugin: Plugins = None,
-) -> None:  # fmt: skip
+) -> None:
     """Compare a data folder with the published figures.
 
     Says what is missing and what to do. Exit code 1 where the folder is not clean."""
@@ -67,10 +71,12 @@ def data_doctor(
 
 @app.command("index")
 def data_index(
-    folder: Annotated[Path, typer.Argument(metavar="DIR")], edition: Edition = None, track: Track = None,
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    edition: Edition = None,
+    track: Track = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="forget what is remembered of this folder first")] = False,
     plugin: Plugins = None,
-) -> None:  # fmt: skip
+) -> None:
     """Read all annotations, lists and names of crops, and count them.
 
     Every command reads them the same way, and only those that changed since the last one did."""
@@ -88,7 +94,7 @@ def data_pack(
     quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality of body and context")] = 95,
     crops: Annotated[str, typer.Option(help="cropped_aligned, cropped")] = "cropped_aligned",
     jobs: Jobs = None,
-) -> None:  # fmt: skip
+) -> None:
     """Decode every raw video once, to be read at random.
 
     Crops keep their own bytes. Resumable; what failed is listed at the end and in the pack's ledger.jsonl."""
@@ -114,17 +120,27 @@ def data_verify(
 
 @app.command("extract")
 def data_extract(
-    folder: Annotated[Path, typer.Argument(metavar="DIR")], encoders: Encoders,
-    track: Track = None, edition: Edition = None, sets: Sets = None, plugin: Plugins = None,
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    encoders: Encoders,
+    track: Track = None,
+    edition: Edition = None,
+    sets: Sets = None,
+    plugin: Plugins = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="processes, a GPU each where there are several; default: this one")
     ] = None,
     launcher: Launcher = "local",
-) -> None:  # fmt: skip
+) -> None:
     """Fill the feature cache of frozen encoders."""
     from harness.cli.commands.data import extract
 
-    flags = {"encoders": encoders, "track": track, "edition": edition, "data_dir": str(folder), "device": device,
-             "plugin": [str(p) for p in plugin] if plugin else None}  # fmt: skip
+    flags = {
+        "encoders": encoders,
+        "track": track,
+        "edition": edition,
+        "data_dir": str(folder),
+        "device": device,
+        "plugin": [str(p) for p in plugin] if plugin else None,
+    }
     extract(flags, sets or [], launcher, jobs)

@@ -25,8 +25,13 @@ from zoo.errors import UserError
 
 
 def run(
-    encoders: OptEncoders = None, fusion: Fusion = None, head: Head = None, track: Track = None,
-    edition: Edition = None, data: DataDir = None, out: Out = Path("runs"),
+    encoders: OptEncoders = None,
+    fusion: Fusion = None,
+    head: Head = None,
+    track: Track = None,
+    edition: Edition = None,
+    data: DataDir = None,
+    out: Out = Path("runs"),
     name: Annotated[str | None, typer.Option(help="the run's folder; default: made from the combination")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="most epochs to train")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="decides all that is random")] = None,
@@ -40,25 +45,36 @@ def run(
     loss: Annotated[list[str] | None, typer.Option(help="a loss instead of a default one; may be given again")] = None,
     post: Annotated[str | None, typer.Option(help="post-processors in order, by commas")] = None,
     recipe: Annotated[str | None, typer.Option(help="settings: a name or a TOML file (a run's config.toml)")] = None,
-    sets: Sets = None, plugin: Plugins = None,
+    sets: Sets = None,
+    plugin: Plugins = None,
     resume: Annotated[Path | None, typer.Option(help="continue this run")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
     devices: Annotated[int | None, typer.Option(min=1, help="devices of this machine that share each batch")] = None,
     nodes: Annotated[int | None, typer.Option(min=1, help="machines, each with as many devices")] = None,
-    precision: Annotated[str | None, typer.Option(help="32, bf16-mixed")] = None, list_file: ListFile = None,
-) -> None:  # fmt: skip
+    precision: Annotated[str | None, typer.Option(help="32, bf16-mixed")] = None,
+    list_file: ListFile = None,
+) -> None:
     """Train and evaluate a combination, submit and rank it."""
     from harness.config.schema import load_config
     from harness.runs import start as command
 
     flags = {
-        "encoders": encoders, "fusion": fusion, "head": head, "track": track, "edition": edition, "seed": seed,
-        "data_dir": str(data) if data else None, "device": device, "loss": loss or None,
-        "finetune": finetune or None, "plugin": [str(p) for p in plugin] if plugin else None,
+        "encoders": encoders,
+        "fusion": fusion,
+        "head": head,
+        "track": track,
+        "edition": edition,
+        "seed": seed,
+        "data_dir": str(data) if data else None,
+        "device": device,
+        "loss": loss or None,
+        "finetune": finetune or None,
+        "plugin": [str(p) for p in plugin] if plugin else None,
         "post": [p for p in post.split(",") if p] if post is not None else None,
-        "folds": folds, "fit": [part.strip() for part in fit.split(",")] if fit else None,
+        "folds": folds,
+        "fit": [part.strip() for part in fit.split(",")] if fit else None,
         "epochs_from": str(epochs_from) if epochs_from else None,
-    }  # fmt: skip
+    }
     machines = {"devices": devices, "nodes": nodes}
     more = ([f"train.epochs={epochs}"] if epochs else []) + ([f"data.list={list_file}"] if list_file else [])
     more += [f"train.precision={precision}"] if precision else []
@@ -142,7 +158,7 @@ def ensemble(
     out: Out = Path("runs"),
     post: Annotated[str | None, typer.Option(help="post-processors by commas; default: those of its members")] = None,
     data: DataDir = None,
-) -> None:  # fmt: skip
+) -> None:
     """Merge finished runs into one, and rank it with them."""
     from harness.analysis.ensemble_run import ensemble as command
 

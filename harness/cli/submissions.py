@@ -16,13 +16,15 @@ RUNS = Path("runs")
 def submit(
     run_folder: Annotated[Path | None, typer.Argument(metavar="RUN", help="a finished run")] = None,
     predictions: Annotated[Path | None, typer.Option(help="a table instead of a run: parquet or csv")] = None,
-    edition: Edition = None, track: AnyTrack = None, list_file: ListFile = None,
+    edition: Edition = None,
+    track: AnyTrack = None,
+    list_file: ListFile = None,
     out: Annotated[Path | None, typer.Option("--out", help="a folder; default: RUN/submission")] = None,
     archive: Annotated[bool, typer.Option("--zip", help="write the archive too")] = False,
     file: Annotated[str | None, typer.Option("--file", help="its name, as in trial-3.txt; default: the usual")] = None,
     runs: Annotated[Path | None, typer.Option(help="the folder whose ledger notes a table's submission")] = None,
     plugin: Plugins = None,
-) -> None:  # fmt: skip
+) -> None:
     """Write and verify a submission, of a run or a table."""
     from harness.cli.commands.submit import submit_run, submit_table
 
@@ -37,9 +39,16 @@ def submit(
     if track is None or out is None:
         raise UserError("submit: with --predictions say --track and --out")
     submit_table(
-        predictions, edition, track, list_file, out, name=file, archive=archive, runs=runs or RUNS,
+        predictions,
+        edition,
+        track,
+        list_file,
+        out,
+        name=file,
+        archive=archive,
+        runs=runs or RUNS,
         plugins=plugin or [],
-    )  # fmt: skip
+    )
 
 
 def verify(

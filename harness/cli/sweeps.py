@@ -15,7 +15,10 @@ def sweep(
     encoders: Annotated[str | None, typer.Option(help="lists of slots, by semicolons: 'face;face,context'")] = None,
     fusion: Annotated[str | None, typer.Option(help="fusions, by commas")] = None,
     head: Annotated[str | None, typer.Option(help="heads, by commas")] = None,
-    track: Track = None, edition: Edition = None, data: DataDir = None, out: Out = Path("runs"),
+    track: Track = None,
+    edition: Edition = None,
+    data: DataDir = None,
+    out: Out = Path("runs"),
     epochs: Annotated[int | None, typer.Option(min=1, help="most epochs to train")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="decides all that is random")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="train each with this many seeds; mean and spread")] = 1,
@@ -24,8 +27,10 @@ def sweep(
     loss: Annotated[list[str] | None, typer.Option(help="a loss instead of a default one; may be given again")] = None,
     post: Annotated[str | None, typer.Option(help="post-processors in order, by commas")] = None,
     recipe: Annotated[str | None, typer.Option(help="settings: a name or a TOML file (a run's config.toml)")] = None,
-    sets: Sets = None, plugin: Plugins = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None, list_file: ListFile = None,
+    sets: Sets = None,
+    plugin: Plugins = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
+    list_file: ListFile = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="trainings at once; default: one a GPU, or a core")] = None,
     launcher: Launcher = "local",
     search: Annotated[
@@ -36,7 +41,7 @@ def sweep(
     ] = None,
     search_folds: Annotated[int, typer.Option(help="folds of the training videos that a trial is scored on")] = 3,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and what does not fit")] = False,
-) -> None:  # fmt: skip
+) -> None:
     """Train many combinations, and rank them."""
     from harness.sweeps.grid import configurations, grid
 
@@ -47,10 +52,17 @@ def sweep(
     from harness.sweeps.search_space import parse_space
 
     flags = {
-        "track": track, "edition": edition, "seed": seed, "data_dir": str(data) if data else None, "device": device,
-        "loss": loss or None, "finetune": finetune or None, "plugin": [str(p) for p in plugin] if plugin else None,
-        "post": [p for p in post.split(",") if p] if post is not None else None, "folds": folds,
-    }  # fmt: skip
+        "track": track,
+        "edition": edition,
+        "seed": seed,
+        "data_dir": str(data) if data else None,
+        "device": device,
+        "loss": loss or None,
+        "finetune": finetune or None,
+        "plugin": [str(p) for p in plugin] if plugin else None,
+        "post": [p for p in post.split(",") if p] if post is not None else None,
+        "folds": folds,
+    }
     more = ([f"train.epochs={epochs}"] if epochs else []) + ([f"data.list={list_file}"] if list_file else [])
     if recipe is None:
         recipe = "demo" if data is None or (data / "demo.json").is_file() else "default"

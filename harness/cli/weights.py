@@ -45,10 +45,11 @@ def weights_fetch(
 @app.command("verify")
 def weights_verify(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="default: all that are here")] = None,
-    sets: Annotated[list[str] | None, typer.Option("--set", help="with NAME: an option of its encoder, KEY=VALUE")]
-    = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="with NAME: an option of its encoder, KEY=VALUE")
+    ] = None,
     plugin: Plugins = None,
-) -> None:  # fmt: skip
+) -> None:
     """Compare the digests of the files that are here.
 
     One that is named is also loaded into its encoder, and what that took is shown."""

@@ -44,9 +44,13 @@ NUDGE = 1e-6
 
 
 def merge(
-    members: Sequence[Sequence[VideoAnswers]], track: TrackSpec, *, method: str = "mean",
-    weights: Weights | None = None, names: Sequence[str] = (),
-) -> list[VideoAnswers]:  # fmt: skip
+    members: Sequence[Sequence[VideoAnswers]],
+    track: TrackSpec,
+    *,
+    method: str = "mean",
+    weights: Weights | None = None,
+    names: Sequence[str] = (),
+) -> list[VideoAnswers]:
     """The merged answers, videos in the first member's order.
 
     ``weights``: 0 or more, in the order of ``members``; they need not add to 1. Given to ``ccc`` they take the place

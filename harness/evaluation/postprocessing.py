@@ -19,8 +19,9 @@ class Chain:
         self.names = [b.spec.name for b in blocks if kinds & set(b.spec.kinds)]  # type: ignore[attr-defined]
         self.parts = [
             resolve(b.spec.build)(tuple(a for a in track.answers if a.kind in b.spec.kinds), **b.options)  # type: ignore[attr-defined]
-            for b in blocks if b.spec.name in self.names
-        ]  # fmt: skip
+            for b in blocks
+            if b.spec.name in self.names
+        ]
         self.track = track
 
     def fit(self, videos: Sequence[VideoAnswers]) -> Chain:
@@ -51,9 +52,11 @@ def labelled(videos: Sequence[VideoAnswers]) -> bool:
 
 
 def fit_folds(
-    blocks: Sequence[Block], track: TrackSpec, videos: Sequence[VideoAnswers],
+    blocks: Sequence[Block],
+    track: TrackSpec,
+    videos: Sequence[VideoAnswers],
     by_fold: Mapping[int, Sequence[VideoAnswers]] | None = None,
-) -> dict[int, Chain]:  # fmt: skip
+) -> dict[int, Chain]:
     """Fold of groups -> the post-processors fitted on the other folds.
 
     With one group there are no others: their values stay at the parts' defaults, fitted on nothing. ``by_fold``: where

@@ -22,10 +22,19 @@ from zoo.model.model import Model
 
 @torch.inference_mode()
 def answers(
-    model: Model, data: ClipData, track: TrackSpec, *, length: int, batch: int, device: torch.device,
-    full: bool = False, delay: float = 0.0, per_slot: bool = False, only: Sequence[int] | None = None,
+    model: Model,
+    data: ClipData,
+    track: TrackSpec,
+    *,
+    length: int,
+    batch: int,
+    device: torch.device,
+    full: bool = False,
+    delay: float = 0.0,
+    per_slot: bool = False,
+    only: Sequence[int] | None = None,
     precision: str = "32",
-) -> Iterator[VideoAnswers]:  # fmt: skip
+) -> Iterator[VideoAnswers]:
     """Every frame of every video, or of those at the places ``only``, answered, one video after the other.
 
     Windows of the training length, half overlapping, the last flush with the end, averaged after decode with
@@ -61,9 +70,14 @@ def answers(
 
 
 def _decoded(
-    model: Model, data: ClipData, v: int, part: Sequence[tuple[int, int]], slots: Sequence[str], device: torch.device,
+    model: Model,
+    data: ClipData,
+    v: int,
+    part: Sequence[tuple[int, int]],
+    slots: Sequence[str],
+    device: torch.device,
     precision: str,
-) -> np.ndarray | None:  # fmt: skip
+) -> np.ndarray | None:
     """(1 + slots, windows, frames, columns) float64 of some windows of video v; None where memory ran out."""
     width = max(stop - start for start, stop in part)
     try:

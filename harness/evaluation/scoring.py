@@ -47,15 +47,23 @@ def score_block(track: TrackSpec, videos: Sequence[VideoAnswers], *, with_face: 
     reachable = metrics.reachable(track.metric, track.answers, whole)
     per_video = {
         name: float(metrics.score(track.metric, track.answers, s).main)
-        for name, s in stats.items() if int(s[metrics.FRAMES]) > 0
-    }  # fmt: skip
+        for name, s in stats.items()
+        if int(s[metrics.FRAMES]) > 0
+    }
     return {
-        "main": score.main, "low": interval.low, "high": interval.high, "parts": score.parts,
-        "frames": int(whole[metrics.FRAMES]), "videos": len(per_video), "groups": names,
-        "leave_one_out": [float(x) for x in without], "per_video": per_video,
-        "reachable": reachable.best, "absent": list(reachable.absent),
+        "main": score.main,
+        "low": interval.low,
+        "high": interval.high,
+        "parts": score.parts,
+        "frames": int(whole[metrics.FRAMES]),
+        "videos": len(per_video),
+        "groups": names,
+        "leave_one_out": [float(x) for x in without],
+        "per_video": per_video,
+        "reachable": reachable.best,
+        "absent": list(reachable.absent),
         "confusion": {a.name: whole[a.name].astype(int).tolist() for a in track.answers if a.kind != "value"},
-    }  # fmt: skip
+    }
 
 
 def folds_of(groups: Sequence[str], n: int = 5) -> dict[str, int]:

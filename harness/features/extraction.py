@@ -52,9 +52,13 @@ def extract(index: Index, slots: Sequence[FrozenSlot], *, progress: bool = True)
 
 
 def extract_videos(
-    index: Index, slots: Sequence[FrozenSlot], names: Sequence[str], *,
-    store: FeatureStore | None = None, progress: bool = True,
-) -> list[Failure]:  # fmt: skip
+    index: Index,
+    slots: Sequence[FrozenSlot],
+    names: Sequence[str],
+    *,
+    store: FeatureStore | None = None,
+    progress: bool = True,
+) -> list[Failure]:
     """Features of some videos of an index, in the cache when this returns; ``store`` learns where.
 
     Idempotent, and safe to call from several processes for the same videos. Damaged entries are computed again.

@@ -91,7 +91,7 @@ class FrozenSlot:
         """On the device, in the layout that convolutions are fastest in."""
         encoder = encoder.to(self.device)
         if isinstance(encoder.input, FrameInput):
-            encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            encoder = encoder.to(memory_format=torch.channels_last)
         return encoder
 
     @property
@@ -131,10 +131,17 @@ class FrozenSlot:
         """All that its features depend on besides the video and the precision."""
         plan = self.plan
         return (
-            LAYOUT, plan.stream.name, plan.stream.version, plan.encoder.name, plan.encoder.version, plan.slot.argument,
+            LAYOUT,
+            plan.stream.name,
+            plan.stream.version,
+            plan.encoder.name,
+            plan.encoder.version,
+            plan.slot.argument,
             json.dumps(dict(plan.options), sort_keys=True, default=str),
-            file_sha256(self.file) if self.file else None, self.settings.chunk, self.device.type,
-        )  # fmt: skip
+            file_sha256(self.file) if self.file else None,
+            self.settings.chunk,
+            self.device.type,
+        )
 
     def key(self, reader: Any) -> str:
         """The cache key of this slot's features of one video."""
@@ -144,13 +151,24 @@ class FrozenSlot:
         """What an entry of the cache says of itself."""
         plan = self.plan
         return {
-            "video": video, "stream": plan.stream.name, "encoder": plan.encoder.name, "argument": plan.slot.argument,
-            "options": dict(plan.options), "weights": file_sha256(self.file) if self.file else None,
-            "precision": self.precision, "error": self.traits.error if self.bf16 else None,
-            "device": self.device.type, "chunk": self.chunk, "batch": min(self.limit or self.chunk, self.chunk),
-            "versions": {"layout": LAYOUT, "stream": plan.stream.version, "encoder": plan.encoder.version,
-                         "torch": torch.__version__},
-        }  # fmt: skip
+            "video": video,
+            "stream": plan.stream.name,
+            "encoder": plan.encoder.name,
+            "argument": plan.slot.argument,
+            "options": dict(plan.options),
+            "weights": file_sha256(self.file) if self.file else None,
+            "precision": self.precision,
+            "error": self.traits.error if self.bf16 else None,
+            "device": self.device.type,
+            "chunk": self.chunk,
+            "batch": min(self.limit or self.chunk, self.chunk),
+            "versions": {
+                "layout": LAYOUT,
+                "stream": plan.stream.version,
+                "encoder": plan.encoder.version,
+                "torch": torch.__version__,
+            },
+        }
 
     def __call__(self, inputs: Inputs, mask: np.ndarray) -> np.ndarray:
         """One chunk as a batch of one: (T, D) float32. In smaller pieces from when memory runs out."""

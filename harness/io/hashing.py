@@ -49,8 +49,10 @@ def _states(folder: Path, ending: str) -> tuple[list[tuple[str, int, int, int, i
     """Name, size, times (ns) of change and of status, and inode of a folder's files; when the newest was changed."""
     states = [
         (entry.name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino)
-        for entry in os.scandir(folder) if entry.name.endswith(ending) for s in (entry.stat(),)
-    ]  # fmt: skip
+        for entry in os.scandir(folder)
+        if entry.name.endswith(ending)
+        for s in (entry.stat(),)
+    ]
     states.sort()
     return states, max((max(changed, status) for _, _, changed, status, _ in states), default=0)
 

@@ -60,9 +60,16 @@ def _origin(entry: Entry) -> str:
 def plan_of(config: RunConfig, registry: Registry, track: TrackSpec) -> Plan:
     """The configuration's combination, resolved."""
     return make_plan(
-        registry, encoders=config.encoders, fusion=config.fusion, head=config.head, answers=track.answers,
-        losses=config.loss, post=config.post, finetune=config.finetune, options=config.options,
-    )  # fmt: skip
+        registry,
+        encoders=config.encoders,
+        fusion=config.fusion,
+        head=config.head,
+        answers=track.answers,
+        losses=config.loss,
+        post=config.post,
+        finetune=config.finetune,
+        options=config.options,
+    )
 
 
 @dataclass(frozen=True)
@@ -105,9 +112,18 @@ def make_job(config: RunConfig, *, progress: bool = True, ground: Ground | None 
 
     check_needs(index, [slot.stream for slot in plan.slots])
     return Job(
-        config, registry, edition, track, plan, arrange(index, config), ground.data_name, ground.synthetic,
-        whole=index, split=split_name(config), origin=find_origin(config, index),
-    )  # fmt: skip
+        config,
+        registry,
+        edition,
+        track,
+        plan,
+        arrange(index, config),
+        ground.data_name,
+        ground.synthetic,
+        whole=index,
+        split=split_name(config),
+        origin=find_origin(config, index),
+    )
 
 
 def _task(config: RunConfig) -> tuple[Registry, EditionSpec, TrackSpec]:
@@ -125,9 +141,13 @@ def _task(config: RunConfig) -> tuple[Registry, EditionSpec, TrackSpec]:
 def _ground(config: RunConfig, registry: Registry, edition: EditionSpec, track: TrackSpec, progress: bool) -> Ground:
     root, name, synthetic = data_folder(config, progress=progress)
     index = build_index(
-        root, edition, track, test_list=Path(config.data.list) if config.data.list else None,
-        crops=config.data.crops, frame_tolerance=config.data.frame_tolerance,
-    )  # fmt: skip
+        root,
+        edition,
+        track,
+        test_list=Path(config.data.list) if config.data.list else None,
+        crops=config.data.crops,
+        frame_tolerance=config.data.frame_tolerance,
+    )
     index = replace(index, pack=find_pack(root, config.data.pack))
     return Ground(registry, edition, track, index, name, synthetic)
 

@@ -146,11 +146,15 @@ def mean_result(members: Sequence[Record]) -> dict[str, Any]:
         loo = np.mean([block["leave_one_out"] for block in blocks], axis=0)
         interval = jackknife(main, loo, tuple(first["score_range"]))
         scores[kind] = {
-            "main": main, "low": interval.low, "high": interval.high, "leave_one_out": loo.tolist(),
-            "spread": statistics.stdev(block["main"] for block in blocks), "seeds": [block["main"] for block in blocks],
+            "main": main,
+            "low": interval.low,
+            "high": interval.high,
+            "leave_one_out": loo.tolist(),
+            "spread": statistics.stdev(block["main"] for block in blocks),
+            "seeds": [block["main"] for block in blocks],
             "parts": {p: statistics.fmean(b["parts"][p] for b in blocks) for p in blocks[0]["parts"]},
             **{k: blocks[0][k] for k in ("groups", "frames", "videos")},
-        }  # fmt: skip
+        }
     post = {**first["post"], **mean_optimism([result["post"] for result in results])}
     seeds = [result["seeds"][0] for result in results]
     return {**first, **_together(members), "scores": scores, "post": post, "seeds": seeds}
@@ -162,15 +166,18 @@ def fold_result(members: Sequence[Record], scores: Mapping[str, dict[str, Any]])
         each = [(member.result["scores"].get(kind) or {}).get("main") for member in members]
         known = [score for score in each if score is not None]
         block |= {
-            "folds": each, "fold_mean": statistics.fmean(known) if known else None,
+            "folds": each,
+            "fold_mean": statistics.fmean(known) if known else None,
             "fold_spread": statistics.stdev(known) if len(known) > 1 else None,
-        }  # fmt: skip
+        }
     first, chosen = members[0].result, ("epoch", "epochs", "n_selections")
     return {
-        **_together(members), "folds": [{key: member.result[key] for key in chosen} for member in members],
-        "passports": first["passports"], "parameters": first["parameters"],
+        **_together(members),
+        "folds": [{key: member.result[key] for key in chosen} for member in members],
+        "passports": first["passports"],
+        "parameters": first["parameters"],
         "multiply_adds": first.get("multiply_adds"),
-    }  # fmt: skip
+    }
 
 
 def _together(members: Sequence[Record]) -> dict[str, Any]:

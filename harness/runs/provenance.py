@@ -62,7 +62,7 @@ def _same_kind(job: Job, saws: Iterable[Saw]) -> list[Saw]:
 
 def metadata(job: Job, selections: int, before: Sequence[Saw]) -> dict[str, str]:
     """What the weights of a run have seen, for their file; ``before``: what those that it began with had."""
-    groups = {split: tuple(sorted({v.group for v in job.index.split(split)})) for split in ("train", "val", "select")}  # type: ignore[arg-type]
+    groups = {split: tuple(sorted({v.group for v in job.index.split(split)})) for split in ("train", "val", "select")}
     select = (groups["select"] or groups["val"]) if selections else ()
     if job.config.chosen.reported:
         select = tuple(sorted({*select, *groups["val"], *groups["select"]}))
@@ -92,6 +92,8 @@ def mark(passport: dict[str, Any], saws: Sequence[Saw], job: Job) -> dict[str, A
     told = list(dict.fromkeys([*passport.get("saw", ()), *map(str, saws)]))
     forbidden = any(not saw.synthetic and saw.data in ("Aff-Wild2", "s-Aff-Wild2") for saw in others)
     return {
-        **passport, "saw": told, "other_tracks": list(dict.fromkeys(f"{s.edition} {s.track}" for s in others)),
+        **passport,
+        "saw": told,
+        "other_tracks": list(dict.fromkeys(f"{s.edition} {s.track}" for s in others)),
         "seen_affwild2": True if forbidden else passport.get("seen_affwild2"),
-    }  # fmt: skip
+    }

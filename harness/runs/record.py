@@ -19,16 +19,24 @@ VERSIONED = ("abaw-zoo", "torch", "torchvision", "torchaudio", "timm", "numpy")
 def identity(job: Job) -> dict[str, Any]:
     """What the run is, known before it starts."""
     config, index, track = job.config, job.whole or job.index, job.track
-    split = {s: index.split(s) for s in ("train", "val", "test")}  # type: ignore[arg-type]
+    split = {s: index.split(s) for s in ("train", "val", "test")}
     packed = stored_as(index.pack, {slot.stream.name for slot in job.plan.slots})
     fit = {"fit": list(config.fit), "epochs_from": _origin(job)} if job.origin else {}
     return {
         "combination": {"encoders": config.encoders, "fusion": config.fusion, "head": config.head},
         "config": config.model_dump(mode="json", exclude=CIRCUMSTANCES),
-        "edition": job.edition.name, "track": track.name, "track_version": track.version, "metric": track.metric,
-        "score_range": list(track.score_range), "split": job.split, **fit, "seeds": [config.seed],
+        "edition": job.edition.name,
+        "track": track.name,
+        "track_version": track.version,
+        "metric": track.metric,
+        "score_range": list(track.score_range),
+        "split": job.split,
+        **fit,
+        "seeds": [config.seed],
         "data": {
-            "name": job.data_name, "synthetic": job.synthetic, "fingerprint": index.fingerprint(),
+            "name": job.data_name,
+            "synthetic": job.synthetic,
+            "fingerprint": index.fingerprint(),
             "videos": {s: len(v) for s, v in split.items()},
             "frames": {s: sum(x.n_frames for x in v) for s, v in split.items()},
             "groups": {s: len({x.group for x in v}) for s, v in split.items()},
@@ -36,7 +44,7 @@ def identity(job: Job) -> dict[str, Any]:
         },
         "plugins": job.foreign_plugins,
         "versions": {name: version(name) for name in VERSIONED},
-    }  # fmt: skip
+    }
 
 
 def commit() -> str | None:

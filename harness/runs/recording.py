@@ -48,10 +48,14 @@ def host() -> dict[str, Any]:
     from harness.runs.record import commit
 
     return {
-        "host": platform.node(), "platform": platform.platform(), "python": platform.python_version(),
-        "threads": torch.get_num_threads(), "pid": os.getpid(), "commit": commit(),
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "threads": torch.get_num_threads(),
+        "pid": os.getpid(),
+        "commit": commit(),
         "free_disk_gb": round(shutil.disk_usage(".").free / 2**30, 1),
-    }  # fmt: skip
+    }
 
 
 def _write(record: Record, folder: Path | None) -> None:

@@ -26,9 +26,12 @@ class Scored:
 
 
 def score_split(
-    job: Job, videos: Sequence[VideoAnswers], folder: Path, *,
+    job: Job,
+    videos: Sequence[VideoAnswers],
+    folder: Path,
+    *,
     by_fold: Mapping[int, Sequence[VideoAnswers]] | None = None,
-) -> Scored:  # fmt: skip
+) -> Scored:
     """Score the answers to the reported videos, raw and processed, and write them to ``folder``/predictions.
 
     Processed answers are cross-fitted: each group's values are fitted on other groups. ``post["optimism"]``: by how
@@ -43,10 +46,11 @@ def score_split(
     scored.post = {"folds": folds, "all": whole, "fitted_on": f"other groups of {job.split}"}
     processed = apply_folds(chains, videos)  # when all is fitted, which takes as much memory as they
     blocks = {
-        "raw": score_block(track, videos), "post": score_block(track, processed),
+        "raw": score_block(track, videos),
+        "post": score_block(track, processed),
         "raw_with_face": score_block(track, videos, with_face=True),
         "post_with_face": score_block(track, processed, with_face=True),
-    }  # fmt: skip
+    }
     scored.scores = {name: block for name, block in blocks.items() if block}
     if blocks["post"]:
         scored.post |= optimism(scored.chain, videos, blocks["post"]["main"])

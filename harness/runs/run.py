@@ -78,10 +78,17 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
         if world.first:
             prepared.store.write(folder / "features.csv")
         trained = train(
-            prepared.model, prepared.splits["train"], prepared.splits.get("select", prepared.splits.get("val")),
-            job.track, job.config.train, seed=job.config.seed, world=world, folder=folder,
-            progress=progress, stop=job.origin.epochs if job.origin else None,
-        )  # fmt: skip
+            prepared.model,
+            prepared.splits["train"],
+            prepared.splits.get("select", prepared.splits.get("val")),
+            job.track,
+            job.config.train,
+            seed=job.config.seed,
+            world=world,
+            folder=folder,
+            progress=progress,
+            stop=job.origin.epochs if job.origin else None,
+        )
         clock = Clock()
         clock.start()
         got = {split: predict_split(job, prepared, split) for split in ("val", "test") if split in prepared.splits}
@@ -161,12 +168,24 @@ def conclude(
     scored = score_split(job, got.get("val", []), folder) if job.origin is None else chain_of_origin(job)
     submission, notes = answer_test(job, got.get("test", []), scored.chain, folder)
     result = {
-        **identity(job), "scores": scored.scores, "post": scored.post, "passports": prepared.passports,
+        **identity(job),
+        "scores": scored.scores,
+        "post": scored.post,
+        "passports": prepared.passports,
         **guard.choices(job, trained.selections, prepared.saws),
-        "epochs": trained.epochs, "epoch": trained.best_epoch, "steps": trained.steps, "submission": submission,
-        **cost(job.plan, prepared.dims, [Counts(1, (1,) * max(2, len(a.classes))) for a in job.track.answers],
-               adapter_options(job.config), aids(job.config), job.config.train.clip),
-    }  # fmt: skip
+        "epochs": trained.epochs,
+        "epoch": trained.best_epoch,
+        "steps": trained.steps,
+        "submission": submission,
+        **cost(
+            job.plan,
+            prepared.dims,
+            [Counts(1, (1,) * max(2, len(a.classes))) for a in job.track.answers],
+            adapter_options(job.config),
+            aids(job.config),
+            job.config.train.clip,
+        ),
+    }
     return result, notes
 
 
@@ -174,10 +193,17 @@ def predict_split(job: Job, prepared: Prepared, split: str) -> list[VideoAnswers
     """Answers to all videos of a split; of several processes only the first has them."""
     settings = job.config.train
     return shared_answers(
-        prepared.world, prepared.model, prepared.splits[split], job.track, length=settings.clip,
-        batch=settings.batch * 2, full=settings.evaluation == "full", delay=settings.delay,
-        per_slot=wants_per_slot(job.plan), precision=settings.precision,
-    )  # fmt: skip
+        prepared.world,
+        prepared.model,
+        prepared.splits[split],
+        job.track,
+        length=settings.clip,
+        batch=settings.batch * 2,
+        full=settings.evaluation == "full",
+        delay=settings.delay,
+        per_slot=wants_per_slot(job.plan),
+        precision=settings.precision,
+    )
 
 
 def wants_per_slot(plan: Plan) -> bool:

@@ -151,7 +151,7 @@ def _differences(result: Mapping[str, Any], config: RunConfig, index: Index) -> 
             yield f"{key.removeprefix('options.')} is {a} there and {b} here"
     frames = (result.get("data") or {}).get("frames") or {}
     for split in ("train", "val"):
-        n = sum(video.n_frames for video in index.split(split))  # type: ignore[arg-type]
+        n = sum(video.n_frames for video in index.split(split))
         if split in frames and frames[split] != n:
             yield f"{split} has {frames[split]} frames there and {n} here"
 

@@ -14,16 +14,18 @@ from harness.runs.job import Job
 from harness.runs.run import Outcome
 
 LABELS = {
-    "raw": "raw", "post": "post-processed (cross-fitted)", "raw_with_face": "raw, frames with a face",
+    "raw": "raw",
+    "post": "post-processed (cross-fitted)",
+    "raw_with_face": "raw, frames with a face",
     "post_with_face": "post-processed, frames with a face",
-}  # fmt: skip
+}
 RATE = 85.0  # frames/s: training a ResNet-18 end to end at 112 x 112 on two cores, measured (see README)
 
 
 def announce(job: Job, hindrance: str = "") -> None:
     """Say what will be done, and whatever the user should know before it is. ``hindrance``: to a submission."""
     plan, index = job.plan, job.index
-    splits = ", ".join(f"{len(index.split(s))} {s}" for s in ("train", "val", "test"))  # type: ignore[arg-type]
+    splits = ", ".join(f"{len(index.split(s))} {s}" for s in ("train", "val", "test"))
     print(f"{job.edition.name} {job.track.name} on {job.data_name}: {splits} videos", flush=True)
     if job.config.folds and job.config.fold < 0:
         k = job.config.folds
@@ -60,8 +62,12 @@ def summary(outcome: Outcome, job: Job, files: Sequence[Path], problems: Sequenc
     lines.append(_scores(result["scores"]) if result["scores"] else f"{unscored}: nothing is scored")
     lines += _ceiling(job, result) + _folds(result) + _optimism(result) + _chosen(result)
     folder = outcome.folder
-    rows = [("run", folder), ("record", folder / "record.json"), ("weights", folder / "weights.safetensors"),
-            ("predictions", folder / "predictions")]  # fmt: skip
+    rows = [
+        ("run", folder),
+        ("record", folder / "record.json"),
+        ("weights", folder / "weights.safetensors"),
+        ("predictions", folder / "predictions"),
+    ]
     rows += [("leaderboard", path) for path in files]
     if submission := result.get("submission"):
         rows.append(("submission", folder / "submission" / submission["file"]))

@@ -186,9 +186,10 @@ def _devices() -> dict[str, Any]:
     for i in range(torch.cuda.device_count()):
         device = torch.cuda.get_device_properties(i)
         found[f"cuda:{i}"] = {
-            "name": device.name, "memory_gb": round(device.total_memory / 2**30),
+            "name": device.name,
+            "memory_gb": round(device.total_memory / 2**30),
             "bf16": computes_bfloat16(torch.device("cuda", i)),
-        }  # fmt: skip
+        }
     return found
 
 

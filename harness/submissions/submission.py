@@ -36,10 +36,18 @@ class Made:
 
 
 def make_submission(
-    track: TrackSpec, answers: submit.Answers, list_file: Path | None, out: Path, *,
-    edition: str | None = None, editions: Sequence[EditionSpec] = (), name: str | None = None, archive: bool = False,
-    run: str | None = None, record_sha256: str | None = None,
-) -> Made:  # fmt: skip
+    track: TrackSpec,
+    answers: submit.Answers,
+    list_file: Path | None,
+    out: Path,
+    *,
+    edition: str | None = None,
+    editions: Sequence[EditionSpec] = (),
+    name: str | None = None,
+    archive: bool = False,
+    run: str | None = None,
+    record_sha256: str | None = None,
+) -> Made:
     """A verified submission in ``out`` with its manifest (and archive), or UserError and nothing changed.
 
     The manifest is ``manifest.json``, or ``<name>.manifest.json`` where the file has a name of the user's: trials stand
@@ -62,9 +70,12 @@ def make_submission(
     own = MANIFEST if name is None else f"{composed.name}.{MANIFEST}"
     beside[own] = f"{json.dumps(manifest, indent=1, ensure_ascii=False)}\n".encode()
     path = submit.place(
-        out, composed, beside, lambda written: _verified(written, out, track, list_file, editions),
+        out,
+        composed,
+        beside,
+        lambda written: _verified(written, out, track, list_file, editions),
         retired=[older for older in _archive_of(out / own) if older not in beside],
-    )  # fmt: skip
+    )
     return Made(path, manifest, _notes(track, composed, listed, edition, manifest))
 
 
@@ -87,9 +98,13 @@ def _archive_of(manifest: Path) -> list[str]:
 
 
 def _manifest(
-    track: TrackSpec, composed: submit.Submission, listed: submit.Listing | None, edition: str | None,
-    run: str | None, record_sha256: str | None,
-) -> dict[str, Any]:  # fmt: skip
+    track: TrackSpec,
+    composed: submit.Submission,
+    listed: submit.Listing | None,
+    edition: str | None,
+    run: str | None,
+    record_sha256: str | None,
+) -> dict[str, Any]:
     rows = composed.rows
     return {
         "schema": SCHEMA,
@@ -116,9 +131,12 @@ def _manifest(
 
 
 def _notes(
-    track: TrackSpec, composed: submit.Submission, listed: submit.Listing | None, edition: str | None,
+    track: TrackSpec,
+    composed: submit.Submission,
+    listed: submit.Listing | None,
+    edition: str | None,
     manifest: dict[str, Any],
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """What was decided for the user, a line each."""
     rows, notes = composed.rows, []
     for n, what in (
@@ -173,9 +191,14 @@ def why_not(index: Index, editions: Sequence[EditionSpec]) -> str:
 
 
 def submit_videos(
-    track: TrackSpec, videos: Sequence[VideoAnswers], rows: TestList | None, folder: Path, *,
-    edition: str | None = None, run: str | None = None,
-) -> tuple[dict[str, Any], list[str]]:  # fmt: skip
+    track: TrackSpec,
+    videos: Sequence[VideoAnswers],
+    rows: TestList | None,
+    folder: Path,
+    *,
+    edition: str | None = None,
+    run: str | None = None,
+) -> tuple[dict[str, Any], list[str]]:
     """The submission that `harness run` makes by itself: what its record says of it, and notes."""
     answers = submit.from_videos(track, videos)
     made = make_submission(track, answers, rows.path if rows else None, folder, edition=edition, run=run)

@@ -14,9 +14,10 @@ def grid(encoders: str | None, fusions: str | None, heads: str | None) -> list[d
     """Every combination as flags of ``harness run``, the heads turning fastest. ``encoders``: lists of slots, separated
     by semicolons; what is None is left to the recipe."""
     lists = {
-        "encoders": _parts(encoders, ";", "--encoders"), "fusion": _parts(fusions, ",", "--fusion"),
+        "encoders": _parts(encoders, ";", "--encoders"),
+        "fusion": _parts(fusions, ",", "--fusion"),
         "head": _parts(heads, ",", "--head"),
-    }  # fmt: skip
+    }
     given = {name: parts for name, parts in lists.items() if parts}
     return [dict(zip(given, values, strict=True)) for values in product(*given.values())]
 

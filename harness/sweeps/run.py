@@ -148,14 +148,25 @@ def _of_slots(config: RunConfig, union: Sequence[SlotPlan]) -> RunConfig:
     slots = [replace(slot.slot, name=name) for slot, name in zip(union, names, strict=True)]
     options = {
         f"encoder.{name}.{key}": value
-        for slot, name in zip(union, names, strict=True) for key, value in slot.options.items()
+        for slot, name in zip(union, names, strict=True)
+        for key, value in slot.options.items()
         if value is not None
-    }  # fmt: skip
+    }
     for slot, name in zip(union, names, strict=True):
-        given = {key.rpartition(".")[2]: value for key, value in config.options.items()
-                 if key.rpartition(".")[0] == f"encoder.{slot.name}"}  # fmt: skip
+        given = {
+            key.rpartition(".")[2]: value
+            for key, value in config.options.items()
+            if key.rpartition(".")[0] == f"encoder.{slot.name}"
+        }
         options |= {f"encoder.{name}.{key}": value for key, value in given.items()}
     text = ",".join(map(str, slots))
-    update = {"encoders": text, "fusion": "concat", "head": "mlp", "finetune": (), "options": options,
-              "post": (), "loss": ()}  # fmt: skip
+    update = {
+        "encoders": text,
+        "fusion": "concat",
+        "head": "mlp",
+        "finetune": (),
+        "options": options,
+        "post": (),
+        "loss": (),
+    }
     return config.model_copy(update=update)

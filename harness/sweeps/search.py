@@ -62,8 +62,13 @@ class Study:
         self.folds = entry.config.folds or search.folds
         self.on = split_name(entry.config) if self.whole else f"{self.folds} folds of train"
         self.space = space_of(entry.config, self.job.plan, search.space, search.fixed)
-        what = [entry.config.model_dump(mode="json"), plain(self.space), self.folds, ground.fingerprint,
-                self.job.foreign_plugins]  # fmt: skip
+        what = [
+            entry.config.model_dump(mode="json"),
+            plain(self.space),
+            self.folds,
+            ground.fingerprint,
+            self.job.foreign_plugins,
+        ]
         name = f"{default_name(entry.config, 1)}-{digest(what)[:8]}"
         self.trials = _study(out / "search" / f"{name}.journal", name)
 
@@ -98,10 +103,13 @@ class Study:
         about: dict[str, Any] = {"reason": bad} if bad else {"folds": numbers}
         self.trials.add_trial(
             optuna.trial.create_trial(
-                state=state, value=value, params=dict(settings), distributions=_distributions(self.space),
+                state=state,
+                value=value,
+                params=dict(settings),
+                distributions=_distributions(self.space),
                 user_attrs=about,
             )
-        )  # fmt: skip
+        )
         return f"trial {self.count} of {self.search.trials}: " + (f"failed: {bad}" if bad else f"{value:.4f}")
 
     def best(self) -> tuple[dict[str, Any], float]:
@@ -128,8 +136,9 @@ def run_search(entries: Sequence[Entry], search: Search, ground: Ground, launch:
         asked = [study.ask() for study in behind]
         items = [
             Fold(with_settings(study.entry.config, settings, "the search"), fold, study.folds, study.whole)
-            for study, settings in zip(behind, asked, strict=True) for fold in range(study.folds)
-        ]  # fmt: skip
+            for study, settings in zip(behind, asked, strict=True)
+            for fold in range(study.folds)
+        ]
         owner = [i for i, study in enumerate(behind) for _ in range(study.folds)]
         got: list[dict[int, float | Failure]] = [{} for _ in behind]
         for place, outcome in launch(score_fold, items):
@@ -167,9 +176,16 @@ def score_fold(task: Fold) -> float:
     select = prepared.splits.get("select") if wanted else None
     with tempfile.TemporaryDirectory(prefix="trial-") as scratch:
         train(
-            prepared.model, prepared.splits["train"], select, job.track, settings,
-            seed=job.config.seed, world=prepared.world, folder=Path(scratch), progress=False,
-        )  # fmt: skip
+            prepared.model,
+            prepared.splits["train"],
+            select,
+            job.track,
+            settings,
+            seed=job.config.seed,
+            world=prepared.world,
+            folder=Path(scratch),
+            progress=False,
+        )
         return main_score(job.track, predict_split(job, prepared, "val"))
 
 

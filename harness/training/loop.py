@@ -54,9 +54,18 @@ class Trained:
 
 
 def train(
-    model: Model, data: ClipData, val: ClipData | None, track: TrackSpec, settings: Train, *,
-    seed: int, world: World, folder: Path, progress: bool = True, stop: int | None = None,
-) -> Trained:  # fmt: skip
+    model: Model,
+    data: ClipData,
+    val: ClipData | None,
+    track: TrackSpec,
+    settings: Train,
+    *,
+    seed: int,
+    world: World,
+    folder: Path,
+    progress: bool = True,
+    stop: int | None = None,
+) -> Trained:
     """Train a model in place; leaves it with the chosen epoch's weights. Continues from folder/state.ckpt.
 
     ``stop``: end after so many epochs, with the learning rates that they have in a training of ``settings.epochs``.
@@ -70,9 +79,16 @@ def train(
     schedule = make_schedule(optimizer, settings, sum(steps))
     average = averaged(model, settings)
     state: dict[str, Any] = {
-        "epoch": 0, "step": 0, "total": 0, "best": -np.inf, "best_epoch": 0, "sum": 0.0, "count": 0, "history": [],
+        "epoch": 0,
+        "step": 0,
+        "total": 0,
+        "best": -np.inf,
+        "best_epoch": 0,
+        "sum": 0.0,
+        "count": 0,
+        "history": [],
         "selections": 0,
-    }  # fmt: skip
+    }
     best = copy.deepcopy(model.state_dict())
     ckpt = folder / "state.ckpt"
     if saved := world.same(load_state(ckpt) if world.first and ckpt.is_file() else None):
@@ -93,11 +109,24 @@ def train(
     fabric = devices.fabric(world, settings)
     objective, stepper = fabric.setup(Objective(model, settings.mixup), optimizer)
     board = _board(folder, int(state["total"])) if world.first else None
-    bar = tqdm(total=sum(steps[:epochs]), initial=int(state["total"]), desc="training", unit="step",
-               disable=None if progress and world.first else True, leave=False)  # fmt: skip
+    bar = tqdm(
+        total=sum(steps[:epochs]),
+        initial=int(state["total"]),
+        desc="training",
+        unit="step",
+        disable=None if progress and world.first else True,
+        leave=False,
+    )
     clock, saved_at = Clock(), time.monotonic()
-    with bar, room(lambda: too_large(model, data, _epoch(data, settings, seed, state["epoch"])[state["step"]],
-                                     settings, optimizer, world)), _stoppable() as stopped:  # fmt: skip
+    with (
+        bar,
+        room(
+            lambda: too_large(
+                model, data, _epoch(data, settings, seed, state["epoch"])[state["step"]], settings, optimizer, world
+            )
+        ),
+        _stoppable() as stopped,
+    ):
         while state["epoch"] < epochs and not _patience_spent(state, settings):
             epoch = state["epoch"]
             windows = _epoch(data, settings, seed, epoch)
@@ -131,9 +160,14 @@ def train(
             kept: Any = model if average is None or not average.n_averaged else average.module
             score = _validate(kept, val, track, settings, world) if due else None
             if score is not None and settings.schedule == "plateau" and schedule is not None:
-                schedule.step(score)  # type: ignore[arg-type]
-            row = {"epoch": epoch + 1, "step": state["total"], "loss": state["sum"] / max(1, state["count"]),
-                   "val": score, "lr": optimizer.param_groups[0]["lr"]}  # fmt: skip
+                schedule.step(score)
+            row = {
+                "epoch": epoch + 1,
+                "step": state["total"],
+                "loss": state["sum"] / max(1, state["count"]),
+                "val": score,
+                "lr": optimizer.param_groups[0]["lr"],
+            }
             state["history"].append(row)
             _log(board, {"loss/epoch": row["loss"]} | ({} if score is None else {"score/val": score}), state)
             if score is not None:
@@ -197,9 +231,17 @@ def _patience_spent(state: dict[str, Any], settings: Train) -> bool:
 def _validate(model: Model, val: ClipData | None, track: TrackSpec, settings: Train, world: World) -> float | None:
     if val is None or not val.videos:
         return None
-    score = shared_score(world, model, val, track, length=settings.clip, batch=settings.batch * 2,
-                         full=settings.evaluation == "full", delay=settings.delay,
-                         precision=settings.precision)  # fmt: skip
+    score = shared_score(
+        world,
+        model,
+        val,
+        track,
+        length=settings.clip,
+        batch=settings.batch * 2,
+        full=settings.evaluation == "full",
+        delay=settings.delay,
+        precision=settings.precision,
+    )
     return score if np.isfinite(score) else None
 
 

@@ -32,9 +32,13 @@ def room(told: Callable[[], UserError]) -> Iterator[None]:
 
 
 def too_large(
-    model: Model, data: ClipData, windows: Sequence[Window], settings: Train, optimizer: torch.optim.Optimizer,
+    model: Model,
+    data: ClipData,
+    windows: Sequence[Window],
+    settings: Train,
+    optimizer: torch.optim.Optimizer,
     world: World,
-) -> UserError:  # fmt: skip
+) -> UserError:
     """The error to end a training with that had no memory for the batch of ``windows``: it names the largest
     ``train.batch`` and the longest ``train.clip`` (by halves) that do fit, as tried with the same clips, or says that
     none does. The model's weights are left as they are."""

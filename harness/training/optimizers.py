@@ -34,7 +34,7 @@ def averaged(model: Model, settings: Train) -> AveragedModel | None:
         decay = min(settings.ema_decay, (1 + int(n)) / (10 + int(n)))
         return decay * old + (1 - decay) * new
 
-    return AveragedModel(model, avg_fn=step, use_buffers=True)  # type: ignore[arg-type]
+    return AveragedModel(model, avg_fn=step, use_buffers=True)
 
 
 def _groups(model: Model, weight_decay: float) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ def fabric(world: World, settings: Train) -> Any:
     quiet()
     device = world.device
     devices = [device.index or 0] if device.type == "cuda" else 1
-    return Fabric(accelerator=device.type, devices=devices, strategy="auto", precision=settings.precision)  # type: ignore[arg-type]
+    return Fabric(accelerator=device.type, devices=devices, strategy="auto", precision=settings.precision)
 
 
 def fit(model: Model, world: World, settings: Train) -> None:
@@ -37,7 +37,7 @@ def fit(model: Model, world: World, settings: Train) -> None:
     model.to(world.device)
     for encoder in model.encoders.values():
         if isinstance(encoder.input, FrameInput):
-            encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            encoder.to(memory_format=torch.channels_last)
     if world.size == 1:
         return
     share_dropout(model)

@@ -36,9 +36,11 @@ def to_html(tables: Sequence[Table], problems: Sequence[str] = ()) -> str:
     rows = [row for table in tables for row in table.rows]
     published = len({(r.run, r.score, r.place, r.detail, r.source) for r in rows if r.kind == "published"})
     filled = {
-        "policy": escape(policy), "count": _counted(sum(row.kind == "run" for row in rows), published, len(tables)),
-        "contents": _contents(tables), "tables": "\n".join(body),
-    }  # fmt: skip
+        "policy": escape(policy),
+        "count": _counted(sum(row.kind == "run" for row in rows), published, len(tables)),
+        "contents": _contents(tables),
+        "tables": "\n".join(body),
+    }
     return re.sub(r"<!--(policy|count|contents|tables)-->|POLICY", lambda m: filled[m[1] or "policy"], page)
 
 

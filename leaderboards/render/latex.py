@@ -16,12 +16,33 @@ MOST = 10  # tables that may float before they are set
 _LEFT_OUT = ("details", "videos", "seeds", "trained", "weights", "selected on", "confidence")  # too wide for a page
 _SET = r"\centering\footnotesize\setlength{\tabcolsep}{3pt}"
 _SPECIAL = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}", "'": r"\textquotesingle{}", "`": r"\textasciigrave{}",
-    "-": "{-}", "[": "{[}", "]": "{]}", "*": "{*}", "†": r"\dag{}", "‡": r"\ddag{}", "§": r"\S{}", "…": r"\dots{}",
-    "–": "--", "’": r"\textquoteright{}",
-}  # fmt: skip
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "'": r"\textquotesingle{}",
+    "`": r"\textasciigrave{}",
+    "-": "{-}",
+    "[": "{[}",
+    "]": "{]}",
+    "*": "{*}",
+    "†": r"\dag{}",
+    "‡": r"\ddag{}",
+    "§": r"\S{}",
+    "…": r"\dots{}",
+    "–": "--",
+    "’": r"\textquoteright{}",
+}
 """Characters that LaTeX reads as something else; brackets and asterisks after the end of a row are its options."""
 
 
@@ -54,12 +75,38 @@ def _table(table: Table) -> str:
     body = "\n".join(_row(row, aligned) for row in table.rows)
     caption = rf"\caption{{{escape(table.title)}}}\label{{tab:{_label(table)}}}"
     if len(table.rows) > LONGEST:
-        lines = [rf"\begin{{longtable}}{{{sides}}}", caption + r" \\", r"\toprule", heads, r"\midrule",
-                 r"\endfirsthead", r"\toprule", heads, r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot", body,
-                 r"\end{longtable}", *_under(table)]  # fmt: skip
+        lines = [
+            rf"\begin{{longtable}}{{{sides}}}",
+            caption + r" \\",
+            r"\toprule",
+            heads,
+            r"\midrule",
+            r"\endfirsthead",
+            r"\toprule",
+            heads,
+            r"\midrule",
+            r"\endhead",
+            r"\bottomrule",
+            r"\endfoot",
+            body,
+            r"\end{longtable}",
+            *_under(table),
+        ]
         return "\n".join(["{" + _SET, *lines, "}", ""])
-    lines = [r"\begin{table}[htbp]", _SET, caption, rf"\begin{{tabular}}{{{sides}}}", r"\toprule",
-             heads, r"\midrule", body, r"\bottomrule", r"\end{tabular}", *_under(table), r"\end{table}"]  # fmt: skip
+    lines = [
+        r"\begin{table}[htbp]",
+        _SET,
+        caption,
+        rf"\begin{{tabular}}{{{sides}}}",
+        r"\toprule",
+        heads,
+        r"\midrule",
+        body,
+        r"\bottomrule",
+        r"\end{tabular}",
+        *_under(table),
+        r"\end{table}",
+    ]
     return "\n".join([*lines, ""])
 
 
@@ -87,8 +134,15 @@ def _text(column: Column, row: Row) -> str:
 def _under(table: Table) -> list[str]:
     notes = [escape(note) for note in table.notes]
     notes += [escape(f"[{number}] {source}") for source, number in sources(table).items()]
-    return [r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize\raggedright", r"\par ".join(notes),
-            r"\end{minipage}"] if notes else []  # fmt: skip
+    return (
+        [
+            r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize\raggedright",
+            r"\par ".join(notes),
+            r"\end{minipage}",
+        ]
+        if notes
+        else []
+    )
 
 
 def _label(table: Table) -> str:

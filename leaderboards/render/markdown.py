@@ -28,9 +28,12 @@ def section(table: Table) -> str:
     body = [[cell(column.text(row)) for column in shown] for row in table.rows]
     sides = ["right" if column.value and column.name not in _PLAIN else "left" for column in shown]
     grid = tabulate(
-        body, headers=[cell(column.name) for column in shown], tablefmt="pipe", disable_numparse=True,
+        body,
+        headers=[cell(column.name) for column in shown],
+        tablefmt="pipe",
+        disable_numparse=True,
         colalign=sides if table.mixed else None,
-    )  # fmt: skip
+    )
     told = "\n".join(f"- [{number}] {cell(source)}" for source, number in sources(table).items())
     parts = [f"## {cell(table.title)}", *(cell(note) for note in table.notes), grid, *([told] if told else [])]
     return "\n\n".join(parts)

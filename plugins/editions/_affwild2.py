@@ -122,9 +122,11 @@ NO_FACE = (
 )
 NO_COUNTS = dict.fromkeys(("videos_train", "videos_val", "videos_test", "labelled_train", "labelled_val"))
 UNKNOWN = (
-    "videos and frames of each split", "rule for frames without a face", "how exact the header must be",
+    "videos and frames of each split",
+    "rule for frames without a face",
+    "how exact the header must be",
     "packaging of the files (some teams: a folder a track, VA_Set, EXPR_Set, AU_Set)",
-)  # fmt: skip
+)
 LIST_NAME = "name of the test list (made after that of another track)"
 
 
@@ -132,9 +134,14 @@ def a_file_a_video(track: TrackSpec, header: str, *lists: str, **changed: Any) -
     """The track as it was handed in to editions 1 to 3. ``changed``: further fields."""
     fields: dict[str, Any] = {"size": "", "figures": NO_COUNTS, "rules": NO_FACE, "unconfirmed": UNKNOWN, **changed}
     return replace(
-        track, headers=(header,), submission="per_video", submission_header=header, file="predictions", lists=lists,
+        track,
+        headers=(header,),
+        submission="per_video",
+        submission_header=header,
+        file="predictions",
+        lists=lists,
         **fields,
-    )  # fmt: skip
+    )
 
 
 def keyed(*sources: str, unconfirmed: tuple[str, ...], limit: int | None = None) -> tuple[TrackSpec, ...]:

@@ -21,9 +21,14 @@ AU_FOLDERS = ("AU_Set", "AU_Detection_Challenge")
 MTL_FOLDERS = ("MTL_Challenge",)
 
 COMPOUND = (
-    "Fearfully_Surprised", "Happily_Surprised", "Sadly_Surprised", "Disgustedly_Surprised", "Angrily_Surprised",
-    "Sadly_Fearful", "Sadly_Angry",
-)  # fmt: skip
+    "Fearfully_Surprised",
+    "Happily_Surprised",
+    "Sadly_Surprised",
+    "Disgustedly_Surprised",
+    "Angrily_Surprised",
+    "Sadly_Fearful",
+    "Sadly_Angry",
+)
 CE = (Answer("compound", "class", NO_CLASS, classes=COMPOUND),)
 LSD = (
     Answer("expression", "class", NO_CLASS, classes=("Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")),

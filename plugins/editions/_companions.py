@@ -147,11 +147,15 @@ VD = TrackSpec(
     rules="Violence in each frame; one CSV a video, by the organisers' template, zipped.",
     size="172 videos, 1.39 million frames, of over 500 with 2.7 million",
     figures={
-        "videos_train": 103, "videos_val": 17, "videos_test": 52, "labelled_train": 772_000, "labelled_val": 77_000,
+        "videos_train": 103,
+        "videos_val": 17,
+        "videos_test": 52,
+        "labelled_train": 772_000,
+        "labelled_val": 77_000,
     },
     sources=(
         "github kdtsypliakova/ABAW-10-Violence-Detection",
         "github namho-96/ABAW-9th prediction_dvd.py",
     ),
     unconfirmed=("names of the columns (two teams differ)", "52 test videos (172 less train and val)"),
-)  # fmt: skip
+)

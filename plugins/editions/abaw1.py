@@ -20,25 +20,34 @@ EDITION = EditionSpec(
     year=2020,
     tracks=(
         on.a_file_a_video(
-            on.VA, a.VA_HEADER, _FRAME_TOTALS.format("VA"),
+            on.VA,
+            a.VA_HEADER,
+            _FRAME_TOTALS.format("VA"),
             sources=(
-                *_TEAMS, "github dntai/dntai_fg20_affwild2_challenges submission.py",
+                *_TEAMS,
+                "github dntai/dntai_fg20_affwild2_challenges submission.py",
                 "github pablovin/FaceChannel-AffWIld2",
             ),
         ),
         on.a_file_a_video(
-            replace(on.EXPR, answers=a.EXPR7, metric="f1_accuracy"), ",".join(a.SEVEN), _FRAME_TOTALS.format("Expr"),
+            replace(on.EXPR, answers=a.EXPR7, metric="f1_accuracy"),
+            ",".join(a.SEVEN),
+            _FRAME_TOTALS.format("Expr"),
             sources=(*_TEAMS, "github zerosansan/fg2020_abaw", "github 1980x/ABAW2020DMACS train_affwild2.py"),
             figures={**on.NO_COUNTS, "videos_test": (222, 223)},
         ),
         on.a_file_a_video(
-            replace(on.AU, answers=a.AU8, metric="au_f1_accuracy"), ",".join(a.UNITS8), _FRAME_TOTALS.format("AU"),
+            replace(on.AU, answers=a.AU8, metric="au_f1_accuracy"),
+            ",".join(a.UNITS8),
+            _FRAME_TOTALS.format("AU"),
             sources=_TEAMS,
             unconfirmed=(
-                "metric: accuracy over all pairs of frame and unit (a team's code)", on.LIST_NAME, *on.UNKNOWN,
+                "metric: accuracy over all pairs of frame and unit (a team's code)",
+                on.LIST_NAME,
+                *on.UNKNOWN,
             ),
         ),
     ),
     paper="arXiv 2001.11409",
     summary="Aff-Wild2: valence-arousal, 7 expressions, 8 action units; one file a video.",
-)  # fmt: skip
+)

@@ -10,8 +10,10 @@ from plugins.editions._sites import POSTERS10, site, told_by
 from zoo.api import EditionSpec
 
 _TEAMS = (
-    "github Byeooon/cvpr_abaw_10th txt.py", "github ora942878/ABAW_10_EXPR", "github byeongjin1/abaw10th_imlab-va-",
-)  # fmt: skip
+    "github Byeooon/cvpr_abaw_10th txt.py",
+    "github ora942878/ABAW_10_EXPR",
+    "github byeongjin1/abaw10th_imlab-va-",
+)
 
 EDITION = EditionSpec(
     name="abaw10",

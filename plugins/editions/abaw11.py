@@ -16,10 +16,11 @@ EDITION = EditionSpec(
     tracks=(
         replace(
             told_by(images.MTL, site(11), "github cprl-team/MTL-ABAW-11th"),
-            rules=images.IMAGES_ONLY, forbidden_streams=images.WITHOUT_VIDEOS,
+            rules=images.IMAGES_ONLY,
+            forbidden_streams=images.WITHOUT_VIDEOS,
             unconfirmed=("sizes of the splits (a team's counts, of edition 7)", *images.MTL.unconfirmed),
         ),
         told_by(companions.AH_VIDEOS, site(11)),
     ),
     summary="s-Aff-Wild2: all answers of listed images, audio forbidden; ambivalence of videos.",
-)  # fmt: skip
+)

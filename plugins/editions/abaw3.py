@@ -19,26 +19,34 @@ EDITION = EditionSpec(
     year=2022,
     tracks=(
         on.a_file_a_video(
-            on.VA, a.VA_HEADER, "Valence_Arousal_Estimation_Challenge_test_set_release*.txt",
+            on.VA,
+            a.VA_HEADER,
+            "Valence_Arousal_Estimation_Challenge_test_set_release*.txt",
             sources=(*_SOURCES, "github th2l/Affwild2-ABAW3-ActionUnit main.py"),
             figures={**on.NO_COUNTS, "videos_test": 152},
         ),
         on.a_file_a_video(
-            on.EXPR, ",".join(a.EIGHT), "Expression_Classification_Challenge_test_set_release*.txt",
+            on.EXPR,
+            ",".join(a.EIGHT),
+            "Expression_Classification_Challenge_test_set_release*.txt",
             sources=(*_SOURCES, "github phan-kimngan/Affwild2-ABAW3-EXPR-PRLAB main.py"),
             figures={**on.NO_COUNTS, "videos_test": 228},
         ),
         on.a_file_a_video(
-            on.AU, ",".join(a.UNITS), "Action_Unit_Detection_Challenge_test_set_release*.txt",
+            on.AU,
+            ",".join(a.UNITS),
+            "Action_Unit_Detection_Challenge_test_set_release*.txt",
             sources=(*_SOURCES, "github situAI/ABAW2022_AU_SituTech model_infer_logits_0323.py"),
             figures={**on.NO_COUNTS, "videos_test": 141},
         ),
         replace(
-            images.MTL, figures={"test_rows": 51_245}, file="MTL_predictions.txt",
+            images.MTL,
+            figures={"test_rows": 51_245},
+            file="MTL_predictions.txt",
             sources=(README3, _HSE, "github wtomin/ABAW3_MultiEmotionNet"),
             unconfirmed=("rows of train and val", "required name of the submission file"),
         ),
     ),
     paper="arXiv 2202.10659",
     summary="Aff-Wild2: valence-arousal, 8 expressions, 12 action units, one file a video; all three of listed images.",
-)  # fmt: skip
+)

@@ -14,14 +14,16 @@ EDITION = EditionSpec(
     year=2022,
     tracks=(
         replace(
-            images.MTL, file="MTL_predictions.txt",
+            images.MTL,
+            file="MTL_predictions.txt",
             sources=(
                 "notebook of HSEmotion, github av-savchenko/face-emotion-recognition src/ABAW/abaw4_mtl_train.ipynb",
-                "github khanhnd185/MTL-ABAW4", "github jinqijinqi/ABAW_STAR2022 track1/test.py",
+                "github khanhnd185/MTL-ABAW4",
+                "github jinqijinqi/ABAW_STAR2022 track1/test.py",
             ),
         ),
         companions.LSD,
     ),
     paper="arXiv 2207.01138",
     summary="s-Aff-Wild2: all answers of listed images; learning from synthetic data.",
-)  # fmt: skip
+)

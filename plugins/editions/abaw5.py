@@ -8,9 +8,12 @@ from zoo.api import EditionSpec
 
 _TEAMS = ("github khanhnd185/ABAW5 test.py", "github upczww/abaw5", "github sucv/ABAW3 generate_result.py")
 _UNCONFIRMED = (
-    "metric (that of edition 3 and of later sites)", "videos of train and val (those of edition 10)",
-    "rules (those of edition 6)", "how it was handed in", "5 submissions (one team's)",
-)  # fmt: skip
+    "metric (that of edition 3 and of later sites)",
+    "videos of train and val (those of edition 10)",
+    "rules (those of edition 6)",
+    "how it was handed in",
+    "5 submissions (one team's)",
+)
 
 EDITION = EditionSpec(
     name="abaw5",

@@ -8,8 +8,10 @@ from plugins.editions._sites import site, told_by
 from zoo.api import EditionSpec
 
 _TEAMS = (
-    "github DresvyanskiyDenis/ABAW_2024", "github namho-96/ABAW2024 prediction.py", "github upczww/abaw6 abaw6.pdf",
-)  # fmt: skip
+    "github DresvyanskiyDenis/ABAW_2024",
+    "github namho-96/ABAW2024 prediction.py",
+    "github upczww/abaw6 abaw6.pdf",
+)
 
 EDITION = EditionSpec(
     name="abaw6",

@@ -16,10 +16,11 @@ EDITION = EditionSpec(
     tracks=(
         replace(
             told_by(images.MTL, site(7), "github pr-vsl/abaw7 main.py"),
-            rules=images.IMAGES_ONLY, forbidden_streams=images.WITHOUT_VIDEOS,
+            rules=images.IMAGES_ONLY,
+            forbidden_streams=images.WITHOUT_VIDEOS,
         ),
         told_by(companions.CE, site(7)),
     ),
     paper="arXiv 2407.03835",
     summary="s-Aff-Wild2: all answers of listed images, audio forbidden; compound expressions.",
-)  # fmt: skip
+)

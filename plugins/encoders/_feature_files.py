@@ -144,6 +144,8 @@ def _which(path: Path, key: str, names: list[str]) -> str:
 
 
 _READERS = {
-    ".npy": lambda path, key: np.load(path, allow_pickle=False), ".npz": _npz, ".parquet": _parquet,
+    ".npy": lambda path, key: np.load(path, allow_pickle=False),
+    ".npz": _npz,
+    ".parquet": _parquet,
     ".safetensors": _safetensors,
-}  # fmt: skip
+}

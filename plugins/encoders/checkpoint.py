@@ -27,9 +27,18 @@ from zoo.weights.loading import Adapted
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PREFIXES = (
-    "module.", "model.", "backbone.", "encoder.", "net.", "network.", "base.", "base_model.", "features_extractor.",
-    "feature_extractor.", "_orig_mod.",
-)  # fmt: skip
+    "module.",
+    "model.",
+    "backbone.",
+    "encoder.",
+    "net.",
+    "network.",
+    "base.",
+    "base_model.",
+    "features_extractor.",
+    "feature_extractor.",
+    "_orig_mod.",
+)
 ENOUGH = 0.9  # of the network's numbers: a file with fewer is of another network
 
 
@@ -40,10 +49,18 @@ class Checkpoint(FrameEncoder):
     ``mean``, ``std``: of R, G, B. UserError for an unknown name and for numbers that cannot be."""
 
     def __init__(
-        self, stream: str, argument: str | None, model: str = "resnet50", size: int = 224,
-        mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD, strict: bool = True,
-        classes: tuple[str, ...] = (), saw: tuple[str, ...] = (), sha256: str | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        stream: str,
+        argument: str | None,
+        model: str = "resnet50",
+        size: int = 224,
+        mean: tuple[float, ...] = MEAN,
+        std: tuple[float, ...] = STD,
+        strict: bool = True,
+        classes: tuple[str, ...] = (),
+        saw: tuple[str, ...] = (),
+        sha256: str | None = None,
+    ) -> None:
         if len(mean) != 3 or len(std) != 3 or min(std) <= 0 or size < 1:
             raise UserError(
                 f"encoder 'checkpoint': size {size}, mean {mean}, std {std}: three numbers each, std over 0"
@@ -60,10 +77,17 @@ class Checkpoint(FrameEncoder):
 
 
 def passport(
-    stream: str, argument: str | None, model: str = "resnet50", size: int = 224, mean: tuple[float, ...] = MEAN,
-    std: tuple[float, ...] = STD, strict: bool = True, classes: tuple[str, ...] = (),
-    saw: tuple[str, ...] = (), sha256: str | None = None,
-) -> Passport:  # fmt: skip
+    stream: str,
+    argument: str | None,
+    model: str = "resnet50",
+    size: int = 224,
+    mean: tuple[float, ...] = MEAN,
+    std: tuple[float, ...] = STD,
+    strict: bool = True,
+    classes: tuple[str, ...] = (),
+    saw: tuple[str, ...] = (),
+    sha256: str | None = None,
+) -> Passport:
     """The user's file; ``strict``: every name must match, else at least ENOUGH of the numbers."""
     if argument is None:
         raise UserError("encoder 'checkpoint' needs a file of weights: write face=checkpoint:FILE")

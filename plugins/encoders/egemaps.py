@@ -81,9 +81,13 @@ class EGeMaps(Encoder):
         from importlib.metadata import version
 
         return {
-            "name": "eGeMAPSv02", "license": LICENSE, "source": f"opensmile {version('opensmile')}", "saw": [],
-            "precision": "float32", "citation": "Eyben et al. 2016, doi:10.1109/TAFFC.2015.2457417",
-        }  # fmt: skip
+            "name": "eGeMAPSv02",
+            "license": LICENSE,
+            "source": f"opensmile {version('opensmile')}",
+            "saw": [],
+            "precision": "float32",
+            "citation": "Eyben et al. 2016, doi:10.1109/TAFFC.2015.2457417",
+        }
 
 
 @functools.lru_cache(maxsize=1)

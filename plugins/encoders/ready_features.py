@@ -52,10 +52,17 @@ class ReadyFeatures(Encoder):
         """What the manifest says, for a run's record; its own digest, not that of the files."""
         known = self.manifest
         return {
-            "name": known.name, "file": MANIFEST, "sha256": file_sha256(known.folder / MANIFEST),
-            "license": known.license, "source": known.source, "citation": known.citation, "saw": list(known.saw),
-            "rate": known.rate, "width": known.width, "precision": "float32",
-        }  # fmt: skip
+            "name": known.name,
+            "file": MANIFEST,
+            "sha256": file_sha256(known.folder / MANIFEST),
+            "license": known.license,
+            "source": known.source,
+            "citation": known.citation,
+            "saw": list(known.saw),
+            "rate": known.rate,
+            "width": known.width,
+            "precision": "float32",
+        }
 
 
 class FeatureReader:

@@ -57,12 +57,23 @@ NETWORKS = {
 TINY: dict[str, Any] = {
     "extractor_mode": "group_norm",
     "extractor_conv_layer_config": [(8, kernel, stride) for _, kernel, stride in CONVOLUTIONS],
-    "extractor_conv_bias": False, "encoder_embed_dim": 16, "encoder_projection_dropout": 0.1,
-    "encoder_pos_conv_kernel": 8, "encoder_pos_conv_groups": 2, "encoder_num_layers": 3, "encoder_num_heads": 2,
-    "encoder_max_distance": 20, "encoder_num_buckets": 16, "encoder_attention_dropout": 0.1,
-    "encoder_ff_interm_features": 32, "encoder_ff_interm_dropout": 0.0, "encoder_dropout": 0.1,
-    "encoder_layer_norm_first": False, "encoder_layer_drop": 0.0, "aux_num_out": None,
-}  # fmt: skip
+    "extractor_conv_bias": False,
+    "encoder_embed_dim": 16,
+    "encoder_projection_dropout": 0.1,
+    "encoder_pos_conv_kernel": 8,
+    "encoder_pos_conv_groups": 2,
+    "encoder_num_layers": 3,
+    "encoder_num_heads": 2,
+    "encoder_max_distance": 20,
+    "encoder_num_buckets": 16,
+    "encoder_attention_dropout": 0.1,
+    "encoder_ff_interm_features": 32,
+    "encoder_ff_interm_dropout": 0.0,
+    "encoder_dropout": 0.1,
+    "encoder_layer_norm_first": False,
+    "encoder_layer_drop": 0.0,
+    "aux_num_out": None,
+}
 
 
 class SpeechModel(Encoder):
@@ -206,8 +217,10 @@ def passport(stream: str, argument: str | None, layer: str = "mean", window: flo
 def adapt(argument: str | None, layer: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A state_dict of torchaudio's model under this encoder's names: the weight norm of the position convolution in
     torch's present names, a speech recogniser's last layer (``aux``) left out. Learned layer weights start equal."""
-    present = {"conv.weight_g": "conv.parametrizations.weight.original0",
-               "conv.weight_v": "conv.parametrizations.weight.original1"}  # fmt: skip
+    present = {
+        "conv.weight_g": "conv.parametrizations.weight.original0",
+        "conv.weight_v": "conv.parametrizations.weight.original1",
+    }
     named = {}
     for name, value in state.items():
         for old, new in present.items():

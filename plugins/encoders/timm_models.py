@@ -26,10 +26,19 @@ CROP = 112  # pixels of Aff-Wild2's face crops
 LARGEST = 256  # a model whose one size is larger than this is given 224 unless told otherwise
 _HASHED = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|safetensors)$")  # timm writes the start of the sha256 into the name
 _SAW = {
-    "in1k": "ImageNet-1k", "in12k": "ImageNet-12k", "in21k": "ImageNet-21k", "in22k": "ImageNet-22k",
-    "lvd142m": "LVD-142M", "lvd1689m": "LVD-1689M", "laion2b": "LAION-2B", "laion400m": "LAION-400M",
-    "openai": "OpenAI's CLIP pairs", "webli": "WebLI", "mae": "ImageNet-1k", "dino": "ImageNet-1k",
-}  # fmt: skip
+    "in1k": "ImageNet-1k",
+    "in12k": "ImageNet-12k",
+    "in21k": "ImageNet-21k",
+    "in22k": "ImageNet-22k",
+    "lvd142m": "LVD-142M",
+    "lvd1689m": "LVD-1689M",
+    "laion2b": "LAION-2B",
+    "laion400m": "LAION-400M",
+    "openai": "OpenAI's CLIP pairs",
+    "webli": "WebLI",
+    "mae": "ImageNet-1k",
+    "dino": "ImageNet-1k",
+}
 
 
 class TimmEncoder(FrameEncoder):

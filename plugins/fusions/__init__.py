@@ -15,7 +15,8 @@ def fusions() -> list[api.FusionSpec]:
             "A predictor a slot; their raw answers are averaged over the slots that are present.",
             {
                 "weights": api.Option(
-                    "learned", "weights of the slots: learned (for each answer and slot), equal, or fixed: 0.7,0.3 in "
+                    "learned",
+                    "weights of the slots: learned (for each answer and slot), equal, or fixed: 0.7,0.3 in "
                     "the order of the slots, or face=0.7,audio=0.3",
                 )
             },
@@ -35,7 +36,8 @@ def fusions() -> list[api.FusionSpec]:
             {
                 "hidden": api.Option(64, "width to which each slot is projected"),
                 "gate": api.Option(
-                    "sigmoid", "each gate by itself, or gates that add up to 1 over the slots present",
+                    "sigmoid",
+                    "each gate by itself, or gates that add up to 1 over the slots present",
                     choices=("sigmoid", "softmax"),
                 ),
                 "dropout": api.Option(0.1, "dropout of the gated sum"),
@@ -99,8 +101,10 @@ def fusions() -> list[api.FusionSpec]:
             {
                 "rounds": api.Option(1, "times the slots read each other; 1 is JCA, more RJCA"),
                 "gate": api.Option(
-                    "none", "chooses a frame's features from before attention or after each round; flat is GRJCA's, "
-                    "hierarchical its two-step form (2 rounds or more)", choices=("none", "flat", "hierarchical"),
+                    "none",
+                    "chooses a frame's features from before attention or after each round; flat is GRJCA's, "
+                    "hierarchical its two-step form (2 rounds or more)",
+                    choices=("none", "flat", "hierarchical"),
                 ),
                 "hidden": api.Option(64, "width to which each slot is brought after its temporal net"),
                 "dropout": api.Option(0.1, "share of what was attended that is dropped in each round"),
@@ -124,8 +128,10 @@ def fusions() -> list[api.FusionSpec]:
             "The outer product of all slots, each with a 1 before it (TFN), then one predictor.",
             {
                 "dim": api.Option(
-                    None, "width to which each slot is projected; without it the largest whose product has at most "
-                    "16,384 numbers, and no more than the slot's own", type=int,
+                    None,
+                    "width to which each slot is projected; without it the largest whose product has at most "
+                    "16,384 numbers, and no more than the slot's own",
+                    type=int,
                 ),
             },
             paper="Zadeh et al. 2017, arXiv:1707.07250",
@@ -140,4 +146,4 @@ def fusions() -> list[api.FusionSpec]:
             },
             paper="Liu et al. 2018, arXiv:1806.00064",
         ),
-    ]  # fmt: skip
+    ]

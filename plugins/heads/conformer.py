@@ -91,6 +91,10 @@ class _Convolution(nn.Module):
 
 def _perceptron(dim: int, dropout: float) -> nn.Module:
     return nn.Sequential(
-        nn.LayerNorm(dim), nn.Linear(dim, 4 * dim), nn.SiLU(), nn.Dropout(dropout),
-        nn.Linear(4 * dim, dim), nn.Dropout(dropout),
-    )  # fmt: skip
+        nn.LayerNorm(dim),
+        nn.Linear(dim, 4 * dim),
+        nn.SiLU(),
+        nn.Dropout(dropout),
+        nn.Linear(4 * dim, dim),
+        nn.Dropout(dropout),
+    )

@@ -35,7 +35,7 @@ def selective_scan(u: Tensor, step: Tensor, a: Tensor, b: Tensor, c: Tensor) -> 
 
 def recurrence(decay: Tensor, inputs: Tensor, first: Tensor) -> Tensor:
     """h_t = decay_t h_(t-1) + inputs_t along dimension 0, h_(-1) = ``first``: (T, ...), (T, ...), (...) -> (T, ...)."""
-    out: Tensor = _Recurrence.apply(decay, inputs, first)  # type: ignore[no-untyped-call]
+    out: Tensor = _Recurrence.apply(decay, inputs, first)
     return out
 
 
@@ -51,7 +51,7 @@ class _Recurrence(torch.autograd.Function):
         return states
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same recurrence backwards: g_t = dy_t + decay_(t+1) g_(t+1) is the gradient of inputs_t."""
         decay, states, first = ctx.saved_tensors

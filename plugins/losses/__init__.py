@@ -26,7 +26,8 @@ def losses() -> list[api.LossSpec]:
             "1 - mean concordance correlation of the answers over the batch's labelled frames.",
             {
                 "activation": api.Option(
-                    "tanh", "how raw outputs become values in range: tanh, or linear and clipped when decoded",
+                    "tanh",
+                    "how raw outputs become values in range: tanh, or linear and clipped when decoded",
                     choices=("tanh", "clamp"),
                 ),
                 "lds": _LDS,
@@ -108,7 +109,8 @@ def losses() -> list[api.LossSpec]:
             "Binary cross-entropy of each answer with positives weighted from the training counts.",
             {
                 "weights": api.Option(
-                    "balanced", "weight of positives: none, negatives a positive (balanced) or its square root",
+                    "balanced",
+                    "weight of positives: none, negatives a positive (balanced) or its square root",
                     choices=_WEIGHTS,
                 ),
                 "cap": api.Option(10.0, "the largest weight of a positive"),
@@ -139,4 +141,4 @@ def losses() -> list[api.LossSpec]:
             paper="Ridnik et al. 2020, arXiv:2009.14119",
             kinds=("binary",),
         ),
-    ]  # fmt: skip
+    ]

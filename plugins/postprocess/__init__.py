@@ -35,7 +35,8 @@ def postprocessors() -> list[api.PostSpec]:
             {
                 "method": api.Option("mean", "what is taken of the window", choices=("mean", "median", "gaussian")),
                 "width": api.Option(
-                    None, "width of the window in seconds, 0 for none; none: chosen, for each kind of answer",
+                    None,
+                    "width of the window in seconds, 0 for none; none: chosen, for each kind of answer",
                     type=float,
                 ),
                 **{
@@ -53,7 +54,8 @@ def postprocessors() -> list[api.PostSpec]:
             "Probabilities of each action unit moved so that 0.5 is its best threshold by F1 on validation videos.",
             {
                 "threshold": api.Option(
-                    None, "one threshold for all; none: for each the best by F1, of all that make a difference",
+                    None,
+                    "one threshold for all; none: for each the best by F1, of all that make a difference",
                     type=float,
                 )
             },
@@ -65,4 +67,4 @@ def postprocessors() -> list[api.PostSpec]:
             "plugins.postprocess.clip:Clip",
             "Values brought into their range, probabilities into [0, 1] with sum 1.",
         ),
-    ]  # fmt: skip
+    ]

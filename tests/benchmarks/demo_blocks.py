@@ -87,11 +87,18 @@ def table(rows: Iterable[tuple[Work, dict[str, Any]]]) -> str:
         interval = jackknife(block["main"], block["leave_one_out"], tuple(result["score_range"]))
         gain = paired(block["main"], block["leave_one_out"], base["main"], base["leave_one_out"])
         same = work.name == "late-gru"
-        lines.append((
-            work.fusion, work.head, f"{block['main']:.3f}", f"{interval.low:.3f} to {interval.high:.3f}",
-            f"{block['spread']:.3f}", "" if same else f"{gain.value:+.3f}", "" if same else shown(gain.p),
-            f"{result['parameters']['trained']:,}",
-        ))  # fmt: skip
+        lines.append(
+            (
+                work.fusion,
+                work.head,
+                f"{block['main']:.3f}",
+                f"{interval.low:.3f} to {interval.high:.3f}",
+                f"{block['spread']:.3f}",
+                "" if same else f"{gain.value:+.3f}",
+                "" if same else shown(gain.p),
+                f"{result['parameters']['trained']:,}",
+            )
+        )
     head = ["fusion", "head", "mean CCC", "95 % interval", "over seeds", "against late, gru", "p", "trained"]
     return str(tabulate(lines, head, tablefmt="github", disable_numparse=True))
 
@@ -127,11 +134,16 @@ def dropout_table(rows: Iterable[tuple[Work, list[tuple[str, dict[str, Any]]]]])
             gains = [
                 paired(x["main"], x["leave_one_out"], y["main"], y["leave_one_out"]) for x, y in zip(a, b, strict=True)
             ]
-            lines.append((
-                fusion, drop or "nothing", f"{sum(y['main'] for y in b) / len(b):.3f}",
-                f"{sum(x['main'] for x in a) / len(a):.3f}", ", ".join(f"{g.value:+.3f}" for g in gains),
-                ", ".join(shown(g.p) for g in gains),
-            ))  # fmt: skip
+            lines.append(
+                (
+                    fusion,
+                    drop or "nothing",
+                    f"{sum(y['main'] for y in b) / len(b):.3f}",
+                    f"{sum(x['main'] for x in a) / len(a):.3f}",
+                    ", ".join(f"{g.value:+.3f}" for g in gains),
+                    ", ".join(shown(g.p) for g in gains),
+                )
+            )
     head = ["fusion", "withheld", "dropout 0", f"dropout {DROPOUTS[1]}", "gain by seed", "p by seed"]
     return str(tabulate(lines, head, tablefmt="github", disable_numparse=True))
 

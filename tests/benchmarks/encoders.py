@@ -34,10 +34,18 @@ from zoo.weights.batch_norm_folding import fold
 FRAMES = 2_900_000  # face crops of Aff-Wild2, all sets
 FPS = 30.0
 SLOTS = (
-    "face=lite0", "context=lite0@224", "face=timm:resnet18", "face=timm:resnet50", "face=hsemotion:enet_b0_8_best_vgaf",
-    "context=places365:resnet50", "context=timm:resnet50@224", "face=timm:convnext_tiny@224",
-    "face=timm:vit_base_patch16_224", "audio=vggish", "audio=ssl:wav2vec2_base",
-)  # fmt: skip
+    "face=lite0",
+    "context=lite0@224",
+    "face=timm:resnet18",
+    "face=timm:resnet50",
+    "face=hsemotion:enet_b0_8_best_vgaf",
+    "context=places365:resnet50",
+    "context=timm:resnet50@224",
+    "face=timm:convnext_tiny@224",
+    "face=timm:vit_base_patch16_224",
+    "audio=vggish",
+    "audio=ssl:wav2vec2_base",
+)
 
 
 def slot_of(said: str, device: torch.device) -> FrozenSlot:
@@ -77,9 +85,14 @@ def row(said: str, slot: FrozenSlot, rates: Rates) -> tuple[str, ...]:
     spec, million = slot.encoder.input, sum(p.numel() for p in slot.encoder.parameters()) / 1e6
     size = f"{spec.size} px" if isinstance(spec, FrameInput) else "sound"
     return (
-        f"`{said.partition('@')[0]}`", size, f"{million:.1f}", "bf16" if slot.wants_bf16 else "float32",
-        f"{rates.median:,.0f}", f"{FRAMES / rates.median / 3600:,.1f}", f"{FRAMES * slot.encoder.dim * 2 / 1e9:.1f}",
-    )  # fmt: skip
+        f"`{said.partition('@')[0]}`",
+        size,
+        f"{million:.1f}",
+        "bf16" if slot.wants_bf16 else "float32",
+        f"{rates.median:,.0f}",
+        f"{FRAMES / rates.median / 3600:,.1f}",
+        f"{FRAMES * slot.encoder.dim * 2 / 1e9:.1f}",
+    )
 
 
 def main() -> None:
@@ -95,8 +108,15 @@ def main() -> None:
     for said, slot in tqdm(slots.items(), unit="encoder", disable=None):
         rates = interleaved({said: partial(work, slot, *chunk_of(slot))}, rounds=given.rounds)[said]
         rows.append(row(said, slot, rates))
-    heads = ("slot", "input", "million weights", "computed in", "frames/s", f"hours, {FRAMES / 1e6:g} million frames",
-             "GB, float16")  # fmt: skip
+    heads = (
+        "slot",
+        "input",
+        "million weights",
+        "computed in",
+        "frames/s",
+        f"hours, {FRAMES / 1e6:g} million frames",
+        "GB, float16",
+    )
     known = machine()
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "processor"
     content = f"On the {where} of: {describe(known)}.\n\n{table.plain(heads, rows)}"

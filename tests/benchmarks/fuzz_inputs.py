@@ -17,16 +17,94 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 TOKENS = [
-    b"", b" ", b"0", b"-0", b"1", b"-1", b"-5", b"5", b"7", b"8", b"0.5", b"1e3", b"1e999", b"-1e-999", b"nan", b"NaN", b"inf",
-    b"-Infinity", b"0x1F", b"1_000", b"1,5", b"99999999999999999999", b"2147483648", b"-2147483649", b"9007199254740993",
-    b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\xe2\x80\xa8", b"\xc2\x85", b"\x0c", b"\x0b", b"\x1e", b"\r", b"\r\n", b"\n",
-    b"\t", b'"', b"'", b'"""', b",", b",,,,,,,,,,,,,,", b";", b"|", b"\\", b"/", b"//", b"..", b"../../..", b"../../outside",
-    b"/etc/passwd", b"~", b"~root", b"$HOME", b"%s%n", b"{}", b"{video}", b"[]", b"{", b"[", b"true", b"null", b"None", b"=1+1",
-    b"<script>alert(1)</script>", b"video", b"image", b"id", b"frame", b"valence", b"arousal", b"expression",
-    "\u0661\u0662\u0663".encode(), "\u00b2".encode(), "\u202e".encode(), "\U0001f600".encode(), "\ufeff".encode(), b"a" * 300,
-    b"x/00001.jpg", b"x/00000.jpg", b"../00001.jpg", b"x/999999.jpg", b"x/frame-0.jpg", b"x/frame-999999999.jpg", b"x 999999999999",
+    b"",
+    b" ",
+    b"0",
+    b"-0",
+    b"1",
+    b"-1",
+    b"-5",
+    b"5",
+    b"7",
+    b"8",
+    b"0.5",
+    b"1e3",
+    b"1e999",
+    b"-1e-999",
+    b"nan",
+    b"NaN",
+    b"inf",
+    b"-Infinity",
+    b"0x1F",
+    b"1_000",
+    b"1,5",
+    b"99999999999999999999",
+    b"2147483648",
+    b"-2147483649",
+    b"9007199254740993",
+    b"\x00",
+    b"\xff\xfe",
+    b"\xef\xbb\xbf",
+    b"\xed\xa0\x80",
+    b"\xe2\x80\xa8",
+    b"\xc2\x85",
+    b"\x0c",
+    b"\x0b",
+    b"\x1e",
+    b"\r",
+    b"\r\n",
+    b"\n",
+    b"\t",
+    b'"',
+    b"'",
+    b'"""',
+    b",",
+    b",,,,,,,,,,,,,,",
+    b";",
+    b"|",
+    b"\\",
+    b"/",
+    b"//",
+    b"..",
+    b"../../..",
+    b"../../outside",
+    b"/etc/passwd",
+    b"~",
+    b"~root",
+    b"$HOME",
+    b"%s%n",
+    b"{}",
+    b"{video}",
+    b"[]",
+    b"{",
+    b"[",
+    b"true",
+    b"null",
+    b"None",
+    b"=1+1",
+    b"<script>alert(1)</script>",
+    b"video",
+    b"image",
+    b"id",
+    b"frame",
+    b"valence",
+    b"arousal",
+    b"expression",
+    "\u0661\u0662\u0663".encode(),
+    "\u00b2".encode(),
+    "\u202e".encode(),
+    "\U0001f600".encode(),
+    "\ufeff".encode(),
+    b"a" * 300,
+    b"x/00001.jpg",
+    b"x/00000.jpg",
+    b"../00001.jpg",
+    b"x/999999.jpg",
+    b"x/frame-0.jpg",
+    b"x/frame-999999999.jpg",
+    b"x 999999999999",
     b"x,99999999",
-]  # fmt: skip
+]
 """What goes wrong in texts: numbers that are none, other line ends, marks of spreadsheets, paths that lead out."""
 
 
@@ -131,13 +209,54 @@ def changed(tree: Any, dice: random.Random) -> Any:
 
 
 _VALUES: list[Any] = [
-    None, True, False, 0, -1, 1, 2**63, 10**400, 1.5, float("nan"), float("inf"), "", "x", "..", "../../outside", "/etc/passwd",
-    "\ud800", "<script>alert(1)</script>", "a|b\\c", "=1+1", [], {}, [[]], [None], [1, 2], ["x"], {"": None},
-    {"main": "x"}, {"main": 0.5}, [{"name": 3}], "x" * 5000,
-]  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    2**63,
+    10**400,
+    1.5,
+    float("nan"),
+    float("inf"),
+    "",
+    "x",
+    "..",
+    "../../outside",
+    "/etc/passwd",
+    "\ud800",
+    "<script>alert(1)</script>",
+    "a|b\\c",
+    "=1+1",
+    [],
+    {},
+    [[]],
+    [None],
+    [1, 2],
+    ["x"],
+    {"": None},
+    {"main": "x"},
+    {"main": 0.5},
+    [{"name": 3}],
+    "x" * 5000,
+]
 _CHANGES: list[Callable[[bytes, Sequence[bytes], random.Random], bytes]] = [
-    _flip, _flip, _cut, _gone, _put, _put, _again, _spliced, _number, _field, _field, _lines, _value, _value,
-]  # fmt: skip
+    _flip,
+    _flip,
+    _cut,
+    _gone,
+    _put,
+    _put,
+    _again,
+    _spliced,
+    _number,
+    _field,
+    _field,
+    _lines,
+    _value,
+    _value,
+]
 
 
 # --- made up by hypothesis --------------------------------------------------------------------------------------------
@@ -239,11 +358,13 @@ def _npy(parts: tuple[str, tuple[int, ...], str | None]) -> bytes:
 
 def tensors(*keys: str) -> st.SearchStrategy[bytes]:
     """safetensors files: a header of JSON that may say anything, and zeros."""
-    entry = st.fixed_dictionaries({
-        "dtype": st.sampled_from(["F32", "F16", "I64", "BOOL", "F8_E4M3", "X", 3]),
-        "shape": st.lists(st.integers(-1, 4) | st.just(2**62), max_size=3),
-        "data_offsets": st.lists(st.integers(0, 64) | st.just(2**63), min_size=2, max_size=2),
-    })  # fmt: skip
+    entry = st.fixed_dictionaries(
+        {
+            "dtype": st.sampled_from(["F32", "F16", "I64", "BOOL", "F8_E4M3", "X", 3]),
+            "shape": st.lists(st.integers(-1, 4) | st.just(2**62), max_size=3),
+            "data_offsets": st.lists(st.integers(0, 64) | st.just(2**63), min_size=2, max_size=2),
+        }
+    )
     note = st.dictionaries(st.sampled_from([*keys, "format"]), _JSON.map(json.dumps) | st.text(max_size=9), max_size=2)
     name = st.sampled_from(["a", "features", "encoders.face.w", "module.a"])
     header = st.builds(
@@ -261,10 +382,23 @@ def _safetensors(header: Any, size: int | None, zeros: int) -> bytes:
 def pickles() -> st.SearchStrategy[bytes]:
     """Zip files of torch.save with a program of random instructions in them, and the bare program."""
     opcodes = [code.code.encode("latin-1") for code in pickletools.opcodes]
-    names = [b"ctorch._utils\n_rebuild_tensor_v2\n", b"ctorch\nFloatStorage\n", b"ccollections\nOrderedDict\n",
-             b"cos\nsystem\n", b"cposix\nsystem\n", b"cbuiltins\neval\n", b"cbuiltins\nset\n", b"ctimm.models\nNet\n",
-             b"ctorch.nn\nLinear\n", b"X\x07\x00\x00\x00storage", b"X\x01\x00\x00\x00a", b"X\x01\x00\x00\x000",
-             b"X\x0b\x00\x00\x00_parameters", b"X\x08\x00\x00\x00_buffers", b"X\x08\x00\x00\x00_modules"]  # fmt: skip
+    names = [
+        b"ctorch._utils\n_rebuild_tensor_v2\n",
+        b"ctorch\nFloatStorage\n",
+        b"ccollections\nOrderedDict\n",
+        b"cos\nsystem\n",
+        b"cposix\nsystem\n",
+        b"cbuiltins\neval\n",
+        b"cbuiltins\nset\n",
+        b"ctimm.models\nNet\n",
+        b"ctorch.nn\nLinear\n",
+        b"X\x07\x00\x00\x00storage",
+        b"X\x01\x00\x00\x00a",
+        b"X\x01\x00\x00\x000",
+        b"X\x0b\x00\x00\x00_parameters",
+        b"X\x08\x00\x00\x00_buffers",
+        b"X\x08\x00\x00\x00_modules",
+    ]
     step = st.sampled_from(opcodes) | st.sampled_from(names) | st.integers(0, 255).map(lambda n: b"K" + bytes([n]))
     step |= st.sampled_from([b"(", b"t", b"Q", b"R", b"}", b"]", b")", b"u", b"s", b"e", b"b", b"\x85", b"\x86", b"2"])
     program = st.lists(step, max_size=25).map(lambda steps: b"\x80\x02" + b"".join(steps) + b".")

@@ -21,11 +21,12 @@ ANY = st.binary(max_size=4000)
 def of_kept() -> dict[str, Callable[[str], Target]]:
     """Name -> what makes the target."""
     return {
-        "pack's label": partial(_pack, spoil="face/a.json"), "packed pictures": partial(_pack, spoil="face/a.arrow"),
+        "pack's label": partial(_pack, spoil="face/a.json"),
+        "packed pictures": partial(_pack, spoil="face/a.arrow"),
         "packed sound": partial(_pack, spoil="audio/a.arrow"),
         **{f"cache {name}": partial(_entry, spoil=name) for name in ("meta.json", "features.npy", "present.npy")},
         "index of a folder": _memo,
-    }  # fmt: skip
+    }
 
 
 def _pack(name: str, spoil: str) -> Target:

@@ -67,8 +67,25 @@ def _settings() -> dict[str, Callable[[str], Target]]:
     from harness.config.schema import load_config, validate
 
     seeds = contents(RECIPES.glob("*.toml"))
-    keys = ("encoders", "fusion", "head", "track", "seed", "loss", "train", "train.lr", "options", "folds", "about", "tracks",
-            "tracks.va", "tracks.va.train", "about.summary", "about.published", "recipe")  # fmt: skip
+    keys = (
+        "encoders",
+        "fusion",
+        "head",
+        "track",
+        "seed",
+        "loss",
+        "train",
+        "train.lr",
+        "options",
+        "folds",
+        "about",
+        "tracks",
+        "tracks.va",
+        "tracks.va.train",
+        "about.summary",
+        "about.published",
+        "recipe",
+    )
 
     def recipe(name: str) -> Target:
         def read(path: Path) -> object:
@@ -88,8 +105,14 @@ def _settings() -> dict[str, Callable[[str], Target]]:
         from harness.config.schema import RunConfig
 
         own = RunConfig(encoders="face,context", options={"head.hidden": 3}).toml().encode()
-        return Target(name, "config.toml", (own,), made.tomls(*keys),
-                      lambda path: validate(read_toml(path), str(path)).toml(), USER)  # fmt: skip
+        return Target(
+            name,
+            "config.toml",
+            (own,),
+            made.tomls(*keys),
+            lambda path: validate(read_toml(path), str(path)).toml(),
+            USER,
+        )
 
     return {"recipe": recipe, "recipe's about": said, "config": config}
 
@@ -128,8 +151,12 @@ def _features() -> dict[str, Callable[[str], Target]]:
             from safetensors.numpy import save
 
             buffer.write(save({"features": values}))
-        kinds = {".npy": made.arrays(), ".npz": made.arrays(), ".parquet": made.tables(["0", "1", "2", "3"]),
-                 ".safetensors": made.tensors()}[ending]  # fmt: skip
+        kinds = {
+            ".npy": made.arrays(),
+            ".npz": made.arrays(),
+            ".parquet": made.tables(["0", "1", "2", "3"]),
+            ".safetensors": made.tensors(),
+        }[ending]
         key = "features" if ending in (".npz", ".safetensors") else ""
         return Target(
             name, f"video104{ending}", (buffer.getvalue(),), kinds, lambda path: read_array(path, key, 4), USER
@@ -179,9 +206,11 @@ def _weights() -> dict[str, Callable[[str], Target]]:
         return Target(name, "net.pt.sha256", (known,), made.texts(), read, USER, {"net.pt": b"x"})
 
     return {
-        "weights .pt": partial(pickled, zipped=True), "weights .pt of old torch": partial(pickled, zipped=False),
-        "weights .safetensors": safe, "passport's digest": ledger,
-    }  # fmt: skip
+        "weights .pt": partial(pickled, zipped=True),
+        "weights .pt of old torch": partial(pickled, zipped=False),
+        "weights .safetensors": safe,
+        "passport's digest": ledger,
+    }
 
 
 def _runs() -> dict[str, Callable[[str], Target]]:
@@ -195,12 +224,24 @@ def _runs() -> dict[str, Callable[[str], Target]]:
     def predictions(name: str) -> Target:
         track = track_of("expr", "abaw10")[1]
         buffer = io.BytesIO()
-        more = {"group": ["g"] * 3, "time": [0.0, 0.1, 0.0], "expression_true": [1.0, float("nan"), 2.0],
-                "present_face": [True, False, True], "extra_crop": [True] * 3, "extra_x#0": [0.5] * 3}  # fmt: skip
+        more = {
+            "group": ["g"] * 3,
+            "time": [0.0, 0.1, 0.0],
+            "expression_true": [1.0, float("nan"), 2.0],
+            "present_face": [True, False, True],
+            "extra_crop": [True] * 3,
+            "extra_x#0": [0.5] * 3,
+        }
         table = pa.table({**rows_of(track).to_pydict(), **more})
         parquet.write_table(table, buffer)
-        return Target(name, "val.parquet", (buffer.getvalue(),), made.tables(table.column_names),
-                      lambda path: read_predictions(path, track), USER)  # fmt: skip
+        return Target(
+            name,
+            "val.parquet",
+            (buffer.getvalue(),),
+            made.tables(table.column_names),
+            lambda path: read_predictions(path, track),
+            USER,
+        )
 
     def state(name: str) -> Target:
         buffer = io.BytesIO()

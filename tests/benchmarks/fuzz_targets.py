@@ -48,14 +48,26 @@ def _annotations(demo: Path) -> dict[str, Callable[[str], Target]]:
     def frames(name: str, folder: str, edition: str) -> Target:
         track = track_of(name.split()[1], edition)[1]
         files = [*(demo / "annotations" / folder).rglob("*.txt"), *(REAL / folder).rglob("*.txt")]
-        return Target(name, "video104.txt", contents(files), made.texts(*track.headers),
-                      lambda path: read_frame_labels(path, track), USER)  # fmt: skip
+        return Target(
+            name,
+            "video104.txt",
+            contents(files),
+            made.texts(*track.headers),
+            lambda path: read_frame_labels(path, track),
+            USER,
+        )
 
     def images(name: str) -> Target:
         track = track_of("mtl", "abaw11")[1]
         files = (demo / "annotations" / "MTL_Challenge").rglob("*annotations.txt")
-        return Target(name, "train_set.txt", contents(files), made.texts(*track.headers),
-                      lambda path: read_image_labels(path, track), USER)  # fmt: skip
+        return Target(
+            name,
+            "train_set.txt",
+            contents(files),
+            made.texts(*track.headers),
+            lambda path: read_image_labels(path, track),
+            USER,
+        )
 
     def tree(name: str, file: str, track: str, edition: str) -> Target:
         """A whole data folder, of which one file is spoilt."""
@@ -77,14 +89,25 @@ def _annotations(demo: Path) -> dict[str, Callable[[str], Target]]:
 
     def openpose(name: str) -> Target:
         file = next((demo / "openpose").rglob("*_keypoints.json"))
-        return Target(name, file.name, contents([file]), made.documents("people", "pose_keypoints_2d", "version"),
-                      lambda path: read_openpose(path.parent, 3, name="a", size=(640, 360)), USER)  # fmt: skip
+        return Target(
+            name,
+            file.name,
+            contents([file]),
+            made.documents("people", "pose_keypoints_2d", "version"),
+            lambda path: read_openpose(path.parent, 3, name="a", size=(640, 360)),
+            USER,
+        )
 
     def boxes(name: str) -> Target:
         columns = [f"{part}{axis}" for part in ("face_", "") for axis in ("x0", "y0", "x1", "y1")]
-        return Target(name, "video104.parquet", contents((demo / "boxes").glob("*.parquet")),
-                      made.tables(["frame", *columns, "score"], [b"detector", b"version"]),
-                      lambda path: read_boxes(path).fitted(12), USER)  # fmt: skip
+        return Target(
+            name,
+            "video104.parquet",
+            contents((demo / "boxes").glob("*.parquet")),
+            made.tables(["frame", *columns, "score"], [b"detector", b"version"]),
+            lambda path: read_boxes(path).fitted(12),
+            USER,
+        )
 
     va, expr, au = "VA_Estimation_Challenge", "EXPR_Recognition_Challenge", "AU_Detection_Challenge"
     return {
@@ -94,20 +117,25 @@ def _annotations(demo: Path) -> dict[str, Callable[[str], Target]]:
         "annotations mtl": images,
         "index, an annotation": partial(tree, file=f"annotations/{va}/Train_Set/", track="va", edition="abaw10"),
         "index, an image list": partial(
-            tree, file="annotations/MTL_Challenge/training_set_annotations.txt", track="mtl", edition="abaw11"),
+            tree, file="annotations/MTL_Challenge/training_set_annotations.txt", track="mtl", edition="abaw11"
+        ),
         "index, groups.csv": partial(tree, file="groups.csv", track="va", edition="abaw10"),
         "openpose": openpose,
         "boxes": boxes,
-    }  # fmt: skip
+    }
 
 
 # --- lists and submissions --------------------------------------------------------------------------------------------
 
 _LISTED = {
-    "keyed": b"a/00001.jpg\na/00002.jpg\nb/00001.jpg\n", "mtl": b"a/00001.jpg\na/00007.jpg\nb/00001.jpg\n",
-    "frame_trials": b"a/frame-0.jpg\na/frame-1.jpg\n", "items": b"x1\nx2\nx3\n", "trials": b"x1,0\nx2,1\n",
-    "per_video": b"a 12\nb 10\n", "csv": b"a,3\nb,2\n",
-}  # fmt: skip
+    "keyed": b"a/00001.jpg\na/00002.jpg\nb/00001.jpg\n",
+    "mtl": b"a/00001.jpg\na/00007.jpg\nb/00001.jpg\n",
+    "frame_trials": b"a/frame-0.jpg\na/frame-1.jpg\n",
+    "items": b"x1\nx2\nx3\n",
+    "trials": b"x1,0\nx2,1\n",
+    "per_video": b"a 12\nb 10\n",
+    "csv": b"a,3\nb,2\n",
+}
 _SENTENCE = b"The video a.mp4 of the test set has in all 120 frames\n"
 
 
@@ -119,11 +147,20 @@ def _lists(demo: Path) -> dict[str, Callable[[str], Target]]:
     def official(name: str, track: str, edition: str) -> Target:
         wanted = track_of(track, edition)[1]
         files = [p for p in demo.rglob("*.txt") if "test" in p.name.lower() or "example" in p.name.lower()]
-        seeds = (*contents([p for p in files if _accepted(lambda p: read_test_list(p, wanted), p)] or files[:0]),) if any(
-            _accepted(lambda p: read_test_list(p, wanted), p) for p in files) else (b"a\nb\n",)  # fmt: skip
+        seeds = (
+            (*contents([p for p in files if _accepted(lambda p: read_test_list(p, wanted), p)] or files[:0]),)
+            if any(_accepted(lambda p: read_test_list(p, wanted), p) for p in files)
+            else (b"a\nb\n",)
+        )
         rows = wanted.submission_header.encode() + b"\na/00001.jpg,0,0\na/00002.jpg,0,0\n"
-        return Target(name, "list.txt", (*seeds, rows), made.texts(wanted.submission_header, "video"),
-                      lambda path: read_test_list(path, wanted), USER)  # fmt: skip
+        return Target(
+            name,
+            "list.txt",
+            (*seeds, rows),
+            made.texts(wanted.submission_header, "video"),
+            lambda path: read_test_list(path, wanted),
+            USER,
+        )
 
     def listing(name: str, track: str, edition: str) -> Target:
         wanted = track_of(track, edition)[1]
@@ -133,13 +170,22 @@ def _lists(demo: Path) -> dict[str, Callable[[str], Target]]:
         if wanted.submission_header and form not in ("per_video", "csv"):
             seeds.append(wanted.submission_header.encode() + b"\n" + _LISTED[form])
         reader = submit.read_list if name.startswith("submit") else verify.read_list
-        return Target(name, "list.txt", tuple(seeds), made.texts(wanted.submission_header, "video", "id"),
-                      lambda path: reader(path, wanted), USER)  # fmt: skip
+        return Target(
+            name,
+            "list.txt",
+            tuple(seeds),
+            made.texts(wanted.submission_header, "video", "id"),
+            lambda path: reader(path, wanted),
+            USER,
+        )
 
     tracks = [("va", "abaw10"), ("mtl", "abaw11"), ("ce", "abaw8"), ("vd", "abaw10"), ("ah", "abaw8"), ("va", "abaw1")]
     tracks = [pair for pair in tracks if _known(*pair)]
-    lists = {f"{which} {t} {e}": partial(listing, track=t, edition=e) for which in ("submit's list", "verify's list")
-             for t, e in tracks}  # fmt: skip
+    lists = {
+        f"{which} {t} {e}": partial(listing, track=t, edition=e)
+        for which in ("submit's list", "verify's list")
+        for t, e in tracks
+    }
     return {
         "test list va": partial(official, track="va", edition="abaw10"),
         "test list mtl": partial(official, track="mtl", edition="abaw11"),
@@ -203,13 +249,29 @@ def _submissions() -> dict[str, Callable[[str], Target]]:
             rows = verify.read_list(path.parent / "list.txt", wanted) if listed else None
             return verify.verify(path, wanted, rows, _editions()), verify.compare(path, path, wanted)
 
-        return Target(name, "predictions.txt", (text,), made.texts(line.strip()), read, USER,
-                      {"list.txt": _LISTED[wanted.submission]})  # fmt: skip
+        return Target(
+            name,
+            "predictions.txt",
+            (text,),
+            made.texts(line.strip()),
+            read,
+            USER,
+            {"list.txt": _LISTED[wanted.submission]},
+        )
 
     def manifest(name: str) -> Target:
         track = track_of("va", "abaw10")[1]
-        content = {"schema": 1, "edition": "abaw10", "track": "va", "track_version": 1, "file": "predictions.txt", "rows": 1,
-                   "sha256": "0" * 64, "list": {"name": "l", "sha256": "0" * 64}, "zip": "predictions.zip"}  # fmt: skip
+        content = {
+            "schema": 1,
+            "edition": "abaw10",
+            "track": "va",
+            "track_version": 1,
+            "file": "predictions.txt",
+            "rows": 1,
+            "sha256": "0" * 64,
+            "list": {"name": "l", "sha256": "0" * 64},
+            "zip": "predictions.zip",
+        }
 
         def read(path: Path) -> object:
             found = verify.submission_in(path.parent, track, False)
@@ -217,8 +279,15 @@ def _submissions() -> dict[str, Callable[[str], Target]]:
                 raise AssertionError(f"a submission outside the folder: {found}")
             return verify.check_manifest(path, found, "abaw10", track, 1, path.parent / "list.txt")
 
-        return Target(name, "manifest.json", (json.dumps(content).encode(),), made.documents(*content), read, USER,
-                      {"predictions.txt": b"x\n", "list.txt": b"x\n"})  # fmt: skip
+        return Target(
+            name,
+            "manifest.json",
+            (json.dumps(content).encode(),),
+            made.documents(*content),
+            read,
+            USER,
+            {"predictions.txt": b"x\n", "list.txt": b"x\n"},
+        )
 
     return {
         "table va csv": partial(table, track="va", ending=".csv"),

@@ -28,11 +28,31 @@ MEMORY = 1 << 30  # bytes that a reader may take beyond what the process has whe
 _SOFT = 300.0  # MB by which its peak may rise
 
 _WATCHED = (
-    "open", "os.listdir", "os.scandir", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link",
-    "os.truncate", "os.chmod", "shutil.rmtree", "shutil.move", "shutil.copyfile", "glob.glob",
-)  # fmt: skip
-_NEVER = ("pickle.find_class", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "socket.connect",
-          "socket.getaddrinfo")  # fmt: skip
+    "open",
+    "os.listdir",
+    "os.scandir",
+    "os.mkdir",
+    "os.rename",
+    "os.remove",
+    "os.rmdir",
+    "os.symlink",
+    "os.link",
+    "os.truncate",
+    "os.chmod",
+    "shutil.rmtree",
+    "shutil.move",
+    "shutil.copyfile",
+    "glob.glob",
+)
+_NEVER = (
+    "pickle.find_class",
+    "subprocess.Popen",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "socket.connect",
+    "socket.getaddrinfo",
+)
 
 
 class Hang(BaseException):
@@ -201,9 +221,12 @@ def count(
 
     @seed(number)
     @settings(
-        max_examples=inputs - inputs // 2, database=None, deadline=None, phases=[Phase.generate],
+        max_examples=inputs - inputs // 2,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+    )
     @given(target.made)
     def made_up(content: bytes) -> None:
         one(content)

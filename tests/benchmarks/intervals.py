@@ -79,8 +79,10 @@ def expressions(rng: np.random.Generator, skills: Sequence[float]) -> Video:
     n, classes = int(rng.integers(150, 450)), len(PRIORS)
     truth = (PRIORS[:, None] + 1.2 * rng.normal(size=(classes, 1)) + drift(rng, classes, n)).argmax(0)
     noise = errors(rng, len(skills), classes, n)
-    logits = [2.5 * s * np.eye(classes)[truth] + (1.2 * e + 0.5 * PRIORS[:, None]).T
-              for s, e in zip(skills, noise, strict=True)]  # fmt: skip
+    logits = [
+        2.5 * s * np.eye(classes)[truth] + (1.2 * e + 0.5 * PRIORS[:, None]).T
+        for s, e in zip(skills, noise, strict=True)
+    ]
     return {"expression": truth.astype(float)}, [{"expression": np.exp(x - x.max(1, keepdims=True))} for x in logits]
 
 

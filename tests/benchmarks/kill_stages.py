@@ -43,24 +43,77 @@ def stages(root: Path) -> list[Stage]:
     make_demo(demo, videos=VIDEOS, frames=FRAMES, jobs=1, progress=False)
     finished = root / "finished"
     train = ["--data", "data", "--encoders", "face,audio", "--set", "train.epochs=12", "--set", "train.clip=16"]
-    sweep = ["sweep", "--data", "data", "--encoders", "face;face,audio", "--fusion", "late,concat", "--head", "gru",
-             "--set", "train.epochs=4", "--jobs", "1"]  # fmt: skip
+    sweep = [
+        "sweep",
+        "--data",
+        "data",
+        "--encoders",
+        "face;face,audio",
+        "--fusion",
+        "late,concat",
+        "--head",
+        "gru",
+        "--set",
+        "train.epochs=4",
+        "--jobs",
+        "1",
+    ]
     data = partial(_data, demo)
     return [
-        Stage("demo", lambda _: ["data", "demo", "demo", "--videos", "2,1,1", "--frames", "12"], _nothing, _demo_whole,
-              lambda p: digests(p / "demo"), lambda p: p.glob(".demo*")),
-        Stage("boxes", lambda _: ["data", "boxes", "data", "--jobs", "2"], partial(_bare, demo), _boxes_whole,
-              lambda p: digests(p / "data" / "boxes"), lambda p: (p / "data" / "boxes").glob(".*")),
-        Stage("pack", lambda _: ["data", "pack", "data", "--jobs", "2"], data, _pack_whole, _packed,
-              lambda p: (p / "data").rglob("*.part")),
-        Stage("extract", lambda _: ["data", "extract", "data", "--encoders", "face,context"], data, _cache_whole,
-              _features, lambda p: [path for path in (p / "cache").rglob("*.part") if path.is_file()], 4.0),
-        Stage("train", partial(_go_on, [*train, "--name", "r"]), partial(_warm, demo, finished, train), _run_whole,
-              lambda p: _record(p / "runs" / "r"), lambda p: _parts(p / "runs"), 4.0, "the run is finished"),
+        Stage(
+            "demo",
+            lambda _: ["data", "demo", "demo", "--videos", "2,1,1", "--frames", "12"],
+            _nothing,
+            _demo_whole,
+            lambda p: digests(p / "demo"),
+            lambda p: p.glob(".demo*"),
+        ),
+        Stage(
+            "boxes",
+            lambda _: ["data", "boxes", "data", "--jobs", "2"],
+            partial(_bare, demo),
+            _boxes_whole,
+            lambda p: digests(p / "data" / "boxes"),
+            lambda p: (p / "data" / "boxes").glob(".*"),
+        ),
+        Stage(
+            "pack",
+            lambda _: ["data", "pack", "data", "--jobs", "2"],
+            data,
+            _pack_whole,
+            _packed,
+            lambda p: (p / "data").rglob("*.part"),
+        ),
+        Stage(
+            "extract",
+            lambda _: ["data", "extract", "data", "--encoders", "face,context"],
+            data,
+            _cache_whole,
+            _features,
+            lambda p: [path for path in (p / "cache").rglob("*.part") if path.is_file()],
+            4.0,
+        ),
+        Stage(
+            "train",
+            partial(_go_on, [*train, "--name", "r"]),
+            partial(_warm, demo, finished, train),
+            _run_whole,
+            lambda p: _record(p / "runs" / "r"),
+            lambda p: _parts(p / "runs"),
+            4.0,
+            "the run is finished",
+        ),
         Stage("sweep", lambda _: sweep, data, _run_whole, _swept, lambda p: _parts(p / "runs"), 4.0),
-        Stage("submit", lambda _: ["submit", "runs/r", "--zip"], partial(_done, demo, finished, train), _submission_whole,
-              _submitted, lambda p: (p / "runs" / "r" / "submission").glob(".*"), 0.5),
-    ]  # fmt: skip
+        Stage(
+            "submit",
+            lambda _: ["submit", "runs/r", "--zip"],
+            partial(_done, demo, finished, train),
+            _submission_whole,
+            _submitted,
+            lambda p: (p / "runs" / "r" / "submission").glob(".*"),
+            0.5,
+        ),
+    ]
 
 
 def harness(place: Path, *args: str) -> tuple[int, str]:

@@ -76,8 +76,15 @@ def plan_for(track: Any, head: str = "gru", encoders: str = "face", **options: A
     from zoo.registry.plan import make_plan
     from zoo.registry.tracks import load_plugins
 
-    return make_plan(load_plugins([str(COLOURS)]), encoders=encoders, fusion="late", head=head, answers=track.answers,
-                     post=("interpolate", "smooth", "clip"), options=options)  # fmt: skip
+    return make_plan(
+        load_plugins([str(COLOURS)]),
+        encoders=encoders,
+        fusion="late",
+        head=head,
+        answers=track.answers,
+        post=("interpolate", "smooth", "clip"),
+        options=options,
+    )
 
 
 def a_video(name: str, frames: int, track: Any, split: str):
@@ -86,9 +93,11 @@ def a_video(name: str, frames: int, track: Any, split: str):
 
     rng = np.random.default_rng(int(hashlib.sha256(name.encode()).hexdigest()[:8], 16))
     columns = [
-        rng.uniform(a.low, a.high, frames) if a.kind == "value" else
-        rng.integers(len(a.classes) if a.kind == "class" else 2, size=frames) for a in track.answers
-    ]  # fmt: skip
+        rng.uniform(a.low, a.high, frames)
+        if a.kind == "value"
+        else rng.integers(len(a.classes) if a.kind == "class" else 2, size=frames)
+        for a in track.answers
+    ]
     ones = np.ones(frames, bool)
     return Video(name, name, split, frames, None, None, ones, np.stack(columns, 1).astype(np.float32), ones)
 
@@ -208,8 +217,17 @@ def train(args: argparse.Namespace) -> None:
     settings = Train(epochs=2 if args.frames < 500_000 else 1)
     with tempfile.TemporaryDirectory(dir=args.dir) as folder:
         began = time.perf_counter()
-        trained = run(model, data, None, track, settings, seed=0, world=alone(pick_device("cpu")),
-                      folder=Path(folder), progress=False)  # fmt: skip
+        trained = run(
+            model,
+            data,
+            None,
+            track,
+            settings,
+            seed=0,
+            world=alone(pick_device("cpu")),
+            folder=Path(folder),
+            progress=False,
+        )
     assert trained.steps >= args.frames // (settings.clip * settings.batch)
     peak.report(frames=args.frames, fitting=round(fitted, 1), rate=round(trained.frames_per_second or 0))
 
@@ -258,8 +276,13 @@ def row(stage: str, videos: int, said: dict[str, Any]) -> dict[str, Any]:
     )
     of = f"{said['frames']:,} frames in {videos} videos" if videos > 1 else f"one video of {said['frames']:,} frames"
     figure = f"{said['peak']:,.0f} MB resident, {said['anon']:,.0f} MB its own; {said['seconds']:,.0f} s"
-    return {"section": "Size and memory", "what": f"{what}, {of}", "figure": figure, "wanted": f"< {LIMIT:,.0f} MB",
-            "reached": said["peak"] < LIMIT}  # fmt: skip
+    return {
+        "section": "Size and memory",
+        "what": f"{what}, {of}",
+        "figure": figure,
+        "wanted": f"< {LIMIT:,.0f} MB",
+        "reached": said["peak"] < LIMIT,
+    }
 
 
 def main() -> None:

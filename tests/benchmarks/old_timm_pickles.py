@@ -154,8 +154,11 @@ def main() -> None:
                     size = str(hsemotion.MODELS[name].size)
                     made = subprocess.run(
                         [python, "-c", MAKER, old_name, str(answers), size, form, str(target)],
-                        env=environment, capture_output=True, text=True, cwd=chosen.folder,
-                    )  # fmt: skip
+                        env=environment,
+                        capture_output=True,
+                        text=True,
+                        cwd=chosen.folder,
+                    )
                     if made.returncode == 3:
                         continue  # this release has no such network
                     if made.returncode:

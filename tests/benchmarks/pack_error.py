@@ -76,8 +76,11 @@ def main() -> None:
         names = {v.name for v in [v for v in job.index.videos if v.video is not None][: given.videos]}
         for size, quality in STORED:
             with tempfile.TemporaryDirectory() as folder:
-                items = [replace(item, wanted=wanted) for item in plan(given.data, [stream])
-                         if (wanted := tuple(pair for pair in item.wanted if pair[1] in names))]  # fmt: skip
+                items = [
+                    replace(item, wanted=wanted)
+                    for item in plan(given.data, [stream])
+                    if (wanted := tuple(pair for pair in item.wanted if pair[1] in names))
+                ]
                 make_pack(items, Settings(given.data, Path(folder), size, quality), progress=False)
                 packed = features(
                     slot,

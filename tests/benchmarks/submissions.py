@@ -47,9 +47,15 @@ def benchmark(name: str, rows: int, videos: int) -> dict[str, dict[str, float]]:
         write_predictions(folder, name, rows, videos)
         common = ("--edition", EDITION, "--track", name, "--list", folder / "list.txt")
         write = measured(
-            "submit", "--predictions", folder / "predictions.parquet", *common, "--out", folder / "out",
-            "--runs", folder,
-        )  # fmt: skip
+            "submit",
+            "--predictions",
+            folder / "predictions.parquet",
+            *common,
+            "--out",
+            folder / "out",
+            "--runs",
+            folder,
+        )
         out = folder / "out"
         again = measured("verify", out / "predictions.txt", *common, "--manifest", out / "manifest.json")
         against = measured("verify", out / "predictions.txt", *common, "--against", out / "predictions.txt")

@@ -28,9 +28,11 @@ def harness(cache: Path, *args: object) -> float:
     """Run a command with a cache; the seconds that it took."""
     begun = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-m", "harness.cli", *map(str, args)], check=True, stdout=subprocess.DEVNULL,
+        [sys.executable, "-m", "harness.cli", *map(str, args)],
+        check=True,
+        stdout=subprocess.DEVNULL,
         env={**os.environ, "ABAW_ZOO_CACHE": str(cache)},
-    )  # fmt: skip
+    )
     return time.perf_counter() - begun
 
 
@@ -61,9 +63,13 @@ def main() -> None:
     print(f"the sweep with {options.jobs} jobs: {sweep:.1f} s, {sweep / allowed:.2f} of extraction and trainings")
     if options.json:
         figure = f"{sweep:.0f} s; extraction {extraction:.0f} s, the 18 trainings {sum(trainings):.0f} s"
-        row = {"section": "Whole commands", "what": f"sweep of 18 combinations, demo set, {options.jobs} jobs",
-               "figure": f"{figure}: {sweep / allowed:.2f} of their sum", "wanted": "<= 1",
-               "reached": sweep <= allowed}  # fmt: skip
+        row = {
+            "section": "Whole commands",
+            "what": f"sweep of 18 combinations, demo set, {options.jobs} jobs",
+            "figure": f"{figure}: {sweep / allowed:.2f} of their sum",
+            "wanted": "<= 1",
+            "reached": sweep <= allowed,
+        }
         options.json.write_text(json.dumps({"rows": [row]}, indent=1) + "\n")
 
 

@@ -126,9 +126,13 @@ class Reader:
     def pytest(self, arguments: list[str]) -> int:
         path = os.pathsep.join([*(str(self.place / a) for a in arguments), str(ROOT)])
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments], cwd=self.place, timeout=300,
-            env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True,
-        )  # fmt: skip
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+            cwd=self.place,
+            timeout=300,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+        )
         self.last = done.stdout + done.stderr
         return done.returncode
 
@@ -178,8 +182,10 @@ def test_there_is_a_section_for_every_kind_with_an_example_that_is_checked():
 
 
 def test_the_links_lead_to_sections():
-    anchors = {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-")
-               for title in re.findall(r"^## (.*)$", PAGE, re.MULTILINE)}  # fmt: skip
+    anchors = {
+        re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-")
+        for title in re.findall(r"^## (.*)$", PAGE, re.MULTILINE)
+    }
     links = re.findall(r"\]\(#([\w-]+)\)", PAGE)
     assert len(links) > 10
     assert set(links) <= anchors

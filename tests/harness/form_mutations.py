@@ -179,11 +179,22 @@ def nothing_left(content: bytes, track: TrackSpec, rng: random.Random) -> bytes:
 
 
 FORM: dict[str, Mutation] = {
-    "header spelt wrong": on_file(header_spelt_wrong), "header gone": on_file(header_gone),
-    "header of another track": on_file(header_of_another), "field gone": on_row(field_gone),
-    "field more": on_row(field_more), "no number": on_row(no_number), "out of range": on_row(out_of_range),
-    "probability": on_row(probability_wrong), "space": on_row(space), "byte": on_row(byte_not_utf8),
-    "encoding": on_file(other_encoding), "line ends": on_file(line_ends), "quotes": on_row(quoted),
-    "semicolons": on_file(semicolons), "filled up": on_file(filled_up), "row doubled": on_file(row_doubled),
-    "cut short": on_file(cut_short), "nothing left": on_file(nothing_left),
-}  # fmt: skip
+    "header spelt wrong": on_file(header_spelt_wrong),
+    "header gone": on_file(header_gone),
+    "header of another track": on_file(header_of_another),
+    "field gone": on_row(field_gone),
+    "field more": on_row(field_more),
+    "no number": on_row(no_number),
+    "out of range": on_row(out_of_range),
+    "probability": on_row(probability_wrong),
+    "space": on_row(space),
+    "byte": on_row(byte_not_utf8),
+    "encoding": on_file(other_encoding),
+    "line ends": on_file(line_ends),
+    "quotes": on_row(quoted),
+    "semicolons": on_file(semicolons),
+    "filled up": on_file(filled_up),
+    "row doubled": on_file(row_doubled),
+    "cut short": on_file(cut_short),
+    "nothing left": on_file(nothing_left),
+}

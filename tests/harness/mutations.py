@@ -149,10 +149,15 @@ def file_foreign(files: Files, track: TrackSpec, rng: random.Random) -> Files | 
 
 
 ROWS: dict[str, Mutation] = {
-    "row gone": on_file(row_gone), "rows swapped": on_file(rows_swapped), "rows shuffled": on_file(rows_shuffled),
-    "key renamed": on_row(key_renamed), "row foreign": on_file(row_foreign), "file gone": file_gone,
-    "file renamed": file_renamed, "file foreign": file_foreign,
-}  # fmt: skip
+    "row gone": on_file(row_gone),
+    "rows swapped": on_file(rows_swapped),
+    "rows shuffled": on_file(rows_shuffled),
+    "key renamed": on_row(key_renamed),
+    "row foreign": on_file(row_foreign),
+    "file gone": file_gone,
+    "file renamed": file_renamed,
+    "file foreign": file_foreign,
+}
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -189,9 +194,11 @@ def answers_exchanged(content: bytes, track: TrackSpec, rng: random.Random) -> b
     keyed = int(track.submission != KEYLESS)
     rows = [line.split(",") for line in lines]
     pairs = [
-        (i, j) for i in range(first_row(track), len(rows)) for j in range(i) if j >= first_row(track)
-        and rows[i][keyed:] != rows[j][keyed:]
-    ]  # fmt: skip
+        (i, j)
+        for i in range(first_row(track), len(rows))
+        for j in range(i)
+        if j >= first_row(track) and rows[i][keyed:] != rows[j][keyed:]
+    ]
     if not pairs:
         return None
     i, j = rng.choice(pairs)
@@ -200,6 +207,7 @@ def answers_exchanged(content: bytes, track: TrackSpec, rng: random.Random) -> b
 
 
 VALUES: dict[str, Mutation] = {
-    "value changed": on_row(value_changed), "digit changed": on_row(digit_changed),
+    "value changed": on_row(value_changed),
+    "digit changed": on_row(digit_changed),
     "answers exchanged": on_file(answers_exchanged),
-}  # fmt: skip
+}

@@ -12,8 +12,14 @@ USES = {
     "loss": ("--encoders", "face", "--loss", "{}"),
     "postprocess": ("--encoders", "face", "--post", "interpolate,{}"),
 }
-HOOKS = {"encoder": "encoders", "fusion": "fusions", "head": "heads", "loss": "losses", "postprocess": "postprocessors",
-         "detector": "detectors"}  # fmt: skip
+HOOKS = {
+    "encoder": "encoders",
+    "fusion": "fusions",
+    "head": "heads",
+    "loss": "losses",
+    "postprocess": "postprocessors",
+    "detector": "detectors",
+}
 
 
 def install(folder: Path) -> None:

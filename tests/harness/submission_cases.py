@@ -32,21 +32,33 @@ MADE_UP: Mapping[str, TrackSpec] = {
     "per_video-expr": spec("expr", EXPR, "per_video", ",".join(EIGHT)),
     "per_video-au": spec("au", AU, "per_video", ",".join(UNITS)),
     "items-emi": spec(
-        "emi", tuple(Answer(n, "value", np.nan, low=0.0) for n in MIMIC), "items", "Filename," + ",".join(MIMIC),
+        "emi",
+        tuple(Answer(n, "value", np.nan, low=0.0) for n in MIMIC),
+        "items",
+        "Filename," + ",".join(MIMIC),
         unit="video",
     ),
     "items-lsd": spec(
-        "lsd", (Answer("expression", "class", -1.0, classes=EIGHT[1:7]),), "items", "image,expression", item="{}.jpg",
+        "lsd",
+        (Answer("expression", "class", -1.0, classes=EIGHT[1:7]),),
+        "items",
+        "image,expression",
+        item="{}.jpg",
         unit="image",
     ),
     "items-eri": spec("eri", (Answer("Fear", "value", np.nan, low=0.0),), "items", "File_ID,Fear", item="[{}]"),
     "frame_trials": spec("ah", (Answer("ah", "binary", -1.0),), "frame_trials", "", file="trial-1.txt"),
-    "trials": spec("ah", (Answer("ah", "class", -1.0, classes=("absence", "presence")),), "trials", "", file="trial-0.txt"),
+    "trials": spec(
+        "ah", (Answer("ah", "class", -1.0, classes=("absence", "presence")),), "trials", "", file="trial-0.txt"
+    ),
     "csv": spec(
-        "vd", (Answer("violence", "binary", -1.0),), "csv", "Frame_Number,Label",
+        "vd",
+        (Answer("violence", "binary", -1.0),),
+        "csv",
+        "Frame_Number,Label",
         other_headers=("Frame_Num,Label", "Frame_Number,Predicted_Label"),
     ),
-}  # fmt: skip
+}
 
 FRAMED = ("keyed", "mtl", "per_video", "frame_trials", "csv")
 FOLDERS = {"per_video": ".txt", "csv": ".csv"}

@@ -103,8 +103,9 @@ def failed(name: str, *words: object) -> None:
     for word in words:
         assert str(word) in record["reason"]
     assert sorted(path.name for path in Path("runs", name).iterdir() if path.is_file()) == [
-        "config.toml", "record.json",
-    ]  # fmt: skip
+        "config.toml",
+        "record.json",
+    ]
 
 
 # --- names -----------------------------------------------------------------------------------------------------------

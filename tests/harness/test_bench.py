@@ -28,10 +28,15 @@ def stage(kind: str, rate: float, passes: float = 1.0, *, once: bool = False, wh
 
 
 def test_shares_are_of_the_time_of_a_run() -> None:
-    stages = [stage("decode", 10, once=True), stage("encode", 20, once=True), stage("train", 100, 10),
-              stage("evaluate", 100, 5)]  # fmt: skip
-    assert shares(stages) == pytest.approx({"decode": 0.1 / 0.3, "encode": 0.05 / 0.3, "train": 0.1 / 0.3,
-                                            "evaluate": 0.05 / 0.3})  # fmt: skip
+    stages = [
+        stage("decode", 10, once=True),
+        stage("encode", 20, once=True),
+        stage("train", 100, 10),
+        stage("evaluate", 100, 5),
+    ]
+    assert shares(stages) == pytest.approx(
+        {"decode": 0.1 / 0.3, "encode": 0.05 / 0.3, "train": 0.1 / 0.3, "evaluate": 0.05 / 0.3}
+    )
     # Decoding beside encoding: both together take 0.06 s, not 0.15 s.
     beside = shares([*stages, stage("extract", 1 / 0.06, whole=True)])
     assert beside["decode"] == pytest.approx(0.04 / 0.21)
@@ -51,8 +56,12 @@ def test_bfloat16_is_advised_where_the_machine_has_it(
 @pytest.mark.parametrize(
     ("slow", "setting", "said"),
     [
-        ("decode", SETTING, "decoding: 83% of the time of a run of 10 epochs, the first with these features; pack the "
-                            "data: harness data pack DIR"),
+        (
+            "decode",
+            SETTING,
+            "decoding: 83% of the time of a run of 10 epochs, the first with these features; pack the "
+            "data: harness data pack DIR",
+        ),
         ("decode", replace(SETTING, packed=True), "cores"),
         ("decode", replace(SETTING, folder=None), "cores"),
         ("encode", SETTING, "a GPU"),
@@ -63,7 +72,7 @@ def test_bfloat16_is_advised_where_the_machine_has_it(
         ("train", replace(SETTING, trained=("face",)), "the encoders of face are trained"),
         ("evaluate", SETTING, "train.validate_every=5"),
     ],
-)  # fmt: skip
+)
 def test_the_sentence_names_what_is_slow_and_what_to_do(slow: str, setting: Setting, said: str) -> None:
     kinds = ("decode", "encode", "train", "evaluate")
     stages = [stage(kind, 3 / 45 if kind == slow else 1.0) for kind in kinds]  # 15 s, and 1 s each of the others
@@ -100,8 +109,25 @@ def test_the_cache_of_the_measurement_is_its_own(tmp_path: Path, monkeypatch: py
 
 def test_the_command_measures_every_stage(program: Program, tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
-    answer = program("bench", "--data", program.demo, "--encoders", "face,audio", "--set", "train.batch=1", "--rounds", 1,
-                     "--frames", 40, "--set", "features.chunk=8", "--set", "encoder.face.size=112", "--json", file)  # fmt: skip
+    answer = program(
+        "bench",
+        "--data",
+        program.demo,
+        "--encoders",
+        "face,audio",
+        "--set",
+        "train.batch=1",
+        "--rounds",
+        1,
+        "--frames",
+        40,
+        "--set",
+        "features.chunk=8",
+        "--set",
+        "encoder.face.size=112",
+        "--json",
+        file,
+    )
     assert answer.code == 0, answer.err
     content = json.loads(file.read_text())
     names = [row["name"] for row in content["stages"]]
@@ -114,7 +140,18 @@ def test_the_command_measures_every_stage(program: Program, tmp_path: Path) -> N
 
 
 def test_a_file_that_cannot_be_written_is_said(program: Program, tmp_path: Path) -> None:
-    answer = program("bench", "--data", program.demo, "--encoders", "face", "--rounds", 1, "--frames", 40,
-                     "--json", tmp_path / "none" / "bench.json")  # fmt: skip
+    answer = program(
+        "bench",
+        "--data",
+        program.demo,
+        "--encoders",
+        "face",
+        "--rounds",
+        1,
+        "--frames",
+        40,
+        "--json",
+        tmp_path / "none" / "bench.json",
+    )
     assert answer.code == 2
     assert "--json" in answer.err

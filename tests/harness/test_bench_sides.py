@@ -37,9 +37,14 @@ def test_both_are_measured(small: Sides, bf16: bool) -> None:
     with own_cache():
         rows = [*small.loading(), *small.training(), *small.evaluation()]
     assert [row.cells[0].split(",")[0] for row in rows] == [
-        "face loader", "the same", "training", *["the same in float32"] * bf16,
-        f"the same in {'bf16' if bf16 else 'float32'}", "epochs after the first", "evaluation of that network",
-    ]  # fmt: skip
+        "face loader",
+        "the same",
+        "training",
+        *["the same in float32"] * bf16,
+        f"the same in {'bf16' if bf16 else 'float32'}",
+        "epochs after the first",
+        "evaluation of that network",
+    ]
     assert all(row.section == SPEED and len(row.line()) == len(HEADS[SPEED]) for row in rows)
     assert [row.wanted for row in rows] == [">= 5", "", ">= 1.8", *[""] * bf16, ">= 0.95", ">= 100", ""]
 

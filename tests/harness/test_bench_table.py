@@ -29,8 +29,18 @@ from harness.benchmarks.tables import (
 from harness.data.index.index import build_index
 from zoo.errors import UserError
 
-KNOWN = {"processor": "a processor", "cores": 2, "memory_gb": 8, "gpus": [], "python": "3.11.1", "threads": 2,
-         "versions": {"torch": "2.11.0"}, "load": 0.5, "date": "2026-01-02", "commit": "0123456789abcdef+"}  # fmt: skip
+KNOWN = {
+    "processor": "a processor",
+    "cores": 2,
+    "memory_gb": 8,
+    "gpus": [],
+    "python": "3.11.1",
+    "threads": 2,
+    "versions": {"torch": "2.11.0"},
+    "load": 0.5,
+    "date": "2026-01-02",
+    "commit": "0123456789abcdef+",
+}
 
 
 def test_a_ratio_is_the_median_of_its_rounds() -> None:
@@ -82,8 +92,11 @@ def test_results_of_long_checks_are_included(tmp_path: Path) -> None:
     fuzz, kills = tmp_path / "fuzz.json", tmp_path / "kills.json"
     reader = {"name": "list", "inputs": 10_000, "accepted": 3, "refused": 9_997, "crashes": {}, "peak_mb": 1}
     fuzz.write_text(json.dumps({"readers": [reader, {**reader, "crashes": {"ValueError": 2}}]}))
-    kills.write_text(json.dumps({"rows": [{"section": LOST, "what": "kills", "figure": "100, none lost", "wanted": "0",
-                                           "reached": True}]}))  # fmt: skip
+    kills.write_text(
+        json.dumps(
+            {"rows": [{"section": LOST, "what": "kills", "figure": "100, none lost", "wanted": "0", "reached": True}]}
+        )
+    )
     one, two = included.read([fuzz, kills])
     assert one.cells[0] == "fuzzed readers"
     assert "2 readers, 10,000" in one.cells[1]
@@ -100,9 +113,17 @@ def test_results_of_long_checks_are_included(tmp_path: Path) -> None:
     assert included.read([fuzz])[0].reached is False
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"rows": [{"section": "Speed", "what": "", "figure": ""}]}',
-                                  '{"rows": [{"section": "Nothing lost", "what": 1, "figure": 1, "reached": "yes"}]}',
-                                  '{"readers": [{}]}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"rows": [{"section": "Speed", "what": "", "figure": ""}]}',
+        '{"rows": [{"section": "Nothing lost", "what": 1, "figure": 1, "reached": "yes"}]}',
+        '{"readers": [{}]}',
+    ],
+)
 def test_what_is_no_result_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(UserError, match=r"--include .*x\.json"):
@@ -124,9 +145,21 @@ def test_the_made_up_tree_is_read_with_all_its_lines(tmp_path: Path) -> None:
 
 def test_the_made_up_predictions_fit_their_list(tmp_path: Path) -> None:
     full_size.write_predictions(tmp_path, "expr", 60, 7)
-    child = full_size.command("submit", "--predictions", tmp_path / "predictions.parquet", "--edition", "abaw10",
-                              "--track", "expr", "--list", tmp_path / "list.txt", "--out", tmp_path / "out",
-                              "--runs", tmp_path)  # fmt: skip
+    child = full_size.command(
+        "submit",
+        "--predictions",
+        tmp_path / "predictions.parquet",
+        "--edition",
+        "abaw10",
+        "--track",
+        "expr",
+        "--list",
+        tmp_path / "list.txt",
+        "--out",
+        tmp_path / "out",
+        "--runs",
+        tmp_path,
+    )
     assert child.peak_mb > 20
     assert len((tmp_path / "out" / "predictions.txt").read_text().splitlines()) == 61
     with pytest.raises(RuntimeError, match="full_size:run: "):

@@ -94,7 +94,13 @@ def key_points(x: float, y: float, head: bool = True) -> list[float]:
     """Somebody whose head, 40 wide, is centred at x, y, shoulders and hips below; legs are not seen."""
     points = np.zeros((25, 3))
     if head:
-        points[[0, 15, 16, 17, 18]] = [[x, y, 0.9], [x - 8, y - 8, 0.9], [x + 8, y - 8, 0.9], [x - 20, y, 0.5], [x + 20, y, 0.5]]  # fmt: skip
+        points[[0, 15, 16, 17, 18]] = [
+            [x, y, 0.9],
+            [x - 8, y - 8, 0.9],
+            [x + 8, y - 8, 0.9],
+            [x - 20, y, 0.5],
+            [x + 20, y, 0.5],
+        ]
     points[[2, 5, 8]] = [[x - 50, y + 50, 0.8], [x + 50, y + 50, 0.8], [x, y + 172, 0.7]]
     points[11] = [0, 0, 0.01]  # noise
     return points.ravel().tolist()

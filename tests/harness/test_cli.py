@@ -155,8 +155,12 @@ def test_a_run_says_what_it_did(harness: Command, crumbs: Path):
     assert "submission: 48 rows, rows and order of the official list, verified" in out
     record = json.loads(Path("runs/r/record.json").read_text())
     assert f"{record['result']['scores']['raw']['main']:.4f}" in out
-    for path in ("runs/r/record.json", "runs/r/weights.safetensors", "runs/leaderboard.md",
-                 "runs/r/submission/predictions.txt"):  # fmt: skip
+    for path in (
+        "runs/r/record.json",
+        "runs/r/weights.safetensors",
+        "runs/leaderboard.md",
+        "runs/r/submission/predictions.txt",
+    ):
         assert path in out
         assert Path(path).is_file()
     code, out, err = harness("leaderboard", "runs")
@@ -278,8 +282,11 @@ def test_the_package_can_be_run_as_a_module() -> None:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_can_complete(shell: str) -> None:
     """The program is asked as the installed completion script asks it."""
-    words = {"bash": {"COMP_WORDS": "harness ev", "COMP_CWORD": "1"}, "zsh": {"_TYPER_COMPLETE_ARGS": "harness ev"},
-             "fish": {"_TYPER_COMPLETE_ARGS": "harness ev", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}}  # fmt: skip
+    words = {
+        "bash": {"COMP_WORDS": "harness ev", "COMP_CWORD": "1"},
+        "zsh": {"_TYPER_COMPLETE_ARGS": "harness ev"},
+        "fish": {"_TYPER_COMPLETE_ARGS": "harness ev", "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
+    }
     asked = {**os.environ, **words[shell], "_HARNESS_COMPLETE": f"complete_{shell}"}
     done = subprocess.run(
         [Path(sys.executable).with_name("harness")], capture_output=True, text=True, env=asked, timeout=60

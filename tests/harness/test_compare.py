@@ -27,17 +27,30 @@ def block(values: Sequence[float]) -> dict[str, Any]:
     """Scores that are means over groups."""
     x = np.array(values)
     rest = [float(np.delete(x, i).mean()) for i in range(len(x))] if len(x) > 1 else [None]
-    return {"main": float(x.mean()), "low": 0.0, "high": 1.0, "groups": [f"video{i}" for i in range(len(x))],
-            "leave_one_out": rest, "parts": {}}  # fmt: skip
+    return {
+        "main": float(x.mean()),
+        "low": 0.0,
+        "high": 1.0,
+        "groups": [f"video{i}" for i in range(len(x))],
+        "leave_one_out": rest,
+        "parts": {},
+    }
 
 
 def put(folder: Path, values: Sequence[float] | None, post: Sequence[float] | None = None, **changes: Any) -> Path:
     """A finished run whose score is the mean of ``values``; its folder."""
     scores = {kind: block(v) for kind, v in (("raw", values), ("post", post)) if v is not None}
     result: dict[str, Any] = {
-        "edition": "abaw10", "track": "va", "track_version": 1, "metric": "mean_ccc", "split": "val", "seeds": [0, 1],
-        "data": {"name": "Aff-Wild2", "fingerprint": "f" * 64}, "scores": scores, "selection_split": None,
-    }  # fmt: skip
+        "edition": "abaw10",
+        "track": "va",
+        "track_version": 1,
+        "metric": "mean_ccc",
+        "split": "val",
+        "seeds": [0, 1],
+        "data": {"name": "Aff-Wild2", "fingerprint": "f" * 64},
+        "scores": scores,
+        "selection_split": None,
+    }
     status = changes.pop("status", "done")
     Record(folder.name, status, None, {**result, **changes}).write(folder / "record.json")
     return folder
@@ -56,8 +69,13 @@ def test_the_difference_is_the_later_run_less_the_first(tmp_path: Path) -> None:
     for kind, d, x, y in (("raw", got[0], a, b), ("post-processed", got[1], b, a)):
         (row,) = re.findall(rf"^{kind} +(\S+) +(\S+) +(\S+) +\[(\S+), (\S+)\] +(\S+)", text, re.MULTILINE)
         assert row == (
-            f"{x.mean():.4f}", f"{y.mean():.4f}", f"{d.value:+.4f}", f"{d.low:+.4f}", f"{d.high:+.4f}", f"{d.p:.3f}",
-        )  # fmt: skip
+            f"{x.mean():.4f}",
+            f"{y.mean():.4f}",
+            f"{d.value:+.4f}",
+            f"{d.low:+.4f}",
+            f"{d.high:+.4f}",
+            f"{d.p:.3f}",
+        )
     assert "two and one cannot be told apart over 12 groups" in text
 
 
@@ -157,8 +175,9 @@ def test_choices_on_what_is_reported_are_told(tmp_path: Path) -> None:
     ]
     text = compare(runs)
     assert re.findall(r"warning: (\w+) chose its epoch or weights( among 30)? on val", text) == [
-        ("old", " among 30"), ("seen", ""),
-    ]  # fmt: skip
+        ("old", " among 30"),
+        ("seen", ""),
+    ]
     assert "weights that seen began with were trained on 2 of the scored videos" in text
     assert "One training each: seen." in text
 

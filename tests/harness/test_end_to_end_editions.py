@@ -58,8 +58,11 @@ def worked_out(raw: pd.DataFrame, track: str, rows: list[tuple[str, int]]) -> tu
     Valence and arousal are linear between the frames where there is a face, classes and units by their probabilities
     there; before the first and after the last face, and beyond the video, the nearest holds.
     """
-    columns = {"va": ["valence", "arousal"], "expr": [f"p_{name}" for name in EXPRESSIONS],
-               "au": [f"p_{unit}" for unit in UNITS]}  # fmt: skip
+    columns = {
+        "va": ["valence", "arousal"],
+        "expr": [f"p_{name}" for name in EXPRESSIONS],
+        "au": [f"p_{unit}" for unit in UNITS],
+    }
     kinds = ["va", "expr", "au"] if track == "mtl" else [track]
     out, between, held = [], 0, 0
     for video, frame in rows:

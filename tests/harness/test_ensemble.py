@@ -141,11 +141,15 @@ def write(folder: Path, **result: object) -> Path:
 def test_members_must_be_of_the_same_task_and_data(tmp_path: Path) -> None:
     first = write(tmp_path / "first")
     assert list(read_records({"first": first, "other": write(tmp_path / "other")})) == ["first", "other"]
-    for i, (change, said) in enumerate((
-        ({"status": "failed"}, "the run is failed"), ({"split": "cv6"}, "split val and x has cv6"),
-        ({"edition": "abaw6"}, "edition abaw10 and x has abaw6"), ({"track_version": 2}, "track version 1"),
-        ({"data": {"fingerprint": "g"}}, "different data"),
-    )):  # fmt: skip
+    for i, (change, said) in enumerate(
+        (
+            ({"status": "failed"}, "the run is failed"),
+            ({"split": "cv6"}, "split val and x has cv6"),
+            ({"edition": "abaw6"}, "edition abaw10 and x has abaw6"),
+            ({"track_version": 2}, "track version 1"),
+            ({"data": {"fingerprint": "g"}}, "different data"),
+        )
+    ):
         with pytest.raises(UserError, match=said):
             read_records({"first": first, "x": write(tmp_path / str(i), **change)})
 

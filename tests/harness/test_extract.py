@@ -48,8 +48,10 @@ def index(program, cache: Path) -> Index:
 # --- a frame's features depend on nothing else -----------------------------------------------------------------------
 
 
-NETWORKS = ("face", *[pytest.param(f"face=timm:{name}", marks=pytest.mark.slow)
-            for name in ("resnet18", "vit_tiny_patch16_224")])  # fmt: skip
+NETWORKS = (
+    "face",
+    *[pytest.param(f"face=timm:{name}", marks=pytest.mark.slow) for name in ("resnet18", "vit_tiny_patch16_224")],
+)
 
 
 @pytest.mark.parametrize("precision", ["float32", pytest.param("bf16", marks=WITH_BF16)])

@@ -53,12 +53,13 @@ def test_it_trains_the_chosen_epochs_on_all_and_is_not_scored(runs: Path, record
         origin = record(runs / f"chose-{epoch}")
         assert len(pd.read_csv(runs / f"fit-{epoch}" / "history.csv")) == result["epochs"] == result["epoch"] == epoch
         assert result["fit"] == ["train", "val"]
-        assert result["epochs_from"] == {
-            "run": origin["name"], "sha256": origin["result_sha256"], "epochs": epoch
-        }  # fmt: skip
+        assert result["epochs_from"] == {"run": origin["name"], "sha256": origin["result_sha256"], "epochs": epoch}
         assert (result["scores"], result["split"], result["selection_split"], result["n_selections"]) == (
-            {}, "test", None, 0,
-        )  # fmt: skip
+            {},
+            "test",
+            None,
+            0,
+        )
         assert result["data"] == origin["result"]["data"]
         assert result["submission"]["rows"] == origin["result"]["submission"]["rows"]
         predictions = {path.name for path in (runs / f"fit-{epoch}" / "predictions").iterdir()}

@@ -84,8 +84,10 @@ def test_every_video_is_scored_once_and_groups_stay_together(train: list[str], v
 
 def test_names_of_what_is_scored() -> None:
     assert [split_name(c) for c in (RunConfig(), RunConfig(folds=6), RunConfig(folds=6, fold=2))] == [
-        "val", "cv6", "cv6-2",
-    ]  # fmt: skip
+        "val",
+        "cv6",
+        "cv6-2",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -106,12 +108,25 @@ def test_what_cannot_be_is_refused(settings: dict[str, Any], seeds: int, says: s
 def test_a_fold_without_labels_is_left_out_of_the_mean() -> None:
     each = [0.25, None, 0.75]
     members = [
-        Record(f"fold-{i}", "done", None, {
-            "scores": {} if score is None else {"raw": {"main": score}}, "epoch": 2 * i + 1, "epochs": 9, "steps": 5,
-            "n_selections": 9 - i, "selection_split": "next fold", "selected_on_reported": False, "seen": [f"v{i}"],
-            "passports": [], "parameters": {},
-        }) for i, score in enumerate(each)
-    ]  # fmt: skip
+        Record(
+            f"fold-{i}",
+            "done",
+            None,
+            {
+                "scores": {} if score is None else {"raw": {"main": score}},
+                "epoch": 2 * i + 1,
+                "epochs": 9,
+                "steps": 5,
+                "n_selections": 9 - i,
+                "selection_split": "next fold",
+                "selected_on_reported": False,
+                "seen": [f"v{i}"],
+                "passports": [],
+                "parameters": {},
+            },
+        )
+        for i, score in enumerate(each)
+    ]
     scores: dict[str, Any] = {"raw": {"main": 0.6}}
     result = fold_result(members, scores)
     assert scores["raw"] == {"main": 0.6, "folds": each, "fold_mean": 0.5, "fold_spread": pytest.approx(0.125**0.5)}
@@ -209,9 +224,9 @@ def test_what_is_scored_plays_no_part_in_training(
         def made(*args: Any, **options: Any) -> Index:
             index = build(*args, **options)
             names = {v.name for v in arrange(index, RunConfig(folds=3, fold=1)).split(role)}  # type: ignore[arg-type]
-            return replace(index, videos=tuple(
-                replace(v, labels=-v.labels) if v.name in names else v for v in index.videos
-            ))  # fmt: skip
+            return replace(
+                index, videos=tuple(replace(v, labels=-v.labels) if v.name in names else v for v in index.videos)
+            )
 
         return made
 

@@ -24,8 +24,20 @@ from zoo.errors import UserError
 from zoo.weights.loading import convert, load_pretrained
 
 Read = Callable[[Path], dict[str, Any]]
-TUNED = ("--encoders", "face", "--finetune", "face", "--set", "train.clip=8", "--set", "train.batch=2", "--epochs", 1,
-         "--post", "clip")  # fmt: skip
+TUNED = (
+    "--encoders",
+    "face",
+    "--finetune",
+    "face",
+    "--set",
+    "train.clip=8",
+    "--set",
+    "train.batch=2",
+    "--epochs",
+    1,
+    "--post",
+    "clip",
+)
 BEST = ("--set", "train.select=best", "--set", "train.validate_every=1")
 VA = Saw("abaw10", "va", "Aff-Wild2", False, ("a", "b"), ("c",))
 
@@ -35,10 +47,13 @@ def job(track: str = "va", synthetic: bool = False, fit: tuple[str, ...] = (), f
     videos = {"train": [("video0", "d")], "val": [("video1", "a"), ("video2", "c")], "test": [("video3", "b")]}
     made = {split: [SimpleNamespace(name=n, group=g) for n, g in rows] for split, rows in videos.items()}
     return SimpleNamespace(
-        track=SimpleNamespace(name=track, data="Aff-Wild2"), synthetic=synthetic, data_name="folder",
-        edition=SimpleNamespace(name="abaw10"), config=SimpleNamespace(fit=fit, fold=fold, chosen=Chosen()),
+        track=SimpleNamespace(name=track, data="Aff-Wild2"),
+        synthetic=synthetic,
+        data_name="folder",
+        edition=SimpleNamespace(name="abaw10"),
+        config=SimpleNamespace(fit=fit, fold=fold, chosen=Chosen()),
         index=SimpleNamespace(split=lambda name: made.get(name, [])),
-    )  # fmt: skip
+    )
 
 
 # --- choices ----------------------------------------------------------------------------------------------------------
@@ -141,8 +156,9 @@ def test_a_fold_that_begins_with_weights_that_saw_it_says_so(
     assert result["seen"] == wanted
     assert own["seen"] == []
     assert (result["selection_split"], result["selected_on_reported"]) == (
-        "next fold", bool(set(table["group"]) & set(before.select)),
-    )  # fmt: skip
+        "next fold",
+        bool(set(table["group"]) & set(before.select)),
+    )
     assert result["passports"][0]["saw"][-1] == "demo: abaw10 va"
     assert guard.saw(folder / "weights.safetensors")[1:] == [before]
     records, _ = load_runs(tmp_path)
@@ -182,8 +198,9 @@ def test_labels_of_test_videos_are_never_looked_at(
 
     rng = np.random.default_rng(0)
     fills: list[Callable[[np.ndarray], np.ndarray]] = [
-        lambda labels: np.full_like(labels, np.nan), lambda labels: rng.uniform(-1, 1, labels.shape).astype(np.float32),
-    ]  # fmt: skip
+        lambda labels: np.full_like(labels, np.nan),
+        lambda labels: rng.uniform(-1, 1, labels.shape).astype(np.float32),
+    ]
     for kind in ((), ("--folds", 3)):
         results = []
         for i, fill in enumerate(fills):

@@ -26,8 +26,17 @@ def test_it_counts_every_track_of_a_folder(program, tmp_path: Path) -> None:  # 
 
     answer = program("data", "index", small_va(tmp_path), "--track", "va")
     assert row(answer.out, "va") == [
-        "va", "abaw10", "annotations/VA_Estimation_Challenge", "2", "1", "1", "18", "15", "18", "0",
-    ]  # fmt: skip
+        "va",
+        "abaw10",
+        "annotations/VA_Estimation_Challenge",
+        "2",
+        "1",
+        "1",
+        "18",
+        "15",
+        "18",
+        "0",
+    ]
 
 
 def test_it_says_what_is_wrong(program, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

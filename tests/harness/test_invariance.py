@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-ROWS = ("batch: 16 clips or 1", "padding: some or none", "precision: float32 or bfloat16 autocast",
-        "precision: float32 or float64")  # fmt: skip
+ROWS = (
+    "batch: 16 clips or 1",
+    "padding: some or none",
+    "precision: float32 or bfloat16 autocast",
+    "precision: float32 or float64",
+)
 
 LEAKY = '''
 import torch
@@ -68,8 +72,9 @@ def test_a_sound_combination(program, flags):
 def test_what_leaks_is_seen(program, tmp_path, leak, large):
     file = tmp_path / "leaky.py"
     file.write_text(LEAKY)
-    answer = program("check", "--encoders", "face", "--head", "leaky", "--plugin", file, "--set", f"head.leak={leak}",
-                     "--invariance")  # fmt: skip
+    answer = program(
+        "check", "--encoders", "face", "--head", "leaky", "--plugin", file, "--set", f"head.leak={leak}", "--invariance"
+    )
     assert answer.code == 0, answer.err
     found = table(answer.out)
     assert {what for what, row in found.items() if float(row[1]) > 1e-5} - {ROWS[2]} == set(large)

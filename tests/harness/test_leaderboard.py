@@ -81,8 +81,12 @@ def test_without_runs_it_is_what_is_published(harness: Program) -> None:
     answer = harness("leaderboard", "--edition", "abaw2", "--track", "va", "--split", "test", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(answer.out)))
     assert len([row for row in rows if row["run"] == "NTUA-CVSP"]) == 7
-    assert answer.out == harness("leaderboard", "--published", "--edition", "abaw2", "--track", "va", "--split", "test",
-                                 "--format", "csv").out  # fmt: skip
+    assert (
+        answer.out
+        == harness(
+            "leaderboard", "--published", "--edition", "abaw2", "--track", "va", "--split", "test", "--format", "csv"
+        ).out
+    )
 
 
 def test_runs_of_a_plugins_edition_can_be_asked_for(harness: Program, runs: Path) -> None:

@@ -109,8 +109,13 @@ def test_boxes_are_made_by_one_process(program, tmp_path: Path) -> None:
 
 
 def test_the_demo_set_is_made_once_and_what_a_killed_process_left_goes(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "import sys; from pathlib import Path; from harness.data.synthetic import make_demo; "
-               "make_demo(Path(sys.argv[1]), videos=(2, 1, 1), frames=12, jobs=1)", str(tmp_path / "demo")]  # fmt: skip
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from pathlib import Path; from harness.data.synthetic import make_demo; "
+        "make_demo(Path(sys.argv[1]), videos=(2, 1, 1), frames=12, jobs=1)",
+        str(tmp_path / "demo"),
+    ]
     first = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     while not list(tmp_path.glob(".demo.*.part")):
         assert first.poll() is None

@@ -275,9 +275,17 @@ def test_image_lists_and_bare_lists_are_kept_whole(tmp_path: Path, reads: Callab
         files = remembered.Files(tmp_path, mtl)
         listed, official = files.image_labels(images), files.test_list(names)
         files.save()
-        found.append((listed.images.videos, listed.images.row_video.tolist(), listed.images.row_frame.tolist(),
-                      np.nan_to_num(listed.labels, nan=-9).tolist(), official.kind, official.videos,
-                      official.row_frame.tolist()))  # fmt: skip
+        found.append(
+            (
+                listed.images.videos,
+                listed.images.row_video.tolist(),
+                listed.images.row_frame.tolist(),
+                np.nan_to_num(listed.labels, nan=-9).tolist(),
+                official.kind,
+                official.videos,
+                official.row_frame.tolist(),
+            )
+        )
     assert found[0] == found[1]
     assert found[0][:3] == (("b", "a"), [0, 0, 1, 1], [3, 1, 3, 1])
     assert found[0][4:] == ("names", ("a", "b_left"), [])

@@ -78,9 +78,12 @@ def limit(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
 
 @pytest.mark.parametrize(
     ("most", "said"),
-    [(70, "train.batch=2 or train.clip=12 fits"), (24, "train.batch=1 or train.clip=6 fits"),
-     (3, "nor for one clip or one frame of each")],
-)  # fmt: skip
+    [
+        (70, "train.batch=2 or train.clip=12 fits"),
+        (24, "train.batch=1 or train.clip=6 fits"),
+        (3, "nor for one clip or one frame of each"),
+    ],
+)
 def test_training_stops_and_says_what_fits(
     program, tmp_path: Path, record, monkeypatch: pytest.MonkeyPatch, most: int, said: str
 ) -> None:

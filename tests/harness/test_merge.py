@@ -23,9 +23,11 @@ def video(name: str = "v", n: int = 6, seed: int = 0, **values: object) -> Video
     rng = np.random.default_rng([seed, n, *name.encode()])
     probabilities = rng.random((n, 3))
     drawn = {
-        "valence": rng.uniform(-0.5, 0.5, n), "arousal": rng.uniform(-0.5, 0.5, n),
-        "expression": probabilities / probabilities.sum(1, keepdims=True), "AU1": rng.random(n),
-    }  # fmt: skip
+        "valence": rng.uniform(-0.5, 0.5, n),
+        "arousal": rng.uniform(-0.5, 0.5, n),
+        "expression": probabilities / probabilities.sum(1, keepdims=True),
+        "AU1": rng.random(n),
+    }
     given = {key: np.asarray(value, float) for key, value in values.items()}
     targets = {a.name: np.zeros(n) for a in TRACK.answers}
     return VideoAnswers(name, name, {**drawn, **given}, targets, {"face": np.ones(n, bool)}, np.arange(n) / 30)
@@ -152,14 +154,19 @@ def test_what_the_ccc_merge_is_worth() -> None:
 
 def test_slots_and_extra_answers_of_several_members() -> None:
     seen = [np.array([True, False, False]), np.array([False, True, False])]
-    first = replace(video(n=3), present={"face": seen[0], "audio": ~seen[0]}, extra={
-        "crop": seen[0], "slot.face.valence": np.zeros(3), "slot.audio.valence": np.ones(3)})  # fmt: skip
-    second = replace(video(n=3, seed=1), present={"face": seen[1]}, extra={
-        "crop": seen[0], "slot.face.valence": np.ones(3)})  # fmt: skip
+    first = replace(
+        video(n=3),
+        present={"face": seen[0], "audio": ~seen[0]},
+        extra={"crop": seen[0], "slot.face.valence": np.zeros(3), "slot.audio.valence": np.ones(3)},
+    )
+    second = replace(
+        video(n=3, seed=1), present={"face": seen[1]}, extra={"crop": seen[0], "slot.face.valence": np.ones(3)}
+    )
     got = merge([[first], [second]], TRACK, weights=[3, 1])[0]
     assert {name: mask.tolist() for name, mask in got.present.items()} == {
-        "face": [True, True, False], "audio": [False, True, True],
-    }  # fmt: skip
+        "face": [True, True, False],
+        "audio": [False, True, True],
+    }
     assert sorted(got.extra) == ["crop", "slot.face.valence"]
     np.testing.assert_allclose(got.extra["slot.face.valence"], 0.25)
     np.testing.assert_array_equal(got.extra["crop"], seen[0])

@@ -69,8 +69,17 @@ def indexes(packed: tuple[Path, Path]) -> tuple[Index, Index]:
 
 
 def slot(text: str) -> SlotPlan:
-    made = make_plan(load_plugins([]), encoders=text, fusion="late", head="gru", answers=VA.answers, losses=(), post=(),
-                     finetune=(), options={})  # fmt: skip
+    made = make_plan(
+        load_plugins([]),
+        encoders=text,
+        fusion="late",
+        head="gru",
+        answers=VA.answers,
+        losses=(),
+        post=(),
+        finetune=(),
+        options={},
+    )
     return made.slots[0]
 
 
@@ -205,9 +214,14 @@ def test_a_scene_of_the_very_size_leaves_the_frame_alone() -> None:
     """Several readers are given one frame: what one blacks out, the next must still see."""
     frame = np.full((SIZE, SIZE, 3), 200, np.uint8)
     source = Source(
-        "v", Path(), 1, lambda: np.zeros(1), video=Path("v.mp4"), boxes=lambda: np.float32([[10, 10, 30, 30]]),
+        "v",
+        Path(),
+        1,
+        lambda: np.zeros(1),
+        video=Path("v.mp4"),
+        boxes=lambda: np.float32([[10, 10, 30, 30]]),
         size=lambda: (SIZE, SIZE),
-    )  # fmt: skip
+    )
     scene = ContextReader(source).image(0, frame, SIZE)
     assert scene is not None
     assert not scene[12:28, 12:28].any()

@@ -194,5 +194,7 @@ def test_a_package_that_was_made_and_spoilt(program, place, monkeypatch):
     answer = program("plugin", "check", "spoilt-head")
     assert answer.code == 1
     assert {rule for (_, rule), result in rows(answer.out).items() if result == "FAILED"} == {
-        "padding", "batch_mates", "gradient",
-    }  # fmt: skip
+        "padding",
+        "batch_mates",
+        "gradient",
+    }

@@ -98,8 +98,13 @@ def test_a_package_works_once_it_is_installed(program, installed, kind):
     folder = Path("deep/er") / name
     assert f"    uv pip install -e {folder}\n    harness plugin check {name}\n" in answer.out
     written = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
-    assert written == {"pyproject.toml", "README.md", f"{module}/__init__.py", f"{module}/network.py",
-                       f"tests/test_{module}.py"}  # fmt: skip
+    assert written == {
+        "pyproject.toml",
+        "README.md",
+        f"{module}/__init__.py",
+        f"{module}/network.py",
+        f"tests/test_{module}.py",
+    }
     installed(folder.resolve())
     assert names(program, kind)[name] == f"{name} 0.1.0"
     for target in (name, module) if kind == "loss" else (name,):
@@ -118,9 +123,12 @@ def test_the_package_s_own_tests_pass(program, place):
     install(folder)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)],
-        capture_output=True, text=True, cwd=place, timeout=120,
+        capture_output=True,
+        text=True,
+        cwd=place,
+        timeout=120,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "15 passed" in done.stdout
 
@@ -183,7 +191,10 @@ def test_the_templates_come_with_the_package():
     """They lie beside the code, in no folder that a build leaves out."""
     here = files("harness") / "templates"
     assert {p.name for p in here.iterdir() if p.name.endswith(".txt")} == {
-        *(f"{kind}.txt" for kind in HOOKS), "package_pyproject.txt", "package_readme.txt", "package_test.txt",
-    }  # fmt: skip
+        *(f"{kind}.txt" for kind in HOOKS),
+        "package_pyproject.txt",
+        "package_readme.txt",
+        "package_test.txt",
+    }
     ignored = (ROOT / ".gitignore").read_text().split()
     assert not {"*.txt", "templates", "templates/", "harness/"} & set(ignored)

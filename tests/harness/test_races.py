@@ -22,8 +22,14 @@ from tests.zoo.loopback import server
 __all__ = ["server"]
 PROCESSES, THREADS = 2, 4
 COMPUTED = {
-    "probe": 1, "hash": 2, "folder": 1, "features": 1, "read_frame_labels": 3, "read_test_list": 1, "crop_frames": 4,
-}  # fmt: skip
+    "probe": 1,
+    "hash": 2,
+    "folder": 1,
+    "features": 1,
+    "read_frame_labels": 3,
+    "read_test_list": 1,
+    "crop_frames": 4,
+}
 
 
 @pytest.mark.parametrize("rounds", [pytest.param(2), pytest.param(50, marks=pytest.mark.slow)])
@@ -37,10 +43,13 @@ def test_every_file_that_is_shared(tmp_path: Path, server, rounds: int) -> None:
     command = [sys.executable, Path(__file__).with_name("races.py"), tmp_path, rounds, THREADS, PROCESSES]
     children = [
         subprocess.Popen(
-            [*map(str, command), str(process), server.url("net.pt")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [*map(str, command), str(process), server.url("net.pt")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         for process in range(PROCESSES)
-    ]  # fmt: skip
+    ]
     said = [child.communicate(timeout=600)[0] for child in children]
     assert [child.returncode for child in children] == [0] * PROCESSES, "\n".join(said)[-4000:]
     for number in range(rounds):

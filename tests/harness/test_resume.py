@@ -35,10 +35,28 @@ def launch(program, *args: object, code: str = USUAL) -> subprocess.Popen[bytes]
 
 def options(program, out: Path, name: str) -> list[object]:
     """A run of many short epochs, some seconds of training."""
-    sets = [f"train.epochs={EPOCHS}", "train.batch=2", "train.clip=16", "train.validate_every=2", "train.select=best",
-            "train.patience=0"]  # fmt: skip
-    return ["run", "--data", program.demo, "--encoders", "face,audio", "--out", out, "--name", name, "--post", "clip",
-            *(part for text in sets for part in ("--set", text))]  # fmt: skip
+    sets = [
+        f"train.epochs={EPOCHS}",
+        "train.batch=2",
+        "train.clip=16",
+        "train.validate_every=2",
+        "train.select=best",
+        "train.patience=0",
+    ]
+    return [
+        "run",
+        "--data",
+        program.demo,
+        "--encoders",
+        "face,audio",
+        "--out",
+        out,
+        "--name",
+        name,
+        "--post",
+        "clip",
+        *(part for text in sets for part in ("--set", text)),
+    ]
 
 
 def epochs(folder: Path) -> int:

@@ -25,8 +25,10 @@ def named(slots: list[str], **more: object) -> dict[str, tuple[str, ...]]:
 
 def test_each_stream_is_withheld_and_each_slot_stands_alone() -> None:
     assert named(["face", "context"]) == {
-        "nothing withheld": (), "without face, context alone": ("face",), "without context, face alone": ("context",),
-    }  # fmt: skip
+        "nothing withheld": (),
+        "without face, context alone": ("face",),
+        "without context, face alone": ("context",),
+    }
     assert named(["face", "audio", "face.b"]) == {
         "nothing withheld": (),
         "without face, audio alone": ("face", "face.b"),
@@ -37,13 +39,17 @@ def test_each_stream_is_withheld_and_each_slot_stands_alone() -> None:
         "face.b alone": ("face", "audio"),
     }
     assert list(named(["face", "face.b"])) == [
-        "nothing withheld", "without slot face, face.b alone", "without slot face.b, face alone",
-    ]  # fmt: skip
+        "nothing withheld",
+        "without slot face, face.b alone",
+        "without slot face.b, face alone",
+    ]
     with pytest.raises(UserError, match="one slot, face"):
         conditions(["face"], True, ())
     assert [(c.name, c.noise) for c in conditions(["face"], False, (0.5, 2))] == [
-        ("nothing withheld", 0.0), ("noise 0.5", 0.5), ("noise 2", 2.0),
-    ]  # fmt: skip
+        ("nothing withheld", 0.0),
+        ("noise 0.5", 0.5),
+        ("noise 2", 2.0),
+    ]
 
 
 def test_noise_levels_are_numbers_over_0() -> None:
@@ -80,10 +86,14 @@ def batch(starts: list[int], video: str = "v", frames: int = 8) -> Batch:
     present = {"face": torch.ones(20, dtype=torch.bool), "audio": torch.arange(20) >= 10}
     cut = [slice(s, s + frames) for s in starts]
     return Batch(
-        {k: torch.stack([x[c] for c in cut]) for k, x in whole.items()}, {},
-        {k: torch.stack([x[c] for c in cut]) for k, x in present.items()}, torch.ones(len(starts), frames) > 0,
-        torch.zeros(0), torch.zeros(0), [(video, s) for s in starts],
-    )  # fmt: skip
+        {k: torch.stack([x[c] for c in cut]) for k, x in whole.items()},
+        {},
+        {k: torch.stack([x[c] for c in cut]) for k, x in present.items()},
+        torch.ones(len(starts), frames) > 0,
+        torch.zeros(0),
+        torch.zeros(0),
+        [(video, s) for s in starts],
+    )
 
 
 def noise_of(level: float, starts: list[int], video: str = "v", **spread: torch.Tensor) -> torch.Tensor:
@@ -131,8 +141,12 @@ def test_the_table_of_a_run(program, record, tmp_path: Path) -> None:
     got = json.loads(path.read_text())
     rows = {row["name"]: row for row in got["conditions"]}
     assert list(rows) == [
-        "nothing withheld", "without face, context alone", "without context, face alone", "noise 0.5", "noise 4",
-    ]  # fmt: skip
+        "nothing withheld",
+        "without face, context alone",
+        "without context, face alone",
+        "noise 0.5",
+        "noise 4",
+    ]
     scores = record(folder)["result"]["scores"]
     assert got["result_sha256"] == record(folder)["result_sha256"]
     base = rows["nothing withheld"]

@@ -44,10 +44,19 @@ def test_everything_is_written(runs: Path, record: Read, track: str) -> None:
     events = {name for name in files if name.startswith("events/events.out.tfevents")}
     assert len(events) == 1
     assert files - events == {
-        "config.toml", "record.json", "weights.safetensors", "state.ckpt", "history.csv", "features.csv",
-        "predictions/val.parquet", "predictions/val.post.parquet", "predictions/test.parquet",
-        "predictions/test.post.parquet", "submission/predictions.txt", "submission/manifest.json",
-    }  # fmt: skip
+        "config.toml",
+        "record.json",
+        "weights.safetensors",
+        "state.ckpt",
+        "history.csv",
+        "features.csv",
+        "predictions/val.parquet",
+        "predictions/val.post.parquet",
+        "predictions/test.parquet",
+        "predictions/test.post.parquet",
+        "submission/predictions.txt",
+        "submission/manifest.json",
+    }
     assert (runs / "leaderboard.md").is_file()
     assert (runs / "leaderboard.csv").is_file()
     content = record(folder)
@@ -269,6 +278,13 @@ def test_a_full_disk_leaves_nothing_half_written(
     left = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
     made = ("full/events/", "cache/digests/", "cache/encoders/", "cache/index/", "cache/times/")
     left = {name for name in left if not name.startswith(made)}
-    assert left <= {"full/config.toml", "full/record.json", "full/state.ckpt", "full/history.csv",
-                    "full/weights.safetensors", "full/features.csv", "cache/features/guard.lock"}  # fmt: skip
+    assert left <= {
+        "full/config.toml",
+        "full/record.json",
+        "full/state.ckpt",
+        "full/history.csv",
+        "full/weights.safetensors",
+        "full/features.csv",
+        "cache/features/guard.lock",
+    }
     assert not list((tmp_path / "cache" / "features").glob("*/*"))

@@ -23,17 +23,32 @@ needs_optuna = pytest.mark.skipif(find_spec("optuna") is None, reason="Optuna is
 
 
 def test_the_grammar_of_a_space() -> None:
-    assert parse_space(["train.lr=1e-4:1e-2:log", "head.hidden=32, 64,128", "train.mixup = 0:1", "head.causal=true,false"]) == {
-        "train.lr": Range(1e-4, 1e-2, log=True), "head.hidden": Choice((32, 64, 128)), "train.mixup": Range(0, 1),
+    assert parse_space(
+        ["train.lr=1e-4:1e-2:log", "head.hidden=32, 64,128", "train.mixup = 0:1", "head.causal=true,false"]
+    ) == {
+        "train.lr": Range(1e-4, 1e-2, log=True),
+        "head.hidden": Choice((32, 64, 128)),
+        "train.mixup": Range(0, 1),
         "head.causal": Choice((True, False)),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(
     "text",
-    ["train.lr", "train.lr=", "=1:2", "train.lr=1:x", "train.lr=2:1", "train.lr=0:1:log", "train.lr=1:2:lin",
-     "train.lr=1", "train.lr=1,1", "train.lr=1:2:log:3", "train.lr=0:inf"],
-)  # fmt: skip
+    [
+        "train.lr",
+        "train.lr=",
+        "=1:2",
+        "train.lr=1:x",
+        "train.lr=2:1",
+        "train.lr=0:1:log",
+        "train.lr=1:2:lin",
+        "train.lr=1",
+        "train.lr=1,1",
+        "train.lr=1:2:log:3",
+        "train.lr=0:inf",
+    ],
+)
 def test_a_space_that_is_none(text: str) -> None:
     with pytest.raises(UserError, match="--space"):
         parse_space([text])
@@ -71,9 +86,13 @@ def test_the_space_of_a_combination(program, ground: Any, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("train.rate=1:2", "no such setting"), ("train.lr=-1:1", "train.lr"), ("train.batch=1:2.5", "whole number"),
-     ("train.optimizer=adam,adamm", "train.optimizer")],
-)  # fmt: skip
+    [
+        ("train.rate=1:2", "no such setting"),
+        ("train.lr=-1:1", "train.lr"),
+        ("train.batch=1:2.5", "whole number"),
+        ("train.optimizer=adam,adamm", "train.optimizer"),
+    ],
+)
 def test_a_space_that_does_not_fit(program, ground: Any, tmp_path: Path, text: str, words: str) -> None:
     entry = entry_of(program, ground, tmp_path)
     with pytest.raises(UserError, match=words):
@@ -125,9 +144,11 @@ def test_a_search_is_seeded_and_goes_on(program, ground: Any, tmp_path: Path) ->
     _, other = searched(program, ground, tmp_path / "c", Launch(quality), seed=1)
     assert other.train.lr != first.train.lr
     assert first.chosen.model_dump() == {
-        "trials": 14, "on": "3 folds of train", "reported": False,
+        "trials": 14,
+        "on": "3 folds of train",
+        "reported": False,
         "keys": ("head.hidden", "project.dropout", "project.width", "train.lr", "train.output_dropout"),
-    }  # fmt: skip
+    }
     assert first.project.dropout < 0.5, "better than the recipe's own, by which it begins"
     none = Launch(quality, most=0)
     assert searched(program, ground, tmp_path / "a", none)[1] == first, "all trials are there: none is made again"
@@ -235,8 +256,25 @@ def test_without_optuna(program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @needs_optuna
 @pytest.mark.slow
 def test_the_record_says_what_was_chosen_and_on_what(program, tmp_path: Path, record: Any) -> None:
-    common = ("sweep", "--data", program.demo, "--encoders", "face", "--fusion", "concat", "--head", "gru", "--epochs",
-              2, "--out", tmp_path, "--search", 2, "--set", "project.width=16")  # fmt: skip
+    common = (
+        "sweep",
+        "--data",
+        program.demo,
+        "--encoders",
+        "face",
+        "--fusion",
+        "concat",
+        "--head",
+        "gru",
+        "--epochs",
+        2,
+        "--out",
+        tmp_path,
+        "--search",
+        2,
+        "--set",
+        "project.width=16",
+    )
     answer = program(*common)
     assert answer.code == 0, answer.err
     result = record(tmp_path / "va-face-concat-gru-s0-best2")["result"]

@@ -22,7 +22,7 @@ from submission_cases import (
     runs_of_frames,
     write_list,
     write_table,
-)  # fmt: skip
+)
 
 from harness.submissions.submission import make_submission
 from harness.submissions.verifier import check_manifest, read_list, verify
@@ -32,9 +32,13 @@ from zoo.tracks import TrackSpec
 TRACKS = {**MADE_UP, **registered()}
 LETTERS = "abcXYZ019-_()+äß日é~#%&=@!'"
 LOOKS = st.builds(
-    Look, dummy=st.booleans(), comma=st.booleans(), ends=st.sampled_from(["\n", "\r\n"]), mark=st.booleans(),
+    Look,
+    dummy=st.booleans(),
+    comma=st.booleans(),
+    ends=st.sampled_from(["\n", "\r\n"]),
+    mark=st.booleans(),
     last=st.sampled_from(["", "\n", "\r\n\r\n"]),
-)  # fmt: skip
+)
 
 
 def names(track: TrackSpec) -> st.SearchStrategy[str]:
@@ -115,9 +119,7 @@ def check_keys(track: TrackSpec, rows: Rows, path: Path) -> None:
     assert [line.split(",")[0] for line in lines] == [key(track, *row) for row in rows]
 
 
-FAST = settings(
-    max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True
-)  # fmt: skip
+FAST = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
 LONG = settings(FAST, max_examples=250, derandomize=False)
 
 

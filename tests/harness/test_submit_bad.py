@@ -136,8 +136,10 @@ def test_two_people_of_one_video_are_two_names(tmp_path: Path) -> None:
     made = make_submission(track, read_table(tmp_path / "p.csv", track), listed, tmp_path / "out")
     written = {file.name: file.read_text().splitlines()[1] for file in made.path.iterdir()}
     assert written == {
-        "6-30_left.txt": "0.000000,0.000000", "6-30_right.txt": "0.200000,0.000000", "6-30.txt": "0.400000,0.000000",
-    }  # fmt: skip
+        "6-30_left.txt": "0.000000,0.000000",
+        "6-30_right.txt": "0.200000,0.000000",
+        "6-30.txt": "0.400000,0.000000",
+    }
 
 
 @pytest.mark.parametrize("name", ["../x.txt", "a/b", "", ".hidden", "manifest.json", ".."])
@@ -182,9 +184,7 @@ def test_lists_of_something_else(form: str, content: str, says: str, tmp_path: P
     cells = {a.name: [0.0] for a in track.answers}
     path = write_table(tmp_path / "p.csv", pd.DataFrame({"video": ["v"], "frame": [1], **cells}))
     with pytest.raises(UserError) as error:
-        make_submission(
-            track, read_table(path, track), tmp_path / "list.txt", tmp_path / "out", editions=editions()
-        )  # fmt: skip
+        make_submission(track, read_table(path, track), tmp_path / "list.txt", tmp_path / "out", editions=editions())
     assert says in one_line(error)
     assert "list.txt" in one_line(error)
     assert not (tmp_path / "out").exists()
@@ -205,9 +205,11 @@ def test_a_list_named_after_another_edition_is_noted(tmp_path: Path) -> None:
     rows = runs_of_frames(VA, {"v": 1})
     (tmp_path / "p.csv").write_text(HEAD + "v,1,0,0\n")
     for name, edition, noted in (
-        ("CVPR_5th_ABAW_VA_test_set_sample.txt", "abaw6", "abaw5"), ("CVPR_6th_ABAW_VA.txt", "abaw6", ""),
-        ("abaw-10.txt", "abaw1", "abaw10"), ("list.txt", "abaw6", ""),
-    ):  # fmt: skip
+        ("CVPR_5th_ABAW_VA_test_set_sample.txt", "abaw6", "abaw5"),
+        ("CVPR_6th_ABAW_VA.txt", "abaw6", ""),
+        ("abaw-10.txt", "abaw1", "abaw10"),
+        ("list.txt", "abaw6", ""),
+    ):
         listed = write_list(tmp_path / name, VA, rows)
         made = make_submission(VA, read_table(tmp_path / "p.csv", VA), listed, tmp_path / "out", edition=edition)
         said = [note for note in made.notes if "by its name" in note]

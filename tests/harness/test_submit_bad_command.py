@@ -68,7 +68,7 @@ def refused(harness: Any, table: str, listed: str, says: str, asked: tuple[str, 
         (LIST + "v/00001.jpg,\nv/00009.jpg,\nw/00001.jpg,\n", "no answers for w; everything that is listed must be"),
         (LIST + "".join(f"x{i}/00001.jpg,\n" for i in range(9)), "no answers for x0, x1, x2 and 6 more"),
     ],
-)  # fmt: skip
+)
 def test_lists_of_something_else(listed: str, says: str, harness: Any) -> None:
     refused(harness, HEAD + "u,1,0.5,0\n" + "v,1,0.5,0\n", listed, says)
 
@@ -103,7 +103,9 @@ def test_tables_that_are_refused(table: str, says: str, harness: Any) -> None:
 def test_what_a_spreadsheet_leaves_of_a_sound_table_does_no_harm(harness: Any) -> None:
     """Quotes around fields, a byte order mark, Windows line ends."""
     Path("list.txt").write_text(LIST + "v/00001.jpg,\n")
-    Path("table.csv").write_bytes(b"\xef\xbb\xbf" + ('"video","frame",' + HEAD[12:] + '"v","1",0.5,"0"\n').replace("\n", "\r\n").encode())  # fmt: skip
+    Path("table.csv").write_bytes(
+        b"\xef\xbb\xbf" + ('"video","frame",' + HEAD[12:] + '"v","1",0.5,"0"\n').replace("\n", "\r\n").encode()
+    )
     answer = harness("submit", "--predictions", "table.csv", *VA, "--list", "list.txt", "--out", "out")
     assert (answer.code, answer.err) == (0, "")
     assert Path("out/predictions.txt").read_text() == LIST + "v/00001.jpg,0.500000,0.000000\n"

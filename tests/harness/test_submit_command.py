@@ -92,8 +92,10 @@ def test_the_wrong_edition_and_the_wrong_list(harness: Any) -> None:
     answer = harness("verify", "out/predictions.txt", *asked("abaw3-expr"))
     assert answer.code == 1
     assert "there is no such folder; this track is handed in as a file a video" in answer.out
-    for command in (("verify", "out/predictions.txt"), ("submit", "--predictions", GOLDEN / "abaw6-expr/predictions.csv",
-                                                        "--out", "new")):  # fmt: skip
+    for command in (
+        ("verify", "out/predictions.txt"),
+        ("submit", "--predictions", GOLDEN / "abaw6-expr/predictions.csv", "--out", "new"),
+    ):
         answer = harness(*command, *asked("abaw6-expr"), "--list", list_of(GOLDEN / "abaw6-va"))
         assert answer.code == 2
         assert answer.err.count("\n") == 1
@@ -191,9 +193,17 @@ def test_the_ledger_counts_what_differs_and_warns_beyond_the_limit(harness: Any,
     for i in range(6):
         (tmp_path / "p.csv").write_text(rows.replace("0.9,0.1", f"0.{i}5,0.{9 - i}5"))
         answer = harness(
-            "submit", "--predictions", tmp_path / "p.csv", *asked("abaw10-ah"), "--out", "out", "--file",
-            f"trial-{i % 5}.txt", "--runs", "here",
-        )  # fmt: skip
+            "submit",
+            "--predictions",
+            tmp_path / "p.csv",
+            *asked("abaw10-ah"),
+            "--out",
+            "out",
+            "--file",
+            f"trial-{i % 5}.txt",
+            "--runs",
+            "here",
+        )
         assert answer.code == 0, answer.err
         assert f"abaw10 ah: {i + 1} of 5 allowed" in answer.out
     assert "more than a team may hand in" in answer.out
@@ -237,8 +247,5 @@ def test_the_verifier_shares_nothing_with_the_writers() -> None:
 
 
 def test_neither_command_needs_torch() -> None:
-    code = (
-        "import sys\nsys.modules['torch'] = None\n"
-        "import harness.cli.commands.submit, harness.cli.commands.verify\n"
-    )  # fmt: skip
+    code = "import sys\nsys.modules['torch'] = None\nimport harness.cli.commands.submit, harness.cli.commands.verify\n"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -38,9 +38,13 @@ def test_every_edition_and_track_has_one() -> None:
 def test_what_is_written_is_what_was_read(name: str, tmp_path: Path) -> None:
     track, folder, edition = TRACKS[name], GOLDEN / name, name.partition("-")[0]
     made = make_submission(
-        track, read_table(folder / "predictions.csv", track), list_of(folder), tmp_path / "out",
-        edition=edition, editions=EDITIONS,  # type: ignore[arg-type]
-    )  # fmt: skip
+        track,
+        read_table(folder / "predictions.csv", track),
+        list_of(folder),
+        tmp_path / "out",
+        edition=edition,
+        editions=EDITIONS,  # type: ignore[arg-type]
+    )
     (expected,) = (folder / "expected").iterdir()
     assert made.path == tmp_path / "out" / expected.name
     pairs = [(expected, made.path)]

@@ -10,8 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-EXAMPLES = {"va": "VA_test_set_example", "expr": "EXPR_test_set_example", "au": "AU_test_set_example",
-            "mtl": "MTL_Challenge_test_set_release"}  # fmt: skip
+EXAMPLES = {
+    "va": "VA_test_set_example",
+    "expr": "EXPR_test_set_example",
+    "au": "AU_test_set_example",
+    "mtl": "MTL_Challenge_test_set_release",
+}
 
 
 def example(program: Any, track: str) -> Path:

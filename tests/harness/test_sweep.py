@@ -28,8 +28,9 @@ def test_the_grammar() -> None:
     found = grid("face; face,context;face", "late,concat", "gru")
     assert found == [
         {"encoders": encoders, "fusion": fusion, "head": "gru"}
-        for encoders in ("face", "face,context") for fusion in ("late", "concat")
-    ]  # fmt: skip
+        for encoders in ("face", "face,context")
+        for fusion in ("late", "concat")
+    ]
     assert len(grid("face;face,context;face,context,audio", "late,concat,gated", "gru,tcn")) == 18
     assert grid(None, None, "gru,tcn") == [{"head": "gru"}, {"head": "tcn"}]
     assert grid(None, None, None) == [{}]
@@ -104,9 +105,11 @@ def test_failures_are_rows(swept: tuple[Path, Any], record: Read) -> None:
     assert "1 of 4 combinations are done" in answer.out
     runs = {path.name: record(path) for path in (out / "runs").iterdir() if path.is_dir()}
     assert {name: run["status"] for name, run in runs.items()} == {
-        "va-face-broken-gru-s0": "failed", "va-face-broken-gur-s0": "failed",
-        "va-face-concat-gru-s0": "done", "va-face-concat-gur-s0": "failed",
-    }  # fmt: skip
+        "va-face-broken-gru-s0": "failed",
+        "va-face-broken-gur-s0": "failed",
+        "va-face-concat-gru-s0": "done",
+        "va-face-concat-gur-s0": "failed",
+    }
     assert "unknown head 'gur'" in runs["va-face-concat-gur-s0"]["reason"]
     assert "this fusion never works" in runs["va-face-broken-gru-s0"]["reason"]
     combinations = [tuple(run["result"]["combination"].values()) for run in runs.values()]

@@ -33,9 +33,29 @@ def heed_ctrl_c() -> None:
 def long(program, out: Path, *more: object) -> list[object]:
     """Four combinations of two seeds, some seconds each."""
     sets = ["train.batch=2", "train.clip=16", "train.validate_every=2"]
-    return ["sweep", "--data", program.demo, "--encoders", "face;face,context", "--fusion", "concat,late", "--head",
-            "gru", "--epochs", 30, "--post", "clip", "--out", out, "--jobs", 2, "--seeds", 2, *more,
-            *(part for text in sets for part in ("--set", text))]  # fmt: skip
+    return [
+        "sweep",
+        "--data",
+        program.demo,
+        "--encoders",
+        "face;face,context",
+        "--fusion",
+        "concat,late",
+        "--head",
+        "gru",
+        "--epochs",
+        30,
+        "--post",
+        "clip",
+        "--out",
+        out,
+        "--jobs",
+        2,
+        "--seeds",
+        2,
+        *more,
+        *(part for text in sets for part in ("--set", text)),
+    ]
 
 
 def digests(out: Path, record: Read) -> dict[str, str]:

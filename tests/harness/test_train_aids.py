@@ -82,8 +82,9 @@ def test_a_run_stopped_and_continued_ends_with_the_same_weights(program, tmp_pat
         yield stop
 
     monkeypatch.setattr(loop, "_stoppable", impatient)
-    answer = program("run", "--data", program.demo, "--out", tmp_path, "--name", "parts", "--encoders", "face,context",
-                     *settings)  # fmt: skip
+    answer = program(
+        "run", "--data", program.demo, "--out", tmp_path, "--name", "parts", "--encoders", "face,context", *settings
+    )
     while answer.code == 130:
         stops += 1
         answer = program("run", "--resume", tmp_path / "parts")

@@ -29,16 +29,32 @@ def launch(
     env = {**os.environ, "ABAW_ZOO_CACHE": str(program.cache), "OMP_NUM_THREADS": "1", **more}
     command = [sys.executable, *by, "-m", "harness.cli", "run", *map(str, args)]
     return subprocess.Popen(
-        command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        command,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a suite in the background ignores it
-    )  # fmt: skip
+    )
 
 
 def options(program, out: Path, name: str, epochs: int) -> list[object]:
     """A frozen face, a trained sound encoder; the last batch of an epoch may be of one clip."""
     sets = [f"train.epochs={epochs}", "train.batch=3", "train.clip=8", "train.patience=0"]
-    return ["--data", program.demo, "--encoders", "face,audio", "--out", out, "--name", name, "--post", "clip",
-            *(part for text in sets for part in ("--set", text))]  # fmt: skip
+    return [
+        "--data",
+        program.demo,
+        "--encoders",
+        "face,audio",
+        "--out",
+        out,
+        "--name",
+        name,
+        "--post",
+        "clip",
+        *(part for text in sets for part in ("--set", text)),
+    ]
 
 
 def finished(process: subprocess.Popen[str]) -> None:
@@ -77,9 +93,13 @@ def test_two_processes_give_the_run_of_one(program, alone: Path, tmp_path: Path,
 
 @pytest.mark.parametrize(
     "more",
-    [("--set", "train.average=ema"), ("--set", "train.average=swa"), ("--folds", 3, "--set", "train.modality_dropout=0.3")],
+    [
+        ("--set", "train.average=ema"),
+        ("--set", "train.average=swa"),
+        ("--folds", 3, "--set", "train.modality_dropout=0.3"),
+    ],
     ids=["ema", "swa", "folds"],
-)  # fmt: skip
+)
 def test_averaged_weights_and_folds_of_two_processes(program, tmp_path: Path, record: Read, more) -> None:
     runs = {n: launch(program, *options(program, tmp_path, str(n), 6), *more, "--devices", n) for n in (1, 2)}
     for process in runs.values():
@@ -105,8 +125,20 @@ def free_port() -> int:
 
 def test_torchrun_on_two_machines_gives_the_run_of_one(program, alone: Path, tmp_path: Path, record: Read) -> None:
     """Two launchers that find each other, as on two machines: a process each."""
-    where = ["--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d", "--rdzv-id", "one",
-             "--rdzv-endpoint", f"127.0.0.1:{free_port()}", "--local-addr", "127.0.0.1"]  # fmt: skip
+    where = [
+        "--nnodes",
+        "2",
+        "--nproc-per-node",
+        "1",
+        "--rdzv-backend",
+        "c10d",
+        "--rdzv-id",
+        "one",
+        "--rdzv-endpoint",
+        f"127.0.0.1:{free_port()}",
+        "--local-addr",
+        "127.0.0.1",
+    ]
     run = options(program, tmp_path, "run", 30)
     both = [launch(program, *run, "--nodes", 2, by=["-m", "torch.distributed.run", *where]) for _ in range(2)]
     for process in both:
@@ -117,9 +149,16 @@ def test_torchrun_on_two_machines_gives_the_run_of_one(program, alone: Path, tmp
 
 def test_slurm_tasks_give_the_run_of_one(program, alone: Path, tmp_path: Path, record: Read) -> None:
     """What srun sets for two tasks on one node; that there is no SLURM here, the run cannot know."""
-    job = {"SLURM_JOB_ID": 1, "SLURM_JOB_NAME": "emotions", "SLURM_NTASKS": 2, "SLURM_NTASKS_PER_NODE": 2,
-           "SLURM_NODELIST": "127.0.0.1", "SLURM_NODEID": 0, "MASTER_ADDR": "127.0.0.1",
-           "MASTER_PORT": free_port()}  # fmt: skip
+    job = {
+        "SLURM_JOB_ID": 1,
+        "SLURM_JOB_NAME": "emotions",
+        "SLURM_NTASKS": 2,
+        "SLURM_NTASKS_PER_NODE": 2,
+        "SLURM_NODELIST": "127.0.0.1",
+        "SLURM_NODEID": 0,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": free_port(),
+    }
     run = options(program, tmp_path, "run", 30)
     both = [
         launch(program, *run, "--devices", 2, variables={**job, "SLURM_PROCID": i, "SLURM_LOCALID": i})

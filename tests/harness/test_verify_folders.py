@@ -114,9 +114,10 @@ def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "latin.txt").write_bytes(b"vid\xe9o\n")
     for path, says in (
-        (tmp_path / "none.txt", "cannot be read"), (tmp_path / "latin.txt", "is not UTF-8"),
+        (tmp_path / "none.txt", "cannot be read"),
+        (tmp_path / "latin.txt", "is not UTF-8"),
         (tmp_path / "empty", "there is no .txt file in it"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(UserError, match=says):
             read_list(path, VA)
     with pytest.raises(UserError, match="track va is one file: name the organisers' file, not a folder"):

@@ -149,8 +149,17 @@ def test_all_that_is_known_is_shown(weights, plugin, served, tmp_path):
     code, out, err = weights("show", "probe:good", "--plugin", plugin)
     assert (code, err) == (0, "")
     place = tmp_path / "cache" / "weights" / served[1].removeprefix("http://").replace(":", "_") / "net.pt"
-    for words in ("probe:good", "missing", "2.0 MB", "CC BY-NC 4.0", "48 x 48", "calm, cross", "AffectNet, Aff-Wild2",
-                  "Nobody 2020", hashlib.sha256((served[0] / "net.pt").read_bytes()).hexdigest()):  # fmt: skip
+    for words in (
+        "probe:good",
+        "missing",
+        "2.0 MB",
+        "CC BY-NC 4.0",
+        "48 x 48",
+        "calm, cross",
+        "AffectNet, Aff-Wild2",
+        "Nobody 2020",
+        hashlib.sha256((served[0] / "net.pt").read_bytes()).hexdigest(),
+    ):
         assert words in out
     assert "to have it: harness weights fetch probe:good" in out
     assert f"without a network: fetch {served[1]}/net.pt elsewhere, and put it at {place}" in out

@@ -81,8 +81,9 @@ def test_env_tries_every_library_and_names_what_is_broken(tmp_path: Path) -> Non
     assert set(told["libraries"]) == set(HEAVY.values())
     assert told["devices"]["cpu"]["bf16"] in (True, False)
     assert [line.partition(" cannot")[0] for line in done.stderr.strip().splitlines()] == [
-        "error: timm", "error: simplejpeg",
-    ]  # fmt: skip
+        "error: timm",
+        "error: simplejpeg",
+    ]
 
 
 def test_env_where_all_is_well(tmp_path: Path) -> None:

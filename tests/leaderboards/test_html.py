@@ -85,9 +85,16 @@ def test_only_its_own_style_and_script_may_run() -> None:
 
 def test_hostile_names_are_shown_as_names() -> None:
     bad = AFFWILD2 | {"name": HOSTILE, "fingerprint": HOSTILE}
-    changes = {"data": bad, "split": HOSTILE, "edition": HOSTILE, "track": HOSTILE, "metric": HOSTILE,
-               "passports": [{"name": HOSTILE, "seen_affwild2": True}], "seen": [HOSTILE],
-               "combination": {"encoders": HOSTILE, "fusion": HOSTILE, "head": HOSTILE}}  # fmt: skip
+    changes = {
+        "data": bad,
+        "split": HOSTILE,
+        "edition": HOSTILE,
+        "track": HOSTILE,
+        "metric": HOSTILE,
+        "passports": [{"name": HOSTILE, "seen_affwild2": True}],
+        "seen": [HOSTILE],
+        "combination": {"encoders": HOSTILE, "fusion": HOSTILE, "head": HOSTILE},
+    }
     records = [run(HOSTILE, 0.5, **changes), run("other", 0.4, **changes), run("third", 0.4, edition="x")]
     records[0].result["scores"]["raw"]["parts"] = {HOSTILE: 0.5}
     text = to_html(leaderboard(records), [HOSTILE])

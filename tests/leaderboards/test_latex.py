@@ -30,9 +30,14 @@ def compiled(text: str, folder: Path) -> str:
     """The log of pdflatex; it fails at the first error."""
     (folder / "x.tex").write_text(DOCUMENT % text, encoding="utf-8")
     done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "x.tex"], cwd=folder,
-        capture_output=True, text=True, errors="replace", timeout=120, check=False,
-    )  # fmt: skip
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "x.tex"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-2000:]
     assert (folder / "x.pdf").stat().st_size > 1000
     return done.stdout
@@ -105,8 +110,15 @@ def test_what_latex_would_read_is_written_so_that_it_is_shown(given: str, shown:
 def test_booktabs_captions_labels_and_sources() -> None:
     (table,) = leaderboard([real("ours", 0.5)])
     text = to_latex([table, published_table("abaw2", "expr", "val")])
-    for needed in (r"\toprule", r"\midrule", r"\bottomrule", r"\label{tab:abaw10-va-val-aabbccdd}",
-                   r"\label{tab:abaw2-expr-val}", "0.500 {[}0.450, 0.550{]}", "ICCVW"):  # fmt: skip
+    for needed in (
+        r"\toprule",
+        r"\midrule",
+        r"\bottomrule",
+        r"\label{tab:abaw10-va-val-aabbccdd}",
+        r"\label{tab:abaw2-expr-val}",
+        "0.500 {[}0.450, 0.550{]}",
+        "ICCVW",
+    ):
         assert needed in text, needed
     assert r"\hline" not in text
     assert "|" not in "".join(sides for sides, _ in grids(text))

@@ -122,8 +122,16 @@ def test_teams_scores_places_and_parts_are_those_that_were_collected():
             key = (r["edition"].lower(), r["track"].lower(), r["team"], r["split"], place, float(r["score"]))
             told[(*key, () if place else tuple(sorted(parts.items())), "BEST" in r["detail"])] += 1
     mine = Counter(
-        (r.edition, r.track, r.team, r.split, r.score is None, r.place if r.score is None else r.score,
-         () if r.score is None else tuple(sorted(r.parts)), r.best)
+        (
+            r.edition,
+            r.track,
+            r.team,
+            r.split,
+            r.score is None,
+            r.place if r.score is None else r.score,
+            () if r.score is None else tuple(sorted(r.parts)),
+            r.best,
+        )
         for r in published.read()
-    )  # fmt: skip
+    )
     assert mine == told

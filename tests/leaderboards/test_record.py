@@ -84,9 +84,15 @@ def test_later_keys_are_kept(tmp_path: Path) -> None:
 
 def broken(**changes: Any) -> str:
     whole = {
-        "schema": 1, "name": "one", "status": "done", "reason": None, "scores": {}, "result": RESULT,
-        "result_sha256": digest(RESULT), "circumstances": {},
-    }  # fmt: skip
+        "schema": 1,
+        "name": "one",
+        "status": "done",
+        "reason": None,
+        "scores": {},
+        "result": RESULT,
+        "result_sha256": digest(RESULT),
+        "circumstances": {},
+    }
     return json.dumps({k: v for k, v in (whole | changes).items() if v != "DROP"})
 
 

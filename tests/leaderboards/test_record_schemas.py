@@ -18,8 +18,21 @@ from leaderboards.tables import leaderboard, load_runs, to_csv, to_markdown
 
 FOLDER = Path(__file__).parent / "records"
 RECORDS = sorted(FOLDER.glob("schema-*/*.json"))
-KINDS = {"va", "expr", "au", "mtl", "seeds", "folds", "fold-0", "fit", "ensemble", "failed", "interrupted", "killed",
-         "first"}  # fmt: skip
+KINDS = {
+    "va",
+    "expr",
+    "au",
+    "mtl",
+    "seeds",
+    "folds",
+    "fold-0",
+    "fit",
+    "ensemble",
+    "failed",
+    "interrupted",
+    "killed",
+    "first",
+}
 STATUS = {"failed": "failed", "interrupted": "interrupted", "killed": "running"}
 
 

@@ -104,9 +104,21 @@ def test_a_row_in_full() -> None:
     passports = [{"name": "net-1", "seen_affwild2": False}, {"name": "net-2", "seen_affwild2": True}]
     (table,) = leaderboard([run("one", 0.5, seen=["v1", "v2"], passports=passports)])
     assert cells(to_markdown([table])) == [
-        ["1", "one † ‡", "face,context", "late", "gru", "0.500 [0.450, 0.550]", "0.520 [0.450, 0.550]", "12", "0",
-         "1,234,567", "net-1, net-2", "val, of 30"]
-    ]  # fmt: skip
+        [
+            "1",
+            "one † ‡",
+            "face,context",
+            "late",
+            "gru",
+            "0.500 [0.450, 0.550]",
+            "0.520 [0.450, 0.550]",
+            "12",
+            "0",
+            "1,234,567",
+            "net-1, net-2",
+            "val, of 30",
+        ]
+    ]
     assert "seen: one: v1 v2" in to_markdown([table])
     assert "chosen on val" in to_markdown([table])
     assert any(note.startswith("‡") and "one: net-2" in note for note in table.notes)
@@ -188,8 +200,9 @@ def test_what_was_trained_on_is_not_scored(tmp_path: Path) -> None:
     run("one", 0.5).write(tmp_path / "one" / "record.json")
     records, problems = load_runs(tmp_path)
     assert {t.key.split: [(r.run, r.score) for r in t.rows] for t in leaderboard(records)} == {
-        "test": [("fit", None)], "val": [("one", 0.5)],
-    }  # fmt: skip
+        "test": [("fit", None)],
+        "val": [("one", 0.5)],
+    }
     assert len(problems) == 1
     assert "trained on val and is scored on it" in problems[0]
     assert leaderboard([run("vain", 0.9, fit=["train", "val"])]) == []

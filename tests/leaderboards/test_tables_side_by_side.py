@@ -27,9 +27,17 @@ def publish(monkeypatch: pytest.MonkeyPatch, *rows: Published) -> None:
 
 def row(team: str, score: float | None, **changes: object) -> Published:
     given = {
-        "edition": "abaw7", "track": "va", "split": "test", "metric": "mean_ccc" if score is not None else "",
-        "place": None, "parts": (), "best": False, "detail": "", "source": "a list", "confidence": "official",
-    } | changes  # fmt: skip
+        "edition": "abaw7",
+        "track": "va",
+        "split": "test",
+        "metric": "mean_ccc" if score is not None else "",
+        "place": None,
+        "parts": (),
+        "best": False,
+        "detail": "",
+        "source": "a list",
+        "confidence": "official",
+    } | changes
     return Published(team=team, score=score, **given)  # type: ignore[arg-type]
 
 
@@ -156,24 +164,45 @@ def test_a_place_without_a_score_is_a_row(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_place_goes_to_the_only_score_of_its_team(monkeypatch: pytest.MonkeyPatch) -> None:
     bare = {"place": 1, "source": "the site"}
-    publish(monkeypatch, row("one", 0.5, source="a paper"), row("one", None, **bare), row("two", 0.4), row("two", 0.3),
-            row("two", None, **bare | {"place": 2}))  # fmt: skip
+    publish(
+        monkeypatch,
+        row("one", 0.5, source="a paper"),
+        row("one", None, **bare),
+        row("two", 0.4),
+        row("two", 0.3),
+        row("two", None, **bare | {"place": 2}),
+    )
     rows = published_table("abaw7", "va", "test").rows
     assert [(r.run, r.score, r.place) for r in rows] == [
-        ("one", 0.5, "1"), ("two", 0.4, ""), ("two", 0.3, ""), ("two", None, "2"),
-    ]  # fmt: skip
+        ("one", 0.5, "1"),
+        ("two", 0.4, ""),
+        ("two", 0.3, ""),
+        ("two", None, "2"),
+    ]
     assert rows[0].source == "a paper; place: the site"
 
 
 def test_places_of_an_official_list_have_ties_and_leave_the_baseline_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert printed([0.5, 0.7, 0.5, 0.1]) == ["2=", "1", "2=", "4"]
     best = {"best": True}
-    publish(monkeypatch, row("a", 0.5, **best), row("baseline", 0.9, **best), row("b", 0.7, **best), row("b", 0.6),
-            row("c", 0.5, **best), row("d", 0.8, **best, confidence="paper"))  # fmt: skip
+    publish(
+        monkeypatch,
+        row("a", 0.5, **best),
+        row("baseline", 0.9, **best),
+        row("b", 0.7, **best),
+        row("b", 0.6),
+        row("c", 0.5, **best),
+        row("d", 0.8, **best, confidence="paper"),
+    )
     places = {(r.run, r.score): r.place for r in published_table("abaw7", "va", "test").rows}
     assert places == {
-        ("baseline", 0.9): "", ("d", 0.8): "", ("b", 0.7): "1", ("b", 0.6): "", ("a", 0.5): "2=", ("c", 0.5): "2=",
-    }  # fmt: skip
+        ("baseline", 0.9): "",
+        ("d", 0.8): "",
+        ("b", 0.7): "1",
+        ("b", 0.6): "",
+        ("a", 0.5): "2=",
+        ("c", 0.5): "2=",
+    }
 
 
 def test_a_place_on_test_does_not_stand_beside_a_score_on_val(monkeypatch: pytest.MonkeyPatch) -> None:

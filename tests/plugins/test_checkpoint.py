@@ -53,12 +53,25 @@ def same(encoder: Checkpoint, state: dict[str, Tensor]) -> bool:
 def test_every_form_of_file_is_read(tmp_path, name):
     encoder, loaded = read(put(tmp_path / name, affectnet()))
     assert same(encoder, affectnet())
-    assert loaded.notes[-2:] == ("its classifier had 7 answers", f"{len(affectnet()) - 2} tensors for {NET}, "
-                                 "2 of the classifier left out")  # fmt: skip
+    assert loaded.notes[-2:] == (
+        "its classifier had 7 answers",
+        f"{len(affectnet()) - 2} tensors for {NET}, 2 of the classifier left out",
+    )
 
 
-@pytest.mark.parametrize("prefix", ["module.", "model.", "backbone.", "encoder.", "net.", "module.backbone.",
-                                    "_orig_mod.model.", "module.net.encoder."])  # fmt: skip
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "module.",
+        "model.",
+        "backbone.",
+        "encoder.",
+        "net.",
+        "module.backbone.",
+        "_orig_mod.model.",
+        "module.net.encoder.",
+    ],
+)
 @pytest.mark.parametrize("outside", [True, False])
 def test_what_the_names_begin_with_is_taken_off_and_told(tmp_path, prefix, outside):
     """Also where the classifier stands outside: backbone.conv1, fc."""
@@ -148,8 +161,9 @@ def test_a_file_of_another_network_is_told_even_then(tmp_path):
 def test_a_vits_positions_are_brought_to_the_size(tmp_path):
     torch.manual_seed(0)
     net = timm.create_model("test_vit", num_classes=7)
-    encoder, _ = read(put(tmp_path / "net.pth", {f"model.{k}": t for k, t in net.state_dict().items()}),
-                      model="test_vit", size=96)  # fmt: skip
+    encoder, _ = read(
+        put(tmp_path / "net.pth", {f"model.{k}": t for k, t in net.state_dict().items()}), model="test_vit", size=96
+    )
     assert encoder.input.size == 96
     assert encoder.encode(torch.ones(1, 3, 96, 96)).shape == (1, encoder.dim)
     assert torch.equal(encoder.net.blocks[0].norm1.weight, net.blocks[0].norm1.weight)

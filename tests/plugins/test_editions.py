@@ -139,9 +139,17 @@ def test_without_an_edition_the_latest_that_has_the_track_is_taken() -> None:
     registry = load()
     latest = {name: find_track(registry, name, None)[0].name for name in sorted({t.name for _, t in TRACKS})}
     assert latest == {
-        "va": "abaw10", "expr": "abaw10", "au": "abaw10", "mtl": "abaw11", "ce": "abaw9", "lsd": "abaw4",
-        "eri": "abaw5", "emi": "abaw10", "ah": "abaw11", "vd": "abaw10",
-    }  # fmt: skip
+        "va": "abaw10",
+        "expr": "abaw10",
+        "au": "abaw10",
+        "mtl": "abaw11",
+        "ce": "abaw9",
+        "lsd": "abaw4",
+        "eri": "abaw5",
+        "emi": "abaw10",
+        "ah": "abaw11",
+        "vd": "abaw10",
+    }
 
 
 FACTS = Path(__file__).resolve().parents[2].parent / "shared" / "facts" / "abaw_editions.json"
@@ -151,9 +159,10 @@ told = pytest.mark.skipif(
     not FACTS.is_file(), reason="the facts that were collected lie beside the checkout, not in it"
 )
 ABOUT = {
-    "splits": r"videos|splits|rows|labelled frames|counts", "metric": r"^metric|formula of the metric",
+    "splits": r"videos|splits|rows|labelled frames|counts",
+    "metric": r"^metric|formula of the metric",
     "format": r"^form\b|names of the columns|file name and form",
-}  # fmt: skip
+}
 
 
 @told

@@ -23,8 +23,11 @@ THREE = {"face": 3, "face.b": 4, "audio": 2}
 SMALL = {"hidden": 8, "heads": 2}
 SPECS = {entry.spec.name: entry.spec for entry in registry.load().entries("fusions")}
 VARIANTS = {"transformer": {"window": 2, "layers": 2}, "bottleneck": {"layers": 3, "tokens": 1}}
-CHECKS = [check for name, options in VARIANTS.items() for check in fusion_checks(
-    SPECS[name], values={"lead": "audio"}, **options)]  # fmt: skip
+CHECKS = [
+    check
+    for name, options in VARIANTS.items()
+    for check in fusion_checks(SPECS[name], values={"lead": "audio"}, **options)
+]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=str)

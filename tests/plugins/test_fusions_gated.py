@@ -19,8 +19,11 @@ from zoo.testing import fusion_checks
 
 DIMS = {"face": 3, "face.b": 4, "audio": 2}
 SPECS = {entry.spec.name: entry.spec for entry in registry.load().entries("fusions")}
-VARIANTS = {"gated": {"gate": "softmax"}, "moe": {"experts": 3, "balance": 0.0},
-            "late": {"weights": "face=3,face.b=0.5,context=1,audio=2"}}  # fmt: skip
+VARIANTS = {
+    "gated": {"gate": "softmax"},
+    "moe": {"experts": 3, "balance": 0.0},
+    "late": {"weights": "face=3,face.b=0.5,context=1,audio=2"},
+}
 
 
 def other_slots(check):
@@ -28,8 +31,12 @@ def other_slots(check):
     return check.block == "late" and check.rule in ("one_slot", "learns")
 
 
-CHECKS = [check for name, options in VARIANTS.items() for check in fusion_checks(
-    SPECS[name], values={"weights": "equal"}, **options) if not other_slots(check)]  # fmt: skip
+CHECKS = [
+    check
+    for name, options in VARIANTS.items()
+    for check in fusion_checks(SPECS[name], values={"weights": "equal"}, **options)
+    if not other_slots(check)
+]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=str)
@@ -111,8 +118,11 @@ def test_experts_frame_by_frame_and_their_balance():
     got = fusion.fuse(features, present, valid).detach().numpy()
     routes = []
     for b, t in zip(*np.nonzero(valid.numpy()), strict=True):
-        parts = [linear(net, features[slot][b, t].numpy())
-                 for slot, net in zip(DIMS, fusion.projections, strict=True) if present[slot][b, t]]  # fmt: skip
+        parts = [
+            linear(net, features[slot][b, t].numpy())
+            for slot, net in zip(DIMS, fusion.projections, strict=True)
+            if present[slot][b, t]
+        ]
         z = np.mean(parts, axis=0) if parts else np.zeros(6)
         p = softmax(linear(fusion.router, z))
         each = [linear(e[3], gelu(linear(e[0], gelu(z)))) for e in fusion.experts]

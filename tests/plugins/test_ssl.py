@@ -193,9 +193,14 @@ def slot_of(finetune=(), **options):
     answers = (Answer("valence", "value", -5),)
     chosen = {f"encoder.audio.{name}": value for name, value in options.items()}
     return make_plan(
-        load_registry(), encoders="audio=ssl:tiny", fusion="concat", head="mlp", answers=answers, finetune=finetune,
+        load_registry(),
+        encoders="audio=ssl:tiny",
+        fusion="concat",
+        head="mlp",
+        answers=answers,
+        finetune=finetune,
         options=chosen,
-    ).slots[0]  # fmt: skip
+    ).slots[0]
 
 
 def test_tiny_is_trained_or_given_a_file(tmp_path):

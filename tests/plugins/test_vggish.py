@@ -142,8 +142,10 @@ def test_the_passport_names_address_and_digest():
 def test_a_local_file_is_loaded(net, tmp_path, names):
     state = dict(net.state_dict())
     if names == "torchaudio":
-        state = {k.replace("features.", "features_network.").replace("embeddings.", "embedding_network."): v
-                 for k, v in state.items()}  # fmt: skip
+        state = {
+            k.replace("features.", "features_network.").replace("embeddings.", "embedding_network."): v
+            for k, v in state.items()
+        }
     else:
         state["pproc.pca_means"] = torch.zeros(128, 1)
     save_file(state, tmp_path / "net.safetensors")

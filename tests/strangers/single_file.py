@@ -34,8 +34,15 @@ class Smooth(nn.Module):
 
 @api.hookimpl
 def encoders():
-    return [api.EncoderSpec("colours", Colours, streams=("face", "body", "context"), summary="Mean colours.",
-                            options={"width": api.Option(12, "features")})]  # fmt: skip
+    return [
+        api.EncoderSpec(
+            "colours",
+            Colours,
+            streams=("face", "body", "context"),
+            summary="Mean colours.",
+            options={"width": api.Option(12, "features")},
+        )
+    ]
 
 
 @api.hookimpl

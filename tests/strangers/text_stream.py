@@ -69,11 +69,27 @@ class Words(Encoder):
 
 @api.hookimpl
 def streams():
-    return [api.StreamSpec("text", TextReader, "vectors", needs=(), default_encoder="words",
-                           summary="the words that are spoken, TEXT/<video>.csv")]  # fmt: skip
+    return [
+        api.StreamSpec(
+            "text",
+            TextReader,
+            "vectors",
+            needs=(),
+            default_encoder="words",
+            summary="the words that are spoken, TEXT/<video>.csv",
+        )
+    ]
 
 
 @api.hookimpl
 def encoders():
-    return [api.EncoderSpec("words", Words, streams=("text",), kind="vectors", summary="One layer on hashed words.",
-                            options={"dim": api.Option(8, "features a frame")})]  # fmt: skip
+    return [
+        api.EncoderSpec(
+            "words",
+            Words,
+            streams=("text",),
+            kind="vectors",
+            summary="One layer on hashed words.",
+            options={"dim": api.Option(8, "features a frame")},
+        )
+    ]

@@ -21,9 +21,13 @@ DIMS = {"face": 8, "context": 8}
 def model(fusion: str = "concat", aids: Aids | None = None, **options: Any) -> Model:
     torch.manual_seed(0)
     plan = make_plan(
-        REGISTRY, encoders="face,context", fusion=fusion, head="mlp", answers=ANSWERS,
+        REGISTRY,
+        encoders="face,context",
+        fusion=fusion,
+        head="mlp",
+        answers=ANSWERS,
         options={"head.dropout": 0.0, **options},
-    )  # fmt: skip
+    )
     return Model(plan, DIMS, COUNTS, SMALL, aids or Aids(output_dropout=0.0))
 
 

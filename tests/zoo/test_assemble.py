@@ -19,9 +19,12 @@ from zoo.registry.plan import Block, Plan, make_plan
 from zoo.registry.registry import load
 
 ANSWERS = (
-    Answer("valence", "value", -5), Answer("arousal", "value", -5), Answer("expression", "class", -1, ("a", "b", "c")),
-    Answer("AU1", "binary", -1), Answer("AU2", "binary", -1),
-)  # fmt: skip
+    Answer("valence", "value", -5),
+    Answer("arousal", "value", -5),
+    Answer("expression", "class", -1, ("a", "b", "c")),
+    Answer("AU1", "binary", -1),
+    Answer("AU2", "binary", -1),
+)
 COUNTS = (Counts(9, (1,) * 20), Counts(9, (1,) * 20), Counts(9, (3, 3, 3)), Counts(9, (6, 3)), Counts(9, (6, 3)))
 REGISTRY = load()
 SMALL = AdapterOptions("pca", 4, 6, 0.0)
@@ -36,8 +39,14 @@ def batch(clips: int = 3, frames: int = 5, dims: dict[str, int] | None = None) -
     dims = dims or {"face": 8, "context": 8}
     on = torch.ones(clips, frames, dtype=torch.bool)
     labelled = torch.ones(clips, frames, len(ANSWERS), dtype=torch.bool)
-    return Batch({s: torch.randn(clips, frames, d) for s, d in dims.items()}, {}, dict.fromkeys(dims, on), on,
-                 torch.zeros(clips, frames, len(ANSWERS)), labelled)  # fmt: skip
+    return Batch(
+        {s: torch.randn(clips, frames, d) for s, d in dims.items()},
+        {},
+        dict.fromkeys(dims, on),
+        on,
+        torch.zeros(clips, frames, len(ANSWERS)),
+        labelled,
+    )
 
 
 def model(**more: Any) -> Model:
@@ -84,9 +93,11 @@ def test_modality_dropout_drops_whole_slots_and_never_the_last() -> None:
     partly[:1000] = False
     torch.manual_seed(0)
     clips = replace(
-        batch(2000, 3), present={"face": on, "context": partly}, valid=on,
+        batch(2000, 3),
+        present={"face": on, "context": partly},
+        valid=on,
         labelled=torch.ones(2000, 3, len(ANSWERS), dtype=torch.bool),
-    )  # fmt: skip
+    )
     kept = net.drop(clips).present
     assert kept["face"][:1000].all()  # the only one present
     per_clip = torch.stack([kept["face"], kept["context"]])[:, 1000:]
@@ -106,8 +117,14 @@ def test_answers_are_the_same_alone_and_in_a_batch_and_padded() -> None:
 
 
 def _rows(clips: Batch, rows: slice) -> Batch:
-    return Batch({k: v[rows] for k, v in clips.features.items()}, {}, {k: v[rows] for k, v in clips.present.items()},
-                 clips.valid[rows], clips.target[rows], clips.labelled[rows])  # fmt: skip
+    return Batch(
+        {k: v[rows] for k, v in clips.features.items()},
+        {},
+        {k: v[rows] for k, v in clips.present.items()},
+        clips.valid[rows],
+        clips.target[rows],
+        clips.labelled[rows],
+    )
 
 
 def _padded(clips: Batch, by: int) -> Batch:
@@ -115,8 +132,14 @@ def _padded(clips: Batch, by: int) -> Batch:
         return torch.cat([x, torch.full_like(x[:, :1].repeat_interleave(by, 1), value)], 1)
 
     features = {k: pad(v, 7.0) for k, v in clips.features.items()}
-    return Batch(features, {}, {k: pad(v, 0) for k, v in clips.present.items()},
-                 pad(clips.valid, 0), pad(clips.target, 0), pad(clips.labelled, 0))  # fmt: skip
+    return Batch(
+        features,
+        {},
+        {k: pad(v, 0) for k, v in clips.present.items()},
+        pad(clips.valid, 0),
+        pad(clips.target, 0),
+        pad(clips.labelled, 0),
+    )
 
 
 class _Liar(FrameEncoder):

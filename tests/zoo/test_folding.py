@@ -46,9 +46,15 @@ def _seeded():
 # name -> norms that are left: a dense block's and a pre-activated block's first norms follow no convolution
 @pytest.mark.parametrize(
     ("name", "left"),
-    [("resnet18", 0), ("tf_efficientnet_lite0", 0), ("mobilenetv3_small_050", 0), ("resnetv2_50", 17),
-     ("densenet121", 62), ("vit_tiny_patch16_224", 0)],
-)  # fmt: skip
+    [
+        ("resnet18", 0),
+        ("tf_efficientnet_lite0", 0),
+        ("mobilenetv3_small_050", 0),
+        ("resnetv2_50", 17),
+        ("densenet121", 62),
+        ("vit_tiny_patch16_224", 0),
+    ],
+)
 def test_a_network_of_timm_says_the_same_without_its_norms(name, left):
     side = 224 if name.startswith("vit") else 64
     network = lived(timm.create_model(name, num_classes=0)).double()
@@ -139,12 +145,25 @@ class Block(nn.Module):
 
 
 LEFT_ALONE = [
-    "read by something else", "read where it hardly shows", "read by a decision", "read by two norms",
-    "the convolution again", "the norm again", "something between", "something between, in place",
-    "weights by a rule", "weights by an old rule", "statistics of the batch", "never in eval mode", "heard by a hook",
-    "the norm heard by a hook", "the norm is looked at", "its features are zeros", "its features are not finite",
+    "read by something else",
+    "read where it hardly shows",
+    "read by a decision",
+    "read by two norms",
+    "the convolution again",
+    "the norm again",
+    "something between",
+    "something between, in place",
+    "weights by a rule",
+    "weights by an old rule",
+    "statistics of the batch",
+    "never in eval mode",
+    "heard by a hook",
+    "the norm heard by a hook",
+    "the norm is looked at",
+    "its features are zeros",
+    "its features are not finite",
     "noise is refused",
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("way", LEFT_ALONE)

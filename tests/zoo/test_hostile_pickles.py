@@ -44,9 +44,23 @@ CALLS: dict[str, Callable[[str, str, str], bytes]] = {
 
 
 @pytest.mark.parametrize("how", CALLS)
-@pytest.mark.parametrize("name", ["posix.system", "builtins.eval", "os.system", "subprocess.Popen", "torch.load",
-                                  "torch.hub.load", "builtins.getattr", "operator.attrgetter", "__main__.Net",
-                                  "torch.jit._pickle.build_intlist", "timmy.x", "argparse.Namespace"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "posix.system",
+        "builtins.eval",
+        "os.system",
+        "subprocess.Popen",
+        "torch.load",
+        "torch.hub.load",
+        "builtins.getattr",
+        "operator.attrgetter",
+        "__main__.Net",
+        "torch.jit._pickle.build_intlist",
+        "timmy.x",
+        "argparse.Namespace",
+    ],
+)
 def test_what_is_not_admitted_is_named_and_not_run(tmp_path, how, name):
     module, _, attribute = name.rpartition(".")
     path = in_zip(tmp_path / "net.pt", CALLS[how](module, attribute, f"touch {tmp_path / 'ran'}"))

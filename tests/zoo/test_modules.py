@@ -94,8 +94,10 @@ def test_recur_never_reads_padding_and_learns_as_from_packed_clips(cell, options
     expected = pad_packed_sequence(rnn(packed)[0], batch_first=True, total_length=5)[0]
     found = recur(rnn, spoilt, VALID)
     torch.testing.assert_close(found, expected)
-    grads = [torch.autograd.grad((out * weight).sum(), [*rnn.parameters(), of]) for out, of in
-             ((found, spoilt), (expected, x))]  # fmt: skip
+    grads = [
+        torch.autograd.grad((out * weight).sum(), [*rnn.parameters(), of])
+        for out, of in ((found, spoilt), (expected, x))
+    ]
     torch.testing.assert_close(*grads)
 
 

@@ -12,9 +12,16 @@ from zoo.moved import MOVED
 
 # Named in README, docs and templates of commit 556da86.
 NAMED = [
-    "zoo.api", "zoo.errors:UserError", "zoo.modules:masked_mean", "zoo.modules:recur", "zoo.parallel:whole",
-    "zoo.reading:Source", "zoo.testing:head_checks", "zoo.testing:stream_checks", "zoo.metrics:METRICS",
-]  # fmt: skip
+    "zoo.api",
+    "zoo.errors:UserError",
+    "zoo.modules:masked_mean",
+    "zoo.modules:recur",
+    "zoo.parallel:whole",
+    "zoo.reading:Source",
+    "zoo.testing:head_checks",
+    "zoo.testing:stream_checks",
+    "zoo.metrics:METRICS",
+]
 # Modules that became packages, with what strangers took from them.
 PACKAGES = ["zoo.registry:load", "zoo.registry:resolve", "zoo.weights:load_pretrained", "zoo.metrics:ccc"]
 

@@ -53,11 +53,20 @@ def test_nothing_loads_a_pickle(package: str) -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "import pickle", "from pickle import loads", "import joblib.memory", "torch.load(path)", "from torch import load",
-        "torch.load(path, weights_only=False)", "np.load(path, allow_pickle=True)", "pd.read_pickle(path)",
-        "torch.jit.load(path)", "torch.hub.load('a/b', 'c')", "eval(text)", "model_zoo.load_state_dict_from_url(url)",
+        "import pickle",
+        "from pickle import loads",
+        "import joblib.memory",
+        "torch.load(path)",
+        "from torch import load",
+        "torch.load(path, weights_only=False)",
+        "np.load(path, allow_pickle=True)",
+        "pd.read_pickle(path)",
+        "torch.jit.load(path)",
+        "torch.hub.load('a/b', 'c')",
+        "eval(text)",
+        "model_zoo.load_state_dict_from_url(url)",
     ],
-)  # fmt: skip
+)
 def test_the_search_finds_what_it_is_for(source: str) -> None:
     assert list(found(source))
 

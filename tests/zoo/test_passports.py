@@ -160,9 +160,14 @@ def test_a_record_has_all_that_is_known_and_no_path(file):
 
 @pytest.mark.parametrize(
     ("saw", "seen"),
-    [((), None), (("AffectNet", "AFEW"), False), (("AffectNet", "Aff-Wild2"), True), (("affwild2 (VA set)",), True),
-     (("Aff-Wild",), True)],
-)  # fmt: skip
+    [
+        ((), None),
+        (("AffectNet", "AFEW"), False),
+        (("AffectNet", "Aff-Wild2"), True),
+        (("affwild2 (VA set)",), True),
+        (("Aff-Wild",), True),
+    ],
+)
 def test_what_has_seen_affwild2_is_known(saw, seen):
     assert seen_affwild2(passport(saw=saw)) is seen
 

@@ -30,8 +30,19 @@ def table(path: Path) -> dict[str, torch.Tensor] | None:
     return content.table(content.root)
 
 
-DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16,
-          torch.int8, torch.uint8, torch.bool, torch.complex64]  # fmt: skip
+DTYPES = [
+    torch.float64,
+    torch.float32,
+    torch.float16,
+    torch.bfloat16,
+    torch.int64,
+    torch.int32,
+    torch.int16,
+    torch.int8,
+    torch.uint8,
+    torch.bool,
+    torch.complex64,
+]
 
 
 def many_tensors() -> dict[str, torch.Tensor]:
@@ -39,8 +50,14 @@ def many_tensors() -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     whole = torch.randn(4, 6, generator=generator)
     found = {str(dtype): (torch.rand(3, 5, generator=generator) * 9).to(dtype) for dtype in DTYPES}
-    forms = {"view": whole[1:3, ::2], "turned": whole.T, "scalar": torch.tensor(2.5), "empty": torch.empty(0, 3),
-             "spread": torch.arange(3)[None], "parameter": nn.Parameter(torch.ones(2))}  # fmt: skip
+    forms = {
+        "view": whole[1:3, ::2],
+        "turned": whole.T,
+        "scalar": torch.tensor(2.5),
+        "empty": torch.empty(0, 3),
+        "spread": torch.arange(3)[None],
+        "parameter": nn.Parameter(torch.ones(2)),
+    }
     return {**found, **forms}
 
 

@@ -153,10 +153,24 @@ def crumbs(tmp_path_factory) -> Path:
 )
 def test_a_strangers_blocks_train(crumbs, tmp_path, encoder, head, plugin, installed, packages):
     done = harness(
-        "run", "--data", str(crumbs), "--encoders", f"face={encoder}", "--fusion", "concat", "--head", head,
-        "--epochs", "1", "--out", str(tmp_path / "runs"), *plugin,
-        installed=installed, cwd=tmp_path, cache=tmp_path / "cache",
-    )  # fmt: skip
+        "run",
+        "--data",
+        str(crumbs),
+        "--encoders",
+        f"face={encoder}",
+        "--fusion",
+        "concat",
+        "--head",
+        head,
+        "--epochs",
+        "1",
+        "--out",
+        str(tmp_path / "runs"),
+        *plugin,
+        installed=installed,
+        cwd=tmp_path,
+        cache=tmp_path / "cache",
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     (record,) = (tmp_path / "runs").glob("*/record.json")
     content = json.loads(record.read_text(encoding="utf-8"))

@@ -148,9 +148,13 @@ class Grey(Crops):
 
 @pytest.mark.parametrize(
     ("reader", "rules"),
-    [(Crops, set()), (OnlyPresent, {"content", "fingerprint", "repeatable"}),
-     (Black, {"content", "fingerprint", "repeatable"}), (Grey, {"content"})],
-)  # fmt: skip
+    [
+        (Crops, set()),
+        (OnlyPresent, {"content", "fingerprint", "repeatable"}),
+        (Black, {"content", "fingerprint", "repeatable"}),
+        (Grey, {"content"}),
+    ],
+)
 def test_readers_of_pictures(reader, rules):
     assert broken(testing.stream_checks(StreamSpec("crops", reader, "frames", ("crops",), "lite0"))) == rules
 

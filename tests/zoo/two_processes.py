@@ -79,8 +79,15 @@ class Tiny(FrameEncoder):
 def make_model(case: Case) -> Model:
     torch.manual_seed(0)
     part = TRACKS[case.track]
-    plan = make_plan(REGISTRY, encoders="face,context", fusion=case.fusion, head=case.head, answers=ANSWERS[part],
-                     losses=case.losses, options=case.options)  # fmt: skip
+    plan = make_plan(
+        REGISTRY,
+        encoders="face,context",
+        fusion=case.fusion,
+        head=case.head,
+        answers=ANSWERS[part],
+        losses=case.losses,
+        options=case.options,
+    )
     aids = Aids(modality_dropout=0.3, feature_noise=0.1, output_dropout=0.2, uncertainty=case.track == "mtl")
     net = Model(plan, {"face": 8, "context": 8}, COUNTS[part], AdapterOptions("pca", 4, 6, 0.2), aids)
     if case.raw:
@@ -121,9 +128,10 @@ def local(batch: Batch, share: Share | None) -> Batch:
     if share is None:
         return batch
     return replace(
-        batch, features={s: x[share.rows] for s, x in batch.features.items()},
+        batch,
+        features={s: x[share.rows] for s, x in batch.features.items()},
         inputs={s: {n: x[share.rows] for n, x in d.items()} for s, d in batch.inputs.items()},
-    )  # fmt: skip
+    )
 
 
 def trained(case: Case, kind: str, rank: int, size: int) -> tuple[Model, Tensor]:

@@ -41,9 +41,15 @@ _F1 = "F1 = 2 TP / (2 TP + FP + FN)"
 
 
 def _card(
-    name: str, kinds: str, formula: str, aggregation: str, source: str, population: str = _FRAMES, masks: str = "",
+    name: str,
+    kinds: str,
+    formula: str,
+    aggregation: str,
+    source: str,
+    population: str = _FRAMES,
+    masks: str = "",
     degenerate: str = "",
-) -> MetricCard:  # fmt: skip
+) -> MetricCard:
     wanted = tuple(kinds.split())
     usual = ("; ".join(text[kind] for kind in wanted) for text in (_MASKS, _DEGENERATE))
     masks, degenerate = (given or text for given, text in zip((masks, degenerate), usual, strict=True))
@@ -52,26 +58,70 @@ def _card(
 
 
 _CARDS = (
-    _card("mean_ccc", "value", f"mean of CCC(valence) and CCC(arousal); {_CCC}", "mean over the values",
-          "ABAW 1-10, VA; Lin 1989"),
-    _card("mean_pearson", "value",
-          "mean over the values of Pearson's rho = cov / sqrt(var var)", "mean over the values",
-          "ABAW 5, ERI; ABAW 6, 8, 10, EMI", _VIDEOS, "each value at the videos that have it"),
-    _card("macro_f1", "class", f"mean F1 over the edition's classes; {_F1}", "mean over the classes",
-          "ABAW 3-10, EXPR; ABAW 6-9, CE; ABAW 4, LSD; ABAW 9-10, VD; ABAW 10-11, AH (a row a video)", _ROWS,
-          "a row counts where it has a class; expression: where it is not -1"),
-    _card("weighted_f1", "class", f"mean F1 over the classes, each weighted by its share of the labels; {_F1}",
-          "mean over the classes, weighted", "ABAW 8, AH", masks="each labelled frame",
-          degenerate="a class without a label has weight 0, even where it is predicted"),
-    _card("mean_f1", "binary", f"mean over the units of the F1 of 1, decided at 0.5; {_F1}", "mean over the units",
-          "ABAW 3-10, AU"),
-    _card("f1_accuracy", "class", f"0.67 macro F1 + 0.33 accuracy; {_F1}",
-          "F1: mean over the classes; accuracy: over the frames", "ABAW 1-2, EXPR"),
-    _card("au_f1_accuracy", "binary", f"0.5 mean F1 of 1 + 0.5 accuracy, decided at 0.5; {_F1}",
-          "F1: mean over the units; accuracy: over all labelled pairs of frame and unit", "ABAW 1-2, AU"),
-    _card("mtl_sum", "value class binary", f"mean CCC + macro F1 of expression + mean F1 of units; {_CCC}; {_F1}",
-          "sum of the three means", "ABAW 3, 4, 7, 11, MTL", _IMAGES),
-)  # fmt: skip
+    _card(
+        "mean_ccc",
+        "value",
+        f"mean of CCC(valence) and CCC(arousal); {_CCC}",
+        "mean over the values",
+        "ABAW 1-10, VA; Lin 1989",
+    ),
+    _card(
+        "mean_pearson",
+        "value",
+        "mean over the values of Pearson's rho = cov / sqrt(var var)",
+        "mean over the values",
+        "ABAW 5, ERI; ABAW 6, 8, 10, EMI",
+        _VIDEOS,
+        "each value at the videos that have it",
+    ),
+    _card(
+        "macro_f1",
+        "class",
+        f"mean F1 over the edition's classes; {_F1}",
+        "mean over the classes",
+        "ABAW 3-10, EXPR; ABAW 6-9, CE; ABAW 4, LSD; ABAW 9-10, VD; ABAW 10-11, AH (a row a video)",
+        _ROWS,
+        "a row counts where it has a class; expression: where it is not -1",
+    ),
+    _card(
+        "weighted_f1",
+        "class",
+        f"mean F1 over the classes, each weighted by its share of the labels; {_F1}",
+        "mean over the classes, weighted",
+        "ABAW 8, AH",
+        masks="each labelled frame",
+        degenerate="a class without a label has weight 0, even where it is predicted",
+    ),
+    _card(
+        "mean_f1",
+        "binary",
+        f"mean over the units of the F1 of 1, decided at 0.5; {_F1}",
+        "mean over the units",
+        "ABAW 3-10, AU",
+    ),
+    _card(
+        "f1_accuracy",
+        "class",
+        f"0.67 macro F1 + 0.33 accuracy; {_F1}",
+        "F1: mean over the classes; accuracy: over the frames",
+        "ABAW 1-2, EXPR",
+    ),
+    _card(
+        "au_f1_accuracy",
+        "binary",
+        f"0.5 mean F1 of 1 + 0.5 accuracy, decided at 0.5; {_F1}",
+        "F1: mean over the units; accuracy: over all labelled pairs of frame and unit",
+        "ABAW 1-2, AU",
+    ),
+    _card(
+        "mtl_sum",
+        "value class binary",
+        f"mean CCC + macro F1 of expression + mean F1 of units; {_CCC}; {_F1}",
+        "sum of the three means",
+        "ABAW 3, 4, 7, 11, MTL",
+        _IMAGES,
+    ),
+)
 METRICS: dict[str, MetricCard] = {c.name: c for c in _CARDS}
 
 

@@ -24,9 +24,25 @@ from zoo.metrics.cards import METRICS, MetricCard, card
 from zoo.tracks import Answer
 
 __all__ = [
-    "FORMULAS", "FRAMES", "METRICS", "MetricCard", "Reachable", "Score", "Stats", "accuracy", "card", "ccc",
-    "confusion", "f1_per_class", "leave_one_out", "merge", "pearson", "reachable", "score", "statistics",
-]  # fmt: skip
+    "FORMULAS",
+    "FRAMES",
+    "METRICS",
+    "MetricCard",
+    "Reachable",
+    "Score",
+    "Stats",
+    "accuracy",
+    "card",
+    "ccc",
+    "confusion",
+    "f1_per_class",
+    "leave_one_out",
+    "merge",
+    "pearson",
+    "reachable",
+    "score",
+    "statistics",
+]
 
 Array = NDArray[np.float64]
 Sums = NDArray[Any]

@@ -72,12 +72,17 @@ def _run_encoder(encoder: Encoder, length: int) -> Tensor:
     spec, mask = encoder.input, torch.ones(1, length, dtype=torch.bool)
     if isinstance(spec, FrameInput):
         frames = length + 2 * spec.context
-        inputs = {"frames": torch.zeros(1, frames, spec.size, spec.size, 3, dtype=torch.uint8),
-                  "present": torch.ones(1, frames, dtype=torch.bool)}  # fmt: skip
+        inputs = {
+            "frames": torch.zeros(1, frames, spec.size, spec.size, 3, dtype=torch.uint8),
+            "present": torch.ones(1, frames, dtype=torch.bool),
+        }
     elif isinstance(spec, AudioInput):
         samples = int(spec.rate * (length / FPS + 2 * spec.margin))
-        inputs = {"samples": torch.zeros(1, samples), "samples_valid": torch.ones(1, samples, dtype=torch.bool),
-                  "times": torch.zeros(1, length)}  # fmt: skip
+        inputs = {
+            "samples": torch.zeros(1, samples),
+            "samples_valid": torch.ones(1, samples, dtype=torch.bool),
+            "times": torch.zeros(1, length),
+        }
     else:
         inputs = {"vectors": torch.zeros(1, length, spec.dim)}  # type: ignore[attr-defined]
     return encode(encoder, inputs, mask)

@@ -54,9 +54,12 @@ def training_loss(model: Model, batch: Batch, mixup: float = 0.0) -> tuple[Tenso
 def _partners(model: Model, batch: Batch, order: Tensor, share: float) -> tuple[Batch, Batch]:
     """The batch with its own labels and with its partners'; the targets of values are mixed in both."""
     other = replace(
-        batch, target=batch.target[order], labelled=batch.labelled[order], valid=batch.valid[order],
+        batch,
+        target=batch.target[order],
+        labelled=batch.labelled[order],
+        valid=batch.valid[order],
         present={name: mask[order] for name, mask in batch.present.items()},
-    )  # fmt: skip
+    )
     value = torch.tensor([answer.kind == "value" for answer in model.answers], device=batch.target.device)
     target = share * batch.target + (1 - share) * other.target
     labelled = batch.labelled & other.labelled

@@ -36,10 +36,14 @@ class Batch:
         """The same batch on a device."""
         moved = {k: {n: t.to(device) for n, t in d.items()} for k, d in self.inputs.items()}
         return Batch(
-            {k: t.to(device) for k, t in self.features.items()}, moved,
-            {k: t.to(device) for k, t in self.present.items()}, self.valid.to(device),
-            self.target.to(device), self.labelled.to(device), self.where,
-        )  # fmt: skip
+            {k: t.to(device) for k, t in self.features.items()},
+            moved,
+            {k: t.to(device) for k, t in self.present.items()},
+            self.valid.to(device),
+            self.target.to(device),
+            self.labelled.to(device),
+            self.where,
+        )
 
 
 @dataclass(frozen=True)
@@ -83,9 +87,13 @@ class Model(nn.Module):
         self.answers = plan.answers
         self.encoders = nn.ModuleDict({key(s.name): build_encoder(s) for s in plan.slots if not s.frozen})
         self.adapters = nn.ModuleDict(
-            {key(s.name): Adapter(dims[s.name], adapter.method, adapter.components, adapter.width, adapter.dropout,
-                                  fitted=s.frozen) for s in plan.slots}
-        )  # fmt: skip
+            {
+                key(s.name): Adapter(
+                    dims[s.name], adapter.method, adapter.components, adapter.width, adapter.dropout, fitted=s.frozen
+                )
+                for s in plan.slots
+            }
+        )
         self.aids = aids or Aids()
         self.losses = LossGroup(plan, counts, self.aids.uncertainty)
         build = Build(lambda dim: call(plan.head, dim), self.losses.width, self.aids.output_dropout)

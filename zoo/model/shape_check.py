@@ -36,8 +36,12 @@ def check(
     if not isinstance(getattr(head, "out_dim", None), int):
         raise UserError(f"{who} must declare out_dim (int); it declares {getattr(head, 'out_dim', None)!r}")
     device = next(head.parameters(), torch.empty(0)).device
-    _expect(who, head(torch.zeros(2, 3, adapter.width, device=device), _ones(device)), (2, 3, head.out_dim),
-            "its out_dim says")  # fmt: skip
+    _expect(
+        who,
+        head(torch.zeros(2, 3, adapter.width, device=device), _ones(device)),
+        (2, 3, head.out_dim),
+        "its out_dim says",
+    )
     model = meta_or_real(lambda: Model(plan, dims, counts, adapter, aids))
     sizes["fusion and heads"] = count_parameters(model.fusion)
     sizes["trained in all"] = count_parameters(model)
@@ -46,8 +50,12 @@ def check(
     out = model.fusion(_zeros(model, device), present, _ones(device))
     if not isinstance(out, FusionOut):
         raise UserError(f"fusion {plan.fusion.spec.name!r} must return FusionOut, not {type(out).__name__}")
-    _expect(f"fusion {plan.fusion.spec.name!r} with head {plan.head.spec.name!r}", out.raw, (2, 3, model.losses.width),
-            "the loss wants")  # fmt: skip
+    _expect(
+        f"fusion {plan.fusion.spec.name!r} with head {plan.head.spec.name!r}",
+        out.raw,
+        (2, 3, model.losses.width),
+        "the loss wants",
+    )
     _check_per_slot(plan, model, out)
     width = sum(answer.width for answer in plan.answers)
     _expect("the loss's decode", model.decode(out.raw), (2, 3, width), "the answers want")

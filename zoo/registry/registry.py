@@ -159,7 +159,7 @@ def resolve(target: api.Target) -> Callable[..., Any]:
         found = getattr(found, part, None)
     if not callable(found):
         raise UserError(f"a plugin's target {target!r} does not exist: the module {module} has no such callable")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 # --- one plugin -------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ def load_plugins(files: Sequence[str]) -> Registry:
 
 def all_editions(registry: Registry) -> list[EditionSpec]:
     """Every edition that is registered, by its number."""
-    return sorted((entry.spec for entry in registry.entries("editions")), key=_number)  # type: ignore[arg-type]
+    return sorted((entry.spec for entry in registry.entries("editions")), key=_number)
 
 
 def find_track(registry: Registry, track: str, edition: str | None) -> tuple[EditionSpec, TrackSpec]:

@@ -108,7 +108,7 @@ def train_a_little(module: nn.Module, loss: Callable[[], Tensor], steps: int = 3
         optimiser = torch.optim.Adam(parameters, 1e-2)
         for _ in range(steps):
             optimiser.zero_grad()
-            loss().backward()  # type: ignore[no-untyped-call]
+            loss().backward()
             optimiser.step()
     module.eval()
 

@@ -87,7 +87,7 @@ def _face() -> list[tuple[float, float, float, float, tuple[int, int, int]]]:
 def _detect(detector: Any, picture: np.ndarray) -> Faces:
     faces = detector.detect(picture.copy())
     expect(isinstance(faces, Faces), f"detect gives a {type(faces).__name__}, not zoo.api.Faces")
-    return faces  # type: ignore[no-any-return]
+    return faces
 
 
 def _rows(faces: Faces) -> list[Any]:

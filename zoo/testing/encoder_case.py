@@ -44,7 +44,7 @@ class EncoderCase:
         chosen = defaults(self.spec, {**self.options, **changed})
         encoder = construct(self.spec, self.stream, self.argument, **chosen)
         expect(isinstance(encoder, Encoder), f"build gives a {type(encoder).__name__}, not a zoo.modules.Encoder")
-        return encoder  # type: ignore[no-any-return]
+        return encoder
 
     def arguments(self, block: nn.Module) -> tuple[Any, ...]:
         """What forward takes."""

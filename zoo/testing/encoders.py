@@ -252,6 +252,20 @@ def no_numbers(case: EncoderCase) -> None:
 
 
 RULES = (
-    offline, shape, reacts, batch_mates, single_frames, gradient, options, saved, context_frames, padding, clip_start,
-    times, numerics.repeatable, numerics.precisions, no_numbers, numerics.devices,
-)  # fmt: skip
+    offline,
+    shape,
+    reacts,
+    batch_mates,
+    single_frames,
+    gradient,
+    options,
+    saved,
+    context_frames,
+    padding,
+    clip_start,
+    times,
+    numerics.repeatable,
+    numerics.precisions,
+    no_numbers,
+    numerics.devices,
+)

@@ -71,7 +71,7 @@ class FusionCase:
         chosen = defaults(self.spec, {**self.options, **changed})
         fusion = construct(self.spec, dict(dims), Build(ProbeHead, width), **chosen)
         expect(isinstance(fusion, nn.Module), f"build gives a {type(fusion).__name__}, not a torch module")
-        return fusion  # type: ignore[no-any-return]
+        return fusion
 
     def arguments(self, block: nn.Module) -> tuple[Any, ...]:
         """Features, present, valid."""
@@ -100,7 +100,7 @@ def call(fusion: nn.Module, clips: Clips) -> FusionOut:
     """The fusion's answer, which must be a FusionOut."""
     out = fusion(clips.seen(), clips.present, clips.valid)
     expect(isinstance(out, FusionOut), f"forward gives a {type(out).__name__}, not a FusionOut")
-    return out  # type: ignore[no-any-return]
+    return out
 
 
 @torch.no_grad()

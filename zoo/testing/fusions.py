@@ -111,7 +111,7 @@ def no_slot(case: FusionCase) -> None:
     raw = call(fusion, clips).raw
     expect_tensor(raw, tuple(before.shape), "raw for a clip without any slot")
     expect_same(before[1:][clips.valid[1:]], raw[1:][clips.valid[1:]].detach(), "it changes another clip's answers")
-    raw[clips.valid].square().sum().backward()  # type: ignore[no-untyped-call]
+    raw[clips.valid].square().sum().backward()
     for name, parameter in fusion.named_parameters():
         finite = parameter.grad is None or parameter.grad.isfinite().all()
         expect(finite, f"the gradient of {name} is not finite for a clip without any slot")
@@ -187,7 +187,7 @@ def gradient(case: FusionCase) -> None:
     fusion, clips = case.build(), example()
     for x in clips.features.values():
         x.requires_grad_()
-    call(fusion, clips).raw[clips.valid].square().sum().backward()  # type: ignore[no-untyped-call]
+    call(fusion, clips).raw[clips.valid].square().sum().backward()
     for slot, x in clips.features.items():
         assert x.grad is not None
         expect(x.grad.isfinite().all(), f"a gradient of the slot {slot!r} is not finite")
@@ -269,6 +269,20 @@ def saved(case: FusionCase) -> None:
 
 
 RULES = (
-    offline, shape, single_frame, one_slot, no_slot, slots, padding, batch_mates, other_frames, gradient, named_slots,
-    permuted, options, learns, saved, *numerics.RULES,
-)  # fmt: skip
+    offline,
+    shape,
+    single_frame,
+    one_slot,
+    no_slot,
+    slots,
+    padding,
+    batch_mates,
+    other_frames,
+    gradient,
+    named_slots,
+    permuted,
+    options,
+    learns,
+    saved,
+    *numerics.RULES,
+)

@@ -49,7 +49,7 @@ class HeadCase:
         torch.manual_seed(seed)
         head = construct(self.spec, DIM, **defaults(self.spec, {**self.options, **changed}))
         expect(isinstance(head, nn.Module), f"build gives a {type(head).__name__}, not a torch module")
-        return head  # type: ignore[no-any-return]
+        return head
 
     def arguments(self, block: nn.Module) -> tuple[Any, ...]:
         """x and valid."""
@@ -220,6 +220,15 @@ def saved(case: HeadCase) -> None:
 
 
 RULES = (
-    offline, shape, single_frame, padding, batch_mates, other_frames, gradient, options, learns, saved,
+    offline,
+    shape,
+    single_frame,
+    padding,
+    batch_mates,
+    other_frames,
+    gradient,
+    options,
+    learns,
+    saved,
     *numerics.RULES,
-)  # fmt: skip
+)

@@ -51,7 +51,7 @@ class LossCase:
         chosen = defaults(self.spec, {**self.options, **changed})
         loss = construct(self.spec, ANSWERS[self.kind], COUNTS[self.kind], **chosen)
         expect(isinstance(loss, Loss), f"build gives a {type(loss).__name__}, not a zoo.modules.Loss")
-        return loss  # type: ignore[no-any-return]
+        return loss
 
     def fresh(self, seed: int = 0) -> nn.Module:
         """The loss as it is built."""
@@ -259,6 +259,18 @@ def no_numbers(case: LossCase) -> None:
 
 
 RULES = (
-    offline, shape, decode, unlabelled, nothing_labelled, few_labels, additive, minimum, options, saved,
-    numerics.repeatable, numerics.precisions, no_numbers, numerics.devices,
-)  # fmt: skip
+    offline,
+    shape,
+    decode,
+    unlabelled,
+    nothing_labelled,
+    few_labels,
+    additive,
+    minimum,
+    options,
+    saved,
+    numerics.repeatable,
+    numerics.precisions,
+    no_numbers,
+    numerics.devices,
+)

@@ -254,5 +254,14 @@ def precisions(case: PostCase) -> None:
 
 
 RULES = (
-    offline, shape, probabilities, inputs_untouched, one_by_one, blind, state, options, repeatable, precisions,
-)  # fmt: skip
+    offline,
+    shape,
+    probabilities,
+    inputs_untouched,
+    one_by_one,
+    blind,
+    state,
+    options,
+    repeatable,
+    precisions,
+)

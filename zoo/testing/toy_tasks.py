@@ -53,7 +53,7 @@ def expect_learned(module: nn.Module, answer: Callable[[], Tensor], target: Tens
         module.train()
         loss = (answer()[:, 1:] - target).square().mean()
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimiser.step()
     expect(

@@ -15,17 +15,32 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 NUMBERS = (
-    "Double", "Float", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool", "ComplexFloat",
+    "Double",
+    "Float",
+    "Half",
+    "BFloat16",
+    "Long",
+    "Int",
+    "Short",
+    "Char",
+    "Byte",
+    "Bool",
+    "ComplexFloat",
     "ComplexDouble",
-)  # fmt: skip
+)
 NETWORKS = ("timm.", "torch.nn.", "torch._C._nn.", "torchvision.models.", "torchvision.ops.")
 _NUMPY = ("multiarray.scalar", "multiarray._reconstruct")  # a best score kept beside the weights
 INERT = {
-    "functools.partial", "torch.device", "torch.Size", "numpy.dtype", "numpy.ndarray", "_codecs.encode",
+    "functools.partial",
+    "torch.device",
+    "torch.Size",
+    "numpy.dtype",
+    "numpy.ndarray",
+    "_codecs.encode",
     *(f"numpy.{core}.{name}" for core in ("core", "_core") for name in _NUMPY),
     *(f"torch.{name}" for name in ("float64", "float32", "float16", "bfloat16", "int64", "int32", "uint8", "bool")),
     *(f"{module}.{name}Storage" for module in ("torch", "torch.cuda") for name in NUMBERS),
-}  # fmt: skip
+}
 
 
 class RefusedError(Exception):
@@ -223,10 +238,27 @@ CALLED: dict[str, Callable[..., Any]] = {
 """What is carried out, by functions of this file that stand in for the ones named."""
 
 _CONSTANTS = {
-    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING",
-    "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES",
-    "BINBYTES8", "BYTEARRAY8",
-}  # fmt: skip
+    "INT",
+    "BININT",
+    "BININT1",
+    "BININT2",
+    "LONG",
+    "LONG1",
+    "LONG4",
+    "FLOAT",
+    "BINFLOAT",
+    "STRING",
+    "BINSTRING",
+    "SHORT_BINSTRING",
+    "UNICODE",
+    "BINUNICODE",
+    "SHORT_BINUNICODE",
+    "BINUNICODE8",
+    "BINBYTES",
+    "SHORT_BINBYTES",
+    "BINBYTES8",
+    "BYTEARRAY8",
+}
 
 
 def _remember(m: Machine, key: int) -> None:

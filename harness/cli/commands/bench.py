@@ -34,8 +34,10 @@ def bench(config: RunConfig, *, frames: int, rounds: int, json_file: Path | None
     verdict = sentence(stages, setting(whole))
     print(verdict)
     if json_file is not None:
-        _write(json_file, {"machine": known, "stages": [asdict(s) for s in stages], "shares": shares(stages),
-                           "verdict": verdict})  # fmt: skip
+        _write(
+            json_file,
+            {"machine": known, "stages": [asdict(s) for s in stages], "shares": shares(stages), "verdict": verdict},
+        )
     return stages
 
 
@@ -43,10 +45,17 @@ def render(stages: list[Stage], job: Job) -> str:
     """The table: frames a second, the limit, how much of it is reached."""
     parts = shares(stages)
     rows = [
-        [s.name, f"{s.rate.median:,.0f}", f"{s.rate.spread:.0%}", f"{s.limit.median:,.0f}", s.limited_by,
-         f"{s.rate.over(s.limit).median:.0%}", "" if s.whole else f"{_share(s, stages, parts):.0%}"]
+        [
+            s.name,
+            f"{s.rate.median:,.0f}",
+            f"{s.rate.spread:.0%}",
+            f"{s.limit.median:,.0f}",
+            s.limited_by,
+            f"{s.rate.over(s.limit).median:.0%}",
+            "" if s.whole else f"{_share(s, stages, parts):.0%}",
+        ]
         for s in stages
-    ]  # fmt: skip
+    ]
     title = (
         f"{job.data_name}: {job.config.encoders}, {job.config.fusion}, {job.config.head}; frames of video a second, "
         "median of rounds in turn"
@@ -69,10 +78,13 @@ def setting(job: Job) -> Setting:
     config = job.config
     device = pick_device(config.device)
     return Setting(
-        folder=config.data_dir, packed=job.index.pack is not None, gpu=device.type != "cpu",
+        folder=config.data_dir,
+        packed=job.index.pack is not None,
+        gpu=device.type != "cpu",
         bf16_unused=config.features.precision == "float32" and computes_bfloat16(device),
-        trained=tuple(slot.name for slot in job.plan.slots if not slot.frozen), epochs=config.train.epochs,
-    )  # fmt: skip
+        trained=tuple(slot.name for slot in job.plan.slots if not slot.frozen),
+        epochs=config.train.epochs,
+    )
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

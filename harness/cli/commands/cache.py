@@ -23,9 +23,18 @@ def ls() -> None:
     """A line an encoder."""
     groups = keeping.listing()
     rows = [
-        (g.stream, g.encoder, g.form, g.entries, len(g.videos), f"{g.frames:,}", shown(g.bytes),
-         time.strftime("%Y-%m-%d %H:%M", time.localtime(g.used))) for g in groups
-    ]  # fmt: skip
+        (
+            g.stream,
+            g.encoder,
+            g.form,
+            g.entries,
+            len(g.videos),
+            f"{g.frames:,}",
+            shown(g.bytes),
+            time.strftime("%Y-%m-%d %H:%M", time.localtime(g.used)),
+        )
+        for g in groups
+    ]
     head = ["stream", "encoder", "computed, stored", "entries", "videos", "frames", "size", "last used"]
     if rows:
         print(tabulate(rows, head, tablefmt="simple", disable_numparse=True))

@@ -33,10 +33,15 @@ def describe_metric(card: MetricCard) -> str:
     """A metric's card, for people."""
     kinds = ", ".join(card.kinds)
     rows = [
-        ("metric", card.name), ("formula", card.formula), ("answers", f"of the kind {kinds}"),
-        ("population", card.population), ("masks", card.masks), ("aggregation", card.aggregation),
-        ("degenerate", card.degenerate), ("used by", card.source),
-    ]  # fmt: skip
+        ("metric", card.name),
+        ("formula", card.formula),
+        ("answers", f"of the kind {kinds}"),
+        ("population", card.population),
+        ("masks", card.masks),
+        ("aggregation", card.aggregation),
+        ("degenerate", card.degenerate),
+        ("used by", card.source),
+    ]
     return str(
         tabulate([(name, _wrapped(text, apart=True)) for name, text in rows], tablefmt="plain", disable_numparse=True)
     )
@@ -115,10 +120,14 @@ def example(track: TrackSpec) -> str:
     """Header and first row of a submission, made up."""
     given = ["0.25" if answer.kind == "value" else "1" for answer in track.answers]
     key = {
-        "per_video": [], "csv": ["1"], "keyed": ["video1/00001.jpg"], "mtl": ["video1/00001.jpg"],
-        "frame_trials": ["video1.mp4/frame-0.jpg"], "trials": ["video1.mp4"],
+        "per_video": [],
+        "csv": ["1"],
+        "keyed": ["video1/00001.jpg"],
+        "mtl": ["video1/00001.jpg"],
+        "frame_trials": ["video1.mp4/frame-0.jpg"],
+        "trials": ["video1.mp4"],
         "items": [track.item.format("0.jpg" if track.unit == "image" else "00001")],
-    }  # fmt: skip
+    }
     lines = [track.submission_header] if track.submission_header else []
     return "\n".join([*lines, ",".join([*key[track.submission], *given])])
 

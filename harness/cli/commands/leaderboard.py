@@ -105,9 +105,10 @@ def _write(tables: Sequence[Table], problems: Sequence[str], form: str | None, o
     if form not in FORMATS:
         known = ", ".join(FORMATS)
         raise UserError(
-            f"--format {form}: {did_you_mean(form, FORMATS)}there are {known}" if form
+            f"--format {form}: {did_you_mean(form, FORMATS)}there are {known}"
+            if form
             else f"--out {out}: say --format {known}, or end the name in {', '.join(endings)}"
-        )  # fmt: skip
+        )
     text = FORMATS[form][1](tables, problems)
     if out is None:
         print(text, end="")
@@ -137,7 +138,7 @@ def _check(wanted: Wanted, records: Sequence[Record]) -> None:
         "edition": [spec.name for spec in specs] + [str(r.get("edition")) for r in results],
         "track": [t.name for spec in specs for t in spec.tracks] + [str(r.get("track")) for r in results],
         "split": ["val", "test"] + [row.split for row in given] + [str(r.get("split")) for r in results],
-    }  # fmt: skip
+    }
     for option, word in wanted._asdict().items():
         names = sorted(set(known[option]), key=natural)
         if word is not None and word not in names:
@@ -145,7 +146,7 @@ def _check(wanted: Wanted, records: Sequence[Record]) -> None:
 
 
 def _editions() -> list[EditionSpec]:
-    return [entry.spec for entry in load([]).entries("editions")]  # type: ignore[misc]
+    return [entry.spec for entry in load([]).entries("editions")]
 
 
 def _venues() -> dict[str, str]:

@@ -30,19 +30,43 @@ class Kind:
 
 
 KINDS = {
-    "encoder": Kind("encoders", "encoder_checks", "Four convolutions on a picture, trained in place.",
-                    "harness run{plugin} --encoders face={name},context"),
-    "fusion": Kind("fusions", "fusion_checks", "A linear layer a slot, and the mean over the slots that are present.",
-                   "harness run{plugin} --encoders face,context --fusion {name}"),
-    "head": Kind("heads", "head_checks", "A convolution over the frames around each frame.",
-                 "harness run{plugin} --encoders face,context --head {name}"),
-    "loss": Kind("losses", "loss_checks", "The smooth absolute error, for values.",
-                 "harness run{plugin} --encoders face,context --loss {name}"),
-    "postprocess": Kind("postprocessors", "postprocessor_checks", "Values pulled towards their median over the video.",
-                        "harness run{plugin} --encoders face,context --post interpolate,{name},clip"),
-    "detector": Kind("detectors", "detector_checks", "Patches that are much redder than blue.",
-                     "harness data crop RAW --out DIR --detector {name}{plugin}"),
-}  # fmt: skip
+    "encoder": Kind(
+        "encoders",
+        "encoder_checks",
+        "Four convolutions on a picture, trained in place.",
+        "harness run{plugin} --encoders face={name},context",
+    ),
+    "fusion": Kind(
+        "fusions",
+        "fusion_checks",
+        "A linear layer a slot, and the mean over the slots that are present.",
+        "harness run{plugin} --encoders face,context --fusion {name}",
+    ),
+    "head": Kind(
+        "heads",
+        "head_checks",
+        "A convolution over the frames around each frame.",
+        "harness run{plugin} --encoders face,context --head {name}",
+    ),
+    "loss": Kind(
+        "losses",
+        "loss_checks",
+        "The smooth absolute error, for values.",
+        "harness run{plugin} --encoders face,context --loss {name}",
+    ),
+    "postprocess": Kind(
+        "postprocessors",
+        "postprocessor_checks",
+        "Values pulled towards their median over the video.",
+        "harness run{plugin} --encoders face,context --post interpolate,{name},clip",
+    ),
+    "detector": Kind(
+        "detectors",
+        "detector_checks",
+        "Patches that are much redder than blue.",
+        "harness data crop RAW --out DIR --detector {name}{plugin}",
+    ),
+}
 
 
 def new(name: str, kind: str, *, single_file: bool, out: Path) -> None:
@@ -87,9 +111,16 @@ def _filled(template: str, name: str, kind: str, module: str, *, target: str = "
         class_name += kind.capitalize()
     about = KINDS[kind]
     return Template(text).substitute(
-        name=name, module=module, Class=class_name, kind=kind, hook=about.hook, checks=about.checks,
-        summary=about.summary, use=about.use.format(name=name, plugin=""), target=target.format(class_name),
-    )  # fmt: skip
+        name=name,
+        module=module,
+        Class=class_name,
+        kind=kind,
+        hook=about.hook,
+        checks=about.checks,
+        summary=about.summary,
+        use=about.use.format(name=name, plugin=""),
+        target=target.format(class_name),
+    )
 
 
 def _single(name: str, kind: str, module: str) -> dict[str, str]:

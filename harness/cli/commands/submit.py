@@ -24,9 +24,15 @@ from zoo.registry.tracks import all_editions, find_track, load_plugins
 
 
 def submit_run(
-    folder: Path, edition: str | None, track: str | None, list_file: Path | None, out: Path | None, *,
-    name: str | None = None, archive: bool = False,
-) -> None:  # fmt: skip
+    folder: Path,
+    edition: str | None,
+    track: str | None,
+    list_file: Path | None,
+    out: Path | None,
+    *,
+    name: str | None = None,
+    archive: bool = False,
+) -> None:
     """Write and verify a submission from the run's predictions for the test videos."""
     config = _config(folder)
     registry = load_plugins(config.plugin)
@@ -43,25 +49,46 @@ def submit_run(
         listed = found.path if found else None
     own = chosen.name == config.edition and track == config.track
     made = make_submission(
-        wanted, read_table(path, trained, whole=True), listed,
-        out or folder / ("submission" if own else f"submission-{chosen.name}-{track}"), edition=chosen.name,
-        editions=all_editions(registry), name=name, archive=archive, run=folder.name,
+        wanted,
+        read_table(path, trained, whole=True),
+        listed,
+        out or folder / ("submission" if own else f"submission-{chosen.name}-{track}"),
+        edition=chosen.name,
+        editions=all_editions(registry),
+        name=name,
+        archive=archive,
+        run=folder.name,
         record_sha256=_digest(folder / "record.json"),
-    )  # fmt: skip
+    )
     _finish(made, runs_of(folder), chosen.name, wanted)
 
 
 def submit_table(
-    table: Path, edition: str | None, track: str, list_file: Path | None, out: Path, *,
-    name: str | None = None, archive: bool = False, runs: Path, plugins: Sequence[Path] = (),
-) -> None:  # fmt: skip
+    table: Path,
+    edition: str | None,
+    track: str,
+    list_file: Path | None,
+    out: Path,
+    *,
+    name: str | None = None,
+    archive: bool = False,
+    runs: Path,
+    plugins: Sequence[Path] = (),
+) -> None:
     """Write and verify a submission from a table of predictions."""
     registry = load_plugins([str(path) for path in plugins])
     chosen, wanted = find_track(registry, track, edition)
     made = make_submission(
-        wanted, read_table(table, wanted), list_file, out, edition=chosen.name, editions=all_editions(registry),
-        name=name, archive=archive, run=table.name,
-    )  # fmt: skip
+        wanted,
+        read_table(table, wanted),
+        list_file,
+        out,
+        edition=chosen.name,
+        editions=all_editions(registry),
+        name=name,
+        archive=archive,
+        run=table.name,
+    )
     _finish(made, runs, chosen.name, wanted)
 
 
@@ -93,8 +120,19 @@ def runs_of(folder: Path) -> Path:
 def submissions(runs: Path) -> None:
     """Show the ledger, and how many of the allowed number each track has used."""
     made, bad = ledger.entries(runs)
-    rows = [[e["time"], e["edition"], e["track"], e.get("run") or "-", e.get("rows"), _official(e), e["sha256"][:12],
-             e.get("path", "")] for e in made]  # fmt: skip
+    rows = [
+        [
+            e["time"],
+            e["edition"],
+            e["track"],
+            e.get("run") or "-",
+            e.get("rows"),
+            _official(e),
+            e["sha256"][:12],
+            e.get("path", ""),
+        ]
+        for e in made
+    ]
     print(tabulate(rows, ["made", "edition", "track", "run", "rows", "list", "sha256", "path"], disable_numparse=True))
     print()
     known = {(e.name, t.name): (t.limit, sure_of_limit(t)) for e in all_editions(load_plugins([])) for t in e.tracks}
@@ -133,10 +171,16 @@ def _finish(made: Made, runs: Path, edition: str, track: TrackSpec) -> None:
     listed = made.manifest["list"]
     ledger.note(
         runs,
-        {**{key: made.manifest[key] for key in ("edition", "track", "sha256", "rows", "run", "record_sha256", "time")},
-         "list": listed["name"] if listed else None, "path": str(made.path),
-         "limit": track.limit},
-    )  # fmt: skip
+        {
+            **{
+                key: made.manifest[key]
+                for key in ("edition", "track", "sha256", "rows", "run", "record_sha256", "time")
+            },
+            "list": listed["name"] if listed else None,
+            "path": str(made.path),
+            "limit": track.limit,
+        },
+    )
     print(f"{made.path}: {made.manifest['rows']} rows, verified, sha256 {made.manifest['sha256']}")
     if archive := made.manifest.get("zip"):
         print(f"{made.path.parent / archive}: the archive")

@@ -58,9 +58,7 @@ def sweep(configs: Sequence[RunConfig], out: Path, seeds: int, how: How) -> int:
     return finish(entries, out)
 
 
-def search_first(
-    entries: Sequence[Entry], search: Search, ground: Ground, launch: Launch, out: Path
-) -> list[Entry]:  # fmt: skip
+def search_first(entries: Sequence[Entry], search: Search, ground: Ground, launch: Launch, out: Path) -> list[Entry]:
     """The entries with the settings that a search chose for each. UserError where no search came to a choice."""
     fill(entries, ground, launch)
     configs = run_search(entries, search, ground, launch, out)

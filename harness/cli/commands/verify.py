@@ -18,9 +18,14 @@ CLEAN, FOUND, UNCHECKED = 0, 1, 3
 
 
 def verify(
-    path: Path, edition: str | None, track: str | None, list_file: Path | None, manifest: Path | None,
-    against: Path | None, plugins: Sequence[Path] = (),
-) -> int:  # fmt: skip
+    path: Path,
+    edition: str | None,
+    track: str | None,
+    list_file: Path | None,
+    manifest: Path | None,
+    against: Path | None,
+    plugins: Sequence[Path] = (),
+) -> int:
     """Print every finding with its line, then a line that says how it ended; returns the exit code."""
     if manifest is not None and (edition is None or track is None):
         noted = read_manifest(manifest)

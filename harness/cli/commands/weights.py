@@ -48,11 +48,15 @@ def list_weights(plugins: Sequence[Path]) -> None:
     registry = load(list(plugins))
     rows = [
         (
-            known.name, known.state, _size(known), known.passport.license, ", ".join(known.passport.saw),
+            known.name,
+            known.state,
+            _size(known),
+            known.passport.license,
+            ", ".join(known.passport.saw),
             _yes(seen_affwild2(known.passport)),
         )
         for known in _all(registry)
-    ]  # fmt: skip
+    ]
     head = ["weights", "file", "size", "licence", "seen in training", "Aff-Wild2"]
     print(tabulate(rows, head, tablefmt="simple", maxcolwidths=[None, None, None, 32, 28, None]))
     print("\nAff-Wild2: the uni-task tracks of editions 6, 8 and 10 and MTL of 7 and 11 forbid weights that saw it.")
@@ -67,13 +71,22 @@ def show(name: str, plugins: Sequence[Path]) -> None:
     passport, path = known.passport, known.path
     digest = passport.sha256 or "not published: compared with the one of the first use"
     rows: list[tuple[str, Any]] = [
-        ("weights", known.name), ("passport", passport.name), ("file", known.state), ("place", _place(known)),
-        ("size", _size(known)), ("sha256", digest), ("found", file_sha256(path) if path else ""),
-        ("address", passport.url), ("source", passport.source), ("licence", passport.license),
-        ("input", passport.input), ("classes", ", ".join(passport.classes)),
+        ("weights", known.name),
+        ("passport", passport.name),
+        ("file", known.state),
+        ("place", _place(known)),
+        ("size", _size(known)),
+        ("sha256", digest),
+        ("found", file_sha256(path) if path else ""),
+        ("address", passport.url),
+        ("source", passport.source),
+        ("licence", passport.license),
+        ("input", passport.input),
+        ("classes", ", ".join(passport.classes)),
         ("seen in training", ", ".join(passport.saw) or "not stated"),
-        ("seen Aff-Wild2", _yes(seen_affwild2(passport))), ("citation", passport.citation),
-    ]  # fmt: skip
+        ("seen Aff-Wild2", _yes(seen_affwild2(passport))),
+        ("citation", passport.citation),
+    ]
     print(tabulate([row for row in rows if row[1]], tablefmt="plain", disable_numparse=True))
     if passport.url and path is None:
         print(f"\nto have it: harness weights fetch {known.name}")

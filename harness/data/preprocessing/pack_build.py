@@ -189,9 +189,13 @@ def _pictures(video: Path, wanted: Sequence[tuple[str, str]], settings: Settings
 
 
 def _cut(
-    video: Path, source: str, todo: Sequence[tuple[str, str, np.ndarray]], made: dict[str, int], pack: Path,
+    video: Path,
+    source: str,
+    todo: Sequence[tuple[str, str, np.ndarray]],
+    made: dict[str, int],
+    pack: Path,
     tick: Callable[[int], None],
-) -> list[Label]:  # fmt: skip
+) -> list[Label]:
     with ExitStack() as stack:
         work = []
         for stream, name, boxes in todo:
@@ -208,9 +212,14 @@ def _cut(
 
 def _source(video: Path, name: str, boxes: np.ndarray, made: dict[str, int]) -> Source:
     return Source(
-        name, video.parent, len(boxes), lambda: np.zeros(len(boxes)), video=video, boxes=lambda: boxes,
+        name,
+        video.parent,
+        len(boxes),
+        lambda: np.zeros(len(boxes)),
+        video=video,
+        boxes=lambda: boxes,
         size=lambda: (made["width"], made["height"]),
-    )  # fmt: skip
+    )
 
 
 def _boxes(video: Path, name: str, settings: Settings, n_frames: int) -> np.ndarray:

@@ -11,19 +11,35 @@ def streams() -> list[api.StreamSpec]:
     readers = "harness.data.streams.readers"
     return [
         api.StreamSpec(
-            "face", f"{readers}:FaceReader", "frames", ("crops",), "lite0",
+            "face",
+            f"{readers}:FaceReader",
+            "frames",
+            ("crops",),
+            "lite0",
             "the aligned face crop that Aff-Wild2 ships, 112 x 112",
         ),
         api.StreamSpec(
-            "body", f"{readers}:BodyReader", "frames", ("video", "boxes"), "lite0",
+            "body",
+            f"{readers}:BodyReader",
+            "frames",
+            ("video", "boxes"),
+            "lite0",
             "the raw video cropped to the person's box",
         ),
         api.StreamSpec(
-            "context", f"{readers}:ContextReader", "frames", ("video", "boxes"), "lite0",
+            "context",
+            f"{readers}:ContextReader",
+            "frames",
+            ("video", "boxes"),
+            "lite0",
             "the raw video with the person's box blacked out",
         ),
         api.StreamSpec(
-            "audio", f"{readers}:AudioReader", "sound", ("video",), "melcnn",
+            "audio",
+            f"{readers}:AudioReader",
+            "sound",
+            ("video",),
+            "melcnn",
             "the video's own sound track, 16 kHz, aligned by time stamps",
         ),
-    ]  # fmt: skip
+    ]

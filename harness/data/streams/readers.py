@@ -192,7 +192,7 @@ class ContextReader(_BoxReader):
         """The person once more, as JPEG rounds the black off."""
         assert self.packed is not None
         width, height = (int(self.packed.label.settings[side]) for side in ("width", "height"))
-        return self._person(size, width, height)[frames].tolist()  # type: ignore[no-any-return]
+        return self._person(size, width, height)[frames].tolist()
 
     def _person(self, size: int, width: int, height: int) -> np.ndarray:
         """(n, 4) left, top, right, bottom of the person in frames of that width and height squeezed to ``size``; all 0

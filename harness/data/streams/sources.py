@@ -63,9 +63,16 @@ def source_of(index: Index, video: Video) -> Source:
         return _video_size(video.video)
 
     return Source(
-        name=video.name, root=index.root, n_frames=video.n_frames, times=lambda: frame_times(index, video),
-        video=video.video, crops=video.crops, boxes=boxes, pack=index.pack, size=size,
-    )  # fmt: skip
+        name=video.name,
+        root=index.root,
+        n_frames=video.n_frames,
+        times=lambda: frame_times(index, video),
+        video=video.video,
+        crops=video.crops,
+        boxes=boxes,
+        pack=index.pack,
+        size=size,
+    )
 
 
 def check_needs(index: Index, streams: list[StreamSpec]) -> None:

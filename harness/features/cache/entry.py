@@ -154,9 +154,15 @@ class Writer:
             for name in (FEATURES, PRESENT)
         }
         said = {
-            "schema": SCHEMA, **meta, "frames": len(present), "present": self.rows, "dim": self.dim,
-            "store": self.dtype.name, "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "files": files,
-        }  # fmt: skip
+            "schema": SCHEMA,
+            **meta,
+            "frames": len(present),
+            "present": self.rows,
+            "dim": self.dim,
+            "store": self.dtype.name,
+            "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "files": files,
+        }
         (part / META).write_text(json.dumps(said, indent=1, default=str), encoding="utf-8")
         remove(self.entry.folder)
         os.rename(part, self.entry.folder)

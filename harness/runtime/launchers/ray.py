@@ -53,9 +53,13 @@ def cluster(jobs: int | None, *, gpus: int = 0) -> Iterator[Launch]:
     try:
         try:
             ray.init(
-                address or "local", log_to_driver=False, logging_level=logging.ERROR, configure_logging=True,
-                runtime_env={"env_vars": _environment()}, **own,
-            )  # fmt: skip
+                address or "local",
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=True,
+                runtime_env={"env_vars": _environment()},
+                **own,
+            )
         except ConnectionError as error:
             raise UserError(
                 f"--launcher ray: no cluster answers at {address}: {' '.join(str(error).split())}"

@@ -14,6 +14,14 @@ from harness.submissions.verifier.row_lists import Listing, read_list
 from harness.submissions.verifier.verify import Report, verify
 
 __all__ = [
-    "SHOWN", "Finding", "Listing", "Report", "check_manifest", "compare", "read_list", "sha256_of", "submission_in",
+    "SHOWN",
+    "Finding",
+    "Listing",
+    "Report",
+    "check_manifest",
+    "compare",
+    "read_list",
+    "sha256_of",
+    "submission_in",
     "verify",
-]  # fmt: skip
+]

@@ -19,8 +19,19 @@ FRAME = re.compile(r"[^,]+/frame-[0-9]+\.jpg")
 _COUNTED = re.compile(r"(.+?)(?:\s*,\s*|\s+)([0-9]+)")
 _MOST = 10_000_000  # frames of one video: a greater number at the end of a name is a part of it
 _ENDINGS = (".txt", ".csv", ".mp4", ".avi", ".mov", ".mkv", ".webm")
-_TITLES = ("video", "videos", "video_name", "name", "names", "filename", "video_id", "id", "file_id", "image",
-           "image_location")  # fmt: skip
+_TITLES = (
+    "video",
+    "videos",
+    "video_name",
+    "name",
+    "names",
+    "filename",
+    "video_id",
+    "id",
+    "file_id",
+    "image",
+    "image_location",
+)
 
 
 @dataclass(frozen=True)

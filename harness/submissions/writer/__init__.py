@@ -15,6 +15,14 @@ from harness.submissions.writer.row_lists import Listing, read_list
 from harness.submissions.writer.rows import check_name
 
 __all__ = [
-    "Answers", "Listing", "Submission", "check_name", "compose", "from_videos", "place", "read_list", "read_table",
+    "Answers",
+    "Listing",
+    "Submission",
+    "check_name",
+    "compose",
+    "from_videos",
+    "place",
+    "read_list",
+    "read_table",
     "zipped",
-]  # fmt: skip
+]

@@ -75,9 +75,20 @@ def match(track: TrackSpec, answers: Answers, listed: Listing | None) -> Rows:
     between, outside = filled_before(answers)
     interpolated, held = gaps | between[low], held | outside[low]
     return Rows(
-        names, unit, frame, keys, low, high, weight, int(interpolated.sum()), int(held.sum()),
-        int(answers.unseen[low].sum()), left_out, unlisted, _blind(names, at, answers),
-    )  # fmt: skip
+        names,
+        unit,
+        frame,
+        keys,
+        low,
+        high,
+        weight,
+        int(interpolated.sum()),
+        int(held.sum()),
+        int(answers.unseen[low].sum()),
+        left_out,
+        unlisted,
+        _blind(names, at, answers),
+    )
 
 
 def _blind(names: Sequence[str], at: Ints, answers: Answers) -> tuple[str, ...]:
