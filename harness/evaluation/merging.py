@@ -21,7 +21,7 @@ average the centred members plainly and leave the average's spread as it is. Her
 frames given, as in the score, which pools them (the spread of one still video would be that of its noise), the weights
 count in the average too, and the spread is common. No label is looked at, so test answers are merged alike. It pays
 where members are spread as widely as the labels, as a CCC loss makes them, and can cost where they are spread wider
-(tests/harness/test_merge.py measures both). Probabilities are averaged.
+(tests/harness/evaluation/test_merging.py measures both). Probabilities are averaged.
 """
 
 from __future__ import annotations

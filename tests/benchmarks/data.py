@@ -24,7 +24,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from affwild2_tree import write_tree
 
 from harness.batching.clips import ClipData
 from harness.batching.windows import Window
@@ -38,6 +37,7 @@ from harness.data.synthetic import make_demo
 from harness.features.store import FeatureStore
 from harness.runtime.machine import cores
 from plugins.editions import abaw10
+from tests.benchmarks.affwild2_tree import write_tree
 from zoo.api import FrameInput
 from zoo.modules import Encoder
 from zoo.registry.plan import SlotPlan, make_plan
@@ -222,7 +222,6 @@ def main() -> None:
     """What the command line asks for; all without."""
     folder, *wanted = sys.argv[1:]
     os.environ["ABAW_ZOO_CACHE"] = str(Path(folder) / "cache")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     cv2.setNumThreads(1)
     torch.set_num_threads(1)  # transforms of one small picture gain nothing from more
     print(describe(machine()))

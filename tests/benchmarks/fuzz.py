@@ -25,10 +25,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
-from fuzz_seeds import make_demo_set
-from fuzz_targets import targets
-from fuzz_worker import LONGEST, Count, work
 from tabulate import tabulate
+
+from tests.benchmarks.fuzz_seeds import make_demo_set
+from tests.benchmarks.fuzz_targets import targets
+from tests.benchmarks.fuzz_worker import LONGEST, Count, work
 
 SILENT = 30 * LONGEST  # seconds without a sign of life from a process
 

@@ -9,11 +9,12 @@ from functools import partial
 from pathlib import Path
 
 import cv2
-import fuzz_inputs as made
 import numpy as np
-from fuzz_seeds import USER
-from fuzz_worker import Target
 from hypothesis import strategies as st
+
+from tests.benchmarks import fuzz_inputs as made
+from tests.benchmarks.fuzz_seeds import USER
+from tests.benchmarks.fuzz_worker import Target
 
 ANY = st.binary(max_size=4000)
 

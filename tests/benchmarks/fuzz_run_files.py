@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import fuzz_inputs as made
 import numpy as np
 import pyarrow as pa
-from fuzz_seeds import USER, contents, rows_of, track_of
-from fuzz_worker import Target
 from pyarrow import parquet
+
+from tests.benchmarks import fuzz_inputs as made
+from tests.benchmarks.fuzz_seeds import USER, contents, rows_of, track_of
+from tests.benchmarks.fuzz_worker import Target
 
 
 def of_runs() -> dict[str, Callable[[str], Target]]:

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import fuzz_inputs as made
 import pyarrow as pa
-from fuzz_kept import of_kept
-from fuzz_run_files import of_runs
-from fuzz_seeds import USER, contents, rows_of, track_of
-from fuzz_worker import Target
 from pyarrow import parquet
 
+from tests.benchmarks import fuzz_inputs as made
+from tests.benchmarks.fuzz_kept import of_kept
+from tests.benchmarks.fuzz_run_files import of_runs
+from tests.benchmarks.fuzz_seeds import USER, contents, rows_of, track_of
+from tests.benchmarks.fuzz_worker import Target
 from zoo.errors import UserError
 from zoo.tracks import EditionSpec
 

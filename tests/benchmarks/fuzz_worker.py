@@ -17,10 +17,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from fuzz_inputs import spoilt
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from tests.benchmarks.fuzz_inputs import spoilt
 from zoo.weights.cards import cache_dir
 
 LONGEST = 10.0  # seconds that an input of a few kilobytes may take
@@ -271,7 +271,7 @@ def _fence() -> Fence:
 def work(names: Sequence[str], demo: Path, root: Path, inputs: int, number: int, pipe: Connection) -> None:
     """In a child process: count targets, each in a folder of its own, and send what was found now and then and at the
     end of each."""
-    from fuzz_targets import targets
+    from tests.benchmarks.fuzz_targets import targets
 
     os.environ["ABAW_ZOO_CACHE"] = str(root / "cache")
     made = targets(demo)

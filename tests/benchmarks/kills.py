@@ -23,8 +23,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from kill_stages import Stage, stages
 from tabulate import tabulate
+
+from tests.benchmarks.kill_stages import Stage, stages
 
 MOST = 4  # kills of one repetition, so that each comes to its end
 

@@ -6,7 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from demo_scores import STEPS, comparisons, measure, report
+
+from tests.benchmarks.demo_scores import STEPS, comparisons, measure, report
 
 
 @pytest.mark.slow

@@ -7,13 +7,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import fuzz
-import fuzz_inputs as made
 import pytest
-from fuzz_seeds import make_demo_set
-from fuzz_targets import targets
-from fuzz_worker import Target, count
 
+from tests.benchmarks import fuzz
+from tests.benchmarks import fuzz_inputs as made
+from tests.benchmarks.fuzz_seeds import make_demo_set
+from tests.benchmarks.fuzz_targets import targets
+from tests.benchmarks.fuzz_worker import Target, count
 from zoo.errors import UserError
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import intervals
 import pytest
+
+from tests.benchmarks import intervals
 
 
 def test_the_benchmark_on_a_crumb(monkeypatch: pytest.MonkeyPatch) -> None:

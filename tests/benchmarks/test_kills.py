@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kill_stages import Stage, stages
-from kills import disturb
+
+from tests.benchmarks.kill_stages import Stage, stages
+from tests.benchmarks.kills import disturb
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from submissions import ROWS, VIDEOS, benchmark
+
+from tests.benchmarks.submissions import ROWS, VIDEOS, benchmark
 
 
 def test_the_benchmark_on_a_crumb() -> None:

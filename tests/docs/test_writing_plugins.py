@@ -20,10 +20,10 @@ import pytest
 
 from harness import cli
 from harness.cli.commands.plugin_new import KINDS
+from tests.support.paths import ROOT
 from zoo import api
 from zoo.registry.registry import load
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "writing-plugins.md").read_text()
 
 

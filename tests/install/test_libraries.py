@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
 from zoo.errors import UserError
 from zoo.libraries import HEAVY, check_loaded
-
-ROOT = Path(__file__).resolve().parents[2]
 
 UNDEFINED = "libtorchaudio.so: undefined symbol: torch_exception_get_what_without_backtrace"
 FAULTS = {

@@ -18,9 +18,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from harness.runtime import machine
+from tests.support.paths import ROOT
 from zoo.libraries import HEAVY, MATCHING
 
-ROOT = Path(__file__).resolve().parents[2]
 CONSTRAINTS = ROOT / "constraints.txt"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PIN = r"[a-z0-9._-]+==[0-9][0-9a-z.+!]*( ; python_full_version [<>]=? '[0-9.]+'( and python_full_version [<>]=? '[0-9.]+')?)?"

@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from leaderboards import published
+from tests.support.paths import FACTS as FACTS_FOLDER
 from zoo.metrics.scores import FORMULAS
 from zoo.registry.registry import load
 
-FACTS = Path(__file__).resolve().parents[2].parent / "shared" / "facts" / "published_results.csv"
+FACTS = FACTS_FOLDER / "published_results.csv"
 EDITIONS = {entry.spec.name: entry.spec for entry in load().entries("editions")}
 # Printed totals that their own printed parts do not give: two in the organisers' tables, one in a paper.
 ODD = {("SZTU-CityU", 0.4096), ("NISL-2021", 0.6528), ("MAVEN (IIT Ropar)", 0.0299)}

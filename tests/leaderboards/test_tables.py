@@ -14,7 +14,7 @@ import pytest
 
 from leaderboards.record import Record, digest
 from leaderboards.tables import leaderboard, load_runs, to_csv, to_markdown, write
-from tests.leaderboards.made_up import result, run
+from tests.support.made_up import result, run
 
 
 def cells(markdown: str) -> list[list[str]]:

@@ -15,7 +15,7 @@ from leaderboards.ranks import printed
 from leaderboards.render.csv import to_csv
 from leaderboards.render.markdown import to_markdown
 from leaderboards.rows import Row, Table
-from tests.leaderboards.made_up import AFFWILD2, HOSTILE, real, run
+from tests.support.made_up import AFFWILD2, HOSTILE, real, run
 
 VAL = Wanted("abaw10", "va", "val")
 OFFICIAL = {("abaw10", "va", "val"): (76,)}

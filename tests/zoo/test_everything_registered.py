@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 import torch
-from registered import EXTRAS, cases
 
+from tests.support.registered import EXTRAS, cases
 from zoo.api import KINDS
 from zoo.registry import registry
 from zoo.testing import Check, spec_checks

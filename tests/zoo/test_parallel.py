@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from tests.zoo.two_processes import CASES
+from tests.support.paths import ROOT
+from tests.support.two_processes import CASES
 from zoo.parallel import Share, SharedDropout, dropped, mine, share_dropout, sharing, split
 
-ROOT = Path(__file__).resolve().parents[2]
 QUICK = ["va-uneven", "va-none", "expr-none", "au-uneven", "au-none", "mixup-raw", "raw-one-clip"]
 
 
@@ -24,7 +24,7 @@ def compare(cases: list[str], folder: Path, adamw: float = 1e-5) -> None:
     ``adamw``: how far weights may be apart after ten steps of AdamW, which move each by about 1e-2 however small its
     gradient is: where that is little but rounding, so is the step's direction.
     """
-    command = [sys.executable, "-W", "ignore", "-m", "tests.zoo.two_processes", str(folder)]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.support.two_processes", str(folder)]
     ranks = [
         subprocess.Popen([*command, str(rank), *cases], cwd=ROOT, stderr=subprocess.PIPE, text=True) for rank in (0, 1)
     ]

@@ -1,0 +1,50 @@
+"""``harness data index``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.support.trees import VA_HEADER, small_va, write_lines
+
+
+def row(text: str, name: str) -> list[str]:
+    """The cells of a track's row."""
+    (line,) = [line for line in text.splitlines() if line.startswith(f"{name} ")]
+    return re.split(r"\s{2,}", line.strip())
+
+
+def test_it_counts_every_track_of_a_folder(program, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    answer = program("data", "index", program.demo)
+    assert answer.code == 0, answer.err
+    for name in ("va", "expr", "au"):
+        train, val, test = map(int, row(answer.out, name)[3:6])
+        assert (train >= 4, val >= 2, test >= 2) == (True, True, True)  # videos, some of which show two people
+    assert "kept in" in answer.out
+    assert program("data", "index", program.demo).out == answer.out
+    assert program("data", "index", program.demo, "--fresh").out == answer.out
+
+    answer = program("data", "index", small_va(tmp_path), "--track", "va")
+    assert row(answer.out, "va") == [
+        "va",
+        "abaw10",
+        "annotations/VA_Estimation_Challenge",
+        "2",
+        "1",
+        "1",
+        "18",
+        "15",
+        "18",
+        "0",
+    ]
+
+
+def test_it_says_what_is_wrong(program, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    assert "there is no such folder" in program("data", "index", tmp_path / "none").err
+    assert "no annotations" in program("data", "index", tmp_path).err
+    root = small_va(tmp_path)
+    write_lines(root / "annotations/VA_Estimation_Challenge/Train_Set/video1.txt", VA_HEADER, "0.1,2")
+    answer = program("data", "index", root)
+    assert answer.code == 2
+    assert "video1.txt, line 2: arousal is 2" in answer.err
+    assert "kept in" not in answer.out

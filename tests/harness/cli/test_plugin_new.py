@@ -1,0 +1,201 @@
+"""`harness plugin new`: what it writes is listed, keeps the rules and trains at once."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+from tests.support.plugin_cases import HOOKS, USES, install
+
+TWO_STEPS = ("--epochs", 1, "--set", "train.batch=3")  # five training videos of one clip each
+
+
+def quick(*kinds: str) -> list[object]:
+    """Every kind, those that are not named in the long suite only."""
+    return [kind if kind in kinds else pytest.param(kind, marks=pytest.mark.slow) for kind in HOOKS]
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    """An empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Install a package for this test."""
+    before = set(sys.modules)
+
+    def now(folder: Path) -> None:
+        install(folder)
+        monkeypatch.syspath_prepend(folder)
+        importlib.invalidate_caches()
+
+    yield now
+    for name in set(sys.modules) - before:
+        if name.startswith("my_"):
+            del sys.modules[name]
+
+
+def train(program, kind: str, name: str, *more: object) -> dict:
+    """Train two steps on the crumb set with a block of this kind; the record's result."""
+    folder = program.run(Path("runs"), "r", *(part.format(name) for part in USES[kind]), *TWO_STEPS, *more)
+    record = json.loads((folder / "record.json").read_text())
+    assert record["status"] == "done"
+    return record["result"]
+
+
+def names(program, kind: str, *more: object) -> dict[str, str]:
+    """Name -> package of all blocks of this kind."""
+    answer = program("list", HOOKS[kind], "--json", *more)
+    assert answer.code == 0, answer.err
+    found = json.loads(answer.out)
+    assert found["problems"] == []
+    return {block["name"]: block["package"] for block in found["blocks"]}
+
+
+@pytest.mark.parametrize("kind", quick("fusion"))
+def test_a_single_file_works_at_once(program, kind):
+    name, file = f"my-{kind}", f"my_{kind}.py"
+    answer = program("plugin", "new", name, "--kind", kind, "--single-file")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.startswith(f"written: {file}\nnow:\n    harness plugin check {file}\n")
+    assert os.listdir() == [file]
+    assert names(program, kind, "--plugin", file)[name] == "file"
+    answer = program("plugin", "check", file)
+    assert (answer.code, answer.err) == (0, ""), answer.out
+    assert ", 0 failed, " in answer.out
+    plugin = ("--plugin", file)
+    if kind == "detector":
+        crop(program, name, *plugin)
+    else:
+        assert -1 <= train(program, kind, name, *plugin)["scores"]["raw"]["main"] <= 1
+
+
+def crop(program, name: str, *more: object) -> None:
+    """Crops that the detector makes of raw videos are trained on."""
+    answer = program("data", "crop", program.demo, "--out", "cropped", "--detector", name, "--jobs", 1, *more)
+    assert answer.code == 0, answer.err
+    assert int(answer.out.partition("a face in ")[2].split()[0]) > 100  # of 240 frames
+    answer = program("run", "--data", "cropped", "--out", "runs", "--encoders", "face", *TWO_STEPS)
+    assert answer.code == 0, answer.err
+
+
+@pytest.mark.parametrize("kind", quick("encoder"))
+def test_a_package_works_once_it_is_installed(program, installed, kind):
+    name, module = f"my-{kind}-2", f"my_{kind}_2"
+    answer = program("plugin", "new", name, "--kind", kind, "--out", "deep/er")
+    assert (answer.code, answer.err) == (0, "")
+    folder = Path("deep/er") / name
+    assert f"    uv pip install -e {folder}\n    harness plugin check {name}\n" in answer.out
+    written = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    assert written == {
+        "pyproject.toml",
+        "README.md",
+        f"{module}/__init__.py",
+        f"{module}/network.py",
+        f"tests/test_{module}.py",
+    }
+    installed(folder.resolve())
+    assert names(program, kind)[name] == f"{name} 0.1.0"
+    for target in (name, module) if kind == "loss" else (name,):
+        answer = program("plugin", "check", target)
+        assert (answer.code, answer.err) == (0, ""), answer.out
+        assert [line.split() for line in answer.out.splitlines() if "light" in line] == [[module, "light", "passed"]]
+    if kind == "detector":
+        crop(program, name)
+    else:
+        train(program, kind, name)
+
+
+def test_the_package_s_own_tests_pass(program, place):
+    program("plugin", "new", "my-loss-3", "--kind", "loss")
+    folder = place / "my-loss-3"
+    install(folder)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)],
+        capture_output=True,
+        text=True,
+        cwd=place,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "15 passed" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["Tensor", "frame-encoder", "X", "a__b-c-", "user_error"])
+@pytest.mark.parametrize("kind", HOOKS)
+def test_what_is_written_is_clean_whatever_it_is_called(program, name, kind):
+    for flags in ([], ["--single-file"]):
+        assert program("plugin", "new", name, "--kind", kind, *flags).code == 0
+    lint = ["check", "-q", "--config", str(ROOT / "pyproject.toml"), "--extend-ignore", "TID253,I001,D1"]
+    for command in (lint, ["format", "--check", "-q", "--line-length", "120"]):
+        done = subprocess.run([shutil.which("ruff"), *command, "--no-cache", "."], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    file = name.replace("-", "_").lower() + ".py"
+    assert program("list", HOOKS[kind], "--plugin", file).code == 0
+    assert "$" not in "".join(p.read_text() for p in Path().rglob("*.*") if p.is_file())
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "words"),
+    [
+        ("class", "head", "class: that is a word of Python's own"),
+        ("none", "head", "none: that is a word of Python's own"),
+        ("gru", "head", "gru: plugins.heads (abaw-zoo 0.1.0) registers a block of that name (`harness list heads`)"),
+        ("9lives", "head", "'9lives' is no name of a block: it has letters, digits, _ and -, a letter first"),
+        ("my encoder", "head", "'my encoder' is no name of a block"),
+        ("json", "head", "json: its module 'json' would hide the one that is installed"),
+        ("Torch", "encoder", "Torch: its module 'torch' would hide the one that is installed"),
+        ("mine", "heads", "--kind heads: did you mean 'head'? it is one of encoder, fusion, head, loss, postprocess"),
+        ("mine", "stream", "it is one of encoder, fusion, head, loss, postprocess, detector"),
+    ],
+)
+@pytest.mark.parametrize("flags", [(), ("--single-file",)])
+def test_bad_names_are_refused_in_a_line(program, place, name, kind, words, flags):
+    answer = program("plugin", "new", name, "--kind", kind, *flags)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("error: ")
+    assert words in answer.err
+    assert answer.err.count("\n") == 1
+    assert os.listdir(place) == []
+
+
+@pytest.mark.parametrize(("flags", "path"), [((), "mine"), (("--single-file",), "mine.py")])
+def test_nothing_is_overwritten(program, place, flags, path):
+    (place / path).write_text("precious")
+    answer = program("plugin", "new", "mine", "--kind", "head", *flags)
+    assert answer.code == 2
+    assert answer.err == f"error: {path} exists: choose another name or another --out, or delete it\n"
+    assert (place / path).read_text() == "precious"
+
+
+def test_a_folder_that_cannot_be_written_is_named(program, place):
+    (place / "file").write_text("")
+    answer = program("plugin", "new", "mine", "--kind", "head", "--out", "file")
+    assert answer.code == 2
+    assert answer.err == "error: file/mine cannot be written: Not a directory\n"
+
+
+def test_the_templates_come_with_the_package():
+    """They lie beside the code, in no folder that a build leaves out."""
+    here = files("harness") / "templates"
+    assert {p.name for p in here.iterdir() if p.name.endswith(".txt")} == {
+        *(f"{kind}.txt" for kind in HOOKS),
+        "package_pyproject.txt",
+        "package_readme.txt",
+        "package_test.txt",
+    }
+    ignored = (ROOT / ".gitignore").read_text().split()
+    assert not {"*.txt", "templates", "templates/", "harness/"} & set(ignored)

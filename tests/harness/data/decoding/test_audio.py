@@ -1,0 +1,128 @@
+"""Sound: a click written at a frame is found there, whatever the container, the rates and the start of the sound."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.data.decoding.audio import read_sound
+from harness.data.decoding.video import probe
+from tests.support.media import write_click_video
+
+
+def heard(path: Path) -> tuple[int, float]:
+    """The frame during which the loudest sample sounds, and its time."""
+    sound = read_sound(path)
+    assert sound is not None
+    assert sound.rate == 16_000
+    assert sound.samples.dtype == np.float32
+    time = float(np.abs(sound.samples).argmax() / sound.rate + sound.start)
+    return int(np.searchsorted(probe(path).times, time + 1e-3, side="right") - 1), time
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.mp4", {}),
+        ("a.mp4", {"rate": 48_000, "fps": 60}),
+        ("a.mp4", {"variable": True}),
+        ("a.mp4", {"sound_start": 0.3}),
+        ("a.mp4", {"sound_start": 0.3, "variable": True, "fps": 30, "channels": 2}),
+        ("a.mp4", {"sound_start": -0.3}),
+        ("a.mp4", {"audio_codec": "mp3", "sound_start": 0.3}),
+        ("a.mp4", {"holes": [(0.3, 0.8)]}),
+        ("a.mp4", {"fps": 7.5, "rate": 8_000}),
+        ("a.mkv", {"sound_start": 0.3, "audio_codec": "flac"}),
+        ("a.webm", {"rate": 48_000, "fps": 30}),
+        ("a.mp4", {"n_frames": 3000, "click_frame": 2900, "fps": 60}),
+    ],
+)
+def test_click_is_found_at_its_frame(tmp_path: Path, name: str, options: dict) -> None:
+    times = write_click_video(tmp_path / name, **options)
+    frame, time = heard(tmp_path / name)
+    expected = options.get("click_frame", 30)
+    assert frame == expected
+    assert abs(time - times[expected]) < 2e-3
+
+
+@pytest.mark.parametrize("options", [{}, {"rate": 48_000, "fps": 30}, {"variable": True}])
+def test_click_in_avi_with_mp3_is_found_within_one_frame(tmp_path: Path, options: dict) -> None:
+    """AVI keeps neither time stamps nor MP3's priming: the file itself is off by up to 25 ms."""
+    times = write_click_video(tmp_path / "a.avi", **options)
+    frame, time = heard(tmp_path / "a.avi")
+    assert abs(frame - 30) <= 1
+    assert abs(time - times[30]) < 0.03
+
+
+def test_start_and_length(tmp_path: Path) -> None:
+    write_click_video(tmp_path / "a.mkv", sound_start=0.3, audio_codec="flac")
+    sound = read_sound(tmp_path / "a.mkv")
+    assert sound is not None
+    assert sound.start == pytest.approx(0.3, abs=1e-3)
+    assert len(sound.samples) / 16_000 + sound.start == pytest.approx(59 / 25 + 0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_u8", "pcm_s32le", "pcm_f32le", "flac"])
+def test_sample_formats_have_one_level(tmp_path: Path, codec: str) -> None:
+    write_click_video(tmp_path / "a.mkv", audio_codec=codec, rate=16_000, channels=2)
+    sound = read_sound(tmp_path / "a.mkv")
+    assert sound is not None
+    assert sound.samples.max() == pytest.approx(0.8, abs=0.01)
+    assert abs(np.median(sound.samples)) < 1e-6
+
+
+def test_resampling_keeps_a_tone(tmp_path: Path) -> None:
+    """Against the sum itself: 1 kHz at 44.1 kHz is 1 kHz at 16 kHz, in phase to the last second."""
+    import av
+
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("pcm_f32le", rate=44_100, layout="mono")
+        tone = np.sin(2 * np.pi * 1000 * np.arange(44_100 * 20) / 44_100).astype(np.float32)
+        for first in range(0, len(tone), 44_100):
+            frame = av.AudioFrame.from_ndarray(tone[None, first : first + 44_100], format="flt", layout="mono")
+            frame.sample_rate, frame.pts = 44_100, first
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    sound = read_sound(tmp_path / "a.mkv")
+    assert sound is not None
+    expected = np.sin(2 * np.pi * 1000 * np.arange(16_000 * 20) / 16_000)
+    np.testing.assert_allclose(sound.samples[100:-100], expected[100:-100], atol=2e-3)
+
+
+def test_no_sound_is_none(tmp_path: Path) -> None:
+    write_click_video(tmp_path / "a.mp4", with_audio=False)
+    assert read_sound(tmp_path / "a.mp4") is None
+
+
+def test_damaged_packets_are_silence_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    import av
+
+    write_click_video(tmp_path / "whole.mkv", audio_codec="flac")
+    with av.open(str(tmp_path / "whole.mkv")) as source, av.open(str(tmp_path / "bad.mkv"), "w") as target:
+        streams = {s.index: target.add_stream_from_template(s) for s in source.streams}
+        for k, packet in enumerate(p for p in source.demux() if p.pts is not None):
+            stream = streams[packet.stream.index]
+            if packet.stream.type == "audio" and k in (9, 10, 11, 12):
+                broken = av.Packet(b"\x55" * packet.size)
+                broken.pts, broken.dts, broken.time_base = packet.pts, packet.dts, packet.time_base
+                packet = broken
+            packet.stream = stream
+            target.mux(packet)
+    with caplog.at_level(logging.WARNING):
+        frame, _ = heard(tmp_path / "bad.mkv")
+    assert frame == 30
+    assert "packets of sound could not be decoded" in caplog.text
+
+
+def test_real_speech(real: Path) -> None:
+    sound = read_sound(real / "videos" / "01-01-01-01-02-01-05.mp4")
+    assert sound is not None
+    assert len(sound.samples) / 16_000 == pytest.approx(93 * 1001 / 30_000, abs=0.06)
+    assert 1e-3 < np.sqrt(np.mean(sound.samples**2)) < 0.2
+    assert read_sound(real / "odd" / "no_audio.mp4") is None
+    many = read_sound(real / "odd" / "many_streams.mp4")
+    assert many is not None
+    assert len(many.samples) / 16_000 == pytest.approx(13.06, abs=0.1)

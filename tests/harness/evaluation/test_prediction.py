@@ -1,0 +1,83 @@
+"""How windows become answers: averages, delays, the slots' own answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from harness.batching.clips import ClipData
+from harness.evaluation.prediction import answers
+from tests.harness.batching.test_clips import Store, video
+from zoo.api import Answer, TrackSpec
+from zoo.model.model import Batch
+from zoo.modules import FusionOut
+
+TIMES = np.cumsum(np.where(np.arange(40) < 20, 1 / 20, 1 / 10))
+ANSWERS = (Answer("valence", "value", -5), Answer("mood", "class", -1, classes=("a", "b")))
+TRACK = TrackSpec("t", ANSWERS, "mtl_sum", (-1, 1), ("x",), ("x",), "keyed", "image_location")
+
+
+class Clips(ClipData):
+    """Without a video file to take times from."""
+
+    def times(self, i: int) -> np.ndarray:
+        return TIMES - TIMES[0]
+
+
+class Echo(nn.Module):
+    """Answers the frame's number, and for the slot alone the number plus 100."""
+
+    slots = ("face",)
+
+    def forward(self, batch: Batch) -> FusionOut:
+        number = batch.features["face"][..., 1:].float().expand(-1, -1, 3)
+        return FusionOut(number, {"face": number + 100})
+
+    def decode(self, raw: torch.Tensor) -> torch.Tensor:
+        return raw
+
+
+def clips() -> Clips:
+    class Index:
+        videos = ()
+
+    return Clips(Index(), [video("v", np.zeros((40, 2)))], ["face"], Store({"v": np.ones(40, bool)}), {})
+
+
+def answered(**more: object):
+    return next(answers(Echo(), clips(), TRACK, length=8, batch=3, device=torch.device("cpu"), **more))
+
+
+def test_every_frame_has_its_own_answer():
+    got = answered()
+    np.testing.assert_allclose(got.values["valence"], np.arange(40))
+    assert got.values["mood"].shape == (40, 2)
+    assert got.extra == {}
+    np.testing.assert_allclose(answered(full=True).values["valence"], np.arange(40))
+
+
+def test_the_slots_own_answers_come_along_when_wanted():
+    got = answered(per_slot=True)
+    np.testing.assert_allclose(got.extra["slot.face.valence"], np.arange(40) + 100)
+    assert got.extra["slot.face.mood"].shape == (40, 2)
+
+
+def test_with_a_delay_a_frame_has_the_answer_given_that_much_earlier():
+    got = answered(delay=0.5).values["valence"]
+    times = TIMES - TIMES[0]
+    for t in range(40):
+        assert abs(times[round(got[t])] - max(0.0, times[t] - 0.5)) <= 0.051
+
+
+def test_training_targets_and_answers_are_delayed_by_the_same():
+    """What is learned from the label at t + delay is given back at t + delay."""
+    from harness.batching.windows import earlier
+
+    times = TIMES - TIMES[0]
+    labels = np.sin(times)[:, None]
+    learned = earlier(labels, times, 0.5)  # a perfect learner answers this at each frame
+    index = np.round(answered(delay=0.5).values["valence"]).astype(int)
+    back = learned[index, 0]
+    inside = times >= 0.5
+    assert np.abs(back - labels[:, 0])[inside].max() < 0.06  # half a frame's step

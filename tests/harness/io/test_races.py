@@ -1,0 +1,113 @@
+"""Threads and processes at the same files at the same moment, with an empty cache: all end well, none computes twice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from harness.cli import main as program
+from harness.io.locks import OneAtATime
+from tests.support.loopback import server
+from tests.support.media import write_click_video
+from tests.support.races import LINES
+from tests.support.trees import small_va, write_crops
+
+__all__ = ["server"]
+PROCESSES, THREADS = 2, 4
+COMPUTED = {
+    "probe": 1,
+    "hash": 2,
+    "folder": 1,
+    "features": 1,
+    "read_frame_labels": 3,
+    "read_test_list": 1,
+    "crop_frames": 4,
+}
+
+
+@pytest.mark.parametrize("rounds", [pytest.param(2), pytest.param(50, marks=pytest.mark.slow)])
+def test_every_file_that_is_shared(tmp_path: Path, server, rounds: int) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    write_click_video(data / "clip.mp4", n_frames=12, click_frame=None)
+    write_crops(data / "crops", range(1, 9))
+    small_va(data / "tree")
+    time.sleep(2.1)  # files that have just been changed are not taken by their times (harness.io.read_cache)
+    command = [sys.executable, "-m", "tests.support.races", tmp_path, rounds, THREADS, PROCESSES]
+    children = [
+        subprocess.Popen(
+            [*map(str, command), str(process), server.url("net.pt")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for process in range(PROCESSES)
+    ]
+    said = [child.communicate(timeout=600)[0] for child in children]
+    assert [child.returncode for child in children] == [0] * PROCESSES, "\n".join(said)[-4000:]
+    for number in range(rounds):
+        here = tmp_path / f"round-{number}"
+        counts = Counter(path.name.partition(".")[0] for path in (here / "counts").iterdir())
+        assert counts == COMPUTED, number
+        assert len((here / "ledger.jsonl").read_text().splitlines()) == LINES * THREADS * PROCESSES
+        assert left(here) == []
+    assert len(server.asked) == rounds
+
+
+def left(folder: Path) -> list[str]:
+    """Half-written files and locks that nobody cleared away."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob(".*") if path.is_file())
+
+
+def test_threads_that_ask_at_once_share_one_computation() -> None:
+    shared, barrier, calls = OneAtATime(), Barrier(4), []
+
+    def compute() -> int:
+        calls.append(1)
+        time.sleep(0.2)
+        return 7
+
+    def ask(_: int) -> int:
+        barrier.wait()
+        return shared("key", compute)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask, range(4))) == [7] * 4
+    assert len(calls) == 1
+    assert shared("key", lambda: 8) == 8  # nothing is kept
+
+
+def test_threads_that_ask_at_once_share_an_error() -> None:
+    shared = OneAtATime()
+
+    def fails() -> int:
+        raise ValueError("no")
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no"):
+            shared("key", fails)
+
+
+@pytest.mark.slow
+def test_the_first_extraction_of_a_set_with_two_faces_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`_left` and `_right` are two entries of one video, read by two threads: 50 empty caches, 50 ends that are well."""
+    from harness.data.synthetic import make_demo
+
+    make_demo(tmp_path / "demo", videos=(4, 2, 2), frames=40, jobs=1, progress=False)
+    monkeypatch.setattr(sys, "argv", ["harness", "data", "extract", str(tmp_path / "demo"), "--encoders", "face"])
+    ends = Counter()
+    for number in range(50):
+        monkeypatch.setenv("ABAW_ZOO_CACHE", str(tmp_path / f"cache-{number}"))
+        try:
+            program()
+            ends[0] += 1
+        except SystemExit as end:
+            ends[end.code or 0] += 1
+    assert ends == {0: 50}

@@ -1,0 +1,63 @@
+"""The whole program on a crumb of a demo set, in this process."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CRUMB_VIDEOS = (4, 2, 2)
+CRUMB_FRAMES = 24
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """``harness`` with a cache of its own; ``demo``: the crumb set."""
+
+    cache: Path
+    demo: Path
+
+    def __call__(self, *args: object) -> Answer:
+        """Run a command line as ``main`` runs it."""
+        from harness import cli
+
+        out, err = io.StringIO(), io.StringIO()
+        code: Any = 0
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setenv("ABAW_ZOO_CACHE", str(self.cache))
+            patch.setattr(sys, "argv", ["harness", *map(str, args)])
+            patch.setattr(warnings, "showwarning", warnings.showwarning)  # main replaces it
+            try:
+                cli.main()
+            except SystemExit as end:
+                code = end.code
+        return Answer(int(code or 0), out.getvalue(), err.getvalue())
+
+    def run(self, out: Path, name: str, *args: object) -> Path:
+        """Train on the crumb set, two slots where none are named; the run's folder. It must succeed."""
+        slots = () if "--encoders" in args or "--recipe" in args else ("--encoders", "face,context")
+        answer = self("run", "--data", self.demo, "--out", out, "--name", name, *slots, *args)
+        assert answer.code == 0, answer.err + answer.out
+        return out / name
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """A run's record as plain JSON."""
+    content: dict[str, Any] = json.loads((folder / "record.json").read_text())
+    return content

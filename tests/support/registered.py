@@ -1,0 +1,46 @@
+"""Everything that is registered, with what its checks need to be told: arguments, values that an option is tried with."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from tests.support.paths import TESTS
+from zoo.api import KINDS
+from zoo.registry import registry
+
+READY = TESTS / "plugins" / "ready"
+
+CHECKPOINT = {"model": "test_efficientnet", "size": 64, "classes": ("a", "b"), "sha256": "0" * 64}
+# (kind, name) -> what spec_checks is given besides the spec, once for every case. Networks are checked small: what the
+# rules ask does not depend on the size of the picture.
+GIVEN: dict[tuple[str, str], list[dict[str, Any]]] = {
+    ("encoders", "timm"): [
+        {"argument": "test_vit", "values": {"size": 96}},
+        {"argument": "test_resnet", "values": {"size": 64}},
+    ],
+    ("encoders", "hsemotion"): [{"argument": "enet_b0_8_best_vgaf", "size": 32, "values": {"size": 64}}],
+    ("encoders", "places365"): [{"stream": "context", "argument": "resnet18", "size": 32, "values": {"size": 64}}],
+    ("encoders", "checkpoint"): [{"argument": "net.pth", "model": "test_resnet", "size": 32, "values": CHECKPOINT}],
+    ("encoders", "ssl"): [{"argument": "tiny", "values": {"layer": "1", "window": 1.0}}],
+    ("encoders", "features"): [{"argument": str(READY)}],
+    ("fusions", "late"): [{"values": {"weights": "equal"}}],
+}
+EXTRAS = {("encoders", "egemaps"): "opensmile"}
+"""Blocks that want a package which is not installed with the others."""
+
+PERMUTE: dict[str, Any] = {}
+"""Fusion -> how its weights are reordered with its slots, where zoo.testing's way does not fit."""
+
+
+def cases() -> list[tuple[str, Any, dict[str, Any]]]:
+    """(kind, spec, what spec_checks is given) of every block that can be built here."""
+    found = []
+    for kind in KINDS:
+        for entry in registry.load().entries(kind):
+            extra = EXTRAS.get((kind, entry.name))
+            if extra and find_spec(extra) is None:
+                continue
+            permute = {"permute": PERMUTE[entry.name]} if kind == "fusions" and entry.name in PERMUTE else {}
+            found += [(kind, entry.spec, {**permute, **given}) for given in GIVEN.get((kind, entry.name), [{}])]
+    return found
