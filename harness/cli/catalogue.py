@@ -63,7 +63,7 @@ def check(
 
 
 def env(as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
-    """Show the machine, the versions, and whether every library loads. Exit code 1 where one does not."""
+    """Show machine, versions and whether the libraries load. Exit code 1 where one does not."""
     from harness.cli.commands.env import env as command
 
     command(as_json)

@@ -165,7 +165,7 @@ def _lists(demo: Path) -> dict[str, Callable[[str], Target]]:
     def listing(name: str, track: str, edition: str) -> Target:
         wanted = track_of(track, edition)[1]
         form = wanted.submission
-        seeds = [_LISTED[form], b"a\nb\n"] if form in submit.lists.FRAMED and form != "mtl" else [_LISTED[form]]
+        seeds = [_LISTED[form], b"a\nb\n"] if form in submit.row_lists.FRAMED and form != "mtl" else [_LISTED[form]]
         seeds += [_SENTENCE] if form == "per_video" else []
         if wanted.submission_header and form not in ("per_video", "csv"):
             seeds.append(wanted.submission_header.encode() + b"\n" + _LISTED[form])

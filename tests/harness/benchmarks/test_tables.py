@@ -163,7 +163,7 @@ def test_the_made_up_predictions_fit_their_list(tmp_path: Path) -> None:
     )
     assert child.peak_mb > 20
     assert len((tmp_path / "out" / "predictions.txt").read_text().splitlines()) == 61
-    with pytest.raises(RuntimeError, match="full_size:run: "):
+    with pytest.raises(RuntimeError, match="run_quietly: "):
         full_size.command("verify", tmp_path / "none.txt", "--track", "expr")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from importlib.resources import files
@@ -141,7 +140,9 @@ def test_what_is_written_is_clean_whatever_it_is_called(program, name, kind):
         assert program("plugin", "new", name, "--kind", kind, *flags).code == 0
     lint = ["check", "-q", "--config", str(ROOT / "pyproject.toml"), "--extend-ignore", "TID253,I001,D1"]
     for command in (lint, ["format", "--check", "-q", "--line-length", "120"]):
-        done = subprocess.run([shutil.which("ruff"), *command, "--no-cache", "."], capture_output=True, text=True)
+        done = subprocess.run(
+            [Path(sys.executable).with_name("ruff"), *command, "--no-cache", "."], capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stdout + done.stderr
     file = name.replace("-", "_").lower() + ".py"
     assert program("list", HOOKS[kind], "--plugin", file).code == 0
@@ -190,7 +191,7 @@ def test_a_folder_that_cannot_be_written_is_named(program, place):
 
 def test_the_templates_come_with_the_package():
     """They lie beside the code, in no folder that a build leaves out."""
-    here = files("harness") / "templates"
+    here = files("harness.cli.commands") / "templates"
     assert {p.name for p in here.iterdir() if p.name.endswith(".txt")} == {
         *(f"{kind}.txt" for kind in HOOKS),
         "package_pyproject.txt",

@@ -75,7 +75,10 @@ def test_what_is_kept_of_a_measurement_is_read_or_made_again(index: Index) -> No
 def test_bfloat16_where_the_processor_has_none_is_told(
     index: Index, monkeypatch: pytest.MonkeyPatch, here: bool
 ) -> None:
-    for module in ("world", "features"):  # else a processor that has it computes auto in it, and bf16 is there already
+    for module in (
+        "runtime.precision",
+        "features.frozen_encoder",
+    ):  # else a processor that has it computes auto in it, and bf16 is there already
         monkeypatch.setattr(f"harness.{module}.computes_bfloat16", lambda _: here)
     with warnings.catch_warnings(record=True) as said:
         for precision in ("float32", "auto", "bf16"):

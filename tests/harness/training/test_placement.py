@@ -80,7 +80,7 @@ def test_two_processors_cannot_synchronise_batch_norms() -> None:
 
 @pytest.mark.parametrize("here", [True, False])
 def test_bfloat16_where_the_processor_has_none_is_told(monkeypatch: pytest.MonkeyPatch, here: bool) -> None:
-    monkeypatch.setattr("harness.runtime.distributed.computes_bfloat16", lambda _: here)
+    monkeypatch.setattr("harness.runtime.precision.computes_bfloat16", lambda _: here)
     with warnings.catch_warnings(record=True) as said:
         for precision in ("32", "bf16-mixed"):
             fit(WithNorm(), alone(CPU), Train(precision=precision))  # type: ignore[arg-type]

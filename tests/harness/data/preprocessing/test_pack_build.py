@@ -179,9 +179,10 @@ def test_a_full_disk_stops_and_leaves_what_is_whole(data: Path, monkeypatch: pyt
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
-def test_a_disk_that_fills_while_rows_are_written(tmp_path: Path) -> None:
+def test_a_disk_that_fills_while_rows_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "face").mkdir()
-    (tmp_path / "face" / f".v.arrow.{os.getpid()}").symlink_to("/dev/full")
+    (tmp_path / "face" / ".full").symlink_to("/dev/full")
+    monkeypatch.setattr(writer, "part_name", lambda path: path.with_name(".full"))
     with writer.Writer(tmp_path, "face", "v", writer.PICTURES) as one:
         for _ in range(255):
             one.add(bytes(10_000))
