@@ -1,0 +1,142 @@
+"""All that a training is: weights, optimizer, learning rates, average, and how far it has come."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypedDict, cast
+
+import numpy as np
+from torch.optim.swa_utils import AveragedModel
+
+from harness.config.schema import Train
+from harness.training.checkpoint import save_state
+from harness.training.optimizers import averaged, make_optimizer, make_schedule
+from zoo.model.model import Model
+
+
+class EpochRow(TypedDict):
+    """A row of history.csv. ``val``: the validation score, None in epochs without one."""
+
+    epoch: int
+    step: int
+    loss: float
+    val: float | None
+    lr: float
+
+
+@dataclass
+class Progress:
+    """How far a training has come; the counters of a checkpoint, by these names.
+
+    ``epoch``: epochs that are finished; ``step``: steps of the one under way; ``total``: steps in all. ``best`` and
+    ``best_epoch``: the highest validation score and its epoch (from 1; 0: none yet). ``selections``: scores that the
+    epoch was chosen among. ``sum`` and ``count``: losses of the epoch under way.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    total: int = 0
+    best: float = -np.inf
+    best_epoch: int = 0
+    sum: float = 0.0
+    count: int = 0
+    history: list[EpochRow] = field(default_factory=list)
+    selections: int = 0
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of the epoch under way."""
+        return self.sum / max(1, self.count)
+
+    def add_step(self, loss: float) -> None:
+        """Count a step."""
+        self.step, self.total = self.step + 1, self.total + 1
+        self.sum, self.count = self.sum + loss, self.count + 1
+
+    def end_epoch(self) -> None:
+        """Begin the next epoch."""
+        self.epoch, self.step, self.sum, self.count = self.epoch + 1, 0, 0.0, 0
+
+    def out_of_patience(self, settings: Train) -> bool:
+        """Whether the score has not improved for ``train.patience`` epochs."""
+        if settings.select != "best" or not settings.patience or not self.best_epoch:
+            return False
+        return self.epoch - self.best_epoch >= settings.patience
+
+
+class TrainingState:
+    """What a checkpoint holds, and what it is made of. Saved and restored, training goes on bit for bit."""
+
+    def __init__(self, model: Model, settings: Train, steps: int) -> None:
+        self.model, self.settings = model, settings
+        self.optimizer = make_optimizer(model, settings)
+        self.schedule = make_schedule(self.optimizer, settings, steps)
+        self.average: AveragedModel | None = averaged(model, settings)
+        self.best_weights = copy.deepcopy(model.state_dict())
+        self.progress = Progress()
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all."""
+        save_state(
+            path,
+            {
+                "loop": asdict(self.progress),
+                "model": self.model.state_dict(),
+                "best": self.best_weights,
+                "optimizer": self.optimizer.state_dict(),
+                "average": self.average.state_dict() if self.average is not None else {},
+                "schedule": self.schedule.state_dict() if self.schedule is not None else {},
+            },
+        )
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go on from what a checkpoint holds."""
+        self.progress, self.best_weights = Progress(**saved["loop"]), saved["best"]
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(saved["average"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(saved["schedule"])
+
+    @property
+    def evaluated(self) -> Model:
+        """The network that is scored: the running average, once it has begun, else the model itself."""
+        if self.average is None or not self.average.n_averaged:
+            return self.model
+        return cast(Model, self.average.module)
+
+    def after_step(self) -> None:
+        """Bring what changes with every step up to date: the exponential average, the learning rates."""
+        if self.average is not None and self.settings.average == "ema":
+            self.average.update_parameters(self.model)
+        if self.schedule is not None and self.settings.schedule != "plateau":
+            self.schedule.step()
+
+    def after_epoch(self) -> None:
+        """Take the weights of late epochs into the plain average."""
+        late = self.progress.epoch + 1 > self.settings.swa_start * self.settings.epochs
+        if self.average is not None and self.settings.average == "swa" and late:
+            self.average.update_parameters(self.model)
+
+    def score(self, score: float) -> None:
+        """Take note of a validation score: by it rates fall on a plateau, and the epoch is chosen."""
+        if self.schedule is not None and self.settings.schedule == "plateau":
+            self.schedule.step(score)
+        if self.settings.select != "best":
+            return
+        self.progress.selections += 1
+        if score > self.progress.best:  # of two equal ones the earlier, which was trained less
+            self.progress.best, self.progress.best_epoch = score, self.progress.epoch + 1
+            self.best_weights = copy.deepcopy(self.evaluated.state_dict())
+
+    def choose(self) -> int:
+        """Leave the model with the chosen epoch's weights, and return that epoch."""
+        if self.settings.select == "best" and self.progress.best_epoch:
+            self.model.load_state_dict(self.best_weights)
+            return self.progress.best_epoch
+        if self.average is not None and self.average.n_averaged:
+            self.model.load_state_dict(self.average.module.state_dict())
+        return self.progress.epoch
