@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,7 +32,7 @@ class ClipData:
         videos: Sequence[Video],
         slots: Sequence[str],
         store: FeatureStore,
-        raw: dict[str, RawSlot],
+        raw: Mapping[str, RawSlot],
         *,
         delay: float = 0.0,
         close_gaps: bool = False,

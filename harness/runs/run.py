@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ import torch
 from harness.batching.clips import ClipData
 from harness.batching.sampling import training_counts
 from harness.data.index.index import Index
+from harness.data.index.subjects import Split
 from harness.data.streams.raw_inputs import RawSlot
 from harness.evaluation.prediction import shared_answers
 from harness.features.extraction import extract
-from harness.features.frozen_encoder import frozen_slots
+from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
 from harness.io.locks import at_work
 from harness.runs import provenance as guard
@@ -37,7 +38,9 @@ from zoo.model.cost import cost
 from zoo.model.model import Model, key
 from zoo.model.shape_check import check
 from zoo.registry.plan import Plan
-from zoo.weights.loading import load_pretrained
+from zoo.weights.loading import Loaded, load_pretrained
+
+SPLITS: tuple[Split, ...] = ("train", "select", "val", "test")
 
 
 @dataclass
@@ -108,48 +111,81 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
     config, plan = job.config, job.plan
     world = world or alone(pick_device(config.device))
     torch.use_deterministic_algorithms(True, warn_only=True)
+
+    # Do the parts fit together? Found out on the meta device, before any pixel is read.
     dims = check(plan, adapter_options(config), aids(config))["dims"]
+
+    # Features of frozen slots from the cache or computed now; raw input of trained ones is packed once a video.
     frozen, raw = frozen_slots(plan.slots, config.features, world.device), raw_slots(plan, job.index)
-    if world.size > 1:
-        share_packing(job.index, raw, world)
-    store, failures = extract(job.index, frozen, progress=progress and world.first)
-    if failures:
-        reasons = {failure.reason for failure in failures}
-        if len(reasons) == 1 and len(failures) > 1:  # not a video's fault, such as weights that do not fit
-            raise UserError(reasons.pop())
-        raise UserError(
-            f"{len(failures)} of {len(job.index.videos)} videos could not be read: " + "; ".join(map(str, failures[:5]))
-        )
-    names = [slot.name for slot in plan.slots]
-    training = {"delay": config.train.delay, "close_gaps": config.train.gaps == "close"}
-    splits = {
-        s: ClipData(job.index, v, names, store, raw, **(training if s == "train" else {}))  # type: ignore[arg-type]
-        for s in ("train", "select", "val", "test")
-        if (v := job.index.split(s))
-    }
+    store = extract_features(job.index, frozen, raw, world, progress=progress)
+    splits = clips_of(job, store, raw)
     passports = [found for slot in frozen if (found := slot.record())]
-    saws = {slot.plan.name: guard.saw(slot.file) for slot in frozen if slot.file}
     if weights is not None:
         model = make_model(plan, dims, [Counts(1, (1,) * max(2, len(a.classes))) for a in job.track.answers], config)
         model.load_state_dict(load_weights(weights))
         return Prepared(model.to(world.device), splits, passports, world, store=store)
+
+    # The network with its seed's random weights, those of its encoders, and projections of the training frames.
+    check_trainable(job, splits)
+    if config.train.shuffle_labels:
+        splits["train"].labels = shuffled(splits["train"].labels, config.seed)
+    model = make_model(plan, dims, training_counts(job.track, splits["train"]), config)
+    saws = {slot.plan.name: guard.saw(slot.file) for slot in frozen if slot.file}
+    for name, loaded in load_starting_weights(model, plan).items():
+        passports.append({"slot": name, **loaded.record(), "precision": "float32"})
+        saws[name] = guard.saw(loaded.path)
+    fit_adapters(model, splits["train"], store)
+
+    # What the starting weights have seen goes into the record, and marks the run where it saw what is reported.
+    passports = [guard.mark(p, saws.get(p["slot"], []), job) for p in passports]
+    return Prepared(model, splits, passports, world, [saw for those in saws.values() for saw in those], store, dims)
+
+
+def extract_features(
+    index: Index, frozen: Sequence[FrozenSlot], raw: Mapping[str, RawSlot], world: World, *, progress: bool
+) -> FeatureStore:
+    """Compute what the cache lacks, shared out among the processes. UserError where a video cannot be read."""
+    if world.size > 1:
+        share_packing(index, raw, world)
+    store, failures = extract(index, frozen, progress=progress and world.first)
+    if not failures:
+        return store
+    reasons = {failure.reason for failure in failures}
+    if len(reasons) == 1 and len(failures) > 1:  # not a video's fault, such as weights that do not fit
+        raise UserError(reasons.pop())
+    some = "; ".join(map(str, failures[:5]))
+    raise UserError(f"{len(failures)} of {len(index.videos)} videos could not be read: {some}")
+
+
+def clips_of(job: Job, store: FeatureStore, raw: Mapping[str, RawSlot]) -> dict[str, ClipData]:
+    """The videos of every split that has some. Training targets alone are shifted by the delay, and cut at gaps."""
+    names, train = [slot.name for slot in job.plan.slots], job.config.train
+    splits: dict[str, ClipData] = {}
+    for split in SPLITS:
+        if videos := job.index.split(split):
+            shift, close = (train.delay, train.gaps == "close") if split == "train" else (0.0, False)
+            splits[split] = ClipData(job.index, videos, names, store, raw, delay=shift, close_gaps=close)
+    return splits
+
+
+def check_trainable(job: Job, splits: Mapping[str, ClipData]) -> None:
+    """UserError where no labelled training frame has data; times of the other videos, which are wanted with their
+    answers, are read now: better that they fail before training than after it."""
     data = splits.get("train")
     if data is None or not any(useful[-1] for useful in data.useful):
         raise UserError(f"{job.index.root}: no labelled training frame where a slot has data (track {job.track.name})")
-    for split in ("select", "val", "test"):  # their times are wanted with the answers: better now than after training
-        for i in range(len(splits[split].videos) if split in splits else 0):
-            splits[split].times(i)
-    if config.train.shuffle_labels:
-        data.labels = shuffled(data.labels, config.seed)
-    model = make_model(plan, dims, training_counts(job.track, data), config)
-    for slot in plan.slots:
-        if not slot.frozen and slot.passport is not None:  # --finetune: trained on from its weights
-            loaded = load_pretrained(model.encoders[key(slot.name)], slot.passport)
-            passports.append({"slot": slot.name, **loaded.record(), "precision": "float32"})
-            saws[slot.name] = guard.saw(loaded.path)
-    fit_adapters(model, data, store)
-    passports = [guard.mark(p, saws.get(p["slot"], []), job) for p in passports]
-    return Prepared(model, splits, passports, world, [saw for those in saws.values() for saw in those], store, dims)
+    for split, clips in splits.items():
+        for i in range(len(clips.videos) if split != "train" else 0):
+            clips.times(i)
+
+
+def load_starting_weights(model: Model, plan: Plan) -> dict[str, Loaded]:
+    """Give the encoders that are trained on (``--finetune``) the weights that they begin with; by slot."""
+    return {
+        slot.name: load_pretrained(model.encoders[key(slot.name)], slot.passport)
+        for slot in plan.slots
+        if not slot.frozen and slot.passport is not None
+    }
 
 
 def share_packing(index: Index, raw: Mapping[str, RawSlot], world: World) -> None:
