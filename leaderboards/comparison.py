@@ -21,7 +21,7 @@ from leaderboards.record import Record
 from leaderboards.rows import PARTS, Key, Row, Table
 from leaderboards.tables import leaderboard
 
-__all__ = ["Official", "Wanted", "boards", "editions", "natural", "published_table", "published_tables"]
+__all__ = ["Official", "TableQuery", "boards", "editions", "natural", "published_table", "published_tables"]
 
 Official = Mapping[tuple[str, str, str], Collection[int]]
 """(edition, track, split) -> the numbers of videos that its organisers give, where they are known."""
@@ -29,7 +29,7 @@ Official = Mapping[tuple[str, str, str], Collection[int]]
 _PRINTED = {"ccc_v": "CCC-V", "ccc_a": "CCC-A", "f1": "F1", "accuracy": "accuracy"}
 
 
-class Wanted(NamedTuple):
+class TableQuery(NamedTuple):
     """What to show; None: all there is."""
 
     edition: str | None = None
@@ -41,7 +41,7 @@ class Wanted(NamedTuple):
         return all(w is None or w == given for w, given in zip(self, (edition, track, split), strict=True))
 
 
-def boards(records: Sequence[Record], wanted: Wanted, official: Official) -> list[Table]:
+def boards(records: Sequence[Record], wanted: TableQuery, official: Official) -> list[Table]:
     """The runs that are wanted with what is published beside or after them; without a run, all that is published."""
     runs = [table for table in leaderboard(records) if wanted.holds(*_of(table.key))]
     topics = {_of(table.key) for table in runs}
@@ -58,7 +58,7 @@ def boards(records: Sequence[Record], wanted: Wanted, official: Official) -> lis
     return found
 
 
-def published_tables(wanted: Wanted = Wanted()) -> list[Table]:  # noqa: B008  (immutable)
+def published_tables(wanted: TableQuery = TableQuery()) -> list[Table]:  # noqa: B008  (immutable)
     """What is published, a table for every edition, track and split."""
     return [published_table(*topic) for topic in _topics(wanted)]
 
@@ -88,7 +88,7 @@ def _of(key: Key) -> tuple[str, str, str]:
     return key.edition, key.track, key.split
 
 
-def _topics(wanted: Wanted) -> list[tuple[str, str, str]]:
+def _topics(wanted: TableQuery) -> list[tuple[str, str, str]]:
     found = {
         (edition, row.track, row.split)
         for row in published.read()

@@ -35,7 +35,7 @@ def load_runs(folder: Path) -> tuple[list[Record], list[str]]:
         try:
             record = read(path)
             leaderboard([record])  # a result of another shape must show here, not among the others
-            if _vain(record):
+            if _is_scored_on_training_split(record):
                 raise RecordError(f"{path}: trained on {record.result['split']} and is scored on it: no score")
             records.append(record)
         except RecordError as error:
@@ -47,7 +47,7 @@ def load_runs(folder: Path) -> tuple[list[Record], list[str]]:
 
 def leaderboard(records: Iterable[Record]) -> list[Table]:
     """The tables, ordered by their key; the runs without a score come last in theirs."""
-    ordered = sorted((r for r in records if not _vain(r)), key=lambda r: (_key(r), *_place(r)))
+    ordered = sorted((r for r in records if not _is_scored_on_training_split(r)), key=lambda r: (_key(r), *_place(r)))
     return [_table(key, list(runs)) for key, runs in groupby(ordered, _key)]
 
 
@@ -74,7 +74,7 @@ def _scored(record: Record) -> bool:
     return record.status == "done" and _block(record, "raw").get("main") is not None
 
 
-def _vain(record: Record) -> bool:
+def _is_scored_on_training_split(record: Record) -> bool:
     """Whether its scores are of the split that it was trained on (``--fit`` itself writes none)."""
     return bool(_block(record, "raw")) and record.result.get("split") in (record.result.get("fit") or ())
 

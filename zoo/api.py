@@ -55,8 +55,8 @@ __all__ = [
     "HeadSpec",
     "Hooks",
     "LossSpec",
+    "ModelCard",
     "Option",
-    "Passport",
     "PostSpec",
     "Spec",
     "StreamSpec",
@@ -141,7 +141,7 @@ class StreamSpec:
 
 
 @dataclass(frozen=True)
-class Passport:
+class ModelCard:
     """What is known of a weight file; one of ``package`` (module, path inside it), ``path``, ``url`` (or none: then it
     only says how a user's own file, given with the option ``weights``, is read).
 
@@ -170,6 +170,10 @@ class Passport:
         return bool(self.package or self.path or self.url)
 
 
+Passport = ModelCard
+"""Its name in version 0.1."""
+
+
 @dataclass(frozen=True)
 class Spec:
     """What every block has: a name, what builds it, options, and where it comes from."""
@@ -188,7 +192,7 @@ class EncoderSpec(Spec):
     """``build(stream, argument, **options)`` -> zoo.modules.Encoder with ``dim`` and ``input``.
 
     ``argument`` is what follows the colon in ``face=timm:resnet18`` or None. ``passport(stream, argument, **options)``
-    -> Passport says where its weights are; without one the encoder has none and is trained. ``reader(source, argument,
+    -> ModelCard says where its weights are; without one the encoder has none and is trained. ``reader(source, argument,
     **options)`` -> zoo.readers.Reader opens the slot's input itself, of whatever stream, instead of the stream's own.
     """
 

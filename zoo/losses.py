@@ -162,7 +162,7 @@ class ClassLoss(Loss):
         return torch.cat([part.softmax(-1) for part in raw.split(self.widths, -1)], -1)
 
 
-def surprise(raw: Tensor, truth: Tensor) -> Tensor:
+def negative_log_likelihood(raw: Tensor, truth: Tensor) -> Tensor:
     """-log of the true class's probability: raw (B, T, C), truth (B, T) long -> (B, T)."""
     return -raw.log_softmax(-1).gather(-1, truth.unsqueeze(-1)).squeeze(-1)
 

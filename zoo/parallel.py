@@ -86,7 +86,7 @@ def mine(x: Tensor) -> Tensor:
     return x[_shares[-1].rows] if _shares else x
 
 
-def counted(mask: Tensor) -> Tensor:
+def all_reduce_count(mask: Tensor) -> Tensor:
     """The rows of a mask that this process computes, False in the one that counts nowhere."""
     return mine(mask) if not _shares or _shares[-1].count else torch.zeros_like(mine(mask))
 

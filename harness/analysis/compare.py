@@ -24,7 +24,7 @@ ALIKE = {"edition": "edition", "track": "track", "track_version": "track version
 
 
 @dataclass(frozen=True)
-class Side:
+class ComparedRun:
     """A run to compare. ``folder``: where its predictions may lie; None for a record by itself."""
 
     name: str
@@ -43,7 +43,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Statistic:
     """A score, and the same without each group of videos."""
 
     value: float
@@ -82,7 +82,7 @@ def compare(paths: Sequence[Path]) -> str:
 # --- what is compared -------------------------------------------------------------------------------------------------
 
 
-def _sides(paths: Sequence[Path]) -> list[Side]:
+def _sides(paths: Sequence[Path]) -> list[ComparedRun]:
     records = []
     for path in paths:
         try:
@@ -99,12 +99,14 @@ def _sides(paths: Sequence[Path]) -> list[Side]:
     doubled = Counter(record.name for _, record in records)
     common = os.path.commonpath([path.absolute().parent for path in paths])
     return [
-        Side(record.name if doubled[record.name] == 1 else os.path.relpath(path.absolute(), common), folder, record)
+        ComparedRun(
+            record.name if doubled[record.name] == 1 else os.path.relpath(path.absolute(), common), folder, record
+        )
         for path, (folder, record) in zip(paths, records, strict=True)
     ]
 
 
-def _check_alike(a: Side, b: Side) -> None:
+def _check_alike(a: ComparedRun, b: ComparedRun) -> None:
     """UserError that says in what two runs differ that makes their scores other things."""
     data = [side.result.get("data") or {} for side in (a, b)]
     differing = []
@@ -120,7 +122,7 @@ def _check_alike(a: Side, b: Side) -> None:
         raise UserError(f"{a.name} and {b.name} cannot be compared: they have {'; '.join(differing)}")
 
 
-def _compared(first: Side, other: Side, kind: str) -> Iterator[Compared]:
+def _compared(first: ComparedRun, other: ComparedRun, kind: str) -> Iterator[Compared]:
     """The main score, and the parts where both runs' predictions are at hand."""
     a, b = first.block(kind), other.block(kind)
     if a is None or b is None:
@@ -136,22 +138,22 @@ def _compared(first: Side, other: Side, kind: str) -> Iterator[Compared]:
             yield _less(f"  {name}", groups, parts[name], others[name])
 
 
-def _main(side: Side, block: Mapping[str, Any]) -> Figure:
+def _main(side: ComparedRun, block: Mapping[str, Any]) -> Statistic:
     try:
         without = tuple(math.nan if x is None else float(x) for x in block["leave_one_out"])
         if len(without) != len(block["groups"]):
             raise ValueError
-        return Figure(float(block["main"]), without)
+        return Statistic(float(block["main"]), without)
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{side.name}: its record has no score without each group of videos (leave_one_out)") from None
 
 
-def _less(what: str, groups: tuple[str, ...], a: Figure, b: Figure) -> Compared:
+def _less(what: str, groups: tuple[str, ...], a: Statistic, b: Statistic) -> Compared:
     without = tuple(float(y - x) for x, y in zip(a.without, b.without, strict=True))
     return Compared(what, a.value, b.value, groups, paired(b.value, b.without, a.value, a.without), without)
 
 
-def _parts(side: Side, kind: str, groups: tuple[str, ...]) -> dict[str, Figure]:
+def _parts(side: ComparedRun, kind: str, groups: tuple[str, ...]) -> dict[str, Statistic]:
     """The parts of a score, from the run's predictions; {} where they are gone, or not those of the record."""
     from harness.evaluation.prediction_tables import read_predictions
     from harness.evaluation.scoring import statistics_of
@@ -178,7 +180,7 @@ def _parts(side: Side, kind: str, groups: tuple[str, ...]) -> dict[str, Figure]:
         for g in range(len(groups))
     ]
     shown = [n for n in whole.parts if _is_score(n, track.metric) and abs(whole.parts[n] - whole.main) > SAME]
-    return {name: Figure(whole.parts[name], tuple(parts[name] for parts in rest)) for name in shown}
+    return {name: Statistic(whole.parts[name], tuple(parts[name] for parts in rest)) for name in shown}
 
 
 def _is_score(part: str, metric: str) -> bool:
@@ -186,7 +188,7 @@ def _is_score(part: str, metric: str) -> bool:
     return not part.startswith("frames") and ("pearson" not in part or "pearson" in metric)
 
 
-def _track(side: Side) -> Any:
+def _track(side: ComparedRun) -> Any:
     """The track as this program has it; None where it is not there any more, or another version."""
     from harness.runs.folder import saved_config
     from zoo.registry.tracks import find_track, load_plugins
@@ -202,7 +204,7 @@ def _track(side: Side) -> Any:
 # --- what is said -----------------------------------------------------------------------------------------------------
 
 
-def _title(first: Side) -> str:
+def _title(first: ComparedRun) -> str:
     r = first.result
     data = r.get("data") or {}
     synthetic = " (SYNTHETIC data, made up by a generator)" if data.get("synthetic") else ""
@@ -211,7 +213,7 @@ def _title(first: Side) -> str:
     return f"{title}\nDifferences are the run's score less that of {first.name}; above 0 the run scores more."
 
 
-def _text(first: Side, other: Side, compared: Sequence[Compared]) -> str:
+def _text(first: ComparedRun, other: ComparedRun, compared: Sequence[Compared]) -> str:
     rows = [
         [c.what, f"{c.first:.4f}", f"{c.other:.4f}", f"{c.difference.value:+.4f}", *_ends(c.difference)]
         for c in compared
@@ -229,7 +231,7 @@ def _ends(d: Difference) -> list[str]:
     return [f"[{d.low:+.4f}, {d.high:+.4f}]", f"{d.p:.3f}" if d.p >= 0.001 else "< 0.001"]
 
 
-def _verdict(first: Side, other: Side, c: Compared) -> str:
+def _verdict(first: ComparedRun, other: ComparedRun, c: Compared) -> str:
     """One sentence; without words of rank where there are few groups."""
     d, names = c.difference, f"{other.name} and {first.name}"
     if abs(d.value) < SAME and d.low == d.high:
@@ -265,7 +267,7 @@ def _drivers(c: Compared) -> list[str]:
     ]
 
 
-def _remarks(sides: Sequence[Side], figures: int) -> Iterator[str]:
+def _remarks(sides: Sequence[ComparedRun], figures: int) -> Iterator[str]:
     """What the figures do not say by themselves."""
     groups = len((sides[0].block("raw") or sides[0].block("post") or {}).get("groups") or ())
     yield f"Intervals: paired jackknife over {groups} groups of videos, t quantile."

@@ -21,10 +21,10 @@ from harness.evaluation.scoring import main_score
 from harness.runs.job import Job
 from harness.runs.multi_run import read
 from harness.runs.record import identity
-from harness.runs.recording import recorded
+from harness.runs.recording import record_run
 from harness.runs.results import Scored, answer_test, score_split, submit_final
 from harness.runs.run import Outcome
-from harness.submissions.submission import name_record
+from harness.submissions.submission import link_record
 from leaderboards.record import Record
 from leaderboards.statistics import paired
 from zoo.api import TrackSpec, VideoAnswers
@@ -118,7 +118,7 @@ def _optional(path: Path, track: TrackSpec) -> list[VideoAnswers]:
 def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path) -> Outcome:
     """Merge, score, submit and record into ``folder`` (made by the caller)."""
     record = Record(name=folder.name, status="running", result=_result(job, members, method))
-    with recorded(record, folder):
+    with record_run(record, folder):
         names = [member.name for member in members]
         notes: list[str] = []
         weights: PerKind | None = None
@@ -150,7 +150,7 @@ def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path)
         if weights and not record.result["selection_split"]:  # its own choice is marked where its members made none
             record.result |= {"selection_split": facts["fitted_on"], "n_selections": len(facts["weights_by_fold"])}
         record.status = "done"
-        name_record(folder / "submission", record.result_sha256)
+        link_record(folder / "submission", record.result_sha256)
     weighed = [f"weights of {kind} answers: {_shown(names, each)}" for kind, each in (weights or {}).items()]
     return Outcome(folder, record, [*notes, *weighed, *more])
 

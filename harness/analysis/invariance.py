@@ -13,9 +13,9 @@ from torch import Tensor
 
 from harness.config.schema import load_config
 from harness.runs.job import plan_of
-from harness.training.build import adapter_options, aids
+from harness.training.build import adapter_options, regularisation_options
 from zoo.api import Answer, Counts
-from zoo.model.model import Model, key
+from zoo.model.model import Model, module_key
 from zoo.model.shape_check import check
 from zoo.registry.tracks import find_track, load_plugins
 
@@ -54,10 +54,10 @@ def report(flags: Mapping[str, Any], sets: Sequence[str]) -> None:
     registry = load_plugins(config.plugin)
     _, track = find_track(registry, config.track, config.edition)
     plan = plan_of(config, registry, track)
-    dims = check(plan, adapter_options(config), aids(config))["dims"]
+    dims = check(plan, adapter_options(config), regularisation_options(config))["dims"]
     counts = [Counts(1, (1,) * max(len(answer.classes), 2)) for answer in plan.answers]
     torch.manual_seed(config.seed)
-    model = Model(plan, dims, counts, adapter_options(config), aids(config)).eval()
+    model = Model(plan, dims, counts, adapter_options(config), regularisation_options(config)).eval()
     rows = [(what, *_row(change)) for what, change in measure(model, dims, plan.answers, config.seed).items()]
     head = ["what differs", "largest change", "of the range", "answer", "frames of the clip"]
     print(f"\n{CLIPS * len(LENGTHS)} clips of 1 to {max(LENGTHS)} frames, random weights and features:")
@@ -114,7 +114,8 @@ def _answers(model: Model, clips: Clips, *, bf16: bool = False, dtype: torch.dty
     """Decoded answers (B, T, columns), float64."""
     with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
         features = {
-            name: model.adapters[key(name)](clips.features[name].to(dtype), clips.present[name]) for name in model.slots
+            name: model.adapters[module_key(name)](clips.features[name].to(dtype), clips.present[name])
+            for name in model.slots
         }
         raw = model.fuse(features, clips.present, clips.valid).raw
     return model.decode(raw).double()

@@ -16,7 +16,7 @@ from typing import Any, cast
 from tabulate import tabulate
 
 from harness.batching.clips import ClipData
-from harness.evaluation.noise import Noisy, Watched
+from harness.evaluation.noise import InputStatistics, Noisy
 from harness.evaluation.postprocessing import apply_folds, fit_folds
 from harness.evaluation.scoring import score_block
 from harness.runs.job import Job
@@ -84,7 +84,7 @@ def robustness(job: Job, folder: Path, split: str, *, each: bool, levels: Sequen
     slots = [slot.name for slot in job.plan.slots]
     wanted = conditions(slots, each, levels)
     prepared = prepared_split(job, folder)
-    watched = Watched(prepared.model)
+    watched = InputStatistics(prepared.model)
     clean = predict_split(job, replace(prepared, model=cast(Model, watched)), "val")
     chains = fit_folds(job.plan.post, job.track, clean)
     frames = {video.name: video.n_frames for video in prepared.splits["val"].videos}

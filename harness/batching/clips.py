@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.batching.windows import Window, earlier, runs
+from harness.batching.windows import Window, runs, shift_back
 from harness.data.index.index import Index, Video
 from harness.data.streams.raw_inputs import RawSlot, collate, threads
 from harness.data.streams.sources import frame_times
@@ -44,7 +44,7 @@ class ClipData:
         self.raw = raw
         self.labels = [video.labels for video in self.videos]
         if delay:
-            self.labels = [earlier(video.labels, self.times(v), delay) for v, video in enumerate(self.videos)]
+            self.labels = [shift_back(video.labels, self.times(v), delay) for v, video in enumerate(self.videos)]
         self.present = [{slot: self._present(slot, video) for slot in self.slots} for video in self.videos]
         self.seen = [np.logical_or.reduce(list(masks.values())) for masks in self.present]
         learnt = [np.asarray(self.trainable(v).any(1), bool) for v in range(len(self.videos))]
@@ -116,7 +116,7 @@ def refuse_context(spec: object) -> None:
         )
 
 
-def joined(parts: list[dict[str, np.ndarray]], spec: object) -> dict[str, np.ndarray]:
+def collate_runs(parts: list[dict[str, np.ndarray]], spec: object) -> dict[str, np.ndarray]:
     """Raw inputs of runs of one video, one after the other. Sound keeps each run's margins, so that no frame hears
     what another run says; the runs start on the encoder's grid."""
     if len(parts) == 1:
@@ -158,7 +158,7 @@ def _pictures(
 def _cut(raw: RawSlot, cut: tuple[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Raw input of some frames of a video."""
     name, frames = cut
-    return joined([raw.clip(name, start, stop) for start, stop in runs(frames)], raw.spec)
+    return collate_runs([raw.clip(name, start, stop) for start, stop in runs(frames)], raw.spec)
 
 
 def _padded(arrays: Sequence[np.ndarray], length: int) -> np.ndarray:

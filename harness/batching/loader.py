@@ -17,7 +17,7 @@ from zoo.model.model import Batch
 PER_GPU = 8  # threads that decode for one GPU, at most
 
 
-def loaded(
+def prefetch_batches(
     data: ClipData, windows: Sequence[Sequence[Window]], length: int, world: World
 ) -> Generator[Batch, None, None]:
     """Batches in order, on the device; this process's share of them. Threads suffice: decoding leaves Python's lock."""

@@ -20,7 +20,7 @@ class Window:
     stop: int
 
 
-def earlier(labels: np.ndarray, times: np.ndarray, delay: float) -> np.ndarray:
+def shift_back(labels: np.ndarray, times: np.ndarray, delay: float) -> np.ndarray:
     """labels (n, A) as they stand ``delay`` seconds after each frame (the nearest frame's); NaN where the video has
     ended by then. Annotators answer late: what they say at t + delay is about what was to be seen at t."""
     out = np.full(labels.shape, np.nan, labels.dtype)
@@ -81,7 +81,7 @@ def evaluation_windows(n_frames: int, length: int) -> list[tuple[int, int]]:
     return [(start, start + length) for start in starts]
 
 
-def triangle(length: int) -> np.ndarray:
+def triangular_window(length: int) -> np.ndarray:
     """(length,) float64 weights of a window's frames, highest in the middle, never 0."""
     ramp: np.ndarray = np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1)).astype(np.float64)
     return ramp / ramp.max()

@@ -22,7 +22,7 @@ from harness.benchmarks.versus_baseline import Sides
 from harness.benchmarks.workload import cut, own_cache
 from harness.config.schema import load_config
 from harness.data.synthetic import make_demo
-from harness.features.encoder_probe import settle
+from harness.features.encoder_probe import choose_precision
 from harness.features.frozen_encoder import frozen_slots
 from harness.runs.job import make_job
 from harness.runtime.device import pick_device
@@ -96,7 +96,7 @@ def _extraction(data: str | None, pack: str, rounds: int, tick: Callable[[str], 
     index = job.index
     pictures.check_packed(index, job.plan.slots, not pack.endswith("=none"))
     frozen = frozen_slots(job.plan.slots, job.config.features, pick_device("cpu"))
-    settle(index, frozen, building=True)
+    choose_precision(index, frozen, building=True)
     ready = {slot.plan.name: pictures.chunks(index, slot, stages.CHUNKS) for slot in frozen}
     present = {slot.plan.name: pictures.share_present(index, slot) for slot in frozen}
     work: dict[str, Work] = {"extraction": lambda: pictures.extraction(index, frozen)}

@@ -15,7 +15,7 @@ from harness.benchmarks import steps
 from harness.benchmarks.bottleneck import Stage
 from harness.benchmarks.measure import Rates, Work, interleaved
 from harness.benchmarks.workload import repeated
-from harness.features.encoder_probe import settle
+from harness.features.encoder_probe import choose_precision
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.runs.job import Job
 from harness.runs.run import prepare
@@ -31,7 +31,7 @@ def measure(job: Job, *, rounds: int = 3, progress: bool = True) -> list[Stage]:
     """All stages of a job that was cut to size, in a cache of its own (harness.benchmarks.workload)."""
     device = pick_device(job.config.device)
     frozen = frozen_slots(job.plan.slots, job.config.features, device)
-    settle(job.index, frozen, building=True)  # which precision they are computed in
+    choose_precision(job.index, frozen, building=True)  # which precision they are computed in
     trained = [slot for slot in job.plan.slots if not slot.frozen]
     epochs, precision = float(job.config.train.epochs), job.config.train.precision
     stages: list[Stage] = []

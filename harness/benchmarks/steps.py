@@ -18,7 +18,7 @@ from harness.batching.windows import Window, batches, evaluation_windows
 from harness.config.schema import Train
 from harness.evaluation.prediction import answers
 from harness.runs.job import Job
-from harness.runtime.distributed import alone
+from harness.runtime.distributed import single_process
 from harness.runtime.precision import autocast
 from harness.training.loop import train
 from zoo.model.mixup import training_loss
@@ -45,7 +45,17 @@ def harness_steps(job: Job, model: Model, data: ClipData, device: torch.device) 
     """
     settings = job.config.train.model_copy(update={"epochs": 1, "select": "last"})
     with tempfile.TemporaryDirectory() as folder, _stamped(model) as stamps:
-        train(model, data, None, job.track, settings, seed=0, world=alone(device), folder=Path(folder), progress=False)
+        train(
+            model,
+            data,
+            None,
+            job.track,
+            settings,
+            seed=0,
+            world=single_process(device),
+            folder=Path(folder),
+            progress=False,
+        )
     if len(stamps) < 2:
         raise ValueError("an epoch of one step cannot be timed")
     return float(sum(frames for _, frames in stamps[:-1])), stamps[-1][0] - stamps[0][0]

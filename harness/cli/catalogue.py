@@ -15,9 +15,9 @@ def list_(
     plugin: Plugins = None,
 ) -> None:
     """List what is there to be combined."""
-    from harness.cli.commands.catalogue import list_blocks
+    from harness.cli.commands.catalogue import list_plugins
 
-    list_blocks(kind, as_json, plugin or [])
+    list_plugins(kind, as_json, plugin or [])
 
 
 def recipes(name: Annotated[str | None, typer.Argument(help="one of them, in full")] = None) -> None:

@@ -178,9 +178,9 @@ def leaderboard(
 ) -> None:
     """Build the tables of runs, beside what is published."""
     from harness.cli.commands import leaderboard as command
-    from leaderboards.comparison import Wanted
+    from leaderboards.comparison import TableQuery
 
-    wanted = Wanted(edition, track, split)
+    wanted = TableQuery(edition, track, split)
     if published and runs is not None:
         raise UserError("--published leaves runs out: give one of them")
     if check and not published:

@@ -18,7 +18,7 @@ from zoo.model.model import Batch, Model
 from zoo.modules import FusionOut
 
 
-class Watched:
+class InputStatistics:
     """A model, for harness.evaluation.prediction.answers, that notes the spread of every slot's features."""
 
     def __init__(self, model: Model) -> None:
@@ -49,7 +49,7 @@ class Watched:
         return out
 
 
-class Noisy(Watched):
+class Noisy(InputStatistics):
     """A model that is given features with noise: ``level`` times ``spread`` of each."""
 
     def __init__(self, model: Model, spread: dict[str, Tensor], level: float, frames: dict[str, int]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from harness.batching.clips import ClipData
-from harness.batching.windows import Window, evaluation_windows, nearest, triangle
+from harness.batching.windows import Window, evaluation_windows, nearest, triangular_window
 from harness.evaluation.scoring import statistics_of
 from harness.runtime import memory
 from harness.runtime.distributed import World
@@ -58,7 +58,7 @@ def answers(
                 batch = _halved(len(part), part[0], video.name, full)
                 continue
             for i, (start, stop) in enumerate(part):
-                ramp = triangle(stop - start)[:, None]
+                ramp = triangular_window(stop - start)[:, None]
                 total[:, start:stop] += ramp * decoded[:, i, : stop - start]
                 weight[start:stop] += ramp
             first += len(part)
@@ -129,17 +129,17 @@ def _video_answers(
 
 def shared_score(world: World, model: Model, data: ClipData, track: TrackSpec, **how: Any) -> float:
     """The main score of all videos, which the processes share out; the same in every process."""
-    part = world.deal([video.n_frames for video in data.videos])
+    part = world.shard([video.n_frames for video in data.videos])
     own = answers(model, data, track, device=world.device, only=part, **how)
     sums = {v: statistics_of(track, video) for v, video in zip(part, own, strict=True)}
-    every = {v: stats for some in world.everyones(sums) for v, stats in some.items()}
+    every = {v: stats for some in world.all_gather(sums) for v, stats in some.items()}
     stats = metrics.merge([every[v] for v in sorted(every)])
     return float(metrics.score(track.metric, track.answers, stats).main)
 
 
 def shared_answers(world: World, model: Model, data: ClipData, track: TrackSpec, **how: Any) -> list[VideoAnswers]:
     """The answers to all videos, which the processes share out, in the first process; [] in the others."""
-    part = world.deal([video.n_frames for video in data.videos])
+    part = world.shard([video.n_frames for video in data.videos])
     own = dict(zip(part, answers(model, data, track, device=world.device, only=part, **how), strict=True))
-    every = {v: video for some in world.collected(own) for v, video in some.items()}
+    every = {v: video for some in world.gather(own) for v, video in some.items()}
     return [every[v] for v in sorted(every)]

@@ -41,7 +41,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Tail:
+class PartialBatch:
     """The last pictures of a video, fewer than a batch."""
 
     task: Task
@@ -70,7 +70,7 @@ class Progress:
     frames: int
 
 
-Event = Chunk | Tail | Done | Failed | Progress
+Event = Chunk | PartialBatch | Done | Failed | Progress
 
 
 def events(index: Index, video: Video, tasks: Sequence[Task], *, threads: int = 0) -> Iterator[Event]:
@@ -135,7 +135,7 @@ class Cutter:
             self.images += [None] * context
             yield from self._chunk()
         elif not context and self.images:
-            yield Tail(self.task, [image for image in self.images if image is not None])
+            yield PartialBatch(self.task, [image for image in self.images if image is not None])
         yield Done(self.task)
 
     def _chunk(self) -> Iterator[Event]:
@@ -150,7 +150,7 @@ class Cutter:
         self.images = self.images[len(self.images) - 2 * context :] if context else []
 
 
-def filled(images: Sequence[np.ndarray], chunk: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def pad_batch(images: Sequence[np.ndarray], chunk: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """A batch of pictures filled up with blanks to ``chunk``, all of it to be encoded: so that every frame meets the
     same kernels; and which of its rows are features."""
     frames = np.zeros((chunk, *images[0].shape), np.uint8)

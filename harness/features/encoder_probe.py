@@ -17,7 +17,7 @@ from harness.data.decoding.frames import pictures as pictures_of
 from harness.data.index.index import Index, Video
 from harness.data.streams.raw_inputs import RawSlot, collate
 from harness.data.streams.sources import open_reader, source_of
-from harness.features.frozen_encoder import FrozenSlot, Inputs, Traits
+from harness.features.frozen_encoder import FrozenSlot, Inputs, PrecisionProbe
 from harness.io.atomic import atomic
 from harness.io.hashing import digest
 from harness.runtime.precision import warn_of_bfloat16
@@ -28,7 +28,7 @@ from zoo.weights.cards import cache_dir
 VIDEOS, FRAMES = 4, 4  # that are looked at; FRAMES of each
 
 
-def settle(index: Index, slots: Sequence[FrozenSlot], *, building: bool = False) -> None:
+def choose_precision(index: Index, slots: Sequence[FrozenSlot], *, building: bool = False) -> None:
     """Measure what is not known yet, and choose the precision by it. ``building``: features are about to be computed.
 
     UserError where bf16 was asked for and is further from float32 than ``features.tolerance``; with ``auto`` a
@@ -39,7 +39,7 @@ def settle(index: Index, slots: Sequence[FrozenSlot], *, building: bool = False)
             continue
         if building and slot.settings.precision == "bf16":
             warn_of_bfloat16(slot.device, "features.precision=bf16")
-        slot.traits = known(index, slot)
+        slot.traits = load_or_measure(index, slot)
         error = slot.traits.error
         if slot.wants_bf16 and not slot.bf16 and error is not None:
             said = (
@@ -52,7 +52,7 @@ def settle(index: Index, slots: Sequence[FrozenSlot], *, building: bool = False)
                 warnings.warn(f"{said}: they are computed in float32", stacklevel=2)
 
 
-def known(index: Index, slot: FrozenSlot) -> Traits:
+def load_or_measure(index: Index, slot: FrozenSlot) -> PrecisionProbe:
     """From the cache, or measured now and kept there; one process measures, the others wait."""
     file = _memo(slot)
     if (traits := _read(file)) is not None:
@@ -63,7 +63,7 @@ def known(index: Index, slot: FrozenSlot) -> Traits:
             if (traits := _read(file)) is None:
                 traits = measure(index, slot)
                 said = {"error": traits.error, "mixes": traits.mixes, "encoder": slot.plan.encoder.name}
-                if traits != Traits():  # else there was nothing to look at
+                if traits != PrecisionProbe():  # else there was nothing to look at
                     atomic(file, lambda part: part.write_text(json.dumps(said)))
     except PermissionError:
         traits = measure(index, slot)
@@ -77,31 +77,31 @@ def _memo(slot: FrozenSlot) -> Path:
     return cache_dir() / "encoders" / f"{key}.json"
 
 
-def _read(file: Path) -> Traits | None:
+def _read(file: Path) -> PrecisionProbe | None:
     try:
         said = json.loads(file.read_bytes())
-        return Traits(None if said["error"] is None else float(said["error"]), bool(said["mixes"]))
+        return PrecisionProbe(None if said["error"] is None else float(said["error"]), bool(said["mixes"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def measure(index: Index, slot: FrozenSlot) -> Traits:
+def measure(index: Index, slot: FrozenSlot) -> PrecisionProbe:
     """Nothing is known where no video has a frame for the slot."""
     spec = slot.encoder.input
     if isinstance(spec, FrameInput) and not spec.context:
         images = list(pictures(index, slot))
         if not images:
-            return Traits()
+            return PrecisionProbe()
         error = _error(slot, batch_of(images), np.ones(len(images), bool)) if slot.wants_bf16 else None
-        settled = Traits(error)
+        settled = PrecisionProbe(error)
         before, slot.traits = slot.traits, settled  # in the precision that will be used
         try:
-            return Traits(error, mixes(slot, images))
+            return PrecisionProbe(error, is_batch_invariant(slot, images))
         finally:
             slot.traits = before
     if not slot.wants_bf16 or (chunk := next(_chunks(index, slot), None)) is None:
-        return Traits()
-    return Traits(_error(slot, *chunk))
+        return PrecisionProbe()
+    return PrecisionProbe(_error(slot, *chunk))
 
 
 def _error(slot: FrozenSlot, inputs: Inputs, mask: np.ndarray) -> float:
@@ -116,7 +116,7 @@ def batch_of(images: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     return {"frames": np.stack(images), "present": np.ones(len(images), bool)}
 
 
-def mixes(slot: FrozenSlot, images: Sequence[np.ndarray]) -> bool:
+def is_batch_invariant(slot: FrozenSlot, images: Sequence[np.ndarray]) -> bool:
     """Whether pictures have the same features, bit for bit, at several places of a full batch, among different
     mates, among copies of themselves, and alone among blanks."""
     n, rng = slot.chunk, np.random.default_rng(0)

@@ -20,12 +20,12 @@ from harness.data.index.index import Index, Video
 from harness.data.streams.sources import open_reader, source_of
 from harness.features.cache.entry import Entry, Writer
 from harness.features.cache.leases import try_lock, unlock
-from harness.features.chunking import Chunk, Done, Event, Failed, Progress, Tail, Task, events, filled
-from harness.features.encoder_probe import settle
+from harness.features.chunking import Chunk, Done, Event, Failed, PartialBatch, Progress, Task, events, pad_batch
+from harness.features.encoder_probe import choose_precision
 from harness.features.frozen_encoder import FrozenSlot
 from harness.features.store import FeatureStore
 from harness.runtime.machine import cores
-from harness.runtime.prefetch import ahead
+from harness.runtime.prefetch import prefetch
 from zoo.errors import UserError
 
 AHEAD = 6  # chunks a reader makes before the networks ask for them
@@ -64,27 +64,27 @@ def extract_videos(
     Idempotent, and safe to call from several processes for the same videos. Damaged entries are computed again.
     """
     store = FeatureStore() if store is None else store
-    settle(index, slots)
+    choose_precision(index, slots)
     wanted = set(names)
     tasks, failures = _tasks(index, [v for v in index.videos if v.name in wanted], slots, store)
     store.lease.take(task.entry for task in tasks)
     missing: dict[str, list[Task]] = {}
     with ThreadPoolExecutor(min(8, cores())) as pool:  # digests are compared without the interpreter's lock
-        for task, fault in zip(tasks, pool.map(lambda task: task.entry.fault(), tasks), strict=True):
+        for task, fault in zip(tasks, pool.map(lambda task: task.entry.check(), tasks), strict=True):
             if fault is None:
                 store.found(task.entry)
             else:
                 store.damaged += fault != "missing"
                 missing.setdefault(task.video.name, []).append(task)
     if missing:
-        settle(index, slots, building=True)
+        choose_precision(index, slots, building=True)
         for slot in slots:
             _ = slot.encoder  # built here, once, before threads ask what it takes
         total = sum(work[0].video.n_frames for work in missing.values())
         label = "features of " + ", ".join(slot.plan.name for slot in slots)
         with tqdm(total=total, unit="frame", desc=label, disable=None if progress else True, leave=False) as bar:
             on_cores = any(slot.device.type == "cpu" for slot in slots)
-            failures += _Extraction(index, store, bar, on_cores).run(list(missing.values()))
+            failures += FeatureExtractor(index, store, bar, on_cores).run(list(missing.values()))
     order = {video.name: place for place, video in enumerate(index.videos)}
     return sorted(failures, key=lambda failure: order[failure.video])
 
@@ -110,7 +110,7 @@ def _tasks(
 
 
 @dataclass
-class _Extraction:
+class FeatureExtractor:
     """Networks at work on what threads read ahead. ``on_cores``: they work on the cores that the threads want too."""
 
     index: Index
@@ -129,7 +129,7 @@ class _Extraction:
                 busy: list[list[Task]] = []
                 readers = min(READERS, len(work), torch.get_num_threads() if self.on_cores else cores())
                 reading = [partial(self._events, tasks, busy, readers) for tasks in work]
-                for event in ahead(reading, threads=readers, depth=AHEAD, in_turn=self.on_cores):
+                for event in prefetch(reading, threads=readers, depth=AHEAD, in_turn=self.on_cores):
                     self._take(event)
                 self._flush()
                 if len(busy) == len(work):
@@ -168,7 +168,7 @@ class _Extraction:
             locks[entry] = lock
         mine = []
         for entry, task in one.items():
-            if entry.fault() is None:
+            if entry.check() is None:
                 unlock(locks[entry])
                 self.store.found(entry)
             else:
@@ -188,15 +188,15 @@ class _Extraction:
         elif isinstance(event, Done):
             event.task.complete = True
             self._save(event.task)
-        elif isinstance(event, Tail) and event.task.slot.traits.mixes:
+        elif isinstance(event, PartialBatch) and event.task.slot.traits.mixes:
             self._mix(event)
-        elif isinstance(event, Tail):
-            inputs, keep = filled(event.images, event.task.slot.chunk)
+        elif isinstance(event, PartialBatch):
+            inputs, keep = pad_batch(event.images, event.task.slot.chunk)
             self._launch(event.task.slot, inputs, np.ones(len(keep), bool), [(event.task, keep)])
         elif isinstance(event, Chunk):
             self._launch(event.task.slot, event.inputs, event.mask, [(event.task, event.keep)])
 
-    def _mix(self, tail: Tail) -> None:
+    def _mix(self, tail: PartialBatch) -> None:
         """Last pictures of several videos in one batch."""
         slot = tail.task.slot
         waiting = self.tails.setdefault(id(slot), [])
@@ -207,7 +207,7 @@ class _Extraction:
 
     def _launch_tails(self, pictures: list[tuple[Task, np.ndarray]]) -> None:
         slot = pictures[0][0].slot
-        inputs, _ = filled([image for _, image in pictures], slot.chunk)
+        inputs, _ = pad_batch([image for _, image in pictures], slot.chunk)
         owners = list(dict.fromkeys(task for task, _ in pictures))
         whose = [task for task, _ in pictures]
         keeps = [np.array([owner is task for owner in whose] + [False] * (slot.chunk - len(whose))) for task in owners]

@@ -37,7 +37,7 @@ Inputs = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Traits:
+class PrecisionProbe:
     """What was measured of an encoder on this kind of machine, once for a cache. ``error``: how far the bfloat16
     features of some real frames are from their float32 ones, at the worst frame, as a share of its length; None where
     they were not compared. ``mixes``: whether a frame's features are the same, bit for bit, wherever it stands in a
@@ -57,7 +57,7 @@ class FrozenSlot:
     file: Path | None  # of the weights, verified
     _encoder: Encoder | None = None
     _rounded: Rounded | None = None
-    traits: Traits = Traits()
+    traits: PrecisionProbe = PrecisionProbe()
     limit: int | None = None  # frames at once, after memory ran out
 
     @property

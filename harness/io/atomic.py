@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.io.locks import alone, lock_of
+from harness.io.locks import file_lock, lock_of
 from zoo.errors import FullDiskError, UserError
 from zoo.files import replace
 
@@ -37,7 +37,7 @@ def append_line(path: Path, entry: Mapping[str, Any]) -> None:
     that was cut short. OSError where it cannot be written."""
     line = json.dumps(entry, ensure_ascii=False, sort_keys=True).encode() + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with alone(lock_of(path)), path.open("a+b") as file:
+    with file_lock(lock_of(path)), path.open("a+b") as file:
         end = file.seek(0, os.SEEK_END)
         if end:
             file.seek(end - 1)

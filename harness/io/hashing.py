@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.io.atomic import atomic
-from harness.io.locks import OneAtATime, alone, lock_of
-from harness.io.read_cache import TICK, Arrays, Memo, state_of
+from harness.io.locks import OneAtATime, file_lock, lock_of
+from harness.io.read_cache import TICK, Arrays, ReadCache, state_of
 from zoo.weights.cards import cache_dir
 
 _shared = OneAtATime()
@@ -42,7 +42,7 @@ def of_folder(kind: str, folder: Path, ending: str, parts: Sequence[object], com
     if time.time_ns() - newest <= TICK:
         return _shared(digest(kind, folder.resolve(), states, *parts), compute)
     key = digest(folder.resolve(), states, *parts)[:32]
-    return kept(Memo(cache_dir() / kind / f"{key}.memo"), folder, kind, compute)
+    return kept(ReadCache(cache_dir() / kind / f"{key}.memo"), folder, kind, compute)
 
 
 def _states(folder: Path, ending: str) -> tuple[list[tuple[str, int, int, int, int]], int]:
@@ -57,7 +57,7 @@ def _states(folder: Path, ending: str) -> tuple[list[tuple[str, int, int, int, i
     return states, max((max(changed, status) for _, _, changed, status, _ in states), default=0)
 
 
-def kept(memo: Memo, path: Path, what: str, compute: Callable[[], Arrays]) -> Arrays:
+def kept(memo: ReadCache, path: Path, what: str, compute: Callable[[], Arrays]) -> Arrays:
     """What a memo of one thing has, or is given now; threads and processes that ask at once compute it once."""
 
     def read() -> Arrays:
@@ -89,7 +89,7 @@ def _remembered(key: str, changed: int, compute: Callable[[], str]) -> str:
         return known
     if time.time_ns() - changed <= TICK:
         return _shared(key, compute)
-    with alone(lock_of(memo)):
+    with file_lock(lock_of(memo)):
         if (known := _digest_in(memo)) is not None:  # by another process or thread, meanwhile
             return known
         value = compute()

@@ -28,7 +28,7 @@ def lock_of(path: Path) -> Path:
 
 
 @contextmanager
-def alone(lock: Path, busy: str | None = None) -> Iterator[None]:
+def file_lock(lock: Path, busy: str | None = None) -> Iterator[None]:
     """Hold a lock file while the body runs. ``busy``: what to tell (UserError) where another process holds it; without
     it, wait. UserError too where the file cannot be made."""
     from filelock import Timeout
@@ -63,7 +63,7 @@ class LazyLock:
         if not self._taken:
             self._taken = True
             with suppress(UserError):
-                self._held.enter_context(alone(self.path))
+                self._held.enter_context(file_lock(self.path))
 
     def release(self) -> None:
         """Let the next one have it."""
@@ -96,7 +96,7 @@ class OneAtATime:
 
 
 @contextmanager
-def at_work(run: Path | None) -> Iterator[None]:
+def run_lock(run: Path | None) -> Iterator[None]:
     """Be the only process that trains in a run's folder, which is cleared of what a killed one left half-written.
     UserError where another is at it. None: of several processes that share a training all but the first."""
     if run is None:
@@ -105,6 +105,6 @@ def at_work(run: Path | None) -> Iterator[None]:
     from harness.io.atomic import clear_parts
 
     busy = f"{run}: another process is at work on this run; wait for it, stop it, or give this one another --name"
-    with alone(run / NAME, busy):
+    with file_lock(run / NAME, busy):
         clear_parts(run)
         yield

@@ -74,7 +74,7 @@ class _Entry:
         return {name: array.array() for name, array in self.arrays.items()}
 
 
-class Memo:
+class ReadCache:
     """Arrays read from files, by path and by ``what`` was read; the file ``path`` keeps them.
 
     The file is the sha256 of the rest, the length of a JSON header, the header, and the arrays' compressed bytes. What

@@ -14,7 +14,7 @@ from harness.data.index.index import Index
 from harness.features.extraction import Failure, extract_videos
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
-from harness.runs.job import Ground, make_ground, make_job
+from harness.runs.job import SharedSetup, make_job, prepare_shared
 from harness.runtime import launchers as launching
 from harness.runtime.device import pick_device
 
@@ -36,7 +36,7 @@ class Computed:
     failures: tuple[Failure, ...]
 
 
-def spread(
+def extract_with_workers(
     config: RunConfig, index: Index, launch: launching.Launch, *, progress: bool = True
 ) -> tuple[int, int, list[Failure]]:
     """Entries computed, damaged ones among them, and the videos that failed, in the order of the index."""
@@ -68,16 +68,16 @@ def extract_one(item: Item) -> Computed:
 @functools.lru_cache(maxsize=1)
 def _slots(settings: str) -> tuple[Index, Sequence[FrozenSlot]]:
     config = RunConfig.model_validate(tomllib.loads(settings))
-    job = make_job(config, progress=False, ground=ground_of(config))
+    job = make_job(config, progress=False, shared=ground_of(config))
     return job.whole or job.index, frozen_slots(job.plan.slots, config.features, pick_device(config.device))
 
 
-def ground_of(config: RunConfig) -> Ground:
+def ground_of(config: RunConfig) -> SharedSetup:
     """The data of a configuration, indexed once in a process for all that are made of them."""
     keys = {"track", "edition", "data_dir", "plugin", "data"}
-    return _ground(RunConfig.model_validate(config.model_dump(include=keys)).toml())
+    return _shared_setup(RunConfig.model_validate(config.model_dump(include=keys)).toml())
 
 
 @functools.lru_cache(maxsize=1)
-def _ground(settings: str) -> Ground:
-    return make_ground(RunConfig.model_validate(tomllib.loads(settings)), progress=False)
+def _shared_setup(settings: str) -> SharedSetup:
+    return prepare_shared(RunConfig.model_validate(tomllib.loads(settings)), progress=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.config.schema import RunConfig
 from harness.data.index.index import Index, build_index
 from harness.data.packed.locate import find_pack
-from harness.runs.splits import Origin, arrange, check_kind, find_origin, split_name
+from harness.runs.splits import EpochSource, assign_splits, check_kind, find_origin, split_name
 from zoo.api import EditionSpec, TrackSpec
 from zoo.errors import UserError
 from zoo.registry.plan import Plan, make_plan
@@ -36,7 +36,7 @@ class Job:
     synthetic: bool
     whole: Index | None = None
     split: str = "val"
-    origin: Origin | None = None
+    origin: EpochSource | None = None
 
     @property
     def foreign_plugins(self) -> list[str]:
@@ -73,7 +73,7 @@ def plan_of(config: RunConfig, registry: Registry, track: TrackSpec) -> Plan:
 
 
 @dataclass(frozen=True)
-class Ground:
+class SharedSetup:
     """What combinations on the same data have in common."""
 
     registry: Registry
@@ -89,25 +89,25 @@ class Ground:
         return self.index.fingerprint()
 
 
-def make_ground(config: RunConfig, *, progress: bool = True) -> Ground:
+def prepare_shared(config: RunConfig, *, progress: bool = True) -> SharedSetup:
     """Plugins, track and data of a configuration, whatever it combines."""
     registry, edition, track = _task(config)
-    return _ground(config, registry, edition, track, progress)
+    return _shared_setup(config, registry, edition, track, progress)
 
 
-def make_job(config: RunConfig, *, progress: bool = True, ground: Ground | None = None) -> Job:
-    """Everything that can be found wrong before pixels are touched is found here. ``ground``: that of this
+def make_job(config: RunConfig, *, progress: bool = True, shared: SharedSetup | None = None) -> Job:
+    """Everything that can be found wrong before pixels are touched is found here. ``shared``: that of this
     configuration, where it is known."""
     check_kind(config)
-    registry, edition, track = (ground.registry, ground.edition, ground.track) if ground else _task(config)
+    registry, edition, track = (shared.registry, shared.edition, shared.track) if shared else _task(config)
     config = config.model_copy(update={"edition": edition.name})  # the latest edition may be another one tomorrow
     plan = plan_of(config, registry, track)
     if config.train.evaluation == "full" and not plan.head.spec.full:  # type: ignore[attr-defined]
         raise UserError(
             f"train.evaluation=full: head {plan.head.spec.name!r} is not made for whole videos; use windows"
         )
-    ground = ground or _ground(config, registry, edition, track, progress)
-    index = ground.index
+    shared = shared or _shared_setup(config, registry, edition, track, progress)
+    index = shared.index
     from harness.data.streams.sources import check_needs
 
     check_needs(index, [slot.stream for slot in plan.slots])
@@ -117,9 +117,9 @@ def make_job(config: RunConfig, *, progress: bool = True, ground: Ground | None 
         edition,
         track,
         plan,
-        arrange(index, config),
-        ground.data_name,
-        ground.synthetic,
+        assign_splits(index, config),
+        shared.data_name,
+        shared.synthetic,
         whole=index,
         split=split_name(config),
         origin=find_origin(config, index),
@@ -138,7 +138,9 @@ def _task(config: RunConfig) -> tuple[Registry, EditionSpec, TrackSpec]:
     return registry, edition, track
 
 
-def _ground(config: RunConfig, registry: Registry, edition: EditionSpec, track: TrackSpec, progress: bool) -> Ground:
+def _shared_setup(
+    config: RunConfig, registry: Registry, edition: EditionSpec, track: TrackSpec, progress: bool
+) -> SharedSetup:
     root, name, synthetic = data_folder(config, progress=progress)
     index = build_index(
         root,
@@ -149,7 +151,7 @@ def _ground(config: RunConfig, registry: Registry, edition: EditionSpec, track: 
         frame_tolerance=config.data.frame_tolerance,
     )
     index = replace(index, pack=find_pack(root, config.data.pack))
-    return Ground(registry, edition, track, index, name, synthetic)
+    return SharedSetup(registry, edition, track, index, name, synthetic)
 
 
 def data_folder(config: RunConfig, *, progress: bool = True) -> tuple[Path, str, bool]:

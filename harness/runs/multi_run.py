@@ -15,17 +15,17 @@ from harness.evaluation.merging import merge
 from harness.evaluation.postprocessing import Chain, mean_optimism
 from harness.evaluation.prediction_tables import read_predictions, write_predictions
 from harness.io.atomic import atomic
-from harness.io.locks import at_work
+from harness.io.locks import run_lock
 from harness.runs.job import Job
 from harness.runs.provenance import NEXT_FOLD
 from harness.runs.record import identity
-from harness.runs.recording import recorded
+from harness.runs.recording import record_run
 from harness.runs.results import score_split, submit_final
 from harness.runs.run import Outcome, run
-from harness.runs.splits import arrange, split_name
+from harness.runs.splits import assign_splits, split_name
 from harness.runtime.device import pick_device
-from harness.runtime.distributed import World, alone
-from harness.submissions.submission import name_record
+from harness.runtime.distributed import World, single_process
+from harness.submissions.submission import link_record
 from leaderboards.record import Record, RecordError
 from leaderboards.record import read as read_record
 from leaderboards.statistics import jackknife
@@ -46,7 +46,7 @@ def read(path: Path) -> Record:
 def run_seeds(job: Job, folder: Path, seeds: int, world: World | None = None) -> Outcome:
     """One run a seed in ``seed-<s>``, and a record of their mean: leave-one-out scores are averaged, so that the
     interval of the mean is that of the videos; the spread over seeds is beside it. Test answers are merged."""
-    world = world or alone(pick_device(job.config.device))
+    world = world or single_process(pick_device(job.config.device))
     if world.first:
         atomic(folder / "seeds", lambda part: part.write_text(f"{seeds}\n"))
     jobs = member_jobs(job, seeds)
@@ -66,7 +66,7 @@ def run_seeds(job: Job, folder: Path, seeds: int, world: World | None = None) ->
 def run_folds(job: Job, folder: Path, world: World | None = None) -> Outcome:
     """One run a fold in ``fold-<f>``, and a record of all out-of-fold answers together. Post-processors for the test
     videos, whose answers are merged, are fitted on those."""
-    world = world or alone(pick_device(job.config.device))
+    world = world or single_process(pick_device(job.config.device))
     jobs = member_jobs(job)
 
     def conclude(members: Sequence[Record]) -> tuple[dict[str, Any], list[str]]:
@@ -94,7 +94,7 @@ def member_jobs(job: Job, seeds: int = 1) -> dict[str, Job]:
 def fold_job(job: Job, fold: int) -> Job:
     """The job of one fold."""
     config = job.config.model_copy(update={"fold": fold})
-    return replace(job, config=config, index=arrange(job.whole or job.index, config), split=split_name(config))
+    return replace(job, config=config, index=assign_splits(job.whole or job.index, config), split=split_name(config))
 
 
 def write_config(config: RunConfig, folder: Path) -> None:
@@ -108,9 +108,9 @@ def _run_all(job: Job, folder: Path, jobs: Mapping[str, Job], conclude: Conclude
     notes: list[str] = []
     members: list[Record] = []
     own_folder = folder if world.first else None
-    with at_work(own_folder), recorded(record, own_folder):
+    with run_lock(own_folder), record_run(record, own_folder):
         for name, own in jobs.items():
-            if known := world.same(_finished(folder / name) if world.first else None):
+            if known := world.broadcast(_finished(folder / name) if world.first else None):
                 members.append(known)
                 continue
             if world.first:
@@ -122,7 +122,7 @@ def _run_all(job: Job, folder: Path, jobs: Mapping[str, Job], conclude: Conclude
             result, notes = conclude(members)
             record.status, record.result = "done", result
             record.circumstances["seconds"] = sum(member.circumstances.get("seconds", 0) for member in members)
-            name_record(folder / "submission", record.result_sha256)
+            link_record(folder / "submission", record.result_sha256)
     return Outcome(folder, record, notes)
 
 

@@ -20,7 +20,7 @@ NEXT_FOLD = "next fold"
 
 
 @dataclass(frozen=True)
-class Saw:
+class TrainingExposure:
     """One training. ``train``: groups trained on; ``select``: groups that chose the epoch."""
 
     edition: str
@@ -34,7 +34,7 @@ class Saw:
         return f"{self.data}: {self.edition} {self.track}"
 
 
-def choices(job: Job, selections: int, saws: Sequence[Saw]) -> dict[str, Any]:
+def selection_facts(job: Job, selections: int, exposures: Sequence[TrainingExposure]) -> dict[str, Any]:
     """For the record: ``selection_split`` (which split chose the epoch: val, next fold, or None), ``n_selections``
     (scores on it that the epoch was chosen among), ``selected_on_reported`` (whether the epoch, or that of the weights
     it began with, was chosen on videos that are reported), ``seen`` (reported videos that those weights were trained
@@ -42,8 +42,8 @@ def choices(job: Job, selections: int, saws: Sequence[Saw]) -> dict[str, Any]:
     harness.config.schema.Chosen). What post-processors fit is fitted on other groups than it is applied to
     (harness.evaluation.postprocessing.fit_folds)."""
     split = NEXT_FOLD if job.config.fold >= 0 else "val"
-    chosen = {group for saw in _same_kind(job, saws) for group in saw.select}
-    trained = {group for saw in _same_kind(job, saws) for group in saw.train}
+    chosen = {group for saw in _same_kind(job, exposures) for group in saw.select}
+    trained = {group for saw in _same_kind(job, exposures) for group in saw.train}
     reported, search = job.index.split("test" if job.config.fit else "val"), job.config.chosen
     own = bool(selections and split == "val") or search.reported
     found = {
@@ -55,41 +55,43 @@ def choices(job: Job, selections: int, saws: Sequence[Saw]) -> dict[str, Any]:
     return found | ({"search": search.model_dump(mode="json")} if search.trials else {})
 
 
-def _same_kind(job: Job, saws: Iterable[Saw]) -> list[Saw]:
+def _same_kind(job: Job, exposures: Iterable[TrainingExposure]) -> list[TrainingExposure]:
     """Trainings on the same kind of data: names of drawn videos and of real ones may be equal by chance."""
-    return [saw for saw in saws if saw.synthetic == job.synthetic]
+    return [read_exposure for read_exposure in exposures if read_exposure.synthetic == job.synthetic]
 
 
-def metadata(job: Job, selections: int, before: Sequence[Saw]) -> dict[str, str]:
+def metadata(job: Job, selections: int, before: Sequence[TrainingExposure]) -> dict[str, str]:
     """What the weights of a run have seen, for their file; ``before``: what those that it began with had."""
     groups = {split: tuple(sorted({v.group for v in job.index.split(split)})) for split in ("train", "val", "select")}
     select = (groups["select"] or groups["val"]) if selections else ()
     if job.config.chosen.reported:
         select = tuple(sorted({*select, *groups["val"], *groups["select"]}))
     data = job.data_name if job.synthetic else job.track.data
-    own = Saw(job.edition.name, job.track.name, data, job.synthetic, groups["train"], select)
-    return {"saw": json.dumps([asdict(saw) for saw in dict.fromkeys((own, *before))])}
+    own = TrainingExposure(job.edition.name, job.track.name, data, job.synthetic, groups["train"], select)
+    return {"saw": json.dumps([asdict(read_exposure) for read_exposure in dict.fromkeys((own, *before))])}
 
 
-def saw(path: Path) -> list[Saw]:
+def read_exposure(path: Path) -> list[TrainingExposure]:
     """What a file of weights says that it has seen; [] where it says nothing, being none of this project's."""
     if path.suffix != ".safetensors":
         return []
     try:
         with safetensors.safe_open(path, "np") as file:
             said = json.loads((file.metadata() or {}).get("saw", "[]"))
-        return [Saw(**{**one, "train": tuple(one["train"]), "select": tuple(one["select"])}) for one in said]
+        return [
+            TrainingExposure(**{**one, "train": tuple(one["train"]), "select": tuple(one["select"])}) for one in said
+        ]
     except (safetensors.SafetensorError, ValueError, TypeError, KeyError):  # another's key of that name
         return []
 
 
-def mark(passport: dict[str, Any], saws: Sequence[Saw], job: Job) -> dict[str, Any]:
+def annotate_weights(passport: dict[str, Any], exposures: Sequence[TrainingExposure], job: Job) -> dict[str, Any]:
     """The record of a slot's weights with what this project knows of their training: ``saw``, and where that was
     another track of the same data ``other_tracks``, and ``seen_affwild2`` where the data are Aff-Wild2's."""
-    if not saws:
+    if not exposures:
         return passport
-    others = [saw for saw in saws if saw.track != job.track.name and saw.synthetic == job.synthetic]
-    told = list(dict.fromkeys([*passport.get("saw", ()), *map(str, saws)]))
+    others = [saw for saw in exposures if saw.track != job.track.name and saw.synthetic == job.synthetic]
+    told = list(dict.fromkeys([*passport.get("saw", ()), *map(str, exposures)]))
     forbidden = any(not saw.synthetic and saw.data in ("Aff-Wild2", "s-Aff-Wild2") for saw in others)
     return {
         **passport,

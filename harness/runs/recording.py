@@ -13,20 +13,20 @@ from typing import Any
 
 import torch
 
-from harness.runtime.memory import halvings, peak_mb
+from harness.runtime.memory import peak_mb, track_batch_reductions
 from leaderboards.record import Record
 from zoo.errors import Stopped, UserError
 
 
 @contextmanager
-def recorded(record: Record, folder: Path | None) -> Iterator[None]:
+def record_run(record: Record, folder: Path | None) -> Iterator[None]:
     """Write a record before and after: what does not end well leaves one that says why, and a killed run is a row.
     Without a folder nothing is written."""
     started = time.time()
     _write(record, folder)
     circumstances = {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), **host()}
     try:
-        with halvings() as halved:
+        with track_batch_reductions() as halved:
             yield
     except (UserError, Stopped, KeyboardInterrupt) as error:
         stopped = not isinstance(error, UserError)

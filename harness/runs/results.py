@@ -11,7 +11,7 @@ from harness.evaluation.postprocessing import Chain, apply_folds, fit_folds, lab
 from harness.evaluation.prediction_tables import read_predictions, write_predictions
 from harness.evaluation.scoring import score_block
 from harness.runs.job import Job
-from harness.submissions.submission import submit_videos, why_not
+from harness.submissions.submission import submission_obstacle, submit_videos
 from zoo.api import VideoAnswers
 from zoo.registry.tracks import all_editions
 
@@ -59,7 +59,7 @@ def score_split(
     return scored
 
 
-def chain_of_origin(job: Job) -> Scored:
+def postprocessors_of_source(job: Job) -> Scored:
     """For a run on train and val: post-processors fitted on the answers of the run that chose its epochs, which was
     not trained on those videos."""
     scored = Scored(Chain(job.plan.post, job.track))
@@ -99,5 +99,5 @@ def submit_final(job: Job, final: Sequence[VideoAnswers], folder: Path) -> tuple
 
 def _unsubmitted(job: Job) -> list[str]:
     """The note that no submission is made, and why."""
-    reason = why_not(job.index, all_editions(job.registry))
+    reason = submission_obstacle(job.index, all_editions(job.registry))
     return [f"no submission: {reason}"] if reason else []

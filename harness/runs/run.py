@@ -18,16 +18,23 @@ from harness.evaluation.prediction import shared_answers
 from harness.features.extraction import extract
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
-from harness.io.locks import at_work
+from harness.io.locks import run_lock
 from harness.runs import provenance as guard
 from harness.runs.job import Job
 from harness.runs.record import identity
-from harness.runs.recording import recorded
-from harness.runs.results import answer_test, chain_of_origin, score_split
+from harness.runs.recording import record_run
+from harness.runs.results import answer_test, postprocessors_of_source, score_split
 from harness.runtime.device import pick_device
-from harness.runtime.distributed import World, alone, lost_is_told
-from harness.submissions.submission import name_record
-from harness.training.build import adapter_options, aids, fit_adapters, make_model, raw_slots, shuffled
+from harness.runtime.distributed import World, report_lost_process, single_process
+from harness.submissions.submission import link_record
+from harness.training.build import (
+    adapter_options,
+    fit_adapters,
+    make_model,
+    raw_slots,
+    regularisation_options,
+    shuffled,
+)
 from harness.training.checkpoint import load_weights, save_weights
 from harness.training.loop import Trained, train
 from harness.training.placement import Clock
@@ -35,7 +42,7 @@ from leaderboards.record import Record
 from zoo.api import Counts, VideoAnswers
 from zoo.errors import UserError
 from zoo.model.cost import cost
-from zoo.model.model import Model, key
+from zoo.model.model import Model, module_key
 from zoo.model.shape_check import check
 from zoo.registry.plan import Plan
 from zoo.weights.loading import Loaded, load_pretrained
@@ -54,13 +61,13 @@ class Outcome:
 
 @dataclass
 class Prepared:
-    """Everything between the files and the loop. ``saws``: what the weights that it begins with have seen."""
+    """Everything between the files and the loop. ``exposures``: what the weights that it begins with have seen."""
 
     model: Model
     splits: dict[str, ClipData]
     passports: list[dict[str, Any]]
     world: World
-    saws: list[guard.Saw] = field(default_factory=list)
+    exposures: list[guard.TrainingExposure] = field(default_factory=list)
     store: FeatureStore = field(default_factory=FeatureStore)
     dims: dict[str, int] = field(default_factory=dict)  # of the encoders' features
 
@@ -71,11 +78,11 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
     A failure leaves a record that says why; an interruption one that can be continued. Of several processes the first
     one writes; in the others the outcome's record is empty.
     """
-    world = world or alone(pick_device(job.config.device))
+    world = world or single_process(pick_device(job.config.device))
     record = Record(name=folder.name, status="running", result=identity(job))
     notes: list[str] = []
     own = folder if world.first else None
-    with at_work(own), recorded(record, own), lost_is_told():
+    with run_lock(own), record_run(record, own), report_lost_process():
         record.circumstances.update(device=str(world.device), processes=world.size)
         prepared = prepare(job, world=world, progress=progress)
         if world.first:
@@ -98,22 +105,22 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
         clock.count(sum(video.n_frames for split in got for video in prepared.splits[split].videos))
         record.circumstances["frames_per_second"] = {"train": trained.frames_per_second, "evaluate": clock.rate}
         if world.first:
-            seen = guard.metadata(job, trained.selections, prepared.saws)
+            seen = guard.metadata(job, trained.selections, prepared.exposures)
             save_weights(folder / "weights.safetensors", prepared.model.state_dict(), seen)
             result, notes = conclude(job, prepared, folder, trained, got)
             record.status, record.result = "done", result
-            name_record(folder / "submission", record.result_sha256)
+            link_record(folder / "submission", record.result_sha256)
     return Outcome(folder, record, notes)
 
 
 def prepare(job: Job, *, world: World | None = None, progress: bool = True, weights: Path | None = None) -> Prepared:
     """Features, clips and the model: fitted on the training frames, or with a finished run's ``weights``."""
     config, plan = job.config, job.plan
-    world = world or alone(pick_device(config.device))
+    world = world or single_process(pick_device(config.device))
     torch.use_deterministic_algorithms(True, warn_only=True)
 
     # Do the parts fit together? Found out on the meta device, before any pixel is read.
-    dims = check(plan, adapter_options(config), aids(config))["dims"]
+    dims = check(plan, adapter_options(config), regularisation_options(config))["dims"]
 
     # Features of frozen slots from the cache or computed now; raw input of trained ones is packed once a video.
     frozen, raw = frozen_slots(plan.slots, config.features, world.device), raw_slots(plan, job.index)
@@ -130,15 +137,17 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
     if config.train.shuffle_labels:
         splits["train"].labels = shuffled(splits["train"].labels, config.seed)
     model = make_model(plan, dims, training_counts(job.track, splits["train"]), config)
-    saws = {slot.plan.name: guard.saw(slot.file) for slot in frozen if slot.file}
+    exposures = {slot.plan.name: guard.read_exposure(slot.file) for slot in frozen if slot.file}
     for name, loaded in load_starting_weights(model, plan).items():
         passports.append({"slot": name, **loaded.record(), "precision": "float32"})
-        saws[name] = guard.saw(loaded.path)
+        exposures[name] = guard.read_exposure(loaded.path)
     fit_adapters(model, splits["train"], store)
 
     # What the starting weights have seen goes into the record, and marks the run where it saw what is reported.
-    passports = [guard.mark(p, saws.get(p["slot"], []), job) for p in passports]
-    return Prepared(model, splits, passports, world, [saw for those in saws.values() for saw in those], store, dims)
+    passports = [guard.annotate_weights(p, exposures.get(p["slot"], []), job) for p in passports]
+    return Prepared(
+        model, splits, passports, world, [saw for those in exposures.values() for saw in those], store, dims
+    )
 
 
 def extract_features(
@@ -146,7 +155,7 @@ def extract_features(
 ) -> FeatureStore:
     """Compute what the cache lacks, shared out among the processes. UserError where a video cannot be read."""
     if world.size > 1:
-        share_packing(index, raw, world)
+        pack_inputs(index, raw, world)
     store, failures = extract(index, frozen, progress=progress and world.first)
     if not failures:
         return store
@@ -182,33 +191,33 @@ def check_trainable(job: Job, splits: Mapping[str, ClipData]) -> None:
 def load_starting_weights(model: Model, plan: Plan) -> dict[str, Loaded]:
     """Give the encoders that are trained on (``--finetune``) the weights that they begin with; by slot."""
     return {
-        slot.name: load_pretrained(model.encoders[key(slot.name)], slot.passport)
+        slot.name: load_pretrained(model.encoders[module_key(slot.name)], slot.passport)
         for slot in plan.slots
         if not slot.frozen and slot.passport is not None
     }
 
 
-def share_packing(index: Index, raw: Mapping[str, RawSlot], world: World) -> None:
+def pack_inputs(index: Index, raw: Mapping[str, RawSlot], world: World) -> None:
     """Pictures cut out of video are packed once a video, shared out; each process then finds the others'. (Features
     are shared out by harness.features.extraction itself.)"""
     for slot in raw.values():
-        for i in world.deal([video.n_frames for video in index.videos]):
+        for i in world.shard([video.n_frames for video in index.videos]):
             slot.prepare(index.videos[i].name)
-    world.everyones(None)
+    world.all_gather(None)
 
 
 def conclude(
     job: Job, prepared: Prepared, folder: Path, trained: Trained, got: Mapping[Any, list[VideoAnswers]]
 ) -> tuple[dict[str, Any], list[str]]:
     """Scores, predictions, submission: what follows the last answer."""
-    scored = score_split(job, got.get("val", []), folder) if job.origin is None else chain_of_origin(job)
+    scored = score_split(job, got.get("val", []), folder) if job.origin is None else postprocessors_of_source(job)
     submission, notes = answer_test(job, got.get("test", []), scored.chain, folder)
     result = {
         **identity(job),
         "scores": scored.scores,
         "post": scored.post,
         "passports": prepared.passports,
-        **guard.choices(job, trained.selections, prepared.saws),
+        **guard.selection_facts(job, trained.selections, prepared.exposures),
         "epochs": trained.epochs,
         "epoch": trained.best_epoch,
         "steps": trained.steps,
@@ -218,7 +227,7 @@ def conclude(
             prepared.dims,
             [Counts(1, (1,) * max(2, len(a.classes))) for a in job.track.answers],
             adapter_options(job.config),
-            aids(job.config),
+            regularisation_options(job.config),
             job.config.train.clip,
         ),
     }

@@ -38,7 +38,7 @@ FREE = {
 
 
 @dataclass(frozen=True)
-class Origin:
+class EpochSource:
     """The run that chose a number of epochs. ``answers``: its answers to videos that it was not trained on, if kept."""
 
     folder: Path
@@ -83,7 +83,7 @@ def split_name(config: RunConfig) -> str:
     return f"cv{config.folds}" + (f"-{config.fold}" if config.fold >= 0 else "")
 
 
-def arrange(index: Index, config: RunConfig) -> Index:
+def assign_splits(index: Index, config: RunConfig) -> Index:
     """The index with splits as the run uses them: ``val`` is what is reported, ``select`` chooses a fold's epoch.
 
     UserError where there are more folds than groups.
@@ -118,7 +118,7 @@ def _split_as(index: Index, splits: Mapping[str, Split]) -> Index:
     return replace(index, videos=tuple(videos))
 
 
-def find_origin(config: RunConfig, index: Index) -> Origin | None:
+def find_origin(config: RunConfig, index: Index) -> EpochSource | None:
     """The run that ``epochs_from`` names; UserError where it is not one that could choose for ``config``."""
     if config.epochs_from is None:
         return None
@@ -136,7 +136,7 @@ def find_origin(config: RunConfig, index: Index) -> Origin | None:
         raise UserError(f"{where}: it took its epochs from {result['epochs_from']['run']}; name that run")
     if other := "; ".join(_differences(result, config, index)):
         raise UserError(f"{where}: another training, whose epochs mean nothing here: {other}; leave these options out")
-    return Origin(folder, record.name, record.result_sha256, int(result["epoch"]), _answers(folder, result))
+    return EpochSource(folder, record.name, record.result_sha256, int(result["epoch"]), _answers(folder, result))
 
 
 def _differences(result: Mapping[str, Any], config: RunConfig, index: Index) -> Iterator[str]:

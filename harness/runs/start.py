@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.config.schema import RunConfig
-from harness.io.locks import BOARD, alone
+from harness.io.locks import BOARD, file_lock
 from harness.runs.folder import default_name, has_folds, new_folder, saved_config
 from harness.runs.job import Job, make_job
 from harness.runs.multi_run import read, run_folds, run_seeds, write_config
@@ -17,8 +17,8 @@ from harness.runs.run import Outcome, run
 from harness.runs.splits import check_kind
 from harness.runs.summary import announce, summary
 from harness.runtime.device import pick_device
-from harness.runtime.distributed import World, joined
-from harness.submissions.submission import why_not
+from harness.runtime.distributed import World, init_distributed
+from harness.submissions.submission import submission_obstacle
 from leaderboards.tables import leaderboard, load_runs, write
 from zoo.errors import UserError
 from zoo.registry.tracks import all_editions
@@ -38,7 +38,7 @@ def start(config: RunConfig, *, out: Path, name: str | None, seeds: int) -> Path
             announce(job, _hindrance(job))
             made = new_folder(out, name, default_name(config, seeds))
             write_config(job.config, made)
-        folder: Path = world.same(made)  # type: ignore[assignment]
+        folder: Path = world.broadcast(made)  # type: ignore[assignment]
         _run(job, folder, seeds, world)
     return folder
 
@@ -67,7 +67,7 @@ def check_ready(job: Job) -> None:
 
 def _hindrance(job: Job) -> str:
     """Why nothing can be handed in by a list that was found in the data folder; UserError where the user named it."""
-    reason = why_not(job.index, all_editions(job.registry))
+    reason = submission_obstacle(job.index, all_editions(job.registry))
     if reason and job.config.data.list:
         raise UserError(reason)
     return reason
@@ -91,7 +91,7 @@ def resume(folder: Path, machines: Mapping[str, int | None] | None = None) -> Pa
 
 def finish(outcome: Outcome, job: Job, out: Path) -> None:
     """Print the summary and write the tables."""
-    with alone(out / BOARD):
+    with file_lock(out / BOARD):
         records, problems = load_runs(out)
         files = write(out, leaderboard(records), problems)
     print(summary(outcome, job, files, problems))
@@ -99,6 +99,6 @@ def finish(outcome: Outcome, job: Job, out: Path) -> None:
 
 def joined_by(config: RunConfig) -> AbstractContextManager[World]:
     """The processes that a configuration asks for."""
-    return joined(
+    return init_distributed(
         pick_device(config.device), devices=config.devices, nodes=config.nodes, precision=config.train.precision
     )

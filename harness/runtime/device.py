@@ -18,5 +18,5 @@ def pick_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device {name}: {first_line(error)}") from None
     if device.type == "cpu":
-        memory.keep_freed()
+        memory.retain_freed_memory()
     return device

@@ -50,7 +50,7 @@ class World:
         """This process's rows of a batch; None where it is alone."""
         return split(rows, self.rank, self.size, self.groups["answers"]) if self.size > 1 else None
 
-    def same(self, value: Item) -> Item:
+    def broadcast(self, value: Item) -> Item:
         """The first process's value, in every process."""
         if self.size == 1:
             return value
@@ -58,7 +58,7 @@ class World:
         dist.broadcast_object_list(held, 0, group=self.groups["host"])
         return held[0]
 
-    def everyones(self, value: Item) -> list[Item]:
+    def all_gather(self, value: Item) -> list[Item]:
         """Every process's value, in every process; waits for all."""
         if self.size == 1:
             return [value]
@@ -66,7 +66,7 @@ class World:
         dist.all_gather_object(held, value, group=self.groups["host"])
         return held
 
-    def collected(self, value: Item) -> list[Item]:
+    def gather(self, value: Item) -> list[Item]:
         """Every process's value, in the first process; [] in the others."""
         if self.size == 1:
             return [value]
@@ -82,7 +82,7 @@ class World:
         dist.all_reduce(said, dist.ReduceOp.MAX, group=self.groups["host"])
         return bool(said.item())
 
-    def deal(self, sizes: Sequence[int]) -> list[int]:
+    def shard(self, sizes: Sequence[int]) -> list[int]:
         """Which of some pieces of work are this process's: the largest first, each to whoever has least."""
         loads, owned = [0] * self.size, []
         for i in sorted(range(len(sizes)), key=lambda i: (-sizes[i], i)):
@@ -92,41 +92,43 @@ class World:
         return sorted(owned)
 
 
-def alone(device: torch.device) -> World:
+def single_process(device: torch.device) -> World:
     """One process."""
     return World(device)
 
 
 @contextmanager
-def joined(device: torch.device, *, devices: int = 1, nodes: int = 1, precision: str = "32") -> Iterator[World]:
+def init_distributed(
+    device: torch.device, *, devices: int = 1, nodes: int = 1, precision: str = "32"
+) -> Iterator[World]:
     """The world of a run: this process alone, or with the others, which are started here or were by torchrun or SLURM.
 
     UserError where another process was lost, or where the machine has fewer devices than asked for.
     """
     devices, nodes = _wanted(devices, nodes)
     if (devices, nodes) == (1, 1):
-        yield alone(device)
+        yield single_process(device)
         return
     from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
     from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
-    quiet()
+    silence_lightning()
     if device.type == "cuda" and torch.cuda.device_count() < devices:
         raise UserError(f"--devices {devices}: this machine has {torch.cuda.device_count()} GPUs")
     external = TorchElasticEnvironment.detect() or SLURMEnvironment.detect() or "LOCAL_RANK" in os.environ
     children = [] if external else _start_others(devices, nodes)
     try:
         world = _connect(device, devices, nodes, precision)
-        with lost_is_told():
+        with report_lost_process():
             yield world
-        with lost_is_told():
-            world.everyones(None)  # nobody leaves while another one still has something to say
+        with report_lost_process():
+            world.all_gather(None)  # nobody leaves while another one still has something to say
         dist.destroy_process_group()
     finally:
         _end(children)
 
 
-def quiet() -> None:
+def silence_lightning() -> None:
     """Lightning's remarks concern nobody; to be called when it has been imported, which sets its level."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
@@ -202,7 +204,7 @@ def _connect(device: torch.device, devices: int, nodes: int, precision: str) -> 
 
 
 @contextmanager
-def lost_is_told() -> Iterator[None]:
+def report_lost_process() -> Iterator[None]:
     """An error that comes of another process's end as one that says so."""
     try:
         yield

@@ -15,7 +15,7 @@ from typing import Any
 _halvings: ContextVar[list[dict[str, Any]] | None] = ContextVar("halvings", default=None)
 
 
-def keep_freed() -> None:
+def retain_freed_memory() -> None:
     """Let the C library keep large blocks that are freed and hand them out again; for networks on the processor.
 
     Otherwise every activation of a step goes back to the kernel, which clears its pages anew for the next one: of a
@@ -76,7 +76,7 @@ def release() -> None:
 
 
 @contextmanager
-def halvings() -> Iterator[list[dict[str, Any]]]:
+def track_batch_reductions() -> Iterator[list[dict[str, Any]]]:
     """What is halved meanwhile, for the circumstances of a record: ``{"where": ..., "batch": ...}``."""
     noted: list[dict[str, Any]] = []
     token = _halvings.set(noted)

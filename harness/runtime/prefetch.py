@@ -13,7 +13,7 @@ Source = Callable[[], Iterator[Item]]
 _WAKE = 0.1  # seconds between looks at whether it is over
 
 
-def ahead(sources: Iterable[Source[Item]], *, threads: int, depth: int, in_turn: bool = False) -> Iterator[Item]:
+def prefetch(sources: Iterable[Source[Item]], *, threads: int, depth: int, in_turn: bool = False) -> Iterator[Item]:
     """The items of some sources, of which ``threads`` are worked off at the same time, each by a thread; at most
     ``depth`` items a thread lie ready. Items of one source keep their order. An exception in a thread is raised here.
 
@@ -21,7 +21,7 @@ def ahead(sources: Iterable[Source[Item]], *, threads: int, depth: int, in_turn:
     works on the same cores in threads which wait for the slowest of them, as networks on a processor do. There every
     second that one reader takes beside them costs a second, of both cores; in turns all readers share the cores.
     """
-    crew = _Crew(sources, threads, depth * threads, in_turn)
+    crew = _Workers(sources, threads, depth * threads, in_turn)
     try:
         yield from crew.taking_turns() if in_turn else crew.items()
     finally:
@@ -32,7 +32,7 @@ class _End:
     """A thread is done."""
 
 
-class _Crew(Generic[Item]):
+class _Workers(Generic[Item]):
     def __init__(self, sources: Iterable[Source[Item]], threads: int, most: int, in_turn: bool) -> None:
         self.sources, self.most, self.in_turn = iter(sources), most, in_turn
         self.next_source, self.over = threading.Lock(), threading.Event()

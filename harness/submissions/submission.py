@@ -27,7 +27,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Made:
+class SubmissionResult:
     """A submission that stands: its path, manifest and what the user should know of it."""
 
     path: Path
@@ -47,7 +47,7 @@ def make_submission(
     archive: bool = False,
     run: str | None = None,
     record_sha256: str | None = None,
-) -> Made:
+) -> SubmissionResult:
     """A verified submission in ``out`` with its manifest (and archive), or UserError and nothing changed.
 
     The manifest is ``manifest.json``, or ``<name>.manifest.json`` where the file has a name of the user's: trials stand
@@ -76,7 +76,7 @@ def make_submission(
         lambda written: _verified(written, out, track, list_file, editions),
         retired=[older for older in _archive_of(out / own) if older not in beside],
     )
-    return Made(path, manifest, _notes(track, composed, listed, edition, manifest))
+    return SubmissionResult(path, manifest, _notes(track, composed, listed, edition, manifest))
 
 
 def _verified(
@@ -168,7 +168,7 @@ def _notes(
     return notes
 
 
-def why_not(index: Index, editions: Sequence[EditionSpec]) -> str:
+def submission_obstacle(index: Index, editions: Sequence[EditionSpec]) -> str:
     """Why a run on this data can hand nothing in, as far as that shows before anything is answered: test videos that
     are not there, a list of something else, names that the form cannot hold. "" where nothing is in the way."""
     track, path = index.track, index.test_list.path if index.test_list else None
@@ -208,7 +208,7 @@ def submit_videos(
     return facts, made.notes
 
 
-def name_record(folder: Path, record_sha256: str) -> None:
+def link_record(folder: Path, record_sha256: str) -> None:
     """Enter the digest of a run's finished record into the manifest of the submission that it made."""
     path = folder / MANIFEST
     if path.is_file():

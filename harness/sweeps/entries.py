@@ -10,9 +10,9 @@ from typing import Any
 
 from harness.config.schema import RunConfig
 from harness.io.atomic import atomic
-from harness.io.locks import PLAN, alone
+from harness.io.locks import PLAN, file_lock
 from harness.runs.folder import default_name, new_folder, saved_config
-from harness.runs.job import Ground, Job, make_job
+from harness.runs.job import Job, SharedSetup, make_job
 from harness.runs.multi_run import member_jobs, write_config
 from harness.runs.record import identity
 from harness.runs.start import check_ready
@@ -68,28 +68,28 @@ def seeds_of(folder: Path) -> int:
     return int(path.read_text()) if path.is_file() else 1
 
 
-def plan_entries(configs: Sequence[RunConfig], seeds: int, ground: Ground, out: Path) -> list[Entry]:
+def plan_entries(configs: Sequence[RunConfig], seeds: int, shared: SharedSetup, out: Path) -> list[Entry]:
     """Resolve every combination and find the run that it has in ``out`` already. UserError where none can be built."""
     entries = []
     for config in configs:
         try:
-            job = make_job(config, ground=ground)
+            job = make_job(config, shared=shared)
             check_ready(job)
             entries.append(Entry(job.config, seeds, job))
         except UserError as error:
-            config = config.model_copy(update={"edition": ground.edition.name})
+            config = config.model_copy(update={"edition": shared.edition.name})
             entries.append(Entry(config, seeds, None, str(error)))
     if all(entry.job is None for entry in entries):
         reasons = list(dict.fromkeys(str(entry.reason) for entry in entries))
         raise UserError(f"none of the {len(entries)} combinations can be built: " + "; ".join(reasons[:5]))
-    _find(entries, ground, out)
+    _find(entries, shared, out)
     return entries
 
 
-def _find(entries: Sequence[Entry], ground: Ground, out: Path) -> None:
+def _find(entries: Sequence[Entry], shared: SharedSetup, out: Path) -> None:
     known = list(_runs(out))
     for entry in entries:
-        entry.folder = next((run.folder for run in known if _same(entry, ground, run)), None)
+        entry.folder = next((run.folder for run in known if _same(entry, shared, run)), None)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _runs(out: Path) -> Iterator[_Run]:
             continue
 
 
-def _same(entry: Entry, ground: Ground, run: _Run) -> bool:
+def _same(entry: Entry, shared: SharedSetup, run: _Run) -> bool:
     """Whether a run is the entry's: the same settings, and as far as it has begun the same data and plugins."""
     if run.seeds != entry.seeds or run.settings != _places(entry.config):
         return False
@@ -120,7 +120,7 @@ def _same(entry: Entry, ground: Ground, run: _Run) -> bool:
         return True
     data, version = (run.result.get("data") or {}).get("fingerprint"), run.result.get("track_version")
     plugins = entry.job is None or run.result.get("plugins") == entry.job.foreign_plugins
-    return plugins and data == ground.fingerprint and version == ground.track.version
+    return plugins and data == shared.fingerprint and version == shared.track.version
 
 
 def _places(config: RunConfig) -> dict[str, Any]:
@@ -130,11 +130,11 @@ def _places(config: RunConfig) -> dict[str, Any]:
     return {**tree, "plugin": [str(Path(file).resolve()) for file in config.plugin]}
 
 
-def settle(entries: Sequence[Entry], ground: Ground, out: Path) -> None:
+def claim_runs(entries: Sequence[Entry], shared: SharedSetup, out: Path) -> None:
     """Give every entry its folder, with the settings of all its trainings; entries that cannot be built a record that
     says why. Runs that another sweep has made since the planning are these entries' too."""
-    with alone(out / PLAN):
-        _find(entries, ground, out)
+    with file_lock(out / PLAN):
+        _find(entries, shared, out)
         _make(entries, out)
 
 

@@ -13,13 +13,13 @@ from harness.config.schema import RunConfig
 from harness.data.index.index import Index
 from harness.features.extraction import extract
 from harness.features.frozen_encoder import frozen_slots
-from harness.io.locks import at_work
-from harness.runs.extraction_workers import spread
-from harness.runs.job import Ground
+from harness.io.locks import run_lock
+from harness.runs.extraction_workers import extract_with_workers
+from harness.runs.job import SharedSetup
 from harness.runs.record import identity
 from harness.runtime.device import pick_device
 from harness.runtime.launchers import Failure, Launch
-from harness.sweeps.entries import Entry, record_of, settle
+from harness.sweeps.entries import Entry, claim_runs, record_of
 from harness.sweeps.worker import Done, conclude, train
 from leaderboards.record import Record
 from zoo.errors import UserError
@@ -54,31 +54,31 @@ def _span(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def run_sweep(entries: Sequence[Entry], ground: Ground, launch: Launch, out: Path) -> None:
+def run_sweep(entries: Sequence[Entry], shared: SharedSetup, launch: Launch, out: Path) -> None:
     """Features once, then what is not finished, trained and recorded. Failures are rows: nothing is raised for them."""
-    settle(entries, ground, out)
+    claim_runs(entries, shared, out)
     todo = [entry for entry in entries if entry.job is not None and not entry.done]
     units = [(folder, entry) for entry in todo for folder in entry.units() if not _finished(folder)]
     if not todo:
         return
     if units:
-        fill(todo, ground, launch)
+        fill(todo, shared, launch)
     progress = Progress(len(units))
     for place, outcome in launch(train, [folder for folder, _ in units]):
         folder, entry = units[place]
         progress.tell(entry.label + (f" | {folder.name}" if folder != entry.folder else ""), outcome)
-        own_up(folder, entry, outcome)
+        report_failures(folder, entry, outcome)
     many = [entry for entry in todo if entry.folder not in entry.units()]
     folders = [entry.folder for entry in many if entry.folder]
     for place, outcome in launch(conclude, folders):
-        own_up(folders[place], many[place], outcome)
+        report_failures(folders[place], many[place], outcome)
 
 
 def _finished(folder: Path) -> bool:
     return (record := record_of(folder)) is not None and record.status == "done"
 
 
-def own_up(folder: Path, entry: Entry, outcome: Done | Failure) -> None:
+def report_failures(folder: Path, entry: Entry, outcome: Done | Failure) -> None:
     """See to it that a failure is in the record: a process that died could not write it. The record of a run that
     another process is at is that one's."""
     if not isinstance(outcome, Failure):
@@ -87,7 +87,7 @@ def own_up(folder: Path, entry: Entry, outcome: Done | Failure) -> None:
         log.warning("%s\n%s", folder, outcome.trace)
     assert entry.job is not None
     try:
-        with at_work(folder):
+        with run_lock(folder):
             record = record_of(folder)
             if record is None or record.status not in ("failed", "interrupted", "done"):
                 result = record.result if record else identity(entry.job)
@@ -108,7 +108,7 @@ def frozen_union(entries: Sequence[Entry]) -> list[SlotPlan]:
     return list(found.values())
 
 
-def fill(entries: Sequence[Entry], ground: Ground, launch: Launch) -> None:
+def fill(entries: Sequence[Entry], shared: SharedSetup, launch: Launch) -> None:
     """Compute the features of all combinations in one pass over the videos: in this process, which keeps all cores at
     work, or on the nodes of a cluster. What fails is told by the combinations that want it; the other slots of those
     videos are computed without it. UserError where nothing can be written."""
@@ -116,9 +116,9 @@ def fill(entries: Sequence[Entry], ground: Ground, launch: Launch) -> None:
     if not union:
         return
     started = time.monotonic()
-    computed, bad = _extract(entries, union, ground.index, launch)
+    computed, bad = _extract(entries, union, shared.index, launch)
     if bad and len(union) > 1:
-        rest = replace(ground.index, videos=tuple(video for video in ground.index.videos if video.name in bad))
+        rest = replace(shared.index, videos=tuple(video for video in shared.index.videos if video.name in bad))
         computed += sum(_extract(entries, [slot], rest, launch)[0] for slot in union)
     if computed:
         names = ", ".join(str(slot.slot) for slot in union)
@@ -130,7 +130,7 @@ def _extract(entries: Sequence[Entry], union: Sequence[SlotPlan], index: Index, 
     config = next(entry.config for entry in entries)
     try:
         if launch.remote:
-            computed, _, failures = spread(_of_slots(config, union), index, launch)
+            computed, _, failures = extract_with_workers(_of_slots(config, union), index, launch)
             return computed, {failure.video for failure in failures}
         store, failures = extract(index, frozen_slots(union, config.features, pick_device(config.device)))
         return store.computed, {failure.video for failure in failures}

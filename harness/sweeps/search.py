@@ -21,9 +21,9 @@ from harness.config.schema import Chosen, RunConfig, with_settings
 from harness.evaluation.scoring import main_score
 from harness.runs.extraction_workers import ground_of
 from harness.runs.folder import default_name
-from harness.runs.job import Ground, Job, make_job
+from harness.runs.job import Job, SharedSetup, make_job
 from harness.runs.run import predict_split, prepare
-from harness.runs.splits import arrange, split_name
+from harness.runs.splits import assign_splits, split_name
 from harness.runtime.launchers import Failure, Launch
 from harness.sweeps.entries import Entry
 from harness.sweeps.search_space import Choice, Space, current, plain, space_of
@@ -55,7 +55,7 @@ class Fold:
 class Study:
     """The trials of one combination."""
 
-    def __init__(self, entry: Entry, search: Search, ground: Ground, out: Path) -> None:
+    def __init__(self, entry: Entry, search: Search, shared: SharedSetup, out: Path) -> None:
         assert entry.job is not None
         self.entry, self.job, self.search = entry, entry.job, search
         self.whole = entry.config.folds > 0
@@ -66,7 +66,7 @@ class Study:
             entry.config.model_dump(mode="json"),
             plain(self.space),
             self.folds,
-            ground.fingerprint,
+            shared.fingerprint,
             self.job.foreign_plugins,
         ]
         name = f"{default_name(entry.config, 1)}-{digest(what)[:8]}"
@@ -128,10 +128,12 @@ class Study:
         return config.model_copy(update={"chosen": told})
 
 
-def run_search(entries: Sequence[Entry], search: Search, ground: Ground, launch: Launch, out: Path) -> list[RunConfig]:
+def run_search(
+    entries: Sequence[Entry], search: Search, shared: SharedSetup, launch: Launch, out: Path
+) -> list[RunConfig]:
     """The settings of every entry, chosen among so many trials; an entry that cannot be built keeps its own, and one
     whose trials all failed becomes one that cannot. Trials of different combinations run side by side."""
-    studies = {i: Study(e, search, ground, out) for i, e in enumerate(entries) if e.job is not None}
+    studies = {i: Study(e, search, shared, out) for i, e in enumerate(entries) if e.job is not None}
     while behind := [study for study in studies.values() if study.count < search.trials]:
         asked = [study.ask() for study in behind]
         items = [
@@ -169,7 +171,7 @@ def _settled(entry: Entry, study: Study | None) -> RunConfig:
 def score_fold(task: Fold) -> float:
     """Train one fold of a trial and score its part. The reported validation videos and the test videos are taken out
     of the data before anything looks at them, but with ``whole`` folds, of which they are a part."""
-    job = fold_job(make_job(task.config, progress=False, ground=ground_of(task.config)), task)
+    job = fold_job(make_job(task.config, progress=False, shared=ground_of(task.config)), task)
     settings = job.config.train
     prepared = prepare(job, progress=False)
     wanted = settings.select == "best" or settings.schedule == "plateau"
@@ -200,7 +202,7 @@ def fold_job(job: Job, task: Fold) -> Job:
             f"--search-folds {max(3, groups)}, or --folds to search on train and val together"
         )
     config = job.config.model_copy(update={"folds": task.of, "fold": task.fold})
-    return replace(job, config=config, index=arrange(data, config), whole=data, split=split_name(config))
+    return replace(job, config=config, index=assign_splits(data, config), whole=data, split=split_name(config))
 
 
 def check_search(search: Search) -> None:

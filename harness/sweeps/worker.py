@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.io.locks import at_work
+from harness.io.locks import run_lock
 from harness.runs.extraction_workers import ground_of
 from harness.runs.folder import saved_config
 from harness.runs.job import Job, make_job
 from harness.runs.multi_run import member_jobs, run_folds, run_seeds
 from harness.runs.record import identity
-from harness.runs.recording import recorded
+from harness.runs.recording import record_run
 from harness.runs.run import run
 from harness.sweeps.entries import record_of, seeds_of
 from leaderboards.record import Record
@@ -37,12 +37,12 @@ def train(folder: Path) -> Done:
 def conclude(folder: Path) -> Done:
     """The record of a run whose members are trained; a failed one where a member failed."""
     job, n = _job(folder), seeds_of(folder)
-    with at_work(folder):
+    with run_lock(folder):
         for name in member_jobs(job, n):
             member = record_of(folder / name)
             if member is None or member.status != "done":
                 reason = member.reason if member and member.reason else "it was not finished"
-                with recorded(Record(folder.name, "running", result=identity(job)), folder):
+                with record_run(Record(folder.name, "running", result=identity(job)), folder):
                     raise UserError(f"{name.replace('-', ' ')}: {reason}")
     return _done((run_seeds(job, folder, n) if n > 1 else run_folds(job, folder)).record)
 
@@ -53,4 +53,4 @@ def _done(record: Record) -> Done:
 
 def _job(folder: Path) -> Job:
     config = saved_config(folder)
-    return make_job(config, progress=False, ground=ground_of(config))
+    return make_job(config, progress=False, shared=ground_of(config))

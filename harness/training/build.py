@@ -16,7 +16,7 @@ from harness.data.streams.raw_inputs import RawSlot
 from harness.features.store import FeatureStore
 from zoo.api import Counts
 from zoo.model.adapter import Adapter
-from zoo.model.model import AdapterOptions, Aids, Model, build_encoder, key
+from zoo.model.model import AdapterOptions, Model, Regularisation, build_encoder, module_key
 from zoo.model.shape_check import meta_or_real
 from zoo.registry.plan import Plan
 
@@ -24,7 +24,7 @@ from zoo.registry.plan import Plan
 def make_model(plan: Plan, dims: Mapping[str, int], counts: Sequence[Counts], config: RunConfig) -> Model:
     """The run's network with its seed's random weights."""
     torch.manual_seed(config.seed)
-    return Model(plan, dims, counts, adapter_options(config), aids(config))
+    return Model(plan, dims, counts, adapter_options(config), regularisation_options(config))
 
 
 def raw_slots(plan: Plan, index: Index) -> dict[str, RawSlot]:
@@ -37,10 +37,10 @@ def adapter_options(config: RunConfig) -> AdapterOptions:
     return AdapterOptions(**config.project.model_dump())
 
 
-def aids(config: RunConfig) -> Aids:
+def regularisation_options(config: RunConfig) -> Regularisation:
     """What makes training harder, for the model."""
     train = config.train
-    return Aids(train.modality_dropout, train.feature_noise, train.output_dropout, train.mtl == "uncertainty")
+    return Regularisation(train.modality_dropout, train.feature_noise, train.output_dropout, train.mtl == "uncertainty")
 
 
 def fit_adapters(model: Model, data: ClipData, store: FeatureStore) -> None:
@@ -48,7 +48,7 @@ def fit_adapters(model: Model, data: ClipData, store: FeatureStore) -> None:
     for name in model.slots:
         if name in data.raw:
             continue
-        adapter = cast(Adapter, model.adapters[key(name)])
+        adapter = cast(Adapter, model.adapters[module_key(name)])
         moments = adapter.moments()
         if moments is None:
             continue

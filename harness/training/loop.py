@@ -18,7 +18,7 @@ import torch
 from tqdm import tqdm
 
 from harness.batching.clips import ClipData
-from harness.batching.loader import loaded
+from harness.batching.loader import prefetch_batches
 from harness.batching.sampling import count_windows, training_windows
 from harness.batching.windows import Window, batches
 from harness.config.schema import Train
@@ -70,7 +70,7 @@ def train(
     one writes.
     """
     # The model goes to its device before the optimizer is made, which holds on to the parameters that it finds.
-    placement.fit(model, world, settings)
+    placement.place(model, world, settings)
 
     # Learning rates are planned over all epochs, also where fewer are trained: phases of windows are drawn anew each
     # epoch, so the number of steps differs a little between epochs.
@@ -79,7 +79,7 @@ def train(
 
     # A run that was stopped goes on: the first process reads, the others are given what it read.
     checkpoint = folder / "state.ckpt"
-    if saved := world.same(load_state(checkpoint) if world.first and checkpoint.is_file() else None):
+    if saved := world.broadcast(load_state(checkpoint) if world.first and checkpoint.is_file() else None):
         state.restore(saved)
 
     # Fabric wraps loss and optimizer for the precision, and for several processes averages their gradients.
@@ -137,7 +137,7 @@ class _Loop:
         placement.freeze(self.state.model, self.settings)
         self.clock.start()
         left = windows[progress.step :]
-        with closing(loaded(self.data, left, self.settings.clip, self.world)) as batches:
+        with closing(prefetch_batches(self.data, left, self.settings.clip, self.world)) as batches:
             for batch in batches:
                 # Dropout is drawn from seed, epoch and step alone: a continued run draws what the whole one drew.
                 torch.manual_seed((self.seed * 1_000_003 + progress.epoch) * 1_000_003 + progress.step)

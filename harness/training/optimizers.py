@@ -21,7 +21,7 @@ def make_optimizer(model: Model, settings: Train) -> torch.optim.Optimizer:
     return kind(groups, lr=settings.lr, fused=True)
 
 
-def averaged(model: Model, settings: Train) -> AveragedModel | None:
+def running_average(model: Model, settings: Train) -> AveragedModel | None:
     """The running average of the weights that is evaluated and kept: exponential over steps (``ema``: at step n the
     decay is at most (1 + n) / (10 + n), so that the random beginning is soon forgotten) or plain over epochs
     (``swa``, Izmailov et al. 2018, arXiv:1803.05407; running statistics of batch norms are averaged too)."""

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from harness.config.schema import Train
-from harness.runtime.distributed import World, quiet
+from harness.runtime.distributed import World, silence_lightning
 from harness.runtime.precision import warn_of_bfloat16
 from zoo.api import FrameInput
 from zoo.errors import UserError
@@ -23,13 +23,13 @@ def fabric(world: World, settings: Train) -> Any:
         return world.fabric
     from lightning_fabric import Fabric
 
-    quiet()
+    silence_lightning()
     device = world.device
     devices = [device.index or 0] if device.type == "cuda" else 1
     return Fabric(accelerator=device.type, devices=devices, strategy="auto", precision=settings.precision)
 
 
-def fit(model: Model, world: World, settings: Train) -> None:
+def place(model: Model, world: World, settings: Train) -> None:
     """Put a model on its device, encoders of pictures in the layout that convolutions are fastest in, and make what it
     draws and averages in training independent of the processes."""
     if world.first and settings.precision == "bf16-mixed":

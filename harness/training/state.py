@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from harness.config.schema import Train
 from harness.training.checkpoint import save_state
-from harness.training.optimizers import averaged, make_optimizer, make_schedule
+from harness.training.optimizers import make_optimizer, make_schedule, running_average
 from zoo.model.model import Model
 
 
@@ -73,7 +73,7 @@ class TrainingState:
         self.model, self.settings = model, settings
         self.optimizer = make_optimizer(model, settings)
         self.schedule = make_schedule(self.optimizer, settings, steps)
-        self.average: AveragedModel | None = averaged(model, settings)
+        self.average: AveragedModel | None = running_average(model, settings)
         self.best_weights = copy.deepcopy(model.state_dict())
         self.progress = Progress()
 

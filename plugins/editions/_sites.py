@@ -17,6 +17,6 @@ POSTERS10 = "posters of edition 10, github affective-behavior-analysis-in-the-wi
 LEADERBOARDS2 = "official leaderboards, github dkollias/ABAW2-Results"
 
 
-def told_by(track: TrackSpec, *sources: str) -> TrackSpec:
+def with_sources(track: TrackSpec, *sources: str) -> TrackSpec:
     """The track, these before its other sources."""
     return replace(track, sources=(*sources, *track.sources))

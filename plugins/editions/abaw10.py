@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from plugins.editions import _affwild2 as on
 from plugins.editions import _companions as companions
-from plugins.editions._sites import POSTERS10, site, told_by
+from plugins.editions._sites import POSTERS10, site, with_sources
 from zoo.api import EditionSpec
 
 _TEAMS = (
@@ -21,8 +21,8 @@ EDITION = EditionSpec(
     year=2026,
     tracks=(
         *on.keyed(site(10), POSTERS10, *_TEAMS, limit=5, unconfirmed=("5 submissions (second-hand)",)),
-        told_by(companions.VD, site(10)),
-        told_by(
+        with_sources(companions.VD, site(10)),
+        with_sources(
             replace(
                 companions.EMI,
                 unconfirmed=("form and counts (presumed those of editions 6 and 8)", *companions.EMI.unconfirmed),
@@ -30,7 +30,7 @@ EDITION = EditionSpec(
             site(10),
             "github ZZZRamsey/CVPR_2026_ABAW_10th_EMI",
         ),
-        told_by(companions.AH_VIDEOS, site(10), "github sbelharbi/sbelharbi.github.io otherdocs"),
+        with_sources(companions.AH_VIDEOS, site(10), "github sbelharbi/sbelharbi.github.io otherdocs"),
     ),
     paper="arXiv 2605.27451",
     summary="Aff-Wild2: valence-arousal, 8 expressions, 12 action units; violence; mimicry; ambivalence of videos.",

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from plugins.editions import _companions as companions
 from plugins.editions import _s_affwild2 as images
-from plugins.editions._sites import site, told_by
+from plugins.editions._sites import site, with_sources
 from zoo.api import EditionSpec
 
 EDITION = EditionSpec(
@@ -15,12 +15,12 @@ EDITION = EditionSpec(
     year=2026,
     tracks=(
         replace(
-            told_by(images.MTL, site(11), "github cprl-team/MTL-ABAW-11th"),
+            with_sources(images.MTL, site(11), "github cprl-team/MTL-ABAW-11th"),
             rules=images.IMAGES_ONLY,
             forbidden_streams=images.WITHOUT_VIDEOS,
             unconfirmed=("sizes of the splits (a team's counts, of edition 7)", *images.MTL.unconfirmed),
         ),
-        told_by(companions.AH_VIDEOS, site(11)),
+        with_sources(companions.AH_VIDEOS, site(11)),
     ),
     summary="s-Aff-Wild2: all answers of listed images, audio forbidden; ambivalence of videos.",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plugins.editions import _affwild2 as on
 from plugins.editions import _companions as companions
-from plugins.editions._sites import site, told_by
+from plugins.editions._sites import site, with_sources
 from zoo.api import EditionSpec
 
 _TEAMS = (
@@ -19,8 +19,8 @@ EDITION = EditionSpec(
     year=2024,
     tracks=(
         *on.keyed(site(6), *_TEAMS, limit=5, unconfirmed=("5 submissions (one team's)",)),
-        told_by(companions.CE, site(6)),
-        told_by(companions.EMI, site(6)),
+        with_sources(companions.CE, site(6)),
+        with_sources(companions.EMI, site(6)),
     ),
     paper="arXiv 2402.19344",
     summary="Aff-Wild2: valence-arousal, 8 expressions, 12 action units; compound expressions; emotional mimicry.",

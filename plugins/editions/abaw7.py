@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from plugins.editions import _companions as companions
 from plugins.editions import _s_affwild2 as images
-from plugins.editions._sites import site, told_by
+from plugins.editions._sites import site, with_sources
 from zoo.api import EditionSpec
 
 EDITION = EditionSpec(
@@ -15,11 +15,11 @@ EDITION = EditionSpec(
     year=2024,
     tracks=(
         replace(
-            told_by(images.MTL, site(7), "github pr-vsl/abaw7 main.py"),
+            with_sources(images.MTL, site(7), "github pr-vsl/abaw7 main.py"),
             rules=images.IMAGES_ONLY,
             forbidden_streams=images.WITHOUT_VIDEOS,
         ),
-        told_by(companions.CE, site(7)),
+        with_sources(companions.CE, site(7)),
     ),
     paper="arXiv 2407.03835",
     summary="s-Aff-Wild2: all answers of listed images, audio forbidden; compound expressions.",

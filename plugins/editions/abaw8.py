@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from plugins.editions import _affwild2 as on
 from plugins.editions import _companions as companions
-from plugins.editions._sites import site, told_by
+from plugins.editions._sites import site, with_sources
 from zoo.api import EditionSpec
 
 _TEAMS = (
@@ -22,9 +22,9 @@ EDITION = EditionSpec(
     year=2025,
     tracks=(
         *on.keyed(site(8), *_TEAMS, unconfirmed=("submissions allowed",)),
-        told_by(replace(companions.CE, unconfirmed=(_PRESUMED, *companions.CE.unconfirmed)), site(8)),
-        told_by(companions.EMI, site(8)),
-        told_by(companions.AH_FRAMES, site(8)),
+        with_sources(replace(companions.CE, unconfirmed=(_PRESUMED, *companions.CE.unconfirmed)), site(8)),
+        with_sources(companions.EMI, site(8)),
+        with_sources(companions.AH_FRAMES, site(8)),
     ),
     paper="CVPRW 2025, pp. 5572-5583",
     summary="Aff-Wild2: valence-arousal, 8 expressions, 12 action units; compounds; mimicry; ambivalence a frame.",

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from plugins.editions import _affwild2 as on
 from plugins.editions import _companions as companions
-from plugins.editions._sites import site, told_by
+from plugins.editions._sites import site, with_sources
 from zoo.api import EditionSpec
 
 _VA, *_ = on.keyed(
@@ -24,14 +24,14 @@ EDITION = EditionSpec(
         replace(
             _VA, rules=f"Uni-task or multi-task: other labels of Aff-Wild2 may be used in this edition. {on.EVERY_ROW}"
         ),
-        told_by(
+        with_sources(
             replace(
                 companions.CE,
                 unconfirmed=("form (presumed that of editions 6 and 7)", *companions.CE.unconfirmed),
             ),
             site(9),
         ),
-        told_by(
+        with_sources(
             replace(companions.VD, submission_header="Frame_Num,Label", other_headers=("Frame_Number,Label",)), site(9)
         ),
     ),

@@ -19,7 +19,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from zoo.api import FrameInput, Passport
+from zoo.api import FrameInput, ModelCard
 from zoo.errors import UserError
 from zoo.modules import FrameEncoder
 from zoo.registry.suggestions import did_you_mean
@@ -87,11 +87,11 @@ def passport(
     classes: tuple[str, ...] = (),
     saw: tuple[str, ...] = (),
     sha256: str | None = None,
-) -> Passport:
+) -> ModelCard:
     """The user's file; ``strict``: every name must match, else at least ENOUGH of the numbers."""
     if argument is None:
         raise UserError("encoder 'checkpoint' needs a file of weights: write face=checkpoint:FILE")
-    return Passport(
+    return ModelCard(
         name=Path(argument).name,
         sha256=sha256,
         license="as the file's owner says",

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import timm
 from torch import Tensor, nn
 
-from zoo.api import FrameInput, Passport
+from zoo.api import FrameInput, ModelCard
 from zoo.errors import UserError
 from zoo.modules import FrameEncoder
 
@@ -77,10 +77,10 @@ class HsEmotion(FrameEncoder):
         return features
 
 
-def passport(stream: str, argument: str | None, size: int | None = None) -> Passport:
+def passport(stream: str, argument: str | None, size: int | None = None) -> ModelCard:
     """What is known of the weights, the same for every size."""
     model = MODELS[argument or ""]
-    return Passport(
+    return ModelCard(
         name=f"hsemotion-{argument}",
         sha256=model.sha256,
         license="Apache-2.0; its training data AffectNet is for research only",

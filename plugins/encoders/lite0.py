@@ -8,7 +8,7 @@ from __future__ import annotations
 import timm
 from torch import Tensor, nn
 
-from zoo.api import FrameInput, Passport
+from zoo.api import FrameInput, ModelCard
 from zoo.modules import FrameEncoder
 
 _STAGES = (1, 2, 2, 3, 3, 4, 1)  # blocks a stage; the file counts them through from 0 to 15
@@ -43,9 +43,9 @@ class Lite0(FrameEncoder):
         return features
 
 
-def passport(stream: str, argument: str | None, size: int = 112) -> Passport:
+def passport(stream: str, argument: str | None, size: int = 112) -> ModelCard:
     """Where the weights are: in an installed package, the same for every size."""
-    return Passport(
+    return ModelCard(
         name="efficientnet-lite0-57934424",
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         license="Apache-2.0",

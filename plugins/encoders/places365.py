@@ -10,7 +10,7 @@ from __future__ import annotations
 import timm
 from torch import Tensor, nn
 
-from zoo.api import FrameInput, Passport
+from zoo.api import FrameInput, ModelCard
 from zoo.errors import UserError
 from zoo.modules import FrameEncoder
 
@@ -35,9 +35,9 @@ class Places365(FrameEncoder):
         return features
 
 
-def passport(stream: str, argument: str | None, size: int = 224) -> Passport:
+def passport(stream: str, argument: str | None, size: int = 224) -> ModelCard:
     """Where the weights are, the same for every size; their digests are not published."""
-    return Passport(
+    return ModelCard(
         name=f"{argument}-places365",
         sha256=None,
         license="CC BY",

@@ -25,7 +25,7 @@ import torch
 import torchaudio
 from torch import Tensor, nn
 
-from zoo.api import AudioInput, Passport
+from zoo.api import AudioInput, ModelCard
 from zoo.errors import UserError
 from zoo.layers.resampling import read_at
 from zoo.modules import Encoder, gather, scatter
@@ -194,14 +194,14 @@ def joined(x: Tensor) -> Tensor:
 # --- weights ----------------------------------------------------------------------------------------------------------
 
 
-def passport(stream: str, argument: str | None, layer: str = "mean", window: float = 4.0) -> Passport:
+def passport(stream: str, argument: str | None, layer: str = "mean", window: float = 4.0) -> ModelCard:
     """Where torchaudio publishes the weights; for ``tiny`` only how a user's own file is read."""
     read = partial(adapt, argument, layer)
     if argument not in NETWORKS:
-        return Passport("ssl tiny", None, "as the file's owner says", "a local file", adapt=read)
+        return ModelCard("ssl tiny", None, "as the file's owner says", "a local file", adapt=read)
     known = NETWORKS[argument]
     bundle = getattr(torchaudio.pipelines, known.bundle)
-    return Passport(
+    return ModelCard(
         name=argument,
         sha256=None,  # torchaudio names none
         license="MIT",

@@ -17,7 +17,7 @@ from huggingface_hub import hf_hub_url
 from timm.models import PretrainedCfg
 from torch import Tensor, nn
 
-from zoo.api import FrameInput, Passport
+from zoo.api import FrameInput, ModelCard
 from zoo.errors import UserError
 from zoo.modules import FrameEncoder
 from zoo.registry.suggestions import did_you_mean
@@ -61,7 +61,7 @@ class TimmEncoder(FrameEncoder):
         return features
 
 
-def passport(stream: str, argument: str | None, size: int | None = None) -> Passport:
+def passport(stream: str, argument: str | None, size: int | None = None) -> ModelCard:
     """Where timm says the weights are; without a place, only how a user's own file is read, where it publishes none.
 
     An address whose file name carries its hash comes first, because it can be verified; then the model hub.
@@ -75,7 +75,7 @@ def passport(stream: str, argument: str | None, size: int | None = None) -> Pass
     else:
         url, digest = None, None
     tag = config.tag or ""
-    return Passport(
+    return ModelCard(
         name=f"{config.architecture}.{tag}" if tag else str(config.architecture),
         sha256=digest,
         license=config.license or "not stated by timm",

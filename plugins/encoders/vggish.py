@@ -18,7 +18,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from zoo.api import AudioInput, Passport
+from zoo.api import AudioInput, ModelCard
 from zoo.errors import UserError
 from zoo.layers.resampling import read_at
 from zoo.modules import Encoder, gather, scatter
@@ -117,9 +117,9 @@ def mel(hz: Tensor) -> Tensor:
     return 1127 * torch.log1p(hz / 700)
 
 
-def passport(stream: str, argument: str | None, hop: float = 0.24) -> Passport:
+def passport(stream: str, argument: str | None, hop: float = 0.24) -> ModelCard:
     """Where the weights are; the start of their digest is part of the file's name."""
-    return Passport(
+    return ModelCard(
         name="vggish-10086976",
         sha256="10086976",
         license="Apache-2.0",

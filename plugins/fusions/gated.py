@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from zoo.layers.validation import at_least, share
+from zoo.layers.validation import at_least, fraction
 from zoo.modules import Build, FeatureFusion, Features, Masks
 
 
@@ -25,7 +25,7 @@ class Gated(FeatureFusion):
         self, dims: dict[str, int], build: Build, hidden: int = 64, gate: str = "sigmoid", dropout: float = 0.1
     ) -> None:
         at_least("fusion gated", 1, hidden=hidden)
-        share("fusion gated", dropout=dropout)
+        fraction("fusion gated", dropout=dropout)
         super().__init__(dims, build, hidden)
         self.softmax = gate == "softmax"
         self.projections = nn.ModuleList(nn.Linear(dim, hidden) for dim in dims.values())

@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import UserError
-from zoo.layers.validation import at_least, share
+from zoo.layers.validation import at_least, fraction
 from zoo.modules import Build, Features, FusionOut, Masks
 
 CHUNK = 1024  # frames attended at once: bounds the memory of a long video, changes no number
@@ -56,7 +56,7 @@ class JointCrossAttention(nn.Module):
     ) -> None:
         super().__init__()
         at_least("fusion joint_cross_attention", 1, rounds=rounds, hidden=hidden)
-        share("fusion joint_cross_attention", dropout=dropout)
+        fraction("fusion joint_cross_attention", dropout=dropout)
         if gate == "hierarchical" and rounds < 2:
             raise UserError(
                 "fusion joint_cross_attention: gate hierarchical chooses between rounds; give rounds 2 or more"

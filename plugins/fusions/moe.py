@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from zoo.layers.validation import at_least, share
+from zoo.layers.validation import at_least, fraction
 from zoo.modules import Build, FeatureFusion, Features, FusionOut, Masks, masked_mean
 from zoo.parallel import whole
 
@@ -34,7 +34,7 @@ class MixtureOfExperts(FeatureFusion):
     ) -> None:
         at_least("fusion moe", 1, experts=experts, hidden=hidden)
         at_least("fusion moe", 0, balance=balance)
-        share("fusion moe", dropout=dropout)
+        fraction("fusion moe", dropout=dropout)
         super().__init__(dims, build, hidden)
         self.balance = balance
         self.projections = nn.ModuleList(nn.Linear(dim, hidden) for dim in dims.values())

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import glu, pad, silu
 
 from plugins.heads.transformer import SelfAttention
-from zoo.layers.validation import at_least, share
+from zoo.layers.validation import at_least, fraction
 
 
 class Conformer(nn.Module):
@@ -32,7 +32,7 @@ class Conformer(nn.Module):
         super().__init__()
         at_least("head conformer", 1, hidden=hidden, layers=layers, heads=heads)
         at_least("head conformer", 2, kernel=kernel)
-        share("head conformer", dropout=dropout)
+        fraction("head conformer", dropout=dropout)
         self.enter = nn.Sequential(nn.Linear(dim, hidden), nn.Dropout(dropout))
         self.blocks = nn.ModuleList(_Block(hidden, heads, dropout, kernel, positions, causal) for _ in range(layers))
         self.out_dim = hidden

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, silu, softplus
 
 from plugins.heads.scan import selective_scan
-from zoo.layers.validation import at_least, share
+from zoo.layers.validation import at_least, fraction
 
 
 class Mamba(nn.Module):
@@ -36,7 +36,7 @@ class Mamba(nn.Module):
     ) -> None:
         super().__init__()
         at_least("head mamba", 1, hidden=hidden, layers=layers, state=state, kernel=kernel, expand=expand)
-        share("head mamba", dropout=dropout)
+        fraction("head mamba", dropout=dropout)
         self.drop = nn.Dropout(dropout)
         self.enter = nn.Linear(dim, hidden)
         self.norms = nn.ModuleList(nn.RMSNorm(hidden) for _ in range(layers))

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from zoo.layers.validation import at_least, share
+from zoo.layers.validation import at_least, fraction
 
 
 class Mlp(nn.Module):
@@ -18,7 +18,7 @@ class Mlp(nn.Module):
         super().__init__()
         at_least("head mlp", 1, hidden=hidden)
         at_least("head mlp", 0, layers=layers)
-        share("head mlp", dropout=dropout)
+        fraction("head mlp", dropout=dropout)
         widths = [dim, *[hidden] * layers]
         self.net = nn.Sequential()
         for inputs, outputs in pairwise(widths):

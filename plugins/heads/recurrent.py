@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from zoo.layers.validation import at_least, share
+from zoo.layers.validation import at_least, fraction
 from zoo.modules import recur
 
 
@@ -21,7 +21,7 @@ class _Recurrent(nn.Module):
         super().__init__()
         who = f"head {type(self).__name__.lower()}"
         at_least(who, 1, hidden=hidden, layers=layers)
-        share(who, dropout=dropout)
+        fraction(who, dropout=dropout)
         self.dropout = nn.Dropout(dropout)  # before every layer, also a single one
         self.out_dim = hidden * (2 if bidirectional else 1)
         widths = [dim, *[self.out_dim] * (layers - 1)]

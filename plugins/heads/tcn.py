@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.nn.utils.parametrizations import weight_norm
 
-from zoo.layers.validation import at_least, share
+from zoo.layers.validation import at_least, fraction
 
 
 class Tcn(nn.Module):
@@ -26,7 +26,7 @@ class Tcn(nn.Module):
         super().__init__()
         at_least("head tcn", 1, hidden=hidden, layers=layers)
         at_least("head tcn", 2, kernel=kernel)
-        share("head tcn", dropout=dropout)
+        fraction("head tcn", dropout=dropout)
         self.blocks = nn.ModuleList()
         back = ahead = 0
         for layer in range(layers):

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.layers.attention import Attention
-from zoo.layers.validation import at_least, share
+from zoo.layers.validation import at_least, fraction
 
 FAR = 32  # frames from which on distances are not told apart
 
@@ -42,7 +42,7 @@ class Transformer(nn.Module):
         super().__init__()
         at_least("head transformer", 1, hidden=hidden, layers=layers, heads=heads)
         at_least("head transformer", 0, window=window)
-        share("head transformer", dropout=dropout)
+        fraction("head transformer", dropout=dropout)
         self.window, self.causal = window or None, causal
         self.enter = nn.Sequential(nn.Linear(dim, hidden), nn.LayerNorm(hidden), nn.Dropout(dropout))
         self.layers = nn.ModuleList(_Layer(hidden, heads, dropout, positions) for _ in range(layers))

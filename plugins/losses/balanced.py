@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from zoo.layers.validation import share
-from zoo.losses import ClassLoss, scaled_weights, surprise
+from zoo.layers.validation import fraction
+from zoo.losses import ClassLoss, negative_log_likelihood, scaled_weights
 from zoo.tracks import Answer, Counts
 
 
@@ -22,7 +22,7 @@ class Balanced(ClassLoss):
     """
 
     def __init__(self, answers: tuple[Answer, ...], counts: tuple[Counts, ...], beta: float = 0.9999) -> None:
-        share("loss balanced", beta=beta)
+        fraction("loss balanced", beta=beta)
         super().__init__(
             answers,
             [
@@ -33,4 +33,4 @@ class Balanced(ClassLoss):
 
     def each(self, raw: Tensor, truth: Tensor, answer: int) -> Tensor:
         """raw (B, T, C), truth (B, T) -> -log of the true class's probability (B, T)."""
-        return surprise(raw, truth)
+        return negative_log_likelihood(raw, truth)

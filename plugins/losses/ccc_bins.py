@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from zoo.layers.validation import at_least
-from zoo.losses import ValueLoss, concordance_loss, surprise
+from zoo.losses import ValueLoss, concordance_loss, negative_log_likelihood
 from zoo.tracks import Answer, Counts
 
 
@@ -45,7 +45,7 @@ class CccBins(ValueLoss):
         """raw (B, T, A x bins), target (B, T, A), labelled (B, T, A) bool -> scalar, at least 0."""
         weights = self.weights(target, labelled)
         truth = self.bin_of(target, labelled, torch.full_like(self.sizes, self.points.shape[1]))
-        entropy = (surprise(self._split(raw), truth) * weights).sum() / labelled.sum().clamp_min(1)
+        entropy = (negative_log_likelihood(self._split(raw), truth) * weights).sum() / labelled.sum().clamp_min(1)
         return concordance_loss(self.decode(raw), target, weights) + self.weight * entropy
 
     def decode(self, raw: Tensor) -> Tensor:

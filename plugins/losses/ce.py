@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from zoo.losses import POWERS, ClassLoss, class_weights, surprise
+from zoo.losses import POWERS, ClassLoss, class_weights, negative_log_likelihood
 from zoo.tracks import Answer, Counts
 
 
@@ -20,4 +20,4 @@ class CrossEntropy(ClassLoss):
 
     def each(self, raw: Tensor, truth: Tensor, answer: int) -> Tensor:
         """raw (B, T, C), truth (B, T) -> -log of the true class's probability (B, T)."""
-        return surprise(raw, truth)
+        return negative_log_likelihood(raw, truth)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from zoo.layers.validation import at_least
-from zoo.losses import POWERS, ClassLoss, class_weights, surprise
+from zoo.losses import POWERS, ClassLoss, class_weights, negative_log_likelihood
 from zoo.tracks import Answer, Counts
 
 
@@ -32,7 +32,7 @@ class Focal(ClassLoss):
 
     def each(self, raw: Tensor, truth: Tensor, answer: int) -> Tensor:
         """raw (B, T, C), truth (B, T) -> (1 - p)^gamma (-log p) of the true class (B, T)."""
-        cost = surprise(raw, truth)
+        cost = negative_log_likelihood(raw, truth)
         # 1 - p without the loss of digits near p = 1; the floor keeps the gradient of small gammas finite there.
         miss = -torch.expm1(-cost)
         return miss.clamp_min(1e-12) ** self.gamma * cost

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.layers.validation import share
+from zoo.layers.validation import fraction
 from zoo.losses import POWERS, ClassLoss, class_weights
 from zoo.tracks import Answer, Counts
 
@@ -27,7 +27,7 @@ class LabelSmoothing(ClassLoss):
         smoothing: float = 0.1,
         weights: str = "balanced",
     ) -> None:
-        share("loss label_smoothing", smoothing=smoothing)
+        fraction("loss label_smoothing", smoothing=smoothing)
         super().__init__(answers, [class_weights(a, c, POWERS[weights]) for a, c in zip(answers, counts, strict=True)])
         self.smoothing = smoothing
         seen = [[float(n > 0) for n in c.bins] if any(c.bins) else [1.0] * len(c.bins) for c in counts]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from zoo.layers.validation import at_least
-from zoo.losses import ClassLoss, class_weights, surprise
+from zoo.losses import ClassLoss, class_weights, negative_log_likelihood
 from zoo.tracks import Answer, Counts
 
 
@@ -31,4 +31,4 @@ class LogitAdjust(ClassLoss):
 
     def each(self, raw: Tensor, truth: Tensor, answer: int) -> Tensor:
         """raw (B, T, C), truth (B, T) -> cross-entropy of the adjusted logits (B, T)."""
-        return surprise(raw + self.shifts.split(self.widths)[answer].to(raw.dtype), truth)
+        return negative_log_likelihood(raw + self.shifts.split(self.widths)[answer].to(raw.dtype), truth)

@@ -78,7 +78,7 @@ def _entry(name: str, spoil: str) -> Target:
         files = {path.name: path.read_bytes() for path in sorted(entry.folder.iterdir())}
 
     def read(path: Path) -> object:
-        fault = Entry(path.parent).fault()
+        fault = Entry(path.parent).check()
         if fault is None and any(
             (path.parent / name).read_bytes() != files[name] for name in files if name != "meta.json"
         ):
@@ -92,19 +92,19 @@ def _entry(name: str, spoil: str) -> Target:
 
 def _memo(name: str) -> Target:
     """What does not match its digest counts as none."""
-    from harness.io.read_cache import Memo
+    from harness.io.read_cache import ReadCache
 
     kept = np.arange(6, dtype=np.float32)
     with tempfile.TemporaryDirectory() as folder:
         source, path = Path(folder, "a.txt"), Path(folder, "a.memo")
         source.write_text("x")
-        memo = Memo(path)
+        memo = ReadCache(path)
         memo.read(source, "frames", lambda: {"labels": kept.copy()})
         memo.save()
         content = path.read_bytes()
 
     def read(path: Path) -> object:
-        entries = Memo(path)._entries
+        entries = ReadCache(path)._entries
         for entry in entries.values():
             np.testing.assert_array_equal(entry.arrays["labels"].array(), kept)
         return len(entries)

@@ -171,7 +171,7 @@ def _weights() -> dict[str, Callable[[str], Target]]:
     from safetensors.torch import save
 
     from harness.runs import provenance as guard
-    from zoo.api import Passport
+    from zoo.api import ModelCard
     from zoo.weights import loading as weights
     from zoo.weights.cards import describe, find
 
@@ -189,7 +189,11 @@ def _weights() -> dict[str, Callable[[str], Target]]:
         content = save(state, {"saw": json.dumps(seen), "format": "pt"})
 
         def read(path: Path) -> object:
-            return weights.read(path), guard.saw(path), weights.convert(path, path.with_name("again.safetensors"))
+            return (
+                weights.read(path),
+                guard.read_exposure(path),
+                weights.convert(path, path.with_name("again.safetensors")),
+            )
 
         return Target(name, "net.safetensors", (content,), made.tensors("saw", "notes"), read, USER)
 
@@ -198,7 +202,7 @@ def _weights() -> dict[str, Callable[[str], Target]]:
 
         def read(path: Path) -> object:
             file = path.parent / "net.pt"
-            passport = Passport("net", None, "", "", path=str(file))
+            passport = ModelCard("net", None, "", "", path=str(file))
             return describe(passport, find(passport, cache=path.parent / "cache", download=False))
 
         import hashlib

@@ -124,7 +124,7 @@ def store_of(index: Any):
     for video in index.videos:
         entry = Entry.of(hashlib.sha256(f"{video.name} {video.n_frames} {DIM}".encode()).hexdigest())
         store.folders["face", video.name] = entry.folder
-        if entry.fault(content=False) is None:
+        if entry.check(content=False) is None:
             continue
         present = rng.random(video.n_frames) < 0.978
         writer, left = Writer(entry, DIM, "float16"), int(present.sum())
@@ -200,7 +200,7 @@ def train(args: argparse.Namespace) -> None:
     from harness.batching.sampling import training_counts
     from harness.config.schema import Train
     from harness.runtime.device import pick_device
-    from harness.runtime.distributed import alone
+    from harness.runtime.distributed import single_process
     from harness.training.build import fit_adapters
     from harness.training.loop import train as run
 
@@ -224,7 +224,7 @@ def train(args: argparse.Namespace) -> None:
             track,
             settings,
             seed=0,
-            world=alone(pick_device("cpu")),
+            world=single_process(pick_device("cpu")),
             folder=Path(folder),
             progress=False,
         )

@@ -4,7 +4,7 @@
     uv run python tests/benchmarks/old_timm_pickles.py DIR --torch 2.0.1   # and each with a torch of its time
 
 Installs each release of timm into a folder of its own (with ``--torch`` into an environment of its own) below DIR, lets
-it build, shake and pickle the networks of HSEmotion and write its own features and answers to fixed pictures; then
+it build, randomise_parameters and pickle the networks of HSEmotion and write its own features and answers to fixed pictures; then
 reads the pickle without any of that code and compares. Needs the package registry; the tests do not.
 """
 
@@ -24,7 +24,7 @@ import torch
 from tabulate import tabulate
 
 from plugins.encoders import hsemotion
-from zoo.api import Passport
+from zoo.api import ModelCard
 from zoo.weights.loading import file_sha256, load_pretrained, read
 
 TIMM = ("0.5.4", "0.6.13", "0.9.2")
@@ -106,7 +106,7 @@ def compare(name: str, pickled: Path, known: dict[str, np.ndarray]) -> tuple[flo
     """The largest difference of features and of answers between the old release and what is read from its pickle."""
     encoder = hsemotion.HsEmotion("face", name)
     mine = hsemotion.passport("face", name)
-    given = Passport(pickled.name, file_sha256(pickled), "", "", path=str(pickled), adapt=mine.adapt)
+    given = ModelCard(pickled.name, file_sha256(pickled), "", "", path=str(pickled), adapt=mine.adapt)
     load_pretrained(encoder, given, cache=pickled.parent / "cache")
     table = read(pickled)
     weight, bias = (next(t for k, t in table.items() if k.endswith(end)) for end in _answers(table))

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from leaderboards import published
-from leaderboards.comparison import Wanted, boards, published_table, published_tables
+from leaderboards.comparison import TableQuery, boards, published_table, published_tables
 from leaderboards.published import Published
 from leaderboards.ranks import printed
 from leaderboards.render.csv import to_csv
@@ -17,7 +17,7 @@ from leaderboards.render.markdown import to_markdown
 from leaderboards.rows import Row, Table
 from tests.support.made_up import AFFWILD2, HOSTILE, real, run
 
-VAL = Wanted("abaw10", "va", "val")
+VAL = TableQuery("abaw10", "va", "val")
 OFFICIAL = {("abaw10", "va", "val"): (76,)}
 
 
@@ -114,19 +114,19 @@ def test_folds_and_fits_never_stand_with_val() -> None:
     records = [real("val", 0.5), real("folds", 0.8, split="cv6"), fit]
     (val,) = boards(records, VAL, OFFICIAL)
     assert {name for kind, name in kinds(val) if kind == "run"} == {"val"}
-    (cv6,) = boards(records, Wanted("abaw10", "va", "cv6"), OFFICIAL)
+    (cv6,) = boards(records, TableQuery("abaw10", "va", "cv6"), OFFICIAL)
     assert kinds(cv6) == [("run", "folds")]
-    (test,) = boards(records, Wanted("abaw10", "va", "test"), OFFICIAL)
+    (test,) = boards(records, TableQuery("abaw10", "va", "test"), OFFICIAL)
     assert kinds(test)[-1] == ("run", "fit")
     assert body(to_markdown([test]))[-1]["score"] == "no score"
 
 
 def test_what_is_wanted_decides_what_is_shown() -> None:
     records = [real("ours", 0.5), real("units", 0.5, track="au", metric="mean_f1")]
-    assert {t.key[1:] for t in boards(records, Wanted(track="au"), {})} >= {("abaw10", "au", "1", "val")}
-    assert all(t.key.track == "au" for t in boards(records, Wanted(track="au"), {}))
-    assert len(boards(records, Wanted(), {})) == 2  # without a wish: what runs are there for
-    assert len(boards([], Wanted(), {})) == len(published_tables())
+    assert {t.key[1:] for t in boards(records, TableQuery(track="au"), {})} >= {("abaw10", "au", "1", "val")}
+    assert all(t.key.track == "au" for t in boards(records, TableQuery(track="au"), {}))
+    assert len(boards(records, TableQuery(), {})) == 2  # without a wish: what runs are there for
+    assert len(boards([], TableQuery(), {})) == len(published_tables())
 
 
 def test_the_system_this_project_starts_from_is_in_its_table() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.data.synthetic import STANDARD_FRAMES, STANDARD_VIDEOS
-from harness.data.synthetic.latents import SLOTS, Story, draw_story
+from harness.data.synthetic.latents import SLOTS, LatentTrajectory, draw_story
 from harness.data.synthetic.video_plans import cast
 
 CRUMB = (4, 2, 2)
@@ -16,5 +16,5 @@ def stories(
     videos: tuple[int, int, int] = STANDARD_VIDEOS,
     frames: int = STANDARD_FRAMES,
     **shares: float,
-) -> list[Story]:
+) -> list[LatentTrajectory]:
     return [draw_story(plan, seed, ALL | shares) for plan in cast(videos, frames)]

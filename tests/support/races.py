@@ -35,7 +35,7 @@ from harness.io.atomic import append_line, atomic
 from harness.io.hashing import crops_digest, digest, file_digest, of_folder
 from leaderboards.record import replace_file
 from plugins.editions import abaw10
-from zoo.api import Passport
+from zoo.api import ModelCard
 from zoo.weights.cards import find as find_weights
 
 TRACK = next(track for track in abaw10.EDITION.tracks if track.name == "va")
@@ -93,11 +93,11 @@ def works(data: Path, here: Path, url: str) -> dict[str, Callable[[], None]]:
         entry = Entry.of(digest("race"))
         lease = Lease()
         lease.take([entry])
-        while entry.fault() is not None:
+        while entry.check() is not None:
             if (lock := try_lock(entry.lock)) is None:
                 time.sleep(0.001)
                 continue
-            if entry.fault() is not None:
+            if entry.check() is not None:
                 counted("features", lambda: None)()
                 writer = Writer(entry, 4, "float16")
                 writer.add(np.ones((3, 4), np.float32))
@@ -106,7 +106,7 @@ def works(data: Path, here: Path, url: str) -> dict[str, Callable[[], None]]:
         lease.release()
 
     def download() -> None:
-        path = find_weights(Passport("net", None, "MIT", "a test", url=url))
+        path = find_weights(ModelCard("net", None, "MIT", "a test", url=url))
         assert path.stat().st_size > 0
 
     every = (probe, digests, folder, index, ledger, record, whole, pack, features, download)

@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tests.zoo.model.test_model import ANSWERS, REGISTRY
 from zoo.api import Counts, FrameInput
 from zoo.model.mixup import Objective
-from zoo.model.model import AdapterOptions, Aids, Batch, Model
+from zoo.model.model import AdapterOptions, Batch, Model, Regularisation
 from zoo.modules import FrameEncoder
 from zoo.parallel import Share, share_dropout, split
 from zoo.registry.plan import make_plan
@@ -88,7 +88,7 @@ def make_model(case: Case) -> Model:
         losses=case.losses,
         options=case.options,
     )
-    aids = Aids(modality_dropout=0.3, feature_noise=0.1, output_dropout=0.2, uncertainty=case.track == "mtl")
+    aids = Regularisation(modality_dropout=0.3, feature_noise=0.1, output_dropout=0.2, uncertainty=case.track == "mtl")
     net = Model(plan, {"face": 8, "context": 8}, COUNTS[part], AdapterOptions("pca", 4, 6, 0.2), aids)
     if case.raw:
         net.encoders["face"] = Tiny()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import UserError
-from zoo.layers.validation import at_least, share
+from zoo.layers.validation import at_least, fraction
 
 Positions = Tensor | tuple[Tensor, Tensor]
 
@@ -32,7 +32,7 @@ class Attention(nn.Module):
     ) -> None:
         super().__init__()
         at_least("attention", 1, dim=dim, heads=heads)
-        share("attention", dropout=dropout)
+        fraction("attention", dropout=dropout)
         if dim % heads:
             raise UserError(f"attention: {heads} heads do not divide a width of {dim}; choose a multiple of heads")
         if rotary and dim // heads % 2:

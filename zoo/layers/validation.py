@@ -12,7 +12,7 @@ def at_least(who: str, least: float, **options: float) -> None:
             raise UserError(f"{who}: {name} is {value}; give at least {least}")
 
 
-def share(who: str, **options: float) -> None:
+def fraction(who: str, **options: float) -> None:
     """UserError naming the first option that is no share: 0 or more, and less than 1."""
     for name, value in options.items():
         if not 0 <= value < 1:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from zoo.api import AudioInput, Counts, FrameInput
-from zoo.model.model import AdapterOptions, Aids, Batch, Model, build_encoder, count_parameters, encode
+from zoo.model.model import AdapterOptions, Batch, Model, Regularisation, build_encoder, count_parameters, encode
 from zoo.modules import Encoder
 from zoo.registry.plan import Plan
 
@@ -19,7 +19,12 @@ FPS = 30  # at which the frames of the example follow each other: sound is compu
 
 
 def cost(
-    plan: Plan, dims: dict[str, int], counts: Sequence[Counts], adapter: AdapterOptions, aids: Aids, length: int
+    plan: Plan,
+    dims: dict[str, int],
+    counts: Sequence[Counts],
+    adapter: AdapterOptions,
+    aids: Regularisation,
+    length: int,
 ) -> dict[str, Any]:
     """``parameters``: ``trained`` and ``frozen``; ``multiply_adds``: of every encoder and of all that follows them, a
     frame of video in a clip of ``length`` frames at which every slot is present, and their ``total``.

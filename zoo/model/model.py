@@ -13,7 +13,7 @@ from zoo.api import AudioInput, Counts, FrameInput, VectorInput
 from zoo.errors import UserError
 from zoo.model.adapter import Adapter
 from zoo.modules import Build, Encoder, FusionOut, gather, scatter
-from zoo.parallel import counted, mine, normal_like, shared, sharing_frames, whole
+from zoo.parallel import all_reduce_count, mine, normal_like, shared, sharing_frames, whole
 from zoo.registry.plan import Block, Plan, SlotPlan
 from zoo.registry.registry import resolve
 
@@ -59,7 +59,7 @@ class AdapterOptions:
 
 
 @dataclass(frozen=True)
-class Aids:
+class Regularisation:
     """What makes training harder so that more is learned. ``modality_dropout``: share of whole slots dropped from a
     clip; ``feature_noise``: standard deviation of Gaussian noise on the adapted features; ``output_dropout``: before
     the last layer; ``uncertainty``: learned weights of the kinds of answers (Kendall et al. 2018, arXiv:1705.07115)
@@ -80,28 +80,28 @@ class Model(nn.Module):
         dims: Mapping[str, int],
         counts: Sequence[Counts],
         adapter: AdapterOptions,
-        aids: Aids | None = None,
+        aids: Regularisation | None = None,
     ) -> None:
         super().__init__()
         self.slots = tuple(slot.name for slot in plan.slots)
         self.answers = plan.answers
-        self.encoders = nn.ModuleDict({key(s.name): build_encoder(s) for s in plan.slots if not s.frozen})
+        self.encoders = nn.ModuleDict({module_key(s.name): build_encoder(s) for s in plan.slots if not s.frozen})
         self.adapters = nn.ModuleDict(
             {
-                key(s.name): Adapter(
+                module_key(s.name): Adapter(
                     dims[s.name], adapter.method, adapter.components, adapter.width, adapter.dropout, fitted=s.frozen
                 )
                 for s in plan.slots
             }
         )
-        self.aids = aids or Aids()
+        self.aids = aids or Regularisation()
         self.losses = LossGroup(plan, counts, self.aids.uncertainty)
-        build = Build(lambda dim: call(plan.head, dim), self.losses.width, self.aids.output_dropout)
-        widths = {name: int(self.adapters[key(name)].out_dim) for name in self.slots}  # type: ignore[arg-type]
-        self.fusion = call(plan.fusion, widths, build)
+        build = Build(lambda dim: build_block(plan.head, dim), self.losses.width, self.aids.output_dropout)
+        widths = {name: int(self.adapters[module_key(name)].out_dim) for name in self.slots}  # type: ignore[arg-type]
+        self.fusion = build_block(plan.fusion, widths, build)
         self.per_slot = plan.per_slot
         own = self.slots if plan.per_slot and not plan.fusion.spec.per_slot else ()  # type: ignore[attr-defined]
-        self.own = nn.ModuleDict({key(name): build.predictor(widths[name]) for name in own})
+        self.own = nn.ModuleDict({module_key(name): build.predictor(widths[name]) for name in own})
 
     def forward(self, batch: Batch) -> FusionOut:
         """Raw answers (B, T, K) to a batch of clips."""
@@ -113,9 +113,9 @@ class Model(nn.Module):
         for name in self.slots:
             x = batch.features.get(name)
             if x is None:
-                x = encode(self.encoders[key(name)], batch.inputs[name], batch.present[name] & batch.valid)  # type: ignore[arg-type]
+                x = encode(self.encoders[module_key(name)], batch.inputs[name], batch.present[name] & batch.valid)  # type: ignore[arg-type]
             present = mine(batch.present[name])
-            features[name] = self.adapters[key(name)](x.float(), present)
+            features[name] = self.adapters[module_key(name)](x.float(), present)
             if noise:
                 features[name] = features[name] + noise * present.unsqueeze(-1) * normal_like(features[name])
         return features
@@ -125,7 +125,7 @@ class Model(nn.Module):
         present, valid = {name: mine(mask) for name, mask in present.items()}, mine(valid)
         out: FusionOut = self.fusion(features, present, valid)
         for name in self.slots if self.own else ():
-            out.per_slot[name] = self.own[key(name)](features[name], valid)
+            out.per_slot[name] = self.own[module_key(name)](features[name], valid)
         return whole_answers(out)
 
     def loss(self, out: FusionOut, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -174,7 +174,7 @@ class LossGroup(nn.Module):
         self.log_variance = nn.Parameter(torch.zeros(len(plan.loss_groups()))) if uncertainty else None
         self.indices = [indices for _, indices in plan.loss_groups()]
         self.losses = nn.ModuleList(
-            call(block, tuple(plan.answers[i] for i in indices), tuple(counts[i] for i in indices))
+            build_block(block, tuple(plan.answers[i] for i in indices), tuple(counts[i] for i in indices))
             for block, indices in plan.loss_groups()
         )
         self.widths = [int(loss.width) for loss in self.losses]  # type: ignore[arg-type]
@@ -204,12 +204,12 @@ class LossGroup(nn.Module):
         return torch.cat([loss.decode(part) for loss, part in parts], -1)  # type: ignore[operator]
 
 
-def key(slot: str) -> str:
+def module_key(slot: str) -> str:
     """A slot's name as a module's name: torch admits no dots there."""
     return slot.replace(".", "-")
 
 
-def call(block: Block, *args: Any) -> Any:
+def build_block(block: Block, *args: Any) -> Any:
     """Build a block with its options."""
     return resolve(block.spec.build)(*args, **block.options)
 
@@ -247,7 +247,7 @@ def encode(encoder: Encoder, inputs: Mapping[str, Tensor], mask: Tensor) -> Tens
             return encoder(normalised(inputs["frames"], spec), inputs["present"])
         if not bool(mask.any() if mask.device.type != "meta" else True):
             return torch.zeros(*mine(mask).shape, encoder.dim, device=mask.device)
-        seen, frames = counted(mask), inputs["frames"]
+        seen, frames = all_reduce_count(mask), inputs["frames"]
         idle = shared() and not bool(seen.any())
         with sharing_frames(mask):
             features = encoder(normalised(frames[:1, :1] if idle else gather(frames, seen), spec)).float()

@@ -10,7 +10,16 @@ from torch import Tensor
 
 from zoo.api import AudioInput, Counts, FrameInput, VectorInput
 from zoo.errors import UserError
-from zoo.model.model import AdapterOptions, Aids, Model, build_encoder, call, count_parameters, encode, key
+from zoo.model.model import (
+    AdapterOptions,
+    Model,
+    Regularisation,
+    build_block,
+    build_encoder,
+    count_parameters,
+    encode,
+    module_key,
+)
 from zoo.modules import Encoder, FusionOut
 from zoo.registry.plan import Plan, SlotPlan
 
@@ -18,7 +27,7 @@ __all__ = ["check", "meta_or_real"]
 
 
 def check(
-    plan: Plan, adapter: AdapterOptions, aids: Aids | None = None, counts: Sequence[Counts] | None = None
+    plan: Plan, adapter: AdapterOptions, aids: Regularisation | None = None, counts: Sequence[Counts] | None = None
 ) -> dict[str, Any]:
     """Build the whole combination with B=2, T=3 on the meta device and compare real shapes with declared ones.
 
@@ -31,7 +40,7 @@ def check(
         dims[slot.name] = encoder.dim
         sizes[f"encoder {slot.name}"] = count_parameters(encoder)
         _expect(f"encoder {slot.encoder.name!r}", _probe(encoder, slot), (2, 3, encoder.dim), "its dim says")
-    head = meta_or_real(lambda: call(plan.head, adapter.width))
+    head = meta_or_real(lambda: build_block(plan.head, adapter.width))
     who = f"head {plan.head.spec.name!r}"
     if not isinstance(getattr(head, "out_dim", None), int):
         raise UserError(f"{who} must declare out_dim (int); it declares {getattr(head, 'out_dim', None)!r}")
@@ -63,7 +72,7 @@ def check(
 
 
 def _zeros(model: Model, device: torch.device) -> dict[str, Tensor]:
-    widths = {name: int(model.adapters[key(name)].out_dim) for name in model.slots}  # type: ignore[arg-type]
+    widths = {name: int(model.adapters[module_key(name)].out_dim) for name in model.slots}  # type: ignore[arg-type]
     return {name: torch.zeros(2, 3, width, device=device) for name, width in widths.items()}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from zoo.api import Answer, EncoderSpec, LossSpec, Option, Passport, Spec, StreamSpec
+from zoo.api import Answer, EncoderSpec, LossSpec, ModelCard, Option, Spec, StreamSpec
 from zoo.errors import UserError
 from zoo.registry.registry import Registry, check_options, resolve
 from zoo.registry.slots import Slot, parse_slots
@@ -33,7 +33,7 @@ class SlotPlan:
     stream: StreamSpec
     encoder: EncoderSpec
     options: Mapping[str, Any]
-    passport: Passport | None
+    passport: ModelCard | None
     frozen: bool
 
     @property
@@ -189,16 +189,16 @@ def _checked(spec: Spec, kind: str, given: Mapping[str, Any]) -> tuple[dict[str,
 
 def _passport(
     spec: EncoderSpec, slot: Slot, stream: StreamSpec, options: Mapping[str, Any], common: Mapping[str, Any]
-) -> Passport | None:
+) -> ModelCard | None:
     if spec.passport is None:
         if common.get("weights"):
             raise UserError(f"--set encoder.{slot.name}.weights: encoder {spec.name!r} has no pretrained form")
         return None
-    usual: Passport | None = resolve(spec.passport)(stream.name, slot.argument, **options)
+    usual: ModelCard | None = resolve(spec.passport)(stream.name, slot.argument, **options)
     if not common.get("weights"):
         return usual if usual and usual.has_place else None
     file = str(common["weights"])
-    return Passport(
+    return ModelCard(
         name=file.rsplit("/", 1)[-1],
         sha256=common.get("sha256"),
         license="as the file's owner says",

@@ -74,7 +74,7 @@ def expect_tensor(x: object, shape: tuple[int, ...], what: str) -> None:
 # --- modules ----------------------------------------------------------------------------------------------------------
 
 
-def shake(module: nn.Module) -> nn.Module:
+def randomise_parameters(module: nn.Module) -> nn.Module:
     """Move every parameter a little, each by noise that its name alone decides: what starts at zero (a gate, equal
     weights) would hide that nothing reacts, and equal parts of two variants of a block stay equal."""
     with torch.no_grad():

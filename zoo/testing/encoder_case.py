@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.api import AudioInput, EncoderSpec, FrameInput, Passport, VectorInput
+from zoo.api import AudioInput, EncoderSpec, FrameInput, ModelCard, VectorInput
 from zoo.modules import Encoder
 from zoo.registry.registry import resolve
-from zoo.testing.comparisons import defaults, shake
+from zoo.testing.comparisons import defaults, randomise_parameters
 from zoo.testing.rules import construct, expect
 
 BATCH, FRAMES = 2, 3
@@ -35,7 +35,7 @@ class EncoderCase:
     def build(self, seed: int = 0, **changed: Any) -> Encoder:
         """The encoder, in evaluation mode, its parameters shaken."""
         encoder = self.fresh(seed, **changed)
-        shake(encoder)
+        randomise_parameters(encoder)
         return encoder
 
     def fresh(self, seed: int = 0, **changed: Any) -> Encoder:
@@ -60,12 +60,12 @@ class EncoderCase:
         """One encoder for all the rules that do not train it."""
         return self.build()
 
-    def passport(self, **changed: Any) -> Passport | None:
+    def passport(self, **changed: Any) -> ModelCard | None:
         """What the spec says of its weights, with these options; None without weights."""
         if self.spec.passport is None:
             return None
         chosen = defaults(self.spec, {**self.options, **changed})
-        found: Passport | None = resolve(self.spec.passport)(self.stream, self.argument, **chosen)
+        found: ModelCard | None = resolve(self.spec.passport)(self.stream, self.argument, **chosen)
         return found
 
 

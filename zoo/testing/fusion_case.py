@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from zoo.api import FusionSpec
 from zoo.modules import Build, FusionOut, recur
-from zoo.testing.comparisons import defaults, shake
+from zoo.testing.comparisons import defaults, randomise_parameters
 from zoo.testing.rules import construct, expect
 
 # No two of these sizes are alike, nor their sum a usual width: so a tensor's axis tells what it runs over.
@@ -63,7 +63,7 @@ class FusionCase:
 
     def build(self, dims: Mapping[str, int] = DIMS, seed: int = 0, width: int = WIDTH, **changed: Any) -> nn.Module:
         """The fusion of these slots, in evaluation mode, its parameters shaken."""
-        return shake(self.fresh(seed, dims, width, **changed))
+        return randomise_parameters(self.fresh(seed, dims, width, **changed))
 
     def fresh(self, seed: int = 0, dims: Mapping[str, int] = DIMS, width: int = WIDTH, **changed: Any) -> nn.Module:
         """The fusion as it is built."""

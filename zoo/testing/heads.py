@@ -23,7 +23,7 @@ from zoo.testing.comparisons import (
     expect_tensor,
     no_network,
     other_value,
-    shake,
+    randomise_parameters,
     train_a_little,
 )
 from zoo.testing.rules import Check, checks_of, construct, describe, excuse, expect, run_all
@@ -42,7 +42,7 @@ class HeadCase:
 
     def build(self, seed: int = 0, **changed: Any) -> nn.Module:
         """The head on 6 features, in evaluation mode, its parameters shaken."""
-        return shake(self.fresh(seed, **changed))
+        return randomise_parameters(self.fresh(seed, **changed))
 
     def fresh(self, seed: int = 0, **changed: Any) -> nn.Module:
         """The head as it is built."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from zoo.testing.comparisons import both_modes, distance, shake
+from zoo.testing.comparisons import both_modes, distance, randomise_parameters
 from zoo.testing.rules import describe, excuse, expect
 
 LOOSE = 1e-3
@@ -46,11 +46,13 @@ def repeatable(case: Case) -> None:
         return torch.cat([out.flatten() for out in case.outputs(block, *arguments)])
 
     with torch.no_grad():
-        usual, again = every(shake(one)), every(one)
+        usual, again = every(randomise_parameters(one)), every(one)
     expect(
         torch.equal(usual, again), "a second call gives other answers", f"a difference of {distance(usual, again):.2g}"
     )
-    modes = zip(("evaluation", "training"), both_modes(one, every), both_modes(shake(two), every), strict=True)
+    modes = zip(
+        ("evaluation", "training"), both_modes(one, every), both_modes(randomise_parameters(two), every), strict=True
+    )
     for mode, a, b in modes:
         gap = f"a difference of {distance(a, b):.2g}" if a.shape == b.shape else ""
         expect(torch.equal(a, b), f"another block from the same seed gives other answers in {mode} mode", gap)
@@ -61,7 +63,7 @@ def precisions(case: Case) -> None:
 
     Training runs in mixed precision on accelerators, and tests in float64: a tensor made with a fixed dtype, or a
     number too small for half the bits (1e-50), stops either."""
-    block = shake(case.fresh())
+    block = randomise_parameters(case.fresh())
     arguments = case.arguments(block)
     with torch.no_grad():
         usual = case.outputs(block, *arguments)
@@ -100,7 +102,7 @@ def devices(case: Case) -> None:
     accelerator."""
     if not torch.cuda.is_available():
         excuse("there is no CUDA device here")
-    block = shake(case.fresh())
+    block = randomise_parameters(case.fresh())
     arguments = case.arguments(block)
     with torch.no_grad():
         here = case.outputs(block, *arguments)

@@ -155,10 +155,10 @@ def construct(spec: Spec, *given: Any, **options: Any) -> Any:
     build = resolve(spec.build)
     call = _Last.call = _Call("build", [], given, options)
     call.out = made = build(*given, **options)
-    return watch(made)
+    return record_calls(made)
 
 
-def watch(block: Any) -> Any:
+def record_calls(block: Any) -> Any:
     """Record what a block is called with and what it gives: a module's forward, and the named methods of any block."""
     if isinstance(block, nn.Module):
         block.register_forward_pre_hook(_before, with_kwargs=True)

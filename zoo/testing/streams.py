@@ -17,7 +17,7 @@ from zoo.errors import UserError
 from zoo.readers import Sound, Source
 from zoo.registry.registry import resolve
 from zoo.testing.comparisons import no_network
-from zoo.testing.rules import Check, checks_of, describe, excuse, expect, run_all, watch
+from zoo.testing.rules import Check, checks_of, describe, excuse, expect, record_calls, run_all
 
 FRAMES, FPS, WIDTH, HEIGHT, RATE = 25, 25, 96, 64, 16_000
 MAKERS = Callable[[Path, int], Source]
@@ -37,7 +37,7 @@ class StreamCase:
             source = self.source(Path(folder), seed)
             if bare:
                 source = replace(source, root=Path(folder) / "empty", video=None, crops=None, boxes=None)
-            yield watch(resolve(self.spec.reader)(source)), source
+            yield record_calls(resolve(self.spec.reader)(source)), source
 
 
 def stream_checks(spec: StreamSpec, *, source: MAKERS | None = None) -> list[Check]:

@@ -11,7 +11,7 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
-from zoo.api import Passport
+from zoo.api import ModelCard
 from zoo.errors import UserError
 from zoo.files import replace
 from zoo.weights.download import download as fetch
@@ -19,7 +19,7 @@ from zoo.weights.download import download as fetch
 _INSTEAD = "give a file with --set encoder.SLOT.weights=FILE, or train without: --set encoder.SLOT.pretrained=false"
 
 
-def find(passport: Passport, *, cache: Path | None = None, download: bool = True) -> Path:
+def find(passport: ModelCard, *, cache: Path | None = None, download: bool = True) -> Path:
     """The verified file of a passport: out of an installed package, a local path, or ``cache``, into which a URL is
     downloaded once (default ``$ABAW_ZOO_CACHE/weights``, else ``~/.cache/abaw-zoo/weights``).
 
@@ -44,7 +44,7 @@ def find(passport: Passport, *, cache: Path | None = None, download: bool = True
     return path
 
 
-def describe(passport: Passport, path: Path) -> dict[str, Any]:
+def describe(passport: ModelCard, path: Path) -> dict[str, Any]:
     """A verified file and its passport for a run's record: plain values, no path of this machine."""
     return {
         "name": passport.name,
@@ -63,7 +63,7 @@ def describe(passport: Passport, path: Path) -> dict[str, Any]:
     }
 
 
-def seen_affwild2(passport: Passport) -> bool | None:
+def seen_affwild2(passport: ModelCard) -> bool | None:
     """Whether it was trained on Aff-Wild2 or its first half Aff-Wild, however written, which the uni-task tracks of
     editions 6, 8 and 10 and MTL of 7 and 11 forbid; None where nothing is stated of its training."""
     if not passport.saw:
@@ -71,7 +71,7 @@ def seen_affwild2(passport: Passport) -> bool | None:
     return any(re.sub("[^a-z0-9]", "", data.lower()).startswith("affwild") for data in passport.saw)
 
 
-def place(passport: Passport, cache: Path | None = None) -> Path | None:
+def place(passport: ModelCard, cache: Path | None = None) -> Path | None:
     """Where its file lies, or would lie once fetched; None where it names no place or a package that is missing."""
     try:
         if passport.package is not None:
@@ -121,7 +121,7 @@ def _in_package(name: str, module: str, inside: str) -> Path:
     raise UserError(f"weights {name!r}: the package {module} has no file {inside}: install it again, {_INSTEAD}")
 
 
-def _cached(passport: Passport, cache: Path, download: bool) -> Path:
+def _cached(passport: ModelCard, cache: Path, download: bool) -> Path:
     assert passport.url is not None
     path = _url_place(passport.url, cache)
     if path.is_file():
@@ -153,7 +153,7 @@ def _url_place(url: str, cache: Path) -> Path:
     return cache.joinpath(*(name for name in names if name not in ("", ".", "..")))
 
 
-def _verify(passport: Passport, path: Path, what: str) -> None:
+def _verify(passport: ModelCard, path: Path, what: str) -> None:
     expected = (passport.sha256 or "").lower()
     if not re.fullmatch("[0-9a-f]{8,64}", expected):
         raise UserError(f"weights {passport.name!r}: sha256 {expected!r} must be 8 to 64 hex digits")
@@ -165,7 +165,7 @@ def _verify(passport: Passport, path: Path, what: str) -> None:
         )
 
 
-def _trust(passport: Passport, path: Path, cache: Path) -> None:
+def _trust(passport: ModelCard, path: Path, cache: Path) -> None:
     """Compare with the digest recorded on first use, or record it: beside the file, or where its folder cannot be
     written (a shared one) in the cache."""
     beside = path.with_name(path.name + ".sha256")

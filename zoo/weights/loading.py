@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from zoo.api import Passport
+from zoo.api import ModelCard
 from zoo.errors import UserError
 from zoo.files import replace
 from zoo.registry.registry import resolve
@@ -45,7 +45,7 @@ class Loaded:
     names no digest, so the file is compared only with what it was when it was first used here; ``notes``: what was
     done to the file's names."""
 
-    passport: Passport
+    passport: ModelCard
     path: Path
     sha256: str
     trusted_on_first_use: bool
@@ -57,7 +57,7 @@ class Loaded:
 
 
 def load_pretrained(
-    encoder: nn.Module, passport: Passport, *, cache: Path | None = None, download: bool = True
+    encoder: nn.Module, passport: ModelCard, *, cache: Path | None = None, download: bool = True
 ) -> Loaded:
     """Find, verify and read a passport's file, and load it into ``encoder``; every name and shape must match.
 
@@ -215,7 +215,7 @@ def _of_a_run(
     return (slots[fit[0]], f"taken from slot {fit[0]!r} of a run") if fit else None
 
 
-def _adapt(passport: Passport, path: Path, state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _adapt(passport: ModelCard, path: Path, state: dict[str, Tensor]) -> dict[str, Tensor]:
     assert passport.adapt is not None
     adapt = resolve(passport.adapt)
     try:
@@ -236,7 +236,7 @@ def _with_counters(state: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> tu
     return {**state, **zeros}, (f"{len(zeros)} counters of batches, which the file lacks, are 0",)
 
 
-def _compare(passport: Passport, path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+def _compare(passport: ModelCard, path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
     shapes = [
         f"{name} is {tuple(state[name].shape)} instead of {tuple(wanted[name].shape)}"
         for name in wanted

@@ -20,7 +20,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from zoo.weights.safe_unpickler import Machine, Record, RefusedError, Storage, Stored
+from zoo.weights.safe_unpickler import Record, RefusedError, Storage, Stored, Unpickler
 
 __all__ = ["VERSION", "Content", "Record", "RefusedError", "load"]
 
@@ -126,7 +126,7 @@ def _load_zip(file: IO[bytes], content: mmap.mmap) -> Any:
         name, extra = struct.unpack_from("<HH", content, entry.header_offset + 26)
         return Storage(kind, count, entry.header_offset + 30 + name + extra)
 
-    return Machine(storage).run(BytesIO(archive.read(f"{root}data.pkl")))
+    return Unpickler(storage).run(BytesIO(archive.read(f"{root}data.pkl")))
 
 
 def _load_old(file: IO[bytes], content: mmap.mmap) -> Any:
@@ -137,13 +137,13 @@ def _load_old(file: IO[bytes], content: mmap.mmap) -> Any:
     def storage(kind: str, key: str, count: int) -> Storage:
         return found.setdefault(key, Storage(kind, count))
 
-    if Machine(storage).run(file) != MAGIC:
+    if Unpickler(storage).run(file) != MAGIC:
         raise ValueError("not a file of torch.save")
-    Machine(storage).run(file)
-    if Machine(storage).run(file).get("little_endian") is not True:
+    Unpickler(storage).run(file)
+    if Unpickler(storage).run(file).get("little_endian") is not True:
         raise ValueError("written on a machine with another order of bytes")
-    root = Machine(storage).run(file)
-    keys = Machine(storage).run(file)
+    root = Unpickler(storage).run(file)
+    keys = Unpickler(storage).run(file)
     at = file.tell()
     for key in keys:
         (count,) = struct.unpack_from("<q", content, at)

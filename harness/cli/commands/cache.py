@@ -58,7 +58,7 @@ def verify() -> None:
 def gc(days: float | None, size: str | None, keep: Sequence[Path] | None, dry: bool) -> None:
     """Remove what may go, and say what went."""
     most = None if size is None else parsed(size)
-    gone, spared = keeping.collect(days=days, most=most, keep=keep or None, dry=dry)
+    gone, spared = keeping.garbage_collect(days=days, most=most, keep=keep or None, dry=dry)
     reasons = Counter(removal.reason.split(":")[0] for removal in gone)
     for reason, count in reasons.most_common():
         freed = sum(removal.bytes for removal in gone if removal.reason.split(":")[0] == reason)

@@ -20,7 +20,7 @@ from zoo.registry.registry import Entry, Registry, load
 from zoo.registry.suggestions import did_you_mean
 
 
-def list_blocks(kind: str | None, as_json: bool, plugins: Sequence[Path]) -> None:
+def list_plugins(kind: str | None, as_json: bool, plugins: Sequence[Path]) -> None:
     """Print all blocks, or those of one kind."""
     registry = load(list(plugins))
     if kind is not None and kind not in KINDS:
@@ -108,7 +108,7 @@ def check(flags: Mapping[str, Any], sets: Sequence[str]) -> None:
     """Build a combination on the meta device and print its shapes and sizes."""
     from harness.config.schema import load_config
     from harness.runs.job import plan_of
-    from harness.training.build import adapter_options, aids
+    from harness.training.build import adapter_options, regularisation_options
     from zoo.model.shape_check import check as check_plan
     from zoo.registry.tracks import find_track, load_plugins
 
@@ -116,7 +116,7 @@ def check(flags: Mapping[str, Any], sets: Sequence[str]) -> None:
     registry = load_plugins(config.plugin)
     edition, track = find_track(registry, config.track, config.edition)
     plan = plan_of(config, registry, track)
-    found = check_plan(plan, adapter_options(config), aids(config))
+    found = check_plan(plan, adapter_options(config), regularisation_options(config))
     rows = []
     for slot in plan.slots:
         state = f"frozen, {slot.passport.name if slot.passport else 'nothing to learn'}" if slot.frozen else "trained"

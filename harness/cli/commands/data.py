@@ -120,11 +120,11 @@ def extract(flags: Mapping[str, Any], sets: Sequence[str], kind: str, jobs: int 
         store, failures = fill(job.index, slots)
         computed, damaged = store.computed, store.damaged
     else:
-        from harness.runs.extraction_workers import spread
+        from harness.runs.extraction_workers import extract_with_workers
         from harness.runtime.launchers import devices_of, launcher
 
         with launcher(kind, jobs, devices=devices_of(job.config.device)) as launch:
-            computed, damaged, failures = spread(job.config, job.index, launch)
+            computed, damaged, failures = extract_with_workers(job.config, job.index, launch)
     print(f"{len(job.index.videos)} videos, {len(slots)} slots: {computed} computed, the rest were in the cache")
     if damaged:
         print(f"{damaged} entries of the cache were damaged, and were computed again")

@@ -76,7 +76,7 @@ def _rows(track: TrackSpec) -> Iterator[tuple[str, str]]:
         yield "also seen", "; ".join(track.other_headers)
     yield "usual name", track.file
     yield "lists", ", ".join(track.lists)
-    yield "submissions", f"at most {track.limit}{sure_of_limit(track)}" if track.limit else "number unconfirmed"
+    yield "submissions", f"at most {track.limit}{limit_is_confirmed(track)}" if track.limit else "number unconfirmed"
     if counts := _figures(track):
         yield "counts", counts
     yield "rules", track.rules
@@ -88,7 +88,7 @@ def _rows(track: TrackSpec) -> Iterator[tuple[str, str]]:
     yield "version", f"{track.version} (of metric, masks and rows)"
 
 
-def sure_of_limit(track: TrackSpec) -> str:
+def limit_is_confirmed(track: TrackSpec) -> str:
     """How sure the number of submissions is, where it is not: " (unconfirmed: one team's)"."""
     why = (re.fullmatch(rf"{track.limit} submissions \((.*)\)", text) for text in track.unconfirmed)
     return next((f" (unconfirmed: {found[1]})" for found in why if found), "")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import typer
 
-from harness.io.locks import BOARD, alone
-from leaderboards.comparison import Official, Wanted, boards, natural, published_tables
+from harness.io.locks import BOARD, file_lock
+from leaderboards.comparison import Official, TableQuery, boards, natural, published_tables
 from leaderboards.published import read as read_published
 from leaderboards.published_pages import COMMAND, pages, stale, write_pages
 from leaderboards.record import Record, replace_file
@@ -39,7 +39,7 @@ DEFAULT = Path("runs")
 def own(runs: Path | None) -> None:
     """Write the tables of a folder of runs into it, and print them."""
     folder = runs or DEFAULT
-    with _told(folder), alone(folder / BOARD) if folder.is_dir() else nullcontext():
+    with _told(folder), file_lock(folder / BOARD) if folder.is_dir() else nullcontext():
         records, problems = _runs(folder)
         tables = tables_of(records)
         files = write(folder, tables, problems)
@@ -47,7 +47,7 @@ def own(runs: Path | None) -> None:
     print("written: " + ", ".join(map(str, files)))
 
 
-def side_by_side(runs: Path | None, wanted: Wanted, form: str | None, out: Path | None) -> None:
+def side_by_side(runs: Path | None, wanted: TableQuery, form: str | None, out: Path | None) -> None:
     """Runs with what is published beside them. Without a folder of runs: what is published."""
     records, problems = _runs(runs or DEFAULT) if runs is not None or DEFAULT.is_dir() else ([], [])
     _check(wanted, records)
@@ -58,7 +58,7 @@ def side_by_side(runs: Path | None, wanted: Wanted, form: str | None, out: Path 
     _write(tables, problems, form, out)
 
 
-def published(wanted: Wanted, form: str | None, out: Path | None, check: bool) -> None:
+def published(wanted: TableQuery, form: str | None, out: Path | None, check: bool) -> None:
     """What is published: as pages in a folder (``out``), checked against those there, or as one table or file."""
     whole = not any(wanted) and form is None
     if check and not whole:
@@ -76,7 +76,7 @@ def published(wanted: Wanted, form: str | None, out: Path | None, check: bool) -
     _write(tables, [], form, out)
 
 
-def _words(wanted: Wanted) -> str:
+def _words(wanted: TableQuery) -> str:
     return " ".join(word for word in wanted if word)
 
 
@@ -131,7 +131,7 @@ def _told(place: Path) -> Iterator[None]:
         ) from None
 
 
-def _check(wanted: Wanted, records: Sequence[Record]) -> None:
+def _check(wanted: TableQuery, records: Sequence[Record]) -> None:
     """A filter that nothing can pass is a slip of the pen."""
     specs, results, given = _editions(), [record.result for record in records], read_published()
     known = {

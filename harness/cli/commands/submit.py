@@ -8,12 +8,12 @@ from typing import Any
 
 from tabulate import tabulate
 
-from harness.cli.commands.info_edition import sure_of_limit
+from harness.cli.commands.info_edition import limit_is_confirmed
 from harness.config.recipe import read_toml
 from harness.config.schema import RunConfig, validate
 from harness.runs.job import make_job
 from harness.submissions import ledger
-from harness.submissions.submission import Made, make_submission
+from harness.submissions.submission import SubmissionResult, make_submission
 from harness.submissions.verifier.manifest import read_manifest
 from harness.submissions.writer import read_table
 from leaderboards.record import RecordError
@@ -135,7 +135,9 @@ def submissions(runs: Path) -> None:
     ]
     print(tabulate(rows, ["made", "edition", "track", "run", "rows", "list", "sha256", "path"], disable_numparse=True))
     print()
-    known = {(e.name, t.name): (t.limit, sure_of_limit(t)) for e in all_editions(load_plugins([])) for t in e.tracks}
+    known = {
+        (e.name, t.name): (t.limit, limit_is_confirmed(t)) for e in all_editions(load_plugins([])) for t in e.tracks
+    }
     noted = {(e["edition"], e["track"]): (e.get("limit"), "") for e in made}  # of a plugin's edition: as it said then
     for edition, track in noted:
         limit, sure = (noted | known)[edition, track]
@@ -166,7 +168,7 @@ def _of_limit(n: int, edition: str, track: str, limit: int | None, sure: str) ->
     return f"{edition} {track}: {n} of {limit} allowed{sure}{over}"
 
 
-def _finish(made: Made, runs: Path, edition: str, track: TrackSpec) -> None:
+def _finish(made: SubmissionResult, runs: Path, edition: str, track: TrackSpec) -> None:
     """Note the submission in the ledger and say what was made."""
     listed = made.manifest["list"]
     ledger.note(
@@ -187,7 +189,7 @@ def _finish(made: Made, runs: Path, edition: str, track: TrackSpec) -> None:
     for note in made.notes:
         print(note)
     n = ledger.used(ledger.entries(runs)[0], edition, track.name)
-    print(_of_limit(n, edition, track.name, track.limit, sure_of_limit(track)))
+    print(_of_limit(n, edition, track.name, track.limit, limit_is_confirmed(track)))
 
 
 def _same_answers(trained: TrackSpec, wanted: TrackSpec, folder: Path) -> None:

@@ -9,15 +9,15 @@ from pathlib import Path
 from tabulate import tabulate
 
 from harness.config.schema import RunConfig
-from harness.io.locks import BOARD, alone
-from harness.runs.job import Ground, make_ground
+from harness.io.locks import BOARD, file_lock
+from harness.runs.job import SharedSetup, prepare_shared
 from harness.runs.splits import check_kind
 from harness.runs.summary import announce
 from harness.runtime.launchers import Launch, devices_of, launcher
 from harness.sweeps.entries import Entry, plan_entries
 from harness.sweeps.run import fill, frozen_union, run_sweep
 from harness.sweeps.search import Search, check_search, run_search
-from harness.training.build import adapter_options, aids
+from harness.training.build import adapter_options, regularisation_options
 from leaderboards.render.markdown import to_markdown
 from leaderboards.tables import leaderboard, load_runs, write
 from zoo.errors import UserError
@@ -40,8 +40,8 @@ def sweep(configs: Sequence[RunConfig], out: Path, seeds: int, how: How) -> int:
         check_kind(config, seeds)
     if how.search is not None:
         check_search(how.search)
-    ground = make_ground(configs[0])
-    entries = plan_entries(configs, seeds, ground, out)
+    shared = prepare_shared(configs[0])
+    entries = plan_entries(configs, seeds, shared, out)
     announce_sweep(entries, seeds)
     if how.dry_run:
         print(preview(entries))
@@ -50,21 +50,23 @@ def sweep(configs: Sequence[RunConfig], out: Path, seeds: int, how: How) -> int:
     try:
         with launcher(how.launcher, how.jobs or (len(devices) or None), devices=devices) as launch:
             if how.search is not None:
-                entries = search_first(entries, how.search, ground, launch, out)
-            run_sweep(entries, ground, launch, out)
+                entries = search_first(entries, how.search, shared, launch, out)
+            run_sweep(entries, shared, launch, out)
     except KeyboardInterrupt:
         print("\nstopped: what is done is kept, and the same command goes on from there", flush=True)
         raise
     return finish(entries, out)
 
 
-def search_first(entries: Sequence[Entry], search: Search, ground: Ground, launch: Launch, out: Path) -> list[Entry]:
+def search_first(
+    entries: Sequence[Entry], search: Search, shared: SharedSetup, launch: Launch, out: Path
+) -> list[Entry]:
     """The entries with the settings that a search chose for each. UserError where no search came to a choice."""
-    fill(entries, ground, launch)
-    configs = run_search(entries, search, ground, launch, out)
+    fill(entries, shared, launch)
+    configs = run_search(entries, search, shared, launch, out)
     if all(entry.job is None for entry in entries):
         raise UserError("; ".join(dict.fromkeys(str(entry.reason) for entry in entries)))
-    chosen = plan_entries(configs, entries[0].seeds, ground, out)
+    chosen = plan_entries(configs, entries[0].seeds, shared, out)
     for entry, before in zip(chosen, entries, strict=True):
         if before.job is None:
             entry.job, entry.reason = None, before.reason
@@ -90,7 +92,7 @@ def preview(entries: Sequence[Entry]) -> str:
         state = entry.reason or ("finished" if entry.done else "to be continued" if entry.folder else "new")
         if entry.job is not None and not entry.done:
             try:
-                check(entry.job.plan, adapter_options(entry.config), aids(entry.config))
+                check(entry.job.plan, adapter_options(entry.config), regularisation_options(entry.config))
             except UserError as error:
                 state = str(error)
         config = entry.config
@@ -102,7 +104,7 @@ def preview(entries: Sequence[Entry]) -> str:
 
 def finish(entries: Sequence[Entry], out: Path) -> int:
     """Print the table of the sweep's runs and write those of the folder."""
-    with alone(out / BOARD):
+    with file_lock(out / BOARD):
         records, problems = load_runs(out)
         files = write(out, leaderboard(records), problems)
     print("\n" + to_markdown(leaderboard(record for entry in entries if (record := entry.record) is not None)))

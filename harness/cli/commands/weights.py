@@ -11,7 +11,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from zoo.api import EncoderSpec, Passport
+from zoo.api import EncoderSpec, ModelCard
 from zoo.errors import UserError
 from zoo.registry.registry import Registry, check_options, load, resolve
 from zoo.registry.suggestions import did_you_mean
@@ -23,7 +23,7 @@ class Known:
     """One passport, under the name by which a slot asks for it: ``hsemotion:enet_b2_8``."""
 
     name: str
-    passport: Passport
+    passport: ModelCard
     build: Callable[[], Any]
 
     @property
@@ -191,7 +191,7 @@ def _known(
     streams = [entry.spec.name for entry in registry.entries("streams") if entry.spec.kind == spec.kind]
     stream = (spec.streams or tuple(streams) or ("",))[0]
     options = check_options(spec, given or {})
-    passport: Passport | None = resolve(spec.passport)(stream, argument, **options)
+    passport: ModelCard | None = resolve(spec.passport)(stream, argument, **options)
     build = partial(_build, spec, stream, argument, options)
     return Known(_slot(spec, argument), passport, build) if passport is not None else None
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.data.decoding import video as frames
 from harness.io.hashing import digest, kept
-from harness.io.read_cache import Arrays, Memo
+from harness.io.read_cache import Arrays, ReadCache
 from zoo.weights.cards import cache_dir
 
 
@@ -29,5 +29,5 @@ def _probed(path: Path) -> Arrays:
         info = frames.probe(path)
         return {"times": info.times, "size": np.array([info.width, info.height])}
 
-    memo = Memo(cache_dir() / "times" / f"{digest(os.path.abspath(path))[:32]}.memo")
+    memo = ReadCache(cache_dir() / "times" / f"{digest(os.path.abspath(path))[:32]}.memo")
     return kept(memo, path, f"times and size {frames.VERSION}", probe)

@@ -14,7 +14,7 @@ from harness.data.index.folder_layout import crop_frames
 from harness.data.index.test_lists import Images, TestList, read_test_list
 from harness.io.hashing import digest
 from harness.io.locks import LazyLock
-from harness.io.read_cache import Arrays, Memo
+from harness.io.read_cache import Arrays, ReadCache
 from zoo.tracks import TrackSpec
 from zoo.weights.cards import cache_dir
 
@@ -93,8 +93,8 @@ def forget(root: Path) -> None:
     shutil.rmtree(index_folder(root), ignore_errors=True)
 
 
-def _memo(root: Path, name: str, lock: LazyLock) -> Memo:
-    return Memo(index_folder(root) / f"{name}.memo", lock)
+def _memo(root: Path, name: str, lock: LazyLock) -> ReadCache:
+    return ReadCache(index_folder(root) / f"{name}.memo", lock)
 
 
 def _rows(images: Images | TestList) -> Arrays:

@@ -15,7 +15,7 @@ from harness.data.index.cached_files import Files
 from harness.data.index.folder_layout import survey
 from harness.data.index.groups import group_of, read_groups
 from harness.data.index.media import Media
-from harness.data.index.subjects import Person, Split, annotated, from_list, from_names
+from harness.data.index.subjects import Split, Subject, annotated, from_list, from_names
 from harness.data.index.test_lists import TestList
 from zoo.errors import UserError
 from zoo.tracks import EditionSpec, TrackSpec
@@ -146,8 +146,8 @@ def index_videos(root: Path, edition: EditionSpec, track: TrackSpec) -> Index:
 
 
 def _unannotated(
-    people: Sequence[Person], track: TrackSpec, media: Media, groups: Mapping[str, str], others: Sequence[str]
-) -> tuple[list[Person], list[str]]:
+    people: Sequence[Subject], track: TrackSpec, media: Media, groups: Mapping[str, str], others: Sequence[str]
+) -> tuple[list[Subject], list[str]]:
     """Test videos where there is no official list: those that nobody annotates, and what to say of them."""
     give = "give the organisers' list by --list FILE"
     if others or track.unit == "image":
@@ -165,7 +165,7 @@ def _unannotated(
 
 
 def _with_media(
-    person: Person,
+    person: Subject,
     media: Media,
     groups: Mapping[str, str],
     track: TrackSpec,

@@ -24,7 +24,7 @@ Split = Literal["train", "val", "test", "select"]  # "select": videos of a fold 
 
 
 @dataclass(frozen=True, eq=False)
-class Person:
+class Subject:
     """One person to be answered for. ``labels`` (n, A) float32, NaN where unlabelled; ``rows`` (n,) bool: frames that
     are scored and written; ``source``: the annotation file or test list, None for a merely unannotated video."""
 
@@ -35,12 +35,12 @@ class Person:
     source: Path | None
 
 
-def annotated(chosen: Annotations, track: TrackSpec, files: Files) -> list[Person]:
+def annotated(chosen: Annotations, track: TrackSpec, files: Files) -> list[Subject]:
     """Everyone in the annotations of a track, train before val, by file and name.
 
     UserError for faulty files, and for a name that is annotated twice.
     """
-    people: dict[str, Person] = {}
+    people: dict[str, Subject] = {}
     sets: list[tuple[Split, Path]] = [("train", path) for path in chosen.files.get("train", ())]
     sets += [("val", path) for path in chosen.files.get("val", ())]
     for split, path in sets:
@@ -51,14 +51,14 @@ def annotated(chosen: Annotations, track: TrackSpec, files: Files) -> list[Perso
         else:
             _refuse_doubled(people, [path.stem], path)
             labels = files.frame_labels(path)
-            found = [Person(path.stem, split, labels, np.ones(len(labels), bool), path)]
+            found = [Subject(path.stem, split, labels, np.ones(len(labels), bool), path)]
         people.update({person.name: person for person in found})
     return list(people.values())
 
 
 def from_list(
-    official: TestList, others: Iterable[Person], track: TrackSpec, media: Media
-) -> tuple[list[Person], list[str]]:
+    official: TestList, others: Iterable[Subject], track: TrackSpec, media: Media
+) -> tuple[list[Subject], list[str]]:
     """The test videos of an official list, in its order, and the names of those that are not in the data folder: an
     answer to them would be made of nothing.
 
@@ -81,12 +81,12 @@ def from_list(
     return [_test_video(name, media.length(name) or 0, track, official.path) for name in here], absent
 
 
-def from_names(names: Iterable[str], track: TrackSpec, media: Media) -> list[Person]:
+def from_names(names: Iterable[str], track: TrackSpec, media: Media) -> list[Subject]:
     """Test videos by their names alone, as long as their raw videos or crops."""
     return [_test_video(name, media.length(name) or 0, track, None) for name in names]
 
 
-def from_images(images: Images, labels: np.ndarray, split: Split, path: Path) -> list[Person]:
+def from_images(images: Images, labels: np.ndarray, split: Split, path: Path) -> list[Subject]:
     """One person a video of a list of images; frames that are not listed have neither label nor row.
 
     ``labels`` (R, A): a row's labels.
@@ -108,12 +108,12 @@ def from_images(images: Images, labels: np.ndarray, split: Split, path: Path) ->
         rows[at] = True
         spread = np.full((len(rows), labels.shape[1]), np.nan, np.float32)
         spread[at] = labels[mine]
-        people.append(Person(name, split, spread, rows, path))
+        people.append(Subject(name, split, spread, rows, path))
     return people
 
 
-def _test_video(name: str, n: int, track: TrackSpec, source: Path | None) -> Person:
-    return Person(name, "test", _unlabelled(n, track), np.ones(n, bool), source)
+def _test_video(name: str, n: int, track: TrackSpec, source: Path | None) -> Subject:
+    return Subject(name, "test", _unlabelled(n, track), np.ones(n, bool), source)
 
 
 def _unlabelled(n: int, track: TrackSpec) -> np.ndarray:
@@ -121,7 +121,7 @@ def _unlabelled(n: int, track: TrackSpec) -> np.ndarray:
 
 
 def _refuse_doubled(
-    people: dict[str, Person], names: Iterable[str], path: Path, listed: ImageLabels | None = None
+    people: dict[str, Subject], names: Iterable[str], path: Path, listed: ImageLabels | None = None
 ) -> None:
     for place, name in enumerate(names):
         if name in people:

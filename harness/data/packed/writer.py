@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from harness.data.packed.metadata import Label, arrow_path, file_sha256, label_path, write_label
-from harness.io.locks import alone, lock_of
+from harness.io.locks import file_lock, lock_of
 from zoo.errors import UserError
 from zoo.files import part_name
 
@@ -58,7 +58,7 @@ class Writer:
         label = Label(
             self.stream, self.name, source, self.rows, self.part.stat().st_size, file_sha256(self.part), settings
         )
-        with alone(lock_of(self.path)):  # a file and its label, of one writer
+        with file_lock(lock_of(self.path)):  # a file and its label, of one writer
             label_path(self.pack, self.stream, self.name).unlink(missing_ok=True)  # of the file that is replaced
             os.replace(self.part, self.path)
             write_label(self.pack, label)

@@ -24,7 +24,7 @@ from harness.data.tracking.detection import FaceFinder
 from harness.data.tracking.face_tracks import Track, choose
 from harness.data.tracking.person_boxes import FOLDER, are_made, boxes_of, read_boxes, write_boxes
 from harness.io.atomic import atomic, clear_parts
-from harness.io.locks import NAME, alone
+from harness.io.locks import NAME, file_lock
 from harness.runtime.machine import cores
 from harness.runtime.process_pool import Failure, Tick, run_jobs
 from zoo.api import DetectorSpec, Faces
@@ -82,7 +82,7 @@ def crop_folder(
     raw, out = raw.resolve(), out.resolve()
     layout = _raw_videos(raw, out)
     _claim(raw, out)
-    with alone(out / NAME, f"--out {out}: another process makes crops in this folder; wait for it, or stop it"):
+    with file_lock(out / NAME, f"--out {out}: another process makes crops in this folder; wait for it, or stop it"):
         return _crop_all(layout, out, FaceFinder(detector, options), jobs, progress, link)
 
 

@@ -26,7 +26,7 @@ from harness.data.streams.readers import BodyReader, ContextReader
 from harness.data.tracking.person_boxes import person_boxes
 from harness.io.atomic import append_line, clear_parts
 from harness.io.hashing import crops_digest, file_digest
-from harness.io.locks import NAME, alone
+from harness.io.locks import NAME, file_lock
 from harness.runtime.machine import cores
 from harness.runtime.process_pool import Failure, Tick, run_jobs
 from zoo.errors import FullDiskError, UserError
@@ -56,7 +56,7 @@ def make_pack(
     other; a full disk stops all (UserError). UserError too where another process packs into the same folder.
     """
     busy = f"{settings.pack}: another process packs into this folder; wait for it, or stop it"
-    with alone(settings.pack / NAME, busy):
+    with file_lock(settings.pack / NAME, busy):
         clear_parts(settings.pack)
         return _make(items, settings, jobs, progress)
 

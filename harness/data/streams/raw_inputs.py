@@ -25,7 +25,7 @@ from harness.data.packed.writer import PICTURES, Writer, encode_jpeg
 from harness.data.streams.sources import open_reader, source_of
 from harness.io.atomic import atomic
 from harness.io.hashing import digest
-from harness.io.locks import alone, lock_of
+from harness.io.locks import file_lock, lock_of
 from harness.runtime.machine import cores
 from zoo.api import AudioInput, FrameInput, VectorInput
 from zoo.errors import UserError
@@ -112,7 +112,7 @@ class RawSlot:
         pack, folder = cache_dir() / "packs", key[:2]
         label = find(pack, folder, key, key)
         if label is None:
-            with alone(lock_of(pack / key)):
+            with file_lock(lock_of(pack / key)):
                 label = find(pack, folder, key, key) or self._pack(name, spec, reader, pack, folder, key)
         return Pictures(pack, label)
 
@@ -152,7 +152,7 @@ class RawSlot:
         path = _cached("sound", digest("sound", 1, reader.fingerprint(), rate), ".npy")
         meta = path.with_suffix(".json")
         if not meta.is_file():
-            with alone(lock_of(path)):
+            with file_lock(lock_of(path)):
                 if not meta.is_file():  # which is written last: another process may have been at it
                     samples, begin = _pcm(reader, rate)
                     atomic(path, lambda part: _save_array(part, samples))

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.synthetic.latents import AUS, EXPRESSIONS, UNLABELLED, UNLABELLED_VA, Bools, Floats, Person, Story
+from harness.data.synthetic.latents import (
+    AUS,
+    EXPRESSIONS,
+    UNLABELLED,
+    UNLABELLED_VA,
+    Bools,
+    Floats,
+    LatentTrajectory,
+    Person,
+)
 
 FOLDERS = {"train": "Train_Set", "val": "Validation_Set"}
 HEADERS = {"va": "valence,arousal", "expr": ",".join(EXPRESSIONS), "au": ",".join(AUS)}
@@ -26,7 +35,7 @@ TEST_LISTS = {
 DUMMY_ANSWERS = {"va": "0.5,-0.5", "expr": "0", "au": "1,0,1,1,1,0,0,1,0,0,0,1"}
 
 
-def write_tables(out: Path, stories: Sequence[Story], seed: int) -> None:
+def write_tables(out: Path, stories: Sequence[LatentTrajectory], seed: int) -> None:
     """Write all annotation and test files of `stories` into `out`."""
     for story in stories:
         if story.plan.split != "test":
@@ -39,7 +48,7 @@ def write_tables(out: Path, stories: Sequence[Story], seed: int) -> None:
     _write_test_files(out, [story for story in stories if story.plan.split == "test"], seed)
 
 
-def _write_annotations(out: Path, story: Story, person: Person) -> None:
+def _write_annotations(out: Path, story: LatentTrajectory, person: Person) -> None:
     """One line a frame. Where the plan says so there is one line more, or one fewer, than frames."""
     rows = {
         "va": [_pair(pair) for pair in person.va],
@@ -53,7 +62,7 @@ def _write_annotations(out: Path, story: Story, person: Person) -> None:
         _write_lines(folder / f"{person.name}.txt", [HEADERS[track], *lines])
 
 
-def _mtl_rows(story: Story, seed: int) -> Iterable[str]:
+def _mtl_rows(story: LatentTrajectory, seed: int) -> Iterable[str]:
     """Listed frames only, each with any mix of valid and invalid answers."""
     rng = np.random.default_rng([seed, story.plan.index, 0, 4])
     for person in story.people:
@@ -79,7 +88,7 @@ def _image(person: Person, frame: int | np.integer) -> str:
     return f"{person.name}/{frame + 1:05d}.jpg"
 
 
-def _write_test_files(out: Path, stories: Sequence[Story], seed: int) -> None:
+def _write_test_files(out: Path, stories: Sequence[LatentTrajectory], seed: int) -> None:
     people = [person for story in stories for person in story.people]
     names = [person.name for person in people]
     for track, name in TEST_LISTS.items():

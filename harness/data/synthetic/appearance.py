@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.data.synthetic.latents import Floats, Person, Story, smooth_noise
+from harness.data.synthetic.latents import Floats, LatentTrajectory, Person, smooth_noise
 from harness.data.synthetic.video_plans import HEIGHT, WIDTH
 
 Colour = tuple[float, float, float]
@@ -68,7 +68,7 @@ class Look:
         return np.asarray((points - middle - [x, y]) * zoom + middle)
 
 
-def draw_look(story: Story, seed: int) -> Look:
+def draw_look(story: LatentTrajectory, seed: int) -> Look:
     """Draw the looks of `story`'s video."""
     rng = np.random.default_rng([seed, story.plan.index, 0, 1])
     frames, scale = story.plan.frames, TWO_SCALE if len(story.people) == 2 else 1.0

@@ -19,7 +19,7 @@ from harness.data.synthetic.latents import SLOTS, draw_story
 from harness.data.synthetic.oracle import ceilings
 from harness.data.synthetic.recording import film
 from harness.data.synthetic.video_plans import VideoPlan, cast
-from harness.io.locks import alone
+from harness.io.locks import file_lock
 from zoo.errors import UserError
 from zoo.files import part_name
 
@@ -60,7 +60,7 @@ def make(
     }
     if _is_there(out, arguments):
         return
-    with alone(out.parent / f".{out.name}.lock"):
+    with file_lock(out.parent / f".{out.name}.lock"):
         if not _is_there(out, arguments):  # another process may have made it meanwhile
             _make(out, plans, arguments, jobs, progress)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from harness.data.synthetic.appearance import SHOULDERS, Figure, Look
-from harness.data.synthetic.latents import Floats, Person, Story
+from harness.data.synthetic.latents import Floats, LatentTrajectory, Person
 from harness.data.synthetic.rendering import ARM
 from harness.data.synthetic.video_plans import HEIGHT, WIDTH
 
@@ -17,7 +17,7 @@ NOSE, NECK, MID_HIP = 0, 1, 8
 SIDES = {-1: ((2, 3, 4), 9, (15, 17)), 1: ((5, 6, 7), 12, (16, 18))}
 
 
-def people_json(story: Story, look: Look, frame: int, rng: np.random.Generator) -> dict[str, Any]:
+def people_json(story: LatentTrajectory, look: Look, frame: int, rng: np.random.Generator) -> dict[str, Any]:
     """The content of one frame's file: everybody in the picture, in an order drawn from `rng`."""
     pairs = list(zip(story.people, look.figures, strict=True))
     seen = [pairs[i] for i in rng.permutation(len(pairs)) if not pairs[i][0].out[frame]]

@@ -86,7 +86,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Story:
+class LatentTrajectory:
     """What happens in one raw video."""
 
     plan: VideoPlan
@@ -101,7 +101,7 @@ class Story:
     """(T,) seconds of the frames from the first one."""
 
 
-def draw_story(plan: VideoPlan, seed: int, shares: Mapping[str, float], round_: int = 0) -> Story:
+def draw_story(plan: VideoPlan, seed: int, shares: Mapping[str, float], round_: int = 0) -> LatentTrajectory:
     """Draw one video's story; `round_` 0 is the one that is filmed, others are further draws of the same equations."""
     rng = np.random.default_rng([seed, plan.index, round_, 0])
     frames = plan.frames
@@ -113,10 +113,10 @@ def draw_story(plan: VideoPlan, seed: int, shares: Mapping[str, float], round_: 
     voice = _copy(rng, shared, "audio", shares)
     silent = _stretch(rng, frames, 0.06, 0.16)
     times = _times(rng, plan)
-    return Story(plan, people, scene, voice, silent | (times < plan.sound_start), times)
+    return LatentTrajectory(plan, people, scene, voice, silent | (times < plan.sound_start), times)
 
 
-def present(story: Story, person: Person) -> dict[str, Bools]:
+def present(story: LatentTrajectory, person: Person) -> dict[str, Bools]:
     """Slot -> (T,) frames at which the slot carries its copy of this person."""
     always = np.ones(story.plan.frames, dtype=bool)
     return {"face": person.face_seen, "context": always, "body": ~person.out, "audio": ~story.silent}

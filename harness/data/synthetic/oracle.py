@@ -25,8 +25,8 @@ from harness.data.synthetic.latents import (
     Bools,
     Floats,
     Ints,
+    LatentTrajectory,
     Person,
-    Story,
     draw_story,
     expressions,
     present,
@@ -87,7 +87,7 @@ def ceilings(plans: Sequence[VideoPlan], seed: int, shares: Mapping[str, float])
     return scores
 
 
-def tabulate(stories: Iterable[Story]) -> Table:
+def tabulate(stories: Iterable[LatentTrajectory]) -> Table:
     """Stack the frames of all people of `stories`."""
     pairs = [(story, person) for story in stories for person in story.people]
     people = [person for _, person in pairs]
@@ -108,7 +108,7 @@ def slot_columns(combo: Sequence[str]) -> list[int]:
     return [0] + [start + k for start in starts for k in range(size)]
 
 
-def _windows(story: Story, person: Person) -> Floats:
+def _windows(story: LatentTrajectory, person: Person) -> Floats:
     """(T, 1 + 4 * 3 * (2 * REACH + 1)); zeros where a slot is absent and beyond the ends of the video."""
     copies = {"face": person.face, "context": story.scene, "body": person.body, "audio": story.voice}
     seen = present(story, person)

@@ -15,7 +15,7 @@ from harness.data.synthetic import DEMO_VERSION
 from harness.data.synthetic.appearance import Figure, Look, crop_box, draw_look, face_box, person_box
 from harness.data.synthetic.encoding import write_video
 from harness.data.synthetic.keypoints import people_json
-from harness.data.synthetic.latents import Floats, Person, Story
+from harness.data.synthetic.latents import Floats, LatentTrajectory, Person
 from harness.data.synthetic.rendering import draw_face, draw_frame
 from harness.data.synthetic.video_plans import HEIGHT, WIDTH
 from harness.data.synthetic.voice import draw_voice
@@ -24,7 +24,7 @@ CROP_SIZE, JPEG_QUALITY = 112, 95
 BOX_COLUMNS = ("face_x0", "face_y0", "face_x1", "face_y1", "x0", "y0", "x1", "y1", "score")
 
 
-def film(out: Path, story: Story, seed: int) -> None:
+def film(out: Path, story: LatentTrajectory, seed: int) -> None:
     """Write all files of `story`'s video but its annotations into the folders of `out`."""
     look, plan = draw_look(story, seed), story.plan
     for name in plan.names:
@@ -46,7 +46,7 @@ def film(out: Path, story: Story, seed: int) -> None:
         _write_openpose(out / "openpose", story, look, seed)
 
 
-def _pictures(crops: Path, story: Story, look: Look) -> Iterator[np.ndarray]:
+def _pictures(crops: Path, story: LatentTrajectory, look: Look) -> Iterator[np.ndarray]:
     """The pictures in turn; the face crops are cut on the way."""
     for frame in range(story.plan.frames):
         image = draw_frame(story, look, frame)
@@ -82,7 +82,7 @@ def _write_boxes(path: Path, person: Person, look: Look, figure: Figure) -> None
     pq.write_table(table, path)
 
 
-def _write_openpose(out: Path, story: Story, look: Look, seed: int) -> None:
+def _write_openpose(out: Path, story: LatentTrajectory, look: Look, seed: int) -> None:
     """One BODY_25 file a frame. Detectors list people in no fixed order: neither does this."""
     plan = story.plan
     folder = out / f"{plan.video}_openpose_body25" / "json"

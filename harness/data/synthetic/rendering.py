@@ -18,7 +18,7 @@ import numpy as np
 
 from harness.data.synthetic.appearance import PANEL, SHOULDERS, Figure, Look
 from harness.data.synthetic.drawing import Pen
-from harness.data.synthetic.latents import Person, Story
+from harness.data.synthetic.latents import LatentTrajectory, Person
 from harness.data.synthetic.video_plans import HEIGHT, WIDTH
 
 COLD, WARM = np.array([190.0, 80.0, 30.0]), np.array([30.0, 150.0, 250.0])
@@ -28,7 +28,7 @@ ARM = 66.0
 FLOOR = 400.0  # below the lower edge of the picture
 
 
-def draw_frame(story: Story, look: Look, frame: int) -> np.ndarray:
+def draw_frame(story: LatentTrajectory, look: Look, frame: int) -> np.ndarray:
     """One picture of the raw video: (HEIGHT, WIDTH, 3) uint8 BGR."""
     image = _scene(story, look, frame)
     pens = [Pen(image, look, figure, frame) for figure in look.figures]
@@ -59,7 +59,7 @@ def draw_face(image: np.ndarray, person: Person, look: Look, figure: Figure, fra
     return pen.image
 
 
-def _scene(story: Story, look: Look, frame: int) -> np.ndarray:
+def _scene(story: LatentTrajectory, look: Look, frame: int) -> np.ndarray:
     """The pattern as the camera sees it, coloured through a table: one colour a shade of the pattern."""
     valence, arousal = story.scene[frame]
     colour = (COLD + np.clip(0.5 + 0.42 * valence, 0, 1) * (WARM - COLD)) * look.light[frame]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.synthetic.latents import Floats, Story
+from harness.data.synthetic.latents import Floats, LatentTrajectory
 
 HARMONICS = 16
 Sound = NDArray[np.float32]
 
 
-def draw_voice(story: Story, seed: int) -> Sound:
+def draw_voice(story: LatentTrajectory, seed: int) -> Sound:
     """(S,) samples from the start of the sound to the end of the last frame, `plan.sound_rate` a second.
 
     What is shown in frame i is heard from times[i] on, gliding to frame i + 1. How high the voice lies and how much

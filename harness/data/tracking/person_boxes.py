@@ -25,7 +25,7 @@ from harness.data.tracking.detection import FaceFinder, in_frames
 from harness.data.tracking.face_tracks import Track, choose
 from harness.io.atomic import atomic, clear_parts
 from harness.io.hashing import of_folder
-from harness.io.locks import NAME, alone
+from harness.io.locks import NAME, file_lock
 from harness.io.read_cache import state_of
 from harness.runtime.machine import cores
 from harness.runtime.process_pool import Failure, Tick, run_jobs
@@ -179,7 +179,7 @@ def make_boxes(
     if not todo and not (folder / NAME).exists():  # of a process that was killed when all was made
         return []
     busy = f"{folder}: another process makes boxes in this folder; wait for it, or stop it"
-    with alone(folder / NAME, busy if todo else None):
+    with file_lock(folder / NAME, busy if todo else None):
         clear_parts(folder, deep=False)
         outcomes = run_jobs(task, todo, paths, sizes, jobs=jobs, label="person boxes", progress=progress)
         return [outcome for _, outcome in outcomes if isinstance(outcome, Failure)]

@@ -60,7 +60,7 @@ class Entry:
             return {}
         return content if isinstance(content, dict) and content.get("schema") == SCHEMA else {}
 
-    def fault(self, *, content: bool = True) -> str | None:
+    def check(self, *, content: bool = True) -> str | None:
         """What is wrong with it: "missing", or a sentence; None where it is whole.
 
         ``content``: the files' digests are compared too, once in this process while size and times stay the same.

@@ -73,7 +73,7 @@ def verify(tick: Callable[[int], Any] = lambda size: None) -> tuple[int, list[tu
     found = list(entries())
     bad = []
     with ThreadPoolExecutor(min(8, cores())) as pool:
-        for entry, fault in zip(found, pool.map(lambda entry: entry.fault(), found), strict=True):
+        for entry, fault in zip(found, pool.map(lambda entry: entry.check(), found), strict=True):
             if fault is not None:
                 bad.append((entry, fault))
             tick(1)
@@ -106,7 +106,7 @@ def _lists(folder: Path) -> list[Path]:
     )
 
 
-def collect(
+def garbage_collect(
     *, days: float | None = None, most: int | None = None, keep: Sequence[Path] | None = None, dry: bool = False
 ) -> tuple[list[Removal], int]:
     """Remove leftovers of killed processes and damaged entries; with ``days``, entries that were not used for so long;
@@ -145,7 +145,7 @@ def _chosen(
     """Entries that may go, and why."""
     now, reasons = time.time(), {}
     for entry in found:
-        if fault := entry.fault(content=False):
+        if fault := entry.check(content=False):
             reasons[entry] = f"damaged: {fault}"
         elif days is not None and now - entry.used() > days * 86_400:
             reasons[entry] = f"not used for {(now - entry.used()) / 86_400:.0f} days"

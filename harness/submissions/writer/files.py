@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from harness.io.locks import alone
+from harness.io.locks import file_lock
 from harness.submissions.writer.formats import Submission
 from harness.submissions.writer.row_lists import FOLDERS
 from leaderboards.record import replace_file
@@ -58,7 +58,7 @@ def place(
     for name in beside:
         if (out / name).is_dir():
             raise UserError(f"{out / name}: a folder is in the way; write elsewhere")
-    with alone(out.parent / f".{out.name}.lock") if out.parent.is_dir() else nullcontext():
+    with file_lock(out.parent / f".{out.name}.lock") if out.parent.is_dir() else nullcontext():
         return _place(out, submission, beside, check, retired)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from harness.analysis.robustness import conditions
 from harness.cli.runs import noise_levels
-from harness.evaluation.noise import Noisy, Watched
+from harness.evaluation.noise import InputStatistics, Noisy
 from zoo.errors import UserError
 from zoo.model.model import Batch
 from zoo.modules import FusionOut
@@ -104,7 +104,7 @@ def noise_of(level: float, starts: list[int], video: str = "v", **spread: torch.
 
 
 def test_spread_is_that_of_the_frames_where_the_slot_is_present() -> None:
-    watched = Watched(Plain())  # type: ignore[arg-type]
+    watched = InputStatistics(Plain())  # type: ignore[arg-type]
     for starts in ([0, 12], [4]):
         watched(batch(starts))
     rows = torch.cat([batch([s]).features["face"][0] for s in (0, 12, 4)])

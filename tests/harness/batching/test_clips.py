@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.batching.clips import ClipData, joined
+from harness.batching.clips import ClipData, collate_runs
 from harness.batching.sampling import training_windows
-from harness.batching.windows import Window, earlier, evaluation_windows, nearest, runs, triangle
+from harness.batching.windows import Window, evaluation_windows, nearest, runs, shift_back, triangular_window
 from harness.data.index.index import Video
 from harness.features.store import FeatureStore
 from zoo.api import AudioInput, FrameInput
@@ -81,9 +81,9 @@ def test_evaluation_windows_cover_every_frame_with_half_overlap(n: int, length: 
 
 
 def test_triangular_weights() -> None:
-    np.testing.assert_allclose(triangle(4), [0.5, 1, 1, 0.5])
-    np.testing.assert_allclose(triangle(3), [0.5, 1, 0.5])
-    assert triangle(1) == [1]
+    np.testing.assert_allclose(triangular_window(4), [0.5, 1, 1, 0.5])
+    np.testing.assert_allclose(triangular_window(3), [0.5, 1, 0.5])
+    assert triangular_window(1) == [1]
 
 
 def test_batches_hold_the_right_frames_and_masks() -> None:
@@ -112,7 +112,7 @@ def test_delayed_labels_are_those_of_the_frame_nearest_to_the_later_time():
     times = np.cumsum(rng.choice([1 / 30, 1 / 15], 50))
     times -= times[0]
     labels = rng.normal(size=(50, 2))
-    moved = earlier(labels, times, 0.5)
+    moved = shift_back(labels, times, 0.5)
     grace = 0.5 * np.median(np.diff(times))
     for t in range(50):
         wanted = times[t] + 0.5
@@ -154,7 +154,7 @@ def test_sound_of_several_runs_keeps_their_margins_and_the_grid():
     spec = AudioInput(rate=100, margin=0.1, grid=8)
     a = {"samples": np.arange(1, 22, dtype=np.float32), "times": np.float32([0.1, 0.11])}
     b = {"samples": np.arange(101, 121, dtype=np.float32), "times": np.float32([0.1])}
-    both = joined([a, b], spec)
+    both = collate_runs([a, b], spec)
     assert len(both["samples"]) == 24 + 24
     np.testing.assert_array_equal(both["samples"][24:44], b["samples"])
     np.testing.assert_allclose(both["times"], [0.1, 0.11, 0.34], rtol=1e-6)
@@ -163,7 +163,7 @@ def test_sound_of_several_runs_keeps_their_margins_and_the_grid():
 def test_neighbouring_frames_and_closed_gaps_do_not_go_together():
     spec = FrameInput(8, (0, 0, 0), (1, 1, 1), context=1)
     with pytest.raises(UserError, match=r"train\.gaps=close"):
-        joined([{"frames": np.zeros(1)}, {"frames": np.zeros(1)}], spec)
+        collate_runs([{"frames": np.zeros(1)}, {"frames": np.zeros(1)}], spec)
 
 
 def test_one_window_over_a_gap_is_one_clip():

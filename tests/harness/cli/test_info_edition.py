@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cli.commands.catalogue import info, list_blocks
+from harness.cli.commands.catalogue import info, list_plugins
 from harness.cli.commands.info_edition import LISTS, describe, example
 from harness.config.schema import load_config
 from harness.data.index.annotation_sets import IMAGE_LISTS
@@ -40,7 +40,7 @@ def test_examples_have_a_field_an_answer():
 
 
 def test_editions_are_listed_by_their_number(capsys):
-    list_blocks("editions", False, [])
+    list_plugins("editions", False, [])
     lines = capsys.readouterr().out.splitlines()[2:]
     assert [line.split()[1] for line in lines] == [f"abaw{n}" for n in range(1, 12)]
     assert "CVPR 2024: va, expr, au, ce, emi" in lines[5]

@@ -26,7 +26,7 @@ from zoo import api
 def passport(stream, argument):
     known = {{"good": "{digest}", "wrong": "0" * 64}}.get(argument)
     name = "gone" if argument == "gone" else "net"
-    return api.Passport(f"probe-{{argument}}", known, "CC BY-NC 4.0", "a test", url="{url}/" + name + ".pt",
+    return api.ModelCard(f"probe-{{argument}}", known, "CC BY-NC 4.0", "a test", url="{url}/" + name + ".pt",
                         saw=("AffectNet", "Aff-Wild2"), classes=("calm", "cross"), input="48 x 48", size=2_000_000,
                         citation="Nobody 2020")
 

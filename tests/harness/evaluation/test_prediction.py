@@ -72,11 +72,11 @@ def test_with_a_delay_a_frame_has_the_answer_given_that_much_earlier():
 
 def test_training_targets_and_answers_are_delayed_by_the_same():
     """What is learned from the label at t + delay is given back at t + delay."""
-    from harness.batching.windows import earlier
+    from harness.batching.windows import shift_back
 
     times = TIMES - TIMES[0]
     labels = np.sin(times)[:, None]
-    learned = earlier(labels, times, 0.5)  # a perfect learner answers this at each frame
+    learned = shift_back(labels, times, 0.5)  # a perfect learner answers this at each frame
     index = np.round(answered(delay=0.5).values["valence"]).astype(int)
     back = learned[index, 0]
     inside = times >= 0.5

@@ -52,7 +52,7 @@ def test_an_entry_is_read_back_as_written() -> None:
     rows = np.load(entry.folder / "features.npy")
     assert rows.shape == (66_667, 4)
     np.testing.assert_array_equal(rows, np.random.default_rng(1).normal(size=(66_667, 4)).astype(np.float32))
-    assert entry.fault() is None
+    assert entry.check() is None
     assert not entry.part.exists()
 
 
@@ -102,16 +102,16 @@ def test_verify_names_a_damaged_entry(program, cache: Path, file: str) -> None:
 
 def test_gc_by_age_and_size_spares_the_rest() -> None:
     old, middle, new = make(1, days=40), make(2, days=20), make(3)
-    gone, spared = keeping.collect(days=30, dry=True)
+    gone, spared = keeping.garbage_collect(days=30, dry=True)
     assert (names(gone), spared) == ({old.key}, 0)
-    assert old.fault() is None  # a dry run removes nothing
-    gone, _ = keeping.collect(days=30)
+    assert old.check() is None  # a dry run removes nothing
+    gone, _ = keeping.garbage_collect(days=30)
     assert names(gone) == {old.key}
     assert not old.folder.exists()
-    gone, _ = keeping.collect(most=new.size())
+    gone, _ = keeping.garbage_collect(most=new.size())
     assert names(gone) == {middle.key}
-    assert new.fault() is None
-    assert keeping.collect() == ([], 0)
+    assert new.check() is None
+    assert keeping.garbage_collect() == ([], 0)
 
 
 def test_gc_keeps_what_runs_were_made_from(tmp_path: Path) -> None:
@@ -121,10 +121,10 @@ def test_gc_keeps_what_runs_were_made_from(tmp_path: Path) -> None:
     (tmp_path / "runs" / "a").mkdir(parents=True)
     store.write(tmp_path / "runs" / "a" / "features.csv")
     with pytest.raises(UserError, match="there is no run in it"):
-        keeping.collect(keep=[tmp_path / "runs", tmp_path / "nowhere"])
-    gone, _ = keeping.collect(keep=[tmp_path / "runs"])
+        keeping.garbage_collect(keep=[tmp_path / "runs", tmp_path / "nowhere"])
+    gone, _ = keeping.garbage_collect(keep=[tmp_path / "runs"])
     assert names(gone) == {unused.key}
-    assert used.fault() is None
+    assert used.check() is None
 
 
 @pytest.mark.parametrize(("kind", "fails"), [(FileNotFoundError, False), (PermissionError, True)])
@@ -147,10 +147,10 @@ def test_runs_that_are_being_written(
     monkeypatch.setattr(os, "scandir", refuse)
     if fails:
         with pytest.raises(UserError, match=r"\.part: cannot be read \(it cannot\): nothing was removed"):
-            keeping.collect(keep=[tmp_path / "runs"])
+            keeping.garbage_collect(keep=[tmp_path / "runs"])
     else:
-        assert names(keeping.collect(keep=[tmp_path / "runs"])[0]) == {unused.key}
-    assert used.fault() is None
+        assert names(keeping.garbage_collect(keep=[tmp_path / "runs"])[0]) == {unused.key}
+    assert used.check() is None
 
 
 def test_gc_never_takes_what_is_in_use() -> None:
@@ -159,12 +159,12 @@ def test_gc_never_takes_what_is_in_use() -> None:
     lease.take(entries[:1])
     lock = try_lock(entries[1].lock)
     assert lock is not None
-    gone, spared = keeping.collect(days=30)
+    gone, spared = keeping.garbage_collect(days=30)
     assert (names(gone), spared) == ({entries[2].key}, 2)
-    assert entries[0].fault() is None
+    assert entries[0].check() is None
     lease.release()
     unlock(lock)
-    gone, spared = keeping.collect(days=30)
+    gone, spared = keeping.garbage_collect(days=30)
     assert (len(gone), spared) == (2, 0)
 
 
@@ -178,10 +178,10 @@ def test_a_lease_ends_with_its_process_however_that_ends(cache: Path) -> None:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "taken\n"
         assert leased(cache) == {entry.key}
-        assert keeping.collect(days=30) == ([], 1)
+        assert keeping.garbage_collect(days=30) == ([], 1)
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-    gone, spared = keeping.collect(days=30)
+    gone, spared = keeping.garbage_collect(days=30)
     assert (names(gone), spared) == ({entry.key}, 0)
     assert not list((cache / "leases").iterdir())
 
@@ -197,13 +197,13 @@ def test_gc_clears_what_killed_processes_left(cache: Path) -> None:
     headless = make(2)
     (headless.folder / "meta.json").unlink()
     wanted = {f"{'b' * 64}.part", f"{'b' * 64}.123", headless.key}
-    assert wanted <= names(keeping.collect(dry=True)[0])
-    gone, _ = keeping.collect()
+    assert wanted <= names(keeping.garbage_collect(dry=True)[0])
+    gone, _ = keeping.garbage_collect()
     assert wanted <= names(gone)
     assert being_written.part.is_dir()
     unlock(lock)
-    assert whole.fault() is None
-    assert names(keeping.collect()[0]) == {being_written.part.name}
+    assert whole.check() is None
+    assert names(keeping.garbage_collect()[0]) == {being_written.part.name}
     assert [path.name for path in cache.glob("??/*")] == [whole.key]
 
 
@@ -211,7 +211,7 @@ def test_removal_leaves_no_half_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = make(1)
     monkeypatch.setattr("harness.features.cache.entry.shutil.rmtree", lambda *a, **k: None)  # killed here
     remove(entry.folder)
-    assert entry.fault() == "missing"
+    assert entry.check() == "missing"
     monkeypatch.undo()
 
 

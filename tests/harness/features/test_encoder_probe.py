@@ -15,7 +15,7 @@ from torch import nn
 from harness.benchmarks.decoding import BareNetwork, Chunk
 from harness.config.schema import Features
 from harness.data.index.index import Index
-from harness.features.encoder_probe import batch_of, pictures, settle
+from harness.features.encoder_probe import batch_of, choose_precision, pictures
 from harness.features.extraction import extract
 from harness.features.frozen_encoder import FrozenSlot, features_of_noise, frozen_slots
 from tests.support.frozen import CPU, WITH_BF16, Odd, features, odd, plans, slots
@@ -34,12 +34,12 @@ def index(program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
 def test_bfloat16_is_compared_with_float32_on_real_frames(index: Index) -> None:
     """The stated tolerance is 10 % at the worst frame; the default encoder has about 5 %."""
     (slot,) = slots(precision="bf16")
-    settle(index, [slot])
+    choose_precision(index, [slot])
     assert 0.001 < slot.traits.error < Features().tolerance  # type: ignore[operator]
     (memo,) = cache_dir().glob("encoders/*.json")
     assert json.loads(memo.read_text())["error"] == slot.traits.error
     (again,) = slots(precision="bf16")
-    settle(index, [again])
+    choose_precision(index, [again])
     assert again.traits == slot.traits
     assert again._encoder is None  # known from the first time
 
@@ -61,13 +61,13 @@ def test_bfloat16_too_far_from_float32_is_not_used(index: Index, monkeypatch: py
 
 def test_what_is_kept_of_a_measurement_is_read_or_made_again(index: Index) -> None:
     first = odd("bf16", rough=0.01)
-    settle(index, [first])
+    choose_precision(index, [first])
     assert first.traits.mixes
     assert first.traits.error == pytest.approx(0.01, rel=0.01)
     (memo,) = cache_dir().glob("encoders/*.json")
     memo.write_text("{")
     again = odd("bf16", rough=0.01)
-    settle(index, [again])
+    choose_precision(index, [again])
     assert again.traits == first.traits
 
 

@@ -20,7 +20,7 @@ from harness.data.streams.readers import FaceReader
 from harness.data.streams.sources import source_of
 from harness.features.cache.entry import Entry
 from harness.features.cache.leases import try_lock, unlock
-from harness.features.encoder_probe import mixes, pictures
+from harness.features.encoder_probe import is_batch_invariant, pictures
 from harness.features.extraction import extract, extract_videos
 from harness.features.frozen_encoder import FrozenSlot, pieces
 from harness.runtime import memory
@@ -85,7 +85,7 @@ def test_features_do_not_depend_on_what_else_is_extracted(
 
 def test_an_encoder_whose_frames_feel_their_mates_never_shares_a_batch(index: Index) -> None:
     shy = odd(mate=0.1)
-    assert not mixes(shy, list(pictures(index, shy)))
+    assert not is_batch_invariant(shy, list(pictures(index, shy)))
     together, _ = extract(index, [shy], progress=False)
     assert not shy.traits.mixes
     rows = features(together, index)
@@ -168,7 +168,7 @@ def test_a_damaged_entry_is_never_used(index: Index, how: str) -> None:
     assert not failures
     assert (again.computed, again.damaged) == (1, 1)
     assert features(again, index) == wanted
-    assert Entry(folder).fault() is None
+    assert Entry(folder).check() is None
 
 
 # --- several processes on one cache ----------------------------------------------------------------------------------
@@ -293,14 +293,14 @@ def test_out_of_memory_halves_the_batch_and_is_noted(index: Index, most: int) ->
     wanted = {v.name: np.asarray(store.rows("face", v.name)) for v in index.videos}
     tight = odd(most=most)
     tight.settings = Features(precision="float32", chunk=16, store="float32")
-    with memory.halvings() as noted:
+    with memory.track_batch_reductions() as noted:
         store, failures = extract(index, [tight], progress=False)
     assert not failures
     size = max(n for n in (16, 8, 4, 2, 1) if n <= most)
     assert {"where": "features of face=lite0", "batch": size} in noted
     for video in index.videos:
         np.testing.assert_allclose(store.rows("face", video.name), wanted[video.name], atol=1e-3)
-    with memory.halvings() as noted:  # found in the cache, they still say so
+    with memory.track_batch_reductions() as noted:  # found in the cache, they still say so
         extract(index, [replace(tight, limit=None)], progress=False)
     assert noted == [{"where": "features of face=lite0", "batch": size}]
 

@@ -16,7 +16,7 @@ import pytest
 
 from harness.data.synthetic import make_demo
 from harness.data.tracking.person_boxes import make_boxes
-from harness.io.locks import NAME, alone, at_work
+from harness.io.locks import NAME, file_lock, run_lock
 from zoo.errors import UserError
 from zoo.registry.registry import load
 
@@ -44,11 +44,11 @@ def test_the_second_is_told_in_one_line_and_touches_nothing(tmp_path: Path) -> N
     with (
         held_elsewhere(tmp_path / NAME),
         pytest.raises(UserError, match="another process is at work on this run"),
-        at_work(tmp_path),
+        run_lock(tmp_path),
     ):
         pytest.fail("both are at work")
     assert part.exists()
-    with at_work(tmp_path):
+    with run_lock(tmp_path):
         assert not part.exists()
     assert list(tmp_path.iterdir()) == []
 
@@ -57,7 +57,7 @@ def test_a_killed_holder_stops_nobody(tmp_path: Path) -> None:
     with held_elsewhere(tmp_path / NAME) as process:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        with alone(tmp_path / NAME, "busy"):
+        with file_lock(tmp_path / NAME, "busy"):
             pass
 
 
@@ -78,7 +78,7 @@ def test_without_words_it_waits(tmp_path: Path) -> None:
 
 def test_a_file_in_the_way_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("")
-    with pytest.raises(UserError, match="cannot be written"), alone(tmp_path / "runs" / NAME):
+    with pytest.raises(UserError, match="cannot be written"), file_lock(tmp_path / "runs" / NAME):
         pass
 
 

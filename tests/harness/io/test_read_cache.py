@@ -15,7 +15,7 @@ from harness.data.index import folder_layout as layout
 from harness.data.index.index import Index, Video, build_index
 from harness.io import hashing as content
 from harness.io import read_cache as memo
-from harness.io.read_cache import Memo
+from harness.io.read_cache import ReadCache
 from plugins.editions import abaw10, abaw11
 from tests.support.trees import EIGHT, MTL_HEADER, VA_HEADER, small_va, write_lines, write_va
 from zoo.errors import UserError
@@ -49,7 +49,7 @@ class Reader:
 
 def ask(store: Path, path: Path, reader: Reader) -> list[float]:
     """The numbers as a new command gets them."""
-    kept = Memo(store)
+    kept = ReadCache(store)
     found = kept.read(path, "numbers", lambda: reader(path))
     assert found["name"].tolist() == [path.name]
     assert not found["numbers"].flags.writeable
@@ -114,7 +114,7 @@ def test_a_file_that_was_just_written_is_not_taken_by_its_times(
 @pytest.mark.usefixtures("settled")
 def test_a_file_that_changes_while_it_is_read_is_not_remembered(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "a.txt", "1 2")
-    kept = Memo(tmp_path / "memo")
+    kept = ReadCache(tmp_path / "memo")
 
     def read() -> dict[str, np.ndarray]:
         write_lines(path, "3 4 5")
@@ -127,7 +127,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_remembered(tmp_path: Path) 
 
 @pytest.mark.usefixtures("settled")
 def test_faults_are_not_remembered(tmp_path: Path) -> None:
-    kept = Memo(tmp_path / "memo")
+    kept = ReadCache(tmp_path / "memo")
     path = write_lines(tmp_path / "a.txt", "x")
     for _ in range(2):
         with pytest.raises(ValueError, match="could not convert"):
@@ -154,7 +154,7 @@ def test_a_damaged_memo_is_no_memo(tmp_path: Path, damage: str) -> None:
     for content_ in damaged:
         store.write_bytes(content_)
         before = reader.reads
-        assert Memo(store).read(path, "numbers", lambda: reader(path))["numbers"].tolist() == [1, 2]
+        assert ReadCache(store).read(path, "numbers", lambda: reader(path))["numbers"].tolist() == [1, 2]
         assert reader.reads == before + 1
     if damage == "folder":
         store.unlink()

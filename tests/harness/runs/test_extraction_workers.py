@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness.config.schema import load_config
-from harness.runs.job import make_ground, make_job
+from harness.runs.job import make_job, prepare_shared
 from harness.sweeps.entries import Entry
 from harness.sweeps.run import _of_slots, frozen_union
 
@@ -46,16 +46,16 @@ def test_workers_compute_the_same(program, alone: dict[str, np.ndarray], tmp_pat
 
 def test_the_slots_of_all_combinations_under_names_of_their_own(program) -> None:
     flags = {"data_dir": str(program.demo), "head": "gru", "fusion": "late"}
-    ground = make_ground(load_config("demo", flags, []), progress=False)
+    ground = prepare_shared(load_config("demo", flags, []), progress=False)
     sets = ["features.chunk=32"]
     lists = ("face", "face=timm:resnet18,context", "context.b,audio")
-    jobs = [make_job(load_config("demo", {**flags, "encoders": text}, sets), ground=ground) for text in lists]
+    jobs = [make_job(load_config("demo", {**flags, "encoders": text}, sets), shared=ground) for text in lists]
     union = frozen_union([Entry(job.config, 1, job) for job in jobs])
     assert [str(slot.slot) for slot in union] == ["face", "face=timm:resnet18", "context"], "audio is trained"
     config = _of_slots(jobs[0].config, union)
     assert config.encoders == "face,face.1=timm:resnet18,context.2"
     assert config.features.chunk == 32
-    again = make_job(config, ground=ground).plan.slots
+    again = make_job(config, shared=ground).plan.slots
     for one, other in zip(again, union, strict=True):
         assert (one.stream, one.encoder, one.options) == (other.stream, other.encoder, other.options)
         assert (one.slot.argument, str(one.passport)) == (other.slot.argument, str(other.passport))

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from harness.runs.folder import saved_config
-from harness.runs.provenance import saw
+from harness.runs.provenance import read_exposure
 from harness.runs.splits import fitted_on
 from leaderboards.record import read
 from leaderboards.tables import leaderboard, load_runs
@@ -64,7 +64,7 @@ def test_it_trains_the_chosen_epochs_on_all_and_is_not_scored(runs: Path, record
         assert result["submission"]["rows"] == origin["result"]["submission"]["rows"]
         predictions = {path.name for path in (runs / f"fit-{epoch}" / "predictions").iterdir()}
         assert predictions == {"test.parquet", "test.post.parquet"}
-        (own,) = saw(runs / f"fit-{epoch}" / "weights.safetensors")
+        (own,) = read_exposure(runs / f"fit-{epoch}" / "weights.safetensors")
         assert len(own.train) == sum(result["data"]["groups"][split] for split in ("train", "val"))
         assert own.select == ()
 

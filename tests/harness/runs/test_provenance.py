@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from harness.config.schema import Chosen
 from harness.runs import provenance as guard
-from harness.runs.provenance import Saw
+from harness.runs.provenance import TrainingExposure
 from harness.training.checkpoint import save_weights
 from leaderboards.tables import leaderboard, load_runs, to_markdown
 from zoo.errors import UserError
@@ -39,7 +39,7 @@ TUNED = (
     "clip",
 )
 BEST = ("--set", "train.select=best", "--set", "train.validate_every=1")
-VA = Saw("abaw10", "va", "Aff-Wild2", False, ("a", "b"), ("c",))
+VA = TrainingExposure("abaw10", "va", "Aff-Wild2", False, ("a", "b"), ("c",))
 
 
 def job(track: str = "va", synthetic: bool = False, fit: tuple[str, ...] = (), fold: int = -1) -> Any:
@@ -71,57 +71,57 @@ def job(track: str = "va", synthetic: bool = False, fit: tuple[str, ...] = (), f
         (job(fit=("train", "val")), 0, [VA], (None, 0, False, ["video3"])),
     ],
 )
-def test_choices_of_a_run(made: Any, selections: int, saws: list[Saw], wanted: tuple[Any, ...]) -> None:
-    said = guard.choices(made, selections, saws)
+def test_choices_of_a_run(made: Any, selections: int, saws: list[TrainingExposure], wanted: tuple[Any, ...]) -> None:
+    said = guard.selection_facts(made, selections, saws)
     assert tuple(said.values()) == wanted
     assert list(said) == ["selection_split", "n_selections", "selected_on_reported", "seen"]
 
 
 def test_weights_that_saw_another_tracks_labels_are_marked() -> None:
     plain = {"slot": "face", "saw": ["AffectNet"], "seen_affwild2": None}
-    assert guard.mark(plain, [], job()) == plain
-    own = guard.mark(plain, [VA], job("va"))
+    assert guard.annotate_weights(plain, [], job()) == plain
+    own = guard.annotate_weights(plain, [VA], job("va"))
     assert (own["saw"], own["other_tracks"], own["seen_affwild2"]) == (["AffectNet", "Aff-Wild2: abaw10 va"], [], None)
-    other = guard.mark(plain, [VA, VA], job("expr"))
+    other = guard.annotate_weights(plain, [VA, VA], job("expr"))
     assert (other["other_tracks"], other["seen_affwild2"]) == (["abaw10 va"], True)
     images = replace(VA, edition="abaw7", track="mtl", data="s-Aff-Wild2")  # single images, the same labels
-    assert guard.mark(plain, [images], job("expr"))["seen_affwild2"] is True
+    assert guard.annotate_weights(plain, [images], job("expr"))["seen_affwild2"] is True
     drawn = replace(VA, synthetic=True, data="demo")
-    assert guard.mark(plain, [drawn], job("expr", synthetic=True))["seen_affwild2"] is None
-    assert guard.mark(plain, [drawn], job("expr", synthetic=True))["other_tracks"] == ["abaw10 va"]
-    assert guard.mark(plain, [drawn], job("expr"))["other_tracks"] == []
+    assert guard.annotate_weights(plain, [drawn], job("expr", synthetic=True))["seen_affwild2"] is None
+    assert guard.annotate_weights(plain, [drawn], job("expr", synthetic=True))["other_tracks"] == ["abaw10 va"]
+    assert guard.annotate_weights(plain, [drawn], job("expr"))["other_tracks"] == []
 
 
 def test_what_weights_saw_is_in_their_file_and_handed_on(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     save_weights(path, {"x": torch.zeros(1)}, guard.metadata(job(), 5, [VA]))
-    own = Saw("abaw10", "va", "Aff-Wild2", False, ("d",), ("a", "c"))
-    assert guard.saw(path) == [own, VA]
+    own = TrainingExposure("abaw10", "va", "Aff-Wild2", False, ("d",), ("a", "c"))
+    assert guard.read_exposure(path) == [own, VA]
     convert(path, tmp_path / "converted.safetensors")
-    assert guard.saw(tmp_path / "converted.safetensors") == [own, VA]
+    assert guard.read_exposure(tmp_path / "converted.safetensors") == [own, VA]
     save_weights(path, {"x": torch.zeros(1)}, guard.metadata(job(), 0, [own]))
-    assert guard.saw(path) == [replace(own, select=()), own]
+    assert guard.read_exposure(path) == [replace(own, select=()), own]
 
 
 @pytest.mark.parametrize("said", [{}, {"saw": "everything"}, {"saw": "[1]"}, {"saw": '[{"train": []}]'}])
 def test_files_of_others_say_nothing(tmp_path: Path, said: dict[str, str]) -> None:
     path = tmp_path / "weights.safetensors"
     save_file({"x": torch.zeros(1)}, path, said)
-    assert guard.saw(path) == []
+    assert guard.read_exposure(path) == []
     (tmp_path / "broken.safetensors").write_bytes(b"none")
-    assert guard.saw(tmp_path / "broken.safetensors") == guard.saw(tmp_path / "weights.pt") == []
+    assert guard.read_exposure(tmp_path / "broken.safetensors") == guard.read_exposure(tmp_path / "weights.pt") == []
 
 
 # --- weights of a run in another --------------------------------------------------------------------------------------
 
 
 def test_an_encoder_is_found_among_a_runs_weights(tmp_path: Path) -> None:
-    from zoo.api import Passport
+    from zoo.api import ModelCard
 
     path = tmp_path / "weights.safetensors"
     net = torch.nn.Linear(2, 3)
     state = {f"encoders.face-b.{name}": tensor + 1 for name, tensor in net.state_dict().items()}
-    passport = Passport("run", None, "?", "a run", path=str(path))
+    passport = ModelCard("run", None, "?", "a run", path=str(path))
     save_file({**state, "encoders.audio.weight": torch.zeros(4), "fusion.weight": torch.zeros(1)}, path)
     fresh = torch.nn.Linear(2, 3)
     loaded = load_pretrained(fresh, passport)
@@ -149,7 +149,7 @@ def test_a_fold_that_begins_with_weights_that_saw_it_says_so(
     folder = program.run(tmp_path, "fold", *how, *begin)
     result = record(folder)["result"]
     own = record(tuned)["result"]
-    (before,) = guard.saw(tuned / "weights.safetensors")
+    (before,) = guard.read_exposure(tuned / "weights.safetensors")
     table = pd.read_parquet(folder / "predictions" / "cv3-0.parquet").drop_duplicates("video")
     wanted = sorted(table[table["group"].isin(before.train)]["video"])
     assert wanted
@@ -160,7 +160,7 @@ def test_a_fold_that_begins_with_weights_that_saw_it_says_so(
         bool(set(table["group"]) & set(before.select)),
     )
     assert result["passports"][0]["saw"][-1] == "demo: abaw10 va"
-    assert guard.saw(folder / "weights.safetensors")[1:] == [before]
+    assert guard.read_exposure(folder / "weights.safetensors")[1:] == [before]
     records, _ = load_runs(tmp_path)
     assert "fold †" in to_markdown(leaderboard(records))
     if not frozen:

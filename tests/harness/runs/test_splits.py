@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from harness.config.schema import RunConfig
 from harness.data.index.index import Index, Video
 from harness.runs.multi_run import fold_result
-from harness.runs.splits import arrange, check_kind, fold_of_group, split_name
+from harness.runs.splits import assign_splits, check_kind, fold_of_group, split_name
 from leaderboards.record import Record
 from plugins.editions import abaw10
 from zoo.errors import UserError
@@ -61,12 +61,12 @@ def test_every_video_is_scored_once_and_groups_stay_together(train: list[str], v
     groups = set(train) | set(val)
     if len(groups) < folds:
         with pytest.raises(UserError, match=f"--folds {len(groups)} is the most"):
-            arrange(index, RunConfig(folds=folds))
+            assign_splits(index, RunConfig(folds=folds))
         return
     scored: list[str] = []
     chosen: list[set[str]] = []
     for f in range(folds):
-        parts = arrange(index, RunConfig(folds=folds, fold=f))
+        parts = assign_splits(index, RunConfig(folds=folds, fold=f))
         mine = {split: parts.split(split) for split in ("train", "val", "select", "test")}  # type: ignore[arg-type]
         assert [v.name for v in mine["test"]] == ["test0", "test1"]
         roles = [{v.group for v in mine[split]} for split in ("train", "val", "select")]
@@ -223,7 +223,7 @@ def test_what_is_scored_plays_no_part_in_training(
     def turned(role: str) -> Callable[..., Index]:
         def made(*args: Any, **options: Any) -> Index:
             index = build(*args, **options)
-            names = {v.name for v in arrange(index, RunConfig(folds=3, fold=1)).split(role)}  # type: ignore[arg-type]
+            names = {v.name for v in assign_splits(index, RunConfig(folds=3, fold=1)).split(role)}  # type: ignore[arg-type]
             return replace(
                 index, videos=tuple(replace(v, labels=-v.labels) if v.name in names else v for v in index.videos)
             )

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from harness.benchmarks.measure import in_child
-from harness.runtime.memory import keep_freed
+from harness.runtime.memory import retain_freed_memory
 
 BLOCK, TIMES, PAGE = 64 * 2**20, 8, 4096
 
@@ -20,7 +20,7 @@ def pages_cleared(kept: bool) -> int:
     import torch
 
     if kept:
-        keep_freed()
+        retain_freed_memory()
     for _ in range(2 * TIMES):  # a block is first taken beside the last one, until two that are free make room
         torch.ones(BLOCK, dtype=torch.uint8)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -43,7 +43,7 @@ def test_what_a_lack_of_memory_looks_like() -> None:
 @pytest.mark.parametrize("most", [7, 3, 1])
 def test_evaluation_goes_on_with_half_the_windows(most: int) -> None:
     wanted = next(answers(Echo(), clips(), TRACK, length=8, batch=8, device=CPU))
-    with memory.halvings() as noted:
+    with memory.track_batch_reductions() as noted:
         got = next(answers(Tight(most), clips(), TRACK, length=8, batch=8, device=CPU))
     np.testing.assert_array_equal(got.values["valence"], wanted.values["valence"])
     assert noted == [{"where": "evaluation", "batch": {7: 4, 3: 2, 1: 1}[most]}]

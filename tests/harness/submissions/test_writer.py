@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from harness.submissions import submission
-from harness.submissions.submission import Made, make_submission, name_record, submit_videos
+from harness.submissions.submission import SubmissionResult, link_record, make_submission, submit_videos
 from harness.submissions.verifier import Finding, Report
 from harness.submissions.writer import from_videos, read_list, read_table
 from tests.support.submission_cases import MADE_UP, Rows, key, runs_of_frames, write_list, write_table
@@ -35,18 +35,20 @@ def answered(track: TrackSpec, lengths: dict[str, int]) -> list[VideoAnswers]:
     return videos
 
 
-def made(track: TrackSpec, lengths: dict[str, int], rows: Rows | None, folder: Path, **more: object) -> Made:
+def made(
+    track: TrackSpec, lengths: dict[str, int], rows: Rows | None, folder: Path, **more: object
+) -> SubmissionResult:
     listed = write_list(folder / "list.txt", track, rows) if rows is not None else None
     return make_submission(track, from_videos(track, answered(track, lengths)), listed, folder / OUT, **more)  # type: ignore[arg-type]
 
 
-def table(track: TrackSpec, content: str, rows: Rows | None, folder: Path, name: str = "p.csv") -> Made:
+def table(track: TrackSpec, content: str, rows: Rows | None, folder: Path, name: str = "p.csv") -> SubmissionResult:
     listed = write_list(folder / "list.txt", track, rows) if rows is not None else None
     (folder / name).write_text(content)
     return make_submission(track, read_table(folder / name, track), listed, folder / OUT)
 
 
-def lines(one: Made) -> list[str]:
+def lines(one: SubmissionResult) -> list[str]:
     return one.path.read_text("utf-8").splitlines()[1:]
 
 
@@ -234,7 +236,7 @@ def test_a_run_is_named_and_its_record_entered_later(tmp_path: Path) -> None:
     assert facts["file"] == "predictions.txt"
     assert (facts["rows"], facts["official"], facts["held"], facts["list"]) == (2, False, 0, None)
     assert len(notes) == 1
-    name_record(tmp_path / OUT, "abc")
+    link_record(tmp_path / OUT, "abc")
     manifest = json.loads((tmp_path / OUT / "manifest.json").read_text())
     assert (manifest["run"], manifest["edition"], manifest["record_sha256"]) == ("r", "abaw6", "abc")
-    name_record(tmp_path / "nowhere", "abc")  # a run without test videos has no submission
+    link_record(tmp_path / "nowhere", "abc")  # a run without test videos has no submission

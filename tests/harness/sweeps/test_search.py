@@ -56,9 +56,9 @@ def test_a_space_that_is_none(text: str) -> None:
 
 @pytest.fixture(scope="module")
 def ground(program) -> Any:
-    from harness.runs.job import make_ground
+    from harness.runs.job import prepare_shared
 
-    return make_ground(load_config("demo", {"data_dir": str(program.demo)}, []), progress=False)
+    return prepare_shared(load_config("demo", {"data_dir": str(program.demo)}, []), progress=False)
 
 
 def entry_of(program, ground: Any, out: Path, sets: Sequence[str] = (), **flags: Any) -> Any:
@@ -207,11 +207,11 @@ def test_the_choice_is_blind_to_what_is_reported(program, tmp_path: Path, monkey
 
 
 def choice(program, data: Path, out: Path) -> tuple[dict[str, Any], list[float]]:
-    from harness.runs.job import make_ground
+    from harness.runs.job import prepare_shared
     from harness.sweeps.search import Search, Study, run_search
 
     program = replace(program, demo=data)
-    ground = make_ground(load_config("demo", {"data_dir": str(data)}, []), progress=False)
+    ground = prepare_shared(load_config("demo", {"data_dir": str(data)}, []), progress=False)
     entry = entry_of(program, ground, out, ["train.select=best"])
     search = Search(3, 3, {})
     run_search([entry], search, ground, Here(), out)

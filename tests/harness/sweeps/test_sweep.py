@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from harness.config.schema import load_config
-from harness.io.locks import at_work
-from harness.runs.job import make_ground
+from harness.io.locks import run_lock
+from harness.runs.job import prepare_shared
 from harness.runs.record import identity
 from harness.runtime.launchers import Failure
-from harness.sweeps.entries import plan_entries, settle
+from harness.sweeps.entries import claim_runs, plan_entries
 from harness.sweeps.grid import configurations, grid
-from harness.sweeps.run import Progress, own_up
+from harness.sweeps.run import Progress, report_failures
 from harness.sweeps.worker import Done
 from leaderboards.record import Record
 from zoo.errors import UserError
@@ -158,12 +158,12 @@ def test_nothing_that_can_be_built(program, tmp_path: Path) -> None:
 
 def test_two_sweeps_that_plan_at_once_have_the_same_runs(program, tmp_path: Path) -> None:
     """Both find nothing, and then each makes what is missing: the second finds what the first has made."""
-    ground = make_ground(load_config("demo", {"data_dir": str(program.demo)}, []), progress=False)
+    ground = prepare_shared(load_config("demo", {"data_dir": str(program.demo)}, []), progress=False)
     configs = configurations("demo", {"data_dir": str(program.demo)}, [], grid("face", "concat,late", "gru"))
     one, other = (plan_entries(configs, 2, ground, tmp_path) for _ in range(2))
     assert [entry.folder for entry in one + other] == [None] * 4
-    settle(one, ground, tmp_path)
-    settle(other, ground, tmp_path)
+    claim_runs(one, ground, tmp_path)
+    claim_runs(other, ground, tmp_path)
     assert [entry.folder for entry in one] == [entry.folder for entry in other]
     assert sorted(path.name for path in tmp_path.glob("*")) == ["va-face-concat-gru-s0x2", "va-face-late-gru-s0x2"]
 
@@ -172,16 +172,16 @@ def test_two_sweeps_that_plan_at_once_have_the_same_runs(program, tmp_path: Path
 def test_a_failure_is_put_into_a_record_that_nobody_is_at(
     program, tmp_path: Path, record: Read, status: str, left: str
 ) -> None:
-    ground = make_ground(load_config("demo", {"data_dir": str(program.demo)}, []), progress=False)
+    ground = prepare_shared(load_config("demo", {"data_dir": str(program.demo)}, []), progress=False)
     config = configurations("demo", {"data_dir": str(program.demo)}, [], grid("face", "concat", "gru"))
     (entry,) = plan_entries(config, 1, ground, tmp_path)
-    settle([entry], ground, tmp_path)
+    claim_runs([entry], ground, tmp_path)
     Record(entry.folder.name, status, None, identity(entry.job)).write(entry.folder / "record.json")
-    with at_work(entry.folder):
-        own_up(entry.folder, entry, Failure("the process died"))
+    with run_lock(entry.folder):
+        report_failures(entry.folder, entry, Failure("the process died"))
     assert record(entry.folder)["status"] == status
     assert "another process is at work on this run" in entry.reason
-    own_up(entry.folder, entry, Failure("the process died"))
+    report_failures(entry.folder, entry, Failure("the process died"))
     assert record(entry.folder)["status"] == left
     assert (record(entry.folder)["reason"] == "the process died") == (status == "running")
 

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from harness.config.schema import Train
-from harness.runtime.distributed import World, alone
+from harness.runtime.distributed import World, single_process
 from harness.runtime.precision import autocast
-from harness.training.placement import fit, freeze
+from harness.training.placement import freeze, place
 from tests.zoo.model.test_regularisation import labelled_batch, model
 from zoo.errors import UserError
 from zoo.model.mixup import Objective
@@ -73,9 +73,9 @@ def test_frozen_batch_norms_keep_their_statistics() -> None:
 
 def test_two_processors_cannot_synchronise_batch_norms() -> None:
     with pytest.raises(UserError, match="batch_norm=frozen"):
-        fit(WithNorm(), World(CPU, 0, 2), Train())  # type: ignore[arg-type]
-    fit(WithNorm(), World(CPU, 0, 2), Train(batch_norm="frozen"))  # type: ignore[arg-type]
-    fit(WithNorm(), alone(CPU), Train())  # type: ignore[arg-type]
+        place(WithNorm(), World(CPU, 0, 2), Train())  # type: ignore[arg-type]
+    place(WithNorm(), World(CPU, 0, 2), Train(batch_norm="frozen"))  # type: ignore[arg-type]
+    place(WithNorm(), single_process(CPU), Train())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("here", [True, False])
@@ -83,13 +83,13 @@ def test_bfloat16_where_the_processor_has_none_is_told(monkeypatch: pytest.Monke
     monkeypatch.setattr("harness.runtime.precision.computes_bfloat16", lambda _: here)
     with warnings.catch_warnings(record=True) as said:
         for precision in ("32", "bf16-mixed"):
-            fit(WithNorm(), alone(CPU), Train(precision=precision))  # type: ignore[arg-type]
+            place(WithNorm(), single_process(CPU), Train(precision=precision))  # type: ignore[arg-type]
     assert [str(one.message).partition(":")[0] for one in said] == ["--precision bf16-mixed"] * (not here)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 def test_every_video_is_dealt_once_and_evenly(size: int) -> None:
     frames = [5000, 20, 300, 4000, 1000, 900, 20]
-    hands = [World(CPU, rank, size).deal(frames) for rank in range(size)]
+    hands = [World(CPU, rank, size).shard(frames) for rank in range(size)]
     assert sorted(i for hand in hands for i in hand) == list(range(len(frames)))
     assert max(sum(frames[i] for i in hand) for hand in hands) <= max(5000, sum(frames) / size * 4 / 3)

@@ -14,7 +14,7 @@ from torch import nn
 
 from harness.config.schema import Train
 from harness.training import loop
-from harness.training.optimizers import averaged
+from harness.training.optimizers import running_average
 
 QUICK = ("--epochs", 3, "--set", "train.batch=2", "--set", "train.clip=12", "--post", "clip")
 Read = Callable[[Path], dict[str, Any]]
@@ -99,7 +99,7 @@ def test_averages_against_sums_by_hand() -> None:
     values = [0.0, 1.0, 4.0, 2.0]
 
     def averages(settings: Train) -> list[float]:
-        average = averaged(net, settings)  # type: ignore[arg-type]
+        average = running_average(net, settings)  # type: ignore[arg-type]
         assert average is not None
         seen = []
         for value in values:

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from leaderboards.comparison import Wanted, boards, published_table, published_tables
+from leaderboards.comparison import TableQuery, boards, published_table, published_tables
 from leaderboards.record import Record
 from leaderboards.render.html import to_html
 from leaderboards.render.plot import plot
@@ -57,7 +57,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def tables() -> list[Table]:
     records = [real("ours", 0.6), real(HOSTILE, 0.3), Record("cut", "failed", HOSTILE, {**result(0), "scores": {}})]
-    return boards(records, Wanted("abaw10", "va", "val"), {("abaw10", "va", "val"): (76,)})
+    return boards(records, TableQuery("abaw10", "va", "val"), {("abaw10", "va", "val"): (76,)})
 
 
 def test_it_is_one_page_with_nothing_to_fetch(tables: list[Table]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from leaderboards.comparison import Wanted, boards, published_tables
+from leaderboards.comparison import TableQuery, boards, published_tables
 from leaderboards.published import rows as rows_of
 from leaderboards.render.html import to_html
 from leaderboards.tables import leaderboard
@@ -53,7 +53,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def page(browser: Any, tmp_path: Path) -> Iterator[Any]:
     """Runs, one with a hostile name and one that is made up, among the published results of ABAW10."""
     records = [real("ours", 0.6), real(HOSTILE, 0.3), run("demo", 0.9)]
-    tables = boards(records, Wanted("abaw10", "va", "val"), {("abaw10", "va", "val"): (76,)})
+    tables = boards(records, TableQuery("abaw10", "va", "val"), {("abaw10", "va", "val"): (76,)})
     yield open_(browser, tmp_path, to_html(tables))
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
 
@@ -179,6 +179,6 @@ def test_it_fits_a_laptop(browser: Any, tmp_path: Path) -> None:
 
 
 def test_nothing_is_fetched(browser: Any, tmp_path: Path) -> None:
-    open_(browser, tmp_path, to_html(published_tables(Wanted("abaw2"))))
+    open_(browser, tmp_path, to_html(published_tables(TableQuery("abaw2"))))
     asked = "return performance.getEntriesByType('resource').map(entry => entry.name)"
     assert browser.execute_script(asked) == []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from leaderboards.comparison import Wanted, boards, published_table, published_tables
+from leaderboards.comparison import TableQuery, boards, published_table, published_tables
 from leaderboards.record import Record
 from leaderboards.render.latex import LONGEST, escape, to_latex
 from leaderboards.rows import Table
@@ -61,7 +61,7 @@ def everything() -> list[Table]:
         real(NASTY, 0.4),
         Record("cut", "failed", NASTY, {**result(0), "data": AFFWILD2, "scores": {}}),
     ]
-    return [*boards(records, Wanted("abaw10", "va", "val"), {("abaw10", "va", "val"): (76,)}), *published_tables()]
+    return [*boards(records, TableQuery("abaw10", "va", "val"), {("abaw10", "va", "val"): (76,)}), *published_tables()]
 
 
 def test_every_row_has_a_cell_for_every_column() -> None:

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from plugins.encoders import lite0
 from plugins.encoders import timm_models as tm
 from plugins.encoders.melcnn import HOP, MARGIN, RATE, MelCnn
-from zoo.api import Passport
+from zoo.api import ModelCard
 from zoo.errors import UserError
 from zoo.registry import registry
 from zoo.registry.plan import make_plan
@@ -84,7 +84,7 @@ def test_a_local_file_gives_what_timm_s_classifier_sees(tmp_path, name):
     save_file(full.state_dict(), tmp_path / "net.safetensors")
     encoder = tm.TimmEncoder("face", name).eval()
     usual = tm.passport("face", name)
-    mine = Passport(name, None, "", "", path=str(tmp_path / "net.safetensors"), adapt=usual.adapt)
+    mine = ModelCard(name, None, "", "", path=str(tmp_path / "net.safetensors"), adapt=usual.adapt)
     with no_network():
         load_pretrained(encoder, mine, download=False)
     x = frames(2, encoder.input.size)
@@ -98,7 +98,7 @@ def test_position_embeddings_are_resampled_to_another_size(tmp_path):
     save_file(timm.create_model("test_vit").state_dict(), tmp_path / "net.safetensors")
     encoder = tm.TimmEncoder("face", "test_vit", size=96)
     adapt = tm.passport("face", "test_vit", size=96).adapt
-    load_pretrained(encoder, Passport("x", None, "", "", path=str(tmp_path / "net.safetensors"), adapt=adapt))
+    load_pretrained(encoder, ModelCard("x", None, "", "", path=str(tmp_path / "net.safetensors"), adapt=adapt))
     assert encoder.input.size == 96
     assert encoder.encode(frames(1, 96)).isfinite().all()
 
@@ -108,7 +108,7 @@ def test_a_file_of_another_network_is_refused(tmp_path):
     encoder = tm.TimmEncoder("face", "test_efficientnet")
     adapt = tm.passport("face", "test_efficientnet").adapt
     with pytest.raises(UserError, match="missing"):
-        load_pretrained(encoder, Passport("x", None, "", "", path=str(tmp_path / "net.safetensors"), adapt=adapt))
+        load_pretrained(encoder, ModelCard("x", None, "", "", path=str(tmp_path / "net.safetensors"), adapt=adapt))
 
 
 @pytest.mark.parametrize(

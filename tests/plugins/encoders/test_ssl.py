@@ -12,7 +12,7 @@ from harness.config.schema import Features
 from harness.features.frozen_encoder import FrozenSlot
 from plugins.encoders import ssl
 from plugins.encoders.ssl import FIELD, HOP, RATE, SpeechModel
-from zoo.api import Answer, Passport
+from zoo.api import Answer, ModelCard
 from zoo.errors import UserError
 from zoo.registry.plan import make_plan
 from zoo.registry.registry import load as load_registry
@@ -185,7 +185,7 @@ def test_a_local_file_in_old_or_new_names_is_loaded(tmp_path, layer, old):
     other = SpeechModel("audio", "tiny", layer, WINDOW).eval()
     path = str(tmp_path / "net.safetensors")
     with no_network():
-        load_pretrained(other, Passport("x", None, "", "", path=path, adapt=ssl.passport("", "tiny", layer).adapt))
+        load_pretrained(other, ModelCard("x", None, "", "", path=path, adapt=ssl.passport("", "tiny", layer).adapt))
     torch.testing.assert_close(hear(other, noise(2.0), [0.7]), hear(net, noise(2.0), [0.7]))
 
 

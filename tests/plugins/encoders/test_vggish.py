@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from plugins.encoders import vggish
 from plugins.encoders.vggish import RATE, VGGish
-from zoo.api import Passport
+from zoo.api import ModelCard
 from zoo.errors import UserError
 from zoo.testing import no_network
 from zoo.weights.loading import load_pretrained
@@ -153,7 +153,7 @@ def test_a_local_file_is_loaded(net, tmp_path, names):
     other = VGGish("audio", None).eval()
     adapt = vggish.passport("audio", None).adapt
     with no_network():
-        load_pretrained(other, Passport("x", None, "", "", path=str(tmp_path / "net.safetensors"), adapt=adapt))
+        load_pretrained(other, ModelCard("x", None, "", "", path=str(tmp_path / "net.safetensors"), adapt=adapt))
     np.testing.assert_array_equal(hear(other, noise(1.0), [0.5]), hear(net, noise(1.0), [0.5]))
 
 

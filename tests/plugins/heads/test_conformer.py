@@ -9,7 +9,7 @@ from torch import nn
 
 from plugins.heads.conformer import Conformer
 from zoo.errors import UserError
-from zoo.testing.comparisons import shake
+from zoo.testing.comparisons import randomise_parameters
 
 LENGTHS = (12, 7)
 VALID = torch.arange(12) < torch.tensor(LENGTHS).unsqueeze(1)
@@ -17,7 +17,7 @@ VALID = torch.arange(12) < torch.tensor(LENGTHS).unsqueeze(1)
 
 def built(**options):
     torch.manual_seed(0)
-    return shake(Conformer(3, **{"hidden": 8, "heads": 2, "kernel": 5, "layers": 1} | options)).double()
+    return randomise_parameters(Conformer(3, **{"hidden": 8, "heads": 2, "kernel": 5, "layers": 1} | options)).double()
 
 
 def noise(*shape):

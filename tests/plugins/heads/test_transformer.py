@@ -9,7 +9,7 @@ import torch
 from plugins.heads.tcn_transformer import TcnTransformer
 from plugins.heads.transformer import FAR, DistanceBias, Transformer
 from zoo.errors import UserError
-from zoo.testing.comparisons import shake
+from zoo.testing.comparisons import randomise_parameters
 
 FRAMES = 11
 
@@ -17,7 +17,7 @@ FRAMES = 11
 def built(head=Transformer, **options):
     """In float64, every parameter moved a little."""
     torch.manual_seed(0)
-    return shake(head(3, **options)).double()
+    return randomise_parameters(head(3, **options)).double()
 
 
 def noise(*shape):
@@ -80,7 +80,7 @@ def test_relative_positions_step_by_step(options, admits):
 
 
 def test_the_bias_is_one_number_a_head_and_distance():
-    bias = shake(DistanceBias(2))
+    bias = randomise_parameters(DistanceBias(2))
     scores = bias(3 * FAR)
     assert scores.shape == (2, 3 * FAR, 3 * FAR)
     for query, key in ((0, 0), (5, 9), (9, 5), (0, FAR), (0, 3 * FAR - 1), (3 * FAR - 1, 1)):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from zoo.errors import UserError
-from zoo.layers.validation import at_least, share
+from zoo.layers.validation import at_least, fraction
 
 
 def test_values_within_bounds_pass():
     at_least("head x", 1, hidden=1, layers=7)
     at_least("head x", 0, balance=0.0)
-    share("head x", dropout=0.0, noise=0.99)
+    fraction("head x", dropout=0.0, noise=0.99)
 
 
 def test_the_first_value_that_is_too_small_is_named():
@@ -22,4 +22,4 @@ def test_the_first_value_that_is_too_small_is_named():
 @pytest.mark.parametrize("value", [-0.1, 1.0, 2.0])
 def test_what_is_no_share_is_named(value):
     with pytest.raises(UserError, match=f"^head x: dropout is {value}; give 0 or more, and less than 1$"):
-        share("head x", dropout=value)
+        fraction("head x", dropout=value)

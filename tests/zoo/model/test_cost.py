@@ -7,7 +7,7 @@ import torch
 
 from tests.zoo.model.test_model import ANSWERS, COUNTS, REGISTRY, SMALL
 from zoo.model.cost import cost, fusion_adds
-from zoo.model.model import Aids, Model
+from zoo.model.model import Model, Regularisation
 from zoo.model.shape_check import check
 from zoo.registry.plan import make_plan
 
@@ -22,19 +22,19 @@ def plan(encoders: str, fusion: str = "concat", head: str = "lstm", **options):
 def test_the_sum_by_hand():
     """ResNet-18 at 112 x 112: 0.486 billion by torchvision's and timm's tables (1.82 at 224, a quarter, no classifier)."""
     made = plan("face=timm:resnet18", **{"head.hidden": 16, "encoder.face.pretrained": False, "encoder.face.size": 112})
-    found = cost(made, {"face": 512}, COUNTS[:2], SMALL, Aids(), 8)
+    found = cost(made, {"face": 512}, COUNTS[:2], SMALL, Regularisation(), 8)
     adds = found["multiply_adds"]
     assert adds["encoder face"] == pytest.approx(0.486e9, rel=0.03)
     adapter, lstm, output = 512 * 6, 2 * 4 * 16 * (6 + 16), 32 * 2
     assert adds["fusion and heads"] == adapter + lstm + output
     assert adds["total"] == adds["encoder face"] + adds["fusion and heads"]
-    model = Model(made, {"face": 512}, COUNTS[:2], SMALL, Aids())
+    model = Model(made, {"face": 512}, COUNTS[:2], SMALL, Regularisation())
     assert found["parameters"] == {"trained": sum(p.numel() for p in model.parameters()), "frozen": 0}
 
 
 def test_frozen_encoders_are_counted_apart():
     made = plan("face,audio", head="gru")
-    found = cost(made, check(made, SMALL)["dims"], COUNTS[:2], SMALL, Aids(), 8)
+    found = cost(made, check(made, SMALL)["dims"], COUNTS[:2], SMALL, Regularisation(), 8)
     assert found["parameters"]["frozen"] == pytest.approx(3.4e6, rel=0.03)  # lite0 without its classifier
     assert found["multiply_adds"]["encoder audio"] > 0
 
@@ -43,7 +43,7 @@ def test_frozen_encoders_are_counted_apart():
 def test_every_block_is_counted(kind, name):
     chosen = {"fusions": {"fusion": name, "head": "gru"}, "heads": {"head": name}}[kind]
     with torch.device("meta"):
-        model = Model(plan("face,context", **chosen), DIMS, COUNTS[:2], SMALL, Aids())
+        model = Model(plan("face,context", **chosen), DIMS, COUNTS[:2], SMALL, Regularisation())
     found = fusion_adds(model, DIMS, 4)
     assert found is not None
     assert found > 0

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zoo import api
 from zoo.api import Answer, Counts
 from zoo.errors import UserError
-from zoo.model.model import AdapterOptions, Aids, Batch, Model
+from zoo.model.model import AdapterOptions, Batch, Model, Regularisation
 from zoo.model.shape_check import check
 from zoo.modules import FrameEncoder
 from zoo.registry.plan import Block, Plan, make_plan
@@ -87,7 +87,7 @@ def test_an_absent_slot_and_unlabelled_frames_get_no_gradient() -> None:
 
 
 def test_modality_dropout_drops_whole_slots_and_never_the_last() -> None:
-    net = model(aids=Aids(modality_dropout=0.9))
+    net = model(aids=Regularisation(modality_dropout=0.9))
     on = torch.ones(2000, 3, dtype=torch.bool)
     partly = on.clone()
     partly[:1000] = False

@@ -194,7 +194,7 @@ def test_encoders(build, rules):
 
 def test_an_option_of_the_passport_alone_counts():
     def passport(stream, argument, width=4):
-        return api.Passport(f"net{width}", None, "MIT", "", url="https://example.org/net.pth")
+        return api.ModelCard(f"net{width}", None, "MIT", "", url="https://example.org/net.pth")
 
     assert broken(testing.encoder_checks(encoder(NoOption, passport=passport))) == set()
 

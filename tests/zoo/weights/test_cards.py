@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from zoo.api import Passport
+from zoo.api import ModelCard
 from zoo.errors import UserError
 from zoo.weights import loading as weights
 from zoo.weights.cards import describe, place, seen_affwild2
 
 
-def passport(**given) -> Passport:
-    return Passport(**{"name": "net", "sha256": None, "license": "MIT", "source": "a test", **given})
+def passport(**given) -> ModelCard:
+    return ModelCard(**{"name": "net", "sha256": None, "license": "MIT", "source": "a test", **given})
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from tests.support.loopback import BODY, SHA, server
-from zoo.api import Passport
+from zoo.api import ModelCard
 from zoo.errors import UserError
 from zoo.weights import loading as weights
 from zoo.weights.download import download
@@ -19,8 +19,8 @@ from zoo.weights.download import download
 __all__ = ["server"]
 
 
-def passport(url: str, sha256: str | None = SHA) -> Passport:
-    return Passport("net", sha256, "MIT", "a test", url=url)
+def passport(url: str, sha256: str | None = SHA) -> ModelCard:
+    return ModelCard("net", sha256, "MIT", "a test", url=url)
 
 
 def files(folder: Path) -> list[str]:

@@ -11,14 +11,14 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from zoo.api import Passport
+from zoo.api import ModelCard
 from zoo.errors import UserError
 from zoo.weights import loading as weights
 from zoo.weights import torch_files as pickles
 
 
-def passport(**given) -> Passport:
-    return Passport(**{"name": "net", "sha256": None, "license": "MIT", "source": "a test", **given})
+def passport(**given) -> ModelCard:
+    return ModelCard(**{"name": "net", "sha256": None, "license": "MIT", "source": "a test", **given})
 
 
 def network() -> nn.Module:

@@ -24,7 +24,7 @@ from harness.data.packed.writer import encode_jpeg
 from harness.data.streams.raw_inputs import RawSlot, collate
 from harness.data.streams.sources import frame_times, open_reader, source_of
 from harness.features.cache.entry import Entry
-from harness.features.chunking import Chunk, Cutter, Done, Tail, Task, filled
+from harness.features.chunking import Chunk, Cutter, Done, PartialBatch, Task, pad_batch
 from harness.features.frozen_encoder import FrozenSlot
 from harness.features.store import FeatureStore
 from zoo.api import AudioInput, FrameInput
@@ -238,8 +238,8 @@ def chunked(encoder: Encoder, values: list[int], present: list[bool], chunk: int
     pictures = [np.full((4, 4, 3), v, np.uint8) if seen else None for v, seen in zip(values, present, strict=True)]
     rows = [np.zeros((0, 1), np.float32)]
     for event in chain.from_iterable([*map(cutter.add, pictures), cutter.finish()]):
-        if isinstance(event, Tail):
-            inputs, keep = filled(event.images, chunk)
+        if isinstance(event, PartialBatch):
+            inputs, keep = pad_batch(event.images, chunk)
             rows.append(frozen(inputs, np.ones(chunk, bool))[keep])
         elif isinstance(event, Chunk):
             rows.append(frozen(event.inputs, event.mask)[event.keep])

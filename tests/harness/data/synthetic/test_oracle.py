@@ -18,7 +18,7 @@ from harness.data.synthetic.latents import (
     SLOTS,
     UNLABELLED,
     UNLABELLED_VA,
-    Story,
+    LatentTrajectory,
     draw_story,
     expressions,
     present,
@@ -107,7 +107,7 @@ def test_no_picture_shows_a_slot_but_its_own() -> None:
     frame = int(np.flatnonzero(person.face_seen)[0])
     changed = {slot: draw_story(plan, 0, ALL | {slot: 0.0}) for slot in SLOTS}
 
-    def parts(story: Story) -> dict[str, np.ndarray]:
+    def parts(story: LatentTrajectory) -> dict[str, np.ndarray]:
         image = draw_frame(story, look, frame)
         close = draw_face(image, story.people[0], look, look.figures[0], frame)
         x0, y0, x1, y1 = np.round(crop_box(look, look.figures[0], frame)).astype(int)
