@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from harness.data.index.groups import group_of
+from harness.data.affwild2.groups import group_of
 from harness.submissions.writer.answers import Answers, Floats
 from harness.submissions.writer.prediction_tables import named, read_columns, row_keys
 from harness.submissions.writer.row_lists import FRAMED, inner

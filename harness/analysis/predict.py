@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.data.affwild2.build import index_videos
 from harness.data.decoding.video import VIDEO_SUFFIXES
-from harness.data.index.index import index_videos
 from harness.data.preprocessing.crop import crop_folder
 from harness.evaluation.postprocessing import Chain, labelled
 from harness.evaluation.prediction_tables import read_predictions, to_frame

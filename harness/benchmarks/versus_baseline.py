@@ -17,6 +17,7 @@ from harness.benchmarks.measure import Rates, Work, in_child, interleaved
 from harness.benchmarks.tables import Row, against
 from harness.benchmarks.workload import cut, repeated
 from harness.config.schema import RunConfig, load_config
+from harness.data.index.index import Split
 from harness.features.store import FeatureStore
 from harness.runs.job import Job, make_job
 from harness.runs.run import prepare
@@ -68,9 +69,9 @@ class Sides:
 
     # --- the same work for both ---
 
-    def clips(self, split: str, steps: int = 0) -> ClipData:
+    def clips(self, split: Split, steps: int = 0) -> ClipData:
         """A split's raw clips of the harness; with ``steps`` the same videos again until there are so many batches."""
-        videos, close = self.job.index.split(split), split == "train"  # type: ignore[arg-type]
+        videos, close = self.job.index.split(split), split == "train"
         if steps:
             settings = self.job.config.train
             videos = repeated(videos, steps * settings.batch, settings.clip, labelled=close)
@@ -78,9 +79,9 @@ class Sides:
             self.job.index, videos, ["face"], FeatureStore(), raw_slots(self.job.plan, self.job.index), close_gaps=close
         )
 
-    def sequences(self, split: str) -> seed.FrameByFrame:
+    def sequences(self, split: Split) -> seed.FrameByFrame:
         """The baseline's data set of a split."""
-        return seed.FrameByFrame(seed.sequences(seed.face_videos(self.job.index.split(split))))  # type: ignore[arg-type]
+        return seed.FrameByFrame(seed.sequences(seed.face_videos(self.job.index.split(split))))
 
     # --- figures ---
 
@@ -180,7 +181,7 @@ def field_answers(data: str | None) -> tuple[float, float]:
     return loop.answers(islice(batches, STEPS))
 
 
-def _enough(data: str | None, split: str) -> seed.FrameByFrame:
+def _enough(data: str | None, split: Split) -> seed.FrameByFrame:
     """As many sequences as are wanted, of few videos again and again."""
     known = Sides(data).sequences(split)
     known.sequences = list(islice(cycle(known.sequences), (WARM + STEPS) * seed.BATCH))

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.config.schema import RunConfig
-from harness.data.index.index import Index, build_index
+from harness.data.affwild2.build import build_index
+from harness.data.index.index import Index
 from harness.data.packed.locate import find_pack
 from harness.runs.splits import EpochSource, assign_splits, check_kind, find_origin, split_name
 from zoo.api import EditionSpec, TrackSpec

@@ -11,8 +11,7 @@ import torch
 
 from harness.batching.clips import ClipData
 from harness.batching.sampling import training_counts
-from harness.data.index.index import Index
-from harness.data.index.subjects import Split
+from harness.data.index.index import Index, Split
 from harness.data.streams.raw_inputs import RawSlot
 from harness.evaluation.prediction import shared_answers
 from harness.features.extraction import extract

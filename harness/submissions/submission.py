@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.data.index.index import Index
-from harness.data.index.test_lists import TestList
+from harness.data.index.samples import TestList
 from harness.submissions import writer as submit
 from harness.submissions.verifier import read_list, verify
 from harness.submissions.verifier.other_editions import other_number

@@ -20,7 +20,7 @@ from typing import Any
 import av
 import numpy as np
 
-from harness.data.index.index import build_index
+from harness.data.affwild2.build import build_index
 from plugins.editions import abaw10, abaw11
 from zoo.tracks import TrackSpec
 

@@ -29,7 +29,8 @@ from harness.batching.clips import ClipData
 from harness.batching.windows import Window
 from harness.benchmarks import baseline as seed
 from harness.benchmarks.measure import Rates, describe, in_child, interleaved, machine
-from harness.data.index.index import Index, build_index
+from harness.data.affwild2.build import build_index
+from harness.data.index.index import Index
 from harness.data.preprocessing.pack_build import make_pack
 from harness.data.preprocessing.pack_plan import Settings, plan
 from harness.data.streams.raw_inputs import RawSlot

@@ -41,7 +41,7 @@ def _editions() -> list[EditionSpec]:
 
 
 def _annotations(demo: Path) -> dict[str, Callable[[str], Target]]:
-    from harness.data.index.annotation_files import read_frame_labels, read_image_labels
+    from harness.data.affwild2.annotation_files import read_frame_labels, read_image_labels
     from harness.data.tracking.openpose import read_openpose
     from harness.data.tracking.person_boxes import read_boxes
 
@@ -71,7 +71,7 @@ def _annotations(demo: Path) -> dict[str, Callable[[str], Target]]:
 
     def tree(name: str, file: str, track: str, edition: str) -> Target:
         """A whole data folder, of which one file is spoilt."""
-        from harness.data.index.index import build_index
+        from harness.data.affwild2.build import build_index
 
         wanted = track_of(track, edition)
         kept = [p for part in ("annotations", "cropped_aligned", "videos") for p in sorted((demo / part).rglob("*.*"))]
@@ -140,7 +140,7 @@ _SENTENCE = b"The video a.mp4 of the test set has in all 120 frames\n"
 
 
 def _lists(demo: Path) -> dict[str, Callable[[str], Target]]:
-    from harness.data.index.test_lists import read_test_list
+    from harness.data.affwild2.test_lists import read_test_list
     from harness.submissions import verifier as verify
     from harness.submissions import writer as submit
 

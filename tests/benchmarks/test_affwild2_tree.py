@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.data.affwild2.build import build_index
 from harness.data.doctor.report import diagnose, render
-from harness.data.index.index import build_index
 from plugins.editions import abaw10, editions
 from tests.benchmarks.affwild2_tree import write_tree
 from zoo.registry.registry import Entry, Registry

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from harness.data.index.index import Index, Video, build_index
+from harness.data.affwild2.build import build_index
+from harness.data.index.index import Index, Video
 from plugins.editions import abaw10
 from zoo.tracks import TrackSpec
 

@@ -21,10 +21,10 @@ from threading import Barrier
 
 import numpy as np
 
+from harness.data.affwild2 import cached_files as remembered
+from harness.data.affwild2.build import build_index
 from harness.data.decoding import video as frames
 from harness.data.decoding.probe_cache import video_times
-from harness.data.index import cached_files as remembered
-from harness.data.index.index import build_index
 from harness.data.packed.reader import find
 from harness.data.packed.writer import SAMPLES
 from harness.data.packed.writer import Writer as PackWriter

@@ -44,7 +44,7 @@ def crop(raw: Path, out: Path, detector: str, jobs: int | None, *, link: bool, p
 
 def boxes(folder: Path, detector: str, jobs: int | None, plugins: Sequence[Path]) -> None:
     """Person boxes of a data folder."""
-    from harness.data.index.raw_video_names import raw_people
+    from harness.data.affwild2.raw_video_names import raw_people
     from harness.data.tracking.person_boxes import make_boxes
 
     work = raw_people(folder)
@@ -76,10 +76,10 @@ def doctor(folder: Path, edition: str | None, track: str | None, plugins: Sequen
 
 def index(folder: Path, edition: str | None, track: str | None, plugins: Sequence[Path], *, fresh: bool) -> None:
     """Index a folder for each track that its annotations fit; the counts of each."""
+    from harness.data.affwild2.cached_files import forget, index_folder
+    from harness.data.affwild2.folder_layout import survey
     from harness.data.doctor.counts import COLUMNS, count
     from harness.data.doctor.report import choose_tracks, no_track
-    from harness.data.index.cached_files import forget, index_folder
-    from harness.data.index.folder_layout import survey
 
     layout, registry = survey(folder), load_plugins([str(p) for p in plugins])
     if fresh:

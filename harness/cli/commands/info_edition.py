@@ -18,7 +18,7 @@ WIDTH = 96
 LISTS = (
     "training_set_annotations.txt and validation_set_annotations.txt (edition 3: train_set.txt and validation_set.txt)"
 )
-"""The label files of tracks whose unit is the image; harness.data.index.annotation_sets, which reads them, is heavy."""
+"""The label files of tracks whose unit is the image; what reads them (affwild2.annotation_sets) is heavy."""
 
 
 def describe(spec: EditionSpec) -> str:

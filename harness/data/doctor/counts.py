@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.index.index import build_index
+from harness.data.affwild2.build import build_index
 from zoo.tracks import EditionSpec, TrackSpec
 
 COLUMNS = ("track", "edition", "annotations", "train", "val", "test", "frames", "labelled", "with crop", "raw videos")

@@ -9,12 +9,13 @@ from pathlib import Path
 from tabulate import tabulate
 from tqdm import tqdm
 
+from harness.data.affwild2.annotation_files import read_frame_labels, read_image_labels
+from harness.data.affwild2.annotation_sets import candidates, choose_annotations, fits
+from harness.data.affwild2.build import build_index
+from harness.data.affwild2.folder_layout import Layout, survey
 from harness.data.decoding.video import VideoInfo, probe
 from harness.data.doctor.published_counts import Row, compare
-from harness.data.index.annotation_files import read_frame_labels, read_image_labels
-from harness.data.index.annotation_sets import candidates, choose_annotations, fits
-from harness.data.index.folder_layout import Layout, survey
-from harness.data.index.index import Index, Split, build_index
+from harness.data.index.index import Index, Split
 from zoo.errors import UserError
 from zoo.registry.registry import Registry
 from zoo.tracks import EditionSpec, TrackSpec

@@ -1,1 +1,1 @@
-"""What an Aff-Wild2 folder holds: videos, labels, lists, crops."""
+"""The index of any data set: videos, labels, groups, manifests of samples, folders of pictures."""

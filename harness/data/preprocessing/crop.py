@@ -15,10 +15,10 @@ from typing import IO, Any
 import cv2
 import numpy as np
 
+from harness.data.affwild2.folder_layout import Layout, survey
+from harness.data.affwild2.raw_video_names import known_names, names_in
 from harness.data.decoding.video import expected_frames, probe
-from harness.data.index.folder_layout import Layout, survey
-from harness.data.index.groups import TABLE
-from harness.data.index.raw_video_names import known_names, names_in
+from harness.data.index.group_tables import TABLE
 from harness.data.preprocessing.alignment import align
 from harness.data.tracking.detection import FaceFinder
 from harness.data.tracking.face_tracks import Track, choose

@@ -17,7 +17,7 @@ from harness.data.decoding.audio import read_sound, to_int16
 from harness.data.decoding.frames import pictures
 from harness.data.decoding.jpeg import decode_jpeg, is_complete
 from harness.data.decoding.video import probe
-from harness.data.index.folder_layout import crop_frames
+from harness.data.index.picture_folders import crop_frames
 from harness.data.packed.metadata import RATE, Label
 from harness.data.packed.reader import Pictures, find
 from harness.data.packed.writer import BOXED, PICTURES, SAMPLES, Writer, encode_jpeg

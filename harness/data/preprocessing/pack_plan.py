@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.data.affwild2.folder_layout import Layout, crop_folders, survey
+from harness.data.affwild2.raw_video_names import known_names, names_in
 from harness.data.decoding.video import expected_frames
-from harness.data.index.folder_layout import Layout, crop_folders, crop_frames, survey
-from harness.data.index.raw_video_names import known_names, names_in
+from harness.data.index.picture_folders import crop_frames
 from harness.data.packed.metadata import QUALITY, SIZE, STREAMS
 from harness.data.tracking.person_boxes import have_boxes
 from zoo.errors import UserError

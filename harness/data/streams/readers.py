@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.data.decoding.audio import read_sound, to_int16
 from harness.data.decoding.jpeg import read_jpeg, resize
-from harness.data.index.folder_layout import crop_frames
+from harness.data.index.picture_folders import crop_frames
 from harness.data.packed.metadata import RATE, VERSION
 from harness.data.packed.reader import Pictures, Samples, find
 from harness.io.hashing import crops_digest, digest, file_digest

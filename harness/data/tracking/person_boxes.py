@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.data.affwild2.groups import without_side
 from harness.data.decoding import video as video_frames
 from harness.data.decoding.video import VideoInfo, expected_frames, probe
-from harness.data.index.groups import without_side
 from harness.data.tracking import openpose
 from harness.data.tracking.detection import FaceFinder, in_frames
 from harness.data.tracking.face_tracks import Track, choose

@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.data.affwild2.test_lists import split_images
 from harness.data.decoding.video import VIDEO_SUFFIXES
-from harness.data.index.test_lists import read_text, split_images
+from harness.io.text_files import read_text
 from harness.submissions.writer.answers import Ints
 from zoo.errors import UserError
 from zoo.tracks import TrackSpec

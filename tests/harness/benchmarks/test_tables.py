@@ -25,7 +25,7 @@ from harness.benchmarks.tables import (
     most,
     write,
 )
-from harness.data.index.index import build_index
+from harness.data.affwild2.build import build_index
 from tests.support.paths import ROOT
 from tests.support.program import Program
 from zoo.errors import UserError

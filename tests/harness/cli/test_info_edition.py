@@ -7,7 +7,7 @@ import pytest
 from harness.cli.commands.catalogue import info, list_plugins
 from harness.cli.commands.info_edition import LISTS, describe, example
 from harness.config.schema import load_config
-from harness.data.index.annotation_sets import IMAGE_LISTS
+from harness.data.affwild2.annotation_sets import IMAGE_LISTS
 from harness.runs.job import make_job
 from zoo.errors import UserError
 from zoo.metrics.cards import METRICS

@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from harness.config.schema import Features
-from harness.data.index.index import Index, Video, build_index
+from harness.data.affwild2.build import build_index
+from harness.data.index.index import Index, Video
 from harness.data.streams.readers import FaceReader
 from harness.data.streams.sources import source_of
 from harness.features.cache.entry import Entry

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.data.index import cached_files as remembered
-from harness.data.index import folder_layout as layout
-from harness.data.index.index import Index, Video, build_index
+from harness.data.affwild2 import cached_files as remembered
+from harness.data.affwild2.build import build_index
+from harness.data.index.index import Index, Video
+from harness.data.index.picture_folders import crop_frames
 from harness.io import hashing as content
 from harness.io import read_cache as memo
 from harness.io.read_cache import ReadCache
@@ -324,4 +325,4 @@ def test_a_changed_crop_changes_the_digest_of_its_folder(tmp_path: Path, monkeyp
     (tmp_path / "00002.jpg").write_bytes(b"two")
     os.utime(tmp_path / "00002.jpg", ns=(before.st_atime_ns, before.st_mtime_ns))
     assert content.crops_digest(tmp_path) != first
-    assert layout.crop_frames(tmp_path).tolist() == [1, 2]
+    assert crop_frames(tmp_path).tolist() == [1, 2]

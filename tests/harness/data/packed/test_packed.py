@@ -15,9 +15,10 @@ import pytest
 import torch
 
 from harness.config.schema import Features
+from harness.data.affwild2.build import build_index
 from harness.data.decoding.frames import pictures
 from harness.data.decoding.jpeg import read_jpeg, resize
-from harness.data.index.index import Index, Video, build_index
+from harness.data.index.index import Index, Video
 from harness.data.packed.locate import find_pack
 from harness.data.packed.metadata import read_label
 from harness.data.packed.reader import Pictures, Samples

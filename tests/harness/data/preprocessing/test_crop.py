@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.data.affwild2.raw_video_names import raw_people
 from harness.data.decoding.jpeg import read_jpeg
-from harness.data.index.raw_video_names import raw_people
 from harness.data.preprocessing.alignment import TEMPLATE
 from harness.data.preprocessing.crop import CropReport, crop_folder
 from harness.data.tracking.person_boxes import read_boxes

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from harness.batching.clips import ClipData
 from harness.batching.windows import Window
 from harness.config.schema import Features
+from harness.data.affwild2.build import build_index
 from harness.data.decoding.audio import read_sound
 from harness.data.decoding.frames import pictures
 from harness.data.decoding.video import probe
-from harness.data.index.index import Index, Video, build_index
+from harness.data.index.index import Index, Video
 from harness.data.packed.writer import encode_jpeg
 from harness.data.streams.raw_inputs import RawSlot, collate
 from harness.data.streams.sources import frame_times, open_reader, source_of

@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.data.decoding.video import VIDEO_SUFFIXES
+from harness.data.index.samples import Images, TestList
+from harness.io.text_files import read_text
 from zoo.errors import UserError
 from zoo.tracks import TrackSpec
 
 _IMAGE = r"^\s*(?P<video>[^,/]+)/(?P<frame>\d{1,6})\.(?:jpg|jpeg|png)\s*(?:,.*)?$"
 _TITLES = ("video", "videos", "video_name", "name", "names", "filename")
-
-
-@dataclass(frozen=True, eq=False)
-class Images:
-    """Rows that each name an image, ``<video>/00001.jpg``. ``videos`` in order of first appearance.
-
-    ``row_video`` (R,) int32: index into ``videos``; ``row_frame`` (R,) int32: frame from 1.
-    """
-
-    videos: tuple[str, ...]
-    row_video: np.ndarray
-    row_frame: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class TestList:
-    """An official test list. ``rows``: it names every image to be answered, in the order to be kept; ``names``: it
-    names videos only, and ``row_video``, ``row_frame`` (see Images) are empty."""
-
-    __test__ = False  # no test class, whatever pytest may think of the name
-
-    path: Path
-    kind: Literal["rows", "names"]
-    videos: tuple[str, ...]
-    row_video: np.ndarray
-    row_frame: np.ndarray
 
 
 def read_test_list(path: Path, track: TrackSpec) -> TestList:
@@ -63,17 +37,6 @@ def read_test_list(path: Path, track: TrackSpec) -> TestList:
         _check_header(path, lines[0].as_py(), track)
     rows = split_images(lines[header:], path, header + 1)
     return TestList(path, "rows", rows.videos, rows.row_video, rows.row_frame)
-
-
-def read_text(path: Path) -> str:
-    """A text file without byte order mark, carriage returns and empty end; UserError where it is no UTF-8 text."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: no text file (byte {error.start} is not UTF-8)") from error
-    return text.replace("\r\n", "\n").rstrip()
 
 
 def column_of(numbers: pa.Array | pa.ChunkedArray) -> np.ndarray:

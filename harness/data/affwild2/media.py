@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.data.affwild2.cached_files import Files
+from harness.data.affwild2.folder_layout import Layout, crop_folders
+from harness.data.affwild2.groups import group_of, without_side
 from harness.data.decoding.probe_cache import video_times
-from harness.data.index.cached_files import Files
-from harness.data.index.folder_layout import Layout, crop_folders
-from harness.data.index.groups import group_of, without_side
 from zoo.errors import UserError
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.data.index.folder_layout import crop_frames
-from harness.data.index.groups import group_of
+from harness.data.affwild2.groups import group_of
+from harness.data.index.picture_folders import crop_frames
 from tests.support.indexes import index_va, video
 from tests.support.trees import EIGHT, small_va, write_crops, write_lines, write_va, write_video
 from zoo.errors import UserError

@@ -13,7 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pcsv
 
-from harness.data.index.test_lists import Images, column_of, read_text, split_images
+from harness.data.affwild2.test_lists import column_of, split_images
+from harness.data.index.samples import Images
+from harness.io.text_files import read_text
 from zoo.errors import UserError
 from zoo.tracks import Answer, TrackSpec
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.data.index.index import Index, build_index
+from harness.data.affwild2.build import build_index
+from harness.data.index.index import Index
 from plugins.editions import abaw10, abaw11
 from tests.support.indexes import index_va, track, video
 from tests.support.trees import MTL_HEADER, small_va, write_crops, write_lines, write_video

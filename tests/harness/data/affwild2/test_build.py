@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.data.index.annotation_files import read_frame_labels
-from harness.data.index.index import build_index
+from harness.data.affwild2.annotation_files import read_frame_labels
+from harness.data.affwild2.build import build_index
 from plugins.editions import abaw2, abaw10
 from tests.support.indexes import index_va, track, video
 from tests.support.trees import EIGHT, MTL_HEADER, SEVEN, UNITS, VA_HEADER, small_va, write_crops, write_lines, write_va

@@ -9,9 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-from harness.data.index.annotation_files import ImageLabels, read_frame_labels, read_image_labels
-from harness.data.index.folder_layout import crop_frames
-from harness.data.index.test_lists import Images, TestList, read_test_list
+from harness.data.affwild2.annotation_files import ImageLabels, read_frame_labels, read_image_labels
+from harness.data.affwild2.test_lists import read_test_list
+from harness.data.index.picture_folders import crop_frames
+from harness.data.index.samples import Images, TestList
 from harness.io.hashing import digest
 from harness.io.locks import LazyLock
 from harness.io.read_cache import Arrays, ReadCache
@@ -57,7 +58,7 @@ class Files:
         return TestList(path, kind, _names(found), found["row_video"], found["row_frame"])
 
     def crop_frames(self, folder: Path) -> np.ndarray:
-        """See crop_frames of harness.data.index.folder_layout."""
+        """See crop_frames of harness.data.affwild2.folder_layout."""
 
         def read() -> Arrays:
             frames = crop_frames(folder)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.index.annotation_files import admitted, read_header
-from harness.data.index.cached_files import Files
-from harness.data.index.folder_layout import Layout
-from harness.data.index.test_lists import TestList
+from harness.data.affwild2.annotation_files import admitted, read_header
+from harness.data.affwild2.cached_files import Files
+from harness.data.affwild2.folder_layout import Layout
+from harness.data.index.samples import TestList
 from zoo.errors import UserError
 from zoo.tracks import EditionSpec, TrackSpec
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness.data.index.folder_layout import Layout, crop_folders, survey
+from harness.data.affwild2.folder_layout import Layout, crop_folders, survey
 
 # A name with a side at the start of a line of any list: a bare name, or one before "/00001.jpg".
 _SIDED = re.compile(rb"^([^,/\r\n]+_(?:left|right))(?=[,/\s]|$)", re.MULTILINE)

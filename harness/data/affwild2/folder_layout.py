@@ -11,10 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
+from harness.data.affwild2.groups import without_side
 from harness.data.decoding.video import VIDEO_SUFFIXES
-from harness.data.index.groups import without_side
 from zoo.errors import UserError
 
 DEPTH = 5
@@ -31,7 +29,6 @@ SPLIT_FOLDERS = {
 
 _LEAF = 100  # a folder that shows so many other files and nothing of interest holds pictures or key points
 _BATCH = re.compile(r"batch|cropped")
-_CROP = re.compile(r"(\d{5,})\.jpg")
 
 
 @dataclass(frozen=True)
@@ -115,32 +112,6 @@ def crop_folders(layout: Layout, kind: str) -> dict[str, tuple[Path, ...]]:
             for folder in _video_folders(top, depth=2):
                 found.setdefault(folder.name, []).append(folder)
     return {name: tuple(folders) for name, folders in found.items()}
-
-
-def crop_frames(folder: Path) -> np.ndarray:
-    """Frame numbers (k,) int32, sorted, from 1, of the images ``00001.jpg`` ... of a folder.
-
-    UserError where it holds JPEGs of other names only, or a frame 0, which would shift all others.
-    """
-    names = os.listdir(folder)
-    numbers = _numbers(names)
-    strange = [] if len(numbers) else [name for name in names if name.lower().endswith((".jpg", ".jpeg"))]
-    if strange:
-        raise UserError(f"{folder / min(strange)}: a crop is named by its frame, 00001.jpg and on; rename these images")
-    if len(numbers) and numbers[0] == 0:
-        raise UserError(f"{folder}: it has a crop of frame 0, but frames count from 00001.jpg; rename these images")
-    return numbers
-
-
-def _numbers(names: list[str]) -> np.ndarray:
-    """(k,) int32, sorted. Where all names are alike, which is the rule, they are read as one block of bytes."""
-    joined = "".join(names)
-    if len(joined) == 9 * len(names) and joined.isascii():
-        letters = np.frombuffer(joined.encode(), np.uint8).reshape(-1, 9)
-        digits = letters[:, :5].astype(np.int32) - ord("0")
-        if (letters[:, 5:] == np.frombuffer(b".jpg", np.uint8)).all() and ((digits >= 0) & (digits <= 9)).all():
-            return np.sort(digits @ np.array([10_000, 1_000, 100, 10, 1], np.int32))
-    return np.sort(np.array([int(match[1]) for name in names if (match := _CROP.fullmatch(name))], np.int32))
 
 
 def _entries(folder: Path) -> _Folder:

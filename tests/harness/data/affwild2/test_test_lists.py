@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.data.index.test_lists import TestList, read_test_list
+from harness.data.affwild2.test_lists import read_test_list
+from harness.data.index.samples import TestList
 from plugins.editions import abaw2, abaw10, abaw11
 from tests.support.trees import write_lines
 from zoo.errors import UserError

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from harness.data.index.annotation_files import ImageLabels
-from harness.data.index.annotation_sets import Annotations
-from harness.data.index.cached_files import Files
-from harness.data.index.media import Media
-from harness.data.index.test_lists import Images, TestList
+from harness.data.affwild2.annotation_files import ImageLabels
+from harness.data.affwild2.annotation_sets import Annotations
+from harness.data.affwild2.cached_files import Files
+from harness.data.affwild2.media import Media
+from harness.data.index.index import Split
+from harness.data.index.samples import Images, TestList
 from zoo.errors import UserError
 from zoo.tracks import TrackSpec
 
 MOST = 20_000_000
 """Frames that the videos of an image list may have, seven times as many as Aff-Wild2's: numbers with a digit too many
 would take all memory."""
-Split = Literal["train", "val", "test", "select"]  # "select": videos of a fold that choose its epoch
 
 
 @dataclass(frozen=True, eq=False)

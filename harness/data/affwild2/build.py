@@ -1,0 +1,163 @@
+"""An Aff-Wild2 folder, any edition's -> the index of a track."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from harness.data.affwild2.annotation_sets import choose_annotations, choose_list, other_annotations
+from harness.data.affwild2.cached_files import Files
+from harness.data.affwild2.folder_layout import survey
+from harness.data.affwild2.groups import group_of
+from harness.data.affwild2.media import Media
+from harness.data.affwild2.subjects import Subject, annotated, from_list, from_names
+from harness.data.index.group_tables import read_groups
+from harness.data.index.index import Index, Video, _length_error
+from zoo.errors import UserError
+from zoo.tracks import EditionSpec, TrackSpec
+
+
+def build_index(
+    root: Path,
+    edition: EditionSpec,
+    track: TrackSpec,
+    *,
+    test_list: Path | None = None,
+    crops: str = "cropped_aligned",
+    frame_tolerance: int = 1,
+) -> Index:
+    """Index a data folder for a track; ``crops``: cropped_aligned or cropped.
+
+    A video has as many frames as its annotation has lines after the header; of an image list, as the highest listed
+    frame, those between being absent and unlabelled; of a test list of rows likewise; other test videos as their raw
+    video, or else as their last crop. UserError names the file, and line, of whatever cannot be used, and the videos of
+    ``test_list`` that are not there; those of a list that was found in the folder are noted.
+    """
+    layout = survey(Path(root))
+    chosen = choose_annotations(layout, edition, track)
+    with closing(Files(layout.root, track)) as files:
+        media = Media(layout, crops, files)
+        groups = read_groups(layout.root)
+        people = annotated(chosen, track, files)
+        official = files.test_list(test_list) if test_list else choose_list(layout, edition, track, files)
+        notes: list[str] = []
+        absent: list[str] = []
+        if official is not None:
+            tests, absent = from_list(official, people, track, media)
+        else:
+            tests, notes = _unannotated(people, track, media, groups, other_annotations(layout, edition, track))
+        if absent and test_list:
+            raise UserError(
+                f"{test_list}: {layout.root} has neither crops nor raw videos of {_some(absent)}: give the list that "
+                "belongs to this data, or put the videos into the folder"
+            )
+        beyond: list[str] = []
+        videos = [_with_media(person, media, groups, track, frame_tolerance, beyond) for person in (*people, *tests)]
+        if beyond:
+            some = "one video go" if len(beyond) == 1 else f"{len(beyond)} videos go"
+            notes.append(f"crops of {some} on beyond the last annotated frame; those are not used")
+        notes += _missing(videos, media)
+        try:
+            files.save()
+        except UserError as error:  # the index itself is whole
+            notes.append(f"the next command will read all annotations again: {error}")
+    variant = layout.relative(chosen.folder)
+    return Index(
+        layout.root, edition, track, variant, tuple(videos), official, tuple(notes), frame_tolerance, tuple(absent)
+    )
+
+
+def index_videos(root: Path, edition: EditionSpec, track: TrackSpec) -> Index:
+    """Index a folder of raw videos, with crops or without, that nobody annotated: all of them are to be answered."""
+    layout = survey(Path(root))
+    with closing(Files(layout.root, track)) as files:
+        media = Media(layout, "cropped_aligned", files)
+        videos = tuple(_with_media(p, media, {}, track, 1, []) for p in from_names(sorted(layout.videos), track, media))
+    return Index(layout.root, edition, track, "", videos, None, ())
+
+
+def _unannotated(
+    people: Sequence[Subject], track: TrackSpec, media: Media, groups: Mapping[str, str], others: Sequence[str]
+) -> tuple[list[Subject], list[str]]:
+    """Test videos where there is no official list: those that nobody annotates, and what to say of them."""
+    give = "give the organisers' list by --list FILE"
+    if others or track.unit == "image":
+        why = f"other tracks are annotated too ({', '.join(others)})" if others else "images must be listed"
+        return [], [f"no test videos: no official list is in the folder, and {why}; {give}"]
+    names, kin = media.without_annotation([person.name for person in people], groups)
+    notes = []
+    if names:
+        notes.append(f"test videos, as nobody annotates them: {', '.join(names)}; not an official row set: {give}")
+    else:
+        notes.append(f"no test videos: no official list is in the folder, and every video is annotated; {give}")
+    if kin:
+        notes.append(f"neither annotated nor test videos, as their groups are annotated: {', '.join(kin)}")
+    return from_names(names, track, media), notes
+
+
+def _with_media(
+    person: Subject,
+    media: Media,
+    groups: Mapping[str, str],
+    track: TrackSpec,
+    frame_tolerance: int,
+    beyond: list[str],
+) -> Video:
+    """Add what belongs to a person: group, raw video and crops. Crops beyond the annotation are left out, and the
+    name is added to ``beyond``; UserError where they go too far."""
+    folder, frames = media.crops(person.name)
+    n = len(person.rows)
+    crop_frames = np.zeros(n, bool)
+    crop_frames[frames[frames <= n] - 1] = True
+    if track.unit == "image":
+        crop_frames &= person.rows
+    video = Video(
+        name=person.name,
+        group=group_of(person.name, groups),
+        split=person.split,
+        n_frames=n,
+        video=media.video(person.name),
+        crops=folder,
+        crop_frames=crop_frames,
+        labels=person.labels,
+        rows=person.rows,
+        source=person.source,
+    )
+    surplus = int(frames[-1]) - n if len(frames) and track.unit != "image" else 0
+    if surplus > frame_tolerance:
+        raise _length_error(video, f"{folder} goes on to frame {frames[-1]}", surplus)
+    if surplus > 0:
+        beyond.append(person.name)
+    return video
+
+
+def _missing(videos: Sequence[Video], media: Media) -> list[str]:
+    """What to say of videos without crops or raw file; UserError where no video has either."""
+    blind = [video.name for video in videos if video.crops is None]
+    mute = [video.name for video in videos if video.video is None]
+    if len(blind) == len(mute) == len(videos):
+        raise UserError(
+            f"{media.layout.root}: annotations, but neither crops (looked for {media.kind}/<video>/00001.jpg) nor raw "
+            f"videos (<video>.mp4, .avi) of {videos[0].name} and {len(videos) - 1} others: put them into the folder"
+        )
+    neither = sorted(set(blind) & set(mute))
+    notes = []
+    if neither:
+        notes.append(f"neither crops nor raw video: {_some(neither)}")
+    if len(blind) == len(videos):
+        notes.append(f"no {media.kind}: the stream face is absent; `harness data crop` makes crops of raw videos")
+    if len(mute) == len(videos):
+        notes.append("no raw videos: the streams body, context and audio are absent")
+    doubled = {stem: files for stem, files in media.layout.videos.items() if len(files) > 1}
+    used = sorted({f"{v.video}" for v in videos if v.video and v.video.stem in doubled})
+    if used:
+        notes.append(f"{len(used)} raw videos lie in several folders; the ones used: {_some(used)}")
+    return notes
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    shown = ", ".join(names[:most])
+    return f"{len(names)}: {shown}, ..." if len(names) > most else shown

@@ -1,0 +1,18 @@
+"""Text files that people give: read whole, and faults named by file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from zoo.errors import UserError
+
+
+def read_text(path: Path) -> str:
+    """A text file without byte order mark, carriage returns and empty end; UserError where it is no UTF-8 text."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: no text file (byte {error.start} is not UTF-8)") from error
+    return text.replace("\r\n", "\n").rstrip()
