@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from harness.evaluation.folds import folds_of
 from harness.evaluation.merging import merge
 from harness.evaluation.postprocessing import labelled
-from harness.evaluation.scoring import folds_of, statistics_of
+from harness.evaluation.scoring import statistics_of
 from zoo.api import Answer, TrackSpec, VideoAnswers
 from zoo.metrics import scores as metrics
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.evaluation.scoring import folds_of, main_score
+from harness.evaluation.folds import folds_of
+from harness.evaluation.scoring import main_score
 from zoo.api import TrackSpec, VideoAnswers
 from zoo.registry.plan import Block
 from zoo.registry.registry import resolve

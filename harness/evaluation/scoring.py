@@ -64,8 +64,3 @@ def score_block(track: TrackSpec, videos: Sequence[VideoAnswers], *, with_face: 
         "absent": list(reachable.absent),
         "confusion": {a.name: whole[a.name].astype(int).tolist() for a in track.answers if a.kind != "value"},
     }
-
-
-def folds_of(groups: Sequence[str], n: int = 5) -> dict[str, int]:
-    """Group -> fold, by the order of the names, as even as can be."""
-    return {group: i % n for i, group in enumerate(sorted(set(groups)))}

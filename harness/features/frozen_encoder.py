@@ -6,7 +6,6 @@ blanks, so that every frame goes through the same kernels and its features depen
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import numpy as np
 import torch
 
 from harness.config.schema import Features
-from harness.io.hashing import digest
+from harness.features.cache.key import LAYOUT, Identity, encoder_identity, features_key
 from harness.runtime import memory
 from zoo.api import AudioInput, FrameInput
 from zoo.errors import UserError, first_line
@@ -31,7 +30,6 @@ from zoo.weights.bf16_rounding import Rounded
 from zoo.weights.cards import describe, file_sha256, find
 from zoo.weights.loading import load_pretrained
 
-LAYOUT = 3  # raise when chunks are cut, or networks computed, otherwise
 SOUND_CHUNK = 256  # frames of sound features computed at once
 Inputs = Mapping[str, np.ndarray]
 
@@ -127,25 +125,13 @@ class FrozenSlot:
             return None
         return {"slot": self.plan.name, "precision": self.precision, **known}
 
-    def identity(self) -> tuple[object, ...]:
-        """All that its features depend on besides the video and the precision."""
-        plan = self.plan
-        return (
-            LAYOUT,
-            plan.stream.name,
-            plan.stream.version,
-            plan.encoder.name,
-            plan.encoder.version,
-            plan.slot.argument,
-            json.dumps(dict(plan.options), sort_keys=True, default=str),
-            file_sha256(self.file) if self.file else None,
-            self.settings.chunk,
-            self.device.type,
-        )
+    def identity(self) -> Identity:
+        """All that its features depend on besides the video and the precision (harness.features.cache.key)."""
+        return encoder_identity(self.plan, self.file, self.settings.chunk, self.device.type)
 
     def key(self, reader: Any) -> str:
         """The cache key of this slot's features of one video."""
-        return digest("features", reader.fingerprint(), self.precision, self.settings.store, *self.identity())
+        return features_key(reader.fingerprint(), self.precision, self.settings.store, self.identity())
 
     def meta(self, video: str) -> dict[str, Any]:
         """What an entry of the cache says of itself."""

@@ -101,7 +101,7 @@ def assign_splits(index: Index, config: RunConfig) -> Index:
 
 def fold_of_group(index: Index, folds: int) -> dict[str, int]:
     """Group of the train and validation videos -> fold."""
-    from harness.evaluation.scoring import folds_of
+    from harness.evaluation.folds import folds_of
 
     groups = sorted({video.group for video in index.videos if video.split in BOTH})
     if len(groups) < folds:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from harness.evaluation.folds import folds_of
 from harness.evaluation.postprocessing import Chain, apply_folds, fit_folds, mean_optimism, optimism
-from harness.evaluation.scoring import folds_of, main_score, score_block
+from harness.evaluation.scoring import main_score, score_block
 from zoo import api
 from zoo.api import Answer, TrackSpec, VideoAnswers
 from zoo.metrics import scores as metrics
