@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -31,16 +32,28 @@ class Answer:
         return len(self.classes) if self.kind == "class" else 1
 
 
+class Form(StrEnum):
+    """How predictions are handed in; ``TrackSpec.submission`` is one of these."""
+
+    KEYED = "keyed"
+    MTL = "mtl"
+    PER_VIDEO = "per_video"
+    ITEMS = "items"
+    FRAME_TRIALS = "frame_trials"
+    TRIALS = "trials"
+    CSV = "csv"
+
+
 FORMS: Mapping[str, str] = {
-    "keyed": "one file: header, then <video>/00001.jpg,<answers> for every frame of every listed video",
-    "mtl": "one file: header, then <video>/00001.jpg,<answers> for every listed image",
-    "per_video": "a folder, <video>.txt each: header, then the answers to a frame on each line, no key",
-    "items": "one file: header, then <id>,<answers> for every listed video or image",
-    "frame_trials": "one file without header: <video>/frame-0.jpg,<class>, frames counted from 0",
-    "trials": "one file without header: <id>,<class>, or <id>,<p0>,<p1>,<class> where p0 + p1 is exactly 1",
-    "csv": "a folder, <video>.csv each: header, then <frame>,<class>, frames counted from 1",
+    Form.KEYED: "one file: header, then <video>/00001.jpg,<answers> for every frame of every listed video",
+    Form.MTL: "one file: header, then <video>/00001.jpg,<answers> for every listed image",
+    Form.PER_VIDEO: "a folder, <video>.txt each: header, then the answers to a frame on each line, no key",
+    Form.ITEMS: "one file: header, then <id>,<answers> for every listed video or image",
+    Form.FRAME_TRIALS: "one file without header: <video>/frame-0.jpg,<class>, frames counted from 0",
+    Form.TRIALS: "one file without header: <id>,<class>, or <id>,<p0>,<p1>,<class> where p0 + p1 is exactly 1",
+    Form.CSV: "a folder, <video>.csv each: header, then <frame>,<class>, frames counted from 1",
 }
-"""How predictions are handed in: the names that ``TrackSpec.submission`` may have."""
+"""What each form looks like."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +72,7 @@ class TrackSpec:
     score_range: tuple[float, float]
     folders: tuple[str, ...]
     headers: tuple[str, ...]
-    submission: str  # one of FORMS
+    submission: str  # one of Form
     submission_header: str  # "" where the form has none
     version: int = 1
     unit: Literal["frame", "image", "video"] = "frame"

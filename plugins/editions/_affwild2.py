@@ -14,6 +14,7 @@ from typing import Any
 
 from plugins.editions import _answers as a
 from zoo.api import TrackSpec
+from zoo.tracks import Form
 
 COUNTS = "notebooks of HSEmotion, github av-savchenko/face-emotion-recognition src/ABAW (editions 5 and 6)"
 _NAME = "required name of the submission file"
@@ -30,7 +31,7 @@ VA = TrackSpec(
     score_range=(-1.0, 1.0),
     folders=a.VA_FOLDERS,
     headers=(a.VA_HEADER,),
-    submission="keyed",
+    submission=Form.KEYED,
     submission_header=f"image_location,{a.VA_HEADER}",
     joint_labels=True,
     lists=("*_VA_test_set_*.txt", "Valence_Arousal_Estimation_Challenge_test_set_release*.txt"),
@@ -57,7 +58,7 @@ EXPR = TrackSpec(
     score_range=(0.0, 1.0),
     folders=a.EXPR_FOLDERS,
     headers=(",".join(a.EIGHT),),
-    submission="keyed",
+    submission=Form.KEYED,
     submission_header="image_location," + ",".join(a.EIGHT),
     lists=(
         "*_EXPR_test_set_*.txt",
@@ -96,7 +97,7 @@ AU = TrackSpec(
     score_range=(0.0, 1.0),
     folders=a.AU_FOLDERS,
     headers=(",".join(a.UNITS),),
-    submission="keyed",
+    submission=Form.KEYED,
     submission_header="image_location," + ",".join(a.UNITS),
     lists=("*_AU_test_set_*.txt", "Action_Unit_Detection_Challenge_test_set_release*.txt"),
     rules=UNI_TASK,
@@ -136,7 +137,7 @@ def a_file_a_video(track: TrackSpec, header: str, *lists: str, **changed: Any) -
     return replace(
         track,
         headers=(header,),
-        submission="per_video",
+        submission=Form.PER_VIDEO,
         submission_header=header,
         file="predictions",
         lists=lists,

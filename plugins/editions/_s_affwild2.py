@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from plugins.editions import _answers as a
 from zoo.api import TrackSpec
+from zoo.tracks import Form
 
 _HEADER = "image,valence,arousal,expression,aus"
 
@@ -14,7 +15,7 @@ MTL = TrackSpec(
     score_range=(-1.0, 3.0),
     folders=a.MTL_FOLDERS,
     headers=(_HEADER,),
-    submission="mtl",
+    submission=Form.MTL,
     submission_header=_HEADER,
     unit="image",
     joint_labels=True,  # valence and arousal together; expression and each unit on their own

@@ -10,11 +10,15 @@ import numpy as np
 from zoo.api import Answer, EditionSpec, TrackSpec
 from zoo.metrics.scores import METRICS, score, statistics
 from zoo.testing.rules import Check, checks_of, expect, run_all
-from zoo.tracks import FORMS
+from zoo.tracks import FORMS, Form
 
-_UNITS = {"mtl": ("image",), "items": ("image", "video"), "trials": ("video",)}  # of all other forms: the frame
-_ONE_CLASS = ("frame_trials", "trials", "csv")
-_BARE = ("frame_trials", "trials")  # without a header
+_UNITS: dict[str, tuple[str, ...]] = {
+    Form.MTL: ("image",),
+    Form.ITEMS: ("image", "video"),
+    Form.TRIALS: ("video",),
+}  # of all other forms: the frame
+_ONE_CLASS = (Form.FRAME_TRIALS, Form.TRIALS, Form.CSV)
+_BARE = (Form.FRAME_TRIALS, Form.TRIALS)  # without a header
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def handed_in(case: TrackCase) -> None:
     expect(spec.unit in units, f"a row of {spec.submission} is of a {' or '.join(units)}, the unit is {spec.unit}")
     kinds = [answer.kind for answer in spec.answers]
     expect(spec.submission not in _ONE_CLASS or kinds == ["class"], f"{spec.submission} holds one class, not {kinds}")
-    binary = spec.submission != "trials" or len(spec.answers[0].classes) == 2
+    binary = spec.submission != Form.TRIALS or len(spec.answers[0].classes) == 2
     expect(binary, f"trials have p0 and p1, the classes are {spec.answers[0].classes}")
     for header in (spec.submission_header, *spec.other_headers):
         _header(spec, header)
@@ -108,9 +112,9 @@ def _header(spec: TrackSpec, header: str) -> None:
         return
     fields = header.split(",")
     expect(all(field and field == field.strip() for field in fields), f"the header {header!r} has an empty field")
-    if spec.submission != "mtl":  # whose one header names the units together
-        key = spec.submission != "per_video"
-        named = 1 if spec.submission == "csv" else sum(len(answer.classes) or 1 for answer in spec.answers)
+    if spec.submission != Form.MTL:  # whose one header names the units together
+        key = spec.submission != Form.PER_VIDEO
+        named = 1 if spec.submission == Form.CSV else sum(len(answer.classes) or 1 for answer in spec.answers)
         wanted = sorted({key + named, key + len(spec.answers)})
         texts = " or ".join(map(str, wanted))
         expect(len(fields) in wanted, f"the header {header!r} has {len(fields)} fields, the form wants {texts}")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from tabulate import tabulate
 
 from zoo.metrics.cards import METRICS, MetricCard
-from zoo.tracks import FORMS, Answer, EditionSpec, TrackSpec
+from zoo.tracks import FORMS, Answer, EditionSpec, Form, TrackSpec
 
 WIDTH = 96
 LISTS = (
@@ -119,14 +119,14 @@ def _answers(track: TrackSpec) -> str:
 def example(track: TrackSpec) -> str:
     """Header and first row of a submission, made up."""
     given = ["0.25" if answer.kind == "value" else "1" for answer in track.answers]
-    key = {
-        "per_video": [],
-        "csv": ["1"],
-        "keyed": ["video1/00001.jpg"],
-        "mtl": ["video1/00001.jpg"],
-        "frame_trials": ["video1.mp4/frame-0.jpg"],
-        "trials": ["video1.mp4"],
-        "items": [track.item.format("0.jpg" if track.unit == "image" else "00001")],
+    key: dict[str, list[str]] = {
+        Form.PER_VIDEO: [],
+        Form.CSV: ["1"],
+        Form.KEYED: ["video1/00001.jpg"],
+        Form.MTL: ["video1/00001.jpg"],
+        Form.FRAME_TRIALS: ["video1.mp4/frame-0.jpg"],
+        Form.TRIALS: ["video1.mp4"],
+        Form.ITEMS: [track.item.format("0.jpg" if track.unit == "image" else "00001")],
     }
     lines = [track.submission_header] if track.submission_header else []
     return "\n".join([*lines, ",".join([*key[track.submission], *given])])

@@ -12,7 +12,7 @@ from harness.submissions.verifier.findings import Findings
 from harness.submissions.verifier.lines import read_lines
 from zoo.errors import UserError
 from zoo.metrics.scores import ccc
-from zoo.tracks import Answer, TrackSpec
+from zoo.tracks import Answer, Form, TrackSpec
 
 _SHIFTS = 12  # the most frequent changes of class that are listed
 
@@ -43,7 +43,7 @@ def _read(path: Path, track: TrackSpec) -> dict[str, tuple[str, ...]]:
         rows: dict[str, tuple[str, ...]] = {}
         for file in sorted(path.glob(f"*{FOLDERS[track.submission]}")):
             lines = read_lines(file, Findings())
-            keyed = int(track.submission == "csv")
+            keyed = int(track.submission == Form.CSV)
             for number, line in enumerate(lines.lines[1:], start=2):
                 fields = lines.fields(line)
                 rows[f"{file.stem}:{fields[0] if keyed else number}"] = tuple(fields[keyed:])

@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 
 from harness.submissions.verifier.findings import Findings, short
-from zoo.tracks import Answer, TrackSpec
+from zoo.tracks import Answer, Form, TrackSpec
 
-FOLDERS = {"per_video": ".txt", "csv": ".csv"}
+FOLDERS: dict[str, str] = {Form.PER_VIDEO: ".txt", Form.CSV: ".csv"}
 """Forms that are a folder with a file a video -> how the files' names end."""
-HEADERLESS = ("frame_trials", "trials")
+HEADERLESS = (Form.FRAME_TRIALS, Form.TRIALS)
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
@@ -19,8 +19,8 @@ class Fields:
 
     def __init__(self, track: TrackSpec, found: Findings) -> None:
         self.found = found
-        self.keyed = track.submission != "per_video"
-        self.trials = track.submission == "trials"
+        self.keyed = track.submission != Form.PER_VIDEO
+        self.trials = track.submission == Form.TRIALS
         self.blanks = track.submission in HEADERLESS  # the organisers' checker refuses spaces there
         self.answers = [(answer, _allowed(answer)) for answer in track.answers]
         width = int(self.keyed) + len(track.answers)

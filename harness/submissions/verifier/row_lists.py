@@ -12,7 +12,7 @@ from harness.submissions.verifier.fields import FOLDERS, HEADERLESS
 from harness.submissions.verifier.findings import short
 from harness.submissions.verifier.other_editions import tracks_named, tracks_with
 from zoo.errors import UserError
-from zoo.tracks import EditionSpec, TrackSpec
+from zoo.tracks import EditionSpec, Form, TrackSpec
 
 IMAGE = re.compile(r"[^/,]+/[0-9]+\.(?:jpg|jpeg|png)")
 FRAME = re.compile(r"[^,]+/frame-[0-9]+\.jpg")
@@ -101,15 +101,15 @@ def _key(line: str) -> str:
 def _is_row(line: str, track: TrackSpec) -> bool:
     """Whether a line is a row of the track's form and no header or name."""
     key = _key(line)
-    if track.submission in ("items", "trials"):
+    if track.submission in (Form.ITEMS, Form.TRIALS):
         images = IMAGE.fullmatch(key) or FRAME.fullmatch(key)
         return bool(key) and not images and not _is_title(line, track) and line.count(",") + 1 <= _most_fields(track)
-    return bool((FRAME if track.submission == "frame_trials" else IMAGE).fullmatch(key))
+    return bool((FRAME if track.submission == Form.FRAME_TRIALS else IMAGE).fullmatch(key))
 
 
 def _most_fields(track: TrackSpec) -> int:
     """Of a row, with one empty field at its end."""
-    return len(track.answers) + (4 if track.submission == "trials" else 2)
+    return len(track.answers) + (4 if track.submission == Form.TRIALS else 2)
 
 
 def _is_title(line: str, track: TrackSpec) -> bool:
@@ -133,7 +133,7 @@ def _own_header(path: Path, line: str, track: TrackSpec, editions: Sequence[Edit
     line = line.strip().rstrip(", ")
     found = _fields(line)
     known = [_fields(header) for header in (track.submission_header, *track.other_headers)]
-    if track.submission == "per_video":  # a list of images has a key that the files have not
+    if track.submission == Form.PER_VIDEO:  # a list of images has a key that the files have not
         known = [_fields(f"image,{one}") for one in (track.submission_header, *track.headers)]
         line = track.submission_header if found in known else line
     if not found or line in track.headers:
@@ -178,7 +178,7 @@ def _names(path: Path, lines: list[str], track: TrackSpec, editions: Sequence[Ed
         if number == 1 and (text.lower() in headers or _key(text).lower() in _TITLES):
             continue
         name, frames = _counted(text)
-        frames_of_0 = track.submission == "frame_trials"
+        frames_of_0 = track.submission == Form.FRAME_TRIALS
         if not name or "," in name or (frames_of_0 and "," in text) or ("/" in name and not frames_of_0):
             raise UserError(f"{path}, line {number}: {short(text, 60)!r} is no row or name of track {track.name}")
         if name in counts:
@@ -189,7 +189,7 @@ def _names(path: Path, lines: list[str], track: TrackSpec, editions: Sequence[Ed
     counted = [0 < frames <= _MOST for frames in counts.values()]
     if any(counted) and not all(counted):  # a number at the end of some names is a part of them
         return Listing(path, "names", counts=dict.fromkeys((_bare(line.strip().rstrip(",")) for line in lines), 0))
-    sparse = track.submission == "mtl"  # its images have gaps: a number of frames says nothing of them
+    sparse = track.submission == Form.MTL  # its images have gaps: a number of frames says nothing of them
     return Listing(path, "counts" if all(counted) and not sparse else "names", counts=counts)
 
 
@@ -242,9 +242,9 @@ def _templates(folder: Path, track: TrackSpec, editions: Sequence[EditionSpec]) 
         lines = _lines(path)
         if not lines:
             raise UserError(f"{path}: the example is empty")
-        header = (_own_header(path, lines[0], track, editions) if track.submission == "csv" else None) or header
+        header = (_own_header(path, lines[0], track, editions) if track.submission == Form.CSV else None) or header
         rows = lines[1:]
-        if track.submission == "csv" and [_key(row) for row in rows] != [str(i + 1) for i in range(len(rows))]:
+        if track.submission == Form.CSV and [_key(row) for row in rows] != [str(i + 1) for i in range(len(rows))]:
             raise UserError(f"{path}: its frames are not 1, 2, 3 and so on")
         counts[path.stem] = len(rows)
     return Listing(folder, "counts", counts=counts, header=header)

@@ -7,15 +7,19 @@ from collections.abc import Iterator, Sequence
 
 from harness.submissions.verifier.findings import Findings, short
 from harness.submissions.verifier.row_lists import Listing
-from zoo.tracks import TrackSpec
+from zoo.tracks import Form, TrackSpec
 
 _NAME = r"(?!\.{1,2}/)[^/,;\"\x00-\x1f\x7f]+"
-_PATTERNS = {
-    "keyed": re.compile(rf"({_NAME})/((?:[0-9]{{5}}|[1-9][0-9]{{5,}}))\.jpg"),
-    "mtl": re.compile(rf"({_NAME})/((?:[0-9]{{5}}|[1-9][0-9]{{5,}}))\.jpg"),
-    "frame_trials": re.compile(r"([^,;\"\x00-\x20\x7f]+)/frame-(0|[1-9][0-9]*)\.jpg"),
+_PATTERNS: dict[str, re.Pattern[str]] = {
+    Form.KEYED: re.compile(rf"({_NAME})/((?:[0-9]{{5}}|[1-9][0-9]{{5,}}))\.jpg"),
+    Form.MTL: re.compile(rf"({_NAME})/((?:[0-9]{{5}}|[1-9][0-9]{{5,}}))\.jpg"),
+    Form.FRAME_TRIALS: re.compile(r"([^,;\"\x00-\x20\x7f]+)/frame-(0|[1-9][0-9]*)\.jpg"),
 }
-_SAID = {"keyed": "<video>/00001.jpg", "mtl": "<video>/00001.jpg", "frame_trials": "<video>/frame-0.jpg"}
+_SAID: dict[str, str] = {
+    Form.KEYED: "<video>/00001.jpg",
+    Form.MTL: "<video>/00001.jpg",
+    Form.FRAME_TRIALS: "<video>/frame-0.jpg",
+}
 
 Keys = Sequence[str | None]  # first fields of the rows, None for an empty line
 
@@ -27,7 +31,7 @@ def check_rows(keys: Keys, first: int, track: TrackSpec, listed: Listing | None,
     if listed is not None and (listed.kind == "rows" or (listed.kind == "counts" and track.submission in _PATTERNS)):
         expected = listed.keys if listed.kind == "rows" else list(_frames(listed, track.submission))
         _check_listed(keys, first, expected, found)
-    elif track.submission in ("items", "trials"):
+    elif track.submission in (Form.ITEMS, Form.TRIALS):
         _check_ids(keys, first, track, found)
     else:
         _check_runs(keys, first, track.submission, listed.names if listed else None, found)
@@ -36,7 +40,7 @@ def check_rows(keys: Keys, first: int, track: TrackSpec, listed: Listing | None,
 def _frames(listed: Listing, form: str) -> Iterator[str]:
     for video, n in listed.counts.items():
         for i in range(n):
-            yield f"{video}/frame-{i}.jpg" if form == "frame_trials" else f"{video}/{i + 1:05d}.jpg"
+            yield f"{video}/frame-{i}.jpg" if form == Form.FRAME_TRIALS else f"{video}/{i + 1:05d}.jpg"
 
 
 def _check_listed(keys: Keys, first: int, expected: Sequence[str], found: Findings) -> None:
@@ -64,8 +68,8 @@ def _check_listed(keys: Keys, first: int, expected: Sequence[str], found: Findin
 
 def _check_ids(keys: Keys, first: int, track: TrackSpec, found: Findings) -> None:
     """Ids of their written form, each once."""
-    before, _, after = track.item.partition("{}") if track.submission == "items" else ("", "", "")
-    bad = re.compile('[\x00-\x1f;"]' if track.submission == "trials" else '[\x00-\x1f;"/]')
+    before, _, after = track.item.partition("{}") if track.submission == Form.ITEMS else ("", "", "")
+    bad = re.compile('[\x00-\x1f;"]' if track.submission == Form.TRIALS else '[\x00-\x1f;"/]')
     seen: dict[str, int] = {}
     for line, key in enumerate(keys, start=first):
         if key is None:
@@ -83,7 +87,7 @@ def _check_runs(keys: Keys, first: int, form: str, names: Sequence[str] | None, 
     at: dict[str, int] = {}  # video -> its last frame so far, in the order of appearance
     seen: set[str] = set()
     known = set(names or ())
-    start = 0 if form == "frame_trials" else 1
+    start = 0 if form == Form.FRAME_TRIALS else 1
     now = ""
     for line, key in enumerate(keys, start=first):
         if key is None:
@@ -96,10 +100,10 @@ def _check_runs(keys: Keys, first: int, form: str, names: Sequence[str] | None, 
         if video not in at:
             if names is not None and video not in known:
                 found.add("foreign row", line, f"{video} is not in the list")
-        elif video != now and form != "mtl":
+        elif video != now and form != Form.MTL:
             found.add("order", line, f"{video} comes a second time")
-        _check_step(line, key, frame, at.get(video, start - 1), key in seen if form == "mtl" else None, found)
-        if form == "mtl":
+        _check_step(line, key, frame, at.get(video, start - 1), key in seen if form == Form.MTL else None, found)
+        if form == Form.MTL:
             seen.add(key)
         at[video], now = max(frame, at.get(video, start - 1)), video
     if names is not None:

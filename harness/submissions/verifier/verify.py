@@ -12,7 +12,7 @@ from harness.submissions.verifier.lines import Lines, read_lines
 from harness.submissions.verifier.other_editions import tracks_with
 from harness.submissions.verifier.row_lists import Listing
 from harness.submissions.verifier.rows import check_rows
-from zoo.tracks import EditionSpec, TrackSpec
+from zoo.tracks import EditionSpec, Form, TrackSpec
 
 _KNOWN = 4096  # line ends already checked that are remembered, so that a million rows take seconds
 
@@ -144,7 +144,7 @@ def _check_video(file: Path, wanted: int, found: _Found) -> int:
     n = sum(key is not None for key in keys)
     if (wanted and n != wanted) or not n:
         found.add("rows", n + 1, f"{n} rows, expected {wanted or 'at least 1'}")
-    if found.track.submission == "csv":
+    if found.track.submission == Form.CSV:
         last = 0
         for line, key in enumerate(keys, start=first):
             if key is None:

@@ -14,7 +14,7 @@ from harness.submissions.writer.answers import Answers, Floats, Ints
 from harness.submissions.writer.row_lists import FOLDERS, Listing
 from harness.submissions.writer.rows import Rows, match
 from zoo.errors import UserError
-from zoo.tracks import Answer, TrackSpec
+from zoo.tracks import Answer, Form, TrackSpec
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def compose(track: TrackSpec, answers: Answers, listed: Listing | None, name: st
             columns.append(_decimals(np.clip(numbers, answer.low, answer.high)))
         else:
             chosen = _classes(answer, answers, rows)
-            if track.submission == "trials":
+            if track.submission == Form.TRIALS:
                 columns += _probabilities(answer, answers, rows, listed)
             columns.append(_digits(chosen))
             histogram |= _counts(answer, chosen)
@@ -132,12 +132,12 @@ def _keys(track: TrackSpec, rows: Rows) -> pa.Array:
     if rows.keys is not None:
         return rows.keys
     names = pa.array(rows.names, pa.string())
-    if track.submission == "items":
+    if track.submission == Form.ITEMS:
         return pa.array([track.item.format(name) for name in rows.names], pa.string()).take(pa.array(rows.unit))
     names = names.take(pa.array(rows.unit))
-    if track.submission == "trials":
+    if track.submission == Form.TRIALS:
         return names
-    if track.submission == "frame_trials":
+    if track.submission == Form.FRAME_TRIALS:
         frames = pa.array(rows.frame - 1).cast(pa.string())
         return pc.binary_join_element_wise(names, "/frame-", frames, ".jpg", "")
     frames = pc.utf8_lpad(pa.array(rows.frame).cast(pa.string()), 5, "0")
@@ -153,7 +153,7 @@ def _joined(lines: pa.Array, header: str) -> bytes:
 
 def _videos(track: TrackSpec, rows: Rows, columns: list[pa.Array], header: str) -> dict[str, bytes]:
     """File name -> content, for one file a video, whose rows are frames 1, 2, 3..."""
-    frames = [pa.array(rows.frame).cast(pa.string())] if track.submission == "csv" else []
+    frames = [pa.array(rows.frame).cast(pa.string())] if track.submission == Form.CSV else []
     every = [*frames, *columns]
     lines = pc.binary_join_element_wise(*every, ",") if len(every) > 1 else every[0]
     order = np.argsort(rows.unit, kind="stable")

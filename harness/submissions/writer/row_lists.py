@@ -18,11 +18,11 @@ from harness.data.decoding.video import VIDEO_SUFFIXES
 from harness.io.text_files import read_text
 from harness.submissions.writer.answers import Ints
 from zoo.errors import UserError
-from zoo.tracks import TrackSpec
+from zoo.tracks import Form, TrackSpec
 
-FRAMED = ("keyed", "mtl", "per_video", "frame_trials", "csv")
+FRAMED = (Form.KEYED, Form.MTL, Form.PER_VIDEO, Form.FRAME_TRIALS, Form.CSV)
 """Forms whose rows are frames or images of videos; those of the others are single items."""
-FOLDERS = {"per_video": ".txt", "csv": ".csv"}
+FOLDERS: dict[str, str] = {Form.PER_VIDEO: ".txt", Form.CSV: ".csv"}
 """Forms that are a folder with a file a video -> how the files' names end."""
 _IMAGE = r"^\s*[^,/]+/\d{1,7}\.(?:jpg|jpeg|png)\s*(?:,.*)?$"
 _FRAME = r"^\s*(?P<video>[^,]+)/frame-(?P<frame>\d{1,9})\.jpg\s*(?:,.*)?$"
@@ -58,7 +58,7 @@ class Listing:
 def inner(track: TrackSpec, key: str) -> str:
     """An item's bare name: ``[123]`` -> ``123`` where the track writes ids so."""
     before, _, after = track.item.partition("{}")
-    if track.submission == "items" and key.startswith(before) and key.endswith(after):
+    if track.submission == Form.ITEMS and key.startswith(before) and key.endswith(after):
         return key[len(before) : len(key) - len(after)]
     return key
 
@@ -74,14 +74,14 @@ def read_list(path: Path, track: TrackSpec) -> Listing:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if track.submission not in FRAMED:
         return _items(path, digest, lines, track)
-    pattern = _FRAME if track.submission == "frame_trials" else _IMAGE
+    pattern = _FRAME if track.submission == Form.FRAME_TRIALS else _IMAGE
     images = [re.match(pattern, line) is not None for line in lines[:2]]
     if not any(images):
         return _names(path, digest, lines, track)
     above = 0 if images[0] else 1
     header = _header(path, lines[0], track) if above else None
     column = pa.array(lines[above:], pa.string())
-    if track.submission == "frame_trials":
+    if track.submission == Form.FRAME_TRIALS:
         names, unit, frame = _frames_from_0(path, column, above)
     else:
         rows = split_images(column, path, above + 1)
@@ -102,7 +102,7 @@ def _header(path: Path, line: str, track: TrackSpec) -> str | None:
     line = line.strip().rstrip(", ")
     found = _fields(line)
     known = [_fields(one) for one in (track.submission_header, *track.other_headers)]
-    if track.submission == "per_video":  # files without keys: their header is never that of a list of images
+    if track.submission == Form.PER_VIDEO:  # files without keys: their header is never that of a list of images
         known = [_fields(f"image,{one}") for one in track.headers or (track.submission_header,)]
         line = track.submission_header if found in known else line
     if not found or line in track.headers:
@@ -153,7 +153,7 @@ def _items(path: Path, digest: str, lines: Sequence[str], track: TrackSpec) -> L
     _refuse_twice(path, keys, unit, above)
     names = tuple(inner(track, key) for key in encoded.dictionary.to_pylist())
     fields = lines[above].strip().rstrip(",").count(",") + 1
-    probabilities = {2: False, 4: True}.get(fields) if track.submission == "trials" else None
+    probabilities = {2: False, 4: True}.get(fields) if track.submission == Form.TRIALS else None
     return Listing(path, digest, "rows", names, unit, np.ones(len(unit), np.int64), keys, header, probabilities)
 
 
@@ -165,10 +165,10 @@ def _names(path: Path, digest: str, lines: Sequence[str], track: TrackSpec) -> L
     bare = [line.strip().rstrip(",").strip() for line in lines]
     first = int(bare[0].lower() in headers)
     found = [_counted(text) for text in bare[first:]]
-    if track.submission == "mtl" or not all(0 < n <= _MOST for _, n in found):
+    if track.submission == Form.MTL or not all(0 < n <= _MOST for _, n in found):
         found = [(_without_ending(text), 0) for text in bare[first:]]
     for number, (name, _) in enumerate(found, start=first + 1):
-        if not name or "," in name or ("/" in name and track.submission != "frame_trials"):
+        if not name or "," in name or ("/" in name and track.submission != Form.FRAME_TRIALS):
             raise UserError(
                 f"{path}, line {number}: expected a video's name or <video>/00001.jpg, found {lines[number - 1][:60]!r}"
             )
@@ -213,7 +213,7 @@ def _templates(folder: Path, track: TrackSpec) -> Listing:
     counts, header = [], None
     for file in files:
         lines = read_text(file).split("\n")
-        if track.submission == "csv":
+        if track.submission == Form.CSV:
             header = _header(file, lines[0], track) or header
             firsts = [line.split(",")[0].strip() for line in lines[1:]]
             if firsts != [str(i) for i in range(1, len(lines))]:

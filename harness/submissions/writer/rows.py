@@ -11,7 +11,7 @@ import pyarrow as pa
 from harness.submissions.writer.answers import Answers, Floats, Ints, filled_before
 from harness.submissions.writer.row_lists import FOLDERS, FRAMED, Listing
 from zoo.errors import UserError
-from zoo.tracks import TrackSpec
+from zoo.tracks import Form, TrackSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ def match(track: TrackSpec, answers: Answers, listed: Listing | None) -> Rows:
         last = answers.last[at]
         unit = np.repeat(np.arange(len(names)), last)
         frame = np.arange(len(unit)) - np.repeat(np.cumsum(last) - last, last) + 1
-        if track.submission == "mtl":  # single images: only those that were answered
+        if track.submission == Form.MTL:  # single images: only those that were answered
             unit, frame = _answered(names, at, answers)
         keys = None
     else:
@@ -65,7 +65,7 @@ def match(track: TrackSpec, answers: Answers, listed: Listing | None) -> Rows:
     left_out = _check_ends(track, answers, listed, names, at, unit, frame)
     low, high, weight, held = _places(answers, at[unit], frame)
     gaps = low != high
-    if track.submission in ("mtl",) and (gaps.any() or (held & ~_one_beyond(answers, at, unit, frame)).any()):
+    if track.submission in (Form.MTL,) and (gaps.any() or (held & ~_one_beyond(answers, at, unit, frame)).any()):
         row = int(np.argmax(gaps | held))
         raise UserError(
             f"{_where(answers, listed)}no answer for the image {names[unit[row]]}/{frame[row]:05d}.jpg "
@@ -122,7 +122,7 @@ def check_name(name: str, track: TrackSpec, listed: Listing | None) -> None:
     """Names become parts of rows or names of files; those never leave the output folder."""
     where = f"{listed.path}: " if listed is not None else ""
     shown = repr(name[:80])
-    slashes = track.submission in ("frame_trials", "trials")
+    slashes = track.submission in (Form.FRAME_TRIALS, Form.TRIALS)
     parts = name.split("/") if slashes else [name]
     if any(part in ("", ".", "..") or "\\" in part or "/" in part for part in parts):
         raise UserError(f"{where}the name {shown} is a path, and no plain name: rename it")
@@ -169,7 +169,7 @@ def _check_ends(
             f"{listed.path}: lists {names[i]} up to frame {ends[i]}, the video has {last[i]} answered frames "
             f"({len(short)} such videos); make crops and features of the whole video, or use the list of this data"
         )
-    if track.submission == "mtl":
+    if track.submission == Form.MTL:
         return 0
     long = np.flatnonzero(last > ends + 1)
     if len(long):
