@@ -65,6 +65,8 @@ def concordance(prediction: Tensor, target: Tensor, weight: Tensor) -> tuple[Ten
     since CCC is 0 there whatever is predicted. ccc is 0, with a graph, in that case. Equal weights, whatever their
     size, give Lin's plain coefficient with population variances.
     """
+    # The metric of evaluation is zoo.metrics.scores.ccc, in NumPy and float64; this one has gradients, and weights.
+    # Moments are those of the whole batch: CCC does not split, the mean over two halves is another number.
     total = weight.sum((0, 1))
     share = weight / torch.where(total > 0, total, torch.ones_like(total))
     mean_p, p = _centred(prediction, share)

@@ -99,6 +99,8 @@ def whole(x: Tensor) -> Tensor:
     """
     if not _shares:
         return x
+    # Losses such as CCC need all answers at once, so each process computes the loss of the whole batch. Rows are padded
+    # to equal lengths, since all_gather wants that of every process, and cut again afterwards.
     share = _shares[-1]
     sizes = [stop - start for start, stop in zip(share.bounds, share.bounds[1:], strict=False)]
     padded = torch.cat([x[: share.count], x.new_zeros(max(sizes) - share.count, *x.shape[1:])])

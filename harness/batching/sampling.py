@@ -24,10 +24,15 @@ def count_windows(data: ClipData, length: int, rng: np.random.Generator) -> int:
 
 
 def _tiles(data: ClipData, length: int, rng: np.random.Generator) -> np.ndarray:
+    """(W, 3) int32 rows of video, first and last frame."""
     parts = [np.zeros((0, 3), np.int32)]
     for v, order in enumerate(data.order):
+        # Windows lie edge to edge, so an epoch visits every frame once. Where the first one begins is drawn anew for
+        # each video and epoch: with fixed edges a frame at an edge would never see what comes after it.
         starts = np.arange(int(rng.integers(length)) - length, len(order), length)
         first, last = starts.clip(min=0), (starts + length).clip(0, len(order))
+
+        # Windows without a labelled frame teach nothing; how many labelled frames come before each is known.
         table = np.stack([np.full_like(starts, v), first, last], 1).astype(np.int32)
         parts.append(table[data.useful[v][last] > data.useful[v][first]])
     return np.concatenate(parts)

@@ -75,6 +75,8 @@ class Windows(Sequence[Window]):
 
 def evaluation_windows(n_frames: int, length: int) -> list[tuple[int, int]]:
     """[start, stop) of windows with hop length / 2, the last flush with the end; depends on the video alone."""
+    # Every frame stands in the middle half of some window, but for those at the video's ends: a recurrent net knows
+    # little at its first frames. The last window is flush with the end instead of padded.
     if n_frames <= length:
         return [(0, n_frames)]
     starts = [*range(0, n_frames - length, max(1, length // 2)), n_frames - length]

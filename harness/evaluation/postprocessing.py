@@ -64,6 +64,9 @@ def fit_folds(
     the answers themselves were made with values fitted on folds (weights of an ensemble), fold -> all videos as made
     without it, so that no fold's labels reach its own answers by way of the others' either.
     """
+    # A smoothing width that was chosen on the very frames it is scored on flatters the score (optimism, below). So
+    # each fold's videos are processed with values that were fitted on the other folds alone: every reported answer
+    # is one that its own labels had no part in.
     fold = folds_of([video.group for video in videos])
     chains = {}
     for f in sorted(set(fold.values())):

@@ -140,6 +140,8 @@ def read_pictures(
         by_order = container.format.name == "avi"  # no time stamps in AVI: FFmpeg's guesses come out of order
         try:
             for frame in container.decode(stream):
+                # A frame's place is that of its time stamp in the time line. Where the decoder skipped some (it could
+                # not decode them), the one before is given again in their place, so that all later ones stay right.
                 upto = done + 1 if by_order or frame.pts is None else bisect_right(stamps, frame.pts)
                 if upto <= done or done == len(stamps):
                     continue
