@@ -155,10 +155,10 @@ def coverage(
         truth = main_of(case, videos[0])
         for n in groups:
             scores = [one[0] for one in drawn(case, videos, n, trials)]
-            ends = [jackknife(*score, case.range) for score in scores]
+            ends = [jackknife(*score, case.range) for score in scores]  # type: ignore[call-arg]
             held = shares[case.metric, n] = float(np.mean([end.low <= truth <= end.high for end in ends]))
             width = np.mean([end.high - end.low for end in ends])
-            plain = np.mean([low <= truth <= high for low, high in (even(*score, case.range) for score in scores)])
+            plain = np.mean([low <= truth <= high for low, high in (even(*score, case.range) for score in scores)])  # type: ignore[call-arg]
             rows.append([case.name, f"{truth:.3f}", n, f"{held:.1%}", f"{width:.3f}", f"{plain:.1%}"])
             print(*rows[-1], sep="; ", flush=True)
     headers = ["", "truth", "videos", "intervals that hold it", "mean width", "without the longer side"]

@@ -236,4 +236,4 @@ def read_back(text: str, value: object) -> object:
         return text == "True"
     if text == "" and not isinstance(value, str):
         return None
-    return type(value)(text) if value is not None else text
+    return type(value)(text) if value is not None else text  # type: ignore[call-arg]

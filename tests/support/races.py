@@ -149,4 +149,5 @@ def meet(root: Path, moment: str, process: int, processes: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *(int(text) for text in sys.argv[2:6]), sys.argv[6])
+    rounds_, threads_, processes_, process_ = map(int, sys.argv[2:6])
+    main(Path(sys.argv[1]), rounds_, threads_, processes_, process_, sys.argv[6])

@@ -100,8 +100,8 @@ class Unpickler:
     def run(self, file: IO[bytes]) -> Any:
         """The value it makes; the file is left where the pickle ends. RefusedError for a name or an instruction that
         is not admitted; ValueError, KeyError, IndexError, TypeError or AttributeError for nonsense."""
-        # pickletools parses a pickle and runs nothing. Of its instructions only those are followed that build plain data
-        # and tensors; a name that is imported becomes an inert record, and what would call it is refused.
+        # pickletools parses a pickle and runs nothing. Of its instructions only those are followed that build plain
+        # data and tensors; a name that is imported becomes an inert record, and what would call it is refused.
         for code, argument, _ in pickletools.genops(file):
             if code.name == "STOP":
                 return self.stack.pop()

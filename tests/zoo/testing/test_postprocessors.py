@@ -137,7 +137,7 @@ def test_postprocessors(build, rules):
 
 
 def test_every_rule_is_shown_to_fail():
-    assert unproved(testing.postprocess, CASES) == set()
+    assert unproved(testing.postprocessors, CASES) == set()
 
 
 def test_the_first_rule_broken_is_raised():

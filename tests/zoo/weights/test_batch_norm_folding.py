@@ -194,7 +194,8 @@ def test_a_network_that_would_say_something_else_is_put_back(monkeypatch):
     before = copy.deepcopy(network)
     real = torch.nn.utils.fusion.fuse_conv_bn_weights
     monkeypatch.setattr(
-        "zoo.weights.batch_norm_folding.fuse_conv_bn_weights", lambda *a: real(*a[:-1], torch.zeros_like(a[-1]))
+        "zoo.weights.batch_norm_folding.fuse_conv_bn_weights",
+        lambda *a: real(*a[:-1], torch.zeros_like(a[-1])),  # type: ignore[call-arg]
     )
     assert folded(network, 64, 64) == 0
     assert norms(network) == 20
