@@ -59,7 +59,7 @@ def check_loaded(error: BaseException) -> None:
     if name is None and isinstance(error, ModuleNotFoundError) and error.name:
         name = error.name.partition(".")[0]
     if name in HEAVY and isinstance(error, Exception):
-        raise UserError(message(name, error)) from error
+        raise UserError("library-not-loaded", message=message(name, error)) from error
 
 
 def message(name: str, error: Exception) -> str:

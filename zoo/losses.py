@@ -105,7 +105,7 @@ def rarity(bins: Sequence[int], lds: str) -> list[float]:
     way, _, width = lds.partition(":")
     sigma = _number(width or "2")
     if way not in ("none", "inverse", "sqrt") or not sigma > 0:
-        raise UserError(f"option 'lds' cannot be {lds!r}: it is none, inverse or sqrt, or such as inverse:2 (bins)")
+        raise UserError("option-lds", lds=lds)
     frames = sum(bins)
     if way == "none" or frames == 0:
         return [1.0] * len(bins)

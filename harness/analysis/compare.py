@@ -66,14 +66,14 @@ def compare(paths: Sequence[Path]) -> str:
     """All runs against the first, as text. UserError where they cannot be compared."""
     first, *others = sides = _sides(paths)
     if not others:
-        raise UserError("compare: name two runs or more, run folders or record.json files")
+        raise UserError("compare-too-few")
     for other in others:
         _check_alike(first, other)
     blocks, figures = [_title(first)], 0
     for other in others:
         compared = [found for kind in KINDS for found in _compared(first, other, kind)]
         if not compared:
-            raise UserError(f"{first.name} and {other.name} have no kind of score in common")
+            raise UserError("compare-no-common-score", name=first.name, name2=other.name)
         blocks.append(_text(first, other, compared))
         figures += len(compared)
     return "\n\n".join([*blocks, "\n".join(_remarks(sides, figures))])
@@ -88,12 +88,12 @@ def _sides(paths: Sequence[Path]) -> list[ComparedRun]:
         try:
             record = read(path / "record.json" if path.is_dir() else path)
         except RecordError as error:
-            raise UserError(str(error)) from None
+            raise UserError("record-invalid", message=str(error)) from None
         if record.status != "done" or not (record.result.get("scores") or {}):
             why = (
                 f"is {record.status}" if record.status != "done" else f"scored nothing on {record.result.get('split')}"
             )
-            raise UserError(f"{path}: the run {why}: there is nothing to compare")
+            raise UserError("compare-run-not-finished", file=path, why=why)
         folder = path if path.is_dir() else path.parent if path.name == "record.json" else None
         records.append((folder, record))
     doubled = Counter(record.name for _, record in records)
@@ -119,7 +119,7 @@ def _check_alike(a: ComparedRun, b: ComparedRun) -> None:
         if a.result.get(key) != b.result.get(key)
     ]
     if differing:
-        raise UserError(f"{a.name} and {b.name} cannot be compared: they have {'; '.join(differing)}")
+        raise UserError("compare-different-tracks", name=a.name, name2=b.name, names="; ".join(differing))
 
 
 def _compared(first: ComparedRun, other: ComparedRun, kind: str) -> Iterator[Compared]:
@@ -129,7 +129,7 @@ def _compared(first: ComparedRun, other: ComparedRun, kind: str) -> Iterator[Com
         return
     groups = tuple(map(str, a.get("groups") or ()))
     if groups != tuple(map(str, b.get("groups") or ())):
-        raise UserError(f"{first.name} and {other.name} were scored on other groups of videos: they cannot be compared")
+        raise UserError("compare-different-groups", name=first.name, name2=other.name)
     yield _less(KINDS[kind], groups, _main(first, a), _main(other, b))
     parts = _parts(first, kind, groups)
     others = _parts(other, kind, groups) if parts else {}
@@ -145,7 +145,7 @@ def _main(side: ComparedRun, block: Mapping[str, Any]) -> Statistic:
             raise ValueError
         return Statistic(float(block["main"]), without)
     except (KeyError, TypeError, ValueError):
-        raise UserError(f"{side.name}: its record has no score without each group of videos (leave_one_out)") from None
+        raise UserError("compare-no-group-scores", name=side.name) from None
 
 
 def _less(what: str, groups: tuple[str, ...], a: Statistic, b: Statistic) -> Compared:

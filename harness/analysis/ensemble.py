@@ -61,10 +61,10 @@ def expand(folders: Sequence[Path]) -> dict[str, Path]:
         for path in seeds or [folder]:
             name = f"{folder.name}/{path.name}" if seeds else folder.name
             if path.resolve() in [other.resolve() for other in found.values()]:
-                raise UserError(f"{path}: is named twice; weights are for --method weights")
+                raise UserError("ensemble-member-twice", file=path)
             found[str(path) if name in found else name] = path
     if len(found) < 2:
-        raise UserError("an ensemble wants two members or more: harness ensemble RUN RUN ...")
+        raise UserError("ensemble-too-few")
     return found
 
 
@@ -77,15 +77,15 @@ def read_records(folders: Mapping[str, Path]) -> dict[str, Record]:
     records = {name: read(folder / "record.json") for name, folder in folders.items()}
     for name, record in records.items():
         if record.status != "done":
-            raise UserError(f"{folders[name]}: the run is {record.status}; an ensemble wants finished runs")
+            raise UserError("ensemble-member-not-finished", part=folders[name], status=record.status)
     (first, wanted), *others = records.items()
     for name, record in others:
         for key in ALIKE:
             a, b = wanted.result.get(key), record.result.get(key)
             if a != b:
-                raise UserError(f"{first} has {key.replace('_', ' ')} {a} and {name} has {b}: they cannot be merged")
+                raise UserError("ensemble-members-differ", first=first, what=key.replace("_", " "), a=a, name=name, b=b)
         if _fingerprint(wanted) != _fingerprint(record):
-            raise UserError(f"{first} and {name} were evaluated on different data (their fingerprints differ)")
+            raise UserError("ensemble-data-differ", first=first, name=name)
     return records
 
 
@@ -97,15 +97,13 @@ def load_members(folders: Mapping[str, Path], records: Mapping[str, Record], job
     """The members with their answers; UserError where these are missing or not those of their record."""
     first = next(iter(records.values()))
     if _fingerprint(first) != (job.whole or job.index).fingerprint():
-        raise UserError(f"{job.index.root}: other data than the members were evaluated on; name theirs with --data")
+        raise UserError("ensemble-other-data", root=job.index.root)
     members = []
     for name, folder in folders.items():
         raw = (records[name].result.get("scores") or {}).get("raw") or {}
         scored = read_predictions(folder / "predictions" / f"{job.split}.parquet", job.track) if raw else []
         if raw and abs((now := main_score(job.track, scored)) - raw["main"]) > SAME_SCORE:
-            raise UserError(
-                f"{folder}: its predictions score {now:.4f} and its record says {raw['main']:.4f}: they are not its own"
-            )
+            raise UserError("predictions-not-the-runs-own", folder=folder, now=now, first=raw["main"])
         test, final = (_optional(folder / "predictions" / f, job.track) for f in ("test.parquet", "test.post.parquet"))
         members.append(Member(name, folder, records[name], scored, test, final))
     return members
@@ -129,7 +127,7 @@ def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path)
             scored = score_split(job, merged, folder, by_fold=folds)
             notes += _compared(members, scored.scores["raw"])
         elif method == "weights":
-            raise UserError(f"--method weights: the members' {job.split} answers have no labels to fit weights on")
+            raise UserError("ensemble-no-labels", split=job.split)
         submission, more = _answer_test(job, members, method, weights, scored, folder)
         record.result = {
             **record.result,

@@ -23,7 +23,7 @@ def ensemble(
 ) -> Path:
     """Merge finished runs into a run of its own and bring the leaderboard up to date. Returns the run's folder."""
     if method not in METHODS:
-        raise UserError(f"--method {method}: there are " + ", ".join(METHODS))
+        raise UserError("ensemble-method-unknown", message=f"--method {method}: there are " + ", ".join(METHODS))
     members = expand(folders)
     records = read_records(members)
     first = next(iter(members.values()))
@@ -31,7 +31,7 @@ def ensemble(
     job = replace(make_job(config), split=records[next(iter(members))].result["split"])
     if method in ("vote", "ccc") and not any((a.kind == "value") == (method == "ccc") for a in job.track.answers):
         kind = "values" if method == "ccc" else "classes or units"
-        raise UserError(f"--method {method}: is for {kind}, and track {job.track.name} has none; take mean or weights")
+        raise UserError("ensemble-method-kind", method=method, kind=kind, name=job.track.name)
     loaded = load_members(members, records, job)
     default = f"{config.track}-ensemble-{method}-{'-'.join(members)}"
     folder = new_folder(out, name, re.sub(r"[^A-Za-z0-9_.+-]+", "+", default)[:120])
@@ -53,9 +53,7 @@ def _config(
     own = {name: _post(record) for name, record in records.items()}
     first, wanted = next(iter(own.items()))
     if post is None and (other := next((name for name, those in own.items() if those != wanted), None)):
-        raise UserError(
-            f"{first} is post-processed by {_said(wanted)} and {other} by {_said(own[other])}: say which with --post"
-        )
+        raise UserError("ensemble-post-differs", first=first, said=_said(wanted), other=other, said2=_said(own[other]))
     chosen = tuple(wanted[0] if post is None else post)
     update: dict[str, Any] = {"folds": 0, "fold": -1, "fit": (), "epochs_from": None, "post": chosen}
     if data is not None:

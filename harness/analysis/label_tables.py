@@ -36,10 +36,7 @@ def labelled_answers(track: TrackSpec, answers: Answers, path: Path, *, own: boo
     if (bare := both["row"].isna()).any():
         first = both[bare].iloc[0]
         which = f"{first['name']}, frame {first['frame']}" if track.submission in FRAMED else first["name"]
-        raise UserError(
-            f"{answers.where}no answer for {which} ({int(bare.sum())} labelled rows of {path}); every labelled row "
-            "must be answered"
-        )
+        raise UserError("label-without-prediction", where=answers.where, which=which, rows=int(bare.sum()), file=path)
     return [_video(str(name), part, track, answers) for name, part in both.groupby("name", sort=False)]
 
 
@@ -64,7 +61,7 @@ def _read(path: Path, track: TrackSpec, own: bool, numeric: bool) -> pd.DataFram
     table = read_columns(path, [*columns.values(), "group"])
     if missing := [column for column in columns.values() if column not in table.column_names]:
         where = "; labels of a table of their own: --labels FILE" if own else ""
-        raise UserError(f"{path}: has no labels {', '.join(missing)} of track {track.name}{where}")
+        raise UserError("labels-column-missing", file=path, names=", ".join(missing), name=track.name, where=where)
     keys, frame, numbered = row_keys(table, named(table, path), track, path)
     names = [inner(track, key) for key in keys.to_pylist()]
     if numeric or numbered:
@@ -74,9 +71,9 @@ def _read(path: Path, track: TrackSpec, own: bool, numeric: bool) -> pd.DataFram
     labels = pd.DataFrame({a.name: _labels(a, table[columns[a.name]], columns[a.name], path) for a in track.answers})
     found = pd.concat([found, labels], axis=1)[labels.notna().any(axis=1)]
     if (again := found.duplicated(["name", "frame"])).any():
-        raise UserError(f"{path}: {found[again].iloc[0]['name']} has two rows for one answer; keep one")
+        raise UserError("label-row-twice", file=path, first=found[again].iloc[0]["name"])
     if found.empty:
-        raise UserError(f"{path}: holds no label of track {track.name}")
+        raise UserError("labels-none", file=path, name=track.name)
     return found
 
 
@@ -88,13 +85,13 @@ def _labels(answer: Answer, column: pa.ChunkedArray, name: str, path: Path) -> F
     try:
         numbers = np.array(column.cast(pa.float64()).to_numpy(), np.float64)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise UserError(f"{path}: the column {name} holds something else than numbers") from None
+        raise UserError("labels-not-numbers", file=path, name=name) from None
     numbers[numbers == answer.invalid] = np.nan
     highest = max(len(answer.classes) - 1, 1)
     wrong = ~np.isin(numbers, np.arange(highest + 1)) if answer.kind != "value" else np.isinf(numbers)
     if (wrong & ~np.isnan(numbers)).any():
         bad = numbers[wrong & ~np.isnan(numbers)][0]
-        raise UserError(f"{path}: the label {name} is {bad:g}, not one that {answer.name} can have")
+        raise UserError("label-impossible", file=path, name=name, bad=bad, name2=answer.name)
     return numbers
 
 

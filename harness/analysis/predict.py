@@ -50,23 +50,23 @@ def predict(folder: Path, videos: Sequence[Path], out: Path, *, device: str | No
             answers = {video.video: video for video in predict_split(job, prepared, "test")}
             _write(job, folder, done, answers, out)
     if len(failed) == len(videos) == 1:
-        raise UserError(next(iter(failed.values())))
+        raise UserError("predict-failed", message=next(iter(failed.values())))
     for reason in failed.values():
         print(f"failed: {reason}", file=sys.stderr)
     if failed:
         rest = f"; the others are in {out}" if done else ""
-        raise UserError(f"{len(failed)} of {len(videos)} videos could not be read (named above){rest}")
+        raise UserError("predict-some-failed", count=len(failed), count2=len(videos), rest=rest)
 
 
 def _check_names(videos: Sequence[Path]) -> None:
     stems: dict[str, Path] = {}
     for video in videos:
         if not video.is_file():
-            raise UserError(f"{video}: there is no such file")
+            raise UserError("predict-no-file", video=video)
         if video.suffix.lower() not in VIDEO_SUFFIXES:
-            raise UserError(f"{video}: no video by its name ({' '.join(VIDEO_SUFFIXES)}); convert or rename it")
+            raise UserError("predict-not-a-video-name", video=video, names=" ".join(VIDEO_SUFFIXES))
         if video.stem in stems:
-            raise UserError(f"{video} and {stems[video.stem]} have the same name: their tables would be one file")
+            raise UserError("predict-same-name", video=video, part=stems[video.stem])
         stems[video.stem] = video
 
 

@@ -83,12 +83,9 @@ def _record(path: Path) -> tuple[Record, Path | None]:
     record = read(path / "record.json" if path.is_dir() else path)
     if record.status != "done":
         why = f": {record.reason}" if record.reason else ""
-        raise UserError(f"{path}: the run is {record.status}{why}; there is no result to reproduce")
+        raise UserError("reproduce-not-finished", file=path, status=record.status, why=why)
     if "ensemble" in record.result:
-        raise UserError(
-            f"{path}: an ensemble; reproduce its members, then `harness ensemble` them by "
-            f"--method {(record.result['ensemble'] or {}).get('method')}"
-        )
+        raise UserError("reproduce-ensemble", file=path, value=(record.result["ensemble"] or {}).get("method"))
     return record, folder if (folder / "config.toml").is_file() else None
 
 
@@ -96,7 +93,7 @@ def _config(path: Path, record: Record, beside: Path | None, paths: Paths) -> Ru
     """The record's settings, with paths from the command line, else from the config.toml beside the record."""
     given = record.result.get("config")
     if not isinstance(given, dict):
-        raise UserError(f"{path}: the record does not hold the run's settings (result.config)")
+        raise UserError("reproduce-no-config", file=path)
     there = saved_config(beside) if beside else RunConfig()
     known = {
         "data_dir": str(paths.data) if paths.data else there.data_dir,
@@ -109,14 +106,14 @@ def _config(path: Path, record: Record, beside: Path | None, paths: Paths) -> Ru
         tree["data"] = {**(given.get("data") or {}), "list": str(paths.list_file)}
     synthetic = (record.result.get("data") or {}).get("synthetic")
     if known["data_dir"] is None and not synthetic:
-        raise UserError(f"{path}: the record does not say where the data lie; name the folder with --data DIR")
+        raise UserError("reproduce-no-data-path", file=path)
     if given.get("fit") and known["epochs_from"] is None:
         origin = (record.result.get("epochs_from") or {}).get("run")
-        raise UserError(f"{path}: took its epochs from the run {origin}; say where that lies with --epochs-from RUN")
+        raise UserError("reproduce-no-epochs-run", file=path, origin=origin)
     try:
         return validate({key: value for key, value in tree.items() if value is not None}, str(path))
     except UserError as error:
-        raise UserError(f"{error}; if this program has changed since, reproduce it with {_maker(record)}") from None
+        raise UserError("reproduce-program-changed", error=error, maker=_maker(record)) from None
 
 
 def _maker(record: Record) -> str:
@@ -135,8 +132,12 @@ def _check_same_task(job: Job, record: Record) -> None:
         if now[key] != then.get(key):
             words = key.replace("_", " ")
             raise UserError(
-                f"{record.name}: {words} was {then.get(key)} and is {now[key]} in this program: the scores cannot be "
-                f"compared; reproduce it with {_maker(record)}"
+                "reproduce-version-changed",
+                name=record.name,
+                words=words,
+                value=then.get(key),
+                part=now[key],
+                maker=_maker(record),
             )
     data, here = then.get("data") or {}, now["data"]
     if data.get("fingerprint") != here["fingerprint"]:
@@ -148,9 +149,12 @@ def _check_same_task(job: Job, record: Record) -> None:
         ]
         said = "; ".join(counts) or "the counts are the same, names or labels are not"
         raise UserError(
-            f"{job.index.root}: other data than {record.name} had (fingerprint {str(data.get('fingerprint'))[:8]}, "
-            f"here {here['fingerprint'][:8]}; {said}); "
-            "name the same folder with --data"
+            "reproduce-other-data",
+            root=job.index.root,
+            name=record.name,
+            part=str(data.get("fingerprint"))[:8],
+            part2=here["fingerprint"][:8],
+            said=said,
         )
 
 

@@ -28,7 +28,7 @@ def evaluate(folder: Path, data: Path | None, drop: Sequence[str] = (), noise: S
     split = job.split if data is None else f"evaluated-{data.resolve().name}"
     if noise or EACH in drop:
         if set(drop) - {EACH}:
-            raise UserError(f"--drop {EACH} and --noise make a table of their own: leave --drop SLOT out")
+            raise UserError("drop-table-options", each=EACH)
         robustness(job, folder, split, each=EACH in drop, levels=noise)
         return
     prepared = prepared_split(job, folder)
@@ -58,7 +58,7 @@ def _job(folder: Path, data: Path | None) -> Job:
     config = one_run(folder)
     record = folder / "record.json"
     if record.is_file() and "ensemble" in read(record).result:
-        raise UserError(f"{folder}: an ensemble has no weights to answer with; evaluate one of its members")
+        raise UserError("evaluate-ensemble", folder=folder)
     return make_job(config if data is None else config.model_copy(update={"data_dir": str(data)}))
 
 
@@ -68,8 +68,8 @@ def slots_of(names: Sequence[str], slots: Sequence[str]) -> list[str]:
     for name in names:
         meant = [slot for slot in slots if slot == name or slot.partition(".")[0] == name]
         if not meant:
-            raise UserError(f"--drop {name}: the run has no such slot or stream; it has {', '.join(slots)}")
+            raise UserError("drop-unknown-slot", name=name, names=", ".join(slots))
         found += [slot for slot in meant if slot not in found]
     if len(found) == len(slots):
-        raise UserError(f"--drop {' --drop '.join(names)}: nothing would be left to answer from")
+        raise UserError("drop-nothing-left", names=" --drop ".join(names))
     return found

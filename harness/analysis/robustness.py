@@ -48,7 +48,7 @@ def conditions(slots: Sequence[str], each: bool, levels: Sequence[float]) -> lis
     (one row where that is the same); then the noise."""
     found: dict[frozenset[str], list[str]] = {}
     if each and len(slots) < 2:
-        raise UserError(f"--drop {EACH}: the run has one slot, {slots[0]}: nothing would be left to answer from")
+        raise UserError("drop-one-slot", each=EACH, first=slots[0])
     streams: dict[str, list[str]] = {}
     for slot in slots:
         streams.setdefault(slot.partition(".")[0], []).append(slot)
@@ -73,9 +73,9 @@ def conditions(slots: Sequence[str], each: bool, levels: Sequence[float]) -> lis
 def prepared_split(job: Job, folder: Path) -> Prepared:
     """The run's model and the videos that it reports on; UserError where there are none with labels."""
     if not (videos := job.index.split("val")):
-        raise UserError(f"{job.index.root}: no validation videos to evaluate on")
+        raise UserError("evaluate-no-validation", root=job.index.root)
     if not any((video.labels == video.labels).any() for video in videos):
-        raise UserError(f"{job.index.root}: the validation videos have no labels of track {job.track.name}")
+        raise UserError("evaluate-no-labels", root=job.index.root, name=job.track.name)
     return prepare(job, weights=folder / "weights.safetensors")
 
 

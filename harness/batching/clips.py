@@ -111,9 +111,7 @@ class ClipData:
 def refuse_context(spec: object) -> None:
     """UserError for an encoder that looks at neighbours, of frames that are none."""
     if isinstance(spec, FrameInput) and spec.context:
-        raise UserError(
-            "train.gaps=close cannot be had with an encoder that looks at neighbouring frames: leave it at keep"
-        )
+        raise UserError("gaps-with-context")
 
 
 def collate_runs(parts: list[dict[str, np.ndarray]], spec: object) -> dict[str, np.ndarray]:

@@ -160,7 +160,7 @@ def check_packed(index: Index, slots: Sequence[SlotPlan], wanted: bool) -> None:
             reader = open_reader(slot.stream, source_of(index, video))
             if (reader.packed is not None) != wanted:
                 found = "from the pack" if reader.packed else "from the data folder"
-                raise UserError(f"{video.name}: pictures of {slot.name} are read {found}, which was not to be measured")
+                raise UserError("bench-unexpected-reading", name=video.name, name2=slot.name, found=found)
 
 
 def extraction(index: Index, slots: Sequence[FrozenSlot]) -> float:

@@ -32,10 +32,7 @@ def _read(path: Path) -> list[Row]:
             return [_killed(content["stages"])]
         return [_row(row) for row in content["rows"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"--include {path}: not a result of a check ({type(error).__name__}: {error}); wanted a JSON object with "
-            "readers, stages or rows (harness/benchmarks/external_results.py)"
-        ) from None
+        raise UserError("bench-include-invalid", file=path, name=type(error).__name__, error=error) from None
 
 
 def _fuzzed(readers: Sequence[dict[str, Any]]) -> Row:

@@ -66,7 +66,7 @@ def pack(job: Job, folder: Path) -> None:
     items = [item for item in plan(job.index.root, list(STREAMS)) if names & {name for _, name in item.wanted}]
     failed = [o for o in make_pack(items, Settings(job.index.root, folder), progress=False) if o.outcome == "failed"]
     if failed:
-        raise UserError(f"{failed[0].name}: {failed[0].reason}")
+        raise UserError("bench-pack-failed", name=failed[0].name, reason=failed[0].reason)
 
 
 def clip_data(job: Job, stream: str) -> ClipData:
@@ -80,7 +80,7 @@ def random_clips(data: ClipData, rng: np.random.Generator) -> list[Window]:
     """Clips at random places of random videos."""
     long = [v for v, video in enumerate(data.videos) if video.n_frames >= CLIP]
     if not long:
-        raise UserError(f"no video has {CLIP} frames")
+        raise UserError("bench-videos-too-short", clip=CLIP)
     chosen = [long[int(i)] for i in rng.integers(len(long), size=CLIPS)]
     starts = [int(rng.integers(data.videos[v].n_frames - CLIP + 1)) for v in chosen]
     return [Window(v, start, start + CLIP) for v, start in zip(chosen, starts, strict=True)]
@@ -102,7 +102,7 @@ class BareClips:
             name = data.videos[clip.video].name
             packed: Pictures | None = data.raw[stream].reader(name).packed
             if packed is None:
-                raise UserError(f"{name}: its pack is not used, though it was just made")
+                raise UserError("bench-pack-unused", name=name)
             self.jpegs.append([packed.jpeg(i).copy() for i in range(clip.start, clip.stop) if packed.has(i)])
         self.pool = ThreadPoolExecutor(cores())
         self.place = np.zeros((BATCH, CLIP, STREAMS[stream], STREAMS[stream], 3), np.uint8)

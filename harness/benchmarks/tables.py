@@ -91,9 +91,9 @@ def page(path: Path) -> tuple[str, str]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UserError(f"--write {path}: could not be read ({error.strerror}); name a page that is there") from None
+        raise UserError("bench-page-unreadable", file=path, strerror=error.strerror) from None
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(END) < text.index(BEGIN):
-        raise UserError(f"--write {path}: wanted one line {BEGIN} and one {END} in it, to write between")
+        raise UserError("bench-page-without-marks", file=path, line=BEGIN, end=END)
     return text.partition(BEGIN)[0], text.partition(END)[2]
 
 

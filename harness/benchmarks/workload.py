@@ -49,7 +49,7 @@ def cut(job: Job, *, videos: int, frames: int) -> Job:
         own.sort(key=lambda video: not np.isfinite(video.labels).any())  # stable
         chosen += own[:videos]
     if not any(np.isfinite(v.labels).any() for v in chosen if v.split == "train"):
-        raise UserError(f"{job.index.root}: no labelled frame among the first {frames} of the training videos")
+        raise UserError("bench-no-labelled-frame", root=job.index.root, frames=frames)
     index = replace(job.index, videos=tuple(chosen), frame_tolerance=10**9)
     return replace(job, index=index, whole=index)
 
@@ -65,7 +65,7 @@ def repeated(videos: Sequence[Video], clips: int, length: int, *, labelled: bool
     frames = [int(np.isfinite(v.labels).any(1).sum()) if labelled else v.n_frames for v in videos]
     counts = [max(1, n // length) if n else 0 for n in frames]
     if not any(counts):
-        raise UserError("no training frame to learn from among those that are measured: --frames for more")
+        raise UserError("bench-no-training-frame")
     out: list[Video] = []
     held = 0
     while held < clips:

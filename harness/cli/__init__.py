@@ -44,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "check": look.check,
     "bench": bench.bench,
     "env": look.env,
+    "explain": look.explain,
 }
 
 
@@ -100,7 +101,7 @@ def _answer() -> None:
         check_loaded(error)
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
             name = error.filename or "a file"
-            raise UserError(f"{name} cannot be written: {error.strerror}; make room") from error
+            raise UserError("file-not-writable", name=name, strerror=error.strerror) from error
         raise
 
 

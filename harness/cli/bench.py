@@ -37,16 +37,16 @@ def bench(
 ) -> None:
     """Measure every stage of a run here, beside its limit."""
     if json_file is not None and not json_file.parent.is_dir():
-        raise UserError(f"--json {json_file}: there is no folder {json_file.parent}; name another file")
+        raise UserError("bench-json-no-folder", json_file=json_file, parent=json_file.parent)
     if seed_baseline:
         from harness.benchmarks.baseline_report import seed_baseline as versus
 
         if any((encoders, fusion, head, track, finetune, recipe, sets, plugin, device)):
-            raise UserError("--seed-baseline measures a combination of its own: leave the other options out")
+            raise UserError("bench-options-mixed")
         versus(str(data) if data else None, rounds=rounds, write_to=write, include=include or [], json_file=json_file)
         return
     if write or include:
-        raise UserError("--write and --include are for --seed-baseline")
+        raise UserError("bench-options-need-baseline")
     from harness.cli.commands.bench import bench as command
     from harness.config.schema import load_config
 

@@ -67,3 +67,14 @@ def env(as_json: Annotated[bool, typer.Option("--json", help="for programs")] = 
     from harness.cli.commands.env import env as command
 
     command(as_json)
+
+
+def explain(
+    code: Annotated[
+        str | None, typer.Argument(help="an error's code, or the whole sentence; default: all errors, as a page")
+    ] = None,
+) -> None:
+    """Explain an error by its code: cause, example, way out."""
+    from harness.cli.commands.explain import explain as command
+
+    command(code)

@@ -80,7 +80,7 @@ def run(
     more += [f"train.precision={precision}"] if precision else []
     if resume is not None:
         if more or sets or name or recipe or data or seeds > 1 or any(value is not None for value in flags.values()):
-            raise UserError("--resume goes on with the run's own settings: leave the other options out")
+            raise UserError("resume-options-mixed")
         command.resume(resume, machines)
         return
     if fit and epochs_from and (epochs_from / "config.toml").is_file():
@@ -126,17 +126,17 @@ def evaluate(
     from harness.analysis.rescore import evaluate as command
 
     if (run_folder is None) == (predictions is None):
-        raise UserError("evaluate: name a RUN, or a table by --predictions FILE; one of them")
+        raise UserError("evaluate-what")
     if predictions is not None:
         from harness.analysis.score_table import score_table
 
         if track is None or data is not None or drop or noise is not None:
-            raise UserError("evaluate: with --predictions say --track, and leave --data, --drop and --noise out")
+            raise UserError("evaluate-predictions-options")
         score_table(predictions, labels, edition, track, plugin or [])
         return
     assert run_folder is not None
     if labels is not None or track is not None or edition is not None or plugin:
-        raise UserError("evaluate: --labels, --track, --edition and --plugin go with --predictions; a run has its own")
+        raise UserError("evaluate-run-options")
     command(run_folder, data, drop or [], noise_levels(noise) if noise is not None else [])
 
 
@@ -147,7 +147,7 @@ def noise_levels(text: str) -> list[float]:
     except ValueError:
         levels = []
     if not levels or not all(0 < level < float("inf") for level in levels):
-        raise UserError(f"--noise {text}: wanted numbers over 0, by commas, such as 0.5,1,2")
+        raise UserError("noise-invalid", got=text)
     return list(dict.fromkeys(levels))
 
 
@@ -182,9 +182,9 @@ def leaderboard(
 
     wanted = TableQuery(edition, track, split)
     if published and runs is not None:
-        raise UserError("--published leaves runs out: give one of them")
+        raise UserError("published-with-runs")
     if check and not published:
-        raise UserError("--check is of the published results: --published --check")
+        raise UserError("check-needs-published")
     if published:
         command.published(wanted, form, out, check)
     elif any(wanted) or form or out:

@@ -29,15 +29,15 @@ def submit(
     from harness.cli.commands.submit import submit_run, submit_table
 
     if (run_folder is None) == (predictions is None):
-        raise UserError("submit: name a RUN, or a table by --predictions FILE; one of them")
+        raise UserError("submit-what")
     if run_folder is not None:
         if runs is not None or plugin:
-            raise UserError("submit: --runs and --plugin go with --predictions; a run has its own")
+            raise UserError("submit-run-options")
         submit_run(run_folder, edition, track, list_file, out, name=file, archive=archive)
         return
     assert predictions is not None
     if track is None or out is None:
-        raise UserError("submit: with --predictions say --track and --out")
+        raise UserError("submit-predictions-options")
     submit_table(
         predictions,
         edition,

@@ -68,10 +68,10 @@ def sweep(
         recipe = "demo" if data is None or (data / "demo.json").is_file() else "default"
     configs = configurations(recipe, flags, [*more, *(sets or [])], combinations)
     if any(config.fit for config in configs):
-        raise UserError("a sweep needs scores to rank by, and --fit train,val leaves none: take that out of the recipe")
+        raise UserError("sweep-no-scores")
     fixed = tuple(text.partition("=")[0].strip() for text in sets or [])
     wanted = Search(search, search_folds, parse_space(space or []), fixed) if search else None
     if space and not search:
-        raise UserError("--space is what a search chooses from: say --search N too")
+        raise UserError("space-without-search")
     if command(configs, out, seeds, How(jobs, launcher, dry_run, wanted)):
         raise typer.Exit(1)

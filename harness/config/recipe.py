@@ -43,10 +43,7 @@ def find_recipe(name: str) -> Path:
         if path.is_file():
             return path
     known = recipe_names()
-    raise UserError(
-        f"--recipe {name}: no such file, and no recipe of that name: {did_you_mean(name, known)}there are "
-        f"{', '.join(known)}"
-    )
+    raise UserError("recipe-unknown", name=name, hint=did_you_mean(name, known), names=", ".join(known))
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -54,7 +51,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
+        raise UserError("toml-invalid", file=path, error=error) from None
 
 
 def about(name: str) -> About:
@@ -65,7 +62,7 @@ def about(name: str) -> About:
     try:
         return About(**said)
     except TypeError as error:
-        raise UserError(f"{path}: [about]: {error}") from None
+        raise UserError("recipe-about-invalid", file=path, error=error) from None
 
 
 def read_recipe(name: str, flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,7 +84,7 @@ def _section(path: Path, tree: Mapping[str, Any], name: str) -> dict[str, Any]:
     """A section of a recipe, {} where it has none."""
     found = tree.get(name, {})
     if not isinstance(found, dict):
-        raise UserError(f"{path}: {name} = {str(found)[:40]!r} must be a section, [{name}]")
+        raise UserError("recipe-not-a-section", file=path, name=name, part=str(found)[:40])
     return found
 
 

@@ -143,7 +143,7 @@ def load_config(recipe: str | None, flags: Mapping[str, Any], sets: Iterable[str
     for text in sets:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise UserError(f"--set {text}: wanted key=value, for example --set train.epochs=5")
+            raise UserError("set-invalid", got=text)
         _put(tree, name.strip(), parsed(value.strip()))
     return validate(tree, "the command line" + (f" and recipe {recipe}" if recipe else ""))
 
@@ -166,8 +166,10 @@ def validate(tree: Mapping[str, Any], where: str) -> RunConfig:
         if first["type"] == "extra_forbidden":
             close = difflib.get_close_matches(dotted, _known_keys(), 1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise UserError(f"unknown key {dotted!r} in {where}{hint}") from None
-        raise UserError(f"{dotted} = {first['input']!r} in {where}: {first['msg']}") from None
+            raise UserError("setting-unknown", dotted=dotted, where=where, hint=hint) from None
+        raise UserError(
+            "setting-invalid", dotted=dotted, first=first["input"], where=where, first2=first["msg"]
+        ) from None
 
 
 def _put(tree: dict[str, Any], name: str, value: Any) -> None:

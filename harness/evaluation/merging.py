@@ -59,7 +59,7 @@ def merge(
     differ in videos, frames or labels, or an answer is no finite number.
     """
     if method not in METHODS:
-        raise UserError(f"unknown way to merge {method!r}; there are {', '.join(METHODS)}")
+        raise UserError("merge-method-unknown", method=method, names=", ".join(METHODS))
     names = [names[i] if i < len(names) else f"member {i + 1}" for i in range(len(members))]
     aligned = _aligned(members, track, names)
     share = {kind: shares(weights, kind, len(members)) for kind in ("value", "class", "binary")}
@@ -79,7 +79,7 @@ def shares(weights: Weights | None, kind: str, n: int) -> Array:
     given = np.ones(n) if own is None else np.asarray(own, np.float64)
     if given.shape != (n,) or not np.isfinite(given).all() or (given < 0).any() or not given.any():
         shown = ", ".join(f"{w:g}" for w in given.ravel())
-        raise UserError(f"weights {shown}: wanted one for each of {n} members, 0 or more, and not all 0")
+        raise UserError("merge-weights", shown=shown, n=n)
     return given / given.sum()
 
 
@@ -160,12 +160,12 @@ def _aligned(
 ) -> list[list[VideoAnswers]]:
     """Video by video the answers of every member; UserError for the first thing that differs."""
     if not members:
-        raise UserError("there are no members to merge")
+        raise UserError("merge-no-members")
     by_name = [{video.video: video for video in member} for member in members]
     for name, videos in zip(names, by_name, strict=True):
         for have, want, who in ((videos, by_name[0], name), (by_name[0], videos, names[0])):
             if missing := next((video for video in want if video not in have), None):
-                raise UserError(f"{who}: no answers to video {missing!r}, which {_other(who, name, names)} answers")
+                raise UserError("merge-video-missing", who=who, missing=missing, other=_other(who, name, names))
     aligned = [[videos[video.video] for videos in by_name] for video in members[0]]
     for those in aligned:
         for name, member in zip(names, those, strict=True):
@@ -181,11 +181,20 @@ def _same(first: VideoAnswers, other: VideoAnswers, track: TrackSpec, name: str,
     """UserError where two members' answers to a video cannot be merged."""
     where = f"video {first.video!r}"
     if len(first.times) != len(other.times):
-        raise UserError(f"{where} has {len(other.times)} frames in {other_name} and {len(first.times)} in {name}")
+        raise UserError(
+            "merge-length",
+            where=where,
+            count=len(other.times),
+            other_name=other_name,
+            count2=len(first.times),
+            name=name,
+        )
     for answer in track.answers:
         values, a, b = other.values[answer.name], first.targets[answer.name], other.targets[answer.name]
         bad = ~np.isfinite(values) if values.ndim == 1 else ~np.isfinite(values).all(1)
         if bad.any():
-            raise UserError(f"{where}, frame {int(bad.argmax()) + 1}: {other_name} has no finite {answer.name}")
+            raise UserError(
+                "merge-not-finite", where=where, frame=int(bad.argmax()) + 1, other_name=other_name, name=answer.name
+            )
         if not np.array_equal(a, b, equal_nan=True):
-            raise UserError(f"{where}: labels of {answer.name} in {other_name} are others than in {name}")
+            raise UserError("merge-labels-differ", where=where, name=answer.name, other_name=other_name, name2=name)

@@ -99,7 +99,7 @@ def _halved(tried: int, window: tuple[int, int], video: str, full: bool) -> int:
     memory.release()
     if tried == 1:
         option = "train.evaluation=windows" if full else "a shorter train.clip"
-        raise UserError(f"no memory to answer {window[1] - window[0]} frames of video {video} at once: use {option}")
+        raise UserError("evaluation-no-memory", value=window[1] - window[0], video=video, option=option)
     memory.note("evaluation", tried // 2)
     return tried // 2
 

@@ -62,13 +62,13 @@ def write_predictions(path: Path, track: TrackSpec, videos: Sequence[VideoAnswer
 def read_predictions(path: Path, track: TrackSpec) -> list[VideoAnswers]:
     """The answers of a predictions file, video by video in the file's order."""
     if not path.is_file():
-        raise UserError(f"{path}: no predictions; run `harness evaluate` on the run first")
+        raise UserError("predictions-missing", file=path)
     try:
         table = pd.read_parquet(path)
         return [_video_answers(str(name), rows, track) for name, rows in table.groupby("video", sort=False)]
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:  # damaged, or of another track
         reason = f"{type(error).__name__}: {first_line(error)}"
-        raise UserError(f"{path}: not the answers to track {track.name} ({reason}); run `harness evaluate`") from None
+        raise UserError("predictions-invalid", file=path, name=track.name, reason=reason) from None
 
 
 def _video_answers(name: str, rows: pd.DataFrame, track: TrackSpec) -> VideoAnswers:

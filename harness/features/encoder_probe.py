@@ -47,7 +47,7 @@ def choose_precision(index: Index, slots: Sequence[FrozenSlot], *, building: boo
                 f"features.tolerance = {slot.settings.tolerance:.1%}"
             )
             if slot.settings.precision == "bf16":
-                raise UserError(f"{said}: use --set features.precision=float32")
+                raise UserError("bf16-too-far", said=said)
             if building:
                 warnings.warn(f"{said}: they are computed in float32", stacklevel=2)
 

@@ -288,7 +288,4 @@ def _not_finite(task: Task, row: int) -> str:
 
 def _full(video: Video, error: OSError) -> UserError:
     """A full disk: the next video would fail too."""
-    return UserError(
-        f"features of video {video.name}: {error}; mend this (free some space?) and run the command again: "
-        "what is done is kept"
-    )
+    return UserError("features-not-written", name=video.name, error=error)

@@ -175,10 +175,7 @@ class FrozenSlot:
             memory.release()
             tried = min(limit, len(mask))
             if tried == 1:
-                raise UserError(
-                    f"slot {self.plan.name!r}: no memory on {self.device} for one frame at a time ({said}): "
-                    "another device, a smaller picture or another encoder is needed"
-                )
+                raise UserError("features-no-memory", name=self.plan.name, device=self.device, said=said)
             self.limit = tried // 2
             memory.note(f"features of {self.plan.stream.name}={self.plan.encoder.name}", self.limit)
 

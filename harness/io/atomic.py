@@ -25,10 +25,7 @@ def atomic(path: Path, write: Callable[[Path], object]) -> None:
         full = isinstance(error, OSError) or "write" in str(error).lower()
         if full:
             kind = FullDiskError if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) else UserError
-            raise kind(
-                f"{path}: could not be written ({error}); free some space or choose another folder, then run the "
-                "command again (a training goes on by `harness run --resume`)"
-            ) from None
+            raise kind("file-not-written", file=path, error=error) from None
         raise
 
 

@@ -37,12 +37,9 @@ def file_lock(lock: Path, busy: str | None = None) -> Iterator[None]:
         try:
             held.enter_context(locked(lock, wait=busy is None))
         except Timeout:
-            raise UserError(str(busy)) from None
+            raise UserError("busy", message=str(busy)) from None
         except OSError as error:
-            raise UserError(
-                f"{lock.parent}: cannot be written ({error.strerror}); make room, make it writable or choose another "
-                "folder"
-            ) from None
+            raise UserError("folder-not-writable", parent=lock.parent, strerror=error.strerror) from None
         yield
 
 

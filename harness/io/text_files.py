@@ -12,7 +12,7 @@ def read_text(path: Path) -> str:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+        raise UserError("text-unreadable", file=path, strerror=error.strerror) from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: no text file (byte {error.start} is not UTF-8)") from error
+        raise UserError("text-not-utf8", file=path, start=error.start) from error
     return text.replace("\r\n", "\n").rstrip()

@@ -20,17 +20,17 @@ def saved_config(folder: Path) -> RunConfig:
     """The configuration of a run folder."""
     path = folder / "config.toml"
     if not path.is_file():
-        raise UserError(f"{folder}: not a run folder (there is no config.toml)")
+        raise UserError("run-not-a-run", folder=folder)
     return validate(read_toml(path), str(path))
 
 
 def one_run(folder: Path) -> RunConfig:
     """The configuration of a run that has weights of its own."""
     if (folder / "seeds").is_file():
-        raise UserError(f"{folder}: holds several seeds; name one of them, such as {folder / 'seed-0'}")
+        raise UserError("run-has-seeds", folder=folder, file=folder / "seed-0")
     config = saved_config(folder)
     if has_folds(config):
-        raise UserError(f"{folder}: holds several folds; name one of them, such as {folder / 'fold-0'}")
+        raise UserError("run-has-folds", folder=folder, file=folder / "fold-0")
     return config
 
 
@@ -45,11 +45,11 @@ def default_name(config: RunConfig, seeds: int) -> str:
 def new_folder(out: Path, name: str | None, default: str) -> Path:
     """A fresh folder for a run: the user's name, which must be free, or the default one with the next free number."""
     if name is not None and (not name or Path(name).name != name or name.startswith(".")):
-        raise UserError(f"--name {name}: wanted a plain name for a folder in {out}")
+        raise UserError("run-name-invalid", name=name, out=out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--out {out}: no folder can be made there ({error.strerror}); choose another") from None
+        raise UserError("out-no-folder", out=out, strerror=error.strerror) from None
     candidates = [name] if name is not None else [default] + [f"{default}-{i}" for i in range(2, 10_000)]
     for candidate in candidates:
         try:
@@ -57,6 +57,4 @@ def new_folder(out: Path, name: str | None, default: str) -> Path:
         except FileExistsError:
             continue
         return out / candidate
-    raise UserError(
-        f"--name {name}: a run of this name is already in {out}; choose another, or `--resume {out / str(name)}`"
-    )
+    raise UserError("run-name-taken", name=name, out=out, file=out / str(name))

@@ -104,9 +104,7 @@ def make_job(config: RunConfig, *, progress: bool = True, shared: SharedSetup | 
     config = config.model_copy(update={"edition": edition.name})  # the latest edition may be another one tomorrow
     plan = plan_of(config, registry, track)
     if config.train.evaluation == "full" and not plan.head.spec.full:  # type: ignore[attr-defined]
-        raise UserError(
-            f"train.evaluation=full: head {plan.head.spec.name!r} is not made for whole videos; use windows"
-        )
+        raise UserError("evaluation-full", name=plan.head.spec.name)
     shared = shared or _shared_setup(config, registry, edition, track, progress)
     index = shared.index
     from harness.data.streams.sources import check_needs
@@ -131,11 +129,7 @@ def _task(config: RunConfig) -> tuple[Registry, EditionSpec, TrackSpec]:
     registry = load_plugins(config.plugin)
     edition, track = find_track(registry, config.track, config.edition)
     if not track.folders:
-        raise UserError(
-            f"{edition.name} {track.name} is on {track.data}, which this program does not train on: answer it by other "
-            f"means, then `harness submit --predictions FILE --edition {edition.name} --track {track.name}` "
-            "writes and verifies it"
-        )
+        raise UserError("track-not-trainable", name=edition.name, name2=track.name, data=track.data)
     return registry, edition, track
 
 
@@ -162,7 +156,7 @@ def data_folder(config: RunConfig, *, progress: bool = True) -> tuple[Path, str,
     else:
         root = Path(config.data_dir)
         if not root.is_dir():
-            raise UserError(f"--data {root}: there is no such folder")
+            raise UserError("data-missing", root=root)
     synthetic = (root / "demo.json").is_file()
     return root, "demo" if synthetic else root.resolve().name, synthetic
 

@@ -40,7 +40,7 @@ def read(path: Path) -> Record:
     try:
         return read_record(path)
     except RecordError as error:
-        raise UserError(str(error)) from None
+        raise UserError("record-invalid", message=str(error)) from None
 
 
 def run_seeds(job: Job, folder: Path, seeds: int, world: World | None = None) -> Outcome:

@@ -64,6 +64,4 @@ def _write(record: Record, folder: Path | None) -> None:
     try:
         record.write(folder / "record.json")
     except OSError as error:
-        raise UserError(
-            f"{folder / 'record.json'}: could not be written ({error}); free some space, then `--resume {folder}`"
-        ) from None
+        raise UserError("record-not-writable", file=folder / "record.json", error=error, folder=folder) from None

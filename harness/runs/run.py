@@ -160,9 +160,9 @@ def extract_features(
         return store
     reasons = {failure.reason for failure in failures}
     if len(reasons) == 1 and len(failures) > 1:  # not a video's fault, such as weights that do not fit
-        raise UserError(reasons.pop())
+        raise UserError("features-failed", message=reasons.pop())
     some = "; ".join(map(str, failures[:5]))
-    raise UserError(f"{len(failures)} of {len(index.videos)} videos could not be read: {some}")
+    raise UserError("videos-unreadable", count=len(failures), count2=len(index.videos), some=some)
 
 
 def clips_of(job: Job, store: FeatureStore, raw: Mapping[str, RawSlot]) -> dict[str, ClipData]:
@@ -181,7 +181,7 @@ def check_trainable(job: Job, splits: Mapping[str, ClipData]) -> None:
     answers, are read now: better that they fail before training than after it."""
     data = splits.get("train")
     if data is None or not any(useful[-1] for useful in data.useful):
-        raise UserError(f"{job.index.root}: no labelled training frame where a slot has data (track {job.track.name})")
+        raise UserError("training-no-labels", root=job.index.root, name=job.track.name)
     for split, clips in splits.items():
         for i in range(len(clips.videos) if split != "train" else 0):
             clips.times(i)

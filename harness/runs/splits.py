@@ -51,27 +51,22 @@ class EpochSource:
 def check_kind(config: RunConfig, seeds: int = 1) -> None:
     """UserError where settings of folds, fit and seeds contradict each other."""
     if config.fit and (config.folds or config.fold >= 0):
-        raise UserError("--folds with --fit: folds need videos that are not trained on; leave one of the two out")
+        raise UserError("folds-with-fit")
     if config.folds and seeds > 1:
-        raise UserError("--folds with --seeds: one of them at a time; repeat the folds with --seed 1, --seed 2, ...")
+        raise UserError("folds-with-seeds")
     if config.fit and set(config.fit) != BOTH:
-        raise UserError(f"--fit {','.join(config.fit)}: wanted train,val (to train on train alone leave it out)")
+        raise UserError("fit-invalid", names=",".join(config.fit))
     if config.fit and config.epochs_from is None:
-        raise UserError("--fit train,val leaves nothing to choose the epoch on: name a run that did, --epochs-from RUN")
+        raise UserError("fit-without-epochs")
     if config.epochs_from is not None and not config.fit:
-        raise UserError("--epochs-from takes the number of epochs for --fit train,val: say that too, or leave it out")
+        raise UserError("epochs-without-fit")
     if config.fit and config.train.schedule == "plateau":
-        raise UserError(
-            "--fit with train.schedule=plateau: it lowers the rate by validation scores, and there are none; choose "
-            "the epochs by a run with another schedule"
-        )
+        raise UserError("fit-with-plateau")
     if config.folds in (1, 2):
-        raise UserError(
-            f"--folds {config.folds}: wanted 3 or more: one is reported, the next chooses the epoch, the rest trains"
-        )
+        raise UserError("folds-too-few", folds=config.folds)
     if config.fold >= max(0, config.folds):
         there = f"there are folds 0 to {config.folds - 1}" if config.folds else "there are no folds"
-        raise UserError(f"fold = {config.fold}: {there}; `--folds K` runs K of them")
+        raise UserError("fold-invalid", fold=config.fold, there=there)
 
 
 def split_name(config: RunConfig) -> str:
@@ -105,10 +100,7 @@ def fold_of_group(index: Index, folds: int) -> dict[str, int]:
 
     groups = sorted({video.group for video in index.videos if video.split in BOTH})
     if len(groups) < folds:
-        raise UserError(
-            f"--folds {folds}: the train and validation videos are {len(groups)} groups, and a group is never divided; "
-            f"--folds {len(groups)} is the most"
-        )
+        raise UserError("folds-too-many", folds=folds, count=len(groups))
     return folds_of(groups, folds)
 
 
@@ -127,15 +119,15 @@ def find_origin(config: RunConfig, index: Index) -> EpochSource | None:
     try:
         record = read(folder / "record.json")
     except RecordError as error:
-        raise UserError(f"{where}: not a finished run: {error}") from None
+        raise UserError("origin-not-finished", where=where, error=error) from None
     result = record.result
     if record.status != "done" or not result.get("epoch"):
         why = f"it is {record.status}" if record.status != "done" else "it chose no epoch"
-        raise UserError(f"{where}: {why}; name a finished run of this combination")
+        raise UserError("origin-unfit", where=where, why=why)
     if result.get("fit"):
-        raise UserError(f"{where}: it took its epochs from {result['epochs_from']['run']}; name that run")
+        raise UserError("origin-of-origin", where=where, first=result["epochs_from"]["run"])
     if other := "; ".join(_differences(result, config, index)):
-        raise UserError(f"{where}: another training, whose epochs mean nothing here: {other}; leave these options out")
+        raise UserError("origin-other-training", where=where, other=other)
     return EpochSource(folder, record.name, record.result_sha256, int(result["epoch"]), _answers(folder, result))
 
 
@@ -174,7 +166,7 @@ def fitted_on(config: RunConfig, folder: Path) -> Path | None:
     try:
         return _answers(origin, read(origin / "record.json").result)
     except RecordError as error:
-        raise UserError(f"{folder}: its post-processing is fitted on the answers of {origin}: {error}") from None
+        raise UserError("origin-predictions", folder=folder, origin=origin, error=error) from None
 
 
 def _answers(folder: Path, result: Mapping[str, Any]) -> Path | None:

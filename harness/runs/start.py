@@ -56,10 +56,7 @@ def check_ready(job: Job) -> None:
     """Find the mistakes that would stop the run later, before it has a folder; UserError says what to do."""
     pick_device(job.config.device)
     if not any(np.isfinite(video.labels).any() for video in job.index.split("train")):
-        raise UserError(
-            f"{job.index.root}: no training frame is labelled in {job.index.variant} (track {job.track.name}): get its "
-            "Train_Set, or choose another --track"
-        )
+        raise UserError("training-split-empty", root=job.index.root, variant=job.index.variant, name=job.track.name)
     for slot in job.plan.slots:
         if slot.passport is not None:
             find(slot.passport)
@@ -69,7 +66,7 @@ def _hindrance(job: Job) -> str:
     """Why nothing can be handed in by a list that was found in the data folder; UserError where the user named it."""
     reason = submission_obstacle(job.index, all_editions(job.registry))
     if reason and job.config.data.list:
-        raise UserError(reason)
+        raise UserError("run-not-ready", message=reason)
     return reason
 
 
@@ -79,7 +76,7 @@ def resume(folder: Path, machines: Mapping[str, int | None] | None = None) -> Pa
     config = saved_config(folder).model_copy(update=other)
     record = folder / "record.json"
     if record.is_file() and read(record).status == "done":
-        raise UserError(f"{folder}: the run is finished; start a new one, or `harness evaluate {folder}`")
+        raise UserError("resume-finished", folder=folder)
     job = make_job(config)
     seeds = int((folder / "seeds").read_text()) if (folder / "seeds").is_file() else 1
     with joined_by(job.config) as world:

@@ -16,7 +16,7 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {name}: {first_line(error)}") from None
+        raise UserError("device-unknown", name=name, reason=first_line(error)) from None
     if device.type == "cpu":
         memory.retain_freed_memory()
     return device

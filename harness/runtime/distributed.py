@@ -114,7 +114,7 @@ def init_distributed(
 
     silence_lightning()
     if device.type == "cuda" and torch.cuda.device_count() < devices:
-        raise UserError(f"--devices {devices}: this machine has {torch.cuda.device_count()} GPUs")
+        raise UserError("devices-too-many", devices=devices, found=torch.cuda.device_count())
     external = TorchElasticEnvironment.detect() or SLURMEnvironment.detect() or "LOCAL_RANK" in os.environ
     children = [] if external else _start_others(devices, nodes)
     try:
@@ -147,10 +147,7 @@ def _start_others(devices: int, nodes: int) -> list[subprocess.Popen[bytes]]:
     from lightning_fabric.plugins.environments.lightning import find_free_network_port
 
     if nodes > 1 and not {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK"} <= os.environ.keys():
-        raise UserError(
-            f"--nodes {nodes}: start it with torchrun or srun, or give every machine MASTER_ADDR, MASTER_PORT and "
-            "NODE_RANK in its environment"
-        )
+        raise UserError("nodes-without-launcher", nodes=nodes)
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
     os.environ.setdefault("MASTER_PORT", str(find_free_network_port()))
     os.environ.setdefault("NODE_RANK", "0")
@@ -212,7 +209,7 @@ def report_lost_process() -> Iterator[None]:
         text = first_line(error)
         if not any(word in text.lower() for word in LOST):
             raise
-        raise UserError(_told(text[:200])) from error
+        raise UserError("process-lost", message=_told(text[:200])) from error
 
 
 def _told(what: str) -> str:

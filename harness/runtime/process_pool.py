@@ -65,7 +65,7 @@ def run_jobs(
 
 def _failure(path: Path, error: Exception) -> Failure:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        raise UserError(f"the disk is full while {path} is worked on; make room and run the same command again")
+        raise UserError("disk-full", file=path)
     if isinstance(error, FullDiskError):
         raise error
     if isinstance(error, UserError):

@@ -19,14 +19,14 @@ def note(runs: Path, entry: Mapping[str, Any]) -> None:
     try:
         append_line(path, entry)
     except OSError as error:
-        raise UserError(f"{path}: the submission was written but not noted ({error.strerror})") from error
+        raise UserError("ledger-not-noted", file=path, strerror=error.strerror) from error
 
 
 def entries(runs: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """All entries, and a line for each that cannot be read. UserError where there is no ledger."""
     path = runs / NAME
     if not path.is_file():
-        raise UserError(f"{path}: no submission was made from here yet; `harness submit RUN` makes one")
+        raise UserError("ledger-empty", file=path)
     good, bad = [], []
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), start=1):
         if not line.strip():

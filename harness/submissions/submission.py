@@ -60,7 +60,7 @@ def make_submission(
         read_list(list_file, track, editions)
     listed = submit.read_list(list_file, track) if list_file is not None else None
     if name is not None and (not name or Path(name).name != name or name.startswith(".") or MANIFEST in name):
-        raise UserError(f"--file {name}: wanted a plain name for a file")
+        raise UserError("file-name-invalid", name=name)
     composed = submit.compose(track, answers, listed, name)
     manifest = _manifest(track, composed, listed, edition, run, record_sha256)
     beside = {}
@@ -85,7 +85,7 @@ def _verified(
     listed = read_list(list_file, track, editions) if list_file is not None else None
     if findings := verify(written, track, listed, editions).findings:
         shown = "; ".join(f"line {finding.line}: {finding.text}" for finding in findings[:5])
-        raise UserError(f"{out / written.name}: the submission does not verify and was not written: {shown}")
+        raise UserError("submission-not-verified", file=out / written.name, shown=shown)
 
 
 def _archive_of(manifest: Path) -> list[str]:

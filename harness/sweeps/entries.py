@@ -81,7 +81,10 @@ def plan_entries(configs: Sequence[RunConfig], seeds: int, shared: SharedSetup, 
             entries.append(Entry(config, seeds, None, str(error)))
     if all(entry.job is None for entry in entries):
         reasons = list(dict.fromkeys(str(entry.reason) for entry in entries))
-        raise UserError(f"none of the {len(entries)} combinations can be built: " + "; ".join(reasons[:5]))
+        raise UserError(
+            "sweep-none-built",
+            message=f"none of the {len(entries)} combinations can be built: " + "; ".join(reasons[:5]),
+        )
     _find(entries, shared, out)
     return entries
 

@@ -29,7 +29,7 @@ def _parts(text: str | None, separator: str, option: str) -> list[str]:
     parts = [part.strip() for part in text.split(separator)]
     if not all(parts):
         example = "face;face,context" if separator == ";" else "late,concat"
-        raise UserError(f"{option} {text!r}: nothing stands at one side of a {separator!r}; wanted a list as {example}")
+        raise UserError("grid-empty-item", option=option, text=text, separator=separator, example=example)
     return list(dict.fromkeys(parts))
 
 

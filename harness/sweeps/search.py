@@ -117,7 +117,7 @@ class Study:
         trials = self.trials.get_trials(deepcopy=False)[: self.search.trials]
         scored = [trial for trial in trials if trial.value is not None]
         if not scored:
-            raise UserError(f"all {len(trials)} trials failed; the last: {trials[-1].user_attrs.get('reason')}")
+            raise UserError("search-all-failed", count=len(trials), value=trials[-1].user_attrs.get("reason"))
         best = max(scored, key=lambda trial: trial.value)
         return dict(best.params), float(best.value)
 
@@ -197,10 +197,7 @@ def fold_job(job: Job, task: Fold) -> Job:
     splits = {"train", "val"} if task.whole else {"train"}
     data = replace(whole, videos=tuple(video for video in whole.videos if video.split in splits), test_list=None)
     if (groups := len({video.group for video in data.videos})) < task.of:
-        raise UserError(
-            f"--search: {task.of} folds, but the training videos are {groups} groups, and a group is never divided; "
-            f"--search-folds {max(3, groups)}, or --folds to search on train and val together"
-        )
+        raise UserError("search-folds-too-many", of=task.of, groups=groups, most=max(3, groups))
     config = job.config.model_copy(update={"folds": task.of, "fold": task.fold})
     return replace(job, config=config, index=assign_splits(data, config), whole=data, split=split_name(config))
 
@@ -210,14 +207,10 @@ def check_search(search: Search) -> None:
     try:
         import optuna
     except ImportError:
-        raise UserError(
-            "--search: Optuna is not installed; install the extra (`uv sync --extra search`), or leave --search out"
-        ) from None
+        raise UserError("optuna-missing") from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if search.folds < 3:
-        raise UserError(
-            f"--search-folds {search.folds}: wanted 3 or more: one is scored, one chooses the epoch, the rest trains"
-        )
+        raise UserError("search-folds-too-few", folds=search.folds)
 
 
 def _study(path: Path, name: str) -> Any:

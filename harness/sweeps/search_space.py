@@ -75,13 +75,13 @@ def parse_space(texts: Iterable[str]) -> Space:
     for text in texts:
         key, equals, value = (part.strip() for part in text.partition("="))
         if not key or not equals or not value:
-            raise UserError(f"--space {text}: {WANTED}")
+            raise UserError("space-invalid", got=text, wanted=WANTED)
         if ":" in value:
             found[key] = _range(text, value.split(":"))
             continue
         values = tuple(dict.fromkeys(parsed(part.strip()) for part in value.split(",") if part.strip()))
         if len(values) < 2:
-            raise UserError(f"--space {text}: one value is no choice; fix it by --set {text}, or {WANTED}")
+            raise UserError("space-one-value", got=text, wanted=WANTED)
         found[key] = Choice(values)
     return found
 
@@ -90,12 +90,12 @@ def _range(text: str, parts: Sequence[str]) -> Range:
     try:
         low, high = float(parts[0]), float(parts[1])
     except ValueError:
-        raise UserError(f"--space {text}: {WANTED}") from None
+        raise UserError("space-invalid", got=text, wanted=WANTED) from None
     log = len(parts) == 3 and parts[2].strip() == "log"
     if len(parts) > 3 or (len(parts) == 3 and not log) or not (math.isfinite(low) and math.isfinite(high)):
-        raise UserError(f"--space {text}: {WANTED}")
+        raise UserError("space-invalid", got=text, wanted=WANTED)
     if low >= high or (log and low <= 0):
-        raise UserError(f"--space {text}: the first number must be {'over 0 and ' if log else ''}below the second")
+        raise UserError("space-order", got=text, which="over 0 and " if log else "")
     return Range(low, high, log)
 
 
@@ -109,17 +109,17 @@ def space_of(config: RunConfig, plan: Plan, given: Space, fixed: Iterable[str]) 
     for key, kind in {**usual, **given}.items():
         if key not in types:
             if not key.startswith(BLOCK_KEYS):
-                raise UserError(f"--space {key}: there is no such setting")
+                raise UserError("space-unknown-setting", key=key)
             continue
         if types[key] is int and isinstance(kind, Range):
             if not all(end.is_integer() for end in map(float, kind.ends)):
-                raise UserError(f"--space {key}: it is a whole number, and {kind.low:g} to {kind.high:g} is not")
+                raise UserError("space-whole-number", key=key, low=kind.low, high=kind.high)
             kind = Range(kind.low, kind.high, kind.log, whole=True)
         for end in kind.ends:
             with_settings(config, {key: end}, f"--space {key}")
         space[key] = kind
     if not space:
-        raise UserError("--search: nothing is left to choose; name settings with --space")
+        raise UserError("search-nothing-left")
     return space
 
 

@@ -43,7 +43,7 @@ def conclude(folder: Path) -> Done:
             if member is None or member.status != "done":
                 reason = member.reason if member and member.reason else "it was not finished"
                 with record_run(Record(folder.name, "running", result=identity(job)), folder):
-                    raise UserError(f"{name.replace('-', ' ')}: {reason}")
+                    raise UserError("sweep-run-failed", what=name.replace("-", " "), reason=reason)
     return _done((run_seeds(job, folder, n) if n > 1 else run_folds(job, folder)).record)
 
 

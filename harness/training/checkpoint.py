@@ -24,9 +24,7 @@ def load_state(path: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise UserError(
-            f"{path}: not a readable training state ({type(error).__name__}); start the run again"
-        ) from None
+        raise UserError("checkpoint-unreadable", file=path, name=type(error).__name__) from None
     return state
 
 
@@ -39,9 +37,9 @@ def save_weights(path: Path, state: dict[str, Tensor], seen: dict[str, str] | No
 def load_weights(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file."""
     if not path.is_file():
-        raise UserError(f"{path}: the run has no weights; was it finished? `harness run --resume RUN` continues it")
+        raise UserError("run-no-weights", file=path)
     try:
         weights: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: the run's weights are damaged ({first_line(error)}); train it again") from None
+        raise UserError("run-weights-damaged", file=path, reason=first_line(error)) from None
     return weights

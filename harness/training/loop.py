@@ -247,7 +247,4 @@ def _check_finite(loss: torch.Tensor, norm: torch.Tensor, batch: Batch, epoch: i
         return
     clips = ", ".join(f"{video} from frame {start + 1}" for video, start in batch.where[:8])
     what = "loss" if not torch.isfinite(loss) else "gradient"
-    raise UserError(
-        f"the {what} is not finite in epoch {epoch + 1}; the batch: {clips}; "
-        "try a lower --set train.lr, or look at these clips"
-    )
+    raise UserError("loss-not-finite", what=what, epoch=epoch + 1, clips=clips)

@@ -52,14 +52,14 @@ def too_large(
     )
     rest = "fewer --finetune slots, a smaller picture or encoder, a smaller project.width"
     if world.size > 1:  # what one process tries the others would have to take part in
-        return UserError(f"{said} over {world.size} processes: halve train.batch, or more --devices, {rest}")
+        return UserError("training-no-memory-shared", said=said, size=world.size, rest=rest)
     size, clip = len(windows), settings.clip
     fewer = _largest(size, lambda n: _fits(model, batch(n, clip), settings, optimizer))
     shorter = _largest(clip, lambda n: _fits(model, batch(size, n), settings, optimizer))
     fits = [f"train.{name}={n}" for name, n in (("batch", fewer), ("clip", shorter)) if n]
     if fits:
-        return UserError(f"{said}; tried just now, {' or '.join(fits)} fits: --set one of them (also: {rest})")
-    return UserError(f"{said}, nor for one clip or one frame of each: {rest}, or another device is needed")
+        return UserError("training-no-memory-but", said=said, names=" or ".join(fits), rest=rest)
+    return UserError("training-no-memory", said=said, rest=rest)
 
 
 def _largest(tried: int, fits: Callable[[int], bool]) -> int:

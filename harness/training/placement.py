@@ -43,9 +43,7 @@ def place(model: Model, world: World, settings: Train) -> None:
     share_dropout(model)
     if settings.batch_norm == "train" and _norms(model):
         if world.device.type != "cuda":
-            raise UserError(
-                "batch norms cannot be synchronised without GPUs: --set train.batch_norm=frozen, or --devices 1"
-            )
+            raise UserError("batch-norm-without-gpu")
         from timm.layers import convert_sync_batchnorm
 
         convert_sync_batchnorm(model.encoders)

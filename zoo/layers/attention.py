@@ -34,12 +34,9 @@ class Attention(nn.Module):
         at_least("attention", 1, dim=dim, heads=heads)
         fraction("attention", dropout=dropout)
         if dim % heads:
-            raise UserError(f"attention: {heads} heads do not divide a width of {dim}; choose a multiple of heads")
+            raise UserError("attention-heads", heads=heads, dim=dim)
         if rotary and dim // heads % 2:
-            raise UserError(
-                f"attention: {heads} heads of a width of {dim} are {dim // heads} wide each, which is odd; "
-                f"choose a width that is a multiple of {2 * heads}"
-            )
+            raise UserError("attention-odd", heads=heads, dim=dim, value=dim // heads, value2=2 * heads)
         self.heads, self.rotary, self.free = heads, rotary, free
         self.query = nn.Linear(dim, dim)
         self.key = nn.Linear(key_dim or dim, dim)

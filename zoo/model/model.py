@@ -220,12 +220,15 @@ def build_encoder(slot: SlotPlan) -> Encoder:
     wanted = {"frames": FrameInput, "sound": AudioInput, "vectors": VectorInput}[slot.stream.kind]
     if not isinstance(getattr(encoder, "input", None), wanted) or not isinstance(getattr(encoder, "dim", None), int):
         raise UserError(
-            f"encoder {slot.encoder.name!r} on stream {slot.stream.name!r} must declare dim (int) and input "
-            f"({wanted.__name__}); it declares dim={getattr(encoder, 'dim', None)!r}, "
-            f"input={type(getattr(encoder, 'input', None)).__name__}"
+            "encoder-declares-nothing",
+            name=slot.encoder.name,
+            name2=slot.stream.name,
+            name3=wanted.__name__,
+            got=getattr(encoder, "dim", None),
+            name4=type(getattr(encoder, "input", None)).__name__,
         )
     if slot.frozen and (why := getattr(encoder, "needs_training", "")):
-        raise UserError(f"slot {slot.name!r}: {why}: add --finetune {slot.name}")
+        raise UserError("encoder-frozen-and-random", name=slot.name, why=why)
     return encoder
 
 

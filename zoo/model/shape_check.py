@@ -43,7 +43,7 @@ def check(
     head = meta_or_real(lambda: build_block(plan.head, adapter.width))
     who = f"head {plan.head.spec.name!r}"
     if not isinstance(getattr(head, "out_dim", None), int):
-        raise UserError(f"{who} must declare out_dim (int); it declares {getattr(head, 'out_dim', None)!r}")
+        raise UserError("head-no-out-dim", who=who, got=getattr(head, "out_dim", None))
     device = next(head.parameters(), torch.empty(0)).device
     _expect(
         who,
@@ -58,7 +58,7 @@ def check(
     present = {name: _ones(device) for name in model.slots}
     out = model.fusion(_zeros(model, device), present, _ones(device))
     if not isinstance(out, FusionOut):
-        raise UserError(f"fusion {plan.fusion.spec.name!r} must return FusionOut, not {type(out).__name__}")
+        raise UserError("fusion-returns", name=plan.fusion.spec.name, name2=type(out).__name__)
     _expect(
         f"fusion {plan.fusion.spec.name!r} with head {plan.head.spec.name!r}",
         out.raw,
@@ -81,8 +81,7 @@ def _check_per_slot(plan: Plan, model: Model, out: FusionOut) -> None:
     spec = plan.fusion.spec
     if plan.per_slot and getattr(spec, "per_slot", False) and set(out.per_slot) != set(model.slots):
         raise UserError(
-            f"fusion {spec.name!r} declares per_slot, but answers for {', '.join(out.per_slot) or 'no slot'} of "
-            f"{', '.join(model.slots)}: mend the block or its spec"
+            "fusion-per-slot", name=spec.name, value=", ".join(out.per_slot) or "no slot", names=", ".join(model.slots)
         )
 
 
@@ -130,4 +129,4 @@ def _example(encoder: Encoder, device: torch.device) -> dict[str, Tensor]:
 def _expect(who: str, got: object, shape: tuple[int, ...], why: str) -> None:
     if not isinstance(got, Tensor) or tuple(got.shape) != shape:
         found = tuple(got.shape) if isinstance(got, Tensor) else type(got).__name__
-        raise UserError(f"{who} gives {found} for B=2, T=3, but {why} {shape}: mend the block or its declared size")
+        raise UserError("block-shape", who=who, found=found, why=why, shape=shape)

@@ -33,7 +33,7 @@ def check_options(spec: Spec, given: Mapping[str, Any]) -> dict[str, Any]:
         if name not in spec.options:
             known = ", ".join(spec.options) or "none"
             near = did_you_mean(name, spec.options)
-            raise UserError(f"{block} has no option {name!r}: {near}its options: {known}")
+            raise UserError("option-unknown", block=block, name=name, near=near, known=known)
     return {
         name: _checked(option, given[name], f"option {name!r} of {block}") if name in given else option.default
         for name, option in spec.options.items()
@@ -47,11 +47,11 @@ def _checked(option: Option, value: Any, what: str) -> Any:
         result = _coerce(option, value)
     except ValueError:
         kind = _WORDS.get(option.kind, f"a {option.kind.__name__}")
-        raise UserError(f"{what} must be {kind}, not {value!r} (default: {option.default!r})") from None
+        raise UserError("option-type", what=what, kind=kind, value=value, default=option.default) from None
     if option.choices and result not in option.choices:
         choices = ", ".join(map(str, option.choices))
         near = did_you_mean(str(result), map(str, option.choices))
-        raise UserError(f"{what} cannot be {value!r}: {near}it is one of {choices}")
+        raise UserError("option-choice", what=what, value=value, near=near, choices=choices)
     return result
 
 

@@ -92,7 +92,7 @@ def make_plan(
     fusion_options, common = _checked(fused, "fusions", given.take("fusion"))
     per_slot = common["per_slot"]
     if per_slot < 0:
-        raise UserError(f"option 'per_slot' of fusion {fusion!r} is a weight, 0 or more, not {per_slot}")
+        raise UserError("per-slot-weight", fusion=fusion, per_slot=per_slot)
     plan = Plan(
         slots=tuple(
             _plan_slot(registry, slot, given.take(f"encoder.{slot.name}"), slot.name in tuned) for slot in slots
@@ -106,12 +106,9 @@ def make_plan(
     )
     if per_slot == 0 and not fused.per_slot and any(b.spec.per_slot for b in plan.post):  # type: ignore[attr-defined]
         names = ", ".join(b.spec.name for b in plan.post if b.spec.per_slot)  # type: ignore[attr-defined]
-        raise UserError(
-            f"post-processor {names} looks at the slots' own answers, and fusion {fusion!r} gives none: "
-            "say --set fusion.per_slot=0.3, or --fusion late"
-        )
+        raise UserError("per-slot-needed", names=names, fusion=fusion)
     if unknown := tuned - {slot.name for slot in slots}:
-        raise UserError(f"--finetune {', '.join(sorted(unknown))}: no such slot in --encoders {encoders}")
+        raise UserError("finetune-unknown-slot", names=", ".join(sorted(unknown)), encoders=encoders)
     given.refuse_rest()
     return plan
 
@@ -129,10 +126,7 @@ class _Options:
 
     def refuse_rest(self) -> None:
         for key in self.rest:
-            raise UserError(
-                f"--set {key}: nothing in this combination has this option; keys are encoder.SLOT.X (slots: "
-                f"{', '.join(sorted(self.slots))}), fusion.X, head.X, loss.NAME.X, post.NAME.X"
-            )
+            raise UserError("set-without-block", key=key, names=", ".join(sorted(self.slots)))
 
 
 def _plan_slot(registry: Registry, slot: Slot, given: dict[str, Any], finetune: bool) -> SlotPlan:
@@ -141,14 +135,9 @@ def _plan_slot(registry: Registry, slot: Slot, given: dict[str, Any], finetune: 
     assert isinstance(spec, EncoderSpec)
     assert isinstance(stream, StreamSpec)
     if spec.streams and stream.name not in spec.streams:
-        raise UserError(
-            f"encoder {spec.name!r} does not take the stream {stream.name!r}, only {', '.join(spec.streams)}"
-        )
+        raise UserError("encoder-stream", name=spec.name, name2=stream.name, names=", ".join(spec.streams))
     if spec.reader is None and spec.kind != stream.kind:
-        raise UserError(
-            f"encoder {spec.name!r} reads {spec.kind}, but the stream {stream.name!r} gives {stream.kind}: "
-            f"`harness list encoders` shows what reads {stream.kind}"
-        )
+        raise UserError("encoder-reads", name=spec.name, kind=spec.kind, name2=stream.name, kind2=stream.kind)
     _check_argument(spec, slot)
     options, common = _checked(spec, "encoders", given)
     if spec.reader is not None:
@@ -156,24 +145,22 @@ def _plan_slot(registry: Registry, slot: Slot, given: dict[str, Any], finetune: 
         stream = replace(stream, kind=spec.kind, needs=(), reader=reader)
     passport = _passport(spec, slot, stream, options, common) if common["pretrained"] else None
     if spec.passport is not None and passport is None and common["pretrained"]:
-        raise UserError(
-            f"slot {slot.name!r}: no weights are known for {spec.name}:{slot.argument}; give a file with "
-            f"--set encoder.{slot.name}.weights=FILE, or say --set encoder.{slot.name}.pretrained=false to train it "
-            f"from random weights"
-        )
+        raise UserError("weights-none-known", name=slot.name, name2=spec.name, argument=slot.argument)
     if spec.fixed and finetune:
-        raise UserError(f"--finetune {slot.name}: encoder {spec.name!r} has nothing that could be trained")
+        raise UserError("finetune-nothing", name=slot.name, name2=spec.name)
     frozen = spec.fixed or (passport is not None and not finetune)
     return SlotPlan(slot, stream, spec, options, passport, frozen)
 
 
 def _check_argument(spec: EncoderSpec, slot: Slot) -> None:
     if slot.argument is not None and not spec.argument:
-        raise UserError(f"{slot.name}={spec.name}:{slot.argument}: encoder {spec.name!r} takes no argument")
+        raise UserError("encoder-no-argument", name=slot.name, name2=spec.name, argument=slot.argument)
     if spec.names and slot.argument not in spec.names:
         near = did_you_mean(slot.argument or "", spec.names)
         what = f"has no {slot.argument!r}" if slot.argument else "needs an argument"
-        raise UserError(f"{slot.name}={spec.name}: the encoder {what}: {near}it is one of {', '.join(spec.names)}")
+        raise UserError(
+            "encoder-argument", name=slot.name, name2=spec.name, what=what, near=near, names=", ".join(spec.names)
+        )
 
 
 def all_options(spec: Spec, kind: str) -> dict[str, Option]:
@@ -192,7 +179,7 @@ def _passport(
 ) -> ModelCard | None:
     if spec.passport is None:
         if common.get("weights"):
-            raise UserError(f"--set encoder.{slot.name}.weights: encoder {spec.name!r} has no pretrained form")
+            raise UserError("weights-no-pretrained-form", name=slot.name, name2=spec.name)
         return None
     usual: ModelCard | None = resolve(spec.passport)(stream.name, slot.argument, **options)
     if not common.get("weights"):
@@ -221,14 +208,14 @@ def _losses(registry: Registry, answers: tuple[Answer, ...], names: Sequence[str
     for kind in dict.fromkeys(answer.kind for answer in answers):
         specs = [s for s in named if kind in s.kinds] or [s for s in every if kind in s.kinds and s.default]
         if not specs:
-            raise UserError(f"no loss for answers of kind {kind!r}: name one with --loss (`harness list losses`)")
+            raise UserError("loss-missing", kind=kind)
         spec = specs[0]
         assert isinstance(spec, LossSpec)
         same = [block for block in chosen.values() if block.spec.name == spec.name]
         chosen[kind] = same[0] if same else Block(spec, check_options(spec, given.take(f"loss.{spec.name}")))
     for spec in named:
         if spec.name not in {block.spec.name for block in chosen.values()}:
-            raise UserError(f"--loss {spec.name}: the track has no answers of kind {' or '.join(spec.kinds)}")
+            raise UserError("loss-kind", name=spec.name, names=" or ".join(spec.kinds))
     return chosen
 
 

@@ -75,8 +75,7 @@ class Registry:
         other = self._of(entry.kind).setdefault(entry.name, entry)
         if other is not entry:
             raise UserError(
-                f"two plugins register the {_noun(entry.kind)} {entry.name!r}: {other.origin} and {entry.origin}: "
-                "remove one of them or rename its block"
+                "block-name-twice", noun=_noun(entry.kind), name=entry.name, origin=other.origin, origin2=entry.origin
             )
 
     def entries(self, kind: str) -> list[Entry]:
@@ -93,7 +92,7 @@ class Registry:
         if name in entries:
             return entries[name]
         near = did_you_mean(name, entries)
-        raise UserError(f"unknown {_noun(kind)} {name!r}: {near}`harness list {kind}` shows all{self.skipped}")
+        raise UserError("block-unknown", noun=_noun(kind), name=name, near=near, kind=kind, skipped=self.skipped)
 
     @property
     def skipped(self) -> str:
@@ -106,7 +105,9 @@ class Registry:
 
     def _of(self, kind: str) -> dict[str, Entry]:
         if kind not in self._entries:
-            raise UserError(f"unknown kind {kind!r}: {did_you_mean(kind, api.KINDS)}the kinds: {', '.join(api.KINDS)}")
+            raise UserError(
+                "registry-kind-unknown", kind=kind, hint=did_you_mean(kind, api.KINDS), names=", ".join(api.KINDS)
+            )
         return self._entries[kind]
 
 
@@ -121,7 +122,7 @@ def load(plugin_files: Sequence[Path] = ()) -> Registry:
             entries = _entries(source)
         except _FaultyError as fault:
             if source.package == FILE:
-                raise UserError(f"the plugin {source.plugin} cannot be used: {fault}") from fault.__cause__
+                raise UserError("plugin-unusable", plugin=source.plugin, reason=fault) from fault.__cause__
             registry.problems.append(Problem(f"{source.plugin} ({source.package})", str(fault)))
             continue
         for entry in entries:
@@ -134,7 +135,7 @@ def of_module(name: str) -> list[Entry]:
     try:
         return _entries(_Source(name, MODULE, lambda: importlib.import_module(name)))
     except _FaultyError as fault:
-        raise UserError(f"the plugin {name} cannot be used: {fault}") from fault.__cause__
+        raise UserError("plugin-unusable", plugin=name, reason=fault) from fault.__cause__
 
 
 def resolve(target: api.Target) -> Callable[..., Any]:
@@ -145,7 +146,7 @@ def resolve(target: api.Target) -> Callable[..., Any]:
         return target
     module, _, attribute = target.partition(":")
     if not module or not attribute:
-        raise UserError(f"a plugin's target {target!r} is not 'module:attribute': mend the plugin that names it")
+        raise UserError("target-invalid", target=target)
     try:
         found: Any = importlib.import_module(module)
     except Exception as error:
@@ -153,12 +154,12 @@ def resolve(target: api.Target) -> Callable[..., Any]:
         if not isinstance(error, ModuleNotFoundError):
             raise
         if error.name and f"{module}.".startswith(f"{error.name}."):
-            raise UserError(f"a plugin's target {target!r} names a module that does not exist: {error.name}") from error
-        raise UserError(f"{target!r} needs the package {error.name!r}: install it, or choose another block") from error
+            raise UserError("target-module-missing", target=target, name=error.name) from error
+        raise UserError("target-package-missing", target=target, name=error.name) from error
     for part in attribute.split("."):
         found = getattr(found, part, None)
     if not callable(found):
-        raise UserError(f"a plugin's target {target!r} does not exist: the module {module} has no such callable")
+        raise UserError("target-missing", target=target, module=module)
     return found
 
 
@@ -189,7 +190,7 @@ def _installed() -> list[_Source]:
 def _files(paths: Sequence[Path]) -> Iterator[_Source]:
     for path in dict.fromkeys(Path(path).resolve() for path in paths):
         if not path.is_file() or path.suffix != ".py":
-            raise UserError(f"--plugin {path}: there is no such Python file")
+            raise UserError("plugin-file-missing", file=path)
         yield _Source(str(path), FILE, lambda path=path: _import_file(path))  # type: ignore[misc]
 
 

@@ -37,32 +37,26 @@ def parse_slots(text: str) -> list[Slot]:
     Raises UserError for an empty, doubled or malformed slot. Whether streams and encoders exist is not asked here.
     """
     if not text.strip():
-        raise UserError("no encoders are given: name at least one slot, as in --encoders face,context")
+        raise UserError("slots-none")
     slots: dict[str, Slot] = {}
     for item in text.split(","):
         slot = _parse(item.strip(), text)
         if slot.name in slots:
-            raise UserError(
-                f"the slot {slot.name!r} is given twice in {text!r}: a second encoder on that stream needs a name of "
-                f"its own, as in {slot.name},{slot.stream}.b=timm:resnet18"
-            )
+            raise UserError("slot-twice", name=slot.name, text=text, stream=slot.stream)
         slots[slot.name] = slot
     return list(slots.values())
 
 
 def _parse(item: str, text: str) -> Slot:
     if not item:
-        raise UserError(f"an empty slot in {text!r}: remove the comma that is too many")
+        raise UserError("slot-empty", text=text)
     name, equals, choice = item.partition("=")
     encoder, colon, argument = choice.partition(":")
     found = _SLOT.fullmatch(name)
     if found is None:
-        raise UserError(
-            f"{name!r} in {text!r} is not a slot: write slot[=encoder[:argument]], where the slot is a stream or "
-            "stream.suffix, as in face=timm:resnet18 or face.b"
-        )
+        raise UserError("slot-invalid", name=name, text=text)
     if equals and _ENCODER.fullmatch(encoder) is None:
-        raise UserError(f"{encoder!r} in {item!r} is not an encoder's name: write {name}=encoder, or {name} alone")
+        raise UserError("slot-encoder-invalid", encoder=encoder, item=item, name=name)
     if colon and not argument.strip():
-        raise UserError(f"nothing follows the colon in {item!r}: write {name}={encoder}, or give the argument")
+        raise UserError("slot-argument-empty", item=item, name=name, encoder=encoder)
     return Slot(name, found["stream"], encoder if equals else None, argument if colon else None)

@@ -27,13 +27,13 @@ def find_track(registry: Registry, track: str, edition: str | None) -> tuple[Edi
     having = [e for e in editions if any(t.name == track for t in e.tracks)]
     if not having:
         names = ", ".join(sorted({t.name for e in editions for t in e.tracks})) or "none"
-        raise UserError(f"unknown track {track!r}: there are {names}{registry.skipped}")
+        raise UserError("track-unknown", track=track, names=names, skipped=registry.skipped)
     chosen = having[-1]
     if edition is not None:
         chosen = registry.get("editions", edition)
         if chosen not in having:
             others = ", ".join(e.name for e in having)
-            raise UserError(f"edition {edition} has no track {track!r}; --edition may be {others} for it")
+            raise UserError("edition-without-track", edition=edition, track=track, others=others)
     return chosen, next(t for t in chosen.tracks if t.name == track)
 
 

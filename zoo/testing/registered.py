@@ -34,6 +34,6 @@ def spec_checks(kind: str, spec: Any, **given: Any) -> list[Check]:
     """Every rule for a spec of this kind (one of zoo.api.KINDS), one by one. ``given``: what the kind's own function
     takes besides the spec (options, ``values``, an encoder's ``argument``, a fusion's ``permute``)."""
     if kind not in CHECKS:
-        raise UserError(f"unknown kind {kind!r}: {did_you_mean(kind, KINDS)}the kinds: {', '.join(KINDS)}")
+        raise UserError("registry-kind-unknown", kind=kind, hint=did_you_mean(kind, KINDS), names=", ".join(KINDS))
     checks: list[Check] = CHECKS[kind](spec, **given)
     return checks

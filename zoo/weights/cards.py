@@ -27,14 +27,14 @@ def find(passport: ModelCard, *, cache: Path | None = None, download: bool = Tru
     the one recorded in ``<file>.sha256`` when the file was first used. Raises UserError that says what to do.
     """
     if [passport.package, passport.path, passport.url].count(None) != 2:
-        raise UserError(f"weights {passport.name!r}: the passport must name exactly one of package, path and url")
+        raise UserError("card-place", name=passport.name)
     cache = cache or cache_folder()
     if passport.package is not None:
         path = _in_package(passport.name, *passport.package)
     elif passport.path is not None:
         path = Path(passport.path).expanduser()
         if not path.is_file():
-            raise UserError(f"weights {passport.name!r}: there is no file {path}: {_INSTEAD}")
+            raise UserError("weights-file-missing", name=passport.name, file=path, instead=_INSTEAD)
     else:
         path = _cached(passport, cache, download)
     if passport.sha256 is None:
@@ -112,13 +112,11 @@ def _in_package(name: str, module: str, inside: str) -> Path:
     except ModuleNotFoundError:  # a parent of it is missing
         spec = None
     if spec is None:
-        raise UserError(
-            f"weights {name!r}: the package {module} that holds them is not installed: install it, {_INSTEAD}"
-        )
+        raise UserError("weights-package-missing", name=name, module=module, instead=_INSTEAD)
     for folder in spec.submodule_search_locations or ():
         if (path := Path(folder, inside)).is_file():
             return path
-    raise UserError(f"weights {name!r}: the package {module} has no file {inside}: install it again, {_INSTEAD}")
+    raise UserError("weights-package-file-missing", name=name, module=module, inside=inside, instead=_INSTEAD)
 
 
 def _cached(passport: ModelCard, cache: Path, download: bool) -> Path:
@@ -128,10 +126,7 @@ def _cached(passport: ModelCard, cache: Path, download: bool) -> Path:
         return path
     by_hand = f"put the file at {path}, {_INSTEAD}"
     if not download:
-        raise UserError(
-            f"weights {passport.name!r} are not here, and nothing is downloaded now: fetch {passport.url} where there "
-            f"is a network and {by_hand}"
-        )
+        raise UserError("weights-not-here", name=passport.name, url=passport.url, by_hand=by_hand)
 
     def check(part: Path) -> None:
         if passport.sha256 is not None:
@@ -141,7 +136,7 @@ def _cached(passport: ModelCard, cache: Path, download: bool) -> Path:
         fetch(passport.url, path, check)
     except OSError as error:
         raise UserError(
-            f"weights {passport.name!r} cannot be had from {passport.url}: {error}: try again, {by_hand}"
+            "weights-not-downloaded", name=passport.name, url=passport.url, error=error, by_hand=by_hand
         ) from error
     return path
 
@@ -156,12 +151,11 @@ def _url_place(url: str, cache: Path) -> Path:
 def _verify(passport: ModelCard, path: Path, what: str) -> None:
     expected = (passport.sha256 or "").lower()
     if not re.fullmatch("[0-9a-f]{8,64}", expected):
-        raise UserError(f"weights {passport.name!r}: sha256 {expected!r} must be 8 to 64 hex digits")
+        raise UserError("weights-digest-invalid", name=passport.name, expected=expected)
     found = file_sha256(path)
     if not found.startswith(expected):
         raise UserError(
-            f"weights {passport.name!r}: {what} has the wrong sha256: expected {expected}, found {found}: it is "
-            f"damaged or another file: replace or delete it, {_INSTEAD}"
+            "weights-digest-wrong", name=passport.name, what=what, wanted=expected, got=found, instead=_INSTEAD
         )
 
 
@@ -177,8 +171,13 @@ def _trust(passport: ModelCard, path: Path, cache: Path) -> None:
             expected = ledger.read_text(encoding="utf-8", errors="replace").split(" ")[0].strip()[:64]  # or spoilt
             if expected != found:
                 raise UserError(
-                    f"weights {passport.name!r}: {path} has changed since it was first used: expected {expected}, "
-                    f"found {found}: if you changed it, delete {ledger}; else {_INSTEAD}"
+                    "weights-changed",
+                    name=passport.name,
+                    file=path,
+                    wanted=expected,
+                    got=found,
+                    ledger=ledger,
+                    instead=_INSTEAD,
                 )
             return
     try:

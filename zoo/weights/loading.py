@@ -100,13 +100,13 @@ def read(path: Path) -> dict[str, Tensor]:
 def convert(source: Path, target: Path) -> tuple[str, ...]:
     """Write what ``read`` finds in a file as safetensors, with the source's name and digest; what was done to it."""
     if target.suffix != ".safetensors":
-        raise UserError(f"{target}: give a file that ends in .safetensors")
+        raise UserError("convert-target", target=target)
     state, notes = _read(source)
     try:
         kept = {"source": source.name, "sha256": file_sha256(source), "notes": json.dumps(notes)}
         _keep(state, target, {**_metadata(source), **kept})
     except OSError as error:
-        raise UserError(f"{target} cannot be written: {error.strerror or error}") from error
+        raise UserError("convert-not-writable", target=target, value=error.strerror or error) from error
     return (f"{len(state)} tensors", *notes)
 
 
@@ -145,21 +145,18 @@ def _keep(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> 
 def _read(path: Path) -> tuple[dict[str, Tensor], list[str]]:
     """The tensors, and what was done to find them."""
     if not path.is_file():
-        raise UserError(f"there is no weight file {path}")
+        raise UserError("weights-no-file", file=path)
     try:
         state, notes = _content(path)
     except UserError:
         raise
     except pickles.RefusedError as error:
-        raise UserError(
-            f"{path} holds Python objects ({error}), and a file of weights needs none: nothing of it was run; load it "
-            "where you trust it and save its state_dict() with safetensors"
-        ) from error
+        raise UserError("weights-hold-objects", file=path, error=error) from error
     except Exception as error:  # some ten kinds for a damaged file
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
-        raise UserError(f"{path} is damaged or holds other things than tensors: {reason}") from error
+        raise UserError("weights-damaged", file=path, reason=reason) from error
     if state is None:
-        raise UserError(f"{path} holds no table of names and tensors: save the network's state_dict() and give that")
+        raise UserError("weights-no-table", file=path)
     if prefix := _common_prefix(state):
         state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
         notes.append(f"{prefix!r} taken off all names")
@@ -170,7 +167,7 @@ def _content(path: Path) -> tuple[dict[str, Tensor] | None, list[str]]:
     if path.suffix == ".safetensors":
         return safetensors.torch.load_file(path) or None, []
     if path.suffix not in PICKLED:
-        raise UserError(f"{path} is no weight file: known are .safetensors, {', '.join(PICKLED)}")
+        raise UserError("weights-format", file=path, names=", ".join(PICKLED))
     content = pickles.load(path)
     for key in (None, *NESTED):
         value = content.root if key is None else _inside(content.root, key)
@@ -209,9 +206,7 @@ def _of_a_run(
     shapes = {name: tensor.shape for name, tensor in wanted.items()}
     fit = [slot for slot, part in slots.items() if {name: t.shape for name, t in part.items()} == shapes]
     if len(fit) > 1:
-        raise UserError(
-            f"{path} holds this encoder in {len(fit)} slots ({', '.join(fit)}): give a file of the one you mean"
-        )
+        raise UserError("weights-of-many-slots", file=path, count=len(fit), names=", ".join(fit))
     return (slots[fit[0]], f"taken from slot {fit[0]!r} of a run") if fit else None
 
 
@@ -223,7 +218,7 @@ def _adapt(passport: ModelCard, path: Path, state: dict[str, Tensor]) -> dict[st
         return adapted if isinstance(adapted, Adapted) else dict(adapted)
     except (KeyError, IndexError, ValueError, RuntimeError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"{path} is not in the form that {passport.name!r} expects: {reason}") from error
+        raise UserError("weights-form", file=path, name=passport.name, reason=reason) from error
 
 
 def _with_counters(state: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
@@ -253,4 +248,4 @@ def _compare(passport: ModelCard, path: Path, state: Mapping[str, Tensor], wante
         if names
     ]
     if wrong:
-        raise UserError(f"weights {passport.name!r} do not fit the encoder: {'; '.join(wrong)}; file {path}")
+        raise UserError("weights-do-not-fit", name=passport.name, names="; ".join(wrong), file=path)

@@ -91,4 +91,4 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     try:
         path.write_text(json.dumps(content, indent=1) + "\n")
     except OSError as error:
-        raise UserError(f"--json {path}: could not be written ({error.strerror}); name another file") from None
+        raise UserError("bench-json-not-writable", file=path, strerror=error.strerror) from None

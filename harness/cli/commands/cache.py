@@ -75,7 +75,7 @@ def parsed(size: str) -> int:
     unit = unit if unit in ("", "?") or unit.endswith("B") else f"{unit}B"
     unit = "" if unit == "B" else unit
     if not found or unit not in UNITS:
-        raise UserError(f"--size {size}: wanted a number and a unit, for example 50GB")
+        raise UserError("size-invalid", size=size)
     return round(float(found[1]) * UNITS[unit])
 
 

@@ -24,7 +24,7 @@ def list_plugins(kind: str | None, as_json: bool, plugins: Sequence[Path]) -> No
     """Print all blocks, or those of one kind."""
     registry = load(list(plugins))
     if kind is not None and kind not in KINDS:
-        raise UserError(f"unknown kind {kind!r}: {did_you_mean(kind, KINDS)}there are {', '.join(KINDS)}")
+        raise UserError("kind-unknown", kind=kind, hint=did_you_mean(kind, KINDS), names=", ".join(KINDS))
     entries = [entry for k in ([kind] if kind else KINDS) for entry in _in_order(registry.entries(k))]
     if as_json:
         rows = [
@@ -65,7 +65,7 @@ def info(name: str, plugins: Sequence[Path]) -> None:
     found = [registry.entry(kind, name) for kind in KINDS if name in registry.names(kind)]
     if not found and name not in metrics.METRICS:
         known = sorted({n for kind in KINDS for n in registry.names(kind)} | set(metrics.METRICS))
-        raise UserError(f"nothing is called {name!r}: {did_you_mean(name, known)}`harness list` shows all")
+        raise UserError("name-unknown", name=name, hint=did_you_mean(name, known))
     blocks = []
     for entry in found:
         head: list[tuple[str, Any]] = [("kind", entry.kind), ("from", f"{entry.package} ({entry.plugin})")]

@@ -22,7 +22,7 @@ def demo(folder: Path, seed: int, videos: str, frames: int, jobs: int | None) ->
     try:
         train, val, test = (int(part) for part in videos.split(","))
     except ValueError:
-        raise UserError(f"--videos {videos}: wanted three numbers, train,val,test, such as 24,16,8") from None
+        raise UserError("demo-counts-invalid", videos=videos) from None
     make_demo(folder, seed=seed, videos=(train, val, test), frames=frames, jobs=jobs)
     print(f"{folder}: the synthetic demo set, seed {seed}; try `harness run --data {folder} --encoders face,context`")
 
@@ -57,9 +57,7 @@ def _failures(failures: Sequence[Any]) -> None:
     for failure in failures:
         print(f"failed: {failure}", file=sys.stderr)
     if failures:
-        raise UserError(
-            f"{len(failures)} videos failed (named above); the others are done. Run the command again for the rest"
-        )
+        raise UserError("videos-some-failed", count=len(failures))
 
 
 def doctor(folder: Path, edition: str | None, track: str | None, plugins: Sequence[Path]) -> None:
@@ -67,7 +65,7 @@ def doctor(folder: Path, edition: str | None, track: str | None, plugins: Sequen
     from harness.data.doctor.report import diagnose, render
 
     if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder")
+        raise UserError("folder-missing", folder=folder)
     report = diagnose(folder, load_plugins([str(p) for p in plugins]), edition=edition, track=track)
     print(render(report), end="")
     if not report.clean:
@@ -86,7 +84,7 @@ def index(folder: Path, edition: str | None, track: str | None, plugins: Sequenc
         forget(folder)
     chosen = choose_tracks(layout, registry, edition, track)
     if not chosen:
-        raise UserError(f"{folder}: {no_track(layout, registry)}")
+        raise UserError("data-no-track", folder=folder, no_track=no_track(layout, registry))
     rows, notes, failures = [], [], []
     for spec, one in tqdm(chosen, desc="index", unit="track", disable=None, leave=False):
         try:
@@ -101,7 +99,7 @@ def index(folder: Path, edition: str | None, track: str | None, plugins: Sequenc
         if index_folder(folder).is_dir():  # else a note says why not
             print(f"kept in {index_folder(folder)}; read again where files change")
     if failures:
-        raise UserError("\n".join(failures))
+        raise UserError("extract-failed", message="\n".join(failures))
 
 
 def extract(flags: Mapping[str, Any], sets: Sequence[str], kind: str, jobs: int | None) -> None:
@@ -115,7 +113,7 @@ def extract(flags: Mapping[str, Any], sets: Sequence[str], kind: str, jobs: int 
     job = make_job(load_config("default", flags, sets))
     slots = frozen_slots(job.plan.slots, job.config.features, pick_device(job.config.device))
     if not slots:
-        raise UserError("nothing to extract: no slot has a frozen, pretrained encoder")
+        raise UserError("extract-nothing")
     if kind == "local" and jobs is None:
         store, failures = fill(job.index, slots)
         computed, damaged = store.computed, store.damaged

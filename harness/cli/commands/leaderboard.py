@@ -54,7 +54,7 @@ def side_by_side(runs: Path | None, wanted: TableQuery, form: str | None, out: P
     known = _editions()
     tables = boards(records, wanted, _official(known))
     if not tables:
-        raise UserError(f"nothing is published of {_words(wanted)}, and there are no runs of it")
+        raise UserError("published-nothing-and-no-runs", words=_words(wanted))
     _write(tables, problems, form, out)
 
 
@@ -62,7 +62,7 @@ def published(wanted: TableQuery, form: str | None, out: Path | None, check: boo
     """What is published: as pages in a folder (``out``), checked against those there, or as one table or file."""
     whole = not any(wanted) and form is None
     if check and not whole:
-        raise UserError("--check looks at the pages of all editions: leave the other options out")
+        raise UserError("check-options-mixed")
     if check or (whole and out is not None and not out.suffix):
         folder, texts = out or Path("leaderboards"), pages(_venues())
         if check:
@@ -72,7 +72,7 @@ def published(wanted: TableQuery, form: str | None, out: Path | None, check: boo
         return
     _check(wanted, [])
     if not (tables := published_tables(wanted)):
-        raise UserError(f"nothing is published of {_words(wanted)}")
+        raise UserError("published-nothing", words=_words(wanted))
     _write(tables, [], form, out)
 
 
@@ -91,10 +91,10 @@ def _tell_stale(lines: Sequence[str]) -> None:
 
 def _runs(folder: Path) -> tuple[list[Record], list[str]]:
     if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder; name one that holds runs")
+        raise UserError("runs-folder-missing", folder=folder)
     records, problems = load_runs(folder)
     if not records and not problems:
-        raise UserError(f"{folder}: there are no runs in it (RUN/record.json)")
+        raise UserError("runs-none", folder=folder)
     return records, problems
 
 
@@ -105,15 +105,16 @@ def _write(tables: Sequence[Table], problems: Sequence[str], form: str | None, o
     if form not in FORMATS:
         known = ", ".join(FORMATS)
         raise UserError(
-            f"--format {form}: {did_you_mean(form, FORMATS)}there are {known}"
+            "leaderboard-format",
+            message=f"--format {form}: {did_you_mean(form, FORMATS)}there are {known}"
             if form
-            else f"--out {out}: say --format {known}, or end the name in {', '.join(endings)}"
+            else f"--out {out}: say --format {known}, or end the name in {', '.join(endings)}",
         )
     text = FORMATS[form][1](tables, problems)
     if out is None:
         print(text, end="")
     elif out.is_dir():
-        raise UserError(f"--out {out}: is a folder; name a file")
+        raise UserError("out-is-folder", out=out)
     else:
         with _told(out):
             replace_file(out, text.encode())
@@ -126,9 +127,7 @@ def _told(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(
-            f"{place}: the tables could not be written ({error.strerror}); make room or choose --out"
-        ) from None
+        raise UserError("tables-not-writable", place=place, strerror=error.strerror) from None
 
 
 def _check(wanted: TableQuery, records: Sequence[Record]) -> None:
@@ -142,7 +141,13 @@ def _check(wanted: TableQuery, records: Sequence[Record]) -> None:
     for option, word in wanted._asdict().items():
         names = sorted(set(known[option]), key=natural)
         if word is not None and word not in names:
-            raise UserError(f"--{option} {word}: {did_you_mean(word, names)}there are {', '.join(names)}")
+            raise UserError(
+                "leaderboard-option-unknown",
+                option=option,
+                word=word,
+                hint=did_you_mean(word, names),
+                names=", ".join(names),
+            )
 
 
 def _editions() -> list[EditionSpec]:

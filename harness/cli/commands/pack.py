@@ -38,10 +38,7 @@ def pack(
     for one in failed:
         print(f"failed: {one.stream}/{one.name}: {one.reason}", file=sys.stderr)
     if failed:
-        raise UserError(
-            f"{len(failed)} of {len(outcomes)} files could not be packed (named above and in {target / LEDGER}); the "
-            "others are done. Mend these and run the command again"
-        )
+        raise UserError("pack-some-failed", count=len(failed), count2=len(outcomes), file=target / LEDGER)
     named = f" (other commands find it by --set data.pack={out})" if out else ""
     print(f"{target}: packed{named}; `harness data verify {folder}` checks it")
 
@@ -73,4 +70,4 @@ def _writable(target: Path) -> None:
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{target}: cannot be made ({error.strerror}); choose another place by --out") from error
+        raise UserError("out-not-makeable", target=target, strerror=error.strerror) from error

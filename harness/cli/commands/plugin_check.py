@@ -24,7 +24,7 @@ def check(target: str, arguments: Sequence[str], tries: Sequence[str]) -> None:
     given = _pairs(arguments, ":", "--argument", "ENCODER:ARGUMENT, for example timm:resnet18")
     values = _pairs(tries, "=", "--try", "OPTION=VALUE, for example size=96")
     if unknown := set(values) - {name for entry in entries for name in getattr(entry.spec, "options", ())}:
-        raise UserError(f"--try {unknown.pop()}: nothing that {target} registers has this option")
+        raise UserError("plugin-try-unknown", option=unknown.pop(), target=target)
     checks = [c for entry in entries for c in _checks(entry, given, values)]
     checks += [_light(name) for name in ([module] if module else [])]
     width = max(len("block"), *(len(c.block) for c in checks)), max(len("rule"), *(len(c.rule) for c in checks))
@@ -86,7 +86,7 @@ def _of_module(name: str) -> list[Entry]:
         missing = True
     if missing or (Path(name).is_dir() and not Path(name, "__init__.py").is_file()):
         folder = f"; install a folder first: `uv pip install -e {name}`" if Path(name).is_dir() else ""
-        raise UserError(f"{name}: no package that is installed, no module and no .py file has that name{folder}")
+        raise UserError("plugin-not-found", name=name, folder=folder)
     return known or of_module(name)
 
 
@@ -95,9 +95,9 @@ def _of_package(package: str) -> tuple[list[Entry], str | None]:
     entries = _all(registry, lambda entry: entry.package == package)
     broken = [p for p in registry.problems if p.plugin.endswith(f"({package})")]
     if broken:
-        raise UserError(f"the plugin {broken[0].plugin} cannot be used: {broken[0].reason}")
+        raise UserError("plugin-broken", plugin=broken[0].plugin, reason=broken[0].reason)
     if not entries:
-        raise UserError(f"{package} registers nothing: it has no entry point in the group {PROJECT}")
+        raise UserError("plugin-registers-nothing", package=package, group=PROJECT)
     modules = {entry.plugin for entry in entries}
     return entries, modules.pop() if len(modules) == 1 else None
 
@@ -107,7 +107,7 @@ def _pairs(texts: Sequence[str], sign: str, flag: str, wanted: str) -> dict[str,
     for text in texts:
         name, there, value = text.partition(sign)
         if not there or not name or not value:
-            raise UserError(f"{flag} {text}: wanted {wanted}")
+            raise UserError("plugin-option-invalid", flag=flag, text=text, wanted=wanted)
         found[name] = value
     return found
 

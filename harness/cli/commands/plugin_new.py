@@ -72,14 +72,14 @@ KINDS = {
 def new(name: str, kind: str, *, single_file: bool, out: Path) -> None:
     """Write the plugin and say what to do with it; UserError for a name that cannot be used, or where it exists."""
     if kind not in KINDS:
-        raise UserError(f"--kind {kind}: {did_you_mean(kind, KINDS)}it is one of {', '.join(KINDS)}")
+        raise UserError("plugin-kind-unknown", kind=kind, hint=did_you_mean(kind, KINDS), names=", ".join(KINDS))
     module = name.replace("-", "_").lower()
     where = out / (f"{module}.py" if single_file else name)
     _check_name(name, kind, module)
     if where.exists() or where.is_symlink():
-        raise UserError(f"{where} exists: choose another name or another --out, or delete it")
+        raise UserError("plugin-exists", where=where)
     if importlib.util.find_spec(module) is not None:
-        raise UserError(f"{name}: its module {module!r} would hide the one that is installed: choose another name")
+        raise UserError("plugin-hides-module", name=name, module=module)
     contents = _single(name, kind, module) if single_file else _package(name, kind, module)
     written = _write(where, contents)
     print("written: " + ", ".join(map(str, written)))
@@ -88,14 +88,14 @@ def new(name: str, kind: str, *, single_file: bool, out: Path) -> None:
 
 def _check_name(name: str, kind: str, module: str) -> None:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
-        raise UserError(f"{name!r} is no name of a block: it has letters, digits, _ and -, a letter first")
+        raise UserError("plugin-name-invalid", name=name)
     if keyword.iskeyword(module) or keyword.iskeyword(_camel(name)):
-        raise UserError(f"{name}: that is a word of Python's own: choose another name")
+        raise UserError("plugin-name-keyword", name=name)
     hook = KINDS[kind].hook
     registry = load()
     if name in registry.names(hook):
         owner = registry.entry(hook, name).origin
-        raise UserError(f"{name}: {owner} registers a block of that name (`harness list {hook}`): choose another")
+        raise UserError("plugin-name-taken", name=name, owner=owner, hook=hook)
 
 
 def _camel(name: str) -> str:
@@ -155,7 +155,7 @@ def _write(where: Path, contents: dict[str, str]) -> list[Path]:
             written.append(path)
     except OSError as error:
         shutil.rmtree(where, ignore_errors=True)
-        raise UserError(f"{where} cannot be written: {error.strerror}") from error
+        raise UserError("plugin-not-writable", where=where, strerror=error.strerror) from error
     return written
 
 

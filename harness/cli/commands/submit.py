@@ -42,7 +42,7 @@ def submit_run(
     _same_answers(trained, wanted, folder)
     path = folder / "predictions" / "test.post.parquet"
     if not path.is_file():
-        raise UserError(f"{path}: the run answered no test videos; its data folder had none")
+        raise UserError("submit-no-test-answers", file=path)
     listed = list_file or (Path(config.data.list) if config.data.list else None)
     if listed is None and chosen.name == config.edition:
         found = make_job(config).index.test_list
@@ -96,10 +96,10 @@ def _config(folder: Path) -> RunConfig:
     """The configuration of a run with predictions of its own, merged ones of several seeds too, read without what
     trains it."""
     if (folder / "seeds").is_file() and not (folder / "predictions" / "test.post.parquet").is_file():
-        raise UserError(f"{folder}: holds several seeds; name one of them, such as {folder / 'seed-0'}")
+        raise UserError("run-has-seeds", folder=folder, file=folder / "seed-0")
     path = folder / "config.toml"
     if not path.is_file():
-        raise UserError(f"{folder}: not a run folder (there is no config.toml)")
+        raise UserError("run-not-a-run", folder=folder)
     return validate(read_toml(path), str(path))
 
 
@@ -107,7 +107,7 @@ def _digest(record: Path) -> str | None:
     try:
         return read_record(record).result_sha256 if record.is_file() else None
     except RecordError as error:
-        raise UserError(str(error)) from None
+        raise UserError("record-invalid", message=str(error)) from None
 
 
 def runs_of(folder: Path) -> Path:
@@ -195,4 +195,4 @@ def _finish(made: SubmissionResult, runs: Path, edition: str, track: TrackSpec) 
 def _same_answers(trained: TrackSpec, wanted: TrackSpec, folder: Path) -> None:
     if trained.answers != wanted.answers:
         a, b = (", ".join(c for x in t.answers for c in (x.classes or (x.name,))) for t in (trained, wanted))
-        raise UserError(f"{folder}: the run answers {a}; the edition's {wanted.name} track wants {b}")
+        raise UserError("submit-other-answers", folder=folder, a=a, name=wanted.name, b=b)

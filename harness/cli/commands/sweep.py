@@ -65,7 +65,7 @@ def search_first(
     fill(entries, shared, launch)
     configs = run_search(entries, search, shared, launch, out)
     if all(entry.job is None for entry in entries):
-        raise UserError("; ".join(dict.fromkeys(str(entry.reason) for entry in entries)))
+        raise UserError("sweep-none-built", message="; ".join(dict.fromkeys(str(entry.reason) for entry in entries)))
     chosen = plan_entries(configs, entries[0].seeds, shared, out)
     for entry, before in zip(chosen, entries, strict=True):
         if before.job is None:

@@ -31,7 +31,7 @@ def verify(
         noted = read_manifest(manifest)
         edition, track = edition or noted.get("edition"), track or noted.get("track")
     if track is None:
-        raise UserError("--track: say which track this is handed in for (or give its --manifest)")
+        raise UserError("verify-no-track")
     registry = load_plugins([str(plugin) for plugin in plugins])
     chosen, wanted = find_track(registry, track, edition)
     editions = all_editions(registry)

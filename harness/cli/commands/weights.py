@@ -110,7 +110,7 @@ def verify(name: str | None, sets: Sequence[str], plugins: Sequence[Path]) -> No
     from zoo.weights.loading import load_pretrained
 
     if unclear := [text for text in sets if "=" not in text]:
-        raise UserError(f"--set {unclear[0]}: wanted OPTION=VALUE")
+        raise UserError("weights-option-invalid", first=unclear[0])
     options = dict(text.partition("=")[::2] for text in sets)
     known = _named(registry, name, options)
     _each([known], download=False)
@@ -132,7 +132,7 @@ def _each(chosen: Sequence[Known], *, download: bool) -> None:
     for known in chosen:
         try:
             if not known.passport.has_place:
-                raise UserError(f"{known.name}: no file of weights is published for it")
+                raise UserError("weights-not-published", name=known.name)
             path = find(known.passport, download=download)
         except UserError as error:
             failed.append(known.name)
@@ -141,7 +141,7 @@ def _each(chosen: Sequence[Known], *, download: bool) -> None:
         how = "as its passport says" if known.passport.sha256 else "as on its first use here"
         print(f"{known.name}: {path}, {path.stat().st_size:,} bytes, sha256 {file_sha256(path)}, {how}")
     if failed:
-        raise UserError(f"{len(failed)} of {len(chosen)} failed: {', '.join(failed)}")
+        raise UserError("weights-some-failed", count=len(failed), count2=len(chosen), names=", ".join(failed))
 
 
 # --- passports by name ------------------------------------------------------------------------------------------------
@@ -176,10 +176,10 @@ def _named(registry: Registry, name: str, options: Mapping[str, str] | None = No
     spec = next((spec for spec in _specs(registry) if spec.name == encoder), None)
     if spec is None or (spec.names and argument not in spec.names):
         near = did_you_mean(name, [known.name for known in listed])
-        raise UserError(f"no weights are called {name!r}: {near}`harness weights list` shows all")
+        raise UserError("weights-unknown", name=name, near=near)
     found = _known(registry, spec, argument or None, options or {})
     if found is None:
-        raise UserError(f"encoder {spec.name!r} names no weights for {argument!r}")
+        raise UserError("weights-unknown-argument", name=spec.name, argument=argument)
     return found
 
 

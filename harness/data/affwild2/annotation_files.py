@@ -67,15 +67,18 @@ def _body(path: Path, track: TrackSpec) -> str:
     """What follows the header, which is checked."""
     text = read_text(path)
     if not text:
-        raise UserError(f"{path}: the annotation file is empty; get it again or take it out of the folder")
+        raise UserError("annotation-empty", file=path)
     header, _, body = text.partition("\n")
     if not admitted(_tidy(header), track):
         raise UserError(
-            f"{path}, line 1: found the header {header[:80]!r}, expected {' or '.join(map(repr, track.headers))}: "
-            f"is this an annotation of track {track.name}, and of this edition?"
+            "annotation-header",
+            file=path,
+            got=header[:80],
+            wanted=" or ".join(map(repr, track.headers)),
+            name=track.name,
         )
     if not body:
-        raise UserError(f"{path}: there is no line after the header; get the file again or take it out of the folder")
+        raise UserError("annotation-no-rows", file=path)
     return body
 
 
@@ -90,10 +93,12 @@ def _parse(path: Path, body: str, texts: list[str], numbers: list[str]) -> pa.Ta
             convert_options=pcsv.ConvertOptions(column_types=types, null_values=[]),
         )
     except pa.ArrowInvalid as error:
-        raise _fault(path, body, len(texts), columns) or UserError(f"{path}: cannot be read: {error}") from error
+        raise _fault(path, body, len(texts), columns) or UserError(
+            "annotation-unreadable", file=path, error=error
+        ) from error
     lines = body.count("\n") + 1
     if table.num_rows != lines:
-        raise UserError(f"{path}: {lines} lines but {table.num_rows} rows after the header; look for stray line breaks")
+        raise UserError("annotation-line-breaks", file=path, lines=lines, num_rows=table.num_rows)
     return table
 
 
@@ -103,10 +108,10 @@ def _fault(path: Path, body: str, texts: int, columns: list[str]) -> UserError |
         fields = line.split(",") if line else []
         if len(fields) != len(columns):
             found = f"found {len(fields)}: {line[:60]!r}"
-            return UserError(f"{path}, line {number}: expected {len(columns)} fields, {found}")
+            return UserError("annotation-field-count", file=path, line=number, wanted=len(columns), found=found)
         for name, value in zip(columns[texts:], fields[texts:], strict=True):
             if not _is_number(value):
-                return UserError(f"{path}, line {number}: {name} is {value.strip()[:40]!r}, expected a number")
+                return UserError("annotation-not-a-number", file=path, line=number, name=name, part=value.strip()[:40])
     return None
 
 
@@ -126,7 +131,14 @@ def _labels(path: Path, table: pa.Table, track: TrackSpec) -> np.ndarray:
         wrong = labelled & ~_possible(values, answer)
         if wrong.any():
             at = int(np.argmax(wrong))
-            raise UserError(f"{path}, line {at + 2}: {answer.name} is {values[at]:g}, expected {_wanted(answer)}")
+            raise UserError(
+                "annotation-out-of-range",
+                file=path,
+                line=at + 2,
+                name=answer.name,
+                part=values[at],
+                wanted=_wanted(answer),
+            )
         labels[:, column] = np.where(labelled, values, np.float32(np.nan))
     if track.joint_labels:
         joint = np.array([answer.kind == "value" for answer in track.answers])

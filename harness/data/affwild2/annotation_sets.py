@@ -57,17 +57,14 @@ def choose_annotations(layout: Layout, edition: EditionSpec, track: TrackSpec) -
     """
     found = candidates(layout, track)
     if not found:
-        raise UserError(_nothing(layout, edition, track))
+        raise UserError("annotations-none", message=_nothing(layout, edition, track))
     fitting = [one for one in found if fits(one, track)] if len(found) > 1 else found
     numbered = [one for one in fitting if _numbered(layout.relative(one.folder), edition)]
     for choice in (fitting, numbered):
         if len(choice) == 1:
             return choice[0]
     names = ", ".join(layout.relative(one.folder) for one in found)
-    raise UserError(
-        f"{layout.root}: several annotations of track {track.name}: {names}; move all but one out of the data folder, "
-        "or link the one you want, the crops and the videos into a new folder"
-    )
+    raise UserError("annotations-ambiguous", root=layout.root, name=track.name, names=names)
 
 
 def fits(annotations: Annotations, track: TrackSpec) -> bool:
@@ -85,7 +82,7 @@ def choose_list(layout: Layout, edition: EditionSpec, track: TrackSpec, files: F
     lists = [one for one in lists if one.kind == "rows"] or lists
     if any(not _same(one, lists[0]) for one in lists[1:]):
         names = ", ".join(layout.relative(one.path) for one in lists)
-        raise UserError(f"{layout.root}: several test lists of track {track.name}: {names}; choose one by --list FILE")
+        raise UserError("test-lists-ambiguous", root=layout.root, name=track.name, names=names)
     return lists[0] if lists else None
 
 

@@ -50,10 +50,7 @@ def build_index(
         else:
             tests, notes = _unannotated(people, track, media, groups, other_annotations(layout, edition, track))
         if absent and test_list:
-            raise UserError(
-                f"{test_list}: {layout.root} has neither crops nor raw videos of {_some(absent)}: give the list that "
-                "belongs to this data, or put the videos into the folder"
-            )
+            raise UserError("test-list-videos-missing", test_list=test_list, root=layout.root, some=_some(absent))
         beyond: list[str] = []
         videos = [_with_media(person, media, groups, track, frame_tolerance, beyond) for person in (*people, *tests)]
         if beyond:
@@ -140,8 +137,7 @@ def _missing(videos: Sequence[Video], media: Media) -> list[str]:
     mute = [video.name for video in videos if video.video is None]
     if len(blind) == len(mute) == len(videos):
         raise UserError(
-            f"{media.layout.root}: annotations, but neither crops (looked for {media.kind}/<video>/00001.jpg) nor raw "
-            f"videos (<video>.mp4, .avi) of {videos[0].name} and {len(videos) - 1} others: put them into the folder"
+            "data-no-media", root=media.layout.root, kind=media.kind, name=videos[0].name, value=len(videos) - 1
         )
     neither = sorted(set(blind) & set(mute))
     notes = []

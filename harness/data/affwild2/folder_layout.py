@@ -70,7 +70,7 @@ class _Folder:
 def survey(root: Path) -> Layout:
     """Walk a data folder, DEPTH folders deep, in a fixed order. UserError where there is no such folder."""
     if not root.is_dir():
-        raise UserError(f"{root}: there is no such folder; --data wants the folder of an Aff-Wild2 data set")
+        raise UserError("data-folder-missing", root=root)
     sets: dict[Path, dict[str, tuple[Path, ...]]] = {}
     texts: list[Path] = []
     crops: list[Path] = []
@@ -148,4 +148,4 @@ def _scan(folder: Path) -> Iterator[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             yield from (entry for entry in entries if not entry.name.startswith("."))
     except OSError as error:
-        raise UserError(f"{folder}: the folder cannot be read ({error.strerror}); make it readable") from error
+        raise UserError("folder-unreadable", folder=folder, strerror=error.strerror) from error

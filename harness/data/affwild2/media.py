@@ -38,10 +38,7 @@ class Media:
             if len(frames):
                 return folder, frames
         if name in self.folders and self.video(name) is None:
-            raise UserError(
-                f"{self.folders[name][0]}: the folder has no images and there is no raw video of {name}: "
-                "get its images again or take the folder away"
-            )
+            raise UserError("crops-empty", first=self.folders[name][0], name=name)
         return None, np.zeros(0, np.int32)
 
     def has(self, name: str) -> bool:

@@ -66,11 +66,9 @@ def from_list(
     sources = {person.name: person.source for person in others}
     for name in official.videos:
         if name in sources:
-            raise UserError(
-                f"{official.path}: the test video {name} is annotated in {sources[name]}; take one of the files away"
-            )
+            raise UserError("test-video-annotated", path=official.path, name=name, part=sources[name])
     if track.unit == "image" and official.kind != "rows":
-        raise UserError(f"{official.path}: track {track.name} wants a list of images, <video>/00001.jpg, not of videos")
+        raise UserError("list-not-of-images", path=official.path, name=track.name)
     absent = [name for name in official.videos if not media.has(name)]
     here = [name for name in official.videos if name not in set(absent)]
     if official.kind == "rows":
@@ -97,8 +95,13 @@ def from_images(images: Images, labels: np.ndarray, split: Split, path: Path) ->
     if highest.sum() > MOST:
         name = images.videos[int(highest.argmax())]
         raise UserError(
-            f"{path}: its {len(images.videos)} videos would have {highest.sum():,} frames by their highest numbers "
-            f"({name} {highest.max():,}), more than {MOST:,}: correct the numbers, or part the list"
+            "list-frames-too-many",
+            file=path,
+            count=len(images.videos),
+            frames=highest.sum(),
+            name=name,
+            most=highest.max(),
+            limit=MOST,
         )
     people = []
     for name, mine in zip(images.videos, np.split(order, ends[:-1]), strict=True):
@@ -125,7 +128,4 @@ def _refuse_doubled(
     for place, name in enumerate(names):
         if name in people:
             line = f", line {int(np.argmax(listed.images.row_video == place)) + 2}" if listed else ""
-            raise UserError(
-                f"{path}{line}: {name} is annotated a second time, first in {people[name].source}: a video is in one "
-                "split only; take it out of one of them"
-            )
+            raise UserError("annotated-twice", file=path, line=line, name=name, source=people[name].source)

@@ -25,7 +25,7 @@ def read_test_list(path: Path, track: TrackSpec) -> TestList:
     """
     text = read_text(path)
     if not text:
-        raise UserError(f"{path}: the list is empty; get it again from the organisers")
+        raise UserError("list-empty", file=path)
     lines = pc.split_pattern(pa.scalar(text), "\n").values  # a million Python strings would take 100 MB
     images = pc.match_substring_regex(lines[:2], _IMAGE).to_pylist()
     if not any(images):
@@ -53,16 +53,14 @@ def split_images(column: pa.Array | pa.ChunkedArray, path: Path, first_line: int
     parts = pc.extract_regex(column, _IMAGE)
     if parts.null_count:
         at = pc.index(pc.is_null(parts), pa.scalar(True)).as_py()
-        raise UserError(
-            f"{path}, line {first_line + at}: expected <video>/00001.jpg, found {_short(column[at].as_py())!r}"
-        )
+        raise UserError("list-not-an-image", file=path, line=first_line + at, got=_short(column[at].as_py()))
     names = pc.struct_field(parts, "video").dictionary_encode()
     names = names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names
     row_video = column_of(names.indices)
     row_frame = column_of(pc.struct_field(parts, "frame").cast(pa.int32()))
     if (row_frame == 0).any():
         at = int(np.argmin(row_frame))
-        raise UserError(f"{path}, line {first_line + at}: {_short(column[at].as_py())!r}: frames count from 00001")
+        raise UserError("list-frame-zero", file=path, line=first_line + at, got=_short(column[at].as_py()))
     _refuse_twice(column, row_video, row_frame, path, first_line)
     return Images(tuple(names.dictionary.to_pylist()), row_video, row_frame)
 
@@ -77,8 +75,11 @@ def _refuse_twice(
         second, first = int(order[again + 1].min()), 0
         first = int(np.flatnonzero(keys == keys[second])[0])
         raise UserError(
-            f"{path}, line {first_line + second}: {_short(column[second].as_py())!r} was already on line "
-            f"{first_line + first}; take one of them out"
+            "list-row-twice",
+            file=path,
+            line=first_line + second,
+            got=_short(column[second].as_py()),
+            earlier=first_line + first,
         )
 
 
@@ -92,13 +93,11 @@ def _names(path: Path, lines: list[str], track: TrackSpec) -> tuple[str, ...]:
         if name.lower().endswith((".txt", *VIDEO_SUFFIXES)):
             name = name.rpartition(".")[0]
         if not name or "/" in name or "," in name:
-            raise UserError(
-                f"{path}, line {number}: expected a video's name or <video>/00001.jpg, found {_short(line)!r}"
-            )
+            raise UserError("list-not-a-name", file=path, line=number, got=_short(line))
         if seen.setdefault(name, number) != number:
-            raise UserError(f"{path}, line {number}: {name} was already on line {seen[name]}; take one of them out")
+            raise UserError("list-name-again", file=path, line=number, got=name, earlier=seen[name])
     if not seen:
-        raise UserError(f"{path}: the list names no video; get it again from the organisers")
+        raise UserError("list-names-nothing", file=path)
     return tuple(seen)
 
 
@@ -107,10 +106,7 @@ def _check_header(path: Path, header: str, track: TrackSpec) -> None:
     found = {field.strip().lower() for field in header.split(",")[1:] if field.strip()}
     expected = {field.lower() for field in track.submission_header.split(",")[1:]}
     if found and not found & expected:
-        raise UserError(
-            f"{path}, line 1: found the header {_short(header)!r}, expected {track.submission_header!r}: "
-            f"this is no list of track {track.name}"
-        )
+        raise UserError("list-header", file=path, got=_short(header), wanted=track.submission_header, name=track.name)
 
 
 def _short(text: str, width: int = 60) -> str:

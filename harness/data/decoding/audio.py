@@ -43,7 +43,7 @@ def read_sound(path: str | os.PathLike[str], rate: int = 16_000) -> Sound | None
         origin = probe(path).start if container.streams.video else 0.0
         stream = container.streams.audio[0]
         if stream.codec_context is None:
-            raise UserError(f"{path}: no decoder for its sound; convert the sound track, to AAC for example")
+            raise UserError("sound-no-decoder", file=path)
         placed = _place(_decode(container, stream, path), path)
     if placed is None:
         return None
@@ -74,7 +74,7 @@ def _decode(container: InputContainer, stream: AudioStream, path: Path) -> Itera
         good += bool(frames)
         yield from frames
     if bad and not good:
-        raise UserError(f"{path}: its sound cannot be decoded ({reason}); replace the file or remove its sound track")
+        raise UserError("sound-undecodable", file=path, reason=reason)
     if bad:
         log.warning("%s: %d of %d packets of sound could not be decoded and are silence", path, bad, bad + good)
 
@@ -89,12 +89,10 @@ def _place(frames: Iterator[AudioFrame], path: Path) -> tuple[np.ndarray, int, f
         if not chunks:
             rate, start = frame.sample_rate, time or 0.0
         if frame.sample_rate != rate:
-            raise UserError(f"{path}: its sound changes from {rate} to {frame.sample_rate} Hz; convert the sound track")
+            raise UserError("sound-rate-changes", file=path, rate=rate, sample_rate=frame.sample_rate)
         hole = 0 if time is None else round((time - start) * rate) - position
         if hole > _ABSURD * rate:
-            raise UserError(
-                f"{path}: the time stamps of its sound jump by {hole / rate:.0f} s; convert the sound track"
-            )
+            raise UserError("sound-time-jumps", file=path, file2=hole / rate)
         if hole > _TOLERANCE * rate:
             chunks.append(np.zeros(hole, np.float32))
             position += hole

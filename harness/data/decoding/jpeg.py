@@ -17,9 +17,7 @@ def read_jpeg(path: str | os.PathLike[str]) -> np.ndarray:
         data = file.read()
     image = decode_jpeg(np.frombuffer(data, np.uint8)) if is_complete(data) else None
     if image is None:
-        raise UserError(
-            f"{path}: the JPEG is cut short or damaged ({len(data)} bytes); make this crop again or delete it"
-        )
+        raise UserError("jpeg-damaged", file=path, count=len(data))
     return np.asarray(image, np.uint8)
 
 

@@ -64,16 +64,13 @@ def open_media(path: str | os.PathLike[str]) -> InputContainer:
     """Open a media file; UserError where there is none or it cannot be read."""
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: there is no such file")
+        raise UserError("video-missing", file=path)
     if path.stat().st_size == 0:
-        raise UserError(f"{path}: the file is empty (0 bytes); replace it or take it out of the folder")
+        raise UserError("video-empty", file=path)
     try:
         return av.open(str(path), metadata_errors="ignore")
     except (av.FFmpegError, OSError) as error:
-        raise UserError(
-            f"{path}: not readable as a video ({_reason(error)}): it is cut short, damaged or no video; "
-            "replace it or take it out of the folder"
-        ) from error
+        raise UserError("video-unreadable", file=path, reason=_reason(error)) from error
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
@@ -148,8 +145,13 @@ def read_pictures(
                 first = first or (frame.width, frame.height)
                 if any(sizes) and (frame.width, frame.height) != first:
                     raise UserError(
-                        f"{path}: frame {done + 1} has {frame.width} x {frame.height} pixels, the first {first[0]} x "
-                        f"{first[1]}: convert the video to one size"
+                        "video-size-changes",
+                        file=path,
+                        frame=done + 1,
+                        width=frame.width,
+                        height=frame.height,
+                        first=first[0],
+                        first2=first[1],
                     )
                 filled += upto - done - 1
                 _refuse_holes(path, filled, len(stamps))  # here too: few read on once they have their last frame
@@ -160,11 +162,11 @@ def read_pictures(
                 done = upto
         except av.FFmpegError as error:
             raise UserError(
-                f"{path}: decoding broke off at frame {done + 1} of {len(stamps)} ({_reason(error)}); replace the file"
+                "video-decoding-broke-off", file=path, frame=done + 1, count=len(stamps), reason=_reason(error)
             ) from error
     filled += len(stamps) - done
     if picture is None:
-        raise UserError(f"{path}: none of its {len(stamps)} frames could be decoded; replace the file")
+        raise UserError("video-no-frame-decoded", file=path, count=len(stamps))
     _refuse_holes(path, filled, len(stamps))
     for _ in range(done, len(stamps)):
         yield picture
@@ -172,7 +174,7 @@ def read_pictures(
 
 def _refuse_holes(path: Path, missing: int, frames: int) -> None:
     if missing > max(2, frames // 100):
-        raise UserError(f"{path}: {missing} of {frames} frames could not be decoded; replace the file")
+        raise UserError("video-frames-undecodable", file=path, missing=missing, frames=frames)
 
 
 def _reason(error: Exception) -> str:
@@ -183,7 +185,7 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None:
             return stream
-    raise UserError(f"{path}: the file has no video stream; take it out of the folder")
+    raise UserError("video-no-stream", file=path)
 
 
 def _first_frame(container: InputContainer, path: Path) -> VideoFrame:
@@ -191,7 +193,7 @@ def _first_frame(container: InputContainer, path: Path) -> VideoFrame:
     try:
         return next(container.decode(stream))
     except (av.FFmpegError, StopIteration) as error:
-        raise UserError(f"{path}: decoding broke off at frame 1 ({_reason(error)}); replace the file") from error
+        raise UserError("video-first-frame", file=path, reason=_reason(error)) from error
 
 
 def _time_line(container: InputContainer, stream: VideoStream, path: Path) -> list[int]:
@@ -210,16 +212,12 @@ def _time_line(container: InputContainer, stream: VideoStream, path: Path) -> li
                 if packet.size and not packet.is_discard and not _hidden(packet, stream):
                     stamps.add(stamp)
     except av.FFmpegError as error:
-        raise UserError(
-            f"{path}: reading broke off at frame {len(stamps) + 1} ({_reason(error)}); replace the file"
-        ) from error
+        raise UserError("video-reading-broke-off", file=path, frame=len(stamps) + 1, reason=_reason(error)) from error
     missing = _cut_short(container, stream, packets, end)
     if missing:
-        raise UserError(
-            f"{path}: the file is cut short: it breaks off at frame {len(stamps) + 1} ({missing}); replace it"
-        )
+        raise UserError("video-cut-short", file=path, frame=len(stamps) + 1, missing=missing)
     if not stamps:
-        raise UserError(f"{path}: the video stream has no frames; take the file out of the folder")
+        raise UserError("video-no-frames", file=path)
     return sorted(stamps)
 
 

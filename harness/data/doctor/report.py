@@ -126,13 +126,13 @@ def choose_tracks(
         spec: EditionSpec = registry.get("editions", edition)
         known = {one.name: one for one in _annotated(spec)}
         if track is not None and track not in known:
-            raise UserError(f"{edition} has no track {track!r}; its tracks: {', '.join(known)}")
+            raise UserError("edition-no-track", edition=edition, track=track, names=", ".join(known))
         here = [one for one in known.values() if candidates(layout, one)] or list(known.values())[:1]
         return [(spec, one) for one in ([known[track]] if track else here)]
     specs: list[EditionSpec] = [entry.spec for entry in registry.entries("editions")]
     names = sorted({one.name for spec in specs for one in _annotated(spec)})
     if track is not None and track not in names:
-        raise UserError(f"no edition has a track {track!r}; the tracks: {', '.join(names)}")
+        raise UserError("track-in-no-edition", track=track, names=", ".join(names))
     chosen: dict[str, tuple[EditionSpec, TrackSpec]] = {}
     for spec in sorted(specs, key=lambda spec: (-spec.year, spec.name)):
         here = [one for one in spec.tracks if candidates(layout, one)]

@@ -25,9 +25,9 @@ def read_groups(root: Path) -> dict[str, str]:
                 continue
             at = f"{path}, line {reader.line_num}"
             if len(fields) != 2 or not all(fields):
-                raise UserError(f"{at}: expected two fields, video,group; found {','.join(row)[:80]!r}")
+                raise UserError("groups-field-count", at=at, got=",".join(row)[:80])
             if table.setdefault(fields[0], fields[1]) != fields[1]:
-                raise UserError(f"{at}: {fields[0]} is in two groups; keep one of its lines")
+                raise UserError("groups-two-groups", at=at, first=fields[0])
     except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num}: {error}; a line is video,group") from None
+        raise UserError("groups-invalid", file=path, line=reader.line_num, error=error) from None
     return table

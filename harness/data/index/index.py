@@ -82,6 +82,5 @@ class Index:
 def _length_error(video: Video, found: str, difference: int) -> UserError:
     source = video.source or video.name
     return UserError(
-        f"{source}: {video.name} has {video.n_frames} frames here, but {found}: get the right files, or admit the "
-        f"difference by --set data.frame_tolerance={difference}"
+        "annotation-length", source=source, name=video.name, n_frames=video.n_frames, found=found, difference=difference
     )

@@ -22,9 +22,9 @@ def crop_frames(folder: Path) -> np.ndarray:
     numbers = _numbers(names)
     strange = [] if len(numbers) else [name for name in names if name.lower().endswith((".jpg", ".jpeg"))]
     if strange:
-        raise UserError(f"{folder / min(strange)}: a crop is named by its frame, 00001.jpg and on; rename these images")
+        raise UserError("crop-name", file=folder / min(strange))
     if len(numbers) and numbers[0] == 0:
-        raise UserError(f"{folder}: it has a crop of frame 0, but frames count from 00001.jpg; rename these images")
+        raise UserError("crop-frame-zero", folder=folder)
     return numbers
 
 

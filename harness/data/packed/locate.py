@@ -22,7 +22,7 @@ def find_pack(root: Path, named: str | None) -> Path | None:
     if pack.is_dir():
         return pack
     if named:
-        raise UserError(f"data.pack={named}: no such folder; `harness data pack {root} --out {named}` makes it")
+        raise UserError("pack-folder-missing", named=named, root=root)
     return None
 
 

@@ -61,10 +61,7 @@ class Pictures:
         edges = zip(self._starts[frames].tolist(), self._ends[frames].tolist(), places, strict=True)
         for k, (start, end, place) in enumerate(edges):
             if not decode_into(self._bytes[start:end], place, turned=self._turned):
-                raise UserError(
-                    f"{self.path}: the picture of frame {frames[k] + 1} is damaged; `harness data verify` finds what "
-                    "else is, `harness data pack` makes it again"
-                )
+                raise UserError("pack-picture-damaged", path=self.path, frame=frames[k] + 1)
             if black is not None:  # at once, while the picture is in the processor's cache
                 left, top, right, bottom = black[k]
                 place[top:bottom, left:right] = 0
@@ -97,7 +94,5 @@ def _mapped(path: Path, column: str) -> tuple[np.ndarray, list[pa.RecordBatch]]:
         if column == "samples" and any(batch.column(column).null_count for batch in batches):
             raise pa.ArrowTypeError(f"column {column} has gaps")
     except (OSError, KeyError, pa.ArrowException) as error:
-        raise UserError(
-            f"{path}: no readable packed file ({first_line(error)}); delete it and run `harness data pack`"
-        ) from error
+        raise UserError("pack-unreadable", file=path, reason=first_line(error)) from error
     return np.frombuffer(whole, np.uint8), batches

@@ -91,5 +91,5 @@ def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
     options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, full]
     done, data = cv2.imencode(".jpg", image[..., ::-1], options)
     if not done:
-        raise UserError("a frame could not be encoded as JPEG: the memory may be full")
+        raise UserError("jpeg-not-encoded")
     return data.tobytes()

@@ -118,13 +118,13 @@ def _crop_all(
 
 def _raw_videos(raw: Path, out: Path) -> Layout:
     if raw == out or raw in out.parents or out in raw.parents:
-        raise UserError(f"--out {out}: one of it and {raw} lies inside the other; choose a folder elsewhere")
+        raise UserError("crop-folders-nested", out=out, raw=raw)
     layout = survey(raw)
     if not layout.videos:
-        raise UserError(f"{raw}: there is no video in this folder (.mp4 .avi .mkv .mov .webm)")
+        raise UserError("crop-no-videos", raw=raw)
     for stem, files in layout.videos.items():
         if len(files) > 1:
-            raise UserError(f"{files[0]} and {files[1]} are both named {stem}; rename or take out one of them")
+            raise UserError("crop-same-stem", first=files[0], first2=files[1], stem=stem)
     return layout
 
 
@@ -135,12 +135,12 @@ def _claim(raw: Path, out: Path) -> None:
         try:
             earlier = json.loads(mark.read_text())["raw"]
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{mark}: damaged; choose another --out, or delete the folder") from error
+            raise UserError("crop-mark-damaged", mark=mark) from error
         if earlier != str(raw):
-            raise UserError(f"--out {out}: holds the crops of {earlier}; choose another folder")
+            raise UserError("crop-out-of-other-data", out=out, earlier=earlier)
         return
     if out.exists() and (not out.is_dir() or any(not path.name.startswith(".") for path in out.iterdir())):
-        raise UserError(f"--out {out}: exists and is not an earlier result of this command; choose another folder")
+        raise UserError("crop-out-exists", out=out)
     out.mkdir(parents=True, exist_ok=True)
     atomic(mark, lambda part: part.write_text(json.dumps({"raw": str(raw)})))
 

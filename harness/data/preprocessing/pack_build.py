@@ -80,9 +80,7 @@ def _note(ledger: Path, item: Item, outcomes: Sequence[Outcome]) -> None:
             if one.outcome != "kept":
                 append_line(ledger, {"time": now, "source": str(item.path), **asdict(one)})
     except OSError as error:
-        raise UserError(
-            f"{ledger}: cannot be written ({error.strerror}); make room or choose --out elsewhere"
-        ) from error
+        raise UserError("ledger-not-writable", ledger=ledger, strerror=error.strerror) from error
 
 
 def _pack(item: Item, tick: Tick, *, settings: Settings) -> list[Outcome]:
@@ -90,10 +88,7 @@ def _pack(item: Item, tick: Tick, *, settings: Settings) -> list[Outcome]:
     try:
         return _streams(item, tick, settings)
     except OSError as error:  # of a full disk alone (_reason)
-        raise FullDiskError(
-            f"{settings.pack}: the disk is full at {item.path.name}; make room and run the same command again: what is "
-            "packed is kept"
-        ) from error
+        raise FullDiskError("pack-disk-full", pack=settings.pack, name=item.path.name) from error
 
 
 def _streams(item: Item, tick: Tick, settings: Settings) -> list[Outcome]:
@@ -141,9 +136,7 @@ def _face(folder: Path, name: str, settings: Settings, tick: Tick) -> Label | No
 def _crop(path: Path) -> bytes:
     data = path.read_bytes()
     if not is_complete(data) or decode_jpeg(np.frombuffer(data, np.uint8)) is None:
-        raise UserError(
-            f"{path}: the JPEG is cut short or damaged ({len(data)} bytes); make this crop again or delete it"
-        )
+        raise UserError("jpeg-damaged", file=path, count=len(data))
     return data
 
 
@@ -225,7 +218,7 @@ def _source(video: Path, name: str, boxes: np.ndarray, made: dict[str, int]) -> 
 def _boxes(video: Path, name: str, settings: Settings, n_frames: int) -> np.ndarray:
     found = person_boxes(settings.root, name, video, n_frames)
     if found is None:
-        raise UserError(f"{video}: no person boxes of {name}; run `harness data boxes {settings.root}` first")
+        raise UserError("boxes-missing", video=video, name=name, root=settings.root)
     return found.person.astype(np.float32)
 
 
@@ -244,4 +237,4 @@ def _share(tick: Tick, frames: int, done: int) -> None:
 
 def _refuse_changed(path: Path, same: bool) -> None:
     if not same:
-        raise UserError(f"{path}: it was changed while it was packed; run the command again")
+        raise UserError("pack-source-changed", file=path)

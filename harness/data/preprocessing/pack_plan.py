@@ -43,7 +43,7 @@ def plan(root: Path, streams: Sequence[str] | None = None, kind: str = "cropped_
     """
     unknown = [stream for stream in streams or () if stream not in STREAMS]
     if unknown:
-        raise UserError(f"--streams {unknown[0]}: there are {', '.join(STREAMS)} to pack")
+        raise UserError("pack-stream-unknown", first=unknown[0], names=", ".join(STREAMS))
     layout = survey(root)
     crops = _crops(layout, kind)
     known = known_names(layout)
@@ -78,11 +78,11 @@ def _crops(layout: Layout, kind: str) -> dict[str, tuple[Path, int]]:
 
 def _check(root: Path, chosen: Sequence[str], have: dict[str, bool], *, videos: bool, kind: str) -> None:
     if not chosen:
-        raise UserError(f"{root}: nothing to pack: neither crops ({kind}/) nor raw videos (.mp4, .avi)")
+        raise UserError("pack-nothing", root=root, kind=kind)
     for stream in chosen:
         if not have[stream]:
             lacks = {
                 "face": f"face crops ({kind}/): `harness data crop` makes them of raw videos",
                 "audio": "raw videos (.mp4, .avi)",
             }.get(stream, "raw videos (.mp4, .avi)" if not videos else f"person boxes: run `harness data boxes {root}`")
-            raise UserError(f"{root}: the stream {stream} cannot be packed, there are no {lacks}")
+            raise UserError("pack-stream-lacks", root=root, stream=stream, lacks=lacks)

@@ -33,7 +33,7 @@ def verify_pack(root: Path, pack: Path, *, jobs: int | None = None, progress: bo
     files = sorted(path for stream in STREAMS for path in (pack / stream).glob("[!.]*.*"))
     labels = [path for path in files if path.suffix == ".json"]
     if not files:
-        raise UserError(f"{pack}: there is no pack; `harness data pack {root}` makes one")
+        raise UserError("pack-missing", pack=pack, root=root)
     bare = [path for path in files if path.suffix == ".arrow" and not path.with_suffix(".json").is_file()]
     findings = [Finding(path, "unfinished: it has no label") for path in bare]
     sizes = [_size(path) for path in labels]

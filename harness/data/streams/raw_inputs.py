@@ -124,7 +124,7 @@ class RawSlot:
                     writer.add(None if image is None else encode_jpeg(image, QUALITY))
                 return writer.finish(key, {})
         except OSError as error:
-            raise UserError(f"{pack}: {name} could not be packed ({error}); make room") from error
+            raise UserError("pack-cache-failed", pack=pack, name=name, error=error) from error
 
     def _samples(self, name: str, start: int, stop: int, spec: AudioInput) -> dict[str, np.ndarray]:
         samples, begin = self.sound(name)

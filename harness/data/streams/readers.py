@@ -122,10 +122,7 @@ class _BoxReader:
         assert self.packed is not None
         stored, size = int(self.packed.label.settings["size"]), max(map(len, places), default=0)
         if size > stored:
-            raise UserError(
-                f"{self.packed.path}: its pictures are {stored} pixels a side, and the encoder of {self.name} wants "
-                f"{size}: pack again with --size {size}, or read the raw videos by --set data.pack=none"
-            )
+            raise UserError("pack-pictures-too-small", path=self.packed.path, stored=stored, name=self.name, size=size)
         self.packed.fill(frames, places, self._black(frames, size))
 
     def _black(self, frames: np.ndarray, size: int) -> list[list[int]] | None:
@@ -178,9 +175,7 @@ class ContextReader(_BoxReader):
         if frame is None:
             return None
         if self.source.size is None:  # absent it is not
-            raise UserError(
-                f"{self.source.name}: the source of its scenes does not tell the size of the video's frames"
-            )
+            raise UserError("source-no-size", name=self.source.name)
         left, top, right, bottom = self._person(size, *self.source.size())[index].tolist()
         if right == left:
             return None

@@ -52,14 +52,12 @@ def source_of(index: Index, video: Video) -> Source:
     def boxes() -> np.ndarray:
         found = person_boxes(index.root, video.name, video.video, video.n_frames) if video.video else None
         if found is None:
-            raise UserError(
-                f"{video.video or video.name}: no person boxes; run `harness data boxes {index.root}` first"
-            )
+            raise UserError("boxes-missing-for-video", value=video.video or video.name, root=index.root)
         return found.person
 
     def size() -> tuple[int, int]:
         if video.video is None:
-            raise UserError(f"{video.name}: there is no raw video")
+            raise UserError("video-not-there", name=video.name)
         return _video_size(video.video)
 
     return Source(
@@ -87,8 +85,11 @@ def check_needs(index: Index, streams: list[StreamSpec]) -> None:
                 what = {"crops": "face crops (cropped_aligned/)", "video": "raw videos (.mp4, .avi)"}[need]
                 possible = sorted(k for k, v in have.items() if v)
                 raise UserError(
-                    f"{index.root}: the stream {stream.name!r} needs {what}, and there are none; "
-                    f"this folder has: {', '.join(possible) or 'neither crops nor videos'}"
+                    "stream-needs",
+                    root=index.root,
+                    name=stream.name,
+                    what=what,
+                    value=", ".join(possible) or "neither crops nor videos",
                 )
     boxed = [stream.name for stream in streams if "boxes" in stream.needs]
     if boxed:
@@ -104,9 +105,15 @@ def _check_boxes(index: Index, streams: list[str]) -> None:
         minutes = max(1, round(frames * BOX_SECONDS / cores() / 60))
         took = f"{minutes / 60:.1f} hours" if minutes >= 100 else f"{minutes} min"
         raise UserError(
-            f"{index.root}: {len(bare)} of {len(index.videos)} videos have no person boxes ({bare[0].name} is the "
-            f"first), which {' and '.join(repr(s) for s in dict.fromkeys(streams))} must have: run `harness data boxes "
-            f"{index.root}` first (resumable; {frames:,} frames, about {took} on {cores()} cores)"
+            "boxes-missing-in-data",
+            root=index.root,
+            count=len(bare),
+            count2=len(index.videos),
+            name=bare[0].name,
+            names=" and ".join(repr(s) for s in dict.fromkeys(streams)),
+            frames=frames,
+            took=took,
+            cores=cores(),
         )
 
 

@@ -49,7 +49,7 @@ def make(
     """See `harness.data.synthetic.make_demo`."""
     full_shares = _checked_shares(shares)
     if seed < 0:
-        raise UserError(f"demo set: seed={seed} must not be negative")
+        raise UserError("demo-seed", seed=seed)
     plans = cast(videos, frames)
     arguments = {
         "version": DEMO_VERSION,
@@ -93,9 +93,7 @@ def _make(
         _write_json(part / "truth.json", ceilings(plans, seed, shares))
         os.replace(part, out)
     except OSError as error:
-        raise UserError(
-            f"{out}: the demo set cannot be written there ({error}); make room or name another folder"
-        ) from None
+        raise UserError("demo-not-writable", out=out, error=error) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -103,9 +101,9 @@ def _make(
 def _checked_shares(shares: Mapping[str, float]) -> dict[str, float]:
     for slot, share in shares.items():
         if slot not in SLOTS:
-            raise UserError(f"demo set: unknown slot {slot!r} in shares; the slots are {', '.join(SLOTS)}")
+            raise UserError("demo-slot-unknown", slot=slot, names=", ".join(SLOTS))
         if not 0 <= share <= 1:
-            raise UserError(f"demo set: share of {slot} is {share}; it must lie between 0 and 1")
+            raise UserError("demo-share", slot=slot, share=share)
     return {slot: float(shares.get(slot, 1.0)) for slot in SLOTS}
 
 
@@ -116,9 +114,9 @@ def _is_there(out: Path, arguments: Mapping[str, Any]) -> bool:
     try:
         found = json.loads((out / "demo.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise UserError(f"{out} is not empty and not a demo set; name another folder") from None
+        raise UserError("demo-not-a-demo", out=out) from None
     if found != arguments:
-        raise UserError(f"{out} holds a demo set made by another version or with other arguments; remove it first")
+        raise UserError("demo-other-version", out=out)
     return True
 
 

@@ -56,9 +56,9 @@ def cast(videos: tuple[int, int, int], frames: int) -> list[VideoPlan]:
     Raises UserError where a split would be empty or a video shorter than 12 frames.
     """
     if len(videos) != 3 or min(videos) < 1:
-        raise UserError(f"demo set: videos={videos} must be three counts (train, val, test), each at least 1")
+        raise UserError("demo-counts", videos=videos)
     if frames < 12:
-        raise UserError(f"demo set: frames={frames} is too short; use at least 12")
+        raise UserError("demo-too-short", frames=frames)
     plans: list[VideoPlan] = []
     for split, count in zip(SPLITS, videos, strict=True):
         plans += [_plan(len(plans) + place, split, place, frames) for place in range(count)]

@@ -82,7 +82,7 @@ def _people(path: Path | None) -> np.ndarray:
         points = np.array([person["pose_keypoints_2d"] for person in found], np.float64).reshape(len(found), 25, 3)
     except (ValueError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {str(error)[:100]}"
-        raise UserError(f"{path}: not OpenPose BODY_25 key points ({reason}); make or delete it") from error
+        raise UserError("openpose-invalid", file=path, reason=reason) from error
     return points[(points[:, :, 2] >= SURE).any(axis=1)]
 
 

@@ -81,9 +81,7 @@ def read_boxes(path: Path) -> Boxes:
         columns = [table.column(name).cast(pa.float32()).to_numpy() for name in (*_COLUMNS, "score")]
         detector = (table.schema.metadata or {}).get(b"detector", b"unknown").decode()
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:  # Arrow's own are of all these kinds
-        raise UserError(
-            f"{path}: not a boxes file ({first_line(error)}); delete it and run 'harness data boxes' again"
-        ) from error
+        raise UserError("boxes-invalid", file=path, reason=first_line(error)) from error
     return Boxes(np.stack(columns[:4], axis=1), np.stack(columns[4:8], axis=1), columns[8], detector)
 
 

@@ -86,7 +86,7 @@ def referenced(folders: Iterable[Path]) -> set[str]:
     for folder in folders:
         lists = _lists(folder)
         if not lists:
-            raise UserError(f"--keep {folder}: there is no run in it (no features.csv): nothing was removed")
+            raise UserError("cache-keep-no-run", folder=folder)
         for file in lists:
             with file.open(newline="", encoding="utf-8") as lines:
                 keys |= {row["key"] for row in csv.DictReader(lines) if row.get("key")}
@@ -99,7 +99,7 @@ def _lists(folder: Path) -> list[Path]:
 
     def unseen(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):
-            raise UserError(f"--keep {error.filename}: cannot be read ({error.strerror}): nothing was removed")
+            raise UserError("cache-keep-unreadable", filename=error.filename, strerror=error.strerror)
 
     return sorted(
         Path(top, "features.csv") for top, _, files in os.walk(folder, onerror=unseen) if "features.csv" in files

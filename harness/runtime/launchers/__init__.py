@@ -58,7 +58,7 @@ def launcher(kind: str, jobs: int | None = None, *, devices: Sequence[str] = ())
     each computes with its share of the cores. ``devices``: GPUs by their names in CUDA_VISIBLE_DEVICES, dealt out in
     turn. At the end, and where the block is left early, workers are told to stop and given time to save."""
     if kind not in LAUNCHERS:
-        raise UserError(f"--launcher {kind}: {did_you_mean(kind, LAUNCHERS)}there are {', '.join(LAUNCHERS)}")
+        raise UserError("launcher-unknown", kind=kind, hint=did_you_mean(kind, LAUNCHERS), names=", ".join(LAUNCHERS))
     if kind == "ray":
         from harness.runtime.launchers.ray import cluster
 

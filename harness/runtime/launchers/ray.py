@@ -42,10 +42,7 @@ def cluster(jobs: int | None, *, gpus: int = 0) -> Iterator[Launch]:
     try:
         import ray
     except ImportError:
-        raise UserError(
-            "--launcher ray: Ray is not installed; install the extra (`uv sync --extra ray`), or leave --launcher out "
-            "to use the cores of this machine"
-        ) from None
+        raise UserError("ray-missing") from None
     own: dict[str, Any] = {}
     if not address:
         scratch = Path(tempfile.mkdtemp(prefix="ray-"))  # a short path: sockets lie in it
@@ -61,9 +58,7 @@ def cluster(jobs: int | None, *, gpus: int = 0) -> Iterator[Launch]:
                 **own,
             )
         except ConnectionError as error:
-            raise UserError(
-                f"--launcher ray: no cluster answers at {address}: {' '.join(str(error).split())}"
-            ) from None
+            raise UserError("ray-no-cluster", address=address, names=" ".join(str(error).split())) from None
         _hush()
         yield _Workers(ray, jobs)
     finally:

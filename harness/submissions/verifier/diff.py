@@ -36,10 +36,10 @@ def compare(path: Path, other: Path, track: TrackSpec) -> list[str]:
 def _read(path: Path, track: TrackSpec) -> dict[str, tuple[str, ...]]:
     """Row -> its answers' texts. Rows of a file a video are named ``<video>:<line>``."""
     if not path.exists():
-        raise UserError(f"{path}: there is no such submission")
+        raise UserError("submission-missing", file=path)
     if track.submission in FOLDERS:
         if not path.is_dir():
-            raise UserError(f"{path}: is no folder, and track {track.name} is handed in as a file a video")
+            raise UserError("submission-not-a-folder", file=path, name=track.name)
         rows: dict[str, tuple[str, ...]] = {}
         for file in sorted(path.glob(f"*{FOLDERS[track.submission]}")):
             lines = read_lines(file, Findings())

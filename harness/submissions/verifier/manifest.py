@@ -29,11 +29,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+        raise UserError("manifest-unreadable", file=path, strerror=error.strerror) from None
     except ValueError:
         content = None
     if not isinstance(content, dict) or not isinstance(content.get("sha256"), str) or "track" not in content:
-        raise UserError(f"{path}: is no manifest of a submission; `harness submit` writes them")
+        raise UserError("manifest-invalid", file=path)
     return content
 
 

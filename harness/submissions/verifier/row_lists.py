@@ -58,7 +58,7 @@ def read_list(path: Path, track: TrackSpec, editions: Sequence[EditionSpec] = ()
         return _templates(path, track, editions)
     lines = _lines(path)
     if not lines:
-        raise UserError(f"{path}: the list is empty; get it again from the organisers")
+        raise UserError("list-empty", file=path)
     _refuse_spreadsheet(path, lines)
     at = 0 if _is_row(lines[0], track) else 1
     header = _own_header(path, lines[0], track, editions) if at and _is_header(lines, track) else None
@@ -76,9 +76,9 @@ def _lines(path: Path) -> list[str]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+        raise UserError("text-unreadable", file=path, strerror=error.strerror) from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: no text file (byte {error.start} is not UTF-8)") from None
+        raise UserError("text-not-utf8", file=path, start=error.start) from None
     lines = [line.rstrip("\r") for line in text.split("\n")]
     while lines and not lines[-1].strip():
         lines.pop()
@@ -89,9 +89,7 @@ def _refuse_spreadsheet(path: Path, lines: Sequence[str]) -> None:
     for number, line in enumerate(lines[:3], start=1):
         for mark, name in (('"', "quotes"), (";", "semicolons"), ("\t", "tabs")):
             if mark in line:
-                raise UserError(
-                    f"{path}, line {number}: has {name}, as a spreadsheet writes them; get it again from the organisers"
-                )
+                raise UserError("list-spreadsheet", file=path, line=number, name=name)
 
 
 def _key(line: str) -> str:
@@ -143,34 +141,31 @@ def _own_header(path: Path, line: str, track: TrackSpec, editions: Sequence[Edit
         whose = f", that of {names}" if names else ""
         wanted = repr(track.submission_header) if track.submission_header else "none"
         raise UserError(
-            f"{path}, line 1: found the header {short(line, 60)!r}{whose}, expected {wanted}: "
-            f"this is no list of track {track.name}"
+            "list-header-of-other-track", file=path, got=short(line, 60), whose=whose, wanted=wanted, name=track.name
         )
     if found not in known:
-        raise UserError(f"{path}, line 1: the header {short(line, 60)!r} has the fields in another order; ask about it")
+        raise UserError("list-header-order", file=path, short=short(line, 60))
     return line
 
 
 def _refuse_bad(path: Path, keys: list[str], above: int, track: TrackSpec, editions: Sequence[EditionSpec]) -> None:
     for number, key in enumerate(keys, start=above + 1):
         if not _is_row(key, track):
-            raise UserError(f"{path}, line {number}: {short(key)!r} is no row of track {track.name}")
+            raise UserError("list-row-invalid", file=path, line=number, got=short(key), name=track.name)
     if len(set(keys)) < len(keys):
         seen: dict[str, int] = {}
         for number, key in enumerate(keys, start=above + 1):
             if seen.setdefault(key, number) != number:
-                raise UserError(f"{path}, line {number}: {short(key)!r} was already on line {seen[key]}")
+                raise UserError("list-row-again", file=path, line=number, got=short(key), earlier=seen[key])
     own = track.figures.get("test_rows")
     if isinstance(own, int) and len(keys) != own and (names := tracks_named(len(keys), track, editions)):
-        raise UserError(
-            f"{path}: has {len(keys):,} rows, as the list of {names}; that of this edition's {track.name} has {own:,}"
-        )
+        raise UserError("list-of-other-edition", file=path, count=len(keys), names=names, name=track.name, own=own)
 
 
 def _names(path: Path, lines: list[str], track: TrackSpec, editions: Sequence[EditionSpec]) -> Listing:
     """Names of videos, or names with the number of frames, one a line."""
     if others := tracks_named(path.name, track, editions):
-        raise UserError(f"{path}: by its name this is the list of {others}, not of track {track.name}")
+        raise UserError("list-of-other-track", file=path, others=others, name=track.name)
     headers = {header.lower() for header in (track.submission_header, *track.headers, *_TITLES)}
     counts: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
@@ -180,12 +175,12 @@ def _names(path: Path, lines: list[str], track: TrackSpec, editions: Sequence[Ed
         name, frames = _counted(text)
         frames_of_0 = track.submission == Form.FRAME_TRIALS
         if not name or "," in name or (frames_of_0 and "," in text) or ("/" in name and not frames_of_0):
-            raise UserError(f"{path}, line {number}: {short(text, 60)!r} is no row or name of track {track.name}")
+            raise UserError("list-line-invalid", file=path, line=number, got=short(text, 60), name=track.name)
         if name in counts:
-            raise UserError(f"{path}, line {number}: {name} is listed twice")
+            raise UserError("list-name-twice", file=path, line=number, name=name)
         counts[name] = frames
     if not counts:
-        raise UserError(f"{path}: the list names no video; get it again from the organisers")
+        raise UserError("list-names-nothing", file=path)
     counted = [0 < frames <= _MOST for frames in counts.values()]
     if any(counted) and not all(counted):  # a number at the end of some names is a part of them
         return Listing(path, "names", counts=dict.fromkeys((_bare(line.strip().rstrip(",")) for line in lines), 0))
@@ -218,33 +213,30 @@ def _counted_rows(
     for number, line in enumerate(lines, start=above + 1):
         key = _key(line)
         if not IMAGE.fullmatch(key):
-            raise UserError(f"{path}, line {number}: {short(key)!r} is no <video>/00001.jpg")
+            raise UserError("list-not-an-image-key", file=path, line=number, got=short(key))
         video, _, frame = key.partition("/")
         counts[video] = counts.get(video, 0) + 1
         if int(frame.partition(".")[0]) != counts[video]:
-            raise UserError(
-                f"{path}, line {number}: the list leaves out or reorders frames of {video}, which a file without keys "
-                "cannot say"
-            )
+            raise UserError("list-frames-reordered", file=path, line=number, video=video)
     return Listing(path, "counts", counts=counts)
 
 
 def _templates(folder: Path, track: TrackSpec, editions: Sequence[EditionSpec]) -> Listing:
     """A folder of the organisers' example files, one a video."""
     if track.submission not in FOLDERS:
-        raise UserError(f"{folder}: track {track.name} is one file: name the organisers' file, not a folder")
+        raise UserError("list-is-one-file", folder=folder, name=track.name)
     files = sorted(path for path in folder.glob(f"*{FOLDERS[track.submission]}") if path.is_file())
     if not files:
-        raise UserError(f"{folder}: there is no {FOLDERS[track.submission]} file in it")
+        raise UserError("list-folder-empty", folder=folder, part=FOLDERS[track.submission])
     counts: dict[str, int] = {}
     header = None
     for path in files:
         lines = _lines(path)
         if not lines:
-            raise UserError(f"{path}: the example is empty")
+            raise UserError("example-empty", file=path)
         header = (_own_header(path, lines[0], track, editions) if track.submission == Form.CSV else None) or header
         rows = lines[1:]
         if track.submission == Form.CSV and [_key(row) for row in rows] != [str(i + 1) for i in range(len(rows))]:
-            raise UserError(f"{path}: its frames are not 1, 2, 3 and so on")
+            raise UserError("example-frames", file=path)
         counts[path.stem] = len(rows)
     return Listing(folder, "counts", counts=counts, header=header)

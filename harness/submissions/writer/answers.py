@@ -81,6 +81,10 @@ def check_finite(answers: Answers) -> None:
         if not finite.all():
             row = int(np.argmin(finite))
             raise UserError(
-                f"{answers.where}{answers.names[answers.unit[row]]}, frame {answers.frame[row]}: the answer {name} is "
-                f"not a finite number ({int((~finite).sum())} such rows); train or predict again"
+                "answer-not-finite",
+                where=answers.where,
+                part=answers.names[answers.unit[row]],
+                frame=answers.frame[row],
+                name=name,
+                rows=int((~finite).sum()),
             )

@@ -57,7 +57,7 @@ def place(
     _check_way(target, submission)
     for name in beside:
         if (out / name).is_dir():
-            raise UserError(f"{out / name}: a folder is in the way; write elsewhere")
+            raise UserError("submission-folder-in-way", file=out / name)
     with file_lock(out.parent / f".{out.name}.lock") if out.parent.is_dir() else nullcontext():
         return _place(out, submission, beside, check, retired)
 
@@ -78,9 +78,7 @@ def _place(
         check(part / submission.name)
         _exchange(part, out, [submission.name, *beside], retired)
     except OSError as error:
-        raise UserError(
-            f"{out}: nothing could be written there ({error.strerror}); make room or write elsewhere"
-        ) from error
+        raise UserError("submission-not-written", out=out, strerror=error.strerror) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
         for folder in made:  # those this call made and left empty
@@ -95,7 +93,7 @@ def _check_way(target: Path, submission: Submission) -> None:
         return
     fits = target.is_dir() == submission.folder and not target.is_symlink()
     if not fits or (submission.folder and any(file.suffix not in endings for file in target.iterdir())):
-        raise UserError(f"{target}: is in the way and is no submission; move it or write elsewhere")
+        raise UserError("submission-in-way", target=target)
 
 
 def _stage(part: Path, submission: Submission, beside: Mapping[str, bytes]) -> None:

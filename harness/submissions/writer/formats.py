@@ -92,15 +92,12 @@ def _probabilities(answer: Answer, answers: Answers, rows: Rows, listed: Listing
     if wanted is False or (p is None and wanted is None):
         return []
     if p is None:
-        raise UserError(
-            f"{listed.path if listed else ''}: its rows have probabilities; the predictions have none "
-            f"(columns p_<class>)"
-        )
+        raise UserError("probabilities-missing", which=listed.path if listed else "")
     at = _at(rows, p)
     if at.ndim == 2:
         total = at.sum(1)
         if at.shape[1] != 2 or (total <= 0).any():
-            raise UserError(f"{answers.where}the probabilities of {answer.name} must be two that are not both 0")
+            raise UserError("probabilities-zero", where=answers.where, name=answer.name)
         at = at[:, 1] / total
     millionths = np.rint(np.clip(at, 0, 1) * 1_000_000).astype(np.int64)
     return [_millionths(1_000_000 - millionths), _millionths(millionths)]

@@ -42,7 +42,7 @@ def read_table(path: Path, track: TrackSpec, *, whole: bool = False) -> Answers:
         at = again[0] if len(again) else next(i for i, name in enumerate(units) if name in units[:i])
         framed = len(again) and track.submission in FRAMED
         what = f"{units[unit[at]]}, frame {frame[at]}," if framed else units[unit[at] if len(again) else at]
-        raise UserError(f"{path}: {what} has two rows ({max(len(again), 1)} such); keep one")
+        raise UserError("predictions-row-twice", file=path, what=what, most=max(len(again), 1))
     columns = {name: _numbers(table[name], name, keys, path)[order] for name in wanted}
     values, chosen = _answers(track, columns, path)
     unseen = _unseen(table)[order]
@@ -57,7 +57,7 @@ def named(table: pa.Table, path: Path) -> str:
     for name in _NAMED:
         if name in table.column_names:
             return name
-    raise UserError(f"{path}: has no column video (or image, id); its columns are {_listed(table.column_names)}")
+    raise UserError("predictions-no-key", file=path, listed=_listed(table.column_names))
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
@@ -65,7 +65,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
     cannot be read or has a column twice."""
     table = _table(path, columns)
     if twice := [name for i, name in enumerate(table.column_names) if name in table.column_names[:i]]:
-        raise UserError(f"{path}: has the column {twice[0]} twice; take one of them out")
+        raise UserError("predictions-column-twice", file=path, first=twice[0])
     return table
 
 
@@ -81,13 +81,13 @@ def _table(path: Path, columns: Sequence[str]) -> pa.Table:
         with path.open(encoding="utf-8-sig") as file:
             header = file.readline()
         if ";" in header and "," not in header:
-            raise UserError(f"{path}: semicolons part its fields, as a spreadsheet writes them; export it with commas")
+            raise UserError("predictions-semicolons", file=path)
         types = dict.fromkeys((*_NAMED, "group"), pa.string())
         return csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=types, null_values=[""]))
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or first_line(error)})") from None
+        raise UserError("predictions-unreadable", file=path, value=error.strerror or first_line(error)) from None
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: is no table of predictions: {first_line(error)}") from None
+        raise UserError("predictions-no-table", file=path, reason=first_line(error)) from None
 
 
 def _columns(track: TrackSpec, there: Sequence[str], path: Path) -> list[str]:
@@ -99,10 +99,7 @@ def _columns(track: TrackSpec, there: Sequence[str], path: Path) -> list[str]:
         own += p if answer.kind != "value" and all(name in there for name in p) else []
         if not own:
             wanted = answer.name if answer.kind == "value" else f"{answer.name} or {', '.join(p)}"
-            raise UserError(
-                f"{path}: has no column {wanted}, so these are no predictions of track {track.name}; its columns are "
-                f"{_listed(there)}"
-            )
+            raise UserError("predictions-no-column", file=path, wanted=wanted, name=track.name, listed=_listed(there))
         found += own
     return found
 
@@ -126,29 +123,31 @@ def row_keys(table: pa.Table, column: str, track: TrackSpec, path: Path) -> tupl
     """Names (N,) of units, frames (N,), and whether the names were numbers."""
     names = table[column]
     if names.null_count:
-        raise UserError(f"{path}: the column {column} is empty in row {1 + pc.index(pc.is_null(names), True).as_py()}")
+        raise UserError(
+            "predictions-key-empty", file=path, column=column, row=1 + pc.index(pc.is_null(names), True).as_py()
+        )
     numeric = pa.types.is_integer(names.type)
     try:
         names = names.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise UserError(f"{path}: the column {column} holds something else than names ({names.type})") from None
+        raise UserError("predictions-key-invalid", file=path, column=column, type=names.type) from None
     if track.submission not in FRAMED:
         return names, np.ones(len(names), np.int64), numeric
     if column == "image" and "frame" not in table.column_names:
         parts = pc.extract_regex(names, r"^(?P<video>.+)/(?P<frame>\d{1,7})\.(?:jpg|jpeg|png)$")
         if parts.null_count:
             row = pc.index(pc.is_null(parts), pa.scalar(True)).as_py()
-            raise UserError(f"{path}: row {row + 1}: the image {names[row].as_py()!r} is no <video>/00001.jpg")
+            raise UserError("predictions-image-invalid", file=path, row=row + 1, got=names[row].as_py())
         return pc.struct_field(parts, "video"), _whole(pc.struct_field(parts, "frame").cast(pa.int64()), path), False
     if "frame" not in table.column_names:
-        raise UserError(f"{path}: has no column frame (from 1); track {track.name} is answered by frames")
+        raise UserError("predictions-no-frame", file=path, name=track.name)
     return names, _whole(table["frame"], path), numeric
 
 
 def _whole(column: pa.ChunkedArray, path: Path) -> Ints:
     numbers = _numbers(column, "frame", None, path)
     if not (np.isfinite(numbers) & (numbers == np.round(numbers)) & (numbers >= 1) & (numbers < 10**7)).all():
-        raise UserError(f"{path}: the column frame must hold whole numbers from 1 on, of seven digits at most")
+        raise UserError("predictions-frame-invalid", file=path)
     return numbers.astype(np.int64)
 
 
@@ -157,13 +156,12 @@ def _numbers(column: pa.ChunkedArray, name: str, keys: Any, path: Path) -> Float
         row = pc.index(pc.is_null(column), pa.scalar(True)).as_py()
         whose = f" ({keys[row].as_py()})" if keys is not None else ""
         raise UserError(
-            f"{path}: row {row + 1}{whose}: {name} is empty ({column.null_count} such rows); a frame without answer is "
-            "a row that is left out"
+            "predictions-empty-value", file=path, row=row + 1, whose=whose, name=name, null_count=column.null_count
         )
     try:
         numbers: Floats = column.cast(pa.float64()).to_numpy()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise UserError(f"{path}: the column {name} holds something else than numbers") from None
+        raise UserError("predictions-not-numbers", file=path, name=name) from None
     return numbers
 
 
@@ -189,7 +187,12 @@ def _classes(answer: Answer, numbers: Floats, path: Path) -> Ints:
     if not good.all():
         row = int(np.argmin(good))
         raise UserError(
-            f"{path}: {answer.name} is {numbers[row]:g} in {int((~good).sum())} rows, not a number from 0 to {highest}"
+            "predictions-out-of-range",
+            file=path,
+            name=answer.name,
+            part=numbers[row],
+            rows=int((~good).sum()),
+            highest=highest,
         )
     return numbers.astype(np.int64)
 
@@ -202,6 +205,4 @@ def _check_sense(track: TrackSpec, answers: Answers) -> None:
             continue
         low, high = p.min(), p.max()
         if low < -1e-6 or high > 1 + 1e-6:
-            raise UserError(
-                f"{answers.where}the probabilities of {answer.name} go from {low:g} to {high:g}, not from 0 to 1"
-            )
+            raise UserError("probabilities-out-of-range", where=answers.where, name=answer.name, low=low, high=high)

@@ -69,7 +69,7 @@ def read_list(path: Path, track: TrackSpec) -> Listing:
         return _templates(path, track)
     text = read_text(path)
     if not text:
-        raise UserError(f"{path}: the list is empty; get it again from the organisers")
+        raise UserError("list-empty", file=path)
     lines = text.split("\n")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if track.submission not in FRAMED:
@@ -108,10 +108,7 @@ def _header(path: Path, line: str, track: TrackSpec) -> str | None:
     if not found or line in track.headers:
         return None
     if found not in known:
-        raise UserError(
-            f"{path}, line 1: found the header {line[:60]!r}, expected {track.submission_header!r}: this is no list of "
-            f"track {track.name}"
-        )
+        raise UserError("list-header", file=path, got=line[:60], wanted=track.submission_header, name=track.name)
     return line
 
 
@@ -120,7 +117,7 @@ def _frames_from_0(path: Path, column: pa.Array, above: int) -> tuple[tuple[str,
     if parts.null_count:
         at = pc.index(pc.is_null(parts), pa.scalar(True)).as_py()
         found = column[at].as_py()[:60]
-        raise UserError(f"{path}, line {above + at + 1}: expected <video>/frame-0.jpg, found {found!r}")
+        raise UserError("list-not-a-frame", file=path, line=above + at + 1, got=found)
     names = pc.struct_field(parts, "video").dictionary_encode()
     unit = names.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     frame = pc.struct_field(parts, "frame").cast(pa.int64()).to_numpy() + 1
@@ -135,7 +132,7 @@ def _refuse_twice(path: Path, column: pa.Array, keys: Ints, above: int) -> None:
         at = int(again.min())
         first = int(np.flatnonzero(keys == keys[at])[0])
         raise UserError(
-            f"{path}, line {above + at + 1}: {column[at].as_py()[:60]!r} was already on line {above + first + 1}"
+            "list-line-twice", file=path, line=above + at + 1, got=column[at].as_py()[:60], earlier=above + first + 1
         )
 
 
@@ -149,7 +146,7 @@ def _items(path: Path, digest: str, lines: Sequence[str], track: TrackSpec) -> L
     encoded = keys.dictionary_encode()
     unit = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     if not len(keys):
-        raise UserError(f"{path}: the list names nothing to be answered")
+        raise UserError("list-nothing-to-answer", file=path)
     _refuse_twice(path, keys, unit, above)
     names = tuple(inner(track, key) for key in encoded.dictionary.to_pylist())
     fields = lines[above].strip().rstrip(",").count(",") + 1
@@ -169,15 +166,13 @@ def _names(path: Path, digest: str, lines: Sequence[str], track: TrackSpec) -> L
         found = [(_without_ending(text), 0) for text in bare[first:]]
     for number, (name, _) in enumerate(found, start=first + 1):
         if not name or "," in name or ("/" in name and track.submission != Form.FRAME_TRIALS):
-            raise UserError(
-                f"{path}, line {number}: expected a video's name or <video>/00001.jpg, found {lines[number - 1][:60]!r}"
-            )
+            raise UserError("list-not-a-name", file=path, line=number, got=lines[number - 1][:60])
     names = tuple(name for name, _ in found)
     if len(set(names)) < len(names):
         twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise UserError(f"{path}: {twice} is listed twice; take one of its lines out")
+        raise UserError("list-twice", file=path, twice=twice)
     if not names:
-        raise UserError(f"{path}: the list names no video; get it again from the organisers")
+        raise UserError("list-names-nothing", file=path)
     return _counts(path, digest, names, [n for _, n in found])
 
 
@@ -206,10 +201,10 @@ def _counts(
 def _templates(folder: Path, track: TrackSpec) -> Listing:
     """A folder of the organisers' example files, one a video."""
     if track.submission not in FOLDERS:
-        raise UserError(f"{folder}: track {track.name} is one file: name the organisers' file, not a folder")
+        raise UserError("list-is-one-file", folder=folder, name=track.name)
     files = sorted(folder.glob(f"*{FOLDERS[track.submission]}"))
     if not files:
-        raise UserError(f"{folder}: there is no {FOLDERS[track.submission]} file in it")
+        raise UserError("list-folder-empty", folder=folder, part=FOLDERS[track.submission])
     counts, header = [], None
     for file in files:
         lines = read_text(file).split("\n")
@@ -217,9 +212,9 @@ def _templates(folder: Path, track: TrackSpec) -> Listing:
             header = _header(file, lines[0], track) or header
             firsts = [line.split(",")[0].strip() for line in lines[1:]]
             if firsts != [str(i) for i in range(1, len(lines))]:
-                raise UserError(f"{file}: its frames are not 1, 2, 3 and so on, which this program cannot answer")
+                raise UserError("example-frames-unanswerable", file=file)
         if len(lines) < 2:
-            raise UserError(f"{file}: the example has no rows")
+            raise UserError("example-no-rows", file=file)
         counts.append(len(lines) - 1)
     every = sorted(file for file in folder.iterdir() if file.is_file())
     sums = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in every]

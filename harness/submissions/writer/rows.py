@@ -68,8 +68,11 @@ def match(track: TrackSpec, answers: Answers, listed: Listing | None) -> Rows:
     if track.submission in (Form.MTL,) and (gaps.any() or (held & ~_one_beyond(answers, at, unit, frame)).any()):
         row = int(np.argmax(gaps | held))
         raise UserError(
-            f"{_where(answers, listed)}no answer for the image {names[unit[row]]}/{frame[row]:05d}.jpg "
-            f"({int((gaps | held).sum())} such); every listed image must be answered"
+            "image-unanswered",
+            where=_where(answers, listed),
+            part=names[unit[row]],
+            part2=frame[row],
+            rows=int((gaps | held).sum()),
         )
     unlisted = tuple(sorted(set(answers.names) - {answers.names[i] for i in at}))
     between, outside = filled_before(answers)
@@ -111,10 +114,7 @@ def _units(names: Sequence[str], answers: Answers, listed: Listing | None) -> In
     if missing or not names:
         shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         what = f"no answers for {shown}" if missing else "there is no test video to answer"
-        raise UserError(
-            f"{_where(answers, listed)}{what}; everything that is listed must be predicted: have it in the data folder "
-            "or the table, or use the list of this edition and track"
-        )
+        raise UserError("listed-unanswered", where=_where(answers, listed), what=what)
     return np.array(found, np.int64)
 
 
@@ -125,18 +125,16 @@ def check_name(name: str, track: TrackSpec, listed: Listing | None) -> None:
     slashes = track.submission in (Form.FRAME_TRIALS, Form.TRIALS)
     parts = name.split("/") if slashes else [name]
     if any(part in ("", ".", "..") or "\\" in part or "/" in part for part in parts):
-        raise UserError(f"{where}the name {shown} is a path, and no plain name: rename it")
+        raise UserError("name-is-path", where=where, shown=shown)
     if any(ord(char) < 32 or ord(char) == 127 for char in name):
-        raise UserError(f"{where}the name {shown} has a control character")
+        raise UserError("name-control-character", where=where, shown=shown)
     if track.submission in FOLDERS:
         if len(name.encode()) > 240 or name.startswith("."):
-            raise UserError(f"{where}the name {shown} cannot be a file's")
+            raise UserError("name-not-a-file", where=where, shown=shown)
     elif set(name) & set(',;"') or name != name.strip():
-        raise UserError(
-            f"{where}the name {shown} has a comma, quote or space at its end, which no row holds: rename it"
-        )
+        raise UserError("name-not-in-rows", where=where, shown=shown)
     if slashes and any(char.isspace() for char in name):
-        raise UserError(f"{where}the name {shown} has a space, which the organisers' checker refuses")
+        raise UserError("name-with-space", where=where, shown=shown)
 
 
 def _answered(names: Sequence[str], at: Ints, answers: Answers) -> tuple[Ints, Ints]:
@@ -149,7 +147,7 @@ def _check_runs(names: Sequence[str], unit: Ints, frame: Ints) -> None:
     for i, name in enumerate(names):
         own = frame[unit == i]
         if (own != np.arange(1, len(own) + 1)).any():
-            raise UserError(f"{name}: the list leaves out or reorders frames, which a file without keys cannot say")
+            raise UserError("list-frames-reordered-in-video", name=name)
 
 
 def _check_ends(
@@ -166,8 +164,7 @@ def _check_ends(
     if len(short) and answers.whole:
         i = int(short[0])
         raise UserError(
-            f"{listed.path}: lists {names[i]} up to frame {ends[i]}, the video has {last[i]} answered frames "
-            f"({len(short)} such videos); make crops and features of the whole video, or use the list of this data"
+            "list-longer-than-answers", path=listed.path, part=names[i], frame=ends[i], part3=last[i], count=len(short)
         )
     if track.submission == Form.MTL:
         return 0
@@ -175,8 +172,7 @@ def _check_ends(
     if len(long):
         i = int(long[0])
         raise UserError(
-            f"{listed.path}: lists {names[i]} up to frame {ends[i]}, but {last[i]} frames of it are answered "
-            f"({len(long)} such videos); counts may differ by one: is this the list of this data?"
+            "list-shorter-than-answers", path=listed.path, part=names[i], frame=ends[i], part3=last[i], count=len(long)
         )
     return int((last > ends).sum())
 
