@@ -12,9 +12,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in two processes
 
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 
 from tests.support.paths import SHARED
 from tests.support.program import CRUMB_FRAMES, CRUMB_VIDEOS, Program, read_record
+
+# How long an example takes says something of the machine, and of what else it does, not of the code.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session", autouse=True)

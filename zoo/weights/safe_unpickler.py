@@ -88,7 +88,7 @@ class Stored:
     stride: tuple[int, ...]
 
 
-class Unpickler:
+class PickleReader:
     """Follows one pickle. ``storage(kind, key, count)`` gives what a persistent identifier stands for."""
 
     def __init__(self, storage: Callable[[str, str, int], Storage]) -> None:
@@ -263,31 +263,31 @@ _CONSTANTS = {
 }
 
 
-def _remember(m: Unpickler, key: int) -> None:
+def _remember(m: PickleReader, key: int) -> None:
     m.memo[key] = m.stack[-1]
 
 
-def _reduce(m: Unpickler, _: Any) -> None:
+def _reduce(m: PickleReader, _: Any) -> None:
     m.push(m.make(*m.take(2)))
 
 
-def _object(m: Unpickler, _: Any) -> None:
+def _object(m: PickleReader, _: Any) -> None:
     what, *arguments = m.group()
     m.push(m.make(what, arguments))
 
 
-def _global(m: Unpickler, words: str) -> None:
+def _global(m: PickleReader, words: str) -> None:
     m.push(m.name(".".join(words.split(" ", 1))))
 
 
-def _instance(m: Unpickler, words: str) -> None:
+def _instance(m: PickleReader, words: str) -> None:
     arguments = m.group()
     _global(m, words)
     m.push(m.make(m.stack.pop(), arguments))
 
 
-_STEPS: dict[str, Callable[[Unpickler, Any], Any]] = {
-    "MARK": Unpickler.mark,
+_STEPS: dict[str, Callable[[PickleReader, Any], Any]] = {
+    "MARK": PickleReader.mark,
     "POP": lambda m, _: m.take(1) if m.stack else m.group(),
     "POP_MARK": lambda m, _: m.group(),
     "DUP": lambda m, _: m.push(m.stack[-1]),
@@ -320,6 +320,6 @@ _STEPS: dict[str, Callable[[Unpickler, Any], Any]] = {
     "NEWOBJ_EX": lambda m, _: m.push(m.make(*m.take(3)[:2])),
     "OBJ": _object,
     "INST": _instance,
-    "BUILD": Unpickler.build,
+    "BUILD": PickleReader.build,
     "BINPERSID": lambda m, _: m.push(m.persistent(m.take(1)[0])),
 }

@@ -20,7 +20,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from zoo.weights.safe_unpickler import Record, RefusedError, Storage, Stored, Unpickler
+from zoo.weights.safe_unpickler import Record, RefusedError, Storage, Stored, PickleReader
 
 __all__ = ["VERSION", "Content", "Record", "RefusedError", "load"]
 
@@ -126,7 +126,7 @@ def _load_zip(file: IO[bytes], content: mmap.mmap) -> Any:
         name, extra = struct.unpack_from("<HH", content, entry.header_offset + 26)
         return Storage(kind, count, entry.header_offset + 30 + name + extra)
 
-    return Unpickler(storage).run(BytesIO(archive.read(f"{root}data.pkl")))
+    return PickleReader(storage).run(BytesIO(archive.read(f"{root}data.pkl")))
 
 
 def _load_old(file: IO[bytes], content: mmap.mmap) -> Any:
@@ -137,13 +137,13 @@ def _load_old(file: IO[bytes], content: mmap.mmap) -> Any:
     def storage(kind: str, key: str, count: int) -> Storage:
         return found.setdefault(key, Storage(kind, count))
 
-    if Unpickler(storage).run(file) != MAGIC:
+    if PickleReader(storage).run(file) != MAGIC:
         raise ValueError("not a file of torch.save")
-    Unpickler(storage).run(file)
-    if Unpickler(storage).run(file).get("little_endian") is not True:
+    PickleReader(storage).run(file)
+    if PickleReader(storage).run(file).get("little_endian") is not True:
         raise ValueError("written on a machine with another order of bytes")
-    root = Unpickler(storage).run(file)
-    keys = Unpickler(storage).run(file)
+    root = PickleReader(storage).run(file)
+    keys = PickleReader(storage).run(file)
     at = file.tell()
     for key in keys:
         (count,) = struct.unpack_from("<q", content, at)

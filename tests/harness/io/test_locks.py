@@ -20,7 +20,7 @@ from harness.io.locks import NAME, file_lock, run_lock
 from zoo.errors import UserError
 from zoo.registry.registry import load
 
-HOLD = "import sys, time; from pathlib import Path; from harness.io.locks import alone\nwith alone(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
+HOLD = "import sys, time; from pathlib import Path; from harness.io.locks import file_lock\nwith file_lock(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
 
 
 @contextmanager
