@@ -9,7 +9,7 @@ import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -17,8 +17,7 @@ CRUMB_VIDEOS = (4, 2, 2)
 CRUMB_FRAMES = 24
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """How a command ended."""
 
     code: int
