@@ -40,7 +40,7 @@ class Squares:
 def spec(portable: bool = True) -> DetectorSpec:
     """The detector as a plugin would register it."""
     options = {"threshold": Option(128, "brightness"), "folder": Option("", "where the files die and slow may be")}
-    return DetectorSpec("squares", "squares:Squares" if portable else Squares, options=options)
+    return DetectorSpec("squares", "tests.support.squares:Squares" if portable else Squares, options=options)
 
 
 def write_squares(
