@@ -21,6 +21,24 @@ from tests.support.program import CRUMB_FRAMES, CRUMB_VIDEOS, Program, read_reco
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
+DATA = {"program", "real"}  # fixtures: whoever asks for one has a data set
+CHILDREN = {"subprocess", "Program", "make_demo", "make_demo_set", "in_child", "launcher", "pool"}  # names in a module
+LONG = {"test_everything_registered.py"}  # the rules on every block: networks are built and trained, 4 minutes
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs no data set and no child process as `unit`, what the `fuzz` of tests/benchmarks is as `slow`."""
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        if "fuzz" in marks and "slow" not in marks:
+            item.add_marker(pytest.mark.slow)
+        if marks & {"slow", "fuzz", "gpu"} or DATA & set(getattr(item, "fixturenames", ())):
+            continue
+        module = getattr(item, "module", None)
+        if item.path.name not in LONG and not CHILDREN & set(vars(module)):
+            item.add_marker(pytest.mark.unit)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -46,6 +64,32 @@ def program(shared_folder: Path) -> Program:
     with FileLock(shared_folder / "program.lock"):
         make_demo(root / "crumb", videos=CRUMB_VIDEOS, frames=CRUMB_FRAMES, jobs=1, progress=False)
     return Program(root / "cache", root / "crumb")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _count_a_fusion_once() -> Iterator[None]:
+    """What a fusion and its heads cost is counted once for all runs of a worker: it takes as long as training on the
+    crumb does. tests/zoo/model/test_cost.py has the function itself, which it imports before this."""
+    import torch
+
+    from zoo.model import cost
+
+    known: dict[object, int | None] = {}
+    plain = cost.fusion_adds
+
+    def attributes(module: torch.nn.Module) -> tuple[object, ...]:
+        shown = {name: repr(value) for name, value in vars(module).items() if not name.startswith("_")}
+        return type(module), tuple(shown.items()), tuple((n, p.shape) for n, p in module.state_dict().items())
+
+    def fusion_adds(model: torch.nn.Module, dims: dict[str, int], length: int) -> int | None:
+        same = (tuple(map(attributes, model.modules())), tuple(dims.items()), length)
+        if same not in known:
+            known[same] = plain(model, dims, length)
+        return known[same]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cost, "fusion_adds", fusion_adds)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_demo_set(tmp_path_factory.mktemp("fuzz") / "demo")
 
 
-@pytest.mark.parametrize("inputs", [20, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("inputs", [20, pytest.param(300, marks=pytest.mark.fuzz)])
 def test_every_reader_answers_or_refuses(demo: Path, tmp_path: Path, inputs: int) -> None:
     counts = [count(make(), tmp_path / str(i), inputs, 0) for i, make in enumerate(targets(demo).values())]
     assert not [(c.name, c.first) for c in counts if c.crashes]
@@ -79,7 +79,7 @@ def test_what_counts_as_a_crash(tmp_path: Path, read: Callable[[Path], object], 
     assert bool(found.crashes) == (what is not None)
 
 
-@pytest.mark.slow
+@pytest.mark.fuzz
 def test_the_script_counts_in_processes_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = ["fuzz.py", "record", "index, groups.csv", "--inputs", "20", "--json", str(tmp_path / "out.json")]
     monkeypatch.setattr("sys.argv", given)

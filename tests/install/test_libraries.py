@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.runtime import machine
 from tests.support.paths import ROOT
+from tests.support.program import Program
 from zoo.errors import UserError
 from zoo.libraries import HEAVY, check_loaded
 
@@ -37,20 +39,26 @@ def broken(folder: Path, name: str, fault: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+COMMANDS = {
+    "torchaudio": ["check", "--encoders", "audio"],  # imported by the plugin
+    "timm": ["check", "--encoders", "face"],
+    "torch": ["check", "--encoders", "face"],  # by this program, and by everything else
+    "av": ["data", "demo", "out"],
+}
+# Every fault, and a library of each kind: with torch the program ends before it has loaded anything.
+QUICK = {("torchaudio", "OSError"), ("av", "ImportError"), *(("torch", fault) for fault in FAULTS)}
+
+
 @pytest.mark.parametrize(
-    ("library", "arguments"),
+    ("library", "fault"),
     [
-        ("torchaudio", ["check", "--encoders", "audio"]),  # imported by the plugin
-        ("timm", ["check", "--encoders", "face"]),
-        ("torch", ["check", "--encoders", "face"]),  # by this program, and by everything else
-        ("av", ["data", "demo", "out"]),
+        pytest.param(library, fault, marks=[] if (library, fault) in QUICK else pytest.mark.slow)
+        for library in COMMANDS
+        for fault in FAULTS
     ],
 )
-def test_a_library_that_cannot_be_loaded_is_one_line(
-    tmp_path: Path, library: str, arguments: list[str], fault: str
-) -> None:
-    done = harness(broken(tmp_path, library, FAULTS[fault]), *arguments)
+def test_a_library_that_cannot_be_loaded_is_one_line(tmp_path: Path, library: str, fault: str) -> None:
+    done = harness(broken(tmp_path, library, FAULTS[fault]), *COMMANDS[library])
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith(f"error: the library {HEAVY[library]} ")
@@ -67,6 +75,32 @@ def test_one_that_is_missing_is_one_line(tmp_path: Path) -> None:
     assert "the library av " in line
 
 
+def test_env_names_what_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four libraries in a child; one ends it, and those after it are tried in another."""
+    broken(tmp_path, "simplejpeg", FAULTS["OSError"])
+    broken(tmp_path, "timm", "import os, signal\nos.kill(os.getpid(), signal.SIGABRT)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    tried, devices = machine.try_imports(("simplejpeg", "timm", "filelock", "tabulate"))
+    errors = {one.name: one.error for one in tried}
+    assert list(errors) == ["simplejpeg", "timm", "filelock", "tabulate"]
+    assert (errors["filelock"], errors["tabulate"], devices) == (None, None, {})
+    assert UNDEFINED in str(errors["simplejpeg"])
+    assert "signal 6" in str(errors["timm"])
+    program = Program(tmp_path / "cache", tmp_path / "none")
+    for found, code in ((tried, 1), (tried[2:], 0)):
+        monkeypatch.setattr(machine, "try_imports", lambda found=found: (found, machine._devices()))
+        told, shown = program("env", "--json"), program("env")
+        assert (told.code, shown.code) == (code, code)
+        content = json.loads(told.out)
+        assert {name: one["error"] for name, one in content["libraries"].items()} == {o.name: o.error for o in found}
+        assert content["devices"]["cpu"]["bf16"] in (True, False)
+        for said in ("abaw-zoo", "Python", "device cpu", "cache", "extra ray", "tabulate"):
+            assert said in shown.out
+        broke = [line.partition(" cannot")[0] for line in shown.err.strip().splitlines()]
+        assert broke == ["error: simplejpeg", "error: timm"] * code
+
+
+@pytest.mark.slow
 def test_env_tries_every_library_and_names_what_is_broken(tmp_path: Path) -> None:
     broken(tmp_path, "simplejpeg", FAULTS["OSError"])
     broken(tmp_path, "timm", "import os, signal\nos.kill(os.getpid(), signal.SIGABRT)")  # as a bad build may
@@ -85,6 +119,7 @@ def test_env_tries_every_library_and_names_what_is_broken(tmp_path: Path) -> Non
     ]
 
 
+@pytest.mark.slow
 def test_env_where_all_is_well(tmp_path: Path) -> None:
     done = harness(tmp_path, "env")
     assert done.returncode == 0, done.stderr

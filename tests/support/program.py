@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import io
 import json
+import shutil
 import sys
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+import typer.main
+from filelock import FileLock
 
 CRUMB_VIDEOS = (4, 2, 2)
 CRUMB_FRAMES = 24
 
 
-@dataclass(frozen=True)
-class Answer:
+built = functools.cache(typer.main.get_command)
+"""The commands of an application, which take longer to build than most of them take to answer."""
+
+
+class Answer(NamedTuple):
     """How a command ended."""
 
     code: int
@@ -43,6 +51,7 @@ class Program:
             patch.setenv("ABAW_ZOO_CACHE", str(self.cache))
             patch.setattr(sys, "argv", ["harness", *map(str, args)])
             patch.setattr(warnings, "showwarning", warnings.showwarning)  # main replaces it
+            patch.setattr(typer.main, "get_command", built)
             try:
                 cli.main()
             except SystemExit as end:
@@ -55,6 +64,20 @@ class Program:
         answer = self("run", "--data", self.demo, "--out", out, "--name", name, *slots, *args)
         assert answer.code == 0, answer.err + answer.out
         return out / name
+
+    def kept(self, *args: object) -> Path:
+        """Train as `run` does, once for all tests of all workers that ask for the same; copy what you change.
+
+        A test that evaluates, submits or resumes a run changes its folder.
+        """
+        place = self.cache.parent / "kept" / hashlib.sha256(repr(args).encode()).hexdigest()[:12]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{place}.lock"):
+            if not (place / "whole").exists():
+                shutil.rmtree(place, ignore_errors=True)  # a worker that was ended left a part
+                self.run(place, "r", *args)
+                (place / "whole").touch()
+        return place / "r"
 
 
 def read_record(folder: Path) -> dict[str, Any]:

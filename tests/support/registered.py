@@ -29,6 +29,20 @@ GIVEN: dict[tuple[str, str], list[dict[str, Any]]] = {
 EXTRAS = {("encoders", "egemaps"): "opensmile"}
 """Blocks that want a package which is not installed with the others."""
 
+FIXED = "face=3,face.b=0.5,context=1,audio=2"
+OTHER_OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
+    ("fusions", "transformer"): {"values": {"lead": "audio"}, "window": 2, "layers": 2},
+    ("fusions", "bottleneck"): {"values": {"lead": "audio"}, "layers": 3, "tokens": 1},
+    ("fusions", "gated"): {"values": {"weights": "equal"}, "gate": "softmax"},
+    ("fusions", "moe"): {"values": {"weights": "equal"}, "experts": 3, "balance": 0.0},
+    ("fusions", "late"): {"values": {"weights": "equal"}, "weights": FIXED},
+}
+"""Blocks that are checked once more with other options, and which."""
+# The same for every head that may be causal: of these the options that it has.
+CAUSAL = {"bidirectional": False, "causal": True, "layers": 2, "hidden": 24, "positions": "relative", "window": 3}
+# Weights name the usual four slots: what is built with others is refused, rightly.
+OUT_OF_PLACE = {("fusions", "late"): ("one_slot", "learns")}
+
 PERMUTE: dict[str, Any] = {}
 """Fusion -> how its weights are reordered with its slots, where zoo.testing's way does not fit."""
 
@@ -44,3 +58,14 @@ def cases() -> list[tuple[str, Any, dict[str, Any]]]:
             permute = {"permute": PERMUTE[entry.name]} if kind == "fusions" and entry.name in PERMUTE else {}
             found += [(kind, entry.spec, {**permute, **given}) for given in GIVEN.get((kind, entry.name), [{}])]
     return found
+
+
+def other_cases() -> list[tuple[str, Any, dict[str, Any]]]:
+    """(kind, spec, what spec_checks is given) with options that are not the default."""
+    heads = {
+        ("heads", entry.name): {name: value for name, value in CAUSAL.items() if name in entry.spec.options}
+        for entry in registry.load().entries("heads")
+        if {"bidirectional", "causal"} & set(entry.spec.options)
+    }
+    every = {**OTHER_OPTIONS, **heads}
+    return [(kind, registry.load().get(kind, name), given) for (kind, name), given in every.items()]

@@ -7,13 +7,19 @@ from collections import Counter
 import pytest
 import torch
 
-from tests.support.registered import EXTRAS, cases
+from tests.support.registered import EXTRAS, OUT_OF_PLACE, cases, other_cases
 from zoo.api import KINDS
 from zoo.registry import registry
 from zoo.testing import Check, spec_checks
 
 CHECKS: list[tuple[str, object, Check]] = [
     (kind, spec, check) for kind, spec, given in cases() for check in spec_checks(kind, spec, **given)
+]
+OTHERS: list[tuple[str, object, Check]] = [
+    (kind, spec, check)
+    for kind, spec, given in other_cases()
+    for check in spec_checks(kind, spec, **given)
+    if check.rule not in OUT_OF_PLACE.get((kind, spec.name), ())
 ]
 
 
@@ -69,6 +75,11 @@ def test_everything_keeps_every_rule(kind, spec, check):
     if verdict.error is not None:
         raise verdict.error
     assert (verdict.state == "excused") == excused(kind, spec, check.rule), verdict.fault
+
+
+@pytest.mark.parametrize(("kind", "spec", "check"), [case(*each) for each in OTHERS])
+def test_other_options_keep_every_rule(kind, spec, check):
+    check()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import torch
@@ -22,8 +23,11 @@ from zoo.model.model import (
 )
 from zoo.modules import Encoder, FusionOut
 from zoo.registry.plan import Plan, SlotPlan
+from zoo.registry.registry import resolve
 
-__all__ = ["check", "meta_or_real"]
+__all__ = ["built_from", "check", "meta_or_real"]
+
+_TRIED: dict[Hashable, tuple[int, int]] = {}  # what an encoder is built from -> its dim, its number of parameters
 
 
 def check(
@@ -36,10 +40,7 @@ def check(
     counts = counts or [Counts(1, (1,) * max(len(answer.classes), 2)) for answer in plan.answers]
     dims, sizes = {}, {}
     for slot in plan.slots:
-        encoder = meta_or_real(lambda slot=slot: build_encoder(slot))
-        dims[slot.name] = encoder.dim
-        sizes[f"encoder {slot.name}"] = count_parameters(encoder)
-        _expect(f"encoder {slot.encoder.name!r}", _probe(encoder, slot), (2, 3, encoder.dim), "its dim says")
+        dims[slot.name], sizes[f"encoder {slot.name}"] = _try_encoder(slot)
     head = meta_or_real(lambda: build_block(plan.head, adapter.width))
     who = f"head {plan.head.spec.name!r}"
     if not isinstance(getattr(head, "out_dim", None), int):
@@ -92,6 +93,40 @@ def meta_or_real(build: Any) -> Any:
             return build()
     except (NotImplementedError, RuntimeError):
         return build()
+
+
+def _try_encoder(slot: SlotPlan) -> tuple[int, int]:
+    """Return the encoder's dim and number of parameters; raise UserError if its features are not as wide as its dim.
+
+    Building and calling a network takes a second, most of what `check` takes, and gives the same each time. Thus what
+    has passed is kept for the other runs of this process: seeds, folds, the runs of a sweep.
+    """
+    source = built_from(slot)
+    if source in _TRIED:
+        return _TRIED[source]
+    encoder = meta_or_real(lambda: build_encoder(slot))
+    found = encoder.dim, count_parameters(encoder)
+    _expect(f"encoder {slot.encoder.name!r}", _probe(encoder, slot), (2, 3, encoder.dim), "its dim says")
+    if source is not None:
+        _TRIED[source] = found
+    return found
+
+
+def built_from(slot: SlotPlan) -> Hashable:
+    """Return what settles how the slot's encoder is built, or None if nothing hashable does.
+
+    Nothing does where the argument or an option names a file or folder, whose content may change.
+    """
+    argument, options = slot.slot.argument, slot.options
+    if any(isinstance(text, str) and os.path.exists(text) for text in (argument, *options.values())):
+        return None
+    given = tuple(sorted(options.items()))
+    key = (resolve(slot.encoder.build), slot.stream.name, slot.stream.kind, argument, given, slot.frozen)
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return key
 
 
 def _probe(encoder: Encoder, slot: SlotPlan) -> Tensor:

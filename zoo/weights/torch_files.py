@@ -20,7 +20,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from zoo.weights.safe_unpickler import Record, RefusedError, Storage, Stored, PickleReader
+from zoo.weights.safe_unpickler import PickleReader, Record, RefusedError, Storage, Stored
 
 __all__ = ["VERSION", "Content", "Record", "RefusedError", "load"]
 

@@ -83,8 +83,8 @@ def test_compound_expressions_by_class_numbers_and_labels_in_the_table(harness: 
     assert found["main"] == pytest.approx(wanted, abs=5e-5)
 
 
-def test_the_score_of_a_runs_own_table_is_that_of_its_record(program: Any, record: Any, tmp_path: Path) -> None:
-    run = program.run(tmp_path / "runs", "r", "--encoders", "face", "--epochs", 1)
+def test_the_score_of_a_runs_own_table_is_that_of_its_record(program: Any, record: Any) -> None:
+    run = program.kept("--encoders", "face", "--epochs", 1)
     answer = program("evaluate", "--predictions", run / "predictions" / "val.parquet", "--track", "va")
     raw = record(run)["result"]["scores"]["raw"]
     assert f"mean_ccc {raw['main']:.4f}, 95 % interval {raw['low']:.4f} to {raw['high']:.4f}" in answer.out

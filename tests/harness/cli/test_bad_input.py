@@ -4,39 +4,25 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from harness import cli
-from harness.data.synthetic import make_demo
+from tests.support.program import Answer, Program
 
 VA = "annotations/VA_Estimation_Challenge"
 LABELS = f"{VA}/Train_Set/video104.txt"
 CROPS = "cropped_aligned/video104"
 
 
-@dataclass
-class Answer:
-    """What a command said."""
-
-    code: int
-    out: str
-    err: str
-
-
 Command = Callable[..., Answer]
 
 
-@pytest.fixture(scope="module")
-def crumbs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def crumbs(program: Program) -> Path:
     """A tiny demo set, not to be changed."""
-    folder = tmp_path_factory.mktemp("crumbs") / "data"
-    make_demo(folder, videos=(4, 2, 2), frames=24, jobs=1, progress=False)
-    return folder
+    return program.demo
 
 
 @pytest.fixture
@@ -45,35 +31,11 @@ def data(crumbs: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(crumbs, tmp_path / "data"))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> object:
-    """Features of its own, shared by the runs of this file; and no network, whatever the machine has."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ABAW_ZOO_CACHE", str(tmp_path_factory.mktemp("cache")))
-        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-            patch.setenv(name, "http://127.0.0.1:9")
-        yield
-
-
-@pytest.fixture
-def harness(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Command:
-    """Run a command in this process, in an empty folder."""
-    place = tmp_path / "place"
-    place.mkdir(exist_ok=True)
-    monkeypatch.chdir(place)
-
-    def call(*arguments: object) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["harness", *map(str, arguments)])
-        capfd.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capfd.readouterr()
-        return Answer(code, out, err)
-
-    return call
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No address answers, whatever the machine has."""
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
 
 
 def run(data: Path, *more: object, encoders: str = "face") -> tuple[object, ...]:
@@ -370,13 +332,9 @@ def test_weights_with_a_wrong_hash_or_of_another_network(harness: Command, crumb
 
 
 @pytest.fixture(scope="module")
-def finished(crumbs: Path, cache: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of one epoch."""
-    from harness.config.schema import load_config
-    from harness.runs.start import start
-
-    flags = {"encoders": "face", "data_dir": str(crumbs)}
-    return start(load_config("demo", flags, ["train.epochs=1"]), out=tmp_path_factory.mktemp("runs"), name="r", seeds=1)
+def finished(program: Program) -> Path:
+    """A run of one epoch, not to be changed."""
+    return program.kept("--encoders", "face", "--epochs", 1)
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -13,50 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli
-from harness.data.synthetic import make_demo
+from tests.support.program import Answer, Program
 from zoo.api import KINDS
 from zoo.metrics.scores import METRICS
 from zoo.registry.registry import load
 
-Command = Callable[..., tuple[int, str, str]]
+Command = Callable[..., Answer]
 NAMES = sorted({entry.name for kind in KINDS for entry in load().entries(kind)} | set(METRICS))
 
 
-@pytest.fixture(scope="module")
-def crumbs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny demo set, not to be changed."""
-    folder = tmp_path_factory.mktemp("crumbs") / "data"
-    make_demo(folder, videos=(4, 2, 2), frames=24, jobs=1, progress=False)
-    return folder
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> object:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ABAW_ZOO_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture
-def harness(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Command:
-    """Run a command in this process, in an empty folder: exit code, output, errors."""
-    place = tmp_path / "place"
-    place.mkdir()
-    monkeypatch.chdir(place)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["harness", *map(str, arguments)])
-        capfd.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return call
+def crumbs(program: Program) -> Path:
+    """A tiny demo set, not to be changed."""
+    return program.demo
 
 
 # --- what is there ---------------------------------------------------------------------------------------------------

@@ -202,8 +202,8 @@ def test_a_submission_of_another_edition_or_track(asked: tuple[str, str], code: 
 
 
 @pytest.fixture(scope="module")
-def finished(program: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder: Path = program.run(tmp_path_factory.mktemp("runs"), "r", "--encoders", "face", "--epochs", 1)
+def finished(program: Any) -> Path:
+    folder: Path = program.kept("--encoders", "face", "--epochs", 1)
     return folder
 
 

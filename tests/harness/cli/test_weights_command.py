@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,9 +15,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from harness import cli
+from tests.support.program import Answer, Program
 
-Command = Callable[..., tuple[int, str, str]]
+Command = Callable[..., Answer]
 
 PLUGIN = """
 from zoo import api
@@ -69,22 +68,9 @@ def plugin(tmp_path, served) -> Path:
 
 
 @pytest.fixture
-def weights(monkeypatch, tmp_path, capfd) -> Command:
-    """Run `harness weights` in this process, with a cache of its own: exit code, output, errors."""
-    monkeypatch.setenv("ABAW_ZOO_CACHE", str(tmp_path / "cache"))
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["harness", "weights", *map(str, arguments)])
-        capfd.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return call
+def weights(tmp_path) -> Command:
+    """Run `harness weights` with a cache of its own."""
+    return partial(Program(tmp_path / "cache", tmp_path / "none"), "weights")
 
 
 def row(table: str, name: str) -> list[str]:

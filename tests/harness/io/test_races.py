@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 
 import pytest
 
-from harness.cli import main as program
 from harness.io.locks import OneAtATime
 from tests.support.loopback import server
 from tests.support.media import write_click_video
@@ -96,18 +97,24 @@ def test_threads_that_ask_at_once_share_an_error() -> None:
 
 
 @pytest.mark.slow
-def test_the_first_extraction_of_a_set_with_two_faces_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`_left` and `_right` are two entries of one video, read by two threads: 50 empty caches, 50 ends that are well."""
-    from harness.data.synthetic import make_demo
+def test_the_first_extraction_of_a_set_with_two_faces_a_video(program, tmp_path: Path) -> None:
+    """`_left` and `_right` are two entries of one video, read by two threads: 50 empty caches, 50 ends that are well.
 
-    make_demo(tmp_path / "demo", videos=(4, 2, 2), frames=40, jobs=1, progress=False)
-    monkeypatch.setattr(sys, "argv", ["harness", "data", "extract", str(tmp_path / "demo"), "--encoders", "face"])
-    ends = Counter()
-    for number in range(50):
-        monkeypatch.setenv("ABAW_ZOO_CACHE", str(tmp_path / f"cache-{number}"))
-        try:
-            program()
-            ends[0] += 1
-        except SystemExit as end:
-            ends[end.code or 0] += 1
-    assert ends == {0: 50}
+    Whether bfloat16 is near enough for the network is no part of the race and stays known (cache/encoders).
+    """
+    demo, own = tmp_path / "demo", replace(program, cache=tmp_path / "cache")
+    for folder in ("videos", "cropped_aligned", "annotations/VA_Estimation_Challenge"):
+        for path in (program.demo / folder).rglob("*"):
+            if path.is_file() and "video10" in str(path):
+                (demo / path.relative_to(program.demo)).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, demo / path.relative_to(program.demo))
+    faces = {path.name.partition("_")[0] for path in (demo / "cropped_aligned").glob("*_left")}
+    assert len(faces) == 2
+    time.sleep(2.1)  # files that have just been changed are not taken by their times (harness.io.read_cache)
+    for _ in range(50):
+        for folder in own.cache.glob("*"):
+            if folder.name != "encoders":
+                shutil.rmtree(folder)
+        answer = own("data", "extract", demo, "--encoders", "face")
+        assert answer.code == 0, answer.err
+        assert f" slots: {len(list((demo / 'cropped_aligned').iterdir()))} computed" in answer.out

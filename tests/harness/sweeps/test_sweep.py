@@ -19,6 +19,7 @@ from harness.sweeps.grid import configurations, grid
 from harness.sweeps.run import Progress, report_failures
 from harness.sweeps.worker import Done
 from leaderboards.record import Record
+from tests.support.in_turn import InTurn
 from zoo.errors import UserError
 
 Read = Callable[[Path], dict[str, Any]]
@@ -64,12 +65,17 @@ def options(out: Path, *more: object) -> list[object]:
 
 @pytest.fixture(scope="module")
 def swept(program, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """A head that does not exist and a fusion that breaks in training, each beside one that works."""
+    """A head that does not exist and a fusion that breaks in training, each beside one that works.
+
+    In this process: processes of a sweep have their own tests, test_launchers.py and the slow ones here.
+    """
     out = tmp_path_factory.mktemp("swept")
     plugin = out / "broken.py"
     plugin.write_text(BROKEN)
     more = ("--data", program.demo, "--fusion", "concat,broken", "--head", "gru,gur", "--plugin", plugin)
-    return out, program(*options(out / "runs", *more))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harness.runtime.launchers.local.Pool", InTurn)
+        return out, program(*options(out / "runs", *more))
 
 
 BROKEN = '''

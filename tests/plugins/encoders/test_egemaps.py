@@ -13,7 +13,6 @@ from plugins.encoders import egemaps
 from plugins.encoders.egemaps import RATE, EGeMaps
 from zoo.errors import UserError
 from zoo.registry.registry import load as load_registry
-from zoo.testing import encoder_checks
 
 INSTALLED = importlib.util.find_spec("opensmile") is not None
 needs_opensmile = pytest.mark.skipif(not INSTALLED, reason="openSMILE is not installed (extra: opensmile)")
@@ -87,12 +86,6 @@ def test_beyond_the_sound_there_is_nothing(windows):
 
 
 # --- openSMILE ----------------------------------------------------------------------------------------------------------
-
-
-@needs_opensmile
-@pytest.mark.parametrize("check", encoder_checks(load_registry().get("encoders", "egemaps")), ids=str)
-def test_conformance(check):
-    check()
 
 
 @needs_opensmile

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -215,51 +214,32 @@ def test_no_folder_no_manifest_no_toml(tmp_path):
 # --- a whole run --------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_trains_on_them_and_its_record_says_what_they_are(tmp_path, monkeypatch, capsys):
+def test_a_run_trains_on_them_and_its_record_says_what_they_are(program, tmp_path, monkeypatch):
     """Random rows for two streams of a crumb set; then one file is cut short, and the run ends before training."""
-    from harness import cli
-    from harness.data.synthetic import make_demo
-
-    monkeypatch.setenv("ABAW_ZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    make_demo(tmp_path / "data", videos=(4, 2, 2), frames=24, jobs=1, progress=False)
     random = np.random.default_rng(0)
     for name, values in (("by_frame", {"saw": ["Aff-Wild2"], "license": "none"}), ("by_second", {"rate": 50})):
         folder = manifest(tmp_path / name, width=5, **values)
-        for crops in (tmp_path / "data" / "cropped_aligned").iterdir():
+        for crops in (program.demo / "cropped_aligned").iterdir():
             write(folder, "npy", random.standard_normal((24 if name == "by_frame" else 60, 5)), crops.name)
 
-    def run(name: str, *more: str) -> int:
+    def run(name: str, *more: str):
         encoders = "face=features:by_frame,audio=features:by_second"
-        argv = [
-            "run",
-            "--data",
-            "data",
-            "--encoders",
-            encoders,
-            "--epochs",
-            "1",
-            "--out",
-            "runs",
-            "--name",
-            name,
-            *more,
-        ]
-        monkeypatch.setattr(sys, "argv", ["harness", *argv])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return int(end.value.code or 0)
+        given = ("--data", program.demo, "--encoders", encoders, "--epochs", 1, "--out", "runs", "--name", name)
+        return program("run", *given, *more)
 
-    assert run("good") == 0, capsys.readouterr().err
+    good = run("good")
+    assert good.code == 0, good.err
     passports = json.loads(Path("runs/good/record.json").read_text())["result"]["passports"]
     face, audio = sorted(passports, key=lambda p: p["rate"] != "frame")
     assert (face["slot"], face["saw"], face["license"], face["width"]) == ("face", ["Aff-Wild2"], "none", 5)
     assert (audio["slot"], audio["rate"], len(audio["sha256"])) == ("audio", 50, 64)
-    assert run("tuned", "--finetune", "face") == 2
-    assert "nothing that could be trained" in capsys.readouterr().err
+    tuned = run("tuned", "--finetune", "face")
+    assert tuned.code == 2
+    assert "nothing that could be trained" in tuned.err
     short = next(Path("by_frame").glob("*.npy"))
     np.save(short, np.zeros((9, 5)))
-    assert run("short") == 2
-    message = capsys.readouterr().err
-    assert f"{short} has 9 rows, but the video {short.stem} has 24 frames" in message
+    answer = run("short")
+    assert answer.code == 2
+    assert f"{short} has 9 rows, but the video {short.stem} has 24 frames" in answer.err
     assert not Path("runs/short/history.csv").exists()

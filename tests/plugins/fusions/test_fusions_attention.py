@@ -15,24 +15,10 @@ from plugins.fusions.transformer import StaticQuery
 from plugins.heads.mlp import Mlp
 from zoo.errors import UserError
 from zoo.modules import Build
-from zoo.registry import registry
-from zoo.testing import fusion_checks
 
 DIMS = {"face": 3, "audio": 2}
 THREE = {"face": 3, "face.b": 4, "audio": 2}
 SMALL = {"hidden": 8, "heads": 2}
-SPECS = {entry.spec.name: entry.spec for entry in registry.load().entries("fusions")}
-VARIANTS = {"transformer": {"window": 2, "layers": 2}, "bottleneck": {"layers": 3, "tokens": 1}}
-CHECKS = [
-    check
-    for name, options in VARIANTS.items()
-    for check in fusion_checks(SPECS[name], values={"lead": "audio"}, **options)
-]
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=str)
-def test_conformance_with_other_options(check):
-    check()
 
 
 def clips(dims=DIMS, frames: int = 5):

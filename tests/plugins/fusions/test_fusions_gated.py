@@ -14,34 +14,8 @@ from plugins.fusions.moe import MixtureOfExperts, imbalance
 from plugins.heads.mlp import Mlp
 from zoo.errors import UserError
 from zoo.modules import Build
-from zoo.registry import registry
-from zoo.testing import fusion_checks
 
 DIMS = {"face": 3, "face.b": 4, "audio": 2}
-SPECS = {entry.spec.name: entry.spec for entry in registry.load().entries("fusions")}
-VARIANTS = {
-    "gated": {"gate": "softmax"},
-    "moe": {"experts": 3, "balance": 0.0},
-    "late": {"weights": "face=3,face.b=0.5,context=1,audio=2"},
-}
-
-
-def other_slots(check):
-    """Fixed weights name the slots: rules that build with other slots than the usual four are refused, rightly."""
-    return check.block == "late" and check.rule in ("one_slot", "learns")
-
-
-CHECKS = [
-    check
-    for name, options in VARIANTS.items()
-    for check in fusion_checks(SPECS[name], values={"weights": "equal"}, **options)
-    if not other_slots(check)
-]
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=str)
-def test_conformance_with_other_options(check):
-    check()
 
 
 def clips(dims=DIMS):

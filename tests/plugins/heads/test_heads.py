@@ -12,23 +12,9 @@ from zoo.errors import UserError
 from zoo.registry import registry
 from zoo.registry.options import check_options
 from zoo.registry.registry import resolve
-from zoo.testing import check_light, head_checks
+from zoo.testing import check_light
 
-# The causal variants, with other values of the options that a kind of head shares. As they are by default:
-# tests/zoo/test_everything_registered.py.
 SPECS = [entry.spec for entry in registry.load().entries("heads")]
-OTHERS = {"bidirectional": False, "causal": True, "layers": 2, "hidden": 24, "positions": "relative", "window": 3}
-CHECKS = [
-    check
-    for spec in SPECS
-    if {"bidirectional", "causal"} & set(spec.options)
-    for check in head_checks(spec, **{name: value for name, value in OTHERS.items() if name in spec.options})
-]
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=str)
-def test_conformance(check):
-    check()
 
 
 def test_the_catalogue_is_light():

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.zoo.model.test_model import ANSWERS, COUNTS, REGISTRY, SMALL
+from zoo.model import cost as module
 from zoo.model.cost import cost, fusion_adds
 from zoo.model.model import Model, Regularisation
 from zoo.model.shape_check import check
@@ -37,6 +38,22 @@ def test_frozen_encoders_are_counted_apart():
     found = cost(made, check(made, SMALL)["dims"], COUNTS[:2], SMALL, Regularisation(), 8)
     assert found["parameters"]["frozen"] == pytest.approx(3.4e6, rel=0.03)  # lite0 without its classifier
     assert found["multiply_adds"]["encoder audio"] > 0
+
+
+def test_an_encoder_is_counted_once_for_all_runs_of_a_process(monkeypatch):
+    """What is kept is found by the encoder and the length of the clip."""
+    made = plan("face=timm:test_resnet,audio", **{"encoder.face.pretrained": False})
+    dims, known = check(made, SMALL)["dims"], {}
+
+    def found(length: int):
+        return cost(made, dims, COUNTS[:2], SMALL, Aids(), length)
+
+    monkeypatch.setattr(module, "_KNOWN", known)
+    first, longer = found(8), found(16)
+    assert len(known) == 4
+    assert longer["multiply_adds"]["encoder audio"] != first["multiply_adds"]["encoder audio"]  # margins weigh less
+    monkeypatch.setattr(module, "_run_encoder", None)
+    assert (found(8), found(16)) == (first, longer)
 
 
 @pytest.mark.parametrize(("kind", "name"), [(k, n) for k in ("fusions", "heads") for n in REGISTRY.names(k)])

@@ -134,16 +134,6 @@ def test_what_stops_the_program_is_one_line_and_exit_code_2(arguments, installed
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-@pytest.fixture(scope="module")
-def crumbs(tmp_path_factory) -> Path:
-    """A demo set of a few short videos."""
-    from harness.data.synthetic import make_demo
-
-    folder = tmp_path_factory.mktemp("crumbs") / "demo"
-    make_demo(folder, videos=(3, 2, 1), frames=24, jobs=1, progress=False)
-    return folder
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("encoder", "head", "plugin", "installed", "packages"),
@@ -152,11 +142,11 @@ def crumbs(tmp_path_factory) -> Path:
         ("colours", "smooth_head", ["--plugin", str(PLUGIN_FILE)], (), [PLUGIN_DIGEST]),
     ],
 )
-def test_a_strangers_blocks_train(crumbs, tmp_path, encoder, head, plugin, installed, packages):
+def test_a_strangers_blocks_train(program, tmp_path, encoder, head, plugin, installed, packages):
     done = harness(
         "run",
         "--data",
-        str(crumbs),
+        str(program.demo),
         "--encoders",
         f"face={encoder}",
         "--fusion",
