@@ -46,7 +46,7 @@ def test_an_encoder_is_counted_once_for_all_runs_of_a_process(monkeypatch):
     dims, known = check(made, SMALL)["dims"], {}
 
     def found(length: int):
-        return cost(made, dims, COUNTS[:2], SMALL, Aids(), length)
+        return cost(made, dims, COUNTS[:2], SMALL, Regularisation(), length)
 
     monkeypatch.setattr(module, "_KNOWN", known)
     first, longer = found(8), found(16)
