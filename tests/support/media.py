@@ -41,11 +41,12 @@ def write_click_video(
     audio_codec: str | None = None,
     rotation: int = 0,
     holes: Sequence[tuple[float, float]] = (),
+    clock: float = 0.0,
 ) -> np.ndarray:
     """Write a video by the suffix of its name; returns the seconds of its frames.
 
     ``sound_start``: the sound track begins that much after the first frame. ``holes``: (from, to) seconds in which
-    no packets of sound are written.
+    no packets of sound are written. ``clock``: what the file's clock, which its sound shares, shows at the first frame.
     """
     times = frame_times(n_frames, fps, variable)
     video_codec, default_audio = CODECS.get(path.suffix, ("libx264", "aac"))
@@ -59,10 +60,10 @@ def write_click_video(
         audio = container.add_stream(audio_codec or default_audio, rate=rate) if with_audio else None
         if audio is not None:
             audio.layout = "mono" if channels == 1 else "stereo"
-        packets = list(_video_packets(video, times, ticks, size))
+        packets = list(_video_packets(video, times + clock, ticks, size))
         if audio is not None:
             click = None if click_frame is None else times[click_frame]
-            packets += _audio_packets(audio, times[-1] + 0.5, sound_start, click, rate, channels, holes)
+            packets += _audio_packets(audio, times[-1] + 0.5, sound_start, click, rate, channels, holes, clock)
         for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
             container.mux(packet)
     return times
@@ -76,7 +77,7 @@ def _video_packets(stream, times, ticks, size):
     yield from stream.encode(None)
 
 
-def _audio_packets(stream, end, start, click, rate, channels, holes):
+def _audio_packets(stream, end, start, click, rate, channels, holes, clock):
     samples = np.zeros(round((end - start) * rate), np.float32)
     if click is not None:
         at = round((click - start) * rate)
@@ -86,7 +87,7 @@ def _audio_packets(stream, end, start, click, rate, channels, holes):
     for first in range(0, len(samples), block):
         part = np.repeat(samples[None, first : first + block], channels, axis=0)
         frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono" if channels == 1 else "stereo")
-        frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), first + round(start * rate)
+        frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), first + round((start + clock) * rate)
         packets += stream.encode(frame)
     packets += stream.encode(None)
     seconds = [float(packet.pts * packet.time_base) for packet in packets]

@@ -67,6 +67,50 @@ def test_phases_differ_between_epochs_and_repeat_with_the_seed() -> None:
     assert first[0] == first[2]
 
 
+def test_windows_begin_at_every_phase_alike_often() -> None:
+    """Of 400 epochs each of 8 phases has about 50; a phase that never came would be chance once in 10 to the 22."""
+    clips = data(lengths=(64,))
+    phases = Counter(
+        min(window.stop for window in training_windows(clips, 8, np.random.default_rng([0, epoch]))) % 8
+        for epoch in range(400)
+    )
+    assert sorted(phases) == list(range(8))
+    assert max(phases.values()) < 90
+
+
+def test_the_phases_of_two_videos_are_independent() -> None:
+    clips = data(lengths=(64, 64))
+    pairs = set()
+    for epoch in range(300):
+        windows = list(training_windows(clips, 4, np.random.default_rng(epoch)))
+        pairs.add(tuple(min(w.stop for w in windows if w.video == v) % 4 for v in (0, 1)))
+    assert len(pairs) == 16
+
+
+def test_windows_come_in_a_random_order() -> None:
+    """Neighbours of one video in one batch would make its labels alike: a window's place says nothing of its video."""
+    clips = data(lengths=(64,) * 4)
+    firsts, rising = Counter[int](), 0
+    for epoch in range(100):
+        windows = list(training_windows(clips, 8, np.random.default_rng(epoch)))
+        firsts[windows[0].video] += 1
+        rising += sum((a.video, a.start) < (b.video, b.start) for a, b in pairwise(windows)) / (len(windows) - 1)
+    assert min(firsts[v] for v in range(4)) > 8
+    assert 0.4 < rising / 100 < 0.6
+
+
+def test_windows_without_a_label_to_learn_from_are_left_out() -> None:
+    labels = np.full((40, 2), np.nan)
+    labels[17] = 0.5
+    labels[30] = 0.5
+    present = np.ones(40, bool)
+    present[30] = False  # labelled, and nothing to learn it from
+    clips = ClipData(None, [video("v", labels)], ["face"], Store({"v": present}), {})
+    for epoch in range(10):
+        (window,) = training_windows(clips, 8, np.random.default_rng(epoch))
+        assert window.start <= 17 < window.stop
+
+
 @given(st.integers(1, 400), st.integers(1, 70))
 def test_evaluation_windows_cover_every_frame_with_half_overlap(n: int, length: int) -> None:
     windows = evaluation_windows(n, length)

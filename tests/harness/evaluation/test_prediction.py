@@ -57,6 +57,26 @@ def test_every_frame_has_its_own_answer():
     np.testing.assert_allclose(answered(full=True).values["valence"], np.arange(40))
 
 
+class Rim(Echo):
+    """Answers where in its window a frame stands: windows differ, so their weights show."""
+
+    def forward(self, batch: Batch) -> FusionOut:
+        place = torch.arange(batch.valid.shape[1], dtype=torch.float32) ** 2
+        return FusionOut(place.expand(len(batch.valid), -1).unsqueeze(-1).expand(-1, -1, 3), {})
+
+
+def test_frames_in_the_middle_of_a_window_count_more():
+    """Against the sums by hand: windows of 8 at 0, 4, ..., 32, weights 1, 2, 3, 4, 4, 3, 2, 1."""
+    ramp = [1, 2, 3, 4, 4, 3, 2, 1]
+    total, weight = np.zeros(40), np.zeros(40)
+    for start in range(0, 33, 4):
+        for place in range(8):
+            total[start + place] += ramp[place] * place**2
+            weight[start + place] += ramp[place]
+    got = next(answers(Rim(), clips(), TRACK, length=8, batch=3, device=torch.device("cpu")))
+    np.testing.assert_allclose(got.values["valence"], total / weight, rtol=1e-6)
+
+
 def test_the_slots_own_answers_come_along_when_wanted():
     got = answered(per_slot=True)
     np.testing.assert_allclose(got.extra["slot.face.valence"], np.arange(40) + 100)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 
-from harness.io.atomic import atomic, clear_parts
+from harness.io.atomic import append_line, atomic, clear_parts
 from zoo.errors import UserError
+from zoo.files import part_name, replace
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
@@ -37,3 +40,44 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("whole")
     clear_parts(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_content_is_on_the_disk_before_the_name_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a power cut may keep the new name and lose what it names."""
+    done: list[str] = []
+    flush, move = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda number: (done.append("flushed"), flush(number)))
+    monkeypatch.setattr(os, "replace", lambda part, path: (done.append("named"), move(part, path)))
+    replace(tmp_path / "file", lambda part: part.write_text("new"))
+    assert done == ["flushed", "named"]
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def test_two_writers_in_one_process_have_parts_of_their_own(tmp_path: Path) -> None:
+    """The outer one ends last, and its file stays, whole."""
+    path = tmp_path / "file"
+
+    def outer(part: Path) -> None:
+        part.write_text("outer")
+        replace(path, lambda inner: inner.write_text("the inner one's"))
+        assert path.read_text() == "the inner one's"
+        assert part.read_text() == "outer"
+
+    replace(path, outer)
+    assert path.read_text() == "outer"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert len({part_name(path) for _ in range(100)}) == 100
+    assert part_name(path).name.startswith(".")
+
+
+def test_a_line_after_one_that_was_cut_short_stands_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    append_line(path, {"a": 1})
+    with path.open("ab") as file:
+        file.write(b'{"a": 2, "b')
+    append_line(path, {"a": 3})
+    append_line(path, {"a": "\u00e9"})
+    lines = path.read_text(encoding="utf-8").split("\n")
+    assert lines[1] == '{"a": 2, "b'
+    assert [json.loads(lines[i]) for i in (0, 2, 3)] == [{"a": 1}, {"a": 3}, {"a": "\u00e9"}]
+    assert lines[4:] == [""]

@@ -16,6 +16,7 @@ from harness.submissions.verifier import Finding, Report
 from harness.submissions.writer import from_videos, read_list, read_table
 from tests.support.submission_cases import MADE_UP, Rows, key, runs_of_frames, write_list, write_table
 from zoo.errors import UserError
+from zoo.metrics.scores import confusion, f1_per_class
 from zoo.tracks import TrackSpec, VideoAnswers
 
 VA, EXPR, AU = MADE_UP["keyed-va"], MADE_UP["keyed-expr"], MADE_UP["keyed-au"]
@@ -128,6 +129,45 @@ def test_names_set_the_order_and_no_list_sorts_and_says_so(tmp_path: Path) -> No
     assert [line[0] for line in lines(without)] == list("abbc")
     assert (without.manifest["official"], without.manifest["list"]) == (False, None)
     assert any("not an official row set" in note for note in without.notes)
+
+
+def test_without_a_list_videos_are_sorted_whatever_order_they_were_answered_in(tmp_path: Path) -> None:
+    one = made(VA, {"c": 1, "a": 2, "b": 1}, None, tmp_path)
+    assert [line.split(",")[0] for line in lines(one)] == ["a/00001.jpg", "a/00002.jpg", "b/00001.jpg", "c/00001.jpg"]
+    assert lines(one)[1].endswith(",0.020000,-0.020000")
+
+
+def test_numbers_outside_the_range_are_brought_to_its_ends_and_counted(tmp_path: Path) -> None:
+    content = "video,frame,valence,arousal\nv,1,1.5,-1.0000001\nv,2,-7,0.25\nv,3,1,-1\n"
+    one = table(VA, content, runs_of_frames(VA, {"v": 3}), tmp_path)
+    assert [line.split(",")[1:] for line in lines(one)] == [
+        ["1.000000", "-1.000000"],
+        ["-1.000000", "0.250000"],
+        ["1.000000", "-1.000000"],
+    ]
+    assert one.manifest["clipped_rows"] == 2
+
+
+def test_a_unit_is_present_from_one_half_on_as_the_score_has_it(tmp_path: Path) -> None:
+    half, below = np.float64(0.5), np.nextafter(0.5, 0)
+    p = np.array([half, below, 0.0, 1.0])
+    values = {a.name: p for a in AU.answers}
+    videos = [VideoAnswers("v", "v", values, {}, {"face": np.ones(4, bool)}, np.arange(4) / 25)]
+    one = make_submission(AU, from_videos(AU, videos), None, tmp_path / OUT)
+    assert [line.split(",")[1:] for line in lines(one)] == [[c] * len(AU.answers) for c in "1001"]
+    counts = confusion(p >= 0.5, np.array([1, 0, 0, 1]), 2)
+    assert f1_per_class(counts)[1] == 1.0
+
+
+@pytest.mark.parametrize(("form", "first"), [("frame_trials", 0), ("keyed-au", 1)])
+def test_without_a_list_frames_are_numbered_as_the_form_numbers_them(form: str, first: int, tmp_path: Path) -> None:
+    track = MADE_UP[form]
+    names = ",".join(a.name for a in track.answers)
+    rows = "".join(f"{video},{frame}{',1' * len(track.answers)}\n" for video in "ba" for frame in (1, 2, 3))
+    written = table(track, f"video,frame,{names}\n{rows}", None, tmp_path).path.read_text("utf-8").splitlines()
+    keys = [line.split(",")[0] for line in written[bool(track.submission_header) :]]
+    image = "frame-{}.jpg" if first == 0 else "{:05d}.jpg"
+    assert keys == [f"{video}/{image.format(first + i)}" for video in "ab" for i in range(3)]
 
 
 @pytest.mark.parametrize("form", MADE_UP)

@@ -10,11 +10,8 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import nn
 
-from harness.config.schema import Train
 from harness.training import loop
-from harness.training.optimizers import running_average
 
 QUICK = ("--epochs", 3, "--set", "train.batch=2", "--set", "train.clip=12", "--post", "clip")
 Read = Callable[[Path], dict[str, Any]]
@@ -92,27 +89,3 @@ def test_a_run_stopped_and_continued_ends_with_the_same_weights(program, tmp_pat
     assert stops >= 2
     parts = load_file(tmp_path / "parts" / "weights.safetensors")
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
-
-
-def test_averages_against_sums_by_hand() -> None:
-    net = nn.Linear(1, 1, bias=False)
-    values = [0.0, 1.0, 4.0, 2.0]
-
-    def averages(settings: Train) -> list[float]:
-        average = running_average(net, settings)  # type: ignore[arg-type]
-        assert average is not None
-        seen = []
-        for value in values:
-            with torch.no_grad():
-                net.weight.fill_(value)
-            average.update_parameters(net)
-            seen.append(average.module.weight.item())
-        return seen
-
-    assert averages(Train(average="swa")) == pytest.approx([0, 0.5, 5 / 3, 7 / 4])
-    expected, now = [0.0], 0.0
-    for n, value in enumerate(values[1:], start=1):
-        decay = min(0.15, (1 + n) / (10 + n))
-        now = decay * now + (1 - decay) * value
-        expected.append(now)
-    assert averages(Train(average="ema", ema_decay=0.15)) == pytest.approx(expected)

@@ -107,6 +107,15 @@ def test_fit_takes_all_videos_but_no_unlabelled_frame_and_each_answer_by_itself(
     np.testing.assert_array_equal(moved >= 0.5, p >= fitted["AU1"])
 
 
+def test_unlabelled_frames_are_no_negatives_when_fitting():
+    """Labelled: all above 0.1 are positive, so 0.2 is best. A hundred unlabelled ones at 0.3 would make it 0.5."""
+    p = np.array([0.1] * 5 + [0.3] * 5 + [0.95] * 5 + [0.3] * 100)
+    target = np.array([0.0] * 5 + [1.0] * 10 + [np.nan] * 100)
+    post = Threshold(UNITS[:1])
+    post.fit([video({"AU1": p}, {"AU1": target})], lambda those: pytest.fail("the score is not needed"))
+    assert post.state()["threshold"]["AU1"] == pytest.approx(0.2, abs=1e-12)
+
+
 def test_the_state_makes_the_same_post_processor_and_fixed_values_are_not_fitted():
     p, y = random_case(3, 50, 8)
     v = video({"AU1": p, "AU2": p}, {"AU1": y * 1.0, "AU2": y * 1.0})

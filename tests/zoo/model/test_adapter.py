@@ -9,6 +9,7 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
+from torch import nn
 
 from zoo.model.adapter import Adapter, Moments, leading_directions
 
@@ -68,6 +69,22 @@ def test_what_stands_at_absent_frames_does_not_matter(rows: np.ndarray) -> None:
     assert torch.equal(after[0, 1], after[1, 0])  # the slot's learned vector
     after.sum().backward()
     assert torch.equal(x.grad[~present], torch.zeros_like(x.grad[~present]))
+
+
+@pytest.mark.parametrize("method", ["pca", "none", "norm", "raw"])
+def test_an_absent_frame_is_the_learned_vector_and_a_present_one_is_not(rows: np.ndarray, method: str) -> None:
+    adapter = Adapter(rows.shape[1], method, 4, 6, 0.0, fitted=method in ("pca", "none")).eval()
+    if (moments := adapter.moments()) is not None:
+        moments.add(torch.from_numpy(rows))
+        adapter.fit(moments)
+    nn.init.uniform_(adapter.absent, 5.0, 6.0)
+    present = torch.tensor([[True, False, True, False]])
+    x = torch.from_numpy(rows[:4]).float().unsqueeze(0)
+    with torch.no_grad():
+        got = adapter(x, present)[0]
+    assert torch.equal(got[1], adapter.absent.detach())
+    assert torch.equal(got[3], adapter.absent.detach())
+    assert not torch.isclose(got[[0, 2]], adapter.absent.detach()).any()
 
 
 def test_constant_features_stay_finite() -> None:

@@ -125,6 +125,21 @@ def test_any_fusion_can_be_made_to_answer_for_each_slot():
     assert model("concat").own == {} or len(model("concat").own) == 0
 
 
+def test_a_slots_own_answers_learn_only_where_the_slot_is_present():
+    """The reference is each loss on the labels of those frames; without any, it is 0."""
+    net, clips = model("concat", **{"fusion.per_slot": 0.5}).eval(), labelled_batch()
+    some = torch.zeros_like(clips.valid)
+    some[:, ::2] = True
+    clips = replace(clips, present={"face": some, "context": torch.zeros_like(some)})
+    out = net(clips)
+    _, parts = net.loss(out, clips)
+    own = net.losses(out.per_slot["face"], clips.target, clips.labelled & some.unsqueeze(-1)) / 4
+    torch.testing.assert_close(parts["slot.face"], own, rtol=1e-6, atol=0)
+    whole = net.losses(out.per_slot["face"], clips.target, clips.labelled) / 4
+    assert abs(float(whole - own)) > 1e-4
+    assert parts["slot.context"].item() == 0
+
+
 def test_late_answers_for_its_slots_itself():
     net = model("late", **{"fusion.per_slot": 0.5})
     assert len(net.own) == 0

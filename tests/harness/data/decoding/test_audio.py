@@ -65,6 +65,24 @@ def test_start_and_length(tmp_path: Path) -> None:
     assert len(sound.samples) / 16_000 + sound.start == pytest.approx(59 / 25 + 0.5, abs=1e-3)
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
+@pytest.mark.parametrize(("clock", "sound_start"), [(0.5, 0.0), (1.25, 0.3), (1.25, -0.5)])
+def test_sound_is_timed_from_the_first_frame_wherever_the_clock_stands(
+    tmp_path: Path, name: str, clock: float, sound_start: float
+) -> None:
+    """Files that were cut or streamed do not begin at 0: what counts is how much later than the first frame."""
+    codec = "flac" if name.endswith("mkv") else None
+    times = write_click_video(tmp_path / name, clock=clock, sound_start=sound_start, audio_codec=codec)
+    assert probe(tmp_path / name).start == pytest.approx(clock, abs=1e-3)
+    sound = read_sound(tmp_path / name)
+    assert sound is not None
+    if codec:  # AAC's first packet is priming, which is left out
+        assert sound.start == pytest.approx(sound_start, abs=1e-3)
+    frame, time = heard(tmp_path / name)
+    assert frame == 30
+    assert abs(time - times[30]) < 2e-3
+
+
 @pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_u8", "pcm_s32le", "pcm_f32le", "flac"])
 def test_sample_formats_have_one_level(tmp_path: Path, codec: str) -> None:
     write_click_video(tmp_path / "a.mkv", audio_codec=codec, rate=16_000, channels=2)

@@ -1,0 +1,611 @@
+"""Mutants that stand for faults of science: a number, a mask, an order or a moment in time that is wrong."""
+
+from __future__ import annotations
+
+from tests.benchmarks.mutant import Mutant
+
+SCORES = "zoo/metrics/scores.py"
+TEST_SCORES = "tests/zoo/metrics/test_scores.py"
+TEST_POOLING = "tests/harness/evaluation/test_postprocessing.py"
+TEST_CLIPS = "tests/harness/batching/test_clips.py"
+TEST_PREDICTION = "tests/harness/evaluation/test_prediction.py"
+TEST_LOSSES = "tests/plugins/losses/test_losses.py"
+OPTIMIZERS = "harness/training/optimizers.py"
+TEST_OPTIMIZERS = "tests/harness/training/test_optimizers.py"
+TEST_LOOP = "tests/harness/training/test_loop.py"
+TEST_SPLITS = "tests/harness/runs/test_splits.py"
+
+METRICS = (
+    Mutant(
+        "ccc-sample-variance",
+        SCORES,
+        "xx + yy + n * (mean_x - mean_y) ** 2",
+        "xx + yy + (n - 1) * (mean_x - mean_y) ** 2",
+        ("tests/zoo/metrics/test_scores.py::test_mean_ccc_and_its_parts",),
+        "CCC with variances divided by n - 1, as torchmetrics has it",
+    ),
+    Mutant(
+        "ccc-pooled-by-video",
+        SCORES,
+        "sums.sum(0) + between",
+        "sums.sum(0)",
+        ("tests/zoo/metrics/test_scores.py::test_any_partition_merges_to_the_whole",),
+        "videos merged without the spread between them: an average of videos instead of a score of all frames",
+    ),
+    Mutant(
+        "score-mask-ignored",
+        SCORES,
+        "at & np.asarray(mask, bool)",
+        "at",
+        ("tests/zoo/metrics/test_scores.py::test_mask_and_joint_labels",),
+        "frames that are left out of a figure count all the same",
+    ),
+    Mutant(
+        "joint-labels-ignored",
+        SCORES,
+        "if joint and numbers:",
+        "if not numbers:",
+        ("tests/zoo/metrics/test_scores.py::test_mask_and_joint_labels",),
+        "a frame with only one of valence and arousal labelled counts",
+    ),
+    Mutant(
+        "f1-zero-division-one",
+        SCORES,
+        "return 2 * np.diag(counts) / np.where(both > 0, both, 1)",
+        "return np.where(both > 0, 2 * np.diag(counts) / np.where(both > 0, both, 1), 1.0)",
+        ("tests/zoo/metrics/test_scores.py::test_reachable_names_what_is_absent_and_is_what_a_perfect_answer_scores",),
+        "a class that neither occurs nor is predicted has F1 1 instead of 0",
+    ),
+    Mutant(
+        "macro-f1-of-present-classes",
+        SCORES,
+        "mean = float(f1.mean()) if",
+        "mean = float(f1[counts.sum(1) > 0].mean()) if",
+        ("tests/zoo/metrics/test_scores.py::test_reachable_names_what_is_absent_and_is_what_a_perfect_answer_scores",),
+        "macro F1 over the classes that occur instead of all of them",
+    ),
+    Mutant(
+        "class-order-reversed",
+        SCORES,
+        'x.argmax(1) if a.kind == "class" else',
+        'x[:, ::-1].argmax(1) if a.kind == "class" else',
+        ("tests/zoo/metrics/test_scores.py::test_expression_scores",),
+        "classes numbered from the wrong end",
+    ),
+    Mutant(
+        "confusion-transposed",
+        SCORES,
+        ".reshape(classes, classes).astype(np.int64)",
+        ".reshape(classes, classes).T.astype(np.int64)",
+        ("tests/zoo/metrics/test_scores.py::test_expression_scores",),
+        "targets and predictions of the confusion exchanged, which macro F1 does not feel and weighted F1 does",
+    ),
+    Mutant(
+        "au-border",
+        SCORES,
+        "else x >= 0.5, y, classes",
+        "else x > 0.5, y, classes",
+        ("tests/zoo/metrics/test_scores.py::test_decisions_at_the_border",),
+        "a probability of exactly 0.5 decided as 0 by the score and as 1 by the submission",
+    ),
+    Mutant(
+        "au-f1-of-both-classes",
+        SCORES,
+        "float(f1_per_class(stats[a.name])[1])",
+        "float(f1_per_class(stats[a.name]).mean())",
+        ("tests/zoo/metrics/test_scores.py::test_action_unit_scores_with_masks_of_their_own",),
+        "F1 of an action unit averaged over 0 and 1 instead of that of 1",
+    ),
+    Mutant(
+        "edition-formula",
+        SCORES,
+        '0.67 * p["macro_f1"] + 0.33',
+        '0.5 * p["macro_f1"] + 0.5',
+        ("tests/zoo/metrics/test_scores.py::test_formulas_of_editions_1_and_2_give_the_official_figures",),
+        "the weights of another edition's formula",
+    ),
+)
+
+LOSSES = (
+    Mutant(
+        "ccc-loss-without-means",
+        "zoo/losses.py",
+        "variance_p + variance_t + (mean_p - mean_t) ** 2",
+        "variance_p + variance_t",
+        ("tests/plugins/losses/test_losses.py::test_ccc_against_numpy",),
+        "a CCC loss that does not punish an offset",
+    ),
+    Mutant(
+        "ccc-loss-of-unlabelled",
+        "plugins/losses/ccc.py",
+        "self.weights(target, labelled))",
+        "self.weights(target, labelled | True))",
+        ("tests/plugins/losses/test_losses.py::test_ccc_against_numpy",),
+        "unlabelled frames enter the CCC loss as zeros",
+    ),
+    Mutant(
+        "class-loss-of-unlabelled",
+        "zoo/losses.py",
+        "(frames * labelled[..., i]).sum()",
+        "frames.sum()",
+        ("tests/plugins/losses/test_losses.py::test_cross_entropy_against_scikit_learn_and_torch",),
+        "unlabelled frames learned as class 0",
+    ),
+    Mutant(
+        "class-loss-by-all-frames",
+        "zoo/losses.py",
+        "return total / labelled.sum().clamp_min(1)",
+        "return total / labelled.numel()",
+        ("tests/plugins/losses/test_losses.py::test_cross_entropy_against_scikit_learn_and_torch",),
+        "a loss divided by all frames instead of the labelled ones: rates fall with the share of labels",
+    ),
+    Mutant(
+        "binary-loss-of-unlabelled",
+        "zoo/losses.py",
+        "(self.each(raw, truth) * labelled).sum()",
+        "self.each(raw, truth).sum()",
+        ("tests/plugins/losses/test_losses.py::test_binary_cross_entropy_against_numpy_and_torch",),
+        "unlabelled action units learned as 0",
+    ),
+    Mutant(
+        "class-weights-upside-down",
+        "zoo/losses.py",
+        "[(frames / n) ** power if n",
+        "[(n / frames) ** power if n",
+        ("tests/plugins/losses/test_losses.py::test_class_weights_against_scikit_learn",),
+        "frequent classes weighed up instead of rare ones",
+    ),
+    Mutant(
+        "focal-without-focus",
+        "plugins/losses/focal.py",
+        "miss.clamp_min(1e-12) ** self.gamma",
+        "(1 - miss).clamp_min(1e-12) ** self.gamma",
+        ("tests/plugins/losses/test_losses_class.py::test_focal_against_its_formula",),
+        "focal loss that looks at the sure frames",
+    ),
+    Mutant(
+        "logit-adjustment-turned",
+        "plugins/losses/logit_adjust.py",
+        "raw + self.shifts",
+        "raw - self.shifts",
+        ("tests/plugins/losses/test_losses_class.py::test_logit_adjustment_against_menon_s_pairwise_form",),
+        "logit adjustment in the wrong direction",
+    ),
+)
+
+MASKS = (
+    Mutant(
+        "trained-on-absent-frames",
+        "harness/batching/clips.py",
+        " & self.seen[i][frames][:, None]",
+        "",
+        ("tests/harness/batching/test_clips.py::test_batches_hold_the_right_frames_and_masks",),
+        "frames without any input are learned from",
+    ),
+    Mutant(
+        "padding-is-valid",
+        "harness/batching/clips.py",
+        "np.arange(length) < np.array(",
+        "np.arange(length) <= np.array(",
+        ("tests/harness/batching/test_clips.py::test_batches_hold_the_right_frames_and_masks",),
+        "the first frame of padding counts as a frame of the video",
+    ),
+    Mutant(
+        "absent-frames-adapted",
+        "zoo/model/adapter.py",
+        "return torch.where(present.unsqueeze(-1), z, self.absent.to(z.dtype))",
+        "return z",
+        ("tests/zoo/model/test_adapter.py::test_an_absent_frame_is_the_learned_vector_and_a_present_one_is_not",),
+        "an absent slot's zeros pass for a face of mean appearance",
+    ),
+    Mutant(
+        "dropped-frames-learned",
+        "zoo/model/model.py",
+        "labelled=batch.labelled & left.any(0).unsqueeze(-1)",
+        "labelled=batch.labelled",
+        ("tests/zoo/model/test_regularisation.py::test_a_frame_whose_only_slot_is_dropped_is_not_learned_from",),
+        "frames whose only slot modality dropout took are learned from",
+    ),
+    Mutant(
+        "own-answers-of-absent-slots",
+        "zoo/model/model.py",
+        "seen = batch.labelled & batch.present[name].unsqueeze(-1)",
+        "seen = batch.labelled",
+        ("tests/zoo/model/test_regularisation.py::test_a_slots_own_answers_learn_only_where_the_slot_is_present",),
+        "a slot's own answers learned at frames where it has no input",
+    ),
+    Mutant(
+        "variance-of-moments",
+        "zoo/model/adapter.py",
+        "else self.scatter) / self.n",
+        "else self.scatter) / (self.n - 1)",
+        ("tests/zoo/model/test_adapter.py::test_moments_do_not_depend_on_the_partition",),
+        "standardisation by another variance than scikit-learn's",
+    ),
+)
+
+ORDER = (
+    Mutant(
+        "frames-unsorted",
+        "harness/data/decoding/video.py",
+        "return sorted(stamps)",
+        "return sorted(stamps, key=lambda stamp: stamp % 7)",
+        ("tests/harness/data/decoding/test_video.py::test_every_frame_once_in_order_at_its_time",),
+        "frames of a video out of their order in time",
+    ),
+    Mutant(
+        "crop-one-late",
+        "harness/data/streams/readers.py",
+        "{index + 1:05d}.jpg",
+        "{index + 2:05d}.jpg",
+        ("tests/harness/data/streams/test_raw_inputs.py::test_context_frames_are_the_neighbours",),
+        "each label learned from the crop of the next frame",
+    ),
+    Mutant(
+        "crop-mask-one-late",
+        "harness/data/streams/readers.py",
+        "frames[frames <= source.n_frames] - 1] = True",
+        "frames[frames < source.n_frames]] = True",
+        ("tests/harness/data/streams/test_raw_inputs.py::test_context_frames_are_the_neighbours",),
+        "presence of a face shifted by a frame",
+    ),
+    Mutant(
+        "features-one-late",
+        "harness/features/store.py",
+        "rows[position[start] : position[stop]]",
+        "np.roll(rows, 1, 0)[position[start] : position[stop]]",
+        ("tests/harness/features/test_cache.py::test_few_files_stay_mapped_and_all_can_be_read",),
+        "features of the frame before",
+    ),
+    Mutant(
+        "context-one-late",
+        "harness/data/streams/raw_inputs.py",
+        "first = start - spec.context",
+        "first = start - spec.context + 1",
+        ("tests/harness/data/streams/test_raw_inputs.py::test_packed_pictures_equal_those_read_directly",),
+        "pictures of a clip one frame late",
+    ),
+)
+
+ALIGNMENT = (
+    Mutant(
+        "sound-ignores-video-start",
+        "harness/data/decoding/audio.py",
+        "start - origin)",
+        "start)",
+        (
+            "tests/harness/data/decoding/test_audio.py::test_sound_is_timed_from_the_first_frame_wherever_the_clock_stands",
+        ),
+        "sound as late as the first frame's time stamp, in files whose clock does not begin at 0",
+    ),
+    Mutant(
+        "holes-of-sound-closed",
+        "harness/data/decoding/audio.py",
+        "chunks.append(np.zeros(hole, np.float32))",
+        "hole = 0",
+        ("tests/harness/data/decoding/test_audio.py::test_click_is_found_at_its_frame",),
+        "lost packets of sound move all that follows forward",
+    ),
+    Mutant(
+        "times-by-mean-rate",
+        "harness/data/decoding/video.py",
+        "times = (np.array(stamps, np.float64) - stamps[0]) * base",
+        "times = np.linspace(0, stamps[-1] - stamps[0], len(stamps)) * base",
+        ("tests/harness/data/decoding/test_video.py::test_every_frame_once_in_order_at_its_time",),
+        "frames of a varying rate taken as evenly spaced",
+    ),
+    Mutant(
+        "sound-clip-from-zero",
+        "harness/data/streams/raw_inputs.py",
+        "self._times(name)[start:stop] - begin",
+        "self._times(name)[start:stop]",
+        ("tests/harness/data/streams/test_raw_inputs.py::test_clips_of_sound_are_pieces_of_the_whole",),
+        "late sound heard as if it began with the video",
+    ),
+    Mutant(
+        "sound-of-runs-in-one-place",
+        "harness/batching/clips.py",
+        'part["times"] + np.float32(length / spec.rate)',
+        'part["times"]',
+        ("tests/harness/batching/test_clips.py::test_sound_of_several_runs_keeps_their_margins_and_the_grid",),
+        "all runs of frames hear the first one's sound",
+    ),
+    Mutant(
+        "delay-turned",
+        "harness/batching/windows.py",
+        "nearest(times, times + delay)",
+        "nearest(times, times - delay)",
+        ("tests/harness/batching/test_clips.py::test_delayed_labels_are_those_of_the_frame_nearest_to_the_later_time",),
+        "labels moved later instead of earlier by the annotators' delay",
+    ),
+    Mutant(
+        "answers-not-delayed-back",
+        "harness/evaluation/prediction.py",
+        "nearest(times, times - delay)",
+        "nearest(times, times)",
+        (
+            "tests/harness/evaluation/test_prediction.py::test_with_a_delay_a_frame_has_the_answer_given_that_much_earlier",
+        ),
+        "answers stand a delay before the labels they are scored by",
+    ),
+)
+
+WINDOWS = (
+    Mutant(
+        "no-random-phase",
+        "harness/batching/sampling.py",
+        "int(rng.integers(length))",
+        "0 * int(rng.integers(length))",
+        ("tests/harness/batching/test_clips.py::test_windows_begin_at_every_phase_alike_often",),
+        "training windows at the same places in every epoch",
+    ),
+    Mutant(
+        "windows-not-shuffled",
+        "harness/batching/sampling.py",
+        "table[rng.permutation(len(table))]",
+        "table",
+        ("tests/harness/batching/test_clips.py::test_windows_come_in_a_random_order",),
+        "batches of neighbouring windows of one video",
+    ),
+    Mutant(
+        "windows-without-labels",
+        "harness/batching/sampling.py",
+        "table[data.useful[v][last] > data.useful[v][first]]",
+        "table",
+        ("tests/harness/batching/test_clips.py::test_windows_without_a_label_to_learn_from_are_left_out",),
+        "steps taken on windows without a label",
+    ),
+    Mutant(
+        "windows-without-overlap",
+        "harness/batching/windows.py",
+        "max(1, length // 2))",
+        "length)",
+        ("tests/harness/batching/test_clips.py::test_evaluation_windows_cover_every_frame_with_half_overlap",),
+        "evaluation windows that do not overlap",
+    ),
+    Mutant(
+        "tail-not-answered",
+        "harness/batching/windows.py",
+        ", n_frames - length]",
+        "]",
+        ("tests/harness/batching/test_clips.py::test_evaluation_windows_cover_every_frame_with_half_overlap",),
+        "the last frames of a video in no evaluation window",
+    ),
+    Mutant(
+        "windows-weighed-evenly",
+        "harness/evaluation/prediction.py",
+        "ramp = triangle(stop - start)[:, None]",
+        "ramp = np.ones((stop - start, 1))",
+        ("tests/harness/evaluation/test_prediction.py::test_frames_in_the_middle_of_a_window_count_more",),
+        "answers at the rim of a window count as much as those in its middle",
+    ),
+)
+
+TRAINING = (
+    Mutant(
+        "ema-without-warm-up",
+        OPTIMIZERS,
+        "min(settings.ema_decay, (1 + int(n)) / (10 + int(n)))",
+        "settings.ema_decay",
+        (
+            "tests/harness/training/test_optimizers.py::test_an_exponential_average_forgets_the_beginning_by_its_warm_up",
+        ),
+        "averaged weights that remember the random beginning",
+    ),
+    Mutant(
+        "ema-only-warm-up",
+        OPTIMIZERS,
+        "min(settings.ema_decay, (1 + int(n)) / (10 + int(n)))",
+        "(1 + int(n)) / (10 + int(n))",
+        ("tests/harness/training/test_optimizers.py::test_an_exponential_average_ends_with_the_decay_that_is_set",),
+        "an averaging that ignores its setting",
+    ),
+    Mutant(
+        "weight-decay-of-vectors",
+        OPTIMIZERS,
+        '"weight_decay": 0.0}',
+        '"weight_decay": weight_decay}',
+        (
+            "tests/harness/training/test_optimizers.py::test_a_step_without_gradient_shrinks_matrices_and_leaves_biases_norms_and_vectors",
+        ),
+        "weight decay on biases, norms and learned vectors",
+    ),
+    Mutant(
+        "cosine-constant",
+        OPTIMIZERS,
+        "np.cos(np.pi * min(",
+        "np.cos(0 * np.pi * min(",
+        ("tests/harness/training/test_optimizers.py::test_cosine_rises_in_equal_steps_and_falls_along_half_a_cosine",),
+        "a cosine schedule that never falls",
+    ),
+    Mutant(
+        "no-warm-up",
+        OPTIMIZERS,
+        "return (step + 1) / warm",
+        "return 1.0",
+        ("tests/harness/training/test_optimizers.py::test_cosine_rises_in_equal_steps_and_falls_along_half_a_cosine",),
+        "the full learning rate from the first step",
+    ),
+    Mutant(
+        "swa-not-a-mean",
+        OPTIMIZERS,
+        "(new - old) / (n + 1)",
+        "(new - old) / 2",
+        ("tests/harness/training/test_optimizers.py::test_a_plain_average_is_the_mean",),
+        "averaged weights dominated by the last epochs",
+    ),
+    Mutant(
+        "last-of-equal-epochs",
+        "harness/training/loop.py",
+        'if score > state["best"]:',
+        'if score >= state["best"]:',
+        ("tests/harness/training/test_loop.py::test_of_equal_scores_the_first_epoch_is_kept",),
+        "of equal validation scores the last epoch taken instead of the first",
+    ),
+    Mutant(
+        "best-weights-not-copied",
+        "harness/training/loop.py",
+        "best = copy.deepcopy(kept.state_dict())",
+        "best = kept.state_dict()",
+        ("tests/harness/training/test_loop.py::test_the_weights_are_those_of_the_chosen_epoch",),
+        "the best epoch's score with the last epoch's weights",
+    ),
+    Mutant(
+        "trained-without-dropout",
+        "harness/training/loop.py",
+        "            model.train()\n",
+        "            model.eval()\n",
+        ("tests/harness/training/test_loop.py::test_every_epoch_learns_in_training_mode",),
+        "dropout that never drops",
+    ),
+)
+
+LEAKAGE = (
+    Mutant(
+        "pca-of-all-splits",
+        "harness/training/build.py",
+        "for video in data.videos:",
+        "for video in data.index.videos:",
+        ("tests/harness/training/test_build.py::test_adapters_are_fitted_to_the_training_videos_alone",),
+        "standardisation and PCA fitted on validation and test videos too",
+    ),
+    Mutant(
+        "pca-of-validation",
+        "harness/runs/run.py",
+        "fit_adapters(model, data, store)",
+        'fit_adapters(model, splits.get("val", data), store)',
+        ("tests/harness/training/test_build.py::test_a_run_fits_its_adapters_to_the_split_that_trains",),
+        "standardisation and PCA fitted on the validation videos",
+    ),
+    Mutant(
+        "epoch-chosen-on-reported-fold",
+        "harness/runs/run.py",
+        'prepared.splits.get("select", prepared.splits.get("val"))',
+        'prepared.splits.get("val")',
+        ("tests/harness/training/test_build.py::test_the_epoch_is_chosen_on_the_split_that_is_there_for_it",),
+        "the epoch of a fold chosen on the videos that are reported",
+    ),
+    Mutant(
+        "fold-trains-on-reported",
+        "harness/runs/splits.py",
+        "(config.fold + 1) % config.folds",
+        "config.fold + 1",
+        ("tests/harness/runs/test_splits.py::test_every_video_is_scored_once_and_groups_stay_together",),
+        "the last fold has nobody to choose its epoch",
+    ),
+    Mutant(
+        "folds-take-test-videos",
+        "harness/runs/splits.py",
+        'BOTH = {"train", "val"}',
+        'BOTH = {"train", "val", "test"}',
+        ("tests/harness/runs/test_splits.py::test_every_video_is_scored_once_and_groups_stay_together",),
+        "test videos dealt into the folds that train",
+    ),
+    Mutant(
+        "folds-divide-groups",
+        "harness/runs/splits.py",
+        "splits.get(v.group, v.split)",
+        "splits.get(v.name, v.split)",
+        ("tests/harness/runs/test_splits.py::test_every_video_is_scored_once_and_groups_stay_together",),
+        "videos of one person on two sides of a fold",
+    ),
+    Mutant(
+        "post-fitted-on-itself",
+        "harness/evaluation/postprocessing.py",
+        "if fold[video.group] != f]",
+        "if fold[video.group] != -1]",
+        ("tests/harness/evaluation/test_postprocessing.py::test_no_group_is_processed_with_values_fitted_on_it",),
+        "post-processors fitted on the frames that they are scored on",
+    ),
+    Mutant(
+        "post-of-another-fold",
+        "harness/evaluation/postprocessing.py",
+        "chains[fold[video.group]].apply(video)",
+        "chains[max(fold.values()) - fold[video.group]].apply(video)",
+        ("tests/harness/evaluation/test_postprocessing.py::test_no_group_is_processed_with_values_fitted_on_it",),
+        "videos processed by values that were fitted on them",
+    ),
+    Mutant(
+        "interval-by-video",
+        "harness/evaluation/scoring.py",
+        "groups.setdefault(video.group, [])",
+        "groups.setdefault(video.video, [])",
+        (
+            "tests/harness/evaluation/test_postprocessing.py::test_the_block_is_the_pooled_score_and_its_leave_one_out_scores",
+        ),
+        "confidence intervals that take videos of one person as independent",
+    ),
+    Mutant(
+        "parts-of-a-recording-apart",
+        "harness/data/index/groups.py",
+        "part[1] if part else bare",
+        "bare",
+        ("tests/harness/data/index/test_index_videos.py::test_groups",),
+        "parts of one recording in train and val",
+    ),
+    Mutant(
+        "interval-without-its-spread",
+        "leaderboards/statistics.py",
+        "_ends(float(centre), np.array(others), level)",
+        "_ends(float(centre), np.array(others), level / 2)",
+        ("tests/leaderboards/test_statistics.py::test_the_interval_is_fishers_z_with_jackknife_variance_and_bias",),
+        "an interval that holds less often than it says",
+    ),
+)
+
+POST = (
+    Mutant(
+        "interpolated-by-frame",
+        "plugins/postprocess/interpolate.py",
+        "np.interp(times[~seen], times[seen], column[seen])",
+        "np.interp(np.flatnonzero(~seen), np.flatnonzero(seen), column[seen])",
+        ("tests/plugins/postprocess/test_postprocess.py::test_the_nearer_seen_frame_counts_more",),
+        "answers interpolated by frame number where the rate varies",
+    ),
+    Mutant(
+        "smoothed-twice-as-wide",
+        "plugins/postprocess/smooth.py",
+        "half = _reach(times, width / 2)",
+        "half = _reach(times, width)",
+        ("tests/plugins/postprocess/test_postprocess.py::test_the_mean_filter_against_numerical_integration",),
+        "a filter of another width than it says",
+    ),
+    Mutant(
+        "gaussian-by-frame",
+        "plugins/postprocess/smooth.py",
+        "share * np.exp(-0.5 * (away / deviation) ** 2)",
+        "np.exp(-0.5 * (away / deviation) ** 2)",
+        (
+            "tests/plugins/postprocess/test_smooth.py::test_the_gaussian_weighs_frames_by_distance_and_by_their_share_of_the_time",
+        ),
+        "a varying frame rate gives some frames more say",
+    ),
+    Mutant(
+        "threshold-worst",
+        "plugins/postprocess/threshold.py",
+        "f1 == f1.max()",
+        "f1 == f1.min()",
+        ("tests/plugins/postprocess/test_threshold.py::test_no_threshold_at_all_has_a_greater_f1",),
+        "the threshold with the least F1",
+    ),
+    Mutant(
+        "threshold-of-unlabelled",
+        "plugins/postprocess/threshold.py",
+        "labelled = ~np.isnan(target)",
+        "labelled = ~np.isnan(p)",
+        ("tests/plugins/postprocess/test_threshold.py::test_unlabelled_frames_are_no_negatives_when_fitting",),
+        "thresholds fitted on unlabelled frames taken as negatives",
+    ),
+    Mutant(
+        "gate-of-absent-slot",
+        "plugins/postprocess/confidence_gate.py",
+        "sure &= video.present[slot]",
+        "sure &= sure",
+        (
+            "tests/plugins/postprocess/test_confidence_gate.py::test_the_sure_frames_of_a_present_slot_are_replaced_and_no_others",
+        ),
+        "a slot without input replaces the answer",
+    ),
+)
+
+SCIENCE = (*METRICS, *LOSSES, *MASKS, *ORDER, *ALIGNMENT, *WINDOWS, *TRAINING, *LEAKAGE, *POST)

@@ -1,0 +1,105 @@
+"""The loop on a tiny model: which epoch is kept, with which weights, and in which mode it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from harness.batching.clips import ClipData
+from harness.config.schema import Train
+from harness.runtime.distributed import alone
+from harness.training import loop
+from harness.training.loop import Trained, train
+from tests.harness.batching.test_clips import data
+from zoo.api import Answer, Counts, TrackSpec
+from zoo.model.model import AdapterOptions, Model
+from zoo.registry.plan import make_plan
+from zoo.registry.registry import load
+
+ANSWERS = (Answer("valence", "value", -5), Answer("arousal", "value", -5))
+TRACK = TrackSpec("va", ANSWERS, "mean_ccc", (-1, 1), (), (), "keyed", "")
+COUNTS = (Counts(9, (1,) * 20),) * 2
+
+
+def model() -> Model:
+    torch.manual_seed(0)
+    plan = make_plan(load([]), encoders="face", fusion="concat", head="mlp", answers=ANSWERS, options={})
+    return Model(plan, {"face": 2}, COUNTS, AdapterOptions("none", 2, 4, 0.5))
+
+
+def trained(
+    net: Model, folder: Path, monkeypatch: pytest.MonkeyPatch, scores: Iterable[float] = (), **settings: Any
+) -> Trained:
+    """Train on a few made-up videos; ``scores``: what validation is made to say after each epoch."""
+    clips: ClipData = data()
+    said = iter(scores)
+    monkeypatch.setattr(loop, "shared_score", lambda *args, **how: next(said))
+    usual = {"epochs": 4, "clip": 16, "batch": 4, "lr": 0.01, "schedule": "constant"} | settings
+    world = alone(torch.device("cpu"))
+    val = clips if scores else None
+    folder.mkdir()
+    return train(net, clips, val, TRACK, Train(**usual), seed=0, world=world, folder=folder, progress=False)
+
+
+def test_of_equal_scores_the_first_epoch_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = trained(model(), tmp_path / "run", monkeypatch, [0.1, 0.5, 0.5, 0.2])
+    assert (found.best_epoch, found.epochs, found.selections) == (2, 4, 4)
+    constant = trained(model(), tmp_path / "constant", monkeypatch, [0.25] * 4)
+    assert constant.best_epoch == 1
+
+
+def test_patience_counts_from_the_first_of_equal_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = trained(model(), tmp_path / "run", monkeypatch, [0.1, 0.5, 0.5, 0.5, 0.9], epochs=5, patience=2)
+    assert (found.best_epoch, found.epochs) == (2, 4)
+
+
+def test_the_weights_are_those_of_the_chosen_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bit for bit those of a training that ended there, and not the last ones."""
+    chosen, ended, last = model(), model(), model()
+    trained(chosen, tmp_path / "chosen", monkeypatch, [0.1, 0.5, 0.2, 0.3])
+    trained(ended, tmp_path / "ended", monkeypatch, epochs=2, select="last")
+    trained(last, tmp_path / "last", monkeypatch, epochs=4, select="last")
+
+    def same(one: Model, two: Model) -> bool:
+        other = two.state_dict()
+        return all(torch.equal(value, other[name]) for name, value in one.state_dict().items())
+
+    assert same(chosen, ended)
+    assert not same(chosen, last)
+
+
+class Mode(nn.Module):
+    """Notes whether it is in training when it is called, and passes on what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[bool] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append(self.training)
+        return x
+
+
+def test_every_epoch_learns_in_training_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Validation puts the model into evaluation mode, which each epoch must undo."""
+    net, mode = model().eval(), Mode()
+    net.adapters["face"].dropout = mode  # type: ignore[union-attr]
+
+    class Scores:
+        """Validates as harness.evaluation does, as far as the mode goes."""
+
+        def __iter__(self) -> Scores:
+            return self
+
+        def __next__(self) -> float:
+            net.eval()
+            return 0.5
+
+    found = trained(net, tmp_path / "run", monkeypatch, Scores(), epochs=3)
+    assert mode.seen == [True] * found.steps
+    assert found.steps >= 3
