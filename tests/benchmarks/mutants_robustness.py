@@ -7,8 +7,9 @@ from tests.benchmarks.mutant import Mutant
 FORMATS = "harness/submissions/writer/formats.py"
 TEST_WRITER = "tests/harness/submissions/test_writer.py"
 FROZEN = "harness/features/frozen_encoder.py"
+KEY = "harness/features/cache/key.py"
 TEST_KEYS = "tests/harness/features/test_cache_keys.py"
-TEST_INDEX = "tests/harness/data/index/test_index.py"
+TEST_INDEX = "tests/harness/data/affwild2/test_build.py"
 PICKLES = "zoo/weights/safe_unpickler.py"
 TEST_PICKLES = "tests/zoo/weights/test_hostile_pickles.py"
 
@@ -75,44 +76,42 @@ SUBMISSIONS = (
     ),
     Mutant(
         "minus-five-is-a-label",
-        "harness/data/index/annotation_files.py",
+        "harness/data/affwild2/annotation_files.py",
         "labelled = values != np.float32(answer.invalid)",
         "labelled = values > -99",
-        ("tests/harness/data/index/test_index.py::test_va_is_unlabelled_where_either_value_is_minus_five",),
+        ("tests/harness/data/affwild2/test_build.py::test_va_is_unlabelled_where_either_value_is_minus_five",),
         "the organisers' mark of an unlabelled frame, -5, taken for a label",
     ),
     Mutant(
         "one-value-of-two-labelled",
-        "harness/data/index/annotation_files.py",
+        "harness/data/affwild2/annotation_files.py",
         "labels[partly.any(axis=1, keepdims=True) & joint] = np.nan",
         "labels[partly.all(axis=1, keepdims=True) & joint] = np.nan",
-        ("tests/harness/data/index/test_index.py::test_va_is_unlabelled_where_either_value_is_minus_five",),
+        ("tests/harness/data/affwild2/test_build.py::test_va_is_unlabelled_where_either_value_is_minus_five",),
         "a frame with -5 for arousal alone trains valence",
     ),
 )
 
 
-def _key(name: str, old: str, fault: str, new: str = "") -> Mutant:
+def _key(name: str, old: str, fault: str, new: str = "", file: str = KEY) -> Mutant:
     """A part of the cache key of features left out."""
-    return Mutant(f"key-without-{name}", FROZEN, old, new, (TEST_KEYS,), fault)
+    return Mutant(f"key-without-{name}", file, old, new, (TEST_KEYS,), fault)
 
 
 KEYS = (
-    _key("source", "reader.fingerprint(), ", "features of another file of the same name"),
-    _key("precision", "self.precision, self.settings", "float32 asked for, bfloat16 found", "self.settings"),
-    _key("store", "self.settings.store, *", "float32 asked for, float16 found", "*"),
-    _key(
-        "layout", "            LAYOUT,\n            plan", "features of an older way to cut chunks", "            plan"
-    ),
-    _key("stream", "            plan.stream.name,\n", "body's features for context"),
-    _key("stream-version", "            plan.stream.version,\n", "crops as an older version cut them"),
-    _key("encoder", "            plan.encoder.name,\n", "another encoder's features"),
-    _key("encoder-version", "            plan.encoder.version,\n", "features of an older version of the encoder"),
-    _key("argument", "            plan.slot.argument,\n", "another network of the same library"),
+    _key("source", "(reader.fingerprint(), ", "features of another file of the same name", '("", ', FROZEN),
+    _key("precision", '"features", source, precision,', "float32 asked for, bfloat16 found", '"features", source,'),
+    _key("store", "precision, store, *identity", "float32 asked for, float16 found", "precision, *identity"),
+    _key("layout", "        LAYOUT,\n", "features of an older way to cut chunks"),
+    _key("stream", "        plan.stream.name,\n", "body's features for context"),
+    _key("stream-version", "        plan.stream.version,", "crops as an older version cut them"),
+    _key("encoder", "        plan.encoder.name,\n", "another encoder's features"),
+    _key("encoder-version", "        plan.encoder.version,", "features of an older version of the encoder"),
+    _key("argument", "        plan.slot.argument,\n", "another network of the same library"),
     _key("options", "json.dumps(dict(plan.options), sort_keys=True, default=str)", "other options' features", "None"),
-    _key("weights", "file_sha256(self.file) if self.file else None,\n            self", "other weights", "self"),
-    _key("chunk", "            self.settings.chunk,\n", "features that met other kernels"),
-    _key("device", "            self.device.type,\n", "a GPU's features for a processor's"),
+    _key("weights", "file_sha256(weights) if weights else None,\n", "other weights", "None,\n"),
+    _key("chunk", "        chunk,\n", "features that met other kernels"),
+    _key("device", "        device,\n", "a GPU's features for a processor's"),
 )
 
 CACHE = (

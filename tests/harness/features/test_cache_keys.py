@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from harness.config.schema import Features
-from harness.features import frozen_encoder
-from harness.features.frozen_encoder import FrozenSlot, Traits
+from harness.features.cache import key as cache_key
+from harness.features.frozen_encoder import FrozenSlot, PrecisionProbe
 from tests.support.frozen import CPU, plans
 
 
@@ -92,7 +92,7 @@ def test_the_source_and_the_content_of_the_weights_change_the_key(weights: Path,
 
 def test_the_layout_of_chunks_changes_the_key(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = slot(weights).key(Reader())
-    monkeypatch.setattr(frozen_encoder, "LAYOUT", frozen_encoder.LAYOUT + 1)
+    monkeypatch.setattr(cache_key, "LAYOUT", cache_key.LAYOUT + 1)
     assert slot(weights).key(Reader()) != usual
 
 
@@ -102,7 +102,7 @@ def test_what_features_do_not_depend_on_leaves_the_key(weights: Path) -> None:
     same = [
         replace(usual, plan=twin),
         replace(usual, limit=4),
-        replace(usual, traits=Traits(mixes=True)),
+        replace(usual, traits=PrecisionProbe(mixes=True)),
         other_settings(tolerance=0.5)(usual),
         other_plan(options=dict(reversed(list(usual.plan.options.items()))))(usual),
     ]

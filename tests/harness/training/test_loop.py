@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from harness.batching.clips import ClipData
 from harness.config.schema import Train
-from harness.runtime.distributed import alone
+from harness.runtime.distributed import single_process
 from harness.training import loop
 from harness.training.loop import Trained, train
 from tests.harness.batching.test_clips import data
@@ -40,7 +40,7 @@ def trained(
     said = iter(scores)
     monkeypatch.setattr(loop, "shared_score", lambda *args, **how: next(said))
     usual = {"epochs": 4, "clip": 16, "batch": 4, "lr": 0.01, "schedule": "constant"} | settings
-    world = alone(torch.device("cpu"))
+    world = single_process(torch.device("cpu"))
     val = clips if scores else None
     folder.mkdir()
     return train(net, clips, val, TRACK, Train(**usual), seed=0, world=world, folder=folder, progress=False)

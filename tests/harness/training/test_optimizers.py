@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from harness.config.schema import Train
-from harness.training.optimizers import averaged, make_optimizer, make_schedule
+from harness.training.optimizers import make_optimizer, make_schedule, running_average
 
 
 class Blocks(nn.Module):
@@ -78,7 +78,7 @@ def test_a_constant_schedule_and_one_cycle() -> None:
 def averages(settings: Train, values: Sequence[float]) -> list[float]:
     """The average after each of the weight's values."""
     net = nn.Linear(1, 1, bias=False)
-    average = averaged(net, settings)  # type: ignore[arg-type]
+    average = running_average(net, settings)  # type: ignore[arg-type]
     assert average is not None
     seen = []
     for value in values:
@@ -112,4 +112,4 @@ def test_an_exponential_average_ends_with_the_decay_that_is_set() -> None:
 def test_a_plain_average_is_the_mean() -> None:
     expected = [sum(VALUES[: n + 1]) / (n + 1) for n in range(len(VALUES))]
     assert averages(Train(average="swa"), VALUES) == pytest.approx(expected, rel=1e-5)
-    assert averaged(nn.Linear(1, 1), Train()) is None  # type: ignore[arg-type]
+    assert running_average(nn.Linear(1, 1), Train()) is None  # type: ignore[arg-type]
