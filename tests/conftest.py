@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
-from tests.support.paths import SHARED
+from tests.support.paths import SHARED, TESTS
 from tests.support.program import CRUMB_FRAMES, CRUMB_VIDEOS, Program, read_record
 
 # How long an example takes says something of the machine, and of what else it does, not of the code.
@@ -23,7 +23,11 @@ settings.load_profile("suite")
 
 DATA = {"program", "real"}  # fixtures: whoever asks for one has a data set
 CHILDREN = {"subprocess", "Program", "make_demo", "make_demo_set", "in_child", "launcher", "pool"}  # names in a module
-LONG = {"test_everything_registered.py"}  # the rules on every block: networks are built and trained, 4 minutes
+LONG = (
+    "plugins/encoders",
+    "zoo/testing",
+    "zoo/test_everything_registered.py",
+)  # build or train networks, a minute in all
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
@@ -36,7 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if marks & {"slow", "fuzz", "gpu"} or DATA & set(getattr(item, "fixturenames", ())):
             continue
         module = getattr(item, "module", None)
-        if item.path.name not in LONG and not CHILDREN & set(vars(module)):
+        long = item.path.relative_to(TESTS).as_posix().startswith(LONG)
+        if not long and not CHILDREN & set(vars(module)):
             item.add_marker(pytest.mark.unit)
 
 

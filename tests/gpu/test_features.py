@@ -78,7 +78,7 @@ def test_out_of_memory_in_extraction_halves_the_batch(index: Index) -> None:
     settings = Features(precision="float32", store="float32", chunk=16)
     usual = FrozenSlot(plans("face")[0], settings, CPU, None, _encoder=Odd())
     greedy = FrozenSlot(plans("face")[0], settings, torch.device("cuda"), None, _encoder=Greedy().to("cuda"))
-    with memory.halvings() as noted:
+    with memory.track_batch_reductions() as noted:
         got = rows(index, greedy)[1]
     assert noted == [{"where": "features of face=lite0", "batch": 4}]
     np.testing.assert_allclose(got, rows(index, usual)[1], rtol=1e-5, atol=1e-6)

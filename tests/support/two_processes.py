@@ -174,7 +174,7 @@ def apart(case: Case, rank: int) -> dict[str, float]:
 
 def main(folder: Path, rank: int, cases: list[str]) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"file://{folder}/meet", timedelta(seconds=60), 2, rank)
+    dist.init_process_group("gloo", f"file://{folder}/meet", timedelta(seconds=180), 2, rank)
     result = {name: apart(CASES[name], rank) for name in cases}
     if rank == 0:
         (folder / "apart.json").write_text(json.dumps(result, indent=1))

@@ -66,7 +66,8 @@ MINIMUM = {
 def case(kind, spec, check):
     """One, in the long suite only where a network is trained for long or is large."""
     long = check.rule == "learns" or (kind, spec.name) == ("encoders", "vggish")
-    return pytest.param(kind, spec, check, id=f"{kind}-{check}", marks=[pytest.mark.slow] if long else [])
+    marks = [pytest.mark.slow] * long + [pytest.mark.gpu] * (check.rule == "devices")
+    return pytest.param(kind, spec, check, id=f"{kind}-{check}", marks=marks)
 
 
 @pytest.mark.parametrize(("kind", "spec", "check"), [case(*each) for each in CHECKS])

@@ -12,24 +12,25 @@ import torch
 from torch import nn
 
 from tests.support.paths import ROOT
-from tests.support.two_processes import CASES
+from tests.support.two_processes import CASES, main
 from zoo.parallel import Share, SharedDropout, dropped, mine, share_dropout, sharing, split
 
 QUICK = ["va-uneven", "expr-none", "raw-one-clip"]  # each a way in which shares of a batch differ
 
 
 def compare(cases: list[str], folder: Path, adamw: float = 1e-5) -> None:
-    """Run the cases in two processes; each must end where one process ends: weights and answers within 1e-5.
+    """Run the cases in this process and another; each must end where one process ends: weights and answers within 1e-5.
 
     ``adamw``: how far weights may be apart after ten steps of AdamW, which move each by about 1e-2 however small its
     gradient is: where that is little but rounding, so is the step's direction.
     """
-    command = [sys.executable, "-W", "ignore", "-m", "tests.support.two_processes", str(folder)]
-    ranks = [
-        subprocess.Popen([*command, str(rank), *cases], cwd=ROOT, stderr=subprocess.PIPE, text=True) for rank in (0, 1)
-    ]
-    ends = [process.communicate(timeout=300)[1] for process in ranks]
-    assert all(process.returncode == 0 for process in ranks), "\n".join(end[-800:] for end in ends)
+    command = [sys.executable, "-W", "ignore", "-m", "tests.support.two_processes", str(folder), "1", *cases]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as other:
+        try:
+            main(folder, 0, cases)
+        finally:
+            end = other.communicate(timeout=60)[1]
+    assert other.returncode == 0, end[-800:]
     apart = json.loads((folder / "apart.json").read_text())
     assert apart.keys() == set(cases)
     for name, found in apart.items():
