@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from harness.config.schema import Features
-from harness.data.index.index import Index, build_index
+from harness.data.affwild2.build import build_index
+from harness.data.index.index import Index
 from harness.features.extraction import extract
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
