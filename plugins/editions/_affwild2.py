@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from plugins.editions import _answers as a
+from plugins.editions import _classes as a
 from zoo.api import TrackSpec
 from zoo.tracks import Form
 

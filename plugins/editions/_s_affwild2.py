@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plugins.editions import _answers as a
+from plugins.editions import _classes as a
 from zoo.api import TrackSpec
 from zoo.tracks import Form
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from plugins.editions import _affwild2 as on
-from plugins.editions import _answers as a
+from plugins.editions import _classes as a
 from zoo.api import EditionSpec
 
 _TEAMS = (

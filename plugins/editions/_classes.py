@@ -1,4 +1,4 @@
-"""The answers that several editions ask for, and the names of the folders they are given in."""
+"""The classes of every track, in the order of the competition, its values and units; and their folders."""
 
 from __future__ import annotations
 
