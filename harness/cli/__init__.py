@@ -76,6 +76,8 @@ def main() -> None:
     # Before torch is loaded: OpenMP threads that spin while they wait make a shared machine crawl. Measured with
     # two threads on two busy cores: an eigendecomposition of 1280 x 1280 took 23.7 s spinning, 0.36 s sleeping.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Before CUDA is: without it matrix products of a GPU may differ from run to run (torch, "Reproducibility").
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # several processes: remarks that concern nobody
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's farewell ends like Ctrl-C
