@@ -98,7 +98,7 @@ def test_a_run_stopped_again_and_again_is_continued_on_the_card(
         asked = itertools.count(1)
         yield lambda: next(asked) > 4
 
-    monkeypatch.setattr(loop, "_stoppable", impatient)
+    monkeypatch.setattr(loop, "stoppable", impatient)
     start = ("--data", program.demo, "--out", tmp_path, "--name", "parts", *QUICK, "--device", "cuda")
     answer, stops = program("run", *start), 0
     while answer.code == 130:

@@ -78,7 +78,7 @@ def test_a_run_stopped_and_continued_ends_with_the_same_weights(program, tmp_pat
 
         yield stop
 
-    monkeypatch.setattr(loop, "_stoppable", impatient)
+    monkeypatch.setattr(loop, "stoppable", impatient)
     answer = program(
         "run", "--data", program.demo, "--out", tmp_path, "--name", "parts", "--encoders", "face,context", *settings
     )
