@@ -176,8 +176,8 @@ def test_a_damaged_entry_is_never_used(index: Index, how: str) -> None:
 
 WORKER = """
 import sys
-from harness.runs.job import find_track, load_plugins
-from harness.data.index.index import build_index
+from zoo.registry.tracks import find_track, load_plugins
+from harness.data.affwild2.build import build_index
 from harness.config.schema import Features
 from harness.features.extraction import extract
 from harness.features.frozen_encoder import frozen_slots
