@@ -14,9 +14,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import bench, cache, data, plugin, runs, submissions, sweeps, weights
-from harness.cli import catalogue as look
-from harness.cli import compare as judge
+from harness.cli import bench, cache, catalogue, compare, data, plugin, runs, submissions, sweeps, weights
 from zoo.errors import Stopped, UserError
 from zoo.libraries import check_loaded, version
 
@@ -35,16 +33,16 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "verify": submissions.verify,
     "submissions": submissions.submissions,
     "ensemble": runs.ensemble,
-    "compare": judge.compare,
-    "reproduce": judge.reproduce,
+    "compare": compare.compare,
+    "reproduce": compare.reproduce,
     "leaderboard": runs.leaderboard,
-    "list": look.list_,
-    "recipes": look.recipes,
-    "info": look.info,
-    "check": look.check,
+    "list": catalogue.list_,
+    "recipes": catalogue.recipes,
+    "info": catalogue.info,
+    "check": catalogue.check,
     "bench": bench.bench,
-    "env": look.env,
-    "explain": look.explain,
+    "env": catalogue.env,
+    "explain": catalogue.explain,
 }
 
 

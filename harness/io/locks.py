@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
@@ -9,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
-from zoo.errors import UserError
+from zoo.errors import FullDiskError, UserError
 from zoo.files import locked
 
 T = TypeVar("T")
@@ -39,7 +40,9 @@ def file_lock(lock: Path, busy: str | None = None) -> Iterator[None]:
         except Timeout:
             raise UserError("busy", message=str(busy)) from None
         except OSError as error:
-            raise UserError("folder-not-writable", parent=lock.parent, strerror=error.strerror) from None
+            # Work on many files must stop at a full disk, not go on to the next file.
+            kind = FullDiskError if error.errno in (errno.ENOSPC, errno.EDQUOT) else UserError
+            raise kind("folder-not-writable", parent=lock.parent, strerror=error.strerror) from None
         yield
 
 

@@ -18,7 +18,7 @@ from harness.features.extraction import extract
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
 from harness.io.locks import run_lock
-from harness.runs import provenance as guard
+from harness.runs import provenance
 from harness.runs.job import Job
 from harness.runs.record import identity
 from harness.runs.recording import record_run
@@ -66,7 +66,7 @@ class Prepared:
     splits: dict[str, ClipData]
     passports: list[dict[str, Any]]
     world: World
-    exposures: list[guard.TrainingExposure] = field(default_factory=list)
+    exposures: list[provenance.TrainingExposure] = field(default_factory=list)
     store: FeatureStore = field(default_factory=FeatureStore)
     dims: dict[str, int] = field(default_factory=dict)  # of the encoders' features
 
@@ -104,7 +104,7 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
         clock.count(sum(video.n_frames for split in got for video in prepared.splits[split].videos))
         record.circumstances["frames_per_second"] = {"train": trained.frames_per_second, "evaluate": clock.rate}
         if world.first:
-            seen = guard.metadata(job, trained.selections, prepared.exposures)
+            seen = provenance.metadata(job, trained.selections, prepared.exposures)
             save_weights(folder / "weights.safetensors", prepared.model.state_dict(), seen)
             result, notes = conclude(job, prepared, folder, trained, got)
             record.status, record.result = "done", result
@@ -136,14 +136,14 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
     if config.train.shuffle_labels:
         splits["train"].labels = shuffled(splits["train"].labels, config.seed)
     model = make_model(plan, dims, training_counts(job.track, splits["train"]), config)
-    exposures = {slot.plan.name: guard.read_exposure(slot.file) for slot in frozen if slot.file}
+    exposures = {slot.plan.name: provenance.read_exposure(slot.file) for slot in frozen if slot.file}
     for name, loaded in load_starting_weights(model, plan).items():
         passports.append({"slot": name, **loaded.record(), "precision": "float32"})
-        exposures[name] = guard.read_exposure(loaded.path)
+        exposures[name] = provenance.read_exposure(loaded.path)
     fit_adapters(model, splits["train"], store)
 
     # What the starting weights have seen goes into the record, and marks the run where it saw what is reported.
-    passports = [guard.annotate_weights(p, exposures.get(p["slot"], []), job) for p in passports]
+    passports = [provenance.annotate_weights(p, exposures.get(p["slot"], []), job) for p in passports]
     return Prepared(
         model, splits, passports, world, [saw for those in exposures.values() for saw in those], store, dims
     )
@@ -216,7 +216,7 @@ def conclude(
         "scores": scored.scores,
         "post": scored.post,
         "passports": prepared.passports,
-        **guard.selection_facts(job, trained.selections, prepared.exposures),
+        **provenance.selection_facts(job, trained.selections, prepared.exposures),
         "epochs": trained.epochs,
         "epoch": trained.best_epoch,
         "steps": trained.steps,

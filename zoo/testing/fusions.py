@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from zoo.api import FusionSpec
 from zoo.modules import DecisionFusion
-from zoo.testing import numerics
-from zoo.testing import toy_tasks as tasks
+from zoo.testing import numerics, toy_tasks
 from zoo.testing.comparisons import (
     both_modes,
     expect_options_matter,
@@ -250,13 +249,13 @@ def learns(case: FusionCase) -> None:
     if case.spec.frame_wise:
         excuse("declared frame_wise")
     dims = {"face": DIMS["face"], "audio": DIMS["audio"]}
-    streams = tasks.bits()
-    features = {slot: tasks.spread(stream, dims[slot]) for slot, stream in zip(dims, streams, strict=True)}
+    streams = toy_tasks.bits()
+    features = {slot: toy_tasks.spread(stream, dims[slot]) for slot, stream in zip(dims, streams, strict=True)}
     mask = torch.ones(streams[0].shape, dtype=torch.bool)
     clips = Clips(features, dict.fromkeys(dims, mask), mask)
     fusion = case.fresh(dims=dims, width=1)
-    target = tasks.summed(*streams) if isinstance(fusion, DecisionFusion) else tasks.crossed(*streams)
-    tasks.expect_learned(fusion, lambda: call(fusion, clips).raw.squeeze(-1), target)
+    target = toy_tasks.summed(*streams) if isinstance(fusion, DecisionFusion) else toy_tasks.crossed(*streams)
+    toy_tasks.expect_learned(fusion, lambda: call(fusion, clips).raw.squeeze(-1), target)
 
 
 def saved(case: FusionCase) -> None:

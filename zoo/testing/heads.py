@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from zoo.api import HeadSpec
 from zoo.registry.registry import resolve
-from zoo.testing import numerics
-from zoo.testing import toy_tasks as tasks
+from zoo.testing import numerics, toy_tasks
 from zoo.testing.comparisons import (
     both_modes,
     defaults,
@@ -202,12 +201,12 @@ def learns(case: HeadCase) -> None:
     Shapes and gradients can be right in a network that cannot learn: this is the least it must."""
     if case.spec.frame_wise:
         excuse("declared frame_wise")
-    a, b = tasks.bits()
-    x = torch.cat([tasks.spread(a, DIM // 2), tasks.spread(b, DIM // 2)], -1)
+    a, b = toy_tasks.bits()
+    x = torch.cat([toy_tasks.spread(a, DIM // 2), toy_tasks.spread(b, DIM // 2)], -1)
     head = case.fresh()
     net = nn.ModuleList([head, nn.Linear(int(head.out_dim), 1)])  # type: ignore[arg-type]
     valid = torch.ones(a.shape, dtype=torch.bool)
-    tasks.expect_learned(net, lambda: net[1](net[0](x, valid)).squeeze(-1), tasks.crossed(a, b))
+    toy_tasks.expect_learned(net, lambda: net[1](net[0](x, valid)).squeeze(-1), toy_tasks.crossed(a, b))
 
 
 def saved(case: HeadCase) -> None:

@@ -19,7 +19,7 @@ from zoo.api import ModelCard
 from zoo.errors import UserError
 from zoo.files import replace
 from zoo.registry.registry import resolve
-from zoo.weights import torch_files as pickles
+from zoo.weights import torch_files
 from zoo.weights.cards import cache_folder, describe, file_sha256, find
 
 __all__ = ["Adapted", "Loaded", "cache_folder", "convert", "file_sha256", "find", "load_pretrained", "read"]
@@ -89,7 +89,7 @@ def load_pretrained(
 def read(path: Path) -> dict[str, Tensor]:
     """A weight file (.safetensors, or a pickled .pt, .pth, .pth.tar, .bin, .ckpt) as names and tensors on the CPU.
 
-    No code in a file runs (zoo/pickles.py); a whole pickled network of timm or torch gives its tensors too. One level
+    No code in a file runs (torch_files); a whole pickled network of timm or torch gives its tensors too. One level
     of nesting (``state_dict``, ``model``, ``model_state_dict``) is opened, and ``module.`` and ``model.`` are taken off
     as far as all names begin with them. Raises UserError for a damaged file and one that holds other objects, which it
     names.
@@ -122,7 +122,7 @@ def _metadata(path: Path) -> dict[str, str]:
 def _read_kept(path: Path, cache: Path) -> tuple[dict[str, Tensor], list[str]]:
     """As _read. What a whole pickled network gave is kept as safetensors under the file's digest, and read from there
     the next time."""
-    kept = cache / "converted" / f"{file_sha256(path)}.{pickles.VERSION}.safetensors"
+    kept = cache / "converted" / f"{file_sha256(path)}.{torch_files.VERSION}.safetensors"
     if kept.is_file():
         # One that is damaged is made again.
         with contextlib.suppress(safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError):
@@ -150,7 +150,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], list[str]]:
         state, notes = _content(path)
     except UserError:
         raise
-    except pickles.RefusedError as error:
+    except torch_files.RefusedError as error:
         raise UserError("weights-hold-objects", file=path, error=error) from error
     except Exception as error:  # some ten kinds for a damaged file
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
@@ -168,12 +168,12 @@ def _content(path: Path) -> tuple[dict[str, Tensor] | None, list[str]]:
         return safetensors.torch.load_file(path) or None, []
     if path.suffix not in PICKLED:
         raise UserError("weights-format", file=path, names=", ".join(PICKLED))
-    content = pickles.load(path)
+    content = torch_files.load(path)
     for key in (None, *NESTED):
         value = content.root if key is None else _inside(content.root, key)
         if (state := content.table(value)) is not None:
             notes = [] if key is None else [f"taken from {key!r}"]
-            if isinstance(value, pickles.Record):
+            if isinstance(value, torch_files.Record):
                 notes.append(f"{WHOLE}{value.what}, read without its code")
             return state, notes
     return None, []

@@ -12,7 +12,7 @@ from pathlib import Path
 from tabulate import tabulate
 from tqdm import tqdm
 
-from harness.features.cache import housekeeping as keeping
+from harness.features.cache import housekeeping
 from harness.features.cache.entry import features_folder
 from zoo.errors import UserError
 
@@ -21,7 +21,7 @@ UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 def ls() -> None:
     """A line an encoder."""
-    groups = keeping.listing()
+    groups = housekeeping.listing()
     rows = [
         (
             g.stream,
@@ -44,8 +44,8 @@ def ls() -> None:
 
 def verify() -> None:
     """Every entry against its checksums; exit code 1 where one is damaged."""
-    with tqdm(total=sum(1 for _ in keeping.entries()), unit="entry", disable=None, leave=False) as bar:
-        count, bad = keeping.verify(bar.update)
+    with tqdm(total=sum(1 for _ in housekeeping.entries()), unit="entry", disable=None, leave=False) as bar:
+        count, bad = housekeeping.verify(bar.update)
     for entry, fault in bad:
         meta = entry.meta()
         what = f"{meta['video']}, {meta['stream']}={meta['encoder']}: " if meta else ""
@@ -58,7 +58,7 @@ def verify() -> None:
 def gc(days: float | None, size: str | None, keep: Sequence[Path] | None, dry: bool) -> None:
     """Remove what may go, and say what went."""
     most = None if size is None else parsed(size)
-    gone, spared = keeping.garbage_collect(days=days, most=most, keep=keep or None, dry=dry)
+    gone, spared = housekeeping.garbage_collect(days=days, most=most, keep=keep or None, dry=dry)
     reasons = Counter(removal.reason.split(":")[0] for removal in gone)
     for reason, count in reasons.most_common():
         freed = sum(removal.bytes for removal in gone if removal.reason.split(":")[0] == reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -17,7 +18,7 @@ import pytest
 from harness.data.synthetic import make_demo
 from harness.data.tracking.person_boxes import make_boxes
 from harness.io.locks import NAME, file_lock, run_lock
-from zoo.errors import UserError
+from zoo.errors import FullDiskError, UserError
 from zoo.registry.registry import load
 
 HOLD = "import sys, time; from pathlib import Path; from harness.io.locks import file_lock\nwith file_lock(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
@@ -129,3 +130,22 @@ def test_the_demo_set_is_made_once_and_what_a_killed_process_left_goes(tmp_path:
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
     make_demo(tmp_path / "demo", videos=(2, 1, 1), frames=12)
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.ENOSPC, FullDiskError), (errno.EDQUOT, FullDiskError), (errno.EROFS, UserError)]
+)
+def test_a_lock_that_cannot_be_made_tells_a_full_disk_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[UserError]
+) -> None:
+    """Work on many files stops at a full disk, and goes on after any other fault of one of them."""
+
+    def fails(self: object, *given: object, **more: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("filelock.FileLock.acquire", fails)
+    with pytest.raises(UserError) as caught, file_lock(tmp_path / ".lock"):
+        pass
+    assert type(caught.value) is kind
+    assert caught.value.code == "folder-not-writable"
+    assert caught.value.fields["parent"] == tmp_path
