@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from harness.data.packed.metadata import Label, arrow_path, file_sha256, label_path, write_label
+from harness.data.packed.metadata import Label, arrow_path, file_sha256, label_path, read_label, write_label
 from harness.io.locks import file_lock, lock_of
 from zoo.errors import UserError
 from zoo.files import part_name
@@ -59,6 +59,9 @@ class Writer:
             self.stream, self.name, source, self.rows, self.part.stat().st_size, file_sha256(self.part), settings
         )
         with file_lock(lock_of(self.path)):  # a file and its label, of one writer
+            # Another writer may have packed the very same meanwhile: left alone, it is there for readers all the time.
+            if read_label(self.pack, self.stream, self.name) == label and file_sha256(self.path) == label.sha256:
+                return label
             label_path(self.pack, self.stream, self.name).unlink(missing_ok=True)  # of the file that is replaced
             os.replace(self.part, self.path)
             write_label(self.pack, label)
