@@ -67,6 +67,7 @@ def test_a_mutant_that_no_longer_applies_is_an_error(package: Path, changes: dic
         replace(SUM, **changes).changed(package)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_survivors_and_those_that_are_caught_are_told_apart(
     package: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -88,12 +89,14 @@ def test_survivors_and_those_that_are_caught_are_told_apart(
     assert mutants.main(["su*"]) == 0
 
 
+@pytest.mark.slow
 def test_tests_that_fail_anyway_prove_nothing(package: Path) -> None:
     failing = replace(SUM, tests=("tests/test_sums.py::test_wrong",))
     (verdict,) = judge_all([failing], package)
     assert (verdict.mutant, verdict.outcome) == ("without mutants", "error")
 
 
+@pytest.mark.slow
 def test_code_from_elsewhere_is_noticed(package: Path) -> None:
     """The checkout is installed beside the copy: a test that reaches it would let every mutant survive."""
     (package / "tests" / "test_sums.py").write_text("import harness\n\n\ndef test_sum():\n    pass\n")

@@ -7,6 +7,7 @@ import pytest
 from tests.benchmarks.submissions import ROWS, VIDEOS, benchmark
 
 
+@pytest.mark.slow
 def test_the_benchmark_on_a_crumb() -> None:
     assert benchmark("au", 60, 7).keys() == {"write", "verify", "against"}
 

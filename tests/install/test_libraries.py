@@ -168,6 +168,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_every_module_is_imported_where_there_is_no_posix() -> None:
     """Light ones and heavy ones, in one process in which those imports fail; then the program answers."""
     files = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py")) if path.stem != "__main__"]

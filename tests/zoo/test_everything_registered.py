@@ -63,9 +63,16 @@ MINIMUM = {
 }
 
 
+# Networks of ordinary size: what builds them anew for a rule is in the long suite, where timm's test networks and the
+# spectrogram networks, which go the same way through the code, keep that rule in the short one.
+LARGE = {"lite0", "hsemotion", "places365", "checkpoint"}
+ANEW = {"repeatable", "saved", "gradient", "options", "precisions", "offline"}
+
+
 def case(kind, spec, check):
     """One, in the long suite only where a network is trained for long or is large."""
-    long = check.rule == "learns" or (kind, spec.name) == ("encoders", "vggish")
+    large = kind == "encoders" and (spec.name == "vggish" or (spec.name in LARGE and check.rule in ANEW))
+    long = large or check.rule == "learns"
     marks = [pytest.mark.slow] * long + [pytest.mark.gpu] * (check.rule == "devices")
     return pytest.param(kind, spec, check, id=f"{kind}-{check}", marks=marks)
 

@@ -40,6 +40,7 @@ def compare(cases: list[str], folder: Path, adamw: float = 1e-5) -> None:
         assert not far, f"{name}: {far}"
 
 
+@pytest.mark.slow
 def test_two_processes_train_what_one_trains(tmp_path: Path) -> None:
     compare(QUICK, tmp_path)
 

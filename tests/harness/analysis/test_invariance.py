@@ -85,6 +85,7 @@ def test_what_leaks_is_seen(program, tmp_path, leak, large):
         assert found[ROWS[3]][1] == "inf"
 
 
+@pytest.mark.slow
 def test_it_is_repeated_to_the_digit(program):
     once, again = (program("check", "--encoders", "face", "--head", "mlp", "--invariance").out for _ in range(2))
     assert once == again

@@ -107,6 +107,7 @@ def test_the_cache_of_the_measurement_is_its_own(tmp_path: Path, monkeypatch: py
     assert (tmp_path / "weights" / "file").is_file()
 
 
+@pytest.mark.slow
 def test_the_command_measures_every_stage(program: Program, tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
     own = replace(program, cache=tmp_path / "cache")

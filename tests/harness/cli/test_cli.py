@@ -138,6 +138,7 @@ def test_a_run_says_what_it_did(harness: Command, crumbs: Path):
     assert "| r " in out
 
 
+@pytest.mark.slow
 def test_mtl_warns_of_what_its_edition_forbids(harness: Command, crumbs: Path):
     code, out, _ = harness(*run(crumbs, "face,audio", "--track", "mtl"))
     assert code == 0
@@ -167,6 +168,7 @@ def test_crops_and_annotations_alone_run_with_face(harness: Command, crumbs: Pat
     assert "'audio' needs raw videos" in err
 
 
+@pytest.mark.slow
 def test_videos_and_annotations_alone_run_with_audio(harness: Command, crumbs: Path, tmp_path: Path):
     data = only(crumbs, tmp_path / "mine", "annotations", "videos")
     code, out, err = harness(*run(data, "audio", "--recipe", "demo"))

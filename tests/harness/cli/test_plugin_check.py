@@ -88,6 +88,7 @@ def test_everything_a_file_registers_is_checked_and_nothing_else(program):
     assert {block for block, _ in rows(answer.out)} == {"colours", "smooth_head"}
 
 
+@pytest.mark.slow
 def test_a_package_in_a_folder_on_the_path(program, monkeypatch):
     monkeypatch.syspath_prepend(STRANGERS / "healthy")
     for target in ("stranger-blocks", "stranger_blocks"):

@@ -19,7 +19,7 @@ from zoo.registry.tracks import find_track, load_plugins
 HEAVY = 60_000_000  # numbers: what is larger gives way to a small encoder of its stream, here only
 STAND_IN = {"frames": "lite0", "sound": "melcnn"}
 CASES = [
-    pytest.param(name, track, marks=[] if name in ("default", "demo") else pytest.mark.slow)
+    pytest.param(name, track, marks=[] if name == "demo" else pytest.mark.slow)
     for name in recipe_names()
     for track in dict.fromkeys([load_config(name, {}, []).track, *(str(row["track"]) for row in about(name).published)])
 ]

@@ -55,7 +55,7 @@ NETWORKS = (
 )
 
 
-@pytest.mark.parametrize("precision", ["float32", pytest.param("bf16", marks=WITH_BF16)])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bf16", marks=[WITH_BF16, pytest.mark.slow])])
 @pytest.mark.parametrize("text", NETWORKS)
 def test_features_do_not_depend_on_what_else_is_extracted(
     index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, precision: str
@@ -288,7 +288,7 @@ def test_features_that_are_not_finite_name_their_frame(index: Index) -> None:
 # --- memory runs out --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("most", [15, 4, 1])
+@pytest.mark.parametrize("most", [15, 1])
 def test_out_of_memory_halves_the_batch_and_is_noted(index: Index, most: int) -> None:
     store, _ = extract(index, [odd()], progress=False)
     wanted = {v.name: np.asarray(store.rows("face", v.name)) for v in index.videos}

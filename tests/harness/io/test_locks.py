@@ -109,6 +109,7 @@ def test_boxes_are_made_by_one_process(program, tmp_path: Path) -> None:
     assert left.exists()
 
 
+@pytest.mark.slow
 def test_the_demo_set_is_made_once_and_what_a_killed_process_left_goes(tmp_path: Path) -> None:
     command = [
         sys.executable,

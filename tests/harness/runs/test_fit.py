@@ -112,6 +112,7 @@ def test_it_never_stands_among_scores_of_val(runs: Path) -> None:
     assert all(row.score is None and row.rank == "" for row in rows)
 
 
+@pytest.mark.slow
 def test_several_seeds_hand_in_one_merged_submission(program, runs: Path, record: Read) -> None:
     folder = fit(program, runs, "seeds", "chose-1", "--seeds", 2)
     own = [pd.read_parquet(folder / f"seed-{s}" / "predictions" / "test.post.parquet") for s in (0, 1)]

@@ -140,7 +140,8 @@ def tuned(program, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return program.run(out, "tuned", *TUNED, *BEST)
 
 
-@pytest.mark.parametrize("frozen", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("frozen", [True, False])
 def test_a_fold_that_begins_with_weights_that_saw_it_says_so(
     program, tuned: Path, tmp_path: Path, record: Read, frozen: bool
 ) -> None:
@@ -180,8 +181,9 @@ def test_a_plain_run_after_it_has_seen_no_video_of_val(program, tuned: Path, tmp
 # --- test labels ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", [(), pytest.param(("--folds", 3), marks=pytest.mark.slow)])
 def test_labels_of_test_videos_are_never_looked_at(
-    program, tmp_path: Path, record: Read, monkeypatch: pytest.MonkeyPatch
+    program, tmp_path: Path, record: Read, monkeypatch: pytest.MonkeyPatch, kind: tuple[Any, ...]
 ) -> None:
     """Were there any, random or missing ones would change nothing: not the weights, a choice, a score or an answer."""
     from harness.runs import job as setup
@@ -201,15 +203,14 @@ def test_labels_of_test_videos_are_never_looked_at(
         lambda labels: np.full_like(labels, np.nan),
         lambda labels: rng.uniform(-1, 1, labels.shape).astype(np.float32),
     ]
-    for kind in ((), ("--folds", 3)):
-        results = []
-        for i, fill in enumerate(fills):
-            monkeypatch.setattr(setup, "build_index", poisoned(fill))
-            folder = program.run(tmp_path, f"{len(kind)}-{i}", "--encoders", "face", "--epochs", 2, *BEST, *kind)
-            result = record(folder)["result"]
-            assert result["n_selections"] == 2
-            result["data"].pop("fingerprint")  # it is of all labels
-            result.pop("members", None)
-            answers = pd.read_parquet(folder / "predictions" / "test.post.parquet")
-            results.append((result, answers.to_csv(), (folder / "submission" / "predictions.txt").read_bytes()))
-        assert results[0] == results[1]
+    results = []
+    for i, fill in enumerate(fills):
+        monkeypatch.setattr(setup, "build_index", poisoned(fill))
+        folder = program.run(tmp_path, f"{len(kind)}-{i}", "--encoders", "face", "--epochs", 2, *BEST, *kind)
+        result = record(folder)["result"]
+        assert result["n_selections"] == 2
+        result["data"].pop("fingerprint")  # it is of all labels
+        result.pop("members", None)
+        answers = pd.read_parquet(folder / "predictions" / "test.post.parquet")
+        results.append((result, answers.to_csv(), (folder / "submission" / "predictions.txt").read_bytes()))
+    assert results[0] == results[1]

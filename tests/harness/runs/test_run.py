@@ -132,6 +132,7 @@ def test_predictions_answer_every_frame_once(runs: Path, record: Read, track: st
 # --- the same again ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_same_command_and_its_own_config_give_the_same_result(program, runs: Path, record: Read) -> None:
     first = record(runs / "va")
     program.run(runs, "again", "--track", "va", "--epochs", 2)
@@ -180,6 +181,7 @@ def test_several_seeds_give_mean_and_spread(program, tmp_path: Path, record: Rea
         assert block["seeds"] == scores
 
 
+@pytest.mark.slow
 def test_finetune_trains_the_encoder_from_its_weights(program, tmp_path: Path, record: Read) -> None:
     fast = ("--encoders", "face", "--finetune", "face", "--set", "train.clip=8", "--set", "train.batch=2")
     folder = program.run(tmp_path, "tuned", *fast, "--epochs", 1, "--post", "clip")
@@ -201,8 +203,14 @@ def test_finetune_trains_the_encoder_from_its_weights(program, tmp_path: Path, r
     assert max(near) < 0.5  # trained on, not from random weights
 
 
-@pytest.mark.parametrize("fusion", ["late", "concat"])
-@pytest.mark.parametrize("head", ["mlp", "gru", "lstm"])
+@pytest.mark.parametrize(
+    ("fusion", "head"),
+    [
+        pytest.param(fusion, head, marks=() if (fusion, head) == ("concat", "mlp") else pytest.mark.slow)
+        for fusion in ("late", "concat")
+        for head in ("mlp", "gru", "lstm")
+    ],
+)
 def test_every_fusion_goes_with_every_head(program, tmp_path: Path, record: Read, fusion: str, head: str) -> None:
     audio = ("--encoders", "face,audio", "--set", "encoder.audio.channels=2")
     folder = program.run(tmp_path, "one", "--fusion", fusion, "--head", head, "--epochs", 1, "--post", "clip", *audio)

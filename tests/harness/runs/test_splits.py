@@ -244,6 +244,7 @@ def test_what_is_scored_plays_no_part_in_training(
     assert before["val"].tolist() != other["val"].tolist()
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_where_it_was(
     program, runs: Path, tmp_path: Path, record: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,7 @@ def test_training_stops_and_says_what_fits(
             program.run(tmp_path, "smaller", *settings[:-4], "--set", "train.batch=2", "--set", "train.clip=24")
 
 
+@pytest.mark.slow
 def test_a_halved_evaluation_is_in_the_record(program, tmp_path: Path, record, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Model.forward
 

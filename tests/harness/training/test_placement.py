@@ -35,6 +35,7 @@ def test_bfloat16_networks_float32_losses() -> None:
     assert 0 < abs(float(loss - exact)) < 0.02 * float(exact)
 
 
+@pytest.mark.slow
 def test_a_run_in_bfloat16_is_close_to_one_in_float32(program, tmp_path: Path, record) -> None:
     sets = [part for text in ("train.epochs=2", "train.clip=8", "train.batch=4") for part in ("--set", text)]
     exact, rough = (

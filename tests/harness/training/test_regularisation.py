@@ -52,6 +52,7 @@ def test_every_aid_changes_what_is_learned_and_repeats(program, plain, tmp_path:
     assert first == second
 
 
+@pytest.mark.slow
 def test_learned_weights_of_kinds_of_answers(program, tmp_path: Path) -> None:
     folder = program.run(tmp_path, "mtl", "--track", "mtl", *QUICK, *sets("train.mtl=uncertainty"))
     learned = load_file(folder / "weights.safetensors")["losses.log_variance"]

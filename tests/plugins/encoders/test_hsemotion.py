@@ -46,7 +46,13 @@ def load(name: str, path: Path, cache: Path) -> tuple[hsemotion.HsEmotion, Loade
 
 @pytest.mark.parametrize(
     ("name", "zipped"),
-    [("enet_b0_8_best_vgaf", True), ("enet_b0_8_best_vgaf", False), ("enet_b2_7", True), ("mobilevit_va_mtl", True)],
+    [
+        ("enet_b0_8_best_vgaf", True),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [("enet_b0_8_best_vgaf", False), ("enet_b2_7", True), ("mobilevit_va_mtl", True)]
+        ),
+    ],
 )
 def test_the_features_are_those_of_the_pickled_network(tmp_path, name, zipped):
     """Exactly: today's timm made this one. tests/benchmarks/old_timm_pickles.py does so for older releases."""

@@ -65,6 +65,7 @@ def test_position_embeddings_are_resampled_as_timm_does(file_of, name, size):
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_resampled_embeddings_are_those_of_the_file(file_of):
     """Bicubic with antialiasing from 37 x 37 to 8 x 8, by torch alone; the class token's stays."""
     name = "vit_small_patch14_dinov2.lvd142m"
@@ -97,6 +98,7 @@ def test_a_size_that_cuts_patches_is_refused_before_anything_is_loaded():
         tm.TimmEncoder("face", "vit_small_patch14_dinov2.lvd142m", size=120)
 
 
+@pytest.mark.slow
 def test_a_file_of_another_vit_names_tensors_and_shapes(file_of):
     """A tiny ViT's file for a small one."""
     slot = plan_of("vit_small_patch16_224", file_of("vit_tiny_patch16_224"), 112)

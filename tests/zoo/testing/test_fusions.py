@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.support.conformance import broken, unproved
+from tests.support.conformance import broken, checks_but_learning, unproved
 from zoo import api, testing
 from zoo.api import Option
 from zoo.modules import DecisionFusion, FeatureFusion, FusionOut
@@ -176,7 +176,7 @@ CASES = [
     ("spec", "rules"), CASES, ids=lambda value: getattr(getattr(value, "build", None), "__name__", None)
 )
 def test_fusions(spec, rules):
-    assert broken(testing.fusion_checks(spec)) == rules
+    assert broken(checks_but_learning(testing.fusion_checks(spec), rules)) == rules
 
 
 def test_a_fusion_that_returns_a_tensor_breaks_every_rule_but_building():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.support.conformance import broken, unproved
+from tests.support.conformance import broken, checks_but_learning, unproved
 from zoo import api, testing
 from zoo.api import Option
 from zoo.modules import recur
@@ -142,7 +142,7 @@ CASES = [
     ("spec", "rules"), CASES, ids=lambda value: getattr(getattr(value, "build", None), "__name__", None)
 )
 def test_heads(spec, rules):
-    assert broken(testing.head_checks(spec)) == rules
+    assert broken(checks_but_learning(testing.head_checks(spec), rules)) == rules
 
 
 def test_every_rule_is_shown_to_fail():

@@ -114,6 +114,7 @@ def test_a_list_that_is_not_there(tmp_path: Path) -> None:
         read_test_list(tmp_path / "none.txt", VA)
 
 
+@pytest.mark.slow
 def test_the_largest_official_list_is_read_in_seconds(tmp_path: Path) -> None:
     videos = [f"{k}-30-1280x720" for k in range(228)]
     images = [f"{video}/{frame:05d}.jpg," for video in videos for frame in range(1, 4487)][:1_022_655]

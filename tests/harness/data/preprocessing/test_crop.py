@@ -172,6 +172,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_ends_as_if_never_killed(tmp_path: Path) -> None:
     raw, out, whole = tmp_path / "raw", tmp_path / "out", tmp_path / "whole"
     for k in range(3):

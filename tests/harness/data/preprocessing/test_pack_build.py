@@ -256,6 +256,7 @@ def test_verify_names_what_else_is_wrong(data: Path) -> None:
 # --- real videos ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_real_videos(real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ABAW_ZOO_CACHE", str(tmp_path / "cache"))
     root = tmp_path / "data"

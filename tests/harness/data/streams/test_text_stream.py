@@ -69,6 +69,7 @@ def test_words_are_read_at_the_frames_times(talk, embed, monkeypatch):
     np.testing.assert_array_equal(raw.clip(video.name, 5, 9)["vectors"], vectors[5:9])
 
 
+@pytest.mark.slow
 def test_two_steps_with_a_face_and_a_head(talk, record, tmp_path):
     program, silent = talk
     folder = program.run(tmp_path, "talk", "--encoders", "face,text", "--plugin", PLUGIN, "--epochs", 2)
@@ -80,6 +81,7 @@ def test_two_steps_with_a_face_and_a_head(talk, record, tmp_path):
     assert np.isfinite(table["valence"]).all()
 
 
+@pytest.mark.slow
 def test_alone_what_is_said_changes_the_answer(talk, tmp_path):
     """The same run on other words, up to its last frame without any, has other answers."""
     program, _ = talk

@@ -35,6 +35,7 @@ def digest(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.slow
 def test_same_bytes_whatever_the_jobs(demo: Path, tmp_path: Path) -> None:
     make_demo(tmp_path / "again", videos=CRUMB, frames=FRAMES, jobs=1, progress=False)
     assert digest(tmp_path / "again") == digest(demo)

@@ -76,6 +76,7 @@ def test_expression_follows_the_angle(valence: float, arousal: float, expression
     assert expressions(np.array([[0.6, 0.1]])) == expressions(np.array([[0.6, -0.1]])) == 4
 
 
+@pytest.mark.slow
 def test_a_slot_without_its_share_knows_nothing_of_the_labels() -> None:
     for slot, copy in (("face", "face"), ("body", "body"), ("context", "scene"), ("audio", "voice")):
         for share, low, high in ((0.0, -0.05, 0.05), (1.0, 0.55, 0.8)):
