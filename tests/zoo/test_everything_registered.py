@@ -66,6 +66,7 @@ MINIMUM = {
 # Networks of ordinary size: what builds them anew for a rule is in the long suite, where timm's test networks and the
 # spectrogram networks, which go the same way through the code, keep that rule in the short one.
 LARGE = {"lite0", "hsemotion", "places365", "checkpoint"}
+AT_ONCE = {"shape", "padding", "batch_mates", "other_frames", "no_slot"}
 ANEW = {"repeatable", "saved", "gradient", "options", "precisions", "offline"}
 
 
@@ -85,7 +86,14 @@ def test_everything_keeps_every_rule(kind, spec, check):
     assert (verdict.state == "excused") == excused(kind, spec, check.rule), verdict.fault
 
 
-@pytest.mark.parametrize(("kind", "spec", "check"), [case(*each) for each in OTHERS])
+# With other options a block has the same form: what a mask or the order of frames could spoil is tried at once.
+@pytest.mark.parametrize(
+    ("kind", "spec", "check"),
+    [
+        pytest.param(*each, id=f"{each[0]}-{each[2]}", marks=() if each[2].rule in AT_ONCE else pytest.mark.slow)
+        for each in OTHERS
+    ],
+)
 def test_other_options_keep_every_rule(kind, spec, check):
     check()
 

@@ -40,7 +40,7 @@ def test_what_a_lack_of_memory_looks_like() -> None:
     assert not memory.out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 
-@pytest.mark.parametrize("most", [7, 3, 1])
+@pytest.mark.parametrize("most", [7, 1])
 def test_evaluation_goes_on_with_half_the_windows(most: int) -> None:
     wanted = next(answers(Echo(), clips(), TRACK, length=8, batch=8, device=CPU))
     with memory.track_batch_reductions() as noted:
@@ -79,9 +79,9 @@ def limit(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
 @pytest.mark.parametrize(
     ("most", "said"),
     [
-        (70, "train.batch=2 or train.clip=12 fits"),
+        pytest.param(70, "train.batch=2 or train.clip=12 fits", marks=pytest.mark.slow),
         (24, "train.batch=1 or train.clip=6 fits"),
-        (3, "nor for one clip or one frame of each"),
+        pytest.param(3, "nor for one clip or one frame of each", marks=pytest.mark.slow),
     ],
 )
 def test_training_stops_and_says_what_fits(

@@ -18,8 +18,12 @@ from zoo.testing import no_network
 from zoo.weights.loading import load_pretrained
 
 MODELS = {"vit_base_patch16_224.mae": (16, 224), "vit_small_patch14_dinov2.lvd142m": (14, 518)}  # patch, own size
-SLOW = {"vit_base_patch16_224.mae": [pytest.mark.slow]}  # 86 million weights
-CASES = [pytest.param(name, size, marks=SLOW.get(name, [])) for name in MODELS for size in (112, 224)]
+QUICK = ("vit_small_patch14_dinov2.lvd142m", 112)  # the other has 86 million weights
+CASES = [
+    pytest.param(name, size, marks=() if (name, size) == QUICK else pytest.mark.slow)
+    for name in MODELS
+    for size in (112, 224)
+]
 
 
 @pytest.fixture(scope="module")
