@@ -41,7 +41,8 @@ def predict(folder: Path, videos: Sequence[Path], out: Path, *, device: str | No
             (raw / video.name).symlink_to(video.resolve())
         report = crop_folder(raw, made, detector=registry.get("detectors", "centerface"), jobs=jobs)
         given = {video.name: video for video in videos}
-        failed = {f.path.name: f.reason.replace(str(f.path), str(given[f.path.name])) for f in report.failures}
+        failed = {Path(f.item).name: f.reason for f in report.failures}
+        failed = {name: reason.replace(str(raw / name), str(given[name])) for name, reason in failed.items()}
         done = [video for video in videos if video.name not in failed]
         if done:
             index = index_videos(made, edition, track)

@@ -168,7 +168,7 @@ def extraction(index: Index, slots: Sequence[FrozenSlot]) -> float:
     shutil.rmtree(cache_dir() / "features", ignore_errors=True)
     store, failures = extract(index, slots, progress=False)
     if failures:
-        raise RuntimeError(f"{failures[0].video}: {failures[0].reason}")
+        raise RuntimeError(f"{failures[0].item}: {failures[0].reason}")
     assert store.computed
     return float(sum(video.n_frames for video in index.videos))
 

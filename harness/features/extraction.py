@@ -24,6 +24,7 @@ from harness.features.chunking import Chunk, Done, Event, Failed, PartialBatch, 
 from harness.features.encoder_probe import choose_precision
 from harness.features.frozen_encoder import FrozenSlot
 from harness.features.store import FeatureStore
+from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
 from harness.runtime.prefetch import prefetch
 from zoo.errors import UserError
@@ -31,17 +32,6 @@ from zoo.errors import UserError
 AHEAD = 6  # chunks a reader makes before the networks ask for them
 READERS = 8  # videos that are read at the same time, at most
 POLL = 0.5  # seconds between looks at what another process computes
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A video whose features could not be computed."""
-
-    video: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.video}: {self.reason}"
 
 
 def extract(index: Index, slots: Sequence[FrozenSlot], *, progress: bool = True) -> tuple[FeatureStore, list[Failure]]:
@@ -86,7 +76,7 @@ def extract_videos(
             on_cores = any(slot.device.type == "cpu" for slot in slots)
             failures += FeatureExtractor(index, store, bar, on_cores).run(list(missing.values()))
     order = {video.name: place for place, video in enumerate(index.videos)}
-    return sorted(failures, key=lambda failure: order[failure.video])
+    return sorted(failures, key=lambda failure: order[failure.item])
 
 
 def _tasks(
@@ -100,7 +90,7 @@ def _tasks(
         try:
             keys = [slot.key(open_reader(slot.plan.stream, source)) for slot in slots]
         except UserError as error:
-            failures.append(Failure(video.name, str(error)))
+            failures.append(Failure(str(error), video.name))
             continue
         for slot, key in zip(slots, keys, strict=True):
             entry = Entry.of(key)
@@ -267,7 +257,7 @@ class FeatureExtractor:
 
     def _fail(self, video: Video, reason: str) -> None:
         """Note it, and forget what has been computed of the video."""
-        self.failures.append(Failure(video.name, reason))
+        self.failures.append(Failure(reason, video.name))
         self._drop([task for task in list(self.claimed) if task.video is video])  # a copy: threads claim meanwhile
 
     def _drop(self, tasks: Sequence[Task]) -> None:

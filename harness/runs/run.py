@@ -161,7 +161,7 @@ def extract_features(
     reasons = {failure.reason for failure in failures}
     if len(reasons) == 1 and len(failures) > 1:  # not a video's fault, such as weights that do not fit
         raise UserError("features-failed", message=reasons.pop())
-    some = "; ".join(map(str, failures[:5]))
+    some = "; ".join(f"{failure.item}: {failure}" for failure in failures[:5])
     raise UserError("videos-unreadable", count=len(failures), count2=len(index.videos), some=some)
 
 

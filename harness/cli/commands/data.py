@@ -126,4 +126,4 @@ def extract(flags: Mapping[str, Any], sets: Sequence[str], kind: str, jobs: int 
     print(f"{len(job.index.videos)} videos, {len(slots)} slots: {computed} computed, the rest were in the cache")
     if damaged:
         print(f"{damaged} entries of the cache were damaged, and were computed again")
-    _failures(failures)
+    _failures([f"{failure.item}: {failure}" for failure in failures])

@@ -25,8 +25,9 @@ from harness.data.tracking.face_tracks import Track, choose
 from harness.data.tracking.person_boxes import FOLDER, are_made, boxes_of, read_boxes, write_boxes
 from harness.io.atomic import atomic, clear_parts
 from harness.io.locks import NAME, file_lock
+from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
-from harness.runtime.process_pool import Failure, Tick, run_jobs
+from harness.runtime.process_pool import Tick, run_jobs
 from zoo.api import DetectorSpec, Faces
 from zoo.errors import UserError
 
@@ -110,7 +111,7 @@ def _crop_all(
             found |= {name: _counts(out, name) for name in todo[place][0]}
     shutil.rmtree(out / ".partial", ignore_errors=True)
     found = dict(sorted(found.items()))
-    return CropReport(out, found, len(work) - len(todo), sorted(failures, key=lambda failure: failure.path))
+    return CropReport(out, found, len(work) - len(todo), sorted(failures, key=lambda failure: Path(failure.item)))
 
 
 # --- the folders ------------------------------------------------------------------------------------------------------

@@ -27,8 +27,9 @@ from harness.data.tracking.person_boxes import person_boxes
 from harness.io.atomic import append_line, clear_parts
 from harness.io.hashing import crops_digest, file_digest
 from harness.io.locks import NAME, file_lock
+from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
-from harness.runtime.process_pool import Failure, Tick, run_jobs
+from harness.runtime.process_pool import Tick, run_jobs
 from zoo.errors import FullDiskError, UserError
 from zoo.readers import Source
 

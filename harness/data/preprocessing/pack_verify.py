@@ -12,8 +12,9 @@ from harness.data.packed.metadata import STREAMS, VERSION, Label, arrow_path, fi
 from harness.data.packed.reader import Pictures, Samples
 from harness.data.preprocessing.pack_plan import plan
 from harness.io.hashing import crops_digest, file_digest
+from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
-from harness.runtime.process_pool import Failure, Tick, run_jobs
+from harness.runtime.process_pool import Tick, run_jobs
 from zoo.errors import UserError
 
 

@@ -20,6 +20,7 @@ from harness.data.synthetic.oracle import ceilings
 from harness.data.synthetic.recording import film
 from harness.data.synthetic.video_plans import VideoPlan, cast
 from harness.io.locks import file_lock
+from harness.runtime.machine import cores
 from zoo.errors import UserError
 from zoo.files import part_name
 
@@ -82,7 +83,7 @@ def _make(
             (part / folder).mkdir()
         stories = [draw_story(plan, seed, shares) for plan in plans]
         write_tables(part, stories, seed)
-        with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:  # drawing and encoding release the lock
+        with ThreadPoolExecutor(jobs or cores()) as pool:  # drawing and encoding release the lock
             films = [pool.submit(film, part, story, seed) for story in stories]
             try:
                 done = as_completed(films)

@@ -27,8 +27,9 @@ from harness.io.atomic import atomic, clear_parts
 from harness.io.hashing import of_folder
 from harness.io.locks import NAME, file_lock
 from harness.io.read_cache import state_of
+from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
-from harness.runtime.process_pool import Failure, Tick, run_jobs
+from harness.runtime.process_pool import Tick, run_jobs
 from zoo.api import DetectorSpec
 from zoo.errors import UserError, first_line
 

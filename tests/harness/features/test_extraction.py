@@ -258,7 +258,7 @@ def test_a_video_that_cannot_be_read_stops_no_other(index: Index) -> None:
         store, failures = extract(index, [odd()], progress=False)
     finally:
         crop.write_bytes(content)
-    assert [failure.video for failure in failures] == [first.name]
+    assert [failure.item for failure in failures] == [first.name]
     assert "cut short" in failures[0].reason
     assert store.computed == len(index.videos) - 1
     assert len(store.rows("face", second.name)) > 0
@@ -279,8 +279,8 @@ def test_features_that_are_not_finite_name_their_frame(index: Index) -> None:
     target = (torch.from_numpy(image).movedim(-1, -3).float() / 255).mean()
     slot._encoder = Holes()
     _, failures = extract(index, [slot], progress=False)
-    assert video.name in {failure.video for failure in failures}
-    (reason,) = [failure.reason for failure in failures if failure.video == video.name]
+    assert video.name in {failure.item for failure in failures}
+    (reason,) = [failure.reason for failure in failures if failure.item == video.name]
     assert "frame 6" in reason
     assert "not finite" in reason
 

@@ -110,7 +110,7 @@ def test_a_bad_video_is_reported_and_left_out(raw: Path, tmp_path: Path) -> None
     (raw / "cut.mp4").write_bytes(whole[: len(whole) // 2])
     (raw / "zero.mp4").write_bytes(b"")
     report = crop(raw, tmp_path / "out")
-    assert [failure.path.name for failure in report.failures] == ["cut.mp4", "zero.mp4"]
+    assert [Path(failure.item).name for failure in report.failures] == ["cut.mp4", "zero.mp4"]
     assert "0 bytes" in str(report.failures[1])
     assert len(report.found) == 4
     assert not (tmp_path / "out" / "videos" / "cut.mp4").is_symlink()

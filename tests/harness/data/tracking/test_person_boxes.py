@@ -270,8 +270,8 @@ def test_a_bad_video_stops_nothing(tmp_path: Path, jobs: int) -> None:
     write_squares(tmp_path / "good.mp4", [still(60)], n_frames=5)
     videos = [(path.stem, path) for path in sorted(tmp_path.glob("*.mp4"))]
     failures = make_boxes(tmp_path, videos, spec(), jobs, progress=False)
-    assert sorted(failure.path.name for failure in failures) == ["bad.mp4", "empty.mp4"]
-    assert all(str(failure).startswith(str(failure.path)) for failure in failures)
+    assert sorted(Path(failure.item).name for failure in failures) == ["bad.mp4", "empty.mp4"]
+    assert all(str(failure).startswith(failure.item) for failure in failures)
     assert sorted(path.name for path in (tmp_path / "boxes").iterdir()) == ["good.parquet"]
 
 
