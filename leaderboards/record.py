@@ -24,6 +24,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from leaderboards.blocks import Circumstances, Interval, Result
+
 __all__ = ["SCHEMA", "Record", "RecordError", "Status", "canonical", "digest", "read", "replace_file"]
 
 SCHEMA = 1
@@ -52,15 +54,15 @@ class Record:
     name: str
     status: Status
     reason: str | None = None
-    result: dict[str, Any] = field(default_factory=dict)
-    circumstances: dict[str, Any] = field(default_factory=dict)
+    result: Result = field(default_factory=Result)
+    circumstances: Circumstances = field(default_factory=Circumstances)
     later: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def scores(self) -> dict[str, dict[str, Any]]:
+    def scores(self) -> dict[str, Interval]:
         """The main figures of the result: kind of score -> main, low, high."""
         blocks = self.result.get("scores") or {}
-        return {kind: {key: block.get(key) for key in ("main", "low", "high")} for kind, block in blocks.items()}
+        return {kind: {"main": b.get("main"), "low": b.get("low"), "high": b.get("high")} for kind, b in blocks.items()}
 
     @property
     def result_sha256(self) -> str:

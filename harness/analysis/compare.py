@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
+from leaderboards.blocks import Result, ScoreBlock
 from leaderboards.ranks import FEWEST, LEVEL
 from leaderboards.record import Record, RecordError, read
 from leaderboards.statistics import SAME, Difference, paired
@@ -32,14 +33,13 @@ class ComparedRun:
     record: Record
 
     @property
-    def result(self) -> Mapping[str, Any]:
+    def result(self) -> Result:
         """What the run gave."""
         return self.record.result
 
-    def block(self, kind: str) -> Mapping[str, Any] | None:
+    def block(self, kind: str) -> ScoreBlock | None:
         """A block of scores."""
-        block: Mapping[str, Any] | None = (self.result.get("scores") or {}).get(kind)
-        return block
+        return (self.result.get("scores") or {}).get(kind)
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _compared(first: ComparedRun, other: ComparedRun, kind: str) -> Iterator[Com
             yield _less(f"  {name}", groups, parts[name], others[name])
 
 
-def _main(side: ComparedRun, block: Mapping[str, Any]) -> Statistic:
+def _main(side: ComparedRun, block: ScoreBlock) -> Statistic:
     try:
         without = tuple(math.nan if x is None else float(x) for x in block["leave_one_out"])
         if len(without) != len(block["groups"]):

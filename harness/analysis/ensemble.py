@@ -25,6 +25,7 @@ from harness.runs.recording import record_run
 from harness.runs.results import Scored, answer_test, score_split, submit_final
 from harness.runs.run import Outcome
 from harness.submissions.submission import link_record
+from leaderboards.blocks import EnsembleBlock, Result, ScoreBlock, SubmissionBlock
 from leaderboards.record import Record
 from leaderboards.statistics import paired
 from zoo.api import TrackSpec, VideoAnswers
@@ -120,7 +121,7 @@ def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path)
         names = [member.name for member in members]
         notes: list[str] = []
         weights: PerKind | None = None
-        facts: dict[str, Any] = {}
+        facts: EnsembleBlock = {}
         scored = Scored(Chain(job.plan.post, job.track))
         if all(member.scored for member in members):
             merged, folds, weights, facts = _merge_scored(job, members, method)
@@ -155,7 +156,7 @@ def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path)
 
 def _merge_scored(
     job: Job, members: Sequence[Member], method: str
-) -> tuple[list[VideoAnswers], dict[int, list[VideoAnswers]] | None, PerKind | None, dict[str, Any]]:
+) -> tuple[list[VideoAnswers], dict[int, list[VideoAnswers]] | None, PerKind | None, EnsembleBlock]:
     """Answers to the scored videos; fold -> all of them as weights fitted without the fold make them; the weights
     fitted on all; and what the record says of these."""
     track, answers, names = job.track, [member.scored for member in members], [member.name for member in members]
@@ -168,7 +169,7 @@ def _merge_scored(
     merged = [folds[fold[v.group]][place[v.video]] for v in members[0].scored]
     weights = fit_weights(answers, track)
     itself = main_score(track, merge(answers, track, weights=weights))
-    facts = {
+    facts: EnsembleBlock = {
         "fitted_on": f"other groups of {job.split}",
         "weights_by_fold": list(fitted.values()),
         "weights": weights,
@@ -180,7 +181,7 @@ def _merge_scored(
 
 def _answer_test(
     job: Job, members: Sequence[Member], method: str, weights: PerKind | None, scored: Scored, folder: Path
-) -> tuple[dict[str, Any] | None, list[str]]:
+) -> tuple[SubmissionBlock | None, list[str]]:
     """The test file; of runs that have no scored split (trained on train and val) the processed answers are merged."""
     way = "mean" if method == "weights" else method
     without = [member.name for member in members if not (member.test if scored.scores else member.final)]
@@ -197,7 +198,7 @@ def _answer_test(
 # --- the record -------------------------------------------------------------------------------------------------------
 
 
-def _result(job: Job, members: Sequence[Member], method: str) -> dict[str, Any]:
+def _result(job: Job, members: Sequence[Member], method: str) -> Result:
     """What the ensemble is, known before anything is merged. Choices are its members': the most that any of their
     epochs was chosen among, whatever any of them saw."""
     results = [member.record.result for member in members]
@@ -222,7 +223,7 @@ def _result(job: Job, members: Sequence[Member], method: str) -> dict[str, Any]:
     }
 
 
-def _on_reported(result: Mapping[str, Any]) -> bool:
+def _on_reported(result: Result) -> bool:
     """Whether a run chose by what it reports; records from before this was noted say it by the split's name."""
     return bool(result.get("selected_on_reported", result.get("selection_split") == result.get("split")))
 
@@ -237,7 +238,7 @@ def _main(member: Member) -> float | None:
     return main
 
 
-def _compared(members: Sequence[Member], block: Mapping[str, Any]) -> list[str]:
+def _compared(members: Sequence[Member], block: ScoreBlock) -> list[str]:
     """Each member's score, and how far the ensemble's is from the highest of them."""
     lines = [f"members: {', '.join(f'{m.name} {_main(m):.4f}' for m in members)} (raw)"]
     best = max(members, key=lambda m: _main(m) or 0.0)

@@ -11,14 +11,16 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from harness.config.schema import Features
+from harness.features.cache.entry import EntryMeta
 from harness.features.cache.key import LAYOUT, Identity, encoder_identity, features_key
 from harness.runtime import memory
+from leaderboards.blocks import WeightsBlock
 from zoo.api import AudioInput, FrameInput
 from zoo.errors import UserError, first_line
 from zoo.layers.precision import computes_bfloat16
@@ -114,16 +116,15 @@ class FrozenSlot:
         """Frames in a batch."""
         return SOUND_CHUNK if isinstance(self.encoder.input, AudioInput) else self.settings.chunk
 
-    def record(self) -> dict[str, Any] | None:
+    def record(self) -> WeightsBlock | None:
         """The slot's weights for a run's record, or what a fixed encoder says of itself (``describe``); the same
         whether the features were computed or found."""
+        known: WeightsBlock = {"slot": self.plan.name, "precision": self.precision}
         if self.plan.passport is not None and self.file is not None:
-            known = describe(self.plan.passport, self.file)
-        elif callable(say := getattr(self.encoder, "describe", None)):
-            known = say()
-        else:
-            return None
-        return {"slot": self.plan.name, "precision": self.precision, **known}
+            return known | cast(WeightsBlock, describe(self.plan.passport, self.file))
+        if callable(say := getattr(self.encoder, "describe", None)):
+            return known | cast(WeightsBlock, say())  # with keys of its own
+        return None
 
     def identity(self) -> Identity:
         """All that its features depend on besides the video and the precision (harness.features.cache.key)."""
@@ -133,7 +134,7 @@ class FrozenSlot:
         """The cache key of this slot's features of one video."""
         return features_key(reader.fingerprint(), self.precision, self.settings.store, self.identity())
 
-    def meta(self, video: str) -> dict[str, Any]:
+    def meta(self, video: str) -> EntryMeta:
         """What an entry of the cache says of itself."""
         plan = self.plan
         return {

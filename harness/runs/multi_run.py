@@ -6,7 +6,6 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -26,13 +25,14 @@ from harness.runs.splits import assign_splits, split_name
 from harness.runtime.device import pick_device
 from harness.runtime.distributed import World, single_process
 from harness.submissions.submission import link_record
+from leaderboards.blocks import FoldBlock, FoldsBlock, PostBlock, Result, ScoreBlock, SubmissionBlock, Together
 from leaderboards.record import Record, RecordError
 from leaderboards.record import read as read_record
 from leaderboards.statistics import jackknife
 from zoo.api import VideoAnswers
 from zoo.errors import UserError
 
-Conclude = Callable[[Sequence[Record]], tuple[dict[str, Any], list[str]]]
+Conclude = Callable[[Sequence[Record]], tuple[Result, list[str]]]
 
 
 def read(path: Path) -> Record:
@@ -51,7 +51,7 @@ def run_seeds(job: Job, folder: Path, seeds: int, world: World | None = None) ->
         atomic(folder / "seeds", lambda part: part.write_text(f"{seeds}\n"))
     jobs = member_jobs(job, seeds)
 
-    def conclude(members: Sequence[Record]) -> tuple[dict[str, Any], list[str]]:
+    def conclude(members: Sequence[Record]) -> tuple[Result, list[str]]:
         processed = _test_answers(job, folder, jobs, "test.post.parquet")
         submission, notes = (
             submit_final(job, merge(processed, job.track, method=job.config.merge), folder) if processed else (None, [])
@@ -69,13 +69,18 @@ def run_folds(job: Job, folder: Path, world: World | None = None) -> Outcome:
     world = world or single_process(pick_device(job.config.device))
     jobs = member_jobs(job)
 
-    def conclude(members: Sequence[Record]) -> tuple[dict[str, Any], list[str]]:
+    def conclude(members: Sequence[Record]) -> tuple[Result, list[str]]:
         files = [folder / name / "predictions" / f"{own.split}.parquet" for name, own in jobs.items()]
         answers = {v.video: v for path in files if path.is_file() for v in read_predictions(path, job.track)}
         scored = score_split(job, [answers[v.name] for v in job.index.videos if v.name in answers], folder)
         raw = _test_answers(job, folder, jobs, "test.parquet")
         submission, notes = _submit_merged(job, raw, scored.chain, folder) if raw else (None, [])
-        result = {**identity(job), "scores": scored.scores, "post": scored.post, **fold_result(members, scored.scores)}
+        result: Result = {
+            **identity(job),
+            "scores": scored.scores,
+            "post": scored.post,
+            **fold_result(members, scored.scores),
+        }
         return {**result, "submission": submission}, notes
 
     return _run_all(job, folder, jobs, conclude, world)
@@ -135,16 +140,16 @@ def _finished(folder: Path) -> Record | None:
 # --- records ----------------------------------------------------------------------------------------------------------
 
 
-def mean_result(members: Sequence[Record]) -> dict[str, Any]:
+def mean_result(members: Sequence[Record]) -> Result:
     """The result of several seeds of one combination."""
     results = [member.result for member in members]
     first = results[0]
-    scores: dict[str, Any] = {}
+    scores: dict[str, ScoreBlock] = {}
     for kind in first["scores"]:
         blocks = [result["scores"][kind] for result in results]
         main = statistics.fmean(block["main"] for block in blocks)
         loo = np.mean([block["leave_one_out"] for block in blocks], axis=0)
-        interval = jackknife(main, loo, tuple(first["score_range"]))
+        interval = jackknife(main, loo, (first["score_range"][0], first["score_range"][1]))
         scores[kind] = {
             "main": main,
             "low": interval.low,
@@ -153,14 +158,16 @@ def mean_result(members: Sequence[Record]) -> dict[str, Any]:
             "spread": statistics.stdev(block["main"] for block in blocks),
             "seeds": [block["main"] for block in blocks],
             "parts": {p: statistics.fmean(b["parts"][p] for b in blocks) for p in blocks[0]["parts"]},
-            **{k: blocks[0][k] for k in ("groups", "frames", "videos")},
+            "groups": blocks[0]["groups"],
+            "frames": blocks[0]["frames"],
+            "videos": blocks[0]["videos"],
         }
-    post = {**first["post"], **mean_optimism([result["post"] for result in results])}
+    post: PostBlock = {**first["post"], **mean_optimism([result["post"] for result in results])}
     seeds = [result["seeds"][0] for result in results]
     return {**first, **_together(members), "scores": scores, "post": post, "seeds": seeds}
 
 
-def fold_result(members: Sequence[Record], scores: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+def fold_result(members: Sequence[Record], scores: Mapping[str, ScoreBlock]) -> FoldsBlock:
     """What the folds say of themselves; the mean and the spread of their scores are put into ``scores``."""
     for kind, block in scores.items():
         each = [(member.result["scores"].get(kind) or {}).get("main") for member in members]
@@ -170,21 +177,21 @@ def fold_result(members: Sequence[Record], scores: Mapping[str, dict[str, Any]])
             "fold_mean": statistics.fmean(known) if known else None,
             "fold_spread": statistics.stdev(known) if len(known) > 1 else None,
         }
-    first, chosen = members[0].result, ("epoch", "epochs", "n_selections")
+    first, results = members[0].result, [member.result for member in members]
     return {
         **_together(members),
-        "folds": [{key: member.result[key] for key in chosen} for member in members],
+        "folds": [FoldBlock(epoch=r["epoch"], epochs=r["epochs"], n_selections=r["n_selections"]) for r in results],
         "passports": first["passports"],
         "parameters": first["parameters"],
         "multiply_adds": first.get("multiply_adds"),
     }
 
 
-def _together(members: Sequence[Record]) -> dict[str, Any]:
+def _together(members: Sequence[Record]) -> Together:
     """What choices all members made: the mean of their epochs, the most that any chose among, what any saw."""
     results = [member.result for member in members]
     splits = {result["selection_split"] for result in results if result["selection_split"]}
-    return {
+    together: Together = {
         "epoch": max(1, int(statistics.fmean(result["epoch"] for result in results) + 0.5)),
         "best_epochs": [result["epoch"] for result in results],
         "epochs": max(result["epochs"] for result in results),
@@ -194,8 +201,10 @@ def _together(members: Sequence[Record]) -> dict[str, Any]:
         "selected_on_reported": any(result.get("selected_on_reported") for result in results),
         "seen": sorted({name for result in results for name in result.get("seen") or ()}),
         "members": [member.result_sha256 for member in members],
-        **({"search": results[0]["search"]} if "search" in results[0] else {}),
     }
+    if "search" in results[0]:
+        together["search"] = results[0]["search"]
+    return together
 
 
 # --- test answers -----------------------------------------------------------------------------------------------------
@@ -209,7 +218,7 @@ def _test_answers(job: Job, folder: Path, jobs: Mapping[str, Job], file: str) ->
 
 def _submit_merged(
     job: Job, raw: Sequence[Sequence[VideoAnswers]], chain: Chain, folder: Path
-) -> tuple[dict[str, Any] | None, list[str]]:
+) -> tuple[SubmissionBlock | None, list[str]]:
     merged = merge(raw, job.track, method=job.config.merge)
     write_predictions(folder / "predictions" / "test.parquet", job.track, merged, labels=False)
     return submit_final(job, [chain.apply(video) for video in merged], folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -37,6 +37,7 @@ from harness.training.build import (
 from harness.training.checkpoint import load_weights, save_weights
 from harness.training.loop import Trained, train
 from harness.training.placement import Clock
+from leaderboards.blocks import Result, WeightsBlock
 from leaderboards.record import Record
 from zoo.api import Counts, VideoAnswers
 from zoo.errors import UserError
@@ -64,7 +65,7 @@ class Prepared:
 
     model: Model
     splits: dict[str, ClipData]
-    passports: list[dict[str, Any]]
+    passports: list[WeightsBlock]
     world: World
     exposures: list[provenance.TrainingExposure] = field(default_factory=list)
     store: FeatureStore = field(default_factory=FeatureStore)
@@ -82,7 +83,7 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
     notes: list[str] = []
     own = folder if world.first else None
     with run_lock(own), record_run(record, own), report_lost_process():
-        record.circumstances.update(device=str(world.device), processes=world.size)
+        record.circumstances |= {"device": str(world.device), "processes": world.size}
         prepared = prepare(job, world=world, progress=progress)
         if world.first:
             prepared.store.write(folder / "features.csv")
@@ -138,7 +139,8 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
     model = make_model(plan, dims, training_counts(job.track, splits["train"]), config)
     exposures = {slot.plan.name: provenance.read_exposure(slot.file) for slot in frozen if slot.file}
     for name, loaded in load_starting_weights(model, plan).items():
-        passports.append({"slot": name, **loaded.record(), "precision": "float32"})
+        own = WeightsBlock(slot=name) | cast(WeightsBlock, loaded.record())
+        passports.append(own | {"precision": "float32"})
         exposures[name] = provenance.read_exposure(loaded.path)
     fit_adapters(model, splits["train"], store)
 
@@ -207,11 +209,11 @@ def pack_inputs(index: Index, raw: Mapping[str, RawSlot], world: World) -> None:
 
 def conclude(
     job: Job, prepared: Prepared, folder: Path, trained: Trained, got: Mapping[Any, list[VideoAnswers]]
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[Result, list[str]]:
     """Scores, predictions, submission: what follows the last answer."""
     scored = score_split(job, got.get("val", []), folder) if job.origin is None else postprocessors_of_source(job)
     submission, notes = answer_test(job, got.get("test", []), scored.chain, folder)
-    result = {
+    result: Result = {
         **identity(job),
         "scores": scored.scores,
         "post": scored.post,

@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.config.schema import RunConfig
 from harness.data.index.index import Index, Split
+from leaderboards.blocks import Result
 from leaderboards.record import RecordError, read
 from zoo.errors import UserError
 
@@ -131,7 +132,7 @@ def find_origin(config: RunConfig, index: Index) -> EpochSource | None:
     return EpochSource(folder, record.name, record.result_sha256, int(result["epoch"]), _answers(folder, result))
 
 
-def _differences(result: Mapping[str, Any], config: RunConfig, index: Index) -> Iterator[str]:
+def _differences(result: Result, config: RunConfig, index: Index) -> Iterator[str]:
     """What that run and this one have not in common, the main things first."""
     there, here = _flat(result.get("config") or {}), _flat(config.model_dump(mode="json"))
     there |= {key: result[key] for key in ("track", "edition") if key in result}
@@ -169,7 +170,7 @@ def fitted_on(config: RunConfig, folder: Path) -> Path | None:
         raise UserError("origin-predictions", folder=folder, origin=origin, error=error) from None
 
 
-def _answers(folder: Path, result: Mapping[str, Any]) -> Path | None:
+def _answers(folder: Path, result: Result) -> Path | None:
     """The run's raw answers to its reported videos; of several seeds, those of the first."""
     own = folder if not (folder / "seeds").is_file() else folder / f"seed-{result['seeds'][0]}"
     path = own / "predictions" / f"{result.get('split', 'val')}.parquet"

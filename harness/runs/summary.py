@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from harness.runs.job import Job
 from harness.runs.run import Outcome
+from leaderboards.blocks import Result, ScoreBlock, SubmissionBlock
 
 LABELS = {
     "raw": "raw",
@@ -81,7 +82,7 @@ def summary(outcome: Outcome, job: Job, files: Sequence[Path], problems: Sequenc
     return "\n".join(lines)
 
 
-def _scores(scores: Mapping[str, Any]) -> str:
+def _scores(scores: Mapping[str, ScoreBlock]) -> str:
     table = []
     for kind, block in scores.items():
         spread = f" ± {block['spread']:.4f} over {len(block['seeds'])} seeds" if "spread" in block else ""
@@ -93,7 +94,7 @@ def _scores(scores: Mapping[str, Any]) -> str:
     return tabulate(table, ["", "score", "95 % interval", "videos", "frames", "parts"], disable_numparse=True)
 
 
-def _folds(result: Mapping[str, Any]) -> list[str]:
+def _folds(result: Result) -> list[str]:
     """Of several folds: their mean score and spread, which are other figures than that of all answers together."""
     lines = []
     for kind, block in result["scores"].items():
@@ -106,7 +107,7 @@ def _folds(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _optimism(result: Mapping[str, Any]) -> list[str]:
+def _optimism(result: Result) -> list[str]:
     """What post-processing would score by the usual, flattering way of choosing its values."""
     post = result.get("post") or {}
     if post.get("optimism") is None or not post.get("all"):
@@ -117,7 +118,7 @@ def _optimism(result: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _chosen(result: Mapping[str, Any]) -> list[str]:
+def _chosen(result: Result) -> list[str]:
     """On what the epoch was chosen, and which scored videos the starting weights knew."""
     lines = []
     n, split = result.get("n_selections"), result.get("selection_split")
@@ -145,7 +146,7 @@ def _chosen(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _parts(parts: Mapping[str, Any]) -> str:
+def _parts(parts: Mapping[str, float]) -> str:
     """What a score is made of, on one line: its terms, or the range of its classes."""
     known = {name: value for name, value in parts.items() if value is not None and np.isfinite(value)}
     terms: list[str] = [name for name in ("mean_ccc", "macro_f1", "mean_f1") if name in known]
@@ -159,7 +160,7 @@ def _parts(parts: Mapping[str, Any]) -> str:
     return ", ".join(shown)
 
 
-def _ceiling(job: Job, result: Mapping[str, Any]) -> list[str]:
+def _ceiling(job: Job, result: Result) -> list[str]:
     """On the demo set: the score as a share of what an oracle reaches that knows the generator's equations."""
     truth = job.index.root / "truth.json"
     if not truth.is_file() or "raw" not in result["scores"] or result["split"] != "val" or "ensemble" in result:
@@ -176,6 +177,6 @@ def _ceiling(job: Job, result: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _submission(submission: Mapping[str, Any]) -> str:
+def _submission(submission: SubmissionBlock) -> str:
     official = "rows and order of the official list" if submission["official"] else "not an official row set"
     return f"submission: {submission['rows']} rows, {official}, verified: header, rows, order, ranges, no NaN"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from harness.data.index.index import Index
 from harness.data.index.samples import TestList
@@ -18,6 +18,7 @@ from harness.submissions import writer as submit
 from harness.submissions.verifier import read_list, verify
 from harness.submissions.verifier.other_editions import other_number
 from harness.submissions.writer.files import sha256
+from leaderboards.blocks import SubmissionBlock
 from leaderboards.record import replace_file
 from zoo.api import EditionSpec, TrackSpec, VideoAnswers
 from zoo.errors import UserError
@@ -26,12 +27,46 @@ MANIFEST = "manifest.json"
 SCHEMA = 1
 
 
+class ListFacts(TypedDict):
+    """The organisers' list that a submission follows."""
+
+    name: str
+    sha256: str
+    kind: str
+
+
+class Manifest(TypedDict):
+    """What a submission's manifest says. Rows are counted; class_histogram: class -> rows answered with it."""
+
+    schema: int
+    edition: str | None
+    track: str
+    track_version: int
+    form: str
+    file: str
+    sha256: str
+    rows: int
+    list: ListFacts | None
+    official: bool
+    run: str | None
+    record_sha256: str | None
+    interpolated_rows: int
+    held_rows: int
+    unseen_rows: int
+    blind_videos: Sequence[str]
+    left_out_frames: int
+    clipped_rows: int
+    class_histogram: dict[str, int]
+    time: str
+    zip: NotRequired[str]
+
+
 @dataclass(frozen=True)
 class SubmissionResult:
     """A submission that stands: its path, manifest and what the user should know of it."""
 
     path: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     notes: list[str]
 
 
@@ -104,7 +139,7 @@ def _manifest(
     edition: str | None,
     run: str | None,
     record_sha256: str | None,
-) -> dict[str, Any]:
+) -> Manifest:
     rows = composed.rows
     return {
         "schema": SCHEMA,
@@ -135,7 +170,7 @@ def _notes(
     composed: submit.Submission,
     listed: submit.Listing | None,
     edition: str | None,
-    manifest: dict[str, Any],
+    manifest: Manifest,
 ) -> list[str]:
     """What was decided for the user, a line each."""
     rows, notes = composed.rows, []
@@ -198,13 +233,19 @@ def submit_videos(
     *,
     edition: str | None = None,
     run: str | None = None,
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[SubmissionBlock, list[str]]:
     """The submission that `harness run` makes by itself: what its record says of it, and notes."""
     answers = submit.from_videos(track, videos)
     made = make_submission(track, answers, rows.path if rows else None, folder, edition=edition, run=run)
     of_list = made.manifest["list"]
-    facts = {key: made.manifest[key] for key in ("file", "rows", "official", "sha256")}
-    facts |= {"list": of_list["name"] if of_list else None, "held": made.manifest["held_rows"]}
+    facts: SubmissionBlock = {
+        "file": made.manifest["file"],
+        "rows": made.manifest["rows"],
+        "official": made.manifest["official"],
+        "sha256": made.manifest["sha256"],
+        "list": of_list["name"] if of_list else None,
+        "held": made.manifest["held_rows"],
+    }
     return facts, made.notes
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from safetensors import SafetensorError
@@ -14,15 +14,26 @@ from harness.io.atomic import atomic
 from zoo.errors import UserError, first_line
 
 
-def save_state(path: Path, state: dict[str, Any]) -> None:
+class SavedState(TypedDict):
+    """What resuming needs: the loop's counts and the states of all that has one; {} where there is none."""
+
+    loop: dict[str, Any]
+    model: dict[str, Tensor]
+    best: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    average: dict[str, Tensor]
+    schedule: dict[str, Any]
+
+
+def save_state(path: Path, state: SavedState) -> None:
     """Write a training state."""
     atomic(path, lambda part: torch.save(state, part))
 
 
-def load_state(path: Path) -> dict[str, Any]:
+def load_state(path: Path) -> SavedState:
     """Read a training state; plain data and tensors only, never pickled code."""
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state: SavedState = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError("checkpoint-unreadable", file=path, name=type(error).__name__) from None
     return state

@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import TypedDict, cast
 
 import numpy as np
 from torch.optim.swa_utils import AveragedModel
 
 from harness.config.schema import Train
-from harness.training.checkpoint import save_state
+from harness.training.checkpoint import SavedState, save_state
 from harness.training.optimizers import make_optimizer, make_schedule, running_average
 from zoo.model.model import Model
 
@@ -91,7 +91,7 @@ class TrainingState:
             },
         )
 
-    def restore(self, saved: dict[str, Any]) -> None:
+    def restore(self, saved: SavedState) -> None:
         """Go on from what a checkpoint holds."""
         self.progress, self.best_weights = Progress(**saved["loop"]), saved["best"]
         self.model.load_state_dict(saved["model"])

@@ -9,7 +9,7 @@ import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -99,7 +99,7 @@ def test_an_older_number_is_upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(_UPGRADES, SCHEMA, upgrade)
     (path,) = (p for p in RECORDS if named(p) == f"schema-{SCHEMA}/va")
     record = read(path)
-    assert record.result["year"] == "abaw10"
+    assert cast(dict[str, object], record.result)["year"] == "abaw10"
     record.write(tmp_path / "record.json")
     assert json.loads((tmp_path / "record.json").read_text())["schema"] == SCHEMA + 1
     assert read(tmp_path / "record.json") == record

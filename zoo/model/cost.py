@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -21,6 +21,13 @@ _KNOWN: dict[Hashable, tuple[int, int | None]] = {}  # (what an encoder is built
 FPS = 30  # at which the frames of the example follow each other: sound is computed by the second
 
 
+class Cost(TypedDict):
+    """Numbers of parameters and of multiply-adds a frame, part by part; None where they cannot be counted."""
+
+    parameters: dict[str, int | None]
+    multiply_adds: dict[str, int | None] | None
+
+
 def cost(
     plan: Plan,
     dims: dict[str, int],
@@ -28,7 +35,7 @@ def cost(
     adapter: AdapterOptions,
     aids: Regularisation,
     length: int,
-) -> dict[str, Any]:
+) -> Cost:
     """``parameters``: ``trained`` and ``frozen``; ``multiply_adds``: of every encoder and of all that follows them, a
     frame of video in a clip of ``length`` frames at which every slot is present, and their ``total``.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -30,9 +30,17 @@ __all__ = ["built_from", "check", "meta_or_real"]
 _TRIED: dict[Hashable, tuple[int, int]] = {}  # what an encoder is built from -> its dim, its number of parameters
 
 
+class Shapes(TypedDict):
+    """What fits together: dims of the slots, parameters of the parts, raw outputs a frame."""
+
+    dims: dict[str, int]
+    parameters: dict[str, int]
+    raw: int
+
+
 def check(
     plan: Plan, adapter: AdapterOptions, aids: Regularisation | None = None, counts: Sequence[Counts] | None = None
-) -> dict[str, Any]:
+) -> Shapes:
     """Build the whole combination with B=2, T=3 on the meta device and compare real shapes with declared ones.
 
     Returns what `harness check` prints: the dims of the slots, parameters of the parts. Raises UserError with the fix.

@@ -9,7 +9,7 @@ import os
 import re
 import urllib.parse
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from zoo.api import ModelCard
 from zoo.errors import UserError
@@ -44,7 +44,31 @@ def find(passport: ModelCard, *, cache: Path | None = None, download: bool = Tru
     return path
 
 
-def describe(passport: ModelCard, path: Path) -> dict[str, Any]:
+class WeightsFacts(TypedDict):
+    """A verified file and its passport, as a run's record has them."""
+
+    name: str
+    file: str
+    sha256: str
+    trusted_on_first_use: bool
+    license: str | None
+    source: str | None
+    url: str | None
+    saw: list[str]
+    seen_affwild2: bool | None
+    size: int
+    classes: list[str]
+    input: str | None
+    citation: str | None
+
+
+class LoadedFacts(WeightsFacts):
+    """The same with what was done to the names of the file."""
+
+    notes: list[str]
+
+
+def describe(passport: ModelCard, path: Path) -> WeightsFacts:
     """A verified file and its passport for a run's record: plain values, no path of this machine."""
     return {
         "name": passport.name,

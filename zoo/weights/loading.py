@@ -20,7 +20,7 @@ from zoo.errors import UserError
 from zoo.files import replace
 from zoo.registry.registry import resolve
 from zoo.weights import torch_files
-from zoo.weights.cards import cache_folder, describe, file_sha256, find
+from zoo.weights.cards import LoadedFacts, cache_folder, describe, file_sha256, find
 
 __all__ = ["Adapted", "Loaded", "cache_folder", "convert", "file_sha256", "find", "load_pretrained", "read"]
 
@@ -51,7 +51,7 @@ class Loaded:
     trusted_on_first_use: bool
     notes: tuple[str, ...] = ()
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> LoadedFacts:
         """For a run's record: plain values, no path of this machine."""
         return {**describe(self.passport, self.path), "notes": list(self.notes)}
 

@@ -170,21 +170,25 @@ def _of_limit(n: int, edition: str, track: str, limit: int | None, sure: str) ->
 
 def _finish(made: SubmissionResult, runs: Path, edition: str, track: TrackSpec) -> None:
     """Note the submission in the ledger and say what was made."""
-    listed = made.manifest["list"]
+    manifest = made.manifest
+    listed = manifest["list"]
     ledger.note(
         runs,
         {
-            **{
-                key: made.manifest[key]
-                for key in ("edition", "track", "sha256", "rows", "run", "record_sha256", "time")
-            },
+            "edition": manifest["edition"],
+            "track": manifest["track"],
+            "sha256": manifest["sha256"],
+            "rows": manifest["rows"],
+            "run": manifest["run"],
+            "record_sha256": manifest["record_sha256"],
+            "time": manifest["time"],
             "list": listed["name"] if listed else None,
             "path": str(made.path),
             "limit": track.limit,
         },
     )
-    print(f"{made.path}: {made.manifest['rows']} rows, verified, sha256 {made.manifest['sha256']}")
-    if archive := made.manifest.get("zip"):
+    print(f"{made.path}: {manifest['rows']} rows, verified, sha256 {manifest['sha256']}")
+    if archive := manifest.get("zip"):
         print(f"{made.path.parent / archive}: the archive")
     for note in made.notes:
         print(note)

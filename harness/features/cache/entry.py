@@ -7,10 +7,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypedDict, cast
 
 import numpy as np
 
@@ -19,6 +18,31 @@ from zoo.weights.cards import cache_dir
 SCHEMA = 1
 FEATURES, PRESENT, META = "features.npy", "present.npy", "meta.json"
 _checked: dict[Path, tuple[int, ...]] = {}  # files whose content was compared in this process, by size and times
+
+
+class EntryMeta(TypedDict, total=False):
+    """What an entry says of itself. ``error``: of features computed in bfloat16, as a share of their length; ``batch``:
+    frames at once where memory allowed no more; ``present``: rows, ``frames``: of the video."""
+
+    schema: int
+    video: str
+    stream: str
+    encoder: str
+    argument: str | None
+    options: dict[str, Any]
+    weights: str | None
+    precision: str
+    error: float | None
+    device: str
+    chunk: int
+    batch: int
+    versions: dict[str, Any]
+    frames: int
+    present: int
+    dim: int
+    store: str
+    made: str
+    files: dict[str, dict[str, Any]]
 
 
 def features_folder() -> Path:
@@ -52,13 +76,13 @@ class Entry:
         """Where it is written."""
         return self.folder.with_name(f"{self.key}.part")
 
-    def meta(self) -> dict[str, Any]:
+    def meta(self) -> EntryMeta:
         """What it says of itself; empty where that is missing or cannot be read."""
         try:
             content = json.loads((self.folder / META).read_bytes())
         except (OSError, ValueError):
             return {}
-        return content if isinstance(content, dict) and content.get("schema") == SCHEMA else {}
+        return cast(EntryMeta, content) if isinstance(content, dict) and content.get("schema") == SCHEMA else {}
 
     def check(self, *, content: bool = True) -> str | None:
         """What is wrong with it: "missing", or a sentence; None where it is whole.
@@ -136,7 +160,7 @@ class Writer:
         self._file.write(np.ascontiguousarray(np.clip(rows, -limit, limit), self.dtype).data)
         self.rows += len(rows)
 
-    def finish(self, present: np.ndarray, meta: Mapping[str, Any]) -> None:
+    def finish(self, present: np.ndarray, meta: EntryMeta) -> None:
         """Put the entry in its place, over a damaged one."""
         if self.rows != int(present.sum()):
             raise ValueError(f"{self.rows} rows for {int(present.sum())} present frames")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from harness.analysis.compare import compare
 from harness.evaluation.prediction_tables import write_predictions
 from harness.evaluation.scoring import score_block
+from leaderboards.blocks import Result
 from leaderboards.record import Record
 from leaderboards.statistics import paired
 from zoo.api import VideoAnswers
@@ -52,7 +53,7 @@ def put(folder: Path, values: Sequence[float] | None, post: Sequence[float] | No
         "selection_split": None,
     }
     status = changes.pop("status", "done")
-    Record(folder.name, status, None, {**result, **changes}).write(folder / "record.json")
+    Record(folder.name, status, None, cast(Result, {**result, **changes})).write(folder / "record.json")
     return folder
 
 

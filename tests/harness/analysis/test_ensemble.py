@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from harness.analysis.ensemble import expand, post_options, read_records
+from leaderboards.blocks import Result
 from leaderboards.record import Record
 from zoo.errors import UserError
 
@@ -134,7 +136,7 @@ def write(folder: Path, **result: object) -> Path:
     folder.mkdir(parents=True)
     status = str(result.pop("status", "done"))
     common = {"track": "va", "edition": "abaw10", "track_version": 1, "split": "val", "data": {"fingerprint": "f"}}
-    Record(folder.name, status, result={**common, **result}).write(folder / "record.json")  # type: ignore[arg-type]
+    Record(folder.name, status, result=cast(Result, {**common, **result})).write(folder / "record.json")
     return folder
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -111,7 +112,7 @@ def test_frames_no_slot_saw_are_counted(tmp_path: Path) -> None:
     videos[0].present["face"][:] = [0, 0, 1, 0, 1, 1, 0]
     videos[1].present["face"][:] = False  # never seen: the model's own answers
     one = make_submission(VA, from_videos(VA, videos), listed, tmp_path / OUT)
-    counts = [one.manifest[f"{kind}_rows"] for kind in ("unseen", "interpolated", "held")]
+    counts = [cast(dict[str, object], one.manifest)[f"{kind}_rows"] for kind in ("unseen", "interpolated", "held")]
     assert counts == [3 + 2 + 3, 1, 2 + 2]  # frame 8 is beyond the video's last, which is unseen itself
 
 
