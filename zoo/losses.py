@@ -27,7 +27,7 @@ _CONSTANT = 1e-10  # variance of targets below which a batch's labels are all th
 
 class ValueLoss(Loss):
     """Base of losses for numbers in a range. ``lds`` weighs each labelled element by how rare its label is in
-    training; see ``rarity``. Write ``forward`` and ``decode``."""
+    training; see ``lds_weights``. Write ``forward`` and ``decode``."""
 
     def __init__(self, answers: tuple[Answer, ...], counts: tuple[Counts, ...], width: int, lds: str) -> None:
         super().__init__(answers, width)
@@ -36,10 +36,10 @@ class ValueLoss(Loss):
         self.low: Tensor
         self.high: Tensor
         self.weighted = lds != "none"
-        each = [rarity(c.bins, lds) for c in counts]
+        each = [lds_weights(c.bins, lds) for c in counts]
         # Not kept with the model's weights: they serve training alone, and the histograms' sizes may differ.
         for i, weights in enumerate(each):
-            self.register_buffer(f"rarity{i}", torch.tensor(weights), persistent=False)
+            self.register_buffer(f"lds_weights{i}", torch.tensor(weights), persistent=False)
         self.register_buffer("sizes", torch.tensor([len(weights) for weights in each]), persistent=False)
         self.sizes: Tensor
 
@@ -48,7 +48,7 @@ class ValueLoss(Loss):
         if not self.weighted:
             return labelled.to(target.dtype)
         at = self.bin_of(target, labelled, self.sizes)
-        each = [self.get_buffer(f"rarity{i}").to(target.dtype)[at[..., i]] for i in range(len(self.answers))]
+        each = [self.get_buffer(f"lds_weights{i}").to(target.dtype)[at[..., i]] for i in range(len(self.answers))]
         return torch.stack(each, -1) * labelled
 
     def bin_of(self, target: Tensor, labelled: Tensor, sizes: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ def _centred(x: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
     return mean, torch.where(share > 0, x - mean, zero)
 
 
-def rarity(bins: Sequence[int], lds: str) -> list[float]:
+def lds_weights(bins: Sequence[int], lds: str) -> list[float]:
     """Label distribution smoothing (Yang et al. 2021, arXiv:2102.09554): a weight for each bin of the histogram of
     training labels, the higher, the rarer labels near it are.
 

@@ -116,7 +116,7 @@ def robustness(job: Job, folder: Path, split: str, *, each: bool, levels: Sequen
     for condition in wanted:
         videos = clean
         if condition.noise:
-            noisy = Noisy(prepared.model, watched.spread(), condition.noise, frames)
+            noisy = Noisy(prepared.model, watched.standard_deviations(), condition.noise, frames)
             videos = predict_split(job, replace(prepared, model=cast(Model, noisy)), "val")
         elif condition.withheld:
             with withheld(prepared.splits["val"], condition.withheld):

@@ -117,7 +117,7 @@ class BareNetwork:
     made it, or ``folded``."""
 
     def __init__(self, slot: FrozenSlot, ready: Sequence[Chunk], *, folded: bool = False) -> None:
-        self.slot, self.network = slot, slot.encoder if folded else slot.placed(slot.given())
+        self.slot, self.network = slot, slot.encoder if folded else slot.to_device(slot.build_pretrained())
         spec = self.network.input
         self.frames = float(sum(len(chunk.mask) for chunk in ready))
         self.args: list[list[torch.Tensor]] = []

@@ -39,8 +39,8 @@ def choose_precision(index: Index, slots: Sequence[FrozenSlot], *, building: boo
             continue
         if building and slot.settings.precision == "bf16":
             warn_of_bfloat16(slot.device, "features.precision=bf16")
-        slot.traits = load_or_measure(index, slot)
-        error = slot.traits.error
+        slot.probe = load_or_measure(index, slot)
+        error = slot.probe.error
         if slot.wants_bf16 and not slot.bf16 and error is not None:
             said = (
                 f"slot {slot.plan.name!r}: features in bfloat16 are {error:.1%} from those in float32, more than "
@@ -55,19 +55,19 @@ def choose_precision(index: Index, slots: Sequence[FrozenSlot], *, building: boo
 def load_or_measure(index: Index, slot: FrozenSlot) -> PrecisionProbe:
     """From the cache, or measured now and kept there; one process measures, the others wait."""
     file = _memo(slot)
-    if (traits := _read(file)) is not None:
-        return traits
+    if (probe := _read(file)) is not None:
+        return probe
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(file.with_suffix(".lock")):
-            if (traits := _read(file)) is None:
-                traits = measure(index, slot)
-                said = {"error": traits.error, "mixes": traits.mixes, "encoder": slot.plan.encoder.name}
-                if traits != PrecisionProbe():  # else there was nothing to look at
+            if (probe := _read(file)) is None:
+                probe = measure(index, slot)
+                said = {"error": probe.error, "mixes": probe.batch_invariant, "encoder": slot.plan.encoder.name}
+                if probe != PrecisionProbe():  # else there was nothing to look at
                     atomic(file, lambda part: part.write_text(json.dumps(said)))
     except PermissionError:
-        traits = measure(index, slot)
-    return traits
+        probe = measure(index, slot)
+    return probe
 
 
 def _memo(slot: FrozenSlot) -> Path:
@@ -94,11 +94,11 @@ def measure(index: Index, slot: FrozenSlot) -> PrecisionProbe:
             return PrecisionProbe()
         error = _error(slot, batch_of(images), np.ones(len(images), bool)) if slot.wants_bf16 else None
         settled = PrecisionProbe(error)
-        before, slot.traits = slot.traits, settled  # in the precision that will be used
+        before, slot.probe = slot.probe, settled  # in the precision that will be used
         try:
             return PrecisionProbe(error, is_batch_invariant(slot, images))
         finally:
-            slot.traits = before
+            slot.probe = before
     if not slot.wants_bf16 or (chunk := next(_chunks(index, slot), None)) is None:
         return PrecisionProbe()
     return PrecisionProbe(_error(slot, *chunk))

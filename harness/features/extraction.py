@@ -178,7 +178,7 @@ class FeatureExtractor:
         elif isinstance(event, Done):
             event.task.complete = True
             self._save(event.task)
-        elif isinstance(event, PartialBatch) and event.task.slot.traits.mixes:
+        elif isinstance(event, PartialBatch) and event.task.slot.probe.batch_invariant:
             self._mix(event)
         elif isinstance(event, PartialBatch):
             inputs, keep = pad_batch(event.images, event.task.slot.chunk)

@@ -40,11 +40,11 @@ Inputs = Mapping[str, np.ndarray]
 class PrecisionProbe:
     """What was measured of an encoder on this kind of machine, once for a cache. ``error``: how far the bfloat16
     features of some real frames are from their float32 ones, at the worst frame, as a share of its length; None where
-    they were not compared. ``mixes``: whether a frame's features are the same, bit for bit, wherever it stands in a
-    batch and whatever stands beside it, so that frames of several videos may share one."""
+    they were not compared. ``batch_invariant``: whether a frame's features are the same, bit for bit, wherever it
+    stands in a batch and whatever stands beside it, so that frames of several videos may share one."""
 
     error: float | None = None
-    mixes: bool = False
+    batch_invariant: bool = False
 
 
 @dataclass
@@ -57,14 +57,14 @@ class FrozenSlot:
     file: Path | None  # of the weights, verified
     _encoder: Encoder | None = None
     _rounded: Rounded | None = None
-    traits: PrecisionProbe = PrecisionProbe()
+    probe: PrecisionProbe = PrecisionProbe()
     limit: int | None = None  # frames at once, after memory ran out
 
     @property
     def encoder(self) -> Encoder:
         """The network that computes the features: in eval mode, its batch norms folded."""
         if self._encoder is None:
-            encoder = self.placed(self.given())
+            encoder = self.to_device(self.build_pretrained())
             fold(encoder, partial(features_of_noise, encoder))
             self._encoder = encoder
         return self._encoder
@@ -80,14 +80,14 @@ class FrozenSlot:
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16):
             features_of_noise(self.encoder, 1)
 
-    def given(self) -> Encoder:
+    def build_pretrained(self) -> Encoder:
         """A new network as its author made it, with its weights, in eval mode."""
         encoder = build_encoder(self.plan)
         if self.plan.passport is not None:
             load_pretrained(encoder, self.plan.passport)
         return encoder.eval().requires_grad_(False)
 
-    def placed(self, encoder: Encoder) -> Encoder:
+    def to_device(self, encoder: Encoder) -> Encoder:
         """On the device, in the layout that convolutions are fastest in."""
         encoder = encoder.to(self.device)
         if isinstance(encoder.input, FrameInput):
@@ -104,7 +104,7 @@ class FrozenSlot:
     @property
     def bf16(self) -> bool:
         """Whether it is used: it must have proved near enough to float32 (harness.features.encoder_probe)."""
-        return self.wants_bf16 and (self.traits.error is None or self.traits.error <= self.settings.tolerance)
+        return self.wants_bf16 and (self.probe.error is None or self.probe.error <= self.settings.tolerance)
 
     @property
     def precision(self) -> str:
@@ -145,7 +145,7 @@ class FrozenSlot:
             "options": dict(plan.options),
             "weights": file_sha256(self.file) if self.file else None,
             "precision": self.precision,
-            "error": self.traits.error if self.bf16 else None,
+            "error": self.probe.error if self.bf16 else None,
             "device": self.device.type,
             "chunk": self.chunk,
             "batch": min(self.limit or self.chunk, self.chunk),

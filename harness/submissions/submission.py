@@ -14,7 +14,7 @@ from typing import NotRequired, TypedDict
 
 from harness.data.index.index import Index
 from harness.data.index.samples import TestList
-from harness.submissions import writer as submit
+from harness.submissions import writer
 from harness.submissions.verifier import read_list, verify
 from harness.submissions.verifier.other_editions import other_number
 from harness.submissions.writer.files import sha256
@@ -72,7 +72,7 @@ class SubmissionResult:
 
 def make_submission(
     track: TrackSpec,
-    answers: submit.Answers,
+    answers: writer.Answers,
     list_file: Path | None,
     out: Path,
     *,
@@ -93,18 +93,18 @@ def make_submission(
     """
     if list_file is not None:  # whose list it is, the verifier knows; read once more later, not to keep it in memory
         read_list(list_file, track, editions)
-    listed = submit.read_list(list_file, track) if list_file is not None else None
+    listed = writer.read_list(list_file, track) if list_file is not None else None
     if name is not None and (not name or Path(name).name != name or name.startswith(".") or MANIFEST in name):
         raise UserError("file-name-invalid", name=name)
-    composed = submit.compose(track, answers, listed, name)
+    composed = writer.compose(track, answers, listed, name)
     manifest = _manifest(track, composed, listed, edition, run, record_sha256)
     beside = {}
     if archive:
         manifest["zip"] = f"{Path(composed.name).stem if not composed.folder else composed.name}.zip"
-        beside[manifest["zip"]] = submit.zipped(composed)
+        beside[manifest["zip"]] = writer.zipped(composed)
     own = MANIFEST if name is None else f"{composed.name}.{MANIFEST}"
     beside[own] = f"{json.dumps(manifest, indent=1, ensure_ascii=False)}\n".encode()
-    path = submit.place(
+    path = writer.place(
         out,
         composed,
         beside,
@@ -134,8 +134,8 @@ def _archive_of(manifest: Path) -> list[str]:
 
 def _manifest(
     track: TrackSpec,
-    composed: submit.Submission,
-    listed: submit.Listing | None,
+    composed: writer.Submission,
+    listed: writer.Listing | None,
     edition: str | None,
     run: str | None,
     record_sha256: str | None,
@@ -167,8 +167,8 @@ def _manifest(
 
 def _notes(
     track: TrackSpec,
-    composed: submit.Submission,
-    listed: submit.Listing | None,
+    composed: writer.Submission,
+    listed: writer.Listing | None,
     edition: str | None,
     manifest: Manifest,
 ) -> list[str]:
@@ -217,9 +217,9 @@ def submission_obstacle(index: Index, editions: Sequence[EditionSpec]) -> str:
         listed = None
         if path is not None:
             read_list(path, track, editions)
-            listed = submit.read_list(path, track)
+            listed = writer.read_list(path, track)
         for video in index.split("test"):
-            submit.check_name(video.name, track, listed)
+            writer.check_name(video.name, track, listed)
     except UserError as error:
         return str(error)
     return ""
@@ -235,7 +235,7 @@ def submit_videos(
     run: str | None = None,
 ) -> tuple[SubmissionBlock, list[str]]:
     """The submission that `harness run` makes by itself: what its record says of it, and notes."""
-    answers = submit.from_videos(track, videos)
+    answers = writer.from_videos(track, videos)
     made = make_submission(track, answers, rows.path if rows else None, folder, edition=edition, run=run)
     of_list = made.manifest["list"]
     facts: SubmissionBlock = {

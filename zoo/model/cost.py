@@ -33,7 +33,7 @@ def cost(
     dims: dict[str, int],
     counts: Sequence[Counts],
     adapter: AdapterOptions,
-    aids: Regularisation,
+    regularisation: Regularisation,
     length: int,
 ) -> Cost:
     """``parameters``: ``trained`` and ``frozen``; ``multiply_adds``: of every encoder and of all that follows them, a
@@ -46,7 +46,7 @@ def cost(
     for slot in plan.slots:
         parameters, each[f"encoder {slot.name}"] = _of_encoder(slot, length)
         frozen += parameters if slot.frozen else 0
-    model = _on_meta(lambda: Model(plan, dims, counts, adapter, aids))
+    model = _on_meta(lambda: Model(plan, dims, counts, adapter, regularisation))
     each["fusion and heads"] = fusion_adds(model, dims, length)
     known = [value for value in each.values() if value is not None]
     each["total"] = sum(known) if len(known) == len(each) else None

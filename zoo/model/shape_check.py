@@ -39,7 +39,10 @@ class Shapes(TypedDict):
 
 
 def check(
-    plan: Plan, adapter: AdapterOptions, aids: Regularisation | None = None, counts: Sequence[Counts] | None = None
+    plan: Plan,
+    adapter: AdapterOptions,
+    regularisation: Regularisation | None = None,
+    counts: Sequence[Counts] | None = None,
 ) -> Shapes:
     """Build the whole combination with B=2, T=3 on the meta device and compare real shapes with declared ones.
 
@@ -60,7 +63,7 @@ def check(
         (2, 3, head.out_dim),
         "its out_dim says",
     )
-    model = meta_or_real(lambda: Model(plan, dims, counts, adapter, aids))
+    model = meta_or_real(lambda: Model(plan, dims, counts, adapter, regularisation))
     sizes["fusion and heads"] = count_parameters(model.fusion)
     sizes["trained in all"] = count_parameters(model)
     device = next(model.fusion.parameters(), torch.empty(0)).device

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.decoding import video as frames
+from harness.data.decoding import video as video_module
 from harness.io.hashing import digest, kept
 from harness.io.read_cache import Arrays, ReadCache
 from zoo.weights.cards import cache_dir
@@ -26,8 +26,8 @@ def video_size(path: Path) -> tuple[int, int]:
 
 def _probed(path: Path) -> Arrays:
     def probe() -> Arrays:
-        info = frames.probe(path)
+        info = video_module.probe(path)
         return {"times": info.times, "size": np.array([info.width, info.height])}
 
     memo = ReadCache(cache_dir() / "times" / f"{digest(os.path.abspath(path))[:32]}.memo")
-    return kept(memo, path, f"times and size {frames.VERSION}", probe)
+    return kept(memo, path, f"times and size {video_module.VERSION}", probe)

@@ -29,7 +29,7 @@ from harness.data.synthetic.latents import (
     Person,
     draw_story,
     expressions,
-    present,
+    visible_frames,
 )
 from harness.data.synthetic.video_plans import VideoPlan, cast
 from zoo.files import part_name
@@ -111,7 +111,7 @@ def slot_columns(combo: Sequence[str]) -> list[int]:
 def _windows(story: LatentTrajectory, person: Person) -> Floats:
     """(T, 1 + 4 * 3 * (2 * REACH + 1)); zeros where a slot is absent and beyond the ends of the video."""
     copies = {"face": person.face, "context": story.scene, "body": person.body, "audio": story.voice}
-    seen = present(story, person)
+    seen = visible_frames(story, person)
     frames = story.plan.frames
     columns = [np.ones((frames, 1))]
     for slot in SLOTS:

@@ -108,10 +108,10 @@ def test_spread_is_that_of_the_frames_where_the_slot_is_present() -> None:
     for starts in ([0, 12], [4]):
         watched(batch(starts))
     rows = torch.cat([batch([s]).features["face"][0] for s in (0, 12, 4)])
-    np.testing.assert_allclose(watched.spread()["face"], rows.numpy().std(0), rtol=1e-5)
+    np.testing.assert_allclose(watched.standard_deviations()["face"], rows.numpy().std(0), rtol=1e-5)
     heard = torch.cat([batch([s]).features["audio"][0][batch([s]).present["audio"][0]] for s in (0, 12, 4)])
     assert len(heard) == 10
-    np.testing.assert_allclose(watched.spread()["audio"], heard.numpy().std(0), rtol=1e-5)
+    np.testing.assert_allclose(watched.standard_deviations()["audio"], heard.numpy().std(0), rtol=1e-5)
 
 
 def test_a_frame_has_the_same_noise_in_every_window_and_at_every_level() -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.benchmarks import baseline as seed
-from harness.benchmarks import versus_baseline as sides
+from harness.benchmarks import baseline, versus_baseline
 from harness.benchmarks.tables import HEADS, SPEED
 from harness.benchmarks.versus_baseline import Sides
 from harness.benchmarks.workload import own_cache
@@ -18,13 +17,13 @@ from tests.support.program import Program
 @pytest.fixture
 def small(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sides:
     """Sequences of 4 frames, batches of 2, pictures of 112."""
-    text = Path(sides.RECIPE).read_text().replace("clip = 16", "clip = 4").replace("batch = 16", "batch = 2")
+    text = Path(versus_baseline.RECIPE).read_text().replace("clip = 16", "clip = 4").replace("batch = 16", "batch = 2")
     (tmp_path / "seed.toml").write_text(text)
-    monkeypatch.setattr(sides, "RECIPE", str(tmp_path / "seed.toml"))
-    monkeypatch.setattr(seed, "BATCH", 2)
-    monkeypatch.setattr(seed, "LENGTH", 4)
-    monkeypatch.setattr(sides, "CACHED_STEPS", 2)
-    monkeypatch.setattr(sides, "FROZEN", dict([next(iter(sides.FROZEN.items()))]))
+    monkeypatch.setattr(versus_baseline, "RECIPE", str(tmp_path / "seed.toml"))
+    monkeypatch.setattr(baseline, "BATCH", 2)
+    monkeypatch.setattr(baseline, "LENGTH", 4)
+    monkeypatch.setattr(versus_baseline, "CACHED_STEPS", 2)
+    monkeypatch.setattr(versus_baseline, "FROZEN", dict([next(iter(versus_baseline.FROZEN.items()))]))
     monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
     return Sides(str(program.demo), 1, False, str)
 
@@ -51,4 +50,4 @@ def test_both_are_measured(small: Sides, bf16: bool) -> None:
 
 def test_the_networks_are_the_same(small: Sides) -> None:
     own = sum(p.numel() for p in small._model(small.job).parameters())
-    assert own - sum(p.numel() for p in seed.Network().parameters()) == 512  # the vector that stands for no face
+    assert own - sum(p.numel() for p in baseline.Network().parameters()) == 512  # the vector that stands for no face

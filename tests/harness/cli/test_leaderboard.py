@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from leaderboards import comparison as boards
+from leaderboards import comparison
 from tests.support.made_up import real, run
 from tests.support.program import Program
 
@@ -29,7 +29,7 @@ def runs(tmp_path: Path) -> Path:
 
 
 def test_the_committed_pages_are_not_stale(harness: Program) -> None:
-    answer = harness("leaderboard", "--published", "--check", "--out", Path(boards.__file__).parent)
+    answer = harness("leaderboard", "--published", "--check", "--out", Path(comparison.__file__).parent)
     assert answer.code == 0, answer.out + answer.err
     answer = harness("leaderboard", "--published", "--check")
     assert answer.code == 1

@@ -73,7 +73,7 @@ def test_features_do_not_depend_on_what_else_is_extracted(
         store, failures = extract(part, [slot], progress=False)
         assert not failures
         assert store.computed == len(videos)
-        assert slot.traits.mixes
+        assert slot.probe.batch_invariant
         return features(store, part)
 
     some = index.videos[:3]
@@ -88,7 +88,7 @@ def test_an_encoder_whose_frames_feel_their_mates_never_shares_a_batch(index: In
     shy = odd(mate=0.1)
     assert not is_batch_invariant(shy, list(pictures(index, shy)))
     together, _ = extract(index, [shy], progress=False)
-    assert not shy.traits.mixes
+    assert not shy.probe.batch_invariant
     rows = features(together, index)
     for video in index.videos[:3]:
         together.lease.release()

@@ -87,16 +87,16 @@ def test_post_processing_is_fitted_on_answers_to_videos_not_trained_on(runs: Pat
 
 
 def test_labels_of_val_are_trained_on(program, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.runs import job as setup
+    from harness.runs import job as job_module
 
-    build = setup.build_index
+    build = job_module.build_index
 
     def turned(*args: Any, **options: Any) -> Any:
         index = build(*args, **options)
         videos = [replace(v, labels=-v.labels) if v.split == "val" else v for v in index.videos]
         return replace(index, videos=tuple(videos))
 
-    monkeypatch.setattr(setup, "build_index", turned)
+    monkeypatch.setattr(job_module, "build_index", turned)
     shutil.copytree(runs / "chose-1", tmp_path / "chose-1")
     other = load_file(fit(program, tmp_path, "fit", "chose-1") / "weights.safetensors")
     usual = load_file(runs / "fit-1" / "weights.safetensors")

@@ -216,9 +216,9 @@ def test_what_is_scored_plays_no_part_in_training(
 ) -> None:
     """With all labels of the scored fold turned round, the fold's weights stay bit for bit the same; with those of the
     fold that chooses, its epochs are scored otherwise."""
-    from harness.runs import job as setup
+    from harness.runs import job as job_module
 
-    build = setup.build_index
+    build = job_module.build_index
 
     def turned(role: str) -> Callable[..., Index]:
         def made(*args: Any, **options: Any) -> Index:
@@ -231,7 +231,7 @@ def test_what_is_scored_plays_no_part_in_training(
         return made
 
     for role in ("val", "select"):
-        monkeypatch.setattr(setup, "build_index", turned(role))
+        monkeypatch.setattr(job_module, "build_index", turned(role))
         program.run(tmp_path, role, *SHORT, "--set", "fold=1")
     wanted = load_file(runs / "cv" / "fold-1" / "weights.safetensors")
     found = load_file(tmp_path / "val" / "weights.safetensors")
@@ -248,7 +248,7 @@ def test_what_is_scored_plays_no_part_in_training(
 def test_an_interrupted_run_goes_on_where_it_was(
     program, runs: Path, tmp_path: Path, record: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from harness.runs import multi_run as members
+    from harness.runs import multi_run
 
     begun: list[str] = []
 
@@ -258,8 +258,8 @@ def test_an_interrupted_run_goes_on_where_it_was(
             raise KeyboardInterrupt
         return run(job, folder, **more)
 
-    run = members.run
-    monkeypatch.setattr(members, "run", stopping)
+    run = multi_run.run
+    monkeypatch.setattr(multi_run, "run", stopping)
     answer = program("run", "--data", program.demo, "--out", tmp_path, "--name", "cv", *SHORT)
     assert answer.code == 130
     assert record(tmp_path / "cv")["status"] == "interrupted"

@@ -13,7 +13,7 @@ from torch import nn
 from harness.batching.clips import ClipData
 from harness.config.schema import RunConfig
 from harness.data.index.index import Index, Video
-from harness.runs import run as runs
+from harness.runs import run as run_module
 from harness.runs.job import Job, make_job
 from harness.training.build import fit_adapters
 from tests.harness.batching.test_clips import Store, video
@@ -80,14 +80,14 @@ def test_a_run_fits_its_adapters_to_the_split_that_trains(program, monkeypatch: 
     def features(index: Index, frozen: object, **how: object) -> tuple[Store, list[str]]:
         return Store({v.name: np.ones(v.n_frames, bool) for v in index.videos}), []
 
-    monkeypatch.setattr(runs, "fit_adapters", note)
-    monkeypatch.setattr(runs, "extract", features)
-    monkeypatch.setattr(runs, "frozen_slots", lambda *given: [])
-    monkeypatch.setattr(runs, "check", lambda *given: {"dims": {"face": 2}})
+    monkeypatch.setattr(run_module, "fit_adapters", note)
+    monkeypatch.setattr(run_module, "extract", features)
+    monkeypatch.setattr(run_module, "frozen_slots", lambda *given: [])
+    monkeypatch.setattr(run_module, "check", lambda *given: {"dims": {"face": 2}})
     monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
     job = make_job(RunConfig(data_dir=str(program.demo), encoders="face", device="cpu"), progress=False)
     with pytest.raises(Seen):
-        runs.prepare(job, progress=False)
+        run_module.prepare(job, progress=False)
     (videos,) = given
     assert [v.name for v in videos] == [v.name for v in job.index.split("train")]
     assert {v.split for v in videos} == {"train"}
@@ -108,10 +108,10 @@ def test_the_epoch_is_chosen_on_the_split_that_is_there_for_it(
         splits = {split: split for split in ("train", "select", "val", "test") if job.index.split(split)}  # type: ignore[arg-type]
         return SimpleNamespace(model=None, splits=splits, store=SimpleNamespace(write=lambda path: None))
 
-    monkeypatch.setattr(runs, "prepare", prepared)
-    monkeypatch.setattr(runs, "train", note)
+    monkeypatch.setattr(run_module, "prepare", prepared)
+    monkeypatch.setattr(run_module, "train", note)
     monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
     config = RunConfig(data_dir=str(program.demo), encoders="face", device="cpu", folds=folds, fold=1 if folds else -1)
     with pytest.raises(Seen):
-        runs.run(make_job(config, progress=False), tmp_path, progress=False)
+        run_module.run(make_job(config, progress=False), tmp_path, progress=False)
     assert given == ["train", chooses]

@@ -147,7 +147,7 @@ def test_an_absent_slot_and_unlabelled_frames_get_no_gradient() -> None:
 
 
 def test_modality_dropout_drops_whole_slots_and_never_the_last() -> None:
-    net = model(aids=Regularisation(modality_dropout=0.9))
+    net = model(regularisation=Regularisation(modality_dropout=0.9))
     on = torch.ones(2000, 3, dtype=torch.bool)
     partly = on.clone()
     partly[:1000] = False

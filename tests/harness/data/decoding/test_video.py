@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from harness.data.decoding import video as frames_module
+from harness.data.decoding import video as video_module
 from harness.data.decoding.jpeg import read_jpeg
 from harness.data.decoding.video import expected_frames, probe, read_frames, read_pictures
 from tests.support.media import shade, write_click_video
@@ -275,12 +275,12 @@ def test_many_missing_frames_are_told_before_the_last_one(tmp_path: Path, monkey
     path = tmp_path / "a.mp4"
     write_click_video(path, n_frames=100)
     wanted = probe(path).n_frames
-    read = frames_module._time_line
+    read = video_module._time_line
 
     def with_holes(*given: object) -> list[int]:
         stamps = read(*given)  # type: ignore[arg-type]
         return sorted({*stamps, *(stamp + 1 for stamp in stamps[40:45])})  # no picture has these
 
-    monkeypatch.setattr(frames_module, "_time_line", with_holes)
+    monkeypatch.setattr(video_module, "_time_line", with_holes)
     with pytest.raises(UserError, match=f"3 of {wanted + 5} frames could not be decoded"):
         list(islice(read_frames(path), wanted + 5))

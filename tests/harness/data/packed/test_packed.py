@@ -24,7 +24,7 @@ from harness.data.packed.metadata import read_label
 from harness.data.packed.reader import Pictures, Samples
 from harness.data.preprocessing.pack_build import make_pack
 from harness.data.preprocessing.pack_plan import Settings, plan
-from harness.data.streams import raw_inputs as raw_module
+from harness.data.streams import raw_inputs
 from harness.data.streams.raw_inputs import RawSlot
 from harness.data.streams.readers import AudioReader, BodyReader, ContextReader, FaceReader
 from harness.data.streams.sources import source_of
@@ -193,7 +193,7 @@ def test_trained_slots_read_the_pack(
     def no_video(*_: object, **__: object) -> None:
         raise AssertionError("the raw video was read")
 
-    monkeypatch.setattr(raw_module, "pictures", no_video)
+    monkeypatch.setattr(raw_inputs, "pictures", no_video)
     raw = RawSlot(indexes[1], slot(stream), Viewer(SIZE))
     video = indexes[1].videos[0]
     raw.prepare(video.name)

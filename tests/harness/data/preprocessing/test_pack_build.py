@@ -25,7 +25,7 @@ from harness.data.packed import writer
 from harness.data.packed.metadata import read_label
 from harness.data.packed.reader import Pictures, Samples
 from harness.data.packed.writer import encode_jpeg
-from harness.data.preprocessing import pack_build as make
+from harness.data.preprocessing import pack_build
 from harness.data.preprocessing.pack_build import make_pack
 from harness.data.preprocessing.pack_plan import Settings, plan
 from harness.data.preprocessing.pack_verify import verify_pack
@@ -52,7 +52,9 @@ def ledger(pack: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (pack / "ledger.jsonl").read_text().splitlines()]
 
 
-def fill(root: Path, pack: Path | None = None, streams: list[str] | None = None, size: int = 32) -> list[make.Outcome]:
+def fill(
+    root: Path, pack: Path | None = None, streams: list[str] | None = None, size: int = 32
+) -> list[pack_build.Outcome]:
     return make_pack(plan(root, streams), Settings(root, pack or root / "pack", size), jobs=1, progress=False)
 
 
@@ -195,7 +197,7 @@ def test_a_disk_that_fills_while_rows_are_written(tmp_path: Path, monkeypatch: p
 
 def test_a_source_that_changes_meanwhile_is_not_packed(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changing = videos(data)[0]
-    plain = make.read_sound
+    plain = pack_build.read_sound
 
     def read(path: Path, rate: int) -> object:
         sound = plain(path, rate)
@@ -203,7 +205,7 @@ def test_a_source_that_changes_meanwhile_is_not_packed(data: Path, monkeypatch: 
             path.write_bytes(path.read_bytes() + b"more")
         return sound
 
-    monkeypatch.setattr(make, "read_sound", read)
+    monkeypatch.setattr(pack_build, "read_sound", read)
     outcomes = fill(data, streams=["audio"])
     assert [one.name for one in outcomes if one.outcome == "failed"] == [changing.stem]
     assert "changed while it was packed" in next(one.reason for one in outcomes if one.outcome == "failed")

@@ -15,8 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from harness.data.synthetic import DEMO_VERSION, STANDARD_FRAMES, STANDARD_VIDEOS, make_demo, oracle
-from harness.data.synthetic import build as make_module
+from harness.data.synthetic import DEMO_VERSION, STANDARD_FRAMES, STANDARD_VIDEOS, build, make_demo, oracle
 from harness.data.synthetic.appearance import draw_look, person_box
 from harness.data.synthetic.video_plans import RATES, cast
 from tests.support.demo_stories import ALL, CRUMB, FRAMES, stories
@@ -74,7 +73,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
     def full_disk(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(make_module, "film", full_disk)
+    monkeypatch.setattr(build, "film", full_disk)
     with pytest.raises(UserError, match=r"cannot be written there \(No space"):
         make_demo(tmp_path / "new", videos=CRUMB, frames=FRAMES, progress=False)
     assert not list(tmp_path.iterdir())
