@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 import time
@@ -184,7 +183,9 @@ def _serve(pipe: Connection) -> None:
             outcome = attempt(kept, item)
             try:
                 pipe.send(outcome)
-            except (TypeError, AttributeError, pickle.PicklingError) as error:
+            except OSError:
+                return
+            except Exception as error:  # a result that cannot be sent
                 pipe.send(failure_of(error))
     except (EOFError, OSError, KeyboardInterrupt):  # the parent has closed its end, or stops this one
         return

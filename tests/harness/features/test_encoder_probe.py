@@ -109,7 +109,7 @@ def resnet(monkeypatch: pytest.MonkeyPatch) -> tuple[FrozenSlot, nn.Module]:
     slot = FrozenSlot(plans("face=timm:resnet18", {"encoder.face.pretrained": False})[0], Features(), CPU, None)
     torch.manual_seed(0)
     given = lived(slot.build_pretrained())
-    monkeypatch.setattr(slot, "given", lambda: copy.deepcopy(given))
+    monkeypatch.setattr(slot, "build_pretrained", lambda: copy.deepcopy(given))
     return slot, given
 
 
