@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from zoo.errors import UserError
+from zoo.metrics.concordance import concordance_terms
 from zoo.modules import Loss
 from zoo.tracks import Answer, Counts
 
@@ -65,7 +66,7 @@ def concordance(prediction: Tensor, target: Tensor, weight: Tensor) -> tuple[Ten
     since CCC is 0 there whatever is predicted. ccc is 0, with a graph, in that case. Equal weights, whatever their
     size, give Lin's plain coefficient with population variances.
     """
-    # The metric of evaluation is zoo.metrics.scores.ccc, in NumPy and float64; this one has gradients, and weights.
+    # The metric of evaluation, zoo.metrics.scores.ccc, has these terms in float64, without gradients and weights.
     # Moments are those of the whole batch: CCC does not split, the mean over two halves is another number.
     total = weight.sum((0, 1))
     share = weight / torch.where(total > 0, total, torch.ones_like(total))
@@ -73,8 +74,8 @@ def concordance(prediction: Tensor, target: Tensor, weight: Tensor) -> tuple[Ten
     mean_t, t = _centred(target.to(prediction.dtype), share)
     covariance, variance_p, variance_t = ((share * product).sum((0, 1)) for product in (p * t, p * p, t * t))
     usable = variance_t > _CONSTANT
-    spread = variance_p + variance_t + (mean_p - mean_t) ** 2
-    ccc = 2 * covariance / torch.where(usable, spread, torch.ones_like(spread))
+    both, apart = concordance_terms(covariance, variance_p, variance_t, (mean_p - mean_t) ** 2)
+    ccc: Tensor = both / torch.where(usable, apart, torch.ones_like(apart))
     return torch.where(usable, ccc, torch.zeros_like(ccc)), usable
 
 

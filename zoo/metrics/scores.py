@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from zoo.metrics.cards import METRICS, MetricCard, card
+from zoo.metrics.concordance import concordance_terms
 from zoo.tracks import Answer
 
 __all__ = [
@@ -248,8 +249,8 @@ def _merged_moments(parts: Array) -> Array:
 
 def _ccc(moments: Array) -> float:
     n, mean_x, mean_y, xx, yy, xy = moments
-    apart = xx + yy + n * (mean_x - mean_y) ** 2
-    return float(np.clip(2 * xy / apart, -1, 1) if apart > 0 else 0.0) if n else float("nan")
+    both, apart = concordance_terms(xy, xx, yy, n * (mean_x - mean_y) ** 2)
+    return float(np.clip(both / apart, -1, 1) if apart > 0 else 0.0) if n else float("nan")
 
 
 def _pearson(moments: Array) -> float:

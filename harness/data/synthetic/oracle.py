@@ -33,6 +33,7 @@ from harness.data.synthetic.latents import (
 )
 from harness.data.synthetic.video_plans import VideoPlan, cast
 from zoo.files import part_name
+from zoo.metrics.concordance import concordance_terms
 
 REACH = 10  # frames seen to each side
 FIT_VIDEOS = 300
@@ -131,7 +132,8 @@ def _va_score(known: Floats, fit: Table, guess: Floats, val: Table) -> float:
 
 def _ccc(x: Floats, y: Floats) -> float:
     covariance = np.mean((x - x.mean()) * (y - y.mean()))
-    return float(2 * covariance / (x.var() + y.var() + (x.mean() - y.mean()) ** 2))
+    both, apart = concordance_terms(covariance, x.var(), y.var(), (x.mean() - y.mean()) ** 2)
+    return float(both / apart)
 
 
 def _expr_score(known: Floats, fit: Table, guess: Floats, val: Table) -> float:
