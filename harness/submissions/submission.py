@@ -209,10 +209,7 @@ def submission_obstacle(index: Index, editions: Sequence[EditionSpec]) -> str:
     track, path = index.track, index.test_list.path if index.test_list else None
     if index.absent:
         shown = ", ".join(index.absent[:5]) + (f" and {len(index.absent) - 5} more" if len(index.absent) > 5 else "")
-        return (
-            f"{path}: {index.root} has neither crops nor raw videos of {shown}; everything that is listed must be "
-            "answered: put them into the folder, or name another list by --list FILE"
-        )
+        return str(UserError("test-list-videos-missing", test_list=path, root=index.root, some=shown))
     try:
         listed = None
         if path is not None:

@@ -15,7 +15,7 @@ from harness.data.affwild2.groups import group_of
 from harness.data.affwild2.media import Media
 from harness.data.affwild2.subjects import Subject, annotated, from_list, from_names
 from harness.data.index.group_tables import read_groups
-from harness.data.index.index import Index, Video, _length_error
+from harness.data.index.index import NO_MEDIA, Index, Video, _length_error
 from zoo.errors import UserError
 from zoo.tracks import EditionSpec, TrackSpec
 
@@ -142,7 +142,7 @@ def _missing(videos: Sequence[Video], media: Media) -> list[str]:
     neither = sorted(set(blind) & set(mute))
     notes = []
     if neither:
-        notes.append(f"neither crops nor raw video: {_some(neither)}")
+        notes.append(f"{NO_MEDIA}: {_some(neither)}")
     if len(blind) == len(videos):
         notes.append(f"no {media.kind}: the stream face is absent; `harness data crop` makes crops of raw videos")
     if len(mute) == len(videos):

@@ -15,7 +15,7 @@ from harness.data.affwild2.build import build_index
 from harness.data.affwild2.folder_layout import Layout, survey
 from harness.data.decoding.video import VideoInfo, probe
 from harness.data.doctor.published_counts import Row, compare
-from harness.data.index.index import Index, Split
+from harness.data.index.index import NO_MEDIA, Index, Split
 from zoo.errors import UserError
 from zoo.registry.registry import Registry
 from zoo.tracks import EditionSpec, TrackSpec
@@ -216,7 +216,7 @@ def _gaps(index: Index) -> list[str]:
             "the rows of a submission are not the official ones"
         )
     if index.absent:
-        gaps.append(f"neither crops nor raw video of the listed test videos {_some(index.absent)}: unpack the archive")
+        gaps.append(f"{NO_MEDIA} of the listed test videos {_some(index.absent)}: unpack the archive")
     if not index.split("train") or not index.split("val"):
         gaps.append("annotations of train or val are missing: ask the organisers for them")
     for what, missing in (
