@@ -20,6 +20,22 @@ FEATURES, PRESENT, META = "features.npy", "present.npy", "meta.json"
 _checked: dict[Path, tuple[int, ...]] = {}  # files whose content was compared in this process, by size and times
 
 
+class Versions(TypedDict):
+    """What made the features: versions of the chunk layout, the stream's reader, the encoder, and PyTorch."""
+
+    layout: int
+    stream: int
+    encoder: int
+    torch: str
+
+
+class FileMeta(TypedDict):
+    """A file of an entry."""
+
+    bytes: int
+    sha256: str
+
+
 class EntryMeta(TypedDict, total=False):
     """What an entry says of itself. ``error``: of features computed in bfloat16, as a share of their length; ``batch``:
     frames at once where memory allowed no more; ``present``: rows, ``frames``: of the video."""
@@ -36,13 +52,13 @@ class EntryMeta(TypedDict, total=False):
     device: str
     chunk: int
     batch: int
-    versions: dict[str, Any]
+    versions: Versions
     frames: int
     present: int
     dim: int
     store: str
     made: str
-    files: dict[str, dict[str, Any]]
+    files: dict[str, FileMeta]
 
 
 def features_folder() -> Path:
