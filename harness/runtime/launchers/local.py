@@ -179,7 +179,7 @@ def _serve(pipe: Connection) -> None:
     try:
         while True:
             task, item = pipe.recv()
-            kept = task or kept
+            kept = kept if task is None else task
             outcome = attempt(kept, item)
             try:
                 pipe.send(outcome)
