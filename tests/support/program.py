@@ -18,6 +18,9 @@ import pytest
 import typer.main
 from filelock import FileLock
 
+from tests.support.refusals import refused
+from zoo.errors import UserError
+
 CRUMB_VIDEOS = (4, 2, 2)
 CRUMB_FRAMES = 24
 
@@ -27,11 +30,17 @@ built = functools.cache(typer.main.get_command)
 
 
 class Answer(NamedTuple):
-    """How a command ended."""
+    """How a command ended; ``error``: what it was refused for."""
 
     code: int
     out: str
     err: str
+    error: UserError | None = None
+
+    def refused(self, code: str, /, *, match: str = "", **fields: Any) -> None:
+        """Assert that the command ended with this error (`tests.support.refusals.refused`) and its exit code."""
+        assert self.code == 2, self
+        refused(code, match=match, **fields).check(self.error)
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,7 @@ class Program:
 
         out, err = io.StringIO(), io.StringIO()
         code: Any = 0
+        error = None
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.setenv("ABAW_ZOO_CACHE", str(self.cache))
             patch.setattr(sys, "argv", ["harness", *map(str, args)])
@@ -56,7 +66,8 @@ class Program:
                 cli.main()
             except SystemExit as end:
                 code = end.code
-        return Answer(int(code or 0), out.getvalue(), err.getvalue())
+                error = end.__cause__ if isinstance(end.__cause__, UserError) else None
+        return Answer(int(code or 0), out.getvalue(), err.getvalue(), error)
 
     def run(self, out: Path, name: str, *args: object) -> Path:
         """Train on the crumb set, two slots where none are named; the run's folder. It must succeed."""

@@ -27,6 +27,6 @@ def harness(program: Program, place: Path, capfd: pytest.CaptureFixture[str]) ->
         capfd.readouterr()
         answer = program(*arguments)
         past = capfd.readouterr()
-        return Answer(answer.code, answer.out + past.out, answer.err + past.err)
+        return answer._replace(out=answer.out + past.out, err=answer.err + past.err)
 
     return call
