@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from tests.support.loopback import BODY, SHA, server
+from tests.support.refusals import Part, refused
 from zoo.api import ModelCard
-from zoo.errors import UserError
-from zoo.weights import loading
+from zoo.weights import loading as weights
 from zoo.weights.download import download
 
 __all__ = ["server"]
@@ -56,17 +56,16 @@ def test_redirections_are_followed(server, tmp_path):
 
 def test_a_wrong_digest_is_refused_and_nothing_stays(server, tmp_path):
     url = server.url("net.pt")
-    with pytest.raises(UserError) as error:
-        loading.find(passport(url, "0" * 64), cache=tmp_path)
-    assert f"what {url} sent has the wrong sha256: expected {'0' * 64}, found {SHA}" in str(error.value)
+    with refused("weights-digest-wrong", what=Part(url), wanted="0" * 64, got=SHA):
+        weights.find(passport(url, "0" * 64), cache=tmp_path)
     assert files(tmp_path) == []
 
 
 def test_a_cached_file_is_verified_every_time(server, tmp_path):
     path = loading.find(passport(server.url("net.pt")), cache=tmp_path)
     path.write_bytes(BODY[:-1] + b"!")
-    with pytest.raises(UserError, match=rf"{path} has the wrong sha256: expected {SHA}, found .* delete it"):
-        loading.find(passport(server.url("net.pt")), cache=tmp_path)
+    with refused("weights-digest-wrong", what=path, wanted=SHA):
+        weights.find(passport(server.url("net.pt")), cache=tmp_path)
 
 
 def test_without_a_digest_a_second_download_is_compared_with_the_first(server, tmp_path):
@@ -75,8 +74,8 @@ def test_without_a_digest_a_second_download_is_compared_with_the_first(server, t
     assert path.with_name("net.pt.sha256").read_text() == f"{SHA}  net.pt\n"
     path.unlink()
     server.body = BODY[:-1]
-    with pytest.raises(UserError, match=f"has changed since it was first used: expected {SHA}"):
-        loading.find(given, cache=tmp_path)
+    with refused("weights-changed", file=path, wanted=SHA):
+        weights.find(given, cache=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -89,20 +88,18 @@ def test_without_a_digest_a_second_download_is_compared_with_the_first(server, t
 )
 def test_a_download_that_fails_says_what_to_do_and_leaves_nothing(server, tmp_path, name, reason):
     url = server.url(name)
-    with pytest.raises(UserError) as error:
-        loading.find(passport(url, None), cache=tmp_path)
     place = tmp_path / f"127.0.0.1_{server.server_port}" / name
-    assert str(error.value) == (
-        f"weights 'net' cannot be had from {url}: {reason}: try again, put the file at {place}, "
-        "give a file with --set encoder.SLOT.weights=FILE, or train without: --set encoder.SLOT.pretrained=false"
-    )
+    with refused("weights-not-downloaded", name="net", url=url, error=Part(reason), by_hand=Part(place)) as error:
+        weights.find(passport(url, None), cache=tmp_path)
+    for option in ("--set encoder.SLOT.weights=FILE", "--set encoder.SLOT.pretrained=false"):
+        assert option in error.value.fields["by_hand"]
     assert files(tmp_path) == []
 
 
 def test_a_failed_download_may_be_tried_again(server, tmp_path):
     server.body = BODY[:10]
-    with pytest.raises(UserError):
-        loading.find(passport(server.url("net.pt")), cache=tmp_path)
+    with refused("weights-digest-wrong", wanted=SHA):
+        weights.find(passport(server.url("net.pt")), cache=tmp_path)
     server.body = BODY
     assert loading.find(passport(server.url("net.pt")), cache=tmp_path).read_bytes() == BODY
 
@@ -112,25 +109,23 @@ def test_without_a_network_the_file_may_be_put_in_place_by_hand(tmp_path, monkey
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/net.pt"
-    with pytest.raises(UserError, match=r"no connection: .*Connection refused.*put the file at") as error:
-        loading.find(passport(url), cache=tmp_path)
-    place = Path(str(error.value).split("put the file at ")[1].split(",")[0])
+    with refused("weights-not-downloaded", error=Part("Connection refused")) as error:
+        weights.find(passport(url), cache=tmp_path)
+    place = Path(error.value.fields["by_hand"].split("put the file at ")[1].split(",")[0])
     place.write_bytes(BODY)
     assert loading.find(passport(url), cache=tmp_path) == place
 
 
 def test_nothing_is_fetched_where_downloads_are_off(server, tmp_path):
-    with pytest.raises(
-        UserError, match=f"nothing is downloaded now: fetch .*/net.pt where .* put the file at {tmp_path}"
-    ):
-        loading.find(passport(server.url("net.pt")), cache=tmp_path, download=False)
+    with refused("weights-not-here", url=server.url("net.pt"), by_hand=Part(tmp_path)):
+        weights.find(passport(server.url("net.pt")), cache=tmp_path, download=False)
     assert server.asked == []
 
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/net.pt", "net.pt"])
 def test_only_http_is_fetched(tmp_path, url):
-    with pytest.raises(UserError, match="is not an http or https address"):
-        loading.find(passport(url), cache=tmp_path)
+    with refused("weights-not-downloaded", url=url, error=Part("not an http or https")):
+        weights.find(passport(url), cache=tmp_path)
 
 
 def test_a_server_that_falls_silent_is_given_up(server, tmp_path):
@@ -154,8 +149,8 @@ def test_a_full_disk_is_reported_and_leaves_nothing(server, tmp_path, monkeypatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(UserError, match="No space left on device"):
-        loading.find(passport(server.url("net.pt")), cache=tmp_path)
+    with refused("weights-not-downloaded", error=Part("No space left on device")):
+        weights.find(passport(server.url("net.pt")), cache=tmp_path)
     assert files(tmp_path) == []
 
 
@@ -246,8 +241,8 @@ def test_without_a_version_nothing_is_kept(server, tmp_path, version):
 
 def test_a_wrong_file_is_not_gone_on_with(server, tmp_path):
     server.version = VERSIONS[0]
-    with pytest.raises(UserError, match="has the wrong sha256"):
-        loading.find(passport(server.url("net.pt"), "0" * 64), cache=tmp_path)
+    with refused("weights-digest-wrong"):
+        weights.find(passport(server.url("net.pt"), "0" * 64), cache=tmp_path)
     assert files(tmp_path) == []
 
 
@@ -274,22 +269,45 @@ def test_a_note_that_cannot_be_read_is_no_note(server, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("body", "kind", "said"),
+    ("body", "kind", "refusal"),
     [
-        (b"<!DOCTYPE html><title>Google Drive - Quota exceeded</title>", "text/html", "quota for this file is used up"),
-        (b"\n<html><p>Too many users have viewed or downloaded this file recently", "text/html", "quota"),
-        (b"<html>Google Drive can't scan this file for viruses", "text/html", "without a virus scan"),
-        (b"<!doctype html><title>Sign in</title>", "application/octet-stream", "a web page"),
-        (b"Please wait", "text/html", "a web page (text/html)"),
-        (b'{"message": "Not Found"}', "application/json", "a web page (application/json)"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:12", "text/plain", "a Git LFS pointer"),
+        (
+            b"<!DOCTYPE html><title>Google Drive - Quota exceeded</title>",
+            "text/html",
+            refused("weights-not-downloaded", error=Part("quota")),
+        ),
+        (
+            b"\n<html><p>Too many users have viewed or downloaded this file recently",
+            "text/html",
+            refused("weights-not-downloaded", error=Part("quota")),
+        ),
+        (
+            b"<html>Google Drive can't scan this file for viruses",
+            "text/html",
+            refused("weights-not-downloaded", error=Part("without a virus scan")),
+        ),
+        (
+            b"<!doctype html><title>Sign in</title>",
+            "application/octet-stream",
+            refused("weights-not-downloaded", error=Part("a web page")),
+        ),
+        (b"Please wait", "text/html", refused("weights-not-downloaded", error=Part("a web page (text/html)"))),
+        (
+            b'{"message": "Not Found"}',
+            "application/json",
+            refused("weights-not-downloaded", error=Part("a web page (application/json)")),
+        ),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:12",
+            "text/plain",
+            refused("weights-not-downloaded", error=Part("a Git LFS pointer")),
+        ),
     ],
 )
-def test_a_page_instead_of_the_file_is_told(server, tmp_path, body, kind, said):
+def test_a_page_instead_of_the_file_is_told(server, tmp_path, body, kind, refusal):
     server.body, server.kind, server.version = body, kind, VERSIONS[0]
-    with pytest.raises(UserError) as error:
-        loading.find(passport(server.url("net.pt"), None), cache=tmp_path)
-    assert said in str(error.value)
+    with refusal:
+        weights.find(passport(server.url("net.pt"), None), cache=tmp_path)
     assert files(tmp_path) == []
 
 
