@@ -10,7 +10,7 @@ from plugins.fusions import fusions, joint_cross_attention
 from plugins.fusions.joint_cross_attention import JointCrossAttention
 from plugins.heads.mlp import Mlp
 from plugins.heads.recurrent import Gru
-from zoo.errors import UserError
+from tests.support.refusals import refused
 from zoo.modules import Build
 from zoo.testing import fusion_checks
 
@@ -154,14 +154,14 @@ def test_shapes_can_be_found_without_numbers(options):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "refusal"),
     [
-        ({"rounds": 0}, "rounds is 0"),
-        ({"hidden": 0}, "hidden is 0"),
-        ({"dropout": 1.0}, "dropout is 1"),
-        ({"gate": "hierarchical"}, "rounds 2 or more"),
+        ({"rounds": 0}, refused("option-too-small", name="rounds", value=0)),
+        ({"hidden": 0}, refused("option-too-small", name="hidden", value=0)),
+        ({"dropout": 1.0}, refused("option-not-a-share", name="dropout")),
+        ({"gate": "hierarchical"}, refused("plugin-error", match="rounds 2 or more")),
     ],
 )
-def test_values_that_make_no_sense(options, message):
-    with pytest.raises(UserError, match=message):
+def test_values_that_make_no_sense(options, refusal):
+    with refusal:
         JointCrossAttention(DIMS, Build(gru, 2), **options)

@@ -9,9 +9,9 @@ import torch
 from plugins.losses.ccc import Ccc
 from plugins.losses.ccc_bins import CccBins
 from plugins.losses.ccc_mse import CccMse
+from tests.support.refusals import refused
 from zoo.api import Answer, Counts
-from zoo.errors import UserError
-from zoo.losses import concordance, lds_weights
+from zoo.losses import concordance, rarity
 from zoo.metrics import scores as metrics
 
 ANSWERS = (Answer("valence", "value", -5), Answer("pain", "value", -1, low=0.0, high=10.0))
@@ -123,8 +123,8 @@ def test_nothing_is_infinite_without_labels_and_one_bin_is_as_good_as_none():
 
 @pytest.mark.parametrize("lds", ["invers", "inverse:0", "inverse:-1", "sqrt:wide", "", "sqrt:nan", "inverse:2:2"])
 def test_a_bad_lds_is_named(lds):
-    with pytest.raises(UserError, match="option 'lds' cannot be"):
-        lds_weights((1, 2), lds)
+    with refused("option-lds"):
+        rarity((1, 2), lds)
 
 
 # --- the losses -------------------------------------------------------------------------------------------------------
@@ -208,13 +208,17 @@ def test_the_label_s_bin_is_one_of_equal_bins_and_the_upper_end_belongs_to_the_l
 
 
 @pytest.mark.parametrize(
-    ("builder", "options", "message"),
+    ("builder", "options", "refusal"),
     [
-        (CccMse, {"weight": -1.0}, "loss ccc_mse: weight is -1.0; give at least 0"),
-        (CccBins, {"bins": 1}, "loss ccc_bins: bins is 1; give at least 2"),
-        (CccBins, {"weight": -0.5}, "loss ccc_bins: weight is -0.5"),
+        (CccMse, {"weight": -1.0}, refused("option-too-small", who="loss ccc_mse", name="weight", value=-1.0, least=0)),
+        (CccBins, {"bins": 1}, refused("option-too-small", who="loss ccc_bins", name="bins", value=1, least=2)),
+        (
+            CccBins,
+            {"weight": -0.5},
+            refused("option-too-small", who="loss ccc_bins", name="weight", value=-0.5, least=0),
+        ),
     ],
 )
-def test_bad_options_are_named(builder, options, message):
-    with pytest.raises(UserError, match=message):
+def test_bad_options_are_named(builder, options, refusal):
+    with refusal:
         builder(ANSWERS, COUNTS, **options)
