@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tests.support.refusals import Part
 from tests.support.trees import VA_HEADER, small_va, write_lines
 
 
@@ -40,11 +41,10 @@ def test_it_counts_every_track_of_a_folder(program, tmp_path: Path) -> None:  # 
 
 
 def test_it_says_what_is_wrong(program, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    assert "there is no such folder" in program("data", "index", tmp_path / "none").err
-    assert "no annotations" in program("data", "index", tmp_path).err
+    program("data", "index", tmp_path / "none").refused("data-folder-missing", root=tmp_path / "none")
+    program("data", "index", tmp_path).refused("data-no-track", no_track=Part("no annotations"))
     root = small_va(tmp_path)
     write_lines(root / "annotations/VA_Estimation_Challenge/Train_Set/video1.txt", VA_HEADER, "0.1,2")
     answer = program("data", "index", root)
-    assert answer.code == 2
-    assert "video1.txt, line 2: arousal is 2" in answer.err
+    answer.refused("extract-failed", message=Part("video1.txt, line 2", "arousal is 2"))
     assert "kept in" not in answer.out
