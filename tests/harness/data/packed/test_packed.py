@@ -32,8 +32,8 @@ from harness.data.tracking.person_boxes import read_boxes, write_boxes
 from harness.features.extraction import extract
 from harness.features.frozen_encoder import frozen_slots
 from plugins.editions import abaw10
+from tests.support.refusals import refused
 from zoo.api import AudioInput, FrameInput
-from zoo.errors import UserError
 from zoo.modules import Encoder
 from zoo.readers import Source
 from zoo.registry.plan import SlotPlan, make_plan
@@ -174,7 +174,7 @@ def test_pictures_of_raw_video_are_near_and_say_so(
     assert len(differences) > 10
     assert np.mean(differences) < 2
     assert two.image(int(np.flatnonzero(two.present())[0]), None, SIZE // 2).shape == (SIZE // 2, SIZE // 2, 3)
-    with pytest.raises(UserError, match=f"wants {2 * SIZE}: pack again with --size {2 * SIZE}"):
+    with refused("pack-pictures-too-small", size=2 * SIZE):
         two.image(int(np.flatnonzero(two.present())[0]), None, 2 * SIZE)
 
 
@@ -207,7 +207,7 @@ def test_trained_slots_read_the_pack(
 
 def test_a_scene_whose_frames_size_is_not_told_is_not_taken_for_absent() -> None:
     source = Source("v", Path(), 1, lambda: np.zeros(1), video=Path("v.mp4"), boxes=lambda: np.float32([[1, 1, 3, 3]]))
-    with pytest.raises(UserError, match="v: the source of its scenes does not tell the size"):
+    with refused("source-no-size", name="v"):
         ContextReader(source).image(0, np.zeros((8, 8, 3), np.uint8), 8)
 
 
@@ -331,7 +331,7 @@ def test_a_damaged_picture_names_its_file(own: tuple[Path, Index]) -> None:
     with path.open("r+b") as file:
         file.seek(start)
         file.write(bytes(8))
-    with pytest.raises(UserError, match=rf"{video.name}\.arrow: the picture of frame {frame + 1} is damaged"):
+    with refused("pack-picture-damaged", path=path, frame=frame + 1):
         Pictures(pack, label).fill(np.array([frame]), [np.empty((48, 48, 3), np.uint8)])
 
 
@@ -343,7 +343,7 @@ def test_sound_with_gaps_is_no_sound(own: tuple[Path, Index]) -> None:
     gaps = pa.record_batch({"samples": pa.array([1, None, 3], pa.int16())})
     with pa.ipc.new_file(path, gaps.schema) as writer:
         writer.write_batch(gaps)
-    with pytest.raises(UserError, match=rf"{label.name}\.arrow: no readable packed file \(column samples has gaps\)"):
+    with refused("pack-unreadable", file=path, reason="column samples has gaps"):
         Samples(root / "pack", label)
 
 
@@ -354,7 +354,7 @@ def test_the_pack_that_is_meant(tmp_path: Path) -> None:
     assert find_pack(tmp_path, None) == tmp_path / "pack"
     assert find_pack(tmp_path, str(tmp_path / "other")) == tmp_path / "other"
     assert find_pack(tmp_path, "none") is None
-    with pytest.raises(UserError, match=r"no such folder; `harness data pack .* makes it"):
+    with refused("pack-folder-missing", named=tmp_path / "nowhere"):
         find_pack(tmp_path, str(tmp_path / "nowhere"))
 
 

@@ -18,8 +18,8 @@ from harness.data.preprocessing.alignment import TEMPLATE
 from harness.data.preprocessing.crop import CropReport, crop_folder
 from harness.data.tracking.person_boxes import read_boxes
 from tests.support.media import write_click_video
+from tests.support.refusals import refused
 from tests.support.squares import MARKS, spec, still, write_squares
-from zoo.errors import UserError
 
 
 def crop(raw: Path, out: Path, **options) -> CropReport:
@@ -124,23 +124,23 @@ def test_a_bad_video_is_reported_and_left_out(raw: Path, tmp_path: Path) -> None
 
 def test_what_is_refused(raw: Path, tmp_path: Path) -> None:
     for out in (raw / "out", raw, tmp_path):
-        with pytest.raises(UserError, match="inside the other"):
+        with refused("crop-folders-nested"):
             crop(raw, out)
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("precious")
-    with pytest.raises(UserError, match="not an earlier result"):
+    with refused("crop-out-exists"):
         crop(raw, other)
     assert [path.name for path in other.iterdir()] == ["thesis.tex"]
-    with pytest.raises(UserError, match="there is no video"):
+    with refused("crop-no-videos"):
         crop(other, tmp_path / "out")
     crop(raw, tmp_path / "out")
     second = tmp_path / "second"
     write_squares(second / "a.mp4", [still(50)], n_frames=3)
-    with pytest.raises(UserError, match="holds the crops of"):
+    with refused("crop-out-of-other-data"):
         crop(second, tmp_path / "out")
     write_squares(second / "b" / "a.mkv", [still(50)], n_frames=3)
-    with pytest.raises(UserError, match="both named a"):
+    with refused("crop-same-stem", stem="a"):
         crop(second, tmp_path / "out2")
     assert not (tmp_path / "out2").exists()
 

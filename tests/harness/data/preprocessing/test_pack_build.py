@@ -30,7 +30,7 @@ from harness.data.preprocessing.pack_build import make_pack
 from harness.data.preprocessing.pack_plan import Settings, plan
 from harness.data.preprocessing.pack_verify import verify_pack
 from harness.data.tracking.person_boxes import Boxes, write_boxes
-from zoo.errors import UserError
+from tests.support.refusals import Part, refused
 
 Answer = Callable[..., object]
 
@@ -68,10 +68,9 @@ def test_one_bad_video_stops_no_other(program, data: Path, jobs: int) -> None:  
     crop = next((data / "cropped_aligned").glob("*/00003.jpg"))
     crop.write_bytes(crop.read_bytes()[:-40])
     answer = program("data", "pack", data, "--size", 32, "--jobs", jobs)
-    assert answer.code == 2
+    answer.refused("pack-some-failed")
     assert f"failed: context/{bad.stem}" in answer.err
-    assert f"failed: face/{crop.parent.name}: {crop}: the JPEG is cut short" in answer.err
-    assert "run the command again" in answer.err
+    assert f"failed: face/{crop.parent.name}: {crop}: " in answer.err
     failed = {(e["stream"], e["name"]): e["reason"] for e in ledger(data / "pack") if e["outcome"] == "failed"}
     assert ("face", crop.parent.name) in failed
     assert {stream for stream, _ in failed} == {"face", "body", "context", "audio"}
@@ -92,25 +91,31 @@ def test_one_bad_video_stops_no_other(program, data: Path, jobs: int) -> None:  
 
 
 def test_what_cannot_be_packed_is_said_first(program, data: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    for args, said in (
-        ((data, "--streams", "hands"), "--streams hands: there are face, body, context, audio"),
-        ((tmp_path / "none",), "there is no such folder"),
-        ((data, "--out", data / "README.txt"), "choose another place by --out"),
+    for args, refusal in (
+        (
+            (data, "--streams", "hands"),
+            refused("pack-stream-unknown", first="hands", names="face, body, context, audio"),
+        ),
+        ((tmp_path / "none",), refused("data-folder-missing", root=tmp_path / "none")),
+        ((data, "--out", data / "README.txt"), refused("out-not-makeable", target=data / "README.txt")),
     ):
         answer = program("data", "pack", *args)
-        assert (answer.code, said in answer.err) == (2, True), answer.err
+        assert answer.code == 2, answer.err
+        refusal.check(answer.error)
     for folder in ("boxes", "openpose"):
         shutil.rmtree(data / folder, ignore_errors=True)
     answer = program("data", "pack", data, "--streams", "face,body")
-    assert "the stream body cannot be packed, there are no person boxes: run `harness data boxes" in answer.err
+    answer.refused("pack-stream-lacks", root=data, stream="body", lacks=Part("person boxes", "`harness data boxes"))
     shutil.rmtree(data / "cropped_aligned")
-    assert "`harness data crop` makes them" in program("data", "pack", data, "--streams", "face").err
+    program("data", "pack", data, "--streams", "face").refused(
+        "pack-stream-lacks", root=data, lacks=Part("`harness data crop`")
+    )
     answer = program("data", "pack", data, "--jobs", 1)
     assert answer.code == 0, answer.err
     assert {p.name for p in (data / "pack").iterdir()} == {"audio", "ledger.jsonl"}
     (tmp_path / "empty").mkdir()
-    assert "nothing to pack" in program("data", "pack", tmp_path / "empty").err
-    assert "there is no pack" in program("data", "verify", tmp_path / "empty").err
+    program("data", "pack", tmp_path / "empty").refused("pack-nothing", root=tmp_path / "empty")
+    program("data", "verify", tmp_path / "empty").refused("pack-missing", pack=tmp_path / "empty" / "pack")
 
 
 def test_people_without_boxes_are_failures_of_their_own(data: Path) -> None:
@@ -160,7 +165,7 @@ def test_a_folder_that_another_process_packs_into_is_left_alone(data: Path) -> N
     part = data / "pack" / "face" / ".video104.arrow.1"
     part.parent.mkdir(parents=True)
     part.touch()
-    with FileLock(data / "pack" / ".lock"), pytest.raises(UserError, match="another process packs into this folder"):
+    with FileLock(data / "pack" / ".lock"), refused("busy", message=Part("packs into this folder")):
         fill(data, streams=["face"])
     assert part.exists()
     assert list(data.glob("pack/*/*.json")) == []
@@ -175,7 +180,7 @@ def test_a_full_disk_stops_and_leaves_what_is_whole(data: Path, monkeypatch: pyt
     before = {path: path.read_bytes() for path in (data / "pack").rglob("*.*") if path.is_file()}
     with monkeypatch.context() as patch:
         patch.setattr(writer.os, "fsync", full)
-        with pytest.raises(UserError, match="the disk is full"):
+        with refused("pack-disk-full"):
             fill(data, streams=["context"])
     assert {path: path.read_bytes() for path in (data / "pack").rglob("*.*") if path.is_file()} == before
     assert all(one.outcome == "packed" for one in fill(data, streams=["context"]))
