@@ -27,7 +27,7 @@ from harness.benchmarks.tables import (
 from harness.data.affwild2.build import build_index
 from tests.support.paths import ROOT
 from tests.support.program import Program
-from zoo.errors import UserError
+from tests.support.refusals import refused
 
 KNOWN = {
     "processor": "a processor",
@@ -81,10 +81,10 @@ def test_a_page_is_written_between_its_markers(tmp_path: Path) -> None:
 def test_a_page_without_markers_is_left_alone(tmp_path: Path, text: str) -> None:
     page = tmp_path / "page.md"
     page.write_text(text)
-    with pytest.raises(UserError, match="--write"):
+    with refused("bench-page-without-marks"):
         write(page, "new")
     assert page.read_text() == text
-    with pytest.raises(UserError, match="could not be read"):
+    with refused("bench-page-unreadable"):
         write(tmp_path / "none.md", "new")
 
 
@@ -126,8 +126,8 @@ def test_results_of_long_checks_are_included(tmp_path: Path) -> None:
 )
 def test_what_is_no_result_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
-    with pytest.raises(UserError, match=r"--include .*x\.json"):
-        external_results.read([tmp_path / "x.json"])
+    with refused("bench-include-invalid", file=tmp_path / "x.json"):
+        included.read([tmp_path / "x.json"])
 
 
 def test_the_made_up_tree_is_read_with_all_its_lines(tmp_path: Path) -> None:
@@ -169,8 +169,7 @@ def test_the_made_up_predictions_fit_their_list(tmp_path: Path) -> None:
 def test_options_of_the_two_measurements_are_not_mixed(program: Program, tmp_path: Path) -> None:
     assert program("bench", "--write", tmp_path / "page.md").code == 2
     answer = program("bench", "--seed-baseline", "--head", "gru")
-    assert answer.code == 2
-    assert "leave the other options out" in answer.err
+    answer.refused("bench-options-mixed")
 
 
 def test_the_page_has_the_shape_of_its_rows() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from harness.config.recipe import RECIPES
 from harness.config.schema import load_config
-from zoo.errors import UserError
+from tests.support.refusals import Part, Refusal, refused
 from zoo.registry.registry import Problem, Registry
 from zoo.registry.tracks import find_track
 
@@ -36,28 +36,28 @@ def test_every_recipe_is_valid(recipe: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sets", "message"),
+    ("sets", "refusal"),
     [
-        (["train.epoch=3"], "did you mean 'train.epochs'"),
-        (["train.epochs=many"], "train.epochs"),
-        (["train.epochs=0"], "train.epochs"),
-        (["trian.epochs=3"], "trian"),
-        (["epochs"], "key=value"),
+        (["train.epoch=3"], refused("setting-unknown", dotted="train.epoch", hint=Part("train.epochs"))),
+        (["train.epochs=many"], refused("setting-invalid", dotted="train.epochs")),
+        (["train.epochs=0"], refused("setting-invalid", dotted="train.epochs")),
+        (["trian.epochs=3"], refused("setting-unknown", dotted="trian")),
+        (["epochs"], refused("set-invalid", got="epochs")),
     ],
 )
-def test_mistakes_are_named(sets: list[str], message: str) -> None:
-    with pytest.raises(UserError, match=message) as error:
+def test_mistakes_are_named(sets: list[str], refusal: Refusal) -> None:
+    with refusal as error:
         load_config(None, {}, sets)
     assert "\n" not in str(error.value)
 
 
 def test_an_unknown_recipe_lists_the_known_ones() -> None:
-    with pytest.raises(UserError, match="demo"):
+    with refused("recipe-unknown", hint=Part("demo")):
         load_config("dmeo", {}, [])
 
 
 def test_without_any_edition_the_plugins_that_were_skipped_are_named() -> None:
     registry = Registry()
     registry.problems.append(Problem("plugins.editions (abaw-zoo 0.1.0)", "ImportError: no"))
-    with pytest.raises(UserError, match=r"there are none; skipped as broken: plugins.editions \(abaw-zoo 0.1.0\)$"):
+    with refused("track-unknown", names="none", skipped=Part("plugins.editions (abaw-zoo 0.1.0)")):
         find_track(registry, "va", None)

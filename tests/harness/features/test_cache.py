@@ -17,7 +17,7 @@ from harness.features.cache import housekeeping
 from harness.features.cache.entry import Entry, Writer, remove
 from harness.features.cache.leases import Lease, leased, try_lock, unlock
 from harness.features.store import FeatureStore
-from zoo.errors import UserError
+from tests.support.refusals import refused
 
 DAY = 86_400
 
@@ -120,9 +120,9 @@ def test_gc_keeps_what_runs_were_made_from(tmp_path: Path) -> None:
     store.folders["face", "v1"] = used.folder
     (tmp_path / "runs" / "a").mkdir(parents=True)
     store.write(tmp_path / "runs" / "a" / "features.csv")
-    with pytest.raises(UserError, match="there is no run in it"):
-        housekeeping.garbage_collect(keep=[tmp_path / "runs", tmp_path / "nowhere"])
-    gone, _ = housekeeping.garbage_collect(keep=[tmp_path / "runs"])
+    with refused("cache-keep-no-run"):
+        keeping.garbage_collect(keep=[tmp_path / "runs", tmp_path / "nowhere"])
+    gone, _ = keeping.garbage_collect(keep=[tmp_path / "runs"])
     assert names(gone) == {unused.key}
     assert used.check() is None
 
@@ -146,8 +146,8 @@ def test_runs_that_are_being_written(
 
     monkeypatch.setattr(os, "scandir", refuse)
     if fails:
-        with pytest.raises(UserError, match=r"\.part: cannot be read \(it cannot\): nothing was removed"):
-            housekeeping.garbage_collect(keep=[tmp_path / "runs"])
+        with refused("cache-keep-unreadable", filename=".part", strerror="it cannot"):
+            keeping.garbage_collect(keep=[tmp_path / "runs"])
     else:
         assert names(housekeeping.garbage_collect(keep=[tmp_path / "runs"])[0]) == {unused.key}
     assert used.check() is None
@@ -219,7 +219,7 @@ def test_sizes() -> None:
     assert [parsed(text) for text in ("50GB", "1.5 mb", "10", "7k", "2B")] == [50 * 10**9, 1_500_000, 10, 7000, 2]
     assert [shown(n) for n in (12, 1500, 7 * 10**9, 3 * 10**13)] == ["12 B", "1.5 KB", "7.0 GB", "30.0 TB"]
     for text in ("much", "-3GB", "5XB"):
-        with pytest.raises(UserError, match="for example 50GB"):
+        with refused("size-invalid"):
             parsed(text)
 
 

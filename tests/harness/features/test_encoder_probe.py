@@ -20,8 +20,8 @@ from harness.features.extraction import extract
 from harness.features.frozen_encoder import FrozenSlot, features_of_noise, frozen_slots
 from tests.support.frozen import CPU, WITH_BF16, Odd, features, odd, plans, slots
 from tests.support.indexes import index_va
+from tests.support.refusals import Part, refused
 from tests.zoo.weights.test_batch_norm_folding import lived, norms
-from zoo.errors import UserError
 from zoo.weights.cards import cache_dir
 
 
@@ -46,7 +46,7 @@ def test_bfloat16_is_compared_with_float32_on_real_frames(index: Index) -> None:
 
 @pytest.mark.parametrize("rough", [0.2, float("nan")])
 def test_bfloat16_too_far_from_float32_is_not_used(index: Index, monkeypatch: pytest.MonkeyPatch, rough: float) -> None:
-    with pytest.raises(UserError, match=r"bfloat16 are .* from those in float32.*features\.precision=float32"):
+    with refused("bf16-too-far", said=Part("bfloat16", "float32", "features.tolerance")):
         extract(index, [odd("bf16", rough=rough)], progress=False)
     slot, exact = odd("auto", rough=rough), odd("float32")
     monkeypatch.setattr(FrozenSlot, "wants_bf16", property(lambda self: self.settings.precision == "auto"))

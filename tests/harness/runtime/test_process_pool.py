@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from tqdm import tqdm
 
-from harness.runtime.launchers import Failure
-from harness.runtime.process_pool import Tick, _Progress, run_jobs
+from harness.runtime.process_pool import Failure, Tick, run_jobs
+from tests.support.refusals import refused
 from zoo.errors import UserError
 
 
@@ -63,7 +63,7 @@ def test_a_worker_that_dies_takes_only_its_file() -> None:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_full_disk_stops_everything(jobs: int) -> None:
-    with pytest.raises(UserError, match="the disk is full while full is worked on"):
+    with refused("disk-full", file="full"):
         outcomes(["a", "full", "b"], jobs)
 
 
