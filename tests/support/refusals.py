@@ -40,7 +40,9 @@ class Refusal:
         assert error.code == self.code, f"wanted {self}, got {error.code}: {error}"
         for name, wanted in self.fields.items():
             assert name in error.fields, f"{self.code} has no field {name}, but {', '.join(error.fields)}"
-            assert _same(error.fields[name], wanted), f"{self.code}: {name} is {error.fields[name]!r}, wanted {wanted!r}"
+            assert _same(error.fields[name], wanted), (
+                f"{self.code}: {name} is {error.fields[name]!r}, wanted {wanted!r}"
+            )
         assert re.search(self.match, str(error)), f"{self.code}: {error}; wanted {self.match!r}"
 
     def __enter__(self) -> pytest.ExceptionInfo[UserError]:
