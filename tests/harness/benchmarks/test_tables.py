@@ -127,7 +127,7 @@ def test_results_of_long_checks_are_included(tmp_path: Path) -> None:
 def test_what_is_no_result_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
     with refused("bench-include-invalid", file=tmp_path / "x.json"):
-        included.read([tmp_path / "x.json"])
+        external_results.read([tmp_path / "x.json"])
 
 
 def test_the_made_up_tree_is_read_with_all_its_lines(tmp_path: Path) -> None:

@@ -121,8 +121,8 @@ def test_gc_keeps_what_runs_were_made_from(tmp_path: Path) -> None:
     (tmp_path / "runs" / "a").mkdir(parents=True)
     store.write(tmp_path / "runs" / "a" / "features.csv")
     with refused("cache-keep-no-run"):
-        keeping.garbage_collect(keep=[tmp_path / "runs", tmp_path / "nowhere"])
-    gone, _ = keeping.garbage_collect(keep=[tmp_path / "runs"])
+        housekeeping.garbage_collect(keep=[tmp_path / "runs", tmp_path / "nowhere"])
+    gone, _ = housekeeping.garbage_collect(keep=[tmp_path / "runs"])
     assert names(gone) == {unused.key}
     assert used.check() is None
 
@@ -147,7 +147,7 @@ def test_runs_that_are_being_written(
     monkeypatch.setattr(os, "scandir", refuse)
     if fails:
         with refused("cache-keep-unreadable", filename=".part", strerror="it cannot"):
-            keeping.garbage_collect(keep=[tmp_path / "runs"])
+            housekeeping.garbage_collect(keep=[tmp_path / "runs"])
     else:
         assert names(housekeeping.garbage_collect(keep=[tmp_path / "runs"])[0]) == {unused.key}
     assert used.check() is None

@@ -258,7 +258,7 @@ def test_tracks_do_not_share_what_a_file_means(tmp_path: Path) -> None:
     assert eight.frame_labels(path)[0] == 7
     eight.save()
     with refused("annotation-header", file=path, name="va"):
-        remembered.Files(tmp_path, track("va")).frame_labels(path)
+        cached_files.Files(tmp_path, track("va")).frame_labels(path)
 
 
 @pytest.mark.usefixtures("settled")

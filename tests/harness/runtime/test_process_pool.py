@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from tqdm import tqdm
 
-from harness.runtime.process_pool import Failure, Tick, run_jobs
+from harness.runtime.launchers import Failure
+from harness.runtime.process_pool import Tick, _Progress, run_jobs
 from tests.support.refusals import refused
 from zoo.errors import UserError
 

@@ -11,7 +11,7 @@ from plugins.losses.ccc_bins import CccBins
 from plugins.losses.ccc_mse import CccMse
 from tests.support.refusals import refused
 from zoo.api import Answer, Counts
-from zoo.losses import concordance, rarity
+from zoo.losses import concordance, lds_weights
 from zoo.metrics import scores as metrics
 
 ANSWERS = (Answer("valence", "value", -5), Answer("pain", "value", -1, low=0.0, high=10.0))
@@ -124,7 +124,7 @@ def test_nothing_is_infinite_without_labels_and_one_bin_is_as_good_as_none():
 @pytest.mark.parametrize("lds", ["invers", "inverse:0", "inverse:-1", "sqrt:wide", "", "sqrt:nan", "inverse:2:2"])
 def test_a_bad_lds_is_named(lds):
     with refused("option-lds"):
-        rarity((1, 2), lds)
+        lds_weights((1, 2), lds)
 
 
 # --- the losses -------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import torch
 
 from tests.support.refusals import Part, refused
 from zoo.api import ModelCard
-from zoo.weights import loading as weights
+from zoo.weights import loading
 from zoo.weights.cards import describe, place, seen_affwild2
 
 
@@ -47,13 +47,13 @@ def test_a_digest_or_its_beginning_is_compared(file, length):
 
 def test_a_wrong_digest_names_file_expected_and_found(file):
     with refused("weights-digest-wrong", what=file, wanted="0123456789", got=digest(file)):
-        weights.find(passport(path=str(file), sha256="0123456789"))
+        loading.find(passport(path=str(file), sha256="0123456789"))
 
 
 @pytest.mark.parametrize("bad", ["", "1234567", "not hex at all", "0" * 65])
 def test_a_digest_that_is_none_is_refused(file, bad):
     with refused("weights-digest-invalid", expected=bad):
-        weights.find(passport(path=str(file), sha256=bad))
+        loading.find(passport(path=str(file), sha256=bad))
 
 
 def test_without_a_digest_the_first_use_is_recorded_and_compared_ever_after(file):
@@ -65,7 +65,7 @@ def test_without_a_digest_the_first_use_is_recorded_and_compared_ever_after(file
     with file.open("ab") as more:
         more.write(b"!")
     with refused("weights-changed", file=file, wanted=first, got=digest(file), ledger=ledger):
-        weights.find(passport(path=str(file)))
+        loading.find(passport(path=str(file)))
     ledger.unlink()
     assert loading.find(passport(path=str(file))) == file
 
@@ -85,7 +85,7 @@ def test_where_the_folder_cannot_be_written_the_first_use_is_recorded_in_the_cac
     assert ledger.read_text().startswith(digest(file))
     file.write_bytes(b"other")
     with refused("weights-changed", file=file, ledger=ledger):
-        weights.find(passport(path=str(file)))
+        loading.find(passport(path=str(file)))
 
 
 def test_the_digest_of_a_file_is_computed_once_until_it_changes(file, monkeypatch):
@@ -109,25 +109,25 @@ def test_a_file_in_an_installed_package_is_found_without_importing_it(tmp_path, 
     found = loading.find(passport(package=("weight_package", "models/net.pt")))
     assert found == package / "models" / "net.pt"
     with refused("weights-package-file-missing", name="net", module="weight_package", inside="net.pt"):
-        weights.find(passport(package=("weight_package", "net.pt")))
+        loading.find(passport(package=("weight_package", "net.pt")))
 
 
 @pytest.mark.parametrize("module", ["no_such_package", "no_such_package.inner"])
 def test_a_missing_package_says_what_to_do(module):
     with refused("weights-package-missing", module=module, instead=Part("--set encoder.SLOT.weights=FILE")) as error:
-        weights.find(passport(package=(module, "net.pt")))
+        loading.find(passport(package=(module, "net.pt")))
     assert "--set encoder.SLOT.pretrained=false" in error.value.fields["instead"]
 
 
 def test_a_missing_file_is_named(tmp_path):
     with refused("weights-file-missing", file=tmp_path / "absent.pt", instead=Part("--set encoder.SLOT.weights=FILE")):
-        weights.find(passport(path=str(tmp_path / "absent.pt")))
+        loading.find(passport(path=str(tmp_path / "absent.pt")))
 
 
 @pytest.mark.parametrize("given", [{}, {"path": "a", "url": "http://b"}])
 def test_a_passport_names_one_place(given):
     with refused("card-place"):
-        weights.find(passport(**given))
+        loading.find(passport(**given))
 
 
 def test_the_cache_is_where_the_environment_says(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from torch import nn
 from tests.support.loopback import BODY, SHA, server
 from tests.support.refusals import Part, refused
 from zoo.api import ModelCard
-from zoo.weights import loading as weights
+from zoo.weights import loading
 from zoo.weights.download import download
 
 __all__ = ["server"]
@@ -57,7 +57,7 @@ def test_redirections_are_followed(server, tmp_path):
 def test_a_wrong_digest_is_refused_and_nothing_stays(server, tmp_path):
     url = server.url("net.pt")
     with refused("weights-digest-wrong", what=Part(url), wanted="0" * 64, got=SHA):
-        weights.find(passport(url, "0" * 64), cache=tmp_path)
+        loading.find(passport(url, "0" * 64), cache=tmp_path)
     assert files(tmp_path) == []
 
 
@@ -65,7 +65,7 @@ def test_a_cached_file_is_verified_every_time(server, tmp_path):
     path = loading.find(passport(server.url("net.pt")), cache=tmp_path)
     path.write_bytes(BODY[:-1] + b"!")
     with refused("weights-digest-wrong", what=path, wanted=SHA):
-        weights.find(passport(server.url("net.pt")), cache=tmp_path)
+        loading.find(passport(server.url("net.pt")), cache=tmp_path)
 
 
 def test_without_a_digest_a_second_download_is_compared_with_the_first(server, tmp_path):
@@ -75,7 +75,7 @@ def test_without_a_digest_a_second_download_is_compared_with_the_first(server, t
     path.unlink()
     server.body = BODY[:-1]
     with refused("weights-changed", file=path, wanted=SHA):
-        weights.find(given, cache=tmp_path)
+        loading.find(given, cache=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_download_that_fails_says_what_to_do_and_leaves_nothing(server, tmp_pa
     url = server.url(name)
     place = tmp_path / f"127.0.0.1_{server.server_port}" / name
     with refused("weights-not-downloaded", name="net", url=url, error=Part(reason), by_hand=Part(place)) as error:
-        weights.find(passport(url, None), cache=tmp_path)
+        loading.find(passport(url, None), cache=tmp_path)
     for option in ("--set encoder.SLOT.weights=FILE", "--set encoder.SLOT.pretrained=false"):
         assert option in error.value.fields["by_hand"]
     assert files(tmp_path) == []
@@ -99,7 +99,7 @@ def test_a_download_that_fails_says_what_to_do_and_leaves_nothing(server, tmp_pa
 def test_a_failed_download_may_be_tried_again(server, tmp_path):
     server.body = BODY[:10]
     with refused("weights-digest-wrong", wanted=SHA):
-        weights.find(passport(server.url("net.pt")), cache=tmp_path)
+        loading.find(passport(server.url("net.pt")), cache=tmp_path)
     server.body = BODY
     assert loading.find(passport(server.url("net.pt")), cache=tmp_path).read_bytes() == BODY
 
@@ -110,7 +110,7 @@ def test_without_a_network_the_file_may_be_put_in_place_by_hand(tmp_path, monkey
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/net.pt"
     with refused("weights-not-downloaded", error=Part("Connection refused")) as error:
-        weights.find(passport(url), cache=tmp_path)
+        loading.find(passport(url), cache=tmp_path)
     place = Path(error.value.fields["by_hand"].split("put the file at ")[1].split(",")[0])
     place.write_bytes(BODY)
     assert loading.find(passport(url), cache=tmp_path) == place
@@ -118,14 +118,14 @@ def test_without_a_network_the_file_may_be_put_in_place_by_hand(tmp_path, monkey
 
 def test_nothing_is_fetched_where_downloads_are_off(server, tmp_path):
     with refused("weights-not-here", url=server.url("net.pt"), by_hand=Part(tmp_path)):
-        weights.find(passport(server.url("net.pt")), cache=tmp_path, download=False)
+        loading.find(passport(server.url("net.pt")), cache=tmp_path, download=False)
     assert server.asked == []
 
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/net.pt", "net.pt"])
 def test_only_http_is_fetched(tmp_path, url):
     with refused("weights-not-downloaded", url=url, error=Part("not an http or https")):
-        weights.find(passport(url), cache=tmp_path)
+        loading.find(passport(url), cache=tmp_path)
 
 
 def test_a_server_that_falls_silent_is_given_up(server, tmp_path):
@@ -150,7 +150,7 @@ def test_a_full_disk_is_reported_and_leaves_nothing(server, tmp_path, monkeypatc
 
     monkeypatch.setattr(os, "replace", full)
     with refused("weights-not-downloaded", error=Part("No space left on device")):
-        weights.find(passport(server.url("net.pt")), cache=tmp_path)
+        loading.find(passport(server.url("net.pt")), cache=tmp_path)
     assert files(tmp_path) == []
 
 
@@ -242,7 +242,7 @@ def test_without_a_version_nothing_is_kept(server, tmp_path, version):
 def test_a_wrong_file_is_not_gone_on_with(server, tmp_path):
     server.version = VERSIONS[0]
     with refused("weights-digest-wrong"):
-        weights.find(passport(server.url("net.pt"), "0" * 64), cache=tmp_path)
+        loading.find(passport(server.url("net.pt"), "0" * 64), cache=tmp_path)
     assert files(tmp_path) == []
 
 
@@ -307,7 +307,7 @@ def test_a_note_that_cannot_be_read_is_no_note(server, tmp_path):
 def test_a_page_instead_of_the_file_is_told(server, tmp_path, body, kind, refusal):
     server.body, server.kind, server.version = body, kind, VERSIONS[0]
     with refusal:
-        weights.find(passport(server.url("net.pt"), None), cache=tmp_path)
+        loading.find(passport(server.url("net.pt"), None), cache=tmp_path)
     assert files(tmp_path) == []
 
 

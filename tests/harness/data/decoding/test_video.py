@@ -278,6 +278,6 @@ def test_many_missing_frames_are_told_before_the_last_one(tmp_path: Path, monkey
         stamps = read(*given)  # type: ignore[arg-type]
         return sorted({*stamps, *(stamp + 1 for stamp in stamps[40:45])})  # no picture has these
 
-    monkeypatch.setattr(frames_module, "_time_line", with_holes)
+    monkeypatch.setattr(video_module, "_time_line", with_holes)
     with refused("video-frames-undecodable", missing=3, frames=105):
         list(islice(read_frames(path), wanted + 5))

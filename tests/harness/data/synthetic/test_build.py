@@ -73,7 +73,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
     def full_disk(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(make_module, "film", full_disk)
+    monkeypatch.setattr(build, "film", full_disk)
     with refused("demo-not-writable", error=Part("No space")):
         make_demo(tmp_path / "new", videos=CRUMB, frames=FRAMES, progress=False)
     assert not list(tmp_path.iterdir())
