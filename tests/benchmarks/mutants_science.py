@@ -19,8 +19,8 @@ METRICS = (
     Mutant(
         "ccc-sample-variance",
         SCORES,
-        "xx + yy + n * (mean_x - mean_y) ** 2",
-        "xx + yy + (n - 1) * (mean_x - mean_y) ** 2",
+        "concordance_terms(xy, xx, yy, n * (mean_x - mean_y) ** 2)",
+        "concordance_terms(xy, xx, yy, (n - 1) * (mean_x - mean_y) ** 2)",
         ("tests/zoo/metrics/test_scores.py::test_mean_ccc_and_its_parts",),
         "CCC with variances divided by n - 1, as torchmetrics has it",
     ),
@@ -110,8 +110,8 @@ LOSSES = (
     Mutant(
         "ccc-loss-without-means",
         "zoo/losses.py",
-        "variance_p + variance_t + (mean_p - mean_t) ** 2",
-        "variance_p + variance_t",
+        "concordance_terms(covariance, variance_p, variance_t, (mean_p - mean_t) ** 2)",
+        "concordance_terms(covariance, variance_p, variance_t, 0)",
         ("tests/plugins/losses/test_losses.py::test_ccc_against_numpy",),
         "a CCC loss that does not punish an offset",
     ),

@@ -9,10 +9,11 @@ import json
 import shutil
 import sys
 import warnings
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import typer.main
@@ -29,13 +30,18 @@ built = functools.cache(typer.main.get_command)
 """The commands of an application, which take longer to build than most of them take to answer."""
 
 
-class Answer(NamedTuple):
+@dataclass(frozen=True)
+class Answer:
     """How a command ended; ``error``: what it was refused for."""
 
     code: int
     out: str
     err: str
     error: UserError | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        """Exit code, output and error output."""
+        return iter((self.code, self.out, self.err))
 
     def refused(self, code: str, /, *, match: str = "", **fields: Any) -> None:
         """Assert that the command ended with this error (`tests.support.refusals.refused`) and its exit code."""
@@ -66,7 +72,7 @@ class Program:
                 cli.main()
             except SystemExit as end:
                 code = end.code
-                error = end.__cause__ if isinstance(end.__cause__, UserError) else None
+                error = _alone(end.__cause__)
         return Answer(int(code or 0), out.getvalue(), err.getvalue(), error)
 
     def run(self, out: Path, name: str, *args: object) -> Path:
@@ -89,6 +95,14 @@ class Program:
                 self.run(place, "r", *args)
                 (place / "whole").touch()
         return place / "r"
+
+
+def _alone(cause: BaseException | None) -> UserError | None:
+    """An error without the frames that it came from: they would keep alive what ends with a process."""
+    if not isinstance(cause, UserError):
+        return None
+    cause.__cause__ = cause.__context__ = None
+    return cause.with_traceback(None)
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def failed(name: str, *words: object) -> None:
         (("--name", "a/b"), refused("run-name-invalid", name="a/b")),
         (("--plugin", "none.py"), refused("plugin-file-missing", file="none.py")),
     ],
-    ids=lambda value: " ".join(value) if value and value[0].startswith("--") else "",
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else value.code,
 )
 def test_names_that_are_not_there(harness: Command, crumbs: Path, flags: tuple[str, ...], refusal: Refusal):
     one_line(harness(*run(crumbs), *flags), refusal)
@@ -153,7 +153,7 @@ def test_folders_that_are_no_data_set(harness: Command, tmp_path: Path):
     one_line(harness(*run(other)), refused("annotations-none", message=Part(other, "a.txt")))
     for place in (tmp_path / "none", other / "a.txt"):
         one_line(harness(*run(place)), refused("data-missing", root=place))
-        for command, code in (("doctor", "data-folder-missing"), ("boxes", "folder-missing")):
+        for command, code in (("doctor", "folder-missing"), ("boxes", "data-folder-missing")):
             one_line(harness("data", command, place), refused(code), place)
         one_line(harness("data", "crop", place, "--out", "made"), refused("data-folder-missing", root=place))
         one_line(harness("data", "extract", place, "--encoders", "face"), refused("data-missing", root=place))
