@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.data.affwild2.build import index_videos
-from harness.data.decoding.video import VIDEO_SUFFIXES
+from harness.data.affwild2.folder_layout import kind_of_file
 from harness.data.preprocessing.crop import crop_folder
 from harness.evaluation.postprocessing import Chain, labelled
 from harness.evaluation.prediction_tables import read_predictions, to_frame
@@ -64,8 +64,8 @@ def _check_names(videos: Sequence[Path]) -> None:
     for video in videos:
         if not video.is_file():
             raise UserError("predict-no-file", video=video)
-        if video.suffix.lower() not in VIDEO_SUFFIXES:
-            raise UserError("predict-not-a-video-name", video=video, names=" ".join(VIDEO_SUFFIXES))
+        if (kind := kind_of_file(video)) != "video":
+            raise UserError("predict-not-a-video", video=video, kind=kind)
         if video.stem in stems:
             raise UserError("predict-same-name", video=video, part=stems[video.stem])
         stems[video.stem] = video

@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import torch
 
+from harness.data.decoding.display import Size
 from harness.data.decoding.frames import frame_size
 from harness.data.decoding.frames import pictures as pictures_of
-from harness.data.decoding.video import Size, read_pictures
+from harness.data.decoding.video import read_pictures
 from harness.data.index.index import Index, Video
 from harness.data.streams.raw_inputs import RawSlot, collate
 from harness.data.streams.sources import open_reader, source_of

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +96,25 @@ def index(folder: Path, edition: str | None, track: str | None, plugins: Sequenc
             failures.append(f"{one.name}: {error}")
     if rows:
         print(tabulate(rows, headers=COLUMNS, intfmt=",", colalign=("left", "left", "left")))
+        notes += [*layout.left_out_notes(), *_video_notes(layout.videos.values())]
         print("".join(f"- {note}\n" for note in notes), end="")
         if index_folder(folder).is_dir():  # else a note says why not
             print(f"kept in {index_folder(folder)}; read again where files change")
     if failures:
         raise UserError("extract-failed", message="\n".join(failures))
+
+
+def _video_notes(files: Iterable[Sequence[Path]]) -> list[str]:
+    """What the raw videos say of themselves that their user should know; each is read once and remembered. Those that
+    cannot be read are the doctor's business."""
+    from harness.data.decoding.probe_cache import known_video
+
+    notes = []
+    videos = [path for paths in files for path in paths]
+    for path in tqdm(videos, desc="raw videos", unit="video", disable=None, leave=False):
+        with suppress(UserError):
+            notes += [f"{path.name}: {note}" for note in known_video(path).notes]
+    return notes
 
 
 def extract(flags: Mapping[str, Any], sets: Sequence[str], kind: str, jobs: int | None) -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.data.affwild2.groups import without_side
-from harness.data.decoding.video import VIDEO_SUFFIXES
+from harness.data.decoding.containers import kind_by_name
+from harness.data.decoding.probe_cache import file_kind
 from zoo.errors import UserError
 
 DEPTH = 5
@@ -37,7 +38,8 @@ class Layout:
 
     ``sets``: a folder with ``Train_Set`` or ``Validation_Set`` -> split -> files; ``texts``: other .txt files;
     ``crops``: folders named ``cropped...``; ``videos``: file name without extension -> files, those nearest to
-    the root first.
+    the root first; ``left_out``: files that go by the name of a container or of pictures, but are no videos -> what
+    they are instead.
     """
 
     root: Path
@@ -45,6 +47,7 @@ class Layout:
     texts: tuple[Path, ...]
     crops: tuple[Path, ...]
     videos: Mapping[str, tuple[Path, ...]]
+    left_out: Mapping[Path, str] = field(default_factory=dict)
 
     def relative(self, path: Path) -> str:
         """A path as the user thinks of it: from the data folder on."""
@@ -57,6 +60,16 @@ class Layout:
                 return self.videos[stem][0]
         return None
 
+    def left_out_notes(self, most: int = 3) -> list[str]:
+        """What to say of files that are left out: a line for each kind."""
+        kinds: dict[str, list[str]] = {}
+        for path, kind in sorted(self.left_out.items()):
+            kinds.setdefault(kind, []).append(self.relative(path))
+        return [
+            f"left out, as no video but {kind}: {len(names)} ({', '.join(names[:most])}{', ...' * (len(names) > most)})"
+            for kind, names in sorted(kinds.items())
+        ]
+
 
 @dataclass
 class _Folder:
@@ -65,6 +78,7 @@ class _Folder:
     folders: list[Path] = field(default_factory=list)
     texts: list[Path] = field(default_factory=list)
     videos: list[Path] = field(default_factory=list)
+    left_out: dict[Path, str] = field(default_factory=dict)
 
 
 def survey(root: Path) -> Layout:
@@ -75,6 +89,7 @@ def survey(root: Path) -> Layout:
     texts: list[Path] = []
     crops: list[Path] = []
     videos: dict[str, list[Path]] = {}
+    left_out: dict[Path, str] = {}
     level = [root]
     seen: set[tuple[int, int]] = set()
     for _ in range(DEPTH + 1):
@@ -93,10 +108,12 @@ def survey(root: Path) -> Layout:
                 texts += found.texts
             for video in found.videos:
                 videos.setdefault(video.stem, []).append(video)
+            left_out |= found.left_out
             crops += [f for f in found.folders if f.name.lower().startswith("cropped")]
             below += [f for f in found.folders if not f.name.lower().startswith(("cropped", "openpose"))]
         level = below
-    return Layout(root, sets, tuple(texts), tuple(crops), {stem: tuple(files) for stem, files in videos.items()})
+    named = {stem: tuple(files) for stem, files in videos.items()}
+    return Layout(root, sets, tuple(texts), tuple(crops), named, left_out)
 
 
 def crop_folders(layout: Layout, kind: str) -> dict[str, tuple[Path, ...]]:
@@ -118,20 +135,28 @@ def _entries(folder: Path) -> _Folder:
     found = _Folder()
     others = 0
     for entry in _scan(folder):
-        suffix = os.path.splitext(entry.name)[1].lower()
         if entry.is_dir():
             found.folders.append(Path(entry.path))
-        elif suffix == ".txt":
+        elif entry.name.lower().endswith(".txt"):
             found.texts.append(Path(entry.path))
-        elif suffix in VIDEO_SUFFIXES:
+        elif (kind := kind_of_file(Path(entry.path))) == "video":
             found.videos.append(Path(entry.path))
         else:
+            if kind != "other":
+                found.left_out[Path(entry.path)] = kind
             others += 1
             if others == _LEAF and not (found.folders or found.texts or found.videos):
+                found.left_out = {folder: "a folder of other files"} if found.left_out else {}
                 break
     for part in (found.folders, found.texts, found.videos):
         part.sort()
     return found
+
+
+def kind_of_file(path: Path) -> str:
+    """What a file is by its name, or, where that may mean several things, by its content."""
+    kind = kind_by_name(path.name)
+    return file_kind(path) if kind == "perhaps" else kind
 
 
 def _video_folders(top: Path, depth: int) -> Iterator[Path]:

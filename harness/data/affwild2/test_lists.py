@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.data.decoding.video import VIDEO_SUFFIXES
+from harness.data.decoding.containers import VIDEO_SUFFIXES
 from harness.data.index.samples import Images, TestList
 from harness.io.text_files import read_text
 from zoo.errors import UserError

@@ -54,6 +54,7 @@ def diagnose(root: Path, registry: Registry, *, edition: str | None = None, trac
     variants: list[str] = []
     synthetic = (layout.root / "demo.json").is_file()
     notes = ["this is the synthetic demo set, which has no published figures"] if synthetic else []
+    notes += layout.left_out_notes()
     problems: list[str] = []
     indexes: list[Index] = []
     for spec, one in choose_tracks(layout, registry, edition, track):
@@ -70,6 +71,7 @@ def diagnose(root: Path, registry: Registry, *, edition: str | None = None, trac
     infos, broken = _probe_all(video.video for index in indexes for video in index.videos if video.video)
     problems += _first(broken, "raw videos that cannot be read")
     notes += _silent(infos)
+    notes += _first([f"{path.name}: {note}" for path, info in infos.items() for note in info.notes], "such notes")
     for index in indexes:
         note, wrong = _lengths(index, infos)
         notes += note

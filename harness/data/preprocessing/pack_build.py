@@ -16,6 +16,7 @@ import numpy as np
 from harness.data.decoding.audio import read_sound, to_int16
 from harness.data.decoding.frames import pictures
 from harness.data.decoding.jpeg import decode_jpeg, is_complete
+from harness.data.decoding.probe_cache import video_digest
 from harness.data.decoding.video import probe
 from harness.data.index.picture_folders import crop_frames
 from harness.data.packed.metadata import RATE, Label
@@ -25,7 +26,7 @@ from harness.data.preprocessing.pack_plan import Item, Settings
 from harness.data.streams.readers import BodyReader, ContextReader
 from harness.data.tracking.person_boxes import person_boxes
 from harness.io.atomic import append_line, clear_parts
-from harness.io.hashing import crops_digest, file_digest
+from harness.io.hashing import crops_digest
 from harness.io.locks import NAME, file_lock
 from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
@@ -142,7 +143,7 @@ def _crop(path: Path) -> bytes:
 
 
 def _audio(video: Path, name: str, settings: Settings) -> Label | None:
-    source = file_digest(video)
+    source = video_digest(video)
     if find(settings.pack, "audio", name, source):
         return None
     sound = read_sound(video, RATE)
@@ -150,14 +151,14 @@ def _audio(video: Path, name: str, settings: Settings) -> Label | None:
     with Writer(settings.pack, "audio", name, SAMPLES) as writer:
         if len(samples):
             writer.add_array(samples)
-        _refuse_changed(video, file_digest(video) == source)
+        _refuse_changed(video, video_digest(video) == source)
         return writer.finish(source, {"rate": RATE, "start": sound.start if sound else 0.0})
 
 
 def _pictures(video: Path, wanted: Sequence[tuple[str, str]], settings: Settings, tick: Tick) -> list[Outcome]:
     """Body crops and scenes of all people of a video, which is decoded once."""
     try:
-        source, info = file_digest(video), probe(video)
+        source, info = video_digest(video), probe(video)
     except (OSError, UserError) as error:
         return [Outcome(stream, name, "failed", _reason(error)) for stream, name in wanted]
     outcomes: list[Outcome] = []
@@ -200,7 +201,7 @@ def _cut(
             for image, (_, writer, boxes) in zip(images, work, strict=True):
                 writer.add(None if image is None else encode_jpeg(image, made["quality"]), *boxes[i].tolist())
             tick(i)
-        _refuse_changed(video, file_digest(video) == source)
+        _refuse_changed(video, video_digest(video) == source)
         return [writer.finish(source, made) for _, writer, _ in work]
 
 

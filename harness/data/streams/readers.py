@@ -9,10 +9,11 @@ import numpy as np
 
 from harness.data.decoding.audio import read_sound, to_int16
 from harness.data.decoding.jpeg import read_jpeg, resize
+from harness.data.decoding.probe_cache import video_digest
 from harness.data.index.picture_folders import crop_frames
 from harness.data.packed.metadata import RATE, VERSION
 from harness.data.packed.reader import Pictures, Samples, find
-from harness.io.hashing import crops_digest, digest, file_digest
+from harness.io.hashing import crops_digest, digest
 from zoo.errors import UserError
 from zoo.readers import Sound, Source
 
@@ -101,7 +102,7 @@ class _BoxReader:
 
     @cached_property
     def _content(self) -> str:
-        return file_digest(self.source.video) if self.source.video else "none"
+        return video_digest(self.source.video) if self.source.video else "none"
 
     def present(self) -> np.ndarray:
         """Where the person's box is known; frames that do not decode drop out when read."""
@@ -242,7 +243,7 @@ class AudioReader:
 
     @cached_property
     def _content(self) -> str:
-        return file_digest(self.source.video) if self.source.video else "none"
+        return video_digest(self.source.video) if self.source.video else "none"
 
     def fingerprint(self) -> str:
         """The video file's content: sound and time stamps both come from it."""

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.data.affwild2.test_lists import split_images
-from harness.data.decoding.video import VIDEO_SUFFIXES
+from harness.data.decoding.containers import VIDEO_SUFFIXES
 from harness.io.text_files import read_text
 from harness.submissions.writer.answers import Ints
 from zoo.errors import UserError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from harness.data.decoding import video as video_module
 from harness.data.decoding.jpeg import read_jpeg
+from harness.data.decoding.time_line import Packets
 from harness.data.decoding.video import expected_frames, probe, read_frames, read_pictures
 from tests.support.media import shade, write_click_video
 from tests.support.refusals import Part, Refusal, refused
@@ -272,12 +274,12 @@ def test_many_missing_frames_are_told_before_the_last_one(tmp_path: Path, monkey
     path = tmp_path / "a.mp4"
     write_click_video(path, n_frames=100)
     wanted = probe(path).n_frames
-    read = video_module._time_line
+    read = video_module.read_packets
 
-    def with_holes(*given: object) -> list[int]:
-        stamps = read(*given)  # type: ignore[arg-type]
-        return sorted({*stamps, *(stamp + 1 for stamp in stamps[40:45])})  # no picture has these
+    def with_holes(*given: object) -> Packets:
+        packets = read(*given)  # type: ignore[arg-type]
+        return replace(packets, stamps=sorted({*packets.stamps, *(stamp + 1 for stamp in packets.stamps[40:45])}))
 
-    monkeypatch.setattr(video_module, "_time_line", with_holes)
+    monkeypatch.setattr(video_module, "read_packets", with_holes)
     with refused("video-frames-undecodable", missing=3, frames=105):
         list(islice(read_frames(path), wanted + 5))
