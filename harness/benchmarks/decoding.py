@@ -17,6 +17,7 @@ from harness.data.decoding.frames import frame_size
 from harness.data.decoding.frames import pictures as pictures_of
 from harness.data.decoding.video import read_pictures
 from harness.data.index.index import Index, Video
+from harness.data.index.picture_folders import picture_folder
 from harness.data.streams.raw_inputs import RawSlot, collate
 from harness.data.streams.sources import open_reader, source_of
 from harness.features.extraction import extract
@@ -53,8 +54,8 @@ class BareDecoder:
             if kinds and video.video is not None:
                 self.videos.append((video.video, video.n_frames, list(kinds)))
             if not all(reader.uses_video for reader, _ in readers) and video.crops is not None:
-                files = (video.crops / f"{i + 1:05d}.jpg" for i in np.flatnonzero(video.crop_frames))
-                self.jpegs += [path.read_bytes() for path in files]
+                there = picture_folder(video.crops)
+                self.jpegs += [Path(there.path(i + 1)).read_bytes() for i in np.flatnonzero(video.crop_frames)]
 
     def __call__(self) -> float:
         """Decode all of it; frames of video."""

@@ -14,6 +14,9 @@ from harness.io.locks import OneAtATime, file_lock, lock_of
 from harness.io.read_cache import TICK, Arrays, ReadCache, state_of
 from zoo.weights.cards import cache_dir
 
+PICTURES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp")
+"""Ends of the names of pictures, in lower case."""
+
 _shared = OneAtATime()
 
 
@@ -29,8 +32,8 @@ def file_digest(path: Path) -> str:
 
 
 def crops_digest(folder: Path) -> str:
-    """sha256 over names and content of the .jpg files of a folder."""
-    states, newest = _states(folder, ".jpg")
+    """sha256 over names and content of the pictures of a folder."""
+    states, newest = _states(folder, PICTURES)
     key = digest("crops", folder.resolve(), states)
     return _remembered(key, newest, lambda: _hash([folder / name for name, *_ in states]))
 
@@ -38,19 +41,19 @@ def crops_digest(folder: Path) -> str:
 def of_folder(kind: str, folder: Path, ending: str, parts: Sequence[object], compute: Callable[[], Arrays]) -> Arrays:
     """What ``compute`` makes of the files of a folder, made again only where one of them has changed or ``parts``, on
     which it depends too, are others. What it raises is raised, and not remembered."""
-    states, newest = _states(folder, ending)
+    states, newest = _states(folder, (ending,))
     if time.time_ns() - newest <= TICK:
         return _shared(digest(kind, folder.resolve(), states, *parts), compute)
     key = digest(folder.resolve(), states, *parts)[:32]
     return kept(ReadCache(cache_dir() / kind / f"{key}.memo"), folder, kind, compute)
 
 
-def _states(folder: Path, ending: str) -> tuple[list[tuple[str, int, int, int, int]], int]:
+def _states(folder: Path, endings: tuple[str, ...]) -> tuple[list[tuple[str, int, int, int, int]], int]:
     """Name, size, times (ns) of change and of status, and inode of a folder's files; when the newest was changed."""
     states = [
         (entry.name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino)
         for entry in os.scandir(folder)
-        if entry.name.endswith(ending)
+        if entry.name.lower().endswith(endings)
         for s in (entry.stat(),)
     ]
     states.sort()

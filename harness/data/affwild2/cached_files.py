@@ -66,7 +66,7 @@ class Files:
             there[frames] = True
             return {"there": np.packbits(there)}  # a bit a frame
 
-        found = self._crops.read(folder, "crops", read, hashed=False)
+        found = self._crops.read(folder, "crops 2", read, hashed=False)
         return np.flatnonzero(np.unpackbits(found["there"])).astype(np.int32)
 
     def save(self) -> None:

@@ -18,7 +18,7 @@ from harness.data.decoding.frames import pictures
 from harness.data.decoding.jpeg import decode_jpeg, is_complete
 from harness.data.decoding.probe_cache import video_digest
 from harness.data.decoding.video import probe
-from harness.data.index.picture_folders import crop_frames
+from harness.data.index.picture_folders import picture_folder, pictures_digest
 from harness.data.packed.metadata import RATE, Label
 from harness.data.packed.reader import Pictures, find
 from harness.data.packed.writer import BOXED, PICTURES, SAMPLES, Writer, encode_jpeg
@@ -26,7 +26,6 @@ from harness.data.preprocessing.pack_plan import Item, Settings
 from harness.data.streams.readers import BodyReader, ContextReader
 from harness.data.tracking.person_boxes import person_boxes
 from harness.io.atomic import append_line, clear_parts
-from harness.io.hashing import crops_digest
 from harness.io.locks import NAME, file_lock
 from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
@@ -119,19 +118,20 @@ def _reason(error: Exception) -> str:
 
 def _face(folder: Path, name: str, settings: Settings, tick: Tick) -> Label | None:
     """Crops as they are: their own bytes, each of which must be a whole picture."""
-    source = crops_digest(folder)
+    source = pictures_digest(folder)
     if find(settings.pack, "face", name, source):
         return None
-    there = set(crop_frames(folder).tolist())
+    pictures_there = picture_folder(folder)
+    there = set(pictures_there.frames.tolist())
     last = max(there, default=0)
     turned = False  # whether some crop may carry its camera's position
     with Writer(settings.pack, "face", name, PICTURES) as writer:
         for frame in range(1, last + 1):
-            crop = _crop(folder / f"{frame:05d}.jpg") if frame in there else None
+            crop = _crop(Path(pictures_there.path(frame))) if frame in there else None
             turned |= crop is not None and b"Exif" in crop
             writer.add(crop)
             tick(frame / last)
-        _refuse_changed(folder, crops_digest(folder) == source)
+        _refuse_changed(folder, pictures_digest(folder) == source)
         return writer.finish(source, {"turned": turned})
 
 

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from harness.data.decoding.probe_cache import video_digest
+from harness.data.index.picture_folders import pictures_digest
 from harness.data.packed.metadata import STREAMS, VERSION, Label, arrow_path, file_sha256
 from harness.data.packed.reader import Pictures, Samples
 from harness.data.preprocessing.pack_plan import plan
-from harness.io.hashing import crops_digest
 from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
 from harness.runtime.process_pool import Tick, run_jobs
@@ -69,7 +69,7 @@ def _check(path: Path, tick: Tick, *, sources: dict[tuple[str, str], Path]) -> s
         return "damaged: its sha256 is not what its label says"
     _open(pack, label)
     source = sources.get((label.stream, label.name))
-    if source is not None and label.source != (crops_digest if source.is_dir() else video_digest)(source):
+    if source is not None and label.source != (pictures_digest if source.is_dir() else video_digest)(source):
         return f"{source} has changed since it was packed"
     return None
 

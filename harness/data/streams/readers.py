@@ -10,16 +10,16 @@ import numpy as np
 from harness.data.decoding.audio import read_sound, to_int16
 from harness.data.decoding.jpeg import read_jpeg, resize
 from harness.data.decoding.probe_cache import video_digest
-from harness.data.index.picture_folders import crop_frames
+from harness.data.index.picture_folders import PictureFolder, picture_folder, pictures_digest
 from harness.data.packed.metadata import RATE, VERSION
 from harness.data.packed.reader import Pictures, Samples, find
-from harness.io.hashing import crops_digest, digest
+from harness.io.hashing import digest
 from zoo.errors import UserError
 from zoo.readers import Sound, Source
 
 
 class FaceReader:
-    """Face crops ``00001.jpg``...; present where the file is. From the pack, the very same bytes."""
+    """Face crops by frame, ``00001.jpg``...; present where the file is. From the pack, the very same bytes."""
 
     uses_video = False
 
@@ -31,12 +31,17 @@ class FaceReader:
         if self.packed:
             self._present = self.packed.present(source.n_frames)
         elif source.crops is not None:
-            frames = crop_frames(source.crops)
+            frames = self._files.frames
             self._present[frames[frames <= source.n_frames] - 1] = True
 
     @cached_property
     def _content(self) -> str:
-        return crops_digest(self.source.crops) if self.source.crops else "none"
+        return pictures_digest(self.source.crops) if self.source.crops else "none"
+
+    @cached_property
+    def _files(self) -> PictureFolder:
+        assert self.source.crops is not None
+        return picture_folder(self.source.crops)
 
     def present(self) -> np.ndarray:
         """Where a crop was found."""
@@ -52,7 +57,7 @@ class FaceReader:
             return None
         if self.packed:
             return written(self, index, size)
-        return resize(read_jpeg(f"{self.source.crops}/{index + 1:05d}.jpg"), size, size)
+        return resize(read_jpeg(self._files.path(index + 1)), size, size)
 
     def fill(self, frames: np.ndarray, places: Sequence[np.ndarray]) -> None:
         """Put the packed crops of some frames that are present into an array (size, size, 3) each."""
