@@ -159,6 +159,6 @@ def face_videos(videos: Sequence[Video]) -> list[Sequence16]:
         labelled = np.flatnonzero(np.isfinite(video.labels).all(1))
         if video.crops is not None and len(labelled):
             there = picture_folder(video.crops)
-            faces = tuple(Path(there.path(i + 1)) for i in labelled)
+            faces = tuple(Path(there.path(i + 1)) for i in labelled.tolist())
             out.append(Sequence16(faces, video.labels[labelled].astype(np.float32)))
     return out

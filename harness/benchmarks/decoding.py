@@ -55,7 +55,7 @@ class BareDecoder:
                 self.videos.append((video.video, video.n_frames, list(kinds)))
             if not all(reader.uses_video for reader, _ in readers) and video.crops is not None:
                 there = picture_folder(video.crops)
-                self.jpegs += [Path(there.path(i + 1)).read_bytes() for i in np.flatnonzero(video.crop_frames)]
+                self.jpegs += [Path(there.path(i + 1)).read_bytes() for i in np.flatnonzero(video.crop_frames).tolist()]
 
     def __call__(self) -> float:
         """Decode all of it; frames of video."""
