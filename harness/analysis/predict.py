@@ -65,7 +65,7 @@ def _check_names(videos: Sequence[Path]) -> None:
         if not video.is_file():
             raise UserError("predict-no-file", video=video)
         if (kind := kind_of_file(video)) != "video":
-            raise UserError("predict-not-a-video", video=video, kind=kind)
+            raise UserError("predict-not-a-video-name", video=video, kind=kind)
         if video.stem in stems:
             raise UserError("predict-same-name", video=video, part=stems[video.stem])
         stems[video.stem] = video

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.data.affwild2.groups import without_side
-from harness.data.decoding.containers import kind_by_name
+from harness.data.decoding.containers import UNKNOWN, kind_by_name
 from harness.data.decoding.probe_cache import file_kind
 from zoo.errors import UserError
 
@@ -142,7 +142,7 @@ def _entries(folder: Path) -> _Folder:
         elif (kind := kind_of_file(Path(entry.path))) == "video":
             found.videos.append(Path(entry.path))
         else:
-            if kind != "other":
+            if kind != UNKNOWN:
                 found.left_out[Path(entry.path)] = kind
             others += 1
             if others == _LEAF and not (found.folders or found.texts or found.videos):

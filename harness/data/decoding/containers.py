@@ -18,6 +18,7 @@ VIDEO_SUFFIXES = (
 )
 """Names of videos, whatever is in them: one that cannot be read is an error that names it, and is never left out."""
 
+UNKNOWN = "of no known kind"
 _SOUND = (".mp3", ".wav", ".flac", ".aac", ".opus", ".m4a", ".m4b", ".wma", ".oga", ".aif", ".aiff", ".mp2", ".ac3")
 _MORE_IMAGES = (".webp", ".ico", ".heic", ".heif", ".avif", ".mpo")
 _MORE_TEXTS = (".xml", ".js", ".m3u8", ".mpd", ".srt", ".ass", ".ssa", ".vtt", ".sub", ".idx", ".lrc", ".smi")
@@ -28,12 +29,12 @@ _TEXT_CODECS = ("ansi", "bintext", "xbin", "idf")
 
 
 def kind_by_name(name: str) -> str:
-    """What a file is by the end of its name: ``video``, ``sound``, ``still image``, ``text``, ``other``, or ``perhaps``
-    if some container goes by that name."""
+    """What a file is by the end of its name: ``video``, ``sound``, ``still image``, ``text``, ``of no known kind``,
+    or ``perhaps`` if some container goes by that name."""
     suffix = os.path.splitext(name)[1].lower()
     if suffix in VIDEO_SUFFIXES:
         return "video"
-    return _kinds().get(suffix, "other")
+    return _kinds().get(suffix, UNKNOWN)
 
 
 @cache
