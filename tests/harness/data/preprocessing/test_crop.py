@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from harness.data.affwild2.raw_video_names import raw_people
 from harness.data.decoding.jpeg import read_jpeg
+from harness.data.decoding.probe_cache import video_size
+from harness.data.decoding.video import probe
 from harness.data.preprocessing.alignment import TEMPLATE
 from harness.data.preprocessing.crop import CropReport, crop_folder
-from harness.data.tracking.person_boxes import read_boxes
+from harness.data.tracking.person_boxes import person_boxes, read_boxes
 from tests.support.media import write_click_video
 from tests.support.refusals import refused
 from tests.support.squares import MARKS, spec, still, write_squares
@@ -120,6 +125,47 @@ def test_a_bad_video_is_reported_and_left_out(raw: Path, tmp_path: Path) -> None
     report = crop(raw, tmp_path / "out")
     assert report.found["cut"] == (30, 26)
     assert report.skipped == 3
+
+
+def test_what_is_no_video_is_named_and_counted(raw: Path, tmp_path: Path) -> None:
+    shutil.move(raw / "none.mkv", raw / "none.MK3D")
+    for name in ("poster.JPG", "cover.png", "song.mp3"):
+        (raw / name).touch()
+    report = crop(raw, tmp_path / "out")
+    assert sorted(report.found) == ["none", "one", "two_left", "two_right"]
+    assert "left out, as no video but still image: 2 (cover.png, poster.JPG)" in str(report)
+    assert "left out, as no video but sound: 1 (song.mp3)" in str(report)
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.png").touch()
+    with pytest.raises(UserError, match=r"there is no video.*; left out, as no video but still image: 1 \(a.png\)"):
+        crop(tmp_path / "pictures", tmp_path / "out2")
+
+
+def test_boxes_and_pictures_are_of_the_shape_that_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pixels 2:1: what is found and kept is in square pixels, and boxes of before are refused, then made again."""
+    monkeypatch.setenv("ABAW_ZOO_CACHE", str(tmp_path / "cache"))
+    path, out = tmp_path / "raw" / "one.mp4", tmp_path / "out"
+    write_squares(path, [still(100)], n_frames=4)
+    crop(path.parent, out)
+    with av.open(str(path)) as old, av.open(str(path.with_name("wide.mp4")), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        stream.codec_context.sample_aspect_ratio = Fraction(2)
+        for packet in old.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+    path.with_name("wide.mp4").replace(path)
+    width, height = probe(path).width, probe(path).height
+    before = read_boxes(out / "boxes" / "one.parquet")
+    with pytest.raises(UserError, match=r"made when .* was read otherwise"):
+        person_boxes(out, "one", path, 4)
+    assert crop(path.parent, out).skipped == 0
+    boxes = person_boxes(out, "one", path, 4)
+    assert boxes is not None
+    np.testing.assert_allclose(boxes.face[:, ::2], 2 * before.face[:, ::2], atol=4)
+    np.testing.assert_allclose(boxes.face[:, 1::2], before.face[:, 1::2], atol=2)
+    assert boxes.person[:, 2].max() <= width
+    assert video_size(out / "videos" / "one.mp4") == (width, height)
 
 
 def test_what_is_refused(raw: Path, tmp_path: Path) -> None:
