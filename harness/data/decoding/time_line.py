@@ -41,12 +41,13 @@ _ASSUMED_RATE = 25.0  # frames a second of a raw stream that names none, as FFmp
 class Packets:
     """What the packets of a video say. ``stamps``: of the pictures that are shown, sorted, each once, in the stream's
     time base; ``order``: decoding time stamps, likewise; ``count``: of all packets. ``complete``: they tell all of the
-    time line."""
+    time line. ``sound_mended``: sound lacks time stamps, or its clock begins again."""
 
     stamps: list[int]
     order: list[int]
     count: int
     complete: bool
+    sound_mended: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,22 @@ class _Survey:
         )
 
 
+@dataclass
+class _SoundSurvey:
+    """Whether each packet of sound has a time stamp, and these go on."""
+
+    mended: bool = False
+    last: float = float("-inf")
+
+    def add(self, packet: Packet[Stream]) -> None:
+        if packet.pts is None or packet.time_base is None:
+            self.mended = True
+        else:
+            time = float(packet.pts * packet.time_base)
+            self.mended |= time < self.last - _RESTART
+            self.last = time
+
+
 class SteadyClock:
     """The times of one stream on a clock that never begins again: where the file's does, it goes on instead."""
 
@@ -124,13 +141,16 @@ class SteadyClock:
 
 def read_packets(container: InputContainer, stream: VideoStream, path: Path) -> Packets:
     """Read all packets of a file, without decoding. UserError where it breaks off or is cut short."""
-    survey = _Survey()
+    survey, sound = _Survey(), _SoundSurvey()
     end = begin = 0.0
+    first_sound = next(iter(container.streams.audio), None)
     try:
         for packet in container.demux():
             stamp = packet.dts if packet.pts is None else packet.pts
             if packet.stream is stream and (packet.size or stamp is not None):  # else it is the mark of the end
                 survey.add(packet, stream)
+            elif packet.size and packet.stream is first_sound:
+                sound.add(packet)
             if stamp is not None and packet.time_base is not None:
                 begin = min(begin, float(stamp * packet.time_base))
                 end = max(end, float((stamp + (packet.duration or 0)) * packet.time_base))
@@ -144,7 +164,7 @@ def read_packets(container: InputContainer, stream: VideoStream, path: Path) -> 
     if not survey.packets:
         raise UserError("video-no-frames", file=path)
     complete = survey.is_complete(container, stream)
-    return Packets(sorted(set(survey.stamps)), sorted(survey.order), survey.packets, complete)
+    return Packets(sorted(set(survey.stamps)), sorted(survey.order), survey.packets, complete, sound.mended)
 
 
 def decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:

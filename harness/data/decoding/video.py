@@ -104,7 +104,8 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         notes = (f"{line.guessed} of {len(line.times)} frames have no time stamp that fits: theirs is reckoned", *notes)
     _warn(path, notes)
     width, height = display.size(first)
-    reading = ", ".join(part for part in (_other_times(line, packets, base), display.reading) if part)
+    parts = (_other_times(line, packets, base), "sound 2" if packets.sound_mended else "", display.reading)
+    reading = ", ".join(part for part in parts if part)
     return VideoInfo(path, width, height, line.times, line.start, has_audio, line.guessed, notes, reading)
 
 

@@ -229,6 +229,7 @@ def test_files_put_one_after_the_other(tmp_path: Path) -> None:
     (tmp_path / "two.ts").write_bytes(data + data)
     info, found = probe(tmp_path / "two.ts"), which(tmp_path / "two.ts")
     assert found == [*range(N), *range(N)]
+    assert "sound 2" in info.reading, "no sound that was kept of it is used any more"
     np.testing.assert_allclose(info.times, np.arange(2 * N) / RATE, atol=2e-2)
     sound = read_sound(tmp_path / "two.ts", SOUND)
     assert sound is not None
