@@ -57,6 +57,9 @@ def build_index(
             some = "one video go" if len(beyond) == 1 else f"{len(beyond)} videos go"
             notes.append(f"crops of {some} on beyond the last annotated frame; those are not used")
         notes += _missing(videos, media)
+        if files.unused_pictures:
+            unused = _some(sorted(files.unused_pictures.values()))
+            notes.append(f"pictures that are named by no frame's number are not used: {unused}")
         try:
             files.save()
         except UserError as error:  # the index itself is whole

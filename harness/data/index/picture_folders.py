@@ -20,11 +20,12 @@ _PLAIN = 5  # digits
 @dataclass(frozen=True, eq=False)
 class PictureFolder:
     """A folder's pictures by frame. ``frames`` (k,) int32, sorted, from 1; ``names``: of their files, in that order,
-    None where all are called ``00001.jpg``."""
+    None where all are called ``00001.jpg``; ``others``: pictures that no frame's number names, and nobody uses."""
 
     folder: Path
     frames: np.ndarray
     names: tuple[str, ...] | None = None
+    others: tuple[str, ...] = ()
 
     def path(self, frame: int) -> str:
         """The file of a frame, counted from 1; where it has none, what that would usually be called."""
@@ -50,7 +51,9 @@ def picture_folder(folder: Path) -> PictureFolder:
     numbered.sort()
     frames = np.array([frame for frame, _ in numbered], np.int32)
     plain_names = all(name == f"{frame:05d}.jpg" for frame, name in numbered)
-    return _checked(PictureFolder(folder, frames, None if plain_names else tuple(name for _, name in numbered)))
+    used = tuple(name for _, name in numbered)
+    others = tuple(sorted(set(pictures) - set(used)))
+    return _checked(PictureFolder(folder, frames, None if plain_names else used, others))
 
 
 def pictures_digest(folder: Path) -> str:

@@ -74,6 +74,16 @@ def test_names_of_crops(tmp_path: Path) -> None:
     assert crop_frames(tmp_path).tolist() == [1, 3, 12345, 123456]
 
 
+def test_pictures_beside_the_crops_are_not_used_and_that_is_noted(tmp_path: Path) -> None:
+    root = small_va(tmp_path)
+    folder = next(path for path in sorted((root / "cropped_aligned").iterdir()) if any(path.iterdir()))
+    for name in ("cover.JPG", "frame_2.png"):
+        (folder / name).touch()
+    for _ in range(2):  # the second time from what is kept
+        (note,) = [note for note in index_va(root).notes if "no frame's number" in note]
+        assert note.endswith(f"are not used: {folder / 'cover.JPG'} (2)")
+
+
 def test_crops_of_other_names(tmp_path: Path) -> None:
     (tmp_path / "frame1.jpg").touch()
     with refused("crop-name", file="frame1.jpg"):
