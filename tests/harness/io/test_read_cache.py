@@ -198,7 +198,7 @@ def video(index: Index, name: str) -> Video:
 def reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
     """The files that were read since the last time this was asked."""
     seen: list[str] = []
-    for name in ("read_frame_labels", "read_image_labels", "read_test_list", "crop_frames"):
+    for name in ("read_frame_labels", "read_image_labels", "read_test_list", "picture_folder"):
         plain = getattr(cached_files, name)
 
         def spy(path: Path, *rest: object, plain: Callable[..., object] = plain) -> object:
