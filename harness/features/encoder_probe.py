@@ -19,6 +19,7 @@ from harness.data.streams.raw_inputs import RawSlot, collate
 from harness.data.streams.sources import open_reader, source_of
 from harness.features.frozen_encoder import FrozenSlot, Inputs, PrecisionProbe
 from harness.io.atomic import atomic
+from harness.io.digests import opened, sealed
 from harness.io.hashing import digest
 from harness.runtime.precision import warn_of_bfloat16
 from zoo.api import FrameInput
@@ -64,7 +65,7 @@ def load_or_measure(index: Index, slot: FrozenSlot) -> PrecisionProbe:
                 probe = measure(index, slot)
                 said = {"error": probe.error, "mixes": probe.batch_invariant, "encoder": slot.plan.encoder.name}
                 if probe != PrecisionProbe():  # else there was nothing to look at
-                    atomic(file, lambda part: part.write_text(json.dumps(said)))
+                    atomic(file, lambda part: part.write_text(json.dumps(sealed(said))))
     except PermissionError:
         probe = measure(index, slot)
     return probe
@@ -79,7 +80,7 @@ def _memo(slot: FrozenSlot) -> Path:
 
 def _read(file: Path) -> PrecisionProbe | None:
     try:
-        said = json.loads(file.read_bytes())
+        said = opened(json.loads(file.read_bytes()), strict=True)
         return PrecisionProbe(None if said["error"] is None else float(said["error"]), bool(said["mixes"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -10,14 +10,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.io.atomic import atomic
+from harness.io.digests import state_of
 from harness.io.locks import OneAtATime, file_lock, lock_of
-from harness.io.read_cache import TICK, Arrays, ReadCache, state_of
+from harness.io.read_cache import TICK, Arrays, ReadCache
 from zoo.weights.cards import cache_dir
 
 PICTURES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp")
 """Ends of the names of pictures, in lower case."""
 
 _shared = OneAtATime()
+_CHECK = 16  # hex digits that follow a digest that is kept: of itself
 
 
 def digest(*parts: object) -> str:
@@ -96,13 +98,15 @@ def _remembered(key: str, changed: int, compute: Callable[[], str]) -> str:
         if (known := _digest_in(memo)) is not None:  # by another process or thread, meanwhile
             return known
         value = compute()
-        atomic(memo, lambda part: part.write_text(value))
+        atomic(memo, lambda part: part.write_text(value + digest(value)[:_CHECK]))
         return value
 
 
 def _digest_in(memo: Path) -> str | None:
+    """What a file keeps; None where it is absent or damaged, or of 0.1, which wrote no check."""
     try:
         text = memo.read_text()
     except (OSError, UnicodeDecodeError):
         return None
-    return text if len(text) == 64 else None
+    value, check = text[:-_CHECK], text[-_CHECK:]
+    return value if check == digest(value)[:_CHECK] else None

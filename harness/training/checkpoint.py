@@ -7,11 +7,11 @@ from typing import Any, TypedDict
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from harness.io.atomic import atomic
 from zoo.errors import UserError, first_line
+from zoo.weights import sealed
 
 
 class SavedState(TypedDict):
@@ -41,8 +41,7 @@ def load_state(path: Path) -> SavedState:
 
 def save_weights(path: Path, state: dict[str, Tensor], seen: dict[str, str] | None = None) -> None:
     """Write a state_dict as safetensors; ``seen``: what it was trained on, for the file's metadata."""
-    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
-    atomic(path, lambda part: save_file(plain, part, seen))
+    atomic(path, lambda part: sealed.save(state, part, seen or {}))
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
@@ -50,7 +49,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UserError("run-no-weights", file=path)
     try:
-        weights: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError) as error:
+        weights, _ = sealed.load(path)
+    except (SafetensorError, OSError, ValueError) as error:
         raise UserError("run-weights-damaged", file=path, reason=first_line(error)) from None
     return weights

@@ -19,7 +19,7 @@ from zoo.api import ModelCard
 from zoo.errors import UserError
 from zoo.files import replace
 from zoo.registry.registry import resolve
-from zoo.weights import torch_files
+from zoo.weights import sealed, torch_files
 from zoo.weights.cards import LoadedFacts, cache_folder, describe, file_sha256, find
 
 __all__ = ["Adapted", "Loaded", "cache_folder", "convert", "file_sha256", "find", "load_pretrained", "read"]
@@ -126,9 +126,8 @@ def _read_kept(path: Path, cache: Path) -> tuple[dict[str, Tensor], list[str]]:
     if kept.is_file():
         # One that is damaged is made again.
         with contextlib.suppress(safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError):
-            with safetensors.safe_open(kept, "pt") as file:
-                notes = json.loads(file.metadata()["notes"])
-            return safetensors.torch.load_file(kept), list(notes)
+            state, said = sealed.load(kept, strict=True)
+            return state, list(json.loads(said["notes"]))
     state, notes = _read(path)
     if any(note.startswith(WHOLE) for note in notes):
         with contextlib.suppress(OSError):  # a cache that cannot be written only costs time
@@ -138,8 +137,7 @@ def _read_kept(path: Path, cache: Path) -> tuple[dict[str, Tensor], list[str]]:
 
 def _keep(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
     """Write a safetensors file, complete or not at all."""
-    own = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
-    replace(path, lambda part: safetensors.torch.save_file(own, part, {"format": "pt", **metadata}))
+    replace(path, lambda part: sealed.save(state, part, {"format": "pt", **metadata}))
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], list[str]]:
@@ -165,7 +163,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], list[str]]:
 
 def _content(path: Path) -> tuple[dict[str, Tensor] | None, list[str]]:
     if path.suffix == ".safetensors":
-        return safetensors.torch.load_file(path) or None, []
+        return sealed.load(path)[0] or None, []
     if path.suffix not in PICKLED:
         raise UserError("weights-format", file=path, names=", ".join(PICKLED))
     content = torch_files.load(path)

@@ -20,7 +20,7 @@ from harness.data.decoding.probe_cache import video_digest
 from harness.data.decoding.video import probe
 from harness.data.index.picture_folders import picture_folder, pictures_digest
 from harness.data.packed.metadata import RATE, Label
-from harness.data.packed.reader import Pictures, find
+from harness.data.packed.reader import open_pictures, open_samples
 from harness.data.packed.writer import BOXED, PICTURES, SAMPLES, Writer, encode_jpeg
 from harness.data.preprocessing.pack_plan import Item, Settings
 from harness.data.streams.readers import BodyReader, ContextReader
@@ -119,7 +119,7 @@ def _reason(error: Exception) -> str:
 def _face(folder: Path, name: str, settings: Settings, tick: Tick) -> Label | None:
     """Crops as they are: their own bytes, each of which must be a whole picture."""
     source = pictures_digest(folder)
-    if find(settings.pack, "face", name, source):
+    if open_pictures(settings.pack, "face", name, source):
         return None
     pictures_there = picture_folder(folder)
     there = set(pictures_there.frames.tolist())
@@ -144,7 +144,7 @@ def _crop(path: Path) -> bytes:
 
 def _audio(video: Path, name: str, settings: Settings) -> Label | None:
     source = video_digest(video)
-    if find(settings.pack, "audio", name, source):
+    if open_samples(settings.pack, name, source):
         return None
     sound = read_sound(video, RATE)
     samples = np.zeros(0, np.int16) if sound is None else to_int16(sound.samples)
@@ -225,12 +225,11 @@ def _boxes(video: Path, name: str, settings: Settings, n_frames: int) -> np.ndar
 
 
 def _is_made(stream: str, name: str, source: str, boxes: np.ndarray, settings: Settings) -> bool:
-    label = find(settings.pack, stream, name, source)
+    packed = open_pictures(settings.pack, stream, name, source)
     wanted = (settings.size, settings.quality)
-    if label is None or (label.settings.get("size"), label.settings.get("quality")) != wanted:
+    if packed is None or (packed.label.settings.get("size"), packed.label.settings.get("quality")) != wanted:
         return False
-    packed = Pictures(settings.pack, label).boxes
-    return packed is not None and np.array_equal(packed, boxes, equal_nan=True)
+    return packed.boxes is not None and np.array_equal(packed.boxes, boxes, equal_nan=True)
 
 
 def _share(tick: Tick, frames: int, done: int) -> None:

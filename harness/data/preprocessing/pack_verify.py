@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,9 +9,10 @@ from pathlib import Path
 
 from harness.data.decoding.probe_cache import video_digest
 from harness.data.index.picture_folders import pictures_digest
-from harness.data.packed.metadata import STREAMS, VERSION, Label, arrow_path, file_sha256
+from harness.data.packed.metadata import STREAMS, VERSION, Label, arrow_path, parse_label
 from harness.data.packed.reader import Pictures, Samples
 from harness.data.preprocessing.pack_plan import plan
+from harness.io.digests import DAMAGED, file_sha256
 from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
 from harness.runtime.process_pool import Tick, run_jobs
@@ -38,6 +38,11 @@ def verify_pack(root: Path, pack: Path, *, jobs: int | None = None, progress: bo
         raise UserError("pack-missing", pack=pack, root=root)
     bare = [path for path in files if path.suffix == ".arrow" and not path.with_suffix(".json").is_file()]
     findings = [Finding(path, "unfinished: it has no label") for path in bare]
+    aside = {path.with_suffix("").with_suffix(".arrow") for path in files if path.suffix == DAMAGED}
+    findings += [Finding(path, "damaged: it was set aside") for path in sorted(aside - set(bare)) if not path.is_file()]
+    labels = [
+        path for path in labels if path.with_suffix(".arrow") not in aside or path.with_suffix(".arrow").is_file()
+    ]
     sizes = [_size(path) for path in labels]
     sources = dict(_sources(root, labels))
     task = partial(_check, sources=sources)
@@ -52,7 +57,7 @@ def verify_pack(root: Path, pack: Path, *, jobs: int | None = None, progress: bo
 def _check(path: Path, tick: Tick, *, sources: dict[tuple[str, str], Path]) -> str | None:
     """What is wrong with one packed file."""
     try:
-        label = Label(**json.loads(path.read_bytes()))
+        label = parse_label(path.read_bytes())
     except (OSError, ValueError, TypeError):
         return "its label is damaged"
     pack = path.parent.parent

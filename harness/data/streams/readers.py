@@ -12,7 +12,7 @@ from harness.data.decoding.jpeg import read_jpeg, resize
 from harness.data.decoding.probe_cache import video_digest
 from harness.data.index.picture_folders import PictureFolder, picture_folder, pictures_digest
 from harness.data.packed.metadata import RATE, VERSION
-from harness.data.packed.reader import Pictures, Samples, find
+from harness.data.packed.reader import Pictures, open_pictures, open_samples
 from harness.io.hashing import digest
 from zoo.errors import UserError
 from zoo.readers import Sound, Source
@@ -26,8 +26,8 @@ class FaceReader:
     def __init__(self, source: Source) -> None:
         self.source = source
         self._present = np.zeros(source.n_frames, dtype=bool)
-        label = find(source.pack, "face", source.name, self._content) if source.pack and source.crops else None
-        self.packed = Pictures(source.pack, label) if source.pack and label else None
+        packable = source.pack and source.crops
+        self.packed = open_pictures(source.pack, "face", source.name, self._content) if packable else None
         if self.packed:
             self._present = self.packed.present(source.n_frames)
         elif source.crops is not None:
@@ -97,8 +97,7 @@ class _BoxReader:
         source = self.source
         if source.pack is None or source.video is None:
             return None
-        label = find(source.pack, self.name, source.name, self._content)
-        packed = Pictures(source.pack, label) if label else None
+        packed = open_pictures(source.pack, self.name, source.name, self._content)
         if packed is None or packed.boxes is None:
             return None
         rows = min(len(self.box), len(packed.boxes))
@@ -214,8 +213,8 @@ class AudioReader:
     def __init__(self, source: Source) -> None:
         self.source = source
         self._sound: dict[int, Sound | None] = {}
-        label = find(source.pack, "audio", source.video.stem, self._content) if source.pack and source.video else None
-        self.packed = Samples(source.pack, label) if source.pack and label else None
+        named = source.video.stem if source.video else ""
+        self.packed = open_samples(source.pack, named, self._content) if source.pack and named else None
 
     def pcm(self, rate: int) -> tuple[np.ndarray, float]:
         """int16 samples (S,) of the whole sound track, and the seconds of the first; none where there is no sound."""

@@ -25,9 +25,9 @@ from harness.data.tracking import openpose
 from harness.data.tracking.detection import FaceFinder, in_frames
 from harness.data.tracking.face_tracks import Track, choose
 from harness.io.atomic import atomic, clear_parts
+from harness.io.digests import state_of
 from harness.io.hashing import of_folder
 from harness.io.locks import NAME, file_lock
-from harness.io.read_cache import state_of
 from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
 from harness.runtime.process_pool import Tick, run_jobs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -13,11 +12,11 @@ from typing import Any, BinaryIO, TypedDict, cast
 
 import numpy as np
 
+from harness.io.digests import file_sha256, opened, sealed
 from zoo.weights.cards import cache_dir
 
 SCHEMA = 1
 FEATURES, PRESENT, META = "features.npy", "present.npy", "meta.json"
-_checked: dict[Path, tuple[int, ...]] = {}  # files whose content was compared in this process, by size and times
 
 
 class Versions(TypedDict):
@@ -95,10 +94,10 @@ class Entry:
     def meta(self) -> EntryMeta:
         """What it says of itself; empty where that is missing or cannot be read."""
         try:
-            content = json.loads((self.folder / META).read_bytes())
+            content = opened(json.loads((self.folder / META).read_bytes()))
         except (OSError, ValueError):
             return {}
-        return cast(EntryMeta, content) if isinstance(content, dict) and content.get("schema") == SCHEMA else {}
+        return cast(EntryMeta, content) if content.get("schema") == SCHEMA else {}
 
     def check(self, *, content: bool = True) -> str | None:
         """What is wrong with it: "missing", or a sentence; None where it is whole.
@@ -134,24 +133,16 @@ class Entry:
 
 def _wrong(path: Path, said: Any, content: bool) -> str | None:
     try:
-        stat = path.stat()
-        if stat.st_size != said["bytes"]:
-            return f"{path.name} has {stat.st_size} bytes instead of {said['bytes']}"
-        state = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-        if content and _checked.get(path) != state:
-            if _sha256(path) != said["sha256"]:
-                return f"{path.name} is not what was written: its sha256 differs"
-            _checked[path] = state
+        size = path.stat().st_size
+        if size != said["bytes"]:
+            return f"{path.name} has {size} bytes instead of {said['bytes']}"
+        if content and file_sha256(path) != said["sha256"]:
+            return f"{path.name} is not what was written: its sha256 differs"
     except OSError as error:
         return f"{path.name} cannot be read: {error.strerror}"
     except (KeyError, TypeError):
         return f"{META} is damaged"
     return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Writer:
@@ -190,7 +181,7 @@ class Writer:
             raise OSError(f"{part / FEATURES} is not as long as what was written to it")
         np.save(part / PRESENT, present)
         files = {
-            name: {"bytes": (part / name).stat().st_size, "sha256": _sha256(part / name)}
+            name: {"bytes": (part / name).stat().st_size, "sha256": file_sha256(part / name)}
             for name in (FEATURES, PRESENT)
         }
         said = {
@@ -203,7 +194,8 @@ class Writer:
             "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "files": files,
         }
-        (part / META).write_text(json.dumps(said, indent=1, default=str), encoding="utf-8")
+        plain = json.loads(json.dumps(said, default=str))  # as it will be read
+        (part / META).write_text(json.dumps(sealed(plain), indent=1), encoding="utf-8")
         remove(self.entry.folder)
         os.rename(part, self.entry.folder)
 
