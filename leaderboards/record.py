@@ -4,7 +4,8 @@
      "scores": {"raw": {"main", "low", "high"}, "post": {...}},   to be read at a glance, copied from the result
      "result": {...},                                             what the same command gives again, hashed
      "result_sha256": "...",                                      of the canonical JSON of the result
-     "circumstances": {...}}                                      time, host, commit: what may differ
+     "circumstances": {...},                                      time, host, commit: what may differ
+     "record_sha256": "..."}                                      of all the rest; records of 0.1 have none
 
 A record can be read for ever without the rest of the project: keys that a later version adds are kept, not refused.
 When the shape changes: see ``SCHEMA``.
@@ -82,6 +83,7 @@ class Record:
             "circumstances": self.circumstances,
             **self.later,
         }
+        content[_WHOLE] = digest(content)
         text = json.dumps(_plain(content), indent=1, allow_nan=False) + "\n"
         replace_file(path, text.encode())
 
@@ -107,7 +109,8 @@ def read(path: Path) -> Record:
         raise RecordError(f"{path}: is not the record of a run: it is nested too deeply") from None
 
 
-_KNOWN = {"schema", "name", "status", "reason", "scores", "result", "result_sha256", "circumstances"}
+_WHOLE = "record_sha256"
+_KNOWN = {"schema", "name", "status", "reason", "scores", "result", "result_sha256", "circumstances", _WHOLE}
 
 
 def canonical(value: Any) -> str:
@@ -172,6 +175,8 @@ def _status(content: Mapping[str, Any]) -> Status:
 def _check_digest(content: Mapping[str, Any]) -> None:
     if digest(_checked(content, "result", dict)) != _checked(content, "result_sha256", str):
         raise ValueError("the result was changed after it was written: its sha256 is another")
+    if _WHOLE in content and digest({k: v for k, v in content.items() if k != _WHOLE}) != content[_WHOLE]:
+        raise ValueError("the record was changed after it was written: its sha256 is another")
 
 
 def _plain(value: Any) -> Any:

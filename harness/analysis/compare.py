@@ -62,16 +62,20 @@ class Compared:
     without: tuple[float, ...]  # the difference without each group
 
 
-def compare(paths: Sequence[Path]) -> str:
+def compare(paths: Sequence[Path], plugins: Sequence[Path] = ()) -> str:
     """All runs against the first, as text. UserError where they cannot be compared."""
     first, *others = sides = _sides(paths)
     if not others:
         raise UserError("compare-too-few")
     for other in others:
         _check_alike(first, other)
+    if plugins:
+        from harness.runs.finished import plugins_of
+
+        plugins_of(plugins, {path: side.record for path, side in zip(paths, sides, strict=True)})
     blocks, figures = [_title(first)], 0
     for other in others:
-        compared = [found for kind in KINDS for found in _compared(first, other, kind)]
+        compared = [found for kind in KINDS for found in _compared(first, other, kind, plugins)]
         if not compared:
             raise UserError("compare-no-common-score", name=first.name, name2=other.name)
         blocks.append(_text(first, other, compared))
@@ -122,7 +126,7 @@ def _check_alike(a: ComparedRun, b: ComparedRun) -> None:
         raise UserError("compare-different-tracks", name=a.name, name2=b.name, names="; ".join(differing))
 
 
-def _compared(first: ComparedRun, other: ComparedRun, kind: str) -> Iterator[Compared]:
+def _compared(first: ComparedRun, other: ComparedRun, kind: str, plugins: Sequence[Path]) -> Iterator[Compared]:
     """The main score, and the parts where both runs' predictions are at hand."""
     a, b = first.block(kind), other.block(kind)
     if a is None or b is None:
@@ -131,8 +135,8 @@ def _compared(first: ComparedRun, other: ComparedRun, kind: str) -> Iterator[Com
     if groups != tuple(map(str, b.get("groups") or ())):
         raise UserError("compare-different-groups", name=first.name, name2=other.name)
     yield _less(KINDS[kind], groups, _main(first, a), _main(other, b))
-    parts = _parts(first, kind, groups)
-    others = _parts(other, kind, groups) if parts else {}
+    parts = _parts(first, kind, groups, plugins)
+    others = _parts(other, kind, groups, plugins) if parts else {}
     for name in parts:
         if name in others:
             yield _less(f"  {name}", groups, parts[name], others[name])
@@ -153,19 +157,19 @@ def _less(what: str, groups: tuple[str, ...], a: Statistic, b: Statistic) -> Com
     return Compared(what, a.value, b.value, groups, paired(b.value, b.without, a.value, a.without), without)
 
 
-def _parts(side: ComparedRun, kind: str, groups: tuple[str, ...]) -> dict[str, Statistic]:
+def _parts(side: ComparedRun, kind: str, groups: tuple[str, ...], plugins: Sequence[Path]) -> dict[str, Statistic]:
     """The parts of a score, from the run's predictions; {} where they are gone, or not those of the record."""
-    from harness.evaluation.prediction_tables import read_predictions
     from harness.evaluation.scoring import statistics_of
+    from harness.runs.finished import read_own
     from zoo.metrics import scores as metrics
 
     split = side.result["split"]
     path = (side.folder or Path()) / "predictions" / f"{split}{'.post' if kind == 'post' else ''}.parquet"
-    track = _track(side)
+    track = _track(side, plugins)
     if side.folder is None or track is None or not path.is_file():
         return {}
     grouped: dict[str, list[metrics.Stats]] = {group: [] for group in groups}
-    for video in read_predictions(path, track):
+    for video in read_own(path, track):
         stats = statistics_of(track, video)
         if stats[metrics.FRAMES] > 0:
             grouped.setdefault(video.group, []).append(stats)
@@ -188,14 +192,18 @@ def _is_score(part: str, metric: str) -> bool:
     return not part.startswith("frames") and ("pearson" not in part or "pearson" in metric)
 
 
-def _track(side: ComparedRun) -> Any:
+def _track(side: ComparedRun, plugins: Sequence[Path]) -> Any:
     """The track as this program has it; None where it is not there any more, or another version."""
+    from harness.runs.finished import own_plugins, trusted_plugins
     from harness.runs.folder import saved_config
     from zoo.registry.tracks import find_track, load_plugins
 
+    if side.folder and (side.folder / "config.toml").is_file():
+        plugins = own_plugins(plugins, side.record)
+        trusted_plugins(side.folder, saved_config(side.folder).plugin, side.record, plugins)
     try:
-        plugins = saved_config(side.folder).plugin if side.folder and (side.folder / "config.toml").is_file() else ()
-        track = find_track(load_plugins(plugins), side.result["track"], side.result["edition"])[1]
+        registry = load_plugins([str(path) for path in plugins])
+        track = find_track(registry, side.result["track"], side.result["edition"])[1]
     except UserError:
         return None
     return track if track.version == side.result["track_version"] else None

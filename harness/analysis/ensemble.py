@@ -16,8 +16,8 @@ from typing import Any
 from harness.analysis.ensemble_weights import PerKind, by_fold, fit_weights
 from harness.evaluation.merging import merge
 from harness.evaluation.postprocessing import Chain
-from harness.evaluation.prediction_tables import read_predictions
 from harness.evaluation.scoring import main_score
+from harness.runs.finished import DATA, FILES, digests_of, place_of, read_own
 from harness.runs.job import Job
 from harness.runs.multi_run import read
 from harness.runs.record import identity
@@ -102,7 +102,7 @@ def load_members(folders: Mapping[str, Path], records: Mapping[str, Record], job
     members = []
     for name, folder in folders.items():
         raw = (records[name].result.get("scores") or {}).get("raw") or {}
-        scored = read_predictions(folder / "predictions" / f"{job.split}.parquet", job.track) if raw else []
+        scored = read_own(folder / "predictions" / f"{job.split}.parquet", job.track) if raw else []
         if raw and abs((now := main_score(job.track, scored)) - raw["main"]) > SAME_SCORE:
             raise UserError("predictions-not-the-runs-own", folder=folder, now=now, first=raw["main"])
         test, final = (_optional(folder / "predictions" / f, job.track) for f in ("test.parquet", "test.post.parquet"))
@@ -111,12 +111,13 @@ def load_members(folders: Mapping[str, Path], records: Mapping[str, Record], job
 
 
 def _optional(path: Path, track: TrackSpec) -> list[VideoAnswers]:
-    return read_predictions(path, track) if path.is_file() else []
+    return read_own(path, track) if path.is_file() else []
 
 
 def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path) -> Outcome:
     """Merge, score, submit and record into ``folder`` (made by the caller)."""
-    record = Record(name=folder.name, status="running", result=_result(job, members, method))
+    circumstances = {DATA: place_of(job.index.root, folder)}
+    record = Record(folder.name, "running", result=_result(job, members, method), circumstances=circumstances)
     with record_run(record, folder):
         names = [member.name for member in members]
         notes: list[str] = []
@@ -149,6 +150,7 @@ def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path)
         if weights and not record.result["selection_split"]:  # its own choice is marked where its members made none
             record.result |= {"selection_split": facts["fitted_on"], "n_selections": len(facts["weights_by_fold"])}
         record.status = "done"
+        record.circumstances[FILES] = digests_of(folder)
         link_record(folder / "submission", record.result_sha256)
     weighed = [f"weights of {kind} answers: {_shown(names, each)}" for kind, each in (weights or {}).items()]
     return Outcome(folder, record, [*notes, *weighed, *more])

@@ -11,8 +11,9 @@ from harness.data.affwild2.build import index_videos
 from harness.data.affwild2.folder_layout import kind_of_file
 from harness.data.preprocessing.crop import crop_folder
 from harness.evaluation.postprocessing import Chain, labelled
-from harness.evaluation.prediction_tables import read_predictions, to_frame
+from harness.evaluation.prediction_tables import to_frame
 from harness.io.atomic import atomic
+from harness.runs.finished import check_settings, check_written, read_own, record_of_run, trusted_plugins
 from harness.runs.folder import one_run
 from harness.runs.job import Job, plan_of
 from harness.runs.run import predict_split, prepare
@@ -22,13 +23,27 @@ from zoo.errors import UserError
 from zoo.registry.tracks import find_track, load_plugins
 
 
-def predict(folder: Path, videos: Sequence[Path], out: Path, *, device: str | None, jobs: int | None) -> None:
+def predict(
+    folder: Path,
+    videos: Sequence[Path],
+    out: Path,
+    *,
+    device: str | None,
+    jobs: int | None,
+    plugins: Sequence[Path] = (),
+) -> None:
     """Crop, find boxes, compute features, answer: one table a video in ``out``.
 
     Post-processing is fitted on the run's own validation answers, as for its test file. A video that cannot be read is
     reported at the end and does not stop the others.
     """
     config = one_run(folder)
+    check_written(folder / "weights.safetensors")
+    record = record_of_run(folder)
+    if record is not None:
+        check_settings(folder, config, record)
+    files = tuple(str(path) for path in trusted_plugins(folder, config.plugin, record, plugins))
+    config = config.model_copy(update={"plugin": files})
     config = config.model_copy(update={"device": device} if device else {})
     _check_names(videos)
     registry = load_plugins(config.plugin)
@@ -74,7 +89,7 @@ def _check_names(videos: Sequence[Path]) -> None:
 def _write(job: Job, folder: Path, videos: Sequence[Path], answers: dict[str, VideoAnswers], out: Path) -> None:
     chain = Chain(job.plan.post, job.track)
     fitted = fitted_on(job.config, folder)
-    if fitted is not None and labelled(known := read_predictions(fitted, job.track)):
+    if fitted is not None and labelled(known := read_own(fitted, job.track)):
         chain.fit(known)
     out.mkdir(parents=True, exist_ok=True)
     for video in videos:

@@ -11,6 +11,7 @@ from typing import Any, cast
 from tabulate import tabulate
 
 from harness.config.schema import RunConfig, validate
+from harness.runs.finished import data_place, plugin_names, trusted_plugins
 from harness.runs.folder import has_folds, new_folder, saved_config
 from harness.runs.job import Job, make_job
 from harness.runs.multi_run import run_folds, run_seeds, write_config
@@ -97,9 +98,13 @@ def _config(path: Path, record: Record, beside: Path | None, paths: Paths) -> Ru
     if not isinstance(given, dict):
         raise UserError("reproduce-no-config", file=path)
     there = saved_config(beside) if beside else RunConfig()
+    files = trusted_plugins(beside or path, there.plugin or plugin_names(record), record, paths.plugins)
+    place = paths.data
+    if place is None and beside and there.data_dir:
+        place = data_place(beside, record, there.data_dir)
     known = {
-        "data_dir": str(paths.data) if paths.data else there.data_dir,
-        "plugin": [str(p) for p in paths.plugins] or list(there.plugin),
+        "data_dir": str(place) if place else None,
+        "plugin": [str(p) for p in files],
         "epochs_from": str(paths.epochs_from) if paths.epochs_from else there.epochs_from,
         "device": paths.device or there.device,
     }

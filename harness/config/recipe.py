@@ -74,6 +74,9 @@ def read_recipe(name: str, flags: Mapping[str, Any]) -> dict[str, Any]:
     tree = {key: value for key, value in tree.items() if key not in ("about", "tracks")}
     for key, value in own.items():
         tree[key] = {**_section(path, tree, key), **value} if isinstance(value, dict) else value
+    if (files := tree.pop("plugin", None)) and not flags.get("plugin"):  # code: only the user's own word runs it
+        names = ", ".join(map(str, files)) if isinstance(files, list) else files
+        raise UserError("recipe-plugin-not-named", file=path, names=names)
     if path.parent == RECIPES:
         tree["recipe"] = name
     options = {k: v for k, v in _section(path, tree, "options").items() if not _replaced(k, tree, flags)}

@@ -172,6 +172,14 @@ def validate(tree: Mapping[str, Any], where: str) -> RunConfig:
         ) from None
 
 
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every plain value of nested settings by its dotted name."""
+    out: dict[str, Any] = {}
+    for key, value in tree.items():
+        out |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return out
+
+
 def _put(tree: dict[str, Any], name: str, value: Any) -> None:
     if name.startswith(BLOCK_KEYS):
         tree["options"] = {**tree.get("options", {}), name: value}

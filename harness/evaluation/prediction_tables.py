@@ -51,7 +51,7 @@ def write_predictions(path: Path, track: TrackSpec, videos: Sequence[VideoAnswer
 
     def write(part: Path) -> None:
         schema = pa.Schema.from_pandas(to_frame(track.answers, videos[:1], labels=labels), preserve_index=False)
-        with parquet.ParquetWriter(part, schema) as writer:
+        with parquet.ParquetWriter(part, schema, write_page_checksum=True) as writer:
             for video in videos:
                 frame = _video_frame(track.answers, video, labels)
                 writer.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
@@ -64,7 +64,7 @@ def read_predictions(path: Path, track: TrackSpec) -> list[VideoAnswers]:
     if not path.is_file():
         raise UserError("predictions-missing", file=path)
     try:
-        table = pd.read_parquet(path)
+        table = parquet.read_table(path, page_checksum_verification=True).to_pandas()
         return [_video_answers(str(name), rows, track) for name, rows in table.groupby("video", sort=False)]
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:  # damaged, or of another track
         reason = f"{type(error).__name__}: {first_line(error)}"

@@ -101,6 +101,7 @@ def _tasks(
             entry = Entry.of(key)
             tasks.append(Task(video, slot, entry, fingerprint))
             store.folders[slot.plan.name, video.name] = entry.folder
+            store.sources[slot.plan.name, video.name] = fingerprint
     return tasks, failures
 
 

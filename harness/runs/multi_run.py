@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.config.schema import RunConfig
+from harness.config.schema import RunConfig, flat
 from harness.evaluation.merging import merge
 from harness.evaluation.postprocessing import Chain, mean_optimism
-from harness.evaluation.prediction_tables import read_predictions, write_predictions
+from harness.evaluation.prediction_tables import write_predictions
 from harness.io.atomic import atomic
 from harness.io.locks import run_lock
+from harness.runs.finished import DATA, FILES, digests_of, place_of, read_own
 from harness.runs.job import Job
 from harness.runs.provenance import NEXT_FOLD
-from harness.runs.record import identity
+from harness.runs.record import FREE, identity
 from harness.runs.recording import record_run
 from harness.runs.results import score_split, submit_final
 from harness.runs.run import Outcome, run
@@ -25,6 +26,7 @@ from harness.runs.splits import assign_splits, split_name
 from harness.runtime.device import pick_device
 from harness.runtime.distributed import World, single_process
 from harness.submissions.submission import link_record
+from harness.training.state import SHOWN, changes
 from leaderboards.blocks import FoldBlock, FoldsBlock, PostBlock, Result, ScoreBlock, SubmissionBlock, Together
 from leaderboards.record import Record, RecordError
 from leaderboards.record import read as read_record
@@ -71,7 +73,7 @@ def run_folds(job: Job, folder: Path, world: World | None = None) -> Outcome:
 
     def conclude(members: Sequence[Record]) -> tuple[Result, list[str]]:
         files = [folder / name / "predictions" / f"{own.split}.parquet" for name, own in jobs.items()]
-        answers = {v.video: v for path in files if path.is_file() for v in read_predictions(path, job.track)}
+        answers = {v.video: v for path in files if path.is_file() for v in read_own(path, job.track)}
         scored = score_split(job, [answers[v.name] for v in job.index.videos if v.name in answers], folder)
         raw = _test_answers(job, folder, jobs, "test.parquet")
         submission, notes = _submit_merged(job, raw, scored.chain, folder) if raw else (None, [])
@@ -109,13 +111,14 @@ def write_config(config: RunConfig, folder: Path) -> None:
 
 def _run_all(job: Job, folder: Path, jobs: Mapping[str, Job], conclude: Conclude, world: World) -> Outcome:
     """Run what is not done yet, and make one record of all."""
-    record = Record(name=folder.name, status="running", result=identity(job))
+    circumstances = {DATA: place_of(job.index.root, folder)}
+    record = Record(name=folder.name, status="running", result=identity(job), circumstances=circumstances)
     notes: list[str] = []
     members: list[Record] = []
     own_folder = folder if world.first else None
     with run_lock(own_folder), record_run(record, own_folder):
         for name, own in jobs.items():
-            if known := world.broadcast(_finished(folder / name) if world.first else None):
+            if known := world.broadcast(_finished(folder / name, own) if world.first else None):
                 members.append(known)
                 continue
             if world.first:
@@ -127,14 +130,26 @@ def _run_all(job: Job, folder: Path, jobs: Mapping[str, Job], conclude: Conclude
             result, notes = conclude(members)
             record.status, record.result = "done", result
             record.circumstances["seconds"] = sum(member.circumstances.get("seconds", 0) for member in members)
+            record.circumstances[FILES] = digests_of(folder)
             link_record(folder / "submission", record.result_sha256)
     return Outcome(folder, record, notes)
 
 
-def _finished(folder: Path) -> Record | None:
-    """The record of a member that is done."""
+def _finished(folder: Path, job: Job) -> Record | None:
+    """The record of a member that is done; UserError where it was made of other settings or data than the rest."""
     path = folder / "record.json"
-    return known if path.is_file() and (known := read(path)).status == "done" else None
+    if not path.is_file() or (known := read(path)).status != "done":
+        return None
+    then, now = known.result, identity(job)
+    if changed := changes(_settings_and_data(then), _settings_and_data(now)):
+        raise UserError("resume-member-other", folder=folder, changed="; ".join(changed[:SHOWN]))
+    return known
+
+
+def _settings_and_data(result: Mapping[str, Any]) -> dict[str, str]:
+    settings = {key: str(value) for key, value in flat(result.get("config") or {}).items() if key not in FREE}
+    data = {"the data": str((result.get("data") or {}).get("fingerprint"))}
+    return settings | data | {"the plugins": ", ".join(map(str, result.get("plugins") or ()))}
 
 
 # --- records ----------------------------------------------------------------------------------------------------------
@@ -213,7 +228,7 @@ def _together(members: Sequence[Record]) -> Together:
 def _test_answers(job: Job, folder: Path, jobs: Mapping[str, Job], file: str) -> list[list[VideoAnswers]]:
     """Each member's answers to the test videos; [] where there are none."""
     paths = [folder / name / "predictions" / file for name in jobs]
-    return [read_predictions(path, job.track) for path in paths] if job.index.split("test") else []
+    return [read_own(path, job.track) for path in paths] if job.index.split("test") else []
 
 
 def _submit_merged(

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+from harness.config.schema import flat
 from harness.data.index.index import Index
 from harness.data.packed.locate import stored_as
+from harness.data.streams.sources import open_reader, source_of
+from harness.features.store import FeatureStore
+from harness.io.hashing import digest
 from harness.runs.job import Job
 from leaderboards.blocks import DataBlock, Result
 
@@ -55,6 +60,29 @@ def _data(job: Job, index: Index) -> DataBlock:
     if packed := stored_as(index.pack, {slot.stream.name for slot in job.plan.slots}):
         data["packed"] = packed
     return data
+
+
+FREE = CIRCUMSTANCES | {"recipe", "data.list", "data.pack"}
+"""Settings in which a continued training may differ: what they name is compared by its content."""
+
+
+def made_of(job: Job, store: FeatureStore, weights: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """What a training is made of, by names that a person understands: the values of its settings, digests of plugin
+    files, of the ``weights`` that it begins with, of labels, and of what each slot is given. A checkpoint keeps it."""
+    made = {key: str(value) for key, value in flat(job.config.model_dump(mode="json")).items() if key not in FREE}
+    made |= {f"the plugin {name.partition(' sha256 ')[0]}": name for name in job.foreign_plugins}
+    made |= {f"the weights of {known['slot']}": str(known.get("sha256")) for known in weights}
+    for video in job.index.videos:
+        made[f"the labels of {video.name}"] = digest(
+            video.split, video.group, video.n_frames, video.labels.tobytes().hex(), video.rows.tobytes().hex()
+        )
+    for slot in job.plan.slots:
+        for video in job.index.videos:
+            source = store.sources.get((slot.name, video.name))
+            if source is None:  # a slot that is trained
+                source = open_reader(slot.stream, source_of(job.index, video)).fingerprint()
+            made[f"the {slot.stream.name} of {video.name}"] = source
+    return made
 
 
 def commit() -> str | None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.evaluation.postprocessing import Chain, apply_folds, fit_folds, labelled, optimism
-from harness.evaluation.prediction_tables import read_predictions, write_predictions
+from harness.evaluation.prediction_tables import write_predictions
 from harness.evaluation.scoring import score_block
+from harness.runs.finished import read_own
 from harness.runs.job import Job
 from harness.submissions.submission import submission_obstacle, submit_videos
 from leaderboards.blocks import PostBlock, ScoreBlock, SubmissionBlock
@@ -64,7 +65,7 @@ def postprocessors_of_source(job: Job) -> Scored:
     not trained on those videos."""
     scored = Scored(Chain(job.plan.post, job.track))
     if job.origin is not None and job.origin.answers is not None:
-        known = read_predictions(job.origin.answers, job.track)
+        known = read_own(job.origin.answers, job.track)
         if labelled(known):
             scored.post = {"all": scored.chain.fit(known).state(), "fitted_on": job.origin.run}
     return scored

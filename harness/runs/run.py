@@ -18,9 +18,9 @@ from harness.features.extraction import extract
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
 from harness.io.locks import run_lock
-from harness.runs import provenance
+from harness.runs import finished, provenance
 from harness.runs.job import Job
-from harness.runs.record import identity
+from harness.runs.record import identity, made_of
 from harness.runs.recording import record_run
 from harness.runs.results import answer_test, postprocessors_of_source, score_split
 from harness.runtime.device import pick_device
@@ -79,7 +79,8 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
     one writes; in the others the outcome's record is empty.
     """
     world = world or single_process(pick_device(job.config.device))
-    record = Record(name=folder.name, status="running", result=identity(job))
+    circumstances = {finished.DATA: finished.place_of(job.index.root, folder)}
+    record = Record(name=folder.name, status="running", result=identity(job), circumstances=circumstances)
     notes: list[str] = []
     own = folder if world.first else None
     with run_lock(own), record_run(record, own), report_lost_process():
@@ -98,6 +99,7 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
             folder=folder,
             progress=progress,
             stop=job.origin.epochs if job.origin else None,
+            made=made_of(job, prepared.store, prepared.passports),
         )
         clock = Clock()
         clock.start()
@@ -109,6 +111,7 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
             save_weights(folder / "weights.safetensors", prepared.model.state_dict(), seen)
             result, notes = conclude(job, prepared, folder, trained, got)
             record.status, record.result = "done", result
+            record.circumstances[finished.FILES] = finished.digests_of(folder)
             link_record(folder / "submission", record.result_sha256)
     return Outcome(folder, record, notes)
 
@@ -129,6 +132,7 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
     passports = [found for slot in frozen if (found := slot.record())]
     if weights is not None:
         model = make_model(plan, dims, [Counts(1, (1,) * max(2, len(a.classes))) for a in job.track.answers], config)
+        finished.check_written(weights)
         model.load_state_dict(load_weights(weights))
         return Prepared(model.to(world.device), splits, passports, world, store=store)
 

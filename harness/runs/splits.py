@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.config.schema import RunConfig
+from harness.config.schema import RunConfig, flat
 from harness.data.index.index import Index, Split
 from leaderboards.blocks import Result
 from leaderboards.record import RecordError, read
@@ -134,7 +134,7 @@ def find_origin(config: RunConfig, index: Index) -> EpochSource | None:
 
 def _differences(result: Result, config: RunConfig, index: Index) -> Iterator[str]:
     """What that run and this one have not in common, the main things first."""
-    there, here = _flat(result.get("config") or {}), _flat(config.model_dump(mode="json"))
+    there, here = flat(result.get("config") or {}), flat(config.model_dump(mode="json"))
     there |= {key: result[key] for key in ("track", "edition") if key in result}
     first = ["track", "edition", "encoders", "fusion", "head"]
     for key in (*first, *sorted((there.keys() | here.keys()) - set(first))):
@@ -147,13 +147,6 @@ def _differences(result: Result, config: RunConfig, index: Index) -> Iterator[st
         n = sum(video.n_frames for video in index.split(split))
         if split in frames and frames[split] != n:
             yield f"{split} has {frames[split]} frames there and {n} here"
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for key, value in tree.items():
-        out |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return out
 
 
 def fitted_on(config: RunConfig, folder: Path) -> Path | None:

@@ -154,6 +154,8 @@ def _make(entries: Sequence[Entry], out: Path) -> None:
             if not (folder / "config.toml").is_file():
                 folder.mkdir(exist_ok=True)
                 write_config(config, folder)
+            elif _places(saved_config(folder)) != _places(config):  # which may name another's plugins
+                raise UserError("sweep-member-other", folder=folder)
         if entry.job is None:
             # What all combinations have in common is some other one's; what this one combines is in its settings.
             result: Result = {**identity(replace(some, config=entry.config)), "plugins": []}

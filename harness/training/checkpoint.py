@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from harness.io.atomic import atomic
+from harness.io.digests import append_digest, check_appended, warn_unverified
 from zoo.errors import UserError, first_line
 from zoo.weights import sealed
 
@@ -27,15 +28,23 @@ class SavedState(TypedDict):
 
 def save_state(path: Path, state: SavedState) -> None:
     """Write a training state."""
-    atomic(path, lambda part: torch.save(state, part))
+
+    def write(part: Path) -> None:
+        torch.save(state, part)
+        append_digest(part)
+
+    atomic(path, write)
 
 
 def load_state(path: Path) -> SavedState:
-    """Read a training state; plain data and tensors only, never pickled code."""
+    """Read a training state, compared with its digest; plain data and tensors only, never pickled code."""
     try:
+        verified = check_appended(path)
         state: SavedState = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError("checkpoint-unreadable", file=path, name=type(error).__name__) from None
+    if not verified:
+        warn_unverified(path, "what it is made of is not compared; it is written anew with the next epoch")
     return state
 
 

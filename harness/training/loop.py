@@ -7,7 +7,7 @@ checkpoint goes the same way, bit for bit, as one that was never stopped.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,10 +62,12 @@ def train(
     folder: Path,
     progress: bool = True,
     stop: int | None = None,
+    made: Mapping[str, str] | None = None,
 ) -> Trained:
     """Train a model in place; leaves it with the chosen epoch's weights. Continues from folder/state.ckpt.
 
     ``stop``: end after so many epochs, with the learning rates that they have in a training of ``settings.epochs``.
+    ``made``: what the training is made of, settings and digests of data by name: a checkpoint of another is refused.
     In several processes each computes its share of every batch, and all do the same steps (zoo.parallel); the first
     one writes.
     """
@@ -75,12 +77,12 @@ def train(
     # Learning rates are planned over all epochs, also where fewer are trained: phases of windows are drawn anew each
     # epoch, so the number of steps differs a little between epochs.
     steps = [_steps(data, settings, seed, epoch) for epoch in range(settings.epochs)]
-    state = TrainingState(model, settings, sum(steps))
+    state = TrainingState(model, settings, sum(steps), made or {})
 
     # A run that was stopped goes on: the first process reads, the others are given what it read.
     checkpoint = folder / "state.ckpt"
     if saved := world.broadcast(load_state(checkpoint) if world.first and checkpoint.is_file() else None):
-        state.restore(saved)
+        state.restore(saved, checkpoint)
 
     # Fabric wraps loss and optimizer for the precision, and for several processes averages their gradients.
     fabric = placement.fabric(world, settings)

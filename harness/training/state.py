@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypedDict, cast
@@ -13,7 +14,10 @@ from torch.optim.swa_utils import AveragedModel
 from harness.config.schema import Train
 from harness.training.checkpoint import SavedState, save_state
 from harness.training.optimizers import make_optimizer, make_schedule, running_average
+from zoo.errors import UserError
 from zoo.model.model import Model
+
+SHOWN = 5  # differences named
 
 
 class EpochRow(TypedDict):
@@ -66,11 +70,21 @@ class Progress:
         return self.epoch - self.best_epoch >= settings.patience
 
 
+def changes(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """What is not the same in two trainings, in words: the values of settings, the names of what has a digest."""
+    keys = sorted(key for key in {**then, **now} if then.get(key) != now.get(key))
+    return [f"{key} was {_said(then.get(key))}, is {_said(now.get(key))}" for key in keys]
+
+
+def _said(value: str | None) -> str:
+    return "absent" if value is None else value if len(value) < 24 else f"{value[:12]}..."
+
+
 class TrainingState:
     """What a checkpoint holds, and what it is made of. Saved and restored, training goes on bit for bit."""
 
-    def __init__(self, model: Model, settings: Train, steps: int) -> None:
-        self.model, self.settings = model, settings
+    def __init__(self, model: Model, settings: Train, steps: int, made: Mapping[str, str]) -> None:
+        self.model, self.settings, self.made = model, settings, dict(made)
         self.optimizer = make_optimizer(model, settings)
         self.schedule = make_schedule(self.optimizer, settings, steps)
         self.average: AveragedModel | None = running_average(model, settings)
@@ -82,6 +96,7 @@ class TrainingState:
         save_state(
             path,
             {
+                "made": self.made,
                 "loop": asdict(self.progress),
                 "model": self.model.state_dict(),
                 "best": self.best_weights,
@@ -91,8 +106,11 @@ class TrainingState:
             },
         )
 
-    def restore(self, saved: SavedState) -> None:
-        """Go on from what a checkpoint holds."""
+    def restore(self, saved: SavedState, path: Path) -> None:
+        """Go on from what a checkpoint holds; UserError where it is of other settings or other data."""
+        if changed := changes(saved.get("made", self.made), self.made):  # 0.1 noted none
+            more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+            raise UserError("checkpoint-other-training", file=path, changed="; ".join(changed[:SHOWN]) + more)
         self.progress, self.best_weights = Progress(**saved["loop"]), saved["best"]
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])

@@ -130,7 +130,7 @@ def _safetensors(path: Path, key: str) -> np.ndarray:
 def _parquet(path: Path, key: str) -> np.ndarray:
     import pyarrow.parquet
 
-    table = pyarrow.parquet.read_table(path)
+    table = pyarrow.parquet.read_table(path, page_checksum_verification=True)
     return np.column_stack([column.to_numpy() for column in table.columns])
 
 

@@ -6,6 +6,7 @@ of the raw video, the detector's score; NaN where absent. The schema's metadata 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +26,7 @@ from harness.data.tracking import openpose
 from harness.data.tracking.detection import FaceFinder, in_frames
 from harness.data.tracking.face_tracks import Track, choose
 from harness.io.atomic import atomic, clear_parts
-from harness.io.digests import state_of
+from harness.io.digests import state_of, warn_unverified
 from harness.io.hashing import of_folder
 from harness.io.locks import NAME, file_lock
 from harness.runtime.launchers import Failure
@@ -45,6 +46,7 @@ GAP_SECONDS = 1.0  # person boxes are interpolated over gaps of the face up to t
 # standing (a stature is eight to nine such heights), of which the frame cuts what is not there.
 HAIR, ARMS, ABOVE, BELOW = 0.4, 1.5, 0.5, 7.5
 
+_DIGEST, _SAID = b"content_sha256", (b"detector", b"version")  # keys of a file's metadata
 _COLUMNS = [f"{part}{axis}" for part in ("face_", "") for axis in ("x0", "y0", "x1", "y1")]
 
 
@@ -75,21 +77,35 @@ def write_boxes(path: Path, boxes: Boxes) -> None:
     columns |= {name: np.ascontiguousarray(values[:, k]) for k, name in enumerate(_COLUMNS)}
     table = pa.table(columns | {"score": boxes.score.astype(np.float32)})
     made = {"detector": boxes.detector, "version": VERSION, "reading": boxes.reading or ""}
-    table = table.replace_schema_metadata({name.encode(): value.encode() for name, value in made.items()})
-    atomic(path, lambda part: pq.write_table(table, part))
+    said = {name.encode(): value.encode() for name, value in made.items()}
+    table = table.replace_schema_metadata(said | {_DIGEST: _digest(table, said)})
+    atomic(path, lambda part: pq.write_table(table, part, write_page_checksum=True))
 
 
 def read_boxes(path: Path) -> Boxes:
-    """Read a boxes file; UserError where it is damaged."""
+    """Read a boxes file; UserError where it is damaged. One of 0.1, which has no digest, is read with a warning."""
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
+        said = dict(table.schema.metadata or {})
+        written = said.pop(_DIGEST, None)
+        if written is not None and written != _digest(table, said):
+            raise ValueError("not what was written: its sha256 differs")
         columns = [table.column(name).cast(pa.float32()).to_numpy() for name in (*_COLUMNS, "score")]
-        made = table.schema.metadata or {}
-        detector = made.get(b"detector", b"unknown").decode()
-        reading = made.get(b"reading", b"").decode() if b"version" in made else None
+        detector = said.get(b"detector", b"unknown").decode()
+        reading = said.get(b"reading", b"").decode() if b"version" in said else None
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:  # Arrow's own are of all these kinds
         raise UserError("boxes-invalid", file=path, reason=first_line(error)) from error
+    if written is None:
+        warn_unverified(path.parent, "delete the folder and run `harness data boxes` to have them made again")
     return Boxes(np.stack(columns[:4], axis=1), np.stack(columns[4:8], axis=1), columns[8], detector, reading)
+
+
+def _digest(table: pa.Table, said: Mapping[bytes, bytes]) -> bytes:
+    """sha256 of a boxes file's columns and of what it says of itself."""
+    sha256 = hashlib.sha256(repr(sorted((key, said[key]) for key in said if key in _SAID)).encode())
+    for name in ("frame", *_COLUMNS, "score"):
+        sha256.update(np.ascontiguousarray(table.column(name).to_numpy()).data)
+    return sha256.hexdigest().encode()
 
 
 def are_made(path: Path, finder: FaceFinder, video: Path) -> bool:

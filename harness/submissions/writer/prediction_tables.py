@@ -75,7 +75,7 @@ def _table(path: Path, columns: Sequence[str]) -> pa.Table:
             known = {*_NAMED, "frame", *columns}
             there = parquet.read_schema(path).names
             wanted = [name for name in there if name in known or name.startswith("present_")]
-            table = parquet.read_table(path, columns=wanted or there)
+            table = parquet.read_table(path, columns=wanted or there, page_checksum_verification=True)
             table.validate(full=True)
             return table
         with path.open(encoding="utf-8-sig") as file:
