@@ -198,9 +198,13 @@ def _track(side: ComparedRun, plugins: Sequence[Path]) -> Any:
     from harness.runs.folder import saved_config
     from zoo.registry.tracks import find_track, load_plugins
 
-    if side.folder and (side.folder / "config.toml").is_file():
-        plugins = own_plugins(plugins, side.record)
-        trusted_plugins(side.folder, saved_config(side.folder).plugin, side.record, plugins)
+    plugins = own_plugins(plugins, side.record)
+    try:
+        beside = side.folder is not None and (side.folder / "config.toml").is_file()
+        named = saved_config(side.folder).plugin if beside and side.folder else ()
+    except UserError:  # of another version
+        return None
+    trusted_plugins(side.folder or Path(side.name), named, side.record, plugins)
     try:
         registry = load_plugins([str(path) for path in plugins])
         track = find_track(registry, side.result["track"], side.result["edition"])[1]

@@ -24,6 +24,7 @@ class SavedState(TypedDict):
     optimizer: dict[str, Any]
     average: dict[str, Tensor]
     schedule: dict[str, Any]
+    made: NotRequired[dict[str, str]]
 
 
 def save_state(path: Path, state: SavedState) -> None:

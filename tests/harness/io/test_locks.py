@@ -18,6 +18,7 @@ import pytest
 from harness.data.synthetic import make_demo
 from harness.data.tracking.person_boxes import make_boxes
 from harness.io.locks import NAME, file_lock, run_lock
+from leaderboards.record import read
 from tests.support.refusals import Part, refused
 from zoo.errors import FullDiskError, UserError
 from zoo.registry.registry import load
@@ -87,8 +88,10 @@ def test_a_file_in_the_way_of_the_folder(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_run_that_another_process_trains_is_left_alone(program, tmp_path: Path) -> None:
     folder = program.run(tmp_path, "one", "--set", "train.epochs=1")
-    record = (folder / "record.json").read_text().replace('"done"', '"interrupted"')
-    (folder / "record.json").write_text(record)
+    known = read(folder / "record.json")
+    known.status = "interrupted"
+    known.write(folder / "record.json")
+    record = (folder / "record.json").read_text()
     with held_elsewhere(folder / NAME):
         answer = program("run", "--resume", folder)
     answer.refused("busy", message=Part("at work on this run"))
