@@ -25,7 +25,9 @@ from zoo.weights.cards import LoadedFacts, cache_folder, describe, file_sha256, 
 __all__ = ["Adapted", "Loaded", "cache_folder", "convert", "file_sha256", "find", "load_pretrained", "read"]
 
 PICKLED = (".pt", ".pth", ".tar", ".bin", ".ckpt")
-NESTED = ("state_dict", "model", "model_state_dict")
+AVERAGED = ("state_dict_ema", "model_ema")
+NESTED = ("state_dict", "model", "model_state_dict", "net", "network", "params", *AVERAGED)
+"""Where files keep the table of names and tensors, in this order."""
 PREFIXES = ("module.", "model.")
 WHOLE = "a whole pickled "
 _IN_A_RUN = re.compile(r"encoders\.([^.]+)\.(.+)")
@@ -90,7 +92,7 @@ def read(path: Path) -> dict[str, Tensor]:
     """A weight file (.safetensors, or a pickled .pt, .pth, .pth.tar, .bin, .ckpt) as names and tensors on the CPU.
 
     No code in a file runs (torch_files); a whole pickled network of timm or torch gives its tensors too. One level
-    of nesting (``state_dict``, ``model``, ``model_state_dict``) is opened, and ``module.`` and ``model.`` are taken off
+    of nesting (NESTED) is opened, and ``module.`` and ``model.`` are taken off
     as far as all names begin with them. Raises UserError for a damaged file and one that holds other objects, which it
     names.
     """
@@ -171,6 +173,9 @@ def _content(path: Path) -> tuple[dict[str, Tensor] | None, list[str]]:
         value = content.root if key is None else _inside(content.root, key)
         if (state := content.table(value)) is not None:
             notes = [] if key is None else [f"taken from {key!r}"]
+            if key not in AVERAGED:
+                also = [name for name in AVERAGED if content.table(_inside(content.root, name)) is not None]
+                notes += [f"averaged weights that it has too, in {name!r}, were not taken" for name in also]
             if isinstance(value, torch_files.Record):
                 notes.append(f"{WHOLE}{value.what}, read without its code")
             return state, notes

@@ -125,6 +125,13 @@ def test_without_a_classifier_the_order_cannot_be_checked(tmp_path):
     assert "the order of classes could not be checked: the file has no classifier" in loaded.notes
 
 
+def test_what_lies_beside_the_network_is_left_out_and_told(tmp_path):
+    """As Lightning keeps a loss with weights of its own."""
+    state = {f"model.{name}": tensor for name, tensor in affectnet().items()} | {"criterion.weight": torch.ones(7)}
+    _, loaded = read(put(tmp_path / "net.ckpt", state))
+    assert "1 beside 'model.' left out (criterion.weight)" in loaded.notes
+
+
 def test_strictly_every_name_and_shape_must_match(tmp_path):
     state = affectnet()
     state["layer1.0.conv1.weight"] = torch.ones(1, 2, 3, 3)

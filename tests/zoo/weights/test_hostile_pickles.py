@@ -59,7 +59,7 @@ CALLS: dict[str, Callable[[str, str, str], bytes]] = {
         "__main__.Net",
         "torch.jit._pickle.build_intlist",
         "timmy.x",
-        "argparse.Namespace",
+        "argparse.ArgumentParser",
     ],
 )
 def test_what_is_not_admitted_is_named_and_not_run(tmp_path, how, name):

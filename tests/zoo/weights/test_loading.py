@@ -5,6 +5,7 @@ import os
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors
 import safetensors.torch
@@ -110,10 +111,39 @@ def test_a_pickled_network_gives_its_tensors(tmp_path, key):
     assert same(weights.read(tmp_path / "net.pt"), net.state_dict())
 
 
-def test_options_saved_beside_the_weights_are_named(tmp_path, state):
-    torch.save({"state_dict": state, "args": argparse.Namespace(lr=1)}, tmp_path / "net.pt")
-    with refused("weights-hold-objects", error="argparse.Namespace"):
+class Options:
+    """Of a program that is not here."""
+
+
+def test_objects_of_other_programs_beside_the_weights_are_named(tmp_path, state):
+    torch.save({"state_dict": state, "args": Options()}, tmp_path / "net.pt")
+    with refused("weights-hold-objects", error=Part("Options")):
         weights.read(tmp_path / "net.pt")
+
+
+def test_options_and_paths_that_timm_saves_beside_the_weights_do_no_harm(tmp_path, state):
+    more = {"args": argparse.Namespace(lr=1, out=Path("a/b")), "epoch": 3, "optimizer": {}, "metric": np.float64(0.5)}
+    torch.save({"state_dict": state, **more}, tmp_path / "net.pth.tar")
+    assert same(weights.read(tmp_path / "net.pth.tar"), state)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("key", [None, "net"])
+def test_arrays_are_read_as_tensors(tmp_path, state, key, protocol):
+    arrays = {name: tensor.numpy() for name, tensor in state.items()}
+    arrays["turned"] = np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3))
+    state["turned"] = torch.arange(6.0).reshape(2, 3)
+    torch.save({key: arrays} if key else arrays, tmp_path / "net.pth", pickle_protocol=protocol)
+    assert same(weights.read(tmp_path / "net.pth"), state)
+
+
+def test_averaged_weights_are_taken_where_there_are_no_others_and_else_told(tmp_path, state):
+    torch.save({"state_dict_ema": state}, tmp_path / "alone.pth")
+    assert same(weights.read(tmp_path / "alone.pth"), state)
+    torch.save({"state_dict": state, "state_dict_ema": {"a": torch.ones(1)}}, tmp_path / "both.pth")
+    found, notes = weights._read(tmp_path / "both.pth")
+    assert same(found, state)
+    assert "averaged weights that it has too, in 'state_dict_ema', were not taken" in notes
 
 
 @pytest.mark.parametrize("name", ["net.pt", "net.safetensors"])
