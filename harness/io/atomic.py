@@ -13,6 +13,9 @@ from harness.io.locks import file_lock, lock_of
 from zoo.errors import FullDiskError, UserError
 from zoo.files import replace
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Numbers of errors that say that there is no room: the disk, a quota, the largest size that a file may have."""
+
 
 def atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file under a temporary name, then rename it: a kill or a full disk leaves the old one.
@@ -22,9 +25,10 @@ def atomic(path: Path, write: Callable[[Path], object]) -> None:
     try:
         replace(path, write)
     except (OSError, RuntimeError) as error:
-        full = isinstance(error, OSError) or "write" in str(error).lower()
+        # What torch says where a file cannot grow: of its writing, or of where it stands in the file afterwards.
+        full = isinstance(error, OSError) or any(said in str(error).lower() for said in ("writ", "unexpected pos"))
         if full:
-            kind = FullDiskError if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) else UserError
+            kind = FullDiskError if getattr(error, "errno", None) in FULL else UserError
             raise kind("file-not-written", file=path, error=error) from None
         raise
 

@@ -40,7 +40,12 @@ def record_run(record: Record, folder: Path | None) -> Iterator[None]:
         if halved:
             own["out_of_memory"] = halved  # what went on with smaller batches
         record.circumstances = {**circumstances, **own, **record.circumstances}
-        _write(record, folder)
+        try:
+            _write(record, folder)
+        except UserError:
+            if record.status not in ("failed", "interrupted"):
+                raise
+            # The error that is under way says what is wrong, such as which file had no room; this one would hide it.
 
 
 def host() -> Circumstances:

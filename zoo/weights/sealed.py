@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,10 +20,22 @@ DIGEST = "content_sha256"
 
 
 def save(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
-    """Write tensors, copied to the CPU, and what the file says of itself."""
+    """Write tensors, copied to the CPU, and what the file says of itself.
+
+    Raises:
+        OSError: The file cannot be written; with the number of the fault, such as that of a full disk.
+    """
     plain = {n: t.detach().cpu().clone(memory_format=torch.contiguous_format) for n, t in state.items()}
     said = {key: value for key, value in metadata.items() if key != DIGEST}
-    safetensors.torch.save_file(plain, path, {**said, DIGEST: digest(plain, said)})
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)  # as the umask has it; the library lets nobody else read its files
+    try:
+        safetensors.torch.save_file(plain, path, {**said, DIGEST: digest(plain, said)})
+    except safetensors.SafetensorError as error:
+        if (number := re.search(r"os error (\d+)", str(error))) is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+    path.chmod(mode)
 
 
 def load(path: Path, *, strict: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
