@@ -221,8 +221,14 @@ class Result(FoldsBlock, total=False):
 
 
 class Circumstances(TypedDict, total=False):
-    """What may differ when the same command is run again. Memory is in MB, disk in GB, time in seconds."""
+    """What may differ when the same command is run again. Memory is in MB, disk in GB, time in seconds.
 
+    ``data``: where the data were, absolute and seen from the run's folder; ``files``: sha256 of what was written, by
+    its name there.
+    """
+
+    data: dict[str, str]
+    files: dict[str, str]
     started: str
     host: str
     platform: str

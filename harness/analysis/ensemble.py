@@ -17,7 +17,7 @@ from harness.analysis.ensemble_weights import PerKind, by_fold, fit_weights
 from harness.evaluation.merging import merge
 from harness.evaluation.postprocessing import Chain
 from harness.evaluation.scoring import main_score
-from harness.runs.finished import DATA, FILES, digests_of, place_of, read_own
+from harness.runs.finished import digests_of, place_of, read_own
 from harness.runs.job import Job
 from harness.runs.multi_run import read
 from harness.runs.record import identity
@@ -25,7 +25,7 @@ from harness.runs.recording import record_run
 from harness.runs.results import Scored, answer_test, score_split, submit_final
 from harness.runs.run import Outcome
 from harness.submissions.submission import link_record
-from leaderboards.blocks import EnsembleBlock, Result, ScoreBlock, SubmissionBlock
+from leaderboards.blocks import Circumstances, EnsembleBlock, Result, ScoreBlock, SubmissionBlock
 from leaderboards.record import Record
 from leaderboards.statistics import paired
 from zoo.api import TrackSpec, VideoAnswers
@@ -116,7 +116,7 @@ def _optional(path: Path, track: TrackSpec) -> list[VideoAnswers]:
 
 def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path) -> Outcome:
     """Merge, score, submit and record into ``folder`` (made by the caller)."""
-    circumstances = {DATA: place_of(job.index.root, folder)}
+    circumstances: Circumstances = {"data": place_of(job.index.root, folder)}
     record = Record(folder.name, "running", result=_result(job, members, method), circumstances=circumstances)
     with record_run(record, folder):
         names = [member.name for member in members]
@@ -150,7 +150,7 @@ def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path)
         if weights and not record.result["selection_split"]:  # its own choice is marked where its members made none
             record.result |= {"selection_split": facts["fitted_on"], "n_selections": len(facts["weights_by_fold"])}
         record.status = "done"
-        record.circumstances[FILES] = digests_of(folder)
+        record.circumstances["files"] = digests_of(folder)
         link_record(folder / "submission", record.result_sha256)
     weighed = [f"weights of {kind} answers: {_shown(names, each)}" for kind, each in (weights or {}).items()]
     return Outcome(folder, record, [*notes, *weighed, *more])

@@ -97,7 +97,8 @@ def _score_of(folder: Path, name: str) -> float | None:
     """The raw score of the predictions of a name: the record's, for the run's own, else that beside them."""
     record = record_of_run(folder)
     if record is not None and record.result.get("split") == name:
-        return (record.scores.get("raw") or {}).get("main")
+        raw = record.scores.get("raw")
+        return raw["main"] if raw else None
     try:
         blocks = json.loads((folder / "predictions" / f"{name}.scores.json").read_bytes())
         return float(blocks["raw"]["main"])

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness.config.schema import RunConfig, flat
 from harness.data.index.index import Index
@@ -23,8 +24,6 @@ from leaderboards.record import Record, RecordError, read
 from zoo.api import TrackSpec, VideoAnswers
 from zoo.errors import UserError
 
-FILES, DATA = "files", "data"
-"""Keys of a record's circumstances: name in the run's folder -> sha256; where the data were."""
 _PLUGIN_FILE = re.compile(r"(.+) sha256 ([0-9a-f]{64})")
 _SHOWN = 5
 
@@ -165,7 +164,7 @@ def place_of(root: Path, folder: Path) -> dict[str, str]:
 def data_place(folder: Path, record: Record | None, named: str) -> Path:
     """The first of the places where a run's data may be that is there: where they were, where they would be if they
     were moved with the run, and, for runs of 0.1, what config.toml names. UserError where none is."""
-    kept = (record.circumstances.get(DATA) if record else None) or {}
+    kept = (record.circumstances.get("data") if record else None) or {}
     places = [Path(kept["absolute"])] if "absolute" in kept else []
     places += [folder / kept["relative"]] if "relative" in kept else []
     places += [] if places else [Path(named)]
@@ -185,7 +184,7 @@ def check_data(job: Job, record: Record | None, folder: Path) -> None:
     index = job.whole or job.index
     if record is None or is_runs_data(index, record):
         return
-    data = record.result.get("data") or {}
+    data: Mapping[str, Any] = record.result.get("data") or {}
     counts = []
     for split in ("train", "val", "test"):
         here = index.split(split)
@@ -211,7 +210,7 @@ def note_files(folder: Path, names: Sequence[str]) -> None:
     if record is None:
         return
     made = {name: sha256 for name, sha256 in digests_of(folder).items() if name in names}
-    record.circumstances = {**record.circumstances, FILES: {**(record.circumstances.get(FILES) or {}), **made}}
+    record.circumstances = {**record.circumstances, "files": {**(record.circumstances.get("files") or {}), **made}}
     record.write(folder / "record.json")
 
 
@@ -222,7 +221,7 @@ def check_written(path: Path) -> None:
     if not path.is_file():
         return  # whoever reads it says so
     record = record_of_run(folder)
-    known = (record.circumstances.get(FILES) or {}) if record else {}
+    known = (record.circumstances.get("files") or {}) if record else {}
     name = path.relative_to(folder).as_posix()
     if path.parent.name == "predictions":
         remedy = f"`harness evaluate {folder}` answers again"

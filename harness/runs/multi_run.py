@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from harness.evaluation.postprocessing import Chain, mean_optimism
 from harness.evaluation.prediction_tables import write_predictions
 from harness.io.atomic import atomic
 from harness.io.locks import run_lock
-from harness.runs.finished import DATA, FILES, digests_of, place_of, read_own
+from harness.runs.finished import digests_of, place_of, read_own
 from harness.runs.job import Job
 from harness.runs.provenance import NEXT_FOLD
 from harness.runs.record import FREE, identity
@@ -27,7 +28,16 @@ from harness.runtime.device import pick_device
 from harness.runtime.distributed import World, single_process
 from harness.submissions.submission import link_record
 from harness.training.state import SHOWN, changes
-from leaderboards.blocks import FoldBlock, FoldsBlock, PostBlock, Result, ScoreBlock, SubmissionBlock, Together
+from leaderboards.blocks import (
+    Circumstances,
+    FoldBlock,
+    FoldsBlock,
+    PostBlock,
+    Result,
+    ScoreBlock,
+    SubmissionBlock,
+    Together,
+)
 from leaderboards.record import Record, RecordError
 from leaderboards.record import read as read_record
 from leaderboards.statistics import jackknife
@@ -111,7 +121,7 @@ def write_config(config: RunConfig, folder: Path) -> None:
 
 def _run_all(job: Job, folder: Path, jobs: Mapping[str, Job], conclude: Conclude, world: World) -> Outcome:
     """Run what is not done yet, and make one record of all."""
-    circumstances = {DATA: place_of(job.index.root, folder)}
+    circumstances: Circumstances = {"data": place_of(job.index.root, folder)}
     record = Record(name=folder.name, status="running", result=identity(job), circumstances=circumstances)
     notes: list[str] = []
     members: list[Record] = []
@@ -130,7 +140,7 @@ def _run_all(job: Job, folder: Path, jobs: Mapping[str, Job], conclude: Conclude
             result, notes = conclude(members)
             record.status, record.result = "done", result
             record.circumstances["seconds"] = sum(member.circumstances.get("seconds", 0) for member in members)
-            record.circumstances[FILES] = digests_of(folder)
+            record.circumstances["files"] = digests_of(folder)
             link_record(folder / "submission", record.result_sha256)
     return Outcome(folder, record, notes)
 

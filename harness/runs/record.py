@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from harness.config.schema import flat
 from harness.data.index.index import Index

@@ -37,7 +37,7 @@ from harness.training.build import (
 from harness.training.checkpoint import load_weights, save_weights
 from harness.training.loop import Trained, train
 from harness.training.placement import Clock
-from leaderboards.blocks import Result, WeightsBlock
+from leaderboards.blocks import Circumstances, Result, WeightsBlock
 from leaderboards.record import Record
 from zoo.api import Counts, VideoAnswers
 from zoo.errors import UserError
@@ -79,7 +79,7 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
     one writes; in the others the outcome's record is empty.
     """
     world = world or single_process(pick_device(job.config.device))
-    circumstances = {finished.DATA: finished.place_of(job.index.root, folder)}
+    circumstances: Circumstances = {"data": finished.place_of(job.index.root, folder)}
     record = Record(name=folder.name, status="running", result=identity(job), circumstances=circumstances)
     notes: list[str] = []
     own = folder if world.first else None
@@ -111,7 +111,7 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
             save_weights(folder / "weights.safetensors", prepared.model.state_dict(), seen)
             result, notes = conclude(job, prepared, folder, trained, got)
             record.status, record.result = "done", result
-            record.circumstances[finished.FILES] = finished.digests_of(folder)
+            record.circumstances["files"] = finished.digests_of(folder)
             link_record(folder / "submission", record.result_sha256)
     return Outcome(folder, record, notes)
 

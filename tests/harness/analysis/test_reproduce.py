@@ -15,6 +15,7 @@ from harness.io.digests import file_sha256
 from leaderboards.record import Record, read
 from tests.support.paths import STRANGERS
 from tests.support.refusals import Part, Refusal, refused
+from zoo.errors import UserError
 
 Read = Callable[[Path], dict[str, Any]]
 PLUGIN = STRANGERS / "single_file.py"

@@ -454,7 +454,7 @@ def test_what_cannot_be_renamed_is_not_used_either(own: tuple[Path, Index], monk
     path, frame, place = middle(root / "pack", "face", video.name)
     flip(path, place)
     monkeypatch.setattr(os, "replace", refuse)
-    with pytest.warns(UserWarning, match="set aside"), pytest.raises(UserError, match=f"frame {frame + 1} is damaged"):
+    with pytest.warns(UserWarning, match="set aside"), refused("pack-picture-damaged", path=path, frame=frame + 1):
         FaceReader(source_of(index, video)).image(frame, None, SIZE)
     assert path.is_file()
     assert FaceReader(source_of(index, video)).packed is None
