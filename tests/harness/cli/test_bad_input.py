@@ -387,7 +387,7 @@ def test_predict_without_a_video(harness: Command, finished: Path, tmp_path: Pat
     (tmp_path / "notes.txt").write_text("hello")
     one_line(
         harness("predict", finished, tmp_path / "notes.txt"),
-        refused("predict-not-a-video-name", names=Part(".mp4"), video=tmp_path / "notes.txt"),
+        refused("predict-not-a-video-name", kind="text", video=tmp_path / "notes.txt"),
     )
     (tmp_path / "empty.mp4").write_bytes(b"")
     answer = harness("predict", finished, tmp_path / "empty.mp4", "--jobs", 1)
