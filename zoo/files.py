@@ -2,11 +2,48 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+TICK = 2_000_000_000
+"""ns; no file system's clock is coarser."""
+
+State = tuple[int, ...]
+_known: dict[Path, tuple[State, str]] = {}  # digests of files in this process
+
+
+def state_of(path: Path) -> State:
+    """Size, times (ns) of change and of status, inode and device: what tells a changed file without reading it."""
+    stat = os.stat(path)
+    return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev)
+
+
+def is_settled(changed: int, now: int) -> bool:
+    """Whether a file whose newest time was ``changed`` (ns) when it was looked at, at ``now``, would show another
+    change: one that was changed a moment before may be changed again within one tick of its clock."""
+    return now - changed > TICK
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file, 64 hex digits; read again in this process only where the file may have changed.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    now, state, place = time.time_ns(), state_of(path), Path(os.path.abspath(path))
+    known = _known.get(place)
+    if known and known[0] == state:
+        return known[1]
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if is_settled(max(state[1:3]), now):
+        _known[place] = state, sha256
+    return sha256
 
 
 def part_name(path: Path) -> Path:

@@ -25,7 +25,8 @@ from leaderboards.blocks import Interval
 from leaderboards.record import Record
 from leaderboards.statistics import SAME
 from zoo.errors import UserError
-from zoo.weights.cards import file_sha256, find
+from zoo.files import file_sha256
+from zoo.weights.cards import find
 
 NOTHING = Interval(main=None, low=None, high=None)
 SHOWN = 12  # differences named

@@ -23,13 +23,14 @@ from harness.runtime import memory
 from leaderboards.blocks import WeightsBlock
 from zoo.api import AudioInput, FrameInput
 from zoo.errors import UserError, first_line
+from zoo.files import file_sha256
 from zoo.layers.precision import computes_bfloat16
 from zoo.model.model import build_encoder, encode
 from zoo.modules import Encoder
 from zoo.registry.plan import SlotPlan
 from zoo.weights.batch_norm_folding import fold
 from zoo.weights.bf16_rounding import Rounded
-from zoo.weights.cards import describe, file_sha256, find
+from zoo.weights.cards import describe, find
 from zoo.weights.loading import load_pretrained
 
 SOUND_CHUNK = 256  # frames of sound features computed at once

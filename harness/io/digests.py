@@ -9,7 +9,8 @@
 | weights of a run | sha256 in the record | error | read, with a warning |
 | record.json | sha256 of the result, and of the whole | error | the result alone is compared |
 
-A file is compared once a process while its size, times and inode stay the same, a row each time that it is read.
+A file is compared once a process while its size, times and inode stay the same and it is not so new that they would not
+show a change (``zoo.files``); a row is compared each time that it is read.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from threading import Lock
 from typing import Any
 
 from zoo.errors import UserError
+from zoo.files import State, file_sha256, state_of
 
 DAMAGED = ".damaged"
 """The ending of what is set aside."""
@@ -36,32 +38,8 @@ _END = b"abaw-zoo"  # the last bytes of a file that ends with its digest, after 
 _TAIL = 32 + len(_END)
 _BLOCK = 1 << 20
 
-State = tuple[int, ...]
-_known: dict[Path, tuple[State, str]] = {}  # digests of files in this process
 _set_aside: set[tuple[Path, State]] = set()  # what is damaged, where it could not be renamed
 _turn = Lock()
-
-
-def state_of(path: Path) -> State:
-    """Size, times (ns) of change and of status, inode and device: what tells a changed file without reading it."""
-    stat = os.stat(path)
-    return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev)
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file, 64 hex digits; read again in this process only where the file has changed.
-
-    Raises:
-        OSError: The file cannot be read.
-    """
-    state, place = state_of(path), Path(os.path.abspath(path))
-    known = _known.get(place)
-    if known and known[0] == state:
-        return known[1]
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    _known[place] = state, sha256
-    return sha256
 
 
 def checksum(data: bytes | memoryview) -> int:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.io.atomic import atomic
-from harness.io.digests import state_of
 from harness.io.locks import OneAtATime, file_lock, lock_of
-from harness.io.read_cache import TICK, Arrays, ReadCache
+from harness.io.read_cache import Arrays, ReadCache
+from zoo.files import is_settled, state_of
 from zoo.weights.cards import cache_dir
 
 PICTURES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp")
@@ -44,7 +44,7 @@ def of_folder(kind: str, folder: Path, ending: str, parts: Sequence[object], com
     """What ``compute`` makes of the files of a folder, made again only where one of them has changed or ``parts``, on
     which it depends too, are others. What it raises is raised, and not remembered."""
     states, newest = _states(folder, (ending,))
-    if time.time_ns() - newest <= TICK:
+    if not is_settled(newest, time.time_ns()):
         return _shared(digest(kind, folder.resolve(), states, *parts), compute)
     key = digest(folder.resolve(), states, *parts)[:32]
     return kept(ReadCache(cache_dir() / kind / f"{key}.memo"), folder, kind, compute)
@@ -92,7 +92,7 @@ def _remembered(key: str, changed: int, compute: Callable[[], str]) -> str:
     memo = cache_dir() / "digests" / key[:2] / key
     if (known := _digest_in(memo)) is not None:
         return known
-    if time.time_ns() - changed <= TICK:
+    if not is_settled(changed, time.time_ns()):
         return _shared(key, compute)
     with file_lock(lock_of(memo)):
         if (known := _digest_in(memo)) is not None:  # by another process or thread, meanwhile

@@ -18,13 +18,10 @@ import numpy as np
 import pyarrow as pa
 
 from harness.io.atomic import atomic
-from harness.io.digests import State, file_sha256, state_of
 from harness.io.locks import LazyLock, lock_of
+from zoo.files import State, file_sha256, is_settled, state_of
 
 Arrays = Mapping[str, np.ndarray]
-
-TICK = 2_000_000_000
-"""ns; no file system's clock is coarser."""
 
 _VERSION = 1  # of the file's format
 _DIGEST, _LENGTH = 32, 8  # bytes of the sha256 at the beginning and of the header's length after it
@@ -115,7 +112,7 @@ class ReadCache:
             for array in arrays.values():
                 array.flags.writeable = False
         if state_of(path) == state:  # else it was changed while it was read
-            self._entries[key] = _Entry(state, now - max(state[1:3]) > TICK, sha256, packed)
+            self._entries[key] = _Entry(state, is_settled(max(state[1:3]), now), sha256, packed)
             self._changed = True
         return arrays
 

@@ -16,13 +16,14 @@ from typing import Any
 from harness.config.schema import RunConfig, flat
 from harness.data.index.index import Index
 from harness.evaluation.prediction_tables import read_predictions
-from harness.io.digests import check_file, file_sha256
+from harness.io.digests import check_file
 from harness.runs.folder import saved_config
 from harness.runs.job import Job
 from harness.runs.record import CIRCUMSTANCES
 from leaderboards.record import Record, RecordError, read
 from zoo.api import TrackSpec, VideoAnswers
 from zoo.errors import UserError
+from zoo.files import file_sha256
 
 _PLUGIN_FILE = re.compile(r"(.+) sha256 ([0-9a-f]{64})")
 _SHOWN = 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib.util
 import os
@@ -13,7 +12,7 @@ from typing import TypedDict
 
 from zoo.api import ModelCard
 from zoo.errors import UserError
-from zoo.files import replace
+from zoo.files import file_sha256, replace
 from zoo.weights.download import download as fetch
 
 _INSTEAD = "give a file with --set encoder.SLOT.weights=FILE, or train without: --set encoder.SLOT.pretrained=false"
@@ -116,18 +115,6 @@ def cache_dir() -> Path:
 def cache_folder() -> Path:
     """Where downloaded weights are kept."""
     return cache_dir() / "weights"
-
-
-def file_sha256(path: Path) -> str:
-    """The file's digest, 64 hex digits; remembered in this process while size and time of change stay the same."""
-    stat = path.stat()
-    return _digest(path.resolve(), stat.st_size, stat.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=256)
-def _digest(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _in_package(name: str, module: str, inside: str) -> Path:

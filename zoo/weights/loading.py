@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from zoo.api import ModelCard
 from zoo.errors import UserError
-from zoo.files import replace
+from zoo.files import file_sha256, replace
 from zoo.registry.registry import resolve
 from zoo.weights import sealed, torch_files
-from zoo.weights.cards import LoadedFacts, cache_folder, describe, file_sha256, find
+from zoo.weights.cards import LoadedFacts, cache_folder, describe, find
 
 __all__ = ["Adapted", "Loaded", "cache_folder", "convert", "file_sha256", "find", "load_pretrained", "read"]
 

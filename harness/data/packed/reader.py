@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from harness.data.decoding.jpeg import decode_into
 from harness.data.packed.metadata import AGAIN, Label, arrow_path, read_label, table_sha256
-from harness.io.digests import checksum, file_sha256, set_aside
+from harness.io.digests import checksum, set_aside
 from zoo.errors import UserError, first_line
+from zoo.files import file_sha256
 
 COLUMNS = {"jpeg": pa.large_binary(), "samples": pa.int16()}
 T = TypeVar("T")

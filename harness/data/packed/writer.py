@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from harness.data.packed.metadata import Label, arrow_path, label_path, read_label, table_sha256, write_label
-from harness.io.digests import DAMAGED, checksum, file_sha256
+from harness.io.digests import DAMAGED, checksum
 from harness.io.locks import file_lock, lock_of
 from zoo.errors import UserError
-from zoo.files import part_name
+from zoo.files import file_sha256, part_name
 
 _PICTURE = [("jpeg", pa.large_binary()), ("crc", pa.uint32())]
 PICTURES = pa.schema(_PICTURE)

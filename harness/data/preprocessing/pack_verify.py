@@ -12,11 +12,12 @@ from harness.data.index.picture_folders import pictures_digest
 from harness.data.packed.metadata import STREAMS, VERSION, Label, arrow_path, parse_label
 from harness.data.packed.reader import Pictures, Samples
 from harness.data.preprocessing.pack_plan import plan
-from harness.io.digests import DAMAGED, file_sha256
+from harness.io.digests import DAMAGED
 from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
 from harness.runtime.process_pool import Tick, run_jobs
 from zoo.errors import UserError
+from zoo.files import file_sha256
 
 
 @dataclass(frozen=True)

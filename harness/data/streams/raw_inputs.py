@@ -24,12 +24,13 @@ from harness.data.packed.reader import DamagedPackError, Pictures, open_pictures
 from harness.data.packed.writer import PICTURES, Writer, encode_jpeg
 from harness.data.streams.sources import open_reader, source_of
 from harness.io.atomic import atomic
-from harness.io.digests import file_sha256, opened, sealed
+from harness.io.digests import opened, sealed
 from harness.io.hashing import digest
 from harness.io.locks import file_lock, lock_of
 from harness.runtime.machine import cores
 from zoo.api import AudioInput, FrameInput, VectorInput
 from zoo.errors import UserError
+from zoo.files import file_sha256
 from zoo.modules import Encoder
 from zoo.registry.plan import SlotPlan
 from zoo.weights.cards import cache_dir

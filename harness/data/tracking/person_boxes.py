@@ -25,7 +25,7 @@ from harness.data.tracking import openpose
 from harness.data.tracking.detection import FaceFinder, in_frames
 from harness.data.tracking.face_tracks import Track, choose
 from harness.io.atomic import atomic, clear_parts
-from harness.io.digests import state_of, warn_unverified
+from harness.io.digests import warn_unverified
 from harness.io.hashing import of_folder
 from harness.io.locks import NAME, file_lock
 from harness.io.sealed_tables import read_sealed, write_sealed
@@ -34,6 +34,7 @@ from harness.runtime.machine import cores
 from harness.runtime.process_pool import Tick, run_jobs
 from zoo.api import DetectorSpec
 from zoo.errors import UserError, first_line
+from zoo.files import state_of
 
 VERSION = f"1.{video_frames.VERSION}"
 """Of decoder, tracks, rule and crops: boxes and crops made by another version are made again."""

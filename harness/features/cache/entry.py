@@ -12,7 +12,8 @@ from typing import Any, BinaryIO, TypedDict, cast
 
 import numpy as np
 
-from harness.io.digests import file_sha256, opened, sealed
+from harness.io.digests import opened, sealed
+from zoo.files import file_sha256
 from zoo.weights.cards import cache_dir
 
 SCHEMA = 1

@@ -11,11 +11,11 @@ import pytest
 
 from harness.analysis.reproduce import Paths, _config, _judge, _record
 from harness.config.schema import RunConfig
-from harness.io.digests import file_sha256
 from leaderboards.record import Record, read
 from tests.support.paths import STRANGERS
 from tests.support.refusals import Part, Refusal, refused
 from zoo.errors import UserError
+from zoo.files import file_sha256
 
 Read = Callable[[Path], dict[str, Any]]
 PLUGIN = STRANGERS / "single_file.py"

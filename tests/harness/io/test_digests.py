@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.data.streams.raw_inputs import _keep_sound, _start_of
-from harness.io.digests import append_digest, check_appended, check_file, file_sha256, opened, sealed
+from harness.io.digests import append_digest, check_appended, check_file, opened, sealed
 from harness.io.hashing import file_digest
 from zoo.errors import UserError
+from zoo.files import file_sha256
 from zoo.weights.cards import cache_dir
 
 PLAIN = st.dictionaries(st.text(), st.none() | st.integers() | st.floats(allow_nan=False) | st.text(), max_size=4)
@@ -91,7 +92,7 @@ def test_kept_sound_is_compared_and_decoded_again(tmp_path: Path) -> None:
 
 def test_a_kept_digest_is_compared_and_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ABAW_ZOO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("harness.io.hashing.TICK", -1)  # no file counts as too new to be remembered
+    monkeypatch.setattr("zoo.files.TICK", -1)  # no file counts as too new to be remembered
     path = tmp_path / "video.mp4"
     path.write_bytes(b"content")
     wanted = file_digest(path)

@@ -33,7 +33,7 @@ def aged(*paths: Path, seconds: float = OLD) -> None:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files count as old enough to be taken by their times; no waiting for two seconds."""
-    monkeypatch.setattr(read_cache, "TICK", -(10**9))
+    monkeypatch.setattr("zoo.files.TICK", -(10**9))
 
 
 class Reader:
@@ -315,7 +315,7 @@ def test_digests_of_new_files_are_not_trusted_by_time(tmp_path: Path, monkeypatc
 
 @pytest.mark.usefixtures("settled")
 def test_a_changed_crop_changes_the_digest_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hashing, "TICK", -(10**9))
+    monkeypatch.setattr("zoo.files.TICK", -(10**9))
     for name in ("00001.jpg", "00002.jpg"):
         (tmp_path / name).write_bytes(b"one")
     first = hashing.crops_digest(tmp_path)

@@ -36,11 +36,12 @@ from harness.data.tracking.person_boxes import read_boxes, write_boxes
 from harness.features.cache.housekeeping import verify
 from harness.features.extraction import extract
 from harness.features.frozen_encoder import frozen_slots
-from harness.io.digests import DAMAGED, checksum, file_sha256, opened, sealed
+from harness.io.digests import DAMAGED, checksum, opened, sealed
 from plugins.editions import abaw10
 from tests.support.frozen import odd
 from tests.support.refusals import refused
 from zoo.api import AudioInput, FrameInput
+from zoo.files import file_sha256
 from zoo.modules import Encoder
 from zoo.readers import Source
 from zoo.registry.plan import SlotPlan, make_plan

@@ -14,10 +14,10 @@ import pytest
 from harness.data.streams.raw_inputs import RawSlot
 from harness.runs.job import make_job
 from tests.support.paths import STRANGERS
+from zoo.files import file_sha256
 from zoo.model.model import build_encoder
 from zoo.registry.registry import load
 from zoo.testing import encoder_checks
-from zoo.weights.cards import file_sha256
 
 PLUGIN = STRANGERS / "text_stream.py"
 SPOKEN = ("good", 0.1, 0.3), ("morning", 0.25, 0.5)  # together from 0.25 to 0.3 s

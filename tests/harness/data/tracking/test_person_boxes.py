@@ -212,8 +212,7 @@ def test_openpose_is_read_again_only_where_it_has_changed(tmp_path: Path, monkey
 
     assert [left_edge(3), left_edge(3)] == [149, 149]
     assert len(reads) == 2, "so new that another change might not show in their times"
-    monkeypatch.setattr("harness.io.read_cache.TICK", -(10**9))
-    monkeypatch.setattr("harness.io.hashing.TICK", -(10**9))
+    monkeypatch.setattr("zoo.files.TICK", -(10**9))
     assert [left_edge(3), left_edge(3, frames=5), left_edge(0)] == [149, 149, 149]
     assert len(reads) == 3
     write_json(folder, "talk_000000000003_keypoints.json", key_points(180, 100))
