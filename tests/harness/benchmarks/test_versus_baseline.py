@@ -10,8 +10,9 @@ from harness.benchmarks import baseline, versus_baseline
 from harness.benchmarks.tables import HEADS, SPEED
 from harness.benchmarks.versus_baseline import Sides
 from harness.benchmarks.workload import own_cache
-from tests.support.frozen import WITH_BF16
+from tests.support.frozen import CPU
 from tests.support.program import Program
+from zoo.layers.precision import computes_bfloat16
 
 
 @pytest.fixture
@@ -29,10 +30,9 @@ def small(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bf16", [False, pytest.param(True, marks=WITH_BF16)])
-def test_both_are_measured(small: Sides, bf16: bool) -> None:
-    if bf16:
-        small = Sides(small.data, 1, True, str)
+def test_both_are_measured(small: Sides) -> None:
+    bf16 = computes_bfloat16(CPU)
+    small = Sides(small.data, 1, bf16, str)
     with own_cache():
         rows = [*small.loading(), *small.training(), *small.evaluation()]
     assert [row.cells[0].split(",")[0] for row in rows] == [

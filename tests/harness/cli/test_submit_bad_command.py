@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness.runs.finished import note_files
 from tests.support.refusals import Part, Refusal, refused
 from tests.support.submission_cases import registered
 
@@ -240,6 +241,7 @@ def test_a_run_whose_answers_are_no_numbers_and_a_run_of_another_track(
     table = pd.read_parquet(path)
     table.loc[3, "valence"] = np.nan
     table.to_parquet(path)
+    note_files(run, ["predictions/test.post.parquet"])
     before = {str(p): p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
     for more, refusal in (
         ((), refused("predictions-empty-value", name="valence")),

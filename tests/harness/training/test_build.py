@@ -106,9 +106,10 @@ def test_the_epoch_is_chosen_on_the_split_that_is_there_for_it(
 
     def prepared(job: Job, **how: object) -> SimpleNamespace:
         splits = {split: split for split in ("train", "select", "val", "test") if job.index.split(split)}  # type: ignore[arg-type]
-        return SimpleNamespace(model=None, splits=splits, store=SimpleNamespace(write=lambda path: None))
+        return SimpleNamespace(model=None, splits=splits, store=SimpleNamespace(write=lambda path: None), passports=[])
 
     monkeypatch.setattr(run_module, "prepare", prepared)
+    monkeypatch.setattr(run_module, "made_of", lambda *given: {})
     monkeypatch.setattr(run_module, "train", note)
     monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
     config = RunConfig(data_dir=str(program.demo), encoders="face", device="cpu", folds=folds, fold=1 if folds else -1)
