@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.io.locks import file_lock, lock_of
+from harness.io.locks import NAME, file_lock, lock_of
 from zoo.errors import FullDiskError, UserError
 from zoo.files import replace
 
@@ -49,8 +49,14 @@ def append_line(path: Path, entry: Mapping[str, Any]) -> None:
 
 
 def clear_parts(folder: Path, *, deep: bool = True) -> None:
-    """Remove what a killed process left half-written under its temporary names; ``deep``: in folders below too. For
-    whoever is alone at work there (harness.io.locks)."""
-    for part in folder.rglob(".*") if deep else folder.glob(".*"):
-        if part.is_file() and part.name != ".lock":
-            part.unlink(missing_ok=True)
+    """Remove what a killed process left half-written under its temporary names. For whoever is alone at work there.
+
+    ``deep``: in folders below too, but for those that have a lock of their own: who holds it may be writing, and who
+    takes it next clears them.
+    """
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.is_dir() and not entry.is_symlink():
+            if deep and not (entry / NAME).exists():
+                clear_parts(entry)
+        elif entry.name.startswith(".") and entry.name != NAME:
+            entry.unlink(missing_ok=True)
