@@ -146,15 +146,15 @@ def _row(
         "name": condition.name,
         "withheld": list(condition.withheld),
         "noise": condition.noise,
-        "raw": _scores(blocks[0], base and base["raw"]),
-        "post": _scores(blocks[1], base and base["post"]),
+        "raw": _scores(blocks[0], base and base["raw"], job.track.score_range),
+        "post": _scores(blocks[1], base and base["post"], job.track.score_range),
         "groups": blocks[1]["groups"],
         "frames": blocks[1]["frames"],
         "videos": blocks[1]["videos"],
     }
 
 
-def _scores(block: ScoreBlock, base: Scores | None) -> Scores:
+def _scores(block: ScoreBlock, base: Scores | None, score_range: tuple[float, float]) -> Scores:
     found: Scores = {
         "main": block["main"],
         "low": block["low"],
@@ -163,7 +163,8 @@ def _scores(block: ScoreBlock, base: Scores | None) -> Scores:
         "parts": block["parts"],
     }
     if base is not None:
-        difference = paired(block["main"], block["leave_one_out"], base["main"], base["leave_one_out"])
+        rest, usual = block["leave_one_out"], base["leave_one_out"]
+        difference = paired(block["main"], rest, base["main"], usual, score_range=score_range)
         found["difference"] = vars(difference)
     return found
 
