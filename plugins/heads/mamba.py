@@ -79,6 +79,10 @@ class Mixer(nn.Module):
             first = torch.empty(inner).uniform_(math.log(0.001), math.log(0.1)).exp()
             self.step.bias.copy_(first + (-torch.expm1(-first)).log())  # what softplus turns into ``first``
 
+    def no_weight_decay(self) -> set[str]:
+        """Logarithms of rates: towards 0 is towards a rate of 1 (so in mamba_simple.py)."""
+        return {"log_a"}
+
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, hidden) -> (B, T, hidden)."""
         u, gate = self.enter(x).chunk(2, -1)  # (B, T, inner) each

@@ -101,6 +101,10 @@ class DistanceBias(nn.Module):
         super().__init__()
         self.table = nn.Parameter(2 * torch.randn(heads, 2 * FAR + 1))
 
+    def no_weight_decay(self) -> set[str]:
+        """Biases of the attention, a number each."""
+        return {"table"}
+
     def forward(self, frames: int) -> Tensor:
         """Number of frames T -> (heads, T, T): by query, then key."""
         place = torch.arange(frames, device=self.table.device)
