@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from zoo.errors import UserError
 from zoo.metrics.concordance import concordance_terms
@@ -164,6 +165,12 @@ class ClassLoss(Loss):
         """(B, T, all classes) -> probabilities of each answer's classes, side by side."""
         return torch.cat([part.softmax(-1) for part in raw.split(self.widths, -1)], -1)
 
+    def average(self, raw: Tensor, shares: Tensor) -> Tensor:
+        """Logarithms of the mean probabilities; an answer's shares are the mean of those of its classes."""
+        parts = zip(raw.float().split(self.widths, -1), shares.float().split(self.widths, -1), strict=True)
+        mixed = [_log_mean(part.log_softmax(-1), share.mean(-1, keepdim=True)) for part, share in parts]
+        return torch.cat(mixed, -1).to(raw.dtype)
+
 
 def negative_log_likelihood(raw: Tensor, truth: Tensor) -> Tensor:
     """-log of the true class's probability: raw (B, T, C), truth (B, T) long -> (B, T)."""
@@ -212,3 +219,19 @@ class BinaryLoss(Loss):
     def decode(self, raw: Tensor) -> Tensor:
         """(B, T, A) -> probabilities of 1."""
         return raw.sigmoid()
+
+    def average(self, raw: Tensor, shares: Tensor) -> Tensor:
+        """The logits of the mean probabilities."""
+        return average_logits(raw, shares)
+
+
+def average_logits(raw: Tensor, shares: Tensor) -> Tensor:
+    """Return the logits of the mean probabilities of several units' logits: raw, shares (S, ..., A) -> (..., A)."""
+    x, shares = raw.float(), shares.float()
+    return (_log_mean(logsigmoid(x), shares) - _log_mean(logsigmoid(-x), shares)).to(raw.dtype)
+
+
+def _log_mean(logs: Tensor, shares: Tensor) -> Tensor:
+    """Return the logarithm of the mean of exp(logs) (S, ...) by shares that add up to 1 over S."""
+    heard = shares > 0  # a share of 0 has no logarithm, and must have no gradient
+    return (logs + torch.where(heard, shares, 1).log()).masked_fill(~heard, -torch.inf).logsumexp(0)

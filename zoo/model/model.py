@@ -96,7 +96,10 @@ class Model(nn.Module):
         )
         self.regularisation = regularisation or Regularisation()
         self.losses = LossGroup(plan, counts, self.regularisation.uncertainty)
-        build = Build(lambda dim: build_block(plan.head, dim), self.losses.width, self.regularisation.output_dropout)
+        width, average = self.losses.width, self.losses.average
+        build = Build(
+            lambda dim: build_block(plan.head, dim), width, self.regularisation.output_dropout, average
+        )
         widths = {name: int(self.adapters[module_key(name)].out_dim) for name in self.slots}  # type: ignore[arg-type]
         self.fusion = build_block(plan.fusion, widths, build)
         self.per_slot = plan.per_slot
@@ -197,6 +200,11 @@ class LossGroup(nn.Module):
                 value = (-s).exp() * value + torch.where(mask.any(), s, 0 * s) / 2
             total = total + value
         return total
+
+    def average(self, raw: Tensor, shares: Tensor) -> Tensor:
+        """Raw answers (S, ..., K) as one whose probabilities are the mean of theirs by shares (S, ..., K)."""
+        parts = zip(self.losses, raw.split(self.widths, -1), shares.split(self.widths, -1), strict=True)
+        return torch.cat([loss.average(part, share) for loss, part, share in parts], -1)  # type: ignore[operator]
 
     def decode(self, raw: Tensor) -> Tensor:
         """Columns in the order of the track's answers (answers of one kind stand together in every track)."""

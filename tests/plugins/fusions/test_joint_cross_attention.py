@@ -60,7 +60,10 @@ def one_round(x, admitted, w):
                     correlation = np.tanh(x[m][t] @ whole @ joint / np.sqrt(slots * hidden))
                     total += correlation * (w[f"value.{m}.weight"] @ x[m][t])
                     count += 1
-            pooled = np.maximum(total / max(count, 1), 0)
+            attended_here = total / max(count, 1)
+            if f"own.{m}.weight" in w and admitted[m][s]:
+                attended_here = attended_here + w[f"own.{m}.weight"] @ x[m][s]
+            pooled = np.maximum(attended_here, 0)
             out[s] = x[m][s] + w[f"output.{m}.weight"] @ pooled + w[f"output.{m}.bias"]
         attended.append(out)
     return attended
@@ -101,8 +104,9 @@ def reference(net, temporal, present, length, rounds, gate):
 @pytest.mark.parametrize(
     ("rounds", "gate"), [(1, "none"), (2, "none"), (1, "flat"), (2, "flat"), (2, "hierarchical"), (3, "hierarchical")]
 )
-def test_against_loops(dims, rounds, gate):
-    net = fusion(dims=dims, rounds=rounds, gate=gate)
+@pytest.mark.parametrize("own_term", [False, True])
+def test_against_loops(dims, rounds, gate, own_term):
+    net = fusion(dims=dims, rounds=rounds, gate=gate, own_term=own_term)
     features, present, valid = clips(dims)
     with torch.no_grad():
         raw = net(features, present, valid).raw.numpy()
