@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from harness.config.recipe import about, read_recipe, recipe_names
+from harness.config.recipe import about, find_recipe, read_recipe, recipe_names
 from harness.config.schema import load_config
 from harness.runs.job import plan_of
 from tests.support.refusals import Part, refused
@@ -96,6 +97,15 @@ def test_every_published_system_says_what_differs_and_what_to_compare_with(name:
     assert found.published
     for row in found.published:
         assert {"track", "split", "score", "metric", "source"} <= row.keys()
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_system_of_an_edition_is_run_on_that_edition(name: str) -> None:
+    """All editions are built in: whoever took part in one is set up for it, and no recipe says otherwise."""
+    assert "not built in" not in find_recipe(name).read_text(encoding="utf-8")
+    took_part = re.search(r"at ABAW(\d+)", about(name).summary)
+    if took_part:
+        assert load_config(name, {}, []).edition == f"abaw{took_part[1]}"
 
 
 def test_the_command_shows_them(program) -> None:
