@@ -15,6 +15,7 @@ from harness.data.affwild2.build import build_index
 from harness.data.affwild2.folder_layout import Layout, survey
 from harness.data.decoding.video import VideoInfo, probe
 from harness.data.doctor.published_counts import Row, compare
+from harness.data.doctor.speakers import speaker_note
 from harness.data.index.index import NO_MEDIA, Index, Split
 from zoo.errors import UserError
 from zoo.registry.registry import Registry
@@ -72,6 +73,9 @@ def diagnose(root: Path, registry: Registry, *, edition: str | None = None, trac
     problems += _first(broken, "raw videos that cannot be read")
     notes += _silent(infos)
     notes += _first([f"{path.name}: {note}" for path, info in infos.items() for note in info.notes], "such notes")
+    alone = sorted({v.name for index in indexes for v in index.videos if v.group == v.name})
+    if (hint := speaker_note(alone)) and not synthetic:
+        notes.append(hint)
     for index in indexes:
         note, wrong = _lengths(index, infos)
         notes += note
