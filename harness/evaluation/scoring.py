@@ -62,5 +62,6 @@ def score_block(track: TrackSpec, videos: Sequence[VideoAnswers], *, with_face: 
         "per_video": per_video,
         "reachable": reachable.best,
         "absent": list(reachable.absent),
+        "over_present": metrics.over_present(track.metric, track.answers, whole) if reachable.absent else score.main,
         "confusion": {a.name: whole[a.name].astype(int).tolist() for a in track.answers if a.kind != "value"},
     }
