@@ -134,12 +134,13 @@ def _compared(first: ComparedRun, other: ComparedRun, kind: str, plugins: Sequen
     groups = tuple(map(str, a.get("groups") or ()))
     if groups != tuple(map(str, b.get("groups") or ())):
         raise UserError("compare-different-groups", name=first.name, name2=other.name)
-    yield _less(KINDS[kind], groups, _main(first, a), _main(other, b))
+    low, high = first.result.get("score_range") or (-math.inf, math.inf)
+    yield _less(KINDS[kind], groups, _main(first, a), _main(other, b), (float(low), float(high)))
     parts = _parts(first, kind, groups, plugins)
     others = _parts(other, kind, groups, plugins) if parts else {}
     for name in parts:
         if name in others:
-            yield _less(f"  {name}", groups, parts[name], others[name])
+            yield _less(f"  {name}", groups, parts[name], others[name], _range_of(name))
 
 
 def _main(side: ComparedRun, block: ScoreBlock) -> Statistic:
@@ -152,9 +153,10 @@ def _main(side: ComparedRun, block: ScoreBlock) -> Statistic:
         raise UserError("compare-no-group-scores", name=side.name) from None
 
 
-def _less(what: str, groups: tuple[str, ...], a: Statistic, b: Statistic) -> Compared:
+def _less(what: str, groups: tuple[str, ...], a: Statistic, b: Statistic, score_range: tuple[float, float]) -> Compared:
     without = tuple(float(y - x) for x, y in zip(a.without, b.without, strict=True))
-    return Compared(what, a.value, b.value, groups, paired(b.value, b.without, a.value, a.without), without)
+    difference = paired(b.value, b.without, a.value, a.without, score_range=score_range)
+    return Compared(what, a.value, b.value, groups, difference, without)
 
 
 def _parts(side: ComparedRun, kind: str, groups: tuple[str, ...], plugins: Sequence[Path]) -> dict[str, Statistic]:
@@ -185,6 +187,11 @@ def _parts(side: ComparedRun, kind: str, groups: tuple[str, ...], plugins: Seque
     ]
     shown = [n for n in whole.parts if _is_score(n, track.metric) and abs(whole.parts[n] - whole.main) > SAME]
     return {name: Statistic(whole.parts[name], tuple(parts[name] for parts in rest)) for name in shown}
+
+
+def _range_of(part: str) -> tuple[float, float]:
+    """Between what bounds a part of a score lies."""
+    return (-1.0, 1.0) if "ccc" in part or "pearson" in part else (0.0, 1.0)
 
 
 def _is_score(part: str, metric: str) -> bool:
@@ -286,9 +293,10 @@ def _remarks(sides: Sequence[ComparedRun], figures: int) -> Iterator[str]:
     for side in sides:
         r = side.result
         if r.get("selected_on_reported", r.get("selection_split") == r.get("split")):
-            n = f" among {r['n_selections']}" if r.get("n_selections") else ""
+            n = f" by {r['n_selections']} scores" if r.get("n_selections") else ""
+            what = " and ".join(r.get("selected") or ["epoch or weights"])
             yield (
-                f"warning: {side.name} chose its epoch or weights{n} on {r.get('split')}, which is compared here: its "
+                f"warning: {side.name} chose its {what}{n} on {r.get('split')}, which is compared here: its "
                 "score flatters"
             )
         if seen := r.get("seen"):

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from harness.config.recipe import read_recipe
 from zoo.errors import UserError
@@ -23,12 +23,18 @@ class Train(_Section):
     """How the model is trained. Times are epochs unless said otherwise."""
 
     epochs: int = Field(30, ge=1)
+    min_steps: int = Field(
+        700,
+        ge=0,
+        description="at least so many optimiser steps are planned: on a small set an epoch goes over it several times; "
+        "0 where epochs are given without it, which then count as they are",
+    )
     clip: int = Field(64, ge=1, description="frames of a training clip and of an evaluation window")
     batch: int = Field(16, ge=1, description="clips of a batch")
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: float = Field(3e-4, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd")
-    weight_decay: float = Field(1e-2, ge=0, description="of matrices")
+    weight_decay: float = Field(1e-2, ge=0, description="of what multiplies features: no biases, norms, tables")
     schedule: Literal["one_cycle", "cosine", "plateau", "constant"] = "cosine"
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps, cosine")
     select: Literal["best", "last"] = Field("best", description="the epoch with the best validation score, or the last")
@@ -57,6 +63,14 @@ class Train(_Section):
         "train", description="of trained encoders: statistics of the batch, or those that the weights came with"
     )
     shuffle_labels: bool = Field(False, description="a control: train on labels of other videos")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _epochs_as_given(cls, given: Any) -> Any:
+        """Epochs that somebody gives are what is trained: in a recipe, a file of before there was a floor, a call."""
+        if isinstance(given, dict) and "epochs" in given and "min_steps" not in given:
+            return {**given, "min_steps": 0}
+        return given
 
 
 class Project(_Section):
@@ -140,19 +154,20 @@ def load_config(recipe: str | None, flags: Mapping[str, Any], sets: Iterable[str
     (None: not given); ``sets``: ``key=value`` with dotted keys."""
     given = {k: v for k, v in flags.items() if v is not None}
     tree = {**read_recipe(recipe, given), **given} if recipe else given
+    settings = {}
     for text in sets:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise UserError("set-invalid", got=text)
-        _put(tree, name.strip(), parsed(value.strip()))
+        settings[name.strip()] = parsed(value.strip())
+    _put_all(tree, settings)
     return validate(tree, "the command line" + (f" and recipe {recipe}" if recipe else ""))
 
 
 def with_settings(config: RunConfig, settings: Mapping[str, Any], where: str) -> RunConfig:
     """A configuration with other values of dotted keys, as ``--set`` has them."""
     tree = config.model_dump(mode="json", exclude_none=True)
-    for key, value in settings.items():
-        _put(tree, key, value)
+    _put_all(tree, settings)
     return validate(tree, where)
 
 
@@ -178,6 +193,14 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         out |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return out
+
+
+def _put_all(tree: dict[str, Any], settings: Mapping[str, Any]) -> None:
+    """Put dotted keys over what a tree holds; epochs take the tree's smallest number of steps with them."""
+    for name, value in settings.items():
+        _put(tree, name, value)
+    if "train.epochs" in settings and "train.min_steps" not in settings:
+        _put(tree, "train.min_steps", 0)
 
 
 def _put(tree: dict[str, Any], name: str, value: Any) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from harness.batching.clips import ClipData
 from harness.batching.windows import Window, evaluation_windows, nearest, triangular_window
+from harness.evaluation.epoch_choice import FoldSums, fold_sums
 from harness.evaluation.scoring import statistics_of
 from harness.runtime import memory
 from harness.runtime.distributed import World
@@ -137,12 +138,17 @@ def _video_answers(
     return VideoAnswers(video.name, video.group, values, targets, present, data.times(v), extra=extra)
 
 
-def shared_score(world: World, model: Model, data: ClipData, track: TrackSpec, **how: Any) -> float:
-    """The main score of all videos, which the processes share out; the same in every process."""
+def shared_score(
+    world: World, model: Model, data: ClipData, track: TrackSpec, *, by_fold: FoldSums | None = None, **how: Any
+) -> float:
+    """The main score of all videos, which the processes share out; the same in every process. ``by_fold``: is given
+    the sums of each fold of groups."""
     part = world.shard([video.n_frames for video in data.videos])
     own = answers(model, data, track, device=world.device, only=part, **how)
     sums = {v: statistics_of(track, video) for v, video in zip(part, own, strict=True)}
     every = {v: stats for some in world.all_gather(sums) for v, stats in some.items()}
+    if by_fold is not None:
+        by_fold |= fold_sums([data.videos[v].group for v in sorted(every)], [every[v] for v in sorted(every)])
     stats = metrics.merge([every[v] for v in sorted(every)])
     return float(metrics.score(track.metric, track.answers, stats).main)
 

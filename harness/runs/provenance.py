@@ -15,6 +15,7 @@ from typing import cast
 import safetensors
 
 from harness.runs.job import Job
+from harness.training.state import selected_by_score
 from leaderboards.blocks import Choices, SearchBlock, WeightsBlock
 
 NEXT_FOLD = "next fold"
@@ -36,12 +37,12 @@ class TrainingExposure:
 
 
 def selection_facts(job: Job, selections: int, exposures: Sequence[TrainingExposure]) -> Choices:
-    """For the record: ``selection_split`` (which split chose the epoch: val, next fold, or None), ``n_selections``
-    (scores on it that the epoch was chosen among), ``selected_on_reported`` (whether the epoch, or that of the weights
-    it began with, was chosen on videos that are reported), ``seen`` (reported videos that those weights were trained
-    on). Where no split chose the epoch, the first two tell of a search for settings, if there was one (``search``: see
-    harness.config.schema.Chosen). What post-processors fit is fitted on other groups than it is applied to
-    (harness.evaluation.postprocessing.fit_folds)."""
+    """For the record: ``selection_split`` (whose scores chose the epoch or lowered the learning rate: val, next fold,
+    or None), ``n_selections`` (how many such scores), ``selected`` (what they decided: epoch, learning rate),
+    ``selected_on_reported`` (whether they, or those of the weights it began with, were of videos that are reported),
+    ``seen`` (reported videos that those weights were trained on). Where no split decided anything, the first two tell
+    of a search for settings, if there was one (``search``: see harness.config.schema.Chosen). What post-processors fit
+    is fitted on other groups than it is applied to (harness.evaluation.postprocessing.fit_folds)."""
     split = NEXT_FOLD if job.config.fold >= 0 else "val"
     chosen = {group for saw in _same_kind(job, exposures) for group in saw.select}
     trained = {group for saw in _same_kind(job, exposures) for group in saw.train}
@@ -50,6 +51,7 @@ def selection_facts(job: Job, selections: int, exposures: Sequence[TrainingExpos
     found: Choices = {
         "selection_split": split if selections else search.on or None,
         "n_selections": selections or search.trials,
+        "selected": list(selected_by_score(job.config.train)) if selections else [],
         "selected_on_reported": own or any(v.group in chosen for v in reported),
         "seen": sorted(video.name for video in reported if video.group in trained),
     }

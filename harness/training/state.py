@@ -12,6 +12,7 @@ import numpy as np
 from torch.optim.swa_utils import AveragedModel
 
 from harness.config.schema import Train
+from harness.evaluation.epoch_choice import FoldSums
 from harness.training.checkpoint import SavedState, save_state
 from harness.training.optimizers import make_optimizer, make_schedule, running_average
 from zoo.errors import UserError
@@ -36,7 +37,8 @@ class Progress:
 
     ``epoch``: epochs that are finished; ``step``: steps of the one under way; ``total``: steps in all. ``best`` and
     ``best_epoch``: the highest validation score and its epoch (from 1; 0: none yet). ``selections``: scores that the
-    epoch was chosen among. ``sum`` and ``count``: losses of the epoch under way.
+    epoch or a learning rate was chosen by; ``by_fold``: what each that chose the epoch was made of. ``sum``
+    and ``count``: losses of the epoch under way.
     """
 
     epoch: int = 0
@@ -48,6 +50,7 @@ class Progress:
     count: int = 0
     history: list[EpochRow] = field(default_factory=list)
     selections: int = 0
+    by_fold: list[FoldSums] = field(default_factory=list)
 
     @property
     def loss(self) -> float:
@@ -78,6 +81,11 @@ def changes(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 def _said(value: str | None) -> str:
     return "absent" if value is None else value if len(value) < 24 else f"{value[:12]}..."
+
+
+def selected_by_score(settings: Train) -> tuple[str, ...]:
+    """What validation scores decide in a training with these settings: whatever it is, they are not unseen after it."""
+    return ("epoch",) * (settings.select == "best") + ("learning rate",) * (settings.schedule == "plateau")
 
 
 class TrainingState:
@@ -141,11 +149,12 @@ class TrainingState:
 
     def score(self, score: float) -> None:
         """Take note of a validation score: by it rates fall on a plateau, and the epoch is chosen."""
+        if selected_by_score(self.settings):
+            self.progress.selections += 1
         if self.schedule is not None and self.settings.schedule == "plateau":
             self.schedule.step(score)
         if self.settings.select != "best":
             return
-        self.progress.selections += 1
         if score > self.progress.best:  # of two equal ones the earlier, which was trained less
             self.progress.best, self.progress.best_epoch = score, self.progress.epoch + 1
             self.best_weights = copy.deepcopy(self.evaluated.state_dict())

@@ -184,8 +184,8 @@ def test_choices_on_what_is_reported_are_told(tmp_path: Path) -> None:
         put(tmp_path / "seen", noise(3, 12), selected_on_reported=True, seen=["video1", "video2"], seeds=[3]),
     ]
     text = compare(runs)
-    assert re.findall(r"warning: (\w+) chose its epoch or weights( among 30)? on val", text) == [
-        ("old", " among 30"),
+    assert re.findall(r"warning: (\w+) chose its epoch or weights( by 30 scores)? on val", text) == [
+        ("old", " by 30 scores"),
         ("seen", ""),
     ]
     assert "weights that seen began with were trained on 2 of the scored videos" in text

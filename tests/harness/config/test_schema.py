@@ -61,3 +61,31 @@ def test_without_any_edition_the_plugins_that_were_skipped_are_named() -> None:
     registry.problems.append(Problem("plugins.editions (abaw-zoo 0.1.0)", "ImportError: no"))
     with refused("track-unknown", names="none", skipped=Part("plugins.editions (abaw-zoo 0.1.0)")):
         find_track(registry, "va", None)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "sets", "wanted"),
+    [
+        (None, [], (30, 700)),
+        ("default", [], (30, 700)),
+        ("default", ["train.epochs=7"], (7, 0)),
+        ("default", ["train.epochs=7", "train.min_steps=50"], (7, 50)),
+        ("default", ["train.min_steps=50", "train.epochs=7"], (7, 50)),
+        ("default", ["train.min_steps=50"], (30, 50)),
+        ("demo", [], (25, 0)),
+        ("ntua-cvsp-2021", ["train.min_steps=9"], (None, 9)),
+    ],
+)
+def test_whoever_gives_epochs_gets_them(recipe: str | None, sets: list[str], wanted: tuple[int | None, int]) -> None:
+    train = load_config(recipe, {}, sets).train
+    assert train.epochs == (wanted[0] or train.epochs)
+    assert train.min_steps == wanted[1]
+
+
+def test_the_file_of_a_run_of_before_there_was_a_smallest_number_of_steps_repeats_it(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    text = load_config("default", {}, []).toml()
+    path.write_text(text.replace("min_steps = 700\n", ""))
+    assert load_config(str(path), {}, []).train.min_steps == 0
+    path.write_text(text)
+    assert load_config(str(path), {}, []).train.min_steps == 700

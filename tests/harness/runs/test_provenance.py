@@ -15,10 +15,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from harness.config.schema import Chosen
+from harness.config.schema import Chosen, Train
 from harness.runs import provenance
 from harness.runs.provenance import TrainingExposure
 from harness.training.checkpoint import save_weights
+from harness.training.state import TrainingState
 from leaderboards.tables import leaderboard, load_runs, to_markdown
 from tests.support.refusals import refused
 from zoo.weights.loading import convert, load_pretrained
@@ -51,7 +52,7 @@ def job(track: str = "va", synthetic: bool = False, fit: tuple[str, ...] = (), f
         synthetic=synthetic,
         data_name="folder",
         edition=SimpleNamespace(name="abaw10"),
-        config=SimpleNamespace(fit=fit, fold=fold, chosen=Chosen()),
+        config=SimpleNamespace(fit=fit, fold=fold, chosen=Chosen(), train=Train()),
         index=SimpleNamespace(split=lambda name: made.get(name, [])),
     )
 
@@ -73,8 +74,32 @@ def job(track: str = "va", synthetic: bool = False, fit: tuple[str, ...] = (), f
 )
 def test_choices_of_a_run(made: Any, selections: int, saws: list[TrainingExposure], wanted: tuple[Any, ...]) -> None:
     said = provenance.selection_facts(made, selections, saws)
+    assert list(said) == ["selection_split", "n_selections", "selected", "selected_on_reported", "seen"]
+    assert said.pop("selected") == (["epoch"] if selections else [])
     assert tuple(said.values()) == wanted
-    assert list(said) == ["selection_split", "n_selections", "selected_on_reported", "seen"]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "select", "decided"),
+    [
+        ("cosine", "last", []),
+        ("cosine", "best", ["epoch"]),
+        ("plateau", "last", ["learning rate"]),
+        ("plateau", "best", ["epoch", "learning rate"]),
+    ],
+)
+def test_whatever_reads_validation_scores_is_a_selection(schedule: str, select: str, decided: list[str]) -> None:
+    """The count is the loop's own: a score that steers nothing is none, one that lowers a rate is one."""
+    settings = Train(schedule=schedule, select=select)  # type: ignore[arg-type]
+    state = TrainingState(torch.nn.Linear(1, 1), settings, 10)  # type: ignore[arg-type]
+    for score in (0.1, 0.3, 0.2):
+        state.score(score)
+    made = job()
+    made.config.train = settings
+    said = provenance.selection_facts(made, state.progress.selections, [])
+    assert (said["selected"], said["n_selections"]) == (decided, 3 if decided else 0)
+    assert said["selected_on_reported"] == bool(decided)
+    assert said["selection_split"] == ("val" if decided else None)
 
 
 def test_weights_that_saw_another_tracks_labels_are_marked() -> None:

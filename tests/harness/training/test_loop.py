@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -103,3 +105,35 @@ def test_every_epoch_learns_in_training_mode(tmp_path: Path, monkeypatch: pytest
     found = trained(net, tmp_path / "run", monkeypatch, Scores(), epochs=3)
     assert mode.seen == [True] * found.steps
     assert found.steps >= 3
+
+
+def test_a_small_set_gets_enough_steps_by_passes_of_an_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many steps as planned in all, as many epochs and validations as before, each frame once a pass."""
+    once = trained(model(), tmp_path / "once", monkeypatch, [0.1] * 4, min_steps=0)
+    more = trained(model(), tmp_path / "more", monkeypatch, [0.1] * 4, min_steps=3 * once.steps - 1)
+    assert (more.epochs, more.selections) == (once.epochs, once.selections) == (4, 4)
+    assert 3 * once.steps - 1 <= more.steps <= 4 * once.steps
+    enough = trained(model(), tmp_path / "enough", monkeypatch, [0.1] * 4, min_steps=once.steps)
+    assert enough.steps == once.steps
+
+
+def test_the_first_pass_is_that_of_a_large_set_and_every_pass_visits_each_frame_once() -> None:
+    clips = data()
+    settings = Train(epochs=2, clip=5, batch=3, min_steps=40)
+    passes = loop.passes_an_epoch(clips, settings, 0)
+    assert passes > 1
+    every = loop._windows(clips, settings, 0, 1, passes)
+    once = loop._windows(clips, settings, 0, 1, 1)
+    assert list(map(list, every[: len(once)])) == list(map(list, once))
+    assert len(every) == loop._steps(clips, settings, 0, 1, passes)
+    seen = Counter((w.video, i) for batch in every for w in batch for i in range(w.start, w.stop))
+    useful = {(v, int(i)) for v in range(4) for i in np.flatnonzero(clips.trainable(v).any(1))}
+    assert {seen[frame] for frame in useful} == {passes}
+    starts = {tuple(w.start for w in batch) for batch in every}
+    assert len(starts) > len(once)  # each pass draws its own phases
+
+
+def test_epochs_that_are_given_are_trained_as_they_are() -> None:
+    assert Train().min_steps == 700
+    assert Train(epochs=30).min_steps == 0
+    assert Train(epochs=30, min_steps=5).min_steps == 5
