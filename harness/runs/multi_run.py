@@ -175,6 +175,7 @@ def mean_result(members: Sequence[Record]) -> Result:
         main = statistics.fmean(block["main"] for block in blocks)
         loo = np.mean([block["leave_one_out"] for block in blocks], axis=0)
         interval = jackknife(main, loo, (first["score_range"][0], first["score_range"][1]))
+        present = statistics.fmean(block.get("over_present", block["main"]) for block in blocks)
         scores[kind] = {
             "main": main,
             "low": interval.low,
@@ -187,6 +188,8 @@ def mean_result(members: Sequence[Record]) -> Result:
             "frames": blocks[0]["frames"],
             "videos": blocks[0]["videos"],
         }
+        if absent := blocks[0].get("absent"):
+            scores[kind] |= {"absent": absent, "over_present": present}
     post: PostBlock = {**first["post"], **mean_optimism([result["post"] for result in results])}
     seeds = [result["seeds"][0] for result in results]
     return {**first, **_together(members), "scores": scores, "post": post, "seeds": seeds}
@@ -216,6 +219,8 @@ def _together(members: Sequence[Record]) -> Together:
     """What choices all members made: the mean of their epochs, the most that any chose among, what any saw."""
     results = [member.result for member in members]
     splits = {result["selection_split"] for result in results if result["selection_split"]}
+    references = [result.get("reference") for result in results]
+    choices = [choice for result in results if (choice := result.get("epoch_choice"))]
     together: Together = {
         "epoch": max(1, int(statistics.fmean(result["epoch"] for result in results) + 0.5)),
         "best_epochs": [result["epoch"] for result in results],
@@ -223,13 +228,31 @@ def _together(members: Sequence[Record]) -> Together:
         "steps": sum(result["steps"] for result in results),
         "selection_split": NEXT_FOLD if NEXT_FOLD in splits else next(iter(splits), None),
         "n_selections": max(result["n_selections"] for result in results),
+        "selected": list(dict.fromkeys(what for result in results for what in result.get("selected") or ())),
         "selected_on_reported": any(result.get("selected_on_reported") for result in results),
         "seen": sorted({name for result in results for name in result.get("seen") or ()}),
         "members": [member.result_sha256 for member in members],
     }
     if "search" in results[0]:
         together["search"] = results[0]["search"]
+    if choices:
+        together["epoch_choice"] = mean_choice(choices)
+    if found := [reference for reference in references if reference]:
+        together["reference"] = _mean_reference(found)
     return together
+
+
+def mean_choice(choices: Sequence[EpochChoice]) -> EpochChoice:
+    """The optimism of the epochs' choice of several members, averaged as their scores are."""
+    return {
+        "nested": statistics.fmean(choice["nested"] for choice in choices),
+        "optimism": statistics.fmean(choice["optimism"] for choice in choices),
+    }
+
+
+def _mean_reference(references: Sequence[ReferenceBlock]) -> ReferenceBlock:
+    """The plain reference of several members: the mean of theirs, as the score of several is."""
+    return {**references[0], "main": statistics.fmean(one["main"] for one in references), "parts": {}}
 
 
 # --- test answers -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from harness.batching.clips import ClipData
 from harness.batching.sampling import training_counts
 from harness.data.index.index import Index, Split
 from harness.data.streams.raw_inputs import RawSlot
+from harness.evaluation.plain_reference import plain_reference
 from harness.evaluation.prediction import shared_answers
 from harness.features.extraction import extract
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
@@ -41,12 +43,15 @@ from leaderboards.blocks import Circumstances, Result, WeightsBlock
 from leaderboards.record import Record
 from zoo.api import Counts, VideoAnswers
 from zoo.errors import UserError
+from zoo.model.adapter import Adapter
 from zoo.model.cost import cost
 from zoo.model.model import Model, module_key
 from zoo.model.shape_check import check
 from zoo.registry.plan import Plan
 from zoo.weights.loading import Loaded, load_pretrained
 
+FITS = {"projection": "train", "loss": "train", "reference": "train"}
+"""What is fitted before training, and beside it, and on which split (ClipData.of holds it)."""
 SPLITS: tuple[Split, ...] = ("train", "select", "val", "test")
 
 
@@ -222,10 +227,14 @@ def conclude(
         "scores": scored.scores,
         "post": scored.post,
         "passports": prepared.passports,
+        "fits": {**FITS, "post": scored.post.get("fitted_on")},
         **provenance.selection_facts(job, trained.selections, prepared.exposures),
         "epochs": trained.epochs,
         "epoch": trained.best_epoch,
         "steps": trained.steps,
+        "late_fall": trained.late_fall,
+        "epoch_choice": trained.optimism,
+        "reference": reference_of(job, prepared) if scored.scores else None,
         "submission": submission,
         **cost(
             job.plan,
@@ -237,6 +246,14 @@ def conclude(
         ),
     }
     return result, notes
+
+
+def reference_of(job: Job, prepared: Prepared) -> dict[str, Any] | None:
+    """The plain reference on the run's frozen features, fitted on train and scored on what is reported."""
+    frozen = [slot.name for slot in job.plan.slots if slot.frozen]
+    adapters = {name: copy.deepcopy(cast(Adapter, prepared.model.adapters[module_key(name)])).cpu() for name in frozen}
+    splits = prepared.splits
+    return plain_reference(job.track, adapters, splits["train"], splits["val"], delay=job.config.train.delay)
 
 
 def predict_split(job: Job, prepared: Prepared, split: str) -> list[VideoAnswers]:

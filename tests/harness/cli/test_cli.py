@@ -85,7 +85,7 @@ def test_info_needs_no_torch(tmp_path: Path):
         (["--encoders", "face", "--track", "expr", "--edition", "abaw2"], ["abaw2 expr", "7 raw outputs", "ce"]),
         (["--encoders", "face=timm:resnet18,face.b=lite0", "--track", "mtl"], ["512", "face.b", "15 answers"]),
         (["--encoders", "face", "--finetune", "face"], ["lite0", "trained\n"]),
-        (["--recipe", "face-baseline"], ["resnet50", "trained\n", "head mlp", "2 raw outputs"]),
+        (["--recipe", "face-baseline"], ["timm", "2048", "trained\n", "head mlp", "2 raw outputs"]),
         (["--recipe", "face-baseline", "--encoders", "face", "--head", "gru"], ["lite0", "trained\n", "head gru"]),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,12 +12,15 @@ import torch
 from torch import nn
 
 from harness.batching.clips import ClipData
+from harness.batching.sampling import training_counts
 from harness.config.schema import RunConfig
 from harness.data.index.index import Index, Video
+from harness.evaluation.plain_reference import plain_reference
 from harness.runs import run as run_module
 from harness.runs.job import Job, make_job
 from harness.training.build import fit_adapters
 from tests.harness.batching.test_clips import Store, video
+from tests.harness.evaluation.test_plain_reference import VA
 from zoo.model.adapter import Adapter
 
 
@@ -64,6 +68,30 @@ def test_adapters_are_fitted_to_the_training_videos_alone(method: str) -> None:
 
 def _matrix(project: torch.Tensor) -> torch.Tensor:
     return (project if project.ndim == 2 else project.diag()).double()
+
+
+@pytest.mark.parametrize("other", ["val", "test", "select"])
+@pytest.mark.parametrize("fit", ["projection", "loss", "reference"])
+def test_every_fit_before_training_refuses_rows_of_another_split(fit: str, other: str) -> None:
+    """One video of another split among those that train: nothing of it is read, neither features nor labels."""
+
+    class Untouched(Store):
+        def rows(self, slot: str, video: str) -> np.ndarray:
+            assert video != "stranger"
+            return super().rows(slot, video)
+
+    labels = np.full((6, 2), 0.5, np.float32)
+    videos = [video("a", labels), replace(video("stranger", labels), split=other)]  # type: ignore[arg-type]
+    data = ClipData(None, videos, ["face"], Untouched({v.name: np.ones(6, bool) for v in videos}), {})  # type: ignore[arg-type]
+    adapter = Adapter(2, "none", 2, 3, 0.0, fitted=True)
+    net = SimpleNamespace(slots=("face",), adapters={"face": adapter})
+    fits = {
+        "projection": lambda: fit_adapters(net, data, data.store),  # type: ignore[arg-type]
+        "loss": lambda: training_counts(VA, data),
+        "reference": lambda: plain_reference(VA, {"face": adapter}, data, data),
+    }
+    with pytest.raises(ValueError, match="other splits: stranger"):
+        fits[fit]()
 
 
 class Seen(Exception):
