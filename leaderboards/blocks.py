@@ -52,6 +52,7 @@ class ScoreBlock(TypedDict, total=False):
     per_video: dict[str, float]
     reachable: float
     absent: list[str]
+    over_present: float
     confusion: dict[str, list[list[int]]]
     spread: float
     seeds: list[float]
@@ -165,13 +166,37 @@ class Choices(TypedDict, total=False):
 
     selection_split: str | None
     n_selections: int
+    selected: list[str]
     selected_on_reported: bool
     seen: list[str]
     search: SearchBlock
 
 
+class EpochChoice(TypedDict):
+    """The score with the epoch chosen on other groups, and how much less that is."""
+
+    nested: float
+    optimism: float
+
+
+class ReferenceBlock(TypedDict):
+    """A linear model of the run's frozen features; see harness.evaluation.plain_reference."""
+
+    main: float
+    parts: dict[str, float]
+    strength: float
+    chosen_among: dict[str, float]
+    chosen_on: str
+    slots: list[str]
+    training_frames: int
+    dimensions: int
+
+
 class Together(Choices, total=False):
     """What the members of a run of several seeds or folds chose and trained."""
+
+    epoch_choice: EpochChoice | None
+    reference: ReferenceBlock | None
 
     epoch: int
     best_epochs: list[int]
@@ -214,6 +239,8 @@ class Result(FoldsBlock, total=False):
     data: DataBlock
     plugins: list[str]
     versions: dict[str, str]
+    fits: dict[str, str | None]
+    late_fall: float | None
     scores: dict[str, ScoreBlock]
     post: PostBlock
     submission: SubmissionBlock | None

@@ -246,8 +246,10 @@ def _compared(members: Sequence[Member], block: ScoreBlock) -> list[str]:
     best = max(members, key=lambda m: _main(m) or 0.0)
     theirs = best.record.result["scores"]["raw"]
     if theirs.get("groups") == block["groups"] and len(block["groups"]) > 1:
-        span = tuple(best.record.result["score_range"])
-        d = paired(block["main"], block["leave_one_out"], theirs["main"], theirs["leave_one_out"], score_range=span)
+        low, high = best.record.result["score_range"]
+        d = paired(
+            block["main"], block["leave_one_out"], theirs["main"], theirs["leave_one_out"], score_range=(low, high)
+        )
         lines.append(
             f"the ensemble's raw score is {d.value:+.4f} from the highest of its members', {best.name}: 95 % interval "
             f"[{d.low:+.4f}, {d.high:+.4f}], paired over {d.groups} groups of videos"

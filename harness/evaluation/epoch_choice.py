@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from harness.evaluation.folds import folds_of
+from leaderboards.blocks import EpochChoice
 from zoo.api import TrackSpec
 from zoo.metrics import scores as metrics
 
@@ -24,7 +25,7 @@ def fold_sums(groups: Sequence[str], stats: Sequence[metrics.Stats]) -> FoldSums
     return {f: {name: np.asarray(x).tolist() for name, x in one.items()} for f, one in merged.items()}
 
 
-def epoch_optimism(track: TrackSpec, epochs: Sequence[FoldSums]) -> dict[str, float] | None:
+def epoch_optimism(track: TrackSpec, epochs: Sequence[FoldSums]) -> EpochChoice | None:
     """Return ``nested``, the score where each fold of groups is scored at the epoch that is best on the other folds,
     and ``optimism``, the best epoch's score on all less that; None with one fold, one epoch or a score of no number.
 

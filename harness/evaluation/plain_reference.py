@@ -13,7 +13,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from harness.batching.clips import ClipData
 from harness.batching.windows import nearest
 from harness.evaluation.folds import folds_of
+from leaderboards.blocks import ReferenceBlock
 from zoo.api import Answer, TrackSpec
 from zoo.metrics import scores as metrics
 from zoo.model.adapter import Adapter
@@ -48,7 +48,7 @@ class TrainingFrames:
 
 def plain_reference(
     track: TrackSpec, adapters: Mapping[str, Adapter], train: ClipData, reported: ClipData, *, delay: float = 0.0
-) -> dict[str, Any] | None:
+) -> ReferenceBlock | None:
     """Fit the reference on ``train`` and score it on ``reported``: a block of the record. None where no slot has
     frozen features, nothing is labelled or a class answer has one class only.
 

@@ -30,9 +30,11 @@ from harness.submissions.submission import link_record
 from harness.training.state import SHOWN, changes
 from leaderboards.blocks import (
     Circumstances,
+    EpochChoice,
     FoldBlock,
     FoldsBlock,
     PostBlock,
+    ReferenceBlock,
     Result,
     ScoreBlock,
     SubmissionBlock,
@@ -189,7 +191,7 @@ def mean_result(members: Sequence[Record]) -> Result:
             "videos": blocks[0]["videos"],
         }
         if absent := blocks[0].get("absent"):
-            scores[kind] |= {"absent": absent, "over_present": present}
+            scores[kind]["absent"], scores[kind]["over_present"] = absent, present
     post: PostBlock = {**first["post"], **mean_optimism([result["post"] for result in results])}
     seeds = [result["seeds"][0] for result in results]
     return {**first, **_together(members), "scores": scores, "post": post, "seeds": seeds}

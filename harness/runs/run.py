@@ -39,7 +39,7 @@ from harness.training.build import (
 from harness.training.checkpoint import load_weights, save_weights
 from harness.training.loop import Trained, train
 from harness.training.placement import Clock
-from leaderboards.blocks import Circumstances, Result, WeightsBlock
+from leaderboards.blocks import Circumstances, ReferenceBlock, Result, WeightsBlock
 from leaderboards.record import Record
 from zoo.api import Counts, VideoAnswers
 from zoo.errors import UserError
@@ -248,7 +248,7 @@ def conclude(
     return result, notes
 
 
-def reference_of(job: Job, prepared: Prepared) -> dict[str, Any] | None:
+def reference_of(job: Job, prepared: Prepared) -> ReferenceBlock | None:
     """The plain reference on the run's frozen features, fitted on train and scored on what is reported."""
     frozen = [slot.name for slot in job.plan.slots if slot.frozen]
     adapters = {name: copy.deepcopy(cast(Adapter, prepared.model.adapters[module_key(name)])).cpu() for name in frozen}

@@ -33,6 +33,7 @@ from harness.training.history import event_writer, write_history
 from harness.training.memory_limits import room, too_large
 from harness.training.placement import Clock
 from harness.training.state import EpochRow, TrainingState
+from leaderboards.blocks import EpochChoice
 from zoo.api import TrackSpec
 from zoo.errors import Stopped, UserError
 from zoo.model.mixup import Objective
@@ -51,7 +52,7 @@ class Trained:
     steps: int
     frames_per_second: float | None = None  # of this process's part of the training, without validation
     late_fall: float | None = None  # share of the loss's fall that was late: forecast.late_fall
-    optimism: dict[str, float] | None = None  # of the score that chose the epoch: epoch_choice.epoch_optimism
+    optimism: EpochChoice | None = None  # of the score that chose the epoch: epoch_choice.epoch_optimism
 
 
 def train(

@@ -14,7 +14,7 @@ def result(**more: Any) -> dict[str, Any]:
 
 
 def test_a_run_that_loses_to_the_plain_reference_says_so() -> None:
-    reference = {"main": 0.6, "slots": ["face", "audio"]}
+    reference: Any = {"main": 0.6, "slots": ["face", "audio"]}
     lines = _reference(result(reference=reference))
     assert lines[0].endswith("frozen features (face, audio): 0.6000; the raw score is 0.5000")
     assert lines[1].startswith("warning: this run loses to the plain reference")
@@ -23,7 +23,7 @@ def test_a_run_that_loses_to_the_plain_reference_says_so() -> None:
 
 
 def test_folds_are_compared_with_the_reference_by_their_mean() -> None:
-    folds = {"scores": {"raw": {"main": 0.7, "fold_mean": 0.5}}, "reference": {"main": 0.6, "slots": ["face"]}}
+    folds: Any = {"scores": {"raw": {"main": 0.7, "fold_mean": 0.5}}, "reference": {"main": 0.6, "slots": ["face"]}}
     lines = _reference(folds)
     assert "the mean of the folds' raw scores is 0.5000" in lines[0]
     assert len(lines) == 2
@@ -37,7 +37,7 @@ def test_a_loss_that_was_still_falling_is_warned_of(fall: float | None, warned: 
 
 
 def test_absent_classes_are_named_beside_the_score_without_them() -> None:
-    block = {"main": 0.4, "over_present": 0.5, "absent": ["Fear", "AU26"]}
+    block: Any = {"main": 0.4, "over_present": 0.5, "absent": ["Fear", "AU26"]}
     (line,) = _present({"scores": {"raw": block, "raw_with_face": block}})
     assert line.startswith("raw: 0.5000 with F1 over what the labels show; Fear, AU26 are absent, which the")
     assert _present({"scores": {"raw": {**block, "over_present": 0.4}}}) == []
@@ -54,7 +54,7 @@ def test_absent_classes_are_named_beside_the_score_without_them() -> None:
     ],
 )
 def test_whatever_validation_scores_decided_is_told(selected: list[str] | None, said: str) -> None:
-    more = {} if selected is None else {"selected": selected}
+    more: Any = {} if selected is None else {"selected": selected}
     (line,) = _chosen({"selection_split": "val", "n_selections": 7, **more})
     assert line.startswith(said)
     assert line.endswith("which flatters it")
