@@ -185,7 +185,7 @@ class ReferenceBlock(TypedDict):
     main: float
     parts: dict[str, float]
     strength: float
-    chosen_among: dict[str, float]
+    chosen_among: dict[str, float | None]
     chosen_on: str
     slots: list[str]
     training_frames: int

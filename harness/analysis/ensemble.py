@@ -247,9 +247,8 @@ def _compared(members: Sequence[Member], block: ScoreBlock) -> list[str]:
     theirs = best.record.result["scores"]["raw"]
     if theirs.get("groups") == block["groups"] and len(block["groups"]) > 1:
         low, high = best.record.result["score_range"]
-        d = paired(
-            block["main"], block["leave_one_out"], theirs["main"], theirs["leave_one_out"], score_range=(low, high)
-        )
+        rest, usual = block["leave_one_out"], theirs["leave_one_out"]
+        d = paired(block["main"], rest, theirs["main"], usual, score_range=(low, high))
         lines.append(
             f"the ensemble's raw score is {d.value:+.4f} from the highest of its members', {best.name}: 95 % interval "
             f"[{d.low:+.4f}, {d.high:+.4f}], paired over {d.groups} groups of videos"

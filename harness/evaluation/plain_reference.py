@@ -66,11 +66,12 @@ def plain_reference(
     score = metrics.score(track.metric, track.answers, metrics.merge(stats))
     if not np.isfinite(score.main):
         return None
+    by_strength: dict[str, float | None] = dict(zip(map(str, STRENGTHS), scores, strict=True))
     return {
         "main": float(score.main),
         "parts": score.parts,
         "strength": strength,
-        "chosen_among": dict(zip(map(str, STRENGTHS), scores, strict=True)),
+        "chosen_among": by_strength,
         "chosen_on": f"{FOLDS} folds of train",
         "slots": list(adapters),
         "training_frames": len(frames.x),
