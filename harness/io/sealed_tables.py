@@ -15,7 +15,8 @@ def write_sealed(table: pa.Table, path: Path) -> None:
     """Write a table with page checksums and the digest of its columns and metadata."""
     said = dict(table.schema.metadata or {})
     table = table.replace_schema_metadata({**said, _DIGEST: _digest(table, said)})
-    pq.write_table(table, path, write_page_checksum=True)
+    with path.open("wb") as file:  # opened here: Arrow takes a relative path with a colon for an address
+        pq.write_table(table, file, write_page_checksum=True)
 
 
 def read_sealed(path: Path) -> tuple[pa.Table, bool]:
@@ -25,7 +26,8 @@ def read_sealed(path: Path) -> tuple[pa.Table, bool]:
         ValueError: It is not what was written.
         OSError, pa.ArrowException: It cannot be read.
     """
-    table = pq.read_table(path, page_checksum_verification=True)
+    with path.open("rb") as file:
+        table = pq.read_table(file, page_checksum_verification=True)
     said = dict(table.schema.metadata or {})
     written = said.pop(_DIGEST, None)
     if written is not None and written != _digest(table, said):

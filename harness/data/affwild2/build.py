@@ -17,6 +17,7 @@ from harness.data.affwild2.subjects import Subject, annotated, from_list, from_n
 from harness.data.index.group_tables import read_groups
 from harness.data.index.index import NO_MEDIA, Index, Video, _length_error
 from zoo.errors import UserError
+from zoo.files import name_key
 from zoo.tracks import EditionSpec, TrackSpec
 
 
@@ -151,7 +152,7 @@ def _missing(videos: Sequence[Video], media: Media) -> list[str]:
     if len(mute) == len(videos):
         notes.append("no raw videos: the streams body, context and audio are absent")
     doubled = {stem: files for stem, files in media.layout.videos.items() if len(files) > 1}
-    used = sorted({f"{v.video}" for v in videos if v.video and v.video.stem in doubled})
+    used = sorted({f"{v.video}" for v in videos if v.video and name_key(v.video.stem) in doubled})
     if used:
         notes.append(f"{len(used)} raw videos lie in several folders; the ones used: {_some(used)}")
     return notes

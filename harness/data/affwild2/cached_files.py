@@ -19,7 +19,7 @@ from harness.io.read_cache import Arrays, ReadCache
 from zoo.tracks import TrackSpec
 from zoo.weights.cards import cache_dir
 
-VERSION = 1  # raise when the same annotation, list or folder of crops would be read otherwise
+VERSION = 2  # raise when the same annotation, list or folder of crops would be read otherwise
 
 
 class Files:

@@ -15,6 +15,7 @@ from harness.data.affwild2.groups import without_side
 from harness.data.decoding.containers import UNKNOWN, kind_by_name
 from harness.data.decoding.probe_cache import file_kind
 from zoo.errors import UserError
+from zoo.files import is_plain, name_key
 
 DEPTH = 5
 """How deep under the root folders are looked into: ``annotations/6th_ABAW_Annotations/VA_Estimation_Challenge/
@@ -107,7 +108,7 @@ def survey(root: Path) -> Layout:
             else:
                 texts += found.texts
             for video in found.videos:
-                videos.setdefault(video.stem, []).append(video)
+                videos.setdefault(name_key(video.stem), []).append(video)
             left_out |= found.left_out
             crops += [f for f in found.folders if f.name.lower().startswith("cropped")]
             below += [f for f in found.folders if not f.name.lower().startswith(("cropped", "openpose"))]
@@ -127,7 +128,7 @@ def crop_folders(layout: Layout, kind: str) -> dict[str, tuple[Path, ...]]:
         other = kind == "cropped" and name.startswith("cropped_aligned")
         if not other and (name == kind or name.startswith(f"{kind}_")):
             for folder in _video_folders(top, depth=2):
-                found.setdefault(folder.name, []).append(folder)
+                found.setdefault(name_key(folder.name), []).append(folder)
     return {name: tuple(folders) for name, folders in found.items()}
 
 
@@ -136,11 +137,14 @@ def _entries(folder: Path) -> _Folder:
     others = 0
     for entry in _scan(folder):
         if entry.is_dir():
-            found.folders.append(Path(entry.path))
+            if not _leads_up(entry):
+                found.folders.append(Path(entry.path))
+        elif not _is_content(entry):
+            continue
         elif entry.name.lower().endswith(".txt"):
-            found.texts.append(Path(entry.path))
+            found.texts.append(_plain(entry))
         elif (kind := kind_of_file(Path(entry.path))) == "video":
-            found.videos.append(Path(entry.path))
+            found.videos.append(_plain(entry))
         else:
             if kind != UNKNOWN:
                 found.left_out[Path(entry.path)] = kind
@@ -160,11 +164,30 @@ def kind_of_file(path: Path) -> str:
 
 
 def _video_folders(top: Path, depth: int) -> Iterator[Path]:
-    for folder in sorted(Path(entry.path) for entry in _scan(top) if entry.is_dir()):
+    for folder in sorted(_plain(entry) for entry in _scan(top) if entry.is_dir() and not _leads_up(entry)):
         if depth and _BATCH.match(folder.name.lower()):
             yield from _video_folders(folder, depth - 1)
         else:
             yield folder
+
+
+def _leads_up(entry: os.DirEntry[str]) -> bool:
+    """A link to a folder above it, such as ``/``: all the machine's files would be looked through."""
+    if not entry.is_symlink():
+        return False
+    return Path(os.path.realpath(os.path.dirname(entry.path))).is_relative_to(os.path.realpath(entry.path))
+
+
+def _is_content(entry: os.DirEntry[str]) -> bool:
+    """A file, or a link whose file is missing, which is told when it is read; a named pipe is neither."""
+    return entry.is_file() or not os.path.exists(entry.path)
+
+
+def _plain(entry: os.DirEntry[str]) -> Path:
+    """Its path; UserError where its name cannot be written into a table."""
+    if not is_plain(entry.name):
+        raise UserError("name-unprintable", name=ascii(entry.path))
+    return Path(entry.path)
 
 
 def _scan(folder: Path) -> Iterator[os.DirEntry[str]]:

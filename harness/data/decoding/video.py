@@ -32,6 +32,7 @@ from harness.data.decoding.time_line import (
     reason_of,
 )
 from zoo.errors import UserError
+from zoo.files import absolute
 
 VERSION = 1
 """Raise when every file would give other pixels, times or sound: caches and boxes depend on it. Where only some files
@@ -75,7 +76,7 @@ def open_media(path: str | os.PathLike[str]) -> InputContainer:
     if path.stat().st_size == 0:
         raise UserError("video-empty", file=path)
     try:
-        return av.open(str(path), metadata_errors="ignore")
+        return av.open(absolute(path), metadata_errors="ignore")
     except (av.FFmpegError, OSError) as error:
         raise UserError("video-unreadable", file=path, reason=reason_of(error)) from error
 

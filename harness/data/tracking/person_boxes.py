@@ -34,7 +34,7 @@ from harness.runtime.machine import cores
 from harness.runtime.process_pool import Tick, run_jobs
 from zoo.api import DetectorSpec
 from zoo.errors import UserError, first_line
-from zoo.files import state_of
+from zoo.files import spelled, state_of
 
 VERSION = f"1.{video_frames.VERSION}"
 """Of decoder, tracks, rule and crops: boxes and crops made by another version are made again."""
@@ -100,7 +100,8 @@ def are_made(path: Path, finder: FaceFinder, video: Path) -> bool:
     """Whether a boxes file of this detector with these options, of this version, and of the video as it is read now,
     is there."""
     try:
-        made_by = pq.read_schema(path).metadata or {}
+        with path.open("rb") as file:
+            made_by = pq.read_schema(file).metadata or {}
     except (OSError, pa.ArrowException):
         return False
     wanted = {b"detector": finder.label, b"version": VERSION, b"reading": video_reading(video)}
@@ -128,7 +129,7 @@ def person_boxes(data_folder: Path, name: str, video: Path, n_frames: int) -> Bo
     OpenPose's (``<data>/openpose/<video>_openpose_body25/json``) go before those of the boxes file, whose faces then
     tell which person is meant. UserError where the boxes were made of the video as an earlier version read it.
     """
-    path = data_folder / FOLDER / f"{name}.parquet"
+    path = spelled(data_folder / FOLDER / f"{name}.parquet")
     made = read_boxes(path) if path.is_file() else None
     if made and made.reading is not None and made.reading != video_reading(video):
         raise UserError("boxes-outdated", file=path, video=video, root=data_folder)
@@ -160,13 +161,15 @@ def person_boxes(data_folder: Path, name: str, video: Path, n_frames: int) -> Bo
 
 def have_boxes(data_folder: Path, name: str, video: Path) -> bool:
     """Whether ``person_boxes`` would find something, by the names of files alone."""
-    return (data_folder / FOLDER / f"{name}.parquet").is_file() or _key_points(data_folder, name, video) is not None
+    return (
+        spelled(data_folder / FOLDER / f"{name}.parquet").is_file() or _key_points(data_folder, name, video) is not None
+    )
 
 
 def _key_points(data_folder: Path, name: str, video: Path) -> Path | None:
     """The folder of a name's OpenPose files."""
     stems = dict.fromkeys((name, video.stem, without_side(name)))
-    folders = (data_folder / "openpose" / f"{stem}_openpose_body25" / "json" for stem in stems)
+    folders = (spelled(data_folder / "openpose" / f"{stem}_openpose_body25") / "json" for stem in stems)
     return next((folder for folder in folders if folder.is_dir()), None)
 
 
