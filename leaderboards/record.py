@@ -140,6 +140,8 @@ def replace_file(path: Path, content: bytes) -> None:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
+        if path.exists() and not path.is_file():  # a named pipe would be waited for without end
+            raise RecordError(f"{path}: cannot be read: it is no regular file")
         content = json.loads(path.read_text(encoding="utf-8"))
         json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair would stop whoever writes a table
     except OSError as error:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness.config.recipe import RECIPES
-from harness.config.schema import load_config
+from harness.config.schema import Data, RunConfig, load_config, validate
 from tests.support.refusals import Part, Refusal, refused
+from zoo.files import is_plain
 from zoo.registry.registry import Problem, Registry
 from zoo.registry.tracks import find_track
 
@@ -28,6 +32,69 @@ def test_the_written_file_repeats_the_configuration(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(config.toml())
     assert load_config(str(path), {}, []) == config
+
+
+TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
+VALUES = st.recursive(
+    TEXTS | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(TEXTS, st.lists(TEXTS, max_size=3), st.dictionaries(TEXTS, VALUES, max_size=4))
+def test_any_text_survives_the_file(text: str, several: list[str], options: dict[str, object]) -> None:
+    config = RunConfig(
+        head=text, loss=tuple(several), data_dir=text, data=Data(list=text), seed=3, options=options, finetune=(text,)
+    )
+    tree = tomllib.loads(config.toml())
+    assert RunConfig.model_validate(tree) == config
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=6), st.text(max_size=6))
+def test_settings_are_refused_or_come_back_from_the_file(key: str, text: str) -> None:
+    tree = {"data_dir": text, "options": {f"head.{key}": [text]}}
+    if not is_plain(key + text):
+        with pytest.raises(UserError, match="control characters"):
+            validate(tree, "a test")
+        return
+    config = validate(tree, "a test")
+    assert validate(tomllib.loads(config.toml().encode().decode()), "its file") == config
+
+
+def test_home_is_meant_by_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    sets = [
+        "data.list=~/l.txt",
+        "data.pack=~/p",
+        "encoder.face.weights=~/w.pth",
+        "epochs_from=~/r",
+        "plugin=['~/b.py']",
+    ]
+    config = load_config("demo", {"data_dir": "~/d"}, sets)
+    assert (config.data_dir, config.data.list, config.data.pack) == ("/home/me/d", "/home/me/l.txt", "/home/me/p")
+    assert (config.epochs_from, config.plugin) == ("/home/me/r", ("/home/me/b.py",))
+    assert config.options["encoder.face.weights"] == "/home/me/w.pth"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = " + "[" * 100_000,
+        "x = " + "{x = " * 100_000,
+        "a = {" + ".".join(['"a"'] * 100_000) + " = 1}",
+        ".".join("a" * 100_000) + " = 1",
+        "[" + ".".join("a" * 50) + "]\nx = 1",
+    ],
+    ids=["lists", "inline", "quoted", "keys", "tables"],
+)
+def test_a_recipe_nested_without_end_is_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text(text)
+    with pytest.raises(UserError, match="nested more than 20 deep"):
+        load_config(str(path), {}, [])
 
 
 @pytest.mark.parametrize("recipe", sorted(p.stem for p in RECIPES.glob("*.toml")))
