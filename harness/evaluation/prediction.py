@@ -140,9 +140,9 @@ def _video_answers(
 
 def shared_score(
     world: World, model: Model, data: ClipData, track: TrackSpec, *, by_fold: FoldSums | None = None, **how: Any
-) -> float:
-    """The main score of all videos, which the processes share out; the same in every process. ``by_fold``: is given
-    the sums of each fold of groups."""
+) -> metrics.Score:
+    """The score of all videos, which the processes share out; the same in every process. ``by_fold``: is given the
+    sums of each fold of groups."""
     part = world.shard([video.n_frames for video in data.videos])
     own = answers(model, data, track, device=world.device, only=part, **how)
     sums = {v: statistics_of(track, video) for v, video in zip(part, own, strict=True)}
@@ -150,7 +150,7 @@ def shared_score(
     if by_fold is not None:
         by_fold |= fold_sums([data.videos[v].group for v in sorted(every)], [every[v] for v in sorted(every)])
     stats = metrics.merge([every[v] for v in sorted(every)])
-    return float(metrics.score(track.metric, track.answers, stats).main)
+    return metrics.score(track.metric, track.answers, stats)
 
 
 def shared_answers(world: World, model: Model, data: ClipData, track: TrackSpec, **how: Any) -> list[VideoAnswers]:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from filelock import FileLock
-from tqdm import tqdm
 
 from harness.data.index.index import Index, Video
 from harness.data.packed.reader import from_source
@@ -28,6 +27,7 @@ from harness.features.store import FeatureStore
 from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
 from harness.runtime.prefetch import prefetch
+from harness.runtime.progress import Bar
 from zoo.errors import UserError
 
 AHEAD = 6  # chunks a reader makes before the networks ask for them
@@ -73,7 +73,7 @@ def extract_videos(
             _ = slot.encoder  # built here, once, before threads ask what it takes
         total = sum(work[0].video.n_frames for work in missing.values())
         label = "features of " + ", ".join(slot.plan.name for slot in slots)
-        with tqdm(total=total, unit="frame", desc=label, disable=None if progress else True, leave=False) as bar:
+        with Bar(total=total, unit="frame", desc=label, shown=progress) as bar:
             on_cores = any(slot.device.type == "cpu" for slot in slots)
             extractor = FeatureExtractor(index, store, bar, on_cores)
             failures += extractor.run(list(missing.values()))

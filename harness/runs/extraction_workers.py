@@ -7,8 +7,6 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tqdm import tqdm
-
 from harness.config.schema import RunConfig
 from harness.data.index.index import Index
 from harness.features.extraction import extract_videos
@@ -17,6 +15,7 @@ from harness.features.store import FeatureStore
 from harness.runs.job import SharedSetup, make_job, prepare_shared
 from harness.runtime.device import pick_device
 from harness.runtime.launchers import Failure, Launch
+from harness.runtime.progress import Bar
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def extract_with_workers(
     failures: list[Failure] = []
     total = sum(video.n_frames for video in videos)
     settings = config.toml()
-    with tqdm(total=total, unit="frame", desc="features", disable=None if progress else True, leave=False) as bar:
+    with Bar(total=total, unit="frame", desc="features", shown=progress) as bar:
         for place, outcome in launch(extract_one, [Item(settings, video.name) for video in videos]):
             bar.update(videos[place].n_frames)
             if isinstance(outcome, Failure):

@@ -9,10 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tqdm import tqdm
-
 from harness.runtime.launchers import Failure, failure_of, is_full
 from harness.runtime.launchers.local import Pool, report
+from harness.runtime.progress import Bar
 from zoo.errors import FullDiskError, UserError
 
 Result = TypeVar("Result")
@@ -42,8 +41,7 @@ def run_jobs(
     end together. A process that dies takes only its own file with it, which is tried once more. A full disk stops
     everything (UserError).
     """
-    quiet = None if progress and items else True  # None: on a terminal only
-    with tqdm(total=sum(sizes), desc=label, unit=unit, smoothing=0.05, disable=quiet, leave=False) as bar:
+    with Bar(total=sum(sizes), desc=label, unit=unit, smoothing=0.05, shown=progress and bool(items)) as bar:
         bar.set_postfix_str(f"0/{len(items)} files")
         begin = _in_turn if jobs <= 1 else functools.partial(_in_workers, jobs)
         outcomes = begin(task, list(zip(paths, items, strict=True)), _Progress(bar, sizes))
@@ -64,7 +62,7 @@ def _named(failure: Failure, path: Path) -> Failure:
 class _Progress:
     """A bar that counts the shares of all files, as they are told in any order."""
 
-    def __init__(self, bar: tqdm[Any], sizes: Sequence[int]) -> None:
+    def __init__(self, bar: Bar, sizes: Sequence[int]) -> None:
         self.bar, self.sizes = bar, sizes
         self.done = [0.0] * len(sizes)
         self.total = 0.0

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from harness.batching.clips import ClipData
 from harness.batching.loader import prefetch_batches
@@ -26,6 +25,7 @@ from harness.evaluation.epoch_choice import FoldSums, epoch_optimism
 from harness.evaluation.prediction import shared_score
 from harness.runtime.distributed import World
 from harness.runtime.interrupts import stoppable
+from harness.runtime.progress import Bar
 from harness.training import placement
 from harness.training.checkpoint import load_state
 from harness.training.forecast import Forecast, late_fall
@@ -36,8 +36,10 @@ from harness.training.state import EpochRow, TrainingState
 from leaderboards.blocks import EpochChoice
 from zoo.api import TrackSpec
 from zoo.errors import Stopped, UserError
+from zoo.metrics.scores import Score
 from zoo.model.mixup import Objective
 from zoo.model.model import Batch, Model
+from zoo.parallel import sharing
 
 SAVE_EVERY = 60.0  # seconds between checkpoints inside an epoch
 
@@ -96,17 +98,16 @@ def train(
     objective, optimizer = fabric.setup(Objective(model, settings.mixup), state.optimizer)
 
     epochs = min(settings.epochs, stop or settings.epochs)
-    bar = tqdm(
+    bar = Bar(
         total=sum(steps[:epochs]),
         initial=state.progress.total,
         desc="training",
         unit="step",
-        disable=None if progress and world.first else True,
-        leave=False,
+        shown=progress and world.first,
     )
     board = event_writer(folder, state.progress.total) if world.first else None
     loop = _Loop(
-        data, val, track, settings, seed, passes, world, folder, state, fabric, objective, optimizer, board, bar
+        data, val, track, settings, seed, passes, world, folder, state, fabric, objective, optimizer, board, bar, epochs
     )
     if progress and world.first:
         repeated = f", each {passes} times over the set," if passes > 1 else ""
@@ -143,7 +144,8 @@ class _Loop:
     objective: Any
     optimizer: Any
     board: Any
-    bar: tqdm[Any]
+    bar: Bar
+    epochs: int  # that are trained at most
     stopped: Callable[[], bool] = lambda: False
     clock: Clock = field(default_factory=Clock)
     saved_at: float = field(default_factory=time.monotonic)
@@ -155,6 +157,8 @@ class _Loop:
         windows = _windows(self.data, self.settings, self.seed, progress.epoch, self.passes)
         self.state.model.train()
         placement.freeze(self.state.model, self.settings)
+        self.bar.set_description(f"epoch {progress.epoch + 1} of {self.epochs}")
+        self.bar.label = f"epoch {progress.epoch + 1} of {self.epochs}, in all"
         self.clock.start()
         left = windows[progress.step :]
         with closing(prefetch_batches(self.data, left, self.settings.clip, self.world)) as batches:
@@ -192,7 +196,8 @@ class _Loop:
         state, progress = self.state, self.state.progress
         state.after_epoch()
         due = last or (progress.epoch + 1) % self.settings.validate_every == 0
-        score = self.validate() if due else None
+        found = self.validate() if due else None
+        score = None if found is None else float(found.main)
 
         # The row's learning rate is that of the next step: a rate that fell on a plateau shows beside the score.
         if score is not None:
@@ -204,10 +209,16 @@ class _Loop:
             "val": score,
             "lr": state.optimizer.param_groups[0]["lr"],
         }
+        if found is not None:
+            row["val_loss"] = self.validation_loss()
+            row["parts"] = {name: float(value) for name, value in found.parts.items()}
         progress.history.append(row)
         self.log({"loss/epoch": row["loss"]} | ({} if score is None else {"score/val": score}))
         if score is not None:
             self.bar.set_postfix(loss=f"{row['loss']:.3f}", val=f"{score:.3f}")
+        if self.bar.plain:
+            validated = "" if score is None else f", validation {score:.3f}"
+            print(f"epoch {progress.epoch + 1} of {self.epochs}: loss {row['loss']:.3f}{validated}", flush=True)
 
         # Saved only now: what is continued begins with the next epoch.
         progress.end_epoch()
@@ -217,8 +228,8 @@ class _Loop:
         if self.world.any(self.stopped()):
             raise Stopped
 
-    def validate(self) -> float | None:
-        """The main score of the validation videos; None where there are none or it is not finite."""
+    def validate(self) -> Score | None:
+        """The score of the validation videos; None where there are none or it is not finite."""
         if self.val is None or not self.val.videos:
             return None
         by_fold: FoldSums = {}
@@ -234,11 +245,27 @@ class _Loop:
             precision=self.settings.precision,
             by_fold=by_fold,
         )
-        if not np.isfinite(score):
+        if not np.isfinite(score.main):
             return None
         if self.settings.select == "best":
             self.state.progress.by_fold.append(by_fold)
         return score
+
+    def validation_loss(self) -> float:
+        """The mean loss of the validation clips, cut as those of training are, at places that stay the same.
+
+        For the eye alone: nothing is chosen by it. Neither dropout nor mixup takes part.
+        """
+        assert self.val is not None
+        model, total = self.state.evaluated, 0.0
+        model.eval()
+        windows = _windows(self.val, self.settings, 0, 0, 1)
+        with torch.no_grad(), closing(prefetch_batches(self.val, windows, self.settings.clip, self.world)) as batches:
+            for batch in batches:
+                with sharing(self.world.share(len(batch.valid))):
+                    loss, _ = model.loss(model(batch), batch)
+                total += float(loss)
+        return total / len(windows) if windows else float("nan")
 
     def what_fits(self) -> UserError:
         """The error to end with where there was no memory for the step under way."""

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 import numpy as np
 from torch.optim.swa_utils import AveragedModel
@@ -22,13 +22,16 @@ SHOWN = 5  # differences named
 
 
 class EpochRow(TypedDict):
-    """A row of history.csv. ``val``: the validation score, None in epochs without one."""
+    """A row of history.csv. ``val``: the validation score, None in epochs without one; ``val_loss``: the loss of the
+    validation clips; ``parts``: what the score is made of, such as the CCC of each answer."""
 
     epoch: int
     step: int
     loss: float
     val: float | None
     lr: float
+    val_loss: NotRequired[float]
+    parts: NotRequired[dict[str, float]]
 
 
 @dataclass

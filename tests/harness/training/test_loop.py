@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,11 +16,13 @@ from torch import Tensor, nn
 
 from harness.batching.clips import ClipData
 from harness.config.schema import Train
+from harness.runtime import progress
 from harness.runtime.distributed import single_process
 from harness.training import loop
 from harness.training.loop import Trained, train
 from tests.harness.batching.test_clips import data
 from zoo.api import Answer, Counts, TrackSpec
+from zoo.metrics.scores import Score
 from zoo.model.model import AdapterOptions, Model
 from zoo.registry.plan import make_plan
 from zoo.registry.registry import load
@@ -35,17 +39,44 @@ def model() -> Model:
 
 
 def trained(
-    net: Model, folder: Path, monkeypatch: pytest.MonkeyPatch, scores: Iterable[float] = (), **settings: Any
+    net: Model,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scores: Iterable[float] = (),
+    shown: bool = False,
+    **settings: Any,
 ) -> Trained:
     """Train on a few made-up videos; ``scores``: what validation is made to say after each epoch."""
     clips: ClipData = data()
     said = iter(scores)
-    monkeypatch.setattr(loop, "shared_score", lambda *args, **how: next(said))
+    monkeypatch.setattr(loop, "shared_score", lambda *args, **how: Score(next(said), {"ccc_valence": 0.5}))
     usual = {"epochs": 4, "clip": 16, "batch": 4, "lr": 0.01, "schedule": "constant"} | settings
     world = single_process(torch.device("cpu"))
     val = clips if scores else None
     folder.mkdir()
-    return train(net, clips, val, TRACK, Train(**usual), seed=0, world=world, folder=folder, progress=False)
+    return train(net, clips, val, TRACK, Train(**usual), seed=0, world=world, folder=folder, progress=shown)
+
+
+def test_the_course_has_the_parts_of_the_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(model(), tmp_path / "run", monkeypatch, [0.1, 0.2, 0.3], epochs=3, validate_every=2)
+    rows = list(csv.DictReader((tmp_path / "run" / "history.csv").open()))
+    assert [row["val"] for row in rows] == ["", "0.1", "0.2"]
+    assert [row["val_ccc_valence"] for row in rows] == ["", "0.5", "0.5"]
+    assert "parts" not in rows[0]
+    assert rows[0]["val_loss"] == ""
+    assert float(rows[2]["val_loss"]) > 0
+
+
+def test_without_a_terminal_every_epoch_is_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    trained(model(), tmp_path / "run", monkeypatch, [0.1, 0.25], epochs=2, shown=True)
+    said = capsys.readouterr()
+    assert re.fullmatch(
+        r"epoch 1 of 2: loss \d\.\d{3}, validation 0\.100\nepoch 2 of 2: loss \d\.\d{3}, validation 0\.250\n", said.out
+    )
+    assert re.match(r"epoch 1 of 2, in all: 1 of \d+ steps\n", said.err)
 
 
 def test_of_equal_scores_the_first_epoch_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,14 +107,17 @@ def test_the_weights_are_those_of_the_chosen_epoch(tmp_path: Path, monkeypatch: 
 
 
 class Mode(nn.Module):
-    """Notes whether it is in training when it is called, and passes on what it is given."""
+    """Notes whether it is in training when it learns, and passes on what it is given."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: list[bool] = []
 
     def forward(self, x: Tensor) -> Tensor:
-        self.seen.append(self.training)
+        if torch.is_grad_enabled():
+            self.seen.append(self.training)
+        else:
+            assert not self.training
         return x
 
 
