@@ -190,13 +190,13 @@ def test_listed_test_videos_that_are_missing(tmp_path: Path) -> None:
 
 def test_listed_images_that_are_missing(tmp_path: Path) -> None:
     row = "0.5,0.5,1," + ",".join("0" * 12)
-    write_lines(tmp_path / "training_set_annotations.txt", MTL_HEADER, f"a/00001.jpg,{row}", f"a/00002.jpg,{row}")
-    write_lines(tmp_path / "validation_set_annotations.txt", MTL_HEADER, f"b/00001.jpg,{row}")
-    write_lines(tmp_path / "MTL.txt", "c/00001.jpg,")
-    for name in "abc":
+    write_lines(tmp_path / "training_set_annotations.txt", MTL_HEADER, f"1/00001.jpg,{row}", f"1/00002.jpg,{row}")
+    write_lines(tmp_path / "validation_set_annotations.txt", MTL_HEADER, f"2/00001.jpg,{row}")
+    write_lines(tmp_path / "MTL.txt", "3/00001.jpg,")
+    for name in "123":
         write_crops(tmp_path / "cropped_aligned" / name, [1])
     report = diagnose(tmp_path, registry())
-    assert problem(report, "listed images that are not there, in a (1)")
+    assert problem(report, "listed images that are not there, in 1 (1)")
     assert {row.what: row.found for row in report.rows}["class counts, train, Anger"] == "2"
 
 
@@ -235,3 +235,43 @@ def test_folders_that_no_edition_fits(tmp_path: Path) -> None:
     assert problem(diagnose(tmp_path, registry(), edition="abaw10"), "1.txt, line 1", "'v,a'")
     with refused("data-folder-missing"):
         diagnose(tmp_path / "none", registry())
+
+
+def test_a_set_of_ones_own_is_judged_on_its_own_terms(tmp_path: Path) -> None:
+    """Published counts are of Aff-Wild2's videos; a folder of `harness data crop` has neither those nor a test list."""
+    root = tmp_path / "data"
+    top = root / "annotations" / "EXPR_Classification_Challenge"
+    for split, name, labels in (
+        ("Train_Set", "anna", "0003"),
+        ("Train_Set", "ben", "33"),
+        ("Validation_Set", "eve", "05"),
+    ):
+        write_lines(top / split / f"{name}.txt", EIGHT, *labels)
+        write_crops(root / "cropped_aligned" / name, range(1, len(labels)))
+        write_video(root / "videos" / f"{name}.mp4", len(labels), sound=name != "ben")
+    report = diagnose(root, registry())
+    found = {row.what: row.found for row in report.rows}
+    assert (found["videos, train"], found["groups, train"], found["labelled frames, train"]) == ("2", "2", "6")
+    assert (found["Fear, train"], found["Sadness, val"]) == ("3", "1")
+    assert {row.verdict for row in report.rows} == {"not published"}
+    assert report.problems == (
+        "expr: no training frame of Anger, Disgust, Happiness, Sadness, Surprise, Other: nothing can be learned of them; "
+        "val has Sadness",
+    )
+    notes = "\n".join(report.notes)
+    assert "2 groups in train, fewer than 10" in notes
+    assert "38% of the labelled frames have no face, most of them in anna" in notes
+    assert "without sound, so that audio is absent there: ben.mp4" in notes
+    text = render(report)
+    assert "off by" not in text
+    assert "ask the organisers" not in text
+
+
+def test_a_set_of_ones_own_can_be_clean(tmp_path: Path) -> None:
+    write_va(tmp_path / "annotations" / "VA_Estimation_Challenge", {"train": {"anna": 3}, "val": {"eve": 3}})
+    for name in ("anna", "eve"):
+        write_crops(tmp_path / "cropped_aligned" / name, (1, 2, 3))
+        write_video(tmp_path / "videos" / f"{name}.mp4", 3)
+    report = diagnose(tmp_path, registry())
+    assert report.clean
+    assert render(report).endswith("Clean: nothing is missing.\n")
