@@ -11,7 +11,7 @@ import numpy as np
 from harness.config.schema import RunConfig
 from harness.io.locks import BOARD, file_lock
 from harness.runs.finished import check_data, use_run
-from harness.runs.folder import default_name, has_folds, new_folder, saved_config
+from harness.runs.folder import check_name, default_name, has_folds, new_folder, saved_config
 from harness.runs.job import Job, make_job
 from harness.runs.multi_run import read, run_folds, run_seeds, write_config
 from harness.runs.run import Outcome, run
@@ -31,6 +31,7 @@ __all__ = ["check_ready", "read", "resume", "run_seeds", "start"]
 def start(config: RunConfig, *, out: Path, name: str | None, seeds: int) -> Path:
     """Train one combination (``seeds`` times) and bring the leaderboard up to date. Returns the run's folder."""
     check_kind(config, seeds)
+    check_name(out, name)
     job = make_job(config)
     check_ready(job)
     with joined_by(job.config) as world:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
+from harness.data.index.index import Index
 from harness.runs.job import Job
 from harness.runs.run import Outcome
 from harness.training.forecast import STEEP
@@ -29,7 +30,9 @@ def announce(job: Job, hindrance: str = "") -> None:
     plan, index = job.plan, job.index
     splits = ", ".join(f"{len(index.split(s))} {s}" for s in ("train", "val", "test"))
     groups = ", ".join(str(len({video.group for video in index.split(s)})) for s in ("train", "val", "test"))
-    print(f"{job.edition.name} {job.track.name} on {job.data_name}: {splits} videos ({groups} groups)", flush=True)
+    folder = job.data_name if job.config.data_dir is None else index.root.resolve().name
+    name = f"{job.edition.name} {job.track.name}"
+    print(f"{name} on {folder}: {splits} videos ({groups} groups){_shared(index)}", flush=True)
     if job.config.folds and job.config.fold < 0:
         k = job.config.folds
         print(f"{k} folds of the train and val videos by group: one scored, the next chooses the epoch, {k - 2} train")
@@ -48,13 +51,25 @@ def announce(job: Job, hindrance: str = "") -> None:
         if not slot.frozen:
             why = "from its weights (--finetune)" if slot.passport else "from random weights"
             frames = sum(video.n_frames for video in index.split("train"))
-            cost = (
-                f", about {frames / RATE / 60:.0f} min an epoch for a ResNet-18 on two cores"
-                if slot.stream.kind == "frames"
-                else ""
-            )
+            cost = _cost(frames) if slot.stream.kind == "frames" else ""
             print(f"slot {slot.name}: {slot.encoder.name} is trained {why}{cost}")
     print(end="", flush=True)
+
+
+def _shared(index: Index) -> str:
+    """Where videos show two people, each of whom counts as one: how many files there are."""
+    files = {video.video for video in index.videos if video.video}
+    people = sum(video.video is not None for video in index.videos)
+    return f" (one for each person; {len(files)} files)" if len(files) < people else ""
+
+
+def _cost(frames: int) -> str:
+    """How long an epoch takes; "" where it is no time to speak of. Of a network nobody has measured, such as a
+    plugin's, only what it is compared with is known."""
+    minutes = frames / RATE / 60
+    return (
+        f": an epoch takes about {minutes:.0f} min if it is as slow as a ResNet-18 on two cores" if minutes >= 1 else ""
+    )
 
 
 def summary(outcome: Outcome, job: Job, files: Sequence[Path], problems: Sequence[Any]) -> str:

@@ -83,6 +83,8 @@ def crop_folder(
     yields its main subject, or the ``_left`` / ``_right`` that annotations or lists name. Run again, it goes on where
     it stopped. UserError where ``out`` holds something else, or one folder is inside the other.
     """
+    if raw.is_file():
+        raise UserError("crop-not-a-folder", raw=raw)
     raw, out = raw.resolve(), out.resolve()
     layout = _raw_videos(raw, out)
     _claim(raw, out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -118,7 +119,8 @@ def run(data: Path, encoders: str, *more: object) -> tuple[object, ...]:
 def test_a_run_says_what_it_did(harness: Command, crumbs: Path):
     code, out, err = harness(*run(crumbs, "face", "--name", "r", "--track", "au"))
     assert (code, err) == (0, "")  # and no progress bar, as this is no terminal
-    assert "abaw10 au on demo: 5 train, 3 val, 2 test videos" in out
+    assert f"abaw10 au on {crumbs.name}: 5 train, 3 val, 2 test videos (one for each person; 8 files)" in out
+    assert re.search(r"^epoch 1 of 1: loss \d+\.\d{3}, validation 0\.\d{3}$", out, re.MULTILINE)
     assert out.count("synthetic") == 1
     assert "Synthetic demo set: these scores say nothing about people." in out
     assert "95 % interval" in out
