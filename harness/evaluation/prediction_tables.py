@@ -31,7 +31,8 @@ def _video_frame(answers: tuple[Answer, ...], video: VideoAnswers, labels: bool)
         value = video.values[answer.name]
         if answer.kind == "class":
             columns[answer.name] = value.argmax(1).astype(np.int8)
-            columns[f"{answer.name}_name"] = pd.Categorical.from_codes(value.argmax(1), list(answer.classes))
+            classes = pd.Index(answer.classes, dtype=object)
+            columns[f"{answer.name}_name"] = pd.Categorical.from_codes(value.argmax(1), classes)
             columns.update({f"p_{c}": value[:, i] for i, c in enumerate(answer.classes)})
         elif answer.kind == "binary":
             columns[answer.name] = (value >= 0.5).astype(np.int8)

@@ -115,7 +115,7 @@ def _video_notes(files: Iterable[Sequence[Path]]) -> list[str]:
 
     notes = []
     videos = [path for paths in files for path in paths]
-    for path in tqdm(videos, desc="raw videos", unit="video", disable=None, leave=False):
+    for path in Bar(videos, desc="raw videos", unit="video"):
         with suppress(UserError):
             notes += [f"{path.name}: {note}" for note in known_video(path).notes]
     return notes

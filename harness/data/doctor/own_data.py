@@ -29,7 +29,7 @@ def own_figures(index: Index) -> list[Row]:
     found = measure(index)
     counts: dict[str, int] = {}
     for split in ("train", "val"):
-        videos = index.split(split)  # type: ignore[arg-type]
+        videos = index.split(split)
         counts[f"videos, {split}"] = len(videos)
         counts[f"groups, {split}"] = len({video.group for video in videos})
         counts[f"labelled frames, {split}"] = _number(found[f"labelled_{split}"])
@@ -63,7 +63,7 @@ def _problems(index: Index) -> Iterator[str]:
 
 def _notes(index: Index) -> Iterator[str]:
     for split in ("train", "val"):
-        videos = index.split(split)  # type: ignore[arg-type]
+        videos = index.split(split)
         groups = len({video.group for video in videos})
         if 0 < groups < FEWEST:
             yield (

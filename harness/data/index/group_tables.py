@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from harness.data.decoding.video import VIDEO_SUFFIXES
+from harness.data.decoding.containers import VIDEO_SUFFIXES
 from harness.io.text_files import read_text
 from zoo.errors import UserError
 from zoo.files import name_key

@@ -55,7 +55,7 @@ def test_boxes_are_read_and_written(path: Path) -> None:
     finder = FaceFinder(spec())
     write_boxes(file, Boxes(np.zeros((3, 4)), np.zeros((3, 4)), np.zeros(3), finder.label))
     assert len(read_boxes(file).score) == 3
-    assert are_made(file, finder)
+    assert are_made(file, finder, path)
 
 
 def test_predictions_are_read_and_written(path: Path) -> None:
