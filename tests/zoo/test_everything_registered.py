@@ -70,10 +70,10 @@ AT_ONCE = {"shape", "padding", "batch_mates", "other_frames", "no_slot"}
 ANEW = {"repeatable", "saved", "gradient", "options", "precisions", "offline"}
 
 
-def case(kind, spec, check):
-    """One, in the long suite only where a network is trained for long or is large."""
+def case(kind, spec, check, *, at_once=True):
+    """One, in the long suite only where a network is trained for long or is large, or where it can wait."""
     large = kind == "encoders" and (spec.name == "vggish" or (spec.name in LARGE and check.rule in ANEW))
-    long = large or check.rule == "learns"
+    long = large or check.rule == "learns" or not at_once
     marks = [pytest.mark.slow] * long + [pytest.mark.gpu] * (check.rule == "devices")
     return pytest.param(kind, spec, check, id=f"{kind}-{check}", marks=marks)
 
@@ -87,13 +87,7 @@ def test_everything_keeps_every_rule(kind, spec, check):
 
 
 # With other options a block has the same form: what a mask or the order of frames could spoil is tried at once.
-@pytest.mark.parametrize(
-    ("kind", "spec", "check"),
-    [
-        pytest.param(*each, id=f"{each[0]}-{each[2]}", marks=() if each[2].rule in AT_ONCE else pytest.mark.slow)
-        for each in OTHERS
-    ],
-)
+@pytest.mark.parametrize(("kind", "spec", "check"), [case(*each, at_once=each[2].rule in AT_ONCE) for each in OTHERS])
 def test_other_options_keep_every_rule(kind, spec, check):
     check()
 

@@ -288,7 +288,7 @@ def test_features_that_are_not_finite_name_their_frame(index: Index) -> None:
 # --- memory runs out --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("most", [15, 1])
+@pytest.mark.parametrize("most", [15, pytest.param(4, marks=pytest.mark.slow), 1])
 def test_out_of_memory_halves_the_batch_and_is_noted(index: Index, most: int) -> None:
     store, _ = extract(index, [odd()], progress=False)
     wanted = {v.name: np.asarray(store.rows("face", v.name)) for v in index.videos}

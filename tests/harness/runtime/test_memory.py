@@ -40,7 +40,7 @@ def test_what_a_lack_of_memory_looks_like() -> None:
     assert not memory.out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 
-@pytest.mark.parametrize("most", [7, 1])
+@pytest.mark.parametrize("most", [7, pytest.param(3, marks=pytest.mark.slow), 1])
 def test_evaluation_goes_on_with_half_the_windows(most: int) -> None:
     wanted = next(answers(Echo(), clips(), TRACK, length=8, batch=8, device=CPU))
     with memory.track_batch_reductions() as noted:

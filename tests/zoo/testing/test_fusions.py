@@ -179,6 +179,12 @@ def test_fusions(spec, rules):
     assert broken(checks_but_learning(testing.fusion_checks(spec), rules)) == rules
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("spec", "rules"), CASES)
+def test_fusions_that_are_trained_too(spec, rules):
+    assert broken(testing.fusion_checks(spec)) == rules
+
+
 def test_a_fusion_that_returns_a_tensor_breaks_every_rule_but_building():
     assert "shape" in broken(testing.fusion_checks(fusion(Bare)))
 

@@ -145,6 +145,12 @@ def test_heads(spec, rules):
     assert broken(checks_but_learning(testing.head_checks(spec), rules)) == rules
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("spec", "rules"), CASES)
+def test_heads_that_are_trained_too(spec, rules):
+    assert broken(testing.head_checks(spec)) == rules
+
+
 def test_every_rule_is_shown_to_fail():
     assert unproved(testing.heads, CASES) == set()
 

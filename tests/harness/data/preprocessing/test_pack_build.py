@@ -212,13 +212,14 @@ def test_a_source_that_changes_meanwhile_is_not_packed(data: Path, monkeypatch: 
 # --- verify -----------------------------------------------------------------------------------------------------------
 
 
-def test_any_flipped_byte_is_found(program, data: Path) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize("places", [2, pytest.param(5, marks=pytest.mark.slow)])
+def test_any_flipped_byte_is_found(program, data: Path, places: int) -> None:  # type: ignore[no-untyped-def]
     fill(data)
     rng = np.random.default_rng(0)
     paths = [next((data / "pack" / stream).glob("*.arrow")) for stream in ("face", "body", "context", "audio")]
     for path in paths:
         whole = path.read_bytes()
-        for at in {0, len(whole) - 1, *rng.integers(0, len(whole), 2).tolist()}:
+        for at in {0, len(whole) - 1, *rng.integers(0, len(whole), places).tolist()}:
             path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
             _, findings = verify_pack(data, data / "pack", jobs=1, progress=False)
             assert [(f.path, f.fault) for f in findings] == [(path, "damaged: its sha256 is not what its label says")]

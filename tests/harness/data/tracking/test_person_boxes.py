@@ -262,8 +262,7 @@ def test_finished_files_stay_and_other_options_make_new_ones(tmp_path: Path) -> 
     assert read_boxes(first).detector == "squares 1 threshold=90 folder="
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_bad_video_stops_nothing(tmp_path: Path, jobs: int) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"no video")
     (tmp_path / "empty.mp4").write_bytes(b"")
