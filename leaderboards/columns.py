@@ -165,6 +165,9 @@ def _selected(row: Row) -> str:
 
 
 def _seeds(row: Row) -> str:
+    """Which, not how many: one seed says so, lest its number be read as a count."""
+    if len(row.seeds.split()) == 1:
+        return f"seed {row.seeds}"
     return row.seeds if row.spread is None else f"{row.seeds} (sd {row.spread:.3f})"
 
 

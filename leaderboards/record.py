@@ -4,7 +4,8 @@
      "scores": {"raw": {"main", "low", "high"}, "post": {...}},   to be read at a glance, copied from the result
      "result": {...},                                             what the same command gives again, hashed
      "result_sha256": "...",                                      of the canonical JSON of the result
-     "circumstances": {...}}                                      time, host, commit: what may differ
+     "circumstances": {...},                                      time, host, commit: what may differ
+     "record_sha256": "..."}                                      of all the rest; records of 0.1 have none
 
 A record can be read for ever without the rest of the project: keys that a later version adds are kept, not refused.
 When the shape changes: see ``SCHEMA``.
@@ -23,6 +24,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+
+from leaderboards.blocks import Circumstances, Interval, Result
 
 __all__ = ["SCHEMA", "Record", "RecordError", "Status", "canonical", "digest", "read", "replace_file"]
 
@@ -52,15 +55,15 @@ class Record:
     name: str
     status: Status
     reason: str | None = None
-    result: dict[str, Any] = field(default_factory=dict)
-    circumstances: dict[str, Any] = field(default_factory=dict)
+    result: Result = field(default_factory=Result)
+    circumstances: Circumstances = field(default_factory=Circumstances)
     later: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def scores(self) -> dict[str, dict[str, Any]]:
+    def scores(self) -> dict[str, Interval]:
         """The main figures of the result: kind of score -> main, low, high."""
         blocks = self.result.get("scores") or {}
-        return {kind: {key: block.get(key) for key in ("main", "low", "high")} for kind, block in blocks.items()}
+        return {kind: {"main": b.get("main"), "low": b.get("low"), "high": b.get("high")} for kind, b in blocks.items()}
 
     @property
     def result_sha256(self) -> str:
@@ -80,6 +83,7 @@ class Record:
             "circumstances": self.circumstances,
             **self.later,
         }
+        content[_WHOLE] = digest(content)
         text = json.dumps(_plain(content), indent=1, allow_nan=False) + "\n"
         replace_file(path, text.encode())
 
@@ -105,7 +109,8 @@ def read(path: Path) -> Record:
         raise RecordError(f"{path}: is not the record of a run: it is nested too deeply") from None
 
 
-_KNOWN = {"schema", "name", "status", "reason", "scores", "result", "result_sha256", "circumstances"}
+_WHOLE = "record_sha256"
+_KNOWN = {"schema", "name", "status", "reason", "scores", "result", "result_sha256", "circumstances", _WHOLE}
 
 
 def canonical(value: Any) -> str:
@@ -135,6 +140,8 @@ def replace_file(path: Path, content: bytes) -> None:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
+        if path.exists() and not path.is_file():  # a named pipe would be waited for without end
+            raise RecordError(f"{path}: cannot be read: it is no regular file")
         content = json.loads(path.read_text(encoding="utf-8"))
         json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair would stop whoever writes a table
     except OSError as error:
@@ -170,6 +177,8 @@ def _status(content: Mapping[str, Any]) -> Status:
 def _check_digest(content: Mapping[str, Any]) -> None:
     if digest(_checked(content, "result", dict)) != _checked(content, "result_sha256", str):
         raise ValueError("the result was changed after it was written: its sha256 is another")
+    if _WHOLE in content and digest({k: v for k, v in content.items() if k != _WHOLE}) != content[_WHOLE]:
+        raise ValueError("the record was changed after it was written: its sha256 is another")
 
 
 def _plain(value: Any) -> Any:

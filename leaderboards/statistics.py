@@ -93,24 +93,26 @@ def paired(
     total_b: float,
     leave_one_out_b: Sequence[float],
     level: float = 0.95,
+    score_range: tuple[float, float] = (-math.inf, math.inf),
 ) -> Difference:
     """Whether a is better than b on the same (G,) groups, given in the same order: the jackknife of the difference.
 
-    Far sharper than comparing two intervals, since what makes a video hard is hard for both. Fewer than two groups, or
-    a NaN: nothing is known, (-inf, inf) and p = 1. A difference that is the same whichever group is left out has no
-    spread: the interval is the difference, p is 1 where it is 0 and else 0. ValueError for unequal numbers of groups.
+    Far sharper than comparing two intervals, since what makes a video hard is hard for both. The interval is cut at
+    what two scores in ``score_range`` can differ by. Fewer than two groups, or a NaN: nothing is known, the interval is
+    all of that and p = 1. A difference that is the same whichever group is left out has no spread: the interval is the
+    difference, p is 1 where it is 0 and else 0. ValueError for unequal numbers of groups.
     """
     if len(leave_one_out_a) != len(leave_one_out_b):
         raise ValueError(f"{len(leave_one_out_a)} and {len(leave_one_out_b)} groups cannot be paired")
     rest = np.asarray(leave_one_out_a, np.float64) - np.asarray(leave_one_out_b, np.float64)
-    value, groups = total_a - total_b, len(rest)
+    value, groups, most = total_a - total_b, len(rest), score_range[1] - score_range[0]
     if groups < 2 or math.isnan(value) or np.isnan(rest).any():
-        return Difference(value, -math.inf, math.inf, 1.0, groups)
+        return Difference(value, -most, most, 1.0, groups)
     if np.ptp(rest) < SAME:
         return Difference(value, value, value, float(abs(value) < SAME), groups)
     margin = _margin(rest, level)
     p = 2 * stats.t.sf(abs(value) / _error(rest), groups - 1)
-    return Difference(value, value - margin, value + margin, float(p), groups)
+    return Difference(value, max(-most, value - margin), min(most, value + margin), float(p), groups)
 
 
 def _ends(total: float, rest: NDArray[np.float64], level: float) -> tuple[float, float]:

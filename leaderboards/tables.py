@@ -14,6 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from leaderboards.blocks import Combination, DataBlock, ScoreBlock, SearchBlock
 from leaderboards.ranks import FEWEST, LEVEL, places
 from leaderboards.record import Record, RecordError, read, replace_file
 from leaderboards.render.csv import to_csv
@@ -85,13 +86,13 @@ def _place(record: Record) -> tuple[bool, float, str]:
     return not scored, -float(_block(record, "raw")["main"]) if scored else 0.0, record.name
 
 
-def _block(record: Record, kind: str) -> Mapping[str, Any]:
-    return (record.result.get("scores") or {}).get(kind) or {}
+def _block(record: Record, kind: str) -> ScoreBlock:
+    return (record.result.get("scores") or {}).get(kind) or ScoreBlock()
 
 
 def _row(record: Record) -> Row:
     r, raw, post = record.result, _block(record, "raw"), _block(record, "post")
-    combination, parameters = r.get("combination") or {}, r.get("parameters") or {}
+    combination, parameters = r.get("combination") or Combination(), r.get("parameters") or {}
     passports = r.get("passports") or []
     parts, fine = _parts(str(r.get("metric") or ""), raw.get("parts") or {})
     return Row(
@@ -124,7 +125,7 @@ def _row(record: Record) -> Row:
     )
 
 
-def _parts(metric: str, figures: Mapping[str, Any]) -> tuple[tuple[tuple[str, float], ...], ...]:
+def _parts(metric: str, figures: Mapping[str, float]) -> tuple[tuple[tuple[str, float], ...], ...]:
     """The figures that the score is made of under the names of their columns, and the others but counts of frames."""
     names = PARTS.get(metric, {})
     known = {k: float(v) for k, v in figures.items() if v is not None and math.isfinite(float(v))}
@@ -132,7 +133,7 @@ def _parts(metric: str, figures: Mapping[str, Any]) -> tuple[tuple[tuple[str, fl
     return tuple((names[k], known[k]) for k in names if k in known), tuple(rest.items())
 
 
-def _search(facts: Mapping[str, Any]) -> str:
+def _search(facts: SearchBlock) -> str:
     return f"{facts.get('on')}, of {facts.get('trials')}" if facts.get("trials") else ""
 
 
@@ -148,8 +149,8 @@ def _left_out(record: Record) -> dict[str, float]:
     """Group -> the raw score without it; NaN where nothing would be left."""
     raw = _block(record, "raw")
     groups, without = raw.get("groups") or [], raw.get("leave_one_out") or []
-    without = without if len(groups) != 1 else [None]
-    return {str(g): float("nan") if v is None else float(v) for g, v in zip(groups, without, strict=True)}
+    known: Sequence[float | None] = without if len(groups) != 1 else [None]
+    return {str(g): float("nan") if v is None else float(v) for g, v in zip(groups, known, strict=True)}
 
 
 # --- rows to tables ---------------------------------------------------------------------------------------------------
@@ -164,7 +165,7 @@ def _table(key: Key, records: list[Record]) -> Table:
     ranked = [replace(row, rank=rank) for row, rank in zip(rows, ranks, strict=False)]
     notes = tuple(_notes(key, rows, fewest, len(scored)))
     metric = next((str(r.result["metric"]) for r in records if r.result.get("metric")), "")
-    data: dict[str, Any] = next((r.result["data"] for r in records if r.result.get("data")), {})
+    data: DataBlock = next((r.result["data"] for r in records if r.result.get("data")), DataBlock())
     return Table(
         key,
         _title(key, data, metric),
@@ -176,7 +177,7 @@ def _table(key: Key, records: list[Record]) -> Table:
     )
 
 
-def _title(key: Key, data: Mapping[str, Any], metric: str) -> str:
+def _title(key: Key, data: DataBlock, metric: str) -> str:
     if not any(key):
         return "Runs that ended before their data was known"
     synthetic = " (SYNTHETIC data, made up by a generator)" if data.get("synthetic") else ""

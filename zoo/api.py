@@ -212,6 +212,7 @@ class FusionSpec(Spec):
 
     frame_wise: bool = False  # True: excused from the check that other frames change an answer
     per_slot: bool = False  # gives the slots' own answers itself; for other fusions the model makes them when asked
+    bare_alone: bool = False  # with one slot it is that slot's predictor and nothing else, as others that say so are
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,59 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
+import re
 import secrets
+import stat
+import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+TOML_DEPTH = 20
+"""Tables and lists in one another that a file of settings may have; ours have three."""
+
+_PART = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*"""
+_DOTTED = re.compile(rf"(?:^|[\[{{,])[ \t]*(?:{_PART}){{{TOML_DEPTH + 1}}}", re.MULTILINE)
+
+TICK = 2_000_000_000
+"""ns; no file system's clock is coarser."""
+
+State = tuple[int, ...]
+_known: dict[Path, tuple[State, str]] = {}  # digests of files in this process
+
+
+def state_of(path: Path) -> State:
+    """Size, times (ns) of change and of status, inode and device: what tells a changed file without reading it."""
+    now = os.stat(path)
+    return (now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino, now.st_dev)
+
+
+def is_settled(changed: int, now: int) -> bool:
+    """Whether a file whose newest time was ``changed`` (ns) when it was looked at, at ``now``, would show another
+    change: one that was changed a moment before may be changed again within one tick of its clock."""
+    return now - changed > TICK
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file, 64 hex digits; read again in this process only where the file may have changed.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    now, state, place = time.time_ns(), state_of(path), Path(os.path.abspath(path))
+    known = _known.get(place)
+    if known and known[0] == state:
+        return known[1]
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if is_settled(max(state[1:3]), now):
+        _known[place] = state, sha256
+    return sha256
 
 
 def part_name(path: Path) -> Path:
@@ -15,6 +63,85 @@ def part_name(path: Path) -> Path:
     A process number is not enough: two threads of one process may write the same file.
     """
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+
+
+def absolute(path: str | os.PathLike[str]) -> str:
+    """Return a path from the root on, for libraries that take what stands before a colon for a protocol.
+
+    FFmpeg reads ``rec-12:30/x.mp4`` and ``pipe:0.mp4`` as addresses, and nothing that begins with a slash.
+    """
+    return os.path.abspath(path)
+
+
+def name_key(name: str) -> str:
+    """Return the one spelling of a name that people read as one: Unicode's composed form (NFC).
+
+    macOS and some archives write ``é`` as ``e`` and an accent, other systems as one letter; the files of one video may
+    come from both. Whoever compares names of videos compares these.
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def is_plain(text: str) -> bool:
+    """Return whether a name or setting can be written down and read back: Unicode without control characters.
+
+    Bytes of a file name that are no UTF-8 reach Python as halves of surrogate pairs, which no file of text can hold.
+    """
+    return text.isprintable() or not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file: a named pipe would be waited for without end.
+    """
+    kind = path.stat().st_mode
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return path.read_bytes()
+
+
+class TooDeepError(ValueError):
+    """A TOML file with tables and lists nested deeper than TOML_DEPTH."""
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return the tree of a TOML text.
+
+    Raises:
+        tomllib.TOMLDecodeError: It is none.
+        TooDeepError: It is nested deeper than TOML_DEPTH. Dotted keys are counted before they are parsed, for which
+            Python takes the square of their number: hours for a line of 200 kB.
+    """
+    import tomllib
+
+    if _DOTTED.search(text):
+        raise TooDeepError
+    try:
+        tree = tomllib.loads(text)
+    except RecursionError:
+        raise TooDeepError from None
+    level: list[Any] = [tree]
+    for _ in range(TOML_DEPTH + 1):
+        inner = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list))
+        level = [value for values in inner for value in values]
+    if level:
+        raise TooDeepError
+    return tree
+
+
+def spelled(path: Path) -> Path:
+    """Return the path of the file or folder that is there under this name in any Unicode form, else ``path``.
+
+    Example:
+        >>> spelled(Path("boxes/video1.parquet"))
+        PosixPath('boxes/video1.parquet')
+    """
+    if path.name.isascii() or path.exists() or not path.parent.is_dir():
+        return path
+    wanted = name_key(path.name)
+    return next((other for other in sorted(path.parent.iterdir()) if name_key(other.name) == wanted), path)
 
 
 def replace(path: Path, write: Callable[[Path], object]) -> None:

@@ -13,8 +13,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from zoo.errors import UserError
+from zoo.metrics.concordance import concordance_terms
 from zoo.modules import Loss
 from zoo.tracks import Answer, Counts
 
@@ -27,7 +29,7 @@ _CONSTANT = 1e-10  # variance of targets below which a batch's labels are all th
 
 class ValueLoss(Loss):
     """Base of losses for numbers in a range. ``lds`` weighs each labelled element by how rare its label is in
-    training; see ``rarity``. Write ``forward`` and ``decode``."""
+    training; see ``lds_weights``. Write ``forward`` and ``decode``."""
 
     def __init__(self, answers: tuple[Answer, ...], counts: tuple[Counts, ...], width: int, lds: str) -> None:
         super().__init__(answers, width)
@@ -36,10 +38,10 @@ class ValueLoss(Loss):
         self.low: Tensor
         self.high: Tensor
         self.weighted = lds != "none"
-        each = [rarity(c.bins, lds) for c in counts]
+        each = [lds_weights(c.bins, lds) for c in counts]
         # Not kept with the model's weights: they serve training alone, and the histograms' sizes may differ.
         for i, weights in enumerate(each):
-            self.register_buffer(f"rarity{i}", torch.tensor(weights), persistent=False)
+            self.register_buffer(f"lds_weights{i}", torch.tensor(weights), persistent=False)
         self.register_buffer("sizes", torch.tensor([len(weights) for weights in each]), persistent=False)
         self.sizes: Tensor
 
@@ -48,7 +50,7 @@ class ValueLoss(Loss):
         if not self.weighted:
             return labelled.to(target.dtype)
         at = self.bin_of(target, labelled, self.sizes)
-        each = [self.get_buffer(f"rarity{i}").to(target.dtype)[at[..., i]] for i in range(len(self.answers))]
+        each = [self.get_buffer(f"lds_weights{i}").to(target.dtype)[at[..., i]] for i in range(len(self.answers))]
         return torch.stack(each, -1) * labelled
 
     def bin_of(self, target: Tensor, labelled: Tensor, sizes: Tensor) -> Tensor:
@@ -65,7 +67,7 @@ def concordance(prediction: Tensor, target: Tensor, weight: Tensor) -> tuple[Ten
     since CCC is 0 there whatever is predicted. ccc is 0, with a graph, in that case. Equal weights, whatever their
     size, give Lin's plain coefficient with population variances.
     """
-    # The metric of evaluation is zoo.metrics.scores.ccc, in NumPy and float64; this one has gradients, and weights.
+    # The metric of evaluation, zoo.metrics.scores.ccc, has these terms in float64, without gradients and weights.
     # Moments are those of the whole batch: CCC does not split, the mean over two halves is another number.
     total = weight.sum((0, 1))
     share = weight / torch.where(total > 0, total, torch.ones_like(total))
@@ -73,8 +75,8 @@ def concordance(prediction: Tensor, target: Tensor, weight: Tensor) -> tuple[Ten
     mean_t, t = _centred(target.to(prediction.dtype), share)
     covariance, variance_p, variance_t = ((share * product).sum((0, 1)) for product in (p * t, p * p, t * t))
     usable = variance_t > _CONSTANT
-    spread = variance_p + variance_t + (mean_p - mean_t) ** 2
-    ccc = 2 * covariance / torch.where(usable, spread, torch.ones_like(spread))
+    both, apart = concordance_terms(covariance, variance_p, variance_t, (mean_p - mean_t) ** 2)
+    ccc: Tensor = both / torch.where(usable, apart, torch.ones_like(apart))
     return torch.where(usable, ccc, torch.zeros_like(ccc)), usable
 
 
@@ -91,7 +93,7 @@ def _centred(x: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
     return mean, torch.where(share > 0, x - mean, zero)
 
 
-def rarity(bins: Sequence[int], lds: str) -> list[float]:
+def lds_weights(bins: Sequence[int], lds: str) -> list[float]:
     """Label distribution smoothing (Yang et al. 2021, arXiv:2102.09554): a weight for each bin of the histogram of
     training labels, the higher, the rarer labels near it are.
 
@@ -163,6 +165,12 @@ class ClassLoss(Loss):
         """(B, T, all classes) -> probabilities of each answer's classes, side by side."""
         return torch.cat([part.softmax(-1) for part in raw.split(self.widths, -1)], -1)
 
+    def average(self, raw: Tensor, shares: Tensor) -> Tensor:
+        """Logarithms of the mean probabilities; an answer's shares are the mean of those of its classes."""
+        parts = zip(raw.float().split(self.widths, -1), shares.float().split(self.widths, -1), strict=True)
+        mixed = [_log_mean(part.log_softmax(-1), share.mean(-1, keepdim=True)) for part, share in parts]
+        return torch.cat(mixed, -1).to(raw.dtype)
+
 
 def negative_log_likelihood(raw: Tensor, truth: Tensor) -> Tensor:
     """-log of the true class's probability: raw (B, T, C), truth (B, T) long -> (B, T)."""
@@ -211,3 +219,19 @@ class BinaryLoss(Loss):
     def decode(self, raw: Tensor) -> Tensor:
         """(B, T, A) -> probabilities of 1."""
         return raw.sigmoid()
+
+    def average(self, raw: Tensor, shares: Tensor) -> Tensor:
+        """The logits of the mean probabilities."""
+        return average_logits(raw, shares)
+
+
+def average_logits(raw: Tensor, shares: Tensor) -> Tensor:
+    """Return the logits of the mean probabilities of several units' logits: raw, shares (S, ..., A) -> (..., A)."""
+    x, shares = raw.float(), shares.float()
+    return (_log_mean(logsigmoid(x), shares) - _log_mean(logsigmoid(-x), shares)).to(raw.dtype)
+
+
+def _log_mean(logs: Tensor, shares: Tensor) -> Tensor:
+    """Return the logarithm of the mean of exp(logs) (S, ...) by shares that add up to 1 over S."""
+    heard = shares > 0  # a share of 0 has no logarithm, and must have no gradient
+    return (logs + torch.where(heard, shares, 1).log()).masked_fill(~heard, -torch.inf).logsumexp(0)

@@ -1,6 +1,9 @@
 """Base classes and masked helpers for the networks of the zoo. With zoo/api.py all that a plugin author reads.
 
 Shapes: B clips, T frames, D features, K raw outputs. ``valid`` (B, T) is always a prefix: padding is at the end.
+
+Weight decay is for what multiplies features. Biases, norms and vectors are left out by themselves; a module with other
+parameters to be left alone (tables, rates, tokens) names them: ``def no_weight_decay(self) -> set[str]``.
 """
 
 from __future__ import annotations
@@ -57,6 +60,11 @@ class FrameEncoder(Encoder):
         return self.encode(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
 
+def weighted_mean(raw: Tensor, shares: Tensor) -> Tensor:
+    """Return the mean of several raw answers: raw and shares (S, ..., K), shares adding up to 1 over S -> (..., K)."""
+    return (raw * shares).sum(0)
+
+
 class Loss(nn.Module):
     """A loss and its decoding, for ``answers``; ``width`` is K, the raw outputs it wants.
 
@@ -80,6 +88,12 @@ class Loss(nn.Module):
     def decode(self, raw: Tensor) -> Tensor:
         """(B, T, K) -> (B, T, sum of answer.width): values in [low, high], class probabilities, probabilities of 1."""
 
+    def average(self, raw: Tensor, shares: Tensor) -> Tensor:
+        """Return raw outputs (..., K) whose decoding is the mean of the decodings of several, raw and shares
+        (S, ..., K), where these are probabilities; of others the mean of the raw outputs, as here. A share of 0 has no
+        say and gets no gradient."""
+        return weighted_mean(raw, shares)
+
 
 LossBuilder = Callable[[tuple[Answer, ...], tuple[Counts, ...]], Loss]
 
@@ -87,11 +101,13 @@ LossBuilder = Callable[[tuple[Answer, ...], tuple[Counts, ...]], Loss]
 @dataclass(frozen=True)
 class Build:
     """How a fusion makes its parts: ``head(dim)`` the temporal model (with ``out_dim``), ``output(dim)`` the last
-    layer to the ``width`` raw outputs, ``predictor(dim)`` both."""
+    layer to the ``width`` raw outputs, ``predictor(dim)`` both. ``average(raw, shares)``: one raw answer from several
+    whose probabilities are the mean of theirs (Loss.average)."""
 
     head: Callable[[int], nn.Module]
     width: int
     dropout: float = 0.0
+    average: Callable[[Tensor, Tensor], Tensor] = weighted_mean
 
     def output(self, dim: int) -> nn.Module:
         """(B, T, dim) -> (B, T, width)."""

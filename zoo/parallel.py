@@ -1,8 +1,9 @@
 """Which rows of a batch this process computes, where several processes train on one batch.
 
-Every process knows the labels and masks of the whole batch and computes the answers to some of its clips (``mine``);
-the answers are gathered with their gradients (``whole``), and each process computes the loss of the whole batch. So
-concordance, counts of labels and learned weights of losses are those of one process, whoever has how many labels.
+Every process knows the labels and masks of the whole batch and computes the answers to some of its clips
+(``local_rows``); the answers are gathered with their gradients (``gather_rows``), and each process computes the loss of
+the whole batch. So concordance, counts of labels and learned weights of losses are those of one process, whoever has
+how many labels.
 Dropout draws the mask of the whole batch and takes its own rows: what is drawn depends on the step and the clip, never
 on the process. Outside of ``sharing`` every function here is the identity.
 """
@@ -81,17 +82,17 @@ def shared() -> bool:
     return bool(_shares)
 
 
-def mine(x: Tensor) -> Tensor:
+def local_rows(x: Tensor) -> Tensor:
     """The rows of x (rows of the whole batch, ...) that this process computes."""
     return x[_shares[-1].rows] if _shares else x
 
 
-def all_reduce_count(mask: Tensor) -> Tensor:
+def counting_rows(mask: Tensor) -> Tensor:
     """The rows of a mask that this process computes, False in the one that counts nowhere."""
-    return mine(mask) if not _shares or _shares[-1].count else torch.zeros_like(mine(mask))
+    return local_rows(mask) if not _shares or _shares[-1].count else torch.zeros_like(local_rows(mask))
 
 
-def whole(x: Tensor) -> Tensor:
+def gather_rows(x: Tensor) -> Tensor:
     """x (rows of this process, ...) -> the rows of the whole batch, with gradient. Every process must call it.
 
     Each process's gradient is the sum over all processes' losses: as many times that of one process as there are
@@ -106,6 +107,9 @@ def whole(x: Tensor) -> Tensor:
     padded = torch.cat([x[: share.count], x.new_zeros(max(sizes) - share.count, *x.shape[1:])])
     every: Tensor = _Gather.apply(padded, share)
     return torch.cat([part[:size] for part, size in zip(every, sizes, strict=True)])
+
+
+mine, whole = local_rows, gather_rows  # their names in version 0.1, which plugins may use
 
 
 class _Gather(torch.autograd.Function):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
+from leaderboards.blocks import Result, ScoreBlock
 from leaderboards.ranks import FEWEST, LEVEL
 from leaderboards.record import Record, RecordError, read
 from leaderboards.statistics import SAME, Difference, paired
@@ -32,14 +33,13 @@ class ComparedRun:
     record: Record
 
     @property
-    def result(self) -> Mapping[str, Any]:
+    def result(self) -> Result:
         """What the run gave."""
         return self.record.result
 
-    def block(self, kind: str) -> Mapping[str, Any] | None:
+    def block(self, kind: str) -> ScoreBlock | None:
         """A block of scores."""
-        block: Mapping[str, Any] | None = (self.result.get("scores") or {}).get(kind)
-        return block
+        return (self.result.get("scores") or {}).get(kind)
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,20 @@ class Compared:
     without: tuple[float, ...]  # the difference without each group
 
 
-def compare(paths: Sequence[Path]) -> str:
+def compare(paths: Sequence[Path], plugins: Sequence[Path] = ()) -> str:
     """All runs against the first, as text. UserError where they cannot be compared."""
     first, *others = sides = _sides(paths)
     if not others:
         raise UserError("compare-too-few")
     for other in others:
         _check_alike(first, other)
+    if plugins:
+        from harness.runs.finished import plugins_of
+
+        plugins_of(plugins, {path: side.record for path, side in zip(paths, sides, strict=True)})
     blocks, figures = [_title(first)], 0
     for other in others:
-        compared = [found for kind in KINDS for found in _compared(first, other, kind)]
+        compared = [found for kind in KINDS for found in _compared(first, other, kind, plugins)]
         if not compared:
             raise UserError("compare-no-common-score", name=first.name, name2=other.name)
         blocks.append(_text(first, other, compared))
@@ -122,7 +126,7 @@ def _check_alike(a: ComparedRun, b: ComparedRun) -> None:
         raise UserError("compare-different-tracks", name=a.name, name2=b.name, names="; ".join(differing))
 
 
-def _compared(first: ComparedRun, other: ComparedRun, kind: str) -> Iterator[Compared]:
+def _compared(first: ComparedRun, other: ComparedRun, kind: str, plugins: Sequence[Path]) -> Iterator[Compared]:
     """The main score, and the parts where both runs' predictions are at hand."""
     a, b = first.block(kind), other.block(kind)
     if a is None or b is None:
@@ -130,15 +134,16 @@ def _compared(first: ComparedRun, other: ComparedRun, kind: str) -> Iterator[Com
     groups = tuple(map(str, a.get("groups") or ()))
     if groups != tuple(map(str, b.get("groups") or ())):
         raise UserError("compare-different-groups", name=first.name, name2=other.name)
-    yield _less(KINDS[kind], groups, _main(first, a), _main(other, b))
-    parts = _parts(first, kind, groups)
-    others = _parts(other, kind, groups) if parts else {}
+    low, high = first.result.get("score_range") or (-math.inf, math.inf)
+    yield _less(KINDS[kind], groups, _main(first, a), _main(other, b), (float(low), float(high)))
+    parts = _parts(first, kind, groups, plugins)
+    others = _parts(other, kind, groups, plugins) if parts else {}
     for name in parts:
         if name in others:
-            yield _less(f"  {name}", groups, parts[name], others[name])
+            yield _less(f"  {name}", groups, parts[name], others[name], _range_of(name))
 
 
-def _main(side: ComparedRun, block: Mapping[str, Any]) -> Statistic:
+def _main(side: ComparedRun, block: ScoreBlock) -> Statistic:
     try:
         without = tuple(math.nan if x is None else float(x) for x in block["leave_one_out"])
         if len(without) != len(block["groups"]):
@@ -148,24 +153,25 @@ def _main(side: ComparedRun, block: Mapping[str, Any]) -> Statistic:
         raise UserError("compare-no-group-scores", name=side.name) from None
 
 
-def _less(what: str, groups: tuple[str, ...], a: Statistic, b: Statistic) -> Compared:
+def _less(what: str, groups: tuple[str, ...], a: Statistic, b: Statistic, score_range: tuple[float, float]) -> Compared:
     without = tuple(float(y - x) for x, y in zip(a.without, b.without, strict=True))
-    return Compared(what, a.value, b.value, groups, paired(b.value, b.without, a.value, a.without), without)
+    difference = paired(b.value, b.without, a.value, a.without, score_range=score_range)
+    return Compared(what, a.value, b.value, groups, difference, without)
 
 
-def _parts(side: ComparedRun, kind: str, groups: tuple[str, ...]) -> dict[str, Statistic]:
+def _parts(side: ComparedRun, kind: str, groups: tuple[str, ...], plugins: Sequence[Path]) -> dict[str, Statistic]:
     """The parts of a score, from the run's predictions; {} where they are gone, or not those of the record."""
-    from harness.evaluation.prediction_tables import read_predictions
     from harness.evaluation.scoring import statistics_of
+    from harness.runs.finished import read_own
     from zoo.metrics import scores as metrics
 
     split = side.result["split"]
     path = (side.folder or Path()) / "predictions" / f"{split}{'.post' if kind == 'post' else ''}.parquet"
-    track = _track(side)
+    track = _track(side, plugins)
     if side.folder is None or track is None or not path.is_file():
         return {}
     grouped: dict[str, list[metrics.Stats]] = {group: [] for group in groups}
-    for video in read_predictions(path, track):
+    for video in read_own(path, track):
         stats = statistics_of(track, video)
         if stats[metrics.FRAMES] > 0:
             grouped.setdefault(video.group, []).append(stats)
@@ -183,19 +189,32 @@ def _parts(side: ComparedRun, kind: str, groups: tuple[str, ...]) -> dict[str, S
     return {name: Statistic(whole.parts[name], tuple(parts[name] for parts in rest)) for name in shown}
 
 
+def _range_of(part: str) -> tuple[float, float]:
+    """Between what bounds a part of a score lies."""
+    return (-1.0, 1.0) if "ccc" in part or "pearson" in part else (0.0, 1.0)
+
+
 def _is_score(part: str, metric: str) -> bool:
     """Whether a part is shown: no count, and no correlation where the track is not judged by it."""
     return not part.startswith("frames") and ("pearson" not in part or "pearson" in metric)
 
 
-def _track(side: ComparedRun) -> Any:
+def _track(side: ComparedRun, plugins: Sequence[Path]) -> Any:
     """The track as this program has it; None where it is not there any more, or another version."""
+    from harness.runs.finished import own_plugins, trusted_plugins
     from harness.runs.folder import saved_config
     from zoo.registry.tracks import find_track, load_plugins
 
+    plugins = own_plugins(plugins, side.record)
     try:
-        plugins = saved_config(side.folder).plugin if side.folder and (side.folder / "config.toml").is_file() else ()
-        track = find_track(load_plugins(plugins), side.result["track"], side.result["edition"])[1]
+        beside = side.folder is not None and (side.folder / "config.toml").is_file()
+        named = saved_config(side.folder).plugin if beside and side.folder else ()
+    except UserError:  # of another version
+        return None
+    trusted_plugins(side.folder or Path(side.name), named, side.record, plugins)
+    try:
+        registry = load_plugins([str(path) for path in plugins])
+        track = find_track(registry, side.result["track"], side.result["edition"])[1]
     except UserError:
         return None
     return track if track.version == side.result["track_version"] else None
@@ -274,9 +293,10 @@ def _remarks(sides: Sequence[ComparedRun], figures: int) -> Iterator[str]:
     for side in sides:
         r = side.result
         if r.get("selected_on_reported", r.get("selection_split") == r.get("split")):
-            n = f" among {r['n_selections']}" if r.get("n_selections") else ""
+            n = f" by {r['n_selections']} scores" if r.get("n_selections") else ""
+            what = " and ".join(r.get("selected") or ["epoch or weights"])
             yield (
-                f"warning: {side.name} chose its epoch or weights{n} on {r.get('split')}, which is compared here: its "
+                f"warning: {side.name} chose its {what}{n} on {r.get('split')}, which is compared here: its "
                 "score flatters"
             )
         if seen := r.get("seen"):

@@ -16,8 +16,8 @@ from typing import Any
 from harness.analysis.ensemble_weights import PerKind, by_fold, fit_weights
 from harness.evaluation.merging import merge
 from harness.evaluation.postprocessing import Chain
-from harness.evaluation.prediction_tables import read_predictions
 from harness.evaluation.scoring import main_score
+from harness.runs.finished import digests_of, place_of, read_own
 from harness.runs.job import Job
 from harness.runs.multi_run import read
 from harness.runs.record import identity
@@ -25,6 +25,7 @@ from harness.runs.recording import record_run
 from harness.runs.results import Scored, answer_test, score_split, submit_final
 from harness.runs.run import Outcome
 from harness.submissions.submission import link_record
+from leaderboards.blocks import Circumstances, EnsembleBlock, Result, ScoreBlock, SubmissionBlock
 from leaderboards.record import Record
 from leaderboards.statistics import paired
 from zoo.api import TrackSpec, VideoAnswers
@@ -101,7 +102,7 @@ def load_members(folders: Mapping[str, Path], records: Mapping[str, Record], job
     members = []
     for name, folder in folders.items():
         raw = (records[name].result.get("scores") or {}).get("raw") or {}
-        scored = read_predictions(folder / "predictions" / f"{job.split}.parquet", job.track) if raw else []
+        scored = read_own(folder / "predictions" / f"{job.split}.parquet", job.track) if raw else []
         if raw and abs((now := main_score(job.track, scored)) - raw["main"]) > SAME_SCORE:
             raise UserError("predictions-not-the-runs-own", folder=folder, now=now, first=raw["main"])
         test, final = (_optional(folder / "predictions" / f, job.track) for f in ("test.parquet", "test.post.parquet"))
@@ -110,17 +111,18 @@ def load_members(folders: Mapping[str, Path], records: Mapping[str, Record], job
 
 
 def _optional(path: Path, track: TrackSpec) -> list[VideoAnswers]:
-    return read_predictions(path, track) if path.is_file() else []
+    return read_own(path, track) if path.is_file() else []
 
 
 def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path) -> Outcome:
     """Merge, score, submit and record into ``folder`` (made by the caller)."""
-    record = Record(name=folder.name, status="running", result=_result(job, members, method))
+    circumstances: Circumstances = {"data": place_of(job.index.root, folder)}
+    record = Record(folder.name, "running", result=_result(job, members, method), circumstances=circumstances)
     with record_run(record, folder):
         names = [member.name for member in members]
         notes: list[str] = []
         weights: PerKind | None = None
-        facts: dict[str, Any] = {}
+        facts: EnsembleBlock = {}
         scored = Scored(Chain(job.plan.post, job.track))
         if all(member.scored for member in members):
             merged, folds, weights, facts = _merge_scored(job, members, method)
@@ -148,6 +150,7 @@ def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path)
         if weights and not record.result["selection_split"]:  # its own choice is marked where its members made none
             record.result |= {"selection_split": facts["fitted_on"], "n_selections": len(facts["weights_by_fold"])}
         record.status = "done"
+        record.circumstances["files"] = digests_of(folder)
         link_record(folder / "submission", record.result_sha256)
     weighed = [f"weights of {kind} answers: {_shown(names, each)}" for kind, each in (weights or {}).items()]
     return Outcome(folder, record, [*notes, *weighed, *more])
@@ -155,7 +158,7 @@ def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path)
 
 def _merge_scored(
     job: Job, members: Sequence[Member], method: str
-) -> tuple[list[VideoAnswers], dict[int, list[VideoAnswers]] | None, PerKind | None, dict[str, Any]]:
+) -> tuple[list[VideoAnswers], dict[int, list[VideoAnswers]] | None, PerKind | None, EnsembleBlock]:
     """Answers to the scored videos; fold -> all of them as weights fitted without the fold make them; the weights
     fitted on all; and what the record says of these."""
     track, answers, names = job.track, [member.scored for member in members], [member.name for member in members]
@@ -168,7 +171,7 @@ def _merge_scored(
     merged = [folds[fold[v.group]][place[v.video]] for v in members[0].scored]
     weights = fit_weights(answers, track)
     itself = main_score(track, merge(answers, track, weights=weights))
-    facts = {
+    facts: EnsembleBlock = {
         "fitted_on": f"other groups of {job.split}",
         "weights_by_fold": list(fitted.values()),
         "weights": weights,
@@ -180,7 +183,7 @@ def _merge_scored(
 
 def _answer_test(
     job: Job, members: Sequence[Member], method: str, weights: PerKind | None, scored: Scored, folder: Path
-) -> tuple[dict[str, Any] | None, list[str]]:
+) -> tuple[SubmissionBlock | None, list[str]]:
     """The test file; of runs that have no scored split (trained on train and val) the processed answers are merged."""
     way = "mean" if method == "weights" else method
     without = [member.name for member in members if not (member.test if scored.scores else member.final)]
@@ -197,7 +200,7 @@ def _answer_test(
 # --- the record -------------------------------------------------------------------------------------------------------
 
 
-def _result(job: Job, members: Sequence[Member], method: str) -> dict[str, Any]:
+def _result(job: Job, members: Sequence[Member], method: str) -> Result:
     """What the ensemble is, known before anything is merged. Choices are its members': the most that any of their
     epochs was chosen among, whatever any of them saw."""
     results = [member.record.result for member in members]
@@ -222,7 +225,7 @@ def _result(job: Job, members: Sequence[Member], method: str) -> dict[str, Any]:
     }
 
 
-def _on_reported(result: Mapping[str, Any]) -> bool:
+def _on_reported(result: Result) -> bool:
     """Whether a run chose by what it reports; records from before this was noted say it by the split's name."""
     return bool(result.get("selected_on_reported", result.get("selection_split") == result.get("split")))
 
@@ -237,13 +240,15 @@ def _main(member: Member) -> float | None:
     return main
 
 
-def _compared(members: Sequence[Member], block: Mapping[str, Any]) -> list[str]:
+def _compared(members: Sequence[Member], block: ScoreBlock) -> list[str]:
     """Each member's score, and how far the ensemble's is from the highest of them."""
     lines = [f"members: {', '.join(f'{m.name} {_main(m):.4f}' for m in members)} (raw)"]
     best = max(members, key=lambda m: _main(m) or 0.0)
     theirs = best.record.result["scores"]["raw"]
     if theirs.get("groups") == block["groups"] and len(block["groups"]) > 1:
-        d = paired(block["main"], block["leave_one_out"], theirs["main"], theirs["leave_one_out"])
+        low, high = best.record.result["score_range"]
+        rest, usual = block["leave_one_out"], theirs["leave_one_out"]
+        d = paired(block["main"], rest, theirs["main"], usual, score_range=(low, high))
         lines.append(
             f"the ensemble's raw score is {d.value:+.4f} from the highest of its members', {best.name}: 95 % interval "
             f"[{d.low:+.4f}, {d.high:+.4f}], paired over {d.groups} groups of videos"

@@ -11,7 +11,8 @@ from typing import Any
 from harness.analysis.ensemble import METHODS, expand, load_members, post_options, read_records, run_ensemble
 from harness.config.schema import RunConfig
 from harness.io.atomic import atomic
-from harness.runs.folder import new_folder, saved_config
+from harness.runs.finished import plugins_of, use_saved
+from harness.runs.folder import new_folder
 from harness.runs.job import make_job
 from harness.runs.start import finish
 from leaderboards.record import Record
@@ -19,7 +20,14 @@ from zoo.errors import UserError
 
 
 def ensemble(
-    folders: Sequence[Path], method: str, *, name: str | None, out: Path, post: Sequence[str] | None, data: Path | None
+    folders: Sequence[Path],
+    method: str,
+    *,
+    name: str | None,
+    out: Path,
+    post: Sequence[str] | None,
+    data: Path | None,
+    plugins: Sequence[Path] = (),
 ) -> Path:
     """Merge finished runs into a run of its own and bring the leaderboard up to date. Returns the run's folder."""
     if method not in METHODS:
@@ -27,7 +35,8 @@ def ensemble(
     members = expand(folders)
     records = read_records(members)
     first = next(iter(members.values()))
-    config = _config(saved_config(first), records, post, data)
+    own = plugins_of(plugins, {members[name]: record for name, record in records.items()}) if plugins else {}
+    config = _config(use_saved(first, plugins=own.get(first, ()), data=data)[0], records, post)
     job = replace(make_job(config), split=records[next(iter(members))].result["split"])
     if method in ("vote", "ccc") and not any((a.kind == "value") == (method == "ccc") for a in job.track.answers):
         kind = "values" if method == "ccc" else "classes or units"
@@ -46,9 +55,7 @@ def ensemble(
     return folder
 
 
-def _config(
-    config: RunConfig, records: Mapping[str, Record], post: Sequence[str] | None, data: Path | None
-) -> RunConfig:
+def _config(config: RunConfig, records: Mapping[str, Record], post: Sequence[str] | None) -> RunConfig:
     """The first member's settings for the ensemble: of the whole of its data, with the post-processors of all."""
     own = {name: _post(record) for name, record in records.items()}
     first, wanted = next(iter(own.items()))
@@ -56,8 +63,6 @@ def _config(
         raise UserError("ensemble-post-differs", first=first, said=_said(wanted), other=other, said2=_said(own[other]))
     chosen = tuple(wanted[0] if post is None else post)
     update: dict[str, Any] = {"folds": 0, "fold": -1, "fit": (), "epochs_from": None, "post": chosen}
-    if data is not None:
-        update["data_dir"] = str(data)
     return config.model_copy(update=update)
 
 

@@ -48,9 +48,9 @@ class Change:
     frames: int = 0
 
 
-def report(flags: Mapping[str, Any], sets: Sequence[str]) -> None:
+def report(flags: Mapping[str, Any], sets: Sequence[str], recipe: str | None = None) -> None:
     """Print the largest change of an answer by batch size, padding and precision."""
-    config = load_config(None, flags, sets)
+    config = load_config(recipe, flags, sets)
     registry = load_plugins(config.plugin)
     _, track = find_track(registry, config.track, config.edition)
     plan = plan_of(config, registry, track)

@@ -2,35 +2,57 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from harness.data.affwild2.build import index_videos
-from harness.data.decoding.video import VIDEO_SUFFIXES
+from harness.data.affwild2.folder_layout import kind_of_file
 from harness.data.preprocessing.crop import crop_folder
 from harness.evaluation.postprocessing import Chain, labelled
-from harness.evaluation.prediction_tables import read_predictions, to_frame
+from harness.evaluation.prediction_tables import to_frame
 from harness.io.atomic import atomic
+from harness.runs.finished import check_settings, check_written, read_own, record_of_run, trusted_plugins
 from harness.runs.folder import one_run
 from harness.runs.job import Job, plan_of
+from harness.runs.multi_run import read
 from harness.runs.run import predict_split, prepare
 from harness.runs.splits import fitted_on
 from zoo.api import VideoAnswers
 from zoo.errors import UserError
+from zoo.files import name_key
 from zoo.registry.tracks import find_track, load_plugins
 
+ABOUT = "about.json"
+"""Beside the tables: of which run they are, and what to know before they are used."""
 
-def predict(folder: Path, videos: Sequence[Path], out: Path, *, device: str | None, jobs: int | None) -> None:
+
+def predict(
+    folder: Path,
+    videos: Sequence[Path],
+    out: Path,
+    *,
+    device: str | None,
+    jobs: int | None,
+    plugins: Sequence[Path] = (),
+) -> None:
     """Crop, find boxes, compute features, answer: one table a video in ``out``.
 
     Post-processing is fitted on the run's own validation answers, as for its test file. A video that cannot be read is
     reported at the end and does not stop the others.
     """
     config = one_run(folder)
+    check_written(folder / "weights.safetensors")
+    record = record_of_run(folder)
+    if record is not None:
+        check_settings(folder, config, record)
+    files = tuple(str(path) for path in trusted_plugins(folder, config.plugin, record, plugins))
+    config = config.model_copy(update={"plugin": files})
     config = config.model_copy(update={"device": device} if device else {})
     _check_names(videos)
+    warning = _synthetic(folder)
     registry = load_plugins(config.plugin)
     edition, track = find_track(registry, config.track, config.edition)
     plan = plan_of(config, registry, track)
@@ -41,14 +63,26 @@ def predict(folder: Path, videos: Sequence[Path], out: Path, *, device: str | No
             (raw / video.name).symlink_to(video.resolve())
         report = crop_folder(raw, made, detector=registry.get("detectors", "centerface"), jobs=jobs)
         given = {video.name: video for video in videos}
-        failed = {f.path.name: f.reason.replace(str(f.path), str(given[f.path.name])) for f in report.failures}
+        failed = {Path(f.item).name: f.reason for f in report.failures}
+        failed = {name: reason.replace(str(raw / name), str(given[name])) for name, reason in failed.items()}
         done = [video for video in videos if video.name not in failed]
         if done:
+            if warning:
+                print(f"warning: {warning}", file=sys.stderr)
             index = index_videos(made, edition, track)
             job = Job(config, registry, edition, track, plan, index, "predict", False)
             prepared = prepare(job, weights=folder / "weights.safetensors")
             answers = {video.video: video for video in predict_split(job, prepared, "test")}
             _write(job, folder, done, answers, out)
+            about = {
+                "run": folder.resolve().name,
+                "edition": edition.name,
+                "track": track.name,
+                "videos": [f"{video.stem}.csv" for video in done],
+                "warning": warning,
+            }
+            text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
+            atomic(out / ABOUT, lambda part: part.write_text(text, encoding="utf-8"))
     if len(failed) == len(videos) == 1:
         raise UserError("predict-failed", message=next(iter(failed.values())))
     for reason in failed.values():
@@ -58,26 +92,39 @@ def predict(folder: Path, videos: Sequence[Path], out: Path, *, device: str | No
         raise UserError("predict-some-failed", count=len(failed), count2=len(videos), rest=rest)
 
 
+def _synthetic(folder: Path) -> str:
+    """What to say of a run that was trained on drawn figures; "" of any other, and where its record does not say."""
+    path = folder / "record.json"
+    if not path.is_file() or not (read(path).result.get("data") or {}).get("synthetic"):
+        return ""
+    return "this run was trained on the synthetic demo set, on drawn figures: it knows nothing of real people"
+
+
 def _check_names(videos: Sequence[Path]) -> None:
     stems: dict[str, Path] = {}
     for video in videos:
+        if video.is_dir():
+            raise UserError("predict-folder", video=video)
+        if str(video).isdecimal() and not video.exists():
+            raise UserError("predict-camera", video=video)
         if not video.is_file():
             raise UserError("predict-no-file", video=video)
-        if video.suffix.lower() not in VIDEO_SUFFIXES:
-            raise UserError("predict-not-a-video-name", video=video, names=" ".join(VIDEO_SUFFIXES))
-        if video.stem in stems:
-            raise UserError("predict-same-name", video=video, part=stems[video.stem])
-        stems[video.stem] = video
+        if (kind := kind_of_file(video)) != "video":
+            raise UserError("predict-not-a-video-name", video=video, kind=kind)
+        name = name_key(video.stem)
+        if name in stems:
+            raise UserError("predict-same-name", video=video, part=stems[name])
+        stems[name] = video
 
 
 def _write(job: Job, folder: Path, videos: Sequence[Path], answers: dict[str, VideoAnswers], out: Path) -> None:
     chain = Chain(job.plan.post, job.track)
     fitted = fitted_on(job.config, folder)
-    if fitted is not None and labelled(known := read_predictions(fitted, job.track)):
+    if fitted is not None and labelled(known := read_own(fitted, job.track)):
         chain.fit(known)
     out.mkdir(parents=True, exist_ok=True)
     for video in videos:
-        answer = chain.apply(answers[video.stem])
+        answer = chain.apply(answers[name_key(video.stem)])
         table = to_frame(job.track.answers, [answer], labels=False)
         plain = table.drop(columns=[c for c in table.columns if str(c).startswith("extra_") or c == "group"])
         atomic(out / f"{video.stem}.csv", lambda part, t=plain: t.to_csv(part, index=False, float_format="%.6f"))  # type: ignore[misc]

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tabulate import tabulate
 
 from harness.config.schema import RunConfig, validate
+from harness.runs.finished import data_place, plugin_names, trusted_plugins
 from harness.runs.folder import has_folds, new_folder, saved_config
 from harness.runs.job import Job, make_job
 from harness.runs.multi_run import run_folds, run_seeds, write_config
@@ -20,11 +21,14 @@ from harness.runs.run import Outcome, run
 from harness.runs.start import check_ready, finish, read
 from harness.runs.summary import LABELS, announce
 from harness.runtime.device import pick_device
+from leaderboards.blocks import Interval
 from leaderboards.record import Record
 from leaderboards.statistics import SAME
 from zoo.errors import UserError
-from zoo.weights.cards import file_sha256, find
+from zoo.files import file_sha256
+from zoo.weights.cards import find
 
+NOTHING = Interval(main=None, low=None, high=None)
 SHOWN = 12  # differences named
 MACHINE = ("platform", "python", "threads", "device", "commit")
 """Circumstances that may change a result's last digits."""
@@ -95,9 +99,13 @@ def _config(path: Path, record: Record, beside: Path | None, paths: Paths) -> Ru
     if not isinstance(given, dict):
         raise UserError("reproduce-no-config", file=path)
     there = saved_config(beside) if beside else RunConfig()
+    files = trusted_plugins(beside or path, there.plugin or plugin_names(record), record, paths.plugins)
+    place = paths.data
+    if place is None and beside and there.data_dir:
+        place = data_place(beside, record, there.data_dir)
     known = {
-        "data_dir": str(paths.data) if paths.data else there.data_dir,
-        "plugin": [str(p) for p in paths.plugins] or list(there.plugin),
+        "data_dir": str(place) if place else None,
+        "plugin": [str(p) for p in files],
         "epochs_from": str(paths.epochs_from) if paths.epochs_from else there.epochs_from,
         "device": paths.device or there.device,
     }
@@ -128,24 +136,26 @@ def _maker(record: Record) -> str:
 def _check_same_task(job: Job, record: Record) -> None:
     """UserError where the score would be that of something else: other data, or another version of the track."""
     now, then = identity(job), record.result
+    here_now, there_then = cast(Mapping[str, object], now), cast(Mapping[str, object], then)
     for key in ("edition", "track", "track_version", "metric", "split"):
-        if now[key] != then.get(key):
+        if here_now[key] != there_then.get(key):
             words = key.replace("_", " ")
             raise UserError(
                 "reproduce-version-changed",
                 name=record.name,
                 words=words,
-                value=then.get(key),
-                part=now[key],
+                value=there_then.get(key),
+                part=here_now[key],
                 maker=_maker(record),
             )
     data, here = then.get("data") or {}, now["data"]
     if data.get("fingerprint") != here["fingerprint"]:
+        both = {"videos": (data.get("videos"), here["videos"]), "frames": (data.get("frames"), here["frames"])}
         counts = [
-            f"{what} of {split}: {(data.get(what) or {}).get(split)}, here {here[what][split]}"
-            for what in ("videos", "frames")
-            for split in here[what]
-            if (data.get(what) or {}).get(split) != here[what][split]
+            f"{what} of {split}: {(were or {}).get(split)}, here {count}"
+            for what, (were, are) in both.items()
+            for split, count in are.items()
+            if (were or {}).get(split) != count
         ]
         said = "; ".join(counts) or "the counts are the same, names or labels are not"
         raise UserError(
@@ -179,7 +189,8 @@ def _differences(job: Job, record: Record) -> Iterator[str]:
 
 
 def _machine(job: Job, record: Record) -> Iterator[str]:
-    now, then = {**host(), "device": str(pick_device(job.config.device))}, record.circumstances
+    now: Mapping[str, object] = {**host(), "device": str(pick_device(job.config.device))}
+    then = cast(Mapping[str, object], record.circumstances)
     for key in MACHINE:
         if key in then and then[key] != now[key]:
             yield f"{key} {then[key]} then, {now[key]} now"
@@ -193,13 +204,13 @@ def _machine(job: Job, record: Record) -> Iterator[str]:
 def _judge(old: Record, new: Record, differed: bool) -> int:
     """Print the new scores beside the old intervals, and whether the results are the same to the last digit."""
     same = old.result_sha256 == new.result_sha256
-    inside = {kind: _inside(block, new.scores.get(kind, {})) for kind, block in old.scores.items()}
+    inside = {kind: _inside(block, new.scores.get(kind, NOTHING)) for kind, block in old.scores.items()}
     main = [inside[kind] for kind in ("raw", "post") if kind in inside]
     rows = [
         [
             LABELS.get(kind, kind),
             *(_number(block[key]) for key in ("main", "low", "high")),
-            _number(new.scores.get(kind, {}).get("main")),
+            _number(new.scores.get(kind, NOTHING)["main"]),
             "inside" if inside[kind] else "OUTSIDE",
         ]
         for kind, block in old.scores.items()
@@ -218,9 +229,9 @@ def _judge(old: Record, new: Record, differed: bool) -> int:
     return 0 if reproduced else 1
 
 
-def _inside(block: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    main, low, high = new.get("main"), block["low"], block["high"]
-    return None not in (main, low, high) and low - SAME <= main <= high + SAME
+def _inside(block: Interval, new: Interval) -> bool:
+    main, low, high = new["main"], block["low"], block["high"]
+    return main is not None and low is not None and high is not None and low - SAME <= main <= high + SAME
 
 
 def _because(main: list[bool], same: bool, old: Record) -> str:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from harness.analysis.ensemble import SAME_SCORE
 from harness.analysis.robustness import EACH, prepared_split, robustness
 from harness.evaluation.postprocessing import apply_folds, fit_folds
 from harness.evaluation.prediction_tables import write_predictions
 from harness.evaluation.scoring import score_block
 from harness.io.atomic import atomic
+from harness.runs.finished import check_data, check_written, is_runs_data, note_files, record_of_run, use_run
 from harness.runs.folder import one_run
 from harness.runs.job import Job, make_job
 from harness.runs.run import predict_split
@@ -21,11 +23,22 @@ from harness.runs.summary import LABELS
 from zoo.errors import UserError
 
 
-def evaluate(folder: Path, data: Path | None, drop: Sequence[str] = (), noise: Sequence[float] = ()) -> None:
+def evaluate(
+    folder: Path,
+    data: Path | None,
+    drop: Sequence[str] = (),
+    noise: Sequence[float] = (),
+    *,
+    plugins: Sequence[Path] = (),
+    force: bool = False,
+) -> None:
     """Answer a run's reported videos again from its weights; with --data those of another folder, with --drop without
-    some slots. ``drop`` of ``each``, or ``noise``: a table of what the run is worth under each."""
-    job = _job(folder, data)
-    split = job.split if data is None else f"evaluated-{data.resolve().name}"
+    some slots. ``drop`` of ``each``, or ``noise``: a table of what the run is worth under each.
+
+    Other data than the run's own get files of their own. Predictions of another score are replaced by ``force`` alone.
+    """
+    job, own = _job(folder, data, plugins)
+    split = job.split if own or data is None else f"evaluated-{data.resolve().name}"
     if noise or EACH in drop:
         if set(drop) - {EACH}:
             raise UserError("drop-table-options", each=EACH)
@@ -47,19 +60,50 @@ def evaluate(folder: Path, data: Path | None, drop: Sequence[str] = (), noise: S
     ]
     print(tabulate(rows, ["", "score", "low", "high", "videos", "frames"], disable_numparse=True))
     name = "-".join([split, *(f"without-{slot}" for slot in dropped)])
+    if not force:
+        _check_score(folder, name, (blocks["raw"] or {}).get("main"))
     write_predictions(folder / "predictions" / f"{name}.parquet", job.track, videos)
     write_predictions(folder / "predictions" / f"{name}.post.parquet", job.track, processed)
     scores = json.dumps(blocks, indent=1)
     atomic(folder / "predictions" / f"{name}.scores.json", lambda part: part.write_text(scores))
+    note_files(folder, [f"predictions/{name}{end}.parquet" for end in ("", ".post")])
     print(f"written: {folder / 'predictions' / name}.parquet, .post.parquet, .scores.json")
 
 
-def _job(folder: Path, data: Path | None) -> Job:
+def _job(folder: Path, data: Path | None, plugins: Sequence[Path]) -> tuple[Job, bool]:
+    """The run on its data, or on others that are named; and whether they are its own."""
     config = one_run(folder)
-    record = folder / "record.json"
-    if record.is_file() and "ensemble" in read(record).result:
+    path = folder / "record.json"
+    if path.is_file() and "ensemble" in read(path).result:
         raise UserError("evaluate-ensemble", folder=folder)
-    return make_job(config if data is None else config.model_copy(update={"data_dir": str(data)}))
+    check_written(folder / "weights.safetensors")
+    config, record = use_run(folder, config, plugins=plugins, data=data)
+    job = make_job(config)
+    own = record is None or is_runs_data(job.whole or job.index, record)
+    if data is None:
+        check_data(job, record, folder)
+    return job, own
+
+
+def _check_score(folder: Path, name: str, now: float | None) -> None:
+    """UserError where predictions are there under a name whose score is another."""
+    then = _score_of(folder, name)
+    if then is not None and now is not None and abs(now - then) > SAME_SCORE:
+        file = folder / "predictions" / f"{name}.parquet"
+        raise UserError("evaluate-other-score", file=file, now=now, then=then)
+
+
+def _score_of(folder: Path, name: str) -> float | None:
+    """The raw score of the predictions of a name: the record's, for the run's own, else that beside them."""
+    record = record_of_run(folder)
+    if record is not None and record.result.get("split") == name:
+        raw = record.scores.get("raw")
+        return raw["main"] if raw else None
+    try:
+        blocks = json.loads((folder / "predictions" / f"{name}.scores.json").read_bytes())
+        return float(blocks["raw"]["main"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def slots_of(names: Sequence[str], slots: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import NotRequired, TypedDict, cast
 
 from tabulate import tabulate
 
@@ -22,6 +22,7 @@ from harness.evaluation.scoring import score_block
 from harness.runs.job import Job
 from harness.runs.run import Prepared, predict_split, prepare
 from harness.runs.start import read
+from leaderboards.blocks import ScoreBlock
 from leaderboards.record import canonical, replace_file
 from leaderboards.statistics import paired
 from zoo.api import VideoAnswers
@@ -30,8 +31,31 @@ from zoo.model.model import Model
 
 EACH = "each"
 SCHEMA = 1
-KEPT = ("main", "low", "high", "leave_one_out", "parts")
 HEADERS = ("", "score", "95 % interval", "difference", "95 % interval", "p", "post-processed", "difference")
+
+
+class Scores(TypedDict):
+    """One kind of score under a condition; ``difference`` from the undisturbed one, paired over groups."""
+
+    main: float
+    low: float | None
+    high: float | None
+    leave_one_out: list[float]
+    parts: dict[str, float]
+    difference: NotRequired[dict[str, float]]
+
+
+class Row(TypedDict):
+    """One condition, as it is written."""
+
+    name: str
+    withheld: list[str]
+    noise: float
+    raw: Scores
+    post: Scores
+    groups: list[str]
+    frames: int
+    videos: int
 
 
 @dataclass(frozen=True)
@@ -88,17 +112,16 @@ def robustness(job: Job, folder: Path, split: str, *, each: bool, levels: Sequen
     clean = predict_split(job, replace(prepared, model=cast(Model, watched)), "val")
     chains = fit_folds(job.plan.post, job.track, clean)
     frames = {video.name: video.n_frames for video in prepared.splits["val"].videos}
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for condition in wanted:
         videos = clean
         if condition.noise:
-            noisy = Noisy(prepared.model, watched.spread(), condition.noise, frames)
+            noisy = Noisy(prepared.model, watched.standard_deviations(), condition.noise, frames)
             videos = predict_split(job, replace(prepared, model=cast(Model, noisy)), "val")
         elif condition.withheld:
             with withheld(prepared.splits["val"], condition.withheld):
                 videos = predict_split(job, prepared, "val")
-        blocks = {"raw": videos, "post": apply_folds(chains, videos)}
-        rows.append(_row(job, condition, blocks, rows[0] if rows else None))
+        rows.append(_row(job, condition, videos, apply_folds(chains, videos), rows[0] if rows else None))
     name = "-".join([*(["drop-each"] if each else []), *(["noise"] if levels else []), split])
     _write(job, folder, name, rows)
 
@@ -115,22 +138,38 @@ def withheld(data: ClipData, slots: Sequence[str]) -> Iterator[None]:
 
 
 def _row(
-    job: Job, condition: Condition, answers: dict[str, list[VideoAnswers]], base: dict[str, Any] | None
-) -> dict[str, Any]:
+    job: Job, condition: Condition, raw: Sequence[VideoAnswers], post: Sequence[VideoAnswers], base: Row | None
+) -> Row:
     """One condition: blocks of raw and processed answers, and their difference from the undisturbed ones."""
-    row: dict[str, Any] = {"name": condition.name, "withheld": list(condition.withheld), "noise": condition.noise}
-    for kind, videos in answers.items():
-        block = score_block(job.track, videos) or {}
-        row[kind] = {key: block[key] for key in KEPT}
-        row |= {key: block[key] for key in ("groups", "frames", "videos")}
-        if base is not None:
-            there = base[kind]
-            difference = paired(block["main"], block["leave_one_out"], there["main"], there["leave_one_out"])
-            row[kind]["difference"] = vars(difference)
-    return row
+    blocks = [score_block(job.track, videos) or ScoreBlock() for videos in (raw, post)]
+    return {
+        "name": condition.name,
+        "withheld": list(condition.withheld),
+        "noise": condition.noise,
+        "raw": _scores(blocks[0], base and base["raw"], job.track.score_range),
+        "post": _scores(blocks[1], base and base["post"], job.track.score_range),
+        "groups": blocks[1]["groups"],
+        "frames": blocks[1]["frames"],
+        "videos": blocks[1]["videos"],
+    }
 
 
-def _write(job: Job, folder: Path, name: str, rows: list[dict[str, Any]]) -> None:
+def _scores(block: ScoreBlock, base: Scores | None, score_range: tuple[float, float]) -> Scores:
+    found: Scores = {
+        "main": block["main"],
+        "low": block["low"],
+        "high": block["high"],
+        "leave_one_out": block["leave_one_out"],
+        "parts": block["parts"],
+    }
+    if base is not None:
+        rest, usual = block["leave_one_out"], base["leave_one_out"]
+        difference = paired(block["main"], rest, base["main"], usual, score_range=score_range)
+        found["difference"] = vars(difference)
+    return found
+
+
+def _write(job: Job, folder: Path, name: str, rows: Sequence[Row]) -> None:
     record = folder / "record.json"
     content = {
         "schema": SCHEMA,
@@ -169,17 +208,17 @@ def _write(job: Job, folder: Path, name: str, rows: list[dict[str, Any]]) -> Non
     print("\n".join([title, tabulate(table, HEADERS, disable_numparse=True), *notes, f"written: {stem}.json, .md"]))
 
 
-def _texts(row: dict[str, Any]) -> list[str]:
+def _texts(row: Row) -> list[str]:
     raw, post = row["raw"], row["post"]
     difference, post_difference = raw.get("difference"), post.get("difference")
-    known = difference is not None and difference["groups"] > 1
+    known = difference if difference is not None and difference["groups"] > 1 else None
     return [
         row["name"],
         f"{raw['main']:.4f}",
         f"[{raw['low']:.4f}, {raw['high']:.4f}]",
         f"{difference['value']:+.4f}" if difference else "",
-        f"[{difference['low']:+.4f}, {difference['high']:+.4f}]" if known else "",
-        f"{difference['p']:.3f}" if known else "",
+        f"[{known['low']:+.4f}, {known['high']:+.4f}]" if known else "",
+        f"{known['p']:.3f}" if known else "",
         f"{post['main']:.4f}",
         f"{post_difference['value']:+.4f}" if post_difference else "",
     ]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from harness.batching.windows import Window, runs, shift_back
-from harness.data.index.index import Index, Video
+from harness.data.index.index import Index, Split, Video
 from harness.data.streams.raw_inputs import RawSlot, collate, threads
 from harness.data.streams.sources import frame_times
 from harness.features.store import FeatureStore
@@ -51,6 +51,12 @@ class ClipData:
         self.order = [np.flatnonzero(rows) if close_gaps else np.arange(len(rows)) for rows in learnt]
         # How many frames before each have something to learn from: whether a window has any is one subtraction.
         self.useful = [np.concatenate([[0], np.cumsum(r[o])]) for r, o in zip(learnt, self.order, strict=True)]
+
+    def of(self, split: Split) -> ClipData:
+        """Return self; ValueError if a video is of another split. Every fit says so which split it reads."""
+        if others := [video.name for video in self.videos if video.split != split]:
+            raise ValueError(f"what is fitted on {split} was given {len(others)} videos of other splits: {others[0]}")
+        return self
 
     def _present(self, slot: str, video: Video) -> np.ndarray:
         mask = self.raw[slot].present(video.name) if slot in self.raw else self.store.present(slot, video.name)

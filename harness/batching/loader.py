@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +11,7 @@ import torch
 from harness.batching.clips import ClipData
 from harness.batching.windows import Window
 from harness.runtime.distributed import World
+from harness.runtime.machine import cores
 from zoo.model.model import Batch
 
 PER_GPU = 8  # threads that decode for one GPU, at most
@@ -44,4 +44,4 @@ def readers(device: torch.device) -> int:
     """How many threads read: one where the processors train, more where they only feed a GPU."""
     if device.type == "cpu":
         return 1
-    return max(1, min(PER_GPU, (os.cpu_count() or 1) // max(1, torch.cuda.device_count())))
+    return max(1, min(PER_GPU, cores() // max(1, torch.cuda.device_count())))

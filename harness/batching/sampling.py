@@ -39,8 +39,8 @@ def _tiles(data: ClipData, length: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def training_counts(track: TrackSpec, data: ClipData) -> tuple[Counts, ...]:
-    """Training labels of every answer, for class weights and the like."""
-    counts = []
+    """Training labels of every answer, for class weights and the like; ValueError for another split's."""
+    data, counts = data.of("train"), []
     for a, answer in enumerate(track.answers):
         values = np.concatenate(
             [data.labels[v][data.trainable(v)[:, a], a] for v in range(len(data.videos))] or [np.zeros(0)]

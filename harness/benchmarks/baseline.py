@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import models, transforms
 
 from harness.data.index.index import Video
+from harness.data.index.picture_folders import picture_folder
 
 SIZE, LENGTH, BATCH, HIDDEN = 112, 16, 16, 512
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -157,6 +158,7 @@ def face_videos(videos: Sequence[Video]) -> list[Sequence16]:
     for video in videos:
         labelled = np.flatnonzero(np.isfinite(video.labels).all(1))
         if video.crops is not None and len(labelled):
-            faces = tuple(video.crops / f"{i + 1:05d}.jpg" for i in labelled)
+            there = picture_folder(video.crops)
+            faces = tuple(Path(there.path(i + 1)) for i in labelled.tolist())
             out.append(Sequence16(faces, video.labels[labelled].astype(np.float32)))
     return out

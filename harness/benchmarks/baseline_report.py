@@ -12,10 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from harness.benchmarks import decoding as pictures
-from harness.benchmarks import external_results as included
-from harness.benchmarks import full_scale as full_size
-from harness.benchmarks import packed, stages
+from harness.benchmarks import decoding, external_results, full_scale, packed, stages
 from harness.benchmarks.measure import Rates, Work, interleaved, machine
 from harness.benchmarks.tables import Row, against, markdown, most, page, write
 from harness.benchmarks.versus_baseline import Sides
@@ -38,7 +35,7 @@ def seed_baseline(
     data: str | None, *, rounds: int, write_to: Path | None, include: Sequence[Path], json_file: Path | None
 ) -> list[Row]:
     """Measure, print, and write into the page and the JSON file where they are named."""
-    more = included.read(include)
+    more = external_results.read(include)
     if write_to is not None:
         page(write_to)
     known = machine()
@@ -51,7 +48,7 @@ def seed_baseline(
         rows = Sides(data, rounds, bool(known["bf16"]), tick).rows()
         rows += packed.rows(data, rounds, tick)
         rows += extraction_rows(data, rounds, tick)
-        rows += [*full_size.index_rows(tick), *full_size.submission_rows(tick)]
+        rows += [*full_scale.index_rows(tick), *full_scale.submission_rows(tick)]
     content = markdown([*rows, *more], known, [] if known["gpus"] else [NO_GPU])
     print(content)
     if write_to is not None:
@@ -94,14 +91,14 @@ def _extraction(data: str | None, pack: str, rounds: int, tick: Callable[[str], 
         frames=LONG,
     )
     index = job.index
-    pictures.check_packed(index, job.plan.slots, not pack.endswith("=none"))
+    decoding.check_packed(index, job.plan.slots, not pack.endswith("=none"))
     frozen = frozen_slots(job.plan.slots, job.config.features, pick_device("cpu"))
     choose_precision(index, frozen, building=True)
-    ready = {slot.plan.name: pictures.chunks(index, slot, stages.CHUNKS) for slot in frozen}
-    present = {slot.plan.name: pictures.share_present(index, slot) for slot in frozen}
-    work: dict[str, Work] = {"extraction": lambda: pictures.extraction(index, frozen)}
+    ready = {slot.plan.name: decoding.chunks(index, slot, stages.CHUNKS) for slot in frozen}
+    present = {slot.plan.name: decoding.share_present(index, slot) for slot in frozen}
+    work: dict[str, Work] = {"extraction": lambda: decoding.extraction(index, frozen)}
     for name, folded in (("as they come", False), ("folded", True)):
-        bare = {s.plan.name: pictures.BareNetwork(s, ready[s.plan.name], folded=folded) for s in frozen}
-        work[name] = partial(pictures.one_after_the_other, bare, present)
+        bare = {s.plan.name: decoding.BareNetwork(s, ready[s.plan.name], folded=folded) for s in frozen}
+        work[name] = partial(decoding.one_after_the_other, bare, present)
     got = interleaved(work, rounds=rounds, tick=tick)
-    return got, pictures.stored_bytes_per_frame(index) / len(frozen)
+    return got, decoding.stored_bytes_per_frame(index) / len(frozen)

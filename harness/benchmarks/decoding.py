@@ -12,10 +12,12 @@ import cv2
 import numpy as np
 import torch
 
+from harness.data.decoding.display import Size
 from harness.data.decoding.frames import frame_size
 from harness.data.decoding.frames import pictures as pictures_of
-from harness.data.decoding.video import Size, read_pictures
+from harness.data.decoding.video import read_pictures
 from harness.data.index.index import Index, Video
+from harness.data.index.picture_folders import picture_folder
 from harness.data.streams.raw_inputs import RawSlot, collate
 from harness.data.streams.sources import open_reader, source_of
 from harness.features.extraction import extract
@@ -52,8 +54,8 @@ class BareDecoder:
             if kinds and video.video is not None:
                 self.videos.append((video.video, video.n_frames, list(kinds)))
             if not all(reader.uses_video for reader, _ in readers) and video.crops is not None:
-                files = (video.crops / f"{i + 1:05d}.jpg" for i in np.flatnonzero(video.crop_frames))
-                self.jpegs += [path.read_bytes() for path in files]
+                there = picture_folder(video.crops)
+                self.jpegs += [Path(there.path(i + 1)).read_bytes() for i in np.flatnonzero(video.crop_frames).tolist()]
 
     def __call__(self) -> float:
         """Decode all of it; frames of video."""
@@ -117,7 +119,7 @@ class BareNetwork:
     made it, or ``folded``."""
 
     def __init__(self, slot: FrozenSlot, ready: Sequence[Chunk], *, folded: bool = False) -> None:
-        self.slot, self.network = slot, slot.encoder if folded else slot.placed(slot.given())
+        self.slot, self.network = slot, slot.encoder if folded else slot.to_device(slot.build_pretrained())
         spec = self.network.input
         self.frames = float(sum(len(chunk.mask) for chunk in ready))
         self.args: list[list[torch.Tensor]] = []
@@ -168,7 +170,7 @@ def extraction(index: Index, slots: Sequence[FrozenSlot]) -> float:
     shutil.rmtree(cache_dir() / "features", ignore_errors=True)
     store, failures = extract(index, slots, progress=False)
     if failures:
-        raise RuntimeError(f"{failures[0].video}: {failures[0].reason}")
+        raise RuntimeError(f"{failures[0].item}: {failures[0].reason}")
     assert store.computed
     return float(sum(video.n_frames for video in index.videos))
 

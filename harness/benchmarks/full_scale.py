@@ -116,7 +116,8 @@ def write_predictions(folder: Path, name: str, rows: int, videos: int) -> None:
         else:
             p_or_value = rng.random(rows) if answer.kind == "binary" else rng.uniform(-1, 1, rows)
             columns[f"p_{answer.name}" if answer.kind == "binary" else answer.name] = p_or_value
-    parquet.write_table(pa.table(columns), folder / "predictions.parquet")
+    with (folder / "predictions.parquet").open("wb") as file:
+        parquet.write_table(pa.table(columns), file)
     dummy = ",0" * (1 if name == "expr" else len(track.answers))
     with (folder / "list.txt").open("w") as file:
         file.write(track.submission_header + "\n")

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from harness.runtime.machine import cores, memory_gb, processor
 from zoo.libraries import version
@@ -128,7 +128,24 @@ def in_child(target: str, *args: Any, threads: int | None = None) -> Child:
 # --- the machine ------------------------------------------------------------------------------------------------------
 
 
-def machine() -> dict[str, Any]:
+class Machine(TypedDict):
+    """What figures were taken on. Memory is in GB; ``load``: of the last minute."""
+
+    processor: str
+    cores: int
+    memory_gb: int | None
+    system: str
+    load: float | None
+    threads: int
+    python: str
+    versions: dict[str, str | None]
+    bf16: bool
+    gpus: list[str]
+    date: str
+    commit: str | None
+
+
+def machine() -> Machine:
     """What figures were taken on: processor, cores, memory, load, versions, GPUs, date, commit. Loads torch."""
     import torch
 
@@ -152,12 +169,12 @@ def machine() -> dict[str, Any]:
     }
 
 
-def describe(known: Mapping[str, Any]) -> str:
+def describe(known: Machine) -> str:
     """One line on a machine."""
     memory = f", {known['memory_gb']} GB" if known.get("memory_gb") else ""
     gpu = ", ".join(known["gpus"]) if known.get("gpus") else "no GPU"
     load = f", load {known['load']} at the start" if known.get("load") is not None else ""
-    commit = f", commit {known['commit'][:12]}{'+' * known['commit'].endswith('+')}" if known.get("commit") else ""
+    commit = f", commit {made[:12]}{'+' * made.endswith('+')}" if (made := known.get("commit")) else ""
     return (
         f"{known['processor']}, {known['cores']} cores{memory}, {gpu}; Python {known['python']}, torch "
         f"{known['versions']['torch']}, {known['threads']} threads{load}; {known['date']}{commit}"

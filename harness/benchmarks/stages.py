@@ -10,8 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from harness.batching.clips import ClipData
-from harness.benchmarks import decoding as pictures
-from harness.benchmarks import steps
+from harness.benchmarks import decoding, steps
 from harness.benchmarks.bottleneck import Stage
 from harness.benchmarks.measure import Rates, Work, interleaved
 from harness.benchmarks.workload import repeated
@@ -81,8 +80,8 @@ Measure = Callable[[str, dict[str, Work]], tuple[Rates, Rates]]
 
 def _decoding(job: Job, looking: list[FrozenSlot], rates: Measure) -> Stage:
     slots = [(slot.plan, slot.encoder.input.size) for slot in looking]  # type: ignore[attr-defined]
-    bare = pictures.BareDecoder(job.index, slots)
-    both = rates("decoding", {"harness": lambda: pictures.decode(job.index, slots), "bare": bare})
+    bare = decoding.BareDecoder(job.index, slots)
+    both = rates("decoding", {"harness": lambda: decoding.decode(job.index, slots), "bare": bare})
     return Stage("decode", "decode", *both, "bare decoder", once=True)
 
 
@@ -90,12 +89,12 @@ def encoding(job: Job, frozen: list[FrozenSlot], rates: Measure) -> list[Stage]:
     """Each network alone, and all of extraction beside what its networks would take one after the other."""
     stages, bare, present = [], {}, {}
     for slot in frozen:
-        ready, name = pictures.chunks(job.index, slot, CHUNKS), slot.plan.name
+        ready, name = decoding.chunks(job.index, slot, CHUNKS), slot.plan.name
         if not ready:
             continue
-        bare[name] = pictures.BareNetwork(slot, ready)
-        present[name] = pictures.share_present(job.index, slot)
-        work = {"harness": partial(pictures.encode, slot, ready), "bare": bare[name]}
+        bare[name] = decoding.BareNetwork(slot, ready)
+        present[name] = decoding.share_present(job.index, slot)
+        work = {"harness": partial(decoding.encode, slot, ready), "bare": bare[name]}
         both = rates(f"encoding {name}", work)  # type: ignore[arg-type]
         stages.append(
             Stage(f"encode {name}", "encode", *both, f"bare network, {slot.precision}", present[name], once=True)
@@ -103,8 +102,8 @@ def encoding(job: Job, frozen: list[FrozenSlot], rates: Measure) -> list[Stage]:
     both = rates(
         "extraction",
         {
-            "harness": lambda: pictures.extraction(job.index, frozen),
-            "bare": lambda: pictures.one_after_the_other(bare, present),
+            "harness": lambda: decoding.extraction(job.index, frozen),
+            "bare": lambda: decoding.one_after_the_other(bare, present),
         },
     )
     return [*stages, Stage("extract", "extract", *both, "its bare networks", whole=True)]
@@ -118,7 +117,7 @@ def _loading(job: Job, data: ClipData, rates: Measure, epochs: float) -> list[St
     ]
     if not slots:
         return []
-    bare = pictures.BareDecoder(job.index, slots)
+    bare = decoding.BareDecoder(job.index, slots)
     both = rates("loading", {"harness": lambda: steps.load(data, job.config.train), "bare": bare})
     return [Stage("load", "decode", *both, "bare decoder", epochs)]
 

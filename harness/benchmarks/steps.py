@@ -43,7 +43,7 @@ def harness_steps(job: Job, model: Model, data: ClipData, device: torch.device) 
     What comes before the first step (the optimizer, TensorBoard) and after the last (the checkpoint) is left out:
     over an epoch of Aff-Wild2 it does not count, over a few steps it would.
     """
-    settings = job.config.train.model_copy(update={"epochs": 1, "select": "last"})
+    settings = job.config.train.model_copy(update={"epochs": 1, "min_steps": 0, "select": "last"})
     with tempfile.TemporaryDirectory() as folder, _stamped(model) as stamps:
         train(
             model,

@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from harness.benchmarks.measure import Rates, Ratio, describe
+from harness.benchmarks.measure import Machine, Rates, Ratio, describe
 from harness.io.atomic import atomic
 from zoo.errors import UserError
 
@@ -69,7 +68,7 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def markdown(rows: Sequence[Row], known: Mapping[str, Any], notes: Sequence[str] = ()) -> str:
+def markdown(rows: Sequence[Row], known: Machine, notes: Sequence[str] = ()) -> str:
     """The sections' tables below what they were measured on."""
     parts = [describe(known) + ".", *notes]
     for section, heads in HEADS.items():

@@ -11,8 +11,7 @@ from pathlib import Path
 import torch
 
 from harness.batching.clips import ClipData
-from harness.benchmarks import baseline as seed
-from harness.benchmarks import steps
+from harness.benchmarks import baseline, steps
 from harness.benchmarks.measure import Rates, Work, in_child, interleaved
 from harness.benchmarks.tables import Row, against
 from harness.benchmarks.workload import cut, repeated
@@ -79,16 +78,16 @@ class Sides:
             self.job.index, videos, ["face"], FeatureStore(), raw_slots(self.job.plan, self.job.index), close_gaps=close
         )
 
-    def sequences(self, split: Split) -> seed.FrameByFrame:
+    def sequences(self, split: Split) -> baseline.FrameByFrame:
         """The baseline's data set of a split."""
-        return seed.FrameByFrame(seed.sequences(seed.face_videos(self.job.index.split(split))))
+        return baseline.FrameByFrame(baseline.sequences(baseline.face_videos(self.job.index.split(split))))
 
     # --- figures ---
 
     def loading(self) -> list[Row]:
         """Face crops from JPEGs, in one process: sequences of 16 labelled frames, batches of 16."""
         theirs, ours = self.sequences("train"), self.clips("train")
-        settings, spec = self.job.config.train, FrameInput(seed.SIZE, seed.MEAN, seed.STD)
+        settings, spec = self.job.config.train, FrameInput(baseline.SIZE, baseline.MEAN, baseline.STD)
 
         def prepared() -> float:
             frames = 0
@@ -114,8 +113,8 @@ class Sides:
     def training(self) -> list[Row]:
         """ResNet-18 and LSTM end to end, and epochs over cached features; all in turn."""
         cpu, words = torch.device("cpu"), "bf16" if self.bf16 else "float32"
-        bare = seed.Loop(seed.Network(), fast=self.bf16)
-        ready = list(islice(iter(seed.loader(self.sequences("train"))), STEPS))
+        bare = baseline.Loop(baseline.Network(), fast=self.bf16)
+        ready = list(islice(iter(baseline.loader(self.sequences("train"))), STEPS))
         ours = self.clips("train", STEPS + 2)
         model, exact = self._model(self.job), dict[str, Work]()
         if self.bf16:
@@ -169,22 +168,22 @@ def _in_its_own_process(what: str, data: str | None) -> tuple[float, float]:
 
 def field_steps(data: str | None) -> tuple[float, float]:
     """Some training steps, reading included, after two that are not counted."""
-    loop, batches = seed.Loop(seed.Network()), iter(seed.loader(_enough(data, "train")))
+    loop, batches = baseline.Loop(baseline.Network()), iter(baseline.loader(_enough(data, "train")))
     loop.steps(islice(batches, WARM))
     return loop.steps(islice(batches, STEPS))
 
 
 def field_answers(data: str | None) -> tuple[float, float]:
     """Answers to some batches, after two that are not counted."""
-    loop, batches = seed.Loop(seed.Network()), iter(seed.loader(_enough(data, "val"), shuffle=False))
+    loop, batches = baseline.Loop(baseline.Network()), iter(baseline.loader(_enough(data, "val"), shuffle=False))
     loop.answers(islice(batches, WARM))
     return loop.answers(islice(batches, STEPS))
 
 
-def _enough(data: str | None, split: Split) -> seed.FrameByFrame:
+def _enough(data: str | None, split: Split) -> baseline.FrameByFrame:
     """As many sequences as are wanted, of few videos again and again."""
     known = Sides(data).sequences(split)
-    known.sequences = list(islice(cycle(known.sequences), (WARM + STEPS) * seed.BATCH))
+    known.sequences = list(islice(cycle(known.sequences), (WARM + STEPS) * baseline.BATCH))
     return known
 
 
@@ -203,5 +202,5 @@ def _cached(data: str | None, flags: dict[str, str], sets: list[str]) -> Work:
     return lambda: steps.harness_steps(job, prepared.model, clips, prepared.world.device)
 
 
-def _read(data: seed.FrameByFrame) -> float:
-    return float(sum(labels.shape[0] * labels.shape[1] for _, labels in seed.loader(data)))
+def _read(data: baseline.FrameByFrame) -> float:
+    return float(sum(labels.shape[0] * labels.shape[1] for _, labels in baseline.loader(data)))

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from harness.cli import bench, cache, catalogue, compare, data, plugin, runs, submissions, sweeps, weights
+from harness.cli.options import with_home_paths
 from zoo.errors import Stopped, UserError
 from zoo.libraries import check_loaded, version
 
@@ -67,10 +68,11 @@ app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")
 app.add_typer(plugin.app, name="plugin")
 app.add_typer(weights.app, name="weights")
+with_home_paths(app)
 
 
 def main() -> None:
-    """Run the program. A mistake the user can mend is one line and exit code 2."""
+    """Run the program. A mistake the user can mend is one line and exit code 2; its UserError is the exit's cause."""
     # Before torch is loaded: OpenMP threads that spin while they wait make a shared machine crawl. Measured with
     # two threads on two busy cores: an eigendecomposition of 1280 x 1280 took 23.7 s spinning, 0.36 s sleeping.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -79,22 +81,44 @@ def main() -> None:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # several processes: remarks that concern nobody
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's farewell ends like Ctrl-C
+    _open_streams()
     try:
         _answer()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        raise SystemExit(2) from error
     except (KeyboardInterrupt, Stopped):
         print("stopped; a run goes on with `harness run --resume RUN`", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (Python flushes it at its end, and would complain)
         sys.exit(0)
+
+
+def _open_streams() -> None:
+    """Make standard output and error usable, however this was started.
+
+    Where one is closed (``>&-``), the next file that is opened would take its place, and get what is printed. What
+    a terminal or file of another encoding cannot show is escaped.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _answer() -> None:
     """Run the command; what the user can do something about becomes a UserError."""
     try:
-        app(prog_name="harness")
+        try:
+            app(prog_name="harness")
+        finally:
+            sys.stdout.flush()  # here, where a full disk or a closed pipe is told like any other
     except (UserError, Stopped, BrokenPipeError):
         raise
     except Exception as error:
@@ -102,6 +126,8 @@ def _answer() -> None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
             name = error.filename or "a file"
             raise UserError("file-not-writable", name=name, strerror=error.strerror) from error
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            raise UserError("file-too-many", strerror=error.strerror) from error
         raise
 
 

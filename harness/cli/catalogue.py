@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Edition, Encoders, Fusion, Head, Plugins, Sets, Track
+from harness.cli.options import Edition, Fusion, Head, OptEncoders, Plugins, Sets, Track
 
 
 def list_(
@@ -35,13 +35,15 @@ def info(name: Annotated[str, typer.Argument(help="a block, an edition or a metr
 
 
 def check(
-    encoders: Encoders,
-    fusion: Fusion = "late",
-    head: Head = "gru",
-    track: Track = "va",
+    encoders: OptEncoders = None,
+    fusion: Fusion = None,
+    head: Head = None,
+    track: Track = None,
     edition: Edition = None,
     sets: Sets = None,
     plugin: Plugins = None,
+    recipe: Annotated[str | None, typer.Option(help="a recipe by name or file; flags replace its parts")] = None,
+    finetune: Annotated[list[str] | None, typer.Option(help="train this slot's encoder on; repeatable")] = None,
     invariance: Annotated[bool, typer.Option("--invariance", help="what changes an answer that should not")] = False,
 ) -> None:
     """Build a combination without data or weights; show shapes."""
@@ -54,12 +56,13 @@ def check(
         "track": track,
         "edition": edition,
         "plugin": [str(p) for p in plugin] if plugin else None,
+        "finetune": finetune or None,
     }
-    command(flags, sets or [])
+    command(flags, sets or [], recipe)
     if invariance:
         from harness.analysis.invariance import report
 
-        report(flags, sets or [])
+        report(flags, sets or [], recipe)
 
 
 def env(as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:

@@ -7,16 +7,17 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Plugins
+from harness.cli.options import RunPlugins
 
 
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="run folders or record.json files")],
+    plugin: RunPlugins = None,
 ) -> None:
     """Compare runs on the same videos, with an interval."""
     from harness.analysis.compare import compare as command
 
-    print(command(runs))
+    print(command(runs, plugin or []))
 
 
 def reproduce(
@@ -25,10 +26,10 @@ def reproduce(
         "reproduced"
     ),
     data: Annotated[
-        Path | None, typer.Option("--data", help="where the run's data lie now; default: as its config.toml says")
+        Path | None, typer.Option("--data", help="where the run's data are now; default: where they were")
     ] = None,
     list_file: Annotated[Path | None, typer.Option("--list", help="where the run's test list lies now")] = None,
-    plugin: Plugins = None,
+    plugin: RunPlugins = None,
     epochs_from: Annotated[
         Path | None, typer.Option(metavar="RUN", help="where the run that chose the epochs lies now")
     ] = None,

@@ -85,6 +85,24 @@ def data_index(
     index(folder, edition, track, plugin or [], fresh=fresh)
 
 
+@app.command("acceptance")
+def data_acceptance(
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    out: Annotated[Path, typer.Option("--out", help="the text to share")] = Path("acceptance.txt"),
+    edition: Edition = None,
+    track: Track = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, auto")] = "auto",
+    jobs: Jobs = None,
+    plugin: Plugins = None,
+) -> None:
+    """Try everything on a data folder; writes a text to share.
+
+    Versions, counts, and figures beside published ones; no names and no pictures. Exit code 1 where a step failed."""
+    from harness.cli.commands.data import accept
+
+    accept(folder, out, edition, track, device, jobs, plugin or [])
+
+
 @app.command("pack")
 def data_pack(
     folder: Annotated[Path, typer.Argument(metavar="DIR")],

@@ -11,6 +11,7 @@ from harness.cli.options import (
     AnyTrack,
     DataDir,
     Edition,
+    EvaluationData,
     Fusion,
     Head,
     Jobs,
@@ -18,6 +19,8 @@ from harness.cli.options import (
     OptEncoders,
     Out,
     Plugins,
+    RunData,
+    RunPlugins,
     Sets,
     Track,
 )
@@ -79,9 +82,10 @@ def run(
     more = ([f"train.epochs={epochs}"] if epochs else []) + ([f"data.list={list_file}"] if list_file else [])
     more += [f"train.precision={precision}"] if precision else []
     if resume is not None:
-        if more or sets or name or recipe or data or seeds > 1 or any(value is not None for value in flags.values()):
+        others = [value for key, value in flags.items() if key not in ("plugin", "data_dir")]
+        if more or sets or name or recipe or seeds > 1 or any(value is not None for value in others):
             raise UserError("resume-options-mixed")
-        command.resume(resume, machines)
+        command.resume(resume, machines, plugins=plugin or [], data=data)
         return
     if fit and epochs_from and (epochs_from / "config.toml").is_file():
         recipe = recipe or str(epochs_from / "config.toml")
@@ -97,23 +101,24 @@ def predict(
     out: Annotated[Path, typer.Option("--out", help="where the tables go")] = Path("predictions"),
     device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
     jobs: Jobs = None,
+    plugin: RunPlugins = None,
 ) -> None:
     """Answer raw videos with a trained run, one table a video."""
     from harness.analysis.predict import predict as command
 
-    command(run_folder, videos, out, device=device, jobs=jobs)
+    command(run_folder, videos, out, device=device, jobs=jobs, plugins=plugin or [])
 
 
 def evaluate(
     run_folder: Annotated[Path | None, typer.Argument(metavar="RUN", help="a finished run")] = None,
-    data: DataDir = None,
+    data: EvaluationData = None,
     predictions: Annotated[
         Path | None, typer.Option(help="score a table instead of a run (parquet, csv), with --track and --edition")
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="their labels; default: the table's columns ..._true")] = None,
     track: AnyTrack = None,
     edition: Edition = None,
-    plugin: Plugins = None,
+    plugin: RunPlugins = None,
     drop: Annotated[
         list[str] | None,
         typer.Option(help="withhold this slot, or all slots of this stream; may be given again; each: a table of all"),
@@ -121,6 +126,7 @@ def evaluate(
     noise: Annotated[
         str | None, typer.Option(help="a table with noise of so many standard deviations of the features, by commas")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace predictions whose score is another")] = False,
 ) -> None:
     """Score a run again, or a table of predictions."""
     from harness.analysis.rescore import evaluate as command
@@ -135,9 +141,10 @@ def evaluate(
         score_table(predictions, labels, edition, track, plugin or [])
         return
     assert run_folder is not None
-    if labels is not None or track is not None or edition is not None or plugin:
+    if labels is not None or track is not None or edition is not None:
         raise UserError("evaluate-run-options")
-    command(run_folder, data, drop or [], noise_levels(noise) if noise is not None else [])
+    levels = noise_levels(noise) if noise is not None else []
+    command(run_folder, data, drop or [], levels, plugins=plugin or [], force=force)
 
 
 def noise_levels(text: str) -> list[float]:
@@ -157,13 +164,14 @@ def ensemble(
     name: Annotated[str | None, typer.Option(help="the ensemble's folder; default: made from its members")] = None,
     out: Out = Path("runs"),
     post: Annotated[str | None, typer.Option(help="post-processors by commas; default: those of its members")] = None,
-    data: DataDir = None,
+    data: RunData = None,
+    plugin: RunPlugins = None,
 ) -> None:
     """Merge finished runs into one, and rank it with them."""
     from harness.analysis.ensemble_run import ensemble as command
 
     chosen = [p for p in post.split(",") if p] if post is not None else None
-    command(runs, method, name=name, out=out, post=chosen, data=data)
+    command(runs, method, name=name, out=out, post=chosen, data=data, plugins=plugin or [])
 
 
 def leaderboard(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import AnyTrack, Edition, ListFile, Plugins
+from harness.cli.options import AnyTrack, Edition, ListFile, Plugins, RunData
 from zoo.errors import UserError
 
 RUNS = Path("runs")
@@ -24,6 +24,7 @@ def submit(
     file: Annotated[str | None, typer.Option("--file", help="its name, as in trial-3.txt; default: the usual")] = None,
     runs: Annotated[Path | None, typer.Option(help="the folder whose ledger notes a table's submission")] = None,
     plugin: Plugins = None,
+    data: RunData = None,
 ) -> None:
     """Write and verify a submission, of a run or a table."""
     from harness.cli.commands.submit import submit_run, submit_table
@@ -31,12 +32,13 @@ def submit(
     if (run_folder is None) == (predictions is None):
         raise UserError("submit-what")
     if run_folder is not None:
-        if runs is not None or plugin:
+        if runs is not None:
             raise UserError("submit-run-options")
-        submit_run(run_folder, edition, track, list_file, out, name=file, archive=archive)
+        plugins = plugin or []
+        submit_run(run_folder, edition, track, list_file, out, name=file, archive=archive, data=data, plugins=plugins)
         return
     assert predictions is not None
-    if track is None or out is None:
+    if track is None or out is None or data is not None:
         raise UserError("submit-predictions-options")
     submit_table(
         predictions,

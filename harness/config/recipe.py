@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import UserError
+from zoo.files import TOML_DEPTH, TooDeepError, parse_toml
 from zoo.registry.suggestions import did_you_mean
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -39,7 +40,7 @@ def recipe_names() -> list[str]:
 
 def find_recipe(name: str) -> Path:
     """The file of a recipe given by name or path."""
-    for path in (Path(name), RECIPES / f"{name}.toml"):
+    for path in (Path(name).expanduser(), RECIPES / f"{name}.toml"):
         if path.is_file():
             return path
     known = recipe_names()
@@ -47,9 +48,11 @@ def find_recipe(name: str) -> Path:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file as a tree."""
+    """A TOML file as a tree; UserError where it is none, or nested too deeply."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse_toml(path.read_text(encoding="utf-8"))
+    except TooDeepError:
+        raise UserError("toml-too-deep", file=path, most=TOML_DEPTH) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError("toml-invalid", file=path, error=error) from None
 
@@ -74,6 +77,9 @@ def read_recipe(name: str, flags: Mapping[str, Any]) -> dict[str, Any]:
     tree = {key: value for key, value in tree.items() if key not in ("about", "tracks")}
     for key, value in own.items():
         tree[key] = {**_section(path, tree, key), **value} if isinstance(value, dict) else value
+    if (files := tree.pop("plugin", None)) and not flags.get("plugin"):  # code: only the user's own word runs it
+        names = ", ".join(map(str, files)) if isinstance(files, list) else files
+        raise UserError("recipe-plugin-not-named", file=path, names=names)
     if path.parent == RECIPES:
         tree["recipe"] = name
     options = {k: v for k, v in _section(path, tree, "options").items() if not _replaced(k, tree, flags)}

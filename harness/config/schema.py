@@ -3,32 +3,59 @@
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+import tomli_w
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from harness.config.recipe import read_recipe
 from zoo.errors import UserError
+from zoo.files import TooDeepError, is_plain, parse_toml
 
 BLOCK_KEYS = ("encoder.", "fusion.", "head.", "loss.", "post.")
 
 
+def from_home(value: Any) -> Any:
+    """A text that begins with ``~`` as a path in the user's folder; a list of them likewise."""
+    if isinstance(value, list | tuple):
+        return type(value)(from_home(item) for item in value)
+    return os.path.expanduser(value) if isinstance(value, str) and (value + "/").startswith("~/") else value
+
+
+PathText = Annotated[str, AfterValidator(from_home)]
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")  # TOML knows inf and nan
 
 
 class Train(_Section):
     """How the model is trained. Times are epochs unless said otherwise."""
 
     epochs: int = Field(30, ge=1)
+    min_steps: int = Field(
+        700,
+        ge=0,
+        description="at least so many optimiser steps are planned: on a small set an epoch goes over it several times; "
+        "0 where epochs are given without it, which then count as they are",
+    )
     clip: int = Field(64, ge=1, description="frames of a training clip and of an evaluation window")
     batch: int = Field(16, ge=1, description="clips of a batch")
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: float = Field(3e-4, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd")
-    weight_decay: float = Field(1e-2, ge=0, description="of matrices")
+    weight_decay: float = Field(1e-2, ge=0, description="of what multiplies features: no biases, norms, tables")
     schedule: Literal["one_cycle", "cosine", "plateau", "constant"] = "cosine"
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps, cosine")
     select: Literal["best", "last"] = Field("best", description="the epoch with the best validation score, or the last")
@@ -58,6 +85,14 @@ class Train(_Section):
     )
     shuffle_labels: bool = Field(False, description="a control: train on labels of other videos")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _epochs_as_given(cls, given: Any) -> Any:
+        """Epochs that somebody gives are what is trained: in a recipe, a file of before there was a floor, a call."""
+        if isinstance(given, dict) and "epochs" in given and "min_steps" not in given:
+            return {**given, "min_steps": 0}
+        return given
+
 
 class Project(_Section):
     """How cached features are brought to the fusion (zoo.model.adapter)."""
@@ -82,8 +117,10 @@ class Data(_Section):
 
     crops: Literal["cropped_aligned", "cropped"] = "cropped_aligned"
     frame_tolerance: int = Field(1, ge=0)
-    list: str | None = None
-    pack: str | None = Field(None, description="folder of `harness data pack`; that in the data folder; none: not used")
+    list: PathText | None = None
+    pack: PathText | None = Field(
+        None, description="folder of `harness data pack`; that in the data folder; none: not used"
+    )
 
 
 class Chosen(_Section):
@@ -104,16 +141,16 @@ class RunConfig(_Section):
     head: str = "gru"
     track: str = "va"
     edition: str | None = None
-    data_dir: str | None = None
+    data_dir: PathText | None = None
     loss: tuple[str, ...] = ()
     post: tuple[str, ...] = ("interpolate", "smooth", "clip")
     finetune: tuple[str, ...] = ()
-    plugin: tuple[str, ...] = ()
+    plugin: tuple[PathText, ...] = ()
     seed: int = 0
     folds: int = Field(0, ge=0, description="k-fold over train and val by group; 0: the splits as they are")
     fold: int = Field(-1, ge=-1, description="one of these folds, as in RUN/fold-<f>; -1: all")
     fit: tuple[str, ...] = Field((), description="train,val: train on both, with the epochs of epochs_from")
-    epochs_from: str | None = Field(None, description="the run whose chosen number of epochs is trained, with fit")
+    epochs_from: PathText | None = Field(None, description="the run whose chosen number of epochs is trained, with fit")
     merge: Literal["mean", "vote", "ccc"] = Field("mean", description="of the test answers of folds or seeds")
     device: str = "auto"
     devices: int = Field(1, ge=1, description="processes a machine, one a device, that share each batch")
@@ -123,16 +160,12 @@ class RunConfig(_Section):
     features: Features = Features()
     data: Data = Data()
     chosen: Chosen = Chosen()
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Annotated[Any, AfterValidator(from_home)]] = Field(default_factory=dict)
 
     def toml(self) -> str:
-        """The configuration as TOML, sections last, Nones left out."""
+        """The configuration as TOML, sections last, Nones and empty sections left out."""
         plain = self.model_dump(mode="json", exclude_none=True)
-        lines = [f"{k} = {_toml(v)}" for k, v in plain.items() if not isinstance(v, dict)]
-        for name, section in plain.items():
-            if isinstance(section, dict) and section:
-                lines += ["", f"[{name}]"] + [f"{_toml_key(k)} = {_toml(v)}" for k, v in section.items()]
-        return "\n".join(lines) + "\n"
+        return tomli_w.dumps({key: value for key, value in plain.items() if value != {}})
 
 
 def load_config(recipe: str | None, flags: Mapping[str, Any], sets: Iterable[str]) -> RunConfig:
@@ -140,36 +173,70 @@ def load_config(recipe: str | None, flags: Mapping[str, Any], sets: Iterable[str
     (None: not given); ``sets``: ``key=value`` with dotted keys."""
     given = {k: v for k, v in flags.items() if v is not None}
     tree = {**read_recipe(recipe, given), **given} if recipe else given
+    settings = {}
     for text in sets:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise UserError("set-invalid", got=text)
-        _put(tree, name.strip(), parsed(value.strip()))
+        settings[name.strip()] = parsed(value.strip())
+    _put_all(tree, settings)
     return validate(tree, "the command line" + (f" and recipe {recipe}" if recipe else ""))
 
 
 def with_settings(config: RunConfig, settings: Mapping[str, Any], where: str) -> RunConfig:
     """A configuration with other values of dotted keys, as ``--set`` has them."""
     tree = config.model_dump(mode="json", exclude_none=True)
-    for key, value in settings.items():
-        _put(tree, key, value)
+    _put_all(tree, settings)
     return validate(tree, where)
 
 
 def validate(tree: Mapping[str, Any], where: str) -> RunConfig:
     """A RunConfig or a one-line UserError with a suggestion."""
+    _refuse_unprintable(tree, where)
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
         dotted = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            close = difflib.get_close_matches(dotted, _known_keys(), 1)
+            if isinstance(first["input"], dict) and first["input"]:  # of a section that does not exist
+                dotted += "." + str(next(iter(first["input"])))
+            close = [key for key in known_keys() if key.rpartition(".")[2] == dotted.rpartition(".")[2]]
+            close = close or difflib.get_close_matches(dotted, known_keys(), 1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise UserError("setting-unknown", dotted=dotted, where=where, hint=hint) from None
         raise UserError(
             "setting-invalid", dotted=dotted, first=first["input"], where=where, first2=first["msg"]
         ) from None
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every plain value of nested settings by its dotted name."""
+    out: dict[str, Any] = {}
+    for key, value in tree.items():
+        out |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return out
+
+
+def _put_all(tree: dict[str, Any], settings: Mapping[str, Any]) -> None:
+    """Put dotted keys over what a tree holds; epochs take the tree's smallest number of steps with them."""
+    for name, value in settings.items():
+        _put(tree, name, value)
+    if "train.epochs" in settings and "train.min_steps" not in settings:
+        _put(tree, "train.min_steps", 0)
+
+
+def _refuse_unprintable(value: Any, where: str, dotted: str = "") -> None:
+    """UserError for a key or text that config.toml and the record cannot hold as it is."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            _refuse_unprintable(str(key), where, dotted)
+            _refuse_unprintable(inner, where, f"{dotted}.{key}".lstrip("."))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _refuse_unprintable(inner, where, dotted)
+    elif isinstance(value, str) and not is_plain(value):
+        raise UserError("setting-unprintable", dotted=dotted or "a key", got=ascii(value)[:80], where=where)
 
 
 def _put(tree: dict[str, Any], name: str, value: Any) -> None:
@@ -187,12 +254,13 @@ def _put(tree: dict[str, Any], name: str, value: Any) -> None:
 def parsed(text: str) -> Any:
     """TOML where it parses as TOML, else the bare string."""
     try:
-        return tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"x = {text}")["x"]
+    except (tomllib.TOMLDecodeError, TooDeepError):
         return text
 
 
-def _known_keys() -> list[str]:
+def known_keys() -> list[str]:
+    """All settings by their dotted keys."""
     keys = []
     for name, field in RunConfig.model_fields.items():
         keys.append(name)
@@ -200,17 +268,3 @@ def _known_keys() -> list[str]:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             keys += [f"{name}.{inner}" for inner in kind.model_fields]
     return keys
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return repr(value)
-
-
-def _toml_key(name: str) -> str:
-    return name if name.replace("_", "").isalnum() else f'"{name}"'

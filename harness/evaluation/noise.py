@@ -40,7 +40,7 @@ class InputStatistics:
         self.sums[slot] = self.sums[slot] + sums if slot in self.sums else sums
         return x
 
-    def spread(self) -> dict[str, Tensor]:
+    def standard_deviations(self) -> dict[str, Tensor]:
         """slot -> (D,) standard deviations so far; 0 where the slot was never present."""
         out = {}
         for slot, (n, total, squares) in self.sums.items():

@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.evaluation.folds import folds_of
 from harness.evaluation.scoring import main_score
+from leaderboards.blocks import PostBlock
 from zoo.api import TrackSpec, VideoAnswers
 from zoo.registry.plan import Block
 from zoo.registry.registry import resolve
@@ -83,7 +84,7 @@ def apply_folds(chains: Mapping[int, Chain], videos: Sequence[VideoAnswers]) -> 
     return [chains[fold[video.group]].apply(video) for video in videos]
 
 
-def optimism(chain: Chain, videos: Sequence[VideoAnswers], cross_fitted: float) -> dict[str, float]:
+def optimism(chain: Chain, videos: Sequence[VideoAnswers], cross_fitted: float) -> PostBlock:
     """What the usual way to report post-processing is too good by: part of the record, never what is ranked.
 
     ``fitted_on_itself``: the main score where one set of values, that of ``chain``, which was fitted on all of
@@ -95,7 +96,11 @@ def optimism(chain: Chain, videos: Sequence[VideoAnswers], cross_fitted: float) 
     return {"fitted_on_itself": itself, "optimism": itself - cross_fitted}
 
 
-def mean_optimism(posts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def mean_optimism(posts: Sequence[PostBlock]) -> PostBlock:
     """The same figures of several runs, averaged as their scores are; nothing where one has none."""
-    names = ("fitted_on_itself", "optimism")
-    return {n: sum(post[n] for post in posts) / len(posts) for n in names if all(n in post for post in posts)}
+    mean = PostBlock()
+    if all("fitted_on_itself" in post for post in posts):
+        mean["fitted_on_itself"] = sum(post["fitted_on_itself"] for post in posts) / len(posts)
+    if all("optimism" in post for post in posts):
+        mean["optimism"] = sum(post["optimism"] for post in posts) / len(posts)
+    return mean

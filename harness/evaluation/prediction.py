@@ -10,6 +10,7 @@ import torch
 
 from harness.batching.clips import ClipData
 from harness.batching.windows import Window, evaluation_windows, nearest, triangular_window
+from harness.evaluation.epoch_choice import FoldSums, fold_sums
 from harness.evaluation.scoring import statistics_of
 from harness.runtime import memory
 from harness.runtime.distributed import World
@@ -39,7 +40,8 @@ def answers(
 
     Windows of the training length, half overlapping, the last flush with the end, averaged after decode with
     triangular weights; or the whole video at once (``full``). ``delay``: seconds by which the training targets were
-    moved earlier; answers are moved as much later, so that each stands on the frame whose label it is to meet.
+    moved earlier; answers and the masks of what they were made from are moved as much later, so that each stands on the
+    frame whose label it is to meet (``extra["crop"]`` says which frames are scored, so it stays).
     ``per_slot``: the slots' own answers too, as ``extra["slot.SLOT.ANSWER"]``. Where memory runs out, ``batch`` is
     halved from there on, and that is noted (harness.runtime.memory).
     """
@@ -63,10 +65,14 @@ def answers(
                 weight[start:stop] += ramp
             first += len(part)
         total /= weight
+        present = data.present[v]
         if delay:
+            # What an answer was made from goes where the answer goes: interpolation replaces the answers of unseen
+            # frames, wherever these now stand.
             times = data.times(v)
-            total = total[:, nearest(times, times - delay)[0]]
-        yield _video_answers(data, v, track.answers, total[0], dict(zip(slots, total[1:], strict=True)))
+            source = nearest(times, times - delay)[0]
+            total, present = total[:, source], {slot: mask[source] for slot, mask in present.items()}
+        yield _video_answers(data, v, track.answers, total[0], dict(zip(slots, total[1:], strict=True)), present)
 
 
 def _decoded(
@@ -113,7 +119,12 @@ def _columns(answers: tuple[Answer, ...], decoded: np.ndarray) -> dict[str, np.n
 
 
 def _video_answers(
-    data: ClipData, v: int, answers: tuple[Answer, ...], decoded: np.ndarray, slots: dict[str, np.ndarray]
+    data: ClipData,
+    v: int,
+    answers: tuple[Answer, ...],
+    decoded: np.ndarray,
+    slots: dict[str, np.ndarray],
+    present: dict[str, np.ndarray],
 ) -> VideoAnswers:
     video = data.videos[v]
     values = _columns(answers, decoded)
@@ -124,17 +135,22 @@ def _video_answers(
     extra = {"crop": video.crop_frames} if any(v.crops is not None for v in data.index.videos) else {}
     for slot, own in slots.items():
         extra |= {f"slot.{slot}.{name}": part for name, part in _columns(answers, own).items()}
-    return VideoAnswers(video.name, video.group, values, targets, data.present[v], data.times(v), extra=extra)
+    return VideoAnswers(video.name, video.group, values, targets, present, data.times(v), extra=extra)
 
 
-def shared_score(world: World, model: Model, data: ClipData, track: TrackSpec, **how: Any) -> float:
-    """The main score of all videos, which the processes share out; the same in every process."""
+def shared_score(
+    world: World, model: Model, data: ClipData, track: TrackSpec, *, by_fold: FoldSums | None = None, **how: Any
+) -> metrics.Score:
+    """The score of all videos, which the processes share out; the same in every process. ``by_fold``: is given the
+    sums of each fold of groups."""
     part = world.shard([video.n_frames for video in data.videos])
     own = answers(model, data, track, device=world.device, only=part, **how)
     sums = {v: statistics_of(track, video) for v, video in zip(part, own, strict=True)}
     every = {v: stats for some in world.all_gather(sums) for v, stats in some.items()}
+    if by_fold is not None:
+        by_fold |= fold_sums([data.videos[v].group for v in sorted(every)], [every[v] for v in sorted(every)])
     stats = metrics.merge([every[v] for v in sorted(every)])
-    return float(metrics.score(track.metric, track.answers, stats).main)
+    return metrics.score(track.metric, track.answers, stats)
 
 
 def shared_answers(world: World, model: Model, data: ClipData, track: TrackSpec, **how: Any) -> list[VideoAnswers]:

@@ -16,8 +16,8 @@ from zoo.errors import UserError, first_line
 
 
 def to_frame(answers: tuple[Answer, ...], videos: Sequence[VideoAnswers], *, labels: bool = True) -> pd.DataFrame:
-    """``video``, ``frame`` from 1, ``time``, the answers, ``<answer>_true`` (empty where unlabelled; with ``labels``),
-    ``present_<slot>``."""
+    """``video``, ``frame`` from 1, ``time``, the answers (a class as its number and as ``<answer>_name``),
+    ``<answer>_true`` (empty where unlabelled; with ``labels``), ``present_<slot>``."""
     parts = [_video_frame(answers, video, labels) for video in videos]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
@@ -31,6 +31,8 @@ def _video_frame(answers: tuple[Answer, ...], video: VideoAnswers, labels: bool)
         value = video.values[answer.name]
         if answer.kind == "class":
             columns[answer.name] = value.argmax(1).astype(np.int8)
+            classes = pd.Index(answer.classes, dtype=object)
+            columns[f"{answer.name}_name"] = pd.Categorical.from_codes(value.argmax(1), classes)
             columns.update({f"p_{c}": value[:, i] for i, c in enumerate(answer.classes)})
         elif answer.kind == "binary":
             columns[answer.name] = (value >= 0.5).astype(np.int8)
@@ -51,7 +53,7 @@ def write_predictions(path: Path, track: TrackSpec, videos: Sequence[VideoAnswer
 
     def write(part: Path) -> None:
         schema = pa.Schema.from_pandas(to_frame(track.answers, videos[:1], labels=labels), preserve_index=False)
-        with parquet.ParquetWriter(part, schema) as writer:
+        with part.open("wb") as file, parquet.ParquetWriter(file, schema, write_page_checksum=True) as writer:
             for video in videos:
                 frame = _video_frame(track.answers, video, labels)
                 writer.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
@@ -64,7 +66,8 @@ def read_predictions(path: Path, track: TrackSpec) -> list[VideoAnswers]:
     if not path.is_file():
         raise UserError("predictions-missing", file=path)
     try:
-        table = pd.read_parquet(path)
+        with path.open("rb") as file:  # opened here: Arrow takes a relative path with a colon for an address
+            table = parquet.read_table(file, page_checksum_verification=True).to_pandas()
         return [_video_answers(str(name), rows, track) for name, rows in table.groupby("video", sort=False)]
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:  # damaged, or of another track
         reason = f"{type(error).__name__}: {first_line(error)}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
+from leaderboards.blocks import ScoreBlock
 from leaderboards.statistics import jackknife
 from zoo.api import TrackSpec, VideoAnswers
 from zoo.metrics import scores as metrics
@@ -23,7 +23,7 @@ def main_score(track: TrackSpec, videos: Iterable[VideoAnswers]) -> float:
     return float(metrics.score(track.metric, track.answers, stats).main)
 
 
-def score_block(track: TrackSpec, videos: Sequence[VideoAnswers], *, with_face: bool = False) -> dict[str, Any] | None:
+def score_block(track: TrackSpec, videos: Sequence[VideoAnswers], *, with_face: bool = False) -> ScoreBlock | None:
     """Main score with interval, its parts, per-video figures, leave-one-group-out scores: a block of the record.
 
     None where nothing is labelled. ``with_face``: labelled frames that have a face crop only.
@@ -62,5 +62,6 @@ def score_block(track: TrackSpec, videos: Sequence[VideoAnswers], *, with_face: 
         "per_video": per_video,
         "reachable": reachable.best,
         "absent": list(reachable.absent),
+        "over_present": metrics.over_present(track.metric, track.answers, whole) if reachable.absent else score.main,
         "confusion": {a.name: whole[a.name].astype(int).tolist() for a in track.answers if a.kind != "value"},
     }

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from harness.data.decoding.frames import pictures
 from harness.data.index.index import Index, Video
+from harness.data.packed.reader import DamagedPackError
 from harness.data.streams.raw_inputs import RawSlot, collate
 from harness.data.streams.sources import open_reader, source_of
 from harness.features.cache.entry import Entry, Writer
 from harness.features.frozen_encoder import FrozenSlot
 from zoo.api import FrameInput
 from zoo.errors import UserError
+from zoo.readers import Source
 
 
 @dataclass(eq=False)
 class Task:
-    """Features of one video by one slot, wanted in an entry of the cache. ``present``: (n_frames,) bool, filled in as
-    the video is read, ``complete`` when all of it has been."""
+    """Features of one video by one slot, wanted in an entry of the cache. ``source``: the fingerprint of what its key
+    was made of; ``present``: (n_frames,) bool, filled in as the video is read, ``complete`` when all of it has been."""
 
     video: Video
     slot: FrozenSlot
     entry: Entry
+    source: str = ""
     present: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     complete: bool = False
     writer: Writer | None = None
@@ -57,10 +61,12 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """A video that could not be read."""
+    """A video that could not be read. ``again``: a file that it was packed in proved damaged and is set aside, so that
+    its source would be read now, under another key perhaps."""
 
     video: Video
     reason: str
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,8 @@ def events(index: Index, video: Video, tasks: Sequence[Task], *, threads: int = 
             yield from _picture_chunks(index, video, seeing, threads)
         else:
             yield Progress(video.n_frames)
+    except DamagedPackError as error:
+        yield Failed(video, str(error), again=True)
     except UserError as error:
         yield Failed(video, str(error))
 
@@ -93,7 +101,7 @@ def events(index: Index, video: Video, tasks: Sequence[Task], *, threads: int = 
 def _picture_chunks(index: Index, video: Video, tasks: Sequence[Task], threads: int) -> Iterator[Event]:
     source = source_of(index, video)
     cutters = [Cutter(task) for task in tasks]
-    readers = [(open_reader(cutter.task.slot.plan.stream, source), cutter.spec.size) for cutter in cutters]
+    readers = [(_reader(cutter.task, source), cutter.spec.size) for cutter in cutters]
     for i, images in enumerate(pictures(readers, video.video, video.n_frames, threads=threads)):
         for cutter, image in zip(cutters, images, strict=True):
             yield from cutter.add(image)
@@ -102,6 +110,16 @@ def _picture_chunks(index: Index, video: Video, tasks: Sequence[Task], threads: 
     yield Progress(video.n_frames % 64)
     for cutter in cutters:
         yield from cutter.finish()
+
+
+def _reader(task: Task, source: Source) -> Any:
+    """The reader of what the task's key says. DamagedPackError where it would read something else by now: features
+    must never lie under the key of other pictures."""
+    reader = open_reader(task.slot.plan.stream, source)
+    if task.source and reader.fingerprint() != task.source:
+        kind = DamagedPackError
+        raise kind("features-source-changed", name=task.video.name)
+    return reader
 
 
 @dataclass
@@ -162,7 +180,7 @@ def _other_chunks(index: Index, task: Task) -> Iterator[Event]:
     """Sound and vectors, in chunks of frames."""
     slot, video = task.slot, task.video
     raw = RawSlot(index, slot.plan, slot.encoder)
-    task.present = present = open_reader(slot.plan.stream, source_of(index, video)).present()
+    task.present = present = _reader(task, source_of(index, video)).present()
     for start in range(0, video.n_frames, slot.chunk):
         stop = min(start + slot.chunk, video.n_frames)
         seen = present[start:stop]

@@ -19,6 +19,7 @@ from harness.data.streams.raw_inputs import RawSlot, collate
 from harness.data.streams.sources import open_reader, source_of
 from harness.features.frozen_encoder import FrozenSlot, Inputs, PrecisionProbe
 from harness.io.atomic import atomic
+from harness.io.digests import opened, sealed
 from harness.io.hashing import digest
 from harness.runtime.precision import warn_of_bfloat16
 from zoo.api import FrameInput
@@ -39,8 +40,8 @@ def choose_precision(index: Index, slots: Sequence[FrozenSlot], *, building: boo
             continue
         if building and slot.settings.precision == "bf16":
             warn_of_bfloat16(slot.device, "features.precision=bf16")
-        slot.traits = load_or_measure(index, slot)
-        error = slot.traits.error
+        slot.probe = load_or_measure(index, slot)
+        error = slot.probe.error
         if slot.wants_bf16 and not slot.bf16 and error is not None:
             said = (
                 f"slot {slot.plan.name!r}: features in bfloat16 are {error:.1%} from those in float32, more than "
@@ -55,19 +56,19 @@ def choose_precision(index: Index, slots: Sequence[FrozenSlot], *, building: boo
 def load_or_measure(index: Index, slot: FrozenSlot) -> PrecisionProbe:
     """From the cache, or measured now and kept there; one process measures, the others wait."""
     file = _memo(slot)
-    if (traits := _read(file)) is not None:
-        return traits
+    if (probe := _read(file)) is not None:
+        return probe
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(file.with_suffix(".lock")):
-            if (traits := _read(file)) is None:
-                traits = measure(index, slot)
-                said = {"error": traits.error, "mixes": traits.mixes, "encoder": slot.plan.encoder.name}
-                if traits != PrecisionProbe():  # else there was nothing to look at
-                    atomic(file, lambda part: part.write_text(json.dumps(said)))
+            if (probe := _read(file)) is None:
+                probe = measure(index, slot)
+                said = {"error": probe.error, "mixes": probe.batch_invariant, "encoder": slot.plan.encoder.name}
+                if probe != PrecisionProbe():  # else there was nothing to look at
+                    atomic(file, lambda part: part.write_text(json.dumps(sealed(said))))
     except PermissionError:
-        traits = measure(index, slot)
-    return traits
+        probe = measure(index, slot)
+    return probe
 
 
 def _memo(slot: FrozenSlot) -> Path:
@@ -79,7 +80,7 @@ def _memo(slot: FrozenSlot) -> Path:
 
 def _read(file: Path) -> PrecisionProbe | None:
     try:
-        said = json.loads(file.read_bytes())
+        said = opened(json.loads(file.read_bytes()), strict=True)
         return PrecisionProbe(None if said["error"] is None else float(said["error"]), bool(said["mixes"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -94,11 +95,11 @@ def measure(index: Index, slot: FrozenSlot) -> PrecisionProbe:
             return PrecisionProbe()
         error = _error(slot, batch_of(images), np.ones(len(images), bool)) if slot.wants_bf16 else None
         settled = PrecisionProbe(error)
-        before, slot.traits = slot.traits, settled  # in the precision that will be used
+        before, slot.probe = slot.probe, settled  # in the precision that will be used
         try:
             return PrecisionProbe(error, is_batch_invariant(slot, images))
         finally:
-            slot.traits = before
+            slot.probe = before
     if not slot.wants_bf16 or (chunk := next(_chunks(index, slot), None)) is None:
         return PrecisionProbe()
     return PrecisionProbe(_error(slot, *chunk))

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 from filelock import FileLock
-from tqdm import tqdm
 
 from harness.data.index.index import Index, Video
+from harness.data.packed.reader import from_source
 from harness.data.streams.sources import open_reader, source_of
 from harness.features.cache.entry import Entry, Writer
 from harness.features.cache.leases import try_lock, unlock
@@ -24,24 +24,15 @@ from harness.features.chunking import Chunk, Done, Event, Failed, PartialBatch, 
 from harness.features.encoder_probe import choose_precision
 from harness.features.frozen_encoder import FrozenSlot
 from harness.features.store import FeatureStore
+from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
 from harness.runtime.prefetch import prefetch
+from harness.runtime.progress import Bar
 from zoo.errors import UserError
 
 AHEAD = 6  # chunks a reader makes before the networks ask for them
 READERS = 8  # videos that are read at the same time, at most
 POLL = 0.5  # seconds between looks at what another process computes
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A video whose features could not be computed."""
-
-    video: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.video}: {self.reason}"
 
 
 def extract(index: Index, slots: Sequence[FrozenSlot], *, progress: bool = True) -> tuple[FeatureStore, list[Failure]]:
@@ -64,7 +55,7 @@ def extract_videos(
     Idempotent, and safe to call from several processes for the same videos. Damaged entries are computed again.
     """
     store = FeatureStore() if store is None else store
-    choose_precision(index, slots)
+    from_source(partial(choose_precision, index, slots))
     wanted = set(names)
     tasks, failures = _tasks(index, [v for v in index.videos if v.name in wanted], slots, store)
     store.lease.take(task.entry for task in tasks)
@@ -77,16 +68,19 @@ def extract_videos(
                 store.damaged += fault != "missing"
                 missing.setdefault(task.video.name, []).append(task)
     if missing:
-        choose_precision(index, slots, building=True)
+        from_source(partial(choose_precision, index, slots, building=True))
         for slot in slots:
             _ = slot.encoder  # built here, once, before threads ask what it takes
         total = sum(work[0].video.n_frames for work in missing.values())
         label = "features of " + ", ".join(slot.plan.name for slot in slots)
-        with tqdm(total=total, unit="frame", desc=label, disable=None if progress else True, leave=False) as bar:
+        with Bar(total=total, unit="frame", desc=label, shown=progress) as bar:
             on_cores = any(slot.device.type == "cpu" for slot in slots)
-            failures += FeatureExtractor(index, store, bar, on_cores).run(list(missing.values()))
+            extractor = FeatureExtractor(index, store, bar, on_cores)
+            failures += extractor.run(list(missing.values()))
+        if extractor.again:  # packed files proved damaged and are set aside: the sources are read
+            failures += extract_videos(index, slots, extractor.again, store=store, progress=progress)
     order = {video.name: place for place, video in enumerate(index.videos)}
-    return sorted(failures, key=lambda failure: order[failure.video])
+    return sorted(failures, key=lambda failure: order[failure.item])
 
 
 def _tasks(
@@ -98,14 +92,16 @@ def _tasks(
     for video in videos:
         source = source_of(index, video)
         try:
-            keys = [slot.key(open_reader(slot.plan.stream, source)) for slot in slots]
+            readers = [open_reader(slot.plan.stream, source) for slot in slots]
+            keys = [(slot.key(reader), reader.fingerprint()) for slot, reader in zip(slots, readers, strict=True)]
         except UserError as error:
-            failures.append(Failure(video.name, str(error)))
+            failures.append(Failure(str(error), video.name))
             continue
-        for slot, key in zip(slots, keys, strict=True):
+        for slot, (key, fingerprint) in zip(slots, keys, strict=True):
             entry = Entry.of(key)
-            tasks.append(Task(video, slot, entry))
+            tasks.append(Task(video, slot, entry, fingerprint))
             store.folders[slot.plan.name, video.name] = entry.folder
+            store.sources[slot.plan.name, video.name] = fingerprint
     return tasks, failures
 
 
@@ -118,6 +114,7 @@ class FeatureExtractor:
     bar: Any
     on_cores: bool
     failures: list[Failure] = field(default_factory=list)
+    again: list[str] = field(default_factory=list)  # videos whose packed files proved damaged
     claimed: dict[Task, FileLock] = field(default_factory=dict)  # under way, with the locks of their entries
     tails: dict[int, list[tuple[Task, np.ndarray]]] = field(default_factory=dict)  # of id(slot): pictures to be encoded
     flying: deque[tuple[torch.Tensor, list[tuple[Task, np.ndarray]]]] = field(default_factory=deque)
@@ -182,13 +179,13 @@ class FeatureExtractor:
         if isinstance(event, Progress):
             self.bar.update(event.frames)
         elif isinstance(event, Failed):
-            self._fail(event.video, event.reason)
+            self._fail(event.video, event.reason, again=event.again)
         elif event.task not in self.claimed:  # of a video that has failed
             return
         elif isinstance(event, Done):
             event.task.complete = True
             self._save(event.task)
-        elif isinstance(event, PartialBatch) and event.task.slot.traits.mixes:
+        elif isinstance(event, PartialBatch) and event.task.slot.probe.batch_invariant:
             self._mix(event)
         elif isinstance(event, PartialBatch):
             inputs, keep = pad_batch(event.images, event.task.slot.chunk)
@@ -265,9 +262,12 @@ class FeatureExtractor:
         self.store.found(task.entry)
         unlock(self.claimed.pop(task))
 
-    def _fail(self, video: Video, reason: str) -> None:
-        """Note it, and forget what has been computed of the video."""
-        self.failures.append(Failure(video.name, reason))
+    def _fail(self, video: Video, reason: str, *, again: bool = False) -> None:
+        """Note it, and forget what has been computed of the video. ``again``: it is to be computed once more."""
+        if again:
+            self.again.append(video.name)
+        else:
+            self.failures.append(Failure(reason, video.name))
         self._drop([task for task in list(self.claimed) if task.video is video])  # a copy: threads claim meanwhile
 
     def _drop(self, tasks: Sequence[Task]) -> None:

@@ -11,23 +11,26 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from harness.config.schema import Features
+from harness.features.cache.entry import EntryMeta
 from harness.features.cache.key import LAYOUT, Identity, encoder_identity, features_key
 from harness.runtime import memory
+from leaderboards.blocks import WeightsBlock
 from zoo.api import AudioInput, FrameInput
 from zoo.errors import UserError, first_line
+from zoo.files import file_sha256
 from zoo.layers.precision import computes_bfloat16
 from zoo.model.model import build_encoder, encode
 from zoo.modules import Encoder
 from zoo.registry.plan import SlotPlan
 from zoo.weights.batch_norm_folding import fold
 from zoo.weights.bf16_rounding import Rounded
-from zoo.weights.cards import describe, file_sha256, find
+from zoo.weights.cards import describe, find
 from zoo.weights.loading import load_pretrained
 
 SOUND_CHUNK = 256  # frames of sound features computed at once
@@ -38,11 +41,11 @@ Inputs = Mapping[str, np.ndarray]
 class PrecisionProbe:
     """What was measured of an encoder on this kind of machine, once for a cache. ``error``: how far the bfloat16
     features of some real frames are from their float32 ones, at the worst frame, as a share of its length; None where
-    they were not compared. ``mixes``: whether a frame's features are the same, bit for bit, wherever it stands in a
-    batch and whatever stands beside it, so that frames of several videos may share one."""
+    they were not compared. ``batch_invariant``: whether a frame's features are the same, bit for bit, wherever it
+    stands in a batch and whatever stands beside it, so that frames of several videos may share one."""
 
     error: float | None = None
-    mixes: bool = False
+    batch_invariant: bool = False
 
 
 @dataclass
@@ -55,14 +58,14 @@ class FrozenSlot:
     file: Path | None  # of the weights, verified
     _encoder: Encoder | None = None
     _rounded: Rounded | None = None
-    traits: PrecisionProbe = PrecisionProbe()
+    probe: PrecisionProbe = PrecisionProbe()
     limit: int | None = None  # frames at once, after memory ran out
 
     @property
     def encoder(self) -> Encoder:
         """The network that computes the features: in eval mode, its batch norms folded."""
         if self._encoder is None:
-            encoder = self.placed(self.given())
+            encoder = self.to_device(self.build_pretrained())
             fold(encoder, partial(features_of_noise, encoder))
             self._encoder = encoder
         return self._encoder
@@ -78,14 +81,14 @@ class FrozenSlot:
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16):
             features_of_noise(self.encoder, 1)
 
-    def given(self) -> Encoder:
+    def build_pretrained(self) -> Encoder:
         """A new network as its author made it, with its weights, in eval mode."""
         encoder = build_encoder(self.plan)
         if self.plan.passport is not None:
             load_pretrained(encoder, self.plan.passport)
         return encoder.eval().requires_grad_(False)
 
-    def placed(self, encoder: Encoder) -> Encoder:
+    def to_device(self, encoder: Encoder) -> Encoder:
         """On the device, in the layout that convolutions are fastest in."""
         encoder = encoder.to(self.device)
         if isinstance(encoder.input, FrameInput):
@@ -102,7 +105,7 @@ class FrozenSlot:
     @property
     def bf16(self) -> bool:
         """Whether it is used: it must have proved near enough to float32 (harness.features.encoder_probe)."""
-        return self.wants_bf16 and (self.traits.error is None or self.traits.error <= self.settings.tolerance)
+        return self.wants_bf16 and (self.probe.error is None or self.probe.error <= self.settings.tolerance)
 
     @property
     def precision(self) -> str:
@@ -114,16 +117,15 @@ class FrozenSlot:
         """Frames in a batch."""
         return SOUND_CHUNK if isinstance(self.encoder.input, AudioInput) else self.settings.chunk
 
-    def record(self) -> dict[str, Any] | None:
+    def record(self) -> WeightsBlock | None:
         """The slot's weights for a run's record, or what a fixed encoder says of itself (``describe``); the same
         whether the features were computed or found."""
+        known: WeightsBlock = {"slot": self.plan.name, "precision": self.precision}
         if self.plan.passport is not None and self.file is not None:
-            known = describe(self.plan.passport, self.file)
-        elif callable(say := getattr(self.encoder, "describe", None)):
-            known = say()
-        else:
-            return None
-        return {"slot": self.plan.name, "precision": self.precision, **known}
+            return known | cast(WeightsBlock, describe(self.plan.passport, self.file))
+        if callable(say := getattr(self.encoder, "describe", None)):
+            return known | cast(WeightsBlock, say())  # with keys of its own
+        return None
 
     def identity(self) -> Identity:
         """All that its features depend on besides the video and the precision (harness.features.cache.key)."""
@@ -133,7 +135,7 @@ class FrozenSlot:
         """The cache key of this slot's features of one video."""
         return features_key(reader.fingerprint(), self.precision, self.settings.store, self.identity())
 
-    def meta(self, video: str) -> dict[str, Any]:
+    def meta(self, video: str) -> EntryMeta:
         """What an entry of the cache says of itself."""
         plan = self.plan
         return {
@@ -144,7 +146,7 @@ class FrozenSlot:
             "options": dict(plan.options),
             "weights": file_sha256(self.file) if self.file else None,
             "precision": self.precision,
-            "error": self.traits.error if self.bf16 else None,
+            "error": self.probe.error if self.bf16 else None,
             "device": self.device.type,
             "chunk": self.chunk,
             "batch": min(self.limit or self.chunk, self.chunk),

@@ -25,6 +25,7 @@ class FeatureStore:
     def __init__(self) -> None:
         self.folders: dict[Key, Path] = {}
         self.lease = Lease()
+        self.sources: dict[Key, str] = {}  # fingerprints of what they are of
         self.computed = 0
         self.damaged = 0  # entries that were not what had been written, and were computed again
         self._masks: dict[Key, tuple[np.ndarray, np.ndarray]] = {}

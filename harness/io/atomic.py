@@ -9,9 +9,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.io.locks import file_lock, lock_of
+from harness.io.locks import NAME, file_lock, lock_of
 from zoo.errors import FullDiskError, UserError
 from zoo.files import replace
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Numbers of errors that say that there is no room: the disk, a quota, the largest size that a file may have."""
 
 
 def atomic(path: Path, write: Callable[[Path], object]) -> None:
@@ -22,9 +25,10 @@ def atomic(path: Path, write: Callable[[Path], object]) -> None:
     try:
         replace(path, write)
     except (OSError, RuntimeError) as error:
-        full = isinstance(error, OSError) or "write" in str(error).lower()
+        # What torch says where a file cannot grow: of its writing, or of where it stands in the file afterwards.
+        full = isinstance(error, OSError) or any(said in str(error).lower() for said in ("writ", "unexpected pos"))
         if full:
-            kind = FullDiskError if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) else UserError
+            kind = FullDiskError if getattr(error, "errno", None) in FULL else UserError
             raise kind("file-not-written", file=path, error=error) from None
         raise
 
@@ -45,8 +49,14 @@ def append_line(path: Path, entry: Mapping[str, Any]) -> None:
 
 
 def clear_parts(folder: Path, *, deep: bool = True) -> None:
-    """Remove what a killed process left half-written under its temporary names; ``deep``: in folders below too. For
-    whoever is alone at work there (harness.io.locks)."""
-    for part in folder.rglob(".*") if deep else folder.glob(".*"):
-        if part.is_file() and part.name != ".lock":
-            part.unlink(missing_ok=True)
+    """Remove what a killed process left half-written under its temporary names. For whoever is alone at work there.
+
+    ``deep``: in folders below too, but for those that have a lock of their own: who holds it may be writing, and who
+    takes it next clears them.
+    """
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.is_dir() and not entry.is_symlink():
+            if deep and not (entry / NAME).exists():
+                clear_parts(entry)
+        elif entry.name.startswith(".") and entry.name != NAME:
+            entry.unlink(missing_ok=True)

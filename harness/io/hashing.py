@@ -11,10 +11,15 @@ from pathlib import Path
 
 from harness.io.atomic import atomic
 from harness.io.locks import OneAtATime, file_lock, lock_of
-from harness.io.read_cache import TICK, Arrays, ReadCache, state_of
+from harness.io.read_cache import Arrays, ReadCache
+from zoo.files import is_settled, state_of
 from zoo.weights.cards import cache_dir
 
+PICTURES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp")
+"""Ends of the names of pictures, in lower case."""
+
 _shared = OneAtATime()
+_CHECK = 16  # hex digits that follow a digest that is kept: of itself
 
 
 def digest(*parts: object) -> str:
@@ -29,8 +34,8 @@ def file_digest(path: Path) -> str:
 
 
 def crops_digest(folder: Path) -> str:
-    """sha256 over names and content of the .jpg files of a folder."""
-    states, newest = _states(folder, ".jpg")
+    """sha256 over names and content of the pictures of a folder."""
+    states, newest = _states(folder, PICTURES)
     key = digest("crops", folder.resolve(), states)
     return _remembered(key, newest, lambda: _hash([folder / name for name, *_ in states]))
 
@@ -38,19 +43,19 @@ def crops_digest(folder: Path) -> str:
 def of_folder(kind: str, folder: Path, ending: str, parts: Sequence[object], compute: Callable[[], Arrays]) -> Arrays:
     """What ``compute`` makes of the files of a folder, made again only where one of them has changed or ``parts``, on
     which it depends too, are others. What it raises is raised, and not remembered."""
-    states, newest = _states(folder, ending)
-    if time.time_ns() - newest <= TICK:
+    states, newest = _states(folder, (ending,))
+    if not is_settled(newest, time.time_ns()):
         return _shared(digest(kind, folder.resolve(), states, *parts), compute)
     key = digest(folder.resolve(), states, *parts)[:32]
     return kept(ReadCache(cache_dir() / kind / f"{key}.memo"), folder, kind, compute)
 
 
-def _states(folder: Path, ending: str) -> tuple[list[tuple[str, int, int, int, int]], int]:
+def _states(folder: Path, endings: tuple[str, ...]) -> tuple[list[tuple[str, int, int, int, int]], int]:
     """Name, size, times (ns) of change and of status, and inode of a folder's files; when the newest was changed."""
     states = [
         (entry.name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino)
         for entry in os.scandir(folder)
-        if entry.name.endswith(ending)
+        if entry.name.lower().endswith(endings)
         for s in (entry.stat(),)
     ]
     states.sort()
@@ -87,19 +92,21 @@ def _remembered(key: str, changed: int, compute: Callable[[], str]) -> str:
     memo = cache_dir() / "digests" / key[:2] / key
     if (known := _digest_in(memo)) is not None:
         return known
-    if time.time_ns() - changed <= TICK:
+    if not is_settled(changed, time.time_ns()):
         return _shared(key, compute)
     with file_lock(lock_of(memo)):
         if (known := _digest_in(memo)) is not None:  # by another process or thread, meanwhile
             return known
         value = compute()
-        atomic(memo, lambda part: part.write_text(value))
+        atomic(memo, lambda part: part.write_text(value + digest(value)[:_CHECK]))
         return value
 
 
 def _digest_in(memo: Path) -> str | None:
+    """What a file keeps; None where it is absent or damaged, or of 0.1, which wrote no check."""
     try:
         text = memo.read_text()
     except (OSError, UnicodeDecodeError):
         return None
-    return text if len(text) == 64 else None
+    value, check = text[:-_CHECK], text[-_CHECK:]
+    return value if check == digest(value)[:_CHECK] else None

@@ -19,21 +19,12 @@ import pyarrow as pa
 
 from harness.io.atomic import atomic
 from harness.io.locks import LazyLock, lock_of
+from zoo.files import State, file_sha256, is_settled, state_of
 
 Arrays = Mapping[str, np.ndarray]
-State = tuple[int, ...]
-
-TICK = 2_000_000_000
-"""ns; no file system's clock is coarser."""
 
 _VERSION = 1  # of the file's format
 _DIGEST, _LENGTH = 32, 8  # bytes of the sha256 at the beginning and of the header's length after it
-
-
-def state_of(path: Path) -> State:
-    """Size, times (ns) of change and of status, inode and device: what tells a changed file without reading it."""
-    stat = os.stat(path)
-    return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev)
 
 
 @dataclass(frozen=True)
@@ -112,7 +103,7 @@ class ReadCache:
             known = self._entries.get(key)
         if known and known.holds(state):
             return known.unpacked()
-        sha256 = _sha256(path) if hashed else ""
+        sha256 = file_sha256(path) if hashed else ""
         if known and hashed and known.sha256 == sha256:
             packed, arrays = known.arrays, known.unpacked()
         else:
@@ -121,7 +112,7 @@ class ReadCache:
             for array in arrays.values():
                 array.flags.writeable = False
         if state_of(path) == state:  # else it was changed while it was read
-            self._entries[key] = _Entry(state, now - max(state[1:3]) > TICK, sha256, packed)
+            self._entries[key] = _Entry(state, is_settled(max(state[1:3]), now), sha256, packed)
             self._changed = True
         return arrays
 
@@ -184,8 +175,3 @@ def _load(path: Path) -> dict[tuple[str, str], _Entry]:
             at += length
         entries[source, what] = _Entry(tuple(state), settled, sha256, arrays)
     return entries
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from zoo.errors import UserError
+from zoo.files import read_bytes
 
 
 def read_text(path: Path) -> str:
     """A text file without byte order mark, carriage returns and empty end; UserError where it is no UTF-8 text."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_bytes(path).decode("utf-8-sig")
     except OSError as error:
         raise UserError("text-unreadable", file=path, strerror=error.strerror) from error
     except UnicodeDecodeError as error:

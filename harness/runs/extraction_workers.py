@@ -5,18 +5,17 @@ from __future__ import annotations
 import functools
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-from tqdm import tqdm
+from dataclasses import dataclass, replace
 
 from harness.config.schema import RunConfig
 from harness.data.index.index import Index
-from harness.features.extraction import Failure, extract_videos
+from harness.features.extraction import extract_videos
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
 from harness.runs.job import SharedSetup, make_job, prepare_shared
-from harness.runtime import launchers as launching
 from harness.runtime.device import pick_device
+from harness.runtime.launchers import Failure, Launch
+from harness.runtime.progress import Bar
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Computed:
 
 
 def extract_with_workers(
-    config: RunConfig, index: Index, launch: launching.Launch, *, progress: bool = True
+    config: RunConfig, index: Index, launch: Launch, *, progress: bool = True
 ) -> tuple[int, int, list[Failure]]:
     """Entries computed, damaged ones among them, and the videos that failed, in the order of the index."""
     videos = sorted(index.videos, key=lambda video: -video.n_frames)  # so that all workers end together
@@ -45,16 +44,16 @@ def extract_with_workers(
     failures: list[Failure] = []
     total = sum(video.n_frames for video in videos)
     settings = config.toml()
-    with tqdm(total=total, unit="frame", desc="features", disable=None if progress else True, leave=False) as bar:
+    with Bar(total=total, unit="frame", desc="features", shown=progress) as bar:
         for place, outcome in launch(extract_one, [Item(settings, video.name) for video in videos]):
             bar.update(videos[place].n_frames)
-            if isinstance(outcome, launching.Failure):
-                failures.append(Failure(videos[place].name, str(outcome)))
+            if isinstance(outcome, Failure):
+                failures.append(replace(outcome, item=videos[place].name))
             else:
                 computed, damaged = computed + outcome.computed, damaged + outcome.damaged
                 failures += outcome.failures
     order = {video.name: place for place, video in enumerate(index.videos)}
-    return computed, damaged, sorted(failures, key=lambda failure: order[failure.video])
+    return computed, damaged, sorted(failures, key=lambda failure: order[failure.item])
 
 
 def extract_one(item: Item) -> Computed:

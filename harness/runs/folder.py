@@ -42,10 +42,19 @@ def default_name(config: RunConfig, seeds: int) -> str:
     return re.sub(r"[^A-Za-z0-9_.+-]+", "+", text)[:120] + kind + (f"x{seeds}" if seeds > 1 else "")
 
 
+def check_name(out: Path, name: str | None) -> None:
+    """UserError for a name of a run that is none, or that is taken: said before anything is read or computed."""
+    if name is None:
+        return
+    if not name or Path(name).name != name or name.startswith("."):
+        raise UserError("run-name-invalid", name=name, out=out)
+    if (out / name).exists():
+        raise UserError("run-name-taken", name=name, out=out, file=out / name)
+
+
 def new_folder(out: Path, name: str | None, default: str) -> Path:
     """A fresh folder for a run: the user's name, which must be free, or the default one with the next free number."""
-    if name is not None and (not name or Path(name).name != name or name.startswith(".")):
-        raise UserError("run-name-invalid", name=name, out=out)
+    check_name(out, name)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -13,10 +13,11 @@ from harness.data.packed.locate import find_pack
 from harness.runs.splits import EpochSource, assign_splits, check_kind, find_origin, split_name
 from zoo.api import EditionSpec, TrackSpec
 from zoo.errors import UserError
+from zoo.files import file_sha256
 from zoo.registry.plan import Plan, make_plan
 from zoo.registry.registry import Entry, Registry
 from zoo.registry.tracks import find_track, load_plugins
-from zoo.weights.cards import cache_dir, file_sha256
+from zoo.weights.cards import cache_dir
 
 
 @dataclass(frozen=True)

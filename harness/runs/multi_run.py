@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from harness.config.schema import RunConfig
+from harness.config.schema import RunConfig, flat
 from harness.evaluation.merging import merge
 from harness.evaluation.postprocessing import Chain, mean_optimism
-from harness.evaluation.prediction_tables import read_predictions, write_predictions
+from harness.evaluation.prediction_tables import write_predictions
 from harness.io.atomic import atomic
 from harness.io.locks import run_lock
+from harness.runs.finished import digests_of, place_of, read_own
 from harness.runs.job import Job
 from harness.runs.provenance import NEXT_FOLD
-from harness.runs.record import identity
+from harness.runs.record import FREE, identity
 from harness.runs.recording import record_run
 from harness.runs.results import score_split, submit_final
 from harness.runs.run import Outcome, run
@@ -26,13 +27,26 @@ from harness.runs.splits import assign_splits, split_name
 from harness.runtime.device import pick_device
 from harness.runtime.distributed import World, single_process
 from harness.submissions.submission import link_record
+from harness.training.state import SHOWN, changes
+from leaderboards.blocks import (
+    Circumstances,
+    EpochChoice,
+    FoldBlock,
+    FoldsBlock,
+    PostBlock,
+    ReferenceBlock,
+    Result,
+    ScoreBlock,
+    SubmissionBlock,
+    Together,
+)
 from leaderboards.record import Record, RecordError
 from leaderboards.record import read as read_record
 from leaderboards.statistics import jackknife
 from zoo.api import VideoAnswers
 from zoo.errors import UserError
 
-Conclude = Callable[[Sequence[Record]], tuple[dict[str, Any], list[str]]]
+Conclude = Callable[[Sequence[Record]], tuple[Result, list[str]]]
 
 
 def read(path: Path) -> Record:
@@ -51,7 +65,7 @@ def run_seeds(job: Job, folder: Path, seeds: int, world: World | None = None) ->
         atomic(folder / "seeds", lambda part: part.write_text(f"{seeds}\n"))
     jobs = member_jobs(job, seeds)
 
-    def conclude(members: Sequence[Record]) -> tuple[dict[str, Any], list[str]]:
+    def conclude(members: Sequence[Record]) -> tuple[Result, list[str]]:
         processed = _test_answers(job, folder, jobs, "test.post.parquet")
         submission, notes = (
             submit_final(job, merge(processed, job.track, method=job.config.merge), folder) if processed else (None, [])
@@ -69,13 +83,18 @@ def run_folds(job: Job, folder: Path, world: World | None = None) -> Outcome:
     world = world or single_process(pick_device(job.config.device))
     jobs = member_jobs(job)
 
-    def conclude(members: Sequence[Record]) -> tuple[dict[str, Any], list[str]]:
+    def conclude(members: Sequence[Record]) -> tuple[Result, list[str]]:
         files = [folder / name / "predictions" / f"{own.split}.parquet" for name, own in jobs.items()]
-        answers = {v.video: v for path in files if path.is_file() for v in read_predictions(path, job.track)}
+        answers = {v.video: v for path in files if path.is_file() for v in read_own(path, job.track)}
         scored = score_split(job, [answers[v.name] for v in job.index.videos if v.name in answers], folder)
         raw = _test_answers(job, folder, jobs, "test.parquet")
         submission, notes = _submit_merged(job, raw, scored.chain, folder) if raw else (None, [])
-        result = {**identity(job), "scores": scored.scores, "post": scored.post, **fold_result(members, scored.scores)}
+        result: Result = {
+            **identity(job),
+            "scores": scored.scores,
+            "post": scored.post,
+            **fold_result(members, scored.scores),
+        }
         return {**result, "submission": submission}, notes
 
     return _run_all(job, folder, jobs, conclude, world)
@@ -104,13 +123,14 @@ def write_config(config: RunConfig, folder: Path) -> None:
 
 def _run_all(job: Job, folder: Path, jobs: Mapping[str, Job], conclude: Conclude, world: World) -> Outcome:
     """Run what is not done yet, and make one record of all."""
-    record = Record(name=folder.name, status="running", result=identity(job))
+    circumstances: Circumstances = {"data": place_of(job.index.root, folder)}
+    record = Record(name=folder.name, status="running", result=identity(job), circumstances=circumstances)
     notes: list[str] = []
     members: list[Record] = []
     own_folder = folder if world.first else None
     with run_lock(own_folder), record_run(record, own_folder):
         for name, own in jobs.items():
-            if known := world.broadcast(_finished(folder / name) if world.first else None):
+            if known := world.broadcast(_finished(folder / name, own) if world.first else None):
                 members.append(known)
                 continue
             if world.first:
@@ -122,29 +142,42 @@ def _run_all(job: Job, folder: Path, jobs: Mapping[str, Job], conclude: Conclude
             result, notes = conclude(members)
             record.status, record.result = "done", result
             record.circumstances["seconds"] = sum(member.circumstances.get("seconds", 0) for member in members)
+            record.circumstances["files"] = digests_of(folder)
             link_record(folder / "submission", record.result_sha256)
     return Outcome(folder, record, notes)
 
 
-def _finished(folder: Path) -> Record | None:
-    """The record of a member that is done."""
+def _finished(folder: Path, job: Job) -> Record | None:
+    """The record of a member that is done; UserError where it was made of other settings or data than the rest."""
     path = folder / "record.json"
-    return known if path.is_file() and (known := read(path)).status == "done" else None
+    if not path.is_file() or (known := read(path)).status != "done":
+        return None
+    then, now = known.result, identity(job)
+    if changed := changes(_settings_and_data(then), _settings_and_data(now)):
+        raise UserError("resume-member-other", folder=folder, changed="; ".join(changed[:SHOWN]))
+    return known
+
+
+def _settings_and_data(result: Mapping[str, Any]) -> dict[str, str]:
+    settings = {key: str(value) for key, value in flat(result.get("config") or {}).items() if key not in FREE}
+    data = {"the data": str((result.get("data") or {}).get("fingerprint"))}
+    return settings | data | {"the plugins": ", ".join(map(str, result.get("plugins") or ()))}
 
 
 # --- records ----------------------------------------------------------------------------------------------------------
 
 
-def mean_result(members: Sequence[Record]) -> dict[str, Any]:
+def mean_result(members: Sequence[Record]) -> Result:
     """The result of several seeds of one combination."""
     results = [member.result for member in members]
     first = results[0]
-    scores: dict[str, Any] = {}
+    scores: dict[str, ScoreBlock] = {}
     for kind in first["scores"]:
         blocks = [result["scores"][kind] for result in results]
         main = statistics.fmean(block["main"] for block in blocks)
         loo = np.mean([block["leave_one_out"] for block in blocks], axis=0)
-        interval = jackknife(main, loo, tuple(first["score_range"]))
+        interval = jackknife(main, loo, (first["score_range"][0], first["score_range"][1]))
+        present = statistics.fmean(block.get("over_present", block["main"]) for block in blocks)
         scores[kind] = {
             "main": main,
             "low": interval.low,
@@ -153,14 +186,18 @@ def mean_result(members: Sequence[Record]) -> dict[str, Any]:
             "spread": statistics.stdev(block["main"] for block in blocks),
             "seeds": [block["main"] for block in blocks],
             "parts": {p: statistics.fmean(b["parts"][p] for b in blocks) for p in blocks[0]["parts"]},
-            **{k: blocks[0][k] for k in ("groups", "frames", "videos")},
+            "groups": blocks[0]["groups"],
+            "frames": blocks[0]["frames"],
+            "videos": blocks[0]["videos"],
         }
-    post = {**first["post"], **mean_optimism([result["post"] for result in results])}
+        if absent := blocks[0].get("absent"):
+            scores[kind]["absent"], scores[kind]["over_present"] = absent, present
+    post: PostBlock = {**first["post"], **mean_optimism([result["post"] for result in results])}
     seeds = [result["seeds"][0] for result in results]
     return {**first, **_together(members), "scores": scores, "post": post, "seeds": seeds}
 
 
-def fold_result(members: Sequence[Record], scores: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+def fold_result(members: Sequence[Record], scores: Mapping[str, ScoreBlock]) -> FoldsBlock:
     """What the folds say of themselves; the mean and the spread of their scores are put into ``scores``."""
     for kind, block in scores.items():
         each = [(member.result["scores"].get(kind) or {}).get("main") for member in members]
@@ -170,32 +207,54 @@ def fold_result(members: Sequence[Record], scores: Mapping[str, dict[str, Any]])
             "fold_mean": statistics.fmean(known) if known else None,
             "fold_spread": statistics.stdev(known) if len(known) > 1 else None,
         }
-    first, chosen = members[0].result, ("epoch", "epochs", "n_selections")
+    first, results = members[0].result, [member.result for member in members]
     return {
         **_together(members),
-        "folds": [{key: member.result[key] for key in chosen} for member in members],
+        "folds": [FoldBlock(epoch=r["epoch"], epochs=r["epochs"], n_selections=r["n_selections"]) for r in results],
         "passports": first["passports"],
         "parameters": first["parameters"],
         "multiply_adds": first.get("multiply_adds"),
     }
 
 
-def _together(members: Sequence[Record]) -> dict[str, Any]:
+def _together(members: Sequence[Record]) -> Together:
     """What choices all members made: the mean of their epochs, the most that any chose among, what any saw."""
     results = [member.result for member in members]
     splits = {result["selection_split"] for result in results if result["selection_split"]}
-    return {
+    references = [result.get("reference") for result in results]
+    choices = [choice for result in results if (choice := result.get("epoch_choice"))]
+    together: Together = {
         "epoch": max(1, int(statistics.fmean(result["epoch"] for result in results) + 0.5)),
         "best_epochs": [result["epoch"] for result in results],
         "epochs": max(result["epochs"] for result in results),
         "steps": sum(result["steps"] for result in results),
         "selection_split": NEXT_FOLD if NEXT_FOLD in splits else next(iter(splits), None),
         "n_selections": max(result["n_selections"] for result in results),
+        "selected": list(dict.fromkeys(what for result in results for what in result.get("selected") or ())),
         "selected_on_reported": any(result.get("selected_on_reported") for result in results),
         "seen": sorted({name for result in results for name in result.get("seen") or ()}),
         "members": [member.result_sha256 for member in members],
-        **({"search": results[0]["search"]} if "search" in results[0] else {}),
     }
+    if "search" in results[0]:
+        together["search"] = results[0]["search"]
+    if choices:
+        together["epoch_choice"] = mean_choice(choices)
+    if found := [reference for reference in references if reference]:
+        together["reference"] = _mean_reference(found)
+    return together
+
+
+def mean_choice(choices: Sequence[EpochChoice]) -> EpochChoice:
+    """The optimism of the epochs' choice of several members, averaged as their scores are."""
+    return {
+        "nested": statistics.fmean(choice["nested"] for choice in choices),
+        "optimism": statistics.fmean(choice["optimism"] for choice in choices),
+    }
+
+
+def _mean_reference(references: Sequence[ReferenceBlock]) -> ReferenceBlock:
+    """The plain reference of several members: the mean of theirs, as the score of several is."""
+    return {**references[0], "main": statistics.fmean(one["main"] for one in references), "parts": {}}
 
 
 # --- test answers -----------------------------------------------------------------------------------------------------
@@ -204,12 +263,12 @@ def _together(members: Sequence[Record]) -> dict[str, Any]:
 def _test_answers(job: Job, folder: Path, jobs: Mapping[str, Job], file: str) -> list[list[VideoAnswers]]:
     """Each member's answers to the test videos; [] where there are none."""
     paths = [folder / name / "predictions" / file for name in jobs]
-    return [read_predictions(path, job.track) for path in paths] if job.index.split("test") else []
+    return [read_own(path, job.track) for path in paths] if job.index.split("test") else []
 
 
 def _submit_merged(
     job: Job, raw: Sequence[Sequence[VideoAnswers]], chain: Chain, folder: Path
-) -> tuple[dict[str, Any] | None, list[str]]:
+) -> tuple[SubmissionBlock | None, list[str]]:
     merged = merge(raw, job.track, method=job.config.merge)
     write_predictions(folder / "predictions" / "test.parquet", job.track, merged, labels=False)
     return submit_final(job, [chain.apply(video) for video in merged], folder)

@@ -10,11 +10,13 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import safetensors
 
 from harness.runs.job import Job
+from harness.training.state import selected_by_score
+from leaderboards.blocks import Choices, SearchBlock, WeightsBlock
 
 NEXT_FOLD = "next fold"
 
@@ -34,30 +36,33 @@ class TrainingExposure:
         return f"{self.data}: {self.edition} {self.track}"
 
 
-def selection_facts(job: Job, selections: int, exposures: Sequence[TrainingExposure]) -> dict[str, Any]:
-    """For the record: ``selection_split`` (which split chose the epoch: val, next fold, or None), ``n_selections``
-    (scores on it that the epoch was chosen among), ``selected_on_reported`` (whether the epoch, or that of the weights
-    it began with, was chosen on videos that are reported), ``seen`` (reported videos that those weights were trained
-    on). Where no split chose the epoch, the first two tell of a search for settings, if there was one (``search``: see
-    harness.config.schema.Chosen). What post-processors fit is fitted on other groups than it is applied to
-    (harness.evaluation.postprocessing.fit_folds)."""
+def selection_facts(job: Job, selections: int, exposures: Sequence[TrainingExposure]) -> Choices:
+    """For the record: ``selection_split`` (whose scores chose the epoch or lowered the learning rate: val, next fold,
+    or None), ``n_selections`` (how many such scores), ``selected`` (what they decided: epoch, learning rate),
+    ``selected_on_reported`` (whether they, or those of the weights it began with, were of videos that are reported),
+    ``seen`` (reported videos that those weights were trained on). Where no split decided anything, the first two tell
+    of a search for settings, if there was one (``search``: see harness.config.schema.Chosen). What post-processors fit
+    is fitted on other groups than it is applied to (harness.evaluation.postprocessing.fit_folds)."""
     split = NEXT_FOLD if job.config.fold >= 0 else "val"
     chosen = {group for saw in _same_kind(job, exposures) for group in saw.select}
     trained = {group for saw in _same_kind(job, exposures) for group in saw.train}
     reported, search = job.index.split("test" if job.config.fit else "val"), job.config.chosen
     own = bool(selections and split == "val") or search.reported
-    found = {
+    found: Choices = {
         "selection_split": split if selections else search.on or None,
         "n_selections": selections or search.trials,
+        "selected": list(selected_by_score(job.config.train)) if selections else [],
         "selected_on_reported": own or any(v.group in chosen for v in reported),
         "seen": sorted(video.name for video in reported if video.group in trained),
     }
-    return found | ({"search": search.model_dump(mode="json")} if search.trials else {})
+    if search.trials:
+        found["search"] = cast(SearchBlock, search.model_dump(mode="json"))
+    return found
 
 
 def _same_kind(job: Job, exposures: Iterable[TrainingExposure]) -> list[TrainingExposure]:
     """Trainings on the same kind of data: names of drawn videos and of real ones may be equal by chance."""
-    return [read_exposure for read_exposure in exposures if read_exposure.synthetic == job.synthetic]
+    return [saw for saw in exposures if saw.synthetic == job.synthetic]
 
 
 def metadata(job: Job, selections: int, before: Sequence[TrainingExposure]) -> dict[str, str]:
@@ -68,7 +73,7 @@ def metadata(job: Job, selections: int, before: Sequence[TrainingExposure]) -> d
         select = tuple(sorted({*select, *groups["val"], *groups["select"]}))
     data = job.data_name if job.synthetic else job.track.data
     own = TrainingExposure(job.edition.name, job.track.name, data, job.synthetic, groups["train"], select)
-    return {"saw": json.dumps([asdict(read_exposure) for read_exposure in dict.fromkeys((own, *before))])}
+    return {"saw": json.dumps([asdict(saw) for saw in dict.fromkeys((own, *before))])}
 
 
 def read_exposure(path: Path) -> list[TrainingExposure]:
@@ -85,7 +90,7 @@ def read_exposure(path: Path) -> list[TrainingExposure]:
         return []
 
 
-def annotate_weights(passport: dict[str, Any], exposures: Sequence[TrainingExposure], job: Job) -> dict[str, Any]:
+def annotate_weights(passport: WeightsBlock, exposures: Sequence[TrainingExposure], job: Job) -> WeightsBlock:
     """The record of a slot's weights with what this project knows of their training: ``saw``, and where that was
     another track of the same data ``other_tracks``, and ``seen_affwild2`` where the data are Aff-Wild2's."""
     if not exposures:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from harness.config.schema import flat
+from harness.data.index.index import Index
 from harness.data.packed.locate import stored_as
+from harness.data.streams.sources import open_reader, source_of
+from harness.features.store import FeatureStore
+from harness.io.hashing import digest
 from harness.runs.job import Job
+from leaderboards.blocks import DataBlock, Result
 
 CIRCUMSTANCES = {"data_dir", "device", "devices", "nodes", "plugin", "epochs_from"}  # of the configuration
 
@@ -16,13 +23,10 @@ CIRCUMSTANCES = {"data_dir", "device", "devices", "nodes", "plugin", "epochs_fro
 VERSIONED = ("abaw-zoo", "torch", "torchvision", "torchaudio", "timm", "numpy")
 
 
-def identity(job: Job) -> dict[str, Any]:
+def identity(job: Job) -> Result:
     """What the run is, known before it starts."""
     config, index, track = job.config, job.whole or job.index, job.track
-    split = {s: index.split(s) for s in ("train", "val", "test")}
-    packed = stored_as(index.pack, {slot.stream.name for slot in job.plan.slots})
-    fit = {"fit": list(config.fit), "epochs_from": _origin(job)} if job.origin else {}
-    return {
+    result: Result = {
         "combination": {"encoders": config.encoders, "fusion": config.fusion, "head": config.head},
         "config": config.model_dump(mode="json", exclude=CIRCUMSTANCES),
         "edition": job.edition.name,
@@ -31,20 +35,55 @@ def identity(job: Job) -> dict[str, Any]:
         "metric": track.metric,
         "score_range": list(track.score_range),
         "split": job.split,
-        **fit,
+    }
+    if origin := job.origin:
+        result["fit"] = list(config.fit)
+        result["epochs_from"] = {"run": origin.run, "sha256": origin.sha256, "epochs": origin.epochs}
+    result |= {
         "seeds": [config.seed],
-        "data": {
-            "name": job.data_name,
-            "synthetic": job.synthetic,
-            "fingerprint": index.fingerprint(),
-            "videos": {s: len(v) for s, v in split.items()},
-            "frames": {s: sum(x.n_frames for x in v) for s, v in split.items()},
-            "groups": {s: len({x.group for x in v}) for s, v in split.items()},
-            **({"packed": packed} if packed else {}),
-        },
+        "data": _data(job, index),
         "plugins": job.foreign_plugins,
         "versions": {name: version(name) for name in VERSIONED},
     }
+    return result
+
+
+def _data(job: Job, index: Index) -> DataBlock:
+    split = {s: index.split(s) for s in ("train", "val", "test")}
+    data: DataBlock = {
+        "name": job.data_name,
+        "synthetic": job.synthetic,
+        "fingerprint": index.fingerprint(),
+        "videos": {s: len(v) for s, v in split.items()},
+        "frames": {s: sum(x.n_frames for x in v) for s, v in split.items()},
+        "groups": {s: len({x.group for x in v}) for s, v in split.items()},
+    }
+    if packed := stored_as(index.pack, {slot.stream.name for slot in job.plan.slots}):
+        data["packed"] = packed
+    return data
+
+
+FREE = CIRCUMSTANCES | {"recipe", "data.list", "data.pack"}
+"""Settings in which a continued training may differ: what they name is compared by its content."""
+
+
+def made_of(job: Job, store: FeatureStore, weights: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """What a training is made of, by names that a person understands: the values of its settings, digests of plugin
+    files, of the ``weights`` that it begins with, of labels, and of what each slot is given. A checkpoint keeps it."""
+    made = {key: str(value) for key, value in flat(job.config.model_dump(mode="json")).items() if key not in FREE}
+    made |= {f"the plugin {name.partition(' sha256 ')[0]}": name for name in job.foreign_plugins}
+    made |= {f"the weights of {known['slot']}": str(known.get("sha256")) for known in weights}
+    for video in job.index.videos:
+        made[f"the labels of {video.name}"] = digest(
+            video.split, video.group, video.n_frames, video.labels.tobytes().hex(), video.rows.tobytes().hex()
+        )
+    for slot in job.plan.slots:
+        for video in job.index.videos:
+            source = store.sources.get((slot.name, video.name))
+            if source is None:  # a slot that is trained
+                source = open_reader(slot.stream, source_of(job.index, video)).fingerprint()
+            made[f"the {slot.stream.name} of {video.name}"] = source
+    return made
 
 
 def commit() -> str | None:
@@ -58,7 +97,3 @@ def commit() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return head.stdout.strip() + ("+" if dirty.stdout.strip() else "") if head.returncode == 0 else None
-
-
-def _origin(job: Job) -> dict[str, Any] | None:
-    return {"run": job.origin.run, "sha256": job.origin.sha256, "epochs": job.origin.epochs} if job.origin else None

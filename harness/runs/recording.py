@@ -9,11 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from harness.runtime.memory import peak_mb, track_batch_reductions
+from leaderboards.blocks import Circumstances
 from leaderboards.record import Record
 from zoo.errors import Stopped, UserError
 
@@ -24,7 +24,7 @@ def record_run(record: Record, folder: Path | None) -> Iterator[None]:
     Without a folder nothing is written."""
     started = time.time()
     _write(record, folder)
-    circumstances = {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), **host()}
+    circumstances: Circumstances = {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), **host()}
     try:
         with track_batch_reductions() as halved:
             yield
@@ -36,14 +36,19 @@ def record_run(record: Record, folder: Path | None) -> Iterator[None]:
         record.status, record.reason = "failed", f"{type(error).__name__}: {error}".splitlines()[0]
         raise
     finally:
-        own: dict[str, Any] = {"seconds": round(time.time() - started, 1), "peak_memory_mb": round(peak_mb())}
+        own: Circumstances = {"seconds": round(time.time() - started, 1), "peak_memory_mb": round(peak_mb())}
         if halved:
             own["out_of_memory"] = halved  # what went on with smaller batches
         record.circumstances = {**circumstances, **own, **record.circumstances}
-        _write(record, folder)
+        try:
+            _write(record, folder)
+        except UserError:
+            if record.status not in ("failed", "interrupted"):
+                raise
+            # The error that is under way says what is wrong, such as which file had no room; this one would hide it.
 
 
-def host() -> dict[str, Any]:
+def host() -> Circumstances:
     """The machine and the program, for the circumstances of a record."""
     from harness.runs.record import commit
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from harness.evaluation.postprocessing import Chain, apply_folds, fit_folds, labelled, optimism
-from harness.evaluation.prediction_tables import read_predictions, write_predictions
+from harness.evaluation.prediction_tables import write_predictions
 from harness.evaluation.scoring import score_block
+from harness.runs.finished import read_own
 from harness.runs.job import Job
 from harness.submissions.submission import submission_obstacle, submit_videos
+from leaderboards.blocks import PostBlock, ScoreBlock, SubmissionBlock
 from zoo.api import VideoAnswers
 from zoo.registry.tracks import all_editions
 
@@ -21,8 +22,8 @@ class Scored:
     """``scores``: blocks of the record; ``post``: what the post-processors fitted; ``chain``: they, for test videos."""
 
     chain: Chain
-    scores: dict[str, Any] = field(default_factory=dict)
-    post: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, ScoreBlock] = field(default_factory=dict)
+    post: PostBlock = field(default_factory=PostBlock)
 
 
 def score_split(
@@ -64,7 +65,7 @@ def postprocessors_of_source(job: Job) -> Scored:
     not trained on those videos."""
     scored = Scored(Chain(job.plan.post, job.track))
     if job.origin is not None and job.origin.answers is not None:
-        known = read_predictions(job.origin.answers, job.track)
+        known = read_own(job.origin.answers, job.track)
         if labelled(known):
             scored.post = {"all": scored.chain.fit(known).state(), "fitted_on": job.origin.run}
     return scored
@@ -72,7 +73,7 @@ def postprocessors_of_source(job: Job) -> Scored:
 
 def answer_test(
     job: Job, videos: Sequence[VideoAnswers], chain: Chain, folder: Path
-) -> tuple[dict[str, Any] | None, list[str]]:
+) -> tuple[SubmissionBlock | None, list[str]]:
     """Write the answers to the test videos, raw and processed, and the submission: its part of the record, and notes.
 
     A fold by itself makes no submission; the folds together do."""
@@ -86,7 +87,7 @@ def answer_test(
     return None, []
 
 
-def submit_final(job: Job, final: Sequence[VideoAnswers], folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
+def submit_final(job: Job, final: Sequence[VideoAnswers], folder: Path) -> tuple[SubmissionBlock | None, list[str]]:
     """Write processed answers to the test videos and their submission, where one can be made: a list in the data
     folder that cannot be answered is no reason to lose the run."""
     write_predictions(folder / "predictions" / "test.post.parquet", job.track, final, labels=False)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -13,14 +14,15 @@ from harness.batching.clips import ClipData
 from harness.batching.sampling import training_counts
 from harness.data.index.index import Index, Split
 from harness.data.streams.raw_inputs import RawSlot
+from harness.evaluation.plain_reference import plain_reference
 from harness.evaluation.prediction import shared_answers
 from harness.features.extraction import extract
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
 from harness.io.locks import run_lock
-from harness.runs import provenance
+from harness.runs import finished, provenance
 from harness.runs.job import Job
-from harness.runs.record import identity
+from harness.runs.record import identity, made_of
 from harness.runs.recording import record_run
 from harness.runs.results import answer_test, postprocessors_of_source, score_split
 from harness.runtime.device import pick_device
@@ -37,15 +39,19 @@ from harness.training.build import (
 from harness.training.checkpoint import load_weights, save_weights
 from harness.training.loop import Trained, train
 from harness.training.placement import Clock
+from leaderboards.blocks import Circumstances, ReferenceBlock, Result, WeightsBlock
 from leaderboards.record import Record
 from zoo.api import Counts, VideoAnswers
 from zoo.errors import UserError
+from zoo.model.adapter import Adapter
 from zoo.model.cost import cost
 from zoo.model.model import Model, module_key
 from zoo.model.shape_check import check
 from zoo.registry.plan import Plan
 from zoo.weights.loading import Loaded, load_pretrained
 
+FITS = {"projection": "train", "loss": "train", "reference": "train"}
+"""What is fitted before training, and beside it, and on which split (ClipData.of holds it)."""
 SPLITS: tuple[Split, ...] = ("train", "select", "val", "test")
 
 
@@ -64,7 +70,7 @@ class Prepared:
 
     model: Model
     splits: dict[str, ClipData]
-    passports: list[dict[str, Any]]
+    passports: list[WeightsBlock]
     world: World
     exposures: list[provenance.TrainingExposure] = field(default_factory=list)
     store: FeatureStore = field(default_factory=FeatureStore)
@@ -78,11 +84,12 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
     one writes; in the others the outcome's record is empty.
     """
     world = world or single_process(pick_device(job.config.device))
-    record = Record(name=folder.name, status="running", result=identity(job))
+    circumstances: Circumstances = {"data": finished.place_of(job.index.root, folder)}
+    record = Record(name=folder.name, status="running", result=identity(job), circumstances=circumstances)
     notes: list[str] = []
     own = folder if world.first else None
     with run_lock(own), record_run(record, own), report_lost_process():
-        record.circumstances.update(device=str(world.device), processes=world.size)
+        record.circumstances |= {"device": str(world.device), "processes": world.size}
         prepared = prepare(job, world=world, progress=progress)
         if world.first:
             prepared.store.write(folder / "features.csv")
@@ -97,6 +104,7 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
             folder=folder,
             progress=progress,
             stop=job.origin.epochs if job.origin else None,
+            made=made_of(job, prepared.store, prepared.passports),
         )
         clock = Clock()
         clock.start()
@@ -108,6 +116,7 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
             save_weights(folder / "weights.safetensors", prepared.model.state_dict(), seen)
             result, notes = conclude(job, prepared, folder, trained, got)
             record.status, record.result = "done", result
+            record.circumstances["files"] = finished.digests_of(folder)
             link_record(folder / "submission", record.result_sha256)
     return Outcome(folder, record, notes)
 
@@ -128,6 +137,7 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
     passports = [found for slot in frozen if (found := slot.record())]
     if weights is not None:
         model = make_model(plan, dims, [Counts(1, (1,) * max(2, len(a.classes))) for a in job.track.answers], config)
+        finished.check_written(weights)
         model.load_state_dict(load_weights(weights))
         return Prepared(model.to(world.device), splits, passports, world, store=store)
 
@@ -138,7 +148,8 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
     model = make_model(plan, dims, training_counts(job.track, splits["train"]), config)
     exposures = {slot.plan.name: provenance.read_exposure(slot.file) for slot in frozen if slot.file}
     for name, loaded in load_starting_weights(model, plan).items():
-        passports.append({"slot": name, **loaded.record(), "precision": "float32"})
+        own = WeightsBlock(slot=name) | cast(WeightsBlock, loaded.record())
+        passports.append(own | {"precision": "float32"})
         exposures[name] = provenance.read_exposure(loaded.path)
     fit_adapters(model, splits["train"], store)
 
@@ -161,7 +172,7 @@ def extract_features(
     reasons = {failure.reason for failure in failures}
     if len(reasons) == 1 and len(failures) > 1:  # not a video's fault, such as weights that do not fit
         raise UserError("features-failed", message=reasons.pop())
-    some = "; ".join(map(str, failures[:5]))
+    some = "; ".join(f"{failure.item}: {failure}" for failure in failures[:5])
     raise UserError("videos-unreadable", count=len(failures), count2=len(index.videos), some=some)
 
 
@@ -207,19 +218,23 @@ def pack_inputs(index: Index, raw: Mapping[str, RawSlot], world: World) -> None:
 
 def conclude(
     job: Job, prepared: Prepared, folder: Path, trained: Trained, got: Mapping[Any, list[VideoAnswers]]
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[Result, list[str]]:
     """Scores, predictions, submission: what follows the last answer."""
     scored = score_split(job, got.get("val", []), folder) if job.origin is None else postprocessors_of_source(job)
     submission, notes = answer_test(job, got.get("test", []), scored.chain, folder)
-    result = {
+    result: Result = {
         **identity(job),
         "scores": scored.scores,
         "post": scored.post,
         "passports": prepared.passports,
+        "fits": {**FITS, "post": scored.post.get("fitted_on")},
         **provenance.selection_facts(job, trained.selections, prepared.exposures),
         "epochs": trained.epochs,
         "epoch": trained.best_epoch,
         "steps": trained.steps,
+        "late_fall": trained.late_fall,
+        "epoch_choice": trained.optimism,
+        "reference": reference_of(job, prepared) if scored.scores else None,
         "submission": submission,
         **cost(
             job.plan,
@@ -231,6 +246,14 @@ def conclude(
         ),
     }
     return result, notes
+
+
+def reference_of(job: Job, prepared: Prepared) -> ReferenceBlock | None:
+    """The plain reference on the run's frozen features, fitted on train and scored on what is reported."""
+    frozen = [slot.name for slot in job.plan.slots if slot.frozen]
+    adapters = {name: copy.deepcopy(cast(Adapter, prepared.model.adapters[module_key(name)])).cpu() for name in frozen}
+    splits = prepared.splits
+    return plain_reference(job.track, adapters, splits["train"], splits["val"], delay=job.config.train.delay)
 
 
 def predict_split(job: Job, prepared: Prepared, split: str) -> list[VideoAnswers]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from harness.config.schema import RunConfig
+from harness.config.schema import RunConfig, flat
 from harness.data.index.index import Index, Split
+from leaderboards.blocks import Result
 from leaderboards.record import RecordError, read
 from zoo.errors import UserError
 
@@ -131,9 +131,9 @@ def find_origin(config: RunConfig, index: Index) -> EpochSource | None:
     return EpochSource(folder, record.name, record.result_sha256, int(result["epoch"]), _answers(folder, result))
 
 
-def _differences(result: Mapping[str, Any], config: RunConfig, index: Index) -> Iterator[str]:
+def _differences(result: Result, config: RunConfig, index: Index) -> Iterator[str]:
     """What that run and this one have not in common, the main things first."""
-    there, here = _flat(result.get("config") or {}), _flat(config.model_dump(mode="json"))
+    there, here = flat(result.get("config") or {}), flat(config.model_dump(mode="json"))
     there |= {key: result[key] for key in ("track", "edition") if key in result}
     first = ["track", "edition", "encoders", "fusion", "head"]
     for key in (*first, *sorted((there.keys() | here.keys()) - set(first))):
@@ -146,13 +146,6 @@ def _differences(result: Mapping[str, Any], config: RunConfig, index: Index) -> 
         n = sum(video.n_frames for video in index.split(split))
         if split in frames and frames[split] != n:
             yield f"{split} has {frames[split]} frames there and {n} here"
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for key, value in tree.items():
-        out |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return out
 
 
 def fitted_on(config: RunConfig, folder: Path) -> Path | None:
@@ -169,7 +162,7 @@ def fitted_on(config: RunConfig, folder: Path) -> Path | None:
         raise UserError("origin-predictions", folder=folder, origin=origin, error=error) from None
 
 
-def _answers(folder: Path, result: Mapping[str, Any]) -> Path | None:
+def _answers(folder: Path, result: Result) -> Path | None:
     """The run's raw answers to its reported videos; of several seeds, those of the first."""
     own = folder if not (folder / "seeds").is_file() else folder / f"seed-{result['seeds'][0]}"
     path = own / "predictions" / f"{result.get('split', 'val')}.parquet"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from harness.config.schema import RunConfig
 from harness.io.locks import BOARD, file_lock
-from harness.runs.folder import default_name, has_folds, new_folder, saved_config
+from harness.runs.finished import check_data, use_run
+from harness.runs.folder import check_name, default_name, has_folds, new_folder, saved_config
 from harness.runs.job import Job, make_job
 from harness.runs.multi_run import read, run_folds, run_seeds, write_config
 from harness.runs.run import Outcome, run
@@ -30,6 +31,7 @@ __all__ = ["check_ready", "read", "resume", "run_seeds", "start"]
 def start(config: RunConfig, *, out: Path, name: str | None, seeds: int) -> Path:
     """Train one combination (``seeds`` times) and bring the leaderboard up to date. Returns the run's folder."""
     check_kind(config, seeds)
+    check_name(out, name)
     job = make_job(config)
     check_ready(job)
     with joined_by(job.config) as world:
@@ -70,14 +72,22 @@ def _hindrance(job: Job) -> str:
     return reason
 
 
-def resume(folder: Path, machines: Mapping[str, int | None] | None = None) -> Path:
+def resume(
+    folder: Path,
+    machines: Mapping[str, int | None] | None = None,
+    *,
+    plugins: Sequence[Path] = (),
+    data: Path | None = None,
+) -> Path:
     """Continue a run that was stopped, in its own folder; on other ``machines`` (devices, nodes) where given."""
     other = {key: number for key, number in (machines or {}).items() if number}
-    config = saved_config(folder).model_copy(update=other)
-    record = folder / "record.json"
-    if record.is_file() and read(record).status == "done":
+    saved = saved_config(folder)
+    path = folder / "record.json"
+    if path.is_file() and read(path).status == "done":
         raise UserError("resume-finished", folder=folder)
-    job = make_job(config)
+    config, record = use_run(folder, saved, plugins=plugins, data=data)
+    job = make_job(config.model_copy(update=other))
+    check_data(job, record, folder)
     seeds = int((folder / "seeds").read_text()) if (folder / "seeds").is_file() else 1
     with joined_by(job.config) as world:
         if world.first:

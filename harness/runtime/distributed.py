@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import torch
 from torch import distributed as dist
 
+from harness.runtime.machine import cores
 from zoo.errors import UserError, first_line
 from zoo.parallel import Share, split
 
@@ -151,7 +152,7 @@ def _start_others(devices: int, nodes: int) -> list[subprocess.Popen[bytes]]:
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
     os.environ.setdefault("MASTER_PORT", str(find_free_network_port()))
     os.environ.setdefault("NODE_RANK", "0")
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // devices)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // devices)))
     os.environ["WORLD_SIZE"], os.environ["LOCAL_RANK"] = str(devices * nodes), "0"
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     command = [sys.executable, "-m", "harness.cli", *sys.argv[1:]]

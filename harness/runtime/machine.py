@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -122,13 +122,21 @@ class Import:
     error: str | None
 
 
-def try_imports(names: Sequence[str] = tuple(HEAVY)) -> tuple[list[Import], dict[str, Any]]:
+class Device(TypedDict):
+    """A device by torch's name: whether it computes in bfloat16 itself, and its memory in GB if it is no processor."""
+
+    name: str
+    bf16: bool
+    memory_gb: NotRequired[int]
+
+
+def try_imports(names: Sequence[str] = tuple(HEAVY)) -> tuple[list[Import], dict[str, Device]]:
     """Import libraries in a child process, one after the other; and the devices, as torch sees them.
 
     A library that brings its process down is named as such, and the rest is tried in another process.
     """
     found: list[Import] = []
-    devices: dict[str, Any] = {}
+    devices: dict[str, Device] = {}
     waiting = list(names)
     while waiting:
         answers, end = _child(waiting)
@@ -176,13 +184,13 @@ def _import_all(names: Sequence[str]) -> None:
         print("IMPORT " + json.dumps({"devices": _devices()}), flush=True)
 
 
-def _devices() -> dict[str, Any]:
-    """Name -> memory in GB (None of the processor) and whether it computes in bfloat16 itself."""
+def _devices() -> dict[str, Device]:
+    """The devices as torch sees them, by name."""
     import torch
 
     from zoo.layers.precision import computes_bfloat16
 
-    found: dict[str, Any] = {"cpu": {"name": processor(), "bf16": computes_bfloat16(torch.device("cpu"))}}
+    found: dict[str, Device] = {"cpu": {"name": processor(), "bf16": computes_bfloat16(torch.device("cpu"))}}
     for i in range(torch.cuda.device_count()):
         device = torch.cuda.get_device_properties(i)
         found[f"cuda:{i}"] = {

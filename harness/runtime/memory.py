@@ -12,7 +12,9 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-_halvings: ContextVar[list[dict[str, Any]] | None] = ContextVar("halvings", default=None)
+from leaderboards.blocks import Halved
+
+_halvings: ContextVar[list[Halved] | None] = ContextVar("halvings", default=None)
 
 
 def retain_freed_memory() -> None:
@@ -76,9 +78,9 @@ def release() -> None:
 
 
 @contextmanager
-def track_batch_reductions() -> Iterator[list[dict[str, Any]]]:
+def track_batch_reductions() -> Iterator[list[Halved]]:
     """What is halved meanwhile, for the circumstances of a record: ``{"where": ..., "batch": ...}``."""
-    noted: list[dict[str, Any]] = []
+    noted: list[Halved] = []
     token = _halvings.set(noted)
     try:
         yield noted

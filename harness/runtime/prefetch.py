@@ -21,11 +21,11 @@ def prefetch(sources: Iterable[Source[Item]], *, threads: int, depth: int, in_tu
     works on the same cores in threads which wait for the slowest of them, as networks on a processor do. There every
     second that one reader takes beside them costs a second, of both cores; in turns all readers share the cores.
     """
-    crew = _Workers(sources, threads, depth * threads, in_turn)
+    workers = _Workers(sources, threads, depth * threads, in_turn)
     try:
-        yield from crew.taking_turns() if in_turn else crew.items()
+        yield from workers.alternate() if in_turn else workers.items()
     finally:
-        crew.dismiss()
+        workers.shutdown()
 
 
 class _End:
@@ -85,7 +85,7 @@ class _Workers(Generic[Item]):
         while self.working:
             yield from self._one()
 
-    def taking_turns(self) -> Iterator[Item]:
+    def alternate(self) -> Iterator[Item]:
         while self.working:
             self.tickets.release(self.most)
             got: list[Item] = []
@@ -102,7 +102,7 @@ class _Workers(Generic[Item]):
             return []
         return [item]
 
-    def dismiss(self) -> None:
+    def shutdown(self) -> None:
         self.over.set()
         self.tickets.release(len(self.threads))
         for thread in self.threads:

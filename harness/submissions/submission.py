@@ -10,14 +10,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from harness.data.index.index import Index
 from harness.data.index.samples import TestList
-from harness.submissions import writer as submit
+from harness.submissions import writer
 from harness.submissions.verifier import read_list, verify
 from harness.submissions.verifier.other_editions import other_number
 from harness.submissions.writer.files import sha256
+from leaderboards.blocks import SubmissionBlock
 from leaderboards.record import replace_file
 from zoo.api import EditionSpec, TrackSpec, VideoAnswers
 from zoo.errors import UserError
@@ -26,18 +27,52 @@ MANIFEST = "manifest.json"
 SCHEMA = 1
 
 
+class ListFacts(TypedDict):
+    """The organisers' list that a submission follows."""
+
+    name: str
+    sha256: str
+    kind: str
+
+
+class Manifest(TypedDict):
+    """What a submission's manifest says. Rows are counted; class_histogram: class -> rows answered with it."""
+
+    schema: int
+    edition: str | None
+    track: str
+    track_version: int
+    form: str
+    file: str
+    sha256: str
+    rows: int
+    list: ListFacts | None
+    official: bool
+    run: str | None
+    record_sha256: str | None
+    interpolated_rows: int
+    held_rows: int
+    unseen_rows: int
+    blind_videos: Sequence[str]
+    left_out_frames: int
+    clipped_rows: int
+    class_histogram: dict[str, int]
+    time: str
+    zip: NotRequired[str]
+
+
 @dataclass(frozen=True)
 class SubmissionResult:
     """A submission that stands: its path, manifest and what the user should know of it."""
 
     path: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     notes: list[str]
 
 
 def make_submission(
     track: TrackSpec,
-    answers: submit.Answers,
+    answers: writer.Answers,
     list_file: Path | None,
     out: Path,
     *,
@@ -58,18 +93,18 @@ def make_submission(
     """
     if list_file is not None:  # whose list it is, the verifier knows; read once more later, not to keep it in memory
         read_list(list_file, track, editions)
-    listed = submit.read_list(list_file, track) if list_file is not None else None
+    listed = writer.read_list(list_file, track) if list_file is not None else None
     if name is not None and (not name or Path(name).name != name or name.startswith(".") or MANIFEST in name):
         raise UserError("file-name-invalid", name=name)
-    composed = submit.compose(track, answers, listed, name)
+    composed = writer.compose(track, answers, listed, name)
     manifest = _manifest(track, composed, listed, edition, run, record_sha256)
     beside = {}
     if archive:
         manifest["zip"] = f"{Path(composed.name).stem if not composed.folder else composed.name}.zip"
-        beside[manifest["zip"]] = submit.zipped(composed)
+        beside[manifest["zip"]] = writer.zipped(composed)
     own = MANIFEST if name is None else f"{composed.name}.{MANIFEST}"
     beside[own] = f"{json.dumps(manifest, indent=1, ensure_ascii=False)}\n".encode()
-    path = submit.place(
+    path = writer.place(
         out,
         composed,
         beside,
@@ -99,12 +134,12 @@ def _archive_of(manifest: Path) -> list[str]:
 
 def _manifest(
     track: TrackSpec,
-    composed: submit.Submission,
-    listed: submit.Listing | None,
+    composed: writer.Submission,
+    listed: writer.Listing | None,
     edition: str | None,
     run: str | None,
     record_sha256: str | None,
-) -> dict[str, Any]:
+) -> Manifest:
     rows = composed.rows
     return {
         "schema": SCHEMA,
@@ -132,10 +167,10 @@ def _manifest(
 
 def _notes(
     track: TrackSpec,
-    composed: submit.Submission,
-    listed: submit.Listing | None,
+    composed: writer.Submission,
+    listed: writer.Listing | None,
     edition: str | None,
-    manifest: dict[str, Any],
+    manifest: Manifest,
 ) -> list[str]:
     """What was decided for the user, a line each."""
     rows, notes = composed.rows, []
@@ -174,17 +209,14 @@ def submission_obstacle(index: Index, editions: Sequence[EditionSpec]) -> str:
     track, path = index.track, index.test_list.path if index.test_list else None
     if index.absent:
         shown = ", ".join(index.absent[:5]) + (f" and {len(index.absent) - 5} more" if len(index.absent) > 5 else "")
-        return (
-            f"{path}: {index.root} has neither crops nor raw videos of {shown}; everything that is listed must be "
-            "answered: put them into the folder, or name another list by --list FILE"
-        )
+        return str(UserError("test-list-videos-missing", test_list=path, root=index.root, some=shown))
     try:
         listed = None
         if path is not None:
             read_list(path, track, editions)
-            listed = submit.read_list(path, track)
+            listed = writer.read_list(path, track)
         for video in index.split("test"):
-            submit.check_name(video.name, track, listed)
+            writer.check_name(video.name, track, listed)
     except UserError as error:
         return str(error)
     return ""
@@ -198,13 +230,19 @@ def submit_videos(
     *,
     edition: str | None = None,
     run: str | None = None,
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[SubmissionBlock, list[str]]:
     """The submission that `harness run` makes by itself: what its record says of it, and notes."""
-    answers = submit.from_videos(track, videos)
+    answers = writer.from_videos(track, videos)
     made = make_submission(track, answers, rows.path if rows else None, folder, edition=edition, run=run)
     of_list = made.manifest["list"]
-    facts = {key: made.manifest[key] for key in ("file", "rows", "official", "sha256")}
-    facts |= {"list": of_list["name"] if of_list else None, "held": made.manifest["held_rows"]}
+    facts: SubmissionBlock = {
+        "file": made.manifest["file"],
+        "rows": made.manifest["rows"],
+        "official": made.manifest["official"],
+        "sha256": made.manifest["sha256"],
+        "list": of_list["name"] if of_list else None,
+        "held": made.manifest["held_rows"],
+    }
     return facts, made.notes
 
 

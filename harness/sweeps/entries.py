@@ -16,6 +16,7 @@ from harness.runs.job import Job, SharedSetup, make_job
 from harness.runs.multi_run import member_jobs, write_config
 from harness.runs.record import identity
 from harness.runs.start import check_ready
+from leaderboards.blocks import Result
 from leaderboards.record import Record, RecordError, read
 from zoo.errors import UserError
 
@@ -102,7 +103,7 @@ class _Run:
     folder: Path
     settings: dict[str, Any]
     seeds: int
-    result: dict[str, Any]
+    result: Result
 
 
 def _runs(out: Path) -> Iterator[_Run]:
@@ -110,7 +111,7 @@ def _runs(out: Path) -> Iterator[_Run]:
         folder = path.parent
         try:
             record = record_of(folder)
-            yield _Run(folder, _places(saved_config(folder)), seeds_of(folder), record.result if record else {})
+            yield _Run(folder, _places(saved_config(folder)), seeds_of(folder), record.result if record else Result())
         except (UserError, ValueError):  # of another version, or no run: it is nobody's here
             continue
 
@@ -153,7 +154,9 @@ def _make(entries: Sequence[Entry], out: Path) -> None:
             if not (folder / "config.toml").is_file():
                 folder.mkdir(exist_ok=True)
                 write_config(config, folder)
+            elif _places(saved_config(folder)) != _places(config):  # which may name another's plugins
+                raise UserError("sweep-member-other", folder=folder)
         if entry.job is None:
             # What all combinations have in common is some other one's; what this one combines is in its settings.
-            result = {**identity(replace(some, config=entry.config)), "plugins": []}
+            result: Result = {**identity(replace(some, config=entry.config)), "plugins": []}
             Record(entry.folder.name, "failed", entry.reason, result).write(entry.folder / "record.json")

@@ -131,9 +131,9 @@ def _extract(entries: Sequence[Entry], union: Sequence[SlotPlan], index: Index, 
     try:
         if launch.remote:
             computed, _, failures = extract_with_workers(_of_slots(config, union), index, launch)
-            return computed, {failure.video for failure in failures}
+            return computed, {failure.item for failure in failures}
         store, failures = extract(index, frozen_slots(union, config.features, pick_device(config.device)))
-        return store.computed, {failure.video for failure in failures}
+        return store.computed, {failure.item for failure in failures}
     except Exception as error:
         if isinstance(error.__cause__ or error, OSError):
             raise

@@ -48,7 +48,8 @@ def conclude(folder: Path) -> Done:
 
 
 def _done(record: Record) -> Done:
-    return Done((record.scores.get("raw") or {}).get("main"), float(record.circumstances.get("seconds", 0.0)))
+    raw = record.scores.get("raw")
+    return Done(raw["main"] if raw else None, float(record.circumstances.get("seconds", 0.0)))
 
 
 def _job(folder: Path) -> Job:

@@ -45,6 +45,7 @@ def regularisation_options(config: RunConfig) -> Regularisation:
 
 def fit_adapters(model: Model, data: ClipData, store: FeatureStore) -> None:
     """Standardisation and projection of frozen slots, from the training videos' present frames."""
+    data = data.of("train")
     for name in model.slots:
         if name in data.raw:
             continue

@@ -3,35 +3,55 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from harness.io.atomic import atomic
+from harness.io.digests import append_digest, check_appended, warn_unverified
 from zoo.errors import UserError, first_line
+from zoo.weights import sealed
 
 
-def save_state(path: Path, state: dict[str, Any]) -> None:
+class SavedState(TypedDict):
+    """What resuming needs: the loop's counts and the states of all that has one; {} where there is none."""
+
+    loop: dict[str, Any]
+    model: dict[str, Tensor]
+    best: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    average: dict[str, Tensor]
+    schedule: dict[str, Any]
+    made: NotRequired[dict[str, str]]
+
+
+def save_state(path: Path, state: SavedState) -> None:
     """Write a training state."""
-    atomic(path, lambda part: torch.save(state, part))
+
+    def write(part: Path) -> None:
+        torch.save(state, part)
+        append_digest(part)
+
+    atomic(path, write)
 
 
-def load_state(path: Path) -> dict[str, Any]:
-    """Read a training state; plain data and tensors only, never pickled code."""
+def load_state(path: Path) -> SavedState:
+    """Read a training state, compared with its digest; plain data and tensors only, never pickled code."""
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        verified = check_appended(path)
+        state: SavedState = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError("checkpoint-unreadable", file=path, name=type(error).__name__) from None
+    if not verified:
+        warn_unverified(path, "what it is made of is not compared; it is written anew with the next epoch")
     return state
 
 
 def save_weights(path: Path, state: dict[str, Tensor], seen: dict[str, str] | None = None) -> None:
     """Write a state_dict as safetensors; ``seen``: what it was trained on, for the file's metadata."""
-    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
-    atomic(path, lambda part: save_file(plain, part, seen))
+    atomic(path, lambda part: sealed.save(state, part, seen or {}))
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
@@ -39,7 +59,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UserError("run-no-weights", file=path)
     try:
-        weights: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError) as error:
+        weights, _ = sealed.load(path)
+    except (SafetensorError, OSError, ValueError) as error:
         raise UserError("run-weights-damaged", file=path, reason=first_line(error)) from None
     return weights

@@ -15,11 +15,18 @@ def write_history(path: Path, rows: list[EpochRow]) -> None:
 
     def write(part: Path) -> None:
         with part.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
+            table = [_flat(row) for row in rows]
+            writer = csv.DictWriter(file, list(dict.fromkeys(name for row in table for name in row)))
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows(table)
 
     atomic(path, write)
+
+
+def _flat(row: EpochRow) -> dict[str, Any]:
+    """A row with the parts of its score in columns of their own, ``val_<part>``."""
+    plain = {name: value for name, value in row.items() if name != "parts"}
+    return plain | {f"val_{name}": value for name, value in (row.get("parts") or {}).items()}
 
 
 def event_writer(folder: Path, step: int) -> Any:

@@ -7,7 +7,7 @@ checkpoint goes the same way, bit for bit, as one that was never stopped.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,26 +15,31 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from harness.batching.clips import ClipData
 from harness.batching.loader import prefetch_batches
 from harness.batching.sampling import count_windows, training_windows
 from harness.batching.windows import Window, batches
 from harness.config.schema import Train
+from harness.evaluation.epoch_choice import FoldSums, epoch_optimism
 from harness.evaluation.prediction import shared_score
 from harness.runtime.distributed import World
 from harness.runtime.interrupts import stoppable
+from harness.runtime.progress import Bar
 from harness.training import placement
 from harness.training.checkpoint import load_state
+from harness.training.forecast import Forecast, late_fall
 from harness.training.history import event_writer, write_history
 from harness.training.memory_limits import room, too_large
 from harness.training.placement import Clock
 from harness.training.state import EpochRow, TrainingState
+from leaderboards.blocks import EpochChoice
 from zoo.api import TrackSpec
 from zoo.errors import Stopped, UserError
+from zoo.metrics.scores import Score
 from zoo.model.mixup import Objective
 from zoo.model.model import Batch, Model
+from zoo.parallel import sharing
 
 SAVE_EVERY = 60.0  # seconds between checkpoints inside an epoch
 
@@ -45,9 +50,11 @@ class Trained:
 
     epochs: int
     best_epoch: int
-    selections: int  # validation scores that the epoch was chosen among; 0: the last was taken unseen
+    selections: int  # validation scores that decided something (state.selected_by_score); 0: none did
     steps: int
     frames_per_second: float | None = None  # of this process's part of the training, without validation
+    late_fall: float | None = None  # share of the loss's fall that was late: forecast.late_fall
+    optimism: EpochChoice | None = None  # of the score that chose the epoch: epoch_choice.epoch_optimism
 
 
 def train(
@@ -62,10 +69,12 @@ def train(
     folder: Path,
     progress: bool = True,
     stop: int | None = None,
+    made: Mapping[str, str] | None = None,
 ) -> Trained:
     """Train a model in place; leaves it with the chosen epoch's weights. Continues from folder/state.ckpt.
 
     ``stop``: end after so many epochs, with the learning rates that they have in a training of ``settings.epochs``.
+    ``made``: what the training is made of, settings and digests of data by name: a checkpoint of another is refused.
     In several processes each computes its share of every batch, and all do the same steps (zoo.parallel); the first
     one writes.
     """
@@ -73,30 +82,37 @@ def train(
     placement.place(model, world, settings)
 
     # Learning rates are planned over all epochs, also where fewer are trained: phases of windows are drawn anew each
-    # epoch, so the number of steps differs a little between epochs.
-    steps = [_steps(data, settings, seed, epoch) for epoch in range(settings.epochs)]
-    state = TrainingState(model, settings, sum(steps))
+    # epoch, so the number of steps differs a little between epochs. A small set gets enough steps by more passes an
+    # epoch, so that patience, validation and schedules, which count epochs, mean what they mean on a large one.
+    passes = passes_an_epoch(data, settings, seed)
+    steps = [_steps(data, settings, seed, epoch, passes) for epoch in range(settings.epochs)]
+    state = TrainingState(model, settings, sum(steps), made or {})
 
     # A run that was stopped goes on: the first process reads, the others are given what it read.
     checkpoint = folder / "state.ckpt"
     if saved := world.broadcast(load_state(checkpoint) if world.first and checkpoint.is_file() else None):
-        state.restore(saved)
+        state.restore(saved, checkpoint)
 
     # Fabric wraps loss and optimizer for the precision, and for several processes averages their gradients.
     fabric = placement.fabric(world, settings)
     objective, optimizer = fabric.setup(Objective(model, settings.mixup), state.optimizer)
 
     epochs = min(settings.epochs, stop or settings.epochs)
-    bar = tqdm(
+    bar = Bar(
         total=sum(steps[:epochs]),
         initial=state.progress.total,
         desc="training",
         unit="step",
-        disable=None if progress and world.first else True,
-        leave=False,
+        shown=progress and world.first,
     )
     board = event_writer(folder, state.progress.total) if world.first else None
-    loop = _Loop(data, val, track, settings, seed, world, folder, state, fabric, objective, optimizer, board, bar)
+    loop = _Loop(
+        data, val, track, settings, seed, passes, world, folder, state, fabric, objective, optimizer, board, bar, epochs
+    )
+    if progress and world.first:
+        repeated = f", each {passes} times over the set," if passes > 1 else ""
+        print(f"training: {epochs} epochs{repeated} and {sum(steps[:epochs])} optimiser steps at most", flush=True)
+        loop.timed = Forecast(sum(steps[:epochs]) - state.progress.total)
     with bar, room(loop.what_fits), stoppable() as loop.stopped:
         while state.progress.epoch < epochs and not state.progress.out_of_patience(settings):
             loop.train_epoch()
@@ -105,7 +121,10 @@ def train(
         board.close()
     chosen = state.choose()
     done = state.progress
-    return Trained(done.epoch, chosen, done.selections, done.total, loop.clock.rate)
+    ended = done.epoch == epochs and epochs == settings.epochs  # otherwise the schedule was cut, and loss may fall
+    fall = late_fall(done.history) if ended else None
+    optimism = epoch_optimism(track, done.by_fold)
+    return Trained(done.epoch, chosen, done.selections, done.total, loop.clock.rate, fall, optimism)
 
 
 @dataclass
@@ -117,6 +136,7 @@ class _Loop:
     track: TrackSpec
     settings: Train
     seed: int
+    passes: int
     world: World
     folder: Path
     state: TrainingState
@@ -124,17 +144,21 @@ class _Loop:
     objective: Any
     optimizer: Any
     board: Any
-    bar: tqdm[Any]
+    bar: Bar
+    epochs: int  # that are trained at most
     stopped: Callable[[], bool] = lambda: False
     clock: Clock = field(default_factory=Clock)
     saved_at: float = field(default_factory=time.monotonic)
+    timed: Forecast | None = None
 
     def train_epoch(self) -> None:
         """Take the steps of an epoch that were not taken yet."""
         progress = self.state.progress
-        windows = _windows(self.data, self.settings, self.seed, progress.epoch)
+        windows = _windows(self.data, self.settings, self.seed, progress.epoch, self.passes)
         self.state.model.train()
         placement.freeze(self.state.model, self.settings)
+        self.bar.set_description(f"epoch {progress.epoch + 1} of {self.epochs}")
+        self.bar.label = f"epoch {progress.epoch + 1} of {self.epochs}, in all"
         self.clock.start()
         left = windows[progress.step :]
         with closing(prefetch_batches(self.data, left, self.settings.clip, self.world)) as batches:
@@ -146,6 +170,8 @@ class _Loop:
                 progress.add_step(loss)
                 self.clock.count(int(batch.valid.sum()))
                 self.bar.update()
+                if self.timed is not None and (said := self.timed.step()):
+                    print(said, flush=True)
                 self.log({f"loss/{name}": value for name, value in parts.items()})
                 # All processes must agree to stop, or those that go on would wait for the others for ever.
                 stopping = self.world.any(self.stopped())
@@ -170,7 +196,8 @@ class _Loop:
         state, progress = self.state, self.state.progress
         state.after_epoch()
         due = last or (progress.epoch + 1) % self.settings.validate_every == 0
-        score = self.validate() if due else None
+        found = self.validate() if due else None
+        score = None if found is None else float(found.main)
 
         # The row's learning rate is that of the next step: a rate that fell on a plateau shows beside the score.
         if score is not None:
@@ -182,10 +209,16 @@ class _Loop:
             "val": score,
             "lr": state.optimizer.param_groups[0]["lr"],
         }
+        if found is not None:
+            row["val_loss"] = self.validation_loss()
+            row["parts"] = {name: float(value) for name, value in found.parts.items()}
         progress.history.append(row)
         self.log({"loss/epoch": row["loss"]} | ({} if score is None else {"score/val": score}))
         if score is not None:
             self.bar.set_postfix(loss=f"{row['loss']:.3f}", val=f"{score:.3f}")
+        if self.bar.plain:
+            validated = "" if score is None else f", validation {score:.3f}"
+            print(f"epoch {progress.epoch + 1} of {self.epochs}: loss {row['loss']:.3f}{validated}", flush=True)
 
         # Saved only now: what is continued begins with the next epoch.
         progress.end_epoch()
@@ -195,10 +228,11 @@ class _Loop:
         if self.world.any(self.stopped()):
             raise Stopped
 
-    def validate(self) -> float | None:
-        """The main score of the validation videos; None where there are none or it is not finite."""
+    def validate(self) -> Score | None:
+        """The score of the validation videos; None where there are none or it is not finite."""
         if self.val is None or not self.val.videos:
             return None
+        by_fold: FoldSums = {}
         score = shared_score(
             self.world,
             self.state.evaluated,
@@ -209,13 +243,34 @@ class _Loop:
             full=self.settings.evaluation == "full",
             delay=self.settings.delay,
             precision=self.settings.precision,
+            by_fold=by_fold,
         )
-        return score if np.isfinite(score) else None
+        if not np.isfinite(score.main):
+            return None
+        if self.settings.select == "best":
+            self.state.progress.by_fold.append(by_fold)
+        return score
+
+    def validation_loss(self) -> float:
+        """The mean loss of the validation clips, cut as those of training are, at places that stay the same.
+
+        For the eye alone: nothing is chosen by it. Neither dropout nor mixup takes part.
+        """
+        assert self.val is not None
+        model, total = self.state.evaluated, 0.0
+        model.eval()
+        windows = _windows(self.val, self.settings, 0, 0, 1)
+        with torch.no_grad(), closing(prefetch_batches(self.val, windows, self.settings.clip, self.world)) as batches:
+            for batch in batches:
+                with sharing(self.world.share(len(batch.valid))):
+                    loss, _ = model.loss(model(batch), batch)
+                total += float(loss)
+        return total / len(windows) if windows else float("nan")
 
     def what_fits(self) -> UserError:
         """The error to end with where there was no memory for the step under way."""
         progress = self.state.progress
-        windows = _windows(self.data, self.settings, self.seed, progress.epoch)[progress.step]
+        windows = _windows(self.data, self.settings, self.seed, progress.epoch, self.passes)[progress.step]
         return too_large(self.state.model, self.data, windows, self.settings, self.state.optimizer, self.world)
 
     def save(self) -> None:
@@ -230,15 +285,30 @@ class _Loop:
             self.board.add_scalar(name, value, self.state.progress.total)
 
 
-def _windows(data: ClipData, settings: Train, seed: int, epoch: int) -> list[Sequence[Window]]:
-    """The batches of an epoch."""
-    rng = np.random.default_rng([seed, epoch])
-    return list(batches(training_windows(data, settings.clip, rng), settings.batch))
+def passes_an_epoch(data: ClipData, settings: Train, seed: int) -> int:
+    """Return how often an epoch goes over the set, so that ``train.min_steps`` are planned in all; 1 on a large set."""
+    once = sum(_steps(data, settings, seed, epoch, 1) for epoch in range(settings.epochs))
+    return max(1, -(-settings.min_steps // max(1, once)))
 
 
-def _steps(data: ClipData, settings: Train, seed: int, epoch: int) -> int:
+def _windows(data: ClipData, settings: Train, seed: int, epoch: int, passes: int) -> list[Sequence[Window]]:
+    """The batches of an epoch, pass by pass: each labelled frame stands in one window of every pass."""
+    return [
+        batch
+        for rng in _generators(seed, epoch, passes)
+        for batch in batches(training_windows(data, settings.clip, rng), settings.batch)
+    ]
+
+
+def _steps(data: ClipData, settings: Train, seed: int, epoch: int, passes: int) -> int:
     """How many batches an epoch has."""
-    return -(-count_windows(data, settings.clip, np.random.default_rng([seed, epoch])) // settings.batch)
+    counts = [count_windows(data, settings.clip, rng) for rng in _generators(seed, epoch, passes)]
+    return sum(-(-count // settings.batch) for count in counts)
+
+
+def _generators(seed: int, epoch: int, passes: int) -> list[np.random.Generator]:
+    """The random numbers of each pass of an epoch; those of the first do not depend on how many there are."""
+    return [np.random.default_rng([seed, epoch, *([number] if number else [])]) for number in range(passes)]
 
 
 def _check_finite(loss: torch.Tensor, norm: torch.Tensor, batch: Batch, epoch: int) -> None:

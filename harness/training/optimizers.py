@@ -10,6 +10,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from harness.config.schema import Train
 from zoo.model.model import Model
+from zoo.model.weight_decay import decayed_names
 
 
 def make_optimizer(model: Model, settings: Train) -> torch.optim.Optimizer:
@@ -38,11 +39,12 @@ def running_average(model: Model, settings: Train) -> AveragedModel | None:
 
 
 def _groups(model: Model, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for matrices, none for biases, norms and learned vectors."""
-    trained = [p for p in model.parameters() if p.requires_grad]
+    """Weight decay for what multiplies features (zoo.model.weight_decay), none for the rest."""
+    decayed = decayed_names(model)
+    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     return [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for name, p in trained if name in decayed], "weight_decay": weight_decay},
+        {"params": [p for name, p in trained if name not in decayed], "weight_decay": 0.0},
     ]
 
 

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 import numpy as np
 from torch.optim.swa_utils import AveragedModel
 
 from harness.config.schema import Train
-from harness.training.checkpoint import save_state
+from harness.evaluation.epoch_choice import FoldSums
+from harness.training.checkpoint import SavedState, save_state
 from harness.training.optimizers import make_optimizer, make_schedule, running_average
+from zoo.errors import UserError
 from zoo.model.model import Model
+
+SHOWN = 5  # differences named
 
 
 class EpochRow(TypedDict):
-    """A row of history.csv. ``val``: the validation score, None in epochs without one."""
+    """A row of history.csv. ``val``: the validation score, None in epochs without one; ``val_loss``: the loss of the
+    validation clips; ``parts``: what the score is made of, such as the CCC of each answer."""
 
     epoch: int
     step: int
     loss: float
     val: float | None
     lr: float
+    val_loss: NotRequired[float]
+    parts: NotRequired[dict[str, float]]
 
 
 @dataclass
@@ -32,7 +40,8 @@ class Progress:
 
     ``epoch``: epochs that are finished; ``step``: steps of the one under way; ``total``: steps in all. ``best`` and
     ``best_epoch``: the highest validation score and its epoch (from 1; 0: none yet). ``selections``: scores that the
-    epoch was chosen among. ``sum`` and ``count``: losses of the epoch under way.
+    epoch or a learning rate was chosen by; ``by_fold``: what each that chose the epoch was made of. ``sum``
+    and ``count``: losses of the epoch under way.
     """
 
     epoch: int = 0
@@ -44,6 +53,7 @@ class Progress:
     count: int = 0
     history: list[EpochRow] = field(default_factory=list)
     selections: int = 0
+    by_fold: list[FoldSums] = field(default_factory=list)
 
     @property
     def loss(self) -> float:
@@ -66,11 +76,26 @@ class Progress:
         return self.epoch - self.best_epoch >= settings.patience
 
 
+def changes(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """What is not the same in two trainings, in words: the values of settings, the names of what has a digest."""
+    keys = sorted(key for key in {**then, **now} if then.get(key) != now.get(key))
+    return [f"{key} was {_said(then.get(key))}, is {_said(now.get(key))}" for key in keys]
+
+
+def _said(value: str | None) -> str:
+    return "absent" if value is None else value if len(value) < 24 else f"{value[:12]}..."
+
+
+def selected_by_score(settings: Train) -> tuple[str, ...]:
+    """What validation scores decide in a training with these settings: whatever it is, they are not unseen after it."""
+    return ("epoch",) * (settings.select == "best") + ("learning rate",) * (settings.schedule == "plateau")
+
+
 class TrainingState:
     """What a checkpoint holds, and what it is made of. Saved and restored, training goes on bit for bit."""
 
-    def __init__(self, model: Model, settings: Train, steps: int) -> None:
-        self.model, self.settings = model, settings
+    def __init__(self, model: Model, settings: Train, steps: int, made: Mapping[str, str]) -> None:
+        self.model, self.settings, self.made = model, settings, dict(made)
         self.optimizer = make_optimizer(model, settings)
         self.schedule = make_schedule(self.optimizer, settings, steps)
         self.average: AveragedModel | None = running_average(model, settings)
@@ -82,6 +107,7 @@ class TrainingState:
         save_state(
             path,
             {
+                "made": self.made,
                 "loop": asdict(self.progress),
                 "model": self.model.state_dict(),
                 "best": self.best_weights,
@@ -91,8 +117,11 @@ class TrainingState:
             },
         )
 
-    def restore(self, saved: dict[str, Any]) -> None:
-        """Go on from what a checkpoint holds."""
+    def restore(self, saved: SavedState, path: Path) -> None:
+        """Go on from what a checkpoint holds; UserError where it is of other settings or other data."""
+        if changed := changes(saved.get("made", self.made), self.made):  # 0.1 noted none
+            more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+            raise UserError("checkpoint-other-training", file=path, changed="; ".join(changed[:SHOWN]) + more)
         self.progress, self.best_weights = Progress(**saved["loop"]), saved["best"]
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
@@ -123,11 +152,12 @@ class TrainingState:
 
     def score(self, score: float) -> None:
         """Take note of a validation score: by it rates fall on a plateau, and the epoch is chosen."""
+        if selected_by_score(self.settings):
+            self.progress.selections += 1
         if self.schedule is not None and self.settings.schedule == "plateau":
             self.schedule.step(score)
         if self.settings.select != "best":
             return
-        self.progress.selections += 1
         if score > self.progress.best:  # of two equal ones the earlier, which was trained less
             self.progress.best, self.progress.best_epoch = score, self.progress.epoch + 1
             self.best_weights = copy.deepcopy(self.evaluated.state_dict())

@@ -37,7 +37,7 @@ def to_html(tables: Sequence[Table], problems: Sequence[str] = ()) -> str:
     published = len({(r.run, r.score, r.place, r.detail, r.source) for r in rows if r.kind == "published"})
     filled = {
         "policy": escape(policy),
-        "count": _counted(sum(row.kind == "run" for row in rows), published, len(tables)),
+        "count": _counted(sum(row.kind == "run" for row in rows), published, len(rows), len(tables)),
         "contents": _contents(tables),
         "tables": "\n".join(body),
     }
@@ -51,9 +51,12 @@ def _digest(page: str, tag: str) -> str:
     return "'sha256-" + base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode() + "'"
 
 
-def _counted(runs: int, published: int, tables: int) -> str:
+def _counted(runs: int, published: int, rows: int, tables: int) -> str:
+    """How many there are; with the number of rows where some stand in several tables."""
     parts = [f"{n} {name}{'' if n == 1 else 's'}" for n, name in ((runs, "run"), (published, "published result")) if n]
-    return (" and ".join(parts) or "no runs") + (f" in {tables} tables" if tables > 1 else "")
+    where = f" in {tables} tables" if tables > 1 else ""
+    several = f" ({rows} rows: some are in several tables)" if rows > runs + published else ""
+    return (" and ".join(parts) or "no runs") + where + several
 
 
 def _contents(tables: Sequence[Table]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import UserError, first_line
+from zoo.files import TooDeepError, name_key, parse_toml
 from zoo.registry.suggestions import did_you_mean
 
 MANIFEST = "features.toml"
@@ -37,7 +39,7 @@ class Manifest:
     def find(self, video: str) -> Path | None:
         """A video's file; None where the manifest admits that there is none."""
         names = [self.file.replace("{video}", video)] if self.file else [video + ending for ending in ENDINGS]
-        found = [path for name in names if (path := self.folder / name).is_file()]
+        found = [path for name in names if (path := self.folder / name).is_file()] or self._in_another_form(names)
         if len(found) > 1:
             raise UserError(f"{found[0]} and {found[1].name} are both features of the video {video}: remove one")
         if not found and self.missing == "error":
@@ -46,6 +48,17 @@ class Manifest:
                 f'write missing = "absent" into {MANIFEST}'
             )
         return found[0] if found else None
+
+    def _in_another_form(self, names: Sequence[str]) -> list[Path]:
+        """Files whose names differ from these in their Unicode form, or in the case of their ending."""
+        wanted = {_form(self.folder / name) for name in names}
+        folders = sorted({(self.folder / name).parent for name in names})
+        files = (file for folder in folders if folder.is_dir() for file in sorted(folder.iterdir()))
+        return [file for file in files if _form(file) in wanted and file.is_file()]
+
+
+def _form(path: Path) -> Path:
+    return path.with_name(name_key(path.stem) + path.suffix.lower())
 
 
 def read_manifest(argument: str | None) -> Manifest:
@@ -61,7 +74,9 @@ def read_manifest(argument: str | None) -> Manifest:
             'rate = "frame" (or rows a second)'
         )
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = parse_toml(path.read_text(encoding="utf-8"))
+    except TooDeepError:
+        raise UserError(f"{path}: is nested too deeply: {MANIFEST} has keys and their values") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: {error}") from None
     _check(path, found)
@@ -99,7 +114,7 @@ def _check(path: Path, found: dict[str, Any]) -> None:
 def read_array(path: Path, key: str, width: int) -> np.ndarray:
     """The (rows, width) float32 array of a file; UserError for one of another form, or width."""
     try:
-        array = _READERS[path.suffix](path, key)
+        array = _READERS[path.suffix.lower()](path, key)
     except UserError:
         raise
     except Exception as error:  # four libraries raise some ten kinds for a damaged file
@@ -130,7 +145,8 @@ def _safetensors(path: Path, key: str) -> np.ndarray:
 def _parquet(path: Path, key: str) -> np.ndarray:
     import pyarrow.parquet
 
-    table = pyarrow.parquet.read_table(path)
+    with path.open("rb") as file:  # opened here: Arrow takes a relative path with a colon for an address
+        table = pyarrow.parquet.read_table(file, page_checksum_verification=True)
     return np.column_stack([column.to_numpy() for column in table.columns])
 
 

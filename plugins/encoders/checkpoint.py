@@ -117,7 +117,10 @@ def adapt(model: str, size: int, strict: bool, classes: tuple[str, ...], state: 
     heads = tuple({name.rpartition(".")[0] + "." for name in whole.keys() - own.keys()})
     prefix = _best_prefix(state, own)
     notes = [f"{prefix!r} taken off {sum(name.startswith(prefix) for name in state)} names"] if prefix else []
-    short = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    beside = [n for n in state if prefix and not n.startswith((prefix, *heads)) and n not in own]
+    if beside:  # such as a loss's weights: what lies beside the network is none of it
+        notes.append(f"{len(beside)} beside {prefix!r} left out ({_some(beside)})")
+    short = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name not in beside}
     dropped = {name: tensor for name, tensor in short.items() if name.startswith(heads)}
     notes += _check_classes(classes, dropped)
     found = _resampled(model, {name: t for name, t in short.items() if name not in dropped}, net)

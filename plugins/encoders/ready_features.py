@@ -32,9 +32,9 @@ from torch import Tensor
 from plugins.encoders._feature_files import MANIFEST, read_array, read_manifest
 from zoo.api import VectorInput
 from zoo.errors import UserError
+from zoo.files import file_sha256
 from zoo.modules import Encoder
 from zoo.readers import Source
-from zoo.weights.cards import file_sha256
 
 
 class ReadyFeatures(Encoder):

@@ -12,22 +12,31 @@ def fusions() -> list[api.FusionSpec]:
         api.FusionSpec(
             "late",
             "plugins.fusions.late:Late",
-            "A predictor a slot; their raw answers are averaged over the slots that are present.",
+            "A predictor a slot; their answers are averaged over the slots that are present.",
             {
                 "weights": api.Option(
                     "learned",
                     "weights of the slots: learned (for each answer and slot), equal, or fixed: 0.7,0.3 in "
                     "the order of the slots, or face=0.7,audio=0.3",
-                )
+                ),
+                "average": api.Option(
+                    "logits",
+                    "what is averaged of classes and units: logits, a logarithmic opinion pool, or posteriors, the sum "
+                    "rule of Kittler et al.; values are averaged as they are",
+                    choices=("logits", "posteriors"),
+                ),
             },
-            paper="Kittler et al. 1998, doi:10.1109/34.667881",
+            paper="logits: Genest & Zidek 1986, doi:10.1214/ss/1177013825; posteriors: Kittler et al. 1998, "
+            "doi:10.1109/34.667881",
             per_slot=True,
+            bare_alone=True,
         ),
         api.FusionSpec(
             "concat",
             "plugins.fusions.concat:Concat",
             "The slots' features side by side, then one predictor.",
             paper="Atrey et al. 2010, doi:10.1007/s00530-010-0182-0 (feature-level fusion)",
+            bare_alone=True,
         ),
         api.FusionSpec(
             "gated",
@@ -108,6 +117,7 @@ def fusions() -> list[api.FusionSpec]:
                 ),
                 "hidden": api.Option(64, "width to which each slot is brought after its temporal net"),
                 "dropout": api.Option(0.1, "share of what was attended that is dropped in each round"),
+                "own_term": api.Option(False, "the first paper's W x of each slot's own frame beside what it attended"),
             },
             paper="Praveen et al. 2022, arXiv:2203.14779; recursive: 2304.07958, 2403.13659; gated: 2503.12261",
         ),

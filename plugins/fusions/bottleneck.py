@@ -46,6 +46,10 @@ class Bottleneck(FeatureFusion):
         )
         self.norm = nn.LayerNorm(hidden)
 
+    def no_weight_decay(self) -> set[str]:
+        """Learned vectors."""
+        return {"tokens"}
+
     def fuse(self, features: Features, present: Masks, valid: Tensor) -> Tensor:
         """slot -> (B, T, D_slot) to (B, T, hidden)."""
         states = [net(features[slot]) for slot, net in zip(self.slots, self.projections, strict=True)]

@@ -11,6 +11,8 @@ Shapes: S slots, B clips, T frames, H = ``hidden``. What is left open, and what 
   frames: any length works, also clips longer than those in training. The map from C to what was attended is
   relu(X W C), as in RJCMA's code but for a tanh under the relu, which bounds sums that here are means; the code of the
   first paper puts C itself through a matrix over frames.
+- The first paper has H_m = relu(U_m x_m + what was attended), its W_a X_a: ``own_term``. The recursive forms leave it
+  out, and so does this without the option.
 - Sums over frames are divided by the number of frames that were admitted, so that the length of a clip or its padding
   does not set their scale (the code's clips are all of one length and it does not divide).
 - A temporal net a slot before fusing (build.head; LSTM in 2304.07958's code, TCN in RJCMA's), then a linear layer to
@@ -53,6 +55,7 @@ class JointCrossAttention(nn.Module):
         gate: str = "none",
         hidden: int = 64,
         dropout: float = 0.1,
+        own_term: bool = False,
     ) -> None:
         super().__init__()
         at_least("fusion joint_cross_attention", 1, rounds=rounds, hidden=hidden)
@@ -64,7 +67,7 @@ class JointCrossAttention(nn.Module):
         self.slots = tuple(dims)
         self.heads = nn.ModuleList(build.head(dim) for dim in dims.values())
         self.enter = nn.ModuleList(nn.Linear(int(head.out_dim), hidden) for head in self.heads)  # type: ignore[arg-type]
-        self.rounds = nn.ModuleList(Round(len(dims), hidden, dropout) for _ in range(rounds))
+        self.rounds = nn.ModuleList(Round(len(dims), hidden, dropout, own_term) for _ in range(rounds))
         self.gate = None if gate == "none" else GATES[gate](len(dims), hidden, rounds)
         # A linear layer on all slots side by side, written as the sum of a layer a slot.
         self.outputs = nn.ModuleList(build.output(hidden) for _ in dims)
@@ -86,11 +89,12 @@ class Round(nn.Module):
     """One round: x (S, B, T, H), admitted (S, B, T) -> attended features (S, B, T, H).
 
     For slot m, frames s and t, with J the admitted features of all slots side by side and d = S * H its width:
-    C_m[t, s] = tanh(x_m[t]' W_m J[s] / sqrt(d)); H_m[s] = relu(mean over admitted t of C_m[t, s] V_m x_m[t]);
-    attended x_m[s] + O_m H_m[s]. A slot that is never admitted in a clip has H_m = 0.
+    C_m[t, s] = tanh(x_m[t]' W_m J[s] / sqrt(d)); H_m[s] = relu(mean over admitted t of C_m[t, s] V_m x_m[t]), with
+    ``own_term`` + U_m x_m[s] under the relu where s is admitted; attended x_m[s] + O_m H_m[s]. A slot that is never
+    admitted in a clip has H_m = 0.
     """
 
-    def __init__(self, slots: int, hidden: int, dropout: float) -> None:
+    def __init__(self, slots: int, hidden: int, dropout: float, own_term: bool = False) -> None:
         super().__init__()
         # W_m cut by the slot it reads: an entry a slot that is read, in it (slot that reads, H, H).
         bound = 1 / math.sqrt(slots * hidden)
@@ -98,6 +102,8 @@ class Round(nn.Module):
             nn.Parameter(torch.empty(slots, hidden, hidden).uniform_(-bound, bound)) for _ in range(slots)
         )
         self.value = nn.ModuleList(nn.Linear(hidden, hidden, bias=False) for _ in range(slots))
+        own = slots if own_term else 0
+        self.own = nn.ModuleList(nn.Linear(hidden, hidden, bias=False) for _ in range(own))
         self.output = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(slots))
         self.dropout = nn.Dropout(dropout)
         self.scale = math.sqrt(slots * hidden)
@@ -109,6 +115,8 @@ class Round(nn.Module):
         value = torch.stack([net(part) for net, part in zip(self.value, seen, strict=True)])
         count = admitted.sum(-1).clamp_min(1)[:, :, None, None]  # (S, B, 1, 1)
         pooled = torch.cat([self._attend(seen, part, value) for part in joint.split(CHUNK, dim=2)], dim=2) / count
+        if self.own:
+            pooled = pooled + torch.stack([net(part) for net, part in zip(self.own, seen, strict=True)])
         hidden = self.dropout(pooled.relu().transpose(0, 1)).transpose(0, 1)  # clips first, as dropout is shared out
         return x + torch.stack([net(part) for net, part in zip(self.output, hidden, strict=True)])
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import UserError
-from zoo.modules import Build, DecisionFusion
+from zoo.modules import Build, DecisionFusion, weighted_mean
 from zoo.registry.suggestions import did_you_mean
 
 WORDS = ("learned", "equal")
@@ -22,11 +22,17 @@ class Late(DecisionFusion):
     or ``face=0.7,audio=0.3``; only their ratios matter. A slot of weight 0 is heard only where no other is present.
     Where no slot is present: the same average over all of them. One slot: its own answer.
 
+    ``average`` logits: of the raw answers, so of classes and units the geometric mean of probabilities, normalised (a
+    logarithmic opinion pool, Genest and Zidek 1986): a slot that is sure that it is not so has a veto. ``posteriors``:
+    of the probabilities (the sum rule, Kittler et al. 1998), whose errors hurt least where slots are often wrong; the
+    weights of a class answer are the mean of those of its raw outputs. Values are averaged as they are either way.
+
     Raises UserError for a wrong number of weights, a negative one, all zero, an unknown or missing slot.
     """
 
-    def __init__(self, dims: dict[str, int], build: Build, weights: str = "learned") -> None:
+    def __init__(self, dims: dict[str, int], build: Build, weights: str = "learned", average: str = "logits") -> None:
         super().__init__(dims, build)
+        self.average = weighted_mean if average == "logits" else build.average
         logits = torch.zeros(len(dims), build.width)
         if weights == "learned":
             self.logits: Tensor = nn.Parameter(logits)
@@ -36,11 +42,15 @@ class Late(DecisionFusion):
             logits = fixed.log().unsqueeze(-1).expand_as(logits)
         self.register_buffer("logits", logits, persistent=False)
 
+    def no_weight_decay(self) -> set[str]:
+        """Logarithms of shares: towards 0 is towards equal shares, which is no prior of ours."""
+        return {"logits"}
+
     def combine(self, raw: Tensor, present: Tensor) -> Tensor:
         """raw (S, B, T, K), present (S, B, T) -> (B, T, K)."""
         counted = (present | ~present.any(0)).unsqueeze(-1)  # (S, B, T, 1)
         logits = self.logits[:, None, None, :].masked_fill(~counted, -torch.inf)
-        return (raw * logits.softmax(0).to(raw.dtype)).sum(0)
+        return self.average(raw, logits.softmax(0).to(raw.dtype))
 
 
 def fixed_weights(text: str, slots: Sequence[str]) -> list[float]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from zoo.layers.validation import at_least, fraction
 from zoo.modules import Build, FeatureFusion, Features, FusionOut, Masks, masked_mean
-from zoo.parallel import whole
+from zoo.parallel import gather_rows
 
 
 class MixtureOfExperts(FeatureFusion):
@@ -48,7 +48,7 @@ class MixtureOfExperts(FeatureFusion):
         """Features and masks by slot, valid (B, T) -> raw (B, T, K), aux balance."""
         seen = torch.stack([present[slot] for slot in self.slots]) & valid
         mixed, routes = self.mix(features, seen)
-        balance = imbalance(whole(routes), whole(seen.any(0)))  # of the batch, whoever computes its clips
+        balance = imbalance(gather_rows(routes), gather_rows(seen.any(0)))  # of the batch, whoever computes its clips
         return FusionOut(self.predictor(mixed, valid), aux={"balance": self.balance * balance})
 
     def fuse(self, features: Features, present: Masks, valid: Tensor) -> Tensor:

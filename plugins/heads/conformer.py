@@ -10,11 +10,12 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import glu, pad, silu
 
+from plugins.heads.base import Head
 from plugins.heads.transformer import SelfAttention
-from zoo.layers.validation import at_least, fraction
+from zoo.layers.validation import at_least
 
 
-class Conformer(nn.Module):
+class Conformer(Head):
     """(B, T, dim) -> (B, T, hidden). With ``causal`` attention and convolutions look at the frame and earlier ones.
     UserError where heads do not divide hidden, for a kernel under 2, and for fewer than 1 unit or layer."""
 
@@ -29,13 +30,10 @@ class Conformer(nn.Module):
         positions: str = "rotary",
         causal: bool = False,
     ) -> None:
-        super().__init__()
-        at_least("head conformer", 1, hidden=hidden, layers=layers, heads=heads)
+        super().__init__(hidden, dropout=dropout, hidden=hidden, layers=layers, heads=heads)
         at_least("head conformer", 2, kernel=kernel)
-        fraction("head conformer", dropout=dropout)
         self.enter = nn.Sequential(nn.Linear(dim, hidden), nn.Dropout(dropout))
         self.blocks = nn.ModuleList(_Block(hidden, heads, dropout, kernel, positions, causal) for _ in range(layers))
-        self.out_dim = hidden
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """x (B, T, dim), valid (B, T) -> (B, T, hidden), 0 on padding."""

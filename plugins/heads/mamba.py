@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, silu, softplus
 
+from plugins.heads.base import Head
 from plugins.heads.scan import selective_scan
-from zoo.layers.validation import at_least, fraction
 
 
-class Mamba(nn.Module):
+class Mamba(Head):
     """(B, T, dim) -> (B, T, hidden); causal unless ``bidirectional``: then each layer has a second mixer with weights
     of its own, which reads the clip's valid frames from the last to the first, and the two are added.
     UserError for fewer than 1 unit, layer, state, frame of the kernel or width."""
@@ -34,9 +34,8 @@ class Mamba(nn.Module):
         expand: int = 2,
         bidirectional: bool = True,
     ) -> None:
-        super().__init__()
-        at_least("head mamba", 1, hidden=hidden, layers=layers, state=state, kernel=kernel, expand=expand)
-        fraction("head mamba", dropout=dropout)
+        sizes = {"hidden": hidden, "layers": layers, "state": state, "kernel": kernel, "expand": expand}
+        super().__init__(hidden, dropout=dropout, **sizes)
         self.drop = nn.Dropout(dropout)
         self.enter = nn.Linear(dim, hidden)
         self.norms = nn.ModuleList(nn.RMSNorm(hidden) for _ in range(layers))
@@ -44,7 +43,6 @@ class Mamba(nn.Module):
         back = layers if bidirectional else 0
         self.back = nn.ModuleList(Mixer(hidden, state, kernel, expand) for _ in range(back))
         self.norm = nn.RMSNorm(hidden)
-        self.out_dim = hidden
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """x (B, T, dim), valid (B, T) -> (B, T, hidden), 0 on padding."""
@@ -80,6 +78,10 @@ class Mixer(nn.Module):
         with torch.no_grad():
             first = torch.empty(inner).uniform_(math.log(0.001), math.log(0.1)).exp()
             self.step.bias.copy_(first + (-torch.expm1(-first)).log())  # what softplus turns into ``first``
+
+    def no_weight_decay(self) -> set[str]:
+        """Logarithms of rates: towards 0 is towards a rate of 1 (so in mamba_simple.py)."""
+        return {"log_a"}
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, hidden) -> (B, T, hidden)."""

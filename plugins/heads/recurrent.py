@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from zoo.layers.validation import at_least, fraction
+from plugins.heads.base import Head
 from zoo.modules import recur
 
 
-class _Recurrent(nn.Module):
+class _Recurrent(Head):
     """(B, T, dim) -> (B, T, out_dim), out_dim = hidden times directions; padding is never read.
 
     UserError for fewer than 1 unit or layer, or a dropout outside [0, 1)."""
@@ -18,13 +18,10 @@ class _Recurrent(nn.Module):
     def __init__(
         self, dim: int, hidden: int = 64, layers: int = 1, dropout: float = 0.1, bidirectional: bool = True
     ) -> None:
-        super().__init__()
-        who = f"head {type(self).__name__.lower()}"
-        at_least(who, 1, hidden=hidden, layers=layers)
-        fraction(who, dropout=dropout)
+        out_dim = hidden * (2 if bidirectional else 1)
+        super().__init__(out_dim, dropout=dropout, hidden=hidden, layers=layers)
         self.dropout = nn.Dropout(dropout)  # before every layer, also a single one
-        self.out_dim = hidden * (2 if bidirectional else 1)
-        widths = [dim, *[self.out_dim] * (layers - 1)]
+        widths = [dim, *[out_dim] * (layers - 1)]
         # A layer each and not torch's stack, whose own dropout cannot be told which clips of a batch it sees.
         nets = [self.cell(width, hidden, batch_first=True, bidirectional=bidirectional) for width in widths]
         self.rnn, self.above = nets[0], nn.ModuleList(nets[1:])

@@ -13,20 +13,19 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.nn.utils.parametrizations import weight_norm
 
-from zoo.layers.validation import at_least, fraction
+from plugins.heads.base import Head
+from zoo.layers.validation import at_least
 
 
-class Tcn(nn.Module):
+class Tcn(Head):
     """(B, T, dim) -> (B, T, hidden). A frame sees ``reach`` = (frames back, frames ahead); together with itself
     1 + 2 (kernel - 1) (2^layers - 1) frames. UserError for fewer than 1 unit or layer, or a kernel under 2."""
 
     def __init__(
         self, dim: int, hidden: int = 64, layers: int = 4, kernel: int = 3, dropout: float = 0.1, causal: bool = False
     ) -> None:
-        super().__init__()
-        at_least("head tcn", 1, hidden=hidden, layers=layers)
+        super().__init__(hidden, dropout=dropout, hidden=hidden, layers=layers)
         at_least("head tcn", 2, kernel=kernel)
-        fraction("head tcn", dropout=dropout)
         self.blocks = nn.ModuleList()
         back = ahead = 0
         for layer in range(layers):
@@ -34,7 +33,6 @@ class Tcn(nn.Module):
             self.blocks.append(block)
             back, ahead = back + 2 * block.sides[0], ahead + 2 * block.sides[1]
         self.reach = (back, ahead)
-        self.out_dim = hidden
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """x (B, T, dim), valid (B, T) -> (B, T, hidden), 0 on padding."""

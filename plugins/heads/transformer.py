@@ -18,13 +18,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from plugins.heads.base import Head
 from zoo.layers.attention import Attention
-from zoo.layers.validation import at_least, fraction
+from zoo.layers.validation import at_least
 
 FAR = 32  # frames from which on distances are not told apart
 
 
-class Transformer(nn.Module):
+class Transformer(Head):
     """(B, T, dim) -> (B, T, hidden). A frame reads the clip's frames (``window`` > 0: at most that many away on each
     side, in each layer), with ``causal`` only itself and earlier ones. UserError where heads do not divide hidden."""
 
@@ -39,15 +40,12 @@ class Transformer(nn.Module):
         window: int = 0,
         causal: bool = False,
     ) -> None:
-        super().__init__()
-        at_least("head transformer", 1, hidden=hidden, layers=layers, heads=heads)
+        super().__init__(hidden, dropout=dropout, hidden=hidden, layers=layers, heads=heads)
         at_least("head transformer", 0, window=window)
-        fraction("head transformer", dropout=dropout)
         self.window, self.causal = window or None, causal
         self.enter = nn.Sequential(nn.Linear(dim, hidden), nn.LayerNorm(hidden), nn.Dropout(dropout))
         self.layers = nn.ModuleList(_Layer(hidden, heads, dropout, positions) for _ in range(layers))
         self.norm = nn.LayerNorm(hidden)
-        self.out_dim = hidden
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """x (B, T, dim), valid (B, T) -> (B, T, hidden), 0 on padding."""
@@ -102,6 +100,10 @@ class DistanceBias(nn.Module):
     def __init__(self, heads: int) -> None:
         super().__init__()
         self.table = nn.Parameter(2 * torch.randn(heads, 2 * FAR + 1))
+
+    def no_weight_decay(self) -> set[str]:
+        """Biases of the attention, a number each."""
+        return {"table"}
 
     def forward(self, frames: int) -> Tensor:
         """Number of frames T -> (heads, T, T): by query, then key."""

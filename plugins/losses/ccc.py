@@ -17,7 +17,7 @@ class Ccc(ValueLoss):
     ``activation`` tanh (default): values are tanh(raw) scaled to the answer's range, in the loss and when decoded.
     clamp: the loss sees raw itself, in units of the answer, and decode clips it.
 
-    ``lds``: the moments are weighted by how rare a label is in training (zoo.losses.rarity). arXiv:2107.03891 uses
+    ``lds``: the moments are weighted by how rare a label is in training (zoo.losses.lds_weights). arXiv:2107.03891 uses
     label distribution smoothing on this data; that the weights enter the moments of CCC is this zoo's choice.
     """
 

@@ -20,7 +20,7 @@ class CccBins(ValueLoss):
     Their CCC divides by n - 1 in its variances, this one is population CCC (design: n). Cross-entropy is averaged over
     the labelled elements and has weight 1, as there.
 
-    ``lds`` weighs the moments of CCC and each element's cross-entropy (zoo.losses.rarity).
+    ``lds`` weighs the moments of CCC and each element's cross-entropy (zoo.losses.lds_weights).
     """
 
     additive = False

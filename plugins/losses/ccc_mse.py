@@ -17,7 +17,7 @@ class CccMse(ValueLoss):
     also where a batch's labels are all the same. The pair is in ABAW code (facts: th2l ``core/loss.py`` has both
     terms); their weight is a choice of the user, 1 unless told otherwise.
 
-    ``lds`` weighs the moments of CCC and, as Yang et al. 2021 do, each squared error (zoo.losses.rarity).
+    ``lds`` weighs the moments of CCC and, as Yang et al. 2021 do, each squared error (zoo.losses.lds_weights).
     """
 
     additive = False

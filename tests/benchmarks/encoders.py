@@ -56,7 +56,7 @@ def slot_of(said: str, device: torch.device) -> FrozenSlot:
     track = find_track(registry, "va", None)[1]
     plan = make_plan(registry, encoders=encoders, fusion="late", head="gru", answers=track.answers, options=options)
     slot = FrozenSlot(plan.slots[0], Features(), device, None)
-    slot._encoder = encoder = slot.placed(build_encoder(slot.plan).eval().requires_grad_(False))
+    slot._encoder = encoder = slot.to_device(build_encoder(slot.plan).eval().requires_grad_(False))
     fold(encoder, partial(features_of_noise, encoder))
     return slot
 

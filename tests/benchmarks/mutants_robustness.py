@@ -118,8 +118,8 @@ CACHE = (
     Mutant(
         "damage-not-seen",
         "harness/features/cache/entry.py",
-        'if _sha256(path) != said["sha256"]:',
-        'if not said["sha256"]:',
+        'if content and file_sha256(path) != said["sha256"]:',
+        'if content and not said["sha256"]:',
         ("tests/harness/features/test_extraction.py::test_a_damaged_entry_is_never_used",),
         "a flipped bit on the disk becomes a feature",
     ),

@@ -9,10 +9,12 @@ import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, cast, get_args, get_origin, get_type_hints, is_typeddict
 
 import pytest
 
+from leaderboards.blocks import Circumstances, Result
 from leaderboards.record import _UPGRADES, SCHEMA, Record, RecordError, digest, read
 from leaderboards.tables import leaderboard, load_runs, to_csv, to_markdown
 
@@ -47,6 +49,47 @@ def test_there_are_records_of_every_number() -> None:
         assert {p.stem for p in RECORDS if p.parent.name == f"schema-{number}"} >= KINDS
 
 
+def misfits(value: Any, kind: Any, place: str) -> Iterator[str]:
+    """Places whose key or value is not what the types of leaderboards.blocks say."""
+    if kind is Any:
+        return
+    if is_typeddict(kind) and isinstance(value, dict):
+        hints = get_type_hints(kind)
+        yield from (f"{place}.{key}" for key in value.keys() - hints.keys())
+        for key in value.keys() & hints.keys():
+            yield from misfits(value[key], hints[key], f"{place}.{key}")
+        return
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is UnionType:
+        found = [list(misfits(value, one, place)) for one in inner]
+        yield from min(found, key=len)
+    elif origin is dict and isinstance(value, dict):
+        for key, item in value.items():
+            yield from misfits(item, inner[1], f"{place}.{key}")
+    elif origin is list and isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from misfits(item, inner[0], f"{place}.{i}")
+    elif is_typeddict(kind) or not isinstance(value, (int, float) if kind is float else origin or kind):
+        yield place
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=named)
+def test_the_types_of_its_blocks_are_those_that_are_written(path: Path) -> None:
+    record = read(path)
+    assert not list(misfits(record.result, Result, "result"))
+    assert not list(misfits(record.circumstances, Circumstances, "circumstances"))
+
+
+def test_what_the_types_do_not_know_is_found() -> None:
+    block = {"main": None, "low": None, "metric": 1, "groups": ["a", 2]}
+    assert sorted(misfits({"scores": {"raw": block}, "seeds": 3, "edition": "abaw10"}, Result, "r")) == [
+        "r.scores.raw.groups.1",
+        "r.scores.raw.main",
+        "r.scores.raw.metric",
+        "r.seeds",
+    ]
+
+
 @pytest.mark.parametrize("path", RECORDS, ids=named)
 def test_it_loads_and_is_written_back_the_same(path: Path, tmp_path: Path) -> None:
     content = json.loads(path.read_text())
@@ -58,7 +101,8 @@ def test_it_loads_and_is_written_back_the_same(path: Path, tmp_path: Path) -> No
     record.write(tmp_path / "record.json")
     assert read(tmp_path / "record.json") == record
     if content["schema"] == SCHEMA:
-        assert json.loads((tmp_path / "record.json").read_text()) == content
+        written = json.loads((tmp_path / "record.json").read_text())
+        assert written == {"record_sha256": written["record_sha256"], **content}  # 0.1 wrote none
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=named)
@@ -99,7 +143,7 @@ def test_an_older_number_is_upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(_UPGRADES, SCHEMA, upgrade)
     (path,) = (p for p in RECORDS if named(p) == f"schema-{SCHEMA}/va")
     record = read(path)
-    assert record.result["year"] == "abaw10"
+    assert cast(dict[str, object], record.result)["year"] == "abaw10"
     record.write(tmp_path / "record.json")
     assert json.loads((tmp_path / "record.json").read_text())["schema"] == SCHEMA + 1
     assert read(tmp_path / "record.json") == record

@@ -83,6 +83,18 @@ def test_one_group_says_nothing(rest: list[float]) -> None:
     assert paired(0.4, rest, 0.3, rest) == Difference(pytest.approx(0.1), -math.inf, math.inf, 1, len(rest))
 
 
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=12), st.floats(0, 1), st.floats(0, 1))
+def test_a_difference_never_reaches_beyond_what_two_scores_can_differ_by(
+    rest: list[tuple[float, float]], a: float, b: float
+) -> None:
+    without_a, without_b = [x for x, _ in rest], [y for _, y in rest]
+    found = paired(a, without_a, b, without_b, score_range=(0, 1))
+    assert -1 <= found.low <= found.value <= found.high <= 1
+    free = paired(a, without_a, b, without_b)
+    assert (found.low, found.high) == (max(-1, free.low), min(1, free.high))
+    assert (found.value, found.p, found.groups) == (free.value, free.p, free.groups)
+
+
 def test_without_spread_the_interval_is_the_score() -> None:
     assert jackknife(0.0, [0.0] * 8, (-1, 1)) == Interval(0, 0, 8)
     assert jackknife(1.0, [1.0] * 8, (0, 1)) == Interval(1, 1, 8)

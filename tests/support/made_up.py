@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from leaderboards.blocks import DataBlock, Result, ScoreBlock
 from leaderboards.record import Record
 
-AFFWILD2 = {"name": "Aff-Wild2", "fingerprint": "aabbccddee", "synthetic": False, "videos": {"val": 76}}
+AFFWILD2: DataBlock = {"name": "Aff-Wild2", "fingerprint": "aabbccddee", "synthetic": False, "videos": {"val": 76}}
 HOSTILE = "<script>alert(1)</script> \"double\" 'single' &amp; | ](x)"
 
 
-def result(score: float, spread: np.ndarray | None = None, groups: int = 12, **changes: Any) -> dict[str, Any]:
+def result(score: float, spread: np.ndarray | None = None, groups: int = 12, **changes: Any) -> Result:
     """A result whose score without group g is the score plus ``spread[g]``."""
     spread = np.linspace(-0.01, 0.01, groups) if spread is None else spread
-    block = {
+    block: ScoreBlock = {
         "main": score,
         "low": score - 0.05,
         "high": score + 0.05,
@@ -25,7 +26,7 @@ def result(score: float, spread: np.ndarray | None = None, groups: int = 12, **c
         "groups": [f"v{g}" for g in range(groups)],
         "leave_one_out": (score + spread).tolist(),
     }
-    return {
+    made: Result = {
         "combination": {"encoders": "face,context", "fusion": "late", "head": "gru"},
         "edition": "abaw10",
         "track": "va",
@@ -40,7 +41,8 @@ def result(score: float, spread: np.ndarray | None = None, groups: int = 12, **c
         "parameters": {"trained": 1_234_567},
         "scores": {"raw": block, "post": block | {"main": score + 0.02}},
         "submission": None,
-    } | changes
+    }
+    return cast(Result, {**made, **changes})
 
 
 def run(name: str, score: float, **changes: Any) -> Record:

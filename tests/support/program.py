@@ -9,14 +9,18 @@ import json
 import shutil
 import sys
 import warnings
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import typer.main
 from filelock import FileLock
+
+from tests.support.refusals import refused
+from zoo.errors import UserError
 
 CRUMB_VIDEOS = (4, 2, 2)
 CRUMB_FRAMES = 24
@@ -26,12 +30,23 @@ built = functools.cache(typer.main.get_command)
 """The commands of an application, which take longer to build than most of them take to answer."""
 
 
-class Answer(NamedTuple):
-    """How a command ended."""
+@dataclass(frozen=True)
+class Answer:
+    """How a command ended; ``error``: what it was refused for."""
 
     code: int
     out: str
     err: str
+    error: UserError | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        """Exit code, output and error output."""
+        return iter((self.code, self.out, self.err))
+
+    def refused(self, code: str, /, *, match: str = "", **fields: Any) -> None:
+        """Assert that the command ended with this error (`tests.support.refusals.refused`) and its exit code."""
+        assert self.code == 2, self
+        refused(code, match=match, **fields).check(self.error)
 
 
 @dataclass(frozen=True)
@@ -47,6 +62,7 @@ class Program:
 
         out, err = io.StringIO(), io.StringIO()
         code: Any = 0
+        error = None
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.setenv("ABAW_ZOO_CACHE", str(self.cache))
             patch.setattr(sys, "argv", ["harness", *map(str, args)])
@@ -56,7 +72,8 @@ class Program:
                 cli.main()
             except SystemExit as end:
                 code = end.code
-        return Answer(int(code or 0), out.getvalue(), err.getvalue())
+                error = _alone(end.__cause__)
+        return Answer(int(code or 0), out.getvalue(), err.getvalue(), error)
 
     def run(self, out: Path, name: str, *args: object) -> Path:
         """Train on the crumb set, two slots where none are named; the run's folder. It must succeed."""
@@ -78,6 +95,14 @@ class Program:
                 self.run(place, "r", *args)
                 (place / "whole").touch()
         return place / "r"
+
+
+def _alone(cause: BaseException | None) -> UserError | None:
+    """An error without the frames that it came from: they would keep alive what ends with a process."""
+    if not isinstance(cause, UserError):
+        return None
+    cause.__cause__ = cause.__context__ = None
+    return cause.with_traceback(None)
 
 
 def read_record(folder: Path) -> dict[str, Any]:

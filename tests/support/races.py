@@ -116,7 +116,7 @@ def works(data: Path, here: Path, url: str) -> dict[str, Callable[[], None]]:
 def main(root: Path, rounds: int, threads: int, processes: int, process: int, url: str) -> None:
     frames.probe = counted("probe", frames.probe)  # type: ignore[assignment]
     content._hash = counted("hash", content._hash)  # type: ignore[assignment]
-    for name in ("read_frame_labels", "read_test_list", "crop_frames"):
+    for name in ("read_frame_labels", "read_test_list", "picture_folder"):
         setattr(remembered, name, counted(name, getattr(remembered, name)))
     barrier = Barrier(threads)
     for number in range(rounds):

@@ -88,8 +88,10 @@ def make_model(case: Case) -> Model:
         losses=case.losses,
         options=case.options,
     )
-    aids = Regularisation(modality_dropout=0.3, feature_noise=0.1, output_dropout=0.2, uncertainty=case.track == "mtl")
-    net = Model(plan, {"face": 8, "context": 8}, COUNTS[part], AdapterOptions("pca", 4, 6, 0.2), aids)
+    regularisation = Regularisation(
+        modality_dropout=0.3, feature_noise=0.1, output_dropout=0.2, uncertainty=case.track == "mtl"
+    )
+    net = Model(plan, {"face": 8, "context": 8}, COUNTS[part], AdapterOptions("pca", 4, 6, 0.2), regularisation)
     if case.raw:
         net.encoders["face"] = Tiny()
     return net

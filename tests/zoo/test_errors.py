@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from tests.support.refusals import Part, refused
 from zoo.errors import UserError, first_line
 
 
@@ -13,6 +17,24 @@ from zoo.errors import UserError, first_line
 )
 def test_what_another_library_says(said: str, wanted: str) -> None:
     assert first_line(ValueError(said)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("code", "fields"),
+    [
+        ("annotation-unreadable", {}),
+        ("annotation-not-a-number", {"line": 4}),
+        ("annotation-not-a-number", {"file": "b.txt"}),
+        ("annotation-not-a-number", {"name": Part("arousal")}),
+        ("annotation-not-a-number", {"wanted": "x"}),
+        ("annotation-not-a-number", {"match": "other words"}),
+    ],
+)
+def test_tests_tell_one_error_from_another(code: str, fields: dict[str, Any]) -> None:
+    error = UserError("annotation-not-a-number", file=Path("/data/a.txt"), line=3, name="valence", part="x")
+    refused("annotation-not-a-number", file="a.txt", line=3, name=Part("val"), match="'x'").check(error)
+    with pytest.raises(AssertionError):
+        refused(code, **fields).check(error)
 
 
 def test_line_ends_of_a_name_are_shown_as_escapes() -> None:

@@ -13,7 +13,7 @@ from torch import nn
 
 from tests.support.paths import ROOT
 from tests.support.two_processes import CASES, main
-from zoo.parallel import Share, SharedDropout, dropped, mine, share_dropout, sharing, split
+from zoo.parallel import Share, SharedDropout, dropped, local_rows, share_dropout, sharing, split
 
 QUICK = ["va-uneven", "expr-none", "raw-one-clip"]  # each a way in which shares of a batch differ
 
@@ -89,4 +89,4 @@ def test_alone_nothing_changes() -> None:
     assert type(net[1]) is SharedDropout
     torch.manual_seed(0)
     assert torch.equal(net(x), expected)
-    assert mine(x) is x
+    assert local_rows(x) is x

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from zoo.metrics.cards import METRICS, MetricCard, card
+from zoo.metrics.concordance import concordance_terms
 from zoo.tracks import Answer
 
 __all__ = [
@@ -190,6 +191,22 @@ def reachable(metric: str, answers: Sequence[Answer], stats: Stats) -> Reachable
     return Reachable(score(metric, answers, perfect).main, tuple(absent))
 
 
+def over_present(metric: str, answers: Sequence[Answer], stats: Stats) -> float:
+    """Return the metric with each mean F1 over the classes with a label and the units with a positive one: what of a
+    score below 1 is not for want of labels. Published figures differ in which of the two they are; the competition's
+    is ``score``. 0 for a mean of none, NaN where nothing is labelled."""
+    parts = dict(score(metric, answers, stats).parts)
+    shown: dict[str, list[float]] = {}
+    for a in answers:
+        if a.kind != "value":
+            f1, rows = f1_per_class(stats[a.name]), stats[a.name].sum(1)
+            name, at = ("macro_f1", rows > 0) if a.kind == "class" else ("mean_f1", np.array([False, rows[1] > 0]))
+            shown.setdefault(name, []).extend(f1[at].tolist())
+    labelled = {name: not np.isnan(parts[name]) for name in shown}
+    parts |= {name: float(np.mean(f1)) if f1 else 0.0 for name, f1 in shown.items() if labelled[name]}
+    return float(FORMULAS[metric](parts))
+
+
 # --- formulas ---------------------------------------------------------------------------------------------------------
 
 FORMULAS: dict[str, Callable[[Mapping[str, float]], float]] = {
@@ -248,8 +265,8 @@ def _merged_moments(parts: Array) -> Array:
 
 def _ccc(moments: Array) -> float:
     n, mean_x, mean_y, xx, yy, xy = moments
-    apart = xx + yy + n * (mean_x - mean_y) ** 2
-    return float(np.clip(2 * xy / apart, -1, 1) if apart > 0 else 0.0) if n else float("nan")
+    both, apart = concordance_terms(xy, xx, yy, n * (mean_x - mean_y) ** 2)
+    return float(np.clip(both / apart, -1, 1) if apart > 0 else 0.0) if n else float("nan")
 
 
 def _pearson(moments: Array) -> float:

@@ -110,15 +110,19 @@ class Adapter(nn.Module):
         else:
             self.project[varies] = (1 / scale).to(self.project.dtype)
 
+    def standardise(self, x: Tensor) -> Tensor:
+        """Return (..., D) standardised and projected as ``fit`` has set it: what of a fitted adapter is not learned.
+        Method ``raw``: as they are."""
+        if self.method == "raw":
+            return x
+        z = x - self.mean
+        return z @ self.project if self.method == "pca" else z * self.project
+
     def forward(self, x: Tensor, present: Tensor) -> Tensor:
         """x (B, T, D), present (B, T). What stands in x at absent frames does not matter, nor does it get gradient."""
         x = torch.where(present.unsqueeze(-1), x, torch.zeros_like(x))
         if self.method == "raw":
             return torch.where(present.unsqueeze(-1), self.dropout(x), self.absent.to(x.dtype))
-        if self.method == "norm":
-            z = self.norm(x)
-        else:
-            z = x - self.mean
-            z = z @ self.project if self.method == "pca" else z * self.project
+        z = self.norm(x) if self.method == "norm" else self.standardise(x)
         z = nn.functional.gelu(self.linear(self.dropout(z)))
         return torch.where(present.unsqueeze(-1), z, self.absent.to(z.dtype))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -21,14 +21,21 @@ _KNOWN: dict[Hashable, tuple[int, int | None]] = {}  # (what an encoder is built
 FPS = 30  # at which the frames of the example follow each other: sound is computed by the second
 
 
+class Cost(TypedDict):
+    """Numbers of parameters and of multiply-adds a frame, part by part; None where they cannot be counted."""
+
+    parameters: dict[str, int | None]
+    multiply_adds: dict[str, int | None] | None
+
+
 def cost(
     plan: Plan,
     dims: dict[str, int],
     counts: Sequence[Counts],
     adapter: AdapterOptions,
-    aids: Regularisation,
+    regularisation: Regularisation,
     length: int,
-) -> dict[str, Any]:
+) -> Cost:
     """``parameters``: ``trained`` and ``frozen``; ``multiply_adds``: of every encoder and of all that follows them, a
     frame of video in a clip of ``length`` frames at which every slot is present, and their ``total``.
 
@@ -39,7 +46,7 @@ def cost(
     for slot in plan.slots:
         parameters, each[f"encoder {slot.name}"] = _of_encoder(slot, length)
         frozen += parameters if slot.frozen else 0
-    model = _on_meta(lambda: Model(plan, dims, counts, adapter, aids))
+    model = _on_meta(lambda: Model(plan, dims, counts, adapter, regularisation))
     each["fusion and heads"] = fusion_adds(model, dims, length)
     known = [value for value in each.values() if value is not None]
     each["total"] = sum(known) if len(known) == len(each) else None

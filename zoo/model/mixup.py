@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from zoo.model.model import Batch, Model
 from zoo.modules import FusionOut
-from zoo.parallel import Share, mine, sharing, whole
+from zoo.parallel import Share, gather_rows, local_rows, sharing
 
 
 class Objective(nn.Module):
@@ -41,8 +41,10 @@ def training_loss(model: Model, batch: Batch, mixup: float = 0.0) -> tuple[Tenso
     share = float(torch.distributions.Beta(mixup, mixup).sample())
     order = torch.randperm(len(batch.valid), device=batch.valid.device)
     first, second = _partners(model, batch, order, share)
-    every = {name: whole(x) for name, x in model.features(batch).items()}  # a partner may be another process's clip
-    features = {name: mine(share * x + (1 - share) * x[order]) for name, x in every.items()}
+    every = {
+        name: gather_rows(x) for name, x in model.features(batch).items()
+    }  # a partner may be another process's clip
+    features = {name: local_rows(share * x + (1 - share) * x[order]) for name, x in every.items()}
     present = {name: first.present[name] | second.present[name] for name in model.slots}
     out = model.fuse(features, present, first.valid | second.valid)
     bare = FusionOut(out.raw, out.per_slot)  # a fusion's own losses count once

@@ -13,7 +13,7 @@ from zoo.api import AudioInput, Counts, FrameInput, VectorInput
 from zoo.errors import UserError
 from zoo.model.adapter import Adapter
 from zoo.modules import Build, Encoder, FusionOut, gather, scatter
-from zoo.parallel import all_reduce_count, mine, normal_like, shared, sharing_frames, whole
+from zoo.parallel import counting_rows, gather_rows, local_rows, normal_like, shared, sharing_frames
 from zoo.registry.plan import Block, Plan, SlotPlan
 from zoo.registry.registry import resolve
 
@@ -80,7 +80,7 @@ class Model(nn.Module):
         dims: Mapping[str, int],
         counts: Sequence[Counts],
         adapter: AdapterOptions,
-        aids: Regularisation | None = None,
+        regularisation: Regularisation | None = None,
     ) -> None:
         super().__init__()
         self.slots = tuple(slot.name for slot in plan.slots)
@@ -94,9 +94,10 @@ class Model(nn.Module):
                 for s in plan.slots
             }
         )
-        self.aids = aids or Regularisation()
-        self.losses = LossGroup(plan, counts, self.aids.uncertainty)
-        build = Build(lambda dim: build_block(plan.head, dim), self.losses.width, self.aids.output_dropout)
+        self.regularisation = regularisation or Regularisation()
+        self.losses = LossGroup(plan, counts, self.regularisation.uncertainty)
+        width, average = self.losses.width, self.losses.average
+        build = Build(lambda dim: build_block(plan.head, dim), width, self.regularisation.output_dropout, average)
         widths = {name: int(self.adapters[module_key(name)].out_dim) for name in self.slots}  # type: ignore[arg-type]
         self.fusion = build_block(plan.fusion, widths, build)
         self.per_slot = plan.per_slot
@@ -109,12 +110,12 @@ class Model(nn.Module):
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """slot -> (B, T, width): what the fusion is given; with noise, in training, where the slot is present."""
-        features, noise = {}, self.aids.feature_noise if self.training else 0.0
+        features, noise = {}, self.regularisation.feature_noise if self.training else 0.0
         for name in self.slots:
             x = batch.features.get(name)
             if x is None:
                 x = encode(self.encoders[module_key(name)], batch.inputs[name], batch.present[name] & batch.valid)  # type: ignore[arg-type]
-            present = mine(batch.present[name])
+            present = local_rows(batch.present[name])
             features[name] = self.adapters[module_key(name)](x.float(), present)
             if noise:
                 features[name] = features[name] + noise * present.unsqueeze(-1) * normal_like(features[name])
@@ -122,7 +123,7 @@ class Model(nn.Module):
 
     def fuse(self, features: dict[str, Tensor], present: dict[str, Tensor], valid: Tensor) -> FusionOut:
         """The fusion's answer, with the slots' own where they are supervised."""
-        present, valid = {name: mine(mask) for name, mask in present.items()}, mine(valid)
+        present, valid = {name: local_rows(mask) for name, mask in present.items()}, local_rows(valid)
         out: FusionOut = self.fusion(features, present, valid)
         for name in self.slots if self.own else ():
             out.per_slot[name] = self.own[module_key(name)](features[name], valid)
@@ -149,13 +150,13 @@ class Model(nn.Module):
     def drop(self, batch: Batch) -> Batch:
         """Modality dropout, for training: whole slots are dropped from a clip at random, never the last one that has
         data there. A frame at which no slot is left is not learned from."""
-        if not self.aids.modality_dropout or len(self.slots) < 2:
+        if not self.regularisation.modality_dropout or len(self.slots) < 2:
             return batch
         stack = torch.stack([batch.present[name] & batch.valid for name in self.slots])  # (S, B, T)
         has = stack.any(-1)  # (S, B)
         order = torch.rand(has.shape, device=has.device).masked_fill(~has, -1.0)
         spared = torch.zeros_like(has).scatter_(0, order.argmax(0, keepdim=True), True)
-        keep = (torch.rand(has.shape, device=has.device) >= self.aids.modality_dropout) | spared
+        keep = (torch.rand(has.shape, device=has.device) >= self.regularisation.modality_dropout) | spared
         left = stack & keep.unsqueeze(-1)
         present = {name: left[i] for i, name in enumerate(self.slots)}
         return replace(batch, present=present, labelled=batch.labelled & left.any(0).unsqueeze(-1))
@@ -198,6 +199,11 @@ class LossGroup(nn.Module):
             total = total + value
         return total
 
+    def average(self, raw: Tensor, shares: Tensor) -> Tensor:
+        """Raw answers (S, ..., K) as one whose probabilities are the mean of theirs by shares (S, ..., K)."""
+        parts = zip(self.losses, raw.split(self.widths, -1), shares.split(self.widths, -1), strict=True)
+        return torch.cat([loss.average(part, share) for loss, part, share in parts], -1)  # type: ignore[operator]
+
     def decode(self, raw: Tensor) -> Tensor:
         """Columns in the order of the track's answers (answers of one kind stand together in every track)."""
         parts = zip(self.losses, raw.float().split(self.widths, -1), strict=True)
@@ -236,7 +242,11 @@ def whole_answers(out: FusionOut) -> FusionOut:
     """The answers to the clips of all processes that share the batch."""
     if not shared():
         return out
-    raw = whole(torch.stack([out.raw, *out.per_slot.values()], 1)) if out.per_slot else whole(out.raw.unsqueeze(1))
+    raw = (
+        gather_rows(torch.stack([out.raw, *out.per_slot.values()], 1))
+        if out.per_slot
+        else gather_rows(out.raw.unsqueeze(1))
+    )
     return FusionOut(raw[:, 0], {name: raw[:, 1 + i] for i, name in enumerate(out.per_slot)}, out.aux)
 
 
@@ -249,8 +259,8 @@ def encode(encoder: Encoder, inputs: Mapping[str, Tensor], mask: Tensor) -> Tens
         if spec.context:
             return encoder(normalised(inputs["frames"], spec), inputs["present"])
         if not bool(mask.any() if mask.device.type != "meta" else True):
-            return torch.zeros(*mine(mask).shape, encoder.dim, device=mask.device)
-        seen, frames = all_reduce_count(mask), inputs["frames"]
+            return torch.zeros(*local_rows(mask).shape, encoder.dim, device=mask.device)
+        seen, frames = counting_rows(mask), inputs["frames"]
         idle = shared() and not bool(seen.any())
         with sharing_frames(mask):
             features = encoder(normalised(frames[:1, :1] if idle else gather(frames, seen), spec)).float()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -30,9 +30,20 @@ __all__ = ["built_from", "check", "meta_or_real"]
 _TRIED: dict[Hashable, tuple[int, int]] = {}  # what an encoder is built from -> its dim, its number of parameters
 
 
+class Shapes(TypedDict):
+    """What fits together: dims of the slots, parameters of the parts, raw outputs a frame."""
+
+    dims: dict[str, int]
+    parameters: dict[str, int]
+    raw: int
+
+
 def check(
-    plan: Plan, adapter: AdapterOptions, aids: Regularisation | None = None, counts: Sequence[Counts] | None = None
-) -> dict[str, Any]:
+    plan: Plan,
+    adapter: AdapterOptions,
+    regularisation: Regularisation | None = None,
+    counts: Sequence[Counts] | None = None,
+) -> Shapes:
     """Build the whole combination with B=2, T=3 on the meta device and compare real shapes with declared ones.
 
     Returns what `harness check` prints: the dims of the slots, parameters of the parts. Raises UserError with the fix.
@@ -52,7 +63,7 @@ def check(
         (2, 3, head.out_dim),
         "its out_dim says",
     )
-    model = meta_or_real(lambda: Model(plan, dims, counts, adapter, aids))
+    model = meta_or_real(lambda: Model(plan, dims, counts, adapter, regularisation))
     sizes["fusion and heads"] = count_parameters(model.fusion)
     sizes["trained in all"] = count_parameters(model)
     device = next(model.fusion.parameters(), torch.empty(0)).device

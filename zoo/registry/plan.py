@@ -131,7 +131,7 @@ class _Options:
 
 def _plan_slot(registry: Registry, slot: Slot, given: dict[str, Any], finetune: bool) -> SlotPlan:
     stream = registry.get("streams", slot.stream)
-    spec = registry.get("encoders", slot.encoder or stream.default_encoder)
+    spec = _encoder(registry, slot, slot.encoder or stream.default_encoder)
     assert isinstance(spec, EncoderSpec)
     assert isinstance(stream, StreamSpec)
     if spec.streams and stream.name not in spec.streams:
@@ -150,6 +150,31 @@ def _plan_slot(registry: Registry, slot: Slot, given: dict[str, Any], finetune: 
         raise UserError("finetune-nothing", name=slot.name, name2=spec.name)
     frozen = spec.fixed or (passport is not None and not finetune)
     return SlotPlan(slot, stream, spec, options, passport, frozen)
+
+
+def _encoder(registry: Registry, slot: Slot, name: str) -> Spec:
+    """The encoder of a name; UserError with the way to write it where the name is an encoder's argument."""
+    if name not in registry.names("encoders"):
+        specs = [entry.spec for entry in registry.entries("encoders")]
+        owners = [s.name for s in specs if isinstance(s, EncoderSpec) and _knows(s, slot.stream, name)]
+        if owners:
+            ways = " or ".join(f"{slot.name}={owner}:{name}" for owner in owners)
+            raise UserError("encoder-is-argument", name=slot.name, encoder=name, owners=" and ".join(owners), ways=ways)
+    spec: Spec = registry.get("encoders", name)
+    return spec
+
+
+def _knows(spec: EncoderSpec, stream: str, argument: str) -> bool:
+    """Whether an encoder has a network of that name: one that it lists, or that it knows the weights of."""
+    if spec.streams and stream not in spec.streams:
+        return False
+    if spec.names or spec.passport is None or not spec.argument:
+        return argument in spec.names
+    try:
+        card = resolve(spec.passport)(stream, argument)
+    except Exception:  # whatever a plugin says of a name that it does not know
+        return False
+    return card is not None and card.url is not None
 
 
 def _check_argument(spec: EncoderSpec, slot: Slot) -> None:

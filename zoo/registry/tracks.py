@@ -9,6 +9,7 @@ from pathlib import Path
 from zoo.api import EditionSpec, TrackSpec
 from zoo.errors import UserError
 from zoo.registry.registry import Registry, load
+from zoo.registry.suggestions import did_you_mean
 
 
 def load_plugins(files: Sequence[str]) -> Registry:
@@ -27,7 +28,8 @@ def find_track(registry: Registry, track: str, edition: str | None) -> tuple[Edi
     having = [e for e in editions if any(t.name == track for t in e.tracks)]
     if not having:
         names = ", ".join(sorted({t.name for e in editions for t in e.tracks})) or "none"
-        raise UserError("track-unknown", track=track, names=names, skipped=registry.skipped)
+        near = did_you_mean(track, names.split(", "))
+        raise UserError("track-unknown", track=track, near=near, names=names, skipped=registry.skipped)
     chosen = having[-1]
     if edition is not None:
         chosen = registry.get("editions", edition)

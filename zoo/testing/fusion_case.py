@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.api import FusionSpec
+from zoo.losses import average_logits
 from zoo.modules import Build, FusionOut, recur
 from zoo.testing.comparisons import defaults, randomise_parameters
 from zoo.testing.rules import construct, expect
@@ -69,7 +70,7 @@ class FusionCase:
         """The fusion as it is built."""
         torch.manual_seed(seed)
         chosen = defaults(self.spec, {**self.options, **changed})
-        fusion = construct(self.spec, dict(dims), Build(ProbeHead, width), **chosen)
+        fusion = construct(self.spec, dict(dims), Build(ProbeHead, width, average=average_logits), **chosen)
         expect(isinstance(fusion, nn.Module), f"build gives a {type(fusion).__name__}, not a torch module")
         return fusion
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from zoo.api import StreamSpec
 from zoo.errors import UserError
+from zoo.files import absolute
 from zoo.readers import Sound, Source
 from zoo.registry.registry import resolve
 from zoo.testing.comparisons import no_network
@@ -78,7 +79,7 @@ def make_source(folder: Path, seed: int) -> Source:
 def _write_video(path: Path, seed: int) -> None:
     import av
 
-    with av.open(str(path), "w") as container:
+    with av.open(absolute(path), "w") as container:
         video = container.add_stream("libx264", rate=FPS)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         audio = container.add_stream("aac", rate=RATE)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib.util
 import os
 import re
 import urllib.parse
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from zoo.api import ModelCard
 from zoo.errors import UserError
-from zoo.files import replace
+from zoo.files import file_sha256, replace
 from zoo.weights.download import download as fetch
 
 _INSTEAD = "give a file with --set encoder.SLOT.weights=FILE, or train without: --set encoder.SLOT.pretrained=false"
@@ -44,7 +43,31 @@ def find(passport: ModelCard, *, cache: Path | None = None, download: bool = Tru
     return path
 
 
-def describe(passport: ModelCard, path: Path) -> dict[str, Any]:
+class WeightsFacts(TypedDict):
+    """A verified file and its passport, as a run's record has them."""
+
+    name: str
+    file: str
+    sha256: str
+    trusted_on_first_use: bool
+    license: str | None
+    source: str | None
+    url: str | None
+    saw: list[str]
+    seen_affwild2: bool | None
+    size: int
+    classes: list[str]
+    input: str | None
+    citation: str | None
+
+
+class LoadedFacts(WeightsFacts):
+    """The same with what was done to the names of the file."""
+
+    notes: list[str]
+
+
+def describe(passport: ModelCard, path: Path) -> WeightsFacts:
     """A verified file and its passport for a run's record: plain values, no path of this machine."""
     return {
         "name": passport.name,
@@ -86,24 +109,16 @@ def place(passport: ModelCard, cache: Path | None = None) -> Path | None:
 def cache_dir() -> Path:
     """Where everything that can be made again is kept: $ABAW_ZOO_CACHE or ~/.cache/abaw-zoo."""
     root = os.environ.get("ABAW_ZOO_CACHE")
-    return Path(root) if root else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "abaw-zoo"
+    return (
+        Path(root).expanduser()
+        if root
+        else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "abaw-zoo"
+    )
 
 
 def cache_folder() -> Path:
     """Where downloaded weights are kept."""
     return cache_dir() / "weights"
-
-
-def file_sha256(path: Path) -> str:
-    """The file's digest, 64 hex digits; remembered in this process while size and time of change stay the same."""
-    stat = path.stat()
-    return _digest(path.resolve(), stat.st_size, stat.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=256)
-def _digest(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _in_package(name: str, module: str, inside: str) -> Path:

@@ -17,15 +17,17 @@ from torch import Tensor, nn
 
 from zoo.api import ModelCard
 from zoo.errors import UserError
-from zoo.files import replace
+from zoo.files import file_sha256, replace
 from zoo.registry.registry import resolve
-from zoo.weights import torch_files
-from zoo.weights.cards import cache_folder, describe, file_sha256, find
+from zoo.weights import sealed, torch_files
+from zoo.weights.cards import LoadedFacts, cache_folder, describe, find
 
 __all__ = ["Adapted", "Loaded", "cache_folder", "convert", "file_sha256", "find", "load_pretrained", "read"]
 
 PICKLED = (".pt", ".pth", ".tar", ".bin", ".ckpt")
-NESTED = ("state_dict", "model", "model_state_dict")
+AVERAGED = ("state_dict_ema", "model_ema")
+NESTED = ("state_dict", "model", "model_state_dict", "net", "network", "params", *AVERAGED)
+"""Where files keep the table of names and tensors, in this order."""
 PREFIXES = ("module.", "model.")
 WHOLE = "a whole pickled "
 _IN_A_RUN = re.compile(r"encoders\.([^.]+)\.(.+)")
@@ -51,7 +53,7 @@ class Loaded:
     trusted_on_first_use: bool
     notes: tuple[str, ...] = ()
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> LoadedFacts:
         """For a run's record: plain values, no path of this machine."""
         return {**describe(self.passport, self.path), "notes": list(self.notes)}
 
@@ -90,7 +92,7 @@ def read(path: Path) -> dict[str, Tensor]:
     """A weight file (.safetensors, or a pickled .pt, .pth, .pth.tar, .bin, .ckpt) as names and tensors on the CPU.
 
     No code in a file runs (torch_files); a whole pickled network of timm or torch gives its tensors too. One level
-    of nesting (``state_dict``, ``model``, ``model_state_dict``) is opened, and ``module.`` and ``model.`` are taken off
+    of nesting (NESTED) is opened, and ``module.`` and ``model.`` are taken off
     as far as all names begin with them. Raises UserError for a damaged file and one that holds other objects, which it
     names.
     """
@@ -126,9 +128,8 @@ def _read_kept(path: Path, cache: Path) -> tuple[dict[str, Tensor], list[str]]:
     if kept.is_file():
         # One that is damaged is made again.
         with contextlib.suppress(safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError):
-            with safetensors.safe_open(kept, "pt") as file:
-                notes = json.loads(file.metadata()["notes"])
-            return safetensors.torch.load_file(kept), list(notes)
+            state, said = sealed.load(kept, strict=True)
+            return state, list(json.loads(said["notes"]))
     state, notes = _read(path)
     if any(note.startswith(WHOLE) for note in notes):
         with contextlib.suppress(OSError):  # a cache that cannot be written only costs time
@@ -138,8 +139,7 @@ def _read_kept(path: Path, cache: Path) -> tuple[dict[str, Tensor], list[str]]:
 
 def _keep(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
     """Write a safetensors file, complete or not at all."""
-    own = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
-    replace(path, lambda part: safetensors.torch.save_file(own, part, {"format": "pt", **metadata}))
+    replace(path, lambda part: sealed.save(state, part, {"format": "pt", **metadata}))
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], list[str]]:
@@ -165,7 +165,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], list[str]]:
 
 def _content(path: Path) -> tuple[dict[str, Tensor] | None, list[str]]:
     if path.suffix == ".safetensors":
-        return safetensors.torch.load_file(path) or None, []
+        return sealed.load(path)[0] or None, []
     if path.suffix not in PICKLED:
         raise UserError("weights-format", file=path, names=", ".join(PICKLED))
     content = torch_files.load(path)
@@ -173,6 +173,9 @@ def _content(path: Path) -> tuple[dict[str, Tensor] | None, list[str]]:
         value = content.root if key is None else _inside(content.root, key)
         if (state := content.table(value)) is not None:
             notes = [] if key is None else [f"taken from {key!r}"]
+            if key not in AVERAGED:
+                also = [name for name in AVERAGED if content.table(_inside(content.root, name)) is not None]
+                notes += [f"averaged weights that it has too, in {name!r}, were not taken" for name in also]
             if isinstance(value, torch_files.Record):
                 notes.append(f"{WHOLE}{value.what}, read without its code")
             return state, notes

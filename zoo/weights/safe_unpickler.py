@@ -29,15 +29,17 @@ NUMBERS = (
     "ComplexDouble",
 )
 NETWORKS = ("timm.", "torch.nn.", "torch._C._nn.", "torchvision.models.", "torchvision.ops.")
-_NUMPY = ("multiarray.scalar", "multiarray._reconstruct")  # a best score kept beside the weights
+_CORES = ("numpy.core.multiarray", "numpy._core.multiarray")
 INERT = {
+    "argparse.Namespace",  # what timm's train.py, and many others, keep beside the weights
+    *(f"pathlib{private}.{kind}Path" for private in ("", "._local") for kind in ("Posix", "Windows", "PurePosix")),
+    "datetime.datetime",
+    "datetime.timedelta",
     "functools.partial",
     "torch.device",
     "torch.Size",
-    "numpy.dtype",
     "numpy.ndarray",
-    "_codecs.encode",
-    *(f"numpy.{core}.{name}" for core in ("core", "_core") for name in _NUMPY),
+    *(f"{core}.scalar" for core in _CORES),  # a best score
     *(f"torch.{name}" for name in ("float64", "float32", "float16", "bfloat16", "int64", "int32", "uint8", "bool")),
     *(f"{module}.{name}Storage" for module in ("torch", "torch.cuda") for name in NUMBERS),
 }
@@ -86,6 +88,32 @@ class Stored:
     offset: int
     shape: tuple[int, ...]
     stride: tuple[int, ...]
+
+
+@dataclass(eq=False)
+class Kind:
+    """What a NumPy array is made of: ``f4``; ``order`` of the bytes."""
+
+    code: str
+    order: str = "|"
+
+
+@dataclass(eq=False)
+class Array:
+    """A NumPy array: ``data`` holds its numbers, which are of a ``kind`` such as ``f4``; none while that is not known.
+    ``columns``: the first index changes fastest."""
+
+    kind: str = ""
+    shape: tuple[int, ...] = ()
+    data: bytes = b""
+    columns: bool = False
+
+    def fill(self, state: Any) -> None:
+        """Take what the pickle says of it; arrays of objects stay empty."""
+        _, shape, kind, columns, data = state
+        if isinstance(kind, Kind) and isinstance(data, bytes | bytearray) and kind.order in "<|=":
+            self.kind, self.shape, self.data = kind.code, tuple(map(_size, shape)), bytes(data)
+            self.columns = bool(columns)
 
 
 class PickleReader:
@@ -159,6 +187,11 @@ class PickleReader:
     def build(self, _: Any) -> None:
         """Keep the state of a record; other things' (a state_dict's metadata) is of no use."""
         (state,) = self.take(1)
+        top = self.stack[-1]
+        if isinstance(top, Array) and isinstance(state, tuple):
+            top.fill(state)
+        elif isinstance(top, Kind) and isinstance(state, tuple) and len(state) > 1:
+            top.order = str(state[1])
         if isinstance(self.stack[-1], Record):
             for part in state if isinstance(state, tuple) else (state,):  # with slots there are two
                 self.stack[-1].state.update(part if isinstance(part, dict) else {})
@@ -225,6 +258,11 @@ def _of_type(function: Name, _type: Any, arguments: Any, _state: Any) -> Any:
     return CALLED[function.path](*arguments)
 
 
+def _encode(text: Any, _encoding: Any = "") -> bytes:
+    """Bytes, as old protocols write them: one letter each."""
+    return text.encode("latin1") if isinstance(text, str) else b""
+
+
 CALLED: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
@@ -235,6 +273,9 @@ CALLED: dict[str, Callable[..., Any]] = {
     "torch.nn.parameter.Buffer": _first,
     "collections.OrderedDict": _ordered,
     "collections.defaultdict": lambda *_: {},
+    "_codecs.encode": _encode,
+    "numpy.dtype": lambda code, *_: Kind(str(code)),
+    **{f"{core}._reconstruct": lambda *_: Array() for core in _CORES},
     **{f"{module}.{name}": _set for module in ("builtins", "__builtin__") for name in ("set", "frozenset")},
 }
 """What is carried out, by functions of this file that stand in for the ones named."""

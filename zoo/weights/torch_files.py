@@ -8,6 +8,7 @@ they lie on a multiple of their size.
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 import zipfile
@@ -20,11 +21,11 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from zoo.weights.safe_unpickler import PickleReader, Record, RefusedError, Storage, Stored
+from zoo.weights.safe_unpickler import Array, PickleReader, Record, RefusedError, Storage, Stored
 
 __all__ = ["VERSION", "Content", "Record", "RefusedError", "load"]
 
-VERSION = 1  # raise when the same file gives other tensors or names
+VERSION = 2  # raise when the same file gives other tensors or names
 DTYPES = {
     "Double": torch.float64,
     "Float": torch.float32,
@@ -38,6 +39,17 @@ DTYPES = {
     "Bool": torch.bool,
     "ComplexFloat": torch.complex64,
     "ComplexDouble": torch.complex128,
+}
+NUMPY = {
+    "f8": torch.float64,
+    "f4": torch.float32,
+    "f2": torch.float16,
+    "i8": torch.int64,
+    "i4": torch.int32,
+    "i2": torch.int16,
+    "i1": torch.int8,
+    "u1": torch.uint8,
+    "b1": torch.bool,
 }
 MAGIC = 0x1950A86A20F9469CFC6C  # how the older form begins
 MOST = 100_000  # parts of one network: a graph that shares its parts could unfold to any number
@@ -55,8 +67,8 @@ class Content:
         if isinstance(value, Record) and value.is_network:
             return {name: self._tensor(stored) for name, stored in _parts(value, "", [], [0])}
         names = isinstance(value, Mapping) and bool(value) and all(isinstance(k, str) for k in value)
-        if names and all(isinstance(v, Stored) for v in value.values()):
-            return {name: self._tensor(stored) for name, stored in value.items()}
+        if names and all(isinstance(v, Stored | Array) for v in value.values()):
+            return {name: self._tensor(v) if isinstance(v, Stored) else _of_numpy(v) for name, v in value.items()}
         return None
 
     def _tensor(self, stored: Stored) -> Tensor:
@@ -75,6 +87,19 @@ class Content:
             held = bytearray(self.file[start : start + count * dtype.itemsize])
             return torch.frombuffer(held, dtype=dtype, count=count)
         return torch.frombuffer(self.file, dtype=dtype, count=count, offset=start)
+
+
+def _of_numpy(array: Array) -> Tensor:
+    """An array as a tensor; ValueError where its numbers are of a kind that no weights have, or are cut."""
+    dtype = NUMPY.get(array.kind)
+    if dtype is None or math.prod(array.shape) * dtype.itemsize != len(array.data):
+        raise ValueError(f"an array {array.shape} of {array.kind or 'objects'} that cannot be read")
+    if not array.data:
+        return torch.empty(array.shape, dtype=dtype)
+    flat = torch.frombuffer(bytearray(array.data), dtype=dtype)
+    if array.columns:
+        return flat.reshape(array.shape[::-1]).permute(*range(len(array.shape) - 1, -1, -1)).contiguous()
+    return flat.reshape(array.shape)
 
 
 def load(path: Path) -> Content:

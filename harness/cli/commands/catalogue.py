@@ -104,7 +104,7 @@ def _options(kind: str, spec: Any) -> str:
     )
 
 
-def check(flags: Mapping[str, Any], sets: Sequence[str]) -> None:
+def check(flags: Mapping[str, Any], sets: Sequence[str], recipe: str | None = None) -> None:
     """Build a combination on the meta device and print its shapes and sizes."""
     from harness.config.schema import load_config
     from harness.runs.job import plan_of
@@ -112,7 +112,7 @@ def check(flags: Mapping[str, Any], sets: Sequence[str]) -> None:
     from zoo.model.shape_check import check as check_plan
     from zoo.registry.tracks import find_track, load_plugins
 
-    config = load_config(None, flags, sets)
+    config = load_config(recipe, flags, sets)
     registry = load_plugins(config.plugin)
     edition, track = find_track(registry, config.track, config.edition)
     plan = plan_of(config, registry, track)

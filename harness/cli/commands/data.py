@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
-from tqdm import tqdm
 
+from harness.runtime.progress import Bar
 from zoo.api import DetectorSpec
 from zoo.errors import UserError
 from zoo.registry.tracks import load_plugins
@@ -24,6 +25,10 @@ def demo(folder: Path, seed: int, videos: str, frames: int, jobs: int | None) ->
     except ValueError:
         raise UserError("demo-counts-invalid", videos=videos) from None
     make_demo(folder, seed=seed, videos=(train, val, test), frames=frames, jobs=jobs)
+    print(
+        f"{train} train, {val} val and {test} test videos; where one shows two people, in train and in val, each of "
+        "them counts as a video of a run"
+    )
     print(f"{folder}: the synthetic demo set, seed {seed}; try `harness run --data {folder} --encoders face,context`")
 
 
@@ -86,7 +91,7 @@ def index(folder: Path, edition: str | None, track: str | None, plugins: Sequenc
     if not chosen:
         raise UserError("data-no-track", folder=folder, no_track=no_track(layout, registry))
     rows, notes, failures = [], [], []
-    for spec, one in tqdm(chosen, desc="index", unit="track", disable=None, leave=False):
+    for spec, one in Bar(chosen, desc="index", unit="track"):
         try:
             row, said = count(folder, spec, one)
             rows.append(row)
@@ -95,11 +100,44 @@ def index(folder: Path, edition: str | None, track: str | None, plugins: Sequenc
             failures.append(f"{one.name}: {error}")
     if rows:
         print(tabulate(rows, headers=COLUMNS, intfmt=",", colalign=("left", "left", "left")))
+        notes += [*layout.left_out_notes(), *_video_notes(layout.videos.values())]
         print("".join(f"- {note}\n" for note in notes), end="")
         if index_folder(folder).is_dir():  # else a note says why not
             print(f"kept in {index_folder(folder)}; read again where files change")
     if failures:
         raise UserError("extract-failed", message="\n".join(failures))
+
+
+def _video_notes(files: Iterable[Sequence[Path]]) -> list[str]:
+    """What the raw videos say of themselves that their user should know; each is read once and remembered. Those that
+    cannot be read are the doctor's business."""
+    from harness.data.decoding.probe_cache import known_video
+
+    notes = []
+    videos = [path for paths in files for path in paths]
+    for path in Bar(videos, desc="raw videos", unit="video"):
+        with suppress(UserError):
+            notes += [f"{path.name}: {note}" for note in known_video(path).notes]
+    return notes
+
+
+def accept(
+    folder: Path,
+    out: Path,
+    edition: str | None,
+    track: str | None,
+    device: str,
+    jobs: int | None,
+    plugins: Sequence[Path],
+) -> None:
+    """Try everything on a folder; exit code 1 where a step failed."""
+    from harness.analysis.acceptance import acceptance
+
+    registry = load_plugins([str(p) for p in plugins])
+    good = acceptance(folder, registry, out, edition=edition, track=track, device=device, jobs=jobs)
+    print(f"written: {out}; it holds no names: read it, and share it with the project")
+    if not good:
+        sys.exit(1)
 
 
 def extract(flags: Mapping[str, Any], sets: Sequence[str], kind: str, jobs: int | None) -> None:
@@ -126,4 +164,4 @@ def extract(flags: Mapping[str, Any], sets: Sequence[str], kind: str, jobs: int 
     print(f"{len(job.index.videos)} videos, {len(slots)} slots: {computed} computed, the rest were in the cache")
     if damaged:
         print(f"{damaged} entries of the cache were damaged, and were computed again")
-    _failures(failures)
+    _failures([f"{failure.item}: {failure}" for failure in failures])

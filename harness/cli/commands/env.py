@@ -5,14 +5,33 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import TypedDict
 
 from tabulate import tabulate
 
 from harness.runtime import machine
-from harness.runtime.machine import Difference, Import
+from harness.runtime.machine import Device, Difference, Import
 from zoo.libraries import HEAVY, advice, version
 from zoo.weights.cards import cache_dir
+
+Facts = TypedDict(
+    "Facts",
+    {
+        "abaw-zoo": str | None,
+        "python": str,
+        "executable": str,
+        "platform": str,
+        "processor": str,
+        "cores": int,
+        "memory_gb": int | None,
+        "bfloat16": dict[str, bool],
+        "cache": str,
+        "cache_bytes": dict[str, int],
+        "extras": dict[str, bool],
+    },
+)
+"""What `harness env` knows without importing anything heavy."""
 
 
 def env(as_json: bool) -> None:
@@ -33,7 +52,7 @@ def env(as_json: bool) -> None:
         sys.exit(1)
 
 
-def _facts(devices: dict[str, Any]) -> dict[str, Any]:
+def _facts(devices: Mapping[str, Device]) -> Facts:
     cache = cache_dir()
     parts = sorted(path for path in cache.iterdir() if path.is_dir()) if cache.is_dir() else []
     return {
@@ -51,7 +70,7 @@ def _facts(devices: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _print(facts: dict[str, Any], devices: dict[str, Any], tried: list[Import], differ: list[Difference]) -> None:
+def _print(facts: Facts, devices: Mapping[str, Device], tried: list[Import], differ: list[Difference]) -> None:
     memory = f", {facts['memory_gb']} GB" if facts["memory_gb"] else ""
     rows = [
         ("abaw-zoo", facts["abaw-zoo"]),
@@ -74,7 +93,7 @@ def _print(facts: dict[str, Any], devices: dict[str, Any], tried: list[Import], 
         print(f"\nnot the versions that this project was tested with: {', '.join(map(str, differ))}")
 
 
-def _device(device: dict[str, Any]) -> str:
+def _device(device: Device) -> str:
     memory = f", {device['memory_gb']} GB" if device.get("memory_gb") else ""
     return f"{device['name']}{memory}, {'with' if device['bf16'] else 'without'} bfloat16"
 

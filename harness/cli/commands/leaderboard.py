@@ -55,7 +55,8 @@ def side_by_side(runs: Path | None, wanted: TableQuery, form: str | None, out: P
     tables = boards(records, wanted, _official(known))
     if not tables:
         raise UserError("published-nothing-and-no-runs", words=_words(wanted))
-    _write(tables, problems, form, out)
+    own_first = sorted(tables, key=lambda table: not any(row.kind == "run" for row in table.rows))
+    _write(own_first, problems, form, out)
 
 
 def published(wanted: TableQuery, form: str | None, out: Path | None, check: bool) -> None:

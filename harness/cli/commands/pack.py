@@ -15,6 +15,7 @@ def pack(
     folder: Path, streams: str | None, out: Path | None, size: int, quality: int, crops: str, jobs: int | None
 ) -> None:
     """Pack what is not packed yet; exit code 2 where something failed."""
+    from harness.data.affwild2.folder_layout import survey
     from harness.data.packed.metadata import FOLDER
     from harness.data.preprocessing.pack_build import LEDGER, make_pack
     from harness.data.preprocessing.pack_plan import Settings, plan
@@ -23,6 +24,8 @@ def pack(
     wanted = [stream.strip() for stream in streams.split(",")] if streams else None
     items = plan(folder, wanted, crops)
     _writable(target)
+    for note in survey(folder).left_out_notes():
+        print(note)
     outcomes = make_pack(items, Settings(folder, target, size, quality), jobs=jobs)
     counts = Counter((one.stream, one.outcome) for one in outcomes)
     sizes = Counter[str]()

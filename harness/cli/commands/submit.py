@@ -11,12 +11,13 @@ from tabulate import tabulate
 from harness.cli.commands.info_edition import limit_is_confirmed
 from harness.config.recipe import read_toml
 from harness.config.schema import RunConfig, validate
-from harness.runs.job import make_job
+from harness.runs.finished import check_data, check_settings, check_written, data_place, record_of_run, trusted_plugins
+from harness.runs.job import Job, make_job
 from harness.submissions import ledger
 from harness.submissions.submission import SubmissionResult, make_submission
 from harness.submissions.verifier.manifest import read_manifest
 from harness.submissions.writer import read_table
-from leaderboards.record import RecordError
+from leaderboards.record import Record, RecordError
 from leaderboards.record import read as read_record
 from zoo.api import TrackSpec
 from zoo.errors import UserError
@@ -32,9 +33,16 @@ def submit_run(
     *,
     name: str | None = None,
     archive: bool = False,
+    data: Path | None = None,
+    plugins: Sequence[Path] = (),
 ) -> None:
     """Write and verify a submission from the run's predictions for the test videos."""
     config = _config(folder)
+    record = record_of_run(folder)
+    if record is not None:
+        check_settings(folder, config, record)
+    files = tuple(str(path) for path in trusted_plugins(folder, config.plugin, record, plugins))
+    config = config.model_copy(update={"plugin": files})
     registry = load_plugins(config.plugin)
     _, trained = find_track(registry, config.track, config.edition)
     track = track or config.track
@@ -43,9 +51,10 @@ def submit_run(
     path = folder / "predictions" / "test.post.parquet"
     if not path.is_file():
         raise UserError("submit-no-test-answers", file=path)
+    check_written(path)
     listed = list_file or (Path(config.data.list) if config.data.list else None)
     if listed is None and chosen.name == config.edition:
-        found = make_job(config).index.test_list
+        found = _job(folder, config, record, data).index.test_list
         listed = found.path if found else None
     own = chosen.name == config.edition and track == config.track
     made = make_submission(
@@ -101,6 +110,14 @@ def _config(folder: Path) -> RunConfig:
     if not path.is_file():
         raise UserError("run-not-a-run", folder=folder)
     return validate(read_toml(path), str(path))
+
+
+def _job(folder: Path, config: RunConfig, record: Record | None, data: Path | None) -> Job:
+    """The run on its data, wherever they are now."""
+    place = data or (data_place(folder, record, config.data_dir) if config.data_dir else None)
+    job = make_job(config.model_copy(update={"data_dir": str(place) if place else None}))
+    check_data(job, record, folder)
+    return job
 
 
 def _digest(record: Path) -> str | None:
@@ -170,21 +187,25 @@ def _of_limit(n: int, edition: str, track: str, limit: int | None, sure: str) ->
 
 def _finish(made: SubmissionResult, runs: Path, edition: str, track: TrackSpec) -> None:
     """Note the submission in the ledger and say what was made."""
-    listed = made.manifest["list"]
+    manifest = made.manifest
+    listed = manifest["list"]
     ledger.note(
         runs,
         {
-            **{
-                key: made.manifest[key]
-                for key in ("edition", "track", "sha256", "rows", "run", "record_sha256", "time")
-            },
+            "edition": manifest["edition"],
+            "track": manifest["track"],
+            "sha256": manifest["sha256"],
+            "rows": manifest["rows"],
+            "run": manifest["run"],
+            "record_sha256": manifest["record_sha256"],
+            "time": manifest["time"],
             "list": listed["name"] if listed else None,
             "path": str(made.path),
             "limit": track.limit,
         },
     )
-    print(f"{made.path}: {made.manifest['rows']} rows, verified, sha256 {made.manifest['sha256']}")
-    if archive := made.manifest.get("zip"):
+    print(f"{made.path}: {manifest['rows']} rows, verified, sha256 {manifest['sha256']}")
+    if archive := manifest.get("zip"):
         print(f"{made.path.parent / archive}: the archive")
     for note in made.notes:
         print(note)

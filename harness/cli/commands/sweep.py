@@ -83,6 +83,22 @@ def announce_sweep(entries: Sequence[Entry], seeds: int) -> None:
     for entry in entries:
         if entry.job is None:
             print(f"cannot be built: {entry.label}: {entry.reason}", flush=True)
+    for line in same_models(entries):
+        print(f"note: {line}", flush=True)
+
+
+def same_models(entries: Sequence[Entry]) -> list[str]:
+    """Say which combinations are one model, so that their scores differ by chance alone: fusions that are nothing but
+    a predictor where there is one branch."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for entry in entries:
+        if entry.job is not None and len(entry.job.plan.slots) == 1 and entry.job.plan.fusion.spec.bare_alone:  # type: ignore[attr-defined]
+            alike.setdefault((entry.config.encoders, entry.config.head), []).append(entry.config.fusion)
+    return [
+        f"{' and '.join(dict.fromkeys(fusions))} are one model for one branch ({encoders}, head {head}): one would do"
+        for (encoders, head), fusions in alike.items()
+        if len(set(fusions)) > 1
+    ]
 
 
 def preview(entries: Sequence[Entry]) -> str:

@@ -13,9 +13,10 @@ from tabulate import tabulate
 
 from zoo.api import EncoderSpec, ModelCard
 from zoo.errors import UserError
+from zoo.files import file_sha256
 from zoo.registry.registry import Registry, check_options, load, resolve
 from zoo.registry.suggestions import did_you_mean
-from zoo.weights.cards import cache_folder, file_sha256, find, place, seen_affwild2
+from zoo.weights.cards import cache_folder, find, place, seen_affwild2
 
 
 @dataclass(frozen=True)

@@ -133,8 +133,28 @@ def _nothing(layout: Layout, edition: EditionSpec, track: TrackSpec) -> str:
     return (
         f"{layout.root}: this is no Aff-Wild2 folder: no annotations (looked for {wanted}); it holds "
         f"{shown or 'nothing'}; {len(layout.videos)} videos and {len(layout.crops)} folders of crops were found: "
-        "give --data the folder that has annotations, crops and videos in it"
+        + (_raw(layout, track) if layout.videos and not layout.crops else f"{_GIVE}; {_form(track)}")
     )
+
+
+_GIVE = "give --data the folder that has annotations, crops and videos in it"
+
+
+def _raw(layout: Layout, track: TrackSpec) -> str:
+    """What to do with a folder of videos alone."""
+    made = layout.root.name or "videos"
+    return (
+        f"put annotations beside the videos ({_form(track)}), then `harness data crop {layout.root} --out {made}-data`"
+    )
+
+
+def _form(track: TrackSpec) -> str:
+    """The least that an annotation must be."""
+    header = track.headers[0] if track.headers else track.submission_header
+    if track.unit == "image":
+        return f"a list has the line {header!r}, then a line an image"
+    folder = track.folders[0] if track.folders else "ANNOTATIONS"
+    return f"an annotation is {folder}/Train_Set/VIDEO.txt: the line {header!r}, then a line a frame"
 
 
 def _or(names: Iterable[str]) -> str:

@@ -15,8 +15,9 @@ from harness.data.affwild2.groups import group_of
 from harness.data.affwild2.media import Media
 from harness.data.affwild2.subjects import Subject, annotated, from_list, from_names
 from harness.data.index.group_tables import read_groups
-from harness.data.index.index import Index, Video, _length_error
+from harness.data.index.index import NO_MEDIA, Index, Video, _length_error
 from zoo.errors import UserError
+from zoo.files import name_key
 from zoo.tracks import EditionSpec, TrackSpec
 
 
@@ -57,6 +58,9 @@ def build_index(
             some = "one video go" if len(beyond) == 1 else f"{len(beyond)} videos go"
             notes.append(f"crops of {some} on beyond the last annotated frame; those are not used")
         notes += _missing(videos, media)
+        if files.unused_pictures:
+            unused = _some(sorted(files.unused_pictures.values()))
+            notes.append(f"pictures that are named by no frame's number are not used: {unused}")
         try:
             files.save()
         except UserError as error:  # the index itself is whole
@@ -142,13 +146,13 @@ def _missing(videos: Sequence[Video], media: Media) -> list[str]:
     neither = sorted(set(blind) & set(mute))
     notes = []
     if neither:
-        notes.append(f"neither crops nor raw video: {_some(neither)}")
+        notes.append(f"{NO_MEDIA}: {_some(neither)}")
     if len(blind) == len(videos):
         notes.append(f"no {media.kind}: the stream face is absent; `harness data crop` makes crops of raw videos")
     if len(mute) == len(videos):
         notes.append("no raw videos: the streams body, context and audio are absent")
     doubled = {stem: files for stem, files in media.layout.videos.items() if len(files) > 1}
-    used = sorted({f"{v.video}" for v in videos if v.video and v.video.stem in doubled})
+    used = sorted({f"{v.video}" for v in videos if v.video and name_key(v.video.stem) in doubled})
     if used:
         notes.append(f"{len(used)} raw videos lie in several folders; the ones used: {_some(used)}")
     return notes

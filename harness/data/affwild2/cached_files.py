@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.data.affwild2.annotation_files import ImageLabels, read_frame_labels, read_image_labels
 from harness.data.affwild2.test_lists import read_test_list
-from harness.data.index.picture_folders import crop_frames
+from harness.data.index.picture_folders import picture_folder
 from harness.data.index.samples import Images, TestList
 from harness.io.hashing import digest
 from harness.io.locks import LazyLock
@@ -19,7 +19,7 @@ from harness.io.read_cache import Arrays, ReadCache
 from zoo.tracks import TrackSpec
 from zoo.weights.cards import cache_dir
 
-VERSION = 1  # raise when the same annotation, list or folder of crops would be read otherwise
+VERSION = 2  # raise when the same annotation, list or folder of crops would be read otherwise
 
 
 class Files:
@@ -31,6 +31,7 @@ class Files:
         self._lock = LazyLock(index_folder(root) / ".lock")
         self._labels = _memo(root, f"{track.name}-{digest(VERSION, *rules)[:12]}", self._lock)
         self._crops = _memo(root, "crops", self._lock)
+        self.unused_pictures: dict[Path, str] = {}  # folder of crops -> the first picture that no frame's number names
 
     def frame_labels(self, path: Path) -> np.ndarray:
         """See read_frame_labels."""
@@ -58,15 +59,20 @@ class Files:
         return TestList(path, kind, _names(found), found["row_video"], found["row_frame"])
 
     def crop_frames(self, folder: Path) -> np.ndarray:
-        """See crop_frames of harness.data.affwild2.folder_layout."""
+        """See crop_frames of harness.data.index.picture_folders; pictures of other names are added to
+        ``unused_pictures``."""
 
         def read() -> Arrays:
-            frames = crop_frames(folder)
+            pictures = picture_folder(folder)
+            frames, others = pictures.frames, pictures.others
             there = np.zeros(int(frames[-1]) + 1 if len(frames) else 0, bool)
             there[frames] = True
-            return {"there": np.packbits(there)}  # a bit a frame
+            unused = np.array(f"{folder / others[0]} ({len(others)})" if others else "")
+            return {"there": np.packbits(there), "unused": unused}  # a bit a frame
 
-        found = self._crops.read(folder, "crops", read, hashed=False)
+        found = self._crops.read(folder, "crops 2", read, hashed=False)
+        if str(found["unused"]):
+            self.unused_pictures[folder] = str(found["unused"])
         return np.flatnonzero(np.unpackbits(found["there"])).astype(np.int32)
 
     def save(self) -> None:

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.data.affwild2.groups import without_side
-from harness.data.decoding.video import VIDEO_SUFFIXES
+from harness.data.decoding.containers import UNKNOWN, kind_by_name
+from harness.data.decoding.probe_cache import file_kind
 from zoo.errors import UserError
+from zoo.files import is_plain, name_key
 
 DEPTH = 5
 """How deep under the root folders are looked into: ``annotations/6th_ABAW_Annotations/VA_Estimation_Challenge/
@@ -37,7 +39,8 @@ class Layout:
 
     ``sets``: a folder with ``Train_Set`` or ``Validation_Set`` -> split -> files; ``texts``: other .txt files;
     ``crops``: folders named ``cropped...``; ``videos``: file name without extension -> files, those nearest to
-    the root first.
+    the root first; ``left_out``: files that go by the name of a container or of pictures, but are no videos -> what
+    they are instead.
     """
 
     root: Path
@@ -45,6 +48,7 @@ class Layout:
     texts: tuple[Path, ...]
     crops: tuple[Path, ...]
     videos: Mapping[str, tuple[Path, ...]]
+    left_out: Mapping[Path, str] = field(default_factory=dict)
 
     def relative(self, path: Path) -> str:
         """A path as the user thinks of it: from the data folder on."""
@@ -57,6 +61,16 @@ class Layout:
                 return self.videos[stem][0]
         return None
 
+    def left_out_notes(self, most: int = 3) -> list[str]:
+        """What to say of files that are left out: a line for each kind."""
+        kinds: dict[str, list[str]] = {}
+        for path, kind in sorted(self.left_out.items()):
+            kinds.setdefault(kind, []).append(self.relative(path))
+        return [
+            f"left out, as no video but {kind}: {len(names)} ({', '.join(names[:most])}{', ...' * (len(names) > most)})"
+            for kind, names in sorted(kinds.items())
+        ]
+
 
 @dataclass
 class _Folder:
@@ -65,6 +79,7 @@ class _Folder:
     folders: list[Path] = field(default_factory=list)
     texts: list[Path] = field(default_factory=list)
     videos: list[Path] = field(default_factory=list)
+    left_out: dict[Path, str] = field(default_factory=dict)
 
 
 def survey(root: Path) -> Layout:
@@ -75,6 +90,7 @@ def survey(root: Path) -> Layout:
     texts: list[Path] = []
     crops: list[Path] = []
     videos: dict[str, list[Path]] = {}
+    left_out: dict[Path, str] = {}
     level = [root]
     seen: set[tuple[int, int]] = set()
     for _ in range(DEPTH + 1):
@@ -92,11 +108,13 @@ def survey(root: Path) -> Layout:
             else:
                 texts += found.texts
             for video in found.videos:
-                videos.setdefault(video.stem, []).append(video)
+                videos.setdefault(name_key(video.stem), []).append(video)
+            left_out |= found.left_out
             crops += [f for f in found.folders if f.name.lower().startswith("cropped")]
             below += [f for f in found.folders if not f.name.lower().startswith(("cropped", "openpose"))]
         level = below
-    return Layout(root, sets, tuple(texts), tuple(crops), {stem: tuple(files) for stem, files in videos.items()})
+    named = {stem: tuple(files) for stem, files in videos.items()}
+    return Layout(root, sets, tuple(texts), tuple(crops), named, left_out)
 
 
 def crop_folders(layout: Layout, kind: str) -> dict[str, tuple[Path, ...]]:
@@ -110,7 +128,7 @@ def crop_folders(layout: Layout, kind: str) -> dict[str, tuple[Path, ...]]:
         other = kind == "cropped" and name.startswith("cropped_aligned")
         if not other and (name == kind or name.startswith(f"{kind}_")):
             for folder in _video_folders(top, depth=2):
-                found.setdefault(folder.name, []).append(folder)
+                found.setdefault(name_key(folder.name), []).append(folder)
     return {name: tuple(folders) for name, folders in found.items()}
 
 
@@ -118,28 +136,58 @@ def _entries(folder: Path) -> _Folder:
     found = _Folder()
     others = 0
     for entry in _scan(folder):
-        suffix = os.path.splitext(entry.name)[1].lower()
         if entry.is_dir():
-            found.folders.append(Path(entry.path))
-        elif suffix == ".txt":
-            found.texts.append(Path(entry.path))
-        elif suffix in VIDEO_SUFFIXES:
-            found.videos.append(Path(entry.path))
+            if not _leads_up(entry):
+                found.folders.append(Path(entry.path))
+        elif not _is_content(entry):
+            continue
+        elif entry.name.lower().endswith(".txt"):
+            found.texts.append(_plain(entry))
+        elif (kind := kind_of_file(Path(entry.path))) == "video":
+            found.videos.append(_plain(entry))
         else:
+            if kind != UNKNOWN:
+                found.left_out[Path(entry.path)] = kind
             others += 1
             if others == _LEAF and not (found.folders or found.texts or found.videos):
+                found.left_out = {folder: "a folder of other files"} if found.left_out else {}
                 break
     for part in (found.folders, found.texts, found.videos):
         part.sort()
     return found
 
 
+def kind_of_file(path: Path) -> str:
+    """What a file is by its name, or, where that may mean several things, by its content."""
+    kind = kind_by_name(path.name)
+    return file_kind(path) if kind == "perhaps" else kind
+
+
 def _video_folders(top: Path, depth: int) -> Iterator[Path]:
-    for folder in sorted(Path(entry.path) for entry in _scan(top) if entry.is_dir()):
+    for folder in sorted(_plain(entry) for entry in _scan(top) if entry.is_dir() and not _leads_up(entry)):
         if depth and _BATCH.match(folder.name.lower()):
             yield from _video_folders(folder, depth - 1)
         else:
             yield folder
+
+
+def _leads_up(entry: os.DirEntry[str]) -> bool:
+    """A link to a folder above it, such as ``/``: all the machine's files would be looked through."""
+    if not entry.is_symlink():
+        return False
+    return Path(os.path.realpath(os.path.dirname(entry.path))).is_relative_to(os.path.realpath(entry.path))
+
+
+def _is_content(entry: os.DirEntry[str]) -> bool:
+    """A file, or a link whose file is missing, which is told when it is read; a named pipe is neither."""
+    return entry.is_file() or not os.path.exists(entry.path)
+
+
+def _plain(entry: os.DirEntry[str]) -> Path:
+    """Its path; UserError where its name cannot be written into a table."""
+    if not is_plain(entry.name):
+        raise UserError("name-unprintable", name=ascii(entry.path))
+    return Path(entry.path)
 
 
 def _scan(folder: Path) -> Iterator[os.DirEntry[str]]:

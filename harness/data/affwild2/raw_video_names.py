@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.data.affwild2.folder_layout import Layout, crop_folders, survey
+from zoo.files import name_key
 
 # A name with a side at the start of a line of any list: a bare name, or one before "/00001.jpg".
 _SIDED = re.compile(rb"^([^,/\r\n]+_(?:left|right))(?=[,/\s]|$)", re.MULTILINE)
@@ -21,10 +22,10 @@ def raw_people(folder: Path) -> list[tuple[tuple[str, ...], Path]]:
 
 def known_names(layout: Layout) -> set[str]:
     """All names that annotations, lists and crop folders give to people."""
-    names = {path.stem for files in layout.sets.values() for split in files.values() for path in split}
-    names |= {path.stem for path in layout.texts}
+    names = {name_key(path.stem) for files in layout.sets.values() for split in files.values() for path in split}
+    names |= {name_key(path.stem) for path in layout.texts}
     for path in layout.texts:
-        names |= {match.decode(errors="replace").strip() for match in _SIDED.findall(path.read_bytes())}
+        names |= {name_key(match.decode(errors="replace").strip()) for match in _SIDED.findall(path.read_bytes())}
     return names.union(*(crop_folders(layout, kind) for kind in ("cropped_aligned", "cropped")))
 
 

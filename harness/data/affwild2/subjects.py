@@ -15,6 +15,7 @@ from harness.data.affwild2.media import Media
 from harness.data.index.index import Split
 from harness.data.index.samples import Images, TestList
 from zoo.errors import UserError
+from zoo.files import name_key
 from zoo.tracks import TrackSpec
 
 MOST = 20_000_000
@@ -48,9 +49,10 @@ def annotated(chosen: Annotations, track: TrackSpec, files: Files) -> list[Subje
             _refuse_doubled(people, listed.images.videos, path, listed)
             found = from_images(listed.images, listed.labels, split, path)
         else:
-            _refuse_doubled(people, [path.stem], path)
+            name = name_key(path.stem)
+            _refuse_doubled(people, [name], path)
             labels = files.frame_labels(path)
-            found = [Subject(path.stem, split, labels, np.ones(len(labels), bool), path)]
+            found = [Subject(name, split, labels, np.ones(len(labels), bool), path)]
         people.update({person.name: person for person in found})
     return list(people.values())
 

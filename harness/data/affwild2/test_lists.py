@@ -8,13 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.data.decoding.video import VIDEO_SUFFIXES
+from harness.data.decoding.containers import VIDEO_SUFFIXES
 from harness.data.index.samples import Images, TestList
 from harness.io.text_files import read_text
 from zoo.errors import UserError
+from zoo.files import name_key
 from zoo.tracks import TrackSpec
 
-_IMAGE = r"^\s*(?P<video>[^,/]+)/(?P<frame>\d{1,6})\.(?:jpg|jpeg|png)\s*(?:,.*)?$"
+_IMAGE = r"^\s*(?P<video>[^,/]+)/(?P<frame>\d{1,6})\.(?i:jpg|jpeg|png)\s*(?:,.*)?$"
 _TITLES = ("video", "videos", "video_name", "name", "names", "filename")
 
 
@@ -56,13 +57,18 @@ def split_images(column: pa.Array | pa.ChunkedArray, path: Path, first_line: int
         raise UserError("list-not-an-image", file=path, line=first_line + at, got=_short(column[at].as_py()))
     names = pc.struct_field(parts, "video").dictionary_encode()
     names = names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names
+    forms = [name_key(name) for name in names.dictionary.to_pylist()]
+    videos = tuple(dict.fromkeys(forms))
     row_video = column_of(names.indices)
+    if len(videos) < len(forms):  # one name in two Unicode forms
+        places = {name: place for place, name in enumerate(videos)}
+        row_video = np.array([places[name] for name in forms], np.int32)[row_video]
     row_frame = column_of(pc.struct_field(parts, "frame").cast(pa.int32()))
     if (row_frame == 0).any():
         at = int(np.argmin(row_frame))
         raise UserError("list-frame-zero", file=path, line=first_line + at, got=_short(column[at].as_py()))
     _refuse_twice(column, row_video, row_frame, path, first_line)
-    return Images(tuple(names.dictionary.to_pylist()), row_video, row_frame)
+    return Images(videos, row_video, row_frame)
 
 
 def _refuse_twice(
@@ -92,6 +98,7 @@ def _names(path: Path, lines: list[str], track: TrackSpec) -> tuple[str, ...]:
             continue
         if name.lower().endswith((".txt", *VIDEO_SUFFIXES)):
             name = name.rpartition(".")[0]
+        name = name_key(name)
         if not name or "/" in name or "," in name:
             raise UserError("list-not-a-name", file=path, line=number, got=_short(line))
         if seen.setdefault(name, number) != number:

@@ -14,6 +14,7 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
+from harness.data.decoding.time_line import SteadyClock
 from harness.data.decoding.video import open_media, probe
 from zoo.errors import UserError
 from zoo.readers import Sound
@@ -44,7 +45,7 @@ def read_sound(path: str | os.PathLike[str], rate: int = 16_000) -> Sound | None
         stream = container.streams.audio[0]
         if stream.codec_context is None:
             raise UserError("sound-no-decoder", file=path)
-        placed = _place(_decode(container, stream, path), path)
+        placed = _place(_decode(container, stream, path), path, origin)
     if placed is None:
         return None
     samples, own_rate, start = placed
@@ -79,18 +80,28 @@ def _decode(container: InputContainer, stream: AudioStream, path: Path) -> Itera
         log.warning("%s: %d of %d packets of sound could not be decoded and are silence", path, bad, bad + good)
 
 
-def _place(frames: Iterator[AudioFrame], path: Path) -> tuple[np.ndarray, int, float] | None:
-    """Samples (S,) float32 without holes, their rate, and the time of the first on the file's clock (seconds)."""
+def _place(frames: Iterator[AudioFrame], path: Path, origin: float) -> tuple[np.ndarray, int, float] | None:
+    """Samples (S,) float32 without holes, their rate, and the time of the first on the file's clock (seconds).
+
+    Frames that come before the first time stamp end where that one begins; without any stamp, sound begins at
+    ``origin``. Where the clock begins again, sound goes on.
+    """
     chunks: list[np.ndarray] = []
-    position, rate, start = 0, 0, 0.0
+    position, rate = 0, 0
+    start: float | None = None
+    clock = SteadyClock()
+    before = 0.0  # length of the frame before (seconds)
     for frame in frames:
         samples = _mono(frame)
-        time = float(frame.pts * frame.time_base) if frame.pts is not None and frame.time_base else None
-        if not chunks:
-            rate, start = frame.sample_rate, time or 0.0
+        rate = rate or frame.sample_rate
         if frame.sample_rate != rate:
             raise UserError("sound-rate-changes", file=path, rate=rate, sample_rate=frame.sample_rate)
-        hole = 0 if time is None else round((time - start) * rate) - position
+        time = None
+        if frame.pts is not None and frame.time_base:
+            time = clock(float(frame.pts * frame.time_base), before)
+            start = time - position / rate if start is None else start
+        before = len(samples) / rate
+        hole = 0 if time is None or start is None else round((time - start) * rate) - position
         if hole > _ABSURD * rate:
             raise UserError("sound-time-jumps", file=path, file2=hole / rate)
         if hole > _TOLERANCE * rate:
@@ -100,7 +111,7 @@ def _place(frames: Iterator[AudioFrame], path: Path) -> tuple[np.ndarray, int, f
             samples = samples[-hole:]
         chunks.append(samples)
         position += len(samples)
-    return (np.concatenate(chunks), rate, start) if position else None
+    return (np.concatenate(chunks), rate, origin if start is None else start) if position else None
 
 
 def _mono(frame: AudioFrame) -> np.ndarray:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.data.decoding.video import Size, read_pictures
+from harness.data.decoding.display import Size
+from harness.data.decoding.video import read_pictures
 
 
 def pictures(

@@ -1,4 +1,4 @@
-"""Pictures out of JPEGs, and their size."""
+"""Pictures out of JPEGs and their like, and their size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.errors import UserError
 
 
 def read_jpeg(path: str | os.PathLike[str]) -> np.ndarray:
-    """A JPEG file as uint8 RGB (H, W, 3); UserError where it is damaged or cut short."""
+    """A JPEG, PNG, BMP or WebP file as uint8 RGB (H, W, 3); UserError where it is damaged or cut short."""
     with open(path, "rb", buffering=0) as file:
         data = file.read()
     image = decode_jpeg(np.frombuffer(data, np.uint8)) if is_complete(data) else None
@@ -22,9 +22,18 @@ def read_jpeg(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def is_complete(data: bytes) -> bool:
-    """Whether a JPEG has its end: OpenCV fills the missing part of a cut file with grey and says nothing. Inside the
-    picture's data the end marker cannot occur, and it must follow the last start of scan."""
-    return not data.startswith(b"\xff\xd8") or data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+    """Whether a picture has its end: OpenCV fills the missing part of a cut file with grey and says nothing. Inside a
+    JPEG's data the end marker cannot occur, and it must follow the last start of scan; a PNG ends with a chunk of its
+    own; BMP and WebP say how long they are."""
+    if data.startswith(b"\xff\xd8"):
+        return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+    if data.startswith(b"\x89PNG"):
+        return data.rfind(b"IEND") > 0
+    if data.startswith(b"BM"):
+        return len(data) >= int.from_bytes(data[2:6], "little")
+    if data.startswith(b"RIFF"):
+        return len(data) >= 8 + int.from_bytes(data[4:8], "little")
+    return True
 
 
 def decode_jpeg(data: np.ndarray) -> np.ndarray | None:

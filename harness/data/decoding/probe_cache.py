@@ -1,33 +1,82 @@
-"""Time lines and sizes of videos, kept so that no file is read twice."""
+"""What is known of videos, kept so that no file is read twice."""
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from harness.data.decoding import video as frames
-from harness.io.hashing import digest, kept
+from harness.data.decoding import video as video_module
+from harness.data.decoding.containers import kind_of
+from harness.io.hashing import digest, file_digest, kept
 from harness.io.read_cache import Arrays, ReadCache
+from zoo.errors import UserError
 from zoo.weights.cards import cache_dir
 
 
+@dataclass(frozen=True)
+class KnownVideo:
+    """See harness.data.decoding.video.VideoInfo."""
+
+    times: np.ndarray
+    size: tuple[int, int]
+    guessed: int
+    notes: tuple[str, ...]
+    reading: str
+
+
+def known_video(path: Path) -> KnownVideo:
+    """What is known of a video; the file is read once. UserError where it cannot be read."""
+
+    def probe() -> Arrays:
+        info = video_module.probe(path)
+        said = {"size": [info.width, info.height], "guessed": info.guessed, "notes": info.notes}
+        return {"times": info.times, "said": np.array(json.dumps(said | {"reading": info.reading}))}
+
+    memo = ReadCache(cache_dir() / "times" / f"{digest(os.path.abspath(path))[:32]}.memo")
+    found = kept(memo, path, f"video {video_module.VERSION}", probe)
+    said = json.loads(str(found["said"]))
+    width, height = said["size"]
+    return KnownVideo(found["times"], (width, height), said["guessed"], tuple(said["notes"]), said["reading"])
+
+
+def file_kind(path: Path) -> str:
+    """What a file is by its content: ``video``, ``sound``, ``text``, ``still image``, or ``not readable``; looked into
+    once."""
+
+    def look() -> Arrays:
+        try:
+            with video_module.open_media(path) as container:
+                return {"kind": np.array(kind_of(container))}
+        except UserError:
+            return {"kind": np.array("not readable")}
+
+    memo = ReadCache(cache_dir() / "kinds" / f"{digest(os.path.abspath(path))[:32]}.memo")
+    return str(kept(memo, path, "kind 1", look)["kind"])
+
+
 def video_times(path: Path) -> np.ndarray:
-    """(n,) float64 seconds of a video's frames, see harness.data.decoding.video.probe; the file is read once."""
-    return _probed(path)["times"]
+    """(n,) float64 seconds of a video's frames from the first one's time stamp."""
+    return known_video(path).times
 
 
 def video_size(path: Path) -> tuple[int, int]:
-    """Width and height of a video's frames as displayed, likewise."""
-    width, height = _probed(path)["size"].tolist()
-    return width, height
+    """Width and height of a video's frames as displayed."""
+    return known_video(path).size
 
 
-def _probed(path: Path) -> Arrays:
-    def probe() -> Arrays:
-        info = frames.probe(path)
-        return {"times": info.times, "size": np.array([info.width, info.height])}
+def video_reading(path: Path) -> str:
+    """How a video is read otherwise than by version 1; "" where it is not, or cannot be read at all."""
+    try:
+        return known_video(path).reading
+    except UserError:  # said when its pictures are wanted
+        return ""
 
-    memo = ReadCache(cache_dir() / "times" / f"{digest(os.path.abspath(path))[:32]}.memo")
-    return kept(memo, path, f"times and size {frames.VERSION}", probe)
+
+def video_digest(path: Path) -> str:
+    """sha256 of a video's name and content, and of how it is read: what is made of it depends on both."""
+    reading = video_reading(path)
+    return digest(file_digest(path), reading) if reading else file_digest(path)

@@ -1,50 +1,55 @@
 """Pictures out of video files. One decoder (PyAV) gives both the pixels and the time stamps.
 
-The time line of a video is read from its packets, without decoding, and it is the truth: ``read_frames`` yields
-exactly one picture for each of its entries, so that everything else may count on ``n_frames`` and ``times``.
+The time line (harness.data.decoding.time_line) is the truth: ``read_frames`` yields exactly one picture for each of
+its entries, so that everything else may count on ``n_frames`` and ``times``.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import av
 import numpy as np
 from av.container import InputContainer
-from av.packet import Packet
-from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
+from harness.data.decoding.containers import is_still, video_stream
+from harness.data.decoding.display import Display, Painter, Size
+from harness.data.decoding.time_line import (
+    Packets,
+    TimeLine,
+    decoded,
+    line_of_packets,
+    line_of_pictures,
+    read_packets,
+    reason_of,
+)
 from zoo.errors import UserError
+from zoo.files import absolute
 
 VERSION = 1
-"""Raise when the same file would give other pixels, times or sound: caches and boxes depend on it."""
+"""Raise when every file would give other pixels, times or sound: caches and boxes depend on it. Where only some files
+would, see ``VideoInfo.reading``."""
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
-
-Size = tuple[int, int]  # width, height
-
-# Area averages, with the colours of the pixels that are averaged: FFmpeg's default takes those of every other column.
-# Rounded the same on every machine.
-_SHRINK = Interpolation.AREA | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-
-# A file whose packets end this much before its header says so is taken as cut short (seconds).
-_CUT = 1.0
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What is known of a video without decoding it.
+    """What is known of a video.
 
-    ``width``, ``height``: pixels as displayed (after rotation). ``times``: (n_frames,) float64, increasing, seconds
-    of each frame from the first one's presentation time stamp. ``start``: that time stamp on the file's own clock,
-    which its sound shares.
+    ``width``, ``height``: pixels as displayed (square, mirrored and turned as the file says). ``times``: (n_frames,)
+    float64, increasing, seconds of each frame from the first one's presentation time. ``start``: that time on the
+    file's own clock, which its sound shares. ``guessed``: frames whose time is not that of their own time stamp.
+    ``notes``: what somebody who has this video should know. ``reading``: how it is read otherwise than by version 1,
+    "" if it is read the same: part of what caches, packs and boxes depend on.
     """
 
     path: Path
@@ -53,6 +58,9 @@ class VideoInfo:
     times: np.ndarray
     start: float
     has_audio: bool
+    guessed: int = 0
+    notes: tuple[str, ...] = ()
+    reading: str = ""
 
     @property
     def n_frames(self) -> int:
@@ -68,29 +76,72 @@ def open_media(path: str | os.PathLike[str]) -> InputContainer:
     if path.stat().st_size == 0:
         raise UserError("video-empty", file=path)
     try:
-        return av.open(str(path), metadata_errors="ignore")
+        return av.open(absolute(path), metadata_errors="ignore")
     except (av.FFmpegError, OSError) as error:
-        raise UserError("video-unreadable", file=path, reason=_reason(error)) from error
+        raise UserError("video-unreadable", file=path, reason=reason_of(error)) from error
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
-    """Size and time line of the first real video stream (cover pictures are none), by reading its packets.
+    """Size and time line of the first real video stream (cover pictures are none).
 
-    UserError names a file that is no video, has no picture, or is cut short, with the frame where it breaks off.
+    By reading its packets, or, where those do not tell all, by decoding it once. UserError names a file that is no
+    video, has no picture, or is cut short, with the frame where it breaks off.
     """
     path = Path(path)
     with open_media(path) as container:
         stream = _video_stream(container, path)
-        stamps = _time_line(container, stream, path)
+        packets = _packets(container, stream, path)
         has_audio = bool(container.streams.audio)
         base = float(stream.time_base or 0)
     with open_media(path) as container:  # opened again: seeking back is not exact in every container
+        stream = _video_stream(container, path)
         first = _first_frame(container, path)
-    width, height = first.width, first.height
-    if first.rotation % 180:
-        width, height = height, width
-    times = (np.array(stamps, np.float64) - stamps[0]) * base
-    return VideoInfo(path, width, height, times, stamps[0] * base, has_audio)
+        display = Display.of(stream, first)
+        in_order = _in_order(packets, first)
+        line = None if in_order else line_of_packets(packets, base)
+    line = line or _decoded_line(path, packets)
+    notes = display.notes()
+    if line.guessed:
+        notes = (f"{line.guessed} of {len(line.times)} frames have no time stamp that fits: theirs is reckoned", *notes)
+    _warn(path, notes)
+    width, height = display.size(first)
+    parts = (_other_times(line, packets, base), "sound 2" if packets.sound_mended else "", display.reading)
+    reading = ", ".join(part for part in parts if part)
+    return VideoInfo(path, width, height, line.times, line.start, has_audio, line.guessed, notes, reading)
+
+
+def _in_order(packets: Packets, first: VideoFrame) -> bool:
+    """Whether pictures are taken as the decoder gives them, since the packets do not tell which there are. A picture
+    of two fields may be two packets."""
+    return not packets.complete or first.interlaced_frame
+
+
+def _decoded_line(path: Path, packets: Packets) -> TimeLine:
+    with open_media(path) as container:
+        stream = _video_stream(container, path)
+        stream.thread_type = "AUTO"
+        stamps: list[int | None] = []
+        try:
+            stamps.extend(frame.pts for frame in decoded(container, stream))
+        except av.FFmpegError as error:
+            raise _broke_off(path, len(stamps), max(len(stamps) + 1, len(packets.stamps)), error) from error
+        if not stamps:
+            raise UserError("video-no-frame-decoded", file=path, count=len(packets.stamps))
+        return line_of_pictures(stamps, packets, stream)
+
+
+def _other_times(line: TimeLine, packets: Packets, base: float) -> str:
+    """ "" where version 1 gave the same times to the same pictures, else the version that does."""
+    before = line_of_packets(packets, base) if packets.stamps else None
+    same = before is not None and before.start == line.start and np.array_equal(before.times, line.times)
+    return "" if same else "times 2"
+
+
+@lru_cache(maxsize=4096)
+def _warn(path: Path, notes: tuple[str, ...]) -> None:
+    """Once a video, in each process."""
+    for note in notes:
+        log.warning("%s: %s", path, note)
 
 
 def expected_frames(path: str | os.PathLike[str]) -> int:
@@ -126,22 +177,16 @@ def read_pictures(
     """
     path = Path(path)
     with open_media(path) as container:
-        stamps = _time_line(container, _video_stream(container, path), path)
-    done = 0
-    picture: tuple[np.ndarray, ...] | None = None
+        packets = _packets(container, _video_stream(container, path), path)
+    painter: Painter | None = None
     first: Size | None = None
-    filled = 0
+    done = 0
     with open_media(path) as container:
         stream = _video_stream(container, path)
         stream.thread_type, stream.thread_count = "AUTO", threads
-        by_order = container.format.name == "avi"  # no time stamps in AVI: FFmpeg's guesses come out of order
         try:
-            for frame in container.decode(stream):
-                # A frame's place is that of its time stamp in the time line. Where the decoder skipped some (it could
-                # not decode them), the one before is given again in their place, so that all later ones stay right.
-                upto = done + 1 if by_order or frame.pts is None else bisect_right(stamps, frame.pts)
-                if upto <= done or done == len(stamps):
-                    continue
+            for frame, rows in _rows(container, stream, packets, path):
+                painter = painter or Painter(Display.of(stream, frame))
                 first = first or (frame.width, frame.height)
                 if any(sizes) and (frame.width, frame.height) != first:
                     raise UserError(
@@ -153,23 +198,49 @@ def read_pictures(
                         first=first[0],
                         first2=first[1],
                     )
-                filled += upto - done - 1
-                _refuse_holes(path, filled, len(stamps))  # here too: few read on once they have their last frame
-                before, picture = picture, tuple(_pixels(frame, size) for size in sizes)
-                for _ in range(upto - done - 1):
-                    yield picture if before is None else before
-                yield picture
-                done = upto
+                picture = tuple(painter(frame, size) for size in sizes)
+                for _ in range(rows):
+                    yield picture
+                done += rows
         except av.FFmpegError as error:
-            raise UserError(
-                "video-decoding-broke-off", file=path, frame=done + 1, count=len(stamps), reason=_reason(error)
-            ) from error
-    filled += len(stamps) - done
-    if picture is None:
-        raise UserError("video-no-frame-decoded", file=path, count=len(stamps))
-    _refuse_holes(path, filled, len(stamps))
-    for _ in range(done, len(stamps)):
-        yield picture
+            raise _broke_off(path, done, len(packets.stamps), error) from error
+
+
+def _rows(
+    container: InputContainer, stream: VideoStream, packets: Packets, path: Path
+) -> Iterator[tuple[VideoFrame, int]]:
+    """Each picture, and for how many rows of the time line it stands.
+
+    A picture's place is that of its time stamp. Where the decoder skipped some (it could not decode them), the one
+    before stands for them too, or the first one where there is none, so that all others stay right.
+    """
+    frames = decoded(container, stream)
+    first = next(frames, None)
+    if first is None:
+        raise UserError("video-no-frame-decoded", file=path, count=len(packets.stamps))
+    if _in_order(packets, first):
+        yield first, 1
+        yield from ((frame, 1) for frame in frames)
+        return
+    stamps = packets.stamps
+    by_order = container.format.name == "avi"  # no time stamps in AVI: FFmpeg's guesses come out of order
+    waiting, begin, done = first, 0, 1 if by_order or first.pts is None else max(1, bisect_right(stamps, first.pts))
+    filled = done - 1
+    _refuse_holes(path, filled, len(stamps))  # here too: few read on once they have their last frame
+    for frame in frames:
+        upto = done + 1 if by_order or frame.pts is None else bisect_right(stamps, frame.pts)
+        if upto <= done or done == len(stamps):
+            continue
+        filled += upto - done - 1
+        _refuse_holes(path, filled, len(stamps))
+        yield waiting, upto - 1 - begin
+        waiting, begin, done = frame, upto - 1, upto
+    _refuse_holes(path, filled + len(stamps) - done, len(stamps))
+    yield waiting, len(stamps) - begin
+
+
+def _broke_off(path: Path, done: int, count: int, error: Exception) -> UserError:
+    return UserError("video-decoding-broke-off", file=path, frame=done + 1, count=count, reason=reason_of(error))
 
 
 def _refuse_holes(path: Path, missing: int, frames: int) -> None:
@@ -177,78 +248,23 @@ def _refuse_holes(path: Path, missing: int, frames: int) -> None:
         raise UserError("video-frames-undecodable", file=path, missing=missing, frames=frames)
 
 
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)
-
-
 def _video_stream(container: InputContainer, path: Path) -> VideoStream:
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None:
-            return stream
-    raise UserError("video-no-stream", file=path)
+    stream = video_stream(container)
+    if isinstance(stream, str):
+        raise UserError("video-no-stream", file=path, kind=stream)
+    return stream
+
+
+def _packets(container: InputContainer, stream: VideoStream, path: Path) -> Packets:
+    packets = read_packets(container, stream, path)
+    if is_still(container, packets.count):
+        raise UserError("video-no-stream", file=path, kind="still image")
+    return packets
 
 
 def _first_frame(container: InputContainer, path: Path) -> VideoFrame:
     stream = _video_stream(container, path)
     try:
-        return next(container.decode(stream))
+        return next(decoded(container, stream))
     except (av.FFmpegError, StopIteration) as error:
-        raise UserError("video-first-frame", file=path, reason=_reason(error)) from error
-
-
-def _time_line(container: InputContainer, stream: VideoStream, path: Path) -> list[int]:
-    """Presentation time stamps of all frames that are shown, sorted, in the stream's time base."""
-    stamps: set[int] = set()
-    packets, end = 0, 0.0
-    try:
-        for packet in container.demux():
-            stamp = packet.dts if packet.pts is None else packet.pts
-            if stamp is None:
-                continue
-            if packet.time_base is not None:
-                end = max(end, float((stamp + (packet.duration or 0)) * packet.time_base))
-            if packet.stream is stream:
-                packets += 1
-                if packet.size and not packet.is_discard and not _hidden(packet, stream):
-                    stamps.add(stamp)
-    except av.FFmpegError as error:
-        raise UserError("video-reading-broke-off", file=path, frame=len(stamps) + 1, reason=_reason(error)) from error
-    missing = _cut_short(container, stream, packets, end)
-    if missing:
-        raise UserError("video-cut-short", file=path, frame=len(stamps) + 1, missing=missing)
-    if not stamps:
-        raise UserError("video-no-frames", file=path)
-    return sorted(stamps)
-
-
-def _hidden(packet: Packet[Stream], stream: VideoStream) -> bool:
-    """VP8 sends reference pictures that are never shown as packets of their own (RFC 6386, 9.1: show_frame)."""
-    return stream.codec_context.name in ("vp8", "libvpx") and not memoryview(packet)[0] & 0x10
-
-
-def _cut_short(container: InputContainer, stream: VideoStream, packets: int, end: float) -> str:
-    """What is missing at the end of a file, by what its header promised; "" for a whole file.
-
-    FFmpeg reads a cut file without complaint. An MP4's table of samples names every packet; Matroska and AVI
-    headers give a duration, in AVI as a count of frame times.
-    """
-    if "mp4" in container.format.name:
-        promised = len(stream.index_entries)
-        return f"{packets} of {promised} frames" if packets < promised else ""
-    if container.format.name == "avi":
-        length = stream.frames * float(stream.time_base or 0)
-    else:
-        length = (container.duration or 0) / av.time_base
-    return f"{end:.1f} of {length:.1f} s" if end < length - _CUT else ""
-
-
-def _pixels(frame: VideoFrame, size: Size | None) -> np.ndarray:
-    rotation = frame.rotation
-    # One thread: by default FFmpeg starts one a core for every picture, which takes longer than what they then do.
-    if size is None:
-        frame = frame.reformat(format="rgb24", threads=1)
-    else:
-        width, height = size[::-1] if rotation % 180 else size
-        frame = frame.reformat(width, height, "rgb24", interpolation=_SHRINK, threads=1)
-    pixels = np.asarray(frame.to_ndarray(), np.uint8)
-    return np.ascontiguousarray(np.rot90(pixels, rotation // 90)) if rotation % 360 else pixels
+        raise UserError("video-first-frame", file=path, reason=reason_of(error)) from error

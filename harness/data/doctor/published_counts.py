@@ -13,6 +13,7 @@ from harness.data.index.index import Index, Split, Video
 Figure = int | Mapping[str, int]
 _SPLITS: tuple[Split, ...] = ("train", "val", "test")
 UNCONFIRMED = "official figure unconfirmed"
+UNPUBLISHED = "not published"
 
 
 @dataclass(frozen=True)

@@ -7,22 +7,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tabulate import tabulate
-from tqdm import tqdm
 
 from harness.data.affwild2.annotation_files import read_frame_labels, read_image_labels
 from harness.data.affwild2.annotation_sets import candidates, choose_annotations, fits
 from harness.data.affwild2.build import build_index
 from harness.data.affwild2.folder_layout import Layout, survey
 from harness.data.decoding.video import VideoInfo, probe
-from harness.data.doctor.published_counts import Row, compare
-from harness.data.index.index import Index, Split
+from harness.data.doctor.own_data import is_affwild2, judge, own_figures
+from harness.data.doctor.published_counts import UNPUBLISHED, Row, compare
+from harness.data.doctor.speakers import speaker_note
+from harness.data.index.index import NO_MEDIA, Index, Split
+from harness.runtime.progress import Bar
 from zoo.errors import UserError
 from zoo.registry.registry import Registry
 from zoo.tracks import EditionSpec, TrackSpec
 
 __all__ = ["Report", "Row", "choose_tracks", "diagnose", "no_track", "render"]
 
-UNPUBLISHED = "not published"
 _MOST = 5  # examples given of one kind of problem
 
 
@@ -54,6 +55,7 @@ def diagnose(root: Path, registry: Registry, *, edition: str | None = None, trac
     variants: list[str] = []
     synthetic = (layout.root / "demo.json").is_file()
     notes = ["this is the synthetic demo set, which has no published figures"] if synthetic else []
+    notes += layout.left_out_notes()
     problems: list[str] = []
     indexes: list[Index] = []
     for spec, one in choose_tracks(layout, registry, edition, track):
@@ -63,13 +65,24 @@ def diagnose(root: Path, registry: Registry, *, edition: str | None = None, trac
             problems += [f"{one.name}: {fault}" for fault in _faults(layout, spec, one) or [str(error)]]
             continue
         indexes.append(index)
-        rows += [_unpublished(row) for row in compare(index)] if synthetic else compare(index)
+        own = not (synthetic or is_affwild2(index))
+        if own:
+            rows += own_figures(index)
+            own_notes, own_problems = judge(index)
+            notes += [f"{one.name}: {note}" for note in own_notes]
+            problems += [f"{one.name}: {problem}" for problem in own_problems]
+        else:
+            rows += [_unpublished(row) for row in compare(index)] if synthetic else compare(index)
         variants.append(f"{one.name} ({spec.name}): {index.variant}; {_list_found(index)}")
         notes += [f"{one.name}: {note}" for note in index.notes]
-        problems += [f"{one.name}: {problem}" for problem in (*_crossing(index), *_gaps(index))]
+        problems += [f"{one.name}: {problem}" for problem in (*_crossing(index), *_gaps(index, own))]
     infos, broken = _probe_all(video.video for index in indexes for video in index.videos if video.video)
     problems += _first(broken, "raw videos that cannot be read")
     notes += _silent(infos)
+    notes += _first([f"{path.name}: {note}" for path, info in infos.items() for note in info.notes], "such notes")
+    alone = sorted({v.name for index in indexes for v in index.videos if v.group == v.name})
+    if (hint := speaker_note(alone)) and not synthetic:
+        notes.append(hint)
     for index in indexes:
         note, wrong = _lengths(index, infos)
         notes += note
@@ -99,10 +112,16 @@ def render(report: Report) -> str:
         parts.append("Problems\n" + _bullets(report.problems))
     off = sum(row.verdict.startswith("off by") for row in report.rows)
     if report.clean:
-        parts.append("Clean: nothing is missing, and every published figure that is confirmed is met.")
+        met = (
+            ", and every published figure that is confirmed is met" if any(row.official for row in report.rows) else ""
+        )
+        parts.append(f"Clean: nothing is missing{met}.")
     else:
         parts.append(f"Not clean: problems: {len(report.problems)}; figures that are off: {off} of {len(report.rows)}.")
     return "\n\n".join(parts) + "\n"
+
+
+_SPLIT = "put some people's files into Train_Set and others' into Validation_Set"
 
 
 def _unpublished(row: Row) -> Row:
@@ -207,18 +226,18 @@ def _crossing(index: Index) -> list[str]:
     ]
 
 
-def _gaps(index: Index) -> list[str]:
-    """Parts that are missing."""
+def _gaps(index: Index, own: bool) -> list[str]:
+    """Parts that are missing; ``own``: of a set that has no organisers to ask."""
     gaps = []
-    if index.test_list is None:
+    if index.test_list is None and not own:
         gaps.append(
             f"no official test list (looked for {', '.join(index.track.lists)}): ask the organisers for it; without it "
             "the rows of a submission are not the official ones"
         )
     if index.absent:
-        gaps.append(f"neither crops nor raw video of the listed test videos {_some(index.absent)}: unpack the archive")
+        gaps.append(f"{NO_MEDIA} of the listed test videos {_some(index.absent)}: unpack the archive")
     if not index.split("train") or not index.split("val"):
-        gaps.append("annotations of train or val are missing: ask the organisers for them")
+        gaps.append("annotations of train or val are missing: " + (_SPLIT if own else "ask the organisers for them"))
     for what, missing in (
         ("crops", [video.name for video in index.videos if video.crops is None]),
         ("raw video", [video.name for video in index.videos if video.video is None]),
@@ -239,7 +258,7 @@ def _probe_all(paths: Iterable[Path]) -> tuple[dict[Path, VideoInfo], list[str]]
     links: dict[Path, list[Path]] = {}  # a file that several names link to is read once
     for path in sorted(set(paths)):
         links.setdefault(path.resolve(), []).append(path)
-    for names in tqdm(links.values(), desc="raw videos", unit="video", disable=None, leave=False):
+    for names in Bar(links.values(), desc="raw videos", unit="video"):
         try:
             infos |= dict.fromkeys(names, probe(names[0]))
         except UserError as error:

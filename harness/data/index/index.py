@@ -13,6 +13,7 @@ from harness.data.index.samples import TestList
 from zoo.errors import UserError
 from zoo.tracks import EditionSpec, TrackSpec
 
+NO_MEDIA = "neither crops nor raw video"  # of an annotated or listed name
 Split = Literal["train", "val", "test", "select"]  # "select": videos of a fold that choose its epoch
 
 

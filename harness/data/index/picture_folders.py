@@ -1,39 +1,92 @@
-"""Folders of numbered pictures: which frames have one."""
+"""Folders of numbered pictures: which frames have one, and what their files are called."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from harness.io.hashing import PICTURES, crops_digest, digest
 from zoo.errors import UserError
 
-_CROP = re.compile(r"(\d{5,})\.jpg")
+_NAME = re.compile(r"0*([0-9]{1,7})\.[a-z]+", re.IGNORECASE)  # more digits are a date, or some other number
+_PLAIN = 5  # digits
+
+
+@dataclass(frozen=True, eq=False)
+class PictureFolder:
+    """A folder's pictures by frame. ``frames`` (k,) int32, sorted, from 1; ``names``: of their files, in that order,
+    None where all are called ``00001.jpg``; ``others``: pictures that no frame's number names, and nobody uses."""
+
+    folder: Path
+    frames: np.ndarray
+    names: tuple[str, ...] | None = None
+    others: tuple[str, ...] = ()
+
+    def path(self, frame: int) -> str:
+        """The file of a frame, counted from 1; where it has none, what that would usually be called."""
+        place = int(np.searchsorted(self.frames, frame))
+        named = self.names is not None and place < len(self.frames) and self.frames[place] == frame
+        return f"{self.folder}/{self.names[place]}" if named and self.names else f"{self.folder}/{frame:05d}.jpg"
+
+
+def picture_folder(folder: Path) -> PictureFolder:
+    """The pictures ``00001.jpg``, ``1.png``, ``000001.JPG``... of a folder: any padding, case and kind of picture.
+
+    UserError where it holds pictures of other names only, a frame 0, which would shift all others, or two files for
+    one frame.
+    """
+    names = [name for name in os.listdir(folder) if not name.startswith(".")]
+    plain = _plain_numbers(names)
+    if plain is not None:
+        return _checked(PictureFolder(folder, np.sort(plain)))
+    pictures = [name for name in names if name.lower().endswith(PICTURES)]
+    numbered = [(int(match[1]), name) for name in pictures if (match := _NAME.fullmatch(name))]
+    if pictures and not numbered:
+        raise UserError("crop-name", file=folder / min(pictures))
+    numbered.sort()
+    frames = np.array([frame for frame, _ in numbered], np.int32)
+    plain_names = all(name == f"{frame:05d}.jpg" for frame, name in numbered)
+    used = tuple(name for _, name in numbered)
+    others = tuple(sorted(set(pictures) - set(used)))
+    return _checked(PictureFolder(folder, frames, None if plain_names else used, others))
+
+
+def pictures_digest(folder: Path) -> str:
+    """sha256 over names and content of the pictures of a folder, and over what frames they are."""
+    names = picture_folder(folder).names
+    return crops_digest(folder) if names is None else digest(crops_digest(folder), *names)
 
 
 def crop_frames(folder: Path) -> np.ndarray:
-    """Frame numbers (k,) int32, sorted, from 1, of the images ``00001.jpg`` ... of a folder.
+    """Frame numbers (k,) int32, sorted, from 1, of the pictures of a folder; see ``picture_folder``."""
+    return picture_folder(folder).frames
 
-    UserError where it holds JPEGs of other names only, or a frame 0, which would shift all others.
-    """
-    names = os.listdir(folder)
-    numbers = _numbers(names)
-    strange = [] if len(numbers) else [name for name in names if name.lower().endswith((".jpg", ".jpeg"))]
-    if strange:
-        raise UserError("crop-name", file=folder / min(strange))
-    if len(numbers) and numbers[0] == 0:
+
+def _checked(pictures: PictureFolder) -> PictureFolder:
+    frames, folder = pictures.frames, pictures.folder
+    if len(frames) and frames[0] == 0:
         raise UserError("crop-frame-zero", folder=folder)
-    return numbers
+    twice = np.flatnonzero(np.diff(frames) == 0)
+    if len(twice):
+        assert pictures.names is not None  # names of one form differ
+        first, second = pictures.names[twice[0] : twice[0] + 2]
+        raise UserError("crop-frame-twice", folder=folder, first=first, second=second, frame=int(frames[twice[0]]))
+    return pictures
 
 
-def _numbers(names: list[str]) -> np.ndarray:
-    """(k,) int32, sorted. Where all names are alike, which is the rule, they are read as one block of bytes."""
+def _plain_numbers(names: Sequence[str]) -> np.ndarray | None:
+    """(k,) int32 where all names are ``00001.jpg``, which is the rule: read as one block of bytes. Else None."""
     joined = "".join(names)
-    if len(joined) == 9 * len(names) and joined.isascii():
-        letters = np.frombuffer(joined.encode(), np.uint8).reshape(-1, 9)
-        digits = letters[:, :5].astype(np.int32) - ord("0")
-        if (letters[:, 5:] == np.frombuffer(b".jpg", np.uint8)).all() and ((digits >= 0) & (digits <= 9)).all():
-            return np.sort(digits @ np.array([10_000, 1_000, 100, 10, 1], np.int32))
-    return np.sort(np.array([int(match[1]) for name in names if (match := _CROP.fullmatch(name))], np.int32))
+    length = _PLAIN + len(".jpg")
+    if len(joined) != length * len(names) or not joined.isascii():
+        return None
+    letters = np.frombuffer(joined.encode(), np.uint8).reshape(-1, length)
+    digits = letters[:, :_PLAIN].astype(np.int32) - ord("0")
+    if not ((letters[:, _PLAIN:] == np.frombuffer(b".jpg", np.uint8)).all() and ((digits >= 0) & (digits <= 9)).all()):
+        return None
+    return digits @ np.array([10_000, 1_000, 100, 10, 1], np.int32)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from harness.data.packed.metadata import FOLDER
 from zoo.errors import UserError
@@ -26,7 +25,7 @@ def find_pack(root: Path, named: str | None) -> Path | None:
     return None
 
 
-def stored_as(pack: Path | None, streams: Iterable[str]) -> dict[str, dict[str, Any]]:
+def stored_as(pack: Path | None, streams: Iterable[str]) -> dict[str, dict[str, int]]:
     """How a pack stores the pictures of streams that are not what the data folder has, for the record: stream ->
     size and quality of one of its files."""
     out = {}

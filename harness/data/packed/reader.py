@@ -2,27 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from harness.data.decoding.jpeg import decode_into
-from harness.data.packed.metadata import Label, arrow_path, read_label
+from harness.data.packed.metadata import AGAIN, Label, arrow_path, read_label, table_sha256
+from harness.io.digests import checksum, set_aside
 from zoo.errors import UserError, first_line
+from zoo.files import file_sha256
 
 COLUMNS = {"jpeg": pa.large_binary(), "samples": pa.int16()}
+T = TypeVar("T")
+
+
+class DamagedPackError(UserError):
+    """A packed file is not what was written. It is set aside: who tries once more reads its source."""
+
+
+def from_source(work: Callable[[], T]) -> T:
+    """Do something that reads packed files; once more for every one that proves damaged."""
+    while True:
+        try:
+            return work()
+        except DamagedPackError:
+            continue
 
 
 class Pictures:
-    """A packed stream of pictures. ``boxes`` (rows, 4) float32 where it has them, else None."""
+    """A packed stream of pictures. ``boxes`` (rows, 4) float32 where it has them, else None.
+
+    Raises:
+        DamagedPackError: It is not what its label says. Pictures are compared as they are read; a file of 0.1, which
+            has no checksums of them, is compared here, whole.
+    """
 
     def __init__(self, pack: Path, label: Label) -> None:
         self.label = label
         self.path = arrow_path(pack, label.stream, label.name)
         self._bytes, batches = _mapped(self.path, "jpeg")
-        starts, ends, boxes = [], [], []
+        try:
+            self._read_table(batches)
+        except (ValueError, TypeError, IndexError, pa.ArrowException) as error:
+            raise _unreadable(self.path, first_line(error)) from error
+        self._turned = label.stream == "face" and bool(label.settings.get("turned", True))
+        self._check()
+
+    def _read_table(self, batches: Sequence[pa.RecordBatch]) -> None:
+        """Where each picture lies in the file, its checksum, and the person's box."""
+        starts, ends, boxes, checksums = [], [], [], []
         for batch in batches:
             column = batch.column("jpeg")
             _, offsets, data = column.buffers()
@@ -30,12 +61,21 @@ class Pictures:
             place = 0 if data is None else data.address - self._bytes.ctypes.data
             starts.append(edges[:-1] + place)
             ends.append(edges[1:] + place)
+            if "crc" in batch.schema.names:
+                checksums.append(batch.column("crc").to_numpy())
             if "x0" in batch.schema.names:
                 boxes.append(np.stack([np.from_dlpack(batch.column(c)) for c in ("x0", "y0", "x1", "y1")], axis=1))
-        self._turned = label.stream == "face" and bool(label.settings.get("turned", True))
         self._starts = np.concatenate([np.zeros(0, np.int64), *starts])
         self._ends = np.concatenate([np.zeros(0, np.int64), *ends])
         self.boxes = np.concatenate(boxes) if boxes else None
+        self._checksums = np.concatenate([np.zeros(0, np.uint32), *checksums])
+
+    def _check(self) -> None:
+        """Compare all but the pictures with the label; without checksums of rows, everything."""
+        if not self.label.table:
+            _check_whole(self.path, self.label)
+        elif self.label.table != table_sha256(self._ends - self._starts, self._checksums, self.boxes):
+            raise _unreadable(self.path, "what it says of its rows is not what was written")
 
     def present(self, n: int) -> np.ndarray:
         """(n,) bool: which of the first n frames have a picture."""
@@ -60,19 +100,34 @@ class Pictures:
         # Little is done between two decodings: threads that decode side by side take turns at whatever Python does.
         edges = zip(self._starts[frames].tolist(), self._ends[frames].tolist(), places, strict=True)
         for k, (start, end, place) in enumerate(edges):
-            if not decode_into(self._bytes[start:end], place, turned=self._turned):
-                raise UserError("pack-picture-damaged", path=self.path, frame=frames[k] + 1)
+            data = self._bytes[start:end]
+            if self.label.table and checksum(data.data) != self._checksums[frames[k]]:
+                self._refuse(int(frames[k]))
+            if not decode_into(data, place, turned=self._turned):
+                self._refuse(int(frames[k]))
             if black is not None:  # at once, while the picture is in the processor's cache
                 left, top, right, bottom = black[k]
                 place[top:bottom, left:right] = 0
 
+    def _refuse(self, frame: int) -> NoReturn:
+        kind = DamagedPackError
+        error = kind("pack-picture-damaged", path=self.path, frame=frame + 1)
+        set_aside(self.path, f"the picture of frame {frame + 1} is not what was packed", AGAIN)
+        raise error
+
 
 class Samples:
-    """A packed sound track: ``samples`` int16, memory-mapped; ``rate`` Hz; ``start`` seconds from the first frame."""
+    """A packed sound track: ``samples`` int16, memory-mapped; ``rate`` Hz; ``start`` seconds from the first frame.
+
+    Raises:
+        DamagedPackError: It is not what its label says; sound is compared whole.
+    """
 
     def __init__(self, pack: Path, label: Label) -> None:
         self.label = label
-        _, batches = _mapped(arrow_path(pack, label.stream, label.name), "samples")
+        path = arrow_path(pack, label.stream, label.name)
+        _check_whole(path, label)
+        _, batches = _mapped(path, "samples")
         self.samples = batches[0].column("samples").to_numpy() if batches else np.zeros(0, np.int16)
         self.rate, self.start = int(label.settings["rate"]), float(label.settings["start"])
 
@@ -83,8 +138,44 @@ def find(pack: Path | None, stream: str, name: str, source: str) -> Label | None
     return label if label and label.source == source else None
 
 
+def open_pictures(pack: Path | None, stream: str, name: str, source: str) -> Pictures | None:
+    """A packed stream of pictures made of this very source; None where there is none, or a damaged one, which is set
+    aside."""
+    label = find(pack, stream, name, source)
+    return _opened(pack, label, Pictures) if pack and label else None
+
+
+def open_samples(pack: Path | None, name: str, source: str) -> Samples | None:
+    """A packed sound track, likewise."""
+    label = find(pack, "audio", name, source)
+    return _opened(pack, label, Samples) if pack and label else None
+
+
+def _opened(pack: Path, label: Label, kind: Callable[[Path, Label], T]) -> T | None:
+    try:
+        return kind(pack, label)
+    except DamagedPackError as error:
+        set_aside(arrow_path(pack, label.stream, label.name), str(error.fields["reason"]), AGAIN)
+        return None
+
+
+def _check_whole(path: Path, label: Label) -> None:
+    try:
+        found = file_sha256(path)
+    except OSError as error:
+        raise _unreadable(path, first_line(error)) from error
+    if found != label.sha256:
+        raise _unreadable(path, "its sha256 is not what its label says")
+
+
+def _unreadable(path: Path, reason: str) -> DamagedPackError:
+    kind = DamagedPackError
+    return kind("pack-unreadable", file=path, reason=reason)
+
+
 def _mapped(path: Path, column: str) -> tuple[np.ndarray, list[pa.RecordBatch]]:
-    """A file's bytes and its batches, neither of them copied; UserError where it cannot be read or lacks the column."""
+    """A file's bytes and its batches, neither of them copied; DamagedPackError where it cannot be read or lacks the
+    column."""
     try:
         whole = pa.memory_map(str(path)).read_buffer()
         reader = pa.ipc.open_file(whole)
@@ -94,5 +185,5 @@ def _mapped(path: Path, column: str) -> tuple[np.ndarray, list[pa.RecordBatch]]:
         if column == "samples" and any(batch.column(column).null_count for batch in batches):
             raise pa.ArrowTypeError(f"column {column} has gaps")
     except (OSError, KeyError, pa.ArrowException) as error:
-        raise UserError("pack-unreadable", file=path, reason=first_line(error)) from error
+        raise _unreadable(path, first_line(error)) from error
     return np.frombuffer(whole, np.uint8), batches

@@ -12,13 +12,15 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from harness.data.packed.metadata import Label, arrow_path, file_sha256, label_path, read_label, write_label
+from harness.data.packed.metadata import Label, arrow_path, label_path, read_label, table_sha256, write_label
+from harness.io.digests import DAMAGED, checksum
 from harness.io.locks import file_lock, lock_of
 from zoo.errors import UserError
-from zoo.files import part_name
+from zoo.files import file_sha256, part_name
 
-PICTURES = pa.schema([("jpeg", pa.large_binary())])
-BOXED = pa.schema([("jpeg", pa.large_binary()), *((name, pa.float32()) for name in ("x0", "y0", "x1", "y1"))])
+_PICTURE = [("jpeg", pa.large_binary()), ("crc", pa.uint32())]
+PICTURES = pa.schema(_PICTURE)
+BOXED = pa.schema([*_PICTURE, *((name, pa.float32()) for name in ("x0", "y0", "x1", "y1"))])
 SAMPLES = pa.schema([("samples", pa.int16())])
 
 _BATCH = 256  # rows that are kept in memory
@@ -33,13 +35,16 @@ class Writer:
         self.part = part_name(self.path)
         self.rows = 0
         self._waiting: list[tuple[Any, ...]] = []
+        self._table: list[tuple[Any, ...]] = []  # of all rows: length and checksum of the picture, and the box
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._sink = pa.OSFile(str(self.part), "wb")
         self._writer = pa.ipc.new_file(self._sink, schema)
 
-    def add(self, *row: Any) -> None:
-        """One row, a value a column."""
-        self._waiting.append(row)
+    def add(self, picture: bytes | None, *box: float) -> None:
+        """One row: a picture's bytes, if there is one, and the person's box, where the file has boxes."""
+        crc = checksum(picture or b"")
+        self._waiting.append((picture, crc, *box))
+        self._table.append((len(picture or b""), crc, *box))
         if len(self._waiting) == _BATCH:
             self._flush()
 
@@ -56,7 +61,14 @@ class Writer:
         with self.part.open("rb+") as file:
             os.fsync(file.fileno())
         label = Label(
-            self.stream, self.name, source, self.rows, self.part.stat().st_size, file_sha256(self.part), settings
+            self.stream,
+            self.name,
+            source,
+            self.rows,
+            self.part.stat().st_size,
+            file_sha256(self.part),
+            settings,
+            table=self._table_sha256(),
         )
         with file_lock(lock_of(self.path)):  # a file and its label, of one writer
             # Another writer may have packed the very same meanwhile: left alone, it is there for readers all the time.
@@ -65,7 +77,17 @@ class Writer:
             label_path(self.pack, self.stream, self.name).unlink(missing_ok=True)  # of the file that is replaced
             os.replace(self.part, self.path)
             write_label(self.pack, label)
+            for path in (self.path, label_path(self.pack, self.stream, self.name)):
+                path.with_name(path.name + DAMAGED).unlink(missing_ok=True)
         return label
+
+    def _table_sha256(self) -> str:
+        """Of pictures; sound is compared whole."""
+        if "crc" not in self.schema.names:
+            return ""
+        columns = list(zip(*self._table, strict=True)) or [()] * len(self.schema)
+        lengths, checksums, *box = (np.array(column) for column in columns)
+        return table_sha256(lengths, checksums, np.stack(box, axis=1) if box else None)
 
     def _flush(self) -> None:
         if self._waiting:

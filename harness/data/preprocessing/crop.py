@@ -25,8 +25,9 @@ from harness.data.tracking.face_tracks import Track, choose
 from harness.data.tracking.person_boxes import FOLDER, are_made, boxes_of, read_boxes, write_boxes
 from harness.io.atomic import atomic, clear_parts
 from harness.io.locks import NAME, file_lock
+from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
-from harness.runtime.process_pool import Failure, Tick, run_jobs
+from harness.runtime.process_pool import Tick, run_jobs
 from zoo.api import DetectorSpec, Faces
 from zoo.errors import UserError
 
@@ -41,12 +42,14 @@ _SPOOL = 64 << 20  # bytes of encoded faces of one video kept in memory before t
 @dataclass(frozen=True)
 class CropReport:
     """What ``crop_folder`` did. ``found``: annotated name -> (frames, frames with a face), also of videos that were
-    finished before, of which there are ``skipped``; ``failures``: videos that could not be read."""
+    finished before, of which there are ``skipped``; ``failures``: videos that could not be read; ``left_out``: a line
+    for each kind of file that is no video."""
 
     out: Path
     found: Mapping[str, tuple[int, int]]
     skipped: int
     failures: Sequence[Failure]
+    left_out: Sequence[str] = ()
 
     def __str__(self) -> str:
         frames, faces = (sum(column) for column in zip(*self.found.values(), strict=True)) if self.found else (0, 0)
@@ -57,6 +60,7 @@ class CropReport:
         if self.skipped:
             lines.append(f"videos finished before: {self.skipped}")
         lines += [f"{name}: no face in {n} frames" for name, (n, seen) in sorted(self.found.items()) if n and not seen]
+        lines += self.left_out
         if self.failures:
             lines.append(f"videos that failed: {len(self.failures)}")
         return "\n".join(lines)
@@ -79,6 +83,8 @@ def crop_folder(
     yields its main subject, or the ``_left`` / ``_right`` that annotations or lists name. Run again, it goes on where
     it stopped. UserError where ``out`` holds something else, or one folder is inside the other.
     """
+    if raw.is_file():
+        raise UserError("crop-not-a-folder", raw=raw)
     raw, out = raw.resolve(), out.resolve()
     layout = _raw_videos(raw, out)
     _claim(raw, out)
@@ -95,7 +101,7 @@ def _crop_all(
     _copy_texts(layout, out)
     known = known_names(layout)
     work = [(names_in(stem, known), files[0]) for stem, files in sorted(layout.videos.items())]
-    todo = [(names, path) for names, path in work if not _is_finished(names, out, finder)]
+    todo = [(names, path) for names, path in work if not _is_finished(names, path, out, finder)]
     found = {name: _counts(out, name) for item in work if item not in todo for name in item[0]}
     task = partial(_crop, out=out, finder=finder, link=link)
     jobs = (jobs or cores()) if finder.portable else 1
@@ -110,7 +116,8 @@ def _crop_all(
             found |= {name: _counts(out, name) for name in todo[place][0]}
     shutil.rmtree(out / ".partial", ignore_errors=True)
     found = dict(sorted(found.items()))
-    return CropReport(out, found, len(work) - len(todo), sorted(failures, key=lambda failure: failure.path))
+    failures.sort(key=lambda failure: Path(failure.item))
+    return CropReport(out, found, len(work) - len(todo), failures, layout.left_out_notes())
 
 
 # --- the folders ------------------------------------------------------------------------------------------------------
@@ -121,7 +128,8 @@ def _raw_videos(raw: Path, out: Path) -> Layout:
         raise UserError("crop-folders-nested", out=out, raw=raw)
     layout = survey(raw)
     if not layout.videos:
-        raise UserError("crop-no-videos", raw=raw)
+        left = "".join(f"; {note}" for note in layout.left_out_notes())
+        raise UserError("crop-no-videos", raw=raw, left=left)
     for stem, files in layout.videos.items():
         if len(files) > 1:
             raise UserError("crop-same-stem", first=files[0], first2=files[1], stem=stem)
@@ -161,10 +169,10 @@ def _copy(path: Path, target: Path) -> None:
     atomic(target, lambda part: shutil.copyfile(path, part))
 
 
-def _is_finished(names: Sequence[str], out: Path, finder: FaceFinder) -> bool:
+def _is_finished(names: Sequence[str], video: Path, out: Path, finder: FaceFinder) -> bool:
     """The boxes file is written last, so it says that the crops are there; a folder deleted since is made again."""
     return all(
-        are_made(path := out / FOLDER / f"{name}.parquet", finder)
+        are_made(path := out / FOLDER / f"{name}.parquet", finder, video)
         and ((out / CROPS / name).is_dir() or np.isnan(read_boxes(path).score).all())
         for name in names
     )

@@ -16,19 +16,20 @@ import numpy as np
 from harness.data.decoding.audio import read_sound, to_int16
 from harness.data.decoding.frames import pictures
 from harness.data.decoding.jpeg import decode_jpeg, is_complete
+from harness.data.decoding.probe_cache import video_digest
 from harness.data.decoding.video import probe
-from harness.data.index.picture_folders import crop_frames
+from harness.data.index.picture_folders import picture_folder, pictures_digest
 from harness.data.packed.metadata import RATE, Label
-from harness.data.packed.reader import Pictures, find
+from harness.data.packed.reader import open_pictures, open_samples
 from harness.data.packed.writer import BOXED, PICTURES, SAMPLES, Writer, encode_jpeg
 from harness.data.preprocessing.pack_plan import Item, Settings
 from harness.data.streams.readers import BodyReader, ContextReader
 from harness.data.tracking.person_boxes import person_boxes
 from harness.io.atomic import append_line, clear_parts
-from harness.io.hashing import crops_digest, file_digest
 from harness.io.locks import NAME, file_lock
+from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
-from harness.runtime.process_pool import Failure, Tick, run_jobs
+from harness.runtime.process_pool import Tick, run_jobs
 from zoo.errors import FullDiskError, UserError
 from zoo.readers import Source
 
@@ -117,19 +118,20 @@ def _reason(error: Exception) -> str:
 
 def _face(folder: Path, name: str, settings: Settings, tick: Tick) -> Label | None:
     """Crops as they are: their own bytes, each of which must be a whole picture."""
-    source = crops_digest(folder)
-    if find(settings.pack, "face", name, source):
+    source = pictures_digest(folder)
+    if open_pictures(settings.pack, "face", name, source):
         return None
-    there = set(crop_frames(folder).tolist())
+    pictures_there = picture_folder(folder)
+    there = set(pictures_there.frames.tolist())
     last = max(there, default=0)
     turned = False  # whether some crop may carry its camera's position
     with Writer(settings.pack, "face", name, PICTURES) as writer:
         for frame in range(1, last + 1):
-            crop = _crop(folder / f"{frame:05d}.jpg") if frame in there else None
+            crop = _crop(Path(pictures_there.path(frame))) if frame in there else None
             turned |= crop is not None and b"Exif" in crop
             writer.add(crop)
             tick(frame / last)
-        _refuse_changed(folder, crops_digest(folder) == source)
+        _refuse_changed(folder, pictures_digest(folder) == source)
         return writer.finish(source, {"turned": turned})
 
 
@@ -141,22 +143,22 @@ def _crop(path: Path) -> bytes:
 
 
 def _audio(video: Path, name: str, settings: Settings) -> Label | None:
-    source = file_digest(video)
-    if find(settings.pack, "audio", name, source):
+    source = video_digest(video)
+    if open_samples(settings.pack, name, source):
         return None
     sound = read_sound(video, RATE)
     samples = np.zeros(0, np.int16) if sound is None else to_int16(sound.samples)
     with Writer(settings.pack, "audio", name, SAMPLES) as writer:
         if len(samples):
             writer.add_array(samples)
-        _refuse_changed(video, file_digest(video) == source)
+        _refuse_changed(video, video_digest(video) == source)
         return writer.finish(source, {"rate": RATE, "start": sound.start if sound else 0.0})
 
 
 def _pictures(video: Path, wanted: Sequence[tuple[str, str]], settings: Settings, tick: Tick) -> list[Outcome]:
     """Body crops and scenes of all people of a video, which is decoded once."""
     try:
-        source, info = file_digest(video), probe(video)
+        source, info = video_digest(video), probe(video)
     except (OSError, UserError) as error:
         return [Outcome(stream, name, "failed", _reason(error)) for stream, name in wanted]
     outcomes: list[Outcome] = []
@@ -199,7 +201,7 @@ def _cut(
             for image, (_, writer, boxes) in zip(images, work, strict=True):
                 writer.add(None if image is None else encode_jpeg(image, made["quality"]), *boxes[i].tolist())
             tick(i)
-        _refuse_changed(video, file_digest(video) == source)
+        _refuse_changed(video, video_digest(video) == source)
         return [writer.finish(source, made) for _, writer, _ in work]
 
 
@@ -223,12 +225,11 @@ def _boxes(video: Path, name: str, settings: Settings, n_frames: int) -> np.ndar
 
 
 def _is_made(stream: str, name: str, source: str, boxes: np.ndarray, settings: Settings) -> bool:
-    label = find(settings.pack, stream, name, source)
+    packed = open_pictures(settings.pack, stream, name, source)
     wanted = (settings.size, settings.quality)
-    if label is None or (label.settings.get("size"), label.settings.get("quality")) != wanted:
+    if packed is None or (packed.label.settings.get("size"), packed.label.settings.get("quality")) != wanted:
         return False
-    packed = Pictures(settings.pack, label).boxes
-    return packed is not None and np.array_equal(packed, boxes, equal_nan=True)
+    return packed.boxes is not None and np.array_equal(packed.boxes, boxes, equal_nan=True)
 
 
 def _share(tick: Tick, frames: int, done: int) -> None:

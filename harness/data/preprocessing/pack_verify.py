@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from harness.data.packed.metadata import STREAMS, VERSION, Label, arrow_path, file_sha256
+from harness.data.decoding.probe_cache import video_digest
+from harness.data.index.picture_folders import pictures_digest
+from harness.data.packed.metadata import STREAMS, VERSION, Label, arrow_path, parse_label
 from harness.data.packed.reader import Pictures, Samples
 from harness.data.preprocessing.pack_plan import plan
-from harness.io.hashing import crops_digest, file_digest
+from harness.io.digests import DAMAGED
+from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
-from harness.runtime.process_pool import Failure, Tick, run_jobs
+from harness.runtime.process_pool import Tick, run_jobs
 from zoo.errors import UserError
+from zoo.files import file_sha256
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,11 @@ def verify_pack(root: Path, pack: Path, *, jobs: int | None = None, progress: bo
         raise UserError("pack-missing", pack=pack, root=root)
     bare = [path for path in files if path.suffix == ".arrow" and not path.with_suffix(".json").is_file()]
     findings = [Finding(path, "unfinished: it has no label") for path in bare]
+    aside = {path.with_suffix("").with_suffix(".arrow") for path in files if path.suffix == DAMAGED}
+    findings += [Finding(path, "damaged: it was set aside") for path in sorted(aside - set(bare)) if not path.is_file()]
+    labels = [
+        path for path in labels if path.with_suffix(".arrow") not in aside or path.with_suffix(".arrow").is_file()
+    ]
     sizes = [_size(path) for path in labels]
     sources = dict(_sources(root, labels))
     task = partial(_check, sources=sources)
@@ -50,7 +58,7 @@ def verify_pack(root: Path, pack: Path, *, jobs: int | None = None, progress: bo
 def _check(path: Path, tick: Tick, *, sources: dict[tuple[str, str], Path]) -> str | None:
     """What is wrong with one packed file."""
     try:
-        label = Label(**json.loads(path.read_bytes()))
+        label = parse_label(path.read_bytes())
     except (OSError, ValueError, TypeError):
         return "its label is damaged"
     pack = path.parent.parent
@@ -67,7 +75,7 @@ def _check(path: Path, tick: Tick, *, sources: dict[tuple[str, str], Path]) -> s
         return "damaged: its sha256 is not what its label says"
     _open(pack, label)
     source = sources.get((label.stream, label.name))
-    if source is not None and label.source != (crops_digest if source.is_dir() else file_digest)(source):
+    if source is not None and label.source != (pictures_digest if source.is_dir() else video_digest)(source):
         return f"{source} has changed since it was packed"
     return None
 

@@ -20,15 +20,17 @@ from harness.data.decoding.audio import to_int16
 from harness.data.decoding.frames import pictures
 from harness.data.index.index import Index
 from harness.data.packed.metadata import QUALITY, VERSION, Label
-from harness.data.packed.reader import Pictures, find
+from harness.data.packed.reader import DamagedPackError, Pictures, open_pictures
 from harness.data.packed.writer import PICTURES, Writer, encode_jpeg
 from harness.data.streams.sources import open_reader, source_of
 from harness.io.atomic import atomic
+from harness.io.digests import opened, sealed
 from harness.io.hashing import digest
 from harness.io.locks import file_lock, lock_of
 from harness.runtime.machine import cores
 from zoo.api import AudioInput, FrameInput, VectorInput
 from zoo.errors import UserError
+from zoo.files import file_sha256
 from zoo.modules import Encoder
 from zoo.registry.plan import SlotPlan
 from zoo.weights.cards import cache_dir
@@ -82,6 +84,14 @@ class RawSlot:
     def fill(self, images: np.ndarray, name: str, start: int, spec: FrameInput) -> np.ndarray:
         """Write the pictures from ``start`` - context on into ``images`` (T, H, W, 3), black where there is none;
         returns where there is one, (T,) bool."""
+        while True:
+            try:
+                return self._fill(images, name, start, spec)
+            except DamagedPackError:  # the file is set aside: from now on its source is read
+                for kept in (self.reader, self.packed, self.present):
+                    kept.cache_clear()
+
+    def _fill(self, images: np.ndarray, name: str, start: int, spec: FrameInput) -> np.ndarray:
         first = start - spec.context
         last = first + len(images)
         seen = np.zeros(len(images), bool)
@@ -110,11 +120,12 @@ class RawSlot:
         reader = self.reader(name)
         key = digest("pack", VERSION, reader.fingerprint(), spec.size, QUALITY)
         pack, folder = cache_dir() / "packs", key[:2]
-        label = find(pack, folder, key, key)
-        if label is None:
+        found = open_pictures(pack, folder, key, key)
+        if found is None:
             with file_lock(lock_of(pack / key)):
-                label = find(pack, folder, key, key) or self._pack(name, spec, reader, pack, folder, key)
-        return Pictures(pack, label)
+                found = open_pictures(pack, folder, key, key)
+                found = found or Pictures(pack, self._pack(name, spec, reader, pack, folder, key))
+        return found
 
     def _pack(self, name: str, spec: FrameInput, reader: Any, pack: Path, folder: str, key: str) -> Label:
         try:
@@ -150,14 +161,14 @@ class RawSlot:
         if (packed := getattr(reader, "packed", None)) is not None and packed.rate == rate:
             return packed.samples, packed.start
         path = _cached("sound", digest("sound", 1, reader.fingerprint(), rate), ".npy")
-        meta = path.with_suffix(".json")
-        if not meta.is_file():
+        begin = _start_of(path)
+        if begin is None:
             with file_lock(lock_of(path)):
-                if not meta.is_file():  # which is written last: another process may have been at it
+                begin = _start_of(path)  # another process may have been at it
+                if begin is None:
                     samples, begin = _pcm(reader, rate)
-                    atomic(path, lambda part: _save_array(part, samples))
-                    atomic(meta, lambda part: part.write_text(json.dumps({"start": begin})))
-        return np.load(path, mmap_mode="r"), float(json.loads(meta.read_text())["start"])
+                    _keep_sound(path, samples, begin)
+        return np.load(path, mmap_mode="r"), begin
 
 
 def collate(clips: list[dict[str, np.ndarray]], length: int, context: int = 0) -> dict[str, np.ndarray]:
@@ -174,6 +185,23 @@ def collate(clips: list[dict[str, np.ndarray]], length: int, context: int = 0) -
         if name == "samples":
             out["samples_valid"] = np.arange(width) < np.array([[len(a)] for a in arrays])
     return out
+
+
+def _keep_sound(path: Path, samples: np.ndarray, begin: float) -> None:
+    """Write decoded samples, then what they are: without that they do not count."""
+    atomic(path, lambda part: _save_array(part, samples))
+    said = sealed({"start": begin, "samples": file_sha256(path)})
+    atomic(path.with_suffix(".json"), lambda part: part.write_text(json.dumps(said)))
+
+
+def _start_of(path: Path) -> float | None:
+    """Seconds of the first of some kept samples; None where they are absent or damaged, or of 0.1, which wrote no
+    digests: they are decoded again."""
+    try:
+        said = opened(json.loads(path.with_suffix(".json").read_bytes()))
+        return float(said["start"]) if said.get("samples") == file_sha256(path) else None
+    except (OSError, ValueError):
+        return None
 
 
 def _save_array(path: Path, array: np.ndarray) -> None:

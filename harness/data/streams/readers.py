@@ -9,33 +9,39 @@ import numpy as np
 
 from harness.data.decoding.audio import read_sound, to_int16
 from harness.data.decoding.jpeg import read_jpeg, resize
-from harness.data.index.picture_folders import crop_frames
+from harness.data.decoding.probe_cache import video_digest
+from harness.data.index.picture_folders import PictureFolder, picture_folder, pictures_digest
 from harness.data.packed.metadata import RATE, VERSION
-from harness.data.packed.reader import Pictures, Samples, find
-from harness.io.hashing import crops_digest, digest, file_digest
+from harness.data.packed.reader import Pictures, open_pictures, open_samples
+from harness.io.hashing import digest
 from zoo.errors import UserError
 from zoo.readers import Sound, Source
 
 
 class FaceReader:
-    """Face crops ``00001.jpg``...; present where the file is. From the pack, the very same bytes."""
+    """Face crops by frame, ``00001.jpg``...; present where the file is. From the pack, the very same bytes."""
 
     uses_video = False
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self._present = np.zeros(source.n_frames, dtype=bool)
-        label = find(source.pack, "face", source.name, self._content) if source.pack and source.crops else None
-        self.packed = Pictures(source.pack, label) if source.pack and label else None
+        packable = source.pack and source.crops
+        self.packed = open_pictures(source.pack, "face", source.name, self._content) if packable else None
         if self.packed:
             self._present = self.packed.present(source.n_frames)
         elif source.crops is not None:
-            frames = crop_frames(source.crops)
+            frames = self._files.frames
             self._present[frames[frames <= source.n_frames] - 1] = True
 
     @cached_property
     def _content(self) -> str:
-        return crops_digest(self.source.crops) if self.source.crops else "none"
+        return pictures_digest(self.source.crops) if self.source.crops else "none"
+
+    @cached_property
+    def _files(self) -> PictureFolder:
+        assert self.source.crops is not None
+        return picture_folder(self.source.crops)
 
     def present(self) -> np.ndarray:
         """Where a crop was found."""
@@ -51,7 +57,7 @@ class FaceReader:
             return None
         if self.packed:
             return written(self, index, size)
-        return resize(read_jpeg(f"{self.source.crops}/{index + 1:05d}.jpg"), size, size)
+        return resize(read_jpeg(self._files.path(index + 1)), size, size)
 
     def fill(self, frames: np.ndarray, places: Sequence[np.ndarray]) -> None:
         """Put the packed crops of some frames that are present into an array (size, size, 3) each."""
@@ -91,8 +97,7 @@ class _BoxReader:
         source = self.source
         if source.pack is None or source.video is None:
             return None
-        label = find(source.pack, self.name, source.name, self._content)
-        packed = Pictures(source.pack, label) if label else None
+        packed = open_pictures(source.pack, self.name, source.name, self._content)
         if packed is None or packed.boxes is None:
             return None
         rows = min(len(self.box), len(packed.boxes))
@@ -101,7 +106,7 @@ class _BoxReader:
 
     @cached_property
     def _content(self) -> str:
-        return file_digest(self.source.video) if self.source.video else "none"
+        return video_digest(self.source.video) if self.source.video else "none"
 
     def present(self) -> np.ndarray:
         """Where the person's box is known; frames that do not decode drop out when read."""
@@ -208,8 +213,8 @@ class AudioReader:
     def __init__(self, source: Source) -> None:
         self.source = source
         self._sound: dict[int, Sound | None] = {}
-        label = find(source.pack, "audio", source.video.stem, self._content) if source.pack and source.video else None
-        self.packed = Samples(source.pack, label) if source.pack and label else None
+        named = source.video.stem if source.video else ""
+        self.packed = open_samples(source.pack, named, self._content) if source.pack and named else None
 
     def pcm(self, rate: int) -> tuple[np.ndarray, float]:
         """int16 samples (S,) of the whole sound track, and the seconds of the first; none where there is no sound."""
@@ -242,7 +247,7 @@ class AudioReader:
 
     @cached_property
     def _content(self) -> str:
-        return file_digest(self.source.video) if self.source.video else "none"
+        return video_digest(self.source.video) if self.source.video else "none"
 
     def fingerprint(self) -> str:
         """The video file's content: sound and time stamps both come from it."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.data.decoding.probe_cache import video_size, video_times
 from harness.data.decoding.video import expected_frames
-from harness.data.index.index import Index, Video
+from harness.data.index.index import NO_MEDIA, Index, Video
 from harness.data.tracking.person_boxes import have_boxes, person_boxes
 from harness.runtime.machine import cores
 from zoo.api import StreamSpec
@@ -89,7 +89,7 @@ def check_needs(index: Index, streams: list[StreamSpec]) -> None:
                     root=index.root,
                     name=stream.name,
                     what=what,
-                    value=", ".join(possible) or "neither crops nor videos",
+                    value=", ".join(possible) or NO_MEDIA,
                 )
     boxed = [stream.name for stream in streams if "boxes" in stream.needs]
     if boxed:

@@ -11,8 +11,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from harness.data.synthetic import DEMO_VERSION
 from harness.data.synthetic.annotations import write_tables
 from harness.data.synthetic.latents import SLOTS, draw_story
@@ -20,6 +18,8 @@ from harness.data.synthetic.oracle import ceilings
 from harness.data.synthetic.recording import film
 from harness.data.synthetic.video_plans import VideoPlan, cast
 from harness.io.locks import file_lock
+from harness.runtime.machine import cores
+from harness.runtime.progress import Bar
 from zoo.errors import UserError
 from zoo.files import part_name
 
@@ -82,11 +82,11 @@ def _make(
             (part / folder).mkdir()
         stories = [draw_story(plan, seed, shares) for plan in plans]
         write_tables(part, stories, seed)
-        with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:  # drawing and encoding release the lock
+        with ThreadPoolExecutor(jobs or cores()) as pool:  # drawing and encoding release the lock
             films = [pool.submit(film, part, story, seed) for story in stories]
             try:
                 done = as_completed(films)
-                for future in tqdm(done, "demo set", len(films), unit="video", disable=None if progress else True):
+                for future in Bar(done, "demo set", len(films), unit="video", shown=progress, leave=True):
                     future.result()
             finally:  # after an error or Ctrl-C, start no further video
                 pool.shutdown(cancel_futures=True)

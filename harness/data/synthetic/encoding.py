@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 
 from harness.data.synthetic.latents import Floats
 from harness.data.synthetic.voice import Sound
+from zoo.files import absolute
 
 # Samples of delay from an MP3 encoder and its decoder, for which an .avi has no field. As many are cut from the front,
 # so that the rest is heard in time.
@@ -40,7 +41,7 @@ def write_video(
     leaves the sound track out.
     """
     avi = path.suffix == ".avi"
-    with av.open(str(path), "w", container_options={"fflags": "+bitexact"}) as container:
+    with av.open(absolute(path), "w", container_options={"fflags": "+bitexact"}) as container:
         video = container.add_stream("mpeg4" if avi else "libx264", rate=rate, options=_video_options(avi))
         video.width, video.height = size
         audio = None

@@ -116,7 +116,7 @@ def draw_story(plan: VideoPlan, seed: int, shares: Mapping[str, float], round_: 
     return LatentTrajectory(plan, people, scene, voice, silent | (times < plan.sound_start), times)
 
 
-def present(story: LatentTrajectory, person: Person) -> dict[str, Bools]:
+def visible_frames(story: LatentTrajectory, person: Person) -> dict[str, Bools]:
     """Slot -> (T,) frames at which the slot carries its copy of this person."""
     always = np.ones(story.plan.frames, dtype=bool)
     return {"face": person.face_seen, "context": always, "body": ~person.out, "audio": ~story.silent}

@@ -29,10 +29,11 @@ from harness.data.synthetic.latents import (
     Person,
     draw_story,
     expressions,
-    present,
+    visible_frames,
 )
 from harness.data.synthetic.video_plans import VideoPlan, cast
 from zoo.files import part_name
+from zoo.metrics.concordance import concordance_terms
 
 REACH = 10  # frames seen to each side
 FIT_VIDEOS = 300
@@ -111,7 +112,7 @@ def slot_columns(combo: Sequence[str]) -> list[int]:
 def _windows(story: LatentTrajectory, person: Person) -> Floats:
     """(T, 1 + 4 * 3 * (2 * REACH + 1)); zeros where a slot is absent and beyond the ends of the video."""
     copies = {"face": person.face, "context": story.scene, "body": person.body, "audio": story.voice}
-    seen = present(story, person)
+    seen = visible_frames(story, person)
     frames = story.plan.frames
     columns = [np.ones((frames, 1))]
     for slot in SLOTS:
@@ -131,7 +132,8 @@ def _va_score(known: Floats, fit: Table, guess: Floats, val: Table) -> float:
 
 def _ccc(x: Floats, y: Floats) -> float:
     covariance = np.mean((x - x.mean()) * (y - y.mean()))
-    return float(2 * covariance / (x.var() + y.var() + (x.mean() - y.mean()) ** 2))
+    both, apart = concordance_terms(covariance, x.var(), y.var(), (x.mean() - y.mean()) ** 2)
+    return float(both / apart)
 
 
 def _expr_score(known: Floats, fit: Table, guess: Floats, val: Table) -> float:

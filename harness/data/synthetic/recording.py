@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from harness.data.synthetic import DEMO_VERSION
 from harness.data.synthetic.appearance import Figure, Look, crop_box, draw_look, face_box, person_box
@@ -19,6 +18,7 @@ from harness.data.synthetic.latents import Floats, LatentTrajectory, Person
 from harness.data.synthetic.rendering import draw_face, draw_frame
 from harness.data.synthetic.video_plans import HEIGHT, WIDTH
 from harness.data.synthetic.voice import draw_voice
+from harness.io.sealed_tables import write_sealed
 
 CROP_SIZE, JPEG_QUALITY = 112, 95
 BOX_COLUMNS = ("face_x0", "face_y0", "face_x1", "face_y1", "x0", "y0", "x1", "y1", "score")
@@ -79,7 +79,7 @@ def _write_boxes(path: Path, person: Person, look: Look, figure: Figure) -> None
     columns = {"frame": pa.array(np.arange(1, frames + 1), pa.int32())}
     columns |= {name: pa.array(rows[:, i], pa.float32()) for i, name in enumerate(BOX_COLUMNS)}
     table = pa.table(columns).replace_schema_metadata({b"detector": b"demo", b"version": DEMO_VERSION.encode()})
-    pq.write_table(table, path)
+    write_sealed(table, path)
 
 
 def _write_openpose(out: Path, story: LatentTrajectory, look: Look, seed: int) -> None:

@@ -19,18 +19,22 @@ import pyarrow.parquet as pq
 
 from harness.data.affwild2.groups import without_side
 from harness.data.decoding import video as video_frames
+from harness.data.decoding.probe_cache import video_reading
 from harness.data.decoding.video import VideoInfo, expected_frames, probe
 from harness.data.tracking import openpose
 from harness.data.tracking.detection import FaceFinder, in_frames
 from harness.data.tracking.face_tracks import Track, choose
 from harness.io.atomic import atomic, clear_parts
+from harness.io.digests import warn_unverified
 from harness.io.hashing import of_folder
 from harness.io.locks import NAME, file_lock
-from harness.io.read_cache import state_of
+from harness.io.sealed_tables import read_sealed, write_sealed
+from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
-from harness.runtime.process_pool import Failure, Tick, run_jobs
+from harness.runtime.process_pool import Tick, run_jobs
 from zoo.api import DetectorSpec
 from zoo.errors import UserError, first_line
+from zoo.files import spelled, state_of
 
 VERSION = f"1.{video_frames.VERSION}"
 """Of decoder, tracks, rule and crops: boxes and crops made by another version are made again."""
@@ -50,18 +54,20 @@ _COLUMNS = [f"{part}{axis}" for part in ("face_", "") for axis in ("x0", "y0", "
 class Boxes:
     """Boxes x0 y0 x1 y1 of every frame of a video, float32 pixels of the raw video, NaN where absent.
 
-    ``face`` (n, 4), ``person`` (n, 4), ``score`` (n,); ``detector`` says who made them, with its options.
+    ``face`` (n, 4), ``person`` (n, 4), ``score`` (n,); ``detector`` says who made them, with its options;
+    ``reading``: how the video was read (harness.data.decoding.video.VideoInfo), None if this program did not make them.
     """
 
     face: np.ndarray
     person: np.ndarray
     score: np.ndarray
     detector: str
+    reading: str | None = ""
 
     def fitted(self, n_frames: int) -> Boxes:
         """Cut or filled up with NaN to ``n_frames`` rows: annotation and video may differ by a frame."""
         face, person, score = (_rows(values, n_frames) for values in (self.face, self.person, self.score))
-        return Boxes(face, person, score, self.detector)
+        return Boxes(face, person, score, self.detector, self.reading)
 
 
 def write_boxes(path: Path, boxes: Boxes) -> None:
@@ -70,28 +76,36 @@ def write_boxes(path: Path, boxes: Boxes) -> None:
     columns = {"frame": np.arange(1, len(values) + 1, dtype=np.int32)}
     columns |= {name: np.ascontiguousarray(values[:, k]) for k, name in enumerate(_COLUMNS)}
     table = pa.table(columns | {"score": boxes.score.astype(np.float32)})
-    table = table.replace_schema_metadata({b"detector": boxes.detector.encode(), b"version": VERSION.encode()})
-    atomic(path, lambda part: pq.write_table(table, part))
+    made = {"detector": boxes.detector, "version": VERSION, "reading": boxes.reading or ""}
+    table = table.replace_schema_metadata({name.encode(): value.encode() for name, value in made.items()})
+    atomic(path, lambda part: write_sealed(table, part))
 
 
 def read_boxes(path: Path) -> Boxes:
-    """Read a boxes file; UserError where it is damaged."""
+    """Read a boxes file; UserError where it is damaged. One of 0.1, which has no digest, is read with a warning."""
     try:
-        table = pq.read_table(path)
+        table, compared = read_sealed(path)
         columns = [table.column(name).cast(pa.float32()).to_numpy() for name in (*_COLUMNS, "score")]
-        detector = (table.schema.metadata or {}).get(b"detector", b"unknown").decode()
+        said = table.schema.metadata or {}
+        detector = said.get(b"detector", b"unknown").decode()
+        reading = said.get(b"reading", b"").decode() if b"version" in said else None
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:  # Arrow's own are of all these kinds
         raise UserError("boxes-invalid", file=path, reason=first_line(error)) from error
-    return Boxes(np.stack(columns[:4], axis=1), np.stack(columns[4:8], axis=1), columns[8], detector)
+    if not compared and detector != "demo":  # which 0.1 drew itself, and would not be found again
+        warn_unverified(path.parent, "delete the folder and run `harness data boxes` to have them made again")
+    return Boxes(np.stack(columns[:4], axis=1), np.stack(columns[4:8], axis=1), columns[8], detector, reading)
 
 
-def are_made(path: Path, finder: FaceFinder) -> bool:
-    """Whether a boxes file of this detector with these options, and of this version, is there."""
+def are_made(path: Path, finder: FaceFinder, video: Path) -> bool:
+    """Whether a boxes file of this detector with these options, of this version, and of the video as it is read now,
+    is there."""
     try:
-        made_by = pq.read_schema(path).metadata or {}
+        with path.open("rb") as file:
+            made_by = pq.read_schema(file).metadata or {}
     except (OSError, pa.ArrowException):
         return False
-    return (made_by.get(b"detector"), made_by.get(b"version")) == (finder.label.encode(), VERSION.encode())
+    wanted = {b"detector": finder.label, b"version": VERSION, b"reading": video_reading(video)}
+    return all(made_by.get(name, b"") == value.encode() for name, value in wanted.items())
 
 
 def person_from_face(face: np.ndarray, width: int, height: int, *, max_gap: int = 25) -> np.ndarray:
@@ -113,10 +127,12 @@ def person_boxes(data_folder: Path, name: str, video: Path, n_frames: int) -> Bo
     """The boxes of an annotated name, ``n_frames`` rows; None where they were never made.
 
     OpenPose's (``<data>/openpose/<video>_openpose_body25/json``) go before those of the boxes file, whose faces then
-    tell which person is meant.
+    tell which person is meant. UserError where the boxes were made of the video as an earlier version read it.
     """
-    path = data_folder / FOLDER / f"{name}.parquet"
+    path = spelled(data_folder / FOLDER / f"{name}.parquet")
     made = read_boxes(path) if path.is_file() else None
+    if made and made.reading is not None and made.reading != video_reading(video):
+        raise UserError("boxes-outdated", file=path, video=video, root=data_folder)
     folder = _key_points(data_folder, name, video)
     if folder is None:
         return made.fitted(n_frames) if made else None
@@ -128,7 +144,14 @@ def person_boxes(data_folder: Path, name: str, video: Path, n_frames: int) -> Bo
             "person": openpose.read_openpose(folder, info.n_frames, face, name=name, size=(info.width, info.height))
         }
 
-    parts = (openpose.VERSION, VERSION, name, state_of(video), face.tobytes() if face is not None else None)
+    parts = (
+        openpose.VERSION,
+        VERSION,
+        name,
+        state_of(video),
+        video_reading(video),
+        face.tobytes() if face is not None else None,
+    )
     person = of_folder("openpose", folder, ".json", parts, read)["person"]
     missing = np.full((len(person), 5), np.nan, np.float32)
     face = missing[:, :4] if face is None else _rows(face, len(person))
@@ -138,13 +161,15 @@ def person_boxes(data_folder: Path, name: str, video: Path, n_frames: int) -> Bo
 
 def have_boxes(data_folder: Path, name: str, video: Path) -> bool:
     """Whether ``person_boxes`` would find something, by the names of files alone."""
-    return (data_folder / FOLDER / f"{name}.parquet").is_file() or _key_points(data_folder, name, video) is not None
+    return (
+        spelled(data_folder / FOLDER / f"{name}.parquet").is_file() or _key_points(data_folder, name, video) is not None
+    )
 
 
 def _key_points(data_folder: Path, name: str, video: Path) -> Path | None:
     """The folder of a name's OpenPose files."""
     stems = dict.fromkeys((name, video.stem, without_side(name)))
-    folders = (data_folder / "openpose" / f"{stem}_openpose_body25" / "json" for stem in stems)
+    folders = (spelled(data_folder / "openpose" / f"{stem}_openpose_body25") / "json" for stem in stems)
     return next((folder for folder in folders if folder.is_dir()), None)
 
 
@@ -168,7 +193,7 @@ def make_boxes(
     todo = [
         (names, path)
         for names, path in named
-        if not all(are_made(folder / f"{name}.parquet", finder) for name in names)
+        if not all(are_made(folder / f"{name}.parquet", finder, path) for name in names)
     ]
     task = partial(_make, folder=folder, finder=finder)
     jobs = (jobs or cores()) if finder.portable else 1
@@ -197,7 +222,7 @@ def boxes_of(track: Track, info: VideoInfo, detector: str) -> Boxes:
     score = np.full(info.n_frames, np.nan, np.float32)
     face[track.frames], score[track.frames] = track.boxes, track.scores
     person = person_from_face(face, info.width, info.height, max_gap=in_frames(info, GAP_SECONDS))
-    return Boxes(face, person, score, detector)
+    return Boxes(face, person, score, detector, info.reading)
 
 
 def _rows(values: np.ndarray, n: int) -> np.ndarray:

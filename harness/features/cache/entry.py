@@ -2,23 +2,63 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypedDict, cast
 
 import numpy as np
 
+from harness.io.digests import opened, sealed
+from zoo.files import file_sha256
 from zoo.weights.cards import cache_dir
 
 SCHEMA = 1
 FEATURES, PRESENT, META = "features.npy", "present.npy", "meta.json"
-_checked: dict[Path, tuple[int, ...]] = {}  # files whose content was compared in this process, by size and times
+
+
+class Versions(TypedDict):
+    """What made the features: versions of the chunk layout, the stream's reader, the encoder, and PyTorch."""
+
+    layout: int
+    stream: int
+    encoder: int
+    torch: str
+
+
+class FileMeta(TypedDict):
+    """A file of an entry."""
+
+    bytes: int
+    sha256: str
+
+
+class EntryMeta(TypedDict, total=False):
+    """What an entry says of itself. ``error``: of features computed in bfloat16, as a share of their length; ``batch``:
+    frames at once where memory allowed no more; ``present``: rows, ``frames``: of the video."""
+
+    schema: int
+    video: str
+    stream: str
+    encoder: str
+    argument: str | None
+    options: dict[str, Any]
+    weights: str | None
+    precision: str
+    error: float | None
+    device: str
+    chunk: int
+    batch: int
+    versions: Versions
+    frames: int
+    present: int
+    dim: int
+    store: str
+    made: str
+    files: dict[str, FileMeta]
 
 
 def features_folder() -> Path:
@@ -52,13 +92,13 @@ class Entry:
         """Where it is written."""
         return self.folder.with_name(f"{self.key}.part")
 
-    def meta(self) -> dict[str, Any]:
+    def meta(self) -> EntryMeta:
         """What it says of itself; empty where that is missing or cannot be read."""
         try:
-            content = json.loads((self.folder / META).read_bytes())
+            content = opened(json.loads((self.folder / META).read_bytes()))
         except (OSError, ValueError):
             return {}
-        return content if isinstance(content, dict) and content.get("schema") == SCHEMA else {}
+        return cast(EntryMeta, content) if content.get("schema") == SCHEMA else {}
 
     def check(self, *, content: bool = True) -> str | None:
         """What is wrong with it: "missing", or a sentence; None where it is whole.
@@ -94,24 +134,16 @@ class Entry:
 
 def _wrong(path: Path, said: Any, content: bool) -> str | None:
     try:
-        stat = path.stat()
-        if stat.st_size != said["bytes"]:
-            return f"{path.name} has {stat.st_size} bytes instead of {said['bytes']}"
-        state = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-        if content and _checked.get(path) != state:
-            if _sha256(path) != said["sha256"]:
-                return f"{path.name} is not what was written: its sha256 differs"
-            _checked[path] = state
+        size = path.stat().st_size
+        if size != said["bytes"]:
+            return f"{path.name} has {size} bytes instead of {said['bytes']}"
+        if content and file_sha256(path) != said["sha256"]:
+            return f"{path.name} is not what was written: its sha256 differs"
     except OSError as error:
         return f"{path.name} cannot be read: {error.strerror}"
     except (KeyError, TypeError):
         return f"{META} is damaged"
     return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Writer:
@@ -136,7 +168,7 @@ class Writer:
         self._file.write(np.ascontiguousarray(np.clip(rows, -limit, limit), self.dtype).data)
         self.rows += len(rows)
 
-    def finish(self, present: np.ndarray, meta: Mapping[str, Any]) -> None:
+    def finish(self, present: np.ndarray, meta: EntryMeta) -> None:
         """Put the entry in its place, over a damaged one."""
         if self.rows != int(present.sum()):
             raise ValueError(f"{self.rows} rows for {int(present.sum())} present frames")
@@ -150,7 +182,7 @@ class Writer:
             raise OSError(f"{part / FEATURES} is not as long as what was written to it")
         np.save(part / PRESENT, present)
         files = {
-            name: {"bytes": (part / name).stat().st_size, "sha256": _sha256(part / name)}
+            name: {"bytes": (part / name).stat().st_size, "sha256": file_sha256(part / name)}
             for name in (FEATURES, PRESENT)
         }
         said = {
@@ -163,7 +195,8 @@ class Writer:
             "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "files": files,
         }
-        (part / META).write_text(json.dumps(said, indent=1, default=str), encoding="utf-8")
+        plain = json.loads(json.dumps(said, default=str))  # as it will be read
+        (part / META).write_text(json.dumps(sealed(plain), indent=1), encoding="utf-8")
         remove(self.entry.folder)
         os.rename(part, self.entry.folder)
 

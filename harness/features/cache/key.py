@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 
 from harness.io.hashing import digest
+from zoo.files import file_sha256
 from zoo.registry.plan import SlotPlan
-from zoo.weights.cards import file_sha256
 
 LAYOUT = 3  # raise when chunks are cut, or networks computed, otherwise
 

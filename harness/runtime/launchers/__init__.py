@@ -16,14 +16,14 @@ import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from harness.runtime.machine import cores
 from zoo.errors import Stopped, UserError
 from zoo.registry.suggestions import did_you_mean
 
-__all__ = ["LAUNCHERS", "Failure", "Launch", "attempt", "devices_of", "launcher"]
+__all__ = ["LAUNCHERS", "Failure", "Launch", "attempt", "devices_of", "failure_of", "is_full", "launcher"]
 
 LAUNCHERS = ("local", "ray")
 Outcome = tuple[int, Any]
@@ -31,10 +31,12 @@ Outcome = tuple[int, Any]
 
 @dataclass(frozen=True)
 class Failure:
-    """An item without a result: why, in one line, and the traceback where it is a fault of a program."""
+    """An item without a result: why, in one line; the video or file, if the caller has to know which it was; and the
+    traceback if it is a fault of a program."""
 
     reason: str
-    trace: str = ""
+    item: str = ""
+    trace: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return self.reason
@@ -88,12 +90,24 @@ def attempt(task: Callable[[Any], Any], item: Any) -> Any:
     """The task's result, or a Failure; what a worker does with an item."""
     try:
         return task(item)
-    except UserError as error:
-        return Failure(str(error))
     except (Stopped, KeyboardInterrupt):
         return Failure("stopped by the user")
     except Exception as error:
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            text = f"the disk is full: {error.filename or error}; make room and run the same command again"
-        return Failure(text, traceback.format_exc())
+        return failure_of(error)
+
+
+def failure_of(error: Exception) -> Failure:
+    """Why there is no result; with a traceback unless it is a UserError."""
+    if isinstance(error, UserError):
+        return Failure(str(error))
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    if is_full(error):
+        text = (
+            f"the disk is full: {getattr(error, 'filename', None) or error}; make room and run the same command again"
+        )
+    return Failure(text, trace="".join(traceback.format_exception(error)))
+
+
+def is_full(error: Exception) -> bool:
+    """Whether a disk or a quota is exhausted."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

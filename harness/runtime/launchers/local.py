@@ -9,15 +9,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, cast
 
-from harness.runtime.launchers import Failure, Outcome, attempt
+from harness.runtime.launchers import Failure, Outcome, attempt, failure_of
 from harness.runtime.machine import cores
 
 TRIES = 2
 GRACE = 20.0  # seconds that workers have to save what they are at
+
+
+Progress = Callable[[int, float], None]
+"""Called with the place of an item and the share of it that is done, from 0 to 1."""
 
 
 class Pool:
@@ -30,8 +35,10 @@ class Pool:
         self._all: list[_Worker] = []
         self._idle: list[_Worker] = []
 
-    def __call__(self, task: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Outcome]:
-        """Yield (place, result or Failure) as they finish."""
+    def __call__(
+        self, task: Callable[[Any], Any], items: Sequence[Any], progress: Progress | None = None
+    ) -> Iterator[Outcome]:
+        """Yield (place, result or Failure) as they finish. ``progress`` learns what tasks ``report``."""
         waiting = deque((place, 1) for place in range(len(items)))
         busy: dict[Connection, tuple[_Worker, int, int]] = {}
         while waiting or busy:
@@ -43,6 +50,11 @@ class Pool:
                 worker, place, tries = busy.pop(cast(Connection, pipe))
                 try:
                     outcome = worker.pipe.recv()
+                    if isinstance(outcome, _Share):
+                        busy[worker.pipe] = worker, place, tries
+                        if progress is not None:
+                            progress(place, outcome.done)
+                        continue
                 except (EOFError, OSError):  # it is dead
                     code = worker.end()
                     self._all.remove(worker)
@@ -71,7 +83,7 @@ class Pool:
         while self._idle:
             worker = self._idle.pop()
             try:
-                worker.pipe.send((task, item))
+                worker.send(task, item)
             except OSError:
                 worker.end()
                 self._all.remove(worker)
@@ -81,7 +93,8 @@ class Pool:
         number = next(n for n in range(self.workers) if n not in taken)
         worker = _Worker(number, self._settings(number, sharing))
         self._all.append(worker)
-        worker.pipe.send((task, item))
+        with suppress(OSError):  # it is dead already, which the end of its pipe tells
+            worker.send(task, item)
         return worker
 
     def _settings(self, number: int, sharing: int) -> dict[str, str]:
@@ -98,11 +111,17 @@ class _Worker:
     def __init__(self, number: int, environment: Mapping[str, str]) -> None:
         context = multiprocessing.get_context("spawn")  # not forked: the parent may hold the threads of PyTorch
         self.number = number
+        self.task: Callable[[Any], Any] | None = None
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=False)
         with _environment(environment):
             self.process.start()
         theirs.close()
+
+    def send(self, task: Callable[[Any], Any], item: Any) -> None:
+        """Have an item done. A task is sent once, so that what it keeps, a detector for one, is built once."""
+        self.pipe.send((None if task is self.task else task, item))
+        self.task = task
 
     def end(self) -> int:
         """End the process if it lives; its exit code, negative for a signal."""
@@ -132,16 +151,44 @@ def _cause(code: int) -> str:
     return f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
 
 
+@dataclass(frozen=True)
+class _Share:
+    """What a worker says while it is at an item."""
+
+    done: float
+
+
+_pipe: Connection | None = None
+
+
+def report(done: float) -> None:
+    """In a worker: tell the parent the share of the item under way that is done."""
+    if _pipe is not None:
+        _pipe.send(_Share(done))
+
+
 def _serve(pipe: Connection) -> None:
     """A worker's life. In a group of its own: Ctrl-C in the terminal is for the parent, which tells its workers."""
-    os.setpgrp()
+    global _pipe
+    _pipe = pipe
+    if hasattr(os, "setpgrp"):  # not on Windows
+        os.setpgrp()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is half written is cleared away
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    while True:
-        try:
+    kept: Any = None
+    try:
+        while True:
             task, item = pipe.recv()
-            pipe.send(attempt(task, item))
-        except (EOFError, OSError):  # the parent has closed its end
-            return
+            kept = kept if task is None else task
+            outcome = attempt(kept, item)
+            try:
+                pipe.send(outcome)
+            except OSError:
+                return
+            except Exception as error:  # a result that cannot be sent
+                pipe.send(failure_of(error))
+    except (EOFError, OSError, KeyboardInterrupt):  # the parent has closed its end, or stops this one
+        return
 
 
 def _leave_with_parent() -> None:

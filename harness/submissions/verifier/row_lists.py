@@ -18,7 +18,11 @@ IMAGE = re.compile(r"[^/,]+/[0-9]+\.(?:jpg|jpeg|png)")
 FRAME = re.compile(r"[^,]+/frame-[0-9]+\.jpg")
 _COUNTED = re.compile(r"(.+?)(?:\s*,\s*|\s+)([0-9]+)")
 _MOST = 10_000_000  # frames of one video: a greater number at the end of a name is a part of it
-_ENDINGS = (".txt", ".csv", ".mp4", ".avi", ".mov", ".mkv", ".webm")
+_ENDINGS = (
+    *(".txt", ".csv", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".wmv", ".flv", ".mpg", ".mpeg", ".mts"),
+    *(".ts", ".m2t", ".vob", ".3gp", ".3g2", ".ogv", ".f4v", ".mxf", ".dv", ".asf", ".rm", ".rmvb", ".divx", ".mpe"),
+    *(".qt", ".mk3d", ".m2ts"),
+)
 _TITLES = (
     "video",
     "videos",

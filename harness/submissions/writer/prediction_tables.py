@@ -73,9 +73,10 @@ def _table(path: Path, columns: Sequence[str]) -> pa.Table:
     try:
         if path.suffix.lower() == ".parquet":
             known = {*_NAMED, "frame", *columns}
-            there = parquet.read_schema(path).names
-            wanted = [name for name in there if name in known or name.startswith("present_")]
-            table = parquet.read_table(path, columns=wanted or there)
+            with path.open("rb") as content:  # opened here: Arrow takes a relative path with a colon for an address
+                there = parquet.read_schema(content).names
+                wanted = [name for name in there if name in known or name.startswith("present_")]
+                table = parquet.read_table(content, columns=wanted or there, page_checksum_verification=True)
             table.validate(full=True)
             return table
         with path.open(encoding="utf-8-sig") as file:
@@ -134,7 +135,7 @@ def row_keys(table: pa.Table, column: str, track: TrackSpec, path: Path) -> tupl
     if track.submission not in FRAMED:
         return names, np.ones(len(names), np.int64), numeric
     if column == "image" and "frame" not in table.column_names:
-        parts = pc.extract_regex(names, r"^(?P<video>.+)/(?P<frame>\d{1,7})\.(?:jpg|jpeg|png)$")
+        parts = pc.extract_regex(names, r"^(?P<video>.+)/(?P<frame>\d{1,7})\.(?i:jpg|jpeg|png)$")
         if parts.null_count:
             row = pc.index(pc.is_null(parts), pa.scalar(True)).as_py()
             raise UserError("predictions-image-invalid", file=path, row=row + 1, got=names[row].as_py())

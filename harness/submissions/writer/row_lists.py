@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.data.affwild2.test_lists import split_images
-from harness.data.decoding.video import VIDEO_SUFFIXES
+from harness.data.decoding.containers import VIDEO_SUFFIXES
 from harness.io.text_files import read_text
 from harness.submissions.writer.answers import Ints
 from zoo.errors import UserError
+from zoo.files import name_key
 from zoo.tracks import Form, TrackSpec
 
 FRAMED = (Form.KEYED, Form.MTL, Form.PER_VIDEO, Form.FRAME_TRIALS, Form.CSV)
@@ -58,6 +59,7 @@ class Listing:
 def inner(track: TrackSpec, key: str) -> str:
     """An item's bare name: ``[123]`` -> ``123`` where the track writes ids so."""
     before, _, after = track.item.partition("{}")
+    key = name_key(key)
     if track.submission == Form.ITEMS and key.startswith(before) and key.endswith(after):
         return key[len(before) : len(key) - len(after)]
     return key

@@ -11,6 +11,7 @@ import pyarrow as pa
 from harness.submissions.writer.answers import Answers, Floats, Ints, filled_before
 from harness.submissions.writer.row_lists import FOLDERS, FRAMED, Listing
 from zoo.errors import UserError
+from zoo.files import name_key
 from zoo.tracks import Form, TrackSpec
 
 
@@ -105,11 +106,12 @@ def _where(answers: Answers, listed: Listing | None) -> str:
 
 def _units(names: Sequence[str], answers: Answers, listed: Listing | None) -> Ints:
     """(len(names),) index of each name into the answers' units."""
-    place = {name: i for i, name in enumerate(answers.names)}
+    place = {name_key(name): i for i, name in enumerate(answers.names)}
+    forms = [name_key(name) for name in names]
     if answers.numeric:  # a column of numbers: 00123 was read as 123
-        found = [place.get(name, place.get(str(int(name))) if name.isdecimal() else None) for name in names]
+        found = [place.get(name, place.get(str(int(name))) if name.isdecimal() else None) for name in forms]
     else:
-        found = [place.get(name) for name in names]
+        found = [place.get(name) for name in forms]
     missing = [name for name, i in zip(names, found, strict=True) if i is None]
     if missing or not names:
         shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,10 +13,11 @@ import pytest
 from harness.analysis.compare import compare
 from harness.evaluation.prediction_tables import write_predictions
 from harness.evaluation.scoring import score_block
+from leaderboards.blocks import Result
 from leaderboards.record import Record
 from leaderboards.statistics import paired
+from tests.support.refusals import Refusal, refused
 from zoo.api import VideoAnswers
-from zoo.errors import UserError
 from zoo.registry.tracks import find_track, load_plugins
 
 VA = find_track(load_plugins([]), "va", "abaw10")[1]
@@ -52,7 +53,7 @@ def put(folder: Path, values: Sequence[float] | None, post: Sequence[float] | No
         "selection_split": None,
     }
     status = changes.pop("status", "done")
-    Record(folder.name, status, None, {**result, **changes}).write(folder / "record.json")
+    Record(folder.name, status, None, cast(Result, {**result, **changes})).write(folder / "record.json")
     return folder
 
 
@@ -138,30 +139,39 @@ def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "refusal"),
     [
-        ({"data": {"name": "other", "fingerprint": "e" * 64}}, "data Aff-Wild2 (ffffffff) and other (eeeeeeee)"),
-        ({"edition": "abaw9"}, "edition abaw10 and abaw9"),
-        ({"track": "expr", "split": "cv6"}, "track va and expr; split val and cv6"),
-        ({"track_version": 2}, "track version 1 and 2"),
-        ({"status": "failed"}, "the run is failed"),
-        ({"scores": {}}, "scored nothing on val"),
-        ({"scores": {"raw": block(noise(0, 11))}}, "other groups of videos"),
-        ({"scores": {"raw": {"main": 0.5, "groups": block(noise(0, 12))["groups"]}}}, "leave_one_out"),
-        ({"scores": {"raw_with_face": block(noise(0, 12))}}, "no kind of score in common"),
+        (
+            {"data": {"name": "other", "fingerprint": "e" * 64}},
+            refused("compare-different-tracks", names="data Aff-Wild2 (ffffffff) and other (eeeeeeee)"),
+        ),
+        ({"edition": "abaw9"}, refused("compare-different-tracks", names="edition abaw10 and abaw9")),
+        (
+            {"track": "expr", "split": "cv6"},
+            refused("compare-different-tracks", names="track va and expr; split val and cv6"),
+        ),
+        ({"track_version": 2}, refused("compare-different-tracks", names="track version 1 and 2")),
+        ({"status": "failed"}, refused("compare-run-not-finished", why="is failed")),
+        ({"scores": {}}, refused("compare-run-not-finished", why="scored nothing on val")),
+        ({"scores": {"raw": block(noise(0, 11))}}, refused("compare-different-groups")),
+        (
+            {"scores": {"raw": {"main": 0.5, "groups": block(noise(0, 12))["groups"]}}},
+            refused("compare-no-group-scores"),
+        ),
+        ({"scores": {"raw_with_face": block(noise(0, 12))}}, refused("compare-no-common-score")),
     ],
 )
-def test_what_is_no_comparison_is_refused(tmp_path: Path, changes: Mapping[str, Any], says: str) -> None:
+def test_what_is_no_comparison_is_refused(tmp_path: Path, changes: Mapping[str, Any], refusal: Refusal) -> None:
     runs = [put(tmp_path / "one", noise(0, 12)), put(tmp_path / "two", noise(1, 12), **changes)]
-    with pytest.raises(UserError, match=re.escape(says)) as caught:
+    with refusal as caught:
         compare(runs)
     assert "\n" not in str(caught.value)
 
 
 def test_one_run_and_what_is_no_record_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="two runs or more"):
+    with refused("compare-too-few"):
         compare([put(tmp_path / "one", noise(0, 12))])
-    with pytest.raises(UserError, match="cannot be read"):
+    with refused("record-invalid"):
         compare([put(tmp_path / "one", noise(0, 12)), tmp_path / "nowhere"])
 
 
@@ -174,8 +184,8 @@ def test_choices_on_what_is_reported_are_told(tmp_path: Path) -> None:
         put(tmp_path / "seen", noise(3, 12), selected_on_reported=True, seen=["video1", "video2"], seeds=[3]),
     ]
     text = compare(runs)
-    assert re.findall(r"warning: (\w+) chose its epoch or weights( among 30)? on val", text) == [
-        ("old", " among 30"),
+    assert re.findall(r"warning: (\w+) chose its epoch or weights( by 30 scores)? on val", text) == [
+        ("old", " by 30 scores"),
         ("seen", ""),
     ]
     assert "weights that seen began with were trained on 2 of the scored videos" in text

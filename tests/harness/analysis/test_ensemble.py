@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from harness.analysis.ensemble import expand, post_options, read_records
+from leaderboards.blocks import Result
 from leaderboards.record import Record
-from zoo.errors import UserError
+from tests.support.refusals import Part, refused
 
 QUICK = ("--epochs", 2, "--set", "train.batch=2", "--set", "train.clip=12", "--post", "interpolate,smooth")
 
@@ -102,7 +104,7 @@ def test_seeds_and_folds_are_members_too(program, record, runs: Path) -> None:
     assert len(table(runs, "cv", "cv3.parquet")) == len(table(runs, "cv-a", "cv3.parquet"))
     assert (runs / "cv" / "submission" / "manifest.json").is_file()
     mixed = program("ensemble", runs / "cv-a", runs / "a", "--out", runs)
-    assert (mixed.code, mixed.err) == (2, "error: cv-a has split cv3 and a has val: they cannot be merged\n")
+    mixed.refused("ensemble-members-differ", first="cv-a", what="split", a="cv3", name="a", b="val")
 
 
 @pytest.mark.slow
@@ -110,23 +112,28 @@ def test_what_is_no_ensemble_is_refused_in_one_line(program, runs: Path) -> None
     program.run(runs, "clipped", "--track", "va", *QUICK, "--post", "clip")
     program.run(runs, "units", "--track", "au", *QUICK)
     before = sorted(p.name for p in runs.iterdir())
-    for members, options, said in (
-        (["a"], [], "two members or more"),
-        (["a", "a"], [], "is named twice"),
-        (["a", "units"], [], "a has track va and units has au"),
-        (["a", "clipped"], [], "say which with --post"),
-        (["a", "b"], ["--method", "median"], "there are mean, vote, ccc, weights"),
-        (["a", "b"], ["--method", "vote"], "is for classes or units"),
-        (["a", "nothing"], [], "cannot be read"),
+    for members, options, refusal in (
+        (["a"], [], refused("ensemble-too-few")),
+        (["a", "a"], [], refused("ensemble-member-twice")),
+        (["a", "units"], [], refused("ensemble-members-differ", first="a", what="track", a="va", name="units", b="au")),
+        (["a", "clipped"], [], refused("ensemble-post-differs")),
+        (
+            ["a", "b"],
+            ["--method", "median"],
+            refused("ensemble-method-unknown", message=Part("mean, vote, ccc, weights")),
+        ),
+        (["a", "b"], ["--method", "vote"], refused("ensemble-method-kind", method="vote")),
+        (["a", "nothing"], [], refused("record-invalid")),
     ):
         answer = program("ensemble", *[runs / m for m in members], *options, "--out", runs)
-        assert (answer.code, said in answer.err, answer.err.count("\n")) == (2, True, 1), answer.err
+        assert (answer.code, answer.err.count("\n")) == (2, 1), answer.err
+        refusal.check(answer.error)
     path = runs / "clipped" / "predictions" / "val.parquet"
     moved = pd.read_parquet(path)
     moved["valence"] = -moved["valence"] + 0.3
     moved.to_parquet(path)
     answer = program("ensemble", runs / "a", runs / "clipped", "--post", "clip", "--out", runs)
-    assert (answer.code, "they are not its own" in answer.err) == (2, True), answer.err
+    answer.refused("predictions-not-the-runs-own")
     assert sorted(p.name for p in runs.iterdir()) == before
 
 
@@ -134,23 +141,23 @@ def write(folder: Path, **result: object) -> Path:
     folder.mkdir(parents=True)
     status = str(result.pop("status", "done"))
     common = {"track": "va", "edition": "abaw10", "track_version": 1, "split": "val", "data": {"fingerprint": "f"}}
-    Record(folder.name, status, result={**common, **result}).write(folder / "record.json")  # type: ignore[arg-type]
+    Record(folder.name, status, result=cast(Result, {**common, **result})).write(folder / "record.json")
     return folder
 
 
 def test_members_must_be_of_the_same_task_and_data(tmp_path: Path) -> None:
     first = write(tmp_path / "first")
     assert list(read_records({"first": first, "other": write(tmp_path / "other")})) == ["first", "other"]
-    for i, (change, said) in enumerate(
+    for i, (change, refusal) in enumerate(
         (
-            ({"status": "failed"}, "the run is failed"),
-            ({"split": "cv6"}, "split val and x has cv6"),
-            ({"edition": "abaw6"}, "edition abaw10 and x has abaw6"),
-            ({"track_version": 2}, "track version 1"),
-            ({"data": {"fingerprint": "g"}}, "different data"),
+            ({"status": "failed"}, refused("ensemble-member-not-finished", status="failed")),
+            ({"split": "cv6"}, refused("ensemble-members-differ", what="split", a="val", name="x", b="cv6")),
+            ({"edition": "abaw6"}, refused("ensemble-members-differ", what="edition", a="abaw10", name="x", b="abaw6")),
+            ({"track_version": 2}, refused("ensemble-members-differ", what="track version", a=1)),
+            ({"data": {"fingerprint": "g"}}, refused("ensemble-data-differ")),
         )
     ):
-        with pytest.raises(UserError, match=said):
+        with refusal:
             read_records({"first": first, "x": write(tmp_path / str(i), **change)})
 
 
@@ -162,9 +169,9 @@ def test_several_seeds_count_as_so_many_members(tmp_path: Path) -> None:
     assert list(expand([seeds, one])) == ["seeds/seed-2", "seeds/seed-10", "one"]
     other = write(tmp_path / "elsewhere" / "one")
     assert list(expand([one, other])) == ["one", str(other)]
-    with pytest.raises(UserError, match="named twice"):
+    with refused("ensemble-member-twice"):
         expand([seeds, seeds / "seed-2"])
-    with pytest.raises(UserError, match="two members or more"):
+    with refused("ensemble-too-few"):
         expand([one])
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
+from tests.support.refusals import Part, Refusal, refused
 from tests.support.submission_cases import registered
 
 TRACKS = registered()
@@ -91,20 +92,31 @@ def test_the_score_of_a_runs_own_table_is_that_of_its_record(program: Any, recor
 
 
 @pytest.mark.parametrize(
-    ("labels", "says"),
+    ("labels", "refusal"),
     [
-        ("id,ambivalence\na,1\nc,0\n", "no answer for c (1 labelled rows of labels.csv)"),
-        ("id,ambivalence\na,1\na,0\n", "a has two rows"),
-        ("id,ambivalence\na,2\n", "labels.csv: the label ambivalence is 2"),
-        ("id,ambivalence\na,yes\n", "the column ambivalence holds something else than numbers"),
-        ("id,ambivalence\na,\nb,-1\n", "holds no label of track ah"),
-        ("id,label\na,1\n", "has no labels ambivalence of track ah"),
-        ("name,ambivalence\na,1\n", "has no column video (or image, id)"),
-        ("id;ambivalence\na;1\n", "semicolons part its fields"),
-        (None, "has no labels ambivalence_true of track ah; labels of a table of their own: --labels FILE"),
+        ("id,ambivalence\na,1\nc,0\n", refused("label-without-prediction", which="c", rows=1, file="labels.csv")),
+        ("id,ambivalence\na,1\na,0\n", refused("label-row-twice", first="a")),
+        (
+            "id,ambivalence\na,2\n",
+            refused("label-impossible", file="labels.csv", name="ambivalence", name2="ambivalence"),
+        ),
+        ("id,ambivalence\na,yes\n", refused("labels-not-numbers", name="ambivalence")),
+        ("id,ambivalence\na,\nb,-1\n", refused("labels-none", name="ah")),
+        ("id,label\na,1\n", refused("labels-column-missing", names="ambivalence", name="ah")),
+        ("name,ambivalence\na,1\n", refused("predictions-no-key")),
+        ("id;ambivalence\na;1\n", refused("predictions-semicolons")),
+        (
+            None,
+            refused(
+                "labels-column-missing",
+                names="ambivalence_true",
+                name="ah",
+                where=Part("--labels FILE"),
+            ),
+        ),
     ],
 )
-def test_what_cannot_be_scored(labels: str | None, says: str, harness: Any) -> None:
+def test_what_cannot_be_scored(labels: str | None, refusal: Refusal, harness: Any) -> None:
     Path("table.csv").write_text("id,p_absence,p_presence\na,0.2,0.8\nb,0.7,0.3\n")
     more: tuple[object, ...] = ()
     if labels is not None:
@@ -113,21 +125,21 @@ def test_what_cannot_be_scored(labels: str | None, says: str, harness: Any) -> N
     answer = harness("evaluate", "--predictions", "table.csv", "--edition", "abaw10", "--track", "ah", *more)
     assert answer.code == 2
     assert answer.err.count("\n") == 1
-    assert says in answer.err
+    refusal.check(answer.error)
 
 
 @pytest.mark.parametrize(
-    ("args", "says"),
+    ("args", "refusal"),
     [
-        ((), "name a RUN, or a table by --predictions FILE"),
-        (("run", "--predictions", "p.csv"), "one of them"),
-        (("--predictions", "p.csv"), "with --predictions say --track"),
-        (("--predictions", "p.csv", "--track", "va", "--drop", "face"), "leave --data, --drop and --noise out"),
-        (("run", "--labels", "l.csv"), "go with --predictions"),
+        ((), refused("evaluate-what")),
+        (("run", "--predictions", "p.csv"), refused("evaluate-what")),
+        (("--predictions", "p.csv"), refused("evaluate-predictions-options")),
+        (("--predictions", "p.csv", "--track", "va", "--drop", "face"), refused("evaluate-predictions-options")),
+        (("run", "--labels", "l.csv"), refused("evaluate-run-options")),
     ],
 )
-def test_commands_that_make_no_sense(args: tuple[str, ...], says: str, harness: Any) -> None:
+def test_commands_that_make_no_sense(args: tuple[str, ...], refusal: Refusal, harness: Any) -> None:
     answer = harness("evaluate", *args)
     assert answer.code == 2
-    assert says in answer.err
+    refusal.check(answer.error)
     assert answer.err.count("\n") == 1

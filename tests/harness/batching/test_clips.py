@@ -15,8 +15,8 @@ from harness.batching.sampling import training_windows
 from harness.batching.windows import Window, evaluation_windows, nearest, runs, shift_back, triangular_window
 from harness.data.index.index import Video
 from harness.features.store import FeatureStore
+from tests.support.refusals import refused
 from zoo.api import AudioInput, FrameInput
-from zoo.errors import UserError
 
 
 class Store(FeatureStore):
@@ -206,7 +206,7 @@ def test_sound_of_several_runs_keeps_their_margins_and_the_grid():
 
 def test_neighbouring_frames_and_closed_gaps_do_not_go_together():
     spec = FrameInput(8, (0, 0, 0), (1, 1, 1), context=1)
-    with pytest.raises(UserError, match=r"train\.gaps=close"):
+    with refused("gaps-with-context"):
         collate_runs([{"frames": np.zeros(1)}, {"frames": np.zeros(1)}], spec)
 
 

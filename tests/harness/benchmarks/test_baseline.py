@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from harness.benchmarks import baseline as seed
+from harness.benchmarks import baseline
 from zoo.metrics.scores import ccc
 
 
@@ -31,7 +31,7 @@ def by_hand(image: Image.Image) -> np.ndarray:
 
 def test_faces_are_read_as_by_hand_and_a_missing_one_is_black(pictures: list[Path], tmp_path: Path) -> None:
     faces = (*pictures, tmp_path / "none.jpg")
-    data = seed.FrameByFrame([seed.Sequence16(faces, np.zeros((4, 2), np.float32))])
+    data = baseline.FrameByFrame([baseline.Sequence16(faces, np.zeros((4, 2), np.float32))])
     found, labels = data[0]
     assert found.shape == (4, 3, 112, 112)
     assert labels.shape == (4, 2)
@@ -41,7 +41,7 @@ def test_faces_are_read_as_by_hand_and_a_missing_one_is_black(pictures: list[Pat
 
 
 def test_the_network_is_a_resnet18_and_a_bidirectional_lstm() -> None:
-    network = seed.Network().eval()
+    network = baseline.Network().eval()
     assert sum(p.numel() for p in network.backbone.parameters()) == 11_176_512  # a ResNet-18 without its last layer
     assert sum(p.numel() for p in network.lstm.parameters()) == 2 * 4 * 512 * (512 + 512 + 2)
     out = network(torch.zeros(2, 16, 3, 112, 112))
@@ -51,14 +51,14 @@ def test_the_network_is_a_resnet18_and_a_bidirectional_lstm() -> None:
 def test_the_loss_is_one_minus_the_mean_ccc() -> None:
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(2, 4, 16, 2))
-    got = seed.loss(torch.from_numpy(x), torch.from_numpy(y))
+    got = baseline.loss(torch.from_numpy(x), torch.from_numpy(y))
     wanted = 1 - np.mean([ccc(x[..., a].ravel(), y[..., a].ravel()) for a in (0, 1)])
     assert float(got) == pytest.approx(wanted, abs=1e-6)
 
 
 def test_a_step_learns_and_an_answer_changes_nothing() -> None:
     torch.manual_seed(0)
-    loop = seed.Loop(seed.Network())
+    loop = baseline.Loop(baseline.Network())
     faces, labels = torch.randn(2, 4, 3, 32, 32), torch.randn(2, 4, 2)
     before = {name: p.clone() for name, p in loop.network.state_dict().items()}
     assert loop.answer(faces).shape == (2, 4, 2)
@@ -69,8 +69,8 @@ def test_a_step_learns_and_an_answer_changes_nothing() -> None:
 
 def test_sequences_follow_each_other_without_overlap(tmp_path: Path) -> None:
     faces = tuple(tmp_path / f"{i}.jpg" for i in range(40))
-    video = seed.Sequence16(faces, np.arange(80, dtype=np.float32).reshape(40, 2))
-    parts = seed.sequences([video])
+    video = baseline.Sequence16(faces, np.arange(80, dtype=np.float32).reshape(40, 2))
+    parts = baseline.sequences([video])
     assert [len(part.labels) for part in parts] == [16, 16]
     assert parts[1].faces == faces[16:32]
     np.testing.assert_array_equal(parts[1].labels, video.labels[16:32])

@@ -17,7 +17,7 @@ from harness.cli.commands.bench import setting
 from harness.config.schema import load_config
 from harness.runs.job import make_job
 from tests.support.program import Program
-from zoo.errors import UserError
+from tests.support.refusals import refused
 from zoo.weights.cards import cache_dir
 
 SETTING = Setting(folder="DIR", packed=False, gpu=False, bf16_unused=False, trained=(), epochs=10)
@@ -89,7 +89,7 @@ def test_work_is_cut_with_its_labels_and_masks(program: Program) -> None:
         assert video.n_frames == len(video.labels) == len(video.rows) == len(video.crop_frames) == 10
         np.testing.assert_array_equal(video.labels, whole.labels[:10])
     nothing = replace(job.index, videos=tuple(replace(v, labels=v.labels * np.nan) for v in job.index.videos))
-    with pytest.raises(UserError, match="no labelled frame"):
+    with refused("bench-no-labelled-frame"):
         cut(replace(job, index=nothing), videos=1, frames=10)
 
 
@@ -155,5 +155,4 @@ def test_a_file_that_cannot_be_written_is_said(program: Program, tmp_path: Path)
         "--json",
         tmp_path / "none" / "bench.json",
     )
-    assert answer.code == 2
-    assert "--json" in answer.err
+    answer.refused("bench-json-no-folder")

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.benchmarks import external_results as included
-from harness.benchmarks import full_scale as full_size
+from harness.benchmarks import external_results, full_scale
 from harness.benchmarks.measure import Rates
 from harness.benchmarks.tables import (
     BEGIN,
@@ -28,7 +27,7 @@ from harness.benchmarks.tables import (
 from harness.data.affwild2.build import build_index
 from tests.support.paths import ROOT
 from tests.support.program import Program
-from zoo.errors import UserError
+from tests.support.refusals import refused
 
 KNOWN = {
     "processor": "a processor",
@@ -82,10 +81,10 @@ def test_a_page_is_written_between_its_markers(tmp_path: Path) -> None:
 def test_a_page_without_markers_is_left_alone(tmp_path: Path, text: str) -> None:
     page = tmp_path / "page.md"
     page.write_text(text)
-    with pytest.raises(UserError, match="--write"):
+    with refused("bench-page-without-marks"):
         write(page, "new")
     assert page.read_text() == text
-    with pytest.raises(UserError, match="could not be read"):
+    with refused("bench-page-unreadable"):
         write(tmp_path / "none.md", "new")
 
 
@@ -98,7 +97,7 @@ def test_results_of_long_checks_are_included(tmp_path: Path) -> None:
             {"rows": [{"section": LOST, "what": "kills", "figure": "100, none lost", "wanted": "0", "reached": True}]}
         )
     )
-    one, two = included.read([fuzz, kills])
+    one, two = external_results.read([fuzz, kills])
     assert one.cells[0] == "fuzzed readers"
     assert "2 readers, 10,000" in one.cells[1]
     assert "2 crashes" in one.cells[1]
@@ -106,12 +105,12 @@ def test_results_of_long_checks_are_included(tmp_path: Path) -> None:
     assert two == Row(LOST, ("kills", "100, none lost"), "0", True)
     stage = {"name": "pack", "kills": 60, "resumed": 59, "wrong": []}
     kills.write_text(json.dumps({"stages": [stage, {**stage, "name": "train"}]}))
-    assert included.read([kills])[0].cells[1] == "120 kills in pack, train; 118 continued to the end, 0 wrong"
-    assert included.read([kills])[0].reached is True
+    assert external_results.read([kills])[0].cells[1] == "120 kills in pack, train; 118 continued to the end, 0 wrong"
+    assert external_results.read([kills])[0].reached is True
     kills.write_text(json.dumps({"stages": [stage, {**stage, "wrong": ["a line"]}]}))
-    assert included.read([kills])[0].reached is False
+    assert external_results.read([kills])[0].reached is False
     fuzz.write_text(json.dumps({"readers": [{**reader, "inputs": 9_999}]}))
-    assert included.read([fuzz])[0].reached is False
+    assert external_results.read([fuzz])[0].reached is False
 
 
 @pytest.mark.parametrize(
@@ -127,15 +126,15 @@ def test_results_of_long_checks_are_included(tmp_path: Path) -> None:
 )
 def test_what_is_no_result_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
-    with pytest.raises(UserError, match=r"--include .*x\.json"):
-        included.read([tmp_path / "x.json"])
+    with refused("bench-include-invalid", file=tmp_path / "x.json"):
+        external_results.read([tmp_path / "x.json"])
 
 
 def test_the_made_up_tree_is_read_with_all_its_lines(tmp_path: Path) -> None:
-    full_size.write_tree(tmp_path / "data", videos=7, lines=7 * 40 + 3)
+    full_scale.write_tree(tmp_path / "data", videos=7, lines=7 * 40 + 3)
     from zoo.registry.tracks import find_track, load_plugins
 
-    edition, track = find_track(load_plugins([]), "va", full_size.EDITION)
+    edition, track = find_track(load_plugins([]), "va", full_scale.EDITION)
     index = build_index(tmp_path / "data", edition, track)
     assert len(index.videos) == 7
     assert sum(video.n_frames for video in index.videos) == 7 * 40 + 3
@@ -145,8 +144,8 @@ def test_the_made_up_tree_is_read_with_all_its_lines(tmp_path: Path) -> None:
 
 
 def test_the_made_up_predictions_fit_their_list(tmp_path: Path) -> None:
-    full_size.write_predictions(tmp_path, "expr", 60, 7)
-    child = full_size.command(
+    full_scale.write_predictions(tmp_path, "expr", 60, 7)
+    child = full_scale.command(
         "submit",
         "--predictions",
         tmp_path / "predictions.parquet",
@@ -164,14 +163,13 @@ def test_the_made_up_predictions_fit_their_list(tmp_path: Path) -> None:
     assert child.peak_mb > 20
     assert len((tmp_path / "out" / "predictions.txt").read_text().splitlines()) == 61
     with pytest.raises(RuntimeError, match="run_quietly: "):
-        full_size.command("verify", tmp_path / "none.txt", "--track", "expr")
+        full_scale.command("verify", tmp_path / "none.txt", "--track", "expr")
 
 
 def test_options_of_the_two_measurements_are_not_mixed(program: Program, tmp_path: Path) -> None:
     assert program("bench", "--write", tmp_path / "page.md").code == 2
     answer = program("bench", "--seed-baseline", "--head", "gru")
-    assert answer.code == 2
-    assert "leave the other options out" in answer.err
+    answer.refused("bench-options-mixed")
 
 
 def test_the_page_has_the_shape_of_its_rows() -> None:

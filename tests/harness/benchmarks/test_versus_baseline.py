@@ -6,34 +6,33 @@ from pathlib import Path
 
 import pytest
 
-from harness.benchmarks import baseline as seed
-from harness.benchmarks import versus_baseline as sides
+from harness.benchmarks import baseline, versus_baseline
 from harness.benchmarks.tables import HEADS, SPEED
 from harness.benchmarks.versus_baseline import Sides
 from harness.benchmarks.workload import own_cache
-from tests.support.frozen import WITH_BF16
+from tests.support.frozen import CPU
 from tests.support.program import Program
+from zoo.layers.precision import computes_bfloat16
 
 
 @pytest.fixture
 def small(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sides:
     """Sequences of 4 frames, batches of 2, pictures of 112."""
-    text = Path(sides.RECIPE).read_text().replace("clip = 16", "clip = 4").replace("batch = 16", "batch = 2")
+    text = Path(versus_baseline.RECIPE).read_text().replace("clip = 16", "clip = 4").replace("batch = 16", "batch = 2")
     (tmp_path / "seed.toml").write_text(text)
-    monkeypatch.setattr(sides, "RECIPE", str(tmp_path / "seed.toml"))
-    monkeypatch.setattr(seed, "BATCH", 2)
-    monkeypatch.setattr(seed, "LENGTH", 4)
-    monkeypatch.setattr(sides, "CACHED_STEPS", 2)
-    monkeypatch.setattr(sides, "FROZEN", dict([next(iter(sides.FROZEN.items()))]))
+    monkeypatch.setattr(versus_baseline, "RECIPE", str(tmp_path / "seed.toml"))
+    monkeypatch.setattr(baseline, "BATCH", 2)
+    monkeypatch.setattr(baseline, "LENGTH", 4)
+    monkeypatch.setattr(versus_baseline, "CACHED_STEPS", 2)
+    monkeypatch.setattr(versus_baseline, "FROZEN", dict([next(iter(versus_baseline.FROZEN.items()))]))
     monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
     return Sides(str(program.demo), 1, False, str)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bf16", [False, pytest.param(True, marks=WITH_BF16)])
-def test_both_are_measured(small: Sides, bf16: bool) -> None:
-    if bf16:
-        small = Sides(small.data, 1, True, str)
+def test_both_are_measured(small: Sides) -> None:
+    bf16 = computes_bfloat16(CPU)
+    small = Sides(small.data, 1, bf16, str)
     with own_cache():
         rows = [*small.loading(), *small.training(), *small.evaluation()]
     assert [row.cells[0].split(",")[0] for row in rows] == [
@@ -51,4 +50,4 @@ def test_both_are_measured(small: Sides, bf16: bool) -> None:
 
 def test_the_networks_are_the_same(small: Sides) -> None:
     own = sum(p.numel() for p in small._model(small.job).parameters())
-    assert own - sum(p.numel() for p in seed.Network().parameters()) == 512  # the vector that stands for no face
+    assert own - sum(p.numel() for p in baseline.Network().parameters()) == 512  # the vector that stands for no face

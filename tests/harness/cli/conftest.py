@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,6 @@ def harness(program: Program, place: Path, capfd: pytest.CaptureFixture[str]) ->
         capfd.readouterr()
         answer = program(*arguments)
         past = capfd.readouterr()
-        return Answer(answer.code, answer.out + past.out, answer.err + past.err)
+        return replace(answer, out=answer.out + past.out, err=answer.err + past.err)
 
     return call

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.program import Answer, Program
+from tests.support.refusals import Part, Refusal, refused
 
 VA = "annotations/VA_Estimation_Challenge"
 LABELS = f"{VA}/Train_Set/video104.txt"
@@ -42,14 +43,15 @@ def run(data: Path, *more: object, encoders: str = "face") -> tuple[object, ...]
     return ("run", "--data", data, "--encoders", encoders, "--epochs", 1, "--out", "runs", *more)
 
 
-def refused(answer: Answer, *words: object) -> None:
-    """One line of error that has these words in it, and exit code 2."""
+def one_line(answer: Answer, refusal: Refusal, *shown: object) -> None:
+    """One line of error, of this kind and with these names and paths in it, and exit code 2."""
     assert answer.code == 2, (answer.out, answer.err)
+    refusal.check(answer.error)
     lines = [line for line in answer.err.splitlines() if not line.startswith("warning: ")]
     assert len(lines) == 1, answer.err
     assert lines[0].startswith("error: ")
-    for word in words:
-        assert str(word) in lines[0], (word, lines[0])
+    for one in shown:
+        assert str(one) in lines[0], (one, lines[0])
 
 
 def nothing_left() -> None:
@@ -74,55 +76,67 @@ def failed(name: str, *words: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "words"),
+    ("flags", "refusal"),
     [
-        (("--encoders", "face=lite"), ("unknown encoder 'lite'", "did you mean 'lite0'?")),
-        (("--encoders", "fce"), ("unknown stream 'fce'", "did you mean 'face'?")),
-        (("--encoders", "face,face"), ("given twice", "face.b=")),
-        (("--encoders", ""), ("no encoders are given", "--encoders face,context")),
-        (("--encoders", "face=timm"), ("needs the name of a model", "face=timm:resnet18")),
-        (("--encoders", "face=timm:resnet1888"), ("no model 'resnet1888'", "did you mean 'resnet18'?")),
-        (("--fusion", "lat"), ("unknown fusion 'lat'", "did you mean 'late'?")),
-        (("--head", "gruu"), ("unknown head 'gruu'", "did you mean 'gru'?")),
-        (("--loss", "cxc"), ("unknown loss 'cxc'", "did you mean 'ccc'?")),
-        (("--post", "smoth"), ("unknown postprocessor 'smoth'", "did you mean 'smooth'?")),
-        (("--track", "valence"), ("unknown track 'valence'", "ah, au, ce, emi")),
-        (("--edition", "abaw99"), ("unknown edition 'abaw99'", "harness list editions")),
-        (("--edition", "abaw10", "--track", "mtl"), ("edition abaw10 has no track 'mtl'", "abaw11")),
-        (("--finetune", "body"), ("--finetune body", "no such slot in --encoders face")),
-        (("--set", "train.epoch=3"), ("unknown key 'train.epoch'", "did you mean 'train.epochs'?")),
-        (("--set", "train.epochs"), ("wanted key=value",)),
-        (("--set", "train.lr=fast"), ("train.lr = 'fast'", "number")),
-        (("--recipe", "nope"), ("--recipe nope", "default, demo")),
-        (("--device", "cudaa"), ("--device cudaa",)),
-        (("--name", "a/b"), ("--name a/b", "plain name")),
-        (("--plugin", "none.py"), ("none.py", "there is no such Python file")),
+        (("--encoders", "face=lite"), refused("block-unknown", noun="encoder", name="lite", near=Part("lite0"))),
+        (("--encoders", "fce"), refused("block-unknown", noun="stream", name="fce", near=Part("face"))),
+        (("--encoders", "face,face"), refused("slot-twice", name="face", stream="face")),
+        (("--encoders", ""), refused("slots-none")),
+        (("--encoders", "face=timm"), refused("plugin-error", match="face=timm:resnet18")),
+        (("--encoders", "face=timm:resnet1888"), refused("plugin-error", match="'resnet1888'.*'resnet18'")),
+        (("--fusion", "lat"), refused("block-unknown", noun="fusion", name="lat", near=Part("late"))),
+        (("--head", "gruu"), refused("block-unknown", noun="head", name="gruu", near=Part("gru"))),
+        (("--loss", "cxc"), refused("block-unknown", noun="loss", name="cxc", near=Part("ccc"))),
+        (("--post", "smoth"), refused("block-unknown", noun="postprocessor", name="smoth", near=Part("smooth"))),
+        (("--track", "valence"), refused("track-unknown", track="valence", names=Part("ah, au, ce, emi"))),
+        (("--edition", "abaw99"), refused("block-unknown", noun="edition", name="abaw99", kind="editions")),
+        (
+            ("--edition", "abaw10", "--track", "mtl"),
+            refused("edition-without-track", edition="abaw10", track="mtl", others=Part("abaw11")),
+        ),
+        (("--finetune", "body"), refused("finetune-unknown-slot", names="body", encoders="face")),
+        (("--set", "train.epoch=3"), refused("setting-unknown", dotted="train.epoch", hint=Part("train.epochs"))),
+        (("--set", "train.epochs"), refused("set-invalid")),
+        (
+            ("--set", "train.lr=fast"),
+            refused("setting-invalid", dotted="train.lr", first="fast", first2=Part("number")),
+        ),
+        (("--recipe", "nope"), refused("recipe-unknown", name="nope", names=Part("default, demo"))),
+        (("--device", "cudaa"), refused("device-unknown", name="cudaa")),
+        (("--name", "a/b"), refused("run-name-invalid", name="a/b")),
+        (("--plugin", "none.py"), refused("plugin-file-missing", file="none.py")),
     ],
-    ids=lambda value: " ".join(value) if value and value[0].startswith("--") else "",
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else value.code,
 )
-def test_names_that_are_not_there(harness: Command, crumbs: Path, flags: tuple[str, ...], words: tuple[str, ...]):
-    refused(harness(*run(crumbs), *flags), *words)
+def test_names_that_are_not_there(harness: Command, crumbs: Path, flags: tuple[str, ...], refusal: Refusal):
+    one_line(harness(*run(crumbs), *flags), refusal)
     nothing_left()
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
+    ("code", "refusal"),
     [
-        ("import os\nraise RuntimeError('boom\\nagain')\n", ("RuntimeError: boom again", "line 2")),
-        ("def x(:\n", ("SyntaxError", "line 1")),
-        ("from zoo import api\n@api.hookimpl\ndef encoder():\n    return []\n", ("'encoder'", "'encoders'")),
+        (
+            "import os\nraise RuntimeError('boom\\nagain')\n",
+            refused("plugin-unusable", reason=Part("RuntimeError: boom again", "line 2")),
+        ),
+        ("def x(:\n", refused("plugin-unusable", reason=Part("SyntaxError", "line 1"))),
+        (
+            "from zoo import api\n@api.hookimpl\ndef encoder():\n    return []\n",
+            refused("plugin-unusable", reason=Part("'encoder'", "'encoders'")),
+        ),
         (
             "from zoo import api\n@api.hookimpl\ndef heads():\n    return [api.HeadSpec(name='gru', summary='', "
             "build='a:b')]\n",
-            ("two plugins register the head 'gru'", "plugins.heads", "rename"),
+            refused("block-name-twice", noun="head", name="gru", origin=Part("plugins.heads")),
         ),
     ],
     ids=["raises", "syntax", "misspelt", "clash"],
 )
-def test_plugins_that_are_broken(harness: Command, crumbs: Path, tmp_path: Path, code: str, words: tuple[str, ...]):
+def test_plugins_that_are_broken(harness: Command, crumbs: Path, tmp_path: Path, code: str, refusal: Refusal):
     plugin = tmp_path / "mine.py"
     plugin.write_text(code)
-    refused(harness(*run(crumbs, "--plugin", plugin)), plugin, *words)
+    one_line(harness(*run(crumbs, "--plugin", plugin)), refusal, plugin)
     nothing_left()
 
 
@@ -132,15 +146,17 @@ def test_plugins_that_are_broken(harness: Command, crumbs: Path, tmp_path: Path,
 def test_folders_that_are_no_data_set(harness: Command, tmp_path: Path):
     other = tmp_path / "other"
     other.mkdir()
-    refused(harness(*run(other)), other, "this is no Aff-Wild2 folder", "VA_Set/Train_Set", "it holds nothing")
+    one_line(
+        harness(*run(other)), refused("annotations-none", message=Part(other, "VA_Set/Train_Set", "it holds nothing"))
+    )
     (other / "a.txt").write_text("hello")
-    refused(harness(*run(other)), other, "this is no Aff-Wild2 folder", "a.txt")
+    one_line(harness(*run(other)), refused("annotations-none", message=Part(other, "a.txt")))
     for place in (tmp_path / "none", other / "a.txt"):
-        refused(harness(*run(place)), place, "there is no such folder")
-        for command in ("doctor", "boxes"):
-            refused(harness("data", command, place), place)
-        refused(harness("data", "crop", place, "--out", "made"), place)
-        refused(harness("data", "extract", place, "--encoders", "face"), place)
+        one_line(harness(*run(place)), refused("data-missing", root=place))
+        for command, code in (("doctor", "folder-missing"), ("boxes", "data-folder-missing")):
+            one_line(harness("data", command, place), refused(code), place)
+        one_line(harness("data", "crop", place, "--out", "made"), refused("data-folder-missing", root=place))
+        one_line(harness("data", "extract", place, "--encoders", "face"), refused("data-missing", root=place))
     nothing_left()
 
 
@@ -148,45 +164,47 @@ def test_folders_that_are_no_run(harness: Command, crumbs: Path, tmp_path: Path)
     video = crumbs / "videos" / "video104.mp4"
     for place in (tmp_path, tmp_path / "none"):
         for command in (("run", "--resume"), ("evaluate",), ("submit",)):
-            refused(harness(*command, place), place, "not a run folder")
-        refused(harness("predict", place, video), place, "not a run folder")
-    refused(harness("leaderboard", tmp_path / "none"), "there is no such folder")
-    refused(harness("leaderboard", "."), "there are no runs in it")
+            one_line(harness(*command, place), refused("run-not-a-run", folder=place))
+        one_line(harness("predict", place, video), refused("run-not-a-run", folder=place))
+    one_line(harness("leaderboard", tmp_path / "none"), refused("runs-folder-missing", folder=tmp_path / "none"))
+    one_line(harness("leaderboard", "."), refused("runs-none"))
     nothing_left()
 
 
 def test_other_settings_for_a_run_that_goes_on(harness: Command, tmp_path: Path):
-    refused(harness("run", "--resume", tmp_path, "--epochs", 9), "--resume", "leave the other options out")
+    one_line(harness("run", "--resume", tmp_path, "--epochs", 9), refused("resume-options-mixed"))
 
 
 def test_no_folder_can_be_made(harness: Command, crumbs: Path):
     Path("file").write_text("")
-    refused(harness(*run(crumbs)[:-1], "file"), "--out file", "choose another")
-    refused(harness("data", "demo", "new", "--videos", "1,2"), "--videos 1,2", "24,16,8")
+    one_line(harness(*run(crumbs)[:-1], "file"), refused("out-no-folder", out="file"))
+    one_line(harness("data", "demo", "new", "--videos", "1,2"), refused("demo-counts-invalid", videos="1,2"))
 
 
 def test_a_track_without_annotations(harness: Command, data: Path):
     shutil.rmtree(data / VA)
-    refused(harness(*run(data)), data, "no annotations of track va", "(track expr)", "--track")
+    one_line(
+        harness(*run(data)), refused("annotations-none", message=Part(data, "track va", "(track expr)", "--track"))
+    )
     nothing_left()
 
 
 def test_no_frame_is_labelled(harness: Command, data: Path):
     for path in (data / VA / "Train_Set").iterdir():
         path.write_text("valence,arousal\n" + "-5,-5\n" * (len(path.read_text().splitlines()) - 1))
-    refused(harness(*run(data)), data, "no training frame is labelled", VA, "--track")
+    one_line(harness(*run(data)), refused("training-split-empty", root=data, variant=VA, name="va"))
     shutil.rmtree(data / VA / "Train_Set")
-    refused(harness(*run(data)), data, "no training frame is labelled", "Train_Set")
+    one_line(harness(*run(data)), refused("training-split-empty", root=data))
     nothing_left()
 
 
 def test_no_person_boxes(harness: Command, data: Path):
     shutil.rmtree(data / "boxes")
     answer = harness(*run(data, encoders="body,context"))
-    refused(
-        answer, data, "5 of 10 videos have no person boxes", "'body' and 'context'", "`harness data boxes", " min on "
+    one_line(
+        answer,
+        refused("boxes-missing-in-data", root=data, count=5, count2=10, names="'body' and 'context'", frames=120),
     )
-    assert "120 frames" in answer.err  # five videos of 24 frames; the others have key points
     nothing_left()
 
 
@@ -218,24 +236,24 @@ def shorter(lines: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "refusal"),
     [
-        (number, ("line 6", "arousal is 'abc'", "expected a number")),
-        (fields, ("line 6", "expected 2 fields, found 1")),
-        (scale, ("line 6", "valence is 3", "from -1 to 1")),
-        (header, ("line 1", "'arousal,valence'", "expected 'valence,arousal'")),
-        (empty, ("the annotation file is empty",)),
-        (shorter, ("has 20 frames here", "goes on to frame 24", "data.frame_tolerance=4")),
+        (number, refused("annotation-not-a-number", line=6, name="arousal", part="abc")),
+        (fields, refused("annotation-field-count", line=6, wanted=2, found=Part("found 1"))),
+        (scale, refused("annotation-out-of-range", line=6, name="valence", wanted=Part("from -1 to 1"))),
+        (header, refused("annotation-header", got="arousal,valence", name="va", wanted="'valence,arousal'")),
+        (empty, refused("annotation-empty")),
+        (shorter, refused("annotation-length", n_frames=20, difference=4)),
     ],
 )
 def test_annotations_that_are_wrong(
-    harness: Command, data: Path, change: Callable[[list[str]], None], words: tuple[str, ...]
+    harness: Command, data: Path, change: Callable[[list[str]], None], refusal: Refusal
 ):
     path = data / LABELS
     lines = path.read_text().splitlines()
     change(lines)
     path.write_text("".join(f"{line}\n" for line in lines))
-    refused(harness(*run(data)), path, *words)
+    one_line(harness(*run(data)), refusal, path)
     nothing_left()
 
 
@@ -243,7 +261,11 @@ def test_annotations_that_are_wrong(
 def test_an_annotation_longer_than_its_video(harness: Command, data: Path, encoders: str):
     path = data / LABELS
     path.write_text(path.read_text() + "0.1,0.1\n" * 4)
-    refused(harness(*run(data, "--name", "r", encoders=encoders)), path, "has 28 frames here", "has 24 frames")
+    answer = harness(*run(data, "--name", "r", encoders=encoders))
+    if encoders == "audio":  # read in this process
+        one_line(answer, refused("annotation-length", source=path, n_frames=28, found=Part("24 frames")))
+    else:
+        one_line(answer, refused("videos-unreadable", some=Part(path, "28 frames", "24 frames")))
     failed("r", path, "data.frame_tolerance=4")
 
 
@@ -254,7 +276,7 @@ def test_a_folder_without_crops(harness: Command, data: Path):
     for path in (data / CROPS).iterdir():
         path.unlink()
     (data / "videos/video104.mp4").unlink()
-    refused(harness(*run(data)), data / CROPS, "no images", "no raw video")
+    one_line(harness(*run(data)), refused("crops-empty", first=data / CROPS))
     nothing_left()
 
 
@@ -262,7 +284,7 @@ def test_a_damaged_crop_is_mended_and_the_run_goes_on(harness: Command, data: Pa
     path = sorted((data / CROPS).iterdir())[3]
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    refused(harness(*run(data, "--name", "r")), path, "cut short or damaged", "make this crop again or delete it")
+    one_line(harness(*run(data, "--name", "r")), refused("videos-unreadable", count=1, some=Part(path, "damaged")))
     failed("r", path)
     table = harness("leaderboard", "runs")
     assert table.code == 0
@@ -273,27 +295,34 @@ def test_a_damaged_crop_is_mended_and_the_run_goes_on(harness: Command, data: Pa
     assert json.loads(Path("runs/r/record.json").read_text())["status"] == "done"
 
 
-@pytest.mark.parametrize(("share", "word"), [(0.6, "not readable as a video"), (0, "the file is empty (0 bytes)")])
+@pytest.mark.parametrize(("share", "word"), [(0.6, "not readable"), (0, "0 bytes")])
 @pytest.mark.parametrize("encoders", ["context", "audio"])
 def test_a_damaged_video(harness: Command, data: Path, encoders: str, share: float, word: str):
     path = data / "videos/video104.mp4"
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
-    refused(harness(*run(data, "--name", "r", encoders=encoders)), path, word, "replace it")
+    answer = harness(*run(data, "--name", "r", encoders=encoders))
+    if encoders == "audio":  # read in this process
+        one_line(answer, refused("video-unreadable" if share else "video-empty", file=path))
+    else:
+        one_line(answer, refused("videos-unreadable", some=Part(path, word)))
     failed("r", path, word)
 
 
 def test_a_damaged_test_video_is_found_before_the_training(harness: Command, data: Path):
     path = data / "videos/17-8-640x360.mp4"
     path.write_bytes(b"")
-    refused(harness(*run(data, "--name", "r")), path, "the file is empty (0 bytes)")
+    one_line(harness(*run(data, "--name", "r")), refused("video-empty", file=path))
     assert not Path("runs/r/history.csv").exists()
 
 
 def test_no_raw_videos(harness: Command, data: Path):
     shutil.rmtree(data / "videos")
     for encoders in ("context", "audio"):
-        refused(harness(*run(data, encoders=encoders)), data, encoders, "needs raw videos", "this folder has: crops")
+        one_line(
+            harness(*run(data, encoders=encoders)),
+            refused("stream-needs", root=data, name=encoders, what=Part("raw videos"), value="crops"),
+        )
     nothing_left()
 
 
@@ -303,12 +332,14 @@ def test_no_raw_videos(harness: Command, data: Path):
 def test_weights_that_cannot_be_had(harness: Command, crumbs: Path, tmp_path: Path):
     timm = "face=timm:resnet18"
     answer = harness(*run(crumbs, encoders=timm))
-    refused(
-        answer, "cannot be had from https://", "no connection", "put the file at", "weights=FILE", "pretrained=false"
+    one_line(
+        answer,
+        refused("weights-not-downloaded", url=Part("https://"), by_hand=Part("weights=FILE", "pretrained=false")),
     )
     missing = tmp_path / "none.safetensors"
-    refused(
-        harness(*run(crumbs, "--set", f"encoder.face.weights={missing}", encoders=timm)), missing, "there is no file"
+    one_line(
+        harness(*run(crumbs, "--set", f"encoder.face.weights={missing}", encoders=timm)),
+        refused("weights-file-missing", file=missing),
     )
     nothing_left()
 
@@ -320,11 +351,11 @@ def test_weights_with_a_wrong_hash_or_of_another_network(harness: Command, crumb
     path = tmp_path / "mine.safetensors"
     save_file({"a": zeros(3)}, path)
     command = run(crumbs, "--set", f"encoder.face.weights={path}", "--name", "r", encoders="face=timm:resnet18")
-    refused(harness(*command), path, "do not fit the encoder", "100 missing", "1 unexpected")
+    one_line(harness(*command), refused("weights-do-not-fit", names=Part("100 missing", "1 unexpected"), file=path))
     failed("r", "do not fit")
     shutil.rmtree("runs")
     save_file({"a": zeros(4)}, path)
-    refused(harness(*command), path, "has changed since it was first used", "delete")
+    one_line(harness(*command), refused("weights-changed", file=path))
     nothing_left()
 
 
@@ -344,20 +375,23 @@ def content(folder: Path) -> dict[str, bytes]:
 def test_a_name_that_is_taken(harness: Command, crumbs: Path, finished: Path):
     before = content(finished)
     answer = harness(*run(crumbs)[:-1], finished.parent, "--name", "r")
-    refused(answer, "--name r", "already in", "choose another", f"--resume {finished}")
-    refused(harness("run", "--resume", finished), finished, "the run is finished")
+    one_line(answer, refused("run-name-taken", name="r", out=finished.parent, file=finished))
+    one_line(harness("run", "--resume", finished), refused("resume-finished", folder=finished))
     assert content(finished) == before
 
 
 def test_predict_without_a_video(harness: Command, finished: Path, tmp_path: Path):
-    refused(harness("predict", finished, tmp_path / "none.mp4"), tmp_path / "none.mp4", "there is no such file")
+    one_line(
+        harness("predict", finished, tmp_path / "none.mp4"), refused("predict-no-file", video=tmp_path / "none.mp4")
+    )
     (tmp_path / "notes.txt").write_text("hello")
-    refused(
-        harness("predict", finished, tmp_path / "notes.txt"), tmp_path / "notes.txt", "no video by its name", ".mp4"
+    one_line(
+        harness("predict", finished, tmp_path / "notes.txt"),
+        refused("predict-not-a-video-name", kind="text", video=tmp_path / "notes.txt"),
     )
     (tmp_path / "empty.mp4").write_bytes(b"")
     answer = harness("predict", finished, tmp_path / "empty.mp4", "--jobs", 1)
-    refused(answer, tmp_path / "empty.mp4", "the file is empty (0 bytes)")
+    one_line(answer, refused("predict-failed", message=Part(tmp_path / "empty.mp4", "0 bytes")))
     nothing_left()
 
 
@@ -365,24 +399,52 @@ ROW = "17-8-640x360/00001.jpg,,\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "refusal", "before_training"),
     [
-        ("image_location,valence,arousal\nnope/00001.jpg,0,0\n", ("nope",)),
-        ("nope\n", ("nope",)),
-        ("image,expression\nvideo104/00001.jpg,0\n", ("line 1", "no list of track va")),
-        ("a,b,c\n1,2,3\n", ("line 1", "'a,b,c'")),
-        (f"image_location,valence,arousal\n{ROW}{ROW}", ("line 3", "already on line 2")),
-        ("", ("the list is empty",)),
+        (
+            "image_location,valence,arousal\nnope/00001.jpg,0,0\n",
+            refused("listed-unanswered", what=Part("nope")),
+            refused("test-list-videos-missing", some="nope"),
+        ),
+        (
+            "nope\n",
+            refused("listed-unanswered", what=Part("nope")),
+            refused("test-list-videos-missing", some="nope"),
+        ),
+        (
+            "image,expression\nvideo104/00001.jpg,0\n",
+            refused("list-header-of-other-track", got="image,expression", name="va"),
+            refused("list-header", name="va"),
+        ),
+        (
+            "a,b,c\n1,2,3\n",
+            refused("list-header-of-other-track", got="a,b,c"),
+            refused("list-not-a-name", line=1, got="a,b,c"),
+        ),
+        (
+            f"image_location,valence,arousal\n{ROW}{ROW}",
+            refused("list-row-again", line=3, earlier=2),
+            refused("list-row-twice", line=3, earlier=2),
+        ),
+        ("", refused("list-empty"), refused("list-empty")),
     ],
     ids=["foreign rows", "foreign names", "track", "table", "twice", "empty"],
 )
-def test_wrong_lists(harness: Command, crumbs: Path, finished: Path, tmp_path: Path, text: str, words: tuple[str, ...]):
+def test_wrong_lists(
+    harness: Command,
+    crumbs: Path,
+    finished: Path,
+    tmp_path: Path,
+    text: str,
+    refusal: Refusal,
+    before_training: Refusal,
+):
     path = tmp_path / "list.txt"
     path.write_text(text)
     before = content(finished)
-    refused(harness("submit", finished, "--list", path), path, *words)
+    one_line(harness("submit", finished, "--list", path), refusal, path)
     assert content(finished) == before
-    refused(harness(*run(crumbs, "--list", path)), path, *words)
+    one_line(harness(*run(crumbs, "--list", path)), before_training, path)
     nothing_left()
 
 
@@ -401,8 +463,10 @@ def test_a_list_in_the_data_folder_whose_videos_are_not_there(harness: Command, 
     assert not Path("runs/partly/submission").exists()
     before = content(Path("runs"))
     for more in ((), ("--list", listed), ("--out", tmp_path / "elsewhere")):
-        refused(harness("submit", "runs/partly", *more), listed, "no answers for 17-8-640x360; everything that is")
-    refused(harness(*run(data, "--list", listed)), says)
+        one_line(
+            harness("submit", "runs/partly", *more), refused("listed-unanswered", what=Part("17-8-640x360")), listed
+        )
+    one_line(harness(*run(data, "--list", listed)), refused("test-list-videos-missing"), says)
     assert content(Path("runs")) == before
     assert not (tmp_path / "elsewhere").exists()
 
@@ -430,10 +494,12 @@ def test_a_test_video_whose_name_no_row_holds(harness: Command, data: Path):
 
 def test_submissions_that_cannot_be(harness: Command, finished: Path, tmp_path: Path):
     before = content(finished)
-    refused(harness("submit", finished, "--list", tmp_path / "none.txt"), tmp_path / "none.txt", "cannot be read")
-    refused(
+    one_line(
+        harness("submit", finished, "--list", tmp_path / "none.txt"),
+        refused("text-unreadable", file=tmp_path / "none.txt"),
+    )
+    one_line(
         harness("submit", finished, "--edition", "abaw11"),
-        "edition abaw11 has no track 'va'",
-        "abaw1, abaw2, abaw3, abaw5",
+        refused("edition-without-track", edition="abaw11", track="va", others=Part("abaw1, abaw2, abaw3, abaw5")),
     )
     assert content(finished) == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -84,6 +85,9 @@ def test_info_needs_no_torch(tmp_path: Path):
         (["--encoders", "face", "--track", "au", "--head", "mlp"], ["12 answers", "bce"]),
         (["--encoders", "face", "--track", "expr", "--edition", "abaw2"], ["abaw2 expr", "7 raw outputs", "ce"]),
         (["--encoders", "face=timm:resnet18,face.b=lite0", "--track", "mtl"], ["512", "face.b", "15 answers"]),
+        (["--encoders", "face", "--finetune", "face"], ["lite0", "trained\n"]),
+        (["--recipe", "face-baseline"], ["timm", "2048", "trained\n", "head mlp", "2 raw outputs"]),
+        (["--recipe", "face-baseline", "--encoders", "face", "--head", "gru"], ["lite0", "trained\n", "head gru"]),
     ],
 )
 def test_check(harness: Command, flags: list[str], words: list[str]):
@@ -115,7 +119,8 @@ def run(data: Path, encoders: str, *more: object) -> tuple[object, ...]:
 def test_a_run_says_what_it_did(harness: Command, crumbs: Path):
     code, out, err = harness(*run(crumbs, "face", "--name", "r", "--track", "au"))
     assert (code, err) == (0, "")  # and no progress bar, as this is no terminal
-    assert "abaw10 au on demo: 5 train, 3 val, 2 test videos" in out
+    assert f"abaw10 au on {crumbs.name}: 5 train, 3 val, 2 test videos (one for each person; 8 files)" in out
+    assert re.search(r"^epoch 1 of 1: loss \d+\.\d{3}, validation 0\.\d{3}$", out, re.MULTILINE)
     assert out.count("synthetic") == 1
     assert "Synthetic demo set: these scores say nothing about people." in out
     assert "95 % interval" in out

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import av
+import numpy as np
+
+from tests.support.refusals import Part
 from tests.support.trees import VA_HEADER, small_va, write_lines
 
 
@@ -39,12 +43,26 @@ def test_it_counts_every_track_of_a_folder(program, tmp_path: Path) -> None:  # 
     ]
 
 
+def test_it_says_what_files_are_and_what_videos_lack(program, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    root = small_va(tmp_path)
+    (root / "poster.png").touch()
+    with av.open(str(root / "video1.mp4"), "w", format="h264") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        for _ in range(7):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")))
+        container.mux(stream.encode(None))
+    answer = program("data", "index", root, "--track", "va")
+    assert "- left out, as no video but still image: 1 (poster.png)" in answer.out
+    assert "- video1.mp4: 7 of 7 frames have no time stamp that fits" in answer.out
+    assert "video1.mp4: 7 of 7 frames" in program("data", "doctor", root, "--track", "va").out
+
+
 def test_it_says_what_is_wrong(program, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    assert "there is no such folder" in program("data", "index", tmp_path / "none").err
-    assert "no annotations" in program("data", "index", tmp_path).err
+    program("data", "index", tmp_path / "none").refused("data-folder-missing", root=tmp_path / "none")
+    program("data", "index", tmp_path).refused("data-no-track", no_track=Part("no annotations"))
     root = small_va(tmp_path)
     write_lines(root / "annotations/VA_Estimation_Challenge/Train_Set/video1.txt", VA_HEADER, "0.1,2")
     answer = program("data", "index", root)
-    assert answer.code == 2
-    assert "video1.txt, line 2: arousal is 2" in answer.err
+    answer.refused("extract-failed", message=Part("video1.txt, line 2", "arousal is 2"))
     assert "kept in" not in answer.out

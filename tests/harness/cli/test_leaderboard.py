@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from leaderboards import comparison as boards
+from leaderboards import comparison
 from tests.support.made_up import real, run
 from tests.support.program import Program
+from tests.support.refusals import Part, Refusal, refused
 
 VA = ("--edition", "abaw10", "--track", "va", "--split", "val")
 
@@ -29,7 +30,7 @@ def runs(tmp_path: Path) -> Path:
 
 
 def test_the_committed_pages_are_not_stale(harness: Program) -> None:
-    answer = harness("leaderboard", "--published", "--check", "--out", Path(boards.__file__).parent)
+    answer = harness("leaderboard", "--published", "--check", "--out", Path(comparison.__file__).parent)
     assert answer.code == 0, answer.out + answer.err
     answer = harness("leaderboard", "--published", "--check")
     assert answer.code == 1
@@ -97,26 +98,26 @@ def test_runs_of_a_plugins_edition_can_be_asked_for(harness: Program, runs: Path
 
 
 @pytest.mark.parametrize(
-    ("args", "words"),
+    ("args", "refusal"),
     [
-        (("--edition", "abaw22"), "did you mean 'abaw2'?"),
-        (("--track", "vaa"), "did you mean 'va'?"),
-        (("--split", "vla"), "did you mean 'val'?"),
-        (("--format", "pdf"), "there are md, csv, latex, html"),
-        (("--format", "htm"), "did you mean 'html'?"),
-        (("--out", "table.doc"), "end the name in .md, .csv, .tex, .html"),
-        (("--format", "md", "--out", "."), "is a folder; name a file"),
-        (("--edition", "abaw1", "--track", "mtl"), "nothing is published of abaw1 mtl, and there are no runs of it"),
-        (("--published", "--edition", "abaw1", "--track", "mtl"), "nothing is published of abaw1 mtl"),
-        (("nowhere", "--edition", "abaw2"), "nowhere: there is no such folder"),
-        (("nowhere", "--published"), "--published leaves runs out"),
-        (("--check",), "--published --check"),
-        (("--published", "--check", "--track", "va"), "leave the other options out"),
+        (("--edition", "abaw22"), refused("leaderboard-option-unknown", hint=Part("abaw2"))),
+        (("--track", "vaa"), refused("leaderboard-option-unknown", hint=Part("va"))),
+        (("--split", "vla"), refused("leaderboard-option-unknown", hint=Part("val"))),
+        (("--format", "pdf"), refused("leaderboard-format", message=Part("md, csv, latex, html"))),
+        (("--format", "htm"), refused("leaderboard-format", message=Part("html"))),
+        (("--out", "table.doc"), refused("leaderboard-format", message=Part(".md, .csv, .tex, .html"))),
+        (("--format", "md", "--out", "."), refused("out-is-folder")),
+        (("--edition", "abaw1", "--track", "mtl"), refused("published-nothing-and-no-runs", words="abaw1 mtl")),
+        (("--published", "--edition", "abaw1", "--track", "mtl"), refused("published-nothing", words="abaw1 mtl")),
+        (("nowhere", "--edition", "abaw2"), refused("runs-folder-missing", folder="nowhere")),
+        (("nowhere", "--published"), refused("published-with-runs")),
+        (("--check",), refused("check-needs-published")),
+        (("--published", "--check", "--track", "va"), refused("check-options-mixed")),
     ],
 )
-def test_what_it_refuses_is_one_line(harness: Program, args: tuple[str, ...], words: str) -> None:
+def test_what_it_refuses_is_one_line(harness: Program, args: tuple[str, ...], refusal: Refusal) -> None:
     answer = harness("leaderboard", *args)
     assert answer.code == 2
-    assert words in answer.err
+    refusal.check(answer.error)
     assert len(answer.err.splitlines()) == 1
     assert answer.out == ""

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.paths import STRANGERS
 from tests.support.plugin_cases import install
+from tests.support.refusals import Part, refused
 
 LEAKY = '''
 import torch
@@ -154,26 +155,40 @@ def test_the_value_that_is_tried_of_an_option(program, place):
     assert [rule for (_, rule), result in rows(answer.out).items() if result == "FAILED"] == ["options"]
     assert program("plugin", "check", "one.py", "--try", "size=32").code == 0
     answer = program("plugin", "check", "one.py", "--try", "size=big")
-    assert answer.err == "error: option 'size' of encoder 'named' must be a whole number, not 'big' (default: 48)\n"
+    answer.refused(
+        "option-type", what=Part("'size' of encoder 'named'"), kind="a whole number", value="big", default=48
+    )
 
 
 @pytest.mark.parametrize(
-    ("target", "more", "words"),
+    ("target", "more", "refusal"),
     [
-        ("absent.py", (), "absent.py: there is no such Python file"),
-        ("absent-package", (), "absent-package: no package that is installed, no module and no .py file has that name"),
-        ("here", (), "install a folder first: `uv pip install -e here`"),
-        ("json", (), "the plugin json cannot be used: it registers nothing: mark a hook"),
-        ("numpy", (), "registers nothing: it has no entry point in the group abaw_zoo"),
-        ("broken.py", (), "No module named 'a_package_that_nobody_has'"),
-        ("misspelt.py", (), "did you mean 'heads'?"),
-        ("stranger-raises", (), "cannot be used: ModuleNotFoundError"),
-        ("fine.py", ("--argument", "x"), "--argument x: wanted ENCODER:ARGUMENT"),
-        ("fine.py", ("--try", "x"), "--try x: wanted OPTION=VALUE"),
-        ("fine.py", ("--try", "hiden=3"), "--try hiden: nothing that fine.py registers has this option"),
+        ("absent.py", (), refused("plugin-file-missing", file="absent.py")),
+        ("absent-package", (), refused("plugin-not-found", name="absent-package")),
+        (
+            "here",
+            (),
+            refused("plugin-not-found", name="here", folder=Part("`uv pip install -e here`")),
+        ),
+        ("json", (), refused("plugin-unusable", plugin="json", reason=Part("it registers nothing"))),
+        ("numpy", (), refused("plugin-registers-nothing", group="abaw_zoo")),
+        ("broken.py", (), refused("plugin-unusable", reason=Part("No module named 'a_package_that_nobody_has'"))),
+        ("misspelt.py", (), refused("plugin-unusable", reason=Part("heads"))),
+        ("stranger-raises", (), refused("plugin-broken", reason=Part("ModuleNotFoundError"))),
+        (
+            "fine.py",
+            ("--argument", "x"),
+            refused("plugin-option-invalid", flag="--argument", text="x", wanted=Part("ENCODER:ARGUMENT")),
+        ),
+        (
+            "fine.py",
+            ("--try", "x"),
+            refused("plugin-option-invalid", flag="--try", text="x", wanted=Part("OPTION=VALUE")),
+        ),
+        ("fine.py", ("--try", "hiden=3"), refused("plugin-try-unknown", option="hiden", target="fine.py")),
     ],
 )
-def test_what_cannot_be_checked_is_one_line_and_exit_code_2(program, place, monkeypatch, target, more, words):
+def test_what_cannot_be_checked_is_one_line_and_exit_code_2(program, place, monkeypatch, target, more, refusal):
     monkeypatch.syspath_prepend(STRANGERS / "broken")
     (place / "here").mkdir()
     (place / "broken.py").write_text("import a_package_that_nobody_has\n")
@@ -181,7 +196,7 @@ def test_what_cannot_be_checked_is_one_line_and_exit_code_2(program, place, monk
     (place / "fine.py").write_text(LEAKY)
     answer = program("plugin", "check", target, *more)
     assert (answer.code, answer.out) == (2, "")
-    assert words in answer.err
+    refusal.check(answer.error)
     assert answer.err.count("\n") == 1
 
 

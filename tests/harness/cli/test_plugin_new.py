@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.paths import ROOT
 from tests.support.plugin_cases import HOOKS, USES, install
+from tests.support.refusals import Part, refused
 
 TWO_STEPS = ("--epochs", 1, "--set", "train.batch=3")  # five training videos of one clip each
 
@@ -153,25 +154,34 @@ def test_what_is_written_is_clean_whatever_it_is_called(program, kind):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "words"),
+    ("name", "kind", "refusal"),
     [
-        ("class", "head", "class: that is a word of Python's own"),
-        ("none", "head", "none: that is a word of Python's own"),
-        ("gru", "head", "gru: plugins.heads (abaw-zoo 0.1.0) registers a block of that name (`harness list heads`)"),
-        ("9lives", "head", "'9lives' is no name of a block: it has letters, digits, _ and -, a letter first"),
-        ("my encoder", "head", "'my encoder' is no name of a block"),
-        ("json", "head", "json: its module 'json' would hide the one that is installed"),
-        ("Torch", "encoder", "Torch: its module 'torch' would hide the one that is installed"),
-        ("mine", "heads", "--kind heads: did you mean 'head'? it is one of encoder, fusion, head, loss, postprocess"),
-        ("mine", "stream", "it is one of encoder, fusion, head, loss, postprocess, detector"),
+        ("class", "head", refused("plugin-name-keyword", name="class")),
+        ("none", "head", refused("plugin-name-keyword", name="none")),
+        ("gru", "head", refused("plugin-name-taken", name="gru", owner="plugins.heads (abaw-zoo 0.1.0)", hook="heads")),
+        ("9lives", "head", refused("plugin-name-invalid", name="9lives")),
+        ("my encoder", "head", refused("plugin-name-invalid", name="my encoder")),
+        ("json", "head", refused("plugin-hides-module", name="json", module="json")),
+        ("Torch", "encoder", refused("plugin-hides-module", name="Torch", module="torch")),
+        (
+            "mine",
+            "heads",
+            refused(
+                "plugin-kind-unknown",
+                kind="heads",
+                hint=Part("'head'"),
+                names=Part("encoder, fusion, head, loss, postprocess"),
+            ),
+        ),
+        ("mine", "stream", refused("plugin-kind-unknown", names="encoder, fusion, head, loss, postprocess, detector")),
     ],
 )
 @pytest.mark.parametrize("flags", [(), ("--single-file",)])
-def test_bad_names_are_refused_in_a_line(program, place, name, kind, words, flags):
+def test_bad_names_are_refused_in_a_line(program, place, name, kind, refusal, flags):
     answer = program("plugin", "new", name, "--kind", kind, *flags)
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.startswith("error: ")
-    assert words in answer.err
+    refusal.check(answer.error)
     assert answer.err.count("\n") == 1
     assert os.listdir(place) == []
 
@@ -181,7 +191,7 @@ def test_nothing_is_overwritten(program, place, flags, path):
     (place / path).write_text("precious")
     answer = program("plugin", "new", "mine", "--kind", "head", *flags)
     assert answer.code == 2
-    assert answer.err == f"error: {path} exists: choose another name or another --out, or delete it\n"
+    answer.refused("plugin-exists", where=path)
     assert (place / path).read_text() == "precious"
 
 
@@ -189,7 +199,7 @@ def test_a_folder_that_cannot_be_written_is_named(program, place):
     (place / "file").write_text("")
     answer = program("plugin", "new", "mine", "--kind", "head", "--out", "file")
     assert answer.code == 2
-    assert answer.err == "error: file/mine cannot be written: Not a directory\n"
+    answer.refused("plugin-not-writable", where="file/mine", strerror="Not a directory")
 
 
 def test_the_templates_come_with_the_package():

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness.runs.finished import note_files
+from tests.support.refusals import Part, Refusal, refused
 from tests.support.submission_cases import registered
 
 TRACKS = registered()
@@ -37,8 +39,8 @@ def files() -> set[str]:
     return {str(path) for path in Path().rglob("*")}
 
 
-def refused(harness: Any, table: str, listed: str, says: str, asked: tuple[str, ...] = VA) -> None:
-    """`harness submit` ends with 2 and one line that has these words; nothing is there that was not before."""
+def one_line(harness: Any, table: str, listed: str, refusal: Refusal, asked: tuple[str, ...] = VA) -> None:
+    """`harness submit` is refused in one line; nothing is there that was not before."""
     Path("table.csv").write_text(table)
     Path("list.txt").write_text(listed)
     before = files()
@@ -47,7 +49,7 @@ def refused(harness: Any, table: str, listed: str, says: str, asked: tuple[str, 
     assert answer.out == ""
     assert answer.err.startswith("error: ")
     assert answer.err.count("\n") == 1
-    assert says in answer.err
+    refusal.check(answer.error)
     assert files() == before
 
 
@@ -55,50 +57,68 @@ def refused(harness: Any, table: str, listed: str, says: str, asked: tuple[str, 
 
 
 @pytest.mark.parametrize(
-    ("listed", "says"),
+    ("listed", "refusal"),
     [
-        ("image,valence,arousal,expression,aus\nv/00001.jpg,\n", "that of abaw3 mtl"),
-        (TRACKS["abaw6-ce"].submission_header + "\n01/00001.jpg,\n", "that of abaw6 ce"),
-        ("image,expression\n0.jpg,\n", "that of abaw4 lsd"),
-        (TRACKS["abaw6-emi"].submission_header + "\n12660,0,0,0,0,0,0\n", "that of abaw6 emi"),
-        ("valence,arousal\nw\n", "no answers for w"),  # names of videos under the header of editions 1 to 3
-        ("8/v.mp4/frame-0.jpg,0\n", "is no row"),
-        ('"v/00001.jpg",0,0\n', "has quotes, as a spreadsheet writes them; get it again from the organisers"),
-        ("v/00001.jpg;0;0\n", "has semicolons, as a spreadsheet writes them"),
-        (LIST + "v/00001.jpg,0,0\n\nv/00002.jpg,0,0\n", "list.txt, line 3: ''"),
-        (LIST + "v/00001.jpg,\nv/00009.jpg,\nw/00001.jpg,\n", "no answers for w; everything that is listed must be"),
-        (LIST + "".join(f"x{i}/00001.jpg,\n" for i in range(9)), "no answers for x0, x1, x2 and 6 more"),
+        (
+            "image,valence,arousal,expression,aus\nv/00001.jpg,\n",
+            refused("list-header-of-other-track", whose=Part("abaw3 mtl")),
+        ),
+        (
+            TRACKS["abaw6-ce"].submission_header + "\n01/00001.jpg,\n",
+            refused("list-header-of-other-track", whose=Part("abaw6 ce")),
+        ),
+        ("image,expression\n0.jpg,\n", refused("list-header-of-other-track", whose=Part("abaw4 lsd"))),
+        (
+            TRACKS["abaw6-emi"].submission_header + "\n12660,0,0,0,0,0,0\n",
+            refused("list-header-of-other-track", whose=Part("abaw6 emi")),
+        ),
+        (
+            "valence,arousal\nw\n",
+            refused("listed-unanswered", what=Part("w")),
+        ),  # names of videos under the header of editions 1 to 3
+        ("8/v.mp4/frame-0.jpg,0\n", refused("list-line-invalid")),
+        ('"v/00001.jpg",0,0\n', refused("list-spreadsheet", name="quotes")),
+        ("v/00001.jpg;0;0\n", refused("list-spreadsheet", name="semicolons")),
+        (LIST + "v/00001.jpg,0,0\n\nv/00002.jpg,0,0\n", refused("list-row-invalid", file="list.txt", line=3)),
+        (LIST + "v/00001.jpg,\nv/00009.jpg,\nw/00001.jpg,\n", refused("listed-unanswered", what=Part("w"))),
+        (
+            LIST + "".join(f"x{i}/00001.jpg,\n" for i in range(9)),
+            refused("listed-unanswered", what=Part("x0, x1, x2 and 6 more")),
+        ),
     ],
 )
-def test_lists_of_something_else(listed: str, says: str, harness: Any) -> None:
-    refused(harness, HEAD + "u,1,0.5,0\n" + "v,1,0.5,0\n", listed, says)
+def test_lists_of_something_else(listed: str, refusal: Refusal, harness: Any) -> None:
+    one_line(harness, HEAD + "u,1,0.5,0\n" + "v,1,0.5,0\n", listed, refusal)
 
 
 def test_the_list_of_another_edition_is_known_by_its_number_of_rows(harness: Any) -> None:
     rows = "".join(f"v/{i:05d}.jpg,\n" for i in range(1, 51_246))  # edition 3's; those after have 51,159
     answers = {a.name: 0 for a in TRACKS["abaw11-mtl"].answers}
     table = pd.DataFrame([{"video": "v", "frame": 1, **answers}]).to_csv(index=False)
-    says = "has 51,245 rows, as the list of abaw3 mtl; that of this edition's mtl has 51,159"
-    refused(harness, table, rows, says, ("--edition", "abaw11", "--track", "mtl"))
+    refusal = refused("list-of-other-edition", count=51_245, names="abaw3 mtl", name="mtl", own=51_159)
+    one_line(harness, table, rows, refusal, ("--edition", "abaw11", "--track", "mtl"))
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("table", "says"),
+    ("table", "refusal"),
     [
-        (HEAD + "v,1,nan,0\nv,2,0,0\n", "table.csv: v, frame 1: the answer valence is not a finite number"),
-        (HEAD + "v,1,0,inf\n", "the answer arousal is not a finite number"),
-        (HEAD + "v,1,,0\n", "row 1 (v): valence is empty"),
-        ("video,frame,expression\nv,1,3\n", "these are no predictions of track va"),
-        ((HEAD + "v,1,0.5,0\n").replace(",", ";"), "semicolons part its fields, as a spreadsheet writes them"),
-        (HEAD + 'v,1,"0,5",0\n', "the column valence holds something else than numbers"),
-        (HEAD + "v,1,0,0\nv,1,0.5,0\n", "v, frame 1, has two rows"),
+        (
+            HEAD + "v,1,nan,0\nv,2,0,0\n",
+            refused("answer-not-finite", where="table.csv: ", part="v", frame="1", name="valence", rows=1),
+        ),
+        (HEAD + "v,1,0,inf\n", refused("answer-not-finite", name="arousal")),
+        (HEAD + "v,1,,0\n", refused("predictions-empty-value", row=1, whose=" (v)", name="valence", null_count=1)),
+        ("video,frame,expression\nv,1,3\n", refused("predictions-no-column", name="va")),
+        ((HEAD + "v,1,0.5,0\n").replace(",", ";"), refused("predictions-semicolons")),
+        (HEAD + 'v,1,"0,5",0\n', refused("predictions-not-numbers", name="valence")),
+        (HEAD + "v,1,0,0\nv,1,0.5,0\n", refused("predictions-row-twice", what="v, frame 1,", most=1)),
     ],
 )
-def test_tables_that_are_refused(table: str, says: str, harness: Any) -> None:
-    refused(harness, table, LIST + "v/00001.jpg,\n", says)
+def test_tables_that_are_refused(table: str, refusal: Refusal, harness: Any) -> None:
+    one_line(harness, table, LIST + "v/00001.jpg,\n", refusal)
 
 
 def test_what_a_spreadsheet_leaves_of_a_sound_table_does_no_harm(harness: Any) -> None:
@@ -133,7 +153,8 @@ def test_names_that_are_none(track: str, name: str, harness: Any, tmp_path: Path
         return
     assert answer.code == 2, answer.out
     assert answer.err.count("\n") == 1
-    assert any(word in answer.err for word in ("is a path", "has a comma", "has a space"))
+    code = "name-not-in-rows" if name in ("a,b", 'a"b', " a") else "name-is-path"
+    answer.refused(code, shown=repr(name))
     assert {str(path) for path in tmp_path.rglob("*")} == before
 
 
@@ -147,7 +168,12 @@ def test_names_with_spaces_and_two_people_in_one_video(harness: Any) -> None:
     assert Path("out/predictions.txt").read_text() == LIST + "".join(lines)
     assert harness("verify", "out", *VA, "--list", "list.txt").code == 0
     Path("table.csv").write_text(HEAD + "my video_left,1,0,0\nmy video,1,0,0\n")
-    refused(harness, Path("table.csv").read_text(), Path("list.txt").read_text(), "no answers for my video_right")
+    one_line(
+        harness,
+        Path("table.csv").read_text(),
+        Path("list.txt").read_text(),
+        refused("listed-unanswered", what=Part("my video_right")),
+    )
 
 
 # --- verify -----------------------------------------------------------------------------------------------------------
@@ -215,15 +241,31 @@ def test_a_run_whose_answers_are_no_numbers_and_a_run_of_another_track(
     table = pd.read_parquet(path)
     table.loc[3, "valence"] = np.nan
     table.to_parquet(path)
+    note_files(run, ["predictions/test.post.parquet"])
     before = {str(p): p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
-    for more, says in (
-        ((), "valence is"),
-        (("--track", "expr"), "the run answers valence, arousal; the edition's expr track wants Neutral"),
-        (("--edition", "abaw11", "--track", "mtl"), "the edition's mtl track wants valence, arousal, Neutral"),
-        (("--track", "ah"), "the run answers valence, arousal; the edition's ah track wants absence, presence"),
+    for more, refusal in (
+        ((), refused("predictions-empty-value", name="valence")),
+        (
+            ("--track", "expr"),
+            refused("submit-other-answers", folder="r", a="valence, arousal", name="expr", b=Part("Neutral")),
+        ),
+        (
+            ("--edition", "abaw11", "--track", "mtl"),
+            refused(
+                "submit-other-answers",
+                folder="r",
+                a="valence, arousal",
+                name="mtl",
+                b=Part("valence, arousal, Neutral"),
+            ),
+        ),
+        (
+            ("--track", "ah"),
+            refused("submit-other-answers", folder="r", a="valence, arousal", name="ah", b="absence, presence"),
+        ),
     ):
         answer = program("submit", run, *more)
         assert answer.code == 2
         assert answer.err.count("\n") == 1
-        assert says in answer.err
+        refusal.check(answer.error)
         assert {str(p): p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before

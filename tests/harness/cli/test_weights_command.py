@@ -153,8 +153,8 @@ def test_all_that_is_known_is_shown(weights, plugin, served, tmp_path):
     place.write_bytes((served[0] / "net.pt").read_bytes())  # as it says
     code, out, _ = weights("show", "probe-good", "--plugin", plugin)  # by the passport's own name
     assert "to have it" not in out
-    assert "not published" in weights("show", "probe:free", "--plugin", plugin)[1]
-    assert weights("verify", "--plugin", plugin)[1].splitlines()[1].startswith("probe:good: ")
+    assert "not published" in weights("show", "probe:free", "--plugin", plugin).out
+    assert weights("verify", "--plugin", plugin).out.splitlines()[1].startswith("probe:good: ")
 
 
 def test_one_that_is_named_is_loaded_and_what_that_took_is_shown(weights, tmp_path):
@@ -169,9 +169,9 @@ def test_one_that_is_named_is_loaded_and_what_that_took_is_shown(weights, tmp_pa
         "  'module.' taken off all names",
         "  its classifier had 7 answers: a, b, c, d, e, f, g",
     ]
-    assert "a class order that does not match" in weights("verify", name, *model, "--set", "classes=a,b")[2]
-    assert "do not fit the encoder" in weights("verify", name)[2]  # a resnet50 unless told otherwise
-    assert "has no option 'modle'" in weights("verify", name, "--set", "modle=test_resnet")[2]
+    assert "a class order that does not match" in weights("verify", name, *model, "--set", "classes=a,b").err
+    assert "do not fit the encoder" in weights("verify", name).err  # a resnet50 unless told otherwise
+    assert "has no option 'modle'" in weights("verify", name, "--set", "modle=test_resnet").err
 
 
 def test_any_name_of_timm_may_be_asked_for(weights):

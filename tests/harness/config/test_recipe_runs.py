@@ -1,4 +1,4 @@
-"""Every recipe trains two steps on a crumb of the demo set, on every track it names a score for."""
+"""Every recipe trains two steps on a crumb of the demo set, on its track; test_matrix.py has blocks on every track."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.config.recipe import about, recipe_names
+from harness.config.recipe import recipe_names
 from harness.config.schema import load_config
 from harness.runs.job import plan_of
 from zoo.model.model import build_encoder
@@ -19,9 +19,8 @@ from zoo.registry.tracks import find_track, load_plugins
 HEAVY = 60_000_000  # numbers: what is larger gives way to a small encoder of its stream, here only
 STAND_IN = {"frames": "lite0", "sound": "melcnn"}
 CASES = [
-    pytest.param(name, track, marks=[] if name == "demo" else pytest.mark.slow)
+    pytest.param(name, load_config(name, {}, []).track, marks=[] if name == "demo" else pytest.mark.slow)
     for name in recipe_names()
-    for track in dict.fromkeys([load_config(name, {}, []).track, *(str(row["track"]) for row in about(name).published)])
 ]
 Read = Callable[[Path], dict[str, Any]]
 

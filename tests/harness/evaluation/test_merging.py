@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from harness.evaluation.merging import merge
+from tests.support.refusals import refused
 from zoo.api import Answer, TrackSpec, VideoAnswers
-from zoo.errors import UserError
 from zoo.metrics import scores as metrics
 
 VALUES = (Answer("valence", "value", -5), Answer("arousal", "value", -5))
@@ -172,23 +172,29 @@ def test_slots_and_extra_answers_of_several_members() -> None:
     np.testing.assert_array_equal(got.extra["crop"], seen[0])
 
 
-def refused(others: Sequence[Sequence[VideoAnswers]], **options: object) -> str:
-    with pytest.raises(UserError) as error:
-        merge(others, TRACK, names=("one", "two"), **options)  # type: ignore[arg-type]
-    return str(error.value)
+def merge_two(others: Sequence[Sequence[VideoAnswers]], **options: object) -> None:
+    merge(others, TRACK, names=("one", "two"), **options)  # type: ignore[arg-type]
 
 
 def test_what_cannot_be_merged_is_named() -> None:
     a, b = members(2)
-    assert refused([a, b[:1]]) == "two: no answers to video 'w', which one answers"
-    assert refused([a[:1], b]) == "one: no answers to video 'w', which two answers"
-    assert refused([a, [b[0], video("w", 8)]]) == "video 'w' has 8 frames in two and 9 in one"
-    assert "'v', frame 3: two has no finite valence" in refused([a[:1], [video(valence=[0, 0, np.nan, 0, 0, 0])]])
+    with refused("merge-video-missing", who="two", missing="w", other="one"):
+        merge_two([a, b[:1]])
+    with refused("merge-video-missing", who="one", missing="w", other="two"):
+        merge_two([a[:1], b])
+    with refused("merge-length", where="video 'w'", count=8, other_name="two", count2=9, name="one"):
+        merge_two([a, [b[0], video("w", 8)]])
+    with refused("merge-not-finite", where="video 'v'", frame=3, other_name="two", name="valence"):
+        merge_two([a[:1], [video(valence=[0, 0, np.nan, 0, 0, 0])]])
     other = replace(b[0], targets={**b[0].targets, "AU1": np.ones(6)})
-    assert "labels of AU1 in two are others than in one" in refused([a[:1], [other]])
-    assert "unknown way" in refused([a, b], method="median")
+    with refused("merge-labels-differ", name="AU1", other_name="two", name2="one"):
+        merge_two([a[:1], [other]])
+    with refused("merge-method-unknown", method="median"):
+        merge_two([a, b], method="median")
     for weights in ([1], [1, -1], [0, 0], [1, np.nan]):
-        assert "wanted one for each of 2" in refused([a, b], weights=weights)
-    assert "no members" in refused([])
+        with refused("merge-weights", shown=", ".join(map(str, weights)), n=2):
+            merge_two([a, b], weights=weights)
+    with refused("merge-no-members"):
+        merge_two([])
     back = merge([a, b[::-1]], TRACK)  # another order of the videos is none
     assert [v.video for v in back] == ["v", "w"]

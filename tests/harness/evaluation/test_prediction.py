@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from harness.batching.clips import ClipData
 from harness.evaluation.prediction import answers
+from plugins.postprocess.interpolate import Interpolate
 from tests.harness.batching.test_clips import Store, video
 from zoo.api import Answer, TrackSpec
 from zoo.model.model import Batch
@@ -38,15 +42,16 @@ class Echo(nn.Module):
         return raw
 
 
-def clips() -> Clips:
+def clips(seen: np.ndarray | None = None) -> Clips:
     class Index:
         videos = ()
 
-    return Clips(Index(), [video("v", np.zeros((40, 2)))], ["face"], Store({"v": np.ones(40, bool)}), {})
+    mask = np.ones(40, bool) if seen is None else seen
+    return Clips(Index(), [video("v", np.zeros((40, 2)))], ["face"], Store({"v": mask}), {})
 
 
-def answered(**more: object):
-    return next(answers(Echo(), clips(), TRACK, length=8, batch=3, device=torch.device("cpu"), **more))
+def answered(seen: np.ndarray | None = None, **more: object):
+    return next(answers(Echo(), clips(seen), TRACK, length=8, batch=3, device=torch.device("cpu"), **more))
 
 
 def test_every_frame_has_its_own_answer():
@@ -101,3 +106,32 @@ def test_training_targets_and_answers_are_delayed_by_the_same():
     back = learned[index, 0]
     inside = times >= 0.5
     assert np.abs(back - labels[:, 0])[inside].max() < 0.06  # half a frame's step
+
+
+@given(
+    seen=st.lists(st.booleans(), min_size=40, max_size=40).map(np.array),
+    delay=st.sampled_from([0.0, 0.05, 1 / 3, 0.5, 3.0]),
+)
+def test_masks_move_with_the_answers_that_were_made_from_them(seen: np.ndarray, delay: float) -> None:
+    """Where all is seen the answer is the number of the frame that it was made from: the mask must be that frame's."""
+    made_from = np.round(answered(delay=delay).values["valence"]).astype(int)
+    np.testing.assert_array_equal(answered(seen, delay=delay).present["face"], seen[made_from])
+
+
+@pytest.mark.parametrize("delay", [0.0, 1 / 3])
+def test_interpolation_replaces_the_answers_of_hidden_frames_under_a_delay(delay: float) -> None:
+    """Frames 12 to 23 are hidden: what was answered there is 0, and is replaced wherever the delay has put it."""
+
+    class Blind(Echo):
+        def forward(self, batch: Batch) -> FusionOut:
+            out = super().forward(batch)
+            return FusionOut(out.raw * batch.present["face"].unsqueeze(-1))
+
+    seen = ~np.isin(np.arange(40), range(12, 24))
+    found = next(answers(Blind(), clips(seen), TRACK, length=8, batch=3, device=torch.device("cpu"), delay=delay))
+    mended = Interpolate(ANSWERS).apply(found).values["valence"]
+    times = TIMES - TIMES[0]
+    shown = np.abs(times[:, None] - (times - delay)[:, None].T).argmin(0)
+    assert (
+        np.abs(mended - shown)[2:].max() < 3
+    )  # rates change at frame 20: linear in time is not quite linear in number

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from harness.cli.commands.cache import parsed, shown
-from harness.features.cache import housekeeping as keeping
+from harness.features.cache import housekeeping
 from harness.features.cache.entry import Entry, Writer, remove
 from harness.features.cache.leases import Lease, leased, try_lock, unlock
 from harness.features.store import FeatureStore
-from zoo.errors import UserError
+from tests.support.refusals import refused
 
 DAY = 86_400
 
@@ -43,7 +43,7 @@ def make(number: int, *, frames: int = 10, days: float = 0, encoder: str = "lite
     return entry
 
 
-def names(removals: list[keeping.Removal]) -> set[str]:
+def names(removals: list[housekeeping.Removal]) -> set[str]:
     return {removal.path.name for removal in removals}
 
 
@@ -77,7 +77,7 @@ def test_ls_adds_up_by_encoder(program) -> None:
     for number in range(3):
         make(number)
     make(9, encoder="other", dtype="float32")
-    groups = {group.encoder: group for group in keeping.listing()}
+    groups = {group.encoder: group for group in housekeeping.listing()}
     assert (groups["lite0"].entries, len(groups["lite0"].videos), groups["lite0"].frames) == (3, 3, 18)
     assert groups["lite0"].form == "bf16 float16"
     assert groups["other"].form == "bf16 float32"
@@ -102,16 +102,16 @@ def test_verify_names_a_damaged_entry(program, cache: Path, file: str) -> None:
 
 def test_gc_by_age_and_size_spares_the_rest() -> None:
     old, middle, new = make(1, days=40), make(2, days=20), make(3)
-    gone, spared = keeping.garbage_collect(days=30, dry=True)
+    gone, spared = housekeeping.garbage_collect(days=30, dry=True)
     assert (names(gone), spared) == ({old.key}, 0)
     assert old.check() is None  # a dry run removes nothing
-    gone, _ = keeping.garbage_collect(days=30)
+    gone, _ = housekeeping.garbage_collect(days=30)
     assert names(gone) == {old.key}
     assert not old.folder.exists()
-    gone, _ = keeping.garbage_collect(most=new.size())
+    gone, _ = housekeeping.garbage_collect(most=new.size())
     assert names(gone) == {middle.key}
     assert new.check() is None
-    assert keeping.garbage_collect() == ([], 0)
+    assert housekeeping.garbage_collect() == ([], 0)
 
 
 def test_gc_keeps_what_runs_were_made_from(tmp_path: Path) -> None:
@@ -120,9 +120,9 @@ def test_gc_keeps_what_runs_were_made_from(tmp_path: Path) -> None:
     store.folders["face", "v1"] = used.folder
     (tmp_path / "runs" / "a").mkdir(parents=True)
     store.write(tmp_path / "runs" / "a" / "features.csv")
-    with pytest.raises(UserError, match="there is no run in it"):
-        keeping.garbage_collect(keep=[tmp_path / "runs", tmp_path / "nowhere"])
-    gone, _ = keeping.garbage_collect(keep=[tmp_path / "runs"])
+    with refused("cache-keep-no-run"):
+        housekeeping.garbage_collect(keep=[tmp_path / "runs", tmp_path / "nowhere"])
+    gone, _ = housekeeping.garbage_collect(keep=[tmp_path / "runs"])
     assert names(gone) == {unused.key}
     assert used.check() is None
 
@@ -146,10 +146,10 @@ def test_runs_that_are_being_written(
 
     monkeypatch.setattr(os, "scandir", refuse)
     if fails:
-        with pytest.raises(UserError, match=r"\.part: cannot be read \(it cannot\): nothing was removed"):
-            keeping.garbage_collect(keep=[tmp_path / "runs"])
+        with refused("cache-keep-unreadable", filename=".part", strerror="it cannot"):
+            housekeeping.garbage_collect(keep=[tmp_path / "runs"])
     else:
-        assert names(keeping.garbage_collect(keep=[tmp_path / "runs"])[0]) == {unused.key}
+        assert names(housekeeping.garbage_collect(keep=[tmp_path / "runs"])[0]) == {unused.key}
     assert used.check() is None
 
 
@@ -159,12 +159,12 @@ def test_gc_never_takes_what_is_in_use() -> None:
     lease.take(entries[:1])
     lock = try_lock(entries[1].lock)
     assert lock is not None
-    gone, spared = keeping.garbage_collect(days=30)
+    gone, spared = housekeeping.garbage_collect(days=30)
     assert (names(gone), spared) == ({entries[2].key}, 2)
     assert entries[0].check() is None
     lease.release()
     unlock(lock)
-    gone, spared = keeping.garbage_collect(days=30)
+    gone, spared = housekeeping.garbage_collect(days=30)
     assert (len(gone), spared) == (2, 0)
 
 
@@ -178,10 +178,10 @@ def test_a_lease_ends_with_its_process_however_that_ends(cache: Path) -> None:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "taken\n"
         assert leased(cache) == {entry.key}
-        assert keeping.garbage_collect(days=30) == ([], 1)
+        assert housekeeping.garbage_collect(days=30) == ([], 1)
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-    gone, spared = keeping.garbage_collect(days=30)
+    gone, spared = housekeeping.garbage_collect(days=30)
     assert (names(gone), spared) == ({entry.key}, 0)
     assert not list((cache / "leases").iterdir())
 
@@ -197,13 +197,13 @@ def test_gc_clears_what_killed_processes_left(cache: Path) -> None:
     headless = make(2)
     (headless.folder / "meta.json").unlink()
     wanted = {f"{'b' * 64}.part", f"{'b' * 64}.123", headless.key}
-    assert wanted <= names(keeping.garbage_collect(dry=True)[0])
-    gone, _ = keeping.garbage_collect()
+    assert wanted <= names(housekeeping.garbage_collect(dry=True)[0])
+    gone, _ = housekeeping.garbage_collect()
     assert wanted <= names(gone)
     assert being_written.part.is_dir()
     unlock(lock)
     assert whole.check() is None
-    assert names(keeping.garbage_collect()[0]) == {being_written.part.name}
+    assert names(housekeeping.garbage_collect()[0]) == {being_written.part.name}
     assert [path.name for path in cache.glob("??/*")] == [whole.key]
 
 
@@ -219,7 +219,7 @@ def test_sizes() -> None:
     assert [parsed(text) for text in ("50GB", "1.5 mb", "10", "7k", "2B")] == [50 * 10**9, 1_500_000, 10, 7000, 2]
     assert [shown(n) for n in (12, 1500, 7 * 10**9, 3 * 10**13)] == ["12 B", "1.5 KB", "7.0 GB", "30.0 TB"]
     for text in ("much", "-3GB", "5XB"):
-        with pytest.raises(UserError, match="for example 50GB"):
+        with refused("size-invalid"):
             parsed(text)
 
 

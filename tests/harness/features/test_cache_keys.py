@@ -102,7 +102,7 @@ def test_what_features_do_not_depend_on_leaves_the_key(weights: Path) -> None:
     same = [
         replace(usual, plan=twin),
         replace(usual, limit=4),
-        replace(usual, traits=PrecisionProbe(mixes=True)),
+        replace(usual, probe=PrecisionProbe(batch_invariant=True)),
         other_settings(tolerance=0.5)(usual),
         other_plan(options=dict(reversed(list(usual.plan.options.items()))))(usual),
     ]

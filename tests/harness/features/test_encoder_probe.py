@@ -20,8 +20,8 @@ from harness.features.extraction import extract
 from harness.features.frozen_encoder import FrozenSlot, features_of_noise, frozen_slots
 from tests.support.frozen import CPU, WITH_BF16, Odd, features, odd, plans, slots
 from tests.support.indexes import index_va
+from tests.support.refusals import Part, refused
 from tests.zoo.weights.test_batch_norm_folding import lived, norms
-from zoo.errors import UserError
 from zoo.weights.cards import cache_dir
 
 
@@ -35,18 +35,18 @@ def test_bfloat16_is_compared_with_float32_on_real_frames(index: Index) -> None:
     """The stated tolerance is 10 % at the worst frame; the default encoder has about 5 %."""
     (slot,) = slots(precision="bf16")
     choose_precision(index, [slot])
-    assert 0.001 < slot.traits.error < Features().tolerance  # type: ignore[operator]
+    assert 0.001 < slot.probe.error < Features().tolerance  # type: ignore[operator]
     (memo,) = cache_dir().glob("encoders/*.json")
-    assert json.loads(memo.read_text())["error"] == slot.traits.error
+    assert json.loads(memo.read_text())["error"] == slot.probe.error
     (again,) = slots(precision="bf16")
     choose_precision(index, [again])
-    assert again.traits == slot.traits
+    assert again.probe == slot.probe
     assert again._encoder is None  # known from the first time
 
 
 @pytest.mark.parametrize("rough", [0.2, float("nan")])
 def test_bfloat16_too_far_from_float32_is_not_used(index: Index, monkeypatch: pytest.MonkeyPatch, rough: float) -> None:
-    with pytest.raises(UserError, match=r"bfloat16 are .* from those in float32.*features\.precision=float32"):
+    with refused("bf16-too-far", said=Part("bfloat16", "float32", "features.tolerance")):
         extract(index, [odd("bf16", rough=rough)], progress=False)
     slot, exact = odd("auto", rough=rough), odd("float32")
     monkeypatch.setattr(FrozenSlot, "wants_bf16", property(lambda self: self.settings.precision == "auto"))
@@ -62,13 +62,13 @@ def test_bfloat16_too_far_from_float32_is_not_used(index: Index, monkeypatch: py
 def test_what_is_kept_of_a_measurement_is_read_or_made_again(index: Index) -> None:
     first = odd("bf16", rough=0.01)
     choose_precision(index, [first])
-    assert first.traits.mixes
-    assert first.traits.error == pytest.approx(0.01, rel=0.01)
+    assert first.probe.batch_invariant
+    assert first.probe.error == pytest.approx(0.01, rel=0.01)
     (memo,) = cache_dir().glob("encoders/*.json")
     memo.write_text("{")
     again = odd("bf16", rough=0.01)
     choose_precision(index, [again])
-    assert again.traits == first.traits
+    assert again.probe == first.probe
 
 
 @pytest.mark.parametrize("here", [True, False])
@@ -108,8 +108,8 @@ def resnet(monkeypatch: pytest.MonkeyPatch) -> tuple[FrozenSlot, nn.Module]:
     """A slot whose network is a ResNet-18 with norms that have lived, and that network as it comes."""
     slot = FrozenSlot(plans("face=timm:resnet18", {"encoder.face.pretrained": False})[0], Features(), CPU, None)
     torch.manual_seed(0)
-    given = lived(slot.given())
-    monkeypatch.setattr(slot, "given", lambda: copy.deepcopy(given))
+    given = lived(slot.build_pretrained())
+    monkeypatch.setattr(slot, "build_pretrained", lambda: copy.deepcopy(given))
     return slot, given
 
 
@@ -124,7 +124,7 @@ def test_a_frozen_slot_computes_with_folded_norms(monkeypatch: pytest.MonkeyPatc
     assert (norms(given), norms(slot.encoder)) == (20, 0)
     ours = slot.compute(chunk.inputs, chunk.mask, bf16=False)
     assert norms(BareNetwork(slot, [chunk]).network) == 20  # as it comes
-    slot._encoder = slot.placed(given)
+    slot._encoder = slot.to_device(given)
     torch.testing.assert_close(ours, slot.compute(chunk.inputs, chunk.mask, bf16=False), rtol=1e-4, atol=1e-5)
 
 
@@ -155,5 +155,5 @@ def test_noise_is_other_pictures_for_another_count(context: int) -> None:
 
 
 def test_noise_is_only_asked_of_encoders_of_pictures() -> None:
-    sound = FrozenSlot(plans("audio=melcnn")[0], Features(), CPU, None).given()
+    sound = FrozenSlot(plans("audio=melcnn")[0], Features(), CPU, None).build_pretrained()
     assert features_of_noise(sound, 2).shape == (0, sound.dim)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.io.atomic import append_line, atomic, clear_parts
-from zoo.errors import UserError
+from harness.io.locks import NAME
+from tests.support.refusals import Part, refused
 from zoo.files import part_name, replace
 
 
@@ -21,7 +22,7 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
         part.write_text("ne")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(UserError, match=r"a/file: could not be written .*No space left"):
+    with refused("file-not-written", file="a/file", error=Part("No space left")):
         atomic(path, fail)
     assert path.read_text() == "old"
     assert [p.name for p in path.parent.iterdir()] == ["file"]
@@ -31,7 +32,7 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_is_an_error_for_people(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a file")
-    with pytest.raises(UserError, match="could not be written"):
+    with refused("file-not-written", file=tmp_path / "a" / "file"):
         atomic(tmp_path / "a" / "file", lambda part: part.write_text("x"))
 
 
@@ -81,3 +82,13 @@ def test_a_line_after_one_that_was_cut_short_stands_by_itself(tmp_path: Path) ->
     assert lines[1] == '{"a": 2, "b'
     assert [json.loads(lines[i]) for i in (0, 2, 3)] == [{"a": 1}, {"a": 3}, {"a": "\u00e9"}]
     assert lines[4:] == [""]
+
+
+def test_parts_of_a_folder_that_somebody_else_holds_are_left_alone(tmp_path: Path) -> None:
+    """A sweep clears a run's folder while another process trains one of its seeds."""
+    for name in ("seed-0", "seed-1/deep"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / ".state.ckpt.1-2.part").touch()
+    (tmp_path / "seed-0" / NAME).touch()
+    clear_parts(tmp_path)
+    assert [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.part")] == ["seed-0/.state.ckpt.1-2.part"]

@@ -18,6 +18,8 @@ import pytest
 from harness.data.synthetic import make_demo
 from harness.data.tracking.person_boxes import make_boxes
 from harness.io.locks import NAME, file_lock, run_lock
+from leaderboards.record import read
+from tests.support.refusals import Part, refused
 from zoo.errors import FullDiskError, UserError
 from zoo.registry.registry import load
 
@@ -44,7 +46,7 @@ def test_the_second_is_told_in_one_line_and_touches_nothing(tmp_path: Path) -> N
     part.write_text("half")
     with (
         held_elsewhere(tmp_path / NAME),
-        pytest.raises(UserError, match="another process is at work on this run"),
+        refused("busy", message=Part("at work on this run")),
         run_lock(tmp_path),
     ):
         pytest.fail("both are at work")
@@ -79,20 +81,20 @@ def test_without_words_it_waits(tmp_path: Path) -> None:
 
 def test_a_file_in_the_way_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("")
-    with pytest.raises(UserError, match="cannot be written"), file_lock(tmp_path / "runs" / NAME):
+    with refused("folder-not-writable", parent=tmp_path / "runs"), file_lock(tmp_path / "runs" / NAME):
         pass
 
 
 @pytest.mark.slow
 def test_a_run_that_another_process_trains_is_left_alone(program, tmp_path: Path) -> None:
     folder = program.run(tmp_path, "one", "--set", "train.epochs=1")
-    record = (folder / "record.json").read_text().replace('"done"', '"interrupted"')
-    (folder / "record.json").write_text(record)
+    known = read(folder / "record.json")
+    known.status = "interrupted"
+    known.write(folder / "record.json")
+    record = (folder / "record.json").read_text()
     with held_elsewhere(folder / NAME):
         answer = program("run", "--resume", folder)
-    assert answer.code == 2
-    assert "another process is at work on this run" in answer.err
-
+    answer.refused("busy", message=Part("at work on this run"))
     assert (folder / "record.json").read_text() == record
 
 
@@ -104,7 +106,7 @@ def test_boxes_are_made_by_one_process(program, tmp_path: Path) -> None:
     left.write_text("half")
     video = next((data / "videos").glob("*.mp4"))
     detector = load([]).get("detectors", "centerface")
-    with held_elsewhere(data / "boxes" / NAME), pytest.raises(UserError, match="another process makes boxes"):
+    with held_elsewhere(data / "boxes" / NAME), refused("busy", message=Part("makes boxes")):
         make_boxes(data, [(video.stem, video)], detector, jobs=1, progress=False)
     assert left.exists()
 

@@ -29,7 +29,7 @@ COMPUTED = {
     "features": 1,
     "read_frame_labels": 3,
     "read_test_list": 1,
-    "crop_frames": 4,
+    "picture_folder": 4,
 }
 
 

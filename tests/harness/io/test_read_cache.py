@@ -10,16 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.data.affwild2 import cached_files as remembered
+from harness.data.affwild2 import cached_files
 from harness.data.affwild2.build import build_index
 from harness.data.index.index import Index, Video
 from harness.data.index.picture_folders import crop_frames
-from harness.io import hashing as content
-from harness.io import read_cache as memo
+from harness.io import hashing, read_cache
 from harness.io.read_cache import ReadCache
 from plugins.editions import abaw10, abaw11
+from tests.support.refusals import refused
 from tests.support.trees import EIGHT, MTL_HEADER, VA_HEADER, small_va, write_lines, write_va
-from zoo.errors import UserError
 from zoo.tracks import TrackSpec
 
 OLD = time.time() - 3600
@@ -34,7 +33,7 @@ def aged(*paths: Path, seconds: float = OLD) -> None:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files count as old enough to be taken by their times; no waiting for two seconds."""
-    monkeypatch.setattr(memo, "TICK", -(10**9))
+    monkeypatch.setattr("zoo.files.TICK", -(10**9))
 
 
 class Reader:
@@ -105,8 +104,8 @@ def test_a_file_that_was_just_written_is_not_taken_by_its_times(
 ) -> None:
     """A second change within one tick of a coarse clock shows in no time, size or inode."""
     path, reader = write_lines(tmp_path / "a.txt", "1 2"), Reader()
-    fixed = memo.state_of(path)
-    monkeypatch.setattr(memo, "state_of", lambda _: fixed)
+    fixed = read_cache.state_of(path)
+    monkeypatch.setattr(read_cache, "state_of", lambda _: fixed)
     assert ask(tmp_path / "memo", path, reader) == [1, 2]
     write_lines(path, "3 4")
     assert ask(tmp_path / "memo", path, reader) == [3, 4]
@@ -160,7 +159,7 @@ def test_a_damaged_memo_is_no_memo(tmp_path: Path, damage: str) -> None:
     if damage == "folder":
         store.unlink()
         store.mkdir()
-        with pytest.raises(UserError, match="could not be written"):
+        with refused("file-not-written"):
             ask(store, path, reader)
 
 
@@ -199,14 +198,14 @@ def video(index: Index, name: str) -> Video:
 def reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
     """The files that were read since the last time this was asked."""
     seen: list[str] = []
-    for name in ("read_frame_labels", "read_image_labels", "read_test_list", "crop_frames"):
-        plain = getattr(remembered, name)
+    for name in ("read_frame_labels", "read_image_labels", "read_test_list", "picture_folder"):
+        plain = getattr(cached_files, name)
 
         def spy(path: Path, *rest: object, plain: Callable[..., object] = plain) -> object:
             seen.append(path.name)
             return plain(path, *rest)
 
-        monkeypatch.setattr(remembered, name, spy)
+        monkeypatch.setattr(cached_files, name, spy)
 
     def asked() -> list[str]:
         now = sorted(seen)
@@ -255,11 +254,11 @@ def test_an_index_reads_what_changed(tmp_path: Path, reads: Callable[[], list[st
 def test_tracks_do_not_share_what_a_file_means(tmp_path: Path) -> None:
     """The same file, once as eight classes and once as seven or another track's: rules are part of what is kept."""
     path = write_lines(tmp_path / "a.txt", EIGHT, "7", "-1")
-    eight = remembered.Files(tmp_path, track("expr"))
+    eight = cached_files.Files(tmp_path, track("expr"))
     assert eight.frame_labels(path)[0] == 7
     eight.save()
-    with pytest.raises(UserError, match="line 1"):
-        remembered.Files(tmp_path, track("va")).frame_labels(path)
+    with refused("annotation-header", file=path, name="va"):
+        cached_files.Files(tmp_path, track("va")).frame_labels(path)
 
 
 @pytest.mark.usefixtures("settled")
@@ -273,7 +272,7 @@ def test_image_lists_and_bare_lists_are_kept_whole(tmp_path: Path, reads: Callab
     names = write_lines(tmp_path / "names.txt", "video", "a", "b_left")
     found = []
     for _ in range(2):
-        files = remembered.Files(tmp_path, mtl)
+        files = cached_files.Files(tmp_path, mtl)
         listed, official = files.image_labels(images), files.test_list(names)
         files.save()
         found.append(
@@ -307,22 +306,22 @@ def test_an_index_that_cannot_be_kept_is_an_index(tmp_path: Path, monkeypatch: p
 def test_digests_of_new_files_are_not_trusted_by_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(b"one")
-    fixed = memo.state_of(path)
-    monkeypatch.setattr(content, "state_of", lambda _: fixed)
-    first = content.file_digest(path)
+    fixed = read_cache.state_of(path)
+    monkeypatch.setattr(hashing, "state_of", lambda _: fixed)
+    first = hashing.file_digest(path)
     path.write_bytes(b"two")
-    assert content.file_digest(path) != first
+    assert hashing.file_digest(path) != first
 
 
 @pytest.mark.usefixtures("settled")
 def test_a_changed_crop_changes_the_digest_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content, "TICK", -(10**9))
+    monkeypatch.setattr("zoo.files.TICK", -(10**9))
     for name in ("00001.jpg", "00002.jpg"):
         (tmp_path / name).write_bytes(b"one")
-    first = content.crops_digest(tmp_path)
-    assert content.crops_digest(tmp_path) == first
+    first = hashing.crops_digest(tmp_path)
+    assert hashing.crops_digest(tmp_path) == first
     before = (tmp_path / "00002.jpg").stat()
     (tmp_path / "00002.jpg").write_bytes(b"two")
     os.utime(tmp_path / "00002.jpg", ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert content.crops_digest(tmp_path) != first
+    assert hashing.crops_digest(tmp_path) != first
     assert crop_frames(tmp_path).tolist() == [1, 2]

@@ -19,7 +19,7 @@ from harness.runs.provenance import read_exposure
 from harness.runs.splits import fitted_on
 from leaderboards.record import read
 from leaderboards.tables import leaderboard, load_runs
-from zoo.errors import UserError
+from tests.support.refusals import Part, Refusal, refused
 
 Read = Callable[[Path], dict[str, Any]]
 CHOOSING = ("--set", "train.select=best", "--set", "train.validate_every=1")
@@ -87,16 +87,16 @@ def test_post_processing_is_fitted_on_answers_to_videos_not_trained_on(runs: Pat
 
 
 def test_labels_of_val_are_trained_on(program, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.runs import job as setup
+    from harness.runs import job as job_module
 
-    build = setup.build_index
+    build = job_module.build_index
 
     def turned(*args: Any, **options: Any) -> Any:
         index = build(*args, **options)
         videos = [replace(v, labels=-v.labels) if v.split == "val" else v for v in index.videos]
         return replace(index, videos=tuple(videos))
 
-    monkeypatch.setattr(setup, "build_index", turned)
+    monkeypatch.setattr(job_module, "build_index", turned)
     shutil.copytree(runs / "chose-1", tmp_path / "chose-1")
     other = load_file(fit(program, tmp_path, "fit", "chose-1") / "weights.safetensors")
     usual = load_file(runs / "fit-1" / "weights.safetensors")
@@ -141,33 +141,48 @@ def test_folds_give_the_mean_of_their_epochs(program, runs: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "refusal"),
     [
-        (("--fit", "train,val"), "--epochs-from RUN"),
-        (("--epochs-from", "base"), "--fit train,val"),
-        (("--fit", "val", "--epochs-from", "base"), "wanted train,val"),
-        (("--fit", "train,val", "--epochs-from", "none"), "not a finished run"),
-        (("--fit", "train,val", "--epochs-from", "fit-1"), "it took its epochs from chose-1"),
-        (("--fit", "train,val", "--epochs-from", "base", "--track", "expr"), "track is va there and expr here"),
-        (("--fit", "train,val", "--epochs-from", "base", "--edition", "abaw6"), "edition is abaw10 there"),
+        (("--fit", "train,val"), refused("fit-without-epochs")),
+        (("--epochs-from", "base"), refused("epochs-without-fit")),
+        (("--fit", "val", "--epochs-from", "base"), refused("fit-invalid", names="val")),
+        (("--fit", "train,val", "--epochs-from", "none"), refused("origin-not-finished")),
+        (("--fit", "train,val", "--epochs-from", "fit-1"), refused("origin-of-origin", first="chose-1")),
+        (
+            ("--fit", "train,val", "--epochs-from", "base", "--track", "expr"),
+            refused("origin-other-training", other="track is va there and expr here"),
+        ),
+        (
+            ("--fit", "train,val", "--epochs-from", "base", "--edition", "abaw6"),
+            refused("origin-other-training", other=Part("edition is abaw10 there")),
+        ),
         (
             ("--fit", "train,val", "--epochs-from", "base", "--encoders", "context"),
-            "encoders is face there and context",
+            refused("origin-other-training", other=Part("encoders is face there and context")),
         ),
-        (("--fit", "train,val", "--epochs-from", "base", "--epochs", 9), "train.epochs is 4 there and 9 here"),
-        (("--fit", "train,val", "--epochs-from", "base", "--set", "head.hidden=8"), "head.hidden is unset there and 8"),
-        (("--fit", "train,val", "--epochs-from", "base", "--folds", 3), "leave one of the two out"),
-        (("--fit", "train,val", "--epochs-from", "base", "--set", "train.schedule=plateau"), "validation scores"),
+        (
+            ("--fit", "train,val", "--epochs-from", "base", "--epochs", 9),
+            refused("origin-other-training", other="train.epochs is 4 there and 9 here"),
+        ),
+        (
+            ("--fit", "train,val", "--epochs-from", "base", "--set", "head.hidden=8"),
+            refused("origin-other-training", other=Part("head.hidden is unset there and 8")),
+        ),
+        (("--fit", "train,val", "--epochs-from", "base", "--folds", 3), refused("folds-with-fit")),
+        (
+            ("--fit", "train,val", "--epochs-from", "base", "--set", "train.schedule=plateau"),
+            refused("fit-with-plateau"),
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(
-    program, runs: Path, tmp_path: Path, options: tuple[object, ...], says: str
+    program, runs: Path, tmp_path: Path, options: tuple[object, ...], refusal: Refusal
 ) -> None:
     at = options.index("--epochs-from") + 1 if "--epochs-from" in options else None
     given = [runs / str(option) if i == at else option for i, option in enumerate(options)]
     answer = program("run", "--data", program.demo, "--out", tmp_path, *given)
     assert answer.code == 2
-    assert says in answer.err
+    refusal.check(answer.error)
     assert len(answer.err.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -177,5 +192,5 @@ def test_further_videos_are_processed_as_the_test_videos_were(runs: Path, tmp_pa
     assert fitted_on(saved_config(runs / "fit-1"), runs / "fit-1") == fitted
     assert fitted_on(saved_config(runs / "chose-1"), runs / "chose-1") == fitted
     gone = saved_config(runs / "fit-1").model_copy(update={"epochs_from": str(tmp_path / "gone")})
-    with pytest.raises(UserError, match="fitted on the answers of"):
+    with refused("origin-predictions"):
         fitted_on(gone, runs / "fit-1")

@@ -14,7 +14,7 @@ import pytest
 
 from harness.runtime.launchers import Failure, launcher
 from tests.support.launch_tasks import die_once, log_run, whoami, work
-from zoo.errors import UserError
+from tests.support.refusals import Part, refused
 
 RAY = pytest.param(
     "ray",
@@ -75,13 +75,13 @@ def test_leaving_early_ends_the_workers(tmp_path: Path) -> None:
 
 
 def test_an_unknown_launcher() -> None:
-    with pytest.raises(UserError, match="--launcher rya: did you mean 'ray'"), launcher("rya"):
+    with refused("launcher-unknown", kind="rya", hint=Part("ray")), launcher("rya"):
         pass
 
 
 def test_ray_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match="install the extra"), launcher("ray"):
+    with refused("ray-missing"), launcher("ray"):
         pass
 
 

@@ -11,7 +11,7 @@ import torch
 from harness.evaluation.prediction import answers
 from harness.runtime import memory
 from tests.harness.evaluation.test_prediction import TRACK, Echo, clips
-from zoo.errors import UserError
+from tests.support.refusals import Part, Refusal, refused
 from zoo.model.model import Batch, Model
 
 OUT = "CUDA out of memory. Tried to allocate 20.00 MiB."
@@ -49,9 +49,15 @@ def test_evaluation_goes_on_with_half_the_windows(most: int) -> None:
     assert noted == [{"where": "evaluation", "batch": {7: 4, 3: 2, 1: 1}[most]}]
 
 
-@pytest.mark.parametrize(("full", "option"), [(True, "train.evaluation=windows"), (False, "shorter train.clip")])
-def test_no_memory_for_one_window_is_said(full: bool, option: str) -> None:
-    with pytest.raises(UserError, match=option):
+@pytest.mark.parametrize(
+    ("full", "refusal"),
+    [
+        (True, refused("evaluation-no-memory", option="train.evaluation=windows")),
+        (False, refused("evaluation-no-memory", option=Part("shorter train.clip"))),
+    ],
+)
+def test_no_memory_for_one_window_is_said(full: bool, refusal: Refusal) -> None:
+    with refusal:
         next(answers(Tight(0), clips(), TRACK, length=8, batch=8, device=CPU, full=full))
 
 

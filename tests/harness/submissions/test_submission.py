@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.support.refusals import Part, refused
+
 EXAMPLES = {
     "va": "VA_test_set_example",
     "expr": "EXPR_test_set_example",
@@ -57,15 +59,18 @@ def test_valence_and_arousal(program: Any, record: Any, tmp_path: Path) -> None:
         at = (video, min(int(frame), int(table.loc[video].index.max())))
         np.testing.assert_allclose([float(n) for n in numbers], table.loc[at, ["valence", "arousal"]], atol=5.1e-7)
     before = sorted(path.name for path in (run / "submission").iterdir())
-    for more, says in (
-        (("--track", "expr"), "the run answers valence, arousal; the edition's expr track wants Neutral"),
-        (("--track", "ce"), "the edition's ce track wants"),
-        (("--list", example(program, "au")), "this is no list of track va"),
-        (("--list", example(program, "mtl")), "this is no list of track va"),
+    for more, refusal in (
+        (
+            ("--track", "expr"),
+            refused("submit-other-answers", folder="r", a="valence, arousal", name="expr", b=Part("Neutral")),
+        ),
+        (("--track", "ce"), refused("submit-other-answers", folder="r", name="ce")),
+        (("--list", example(program, "au")), refused("list-header-of-other-track", name="va")),
+        (("--list", example(program, "mtl")), refused("list-header-of-other-track", name="va")),
     ):
         answer = program("submit", run, "--edition", "abaw6", *more)
         assert answer.code == 2
-        assert says in answer.err
+        refusal.check(answer.error)
         assert answer.err.count("\n") == 1
     assert sorted(path.name for path in (run / "submission").iterdir()) == before
 

@@ -12,8 +12,8 @@ from harness.submissions.submission import make_submission
 from harness.submissions.verifier import check_manifest, compare, read_list, submission_in, verify
 from harness.submissions.writer import read_table
 from tests.harness.submissions.test_golden import GOLDEN, TRACKS, list_of
+from tests.support.refusals import refused
 from tests.support.submission_cases import MADE_UP, Look, runs_of_frames, write_list, write_table
-from zoo.errors import UserError
 
 VA = MADE_UP["per_video-va"]
 
@@ -113,14 +113,14 @@ def test_the_golden_lists_are_read_the_same_by_both(tmp_path: Path) -> None:
 def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "latin.txt").write_bytes(b"vid\xe9o\n")
-    for path, says in (
-        (tmp_path / "none.txt", "cannot be read"),
-        (tmp_path / "latin.txt", "is not UTF-8"),
-        (tmp_path / "empty", "there is no .txt file in it"),
+    for path, refusal in (
+        (tmp_path / "none.txt", refused("text-unreadable")),
+        (tmp_path / "latin.txt", refused("text-not-utf8")),
+        (tmp_path / "empty", refused("list-folder-empty", part=".txt")),
     ):
-        with pytest.raises(UserError, match=says):
+        with refusal:
             read_list(path, VA)
-    with pytest.raises(UserError, match="track va is one file: name the organisers' file, not a folder"):
+    with refused("list-is-one-file", name="va"):
         read_list(tmp_path / "empty", MADE_UP["keyed-va"])
 
 
@@ -148,7 +148,7 @@ def test_the_manifest_sees_a_changed_value_another_list_and_another_track(tmp_pa
         assert submission_in(tmp_path / "out", track, False) == made.path
     for content in ("{}", "[]", "no", json.dumps({"sha256": 1, "track": "va"})):
         manifest.write_text(content)
-        with pytest.raises(UserError, match="is no manifest of a submission"):
+        with refused("manifest-invalid"):
             check_manifest(manifest, made.path, "abaw6", track, 2, None)
 
 
@@ -181,10 +181,10 @@ def test_two_folders_are_compared(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, other)
     (other / "a b.txt").write_text("valence,arousal\n0.5,0\n-1,0.5\n")
     assert compare(folder, other, VA)[0] == "1 of 3 rows differ"
-    with pytest.raises(UserError, match="there is no such submission"):
+    with refused("submission-missing"):
         compare(folder, tmp_path / "none", VA)
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="is no folder"):
+    with refused("submission-not-a-folder"):
         compare(folder, tmp_path / "file", VA)
 
 

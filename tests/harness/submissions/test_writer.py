@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,8 @@ from harness.submissions import submission
 from harness.submissions.submission import SubmissionResult, link_record, make_submission, submit_videos
 from harness.submissions.verifier import Finding, Report
 from harness.submissions.writer import from_videos, read_list, read_table
+from tests.support.refusals import Part, Refusal, refused
 from tests.support.submission_cases import MADE_UP, Rows, key, runs_of_frames, write_list, write_table
-from zoo.errors import UserError
 from zoo.metrics.scores import confusion, f1_per_class
 from zoo.tracks import TrackSpec, VideoAnswers
 
@@ -68,14 +69,14 @@ def test_frame_counts_that_differ_by_one_are_held_or_left_out_and_reported(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("lengths", "says"),
+    ("lengths", "refusal"),
     [
-        ({"a": 2}, "lists a up to frame 4, the video has 2 answered frames"),
-        ({"a": 6}, "lists a up to frame 4, but 6 frames of it are answered"),
+        ({"a": 2}, refused("list-longer-than-answers", part="a", frame="4", part3="2")),
+        ({"a": 6}, refused("list-shorter-than-answers", part="a", frame="4", part3="6")),
     ],
 )
-def test_counts_that_differ_by_more_are_refused(lengths: dict[str, int], says: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=says):
+def test_counts_that_differ_by_more_are_refused(lengths: dict[str, int], refusal: Refusal, tmp_path: Path) -> None:
+    with refusal:
         made(VA, lengths, runs_of_frames(VA, {"a": 4}), tmp_path)
     assert not (tmp_path / OUT).exists()
 
@@ -111,7 +112,7 @@ def test_frames_no_slot_saw_are_counted(tmp_path: Path) -> None:
     videos[0].present["face"][:] = [0, 0, 1, 0, 1, 1, 0]
     videos[1].present["face"][:] = False  # never seen: the model's own answers
     one = make_submission(VA, from_videos(VA, videos), listed, tmp_path / OUT)
-    counts = [one.manifest[f"{kind}_rows"] for kind in ("unseen", "interpolated", "held")]
+    counts = [cast(dict[str, object], one.manifest)[f"{kind}_rows"] for kind in ("unseen", "interpolated", "held")]
     assert counts == [3 + 2 + 3, 1, 2 + 2]  # frame 8 is beyond the video's last, which is unseen itself
 
 
@@ -175,7 +176,7 @@ def test_what_is_listed_and_not_predicted_is_named(form: str, tmp_path: Path) ->
     track = MADE_UP[form]
     rows = runs_of_frames(track, {f"v{i}": 2 for i in range(6)})
     have = "video,frame," + ",".join(a.name for a in track.answers) + "\nv1,1" + ",0" * len(track.answers)
-    with pytest.raises(UserError, match=r"list.txt: no answers for v0, v2, v3 and 2 more"):
+    with refused("listed-unanswered", where="list.txt: ", what="no answers for v0, v2, v3 and 2 more"):
         table(track, have + "\n", rows, tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == {"list.txt", "p.csv"}
 
@@ -185,7 +186,7 @@ def test_a_listed_image_without_an_answer_is_no_gap(tmp_path: Path) -> None:
     cells = ",0" * len(track.answers)
     content = "image," + ",".join(a.name for a in track.answers) + f"\nv/00001.jpg{cells}\nv/00003.jpg{cells}\n"
     assert table(track, content, [("v", 3), ("v", 1)], tmp_path).manifest["rows"] == 2
-    with pytest.raises(UserError, match=r"no answer for the image v/00002\.jpg"):
+    with refused("image-unanswered", part="v"):
         table(track, content, [("v", 3), ("v", 2)], tmp_path)
 
 
@@ -199,7 +200,7 @@ def test_the_example_decides_about_an_unconfirmed_header(tmp_path: Path) -> None
     assert (followed.path / "v.csv").read_text() == "Frame_Num,Label\n1,0\n2,1\n"
     assert any("the header follows the list: 'Frame_Num,Label'" in note for note in followed.notes)
     (tmp_path / "template" / "v.csv").write_text("Predictions,Probability\n1,\n2,\n")
-    with pytest.raises(UserError, match="this is no list of track vd"):
+    with refused("list-header-of-other-track", name="vd"):
         make_submission(track, answers, tmp_path / "template", tmp_path / OUT)
     own = make_submission(track, answers, None, tmp_path / OUT)
     assert (own.path / "v.csv").read_text().startswith("Frame_Number,Label\n")
@@ -223,7 +224,7 @@ def test_trials_follow_the_reference_in_having_probabilities(tmp_path: Path) -> 
             assert all(float(row[1]) + float(row[2]) == 1.0 for row in rows)
     write_table(tmp_path / "ids.csv", pd.DataFrame({"id": ids, "ah": 1}))
     (tmp_path / "trial-0.txt").write_text("".join(f"{name},0.5,0.5,0\n" for name in ids))
-    with pytest.raises(UserError, match="its rows have probabilities; the predictions have none"):
+    with refused("probabilities-missing"):
         make_submission(track, read_table(tmp_path / "ids.csv", track), tmp_path / "trial-0.txt", tmp_path / OUT)
 
 
@@ -251,7 +252,7 @@ def test_a_submission_that_does_not_verify_is_not_written(tmp_path: Path, monkey
     before = made(VA, {"a": 1}, None, tmp_path).path.read_bytes()
     found = Report([Finding(2, "valence is 'x', not a number")], None, 1)
     monkeypatch.setattr(submission, "verify", lambda *_: found)
-    with pytest.raises(UserError, match="does not verify and was not written: line 2: valence is 'x'"):
+    with refused("submission-not-verified", shown=Part("line 2: valence is 'x'")):
         made(VA, {"a": 2}, None, tmp_path)
     assert (tmp_path / OUT / "predictions.txt").read_bytes() == before
     assert json.loads((tmp_path / OUT / "manifest.json").read_text())["rows"] == 1

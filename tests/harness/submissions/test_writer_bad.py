@@ -12,6 +12,7 @@ import pytest
 
 from harness.submissions.submission import make_submission
 from harness.submissions.writer import from_videos, read_table
+from tests.support.refusals import Part, Refusal, refused
 from tests.support.submission_cases import MADE_UP, runs_of_frames, with_figures, write_list, write_table
 from zoo.api import EditionSpec
 from zoo.errors import UserError
@@ -28,67 +29,78 @@ def one_line(error: pytest.ExceptionInfo[UserError]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "refusal"),
     [
-        (HEAD + "v,1,nan,0\n", "v, frame 1: the answer valence is not a finite number"),
-        (HEAD + "v,1,0,inf\n", "the answer arousal is not a finite number"),
-        (HEAD + "v,1,0,\nv,2,,0\n", "row 2 (v): valence is empty (1 such rows)"),
-        (HEAD + "v,1,high,0\n", "the column valence holds something else than numbers"),
-        (HEAD + "v,0,0,0\n", "the column frame must hold whole numbers from 1 on"),
-        (HEAD + "v,1.5,0,0\n", "the column frame must hold whole numbers from 1 on"),
-        (HEAD + "v,1,0,0\nv,999999999999999999991,0,0\n", "of seven digits at most"),
-        (HEAD + "v,1,0,0\nv,1,0.5,0\n", "v, frame 1, has two rows"),
-        ("frame,valence,arousal\n1,0,0\n", "has no column video"),
-        ("video,valence,arousal\nv,0,0\n", "has no column frame"),
-        ("video,frame,expression\nv,1,0\n", "has no column valence, so these are no predictions of track va"),
-        ("video;frame;valence;arousal\nv;1;0,5;0\n", "semicolons part its fields, as a spreadsheet writes them"),
-        (HEAD + "v,1\n", "is no table of predictions"),
-        ("", "is no table of predictions"),
-        ("video,video,frame,valence,arousal\nv,v,1,0,0\n", "has the column video twice"),
-        (HEAD, "there is no test video to answer"),
+        (HEAD + "v,1,nan,0\n", refused("answer-not-finite", part="v", frame="1", name="valence", rows=1)),
+        (HEAD + "v,1,0,inf\n", refused("answer-not-finite", name="arousal")),
+        (
+            HEAD + "v,1,0,\nv,2,,0\n",
+            refused("predictions-empty-value", row=2, whose=" (v)", name="valence", null_count=1),
+        ),
+        (HEAD + "v,1,high,0\n", refused("predictions-not-numbers", name="valence")),
+        (HEAD + "v,0,0,0\n", refused("predictions-frame-invalid")),
+        (HEAD + "v,1.5,0,0\n", refused("predictions-frame-invalid")),
+        (HEAD + "v,1,0,0\nv,999999999999999999991,0,0\n", refused("predictions-frame-invalid")),
+        (HEAD + "v,1,0,0\nv,1,0.5,0\n", refused("predictions-row-twice", what="v, frame 1,", most=1)),
+        ("frame,valence,arousal\n1,0,0\n", refused("predictions-no-key")),
+        ("video,valence,arousal\nv,0,0\n", refused("predictions-no-frame")),
+        ("video,frame,expression\nv,1,0\n", refused("predictions-no-column", wanted="valence", name="va")),
+        ("video;frame;valence;arousal\nv;1;0,5;0\n", refused("predictions-semicolons")),
+        (HEAD + "v,1\n", refused("predictions-no-table")),
+        ("", refused("predictions-no-table")),
+        ("video,video,frame,valence,arousal\nv,v,1,0,0\n", refused("predictions-column-twice", first="video")),
+        (HEAD, refused("listed-unanswered", what=Part("no test video"))),
     ],
 )
-def test_tables_that_are_refused(content: str, says: str, tmp_path: Path) -> None:
+def test_tables_that_are_refused(content: str, refusal: Refusal, tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text(content)
-    with pytest.raises(UserError) as error:
+    with refusal as error:
         make_submission(VA, read_table(tmp_path / "p.csv", VA), None, tmp_path / "out")
-    assert says in one_line(error)
     assert "p.csv" in one_line(error)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
-    ("form", "columns", "says"),
+    ("form", "columns", "refusal"),
     [
-        ("keyed-expr", {"expression": [8]}, "expression is 8 in 1 rows, not a number from 0 to 7"),
-        ("keyed-expr", {"expression": [-1]}, "expression is -1"),
-        ("keyed-au", {f"AU{n}": [2] for n in (1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26)}, "AU1 is 2 in 1 rows"),
-        ("frame_trials", {"p_ah": [3.2]}, "the probabilities of ah go from 3.2 to 3.2, not from 0 to 1"),
-        ("frame_trials", {"ah": [None]}, "row 1 (v): ah is empty"),
+        ("keyed-expr", {"expression": [8]}, refused("predictions-out-of-range", name="expression", rows=1, highest=7)),
+        ("keyed-expr", {"expression": [-1]}, refused("predictions-out-of-range", name="expression", rows=1)),
+        (
+            "keyed-au",
+            {f"AU{n}": [2] for n in (1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26)},
+            refused("predictions-out-of-range", name="AU1", rows=1, highest=1),
+        ),
+        ("frame_trials", {"p_ah": [3.2]}, refused("probabilities-out-of-range", name="ah", low="3.2", high="3.2")),
+        (
+            "frame_trials",
+            {"ah": [None]},
+            refused("predictions-empty-value", row=1, whose=" (v)", name="ah", null_count=1),
+        ),
     ],
 )
 def test_classes_and_probabilities_that_are_none(
-    form: str, columns: dict[str, list[float]], says: str, tmp_path: Path
+    form: str, columns: dict[str, list[float]], refusal: Refusal, tmp_path: Path
 ) -> None:
     for ending in (".csv", ".parquet"):
         path = write_table(tmp_path / f"p{ending}", pd.DataFrame({"video": ["v"], "frame": [1], **columns}))
-        with pytest.raises(UserError, match=r"p\.(csv|parquet): ") as error:
+        with refusal as error:
             read_table(path, MADE_UP[form])
-        assert says in one_line(error)
+        assert str(path) in one_line(error)
 
 
 def test_a_file_that_is_no_table(tmp_path: Path) -> None:
     (tmp_path / "p.parquet").write_text("no")
     (tmp_path / "p.csv").write_bytes(b"video,frame\n\xff\xfe\x00")
     for name in ("p.parquet", "p.csv", "none.csv", "none.parquet"):
-        with pytest.raises(UserError, match=r"is no table of predictions|cannot be read") as error:
+        code = "predictions-unreadable" if name.startswith("none") else "predictions-no-table"
+        with refused(code, file=tmp_path / name) as error:
             read_table(tmp_path / name, VA)
         one_line(error)
 
 
 def test_a_run_whose_answers_are_no_numbers(tmp_path: Path) -> None:
     values = {"valence": np.array([0.0, np.nan]), "arousal": np.zeros(2)}
-    with pytest.raises(UserError, match="v, frame 2: the answer valence is not a finite number"):
+    with refused("answer-not-finite", part="v", frame="2", name="valence"):
         from_videos(VA, [VideoAnswers("v", "v", values, {}, {}, np.arange(2))])
     values["valence"] = np.zeros(3)
     with pytest.raises(ValueError, match="more or fewer answers valence"):
@@ -106,7 +118,8 @@ def test_a_name_never_leaves_the_output_folder(form: str, name: str, tmp_path: P
     track = MADE_UP[form]
     cells = {a.name: [0.0] for a in track.answers}
     path = write_table(tmp_path / "p.parquet", pd.DataFrame({"video": [name], "frame": [1], **cells}))
-    with pytest.raises(UserError, match=r"is a path|control character|cannot be a file's") as error:
+    code = "name-is-path" if name.isprintable() else "name-control-character"
+    with refused(code, shown=repr(name)) as error:
         make_submission(track, read_table(path, track), None, tmp_path / "deep" / "out")
     one_line(error)
     assert [p.name for p in tmp_path.iterdir()] == ["p.parquet"]
@@ -123,7 +136,7 @@ def test_names_with_spaces_are_kept_and_commas_only_where_there_are_no_rows_of_t
             files = [file.name for file in made.path.iterdir()] if made.path.is_dir() else [made.path.read_text()]
             assert name in files[0]
         else:
-            with pytest.raises(UserError, match="has a comma, quote or space at its end"):
+            with refused("name-not-in-rows", shown=repr(name)):
                 make_submission(track, read_table(path, track), None, tmp_path / "out")
 
 
@@ -145,7 +158,7 @@ def test_two_people_of_one_video_are_two_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../x.txt", "a/b", "", ".hidden", "manifest.json", ".."])
 def test_a_file_name_of_the_users(name: str, tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text(HEAD + "v,1,0,0\n")
-    with pytest.raises(UserError, match="wanted a plain name"):
+    with refused("file-name-invalid"):
         make_submission(VA, read_table(tmp_path / "p.csv", VA), None, tmp_path / "out", name=name)
     assert not (tmp_path / "out").exists()
 
@@ -159,33 +172,61 @@ def editions() -> list[EditionSpec]:
 
 
 @pytest.mark.parametrize(
-    ("form", "content", "says"),
+    ("form", "content", "refusal"),
     [
-        ("keyed-va", "image,expression\n1.jpg,\n", "that of abaw4 lsd, expected 'image_location,valence,arousal'"),
-        ("keyed-va", "image_location," + ",".join(EXPR.answers[0].classes) + "\nv/00001.jpg,0\n", "that of abaw6 expr"),
-        ("keyed-va", "image,valence,arousal,expression,aus\nv/00001.jpg\n", "that of abaw4 mtl, abaw6 mtl"),
-        ("items-emi", "image_location,valence,arousal\nv/00001.jpg,0,0\n", "that of abaw6 va"),
-        ("items-emi", "v/00001.jpg,0,0\n", "is no row or name of track"),
-        ("trials", "image_location,valence,arousal\nv/00001.jpg,0,0\n", "that of abaw6 va, expected none"),
-        ("trials", "8/v.mp4/frame-0.jpg,0\n", "is no row or name of track"),
-        ("frame_trials", "8/v.mp4,0\n", "is no row or name of track"),
-        ("per_video-va", ",".join(EXPR.answers[0].classes) + "\nv\n", "no list of track va"),
-        ("keyed-va", "image_location,arousal,valence\nv/00001.jpg,0,0\n", "in another order"),
-        ("keyed-va", "image_location,valence,arousal\nv/00001.jpg\nw\n", "line 3: 'w' is no row of track va"),
-        ("keyed-va", "v/00001.jpg\nv/00001.jpg\n", "line 2: 'v/00001.jpg' was already on line 1"),
-        ("items-emi", "Filename,x\n", "no list of track emi"),
-        ("per_video-va", "v\nv\n", "line 2: v is listed twice"),
-        ("keyed-va", "\n\n", "the list is empty"),
+        (
+            "keyed-va",
+            "image,expression\n1.jpg,\n",
+            refused(
+                "list-header-of-other-track",
+                whose=Part("abaw4 lsd"),
+                wanted="'image_location,valence,arousal'",
+                name="va",
+            ),
+        ),
+        (
+            "keyed-va",
+            "image_location," + ",".join(EXPR.answers[0].classes) + "\nv/00001.jpg,0\n",
+            refused("list-header-of-other-track", whose=Part("abaw6 expr")),
+        ),
+        (
+            "keyed-va",
+            "image,valence,arousal,expression,aus\nv/00001.jpg\n",
+            refused("list-header-of-other-track", whose=Part("abaw4 mtl, abaw6 mtl")),
+        ),
+        (
+            "items-emi",
+            "image_location,valence,arousal\nv/00001.jpg,0,0\n",
+            refused("list-header-of-other-track", whose=Part("abaw6 va")),
+        ),
+        ("items-emi", "v/00001.jpg,0,0\n", refused("list-line-invalid")),
+        (
+            "trials",
+            "image_location,valence,arousal\nv/00001.jpg,0,0\n",
+            refused("list-header-of-other-track", whose=Part("abaw6 va"), wanted="none"),
+        ),
+        ("trials", "8/v.mp4/frame-0.jpg,0\n", refused("list-line-invalid")),
+        ("frame_trials", "8/v.mp4,0\n", refused("list-line-invalid")),
+        ("per_video-va", ",".join(EXPR.answers[0].classes) + "\nv\n", refused("list-header-of-other-track", name="va")),
+        ("keyed-va", "image_location,arousal,valence\nv/00001.jpg,0,0\n", refused("list-header-order")),
+        (
+            "keyed-va",
+            "image_location,valence,arousal\nv/00001.jpg\nw\n",
+            refused("list-row-invalid", line=3, got="w", name="va"),
+        ),
+        ("keyed-va", "v/00001.jpg\nv/00001.jpg\n", refused("list-row-again", line=2, got="v/00001.jpg", earlier=1)),
+        ("items-emi", "Filename,x\n", refused("list-header-of-other-track", name="emi")),
+        ("per_video-va", "v\nv\n", refused("list-name-twice", line=2, name="v")),
+        ("keyed-va", "\n\n", refused("list-empty")),
     ],
 )
-def test_lists_of_something_else(form: str, content: str, says: str, tmp_path: Path) -> None:
+def test_lists_of_something_else(form: str, content: str, refusal: Refusal, tmp_path: Path) -> None:
     track = MADE_UP[form]
     (tmp_path / "list.txt").write_text(content)
     cells = {a.name: [0.0] for a in track.answers}
     path = write_table(tmp_path / "p.csv", pd.DataFrame({"video": ["v"], "frame": [1], **cells}))
-    with pytest.raises(UserError) as error:
+    with refusal as error:
         make_submission(track, read_table(path, track), tmp_path / "list.txt", tmp_path / "out", editions=editions())
-    assert says in one_line(error)
     assert "list.txt" in one_line(error)
     assert not (tmp_path / "out").exists()
 
@@ -195,7 +236,7 @@ def test_the_list_of_another_edition_is_known_by_its_rows(tmp_path: Path) -> Non
     listed = write_list(tmp_path / "list.txt", own, [("v", i) for i in range(1, 5)])
     cells = {a.name: 0.0 for a in own.answers}
     path = write_table(tmp_path / "p.csv", pd.DataFrame([{"video": "v", "frame": i, **cells} for i in range(1, 5)]))
-    with pytest.raises(UserError, match=r"has 4 rows, as the list of abaw4 mtl; that of this edition's mtl has 9"):
+    with refused("list-of-other-edition", count=4, names="abaw4 mtl", name="mtl", own=9):
         make_submission(own, read_table(path, own), listed, tmp_path / "out", editions=editions())
     made = make_submission(own, read_table(path, own), listed, tmp_path / "out", editions=editions()[1:])
     assert made.manifest["rows"] == 4  # a demo's list, or a part: nobody's
@@ -233,12 +274,15 @@ def a_link(folder: Path) -> None:
     os.symlink(folder / "elsewhere.txt", folder / "out" / "predictions.txt")
 
 
-@pytest.mark.parametrize("block", [in_the_way, a_file, a_link])
-def test_what_is_in_the_way_stays(block: Callable[[Path], None], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("block", "code"),
+    [(in_the_way, "submission-in-way"), (a_file, "submission-not-written"), (a_link, "submission-in-way")],
+)
+def test_what_is_in_the_way_stays(block: Callable[[Path], None], code: str, tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text(HEAD + "v,1,0,0\n")
     block(tmp_path)
     before = sorted((str(p), p.is_symlink()) for p in tmp_path.rglob("*"))
-    with pytest.raises(UserError, match=r"is in the way|nothing could be written there") as error:
+    with refused(code) as error:
         make_submission(VA, read_table(tmp_path / "p.csv", VA), None, tmp_path / "out")
     one_line(error)
     assert sorted((str(p), p.is_symlink()) for p in tmp_path.rglob("*")) == before
@@ -252,7 +296,7 @@ def test_a_folder_of_something_else_is_not_replaced_and_an_older_submission_is(t
     (folder / "older.txt").write_text("valence,arousal\n0,0\n")
     assert [p.name for p in make_submission(track, answers, None, tmp_path / "out").path.iterdir()] == ["v.txt"]
     (folder / "thesis.docx").touch()
-    with pytest.raises(UserError, match="is in the way and is no submission"):
+    with refused("submission-in-way"):
         make_submission(track, answers, None, tmp_path / "out")
     assert sorted(p.name for p in folder.iterdir()) == ["thesis.docx", "v.txt"]
 
@@ -279,7 +323,7 @@ def test_a_disk_that_fails_at_any_moment_leaves_what_was_there(
     monkeypatch.setattr(os, "replace", broken)
     for moment in range(1, 10):  # three files are written, three old ones move away, three new ones take their place
         left[0] = moment
-        with pytest.raises(UserError, match="No space left on device"):
+        with refused("submission-not-written", strerror="No space left on device"):
             make_submission(track, answers, None, tmp_path / "out", archive=True)
         assert {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()} == before
     made = make_submission(track, answers, None, tmp_path / "out")

@@ -14,7 +14,7 @@ import pytest
 from harness.config.schema import load_config
 from harness.runtime.launchers import Failure, attempt
 from harness.sweeps.search_space import Choice, Range, current, parse_space, space_of
-from zoo.errors import UserError
+from tests.support.refusals import Refusal, refused
 
 needs_optuna = pytest.mark.skipif(find_spec("optuna") is None, reason="Optuna is not installed (extra search)")
 
@@ -34,23 +34,23 @@ def test_the_grammar_of_a_space() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "code"),
     [
-        "train.lr",
-        "train.lr=",
-        "=1:2",
-        "train.lr=1:x",
-        "train.lr=2:1",
-        "train.lr=0:1:log",
-        "train.lr=1:2:lin",
-        "train.lr=1",
-        "train.lr=1,1",
-        "train.lr=1:2:log:3",
-        "train.lr=0:inf",
+        ("train.lr", "space-invalid"),
+        ("train.lr=", "space-invalid"),
+        ("=1:2", "space-invalid"),
+        ("train.lr=1:x", "space-invalid"),
+        ("train.lr=2:1", "space-order"),
+        ("train.lr=0:1:log", "space-order"),
+        ("train.lr=1:2:lin", "space-invalid"),
+        ("train.lr=1", "space-one-value"),
+        ("train.lr=1,1", "space-one-value"),
+        ("train.lr=1:2:log:3", "space-invalid"),
+        ("train.lr=0:inf", "space-invalid"),
     ],
 )
-def test_a_space_that_is_none(text: str) -> None:
-    with pytest.raises(UserError, match="--space"):
+def test_a_space_that_is_none(text: str, code: str) -> None:
+    with refused(code, got=text):
         parse_space([text])
 
 
@@ -85,17 +85,17 @@ def test_the_space_of_a_combination(program, ground: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "refusal"),
     [
-        ("train.rate=1:2", "no such setting"),
-        ("train.lr=-1:1", "train.lr"),
-        ("train.batch=1:2.5", "whole number"),
-        ("train.optimizer=adam,adamm", "train.optimizer"),
+        ("train.rate=1:2", refused("space-unknown-setting")),
+        ("train.lr=-1:1", refused("setting-invalid", dotted="train.lr")),
+        ("train.batch=1:2.5", refused("space-whole-number")),
+        ("train.optimizer=adam,adamm", refused("setting-invalid", dotted="train.optimizer")),
     ],
 )
-def test_a_space_that_does_not_fit(program, ground: Any, tmp_path: Path, text: str, words: str) -> None:
+def test_a_space_that_does_not_fit(program, ground: Any, tmp_path: Path, text: str, refusal: Refusal) -> None:
     entry = entry_of(program, ground, tmp_path)
-    with pytest.raises(UserError, match=words):
+    with refusal:
         space_of(entry.config, entry.job.plan, parse_space([text]), [])
 
 
@@ -236,7 +236,7 @@ def test_no_reported_video_is_in_a_fold(program, ground: Any, tmp_path: Path) ->
         assert not groups[0] & groups[1] | groups[0] & groups[2] | groups[1] & groups[2]
         scored += [video.name for video in index.split("val")]
     assert sorted(scored) == sorted(train)
-    with pytest.raises(UserError, match="--search-folds"):
+    with refused("search-folds-too-many"):
         fold_job(entry.job, Fold(entry.config, 0, 9, whole=False))
 
 
@@ -245,12 +245,11 @@ def test_without_optuna(program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setitem(sys.modules, "optuna", None)
     answer = program("sweep", "--data", program.demo, "--encoders", "face", "--search", 2, "--out", tmp_path)
-    assert answer.code == 2
-    assert "install the extra" in answer.err
+    answer.refused("optuna-missing")
     answer = program(
         "sweep", "--data", program.demo, "--encoders", "face", "--space", "train.lr=1:2", "--out", tmp_path
     )
-    assert (answer.code, answer.err) == (2, "error: --space is what a search chooses from: say --search N too\n")
+    answer.refused("space-without-search")
 
 
 @needs_optuna

@@ -20,7 +20,7 @@ from harness.sweeps.run import Progress, report_failures
 from harness.sweeps.worker import Done
 from leaderboards.record import Record
 from tests.support.in_turn import InTurn
-from zoo.errors import UserError
+from tests.support.refusals import Part, refused
 
 Read = Callable[[Path], dict[str, Any]]
 
@@ -43,7 +43,7 @@ def test_the_grammar() -> None:
     ("given", "option"), [(("face;", None, None), "--encoders"), ((None, "late,,gated", None), "--fusion")]
 )
 def test_an_empty_part_of_a_list(given: tuple[Any, ...], option: str) -> None:
-    with pytest.raises(UserError, match=f"{option} .*wanted a list as"):
+    with refused("grid-empty-item", option=option):
         grid(*given)
 
 
@@ -157,8 +157,7 @@ def test_what_is_there_is_known_by_its_settings(swept: tuple[Path, Any], program
 
 def test_nothing_that_can_be_built(program, tmp_path: Path) -> None:
     answer = program(*options(tmp_path / "runs", "--data", program.demo, "--fusion", "nope", "--head", "gru,tcn"))
-    assert answer.code == 2
-    assert "none of the 2 combinations can be built: unknown fusion 'nope'" in answer.err
+    answer.refused("sweep-none-built", message=Part("none of the 2", "unknown fusion 'nope'"))
     assert not (tmp_path / "runs").exists()
 
 

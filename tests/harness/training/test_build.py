@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,12 +12,15 @@ import torch
 from torch import nn
 
 from harness.batching.clips import ClipData
+from harness.batching.sampling import training_counts
 from harness.config.schema import RunConfig
 from harness.data.index.index import Index, Video
-from harness.runs import run as runs
+from harness.evaluation.plain_reference import plain_reference
+from harness.runs import run as run_module
 from harness.runs.job import Job, make_job
 from harness.training.build import fit_adapters
 from tests.harness.batching.test_clips import Store, video
+from tests.harness.evaluation.test_plain_reference import VA
 from zoo.model.adapter import Adapter
 
 
@@ -66,6 +70,30 @@ def _matrix(project: torch.Tensor) -> torch.Tensor:
     return (project if project.ndim == 2 else project.diag()).double()
 
 
+@pytest.mark.parametrize("other", ["val", "test", "select"])
+@pytest.mark.parametrize("fit", ["projection", "loss", "reference"])
+def test_every_fit_before_training_refuses_rows_of_another_split(fit: str, other: str) -> None:
+    """One video of another split among those that train: nothing of it is read, neither features nor labels."""
+
+    class Untouched(Store):
+        def rows(self, slot: str, video: str) -> np.ndarray:
+            assert video != "stranger"
+            return super().rows(slot, video)
+
+    labels = np.full((6, 2), 0.5, np.float32)
+    videos = [video("a", labels), replace(video("stranger", labels), split=other)]  # type: ignore[arg-type]
+    data = ClipData(None, videos, ["face"], Untouched({v.name: np.ones(6, bool) for v in videos}), {})  # type: ignore[arg-type]
+    adapter = Adapter(2, "none", 2, 3, 0.0, fitted=True)
+    net = SimpleNamespace(slots=("face",), adapters={"face": adapter})
+    fits = {
+        "projection": lambda: fit_adapters(net, data, data.store),  # type: ignore[arg-type]
+        "loss": lambda: training_counts(VA, data),
+        "reference": lambda: plain_reference(VA, {"face": adapter}, data, data),
+    }
+    with pytest.raises(ValueError, match="other splits: stranger"):
+        fits[fit]()
+
+
 class Seen(Exception):
     """Ends a preparation where the adapters would be fitted."""
 
@@ -80,14 +108,14 @@ def test_a_run_fits_its_adapters_to_the_split_that_trains(program, monkeypatch: 
     def features(index: Index, frozen: object, **how: object) -> tuple[Store, list[str]]:
         return Store({v.name: np.ones(v.n_frames, bool) for v in index.videos}), []
 
-    monkeypatch.setattr(runs, "fit_adapters", note)
-    monkeypatch.setattr(runs, "extract", features)
-    monkeypatch.setattr(runs, "frozen_slots", lambda *given: [])
-    monkeypatch.setattr(runs, "check", lambda *given: {"dims": {"face": 2}})
+    monkeypatch.setattr(run_module, "fit_adapters", note)
+    monkeypatch.setattr(run_module, "extract", features)
+    monkeypatch.setattr(run_module, "frozen_slots", lambda *given: [])
+    monkeypatch.setattr(run_module, "check", lambda *given: {"dims": {"face": 2}})
     monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
     job = make_job(RunConfig(data_dir=str(program.demo), encoders="face", device="cpu"), progress=False)
     with pytest.raises(Seen):
-        runs.prepare(job, progress=False)
+        run_module.prepare(job, progress=False)
     (videos,) = given
     assert [v.name for v in videos] == [v.name for v in job.index.split("train")]
     assert {v.split for v in videos} == {"train"}
@@ -106,12 +134,13 @@ def test_the_epoch_is_chosen_on_the_split_that_is_there_for_it(
 
     def prepared(job: Job, **how: object) -> SimpleNamespace:
         splits = {split: split for split in ("train", "select", "val", "test") if job.index.split(split)}  # type: ignore[arg-type]
-        return SimpleNamespace(model=None, splits=splits, store=SimpleNamespace(write=lambda path: None))
+        return SimpleNamespace(model=None, splits=splits, store=SimpleNamespace(write=lambda path: None), passports=[])
 
-    monkeypatch.setattr(runs, "prepare", prepared)
-    monkeypatch.setattr(runs, "train", note)
+    monkeypatch.setattr(run_module, "prepare", prepared)
+    monkeypatch.setattr(run_module, "made_of", lambda *given: {})
+    monkeypatch.setattr(run_module, "train", note)
     monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
     config = RunConfig(data_dir=str(program.demo), encoders="face", device="cpu", folds=folds, fold=1 if folds else -1)
     with pytest.raises(Seen):
-        runs.run(make_job(config, progress=False), tmp_path, progress=False)
+        run_module.run(make_job(config, progress=False), tmp_path, progress=False)
     assert given == ["train", chooses]

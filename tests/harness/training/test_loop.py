@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import csv
+import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from harness.batching.clips import ClipData
 from harness.config.schema import Train
+from harness.runtime import progress
 from harness.runtime.distributed import single_process
 from harness.training import loop
 from harness.training.loop import Trained, train
 from tests.harness.batching.test_clips import data
 from zoo.api import Answer, Counts, TrackSpec
+from zoo.metrics.scores import Score
 from zoo.model.model import AdapterOptions, Model
 from zoo.registry.plan import make_plan
 from zoo.registry.registry import load
@@ -33,17 +39,44 @@ def model() -> Model:
 
 
 def trained(
-    net: Model, folder: Path, monkeypatch: pytest.MonkeyPatch, scores: Iterable[float] = (), **settings: Any
+    net: Model,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scores: Iterable[float] = (),
+    shown: bool = False,
+    **settings: Any,
 ) -> Trained:
     """Train on a few made-up videos; ``scores``: what validation is made to say after each epoch."""
     clips: ClipData = data()
     said = iter(scores)
-    monkeypatch.setattr(loop, "shared_score", lambda *args, **how: next(said))
+    monkeypatch.setattr(loop, "shared_score", lambda *args, **how: Score(next(said), {"ccc_valence": 0.5}))
     usual = {"epochs": 4, "clip": 16, "batch": 4, "lr": 0.01, "schedule": "constant"} | settings
     world = single_process(torch.device("cpu"))
     val = clips if scores else None
     folder.mkdir()
-    return train(net, clips, val, TRACK, Train(**usual), seed=0, world=world, folder=folder, progress=False)
+    return train(net, clips, val, TRACK, Train(**usual), seed=0, world=world, folder=folder, progress=shown)
+
+
+def test_the_course_has_the_parts_of_the_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(model(), tmp_path / "run", monkeypatch, [0.1, 0.2, 0.3], epochs=3, validate_every=2)
+    rows = list(csv.DictReader((tmp_path / "run" / "history.csv").open()))
+    assert [row["val"] for row in rows] == ["", "0.1", "0.2"]
+    assert [row["val_ccc_valence"] for row in rows] == ["", "0.5", "0.5"]
+    assert "parts" not in rows[0]
+    assert rows[0]["val_loss"] == ""
+    assert float(rows[2]["val_loss"]) > 0
+
+
+def test_without_a_terminal_every_epoch_is_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    trained(model(), tmp_path / "run", monkeypatch, [0.1, 0.25], epochs=2, shown=True)
+    said = capsys.readouterr()
+    assert re.fullmatch(
+        r"epoch 1 of 2: loss \d\.\d{3}, validation 0\.100\nepoch 2 of 2: loss \d\.\d{3}, validation 0\.250\n", said.out
+    )
+    assert re.match(r"epoch 1 of 2, in all: 1 of \d+ steps\n", said.err)
 
 
 def test_of_equal_scores_the_first_epoch_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,14 +107,17 @@ def test_the_weights_are_those_of_the_chosen_epoch(tmp_path: Path, monkeypatch: 
 
 
 class Mode(nn.Module):
-    """Notes whether it is in training when it is called, and passes on what it is given."""
+    """Notes whether it is in training when it learns, and passes on what it is given."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: list[bool] = []
 
     def forward(self, x: Tensor) -> Tensor:
-        self.seen.append(self.training)
+        if torch.is_grad_enabled():
+            self.seen.append(self.training)
+        else:
+            assert not self.training
         return x
 
 
@@ -103,3 +139,35 @@ def test_every_epoch_learns_in_training_mode(tmp_path: Path, monkeypatch: pytest
     found = trained(net, tmp_path / "run", monkeypatch, Scores(), epochs=3)
     assert mode.seen == [True] * found.steps
     assert found.steps >= 3
+
+
+def test_a_small_set_gets_enough_steps_by_passes_of_an_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many steps as planned in all, as many epochs and validations as before, each frame once a pass."""
+    once = trained(model(), tmp_path / "once", monkeypatch, [0.1] * 4, min_steps=0)
+    more = trained(model(), tmp_path / "more", monkeypatch, [0.1] * 4, min_steps=3 * once.steps - 1)
+    assert (more.epochs, more.selections) == (once.epochs, once.selections) == (4, 4)
+    assert 3 * once.steps - 1 <= more.steps <= 4 * once.steps
+    enough = trained(model(), tmp_path / "enough", monkeypatch, [0.1] * 4, min_steps=once.steps)
+    assert enough.steps == once.steps
+
+
+def test_the_first_pass_is_that_of_a_large_set_and_every_pass_visits_each_frame_once() -> None:
+    clips = data()
+    settings = Train(epochs=2, clip=5, batch=3, min_steps=40)
+    passes = loop.passes_an_epoch(clips, settings, 0)
+    assert passes > 1
+    every = loop._windows(clips, settings, 0, 1, passes)
+    once = loop._windows(clips, settings, 0, 1, 1)
+    assert list(map(list, every[: len(once)])) == list(map(list, once))
+    assert len(every) == loop._steps(clips, settings, 0, 1, passes)
+    seen = Counter((w.video, i) for batch in every for w in batch for i in range(w.start, w.stop))
+    useful = {(v, int(i)) for v in range(4) for i in np.flatnonzero(clips.trainable(v).any(1))}
+    assert {seen[frame] for frame in useful} == {passes}
+    starts = {tuple(w.start for w in batch) for batch in every}
+    assert len(starts) > len(once)  # each pass draws its own phases
+
+
+def test_epochs_that_are_given_are_trained_as_they_are() -> None:
+    assert Train().min_steps == 700
+    assert Train(epochs=30).min_steps == 0
+    assert Train(epochs=30, min_steps=5).min_steps == 5

@@ -13,8 +13,8 @@ from harness.config.schema import Train
 from harness.runtime.distributed import World, single_process
 from harness.runtime.precision import autocast
 from harness.training.placement import freeze, place
+from tests.support.refusals import refused
 from tests.zoo.model.test_regularisation import labelled_batch, model
-from zoo.errors import UserError
 from zoo.model.mixup import Objective
 
 CPU = torch.device("cpu")
@@ -73,7 +73,7 @@ def test_frozen_batch_norms_keep_their_statistics() -> None:
 
 
 def test_two_processors_cannot_synchronise_batch_norms() -> None:
-    with pytest.raises(UserError, match="batch_norm=frozen"):
+    with refused("batch-norm-without-gpu"):
         place(WithNorm(), World(CPU, 0, 2), Train())  # type: ignore[arg-type]
     place(WithNorm(), World(CPU, 0, 2), Train(batch_norm="frozen"))  # type: ignore[arg-type]
     place(WithNorm(), single_process(CPU), Train())  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import pytest
 
 from plugins.detectors import detectors
 from plugins.detectors.centerface import CenterFace, _decode
-from zoo.errors import UserError
+from tests.support.refusals import refused
 from zoo.registry.options import check_options
 from zoo.registry.registry import resolve
 
@@ -88,5 +88,5 @@ def test_a_face_cut_by_the_edge_keeps_its_landmarks_and_its_box_ends_there(real:
 
 @pytest.mark.parametrize(("options", "text"), [({"threshold": 1.5}, "threshold is 1.5"), ({"size": 8}, "size is 8")])
 def test_wrong_options_are_told(options: dict, text: str) -> None:
-    with pytest.raises(UserError, match=text):
+    with refused("plugin-error", match=text):
         CenterFace(**options)

@@ -11,7 +11,7 @@ import torchvision
 from torch import nn
 
 from plugins.encoders import encoders, places365
-from zoo.errors import UserError
+from tests.support.refusals import Part, refused
 from zoo.testing import no_network
 from zoo.weights.loading import load_pretrained
 
@@ -53,9 +53,7 @@ def test_the_features_are_those_of_the_published_network(tmp_path):
 def test_a_file_of_another_network_is_told(tmp_path):
     _, path = published(tmp_path)
     given = replace(places365.passport("context", "resnet50"), url=None, path=str(path))
-    with pytest.raises(
-        UserError, match=r"missing \(.*of the wrong shape \(net\.layer1\.0\.conv1\.weight is \(64, 64, 3, 3"
-    ):
+    with refused("weights-do-not-fit", names=Part("(net.layer1.0.conv1.weight is (64, 64, 3, 3) instead of ")):
         load_pretrained(places365.Places365("context", "resnet50"), given)
 
 
@@ -71,5 +69,5 @@ def test_what_is_known_of_the_files(name, dim):
 
 
 def test_a_size_that_is_none_is_told():
-    with pytest.raises(UserError, match="'size' of encoder 'places365' is pixels"):
+    with refused("plugin-error", match="'size' of encoder 'places365'"):
         places365.Places365("context", "resnet18", size=0)

@@ -13,7 +13,7 @@ from plugins.fusions.bottleneck import Bottleneck
 from plugins.fusions.cross_attention import CrossAttention
 from plugins.fusions.transformer import StaticQuery
 from plugins.heads.mlp import Mlp
-from zoo.errors import UserError
+from tests.support.refusals import refused
 from zoo.modules import Build
 
 DIMS = {"face": 3, "audio": 2}
@@ -226,16 +226,20 @@ def test_shapes_can_be_found_without_numbers(kind, dims):
 
 
 @pytest.mark.parametrize(
-    ("kind", "options", "words"),
+    ("kind", "options", "refusal"),
     [
-        (CrossAttention, {"heads": 3}, "3 heads do not divide a width of 8"),
-        (CrossAttention, {"hidden": 0}, "fusion cross_attention: hidden is 0"),
-        (StaticQuery, {"lead": "fase"}, "'fase' .lead.: did you mean 'face'"),
-        (StaticQuery, {"window": -1}, "fusion transformer: window is -1"),
-        (Bottleneck, {"tokens": 0}, "fusion bottleneck: tokens is 0"),
-        (Bottleneck, {"dropout": 1.5}, "dropout is 1.5"),
+        (CrossAttention, {"heads": 3}, refused("attention-heads", heads=3, dim=8)),
+        (
+            CrossAttention,
+            {"hidden": 0},
+            refused("option-too-small", who="fusion cross_attention", name="hidden", value=0),
+        ),
+        (StaticQuery, {"lead": "fase"}, refused("plugin-error", match="'fase' .lead.: .*'face'")),
+        (StaticQuery, {"window": -1}, refused("option-too-small", who="fusion transformer", name="window", value=-1)),
+        (Bottleneck, {"tokens": 0}, refused("option-too-small", who="fusion bottleneck", name="tokens", value=0)),
+        (Bottleneck, {"dropout": 1.5}, refused("option-not-a-share", name="dropout", value=1.5)),
     ],
 )
-def test_bad_options_are_named(kind, options, words):
-    with pytest.raises(UserError, match=words):
+def test_bad_options_are_named(kind, options, refusal):
+    with refusal:
         made(kind, **options)

@@ -10,7 +10,7 @@ from plugins.fusions import fusions, joint_cross_attention
 from plugins.fusions.joint_cross_attention import JointCrossAttention
 from plugins.heads.mlp import Mlp
 from plugins.heads.recurrent import Gru
-from zoo.errors import UserError
+from tests.support.refusals import refused
 from zoo.modules import Build
 from zoo.testing import fusion_checks
 
@@ -60,7 +60,10 @@ def one_round(x, admitted, w):
                     correlation = np.tanh(x[m][t] @ whole @ joint / np.sqrt(slots * hidden))
                     total += correlation * (w[f"value.{m}.weight"] @ x[m][t])
                     count += 1
-            pooled = np.maximum(total / max(count, 1), 0)
+            attended_here = total / max(count, 1)
+            if f"own.{m}.weight" in w and admitted[m][s]:
+                attended_here = attended_here + w[f"own.{m}.weight"] @ x[m][s]
+            pooled = np.maximum(attended_here, 0)
             out[s] = x[m][s] + w[f"output.{m}.weight"] @ pooled + w[f"output.{m}.bias"]
         attended.append(out)
     return attended
@@ -101,8 +104,9 @@ def reference(net, temporal, present, length, rounds, gate):
 @pytest.mark.parametrize(
     ("rounds", "gate"), [(1, "none"), (2, "none"), (1, "flat"), (2, "flat"), (2, "hierarchical"), (3, "hierarchical")]
 )
-def test_against_loops(dims, rounds, gate):
-    net = fusion(dims=dims, rounds=rounds, gate=gate)
+@pytest.mark.parametrize("own_term", [False, True])
+def test_against_loops(dims, rounds, gate, own_term):
+    net = fusion(dims=dims, rounds=rounds, gate=gate, own_term=own_term)
     features, present, valid = clips(dims)
     with torch.no_grad():
         raw = net(features, present, valid).raw.numpy()
@@ -154,14 +158,14 @@ def test_shapes_can_be_found_without_numbers(options):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "refusal"),
     [
-        ({"rounds": 0}, "rounds is 0"),
-        ({"hidden": 0}, "hidden is 0"),
-        ({"dropout": 1.0}, "dropout is 1"),
-        ({"gate": "hierarchical"}, "rounds 2 or more"),
+        ({"rounds": 0}, refused("option-too-small", name="rounds", value=0)),
+        ({"hidden": 0}, refused("option-too-small", name="hidden", value=0)),
+        ({"dropout": 1.0}, refused("option-not-a-share", name="dropout")),
+        ({"gate": "hierarchical"}, refused("plugin-error", match="rounds 2 or more")),
     ],
 )
-def test_values_that_make_no_sense(options, message):
-    with pytest.raises(UserError, match=message):
+def test_values_that_make_no_sense(options, refusal):
+    with refusal:
         JointCrossAttention(DIMS, Build(gru, 2), **options)

@@ -9,7 +9,7 @@ import torch
 from plugins.fusions.leader_follower import LeaderFollower
 from plugins.heads.mlp import Mlp
 from plugins.heads.recurrent import Gru
-from zoo.errors import UserError
+from tests.support.refusals import refused
 from zoo.modules import Build
 
 DIMS = {"face": 3, "face.b": 4, "audio": 2}
@@ -112,14 +112,17 @@ def test_shapes_can_be_found_without_numbers():
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "refusal"),
     [
-        ({"lead": "voice"}, "lead 'voice' is no slot; the slots are face, face.b, audio"),
-        ({"hidden": 0}, "hidden is 0"),
-        ({"heads": 0}, "heads is 0"),
-        ({"heads": 5}, "5 heads do not divide hidden 32"),
+        (
+            {"lead": "voice"},
+            refused("plugin-error", match="lead 'voice'.* face, face.b, audio"),
+        ),
+        ({"hidden": 0}, refused("option-too-small", name="hidden", value=0)),
+        ({"heads": 0}, refused("option-too-small", name="heads", value=0)),
+        ({"heads": 5}, refused("plugin-error", match="5 heads .* 32")),
     ],
 )
-def test_values_that_make_no_sense(options, message):
-    with pytest.raises(UserError, match=message):
+def test_values_that_make_no_sense(options, refusal):
+    with refusal:
         LeaderFollower(DIMS, Build(gru, 2), **options)

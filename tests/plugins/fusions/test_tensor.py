@@ -13,7 +13,7 @@ from torch import nn
 from plugins.fusions.low_rank import LowRank
 from plugins.fusions.tensor import TensorFusion, project
 from plugins.heads.recurrent import Gru
-from zoo.errors import UserError
+from tests.support.refusals import refused
 from zoo.modules import Build
 
 DIMS = {"face": 3, "face.b": 4, "audio": 2}
@@ -94,7 +94,7 @@ def test_a_product_that_is_too_large_is_refused_before_it_is_made(device, dim, h
         assert torch.get_default_device().type == "meta", "made for real"
         return Gru(inputs, hidden=64) if head == "gru" else Same(inputs)
 
-    with torch.device(device), pytest.raises(UserError, match=r"more than 50,000,000: take fusion low_rank"):
+    with torch.device(device), refused("plugin-error", match="50,000,000: .*low_rank"):
         TensorFusion(dict.fromkeys(("face", "body", "audio"), 32), Build(make, 2), dim=dim)
 
 
@@ -103,7 +103,7 @@ def test_what_is_just_small_enough_is_taken():
     dims = {"face": 2, "audio": 2}
     with torch.device("meta"):
         TensorFusion(dims, Build(Same, 2), dim=4_997)
-        with pytest.raises(UserError, match="5001 x 5001 = 25,010,001"):
+        with refused("plugin-error", match="5001 x 5001 = 25,010,001"):
             TensorFusion(dims, Build(Same, 2), dim=5_000)
 
 
@@ -165,13 +165,13 @@ def test_shapes_can_be_found_without_numbers(fusion):
 
 
 @pytest.mark.parametrize(
-    ("fusion", "options", "message"),
+    ("fusion", "options", "refusal"),
     [
-        (TensorFusion, {"dim": 0}, "dim is 0"),
-        (LowRank, {"rank": 0}, "rank is 0"),
-        (LowRank, {"width": -1}, "width is -1"),
+        (TensorFusion, {"dim": 0}, refused("option-too-small", name="dim", value=0)),
+        (LowRank, {"rank": 0}, refused("option-too-small", name="rank", value=0)),
+        (LowRank, {"width": -1}, refused("option-too-small", name="width", value=-1, least=1)),
     ],
 )
-def test_values_that_make_no_sense(fusion, options, message):
-    with pytest.raises(UserError, match=message):
+def test_values_that_make_no_sense(fusion, options, refusal):
+    with refusal:
         fusion(DIMS, build(), **options)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from plugins.heads.conformer import Conformer
-from zoo.errors import UserError
+from tests.support.refusals import refused
 from zoo.testing.comparisons import randomise_parameters
 
 LENGTHS = (12, 7)
@@ -83,14 +83,14 @@ def test_no_norm_mixes_frames_or_clips():
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "refusal"),
     [
-        ({"hidden": 9}, "2 heads do not divide a width of 9"),
-        ({"kernel": 1}, "head conformer: kernel is 1"),
-        ({"layers": 0}, "head conformer: layers is 0"),
-        ({"dropout": 1.0}, "head conformer: dropout is 1.0"),
+        ({"hidden": 9}, refused("attention-heads", heads=2, dim=9)),
+        ({"kernel": 1}, refused("option-too-small", who="head conformer", name="kernel", value=1)),
+        ({"layers": 0}, refused("option-too-small", who="head conformer", name="layers", value=0)),
+        ({"dropout": 1.0}, refused("option-not-a-share", who="head conformer", name="dropout", value=1.0)),
     ],
 )
-def test_senseless_values_are_named(options, words):
-    with pytest.raises(UserError, match=words):
+def test_senseless_values_are_named(options, refusal):
+    with refusal:
         built(**options)

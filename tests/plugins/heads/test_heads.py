@@ -8,7 +8,7 @@ from torch import nn
 
 from plugins.heads.mlp import Mlp
 from plugins.heads.recurrent import Gru, Lstm
-from zoo.errors import UserError
+from tests.support.refusals import refused
 from zoo.registry import registry
 from zoo.registry.options import check_options
 from zoo.registry.registry import resolve
@@ -85,5 +85,6 @@ def test_every_head_has_its_width_without_numbers(spec):
 @pytest.mark.parametrize(("option", "value"), [("hidden", 0), ("layers", -1), ("dropout", 1.0)])
 def test_values_that_make_no_sense(name: str, option: str, value: float):
     spec = registry.load().get("heads", name)
-    with pytest.raises(UserError, match=f"^head {name}: {option} is {value}; give"):
+    code = "option-not-a-share" if option == "dropout" else "option-too-small"
+    with refused(code, who=f"head {name}", name=option, value=value):
         resolve(spec.build)(8, **{option: value})

@@ -8,7 +8,7 @@ import torch
 
 from plugins.heads.tcn_transformer import TcnTransformer
 from plugins.heads.transformer import FAR, DistanceBias, Transformer
-from zoo.errors import UserError
+from tests.support.refusals import refused
 from zoo.testing.comparisons import randomise_parameters
 
 FRAMES = 11
@@ -114,24 +114,25 @@ def test_the_order_of_frames_counts(positions):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "refusal"),
     [
-        ({"hidden": 10, "heads": 4}, "4 heads do not divide a width of 10"),
-        ({"hidden": 12, "heads": 4}, "odd"),  # rotary turns pairs
-        ({"heads": 0}, "heads is 0"),
-        ({"layers": 0}, "layers is 0"),
-        ({"window": -1}, "window is -1"),
-        ({"dropout": 1.5}, "dropout is 1.5"),
+        ({"hidden": 10, "heads": 4}, refused("attention-heads", heads=4, dim=10)),
+        ({"hidden": 12, "heads": 4}, refused("attention-odd")),  # rotary turns pairs
+        ({"heads": 0}, refused("option-too-small", name="heads", value=0)),
+        ({"layers": 0}, refused("option-too-small", name="layers", value=0)),
+        ({"window": -1}, refused("option-too-small", name="window", value=-1)),
+        ({"dropout": 1.5}, refused("option-not-a-share", name="dropout", value=1.5)),
     ],
 )
-def test_senseless_values_are_named(options, words):
-    with pytest.raises(UserError, match=words):
+def test_senseless_values_are_named(options, refusal):
+    with refusal:
         Transformer(3, **options)
 
 
 @pytest.mark.parametrize("options", [{"tcn_layers": 0}, {"tcn_kernel": 1}])
 def test_senseless_values_of_the_tcn_before_it_are_named(options):
-    with pytest.raises(UserError, match=f"^head tcn_transformer: {next(iter(options))} is "):
+    ((name, value),) = options.items()
+    with refused("option-too-small", who="head tcn_transformer", name=name, value=value):
         TcnTransformer(3, **options)
 
 

@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from plugins.losses.asymmetric import Asymmetric
 from plugins.losses.focal_bce import FocalBce
+from tests.support.refusals import refused
 from zoo.api import Answer, Counts
-from zoo.errors import UserError
 
 UNITS = tuple(Answer(name, "binary", -1) for name in ("AU1", "AU2"))
 COUNTS = (Counts(100, (90, 10)), Counts(100, (96, 4)))
@@ -99,14 +99,22 @@ def test_sure_answers_give_finite_losses_and_sure_mistakes_a_gradient(loss):
 
 
 @pytest.mark.parametrize(
-    ("builder", "options", "message"),
+    ("builder", "options", "refusal"),
     [
-        (FocalBce, {"alpha": 1.0}, "loss focal_bce: alpha is 1.0; give more than 0"),
-        (FocalBce, {"gamma": -1.0}, "loss focal_bce: gamma is -1.0"),
-        (Asymmetric, {"gamma_neg": -1.0}, "loss asymmetric: gamma_neg is -1.0"),
-        (Asymmetric, {"clip": 0.5}, "loss asymmetric: clip is 0.5; give less than 0.5"),
+        (FocalBce, {"alpha": 1.0}, refused("plugin-error", match="loss focal_bce: alpha is 1.0")),
+        (
+            FocalBce,
+            {"gamma": -1.0},
+            refused("option-too-small", who="loss focal_bce", name="gamma", value=-1.0, least=0),
+        ),
+        (
+            Asymmetric,
+            {"gamma_neg": -1.0},
+            refused("option-too-small", who="loss asymmetric", name="gamma_neg", value=-1.0, least=0),
+        ),
+        (Asymmetric, {"clip": 0.5}, refused("plugin-error", match="loss asymmetric: clip is 0.5")),
     ],
 )
-def test_bad_options_are_named(builder, options, message):
-    with pytest.raises(UserError, match=message):
+def test_bad_options_are_named(builder, options, refusal):
+    with refusal:
         builder(UNITS, COUNTS, **options)

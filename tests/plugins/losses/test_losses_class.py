@@ -12,8 +12,8 @@ from plugins.losses.ce import CrossEntropy
 from plugins.losses.focal import Focal
 from plugins.losses.label_smoothing import LabelSmoothing
 from plugins.losses.logit_adjust import LogitAdjust
+from tests.support.refusals import refused
 from zoo.api import Answer, Counts
-from zoo.errors import UserError
 
 ANSWERS = (Answer("expression", "class", -1, classes=("a", "b", "c", "d")),)
 BINS = np.array([50, 30, 15, 5])
@@ -187,18 +187,22 @@ def test_a_class_without_frames_is_finite_and_learned_away():
 
 
 @pytest.mark.parametrize(
-    ("builder", "options", "message"),
+    ("builder", "options", "refusal"),
     [
-        (Focal, {"gamma": -1.0}, "loss focal: gamma is -1.0; give at least 0"),
-        (Balanced, {"beta": 1.0}, "loss balanced: beta is 1.0; give 0 or more, and less than 1"),
+        (Focal, {"gamma": -1.0}, refused("option-too-small", who="loss focal", name="gamma", value=-1.0, least=0)),
+        (Balanced, {"beta": 1.0}, refused("option-not-a-share", who="loss balanced", name="beta", value=1.0)),
         (
             LabelSmoothing,
             {"smoothing": 1.0},
-            "loss label_smoothing: smoothing is 1.0",
+            refused("option-not-a-share", who="loss label_smoothing", name="smoothing", value=1.0),
         ),
-        (LogitAdjust, {"tau": -0.1}, "loss logit_adjust: tau is -0.1"),
+        (
+            LogitAdjust,
+            {"tau": -0.1},
+            refused("option-too-small", who="loss logit_adjust", name="tau", value=-0.1, least=0),
+        ),
     ],
 )
-def test_bad_options_are_named(builder, options, message):
-    with pytest.raises(UserError, match=message):
+def test_bad_options_are_named(builder, options, refusal):
+    with refusal:
         builder(ANSWERS, COUNTS, **options)

@@ -9,9 +9,9 @@ import torch
 from plugins.losses.ccc import Ccc
 from plugins.losses.ccc_bins import CccBins
 from plugins.losses.ccc_mse import CccMse
+from tests.support.refusals import refused
 from zoo.api import Answer, Counts
-from zoo.errors import UserError
-from zoo.losses import concordance, rarity
+from zoo.losses import concordance, lds_weights
 from zoo.metrics import scores as metrics
 
 ANSWERS = (Answer("valence", "value", -5), Answer("pain", "value", -1, low=0.0, high=10.0))
@@ -37,9 +37,9 @@ def weighted_ccc(p: np.ndarray, t: np.ndarray, w: np.ndarray) -> float:
     return 2 * cov / (vp + vt + (np.average(p, weights=w) - np.average(t, weights=w)) ** 2)
 
 
-def lds_weights(target: np.ndarray, bins: tuple[int, ...], low: float, high: float, lds: str) -> np.ndarray:
+def element_weights(target: np.ndarray, bins: tuple[int, ...], low: float, high: float, lds: str) -> np.ndarray:
     edges = np.linspace(low, high, len(bins) + 1)
-    return np.array(rarity(bins, lds))[np.clip(np.digitize(target, edges) - 1, 0, len(bins) - 1)]
+    return np.array(lds_weights(bins, lds))[np.clip(np.digitize(target, edges) - 1, 0, len(bins) - 1)]
 
 
 # --- concordance ------------------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def test_a_frame_of_weight_3_counts_like_three_frames():
 def test_the_gradient_of_ccc_against_finite_differences_of_numpy(lds):
     raw, target, labelled = case(2)
     p0, t, m = raw.numpy(), target.numpy(), labelled.numpy()
-    weights = [lds_weights(t[..., a], BINS[a], LOW[a], HIGH[a], lds) * m[..., a] for a in range(2)]
+    weights = [element_weights(t[..., a], BINS[a], LOW[a], HIGH[a], lds) * m[..., a] for a in range(2)]
 
     def reference(p: np.ndarray) -> float:
         each = [weighted_ccc(p[..., a].ravel(), t[..., a].ravel(), weights[a].ravel()) for a in range(2)]
@@ -97,32 +97,34 @@ def test_rarity_against_numpy(lds):
         n = np.array(bins, float)
         smoothed = (kernel / kernel.sum(1, keepdims=True)) @ (np.sqrt(n) if way == "sqrt" else n)
         expected = 1 / np.maximum(smoothed, 1)
-        np.testing.assert_allclose(rarity(bins, lds), expected / np.average(expected, weights=n), rtol=1e-12)
+        np.testing.assert_allclose(lds_weights(bins, lds), expected / np.average(expected, weights=n), rtol=1e-12)
 
 
 def test_even_labels_weigh_the_same_up_to_the_ends():
     for lds in ("none", "inverse", "sqrt:5"):
-        np.testing.assert_allclose(rarity((30,) * 20, lds), 1.0, rtol=1e-12)
+        np.testing.assert_allclose(lds_weights((30,) * 20, lds), 1.0, rtol=1e-12)
 
 
 def test_a_narrow_kernel_gives_inverse_frequency_and_its_root():
-    np.testing.assert_allclose(rarity((10, 40, 50), "inverse:0.01"), np.array([5.0, 1.25, 1.0]) * 2 / 3, rtol=1e-12)
+    np.testing.assert_allclose(
+        lds_weights((10, 40, 50), "inverse:0.01"), np.array([5.0, 1.25, 1.0]) * 2 / 3, rtol=1e-12
+    )
     root = 1 / np.sqrt([10, 40, 50])
     np.testing.assert_allclose(
-        rarity((10, 40, 50), "sqrt:0.01"), root / np.average(root, weights=[10, 40, 50]), rtol=1e-12
+        lds_weights((10, 40, 50), "sqrt:0.01"), root / np.average(root, weights=[10, 40, 50]), rtol=1e-12
     )
 
 
 def test_nothing_is_infinite_without_labels_and_one_bin_is_as_good_as_none():
-    assert rarity((0, 0, 0), "inverse") == [1.0] * 3
-    assert rarity((7,), "sqrt") == [1.0]
-    assert np.isfinite(rarity((1_000_000, *(0,) * 19), "inverse:1")).all()
+    assert lds_weights((0, 0, 0), "inverse") == [1.0] * 3
+    assert lds_weights((7,), "sqrt") == [1.0]
+    assert np.isfinite(lds_weights((1_000_000, *(0,) * 19), "inverse:1")).all()
 
 
 @pytest.mark.parametrize("lds", ["invers", "inverse:0", "inverse:-1", "sqrt:wide", "", "sqrt:nan", "inverse:2:2"])
 def test_a_bad_lds_is_named(lds):
-    with pytest.raises(UserError, match="option 'lds' cannot be"):
-        rarity((1, 2), lds)
+    with refused("option-lds"):
+        lds_weights((1, 2), lds)
 
 
 # --- the losses -------------------------------------------------------------------------------------------------------
@@ -140,7 +142,7 @@ def numpy_loss(name: str, raw: np.ndarray, t: np.ndarray, m: np.ndarray, lds: st
         else:
             values = LOW[a] + half * (np.tanh(raw[..., a][m[..., a]]) + 1)
         truth = t[..., a][m[..., a]]
-        w = lds_weights(truth, BINS[a], LOW[a], HIGH[a], lds)
+        w = element_weights(truth, BINS[a], LOW[a], HIGH[a], lds)
         cccs.append(weighted_ccc(values, truth, w))
         if name == "ccc_mse":
             extra += 0.7 * (w * ((values - truth) / half) ** 2).sum() / m.sum()
@@ -206,13 +208,17 @@ def test_the_label_s_bin_is_one_of_equal_bins_and_the_upper_end_belongs_to_the_l
 
 
 @pytest.mark.parametrize(
-    ("builder", "options", "message"),
+    ("builder", "options", "refusal"),
     [
-        (CccMse, {"weight": -1.0}, "loss ccc_mse: weight is -1.0; give at least 0"),
-        (CccBins, {"bins": 1}, "loss ccc_bins: bins is 1; give at least 2"),
-        (CccBins, {"weight": -0.5}, "loss ccc_bins: weight is -0.5"),
+        (CccMse, {"weight": -1.0}, refused("option-too-small", who="loss ccc_mse", name="weight", value=-1.0, least=0)),
+        (CccBins, {"bins": 1}, refused("option-too-small", who="loss ccc_bins", name="bins", value=1, least=2)),
+        (
+            CccBins,
+            {"weight": -0.5},
+            refused("option-too-small", who="loss ccc_bins", name="weight", value=-0.5, least=0),
+        ),
     ],
 )
-def test_bad_options_are_named(builder, options, message):
-    with pytest.raises(UserError, match=message):
+def test_bad_options_are_named(builder, options, refusal):
+    with refusal:
         builder(ANSWERS, COUNTS, **options)

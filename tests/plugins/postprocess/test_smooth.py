@@ -10,8 +10,8 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import medfilt
 
 from plugins.postprocess.smooth import WIDTHS, Smooth, gaussian_filter, mean_filter, median_filter
+from tests.support.refusals import Part, refused
 from zoo.api import Answer, VideoAnswers
-from zoo.errors import UserError
 
 VALENCE = Answer("valence", "value", -5)
 EXPRESSION = Answer("expression", "class", -1, classes=("a", "b", "c"))
@@ -136,5 +136,5 @@ def test_each_kind_may_have_its_own_width_and_the_others_are_fitted():
 
 
 def test_a_negative_width_is_named():
-    with pytest.raises(UserError, match=r"smooth \(binary answers\): width is -0.1; give at least 0"):
+    with refused("option-too-small", who=Part("smooth (binary answers)"), name="width", value=-0.1, least=0):
         Smooth((VALENCE, AU), width=0.2, width_binary=-0.1)

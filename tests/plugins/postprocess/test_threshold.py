@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from plugins.postprocess.threshold import Threshold, best_threshold, moved_to_half
+from tests.support.refusals import refused
 from zoo.api import Answer, VideoAnswers
-from zoo.errors import UserError
 
 UNITS = tuple(Answer(name, "binary", -1) for name in ("AU1", "AU2"))
 
@@ -138,5 +138,5 @@ def test_fitted_on_no_video_nothing_moves():
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.0, 30.0])
 def test_a_threshold_that_is_no_probability_is_named(threshold):
-    with pytest.raises(UserError, match=r"threshold of AU1 is .*; give 0 or more, less than 1"):
+    with refused("plugin-error", match=f"threshold of AU1 is {threshold}"):
         Threshold(UNITS, threshold=threshold)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from zoo.errors import UserError
+from tests.support.refusals import refused
 from zoo.layers.attention import Attention, TransformerLayer, rotate
 
 
@@ -168,16 +168,16 @@ def test_shapes_can_be_found_without_numbers(kind):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "refusal"),
     [
-        ({"dim": 10, "heads": 4}, "4 heads do not divide a width of 10"),
-        ({"dim": 6, "heads": 2}, "3 wide each, which is odd"),
-        ({"dim": 8, "heads": 0}, "heads is 0"),
-        ({"dim": 8, "heads": 2, "dropout": 1.0}, "dropout is 1.0"),
+        ({"dim": 10, "heads": 4}, refused("attention-heads", heads=4, dim=10)),
+        ({"dim": 6, "heads": 2}, refused("attention-odd", value=3)),
+        ({"dim": 8, "heads": 0}, refused("option-too-small", name="heads", value=0)),
+        ({"dim": 8, "heads": 2, "dropout": 1.0}, refused("option-not-a-share", name="dropout", value=1.0)),
     ],
 )
-def test_bad_options_are_named(options, words):
-    with pytest.raises(UserError, match=words):
+def test_bad_options_are_named(options, refusal):
+    with refusal:
         Attention(**options)
 
 

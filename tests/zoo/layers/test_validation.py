@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zoo.errors import UserError
+from tests.support.refusals import refused
 from zoo.layers.validation import at_least, fraction
 
 
@@ -15,11 +15,11 @@ def test_values_within_bounds_pass():
 
 
 def test_the_first_value_that_is_too_small_is_named():
-    with pytest.raises(UserError, match=r"^head x: layers is 0; give at least 1$"):
+    with refused("option-too-small", who="head x", name="layers", value=0, least=1):
         at_least("head x", 1, hidden=5, layers=0, heads=-1)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.0, 2.0])
 def test_what_is_no_share_is_named(value):
-    with pytest.raises(UserError, match=f"^head x: dropout is {value}; give 0 or more, and less than 1$"):
+    with refused("option-not-a-share", who="head x", name="dropout", value=value):
         fraction("head x", dropout=value)

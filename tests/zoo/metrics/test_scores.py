@@ -255,3 +255,45 @@ def test_a_label_that_is_no_class_and_a_metric_without_its_answers() -> None:
         metrics.score("mean_ccc", EXPR, stats)
     with pytest.raises(ValueError, match="macro_f1"):
         metrics.score("f1", EXPR, stats)
+
+
+# --- classes that are absent ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_f1_over_present_classes_is_scikit_learns_over_the_labels_there_are(seed: int) -> None:
+    """Two classes are never labelled and one unit never positive; both are predicted now and then."""
+    values, targets = made_up(MTL, 900, seed)
+    targets["expression"] = np.where(targets["expression"] >= 6, 0.0, targets["expression"])
+    targets["AU2"] = np.where(np.isnan(targets["AU2"]), np.nan, 0.0)
+    stats = metrics.statistics(MTL, values, targets)
+    shares, target = labelled(values, targets, "expression")
+    macro = sk.f1_score(target, shares.argmax(1), labels=np.unique(target), average="macro", zero_division=0)
+    assert metrics.over_present("macro_f1", MTL, stats) == pytest.approx(macro, rel=1e-12)
+    pairs = [labelled(values, targets, name) for name in UNITS if name != "AU2"]
+    units = np.mean([sk.f1_score(y, p >= 0.5, zero_division=0) for p, y in pairs])
+    assert metrics.over_present("mean_f1", MTL, stats) == pytest.approx(units, rel=1e-12)
+    right = sk.accuracy_score(target, shares.argmax(1))
+    assert metrics.over_present("f1_accuracy", MTL, stats) == pytest.approx(0.67 * macro + 0.33 * right, rel=1e-12)
+    sum_ = metrics.score("mean_ccc", MTL, stats).main + macro + units
+    assert metrics.over_present("mtl_sum", MTL, stats) == pytest.approx(sum_, rel=1e-12)
+
+
+@given(st.integers(0, 2**31))
+@settings(max_examples=20)
+def test_where_nothing_is_absent_both_are_the_same_and_a_score_is_never_above_the_other(seed: int) -> None:
+    values, targets = made_up(MTL, 60, seed)
+    stats = metrics.statistics(MTL, values, targets)
+    for metric in ("macro_f1", "mean_f1", "mtl_sum", "mean_ccc"):
+        whole, over = metrics.score(metric, MTL, stats).main, metrics.over_present(metric, MTL, stats)
+        assert over >= whole - 1e-12
+        if not metrics.reachable(metric, MTL, stats).absent:
+            assert over == pytest.approx(whole, rel=1e-12)
+
+
+def test_over_present_where_no_unit_is_positive_or_nothing_is_labelled() -> None:
+    values, targets = made_up(AU, 50)
+    none = {name: np.zeros(50) for name in targets}
+    assert metrics.over_present("mean_f1", AU, metrics.statistics(AU, values, none)) == 0
+    nothing = {name: np.full(50, np.nan) for name in targets}
+    assert np.isnan(metrics.over_present("mean_f1", AU, metrics.statistics(AU, values, nothing)))

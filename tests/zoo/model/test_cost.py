@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.zoo.model.test_model import ANSWERS, COUNTS, REGISTRY, SMALL
-from zoo.model import cost as module
+from zoo.model import cost as cost_module
 from zoo.model.cost import cost, fusion_adds
 from zoo.model.model import Model, Regularisation
 from zoo.model.shape_check import check
@@ -48,11 +48,11 @@ def test_an_encoder_is_counted_once_for_all_runs_of_a_process(monkeypatch):
     def found(length: int):
         return cost(made, dims, COUNTS[:2], SMALL, Regularisation(), length)
 
-    monkeypatch.setattr(module, "_KNOWN", known)
+    monkeypatch.setattr(cost_module, "_KNOWN", known)
     first, longer = found(8), found(16)
     assert len(known) == 4
     assert longer["multiply_adds"]["encoder audio"] != first["multiply_adds"]["encoder audio"]  # margins weigh less
-    monkeypatch.setattr(module, "_run_encoder", None)
+    monkeypatch.setattr(cost_module, "_run_encoder", None)
     assert (found(8), found(16)) == (first, longer)
 
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.support.refusals import Refusal, refused
 from zoo import api
 from zoo.api import Answer, Counts
-from zoo.errors import UserError
 from zoo.model import shape_check
 from zoo.model.model import AdapterOptions, Batch, Model, Regularisation
 from zoo.model.shape_check import check
@@ -147,7 +147,7 @@ def test_an_absent_slot_and_unlabelled_frames_get_no_gradient() -> None:
 
 
 def test_modality_dropout_drops_whole_slots_and_never_the_last() -> None:
-    net = model(aids=Regularisation(modality_dropout=0.9))
+    net = model(regularisation=Regularisation(modality_dropout=0.9))
     on = torch.ones(2000, 3, dtype=torch.bool)
     partly = on.clone()
     partly[:1000] = False
@@ -222,16 +222,22 @@ class _ShortHead(nn.Module):
         return self.net(x)
 
 
-@pytest.mark.parametrize("build", [_Liar, _Undeclared])
-def test_an_encoder_that_is_not_what_it_says_is_found(build: type) -> None:
+@pytest.mark.parametrize(
+    ("build", "refusal"),
+    [
+        (_Liar, refused("block-shape", who="encoder 'liar'", found="(2, 3, 3)")),
+        (_Undeclared, refused("encoder-declares-nothing", name="liar", name2="face")),
+    ],
+)
+def test_an_encoder_that_is_not_what_it_says_is_found(build: type, refusal: Refusal) -> None:
     good = plan("face")
     slot = replace(good.slots[0], encoder=api.EncoderSpec("liar", build), options={}, frozen=False, passport=None)
     for _ in range(2):  # what failed is not remembered as tried
-        with pytest.raises(UserError, match="liar"):
+        with refusal:
             check(replace(good, slots=(slot,)), SMALL)
 
 
 def test_a_head_that_is_not_what_it_says_is_found() -> None:
     good = plan("face")
-    with pytest.raises(UserError, match=r"head 'short' gives \(2, 3, 6\)"):
+    with refused("block-shape", who="head 'short'", found="(2, 3, 6)"):
         check(replace(good, head=Block(api.HeadSpec("short", _ShortHead), {})), SMALL)

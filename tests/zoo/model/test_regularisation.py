@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.refusals import refused
 from tests.zoo.model.test_model import ANSWERS, COUNTS, REGISTRY, SMALL, batch
-from zoo.errors import UserError
 from zoo.model.mixup import training_loss
 from zoo.model.model import Batch, Model, Regularisation
 from zoo.registry.plan import make_plan
@@ -18,7 +18,7 @@ from zoo.registry.plan import make_plan
 DIMS = {"face": 8, "context": 8}
 
 
-def model(fusion: str = "concat", aids: Regularisation | None = None, **options: Any) -> Model:
+def model(fusion: str = "concat", regularisation: Regularisation | None = None, **options: Any) -> Model:
     torch.manual_seed(0)
     plan = make_plan(
         REGISTRY,
@@ -28,7 +28,7 @@ def model(fusion: str = "concat", aids: Regularisation | None = None, **options:
         answers=ANSWERS,
         options={"head.dropout": 0.0, **options},
     )
-    return Model(plan, DIMS, COUNTS, SMALL, aids or Regularisation(output_dropout=0.0))
+    return Model(plan, DIMS, COUNTS, SMALL, regularisation or Regularisation(output_dropout=0.0))
 
 
 def labelled_batch(clips: int = 4, frames: int = 6) -> Batch:
@@ -41,7 +41,7 @@ def labelled_batch(clips: int = 4, frames: int = 6) -> Batch:
 
 
 def test_a_frame_whose_only_slot_is_dropped_is_not_learned_from():
-    net = model(aids=Regularisation(modality_dropout=0.5))
+    net = model(regularisation=Regularisation(modality_dropout=0.5))
     clips = labelled_batch(400, 4)
     context = torch.ones(400, 4, dtype=torch.bool)
     context[:, 2:] = False
@@ -55,7 +55,7 @@ def test_a_frame_whose_only_slot_is_dropped_is_not_learned_from():
 
 
 def test_noise_moves_present_frames_in_training_only():
-    net = model(aids=Regularisation(feature_noise=0.5))
+    net = model(regularisation=Regularisation(feature_noise=0.5))
     clips = labelled_batch(200, 6)
     mask = torch.rand(200, 6) > 0.5
     clips = replace(clips, present={"face": mask, "context": clips.valid})
@@ -92,7 +92,7 @@ def test_without_mixup_the_loss_is_the_plain_one():
 
 
 def test_uncertainty_weights_are_those_of_the_formula_and_learn_only_from_labels():
-    net = model(aids=Regularisation(uncertainty=True)).eval()
+    net = model(regularisation=Regularisation(uncertainty=True)).eval()
     clips = labelled_batch()
     out = net(clips)
     with torch.no_grad():
@@ -147,5 +147,5 @@ def test_late_answers_for_its_slots_itself():
 
 
 def test_a_weight_below_zero_is_refused():
-    with pytest.raises(UserError, match=r"per_slot.*0 or more"):
+    with refused("per-slot-weight", fusion="concat", per_slot=-1.0):
         model("concat", **{"fusion.per_slot": -1.0})

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.support.paths import TESTS
+from tests.support.refusals import Part, Refusal, refused
 from zoo.api import Answer
-from zoo.errors import UserError
 from zoo.registry.plan import Plan, make_plan
 from zoo.registry.registry import load
 
@@ -60,38 +60,61 @@ def test_losses_follow_the_kinds_of_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("given", "refusal"),
     [
-        ({"encoders": "fase"}, "face"),
-        ({"encoders": "face=lite1"}, "lite0"),
-        ({"encoders": "face=melcnn"}, "does not take the stream"),
-        ({"encoders": "face=lite0:x"}, "takes no argument"),
-        ({"fusion": "lat"}, "late"),
-        ({"head": "grue"}, "gru"),
-        ({"options": {"head.hiden": 3}}, "hidden"),
-        ({"options": {"encoder.body.size": 3}}, "encoder.body.size"),
-        ({"finetune": ["body"]}, "no such slot"),
+        ({"encoders": "fase"}, refused("block-unknown", noun="stream", name="fase", near=Part("'face'"))),
+        ({"encoders": "face=lite1"}, refused("block-unknown", noun="encoder", name="lite1", near=Part("'lite0'"))),
+        ({"encoders": "face=melcnn"}, refused("encoder-stream", name="melcnn", name2="face", names="audio")),
+        ({"encoders": "face=lite0:x"}, refused("encoder-no-argument", name="face", name2="lite0", argument="x")),
+        ({"fusion": "lat"}, refused("block-unknown", noun="fusion", name="lat", near=Part("'late'"))),
+        ({"head": "grue"}, refused("block-unknown", noun="head", name="grue", near=Part("'gru'"))),
+        (
+            {"options": {"head.hiden": 3}},
+            refused("option-unknown", block="head 'gru'", name="hiden", near=Part("'hidden'")),
+        ),
+        ({"options": {"encoder.body.size": 3}}, refused("set-without-block", key="encoder.body.size", names="face")),
+        ({"finetune": ["body"]}, refused("finetune-unknown-slot", names="body", encoders="face")),
         ({"loss": ["ce"]}, None),
-        ({"losses": ["ce"]}, "no answers of kind"),
-        ({"options": {"encoder.audio.weights": "x"}, "encoders": "audio"}, "no pretrained form"),
-        ({"encoders": "audio=lite0"}, "reads frames, but the stream 'audio' gives sound"),
-        ({"encoders": "face=timm:resnet18x"}, "did you mean"),
-        ({"encoders": "face=hsemotion:enet_b0"}, "it is one of"),
-        ({"encoders": "face=hsemotion"}, "needs an argument"),
-        ({"options": {"encoder.face.pretrained": "maybe"}}, "'pretrained' of encoder 'lite0' must be true or false"),
-        ({"options": {"encoder.face.sise": 3}}, "did you mean 'size'"),
-        ({"options": {"fusion.per_slot": "much"}}, "'per_slot' of fusion 'late' must be a number"),
-        ({"fusion": "concat", "post": ["confidence_gate"], "answers": EXPR}, "--set fusion.per_slot=0.3"),
+        ({"losses": ["ce"]}, refused("loss-kind", name="ce")),
+        (
+            {"options": {"encoder.audio.weights": "x"}, "encoders": "audio"},
+            refused("weights-no-pretrained-form", name="audio", name2="melcnn"),
+        ),
+        (
+            {"encoders": "audio=lite0"},
+            refused("encoder-reads", name="lite0", kind="frames", name2="audio", kind2="sound"),
+        ),
+        ({"encoders": "face=timm:resnet18x"}, refused("plugin-error", match="did you mean")),
+        (
+            {"encoders": "face=hsemotion:enet_b0"},
+            refused("encoder-argument", name2="hsemotion", what=Part("'enet_b0'"), near=Part("'enet_b2_8'")),
+        ),
+        ({"encoders": "face=hsemotion"}, refused("encoder-argument", name="face", name2="hsemotion", near="")),
+        (
+            {"options": {"encoder.face.pretrained": "maybe"}},
+            refused("option-type", what=Part("'pretrained' of encoder 'lite0'"), kind="true or false", value="maybe"),
+        ),
+        (
+            {"options": {"encoder.face.sise": 3}},
+            refused("option-unknown", block="encoder 'lite0'", name="sise", near=Part("'size'")),
+        ),
+        (
+            {"options": {"fusion.per_slot": "much"}},
+            refused("option-type", what=Part("'per_slot' of fusion 'late'"), kind="a number", value="much"),
+        ),
+        (
+            {"fusion": "concat", "post": ["confidence_gate"], "answers": EXPR},
+            refused("per-slot-needed", names="confidence_gate", fusion="concat"),
+        ),
     ],
 )
-def test_mistakes_are_named(given: dict[str, Any], message: str | None) -> None:
-    if message is None:
+def test_mistakes_are_named(given: dict[str, Any], refusal: Refusal | None) -> None:
+    if refusal is None:
         with pytest.raises(TypeError):
             plan(**given)
         return
-    with pytest.raises(UserError) as error:
+    with refusal as error:
         plan(**given)
-    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -105,7 +128,7 @@ def test_an_encoder_that_opens_its_own_input_takes_the_place_of_the_streams_read
     assert slot.frozen
     assert slot.passport is None
     assert resolve(slot.stream.reader).keywords["argument"] == str(folder)
-    with pytest.raises(UserError, match="nothing that could be trained"):
+    with refused("finetune-nothing", name="face"):
         plan(f"face=features:{folder}", finetune=["face"])
 
 

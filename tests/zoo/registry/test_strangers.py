@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli.commands.explain import code_of
 from tests.support.paths import STRANGERS
 
 PLUGIN_FILE = STRANGERS / "single_file.py"
@@ -21,7 +22,7 @@ from zoo.errors import UserError
 try:
     found = registry.load()
 except UserError as error:
-    print(json.dumps({"error": str(error)}))
+    print(json.dumps({"code": error.code, **error.fields}))
     sys.exit()
 print(json.dumps({
     "entries": {kind: {e.name: [e.plugin, e.package] for e in found.entries(kind)} for kind in api.KINDS},
@@ -94,8 +95,11 @@ def test_broken_strangers_are_named_and_skipped_and_nobody_else_is_hurt(at_home)
 
 def test_a_clash_of_installed_packages_names_both():
     assert ask("healthy", "clash") == {
-        "error": "two plugins register the encoder 'stranger': stranger_blocks (stranger-blocks 1.2.3) and "
-        "stranger_rival (stranger-rival 2.0): remove one of them or rename its block"
+        "code": "block-name-twice",
+        "noun": "encoder",
+        "name": "stranger",
+        "origin": "stranger_blocks (stranger-blocks 1.2.3)",
+        "origin2": "stranger_rival (stranger-rival 2.0)",
     }
 
 
@@ -118,19 +122,20 @@ def test_list_shows_the_strangers_and_names_the_broken():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "installed", "said"),
+    ("arguments", "installed", "code", "shown"),
     [
-        (["--plugin", "absent.py"], (), "absent.py: there is no such Python file"),
-        (["--plugin", "broken/stranger_raises.py"], (), "No module named 'a_package_that_nobody_has'"),
-        (["--plugin", "broken/stranger_misspelt.py"], (), "did you mean 'encoders'?"),
-        (["--plugin", "clash/stranger_rival.py"], ("healthy",), "two plugins register the encoder 'stranger'"),
-        ([], ("healthy", "clash"), "two plugins register the encoder 'stranger'"),
+        (["--plugin", "absent.py"], (), "plugin-file-missing", "absent.py"),
+        (["--plugin", "broken/stranger_raises.py"], (), "plugin-unusable", "'a_package_that_nobody_has'"),
+        (["--plugin", "broken/stranger_misspelt.py"], (), "plugin-unusable", "'encoders'"),
+        (["--plugin", "clash/stranger_rival.py"], ("healthy",), "block-name-twice", "encoder 'stranger'"),
+        ([], ("healthy", "clash"), "block-name-twice", "encoder 'stranger'"),
     ],
 )
-def test_what_stops_the_program_is_one_line_and_exit_code_2(arguments, installed, said):
+def test_what_stops_the_program_is_one_line_and_exit_code_2(arguments, installed, code, shown):
     done = harness("list", *arguments, installed=installed)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert code_of(done.stderr) == code
+    assert shown in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from tests.support.refusals import Part, refused
 from zoo import api, testing
 from zoo.api import Option
-from zoo.errors import UserError
 from zoo.testing import ConformanceError, registered
 from zoo.testing import toy_tasks as tasks
 from zoo.testing.comparisons import other_value
@@ -99,7 +99,7 @@ def test_a_rule_that_does_not_apply_is_excused_not_passed():
 
 def test_checks_by_kind():
     assert [str(c) for c in testing.spec_checks("heads", spec())] == [str(c) for c in testing.head_checks(spec())]
-    with pytest.raises(UserError, match="did you mean 'heads'"):
+    with refused("registry-kind-unknown", kind="head", hint=Part("heads")):
         testing.spec_checks("head", spec())
 
 
@@ -141,7 +141,7 @@ def test_the_value_that_an_option_is_tried_with_can_be_named():
 
 
 def test_a_target_that_is_missing_is_the_user_s_to_mend():
-    with pytest.raises(UserError, match="does not exist"):
+    with refused("target-missing", target="zoo.testing.heads:NoSuchHead"):
         testing.check_head(spec("zoo.testing.heads:NoSuchHead"))
 
 

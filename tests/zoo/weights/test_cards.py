@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.support.refusals import Part, refused
 from zoo.api import ModelCard
-from zoo.errors import UserError
-from zoo.weights import loading as weights
+from zoo.weights import loading
 from zoo.weights.cards import describe, place, seen_affwild2
 
 
@@ -40,38 +40,34 @@ def digest(path: Path) -> str:
 
 @pytest.mark.parametrize("length", [8, 12, 64])
 def test_a_digest_or_its_beginning_is_compared(file, length):
-    assert weights.find(passport(path=str(file), sha256=digest(file)[:length])) == file
-    assert weights.find(passport(path=str(file), sha256=digest(file)[:length].upper())) == file
+    assert loading.find(passport(path=str(file), sha256=digest(file)[:length])) == file
+    assert loading.find(passport(path=str(file), sha256=digest(file)[:length].upper())) == file
     assert not file.with_name("net.pt.sha256").exists()
 
 
 def test_a_wrong_digest_names_file_expected_and_found(file):
-    with pytest.raises(UserError) as error:
-        weights.find(passport(path=str(file), sha256="0123456789"))
-    assert f"{file} has the wrong sha256: expected 0123456789, found {digest(file)}" in str(error.value)
+    with refused("weights-digest-wrong", what=file, wanted="0123456789", got=digest(file)):
+        loading.find(passport(path=str(file), sha256="0123456789"))
 
 
 @pytest.mark.parametrize("bad", ["", "1234567", "not hex at all", "0" * 65])
 def test_a_digest_that_is_none_is_refused(file, bad):
-    with pytest.raises(UserError, match="must be 8 to 64 hex digits"):
-        weights.find(passport(path=str(file), sha256=bad))
+    with refused("weights-digest-invalid", expected=bad):
+        loading.find(passport(path=str(file), sha256=bad))
 
 
 def test_without_a_digest_the_first_use_is_recorded_and_compared_ever_after(file):
     ledger = file.with_name("net.pt.sha256")
     first = digest(file)
     for _ in range(2):
-        assert weights.find(passport(path=str(file))) == file
+        assert loading.find(passport(path=str(file))) == file
         assert ledger.read_text() == f"{first}  net.pt\n"
     with file.open("ab") as more:
         more.write(b"!")
-    with pytest.raises(UserError) as error:
-        weights.find(passport(path=str(file)))
-    said = str(error.value)
-    assert f"{file} has changed since it was first used: expected {first}, found {digest(file)}" in said
-    assert f"delete {ledger}" in said
+    with refused("weights-changed", file=file, wanted=first, got=digest(file), ledger=ledger):
+        loading.find(passport(path=str(file)))
     ledger.unlink()
-    assert weights.find(passport(path=str(file))) == file
+    assert loading.find(passport(path=str(file))) == file
 
 
 def test_where_the_folder_cannot_be_written_the_first_use_is_recorded_in_the_cache(file, tmp_path, monkeypatch):
@@ -83,24 +79,25 @@ def test_where_the_folder_cannot_be_written_the_first_use_is_recorded_in_the_cac
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", refuse)
-    weights.find(passport(path=str(file)))
+    loading.find(passport(path=str(file)))
     assert sorted(p.name for p in file.parent.iterdir()) == ["cache", "net.pt"]
     (ledger,) = (tmp_path / "cache" / "weights" / "trusted").iterdir()
     assert ledger.read_text().startswith(digest(file))
     file.write_bytes(b"other")
-    with pytest.raises(UserError, match="has changed since it was first used"):
-        weights.find(passport(path=str(file)))
+    with refused("weights-changed", file=file, ledger=ledger):
+        loading.find(passport(path=str(file)))
 
 
 def test_the_digest_of_a_file_is_computed_once_until_it_changes(file, monkeypatch):
+    monkeypatch.setattr("zoo.files.TICK", -(10**9))
     calls = []
     real = hashlib.file_digest
     monkeypatch.setattr(hashlib, "file_digest", lambda *given: calls.append(1) or real(*given))
-    first = weights.file_sha256(file)
-    assert weights.file_sha256(file) == first == digest(file)
+    first = loading.file_sha256(file)
+    assert loading.file_sha256(file) == first == digest(file)
     assert len(calls) == 1
     file.write_bytes(b"other")
-    assert weights.file_sha256(file) == digest(file) != first
+    assert loading.file_sha256(file) == digest(file) != first
     assert len(calls) == 2
 
 
@@ -110,40 +107,38 @@ def test_a_file_in_an_installed_package_is_found_without_importing_it(tmp_path, 
     (package / "__init__.py").write_text("raise RuntimeError('imported')")
     file.rename(package / "models" / "net.pt")
     monkeypatch.syspath_prepend(tmp_path / "site")
-    found = weights.find(passport(package=("weight_package", "models/net.pt")))
+    found = loading.find(passport(package=("weight_package", "models/net.pt")))
     assert found == package / "models" / "net.pt"
-    with pytest.raises(UserError, match=r"the package weight_package has no file net.pt: install it again"):
-        weights.find(passport(package=("weight_package", "net.pt")))
+    with refused("weights-package-file-missing", name="net", module="weight_package", inside="net.pt"):
+        loading.find(passport(package=("weight_package", "net.pt")))
 
 
 @pytest.mark.parametrize("module", ["no_such_package", "no_such_package.inner"])
 def test_a_missing_package_says_what_to_do(module):
-    with pytest.raises(UserError) as error:
-        weights.find(passport(package=(module, "net.pt")))
-    assert f"the package {module} that holds them is not installed: install it" in str(error.value)
-    assert "--set encoder.SLOT.weights=FILE" in str(error.value)
-    assert "--set encoder.SLOT.pretrained=false" in str(error.value)
+    with refused("weights-package-missing", module=module, instead=Part("--set encoder.SLOT.weights=FILE")) as error:
+        loading.find(passport(package=(module, "net.pt")))
+    assert "--set encoder.SLOT.pretrained=false" in error.value.fields["instead"]
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"there is no file .*absent.pt: give a file with --set"):
-        weights.find(passport(path=str(tmp_path / "absent.pt")))
+    with refused("weights-file-missing", file=tmp_path / "absent.pt", instead=Part("--set encoder.SLOT.weights=FILE")):
+        loading.find(passport(path=str(tmp_path / "absent.pt")))
 
 
 @pytest.mark.parametrize("given", [{}, {"path": "a", "url": "http://b"}])
 def test_a_passport_names_one_place(given):
-    with pytest.raises(UserError, match="exactly one of package, path and url"):
-        weights.find(passport(**given))
+    with refused("card-place"):
+        loading.find(passport(**given))
 
 
 def test_the_cache_is_where_the_environment_says(tmp_path, monkeypatch):
-    assert weights.cache_folder() == tmp_path / "cache" / "weights"
+    assert loading.cache_folder() == tmp_path / "cache" / "weights"
     monkeypatch.delenv("ABAW_ZOO_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert weights.cache_folder() == tmp_path / "xdg" / "abaw-zoo" / "weights"
+    assert loading.cache_folder() == tmp_path / "xdg" / "abaw-zoo" / "weights"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert weights.cache_folder() == tmp_path / ".cache" / "abaw-zoo" / "weights"
+    assert loading.cache_folder() == tmp_path / ".cache" / "abaw-zoo" / "weights"
 
 
 def test_a_record_has_all_that_is_known_and_no_path(file):

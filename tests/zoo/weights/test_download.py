@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from tests.support.loopback import BODY, SHA, server
+from tests.support.refusals import Part, refused
 from zoo.api import ModelCard
-from zoo.errors import UserError
-from zoo.weights import loading as weights
+from zoo.weights import loading
 from zoo.weights.download import download
 
 __all__ = ["server"]
@@ -29,54 +29,53 @@ def files(folder: Path) -> list[str]:
 
 def test_a_file_is_fetched_once(server, tmp_path):
     given = passport(server.url("v1/net.pt"), SHA[:8])
-    path = weights.find(given, cache=tmp_path)
+    path = loading.find(given, cache=tmp_path)
     assert path == tmp_path / f"127.0.0.1_{server.server_port}" / "v1" / "net.pt"
     assert path.read_bytes() == BODY
-    assert weights.find(given, cache=tmp_path, download=False) == path
+    assert loading.find(given, cache=tmp_path, download=False) == path
     assert server.asked == ["/v1/net.pt"]
     assert files(tmp_path) == [str(path.relative_to(tmp_path))]
 
 
 def test_the_default_cache_is_used(server, tmp_path, monkeypatch):
     monkeypatch.setenv("ABAW_ZOO_CACHE", str(tmp_path))
-    assert weights.find(passport(server.url("net.pt"))).is_relative_to(tmp_path / "weights")
+    assert loading.find(passport(server.url("net.pt"))).is_relative_to(tmp_path / "weights")
 
 
 def test_files_of_one_name_at_different_addresses_stay_apart(server, tmp_path):
     paths = ("a/net.pt", "b/net.pt", "a/net.pt?v=1", "a/net.pt?v=2", "../a/../c/net.pt")
     addresses = [server.url(path) for path in paths]
-    found = {weights.find(passport(url), cache=tmp_path) for url in addresses}
+    found = {loading.find(passport(url), cache=tmp_path) for url in addresses}
     assert len(found) == 5
     assert all(path.resolve().is_relative_to(tmp_path) for path in found)
 
 
 def test_redirections_are_followed(server, tmp_path):
-    assert weights.find(passport(server.url("moved.pt")), cache=tmp_path).read_bytes() == BODY
+    assert loading.find(passport(server.url("moved.pt")), cache=tmp_path).read_bytes() == BODY
 
 
 def test_a_wrong_digest_is_refused_and_nothing_stays(server, tmp_path):
     url = server.url("net.pt")
-    with pytest.raises(UserError) as error:
-        weights.find(passport(url, "0" * 64), cache=tmp_path)
-    assert f"what {url} sent has the wrong sha256: expected {'0' * 64}, found {SHA}" in str(error.value)
+    with refused("weights-digest-wrong", what=Part(url), wanted="0" * 64, got=SHA):
+        loading.find(passport(url, "0" * 64), cache=tmp_path)
     assert files(tmp_path) == []
 
 
 def test_a_cached_file_is_verified_every_time(server, tmp_path):
-    path = weights.find(passport(server.url("net.pt")), cache=tmp_path)
+    path = loading.find(passport(server.url("net.pt")), cache=tmp_path)
     path.write_bytes(BODY[:-1] + b"!")
-    with pytest.raises(UserError, match=rf"{path} has the wrong sha256: expected {SHA}, found .* delete it"):
-        weights.find(passport(server.url("net.pt")), cache=tmp_path)
+    with refused("weights-digest-wrong", what=path, wanted=SHA):
+        loading.find(passport(server.url("net.pt")), cache=tmp_path)
 
 
 def test_without_a_digest_a_second_download_is_compared_with_the_first(server, tmp_path):
     given = passport(server.url("net.pt"), None)
-    path = weights.find(given, cache=tmp_path)
+    path = loading.find(given, cache=tmp_path)
     assert path.with_name("net.pt.sha256").read_text() == f"{SHA}  net.pt\n"
     path.unlink()
     server.body = BODY[:-1]
-    with pytest.raises(UserError, match=f"has changed since it was first used: expected {SHA}"):
-        weights.find(given, cache=tmp_path)
+    with refused("weights-changed", file=path, wanted=SHA):
+        loading.find(given, cache=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -89,22 +88,20 @@ def test_without_a_digest_a_second_download_is_compared_with_the_first(server, t
 )
 def test_a_download_that_fails_says_what_to_do_and_leaves_nothing(server, tmp_path, name, reason):
     url = server.url(name)
-    with pytest.raises(UserError) as error:
-        weights.find(passport(url, None), cache=tmp_path)
     place = tmp_path / f"127.0.0.1_{server.server_port}" / name
-    assert str(error.value) == (
-        f"weights 'net' cannot be had from {url}: {reason}: try again, put the file at {place}, "
-        "give a file with --set encoder.SLOT.weights=FILE, or train without: --set encoder.SLOT.pretrained=false"
-    )
+    with refused("weights-not-downloaded", name="net", url=url, error=Part(reason), by_hand=Part(place)) as error:
+        loading.find(passport(url, None), cache=tmp_path)
+    for option in ("--set encoder.SLOT.weights=FILE", "--set encoder.SLOT.pretrained=false"):
+        assert option in error.value.fields["by_hand"]
     assert files(tmp_path) == []
 
 
 def test_a_failed_download_may_be_tried_again(server, tmp_path):
     server.body = BODY[:10]
-    with pytest.raises(UserError):
-        weights.find(passport(server.url("net.pt")), cache=tmp_path)
+    with refused("weights-digest-wrong", wanted=SHA):
+        loading.find(passport(server.url("net.pt")), cache=tmp_path)
     server.body = BODY
-    assert weights.find(passport(server.url("net.pt")), cache=tmp_path).read_bytes() == BODY
+    assert loading.find(passport(server.url("net.pt")), cache=tmp_path).read_bytes() == BODY
 
 
 def test_without_a_network_the_file_may_be_put_in_place_by_hand(tmp_path, monkeypatch):
@@ -112,25 +109,23 @@ def test_without_a_network_the_file_may_be_put_in_place_by_hand(tmp_path, monkey
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/net.pt"
-    with pytest.raises(UserError, match=r"no connection: .*Connection refused.*put the file at") as error:
-        weights.find(passport(url), cache=tmp_path)
-    place = Path(str(error.value).split("put the file at ")[1].split(",")[0])
+    with refused("weights-not-downloaded", error=Part("Connection refused")) as error:
+        loading.find(passport(url), cache=tmp_path)
+    place = Path(error.value.fields["by_hand"].split("put the file at ")[1].split(",")[0])
     place.write_bytes(BODY)
-    assert weights.find(passport(url), cache=tmp_path) == place
+    assert loading.find(passport(url), cache=tmp_path) == place
 
 
 def test_nothing_is_fetched_where_downloads_are_off(server, tmp_path):
-    with pytest.raises(
-        UserError, match=f"nothing is downloaded now: fetch .*/net.pt where .* put the file at {tmp_path}"
-    ):
-        weights.find(passport(server.url("net.pt")), cache=tmp_path, download=False)
+    with refused("weights-not-here", url=server.url("net.pt"), by_hand=Part(tmp_path)):
+        loading.find(passport(server.url("net.pt")), cache=tmp_path, download=False)
     assert server.asked == []
 
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/net.pt", "net.pt"])
 def test_only_http_is_fetched(tmp_path, url):
-    with pytest.raises(UserError, match="is not an http or https address"):
-        weights.find(passport(url), cache=tmp_path)
+    with refused("weights-not-downloaded", url=url, error=Part("not an http or https")):
+        loading.find(passport(url), cache=tmp_path)
 
 
 def test_a_server_that_falls_silent_is_given_up(server, tmp_path):
@@ -154,8 +149,8 @@ def test_a_full_disk_is_reported_and_leaves_nothing(server, tmp_path, monkeypatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(UserError, match="No space left on device"):
-        weights.find(passport(server.url("net.pt")), cache=tmp_path)
+    with refused("weights-not-downloaded", error=Part("No space left on device")):
+        loading.find(passport(server.url("net.pt")), cache=tmp_path)
     assert files(tmp_path) == []
 
 
@@ -164,7 +159,7 @@ def test_downloaded_weights_are_loaded(server, tmp_path):
     torch.save(given.state_dict(), tmp_path / "net.pt")
     server.body = (tmp_path / "net.pt").read_bytes()
     encoder = nn.Linear(2, 2)
-    loaded = weights.load_pretrained(encoder, passport(server.url("net.pt"), None), cache=tmp_path / "cache")
+    loaded = loading.load_pretrained(encoder, passport(server.url("net.pt"), None), cache=tmp_path / "cache")
     assert torch.equal(encoder.weight, given.weight)
     assert loaded.trusted_on_first_use
     assert loaded.record()["url"] == server.url("net.pt")
@@ -246,8 +241,8 @@ def test_without_a_version_nothing_is_kept(server, tmp_path, version):
 
 def test_a_wrong_file_is_not_gone_on_with(server, tmp_path):
     server.version = VERSIONS[0]
-    with pytest.raises(UserError, match="has the wrong sha256"):
-        weights.find(passport(server.url("net.pt"), "0" * 64), cache=tmp_path)
+    with refused("weights-digest-wrong"):
+        loading.find(passport(server.url("net.pt"), "0" * 64), cache=tmp_path)
     assert files(tmp_path) == []
 
 
@@ -274,26 +269,49 @@ def test_a_note_that_cannot_be_read_is_no_note(server, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("body", "kind", "said"),
+    ("body", "kind", "refusal"),
     [
-        (b"<!DOCTYPE html><title>Google Drive - Quota exceeded</title>", "text/html", "quota for this file is used up"),
-        (b"\n<html><p>Too many users have viewed or downloaded this file recently", "text/html", "quota"),
-        (b"<html>Google Drive can't scan this file for viruses", "text/html", "without a virus scan"),
-        (b"<!doctype html><title>Sign in</title>", "application/octet-stream", "a web page"),
-        (b"Please wait", "text/html", "a web page (text/html)"),
-        (b'{"message": "Not Found"}', "application/json", "a web page (application/json)"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:12", "text/plain", "a Git LFS pointer"),
+        (
+            b"<!DOCTYPE html><title>Google Drive - Quota exceeded</title>",
+            "text/html",
+            refused("weights-not-downloaded", error=Part("quota")),
+        ),
+        (
+            b"\n<html><p>Too many users have viewed or downloaded this file recently",
+            "text/html",
+            refused("weights-not-downloaded", error=Part("quota")),
+        ),
+        (
+            b"<html>Google Drive can't scan this file for viruses",
+            "text/html",
+            refused("weights-not-downloaded", error=Part("without a virus scan")),
+        ),
+        (
+            b"<!doctype html><title>Sign in</title>",
+            "application/octet-stream",
+            refused("weights-not-downloaded", error=Part("a web page")),
+        ),
+        (b"Please wait", "text/html", refused("weights-not-downloaded", error=Part("a web page (text/html)"))),
+        (
+            b'{"message": "Not Found"}',
+            "application/json",
+            refused("weights-not-downloaded", error=Part("a web page (application/json)")),
+        ),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:12",
+            "text/plain",
+            refused("weights-not-downloaded", error=Part("a Git LFS pointer")),
+        ),
     ],
 )
-def test_a_page_instead_of_the_file_is_told(server, tmp_path, body, kind, said):
+def test_a_page_instead_of_the_file_is_told(server, tmp_path, body, kind, refusal):
     server.body, server.kind, server.version = body, kind, VERSIONS[0]
-    with pytest.raises(UserError) as error:
-        weights.find(passport(server.url("net.pt"), None), cache=tmp_path)
-    assert said in str(error.value)
+    with refusal:
+        loading.find(passport(server.url("net.pt"), None), cache=tmp_path)
     assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize("kind", ["text/html", "application/json", "text/plain"])
 def test_a_file_is_a_file_whatever_the_server_calls_it(server, tmp_path, kind):
     server.kind = kind
-    assert weights.find(passport(server.url("net.pt")), cache=tmp_path).read_bytes() == BODY
+    assert loading.find(passport(server.url("net.pt")), cache=tmp_path).read_bytes() == BODY

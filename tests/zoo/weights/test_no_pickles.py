@@ -11,7 +11,7 @@ import torch
 
 from harness.training.checkpoint import load_state
 from tests.support.paths import ROOT
-from zoo.errors import UserError
+from tests.support.refusals import refused
 
 MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "yaml"}
 
@@ -89,7 +89,7 @@ class Bomb:
 
 def test_a_training_state_runs_nothing(tmp_path: Path) -> None:
     torch.save({"epoch": 1, "model": Bomb(tmp_path / "ran")}, tmp_path / "state.ckpt")
-    with pytest.raises(UserError, match="not a readable training state"):
+    with refused("checkpoint-unreadable"):
         load_state(tmp_path / "state.ckpt")
     assert not (tmp_path / "ran").exists()
     torch.load(tmp_path / "state.ckpt", weights_only=False)

@@ -16,8 +16,8 @@ from harness.data.affwild2.annotation_files import read_frame_labels
 from harness.data.affwild2.build import build_index
 from plugins.editions import abaw2, abaw10
 from tests.support.indexes import index_va, track, video
+from tests.support.refusals import Part, Refusal, refused
 from tests.support.trees import EIGHT, MTL_HEADER, SEVEN, UNITS, VA_HEADER, small_va, write_crops, write_lines, write_va
-from zoo.errors import UserError
 
 NAN = float("nan")
 
@@ -87,53 +87,99 @@ GOOD = ["0.5,0.5"] * 3
 
 
 @pytest.mark.parametrize(
-    ("lines", "message"),
+    ("lines", "refusal"),
     [
-        ([], "the annotation file is empty"),
-        ([VA_HEADER], "no line after the header"),
-        (["arousal,valence", *GOOD], r"line 1: found the header 'arousal,valence', expected 'valence,arousal'"),
-        (GOOD, "line 1: found the header '0.5,0.5'"),
-        ([VA_HEADER, *GOOD, "0.5"], "line 5: expected 2 fields, found 1: '0.5'"),
-        ([VA_HEADER, "0.5,0.5,0.5", *GOOD], "line 2: expected 2 fields, found 3"),
-        ([VA_HEADER, *GOOD, "", *GOOD], "line 5: expected 2 fields, found 0"),
-        ([VA_HEADER, *GOOD, "0.5,x"], "line 5: arousal is 'x', expected a number"),
-        ([VA_HEADER, *GOOD, ",0.5"], "line 5: valence is '', expected a number"),
-        ([VA_HEADER, *GOOD, "nan,0.5"], "line 5: valence is nan, expected a number from -1 to 1"),
-        ([VA_HEADER, *GOOD, "0.5,1.01"], "line 5: arousal is 1.01, expected a number from -1 to 1, or -5"),
-        ([VA_HEADER, '"0.5",0.5', *GOOD], "line 2: valence is '\"0.5\"', expected a number"),
+        ([], refused("annotation-empty")),
+        ([VA_HEADER], refused("annotation-no-rows")),
+        (
+            ["arousal,valence", *GOOD],
+            refused("annotation-header", got="arousal,valence", wanted="'valence,arousal'", name="va"),
+        ),
+        (GOOD, refused("annotation-header", got="0.5,0.5")),
+        (
+            [VA_HEADER, *GOOD, "0.5"],
+            refused("annotation-field-count", line=5, wanted=2, found=Part("found 1", "'0.5'")),
+        ),
+        ([VA_HEADER, "0.5,0.5,0.5", *GOOD], refused("annotation-field-count", line=2, wanted=2, found=Part("found 3"))),
+        ([VA_HEADER, *GOOD, "", *GOOD], refused("annotation-field-count", line=5, wanted=2, found=Part("found 0"))),
+        ([VA_HEADER, *GOOD, "0.5,x"], refused("annotation-not-a-number", line=5, name="arousal", part="x")),
+        ([VA_HEADER, *GOOD, ",0.5"], refused("annotation-not-a-number", line=5, name="valence", part="")),
+        (
+            [VA_HEADER, *GOOD, "nan,0.5"],
+            refused("annotation-out-of-range", line=5, name="valence", part="nan", wanted=Part("-1 to 1")),
+        ),
+        (
+            [VA_HEADER, *GOOD, "0.5,1.01"],
+            refused(
+                "annotation-out-of-range",
+                line=5,
+                name="arousal",
+                part="1.01",
+                wanted=Part("-1 to 1, or -5"),
+            ),
+        ),
+        ([VA_HEADER, '"0.5",0.5', *GOOD], refused("annotation-not-a-number", line=2, name="valence", part='"0.5"')),
     ],
 )
-def test_faulty_va_lines(tmp_path: Path, lines: list[str], message: str) -> None:
+def test_faulty_va_lines(tmp_path: Path, lines: list[str], refusal: Refusal) -> None:
     small_va(tmp_path)
     path = tmp_path / "annotations/VA_Estimation_Challenge/Validation_Set/3.txt"
     path.write_text("\n".join(lines))
-    with pytest.raises(UserError, match=message) as error:
+    with refusal as error:
         index_va(tmp_path)
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("track", "lines", "message"),
+    ("track", "lines", "refusal"),
     [
-        (track(abaw10, "expr"), [EIGHT, "7", "8"], "line 3: expression is 8, expected a class from 0 to 7, or -1"),
-        (track(abaw2, "expr"), [SEVEN, "6", "7"], "line 3: expression is 7, expected a class from 0 to 6, or -1"),
-        (track(abaw10, "expr"), [EIGHT, "1.5"], "line 2: expression is 1.5"),
-        (track(abaw10, "expr"), [EIGHT, "-2"], "line 2: expression is -2"),
-        (track(abaw10, "expr"), [EIGHT, "3", "", "3"], "line 3: expected 1 fields, found 0"),
-        (track(abaw10, "expr"), [SEVEN, "3"], "line 1: found the header 'Neutral,"),
-        (track(abaw10, "au"), [UNITS, ",".join(["0"] * 11)], "line 2: expected 12 fields, found 11"),
-        (track(abaw10, "au"), [UNITS, ",".join(["0"] * 11 + ["2"])], "line 2: AU26 is 2, expected 0 or 1"),
+        (
+            track(abaw10, "expr"),
+            [EIGHT, "7", "8"],
+            refused("annotation-out-of-range", line=3, name="expression", part=8.0, wanted=Part("0 to 7")),
+        ),
+        (
+            track(abaw2, "expr"),
+            [SEVEN, "6", "7"],
+            refused("annotation-out-of-range", line=3, name="expression", part=7.0, wanted=Part("0 to 6")),
+        ),
+        (
+            track(abaw10, "expr"),
+            [EIGHT, "1.5"],
+            refused("annotation-out-of-range", line=2, name="expression", part="1.5"),
+        ),
+        (
+            track(abaw10, "expr"),
+            [EIGHT, "-2"],
+            refused("annotation-out-of-range", line=2, name="expression", part=-2.0),
+        ),
+        (
+            track(abaw10, "expr"),
+            [EIGHT, "3", "", "3"],
+            refused("annotation-field-count", line=3, wanted=1, found=Part("found 0")),
+        ),
+        (track(abaw10, "expr"), [SEVEN, "3"], refused("annotation-header", got=Part("Neutral,"))),
+        (
+            track(abaw10, "au"),
+            [UNITS, ",".join(["0"] * 11)],
+            refused("annotation-field-count", line=2, wanted=12, found=Part("found 11")),
+        ),
+        (
+            track(abaw10, "au"),
+            [UNITS, ",".join(["0"] * 11 + ["2"])],
+            refused("annotation-out-of-range", line=2, name="AU26", part=2.0, wanted=Part("0 or 1")),
+        ),
     ],
 )
-def test_faulty_classes(tmp_path: Path, track, lines: list[str], message: str) -> None:
-    with pytest.raises(UserError, match=message):
+def test_faulty_classes(tmp_path: Path, track, lines: list[str], refusal: Refusal) -> None:
+    with refusal:
         read_frame_labels(write_lines(tmp_path / "a.txt", *lines), track)
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"valence,arousal\n\xff\xfe,1\n")
-    with pytest.raises(UserError, match=r"no text file \(byte 16"):
+    with refused("text-not-utf8", start=16):
         read_frame_labels(tmp_path / "a.txt", track(abaw10, "va"))
 
 
@@ -227,7 +273,11 @@ def test_several_annotations(tmp_path: Path) -> None:
     for folder in ("Third ABAW Annotations", "6th_ABAW_Annotations"):
         write_va(tmp_path / folder / "VA_Estimation_Challenge", {"train": {"1": 2}, "val": {"2": 2}})
     write_crops(tmp_path / "cropped_aligned" / "1", [1])
-    with pytest.raises(UserError, match=r"several annotations of track va: 6th_ABAW.*, Third ABAW.*move all but one"):
+    with refused(
+        "annotations-ambiguous",
+        name="va",
+        names=Part("6th_ABAW_Annotations/VA_Estimation_Challenge, Third ABAW Annotations/VA_Estimation_Challenge"),
+    ):
         index_va(tmp_path)
     sixth = replace(abaw10.EDITION, name="abaw6")
     third = replace(abaw10.EDITION, name="abaw3")
@@ -251,21 +301,21 @@ def test_a_linked_folder_is_not_a_second_one(tmp_path: Path) -> None:
 
 
 def test_folders_that_are_not_aff_wild2(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such folder"):
+    with refused("data-folder-missing"):
         index_va(tmp_path / "missing")
     (tmp_path / "holiday.jpg").touch()
-    with pytest.raises(UserError, match=r"no Aff-Wild2 folder.*VA_Set/Train_Set or VA_Est.*holiday.jpg; 0 videos"):
+    with refused("annotations-none"):
         index_va(tmp_path)
 
 
 def test_a_track_without_annotations_lists_those_that_have_some(tmp_path: Path) -> None:
     small_va(tmp_path)
     write_lines(tmp_path / "MTL_Challenge/training_set_annotations.txt", MTL_HEADER)
-    with pytest.raises(UserError, match=r"no annotations of track au.*VA_Estimation_Challenge \(track va\).*\(MTL\)"):
+    with refused("annotations-none"):
         build_index(tmp_path, abaw10.EDITION, track(abaw10, "au"))
 
 
 def test_a_video_in_two_splits(tmp_path: Path) -> None:
     write_va(small_va(tmp_path) / "annotations/VA_Estimation_Challenge", {"val": {"video1": 5}})
-    with pytest.raises(UserError, match=r"Validation_Set/video1.txt: video1 is annotated a second time.*Train_Set"):
+    with refused("annotated-twice", file="Validation_Set/video1.txt", name="video1", source="Train_Set/video1.txt"):
         index_va(tmp_path)

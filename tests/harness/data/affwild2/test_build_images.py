@@ -11,8 +11,8 @@ from harness.data.affwild2.build import build_index
 from harness.data.index.index import Index
 from plugins.editions import abaw10, abaw11
 from tests.support.indexes import index_va, track, video
+from tests.support.refusals import Part, Refusal, refused
 from tests.support.trees import MTL_HEADER, small_va, write_crops, write_lines, write_video
-from zoo.errors import UserError
 
 NAN = float("nan")
 
@@ -61,7 +61,7 @@ def test_image_lists_have_holes(mtl: Path) -> None:
     assert video(index, "video47").rows.tolist() == [True, False, True]
     assert index.notes == ("no raw videos: the streams body, context and audio are absent",)
     index.check_length(one, 900)  # an image list may end anywhere before the video does
-    with pytest.raises(UserError, match="has 2 frames"):
+    with refused("annotation-length", found=Part("2 frames"), difference=2):
         index.check_length(one, 2)
 
 
@@ -75,22 +75,28 @@ def test_the_lists_of_edition_three(mtl: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "message"),
+    ("row", "refusal"),
     [
-        ("video1/00001.jpg,0.5,0.5,3,1", "line 2: expected 16 fields, found 5"),
-        (mtl_row("video1"), "line 2: expected <video>/00001.jpg, found 'video1'"),
-        (mtl_row("video1/00000.jpg"), "line 2: 'video1/00000.jpg': frames count from 00001"),
-        (mtl_row("video1/00001.jpg", expression="8"), "line 2: expression is 8"),
-        (mtl_row("v/00001.jpg") + "\n" + mtl_row("v/00001.jpg"), "line 3: 'v/00001.jpg' was already on line 2"),
+        ("video1/00001.jpg,0.5,0.5,3,1", refused("annotation-field-count", line=2, wanted=16, found=Part("found 5"))),
+        (mtl_row("video1"), refused("list-not-an-image", line=2, got="video1")),
+        (mtl_row("video1/00000.jpg"), refused("list-frame-zero", line=2, got="video1/00000.jpg")),
+        (
+            mtl_row("video1/00001.jpg", expression="8"),
+            refused("annotation-out-of-range", line=2, name="expression", part=8.0),
+        ),
+        (
+            mtl_row("v/00001.jpg") + "\n" + mtl_row("v/00001.jpg"),
+            refused("list-row-twice", line=3, got="v/00001.jpg", earlier=2),
+        ),
         (
             mtl_row("v/00001.jpg") + "\n" + mtl_row("video45_1/00001.jpg"),
-            "line 3: video45_1 is annotated a second time",
+            refused("annotated-twice", line=Part("line 3"), name="video45_1"),
         ),
     ],
 )
-def test_faulty_image_lists(mtl: Path, row: str, message: str) -> None:
+def test_faulty_image_lists(mtl: Path, row: str, refusal: Refusal) -> None:
     write_lines(mtl / "validation_set_annotations.txt", MTL_HEADER, row)
-    with pytest.raises(UserError, match=message) as error:
+    with refusal as error:
         index_mtl(mtl)
     assert str(error.value).startswith(str(mtl / "validation_set_annotations.txt"))
 
@@ -127,5 +133,8 @@ def test_the_real_videos(real: Path) -> None:
     assert [len(index.split(split)) for split in ("train", "val")] == [5, 3]
     assert "talking_face_unlabelled" in [v.name for v in index.split("test")]
     assert video(index, "01-01-03-01-01-02-05").labels[:, 0].tolist() == [4.0] * 97
-    with pytest.raises(UserError, match=r"no annotations of track va.*EXPR_Recognition_Challenge \(track expr\)"):
+    with refused(
+        "annotations-none",
+        message=Part("track va", "EXPR_Recognition_Challenge (track expr)"),
+    ):
         index_va(real)

@@ -11,8 +11,8 @@ import pytest
 from harness.data.affwild2.test_lists import read_test_list
 from harness.data.index.samples import TestList
 from plugins.editions import abaw2, abaw10, abaw11
+from tests.support.refusals import Part, Refusal, refused
 from tests.support.trees import write_lines
-from zoo.errors import UserError
 from zoo.tracks import TrackSpec
 
 VA, EXPR, AU, *_ = abaw10.EDITION.tracks
@@ -64,7 +64,7 @@ def test_videos_may_come_back(tmp_path: Path) -> None:
 def test_official_headers(tmp_path: Path, track: TrackSpec, header: str) -> None:
     assert rows(read(tmp_path, f"{header}\n2-30-640x360/00001.jpg,\n", track)) == [("2-30-640x360", 1)]
     if track is not MTL:
-        with pytest.raises(UserError, match=r"line 1: found the header 'image_location,.*no list of track va"):
+        with refused("list-header", got=Part("image_location,"), name="va"):
             read(tmp_path, f"{header}\n2-30-640x360/00001.jpg,\n", VA)
 
 
@@ -84,33 +84,36 @@ def test_names(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "refusal"),
     [
-        ("", "the list is empty"),
-        ("\n\n", "the list is empty"),
-        ("videos\n", "names no video"),
-        ("image\na/00001.jpg\na/00002.jpg\na/00001.jpg\n", "line 4: 'a/00001.jpg' was already on line 2"),
-        ("a/00001.jpg\na/1.jpg\n", "line 2: 'a/1.jpg' was already on line 1"),
-        ("image\na/00001.jpg\na/00000.jpg\n", "line 3: 'a/00000.jpg': frames count from 00001"),
-        ("image\na/00001.jpg\n\na/00002.jpg\n", "line 3: expected <video>/00001.jpg, found ''"),
-        ("image\na/00001.jpg\nb\n", "line 3: expected <video>/00001.jpg, found 'b'"),
-        ("a/00001.jpg\nx/a/00002.jpg\n", "line 2: expected <video>/00001.jpg, found 'x/a/00002.jpg'"),
-        ("a/00001.jpg\na/12345678.jpg\n", "line 2: expected"),
-        ("a\nb\na\n", "line 3: a was already on line 1"),
-        ("a\n\nb\n", "line 2: expected a video's name"),
-        ("a\nb,0.5\n", "line 2: expected a video's name or <video>/00001.jpg, found 'b,0.5'"),
-        ("a\nb\nc/00001.jpg\n", "line 3: expected a video's name"),
+        ("", refused("list-empty")),
+        ("\n\n", refused("list-empty")),
+        ("videos\n", refused("list-names-nothing")),
+        (
+            "image\na/00001.jpg\na/00002.jpg\na/00001.jpg\n",
+            refused("list-row-twice", line=4, got="a/00001.jpg", earlier=2),
+        ),
+        ("a/00001.jpg\na/1.jpg\n", refused("list-row-twice", line=2, got="a/1.jpg", earlier=1)),
+        ("image\na/00001.jpg\na/00000.jpg\n", refused("list-frame-zero", line=3, got="a/00000.jpg")),
+        ("image\na/00001.jpg\n\na/00002.jpg\n", refused("list-not-an-image", line=3)),
+        ("image\na/00001.jpg\nb\n", refused("list-not-an-image", line=3, got="b")),
+        ("a/00001.jpg\nx/a/00002.jpg\n", refused("list-not-an-image", line=2, got="x/a/00002.jpg")),
+        ("a/00001.jpg\na/12345678.jpg\n", refused("list-not-an-image", line=2)),
+        ("a\nb\na\n", refused("list-name-again", line=3, got="a", earlier=1)),
+        ("a\n\nb\n", refused("list-not-a-name", line=2)),
+        ("a\nb,0.5\n", refused("list-not-a-name", line=2, got="b,0.5")),
+        ("a\nb\nc/00001.jpg\n", refused("list-not-a-name", line=3)),
     ],
 )
-def test_faulty_lists(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(UserError, match=message) as error:
+def test_faulty_lists(tmp_path: Path, text: str, refusal: Refusal) -> None:
+    with refusal as error:
         read(tmp_path, text)
     assert str(error.value).startswith(str(tmp_path / "list.txt"))
     assert "\n" not in str(error.value)
 
 
 def test_a_list_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"none\.txt: cannot be read"):
+    with refused("text-unreadable", file="none.txt"):
         read_test_list(tmp_path / "none.txt", VA)
 
 

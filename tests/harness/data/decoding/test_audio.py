@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
-from harness.data.decoding.audio import read_sound
+from harness.data.decoding.audio import _place, read_sound
 from harness.data.decoding.video import probe
 from tests.support.media import write_click_video
 
@@ -94,8 +96,6 @@ def test_sample_formats_have_one_level(tmp_path: Path, codec: str) -> None:
 
 def test_resampling_keeps_a_tone(tmp_path: Path) -> None:
     """Against the sum itself: 1 kHz at 44.1 kHz is 1 kHz at 16 kHz, in phase to the last second."""
-    import av
-
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
         stream = container.add_stream("pcm_f32le", rate=44_100, layout="mono")
         tone = np.sin(2 * np.pi * 1000 * np.arange(44_100 * 20) / 44_100).astype(np.float32)
@@ -110,14 +110,24 @@ def test_resampling_keeps_a_tone(tmp_path: Path) -> None:
     np.testing.assert_allclose(sound.samples[100:-100], expected[100:-100], atol=2e-3)
 
 
+@pytest.mark.parametrize(("stamps", "start"), [((None, None, 500), 0.3), ((100, None, None), 0.1), ((None,) * 3, 7.0)])
+def test_sound_without_time_stamps_joins_that_with_some(stamps: tuple[int | None, ...], start: float) -> None:
+    frames = []
+    for k, stamp in enumerate(stamps):
+        frame = av.AudioFrame.from_ndarray(np.full((1, 100), k / 10, np.float32), format="flt", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 1000, stamp, Fraction(1, 1000)
+        frames.append(frame)
+    samples, rate, first = _place(iter(frames), Path("a"), 7.0)
+    assert (len(samples), rate) == (300, 1000)
+    assert first == pytest.approx(start)
+
+
 def test_no_sound_is_none(tmp_path: Path) -> None:
     write_click_video(tmp_path / "a.mp4", with_audio=False)
     assert read_sound(tmp_path / "a.mp4") is None
 
 
 def test_damaged_packets_are_silence_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    import av
-
     write_click_video(tmp_path / "whole.mkv", audio_codec="flac")
     with av.open(str(tmp_path / "whole.mkv")) as source, av.open(str(tmp_path / "bad.mkv"), "w") as target:
         streams = {s.index: target.add_stream_from_template(s) for s in source.streams}

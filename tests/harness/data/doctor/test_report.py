@@ -10,6 +10,7 @@ import pytest
 
 from harness.data.doctor.report import Report, diagnose, render
 from plugins.editions import abaw2, abaw10, abaw11
+from tests.support.refusals import refused
 from tests.support.trees import (
     EIGHT,
     MTL_HEADER,
@@ -21,7 +22,6 @@ from tests.support.trees import (
     write_va,
     write_video,
 )
-from zoo.errors import UserError
 from zoo.registry.registry import Entry, Registry
 
 FIGURES = {
@@ -190,13 +190,13 @@ def test_listed_test_videos_that_are_missing(tmp_path: Path) -> None:
 
 def test_listed_images_that_are_missing(tmp_path: Path) -> None:
     row = "0.5,0.5,1," + ",".join("0" * 12)
-    write_lines(tmp_path / "training_set_annotations.txt", MTL_HEADER, f"a/00001.jpg,{row}", f"a/00002.jpg,{row}")
-    write_lines(tmp_path / "validation_set_annotations.txt", MTL_HEADER, f"b/00001.jpg,{row}")
-    write_lines(tmp_path / "MTL.txt", "c/00001.jpg,")
-    for name in "abc":
+    write_lines(tmp_path / "training_set_annotations.txt", MTL_HEADER, f"1/00001.jpg,{row}", f"1/00002.jpg,{row}")
+    write_lines(tmp_path / "validation_set_annotations.txt", MTL_HEADER, f"2/00001.jpg,{row}")
+    write_lines(tmp_path / "MTL.txt", "3/00001.jpg,")
+    for name in "123":
         write_crops(tmp_path / "cropped_aligned" / name, [1])
     report = diagnose(tmp_path, registry())
-    assert problem(report, "listed images that are not there, in a (1)")
+    assert problem(report, "listed images that are not there, in 1 (1)")
     assert {row.what: row.found for row in report.rows}["class counts, train, Anger"] == "2"
 
 
@@ -219,11 +219,11 @@ def test_edition_and_track_by_name(folder: Path) -> None:
     assert {(row.edition, row.track) for row in report.rows} == {("abaw10", "va")}
     report = diagnose(folder, registry(), edition="abaw10", track="expr")
     assert problem(report, "expr: ", "no annotations of track expr", "VA_Estimation_Challenge (track va)")
-    with pytest.raises(UserError, match="abaw10 has no track 'mtl'; its tracks: va, expr, au"):
+    with refused("edition-no-track", edition="abaw10", track="mtl", names="va, expr, au"):
         diagnose(folder, registry(), edition="abaw10", track="mtl")
-    with pytest.raises(UserError, match="no edition has a track 'vd'; the tracks: au, expr, mtl, va"):
+    with refused("track-in-no-edition", track="vd", names="au, expr, mtl, va"):
         diagnose(folder, registry(), track="vd")
-    with pytest.raises(UserError, match="abaw12"):
+    with refused("block-unknown", name="abaw12"):
         diagnose(folder, registry(), edition="abaw12")
 
 
@@ -233,5 +233,45 @@ def test_folders_that_no_edition_fits(tmp_path: Path) -> None:
     report = diagnose(tmp_path, registry())
     assert problem(report, "no edition fits", "VA_Set has a header that abaw10 does not know", "--edition")
     assert problem(diagnose(tmp_path, registry(), edition="abaw10"), "1.txt, line 1", "'v,a'")
-    with pytest.raises(UserError, match="no such folder"):
+    with refused("data-folder-missing"):
         diagnose(tmp_path / "none", registry())
+
+
+def test_a_set_of_ones_own_is_judged_on_its_own_terms(tmp_path: Path) -> None:
+    """Published counts are of Aff-Wild2's videos; a folder of `harness data crop` has neither those nor a test list."""
+    root = tmp_path / "data"
+    top = root / "annotations" / "EXPR_Classification_Challenge"
+    for split, name, labels in (
+        ("Train_Set", "anna", "0003"),
+        ("Train_Set", "ben", "33"),
+        ("Validation_Set", "eve", "05"),
+    ):
+        write_lines(top / split / f"{name}.txt", EIGHT, *labels)
+        write_crops(root / "cropped_aligned" / name, range(1, len(labels)))
+        write_video(root / "videos" / f"{name}.mp4", len(labels), sound=name != "ben")
+    report = diagnose(root, registry())
+    found = {row.what: row.found for row in report.rows}
+    assert (found["videos, train"], found["groups, train"], found["labelled frames, train"]) == ("2", "2", "6")
+    assert (found["Fear, train"], found["Sadness, val"]) == ("3", "1")
+    assert {row.verdict for row in report.rows} == {"not published"}
+    assert report.problems == (
+        "expr: no training frame of Anger, Disgust, Happiness, Sadness, Surprise, Other: nothing can be learned of them; "
+        "val has Sadness",
+    )
+    notes = "\n".join(report.notes)
+    assert "2 groups in train, fewer than 10" in notes
+    assert "38% of the labelled frames have no face, most of them in anna" in notes
+    assert "without sound, so that audio is absent there: ben.mp4" in notes
+    text = render(report)
+    assert "off by" not in text
+    assert "ask the organisers" not in text
+
+
+def test_a_set_of_ones_own_can_be_clean(tmp_path: Path) -> None:
+    write_va(tmp_path / "annotations" / "VA_Estimation_Challenge", {"train": {"anna": 3}, "val": {"eve": 3}})
+    for name in ("anna", "eve"):
+        write_crops(tmp_path / "cropped_aligned" / name, (1, 2, 3))
+        write_video(tmp_path / "videos" / f"{name}.mp4", 3)
+    report = diagnose(tmp_path, registry())
+    assert report.clean
+    assert render(report).endswith("Clean: nothing is missing.\n")

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from harness.data.affwild2.raw_video_names import raw_people
 from harness.data.decoding.jpeg import read_jpeg
+from harness.data.decoding.probe_cache import video_size
+from harness.data.decoding.video import probe
 from harness.data.preprocessing.alignment import TEMPLATE
 from harness.data.preprocessing.crop import CropReport, crop_folder
-from harness.data.tracking.person_boxes import read_boxes
+from harness.data.tracking.person_boxes import person_boxes, read_boxes
 from tests.support.media import write_click_video
+from tests.support.refusals import Part, refused
 from tests.support.squares import MARKS, spec, still, write_squares
-from zoo.errors import UserError
 
 
 def crop(raw: Path, out: Path, **options) -> CropReport:
@@ -110,7 +115,7 @@ def test_a_bad_video_is_reported_and_left_out(raw: Path, tmp_path: Path) -> None
     (raw / "cut.mp4").write_bytes(whole[: len(whole) // 2])
     (raw / "zero.mp4").write_bytes(b"")
     report = crop(raw, tmp_path / "out")
-    assert [failure.path.name for failure in report.failures] == ["cut.mp4", "zero.mp4"]
+    assert [Path(failure.item).name for failure in report.failures] == ["cut.mp4", "zero.mp4"]
     assert "0 bytes" in str(report.failures[1])
     assert len(report.found) == 4
     assert not (tmp_path / "out" / "videos" / "cut.mp4").is_symlink()
@@ -122,25 +127,66 @@ def test_a_bad_video_is_reported_and_left_out(raw: Path, tmp_path: Path) -> None
     assert report.skipped == 3
 
 
+def test_what_is_no_video_is_named_and_counted(raw: Path, tmp_path: Path) -> None:
+    shutil.move(raw / "none.mkv", raw / "none.MK3D")
+    for name in ("poster.JPG", "cover.png", "song.mp3"):
+        (raw / name).touch()
+    report = crop(raw, tmp_path / "out")
+    assert sorted(report.found) == ["none", "one", "two_left", "two_right"]
+    assert "left out, as no video but still image: 2 (cover.png, poster.JPG)" in str(report)
+    assert "left out, as no video but sound: 1 (song.mp3)" in str(report)
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.png").touch()
+    with refused("crop-no-videos", raw=tmp_path / "pictures", left=Part("still image: 1 (a.png)")):
+        crop(tmp_path / "pictures", tmp_path / "out2")
+
+
+def test_boxes_and_pictures_are_of_the_shape_that_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pixels 2:1: what is found and kept is in square pixels, and boxes of before are refused, then made again."""
+    monkeypatch.setenv("ABAW_ZOO_CACHE", str(tmp_path / "cache"))
+    path, out = tmp_path / "raw" / "one.mp4", tmp_path / "out"
+    write_squares(path, [still(100)], n_frames=4)
+    crop(path.parent, out)
+    with av.open(str(path)) as old, av.open(str(path.with_name("wide.mp4")), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        stream.codec_context.sample_aspect_ratio = Fraction(2)
+        for packet in old.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+    path.with_name("wide.mp4").replace(path)
+    width, height = probe(path).width, probe(path).height
+    before = read_boxes(out / "boxes" / "one.parquet")
+    with refused("boxes-outdated", file=out / "boxes" / "one.parquet"):
+        person_boxes(out, "one", path, 4)
+    assert crop(path.parent, out).skipped == 0
+    boxes = person_boxes(out, "one", path, 4)
+    assert boxes is not None
+    np.testing.assert_allclose(boxes.face[:, ::2], 2 * before.face[:, ::2], atol=4)
+    np.testing.assert_allclose(boxes.face[:, 1::2], before.face[:, 1::2], atol=2)
+    assert boxes.person[:, 2].max() <= width
+    assert video_size(out / "videos" / "one.mp4") == (width, height)
+
+
 def test_what_is_refused(raw: Path, tmp_path: Path) -> None:
     for out in (raw / "out", raw, tmp_path):
-        with pytest.raises(UserError, match="inside the other"):
+        with refused("crop-folders-nested"):
             crop(raw, out)
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("precious")
-    with pytest.raises(UserError, match="not an earlier result"):
+    with refused("crop-out-exists"):
         crop(raw, other)
     assert [path.name for path in other.iterdir()] == ["thesis.tex"]
-    with pytest.raises(UserError, match="there is no video"):
+    with refused("crop-no-videos"):
         crop(other, tmp_path / "out")
     crop(raw, tmp_path / "out")
     second = tmp_path / "second"
     write_squares(second / "a.mp4", [still(50)], n_frames=3)
-    with pytest.raises(UserError, match="holds the crops of"):
+    with refused("crop-out-of-other-data"):
         crop(second, tmp_path / "out")
     write_squares(second / "b" / "a.mkv", [still(50)], n_frames=3)
-    with pytest.raises(UserError, match="both named a"):
+    with refused("crop-same-stem", stem="a"):
         crop(second, tmp_path / "out2")
     assert not (tmp_path / "out2").exists()
 

@@ -25,12 +25,12 @@ from harness.data.packed import writer
 from harness.data.packed.metadata import read_label
 from harness.data.packed.reader import Pictures, Samples
 from harness.data.packed.writer import encode_jpeg
-from harness.data.preprocessing import pack_build as make
+from harness.data.preprocessing import pack_build
 from harness.data.preprocessing.pack_build import make_pack
 from harness.data.preprocessing.pack_plan import Settings, plan
 from harness.data.preprocessing.pack_verify import verify_pack
 from harness.data.tracking.person_boxes import Boxes, write_boxes
-from zoo.errors import UserError
+from tests.support.refusals import Part, refused
 
 Answer = Callable[..., object]
 
@@ -52,7 +52,9 @@ def ledger(pack: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (pack / "ledger.jsonl").read_text().splitlines()]
 
 
-def fill(root: Path, pack: Path | None = None, streams: list[str] | None = None, size: int = 32) -> list[make.Outcome]:
+def fill(
+    root: Path, pack: Path | None = None, streams: list[str] | None = None, size: int = 32
+) -> list[pack_build.Outcome]:
     return make_pack(plan(root, streams), Settings(root, pack or root / "pack", size), jobs=1, progress=False)
 
 
@@ -66,10 +68,9 @@ def test_one_bad_video_stops_no_other(program, data: Path, jobs: int) -> None:  
     crop = next((data / "cropped_aligned").glob("*/00003.jpg"))
     crop.write_bytes(crop.read_bytes()[:-40])
     answer = program("data", "pack", data, "--size", 32, "--jobs", jobs)
-    assert answer.code == 2
+    answer.refused("pack-some-failed")
     assert f"failed: context/{bad.stem}" in answer.err
-    assert f"failed: face/{crop.parent.name}: {crop}: the JPEG is cut short" in answer.err
-    assert "run the command again" in answer.err
+    assert f"failed: face/{crop.parent.name}: {crop}: " in answer.err
     failed = {(e["stream"], e["name"]): e["reason"] for e in ledger(data / "pack") if e["outcome"] == "failed"}
     assert ("face", crop.parent.name) in failed
     assert {stream for stream, _ in failed} == {"face", "body", "context", "audio"}
@@ -90,25 +91,31 @@ def test_one_bad_video_stops_no_other(program, data: Path, jobs: int) -> None:  
 
 
 def test_what_cannot_be_packed_is_said_first(program, data: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    for args, said in (
-        ((data, "--streams", "hands"), "--streams hands: there are face, body, context, audio"),
-        ((tmp_path / "none",), "there is no such folder"),
-        ((data, "--out", data / "README.txt"), "choose another place by --out"),
+    for args, refusal in (
+        (
+            (data, "--streams", "hands"),
+            refused("pack-stream-unknown", first="hands", names="face, body, context, audio"),
+        ),
+        ((tmp_path / "none",), refused("data-folder-missing", root=tmp_path / "none")),
+        ((data, "--out", data / "README.txt"), refused("out-not-makeable", target=data / "README.txt")),
     ):
         answer = program("data", "pack", *args)
-        assert (answer.code, said in answer.err) == (2, True), answer.err
+        assert answer.code == 2, answer.err
+        refusal.check(answer.error)
     for folder in ("boxes", "openpose"):
         shutil.rmtree(data / folder, ignore_errors=True)
     answer = program("data", "pack", data, "--streams", "face,body")
-    assert "the stream body cannot be packed, there are no person boxes: run `harness data boxes" in answer.err
+    answer.refused("pack-stream-lacks", root=data, stream="body", lacks=Part("person boxes", "`harness data boxes"))
     shutil.rmtree(data / "cropped_aligned")
-    assert "`harness data crop` makes them" in program("data", "pack", data, "--streams", "face").err
+    program("data", "pack", data, "--streams", "face").refused(
+        "pack-stream-lacks", root=data, lacks=Part("`harness data crop`")
+    )
     answer = program("data", "pack", data, "--jobs", 1)
     assert answer.code == 0, answer.err
     assert {p.name for p in (data / "pack").iterdir()} == {"audio", "ledger.jsonl"}
     (tmp_path / "empty").mkdir()
-    assert "nothing to pack" in program("data", "pack", tmp_path / "empty").err
-    assert "there is no pack" in program("data", "verify", tmp_path / "empty").err
+    program("data", "pack", tmp_path / "empty").refused("pack-nothing", root=tmp_path / "empty")
+    program("data", "verify", tmp_path / "empty").refused("pack-missing", pack=tmp_path / "empty" / "pack")
 
 
 def test_people_without_boxes_are_failures_of_their_own(data: Path) -> None:
@@ -158,7 +165,7 @@ def test_a_folder_that_another_process_packs_into_is_left_alone(data: Path) -> N
     part = data / "pack" / "face" / ".video104.arrow.1"
     part.parent.mkdir(parents=True)
     part.touch()
-    with FileLock(data / "pack" / ".lock"), pytest.raises(UserError, match="another process packs into this folder"):
+    with FileLock(data / "pack" / ".lock"), refused("busy", message=Part("packs into this folder")):
         fill(data, streams=["face"])
     assert part.exists()
     assert list(data.glob("pack/*/*.json")) == []
@@ -173,7 +180,7 @@ def test_a_full_disk_stops_and_leaves_what_is_whole(data: Path, monkeypatch: pyt
     before = {path: path.read_bytes() for path in (data / "pack").rglob("*.*") if path.is_file()}
     with monkeypatch.context() as patch:
         patch.setattr(writer.os, "fsync", full)
-        with pytest.raises(UserError, match="the disk is full"):
+        with refused("pack-disk-full"):
             fill(data, streams=["context"])
     assert {path: path.read_bytes() for path in (data / "pack").rglob("*.*") if path.is_file()} == before
     assert all(one.outcome == "packed" for one in fill(data, streams=["context"]))
@@ -195,7 +202,7 @@ def test_a_disk_that_fills_while_rows_are_written(tmp_path: Path, monkeypatch: p
 
 def test_a_source_that_changes_meanwhile_is_not_packed(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changing = videos(data)[0]
-    plain = make.read_sound
+    plain = pack_build.read_sound
 
     def read(path: Path, rate: int) -> object:
         sound = plain(path, rate)
@@ -203,7 +210,7 @@ def test_a_source_that_changes_meanwhile_is_not_packed(data: Path, monkeypatch: 
             path.write_bytes(path.read_bytes() + b"more")
         return sound
 
-    monkeypatch.setattr(make, "read_sound", read)
+    monkeypatch.setattr(pack_build, "read_sound", read)
     outcomes = fill(data, streams=["audio"])
     assert [one.name for one in outcomes if one.outcome == "failed"] == [changing.stem]
     assert "changed while it was packed" in next(one.reason for one in outcomes if one.outcome == "failed")

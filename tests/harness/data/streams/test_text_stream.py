@@ -14,10 +14,10 @@ import pytest
 from harness.data.streams.raw_inputs import RawSlot
 from harness.runs.job import make_job
 from tests.support.paths import STRANGERS
+from zoo.files import file_sha256
 from zoo.model.model import build_encoder
 from zoo.registry.registry import load
 from zoo.testing import encoder_checks
-from zoo.weights.cards import file_sha256
 
 PLUGIN = STRANGERS / "text_stream.py"
 SPOKEN = ("good", 0.1, 0.3), ("morning", 0.25, 0.5)  # together from 0.25 to 0.3 s
@@ -98,8 +98,7 @@ def test_the_command_line_knows_it(program, talk):
     listed = program("list", "streams", "--plugin", PLUGIN)
     assert "the words that are spoken" in listed.out
     wrong = program("run", "--data", talk[0].demo, "--plugin", PLUGIN, "--encoders", "text=lite0")
-    assert wrong.code == 2
-    assert "reads frames, but the stream 'text' gives vectors" in wrong.err
+    wrong.refused("encoder-reads", kind="frames", name2="text", kind2="vectors")
 
 
 def test_a_bad_line_of_its_files_ends_the_run_before_training(talk, tmp_path):
@@ -107,6 +106,5 @@ def test_a_bad_line_of_its_files_ends_the_run_before_training(talk, tmp_path):
     path = sorted((program.demo / "TEXT").iterdir())[0]
     path.write_text("word,start,end\ngood,early,late\n")
     bad = program("run", "--data", program.demo, "--plugin", PLUGIN, "--encoders", "text", "--out", tmp_path)
-    assert bad.code == 2
-    assert f"{path}, line 2: needs word,start,end in seconds" in bad.err
+    bad.refused("plugin-error", match=f"{path}, line 2: ")
     assert not list(tmp_path.rglob("history.csv"))

@@ -21,8 +21,8 @@ from harness.data.synthetic.latents import (
     LatentTrajectory,
     draw_story,
     expressions,
-    present,
     smooth_noise,
+    visible_frames,
 )
 from harness.data.synthetic.rendering import draw_face, draw_frame
 from harness.data.synthetic.video_plans import cast
@@ -208,7 +208,7 @@ def test_the_oracle_beats_the_bare_copy() -> None:
     """One frame's copy of a slot, unsmoothed, bounds the windowed oracle from below, and not by much."""
     told = [story for story in stories() if story.plan.split == "val"]
     pairs = [(story, person) for story in told for person in story.people]
-    x = np.concatenate([story.voice * present(story, person)["audio"][:, None] for story, person in pairs])
+    x = np.concatenate([story.voice * visible_frames(story, person)["audio"][:, None] for story, person in pairs])
     y = np.concatenate([person.latent for _, person in pairs])
     r = np.mean([np.corrcoef(x[:, k], y[:, k])[0, 1] for k in range(2)])
     ceiling = json.loads(oracle.CEILINGS.read_text())["seeds"]["0"]["va"]["audio"]

@@ -1,0 +1,93 @@
+"""Which files are moving pictures: FFmpeg's containers list the file names they go by; the file itself decides."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from itertools import islice
+
+import av
+from av.container import InputContainer
+from av.format import ContainerFormat
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+VIDEO_SUFFIXES = (
+    *(".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".wmv", ".flv", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".m2t"),
+    *(".vob", ".3gp", ".3g2", ".ogv", ".f4v", ".mxf", ".dv", ".asf", ".rm", ".rmvb", ".divx", ".mpe", ".qt", ".mk3d"),
+)
+"""Names of videos, whatever is in them: one that cannot be read is an error that names it, and is never left out."""
+
+UNKNOWN = "of no known kind"
+_SOUND = (".mp3", ".wav", ".flac", ".aac", ".opus", ".m4a", ".m4b", ".wma", ".oga", ".aif", ".aiff", ".mp2", ".ac3")
+_MORE_IMAGES = (".webp", ".ico", ".heic", ".heif", ".avif", ".mpo")
+_MORE_TEXTS = (".xml", ".js", ".m3u8", ".mpd", ".srt", ".ass", ".ssa", ".vtt", ".sub", ".idx", ".lrc", ".smi")
+
+# Containers of pictures, and codecs that draw text.
+_IMAGES = ("image2", "_pipe", "gif", "apng", "webp", "ico", "jpegxl", "mpo", "fits")
+_TEXT_CODECS = ("ansi", "bintext", "xbin", "idf")
+
+
+def kind_by_name(name: str) -> str:
+    """What a file is by the end of its name: ``video``, ``sound``, ``still image``, ``text``, ``of no known kind``,
+    or ``perhaps`` if some container goes by that name."""
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix in VIDEO_SUFFIXES:
+        return "video"
+    return _kinds().get(suffix, UNKNOWN)
+
+
+@cache
+def _kinds() -> dict[str, str]:
+    kinds = dict.fromkeys((_dotted(e) for name in sorted(av.formats_available) for e in _extensions(name)), "perhaps")
+    kinds |= dict.fromkeys(_SOUND, "sound")
+    kinds |= dict.fromkeys([*(_dotted(e) for e in _extensions("image2")), *_MORE_IMAGES], "still image")
+    kinds |= dict.fromkeys([*(_dotted(e) for e in _extensions("tty")), *_MORE_TEXTS], "text")
+    return kinds
+
+
+def _extensions(name: str) -> set[str]:
+    """The file name extensions that a container reads or writes."""
+    found: set[str] = set()
+    for mode in ("r", "w"):
+        try:
+            found |= ContainerFormat(name, mode).extensions
+        except ValueError:  # it is read only, or written only
+            continue
+    return found
+
+
+def _dotted(extension: str) -> str:
+    return f".{extension.strip().lower()}"
+
+
+def video_stream(container: InputContainer) -> VideoStream | str:
+    """The first stream of moving pictures, or what the file is instead: ``sound``, ``text``, ``still image``."""
+    why = "sound"
+    for stream in container.streams.video:
+        if stream.codec_context is None or stream.disposition & Disposition.attached_pic:
+            continue
+        if stream.codec_context.name in _TEXT_CODECS:
+            why = "text"
+        elif stream.disposition & Disposition.still_image:
+            why = "still image"
+        else:
+            return stream
+    return why
+
+
+def is_still(container: InputContainer, packets: int) -> bool:
+    """Whether a file of so many pictures is an image: one in a container of images, where there may be many too."""
+    return packets < 2 and any(part in container.format.name for part in _IMAGES)
+
+
+def kind_of(container: InputContainer) -> str:
+    """What an open file is: ``video``, ``sound``, ``text`` or ``still image``."""
+    stream = video_stream(container)
+    if isinstance(stream, str):
+        return stream
+    try:
+        packets = len(list(islice((packet for packet in container.demux(stream) if packet.size), 2)))
+    except av.FFmpegError:  # said when it is read
+        return "video"
+    return "still image" if is_still(container, packets) else "video"

@@ -1,0 +1,164 @@
+"""From a decoded frame to the picture that a player shows: display matrix, pixel aspect ratio, HDR."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import cast
+
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorPrimaries, ColorTrc, Interpolation, VideoReformatter
+from av.video.stream import VideoStream
+
+Size = tuple[int, int]  # width, height
+
+# Area averages, with the colours of the pixels that are averaged: FFmpeg's default takes those of every other column.
+# Rounded the same on every machine.
+_EXACT = Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+_SHRINK = Interpolation.AREA | _EXACT
+_STRETCH = Interpolation.BICUBIC | _EXACT
+
+# Players' libraries take pixels as square within this, and so many files are off by a rounding of their size.
+_SQUARE = Fraction(1, 100)
+_WIDEST = 4  # pixels so many times wider than high, or higher than wide, are a damaged header
+
+_OFF = 10.0  # degrees from the nearest quarter turn from which on a matrix is worth a warning
+
+_HDR = {int(ColorTrc.SMPTE2084): "PQ", int(ColorTrc.ARIB_STD_B67): "HLG"}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a display matrix does, to the nearest quarter: mirror left and right if ``mirrored``, then turn clockwise
+    by ``quarters`` quarters. ``off``: degrees that are left out."""
+
+    mirrored: bool = False
+    quarters: int = 0
+    off: float = 0.0
+
+    @property
+    def swaps(self) -> bool:
+        """Whether width and height change places."""
+        return self.quarters % 2 == 1
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """Apply it to an array (H, W, ...)."""
+        if not (self.mirrored or self.quarters):
+            return pixels
+        pixels = pixels[:, ::-1] if self.mirrored else pixels
+        return np.ascontiguousarray(np.rot90(pixels, -self.quarters))
+
+
+def turn_of(frame: VideoFrame) -> Turn:
+    """What the frame's display matrix says, nothing if it has none or a degenerate one.
+
+    The matrix (ISO/IEC 14496-12, 8.3.2) sends a point x, y to ``a x + c y``, ``b x + d y``, y pointing down.
+    """
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return Turn()
+    a, b, _, c, d = np.frombuffer(cast(bytes, matrix), np.int32)[:5].astype(float)
+    mirrored = a * d - b * c < 0
+    a, b = (-a, -b) if mirrored else (a, b)  # what is left is a rotation, perhaps with a scale on each axis
+    scales = np.hypot(a, b), np.hypot(c, d)
+    if not all(scales):
+        return Turn()
+    angle = float(np.degrees(np.arctan2(b / scales[0] - c / scales[1], a / scales[0] + d / scales[1])))
+    quarters = round(angle / 90)
+    return Turn(bool(mirrored), quarters % 4, abs(angle - 90 * quarters))
+
+
+def pixel_aspect(stream: VideoStream) -> Fraction:
+    """Width of a pixel by its height as the container says, else the stream; 1 where neither does."""
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    sane = Fraction(1, _WIDEST) <= aspect <= _WIDEST
+    return aspect if sane and abs(aspect - 1) > _SQUARE else Fraction(1)
+
+
+@dataclass(frozen=True)
+class Display:
+    """How one video's frames are shown. ``aspect``: of its pixels; ``turn``: of its first frame; ``hdr``: the name of
+    its transfer function where that is no ordinary one, else ""; ``converted``: and whether it can be converted."""
+
+    aspect: Fraction = Fraction(1)
+    turn: Turn = Turn()
+    hdr: str = ""
+    converted: bool = False
+
+    @staticmethod
+    def of(stream: VideoStream, first: VideoFrame) -> Display:
+        """As the stream and its first frame say."""
+        hdr = _HDR.get(int(first.color_trc), "")
+        return Display(pixel_aspect(stream), turn_of(first), hdr, bool(hdr) and _converts_hdr())
+
+    def stretched(self, frame: VideoFrame) -> Size:
+        """Width and height of a frame with square pixels, before it is turned."""
+        return max(1, round(frame.width * self.aspect)), frame.height
+
+    def size(self, frame: VideoFrame) -> Size:
+        """Width and height of a frame as it is shown."""
+        width, height = self.stretched(frame)
+        return (height, width) if self.turn.swaps else (width, height)
+
+    def notes(self) -> tuple[str, ...]:
+        """What to tell somebody who has this video."""
+        out = []
+        if self.turn.off > _OFF:
+            turned = f"{90 * self.turn.quarters} degrees" + (" and mirrored" if self.turn.mirrored else "")
+            out.append(
+                f"its display matrix is {self.turn.off:.0f} degrees off a quarter turn: pictures are turned by {turned}"
+            )
+        if self.hdr:
+            done = "converted to ordinary brightness (BT.709)" if self.converted else "read as they come, too flat"
+            out.append(f"HDR ({self.hdr}): pictures are {done}")
+        return tuple(out)
+
+    @property
+    def reading(self) -> str:
+        """What of it changes pixels against a decoder that knows of quarter turns only; "" for nothing."""
+        parts = [f"aspect {self.aspect}"] if self.aspect != 1 else []
+        if self.turn.mirrored or self.turn.off >= 0.5:
+            parts.append(f"turn {self.turn.mirrored} {self.turn.quarters}")
+        if self.converted:
+            parts.append(f"{self.hdr} to BT.709")
+        return ", ".join(parts)
+
+
+class Painter:
+    """Makes pictures of a video's frames, in several sizes. Its converters are kept from frame to frame: their tables
+    cost more than a frame does, of HDR thousands of times more."""
+
+    def __init__(self, display: Display) -> None:
+        self.display = display
+        self._converters: dict[Size | None, VideoReformatter] = {}
+
+    def __call__(self, frame: VideoFrame, size: Size | None) -> np.ndarray:
+        """uint8 RGB (H, W, 3), of ``size`` (width, height), or as it is shown."""
+        turn = self.display.turn
+        if size is None:
+            width, height = self.display.stretched(frame)
+            how = _STRETCH if (width, height) != (frame.width, frame.height) else None
+        else:
+            width, height = size[::-1] if turn.swaps else size
+            how = _SHRINK
+        colours = {"dst_color_trc": ColorTrc.BT709, "dst_color_primaries": ColorPrimaries.BT709}
+        converter = self._converters.setdefault(size, VideoReformatter())
+        # One thread: by default FFmpeg starts one a core for every picture, which takes longer than what they then do.
+        shown = converter.reformat(
+            frame,
+            width,
+            height,
+            "rgb24",
+            interpolation=how,
+            threads=1,
+            **(colours if self.display.converted else {}),
+        )
+        return turn(np.asarray(shown.to_ndarray(), np.uint8))
+
+
+def _converts_hdr() -> bool:
+    """Whether this PyAV hands transfer functions to FFmpeg's scaler, which converts them from FFmpeg 8 on."""
+    import av
+
+    return int(av.__version__.split(".")[0]) >= 18

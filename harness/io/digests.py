@@ -1,0 +1,152 @@
+"""One rule for everything that is read back: it is compared with the digest that was taken when it was written.
+
+| what | its digest | where it differs | written by 0.1, without one |
+|---|---|---|---|
+| packed files | a CRC a row, a sha256 of all else | set aside; the source is read | compared whole |
+| features, sound, memos in the cache | sha256 in the entry | computed again | sound and memos: computed again |
+| checkpoints | sha256 at the file's end | error | read, with a warning |
+| boxes, predictions | CRC a page; predictions also sha256 in the record | error | read; predictions with a warning |
+| weights of a run | sha256 in the record | error | read, with a warning |
+| record.json | sha256 of the result, and of the whole | error | the result alone is compared |
+
+A file is compared once a process while its size, times and inode stay the same and it is not so new that they would not
+show a change (``zoo.files``); a row is compared each time that it is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from zoo.errors import UserError
+from zoo.files import State, file_sha256, state_of
+
+DAMAGED = ".damaged"
+"""The ending of what is set aside."""
+SEAL = "seal"
+"""Where a JSON object has the digest of all that it says else."""
+
+_END = b"abaw-zoo"  # the last bytes of a file that ends with its digest, after it
+_TAIL = 32 + len(_END)
+_BLOCK = 1 << 20
+
+_set_aside: set[tuple[Path, State]] = set()  # what is damaged, where it could not be renamed
+_turn = Lock()
+
+
+def checksum(data: bytes | memoryview) -> int:
+    """Return the CRC-32 of a row: at some gigabytes a second far below what decoding the row takes."""
+    return zlib.crc32(data)
+
+
+def text_sha256(tree: Mapping[str, Any]) -> str:
+    """Return the sha256 of plain values, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(tree, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def sealed(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a JSON object with its own digest in it."""
+    return {**tree, SEAL: text_sha256(tree)}
+
+
+def opened(tree: Any, *, strict: bool = False) -> dict[str, Any]:
+    """Return what ``sealed`` was given. An object without a digest, as 0.1 wrote, is returned as it is, or refused by
+    who can make it again (``strict``).
+
+    Raises:
+        ValueError: It is no JSON object, or not the one that was written.
+    """
+    if not isinstance(tree, dict):
+        raise ValueError("no JSON object")
+    rest = {key: value for key, value in tree.items() if key != SEAL}
+    if (strict or SEAL in tree) and tree.get(SEAL) != text_sha256(rest):
+        raise ValueError("not what was written: its sha256 differs")
+    return rest
+
+
+def append_digest(path: Path) -> None:
+    """Let a file end with the sha256 of what is in it."""
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").digest()
+    with path.open("ab") as file:
+        file.write(sha256 + _END)
+
+
+def check_appended(path: Path) -> bool:
+    """Compare a file with the digest that it ends with; False where it has none, as 0.1 wrote.
+
+    Raises:
+        ValueError: The file is not what was written.
+        OSError: It cannot be read.
+    """
+    size = path.stat().st_size
+    sha256 = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(max(0, size - _TAIL))
+        tail = file.read()
+        if not _is_tail(tail):
+            return False
+        file.seek(0)
+        left = size - _TAIL
+        while left > 0 and (block := file.read(min(_BLOCK, left))):
+            sha256.update(block)
+            left -= len(block)
+    if tail != sha256.digest() + _END:
+        raise ValueError("not what was written: its sha256 differs")
+    return True
+
+
+def _is_tail(tail: bytes) -> bool:
+    """Whether a file's last bytes are those of a digest; up to two bytes of its mark may be damaged."""
+    return len(tail) == _TAIL and sum(a != b for a, b in zip(tail[-len(_END) :], _END, strict=True)) <= 2
+
+
+def set_aside(path: Path, reason: str, instead: str) -> None:
+    """Rename a damaged file that can be made again, and say so. Where it cannot be renamed, it is remembered in this
+    process (``is_set_aside``). ``instead``: what is done now, "its source is read"."""
+    with _turn:
+        if is_set_aside(path) or not path.exists():
+            return  # another thread or process did
+        with suppress(OSError):
+            _set_aside.add((Path(os.path.abspath(path)), state_of(path)))
+        with suppress(OSError):
+            os.replace(path, path.with_name(path.name + DAMAGED))
+    warnings.warn(f"{path}: {reason}; it is set aside as {path.name}{DAMAGED}, and {instead}", stacklevel=2)
+
+
+def is_set_aside(path: Path) -> bool:
+    """Whether a file that is there proved damaged in this process."""
+    try:
+        return (Path(os.path.abspath(path)), state_of(path)) in _set_aside
+    except OSError:
+        return False
+
+
+def warn_unverified(path: Path, remedy: str) -> None:
+    """Say that a file of an older version has no digest; once for every file. ``remedy``: what makes it anew."""
+    warnings.warn(f"{path}: unverified, an older version wrote no digest of it; {remedy}", stacklevel=3)
+
+
+def check_file(path: Path, sha256: str | None, remedy: str) -> None:
+    """Compare a file that cannot be made again at once with its recorded digest; without one, warn.
+
+    Raises:
+        UserError: The file is another, or cannot be read.
+    """
+    if sha256 is None:
+        warn_unverified(path, remedy)
+        return
+    try:
+        found = file_sha256(path)
+    except OSError as error:
+        raise UserError("file-unreadable", file=path, strerror=error.strerror) from None
+    if found != sha256:
+        raise UserError("file-changed", file=path, found=found[:12], recorded=sha256[:12], remedy=remedy)

@@ -1,0 +1,279 @@
+"""The blocks of a record, key by key, so that mypy knows them. Every key may be missing: records of older programs lack
+some, and each kind of run (one, several seeds, folds, an ensemble) has its own."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+__all__ = [
+    "Choices",
+    "Circumstances",
+    "Combination",
+    "DataBlock",
+    "EnsembleBlock",
+    "FoldBlock",
+    "FoldsBlock",
+    "Halved",
+    "Interval",
+    "MemberBlock",
+    "Origin",
+    "PostBlock",
+    "Result",
+    "ScoreBlock",
+    "SearchBlock",
+    "SubmissionBlock",
+    "Together",
+    "WeightsBlock",
+]
+
+
+class Interval(TypedDict):
+    """A score and its 95 % interval, which a single group of videos has not."""
+
+    main: float | None
+    low: float | None
+    high: float | None
+
+
+class ScoreBlock(TypedDict, total=False):
+    """One kind of score (raw, post, ...) of a split, in the track's metric.
+
+    ``leave_one_out``: without each of ``groups``. ``spread`` and ``seeds``: of several seeds. ``folds``,
+    ``fold_mean``, ``fold_spread``: of several folds."""
+
+    main: float
+    low: float | None
+    high: float | None
+    parts: dict[str, float]
+    frames: int
+    videos: int
+    groups: list[str]
+    leave_one_out: list[float]
+    per_video: dict[str, float]
+    reachable: float
+    absent: list[str]
+    over_present: float
+    confusion: dict[str, list[list[int]]]
+    spread: float
+    seeds: list[float]
+    folds: list[float | None]
+    fold_mean: float | None
+    fold_spread: float | None
+
+
+class PostBlock(TypedDict, total=False):
+    """What the post-processors fitted: on each fold's complement, and on ``all`` videos. States are the plugins'."""
+
+    folds: list[dict[str, Any]]
+    all: dict[str, Any]
+    fitted_on: str
+    fitted_on_itself: float
+    optimism: float
+
+
+class Combination(TypedDict, total=False):
+    """What was put together."""
+
+    encoders: str
+    fusion: str
+    head: str
+
+
+class DataBlock(TypedDict, total=False):
+    """The data of a run; counts by split. ``packed``: stream -> size and quality of what is stored."""
+
+    name: str
+    synthetic: bool
+    fingerprint: str
+    videos: dict[str, int]
+    frames: dict[str, int]
+    groups: dict[str, int]
+    packed: dict[str, dict[str, int]]
+
+
+class Origin(TypedDict, total=False):
+    """The run that chose the number of epochs."""
+
+    run: str
+    sha256: str
+    epochs: int
+
+
+class SearchBlock(TypedDict, total=False):
+    """How settings were chosen among trials."""
+
+    trials: int
+    on: str
+    reported: bool
+    keys: list[str]
+
+
+class WeightsBlock(TypedDict, total=False):
+    """The weights that a slot began with, or the fixed encoder's own keys beside ``slot`` and ``precision``."""
+
+    slot: str
+    precision: str
+    name: str
+    file: str
+    sha256: str
+    trusted_on_first_use: bool
+    license: str | None
+    source: str | None
+    url: str | None
+    saw: list[str]
+    other_tracks: list[str]
+    seen_affwild2: bool | None
+    size: int
+    classes: list[str]
+    input: str | None
+    citation: str | None
+    notes: list[str]
+
+
+class SubmissionBlock(TypedDict):
+    """The file that a run wrote. ``list``: name of the organisers' list; ``held``: rows that hold an answer."""
+
+    file: str
+    rows: int
+    official: bool
+    sha256: str
+    list: str | None
+    held: int
+
+
+class MemberBlock(TypedDict):
+    """A member of an ensemble; ``weights``: kind of answer -> its weight."""
+
+    name: str
+    result_sha256: str
+    raw: float | None
+    weights: dict[str, float] | None
+
+
+class EnsembleBlock(TypedDict, total=False):
+    """How answers were merged; the figures are those of fitted weights."""
+
+    method: str
+    fitted_on: str
+    weights_by_fold: list[dict[str, list[float]]]
+    weights: dict[str, list[float]]
+    fitted_on_itself: float
+    optimism: float
+
+
+class Choices(TypedDict, total=False):
+    """On what a run's choices were made; see harness.runs.provenance.selection_facts."""
+
+    selection_split: str | None
+    n_selections: int
+    selected: list[str]
+    selected_on_reported: bool
+    seen: list[str]
+    search: SearchBlock
+
+
+class EpochChoice(TypedDict):
+    """The score with the epoch chosen on other groups, and how much less that is."""
+
+    nested: float
+    optimism: float
+
+
+class ReferenceBlock(TypedDict):
+    """A linear model of the run's frozen features; see harness.evaluation.plain_reference."""
+
+    main: float
+    parts: dict[str, float]
+    strength: float
+    chosen_among: dict[str, float | None]
+    chosen_on: str
+    slots: list[str]
+    training_frames: int
+    dimensions: int
+
+
+class Together(Choices, total=False):
+    """What the members of a run of several seeds or folds chose and trained."""
+
+    epoch_choice: EpochChoice | None
+    reference: ReferenceBlock | None
+
+    epoch: int
+    best_epochs: list[int]
+    epochs: int
+    steps: int
+    members: list[Any]  # digests; of an ensemble MemberBlocks
+
+
+class FoldBlock(TypedDict):
+    """What one fold chose."""
+
+    epoch: int
+    epochs: int
+    n_selections: int
+
+
+class FoldsBlock(Together, total=False):
+    """What the folds of a run say of themselves."""
+
+    folds: list[FoldBlock]
+    passports: list[WeightsBlock]
+    parameters: dict[str, int | None]
+    multiply_adds: dict[str, int | None] | None
+
+
+class Result(FoldsBlock, total=False):
+    """All that the same command gives again. ``config``: harness.config.schema.RunConfig as JSON."""
+
+    combination: Combination
+    config: dict[str, Any]
+    edition: str
+    track: str
+    track_version: int
+    metric: str
+    score_range: list[float]
+    split: str
+    fit: list[str]
+    epochs_from: Origin
+    seeds: list[int]
+    data: DataBlock
+    plugins: list[str]
+    versions: dict[str, str]
+    fits: dict[str, str | None]
+    late_fall: float | None
+    scores: dict[str, ScoreBlock]
+    post: PostBlock
+    submission: SubmissionBlock | None
+    ensemble: EnsembleBlock
+
+
+class Circumstances(TypedDict, total=False):
+    """What may differ when the same command is run again. Memory is in MB, disk in GB, time in seconds.
+
+    ``data``: where the data were, absolute and seen from the run's folder; ``files``: sha256 of what was written, by
+    its name there.
+    """
+
+    data: dict[str, str]
+    files: dict[str, str]
+    started: str
+    host: str
+    platform: str
+    python: str
+    threads: int
+    pid: int
+    commit: str | None
+    free_disk_gb: float
+    seconds: float
+    peak_memory_mb: int
+    out_of_memory: list[Halved]
+    device: str
+    processes: int
+    frames_per_second: dict[str, float | None]
+
+
+class Halved(TypedDict):
+    """A batch that went on smaller, as memory had run out."""
+
+    where: str
+    batch: int

@@ -1,0 +1,44 @@
+"""What the tables of `harness predict` say besides numbers: names of classes, and on what the run was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.analysis.predict import _synthetic
+from harness.evaluation.prediction_tables import read_predictions, to_frame, write_predictions
+from leaderboards.record import Record
+from plugins.editions import abaw10
+from tests.support.indexes import track
+from zoo.api import VideoAnswers
+
+
+@pytest.mark.parametrize(
+    ("result", "warned"), [({"data": {"synthetic": True}}, True), ({"data": {}}, False), ({}, False)]
+)
+def test_a_run_on_drawn_figures_is_said(tmp_path: Path, result: dict[str, object], warned: bool) -> None:
+    assert _synthetic(tmp_path) == ""
+    Record(name="r", status="done", result=result).write(tmp_path / "record.json")
+    assert ("synthetic" in _synthetic(tmp_path)) is warned
+
+
+def test_classes_are_named_in_every_table(tmp_path: Path) -> None:
+    expr = track(abaw10, "expr")
+    names = expr.answers[0].classes
+    values = np.eye(len(names))[[3, 0, 7]]
+
+    def video(name: str, rows: list[int]) -> VideoAnswers:
+        unknown = np.full(len(rows), np.nan)
+        times = np.arange(float(len(rows)))
+        return VideoAnswers(name, name, {"expression": values[rows]}, {"expression": unknown}, {}, times)
+
+    videos = [video("a", [0, 1, 2]), video("b", [2])]
+    wanted = [names[3], names[0], names[7], names[7]]
+    assert to_frame(expr.answers, videos, labels=False)["expression_name"].tolist() == wanted
+    path = tmp_path / "p.parquet"
+    write_predictions(path, expr, videos)
+    assert pd.read_parquet(path)["expression_name"].tolist() == wanted
+    assert [len(video.times) for video in read_predictions(path, expr)] == [3, 1]

@@ -1,0 +1,136 @@
+"""Odd surroundings of the command line: closed or ASCII streams, links upwards, pipes, no file handles left."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+import typer
+
+import harness.cli as cli
+from harness.cli.options import with_home_paths
+from harness.data.affwild2.folder_layout import crop_folders, survey
+from harness.io.text_files import read_text
+from leaderboards.record import RecordError
+from leaderboards.record import read as read_record
+from tests.support.trees import small_va, write_crops
+from zoo.errors import UserError
+
+
+def test_a_link_to_the_root_is_not_followed(tmp_path: Path) -> None:
+    root = small_va(tmp_path / "a" / "data")
+    before = survey(root)
+    (root / "up").symlink_to(tmp_path)
+    for place in (root / "annotations" / "root", root / "cropped_aligned" / "5"):
+        place.symlink_to("/")
+    after = survey(root)
+    assert (after.sets, after.texts, after.videos) == (before.sets, before.texts, before.videos)
+    assert set(crop_folders(after, "cropped_aligned")) == set(crop_folders(before, "cropped_aligned"))
+
+
+def test_links_to_other_folders_are_followed(tmp_path: Path) -> None:
+    write_crops(tmp_path / "elsewhere" / "video1", (1,))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "cropped_aligned").symlink_to(tmp_path / "elsewhere")
+    assert set(crop_folders(survey(tmp_path / "data"), "cropped_aligned")) == {"video1"}
+
+
+def test_named_pipes_are_never_waited_for(tmp_path: Path) -> None:
+    root = small_va(tmp_path / "data")
+    before = survey(root)
+    for place in (tmp_path / "record.json", root / "notes.txt", root / "clip.mp4"):
+        os.mkfifo(place)
+    with pytest.raises(RecordError, match="no regular file"):
+        read_record(tmp_path / "record.json")
+    with pytest.raises(UserError, match="no regular file"):
+        read_text(root / "notes.txt")
+    assert survey(root) == before
+
+
+@pytest.mark.parametrize("name", ["a\nb.mp4", "a\x1b[0m.txt", "\udcff.mp4"])
+def test_names_that_no_table_can_hold_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(UserError, match="the name is no Unicode text or has control characters") as error:
+        survey(tmp_path)
+    assert str(error.value).isascii()
+
+
+def test_paths_of_every_command_take_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    given: list[object] = []
+    app = typer.Typer()
+
+    @app.command()
+    def command(
+        folder: Annotated[Path, typer.Argument()],
+        out: Annotated[Path, typer.Option()] = Path("~/runs"),
+        plugin: Annotated[list[Path] | None, typer.Option()] = None,
+    ) -> None:
+        given.extend([folder, out, plugin])
+
+    with_home_paths(app)
+    app(["~/data", "--plugin", "~/a.py", "--plugin", "b.py"], standalone_mode=False)
+    assert given == [Path("/home/me/data"), Path("/home/me/runs"), [Path("/home/me/a.py"), Path("b.py")]]
+    with pytest.raises(UserError, match="control characters"):
+        app(["a\x07b"], standalone_mode=False)
+
+
+def run_with(monkeypatch: pytest.MonkeyPatch, stdout: object, command: object) -> object:
+    """What the program ends with, standard output being ``stdout``, its work ``command``."""
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main replaces it
+    monkeypatch.setattr(sys, "stdout", stdout)
+    monkeypatch.setattr(cli, "app", command)
+    try:
+        cli.main()
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+def test_ascii_output_shows_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    assert run_with(monkeypatch, stream, lambda prog_name: print("né ±")) == 0
+    assert raw.getvalue() == b"n\\xe9 \\xb1\n"
+
+
+def test_closed_output_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_with(monkeypatch, None, lambda prog_name: print("x")) == 0
+
+
+class Full(io.TextIOBase):
+    """A file that cannot take what it was given, as is told when it is flushed."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def flush(self) -> None:
+        raise OSError(self.number, os.strerror(self.number))
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "message"),
+    [(errno.ENOSPC, 2, "error: a file cannot be written: No space left on device; make room\n"), (errno.EPIPE, 0, "")],
+)
+def test_output_that_cannot_be_written_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int, code: int, message: str
+) -> None:
+    assert run_with(monkeypatch, Full(number), lambda prog_name: None) == code
+    assert capsys.readouterr().err == message
+
+
+def test_too_few_file_handles_are_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def opens(prog_name: str) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "x")
+
+    assert run_with(monkeypatch, io.StringIO(), opens) == 2
+    assert "ulimit -n" in capsys.readouterr().err

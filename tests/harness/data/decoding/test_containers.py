@@ -1,0 +1,121 @@
+"""What is a moving picture, by the containers' own names and by the file, and what is left out and why."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from harness.data.affwild2.folder_layout import survey
+from harness.data.decoding.containers import kind_by_name
+from harness.data.decoding.probe_cache import file_kind
+from harness.data.decoding.video import probe
+from tests.support.media import write_click_video
+from zoo.errors import UserError
+
+TEXT = "What FFmpeg draws as ten pictures of a terminal.\n" * 60
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ABAW_ZOO_CACHE", str(tmp_path / "cache"))
+
+
+def write_images(path: Path, codec: str, form: str, pixels: str, count: int) -> Path:
+    with av.open(str(path), "w", format=form) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, pixels
+        for k in range(count):
+            image = np.full((32, 32, 3), 20 * k, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pixels)))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_song(path: Path) -> Path:
+    """Sound with a cover."""
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("aac", rate=44_100)
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 32, 32, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 44_100
+        for packet in [
+            *cover.encode(av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")),
+            *cover.encode(None),
+            *sound.encode(frame),
+            *sound.encode(None),
+        ]:
+            container.mux(packet)
+    return path
+
+
+def test_files_are_what_they_hold(tmp_path: Path) -> None:
+    (tmp_path / "notes.nfo").write_text(TEXT)
+    (tmp_path / "broken.nut").write_bytes(b"\0" * 2000)
+    kinds = {
+        write_images(tmp_path / "one.gif", "gif", "gif", "rgb8", 1): "still image",
+        write_images(tmp_path / "ten.gif", "gif", "gif", "rgb8", 10): "video",
+        write_images(tmp_path / "raw.mjpeg", "mjpeg", "mjpeg", "yuvj420p", 10): "video",
+        write_images(tmp_path / "raw.h264", "libx264", "h264", "yuv420p", 10): "video",
+        write_song(tmp_path / "song.mp4"): "sound",
+        tmp_path / "notes.nfo": "text",
+        tmp_path / "broken.nut": "not readable",
+    }
+    assert {path: file_kind(path) for path in kinds} == kinds
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *((f"a{end}", "video") for end in (".mp4", ".MTS", ".m4v", ".wmv", ".flv", ".mpg", ".Mpeg", ".3gp", ".vob")),
+        *((f"a{end}", "still image") for end in (".jpg", ".PNG", ".tiff", ".heic", ".webp")),
+        *((f"a{end}", "text") for end in (".txt", ".nfo", ".srt")),
+        *((f"a{end}", "sound") for end in (".mp3", ".M4A", ".wav")),
+        *((f"a{end}", "perhaps") for end in (".h264", ".gif", ".ogg", ".mka")),
+        *((f"a{end}", "of no known kind") for end in (".csv", ".json", ".parquet", ".toml", ".npz", ".zip", "", ".py")),
+    ],
+)
+def test_names(name: str, kind: str) -> None:
+    assert kind_by_name(name) == kind
+
+
+def test_no_text_image_or_song_is_a_video_whatever_it_is_called(tmp_path: Path) -> None:
+    image = tmp_path / "image.mp4"
+    image.write_bytes(cv2.imencode(".png", np.zeros((64, 64, 3), np.uint8))[1].tobytes())
+    for path, kind in ((image, "still image"), (write_song(tmp_path / "song.mov"), "sound")):
+        with pytest.raises(UserError, match=rf"no video stream \({kind}\)"):
+            probe(path)
+
+
+def test_a_folder_of_many_kinds(tmp_path: Path) -> None:
+    root = tmp_path / "raw"
+    root.mkdir()
+    write_click_video(tmp_path / "a.mp4", n_frames=3, click_frame=None)
+    for name in ("a.mp4", "b.M4V", "c.mov", "clip.mk3d"):
+        shutil.copy(tmp_path / "a.mp4", root / name)
+    write_images(root / "d.h264", "libx264", "h264", "yuv420p", 3)
+    for name in ("cover.jpg", "poster.PNG"):
+        (root / name).touch()
+    (root / "about.nfo").write_text(TEXT)
+    (root / "song.mp3").touch()
+    (root / "list.txt").write_text("a\n")
+    (root / "table.csv").touch()
+    layout = survey(root)
+    assert sorted(layout.videos) == ["a", "b", "c", "clip", "d"]
+    assert layout.left_out_notes() == [
+        "left out, as no video but sound: 1 (song.mp3)",
+        "left out, as no video but still image: 2 (cover.jpg, poster.PNG)",
+        "left out, as no video but text: 1 (about.nfo)",
+    ]
+
+
+def test_a_folder_of_pictures_is_named_once(tmp_path: Path) -> None:
+    for k in range(150):
+        (tmp_path / f"{k}.png").touch()
+    assert survey(tmp_path).left_out_notes() == ["left out, as no video but a folder of other files: 1 (.)"]

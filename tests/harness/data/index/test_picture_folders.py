@@ -1,0 +1,95 @@
+"""Folders of pictures: the frame is the number, however it is written."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.data.decoding.jpeg import read_jpeg
+from harness.data.index.picture_folders import crop_frames, picture_folder, pictures_digest
+from harness.data.preprocessing.pack_build import make_pack
+from harness.data.preprocessing.pack_plan import Settings, plan
+from harness.data.streams.readers import FaceReader
+from harness.io.hashing import crops_digest
+from zoo.errors import UserError
+from zoo.readers import Source
+
+ENDINGS = (".jpg", ".JPG", ".Jpeg", ".png", ".PNG", ".bmp", ".webp")
+NAMED = st.dictionaries(st.integers(1, 123_456), st.tuples(st.integers(0, 9), st.sampled_from(ENDINGS)), max_size=20)
+
+
+@settings(max_examples=60)
+@given(NAMED)
+def test_any_padding_ending_and_case(tmp_path_factory: pytest.TempPathFactory, named: dict) -> None:
+    folder = tmp_path_factory.mktemp("crops")
+    files = {frame: f"{frame:0{width}d}{ending}" for frame, (width, ending) in named.items()}
+    for name in (*files.values(), "Thumbs.db", "._00001.jpg"):
+        (folder / name).touch()
+    found = picture_folder(folder)
+    assert found.frames.tolist() == sorted(files)
+    assert {frame: found.path(frame) for frame in files} == {f: f"{folder}/{name}" for f, name in files.items()}
+
+
+@pytest.mark.parametrize("others", [("1.jpg",), ("000001.jpg",), ("00001.JPG",), ("00001.png",), ("01.webp", "2.jpg")])
+def test_two_files_for_one_frame_are_an_error(tmp_path: Path, others: tuple[str, ...]) -> None:
+    for name in ("00001.jpg", *others):
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match=rf"(00001\.jpg and {others[0]}|{others[0]} and 00001\.jpg) are both frame 1"):
+        picture_folder(tmp_path)
+
+
+def test_numbers_that_are_dates_are_no_frames(tmp_path: Path) -> None:
+    (tmp_path / "20260101123456.jpg").touch()
+    with pytest.raises(UserError, match=r"20260101123456\.jpg: a crop is named by its frame"):
+        crop_frames(tmp_path)
+
+
+def test_what_was_read_before_keeps_its_digest_and_all_else_has_another(tmp_path: Path) -> None:
+    for name in ("00001.jpg", "00002.jpg", "Thumbs.db"):
+        (tmp_path / name).write_text(name)
+    assert pictures_digest(tmp_path) == crops_digest(tmp_path)
+    (tmp_path / "3.jpg").write_text("now a frame")
+    assert pictures_digest(tmp_path) != crops_digest(tmp_path)
+
+
+def test_reader_and_pack_take_a_mixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ABAW_ZOO_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "data" / "cropped_aligned" / "one"
+    folder.mkdir(parents=True)
+    images = np.random.default_rng(0).integers(0, 255, (5, 9, 9, 3), np.uint8)
+    images = [cv2.resize(image, (112, 112)) for image in images]
+    for name, image in zip(("1.png", "0002.JPG", "000003.jpeg", "00004.bmp", "6.PNG"), images, strict=True):
+        (folder / name).write_bytes(cv2.imencode(Path(name).suffix, image[..., ::-1])[1].tobytes())
+    made = make_pack(plan(tmp_path / "data"), Settings(tmp_path / "data", tmp_path / "pack"), jobs=1, progress=False)
+    assert [one.outcome for one in made] == ["packed"]
+    bare = FaceReader(Source("one", tmp_path, 7, lambda: np.zeros(7), crops=folder))
+    packed = FaceReader(Source("one", tmp_path, 7, lambda: np.zeros(7), crops=folder, pack=tmp_path / "pack"))
+    assert packed.packed is not None
+    for reader in (bare, packed):
+        assert reader.present().tolist() == [True, True, True, True, False, True, False]
+        np.testing.assert_array_equal(reader.image(0, None, 112), images[0])
+        np.testing.assert_array_equal(reader.image(5, None, 112), images[4])
+    for frame in range(4):
+        np.testing.assert_array_equal(bare.image(frame, None, 48), packed.image(frame, None, 48))
+    before = bare.fingerprint()
+    shutil.copy(folder / "1.png", folder / "7.png")
+    assert FaceReader(Source("one", tmp_path, 7, lambda: np.zeros(7), crops=folder)).fingerprint() != before
+
+
+@pytest.mark.parametrize("ending", [".png", ".bmp", ".webp"])
+def test_a_picture_that_is_cut_short_is_an_error(tmp_path: Path, ending: str) -> None:
+    image = cv2.resize(np.random.default_rng(0).integers(0, 255, (9, 9, 3), np.uint8), (112, 112))
+    data = cv2.imencode(ending, image)[1].tobytes()
+    path = tmp_path / f"00001{ending}"
+    path.write_bytes(data)
+    assert read_jpeg(path).shape == (112, 112, 3)
+    for length in (len(data) // 3, len(data) - 9):
+        path.write_bytes(data[:length])
+        with pytest.raises(UserError, match="cut short or damaged"):
+            read_jpeg(path)

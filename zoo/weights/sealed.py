@@ -1,0 +1,65 @@
+"""Safetensors files that carry the digest of what is in them, so that a changed bit is found by whoever reads one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+DIGEST = "content_sha256"
+"""In the metadata: of all names, tensors and other metadata."""
+
+
+def save(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
+    """Write tensors, copied to the CPU, and what the file says of itself.
+
+    Raises:
+        OSError: The file cannot be written; with the number of the fault, such as that of a full disk.
+    """
+    plain = {n: t.detach().cpu().clone(memory_format=torch.contiguous_format) for n, t in state.items()}
+    said = {key: value for key, value in metadata.items() if key != DIGEST}
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)  # as the umask has it; the library lets nobody else read its files
+    try:
+        safetensors.torch.save_file(plain, path, {**said, DIGEST: digest(plain, said)})
+    except safetensors.SafetensorError as error:
+        if (number := re.search(r"os error (\d+)", str(error))) is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+    path.chmod(mode)
+
+
+def load(path: Path, *, strict: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return a file's tensors and metadata. One without a digest, as others write them, is not compared, or refused by
+    who can make it again (``strict``).
+
+    Raises:
+        ValueError: It is not what was written.
+        safetensors.SafetensorError, OSError: It cannot be read.
+    """
+    with safetensors.safe_open(path, "pt") as file:
+        said: dict[str, str] = file.metadata() or {}
+    state: dict[str, Tensor] = safetensors.torch.load_file(path)
+    written = said.pop(DIGEST, None)
+    if (strict or written is not None) and written != digest(state, said):
+        raise ValueError("not what was written: its sha256 differs")
+    return state, said
+
+
+def digest(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """Return the sha256 of names, kinds, shapes and numbers of tensors, and of metadata; whatever their order."""
+    sha256 = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name in sorted(state):
+        tensor = state[name]
+        sha256.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        sha256.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return sha256.hexdigest()
