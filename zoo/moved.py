@@ -78,10 +78,9 @@ def passing_on(package: str, module: str) -> Any:
     def get(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        try:
-            found = getattr(importlib.import_module(module), name)
-        except AttributeError:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}") from None
+        found = getattr(importlib.import_module(module), name, None)
+        if found is None or isinstance(found, ModuleType):  # the package's own modules are asked for here first
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
         warnings.warn(f"{package}.{name} is {module}.{name} now: import that", DeprecationWarning, stacklevel=2)
         return found
 

@@ -77,7 +77,7 @@ def data_index(
     fresh: Annotated[bool, typer.Option("--fresh", help="forget what is remembered of this folder first")] = False,
     plugin: Plugins = None,
 ) -> None:
-    """Read all annotations, lists and names of crops, and count them.
+    """Read annotations, lists and names of crops, and count them.
 
     Every command reads them the same way, and only those that changed since the last one did."""
     from harness.cli.commands.data import index

@@ -49,6 +49,14 @@ def test_a_package_that_was_a_module_says_where_a_name_went() -> None:
         importlib.import_module("zoo.registry").load  # noqa: B018
 
 
+def test_a_module_of_such_a_package_is_taken_without_a_word() -> None:
+    """Before it is loaded, too: the import asks the package first, which knows other modules by the same name."""
+    for name, package in (("sealed", "zoo.weights"), ("torch_files", "zoo.weights"), ("scores", "zoo.metrics")):
+        code = f"from {package} import {name}; assert {name}.__name__ == '{package}.{name}'"
+        done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
 def test_what_never_was_is_one_line() -> None:
     done = subprocess.run([sys.executable, "-c", "from zoo.metrics import nonsense"], capture_output=True, text=True)
     assert done.stderr.strip().splitlines()[-1].startswith("ImportError: cannot import name 'nonsense'")

@@ -35,7 +35,22 @@ def save(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -
         if (number := re.search(r"os error (\d+)", str(error))) is None:
             raise
         raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+    _order(path)
     path.chmod(mode)
+
+
+def _order(path: Path) -> None:
+    """Put the metadata in order: the library writes them in one that changes with each process, and equal weights are
+    to be equal files. The header's other entries follow the tensors' places."""
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        ordered = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(size)
+        if len(ordered) != size:
+            raise ValueError(f"{path}: its header would not fit its place")
+        file.seek(8)
+        file.write(ordered)
 
 
 def load(path: Path, *, strict: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:

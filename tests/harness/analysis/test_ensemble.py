@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from harness.analysis.ensemble import expand, post_options, read_records
+from harness.runs.finished import note_files
 from leaderboards.blocks import Result
 from leaderboards.record import Record
 from tests.support.refusals import Part, refused
@@ -132,6 +133,7 @@ def test_what_is_no_ensemble_is_refused_in_one_line(program, runs: Path) -> None
     moved = pd.read_parquet(path)
     moved["valence"] = -moved["valence"] + 0.3
     moved.to_parquet(path)
+    note_files(runs / "clipped", ["predictions/val.parquet"])  # or it would stop at bytes that are not the record's
     answer = program("ensemble", runs / "a", runs / "clipped", "--post", "clip", "--out", runs)
     answer.refused("predictions-not-the-runs-own")
     assert sorted(p.name for p in runs.iterdir()) == before

@@ -119,7 +119,7 @@ def run(data: Path, encoders: str, *more: object) -> tuple[object, ...]:
 def test_a_run_says_what_it_did(harness: Command, crumbs: Path):
     code, out, err = harness(*run(crumbs, "face", "--name", "r", "--track", "au"))
     assert (code, err) == (0, "")  # and no progress bar, as this is no terminal
-    assert f"abaw10 au on {crumbs.name}: 5 train, 3 val, 2 test videos (one for each person; 8 files)" in out
+    assert f"abaw10 au on {crumbs.name}: 5 train, 3 val, 2 test videos (4, 2, 2 groups) (one for each person; 8 files)" in out
     assert re.search(r"^epoch 1 of 1: loss \d+\.\d{3}, validation 0\.\d{3}$", out, re.MULTILINE)
     assert out.count("synthetic") == 1
     assert "Synthetic demo set: these scores say nothing about people." in out
@@ -208,7 +208,9 @@ def test_the_doctor_on_a_part_of_it(harness: Command, crumbs: Path, tmp_path: Pa
 def test_the_demo_set_is_made_without_a_bar_where_there_is_no_terminal(harness: Command):
     code, out, err = harness("data", "demo", "mine", "--videos", "1,1,1", "--frames", 12, "--jobs", 1)
     assert (code, err) == (0, "")
-    assert out.startswith("mine: the synthetic demo set, seed 0; try `harness run --data mine")
+    videos, folder = out.splitlines()
+    assert videos.startswith("1 train, 1 val and 1 test videos; where one shows two people")
+    assert folder.startswith("mine: the synthetic demo set, seed 0; try `harness run --data mine")
 
 
 def test_features_are_extracted_once(harness: Command, crumbs: Path):

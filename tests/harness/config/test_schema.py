@@ -108,7 +108,7 @@ def test_every_recipe_is_valid(recipe: str) -> None:
         (["train.epoch=3"], refused("setting-unknown", dotted="train.epoch", hint=Part("train.epochs"))),
         (["train.epochs=many"], refused("setting-invalid", dotted="train.epochs")),
         (["train.epochs=0"], refused("setting-invalid", dotted="train.epochs")),
-        (["trian.epochs=3"], refused("setting-unknown", dotted="trian")),
+        (["trian.epochs=3"], refused("setting-unknown", dotted="trian.epochs", hint=Part("train.epochs"))),
         (["epochs"], refused("set-invalid", got="epochs")),
     ],
 )

@@ -74,7 +74,10 @@ def test_without_a_terminal_every_epoch_is_a_line(
     trained(model(), tmp_path / "run", monkeypatch, [0.1, 0.25], epochs=2, shown=True)
     said = capsys.readouterr()
     assert re.fullmatch(
-        r"epoch 1 of 2: loss \d\.\d{3}, validation 0\.100\nepoch 2 of 2: loss \d\.\d{3}, validation 0\.250\n", said.out
+        r"training: 2 epochs and 4 optimiser steps at most\n"
+        r"epoch 1 of 2: loss \d\.\d{3}, validation 0\.100\n"
+        r"epoch 2 of 2: loss \d\.\d{3}, validation 0\.250\n",
+        said.out,
     )
     assert re.match(r"epoch 1 of 2, in all: 1 of \d+ steps\n", said.err)
 

@@ -34,6 +34,18 @@ def test_tensors_and_metadata_come_back(tmp_path: Path) -> None:
     assert all(torch.equal(found[name], tensor) and found[name].dtype == tensor.dtype for name, tensor in STATE.items())
 
 
+@given(st.dictionaries(st.text(), st.text(), min_size=2))
+def test_equal_weights_are_equal_files(tmp_path_factory: pytest.TempPathFactory, said: dict[str, str]) -> None:
+    """Whatever the order in which they were given or the library keeps them; any text comes back."""
+    folder = tmp_path_factory.mktemp("equal")
+    for name, pairs in (("a", said.items()), ("b", reversed(said.items()))):
+        sealed.save(STATE, folder / name, dict(pairs))
+    assert (folder / "a").read_bytes() == (folder / "b").read_bytes()
+    found, read = sealed.load(folder / "a", strict=True)
+    assert read == {key: value for key, value in said.items() if key != sealed.DIGEST}
+    assert found.keys() == STATE.keys()
+
+
 def test_a_file_of_others_is_read_but_not_by_who_can_make_it_again(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     safetensors.torch.save_file({"a": torch.ones(2)}, path)
