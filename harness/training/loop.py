@@ -23,8 +23,10 @@ from harness.batching.windows import Window, batches
 from harness.config.schema import Train
 from harness.evaluation.epoch_choice import FoldSums, epoch_optimism
 from harness.evaluation.prediction import shared_score
+from harness.runtime import memory
 from harness.runtime.distributed import World
 from harness.runtime.interrupts import stoppable
+from harness.runtime.precision import autocast
 from harness.runtime.progress import Bar
 from harness.training import placement
 from harness.training.checkpoint import load_state
@@ -251,18 +253,33 @@ class _Loop:
             self.state.progress.by_fold.append(by_fold)
         return score
 
-    def validation_loss(self) -> float:
+    def validation_loss(self) -> float | None:
         """The mean loss of the validation clips, cut as those of training are, at places that stay the same.
 
-        For the eye alone: nothing is chosen by it. Neither dropout nor mixup takes part.
+        For the eye alone: nothing is chosen by it. Neither dropout nor mixup takes part. None where a batch of training's
+        size has no room: a loss of clips together (CCC) is not the mean of theirs, so there is no halving it, and a run
+        does not end for a figure of the history.
         """
+        try:
+            return self._validation_loss()
+        except (RuntimeError, MemoryError) as error:
+            # Several processes wait for one another in every batch, so that none may leave alone.
+            if self.world.size > 1 or not memory.out_of_memory(error):
+                raise
+        memory.release()
+        return None
+
+    def _validation_loss(self) -> float:
         assert self.val is not None
         model, total = self.state.evaluated, 0.0
         model.eval()
         windows = _windows(self.val, self.settings, 0, 0, 1)
         with torch.no_grad(), closing(prefetch_batches(self.val, windows, self.settings.clip, self.world)) as batches:
             for batch in batches:
-                with sharing(self.world.share(len(batch.valid))):
+                with (
+                    sharing(self.world.share(len(batch.valid))),
+                    autocast(self.world.device, self.settings.precision),
+                ):
                     loss, _ = model.loss(model(batch), batch)
                 total += float(loss)
         return total / len(windows) if windows else float("nan")
@@ -270,7 +287,8 @@ class _Loop:
     def what_fits(self) -> UserError:
         """The error to end with where there was no memory for the step under way."""
         progress = self.state.progress
-        windows = _windows(self.data, self.settings, self.seed, progress.epoch, self.passes)[progress.step]
+        steps = _windows(self.data, self.settings, self.seed, progress.epoch, self.passes)
+        windows = steps[min(progress.step, len(steps) - 1)]  # after the last one it was validation
         return too_large(self.state.model, self.data, windows, self.settings, self.state.optimizer, self.world)
 
     def save(self) -> None:

@@ -30,7 +30,7 @@ class EpochRow(TypedDict):
     loss: float
     val: float | None
     lr: float
-    val_loss: NotRequired[float]
+    val_loss: NotRequired[float | None]
     parts: NotRequired[dict[str, float]]
 
 
