@@ -256,9 +256,9 @@ class _Loop:
     def validation_loss(self) -> float | None:
         """The mean loss of the validation clips, cut as those of training are, at places that stay the same.
 
-        For the eye alone: nothing is chosen by it. Neither dropout nor mixup takes part. None where a batch of training's
-        size has no room: a loss of clips together (CCC) is not the mean of theirs, so there is no halving it, and a run
-        does not end for a figure of the history.
+        For the eye alone: nothing is chosen by it. Neither dropout nor mixup takes part. None where a batch of
+        training's size has no room: a loss of clips together (CCC) is not the mean of theirs, so there is no halving
+        it, and a run does not end for a figure of the history.
         """
         try:
             return self._validation_loss()

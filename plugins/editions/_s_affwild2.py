@@ -46,6 +46,6 @@ MTL = TrackSpec(
 
 IMAGES_ONLY = (
     "Only the images of s-Aff-Wild2 may be used: the videos, sound and annotations of A/V Aff-Wild2 are forbidden "
-    "in editions 7 and 11, so the streams audio, body and context must stay out of what is handed in."
+    "in editions 7 and 11, so the streams audio, body, context and frame must stay out of what is handed in."
 )
-WITHOUT_VIDEOS = ("audio", "body", "context")
+WITHOUT_VIDEOS = ("audio", "body", "context", "frame")

@@ -22,6 +22,14 @@ GIVEN: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("encoders", "hsemotion"): [{"argument": "enet_b0_8_best_vgaf", "size": 32, "values": {"size": 64}}],
     ("encoders", "places365"): [{"stream": "context", "argument": "resnet18", "size": 32, "values": {"size": 64}}],
     ("encoders", "checkpoint"): [{"argument": "net.pth", "model": "test_resnet", "size": 32, "values": CHECKPOINT}],
+    ("encoders", "mel_timm"): [
+        {
+            "argument": "test_resnet",
+            "seconds": 0.5,
+            "bands": 40,
+            "values": {"seconds": 1.0, "every": 4, "time_mask": 20, "band_mask": 20},
+        },
+    ],
     ("encoders", "ssl"): [{"argument": "tiny", "values": {"layer": "1", "window": 1.0}}],
     ("encoders", "features"): [{"argument": str(READY)}],
     ("fusions", "late"): [{"values": {"weights": "equal"}}],

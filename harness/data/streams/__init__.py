@@ -1,4 +1,4 @@
-"""The four streams of the field, registered as a stranger would register a fifth. Light: readers load when opened."""
+"""The streams of the field, registered as a stranger would register another. Light: readers load when opened."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from zoo import api
 
 @api.hookimpl
 def streams() -> list[api.StreamSpec]:
-    """Face, body, context (the scene without the person), audio."""
+    """Face, body, context (the scene without the person), the whole frame, audio."""
     readers = "harness.data.streams.readers"
     return [
         api.StreamSpec(
@@ -33,6 +33,14 @@ def streams() -> list[api.StreamSpec]:
             ("video", "boxes"),
             "lite0",
             "the raw video with the person's box blacked out",
+        ),
+        api.StreamSpec(
+            "frame",
+            f"{readers}:FrameReader",
+            "frames",
+            ("video",),
+            "lite0",
+            "the raw video's whole frame, person and all; no boxes needed",
         ),
         api.StreamSpec(
             "audio",

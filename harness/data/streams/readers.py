@@ -207,6 +207,30 @@ class ContextReader(_BoxReader):
         return self._kept[size, width, height]
 
 
+class FrameReader:
+    """The whole frame squeezed to a square, as NTUA-CVSP's released code fed its body network (affwild2/dataset.py:
+    204); frames that do not decode drop out when read."""
+
+    uses_video = True
+    squeezed = True
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def present(self) -> np.ndarray:
+        """Every frame of a video."""
+        return np.full(self.source.n_frames, self.source.video is not None)
+
+    def fingerprint(self) -> str:
+        """The video's content."""
+        content = video_digest(self.source.video) if self.source.video else "none"
+        return digest("frame", 1, content, self.source.n_frames)
+
+    def image(self, index: int, frame: np.ndarray | None, size: int) -> np.ndarray | None:
+        """The frame, which comes squeezed."""
+        return frame
+
+
 class AudioReader:
     """The sound track; present at the frames it covers (half a frame's grace on each side)."""
 

@@ -16,8 +16,9 @@ from zoo.model.model import build_encoder
 from zoo.model.shape_check import meta_or_real
 from zoo.registry.tracks import find_track, load_plugins
 
-HEAVY = 60_000_000  # numbers: what is larger gives way to a small encoder of its stream, here only
+HEAVY = 20_000_000  # numbers: what is larger gives way to a small encoder of its stream, here only
 STAND_IN = {"frames": "lite0", "sound": "melcnn"}
+SMALLER = {"mel_timm": "mel_timm:test_resnet"}  # the same encoder on a small network
 CASES = [
     pytest.param(name, load_config(name, {}, []).track, marks=[] if name == "demo" else pytest.mark.slow)
     for name in recipe_names()
@@ -33,9 +34,11 @@ def crumb_slots(name: str, track: str) -> tuple[str, list[str]]:
     slots, sets = [], []
     for slot, text in zip(plan.slots, config.encoders.split(","), strict=True):
         encoder = meta_or_real(lambda slot=slot: build_encoder(slot))
-        if sum(p.numel() for p in encoder.parameters()) > HEAVY:
-            text = f"{slot.name}={STAND_IN[slot.stream.kind]}"
-        elif slot.passport is not None and slot.passport.url:
+        heavy = sum(p.numel() for p in encoder.parameters()) > HEAVY
+        if heavy:
+            text = f"{slot.name}={SMALLER.get(slot.encoder.name, STAND_IN[slot.stream.kind])}"
+        far = slot.passport is not None and slot.passport.url
+        if far and (not heavy or slot.encoder.name in SMALLER):
             sets += ["--set", f"encoder.{slot.name}.pretrained=false"]
         slots.append(text)
     return ",".join(slots), sets
