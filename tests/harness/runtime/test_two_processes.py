@@ -184,7 +184,7 @@ def test_ctrl_c_stops_all_processes_and_it_goes_on(program, alone: Path, tmp_pat
 
 def wait_for_epochs(process: subprocess.Popen[str], run: Path, epochs: int) -> None:
     """Until so many epochs are in the history of a run under way."""
-    history, end = run / "history.csv", time.monotonic() + 120
+    history, end = run / "history.csv", time.monotonic() + 240
     while not history.is_file() or len(history.read_text().splitlines()) < 1 + epochs:
         assert time.monotonic() < end, f"no epoch {epochs}"
         assert process.poll() is None
