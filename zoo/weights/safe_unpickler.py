@@ -3,7 +3,8 @@
 A pickle is a little program. Here its instructions are followed by a machine of our own that can make plain values,
 tensors and inert records, and has no instruction that imports or calls. Of the names that a file asks for, those in
 CALLED are carried out by functions of this file; those in INERT, and whatever lies in NETWORKS, become a ``Name`` that
-is never looked up, and objects made of them a ``Record`` that keeps what was stored; every other name is refused. What is made is counted before it is made: a few bytes can ask for a copy of the whole file.
+is never looked up, and objects made of them a ``Record`` that keeps what was stored; every other name is
+refused. What is made is counted before it is made: a few bytes can ask for a copy of the whole file.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ INERT = {
 # Bytes that Python takes for what an instruction makes; those that only move something take a place of a list.
 PLACE, NUMBER, ITEM, OBJECT = 8, 40, 100, 400
 COSTS = {
-    **dict.fromkeys(("EMPTY_LIST", "MARK", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "TUPLE1", "TUPLE2", "TUPLE3"), ITEM),
+    **dict.fromkeys(
+        ("EMPTY_LIST", "MARK", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "TUPLE1", "TUPLE2", "TUPLE3"), ITEM
+    ),
     **dict.fromkeys(("APPEND", "TUPLE", "LIST", "SETITEM"), ITEM),
     **dict.fromkeys(("EMPTY_DICT", "EMPTY_SET", "FROZENSET", "DICT"), 250),
     **dict.fromkeys(("REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST", "BINPERSID", "GLOBAL", "STACK_GLOBAL"), OBJECT),

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import torch
 from torch import Tensor
@@ -221,7 +221,7 @@ def _load_old(path: Path, content: mmap.mmap) -> Any:
     allowance = Allowance(path, "its pickle", len(content))
 
     def follow() -> Any:
-        return PickleReader(storages, allowance.spend).run(content)
+        return PickleReader(storages, allowance.spend).run(cast("IO[bytes]", content))
 
     if follow() != MAGIC:
         raise ValueError("not a file of torch.save")

@@ -29,7 +29,9 @@ def text(words: bytes) -> bytes:
 
 def tensor(count: int, *, kind: bytes = b"Float", key: bytes = b"0") -> bytes:
     size = struct.pack("<i", count)
-    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + STORAGE % (kind, key, size) + b"K\x00J%s\x85K\x01\x85\x89NtR" % size
+    return (
+        b"ctorch._utils\n_rebuild_tensor_v2\n(" + STORAGE % (kind, key, size) + b"K\x00J%s\x85K\x01\x85\x89NtR" % size
+    )
 
 
 def in_zip(
@@ -147,7 +149,9 @@ def names_of_a_megabyte(path: Path) -> Path:
 
 def old(path: Path, program: bytes, keys: bytes = b"]", rest: bytes = b"") -> Path:
     about = pickle.dumps({"little_endian": True}, 2)
-    path.write_bytes(pickle.dumps(MAGIC, 2) + pickle.dumps(1001, 2) + about + program + b"\x80\x02" + keys + b"." + rest)
+    path.write_bytes(
+        pickle.dumps(MAGIC, 2) + pickle.dumps(1001, 2) + about + program + b"\x80\x02" + keys + b"." + rest
+    )
     return path
 
 
