@@ -16,7 +16,7 @@ from typing import IO, Any
 from zoo.errors import UserError
 
 FREE = 64 << 20
-"""Bytes that any file may declare: every machine has them, and a video's absent features are zeros that compress well."""
+"""Bytes that any file may declare: every machine has them, and absent features are zeros, which compress well."""
 
 TABLE = 512 << 20
 """The same of a table, whose constant columns take no space: one answer to all 2.8 million frames of Aff-Wild2 is an
@@ -111,7 +111,9 @@ def open_member(file: str | os.PathLike[str], archive: zipfile.ZipFile, name: st
     return archive.open(entry)
 
 
-def check_parquet(file: str | os.PathLike[str], parquet: Any, names: list[str] | None = None) -> None:
+def check_parquet(
+    file: str | os.PathLike[str], parquet: Any, names: list[str] | None = None, *, free: int = TABLE
+) -> None:
     """Compare what the footer of an open ``pyarrow.parquet.ParquetFile`` declares of the columns ``names`` (default:
     all), unpacked and as rows in memory: one value may stand for all rows.
 
@@ -124,8 +126,8 @@ def check_parquet(file: str | os.PathLike[str], parquet: Any, names: list[str] |
     row = sum(_width(schema.column(i)) for i in chosen)
     groups = [parquet.metadata.row_group(g) for g in range(parquet.metadata.num_row_groups)]
     pages = sum(group.column(i).total_uncompressed_size for group in groups for i in chosen)
-    check_inflation(file, f"its {rows:,} rows", rows * row, stored, free=TABLE)
-    check_inflation(file, "its columns", pages, stored, free=TABLE)
+    check_inflation(file, f"its {rows:,} rows", rows * row, stored, free=free)
+    check_inflation(file, "its columns", pages, stored, free=free)
 
 
 def _width(column: Any) -> int:
