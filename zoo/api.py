@@ -147,7 +147,8 @@ class ModelCard:
 
     ``saw``: the data it was trained on ("Aff-Wild2" among them is marked in tables); ``adapt`` maps its state_dict to
     the encoder's names; ``size``: bytes; ``classes``: what its own last layer answers, in order; ``input``: what it
-    expects ("224 x 224, ImageNet mean and std"); ``citation``: the paper to name.
+    expects ("224 x 224, ImageNet mean and std"); ``citation``: the paper to name; ``ema``: of a file that has both,
+    averaged weights are taken and not those of the last step.
     """
 
     name: str
@@ -163,6 +164,7 @@ class ModelCard:
     classes: tuple[str, ...] = ()
     input: str = ""
     citation: str = ""
+    ema: bool = False
 
     @property
     def has_place(self) -> bool:

@@ -18,6 +18,12 @@ from typing import Any
 TOML_DEPTH = 20
 """Tables and lists in one another that a file of settings may have; ours have three."""
 
+SETTINGS = 1 << 20
+"""Bytes of a file of settings, which is read whole; ours have some kilobytes."""
+
+TEXT = 1 << 28
+"""Bytes of any other text file that is read whole: the longest list of test frames has some thirty megabytes."""
+
 _PART = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*"""
 _DOTTED = re.compile(rf"(?:^|[\[{{,])[ \t]*(?:{_PART}){{{TOML_DEPTH + 1}}}", re.MULTILINE)
 
@@ -90,15 +96,18 @@ def is_plain(text: str) -> bool:
     return text.isprintable() or not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text)
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, most: int = TEXT) -> bytes:
     """Return the content of a file.
 
     Raises:
-        OSError: It cannot be read, or is no regular file: a named pipe would be waited for without end.
+        OSError: It cannot be read, is no regular file (a named pipe would be waited for without end), or has more than
+            ``most`` bytes: one of holes alone takes no room on a disk, and all of the memory.
     """
-    kind = path.stat().st_mode
-    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+    found = path.stat()
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    if stat.S_ISREG(found.st_mode) and found.st_size > most:
+        raise OSError(errno.EFBIG, f"it has {found.st_size:,} bytes, and {most:,} are the most", str(path))
     return path.read_bytes()
 
 

@@ -62,8 +62,9 @@ def weights_verify(
 def weights_convert(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="state_dict or whole network, .pt, .pth, .pth.tar")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="a .safetensors file to write")],
+    ema: Annotated[bool, typer.Option("--ema", help="take averaged weights, where there are others too")] = False,
 ) -> None:
     """Write a file of weights as safetensors; none of its code runs."""
     from harness.cli.commands.weights import convert
 
-    convert(source, target)
+    convert(source, target, ema=ema)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import UserError
-from zoo.files import TOML_DEPTH, TooDeepError, parse_toml
+from zoo.files import SETTINGS, TOML_DEPTH, TooDeepError, parse_toml, read_bytes
 from zoo.registry.suggestions import did_you_mean
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -48,9 +48,11 @@ def find_recipe(name: str) -> Path:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file as a tree; UserError where it is none, or nested too deeply."""
+    """A TOML file as a tree; UserError where it is none, is too large, or nested too deeply."""
     try:
-        return parse_toml(path.read_text(encoding="utf-8"))
+        return parse_toml(read_bytes(path, SETTINGS).decode().replace("\r\n", "\n"))
+    except OSError as error:
+        raise UserError("text-unreadable", file=path, strerror=error.strerror) from None
     except TooDeepError:
         raise UserError("toml-too-deep", file=path, most=TOML_DEPTH) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from harness.io.atomic import atomic
+from harness.io.parquet_files import read_parquet
 from zoo.api import Answer, TrackSpec, VideoAnswers
 from zoo.errors import UserError, first_line
 
@@ -66,8 +67,7 @@ def read_predictions(path: Path, track: TrackSpec) -> list[VideoAnswers]:
     if not path.is_file():
         raise UserError("predictions-missing", file=path)
     try:
-        with path.open("rb") as file:  # opened here: Arrow takes a relative path with a colon for an address
-            table = parquet.read_table(file, page_checksum_verification=True).to_pandas()
+        table = read_parquet(path).to_pandas()
         return [_video_answers(str(name), rows, track) for name, rows in table.groupby("video", sort=False)]
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:  # damaged, or of another track
         reason = f"{type(error).__name__}: {first_line(error)}"

@@ -8,6 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.io.parquet_files import read_parquet
+
 _DIGEST = b"content_sha256"
 
 
@@ -26,8 +28,7 @@ def read_sealed(path: Path) -> tuple[pa.Table, bool]:
         ValueError: It is not what was written.
         OSError, pa.ArrowException: It cannot be read.
     """
-    with path.open("rb") as file:
-        table = pq.read_table(file, page_checksum_verification=True)
+    table = read_parquet(path)
     said = dict(table.schema.metadata or {})
     written = said.pop(_DIGEST, None)
     if written is not None and written != _digest(table, said):

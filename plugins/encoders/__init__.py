@@ -69,6 +69,7 @@ def encoders() -> list[api.EncoderSpec]:
                 "classes": api.Option((), "the classes of its last layer, in order; counted and recorded"),
                 "saw": api.Option((), "the data it was trained on; Aff-Wild2 among them is marked in tables"),
                 "sha256": api.Option(None, "the file's digest, to be compared with", type=str),
+                "ema": api.Option(False, "take the averaged weights of a file that has those of the last step too"),
             },
             license="as the file's owner says",
             passport="plugins.encoders.checkpoint:passport",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from zoo.errors import UserError, first_line
-from zoo.files import TooDeepError, name_key, parse_toml
+from zoo.files import SETTINGS, TooDeepError, name_key, parse_toml, read_bytes
+from zoo.limits import FREE, check_parquet, check_stored, open_member
 from zoo.registry.suggestions import did_you_mean
 
 MANIFEST = "features.toml"
@@ -74,7 +77,9 @@ def read_manifest(argument: str | None) -> Manifest:
             'rate = "frame" (or rows a second)'
         )
     try:
-        found = parse_toml(path.read_text(encoding="utf-8"))
+        found = parse_toml(read_bytes(path, SETTINGS).decode().replace("\r\n", "\n"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except TooDeepError:
         raise UserError(f"{path}: is nested too deeply: {MANIFEST} has keys and their values") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -128,10 +133,28 @@ def read_array(path: Path, key: str, width: int) -> np.ndarray:
     return array.astype(np.float32)
 
 
+def _npy(path: Path, key: str) -> np.ndarray:
+    with path.open("rb") as file:
+        return _array(path, file, path.stat().st_size)
+
+
 def _npz(path: Path, key: str) -> np.ndarray:
-    with np.load(path, allow_pickle=False) as arrays:
-        found: np.ndarray = arrays[_which(path, key, arrays.files)]
-        return found
+    with zipfile.ZipFile(path) as archive:
+        names = {name.removesuffix(".npy"): name for name in archive.namelist()}
+        name = names[_which(path, key, list(names))]
+        with open_member(path, archive, name) as part:
+            return _array(path, part, archive.getinfo(name).file_size)
+
+
+def _array(path: Path, file: IO[bytes], size: int) -> np.ndarray:
+    """The array of an open .npy file of ``size`` bytes: NumPy makes room for what its header declares before it
+    reads the first number."""
+    version = np.lib.format.read_magic(file)
+    header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+    shape, _, dtype = header(file)
+    check_stored(path, f"an array of shape {shape}", math.prod(shape) * dtype.itemsize, size)
+    file.seek(0)
+    return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
 
 
 def _safetensors(path: Path, key: str) -> np.ndarray:
@@ -146,7 +169,13 @@ def _parquet(path: Path, key: str) -> np.ndarray:
     import pyarrow.parquet
 
     with path.open("rb") as file:  # opened here: Arrow takes a relative path with a colon for an address
-        table = pyarrow.parquet.read_table(file, page_checksum_verification=True)
+        parquet = pyarrow.parquet.ParquetFile(file, page_checksum_verification=True)
+        if not all(
+            pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) for kind in parquet.schema_arrow.types
+        ):
+            raise ValueError("a column holds something else than numbers")
+        check_parquet(path, parquet, free=FREE)
+        table = parquet.read()
     return np.column_stack([column.to_numpy() for column in table.columns])
 
 
@@ -160,7 +189,7 @@ def _which(path: Path, key: str, names: list[str]) -> str:
 
 
 _READERS = {
-    ".npy": lambda path, key: np.load(path, allow_pickle=False),
+    ".npy": _npy,
     ".npz": _npz,
     ".parquet": _parquet,
     ".safetensors": _safetensors,

@@ -46,7 +46,8 @@ class Checkpoint(FrameEncoder):
     """(N, 3, size, size) -> (N, dim): what the network's classifier would see.
 
     ``argument``: the file. ``model``: timm's name of the architecture; ``size``: side of the picture in pixels;
-    ``mean``, ``std``: of R, G, B. UserError for an unknown name and for numbers that cannot be."""
+    ``mean``, ``std``: of R, G, B; ``ema``: averaged weights, where the file has them
+    too. UserError for an unknown name and for numbers that cannot be."""
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Checkpoint(FrameEncoder):
         classes: tuple[str, ...] = (),
         saw: tuple[str, ...] = (),
         sha256: str | None = None,
+        ema: bool = False,
     ) -> None:
         if len(mean) != 3 or len(std) != 3 or min(std) <= 0 or size < 1:
             raise UserError(
@@ -87,8 +89,10 @@ def passport(
     classes: tuple[str, ...] = (),
     saw: tuple[str, ...] = (),
     sha256: str | None = None,
+    ema: bool = False,
 ) -> ModelCard:
-    """The user's file; ``strict``: every name must match, else at least ENOUGH of the numbers."""
+    """The user's file; ``strict``: every name must match, else at least ENOUGH of the numbers; ``ema``: averaged
+    weights, where it has others too."""
     if argument is None:
         raise UserError("encoder 'checkpoint' needs a file of weights: write face=checkpoint:FILE")
     return ModelCard(
@@ -100,6 +104,7 @@ def passport(
         saw=saw,
         adapt=partial(adapt, model, size, strict, classes),
         classes=classes,
+        ema=ema,
         input=f"{size} x {size} RGB, mean {', '.join(map(str, mean))}, std {', '.join(map(str, std))}",
     )
 

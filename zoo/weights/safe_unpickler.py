@@ -3,7 +3,8 @@
 A pickle is a little program. Here its instructions are followed by a machine of our own that can make plain values,
 tensors and inert records, and has no instruction that imports or calls. Of the names that a file asks for, those in
 CALLED are carried out by functions of this file; those in INERT, and whatever lies in NETWORKS, become a ``Name`` that
-is never looked up, and objects made of them a ``Record`` that keeps what was stored; every other name is refused.
+is never looked up, and objects made of them a ``Record`` that keeps what was stored; every other name is
+refused. What is made is counted before it is made: a few bytes can ask for a copy of the whole file.
 """
 
 from __future__ import annotations
@@ -43,6 +44,21 @@ INERT = {
     *(f"torch.{name}" for name in ("float64", "float32", "float16", "bfloat16", "int64", "int32", "uint8", "bool")),
     *(f"{module}.{name}Storage" for module in ("torch", "torch.cuda") for name in NUMBERS),
 }
+
+
+# Bytes that Python takes for what an instruction makes; those that only move something take a place of a list.
+PLACE, NUMBER, ITEM, OBJECT = 8, 40, 100, 400
+COSTS = {
+    **dict.fromkeys(
+        ("EMPTY_LIST", "MARK", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "TUPLE1", "TUPLE2", "TUPLE3"), ITEM
+    ),
+    **dict.fromkeys(("APPEND", "TUPLE", "LIST", "SETITEM"), ITEM),
+    **dict.fromkeys(("EMPTY_DICT", "EMPTY_SET", "FROZENSET", "DICT"), 250),
+    **dict.fromkeys(("REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST", "BINPERSID", "GLOBAL", "STACK_GLOBAL"), OBJECT),
+}
+LONGEST_NAME = 500
+AXES = 64  # torch's own limit
+LARGEST = 2**63 - 1  # and of a size
 
 
 class RefusedError(Exception):
@@ -108,19 +124,22 @@ class Array:
     data: bytes = b""
     columns: bool = False
 
-    def fill(self, state: Any) -> None:
+    def fill(self, state: Any, spend: Callable[[int], None]) -> None:
         """Take what the pickle says of it; arrays of objects stay empty."""
         _, shape, kind, columns, data = state
+        spend(len(data) if isinstance(data, bytearray) else 0)
         if isinstance(kind, Kind) and isinstance(data, bytes | bytearray) and kind.order in "<|=":
-            self.kind, self.shape, self.data = kind.code, tuple(map(_size, shape)), bytes(data)
+            self.kind, self.shape, self.data = kind.code, _sizes(shape), bytes(data)
             self.columns = bool(columns)
 
 
 class PickleReader:
-    """Follows one pickle. ``storage(kind, key, count)`` gives what a persistent identifier stands for."""
+    """Follows one pickle. ``storage(kind, key, count)`` gives what a persistent identifier stands for;
+    ``spend(count)`` is told of bytes that are about to be made, and raises where they are too many."""
 
-    def __init__(self, storage: Callable[[str, str, int], Storage]) -> None:
+    def __init__(self, storage: Callable[[str, str, int], Storage], spend: Callable[[int], None]) -> None:
         self.storage = storage
+        self.spend = spend
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
@@ -131,6 +150,7 @@ class PickleReader:
         # pickletools parses a pickle and runs nothing. Of its instructions only those are followed that build plain
         # data and tensors; a name that is imported becomes an inert record, and what would call it is refused.
         for code, argument, _ in pickletools.genops(file):
+            self.spend(COSTS.get(code.name, PLACE) + _bytes(argument))
             if code.name == "STOP":
                 return self.stack.pop()
             if code.name in _CONSTANTS:
@@ -174,6 +194,8 @@ class PickleReader:
 
     def name(self, path: str) -> Name:
         """Admit a name, or refuse it."""
+        if len(path) > LONGEST_NAME:  # each would be a copy
+            raise RefusedError(f"{path[:100]}...")
         if path not in CALLED and path not in INERT and not path.startswith(NETWORKS):
             raise RefusedError(path)
         return Name(path)
@@ -182,6 +204,7 @@ class PickleReader:
         """What a call stands for: no function from outside this file is ever called."""
         if not isinstance(what, Name) or not isinstance(arguments, tuple | list):
             raise ValueError("the pickle calls what is no name")
+        self.spend(sum(map(_bytes, arguments)))  # what is called copies them, and the pickle may name one again
         return CALLED[what.path](*arguments) if what.path in CALLED else Record(what.path)
 
     def build(self, _: Any) -> None:
@@ -189,11 +212,12 @@ class PickleReader:
         (state,) = self.take(1)
         top = self.stack[-1]
         if isinstance(top, Array) and isinstance(state, tuple):
-            top.fill(state)
+            top.fill(state, self.spend)
         elif isinstance(top, Kind) and isinstance(state, tuple) and len(state) > 1:
             top.order = str(state[1])
         if isinstance(self.stack[-1], Record):
             for part in state if isinstance(state, tuple) else (state,):  # with slots there are two
+                self.spend(_bytes(part))
                 self.stack[-1].state.update(part if isinstance(part, dict) else {})
 
     def persistent(self, what: Any) -> Any:
@@ -202,13 +226,17 @@ class PickleReader:
             return what[1]
         if not isinstance(what, tuple) or what[0] != "storage" or not isinstance(what[1], Name):
             raise ValueError("a persistent identifier that is no storage")
+        if not isinstance(what[2], str | int):
+            raise ValueError("a storage without a key")
         kind = what[1].path.rpartition(".")[2].removesuffix("Storage")
         if kind not in NUMBERS:
             raise ValueError(f"{what[1].path} is no storage")
         whole = self.storage(kind, str(what[2]), _size(what[4]))
         if len(what) > 5 and what[5] is not None:  # a part of it, as old versions of torch wrote
             _, start, count = what[5]
-            return Storage(kind, _size(count), _size(start), whole)
+            if _size(start) + _size(count) > whole.count:
+                raise ValueError("a part of a storage that is larger than the whole")
+            return Storage(kind, count, start, whole)
         return whole
 
 
@@ -216,9 +244,25 @@ class PickleReader:
 
 
 def _size(value: Any) -> int:
-    if not isinstance(value, int) or value < 0:
+    if not isinstance(value, int) or not 0 <= value <= LARGEST:
         raise ValueError("a size that is none")
     return value
+
+
+def _sizes(values: Any) -> tuple[int, ...]:
+    """A shape, or strides."""
+    if len(values) > AXES:
+        raise ValueError("a shape that is none")
+    return tuple(map(_size, values))
+
+
+def _bytes(value: Any) -> int:
+    """About what a value takes in memory beside its place, or a copy of it, without what is in it."""
+    if isinstance(value, int):
+        return NUMBER + value.bit_length() // 8
+    if isinstance(value, str | bytes | bytearray):
+        return NUMBER + len(value)
+    return ITEM * len(value) if isinstance(value, list | tuple | dict | set | frozenset) else 0
 
 
 def _key(value: Any) -> Any:
@@ -233,7 +277,7 @@ def _pairs(values: list[Any]) -> dict[Any, Any]:
 
 
 def _ordered(pairs: Any = ()) -> dict[Any, Any]:
-    return _pairs([value for pair in pairs for value in pair])
+    return {_key(key): value for key, value in pairs}
 
 
 def _set(values: Any = ()) -> set[Any]:
@@ -243,7 +287,7 @@ def _set(values: Any = ()) -> set[Any]:
 def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> Stored:
     if not isinstance(storage, Storage):
         raise ValueError("a tensor without a storage")
-    stored = Stored(storage, _size(offset), tuple(map(_size, shape)), tuple(map(_size, stride)))
+    stored = Stored(storage, _size(offset), _sizes(shape), _sizes(stride))
     if math.prod(stored.shape) > storage.count:
         raise ValueError(f"a tensor {stored.shape} has more numbers than were stored for it")
     return stored

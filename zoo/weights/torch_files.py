@@ -3,7 +3,7 @@
 So a whole pickled network (``torch.save(net)``, as HSEmotion publishes) gives up its tensors without the code it was
 made with: five releases of timm changed that code and made such files unreadable (EmotiEffLib issues 2, 12, 15, 23,
 38). Read are torch's zip form (since 1.6) and the one before it. Numbers are mapped from the file, not copied, where
-they lie on a multiple of their size.
+they lie on a multiple of their size. Nothing is made that the file does not have room for (zoo.limits).
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import math
 import mmap
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import torch
 from torch import Tensor
 
+from zoo.limits import Allowance, check_inflation, check_stored, read_member
 from zoo.weights.safe_unpickler import Array, PickleReader, Record, RefusedError, Storage, Stored
 
 __all__ = ["VERSION", "Content", "Record", "RefusedError", "load"]
@@ -53,6 +54,7 @@ NUMPY = {
 }
 MAGIC = 0x1950A86A20F9469CFC6C  # how the older form begins
 MOST = 100_000  # parts of one network: a graph that shares its parts could unfold to any number
+LONGEST = 1000  # letters of a tensor's name in it, likewise
 
 
 @dataclass(frozen=True)
@@ -61,15 +63,24 @@ class Content:
 
     root: Any
     file: mmap.mmap
+    path: Path
+    _made: dict[int, Tensor] = field(default_factory=dict)  # by id: what many names share is copied once
 
     def table(self, value: Any) -> dict[str, Tensor] | None:
-        """Names and tensors, of a mapping that holds tensors only or of a whole network; None for anything else."""
-        if isinstance(value, Record) and value.is_network:
-            return {name: self._tensor(stored) for name, stored in _parts(value, "", [], [0])}
-        names = isinstance(value, Mapping) and bool(value) and all(isinstance(k, str) for k in value)
-        if names and all(isinstance(v, Stored | Array) for v in value.values()):
-            return {name: self._tensor(v) if isinstance(v, Stored) else _of_numpy(v) for name, v in value.items()}
-        return None
+        """Names and tensors, of a mapping that holds tensors only or of a whole network; None for anything else.
+
+        Raises:
+            UserError: With one tensor a name, as they are written and loaded, they would be many times the file.
+            ValueError: They make no sense.
+        """
+        found = _named(value)
+        if found is None:
+            return None
+        check_inflation(self.path, "its tensors", sum(map(_bytes, found.values())), len(self.file))
+        return {name: self._tensor(v) if isinstance(v, Stored) else self._of_numpy(v) for name, v in found.items()}
+
+    def _of_numpy(self, array: Array) -> Tensor:
+        return self._once(array, lambda: _of_numpy(array))
 
     def _tensor(self, stored: Stored) -> Tensor:
         return self._numbers(stored.storage).as_strided(stored.shape, stored.stride, stored.offset)
@@ -84,9 +95,32 @@ class Content:
         if not count:
             return torch.empty(0, dtype=dtype)
         if start % dtype.itemsize:
-            held = bytearray(self.file[start : start + count * dtype.itemsize])
-            return torch.frombuffer(held, dtype=dtype, count=count)
+            return self._once(storage, lambda: self._copied(dtype, count, start))
         return torch.frombuffer(self.file, dtype=dtype, count=count, offset=start)
+
+    def _copied(self, dtype: torch.dtype, count: int, start: int) -> Tensor:
+        held = bytearray(self.file[start : start + count * dtype.itemsize])
+        return torch.frombuffer(held, dtype=dtype, count=count)
+
+    def _once(self, what: Any, make: Callable[[], Tensor]) -> Tensor:
+        if id(what) not in self._made:  # the root keeps it: no other object has its id
+            self._made[id(what)] = make()
+        return self._made[id(what)]
+
+
+def _named(value: Any) -> dict[str, Stored | Array] | None:
+    if isinstance(value, Record) and value.is_network:
+        return dict(_parts(value, "", [], [0]))
+    names = isinstance(value, Mapping) and bool(value) and all(isinstance(k, str) for k in value)
+    if names and all(isinstance(v, Stored | Array) for v in value.values()):
+        return dict(value)
+    return None
+
+
+def _bytes(what: Stored | Array) -> int:
+    if isinstance(what, Array):
+        return len(what.data)
+    return math.prod(what.shape) * DTYPES[what.storage.kind].itemsize
 
 
 def _of_numpy(array: Array) -> Tensor:
@@ -103,12 +137,33 @@ def _of_numpy(array: Array) -> Tensor:
 
 
 def load(path: Path) -> Content:
-    """Follow a file's pickle. Raises RefusedError for a name that is not admitted, and some other exception for a
-    damaged file."""
+    """Follow a file's pickle.
+
+    Raises:
+        RefusedError: It asks for a name that is not admitted.
+        UserError: It declares more than it has, or unpacks to too much.
+        Exception: It is damaged, in some ten ways.
+    """
     with path.open("rb") as file:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        form = _load_zip if content[:4] == b"PK\x03\x04" else _load_old
-        return Content(form(file, content), content)
+        root = _load_zip(path, file, content) if content[:4] == b"PK\x03\x04" else _load_old(path, content)
+        return Content(root, content, path)
+
+
+class _Storages:
+    """The storages that a file's pickle names, each once. ``place(kind, key, count)``: its first byte, if known."""
+
+    def __init__(self, path: Path, size: int, place: Callable[[str, str, int], int | None]) -> None:
+        self.path, self.size, self.place = path, size, place
+        self.found: dict[tuple[str, str, int], Storage] = {}
+        self.declared = 0
+
+    def __call__(self, kind: str, key: str, count: int) -> Storage:
+        if (kind, key, count) not in self.found:
+            self.declared += count * DTYPES[kind].itemsize
+            check_stored(self.path, "its tensors", self.declared, self.size)
+            self.found[kind, key, count] = Storage(kind, count, self.place(kind, key, count))
+        return self.found[kind, key, count]
 
 
 def _parts(network: Record, prefix: str, above: list[Record], count: list[int]) -> Iterator[tuple[str, Stored]]:
@@ -121,6 +176,8 @@ def _parts(network: Record, prefix: str, above: list[Record], count: list[int]) 
     count[0] += 1 + len(own)
     if count[0] > MOST:
         raise ValueError(f"a network of more than {MOST} parts")
+    if len(prefix) > LONGEST or any(len(name) > LONGEST for name in (*own, *network.state["_modules"])):
+        raise ValueError("a network whose parts have names without end")
     for name, stored in own.items():
         if isinstance(stored, Stored):
             yield f"{prefix}{name}", stored
@@ -133,7 +190,7 @@ def _parts(network: Record, prefix: str, above: list[Record], count: list[int]) 
             raise ValueError(f"{prefix}{name} is no part of a network")
 
 
-def _load_zip(file: IO[bytes], content: mmap.mmap) -> Any:
+def _load_zip(path: Path, file: IO[bytes], content: mmap.mmap) -> Any:
     """``NAME/data.pkl`` beside one entry a storage, ``NAME/data/KEY``, not compressed."""
     archive = zipfile.ZipFile(file)
     names = set(archive.namelist())
@@ -141,35 +198,40 @@ def _load_zip(file: IO[bytes], content: mmap.mmap) -> Any:
     if len(roots) != 1 or f"{roots[0]}constants.pkl" in names:
         raise ValueError("a zip file, but not one of torch.save (a TorchScript file holds a program)")
     root = roots[0]
-    if f"{root}byteorder" in names and archive.read(f"{root}byteorder") != b"little":
+    if f"{root}byteorder" in names and read_member(path, archive, f"{root}byteorder") != b"little":
         raise ValueError("written on a machine with another order of bytes")
 
-    def storage(kind: str, key: str, count: int) -> Storage:
+    def place(kind: str, key: str, count: int) -> int:
         entry = archive.getinfo(f"{root}data/{key}")
         if entry.compress_type != zipfile.ZIP_STORED or entry.file_size < count * DTYPES[kind].itemsize:
             raise ValueError(f"the numbers of {entry.filename} are cut or compressed")
         name, extra = struct.unpack_from("<HH", content, entry.header_offset + 26)
-        return Storage(kind, count, entry.header_offset + 30 + name + extra)
+        return entry.header_offset + 30 + name + extra
 
-    return PickleReader(storage).run(BytesIO(archive.read(f"{root}data.pkl")))
+    program = read_member(path, archive, f"{root}data.pkl")
+    spend = Allowance(path, "its pickle", len(program)).spend
+    return PickleReader(_Storages(path, len(content), place), spend).run(BytesIO(program))
 
 
-def _load_old(file: IO[bytes], content: mmap.mmap) -> Any:
+def _load_old(path: Path, content: mmap.mmap) -> Any:
     """Five pickles one after the other (a magic number, a version, the machine, the object, the keys of the storages),
     then for every key the count of its numbers and these."""
-    found: dict[str, Storage] = {}
+    storages = _Storages(path, len(content), lambda kind, key, count: None)
+    # Read from the map: an open file makes room for as many bytes as a text in it declares, before it reads them.
+    allowance = Allowance(path, "its pickle", len(content))
 
-    def storage(kind: str, key: str, count: int) -> Storage:
-        return found.setdefault(key, Storage(kind, count))
+    def follow() -> Any:
+        return PickleReader(storages, allowance.spend).run(cast("IO[bytes]", content))
 
-    if PickleReader(storage).run(file) != MAGIC:
+    if follow() != MAGIC:
         raise ValueError("not a file of torch.save")
-    PickleReader(storage).run(file)
-    if PickleReader(storage).run(file).get("little_endian") is not True:
+    follow()
+    if follow().get("little_endian") is not True:
         raise ValueError("written on a machine with another order of bytes")
-    root = PickleReader(storage).run(file)
-    keys = PickleReader(storage).run(file)
-    at = file.tell()
+    root = follow()
+    keys = follow()
+    at = content.tell()
+    found = {storage_key: storage for (_, storage_key, _), storage in storages.found.items()}
     for key in keys:
         (count,) = struct.unpack_from("<q", content, at)
         if count != found[key].count:

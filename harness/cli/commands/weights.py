@@ -119,11 +119,11 @@ def verify(name: str | None, sets: Sequence[str], plugins: Sequence[Path]) -> No
     print("\n".join(["it fits the encoder", *(f"  {note}" for note in loaded.notes)]))
 
 
-def convert(source: Path, target: Path) -> None:
+def convert(source: Path, target: Path, *, ema: bool = False) -> None:
     """Write a readable file of weights as safetensors."""
     from zoo.weights.loading import convert as write
 
-    notes = write(source, target)
+    notes = write(source, target, ema=ema)
     print("; ".join(notes))
     print(f"written: {target}, sha256 {file_sha256(target)}")
 

@@ -8,13 +8,21 @@ import cv2
 import numpy as np
 import simplejpeg
 
+from harness.data.decoding.picture_headers import picture_size
 from zoo.errors import UserError
+from zoo.limits import PIXELS, check_picture
 
 
 def read_jpeg(path: str | os.PathLike[str]) -> np.ndarray:
-    """A JPEG, PNG, BMP or WebP file as uint8 RGB (H, W, 3); UserError where it is damaged or cut short."""
+    """A JPEG, PNG, BMP or WebP file as uint8 RGB (H, W, 3).
+
+    Raises:
+        UserError: It is damaged, cut short, or declares more pixels than any crop has.
+    """
     with open(path, "rb", buffering=0) as file:
         data = file.read()
+    if size := picture_size(data):
+        check_picture(path, *size)
     image = decode_jpeg(np.frombuffer(data, np.uint8)) if is_complete(data) else None
     if image is None:
         raise UserError("jpeg-damaged", file=path, count=len(data))
@@ -37,8 +45,12 @@ def is_complete(data: bytes) -> bool:
 
 
 def decode_jpeg(data: np.ndarray) -> np.ndarray | None:
-    """The bytes (k,) uint8 of a whole JPEG as uint8 RGB (H, W, 3); None where they are none."""
-    return cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if len(data) else None
+    """The bytes (k,) uint8 of a whole JPEG as uint8 RGB (H, W, 3); None where they are none, or of another kind than
+    read_jpeg's, or declare more than PIXELS: OpenCV would make room for 2**30 pixels, whatever else is there."""
+    size = picture_size(data.data)
+    if size is None or size[0] * size[1] > PIXELS:
+        return None
+    return cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
 
 
 def decode_into(data: np.ndarray, out: np.ndarray, *, turned: bool = False) -> bool:

@@ -33,10 +33,13 @@ from harness.data.decoding.time_line import (
 )
 from zoo.errors import UserError
 from zoo.files import absolute
+from zoo.limits import PIXELS, check_picture
 
 VERSION = 1
 """Raise when every file would give other pixels, times or sound: caches and boxes depend on it. Where only some files
 would, see ``VideoInfo.reading``."""
+
+_HELD = {"max_pixels": str(PIXELS)}
 
 log = logging.getLogger(__name__)
 
@@ -69,14 +72,16 @@ class VideoInfo:
 
 
 def open_media(path: str | os.PathLike[str]) -> InputContainer:
-    """Open a media file; UserError where there is none or it cannot be read."""
+    """Open a media file; UserError where there is none or it cannot be read.
+
+    FFmpeg decodes a few pictures to know what it opens: it is held to PIXELS then, too."""
     path = Path(path)
     if not path.is_file():
         raise UserError("video-missing", file=path)
     if path.stat().st_size == 0:
         raise UserError("video-empty", file=path)
     try:
-        return av.open(absolute(path), metadata_errors="ignore")
+        return av.open(absolute(path), metadata_errors="ignore", options=_HELD.copy())
     except (av.FFmpegError, OSError) as error:
         raise UserError("video-unreadable", file=path, reason=reason_of(error)) from error
 
@@ -252,6 +257,8 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     stream = video_stream(container)
     if isinstance(stream, str):
         raise UserError("video-no-stream", file=path, kind=stream)
+    check_picture(path, stream.width, stream.height)
+    stream.codec_context.options = _HELD.copy()  # a picture may be larger than the header says
     return stream
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from harness.data.decoding.audio import read_sound, to_int16
 from harness.data.decoding.frames import pictures
 from harness.data.decoding.jpeg import decode_jpeg, is_complete
+from harness.data.decoding.picture_headers import picture_size
 from harness.data.decoding.probe_cache import video_digest
 from harness.data.decoding.video import probe
 from harness.data.index.picture_folders import picture_folder, pictures_digest
@@ -31,6 +32,7 @@ from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
 from harness.runtime.process_pool import Tick, run_jobs
 from zoo.errors import FullDiskError, UserError
+from zoo.limits import check_picture
 from zoo.readers import Source
 
 LEDGER = "ledger.jsonl"
@@ -137,6 +139,8 @@ def _face(folder: Path, name: str, settings: Settings, tick: Tick) -> Label | No
 
 def _crop(path: Path) -> bytes:
     data = path.read_bytes()
+    if size := picture_size(data):
+        check_picture(path, *size)
     if not is_complete(data) or decode_jpeg(np.frombuffer(data, np.uint8)) is None:
         raise UserError("jpeg-damaged", file=path, count=len(data))
     return data

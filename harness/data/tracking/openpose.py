@@ -11,6 +11,7 @@ import numpy as np
 from harness.data.tracking.face_tracks import choose, track_faces
 from zoo.api import Faces
 from zoo.errors import UserError
+from zoo.files import SETTINGS, read_bytes
 
 VERSION = 1
 """Raise when the same files would give other boxes: they are kept (harness.data.tracking.person_boxes)."""
@@ -78,9 +79,9 @@ def _people(path: Path | None) -> np.ndarray:
     if path is None:
         return np.empty((0, 25, 3))
     try:
-        found = json.loads(path.read_bytes())["people"]
+        found = json.loads(read_bytes(path, SETTINGS))["people"]
         points = np.array([person["pose_keypoints_2d"] for person in found], np.float64).reshape(len(found), 25, 3)
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {str(error)[:100]}"
         raise UserError("openpose-invalid", file=path, reason=reason) from error
     return points[(points[:, :, 2] >= SURE).any(axis=1)]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.submissions.verifier.findings import Findings
+from zoo.errors import UserError
+from zoo.files import read_bytes
 
 _WIDE = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
@@ -27,7 +29,7 @@ class Lines:
 
 def read_lines(path: Path, found: Findings) -> Lines:
     """The lines of a file; everything that is wrong with bytes, line ends and separators is added to ``found``."""
-    text = _decoded(path.read_bytes(), found)
+    text = _decoded(_bytes(path), found)
     lines = text.split("\n")
     if lines[-1]:
         found.add("last line", len(lines), "the last line has no line end")
@@ -43,6 +45,13 @@ def read_lines(path: Path, found: Findings) -> Lines:
             if '"' in line:
                 found.add("quotes", number, "the line has quotes, as a spreadsheet writes them")
     return Lines(lines or [""], _separator(lines, found))
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return read_bytes(path)
+    except OSError as error:
+        raise UserError("text-unreadable", file=path, strerror=error.strerror) from None
 
 
 def _decoded(data: bytes, found: Findings) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.submissions.verifier.findings import Finding
 from zoo.errors import UserError
+from zoo.files import SETTINGS, read_bytes
 from zoo.tracks import TrackSpec
 
 NAME = "manifest.json"
@@ -27,7 +28,7 @@ def sha256_of(path: Path) -> str:
 def read_manifest(path: Path) -> dict[str, Any]:
     """A manifest's content; UserError where it is none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_bytes(path, SETTINGS))
     except OSError as error:
         raise UserError("manifest-unreadable", file=path, strerror=error.strerror) from None
     except ValueError:

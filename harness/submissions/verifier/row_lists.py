@@ -12,6 +12,7 @@ from harness.submissions.verifier.fields import FOLDERS, HEADERLESS
 from harness.submissions.verifier.findings import short
 from harness.submissions.verifier.other_editions import tracks_named, tracks_with
 from zoo.errors import UserError
+from zoo.files import read_bytes
 from zoo.tracks import EditionSpec, Form, TrackSpec
 
 IMAGE = re.compile(r"[^/,]+/[0-9]+\.(?:jpg|jpeg|png)")
@@ -78,7 +79,7 @@ def read_list(path: Path, track: TrackSpec, editions: Sequence[EditionSpec] = ()
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_bytes(path).decode("utf-8-sig")
     except OSError as error:
         raise UserError("text-unreadable", file=path, strerror=error.strerror) from None
     except UnicodeDecodeError as error:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv, parquet
+from pyarrow import csv
 
+from harness.io.parquet_files import read_parquet
 from harness.submissions.writer.answers import Answers, Floats, Ints, check_finite
 from harness.submissions.writer.row_lists import FRAMED, inner
 from zoo.errors import UserError, first_line
@@ -72,22 +73,19 @@ def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
 def _table(path: Path, columns: Sequence[str]) -> pa.Table:
     try:
         if path.suffix.lower() == ".parquet":
-            known = {*_NAMED, "frame", *columns}
-            with path.open("rb") as content:  # opened here: Arrow takes a relative path with a colon for an address
-                there = parquet.read_schema(content).names
-                wanted = [name for name in there if name in known or name.startswith("present_")]
-                table = parquet.read_table(content, columns=wanted or there, page_checksum_verification=True)
+            table = read_parquet(path, [*_NAMED, "frame", *columns], "present_")
             table.validate(full=True)
             return table
         with path.open(encoding="utf-8-sig") as file:
-            header = file.readline()
+            header = file.readline(1 << 20)
         if ";" in header and "," not in header:
             raise UserError("predictions-semicolons", file=path)
         types = dict.fromkeys((*_NAMED, "group"), pa.string())
-        return csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=types, null_values=[""]))
+        with path.open("rb") as content:  # opened here: by its name Arrow would unpack a .bz2
+            return csv.read_csv(content, convert_options=csv.ConvertOptions(column_types=types, null_values=[""]))
     except OSError as error:
         raise UserError("predictions-unreadable", file=path, value=error.strerror or first_line(error)) from None
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, ValueError) as error:
         raise UserError("predictions-no-table", file=path, reason=first_line(error)) from None
 
 

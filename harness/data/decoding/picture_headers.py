@@ -1,0 +1,59 @@
+"""The size of a picture by its header, without decoding it: JPEG, PNG, BMP and WebP."""
+
+from __future__ import annotations
+
+from struct import error, unpack_from
+
+_NO_FRAME = (0xC4, 0xC8, 0xCC)  # among the JPEG markers C0 to CF, which else begin a frame
+_ALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length
+
+
+def picture_size(data: bytes | memoryview) -> tuple[int, int] | None:
+    """Return width and height; None where the header is none of a kind that is known, or is cut."""
+    begin = bytes(data[:16])
+    try:
+        if begin.startswith(b"\xff\xd8"):
+            return _jpeg(data)
+        if begin.startswith(b"\x89PNG\r\n\x1a\n"):
+            width, height = unpack_from(">II", data, 16)
+            return (width, height) if begin[12:] == b"IHDR" else None
+        if begin.startswith(b"BM"):
+            (size,) = unpack_from("<I", data, 14)
+            width, height = unpack_from("<HH" if size == 12 else "<ii", data, 18)
+            return abs(width), abs(height)  # a negative height: rows from above
+        if begin.startswith(b"RIFF") and begin[8:12] == b"WEBP":
+            return _webp(begin[12:], data)
+    except error:  # cut
+        return None
+    return None
+
+
+def _jpeg(data: bytes | memoryview) -> tuple[int, int] | None:
+    at = 2
+    while at + 4 <= len(data):
+        if data[at] != 0xFF or data[at + 1] in (0xFF, 0x00):  # decoders pass over what stands between segments
+            at += 1
+            continue
+        marker = data[at + 1]
+        if marker in _ALONE:
+            at += 2
+            continue
+        if 0xC0 <= marker <= 0xCF and marker not in _NO_FRAME:
+            height, width = unpack_from(">HH", data, at + 5)
+            return width, height
+        (length,) = unpack_from(">H", data, at + 2)
+        at += 2 + length
+    return None
+
+
+def _webp(kind: bytes, data: bytes | memoryview) -> tuple[int, int] | None:
+    if kind == b"VP8 ":
+        width, height = unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    if kind == b"VP8L":
+        (bits,) = unpack_from("<I", data, 21)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8X":
+        width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
+        return width, height
+    return None
