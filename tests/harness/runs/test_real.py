@@ -58,8 +58,8 @@ def test_predict_answers_odd_videos(data, real: Path, trained: Path, tmp_path: P
     videos = sorted((real / "odd").iterdir())
     answer = data("predict", trained, *videos, "--out", tmp_path)
     assert answer.code == 0, answer.err + answer.out
-    tables = sorted(f"{video.stem}.csv" for video in videos)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["about.json", *tables]
+    written = ["about.json", *sorted(f"{video.stem}.csv" for video in videos)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == written
     tables = {video.stem: pd.read_csv(tmp_path / f"{video.stem}.csv") for video in videos}
     for video in videos:
         table = tables[video.stem]
