@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tabulate import tabulate
 
 from harness.config.schema import load_config
 from harness.data.affwild2.build import build_index
@@ -34,12 +33,14 @@ from harness.runs.run import run
 from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
 from harness.runtime.process_pool import Tick, run_jobs
+from harness.runtime.terminal import tabulate
 from harness.submissions.submission import submission_obstacle, submit_videos
 from zoo.api import EditionSpec, TrackSpec, VideoAnswers
 from zoo.errors import UserError
 from zoo.libraries import version
 from zoo.registry.registry import Registry
 from zoo.registry.tracks import all_editions
+from zoo.text import visible
 
 SAMPLE = {"train": 8, "val": 4}
 """Videos of each split on which a sample is extracted and a short training is tried."""
@@ -104,10 +105,10 @@ def acceptance(
             text = step()
         except UserError as error:
             good, text = False, f"FAILED: {error.code}"
-            print(f"{title}: {error}", file=sys.stderr)
+            print(visible(f"{title}: {error}"), file=sys.stderr)
         except Exception as error:
             good, text = False, f"FAILED: {type(error).__name__}, which is a fault of this program"
-            print(f"{title}: {error}", file=sys.stderr)
+            print(visible(f"{title}: {error}"), file=sys.stderr)
         parts.append(f"{title}\n{'-' * len(title)}\n{text}")
     parts.append("Every step went through." if good else "Not every step went through: see above.")
     content = "\n\n".join(parts) + "\n"
@@ -140,7 +141,7 @@ def _indexes(root: Path, tracks: Sequence[Track]) -> str:
             rows.append(_counts(build_index(root, spec, one)))
         except UserError as error:
             rows.append([spec.name, one.name, f"FAILED: {error.code}"])
-            print(f"index of {one.name}: {error}", file=sys.stderr)
+            print(visible(f"index of {one.name}: {error}"), file=sys.stderr)
     if not rows:
         raise UserError("data-no-track", folder=root, no_track="no annotations that an edition knows")
     headers = ("edition", "track", "train", "val", "test", "groups", "rows", "labelled", "with crop", "fingerprint")
@@ -169,7 +170,7 @@ def _videos(layout: Layout, jobs: int | None) -> str:
     media = [found for found in outcomes if isinstance(found, Media)]
     failed = [found for found in outcomes if isinstance(found, Failure)]
     for failure in failed:
-        print(f"video: {failure}", file=sys.stderr)
+        print(visible(f"video: {failure}"), file=sys.stderr)
     rows = list(_summary(media))
     rows.append(("that could not be read", str(len(failed))))
     return tabulate(rows, tablefmt="plain", disable_numparse=True)

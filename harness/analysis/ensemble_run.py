@@ -17,6 +17,7 @@ from harness.runs.job import make_job
 from harness.runs.start import finish
 from leaderboards.record import Record
 from zoo.errors import UserError
+from zoo.text import visible
 
 
 def ensemble(
@@ -44,10 +45,11 @@ def ensemble(
     loaded = load_members(members, records, job)
     default = f"{config.track}-ensemble-{method}-{'-'.join(members)}"
     folder = new_folder(out, name, re.sub(r"[^A-Za-z0-9_.+-]+", "+", default)[:120])
-    print(f"{job.edition.name} {job.track.name} on {job.data_name}: {', '.join(members)} merged, {METHODS[method]}")
+    what = f"{job.edition.name} {job.track.name} on {job.data_name}"
+    print(visible(f"{what}: {', '.join(members)} merged, {METHODS[method]}"))
     outcome = run_ensemble(job, loaded, method, folder)
     text = (
-        f"# The ensemble of {', '.join(members)}: see record.json. These settings are its first member's; they serve\n"
+        f"# The ensemble of {visible(', '.join(members))}: see record.json. These settings are its first member's; they serve\n"
         f"# `harness submit`, and running them repeats that member, not the ensemble.\n{config.toml()}"
     )
     atomic(folder / "config.toml", lambda part: part.write_text(text, encoding="utf-8"))

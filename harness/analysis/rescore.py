@@ -6,8 +6,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tabulate import tabulate
-
 from harness.analysis.ensemble import SAME_SCORE
 from harness.analysis.robustness import EACH, prepared_split, robustness
 from harness.evaluation.postprocessing import apply_folds, fit_folds
@@ -20,6 +18,7 @@ from harness.runs.job import Job, make_job
 from harness.runs.run import predict_split
 from harness.runs.start import read
 from harness.runs.summary import LABELS
+from harness.runtime.terminal import tabulate
 from zoo.errors import UserError
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from harness.io.locks import NAME, file_lock, lock_of
 from zoo.errors import FullDiskError, UserError
 from zoo.files import replace
+from zoo.text import seen_json
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Numbers of errors that say that there is no room: the disk, a quota, the largest size that a file may have."""
@@ -36,7 +37,7 @@ def atomic(path: Path, write: Callable[[Path], object]) -> None:
 def append_line(path: Path, entry: Mapping[str, Any]) -> None:
     """Append an entry to a file of JSON lines: in one piece, whoever else writes at the same time, and after a line
     that was cut short. OSError where it cannot be written."""
-    line = json.dumps(entry, ensure_ascii=False, sort_keys=True).encode() + b"\n"
+    line = seen_json(json.dumps(entry, ensure_ascii=False, sort_keys=True)).encode() + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     with file_lock(lock_of(path)), path.open("a+b") as file:
         end = file.seek(0, os.SEEK_END)

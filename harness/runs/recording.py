@@ -16,6 +16,7 @@ from harness.runtime.memory import peak_mb, track_batch_reductions
 from leaderboards.blocks import Circumstances
 from leaderboards.record import Record
 from zoo.errors import Stopped, UserError
+from zoo.text import visible
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def record_run(record: Record, folder: Path | None) -> Iterator[None]:
         record.status, record.reason = ("interrupted", "stopped by the user") if stopped else ("failed", str(error))
         raise
     except Exception as error:
-        record.status, record.reason = "failed", f"{type(error).__name__}: {error}".splitlines()[0]
+        record.status, record.reason = "failed", visible(f"{type(error).__name__}: {error}".splitlines()[0])
         raise
     finally:
         own: Circumstances = {"seconds": round(time.time() - started, 1), "peak_memory_mb": round(peak_mb())}

@@ -22,6 +22,7 @@ from leaderboards.blocks import SubmissionBlock
 from leaderboards.record import replace_file
 from zoo.api import EditionSpec, TrackSpec, VideoAnswers
 from zoo.errors import UserError
+from zoo.text import seen_json
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -103,7 +104,7 @@ def make_submission(
         manifest["zip"] = f"{Path(composed.name).stem if not composed.folder else composed.name}.zip"
         beside[manifest["zip"]] = writer.zipped(composed)
     own = MANIFEST if name is None else f"{composed.name}.{MANIFEST}"
-    beside[own] = f"{json.dumps(manifest, indent=1, ensure_ascii=False)}\n".encode()
+    beside[own] = f"{seen_json(json.dumps(manifest, indent=1, ensure_ascii=False))}\n".encode()
     path = writer.place(
         out,
         composed,
@@ -251,4 +252,4 @@ def link_record(folder: Path, record_sha256: str) -> None:
     path = folder / MANIFEST
     if path.is_file():
         content = json.loads(path.read_text(encoding="utf-8")) | {"record_sha256": record_sha256}
-        replace_file(path, f"{json.dumps(content, indent=1, ensure_ascii=False)}\n".encode())
+        replace_file(path, f"{seen_json(json.dumps(content, indent=1, ensure_ascii=False))}\n".encode())

@@ -30,6 +30,7 @@ from harness.sweeps.search_space import Choice, Space, current, plain, space_of
 from harness.training.loop import train
 from leaderboards.record import digest
 from zoo.errors import UserError
+from zoo.text import visible
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def run_search(
             study = behind[owner[place]]
             if len(own) == study.folds:
                 said = study.tell(asked[owner[place]], [own[fold] for fold in range(study.folds)])
-                print(f"{study.entry.label}: {said}", flush=True)
+                print(visible(f"{study.entry.label}: {said}"), flush=True)
     return [_settled(entry, studies.get(i)) for i, entry in enumerate(entries)]
 
 
@@ -164,7 +165,7 @@ def _settled(entry: Entry, study: Study | None) -> RunConfig:
     told = ", ".join(
         f"{key}={value:.4g}" if type(value) is float else f"{key}={value}" for key, value in settings.items()
     )
-    print(f"{entry.label}: {told} ({score:.4f} on {study.on})", flush=True)
+    print(f"{visible(entry.label)}: {told} ({score:.4f} on {study.on})", flush=True)
     return study.chosen()
 
 

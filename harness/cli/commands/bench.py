@@ -7,8 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
 from harness.benchmarks.bottleneck import Setting, Stage, sentence, shares
 from harness.benchmarks.measure import describe, machine
 from harness.benchmarks.stages import measure
@@ -16,6 +14,7 @@ from harness.benchmarks.workload import cut, own_cache
 from harness.config.schema import RunConfig
 from harness.runs.job import Job, make_job
 from harness.runtime.device import pick_device
+from harness.runtime.terminal import tabulate
 from zoo.errors import UserError
 from zoo.layers.precision import computes_bfloat16
 

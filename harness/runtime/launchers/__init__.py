@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from harness.runtime.machine import cores
 from zoo.errors import Stopped, UserError
 from zoo.registry.suggestions import did_you_mean
+from zoo.text import visible
 
 __all__ = ["LAUNCHERS", "Failure", "Launch", "attempt", "devices_of", "failure_of", "is_full", "launcher"]
 
@@ -105,7 +106,7 @@ def failure_of(error: Exception) -> Failure:
         text = (
             f"the disk is full: {getattr(error, 'filename', None) or error}; make room and run the same command again"
         )
-    return Failure(text, trace="".join(traceback.format_exception(error)))
+    return Failure(visible(text), trace="".join(traceback.format_exception(error)))
 
 
 def is_full(error: Exception) -> bool:
