@@ -49,7 +49,8 @@ def ensemble(
     print(visible(f"{what}: {', '.join(members)} merged, {METHODS[method]}"))
     outcome = run_ensemble(job, loaded, method, folder)
     text = (
-        f"# The ensemble of {visible(', '.join(members))}: see record.json. These settings are its first member's; they serve\n"
+        f"# The ensemble of {visible(', '.join(members))}: see record.json.\n"
+        f"# These settings are its first member's; they serve\n"
         f"# `harness submit`, and running them repeats that member, not the ensemble.\n{config.toml()}"
     )
     atomic(folder / "config.toml", lambda part: part.write_text(text, encoding="utf-8"))

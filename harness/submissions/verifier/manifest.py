@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from harness.io.digests import opened
 from harness.submissions.verifier.findings import Finding
 from zoo.errors import UserError
 from zoo.tracks import TrackSpec
@@ -25,9 +26,9 @@ def sha256_of(path: Path) -> str:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """A manifest's content; UserError where it is none."""
+    """A manifest's content; UserError where it is none, or was changed (one of 0.1 has no digest)."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = opened(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise UserError("manifest-unreadable", file=path, strerror=error.strerror) from None
     except ValueError:
