@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import platform
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from harness.data.decoding.video import probe, read_frames
 from harness.data.doctor.report import choose_tracks, diagnose
 from harness.data.index.index import Index
 from harness.io.atomic import atomic
+from harness.io.scratch import scratch
 from harness.runs.job import make_job
 from harness.runs.multi_run import write_config
 from harness.runs.record import VERSIONED
@@ -229,8 +229,8 @@ def _list(layout: Layout, spec: EditionSpec, one: TrackSpec, path: Path, registr
         raise UserError("run-not-ready", message=reason)
     rng = np.random.default_rng(0)
     answers = [_random(one, video.name, video.group, video.n_frames, rng) for video in index.split("test")]
-    with tempfile.TemporaryDirectory(prefix="harness-acceptance-") as folder:
-        made, notes = submit_videos(one, answers, index.test_list, Path(folder) / "submission", edition=spec.name)
+    with scratch("acceptance") as folder:
+        made, notes = submit_videos(one, answers, index.test_list, folder / "submission", edition=spec.name)
     official = "rows and order of the list" if made["official"] else "not the list's rows"
     rows = f"{made['rows']:,} rows written and verified, {official}; notes: {len(notes)}"
     return f"random predictions for {len(answers)} videos: {rows}"
@@ -257,9 +257,9 @@ def _training(root: Path, spec: EditionSpec, one: TrackSpec, device: str) -> str
     job = make_job(load_config("default", flags, [f"train.epochs={EPOCHS}"]))
     sample = tuple(video for split, n in SAMPLE.items() for video in job.index.split(split)[:n])  # type: ignore[arg-type]
     job = replace(job, index=replace(job.index, videos=sample, test_list=None), whole=None)
-    with tempfile.TemporaryDirectory(prefix="harness-acceptance-") as folder:
-        write_config(job.config, Path(folder))
-        record = run(job, Path(folder)).record
+    with scratch("acceptance") as folder:
+        write_config(job.config, folder)
+        record = run(job, folder).record
     scores = record.result["scores"]
     shown = f"{record.result['metric']} {scores['raw']['main']:.4f}" if "raw" in scores else "nothing to score"
     videos = ", ".join(f"{sum(v.split == split for v in sample)} {split}" for split in SAMPLE)

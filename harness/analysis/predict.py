@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from harness.data.preprocessing.crop import crop_folder
 from harness.evaluation.postprocessing import Chain, labelled
 from harness.evaluation.prediction_tables import to_frame, write_plain
 from harness.io.atomic import atomic
+from harness.io.scratch import scratch
 from harness.runs.finished import check_settings, check_written, read_own, record_of_run, trusted_plugins
 from harness.runs.folder import one_run
 from harness.runs.job import Job, plan_of
@@ -57,8 +57,8 @@ def predict(
     registry = load_plugins(config.plugin)
     edition, track = find_track(registry, config.track, config.edition)
     plan = plan_of(config, registry, track)
-    with tempfile.TemporaryDirectory(prefix="harness-predict-") as temporary:
-        raw, made = Path(temporary) / "raw", Path(temporary) / "data"
+    with scratch("predict") as temporary:
+        raw, made = temporary / "raw", temporary / "data"
         raw.mkdir()
         for video in videos:
             (raw / video.name).symlink_to(video.resolve())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -47,6 +48,12 @@ def append_line(path: Path, entry: Mapping[str, Any]) -> None:
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
+
+
+def clear_parts_of(path: Path) -> None:
+    """Remove what killed writers of one file left beside it. For whoever holds the lock of its writers."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        part.unlink(missing_ok=True)
 
 
 def clear_parts(folder: Path, *, deep: bool = True) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import os
 import statistics
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 from harness.config.schema import Chosen, RunConfig, with_settings
 from harness.evaluation.scoring import main_score
+from harness.io.scratch import scratch
 from harness.runs.extraction_workers import ground_of
 from harness.runs.folder import default_name
 from harness.runs.job import Job, SharedSetup, make_job
@@ -177,7 +177,7 @@ def score_fold(task: Fold) -> float:
     prepared = prepare(job, progress=False)
     wanted = settings.select == "best" or settings.schedule == "plateau"
     select = prepared.splits.get("select") if wanted else None
-    with tempfile.TemporaryDirectory(prefix="trial-") as scratch:
+    with scratch("trial") as folder:
         train(
             prepared.model,
             prepared.splits["train"],
@@ -186,7 +186,7 @@ def score_fold(task: Fold) -> float:
             settings,
             seed=job.config.seed,
             world=prepared.world,
-            folder=Path(scratch),
+            folder=folder,
             progress=False,
         )
         return main_score(job.track, predict_split(job, prepared, "val"))

@@ -8,12 +8,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from harness.io.digests import opened
 from harness.submissions.verifier.findings import Finding
 from zoo.errors import UserError
 from zoo.tracks import TrackSpec
 
 NAME = "manifest.json"
+SEAL = "seal"
+"""Where a manifest has the digest of all that it says else."""
 
 
 def sha256_of(path: Path) -> str:
@@ -28,14 +29,20 @@ def sha256_of(path: Path) -> str:
 def read_manifest(path: Path) -> dict[str, Any]:
     """A manifest's content; UserError where it is none, or was changed (one of 0.1 has no digest)."""
     try:
-        content: Any = opened(json.loads(path.read_text(encoding="utf-8")))
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError("manifest-unreadable", file=path, strerror=error.strerror) from None
     except ValueError:
         content = None
     if not isinstance(content, dict) or not isinstance(content.get("sha256"), str) or "track" not in content:
         raise UserError("manifest-invalid", file=path)
+    if SEAL in content and content[SEAL] != _seal({key: value for key, value in content.items() if key != SEAL}):
+        raise UserError("manifest-invalid", file=path)
     return content
+
+
+def _seal(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def check_manifest(
