@@ -11,12 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from harness.io.locks import NAME, file_lock, lock_of
-from zoo.errors import FullDiskError, UserError
+from zoo.errors import FullDiskError, UserError, first_line
 from zoo.files import replace
 from zoo.text import seen_json
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Numbers of errors that say that there is no room: the disk, a quota, the largest size that a file may have."""
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your quota of the disk is used up",
+    errno.EFBIG: "it is larger than a file may be here",
+    errno.EROFS: "the file system is read-only",
+}
+_PROBE = 1 << 16
 
 
 def atomic(path: Path, write: Callable[[Path], object]) -> None:
@@ -24,15 +31,34 @@ def atomic(path: Path, write: Callable[[Path], object]) -> None:
 
     UserError where it cannot be written.
     """
+
+    def writing(part: Path) -> None:
+        try:
+            write(part)
+        except RuntimeError as error:  # torch knows no numbers of errors
+            _check_room(part)
+            # What torch says where a file cannot grow: of its writing, or of where it stands in the file afterwards.
+            if any(said in str(error).lower() for said in ("writ", "unexpected pos")):
+                raise OSError(first_line(error)) from None
+            raise
+
     try:
-        replace(path, write)
-    except (OSError, RuntimeError) as error:
-        # What torch says where a file cannot grow: of its writing, or of where it stands in the file afterwards.
-        full = isinstance(error, OSError) or any(said in str(error).lower() for said in ("writ", "unexpected pos"))
-        if full:
-            kind = FullDiskError if getattr(error, "errno", None) in FULL else UserError
-            raise kind("file-not-written", file=path, error=error) from None
-        raise
+        replace(path, writing)
+    except OSError as error:
+        kind = FullDiskError if error.errno in FULL else UserError
+        raise kind("file-not-written", file=path, error=reason_of(error)) from None
+
+
+def reason_of(error: OSError) -> str:
+    """Why a file cannot be written or read, in words for a person."""
+    return _REASONS.get(error.errno or 0) or error.strerror or first_line(error)
+
+
+def _check_room(part: Path) -> None:
+    """OSError where the file that could not be written cannot grow: its library said only that it failed."""
+    with part.open("ab", buffering=0) as file:
+        for _ in range(2):  # the first may take what little is left
+            file.write(bytes(_PROBE))
 
 
 def append_line(path: Path, entry: Mapping[str, Any]) -> None:

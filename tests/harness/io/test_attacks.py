@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
@@ -89,6 +90,9 @@ READ_BY_NOBODY = {
     "runs/?/seeds": "a number",
     "data/pack/ledger.jsonl": "the history of a pack, for people",
 }
+NOTICED = ("record.json", "weights.safetensors", "state.ckpt", "config.toml", "features.csv", "predictions/val.parquet")
+NOTICED = (*(f"{RUN}/{name}" for name in NOTICED), f"{RUN}/submission/manifest.json", "runs/submissions.jsonl")
+"""What cannot be made again: a changed byte is told."""
 OF_THE_USER = ("data/annotations/*", "data/cropped_aligned/*", "data/openpose/*", "data/videos/*", "data/*.json")
 OF_THE_USER += ("data/names_of_videos_in_each_test_set/*", "data/test_set_examples/*", "data/README.txt")
 """The data set itself: what it says is what a run is made from, and its fingerprint is in the record."""
@@ -101,6 +105,7 @@ class World:
     root: Path
     program: Program
     kept: dict[Path, bytes] = field(default_factory=dict)
+    seen: Counter[str] = field(default_factory=Counter)
     usual: dict[str, tuple[Answer, dict[str, bytes]]] = field(default_factory=dict)
 
     def keep(self) -> None:
@@ -226,6 +231,7 @@ def attack(world: World, path: Path, say: Callable[[str], object]) -> None:
             answer, wrote = world.ask(command)
             own = {other: made for other, made in wrote.items() if other != name}
             before = usual[0], {other: made for other, made in usual[1].items() if other != name}
+            world.seen[name] += answer.code in (1, 2) or "warning: " in answer.err
             if wrong := fault(answer, own, before):
                 say(f"{name}, byte {at}: {command}: {wrong}\n{answer.out[-500:]}\n{answer.err[-500:]}\n")
     world.put_back()
@@ -239,5 +245,7 @@ def test_a_changed_byte_is_seen_or_changes_nothing(
     for path in attacked:
         if path.stat().st_size:
             attack(world, path, faults.append)
-    record_property("files", len(attacked))
+    record_property("seen", dict(world.seen))
     assert not faults, "\n".join(faults)
+    for name in NOTICED:
+        assert world.seen[name], f"{name}: no change of it was noticed"
