@@ -16,9 +16,9 @@ import typer
 
 from harness.cli import bench, cache, catalogue, compare, data, plugin, runs, submissions, sweeps, weights
 from harness.cli.options import with_home_paths
-from harness.io.atomic import FULL, reason_of
 from harness.runtime.terminal import open_streams
 from zoo.errors import Stopped, UserError
+from zoo.files import is_full, reason_of
 from zoo.libraries import check_loaded, version
 from zoo.text import visible
 
@@ -109,7 +109,7 @@ def _answer() -> None:
         raise
     except Exception as error:
         check_loaded(error)
-        if isinstance(error, OSError) and error.errno in (*FULL, errno.EROFS):
+        if isinstance(error, OSError) and (is_full(error) or error.errno == errno.EROFS):
             name = error.filename or "a file"
             raise UserError("file-not-writable", name=name, strerror=reason_of(error)) from error
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):

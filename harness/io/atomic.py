@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import glob
 import json
 import os
@@ -12,17 +11,9 @@ from typing import Any
 
 from harness.io.locks import NAME, file_lock, lock_of
 from zoo.errors import FullDiskError, UserError, first_line
-from zoo.files import replace
+from zoo.files import is_full, reason_of, replace
 from zoo.text import seen_json
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Numbers of errors that say that there is no room: the disk, a quota, the largest size that a file may have."""
-_REASONS = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "your quota of the disk is used up",
-    errno.EFBIG: "it is larger than a file may be here",
-    errno.EROFS: "the file system is read-only",
-}
 _PROBE = 1 << 16
 
 
@@ -45,13 +36,8 @@ def atomic(path: Path, write: Callable[[Path], object]) -> None:
     try:
         replace(path, writing)
     except OSError as error:
-        kind = FullDiskError if error.errno in FULL else UserError
+        kind = FullDiskError if is_full(error) else UserError
         raise kind("file-not-written", file=path, error=reason_of(error)) from None
-
-
-def reason_of(error: OSError) -> str:
-    """Why a file cannot be written or read, in words for a person."""
-    return _REASONS.get(error.errno or 0) or error.strerror or first_line(error)
 
 
 def _check_room(part: Path) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 
-from harness.io.atomic import reason_of
 from harness.runtime.memory import peak_mb, track_batch_reductions
 from leaderboards.blocks import Circumstances, Result
 from leaderboards.record import Record
 from zoo.errors import Stopped, UserError
+from zoo.files import reason_of
 from zoo.text import visible
 
 RESERVE = ".reserve"

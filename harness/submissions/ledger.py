@@ -10,6 +10,7 @@ from typing import Any
 from harness.io.atomic import append_line
 from harness.io.digests import opened, sealed
 from zoo.errors import UserError
+from zoo.files import reason_of
 
 NAME = "submissions.jsonl"
 
@@ -20,7 +21,7 @@ def note(runs: Path, entry: Mapping[str, Any]) -> None:
     try:
         append_line(path, sealed(entry))
     except OSError as error:
-        raise UserError("ledger-not-noted", file=path, strerror=error.strerror) from error
+        raise UserError("ledger-not-noted", file=path, strerror=reason_of(error)) from error
 
 
 def entries(runs: Path) -> tuple[list[dict[str, Any]], list[str]]:

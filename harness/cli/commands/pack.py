@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.runtime.terminal import tabulate
 from zoo.errors import UserError
+from zoo.files import reason_of
 from zoo.text import visible
 
 
@@ -73,4 +74,4 @@ def _writable(target: Path) -> None:
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError("out-not-makeable", target=target, strerror=error.strerror) from error
+        raise UserError("out-not-makeable", target=target, strerror=reason_of(error)) from error

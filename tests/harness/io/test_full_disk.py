@@ -18,11 +18,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.io.atomic import FULL, atomic
+from harness.io.atomic import atomic
 from harness.runs.recording import record_run
 from leaderboards.record import Record, read
 from tests.support.refusals import refused as refused_for
 from zoo.errors import FullDiskError
+from zoo.files import FULL
 
 SHORT = ("--encoders", "face", "--set", "train.epochs=1", "--set", "train.clip=16")
 
