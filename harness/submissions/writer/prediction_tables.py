@@ -96,8 +96,8 @@ def _told(table: pa.Table) -> pa.Table:
     """A table with the names that it has in `harness predict`, which writes those that look like formulas as text."""
     table = table.rename_columns([told(name) for name in table.column_names])
     for place, name in enumerate(table.column_names):
-        if name in _NAMED and pa.types.is_string(table[name].type):
-            known = pc.dictionary_encode(table[name]).combine_chunks()
+        if name in _NAMED and pa.types.is_string(table.column(place).type):
+            known = pc.dictionary_encode(table.column(place)).combine_chunks()
             names = pa.array([told(text) for text in known.dictionary.to_pylist()], pa.string())
             table = table.set_column(place, name, names.take(known.indices))
     return table
