@@ -1,7 +1,8 @@
 """A byte of any file that the program wrote is changed, and every command that reads the file is asked.
 
 It says so (a line and exit code 2, what it found and exit code 1, or a line that names the file and what is done
-without it), or it says and writes what it did before. What a changed byte cannot be seen in is named in ``READ_BY_NOBODY``. A new kind of file fails here until it has its readers.
+without it), or it says and writes what it did before. Files that nobody reads are in ``READ_BY_NOBODY``, with the
+reason. A new kind of file fails here until it has its readers.
 """
 
 from __future__ import annotations
