@@ -53,8 +53,11 @@ def leaderboard(records: Iterable[Record]) -> list[Table]:
 
 
 def write(folder: Path, tables: Sequence[Table], problems: Sequence[str] = ()) -> tuple[Path, Path]:
-    """Put ``leaderboard.md`` and ``leaderboard.csv`` into the folder; returns their paths."""
+    """Put ``leaderboard.md`` and ``leaderboard.csv`` into the folder; returns their paths. For whoever is alone at it:
+    what a killed writer left of them goes."""
     markdown, flat = folder / "leaderboard.md", folder / "leaderboard.csv"
+    for left in folder.glob(".leaderboard.*.part"):
+        left.unlink(missing_ok=True)
     replace_file(markdown, to_markdown(tables, problems).encode())
     replace_file(flat, to_csv(tables).encode())
     return markdown, flat

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+from zoo.text import visible
+
 PLUGIN_ERROR = "plugin-error"
 """The code of a plain sentence, as a plugin's author writes one."""
 
@@ -23,8 +25,8 @@ class UserError(Exception):
     give a plain sentence instead, ``UserError("the model wants 3 channels: ...")``; its code is ``plugin-error``.
 
     The text says what is wrong, where and what to do. The command line prints it and ends with exit code 2; every
-    other exception is a fault of this program and keeps its traceback. Line ends and whatever else cannot be printed,
-    such as a file may bring along, are shown as escapes.
+    other exception is a fault of this program and keeps its traceback. Line ends and whatever else cannot be seen,
+    such as a file may bring along, are shown as escapes (``zoo.text.visible``).
 
     Attributes:
         code: What went wrong, in words that stay; ``harness explain CODE`` says more.
@@ -38,7 +40,7 @@ class UserError(Exception):
         else:
             self.code, text = PLUGIN_ERROR, code
         self.fields = {name: _plain(value) for name, value in fields.items()}
-        self.text = text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
+        self.text = visible(text)
 
     def __str__(self) -> str:
         return self.text
@@ -88,7 +90,3 @@ def first_line(error: BaseException) -> str:
 def _plain(value: Any) -> Any:
     """What can be sent to another process, and compared in a test."""
     return value if isinstance(value, str | int | float | PurePath | None) else str(value)
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode()

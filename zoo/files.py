@@ -27,11 +27,30 @@ TEXT = 1 << 28
 _PART = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*"""
 _DOTTED = re.compile(rf"(?:^|[\[{{,])[ \t]*(?:{_PART}){{{TOML_DEPTH + 1}}}", re.MULTILINE)
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Numbers of errors that say that there is no room: the disk, a quota, the largest size that a file may have."""
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your quota of the disk is used up",
+    errno.EFBIG: "it is larger than a file may be here",
+    errno.EROFS: "the file system is read-only",
+}
+
 TICK = 2_000_000_000
 """ns; no file system's clock is coarser."""
 
 State = tuple[int, ...]
 _known: dict[Path, tuple[State, str]] = {}  # digests of files in this process
+
+
+def is_full(error: BaseException) -> bool:
+    """Return whether there is no room for what was to be written."""
+    return isinstance(error, OSError) and error.errno in FULL
+
+
+def reason_of(error: OSError) -> str:
+    """Return why a file cannot be written or read, in words for a person."""
+    return _REASONS.get(error.errno or 0) or error.strerror or str(error)
 
 
 def state_of(path: Path) -> State:

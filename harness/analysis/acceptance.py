@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import platform
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tabulate import tabulate
 
 from harness.config.schema import load_config
 from harness.data.affwild2.build import build_index
@@ -27,6 +25,7 @@ from harness.data.decoding.video import probe, read_frames
 from harness.data.doctor.report import choose_tracks, diagnose
 from harness.data.index.index import Index
 from harness.io.atomic import atomic
+from harness.io.scratch import scratch
 from harness.runs.job import make_job
 from harness.runs.multi_run import write_config
 from harness.runs.record import VERSIONED
@@ -34,12 +33,14 @@ from harness.runs.run import run
 from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
 from harness.runtime.process_pool import Tick, run_jobs
+from harness.runtime.terminal import tabulate
 from harness.submissions.submission import submission_obstacle, submit_videos
 from zoo.api import EditionSpec, TrackSpec, VideoAnswers
 from zoo.errors import UserError
 from zoo.libraries import version
 from zoo.registry.registry import Registry
 from zoo.registry.tracks import all_editions
+from zoo.text import visible
 
 SAMPLE = {"train": 8, "val": 4}
 """Videos of each split on which a sample is extracted and a short training is tried."""
@@ -104,10 +105,10 @@ def acceptance(
             text = step()
         except UserError as error:
             good, text = False, f"FAILED: {error.code}"
-            print(f"{title}: {error}", file=sys.stderr)
+            print(visible(f"{title}: {error}"), file=sys.stderr)
         except Exception as error:
             good, text = False, f"FAILED: {type(error).__name__}, which is a fault of this program"
-            print(f"{title}: {error}", file=sys.stderr)
+            print(visible(f"{title}: {error}"), file=sys.stderr)
         parts.append(f"{title}\n{'-' * len(title)}\n{text}")
     parts.append("Every step went through." if good else "Not every step went through: see above.")
     content = "\n\n".join(parts) + "\n"
@@ -140,7 +141,7 @@ def _indexes(root: Path, tracks: Sequence[Track]) -> str:
             rows.append(_counts(build_index(root, spec, one)))
         except UserError as error:
             rows.append([spec.name, one.name, f"FAILED: {error.code}"])
-            print(f"index of {one.name}: {error}", file=sys.stderr)
+            print(visible(f"index of {one.name}: {error}"), file=sys.stderr)
     if not rows:
         raise UserError("data-no-track", folder=root, no_track="no annotations that an edition knows")
     headers = ("edition", "track", "train", "val", "test", "groups", "rows", "labelled", "with crop", "fingerprint")
@@ -169,7 +170,7 @@ def _videos(layout: Layout, jobs: int | None) -> str:
     media = [found for found in outcomes if isinstance(found, Media)]
     failed = [found for found in outcomes if isinstance(found, Failure)]
     for failure in failed:
-        print(f"video: {failure}", file=sys.stderr)
+        print(visible(f"video: {failure}"), file=sys.stderr)
     rows = list(_summary(media))
     rows.append(("that could not be read", str(len(failed))))
     return tabulate(rows, tablefmt="plain", disable_numparse=True)
@@ -228,8 +229,8 @@ def _list(layout: Layout, spec: EditionSpec, one: TrackSpec, path: Path, registr
         raise UserError("run-not-ready", message=reason)
     rng = np.random.default_rng(0)
     answers = [_random(one, video.name, video.group, video.n_frames, rng) for video in index.split("test")]
-    with tempfile.TemporaryDirectory(prefix="harness-acceptance-") as folder:
-        made, notes = submit_videos(one, answers, index.test_list, Path(folder) / "submission", edition=spec.name)
+    with scratch("acceptance") as folder:
+        made, notes = submit_videos(one, answers, index.test_list, folder / "submission", edition=spec.name)
     official = "rows and order of the list" if made["official"] else "not the list's rows"
     rows = f"{made['rows']:,} rows written and verified, {official}; notes: {len(notes)}"
     return f"random predictions for {len(answers)} videos: {rows}"
@@ -256,9 +257,9 @@ def _training(root: Path, spec: EditionSpec, one: TrackSpec, device: str) -> str
     job = make_job(load_config("default", flags, [f"train.epochs={EPOCHS}"]))
     sample = tuple(video for split, n in SAMPLE.items() for video in job.index.split(split)[:n])  # type: ignore[arg-type]
     job = replace(job, index=replace(job.index, videos=sample, test_list=None), whole=None)
-    with tempfile.TemporaryDirectory(prefix="harness-acceptance-") as folder:
-        write_config(job.config, Path(folder))
-        record = run(job, Path(folder)).record
+    with scratch("acceptance") as folder:
+        write_config(job.config, folder)
+        record = run(job, folder).record
     scores = record.result["scores"]
     shown = f"{record.result['metric']} {scores['raw']['main']:.4f}" if "raw" in scores else "nothing to score"
     videos = ", ".join(f"{sum(v.split == split for v in sample)} {split}" for split in SAMPLE)

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tabulate import tabulate
 
+from harness.runtime.terminal import tabulate
 from leaderboards.blocks import Result, ScoreBlock
 from leaderboards.ranks import FEWEST, LEVEL
 from leaderboards.record import Record, RecordError, read
 from leaderboards.statistics import SAME, Difference, paired
 from zoo.errors import UserError
+from zoo.text import visible
 
 SHOWN = 3  # groups named each way
 KINDS = {"raw": "raw", "post": "post-processed"}
@@ -80,7 +81,7 @@ def compare(paths: Sequence[Path], plugins: Sequence[Path] = ()) -> str:
             raise UserError("compare-no-common-score", name=first.name, name2=other.name)
         blocks.append(_text(first, other, compared))
         figures += len(compared)
-    return "\n\n".join([*blocks, "\n".join(_remarks(sides, figures))])
+    return "\n\n".join([*blocks, "\n".join(map(visible, _remarks(sides, figures)))])
 
 
 # --- what is compared -------------------------------------------------------------------------------------------------
@@ -229,7 +230,8 @@ def _title(first: ComparedRun) -> str:
     synthetic = " (SYNTHETIC data, made up by a generator)" if data.get("synthetic") else ""
     what = f"{r.get('edition')} {r.get('track')}: {r.get('metric')} on {r.get('split')}"
     title = f"{what} of {data.get('name')}{synthetic}"
-    return f"{title}\nDifferences are the run's score less that of {first.name}; above 0 the run scores more."
+    less = f"Differences are the run's score less that of {first.name}; above 0 the run scores more."
+    return f"{visible(title)}\n{visible(less)}"
 
 
 def _text(first: ComparedRun, other: ComparedRun, compared: Sequence[Compared]) -> str:
@@ -241,7 +243,7 @@ def _text(first: ComparedRun, other: ComparedRun, compared: Sequence[Compared]) 
     table = tabulate(rows, headers, disable_numparse=True, preserve_whitespace=True)
     mains = [c for c in compared if c.what in KINDS.values()]
     said = [line for c in mains for line in (_verdict(first, other, c), *_drivers(c))]
-    return "\n".join([table, *said])
+    return "\n".join([table, *map(visible, said)])
 
 
 def _ends(d: Difference) -> list[str]:

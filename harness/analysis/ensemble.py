@@ -17,6 +17,7 @@ from harness.analysis.ensemble_weights import PerKind, by_fold, fit_weights
 from harness.evaluation.merging import merge
 from harness.evaluation.postprocessing import Chain
 from harness.evaluation.scoring import main_score
+from harness.io.locks import run_lock
 from harness.runs.finished import digests_of, place_of, read_own
 from harness.runs.job import Job
 from harness.runs.multi_run import read
@@ -118,7 +119,7 @@ def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path)
     """Merge, score, submit and record into ``folder`` (made by the caller)."""
     circumstances: Circumstances = {"data": place_of(job.index.root, folder)}
     record = Record(folder.name, "running", result=_result(job, members, method), circumstances=circumstances)
-    with record_run(record, folder):
+    with run_lock(folder), record_run(record, folder):
         names = [member.name for member in members]
         notes: list[str] = []
         weights: PerKind | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import Any
 from harness.analysis.ensemble import METHODS, expand, load_members, post_options, read_records, run_ensemble
 from harness.config.schema import RunConfig
 from harness.io.atomic import atomic
+from harness.io.locks import run_lock
 from harness.runs.finished import plugins_of, use_saved
 from harness.runs.folder import new_folder
 from harness.runs.job import make_job
+from harness.runs.multi_run import read
 from harness.runs.start import finish
 from leaderboards.record import Record
 from zoo.errors import UserError
+from zoo.text import visible
 
 
 def ensemble(
@@ -43,16 +47,34 @@ def ensemble(
         raise UserError("ensemble-method-kind", method=method, kind=kind, name=job.track.name)
     loaded = load_members(members, records, job)
     default = f"{config.track}-ensemble-{method}-{'-'.join(members)}"
-    folder = new_folder(out, name, re.sub(r"[^A-Za-z0-9_.+-]+", "+", default)[:120])
-    print(f"{job.edition.name} {job.track.name} on {job.data_name}: {', '.join(members)} merged, {METHODS[method]}")
+    default = re.sub(r"[^A-Za-z0-9_.+-]+", "+", default)[:120]
+    _clear_abandoned(out / (name or default))
+    folder = new_folder(out, name, default)
+    what = f"{job.edition.name} {job.track.name} on {job.data_name}"
+    print(visible(f"{what}: {', '.join(members)} merged, {METHODS[method]}"))
     outcome = run_ensemble(job, loaded, method, folder)
     text = (
-        f"# The ensemble of {', '.join(members)}: see record.json. These settings are its first member's; they serve\n"
+        f"# The ensemble of {visible(', '.join(members))}: see record.json.\n"
+        f"# These settings are its first member's; they serve\n"
         f"# `harness submit`, and running them repeats that member, not the ensemble.\n{config.toml()}"
     )
     atomic(folder / "config.toml", lambda part: part.write_text(text, encoding="utf-8"))
     finish(outcome, job, out)
     return folder
+
+
+def _clear_abandoned(folder: Path) -> None:
+    """Remove the ensemble of a name that was killed before it was done: merging begins from the start again."""
+    path = folder / "record.json"
+    if not path.is_file() or not _is_unfinished_ensemble(read(path)):
+        return
+    with run_lock(folder):  # UserError where its process lives
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"{folder}: the ensemble of this name was stopped half-way; it is made anew")
+
+
+def _is_unfinished_ensemble(record: Record) -> bool:
+    return record.status == "running" and "ensemble" in (record.result.get("config") or {})
 
 
 def _config(config: RunConfig, records: Mapping[str, Record], post: Sequence[str] | None) -> RunConfig:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from tabulate import tabulate
 from torch import Tensor
 
 from harness.config.schema import load_config
 from harness.runs.job import plan_of
+from harness.runtime.terminal import tabulate
 from harness.training.build import adapter_options, regularisation_options
 from zoo.api import Answer, Counts
 from zoo.model.model import Model, module_key

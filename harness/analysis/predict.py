@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +11,9 @@ from harness.data.affwild2.build import index_videos
 from harness.data.affwild2.folder_layout import kind_of_file
 from harness.data.preprocessing.crop import crop_folder
 from harness.evaluation.postprocessing import Chain, labelled
-from harness.evaluation.prediction_tables import to_frame
+from harness.evaluation.prediction_tables import to_frame, write_plain
 from harness.io.atomic import atomic
+from harness.io.scratch import scratch
 from harness.runs.finished import check_settings, check_written, read_own, record_of_run, trusted_plugins
 from harness.runs.folder import one_run
 from harness.runs.job import Job, plan_of
@@ -24,6 +24,7 @@ from zoo.api import VideoAnswers
 from zoo.errors import UserError
 from zoo.files import name_key
 from zoo.registry.tracks import find_track, load_plugins
+from zoo.text import seen_json, visible
 
 ABOUT = "about.json"
 """Beside the tables: of which run they are, and what to know before they are used."""
@@ -56,8 +57,8 @@ def predict(
     registry = load_plugins(config.plugin)
     edition, track = find_track(registry, config.track, config.edition)
     plan = plan_of(config, registry, track)
-    with tempfile.TemporaryDirectory(prefix="harness-predict-") as temporary:
-        raw, made = Path(temporary) / "raw", Path(temporary) / "data"
+    with scratch("predict") as temporary:
+        raw, made = temporary / "raw", temporary / "data"
         raw.mkdir()
         for video in videos:
             (raw / video.name).symlink_to(video.resolve())
@@ -81,12 +82,12 @@ def predict(
                 "videos": [f"{video.stem}.csv" for video in done],
                 "warning": warning,
             }
-            text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
+            text = seen_json(json.dumps(about, indent=1, ensure_ascii=False)) + "\n"
             atomic(out / ABOUT, lambda part: part.write_text(text, encoding="utf-8"))
     if len(failed) == len(videos) == 1:
         raise UserError("predict-failed", message=next(iter(failed.values())))
     for reason in failed.values():
-        print(f"failed: {reason}", file=sys.stderr)
+        print(visible(f"failed: {reason}"), file=sys.stderr)
     if failed:
         rest = f"; the others are in {out}" if done else ""
         raise UserError("predict-some-failed", count=len(failed), count2=len(videos), rest=rest)
@@ -127,6 +128,6 @@ def _write(job: Job, folder: Path, videos: Sequence[Path], answers: dict[str, Vi
         answer = chain.apply(answers[name_key(video.stem)])
         table = to_frame(job.track.answers, [answer], labels=False)
         plain = table.drop(columns=[c for c in table.columns if str(c).startswith("extra_") or c == "group"])
-        atomic(out / f"{video.stem}.csv", lambda part, t=plain: t.to_csv(part, index=False, float_format="%.6f"))  # type: ignore[misc]
+        write_plain(out / f"{video.stem}.csv", plain)
         seen = ", ".join(f"{slot} {mask.mean():.0%}" for slot, mask in answer.present.items())
         print(f"{out / (video.stem + '.csv')}: {len(table)} frames; present: {seen}")

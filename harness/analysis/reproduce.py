@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from tabulate import tabulate
-
 from harness.config.schema import RunConfig, validate
 from harness.runs.finished import data_place, plugin_names, trusted_plugins
 from harness.runs.folder import has_folds, new_folder, saved_config
@@ -21,11 +19,13 @@ from harness.runs.run import Outcome, run
 from harness.runs.start import check_ready, finish, read
 from harness.runs.summary import LABELS, announce
 from harness.runtime.device import pick_device
+from harness.runtime.terminal import tabulate
 from leaderboards.blocks import Interval
 from leaderboards.record import Record
 from leaderboards.statistics import SAME
 from zoo.errors import UserError
 from zoo.files import file_sha256
+from zoo.text import visible
 from zoo.weights.cards import find
 
 NOTHING = Interval(main=None, low=None, high=None)
@@ -55,9 +55,9 @@ def reproduce(path: Path, out: Path, paths: Paths) -> int:
     check_ready(job)
     differing = [*_differences(job, record), *_machine(job, record)]
     announce(job)
-    print(f"reproducing {record.name}: {_counted(len(differing), record)}")
+    print(f"reproducing {visible(record.name)}: {_counted(len(differing), record)}")
     for line in differing:
-        print(f"  {line}", flush=True)
+        print(f"  {visible(line)}", flush=True)
     folder = new_folder(out, None, re.sub(r"[^A-Za-z0-9_.+-]+", "+", record.name).lstrip(".")[:120] or "run")
     write_config(job.config, folder)
     outcome = _run(job, folder, seeds=len(record.result.get("seeds") or ()))
@@ -249,7 +249,7 @@ def _explain(old: Mapping[str, Any], new: Mapping[str, Any], differed: bool) -> 
     a, b = _flat(old), _flat(new)
     keys = [key for key in {**a, **b} if a.get(key, ...) != b.get(key, ...)]
     for key in keys[:SHOWN]:
-        print(f"  {key}: {a.get(key, 'not there')} then, {b.get(key, 'not there')} now")
+        print(visible(f"  {key}: {a.get(key, 'not there')} then, {b.get(key, 'not there')} now"))
     if len(keys) > SHOWN:
         print(f"  and {len(keys) - SHOWN} more")
     if not differed:

@@ -6,20 +6,20 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tabulate import tabulate
-
 from harness.analysis.ensemble import SAME_SCORE
 from harness.analysis.robustness import EACH, prepared_split, robustness
 from harness.evaluation.postprocessing import apply_folds, fit_folds
 from harness.evaluation.prediction_tables import write_predictions
 from harness.evaluation.scoring import score_block
 from harness.io.atomic import atomic
+from harness.io.digests import opened, sealed
 from harness.runs.finished import check_data, check_written, is_runs_data, note_files, record_of_run, use_run
 from harness.runs.folder import one_run
 from harness.runs.job import Job, make_job
 from harness.runs.run import predict_split
 from harness.runs.start import read
 from harness.runs.summary import LABELS
+from harness.runtime.terminal import tabulate
 from zoo.errors import UserError
 
 
@@ -64,7 +64,7 @@ def evaluate(
         _check_score(folder, name, (blocks["raw"] or {}).get("main"))
     write_predictions(folder / "predictions" / f"{name}.parquet", job.track, videos)
     write_predictions(folder / "predictions" / f"{name}.post.parquet", job.track, processed)
-    scores = json.dumps(blocks, indent=1)
+    scores = json.dumps(sealed(blocks), indent=1)
     atomic(folder / "predictions" / f"{name}.scores.json", lambda part: part.write_text(scores))
     note_files(folder, [f"predictions/{name}{end}.parquet" for end in ("", ".post")])
     print(f"written: {folder / 'predictions' / name}.parquet, .post.parquet, .scores.json")
@@ -100,7 +100,7 @@ def _score_of(folder: Path, name: str) -> float | None:
         raw = record.scores.get("raw")
         return raw["main"] if raw else None
     try:
-        blocks = json.loads((folder / "predictions" / f"{name}.scores.json").read_bytes())
+        blocks = opened(json.loads((folder / "predictions" / f"{name}.scores.json").read_bytes()))
         return float(blocks["raw"]["main"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 
-from tabulate import tabulate
-
 from harness.batching.clips import ClipData
 from harness.evaluation.noise import InputStatistics, Noisy
 from harness.evaluation.postprocessing import apply_folds, fit_folds
@@ -22,12 +20,15 @@ from harness.evaluation.scoring import score_block
 from harness.runs.job import Job
 from harness.runs.run import Prepared, predict_split, prepare
 from harness.runs.start import read
+from harness.runtime.terminal import tabulate
 from leaderboards.blocks import ScoreBlock
 from leaderboards.record import canonical, replace_file
+from leaderboards.render.markdown import cell
 from leaderboards.statistics import paired
 from zoo.api import VideoAnswers
 from zoo.errors import UserError
 from zoo.model.model import Model
+from zoo.text import visible
 
 EACH = "each"
 SCHEMA = 1
@@ -184,7 +185,7 @@ def _write(job: Job, folder: Path, name: str, rows: Sequence[Row]) -> None:
         "conditions": rows,
     }
     groups = len(rows[0]["groups"])
-    title = (
+    title = visible(
         f"{job.edition.name} {job.track.name}, {job.track.metric} on {job.split} of {job.data_name}, {folder.name}: "
         f"{rows[0]['videos']} videos, {groups} groups, {rows[0]['frames']} frames"
     )
@@ -202,7 +203,7 @@ def _write(job: Job, folder: Path, name: str, rows: Sequence[Row]) -> None:
     table = [_texts(row) for row in rows]
     grid = tabulate(table, HEADERS, tablefmt="pipe", disable_numparse=True)
     stem = folder / "robustness" / name
-    text = "\n\n".join([f"# Robustness\n\n{title}", grid, "\n".join(notes)]) + "\n"
+    text = "\n\n".join([f"# Robustness\n\n{cell(title)}", grid, "\n".join(notes)]) + "\n"
     replace_file(Path(f"{stem}.json"), f"{json.dumps(json.loads(canonical(content)), indent=1)}\n".encode())
     replace_file(Path(f"{stem}.md"), text.encode())
     print("\n".join([title, tabulate(table, HEADERS, disable_numparse=True), *notes, f"written: {stem}.json, .md"]))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tabulate import tabulate
-
 from harness.analysis.label_tables import average_precision, labelled_answers
 from harness.evaluation.scoring import score_block
+from harness.runtime.terminal import tabulate
 from harness.submissions.writer import read_table
 from zoo.registry.tracks import find_track, load_plugins
+from zoo.text import visible
 
 
 def score_table(
@@ -30,4 +30,4 @@ def score_table(
     print(tabulate([(name, f"{value:.4f}") for name, value in parts.items()], tablefmt="plain", disable_numparse=True))
     if block["absent"]:
         absent = ", ".join(block["absent"])
-        print(f"never in the labels: {absent}; a perfect answer to them scores {block['reachable']:.4f}")
+        print(f"never in the labels: {visible(absent)}; a perfect answer to them scores {block['reachable']:.4f}")

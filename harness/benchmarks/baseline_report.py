@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -21,6 +20,7 @@ from harness.config.schema import load_config
 from harness.data.synthetic import make_demo
 from harness.features.encoder_probe import choose_precision
 from harness.features.frozen_encoder import frozen_slots
+from harness.io.scratch import scratch
 from harness.runs.job import make_job
 from harness.runtime.device import pick_device
 
@@ -64,12 +64,12 @@ def extraction_rows(data: str | None, rounds: int, tick: Callable[[str], Any]) -
     """Features of faces and scenes into an empty cache, beside their networks alone at the same batch; read from the
     raw videos, and from a pack of them. Without ``data``, of synthetic videos of 1,500 frames: the ones that come with
     the program have 120, of which opening them takes a part that it has not in videos of the competition."""
-    with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:
+    with scratch("bench") as folder:
         if data is None:
             tick("making videos")
-            data = str(Path(folder) / "long")
+            data = str(folder / "long")
             make_demo(Path(data), videos=(1, 1, 1), frames=LONG, progress=False)
-        pack = Path(folder) / "pack"
+        pack = folder / "pack"
         pack.mkdir()
         packed.pack(packed.packed_job(data, "context", 112, pack), pack)
         rows = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from harness.benchmarks.measure import Child, in_child
 from harness.benchmarks.tables import Row, most
+from harness.io.scratch import scratch
 from zoo.tracks import TrackSpec
 
 EDITION = "abaw10"
@@ -21,7 +21,7 @@ ROWS = {"va": (927_210, 162), "expr": (1_022_655, 228), "au": (729_736, 141)}
 
 def index_rows(tick: Callable[[str], object] = str) -> list[Row]:
     """`harness data index` on a new folder, and again on a known one."""
-    with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:
+    with scratch("bench") as folder:
         tick("writing a tree of names")
         write_tree(Path(folder, "data"))
         tick("index")
@@ -41,8 +41,7 @@ def index_rows(tick: Callable[[str], object] = str) -> list[Row]:
 def submission_rows(tick: Callable[[str], object] = str, track: str = "va") -> list[Row]:
     """`harness submit` and `harness verify` on a file of the official size."""
     rows, videos = ROWS[track]
-    with tempfile.TemporaryDirectory(prefix="harness-bench-") as temporary:
-        folder = Path(temporary)
+    with scratch("bench") as folder:
         write_predictions(folder, track, rows, videos)
         common = ("--edition", EDITION, "--track", track, "--list", folder / "list.txt")
         tick("submission")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,6 +21,7 @@ from harness.data.preprocessing.pack_build import make_pack
 from harness.data.preprocessing.pack_plan import Settings, plan
 from harness.data.streams.raw_inputs import RawSlot
 from harness.features.store import FeatureStore
+from harness.io.scratch import scratch
 from harness.runs.job import Job, make_job
 from harness.runtime.machine import cores
 from zoo.errors import UserError
@@ -34,10 +34,10 @@ STREAMS = {"face": 112, "context": 224}  # and the pixels they are stored with
 
 def rows(data: str | None, rounds: int, tick: Callable[[str], object]) -> list[Row]:
     """Pack some videos, read random clips of 64 frames, and weigh the files."""
-    with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:
-        jobs = {stream: packed_job(data, stream, size, Path(folder)) for stream, size in STREAMS.items()}
+    with scratch("bench") as folder:
+        jobs = {stream: packed_job(data, stream, size, folder) for stream, size in STREAMS.items()}
         tick("packing")
-        pack(next(iter(jobs.values())), Path(folder))
+        pack(next(iter(jobs.values())), folder)
         out = []
         for stream, job in jobs.items():
             clips_of = clip_data(job, stream)

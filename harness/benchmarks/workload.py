@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.data.index.index import Video
+from harness.io.scratch import scratch
 from harness.runs.job import Job
 from zoo.errors import UserError
 from zoo.weights.cards import cache_dir
@@ -23,14 +23,14 @@ CACHED_WORK = "features"  # what is measured must not be there already; all else
 def own_cache() -> Iterator[Path]:
     """A temporary cache that sees the user's weights and packs, but has no features; removed at the end."""
     real = cache_dir()
-    with tempfile.TemporaryDirectory(prefix="harness-bench-") as folder:
+    with scratch("bench") as folder:
         for entry in real.iterdir() if real.is_dir() else ():
             if entry.name != CACHED_WORK:
-                (Path(folder) / entry.name).symlink_to(entry.resolve())
+                (folder / entry.name).symlink_to(entry.resolve())
         before = os.environ.get("ABAW_ZOO_CACHE")
-        os.environ["ABAW_ZOO_CACHE"] = folder
+        os.environ["ABAW_ZOO_CACHE"] = str(folder)
         try:
-            yield Path(folder)
+            yield folder
         finally:
             if before is None:
                 del os.environ["ABAW_ZOO_CACHE"]

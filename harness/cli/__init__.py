@@ -16,8 +16,11 @@ import typer
 
 from harness.cli import bench, cache, catalogue, compare, data, plugin, runs, submissions, sweeps, weights
 from harness.cli.options import with_home_paths
+from harness.runtime.terminal import open_streams
 from zoo.errors import Stopped, UserError
+from zoo.files import is_full, reason_of
 from zoo.libraries import check_loaded, version
+from zoo.text import visible
 
 app = typer.Typer(
     help="Train, evaluate and submit any combination of stream encoders, fusion and temporal head on ABAW data.",
@@ -79,9 +82,9 @@ def main() -> None:
     # Before CUDA is: without it matrix products of a GPU may differ from run to run (torch, "Reproducibility").
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # several processes: remarks that concern nobody
-    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    warnings.showwarning = lambda message, *_: print(f"warning: {visible(str(message))}", file=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's farewell ends like Ctrl-C
-    _open_streams()
+    open_streams()
     try:
         _answer()
     except UserError as error:
@@ -95,23 +98,6 @@ def main() -> None:
         sys.exit(0)
 
 
-def _open_streams() -> None:
-    """Make standard output and error usable, however this was started.
-
-    Where one is closed (``>&-``), the next file that is opened would take its place, and get what is printed. What
-    a terminal or file of another encoding cannot show is escaped.
-    """
-    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(number)
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
-        elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
 def _answer() -> None:
     """Run the command; what the user can do something about becomes a UserError."""
     try:
@@ -123,9 +109,9 @@ def _answer() -> None:
         raise
     except Exception as error:
         check_loaded(error)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+        if isinstance(error, OSError) and (is_full(error) or error.errno == errno.EROFS):
             name = error.filename or "a file"
-            raise UserError("file-not-writable", name=name, strerror=error.strerror) from error
+            raise UserError("file-not-writable", name=name, strerror=reason_of(error)) from error
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
             raise UserError("file-too-many", strerror=error.strerror) from error
         raise

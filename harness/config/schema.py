@@ -22,6 +22,7 @@ from pydantic import (
 from harness.config.recipe import read_recipe
 from zoo.errors import UserError
 from zoo.files import TooDeepError, is_plain, parse_toml
+from zoo.text import seen_toml
 
 BLOCK_KEYS = ("encoder.", "fusion.", "head.", "loss.", "post.")
 
@@ -165,7 +166,7 @@ class RunConfig(_Section):
     def toml(self) -> str:
         """The configuration as TOML, sections last, Nones and empty sections left out."""
         plain = self.model_dump(mode="json", exclude_none=True)
-        return tomli_w.dumps({key: value for key, value in plain.items() if value != {}})
+        return seen_toml(tomli_w.dumps({key: value for key, value in plain.items() if value != {}}))
 
 
 def load_config(recipe: str | None, flags: Mapping[str, Any], sets: Iterable[str]) -> RunConfig:

@@ -14,6 +14,7 @@ from harness.io.atomic import atomic
 from harness.io.parquet_files import read_parquet
 from zoo.api import Answer, TrackSpec, VideoAnswers
 from zoo.errors import UserError, first_line
+from zoo.text import inert
 
 
 def to_frame(answers: tuple[Answer, ...], videos: Sequence[VideoAnswers], *, labels: bool = True) -> pd.DataFrame:
@@ -60,6 +61,14 @@ def write_predictions(path: Path, track: TrackSpec, videos: Sequence[VideoAnswer
                 writer.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
 
     atomic(path, write)
+
+
+def write_plain(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV in which no name or text is a formula of a spreadsheet (``zoo.text.told`` reads them)."""
+    texts = [str(name) for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    plain = table.assign(**{name: table[name].astype(str).map(inert) for name in texts})
+    plain = plain.rename(columns={name: inert(str(name)) for name in table.columns})
+    atomic(path, lambda part: plain.to_csv(part, index=False, float_format="%.6f"))
 
 
 def read_predictions(path: Path, track: TrackSpec) -> list[VideoAnswers]:

@@ -18,7 +18,7 @@ from harness.data.index.index import Index, Video
 from harness.data.streams.raw_inputs import RawSlot, collate
 from harness.data.streams.sources import open_reader, source_of
 from harness.features.frozen_encoder import FrozenSlot, Inputs, PrecisionProbe
-from harness.io.atomic import atomic
+from harness.io.atomic import atomic, clear_parts_of
 from harness.io.digests import opened, sealed
 from harness.io.hashing import digest
 from harness.runtime.precision import warn_of_bfloat16
@@ -65,6 +65,7 @@ def load_or_measure(index: Index, slot: FrozenSlot) -> PrecisionProbe:
                 probe = measure(index, slot)
                 said = {"error": probe.error, "mixes": probe.batch_invariant, "encoder": slot.plan.encoder.name}
                 if probe != PrecisionProbe():  # else there was nothing to look at
+                    clear_parts_of(file)
                     atomic(file, lambda part: part.write_text(json.dumps(sealed(said))))
     except PermissionError:
         probe = measure(index, slot)

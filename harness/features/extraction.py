@@ -29,6 +29,7 @@ from harness.runtime.machine import cores
 from harness.runtime.prefetch import prefetch
 from harness.runtime.progress import Bar
 from zoo.errors import UserError
+from zoo.files import reason_of
 
 AHEAD = 6  # chunks a reader makes before the networks ask for them
 READERS = 8  # videos that are read at the same time, at most
@@ -288,4 +289,4 @@ def _not_finite(task: Task, row: int) -> str:
 
 def _full(video: Video, error: OSError) -> UserError:
     """A full disk: the next video would fail too."""
-    return UserError("features-not-written", name=video.name, error=error)
+    return UserError("features-not-written", name=video.name, error=reason_of(error))

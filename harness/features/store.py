@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.features.cache.entry import FEATURES, PRESENT, Entry
 from harness.features.cache.leases import Lease
-from harness.io.atomic import atomic
+from harness.features.cache.used import write_used
 from harness.runtime import memory
 
 Key = tuple[str, str]  # slot, video
@@ -42,9 +42,8 @@ class FeatureStore:
             memory.note(f"features of {meta['stream']}={meta['encoder']}", meta["batch"])
 
     def write(self, path: Path) -> None:
-        """The list of what is used, as ``slot,video,key`` lines: what `harness cache gc --keep` looks at."""
-        lines = (f"{slot},{video},{folder.name}" for (slot, video), folder in self.folders.items())
-        atomic(path, lambda part: part.write_text("\n".join(["slot,video,key", *lines, ""]), encoding="utf-8"))
+        """The list of what is used: what `harness cache gc --keep` looks at."""
+        write_used(path, {key: folder.name for key, folder in self.folders.items()})
 
     def present(self, slot: str, video: str) -> np.ndarray:
         """(n_frames,) bool."""

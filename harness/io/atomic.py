@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import glob
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.io.locks import NAME, file_lock, lock_of
-from zoo.errors import FullDiskError, UserError
-from zoo.files import replace
+from zoo.errors import FullDiskError, UserError, first_line
+from zoo.files import is_full, reason_of, replace
+from zoo.text import seen_json
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Numbers of errors that say that there is no room: the disk, a quota, the largest size that a file may have."""
+_PROBE = 1 << 16
 
 
 def atomic(path: Path, write: Callable[[Path], object]) -> None:
@@ -22,21 +22,35 @@ def atomic(path: Path, write: Callable[[Path], object]) -> None:
 
     UserError where it cannot be written.
     """
+
+    def writing(part: Path) -> None:
+        try:
+            write(part)
+        except RuntimeError as error:  # torch knows no numbers of errors
+            _check_room(part)
+            # What torch says where a file cannot grow: of its writing, or of where it stands in the file afterwards.
+            if any(said in str(error).lower() for said in ("writ", "unexpected pos")):
+                raise OSError(first_line(error)) from None
+            raise
+
     try:
-        replace(path, write)
-    except (OSError, RuntimeError) as error:
-        # What torch says where a file cannot grow: of its writing, or of where it stands in the file afterwards.
-        full = isinstance(error, OSError) or any(said in str(error).lower() for said in ("writ", "unexpected pos"))
-        if full:
-            kind = FullDiskError if getattr(error, "errno", None) in FULL else UserError
-            raise kind("file-not-written", file=path, error=error) from None
-        raise
+        replace(path, writing)
+    except OSError as error:
+        kind = FullDiskError if is_full(error) else UserError
+        raise kind("file-not-written", file=path, error=reason_of(error)) from None
+
+
+def _check_room(part: Path) -> None:
+    """OSError where the file that could not be written cannot grow: its library said only that it failed."""
+    with part.open("ab", buffering=0) as file:
+        for _ in range(2):  # the first may take what little is left
+            file.write(bytes(_PROBE))
 
 
 def append_line(path: Path, entry: Mapping[str, Any]) -> None:
     """Append an entry to a file of JSON lines: in one piece, whoever else writes at the same time, and after a line
     that was cut short. OSError where it cannot be written."""
-    line = json.dumps(entry, ensure_ascii=False, sort_keys=True).encode() + b"\n"
+    line = seen_json(json.dumps(entry, ensure_ascii=False, sort_keys=True)).encode() + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     with file_lock(lock_of(path)), path.open("a+b") as file:
         end = file.seek(0, os.SEEK_END)
@@ -46,6 +60,12 @@ def append_line(path: Path, entry: Mapping[str, Any]) -> None:
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
+
+
+def clear_parts_of(path: Path) -> None:
+    """Remove what killed writers of one file left beside it. For whoever holds the lock of its writers."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        part.unlink(missing_ok=True)
 
 
 def clear_parts(folder: Path, *, deep: bool = True) -> None:

@@ -8,6 +8,8 @@
 | boxes, predictions | CRC a page; predictions also sha256 in the record | error | read; predictions with a warning |
 | weights of a run | sha256 in the record | error | read, with a warning |
 | record.json | sha256 of the result, and of the whole | error | the result alone is compared |
+| manifests, the ledger, scores of an evaluation | sha256 in the object or line | error; left out; made again | read |
+| features.csv | sha256 in its last row | error | read |
 
 A file is compared once a process while its size, times and inode stay the same and it is not so new that they would not
 show a change (``zoo.files``); a row is compared each time that it is read.

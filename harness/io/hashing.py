@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.io.atomic import atomic
+from harness.io.atomic import atomic, clear_parts_of
 from harness.io.locks import OneAtATime, file_lock, lock_of
 from harness.io.read_cache import Arrays, ReadCache
 from zoo.files import is_settled, state_of
@@ -98,6 +98,7 @@ def _remembered(key: str, changed: int, compute: Callable[[], str]) -> str:
         if (known := _digest_in(memo)) is not None:  # by another process or thread, meanwhile
             return known
         value = compute()
+        clear_parts_of(memo)
         atomic(memo, lambda part: part.write_text(value + digest(value)[:_CHECK]))
         return value
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
@@ -11,7 +10,7 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from zoo.errors import FullDiskError, UserError
-from zoo.files import locked
+from zoo.files import is_full, locked, reason_of
 
 T = TypeVar("T")
 
@@ -41,8 +40,8 @@ def file_lock(lock: Path, busy: str | None = None) -> Iterator[None]:
             raise UserError("busy", message=str(busy)) from None
         except OSError as error:
             # Work on many files must stop at a full disk, not go on to the next file.
-            kind = FullDiskError if error.errno in (errno.ENOSPC, errno.EDQUOT) else UserError
-            raise kind("folder-not-writable", parent=lock.parent, strerror=error.strerror) from None
+            kind = FullDiskError if is_full(error) else UserError
+            raise kind("folder-not-writable", parent=lock.parent, strerror=reason_of(error)) from None
         yield
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from harness.io.atomic import atomic
+from harness.io.atomic import atomic, clear_parts_of
 from harness.io.locks import LazyLock, lock_of
 from zoo.files import State, file_sha256, is_settled, state_of
 
@@ -122,6 +122,8 @@ class ReadCache:
         try:
             if self._changed:
                 self._entries = {k: e for k, e in self._entries.items() if k in self._used or os.path.exists(k[0])}
+                if self._fresh:  # under the lock: whoever else began to write this file is dead
+                    clear_parts_of(self.path)
                 atomic(self.path, self._write)
                 self._changed = False
         finally:

@@ -9,6 +9,7 @@ from harness.config.recipe import read_toml
 from harness.config.schema import RunConfig, validate
 from harness.runs.splits import split_name
 from zoo.errors import UserError
+from zoo.files import reason_of
 
 
 def has_folds(config: RunConfig) -> bool:
@@ -58,7 +59,7 @@ def new_folder(out: Path, name: str | None, default: str) -> Path:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError("out-no-folder", out=out, strerror=error.strerror) from None
+        raise UserError("out-no-folder", out=out, strerror=reason_of(error)) from None
     candidates = [name] if name is not None else [default] + [f"{default}-{i}" for i in range(2, 10_000)]
     for candidate in candidates:
         try:

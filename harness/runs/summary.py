@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tabulate import tabulate
 
 from harness.data.index.index import Index
 from harness.runs.job import Job
 from harness.runs.run import Outcome
+from harness.runtime.terminal import tabulate
 from harness.training.forecast import STEEP
 from leaderboards.blocks import Result, ScoreBlock, SubmissionBlock
+from zoo.text import visible
 
 LABELS = {
     "raw": "raw",
@@ -32,18 +33,19 @@ def announce(job: Job, hindrance: str = "") -> None:
     groups = ", ".join(str(len({video.group for video in index.split(s)})) for s in ("train", "val", "test"))
     folder = job.data_name if job.config.data_dir is None else index.root.resolve().name
     name = f"{job.edition.name} {job.track.name}"
-    print(f"{name} on {folder}: {splits} videos ({groups} groups){_shared(index)}", flush=True)
+    print(f"{name} on {visible(folder)}: {splits} videos ({groups} groups){_shared(index)}", flush=True)
     if job.config.folds and job.config.fold < 0:
         k = job.config.folds
         print(f"{k} folds of the train and val videos by group: one scored, the next chooses the epoch, {k - 2} train")
     if job.origin is not None:
-        print(f"trained on train and val for {job.origin.epochs} epochs, as {job.origin.run} chose; nothing is scored")
+        chosen = f"{job.origin.epochs} epochs, as {visible(job.origin.run)} chose"
+        print(f"trained on train and val for {chosen}; nothing is scored")
     if job.synthetic:
         print(
             "This is the synthetic demo set: drawn figures with computed labels. Its scores say nothing about people."
         )
     for note in (*index.notes, *([f"no submission will be written: {hindrance}"] if hindrance else [])):
-        print(f"note: {note}")
+        print(visible(f"note: {note}"))
     for slot in plan.slots:
         if slot.stream.name in job.track.forbidden_streams:
             who = f"{job.edition.name} {job.track.name}"
@@ -79,7 +81,7 @@ def summary(outcome: Outcome, job: Job, files: Sequence[Path], problems: Sequenc
     unscored = "train and val were trained on" if result.get("fit") else "no validation labels"
     lines.append(_scores(result["scores"]) if result["scores"] else f"{unscored}: nothing is scored")
     lines += _present(result) + _reference(result) + _steepness(result)
-    lines += _ceiling(job, result) + _folds(result) + _optimism(result) + _chosen(result)
+    lines += map(visible, _ceiling(job, result) + _folds(result) + _optimism(result) + _chosen(result))
     folder = outcome.folder
     rows = [
         ("run", folder),
@@ -93,8 +95,8 @@ def summary(outcome: Outcome, job: Job, files: Sequence[Path], problems: Sequenc
     lines += ["", tabulate([(name, str(path)) for name, path in rows if path.exists()], tablefmt="plain")]
     if submission:
         lines.append(_submission(submission))
-    lines += outcome.notes
-    lines += [f"left out of the leaderboard: {problem}" for problem in problems]
+    lines += map(visible, outcome.notes)
+    lines += [visible(f"left out of the leaderboard: {problem}") for problem in problems]
     if job.synthetic:
         lines.append("Synthetic demo set: these scores say nothing about people.")
     return "\n".join(lines)

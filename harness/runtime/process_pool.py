@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.runtime.launchers import Failure, failure_of, is_full
+from harness.runtime.launchers import Failure, failure_of
 from harness.runtime.launchers.local import Pool, report
 from harness.runtime.progress import Bar
 from zoo.errors import FullDiskError, UserError
+from zoo.files import is_full, reason_of
 
 Result = TypeVar("Result")
 Tick = Callable[[float], None]
@@ -122,8 +123,8 @@ def _do(task: Callable[[Any, Tick], Any], file: File, tick: Tick) -> Any:
     except FullDiskError as error:
         return error
     except Exception as error:
-        if is_full(error):
-            return UserError("disk-full", file=path)
+        if isinstance(error, OSError) and is_full(error):
+            return UserError("disk-full", file=path, reason=reason_of(error))
         failure = failure_of(error)
         reason = f"{path}: {failure}" if failure.trace else failure.reason
         return replace(failure, reason=reason, item=str(path))

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.io.atomic import append_line
+from harness.io.digests import opened, sealed
 from zoo.errors import UserError
+from zoo.files import reason_of
 
 NAME = "submissions.jsonl"
 
@@ -17,9 +19,9 @@ def note(runs: Path, entry: Mapping[str, Any]) -> None:
     """Append an entry."""
     path = runs / NAME
     try:
-        append_line(path, entry)
+        append_line(path, sealed(entry))
     except OSError as error:
-        raise UserError("ledger-not-noted", file=path, strerror=error.strerror) from error
+        raise UserError("ledger-not-noted", file=path, strerror=reason_of(error)) from error
 
 
 def entries(runs: Path) -> tuple[list[dict[str, Any]], list[str]]:
@@ -27,15 +29,16 @@ def entries(runs: Path) -> tuple[list[dict[str, Any]], list[str]]:
     path = runs / NAME
     if not path.is_file():
         raise UserError("ledger-empty", file=path)
-    good, bad = [], []
+    good: list[dict[str, Any]] = []
+    bad: list[str] = []
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
+            entry = opened(json.loads(line))
         except ValueError:
             entry = None
-        if isinstance(entry, dict) and {"edition", "track", "sha256", "time"} <= entry.keys():
+        if entry is not None and {"edition", "track", "sha256", "time"} <= entry.keys():
             good.append(entry)
         else:
             bad.append(f"{path}, line {number}: cannot be read and was left out")

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 from harness.data.index.index import Index
 from harness.data.index.samples import TestList
+from harness.io.digests import opened, sealed
 from harness.submissions import writer
 from harness.submissions.verifier import read_list, verify
 from harness.submissions.verifier.other_editions import other_number
@@ -22,6 +23,7 @@ from leaderboards.blocks import SubmissionBlock
 from leaderboards.record import replace_file
 from zoo.api import EditionSpec, TrackSpec, VideoAnswers
 from zoo.errors import UserError
+from zoo.text import seen_json
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -103,7 +105,7 @@ def make_submission(
         manifest["zip"] = f"{Path(composed.name).stem if not composed.folder else composed.name}.zip"
         beside[manifest["zip"]] = writer.zipped(composed)
     own = MANIFEST if name is None else f"{composed.name}.{MANIFEST}"
-    beside[own] = f"{json.dumps(manifest, indent=1, ensure_ascii=False)}\n".encode()
+    beside[own] = _as_json(cast(Mapping[str, Any], manifest))
     path = writer.place(
         out,
         composed,
@@ -250,5 +252,10 @@ def link_record(folder: Path, record_sha256: str) -> None:
     """Enter the digest of a run's finished record into the manifest of the submission that it made."""
     path = folder / MANIFEST
     if path.is_file():
-        content = json.loads(path.read_text(encoding="utf-8")) | {"record_sha256": record_sha256}
-        replace_file(path, f"{json.dumps(content, indent=1, ensure_ascii=False)}\n".encode())
+        content = opened(json.loads(path.read_text(encoding="utf-8"))) | {"record_sha256": record_sha256}
+        replace_file(path, _as_json(content))
+
+
+def _as_json(manifest: Mapping[str, Any]) -> bytes:
+    """A manifest with its own digest, by which a changed one is known."""
+    return f"{seen_json(json.dumps(sealed(manifest), indent=1, ensure_ascii=False))}\n".encode()

@@ -24,6 +24,7 @@ from harness.sweeps.worker import Done, conclude, train
 from leaderboards.record import Record
 from zoo.errors import UserError
 from zoo.registry.plan import SlotPlan
+from zoo.text import visible
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Progress:
             said = f"{outcome.seconds:.0f} s" + (f", {outcome.score:.4f}" if outcome.score is not None else "")
         left = (time.monotonic() - self.started) / self.done * (self.total - self.done)
         tail = f"; about {_span(left)} left" if self.done < self.total else ""
-        print(f"[{self.done}/{self.total}] {label}: {said}{tail}", flush=True)
+        print(visible(f"[{self.done}/{self.total}] {label}: {said}{tail}"), flush=True)
 
 
 def _span(seconds: float) -> str:

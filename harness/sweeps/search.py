@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import os
 import statistics
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 from harness.config.schema import Chosen, RunConfig, with_settings
 from harness.evaluation.scoring import main_score
+from harness.io.scratch import scratch
 from harness.runs.extraction_workers import ground_of
 from harness.runs.folder import default_name
 from harness.runs.job import Job, SharedSetup, make_job
@@ -30,6 +30,7 @@ from harness.sweeps.search_space import Choice, Space, current, plain, space_of
 from harness.training.loop import train
 from leaderboards.record import digest
 from zoo.errors import UserError
+from zoo.text import visible
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def run_search(
             study = behind[owner[place]]
             if len(own) == study.folds:
                 said = study.tell(asked[owner[place]], [own[fold] for fold in range(study.folds)])
-                print(f"{study.entry.label}: {said}", flush=True)
+                print(visible(f"{study.entry.label}: {said}"), flush=True)
     return [_settled(entry, studies.get(i)) for i, entry in enumerate(entries)]
 
 
@@ -164,7 +165,7 @@ def _settled(entry: Entry, study: Study | None) -> RunConfig:
     told = ", ".join(
         f"{key}={value:.4g}" if type(value) is float else f"{key}={value}" for key, value in settings.items()
     )
-    print(f"{entry.label}: {told} ({score:.4f} on {study.on})", flush=True)
+    print(f"{visible(entry.label)}: {told} ({score:.4f} on {study.on})", flush=True)
     return study.chosen()
 
 
@@ -176,7 +177,7 @@ def score_fold(task: Fold) -> float:
     prepared = prepare(job, progress=False)
     wanted = settings.select == "best" or settings.schedule == "plateau"
     select = prepared.splits.get("select") if wanted else None
-    with tempfile.TemporaryDirectory(prefix="trial-") as scratch:
+    with scratch("trial") as folder:
         train(
             prepared.model,
             prepared.splits["train"],
@@ -185,7 +186,7 @@ def score_fold(task: Fold) -> float:
             settings,
             seed=job.config.seed,
             world=prepared.world,
-            folder=Path(scratch),
+            folder=folder,
             progress=False,
         )
         return main_score(job.track, predict_split(job, prepared, "val"))

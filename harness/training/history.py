@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.io.atomic import atomic
 from harness.training.state import EpochRow
+from zoo.text import inert
 
 
 def write_history(path: Path, rows: list[EpochRow]) -> None:
@@ -16,9 +17,10 @@ def write_history(path: Path, rows: list[EpochRow]) -> None:
     def write(part: Path) -> None:
         with part.open("w", newline="") as file:
             table = [_flat(row) for row in rows]
-            writer = csv.DictWriter(file, list(dict.fromkeys(name for row in table for name in row)))
-            writer.writeheader()
-            writer.writerows(table)
+            names = list(dict.fromkeys(name for row in table for name in row))
+            writer = csv.writer(file)
+            writer.writerow(map(inert, names))
+            writer.writerows([row.get(name, "") for name in names] for row in table)
 
     atomic(path, write)
 

@@ -11,13 +11,13 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from html import escape
 from itertools import groupby
 from pathlib import Path
 
 from leaderboards.columns import Column, columns, sources, wanting
 from leaderboards.render.plot import plot
 from leaderboards.rows import Row, Table
+from leaderboards.text import markup
 
 __all__ = ["to_html"]
 
@@ -36,7 +36,7 @@ def to_html(tables: Sequence[Table], problems: Sequence[str] = ()) -> str:
     rows = [row for table in tables for row in table.rows]
     published = len({(r.run, r.score, r.place, r.detail, r.source) for r in rows if r.kind == "published"})
     filled = {
-        "policy": escape(policy),
+        "policy": markup(policy),
         "count": _counted(sum(row.kind == "run" for row in rows), published, len(rows), len(tables)),
         "contents": _contents(tables),
         "tables": "\n".join(body),
@@ -67,10 +67,10 @@ def _contents(tables: Sequence[Table]) -> str:
     lines = []
     for edition, group in groupby(enumerate(tables), lambda pair: pair[1].key.edition):
         links = " ".join(
-            f'<a href="#{_anchor(table, i)}">{escape(_short(table, topics[_topic(table)] > 1))}</a>'
+            f'<a href="#{_anchor(table, i)}">{markup(_short(table, topics[_topic(table)] > 1))}</a>'
             for i, table in group
         )
-        lines.append(f"<li><b>{escape(edition or '-')}</b><span>{links}</span></li>")
+        lines.append(f"<li><b>{markup(edition or '-')}</b><span>{links}</span></li>")
     return f'<nav aria-label="Tables"><ul>{"".join(lines)}</ul></nav>'
 
 
@@ -84,7 +84,7 @@ def _short(table: Table, twice: bool) -> str:
 
 
 def _anchor(table: Table, i: int) -> str:
-    return escape(f"{table.name}-{i + 1}")
+    return markup(f"{table.name}-{i + 1}")
 
 
 # --- one table --------------------------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def _section(table: Table, i: int) -> str:
     )
     told = "".join(f'<li value="{n}">{_linked(source)}</li>' for source, n in numbers.items())
     return (
-        f'<section id="{_anchor(table, i)}"><h2>{escape(table.title)}</h2>'
+        f'<section id="{_anchor(table, i)}"><h2>{markup(table.title)}</h2>'
         f'<figure>{plot(table, marks)}</figure><div class="wide"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
         f'<ul class="notes">{_items(table.notes)}</ul>'
@@ -111,7 +111,7 @@ def _section(table: Table, i: int) -> str:
 
 
 def _items(texts: Sequence[str]) -> str:
-    return "".join(f"<li>{escape(text)}</li>" for text in texts)
+    return "".join(f"<li>{markup(text)}</li>" for text in texts)
 
 
 def _classes(column: Column) -> str:
@@ -120,12 +120,12 @@ def _classes(column: Column) -> str:
 
 
 def _head(column: Column) -> str:
-    return f'<th scope="col" class="{_classes(column)}"><button type="button">{escape(column.name)}</button></th>'
+    return f'<th scope="col" class="{_classes(column)}"><button type="button">{markup(column.name)}</button></th>'
 
 
 def _row(row: Row, mark: str, shown: Sequence[tuple[Column, Callable[[Row], int]]], leading: bool) -> str:
     cells = "".join(_cell(column, row, "\u2007" * lacks(row)) for column, lacks in shown)
-    words = escape(" ".join((row.kind, row.source, row.span)))
+    words = markup(" ".join((row.kind, row.source, row.span)))
     return f'<tr id="{mark}" class="{row.kind}" data-words="{words}" data-leading="{int(leading)}">{cells}</tr>'
 
 
@@ -135,21 +135,21 @@ def _cell(column: Column, row: Row, padding: str) -> str:
     number = column.value(row) if column.value else None
     sort = f' data-number="{number!r}"' if number is not None else ""
     if text and column.name in _BADGES:
-        shown = f'<span class="badge {escape(text)}">{escape(text)}</span>'
+        shown = f'<span class="badge {markup(text)}">{markup(text)}</span>'
     elif text and column.name == "source":
-        shown = f'<abbr title="{escape(row.source)}">{escape(text)}</abbr>'
+        shown = f'<abbr title="{markup(row.source)}">{markup(text)}</abbr>'
     elif column.value:
-        shown = escape(text) + padding
+        shown = markup(text) + padding
     else:
         shown = _breakable(text)
     if column.name in _NAMES and row.reason:
-        shown += f"<small>{escape(row.reason)}</small>"
+        shown += f"<small>{markup(row.reason)}</small>"
     return f'<td class="{_classes(column)}"{sort}>{shown}</td>'
 
 
 def _breakable(text: str) -> str:
     """A name that may go on in the next line where its parts meet, but not before a mark."""
-    return re.sub(r"(?<=[+_,/-])(?=[^\s<&])", "<wbr>", re.sub(r" ([†‡§])", "\u00a0\\1", escape(text)))
+    return re.sub(r"(?<=[+_,/-])(?=[^\s<&])", "<wbr>", re.sub(r" ([†‡§])", "\u00a0\\1", markup(text)))
 
 
 _ADDRESSES = (
@@ -160,7 +160,7 @@ _ADDRESSES = (
 
 def _linked(source: str) -> str:
     """A source with links to the papers and repositories that it names."""
-    text = escape(source)
+    text = markup(source)
     for pattern, address in _ADDRESSES:
         text = pattern.sub(rf'<a href="{address}" rel="noreferrer">\g<0></a>', text)
     return text

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from leaderboards.columns import Column, columns, sources, wanting
 from leaderboards.rows import Row, Table
+from leaderboards.text import visible
 
 __all__ = ["escape", "to_latex"]
 
@@ -58,7 +59,7 @@ def to_latex(tables: Sequence[Table]) -> str:
 
 def escape(text: str) -> str:
     """Text that LaTeX shows as it is; what the usual fonts lack is shown as its Unicode number."""
-    return "".join(_character(c) for c in " ".join(text.split()))
+    return "".join(_character(c) for c in " ".join(visible(text).split()))
 
 
 def _character(c: str) -> str:

@@ -8,6 +8,7 @@ from tabulate import tabulate
 
 from leaderboards.columns import columns, sources
 from leaderboards.rows import Table
+from leaderboards.text import visible
 
 __all__ = ["cell", "section", "to_markdown"]
 
@@ -44,6 +45,6 @@ _PLAIN = ("post-processed", "score")  # with an interval, or a reason
 
 def cell(text: str) -> str:
     """Text that cannot end a cell or a line nor start HTML, whatever a reason or a file name holds."""
-    flat = " ".join(text.split())
+    flat = " ".join(visible(text).split())
     safe = flat.replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;")
     return safe.replace("](", "]\\(")  # no link, no picture

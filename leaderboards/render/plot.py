@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import NamedTuple
 
 from leaderboards.rows import Row, Table
+from leaderboards.text import markup
 
 __all__ = ["plot"]
 
@@ -49,7 +49,7 @@ def plot(table: Table, marks: Sequence[str]) -> str:
     grid = _grid(scale, y) + _lines([row for row, _ in rows], scale, y)
     title = f"Scores of {table.title}" if not table.metric else f"{table.metric} of {len(rows)} rows"
     return (
-        f'<svg class="plot" viewBox="0 0 {WIDTH} {y + AXIS:.0f}" role="img" aria-label="{escape(title)}">'
+        f'<svg class="plot" viewBox="0 0 {WIDTH} {y + AXIS:.0f}" role="img" aria-label="{markup(title)}">'
         f"{grid}{''.join(parts)}</svg>"
     )
 
@@ -94,12 +94,12 @@ def _run(row: Row, mark: str, scale: _Scale, y: float) -> str:
 
 def _told(row: Row) -> str:
     interval = f" [{row.low:.3f}, {row.high:.3f}]" if row.low is not None and row.high is not None else ""
-    return escape(f"{row.run}: {row.score:.4g}{interval}" + (f" ({row.detail})" if row.detail else ""))
+    return markup(f"{row.run}: {row.score:.4g}{interval}" + (f" ({row.detail})" if row.detail else ""))
 
 
 def _lane(name: str, y: float) -> str:
     shown = name if len(name) <= 30 else name[:29] + "…"
-    return f'<text class="lane" x="{LEFT - 14}" y="{y + 4:.1f}">{escape(shown)}</text>'
+    return f'<text class="lane" x="{LEFT - 14}" y="{y + 4:.1f}">{markup(shown)}</text>'
 
 
 def _grid(scale: _Scale, bottom: float) -> str:

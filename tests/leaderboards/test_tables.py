@@ -6,14 +6,19 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 from leaderboards.record import Record, digest
+from leaderboards.render.html import to_html
+from leaderboards.render.latex import to_latex
 from leaderboards.tables import leaderboard, load_runs, to_csv, to_markdown, write
+from tests.support.hostile import acting, texts
 from tests.support.made_up import result, run
 
 
@@ -136,7 +141,7 @@ def test_a_reason_cannot_break_the_table() -> None:
     records = [run("good", 0.5), Record("bad | name", "failed", nasty, {**result(0), "scores": {}})]
     rows = cells(to_markdown(leaderboard(records)))
     assert [len(row) for row in rows] == [12, 12]
-    assert rows[1][5].startswith("failed: a &#124; b &#124; x &#124; y &#124; &lt;script> &amp; ")
+    assert rows[1][5].startswith(r"failed: a &#124; b\n\n&#124; x &#124; y &#124;\r\n&lt;script> &amp; ")
     assert rows[1][5].endswith("…")
 
 
@@ -152,7 +157,7 @@ def test_the_csv_is_flat_and_full() -> None:
     assert float(rows[0]["score"]) == 1 / 3
     assert rows[0]["data"] == "0123456789ab"
     assert rows[1]["score"] == ""
-    assert rows[1]["reason"] == nasty
+    assert rows[1]["reason"] == nasty.replace("\n", "\\n")
 
 
 def test_broken_and_foreign_records_are_listed_and_the_rest_is_shown(tmp_path: Path) -> None:
@@ -231,7 +236,37 @@ def test_the_same_records_give_the_same_bytes_in_any_order(tmp_path: Path) -> No
 def test_a_spreadsheet_takes_no_name_for_a_formula(name: str) -> None:
     record = Record(name, "failed", name, {**result(-0.5), "scores": {}})
     rows = list(csv.DictReader(io.StringIO(to_csv(leaderboard([record, run("a", -0.25)])), newline="")))
-    shown = f"'{name}".replace("\r", " ")
+    shown = {"\t=1": "\\t=1", "\r=1": "\\r=1"}.get(name, f"'{name}")
     assert [row["run"] for row in rows] == ["a", shown]
     assert rows[1]["reason"] == shown
     assert float(rows[0]["score"]) == -0.25, "figures stay figures"
+
+
+@given(texts())
+@settings(max_examples=60)
+def test_no_text_of_a_record_acts_in_a_table(text: str) -> None:
+    """In every form a run is one row, nothing in it acts, and its name can be told from that of another."""
+    plain = text.encode("utf-8", "replace").decode()
+    facts = {"edition": plain, "track": plain, "metric": plain, "split": plain}
+    odd = run("odd", 0.5, **facts, data={"name": plain, "fingerprint": plain}, seen=[plain], selection_split=plain)
+    odd.name, odd.reason = plain, plain
+    odd.result["combination"] = {"encoders": plain, "fusion": plain, "head": plain}
+    odd.result["passports"] = [{"name": plain, "seen_affwild2": True}]
+    odd.result["scores"]["raw"]["parts"] = {plain: 0.5}
+    tables = leaderboard([odd, replace(odd, name=f"{plain}2")])
+    (table,) = tables
+    pages = {
+        "md": to_markdown(tables, [plain]),
+        "csv": to_csv(tables),
+        "tex": to_latex(tables),
+        "html": to_html(tables),
+    }
+    for form, page in pages.items():
+        assert not acting(page.replace("\n", "")), form
+    assert sum(line.startswith("|") for line in pages["md"].splitlines()) == 2 + len(table.rows)
+    assert len(pages["csv"].splitlines()) == 1 + len(table.rows)
+    assert pages["html"].count("<tr id=") == len(table.rows)
+    head, *rows = csv.reader(io.StringIO(pages["csv"]))
+    assert len({row[head.index("run")] for row in rows}) == 2
+    for cell in [*head, *(cell for row in rows for cell in row)]:
+        assert not cell.lstrip().startswith(("=", "+", "@")), cell

@@ -7,8 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
 from harness.benchmarks.bottleneck import Setting, Stage, sentence, shares
 from harness.benchmarks.measure import describe, machine
 from harness.benchmarks.stages import measure
@@ -16,7 +14,9 @@ from harness.benchmarks.workload import cut, own_cache
 from harness.config.schema import RunConfig
 from harness.runs.job import Job, make_job
 from harness.runtime.device import pick_device
+from harness.runtime.terminal import tabulate
 from zoo.errors import UserError
+from zoo.files import reason_of
 from zoo.layers.precision import computes_bfloat16
 
 VIDEOS = 3  # of each split
@@ -91,4 +91,4 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     try:
         path.write_text(json.dumps(content, indent=1) + "\n")
     except OSError as error:
-        raise UserError("bench-json-not-writable", file=path, strerror=error.strerror) from None
+        raise UserError("bench-json-not-writable", file=path, strerror=reason_of(error)) from None

@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tabulate import tabulate
 from tqdm import tqdm
 
 from harness.features.cache import housekeeping
 from harness.features.cache.entry import features_folder
+from harness.runtime.terminal import tabulate
 from zoo.errors import UserError
+from zoo.text import visible
 
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
@@ -49,7 +50,7 @@ def verify() -> None:
     for entry, fault in bad:
         meta = entry.meta()
         what = f"{meta['video']}, {meta['stream']}={meta['encoder']}: " if meta else ""
-        print(f"damaged: {entry.folder}: {what}{fault}")
+        print(visible(f"damaged: {entry.folder}: {what}{fault}"))
     print(f"{count} entries, {len(bad)} damaged" + (": they are computed again when they are wanted" if bad else ""))
     if bad:
         sys.exit(1)

@@ -10,14 +10,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
 from harness.cli.commands.info_edition import describe, describe_metric
+from harness.runtime.terminal import tabulate
 from zoo.api import KINDS, EditionSpec, Spec, StreamSpec
 from zoo.errors import UserError
 from zoo.registry.plan import all_options
 from zoo.registry.registry import Entry, Registry, load
 from zoo.registry.suggestions import did_you_mean
+from zoo.text import visible
 
 
 def list_plugins(kind: str | None, as_json: bool, plugins: Sequence[Path]) -> None:
@@ -54,7 +54,7 @@ def _summary(spec: Any) -> str:
 
 def _problems(registry: Registry) -> None:
     for problem in registry.problems:
-        print(f"skipped plugin {problem.plugin}: {problem.reason}", file=sys.stderr)
+        print(visible(f"skipped plugin {problem.plugin}: {problem.reason}"), file=sys.stderr)
 
 
 def info(name: str, plugins: Sequence[Path]) -> None:

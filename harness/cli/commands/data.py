@@ -8,12 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
 from harness.runtime.progress import Bar
+from harness.runtime.terminal import tabulate
 from zoo.api import DetectorSpec
 from zoo.errors import UserError
 from zoo.registry.tracks import load_plugins
+from zoo.text import visible
 
 
 def demo(folder: Path, seed: int, videos: str, frames: int, jobs: int | None) -> None:
@@ -60,7 +60,7 @@ def boxes(folder: Path, detector: str, jobs: int | None, plugins: Sequence[Path]
 
 def _failures(failures: Sequence[Any]) -> None:
     for failure in failures:
-        print(f"failed: {failure}", file=sys.stderr)
+        print(visible(f"failed: {failure}"), file=sys.stderr)
     if failures:
         raise UserError("videos-some-failed", count=len(failures))
 
@@ -101,7 +101,7 @@ def index(folder: Path, edition: str | None, track: str | None, plugins: Sequenc
     if rows:
         print(tabulate(rows, headers=COLUMNS, intfmt=",", colalign=("left", "left", "left")))
         notes += [*layout.left_out_notes(), *_video_notes(layout.videos.values())]
-        print("".join(f"- {note}\n" for note in notes), end="")
+        print("".join(f"- {visible(note)}\n" for note in notes), end="")
         if index_folder(folder).is_dir():  # else a note says why not
             print(f"kept in {index_folder(folder)}; read again where files change")
     if failures:

@@ -8,10 +8,9 @@ import sys
 from collections.abc import Mapping
 from typing import TypedDict
 
-from tabulate import tabulate
-
 from harness.runtime import machine
 from harness.runtime.machine import Device, Difference, Import
+from harness.runtime.terminal import tabulate
 from zoo.libraries import HEAVY, advice, version
 from zoo.weights.cards import cache_dir
 

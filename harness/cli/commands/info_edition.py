@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from tabulate import tabulate
 
 from zoo.metrics.cards import METRICS, MetricCard
+from zoo.text import visible
 from zoo.tracks import FORMS, Answer, EditionSpec, Form, TrackSpec
 
 WIDTH = 96
@@ -50,7 +51,7 @@ def describe_metric(card: MetricCard) -> str:
 def _wrapped(text: str, apart: bool) -> str:
     """Lines that are not too long; ``apart``: what stands between semicolons begins a line of its own."""
     parts = text.split("; ") if apart else [text]
-    return "\n".join(line for part in parts for line in textwrap.wrap(part, WIDTH))
+    return "\n".join(line for part in parts for line in textwrap.wrap(visible(part), WIDTH))
 
 
 def _track(track: TrackSpec) -> str:

@@ -22,6 +22,7 @@ from leaderboards.rows import Table
 from leaderboards.tables import leaderboard as tables_of
 from leaderboards.tables import load_runs, write
 from zoo.errors import UserError
+from zoo.files import reason_of
 from zoo.registry.registry import load
 from zoo.registry.suggestions import did_you_mean
 from zoo.tracks import EditionSpec
@@ -128,7 +129,7 @@ def _told(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError("tables-not-writable", place=place, strerror=error.strerror) from None
+        raise UserError("tables-not-writable", place=place, strerror=reason_of(error)) from None
 
 
 def _check(wanted: TableQuery, records: Sequence[Record]) -> None:

@@ -6,9 +6,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tabulate import tabulate
-
+from harness.runtime.terminal import tabulate
 from zoo.errors import UserError
+from zoo.files import reason_of
+from zoo.text import visible
 
 
 def pack(
@@ -25,7 +26,7 @@ def pack(
     items = plan(folder, wanted, crops)
     _writable(target)
     for note in survey(folder).left_out_notes():
-        print(note)
+        print(visible(note))
     outcomes = make_pack(items, Settings(folder, target, size, quality), jobs=jobs)
     counts = Counter((one.stream, one.outcome) for one in outcomes)
     sizes = Counter[str]()
@@ -39,7 +40,7 @@ def pack(
     print(tabulate(rows, headers=("stream", "packed", "there already", "failed", "MB written")))
     failed = [one for one in outcomes if one.outcome == "failed"]
     for one in failed:
-        print(f"failed: {one.stream}/{one.name}: {one.reason}", file=sys.stderr)
+        print(visible(f"failed: {one.stream}/{one.name}: {one.reason}"), file=sys.stderr)
     if failed:
         raise UserError("pack-some-failed", count=len(failed), count2=len(outcomes), file=target / LEDGER)
     named = f" (other commands find it by --set data.pack={out})" if out else ""
@@ -54,7 +55,7 @@ def verify(folder: Path, pack: Path | None, jobs: int | None, *, remove: bool) -
     target = pack or folder / FOLDER
     files, findings = verify_pack(folder, target, jobs=jobs)
     for finding in findings:
-        print(finding)
+        print(visible(str(finding)))
         if remove:
             finding.path.with_suffix(".json").unlink(missing_ok=True)
             finding.path.unlink(missing_ok=True)
@@ -73,4 +74,4 @@ def _writable(target: Path) -> None:
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError("out-not-makeable", target=target, strerror=error.strerror) from error
+        raise UserError("out-not-makeable", target=target, strerror=reason_of(error)) from error

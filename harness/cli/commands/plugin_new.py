@@ -12,6 +12,7 @@ from pathlib import Path
 from string import Template
 
 from zoo.errors import UserError
+from zoo.files import reason_of
 from zoo.registry.registry import load
 from zoo.registry.suggestions import did_you_mean
 
@@ -155,7 +156,7 @@ def _write(where: Path, contents: dict[str, str]) -> list[Path]:
             written.append(path)
     except OSError as error:
         shutil.rmtree(where, ignore_errors=True)
-        raise UserError("plugin-not-writable", where=where, strerror=error.strerror) from error
+        raise UserError("plugin-not-writable", where=where, strerror=reason_of(error)) from error
     return written
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import textwrap
 
-from tabulate import tabulate
-
 from harness.config.recipe import About, about, find_recipe, recipe_names
+from harness.runtime.terminal import tabulate
 
 
 def recipes(name: str | None) -> None:

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
 from harness.cli.commands.info_edition import limit_is_confirmed
 from harness.config.recipe import read_toml
 from harness.config.schema import RunConfig, validate
 from harness.runs.finished import check_data, check_settings, check_written, data_place, record_of_run, trusted_plugins
 from harness.runs.job import Job, make_job
+from harness.runtime.terminal import tabulate
 from harness.submissions import ledger
 from harness.submissions.submission import SubmissionResult, make_submission
 from harness.submissions.verifier.manifest import read_manifest
@@ -22,6 +21,7 @@ from leaderboards.record import read as read_record
 from zoo.api import TrackSpec
 from zoo.errors import UserError
 from zoo.registry.tracks import all_editions, find_track, load_plugins
+from zoo.text import visible
 
 
 def submit_run(
@@ -160,9 +160,8 @@ def submissions(runs: Path) -> None:
         limit, sure = (noted | known)[edition, track]
         print(_of_limit(ledger.used(made, edition, track), edition, track, limit, sure))
     if own := _unnoted(runs, {e["sha256"] for e in made}):
-        print(
-            f"written by the runs themselves and not counted: {', '.join(own)}; `harness submit RUN` notes what is used"
-        )
+        names = visible(", ".join(own))
+        print(f"written by the runs themselves and not counted: {names}; `harness submit RUN` notes what is used")
     for line in bad:
         print(line)
 
@@ -179,6 +178,7 @@ def _official(entry: dict[str, Any]) -> str:
 
 def _of_limit(n: int, edition: str, track: str, limit: int | None, sure: str) -> str:
     """How many of the allowed number; ``sure``: a note where that is not."""
+    edition, track = visible(edition), visible(track)
     if limit is None:
         return f"{edition} {track}: {n} made; how many are allowed is unconfirmed"
     over = ": more than a team may hand in" if n > limit else ""
@@ -208,7 +208,7 @@ def _finish(made: SubmissionResult, runs: Path, edition: str, track: TrackSpec) 
     if archive := manifest.get("zip"):
         print(f"{made.path.parent / archive}: the archive")
     for note in made.notes:
-        print(note)
+        print(visible(note))
     n = ledger.used(ledger.entries(runs)[0], edition, track.name)
     print(_of_limit(n, edition, track.name, track.limit, limit_is_confirmed(track)))
 

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tabulate import tabulate
-
 from harness.config.schema import RunConfig
 from harness.io.locks import BOARD, file_lock
 from harness.runs.job import SharedSetup, prepare_shared
 from harness.runs.splits import check_kind
 from harness.runs.summary import announce
 from harness.runtime.launchers import Launch, devices_of, launcher
+from harness.runtime.terminal import tabulate
 from harness.sweeps.entries import Entry, plan_entries
 from harness.sweeps.run import fill, frozen_union, run_sweep
 from harness.sweeps.search import Search, check_search, run_search
@@ -22,6 +21,7 @@ from leaderboards.render.markdown import to_markdown
 from leaderboards.tables import leaderboard, load_runs, write
 from zoo.errors import UserError
 from zoo.model.shape_check import check
+from zoo.text import visible
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def announce_sweep(entries: Sequence[Entry], seeds: int) -> None:
     print(f"{len(entries)} combinations{each}: {done} finished, {bad} cannot be built", flush=True)
     for entry in entries:
         if entry.job is None:
-            print(f"cannot be built: {entry.label}: {entry.reason}", flush=True)
+            print(visible(f"cannot be built: {entry.label}: {entry.reason}"), flush=True)
     for line in same_models(entries):
         print(f"note: {line}", flush=True)
 
@@ -127,7 +127,8 @@ def finish(entries: Sequence[Entry], out: Path) -> int:
     failed = [entry for entry in entries if not entry.done]
     for entry in failed:
         record = entry.record
-        print(f"failed: {entry.label}: {entry.reason or (record.reason if record else 'there is no record')}")
+        reason = entry.reason or (record.reason if record else "there is no record")
+        print(visible(f"failed: {entry.label}: {reason}"))
     print(f"{len(entries) - len(failed)} of {len(entries)} combinations are done")
     print("leaderboard of the folder: " + ", ".join(map(str, files)))
     return len(failed) if len(failed) == len(entries) else 0

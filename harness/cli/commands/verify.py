@@ -12,6 +12,7 @@ from harness.submissions.verifier.manifest import read_manifest
 from harness.submissions.verifier.other_editions import other_number
 from zoo.errors import UserError
 from zoo.registry.tracks import all_editions, find_track, load_plugins
+from zoo.text import visible
 
 CLEAN, FOUND, UNCHECKED = 0, 1, 3
 """Exit codes: nothing wrong; something is; nothing seen, but not everything could be looked at."""
@@ -42,11 +43,11 @@ def verify(
     if manifest is not None:
         findings = findings + check_manifest(manifest, what, chosen.name, wanted, report.rows, list_file)
     for finding in findings:
-        print(f"line {finding.line}: {finding.text}" if finding.line else finding.text)
+        print(visible(f"line {finding.line}: {finding.text}" if finding.line else finding.text))
     if against is not None:
         print(f"against {against}:")
         for line in compare(what, submission_in(against, wanted, wanted.submission in FOLDERS), wanted):
-            print(f"  {line}")
+            print(f"  {visible(line)}")
     _notes(listed, list_file, chosen.name, wanted.figures.get("test_rows"))
     return _end(what, f"{chosen.name} {wanted.name}", report, len(findings))
 

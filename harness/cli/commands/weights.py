@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
+from harness.runtime.terminal import tabulate
 from zoo.api import EncoderSpec, ModelCard
 from zoo.errors import UserError
 from zoo.files import file_sha256
 from zoo.registry.registry import Registry, check_options, load, resolve
 from zoo.registry.suggestions import did_you_mean
+from zoo.text import visible
 from zoo.weights.cards import cache_folder, find, place, seen_affwild2
 
 
@@ -116,7 +116,7 @@ def verify(name: str | None, sets: Sequence[str], plugins: Sequence[Path]) -> No
     known = _named(registry, name, options)
     _each([known], download=False)
     loaded = load_pretrained(known.build(), known.passport, download=False)
-    print("\n".join(["it fits the encoder", *(f"  {note}" for note in loaded.notes)]))
+    print("\n".join(["it fits the encoder", *(f"  {visible(note)}" for note in loaded.notes)]))
 
 
 def convert(source: Path, target: Path, *, ema: bool = False) -> None:
@@ -124,7 +124,7 @@ def convert(source: Path, target: Path, *, ema: bool = False) -> None:
     from zoo.weights.loading import convert as write
 
     notes = write(source, target, ema=ema)
-    print("; ".join(notes))
+    print(visible("; ".join(notes)))
     print(f"written: {target}, sha256 {file_sha256(target)}")
 
 
@@ -160,7 +160,7 @@ def _all(registry: Registry) -> list[Known]:
             try:
                 known = _known(registry, spec, argument)
             except Exception as error:  # a stranger's fault must not hide the others
-                print(f"skipped {_slot(spec, argument)}: {type(error).__name__}: {error}", file=sys.stderr)
+                print(visible(f"skipped {_slot(spec, argument)}: {type(error).__name__}: {error}"), file=sys.stderr)
                 continue
             if known is not None and known.passport.has_place:
                 found.append(known)

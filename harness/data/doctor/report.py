@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tabulate import tabulate
-
 from harness.data.affwild2.annotation_files import read_frame_labels, read_image_labels
 from harness.data.affwild2.annotation_sets import candidates, choose_annotations, fits
 from harness.data.affwild2.build import build_index
@@ -18,8 +16,10 @@ from harness.data.doctor.published_counts import UNPUBLISHED, Row, compare
 from harness.data.doctor.speakers import speaker_note
 from harness.data.index.index import NO_MEDIA, Index, Split
 from harness.runtime.progress import Bar
+from harness.runtime.terminal import tabulate
 from zoo.errors import UserError
 from zoo.registry.registry import Registry
+from zoo.text import visible
 from zoo.tracks import EditionSpec, TrackSpec
 
 __all__ = ["Report", "Row", "choose_tracks", "diagnose", "no_track", "render"]
@@ -130,7 +130,7 @@ def _unpublished(row: Row) -> Row:
 
 
 def _bullets(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(f"- {visible(line)}" for line in lines)
 
 
 # --- what to examine -------------------------------------------------------------------------------------------------

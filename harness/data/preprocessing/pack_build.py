@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -32,6 +31,7 @@ from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
 from harness.runtime.process_pool import Tick, run_jobs
 from zoo.errors import FullDiskError, UserError
+from zoo.files import is_full, reason_of
 from zoo.limits import check_picture
 from zoo.readers import Source
 
@@ -83,7 +83,7 @@ def _note(ledger: Path, item: Item, outcomes: Sequence[Outcome]) -> None:
             if one.outcome != "kept":
                 append_line(ledger, {"time": now, "source": str(item.path), **asdict(one)})
     except OSError as error:
-        raise UserError("ledger-not-writable", ledger=ledger, strerror=error.strerror) from error
+        raise UserError("ledger-not-writable", ledger=ledger, strerror=reason_of(error)) from error
 
 
 def _pack(item: Item, tick: Tick, *, settings: Settings) -> list[Outcome]:
@@ -113,7 +113,7 @@ def _attempt(stream: str, name: str, make: Callable[[], Label | None]) -> Outcom
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error):
         raise error  # the next video would fail too
     return str(error)
 

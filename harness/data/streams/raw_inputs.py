@@ -30,7 +30,7 @@ from harness.io.locks import file_lock, lock_of
 from harness.runtime.machine import cores
 from zoo.api import AudioInput, FrameInput, VectorInput
 from zoo.errors import UserError
-from zoo.files import file_sha256
+from zoo.files import file_sha256, reason_of
 from zoo.modules import Encoder
 from zoo.registry.plan import SlotPlan
 from zoo.weights.cards import cache_dir
@@ -135,7 +135,7 @@ class RawSlot:
                     writer.add(None if image is None else encode_jpeg(image, QUALITY))
                 return writer.finish(key, {})
         except OSError as error:
-            raise UserError("pack-cache-failed", pack=pack, name=name, error=error) from error
+            raise UserError("pack-cache-failed", pack=pack, name=name, error=reason_of(error)) from error
 
     def _samples(self, name: str, start: int, stop: int, spec: AudioInput) -> dict[str, np.ndarray]:
         samples, begin = self.sound(name)

@@ -21,7 +21,7 @@ from harness.io.locks import file_lock
 from harness.runtime.machine import cores
 from harness.runtime.progress import Bar
 from zoo.errors import UserError
-from zoo.files import part_name
+from zoo.files import part_name, reason_of
 
 README = """\
 This is the demo set of abaw-zoo: a SYNTHETIC data set, drawn by the program itself. No person was filmed.
@@ -93,7 +93,7 @@ def _make(
         _write_json(part / "truth.json", ceilings(plans, seed, shares))
         os.replace(part, out)
     except OSError as error:
-        raise UserError("demo-not-writable", out=out, error=error) from None
+        raise UserError("demo-not-writable", out=out, error=reason_of(error)) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ from typing import Any
 
 from harness.features.cache.entry import Entry, features_folder, remove
 from harness.features.cache.leases import guard, leased, try_lock, unlock
+from harness.features.cache.used import NAME, read_used
 from harness.runtime.machine import cores
 from zoo.errors import UserError
 
@@ -88,8 +88,7 @@ def referenced(folders: Iterable[Path]) -> set[str]:
         if not lists:
             raise UserError("cache-keep-no-run", folder=folder)
         for file in lists:
-            with file.open(newline="", encoding="utf-8") as lines:
-                keys |= {row["key"] for row in csv.DictReader(lines) if row.get("key")}
+            keys |= read_used(file)
     return keys
 
 
@@ -101,9 +100,7 @@ def _lists(folder: Path) -> list[Path]:
         if not isinstance(error, FileNotFoundError):
             raise UserError("cache-keep-unreadable", filename=error.filename, strerror=error.strerror)
 
-    return sorted(
-        Path(top, "features.csv") for top, _, files in os.walk(folder, onerror=unseen) if "features.csv" in files
-    )
+    return sorted(Path(top, NAME) for top, _, files in os.walk(folder, onerror=unseen) if NAME in files)
 
 
 def garbage_collect(

@@ -11,7 +11,6 @@ one, and leave their results in files that are whole or not there, so that doing
 
 from __future__ import annotations
 
-import errno
 import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -21,9 +20,11 @@ from typing import Any, Protocol
 
 from harness.runtime.machine import cores
 from zoo.errors import Stopped, UserError
+from zoo.files import is_full, reason_of
 from zoo.registry.suggestions import did_you_mean
+from zoo.text import visible
 
-__all__ = ["LAUNCHERS", "Failure", "Launch", "attempt", "devices_of", "failure_of", "is_full", "launcher"]
+__all__ = ["LAUNCHERS", "Failure", "Launch", "attempt", "devices_of", "failure_of", "launcher"]
 
 LAUNCHERS = ("local", "ray")
 Outcome = tuple[int, Any]
@@ -101,13 +102,6 @@ def failure_of(error: Exception) -> Failure:
     if isinstance(error, UserError):
         return Failure(str(error))
     text = " ".join(f"{type(error).__name__}: {error}".split())
-    if is_full(error):
-        text = (
-            f"the disk is full: {getattr(error, 'filename', None) or error}; make room and run the same command again"
-        )
-    return Failure(text, trace="".join(traceback.format_exception(error)))
-
-
-def is_full(error: Exception) -> bool:
-    """Whether a disk or a quota is exhausted."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if isinstance(error, OSError) and is_full(error):
+        text = f"{error.filename or 'a file'}: {reason_of(error)}; make room and run the same command again"
+    return Failure(visible(text), trace="".join(traceback.format_exception(error)))

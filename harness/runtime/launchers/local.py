@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from harness.runtime.launchers import Failure, Outcome, attempt, failure_of
 from harness.runtime.machine import cores
+from harness.runtime.terminal import open_streams
 
 TRIES = 2
 GRACE = 20.0  # seconds that workers have to save what they are at
@@ -174,6 +175,7 @@ def _serve(pipe: Connection) -> None:
     if hasattr(os, "setpgrp"):  # not on Windows
         os.setpgrp()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is half written is cleared away
+    open_streams()
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     kept: Any = None
     try:

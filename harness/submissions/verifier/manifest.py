@@ -14,6 +14,8 @@ from zoo.files import SETTINGS, read_bytes
 from zoo.tracks import TrackSpec
 
 NAME = "manifest.json"
+SEAL = "seal"
+"""Where a manifest has the digest of all that it says else."""
 
 
 def sha256_of(path: Path) -> str:
@@ -26,16 +28,22 @@ def sha256_of(path: Path) -> str:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """A manifest's content; UserError where it is none."""
+    """A manifest's content; UserError where it is none, or was changed (one of 0.1 has no digest)."""
     try:
-        content = json.loads(read_bytes(path, SETTINGS))
+        content: Any = json.loads(read_bytes(path, SETTINGS))
     except OSError as error:
         raise UserError("manifest-unreadable", file=path, strerror=error.strerror) from None
     except ValueError:
         content = None
     if not isinstance(content, dict) or not isinstance(content.get("sha256"), str) or "track" not in content:
         raise UserError("manifest-invalid", file=path)
+    if SEAL in content and content[SEAL] != _seal({key: value for key, value in content.items() if key != SEAL}):
+        raise UserError("manifest-invalid", file=path)
     return content
+
+
+def _seal(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def check_manifest(

@@ -16,7 +16,7 @@ from harness.submissions.writer.formats import Submission
 from harness.submissions.writer.row_lists import FOLDERS
 from leaderboards.record import replace_file
 from zoo.errors import UserError
-from zoo.files import part_name
+from zoo.files import part_name, reason_of
 
 _OLD = ".old"  # within a hidden folder: what is on its way out
 _WHEN = (1980, 1, 1, 0, 0, 0)  # the earliest time an archive can hold: the same content gives the same bytes
@@ -78,7 +78,7 @@ def _place(
         check(part / submission.name)
         _exchange(part, out, [submission.name, *beside], retired)
     except OSError as error:
-        raise UserError("submission-not-written", out=out, strerror=error.strerror) from error
+        raise UserError("submission-not-written", out=out, strerror=reason_of(error)) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
         for folder in made:  # those this call made and left empty

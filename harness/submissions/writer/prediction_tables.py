@@ -15,6 +15,7 @@ from harness.io.parquet_files import read_parquet
 from harness.submissions.writer.answers import Answers, Floats, Ints, check_finite
 from harness.submissions.writer.row_lists import FRAMED, inner
 from zoo.errors import UserError, first_line
+from zoo.text import told
 from zoo.tracks import Answer, TrackSpec
 
 _NAMED = ("video", "image", "id")
@@ -82,11 +83,24 @@ def _table(path: Path, columns: Sequence[str]) -> pa.Table:
             raise UserError("predictions-semicolons", file=path)
         types = dict.fromkeys((*_NAMED, "group"), pa.string())
         with path.open("rb") as content:  # opened here: by its name Arrow would unpack a .bz2
-            return csv.read_csv(content, convert_options=csv.ConvertOptions(column_types=types, null_values=[""]))
+            return _told(
+                csv.read_csv(content, convert_options=csv.ConvertOptions(column_types=types, null_values=[""]))
+            )
     except OSError as error:
         raise UserError("predictions-unreadable", file=path, value=error.strerror or first_line(error)) from None
     except (pa.ArrowException, ValueError) as error:
         raise UserError("predictions-no-table", file=path, reason=first_line(error)) from None
+
+
+def _told(table: pa.Table) -> pa.Table:
+    """A table with the names that it has in `harness predict`, which writes those that look like formulas as text."""
+    table = table.rename_columns([told(name) for name in table.column_names])
+    for place, name in enumerate(table.column_names):
+        if name in _NAMED and pa.types.is_string(table.column(place).type):
+            known = pc.dictionary_encode(table.column(place)).combine_chunks()
+            names = pa.array([told(text) for text in known.dictionary.to_pylist()], pa.string())
+            table = table.set_column(place, name, names.take(known.indices))
+    return table
 
 
 def _columns(track: TrackSpec, there: Sequence[str], path: Path) -> list[str]:

@@ -119,7 +119,10 @@ class Full(io.TextIOBase):
 
 @pytest.mark.parametrize(
     ("number", "code", "message"),
-    [(errno.ENOSPC, 2, "error: a file cannot be written: No space left on device; make room\n"), (errno.EPIPE, 0, "")],
+    [
+        (errno.ENOSPC, 2, "error: a file cannot be written: the disk is full; make room, or write somewhere else\n"),
+        (errno.EPIPE, 0, ""),
+    ],
 )
 def test_output_that_cannot_be_written_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int, code: int, message: str

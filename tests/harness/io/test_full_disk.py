@@ -6,6 +6,7 @@ folders, but not these.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -15,6 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+
+from harness.io.atomic import atomic
+from harness.runs.recording import record_run
+from leaderboards.record import Record, read
+from tests.support.refusals import refused as refused_for
+from zoo.errors import FullDiskError
+from zoo.files import FULL
 
 SHORT = ("--encoders", "face", "--set", "train.epochs=1", "--set", "train.clip=16")
 
@@ -138,6 +147,57 @@ def test_a_checkpoint_goes_on_where_there_is_room_again(program, disk: Path, fin
     assert hashlib.sha256((runs / "b/weights.safetensors").read_bytes()).hexdigest() == (
         hashlib.sha256((whole / "weights.safetensors").read_bytes()).hexdigest()
     )
+
+
+def test_the_record_of_a_run_whose_disk_filled_says_so(disk: Path) -> None:
+    """Not a byte is left, not even of the file that did not fit: the room for the record was kept."""
+    record = Record("r", "running")
+    with refused_for("file-not-written", file="history.csv", error="the disk is full"), record_run(record, disk / "r"):
+        full(disk)
+        atomic(disk / "r" / "history.csv", lambda part: part.write_text("loss"))
+    found = read(disk / "r" / "record.json")
+    assert found.status == "failed"
+    assert "history.csv" in (found.reason or "")
+    assert "the disk is full" in (found.reason or "")
+    assert [path.name for path in (disk / "r").iterdir()] == ["record.json"]
+
+
+def test_a_result_that_finds_no_room_is_a_failure_that_says_so(disk: Path) -> None:
+    record = Record("r", "running", result={"split": "val"})
+    with refused_for("record-not-writable", error="the disk is full"), record_run(record, disk / "r"):
+        full(disk)
+        record.status, record.result = "done", {"split": "val", "seen": ["x" * 1000] * 1000}
+    found = read(disk / "r" / "record.json")
+    assert (found.status, found.result) == ("failed", {"split": "val"})
+    assert "the disk is full" in (found.reason or "")
+
+
+def test_a_checkpoint_that_does_not_fit_says_that_the_disk_is_full(disk: Path) -> None:
+    """PyTorch says only that its writing failed."""
+    full(disk)
+    os.truncate(disk / "filler", (disk / "filler").stat().st_size - (1 << 20))
+    with refused_for("file-not-written", file="state.ckpt", error="the disk is full"):
+        atomic(disk / "state.ckpt", lambda part: torch.save({"a": torch.zeros(1 << 20)}, part))
+    assert [path.name for path in disk.iterdir()] == ["filler"]
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "your quota of the disk is used up"),
+        (errno.EFBIG, "it is larger than a file may be here"),
+        (errno.EROFS, "the file system is read-only"),
+        (errno.EACCES, "Permission denied"),
+    ],
+)
+def test_why_a_file_cannot_be_written_is_told_apart(tmp_path: Path, number: int, said: str) -> None:
+    def write(part: Path) -> None:
+        raise OSError(number, os.strerror(number), str(part))
+
+    with refused_for("file-not-written", file="x", error=said) as caught:
+        atomic(tmp_path / "x", write)
+    assert isinstance(caught.value, FullDiskError) == (number in FULL)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.io.digests import opened
 from harness.submissions.submission import make_submission
 from harness.submissions.verifier import check_manifest, read_list, sha256_of, verify
 from harness.submissions.writer import read_table
@@ -54,7 +55,7 @@ def test_what_is_written_is_what_was_read(name: str, tmp_path: Path) -> None:
     for golden, written in pairs:
         assert written.read_bytes() == golden.read_bytes()
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(["manifest.json", expected.name])
-    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    manifest = opened(json.loads((tmp_path / "out" / "manifest.json").read_text()), strict=True)
     assert manifest == made.manifest
     framed = manifest["rows"] == 10
     counted = framed and name not in NAMES_ONLY

@@ -95,7 +95,8 @@ def test_braces_and_environments_close_and_nothing_special_is_left_bare() -> Non
     [
         ("50 % of a_b & c", r"50 \% of a\_b \& c"),
         (r"\input{x}", r"\textbackslash{}input\{x\}"),
-        ("a\n\tb", "a b"),
+        ("a  b", "a b"),
+        ("a\nb", r"a\textbackslash{}nb"),
         ("[t]*", "{[}t{]}{*}"),
         ("--", "{-}{-}"),
         ("one † ‡", r"one \dag{} \ddag{}"),
