@@ -50,8 +50,7 @@ def told(cell: str) -> str:
     """Return the text that ``inert`` was given; of any other cell, the cell. A text that has an escape of its own, a
     backslash and its digits, is taken for what the escape shows."""
     text = _ESCAPE.sub(_hidden, cell)
-    bare = text.removeprefix("'")
-    return bare if inert(bare) == cell else cell
+    return next((each for each in (text, text.removeprefix("'")) if inert(each) == cell), cell)
 
 
 def seen_json(text: str) -> str:
