@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 from sklearn.metrics import f1_score
 
+from harness.io.digests import opened
 from tests.support.paths import STRANGERS
 from zoo.model.model import build_encoder
 from zoo.registry.plan import make_plan
@@ -152,7 +153,7 @@ def test_evaluate_reproduces_the_scores(program, runs: Path, record: Read) -> No
     before = pd.read_parquet(runs / "expr" / "predictions" / "val.parquet")
     answer = program("evaluate", runs / "expr")
     assert answer.code == 0, answer.err
-    blocks = json.loads((runs / "expr" / "predictions" / "val.scores.json").read_text())
+    blocks = opened(json.loads((runs / "expr" / "predictions" / "val.scores.json").read_text()))
     assert blocks == {kind: record(runs / "expr")["result"]["scores"][kind] for kind in ("raw", "post")}
     pd.testing.assert_frame_equal(pd.read_parquet(runs / "expr" / "predictions" / "val.parquet"), before)
 
