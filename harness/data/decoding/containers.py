@@ -25,6 +25,7 @@ _MORE_TEXTS = (".xml", ".js", ".m3u8", ".mpd", ".srt", ".ass", ".ssa", ".vtt", "
 
 # Containers of pictures, and codecs that draw text.
 _IMAGES = ("image2", "_pipe", "gif", "apng", "webp", "ico", "jpegxl", "mpo", "fits")
+_PLAYLISTS = {"concat", "dash", "hls", "imf", "rtp", "rtsp", "sdp", "webm_dash_manifest"}
 _TEXT_CODECS = ("ansi", "bintext", "xbin", "idf")
 
 
@@ -76,13 +77,18 @@ def video_stream(container: InputContainer) -> VideoStream | str:
     return why
 
 
+def is_playlist(container: InputContainer) -> bool:
+    """Whether a file names others that are played in its place: what is in those may change while it stays the same."""
+    return not _PLAYLISTS.isdisjoint(container.format.name.split(","))
+
+
 def is_still(container: InputContainer, packets: int) -> bool:
     """Whether a file of so many pictures is an image: one in a container of images, where there may be many too."""
     return packets < 2 and any(part in container.format.name for part in _IMAGES)
 
 
 def kind_of(container: InputContainer) -> str:
-    """What an open file is: ``video``, ``sound``, ``text`` or ``still image``."""
+    """What an open file is: ``video``, ``sound``, ``text`` or ``still image``; no playlist (``open_media``)."""
     stream = video_stream(container)
     if isinstance(stream, str):
         return stream

@@ -20,7 +20,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from harness.data.decoding.containers import is_still, video_stream
+from harness.data.decoding.containers import is_playlist, is_still, video_stream
 from harness.data.decoding.display import Display, Painter, Size
 from harness.data.decoding.time_line import (
     Packets,
@@ -39,7 +39,7 @@ VERSION = 1
 """Raise when every file would give other pixels, times or sound: caches and boxes depend on it. Where only some files
 would, see ``VideoInfo.reading``."""
 
-_HELD = {"max_pixels": str(PIXELS)}
+_HELD = {"max_pixels": str(PIXELS), "protocol_whitelist": "file"}  # no file has others fetched
 
 log = logging.getLogger(__name__)
 
@@ -81,9 +81,13 @@ def open_media(path: str | os.PathLike[str]) -> InputContainer:
     if path.stat().st_size == 0:
         raise UserError("video-empty", file=path)
     try:
-        return av.open(absolute(path), metadata_errors="ignore", options=_HELD.copy())
+        container = av.open(absolute(path), metadata_errors="ignore", options=_HELD.copy())
     except (av.FFmpegError, OSError) as error:
         raise UserError("video-unreadable", file=path, reason=reason_of(error)) from error
+    if is_playlist(container):
+        container.close()
+        raise UserError("video-no-stream", file=path, kind="a playlist of other files")
+    return container
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:

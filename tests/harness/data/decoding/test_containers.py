@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from harness.data.affwild2.folder_layout import survey
+from harness.data.decoding.audio import read_sound
 from harness.data.decoding.containers import kind_by_name
 from harness.data.decoding.probe_cache import file_kind
 from harness.data.decoding.video import probe
 from tests.support.media import write_click_video
+from tests.support.refusals import refused
 from zoo.errors import UserError
 
 TEXT = "What FFmpeg draws as ten pictures of a terminal.\n" * 60
@@ -91,6 +93,27 @@ def test_no_text_image_or_song_is_a_video_whatever_it_is_called(tmp_path: Path) 
     for path, kind in ((image, "still image"), (write_song(tmp_path / "song.mov"), "sound")):
         with pytest.raises(UserError, match=rf"no video stream \({kind}\)"):
             probe(path)
+
+
+def test_a_playlist_is_no_video_whatever_it_is_called(tmp_path: Path) -> None:
+    """The digest of a list of files says nothing of what they hold."""
+    write_click_video(tmp_path / "other.mp4", n_frames=3, click_frame=None)
+    listed = tmp_path / "listed.mp4"
+    listed.write_text("ffconcat version 1.0\nfile other.mp4\n")
+    with refused("video-no-stream", kind="a playlist of other files"):
+        probe(listed)
+    with refused("video-no-stream", kind="a playlist of other files"):
+        read_sound(listed, 16_000)
+    (tmp_path / "listed.unknown").write_bytes(listed.read_bytes())
+    assert file_kind(tmp_path / "listed.unknown") == "not readable"
+    for name, text in (
+        ("hls.mp4", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.mp4\n#EXT-X-ENDLIST\n"),
+        ("far.ts", "#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n"),
+        ("stream.mp4", "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 9 RTP/AVP 96\n"),
+    ):
+        (tmp_path / name).write_text(text)
+        with refused("video-unreadable", file=tmp_path / name):
+            probe(tmp_path / name)
 
 
 def test_a_folder_of_many_kinds(tmp_path: Path) -> None:
