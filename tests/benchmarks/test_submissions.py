@@ -19,5 +19,5 @@ def test_the_official_size(name: str) -> None:
     for command in ("write", "verify"):
         assert (
             figures[command]["seconds"] < 60
-        )  # beside other load; alone about a third
+        )  # beside other load
         assert figures[command]["mb"] < 1000
