@@ -17,7 +17,5 @@ def test_the_benchmark_on_a_crumb() -> None:
 def test_the_official_size(name: str) -> None:
     figures = benchmark(name, ROWS[name], VIDEOS[name])
     for command in ("write", "verify"):
-        assert (
-            figures[command]["seconds"] < 60
-        )  # beside other load
+        assert figures[command]["seconds"] < 60  # beside other load
         assert figures[command]["mb"] < 1000
