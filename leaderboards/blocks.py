@@ -11,6 +11,7 @@ __all__ = [
     "Combination",
     "DataBlock",
     "EnsembleBlock",
+    "EpochChoice",
     "FoldBlock",
     "FoldsBlock",
     "Halved",
@@ -18,6 +19,7 @@ __all__ = [
     "MemberBlock",
     "Origin",
     "PostBlock",
+    "ReferenceBlock",
     "Result",
     "ScoreBlock",
     "SearchBlock",
@@ -197,7 +199,6 @@ class Together(Choices, total=False):
 
     epoch_choice: EpochChoice | None
     reference: ReferenceBlock | None
-
     epoch: int
     best_epochs: list[int]
     epochs: int

@@ -29,7 +29,7 @@ pickle's smallest objects take some twenty times their instructions."""
 PIXELS = 1 << 26
 """Of one picture: twice those of 8K video, 200 MB as RGB."""
 
-TEXT = 4096
+CELL = 4096
 """Bytes of one text in a table: names of videos have 255 at most."""
 
 

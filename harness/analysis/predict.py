@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.data.affwild2.build import index_videos
@@ -14,12 +14,12 @@ from harness.evaluation.postprocessing import Chain, labelled
 from harness.evaluation.prediction_tables import to_frame, write_plain
 from harness.io.atomic import atomic
 from harness.io.scratch import scratch
-from harness.runs.finished import check_settings, check_written, read_own, record_of_run, trusted_plugins
+from harness.runs.finished import check_written, read_own, use_settings
 from harness.runs.folder import one_run
 from harness.runs.job import Job, plan_of
-from harness.runs.multi_run import read
 from harness.runs.run import predict_split, prepare
 from harness.runs.splits import fitted_on
+from leaderboards.record import Record
 from zoo.api import VideoAnswers
 from zoo.errors import UserError
 from zoo.files import name_key
@@ -44,59 +44,60 @@ def predict(
     Post-processing is fitted on the run's own validation answers, as for its test file. A video that cannot be read is
     reported at the end and does not stop the others.
     """
-    config = one_run(folder)
     check_written(folder / "weights.safetensors")
-    record = record_of_run(folder)
-    if record is not None:
-        check_settings(folder, config, record)
-    files = tuple(str(path) for path in trusted_plugins(folder, config.plugin, record, plugins))
-    config = config.model_copy(update={"plugin": files})
+    config, record = use_settings(folder, one_run(folder), plugins)
     config = config.model_copy(update={"device": device} if device else {})
     _check_names(videos)
-    warning = _synthetic(folder)
     registry = load_plugins(config.plugin)
     edition, track = find_track(registry, config.track, config.edition)
-    plan = plan_of(config, registry, track)
     with scratch("predict") as temporary:
         raw, made = temporary / "raw", temporary / "data"
         raw.mkdir()
+        given = {video.name: video for video in videos}
         for video in videos:
             (raw / video.name).symlink_to(video.resolve())
         report = crop_folder(raw, made, detector=registry.get("detectors", "centerface"), jobs=jobs)
-        given = {video.name: video for video in videos}
         failed = {Path(f.item).name: f.reason for f in report.failures}
         failed = {name: reason.replace(str(raw / name), str(given[name])) for name, reason in failed.items()}
         done = [video for video in videos if video.name not in failed]
         if done:
-            if warning:
-                print(f"warning: {warning}", file=sys.stderr)
+            plan = plan_of(config, registry, track)
             index = index_videos(made, edition, track)
-            job = Job(config, registry, edition, track, plan, index, "predict", False)
-            prepared = prepare(job, weights=folder / "weights.safetensors")
-            answers = {video.video: video for video in predict_split(job, prepared, "test")}
-            _write(job, folder, done, answers, out)
-            about = {
-                "run": folder.resolve().name,
-                "edition": edition.name,
-                "track": track.name,
-                "videos": [f"{video.stem}.csv" for video in done],
-                "warning": warning,
-            }
-            text = seen_json(json.dumps(about, indent=1, ensure_ascii=False)) + "\n"
-            atomic(out / ABOUT, lambda part: part.write_text(text, encoding="utf-8"))
-    if len(failed) == len(videos) == 1:
+            _answer(Job(config, registry, edition, track, plan, index, "predict", False), folder, record, done, out)
+    _tell(failed, len(videos), out)
+
+
+def _answer(job: Job, folder: Path, record: Record | None, videos: Sequence[Path], out: Path) -> None:
+    """Answer videos that are cropped, and write their tables and what they are of."""
+    if warning := _synthetic(record):
+        print(f"warning: {warning}", file=sys.stderr)
+    prepared = prepare(job, weights=folder / "weights.safetensors")
+    _write(job, folder, videos, {video.video: video for video in predict_split(job, prepared, "test")}, out)
+    about = {
+        "run": folder.resolve().name,
+        "edition": job.edition.name,
+        "track": job.track.name,
+        "videos": [f"{video.stem}.csv" for video in videos],
+        "warning": warning,
+    }
+    text = seen_json(json.dumps(about, indent=1, ensure_ascii=False)) + "\n"
+    atomic(out / ABOUT, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def _tell(failed: Mapping[str, str], count: int, out: Path) -> None:
+    """UserError where some of the videos failed, each named."""
+    if len(failed) == count == 1:
         raise UserError("predict-failed", message=next(iter(failed.values())))
     for reason in failed.values():
         print(visible(f"failed: {reason}"), file=sys.stderr)
     if failed:
-        rest = f"; the others are in {out}" if done else ""
-        raise UserError("predict-some-failed", count=len(failed), count2=len(videos), rest=rest)
+        rest = f"; the others are in {out}" if len(failed) < count else ""
+        raise UserError("predict-some-failed", count=len(failed), count2=count, rest=rest)
 
 
-def _synthetic(folder: Path) -> str:
+def _synthetic(record: Record | None) -> str:
     """What to say of a run that was trained on drawn figures; "" of any other, and where its record does not say."""
-    path = folder / "record.json"
-    if not path.is_file() or not (read(path).result.get("data") or {}).get("synthetic"):
+    if record is None or not (record.result.get("data") or {}).get("synthetic"):
         return ""
     return "this run was trained on the synthetic demo set, on drawn figures: it knows nothing of real people"
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from zoo.limits import TEXT, check_parquet
+from zoo.limits import CELL, check_parquet
 
 
 def read_parquet(path: Path, choose: Sequence[str] | None = None, prefix: str | None = None) -> pa.Table:
@@ -49,5 +49,5 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _check_texts(column: pa.ChunkedArray, name: str) -> None:
     for chunk in column.chunks:
-        if _is_text(chunk.dictionary.type) and (pc.max(pc.binary_length(chunk.dictionary)).as_py() or 0) > TEXT:
-            raise pa.ArrowInvalid(f"the column {name} has a text of more than {TEXT} bytes")
+        if _is_text(chunk.dictionary.type) and (pc.max(pc.binary_length(chunk.dictionary)).as_py() or 0) > CELL:
+            raise pa.ArrowInvalid(f"the column {name} has a text of more than {CELL} bytes")

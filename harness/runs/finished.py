@@ -52,12 +52,18 @@ def use_run(
     Raises:
         UserError: The settings are not those of the record, or a plugin is not named or another.
     """
+    config, record = use_settings(folder, config, plugins)
+    place = data or (data_place(folder, record, config.data_dir) if config.data_dir else None)
+    return config.model_copy(update={"data_dir": str(place) if place else None}), record
+
+
+def use_settings(folder: Path, config: RunConfig, plugins: Sequence[Path] = ()) -> tuple[RunConfig, Record | None]:
+    """The same for what needs none of the run's data."""
     record = record_of_run(folder)
     if record is not None:
         check_settings(folder, config, record)
     files = tuple(str(path) for path in trusted_plugins(folder, config.plugin, record, plugins))
-    place = data or (data_place(folder, record, config.data_dir) if config.data_dir else None)
-    return config.model_copy(update={"plugin": files, "data_dir": str(place) if place else None}), record
+    return config.model_copy(update={"plugin": files}), record
 
 
 def use_saved(

@@ -24,7 +24,7 @@ from torchaudio.transforms import FrequencyMasking, TimeMasking
 from plugins.encoders import timm_models
 from zoo.api import AudioInput, ModelCard
 from zoo.errors import UserError
-from zoo.layers.resampling import read_at
+from zoo.layers.resampling import beside, read_at
 from zoo.modules import Encoder, gather, scatter
 
 RATE, HOP, POINTS = 44_100, 512, 2048  # Hz; samples between columns, of the transform
@@ -79,11 +79,11 @@ class MelTimm(Encoder):
         grid = self.every * HOP
         known = samples_valid[:, ::grid]  # (B, K)
         position = times.nan_to_num() * RATE / grid
-        wanted = known & _beside(position, known)
+        wanted = beside(position, known)
         if not wanted.is_meta and not bool(wanted.any()):
             return samples.new_zeros(*times.shape, self.dim)
         energies = self.energies(torch.where(samples_valid, samples, torch.zeros_like(samples)))
-        features = self.pictures(energies, samples_valid, wanted)
+        features = self.pictures(energies, wanted)
         return read_at(features, known, position, 1 + HELD * RATE / grid)
 
     def energies(self, samples: Tensor) -> Tensor:
@@ -94,15 +94,14 @@ class MelTimm(Encoder):
             )
             return self.bank @ spectrum.abs().square()
 
-    def pictures(self, energies: Tensor, samples_valid: Tensor, wanted: Tensor) -> Tensor:
-        """(B, bands, L), (B, S), (B, K) -> (B, K, dim): features of the wanted pictures, zeros for the others."""
-        first = _first(samples_valid).div(HOP, rounding_mode="floor").unsqueeze(1)  # the column where the sound begins
-        points = torch.arange(wanted.shape[1], device=wanted.device) * self.every
-        start = torch.maximum(points - self.columns // 2, first)  # (B, K)
-        silence = pad(energies, (0, self.columns))
+    def pictures(self, energies: Tensor, wanted: Tensor) -> Tensor:
+        """(B, bands, L), (B, K) -> (B, K, dim): features of the wanted pictures, zeros for the others."""
+        # None begins before the first sample: that is the sound's first, or further than the margin from every frame.
+        start = torch.arange(wanted.shape[1], device=wanted.device) * self.every - self.columns // 2
+        start = start.clamp_min(0).expand_as(wanted)  # (B, K)
         rows = torch.arange(len(wanted), device=wanted.device).unsqueeze(1).expand_as(wanted)
-        at = torch.stack([rows, start.clamp(0, energies.shape[2])], 2)  # (B, K, 2)
-        at = gather(at, wanted).squeeze(1)
+        at = gather(torch.stack([rows, start], 2), wanted).squeeze(1)  # (N, 2)
+        silence = pad(energies, (0, self.columns))
         size = len(at) if self.training else AT_ONCE
         parts = [self.embed(self.cut(silence, part)) for part in at.split(size)]
         return scatter(torch.cat(parts).unsqueeze(1), wanted)
@@ -123,20 +122,6 @@ class MelTimm(Encoder):
         return features
 
 
-def _beside(position: Tensor, known: Tensor) -> Tensor:
-    """(B, T), (B, K) -> (B, K): the points next to a position, or to the sound's end where it lies behind that."""
-    points = torch.arange(known.shape[1], device=known.device)
-    last = torch.where(known, points, 0).amax(1, keepdim=True)
-    first = torch.where(known, points, known.shape[1]).amin(1, keepdim=True)
-    inside = torch.maximum(torch.minimum(position, last), first)
-    return ((inside.unsqueeze(-1) - points).abs() < 1).any(1)
-
-
-def _first(samples_valid: Tensor) -> Tensor:
-    """(B, S) bool -> (B,): the place of the first valid sample; 0 where none is."""
-    return samples_valid.int().argmax(1)
-
-
 def network(argument: str | None) -> nn.Module:
     """A timm model without its classifier, with random weights; UserError where it takes one picture size alone."""
     import timm
@@ -148,14 +133,6 @@ def network(argument: str | None) -> nn.Module:
     return net
 
 
-def card(
-    stream: str,
-    argument: str | None,
-    seconds: float = 10.0,
-    bands: int = 128,
-    every: int = 16,
-    time_mask: int = 0,
-    band_mask: int = 0,
-) -> ModelCard:
+def card(stream: str, argument: str | None, **_options: object) -> ModelCard:
     """Where timm says the weights are: those of the picture network, as they are."""
     return timm_models.passport("face", argument)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from zoo.api import AudioInput, ModelCard
 from zoo.errors import UserError
-from zoo.layers.resampling import read_at
+from zoo.layers.resampling import beside, read_at
 from zoo.modules import Encoder, gather, scatter
 
 RATE = 16_000  # Hz
@@ -62,10 +62,7 @@ class VGGish(Encoder):
         known = samples_valid[:, ::grid]  # (B, K)
         patches = self.patches(torch.where(samples_valid, samples, torch.zeros_like(samples)))  # (B, K, 96, 64)
         position = times.nan_to_num() * RATE / grid
-        points = torch.arange(known.shape[1], device=known.device)
-        last = torch.where(known, points, 0).amax(1, keepdim=True)
-        near = (torch.minimum(position, last).clamp_min(0).unsqueeze(-1) - points).abs() < 1
-        wanted = known & near.any(1)
+        wanted = beside(position, known)
         if not wanted.is_meta and not bool(wanted.any()):
             return samples.new_zeros(*times.shape, DIM)
         x = self.embed(gather(patches, wanted)).unsqueeze(1)

@@ -6,6 +6,15 @@ import torch
 from torch import Tensor
 
 
+def beside(position: Tensor, known: Tensor) -> Tensor:
+    """Return the known points that ``read_at`` reads at some position: (B, T), (B, L) bool -> (B, L) bool. Where what
+    is known is a prefix, as of sound, what is computed there alone reads as if it were computed everywhere."""
+    points = torch.arange(known.shape[1], device=known.device)
+    last = torch.where(known, points, 0).amax(1, keepdim=True)
+    near = (torch.minimum(position, last).clamp_min(0).unsqueeze(-1) - points).abs() < 1
+    return known & near.any(1)
+
+
 def read_at(x: Tensor, known: Tensor, position: Tensor, reach: float = 0.0) -> Tensor:
     """x (B, L, D) at the points 0...L-1 of a grid, known (B, L) bool, position (B, T) in points -> (B, T, D).
 

@@ -41,9 +41,8 @@ def training_loss(model: Model, batch: Batch, mixup: float = 0.0) -> tuple[Tenso
     share = float(torch.distributions.Beta(mixup, mixup).sample())
     order = torch.randperm(len(batch.valid), device=batch.valid.device)
     first, second = _partners(model, batch, order, share)
-    every = {
-        name: gather_rows(x) for name, x in model.features(batch).items()
-    }  # a partner may be another process's clip
+    # A partner may be another process's clip.
+    every = {name: gather_rows(x) for name, x in model.features(batch).items()}
     features = {name: local_rows(share * x + (1 - share) * x[order]) for name, x in every.items()}
     present = {name: first.present[name] | second.present[name] for name in model.slots}
     out = model.fuse(features, present, first.valid | second.valid)

@@ -242,11 +242,7 @@ def whole_answers(out: FusionOut) -> FusionOut:
     """The answers to the clips of all processes that share the batch."""
     if not shared():
         return out
-    raw = (
-        gather_rows(torch.stack([out.raw, *out.per_slot.values()], 1))
-        if out.per_slot
-        else gather_rows(out.raw.unsqueeze(1))
-    )
+    raw = gather_rows(torch.stack([out.raw, *out.per_slot.values()], 1))
     return FusionOut(raw[:, 0], {name: raw[:, 1 + i] for i, name in enumerate(out.per_slot)}, out.aux)
 
 

@@ -57,10 +57,12 @@ def parted(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tenso
     for key in KEYS:
         averaged = {n.removeprefix(f"{key}."): t for n, t in state.items() if n.startswith(f"{key}.")}
         averaged = _bare(without_counter(averaged))
+        if not averaged:
+            continue
         plain = {name: t for name, t in state.items() if not name.startswith(f"{key}.")}
         for prefix in sorted({"", *(f"{name.partition('.')[0]}." for name in plain)}):
             found = _bare({n.removeprefix(prefix): t for n, t in plain.items() if n.startswith(prefix)})
-            if averaged and averaged.keys() == found.keys():
+            if averaged.keys() == found.keys():
                 return found, averaged, f"{key}."
     return None
 

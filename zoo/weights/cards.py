@@ -108,12 +108,9 @@ def place(passport: ModelCard, cache: Path | None = None) -> Path | None:
 
 def cache_dir() -> Path:
     """Where everything that can be made again is kept: $ABAW_ZOO_CACHE or ~/.cache/abaw-zoo."""
-    root = os.environ.get("ABAW_ZOO_CACHE")
-    return (
-        Path(root).expanduser()
-        if root
-        else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "abaw-zoo"
-    )
+    if root := os.environ.get("ABAW_ZOO_CACHE"):
+        return Path(root).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "abaw-zoo"
 
 
 def cache_folder() -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 from harness.cli.commands.info_edition import limit_is_confirmed
 from harness.config.recipe import read_toml
 from harness.config.schema import RunConfig, validate
-from harness.runs.finished import check_data, check_settings, check_written, data_place, record_of_run, trusted_plugins
+from harness.runs.finished import check_data, check_written, data_place, use_settings
 from harness.runs.job import Job, make_job
 from harness.runtime.terminal import tabulate
 from harness.submissions import ledger
@@ -37,12 +37,7 @@ def submit_run(
     plugins: Sequence[Path] = (),
 ) -> None:
     """Write and verify a submission from the run's predictions for the test videos."""
-    config = _config(folder)
-    record = record_of_run(folder)
-    if record is not None:
-        check_settings(folder, config, record)
-    files = tuple(str(path) for path in trusted_plugins(folder, config.plugin, record, plugins))
-    config = config.model_copy(update={"plugin": files})
+    config, record = use_settings(folder, _config(folder), plugins)
     registry = load_plugins(config.plugin)
     _, trained = find_track(registry, config.track, config.edition)
     track = track or config.track

@@ -86,19 +86,6 @@ def test_the_first_picture_begins_with_the_sound(net: MelTimm) -> None:
     np.testing.assert_allclose(heard[4], embed(net, picture(sound, last * EVERY - COLUMNS // 2)), rtol=1e-3, atol=1e-5)
 
 
-def test_sound_that_begins_late(net: MelTimm) -> None:
-    """What is not valid leaves no trace, and the pictures begin where the sound does."""
-    late = 12 * HOP
-    samples, other = noise(1.5), noise(1.5)
-    other[:, :late] = 7.0
-    valid = (torch.arange(samples.shape[1]) >= late).unsqueeze(0)
-    times = [late / RATE, 16 * HOP / RATE]
-    heard = hear(net, other, times, valid)
-    np.testing.assert_array_equal(heard, hear(net, samples, times, valid))
-    sound = torch.where(valid, samples, 0.0)[0].double().numpy()
-    np.testing.assert_allclose(heard[1], embed(net, picture(sound, 12)), rtol=1e-3, atol=1e-5)
-
-
 @pytest.mark.parametrize(("start", "rate"), [(0, 30.0), (3, 7.5)])
 def test_a_clip_hears_what_the_whole_video_hears(net: MelTimm, start: int, rate: float) -> None:
     whole, grid, margin = noise(4.0), net.input.grid, net.input.margin

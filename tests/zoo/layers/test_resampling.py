@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from zoo.layers.resampling import read_at
+from zoo.layers.resampling import beside, read_at
 
 
 def read(x, known, position, reach=0.0):
@@ -36,3 +36,17 @@ def test_outside_the_nearest_is_held_as_far_as_reach():
 
 def test_an_empty_grid_gives_zeros():
     assert read_at(torch.zeros(2, 0, 3), torch.zeros(2, 0, dtype=torch.bool), torch.zeros(2, 4)).shape == (2, 4, 3)
+
+
+def test_points_beside_positions_are_all_that_is_read():
+    """Of a prefix that is known, as of sound: whatever else is left out, the same is read."""
+    generator = torch.Generator().manual_seed(0)
+    for known_points in range(1, 12):
+        x = torch.randn(1, 12, 2, generator=generator)
+        known = (torch.arange(12) < known_points).view(1, -1)
+        for _ in range(20):
+            position = torch.rand(1, 2, generator=generator) * 16 - 2
+            wanted = beside(position, known)
+            assert int(wanted.sum()) <= 4
+            least = torch.where(wanted.unsqueeze(-1), x, torch.full_like(x, 9.0))
+            assert torch.equal(read_at(least, known, position, 3.0), read_at(x, known, position, 3.0))
