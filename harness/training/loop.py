@@ -7,7 +7,7 @@ checkpoint goes the same way, bit for bit, as one that was never stopped.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,15 +18,11 @@ import torch
 
 from harness.batching.clips import ClipData
 from harness.batching.loader import prefetch_batches
-from harness.batching.sampling import count_windows, training_windows
-from harness.batching.windows import Window, batches
 from harness.config.schema import Train
 from harness.evaluation.epoch_choice import FoldSums, epoch_optimism
 from harness.evaluation.prediction import shared_score
-from harness.runtime import memory
 from harness.runtime.distributed import World
 from harness.runtime.interrupts import stoppable
-from harness.runtime.precision import autocast
 from harness.runtime.progress import Bar
 from harness.training import placement
 from harness.training.checkpoint import load_state
@@ -35,13 +31,14 @@ from harness.training.history import event_writer, write_history
 from harness.training.memory_limits import room, too_large
 from harness.training.placement import Clock
 from harness.training.state import EpochRow, TrainingState
+from harness.training.steps import batches_of, count_batches, passes_an_epoch
+from harness.training.validation import validation_loss
 from leaderboards.blocks import EpochChoice
 from zoo.api import TrackSpec
 from zoo.errors import Stopped, UserError
 from zoo.metrics.scores import Score
 from zoo.model.mixup import Objective
 from zoo.model.model import Batch, Model
-from zoo.parallel import sharing
 
 SAVE_EVERY = 60.0  # seconds between checkpoints inside an epoch
 
@@ -87,7 +84,7 @@ def train(
     # epoch, so the number of steps differs a little between epochs. A small set gets enough steps by more passes an
     # epoch, so that patience, validation and schedules, which count epochs, mean what they mean on a large one.
     passes = passes_an_epoch(data, settings, seed)
-    steps = [_steps(data, settings, seed, epoch, passes) for epoch in range(settings.epochs)]
+    steps = [count_batches(data, settings, seed, epoch, passes) for epoch in range(settings.epochs)]
     state = TrainingState(model, settings, sum(steps), made or {})
 
     # A run that was stopped goes on: the first process reads, the others are given what it read.
@@ -156,7 +153,7 @@ class _Loop:
     def train_epoch(self) -> None:
         """Take the steps of an epoch that were not taken yet."""
         progress = self.state.progress
-        windows = _windows(self.data, self.settings, self.seed, progress.epoch, self.passes)
+        windows = batches_of(self.data, self.settings, self.seed, progress.epoch, self.passes)
         self.state.model.train()
         placement.freeze(self.state.model, self.settings)
         self.bar.set_description(f"epoch {progress.epoch + 1} of {self.epochs}")
@@ -211,8 +208,8 @@ class _Loop:
             "val": score,
             "lr": state.optimizer.param_groups[0]["lr"],
         }
-        if found is not None:
-            row["val_loss"] = self.validation_loss()
+        if found is not None and self.val is not None:
+            row["val_loss"] = validation_loss(self.state.evaluated, self.val, self.settings, self.world)
             row["parts"] = {name: float(value) for name, value in found.parts.items()}
         progress.history.append(row)
         self.log({"loss/epoch": row["loss"]} | ({} if score is None else {"score/val": score}))
@@ -253,41 +250,10 @@ class _Loop:
             self.state.progress.by_fold.append(by_fold)
         return score
 
-    def validation_loss(self) -> float | None:
-        """The mean loss of the validation clips, cut as those of training are, at places that stay the same.
-
-        For the eye alone: nothing is chosen by it. Neither dropout nor mixup takes part. None where a batch of
-        training's size has no room: a loss of clips together (CCC) is not the mean of theirs, so there is no halving
-        it, and a run does not end for a figure of the history.
-        """
-        try:
-            return self._validation_loss()
-        except (RuntimeError, MemoryError) as error:
-            # Several processes wait for one another in every batch, so that none may leave alone.
-            if self.world.size > 1 or not memory.out_of_memory(error):
-                raise
-        memory.release()
-        return None
-
-    def _validation_loss(self) -> float:
-        assert self.val is not None
-        model, total = self.state.evaluated, 0.0
-        model.eval()
-        windows = _windows(self.val, self.settings, 0, 0, 1)
-        with torch.no_grad(), closing(prefetch_batches(self.val, windows, self.settings.clip, self.world)) as batches:
-            for batch in batches:
-                with (
-                    sharing(self.world.share(len(batch.valid))),
-                    autocast(self.world.device, self.settings.precision),
-                ):
-                    loss, _ = model.loss(model(batch), batch)
-                total += float(loss)
-        return total / len(windows) if windows else float("nan")
-
     def what_fits(self) -> UserError:
         """The error to end with where there was no memory for the step under way."""
         progress = self.state.progress
-        steps = _windows(self.data, self.settings, self.seed, progress.epoch, self.passes)
+        steps = batches_of(self.data, self.settings, self.seed, progress.epoch, self.passes)
         windows = steps[min(progress.step, len(steps) - 1)]  # after the last one it was validation
         return too_large(self.state.model, self.data, windows, self.settings, self.state.optimizer, self.world)
 
@@ -301,32 +267,6 @@ class _Loop:
         """Note values at the step under way for TensorBoard."""
         for name, value in values.items() if self.board is not None else ():
             self.board.add_scalar(name, value, self.state.progress.total)
-
-
-def passes_an_epoch(data: ClipData, settings: Train, seed: int) -> int:
-    """Return how often an epoch goes over the set, so that ``train.min_steps`` are planned in all; 1 on a large set."""
-    once = sum(_steps(data, settings, seed, epoch, 1) for epoch in range(settings.epochs))
-    return max(1, -(-settings.min_steps // max(1, once)))
-
-
-def _windows(data: ClipData, settings: Train, seed: int, epoch: int, passes: int) -> list[Sequence[Window]]:
-    """The batches of an epoch, pass by pass: each labelled frame stands in one window of every pass."""
-    return [
-        batch
-        for rng in _generators(seed, epoch, passes)
-        for batch in batches(training_windows(data, settings.clip, rng), settings.batch)
-    ]
-
-
-def _steps(data: ClipData, settings: Train, seed: int, epoch: int, passes: int) -> int:
-    """How many batches an epoch has."""
-    counts = [count_windows(data, settings.clip, rng) for rng in _generators(seed, epoch, passes)]
-    return sum(-(-count // settings.batch) for count in counts)
-
-
-def _generators(seed: int, epoch: int, passes: int) -> list[np.random.Generator]:
-    """The random numbers of each pass of an epoch; those of the first do not depend on how many there are."""
-    return [np.random.default_rng([seed, epoch, *([number] if number else [])]) for number in range(passes)]
 
 
 def _check_finite(loss: torch.Tensor, norm: torch.Tensor, batch: Batch, epoch: int) -> None:

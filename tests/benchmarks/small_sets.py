@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -35,6 +36,7 @@ from harness.runs.run import run
 SETTINGS = {
     "before": ["train.min_steps=0"],
     "now": [],
+    "no patience": ["train.patience=0"],
     "batch 2": ["train.min_steps=0", "train.batch=2"],
     "lr 3e-3": ["train.min_steps=0", "train.lr=3e-3"],
     "epochs 200": ["train.min_steps=0", "train.epochs=200"],
@@ -56,9 +58,9 @@ class Case:
     head: str
 
 
-def demo_cases(folder: Path, tracks: list[str], heads: list[str]) -> Iterator[Case]:
-    """The demo set, drawn with 12, 25 and 50 training videos and 16 to validate on."""
-    for size in (12, 25, 50):
+def demo_cases(folder: Path, sizes: list[int], tracks: list[str], heads: list[str]) -> Iterator[Case]:
+    """The demo set, drawn with so many training videos and 16 to validate on."""
+    for size in sizes:
         data = folder / f"demo{size}"
         make_demo(data, videos=(size, 16, 2), progress=False)
         for track in tracks:
@@ -125,14 +127,19 @@ def make_video(clip: Path, out: Path) -> tuple[Path, int]:
     return out, frames
 
 
+def _is_done(record: Path) -> bool:
+    return record.is_file() and json.loads(record.read_text())["status"] == "done"
+
+
 def measure(case: Case, settings: str, seed: int, out: Path) -> tuple[float, float | None, int]:
     """Train, or take what is there: the raw score, the plain reference's, and the steps that were made."""
     name = f"{case.data.name}-{case.track}-{case.encoders.partition('=')[2] or case.encoders}-{case.head}"
     place = out / f"{name}-{settings.replace(' ', '')}-s{seed}"
-    if not (place / "record.json").is_file():
+    if not _is_done(place / "record.json"):
+        shutil.rmtree(place, ignore_errors=True)  # what was stopped begins anew
         given = {"data_dir": str(case.data), "encoders": case.encoders, "head": case.head, "track": case.track}
         config = load_config("default", {**given, "seed": seed}, SETTINGS[settings])
-        place.mkdir(parents=True, exist_ok=True)
+        place.mkdir(parents=True)
         (place / "config.toml").write_text(config.toml())
         run(make_job(config, progress=False), place, progress=False)
     result = json.loads((place / "record.json").read_text())["result"]
@@ -169,12 +176,13 @@ def main() -> None:
     parser.add_argument("--encoders", default="egemaps,melcnn", help="of voices")
     parser.add_argument("--settings", default="before,now", help=", ".join(SETTINGS))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--sizes", default="12,25,50", help="training videos of the demo set")
     given = parser.parse_args()
     heads = given.heads.split(",")
     if given.voice:
         cases = list(voice_cases(given.voice, given.folder, given.encoders.split(","), heads))
     else:
-        cases = list(demo_cases(given.folder, given.tracks.split(","), heads))
+        cases = list(demo_cases(given.folder, [int(n) for n in given.sizes.split(",")], given.tracks.split(","), heads))
     print(table(cases, given.settings.split(","), given.seeds, given.folder / "runs"))
 
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 import pickletools
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import IO, Any
+
+from zoo.weights.pickled_values import Array, Kind, Name, Record, Storage, Stored, size, sizes
 
 NUMBERS = (
     "Double",
@@ -57,80 +58,10 @@ COSTS = {
     **dict.fromkeys(("REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST", "BINPERSID", "GLOBAL", "STACK_GLOBAL"), OBJECT),
 }
 LONGEST_NAME = 500
-AXES = 64  # torch's own limit
-LARGEST = 2**63 - 1  # and of a size
 
 
 class RefusedError(Exception):
     """A file asks for something that no weights need; the text is its name."""
-
-
-@dataclass(frozen=True, eq=False)
-class Name:
-    """What a file calls by module and name: never imported."""
-
-    path: str
-
-
-@dataclass(eq=False)
-class Record:
-    """An object that was not made: what it would have been made of, and the attributes that were stored for it."""
-
-    what: str
-    state: dict[Any, Any] = field(default_factory=dict)
-
-    @property
-    def is_network(self) -> bool:
-        """Whether it has the parts of a torch module."""
-        return {"_parameters", "_buffers", "_modules"} <= self.state.keys()
-
-
-@dataclass(eq=False)
-class Storage:
-    """A run of ``count`` numbers of a ``kind`` (one of NUMBERS): from byte ``start`` of the file, when that is known,
-    or from number ``start`` of the storage ``within``."""
-
-    kind: str
-    count: int
-    start: int | None = None
-    within: Storage | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Stored:
-    """A tensor: how it lies in a storage."""
-
-    storage: Storage
-    offset: int
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
-
-
-@dataclass(eq=False)
-class Kind:
-    """What a NumPy array is made of: ``f4``; ``order`` of the bytes."""
-
-    code: str
-    order: str = "|"
-
-
-@dataclass(eq=False)
-class Array:
-    """A NumPy array: ``data`` holds its numbers, which are of a ``kind`` such as ``f4``; none while that is not known.
-    ``columns``: the first index changes fastest."""
-
-    kind: str = ""
-    shape: tuple[int, ...] = ()
-    data: bytes = b""
-    columns: bool = False
-
-    def fill(self, state: Any, spend: Callable[[int], None]) -> None:
-        """Take what the pickle says of it; arrays of objects stay empty."""
-        _, shape, kind, columns, data = state
-        spend(len(data) if isinstance(data, bytearray) else 0)
-        if isinstance(kind, Kind) and isinstance(data, bytes | bytearray) and kind.order in "<|=":
-            self.kind, self.shape, self.data = kind.code, _sizes(shape), bytes(data)
-            self.columns = bool(columns)
 
 
 class PickleReader:
@@ -231,29 +162,16 @@ class PickleReader:
         kind = what[1].path.rpartition(".")[2].removesuffix("Storage")
         if kind not in NUMBERS:
             raise ValueError(f"{what[1].path} is no storage")
-        whole = self.storage(kind, str(what[2]), _size(what[4]))
+        whole = self.storage(kind, str(what[2]), size(what[4]))
         if len(what) > 5 and what[5] is not None:  # a part of it, as old versions of torch wrote
             _, start, count = what[5]
-            if _size(start) + _size(count) > whole.count:
+            if size(start) + size(count) > whole.count:
                 raise ValueError("a part of a storage that is larger than the whole")
             return Storage(kind, count, start, whole)
         return whole
 
 
 # --- what stands for what a pickle names ------------------------------------------------------------------------------
-
-
-def _size(value: Any) -> int:
-    if not isinstance(value, int) or not 0 <= value <= LARGEST:
-        raise ValueError("a size that is none")
-    return value
-
-
-def _sizes(values: Any) -> tuple[int, ...]:
-    """A shape, or strides."""
-    if len(values) > AXES:
-        raise ValueError("a shape that is none")
-    return tuple(map(_size, values))
 
 
 def _bytes(value: Any) -> int:
@@ -287,7 +205,7 @@ def _set(values: Any = ()) -> set[Any]:
 def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> Stored:
     if not isinstance(storage, Storage):
         raise ValueError("a tensor without a storage")
-    stored = Stored(storage, _size(offset), _sizes(shape), _sizes(stride))
+    stored = Stored(storage, size(offset), sizes(shape), sizes(stride))
     if math.prod(stored.shape) > storage.count:
         raise ValueError(f"a tensor {stored.shape} has more numbers than were stored for it")
     return stored

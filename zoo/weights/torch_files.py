@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 
 from zoo.limits import Allowance, check_inflation, check_stored, read_member
-from zoo.weights.safe_unpickler import Array, PickleReader, Record, RefusedError, Storage, Stored
+from zoo.weights.pickled_values import Array, Record, Storage, Stored
+from zoo.weights.safe_unpickler import PickleReader, RefusedError
 
 __all__ = ["VERSION", "Content", "Record", "RefusedError", "load"]
 

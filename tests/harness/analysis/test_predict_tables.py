@@ -10,6 +10,7 @@ import pytest
 
 from harness.analysis.predict import _synthetic
 from harness.evaluation.prediction_tables import read_predictions, to_frame, write_predictions
+from leaderboards.blocks import Result
 from leaderboards.record import Record
 from plugins.editions import abaw10
 from tests.support.indexes import track
@@ -19,10 +20,12 @@ from zoo.api import VideoAnswers
 @pytest.mark.parametrize(
     ("result", "warned"), [({"data": {"synthetic": True}}, True), ({"data": {}}, False), ({}, False)]
 )
-def test_a_run_on_drawn_figures_is_said(tmp_path: Path, result: dict[str, object], warned: bool) -> None:
-    assert _synthetic(tmp_path) == ""
-    Record(name="r", status="done", result=result).write(tmp_path / "record.json")
-    assert ("synthetic" in _synthetic(tmp_path)) is warned
+def test_a_run_on_drawn_figures_is_said(result: Result, warned: bool) -> None:
+    assert ("synthetic" in _synthetic(Record(name="r", status="done", result=result))) is warned
+
+
+def test_of_a_run_without_a_record_nothing_is_said() -> None:
+    assert _synthetic(None) == ""
 
 
 def test_classes_are_named_in_every_table(tmp_path: Path) -> None:

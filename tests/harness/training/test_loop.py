@@ -18,7 +18,7 @@ from harness.batching.clips import ClipData
 from harness.config.schema import Train
 from harness.runtime import progress
 from harness.runtime.distributed import single_process
-from harness.training import loop
+from harness.training import loop, steps
 from harness.training.loop import Trained, train
 from tests.harness.batching.test_clips import data
 from zoo.api import Answer, Counts, TrackSpec
@@ -157,12 +157,12 @@ def test_a_small_set_gets_enough_steps_by_passes_of_an_epoch(tmp_path: Path, mon
 def test_the_first_pass_is_that_of_a_large_set_and_every_pass_visits_each_frame_once() -> None:
     clips = data()
     settings = Train(epochs=2, clip=5, batch=3, min_steps=40)
-    passes = loop.passes_an_epoch(clips, settings, 0)
+    passes = steps.passes_an_epoch(clips, settings, 0)
     assert passes > 1
-    every = loop._windows(clips, settings, 0, 1, passes)
-    once = loop._windows(clips, settings, 0, 1, 1)
+    every = steps.batches_of(clips, settings, 0, 1, passes)
+    once = steps.batches_of(clips, settings, 0, 1, 1)
     assert list(map(list, every[: len(once)])) == list(map(list, once))
-    assert len(every) == loop._steps(clips, settings, 0, 1, passes)
+    assert len(every) == steps.count_batches(clips, settings, 0, 1, passes)
     seen = Counter((w.video, i) for batch in every for w in batch for i in range(w.start, w.stop))
     useful = {(v, int(i)) for v in range(4) for i in np.flatnonzero(clips.trainable(v).any(1))}
     assert {seen[frame] for frame in useful} == {passes}

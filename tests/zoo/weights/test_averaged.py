@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tests.support.refusals import Part, refused
 from zoo.api import ModelCard
 from zoo.weights import loading as weights
+from zoo.weights import reading
 
 LAST = {"fc.weight": torch.zeros(2, 3), "fc.bias": torch.zeros(2)}
 MEAN = {"fc.weight": torch.ones(2, 3), "fc.bias": torch.ones(2)}
@@ -76,8 +77,8 @@ def same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
 def test_each_kind_is_taken_where_it_is_asked_for_and_the_other_is_told(tmp_path: Path, form: str) -> None:
     content, place = FORMS[form]
     torch.save(content, tmp_path / "net.pt")
-    last, notes = weights._read(tmp_path / "net.pt", ema=False)
-    mean, others = weights._read(tmp_path / "net.pt", ema=True)
+    last, notes = reading._read(tmp_path / "net.pt", ema=False)
+    mean, others = reading._read(tmp_path / "net.pt", ema=True)
     assert same(last, LAST)
     assert any(place in note and "ema=true takes them" in note for note in notes), notes
     assert same(mean, MEAN)
@@ -102,7 +103,7 @@ def test_lightnings_weight_averaging_is_read_as_lightning_reads_it(tmp_path: Pat
     """Its state_dict is the average, and the last step's weights lie beside it."""
     content = {"state_dict": MEAN, "current_model_state": LAST, "averaging_state": {"n_averaged": torch.tensor(1)}}
     torch.save(content, tmp_path / "net.ckpt")
-    found, notes = weights._read(tmp_path / "net.ckpt", ema=ema)
+    found, notes = reading._read(tmp_path / "net.ckpt", ema=ema)
     assert same(found, MEAN)
     assert any("'current_model_state', were not taken" in note for note in notes)
 
@@ -127,7 +128,7 @@ def test_a_whole_averaged_network_is_kept_apart_from_the_other(tmp_path: Path) -
     torch.save(nets, tmp_path / "net.pt")
     for _ in range(2):  # the second time out of the cache
         for key, ema in (("model", False), ("ema", True)):
-            state, _notes = weights._read_kept(tmp_path / "net.pt", tmp_path / "cache", ema)
+            state, _notes = reading.read_kept(tmp_path / "net.pt", tmp_path / "cache", ema)
             assert same(state, nets[key].state_dict())
 
 

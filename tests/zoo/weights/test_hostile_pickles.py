@@ -18,8 +18,8 @@ from torch import nn
 from tests.support.refusals import Part, refused
 from zoo.errors import UserError
 from zoo.weights import loading as weights
-from zoo.weights import safe_unpickler as inert
 from zoo.weights import torch_files as pickles
+from zoo.weights.pickled_values import Record
 
 
 def in_zip(path: Path, program: bytes, *, compress: int = zipfile.ZIP_STORED, **more: bytes) -> Path:
@@ -77,7 +77,7 @@ def test_what_is_not_admitted_is_named_and_not_run(tmp_path, how, name):
 def test_what_is_admitted_is_a_record_and_not_run_either(tmp_path, how, name):
     module, _, attribute = name.rpartition(".")
     found = pickles.load(in_zip(tmp_path / "net.pt", CALLS[how](module, attribute, f"touch {tmp_path / 'ran'}")))
-    assert isinstance(found.root, inert.Record)
+    assert isinstance(found.root, Record)
     assert found.root.what == name
     assert not (tmp_path / "ran").exists()
     assert module not in sys.modules or module == "functools" or module == "timm.data"

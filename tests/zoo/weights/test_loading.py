@@ -15,6 +15,7 @@ from torch import nn
 from tests.support.refusals import Part, refused
 from zoo.api import ModelCard
 from zoo.weights import loading as weights
+from zoo.weights import reading
 from zoo.weights import torch_files as pickles
 
 
@@ -141,7 +142,7 @@ def test_averaged_weights_are_taken_where_there_are_no_others_and_else_told(tmp_
     torch.save({"state_dict_ema": state}, tmp_path / "alone.pth")
     assert same(weights.read(tmp_path / "alone.pth"), state)
     torch.save({"state_dict": state, "state_dict_ema": {"a": torch.ones(1)}}, tmp_path / "both.pth")
-    found, notes = weights._read(tmp_path / "both.pth", ema=False)
+    found, notes = reading._read(tmp_path / "both.pth", ema=False)
     assert same(found, state)
     assert "averaged weights that it has too, in 'state_dict_ema', were not taken: ema=true takes them" in notes
 

@@ -1,0 +1,44 @@
+"""The loss of the validation clips, for the eye: nothing is chosen by it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import torch
+
+from harness.batching.clips import ClipData
+from harness.batching.loader import prefetch_batches
+from harness.config.schema import Train
+from harness.runtime import memory
+from harness.runtime.distributed import World
+from harness.runtime.precision import autocast
+from harness.training.steps import batches_of
+from zoo.model.model import Model
+from zoo.parallel import sharing
+
+
+def validation_loss(model: Model, val: ClipData, settings: Train, world: World) -> float | None:
+    """Return the mean loss of the validation clips, cut as those of training are, at places that stay the same.
+
+    Neither dropout nor mixup takes part. None where a batch of training's size has no room: a loss of clips together
+    (CCC) is not the mean of theirs, so there is no halving it, and a run does not end for a figure of the history.
+    """
+    try:
+        return _mean_loss(model, val, settings, world)
+    except (RuntimeError, MemoryError) as error:
+        # Several processes wait for one another in every batch, so that none may leave alone.
+        if world.size > 1 or not memory.out_of_memory(error):
+            raise
+    memory.release()
+    return None
+
+
+def _mean_loss(model: Model, val: ClipData, settings: Train, world: World) -> float:
+    model.eval()
+    every, total = batches_of(val, settings, 0, 0, 1), 0.0
+    with torch.no_grad(), closing(prefetch_batches(val, every, settings.clip, world)) as ready:
+        for batch in ready:
+            with sharing(world.share(len(batch.valid))), autocast(world.device, settings.precision):
+                loss, _ = model.loss(model(batch), batch)
+            total += float(loss)
+    return total / len(every) if every else float("nan")
