@@ -126,7 +126,7 @@ def network(argument: str | None) -> nn.Module:
     """A timm model without its classifier, with random weights; UserError where it takes one picture size alone."""
     import timm
 
-    config = timm_models.pretrained_config(argument)
+    config = timm_models.pretrained_config(named(argument))
     if config.fixed_input_size:
         raise UserError(f"encoder 'mel_timm' needs a model of any picture size, which {argument} is not: say resnet18")
     net: nn.Module = timm.create_model(config.architecture, pretrained_cfg=config.tag, num_classes=0)
@@ -135,4 +135,11 @@ def network(argument: str | None) -> nn.Module:
 
 def card(stream: str, argument: str | None, **_options: object) -> ModelCard:
     """Where timm says the weights are: those of the picture network, as they are."""
-    return timm_models.passport("face", argument)
+    return timm_models.passport("face", named(argument))
+
+
+def named(argument: str | None) -> str:
+    """The name of the model; UserError if none was given."""
+    if argument is None:
+        raise UserError("encoder 'mel_timm' needs the name of a model: write audio=mel_timm:resnet18")
+    return argument

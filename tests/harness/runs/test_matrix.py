@@ -21,7 +21,12 @@ from zoo.registry.registry import load, resolve
 
 TRACKS = ("va", "expr", "au", "mtl")
 REGISTRY = load()
-SMALL = {"timm": "resnet18", "ssl": "tiny", "places365": "resnet18"}  # else the first name there is
+SMALL = {
+    "timm": "resnet18",
+    "mel_timm": "resnet18",
+    "ssl": "tiny",
+    "places365": "resnet18",
+}  # else the first name there is
 STREAM = {"frames": "face", "sound": "audio", "vectors": "face"}
 FRAMES = 24  # of each video of the crumb set
 STEPS = ("--set", "train.batch=3", "--set", "train.clip=24", "--epochs", 1, "--set", "project.components=16")

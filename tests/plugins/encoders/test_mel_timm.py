@@ -150,3 +150,9 @@ def test_a_network_of_one_picture_size_is_refused() -> None:
         MelTimm("audio", "test_vit.r160_in1k")
     with refused("plugin-error"):
         MelTimm("audio", NET, seconds=0.0)
+
+
+def test_a_missing_name_is_told_for_this_encoder() -> None:
+    for make in (MelTimm, mel_timm.card):
+        with refused("plugin-error", match="audio=mel_timm:resnet18"):
+            make("audio", None)
