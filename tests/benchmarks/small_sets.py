@@ -4,10 +4,15 @@ reference, and what a smaller batch, a higher rate and more epochs do by themsel
     uv run python tests/benchmarks/small_sets.py DIR                     # the demo set with 12, 25 and 50 videos
     uv run python tests/benchmarks/small_sets.py DIR --voice CLIPS       # clips of RAVDESS, by folds of actors
 
+Two defaults are chosen by it too, of `late` and of the post-processors of action units:
+
+    ... small_sets.py DIR --encoders face,audio --tracks va,expr --heads gru --settings "now,per slot 0.3,per slot 1"
+    ... small_sets.py DIR --tracks au --heads gru --settings "now,threshold" --scores post
+
 CLIPS holds ``03-01-EE-II-SS-RR-AA.flac`` (Livingstone & Russo 2018, doi 10.1371/journal.pone.0196391): every clip
 becomes a video of one grey picture, 25 frames a second, with one label a frame; calm is left out, groups are actors,
 and a fold is judged on four actors while eight, or two of the eight, are learnt from. A run that is there is not run
-again. Figures are raw scores on the validation videos, means over seeds (and folds).
+again. Figures are raw scores on the validation videos, or processed ones, means over seeds (and folds).
 """
 
 from __future__ import annotations
@@ -40,7 +45,12 @@ SETTINGS = {
     "batch 2": ["train.min_steps=0", "train.batch=2"],
     "lr 3e-3": ["train.min_steps=0", "train.lr=3e-3"],
     "epochs 200": ["train.min_steps=0", "train.epochs=200"],
+    "per slot 0.3": ["fusion.per_slot=0.3"],
+    "per slot 1": ["fusion.per_slot=1"],
+    "threshold": [],
 }
+POST = {"threshold": "interpolate,smooth,threshold,clip"}
+"""Settings that have another chain of post-processors than the default one."""
 EMOTIONS = {"01": 0, "05": 1, "07": 2, "06": 3, "03": 4, "04": 5, "08": 6}
 """The corpus's number -> the class of EXPR: neutral, anger, disgust, fear, happiness, sadness, surprise."""
 CLASSES = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other"
@@ -58,14 +68,14 @@ class Case:
     head: str
 
 
-def demo_cases(folder: Path, sizes: list[int], tracks: list[str], heads: list[str]) -> Iterator[Case]:
+def demo_cases(folder: Path, sizes: list[int], tracks: list[str], encoders: str, heads: list[str]) -> Iterator[Case]:
     """The demo set, drawn with so many training videos and 16 to validate on."""
     for size in sizes:
         data = folder / f"demo{size}"
         make_demo(data, videos=(size, 16, 2), progress=False)
         for track in tracks:
             for head in heads:
-                yield Case(f"{size} videos", data, track, "face", head)
+                yield Case(f"{size} videos", data, track, encoders, head)
 
 
 def voice_cases(clips: Path, folder: Path, encoders: list[str], heads: list[str]) -> Iterator[Case]:
@@ -131,13 +141,14 @@ def _is_done(record: Path) -> bool:
     return record.is_file() and json.loads(record.read_text())["status"] == "done"
 
 
-def measure(case: Case, settings: str, seed: int, out: Path) -> tuple[float, float | None, int]:
-    """Train, or take what is there: the raw score, the plain reference's, and the steps that were made."""
+def measure(case: Case, settings: str, seed: int, out: Path, scores: str) -> tuple[float, float | None, int]:
+    """Train, or take what is there: the score, the plain reference's, and the steps that were made."""
     name = f"{case.data.name}-{case.track}-{case.encoders.partition('=')[2] or case.encoders}-{case.head}"
     place = out / f"{name}-{settings.replace(' ', '')}-s{seed}"
     if not _is_done(place / "record.json"):
         shutil.rmtree(place, ignore_errors=True)  # what was stopped begins anew
         given = {"data_dir": str(case.data), "encoders": case.encoders, "head": case.head, "track": case.track}
+        given |= {"post": POST[settings]} if settings in POST else {}
         config = load_config("default", {**given, "seed": seed}, SETTINGS[settings])
         place.mkdir(parents=True)
         (place / "config.toml").write_text(config.toml())
@@ -145,18 +156,19 @@ def measure(case: Case, settings: str, seed: int, out: Path) -> tuple[float, flo
     result = json.loads((place / "record.json").read_text())["result"]
     reference = result.get("reference") or {}
     steps = int((place / "history.csv").read_text().splitlines()[-1].split(",")[1])
-    print(place.name, f"{result['scores']['raw']['main']:.3f}", reference.get("main"), steps, flush=True)
-    return result["scores"]["raw"]["main"], reference.get("main"), steps
+    score = result["scores"][scores]["main"]
+    print(place.name, f"{score:.3f}", reference.get("main"), steps, flush=True)
+    return score, reference.get("main"), steps
 
 
-def table(cases: list[Case], settings: list[str], seeds: int, out: Path) -> str:
+def table(cases: list[Case], settings: list[str], seeds: int, out: Path, kind: str) -> str:
     """A row for each size and combination: mean and spread over folds and seeds, and the reference."""
     rows = []
     for key in dict.fromkeys((case.size, case.track, case.encoders, case.head) for case in cases):
         alike = [case for case in cases if (case.size, case.track, case.encoders, case.head) == key]
         cells, references = [], []
         for setting in settings:
-            found = [measure(case, setting, seed, out) for case in alike for seed in range(seeds)]
+            found = [measure(case, setting, seed, out, kind) for case in alike for seed in range(seeds)]
             scores = [score for score, _, _ in found]
             references += [reference for _, reference, _ in found if reference is not None]
             spread = f" ± {stdev(scores):.3f}" if len(scores) > 1 else ""
@@ -173,17 +185,19 @@ def main() -> None:
     parser.add_argument("--voice", type=Path, help="clips of RAVDESS")
     parser.add_argument("--tracks", default="va,expr")
     parser.add_argument("--heads", default="mlp,gru,tcn")
-    parser.add_argument("--encoders", default="egemaps,melcnn", help="of voices")
+    parser.add_argument("--encoders", help="of voices, one after another (egemaps,melcnn); else together (face)")
+    parser.add_argument("--scores", choices=("raw", "post"), default="raw")
     parser.add_argument("--settings", default="before,now", help=", ".join(SETTINGS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sizes", default="12,25,50", help="training videos of the demo set")
     given = parser.parse_args()
     heads = given.heads.split(",")
     if given.voice:
-        cases = list(voice_cases(given.voice, given.folder, given.encoders.split(","), heads))
+        cases = list(voice_cases(given.voice, given.folder, (given.encoders or "egemaps,melcnn").split(","), heads))
     else:
-        cases = list(demo_cases(given.folder, [int(n) for n in given.sizes.split(",")], given.tracks.split(","), heads))
-    print(table(cases, given.settings.split(","), given.seeds, given.folder / "runs"))
+        sizes = [int(n) for n in given.sizes.split(",")]
+        cases = list(demo_cases(given.folder, sizes, given.tracks.split(","), given.encoders or "face", heads))
+    print(table(cases, given.settings.split(","), given.seeds, given.folder / "runs", given.scores))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -44,13 +45,20 @@ def spec(portable: bool = True) -> DetectorSpec:
 
 
 def write_squares(
-    path: Path, people: Sequence[Place], n_frames: int = 30, size: tuple[int, int] = (320, 240), fps: int = 25
+    path: Path,
+    people: Sequence[Place],
+    n_frames: int = 30,
+    size: tuple[int, int] = (320, 240),
+    fps: int = 25,
+    aspect: Fraction | None = None,
 ) -> None:
     """A video of squares, each of its own brightness (200, 230, ...), on black."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps, options={"crf": "10"})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        if aspect:
+            stream.codec_context.sample_aspect_ratio = aspect
         for k in range(n_frames):
             picture = np.zeros((size[1], size[0], 3), np.uint8)
             for who, place in enumerate(people):

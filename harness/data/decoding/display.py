@@ -101,6 +101,11 @@ class Display:
         width, height = self.stretched(frame)
         return (height, width) if self.turn.swaps else (width, height)
 
+    def scale(self, frame: VideoFrame) -> tuple[float, float]:
+        """How many shown pixels one stored pixel is wide and high, after the turn."""
+        wide = self.stretched(frame)[0] / frame.width
+        return (1.0, wide) if self.turn.swaps else (wide, 1.0)
+
     def notes(self) -> tuple[str, ...]:
         """What to tell somebody who has this video."""
         out = []

@@ -52,7 +52,8 @@ class VideoInfo:
     float64, increasing, seconds of each frame from the first one's presentation time. ``start``: that time on the
     file's own clock, which its sound shares. ``guessed``: frames whose time is not that of their own time stamp.
     ``notes``: what somebody who has this video should know. ``reading``: how it is read otherwise than by version 1,
-    "" if it is read the same: part of what caches, packs and boxes depend on.
+    "" if it is read the same: part of what caches, packs and boxes depend on. ``scale``: how many shown pixels a stored
+    one is wide and high, for what another program found in pixels as they are stored.
     """
 
     path: Path
@@ -64,6 +65,7 @@ class VideoInfo:
     guessed: int = 0
     notes: tuple[str, ...] = ()
     reading: str = ""
+    scale: tuple[float, float] = (1.0, 1.0)
 
     @property
     def n_frames(self) -> int:
@@ -116,7 +118,9 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     width, height = display.size(first)
     parts = (_other_times(line, packets, base), "sound 2" if packets.sound_mended else "", display.reading)
     reading = ", ".join(part for part in parts if part)
-    return VideoInfo(path, width, height, line.times, line.start, has_audio, line.guessed, notes, reading)
+    return VideoInfo(
+        path, width, height, line.times, line.start, has_audio, line.guessed, notes, reading, display.scale(first)
+    )
 
 
 def _in_order(packets: Packets, first: VideoFrame) -> bool:

@@ -13,7 +13,7 @@ from zoo.api import Faces
 from zoo.errors import UserError
 from zoo.files import SETTINGS, read_bytes
 
-VERSION = 1
+VERSION = 2
 """Raise when the same files would give other boxes: they are kept (harness.data.tracking.person_boxes)."""
 
 HEAD = (0, 15, 16, 17, 18)  # nose, eyes, ears
@@ -30,16 +30,19 @@ def read_openpose(
     *,
     name: str = "",
     size: tuple[int, int] | None = None,
+    scale: tuple[float, float] = (1.0, 1.0),
 ) -> np.ndarray:
     """Person boxes (n_frames, 4) float32, NaN where the person is not seen, from ``<video>_openpose_body25/json``.
 
     ``face`` (m, 4): the tracked face, NaN where absent. The person is the one with most head points in it, not the
     first in the file; in frames without the face, the one whom overlapping boxes lead to from frames with it. Without
     ``face``, persons are tracked like faces and ``name`` chooses (``_left``, ``_right``, else the main one).
-    ``size`` (width, height) cuts boxes at the frame. Files are numbered from 0 with OpenPose's own 12 digits
-    (``<video>_000000000000_keypoints.json``), else from 1 (``00001_keypoints.json``) unless there is a number 0.
+    ``size`` (width, height) cuts boxes at the frame. OpenPose reads pictures by OpenCV, in pixels as they are stored:
+    ``scale`` says how many shown pixels, in which boxes are told, one of them is wide and high. Files are numbered
+    from 0 with OpenPose's own 12 digits (``<video>_000000000000_keypoints.json``), else from 1
+    (``00001_keypoints.json``) unless there is a number 0.
     """
-    people = [_people(path) for path in _numbered(folder, n_frames)]
+    people = [_people(path) * (*scale, 1.0) for path in _numbered(folder, n_frames)]
     boxes = [_boxes(points) for points in people]
     tracks = track_faces([Faces(b, np.ones(len(b), np.float32), np.zeros((len(b), 5, 2))) for b in boxes])
     person = np.full((n_frames, 4), np.nan, np.float32)

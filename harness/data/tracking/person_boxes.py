@@ -140,8 +140,9 @@ def person_boxes(data_folder: Path, name: str, video: Path, n_frames: int) -> Bo
 
     def read() -> dict[str, np.ndarray]:
         info = probe(video)
+        size = (info.width, info.height)
         return {
-            "person": openpose.read_openpose(folder, info.n_frames, face, name=name, size=(info.width, info.height))
+            "person": openpose.read_openpose(folder, info.n_frames, face, name=name, size=size, scale=info.scale),
         }
 
     parts = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +189,17 @@ def test_openpose_goes_before_the_boxes_file(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.person, [[149, 47, 251, 240]] * 4, atol=0.01)  # cut at the frame of 320x240
     np.testing.assert_array_equal(found.face, face)
     assert found.detector == "openpose body_25"
+
+
+def test_key_points_are_of_stored_pixels_and_boxes_of_shown_ones(tmp_path: Path) -> None:
+    video = tmp_path / "videos" / "talk.mkv"
+    write_squares(video, [still(100)], n_frames=2, aspect=Fraction(2))
+    for k in range(2):
+        folder = tmp_path / "openpose" / "talk_openpose_body25" / "json"
+        write_json(folder, f"talk_{k:012d}_keypoints.json", key_points(200, 100))
+    found = person_boxes(tmp_path, "talk", video, 2)
+    assert found is not None
+    np.testing.assert_allclose(found.person, [[2 * 149, 47, 2 * 251, 240]] * 2, atol=0.01)
 
 
 def test_openpose_is_read_again_only_where_it_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
