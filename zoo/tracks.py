@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
+
+from zoo.submission_forms import FORMS, Form
 
 if TYPE_CHECKING:
     import numpy as np
+
+__all__ = ["FORMS", "Answer", "Counts", "EditionSpec", "Form", "TrackSpec", "VideoAnswers"]
 
 
 @dataclass(frozen=True)
@@ -30,30 +33,6 @@ class Answer:
     def width(self) -> int:
         """Columns after decode: a probability a class, else one."""
         return len(self.classes) if self.kind == "class" else 1
-
-
-class Form(StrEnum):
-    """How predictions are handed in; ``TrackSpec.submission`` is one of these."""
-
-    KEYED = "keyed"
-    MTL = "mtl"
-    PER_VIDEO = "per_video"
-    ITEMS = "items"
-    FRAME_TRIALS = "frame_trials"
-    TRIALS = "trials"
-    CSV = "csv"
-
-
-FORMS: Mapping[str, str] = {
-    Form.KEYED: "one file: header, then <video>/00001.jpg,<answers> for every frame of every listed video",
-    Form.MTL: "one file: header, then <video>/00001.jpg,<answers> for every listed image",
-    Form.PER_VIDEO: "a folder, <video>.txt each: header, then the answers to a frame on each line, no key",
-    Form.ITEMS: "one file: header, then <id>,<answers> for every listed video or image",
-    Form.FRAME_TRIALS: "one file without header: <video>/frame-0.jpg,<class>, frames counted from 0",
-    Form.TRIALS: "one file without header: <id>,<class>, or <id>,<p0>,<p1>,<class> where p0 + p1 is exactly 1",
-    Form.CSV: "a folder, <video>.csv each: header, then <frame>,<class>, frames counted from 1",
-}
-"""What each form looks like."""
 
 
 @dataclass(frozen=True)

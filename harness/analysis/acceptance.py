@@ -26,9 +26,9 @@ from harness.data.doctor.report import choose_tracks, diagnose
 from harness.data.index.index import Index
 from harness.io.atomic import atomic
 from harness.io.scratch import scratch
+from harness.runs.identity import VERSIONED
 from harness.runs.job import make_job
 from harness.runs.multi_run import write_config
-from harness.runs.record import VERSIONED
 from harness.runs.run import run
 from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores

@@ -19,9 +19,9 @@ from harness.evaluation.postprocessing import Chain
 from harness.evaluation.scoring import main_score
 from harness.io.locks import run_lock
 from harness.runs.finished import digests_of, place_of, read_own
+from harness.runs.identity import identity
 from harness.runs.job import Job
 from harness.runs.multi_run import read
-from harness.runs.record import identity
 from harness.runs.recording import record_run
 from harness.runs.results import Scored, answer_test, score_split, submit_final
 from harness.runs.run import Outcome

@@ -11,9 +11,9 @@ from typing import Any, cast
 from harness.config.schema import RunConfig, validate
 from harness.runs.finished import data_place, plugin_names, trusted_plugins
 from harness.runs.folder import has_folds, new_folder, saved_config
+from harness.runs.identity import identity
 from harness.runs.job import Job, make_job
 from harness.runs.multi_run import run_folds, run_seeds, write_config
-from harness.runs.record import identity
 from harness.runs.recording import host
 from harness.runs.run import Outcome, run
 from harness.runs.start import check_ready, finish, read

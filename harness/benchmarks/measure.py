@@ -149,7 +149,7 @@ def machine() -> Machine:
     """What figures were taken on: processor, cores, memory, load, versions, GPUs, date, commit. Loads torch."""
     import torch
 
-    from harness.runs.record import commit
+    from harness.runs.recording import commit
     from zoo.layers.precision import computes_bfloat16
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

@@ -10,7 +10,7 @@ import torch
 
 from harness.batching.clips import ClipData
 from harness.batching.windows import Window, evaluation_windows, nearest, triangular_window
-from harness.evaluation.epoch_choice import FoldSums, fold_sums
+from harness.evaluation.choice_optimism import FoldSums, fold_sums
 from harness.evaluation.scoring import statistics_of
 from harness.runtime import memory
 from harness.runtime.distributed import World

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from harness.config.schema import Features
+from harness.data.streams.sound_window import sound_window
 from harness.features.cache.entry import EntryMeta
 from harness.features.cache.key import LAYOUT, Identity, encoder_identity, features_key
 from harness.runtime import memory
@@ -220,9 +221,8 @@ def pieces(inputs: Inputs, mask: np.ndarray, spec: object, length: int) -> list[
         stop = min(start + length, len(mask))
         if isinstance(spec, AudioInput):
             times = inputs["times"][start:stop]
-            first = max(0, int((times[0] - spec.margin) * spec.rate // spec.grid) * spec.grid)
-            last = max(first + 1, int(np.ceil((times[-1] + spec.margin) * spec.rate)))
-            part = {name: inputs[name][first:last] for name in ("samples", "samples_valid")}
+            first, last = sound_window(times, spec)
+            part = {name: inputs[name][first : max(first + 1, last)] for name in ("samples", "samples_valid")}
             part["times"] = (times - first / spec.rate).astype(np.float32)
         else:
             beside = 2 * spec.context if isinstance(spec, FrameInput) else 0

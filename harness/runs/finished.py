@@ -18,8 +18,8 @@ from harness.data.index.index import Index
 from harness.evaluation.prediction_tables import read_predictions
 from harness.io.digests import check_file
 from harness.runs.folder import saved_config
+from harness.runs.identity import CIRCUMSTANCES
 from harness.runs.job import Job
-from harness.runs.record import CIRCUMSTANCES
 from leaderboards.record import Record, RecordError, read
 from zoo.api import TrackSpec, VideoAnswers
 from zoo.errors import UserError

@@ -17,9 +17,9 @@ from harness.evaluation.prediction_tables import write_predictions
 from harness.io.atomic import atomic
 from harness.io.locks import run_lock
 from harness.runs.finished import digests_of, place_of, read_own
+from harness.runs.identity import FREE, identity
 from harness.runs.job import Job
 from harness.runs.provenance import NEXT_FOLD
-from harness.runs.record import FREE, identity
 from harness.runs.recording import record_run
 from harness.runs.results import score_split, submit_final
 from harness.runs.run import Outcome, run

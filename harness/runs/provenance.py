@@ -15,7 +15,7 @@ from typing import cast
 import safetensors
 
 from harness.runs.job import Job
-from harness.training.state import selected_by_score
+from harness.training.epoch_choice import selected_by_score
 from leaderboards.blocks import Choices, SearchBlock, WeightsBlock
 
 NEXT_FOLD = "next fold"

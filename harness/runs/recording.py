@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -83,8 +84,6 @@ def _release(folder: Path | None) -> None:
 
 def host() -> Circumstances:
     """The machine and the program, for the circumstances of a record."""
-    from harness.runs.record import commit
-
     return {
         "host": platform.node(),
         "platform": platform.platform(),
@@ -94,6 +93,19 @@ def host() -> Circumstances:
         "commit": commit(),
         "free_disk_gb": round(shutil.disk_usage(".").free / 2**30, 1),
     }
+
+
+def commit() -> str | None:
+    """The git commit of this checkout, with ``+`` where it is changed; None outside one."""
+    here = Path(__file__).resolve().parents[2]
+    if not (here / ".git").exists():
+        return None
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10)
+        dirty = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "") if head.returncode == 0 else None
 
 
 def _write(record: Record, folder: Path | None) -> None:

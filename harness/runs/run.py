@@ -21,8 +21,8 @@ from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
 from harness.io.locks import run_lock
 from harness.runs import finished, provenance
+from harness.runs.identity import identity, made_of
 from harness.runs.job import Job
-from harness.runs.record import identity, made_of
 from harness.runs.recording import record_run
 from harness.runs.results import answer_test, postprocessors_of_source, score_split
 from harness.runtime.device import pick_device

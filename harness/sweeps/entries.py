@@ -12,9 +12,9 @@ from harness.config.schema import RunConfig
 from harness.io.atomic import atomic
 from harness.io.locks import PLAN, file_lock
 from harness.runs.folder import default_name, new_folder, saved_config
+from harness.runs.identity import identity
 from harness.runs.job import Job, SharedSetup, make_job
 from harness.runs.multi_run import member_jobs, write_config
-from harness.runs.record import identity
 from harness.runs.start import check_ready
 from leaderboards.blocks import Result
 from leaderboards.record import Record, RecordError, read

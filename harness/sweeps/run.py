@@ -15,8 +15,8 @@ from harness.features.extraction import extract
 from harness.features.frozen_encoder import frozen_slots
 from harness.io.locks import run_lock
 from harness.runs.extraction_workers import extract_with_workers
+from harness.runs.identity import identity
 from harness.runs.job import SharedSetup
-from harness.runs.record import identity
 from harness.runtime.device import pick_device
 from harness.runtime.launchers import Failure, Launch
 from harness.sweeps.entries import Entry, claim_runs, record_of

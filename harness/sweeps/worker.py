@@ -8,9 +8,9 @@ from pathlib import Path
 from harness.io.locks import run_lock
 from harness.runs.extraction_workers import ground_of
 from harness.runs.folder import saved_config
+from harness.runs.identity import identity
 from harness.runs.job import Job, make_job
 from harness.runs.multi_run import member_jobs, run_folds, run_seeds
-from harness.runs.record import identity
 from harness.runs.recording import record_run
 from harness.runs.run import run
 from harness.sweeps.entries import record_of, seeds_of

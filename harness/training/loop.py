@@ -19,13 +19,14 @@ import torch
 from harness.batching.clips import ClipData
 from harness.batching.loader import prefetch_batches
 from harness.config.schema import Train
-from harness.evaluation.epoch_choice import FoldSums, epoch_optimism
+from harness.evaluation.choice_optimism import FoldSums, epoch_optimism
 from harness.evaluation.prediction import shared_score
 from harness.runtime.distributed import World
 from harness.runtime.interrupts import stoppable
 from harness.runtime.progress import Bar
 from harness.training import placement
 from harness.training.checkpoint import load_state
+from harness.training.epoch_choice import choose_epoch, out_of_patience, take_score
 from harness.training.forecast import Forecast, late_fall
 from harness.training.history import event_writer, write_history
 from harness.training.memory_limits import room, too_large
@@ -49,7 +50,7 @@ class Trained:
 
     epochs: int
     best_epoch: int
-    selections: int  # validation scores that decided something (state.selected_by_score); 0: none did
+    selections: int  # validation scores that decided something (epoch_choice.selected_by_score); 0: none did
     steps: int
     frames_per_second: float | None = None  # of this process's part of the training, without validation
     late_fall: float | None = None  # share of the loss's fall that was late: forecast.late_fall
@@ -113,12 +114,12 @@ def train(
         print(f"training: {epochs} epochs{repeated} and {sum(steps[:epochs])} optimiser steps at most", flush=True)
         loop.timed = Forecast(sum(steps[:epochs]) - state.progress.total)
     with bar, room(loop.what_fits), stoppable() as loop.stopped:
-        while state.progress.epoch < epochs and not state.progress.out_of_patience(settings):
+        while state.progress.epoch < epochs and not out_of_patience(state.progress, settings):
             loop.train_epoch()
             loop.end_epoch(last=state.progress.epoch + 1 == epochs)
     if board is not None:
         board.close()
-    chosen = state.choose()
+    chosen = choose_epoch(state)
     done = state.progress
     ended = done.epoch == epochs and epochs == settings.epochs  # otherwise the schedule was cut, and loss may fall
     fall = late_fall(done.history) if ended else None
@@ -200,7 +201,7 @@ class _Loop:
 
         # The row's learning rate is that of the next step: a rate that fell on a plateau shows beside the score.
         if score is not None:
-            state.score(score)
+            take_score(state, score)
         row: EpochRow = {
             "epoch": progress.epoch + 1,
             "step": progress.total,

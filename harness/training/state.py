@@ -12,7 +12,7 @@ import numpy as np
 from torch.optim.swa_utils import AveragedModel
 
 from harness.config.schema import Train
-from harness.evaluation.epoch_choice import FoldSums
+from harness.evaluation.choice_optimism import FoldSums
 from harness.training.checkpoint import SavedState, save_state
 from harness.training.optimizers import make_optimizer, make_schedule, running_average
 from zoo.errors import UserError
@@ -69,12 +69,6 @@ class Progress:
         """Begin the next epoch."""
         self.epoch, self.step, self.sum, self.count = self.epoch + 1, 0, 0.0, 0
 
-    def out_of_patience(self, settings: Train) -> bool:
-        """Whether the score has not improved for ``train.patience`` epochs."""
-        if settings.select != "best" or not settings.patience or not self.best_epoch:
-            return False
-        return self.epoch - self.best_epoch >= settings.patience
-
 
 def changes(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """What is not the same in two trainings, in words: the values of settings, the names of what has a digest."""
@@ -84,11 +78,6 @@ def changes(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 def _said(value: str | None) -> str:
     return "absent" if value is None else value if len(value) < 24 else f"{value[:12]}..."
-
-
-def selected_by_score(settings: Train) -> tuple[str, ...]:
-    """What validation scores decide in a training with these settings: whatever it is, they are not unseen after it."""
-    return ("epoch",) * (settings.select == "best") + ("learning rate",) * (settings.schedule == "plateau")
 
 
 class TrainingState:
@@ -149,24 +138,3 @@ class TrainingState:
         late = self.progress.epoch + 1 > self.settings.swa_start * self.settings.epochs
         if self.average is not None and self.settings.average == "swa" and late:
             self.average.update_parameters(self.model)
-
-    def score(self, score: float) -> None:
-        """Take note of a validation score: by it rates fall on a plateau, and the epoch is chosen."""
-        if selected_by_score(self.settings):
-            self.progress.selections += 1
-        if self.schedule is not None and self.settings.schedule == "plateau":
-            self.schedule.step(score)
-        if self.settings.select != "best":
-            return
-        if score > self.progress.best:  # of two equal ones the earlier, which was trained less
-            self.progress.best, self.progress.best_epoch = score, self.progress.epoch + 1
-            self.best_weights = copy.deepcopy(self.evaluated.state_dict())
-
-    def choose(self) -> int:
-        """Leave the model with the chosen epoch's weights, and return that epoch."""
-        if self.settings.select == "best" and self.progress.best_epoch:
-            self.model.load_state_dict(self.best_weights)
-            return self.progress.best_epoch
-        if self.average is not None and self.average.n_averaged:
-            self.model.load_state_dict(self.average.module.state_dict())
-        return self.progress.epoch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.benchmarks.mutant import Mutant
 
-FORMATS = "harness/submissions/writer/formats.py"
+FORMATS = "harness/submissions/writer/text.py"
 TEST_WRITER = "tests/harness/submissions/test_writer.py"
 FROZEN = "harness/features/frozen_encoder.py"
 KEY = "harness/features/cache/key.py"

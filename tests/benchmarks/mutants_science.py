@@ -10,6 +10,7 @@ TEST_POOLING = "tests/harness/evaluation/test_postprocessing.py"
 TEST_CLIPS = "tests/harness/batching/test_clips.py"
 TEST_PREDICTION = "tests/harness/evaluation/test_prediction.py"
 TEST_LOSSES = "tests/plugins/losses/test_losses.py"
+EPOCH_CHOICE = "harness/training/epoch_choice.py"
 OPTIMIZERS = "harness/training/optimizers.py"
 TEST_OPTIMIZERS = "tests/harness/training/test_optimizers.py"
 TEST_LOOP = "tests/harness/training/test_loop.py"
@@ -420,8 +421,8 @@ TRAINING = (
     ),
     Mutant(
         "plateau-is-no-selection",
-        "harness/training/state.py",
-        "if selected_by_score(self.settings):",
+        EPOCH_CHOICE,
+        "if selected_by_score(settings):",
         'if self.settings.select == "best":',
         ("tests/harness/runs/test_provenance.py::test_whatever_reads_validation_scores_is_a_selection",),
         "a learning rate that validation scores lowered, and a record that says that they chose nothing",
@@ -460,17 +461,17 @@ TRAINING = (
     ),
     Mutant(
         "last-of-equal-epochs",
-        "harness/training/state.py",
-        "if score > self.progress.best:",
-        "if score >= self.progress.best:",
+        EPOCH_CHOICE,
+        "if score > progress.best:",
+        "if score >= progress.best:",
         ("tests/harness/training/test_loop.py::test_of_equal_scores_the_first_epoch_is_kept",),
         "of equal validation scores the last epoch taken instead of the first",
     ),
     Mutant(
         "best-weights-not-copied",
-        "harness/training/state.py",
-        "self.best_weights = copy.deepcopy(self.evaluated.state_dict())",
-        "self.best_weights = self.evaluated.state_dict()",
+        EPOCH_CHOICE,
+        "state.best_weights = copy.deepcopy(state.evaluated.state_dict())",
+        "state.best_weights = state.evaluated.state_dict()",
         ("tests/harness/training/test_loop.py::test_the_weights_are_those_of_the_chosen_epoch",),
         "the best epoch's score with the last epoch's weights",
     ),

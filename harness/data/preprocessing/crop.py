@@ -1,4 +1,7 @@
-"""Raw videos -> a data folder as Aff-Wild2 ships it: aligned face crops, person boxes, annotations, the videos."""
+"""Raw videos -> a data folder as Aff-Wild2 ships it: aligned face crops, person boxes, annotations, the videos.
+
+How much is shown around a face: harness/data/preprocessing/alignment.py.
+"""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from harness.data.index.index import Index
 from harness.data.packed.metadata import QUALITY, VERSION, Label
 from harness.data.packed.reader import DamagedPackError, Pictures, open_pictures
 from harness.data.packed.writer import PICTURES, Writer, encode_jpeg
+from harness.data.streams.sound_window import sound_window
 from harness.data.streams.sources import open_reader, source_of
 from harness.io.atomic import atomic
 from harness.io.digests import opened, sealed
@@ -140,10 +141,9 @@ class RawSlot:
     def _samples(self, name: str, start: int, stop: int, spec: AudioInput) -> dict[str, np.ndarray]:
         samples, begin = self.sound(name)
         times = self._times(name)[start:stop] - begin
-        first = int(np.floor((times[0] - spec.margin) * spec.rate / spec.grid)) * spec.grid
-        last = int(np.ceil((times[-1] + spec.margin) * spec.rate))
-        first = max(0, min(first, len(samples)))
-        part = samples[first : max(first, last)].astype(np.float32) / 32767
+        first, last = sound_window(times, spec)
+        first = min(first, len(samples))
+        part = samples[first:last].astype(np.float32) / 32767
         return {"samples": part, "times": (times - first / spec.rate).astype(np.float32)}
 
     def _times(self, name: str) -> np.ndarray:

@@ -12,8 +12,8 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from harness.io.locks import file_lock
-from harness.submissions.writer.formats import Submission
 from harness.submissions.writer.row_lists import FOLDERS
+from harness.submissions.writer.text import Submission
 from leaderboards.record import replace_file
 from zoo.errors import UserError
 from zoo.files import part_name, reason_of

@@ -19,6 +19,7 @@ from harness.config.schema import Chosen, Train
 from harness.runs import provenance
 from harness.runs.provenance import TrainingExposure
 from harness.training.checkpoint import save_weights
+from harness.training.epoch_choice import take_score
 from harness.training.state import TrainingState
 from leaderboards.tables import leaderboard, load_runs, to_markdown
 from tests.support.refusals import refused
@@ -93,7 +94,7 @@ def test_whatever_reads_validation_scores_is_a_selection(schedule: str, select: 
     settings = Train(schedule=schedule, select=select)  # type: ignore[arg-type]
     state = TrainingState(torch.nn.Linear(1, 1), settings, 10, {})  # type: ignore[arg-type]
     for score in (0.1, 0.3, 0.2):
-        state.score(score)
+        take_score(state, score)
     made = job()
     made.config.train = settings
     said = provenance.selection_facts(made, state.progress.selections, [])

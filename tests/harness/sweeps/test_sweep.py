@@ -11,8 +11,8 @@ import pytest
 
 from harness.config.schema import load_config
 from harness.io.locks import run_lock
+from harness.runs.identity import identity
 from harness.runs.job import prepare_shared
-from harness.runs.record import identity
 from harness.runtime.launchers import Failure
 from harness.sweeps.entries import claim_runs, plan_entries
 from harness.sweeps.grid import configurations, grid

@@ -1,4 +1,4 @@
-"""Rows of answers as the text of each form."""
+"""Rows of answers as the text of each form (zoo.submission_forms), below the header that the edition gives."""
 
 from __future__ import annotations
 

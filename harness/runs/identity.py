@@ -1,11 +1,9 @@
-"""What a run's record says of the run and of where it was made."""
+"""What a run is: the part of its record that is known before it starts, and what a checkpoint is compared by."""
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from harness.config.schema import flat
@@ -84,16 +82,3 @@ def made_of(job: Job, store: FeatureStore, weights: Iterable[Mapping[str, Any]])
                 source = open_reader(slot.stream, source_of(job.index, video)).fingerprint()
             made[f"the {slot.stream.name} of {video.name}"] = source
     return made
-
-
-def commit() -> str | None:
-    """The git commit of this checkout, with ``+`` where it is changed; None outside one."""
-    here = Path(__file__).resolve().parents[2]
-    if not (here / ".git").exists():
-        return None
-    try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10)
-        dirty = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "") if head.returncode == 0 else None

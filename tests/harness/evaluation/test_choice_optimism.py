@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from harness.evaluation.epoch_choice import FoldSums, epoch_optimism, fold_sums
+from harness.evaluation.choice_optimism import FoldSums, epoch_optimism, fold_sums
 from zoo.api import Answer, TrackSpec
 from zoo.metrics import scores as metrics
 
