@@ -64,3 +64,15 @@ def test_every_block_is_counted(kind, name):
     found = fusion_adds(model, DIMS, 4)
     assert found is not None
     assert found > 0
+
+
+@pytest.mark.parametrize("head", ["gru", "lstm"])
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_recurrent_nets_cost_what_their_steps_cost_one_by_one(head: str, bidirectional: bool) -> None:
+    made = plan("face", head=head, **{"head.layers": 2, "head.bidirectional": bidirectional})
+    with torch.device("meta"):
+        model = Model(made, {"face": 8}, COUNTS[:2], SMALL, Regularisation())
+    step_by_step = cost_module._counted(lambda: cost_module._run_fusion(model, {"face": 8}, 6), 6)
+    assert step_by_step is not None
+    assert fusion_adds(model, {"face": 8}, 6) == step_by_step
+    assert not any("forward" in vars(net) for net in model.modules()), "they compute again"
