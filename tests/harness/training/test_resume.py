@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 EPOCHS = 120
-KILLS = 10
+KILLS = 5
 pytestmark = pytest.mark.slow
 Read = Callable[[Path], dict[str, Any]]
 
@@ -94,7 +94,7 @@ def same(folder: Path, whole: Path, record: Read) -> None:
     assert (folder / "history.csv").read_text() == (whole / "history.csv").read_text()
 
 
-def test_ten_kills_change_nothing(program, whole: Path, tmp_path: Path, record: Read) -> None:
+def test_kills_change_nothing(program, whole: Path, tmp_path: Path, record: Read) -> None:
     rng = np.random.default_rng(0)
     folder = tmp_path / "run"
     inside = 0
