@@ -14,7 +14,6 @@ from harness.cli.options import (
     EvaluationData,
     Fusion,
     Head,
-    Jobs,
     ListFile,
     OptEncoders,
     Out,
@@ -96,17 +95,26 @@ def run(
 
 
 def predict(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="a finished run")],
-    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="raw videos")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="INPUT...", help="videos, images, sound files, folders of them, a camera's number"),
+    ],
+    model: Annotated[str | None, typer.Option("--model", metavar="RUN", help="what predicts: a finished run")] = None,
     out: Annotated[Path, typer.Option("--out", help="where the tables go")] = Path("predictions"),
+    people: Annotated[str, typer.Option("--people", help="main: the main person of a video; all: everybody")] = "main",
+    form: Annotated[str, typer.Option("--format", help="of the tables: csv, parquet, jsonl")] = "csv",
+    overlay: Annotated[
+        Path | None, typer.Option("--overlay", help="draw into the video: a file for one video, a folder for several")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
-    jobs: Jobs = None,
     plugin: RunPlugins = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", hidden=True, min=1)] = None,
 ) -> None:
-    """Answer raw videos with a trained run, one table a video."""
-    from harness.analysis.predict import predict as command
+    """Predict videos, images and sound files with a trained run, one table each."""
+    from harness.predicting.command import Request
+    from harness.predicting.command import predict as command
 
-    command(run_folder, videos, out, device=device, jobs=jobs, plugins=plugin or [])
+    command(Request(inputs, model, out, people, form, overlay, device, plugin or []))
 
 
 def evaluate(
