@@ -55,9 +55,7 @@ class Work:
             except FullDiskError:
                 raise
             except UserError as error:
-                self.problems.append(error)
-                if self.count > 1:
-                    print(f"failed: {error}", file=sys.stderr)
+                self._note(error)
 
     def _one(self, file: Input) -> None:
         request, model = self.request, self.model
@@ -76,6 +74,29 @@ class Work:
             print(visible(f"{path}: decoded {predicted.readings} times: {why}"))
         if request.overlay is not None and media.kind == "video":
             self._draw(predicted, request.overlay)
+
+    def watch(self, cameras: Sequence[int]) -> None:
+        """Predict cameras, one after the other, each until Ctrl-C."""
+        for number in cameras:
+            try:
+                if not isinstance(self.model, RunModel):
+                    raise UserError("predict-camera-model", model=self.model.about.model)
+                from harness.predicting.camera import watch
+
+                table = watch(number, self.model)
+                path = self.request.out / f"camera-{number}.{self.request.form}"
+                self.request.out.mkdir(parents=True, exist_ok=True)
+                write_table(path, table)
+                self.summaries.append({"input": f"camera {number}", "frames": len(table), "table": path.name})
+                write_about(self.request.out, self.model.about, self.summaries)
+                print(visible(f"{path}: {len(table)} frames"))
+            except UserError as error:
+                self._note(error)
+
+    def _note(self, error: UserError) -> None:
+        self.problems.append(error)
+        if self.count > 1:
+            print(f"failed: {error}", file=sys.stderr)
 
     def _draw(self, predicted: Predicted, target: Path) -> None:
         path = overlay_of(predicted.media.path, target)
@@ -108,6 +129,7 @@ def predict(request: Request) -> None:
     work = Work(request, model, found.count, problems=list(found.problems))
     try:
         work.predict(found.files)
+        work.watch(found.cameras)
     except KeyboardInterrupt:
         done = f"{len(work.summaries)} of {found.count} inputs are finished, in {request.out}"
         print(visible(f"stopped; {done}"), file=sys.stderr)

@@ -33,9 +33,8 @@ class Drawing:
         self.text = int(np.clip(min(self.width, self.height) / 26, 13, 40))
         self.side = _even(self.text * 15)
         self.main = max(self.people, key=lambda person: np.isfinite(person.score).sum())
-        self.strip = _even(
-            self.text * (2.2 * len(self.classes) + 5.5 * bool(self.values) + 1.8 * bool(self.units) + 1.6)
-        )
+        lines = 2.2 * len(self.classes) + 5.5 * bool(self.values) + 1.8 * bool(self.units)
+        self.strip = _even(self.text * (lines + 1.6))
         self.back = self._timeline()
         self.size = self.width + self.side, self.height + self.strip
         """Width and height of the pictures."""
@@ -48,6 +47,9 @@ class Drawing:
         view = out[: self.height, : self.width]
         for person in self.people:
             self._box(view, person, index)
+        if not any(np.isfinite(person.score[index]) for person in self.people):
+            canvas.fill(view, (0, 0), (canvas.width_of("no face", self.text) + self.text, 2 * self.text), BACK)
+            canvas.write(view, "no face", (self.text // 2, round(self.text * 1.35)), self.text, GREY)
         side = np.ascontiguousarray(out[: self.height, self.width :])
         self._side(side, index)
         out[: self.height, self.width :] = side
@@ -66,7 +68,7 @@ class Drawing:
         words = self._label(person, index)
         wide, high = canvas.width_of(words, self.text, 600) + self.text, round(self.text * 1.5)
         left = int(np.clip(x0, 0, max(0, self.width - wide)))
-        top = y0 - high if y0 >= high else min(y1, self.height - high)
+        top = int(np.clip(y0 - high, 0, self.height - high))
         canvas.fill(view, (left, top), (left + wide, top + high), colour)
         canvas.write(view, words, (left + self.text // 2, top + round(self.text * 1.1)), self.text, BACK, 600)
 
