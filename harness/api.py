@@ -65,8 +65,8 @@ class Run:
 
     @property
     def scores(self) -> pd.DataFrame:
-        """The main scores, a row each for ``raw`` and ``post`` (post-processed): ``main``, and the ends ``low`` and
-        ``high`` of its 95 % interval."""
+        """The main scores, a row each for ``raw`` and ``post`` (post-processed), and both of frames with a face alone:
+        ``main``, and the ends ``low`` and ``high`` of its 95 % interval."""
         import pandas as pd
 
         return pd.DataFrame.from_dict({kind: dict(block) for kind, block in self.record.scores.items()}, orient="index")

@@ -58,8 +58,9 @@ def _line(row: dict[str, Any], model: RunModel) -> str:
 
 @contextmanager
 def _opened(number: int) -> Iterator[Any]:
-    level = cv2.getLogLevel()  # type: ignore[attr-defined]
-    cv2.setLogLevel(0)  # type: ignore[attr-defined]  # it warns of every way in which it tried
+    logging = cv2.utils.logging
+    level = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # it warns of every way in which it tried
     camera = cv2.VideoCapture(number)
     try:
         if not camera.isOpened():
@@ -67,4 +68,4 @@ def _opened(number: int) -> Iterator[Any]:
         yield camera
     finally:
         camera.release()
-        cv2.setLogLevel(level)  # type: ignore[attr-defined]
+        logging.setLogLevel(level)

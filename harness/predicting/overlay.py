@@ -27,6 +27,7 @@ COPIED = {"mp4": ("aac", "mp3", "ac3", "alac"), "mov": ("aac", "mp3", "alac")}
 """Sound that a container takes as it is; Matroska takes anything."""
 
 _CLOCK = 90_000  # ticks a second of the pictures
+_AAC_FRAME = 1024  # samples that AAC takes at once
 _QUALITY = {"crf": "21", "preset": "veryfast"}
 
 
@@ -106,12 +107,14 @@ class _Sound:
             self.stream, self.packets = None, iter(())
             return
         known = COPIED.get(container)
-        self.copies = known is None or self.stream.codec_context.name in known
+        self.copies = known is None or self.stream.codec_context.codec.canonical_name in known
         self.target: Any
         if self.copies:
             self.target = out.add_stream_from_template(self.stream)
         else:
-            self.target = out.add_stream("aac", rate=self.stream.rate, layout=self.stream.layout.name)
+            layout = "mono" if self.stream.codec_context.channels == 1 else "stereo"
+            self.target = out.add_stream("aac", rate=self.stream.rate, layout=layout)
+            self.pieces = av.AudioResampler("fltp", layout, self.stream.rate, frame_size=_AAC_FRAME)
         self.packets = self._encoded(source, self.stream)
         self.next: Packet[Any] | None = next(self.packets, None)
 
@@ -134,10 +137,10 @@ class _Sound:
             if packet.dts is None:
                 continue
             if self.copies:
-                if (packet.pts if packet.pts is not None else packet.dts) < shift:
+                stamp = packet.dts if packet.pts is None else packet.pts
+                if stamp < shift:
                     continue
-                packet.pts = None if packet.pts is None else packet.pts - shift
-                packet.dts -= shift
+                packet.pts, packet.dts = stamp - shift, packet.dts - shift
                 packet.stream = self.target
                 yield packet
                 continue
@@ -145,6 +148,9 @@ class _Sound:
                 if frame.pts is None or frame.pts < shift:
                     continue
                 frame.pts -= shift
-                yield from self.target.encode(frame)
+                for piece in self.pieces.resample(frame):
+                    yield from self.target.encode(piece)
         if not self.copies:
+            for piece in self.pieces.resample(None):
+                yield from self.target.encode(piece)
             yield from self.target.encode(None)
