@@ -46,6 +46,7 @@ def encoders() -> list[api.EncoderSpec]:
             paper="Savchenko et al. 2022, doi:10.1109/TAFFC.2022.3188390",
             license="Apache-2.0; its training data AffectNet is for research only",
             passport="plugins.encoders.hsemotion:passport",
+            scores="plugins.encoders.hsemotion:own_scores",
             argument="one of HSEmotion's networks",
             names=(
                 "enet_b0_8_best_vgaf",
@@ -75,13 +76,17 @@ def encoders() -> list[api.EncoderSpec]:
                 "mean": api.Option((0.485, 0.456, 0.406), "of R, G, B, for pixels from 0 to 1"),
                 "std": api.Option((0.229, 0.224, 0.225), "of R, G, B"),
                 "strict": api.Option(True, "every name must match; false: nine tenths of the numbers, the rest random"),
-                "classes": api.Option((), "the classes of its last layer, in order; counted and recorded"),
+                "classes": api.Option(
+                    (),
+                    "the classes of its last layer in order, valence and arousal last: it then predicts by itself",
+                ),
                 "saw": api.Option((), "the data it was trained on; Aff-Wild2 among them is marked in tables"),
                 "sha256": api.Option(None, "the file's digest, to be compared with", type=str),
                 "ema": api.Option(False, "take the averaged weights of a file that has those of the last step too"),
             },
             license="as the file's owner says",
             passport="plugins.encoders.checkpoint:passport",
+            scores="plugins.encoders.checkpoint:own_scores",
             argument="a file: .pt, .pth, .pth.tar or .safetensors",
         ),
         api.EncoderSpec(
@@ -132,6 +137,16 @@ def encoders() -> list[api.EncoderSpec]:
             streams=("audio",),
             kind="sound",
             passport="plugins.encoders.vggish:passport",
+        ),
+        api.EncoderSpec(
+            "resemblyzer",
+            "plugins.encoders.resemblyzer:Resemblyzer",
+            "The package resemblyzer's voice encoder: states of its LSTM, read at each frame's time.",
+            paper="Wan et al. 2018, arXiv:1710.10467",
+            license="Apache-2.0",
+            streams=("audio",),
+            kind="sound",
+            passport="plugins.encoders.resemblyzer:card",
         ),
         api.EncoderSpec(
             "mel_timm",

@@ -108,7 +108,7 @@ def adapt(state: dict[str, Tensor]) -> dict[str, Tensor]:
     found = {"last.bias": short["conv2d_7/bias"]}
     kernels = {"first.0": "conv2d_1", "second.0": "conv2d_2", "last": "conv2d_7"}
     norms = {f"{part}.1": number for part, number in _NORMS.items()}
-    separables = {}
+    separables: dict[str, int] = {}
     for i, numbers in enumerate(_BLOCK_NORMS):
         kernels[f"blocks.{i}.shortcut.0"] = f"conv2d_{i + 3}"
         separables |= {f"blocks.{i}.first": 2 * i + 1, f"blocks.{i}.second": 2 * i + 2}

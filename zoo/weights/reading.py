@@ -17,7 +17,7 @@ from zoo.weights import averaged, keras_files, sealed, torch_files
 
 KERAS = (".h5", ".hdf5")
 PICKLED = (".pt", ".pth", ".tar", ".bin", ".ckpt")
-NESTED = ("state_dict", "model", "model_state_dict", "net", "network", "params")
+NESTED = ("state_dict", "model", "model_state_dict", "model_state", "net", "network", "params")
 """Where files keep the table of names and tensors, in this order."""
 PREFIXES = ("module.", "model.")
 WHOLE = "a whole pickled "

