@@ -54,6 +54,9 @@ def run(
     devices: Annotated[int | None, typer.Option(min=1, help="devices of this machine that share each batch")] = None,
     nodes: Annotated[int | None, typer.Option(min=1, help="machines, each with as many devices")] = None,
     precision: Annotated[str | None, typer.Option(help="32, bf16-mixed")] = None,
+    zero_shot: Annotated[
+        bool, typer.Option("--zero-shot", help="score an encoder that predicts by itself; trains nothing")
+    ] = False,
     list_file: ListFile = None,
 ) -> None:
     """Train and evaluate a combination, submit and rank it."""
@@ -76,6 +79,7 @@ def run(
         "folds": folds,
         "fit": [part.strip() for part in fit.split(",")] if fit else None,
         "epochs_from": str(epochs_from) if epochs_from else None,
+        "zero_shot": zero_shot or None,
     }
     machines = {"devices": devices, "nodes": nodes}
     more = ([f"train.epochs={epochs}"] if epochs else []) + ([f"data.list={list_file}"] if list_file else [])

@@ -72,7 +72,7 @@ def answers(
             times = data.times(v)
             source = nearest(times, times - delay)[0]
             total, present = total[:, source], {slot: mask[source] for slot, mask in present.items()}
-        yield _video_answers(data, v, track.answers, total[0], dict(zip(slots, total[1:], strict=True)), present)
+        yield video_answers(data, v, track.answers, total[0], dict(zip(slots, total[1:], strict=True)), present)
 
 
 def _decoded(
@@ -118,7 +118,7 @@ def columns_of(answers: tuple[Answer, ...], decoded: np.ndarray) -> dict[str, np
     return {answer.name: np.ascontiguousarray(part if answer.kind == "class" else part[:, 0]) for answer, part in parts}
 
 
-def _video_answers(
+def video_answers(
     data: ClipData,
     v: int,
     answers: tuple[Answer, ...],
@@ -126,6 +126,8 @@ def _video_answers(
     slots: dict[str, np.ndarray],
     present: dict[str, np.ndarray],
 ) -> VideoAnswers:
+    """Decoded columns (n, sum of widths) of video ``v`` with its labels, masks and times; ``slots``: the same of the
+    slots' own."""
     video = data.videos[v]
     values = columns_of(answers, decoded)
     labels = video.labels.view()

@@ -125,6 +125,8 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
 def prepare(job: Job, *, world: World | None = None, progress: bool = True, weights: Path | None = None) -> Prepared:
     """Features, clips and the model: fitted on the training frames, or with a finished run's ``weights``."""
     config, plan = job.config, job.plan
+    if config.zero_shot:
+        raise UserError("zero-shot-run")
     world = world or single_process(pick_device(config.device))
     torch.use_deterministic_algorithms(True, warn_only=True)
 
