@@ -215,7 +215,8 @@ def predict(
 
     Args:
         video: The file.
-        model: What predicts: the folder of a finished run.
+        model: What predicts: the folder of a finished run, or a ready model (``fer``, ``hsemotion:NAME``); None: the
+            ready model of the default recipe.
         people: The main person in it, or everybody.
         plugins: The plugin files that the run was made with.
 

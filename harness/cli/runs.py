@@ -103,7 +103,14 @@ def predict(
         list[Path],
         typer.Argument(metavar="INPUT...", help="videos, images, sound files, folders of them, a camera's number"),
     ],
-    model: Annotated[str | None, typer.Option("--model", metavar="RUN", help="what predicts: a finished run")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="RUN|ENCODER[:NAME]",
+            help="a finished run, or an encoder that predicts by itself; default: the one of the default recipe",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="where the tables go")] = Path("predictions"),
     people: Annotated[str, typer.Option("--people", help="main: the main person of a video; all: everybody")] = "main",
     form: Annotated[str, typer.Option("--format", help="of the tables: csv, parquet, jsonl")] = "csv",

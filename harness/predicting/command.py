@@ -15,7 +15,9 @@ from harness.predicting.media import open_input
 from harness.predicting.models import Model, RunModel
 from harness.predicting.one_pass import Predicted, predict_media
 from harness.predicting.overlay import check_target, overlay_of, write_overlay
+from harness.predicting.ready_models import ReadyModel, default_ready
 from harness.predicting.tables import check_format, line_of, summary_of, table_of, write_about, write_table
+from harness.runs.folder import saved_config
 from harness.runtime.progress import Bar
 from zoo.errors import FullDiskError, UserError
 from zoo.text import visible
@@ -122,6 +124,8 @@ def predict(request: Request) -> None:
         check_target(request.overlay, [file for file in found.files if file.kind == "video"])
     _only_problem(found)
     model = load_model(model_name, device=request.device, plugins=request.plugins)
+    if isinstance(model, ReadyModel):
+        print(visible(f"model {model.about.model}: {model.card}"), flush=True)
     for warning in model.about.warnings:
         print(visible(f"warning: {warning}"), file=sys.stderr)
     for problem in found.problems:
@@ -153,17 +157,23 @@ def predict_file(path: Path, model: Model, people: str = "main") -> pd.DataFrame
 
 
 def load_model(name: str | None, *, device: str | None = None, plugins: Sequence[Path] = ()) -> Model:
-    """The model of a name: the folder of a finished run.
+    """The model of a name: the folder of a finished run, or a ready model; None: that of the default recipe.
 
     Raises:
         UserError: There is no such model.
     """
-    if name is None:
-        raise UserError("predict-no-model")
-    folder = Path(name).expanduser()
-    if is_run(folder) or folder.is_dir():
+    folder = Path(name).expanduser() if name else None
+    if folder is not None and (is_run(folder) or folder.is_dir()):
+        zero_shot = saved_config(folder) if (folder / "config.toml").is_file() else None
+        if zero_shot is not None and zero_shot.zero_shot:
+            return ReadyModel(zero_shot.encoders, device=device, plugins=plugins)
         return RunModel(folder, device=device, plugins=plugins)
-    raise UserError("predict-model-unknown", got=name, known="`harness run` trains one")
+    chosen = name or default_ready()
+    if not chosen:
+        raise UserError("predict-no-model")
+    if folder is not None and (len(folder.parts) > 1):
+        raise UserError("predict-model-unknown", got=name, known="there is no such folder; `harness run` trains a run")
+    return ReadyModel(chosen, device=device, plugins=plugins)
 
 
 def _named(request: Request) -> tuple[list[Path], str | None]:

@@ -129,10 +129,16 @@ def warnings_of(record: Record | None) -> list[str]:
     if (record.result.get("data") or {}).get("synthetic"):
         out.append("this run was trained on the synthetic demo set, on drawn figures: it knows nothing of real people")
     for weights in record.result.get("passports") or []:
-        if str(weights.get("license") or "unknown").lower() == "unknown" and weights.get("sha256"):
-            name = weights.get("name") or weights.get("slot")
-            out.append(f"the rights in the weights of {name} are unknown: ask their authors before others get these")
-    return out
+        if weights.get("sha256"):
+            out += rights_warning(str(weights.get("name") or weights.get("slot")), weights.get("license"))
+    return list(dict.fromkeys(out))
+
+
+def rights_warning(name: str, license: str | None) -> list[str]:
+    """What to say of weights whose licence nobody stated."""
+    if (license or "unknown").lower() != "unknown":
+        return []
+    return [f"the rights in the weights of {name} are unknown: ask their authors before you hand on what they predict"]
 
 
 def _versions(record: Record | None) -> dict[str, str]:
