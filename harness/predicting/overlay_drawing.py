@@ -14,6 +14,17 @@ from zoo.api import Answer
 
 SHORT, LONG = 360, 1920  # pixels: smaller videos are enlarged, so that text can be read, larger ones shrunk
 TRAIL = 2.0  # seconds that the dot leaves behind
+CLASS_COLOURS = {
+    "neutral": PALETTE[0],
+    "anger": PALETTE[1],
+    "disgust": PALETTE[2],
+    "fear": PALETTE[3],
+    "happiness": PALETTE[4],
+    "sadness": PALETTE[5],
+    "surprise": PALETTE[6],
+}
+"""Of the expressions that all models share; the same whatever the order of a model's classes."""
+
 VALUE_COLOURS = {"valence": BLUE, "arousal": ORANGE}
 
 
@@ -94,7 +105,7 @@ class Drawing:
         size = int(np.clip(row * 0.72, 9, self.text))
         for name, answer, k in bars:
             chance = float(self.main.predictions.values[answer.name][index][k])
-            self._bar(side, name, chance, (pad, top, self.side - pad, top + row), size, PALETTE[k % len(PALETTE)])
+            self._bar(side, name, chance, (pad, top, self.side - pad, top + row), size, class_colour(name, k))
             top += row
         half = self.side // 2
         for k, (name, answer) in enumerate(units):
@@ -155,8 +166,8 @@ class Drawing:
         for answer in self.classes:
             high = round(self.text * 1.7)
             best = values[answer.name].argmax(1)[columns]
-            colours = np.array(PALETTE)[best % len(PALETTE)]
-            strip[top : top + high, self.left : self.right] = colours
+            colours = np.array([class_colour(str(name), k) for k, name in enumerate(answer.classes)])
+            strip[top : top + high, self.left : self.right] = colours[best]
             canvas.write(strip, answer.name, (self.right + pad, top + round(self.text * 1.2)), size, GREY)
             top += round(self.text * 2.2)
         if self.values:
@@ -200,6 +211,11 @@ class Drawing:
         words = f"{int(seconds // 60)}:{seconds % 60:04.1f}"
         canvas.write(strip, words, (self.right + self.text // 2, self.strip - size // 2), size, WHITE)
         return strip
+
+
+def class_colour(name: str, place: int) -> Colour:
+    """The colour of a class, by its name or else its place."""
+    return CLASS_COLOURS.get(name.lower(), PALETTE[len(CLASS_COLOURS) + place % (len(PALETTE) - len(CLASS_COLOURS))])
 
 
 def _even(value: float) -> int:
