@@ -130,7 +130,9 @@ class Run:
         Raises:
             UserError: It cannot be read, or has nothing in it that the run looks at.
         """
-        return _predicted(Path(video), self._loaded(), people)
+        from harness.predicting.command import one_file, predict_file
+
+        return predict_file(one_file(Path(video).expanduser()), self._loaded(), people)
 
     def predictor(self, *, rate: float = 30.0) -> Predictor:
         """Predict frames and sound as they come, for a loop of one's own.
@@ -223,9 +225,10 @@ def predict(
     Raises:
         UserError: There is no such model, or the file cannot be predicted.
     """
-    from harness.predicting.command import load_model
+    from harness.predicting.command import load_model, one_file, predict_file
 
-    return _predicted(Path(video), load_model(_text(model), plugins=[Path(path) for path in plugins]), people)
+    file = one_file(Path(video).expanduser())
+    return predict_file(file, load_model(_text(model), plugins=[Path(path) for path in plugins]), people)
 
 
 def encoders(stream: str | None = None) -> pd.DataFrame:
@@ -320,12 +323,6 @@ def compare(first: PathLike | Run, *others: PathLike | Run, plugins: Sequence[Pa
     paths = [Path(run.folder if isinstance(run, Run) else run) for run in (first, *others)]
     rows = differences(paths, [Path(path) for path in plugins])
     return pd.DataFrame(rows, columns=["run", "figure", "first", "other", "difference", "low", "high"])
-
-
-def _predicted(video: Path, model: Any, people: str) -> pd.DataFrame:
-    from harness.predicting.command import predict_file
-
-    return predict_file(video.expanduser(), model, people)
 
 
 def _recipe(data: PathLike | None) -> str:

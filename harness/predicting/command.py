@@ -142,16 +142,20 @@ def predict(request: Request) -> None:
         raise _failed(work.problems, found.count, request.out)
 
 
-def predict_file(path: Path, model: Model, people: str = "main") -> pd.DataFrame:
-    """The table of one input. UserError where it cannot be predicted."""
-    if people not in PEOPLE:
-        raise UserError("predict-people", got=people)
+def one_file(path: Path) -> Input:
+    """A path as an input; UserError where it is none, or a folder of several."""
     found = find_inputs([path])
     if found.problems:
         raise found.problems[0]
     if len(found.files) != 1:
         raise UserError("predict-one-file", file=path)
-    (file,) = found.files
+    return found.files[0]
+
+
+def predict_file(file: Input, model: Model, people: str = "main") -> pd.DataFrame:
+    """The table of one input. UserError where it cannot be predicted."""
+    if people not in PEOPLE:
+        raise UserError("predict-people", got=people)
     predicted = predict_media(open_input(file.path, file.kind), model, everybody=people == "all")
     return table_of(predicted, model.answers)
 

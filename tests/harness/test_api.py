@@ -41,8 +41,9 @@ def test_encoders_are_listed() -> None:
 def test_errors_are_those_of_the_commands(tmp_path: Path) -> None:
     for call, code in (
         (lambda: harness.load(tmp_path), "run-not-a-run"),
-        (lambda: harness.predict("x.mp4"), "predict-no-model"),
-        (lambda: harness.predict("x.mp4", model=tmp_path / "none"), "predict-model-unknown"),
+        (lambda: harness.predict(tmp_path / "none.mp4"), "predict-no-file"),
+        (lambda: harness.predict(tmp_path), "predict-folder-empty"),
+        (lambda: harness.predict(__file__), "predict-not-readable"),
         (lambda: harness.compare(tmp_path), "record-invalid"),
     ):
         with pytest.raises(UserError) as error:
@@ -92,6 +93,16 @@ def test_a_video_its_overlay_and_frames_as_they_come(run: harness.Run, tmp_path:
     with pytest.raises(UserError) as error:
         predictor.hear(np.zeros(10), 44_100)
     assert error.value.code == "predictor-sound-rate"
+
+
+@pytest.mark.slow
+def test_without_a_model_the_recipes_ready_one_predicts(real: Path) -> None:
+    table = harness.predict(sorted((real / "videos").glob("01-*.mp4"))[0])
+    chances = table[[name for name in table if name.startswith("p_")]]
+    np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-5)
+    assert {"p_Anger", "p_Happiness", "p_Neutral"} <= set(chances)
+    assert table["present_face"].mean() > 0.9
+    assert (table["x1"] > table["x0"]).mean() > 0.9
 
 
 @pytest.mark.slow

@@ -72,7 +72,8 @@ def test_the_old_form_still_works(program, run: Path, place: Path) -> None:  # t
 
 def test_what_is_refused(program, run: Path, place: Path) -> None:  # type: ignore[no-untyped-def]
     good, model = place / "in" / "good.mp4", ("--model", run)
-    program("predict", good).refused("predict-no-model")
+    program("predict", good, "--model", "fre").refused("predict-model-unknown", match="did you mean")
+    program("predict", good, "--model", "lite0").refused("predict-model-not-ready")
     program("predict", good, *model, "--people", "most").refused("predict-people", got="most")
     program("predict", good, *model, "--format", "xls").refused("predict-format", got="xls")
     program("predict", run, good, *model).refused("predict-model-twice", match=".")
