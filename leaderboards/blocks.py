@@ -223,6 +223,15 @@ class FoldsBlock(Together, total=False):
     multiply_adds: dict[str, int | None] | None
 
 
+class ZeroShotBlock(TypedDict):
+    """What was scored without any training. ``lacking``: classes of the track that the model has not; ``unused``: the
+    other way round."""
+
+    encoder: str
+    lacking: list[str]
+    unused: list[str]
+
+
 class Result(FoldsBlock, total=False):
     """All that the same command gives again. ``config``: harness.config.schema.RunConfig as JSON."""
 
@@ -242,6 +251,7 @@ class Result(FoldsBlock, total=False):
     versions: dict[str, str]
     fits: dict[str, str | None]
     late_fall: float | None
+    zero_shot: ZeroShotBlock
     scores: dict[str, ScoreBlock]
     post: PostBlock
     submission: SubmissionBlock | None

@@ -36,6 +36,7 @@ class Row:
     trained on; ``weights``: the pretrained weights it began with, by name; ``aff_wild2``: those among them that have
     seen Aff-Wild2; ``rank``: among the runs of the table alone; ``flattered``: whether a choice saw what is scored;
     ``search``: how its settings were chosen among trials, if they were.
+    ``zero_shot``: whether an encoder was scored as it comes, without training.
     ``parts``: the figures of the score, by column; ``fine``: all others that are known, such as the F1 of a class. Of
     published results only: ``place`` in the competition, ``span``: the editions one of which it belongs to, ``best``:
     the highest submission of its team.
@@ -66,6 +67,7 @@ class Row:
     aff_wild2: str = ""
     rank: str = ""
     flattered: bool = False
+    zero_shot: bool = False
     kind: Kind = "run"
     place: str = ""
     best: bool = False
@@ -84,7 +86,8 @@ class Row:
     @property
     def label(self) -> str:
         """The name with its marks."""
-        marks = [mark for mark, given in (("†", self.seen), ("‡", self.aff_wild2), ("§", self.span)) if given]
+        given = (("†", self.seen), ("‡", self.aff_wild2), ("§", self.span), ("¶", self.zero_shot))
+        marks = [mark for mark, holds in given if holds]
         return " ".join([self.run, *marks])
 
 

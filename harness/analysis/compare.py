@@ -65,6 +65,35 @@ class Compared:
 
 def compare(paths: Sequence[Path], plugins: Sequence[Path] = ()) -> str:
     """All runs against the first, as text. UserError where they cannot be compared."""
+    first, *others = sides = _checked(paths, plugins)
+    blocks, figures = [_title(first)], 0
+    for other in others:
+        compared = _all_compared(first, other, plugins)
+        blocks.append(_text(first, other, compared))
+        figures += len(compared)
+    return "\n\n".join([*blocks, "\n".join(map(visible, _remarks(sides, figures)))])
+
+
+def differences(paths: Sequence[Path], plugins: Sequence[Path] = ()) -> list[dict[str, Any]]:
+    """The same as rows: run, figure, both values, the difference with its interval."""
+    first, *others = _checked(paths, plugins)
+    return [
+        {
+            "run": other.name,
+            "figure": found.what.strip(),
+            "first": found.first,
+            "other": found.other,
+            "difference": found.difference.value,
+            "low": found.difference.low,
+            "high": found.difference.high,
+        }
+        for other in others
+        for found in _all_compared(first, other, plugins)
+    ]
+
+
+def _checked(paths: Sequence[Path], plugins: Sequence[Path]) -> list[ComparedRun]:
+    """The runs; UserError where the others cannot be compared with the first."""
     first, *others = sides = _sides(paths)
     if not others:
         raise UserError("compare-too-few")
@@ -74,14 +103,15 @@ def compare(paths: Sequence[Path], plugins: Sequence[Path] = ()) -> str:
         from harness.runs.finished import plugins_of
 
         plugins_of(plugins, {path: side.record for path, side in zip(paths, sides, strict=True)})
-    blocks, figures = [_title(first)], 0
-    for other in others:
-        compared = [found for kind in KINDS for found in _compared(first, other, kind, plugins)]
-        if not compared:
-            raise UserError("compare-no-common-score", name=first.name, name2=other.name)
-        blocks.append(_text(first, other, compared))
-        figures += len(compared)
-    return "\n\n".join([*blocks, "\n".join(map(visible, _remarks(sides, figures)))])
+    return sides
+
+
+def _all_compared(first: ComparedRun, other: ComparedRun, plugins: Sequence[Path]) -> list[Compared]:
+    """All figures of two runs; UserError where they have none in common."""
+    compared = [found for kind in KINDS for found in _compared(first, other, kind, plugins)]
+    if not compared:
+        raise UserError("compare-no-common-score", name=first.name, name2=other.name)
+    return compared
 
 
 # --- what is compared -------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from harness.batching.windows import Window, runs, shift_back
 from harness.data.index.index import Index, Split, Video
 from harness.data.streams.raw_inputs import RawSlot, collate, threads
 from harness.data.streams.sources import frame_times
-from harness.features.store import FeatureStore
+from harness.features.store import Features
 from zoo.api import AudioInput, FrameInput
 from zoo.errors import UserError
 from zoo.model.model import Batch
@@ -31,7 +31,7 @@ class ClipData:
         index: Index,
         videos: Sequence[Video],
         slots: Sequence[str],
-        store: FeatureStore,
+        store: Features,
         raw: Mapping[str, RawSlot],
         *,
         delay: float = 0.0,

@@ -14,7 +14,6 @@ from harness.cli.options import (
     EvaluationData,
     Fusion,
     Head,
-    Jobs,
     ListFile,
     OptEncoders,
     Out,
@@ -55,6 +54,9 @@ def run(
     devices: Annotated[int | None, typer.Option(min=1, help="devices of this machine that share each batch")] = None,
     nodes: Annotated[int | None, typer.Option(min=1, help="machines, each with as many devices")] = None,
     precision: Annotated[str | None, typer.Option(help="32, bf16-mixed")] = None,
+    zero_shot: Annotated[
+        bool, typer.Option("--zero-shot", help="score an encoder that predicts by itself; trains nothing")
+    ] = False,
     list_file: ListFile = None,
 ) -> None:
     """Train and evaluate a combination, submit and rank it."""
@@ -77,6 +79,7 @@ def run(
         "folds": folds,
         "fit": [part.strip() for part in fit.split(",")] if fit else None,
         "epochs_from": str(epochs_from) if epochs_from else None,
+        "zero_shot": zero_shot or None,
     }
     machines = {"devices": devices, "nodes": nodes}
     more = ([f"train.epochs={epochs}"] if epochs else []) + ([f"data.list={list_file}"] if list_file else [])
@@ -96,17 +99,33 @@ def run(
 
 
 def predict(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="a finished run")],
-    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="raw videos")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="INPUT...", help="videos, images, sound files, folders of them, a camera's number"),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="RUN|ENCODER[:NAME]",
+            help="a finished run, or an encoder that predicts by itself; default: the one of the default recipe",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="where the tables go")] = Path("predictions"),
+    people: Annotated[str, typer.Option("--people", help="main: the main person of a video; all: everybody")] = "main",
+    form: Annotated[str, typer.Option("--format", help="of the tables: csv, parquet, jsonl")] = "csv",
+    overlay: Annotated[
+        Path | None, typer.Option("--overlay", help="draw into the video: a file for one video, a folder for several")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
-    jobs: Jobs = None,
     plugin: RunPlugins = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", hidden=True, min=1)] = None,
 ) -> None:
-    """Answer raw videos with a trained run, one table a video."""
-    from harness.analysis.predict import predict as command
+    """Predict videos, images and sound files with a trained run, one table each."""
+    from harness.predicting.command import Request
+    from harness.predicting.command import predict as command
 
-    command(run_folder, videos, out, device=device, jobs=jobs, plugins=plugin or [])
+    command(Request(inputs, model, out, people, form, overlay, device, plugin or []))
 
 
 def evaluate(

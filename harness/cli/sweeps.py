@@ -46,8 +46,8 @@ def sweep(
     from harness.sweeps.grid import configurations, grid
 
     combinations = grid(encoders, fusion, head)
-    from harness.cli.commands.sweep import How
     from harness.cli.commands.sweep import sweep as command
+    from harness.sweeps.launch import How
     from harness.sweeps.search import Search
     from harness.sweeps.search_space import parse_space
 
@@ -73,5 +73,5 @@ def sweep(
     wanted = Search(search, search_folds, parse_space(space or []), fixed) if search else None
     if space and not search:
         raise UserError("space-without-search")
-    if command(configs, out, seeds, How(jobs, launcher, dry_run, wanted)):
+    if command(configs, out, seeds, How(jobs, launcher, wanted), dry_run=dry_run):
         raise typer.Exit(1)

@@ -23,7 +23,8 @@ RECIPES = Path(__file__).parent / "recipes"
 @dataclass(frozen=True)
 class About:
     """What a recipe reproduces. ``differs``: from the paper, and why; ``choices``: what was taken where paper and
-    released code disagree; ``published``: scores printed elsewhere, with track, split, metric and source."""
+    released code disagree; ``published``: scores printed elsewhere, with track, split, metric and source;
+    ``ready``: the model without training that `harness predict` takes where none is named."""
 
     summary: str = ""
     paper: str = ""
@@ -31,6 +32,7 @@ class About:
     differs: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     published: tuple[Mapping[str, Any], ...] = field(default=())
+    ready: str = ""
 
 
 def recipe_names() -> list[str]:

@@ -152,6 +152,7 @@ class RunConfig(_Section):
     fold: int = Field(-1, ge=-1, description="one of these folds, as in RUN/fold-<f>; -1: all")
     fit: tuple[str, ...] = Field((), description="train,val: train on both, with the epochs of epochs_from")
     epochs_from: PathText | None = Field(None, description="the run whose chosen number of epochs is trained, with fit")
+    zero_shot: bool = Field(False, description="score an encoder that predicts by itself; nothing is trained")
     merge: Literal["mean", "vote", "ccc"] = Field("mean", description="of the test answers of folds or seeds")
     device: str = "auto"
     devices: int = Field(1, ge=1, description="processes a machine, one a device, that share each batch")

@@ -72,7 +72,7 @@ def answers(
             times = data.times(v)
             source = nearest(times, times - delay)[0]
             total, present = total[:, source], {slot: mask[source] for slot, mask in present.items()}
-        yield _video_answers(data, v, track.answers, total[0], dict(zip(slots, total[1:], strict=True)), present)
+        yield video_answers(data, v, track.answers, total[0], dict(zip(slots, total[1:], strict=True)), present)
 
 
 def _decoded(
@@ -110,7 +110,7 @@ def _halved(tried: int, window: tuple[int, int], video: str, full: bool) -> int:
     return tried // 2
 
 
-def _columns(answers: tuple[Answer, ...], decoded: np.ndarray) -> dict[str, np.ndarray]:
+def columns_of(answers: tuple[Answer, ...], decoded: np.ndarray) -> dict[str, np.ndarray]:
     """Decoded columns (n, sum of widths) by answer: (n, classes) for a class, else (n,); in float32, which has all the
     digits of a network: the answers to a large set are in memory at once."""
     ends = np.cumsum([answer.width for answer in answers])[:-1]
@@ -118,7 +118,7 @@ def _columns(answers: tuple[Answer, ...], decoded: np.ndarray) -> dict[str, np.n
     return {answer.name: np.ascontiguousarray(part if answer.kind == "class" else part[:, 0]) for answer, part in parts}
 
 
-def _video_answers(
+def video_answers(
     data: ClipData,
     v: int,
     answers: tuple[Answer, ...],
@@ -126,15 +126,17 @@ def _video_answers(
     slots: dict[str, np.ndarray],
     present: dict[str, np.ndarray],
 ) -> VideoAnswers:
+    """Decoded columns (n, sum of widths) of video ``v`` with its labels, masks and times; ``slots``: the same of the
+    slots' own."""
     video = data.videos[v]
-    values = _columns(answers, decoded)
+    values = columns_of(answers, decoded)
     labels = video.labels.view()
     labels.flags.writeable = False  # no copies: they are the index's own
     targets = {answer.name: labels[:, a] for a, answer in enumerate(answers)}
     # A video without any face has no crop folder; where nobody has one, nothing is known of faces.
     extra = {"crop": video.crop_frames} if any(v.crops is not None for v in data.index.videos) else {}
     for slot, own in slots.items():
-        extra |= {f"slot.{slot}.{name}": part for name, part in _columns(answers, own).items()}
+        extra |= {f"slot.{slot}.{name}": part for name, part in columns_of(answers, own).items()}
     return VideoAnswers(video.name, video.group, values, targets, present, data.times(v), extra=extra)
 
 

@@ -124,39 +124,70 @@ def _reader(task: Task, source: Source) -> Any:
 
 @dataclass
 class Cutter:
-    """Pictures of a video, one after the other -> chunks whose layout depends on the video alone."""
+    """The chunks of a task, of the pictures of its video."""
 
     task: Task
+
+    def __post_init__(self) -> None:
+        self.chunks = PictureChunks(self.task.slot, self.task.video.n_frames)
+        self.spec, self.task.present = self.chunks.spec, self.chunks.present
+
+    def add(self, image: np.ndarray | None) -> Iterator[Event]:
+        """Take the next frame's picture."""
+        yield from map(self._event, self.chunks.add(image))
+
+    def finish(self) -> Iterator[Event]:
+        """What is left."""
+        yield from map(self._event, self.chunks.finish())
+        yield Done(self.task)
+
+    def _event(self, pictures: Pictures) -> Event:
+        if isinstance(pictures, list):
+            return PartialBatch(self.task, pictures)
+        return Chunk(self.task, *pictures, pictures[1])
+
+
+Pictures = tuple[dict[str, np.ndarray], np.ndarray] | list[np.ndarray]
+"""What a network is given, with the frames of it that are features; or the last pictures of a video, fewer than a
+batch."""
+
+
+@dataclass
+class PictureChunks:
+    """Pictures of a video, one after the other -> chunks whose layout depends on the video alone. ``present``:
+    (n_frames,) bool, filled in as the pictures come."""
+
+    slot: FrozenSlot
+    n_frames: int
     seen: int = 0
     images: list[np.ndarray | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        spec = self.task.slot.encoder.input
+        spec = self.slot.encoder.input
         assert isinstance(spec, FrameInput)
         self.spec = spec
-        self.task.present = np.zeros(self.task.video.n_frames, bool)
+        self.present = np.zeros(self.n_frames, bool)
         self.images += [None] * spec.context  # before the first frame there is nothing
 
-    def add(self, image: np.ndarray | None) -> Iterator[Event]:
+    def add(self, image: np.ndarray | None) -> Iterator[Pictures]:
         """Take the next frame's picture."""
-        self.task.present[self.seen] = image is not None
+        self.present[self.seen] = image is not None
         self.seen += 1
         if self.spec.context or image is not None:
             self.images.append(image)
-        if len(self.images) >= self.task.slot.chunk + 2 * self.spec.context:
+        if len(self.images) >= self.slot.chunk + 2 * self.spec.context:
             yield from self._chunk()
 
-    def finish(self) -> Iterator[Event]:
+    def finish(self) -> Iterator[Pictures]:
         """What is left."""
         context = self.spec.context
         if context and len(self.images) > context:
             self.images += [None] * context
             yield from self._chunk()
         elif not context and self.images:
-            yield PartialBatch(self.task, [image for image in self.images if image is not None])
-        yield Done(self.task)
+            yield [image for image in self.images if image is not None]
 
-    def _chunk(self) -> Iterator[Event]:
+    def _chunk(self) -> Iterator[Pictures]:
         context = self.spec.context
         if len(self.images) <= 2 * context:
             return
@@ -164,7 +195,7 @@ class Cutter:
         blank = np.zeros((self.spec.size, self.spec.size, 3), np.uint8)
         frames = np.stack([blank if image is None else image for image in self.images])
         inner = seen[context : len(seen) - context]
-        yield Chunk(self.task, {"frames": frames, "present": seen}, inner, inner)
+        yield {"frames": frames, "present": seen}, inner
         self.images = self.images[len(self.images) - 2 * context :] if context else []
 
 
@@ -182,9 +213,13 @@ def _other_chunks(index: Index, task: Task) -> Iterator[Event]:
     raw = RawSlot(index, slot.plan, slot.encoder)
     task.present = present = _reader(task, source_of(index, video)).present()
     for start in range(0, video.n_frames, slot.chunk):
-        stop = min(start + slot.chunk, video.n_frames)
-        seen = present[start:stop]
+        seen = present[start : start + slot.chunk]
         if seen.any():
-            inputs = collate([raw.clip(video.name, start, stop)], stop - start)
-            yield Chunk(task, {name: value[0] for name, value in inputs.items()}, seen, seen)
+            yield Chunk(task, other_inputs(raw, video.name, start, start + len(seen)), seen, seen)
     yield Done(task)
+
+
+def other_inputs(raw: RawSlot, video: str, start: int, stop: int) -> dict[str, np.ndarray]:
+    """What a network of sound or vectors is given for the frames [start, stop)."""
+    inputs = collate([raw.clip(video, start, stop)], stop - start)
+    return {name: value[0] for name, value in inputs.items()}

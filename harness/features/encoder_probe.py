@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -36,24 +37,29 @@ def choose_precision(index: Index, slots: Sequence[FrozenSlot], *, building: boo
     warning, and float32.
     """
     for slot in slots:
-        if not slot.wants_bf16 and not building:
-            continue
-        if building and slot.settings.precision == "bf16":
-            warn_of_bfloat16(slot.device, "features.precision=bf16")
-        slot.probe = load_or_measure(index, slot)
-        error = slot.probe.error
-        if slot.wants_bf16 and not slot.bf16 and error is not None:
-            said = (
-                f"slot {slot.plan.name!r}: features in bfloat16 are {error:.1%} from those in float32, more than "
-                f"features.tolerance = {slot.settings.tolerance:.1%}"
-            )
-            if slot.settings.precision == "bf16":
-                raise UserError("bf16-too-far", said=said)
-            if building:
-                warnings.warn(f"{said}: they are computed in float32", stacklevel=2)
+        choose_precision_of(slot, partial(measure, index, slot), building=building)
 
 
-def load_or_measure(index: Index, slot: FrozenSlot) -> PrecisionProbe:
+def choose_precision_of(slot: FrozenSlot, measured: Callable[[], PrecisionProbe], *, building: bool = False) -> None:
+    """The same of one slot; ``measured`` is called where the cache does not know what it measures."""
+    if not slot.wants_bf16 and not building:
+        return
+    if building and slot.settings.precision == "bf16":
+        warn_of_bfloat16(slot.device, "features.precision=bf16")
+    slot.probe = load_or_measure(slot, measured)
+    error = slot.probe.error
+    if slot.wants_bf16 and not slot.bf16 and error is not None:
+        said = (
+            f"slot {slot.plan.name!r}: features in bfloat16 are {error:.1%} from those in float32, more than "
+            f"features.tolerance = {slot.settings.tolerance:.1%}"
+        )
+        if slot.settings.precision == "bf16":
+            raise UserError("bf16-too-far", said=said)
+        if building:
+            warnings.warn(f"{said}: they are computed in float32", stacklevel=2)
+
+
+def load_or_measure(slot: FrozenSlot, measured: Callable[[], PrecisionProbe]) -> PrecisionProbe:
     """From the cache, or measured now and kept there; one process measures, the others wait."""
     file = _memo(slot)
     if (probe := _read(file)) is not None:
@@ -62,13 +68,13 @@ def load_or_measure(index: Index, slot: FrozenSlot) -> PrecisionProbe:
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(file.with_suffix(".lock")):
             if (probe := _read(file)) is None:
-                probe = measure(index, slot)
+                probe = measured()
                 said = {"error": probe.error, "mixes": probe.batch_invariant, "encoder": slot.plan.encoder.name}
                 if probe != PrecisionProbe():  # else there was nothing to look at
                     clear_parts_of(file)
                     atomic(file, lambda part: part.write_text(json.dumps(sealed(said))))
     except PermissionError:
-        probe = measure(index, slot)
+        probe = measured()
     return probe
 
 
@@ -91,19 +97,28 @@ def measure(index: Index, slot: FrozenSlot) -> PrecisionProbe:
     """Nothing is known where no video has a frame for the slot."""
     spec = slot.encoder.input
     if isinstance(spec, FrameInput) and not spec.context:
-        images = list(pictures(index, slot))
-        if not images:
-            return PrecisionProbe()
-        error = _error(slot, batch_of(images), np.ones(len(images), bool)) if slot.wants_bf16 else None
-        settled = PrecisionProbe(error)
-        before, slot.probe = slot.probe, settled  # in the precision that will be used
-        try:
-            return PrecisionProbe(error, is_batch_invariant(slot, images))
-        finally:
-            slot.probe = before
+        return measure_pictures(slot, list(pictures(index, slot)))
     if not slot.wants_bf16 or (chunk := next(_chunks(index, slot), None)) is None:
         return PrecisionProbe()
-    return PrecisionProbe(_error(slot, *chunk))
+    return measure_chunk(slot, *chunk)
+
+
+def measure_pictures(slot: FrozenSlot, images: Sequence[np.ndarray]) -> PrecisionProbe:
+    """What some pictures say of an encoder of single frames."""
+    if not images:
+        return PrecisionProbe()
+    error = _error(slot, batch_of(images), np.ones(len(images), bool)) if slot.wants_bf16 else None
+    settled = PrecisionProbe(error)
+    before, slot.probe = slot.probe, settled  # in the precision that will be used
+    try:
+        return PrecisionProbe(error, is_batch_invariant(slot, images))
+    finally:
+        slot.probe = before
+
+
+def measure_chunk(slot: FrozenSlot, inputs: Inputs, mask: np.ndarray) -> PrecisionProbe:
+    """What a chunk of anything else says."""
+    return PrecisionProbe(_error(slot, inputs, mask))
 
 
 def _error(slot: FrozenSlot, inputs: Inputs, mask: np.ndarray) -> float:

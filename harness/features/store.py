@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,16 @@ from harness.runtime import memory
 
 Key = tuple[str, str]  # slot, video
 MAPPED = 64 * 2**20  # bytes of features that stay mapped: of random clips of a large set few meet a map that is there
+
+
+class Features(Protocol):
+    """What clips are cut from."""
+
+    def present(self, slot: str, video: str) -> np.ndarray:
+        """(n_frames,) bool."""
+
+    def clip(self, slot: str, video: str, start: int, stop: int) -> np.ndarray:
+        """(stop - start, D) as stored; zeros where absent."""
 
 
 class FeatureStore:

@@ -37,7 +37,8 @@ def one_run(folder: Path) -> RunConfig:
 
 def default_name(config: RunConfig, seeds: int) -> str:
     """A folder name that says what the run is."""
-    text = "-".join([config.track, config.encoders, config.fusion, config.head, f"s{config.seed}"])
+    what = ["zero-shot"] if config.zero_shot else [config.fusion, config.head, f"s{config.seed}"]
+    text = "-".join([config.track, config.encoders, *what])
     kind = f"-{split_name(config)}" if config.folds else "-fit" if config.fit else ""
     kind += f"-best{config.chosen.trials}" if config.chosen.trials else ""
     return re.sub(r"[^A-Za-z0-9_.+-]+", "+", text)[:120] + kind + (f"x{seeds}" if seeds > 1 else "")

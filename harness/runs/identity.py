@@ -24,9 +24,13 @@ VERSIONED = ("abaw-zoo", "torch", "torchvision", "torchaudio", "timm", "numpy")
 def identity(job: Job) -> Result:
     """What the run is, known before it starts."""
     config, index, track = job.config, job.whole or job.index, job.track
+    fused = {"fusion": "", "head": ""} if config.zero_shot else {"fusion": config.fusion, "head": config.head}
+    settings = config.model_dump(mode="json", exclude=CIRCUMSTANCES)
+    if not config.zero_shot:
+        del settings["zero_shot"]  # a trained run's result is what it was before there were others
     result: Result = {
-        "combination": {"encoders": config.encoders, "fusion": config.fusion, "head": config.head},
-        "config": config.model_dump(mode="json", exclude=CIRCUMSTANCES),
+        "combination": {"encoders": config.encoders, "fusion": fused["fusion"], "head": fused["head"]},
+        "config": settings,
         "edition": job.edition.name,
         "track": track.name,
         "track_version": track.version,

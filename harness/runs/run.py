@@ -12,6 +12,7 @@ import torch
 
 from harness.batching.clips import ClipData
 from harness.batching.sampling import training_counts
+from harness.config.schema import RunConfig
 from harness.data.index.index import Index, Split
 from harness.data.streams.raw_inputs import RawSlot
 from harness.evaluation.plain_reference import plain_reference
@@ -41,7 +42,7 @@ from harness.training.loop import Trained, train
 from harness.training.placement import Clock
 from leaderboards.blocks import Circumstances, ReferenceBlock, Result, WeightsBlock
 from leaderboards.record import Record
-from zoo.api import Counts, VideoAnswers
+from zoo.api import Counts, TrackSpec, VideoAnswers
 from zoo.errors import UserError
 from zoo.model.adapter import Adapter
 from zoo.model.cost import cost
@@ -124,6 +125,8 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
 def prepare(job: Job, *, world: World | None = None, progress: bool = True, weights: Path | None = None) -> Prepared:
     """Features, clips and the model: fitted on the training frames, or with a finished run's ``weights``."""
     config, plan = job.config, job.plan
+    if config.zero_shot:
+        raise UserError("zero-shot-run")
     world = world or single_process(pick_device(config.device))
     torch.use_deterministic_algorithms(True, warn_only=True)
 
@@ -136,10 +139,8 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
     splits = clips_of(job, store, raw)
     passports = [found for slot in frozen if (found := slot.record())]
     if weights is not None:
-        model = make_model(plan, dims, [Counts(1, (1,) * max(2, len(a.classes))) for a in job.track.answers], config)
-        finished.check_written(weights)
-        model.load_state_dict(load_weights(weights))
-        return Prepared(model.to(world.device), splits, passports, world, store=store)
+        model = trained_model(plan, dims, job.track, config, weights).to(world.device)
+        return Prepared(model, splits, passports, world, store=store)
 
     # The network with its seed's random weights, those of its encoders, and projections of the training frames.
     check_trainable(job, splits)
@@ -158,6 +159,14 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
     return Prepared(
         model, splits, passports, world, [saw for those in exposures.values() for saw in those], store, dims
     )
+
+
+def trained_model(plan: Plan, dims: Mapping[str, int], track: TrackSpec, config: RunConfig, weights: Path) -> Model:
+    """A finished run's network with its weights, which are compared with the record."""
+    model = make_model(plan, dims, [Counts(1, (1,) * max(2, len(a.classes))) for a in track.answers], config)
+    finished.check_written(weights)
+    model.load_state_dict(load_weights(weights))
+    return model
 
 
 def extract_features(
@@ -258,19 +267,20 @@ def reference_of(job: Job, prepared: Prepared) -> ReferenceBlock | None:
 
 def predict_split(job: Job, prepared: Prepared, split: str) -> list[VideoAnswers]:
     """Answers to all videos of a split; of several processes only the first has them."""
-    settings = job.config.train
-    return shared_answers(
-        prepared.world,
-        prepared.model,
-        prepared.splits[split],
-        job.track,
-        length=settings.clip,
-        batch=settings.batch * 2,
-        full=settings.evaluation == "full",
-        delay=settings.delay,
-        per_slot=wants_per_slot(job.plan),
-        precision=settings.precision,
-    )
+    how = evaluation_options(job.config, job.plan)
+    return shared_answers(prepared.world, prepared.model, prepared.splits[split], job.track, **how)
+
+
+def evaluation_options(config: RunConfig, plan: Plan) -> dict[str, Any]:
+    """How a run answers whole videos (harness.evaluation.prediction.answers)."""
+    return {
+        "length": config.train.clip,
+        "batch": config.train.batch * 2,
+        "full": config.train.evaluation == "full",
+        "delay": config.train.delay,
+        "per_slot": wants_per_slot(plan),
+        "precision": config.train.precision,
+    }
 
 
 def wants_per_slot(plan: Plan) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.config.schema import RunConfig
 from harness.io.locks import BOARD, file_lock
+from harness.runs import zero_shot
 from harness.runs.finished import check_data, use_run
 from harness.runs.folder import check_name, default_name, has_folds, new_folder, saved_config
 from harness.runs.job import Job, make_job
@@ -32,6 +33,8 @@ def start(config: RunConfig, *, out: Path, name: str | None, seeds: int) -> Path
     """Train one combination (``seeds`` times) and bring the leaderboard up to date. Returns the run's folder."""
     check_kind(config, seeds)
     check_name(out, name)
+    if config.zero_shot:
+        zero_shot.check_settings(config, seeds)
     job = make_job(config)
     check_ready(job)
     with joined_by(job.config) as world:
@@ -46,7 +49,9 @@ def start(config: RunConfig, *, out: Path, name: str | None, seeds: int) -> Path
 
 
 def _run(job: Job, folder: Path, seeds: int, world: World) -> None:
-    if seeds > 1:
+    if job.config.zero_shot:
+        outcome = zero_shot.run(job, folder)
+    elif seeds > 1:
         outcome = run_seeds(job, folder, seeds, world)
     else:
         outcome = run_folds(job, folder, world) if has_folds(job.config) else run(job, folder, world=world)
@@ -56,6 +61,9 @@ def _run(job: Job, folder: Path, seeds: int, world: World) -> None:
 
 def check_ready(job: Job) -> None:
     """Find the mistakes that would stop the run later, before it has a folder; UserError says what to do."""
+    if job.config.zero_shot:
+        zero_shot.check_ready(job)
+        return
     pick_device(job.config.device)
     if not any(np.isfinite(video.labels).any() for video in job.index.split("train")):
         raise UserError("training-split-empty", root=job.index.root, variant=job.index.variant, name=job.track.name)

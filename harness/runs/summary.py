@@ -40,6 +40,8 @@ def announce(job: Job, hindrance: str = "") -> None:
     if job.origin is not None:
         chosen = f"{job.origin.epochs} epochs, as {visible(job.origin.run)} chose"
         print(f"trained on train and val for {chosen}; nothing is scored")
+    if job.config.zero_shot:
+        print(f"zero-shot: what {visible(job.config.encoders)} predicts by itself is scored, and nothing is trained")
     if job.synthetic:
         print(
             "This is the synthetic demo set: drawn figures with computed labels. Its scores say nothing about people."

@@ -149,7 +149,7 @@ def _cell(column: Column, row: Row, padding: str) -> str:
 
 def _breakable(text: str) -> str:
     """A name that may go on in the next line where its parts meet, but not before a mark."""
-    return re.sub(r"(?<=[+_,/-])(?=[^\s<&])", "<wbr>", re.sub(r" ([†‡§])", "\u00a0\\1", markup(text)))
+    return re.sub(r"(?<=[+_,/-])(?=[^\s<&])", "<wbr>", re.sub(r" ([†‡§¶])", "\u00a0\\1", markup(text)))
 
 
 _ADDRESSES = (

@@ -3,7 +3,8 @@
 The file (zoo.weights.loading.read says in what forms) holds the weights of a network that timm has; torchvision's
 resnets have the same names there. The architecture is named by ``model``, because a file does not tell it. What the
 file's names begin with (``module.``, ``backbone.``, ...) is taken off, whichever brings most names to the network's;
-the classifier is left out; what was done is in the notes of the record. The seed system's AffectNet ResNet-50
+the classifier is used where ``classes`` names its order, and left out else; what was done is in the notes of the
+record. The seed system's AffectNet ResNet-50
 (``model_state_dict``, seven classes in ``fc``) is such a file.
 """
 
@@ -19,9 +20,9 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from zoo.api import FrameInput, ModelCard
+from zoo.api import FrameInput, ModelCard, OwnScores
 from zoo.errors import UserError
-from zoo.modules import FrameEncoder
+from zoo.modules import FrameEncoder, OwnClassifier
 from zoo.registry.suggestions import did_you_mean
 from zoo.weights.loading import Adapted
 
@@ -71,11 +72,19 @@ class Checkpoint(FrameEncoder):
         dim: Any = getattr(net, "head_hidden_size", None) or net.num_features
         super().__init__(dim=int(dim), input=FrameInput(size, _three(mean), _three(std)))
         self.net = net
+        self.classifier = OwnClassifier(self.dim, len(classes)) if classes else None
 
     def encode(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, dim)."""
         features: Tensor = self.net(images)
         return features
+
+    def scores(self, features: Tensor) -> Tensor:
+        """(..., dim) -> (..., classes): the logits of the file's own classifier."""
+        if self.classifier is None:
+            raise UserError("encoder 'checkpoint' predicts nothing by itself: name the classes of its last layer")
+        out: Tensor = self.classifier(features)
+        return out
 
 
 def passport(
@@ -132,8 +141,35 @@ def adapt(model: str, size: int, strict: bool, classes: tuple[str, ...], state: 
     if not strict:
         found, more = _what_fits(model, found, own)
         notes += more
-    notes.append(f"{len(found)} tensors for {model}, {len(dropped)} of the classifier left out")
-    return Adapted({f"net.{name}": tensor for name, tensor in found.items()}, tuple(notes))
+    own_last = _classifier(dropped, classes)
+    notes.append(f"{len(found)} tensors for {model}, {len(dropped)} of the classifier {_use(classes, own_last)}")
+    return Adapted({**{f"net.{name}": tensor for name, tensor in found.items()}, **own_last}, tuple(notes))
+
+
+def own_scores(stream: str, argument: str | None, classes: tuple[str, ...] = (), **_options: object) -> OwnScores:
+    """The classes that the user names."""
+    values = tuple(name for name in classes if name.lower() in ("valence", "arousal"))
+    if classes[len(classes) - len(values) :] != values:
+        raise UserError(
+            f"encoder 'checkpoint': in classes valence and arousal must come last, got {', '.join(classes)}"
+        )
+    return OwnScores(classes[: len(classes) - len(values)], tuple(name.lower() for name in values))
+
+
+def _classifier(head: Mapping[str, Tensor], classes: tuple[str, ...]) -> dict[str, Tensor]:
+    """The last layer of the file, where the user named its classes; zeros, which stand for none, where it has none."""
+    if not classes:
+        return {}
+    names = [name for name, tensor in head.items() if name.endswith("weight") and tensor.ndim == 2]
+    if not names or len(names) > 1:  # of several layers, what lies between them is not known
+        return {}
+    weight = head[names[0]]
+    bias = head.get(names[0].removesuffix("weight") + "bias", torch.zeros(len(weight)))
+    return {"classifier.weight": weight, "classifier.bias": bias}
+
+
+def _use(classes: tuple[str, ...], found: Mapping[str, Tensor]) -> str:
+    return "kept for what it predicts itself" if classes and found else "left out"
 
 
 def _best_prefix(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:

@@ -1,10 +1,13 @@
 """Faces: HSEmotion's networks, trained on AffectNet (Savchenko; now EmotiEffLib).
 
 The published files are whole pickled networks of old timm releases. They are read without their code
-(zoo/pickles.py) and loaded, strictly and without the classifier, into today's timm network of the same architecture:
+(zoo/weights/torch_files.py) and loaded, strictly, into today's timm network of the same architecture:
 tf_efficientnet_b0 and b2, and for ``mobilevit_va_mtl`` mobilevitv2_150, which its 9,821,779 parameters (with batch
 norms folded) and 768 features single out. The face was pressed to the square without keeping its sides, RGB, ImageNet
 mean and std, as facial_analysis.py of the repository does.
+
+Their classifier is kept beside the network: what it predicts is what the published code gives (logits of seven or
+eight classes; where the file has them valence and arousal, as the layer gives them, cut to [-1, 1]).
 
 The addresses name one commit of the repository, so that a file cannot change; the two digests are those that others
 measured at that commit. The networks were first trained to tell VGGFace2's people apart, then on AffectNet;
@@ -17,15 +20,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import timm
+import torch
 from torch import Tensor, nn
 
-from zoo.api import FrameInput, ModelCard
+from zoo.api import FrameInput, ModelCard, OwnScores
 from zoo.errors import UserError
-from zoo.modules import FrameEncoder
+from zoo.modules import FrameEncoder, OwnClassifier
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 EIGHT = ("Anger", "Contempt", "Disgust", "Fear", "Happiness", "Neutral", "Sadness", "Surprise")
 SEVEN = tuple(name for name in EIGHT if name != "Contempt")
+VALUES = ("valence", "arousal")
 _COMMIT = "520a051c64cd191521e5934655314e769a319684"
 _URL = f"https://raw.githubusercontent.com/sb-ai-lab/EmotiEffLib/{_COMMIT}/models/affectnet_emotions"
 _PAPER = "Savchenko, Savchenko & Makarov 2022, IEEE Transactions on Affective Computing, doi:10.1109/TAFFC.2022.3188390"
@@ -70,11 +75,18 @@ class HsEmotion(FrameEncoder):
         net: nn.Module = timm.create_model(model.net, pretrained=False, num_classes=0)
         super().__init__(dim=int(net.num_features), input=FrameInput(size or model.size, MEAN, STD))  # type: ignore[arg-type]
         self.net = net
+        self.classifier = OwnClassifier(self.dim, len(model.classes))
+        self.classes = len(own_scores(stream, argument).classes)
 
     def encode(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, dim)."""
         features: Tensor = self.net(images)
         return features
+
+    def scores(self, features: Tensor) -> Tensor:
+        """(..., dim) -> (..., K): logits of the classes; valence and arousal where the file has them."""
+        out: Tensor = self.classifier(features)
+        return torch.cat([out[..., : self.classes], out[..., self.classes :].clamp(-1, 1)], -1)
 
 
 def passport(stream: str, argument: str | None, size: int | None = None) -> ModelCard:
@@ -96,5 +108,14 @@ def passport(stream: str, argument: str | None, size: int | None = None) -> Mode
 
 
 def adapt(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The file's names under this encoder's, without the classifier (``classifier.0`` or ``head.fc``)."""
-    return {f"net.{name}": t for name, t in state.items() if not name.startswith(("classifier.", "head.fc."))}
+    """The file's names under this encoder's; the classifier is ``classifier.0`` or ``head.fc`` there."""
+    heads = ("classifier.", "head.fc.")
+    own = {f"classifier.{name.rpartition('.')[2]}": t for name, t in state.items() if name.startswith(heads)}
+    return {**{f"net.{name}": t for name, t in state.items() if not name.startswith(heads)}, **own}
+
+
+def own_scores(stream: str, argument: str | None, size: int | None = None) -> OwnScores:
+    """AffectNet's classes, as its own last layer has them, and values where it has them too."""
+    classes = MODELS[argument or ""].classes
+    values = tuple(name for name in classes if name in VALUES)
+    return OwnScores(tuple(name for name in classes if name not in VALUES), values)

@@ -55,6 +55,13 @@ def cost(
     return {"parameters": {"trained": trained, "frozen": frozen}, "multiply_adds": each}
 
 
+def cost_of_encoder(slot: SlotPlan, length: int = 64) -> Cost:
+    """The same of one frozen encoder that predicts by itself: nothing is trained."""
+    parameters, adds = _of_encoder(slot, length)
+    each = {f"encoder {slot.name}": adds, "total": adds}
+    return {"parameters": {"trained": 0, "frozen": parameters}, "multiply_adds": each}
+
+
 def _of_encoder(slot: SlotPlan, length: int) -> tuple[int, int | None]:
     """Return the encoder's number of parameters (0 if it cannot be built on meta) and its multiply-adds a frame.
 

@@ -235,7 +235,15 @@ def build_encoder(slot: SlotPlan) -> Encoder:
         )
     if slot.frozen and (why := getattr(encoder, "needs_training", "")):
         raise UserError("encoder-frozen-and-random", name=slot.name, why=why)
+    if slot.scores and (own := slot.own_scores) is not None:
+        encoder.dim += len(own.classes) + len(own.values)
+        encoder.register_forward_hook(_with_scores)
     return encoder
+
+
+def _with_scores(encoder: Any, _given: Any, features: Tensor) -> Tensor:
+    """(..., D) -> (..., D + K): what the encoder predicts by itself beside its features."""
+    return torch.cat([features, encoder.scores(features)], -1)
 
 
 def whole_answers(out: FusionOut) -> FusionOut:

@@ -132,7 +132,7 @@ def built_from(slot: SlotPlan) -> Hashable:
     if any(isinstance(text, str) and os.path.exists(text) for text in (argument, *options.values())):
         return None
     given = tuple(sorted(options.items()))
-    key = (resolve(slot.encoder.build), slot.stream.name, slot.stream.kind, argument, given, slot.frozen)
+    key = (resolve(slot.encoder.build), slot.stream.name, slot.stream.kind, argument, given, slot.frozen, slot.scores)
     try:
         hash(key)
     except TypeError:

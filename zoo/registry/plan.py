@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from zoo.api import Answer, EncoderSpec, LossSpec, ModelCard, Option, Spec, StreamSpec
+from zoo.api import Answer, EncoderSpec, LossSpec, ModelCard, Option, OwnScores, Spec, StreamSpec
 from zoo.errors import UserError
 from zoo.registry.registry import Registry, check_options, resolve
 from zoo.registry.slots import Slot, parse_slots
@@ -18,6 +18,7 @@ COMMON: dict[str, dict[str, Option]] = {
         "pretrained": Option(True, "load the weights; false: random ones, trained"),
         "weights": Option(None, "a local file instead of the usual weights", type=str),
         "sha256": Option(None, "that file's digest, to be compared with", type=str),
+        "scores": Option(False, "put what it predicts by itself beside its features, where it does"),
     },
     "fusions": {"per_slot": Option(0.0, "weight of the loss of every slot's own answer (0: none are made)")},
 }
@@ -27,7 +28,8 @@ COMMON: dict[str, dict[str, Option]] = {
 @dataclass(frozen=True)
 class SlotPlan:
     """One slot resolved. ``frozen``: its features are computed once and cached; else it is trained with the model.
-    ``stream``: the registered one, or where the encoder opens its own input that of the encoder."""
+    ``stream``: the registered one, or where the encoder opens its own input that of the encoder. ``scores``: whether
+    what the encoder predicts by itself stands beside its features."""
 
     slot: Slot
     stream: StreamSpec
@@ -35,11 +37,20 @@ class SlotPlan:
     options: Mapping[str, Any]
     passport: ModelCard | None
     frozen: bool
+    scores: bool = False
 
     @property
     def name(self) -> str:
         """The slot's name, ``face`` or ``face.b``."""
         return self.slot.name
+
+    @property
+    def own_scores(self) -> OwnScores | None:
+        """What its encoder predicts by itself, with these options; None where that is nothing."""
+        if self.encoder.scores is None:
+            return None
+        said: OwnScores | None = resolve(self.encoder.scores)(self.stream.name, self.slot.argument, **self.options)
+        return said if said is not None and (said.classes or said.values) else None
 
 
 @dataclass(frozen=True)
@@ -149,7 +160,10 @@ def _plan_slot(registry: Registry, slot: Slot, given: dict[str, Any], finetune: 
     if spec.fixed and finetune:
         raise UserError("finetune-nothing", name=slot.name, name2=spec.name)
     frozen = spec.fixed or (passport is not None and not finetune)
-    return SlotPlan(slot, stream, spec, options, passport, frozen)
+    plan = SlotPlan(slot, stream, spec, options, passport, frozen, bool(common["scores"]))
+    if plan.scores and plan.own_scores is None:
+        raise UserError("scores-none", name=slot.name, name2=spec.name)
+    return plan
 
 
 def _encoder(registry: Registry, slot: Slot, name: str) -> Spec:

@@ -1,4 +1,4 @@
-"""Passports -> verified files: weights in an installed package, a local file, or a download. No torch here."""
+"""Model cards -> verified files: in an installed package or a wheel, a local file, or a download. No torch here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import urllib.parse
 from pathlib import Path
 from typing import TypedDict
 
-from zoo.api import ModelCard
+import zoo.weights.wheels as wheels
+from zoo.api import ModelCard, Wheel
 from zoo.errors import UserError
 from zoo.files import file_sha256, replace
 from zoo.weights.download import download as fetch
@@ -19,17 +20,19 @@ _INSTEAD = "give a file with --set encoder.SLOT.weights=FILE, or train without: 
 
 
 def find(passport: ModelCard, *, cache: Path | None = None, download: bool = True) -> Path:
-    """The verified file of a passport: out of an installed package, a local path, or ``cache``, into which a URL is
-    downloaded once (default ``$ABAW_ZOO_CACHE/weights``, else ``~/.cache/abaw-zoo/weights``).
+    """The verified file of a model card: out of an installed package, a local path, or ``cache``, into which a URL or
+    the file of a wheel is downloaded once (default ``$ABAW_ZOO_CACHE/weights``, else ``~/.cache/abaw-zoo/weights``).
 
     Its sha256 is always compared: with the passport's (a whole digest, or its first 8 or more hex digits), else with
     the one recorded in ``<file>.sha256`` when the file was first used. Raises UserError that says what to do.
     """
-    if [passport.package, passport.path, passport.url].count(None) != 2:
+    if [passport.package, passport.path, passport.url, passport.wheel].count(None) != 3:
         raise UserError("card-place", name=passport.name)
     cache = cache or cache_folder()
     if passport.package is not None:
         path = _in_package(passport.name, *passport.package)
+    elif passport.wheel is not None:
+        path = _in_wheel(passport, passport.wheel, cache, download)
     elif passport.path is not None:
         path = Path(passport.path).expanduser()
         if not path.is_file():
@@ -103,6 +106,9 @@ def place(passport: ModelCard, cache: Path | None = None) -> Path | None:
         return None
     if passport.path is not None:
         return Path(passport.path).expanduser()
+    if passport.wheel is not None:
+        here = installed(passport, passport.wheel)
+        return here if here is not None else wheels.kept_at(passport.wheel, cache or cache_folder())
     return _url_place(passport.url, cache or cache_folder()) if passport.url else None
 
 
@@ -129,6 +135,26 @@ def _in_package(name: str, module: str, inside: str) -> Path:
         if (path := Path(folder, inside)).is_file():
             return path
     raise UserError("weights-package-file-missing", name=name, module=module, inside=inside, instead=_INSTEAD)
+
+
+def installed(passport: ModelCard, wheel: Wheel) -> Path | None:
+    """The file of a wheel's installed distribution; of another version only where it has the card's digest."""
+    found = wheels.installed(wheel)
+    if found is None or found.version == wheel.version:
+        return found.path if found else None
+    wanted = (passport.sha256 or "").lower()
+    return found.path if wanted and file_sha256(found.path).startswith(wanted) else None
+
+
+def _in_wheel(passport: ModelCard, wheel: Wheel, cache: Path, download: bool) -> Path:
+    if (here := installed(passport, wheel)) is not None:
+        return here
+
+    def check(part: Path) -> None:
+        if passport.sha256 is not None:
+            _verify(passport, part, f"{wheel.file} of {wheel.distribution} {wheel.version}")
+
+    return wheels.keep(passport.name, wheel, cache, check, download=download, instead=_INSTEAD)
 
 
 def _cached(passport: ModelCard, cache: Path, download: bool) -> Path:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from zoo.api import ModelCard
 from zoo.errors import UserError
 from zoo.files import file_sha256
+from zoo.modules import OwnClassifier
 from zoo.registry.registry import resolve
 from zoo.weights.cards import LoadedFacts, cache_folder, describe, find
 from zoo.weights.reading import common_prefix, convert, read, read_kept
@@ -58,8 +59,8 @@ def load_pretrained(
     """
     path = find(passport, cache=cache, download=download)
     state, notes = read_kept(path, cache or cache_folder(), passport.ema)
-    wanted = encoder.state_dict()
-    if (part := _of_a_run(path, state, wanted)) is not None:
+    wanted, spare = encoder.state_dict(), _classifiers(encoder)
+    if (part := _of_a_run(path, state, wanted, spare)) is not None:
         state, note = part
         notes.append(note)
     elif passport.adapt is not None:
@@ -69,13 +70,24 @@ def load_pretrained(
         state = {prefix + name: tensor for name, tensor in state.items()}
         notes.append(f"{prefix!r} put before all names")
     state, counted = _with_counters(state, wanted)
+    state = {**{name: tensor for name, tensor in spare.items() if name not in state}, **state}
     _compare(passport, path, state, wanted)
     encoder.load_state_dict(state, strict=True)
     return Loaded(passport, path, file_sha256(path), passport.sha256 is None, (*notes, *counted))
 
 
+def _classifiers(encoder: nn.Module) -> dict[str, Tensor]:
+    """The numbers of the encoder's own classifiers, by name: a file may lack them, which then stay as they are."""
+    return {
+        f"{name}.{own}": tensor
+        for name, module in encoder.named_modules()
+        if isinstance(module, OwnClassifier)
+        for own, tensor in module.state_dict().items()
+    }
+
+
 def _of_a_run(
-    path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+    path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], spare: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], str] | None:
     """The encoder out of the weights of a whole model (``encoders.SLOT.``), and from which slot; None where no slot
     has it. UserError where several have."""
@@ -83,8 +95,12 @@ def _of_a_run(
     for name, tensor in state.items():
         if match := _IN_A_RUN.match(name):
             slots.setdefault(match[1], {})[match[2]] = tensor
-    shapes = {name: tensor.shape for name, tensor in wanted.items()}
-    fit = [slot for slot, part in slots.items() if {name: t.shape for name, t in part.items()} == shapes]
+    shapes = {name: tensor.shape for name, tensor in wanted.items() if name not in spare}
+    fit = [
+        slot
+        for slot, part in slots.items()
+        if {name: t.shape for name, t in part.items() if name not in spare} == shapes
+    ]
     if len(fit) > 1:
         raise UserError("weights-of-many-slots", file=path, count=len(fit), names=", ".join(fit))
     return (slots[fit[0]], f"taken from slot {fit[0]!r} of a run") if fit else None

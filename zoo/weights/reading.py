@@ -13,17 +13,18 @@ from torch import Tensor
 
 from zoo.errors import UserError
 from zoo.files import file_sha256, replace
-from zoo.weights import averaged, sealed, torch_files
+from zoo.weights import averaged, keras_files, sealed, torch_files
 
+KERAS = (".h5", ".hdf5")
 PICKLED = (".pt", ".pth", ".tar", ".bin", ".ckpt")
-NESTED = ("state_dict", "model", "model_state_dict", "net", "network", "params")
+NESTED = ("state_dict", "model", "model_state_dict", "model_state", "net", "network", "params")
 """Where files keep the table of names and tensors, in this order."""
 PREFIXES = ("module.", "model.")
 WHOLE = "a whole pickled "
 
 
 def read(path: Path, *, ema: bool = False) -> dict[str, Tensor]:
-    """A weight file (.safetensors, or a pickled .pt, .pth, .pth.tar, .bin, .ckpt) as names and tensors on the CPU.
+    """A weight file (.safetensors, a pickled .pt, .pth, .pth.tar, .bin, .ckpt, Keras's .h5) as names and tensors.
 
     No code in a file runs (torch_files); a whole pickled network of timm or torch gives its tensors too. One level
     of nesting (NESTED) is opened, and ``module.`` and ``model.`` are taken off
@@ -104,8 +105,10 @@ def _read(path: Path, ema: bool) -> tuple[dict[str, Tensor], list[str]]:
 def _content(path: Path, ema: bool) -> tuple[dict[str, Tensor] | None, list[str]]:
     if path.suffix == ".safetensors":
         return _of_one_table(path, sealed.load(path)[0] or None, [], ema, [])
+    if path.suffix in KERAS:
+        return _of_one_table(path, keras_files.load(path) or None, [], ema, [])
     if path.suffix not in PICKLED:
-        raise UserError("weights-format", file=path, names=", ".join(PICKLED))
+        raise UserError("weights-format", file=path, names=", ".join((*PICKLED, *KERAS)))
     content = torch_files.load(path)
     usual, other = _usual(content), _averaged(content)
     if other is None:

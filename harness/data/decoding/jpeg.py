@@ -23,10 +23,16 @@ def read_jpeg(path: str | os.PathLike[str]) -> np.ndarray:
         data = file.read()
     if size := picture_size(data):
         check_picture(path, *size)
-    image = decode_jpeg(np.frombuffer(data, np.uint8)) if is_complete(data) else None
+    image = whole_picture(data)
     if image is None:
         raise UserError("jpeg-damaged", file=path, count=len(data))
-    return np.asarray(image, np.uint8)
+    return image
+
+
+def whole_picture(data: bytes) -> np.ndarray | None:
+    """The same of a file's bytes; None where it is damaged or cut short."""
+    image = decode_jpeg(np.frombuffer(data, np.uint8)) if is_complete(data) else None
+    return None if image is None else np.asarray(image, np.uint8)
 
 
 def is_complete(data: bytes) -> bool:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+SIZE = 112  # pixels a side of a stored face
+QUALITY = 95  # of its JPEG
+
 TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float64
 )
@@ -38,6 +41,12 @@ def align(frame: np.ndarray, landmarks: np.ndarray, size: int = 112) -> np.ndarr
         frame, points = _shrunk(frame, points, matrix, size, shrink)
         matrix = similarity(points, TEMPLATE * (size / 112))
     return np.asarray(cv2.warpAffine(frame, matrix, (size, size), flags=cv2.INTER_LINEAR))
+
+
+def face_jpeg(frame: np.ndarray, landmarks: np.ndarray) -> bytes:
+    """The aligned face as `harness data crop` stores it: a JPEG of SIZE pixels a side."""
+    crop = cv2.cvtColor(align(frame, landmarks, SIZE), cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 
 def _shrunk(

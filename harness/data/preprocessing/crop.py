@@ -15,17 +15,17 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-import cv2
 import numpy as np
 
 from harness.data.affwild2.folder_layout import Layout, survey
 from harness.data.affwild2.raw_video_names import known_names, names_in
 from harness.data.decoding.video import expected_frames, probe
 from harness.data.index.group_tables import TABLE
-from harness.data.preprocessing.alignment import align
+from harness.data.preprocessing.alignment import face_jpeg
 from harness.data.tracking.detection import FaceFinder
-from harness.data.tracking.face_tracks import Track, choose
+from harness.data.tracking.face_tracks import choose
 from harness.data.tracking.person_boxes import FOLDER, are_made, boxes_of, read_boxes, write_boxes
+from harness.data.tracking.tracker import Track
 from harness.io.atomic import atomic, clear_parts
 from harness.io.locks import NAME, file_lock
 from harness.runtime.launchers import Failure
@@ -35,9 +35,6 @@ from zoo.api import DetectorSpec, Faces
 from zoo.errors import UserError
 
 CROPS = "cropped_aligned"
-SIZE = 112
-QUALITY = 95
-
 _MARK = "crop.json"  # says that a folder is ours to go on with, and from which raw folder
 _SPOOL = 64 << 20  # bytes of encoded faces of one video kept in memory before they go to a temporary file
 
@@ -218,8 +215,7 @@ class _Faces:
     def add(self, index: int, frame: np.ndarray, faces: Faces) -> None:
         """Keep the faces of a frame."""
         for k, landmarks in enumerate(faces.landmarks):
-            crop = cv2.cvtColor(align(frame, landmarks, SIZE), cv2.COLOR_RGB2BGR)
-            data = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+            data = face_jpeg(frame, landmarks)
             self.places[index, k] = self.spool.tell(), len(data)
             self.spool.write(data)
 

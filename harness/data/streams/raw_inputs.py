@@ -166,7 +166,7 @@ class RawSlot:
             with file_lock(lock_of(path)):
                 begin = _start_of(path)  # another process may have been at it
                 if begin is None:
-                    samples, begin = _pcm(reader, rate)
+                    samples, begin = pcm_of(reader, rate)
                     _keep_sound(path, samples, begin)
         return np.load(path, mmap_mode="r"), begin
 
@@ -215,7 +215,7 @@ def _cached(kind: str, key: str, suffix: str) -> Path:
     return path
 
 
-def _pcm(reader: Any, rate: int) -> tuple[np.ndarray, float]:
+def pcm_of(reader: Any, rate: int) -> tuple[np.ndarray, float]:
     """int16 samples (S,) and the seconds of the first, of any reader of sound."""
     if callable(pcm := getattr(reader, "pcm", None)):
         found: tuple[np.ndarray, float] = pcm(rate)

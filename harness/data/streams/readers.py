@@ -8,14 +8,15 @@ from functools import cached_property
 import numpy as np
 
 from harness.data.decoding.audio import read_sound, to_int16
-from harness.data.decoding.jpeg import read_jpeg, resize
+from harness.data.decoding.jpeg import read_jpeg, resize, whole_picture
 from harness.data.decoding.probe_cache import video_digest
 from harness.data.index.picture_folders import PictureFolder, picture_folder, pictures_digest
 from harness.data.packed.metadata import RATE, VERSION
 from harness.data.packed.reader import Pictures, open_pictures, open_samples
+from harness.data.streams.cutting import blackened, cut_out, squeezed_rectangles, whole_pixels
 from harness.io.hashing import digest
 from zoo.errors import UserError
-from zoo.readers import Sound, Source
+from zoo.readers import FrameView, Sound, Source
 
 
 class FaceReader:
@@ -59,6 +60,12 @@ class FaceReader:
             return written(self, index, size)
         return resize(read_jpeg(self._files.path(index + 1)), size, size)
 
+    @staticmethod
+    def picture(view: FrameView, size: int) -> np.ndarray | None:
+        """The crop of a frame of a video that is read once, resized."""
+        crop = None if view.crop is None else whole_picture(view.crop)
+        return None if crop is None else resize(crop, size, size)
+
     def fill(self, frames: np.ndarray, places: Sequence[np.ndarray]) -> None:
         """Put the packed crops of some frames that are present into an array (size, size, 3) each."""
         assert self.packed is not None
@@ -81,6 +88,7 @@ class _BoxReader:
 
     name = ""
     version = 1  # of its pictures
+    uses_video = True
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -137,10 +145,7 @@ class _BoxReader:
     def _corners(self, width: int, height: int) -> np.ndarray:
         """(n, 4) left, top, right, bottom in whole pixels of frames of this size; all 0 where no box is in them."""
         if (width, height) not in self._kept:
-            box = np.nan_to_num(self.box)
-            corners = np.concatenate([np.floor(box[:, :2]).clip(0), np.ceil(box[:, 2:]).clip(None, [width, height])], 1)
-            inside = np.isfinite(self.box).all(1) & (corners[:, 2:] > corners[:, :2]).all(1)
-            self._kept[width, height] = np.where(inside[:, None], corners, 0).astype(np.int64)
+            self._kept[width, height] = whole_pixels(self.box, width, height)
         return self._kept[width, height]
 
 
@@ -155,15 +160,15 @@ class BodyReader(_BoxReader):
             return written(self, index, size) if self.packed.has(index) else None
         if frame is None:
             return None
-        x0, y0, x1, y1 = self._corners(frame.shape[1], frame.shape[0])[index].tolist()
-        if x1 == x0:
+        return cut_out(frame, self._corners(frame.shape[1], frame.shape[0])[index], size)
+
+    @staticmethod
+    def picture(view: FrameView, size: int) -> np.ndarray | None:
+        """The person at a frame of a video that is read once."""
+        if view.frame is None:
             return None
-        scale = size / max(x1 - x0, y1 - y0)
-        width, height = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
-        out = np.zeros((size, size, 3), dtype=np.uint8)
-        left, top = (size - width) // 2, (size - height) // 2
-        out[top : top + height, left : left + width] = resize(frame[y0:y1, x0:x1], width, height)
-        return out
+        height, width = view.frame.shape[:2]
+        return cut_out(view.frame, whole_pixels(view.box[None].astype(np.float64), width, height)[0], size)
 
 
 class ContextReader(_BoxReader):
@@ -181,12 +186,15 @@ class ContextReader(_BoxReader):
             return None
         if self.source.size is None:  # absent it is not
             raise UserError("source-no-size", name=self.source.name)
-        left, top, right, bottom = self._person(size, *self.source.size())[index].tolist()
-        if right == left:
+        return blackened(frame, self._person(size, *self.source.size())[index])
+
+    @staticmethod
+    def picture(view: FrameView, size: int) -> np.ndarray | None:
+        """The scene at a frame of a video that is read once, which comes squeezed."""
+        if view.frame is None:
             return None
-        scene = frame.copy()
-        scene[top:bottom, left:right] = 0
-        return scene
+        corners = whole_pixels(view.box[None].astype(np.float64), *view.size)
+        return blackened(view.frame, squeezed_rectangles(corners, size, *view.size)[0])
 
     def _black(self, frames: np.ndarray, size: int) -> list[list[int]] | None:
         """The person once more, as JPEG rounds the black off."""
@@ -199,11 +207,7 @@ class ContextReader(_BoxReader):
         where there is none in them. Blackened after the resize, and one pixel more on each side: no pixel of the person
         is blended into the scene."""
         if (size, width, height) not in self._kept:
-            corners = self._corners(width, height)
-            scaled = corners * size / np.array([width, height, width, height])
-            low, high = np.floor(scaled[:, :2]) - 1, np.ceil(scaled[:, 2:]) + 1
-            out = np.concatenate([low.clip(0), high.clip(None, size)], axis=1).astype(np.int64)
-            self._kept[size, width, height] = np.where(corners[:, 2:3] > corners[:, :1], out, 0)
+            self._kept[size, width, height] = squeezed_rectangles(self._corners(width, height), size, width, height)
         return self._kept[size, width, height]
 
 
@@ -229,6 +233,11 @@ class FrameReader:
     def image(self, index: int, frame: np.ndarray | None, size: int) -> np.ndarray | None:
         """The frame, which comes squeezed."""
         return frame
+
+    @staticmethod
+    def picture(view: FrameView, size: int) -> np.ndarray | None:
+        """The frame of a video that is read once, which comes squeezed."""
+        return view.frame
 
 
 class AudioReader:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from harness.data.decoding.video import VideoInfo, read_frames
-from harness.data.tracking.face_tracks import Track, track_faces
+from harness.data.tracking.tracker import Track, Tracker
 from harness.runtime.process_pool import Tick
 from zoo.api import DetectorSpec, Faces
 from zoo.registry.options import check_options
@@ -53,14 +53,23 @@ class FaceFinder:
     ) -> list[Track]:
         """The tracks of a video's faces, of which the MAX_FACES largest of each frame count; it is decoded once.
         ``see`` is shown every frame's index, picture and faces."""
-        per_frame = []
+        tracker = self.tracker(info)
         for index, frame in enumerate(read_frames(info.path)):
-            faces = largest(self._detector.detect(frame), MAX_FACES)
-            per_frame.append(faces)
+            faces = self.faces(frame)
+            tracker.add(faces)
             if see is not None:
                 see(index, frame, faces)
             tick((index + 1) / info.n_frames)
-        return track_faces(per_frame, max_gap=in_frames(info, BRIDGE))
+        return tracker.tracks()
+
+    def faces(self, frame: np.ndarray) -> Faces:
+        """The MAX_FACES largest faces of a frame, uint8 RGB (H, W, 3)."""
+        return largest(self._detector.detect(frame), MAX_FACES)
+
+    @staticmethod
+    def tracker(info: VideoInfo) -> Tracker:
+        """What the faces of a video's frames are added to, one after the other."""
+        return Tracker(max_gap=in_frames(info, BRIDGE))
 
 
 def largest(faces: Faces, most: int) -> Faces:

@@ -1,17 +1,16 @@
-"""Faces over frames -> tracks -> the person that an annotated name means, the same one throughout the video.
+"""Tracks of faces -> the person that an annotated name means, the same one throughout the video.
 
 Nobody is recognised: a track follows boxes that overlap, and pieces are put together by place and size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
 
-from zoo.api import Faces
+from harness.data.tracking.tracker import NOBODY, Track
 
 # The main person of these carries no suffix, but is the one on this side (Aff-Wild2 ReadMe of edition 3).
 _UNSUFFIXED = {"10-60-1280x720": "left", "video59": "left", "video2": "right"}
@@ -21,69 +20,6 @@ _SECOND = 0.1  # share of the main subject's weight that makes a second person o
 _NEAR = 1.0  # a piece continues a person within this many face sizes of where the person was
 _BRIEF = 3  # pieces of fewer frames, seen elsewhere than the person, are taken for mistakes of the detector
 _ALONE = 0.05  # a video with two faces of like size in fewer frames than this shows one person
-
-
-@dataclass(frozen=True)
-class Track:
-    """One person's faces: ``frames`` (m,) from 0, increasing; ``faces`` (m,) the place in that frame's Faces;
-    ``boxes`` (m, 4) pixels; ``scores`` (m,). m may be 0."""
-
-    frames: np.ndarray
-    faces: np.ndarray
-    boxes: np.ndarray
-    scores: np.ndarray
-
-    @property
-    def sizes(self) -> np.ndarray:
-        """Root of each box's area, (m,) pixels."""
-        return np.sqrt(np.prod(self.boxes[:, 2:] - self.boxes[:, :2], axis=1))
-
-    @property
-    def weight(self) -> float:
-        """Length times size: what makes a subject the main one."""
-        return float(self.sizes.sum())
-
-    @property
-    def centres(self) -> np.ndarray:
-        """Middle of each box, (m, 2) x, y."""
-        return (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
-
-
-NOBODY = Track(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 4), np.float32), np.empty(0, np.float32))
-"""The track without a face."""
-
-
-def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes (M, 4) and (N, 4): (M, N)."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    common = np.prod(np.clip(high - low, 0, None), axis=2)
-    area_a, area_b = (np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (a, b))
-    return common / np.maximum(area_a[:, None] + area_b[None] - common, 1e-9)
-
-
-def track_faces(per_frame: Sequence[Faces], *, max_gap: int = 15, min_overlap: float = 0.3) -> list[Track]:
-    """Tracks in order of their first frame.
-
-    In every frame, the face and the track whose predicted box overlap most find each other first, as long as they
-    overlap by ``min_overlap``; a track without a face is kept for ``max_gap`` frames and moves on at its own speed.
-    """
-    open_tracks: list[_Path] = []
-    closed: list[_Path] = []
-    for index, faces in enumerate(per_frame):
-        closed += [path for path in open_tracks if index - path.frames[-1] > max_gap + 1]
-        open_tracks = [path for path in open_tracks if index - path.frames[-1] <= max_gap + 1]
-        free = set(range(len(faces.boxes)))
-        if open_tracks and free:
-            shared = overlap(np.array([path.predicted(index) for path in open_tracks]), faces.boxes)
-            for row, column in _matches(shared, min_overlap):
-                open_tracks[row].add(index, column, faces)
-                free.discard(column)
-        for column in sorted(free):
-            path = _Path()
-            path.add(index, column, faces)
-            open_tracks.append(path)
-    return [path.track() for path in sorted(closed + open_tracks, key=lambda path: (path.frames[0], path.faces[0]))]
 
 
 def choose(tracks: Sequence[Track], name: str, width: int | None = None) -> Track:
@@ -96,7 +32,7 @@ def choose(tracks: Sequence[Track], name: str, width: int | None = None) -> Trac
     if not tracks:
         return NOBODY
     suffix = next((side for side in ("left", "right") if name.endswith(f"_{side}")), None)
-    side = suffix or _UNSUFFIXED.get(name)
+    side = _side(name)
     if side is not None and (two := _pair(tracks, least=0.0 if suffix else _SECOND)) is not None:
         seeds, rest = [tracks[k] for k in two], [track for k, track in enumerate(tracks) if k not in two]
         return _people(seeds, rest, cuts=False)[0 if side == "left" else 1]
@@ -107,41 +43,24 @@ def choose(tracks: Sequence[Track], name: str, width: int | None = None) -> Trac
     return person
 
 
-@dataclass
-class _Path:
-    """A track while it grows."""
-
-    frames: list[int] = field(default_factory=list)
-    faces: list[int] = field(default_factory=list)
-    boxes: list[np.ndarray] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
-    speed: np.ndarray = field(default_factory=lambda: np.zeros(2))
-
-    def add(self, frame: int, face: int, faces: Faces) -> None:
-        box = np.asarray(faces.boxes[face], np.float64)
-        if self.boxes:
-            moved = (box - self.boxes[-1]).reshape(2, 2).mean(0) / (frame - self.frames[-1])
-            self.speed = 0.7 * self.speed + 0.3 * moved  # smoothed: boxes tremble
-        self.frames.append(frame)
-        self.faces.append(face)
-        self.boxes.append(box)
-        self.scores.append(float(faces.scores[face]))
-
-    def predicted(self, frame: int) -> np.ndarray:
-        return self.boxes[-1] + np.tile(self.speed * (frame - self.frames[-1]), 2)
-
-    def track(self) -> Track:
-        boxes, scores = np.array(self.boxes, np.float32), np.array(self.scores, np.float32)
-        return Track(np.array(self.frames, np.int64), np.array(self.faces, np.int64), boxes, scores)
+def is_main(name: str) -> bool:
+    """Whether a name means the main subject of its video, on whichever side it is."""
+    return _side(name) is None
 
 
-def _matches(shared: np.ndarray, least: float) -> Iterator[tuple[int, int]]:
-    """(row, column) of the highest entry, then of the highest outside its row and column, and so on down to least."""
-    left = shared.copy()
-    while left.size and left.max() >= least:
-        row, column = np.unravel_index(left.argmax(), left.shape)
-        yield int(row), int(column)
-        left[row] = left[:, column] = -1
+def people_in(tracks: Sequence[Track]) -> list[Track]:
+    """Everybody in a video, put together from the tracks, in order of their first frame. Of fewer than ``_BRIEF``
+    faces is nobody."""
+    if not tracks:
+        return []
+    found = [person for person in _people([], tracks, cuts=_one_person(tracks)) if len(person.frames) >= _BRIEF]
+    return sorted(found, key=lambda person: (person.frames[0], person.faces[0]))
+
+
+def _side(name: str) -> str | None:
+    """On which side the person that a name means is; None for the main subject, wherever it is."""
+    suffix = next((side for side in ("left", "right") if name.endswith(f"_{side}")), None)
+    return suffix or _UNSUFFIXED.get(name)
 
 
 def _pair(tracks: Sequence[Track], *, least: float) -> tuple[int, int] | None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.tracking.face_tracks import choose, track_faces
+from harness.data.tracking.face_tracks import choose
+from harness.data.tracking.tracker import track_faces
 from zoo.api import Faces
 from zoo.errors import UserError
 from zoo.files import SETTINGS, read_bytes

@@ -23,7 +23,8 @@ from harness.data.decoding.probe_cache import video_reading
 from harness.data.decoding.video import VideoInfo, expected_frames, probe
 from harness.data.tracking import openpose
 from harness.data.tracking.detection import FaceFinder, in_frames
-from harness.data.tracking.face_tracks import Track, choose
+from harness.data.tracking.face_tracks import choose
+from harness.data.tracking.tracker import Track
 from harness.io.atomic import atomic, clear_parts
 from harness.io.digests import warn_unverified
 from harness.io.hashing import of_folder

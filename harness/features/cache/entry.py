@@ -146,6 +146,12 @@ def _wrong(path: Path, said: Any, content: bool) -> str | None:
     return None
 
 
+def as_stored(rows: np.ndarray, dtype: Any) -> np.ndarray:
+    """Features as an entry has them; what float16 cannot hold becomes its largest number."""
+    limit = float(np.finfo(dtype).max)
+    return np.clip(rows, -limit, limit).astype(dtype)
+
+
 class Writer:
     """Rows of one video, written as they come: memory stays flat. For the holder of the entry's lock."""
 
@@ -163,9 +169,8 @@ class Writer:
         np.lib.format.write_array_header_1_0(self._file, said)  # leaves room for the number of rows to grow
 
     def add(self, rows: np.ndarray) -> None:
-        """Append rows (N, D); what float16 cannot hold becomes its largest number."""
-        limit = float(np.finfo(self.dtype).max)
-        self._file.write(np.ascontiguousarray(np.clip(rows, -limit, limit), self.dtype).data)
+        """Append rows (N, D)."""
+        self._file.write(np.ascontiguousarray(as_stored(rows, self.dtype)).data)
         self.rows += len(rows)
 
     def finish(self, present: np.ndarray, meta: EntryMeta) -> None:

@@ -36,6 +36,7 @@ def encoder_identity(plan: SlotPlan, weights: Path | None, chunk: int, device: s
         file_sha256(weights) if weights else None,
         chunk,
         device,
+        *(("scores",) if plan.scores else ()),  # what it predicts stands beside its features
     )
 
 

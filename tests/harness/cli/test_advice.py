@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from harness.analysis.predict import _check_names
 from harness.cli import app
 from harness.config.schema import load_config
 from harness.data.affwild2.annotation_sets import choose_annotations
@@ -62,14 +61,6 @@ def test_a_network_of_an_encoder(encoder: str, owner: str) -> None:
     answers = find_track(registry, "va", None)[1].answers
     with pytest.raises(UserError, match=f"write (.* or )?face={owner}:{encoder}$"):
         make_plan(registry, encoders=f"face={encoder}", fusion="late", head="gru", answers=answers)
-
-
-def test_what_is_no_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="is a folder: name the videos in it"):
-        _check_names([tmp_path])
-    with pytest.raises(UserError, match="not cameras"):
-        _check_names([Path("0")])
 
 
 def test_a_file_to_crop(tmp_path: Path) -> None:

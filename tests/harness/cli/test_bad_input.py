@@ -166,7 +166,8 @@ def test_folders_that_are_no_run(harness: Command, crumbs: Path, tmp_path: Path)
     for place in (tmp_path, tmp_path / "none"):
         for command in (("run", "--resume"), ("evaluate",), ("submit",)):
             one_line(harness(*command, place), refused("run-not-a-run", folder=place))
-        one_line(harness("predict", place, video), refused("run-not-a-run", folder=place))
+        folder = "run-not-a-run" if place.is_dir() else "predict-model-unknown"
+        one_line(harness("predict", video, "--model", place), refused(folder))
     one_line(harness("leaderboard", tmp_path / "none"), refused("runs-folder-missing", folder=tmp_path / "none"))
     one_line(harness("leaderboard", "."), refused("runs-none"))
     nothing_left()
@@ -388,11 +389,11 @@ def test_predict_without_a_video(harness: Command, finished: Path, tmp_path: Pat
     (tmp_path / "notes.txt").write_text("hello")
     one_line(
         harness("predict", finished, tmp_path / "notes.txt"),
-        refused("predict-not-a-video-name", kind="text", video=tmp_path / "notes.txt"),
+        refused("predict-not-readable", kind="text", file=tmp_path / "notes.txt"),
     )
     (tmp_path / "empty.mp4").write_bytes(b"")
-    answer = harness("predict", finished, tmp_path / "empty.mp4", "--jobs", 1)
-    one_line(answer, refused("predict-failed", message=Part(tmp_path / "empty.mp4", "0 bytes")))
+    answer = harness("predict", finished, tmp_path / "empty.mp4")
+    one_line(answer, refused("video-empty", file=tmp_path / "empty.mp4"))
     nothing_left()
 
 

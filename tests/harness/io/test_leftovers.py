@@ -121,21 +121,6 @@ def test_parts_of_the_leaderboard_go_when_it_is_written_again(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_a_killed_predict(program, temporary: Path, tmp_path: Path) -> None:
-    run = program.run(tmp_path / "runs", "a", *SHORT)
-    (video, *_) = sorted((program.demo / "videos").glob("*.mp4"))
-    command = ("-m", "harness", "predict", run, video, "--jobs", "1", "--out", tmp_path / "out")
-    with started(*command, env={**os.environ, "ABAW_ZOO_CACHE": str(program.cache)}) as process:
-        wait_for(lambda: next(temporary.glob("*/work/data/videos/*"), None), process)
-        process.kill()
-    assert list(temporary.glob("harness-*"))
-    age(temporary)
-    answer = program("predict", run, video, "--jobs", "1", "--out", tmp_path / "out")
-    assert answer.code == 0, answer.err
-    assert list(temporary.glob("harness-*")) == []  # PyTorch has a folder of its own there
-
-
-@pytest.mark.slow
 def test_a_killed_ensemble_is_made_anew(program, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     for seed in (0, 1):

@@ -90,14 +90,16 @@ def test_the_seed_systems_file_is_read(tmp_path):
     path = put(tmp_path / "net.pth", {"epoch": 3, "model_state_dict": net.state_dict(), "accuracy": 0.6})
     classes = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger")
     encoder, loaded = read(path, model="resnet50", classes=classes)
-    net.fc = nn.Identity()
     pictures = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        torch.testing.assert_close(encoder.eval().encode(pictures), net(pictures), rtol=1e-5, atol=1e-6)
+        features, whole = encoder.eval().encode(pictures), net(pictures)
+        torch.testing.assert_close(encoder.scores(features), whole, rtol=1e-5, atol=1e-6)
+        net.fc = nn.Identity()
+        torch.testing.assert_close(features, net(pictures), rtol=1e-5, atol=1e-6)
     assert loaded.notes == (
         "taken from 'model_state_dict'",
         f"its classifier had 7 answers: {', '.join(classes)}",
-        "318 tensors for resnet50, 2 of the classifier left out",
+        "318 tensors for resnet50, 2 of the classifier kept for what it predicts itself",
     )
     assert loaded.record()["classes"] == list(classes)
     assert loaded.record()["seen_affwild2"] is None  # nobody said what it was trained on
@@ -117,6 +119,8 @@ def test_a_classifier_of_several_layers_is_left_out(tmp_path):
     encoder, loaded = read(put(tmp_path / "net.pth", {**state, **more}), classes=tuple("abcdefgh"))
     assert same(encoder, state)
     assert "its classifier had 8 answers: a, b, c, d, e, f, g, h" in loaded.notes
+    with refused("scores-no-classifier"):
+        encoder.scores(torch.ones(1, encoder.dim))
 
 
 def test_without_a_classifier_the_order_cannot_be_checked(tmp_path):

@@ -61,9 +61,13 @@ def test_the_features_are_those_of_the_pickled_network(tmp_path, name, zipped):
     pictures = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected = net.forward_head(net.forward_features(pictures), pre_logits=True)
-        found = encoder.encode(pictures)
+        found, whole = encoder.encode(pictures), net(pictures)
     assert found.std() > 0.01
     assert torch.equal(found, expected)
+    own, predicted = hsemotion.own_scores("face", name), encoder.scores(found)
+    torch.testing.assert_close(predicted[:, : len(own.classes)], whole[:, : len(own.classes)], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(predicted[:, len(own.classes) :], whole[:, len(own.classes) :].clamp(-1, 1))
+    assert (*own.classes, *own.values) == hsemotion.MODELS[name].classes
     assert loaded.notes[0].startswith("a whole pickled timm.models.")
     again, _ = load(name, path, tmp_path / "cache")  # from the safetensors that was kept
     assert all(torch.equal(t, again.state_dict()[key]) for key, t in encoder.state_dict().items())

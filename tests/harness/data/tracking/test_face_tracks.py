@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from harness.data.tracking.face_tracks import NOBODY, Track, choose, overlap, track_faces
+from harness.data.tracking.face_tracks import choose
+from harness.data.tracking.tracker import NOBODY, Track, overlap, track_faces
 from zoo.api import Faces
 
 Path = Callable[[int], tuple[float, float, float] | None]  # frame -> centre x, y, size; None: not seen

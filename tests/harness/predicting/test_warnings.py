@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.analysis.predict import _synthetic
 from harness.evaluation.prediction_tables import read_predictions, to_frame, write_predictions
+from harness.predicting.models import warnings_of
 from leaderboards.blocks import Result
 from leaderboards.record import Record
 from plugins.editions import abaw10
@@ -21,11 +21,12 @@ from zoo.api import VideoAnswers
     ("result", "warned"), [({"data": {"synthetic": True}}, True), ({"data": {}}, False), ({}, False)]
 )
 def test_a_run_on_drawn_figures_is_said(result: Result, warned: bool) -> None:
-    assert ("synthetic" in _synthetic(Record(name="r", status="done", result=result))) is warned
+    said = warnings_of(Record(name="r", status="done", result=result))
+    assert any("synthetic" in warning for warning in said) is warned
 
 
 def test_of_a_run_without_a_record_nothing_is_said() -> None:
-    assert _synthetic(None) == ""
+    assert warnings_of(None) == []
 
 
 def test_classes_are_named_in_every_table(tmp_path: Path) -> None:

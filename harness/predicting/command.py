@@ -1,0 +1,204 @@
+"""`harness predict`: a model predicts videos, images and sound files, one table an input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.predicting.inputs import Input, Inputs, find_inputs, is_run, split_run
+from harness.predicting.media import open_input
+from harness.predicting.models import Model, RunModel
+from harness.predicting.one_pass import Predicted, predict_media
+from harness.predicting.overlay import check_target, overlay_of, write_overlay
+from harness.predicting.ready_models import ReadyModel, default_ready
+from harness.predicting.tables import check_format, line_of, summary_of, table_of, write_about, write_table
+from harness.runs.folder import saved_config
+from harness.runtime.progress import Bar
+from zoo.errors import FullDiskError, UserError
+from zoo.text import visible
+
+PEOPLE = ("main", "all")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for. ``overlay``: a file for one video, a folder for several; None: no overlay."""
+
+    inputs: Sequence[Path]
+    model: str | None = None
+    out: Path = Path("predictions")
+    people: str = "main"
+    form: str = "csv"
+    overlay: Path | None = None
+    device: str | None = None
+    plugins: Sequence[Path] = ()
+
+
+@dataclass
+class Work:
+    """A request under way."""
+
+    request: Request
+    model: Model
+    count: int  # of all that is named
+    summaries: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[UserError] = field(default_factory=list)
+
+    def predict(self, files: Sequence[Input]) -> None:
+        """Predict some files; what cannot be is a problem, and does not stop the others. A full disk does."""
+        for file in files:
+            try:
+                self._one(file)
+            except FullDiskError:
+                raise
+            except UserError as error:
+                self._note(error)
+
+    def _one(self, file: Input) -> None:
+        request, model = self.request, self.model
+        media = open_input(file.path, file.kind)
+        with Bar(total=media.info.n_frames, unit="frame", desc=visible(media.name)) as bar:
+            predicted = predict_media(media, model, everybody=request.people == "all", tick=bar.update)
+        path = request.out / f"{media.name}.{request.form}"
+        request.out.mkdir(parents=True, exist_ok=True)
+        write_table(path, table_of(predicted, model.answers))
+        summary = summary_of(predicted, model.answers) | {"table": path.name}
+        self.summaries.append(summary)
+        write_about(request.out, model.about, self.summaries)
+        print(visible(f"{path}: {line_of(summary, model.answers)}"))
+        if predicted.readings > 1:
+            why = "who is looked at was known only at its end" if request.people == "main" else "once for each person"
+            print(visible(f"{path}: decoded {predicted.readings} times: {why}"))
+        if request.overlay is not None and media.kind == "video":
+            self._draw(predicted, request.overlay)
+
+    def watch(self, cameras: Sequence[int]) -> None:
+        """Predict cameras, one after the other, each until Ctrl-C."""
+        for number in cameras:
+            try:
+                if not isinstance(self.model, RunModel):
+                    raise UserError("predict-camera-model", model=self.model.about.model)
+                from harness.predicting.camera import watch
+
+                table = watch(number, self.model)
+                path = self.request.out / f"camera-{number}.{self.request.form}"
+                self.request.out.mkdir(parents=True, exist_ok=True)
+                write_table(path, table)
+                self.summaries.append({"input": f"camera {number}", "frames": len(table), "table": path.name})
+                write_about(self.request.out, self.model.about, self.summaries)
+                print(visible(f"{path}: {len(table)} frames"))
+            except UserError as error:
+                self._note(error)
+
+    def _note(self, error: UserError) -> None:
+        self.problems.append(error)
+        if self.count > 1:
+            print(f"failed: {error}", file=sys.stderr)
+
+    def _draw(self, predicted: Predicted, target: Path) -> None:
+        path = overlay_of(predicted.media.path, target)
+        with Bar(total=predicted.media.info.n_frames, unit="frame", desc=f"overlay {path.name}") as bar:
+            write_overlay(path, predicted, self.model.answers, tick=bar.update)
+        print(visible(f"{path}: overlay"))
+
+
+def predict(request: Request) -> None:
+    """Predict all inputs of a request.
+
+    Raises:
+        UserError: Some inputs could not be predicted; all others are done.
+    """
+    check_format(request.form)
+    if request.people not in PEOPLE:
+        raise UserError("predict-people", got=request.people)
+    named, model_name = _named(request)
+    found = find_inputs(named)
+    if not found.count:
+        raise UserError("predict-no-input")
+    if request.overlay is not None:
+        check_target(request.overlay, [file for file in found.files if file.kind == "video"])
+    _only_problem(found)
+    model = load_model(model_name, device=request.device, plugins=request.plugins)
+    if isinstance(model, ReadyModel):
+        print(visible(f"model {model.about.model}: {model.card}"), flush=True)
+    for warning in model.about.warnings:
+        print(visible(f"warning: {warning}"), file=sys.stderr)
+    for problem in found.problems:
+        print(f"failed: {problem}", file=sys.stderr)
+    work = Work(request, model, found.count, problems=list(found.problems))
+    try:
+        work.predict(found.files)
+        work.watch(found.cameras)
+    except KeyboardInterrupt:
+        done = f"{len(work.summaries)} of {found.count} inputs are finished, in {request.out}"
+        print(visible(f"stopped; {done}"), file=sys.stderr)
+        raise SystemExit(130) from None
+    if work.problems:
+        raise _failed(work.problems, found.count, request.out)
+
+
+def one_file(path: Path) -> Input:
+    """A path as an input; UserError where it is none, or a folder of several."""
+    found = find_inputs([path])
+    if found.problems:
+        raise found.problems[0]
+    if len(found.files) != 1:
+        raise UserError("predict-one-file", file=path)
+    return found.files[0]
+
+
+def predict_file(file: Input, model: Model, people: str = "main") -> pd.DataFrame:
+    """The table of one input. UserError where it cannot be predicted."""
+    if people not in PEOPLE:
+        raise UserError("predict-people", got=people)
+    predicted = predict_media(open_input(file.path, file.kind), model, everybody=people == "all")
+    return table_of(predicted, model.answers)
+
+
+def load_model(name: str | None, *, device: str | None = None, plugins: Sequence[Path] = ()) -> Model:
+    """The model of a name: the folder of a finished run, or a ready model; None: that of the default recipe.
+
+    Raises:
+        UserError: There is no such model.
+    """
+    folder = Path(name).expanduser() if name else None
+    if folder is not None and (is_run(folder) or folder.is_dir()):
+        zero_shot = saved_config(folder) if (folder / "config.toml").is_file() else None
+        if zero_shot is not None and zero_shot.zero_shot:
+            return ReadyModel(zero_shot.encoders, device=device, plugins=plugins)
+        return RunModel(folder, device=device, plugins=plugins)
+    chosen = name or default_ready()
+    if not chosen:
+        raise UserError("predict-no-model")
+    if folder is not None and (len(folder.parts) > 1):
+        raise UserError("predict-model-unknown", got=name, known="there is no such folder; `harness run` trains a run")
+    return ReadyModel(chosen, device=device, plugins=plugins)
+
+
+def _named(request: Request) -> tuple[list[Path], str | None]:
+    """Inputs and model, which `harness predict RUN VIDEO...` names among them."""
+    named, run = split_run(request.inputs)
+    if run is None:
+        return named, request.model
+    if request.model is not None:
+        raise UserError("predict-model-twice", first=request.model, second=run)
+    print(visible(f"warning: {run} is taken for the model; write --model {run}"), file=sys.stderr)
+    return named, str(run)
+
+
+def _only_problem(found: Inputs) -> None:
+    """Raise it where there is nothing to be done beside: before a model is loaded."""
+    if found.problems and not found.files and not found.cameras and len(found.problems) == 1:
+        raise found.problems[0]
+
+
+def _failed(problems: Sequence[UserError], count: int, out: Path) -> UserError:
+    if count == 1:
+        return problems[0]
+    rest = f"; the others are in {out}" if len(problems) < count else ""
+    return UserError("predict-some-failed", count=len(problems), count2=count, rest=rest)

@@ -1,0 +1,102 @@
+"""What the user names -> the files that are predicted, and what is wrong with the others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.data.affwild2.folder_layout import kind_of_file
+from zoo.errors import UserError
+from zoo.files import is_plain, name_key
+
+READABLE = ("video", "still image", "sound")
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file, and what it is by its name and content: one of READABLE."""
+
+    path: Path
+    kind: str
+
+
+@dataclass
+class Inputs:
+    """What was named. ``cameras``: numbers; ``problems``: one for each that cannot be predicted."""
+
+    files: list[Input] = field(default_factory=list)
+    cameras: list[int] = field(default_factory=list)
+    problems: list[UserError] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """Of all that was found."""
+        return len(self.files) + len(self.cameras) + len(self.problems)
+
+
+def is_run(path: Path) -> bool:
+    """Whether a path is the folder of a run."""
+    return (path / "record.json").is_file()
+
+
+def split_run(inputs: Sequence[Path]) -> tuple[list[Path], Path | None]:
+    """The inputs, without the run that `harness predict RUN VIDEO...` named among them. A folder of videos that holds
+    runs too is an input."""
+    runs = [path for path in inputs if is_run(path) or (path / "config.toml").is_file()]
+    if len(runs) > 1:
+        raise UserError("predict-model-twice", first=runs[0], second=runs[1])
+    return [path for path in inputs if path not in runs], runs[0] if runs else None
+
+
+def find_inputs(named: Sequence[Path]) -> Inputs:
+    """Files, those of folders and what lies below them, and cameras. Two of one name: the second is a problem."""
+    found = Inputs()
+    names: dict[str, Path] = {}
+    for path in named:
+        if str(path).isdecimal() and not path.exists():
+            found.cameras.append(int(str(path)))
+            continue
+        try:
+            files = list(_files(path))
+        except UserError as error:
+            found.problems.append(error)
+            continue
+        for file in files:
+            try:
+                _add(file, names, found)
+            except UserError as error:
+                found.problems.append(error)
+    return found
+
+
+def _add(file: Input, names: dict[str, Path], found: Inputs) -> None:
+    name = name_key(file.path.stem)
+    if not is_plain(str(file.path)):
+        raise UserError("name-unprintable", name=ascii(str(file.path)))
+    if name in names:
+        raise UserError("predict-same-name", video=file.path, part=names[name])
+    names[name] = file.path
+    found.files.append(file)
+
+
+def _files(path: Path) -> Iterator[Input]:
+    if path.is_dir():
+        files = [Input(file, kind) for file in _below(path) if (kind := kind_of_file(file)) in READABLE]
+        if not files:
+            raise UserError("predict-folder-empty", folder=path)
+        yield from files
+        return
+    if not path.is_file():
+        raise UserError("predict-no-file", video=path)
+    kind = kind_of_file(path)
+    if kind not in READABLE:
+        raise UserError("predict-not-readable", file=path, kind=kind)
+    yield Input(path, kind)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(place) / name for name in sorted(names) if not name.startswith("."))

@@ -1,0 +1,88 @@
+"""What `harness predict` reads: videos, pictures and sound files, each with frames at which predictions stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from harness.data.decoding.audio import read_sound
+from harness.data.decoding.display import Size
+from harness.data.decoding.jpeg import read_jpeg, resize
+from harness.data.decoding.video import VideoInfo, probe, read_pictures
+from harness.data.streams.sources import ASSUMED_RATE
+from zoo.errors import UserError
+from zoo.files import name_key
+from zoo.readers import Source
+
+SOUND_RATE = 16_000  # at which a sound file is measured
+
+
+@dataclass(frozen=True)
+class Media:
+    """An input. ``kind``: ``video``; ``image``: a video of one frame; ``sound``: 30 frames a second, nothing to see."""
+
+    info: VideoInfo
+    kind: str
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.info.path
+
+    @property
+    def name(self) -> str:
+        """What its tables are named by."""
+        return name_key(self.path.stem)
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether there is anything to see."""
+        return self.kind != "sound"
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether there is anything to hear."""
+        return self.info.has_audio
+
+    def source(self, name: str) -> Source:
+        """What readers of its sound are given."""
+        times = self.info.times
+        file = None if self.kind == "image" else self.path
+        return Source(name, self.path.parent, len(times), lambda: times, video=file)
+
+    def pictures(self, kinds: Sequence[Size | None]) -> Iterator[tuple[np.ndarray, ...]]:
+        """Its frames, each in several sizes."""
+        if self.kind == "video":
+            yield from read_pictures(self.path, kinds)
+        elif self.kind == "image":
+            frame = read_jpeg(self.path)
+            yield tuple(frame if size is None else resize(frame, *size) for size in kinds)
+
+
+def open_input(path: Path, kind: str) -> Media:
+    """Look into an input; ``kind``: what it is by its name and content (harness.data.affwild2.folder_layout).
+
+    Raises:
+        UserError: It is empty, damaged, or of another kind.
+    """
+    if kind == "video":
+        return Media(probe(path), "video")
+    if kind == "still image":
+        height, width = _image(path).shape[:2]
+        return Media(VideoInfo(path, width, height, np.zeros(1), 0.0, has_audio=False), "image")
+    if kind == "sound":
+        sound = read_sound(path, SOUND_RATE)
+        frames = 0 if sound is None else int(len(sound.samples) / SOUND_RATE * ASSUMED_RATE)
+        if not frames:
+            raise UserError("predict-no-sound", file=path)
+        return Media(VideoInfo(path, 0, 0, np.arange(frames) / ASSUMED_RATE, 0.0, has_audio=True), "sound")
+    raise UserError("predict-not-readable", file=path, kind=kind)
+
+
+def _image(path: Path) -> np.ndarray:
+    if path.stat().st_size == 0:
+        raise UserError("video-empty", file=path)
+    return read_jpeg(path)

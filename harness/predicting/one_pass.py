@@ -1,0 +1,115 @@
+"""One reading of an input, from its pixels and samples to predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from harness.data.tracking.detection import FaceFinder
+from harness.data.tracking.face_tracks import choose, is_main, people_in
+from harness.data.tracking.person_boxes import boxes_of
+from harness.data.tracking.tracker import NOBODY, Track
+from harness.predicting.live_video import LiveVideo, Unsure, only_readable
+from harness.predicting.media import Media
+from harness.predicting.models import Model
+from harness.predicting.video_scan import Row, VideoScan
+from zoo.api import VideoAnswers
+from zoo.errors import UserError
+
+Tick = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person of an input. ``number``: from 1; ``face`` (n, 4) float32: the box of the face in pixels, NaN where it
+    is not seen; ``score`` (n,): the detector's; ``predictions``: of every frame."""
+
+    number: int
+    face: np.ndarray
+    score: np.ndarray
+    predictions: VideoAnswers
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """An input with the predictions of its people. ``readings``: how often its pictures were decoded."""
+
+    media: Media
+    people: list[Person]
+    readings: int = 1
+
+
+def predict_media(media: Media, model: Model, *, everybody: bool = False, tick: Tick = lambda: None) -> Predicted:
+    """Predict an input: the main person in it, or ``everybody``.
+
+    Raises:
+        UserError: It cannot be read, lacks what the model wants, or shows nobody where the model looks at faces.
+    """
+    check_streams(media, model)
+    scan = VideoScan(media, FaceFinder(model.detector), model.branches.wanted())
+    if not everybody and is_main(media.name):
+        found = _guessed(scan, model, tick)
+        track = _person(scan)
+        if found is not None and scan.was_guessed(track):
+            return Predicted(media, [_of(1, track, found, scan)])
+        return Predicted(media, [_of(1, track, _known(scan, model, track, tick), scan)], readings=2)
+    for _ in scan.guessed(guess=False):
+        tick()
+    chosen = people_in(scan.tracks()) if everybody else [_person(scan)]
+    if not chosen:
+        chosen = [NOBODY]
+    people = [_of(k, track, _known(scan, model, track, tick), scan) for k, track in enumerate(chosen, 1)]
+    return Predicted(media, people, readings=1 + len(people))
+
+
+def check_streams(media: Media, model: Model) -> None:
+    """UserError where an input has nothing that any branch of the model looks at or listens to."""
+    only_readable(model.branches)
+    streams = [plan.stream for plan in model.branches.plans]
+    if not any(media.has_sound if stream.kind == "sound" else media.has_pictures for stream in streams):
+        names = ", ".join(dict.fromkeys(stream.name for stream in streams))
+        raise UserError("predict-streams-missing", file=media.path, names=names, model=model.about.model)
+
+
+def _person(scan: VideoScan) -> Track:
+    return choose(scan.tracks(), scan.media.name, scan.info.width)
+
+
+def _guessed(scan: VideoScan, model: Model, tick: Tick) -> VideoAnswers | None:
+    """The predictions of the person that is guessed; None where nobody can be."""
+    video = _live(scan, model, scan.guessed, tick)
+    with video:
+        try:
+            found = model.predict(video)
+            video.finish()
+        except Unsure:
+            return None
+    return found
+
+
+def _known(scan: VideoScan, model: Model, track: Track, tick: Tick) -> VideoAnswers:
+    with _live(scan, model, partial(scan.of, track), tick) as video:
+        return model.predict(video)
+
+
+def _live(scan: VideoScan, model: Model, rows: Callable[[], Iterator[Row]], tick: Tick) -> LiveVideo:
+    return LiveVideo(
+        scan.media,
+        scan.media.name,
+        model.branches,
+        rows,
+        edition=model.edition,
+        track=model.track,
+        keep=model.keep,
+        tick=tick,
+    )
+
+
+def _of(number: int, track: Track, predictions: VideoAnswers, scan: VideoScan) -> Person:
+    if not any(mask.any() for mask in predictions.present.values()):
+        raise UserError("predict-nothing-seen", file=scan.media.path, names=", ".join(predictions.present))
+    boxes = boxes_of(track, scan.info, "")
+    return Person(number, boxes.face, boxes.score, predictions)

@@ -1,0 +1,156 @@
+"""`harness predict --overlay`: the video with its predictions drawn in, and its own sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+
+from harness.data.decoding.video import open_media, read_frames
+from harness.io.atomic import atomic
+from harness.predicting.inputs import Input
+from harness.predicting.one_pass import Predicted
+from harness.predicting.overlay_drawing import Drawing
+from zoo.api import Answer
+from zoo.errors import UserError, first_line
+
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+COPIED = {"mp4": ("aac", "mp3", "ac3", "alac"), "mov": ("aac", "mp3", "alac")}
+"""Sound that a container takes as it is; Matroska takes anything."""
+
+_CLOCK = 90_000  # ticks a second of the pictures
+_AAC_FRAME = 1024  # samples that AAC takes at once
+_QUALITY = {"crf": "21", "preset": "veryfast"}
+
+
+def check_target(target: Path, videos: Sequence[Input]) -> None:
+    """UserError where --overlay is no file for one video or no folder for several, or an input itself."""
+    is_file = target.suffix.lower() in CONTAINERS and not target.is_dir()
+    if len(videos) > 1 and (is_file or target.is_file()):
+        raise UserError("predict-overlay-kind", path=target, wanted="a folder", are=f"{len(videos)} videos")
+    if not is_file and target.is_file():
+        kinds = ", ".join(CONTAINERS)
+        raise UserError("predict-overlay-kind", path=target, wanted=f"a folder or a file of {kinds}", are="others")
+    for video in videos:
+        if overlay_of(video.path, target).resolve() == video.path.resolve():
+            raise UserError("predict-overlay-kind", path=target, wanted="another file than the video", are="one video")
+
+
+def overlay_of(video: Path, target: Path) -> Path:
+    """The file of a video's overlay."""
+    is_file = target.suffix.lower() in CONTAINERS and not target.is_dir()
+    return target if is_file else target / f"{video.stem}.mp4"
+
+
+def write_overlay(
+    path: Path, predicted: Predicted, answers: Sequence[Answer], *, tick: Callable[[], object] = lambda: None
+) -> None:
+    """Write a video's overlay, whole or not at all.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+
+    def write(part: Path) -> None:
+        try:
+            _write(part, CONTAINERS[path.suffix.lower()], predicted, answers, tick)
+        except av.FFmpegError as error:
+            if error.errno and error.errno > 0:
+                raise OSError(error.errno, error.strerror or first_line(error)) from error
+            raise UserError("predict-overlay-failed", path=path, reason=first_line(error)) from error
+
+    atomic(path, write)
+
+
+def _write(
+    part: Path, container: str, predicted: Predicted, answers: Sequence[Answer], tick: Callable[[], object]
+) -> None:
+    info, drawing = predicted.media.info, Drawing(predicted, answers)
+    with ExitStack() as stack:
+        out = stack.enter_context(av.open(str(part), "w", format=container))
+        stream: Any = out.add_stream("libx264", rate=_rate(info.times), options=_QUALITY)
+        stream.width, stream.height = drawing.size
+        stream.pix_fmt, stream.time_base = "yuv420p", Fraction(1, _CLOCK)
+        stream.codec_context.time_base = Fraction(1, _CLOCK)
+        sound = _Sound(stack.enter_context(open_media(info.path)), out, container, info.start)
+        for index, frame in enumerate(read_frames(info.path)):
+            picture = av.VideoFrame.from_ndarray(drawing(frame, index), format="rgb24")
+            picture.pts, picture.time_base = round(float(info.times[index]) * _CLOCK), Fraction(1, _CLOCK)
+            sound.write_until(float(info.times[index]))
+            out.mux(stream.encode(picture))
+            tick()
+        out.mux(stream.encode(None))
+        sound.write_until(float("inf"))
+
+
+def _rate(times: np.ndarray) -> Fraction:
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 1 / 25
+    return Fraction(1 / step).limit_denominator(1001)
+
+
+class _Sound:
+    """A file's sound on its way into the overlay: its packets as they are, or, where the container does not take
+    them, encoded once more as AAC."""
+
+    def __init__(self, source: InputContainer, out: OutputContainer, container: str, start: float) -> None:
+        self.out, self.start = out, start
+        self.stream: AudioStream | None = next(iter(source.streams.audio), None)
+        if self.stream is None or self.stream.codec_context is None:
+            self.stream, self.packets = None, iter(())
+            return
+        known = COPIED.get(container)
+        self.copies = known is None or self.stream.codec_context.codec.canonical_name in known
+        self.target: Any
+        if self.copies:
+            self.target = out.add_stream_from_template(self.stream)
+        else:
+            layout = "mono" if self.stream.codec_context.channels == 1 else "stereo"
+            self.target = out.add_stream("aac", rate=self.stream.rate, layout=layout)
+            self.pieces = av.AudioResampler("fltp", layout, self.stream.rate, frame_size=_AAC_FRAME)
+        self.packets = self._encoded(source, self.stream)
+        self.next: Packet[Any] | None = next(self.packets, None)
+
+    packets: Iterator[Packet[Any]]
+
+    def write_until(self, seconds: float) -> None:
+        """Write what is heard before a time after the first picture."""
+        while self.stream is not None and self.next is not None:
+            stamp = self.next.dts if self.next.pts is None else self.next.pts
+            base = self.next.time_base or Fraction(1, _CLOCK)
+            if stamp is not None and float(stamp * base) > seconds:
+                return
+            self.out.mux(self.next)
+            self.next = next(self.packets, None)
+
+    def _encoded(self, source: InputContainer, stream: AudioStream) -> Iterator[Packet[Any]]:
+        """Packets whose time counts from the first picture. What would come before it is left out."""
+        shift = round(self.start / float(stream.time_base or 1))
+        for packet in source.demux(stream):
+            if packet.dts is None:
+                continue
+            if self.copies:
+                stamp = packet.dts if packet.pts is None else packet.pts
+                if stamp < shift:
+                    continue
+                packet.pts, packet.dts = stamp - shift, packet.dts - shift
+                packet.stream = self.target
+                yield packet
+                continue
+            for frame in packet.decode():
+                if frame.pts is None or frame.pts < shift:
+                    continue
+                frame.pts -= shift
+                for piece in self.pieces.resample(frame):
+                    yield from self.target.encode(piece)
+        if not self.copies:
+            for piece in self.pieces.resample(None):
+                yield from self.target.encode(piece)
+            yield from self.target.encode(None)

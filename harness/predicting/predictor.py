@@ -1,0 +1,222 @@
+"""Predictions of frames and sound as they come, by a run that stays loaded."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from harness.data.decoding.jpeg import resize
+from harness.data.preprocessing.alignment import face_jpeg
+from harness.data.streams.raw_inputs import collate
+from harness.data.tracking.detection import BRIDGE, FaceFinder
+from harness.data.tracking.person_boxes import GAP_SECONDS, person_from_face
+from harness.data.tracking.tracker import Tracker
+from harness.evaluation.prediction import columns_of
+from harness.evaluation.prediction_tables import to_frame
+from harness.predicting.models import RunModel
+from harness.predicting.video_scan import Wanted
+from harness.runtime.precision import autocast
+from zoo.api import AudioInput, FrameInput, VideoAnswers
+from zoo.errors import UserError
+from zoo.model.model import Batch
+from zoo.readers import FrameView
+
+SETTLE = 0.1  # seconds of sound that may be late before a frame counts as silent
+
+
+@dataclass
+class _Kept:
+    """What is known of one frame."""
+
+    time: float
+    box: np.ndarray
+    score: float
+    features: dict[str, np.ndarray] = field(default_factory=dict)
+    pictures: dict[str, np.ndarray] = field(default_factory=dict)
+    present: dict[str, bool] = field(default_factory=dict)
+
+
+class Predictor:
+    """Predicts the main person of frames that come one after the other, from the frames before: what comes later is
+    not waited for, so that predictions differ from those of the whole video.
+
+        predictor = harness.load("runs/x").predictor()
+        for frame in camera:                      # uint8 RGB (H, W, 3)
+            print(predictor(frame)["expression_name"])
+
+    Args:
+        model: The run.
+        rate: Frames a second, where no times are given.
+    """
+
+    def __init__(self, model: RunModel, *, rate: float = 30.0) -> None:
+        self.model, self.rate = model, rate
+        if unread := model.branches.unread():
+            raise UserError("predict-stream-needs-folder", names=", ".join(unread))
+        self.length = int(model.how["length"])
+        self.wanted = {p.name: w for p, w in zip(model.branches.pictures, model.branches.wanted(), strict=True)}
+        self.finder = FaceFinder(model.detector)
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new video."""
+        self.tracker = Tracker(max_gap=max(1, round(BRIDGE * self.rate)))
+        self.frames: deque[_Kept] = deque(maxlen=self.length)
+        self.samples = np.zeros(0, np.float32)
+        self.heard_from = 0.0  # seconds of samples[0]
+        self._last: tuple[float, np.ndarray] | None = None  # when a face was seen, and where
+
+    def hear(self, samples: np.ndarray, rate: int = 16_000, *, time: float | None = None) -> None:
+        """Take sound that came since the last call.
+
+        Args:
+            samples: (S,) mono, float in [-1, 1] or int16.
+            rate: Samples a second; the encoders' own, 16,000.
+            time: Seconds of the first of them, where sound did not begin with the first frame.
+        """
+        own = {s.rate for p in self.model.branches.plans if isinstance(s := self.model.branches.spec(p), AudioInput)}
+        if own and own != {rate}:
+            raise UserError("predictor-sound-rate", got=rate, wanted=", ".join(map(str, sorted(own))))
+        if not len(self.samples) and time is not None:
+            self.heard_from = time
+        values = samples.astype(np.float32) / 32767 if samples.dtype == np.int16 else samples.astype(np.float32)
+        self.samples = np.concatenate([self.samples, values])
+
+    def __call__(self, frame: np.ndarray, time: float | None = None) -> dict[str, Any]:
+        """Predict a frame, uint8 RGB (H, W, 3), from it and those before.
+
+        Args:
+            frame: The picture.
+            time: Its seconds, rising; None: one frame after the last.
+
+        Returns:
+            ``time``, the face's box ``x0`` to ``y1`` with ``score`` (NaN where none is seen), the predictions as in the
+            tables of `harness predict`, and ``present_<branch>``.
+        """
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+            raise UserError("predictor-frame", got=f"{frame.dtype} {frame.shape}")
+        if time is None:
+            time = self.frames[-1].time + 1 / self.rate if self.frames else 0.0
+        self.frames.append(self._look(frame, time))
+        self._listen()
+        predictions = self._window()
+        row: dict[Any, Any] = to_frame(self.model.answers, [predictions], labels=False).iloc[-1].to_dict()
+        kept = self.frames[-1]
+        box = dict(zip(("x0", "y0", "x1", "y1"), kept.box.tolist(), strict=True))
+        left_out = ("video", "group", "frame", "time")
+        shown = {str(k): v for k, v in row.items() if k not in left_out and not str(k).startswith("extra_")}
+        return {"time": time, **box, "score": kept.score, **shown}
+
+    # --- one frame ---
+
+    def _look(self, frame: np.ndarray, time: float) -> _Kept:
+        faces = self.finder.faces(frame)
+        self.tracker.add(faces)
+        taken = self.tracker.leading()
+        kept = _Kept(time, np.full(4, np.nan, np.float32), float("nan"))
+        crop = None
+        if taken is not None:
+            kept.box, kept.score = faces.boxes[taken], float(faces.scores[taken])
+            self._last = time, kept.box
+            crop = face_jpeg(frame, faces.landmarks[taken])
+        height, width = frame.shape[:2]
+        near = self._last is not None and time - self._last[0] <= GAP_SECONDS
+        face = self._last[1] if near and self._last is not None else np.full(4, np.nan, np.float32)
+        person = person_from_face(face[None], width, height)[0]
+        for name, want in self.wanted.items():
+            shown = frame if want.kind is None else resize(frame, *want.kind)
+            picture = want.cut(FrameView(shown if want.uses_video else None, crop, person, (width, height)))
+            kept.present[name] = picture is not None
+            if picture is not None:
+                self._encode(name, want, picture, kept)
+        return kept
+
+    def _encode(self, name: str, want: Wanted, picture: np.ndarray, kept: _Kept) -> None:
+        """Features of a picture, or the picture where its encoder is part of the network."""
+        slot = self.model.branches.frozen.get(name)
+        if slot is None:
+            kept.pictures[name] = picture
+            return
+        assert isinstance(slot.encoder.input, FrameInput)
+        beside = 2 * slot.encoder.input.context
+        frames = np.zeros((1 + beside, want.size, want.size, 3), np.uint8)
+        frames[beside // 2] = picture
+        seen = np.zeros(1 + beside, bool)
+        seen[beside // 2] = True
+        kept.features[name] = slot({"frames": frames, "present": seen}, np.ones(1, bool))[0]
+
+    def _listen(self) -> None:
+        """Features of the sound at the newest frame; sound that no window reaches any more is forgotten."""
+        kept, margins = self.frames[-1], [0.0]
+        for plan in self.model.branches.plans:
+            spec = self.model.branches.spec(plan)
+            if not isinstance(spec, AudioInput):
+                continue
+            margins.append(spec.margin)
+            until = self.heard_from + len(self.samples) / spec.rate
+            kept.present[plan.name] = bool(len(self.samples)) and self.heard_from <= kept.time <= until + SETTLE
+            if (slot := self.model.branches.frozen.get(plan.name)) and kept.present[plan.name]:
+                inputs = collate([self._sound(spec, [kept.time])], 1)
+                kept.features[plan.name] = slot({k: v[0] for k, v in inputs.items()}, np.ones(1, bool))[0]
+            self._forget(spec, self.frames[0].time - 2 * max(margins) - 1)
+
+    def _forget(self, spec: AudioInput, until: float) -> None:
+        step = 16 * spec.grid
+        drop = int((until - self.heard_from) * spec.rate) // step * step
+        if drop > 0:
+            self.samples, self.heard_from = self.samples[drop:].copy(), self.heard_from + drop / spec.rate
+
+    def _sound(self, spec: AudioInput, times: list[float]) -> dict[str, np.ndarray]:
+        at = np.array(times) - self.heard_from
+        first = int(np.floor((at[0] - spec.margin) * spec.rate / spec.grid)) * spec.grid
+        first = max(0, min(first, len(self.samples)))
+        last = max(first, int(np.ceil((at[-1] + spec.margin) * spec.rate)))
+        return {"samples": self.samples[first:last], "times": (at - first / spec.rate).astype(np.float32)}
+
+    # --- the frames so far ---
+
+    @torch.inference_mode()
+    def _window(self) -> VideoAnswers:
+        model, frames = self.model, list(self.frames)
+        n, network = len(frames), model.network.eval()
+        present = {s: np.array([kept.present.get(s, False) for kept in frames]) for s in network.slots}
+        features, inputs = {}, {}
+        for plan in model.branches.plans:
+            name, spec = plan.name, model.branches.spec(plan)
+            if (slot := model.branches.frozen.get(name)) is not None:
+                none = np.zeros(slot.encoder.dim, np.float32)
+                rows = np.stack([kept.features.get(name, none) for kept in frames])
+                features[name] = torch.from_numpy(rows[None])
+            elif isinstance(spec, AudioInput):
+                sound = collate([self._sound(spec, [kept.time for kept in frames])], n)
+                inputs[name] = {key: torch.from_numpy(value) for key, value in sound.items()}
+            else:
+                inputs[name] = self._pictures(name, frames, spec)
+        masks = {name: torch.from_numpy(mask[None]) for name, mask in present.items()}
+        blank = torch.zeros(1, n, len(model.answers))
+        valid = torch.ones(1, n, dtype=torch.bool)
+        batch = Batch(features, inputs, masks, valid, blank, blank.bool()).to(model.device)
+        with autocast(model.device, model.how["precision"]):
+            out = network(batch)
+        decoded = network.decode(out.raw).double().cpu().numpy()[0]
+        extra: dict[str, np.ndarray] = {}
+        if model.how["per_slot"]:
+            for name in network.slots:
+                own = network.decode(out.per_slot[name]).double().cpu().numpy()[0]
+                extra |= {f"slot.{name}.{key}": part for key, part in columns_of(model.answers, own).items()}
+        values = columns_of(model.answers, decoded)
+        targets = {answer.name: np.full(n, np.nan, np.float32) for answer in model.answers}
+        times = np.array([kept.time for kept in frames])
+        return model.chain.apply(VideoAnswers("live", "live", values, targets, present, times, extra=extra))
+
+    def _pictures(self, name: str, frames: list[_Kept], spec: FrameInput) -> dict[str, torch.Tensor]:
+        pictures = np.zeros((1, len(frames) + 2 * spec.context, spec.size, spec.size, 3), np.uint8)
+        seen = np.zeros(pictures.shape[:2], bool)
+        for k, kept in enumerate(frames, spec.context):
+            if name in kept.pictures:
+                pictures[0, k], seen[0, k] = kept.pictures[name], True
+        return {"frames": torch.from_numpy(pictures), "present": torch.from_numpy(seen)}

@@ -1,0 +1,125 @@
+"""Ready models: encoders that predict by themselves, by the name of the encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from harness.config.recipe import about
+from harness.config.schema import load_config
+from harness.evaluation.postprocessing import Chain
+from harness.evaluation.prediction import video_answers
+from harness.features.frozen_encoder import frozen_slots
+from harness.predicting.live_video import Branches, LiveVideo
+from harness.predicting.models import DETECTOR, About, rights_warning
+from harness.runs.job import plan_of
+from harness.runs.zero_shot import AT_ONCE
+from harness.runtime.device import pick_device
+from zoo.api import Answer, DetectorSpec, EncoderSpec, OwnScores, VideoAnswers
+from zoo.errors import UserError
+from zoo.files import file_sha256
+from zoo.model.own_scores import match, plain
+from zoo.registry.registry import Registry
+from zoo.registry.suggestions import did_you_mean
+from zoo.registry.tracks import find_track, load_plugins
+
+RECIPE = "default"  # of real data: names the model that predicts where none is named
+NOTE = "predictions are of what a face or voice looks or sounds like, not of what somebody feels"
+
+
+def default_ready() -> str:
+    """The ready model that predicts where none is named; "" where the recipe names none."""
+    return about(RECIPE).ready
+
+
+def ready_names(registry: Registry) -> list[str]:
+    """The encoders that predict by themselves, as ``--model`` takes them."""
+    specs: list[EncoderSpec] = [entry.spec for entry in registry.entries("encoders")]  # type: ignore[misc]
+    return [spec.name + (":NAME" if spec.argument else "") for spec in specs if spec.scores is not None]
+
+
+class ReadyModel:
+    """An encoder that predicts by itself.
+
+    Args:
+        name: ``fer``, ``hsemotion:NAME``, or with its stream, ``face=fer``.
+        device: Where it computes; None: the GPU where there is one.
+        plugins: Plugin files that may bring the encoder.
+
+    Raises:
+        UserError: There is no such encoder, or it predicts nothing by itself, or its weights cannot be had.
+    """
+
+    def __init__(self, name: str, *, device: str | None = None, plugins: Sequence[Path] = ()) -> None:
+        registry = load_plugins([str(path) for path in plugins])
+        slot = name if "=" in name else f"{_stream(name, registry)}={name}"
+        flags = {"encoders": slot, "track": "expr", "post": ["interpolate"], "device": device}
+        config = load_config(RECIPE, flags, [])
+        self.edition, track = find_track(registry, "expr", None)
+        (plan,) = plan_of(config, registry, track).slots
+        own = plan.own_scores
+        if own is None or plan.passport is None:
+            raise UserError("predict-model-not-ready", got=name, known=", ".join(ready_names(registry)))
+        self.ready = match(name, own, name, _answers(own))
+        self.track = replace(track, answers=self.ready.answers)
+        self.detector: DetectorSpec = registry.get("detectors", DETECTOR)
+        (self.slot,) = frozen_slots([plan], config.features, pick_device(config.device))
+        self.branches = Branches([plan], [self.slot])
+        self.keep = 2 * AT_ONCE
+        self.chain = Chain(plan_of(config, registry, self.track).post, self.track)
+        self.card = f"{plan.passport.name}: {plan.encoder.summary} (licence {plan.passport.license})"
+        digest = file_sha256(self.slot.file) if self.slot.file else ""
+        warnings = (NOTE, *rights_warning(plan.passport.name, plan.passport.license))
+        versions = {"encoder": str(plan.encoder.version), "torch": str(torch.__version__)}
+        self.about = About(name, "ready model", digest, "", "", versions, warnings)
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """What it predicts, with classes."""
+        return self.track.answers
+
+    @torch.inference_mode()
+    def predict(self, video: LiveVideo) -> VideoAnswers:
+        """Predict every frame; frames without data are interpolated."""
+        name, clips = self.slot.plan.name, video.clips([self.slot.plan.name])
+        decoded = np.tile(self.ready.absent().numpy(), (video.n_frames, 1))
+        waiting: list[tuple[np.ndarray, np.ndarray]] = []  # frames and their features
+        for start in range(0, video.n_frames, AT_ONCE):
+            stop = min(start + AT_ONCE, video.n_frames)
+            rows = video.clip(name, clips.videos[0].name, start, stop)
+            seen = np.flatnonzero(clips.present[0][name][start:stop])
+            waiting.append((seen + start, rows[seen]))
+            self._score(waiting, decoded, ended=stop == video.n_frames)
+        return self.chain.apply(video_answers(clips, 0, self.answers, decoded, {}, clips.present[0]))
+
+    def _score(self, waiting: list[tuple[np.ndarray, np.ndarray]], decoded: np.ndarray, *, ended: bool) -> None:
+        """Score features by AT_ONCE, as `harness run --zero-shot` does; the rest waits, but at the end."""
+        frames, rows = (np.concatenate(parts) for parts in zip(*waiting, strict=True))
+        while len(frames) >= AT_ONCE or (ended and len(frames)):
+            features = torch.from_numpy(np.asarray(rows[:AT_ONCE], np.float32)).to(self.slot.device)
+            scores = self.slot.encoder.scores(features).float()  # type: ignore[operator]
+            decoded[frames[:AT_ONCE]] = self.ready.decode(scores).cpu().numpy()
+            frames, rows = frames[AT_ONCE:], rows[AT_ONCE:]
+        waiting[:] = [(frames, rows)]
+
+
+def _stream(name: str, registry: Registry) -> str:
+    """The first stream of an encoder."""
+    encoder = name.partition(":")[0]
+    known = registry.names("encoders")
+    if encoder not in known:
+        ready = ", ".join(ready_names(registry))
+        raise UserError("predict-model-unknown", got=name, known=f"{did_you_mean(encoder, known)}there are {ready}")
+    spec: EncoderSpec = registry.get("encoders", encoder)
+    return spec.streams[0] if spec.streams else ("audio" if spec.kind == "sound" else "face")
+
+
+def _answers(own: OwnScores) -> tuple[Answer, ...]:
+    """What it predicts, classes by the names that tracks have for them."""
+    classes = tuple(plain(name).capitalize() for name in own.classes)
+    said = (Answer("expression", "class", -1, classes),) if classes else ()
+    return (*said, *(Answer(name, "value", -5) for name in own.values))

@@ -1,0 +1,141 @@
+"""Predictions of one input as a table, its summary, and what they are of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.evaluation.prediction_tables import to_frame, write_plain
+from harness.io.atomic import atomic
+from harness.predicting.models import About
+from harness.predicting.one_pass import Person, Predicted
+from zoo.api import Answer
+from zoo.errors import UserError
+from zoo.libraries import version
+from zoo.text import seen_json
+
+ABOUT = "about.json"
+"""Beside the tables: of which model they are, what to know before they are used, and a summary of every input."""
+
+COURSE = 10
+"""Parts of equal length whose means are the course of a value."""
+
+_BOX = ("x0", "y0", "x1", "y1")
+
+
+def table_of(predicted: Predicted, answers: tuple[Answer, ...]) -> pd.DataFrame:
+    """One row a frame and person: ``video``, ``frame`` from 1, ``time`` (seconds), ``person`` from 1, ``x0`` to ``y1``
+    (the face, pixels; empty where it is not seen), ``score`` (the detector's), the predictions, ``present_<slot>``."""
+    return pd.concat([_rows(person, answers) for person in predicted.people], ignore_index=True)
+
+
+def _rows(person: Person, answers: tuple[Answer, ...]) -> pd.DataFrame:
+    table = to_frame(answers, [person.predictions], labels=False)
+    table = table.drop(columns=[c for c in table.columns if str(c).startswith("extra_") or c == "group"])
+    boxes = {"person": np.full(len(table), person.number, np.int32)}
+    boxes |= {name: person.face[:, k] for k, name in enumerate(_BOX)} | {"score": person.score}
+    for place, (name, column) in enumerate(boxes.items(), 3):
+        table.insert(place, name, column)
+    return table
+
+
+def _write_csv(path: Path, table: pd.DataFrame) -> None:
+    numbers = [name for name in (*_BOX, "score") if name in table]
+    seen = table[numbers].astype(object).where(table[numbers].notna(), "")
+    write_plain(path, table.assign(**{name: _short(seen[name]) for name in numbers}))
+
+
+def _short(column: pd.Series) -> pd.Series:
+    return column.map(lambda value: "" if value == "" else f"{value:.2f}")
+
+
+def _write_parquet(path: Path, table: pd.DataFrame) -> None:
+    atomic(path, lambda part: table.to_parquet(part, index=False))
+
+
+def _write_jsonl(path: Path, table: pd.DataFrame) -> None:
+    atomic(path, lambda part: table.to_json(part, orient="records", lines=True, double_precision=6, force_ascii=False))
+
+
+FORMATS: Mapping[str, Callable[[Path, pd.DataFrame], None]] = {
+    "csv": _write_csv,
+    "parquet": _write_parquet,
+    "jsonl": _write_jsonl,
+}
+
+
+def check_format(name: str) -> None:
+    """UserError for a format that there is none of."""
+    if name not in FORMATS:
+        raise UserError("predict-format", got=name)
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table, whole or not at all, in the format that its name ends with."""
+    FORMATS[path.suffix.removeprefix(".")](path, table)
+
+
+# --- summaries --------------------------------------------------------------------------------------------------------
+
+
+def summary_of(predicted: Predicted, answers: tuple[Answer, ...]) -> dict[str, Any]:
+    """An input in figures: frames, seconds, and of every person the share of frames without a face, shares of classes
+    and units, and means of values with their course in ten parts."""
+    times = predicted.media.info.times
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    return {
+        "input": str(predicted.media.path),
+        "kind": predicted.media.kind,
+        "frames": len(times),
+        "seconds": round(float(times[-1]) + step, 3),
+        "readings": predicted.readings,
+        "people": [_person_summary(person, answers) for person in predicted.people],
+    }
+
+
+def _person_summary(person: Person, answers: tuple[Answer, ...]) -> dict[str, Any]:
+    unseen = float(np.isnan(person.score).mean())
+    out: dict[str, Any] = {"person": person.number, "without_face": round(unseen, 4)}
+    for answer in answers:
+        value = person.predictions.values[answer.name]
+        if answer.kind == "class":
+            counts = np.bincount(value.argmax(1), minlength=len(answer.classes)) / len(value)
+            shares = {str(name): round(float(share), 4) for name, share in zip(answer.classes, counts, strict=True)}
+            out[answer.name] = {"shares": shares}
+        elif answer.kind == "binary":
+            out[answer.name] = {"share": round(float((value >= 0.5).mean()), 4)}
+        else:
+            parts = [part for part in np.array_split(value, COURSE) if len(part)]
+            course = [round(float(part.mean()), 4) for part in parts]
+            out[answer.name] = {"mean": round(float(value.mean()), 4), "course": course}
+    return out
+
+
+def line_of(summary: Mapping[str, Any], answers: tuple[Answer, ...]) -> str:
+    """A summary in a line for the terminal."""
+    said = []
+    for person in summary["people"]:
+        parts = [f"person {person['person']}"] if len(summary["people"]) > 1 else []
+        for answer in answers:
+            found = person[answer.name]
+            if answer.kind == "class":
+                first = sorted(found["shares"].items(), key=lambda item: -item[1])[:2]
+                parts.append(", ".join(f"{name} {share:.0%}" for name, share in first if share))
+            elif answer.kind != "binary":
+                parts.append(f"{answer.name} {found['mean']:+.2f}")
+        parts.append(f"no face {person['without_face']:.0%}")
+        said.append(", ".join(part for part in parts if part))
+    return f"{summary['frames']} frames; " + "; ".join(said)
+
+
+def write_about(out: Path, about: About, summaries: Sequence[Mapping[str, Any]]) -> None:
+    """Write what the tables are of, with a summary of every input."""
+    content = {"program": version("abaw-zoo"), **asdict(about), "inputs": list(summaries)}
+    text = seen_json(json.dumps(content, indent=1, ensure_ascii=False)) + "\n"
+    atomic(out / ABOUT, lambda part: part.write_text(text, encoding="utf-8"))

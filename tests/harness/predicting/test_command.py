@@ -1,0 +1,93 @@
+"""`harness predict`: tables, what is said, and inputs that cannot be predicted."""
+
+from __future__ import annotations
+
+import json
+import wave
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.support.media import write_click_video
+
+RUN = ("--encoders", "frame,audio", "--fusion", "late", "--epochs", 1, "--head", "gru")
+
+
+@pytest.fixture(scope="module")
+def run(program):  # type: ignore[no-untyped-def]
+    return program.kept("--track", "expr", *RUN)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder of all kinds of inputs, good and bad."""
+    (tmp_path / "in").mkdir()
+    write_click_video(tmp_path / "in" / "good.mp4", n_frames=20, click_frame=None)
+    write_click_video(tmp_path / "in" / "mute.mp4", n_frames=20, click_frame=None, with_audio=False, rotation=90)
+    write_click_video(tmp_path / "in" / "one.mp4", n_frames=1, click_frame=None)
+    (tmp_path / "in" / "empty.mp4").write_bytes(b"")
+    whole = (tmp_path / "in" / "good.mp4").read_bytes()
+    (tmp_path / "in" / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    cv2.imwrite(str(tmp_path / "in" / "picture.png"), np.full((64, 96, 3), 99, np.uint8))
+    with wave.open(str(tmp_path / "in" / "voice.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(np.zeros(16_000, np.int16).tobytes())
+    return tmp_path
+
+
+def test_a_folder_of_everything(program, run: Path, place: Path) -> None:  # type: ignore[no-untyped-def]
+    out = place / "out"
+    answer = program("predict", place / "in", "--model", run, "--out", out, "--format", "jsonl", "--overlay", out / "o")
+    answer.refused("predict-some-failed", count=2, count2=7, rest=f"; the others are in {out}")
+    failed = [line for line in answer.err.splitlines() if line.startswith("failed: ")]
+    assert [Path(line.split(": ")[1]).name for line in failed] == ["cut.mp4", "empty.mp4"]
+    tables = {path.stem: pd.read_json(path, lines=True) for path in out.glob("*.jsonl")}
+    assert {name: len(table) for name, table in tables.items()} == {
+        "good": 20, "mute": 20, "one": 1, "picture": 1, "voice": 30,
+    }  # fmt: skip
+    assert not tables["mute"]["present_audio"].any()
+    assert not tables["voice"]["present_frame"].any()
+    assert tables["voice"]["present_audio"].all()
+    assert sorted(path.name for path in (out / "o").iterdir()) == ["good.mp4", "mute.mp4", "one.mp4"]
+    about = json.loads((out / "about.json").read_text())
+    assert about["model"] == "r"
+    assert len(about["digest"]) == 64
+    assert "synthetic" in about["warnings"][0]
+    summary = {one["table"]: one for one in about["inputs"]}["good.jsonl"]
+    assert summary["frames"] == 20
+    assert summary["people"][0]["without_face"] == 1
+    assert sum(summary["people"][0]["expression"]["shares"].values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_old_form_still_works(program, run: Path, place: Path) -> None:  # type: ignore[no-untyped-def]
+    answer = program("predict", run, place / "in" / "good.mp4", "--out", place / "out", "--format", "parquet")
+    assert answer.code == 0, answer.err
+    assert answer.err.count("is taken for the model") == 1
+    table = pd.read_parquet(place / "out" / "good.parquet")
+    assert set(table["expression_name"]) <= {c.removeprefix("p_") for c in table if c.startswith("p_")}
+
+
+def test_what_is_refused(program, run: Path, place: Path) -> None:  # type: ignore[no-untyped-def]
+    good, model = place / "in" / "good.mp4", ("--model", run)
+    program("predict", good, "--model", "fre").refused("predict-model-unknown", match="did you mean")
+    program("predict", good, "--model", "lite0").refused("predict-model-not-ready")
+    program("predict", good, *model, "--people", "most").refused("predict-people", got="most")
+    program("predict", good, *model, "--format", "xls").refused("predict-format", got="xls")
+    program("predict", run, good, *model).refused("predict-model-twice", match=".")
+    program("predict", run).refused("predict-no-input")
+    program("predict", "97", *model, "--out", place / "out").refused("predict-camera", number=97)
+    program("predict", place / "in" / "empty.mp4", *model).refused("video-empty", file=place / "in" / "empty.mp4")
+    assert not (place / "out").exists()
+
+
+def test_a_face_model_and_inputs_without_faces(program, place: Path) -> None:  # type: ignore[no-untyped-def]
+    run = program.kept("--encoders", "face", "--epochs", 1, "--head", "gru", "--track", "expr")
+    inputs = [place / "in" / name for name in ("good.mp4", "picture.png", "voice.wav")]
+    answer = program("predict", *inputs, "--model", run, "--out", place / "out")
+    answer.refused("predict-some-failed", count=3, count2=3, rest="")
+    assert answer.err.count("there is nothing in it that the model looks at (face: present at no frame)") == 2
+    assert answer.err.count("has none of the streams face that the model r looks at") == 1
+    assert not (place / "out").exists()

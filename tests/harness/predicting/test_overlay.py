@@ -1,0 +1,90 @@
+"""Overlays: the video's own pictures upright, its sound as it is, a file whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from harness.predicting import overlay
+from harness.predicting.media import open_input
+from harness.predicting.one_pass import Person, Predicted
+from harness.predicting.overlay import write_overlay
+from harness.predicting.overlay_drawing import Drawing
+from plugins.editions import abaw10
+from tests.support.indexes import track
+from tests.support.media import write_click_video
+from zoo.api import VideoAnswers
+from zoo.errors import UserError
+
+ANSWERS = (*track(abaw10, "va").answers, *track(abaw10, "expr").answers, *track(abaw10, "au").answers)
+
+
+def predicted(path: Path, people: int = 1) -> Predicted:
+    media = open_input(path, "video")
+    n, rng = media.info.n_frames, np.random.default_rng(0)
+    values = {a.name: rng.random((n, len(a.classes)) if a.kind == "class" else n) for a in ANSWERS}
+    nothing = {a.name: np.full(n, np.nan) for a in ANSWERS}
+    answers = VideoAnswers("v", "v", values, nothing, {"face": np.ones(n, bool)}, media.info.times)
+    face = np.tile(np.array([10, 5, 40, 45], np.float32), (n, 1))
+    face[:5] = np.nan
+    score = np.where(np.isnan(face[:, 0]), np.nan, 0.9).astype(np.float32)
+    return Predicted(media, [Person(k + 1, face + 30 * k, score, answers) for k in range(people)])
+
+
+@pytest.mark.parametrize(("suffix", "rotation"), [(".mp4", 0), (".mp4", 90), (".mkv", 0), (".avi", 0), (".webm", 0)])
+def test_pictures_and_sound(tmp_path: Path, suffix: str, rotation: int) -> None:
+    video, target = tmp_path / f"a{suffix}", tmp_path / "out" / "o.mp4"
+    write_click_video(video, n_frames=12, click_frame=None, rotation=rotation, variable=suffix != ".avi", rate=48_000)
+    one = predicted(video)
+    write_overlay(target, one, ANSWERS)
+    assert [path.name for path in target.parent.iterdir()] == ["o.mp4"]
+    drawing = Drawing(one, ANSWERS)
+    assert (drawing.width < drawing.height) == (rotation == 90)
+    with av.open(str(target)) as made:
+        (picture,), (sound,) = made.streams.video, made.streams.audio
+        assert (picture.width, picture.height) == drawing.size
+        times = [float(frame.pts * frame.time_base) for frame in made.decode(picture)]
+        made.seek(0)
+        length = sum(frame.samples for frame in made.decode(sound)) / sound.rate
+    np.testing.assert_allclose(times, one.media.info.times, atol=2e-4)
+    assert sound.codec_context.codec.canonical_name == ("mp3" if suffix == ".avi" else "aac")
+    assert length > 0.8, length
+
+
+def test_sound_that_the_container_takes_is_copied(tmp_path: Path) -> None:
+    write_click_video(tmp_path / "a.mp4", n_frames=12, click_frame=None)
+    write_overlay(tmp_path / "o.mp4", predicted(tmp_path / "a.mp4"), ANSWERS)
+
+    def packets(path: Path) -> list[bytes]:
+        with av.open(str(path)) as file:
+            return [bytes(packet) for packet in file.demux(file.streams.audio[0]) if packet.size]
+
+    there = packets(tmp_path / "a.mp4")
+    assert packets(tmp_path / "o.mp4") == there[-len(packets(tmp_path / "o.mp4")) :]
+    assert len(there) - len(packets(tmp_path / "o.mp4")) <= 1  # a packet of priming lies before the first picture
+
+
+def test_without_sound_and_with_two_people(tmp_path: Path) -> None:
+    write_click_video(tmp_path / "a.mp4", n_frames=12, click_frame=None, with_audio=False)
+    write_overlay(tmp_path / "o.mp4", predicted(tmp_path / "a.mp4", people=2), ANSWERS)
+    with av.open(str(tmp_path / "o.mp4")) as made:
+        assert not made.streams.audio
+        assert sum(1 for _ in made.decode(video=0)) == 12
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_click_video(tmp_path / "a.mp4", n_frames=12, click_frame=None)
+    one = predicted(tmp_path / "a.mp4")
+
+    def full(*_: object) -> None:
+        raise av.FFmpegError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(overlay, "_write", full)
+    with pytest.raises(UserError) as error:
+        write_overlay(tmp_path / "out" / "o.mp4", one, ANSWERS)
+    assert error.value.code == "file-not-written"
+    assert not list((tmp_path / "out").iterdir())
