@@ -128,7 +128,7 @@ def refined(points: np.ndarray, heat: np.ndarray) -> np.ndarray:
             continue
         rows = np.arange(max(0, row - half), min(height, row + half + 1))
         columns = np.arange(max(0, column - half), min(width, column + half + 1))
-        warm = 1 / (1 + np.exp(-heat[np.ix_(rows, columns, [k])][..., 0].astype(np.float64)))
+        warm = 1 / (1 + np.exp(-heat[rows[:, None], columns, k].astype(np.float64)))
         if warm.max() >= SURE:
             out[k] = (warm * columns).sum() / width / warm.sum(), (warm * rows[:, None]).sum() / height / warm.sum()
     return out
