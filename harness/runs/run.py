@@ -84,6 +84,10 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
     A failure leaves a record that says why; an interruption one that can be continued. Of several processes the first
     one writes; in the others the outcome's record is empty.
     """
+    if job.config.zero_shot:
+        from harness.runs import zero_shot  # it is built on this module
+
+        return zero_shot.run(job, folder, progress=progress)
     world = world or single_process(pick_device(job.config.device))
     circumstances: Circumstances = {"data": finished.place_of(job.index.root, folder)}
     record = Record(name=folder.name, status="running", result=identity(job), circumstances=circumstances)

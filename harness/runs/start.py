@@ -49,9 +49,7 @@ def start(config: RunConfig, *, out: Path, name: str | None, seeds: int) -> Path
 
 
 def _run(job: Job, folder: Path, seeds: int, world: World) -> None:
-    if job.config.zero_shot:
-        outcome = zero_shot.run(job, folder)
-    elif seeds > 1:
+    if seeds > 1:
         outcome = run_seeds(job, folder, seeds, world)
     else:
         outcome = run_folds(job, folder, world) if has_folds(job.config) else run(job, folder, world=world)

@@ -18,5 +18,13 @@ def detectors() -> list[api.DetectorSpec]:
                 "size": api.Option(320, "longer side of the picture the network sees, pixels"),
             },
             paper="Xu et al. 2019, Joint Face Detection and Alignment Using Face as Point, arXiv 1911.03599",
-        )
+        ),
+        api.DetectorSpec(
+            "blazeface",
+            "plugins.detectors.blazeface:BlazeFace",
+            summary="MediaPipe's BlazeFace for near faces: quicker, the corners of the mouth estimated.",
+            options={"threshold": api.Option(0.5, "lowest score of a face, 0 to 1")},
+            paper="Bazarevsky et al. 2019, BlazeFace, arXiv 1907.05047",
+            license="Apache-2.0",
+        ),
     ]

@@ -52,10 +52,10 @@ class Resemblyzer(Encoder):
         """(B, S), (B, S), (B, T) -> (B, T, 256)."""
         known = samples_valid[:, ::HOP]  # (B, L)
         position = times.nan_to_num() * RATE / HOP
-        wanted = self.pieces(beside(position, known).unsqueeze(-1), before=0).any((2, 3))  # (B, K)
+        wanted = self.pieces(beside(position, known).unsqueeze(-1).to(samples), before=0).gt(0).any(3).any(2)  # (B, K)
         if not wanted.is_meta and not bool(wanted.any()):
             return samples.new_zeros(*times.shape, DIM)
-        heard = torch.where(samples_valid, samples, torch.zeros_like(samples)).float()
+        heard = torch.where(samples_valid, samples, torch.zeros_like(samples))
         with torch.autocast(samples.device.type, enabled=False):
             states = self.states(self.mel(heard)[:, : known.shape[1]], self.power(heard, known.shape[1]), known, wanted)
         return read_at(states, known, position, 1 + HELD * RATE / HOP)
@@ -73,7 +73,7 @@ class Resemblyzer(Encoder):
         """(B, L, C) -> (B, K, before + 80, C): what each 80 spectra and the ``before`` ahead of them are; zeros where
         there are none."""
         count = -(-x.shape[1] // HALF)
-        x = pad(x.float(), (0, 0, before, count * HALF - x.shape[1]))
+        x = pad(x, (0, 0, before, count * HALF - x.shape[1]))
         return x.unfold(1, before + HALF, HALF).transpose(2, 3)
 
     def states(self, mel: Tensor, power: Tensor, known: Tensor, wanted: Tensor) -> Tensor:

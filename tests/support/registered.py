@@ -34,8 +34,14 @@ GIVEN: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("encoders", "features"): [{"argument": str(READY)}],
     ("fusions", "late"): [{"values": {"weights": "equal"}}],
 }
-EXTRAS = {("encoders", "egemaps"): "opensmile"}
-"""Blocks that want a package which is not installed with the others."""
+TFLITE = ("ai_edge_litert", "mediapipe")
+EXTRAS = {
+    ("encoders", "egemaps"): ("opensmile",),
+    ("encoders", "facemesh"): TFLITE,
+    ("encoders", "blazepose"): TFLITE,
+    ("detectors", "blazeface"): TFLITE,
+}
+"""Blocks that want packages which are not installed with the others, or not everywhere."""
 
 FIXED = "face=3,face.b=0.5,context=1,audio=2"
 OTHER_OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
@@ -60,8 +66,7 @@ def cases() -> list[tuple[str, Any, dict[str, Any]]]:
     found = []
     for kind in KINDS:
         for entry in registry.load().entries(kind):
-            extra = EXTRAS.get((kind, entry.name))
-            if extra and find_spec(extra) is None:
+            if any(find_spec(name) is None for name in EXTRAS.get((kind, entry.name), ())):
                 continue
             permute = {"permute": PERMUTE[entry.name]} if kind == "fusions" and entry.name in PERMUTE else {}
             found += [(kind, entry.spec, {**permute, **given}) for given in GIVEN.get((kind, entry.name), [{}])]

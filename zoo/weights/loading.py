@@ -55,9 +55,13 @@ def load_pretrained(
 
     Without ``adapt`` a common prefix of the encoder's own names (its ``model.``) is put before the file's. Of a run's
     ``weights.safetensors`` the slot is taken whose encoder has the names and shapes of this one.
+    An encoder with a method ``load_file(path)`` opens the file itself.
     Raises UserError that counts and names what does not match.
     """
     path = find(passport, cache=cache, download=download)
+    if callable(load := getattr(encoder, "load_file", None)):  # a network that is no state of names and tensors
+        load(path)
+        return Loaded(passport, path, file_sha256(path), passport.sha256 is None)
     state, notes = read_kept(path, cache or cache_folder(), passport.ema)
     wanted, spare = encoder.state_dict(), _classifiers(encoder)
     if (part := _of_a_run(path, state, wanted, spare)) is not None:

@@ -80,9 +80,10 @@ def info(name: str, plugins: Sequence[Path]) -> None:
 
 
 def _block_rows(spec: Spec | StreamSpec) -> list[tuple[str, Any]]:
-    skip = {"options", "build", "reader"}
+    skip = {"options", "build", "reader", "scores"}
     rows = [(f.name, getattr(spec, f.name)) for f in fields(spec) if f.name not in skip]
-    return [(name, _shown(value)) for name, value in rows if value not in ("", (), None)]
+    shown = [(name, _shown(value)) for name, value in rows if value not in ("", (), None)]
+    return shown + ([("predicts by itself", "yes")] if getattr(spec, "scores", None) else [])
 
 
 def _shown(value: Any) -> Any:

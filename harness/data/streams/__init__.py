@@ -7,7 +7,7 @@ from zoo import api
 
 @api.hookimpl
 def streams() -> list[api.StreamSpec]:
-    """Face, body, context (the scene without the person), the whole frame, audio."""
+    """Face, its landmarks, body, its pose, context (the scene without the person), the whole frame, audio."""
     readers = "harness.data.streams.readers"
     return [
         api.StreamSpec(
@@ -19,12 +19,28 @@ def streams() -> list[api.StreamSpec]:
             "the aligned face crop that Aff-Wild2 ships, 112 x 112",
         ),
         api.StreamSpec(
+            "landmarks",
+            f"{readers}:FaceReader",
+            "frames",
+            ("crops",),
+            "facemesh",
+            "points of the face in the aligned crop, without its place, size and roll",
+        ),
+        api.StreamSpec(
             "body",
             f"{readers}:BodyReader",
             "frames",
             ("video", "boxes"),
             "lite0",
             "the raw video cropped to the person's box",
+        ),
+        api.StreamSpec(
+            "pose",
+            f"{readers}:BodyReader",
+            "frames",
+            ("video", "boxes"),
+            "blazepose",
+            "points of the body in the raw video cropped to the person's box",
         ),
         api.StreamSpec(
             "context",

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.carried import want
 from zoo.api import EncoderSpec
 from zoo.registry.registry import load, resolve
 
@@ -66,6 +67,9 @@ def slot_of(spec: EncoderSpec, program: Any, tmp_path: Path) -> tuple[str, tuple
         return text, ()
     options = {name: option.default for name, option in spec.options.items()}
     passport = resolve(spec.passport)(stream, argument, **options)
+    if passport is not None and passport.wheel:
+        want(passport, *(("ai_edge_litert",) if passport.wheel.file.endswith(".tflite") else ()))
+        return text, ()
     if passport is None or passport.package or passport.path:  # none wanted, or they come with a package
         return text, ()
     return text, ("--set", f"encoder.{stream}.pretrained=false")

@@ -71,6 +71,17 @@ def test_its_settings_give_it_again(program, done: Path, record: Read, tmp_path:
     assert record(again)["result_sha256"] == record(done)["result_sha256"]
 
 
+def test_it_can_be_reproduced(program, done: Path, tmp_path: Path) -> None:
+    answer = program("reproduce", done, "--out", tmp_path / "again", "--data", program.demo)
+    assert answer.code == 0, answer.err
+    assert "same" in answer.out
+
+
+def test_what_wants_a_trained_model_is_one_line(program, done: Path) -> None:
+    program("evaluate", done, "--drop", "each").refused("drop-one-slot")
+    program("evaluate", done, "--noise", "1").refused("zero-shot-run")
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
