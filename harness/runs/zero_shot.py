@@ -21,7 +21,7 @@ from harness.features.store import FeatureStore
 from harness.io.locks import run_lock
 from harness.runs import finished, provenance
 from harness.runs.job import Job
-from harness.runs.record import identity
+from harness.runs.identity import identity
 from harness.runs.recording import record_run
 from harness.runs.results import answer_test, score_split
 from harness.runs.run import Outcome, extract_features
