@@ -12,6 +12,7 @@ import torch
 from harness.data.decoding.jpeg import resize
 from harness.data.preprocessing.alignment import face_jpeg
 from harness.data.streams.raw_inputs import collate
+from harness.data.streams.sound_window import sound_window
 from harness.data.tracking.detection import BRIDGE, FaceFinder
 from harness.data.tracking.person_boxes import GAP_SECONDS, person_from_face
 from harness.data.tracking.tracker import Tracker
@@ -172,9 +173,8 @@ class Predictor:
 
     def _sound(self, spec: AudioInput, times: list[float]) -> dict[str, np.ndarray]:
         at = np.array(times) - self.heard_from
-        first = int(np.floor((at[0] - spec.margin) * spec.rate / spec.grid)) * spec.grid
-        first = max(0, min(first, len(self.samples)))
-        last = max(first, int(np.ceil((at[-1] + spec.margin) * spec.rate)))
+        first, last = sound_window(at, spec)
+        first = min(first, len(self.samples))
         return {"samples": self.samples[first:last], "times": (at - first / spec.rate).astype(np.float32)}
 
     # --- the frames so far ---

@@ -20,8 +20,8 @@ from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
 from harness.io.locks import run_lock
 from harness.runs import finished, provenance
-from harness.runs.job import Job
 from harness.runs.identity import identity
+from harness.runs.job import Job
 from harness.runs.recording import record_run
 from harness.runs.results import answer_test, score_split
 from harness.runs.run import Outcome, extract_features
