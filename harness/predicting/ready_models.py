@@ -38,7 +38,7 @@ def default_ready() -> str:
 
 def ready_names(registry: Registry) -> list[str]:
     """The encoders that predict by themselves, as ``--model`` takes them."""
-    specs: list[EncoderSpec] = [entry.spec for entry in registry.entries("encoders")]  # type: ignore[misc]
+    specs: list[EncoderSpec] = [entry.spec for entry in registry.entries("encoders")]
     return [spec.name + (":NAME" if spec.argument else "") for spec in specs if spec.scores is not None]
 
 
