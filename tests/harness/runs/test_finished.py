@@ -74,7 +74,7 @@ def test_the_record_has_the_digests_and_the_result_has_none(own: Path) -> None:
 
 
 USES: dict[str, tuple[tuple[str, ...], str]] = {
-    "predict": (("predict", "RUN", "VIDEO"), "weights.safetensors"),
+    "predict": (("predict", "VIDEO", "--model", "RUN"), "weights.safetensors"),
     "evaluate": (("evaluate", "RUN"), "weights.safetensors"),
     "evaluate --drop": (("evaluate", "RUN", "--drop", "each"), "weights.safetensors"),
     "submit": (("submit", "RUN"), "predictions/test.post.parquet"),
@@ -274,7 +274,7 @@ def strange(program, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pa
 
 
 COMMANDS = {
-    "predict": ("predict", "RUN", "VIDEO"),
+    "predict": ("predict", "VIDEO", "--model", "RUN"),
     "submit": ("submit", "RUN"),
     "evaluate": ("evaluate", "RUN"),
     "reproduce": ("reproduce", "RUN"),
