@@ -67,7 +67,7 @@ def make_run(
         write_predictions(folder / "predictions" / f"{split}{end}", track, videos, labels=block is not None)
     if history is not None:
         (folder / "history.csv").write_text(history)
-    made = result(0.5) | {
+    made: dict[str, Any] = dict(result(0.5)) | {
         "edition": edition,
         "track": track.name,
         "metric": track.metric,

@@ -84,7 +84,7 @@ def test_a_run_of_each_track(name: str, tmp_path: Path) -> None:
     assert scores == sorted(scores)
     assert set(content["timelines"]["videos"][0]["present"]) == {"face", "audio"}
     assert [chart["title"] for chart in content["curves"]] == ["Loss", "Score on validation", "Learning rate"]
-    assert ("confusion" in page.source) == (name in ("expr", "mtl") or "confusion" in page.source)
+    assert page.source.count('class="confusion"') == sum(a.kind == "class" for a in track.answers)
     assert page.source.count("average precision") == sum(a.kind == "binary" for a in track.answers)
     assert "a-host-nobody-should-see" not in page.source
     assert str(tmp_path) not in page.source
@@ -121,7 +121,6 @@ def test_a_record_of_the_first_schema_alone(path: Path, tmp_path: Path) -> None:
     folder = tmp_path / path.stem
     folder.mkdir()
     (folder / "record.json").write_bytes(path.read_bytes())
-    assert path.stem.replace("-", "") or True
     page = Page(report(folder))
     status = json.loads(path.read_text())["status"]
     assert status in page.text
@@ -171,7 +170,8 @@ def test_several_runs_side_by_side_and_no_more_than_a_page_holds(tmp_path: Path)
 def test_a_folder_that_is_no_run_and_a_record_of_another_shape(tmp_path: Path) -> None:
     with refused("report-no-record"):
         report(tmp_path)
-    Record("odd", "done", None, {"scores": {"raw": {"main": "high"}}, "track": 3}).write(tmp_path / "record.json")
+    odd: Any = {"scores": {"raw": {"main": "high"}}, "track": 3}
+    Record("odd", "done", None, odd).write(tmp_path / "record.json")
     with refused("report-other-shape"):
         report(tmp_path)
     (tmp_path / "record.json").write_text("{")
