@@ -169,6 +169,7 @@ def repeat(folder: Path) -> Pairs:
     return [
         ("run it again and compare the scores", f"harness reproduce {run}"),
         ("make this page again", f"harness report {run}"),
+        ("its figures for a paper", f"harness report {run} --figures figures"),
         ("what each input branch adds", f"harness evaluate {run} --drop each"),
     ]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from harness.evaluation.prediction_tables import write_predictions
 from harness.evaluation.scoring import score_block
 from harness.runs.finished import digests_of
+from leaderboards.blocks import Result
 from leaderboards.record import Record
 from tests.support.made_up import result
 from zoo.api import Answer, TrackSpec, VideoAnswers
@@ -77,7 +78,7 @@ def make_run(
         "config": {"encoders": "face,audio", "train": {"epochs": 2}},
         "passports": [{"slot": "face", "name": "weights", "license": "MIT"}],
     }
-    record = Record(folder.name, "done", None, {**made, **changes})
+    record = Record(folder.name, "done", None, cast(Result, made | changes))
     record.circumstances = {"files": digests_of(folder), "python": "3.11", "host": "a-host-nobody-should-see"}
     record.write(folder / "record.json")
     return folder
