@@ -19,10 +19,14 @@ from leaderboards.tables import leaderboard
 def several_page(runs: Sequence[RunSources], place: Path, title: str) -> str:
     """Return the page of some runs as HTML; ``place``: the folder that it will lie in, which links start from."""
     ordered = sorted(runs, key=_key)
-    sections = []
+    sections: list[dict[str, Any]] = []
+    charts: list[dict[str, Any]] = []
     for key, same in groupby(ordered, key=_key):
         members = sorted(same, key=lambda run: -(_main(run) or -9.0))
         scored = [run for run in members if _main(run) is not None]
+        histories = {run.record.name: next(iter(run.histories.values())) for run in members if run.histories}
+        if len(histories) > 1:
+            charts += [chart | {"title": f"{key[0]} {key[1]}: {chart['title']}"} for chart in curves(histories)]
         sections.append(
             {
                 "title": facts.heading(members[0].record) if key[0] else "Runs that ended before their data were known",
@@ -34,8 +38,6 @@ def several_page(runs: Sequence[RunSources], place: Path, title: str) -> str:
                 "names": [run.record.name for run in scored],
             }
         )
-    histories = {run.record.name: next(iter(run.histories.values())) for run in runs if run.histories}
-    charts = curves(histories) if len(histories) > 1 else []
     return render(
         "several.html",
         "report.js",
