@@ -15,9 +15,10 @@ from harness.runs.identity import identity
 from harness.runs.job import Job, make_job
 from harness.runs.multi_run import run_folds, run_seeds, write_config
 from harness.runs.recording import host
+from harness.runs.remarks import LABELS
 from harness.runs.run import Outcome, run
 from harness.runs.start import check_ready, finish, read
-from harness.runs.summary import LABELS, announce
+from harness.runs.summary import announce
 from harness.runtime.device import pick_device
 from harness.runtime.terminal import tabulate
 from leaderboards.blocks import Interval

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import bench, cache, catalogue, compare, data, plugin, runs, submissions, sweeps, weights
+from harness.cli import bench, cache, catalogue, compare, data, plugin, reports, runs, submissions, sweeps, weights
 from harness.cli.options import with_home_paths
 from harness.runtime.terminal import open_streams
 from zoo.errors import Stopped, UserError
@@ -40,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare.compare,
     "reproduce": compare.reproduce,
     "leaderboard": runs.leaderboard,
+    "report": reports.report,
     "list": catalogue.list_,
     "recipes": catalogue.recipes,
     "info": catalogue.info,

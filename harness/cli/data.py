@@ -69,6 +69,23 @@ def data_doctor(
     doctor(folder, edition, track, plugin or [])
 
 
+@app.command("report")
+def data_report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    out: Annotated[Path | None, typer.Option("--out", help="the page; default: DIR/report.html")] = None,
+    edition: Edition = None,
+    track: Track = None,
+    plugin: Plugins = None,
+) -> None:
+    """Draw a data folder: labels, faces, sound, lengths, groups."""
+    from harness.reports.data_page import report_data
+    from zoo.registry.tracks import load_plugins
+
+    registry = load_plugins([str(p) for p in plugin or []])
+    place = report_data(folder, out or folder / "report.html", registry, edition=edition, track=track)
+    print(f"written: {place}")
+
+
 @app.command("index")
 def data_index(
     folder: Annotated[Path, typer.Argument(metavar="DIR")],

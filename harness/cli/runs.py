@@ -61,6 +61,7 @@ def run(
 ) -> None:
     """Train and evaluate a combination, submit and rank it."""
     from harness.config.schema import load_config
+    from harness.reports.making import leave_report
     from harness.runs import start as command
 
     flags = {
@@ -88,14 +89,15 @@ def run(
         others = [value for key, value in flags.items() if key not in ("plugin", "data_dir")]
         if more or sets or name or recipe or seeds > 1 or any(value is not None for value in others):
             raise UserError("resume-options-mixed")
-        command.resume(resume, machines, plugins=plugin or [], data=data)
+        command.resume(resume, machines, plugins=plugin or [], data=data, after=leave_report)
         return
     if fit and epochs_from and (epochs_from / "config.toml").is_file():
         recipe = recipe or str(epochs_from / "config.toml")
         flags |= {"folds": folds or 0, "fold": -1}
     if recipe is None:
         recipe = "demo" if data is None or (data / "demo.json").is_file() else "default"
-    command.start(load_config(recipe, {**flags, **machines}, [*more, *(sets or [])]), out=out, name=name, seeds=seeds)
+    config = load_config(recipe, {**flags, **machines}, [*more, *(sets or [])])
+    command.start(config, out=out, name=name, seeds=seeds, after=leave_report)
 
 
 def predict(
@@ -149,6 +151,7 @@ def evaluate(
 ) -> None:
     """Score a run again, or a table of predictions."""
     from harness.analysis.rescore import evaluate as command
+    from harness.reports.making import leave_report
 
     if (run_folder is None) == (predictions is None):
         raise UserError("evaluate-what")
@@ -164,6 +167,7 @@ def evaluate(
         raise UserError("evaluate-run-options")
     levels = noise_levels(noise) if noise is not None else []
     command(run_folder, data, drop or [], levels, plugins=plugin or [], force=force)
+    leave_report(run_folder)
 
 
 def noise_levels(text: str) -> list[float]:
@@ -188,9 +192,10 @@ def ensemble(
 ) -> None:
     """Merge finished runs into one, and rank it with them."""
     from harness.analysis.ensemble_run import ensemble as command
+    from harness.reports.making import leave_report
 
     chosen = [p for p in post.split(",") if p] if post is not None else None
-    command(runs, method, name=name, out=out, post=chosen, data=data, plugins=plugin or [])
+    leave_report(command(runs, method, name=name, out=out, post=chosen, data=data, plugins=plugin or []))
 
 
 def leaderboard(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -29,8 +29,17 @@ from zoo.weights.cards import find
 __all__ = ["check_ready", "read", "resume", "run_seeds", "start"]
 
 
-def start(config: RunConfig, *, out: Path, name: str | None, seeds: int) -> Path:
-    """Train one combination (``seeds`` times) and bring the leaderboard up to date. Returns the run's folder."""
+def start(
+    config: RunConfig,
+    *,
+    out: Path,
+    name: str | None,
+    seeds: int,
+    after: Callable[[Path], object] | None = None,
+) -> Path:
+    """Train one combination (``seeds`` times) and bring the leaderboard up to date. Returns the run's folder.
+
+    ``after``: what is done with the folder of the finished run, by the one process that writes."""
     check_kind(config, seeds)
     check_name(out, name)
     if config.zero_shot:
@@ -44,17 +53,19 @@ def start(config: RunConfig, *, out: Path, name: str | None, seeds: int) -> Path
             made = new_folder(out, name, default_name(config, seeds))
             write_config(job.config, made)
         folder: Path = world.broadcast(made)  # type: ignore[assignment]
-        _run(job, folder, seeds, world)
+        _run(job, folder, seeds, world, after)
     return folder
 
 
-def _run(job: Job, folder: Path, seeds: int, world: World) -> None:
+def _run(job: Job, folder: Path, seeds: int, world: World, after: Callable[[Path], object] | None) -> None:
     if seeds > 1:
         outcome = run_seeds(job, folder, seeds, world)
     else:
         outcome = run_folds(job, folder, world) if has_folds(job.config) else run(job, folder, world=world)
     if world.first:
         finish(outcome, job, folder.parent)
+        if after is not None:
+            after(folder)
 
 
 def check_ready(job: Job) -> None:
@@ -84,6 +95,7 @@ def resume(
     *,
     plugins: Sequence[Path] = (),
     data: Path | None = None,
+    after: Callable[[Path], object] | None = None,
 ) -> Path:
     """Continue a run that was stopped, in its own folder; on other ``machines`` (devices, nodes) where given."""
     other = {key: number for key, number in (machines or {}).items() if number}
@@ -98,7 +110,7 @@ def resume(
     with joined_by(job.config) as world:
         if world.first:
             announce(job, _hindrance(job))
-        _run(job, folder, seeds, world)
+        _run(job, folder, seeds, world, after)
     return folder
 
 

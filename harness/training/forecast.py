@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.training.state import EpochRow
+if TYPE_CHECKING:
+    from harness.training.state import EpochRow
 
 STEEP = 1 / 8
 """A share of the loss's fall in the last quarter of the learning from which on a training was too short: half of what

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from urllib.parse import quote
 
 import typer
 
@@ -57,7 +59,7 @@ def side_by_side(runs: Path | None, wanted: TableQuery, form: str | None, out: P
     if not tables:
         raise UserError("published-nothing-and-no-runs", words=_words(wanted))
     own_first = sorted(tables, key=lambda table: not any(row.kind == "run" for row in table.rows))
-    _write(own_first, problems, form, out)
+    _write(own_first, problems, form, out, runs or DEFAULT)
 
 
 def published(wanted: TableQuery, form: str | None, out: Path | None, check: bool) -> None:
@@ -100,7 +102,18 @@ def _runs(folder: Path) -> tuple[list[Record], list[str]]:
     return records, problems
 
 
-def _write(tables: Sequence[Table], problems: Sequence[str], form: str | None, out: Path | None) -> None:
+def _reports(runs: Path | None, out: Path | None) -> dict[str, str]:
+    """The reports of the runs in a folder, by the names of these, as a page that lies at ``out`` names them."""
+    if runs is None or out is None:
+        return {}
+    beside = os.path.relpath(runs.absolute(), out.absolute().parent)
+    names = sorted(path.parent.name for path in runs.glob("*/report.html"))
+    return {name: quote(Path(beside, name, "report.html").as_posix()) for name in names}
+
+
+def _write(
+    tables: Sequence[Table], problems: Sequence[str], form: str | None, out: Path | None, runs: Path | None = None
+) -> None:
     """Print the tables, or put them into a file, in the format that is named or that its ending says."""
     endings = {ending: name for name, (ending, _) in FORMATS.items()}
     form = form or (endings.get(out.suffix.lower()) if out is not None else "md")
@@ -112,7 +125,7 @@ def _write(tables: Sequence[Table], problems: Sequence[str], form: str | None, o
             if form
             else f"--out {out}: say --format {known}, or end the name in {', '.join(endings)}",
         )
-    text = FORMATS[form][1](tables, problems)
+    text = to_html(tables, problems, _reports(runs, out)) if form == "html" else FORMATS[form][1](tables, problems)
     if out is None:
         print(text, end="")
     elif out.is_dir():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.config.schema import RunConfig
 from harness.io.locks import BOARD, file_lock
+from harness.reports.making import leave_sweep_report
 from harness.runs.summary import announce
 from harness.runtime.terminal import tabulate
 from harness.sweeps.entries import Entry
@@ -93,4 +94,5 @@ def finish(entries: Sequence[Entry], out: Path) -> int:
         print(visible(f"failed: {entry.label}: {reason}"))
     print(f"{len(entries) - len(failed)} of {len(entries)} combinations are done")
     print("leaderboard of the folder: " + ", ".join(map(str, files)))
+    leave_sweep_report([entry.folder for entry in entries if entry.folder is not None], out)
     return len(failed) if len(failed) == len(entries) else 0

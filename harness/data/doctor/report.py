@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.data.affwild2.annotation_files import read_frame_labels, read_image_labels
@@ -30,13 +30,14 @@ _MOST = 5  # examples given of one kind of problem
 @dataclass(frozen=True)
 class Report:
     """A diagnosis. ``variants``: a line a track on where its annotations are; ``notes``: worth knowing;
-    ``problems``: what is wrong or missing, and what to do."""
+    ``problems``: what is wrong or missing, and what to do; ``infos``: what each raw video says of itself."""
 
     root: Path
     variants: tuple[str, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     problems: tuple[str, ...]
+    infos: Mapping[Path, VideoInfo] = field(default_factory=dict)
 
     @property
     def clean(self) -> bool:
@@ -89,7 +90,7 @@ def diagnose(root: Path, registry: Registry, *, edition: str | None = None, trac
         problems += _first(wrong, f"{index.track.name}: annotations that do not fit their videos")
     if not indexes and not problems:
         problems.append(no_track(layout, registry))
-    return Report(Path(root), tuple(variants), tuple(rows), tuple(notes), tuple(problems))
+    return Report(Path(root), tuple(variants), tuple(rows), tuple(notes), tuple(problems), infos)
 
 
 def render(report: Report) -> str:

@@ -171,3 +171,11 @@ def test_equal_scores_and_thousands_of_runs_can_be_drawn() -> None:
 def test_no_runs_are_no_error() -> None:
     assert "There are no runs yet." in to_html([])
     assert "a &lt;b&gt;" in to_html([], ["a <b>"])
+
+
+def test_a_run_whose_report_is_known_links_it() -> None:
+    tables = leaderboard([run("ours", 0.6), run(HOSTILE, 0.3)])
+    page = to_html(tables, reports={"ours": "runs/ours/report.html", HOSTILE: 'x" onclick="alert(1)'})
+    assert '<a href="runs/ours/report.html">ours</a>' in page
+    assert 'onclick="alert' not in page
+    assert "<a href" not in to_html(tables)

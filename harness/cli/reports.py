@@ -1,0 +1,39 @@
+"""`harness report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoo.errors import UserError
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders; several: one page side by side")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="the page of several runs; default: comparison.html beside them")
+    ] = None,
+    figures: Annotated[
+        Path | None, typer.Option("--figures", metavar="DIR", help="write figures for a paper and their data into DIR")
+    ] = None,
+    style: Annotated[str, typer.Option("--style", help="of the figures: ieee, acm")] = "ieee",
+) -> None:
+    """Draw a run's report again, several runs side by side, or figures for a paper."""
+    from harness.reports.making import report as make
+    from harness.reports.making import report_several
+
+    if figures is not None:
+        if len(runs) > 1 or out is not None:
+            raise UserError("report-figures-options")
+        from harness.reports.paper_figures import write_figures
+
+        written = write_figures(runs[0], figures, style)
+        print(f"written: {len(written)} files in {figures}, such as {written[0].name} and {written[1].name}")
+        return
+    if len(runs) == 1 and out is None:
+        print(f"written: {make(runs[0])}")
+        return
+    place = out or runs[0].resolve().parent / "comparison.html"
+    print(f"written: {report_several(runs, place, 'Runs side by side')}")

@@ -1,0 +1,45 @@
+"""The course of a training, as charts: loss, score, its parts, learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.reports.sources import History
+
+CHARTS = (("Loss", ("loss", "val_loss")), ("Score on validation", ("val",)), ("Learning rate", ("lr",)))
+_NAMES = {"loss": "training", "val_loss": "validation", "val": "score", "lr": "learning rate"}
+MEMBERS = 10
+"""Most members whose curves are drawn: more could not be told apart."""
+
+
+def curves(histories: Mapping[str, History]) -> list[dict[str, Any]]:
+    """Return the charts of a run, or of several by name: title, epochs, series; none without a number."""
+    shown = dict(list(histories.items())[:MEMBERS])
+    charts = [_chart(title, shown, columns) for title, columns in CHARTS]
+    if len(shown) == 1:
+        history = next(iter(shown.values()))
+        names = dict.fromkeys(name for row in history for name in row if _is_part(name))
+        single = [name for name in names if name.startswith("val_f1_")]
+        charts.insert(2, _chart("Parts of the score", shown, [name for name in names if name not in single]))
+        charts.insert(3, _chart("F1 of each class and unit", shown, single))
+    return [chart for chart in charts if chart["series"]]
+
+
+def _chart(title: str, histories: Mapping[str, History], columns: Sequence[str]) -> dict[str, Any]:
+    epochs = sorted({row["epoch"] for rows in histories.values() for row in rows if "epoch" in row})
+    series = []
+    for member, rows in histories.items():
+        by_epoch = {row["epoch"]: row for row in rows if "epoch" in row}
+        for column in columns:
+            values = [by_epoch.get(epoch, {}).get(column) for epoch in epochs]
+            if any(value is not None for value in values):
+                name = _NAMES.get(column, column.removeprefix("val_"))
+                series.append({"name": f"{member} {name}".strip(), "values": values})
+    return {"title": title, "x": epochs, "series": series}
+
+
+def _is_part(column: str) -> bool:
+    """Whether a column is a part of the score: no loss, no count, no correlation beside the concordance."""
+    name = column.removeprefix("val_")
+    return column.startswith("val_") and name != "loss" and not name.startswith(("frames", "pearson", "mean_pearson"))

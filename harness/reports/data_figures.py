@@ -1,0 +1,184 @@
+"""What a data folder holds for one track, as numbers: labels of each split, faces, lengths, rates, sound, groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.data.decoding.video import VideoInfo
+from harness.data.index.index import Index, Video
+from harness.reports.values import Density, density
+from zoo.api import Answer
+
+SPLITS = ("train", "val", "test")
+BINS = 24
+
+
+class SplitCount(NamedTuple):
+    """Counts of one split; frames are those that are scored or written."""
+
+    split: str
+    videos: int
+    groups: int
+    frames: int
+    labelled: int
+    faces: int
+
+
+class Balance(NamedTuple):
+    """Frames of each class, or of each active unit, and the labelled frames that they are among, by split."""
+
+    names: list[str]
+    frames: dict[str, list[int]]
+    labelled: dict[str, list[int]]
+
+
+class Histogram(NamedTuple):
+    """Counts of equal bins: ``edges`` has one more than ``counts``."""
+
+    name: str
+    edges: list[float]
+    counts: list[int]
+    least: float
+    middle: float
+    greatest: float
+
+
+def split_counts(index: Index) -> list[SplitCount]:
+    """Return the counts of every split that has videos."""
+    found = []
+    for split, videos in _splits(index).items():
+        labelled = sum(int(np.isfinite(video.labels).any(axis=1).sum()) for video in videos)
+        faces = sum(int((video.crop_frames & video.rows).sum()) for video in videos)
+        frames = sum(int(video.rows.sum()) for video in videos)
+        found.append(SplitCount(split, len(videos), len({v.group for v in videos}), frames, labelled, faces))
+    return found
+
+
+def class_balance(index: Index) -> Balance | None:
+    """Return the frames of each class of the track's class answer; None where it has none."""
+    at = next((i for i, a in enumerate(index.track.answers) if a.kind == "class"), None)
+    if at is None:
+        return None
+    classes = index.track.answers[at].classes
+    frames = {
+        split: np.bincount(labels[~np.isnan(labels)].astype(int), minlength=len(classes)).tolist()
+        for split, labels in ((split, _labels(videos)[:, at]) for split, videos in _splits(index).items())
+    }
+    frames = {split: counts for split, counts in frames.items() if sum(counts)}
+    return Balance(list(classes), frames, {split: [sum(counts)] * len(classes) for split, counts in frames.items()})
+
+
+def unit_rates(index: Index) -> Balance | None:
+    """Return how often each unit is active; None where the track has none."""
+    units = _units(index)
+    if not units:
+        return None
+    frames, labelled = {}, {}
+    for split, videos in _splits(index).items():
+        labels = _labels(videos)[:, list(units)]
+        if np.isfinite(labels).any():
+            frames[split] = np.nansum(labels, axis=0).astype(int).tolist()
+            labelled[split] = np.isfinite(labels).sum(0).tolist()
+    return Balance([answer.name for answer in units.values()], frames, labelled)
+
+
+def co_occurrence(index: Index) -> tuple[list[str], NDArray[np.float64]] | None:
+    """Return, of the labelled frames of all splits where the unit of the row is active, the share where that of the
+    column is too (frames where both are labelled; 0 where there are none)."""
+    units = _units(index)
+    if len(units) < 2:
+        return None
+    labels = _labels(index.videos)[:, list(units)]
+    known, active = np.isfinite(labels).astype(float), np.nan_to_num(labels)
+    both, chances = active.T @ active, active.T @ known
+    return [answer.name for answer in units.values()], np.divide(both, chances, np.zeros_like(both), where=chances > 0)
+
+
+def value_densities(index: Index) -> list[tuple[str, Density]]:
+    """Return the density of the track's two values in each split; none where it has not two."""
+    at = [i for i, answer in enumerate(index.track.answers) if answer.kind == "value"]
+    if len(at) != 2:
+        return []
+    a, b = (index.track.answers[i] for i in at)
+    found = []
+    for split, videos in _splits(index).items():
+        labels = _labels(videos)[:, at].astype(np.float64)
+        labels = labels[np.isfinite(labels).all(1)]
+        if len(labels):
+            found.append((split, density(a, b, labels[:, 0], labels[:, 1], (f"{split}: {a.name}", b.name))))
+    return found
+
+
+def media(index: Index, infos: Mapping[Path, VideoInfo]) -> list[Histogram]:
+    """Return the frames of the videos, the seconds, rates and heights of their files, and the share of frames with a
+    face, as histograms."""
+    own = {video.video for video in index.videos if video.video is not None}
+    files = [info for path, info in infos.items() if path in own and len(info.times) > 1]
+    seconds = [float(info.times[-1] - info.times[0]) for info in files]
+    shares = [float(v.crop_frames[v.rows].mean()) for v in index.videos if v.rows.any()]
+    named: dict[str, Sequence[float]] = {
+        "frames of a video": [video.n_frames for video in index.videos],
+        "share of frames with a face": shares,
+        "seconds of a file": seconds,
+        "frames a second of a file": [(len(i.times) - 1) / s for i, s in zip(files, seconds, strict=True) if s > 0],
+        "height of a picture, pixels": [info.height for info in files],
+    }
+    return [histogram(name, values) for name, values in named.items() if len(values)]
+
+
+def sound(index: Index, infos: Mapping[Path, VideoInfo]) -> tuple[int, int]:
+    """Return how many of the raw videos that could be read have sound, and how many there are."""
+    own = {video.video for video in index.videos if video.video is not None}
+    known = [info.has_audio for path, info in infos.items() if path in own]
+    return sum(known), len(known)
+
+
+def crossing_groups(index: Index) -> list[tuple[str, list[str]]]:
+    """Return the groups that have videos in several splits, and in which."""
+    seen: dict[str, set[str]] = {}
+    for video in index.videos:
+        seen.setdefault(video.group, set()).add(video.split)
+    return [(group, [s for s in SPLITS if s in splits]) for group, splits in sorted(seen.items()) if len(splits) > 1]
+
+
+def histogram(name: str, values: Sequence[float]) -> Histogram:
+    """Return a histogram of some finite numbers, of which there is one at least."""
+    numbers = np.asarray(values, np.float64)
+    counts, edges = np.histogram(numbers, BINS)
+    middle = float(np.median(numbers))
+    return Histogram(name, edges.tolist(), counts.tolist(), float(numbers.min()), middle, float(numbers.max()))
+
+
+def track_figures(index: Index, infos: Mapping[Path, VideoInfo]) -> dict[str, Any]:
+    """Return all of it for one track, as the page's template wants it."""
+    together = co_occurrence(index)
+    return {
+        "name": f"{index.edition.name} {index.track.name}",
+        "variant": index.variant,
+        "counts": split_counts(index),
+        "balance": class_balance(index),
+        "rates": unit_rates(index),
+        "together": None if together is None else {"names": together[0], "shares": together[1].tolist()},
+        "densities": [each for _, each in value_densities(index)],
+        "media": media(index, infos),
+        "sound": sound(index, infos),
+        "crossing": crossing_groups(index),
+    }
+
+
+def _splits(index: Index) -> dict[str, list[Video]]:
+    found = {split: [video for video in index.videos if video.split == split] for split in SPLITS}
+    return {split: videos for split, videos in found.items() if videos}
+
+
+def _labels(videos: Sequence[Video]) -> NDArray[np.float64]:
+    return np.concatenate([video.labels for video in videos]).astype(np.float64)
+
+
+def _units(index: Index) -> dict[int, Answer]:
+    return {i: answer for i, answer in enumerate(index.track.answers) if answer.kind == "binary"}

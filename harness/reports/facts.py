@@ -1,0 +1,201 @@
+"""What stands on a run's page beside its pictures, from the record: tables of names and values."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.config.schema import flat
+from harness.runs.remarks import LABELS, parts_line, remarks
+from leaderboards.blocks import Result, ScoreBlock
+from leaderboards.record import Record
+
+SPLITS = ("train", "val", "test")
+Pairs = list[tuple[str, str]]
+
+
+def heading(record: Record) -> str:
+    """Return what a run was scored on, in a line."""
+    result = record.result
+    name = " ".join(str(result[key]) for key in ("edition", "track") if result.get(key))
+    data: Mapping[str, Any] = result.get("data") or {}
+    where = f"{result.get('metric')} on {result.get('split')} of {data.get('name', 'unknown data')}"
+    return f"{name}: {where}" if name else "It ended before its data were known."
+
+
+def score_rows(result: Result) -> list[dict[str, Any]]:
+    """Return the scores of a run, a row each, the plain reference last."""
+    rows = [
+        {
+            "label": LABELS.get(kind, kind),
+            "kind": kind,
+            "main": block.get("main"),
+            "low": block.get("low"),
+            "high": block.get("high"),
+            "spread": block.get("spread", block.get("fold_spread")),
+            "videos": block.get("videos"),
+            "groups": len(block.get("groups") or ()),
+            "frames": block.get("frames"),
+            "parts": _parts(block),
+        }
+        for kind, block in (result.get("scores") or {}).items()
+    ]
+    if reference := result.get("reference"):
+        empty = dict.fromkeys(("low", "high", "spread", "videos", "groups"))
+        frames = int((reference.get("parts") or {}).get("frames") or 0) or None
+        label = "plain reference"
+        own: dict[str, Any] = {"label": label, "kind": "reference", "main": reference.get("main"), "frames": frames}
+        rows.append({**empty, **own, "parts": _parts(reference)})
+    return rows
+
+
+def part_table(result: Result) -> tuple[list[str], list[tuple[str, list[float | None]]]]:
+    """Return the heads and rows of the parts that the scores are made of; counts of frames are left out."""
+    scores: Mapping[str, ScoreBlock] = result.get("scores") or {}
+    named: dict[str, Mapping[str, Any]] = {LABELS.get(k, k): block.get("parts") or {} for k, block in scores.items()}
+    if reference := result.get("reference"):
+        named["plain reference"] = reference.get("parts") or {}
+    names = dict.fromkeys(name for parts in named.values() for name in parts if not name.startswith("frames"))
+    return list(named), [(name, [parts.get(name) for parts in named.values()]) for name in names]
+
+
+def said(record: Record) -> list[str]:
+    """Return what can be said of the score, a line each; nothing of a record of another shape."""
+    try:
+        return remarks(record.result) if record.result.get("scores") else []
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return []
+
+
+def data_rows(result: Result) -> list[tuple[str, list[int | None]]]:
+    """Return videos, groups and frames of each split."""
+    data: Mapping[str, Any] = result.get("data") or {}
+    return [(what, [_table(data.get(what)).get(s) for s in SPLITS]) for what in ("videos", "groups", "frames")]
+
+
+def data_note(result: Result) -> str:
+    """Return which data these are."""
+    data: Mapping[str, Any] = result.get("data") or {}
+    packed = (f"{stream} packed ({_pairs(of)})" for stream, of in _table(data.get("packed")).items())
+    name, fingerprint = data.get("name") or "unknown data", str(data.get("fingerprint") or "unknown")
+    return "; ".join([f"{name}, fingerprint {fingerprint[:16]}", *packed])
+
+
+def member_rows(members: Mapping[str, Record]) -> list[dict[str, Any]]:
+    """Return the seeds or folds that a run is made of, a row each."""
+    return [
+        {
+            "name": name,
+            "status": member.status,
+            "reason": member.reason,
+            "epoch": member.result.get("epoch"),
+            **{kind: _table(member.scores.get(kind)).get("main") for kind in ("raw", "post")},
+        }
+        for name, member in members.items()
+    ]
+
+
+def ensemble_rows(result: Result) -> list[dict[str, Any]]:
+    """Return the members of an ensemble with their scores and weights."""
+    members = (result.get("members") or ()) if "ensemble" in result else ()
+    return [
+        {"name": one.get("name"), "raw": one.get("raw"), "weights": _pairs(one.get("weights") or {})}
+        for one in members
+        if isinstance(one, Mapping)
+    ]
+
+
+def cards(result: Result) -> list[tuple[str, Pairs]]:
+    """Return the model card of each input branch: its name, and what is known of the weights."""
+    found = []
+    for card in result.get("passports") or ():
+        facts = [(key.replace("_", " "), _plain(value)) for key, value in card.items() if key != "slot"]
+        found.append((str(card.get("slot")), [(key, value) for key, value in facts if value]))
+    return found
+
+
+def settings(result: Result) -> Pairs:
+    """Return every setting of a run; paths and machines are none."""
+    return [(key, _plain(value)) for key, value in flat(result.get("config") or {}).items()]
+
+
+def choices(result: Result) -> Pairs:
+    """Return what was chosen and trained."""
+    parameters: Mapping[str, Any] = result.get("parameters") or {}
+    cost: Mapping[str, Any] = result.get("multiply_adds") or {}
+    submission: Mapping[str, Any] = result.get("submission") or {}
+    named = {
+        "epochs": result.get("epochs"),
+        "epoch used": result.get("epoch"),
+        "epochs of the members": result.get("best_epochs"),
+        "steps": result.get("steps"),
+        "seeds": result.get("seeds"),
+        "chosen on": result.get("selection_split"),
+        "scores that it was chosen among": result.get("n_selections") or None,
+        "trained parameters": parameters.get("trained"),
+        "frozen parameters": parameters.get("frozen"),
+        "multiply-adds a frame": cost.get("total") if cost else None,
+        "plugin files": result.get("plugins"),
+        "submission": submission.get("file"),
+    }
+    return [(key, _plain(value)) for key, value in named.items() if value not in (None, [], "")]
+
+
+def environment(record: Record) -> Pairs:
+    """Return where a run was made; without the names of machines and folders."""
+    c: Mapping[str, Any] = record.circumstances
+    rates = c.get("frames_per_second") or {}
+    named = {
+        **(record.result.get("versions") or {}),
+        "Python": c.get("python"),
+        "platform": c.get("platform"),
+        "device": c.get("device"),
+        "processes": c.get("processes"),
+        "threads": c.get("threads"),
+        "started": c.get("started"),
+        "seconds": c.get("seconds"),
+        "peak memory, MB": c.get("peak_memory_mb"),
+        "commit": c.get("commit"),
+        **{f"frames a second, {what}": rate for what, rate in rates.items()},
+    }
+    return [(key, _plain(value)) for key, value in named.items() if value is not None]
+
+
+def repeat(folder: Path) -> Pairs:
+    """Return the commands that repeat a run, judge it and draw it again."""
+    run = shlex.quote(f"{folder.parent.name}/{folder.name}" if folder.parent.name else folder.name)
+    return [
+        ("run it again and compare the scores", f"harness reproduce {run}"),
+        ("make this page again", f"harness report {run}"),
+        ("its figures for a paper", f"harness report {run} --figures figures"),
+        ("what each input branch adds", f"harness evaluate {run} --drop each"),
+    ]
+
+
+def _parts(block: Any) -> str:
+    try:
+        return parts_line(block.get("parts") or {})
+    except (TypeError, ValueError, AttributeError):
+        return ""
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return dict(value or {})
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items()
+    )
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return "" if value is None else str(value)
+    return ", ".join(map(str, value))

@@ -1,0 +1,137 @@
+"""The figures of a run as tables: what is drawn for a paper and what its CSV holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from harness.reports import facts
+from harness.reports.curves import curves
+from harness.reports.run_page import figures
+from harness.reports.sources import RunSources
+from harness.reports.values import CELLS
+
+MOST = 40
+"""Most bars of a figure: the lowest ones."""
+FEW = 6
+"""Most lines whose names stand within the axes."""
+
+
+@dataclass(frozen=True)
+class FigureTable:
+    """One figure.
+
+    Attributes:
+        name: Its files' name.
+        kind: How its rows are drawn (harness.reports.paper_figures).
+        columns: Names of the columns.
+        rows: What is drawn, and written as CSV.
+        x, y: Labels of the axes.
+        ideal: The ends of the line of what would be right: two x, two y.
+        height: Of its width.
+    """
+
+    name: str
+    kind: Literal["lines", "matrix", "density", "bars", "intervals"]
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    x: str = ""
+    y: str = ""
+    ideal: tuple[tuple[float, float], tuple[float, float]] | None = None
+    height: float = 0.7
+
+
+def figure_tables(sources: RunSources) -> list[FigureTable]:
+    """Return all figures that a run has; none without scores, curves and predictions."""
+    return [*_scores(sources), *_curves(sources), *_predictions(sources)]
+
+
+def _scores(sources: RunSources) -> Iterator[FigureTable]:
+    rows = [(r["label"], r["main"], r["low"], r["high"]) for r in facts.score_rows(sources.record.result)]
+    if rows:
+        metric = str(sources.record.result.get("metric"))
+        columns = ("score", metric, "low", "high")
+        yield FigureTable("scores", "intervals", columns, rows, metric, height=0.15 + 0.1 * len(rows))
+
+
+def _curves(sources: RunSources) -> Iterator[FigureTable]:
+    for chart in curves(sources.histories):
+        rows = [
+            (line["name"], epoch, value)
+            for line in chart["series"]
+            for epoch, value in zip(chart["x"], line["values"], strict=True)
+            if value is not None
+        ]
+        name = f"training-{chart['title'].lower().replace(' ', '-')}"
+        height = 0.7 + (0.02 * len(chart["series"]) if len(chart["series"]) > FEW else 0)
+        label = chart["title"][0].lower() + chart["title"][1:]
+        yield FigureTable(name, "lines", ("series", "epoch", "value"), rows, "epoch", label, height=height)
+
+
+def _predictions(sources: RunSources) -> Iterator[FigureTable]:
+    drawn = figures(sources)
+    for f in drawn["confusions"]:
+        rows = [
+            (a, b, n, n / total if total else 0.0)
+            for a, counts, total in zip(f["classes"], f["counts"], f["totals"], strict=True)
+            for b, n in zip(f["classes"], counts, strict=True)
+        ]
+        columns = ("label", "prediction", "frames", "share of the label")
+        yield FigureTable(f"confusion-{f['name']}", "matrix", columns, rows, "prediction", "label", height=1.0)
+    yield from _units(drawn["units"])
+    for d in drawn["densities"]:
+        yield _density(d)
+    for m in drawn["means"]:
+        rows = list(zip(["mean label"] * len(m["bins"].label), *m["bins"], strict=True))
+        ends = (m["low"], m["high"])
+        columns = ("series", "prediction", "mean label", "frames")
+        yield FigureTable(
+            f"calibration-{m['name']}",
+            "lines",
+            columns,
+            rows,
+            f"predicted {m['name']}",
+            "mean label",
+            (ends, ends),
+            0.9,
+        )
+    for r in drawn["reliabilities"]:
+        rows = list(zip([r["name"]] * len(r["bins"].frames), *r["bins"][:3], strict=True))
+        columns = ("series", "confidence", "share right", "frames")
+        yield FigureTable(
+            f"calibration-{r['name']}", "lines", columns, rows, "confidence", "share right", ((0, 1), (0, 1)), 0.9
+        )
+    for what in ("videos", "groups"):
+        if rows := [(bar.name, bar.score, bar.frames) for bar in drawn[what]]:
+            height = 0.3 + 0.035 * min(MOST, len(rows))
+            metric = str(sources.record.result.get("metric"))
+            yield FigureTable(
+                f"scores-of-{what}", "bars", (what[:-1], metric, "frames"), rows[:MOST], metric, "", None, height
+            )
+
+
+def _units(units: list[dict[str, Any]]) -> Iterator[FigureTable]:
+    for unit in units:
+        if curve := unit["curve"]:
+            rows = list(zip([unit["name"]] * len(curve.recall), curve.recall, curve.precision, strict=True))
+            columns = ("unit", "recall", "precision")
+            name = f"precision-recall-{unit['name']}"
+            yield FigureTable(name, "lines", columns, rows, "recall", "precision", ((0, 1), (curve.share,) * 2), 0.9)
+    if units:
+        rows = sorted(((u["name"], u["each"].f1, u["each"].labels) for u in units), key=lambda row: row[1])
+        yield FigureTable("f1-of-units", "bars", ("unit", "F1", "active labels"), rows, "F1", "", None, 0.8)
+
+
+def _density(d: Any) -> FigureTable:
+    width = [(high - low) / CELLS for low, high in zip(d.low, d.high, strict=True)]
+    rows = [
+        (d.low[0] + width[0] * (j + 0.5), d.low[1] + width[1] * (i + 0.5), n)
+        for i, row in enumerate(d.counts)
+        for j, n in enumerate(row)
+    ]
+    against_label = ":" not in d.x
+    ideal = ((d.low[0], d.high[0]), (d.low[1], d.high[1])) if against_label else None
+    name = "density-" + d.x.split(",")[0].replace(": ", "-") + ("" if against_label else f"-{d.y}")
+    x = d.x if against_label else d.x.partition(": ")[2]
+    return FigureTable(name, "density", (d.x, d.y, "frames"), rows, x, d.y, ideal, 0.85)

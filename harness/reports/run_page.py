@@ -1,0 +1,147 @@
+"""The page of one run: what its template is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.reports import facts
+from harness.reports.bars import bars
+from harness.reports.classes import class_figures, class_reliability, labelled, precision_recall
+from harness.reports.curves import curves
+from harness.reports.rendering import render, script_json
+from harness.reports.sources import RunSources
+from harness.reports.timelines import timelines
+from harness.reports.values import densities, mean_label
+from zoo.api import Answer
+from zoo.metrics.scores import confusion
+
+
+def run_page(sources: RunSources) -> str:
+    """Return the page of a run as HTML."""
+    record, result = sources.record, sources.record.result
+    heads, parts = facts.part_table(result)
+    drawn = figures(sources)
+    return render(
+        "run.html",
+        "report.js",
+        title=record.name,
+        record=record,
+        heading=facts.heading(record),
+        synthetic=bool((result.get("data") or {}).get("synthetic")),
+        scores=facts.score_rows(result),
+        axis=result.get("score_range") or [0.0, 1.0],
+        part_heads=heads,
+        parts=parts,
+        remarks=facts.said(record),
+        notes=sources.notes,
+        members=facts.member_rows(sources.members),
+        ensemble=facts.ensemble_rows(result),
+        split=sources.split,
+        drop=drop_rows(sources),
+        data=facts.data_rows(result),
+        data_note=facts.data_note(result),
+        cards=facts.cards(result),
+        choices=facts.choices(result),
+        settings=facts.settings(result),
+        environment=facts.environment(record),
+        repeat=facts.repeat(Path(sources.folder)),
+        payload=script_json({"curves": curves(sources.histories), "timelines": timeline_data(sources)}),
+        has_curves=bool(sources.histories),
+        **drawn,
+    )
+
+
+def figures(sources: RunSources) -> dict[str, Any]:
+    """Return the figures of the predictions: nothing of any without labels."""
+    track, videos = sources.track, sources.raw
+    drawn: dict[str, Any] = {
+        "confusions": [],
+        "units": [],
+        "densities": [],
+        "reliabilities": [],
+        "means": [],
+        "videos": [],
+        "groups": [],
+    }
+    if track is None or not videos or not _is_labelled(sources):
+        return drawn
+    for answer in track.answers:
+        values, targets = labelled(answer, videos)
+        if not len(targets):
+            continue
+        if answer.kind == "class":
+            drawn["confusions"].append(confusion_figure(answer, values.argmax(1), targets))
+        if answer.kind == "binary":
+            drawn["units"].append(unit_figure(answer, values, targets))
+        if answer.kind == "value":
+            drawn["means"].append(
+                {"name": answer.name, "low": answer.low, "high": answer.high} | {"bins": mean_label(answer, videos)}
+            )
+        elif (calibration := class_reliability(answer, videos)) is not None:
+            drawn["reliabilities"].append({"name": answer.name, "bins": calibration})
+    drawn["densities"] = densities(track.answers, videos)
+    drawn["videos"], drawn["groups"] = bars(track, videos)
+    return drawn
+
+
+def confusion_figure(answer: Answer, chosen: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+    """Return the confusion of a class answer: names, counts, and precision, recall and F1 of each class."""
+    counts = confusion(chosen, targets, len(answer.classes))
+    return {
+        "name": answer.name,
+        "classes": list(answer.classes),
+        "counts": counts.tolist(),
+        "totals": counts.sum(1).tolist(),
+        "each": class_figures(answer.classes, counts),
+    }
+
+
+def unit_figure(answer: Answer, values: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+    """Return the figures of a unit, and its precision-recall curve."""
+    counts = confusion(values >= 0.5, targets, 2)
+    return {
+        "name": answer.name,
+        "each": class_figures((f"not {answer.name}", answer.name), counts)[1],
+        "curve": precision_recall(answer.name, values, targets),
+        "frames": len(targets),
+    }
+
+
+def timeline_data(sources: RunSources) -> dict[str, Any]:
+    """Return the timelines, the video that scores least first, as the page's script wants them."""
+    if sources.track is None or not sources.raw:
+        return {"answers": [], "videos": []}
+    scored = bars(sources.track, sources.raw)[0] if _is_labelled(sources) else []
+    order = {bar.name: i for i, bar in enumerate(scored)}
+    videos = sorted(sources.raw, key=lambda video: (order.get(video.video, len(order)), video.video))
+    lines = timelines(sources.track.answers, videos, sources.post)
+    figure = {bar.name: bar.score for bar in scored}
+    answers = [
+        {"name": a.name, "kind": a.kind, "classes": list(a.classes), "low": a.low, "high": a.high}
+        for a in sources.track.answers
+    ]
+    return {"answers": answers, "videos": [line | {"score": figure.get(line["name"])} for line in lines]}
+
+
+def drop_rows(sources: RunSources) -> list[dict[str, Any]]:
+    """Return what the run is worth under each condition that was tried."""
+    rows = []
+    for row in sources.conditions:
+        raw: Mapping[str, Any] = row["raw"]
+        difference = raw.get("difference") or {}
+        known = int(difference.get("groups") or 0) > 1
+        rows.append({
+            "name": str(row["name"]), "main": raw["main"], "low": raw.get("low"), "high": raw.get("high"),
+            "difference": difference.get("value"),
+            "from": difference.get("low") if known else None, "to": difference.get("high") if known else None,
+            "p": difference.get("p") if known else None,
+        })  # fmt: skip
+    return rows
+
+
+def _is_labelled(sources: RunSources) -> bool:
+    return any(np.isfinite(target).any() for video in sources.raw for target in video.targets.values())

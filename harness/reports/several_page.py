@@ -1,0 +1,96 @@
+"""The page of several runs side by side: what its template is given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from harness.reports import facts
+from harness.reports.curves import curves
+from harness.reports.rendering import render, script_json
+from harness.reports.sources import RunSources
+from leaderboards.tables import leaderboard
+
+
+def several_page(runs: Sequence[RunSources], place: Path, title: str) -> str:
+    """Return the page of some runs as HTML; ``place``: the folder that it will lie in, which links start from."""
+    ordered = sorted(runs, key=_key)
+    sections: list[dict[str, Any]] = []
+    charts: list[dict[str, Any]] = []
+    for key, same in groupby(ordered, key=_key):
+        members = sorted(same, key=lambda run: -(_main(run) or -9.0))
+        scored = [run for run in members if _main(run) is not None]
+        histories = {run.record.name: next(iter(run.histories.values())) for run in members if run.histories}
+        if len(histories) > 1:
+            charts += [chart | {"title": f"{key[0]} {key[1]}: {chart['title']}"} for chart in curves(histories)]
+        sections.append(
+            {
+                "title": facts.heading(members[0].record) if key[0] else "Runs that ended before their data were known",
+                "synthetic": bool((members[0].record.result.get("data") or {}).get("synthetic")),
+                "axis": members[0].record.result.get("score_range") or [0.0, 1.0],
+                "rows": [_row(run, place) for run in members],
+                "notes": [note for table in leaderboard([run.record for run in members]) for note in table.notes],
+                "parts": _parts(scored),
+                "names": [run.record.name for run in scored],
+            }
+        )
+    return render(
+        "several.html",
+        "report.js",
+        title=title,
+        sections=sections,
+        notes=[note for run in runs for note in run.notes],
+        has_curves=bool(charts),
+        runs=len(runs),
+        payload=script_json({"curves": charts, "timelines": {"answers": [], "videos": []}}),
+    )
+
+
+def _key(run: RunSources) -> tuple[str, ...]:
+    result = run.record.result
+    data = result.get("data") or {}
+    names = (result.get("edition"), result.get("track"), result.get("track_version"), result.get("split"))
+    return (*(str(name or "") for name in names), str(data.get("fingerprint") or ""))
+
+
+def _main(run: RunSources) -> float | None:
+    raw = run.record.scores.get("raw")
+    return raw["main"] if raw else None
+
+
+def _row(run: RunSources, place: Path) -> dict[str, Any]:
+    record = run.record
+    raw: Mapping[str, Any] = (record.result.get("scores") or {}).get("raw") or {}
+    post: Mapping[str, Any] = (record.result.get("scores") or {}).get("post") or {}
+    reference: Mapping[str, Any] = record.result.get("reference") or {}
+    combination: Mapping[str, Any] = record.result.get("combination") or {}
+    page = run.folder / "report.html"
+    link = quote(Path(os.path.relpath(page, place)).as_posix()) if page.is_file() else ""
+    return {
+        "name": record.name,
+        "link": link,
+        "status": record.status,
+        "reason": record.reason or "",
+        "encoders": str(combination.get("encoders") or ""),
+        "fusion": str(combination.get("fusion") or ""),
+        "head": str(combination.get("head") or ""),
+        "main": raw.get("main"),
+        "low": raw.get("low"),
+        "high": raw.get("high"),
+        "post": post.get("main"),
+        "reference": reference.get("main"),
+        "videos": raw.get("videos"),
+        "groups": len(raw.get("groups") or ()),
+        "seconds": record.circumstances.get("seconds"),
+    }
+
+
+def _parts(runs: Sequence[RunSources]) -> list[tuple[str, list[float | None]]]:
+    """The parts of the raw score of each run, a row a part."""
+    each = [((run.record.result.get("scores") or {}).get("raw") or {}).get("parts") or {} for run in runs]
+    names = dict.fromkeys(name for parts in each for name in parts if not name.startswith("frames"))
+    return [(name, [parts.get(name) for parts in each]) for name in names]

@@ -1,0 +1,158 @@
+"""What a run's folder holds for its report. What is missing or was changed is a note on the page, not its end."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.reports.prediction_files import read_checked
+from harness.runs.finished import record_of_run
+from leaderboards.record import Record
+from leaderboards.tables import leaderboard
+from zoo.api import TrackSpec, VideoAnswers
+from zoo.errors import UserError, first_line
+from zoo.text import told
+
+History = list[dict[str, float]]
+
+
+@dataclass
+class RunSources:
+    """A run as its report sees it.
+
+    Attributes:
+        folder: The run.
+        record: Its record.
+        track: What it predicts; None without predictions.
+        raw, post: Predictions before and after post-processing, of the videos of ``split``.
+        split: Whose predictions these are; a member's, where the run itself has none.
+        histories: Member -> its epochs; "" for the run itself.
+        members: The records of its seeds or folds.
+        conditions: Rows of `harness evaluate --drop each` and `--noise`.
+        notes: What is missing, a sentence each.
+    """
+
+    folder: Path
+    record: Record
+    track: TrackSpec | None = None
+    raw: Sequence[VideoAnswers] = ()
+    post: Sequence[VideoAnswers] = ()
+    split: str = ""
+    histories: dict[str, History] = field(default_factory=dict)
+    members: dict[str, Record] = field(default_factory=dict)
+    conditions: list[Mapping[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_record(folder: Path) -> Record:
+    """Return the record of a run folder; UserError where it has none or it cannot be read."""
+    record = record_of_run(folder)
+    if record is None:
+        raise UserError("report-no-record", folder=folder)
+    try:
+        leaderboard([record])
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UserError("report-other-shape", file=folder / "record.json", reason=first_line(error)) from None
+    return record
+
+
+def read_sources(folder: Path, *, predictions: bool = True) -> RunSources:
+    """Read what is drawn of a run.
+
+    Args:
+        folder: The run.
+        predictions: Whether its predictions are wanted, which are most of the work.
+
+    Raises:
+        UserError: It has no record that can be read.
+    """
+    found = RunSources(folder, read_record(folder))
+    places = sorted((*folder.glob("seed-*"), *folder.glob("fold-*")), key=_number)
+    for place in places:
+        try:
+            found.members[place.name] = read_record(place)
+        except UserError as error:
+            found.notes.append(str(error))
+    for name in ("", *(place.name for place in places)):
+        if rows := _history(folder / name / "history.csv", found.notes):
+            found.histories[name] = rows
+    if predictions:
+        _read_predictions(found)
+        _read_conditions(found)
+    return found
+
+
+def _number(place: Path) -> tuple[str, int]:
+    kind, _, digits = place.name.partition("-")
+    return kind, int(digits) if digits.isdigit() else -1
+
+
+def _history(path: Path, notes: list[str]) -> History:
+    """The epochs of a training, by the names of their columns; only numbers."""
+    if not path.is_file():
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        notes.append(f"{path.name} cannot be read ({error}): no curves")
+        return []
+    return [{told(str(k)): x for k, v in row.items() if (x := _float(v)) is not None} for row in rows]
+
+
+def _float(text: Any) -> float | None:
+    try:
+        number = float(text)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _read_predictions(found: RunSources) -> None:
+    """Those of the scored split, else of the first member's, else of the test videos, which have no labels."""
+    result = found.record.result
+    split = str(result.get("split") or "val")
+    first = next((name for name in found.members), None)
+    places = [(found.folder, split), *([(found.folder / first, split)] if first else []), (found.folder, "test")]
+    for folder, name in places:
+        path = folder / "predictions" / f"{name}.parquet"
+        if not path.is_file():
+            continue
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            try:
+                found.track, found.raw = read_checked(path, result)
+                post = path.with_name(f"{name}.post.parquet")
+                found.post = read_checked(post, result)[1] if post.is_file() else ()
+            except UserError as error:
+                found.track, found.raw, found.post = None, (), ()
+                found.notes.append(f"No predictions are drawn: {error}")
+        found.notes += dict.fromkeys(str(warning.message) for warning in said)
+        found.split = name if folder == found.folder else f"{name} ({folder.name})"
+        if folder != found.folder:
+            found.notes.append(f"The predictions that are drawn are those of {folder.name} alone.")
+        return
+    if found.record.status == "done":
+        found.notes.append("There are no predictions in the run's folder: nothing is drawn from them.")
+
+
+def _read_conditions(found: RunSources) -> None:
+    sha256 = found.record.result_sha256
+    for path in sorted((found.folder / "robustness").glob("*.json")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            rows = [row for row in content["conditions"] if math.isfinite(row["raw"]["main"]) and str(row["name"])]
+            if content["result_sha256"] != sha256:
+                found.notes.append(f"{path.name} is of another result of this run and is left out.")
+                continue
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            found.notes.append(f"{path.name} is no table of `harness evaluate` and is left out.")
+            continue
+        known = {str(row["name"]) for row in found.conditions}
+        found.conditions += [row for row in rows if str(row["name"]) not in known]

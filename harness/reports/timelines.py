@@ -1,0 +1,93 @@
+"""Predictions and labels over the time of each video, thinned and packed for a page.
+
+Numbers are written as base64 of little-endian integers: a value in thousandths as 16 bits, a time in milliseconds as 32
+bits, a share of present frames in hundredths as 8 bits. -32768 stands for no value.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from harness.reports.thinning import Floats, edges, thin, thin_share, thin_times
+from zoo.api import Answer, VideoAnswers
+
+BUDGET = 4_500_000
+"""Bytes that the timelines of a page may take together."""
+MOST, LEAST = 3000, 120
+"""Points of a line, whatever the number of videos."""
+NOTHING = -32768
+
+
+def timelines(
+    answers: Sequence[Answer], raw: Sequence[VideoAnswers], post: Sequence[VideoAnswers] = ()
+) -> list[dict[str, Any]]:
+    """Return the timeline of every video in the order of ``raw``: name, group, frames, and packed lines.
+
+    Args:
+        answers: What is predicted.
+        raw: The predictions.
+        post: The same after post-processing; lines of their own where they differ.
+    """
+    processed = {video.video: video for video in post}
+    lines = sum(2 + bool(post) for _ in answers) + 2
+    points = points_of(len(raw), lines)
+    return [_timeline(answers, video, processed.get(video.video), points) for video in raw]
+
+
+def points_of(videos: int, lines: int) -> int:
+    """Return how many points a line may have where so many videos have so many lines each."""
+    room = BUDGET / max(1, videos) / max(1, lines) / (2 * 4 / 3)
+    return int(min(MOST, max(LEAST, room)))
+
+
+def _timeline(answers: Sequence[Answer], raw: VideoAnswers, post: VideoAnswers | None, points: int) -> dict[str, Any]:
+    bounds = edges(len(raw.times), points)
+    lines: dict[str, dict[str, str]] = {}
+    for answer in answers:
+        line = {"raw": _decided(answer, raw.values), "true": np.asarray(raw.targets[answer.name], np.float64)}
+        if post is not None and len(post.times) == len(raw.times):
+            processed = _decided(answer, post.values)
+            line |= {"post": processed} if not np.array_equal(processed, line["raw"]) else {}
+        lines[answer.name] = {kind: pack_values(thin(values, bounds)) for kind, values in line.items() if _any(values)}
+    return {
+        "name": raw.video,
+        "group": raw.group,
+        "frames": len(raw.times),
+        "time": pack_times(thin_times(np.asarray(raw.times, np.float64), bounds)),
+        "lines": lines,
+        "present": {slot: pack_shares(thin_share(mask, bounds)) for slot, mask in raw.present.items()},
+    }
+
+
+def _decided(answer: Answer, values: Mapping[str, np.ndarray]) -> Floats:
+    """The line of an answer: a value or probability as it is, a class as its number."""
+    found = np.asarray(values[answer.name], np.float64)
+    return found.argmax(1).astype(np.float64) if answer.kind == "class" else found
+
+
+def _any(values: Floats) -> bool:
+    return bool(np.isfinite(values).any())
+
+
+def pack_values(values: Floats) -> str:
+    """Return values within +-32 as text."""
+    whole = np.clip(np.round(np.nan_to_num(values, posinf=32.0, neginf=-32.0) * 1000), -32767, 32767)
+    return _text(np.where(np.isnan(values), NOTHING, whole).astype("<i2"))
+
+
+def pack_times(seconds: Floats) -> str:
+    """Return times as text."""
+    return _text(np.round(np.nan_to_num(seconds) * 1000).clip(-(2**31), 2**31 - 1).astype("<i4"))
+
+
+def pack_shares(shares: Floats) -> str:
+    """Return shares from 0 to 1 as text."""
+    return _text(np.round(shares * 100).astype("u1"))
+
+
+def _text(numbers: np.ndarray) -> str:
+    return base64.b64encode(numbers.tobytes()).decode()
