@@ -103,11 +103,11 @@ def _predictions(sources: RunSources) -> Iterator[FigureTable]:
             f"calibration-{r['name']}", "lines", columns, rows, "confidence", "share right", ((0, 1), (0, 1)), 0.9
         )
     for what in ("videos", "groups"):
-        if rows := [(bar.name, bar.score, bar.frames) for bar in drawn[what]]:
-            height = 0.3 + 0.035 * min(MOST, len(rows))
+        if bars := [(bar.name, bar.score, bar.frames) for bar in drawn[what]]:
+            height = 0.3 + 0.035 * min(MOST, len(bars))
             metric = str(sources.record.result.get("metric"))
             yield FigureTable(
-                f"scores-of-{what}", "bars", (what[:-1], metric, "frames"), rows[:MOST], metric, "", None, height
+                f"scores-of-{what}", "bars", (what[:-1], metric, "frames"), bars[:MOST], metric, "", None, height
             )
 
 
