@@ -70,7 +70,7 @@ def _curves(sources: RunSources) -> Iterator[FigureTable]:
 
 
 def _predictions(sources: RunSources) -> Iterator[FigureTable]:
-    drawn = figures(sources)
+    drawn, rows = figures(sources), list[tuple[Any, ...]]()
     for f in drawn["confusions"]:
         rows = [
             (a, b, n, n / total if total else 0.0)
@@ -103,7 +103,8 @@ def _predictions(sources: RunSources) -> Iterator[FigureTable]:
             f"calibration-{r['name']}", "lines", columns, rows, "confidence", "share right", ((0, 1), (0, 1)), 0.9
         )
     for what in ("videos", "groups"):
-        if rows := [(bar.name, bar.score, bar.frames) for bar in drawn[what]]:
+        rows = [(bar.name, bar.score, bar.frames) for bar in drawn[what]]
+        if rows:
             height = 0.3 + 0.035 * min(MOST, len(rows))
             metric = str(sources.record.result.get("metric"))
             yield FigureTable(
