@@ -23,4 +23,6 @@ harness plugin new my-package --kind fusion
 harness data demo demo --videos 4,2,2 --frames 40
 harness run --data demo --encoders face,audio,face.b=my-encoder --plugin my_encoder.py --name small --set train.epochs=2
 test -s runs/small/submission/predictions.txt
+test -s runs/small/report.html
+harness report runs/small
 echo "the wheel works on its own"

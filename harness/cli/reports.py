@@ -20,7 +20,7 @@ def report(
     ] = None,
     style: Annotated[str, typer.Option("--style", help="of the figures: ieee, acm")] = "ieee",
 ) -> None:
-    """Draw a run's report again, several runs side by side, or figures for a paper."""
+    """Draw a run again, runs side by side, or figures for a paper."""
     from harness.reports.making import report as make
     from harness.reports.making import report_several
 

@@ -123,7 +123,7 @@ def predict(
     plugin: RunPlugins = None,
     jobs: Annotated[int | None, typer.Option("--jobs", hidden=True, min=1)] = None,
 ) -> None:
-    """Predict videos, images and sound files with a trained run, one table each."""
+    """Predict videos, images and sound files, one table each."""
     from harness.predicting.command import Request
     from harness.predicting.command import predict as command
 

@@ -163,15 +163,28 @@ def environment(record: Record) -> Pairs:
     return [(key, _plain(value)) for key, value in named.items() if value is not None]
 
 
-def repeat(folder: Path) -> Pairs:
+def repeat(folder: Path, result: Result) -> Pairs:
     """Return the commands that repeat a run, judge it and draw it again."""
-    run = shlex.quote(f"{folder.parent.name}/{folder.name}" if folder.parent.name else folder.name)
-    return [
-        ("run it again and compare the scores", f"harness reproduce {run}"),
+    run = _named(folder, folder.name)
+    block = result.get("ensemble")
+    if block is None:
+        found = [("run it again and compare the scores", f"harness reproduce {run}")]
+    else:
+        members = " ".join(_named(folder, row["name"]) for row in ensemble_rows(result) if row["name"])
+        method = shlex.quote(str((block or {}).get("method", "mean")))
+        found = [("merge its members again", f"harness ensemble {members} --method {method}")]
+    found += [
         ("make this page again", f"harness report {run}"),
         ("its figures for a paper", f"harness report {run} --figures figures"),
-        ("what each input branch adds", f"harness evaluate {run} --drop each"),
     ]
+    if block is None and not result.get("members"):
+        found.append(("what each input branch adds", f"harness evaluate {run} --drop each"))
+    return found
+
+
+def _named(folder: Path, name: Any) -> str:
+    """A run in the folder of runs that ``folder`` lies in, as a command names it."""
+    return shlex.quote((Path(folder.parent.name) / str(name)).as_posix())
 
 
 def _parts(block: Any) -> str:
@@ -196,6 +209,8 @@ def _plain(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.6g}"
     if isinstance(value, str) or not isinstance(value, Iterable):
         return "" if value is None else str(value)
     return ", ".join(map(str, value))

@@ -70,7 +70,7 @@ def _curves(sources: RunSources) -> Iterator[FigureTable]:
 
 
 def _predictions(sources: RunSources) -> Iterator[FigureTable]:
-    drawn = figures(sources)
+    drawn, rows = figures(sources), list[tuple[Any, ...]]()
     for f in drawn["confusions"]:
         rows = [
             (a, b, n, n / total if total else 0.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,7 +47,7 @@ def run_page(sources: RunSources) -> str:
         choices=facts.choices(result),
         settings=facts.settings(result),
         environment=facts.environment(record),
-        repeat=facts.repeat(Path(sources.folder)),
+        repeat=facts.repeat(sources.folder, result),
         payload=script_json({"curves": curves(sources.histories), "timelines": timeline_data(sources)}),
         has_curves=bool(sources.histories),
         **drawn,

@@ -189,7 +189,7 @@
         const a = Math.max(x[k], from), b = Math.min(next, to);
         if (b <= a || !shares[k]) continue;
         pen.globalAlpha = shares[k] / 100;
-        pen.fillRect(left + (span * (a - from)) / (to - from), i * row + 3, Math.max(0.6, (span * (b - a)) / (to - from)), row - 6);
+        pen.fillRect(left + (span * (a - from)) / (to - from), i * row + 3, (span * (b - a)) / (to - from) + 0.6, row - 6);
       }
     });
   }

@@ -162,7 +162,8 @@ def test_several_runs_side_by_side_and_no_more_than_a_page_holds(tmp_path: Path)
     page = Page(report_several(runs, tmp_path / "page.html", "Side by side"))
     assert page.addresses == ["run%201/report.html"]
     assert page.source.count("<section>") == 2
-    assert len(page.content["curves"][0]["series"]) == 4
+    assert page.content["curves"][0]["title"] == "abaw10 va: Loss"
+    assert len(page.content["curves"][0]["series"]) == 3
     with refused("report-too-many", count=5000, most=MOST):
         report_several([runs[0]] * 5000, tmp_path / "page.html", "")
 
