@@ -49,9 +49,7 @@ def run_page(sources: RunSources) -> str:
         settings=facts.settings(result),
         environment=facts.environment(record),
         repeat=facts.repeat(sources.folder, result),
-        payload=script_json(
-            {"curves": curves(sources.histories), "timelines": timeline_data(sources, drawn["videos"])}
-        ),
+        payload=script_json({"curves": curves(sources.histories), "timelines": lines}),
         has_curves=bool(sources.histories),
         **drawn,
     )
