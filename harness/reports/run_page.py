@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from harness.reports import facts
-from harness.reports.bars import bars
+from harness.reports.bars import Bar, bars
 from harness.reports.classes import class_figures, class_reliability, labelled, precision_recall
 from harness.reports.curves import curves
 from harness.reports.rendering import render, script_json
@@ -24,6 +24,7 @@ def run_page(sources: RunSources) -> str:
     record, result = sources.record, sources.record.result
     heads, parts = facts.part_table(result)
     drawn = figures(sources)
+    lines = timeline_data(sources, drawn["videos"])
     return render(
         "run.html",
         "report.js",
@@ -48,7 +49,7 @@ def run_page(sources: RunSources) -> str:
         settings=facts.settings(result),
         environment=facts.environment(record),
         repeat=facts.repeat(sources.folder, result),
-        payload=script_json({"curves": curves(sources.histories), "timelines": timeline_data(sources)}),
+        payload=script_json({"curves": curves(sources.histories), "timelines": lines}),
         has_curves=bool(sources.histories),
         **drawn,
     )
@@ -110,11 +111,11 @@ def unit_figure(answer: Answer, values: np.ndarray, targets: np.ndarray) -> dict
     }
 
 
-def timeline_data(sources: RunSources) -> dict[str, Any]:
-    """Return the timelines, the video that scores least first, as the page's script wants them."""
+def timeline_data(sources: RunSources, scored: Sequence[Bar]) -> dict[str, Any]:
+    """Return the timelines, the video that scores least first, as the page's script wants them; ``scored``: the bars of
+    the videos, none without labels."""
     if sources.track is None or not sources.raw:
         return {"answers": [], "videos": []}
-    scored = bars(sources.track, sources.raw)[0] if _is_labelled(sources) else []
     order = {bar.name: i for i, bar in enumerate(scored)}
     videos = sorted(sources.raw, key=lambda video: (order.get(video.video, len(order)), video.video))
     lines = timelines(sources.track.answers, videos, sources.post)
