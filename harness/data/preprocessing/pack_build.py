@@ -113,7 +113,7 @@ def _attempt(stream: str, name: str, make: Callable[[], Label | None]) -> Outcom
 
 
 def _reason(error: Exception) -> str:
-    if is_full(error):
+    if isinstance(error, FullDiskError) or is_full(error):  # of the cache, or of the pack
         raise error  # the next video would fail too
     return str(error)
 

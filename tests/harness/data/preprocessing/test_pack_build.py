@@ -31,6 +31,7 @@ from harness.data.preprocessing.pack_plan import Settings, plan
 from harness.data.preprocessing.pack_verify import verify_pack
 from harness.data.tracking.person_boxes import Boxes, write_boxes
 from tests.support.refusals import Part, refused
+from zoo.errors import FullDiskError
 
 Answer = Callable[..., object]
 
@@ -175,8 +176,11 @@ def full(*_: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_full_disk_stops_and_leaves_what_is_whole(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_stops_and_leaves_what_is_whole(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(data, streams=["audio"])
+    fill(data, tmp_path / "other", streams=["context"])  # what the cache keeps of a video is there from now on
     before = {path: path.read_bytes() for path in (data / "pack").rglob("*.*") if path.is_file()}
     with monkeypatch.context() as patch:
         patch.setattr(writer.os, "fsync", full)
@@ -184,6 +188,14 @@ def test_a_full_disk_stops_and_leaves_what_is_whole(data: Path, monkeypatch: pyt
             fill(data, streams=["context"])
     assert {path: path.read_bytes() for path in (data / "pack").rglob("*.*") if path.is_file()} == before
     assert all(one.outcome == "packed" for one in fill(data, streams=["context"]))
+
+
+def test_a_full_disk_of_the_cache_stops_too(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ABAW_ZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(writer.os, "fsync", full)
+    with pytest.raises(FullDiskError, match="cache"):
+        fill(data, streams=["context"])
+    assert not (data / "pack" / "ledger.jsonl").exists()
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
