@@ -198,12 +198,13 @@ def run(
         UserError: The parts do not fit, or the data cannot be used.
     """
     from harness.config.schema import load_config, with_settings
+    from harness.reports.making import leave_report
     from harness.runs.start import start
 
     flags = {"encoders": encoders, "fusion": fusion, "head": head, "track": track, "data_dir": _text(data)}
     config = load_config(recipe or _recipe(data), flags, [])
     config = with_settings(config, settings, "settings") if settings else config
-    return Run(start(config, out=Path(out), name=name, seeds=seeds))
+    return Run(start(config, out=Path(out), name=name, seeds=seeds, after=leave_report))
 
 
 def predict(
