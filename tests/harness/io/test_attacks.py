@@ -86,7 +86,8 @@ READERS: dict[str, tuple[str, ...]] = {
 READ_BY_NOBODY = {
     "*.lock": "empty, held by the system",
     "runs/?/events/*": "TensorBoard's own format, drawn by it alone; the figures are in state.ckpt",
-    "runs/?/history.csv": "for people; the program reads the course of a training from state.ckpt",
+    "runs/?/history.csv": "for people and for the curves of a report; a training goes on from state.ckpt",
+    "runs/?/report.html": "a page for people; `harness report` makes it again",
     "runs/?/robustness/*": "a table for people; `evaluate --drop each` makes it again",
     "runs/?/seeds": "a number",
     "data/pack/ledger.jsonl": "the history of a pack, for people",

@@ -52,6 +52,7 @@ def test_everything_is_written(program, runs: Path, record: Read, track: str) ->
         "weights.safetensors",
         "state.ckpt",
         "history.csv",
+        "report.html",
         "features.csv",
         "predictions/val.parquet",
         "predictions/val.post.parquet",
