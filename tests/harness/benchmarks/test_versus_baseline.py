@@ -23,6 +23,10 @@ def small(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(versus_baseline, "RECIPE", str(tmp_path / "seed.toml"))
     monkeypatch.setattr(baseline, "BATCH", 2)
     monkeypatch.setattr(baseline, "LENGTH", 4)
+    # A process of its own would not know of these sizes; that one measures: test_measure.py.
+    monkeypatch.setattr(
+        versus_baseline, "_in_its_own_process", lambda what, data: getattr(versus_baseline, f"field_{what}")(data)
+    )
     monkeypatch.setattr(versus_baseline, "CACHED_STEPS", 2)
     monkeypatch.setattr(versus_baseline, "FROZEN", dict([next(iter(versus_baseline.FROZEN.items()))]))
     monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))

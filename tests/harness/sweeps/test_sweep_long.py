@@ -31,7 +31,7 @@ def heed_ctrl_c() -> None:
 
 
 def long(program, out: Path, *more: object) -> list[object]:
-    """Four combinations of two seeds, some seconds each."""
+    """Two combinations of two seeds, some seconds each."""
     sets = ["train.batch=2", "train.clip=16", "train.validate_every=2"]
     return [
         "sweep",
@@ -40,11 +40,11 @@ def long(program, out: Path, *more: object) -> list[object]:
         "--encoders",
         "face;face,context",
         "--fusion",
-        "concat,late",
+        "late",
         "--head",
         "gru",
         "--epochs",
-        30,
+        20,
         "--post",
         "clip",
         "--out",
@@ -71,7 +71,7 @@ def whole(program, tmp_path_factory: pytest.TempPathFactory, record: Read) -> di
     process = launch(program, *long(program, out))
     said, err = process.communicate(timeout=400)
     assert process.returncode == 0, err.decode()[-1000:]
-    assert b"[8/8]" in said
+    assert b"[4/4]" in said
     assert b"(sd 0." in said
     return digests(out, record)
 
@@ -101,12 +101,12 @@ def test_an_interrupted_sweep_goes_on(
     if number == signal.SIGINT:
         assert b"the same command goes on" in said
     kept = {p: p.stat().st_mtime_ns for p in finished(tmp_path)}
-    assert 2 <= len(kept) < 12
+    assert 2 <= len(kept) < 6
     time.sleep(2)  # workers leave when their parent is gone
     process = launch(program, *long(program, tmp_path))
     said, err = process.communicate(timeout=400)
     assert process.returncode == 0, err.decode()[-1000:]
-    assert b"4 of 4 combinations are done" in said
+    assert b"2 of 2 combinations are done" in said
     assert {p: p.stat().st_mtime_ns for p in kept} == kept, "finished runs were touched"
     assert digests(tmp_path, record) == whole
 
@@ -122,7 +122,7 @@ def test_two_sweeps_into_one_folder_share_the_work(
         assert all(b"another process is at work on this run" in line for line in said.splitlines() if b"failed" in line)
     last = launch(program, *long(program, tmp_path))
     said, _ = last.communicate(timeout=400)
-    assert b"4 of 4 combinations are done" in said
+    assert b"2 of 2 combinations are done" in said
     assert digests(tmp_path, record) == whole
 
 
