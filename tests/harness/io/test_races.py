@@ -98,7 +98,7 @@ def test_threads_that_ask_at_once_share_an_error() -> None:
 
 @pytest.mark.slow
 def test_the_first_extraction_of_a_set_with_two_faces_a_video(program, tmp_path: Path) -> None:
-    """`_left` and `_right` are two entries of one video, read by two threads: 50 empty caches, 50 ends that are well.
+    """`_left` and `_right` are two entries of one video, read by two threads: 15 empty caches, 15 ends that are well.
 
     Whether bfloat16 is near enough for the network is no part of the race and stays known (cache/encoders).
     """
@@ -111,7 +111,7 @@ def test_the_first_extraction_of_a_set_with_two_faces_a_video(program, tmp_path:
     faces = {path.name.partition("_")[0] for path in (demo / "cropped_aligned").glob("*_left")}
     assert len(faces) == 2
     time.sleep(2.1)  # files that have just been changed are not taken by their times (harness.io.read_cache)
-    for _ in range(50):
+    for _ in range(15):
         for folder in own.cache.glob("*"):
             if folder.name != "encoders":
                 shutil.rmtree(folder)

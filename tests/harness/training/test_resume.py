@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-EPOCHS = 120
+EPOCHS = 60
 KILLS = 5
 pytestmark = pytest.mark.slow
 Read = Callable[[Path], dict[str, Any]]
