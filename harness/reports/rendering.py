@@ -1,27 +1,22 @@
-"""Pages from templates: every text is made visible and escaped, data stand in a script that they cannot end.
-
-A page forbids itself every request and every script but its own, which it names by its digest.
-"""
+"""Pages of reports: what all pages share (leaderboards.render.pages), the plotting library, and data in a script that
+they cannot end."""
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
 import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
-import leaderboards.render
+from leaderboards.render.pages import digest, environment, look, sorting, text
 from zoo.text import visible
 
 TEMPLATES = Path(__file__).with_name("templates")
-LOOK = Path(leaderboards.render.__file__).with_name("look.css")
 _UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
@@ -41,29 +36,25 @@ def render(template: str, script: str | None, **content: Any) -> str:
         script: The page's own script beside the plotting library; None: no script at all.
         content: What the template names.
     """
-    code = (
-        "\n".join([f"/*\n{_text('uplot.LICENSE.txt')}*/", _text("uplot.iife.min.js"), _text(script)]) if script else ""
-    )
-    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:" + (
-        f"; script-src 'sha256-{digest}'" if code else ""
-    )
-    style = "\n".join([LOOK.read_text(encoding="utf-8"), _text("report.css"), _text("uplot.min.css") if code else ""])
+    parts = [f"/*\n{text(TEMPLATES / 'uplot.LICENSE.txt')}*/", text(TEMPLATES / "uplot.iife.min.js"), sorting()]
+    code = "\n".join([*parts, text(TEMPLATES / script)]) if script else ""
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    style = [look(), text(TEMPLATES / "report.css"), *([text(TEMPLATES / "uplot.min.css")] if code else [])]
     return (
-        _environment().get_template(template).render(policy=policy, style=Markup(style), script=Markup(code), **content)
+        _environment()
+        .get_template(template)
+        .render(
+            policy=policy + (f"; script-src {digest(code)}" if code else ""),
+            style=Markup("\n".join(style)),
+            script=Markup(code),
+            **content,
+        )
     )
 
 
 @functools.cache
 def _environment() -> Environment:
-    made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = environment(TEMPLATES)
     made.filters |= {"figure": figure, "count": count}
     return made
 
@@ -78,14 +69,6 @@ def figure(value: Any, digits: int = 4) -> str:
 def count(value: Any) -> str:
     """Return a whole number with its thousands apart; a dash for none."""
     return "-" if value is None else f"{value:,}"
-
-
-def _shown(value: Any) -> Any:
-    return value if isinstance(value, Markup) else visible(str(value))
-
-
-def _text(name: str) -> str:
-    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def _seen(value: Any) -> Any:

@@ -1,33 +1,26 @@
 """Tables as one page for a browser, with nothing to fetch: sorted by a click, filtered by a word, with a plot each.
 
-The page is made from the template page.html; look.css is the look that it shares with the reports of runs. It names its
-style and script by their digests and forbids everything else (a Content Security Policy), so that not even a name that
-found a way around the escaping could run.
+The page is made from the template page.html; what it shares with the reports of runs is in pages.py.
 """
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from leaderboards.columns import Column, columns, sources, wanting
+from leaderboards.render.pages import HERE, digest, environment, look, sorting, text
 from leaderboards.render.plot import plot
 from leaderboards.rows import Row, Table
 from leaderboards.text import markup, visible
 
 __all__ = ["to_html"]
 
-_HERE = Path(__file__).parent
 _BADGES = ("kind", "confidence")
 _NAMES = ("run", "system")
 
@@ -40,41 +33,23 @@ def to_html(tables: Sequence[Table], problems: Sequence[str] = (), reports: Mapp
         problems: What could not be read, a line each.
         reports: Name of a run -> address of its report, seen from where the page will lie.
     """
-    style, script = "\n".join(map(_text, ("look.css", "page.css"))), _text("page.js")
+    style, script = look() + text(HERE / "page.css"), sorting() + text(HERE / "page.js")
     rows = [row for table in tables for row in table.rows]
     published = len({(r.run, r.score, r.place, r.detail, r.source) for r in rows if r.kind == "published"})
-    return _template().render(
-        policy=f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}",
-        style=Markup(style),
-        script=Markup(script),
-        counted=_counted(sum(row.kind == "run" for row in rows), published, len(rows), len(tables)),
-        contents=_contents(tables),
-        tables=[_section(table, i, reports or {}) for i, table in enumerate(tables)],
-        problems=problems,
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            title="Leaderboard",
+            policy=f"default-src 'none'; style-src {digest(style)}; script-src {digest(script)}",
+            style=Markup(style),
+            script=Markup(script),
+            counted=_counted(sum(row.kind == "run" for row in rows), published, len(rows), len(tables)),
+            contents=_contents(tables),
+            tables=[_section(table, i, reports or {}) for i, table in enumerate(tables)],
+            problems=problems,
+        )
     )
-
-
-@functools.cache
-def _template() -> Any:
-    """The page's template: every text is made visible and escaped."""
-    made = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: value if isinstance(value, Markup) else visible(str(value)),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return made.get_template("page.html")
-
-
-def _text(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    """The digest by which a Content Security Policy knows the page's style or script."""
-    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
 
 def _counted(runs: int, published: int, rows: int, tables: int) -> str:

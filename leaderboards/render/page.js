@@ -1,5 +1,5 @@
-"use strict";
 (() => {
+  "use strict";
   const all = (selector, from = document) => Array.from(from.querySelectorAll(selector));
   const filter = document.getElementById("filter");
   const leading = document.getElementById("leading");
@@ -7,32 +7,6 @@
   const rows = all("tbody tr");
   const dots = new Map(all("[data-row]").map((dot) => [dot.dataset.row, dot]));
   const text = new Map(rows.map((row) => [row, (row.textContent + " " + row.dataset.words).toLowerCase()]));
-  const names = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
-
-  function key(row, column) {
-    const cell = row.cells[column];
-    if (cell.classList.contains("number")) return "number" in cell.dataset ? Number(cell.dataset.number) : null;
-    return cell.textContent.trim() || null;
-  }
-
-  // Empty cells stay last whichever way a column is sorted; equal ones keep the order that they had.
-  function sort(head) {
-    const column = head.cellIndex;
-    const body = head.closest("table").tBodies[0];
-    const number = head.classList.contains("number");
-    const upwards = number && !head.matches(".place, .rank, .source");
-    const before = head.getAttribute("aria-sort");
-    const down = before ? before === "ascending" : upwards;
-    const keyed = Array.from(body.rows, (row) => [key(row, column), row]);
-    keyed.sort(([a], [b]) => {
-      if (a === null || b === null) return (a === null) - (b === null);
-      const order = number ? a - b : names.compare(a, b);
-      return down ? -order : order;
-    });
-    body.append(...keyed.map(([, row]) => row));
-    all("th", head.parentElement).forEach((other) => other.removeAttribute("aria-sort"));
-    head.setAttribute("aria-sort", down ? "descending" : "ascending");
-  }
 
   function show() {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -56,7 +30,8 @@
     document.getElementById(id).classList.toggle("lit", on);
   }
 
-  all("th").forEach((head) => head.querySelector("button").addEventListener("click", () => sort(head)));
+  const isScore = (head) => head.classList.contains("number") && !head.matches(".place, .rank, .source");
+  sortTables(all("th button"), isScore);
   // The words stand in the address, as its fragment, which pages opened from a disk may change too.
   const MARK = "#filter=";
   function remember() {

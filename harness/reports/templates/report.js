@@ -5,29 +5,7 @@
   const byId = (id) => document.getElementById(id);
   const charts = [];
 
-  // --- tables: a click on a head sorts, another turns the order; empty cells stay last -------------------------------
-  const names = new Intl.Collator("en", { numeric: true });
-  function sort(head) {
-    const column = head.cellIndex, body = head.closest("table").tBodies[0];
-    const number = head.classList.contains("number");
-    const before = head.getAttribute("aria-sort");
-    const down = before ? before === "ascending" : number;
-    const key = (row) => {
-      const cell = row.cells[column];
-      if (!number) return cell.textContent.trim() || null;
-      return "number" in cell.dataset ? Number(cell.dataset.number) : null;
-    };
-    const keyed = Array.from(body.rows, (row) => [key(row), row]);
-    keyed.sort(([a], [b]) => {
-      if (a === null || b === null) return (a === null) - (b === null);
-      const order = number ? a - b : names.compare(a, b);
-      return down ? -order : order;
-    });
-    body.append(...keyed.map(([, row]) => row));
-    all("th", head.parentElement).forEach((other) => other.removeAttribute("aria-sort"));
-    head.setAttribute("aria-sort", down ? "descending" : "ascending");
-  }
-  all("table.sortable th button").forEach((b) => b.addEventListener("click", () => sort(b.closest("th"))));
+  sortTables(all("table.sortable th button"), (head) => head.classList.contains("number"));
 
   // --- charts --------------------------------------------------------------------------------------------------------
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
