@@ -319,7 +319,7 @@ def compare(first: PathLike | Run, *others: PathLike | Run, plugins: Sequence[Pa
     """
     import pandas as pd
 
-    from harness.analysis.compare import differences
+    from harness.analysis.differences import differences
 
     paths = [Path(run.folder if isinstance(run, Run) else run) for run in (first, *others)]
     rows = differences(paths, [Path(path) for path in plugins])
