@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import Edition, Encoders, Jobs, Launcher, Plugins, Sets, Track
+from zoo.text import visible
 
 app = typer.Typer(help="Make, check and prepare data folders.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -83,7 +84,7 @@ def data_report(
 
     registry = load_plugins([str(p) for p in plugin or []])
     place = report_data(folder, out or folder / "report.html", registry, edition=edition, track=track)
-    print(f"written: {place}")
+    print(visible(f"written: {place}"))
 
 
 @app.command("index")

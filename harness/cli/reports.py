@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from zoo.errors import UserError
+from zoo.text import visible
 
 
 def report(
@@ -30,10 +31,10 @@ def report(
         from harness.reports.paper_figures import write_figures
 
         written = write_figures(runs[0], figures, style)
-        print(f"written: {len(written)} files in {figures}, such as {written[0].name} and {written[1].name}")
+        print(visible(f"written: {len(written)} files in {figures}, such as {written[0].name} and {written[1].name}"))
         return
     if len(runs) == 1 and out is None:
-        print(f"written: {make(runs[0])}")
+        print(visible(f"written: {make(runs[0])}"))
         return
     place = out or runs[0].resolve().parent / "comparison.html"
-    print(f"written: {report_several(runs, place, 'Runs side by side')}")
+    print(visible(f"written: {report_several(runs, place, 'Runs side by side')}"))

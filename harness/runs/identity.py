@@ -24,12 +24,12 @@ VERSIONED = ("abaw-zoo", "torch", "torchvision", "torchaudio", "timm", "numpy")
 def identity(job: Job) -> Result:
     """What the run is, known before it starts."""
     config, index, track = job.config, job.whole or job.index, job.track
-    fused = {"fusion": "", "head": ""} if config.zero_shot else {"fusion": config.fusion, "head": config.head}
+    fusion, head = ("", "") if config.zero_shot else (config.fusion, config.head)
     settings = config.model_dump(mode="json", exclude=CIRCUMSTANCES)
     if not config.zero_shot:
         del settings["zero_shot"]  # a trained run's result is what it was before there were others
     result: Result = {
-        "combination": {"encoders": config.encoders, "fusion": fused["fusion"], "head": fused["head"]},
+        "combination": {"encoders": config.encoders, "fusion": fusion, "head": head},
         "config": settings,
         "edition": job.edition.name,
         "track": track.name,
