@@ -35,13 +35,15 @@ def check_target(target: Path, videos: Sequence[Input]) -> None:
     """UserError where --overlay is no file for one video or no folder for several, or an input itself."""
     is_file = target.suffix.lower() in CONTAINERS and not target.is_dir()
     if len(videos) > 1 and (is_file or target.is_file()):
-        raise UserError("predict-overlay-kind", path=target, wanted="a folder", are=f"{len(videos)} videos")
+        raise UserError("predict-overlay-kind", path=target, wanted=f"a folder, since there are {len(videos)} videos")
     if not is_file and target.is_file():
         kinds = ", ".join(CONTAINERS)
-        raise UserError("predict-overlay-kind", path=target, wanted=f"a folder or a file of {kinds}", are="others")
+        raise UserError(
+            "predict-overlay-kind", path=target, wanted=f"a folder, or a file that ends with one of {kinds}"
+        )
     for video in videos:
         if overlay_of(video.path, target).resolve() == video.path.resolve():
-            raise UserError("predict-overlay-kind", path=target, wanted="another file than the video", are="one video")
+            raise UserError("predict-overlay-kind", path=target, wanted="another file than the video")
 
 
 def overlay_of(video: Path, target: Path) -> Path:

@@ -131,7 +131,8 @@ def line_of(summary: Mapping[str, Any], answers: tuple[Answer, ...]) -> str:
                 parts.append(f"{answer.name} {found['mean']:+.2f}")
         parts.append(f"no face {person['without_face']:.0%}")
         said.append(", ".join(part for part in parts if part))
-    return f"{summary['frames']} frames; " + "; ".join(said)
+    count = summary["frames"]
+    return f"{count} frame{'' if count == 1 else 's'}; " + "; ".join(said)
 
 
 def write_about(out: Path, about: About, summaries: Sequence[Mapping[str, Any]]) -> None:
