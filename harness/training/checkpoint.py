@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -41,12 +42,21 @@ def load_state(path: Path) -> SavedState:
     """Read a training state, compared with its digest; plain data and tensors only, never pickled code."""
     try:
         verified = check_appended(path)
+        _check_stored(path)
         state: SavedState = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError("checkpoint-unreadable", file=path, name=type(error).__name__) from None
     if not verified:
         warn_unverified(path, "what it is made of is not compared; it is written anew with the next epoch")
     return state
+
+
+def _check_stored(path: Path) -> None:
+    """Raise ValueError if an archive would take more memory than its own size: torch.save compresses nothing, and
+    torch.load makes room for what an entry declares before it reads it."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+            raise ValueError("its entries are compressed")
 
 
 def save_weights(path: Path, state: dict[str, Tensor], seen: dict[str, str] | None = None) -> None:
