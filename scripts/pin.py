@@ -1,6 +1,7 @@
 """Write down the whole resolved set of packages, so that the project installs next year as it does today.
 
     uv run --no-project scripts/pin.py              # resolve anew, today; write pyproject.toml and constraints.txt
+    uv run --no-project scripts/pin.py --keep-day   # as of the day that is written down: a new package moves no other
     uv run --no-project scripts/pin.py --unpinned   # in a copy of the checkout: take everything back
 
 The resolution is one for all Pythons and systems that pyproject.toml admits, over all extras and groups. It goes into
@@ -31,6 +32,7 @@ def main() -> None:
     """Pin, or take the pins back."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--unpinned", action="store_true", help="remove all pins from this checkout: work on a copy")
+    parser.add_argument("--keep-day", action="store_true", help="resolve as of the day of the last resolution")
     parser.add_argument("--root", type=Path, default=ROOT, help="the checkout")
     chosen = parser.parse_args()
     project, constraints = chosen.root / "pyproject.toml", chosen.root / "constraints.txt"
@@ -39,11 +41,19 @@ def main() -> None:
         project.write_text(unpinned(text), encoding="utf-8")
         constraints.unlink(missing_ok=True)
         return
-    today = datetime.datetime.now(datetime.UTC).date()
-    pins, build = resolve(without_block(text), today), resolve_build(text, today)
-    project.write_text(with_block(text, pins, build, today), encoding="utf-8")
+    day = day_of(text) if chosen.keep_day else datetime.datetime.now(datetime.UTC).date()
+    pins, build = resolve(without_block(text), day), resolve_build(text, day)
+    project.write_text(with_block(text, pins, build, day), encoding="utf-8")
     constraints.write_text(HEAD + "\n".join(pins) + "\n", encoding="utf-8")
     print(f"{len(pins)} packages pinned")
+
+
+def day_of(text: str) -> datetime.date:
+    """The day of the last resolution."""
+    found = re.search(rf"^{re.escape(BEGIN)}on (\S+) ---$", text, re.MULTILINE)
+    if found is None:
+        raise SystemExit("pyproject.toml has no pins, so no day to keep; leave --keep-day out")
+    return datetime.date.fromisoformat(found[1])
 
 
 def resolve(project: str, day: datetime.date) -> list[str]:

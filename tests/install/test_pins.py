@@ -137,6 +137,7 @@ def test_pinning_again_changes_nothing() -> None:
     module = pin()
     again = module.with_block(text, uv["constraint-dependencies"], uv["build-constraint-dependencies"], day)
     assert again == text
+    assert str(module.day_of(text)) == day
     assert module.without_block(module.without_block(text)) == module.without_block(text)
 
 

@@ -73,6 +73,13 @@ def page() -> str:
     for code in sorted(catalogue()):
         if (cause := cause_of(code)) != kind:
             kind = cause
-            lines += ["", f"## {code.partition('-')[0]}", "", cause, ""]
-        lines.append(f"- `{code}`: {catalogue()[code].replace('<', '&lt;')}")
+            lines += ["", f"## {code.partition('-')[0]}", "", _literal(cause), ""]
+        lines.append(f"- `{code}`: {_literal(catalogue()[code])}")
     return "\n".join(lines) + "\n"
+
+
+def _literal(sentence: str) -> str:
+    """A sentence as Markdown shows it as it is; what stands between backticks is code already."""
+    plain = {"<": "&lt;", "[": "\\[", "]": "\\]", "*": "\\*", "_": "\\_"}
+    parts = sentence.split("`")
+    return "`".join("".join(plain.get(c, c) for c in part) if i % 2 == 0 else part for i, part in enumerate(parts))
