@@ -1,0 +1,159 @@
+"""The documentation site: it builds strictly, loads nothing from elsewhere, and its commands and examples run."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+import typer.main
+
+from tests.docs.pages import blocks, harness_commands, read
+from tests.support.paths import ROOT
+from tests.support.program import Program
+
+DOCS = ROOT / "docs"
+HAND_WRITTEN = sorted(
+    p.relative_to(DOCS).as_posix() for p in DOCS.rglob("*.md") if p.name not in ("errors.md", "changelog.md")
+)
+FOLLOWED = [
+    p for p in HAND_WRITTEN if not p.startswith("plugins/") and any(b.language == "sh" for b in blocks(read(DOCS / p)))
+]
+SMALL = ("--set", "train.epochs=1", "--set", "train.clip=16", "--set", "train.min_steps=1")
+"""What makes a training short; the command itself stays as the page has it."""
+
+
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_pages", ROOT / "scripts/docs_pages.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_generated_pages_are_what_the_code_gives() -> None:
+    stale = [path.name for path, content in generator().pages().items() if read(path) != content]
+    assert not stale, f"run `uv run python scripts/docs_pages.py`: {stale}"
+
+
+@pytest.mark.parametrize("page", ["../README.md", *HAND_WRITTEN])
+def test_every_command_has_the_options_that_are_named(page: str) -> None:
+    from harness import cli
+
+    program = typer.main.get_command(cli.app)
+    for arguments in harness_commands(read(DOCS / page)):
+        parse(program, arguments)
+
+
+def parse(command: click.Command, arguments: list[str], above: click.Context | None = None) -> None:
+    """Parse a command line down to its last subcommand, and call nothing."""
+    arguments = [word for word in arguments if word != "..."]
+    if any(word in ("--help", "--version", "--install-completion") for word in arguments):
+        return
+    if isinstance(command, click.Group):
+        name = arguments[0]
+        below = command.get_command(click.Context(command, info_name="harness"), name)
+        assert below is not None, f"harness {name}: no such command"
+        parse(below, arguments[1:], click.Context(command, info_name="harness", parent=above))
+        return
+    command.make_context(str(command.name), list(arguments), parent=above)
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    named = set(re.findall(r"([\w/-]+\.md)", read(ROOT / "mkdocs.yml")))
+    assert named == {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+
+
+def test_the_readme_is_short() -> None:
+    text = read(ROOT / "README.md")
+    assert len(text.splitlines()) <= 110
+    assert len(text.encode()) <= 6_000
+
+
+# --- as a reader follows it -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def place(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what the pages name: DIR, a data folder; RAW, raw videos with labels; my_video.mp4."""
+    from tests.support.paths import SHARED
+
+    place = tmp_path / "reader"
+    shutil.copytree(program.demo, place / "DIR", symlinks=True)
+    real = SHARED / "real" / "videos"
+    if real.is_dir():
+        clips = sorted(real.glob("01-*.mp4"))
+        shutil.copy(clips[0], place / "my_video.mp4")
+        for clip, split in zip(clips[1:4], ("Train_Set", "Train_Set", "Validation_Set"), strict=True):
+            labels = place / "RAW" / "EXPR_Set" / split / f"{clip.stem}.txt"
+            labels.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(clip, place / "RAW")
+            labels.write_text(expressions(clip))
+    monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
+    monkeypatch.chdir(place)
+    return place
+
+
+def expressions(clip: Path) -> str:
+    """Labels in the form that the page shows: a class for every frame, taken from the clip's number."""
+    from harness.data.decoding.video import probe
+
+    classes = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other"
+    kind = {"01": 0, "03": 4, "04": 5, "06": 3}[clip.stem.split("-")[2]]
+    return "\n".join([classes, *[str(kind)] * probe(clip).frames]) + "\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", FOLLOWED)
+def test_every_command_runs_in_the_order_of_the_page(page: str, program: Program, place: Path) -> None:
+    text = read(DOCS / page)
+    if ("my_video" in text or "RAW" in text) and not (place / "my_video.mp4").exists():
+        pytest.skip("the real videos are not beside this checkout (../shared/real)")
+    for block in blocks(text):
+        for line in block.commands if block.language == "sh" else ():
+            command, *arguments = shlex.split(line, comments=True)
+            assert command == "harness", line
+            short = SMALL if arguments[0] in ("run", "sweep") and "--resume" not in arguments else ()
+            answer = program(*arguments, *short)
+            allowed = (0, 1) if arguments[:2] in (["data", "doctor"],) or arguments[0] == "reproduce" else (0, 3)
+            assert answer.code in allowed, f"{line}\n{answer.out}{answer.err}"
+
+
+@pytest.mark.slow
+def test_the_python_page_runs(place: Path) -> None:
+    if not (place / "my_video.mp4").exists():
+        pytest.skip("the real videos are not beside this checkout (../shared/real)")
+    for block in blocks(read(DOCS / "python.md")):
+        if block.language == "python":
+            exec(compile(block.text, f"python.md, {block.section}", "exec"), {})
+    assert (place / "runs" / "mine" / "record.json").is_file()
+
+
+@pytest.mark.slow
+def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    built = sorted((tmp_path / "site").rglob("*.html"))
+    assert len(built) > 40
+    for path in built:
+        html = read(path)
+        loaded = re.findall(r"<(?:script|img|iframe|source|video|audio)\b[^>]*?\bsrc=[\"']?(https?:)?//", html)
+        loaded += re.findall(r"<link\b(?![^>]*rel=[\"']?canonical)[^>]*?\bhref=[\"']?(https?:)?//", html)
+        assert not loaded, path.name
+        assert "fonts.googleapis" not in html
+    for path in (tmp_path / "site").rglob("*.css"):
+        assert not re.search(r"(@import|url\()\s*[\"']?(https?:)?//", read(path)), path.name
