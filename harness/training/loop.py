@@ -130,6 +130,7 @@ def train(
         repeated = f", each {passes} times over the set," if passes > 1 else ""
         print(f"training: {epochs} epochs{repeated} and {sum(steps[:epochs])} optimiser steps at most", flush=True)
         loop.timed = Forecast(sum(steps[:epochs]) - state.progress.total)
+
     # Train until the last epoch or until patience ends. ``room`` turns a lack of memory into an error that names what
     # would fit; ``stoppable`` turns Ctrl-C into a flag, so that the loop can save before it ends.
     with bar, room(loop.what_fits), stoppable() as loop.stopped:
@@ -177,9 +178,10 @@ class _Loop:
     def train_epoch(self) -> None:
         """Take the steps of the epoch that were not taken yet."""
         progress = self.state.progress
+
         # The windows of an epoch follow from seed and epoch alone, so a continued run draws the same ones and skips
-        # the steps that were taken. ``train()`` puts every module in training mode, so frozen
-        # batch norms are set to eval mode after it.
+        # the steps that were taken. ``train()`` puts every module in training mode, so frozen batch norms are set to
+        # eval mode after it.
         windows = batches_of(self.data, self.settings, self.seed, progress.epoch, self.passes)
         self.state.model.train()
         placement.freeze(self.state.model, self.settings)
