@@ -40,9 +40,9 @@ POLL = 0.5  # seconds between checks for features that another process computes
 
 
 def extract(index: Index, slots: Sequence[FrozenSlot], *, progress: bool = True) -> tuple[FeatureStore, list[Failure]]:
-    """Compute the features that the cache lacks.
+    """Compute the features that the cache lacks; return the store and the videos that failed.
 
-    A video that fails is reported in the result and does not stop the others.
+    A video that fails does not stop the others.
     """
     store = FeatureStore()
     failures = extract_videos(index, slots, [video.name for video in index.videos], store=store, progress=progress)

@@ -113,7 +113,7 @@ def garbage_collect(
 ) -> tuple[list[Removal], int]:
     """Remove leftovers of killed processes, damaged entries, and entries that the options select.
 
-    Entries in use are kept; their number is returned next to the list of removals.
+    Entries in use are kept. Returned are the removals and the number of entries that were kept because they are in use.
 
     Args:
         days: remove entries that were not used for this many days.
