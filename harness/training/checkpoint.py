@@ -53,7 +53,7 @@ def load_state(path: Path) -> SavedState:
     except Exception as error:
         raise UserError("checkpoint-unreadable", file=path, name=type(error).__name__) from None
     if not verified:
-        warn_unverified(path, "what it is made of is not compared; it is written anew with the next epoch")
+        warn_unverified(path, "its settings and data are not compared; the next epoch writes it anew")
     return state
 
 
