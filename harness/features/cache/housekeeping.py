@@ -165,7 +165,7 @@ def _chosen(
         for _, _, entry, size in sorted(rest, key=lambda item: item[:2]):
             if total <= most:
                 break
-            reasons[entry] = "the longest unused, beyond the size"
+            reasons[entry] = "unused for the longest time, over the size limit"
             total -= size
     return list(reasons.items())
 
@@ -179,7 +179,7 @@ def _leftover(path: Path, dry: bool) -> Removal | None:
         return None
     try:
         if path.suffix == ".lock":
-            return None if dry else Removal(path, 0, "a lock that nobody holds")
+            return None if dry else Removal(path, 0, "a lock that no process holds")
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         if not dry:
             shutil.rmtree(path, ignore_errors=True)
