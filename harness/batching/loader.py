@@ -32,6 +32,7 @@ def prefetch_batches(
         share = world.share(len(batch))
         return data.batch(batch, length, share.rows if share else None).to(world.device)
 
+    # Keep a batch per thread in the making and one ready. More would only fill memory: the step takes one at a time.
     try:
         for batch in windows:
             ahead.append(pool.submit(read, batch))

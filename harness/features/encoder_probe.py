@@ -33,7 +33,7 @@ VIDEOS, FRAMES = 4, 4  # number of videos to measure, and of frames of each
 
 
 def choose_precision(index: Index, slots: Sequence[FrozenSlot], *, building: bool = False) -> None:
-    """Measure what is not known yet, and choose the precision of each slot by it.
+    """Measure slots that have not been measured yet, and choose the precision of each slot by the result.
 
     ``building``: features are about to be computed. If bfloat16 is further from float32 than ``features.tolerance``,
     raise UserError if it was asked for; with ``auto``, warn and use float32.

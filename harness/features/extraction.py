@@ -63,6 +63,9 @@ def extract_videos(
     the videos that failed, in the order of the index.
     """
     store = FeatureStore() if store is None else store
+
+    # The precision is part of the key, so it is chosen before entries are looked up. Entries are leased before they are
+    # checked: otherwise `harness cache gc` could remove one between its check and its use.
     from_source(partial(choose_precision, index, slots))
     wanted = set(names)
     tasks, failures = _tasks(index, [v for v in index.videos if v.name in wanted], slots, store)
@@ -140,6 +143,9 @@ class FeatureExtractor:
                 for event in prefetch(reading, threads=readers, depth=AHEAD, in_turn=self.on_cores):
                     self._take(event)
                 self._flush()
+
+                # ``busy`` has the videos that another process holds. Try them again: by then it has written their
+                # entries, which are only read, or it has died, and its locks are free.
                 if len(busy) == len(work):
                     time.sleep(POLL)
                 work = busy

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def selected_by_score(settings: Train) -> tuple[str, ...]:
-    """Return the names of what validation scores decide under these settings.
+    """Return the names of the choices that validation scores decide under these settings.
 
     If there are any, the validation videos no longer count as unseen.
     """

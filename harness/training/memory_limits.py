@@ -27,6 +27,7 @@ def room(told: Callable[[], UserError]) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not memory.out_of_memory(error):
             raise
+        # The traceback keeps the tensors of the failed step alive. Drop them, or no smaller batch would fit either.
         traceback.clear_frames(error.__traceback__)
         raise told() from None
 
@@ -80,6 +81,7 @@ def _fits(model: Model, batch: Batch, settings: Train, optimizer: torch.optim.Op
     try:
         loss, _ = training_loss(model, batch, settings.mixup)
         loss.backward()
+        # The first step of the optimizer allocates two tensors per weight (Adam). Reserve them as well.
         weights = [p for group in optimizer.param_groups for p in group["params"]]
         kept = [torch.empty_like(p) for p in weights for _ in range(2)] if not optimizer.state else []
         del kept

@@ -181,6 +181,9 @@ class Writer:
         """Put the entry in its place, replacing a damaged one."""
         if self.rows != int(present.sum()):
             raise ValueError(f"{self.rows} rows for {int(present.sum())} present frames")
+
+        # The header has the number of rows, which is known only now. Check the length before the digest is taken: the
+        # digest of a file that was cut short would declare it whole.
         start = self._file.seek(0)
         self._header()
         header = self._file.tell() - start
@@ -189,6 +192,8 @@ class Writer:
         part = self.entry.part
         if (part / FEATURES).stat().st_size != expected:
             raise OSError(f"{part / FEATURES} is not as long as what was written to it")
+
+        # Write meta.json last, so that a folder that has it is complete, and rename the folder when all is written.
         np.save(part / PRESENT, present)
         files = {
             name: {"bytes": (part / name).stat().st_size, "sha256": file_sha256(part / name)}
