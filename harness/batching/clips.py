@@ -1,4 +1,4 @@
-"""Clips and windows: which frames go together, and their batches of features, raw input, labels and masks."""
+"""Clips and windows as batches of features, raw input, labels and masks."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from zoo.model.model import Batch
 class ClipData:
     """The videos of one split, ready to be cut into batches.
 
-    For training only: ``delay`` moves the labels that many seconds earlier; ``close_gaps`` leaves out frames without
-    a label, so that clips run over them (``order``: the frames of each video that are left).
+    Two options are for training only. ``delay`` moves the labels earlier by that many seconds. ``close_gaps`` leaves
+    out frames without a label, so that a clip continues on the far side of a gap; ``order`` lists the remaining frames
+    of each video.
     """
 
     def __init__(
@@ -49,11 +50,14 @@ class ClipData:
         self.seen = [np.logical_or.reduce(list(masks.values())) for masks in self.present]
         learnt = [np.asarray(self.trainable(v).any(1), bool) for v in range(len(self.videos))]
         self.order = [np.flatnonzero(rows) if close_gaps else np.arange(len(rows)) for rows in learnt]
-        # How many frames before each have something to learn from: whether a window has any is one subtraction.
+        # Cumulative counts of frames with a usable label: one subtraction says whether a window has any.
         self.useful = [np.concatenate([[0], np.cumsum(r[o])]) for r, o in zip(learnt, self.order, strict=True)]
 
     def of(self, split: Split) -> ClipData:
-        """Return self; ValueError if a video is of another split. Every fit says so which split it reads."""
+        """Return self; raise ValueError if a video belongs to another split.
+
+        Everything that is fitted calls this, so that the code names the split that it reads.
+        """
         if others := [video.name for video in self.videos if video.split != split]:
             raise ValueError(f"what is fitted on {split} was given {len(others)} videos of other splits: {others[0]}")
         return self
@@ -63,22 +67,29 @@ class ClipData:
         return np.asarray(mask, bool)
 
     def withhold(self, slots: Sequence[str]) -> None:
-        """Treat some slots as absent everywhere: what a model answers without them."""
+        """Treat some slots as absent everywhere, to see what a model predicts without them."""
         for masks in self.present:
             masks.update({slot: np.zeros_like(masks[slot]) for slot in slots})
         self.seen = [np.logical_or.reduce(list(masks.values())) for masks in self.present]
 
     def times(self, i: int) -> np.ndarray:
-        """(n,) seconds of the frames of video i."""
+        """Return the times (n,) of the frames of video ``i``, in seconds."""
         return frame_times(self.index, self.videos[i])
 
     def trainable(self, i: int, frames: Any = slice(None)) -> np.ndarray:
-        """(n, A) bool: labelled frames of video i, or some of its frames, at which some slot is present."""
+        """Return the (n, A) bool mask of usable labels of video ``i``, or of some of its frames.
+
+        A label is usable if it is known and at least one slot is present at its frame.
+        """
         mask: np.ndarray = np.isfinite(self.labels[i][frames]) & self.seen[i][frames][:, None]
         return mask
 
     def batch(self, windows: Sequence[Window], length: int, rows: slice | None = None) -> Batch:
-        """Clips padded at the end to ``length`` frames. ``rows``: features and inputs of these alone (zoo.parallel)."""
+        """Return a batch of clips, each padded at the end to ``length`` frames.
+
+        ``rows``: load features and raw inputs of these clips only (zoo.parallel); labels and masks are always those of
+        all clips.
+        """
         features, inputs = {}, {}
         rows = rows or slice(None)
         cuts = [(self.videos[w.video].name, self.order[w.video][w.start : w.stop]) for w in windows]
@@ -107,7 +118,7 @@ class ClipData:
     def _raw(raw: RawSlot, cuts: Sequence[tuple[str, np.ndarray]], length: int, rows: slice) -> dict[str, np.ndarray]:
         if isinstance(raw.spec, FrameInput):
             return _pictures(raw, raw.spec, cuts[rows], length)
-        # Sound is as long as the longest of all clips, whichever of them are wanted.
+        # Sound is padded to the longest of all clips, so all of them are read: the padding must not depend on ``rows``.
         wanted = cuts if isinstance(raw.spec, AudioInput) else cuts[rows]
         clips = list(threads().map(partial(_cut, raw), wanted))
         arrays = collate(clips, length)
@@ -115,14 +126,17 @@ class ClipData:
 
 
 def refuse_context(spec: object) -> None:
-    """UserError for an encoder that looks at neighbours, of frames that are none."""
+    """Raise UserError if the encoder looks at neighbouring frames, which a clip with gaps does not have."""
     if isinstance(spec, FrameInput) and spec.context:
         raise UserError("gaps-with-context")
 
 
 def collate_runs(parts: list[dict[str, np.ndarray]], spec: object) -> dict[str, np.ndarray]:
-    """Raw inputs of runs of one video, one after the other. Sound keeps each run's margins, so that no frame hears
-    what another run says; the runs start on the encoder's grid."""
+    """Join the raw inputs of runs of one video, in order.
+
+    Sound keeps the margins of each run, so that no frame hears the sound of another run. Each run starts on the
+    encoder's grid.
+    """
     if len(parts) == 1:
         return parts[0]
     refuse_context(spec)
@@ -140,7 +154,7 @@ def collate_runs(parts: list[dict[str, np.ndarray]], spec: object) -> dict[str, 
 def _pictures(
     raw: RawSlot, spec: FrameInput, cuts: Sequence[tuple[str, np.ndarray]], length: int
 ) -> dict[str, np.ndarray]:
-    """Clips of pictures in one batch, padded, each picture decoded straight into its place by a thread a clip."""
+    """Return clips of pictures as one padded batch; one thread a clip decodes each picture straight into its place."""
     frames = np.empty((len(cuts), length + 2 * spec.context, spec.size, spec.size, 3), np.uint8)
     present = np.zeros(frames.shape[:2], bool)
 
@@ -160,7 +174,7 @@ def _pictures(
 
 
 def _cut(raw: RawSlot, cut: tuple[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Raw input of some frames of a video."""
+    """Return the raw input of some frames of a video."""
     name, frames = cut
     return collate_runs([raw.clip(name, start, stop) for start, stop in runs(frames)], raw.spec)
 

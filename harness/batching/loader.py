@@ -1,4 +1,4 @@
-"""Batches of an epoch, read ahead of the training step."""
+"""Prefetch the batches of an epoch in threads."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from harness.runtime.distributed import World
 from harness.runtime.machine import cores
 from zoo.model.model import Batch
 
-PER_GPU = 8  # threads that decode for one GPU, at most
+PER_GPU = 8  # decoding threads for one GPU, at most
 
 
 def prefetch_batches(
     data: ClipData, windows: Sequence[Sequence[Window]], length: int, world: World
 ) -> Generator[Batch, None, None]:
-    """Batches in order, on the device; this process's share of them. Threads suffice: decoding leaves Python's lock."""
+    """Yield the batches in order, on the device, with this process's share of each.
+
+    Threads are enough, because decoding releases the interpreter lock.
+    """
     threads = readers(world.device)
     pool = ThreadPoolExecutor(threads, "loader")
     ahead: deque[Future[Batch]] = deque()
@@ -29,6 +32,7 @@ def prefetch_batches(
         share = world.share(len(batch))
         return data.batch(batch, length, share.rows if share else None).to(world.device)
 
+    # Keep a batch per thread in the making and one ready. More would only fill memory: the step takes one at a time.
     try:
         for batch in windows:
             ahead.append(pool.submit(read, batch))
@@ -41,7 +45,7 @@ def prefetch_batches(
 
 
 def readers(device: torch.device) -> int:
-    """How many threads read: one where the processors train, more where they only feed a GPU."""
+    """Return the number of reader threads: one if the CPU also trains, more if it only feeds a GPU."""
     if device.type == "cpu":
         return 1
     return max(1, min(PER_GPU, cores() // max(1, torch.cuda.device_count())))

@@ -1,4 +1,4 @@
-"""Training windows at random phases, and what they come to."""
+"""Training windows at random phases, and counts of training labels."""
 
 from __future__ import annotations
 
@@ -10,36 +10,41 @@ from zoo.api import Counts, TrackSpec
 
 
 def training_windows(data: ClipData, length: int, rng: np.random.Generator) -> Windows:
-    """Windows that visit every labelled frame once: tiles of ``length`` at a random phase per video, shuffled.
+    """Return shuffled windows that visit every labelled frame once: tiles of ``length`` at a random phase per video.
 
-    Windows without a label to learn from are left out.
+    Windows without a usable label are left out.
     """
     table = _tiles(data, length, rng)
     return Windows(table[rng.permutation(len(table))])
 
 
 def count_windows(data: ClipData, length: int, rng: np.random.Generator) -> int:
-    """How many ``training_windows`` there are with this generator."""
+    """Return the number of windows that ``training_windows`` would return with this generator."""
     return len(_tiles(data, length, rng))
 
 
 def _tiles(data: ClipData, length: int, rng: np.random.Generator) -> np.ndarray:
-    """(W, 3) int32 rows of video, first and last frame."""
+    """Return (W, 3) int32 rows of video, first frame, and last frame (exclusive)."""
     parts = [np.zeros((0, 3), np.int32)]
     for v, order in enumerate(data.order):
-        # Windows lie edge to edge, so an epoch visits every frame once. Where the first one begins is drawn anew for
-        # each video and epoch: with fixed edges a frame at an edge would never see what comes after it.
+        # Windows lie edge to edge, so an epoch visits every frame once. The start of the first window (the phase) is
+        # drawn anew for each video and epoch. With fixed edges, the last frame of a window would never be seen together
+        # with the frame after it. The first and the last window are cut at the ends of the video.
         starts = np.arange(int(rng.integers(length)) - length, len(order), length)
         first, last = starts.clip(min=0), (starts + length).clip(0, len(order))
 
-        # Windows without a labelled frame teach nothing; how many labelled frames come before each is known.
+        # Leave out windows without a usable label, from which nothing is learned. ``useful`` is a cumulative count, so
+        # the test is a comparison of two numbers.
         table = np.stack([np.full_like(starts, v), first, last], 1).astype(np.int32)
         parts.append(table[data.useful[v][last] > data.useful[v][first]])
     return np.concatenate(parts)
 
 
 def training_counts(track: TrackSpec, data: ClipData) -> tuple[Counts, ...]:
-    """Training labels of every answer, for class weights and the like; ValueError for another split's."""
+    """Return the counts of the training labels of every answer, for class weights and the like.
+
+    A value is counted in 20 bins between its bounds. Raises ValueError if the data is of another split.
+    """
     data, counts = data.of("train"), []
     for a, answer in enumerate(track.answers):
         values = np.concatenate(

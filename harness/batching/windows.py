@@ -1,4 +1,4 @@
-"""Windows over the frames of videos: layouts, weights, batches."""
+"""Windows over the frames of videos: their layout, weights and grouping into batches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Window:
-    """Frames [start, stop) of the video at a place in a list; frames as counted by ``ClipData.order``."""
+    """Frames [start, stop) of one video.
+
+    ``video`` is the video's position in a list. Frames are counted in ``ClipData.order``.
+    """
 
     video: int
     start: int
@@ -21,8 +24,11 @@ class Window:
 
 
 def shift_back(labels: np.ndarray, times: np.ndarray, delay: float) -> np.ndarray:
-    """labels (n, A) as they stand ``delay`` seconds after each frame (the nearest frame's); NaN where the video has
-    ended by then. Annotators answer late: what they say at t + delay is about what was to be seen at t."""
+    """Return the labels (n, A) that apply ``delay`` seconds after each frame, or NaN if the video has ended by then.
+
+    The label is that of the frame nearest to that time. Annotators react late: what they mark at t + delay is about
+    what could be seen at t.
+    """
     out = np.full(labels.shape, np.nan, labels.dtype)
     index, inside = nearest(times, times + delay)
     out[inside] = labels[index[inside]]
@@ -30,7 +36,10 @@ def shift_back(labels: np.ndarray, times: np.ndarray, delay: float) -> np.ndarra
 
 
 def nearest(times: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each wanted time the frame nearest to it, and whether it lies inside the video (half a frame's grace)."""
+    """Return the index of the frame nearest to each time of ``wanted``, and whether that time lies inside the video.
+
+    A time counts as inside up to half a frame before the first frame or after the last one.
+    """
     right = np.searchsorted(times, wanted).clip(1, max(1, len(times) - 1))
     left = right - 1
     right = right.clip(max=len(times) - 1)
@@ -40,15 +49,15 @@ def nearest(times: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def runs(frames: np.ndarray) -> list[tuple[int, int]]:
-    """Rising frame numbers as runs [start, stop) without a gap."""
-    if int(frames[-1]) - int(frames[0]) == len(frames) - 1:  # most often
+    """Split increasing frame numbers into runs [start, stop) without a gap."""
+    if int(frames[-1]) - int(frames[0]) == len(frames) - 1:  # the usual case: no gap
         return [(int(frames[0]), int(frames[-1]) + 1)]
     breaks = np.flatnonzero(np.diff(frames) != 1) + 1
     return [(int(part[0]), int(part[-1]) + 1) for part in np.split(frames, breaks)]
 
 
 class Windows(Sequence[Window]):
-    """Windows as a table (N, 3) of video, start, stop: an epoch of millions of frames takes a few MB."""
+    """Windows as a table (N, 3) of video, start and stop; an epoch of millions of frames takes a few MB."""
 
     def __init__(self, table: np.ndarray) -> None:
         self.table = table
@@ -74,9 +83,13 @@ class Windows(Sequence[Window]):
 
 
 def evaluation_windows(n_frames: int, length: int) -> list[tuple[int, int]]:
-    """[start, stop) of windows with hop length / 2, the last flush with the end; depends on the video alone."""
-    # Every frame stands in the middle half of some window, but for those at the video's ends: a recurrent net knows
-    # little at its first frames. The last window is flush with the end instead of padded.
+    """Return windows [start, stop) with hop length / 2; the last one ends with the video.
+
+    The layout depends on the video alone.
+    """
+    # A recurrent network has little context at the first frames of a window. With half-overlapping windows every frame
+    # lies in the middle half of some window, except near the ends of the video. The last window is moved back to end
+    # with the video, so that it needs no padding.
     if n_frames <= length:
         return [(0, n_frames)]
     starts = [*range(0, n_frames - length, max(1, length // 2)), n_frames - length]
@@ -84,12 +97,12 @@ def evaluation_windows(n_frames: int, length: int) -> list[tuple[int, int]]:
 
 
 def triangular_window(length: int) -> np.ndarray:
-    """(length,) float64 weights of a window's frames, highest in the middle, never 0."""
+    """Return (length,) float64 weights of a window's frames, highest in the middle and never 0."""
     ramp: np.ndarray = np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1)).astype(np.float64)
     return ramp / ramp.max()
 
 
 def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """Consecutive groups of ``size``, of windows most of all."""
+    """Yield consecutive groups of ``size`` items, usually windows."""
     for start in range(0, len(items), size):
         yield items[start : start + size]

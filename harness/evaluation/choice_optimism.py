@@ -1,4 +1,4 @@
-"""By how much a score is too high for having chosen its epoch on the very videos that are scored."""
+"""Estimate by how much a score is too high because its epoch was chosen on the videos that are scored."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from zoo.api import TrackSpec
 from zoo.metrics import scores as metrics
 
 FoldSums = dict[int, dict[str, list[float]]]
-"""Fold of groups -> the additive sums of a metric over its videos, as plain numbers that a checkpoint can hold."""
+"""Fold of groups -> the additive sums of a metric over the fold's videos, as plain numbers for the checkpoint."""
 
 
 def fold_sums(groups: Sequence[str], stats: Sequence[metrics.Stats]) -> FoldSums:
-    """Return the sums of videos, given with the group of each, by the fold that cross-fitting puts it in."""
+    """Return the sums of videos by the fold that cross-fitting puts each video's group in.
+
+    ``groups`` and ``stats`` hold the group and the sums of each video.
+    """
     fold = folds_of(groups)
     merged = {
         f: metrics.merge([one for group, one in zip(groups, stats, strict=True) if fold[group] == f])
@@ -26,11 +29,15 @@ def fold_sums(groups: Sequence[str], stats: Sequence[metrics.Stats]) -> FoldSums
 
 
 def epoch_optimism(track: TrackSpec, epochs: Sequence[FoldSums]) -> EpochChoice | None:
-    """Return ``nested``, the score where each fold of groups is scored at the epoch that is best on the other folds,
-    and ``optimism``, the best epoch's score on all less that; None with one fold, one epoch or a score of no number.
+    """Return the nested score and the optimism of the best epoch's score.
 
-    The nested score is also a little too low, since four fifths of the videos choose a little worse than all.
+    ``nested`` scores each fold of groups at the epoch that is best on the other folds. ``optimism`` is the best epoch's
+    score on all folds minus ``nested``. None if there is one fold, one epoch, or a score that is not a number.
+
+    The nested score is also a little too low, because four fifths of the videos choose a little worse than all of them.
     """
+    # The metric (CCC, F1) is not a mean over videos, so a fold's score cannot be averaged with another's. The sums of
+    # all folds are merged first, each taken from the epoch that the other folds chose, and scored once.
     folds = sorted(epochs[0]) if epochs else []
     if len(folds) < 2 or len(epochs) < 2 or any(sorted(epoch) != folds for epoch in epochs):
         return None
@@ -41,7 +48,7 @@ def epoch_optimism(track: TrackSpec, epochs: Sequence[FoldSums]) -> EpochChoice 
 
 
 def _best(track: TrackSpec, epochs: Sequence[FoldSums], folds: Sequence[int]) -> int:
-    """The first of the epochs with the highest score on some folds."""
+    """Return the index of the first epoch with the highest score on some folds."""
     scores = [_score(track, [_arrays(epoch[f]) for f in folds]) for epoch in epochs]
     return int(np.argmax([-np.inf if np.isnan(score) else score for score in scores]))
 
@@ -51,4 +58,4 @@ def _score(track: TrackSpec, sums: Sequence[metrics.Stats]) -> float:
 
 
 def _arrays(sums: Mapping[str, list[float]]) -> metrics.Stats:
-    return {name: np.asarray(x) for name, x in sums.items()}  # whole numbers stay so: metrics.merge tells by that
+    return {name: np.asarray(x) for name, x in sums.items()}  # integers stay integers: metrics.merge depends on it

@@ -1,4 +1,4 @@
-"""The rule of folds: groups of videos, dealt out as evenly as can be. Cross-fitting and k-fold runs use this one."""
+"""The assignment of groups of videos to folds, as even as possible. Cross-fitting and k-fold runs both use it."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from collections.abc import Sequence
 
 
 def folds_of(groups: Sequence[str], n: int = 5) -> dict[str, int]:
-    """Group -> fold, by the order of the names, as even as can be."""
+    """Return group -> fold, dealt out in the order of the names so that folds differ by one group at most."""
     return {group: i % n for i, group in enumerate(sorted(set(groups)))}

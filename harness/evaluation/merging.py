@@ -1,27 +1,27 @@
-"""One answer from several: members' answers to the same frames, averaged, voted, or centred by their agreement.
+"""Merge the predictions of several members for the same frames: by mean, by vote, or by CCC centring.
 
-``mean``: values and probabilities averaged by weight.
+``mean``: values and probabilities are averaged by weight.
 
-``vote``: each member decides (the largest probability; 0.5 or more), and what most weight decided wins; what is tied is
-decided by the average probability. The answer is the share of votes, moved by ``NUDGE`` towards the average, which
-only a tie can feel. Values, which nobody votes on, are averaged.
+``vote``: each member decides (for the largest probability; for 1 at 0.5 or more), and the decision with the most weight
+wins. A tie is decided by the average probability. The merged prediction is the share of votes, moved by ``NUDGE``
+towards the average, which matters only in a tie. Values cannot be voted on and are averaged.
 
-``ccc``: for values. An average of members that differ varies less than each of them, by the share in which they are
-noise, and CCC punishes too small a spread and a moved mean. So each member i, over all frames given, is brought from
-its own mean m_i and spread s_i to common ones, and the average is given the common spread again:
+``ccc``: for values. The average of members that differ varies less than each of them, to the extent that they are
+noise, and CCC penalises a spread that is too small and a mean that has moved. So each member i, over all frames given,
+is brought from its own mean m_i and spread s_i to common ones, and the average is given the common spread again:
 
-    a_i = mean over j of ccc(x_i, x_j), at least 0      how far a member agrees with the others
-    w_i = a_i / sum a                                   (all the same where nobody agrees with anybody)
+    a_i = mean over j of ccc(x_i, x_j), at least 0      agreement of a member with the others
+    w_i = a_i / sum a                                   (equal weights if no members agree)
     z   = sum w_i (x_i - m_i) / s_i
     y   = sum w_i m_i + (sum w_i s_i) z / std(z), cut at the answer's bounds
 
 The agreement, the weights and the common mean are the "CCC centring" of the AVEC 2016 gold standard, by which Zhang et
 al. (arXiv:2107.01175; sucv/ABAW3, generate_result.py and base/utils.py) merge six folds. They do it video by video,
-average the centred members plainly and leave the average's spread as it is. Here mean and spread are those of all
-frames given, as in the score, which pools them (the spread of one still video would be that of its noise), the weights
-count in the average too, and the spread is common. No label is looked at, so test answers are merged alike. It pays
-where members are spread as widely as the labels, as a CCC loss makes them, and can cost where they are spread wider
-(tests/harness/evaluation/test_merging.py measures both). Probabilities are averaged.
+average the centred members without weights and leave the spread of the average as it is. Here mean and spread are those
+of all frames given, because the score pools them too (the spread of one still video would be the spread of its noise);
+the weights count in the average too; and the spread is common. No label is used, so test predictions are merged in the
+same way. The method helps if members are spread as widely as the labels, as a CCC loss makes them, and can do harm if
+they are spread wider (tests/harness/evaluation/test_merging.py measures both). Probabilities are averaged.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from zoo.metrics.scores import ccc
 
 Array = NDArray[np.float64]
 Weights = Sequence[float] | Mapping[str, Sequence[float]]
-"""A weight a member; or kind of answer -> a weight a member."""
+"""One weight per member; or kind of answer -> one weight per member."""
 
 METHODS = ("mean", "vote", "ccc")
 NUDGE = 1e-6
@@ -51,12 +51,21 @@ def merge(
     weights: Weights | None = None,
     names: Sequence[str] = (),
 ) -> list[VideoAnswers]:
-    """The merged answers, videos in the first member's order.
+    """Return the merged predictions, with the videos in the first member's order.
 
-    ``weights``: 0 or more, in the order of ``members``; they need not add to 1. Given to ``ccc`` they take the place
-    of the agreement. ``names``: of the members, for errors. A slot is present where it is for any member; of the named
-    extra answers those are kept that all members have, averaged where they are slots' answers. UserError where members
-    differ in videos, frames or labels, or an answer is no finite number.
+    A slot is present if it is present for any member. Extra predictions are kept if all members have them; those of
+    slots are averaged.
+
+    Args:
+        members: the predictions of each member for the same videos.
+        track: the track that is predicted.
+        method: one of ``METHODS``.
+        weights: 0 or more, in the order of ``members``; they need not add to 1. With ``ccc`` they replace the
+            agreement.
+        names: of the members, for errors.
+
+    Raises:
+        UserError: members differ in videos, frames or labels, or a prediction is not a finite number.
     """
     if method not in METHODS:
         raise UserError("merge-method-unknown", method=method, names=", ".join(METHODS))
@@ -74,7 +83,10 @@ def merge(
 
 
 def shares(weights: Weights | None, kind: str, n: int) -> Array:
-    """(n,) the weights of an answer's kind, adding to 1; UserError where they are not one each, negative or all 0."""
+    """Return the weights (n,) for a kind of answer, adding to 1.
+
+    Raises UserError if there is not one weight for each member, or if one is negative or all are 0.
+    """
     own = weights.get(kind) if isinstance(weights, Mapping) else weights
     given = np.ones(n) if own is None else np.asarray(own, np.float64)
     if given.shape != (n,) or not np.isfinite(given).all() or (given < 0).any() or not given.any():
@@ -84,7 +96,7 @@ def shares(weights: Weights | None, kind: str, n: int) -> Array:
 
 
 def agreement(columns: Sequence[Array]) -> Array:
-    """(members,) mean CCC of each (n,) member with every other, at least 0; 1 for a member alone."""
+    """Return (members,) mean CCC of each (n,) member with every other, at least 0; 1 for a single member."""
     n = len(columns)
     if n < 2:
         return np.ones(n)
@@ -96,7 +108,10 @@ def agreement(columns: Sequence[Array]) -> Array:
 
 
 def centred(columns: Sequence[Array], weights: Array | None = None) -> Array:
-    """(n,) members' values merged by ``ccc`` of the module's docstring, not yet cut; ``weights`` instead of w_i."""
+    """Return (n,) the members' values merged by ``ccc`` of the module's docstring, not yet cut at the bounds.
+
+    ``weights`` are used instead of w_i.
+    """
     if weights is None:
         agreed = agreement(columns)
         weights = agreed / agreed.sum() if agreed.any() else np.full(len(columns), 1 / len(columns))
@@ -118,7 +133,7 @@ def _centred(aligned: Sequence[Sequence[VideoAnswers]], answer: Answer, weights:
 
 
 def _joined(parts: Sequence[Array], answer: Answer, weights: Array, method: str) -> Array:
-    """Members' (n,) or (n, classes) answers to one video as one."""
+    """Merge the members' (n,) or (n, classes) predictions for one video."""
     mean = _mean(parts, weights)
     if method != "vote" or answer.kind == "value":
         return mean
@@ -126,12 +141,17 @@ def _joined(parts: Sequence[Array], answer: Answer, weights: Array, method: str)
         votes = _mean([np.eye(mean.shape[1])[part.argmax(1)] for part in parts], weights)
     else:
         votes = _mean([(part >= 0.5).astype(np.float64) for part in parts], weights)
-    votes = np.round(votes, 9)  # what is tied is tied, whatever 0.1 + 0.2 is
+    votes = np.round(votes, 9)  # a tie must be exact, although 0.1 + 0.2 != 0.3
     return votes + NUDGE * (mean - votes)
 
 
 def _mean(parts: Sequence[Array], weights: Array) -> Array:
-    """The weighted average; what all members say alike is left as it is, to the last digit, and so is a lone one."""
+    """Return the weighted average.
+
+    Values that all members share, and the values of a single member, are unchanged to the last digit.
+    """
+    # Start from one member and add weighted differences: a difference of 0 adds nothing, whereas a sum of weighted
+    # values would round.
     heaviest = int(np.argmax(weights))
     first = np.asarray(parts[heaviest], np.float64)
     out = first.copy()
@@ -144,7 +164,7 @@ def _mean(parts: Sequence[Array], weights: Array) -> Array:
 def _together(
     those: Sequence[VideoAnswers], values: Mapping[str, Array], track: TrackSpec, share: Mapping[str, Array]
 ) -> VideoAnswers:
-    """One video of all members as one."""
+    """Merge one video of all members."""
     first = those[0]
     slots = dict.fromkeys(slot for member in those for slot in member.present)
     seen = {s: np.logical_or.reduce([m.present[s] for m in those if s in m.present]) for s in slots}
@@ -158,7 +178,7 @@ def _together(
 def _aligned(
     members: Sequence[Sequence[VideoAnswers]], track: TrackSpec, names: Sequence[str]
 ) -> list[list[VideoAnswers]]:
-    """Video by video the answers of every member; UserError for the first thing that differs."""
+    """Return the predictions of every member video by video; raise UserError for the first difference."""
     if not members:
         raise UserError("merge-no-members")
     by_name = [{video.video: video for video in member} for member in members]
@@ -178,7 +198,7 @@ def _other(who: str, name: str, names: Sequence[str]) -> str:
 
 
 def _same(first: VideoAnswers, other: VideoAnswers, track: TrackSpec, name: str, other_name: str) -> None:
-    """UserError where two members' answers to a video cannot be merged."""
+    """Raise UserError if two members' predictions for a video cannot be merged."""
     where = f"video {first.video!r}"
     if len(first.times) != len(other.times):
         raise UserError(

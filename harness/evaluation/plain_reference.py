@@ -1,11 +1,12 @@
-"""What the same frozen features give without any of the network: a linear model a frame, beside every run's score.
+"""A linear model on the same frozen features, one frame at a time: the plain reference printed next to every score.
 
-Classes and units: logistic regression (scikit-learn), classes weighted by their rarity; values: ridge regression, cut
-at the answer's bounds. Features are standardised and projected as the run's are (zoo.model.adapter, fitted on training
-frames), slots side by side, zeros where a slot is absent. The strength of regularisation is chosen by the track's
-metric on predictions cross-fitted over three folds of the training videos' groups; no other split is looked at before
-the scoring. At most ``CAP`` training frames, fewer of wide features, drawn with seed 0, so that it costs seconds on
-millions of frames; one thread, so that it gives the same numbers on one machine whatever else a run does there.
+Classes and action units are predicted by logistic regression (scikit-learn), with classes weighted by their rarity;
+values by ridge regression, cut at the answer's bounds. Features are standardised and projected like the run's
+(zoo.model.adapter, fitted on training frames). Slots are concatenated, with zeros where a slot is absent. The strength
+of regularisation is chosen by the track's metric on predictions cross-fitted over three folds of the training videos'
+groups; no other split is used before the scoring. At most ``CAP`` training frames are used, fewer if features are wide,
+drawn with seed 0, so that the reference takes seconds even on millions of frames. It runs on one thread, so that it
+gives the same numbers on one machine however many threads the run has.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ from zoo.metrics import scores as metrics
 from zoo.model.adapter import Adapter
 
 CAP, NUMBERS, FEWEST = 10_000, 5_000_000, 2_000
-"""Training frames at most; numbers in all of them, from which on there are fewer; and as many frames in any case."""
+"""The most training frames; the most numbers in all of them together; and the frames that are used in any case."""
 FOLDS = 3
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
-"""Inverse strengths of regularisation, ``C`` of scikit-learn's LogisticRegression; for ridge alpha = 1 / C."""
+"""Inverse strengths of regularisation: ``C`` of scikit-learn's LogisticRegression; for ridge, alpha = 1 / C."""
 
 Array = NDArray[np.float64]
 Models = Mapping[str, Callable[[Array], Array]]
@@ -38,19 +39,21 @@ Models = Mapping[str, Callable[[Array], Array]]
 
 @dataclass(frozen=True)
 class TrainingFrames:
-    """``x`` (N, D), ``labels`` (N, A) with NaN where unlabelled, ``groups`` (N,) of their videos."""
+    """Training frames: ``x`` (N, D), ``labels`` (N, A) with NaN if unlabelled, ``groups`` (N,) of their videos."""
 
     x: Array
     labels: Array
     groups: list[str] = field(repr=False)
-    scaled: bool = True  # False: features as an encoder gives them (adapter method raw), to be standardised first
+    scaled: bool = True  # False: features as the encoder gives them (adapter method raw)
 
 
 def plain_reference(
     track: TrackSpec, adapters: Mapping[str, Adapter], train: ClipData, reported: ClipData, *, delay: float = 0.0
 ) -> ReferenceBlock | None:
-    """Fit the reference on ``train`` and score it on ``reported``: a block of the record. None where no slot has
-    frozen features, nothing is labelled or a class answer has one class only.
+    """Fit the reference on ``train`` and score it on ``reported``; return a block of the record.
+
+    None if no slot has frozen features, nothing is labelled, an answer has only one label value, or the score is not
+    finite.
 
     ``adapters``: those of the frozen slots; ``delay``: as in harness.evaluation.prediction.answers.
     """
@@ -80,7 +83,7 @@ def plain_reference(
 
 
 def training_frames(adapters: Mapping[str, Adapter], data: ClipData) -> TrainingFrames | None:
-    """Return the labelled frames to learn from, ``CAP`` of them at most; None where there are none."""
+    """Return the labelled frames to learn from, ``CAP`` of them at most; None if there are none."""
     usable = [data.trainable(v).any(1) for v in range(len(data.videos))]
     counts = np.array([int(mask.sum()) for mask in usable])
     total = int(counts.sum())
@@ -102,7 +105,7 @@ def training_frames(adapters: Mapping[str, Adapter], data: ClipData) -> Training
 
 
 def features(adapters: Mapping[str, Adapter], data: ClipData, v: int) -> Array:
-    """(n, D) of every frame of video v: the slots' standardised features side by side, zeros where absent."""
+    """Return (n, D) features of every frame of video ``v``: all slots standardised and concatenated, 0 where absent."""
     video = data.videos[v]
     parts = []
     for slot, adapter in adapters.items():
@@ -113,8 +116,13 @@ def features(adapters: Mapping[str, Adapter], data: ClipData, v: int) -> Array:
 
 
 def choose(track: TrackSpec, frames: TrainingFrames) -> tuple[float, list[float | None]]:
-    """Return the strength with the best cross-fitted score and the score of each; the smallest where none can be told
-    (one group). Of equal ones the smallest, which is the simplest model."""
+    """Return the strength with the best cross-fitted score, and the score of each strength.
+
+    Of equal scores the smallest strength wins, because it is the simplest model. The smallest is also returned if there
+    is no score (one group only).
+    """
+    # Each fold is predicted by a model that was fitted on the other folds. The sums of all folds are merged and scored
+    # once, because the metric is not a mean over folds.
     fold = folds_of(frames.groups, FOLDS)
     of = np.array([fold[group] for group in frames.groups])
     scores: list[float | None] = []
@@ -133,7 +141,10 @@ def choose(track: TrackSpec, frames: TrainingFrames) -> tuple[float, list[float 
 
 
 def fit(answers: Sequence[Answer], frames: TrainingFrames, strength: float) -> Models:
-    """Return a function (n, D) -> (n,) values or probabilities of 1, or (n, classes) probabilities, an answer."""
+    """Return answer name -> function from (n, D) features to predictions.
+
+    Predictions are (n,) values or probabilities of 1, or (n, classes) probabilities.
+    """
     return {answer.name: _fit_one(answer, frames, a, strength) for a, answer in enumerate(answers)}
 
 
@@ -152,7 +163,7 @@ def _fit_one(answer: Answer, frames: TrainingFrames, a: int, strength: float) ->
     last = LogisticRegression(C=strength, class_weight="balanced", tol=1e-6, max_iter=500)
     net = make_pipeline(*before, last)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # near enough: the strongest of four grades is chosen
+        warnings.simplefilter("ignore", ConvergenceWarning)  # close enough to compare four strengths
         net.fit(x, labels.astype(int))
 
     def probabilities(rows: Array) -> Array:
@@ -164,7 +175,7 @@ def _fit_one(answer: Answer, frames: TrainingFrames, a: int, strength: float) ->
 
 
 def _learnable(answer: Answer, labels: Array) -> bool:
-    """Whether there is something to fit: two different labels."""
+    """Return True if there is something to fit: two different labels."""
     known = labels[np.isfinite(labels)]
     return len(known) > 1 and bool((known != known[0]).any())
 
@@ -180,7 +191,7 @@ def _stats(
 
 
 def _scored(track: TrackSpec, models: Models, x: Array, labels: Array) -> metrics.Stats:
-    """The additive sums of the metric over some frames."""
+    """Return the additive sums of the metric over some frames."""
     values = {name: predict(x) for name, predict in models.items()}
     targets = {answer.name: labels[:, a] for a, answer in enumerate(track.answers)}
     return metrics.statistics(track.answers, values, targets, None, joint=track.joint_labels)

@@ -1,4 +1,4 @@
-"""Post-processing: fitted on groups of validation videos, applied to the others; and what it would flatter."""
+"""Post-processing by cross-fitting: fitted on some groups of validation videos and applied to the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zoo.registry.registry import resolve
 
 
 class Chain:
-    """The post-processors of a run, in order; each is fitted on what the ones before it give."""
+    """The post-processors of a run, in order; each is fitted on the output of the ones before it."""
 
     def __init__(self, blocks: Sequence[Block], track: TrackSpec) -> None:
         kinds = {answer.kind for answer in track.answers}
@@ -31,25 +31,25 @@ class Chain:
         now, before = list(videos), None
         for part in self.parts:
             if before is not None:
-                for i, video in enumerate(now):  # in place: the answers to a large set fill a good part of the memory
+                for i, video in enumerate(now):  # one by one: the predictions of a large set fill much of the memory
                     now[i] = before.apply(video)
             part.fit(now, lambda those: main_score(self.track, those))
             before = part
         return self
 
     def apply(self, video: VideoAnswers) -> VideoAnswers:
-        """All parts, one after the other."""
+        """Apply all parts, one after the other."""
         for part in self.parts:
             video = part.apply(video)
         return video
 
     def state(self) -> dict[str, Any]:
-        """What was fitted, for the record."""
+        """Return the fitted values, for the record."""
         return {name: part.state() for name, part in zip(self.names, self.parts, strict=True)}
 
 
 def labelled(videos: Sequence[VideoAnswers]) -> bool:
-    """Whether any frame of some videos has a label."""
+    """Return True if any frame of some videos has a label."""
     return any((target == target).any() for video in videos for target in video.targets.values())
 
 
@@ -59,15 +59,18 @@ def fit_folds(
     videos: Sequence[VideoAnswers],
     by_fold: Mapping[int, Sequence[VideoAnswers]] | None = None,
 ) -> dict[int, Chain]:
-    """Fold of groups -> the post-processors fitted on the other folds.
+    """Return fold of groups -> the post-processors fitted on the other folds.
 
-    With one group there are no others: their values stay at the parts' defaults, fitted on nothing. ``by_fold``: where
-    the answers themselves were made with values fitted on folds (weights of an ensemble), fold -> all videos as made
-    without it, so that no fold's labels reach its own answers by way of the others' either.
+    With a single group there are no others, and the parts keep their defaults. ``by_fold`` is needed if the predictions
+    themselves were made with values fitted on folds (weights of an ensemble). It gives fold -> all videos as predicted
+    without that fold, so that no fold's labels reach its own predictions by way of the other folds.
     """
-    # A smoothing width that was chosen on the very frames it is scored on flatters the score (optimism, below). So
-    # each fold's videos are processed with values that were fitted on the other folds alone: every reported answer
-    # is one that its own labels had no part in.
+    # A smoothing width that was chosen on the frames it is scored on flatters the score (see ``optimism`` below). So
+    # the videos of each fold are processed with values that were fitted on the other folds alone: the labels of a
+    # frame have no part in its own reported prediction.
+    #
+    # Folds are made of groups, not of videos. Two videos of one person are alike, so a value fitted on one of them
+    # would have seen the other.
     fold = folds_of([video.group for video in videos])
     chains = {}
     for f in sorted(set(fold.values())):
@@ -79,25 +82,25 @@ def fit_folds(
 
 
 def apply_folds(chains: Mapping[int, Chain], videos: Sequence[VideoAnswers]) -> list[VideoAnswers]:
-    """Each video processed by the chain of its fold; the groups must be those that ``chains`` were fitted with."""
+    """Process each video with the chain of its fold; the groups must be those that ``chains`` were fitted with."""
     fold = folds_of([video.group for video in videos])
     return [chains[fold[video.group]].apply(video) for video in videos]
 
 
 def optimism(chain: Chain, videos: Sequence[VideoAnswers], cross_fitted: float) -> PostBlock:
-    """What the usual way to report post-processing is too good by: part of the record, never what is ranked.
+    """Return by how much the usual way to report post-processing is too high; recorded, but never ranked by.
 
-    ``fitted_on_itself``: the main score where one set of values, that of ``chain``, which was fitted on all of
-    ``videos``, is scored on the same videos. ``optimism``: that less the cross-fitted score. It holds the luck of
-    having chosen by the frames that are scored, and that four fifths of the videos fit a little worse than all; with
-    few groups it can be below 0 by chance.
+    ``fitted_on_itself``: the main score if one set of values, that of ``chain``, is fitted on all of ``videos`` and
+    scored on the same videos. ``optimism``: this score minus the cross-fitted one. It contains the luck of choosing by
+    the frames that are scored, and the fact that four fifths of the videos fit a little worse than all. With few groups
+    it can be below 0 by chance.
     """
     itself = main_score(chain.track, (chain.apply(video) for video in videos))
     return {"fitted_on_itself": itself, "optimism": itself - cross_fitted}
 
 
 def mean_optimism(posts: Sequence[PostBlock]) -> PostBlock:
-    """The same figures of several runs, averaged as their scores are; nothing where one has none."""
+    """Return the optimism of several runs, averaged like their scores; a figure that one run lacks is left out."""
     mean = PostBlock()
     if all("fitted_on_itself" in post for post in posts):
         mean["fitted_on_itself"] = sum(post["fitted_on_itself"] for post in posts) / len(posts)

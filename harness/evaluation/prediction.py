@@ -1,4 +1,4 @@
-"""A model's answers to whole videos, and what they score."""
+"""Predict whole videos with a model, and score the predictions."""
 
 from __future__ import annotations
 
@@ -36,20 +36,35 @@ def answers(
     only: Sequence[int] | None = None,
     precision: str = "32",
 ) -> Iterator[VideoAnswers]:
-    """Every frame of every video, or of those at the places ``only``, answered, one video after the other.
+    """Yield the predictions for every frame of every video, one video after the other.
 
-    Windows of the training length, half overlapping, the last flush with the end, averaged after decode with
-    triangular weights; or the whole video at once (``full``). ``delay``: seconds by which the training targets were
-    moved earlier; answers and the masks of what they were made from are moved as much later, so that each stands on the
-    frame whose label it is to meet (``extra["crop"]`` says which frames are scored, so it stays).
-    ``per_slot``: the slots' own answers too, as ``extra["slot.SLOT.ANSWER"]``. Where memory runs out, ``batch`` is
-    halved from there on, and that is noted (harness.runtime.memory).
+    The windows have the training length and overlap by half; the last one ends with the video. Their predictions are
+    averaged after decoding, with triangular weights. If memory runs out, ``batch`` is halved from there on, and this is
+    recorded (harness.runtime.memory).
+
+    Args:
+        model: the network; it is put in eval mode.
+        data: the videos.
+        track: the answers to predict.
+        length: frames of a window.
+        batch: windows computed at once.
+        device: the device of the model.
+        full: predict each whole video at once, without windows.
+        delay: seconds by which the training targets were moved earlier. Predictions and the masks of their input are
+            moved later by as much, so that each is at the frame whose label it is compared with. ``extra["crop"]`` says
+            which frames are scored, so it is not moved.
+        per_slot: also predict from each slot alone, as ``extra["slot.SLOT.ANSWER"]``.
+        only: indices of the videos to predict; all if None.
+        precision: ``32`` or ``bf16-mixed``.
     """
     model.eval()
     slots = model.slots if per_slot else ()
     for v in range(len(data.videos)) if only is None else only:
         video = data.videos[v]
         spans = [(0, video.n_frames)] if full else evaluation_windows(video.n_frames, length)
+
+        # Sum windows weighted by a triangle: a frame counts most in the window in whose middle it lies, where a
+        # recurrent network has context on both sides.
         total = np.zeros((1 + len(slots), video.n_frames, sum(answer.width for answer in track.answers)))
         weight = np.zeros((video.n_frames, 1))
         first = 0
@@ -67,8 +82,8 @@ def answers(
         total /= weight
         present = data.present[v]
         if delay:
-            # What an answer was made from goes where the answer goes: interpolation replaces the answers of unseen
-            # frames, wherever these now stand.
+            # The masks move with the predictions: interpolation replaces the predictions made from frames that no slot
+            # has seen, and must find them where they are now.
             times = data.times(v)
             source = nearest(times, times - delay)[0]
             total, present = total[:, source], {slot: mask[source] for slot, mask in present.items()}
@@ -84,7 +99,7 @@ def _decoded(
     device: torch.device,
     precision: str,
 ) -> np.ndarray | None:
-    """(1 + slots, windows, frames, columns) float64 of some windows of video v; None where memory ran out."""
+    """Return (1 + slots, windows, frames, columns) float64 of some windows of video ``v``; None if memory ran out."""
     width = max(stop - start for start, stop in part)
     try:
         clips = data.batch([Window(v, start, stop) for start, stop in part], width).to(device)
@@ -101,7 +116,7 @@ def _decoded(
 
 
 def _halved(tried: int, window: tuple[int, int], video: str, full: bool) -> int:
-    """Half as many windows at once, noted for the record; UserError where one is too many."""
+    """Return half as many windows, and record it; raise UserError if a single window is too many."""
     memory.release()
     if tried == 1:
         option = "train.evaluation=windows" if full else "a shorter train.clip"
@@ -111,8 +126,11 @@ def _halved(tried: int, window: tuple[int, int], video: str, full: bool) -> int:
 
 
 def columns_of(answers: tuple[Answer, ...], decoded: np.ndarray) -> dict[str, np.ndarray]:
-    """Decoded columns (n, sum of widths) by answer: (n, classes) for a class, else (n,); in float32, which has all the
-    digits of a network: the answers to a large set are in memory at once."""
+    """Split decoded columns (n, sum of widths) by answer: (n, classes) for a class, else (n,).
+
+    The columns are float32, which has all the digits of a network's output, because the predictions for a large set are
+    in memory at once.
+    """
     ends = np.cumsum([answer.width for answer in answers])[:-1]
     parts = zip(answers, np.split(decoded.astype(np.float32), ends, axis=1), strict=True)
     return {answer.name: np.ascontiguousarray(part if answer.kind == "class" else part[:, 0]) for answer, part in parts}
@@ -126,14 +144,16 @@ def video_answers(
     slots: dict[str, np.ndarray],
     present: dict[str, np.ndarray],
 ) -> VideoAnswers:
-    """Decoded columns (n, sum of widths) of video ``v`` with its labels, masks and times; ``slots``: the same of the
-    slots' own."""
+    """Return the predictions of video ``v`` with its labels, masks and times.
+
+    ``decoded``: columns (n, sum of widths); ``slots``: the same for each slot alone.
+    """
     video = data.videos[v]
     values = columns_of(answers, decoded)
     labels = video.labels.view()
-    labels.flags.writeable = False  # no copies: they are the index's own
+    labels.flags.writeable = False  # not copied: they belong to the index
     targets = {answer.name: labels[:, a] for a, answer in enumerate(answers)}
-    # A video without any face has no crop folder; where nobody has one, nothing is known of faces.
+    # A video without any face has no crop folder. If no video has one, nothing is known about faces.
     extra = {"crop": video.crop_frames} if any(v.crops is not None for v in data.index.videos) else {}
     for slot, own in slots.items():
         extra |= {f"slot.{slot}.{name}": part for name, part in columns_of(answers, own).items()}
@@ -143,8 +163,13 @@ def video_answers(
 def shared_score(
     world: World, model: Model, data: ClipData, track: TrackSpec, *, by_fold: FoldSums | None = None, **how: Any
 ) -> metrics.Score:
-    """The score of all videos, which the processes share out; the same in every process. ``by_fold``: is given the
-    sums of each fold of groups."""
+    """Return the score of all videos, which the processes share out; it is the same in every process.
+
+    ``by_fold`` is filled with the sums of each fold of groups.
+    """
+    # CCC and F1 are not means over videos, so the scores of several processes cannot be averaged. Each process computes
+    # the additive sums of its videos; these are gathered, merged in the order of the videos (so that the result does
+    # not depend on the number of processes) and scored once.
     part = world.shard([video.n_frames for video in data.videos])
     own = answers(model, data, track, device=world.device, only=part, **how)
     sums = {v: statistics_of(track, video) for v, video in zip(part, own, strict=True)}
@@ -156,7 +181,7 @@ def shared_score(
 
 
 def shared_answers(world: World, model: Model, data: ClipData, track: TrackSpec, **how: Any) -> list[VideoAnswers]:
-    """The answers to all videos, which the processes share out, in the first process; [] in the others."""
+    """Return the predictions for all videos, which the processes share out, in the first process; [] in the others."""
     part = world.shard([video.n_frames for video in data.videos])
     own = dict(zip(part, answers(model, data, track, device=world.device, only=part, **how), strict=True))
     every = {v: video for some in world.gather(own) for v, video in some.items()}

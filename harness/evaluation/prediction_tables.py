@@ -1,4 +1,4 @@
-"""Answers to and from parquet: one row a frame (columns: see the README, "Files of a run")."""
+"""Read and write predictions as parquet, one row per frame (columns: see the README, "Files of a run")."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ from zoo.text import inert
 
 
 def to_frame(answers: tuple[Answer, ...], videos: Sequence[VideoAnswers], *, labels: bool = True) -> pd.DataFrame:
-    """``video``, ``frame`` from 1, ``time``, the answers (a class as its number and as ``<answer>_name``),
-    ``<answer>_true`` (empty where unlabelled; with ``labels``), ``present_<slot>``."""
+    """Return predictions as a data frame, one row per frame.
+
+    Columns: ``video``, ``group``, ``frame`` from 1, ``time``, the answers (a class as its number and as
+    ``<answer>_name``, with probabilities ``p_<class>``; an action unit with ``p_<answer>``), ``<answer>_true`` (empty
+    if unlabelled; only with ``labels``), ``present_<slot>`` and ``extra_<name>``.
+    """
     parts = [_video_frame(answers, video, labels) for video in videos]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
@@ -51,7 +55,10 @@ def _video_frame(answers: tuple[Answer, ...], video: VideoAnswers, labels: bool)
 
 
 def write_predictions(path: Path, track: TrackSpec, videos: Sequence[VideoAnswers], *, labels: bool = True) -> None:
-    """Write the whole file or nothing, a row group a video: the table of all is never in memory."""
+    """Write a predictions file whole or not at all.
+
+    Each video is a row group, so the table of all videos is never in memory.
+    """
 
     def write(part: Path) -> None:
         schema = pa.Schema.from_pandas(to_frame(track.answers, videos[:1], labels=labels), preserve_index=False)
@@ -64,7 +71,7 @@ def write_predictions(path: Path, track: TrackSpec, videos: Sequence[VideoAnswer
 
 
 def write_plain(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV in which no name or text is a formula of a spreadsheet (``zoo.text.told`` reads them)."""
+    """Write a table as CSV in which a spreadsheet takes no name or text for a formula; ``zoo.text.told`` reads them."""
     texts = [str(name) for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
     plain = table.assign(**{name: table[name].astype(str).map(inert) for name in texts})
     plain = plain.rename(columns={name: inert(str(name)) for name in table.columns})
@@ -72,7 +79,10 @@ def write_plain(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_predictions(path: Path, track: TrackSpec) -> list[VideoAnswers]:
-    """The answers of a predictions file, video by video in the file's order."""
+    """Return the predictions of a file, video by video in the file's order.
+
+    Raises UserError if the file is missing, damaged or of another track.
+    """
     if not path.is_file():
         raise UserError("predictions-missing", file=path)
     try:
@@ -101,7 +111,7 @@ def _video_answers(name: str, rows: pd.DataFrame, track: TrackSpec) -> VideoAnsw
 
 
 def _extra(rows: pd.DataFrame, columns: list[str]) -> dict[str, np.ndarray]:
-    """Named extra answers; numbered columns are one array (n, C) again."""
+    """Return named extra predictions; numbered columns become one array (n, C) again."""
     wide: dict[str, list[str]] = {}
     for column in columns:
         wide.setdefault(column.removeprefix("extra_").rpartition("#")[0], []).append(column)

@@ -1,4 +1,4 @@
-"""Scores of a split with their intervals, from predictions."""
+"""Score the predictions of a split, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -13,20 +13,24 @@ from zoo.metrics import scores as metrics
 
 
 def statistics_of(track: TrackSpec, video: VideoAnswers, mask: np.ndarray | None = None) -> metrics.Stats:
-    """The additive sums of one video."""
+    """Return the additive sums of the metric over one video."""
     return metrics.statistics(track.answers, video.values, video.targets, mask, joint=track.joint_labels)
 
 
 def main_score(track: TrackSpec, videos: Iterable[VideoAnswers]) -> float:
-    """The track's figure, pooled over all labelled frames of some videos, which are wanted one at a time."""
+    """Return the track's main score, pooled over all labelled frames of some videos.
+
+    The videos are read one at a time, so an iterator will do.
+    """
     stats = metrics.merge([statistics_of(track, video) for video in videos])
     return float(metrics.score(track.metric, track.answers, stats).main)
 
 
 def score_block(track: TrackSpec, videos: Sequence[VideoAnswers], *, with_face: bool = False) -> ScoreBlock | None:
-    """Main score with interval, its parts, per-video figures, leave-one-group-out scores: a block of the record.
+    """Return the scores of some videos as a block of the record.
 
-    None where nothing is labelled. ``with_face``: labelled frames that have a face crop only.
+    It holds the main score with its interval, its parts, scores per video and leave-one-group-out scores. None if
+    nothing is labelled. ``with_face``: count only labelled frames that have a face crop.
     """
     if with_face and not all("crop" in video.extra for video in videos):
         return None

@@ -1,1 +1,1 @@
-"""Frozen encoders, their features and the cache of these."""
+"""Frozen encoders, their features and the feature cache."""

@@ -1,4 +1,7 @@
-"""Videos -> chunks that encoders take, made in threads ahead of them. A video is decoded once for all its slots."""
+"""Cut videos into the chunks that encoders take, in threads ahead of the encoders.
+
+A video is decoded once for all its slots.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,11 @@ from zoo.readers import Source
 
 @dataclass(eq=False)
 class Task:
-    """Features of one video by one slot, wanted in an entry of the cache. ``source``: the fingerprint of what its key
-    was made of; ``present``: (n_frames,) bool, filled in as the video is read, ``complete`` when all of it has been."""
+    """The features of one video by one slot, to be written into an entry of the cache.
+
+    ``source``: the fingerprint of the data that the key was made from; ``present``: (n_frames,) bool, filled in as the
+    video is read; ``complete``: True once all of it has been read.
+    """
 
     video: Video
     slot: FrozenSlot
@@ -36,7 +42,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Chunk:
-    """What the network is given at once. ``mask`` (T,): frames to encode; ``keep`` (T,): rows that are features."""
+    """One input of the encoder.
+
+    ``mask`` (T,): frames to encode; ``keep`` (T,): rows of the output that are features.
+    """
 
     task: Task
     inputs: dict[str, np.ndarray]
@@ -54,15 +63,18 @@ class PartialBatch:
 
 @dataclass(frozen=True)
 class Done:
-    """Nothing more comes of a task."""
+    """An event sent after the last chunk of a task."""
 
     task: Task
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A video that could not be read. ``again``: a file that it was packed in proved damaged and is set aside, so that
-    its source would be read now, under another key perhaps."""
+    """A video that could not be read.
+
+    ``again``: a packed file of the video proved damaged and is set aside, so that the video would now be read from its
+    source, perhaps under another key.
+    """
 
     video: Video
     reason: str
@@ -71,7 +83,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Progress:
-    """Frames of video that have been read."""
+    """A number of frames that have been read."""
 
     frames: int
 
@@ -80,8 +92,10 @@ Event = Chunk | PartialBatch | Done | Failed | Progress
 
 
 def events(index: Index, video: Video, tasks: Sequence[Task], *, threads: int = 0) -> Iterator[Event]:
-    """All chunks of a video's tasks, then Done of each; or Failed, and no more. ``threads``: of the video's decoder,
-    0 for one a core."""
+    """Yield all chunks of a video's tasks and Done for each task; or Failed, and then nothing more.
+
+    ``threads``: threads of the video's decoder, 0 for one a core.
+    """
     try:
         source_of(index, video).times()  # an annotation that does not fit its video is found here, not in training
         seeing = [task for task in tasks if isinstance(task.slot.encoder.input, FrameInput)]
@@ -113,8 +127,11 @@ def _picture_chunks(index: Index, video: Video, tasks: Sequence[Task], threads: 
 
 
 def _reader(task: Task, source: Source) -> Any:
-    """The reader of what the task's key says. DamagedPackError where it would read something else by now: features
-    must never lie under the key of other pictures."""
+    """Return the reader of the data that the task's key stands for.
+
+    Raises DamagedPackError if the reader would by now read other data: features must never be stored under the key of
+    other pictures.
+    """
     reader = open_reader(task.slot.plan.stream, source)
     if task.source and reader.fingerprint() != task.source:
         kind = DamagedPackError
@@ -124,7 +141,7 @@ def _reader(task: Task, source: Source) -> Any:
 
 @dataclass
 class Cutter:
-    """The chunks of a task, of the pictures of its video."""
+    """A cutter of one video's pictures into the chunks of one task."""
 
     task: Task
 
@@ -133,11 +150,11 @@ class Cutter:
         self.spec, self.task.present = self.chunks.spec, self.chunks.present
 
     def add(self, image: np.ndarray | None) -> Iterator[Event]:
-        """Take the next frame's picture."""
+        """Yield the chunks that the next frame's picture completes."""
         yield from map(self._event, self.chunks.add(image))
 
     def finish(self) -> Iterator[Event]:
-        """What is left."""
+        """Yield the remaining chunks, then Done."""
         yield from map(self._event, self.chunks.finish())
         yield Done(self.task)
 
@@ -148,14 +165,15 @@ class Cutter:
 
 
 Pictures = tuple[dict[str, np.ndarray], np.ndarray] | list[np.ndarray]
-"""What a network is given, with the frames of it that are features; or the last pictures of a video, fewer than a
-batch."""
+"""An encoder's inputs and the mask of rows that are features; or the last pictures of a video, fewer than a batch."""
 
 
 @dataclass
 class PictureChunks:
-    """Pictures of a video, one after the other -> chunks whose layout depends on the video alone. ``present``:
-    (n_frames,) bool, filled in as the pictures come."""
+    """Chunks of a video's pictures, given one after the other; their layout depends on the video alone.
+
+    ``present``: (n_frames,) bool, filled in as the pictures come.
+    """
 
     slot: FrozenSlot
     n_frames: int
@@ -170,7 +188,7 @@ class PictureChunks:
         self.images += [None] * spec.context  # before the first frame there is nothing
 
     def add(self, image: np.ndarray | None) -> Iterator[Pictures]:
-        """Take the next frame's picture."""
+        """Yield the chunk that the next frame's picture completes, if it does."""
         self.present[self.seen] = image is not None
         self.seen += 1
         if self.spec.context or image is not None:
@@ -179,7 +197,7 @@ class PictureChunks:
             yield from self._chunk()
 
     def finish(self) -> Iterator[Pictures]:
-        """What is left."""
+        """Yield the remaining pictures."""
         context = self.spec.context
         if context and len(self.images) > context:
             self.images += [None] * context
@@ -200,15 +218,17 @@ class PictureChunks:
 
 
 def pad_batch(images: Sequence[np.ndarray], chunk: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """A batch of pictures filled up with blanks to ``chunk``, all of it to be encoded: so that every frame meets the
-    same kernels; and which of its rows are features."""
+    """Pad a batch of pictures with blanks to ``chunk`` rows; return the inputs and the mask of rows that are features.
+
+    The blanks are encoded too, so that every frame goes through the same kernels.
+    """
     frames = np.zeros((chunk, *images[0].shape), np.uint8)
     frames[: len(images)] = np.stack(images)
     return {"frames": frames, "present": np.ones(chunk, bool)}, np.arange(chunk) < len(images)
 
 
 def _other_chunks(index: Index, task: Task) -> Iterator[Event]:
-    """Sound and vectors, in chunks of frames."""
+    """Yield the chunks of a slot of sound or vectors."""
     slot, video = task.slot, task.video
     raw = RawSlot(index, slot.plan, slot.encoder)
     task.present = present = _reader(task, source_of(index, video)).present()
@@ -220,6 +240,6 @@ def _other_chunks(index: Index, task: Task) -> Iterator[Event]:
 
 
 def other_inputs(raw: RawSlot, video: str, start: int, stop: int) -> dict[str, np.ndarray]:
-    """What a network of sound or vectors is given for the frames [start, stop)."""
+    """Return the inputs of an encoder of sound or vectors for the frames [start, stop)."""
     inputs = collate([raw.clip(video, start, stop)], stop - start)
     return {name: value[0] for name, value in inputs.items()}

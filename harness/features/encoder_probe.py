@@ -1,5 +1,7 @@
-"""What is measured of an encoder before its features are trusted: bfloat16 against float32, and whether a frame's
-features depend on its place and its mates in a batch. On real frames, once for a cache, encoder and machine."""
+"""Measure an encoder: how far bfloat16 is from float32, and whether features depend on the position in a batch.
+
+Measured on real frames, once per cache, encoder and machine.
+"""
 
 from __future__ import annotations
 
@@ -27,21 +29,21 @@ from zoo.api import FrameInput
 from zoo.errors import UserError
 from zoo.weights.cards import cache_dir
 
-VIDEOS, FRAMES = 4, 4  # that are looked at; FRAMES of each
+VIDEOS, FRAMES = 4, 4  # number of videos to measure, and of frames of each
 
 
 def choose_precision(index: Index, slots: Sequence[FrozenSlot], *, building: bool = False) -> None:
-    """Measure what is not known yet, and choose the precision by it. ``building``: features are about to be computed.
+    """Measure slots that have not been measured yet, and choose the precision of each slot by the result.
 
-    UserError where bf16 was asked for and is further from float32 than ``features.tolerance``; with ``auto`` a
-    warning, and float32.
+    ``building``: features are about to be computed. If bfloat16 is further from float32 than ``features.tolerance``,
+    raise UserError if it was asked for; with ``auto``, warn and use float32.
     """
     for slot in slots:
         choose_precision_of(slot, partial(measure, index, slot), building=building)
 
 
 def choose_precision_of(slot: FrozenSlot, measured: Callable[[], PrecisionProbe], *, building: bool = False) -> None:
-    """The same of one slot; ``measured`` is called where the cache does not know what it measures."""
+    """Choose the precision of one slot; call ``measured`` if the cache does not hold the measurement."""
     if not slot.wants_bf16 and not building:
         return
     if building and slot.settings.precision == "bf16":
@@ -60,7 +62,10 @@ def choose_precision_of(slot: FrozenSlot, measured: Callable[[], PrecisionProbe]
 
 
 def load_or_measure(slot: FrozenSlot, measured: Callable[[], PrecisionProbe]) -> PrecisionProbe:
-    """From the cache, or measured now and kept there; one process measures, the others wait."""
+    """Return the measurement from the cache; if there is none, measure now and store it.
+
+    One process measures while the others wait.
+    """
     file = _memo(slot)
     if (probe := _read(file)) is not None:
         return probe
@@ -70,7 +75,7 @@ def load_or_measure(slot: FrozenSlot, measured: Callable[[], PrecisionProbe]) ->
             if (probe := _read(file)) is None:
                 probe = measured()
                 said = {"error": probe.error, "mixes": probe.batch_invariant, "encoder": slot.plan.encoder.name}
-                if probe != PrecisionProbe():  # else there was nothing to look at
+                if probe != PrecisionProbe():  # an empty result means that there was nothing to measure
                     clear_parts_of(file)
                     atomic(file, lambda part: part.write_text(json.dumps(sealed(said))))
     except PermissionError:
@@ -94,7 +99,7 @@ def _read(file: Path) -> PrecisionProbe | None:
 
 
 def measure(index: Index, slot: FrozenSlot) -> PrecisionProbe:
-    """Nothing is known where no video has a frame for the slot."""
+    """Measure the encoder of a slot; the result is empty if no video has a frame for the slot."""
     spec = slot.encoder.input
     if isinstance(spec, FrameInput) and not spec.context:
         return measure_pictures(slot, list(pictures(index, slot)))
@@ -104,12 +109,12 @@ def measure(index: Index, slot: FrozenSlot) -> PrecisionProbe:
 
 
 def measure_pictures(slot: FrozenSlot, images: Sequence[np.ndarray]) -> PrecisionProbe:
-    """What some pictures say of an encoder of single frames."""
+    """Measure an encoder of single frames on some pictures."""
     if not images:
         return PrecisionProbe()
     error = _error(slot, batch_of(images), np.ones(len(images), bool)) if slot.wants_bf16 else None
     settled = PrecisionProbe(error)
-    before, slot.probe = slot.probe, settled  # in the precision that will be used
+    before, slot.probe = slot.probe, settled  # invariance is tested in the precision that will be used
     try:
         return PrecisionProbe(error, is_batch_invariant(slot, images))
     finally:
@@ -117,25 +122,28 @@ def measure_pictures(slot: FrozenSlot, images: Sequence[np.ndarray]) -> Precisio
 
 
 def measure_chunk(slot: FrozenSlot, inputs: Inputs, mask: np.ndarray) -> PrecisionProbe:
-    """What a chunk of anything else says."""
+    """Measure any other encoder on one chunk."""
     return PrecisionProbe(_error(slot, inputs, mask))
 
 
 def _error(slot: FrozenSlot, inputs: Inputs, mask: np.ndarray) -> float:
-    """How far bfloat16 is from float32 at the worst frame."""
+    """Return the distance of bfloat16 from float32 features at the worst frame, as a share of their length."""
     exact, rough = (slot.compute(inputs, mask, bf16=b).cpu().numpy()[mask].astype(np.float64) for b in (False, True))
     error = np.linalg.norm(rough - exact, axis=1) / np.maximum(np.linalg.norm(exact, axis=1), 1e-30)
     return float(error.max()) if np.isfinite(error).all() else float("inf")
 
 
 def batch_of(images: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """Pictures, all present, as what an encoder of frames takes."""
+    """Return pictures, all present, as the input of an encoder of frames."""
     return {"frames": np.stack(images), "present": np.ones(len(images), bool)}
 
 
 def is_batch_invariant(slot: FrozenSlot, images: Sequence[np.ndarray]) -> bool:
-    """Whether pictures have the same features, bit for bit, at several places of a full batch, among different
-    mates, among copies of themselves, and alone among blanks."""
+    """Return True if pictures have the same features, bit for bit, at any position and in any company in a batch.
+
+    Tried are several positions of a full batch, among different pictures, among copies of themselves, and alone among
+    blanks.
+    """
     n, rng = slot.chunk, np.random.default_rng(0)
     blank = np.zeros_like(images[0])
     draws = [rng.integers(len(images), size=n), np.zeros(n, np.int64), np.full(n, -1)]
@@ -150,20 +158,20 @@ def is_batch_invariant(slot: FrozenSlot, images: Sequence[np.ndarray]) -> bool:
 
 
 def _some(index: Index) -> list[Video]:
-    """Videos from all over the index, in an order that reaches different ones first."""
+    """Return videos from all over the index, in an order that reaches distant ones first."""
     step = max(1, len(index.videos) // VIDEOS)
     return [video for start in range(step) for video in index.videos[start::step]]
 
 
 def pictures(index: Index, slot: FrozenSlot) -> Iterator[np.ndarray]:
-    """The first FRAMES pictures of each of VIDEOS videos that have some."""
+    """Yield the first FRAMES pictures of each of the first VIDEOS videos that have some."""
     spec = slot.encoder.input
     assert isinstance(spec, FrameInput)
     videos = 0
     for video in _some(index):
         try:
             found = _first(index, video, slot, spec.size)
-        except UserError:  # told when its features are computed
+        except UserError:  # reported when the features of this video are computed
             continue
         yield from found
         videos += bool(found)
@@ -180,7 +188,7 @@ def _first(index: Index, video: Video, slot: FrozenSlot, size: int) -> list[np.n
 
 
 def _chunks(index: Index, slot: FrozenSlot) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-    """A few frames of each video, as the encoder takes them: sound, vectors, and pictures with their neighbours."""
+    """Yield a few frames of each video as the encoder takes them: sound, vectors, or pictures with their neighbours."""
     raw = RawSlot(index, slot.plan, slot.encoder)
     for video in _some(index):
         try:

@@ -1,5 +1,8 @@
-"""Compute the features that the cache lacks. Safe to run from several processes and machines on one cache: each video
-is computed by one of them, and what is there is not computed again."""
+"""Compute the features that the cache lacks.
+
+Several processes and machines may run this on one cache: each video is computed by one of them, and features that exist
+are not computed again.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +34,16 @@ from harness.runtime.progress import Bar
 from zoo.errors import UserError
 from zoo.files import reason_of
 
-AHEAD = 6  # chunks a reader makes before the networks ask for them
-READERS = 8  # videos that are read at the same time, at most
-POLL = 0.5  # seconds between looks at what another process computes
+AHEAD = 6  # chunks that a reader prefetches
+READERS = 8  # most videos that are read at the same time
+POLL = 0.5  # seconds between checks for features that another process computes
 
 
 def extract(index: Index, slots: Sequence[FrozenSlot], *, progress: bool = True) -> tuple[FeatureStore, list[Failure]]:
-    """Compute what the cache lacks. A video that fails is reported at the end and does not stop the others."""
+    """Compute the features that the cache lacks; return the store and the videos that failed.
+
+    A video that fails does not stop the others.
+    """
     store = FeatureStore()
     failures = extract_videos(index, slots, [video.name for video in index.videos], store=store, progress=progress)
     return store, failures
@@ -51,17 +57,21 @@ def extract_videos(
     store: FeatureStore | None = None,
     progress: bool = True,
 ) -> list[Failure]:
-    """Features of some videos of an index, in the cache when this returns; ``store`` learns where.
+    """Compute the features of some videos of an index that the cache lacks, and record in ``store`` where they are.
 
-    Idempotent, and safe to call from several processes for the same videos. Damaged entries are computed again.
+    Idempotent, and safe to call from several processes for the same videos. Damaged entries are computed again. Returns
+    the videos that failed, in the order of the index.
     """
     store = FeatureStore() if store is None else store
+
+    # The precision is part of the key, so it is chosen before entries are looked up. Entries are leased before they are
+    # checked: otherwise `harness cache gc` could remove one between its check and its use.
     from_source(partial(choose_precision, index, slots))
     wanted = set(names)
     tasks, failures = _tasks(index, [v for v in index.videos if v.name in wanted], slots, store)
     store.lease.take(task.entry for task in tasks)
     missing: dict[str, list[Task]] = {}
-    with ThreadPoolExecutor(min(8, cores())) as pool:  # digests are compared without the interpreter's lock
+    with ThreadPoolExecutor(min(8, cores())) as pool:  # threads suffice: hashing releases the interpreter lock
         for task, fault in zip(tasks, pool.map(lambda task: task.entry.check(), tasks), strict=True):
             if fault is None:
                 store.found(task.entry)
@@ -71,14 +81,14 @@ def extract_videos(
     if missing:
         from_source(partial(choose_precision, index, slots, building=True))
         for slot in slots:
-            _ = slot.encoder  # built here, once, before threads ask what it takes
+            _ = slot.encoder  # build it here, once, before threads ask for its input
         total = sum(work[0].video.n_frames for work in missing.values())
         label = "features of " + ", ".join(slot.plan.name for slot in slots)
         with Bar(total=total, unit="frame", desc=label, shown=progress) as bar:
             on_cores = any(slot.device.type == "cpu" for slot in slots)
             extractor = FeatureExtractor(index, store, bar, on_cores)
             failures += extractor.run(list(missing.values()))
-        if extractor.again:  # packed files proved damaged and are set aside: the sources are read
+        if extractor.again:  # packed files proved damaged and are set aside, so the sources are read
             failures += extract_videos(index, slots, extractor.again, store=store, progress=progress)
     order = {video.name: place for place, video in enumerate(index.videos)}
     return sorted(failures, key=lambda failure: order[failure.item])
@@ -87,7 +97,7 @@ def extract_videos(
 def _tasks(
     index: Index, videos: Sequence[Video], slots: Sequence[FrozenSlot], store: FeatureStore
 ) -> tuple[list[Task], list[Failure]]:
-    """Everything that is wanted, with its key; and the videos whose source cannot be read."""
+    """Return a task with its key for every video and slot, and the videos whose source cannot be read."""
     tasks: list[Task] = []
     failures = []
     for video in videos:
@@ -108,7 +118,10 @@ def _tasks(
 
 @dataclass
 class FeatureExtractor:
-    """Networks at work on what threads read ahead. ``on_cores``: they work on the cores that the threads want too."""
+    """Run encoders on prefetched chunks.
+
+    ``on_cores``: encoders and reader threads share the CPU.
+    """
 
     index: Index
     store: FeatureStore
@@ -116,12 +129,12 @@ class FeatureExtractor:
     on_cores: bool
     failures: list[Failure] = field(default_factory=list)
     again: list[str] = field(default_factory=list)  # videos whose packed files proved damaged
-    claimed: dict[Task, FileLock] = field(default_factory=dict)  # under way, with the locks of their entries
-    tails: dict[int, list[tuple[Task, np.ndarray]]] = field(default_factory=dict)  # of id(slot): pictures to be encoded
+    claimed: dict[Task, FileLock] = field(default_factory=dict)  # in progress, with the locks of their entries
+    tails: dict[int, list[tuple[Task, np.ndarray]]] = field(default_factory=dict)  # id(slot) -> pictures to be encoded
     flying: deque[tuple[torch.Tensor, list[tuple[Task, np.ndarray]]]] = field(default_factory=deque)
 
     def run(self, work: list[list[Task]]) -> list[Failure]:
-        """All videos; those that another process is at are looked at again when the others are done."""
+        """Compute all videos; return to those that another process is computing when the others are done."""
         try:
             while work:
                 busy: list[list[Task]] = []
@@ -130,6 +143,9 @@ class FeatureExtractor:
                 for event in prefetch(reading, threads=readers, depth=AHEAD, in_turn=self.on_cores):
                     self._take(event)
                 self._flush()
+
+                # ``busy`` has the videos that another process holds. Try them again: by then it has written their
+                # entries, which are only read, or it has died, and its locks are free.
                 if len(busy) == len(work):
                     time.sleep(POLL)
                 work = busy
@@ -137,7 +153,7 @@ class FeatureExtractor:
             self._drop(list(self.claimed))
         return self.failures
 
-    # --- in the threads that read ahead ---
+    # --- in the reader threads ---
 
     def _events(self, tasks: list[Task], busy: list[list[Task]], readers: int) -> Iterator[Event]:
         video = tasks[0].video
@@ -153,9 +169,11 @@ class FeatureExtractor:
             raise _full(video, error) from error
 
     def _claim(self, tasks: list[Task]) -> list[Task] | None:
-        """Those of a video's tasks that nobody has done meanwhile, their entries locked; None where another process
-        is at one of them."""
-        one = {task.entry: task for task in tasks}  # two slots may have one encoder
+        """Lock the entries of a video's tasks and return the tasks that are still to be done.
+
+        None if another process is computing one of them.
+        """
+        one = {task.entry: task for task in tasks}  # two slots may have the same encoder
         locks: dict[Entry, FileLock] = {}
         for entry in one:
             lock = try_lock(entry.lock)
@@ -195,7 +213,7 @@ class FeatureExtractor:
             self._launch(event.task.slot, event.inputs, event.mask, [(event.task, event.keep)])
 
     def _mix(self, tail: PartialBatch) -> None:
-        """Last pictures of several videos in one batch."""
+        """Put the last pictures of several videos into one batch."""
         slot = tail.task.slot
         waiting = self.tails.setdefault(id(slot), [])
         waiting += [(tail.task, image) for image in tail.images]
@@ -214,7 +232,7 @@ class FeatureExtractor:
     def _launch(
         self, slot: FrozenSlot, inputs: dict[str, np.ndarray], mask: np.ndarray, to: list[tuple[Task, np.ndarray]]
     ) -> None:
-        """Set a device to work; what it was set to before is read back while it is."""
+        """Start the encoder on a batch, and read back the batch before it while the device computes."""
         self.flying.append((slot.launch(inputs, mask), to))
         while len(self.flying) > 1:
             self._land()
@@ -223,7 +241,7 @@ class FeatureExtractor:
         out, to = self.flying.popleft()
         rows = out.cpu().numpy()
         for task, keep in to:
-            if task in self.claimed:  # else the video has failed
+            if task in self.claimed:  # if not, the video has failed
                 self._write(task, rows[keep])
 
     def _flush(self) -> None:
@@ -248,7 +266,7 @@ class FeatureExtractor:
             raise _full(task.video, error) from error
 
     def _save(self, task: Task) -> None:
-        """Put the entry in its place once all of it is there."""
+        """Put the entry in its place once all of it is written."""
         if not task.complete or task not in self.claimed:
             return
         try:
@@ -264,12 +282,15 @@ class FeatureExtractor:
         unlock(self.claimed.pop(task))
 
     def _fail(self, video: Video, reason: str, *, again: bool = False) -> None:
-        """Note it, and forget what has been computed of the video. ``again``: it is to be computed once more."""
+        """Record a failure and discard the features computed of the video so far.
+
+        ``again``: the video is to be computed once more.
+        """
         if again:
             self.again.append(video.name)
         else:
             self.failures.append(Failure(reason, video.name))
-        self._drop([task for task in list(self.claimed) if task.video is video])  # a copy: threads claim meanwhile
+        self._drop([task for task in list(self.claimed) if task.video is video])  # a copy: threads add claims
 
     def _drop(self, tasks: Sequence[Task]) -> None:
         for task in tasks:
@@ -288,5 +309,5 @@ def _not_finite(task: Task, row: int) -> str:
 
 
 def _full(video: Video, error: OSError) -> UserError:
-    """A full disk: the next video would fail too."""
+    """Return the error for a full disk, which ends the work: the next video would fail too."""
     return UserError("features-not-written", name=video.name, error=reason_of(error))

@@ -1,7 +1,7 @@
-"""Frozen encoders: what they are built from, what their features are addressed by, how exactly they compute.
+"""Frozen encoders: their weights, the cache keys of their features, and the precision they compute in.
 
-An encoder of single frames always meets batches of ``features.chunk`` frames, the last one of a video filled up with
-blanks, so that every frame goes through the same kernels and its features depend on nothing else.
+An encoder of single frames always gets batches of ``features.chunk`` frames. The last batch of a video is padded with
+blanks. So every frame goes through the same kernels, and its features depend on nothing else.
 """
 
 from __future__ import annotations
@@ -40,10 +40,12 @@ Inputs = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class PrecisionProbe:
-    """What was measured of an encoder on this kind of machine, once for a cache. ``error``: how far the bfloat16
-    features of some real frames are from their float32 ones, at the worst frame, as a share of its length; None where
-    they were not compared. ``batch_invariant``: whether a frame's features are the same, bit for bit, wherever it
-    stands in a batch and whatever stands beside it, so that frames of several videos may share one."""
+    """The measurement of an encoder on this kind of machine, made once for a cache.
+
+    ``error``: the distance of bfloat16 from float32 features of some real frames, at the worst frame, as a share of its
+    length; None if they were not compared. ``batch_invariant``: True if a frame's features are the same, bit for bit,
+    at any position in a batch and next to any other frames, so that frames of several videos may share a batch.
+    """
 
     error: float | None = None
     batch_invariant: bool = False
@@ -51,7 +53,7 @@ class PrecisionProbe:
 
 @dataclass
 class FrozenSlot:
-    """A frozen encoder with its weights if it has any, built when the first video needs it."""
+    """A frozen encoder with its weights, if it has any; built when the first video needs it."""
 
     plan: SlotPlan
     settings: Features
@@ -60,11 +62,11 @@ class FrozenSlot:
     _encoder: Encoder | None = None
     _rounded: Rounded | None = None
     probe: PrecisionProbe = PrecisionProbe()
-    limit: int | None = None  # frames at once, after memory ran out
+    limit: int | None = None  # most frames at once, set after memory ran out
 
     @property
     def encoder(self) -> Encoder:
-        """The network that computes the features: in eval mode, its batch norms folded."""
+        """The network that computes the features, in eval mode with batch norms folded."""
         if self._encoder is None:
             encoder = self.to_device(self.build_pretrained())
             fold(encoder, partial(features_of_noise, encoder))
@@ -73,7 +75,7 @@ class FrozenSlot:
 
     @property
     def rounded(self) -> Rounded:
-        """Its weights for bfloat16."""
+        """The encoder's weights for bfloat16."""
         if self._rounded is None:
             self._rounded = Rounded(self.encoder, self._noise_in_bf16)
         return self._rounded
@@ -83,14 +85,14 @@ class FrozenSlot:
             features_of_noise(self.encoder, 1)
 
     def build_pretrained(self) -> Encoder:
-        """A new network as its author made it, with its weights, in eval mode."""
+        """Build a new network as its author made it, with its weights, in eval mode."""
         encoder = build_encoder(self.plan)
         if self.plan.passport is not None:
             load_pretrained(encoder, self.plan.passport)
         return encoder.eval().requires_grad_(False)
 
     def to_device(self, encoder: Encoder) -> Encoder:
-        """On the device, in the layout that convolutions are fastest in."""
+        """Move the encoder to the device, in the memory layout in which convolutions are fastest."""
         encoder = encoder.to(self.device)
         if isinstance(encoder.input, FrameInput):
             encoder = encoder.to(memory_format=torch.channels_last)
@@ -98,46 +100,55 @@ class FrozenSlot:
 
     @property
     def wants_bf16(self) -> bool:
-        """bfloat16 where asked for, or where the device computes in it."""
+        """True if bfloat16 is asked for, or with ``auto`` if the device computes in it natively."""
         if self.settings.precision != "auto":
             return self.settings.precision == "bf16"
         return computes_bfloat16(self.device)
 
     @property
     def bf16(self) -> bool:
-        """Whether it is used: it must have proved near enough to float32 (harness.features.encoder_probe)."""
+        """True if bfloat16 is used.
+
+        It is used if it is wanted and the measurement (harness.features.encoder_probe) does not show it to be too far
+        from float32.
+        """
         return self.wants_bf16 and (self.probe.error is None or self.probe.error <= self.settings.tolerance)
 
     @property
     def precision(self) -> str:
-        """What the features are computed in."""
+        """The precision that the features are computed in."""
         return "bf16" if self.bf16 else "float32"
 
     @property
     def chunk(self) -> int:
-        """Frames in a batch."""
+        """Number of frames in a batch."""
         return SOUND_CHUNK if isinstance(self.encoder.input, AudioInput) else self.settings.chunk
 
     def record(self) -> WeightsBlock | None:
-        """The slot's weights for a run's record, or what a fixed encoder says of itself (``describe``); the same
-        whether the features were computed or found."""
+        """Return the slot's weights for a run's record, or the description that a fixed encoder gives of itself.
+
+        The result is the same whether the features were computed or found in the cache. None if there is neither.
+        """
         known: WeightsBlock = {"slot": self.plan.name, "precision": self.precision}
         if self.plan.passport is not None and self.file is not None:
             return known | cast(WeightsBlock, describe(self.plan.passport, self.file))
         if callable(say := getattr(self.encoder, "describe", None)):
-            return known | cast(WeightsBlock, say())  # with keys of its own
+            return known | cast(WeightsBlock, say())  # it may have keys of its own
         return None
 
     def identity(self) -> Identity:
-        """All that its features depend on besides the video and the precision (harness.features.cache.key)."""
+        """Return everything that the features depend on, except the video and the precision.
+
+        See harness.features.cache.key.
+        """
         return encoder_identity(self.plan, self.file, self.settings.chunk, self.device.type)
 
     def key(self, reader: Any) -> str:
-        """The cache key of this slot's features of one video."""
+        """Return the cache key of this slot's features of one video."""
         return features_key(reader.fingerprint(), self.precision, self.settings.store, self.identity())
 
     def meta(self, video: str) -> EntryMeta:
-        """What an entry of the cache says of itself."""
+        """Return the metadata of a cache entry."""
         plan = self.plan
         return {
             "video": video,
@@ -160,11 +171,14 @@ class FrozenSlot:
         }
 
     def __call__(self, inputs: Inputs, mask: np.ndarray) -> np.ndarray:
-        """One chunk as a batch of one: (T, D) float32. In smaller pieces from when memory runs out."""
+        """Encode one chunk as a batch of one and return (T, D) float32.
+
+        Once memory has run out, the chunk is encoded in smaller pieces.
+        """
         return self.launch(inputs, mask).cpu().numpy()
 
     def launch(self, inputs: Inputs, mask: np.ndarray) -> torch.Tensor:
-        """The same, (T, D) still on the device, which may be at work on it."""
+        """Encode one chunk like ``__call__``, but return (T, D) on the device, which may still be computing it."""
         while True:
             limit = self.limit or len(mask)
             try:
@@ -184,7 +198,7 @@ class FrozenSlot:
 
     @torch.inference_mode()
     def compute(self, inputs: Inputs, mask: np.ndarray, *, bf16: bool) -> torch.Tensor:
-        """(T, D) float32 on the device, at once."""
+        """Return (T, D) float32 on the device, computed in one piece."""
         tensors = {name: _moved(value, self.device).unsqueeze(0) for name, value in inputs.items()}
         weights = self.rounded.used() if bf16 else nullcontext()
         with weights, torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
@@ -193,8 +207,10 @@ class FrozenSlot:
 
 
 def features_of_noise(encoder: Encoder, count: int) -> torch.Tensor:
-    """(count, D) float32, what an encoder says of noise and, last, of a picture that grows brighter; other noise for
-    another count. Nothing, (0, D), where its input is no pictures."""
+    """Return the features (count, D) float32 of noise pictures; the last one is a picture that grows brighter.
+
+    Each count gives other noise. The result is empty, (0, D), if the input is not pictures.
+    """
     spec = encoder.input
     if not isinstance(spec, FrameInput):
         return torch.zeros(0, encoder.dim)
@@ -213,7 +229,7 @@ def _moved(array: np.ndarray, device: torch.device) -> torch.Tensor:
 
 
 def pieces(inputs: Inputs, mask: np.ndarray, spec: object, length: int) -> list[tuple[Inputs, np.ndarray]]:
-    """A chunk in pieces of at most ``length`` frames, each with what its frames look at or hear."""
+    """Cut a chunk into pieces of at most ``length`` frames, each with the neighbours or sound that its frames need."""
     if len(mask) <= length:
         return [(inputs, mask)]
     out: list[tuple[Inputs, np.ndarray]] = []
@@ -232,7 +248,10 @@ def pieces(inputs: Inputs, mask: np.ndarray, spec: object, length: int) -> list[
 
 
 def frozen_slots(plans: Sequence[SlotPlan], settings: Features, device: torch.device) -> list[FrozenSlot]:
-    """The frozen slots of a plan, weights found and verified; UserError says what to do where they are not."""
+    """Return the frozen slots of a plan with their weights found and verified.
+
+    Raises UserError, which says what to do, if weights are missing.
+    """
     slots = []
     for plan in plans:
         if plan.frozen:

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and lines appended whole."""
+"""Write files whole or not at all, and append whole lines."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _PROBE = 1 << 16
 
 
 def atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under a temporary name, then rename it: a kill or a full disk leaves the old one.
+    """Write a file under a temporary name, then rename it; a kill or a full disk leaves the old file.
 
-    UserError where it cannot be written.
+    Raises UserError if the file cannot be written, and FullDiskError if the disk is full.
     """
 
     def writing(part: Path) -> None:
         try:
             write(part)
-        except RuntimeError as error:  # torch knows no numbers of errors
+        except RuntimeError as error:  # torch reports no errno
             _check_room(part)
-            # What torch says where a file cannot grow: of its writing, or of where it stands in the file afterwards.
+            # torch's words if a file cannot grow: it names the write, or the position in the file after it.
             if any(said in str(error).lower() for said in ("writ", "unexpected pos")):
                 raise OSError(first_line(error)) from None
             raise
@@ -41,15 +41,21 @@ def atomic(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def _check_room(part: Path) -> None:
-    """OSError where the file that could not be written cannot grow: its library said only that it failed."""
+    """Raise OSError if a file cannot grow.
+
+    The library that failed to write it reported only that it failed.
+    """
     with part.open("ab", buffering=0) as file:
-        for _ in range(2):  # the first may take what little is left
+        for _ in range(2):  # the first write may still fit in what is left
             file.write(bytes(_PROBE))
 
 
 def append_line(path: Path, entry: Mapping[str, Any]) -> None:
-    """Append an entry to a file of JSON lines: in one piece, whoever else writes at the same time, and after a line
-    that was cut short. OSError where it cannot be written."""
+    """Append an entry to a file of JSON lines.
+
+    The line is written in one piece even if others write at the same time. If the last line was cut short, the entry
+    begins a new one. Raises OSError if the file cannot be written.
+    """
     line = seen_json(json.dumps(entry, ensure_ascii=False, sort_keys=True)).encode() + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     with file_lock(lock_of(path)), path.open("a+b") as file:
@@ -63,16 +69,16 @@ def append_line(path: Path, entry: Mapping[str, Any]) -> None:
 
 
 def clear_parts_of(path: Path) -> None:
-    """Remove what killed writers of one file left beside it. For whoever holds the lock of its writers."""
+    """Remove what killed writers of a file left next to it; only for the holder of the writers' lock."""
     for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         part.unlink(missing_ok=True)
 
 
 def clear_parts(folder: Path, *, deep: bool = True) -> None:
-    """Remove what a killed process left half-written under its temporary names. For whoever is alone at work there.
+    """Remove what a killed process left half-written under temporary names; only for the sole process at work there.
 
-    ``deep``: in folders below too, but for those that have a lock of their own: who holds it may be writing, and who
-    takes it next clears them.
+    ``deep``: clear folders below too, except those with a lock of their own. The holder of such a lock may be writing,
+    and the next holder clears the folder.
     """
     for entry in folder.iterdir() if folder.is_dir() else ():
         if entry.is_dir() and not entry.is_symlink():

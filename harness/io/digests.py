@@ -1,18 +1,18 @@
-"""One rule for everything that is read back: it is compared with the digest that was taken when it was written.
+"""Digests of files: everything that is read back is compared with the digest taken when it was written.
 
-| what | its digest | where it differs | written by 0.1, without one |
+| file | its digest | if it differs | written by 0.1, without a digest |
 |---|---|---|---|
-| packed files | a CRC a row, a sha256 of all else | set aside; the source is read | compared whole |
+| packed files | a CRC a row, a sha256 of the rest | set aside; the source is read | compared as a whole |
 | features, sound, memos in the cache | sha256 in the entry | computed again | sound and memos: computed again |
 | checkpoints | sha256 at the file's end | error | read, with a warning |
 | boxes, predictions | CRC a page; predictions also sha256 in the record | error | read; predictions with a warning |
 | weights of a run | sha256 in the record | error | read, with a warning |
-| record.json | sha256 of the result, and of the whole | error | the result alone is compared |
+| record.json | sha256 of the result, and of the whole | error | only the result is compared |
 | manifests, the ledger, scores of an evaluation | sha256 in the object or line | error; left out; made again | read |
 | features.csv | sha256 in its last row | error | read |
 
-A file is compared once a process while its size, times and inode stay the same and it is not so new that they would not
-show a change (``zoo.files``); a row is compared each time that it is read.
+A file is compared once per process as long as its size, times and inode stay the same and it is not so new that a
+change might not show in them (``zoo.files``). A row is compared each time it is read.
 """
 
 from __future__ import annotations
@@ -32,39 +32,41 @@ from zoo.errors import UserError
 from zoo.files import State, file_sha256, state_of
 
 DAMAGED = ".damaged"
-"""The ending of what is set aside."""
+"""Suffix of damaged files that are set aside."""
 SEAL = "seal"
-"""Where a JSON object has the digest of all that it says else."""
+"""Key of a JSON object under which the digest of its other content is stored."""
 
-_END = b"abaw-zoo"  # the last bytes of a file that ends with its digest, after it
+_END = b"abaw-zoo"  # the last bytes of a file with an appended digest, after the digest
 _TAIL = 32 + len(_END)
 _BLOCK = 1 << 20
 
-_set_aside: set[tuple[Path, State]] = set()  # what is damaged, where it could not be renamed
+_set_aside: set[tuple[Path, State]] = set()  # damaged files that could not be renamed
 _turn = Lock()
 
 
 def checksum(data: bytes | memoryview) -> int:
-    """Return the CRC-32 of a row: at some gigabytes a second far below what decoding the row takes."""
+    """Return the CRC-32 of a row; at some gigabytes a second it costs far less than decoding the row."""
     return zlib.crc32(data)
 
 
 def text_sha256(tree: Mapping[str, Any]) -> str:
-    """Return the sha256 of plain values, whatever the order of their keys."""
+    """Return the sha256 of plain values, independent of the order of their keys."""
     return hashlib.sha256(json.dumps(tree, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def sealed(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a JSON object with its own digest in it."""
+    """Return a JSON object with its own digest added."""
     return {**tree, SEAL: text_sha256(tree)}
 
 
 def opened(tree: Any, *, strict: bool = False) -> dict[str, Any]:
-    """Return what ``sealed`` was given. An object without a digest, as 0.1 wrote, is returned as it is, or refused by
-    who can make it again (``strict``).
+    """Return the object that ``sealed`` was given.
+
+    An object without a digest, as version 0.1 wrote, is returned as it is. With ``strict`` it is refused, for callers
+    that can make it again.
 
     Raises:
-        ValueError: It is no JSON object, or not the one that was written.
+        ValueError: It is not a JSON object, or not the one that was written.
     """
     if not isinstance(tree, dict):
         raise ValueError("no JSON object")
@@ -75,7 +77,7 @@ def opened(tree: Any, *, strict: bool = False) -> dict[str, Any]:
 
 
 def append_digest(path: Path) -> None:
-    """Let a file end with the sha256 of what is in it."""
+    """Append to a file the sha256 of its content."""
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").digest()
     with path.open("ab") as file:
@@ -83,11 +85,11 @@ def append_digest(path: Path) -> None:
 
 
 def check_appended(path: Path) -> bool:
-    """Compare a file with the digest that it ends with; False where it has none, as 0.1 wrote.
+    """Compare a file with its appended digest; return False if it has none, as version 0.1 wrote.
 
     Raises:
-        ValueError: The file is not what was written.
-        OSError: It cannot be read.
+        ValueError: The content differs from what was written.
+        OSError: The file cannot be read.
     """
     size = path.stat().st_size
     sha256 = hashlib.sha256()
@@ -107,16 +109,19 @@ def check_appended(path: Path) -> bool:
 
 
 def _is_tail(tail: bytes) -> bool:
-    """Whether a file's last bytes are those of a digest; up to two bytes of its mark may be damaged."""
+    """Return True if a file's last bytes are those of a digest; up to two bytes of its mark may be damaged."""
     return len(tail) == _TAIL and sum(a != b for a, b in zip(tail[-len(_END) :], _END, strict=True)) <= 2
 
 
 def set_aside(path: Path, reason: str, instead: str) -> None:
-    """Rename a damaged file that can be made again, and say so. Where it cannot be renamed, it is remembered in this
-    process (``is_set_aside``). ``instead``: what is done now, "its source is read"."""
+    """Rename a damaged file that can be made again, and warn.
+
+    If it cannot be renamed, it is remembered in this process (``is_set_aside``). ``instead``: the remedy for the
+    warning, such as "its source is read".
+    """
     with _turn:
         if is_set_aside(path) or not path.exists():
-            return  # another thread or process did
+            return  # another thread or process did it
         with suppress(OSError):
             _set_aside.add((Path(os.path.abspath(path)), state_of(path)))
         with suppress(OSError):
@@ -125,7 +130,7 @@ def set_aside(path: Path, reason: str, instead: str) -> None:
 
 
 def is_set_aside(path: Path) -> bool:
-    """Whether a file that is there proved damaged in this process."""
+    """Return True if an existing file proved damaged in this process."""
     try:
         return (Path(os.path.abspath(path)), state_of(path)) in _set_aside
     except OSError:
@@ -133,15 +138,15 @@ def is_set_aside(path: Path) -> bool:
 
 
 def warn_unverified(path: Path, remedy: str) -> None:
-    """Say that a file of an older version has no digest; once for every file. ``remedy``: what makes it anew."""
+    """Warn that a file of an older version has no digest; ``remedy`` says what writes one."""
     warnings.warn(f"{path}: unverified, an older version wrote no digest of it; {remedy}", stacklevel=3)
 
 
 def check_file(path: Path, sha256: str | None, remedy: str) -> None:
-    """Compare a file that cannot be made again at once with its recorded digest; without one, warn.
+    """Compare a file that cannot be made again at once with its recorded digest; without a digest, warn.
 
     Raises:
-        UserError: The file is another, or cannot be read.
+        UserError: The file is another one, or cannot be read.
     """
     if sha256 is None:
         warn_unverified(path, remedy)

@@ -1,5 +1,7 @@
-"""Digests of files and crop folders, videos' time lines and what folders of many files come to, remembered so that
-nothing large is read twice."""
+"""Digests of files and crop folders, and results computed from folders; remembered so that nothing large is read twice.
+
+Among the remembered results are the time lines of videos and summaries of folders with many files.
+"""
 
 from __future__ import annotations
 
@@ -16,33 +18,35 @@ from zoo.files import is_settled, state_of
 from zoo.weights.cards import cache_dir
 
 PICTURES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp")
-"""Ends of the names of pictures, in lower case."""
+"""File name suffixes of pictures, in lower case."""
 
 _shared = OneAtATime()
-_CHECK = 16  # hex digits that follow a digest that is kept: of itself
+_CHECK = 16  # hex digits of a stored digest's own digest, which follow it
 
 
 def digest(*parts: object) -> str:
-    """sha256 over the texts of some parts."""
+    """Return the sha256 over the texts of some parts."""
     return hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str:
-    """sha256 of a file's name and content."""
+    """Return the sha256 of a file's name and content."""
     state = state_of(path)
     return _remembered(digest("file", path.resolve(), state), max(state[1:3]), lambda: _hash([path]))
 
 
 def crops_digest(folder: Path) -> str:
-    """sha256 over names and content of the pictures of a folder."""
+    """Return the sha256 over names and content of the pictures of a folder."""
     states, newest = _states(folder, PICTURES)
     key = digest("crops", folder.resolve(), states)
     return _remembered(key, newest, lambda: _hash([folder / name for name, *_ in states]))
 
 
 def of_folder(kind: str, folder: Path, ending: str, parts: Sequence[object], compute: Callable[[], Arrays]) -> Arrays:
-    """What ``compute`` makes of the files of a folder, made again only where one of them has changed or ``parts``, on
-    which it depends too, are others. What it raises is raised, and not remembered."""
+    """Return the result of ``compute``, which is called again only if a file of the folder or ``parts`` changed.
+
+    ``parts``: other inputs that the result depends on. An exception of ``compute`` is raised and not remembered.
+    """
     states, newest = _states(folder, (ending,))
     if not is_settled(newest, time.time_ns()):
         return _shared(digest(kind, folder.resolve(), states, *parts), compute)
@@ -51,7 +55,10 @@ def of_folder(kind: str, folder: Path, ending: str, parts: Sequence[object], com
 
 
 def _states(folder: Path, endings: tuple[str, ...]) -> tuple[list[tuple[str, int, int, int, int]], int]:
-    """Name, size, times (ns) of change and of status, and inode of a folder's files; when the newest was changed."""
+    """Return the state of a folder's files, and the newest of their times.
+
+    The state is a list of name, size, times (ns) of change and of status change, and inode.
+    """
     states = [
         (entry.name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino)
         for entry in os.scandir(folder)
@@ -63,7 +70,10 @@ def _states(folder: Path, endings: tuple[str, ...]) -> tuple[list[tuple[str, int
 
 
 def kept(memo: ReadCache, path: Path, what: str, compute: Callable[[], Arrays]) -> Arrays:
-    """What a memo of one thing has, or is given now; threads and processes that ask at once compute it once."""
+    """Return the content of a memo, computed if it is missing.
+
+    Threads and processes that ask at the same time compute it once.
+    """
 
     def read() -> Arrays:
         try:
@@ -87,15 +97,18 @@ def _hash(paths: list[Path]) -> str:
 
 
 def _remembered(key: str, changed: int, compute: Callable[[], str]) -> str:
-    """A digest that is kept in a file. ``changed``: when (ns) the newest of the files was; a file so new that another
-    change might not show in its times is read again the next time."""
+    """Return a digest that is kept in a file, or compute and store it.
+
+    ``changed``: the time (ns) of the newest change to the files. If that is so recent that another change might not
+    show in the times, the digest is not stored, and the files are read again the next time.
+    """
     memo = cache_dir() / "digests" / key[:2] / key
     if (known := _digest_in(memo)) is not None:
         return known
     if not is_settled(changed, time.time_ns()):
         return _shared(key, compute)
     with file_lock(lock_of(memo)):
-        if (known := _digest_in(memo)) is not None:  # by another process or thread, meanwhile
+        if (known := _digest_in(memo)) is not None:  # another process or thread has stored it
             return known
         value = compute()
         clear_parts_of(memo)
@@ -104,7 +117,7 @@ def _remembered(key: str, changed: int, compute: Callable[[], str]) -> str:
 
 
 def _digest_in(memo: Path) -> str | None:
-    """What a file keeps; None where it is absent or damaged, or of 0.1, which wrote no check."""
+    """Return the digest that a file keeps; None if it is absent, damaged or of version 0.1, which wrote no check."""
     try:
         text = memo.read_text()
     except (OSError, UnicodeDecodeError):

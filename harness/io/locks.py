@@ -1,4 +1,4 @@
-"""One process at a time: lock files, which the system frees when their holder ends or is killed."""
+"""Lock files, which the system frees when their holder ends or is killed."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ T = TypeVar("T")
 
 NAME = ".lock"
 PLAN = ".plan.lock"
-"""In a folder of runs: held while a sweep looks for the runs it has there and makes those that it has not, so that two
-sweeps of the same combinations share them."""
+"""In a folder of runs: held while a sweep looks for its runs and makes the missing ones, so that two sweeps of the same
+combinations share them."""
 BOARD = ".leaderboard.lock"
-"""In a folder of runs: held from reading the records to writing the tables, so that no run is left out of them."""
+"""In a folder of runs: held from reading the records until the tables are written, so that no run is left out."""
 
 
 def lock_of(path: Path) -> Path:
-    """The file to lock around what is done to ``path``."""
+    """Return the lock file that guards ``path``."""
     return path.with_name(f".{path.name}.lock")
 
 
 @contextmanager
 def file_lock(lock: Path, busy: str | None = None) -> Iterator[None]:
-    """Hold a lock file while the body runs. ``busy``: what to tell (UserError) where another process holds it; without
-    it, wait. UserError too where the file cannot be made."""
+    """Hold a lock file while the body runs.
+
+    ``busy``: the message of the UserError to raise if another process holds the lock; without it, wait. UserError is
+    also raised if the lock file cannot be made.
+    """
     from filelock import Timeout
 
     with ExitStack() as held:
@@ -39,17 +42,17 @@ def file_lock(lock: Path, busy: str | None = None) -> Iterator[None]:
         except Timeout:
             raise UserError("busy", message=str(busy)) from None
         except OSError as error:
-            # Work on many files must stop at a full disk, not go on to the next file.
+            # Work on many files must stop at a full disk instead of continuing with the next file.
             kind = FullDiskError if is_full(error) else UserError
             raise kind("folder-not-writable", parent=lock.parent, strerror=reason_of(error)) from None
         yield
 
 
 class LazyLock:
-    """A lock file that is taken when it is first asked for, and held until ``release``.
+    """A lock file that is taken when first needed, and held until ``release``.
 
-    For caches, which are read far more often than written: readers that find everything never wait. Where the file
-    cannot be made nobody can write there either, and nothing is locked.
+    It is for caches, which are read far more often than written: a reader that finds everything never waits. If the
+    lock file cannot be made, no process can write there either, and nothing is locked.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,27 +61,30 @@ class LazyLock:
         self._taken = False
 
     def take(self) -> None:
-        """Wait until no other process or thread has it."""
+        """Wait until no other process or thread holds the lock, and take it."""
         if not self._taken:
             self._taken = True
             with suppress(UserError):
                 self._held.enter_context(file_lock(self.path))
 
     def release(self) -> None:
-        """Let the next one have it."""
+        """Release the lock."""
         self._held.close()
         self._taken = False
 
 
 class OneAtATime:
-    """Threads that ask for the same thing at the same time share what one of them computes."""
+    """A function call shared by threads: those that ask for the same key at the same time share one computation."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._running: dict[Hashable, Future[Any]] = {}
 
     def __call__(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """Return what ``compute`` returns, or what another thread's is about to for the same key; errors likewise."""
+        """Return the result of ``compute``, or of another thread that is computing the same key.
+
+        An exception is shared in the same way.
+        """
         with self._lock:
             known = self._running.get(key)
             mine = self._running[key] = known or Future()
@@ -96,8 +102,10 @@ class OneAtATime:
 
 @contextmanager
 def run_lock(run: Path | None) -> Iterator[None]:
-    """Be the only process that trains in a run's folder, which is cleared of what a killed one left half-written.
-    UserError where another is at it. None: of several processes that share a training all but the first."""
+    """Be the only process that trains in a run's folder, and clear it of what a killed process left half-written.
+
+    Raises UserError if another process trains there. ``run`` is None on ranks other than 0: no lock is taken.
+    """
     if run is None:
         yield
         return

@@ -1,4 +1,7 @@
-"""Parquet files of whatever program: looked at before they are read, since one value may stand for a billion rows."""
+"""Read parquet files of any origin.
+
+The declared size is checked before reading, because one value may stand for a billion rows.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,16 @@ from zoo.limits import CELL, check_parquet
 
 
 def read_parquet(path: Path, choose: Sequence[str] | None = None, prefix: str | None = None) -> pa.Table:
-    """Return the table of a file: of its columns those in ``choose`` and those that begin with ``prefix``, all where
-    it has none of them, or where nothing is chosen.
+    """Return the table of a file.
+
+    Only the columns in ``choose`` and those that begin with ``prefix`` are read; all columns if the file has none of
+    these, or if ``choose`` is None.
 
     Raises:
         UserError: It declares more than a file of its size may.
-        pa.ArrowException, OSError, ValueError: It is damaged, or is no table of numbers and texts.
+        pa.ArrowException, OSError, ValueError: It is damaged, or is not a table of numbers and texts.
     """
-    with path.open("rb") as content:  # opened here: Arrow takes a relative path with a colon for an address
+    with path.open("rb") as content:  # opened here: Arrow takes a relative path with a colon for a URI
         there = parquet.read_schema(content)
         wanted = [n for n in there.names if choose is None or n in choose or (prefix and n.startswith(prefix))]
         wanted = wanted or there.names
@@ -31,7 +36,7 @@ def read_parquet(path: Path, choose: Sequence[str] | None = None, prefix: str | 
 
 
 def _read(path: Path, content: IO[bytes], names: list[str], texts: list[str]) -> pa.Table:
-    """Texts as numbers in a dictionary first: a long one that stands in every row is there once."""
+    """Read texts as dictionary indices first, so that a long text that is in every row is held once."""
     file = parquet.ParquetFile(content, page_checksum_verification=True, read_dictionary=texts)
     check_parquet(path, file, names)
     table = file.read(columns=names)

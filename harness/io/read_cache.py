@@ -1,7 +1,8 @@
-"""What was read from files, kept between commands, so that a file is read again only where it has changed.
+"""A cache of arrays read from files, kept between commands, so that a file is read again only if it has changed.
 
-A file is taken as unchanged while its size, times, inode and device are; where they differ, its sha256 decides. A file
-that was changed so shortly before it was read that its clock might not show another change is hashed the next time.
+A file counts as unchanged as long as its size, times, inode and device are the same; if they differ, its sha256
+decides. If a file was changed so shortly before it was read that another change might not show in its times, it is
+hashed the next time.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from zoo.files import State, file_sha256, is_settled, state_of
 Arrays = Mapping[str, np.ndarray]
 
 _VERSION = 1  # of the file's format
-_DIGEST, _LENGTH = 32, 8  # bytes of the sha256 at the beginning and of the header's length after it
+_DIGEST, _LENGTH = 32, 8  # bytes of the sha256 at the beginning, and of the header's length after it
 
 
 @dataclass(frozen=True)
 class _Array:
-    """One array, compressed."""
+    """One compressed array."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -41,7 +42,7 @@ class _Array:
         return _Array(plain.dtype.str, array.shape, pa.compress(plain.tobytes(), "lz4", asbytes=True))
 
     def array(self) -> np.ndarray:
-        """Read-only."""
+        """Return the array, read-only."""
         dtype = np.dtype(self.dtype)
         size = dtype.itemsize * int(np.prod(self.shape))
         array = np.frombuffer(pa.decompress(self.data, size, "lz4"), dtype).reshape(self.shape)
@@ -53,49 +54,50 @@ class _Array:
 class _Entry:
     state: State
     settled: bool
-    sha256: str  # "" for what has no content to hash
+    sha256: str  # "" if the content was not hashed
     arrays: Mapping[str, _Array]
 
     def holds(self, state: State) -> bool:
-        """Whether a file in this state need not be looked into."""
+        """Return True if a file in this state need not be read."""
         return self.settled and self.state == state
 
     def unpacked(self) -> Arrays:
-        """The arrays, read-only."""
+        """Return the arrays, read-only."""
         return {name: array.array() for name, array in self.arrays.items()}
 
 
 class ReadCache:
-    """Arrays read from files, by path and by ``what`` was read; the file ``path`` keeps them.
+    """Arrays read from files, keyed by the file's path and by ``what`` was read; the file ``path`` keeps them.
 
-    The file is the sha256 of the rest, the length of a JSON header, the header, and the arrays' compressed bytes. What
-    does not match, or is of another version, counts as none: what it held is read again.
+    The file consists of the sha256 of the rest, the length of a JSON header, the header, and the arrays' compressed
+    bytes. A file whose digest does not match, or of another version, counts as empty: its content is read again.
 
-    The first thing that is not known takes ``lock`` (default: one of this memo's own) until ``save``, and the file is
-    looked at once more: of several processes and threads that miss the same thing one computes it. Memos that are used
-    together must share a lock, or two processes could wait for each other.
+    The first lookup that misses takes ``lock`` (default: one of this memo's own) until ``save``, and the file is read
+    once more under it, so that of several processes and threads that miss the same thing only one computes it. Memos
+    that are used together must share a lock, or two processes could wait for each other.
     """
 
     def __init__(self, path: Path, lock: LazyLock | None = None) -> None:
         self.path = path
         self._own = lock is None
         self._lock = lock or LazyLock(lock_of(path))
-        self._fresh = False  # read under the lock
+        self._fresh = False  # True once the file was read under the lock
         self._entries = _load(path)
         self._used: set[tuple[str, str]] = set()
         self._changed = False
 
     def read(self, path: Path, what: str, compute: Callable[[], Arrays], *, hashed: bool = True) -> Arrays:
-        """What ``compute`` reads from a file, read-only. Not ``hashed``: ``compute`` costs no more than hashing would.
+        """Return the arrays that ``compute`` reads from a file, read-only.
 
-        Whatever ``compute`` raises is raised, and not remembered.
+        ``hashed`` False: the file is not hashed, because ``compute`` costs no more than hashing would. An exception of
+        ``compute`` is raised and not remembered.
         """
         key = (os.path.abspath(path), what)
         now = time.time_ns()
         try:
             state = state_of(path)
         except OSError:
-            return compute()  # which says what is wrong
+            return compute()  # which raises the error
         self._used.add(key)
         known = self._entries.get(key)
         if not (known and known.holds(state)):
@@ -111,18 +113,20 @@ class ReadCache:
             packed = {name: _Array.of(array) for name, array in arrays.items()}
             for array in arrays.values():
                 array.flags.writeable = False
-        if state_of(path) == state:  # else it was changed while it was read
+        if state_of(path) == state:  # if not, the file was changed while it was read
             self._entries[key] = _Entry(state, is_settled(max(state[1:3]), now), sha256, packed)
             self._changed = True
         return arrays
 
     def save(self) -> None:
-        """Keep what was read, and of the rest what belongs to files that still are there. UserError where it cannot
-        be written."""
+        """Store what was read, and keep older entries whose files still exist.
+
+        Raises UserError if the memo cannot be written.
+        """
         try:
             if self._changed:
                 self._entries = {k: e for k, e in self._entries.items() if k in self._used or os.path.exists(k[0])}
-                if self._fresh:  # under the lock: whoever else began to write this file is dead
+                if self._fresh:  # under the lock: any other writer of this file is dead
                     clear_parts_of(self.path)
                 atomic(self.path, self._write)
                 self._changed = False
@@ -130,13 +134,13 @@ class ReadCache:
             self.release()
 
     def release(self) -> None:
-        """Let others compute what is not known: for who does not ``save`` after all."""
+        """Release the lock without saving."""
         self._fresh = False
         if self._own:
             self._lock.release()
 
     def _look_again(self) -> None:
-        """Under the lock, at what another process or thread has kept meanwhile."""
+        """Take the lock and read the file again: another process or thread may have stored the missing entry."""
         if not self._fresh:
             self._lock.take()
             self._entries, self._fresh = _load(self.path), True
@@ -157,7 +161,7 @@ class ReadCache:
 
 
 def _load(path: Path) -> dict[tuple[str, str], _Entry]:
-    """What a memo's file holds; nothing where it is absent, damaged or of another version."""
+    """Return the entries in a memo's file; empty if it is absent, damaged or of another version."""
     try:
         content = memoryview(path.read_bytes())
     except OSError:

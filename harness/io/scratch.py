@@ -1,6 +1,7 @@
-"""Temporary folders that do not outlast their process: what a killed one left goes at the next start.
+"""Temporary folders that do not outlast their process: those of killed processes are removed at the next start.
 
-They may hold people's faces. A lock in the folder says that its process lives; the system frees it at any end.
+They may hold people's faces. A lock in the folder shows that its process lives; the system frees the lock however the
+process ends.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from zoo.files import locked
 
 PREFIX = "harness-"
 YOUNG = 10.0
-"""Seconds in which a folder that is not locked may be one that is just being made."""
+"""Age in seconds up to which an unlocked folder may still be in the making."""
 
 
 @contextmanager
 def scratch(what: str) -> Iterator[Path]:
-    """Make a temporary folder for the body, and remove those that killed processes of this user left.
+    """Make a temporary folder for the body, and remove those left by killed processes of this user.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The folder cannot be made.
     """
     clear_scratch()
     with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{what}-", ignore_cleanup_errors=True) as folder:
@@ -38,14 +39,17 @@ def scratch(what: str) -> Iterator[Path]:
 
 
 def clear_scratch() -> None:
-    """Remove the temporary folders of this program whose process is gone; never one that is in use."""
+    """Remove the temporary folders of this program whose process has ended; never one that is in use."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         if _is_ours(folder) and time.time() - _made(folder) > YOUNG:
             _remove_unlocked(folder)
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether it is a folder, no link, of this user and made by ``scratch``: anybody may make names in /tmp."""
+    """Return True if it is a folder, not a link, owned by this user and made by ``scratch``.
+
+    This is checked because any user may create names in /tmp.
+    """
     try:
         found = folder.lstat()
     except OSError:

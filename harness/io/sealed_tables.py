@@ -1,4 +1,4 @@
-"""Parquet files that carry the digest of their columns: pages have checksums of their own, the file's end has none."""
+"""Parquet files with a digest of their columns; parquet has checksums for pages but none for the file's end."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def write_sealed(table: pa.Table, path: Path) -> None:
     """Write a table with page checksums and the digest of its columns and metadata."""
     said = dict(table.schema.metadata or {})
     table = table.replace_schema_metadata({**said, _DIGEST: _digest(table, said)})
-    with path.open("wb") as file:  # opened here: Arrow takes a relative path with a colon for an address
+    with path.open("wb") as file:  # opened here: Arrow takes a relative path with a colon for a URI
         pq.write_table(table, file, write_page_checksum=True)
 
 
 def read_sealed(path: Path) -> tuple[pa.Table, bool]:
-    """Return a table, and whether it was compared: tables of 0.1 have no digest.
+    """Return a table, and whether it was compared: tables of version 0.1 have no digest.
 
     Raises:
-        ValueError: It is not what was written.
-        OSError, pa.ArrowException: It cannot be read.
+        ValueError: The content differs from what was written.
+        OSError, pa.ArrowException: The file cannot be read.
     """
     table = read_parquet(path)
     said = dict(table.schema.metadata or {})
@@ -37,7 +37,7 @@ def read_sealed(path: Path) -> tuple[pa.Table, bool]:
 
 
 def _digest(table: pa.Table, said: dict[bytes, bytes]) -> bytes:
-    """sha256 over names and values of the columns and what the file says of itself but for Arrow's own."""
+    """Return the sha256 over names and values of the columns and the file's metadata, except Arrow's own."""
     own = sorted((key, value) for key, value in said.items() if not key.startswith(b"ARROW:"))
     sha256 = hashlib.sha256(repr(own).encode())
     for name in table.column_names:

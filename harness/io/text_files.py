@@ -1,4 +1,4 @@
-"""Text files that people give: read whole, and faults named by file."""
+"""Read text files given by users, with errors that name the file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from zoo.files import read_bytes
 
 
 def read_text(path: Path) -> str:
-    """A text file without byte order mark, carriage returns and empty end; UserError where it is no UTF-8 text."""
+    """Return a text file without byte order mark, carriage returns and trailing white space.
+
+    Raises UserError if the file cannot be read or is not UTF-8.
+    """
     try:
         text = read_bytes(path).decode("utf-8-sig")
     except OSError as error:

@@ -1,1 +1,1 @@
-"""Where and how work runs: devices, processes, memory, prefetching."""
+"""Devices, processes, memory and prefetching."""

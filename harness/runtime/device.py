@@ -1,4 +1,4 @@
-"""The device that a run computes on."""
+"""Choose the device that a run computes on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from zoo.errors import UserError, first_line
 
 
 def pick_device(name: str) -> torch.device:
-    """``auto``: the GPU where there is one. Where it is the processor, freed memory is kept for the next step."""
+    """Return the device of this name; ``auto`` is the GPU if there is one.
+
+    On the CPU, freed memory is kept for the next step. Raises UserError if the device cannot be used.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -1,7 +1,7 @@
-"""The processes of a run, one a device: started or found, and what they say to each other.
+"""The processes of a run, one per device: start or join them, and communicate between them.
 
-Lightning Fabric knows torchrun, SLURM and devices; it is imported where training begins. What is not training's own
-(who is done, which answers) goes through a gloo group on the host. One process alone needs none of it.
+Lightning Fabric handles torchrun, SLURM and devices; it is imported when training begins. Communication outside of
+training (predictions, or the wish to stop) goes through a gloo group on the host. A single process needs none of this.
 """
 
 from __future__ import annotations
@@ -26,15 +26,18 @@ from zoo.errors import UserError, first_line
 from zoo.parallel import Share, split
 
 Item = TypeVar("Item")
-STEP = timedelta(minutes=10)  # the longest that a process may be late in a step
-WAIT = timedelta(days=2)  # and with features or answers; a process that dies is noticed at once
-GRACE = 20.0  # seconds that the others have to end by themselves after one died
+STEP = timedelta(minutes=10)  # how late a process may be in a step
+WAIT = timedelta(days=2)  # how late it may be with features or predictions; a process that dies is noticed at once
+GRACE = 20.0  # seconds for the others to end by themselves after one died
 LOST = ("connection", "gloo", "nccl", "timed out", "socket", "peer")
 
 
 @dataclass
 class World:
-    """``rank``: which of ``size`` processes this is, 0 the first, the only one that writes files."""
+    """The processes of a run, seen from one of them.
+
+    ``rank``: which of ``size`` processes this is. Rank 0 is the first, and the only one that writes files.
+    """
 
     device: torch.device
     rank: int = 0
@@ -44,15 +47,15 @@ class World:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes the files and speaks."""
+        """True if this process writes the files and prints."""
         return self.rank == 0
 
     def share(self, rows: int) -> Share | None:
-        """This process's rows of a batch; None where it is alone."""
+        """Return this process's rows of a batch; None if it is the only process."""
         return split(rows, self.rank, self.size, self.groups["answers"]) if self.size > 1 else None
 
     def broadcast(self, value: Item) -> Item:
-        """The first process's value, in every process."""
+        """Return the first process's value in every process."""
         if self.size == 1:
             return value
         held = [value]
@@ -60,7 +63,7 @@ class World:
         return held[0]
 
     def all_gather(self, value: Item) -> list[Item]:
-        """Every process's value, in every process; waits for all."""
+        """Return every process's value in every process; wait for all."""
         if self.size == 1:
             return [value]
         held: list[Any] = [None] * self.size
@@ -68,7 +71,7 @@ class World:
         return held
 
     def gather(self, value: Item) -> list[Item]:
-        """Every process's value, in the first process; [] in the others."""
+        """Return every process's value in the first process, [] in the others."""
         if self.size == 1:
             return [value]
         held: list[Any] | None = [None] * self.size if self.first else None
@@ -76,7 +79,7 @@ class World:
         return held or []
 
     def any(self, flag: bool) -> bool:
-        """Whether some process says yes. Every process must ask."""
+        """Return True if any process passes True. Every process must call it."""
         if self.size == 1:
             return flag
         said = torch.tensor([int(flag)])
@@ -84,7 +87,11 @@ class World:
         return bool(said.item())
 
     def shard(self, sizes: Sequence[int]) -> list[int]:
-        """Which of some pieces of work are this process's: the largest first, each to whoever has least."""
+        """Return the indices of the work items of this process.
+
+        The largest item is assigned first, each to the process with the least work so far.
+        """
+        # Every process computes the whole assignment and keeps its own part, so nothing has to be sent.
         loads, owned = [0] * self.size, []
         for i in sorted(range(len(sizes)), key=lambda i: (-sizes[i], i)):
             least = loads.index(min(loads))
@@ -94,7 +101,7 @@ class World:
 
 
 def single_process(device: torch.device) -> World:
-    """One process."""
+    """Return the world of a single process."""
     return World(device)
 
 
@@ -102,9 +109,10 @@ def single_process(device: torch.device) -> World:
 def init_distributed(
     device: torch.device, *, devices: int = 1, nodes: int = 1, precision: str = "32"
 ) -> Iterator[World]:
-    """The world of a run: this process alone, or with the others, which are started here or were by torchrun or SLURM.
+    """Yield the world of a run: this process alone, or together with the others.
 
-    UserError where another process was lost, or where the machine has fewer devices than asked for.
+    The others are started here, or were started by torchrun or SLURM. Raises UserError if another process is lost, or
+    if the machine has fewer devices than asked for.
     """
     devices, nodes = _wanted(devices, nodes)
     if (devices, nodes) == (1, 1):
@@ -123,19 +131,19 @@ def init_distributed(
         with report_lost_process():
             yield world
         with report_lost_process():
-            world.all_gather(None)  # nobody leaves while another one still has something to say
+            world.all_gather(None)  # no process leaves while another still has to communicate
         dist.destroy_process_group()
     finally:
         _end(children)
 
 
 def silence_lightning() -> None:
-    """Lightning's remarks concern nobody; to be called when it has been imported, which sets its level."""
+    """Silence Lightning's log. Call it after importing Lightning, because the import sets the level."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
 def _wanted(devices: int, nodes: int) -> tuple[int, int]:
-    """Devices a machine, and machines. torchrun says it itself."""
+    """Return the number of devices per machine, and of machines; torchrun sets both itself."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         local = int(os.environ["LOCAL_WORLD_SIZE"])
         return local, int(os.environ["WORLD_SIZE"]) // local
@@ -143,8 +151,10 @@ def _wanted(devices: int, nodes: int) -> tuple[int, int]:
 
 
 def _start_others(devices: int, nodes: int) -> list[subprocess.Popen[bytes]]:
-    """The same command line once more for each further device of this machine, as Fabric's own launcher does, without
-    its observer: that kills the first process before it can say what happened."""
+    """Start the same command line once more for each further device of this machine.
+
+    Fabric's own launcher does the same, but its observer kills the first process before that can report what happened.
+    """
     from lightning_fabric.plugins.environments.lightning import find_free_network_port
 
     if nodes > 1 and not {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK"} <= os.environ.keys():
@@ -162,7 +172,7 @@ def _start_others(devices: int, nodes: int) -> list[subprocess.Popen[bytes]]:
 
 
 def _watch(children: Sequence[subprocess.Popen[bytes]]) -> None:
-    """End this process where another one died and its absence is not noticed, as in a GPU's collective."""
+    """End this process if another one died and its absence is not noticed, as in a collective operation of GPUs."""
     while not any(child.poll() for child in children):
         time.sleep(1)
     time.sleep(GRACE)
@@ -203,7 +213,7 @@ def _connect(device: torch.device, devices: int, nodes: int, precision: str) -> 
 
 @contextmanager
 def report_lost_process() -> Iterator[None]:
-    """An error that comes of another process's end as one that says so."""
+    """Re-raise errors caused by a lost peer process as a UserError that says so."""
     try:
         yield
     except RuntimeError as error:
@@ -215,6 +225,6 @@ def report_lost_process() -> Iterator[None]:
 
 def _told(what: str) -> str:
     return (
-        f"another process of this run is gone ({what}): see what it said, then `harness run --resume RUN` goes on "
-        "from the last checkpoint"
+        f"another process of this run exited ({what}): check its output, then continue from the last checkpoint with "
+        "`harness run --resume RUN`"
     )

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, asked for between two steps."""
+"""Handle Ctrl-C and SIGTERM between two steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def stoppable() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM ask the loop to stop after the step under way; a second one ends the program."""
+    """Yield a function that returns True once Ctrl-C or SIGTERM asked to stop; a second signal ends the program.
+
+    The loop calls it after each step, so that the current step is finished.
+    """
     asked: list[int] = []
 
     def handler(number: int, frame: object) -> None:
@@ -19,7 +22,7 @@ def stoppable() -> Iterator[Callable[[], bool]]:
 
     try:
         before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread: nobody can send signals here
+    except ValueError:  # not in the main thread, which alone receives signals
         before = {}
     try:
         yield lambda: bool(asked)

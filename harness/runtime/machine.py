@@ -1,4 +1,4 @@
-"""What this machine and this installation are. Light: libraries are only imported by ``try_imports``, in a child."""
+"""Describe this machine and this installation. Light: only ``try_imports`` imports libraries, in a child process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROJECT = "abaw-zoo"
 
 
 def processor() -> str:
-    """The processor's name."""
+    """Return the processor's name."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -34,19 +34,19 @@ def processor() -> str:
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory_gb() -> int | None:
-    """Memory of the machine in GB; None where the system does not tell."""
+    """Return the memory of the machine in GB; None if the system does not report it."""
     try:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
     except (ValueError, OSError, AttributeError):
         return None
 
 
-# --- what is installed ------------------------------------------------------------------------------------------------
+# --- installed distributions ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,11 @@ class Difference:
 
 
 def pinned() -> dict[str, str]:
-    """The versions that this project was tested with, by canonical name, for this Python: those of constraints.txt in
-    the checkout; where there is none, those that the package itself pins (torch, torchvision, torchaudio)."""
+    """Return the versions that this project was tested with, by canonical name, for this Python.
+
+    They are those of constraints.txt in the checkout. Without a checkout they are those that the package itself pins
+    (torch, torchvision, torchaudio).
+    """
     file = Path(__file__).parents[2] / "constraints.txt"
     lines = (
         file.read_text(encoding="utf-8").splitlines() if file.is_file() else importlib.metadata.requires(PROJECT) or []
@@ -77,7 +80,10 @@ def pinned() -> dict[str, str]:
 
 
 def differences() -> list[Difference]:
-    """Every installed distribution that is pinned to another version. Local parts of versions (+cpu) do not count."""
+    """Return every installed distribution that is pinned to another version.
+
+    Local parts of versions (+cpu) are ignored.
+    """
     found = []
     for name, tested in sorted(pinned().items()):
         installed = version(name)
@@ -87,7 +93,7 @@ def differences() -> list[Difference]:
 
 
 def extras() -> dict[str, bool]:
-    """This project's optional parts, and whether all that each needs is installed."""
+    """Return this project's extras, each with True if all that it needs is installed."""
     found: dict[str, bool] = {}
     for line in importlib.metadata.requires(PROJECT) or ():
         try:
@@ -100,30 +106,30 @@ def extras() -> dict[str, bool]:
 
 
 def folder_size(folder: Path) -> int:
-    """Bytes of all files below a folder."""
+    """Return the size of all files below a folder in bytes."""
     total = 0
     for top, _, files in os.walk(folder):
         for name in files:
             try:
                 total += os.lstat(os.path.join(top, name)).st_size
             except OSError:
-                continue  # it went meanwhile
+                continue  # the file was removed meanwhile
     return total
 
 
-# --- imports, each tried ----------------------------------------------------------------------------------------------
+# --- trial imports ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Import:
-    """A library, and why it cannot be imported; None where it can."""
+    """A library, and the reason why it cannot be imported; None if it can."""
 
     name: str
     error: str | None
 
 
 class Device(TypedDict):
-    """A device by torch's name: whether it computes in bfloat16 itself, and its memory in GB if it is no processor."""
+    """A device by torch's name: whether it computes in bfloat16 natively, and its memory in GB if it is not the CPU."""
 
     name: str
     bf16: bool
@@ -131,9 +137,9 @@ class Device(TypedDict):
 
 
 def try_imports(names: Sequence[str] = tuple(HEAVY)) -> tuple[list[Import], dict[str, Device]]:
-    """Import libraries in a child process, one after the other; and the devices, as torch sees them.
+    """Import libraries one after the other in a child process; return the outcomes and the devices that torch finds.
 
-    A library that brings its process down is named as such, and the rest is tried in another process.
+    If a library kills the process, it is named as the cause, and the rest is tried in another process.
     """
     found: list[Import] = []
     devices: dict[str, Device] = {}
@@ -154,7 +160,7 @@ def try_imports(names: Sequence[str] = tuple(HEAVY)) -> tuple[list[Import], dict
 
 
 def _child(names: Sequence[str]) -> tuple[list[dict[str, Any]], str]:
-    """What the child said, a line a library, and how it ended where it died."""
+    """Return the child's reports, one line per library, and how the child ended if it died."""
     command = [sys.executable, "-m", "harness.runtime.machine", *names]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     answers = [json.loads(line.removeprefix("IMPORT ")) for line in _told(done.stdout)]
@@ -170,14 +176,14 @@ def _told(output: str) -> Iterator[str]:
 
 
 def _import_all(names: Sequence[str]) -> None:
-    """In the child: say of each library whether it can be imported, then what devices there are."""
+    """Report, in the child, for each library whether it can be imported, then the devices."""
     import importlib
 
     for name in names:
         error = None
         try:
             importlib.import_module(name)
-        except Exception as reason:  # of a library that does not load: any kind
+        except Exception as reason:  # a library may fail to load with any exception
             error = f"{type(reason).__name__}: {' '.join(str(reason).split())[:300]}"
         print("IMPORT " + json.dumps({"name": name, "error": error}), flush=True)
     if "torch" in sys.modules:
@@ -185,7 +191,7 @@ def _import_all(names: Sequence[str]) -> None:
 
 
 def _devices() -> dict[str, Device]:
-    """The devices as torch sees them, by name."""
+    """Return the devices that torch finds, by name."""
     import torch
 
     from zoo.layers.precision import computes_bfloat16

@@ -1,5 +1,7 @@
-"""Memory that is freed and used again; and when it runs out: batches are halved where that changes nothing but the
-time, and it is recorded."""
+"""Memory: reuse freed blocks, and handle out-of-memory errors.
+
+Batches are halved if that changes nothing but the time, and the record notes it.
+"""
 
 from __future__ import annotations
 
@@ -18,30 +20,30 @@ _halvings: ContextVar[list[Halved] | None] = ContextVar("halvings", default=None
 
 
 def retain_freed_memory() -> None:
-    """Let the C library keep large blocks that are freed and hand them out again; for networks on the processor.
+    """Let the C library keep large freed blocks and reuse them; for networks on the CPU.
 
-    Otherwise every activation of a step goes back to the kernel, which clears its pages anew for the next one: of a
-    training step of the field's network (harness.benchmarks.baseline, float32) that is a fifth. A process then holds on
-    to the most that it ever had. Elsewhere than with glibc nothing changes.
+    Otherwise every activation of a step is returned to the kernel, which has to clear the pages again for the next
+    step. This takes a fifth of a training step of the field's network (harness.benchmarks.baseline, float32). The
+    process then never gives memory back. Without glibc this has no effect.
     """
     if mallopt := getattr(_libc(), "mallopt", None):
         trim_threshold, mmap_max = -1, -4  # as malloc.h numbers them
-        mallopt(mmap_max, 0)  # no block in a mapping of its own
-        mallopt(trim_threshold, -1)  # nothing given back
+        mallopt(mmap_max, 0)  # no block gets a mapping of its own
+        mallopt(trim_threshold, -1)  # nothing is given back
 
 
 def _libc() -> Any:
     try:
         return ctypes.CDLL(None)
-    except (OSError, TypeError):  # Windows has no such thing
+    except (OSError, TypeError):  # not available on Windows
         return None
 
 
 def peak_mb() -> float:
-    """The most memory this process has had resident, in MB.
+    """Return the peak resident memory of this process in MB.
 
-    Linux keeps it in VmHWM; ru_maxrss is the parent's too where a child was started by fork or vfork. 0 on systems
-    that tell neither (Windows).
+    Linux reports it in VmHWM; ru_maxrss includes the parent's if a child was started by fork or vfork. 0 on systems
+    that report neither (Windows).
     """
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
@@ -58,7 +60,7 @@ def peak_mb() -> float:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether a device or the machine had no memory left for a tensor."""
+    """Return True if the error means that a device or the machine had no memory left for a tensor."""
     import torch
 
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
@@ -67,7 +69,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def release() -> None:
-    """Give back what the failed attempt held; to be called after its ``except`` block, which keeps it alive."""
+    """Free the memory of a failed attempt. Call it after the ``except`` block, which keeps the memory alive."""
     import torch
 
     gc.collect()
@@ -79,7 +81,7 @@ def release() -> None:
 
 @contextmanager
 def track_batch_reductions() -> Iterator[list[Halved]]:
-    """What is halved meanwhile, for the circumstances of a record: ``{"where": ..., "batch": ...}``."""
+    """Collect the batch reductions made in the body, for the record: ``{"where": ..., "batch": ...}``."""
     noted: list[Halved] = []
     token = _halvings.set(noted)
     try:
@@ -89,7 +91,7 @@ def track_batch_reductions() -> Iterator[list[Halved]]:
 
 
 def note(where: str, batch: int) -> None:
-    """Note that something goes on with a smaller batch."""
+    """Record that something continues with a smaller batch."""
     noted = _halvings.get()
     if noted is not None:
         noted[:] = [said for said in noted if said["where"] != where] + [{"where": where, "batch": batch}]

@@ -1,4 +1,4 @@
-"""Mixed precision on a device, and a word where it has no bfloat16 of its own."""
+"""Mixed precision on a device, and a warning if the device has no native bfloat16."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from zoo.layers.precision import computes_bfloat16
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """What a network runs in: bfloat16 where it is safe (``bf16-mixed``), or as it is (``32``)."""
+    """Return the context that a network runs in: bfloat16 where it is safe (``bf16-mixed``), or unchanged (``32``)."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
 
 
 def warn_of_bfloat16(device: torch.device, option: str) -> None:
-    """What asks for it is told where the device has none of its own."""
+    """Warn if the device has no native bfloat16; ``option`` is the setting that asked for it."""
     if not computes_bfloat16(device):
-        warnings.warn(f"{option}: this machine has no bfloat16 of its own: float32 is faster here", stacklevel=2)
+        warnings.warn(f"{option}: this machine has no native bfloat16; float32 is faster here", stacklevel=2)

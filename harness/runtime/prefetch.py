@@ -1,4 +1,4 @@
-"""Threads that keep slow sources ahead of whoever uses what they give."""
+"""Prefetch items from slow sources in threads."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Source = Callable[[], Iterator[Item]]
-_WAKE = 0.1  # seconds between looks at whether it is over
+_WAKE = 0.1  # seconds between checks for the end
 
 
 def prefetch(sources: Iterable[Source[Item]], *, threads: int, depth: int, in_turn: bool = False) -> Iterator[Item]:
-    """The items of some sources, of which ``threads`` are worked off at the same time, each by a thread; at most
-    ``depth`` items a thread lie ready. Items of one source keep their order. An exception in a thread is raised here.
+    """Yield the items of some sources, prefetched by threads, each of which works through one source at a time.
 
-    ``in_turn``: the threads rest while what is ready is used, and the user waits until all of it is: for a user that
-    works on the same cores in threads which wait for the slowest of them, as networks on a processor do. There every
-    second that one reader takes beside them costs a second, of both cores; in turns all readers share the cores.
+    ``threads`` sources are read at the same time, and at most ``depth`` items per thread are kept ready. Items of one
+    source keep their order. An exception in a thread is raised here.
+
+    ``in_turn``: the threads rest while the ready items are used, and the consumer waits until all items are ready. This
+    is for a consumer that computes on the same cores in threads that wait for the slowest of them, as networks on the
+    CPU do. If a reader ran next to them, every second of one core that it takes would cost a second of all cores.
+    Taking turns, the readers share all cores.
     """
     workers = _Workers(sources, threads, depth * threads, in_turn)
     try:
@@ -29,14 +32,14 @@ def prefetch(sources: Iterable[Source[Item]], *, threads: int, depth: int, in_tu
 
 
 class _End:
-    """A thread is done."""
+    """A mark in the queue: a thread is done."""
 
 
 class _Workers(Generic[Item]):
     def __init__(self, sources: Iterable[Source[Item]], threads: int, most: int, in_turn: bool) -> None:
         self.sources, self.most, self.in_turn = iter(sources), most, in_turn
         self.next_source, self.over = threading.Lock(), threading.Event()
-        self.tickets = threading.Semaphore(0)  # in turn each item is begun with one
+        self.tickets = threading.Semaphore(0)  # with in_turn, one is needed to begin an item
         self.ready: queue.Queue[Item | _End | BaseException] = queue.Queue(most)
         self.threads = [
             threading.Thread(target=copy_context().run, args=[self._work], daemon=True) for _ in range(threads)
@@ -55,11 +58,11 @@ class _Workers(Generic[Item]):
                     try:
                         item = next(items)
                     except StopIteration:
-                        self.tickets.release()  # not used
+                        self.tickets.release()  # give back the unused ticket
                         break
                     self._put(item)
             self._put(_End())
-        except BaseException as error:  # handed over, raised where the items are used
+        except BaseException as error:  # passed on and raised in the consumer's thread
             self._put(error)
 
     def _next(self) -> Source[Item] | None:
@@ -79,7 +82,7 @@ class _Workers(Generic[Item]):
             except queue.Full:
                 continue
 
-    # --- where the items are used ---
+    # --- in the consumer's thread ---
 
     def items(self) -> Iterator[Item]:
         while self.working:

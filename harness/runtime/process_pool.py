@@ -1,4 +1,4 @@
-"""The same work on many files, in processes: one bad file stops nothing, and a dead parent leaves no orphan."""
+"""Process many files in worker processes: one bad file stops nothing, and workers end with their parent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 Tick = Callable[[float], None]
 """Called by a task with the share of its file that is done, from 0 to 1."""
 
-STEP = 0.002  # of a file: what a worker tells its parent at the earliest
+STEP = 0.002  # smallest share of a file that a worker reports
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +35,12 @@ def run_jobs(
     unit: str = "frame",
     progress: bool = True,
 ) -> Iterator[tuple[int, Result | Failure]]:
-    """Yield (place in ``items``, result or Failure) as they are done.
+    """Yield (index in ``items``, result or Failure) as they are done.
 
     ``paths``: each item's file, named in failures; ``sizes``: its share of the work in ``unit``, which the bar counts.
-    With more than one job, ``task`` and items must be picklable. The largest are begun first, so that all cores
-    end together. A process that dies takes only its own file with it, which is tried once more. A full disk stops
-    everything (UserError).
+    With more than one job, ``task`` and items must be picklable. The largest items are begun first, so that all cores
+    end together. A process that dies loses only its own file, which is tried once more. A full disk stops everything
+    (UserError).
     """
     with Bar(total=sum(sizes), desc=label, unit=unit, smoothing=0.05, shown=progress and bool(items)) as bar:
         bar.set_postfix_str(f"0/{len(items)} files")
@@ -54,14 +54,14 @@ def run_jobs(
 
 
 def _named(failure: Failure, path: Path) -> Failure:
-    """A Failure that names its file, of which a process that died knew nothing."""
+    """Return a Failure that names its file, which the Failure of a process that died does not."""
     if failure.trace:
         log.warning("%s: unexpected error\n%s", path, failure.trace.rstrip())
     return failure if failure.item else replace(failure, reason=f"{path}: {failure}", item=str(path))
 
 
 class _Progress:
-    """A bar that counts the shares of all files, as they are told in any order."""
+    """A progress bar that counts the shares of all files, reported in any order."""
 
     def __init__(self, bar: Bar, sizes: Sequence[int]) -> None:
         self.bar, self.sizes = bar, sizes
@@ -69,13 +69,13 @@ class _Progress:
         self.total = 0.0
 
     def __call__(self, place: int, share: float) -> None:
-        """A file that is tried again begins at 0 again."""
+        """Report the share of a file; it may fall back to 0 if the file is tried again."""
         self.total += (share - self.done[place]) * self.sizes[place]
         self.done[place] = share
         self.bar.update(int(self.total) - self.bar.n)
 
 
-File = tuple[Path, Any]  # and the item that the task takes
+File = tuple[Path, Any]  # a path, and the item that the task takes
 
 
 def _in_turn(task: Callable[[Any, Tick], Any], files: Sequence[File], progress: _Progress) -> Iterator[tuple[int, Any]]:
@@ -95,12 +95,12 @@ def _in_workers(
         for rank, outcome in pool(work, [files[place] for place in order], lambda n, done: progress(order[n], done)):
             progress(order[rank], 1.0)
             yield order[rank], outcome
-    finally:  # also after Ctrl-C or by an abandoned iterator: nothing more is begun, what runs is left unfinished
+    finally:  # also after Ctrl-C or if the iterator is abandoned: nothing more is begun, running tasks are ended
         pool.close()
 
 
 def _work(task: Callable[[Any, Tick], Any], file: File) -> Any:
-    """In a worker."""
+    """Do one item in a worker."""
     import cv2
 
     cv2.setNumThreads(1)
@@ -116,7 +116,7 @@ def _work(task: Callable[[Any, Tick], Any], file: File) -> Any:
 
 
 def _do(task: Callable[[Any, Tick], Any], file: File, tick: Tick) -> Any:
-    """The task's result; a Failure that names the file; or the UserError that ends the work on all of them."""
+    """Return the task's result, a Failure that names the file, or the UserError that ends the work on all files."""
     path, item = file
     try:
         return task(item, tick)

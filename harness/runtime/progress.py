@@ -1,4 +1,4 @@
-"""How far a long piece of work is: a bar on a terminal, a line a minute where output goes to a file."""
+"""Progress of long work: a bar on a terminal, a line a minute if the output goes to a file."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from tqdm import tqdm
 
 EVERY = 60.0
-"""Seconds between two lines where no bar can be drawn (a cluster's log, CI)."""
+"""Seconds between two lines if no bar can be drawn (a cluster's log, CI)."""
 
 
 class Bar(tqdm):  # type: ignore[type-arg]
-    """A bar of tqdm, with its arguments; where standard error is no terminal, a line every EVERY seconds instead.
+    """A tqdm bar, with tqdm's arguments; if standard error is not a terminal, a line every EVERY seconds instead.
 
-    ``shown`` false: nothing. ``plain``: lines are written, no bar.
+    ``shown`` False: nothing is shown. ``plain``: True if lines are written instead of a bar.
     """
 
     def __init__(self, *args: Any, shown: bool = True, leave: bool = False, **options: Any) -> None:
@@ -34,7 +34,7 @@ class Bar(tqdm):  # type: ignore[type-arg]
             self.update()
 
     def update(self, n: float | None = 1) -> bool | None:
-        """Count ``n`` further items; every EVERY seconds a line says how far they are."""
+        """Count ``n`` further items; without a bar, print a line every EVERY seconds."""
         if not self.plain:
             return super().update(n)
         self.n += n or 0
@@ -43,7 +43,7 @@ class Bar(tqdm):  # type: ignore[type-arg]
         return None
 
     def say(self) -> None:
-        """Write the line now."""
+        """Print the line now."""
         of = f" of {self.total:,}" if self.total else ""
         print(f"{self.label}: {self.n:,}{of} {self.noun}s", file=sys.stderr, flush=True)
         self.said_at = time.monotonic()

@@ -1,7 +1,7 @@
-"""Standard output and error that show what would act on a terminal, whoever wrote it. Light.
+"""Standard output and error that escape control characters, which could act on a terminal. Light.
 
-Names of files and folders, records, plugins, weights and the errors of other libraries all end in some ``print``. One
-guard where they meet misses none of them; where a text must stay one line or one cell, its writer sees to that too.
+Names of files and folders, records, plugins, weights and errors of other libraries are all printed at some point. A
+single guard on the streams misses none of them. If a text must stay one line or one cell, its writer ensures that.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from zoo.text import visible
 
 _KEPT = "\n\t"
 _BAR = re.compile(r"\r|(?:\x1b\[A)+\Z")
-"""What tqdm moves the cursor with: back to the line's begin before a bar, and up, in a write of its own."""
+"""Cursor movements of tqdm: back to the beginning of the line before a bar; and up, in a write of its own."""
 
 
 def tabulate(rows: Iterable[Iterable[Any]], headers: Iterable[str] = (), **options: Any) -> str:
-    """Return the table that the library of this name makes, a line a row whatever its texts are."""
+    """Return the table of the library of this name, with one line per row whatever the texts contain."""
     import tabulate as library
 
     cells = [[visible(str(cell)) if isinstance(cell, str | Path) else cell for cell in row] for row in rows]
@@ -30,7 +30,7 @@ def tabulate(rows: Iterable[Iterable[Any]], headers: Iterable[str] = (), **optio
 
 
 class Shown:
-    """A stream of text whose hidden characters are written as escapes; in all else the stream that it is given."""
+    """A text stream that writes hidden characters as escapes and otherwise behaves like the stream it wraps."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -39,7 +39,7 @@ class Shown:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write a text. Of a terminal the cursor may be moved as bars of progress move it."""
+        """Write a text; on a terminal the cursor movements of progress bars are kept."""
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         moves = found[0] if self._stream.isatty() and (found := _BAR.match(text)) else ""
@@ -53,10 +53,10 @@ class Shown:
 
 
 def open_streams() -> None:
-    """Make standard output and error usable, however this was started.
+    """Make standard output and error usable, however the program was started.
 
-    Where one is closed (``>&-``), the next file that is opened would take its place, and get what is printed. What
-    a terminal or file of another encoding cannot show is escaped.
+    If one is closed (``>&-``), the next file that is opened would take its number and receive what is printed.
+    Characters that a terminal or file of another encoding cannot show are escaped.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass

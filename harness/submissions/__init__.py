@@ -1,1 +1,1 @@
-"""Submission files: written, verified, noted."""
+"""Write, verify and record submission files."""

@@ -1,4 +1,4 @@
-"""The ledger of a folder of runs, ``submissions.jsonl``: what was made, when, from which run; a line each."""
+"""The ledger of a folder of runs, ``submissions.jsonl``: a line for each submission, with its time and its run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAME = "submissions.jsonl"
 
 
 def note(runs: Path, entry: Mapping[str, Any]) -> None:
-    """Append an entry."""
+    """Append an entry; raise UserError if it cannot be written."""
     path = runs / NAME
     try:
         append_line(path, sealed(entry))
@@ -25,7 +25,10 @@ def note(runs: Path, entry: Mapping[str, Any]) -> None:
 
 
 def entries(runs: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """All entries, and a line for each that cannot be read. UserError where there is no ledger."""
+    """Return all entries, and a message for each line that cannot be read.
+
+    Raises UserError if there is no ledger.
+    """
     path = runs / NAME
     if not path.is_file():
         raise UserError("ledger-empty", file=path)
@@ -46,5 +49,5 @@ def entries(runs: Path) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def used(made: Sequence[Mapping[str, Any]], edition: str, track: str) -> int:
-    """How many different submissions were made for a track: the same content twice is one."""
+    """Return the number of different submissions made for a track; the same content twice counts once."""
     return len({entry["sha256"] for entry in made if (entry["edition"], entry["track"]) == (edition, track)})

@@ -1,6 +1,6 @@
-"""Writes submissions and has them verified before they take their place, by two programs that share nothing.
+"""Write submissions, and verify them before they are put in place, by two programs that share no code.
 
-``manifest.json`` beside a submission says what it is: edition, track, file, sha256, rows, list, run, what was filled.
+``manifest.json`` next to a submission describes it: edition, track, file, sha256, rows, list, run, and filled rows.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ class ListFacts(TypedDict):
 
 
 class Manifest(TypedDict):
-    """What a submission's manifest says. Rows are counted; class_histogram: class -> rows answered with it."""
+    """The content of a submission's manifest.
+
+    Rows are counted; ``class_histogram`` is class -> rows that predict it.
+    """
 
     schema: int
     edition: str | None
@@ -65,7 +68,7 @@ class Manifest(TypedDict):
 
 @dataclass(frozen=True)
 class SubmissionResult:
-    """A submission that stands: its path, manifest and what the user should know of it."""
+    """A submission that is in place: its path, its manifest and notes for the user."""
 
     path: Path
     manifest: Manifest
@@ -85,15 +88,29 @@ def make_submission(
     run: str | None = None,
     record_sha256: str | None = None,
 ) -> SubmissionResult:
-    """A verified submission in ``out`` with its manifest (and archive), or UserError and nothing changed.
+    """Write and verify a submission in ``out`` with its manifest and, if asked for, an archive.
 
-    The manifest is ``manifest.json``, or ``<name>.manifest.json`` where the file has a name of the user's: trials stand
-    side by side.
+    The manifest is ``manifest.json``, or ``<name>.manifest.json`` if the user named the file, so that several trials
+    fit in one folder.
 
-    ``edition``: its name, for the manifest; ``editions``: all there are, to say whose a foreign list is; ``name``: of
-    the file, where it is not the track's usual one; ``run``, ``record_sha256``: what the answers come from.
+    Args:
+        track: the track to submit to.
+        answers: the predictions.
+        list_file: the organisers' list of rows, if there is one.
+        out: the folder to write to.
+        edition: name of the edition, for the manifest.
+        editions: all editions, to say which one a list of another track belongs to.
+        name: the file name, if it is not the track's usual one.
+        archive: also write a zip file.
+        run: the run that the predictions come from.
+        record_sha256: the digest of that run's record.
+
+    Raises:
+        UserError: The submission cannot be made or does not verify. Nothing has been changed.
     """
-    if list_file is not None:  # whose list it is, the verifier knows; read once more later, not to keep it in memory
+    # The verifier knows which track a list belongs to. It reads the list again later, so that the list is not kept in
+    # memory in between.
+    if list_file is not None:
         read_list(list_file, track, editions)
     listed = writer.read_list(list_file, track) if list_file is not None else None
     if name is not None and (not name or Path(name).name != name or name.startswith(".") or MANIFEST in name):
@@ -126,7 +143,7 @@ def _verified(
 
 
 def _archive_of(manifest: Path) -> list[str]:
-    """The archive of an older submission, which must not stay beside a new one."""
+    """Return the archive of an older submission, which must not stay next to a new one."""
     try:
         name = json.loads(manifest.read_text(encoding="utf-8")).get("zip")
     except (OSError, ValueError, AttributeError):
@@ -174,19 +191,19 @@ def _notes(
     edition: str | None,
     manifest: Manifest,
 ) -> list[str]:
-    """What was decided for the user, a line each."""
+    """Return notes on what was decided for the user, one line each."""
     rows, notes = composed.rows, []
     for n, what in (
-        (rows.interpolated, "rows without an answer, interpolated"),
-        (rows.held, "rows before the first or after the last answer of their video, which hold it"),
-        (rows.left_out, "answered frames one beyond the list's last of their video, left out"),
-        (composed.clipped, "rows with a number outside its range, brought to the nearest end"),
+        (rows.interpolated, "rows without a prediction, interpolated"),
+        (rows.held, "rows before the first or after the last prediction of their video, filled with it"),
+        (rows.left_out, "predicted frames one beyond the list's last of their video, left out"),
+        (composed.clipped, "rows with a number outside its range, clipped to the range"),
     ):
         if n:
             notes.append(f"{what}: {n:,}")
     for names, what in (
-        (rows.unlisted, "answered names that are not in the list, left out"),
-        (rows.blind, "videos of which no slot saw a single frame, answered blindly"),
+        (rows.unlisted, "predicted names that are not in the list, left out"),
+        (rows.blind, "videos for which no slot has a single frame, predicted without input"),
     ):
         if names:
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
@@ -206,8 +223,10 @@ def _notes(
 
 
 def submission_obstacle(index: Index, editions: Sequence[EditionSpec]) -> str:
-    """Why a run on this data can hand nothing in, as far as that shows before anything is answered: test videos that
-    are not there, a list of something else, names that the form cannot hold. "" where nothing is in the way."""
+    """Return the reason why a run on this data cannot be submitted, as far as it shows before prediction; else "".
+
+    Reasons are missing test videos, a list of something else, or names that the form cannot hold.
+    """
     track, path = index.track, index.test_list.path if index.test_list else None
     if index.absent:
         shown = ", ".join(index.absent[:5]) + (f" and {len(index.absent) - 5} more" if len(index.absent) > 5 else "")
@@ -233,7 +252,7 @@ def submit_videos(
     edition: str | None = None,
     run: str | None = None,
 ) -> tuple[SubmissionBlock, list[str]]:
-    """The submission that `harness run` makes by itself: what its record says of it, and notes."""
+    """Make the submission of `harness run`; return the block of its record, and notes."""
     answers = writer.from_videos(track, videos)
     made = make_submission(track, answers, rows.path if rows else None, folder, edition=edition, run=run)
     of_list = made.manifest["list"]
@@ -249,7 +268,7 @@ def submit_videos(
 
 
 def link_record(folder: Path, record_sha256: str) -> None:
-    """Enter the digest of a run's finished record into the manifest of the submission that it made."""
+    """Write the digest of a run's finished record into the manifest of the submission that the run made."""
     path = folder / MANIFEST
     if path.is_file():
         content = opened(json.loads(path.read_text(encoding="utf-8"))) | {"record_sha256": record_sha256}
@@ -257,5 +276,5 @@ def link_record(folder: Path, record_sha256: str) -> None:
 
 
 def _as_json(manifest: Mapping[str, Any]) -> bytes:
-    """A manifest with its own digest, by which a changed one is known."""
+    """Return a manifest as JSON with its own digest, by which a change is detected."""
     return f"{seen_json(json.dumps(sealed(manifest), indent=1, ensure_ascii=False))}\n".encode()

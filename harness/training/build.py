@@ -1,4 +1,4 @@
-"""The network of a run, and what it is fitted to before training."""
+"""Build the network of a run and fit its adapters before training."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from zoo.registry.plan import Plan
 
 
 def make_model(plan: Plan, dims: Mapping[str, int], counts: Sequence[Counts], config: RunConfig) -> Model:
-    """The run's network with its seed's random weights."""
+    """Return the run's network, initialised with the run's seed."""
     torch.manual_seed(config.seed)
     return Model(plan, dims, counts, adapter_options(config), regularisation_options(config))
 
 
 def raw_slots(plan: Plan, index: Index) -> dict[str, RawSlot]:
-    """Readers of raw input for the slots that are trained."""
+    """Return readers of raw input for the slots whose encoders are trained."""
     return {s.name: RawSlot(index, s, meta_or_real(partial(build_encoder, s))) for s in plan.slots if not s.frozen}
 
 
 def adapter_options(config: RunConfig) -> AdapterOptions:
-    """The model's part of the configuration."""
+    """Return the model's adapter options from the configuration."""
     return AdapterOptions(**config.project.model_dump())
 
 
 def regularisation_options(config: RunConfig) -> Regularisation:
-    """What makes training harder, for the model."""
+    """Return the model's regularisation options from the configuration."""
     train = config.train
     return Regularisation(train.modality_dropout, train.feature_noise, train.output_dropout, train.mtl == "uncertainty")
 
 
 def fit_adapters(model: Model, data: ClipData, store: FeatureStore) -> None:
-    """Standardisation and projection of frozen slots, from the training videos' present frames."""
+    """Fit standardisation and projection of the frozen slots on the present frames of the training videos."""
     data = data.of("train")
     for name in model.slots:
         if name in data.raw:
@@ -61,7 +61,7 @@ def fit_adapters(model: Model, data: ClipData, store: FeatureStore) -> None:
 
 
 def shuffled(labels: list[np.ndarray], seed: int) -> list[np.ndarray]:
-    """Every training video with another one's labels (a control: nothing must be learned)."""
+    """Return the labels with each training video given another one's (a control: nothing should be learned)."""
     n = len(labels)
     shift = 1 + int(np.random.default_rng(seed).integers(max(1, n - 1)))
     return [np.resize(labels[(i + shift) % n], labels[i].shape) for i in range(n)]

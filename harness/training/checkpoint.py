@@ -1,4 +1,4 @@
-"""What resuming needs, and the weights, each written to a temporary name and renamed."""
+"""Training checkpoints and weights files; each is written to a temporary name and renamed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from zoo.weights import sealed
 
 
 class SavedState(TypedDict):
-    """What resuming needs: the loop's counts and the states of all that has one; {} where there is none."""
+    """The content of a checkpoint: the loop's counters and state dicts.
+
+    A state dict is {} if the run does not have that part.
+    """
 
     loop: dict[str, Any]
     model: dict[str, Tensor]
@@ -29,7 +32,7 @@ class SavedState(TypedDict):
 
 
 def save_state(path: Path, state: SavedState) -> None:
-    """Write a training state."""
+    """Write a training state with its digest appended."""
 
     def write(part: Path) -> None:
         torch.save(state, part)
@@ -39,7 +42,10 @@ def save_state(path: Path, state: SavedState) -> None:
 
 
 def load_state(path: Path) -> SavedState:
-    """Read a training state, compared with its digest; plain data and tensors only, never pickled code."""
+    """Read a training state and compare it with its digest.
+
+    Only plain data and tensors are loaded, never pickled code. Raises UserError if the file cannot be read.
+    """
     try:
         verified = check_appended(path)
         _check_stored(path)
@@ -47,25 +53,27 @@ def load_state(path: Path) -> SavedState:
     except Exception as error:
         raise UserError("checkpoint-unreadable", file=path, name=type(error).__name__) from None
     if not verified:
-        warn_unverified(path, "what it is made of is not compared; it is written anew with the next epoch")
+        warn_unverified(path, "its settings and data are not compared; the next epoch writes it anew")
     return state
 
 
 def _check_stored(path: Path) -> None:
-    """Raise ValueError if an archive would take more memory than its own size: torch.save compresses nothing, and
-    torch.load makes room for what an entry declares before it reads it."""
+    """Raise ValueError if reading an archive would take more memory than its own size.
+
+    torch.save compresses nothing, and torch.load allocates the size that an entry declares before it reads the entry.
+    """
     with zipfile.ZipFile(path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
             raise ValueError("its entries are compressed")
 
 
 def save_weights(path: Path, state: dict[str, Tensor], seen: dict[str, str] | None = None) -> None:
-    """Write a state_dict as safetensors; ``seen``: what it was trained on, for the file's metadata."""
+    """Write a state_dict as safetensors; ``seen`` is the data it was trained on, for the file's metadata."""
     atomic(path, lambda part: sealed.save(state, part, seen or {}))
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors file."""
+    """Read a safetensors file; raise UserError if it is missing or damaged."""
     if not path.is_file():
         raise UserError("run-no-weights", file=path)
     try:

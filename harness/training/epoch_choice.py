@@ -1,4 +1,4 @@
-"""Which epoch's weights a training ends with, and when it stops early: what validation scores decide."""
+"""Choose the epoch whose weights are kept, and stop early, by the validation score."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ if TYPE_CHECKING:
 
 
 def selected_by_score(settings: Train) -> tuple[str, ...]:
-    """What validation scores decide in a training with these settings: whatever it is, they are not unseen after it."""
+    """Return the names of the choices that validation scores decide under these settings.
+
+    If there are any, the validation videos no longer count as unseen.
+    """
     return ("epoch",) * (settings.select == "best") + ("learning rate",) * (settings.schedule == "plateau")
 
 
 def out_of_patience(progress: Progress, settings: Train) -> bool:
-    """Whether the score has not improved for ``train.patience`` epochs."""
+    """Return True if the score has not improved for ``train.patience`` epochs."""
     if settings.select != "best" or not settings.patience or not progress.best_epoch:
         return False
     return progress.epoch - progress.best_epoch >= settings.patience
 
 
 def take_score(state: TrainingState, score: float) -> None:
-    """Take note of a validation score: by it rates fall on a plateau, and the epoch is chosen."""
+    """Record a validation score: it may lower the learning rate on a plateau, and it selects the epoch."""
     settings, progress = state.settings, state.progress
     if selected_by_score(settings):
         progress.selections += 1
@@ -32,13 +35,13 @@ def take_score(state: TrainingState, score: float) -> None:
         state.schedule.step(score)
     if settings.select != "best":
         return
-    if score > progress.best:  # of two equal ones the earlier, which was trained less
+    if score > progress.best:  # of two equal scores the earlier one is kept: it took less training
         progress.best, progress.best_epoch = score, progress.epoch + 1
         state.best_weights = copy.deepcopy(state.evaluated.state_dict())
 
 
 def choose_epoch(state: TrainingState) -> int:
-    """Leave the model with the chosen epoch's weights, and return that epoch."""
+    """Load the chosen epoch's weights into the model and return that epoch."""
     if state.settings.select == "best" and state.progress.best_epoch:
         state.model.load_state_dict(state.best_weights)
         return state.progress.best_epoch

@@ -1,4 +1,4 @@
-"""What is said of a training before it ends and after: how long it will take, and whether it was long enough."""
+"""Forecast how long training will take, and judge afterwards if it was long enough."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ if TYPE_CHECKING:
     from harness.training.state import EpochRow
 
 STEEP = 1 / 8
-"""A share of the loss's fall in the last quarter of the learning from which on a training was too short: half of what
-a straight line would have. A loss that nears its end by exp(-k x) has so much at k = 1.5, 79 % of the way."""
-WARM, TIMED = 2, 10  # steps before the clock is started, and steps that are timed
+"""If this share of the loss's fall, or more, came in the last quarter of the learning, training was too short.
+
+It is half the share of a straight line. A loss that approaches its limit as exp(-k x) has this share at k = 1.5, when
+it has come 79 % of the way.
+"""
+WARM, TIMED = 2, 10  # steps before the clock starts, and steps that are timed
 
 
 class Forecast:
-    """The time that a number of steps will take, by the first of them; validation is not counted."""
+    """An estimate of the time that a number of steps will take, without validation, from the first of them."""
 
     def __init__(self, steps: int) -> None:
         self.steps, self.done, self.started = steps, 0, 0.0
 
     def step(self) -> str:
-        """Count a step; the forecast once it can be made, else nothing."""
+        """Count a step; return the forecast once it can be made, else an empty string."""
         self.done += 1
         if self.done == WARM:
             self.started = time.perf_counter()
@@ -36,7 +39,7 @@ class Forecast:
 
 
 def spoken(seconds: float) -> str:
-    """Return a length of time as a person says it."""
+    """Return a duration as text, such as "1.5 h", "3.0 min" or "12 s"."""
     for size, name in ((3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:.1f} {name}"
@@ -44,18 +47,19 @@ def spoken(seconds: float) -> str:
 
 
 def late_fall(history: Sequence[EpochRow]) -> float | None:
-    """Return the share of the training loss's fall that came in the last quarter of the learning; None where there are
-    fewer than eight epochs or the loss did not fall.
+    """Return the share of the training loss's fall that came in the last quarter of the learning.
 
-    Learning is measured by steps times learning rate: under a schedule that ends at 0 any loss is flat at the end by
-    the epoch. An epoch's loss, a mean over its steps, stands in the middle of its stretch; beyond the first and the
-    last middle the loss is held.
+    None if there are fewer than eight epochs or the loss did not fall.
+
+    Learning is measured as steps times learning rate: by epochs, any loss would look flat at the end of a schedule that
+    ends at 0. The loss of an epoch is a mean over its steps, so it is placed in the middle of the epoch. Before the
+    first and after the last middle the loss is held constant.
     """
     if len(history) < 8:
         return None
     losses = np.array([row["loss"] for row in history])
     steps = np.diff([0, *(row["step"] for row in history)])
-    # A row has the rate of the step after it: an epoch's mean rate is about that of its two ends.
+    # A row holds the learning rate of the step after it, so the mean of an epoch is about the mean of its two ends.
     ends = [history[0]["lr"], *(row["lr"] for row in history)]
     learning = steps * np.array([(a + b) / 2 for a, b in pairwise(ends)])
     after = np.cumsum(learning)

@@ -1,4 +1,4 @@
-"""The course of a training: history.csv, and TensorBoard's events."""
+"""Training history: history.csv and TensorBoard events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.text import inert
 
 
 def write_history(path: Path, rows: list[EpochRow]) -> None:
-    """Write the course of a training as CSV, a row an epoch, whole or not at all."""
+    """Write the training history as CSV, one row an epoch; the file is replaced whole or not at all."""
 
     def write(part: Path) -> None:
         with part.open("w", newline="") as file:
@@ -26,13 +26,13 @@ def write_history(path: Path, rows: list[EpochRow]) -> None:
 
 
 def _flat(row: EpochRow) -> dict[str, Any]:
-    """A row with the parts of its score in columns of their own, ``val_<part>``."""
+    """Return a row with the parts of its score in columns of their own, ``val_<part>``."""
     plain = {name: value for name, value in row.items() if name != "parts"}
     return plain | {f"val_{name}": value for name, value in (row.get("parts") or {}).items()}
 
 
 def event_writer(folder: Path, step: int) -> Any:
-    """TensorBoard events; those after ``step`` are dropped when a run is continued."""
+    """Return a writer of TensorBoard events; events after ``step`` are dropped when a run is continued."""
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter(str(folder / "events"), purge_step=step or None, flush_secs=30)

@@ -1,7 +1,7 @@
-"""The training loop, top to bottom.
+"""The training loop, to be read from top to bottom.
 
-Every random choice is drawn from (seed, epoch, step), never from what came before, so a run that is continued from any
-checkpoint goes the same way, bit for bit, as one that was never stopped.
+Every random choice is drawn from (seed, epoch, step) and never from a generator that runs on. So a run continued from
+any checkpoint gives the same result, bit for bit, as a run that was never stopped.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ SAVE_EVERY = 60.0  # seconds between checkpoints inside an epoch
 
 @dataclass(frozen=True)
 class Trained:
-    """What training gives besides the model's weights."""
+    """The outcome of training, apart from the model's weights."""
 
     epochs: int
     best_epoch: int
-    selections: int  # validation scores that decided something (epoch_choice.selected_by_score); 0: none did
+    selections: int  # number of validation scores that decided something (epoch_choice.selected_by_score)
     steps: int
-    frames_per_second: float | None = None  # of this process's part of the training, without validation
-    late_fall: float | None = None  # share of the loss's fall that was late: forecast.late_fall
-    optimism: EpochChoice | None = None  # of the score that chose the epoch: epoch_choice.epoch_optimism
+    frames_per_second: float | None = None  # of this process's share of the training, without validation
+    late_fall: float | None = None  # share of the loss's fall that came late (forecast.late_fall)
+    optimism: EpochChoice | None = None  # of the score that chose the epoch (choice_optimism.epoch_optimism)
 
 
 def train(
@@ -71,29 +71,46 @@ def train(
     stop: int | None = None,
     made: Mapping[str, str] | None = None,
 ) -> Trained:
-    """Train a model in place; leaves it with the chosen epoch's weights. Continues from folder/state.ckpt.
+    """Train a model in place and leave it with the chosen epoch's weights.
 
-    ``stop``: end after so many epochs, with the learning rates that they have in a training of ``settings.epochs``.
-    ``made``: what the training is made of, settings and digests of data by name: a checkpoint of another is refused.
-    In several processes each computes its share of every batch, and all do the same steps (zoo.parallel); the first
-    one writes.
+    Training continues from folder/state.ckpt if it exists. In several processes each computes its share of every batch,
+    and all take the same steps (zoo.parallel). The first process writes the files.
+
+    Args:
+        model: the network; it is moved to the device.
+        data: the training clips.
+        val: the validation clips, if there are any.
+        track: gives the metric that validation is scored by.
+        settings: the ``train`` table of the configuration.
+        seed: of every random choice.
+        world: this process's device and its place among the others.
+        folder: the run's folder, for checkpoint, history and events.
+        progress: show a progress bar.
+        stop: end after this many epochs, with the learning rates of a training of ``settings.epochs``.
+        made: settings and digests of data by name. A checkpoint that was made with others is refused.
+
+    Raises:
+        UserError: the checkpoint belongs to another training, memory is too small, or the loss is not finite.
+        Stopped: the user asked to stop; the checkpoint is written.
     """
-    # The model goes to its device before the optimizer is made, which holds on to the parameters that it finds.
+    # Move the model before the optimizer is made: the optimizer keeps references to the parameters that it is given.
     placement.place(model, world, settings)
 
-    # Learning rates are planned over all epochs, also where fewer are trained: phases of windows are drawn anew each
-    # epoch, so the number of steps differs a little between epochs. A small set gets enough steps by more passes an
-    # epoch, so that patience, validation and schedules, which count epochs, mean what they mean on a large one.
+    # Plan the learning rates over all epochs, even if fewer are trained. The steps are counted epoch by epoch, because
+    # the phases of the windows are drawn anew each epoch and their number differs a little. A small set gets enough
+    # steps by several passes an epoch, not by more epochs: patience, validation and schedules count epochs and so keep
+    # the meaning that they have on a large set.
     passes = passes_an_epoch(data, settings, seed)
     steps = [count_batches(data, settings, seed, epoch, passes) for epoch in range(settings.epochs)]
     state = TrainingState(model, settings, sum(steps), made or {})
 
-    # A run that was stopped goes on: the first process reads, the others are given what it read.
+    # Continue a run that was stopped. The first process reads the checkpoint and broadcasts it, so that all processes
+    # start from the same state.
     checkpoint = folder / "state.ckpt"
     if saved := world.broadcast(load_state(checkpoint) if world.first and checkpoint.is_file() else None):
         state.restore(saved, checkpoint)
 
-    # Fabric wraps loss and optimizer for the precision, and for several processes averages their gradients.
+    # Fabric wraps the loss and the optimizer: it sets the precision and averages the gradients of the processes.
     fabric = placement.fabric(world, settings)
     objective, optimizer = fabric.setup(Objective(model, settings.mixup), state.optimizer)
 
@@ -113,15 +130,22 @@ def train(
         repeated = f", each {passes} times over the set," if passes > 1 else ""
         print(f"training: {epochs} epochs{repeated} and {sum(steps[:epochs])} optimiser steps at most", flush=True)
         loop.timed = Forecast(sum(steps[:epochs]) - state.progress.total)
+
+    # Train until the last epoch or until patience ends. ``room`` turns a lack of memory into an error that names what
+    # would fit; ``stoppable`` turns Ctrl-C into a flag, so that the loop can save before it ends.
     with bar, room(loop.what_fits), stoppable() as loop.stopped:
         while state.progress.epoch < epochs and not out_of_patience(state.progress, settings):
             loop.train_epoch()
             loop.end_epoch(last=state.progress.epoch + 1 == epochs)
     if board is not None:
         board.close()
+
+    # Leave the model with the chosen weights, and report if training was long enough and by how much the choice of the
+    # epoch flatters the score. A training that ended early says nothing about its length: its schedule was cut, so the
+    # loss may still have been falling.
     chosen = choose_epoch(state)
     done = state.progress
-    ended = done.epoch == epochs and epochs == settings.epochs  # otherwise the schedule was cut, and loss may fall
+    ended = done.epoch == epochs and epochs == settings.epochs
     fall = late_fall(done.history) if ended else None
     optimism = epoch_optimism(track, done.by_fold)
     return Trained(done.epoch, chosen, done.selections, done.total, loop.clock.rate, fall, optimism)
@@ -129,7 +153,7 @@ def train(
 
 @dataclass
 class _Loop:
-    """One training under way. ``stopped``: asks whether the user wants it to end."""
+    """A training in progress; ``stopped()`` returns True once the user asks to stop."""
 
     data: ClipData
     val: ClipData | None
@@ -145,25 +169,31 @@ class _Loop:
     optimizer: Any
     board: Any
     bar: Bar
-    epochs: int  # that are trained at most
+    epochs: int  # trained at most
     stopped: Callable[[], bool] = lambda: False
     clock: Clock = field(default_factory=Clock)
     saved_at: float = field(default_factory=time.monotonic)
     timed: Forecast | None = None
 
     def train_epoch(self) -> None:
-        """Take the steps of an epoch that were not taken yet."""
+        """Take the steps of the epoch that were not taken yet."""
         progress = self.state.progress
+
+        # The windows of an epoch follow from seed and epoch alone, so a continued run draws the same ones and skips
+        # the steps that were taken. ``train()`` puts every module in training mode, so frozen batch norms are set to
+        # eval mode after it.
         windows = batches_of(self.data, self.settings, self.seed, progress.epoch, self.passes)
         self.state.model.train()
         placement.freeze(self.state.model, self.settings)
         self.bar.set_description(f"epoch {progress.epoch + 1} of {self.epochs}")
         self.bar.label = f"epoch {progress.epoch + 1} of {self.epochs}, in all"
         self.clock.start()
+
+        # Batches are prefetched by threads. ``closing`` ends these threads, also if a step raises.
         left = windows[progress.step :]
         with closing(prefetch_batches(self.data, left, self.settings.clip, self.world)) as batches:
             for batch in batches:
-                # Dropout is drawn from seed, epoch and step alone: a continued run draws what the whole one drew.
+                # Seed dropout by seed, epoch and step alone: a continued run draws the same masks as an unbroken one.
                 torch.manual_seed((self.seed * 1_000_003 + progress.epoch) * 1_000_003 + progress.step)
                 loss, parts = self.step(batch)
                 self.state.after_step()
@@ -173,7 +203,7 @@ class _Loop:
                 if self.timed is not None and (said := self.timed.step()):
                     print(said, flush=True)
                 self.log({f"loss/{name}": value for name, value in parts.items()})
-                # All processes must agree to stop, or those that go on would wait for the others for ever.
+                # All processes must stop at the same step: one that went on would wait for the others for ever.
                 stopping = self.world.any(self.stopped())
                 if stopping or time.monotonic() - self.saved_at > SAVE_EVERY:
                     self.save()
@@ -181,10 +211,15 @@ class _Loop:
                     raise Stopped
 
     def step(self, batch: Batch) -> tuple[float, dict[str, float]]:
-        """Learn from a batch: its loss, and the parts of that."""
+        """Learn from a batch; return its loss and the parts of the loss by name."""
+        # The loss is that of the whole batch in every process. CCC is not a mean over clips, so each process computes
+        # the predictions of its share, and these are gathered before the loss (zoo.parallel).
         loss, parts = self.objective(batch, self.world.share(len(batch.valid)))
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
+
+        # Clipping also gives the norm of the gradient. With no limit it only measures. Check before the step, so that
+        # weights are never updated with a gradient that is not finite.
         most = self.settings.grad_clip or float("inf")
         norm = torch.nn.utils.clip_grad_norm_(self.objective.parameters(), most)
         _check_finite(loss, norm, batch, self.state.progress.epoch)
@@ -192,14 +227,17 @@ class _Loop:
         return float(loss.detach()), {name: float(value.detach()) for name, value in parts.items()}
 
     def end_epoch(self, *, last: bool) -> None:
-        """Average, validate, choose, note and save."""
+        """Average, validate, choose, record and save."""
         state, progress = self.state, self.state.progress
         state.after_epoch()
+
+        # Validate every ``validate_every`` epochs, and always after the last one.
         due = last or (progress.epoch + 1) % self.settings.validate_every == 0
         found = self.validate() if due else None
         score = None if found is None else float(found.main)
 
-        # The row's learning rate is that of the next step: a rate that fell on a plateau shows beside the score.
+        # Take the score before the row is made. The row's learning rate is that of the next step, so a rate that falls
+        # on a plateau is shown next to the score that caused it.
         if score is not None:
             take_score(state, score)
         row: EpochRow = {
@@ -220,7 +258,7 @@ class _Loop:
             validated = "" if score is None else f", validation {score:.3f}"
             print(f"epoch {progress.epoch + 1} of {self.epochs}: loss {row['loss']:.3f}{validated}", flush=True)
 
-        # Saved only now: what is continued begins with the next epoch.
+        # Save only after the epoch is counted, so that a continued run begins with the next one.
         progress.end_epoch()
         self.save()
         if self.world.first:
@@ -229,7 +267,7 @@ class _Loop:
             raise Stopped
 
     def validate(self) -> Score | None:
-        """The score of the validation videos; None where there are none or it is not finite."""
+        """Return the score of the validation videos; None if there are none or the score is not finite."""
         if self.val is None or not self.val.videos:
             return None
         by_fold: FoldSums = {}
@@ -252,26 +290,26 @@ class _Loop:
         return score
 
     def what_fits(self) -> UserError:
-        """The error to end with where there was no memory for the step under way."""
+        """Return the error to end with if there was no memory for the current step."""
         progress = self.state.progress
         steps = batches_of(self.data, self.settings, self.seed, progress.epoch, self.passes)
-        windows = steps[min(progress.step, len(steps) - 1)]  # after the last one it was validation
+        windows = steps[min(progress.step, len(steps) - 1)]  # after the last step, it was validation that failed
         return too_large(self.state.model, self.data, windows, self.settings, self.state.optimizer, self.world)
 
     def save(self) -> None:
-        """Write a checkpoint, in the first process."""
+        """Write a checkpoint, in the first process only."""
         if self.world.first:
             self.state.save(self.folder / "state.ckpt")
         self.saved_at = time.monotonic()
 
     def log(self, values: dict[str, float]) -> None:
-        """Note values at the step under way for TensorBoard."""
+        """Write values to TensorBoard at the current step."""
         for name, value in values.items() if self.board is not None else ():
             self.board.add_scalar(name, value, self.state.progress.total)
 
 
 def _check_finite(loss: torch.Tensor, norm: torch.Tensor, batch: Batch, epoch: int) -> None:
-    """Stop where the loss or the gradient is not finite, naming what was in the batch."""
+    """Raise UserError if the loss or the gradient is not finite; the error names the clips of the batch."""
     if torch.isfinite(loss) and torch.isfinite(norm):
         return
     clips = ", ".join(f"{video} from frame {start + 1}" for video, start in batch.where[:8])

@@ -1,4 +1,4 @@
-"""Training ran out of memory: what would have fitted, tried on the spot."""
+"""After an out-of-memory error in training, search for a batch size or clip length that fits."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from zoo.model.model import Batch, Model
 
 @contextmanager
 def room(told: Callable[[], UserError]) -> Iterator[None]:
-    """Answer a lack of memory with what ``told`` finds out, once what the failed step held has been let go."""
+    """On out-of-memory, free what the failed step held and raise the error that ``told()`` returns."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not memory.out_of_memory(error):
             raise
+        # The traceback keeps the tensors of the failed step alive. Drop them, or no smaller batch would fit either.
         traceback.clear_frames(error.__traceback__)
         raise told() from None
 
@@ -39,9 +40,11 @@ def too_large(
     optimizer: torch.optim.Optimizer,
     world: World,
 ) -> UserError:
-    """The error to end a training with that had no memory for the batch of ``windows``: it names the largest
-    ``train.batch`` and the longest ``train.clip`` (by halves) that do fit, as tried with the same clips, or says that
-    none does. The model's weights are left as they are."""
+    """Return the error for a training that had no memory for the batch of ``windows``.
+
+    It names the largest ``train.batch`` and the longest ``train.clip`` (found by halving) that fit when tried with the
+    same clips, or says that none does. The model's weights are not changed.
+    """
 
     def batch(clips: int, length: int) -> Batch:
         cut = [replace(window, stop=min(window.stop, window.start + length)) for window in windows[:clips]]
@@ -51,7 +54,7 @@ def too_large(
         f"no memory on {world.device} for a training step with train.batch={settings.batch}, train.clip={settings.clip}"
     )
     rest = "fewer --finetune slots, a smaller picture or encoder, a smaller project.width"
-    if world.size > 1:  # what one process tries the others would have to take part in
+    if world.size > 1:  # one process cannot try a step without the others taking part
         return UserError("training-no-memory-shared", said=said, size=world.size, rest=rest)
     size, clip = len(windows), settings.clip
     fewer = _largest(size, lambda n: _fits(model, batch(n, clip), settings, optimizer))
@@ -63,7 +66,7 @@ def too_large(
 
 
 def _largest(tried: int, fits: Callable[[int], bool]) -> int:
-    """The first half, quarter, ... that fits; 0 where none does."""
+    """Return the first of a half, a quarter, ... of ``tried`` that fits; 0 if none does."""
     while tried > 1:
         tried //= 2
         if fits(tried):
@@ -72,12 +75,13 @@ def _largest(tried: int, fits: Callable[[int], bool]) -> int:
 
 
 def _fits(model: Model, batch: Batch, settings: Train, optimizer: torch.optim.Optimizer) -> bool:
-    """Whether there is memory for a step: forward, backward, and what the optimizer keeps of every weight."""
+    """Return True if there is memory for a step: forward, backward and the optimizer's state for every weight."""
     optimizer.zero_grad(set_to_none=True)
     memory.release()
     try:
         loss, _ = training_loss(model, batch, settings.mixup)
         loss.backward()
+        # The first step of the optimizer allocates two tensors per weight (Adam). Reserve them as well.
         weights = [p for group in optimizer.param_groups for p in group["params"]]
         kept = [torch.empty_like(p) for p in weights for _ in range(2)] if not optimizer.state else []
         del kept

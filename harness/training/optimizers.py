@@ -1,4 +1,4 @@
-"""What the loop takes its steps with: the optimizer, its learning rates, the running average of the weights."""
+"""Optimizer, learning-rate schedule and weight averaging."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from zoo.model.weight_decay import decayed_names
 
 
 def make_optimizer(model: Model, settings: Train) -> torch.optim.Optimizer:
-    """The optimizer that the settings name, over all that is trained. Fused: one pass over the memory of a weight."""
+    """Return the optimizer that the settings name, over all trained weights.
+
+    It is fused: it passes over the memory of a weight once.
+    """
     groups = _groups(model, settings.weight_decay)
     if settings.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, fused=True)
@@ -23,9 +26,12 @@ def make_optimizer(model: Model, settings: Train) -> torch.optim.Optimizer:
 
 
 def running_average(model: Model, settings: Train) -> AveragedModel | None:
-    """The running average of the weights that is evaluated and kept: exponential over steps (``ema``: at step n the
-    decay is at most (1 + n) / (10 + n), so that the random beginning is soon forgotten) or plain over epochs
-    (``swa``, Izmailov et al. 2018, arXiv:1803.05407; running statistics of batch norms are averaged too)."""
+    """Return the running average of the weights that is evaluated and kept; None if the settings ask for none.
+
+    ``ema`` is exponential over steps. At step n its decay is at most (1 + n) / (10 + n), so that the random initial
+    weights are soon forgotten. ``swa`` is the plain mean over epochs (Izmailov et al. 2018, arXiv:1803.05407). Running
+    statistics of batch norms are averaged too.
+    """
     if settings.average == "none":
         return None
 
@@ -39,7 +45,10 @@ def running_average(model: Model, settings: Train) -> AveragedModel | None:
 
 
 def _groups(model: Model, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for what multiplies features (zoo.model.weight_decay), none for the rest."""
+    """Return parameter groups: weight decay for weights that multiply features, none for the rest.
+
+    zoo.model.weight_decay says which weights these are.
+    """
     decayed = decayed_names(model)
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     return [
@@ -49,7 +58,7 @@ def _groups(model: Model, weight_decay: float) -> list[dict[str, Any]]:
 
 
 def make_schedule(optimizer: torch.optim.Optimizer, settings: Train, total: int) -> Any:
-    """The learning rates of ``total`` steps; None: constant."""
+    """Return the learning-rate schedule for ``total`` steps; None for a constant rate."""
     lr = torch.optim.lr_scheduler
     if settings.schedule == "one_cycle":
         return lr.OneCycleLR(optimizer, settings.lr, total_steps=total + 1)

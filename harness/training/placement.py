@@ -1,4 +1,4 @@
-"""A model and the devices it is trained on: layout, precision, batch norms, and how fast it went."""
+"""Place a model on its device for training: memory layout, precision, batch norms and throughput."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from zoo.parallel import share_dropout
 
 
 def fabric(world: World, settings: Train) -> Any:
-    """Lightning Fabric for the world's devices. It takes seconds to import, so not before training begins."""
+    """Return Lightning Fabric for the devices of ``world``.
+
+    Lightning takes seconds to import, so it is not imported before training begins.
+    """
     if world.fabric is not None:
         return world.fabric
     from lightning_fabric import Fabric
@@ -30,8 +33,12 @@ def fabric(world: World, settings: Train) -> Any:
 
 
 def place(model: Model, world: World, settings: Train) -> None:
-    """Put a model on its device, encoders of pictures in the layout that convolutions are fastest in, and make what it
-    draws and averages in training independent of the processes."""
+    """Move a model to its device and prepare it for training in several processes.
+
+    Encoders of pictures get the memory layout in which convolutions are fastest. In several processes, dropout and
+    batch norms are made independent of the number of processes. Raises UserError if batch norms are to be trained in
+    several processes without a GPU.
+    """
     if world.first and settings.precision == "bf16-mixed":
         warn_of_bfloat16(world.device, "--precision bf16-mixed")
     model.to(world.device)
@@ -50,7 +57,10 @@ def place(model: Model, world: World, settings: Train) -> None:
 
 
 def freeze(model: Model, settings: Train) -> None:
-    """``train.batch_norm=frozen``: batch norms of trained encoders keep the statistics that they came with."""
+    """Put batch norms of trained encoders in eval mode if ``train.batch_norm=frozen``.
+
+    They then keep the statistics that they were loaded with.
+    """
     for norm in _norms(model) if settings.batch_norm == "frozen" else ():
         norm.eval()
 
@@ -60,7 +70,7 @@ def _norms(model: Model) -> list[nn.Module]:
 
 
 class Clock:
-    """Frames a second while it runs."""
+    """A counter of frames per second."""
 
     def __init__(self) -> None:
         self.frames = 0
@@ -68,11 +78,11 @@ class Clock:
         self.started = 0.0
 
     def start(self) -> None:
-        """Go on."""
+        """Start or continue timing."""
         self.started = time.perf_counter()
 
     def count(self, frames: int) -> None:
-        """So many frames are done by now."""
+        """Add frames that were processed since the last call."""
         now = time.perf_counter()
         self.frames += frames
         self.seconds += now - self.started
@@ -80,5 +90,5 @@ class Clock:
 
     @property
     def rate(self) -> float | None:
-        """Frames a second; None where there were none."""
+        """Frames per second; None if none were counted."""
         return round(self.frames / self.seconds, 1) if self.seconds else None

@@ -1,4 +1,4 @@
-"""All that a training is: weights, optimizer, learning rates, average, and how far it has come."""
+"""The state of a training: weights, optimizer, learning rates, weight average and counters."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ from harness.training.optimizers import make_optimizer, make_schedule, running_a
 from zoo.errors import UserError
 from zoo.model.model import Model
 
-SHOWN = 5  # differences named
+SHOWN = 5  # differences named in the error
 
 
 class EpochRow(TypedDict):
-    """A row of history.csv. ``val``: the validation score, None in epochs without one; ``val_loss``: the loss of the
-    validation clips; ``parts``: what the score is made of, such as the CCC of each answer."""
+    """A row of history.csv.
+
+    ``val``: the validation score, None in epochs without validation; ``val_loss``: the loss of the validation clips;
+    ``parts``: the parts of the score, such as the CCC of each answer.
+    """
 
     epoch: int
     step: int
@@ -36,12 +39,12 @@ class EpochRow(TypedDict):
 
 @dataclass
 class Progress:
-    """How far a training has come; the counters of a checkpoint, by these names.
+    """The counters of a training, stored in a checkpoint under these names.
 
-    ``epoch``: epochs that are finished; ``step``: steps of the one under way; ``total``: steps in all. ``best`` and
-    ``best_epoch``: the highest validation score and its epoch (from 1; 0: none yet). ``selections``: scores that the
-    epoch or a learning rate was chosen by; ``by_fold``: what each that chose the epoch was made of. ``sum``
-    and ``count``: losses of the epoch under way.
+    ``epoch``: finished epochs; ``step``: steps taken in the current epoch; ``total``: steps taken in all. ``best`` and
+    ``best_epoch``: the highest validation score and its epoch (from 1; 0 if there is none yet). ``selections``: the
+    number of scores that the epoch or a learning rate was chosen by; ``by_fold``: for each score that chose the epoch,
+    the sums it was computed from. ``sum`` and ``count``: losses of the current epoch.
     """
 
     epoch: int = 0
@@ -57,7 +60,7 @@ class Progress:
 
     @property
     def loss(self) -> float:
-        """Mean loss of the epoch under way."""
+        """Mean loss of the current epoch."""
         return self.sum / max(1, self.count)
 
     def add_step(self, loss: float) -> None:
@@ -71,7 +74,7 @@ class Progress:
 
 
 def changes(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """What is not the same in two trainings, in words: the values of settings, the names of what has a digest."""
+    """Describe the differences between two trainings: values of settings, names of data whose digest changed."""
     keys = sorted(key for key in {**then, **now} if then.get(key) != now.get(key))
     return [f"{key} was {_said(then.get(key))}, is {_said(now.get(key))}" for key in keys]
 
@@ -81,7 +84,7 @@ def _said(value: str | None) -> str:
 
 
 class TrainingState:
-    """What a checkpoint holds, and what it is made of. Saved and restored, training goes on bit for bit."""
+    """The part of a training that a checkpoint holds; a restored training continues bit for bit."""
 
     def __init__(self, model: Model, settings: Train, steps: int, made: Mapping[str, str]) -> None:
         self.model, self.settings, self.made = model, settings, dict(made)
@@ -92,7 +95,7 @@ class TrainingState:
         self.progress = Progress()
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint, whole or not at all."""
+        """Write a checkpoint; the file is replaced whole or not at all."""
         save_state(
             path,
             {
@@ -107,8 +110,8 @@ class TrainingState:
         )
 
     def restore(self, saved: SavedState, path: Path) -> None:
-        """Go on from what a checkpoint holds; UserError where it is of other settings or other data."""
-        if changed := changes(saved.get("made", self.made), self.made):  # 0.1 noted none
+        """Continue from a checkpoint; raise UserError if it was made with other settings or other data."""
+        if changed := changes(saved.get("made", self.made), self.made):  # version 0.1 recorded none
             more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
             raise UserError("checkpoint-other-training", file=path, changed="; ".join(changed[:SHOWN]) + more)
         self.progress, self.best_weights = Progress(**saved["loop"]), saved["best"]
@@ -121,20 +124,20 @@ class TrainingState:
 
     @property
     def evaluated(self) -> Model:
-        """The network that is scored: the running average, once it has begun, else the model itself."""
+        """The network to be scored: the running average once it has begun, else the model itself."""
         if self.average is None or not self.average.n_averaged:
             return self.model
         return cast(Model, self.average.module)
 
     def after_step(self) -> None:
-        """Bring what changes with every step up to date: the exponential average, the learning rates."""
+        """Update the exponential average and the learning rates, which change with every step."""
         if self.average is not None and self.settings.average == "ema":
             self.average.update_parameters(self.model)
         if self.schedule is not None and self.settings.schedule != "plateau":
             self.schedule.step()
 
     def after_epoch(self) -> None:
-        """Take the weights of late epochs into the plain average."""
+        """Add the weights to the plain average, in late epochs."""
         late = self.progress.epoch + 1 > self.settings.swa_start * self.settings.epochs
         if self.average is not None and self.settings.average == "swa" and late:
             self.average.update_parameters(self.model)

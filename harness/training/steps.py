@@ -1,4 +1,4 @@
-"""Which batches an epoch has: a small set is gone over several times, so that enough steps are taken."""
+"""Batches of an epoch; a small set is passed over several times an epoch, to take enough steps."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from harness.config.schema import Train
 
 
 def passes_an_epoch(data: ClipData, settings: Train, seed: int) -> int:
-    """Return how often an epoch goes over the set, so that ``train.min_steps`` are planned in all; 1 on a large set."""
+    """Return the number of passes an epoch, so that ``train.min_steps`` are planned in all; 1 on a large set."""
     once = sum(count_batches(data, settings, seed, epoch, 1) for epoch in range(settings.epochs))
     return max(1, -(-settings.min_steps // max(1, once)))
 
 
 def batches_of(data: ClipData, settings: Train, seed: int, epoch: int, passes: int) -> list[Sequence[Window]]:
-    """The batches of an epoch, pass by pass: each labelled frame stands in one window of every pass."""
+    """Return the batches of an epoch, pass by pass; each labelled frame is in one window of every pass."""
     return [
         batch
         for rng in _generators(seed, epoch, passes)
@@ -28,11 +28,11 @@ def batches_of(data: ClipData, settings: Train, seed: int, epoch: int, passes: i
 
 
 def count_batches(data: ClipData, settings: Train, seed: int, epoch: int, passes: int) -> int:
-    """How many batches an epoch has."""
+    """Return the number of batches of an epoch."""
     counts = [count_windows(data, settings.clip, rng) for rng in _generators(seed, epoch, passes)]
     return sum(-(-count // settings.batch) for count in counts)
 
 
 def _generators(seed: int, epoch: int, passes: int) -> list[np.random.Generator]:
-    """The random numbers of each pass of an epoch; those of the first do not depend on how many there are."""
+    """Return a random generator for each pass of an epoch; the first does not depend on the number of passes."""
     return [np.random.default_rng([seed, epoch, *([number] if number else [])]) for number in range(passes)]

@@ -1,4 +1,4 @@
-"""The loss of the validation clips, for the eye: nothing is chosen by it."""
+"""Loss of the validation clips, for the history only: nothing is chosen by it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from zoo.parallel import sharing
 
 
 def validation_loss(model: Model, val: ClipData, settings: Train, world: World) -> float | None:
-    """Return the mean loss of the validation clips, cut as those of training are, at places that stay the same.
+    """Return the mean loss of the validation clips, cut like training clips but always at the same places.
 
-    Neither dropout nor mixup takes part. None where a batch of training's size has no room: a loss of clips together
-    (CCC) is not the mean of theirs, so there is no halving it, and a run does not end for a figure of the history.
+    Neither dropout nor mixup is applied. Returns None if a batch of training's size does not fit in memory. The batch
+    is not halved, because the loss of clips together (CCC) is not the mean of their losses. The run goes on, because
+    the loss is only a number in the history.
     """
     try:
         return _mean_loss(model, val, settings, world)
     except (RuntimeError, MemoryError) as error:
-        # Several processes wait for one another in every batch, so that none may leave alone.
+        # Processes wait for one another in every batch, so one of several must not return alone.
         if world.size > 1 or not memory.out_of_memory(error):
             raise
     memory.release()

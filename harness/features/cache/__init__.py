@@ -1,10 +1,10 @@
-"""The feature cache on disk: entries with checksums, locks, leases, and its housekeeping. No torch here.
+"""The feature cache on disk: entries with checksums, locks, leases and housekeeping. Nothing here imports torch.
 
-$ABAW_ZOO_CACHE/features/ab/<key>/      one video's features of one frozen encoder
+$ABAW_ZOO_CACHE/features/ab/<key>/      one video's features by one frozen encoder
     features.npy                        (present frames, D) float16 or float32
     present.npy                         (n_frames,) bool
-    meta.json                           what it is, and the files' sha256; written last
-$ABAW_ZOO_CACHE/features/ab/<key>.lock  held by who computes or removes the entry
-$ABAW_ZOO_CACHE/features/ab/<key>.part  what is being written, or was left by a process that was killed
-$ABAW_ZOO_CACHE/features/leases/        who uses which entries
+    meta.json                           description of the features, and the files' sha256; written last
+$ABAW_ZOO_CACHE/features/ab/<key>.lock  held by a process that computes or removes the entry
+$ABAW_ZOO_CACHE/features/ab/<key>.part  an entry being written, or left by a process that was killed
+$ABAW_ZOO_CACHE/features/leases/        entries in use, by process
 """

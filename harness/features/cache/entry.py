@@ -1,4 +1,4 @@
-"""One entry of the feature cache: written whole or not at all, and never used when it is not what was written."""
+"""One entry of the feature cache: written whole or not at all, and never used if it differs from what was written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FEATURES, PRESENT, META = "features.npy", "present.npy", "meta.json"
 
 
 class Versions(TypedDict):
-    """What made the features: versions of the chunk layout, the stream's reader, the encoder, and PyTorch."""
+    """Versions of the chunk layout, the stream's reader, the encoder and PyTorch that made the features."""
 
     layout: int
     stream: int
@@ -30,15 +30,19 @@ class Versions(TypedDict):
 
 
 class FileMeta(TypedDict):
-    """A file of an entry."""
+    """Size and digest of one file of an entry."""
 
     bytes: int
     sha256: str
 
 
 class EntryMeta(TypedDict, total=False):
-    """What an entry says of itself. ``error``: of features computed in bfloat16, as a share of their length; ``batch``:
-    frames at once where memory allowed no more; ``present``: rows, ``frames``: of the video."""
+    """Metadata of an entry.
+
+    ``error``: the distance of bfloat16 from float32 features, as a share of their length; ``batch``: frames encoded at
+    once, fewer than ``chunk`` if memory allowed no more; ``present``: number of rows; ``frames``: number of frames of
+    the video.
+    """
 
     schema: int
     video: str
@@ -62,38 +66,38 @@ class EntryMeta(TypedDict, total=False):
 
 
 def features_folder() -> Path:
-    """Where entries are."""
+    """Return the folder of all entries."""
     return cache_dir() / "features"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A folder of the cache, perhaps damaged or not there at all."""
+    """A folder of the cache, which may be damaged or missing."""
 
     folder: Path
 
     @classmethod
     def of(cls, key: str) -> Entry:
-        """The entry of a key, wherever the cache is now."""
+        """Return the entry of a key, in the present cache folder."""
         return cls(features_folder() / key[:2] / key)
 
     @property
     def key(self) -> str:
-        """What it is addressed by: 64 hex digits."""
+        """The key of the entry: 64 hex digits."""
         return self.folder.name
 
     @property
     def lock(self) -> Path:
-        """The file that is locked by who makes or removes the entry."""
+        """The file that is locked while the entry is made or removed."""
         return self.folder.with_name(f"{self.key}.lock")
 
     @property
     def part(self) -> Path:
-        """Where it is written."""
+        """The folder that the entry is written to before it is complete."""
         return self.folder.with_name(f"{self.key}.part")
 
     def meta(self) -> EntryMeta:
-        """What it says of itself; empty where that is missing or cannot be read."""
+        """Return the metadata; empty if it is missing or cannot be read."""
         try:
             content = opened(json.loads((self.folder / META).read_bytes()))
         except (OSError, ValueError):
@@ -101,9 +105,9 @@ class Entry:
         return cast(EntryMeta, content) if content.get("schema") == SCHEMA else {}
 
     def check(self, *, content: bool = True) -> str | None:
-        """What is wrong with it: "missing", or a sentence; None where it is whole.
+        """Return the fault of the entry, "missing" or a sentence; None if it is whole.
 
-        ``content``: the files' digests are compared too, once in this process while size and times stay the same.
+        ``content``: compare the files' digests too, once a process as long as size and times stay the same.
         """
         if not self.folder.is_dir():
             return "missing"
@@ -116,16 +120,16 @@ class Entry:
         return None
 
     def size(self) -> int:
-        """Bytes of its files."""
+        """Return the size of its files in bytes."""
         return sum(file.stat().st_size for file in self.folder.iterdir() if file.is_file())
 
     def used(self) -> float:
-        """When it was last used, seconds since the epoch."""
+        """Return the time of its last use, in seconds since the epoch."""
         file = self.folder / META
         return (file if file.is_file() else self.folder).stat().st_mtime
 
     def touch(self) -> None:
-        """Note that it is used now; a cache that cannot be written to is used all the same."""
+        """Record that it is used now; a read-only cache is used all the same."""
         try:
             os.utime(self.folder / META)
         except OSError:
@@ -147,13 +151,13 @@ def _wrong(path: Path, said: Any, content: bool) -> str | None:
 
 
 def as_stored(rows: np.ndarray, dtype: Any) -> np.ndarray:
-    """Features as an entry has them; what float16 cannot hold becomes its largest number."""
+    """Convert features to the type of an entry; what float16 cannot hold becomes its largest number."""
     limit = float(np.finfo(dtype).max)
     return np.clip(rows, -limit, limit).astype(dtype)
 
 
 class Writer:
-    """Rows of one video, written as they come: memory stays flat. For the holder of the entry's lock."""
+    """A writer of one video's rows as they come, so that memory stays flat; only for the holder of the entry's lock."""
 
     def __init__(self, entry: Entry, dim: int, dtype: str) -> None:
         self.entry, self.dim, self.dtype = entry, dim, np.dtype(dtype)
@@ -166,7 +170,7 @@ class Writer:
     def _header(self) -> None:
         shape = (self.rows, self.dim)
         said = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(self._file, said)  # leaves room for the number of rows to grow
+        np.lib.format.write_array_header_1_0(self._file, said)  # padded: the number of rows may grow
 
     def add(self, rows: np.ndarray) -> None:
         """Append rows (N, D)."""
@@ -174,9 +178,12 @@ class Writer:
         self.rows += len(rows)
 
     def finish(self, present: np.ndarray, meta: EntryMeta) -> None:
-        """Put the entry in its place, over a damaged one."""
+        """Put the entry in its place, replacing a damaged one."""
         if self.rows != int(present.sum()):
             raise ValueError(f"{self.rows} rows for {int(present.sum())} present frames")
+
+        # The header has the number of rows, which is known only now. Check the length before the digest is taken: the
+        # digest of a file that was cut short would declare it whole.
         start = self._file.seek(0)
         self._header()
         header = self._file.tell() - start
@@ -185,6 +192,8 @@ class Writer:
         part = self.entry.part
         if (part / FEATURES).stat().st_size != expected:
             raise OSError(f"{part / FEATURES} is not as long as what was written to it")
+
+        # Write meta.json last, so that a folder that has it is complete, and rename the folder when all is written.
         np.save(part / PRESENT, present)
         files = {
             name: {"bytes": (part / name).stat().st_size, "sha256": file_sha256(part / name)}
@@ -200,19 +209,19 @@ class Writer:
             "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "files": files,
         }
-        plain = json.loads(json.dumps(said, default=str))  # as it will be read
+        plain = json.loads(json.dumps(said, default=str))  # the values as they will be read back
         (part / META).write_text(json.dumps(sealed(plain), indent=1), encoding="utf-8")
         remove(self.entry.folder)
         os.rename(part, self.entry.folder)
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Delete what was written."""
         self._file.close()
         shutil.rmtree(self.entry.part, ignore_errors=True)
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder so that nobody sees half of it."""
+    """Remove a folder so that no other process sees half of it."""
     gone = folder.with_name(f"{folder.name}.gone")
     shutil.rmtree(gone, ignore_errors=True)
     try:

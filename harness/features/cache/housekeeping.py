@@ -1,4 +1,4 @@
-"""Housekeeping of the feature cache: what is there, whether it is whole, and what may go."""
+"""Housekeeping of the feature cache: list, verify and remove entries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.runtime.machine import cores
 from zoo.errors import UserError
 
 _KEY = re.compile("[0-9a-f]{64}")
-_LEFTOVER = re.compile(r"[0-9a-f]{64}\.(part|gone|[0-9]+)")  # the last: of an earlier version
+_LEFTOVER = re.compile(r"[0-9a-f]{64}\.(part|gone|[0-9]+)")  # the last kind is from an earlier version
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Removal:
-    """What goes, or would go, and why."""
+    """A file or folder that is removed, or would be, and the reason."""
 
     path: Path
     bytes: int
@@ -46,14 +46,14 @@ class Removal:
 
 
 def entries(root: Path | None = None) -> Iterator[Entry]:
-    """Everything that has an entry's name."""
+    """Yield every folder that has the name of an entry."""
     for folder in sorted((root or features_folder()).glob("??/*")):
         if _KEY.fullmatch(folder.name) and folder.is_dir():
             yield Entry(folder)
 
 
 def listing() -> list[Group]:
-    """The cache by encoder, the largest first."""
+    """Return the entries grouped by encoder, the largest group first."""
     groups: dict[tuple[str, ...], Group] = {}
     for entry in entries():
         meta = entry.meta()
@@ -69,7 +69,7 @@ def listing() -> list[Group]:
 
 
 def verify(tick: Callable[[int], Any] = lambda size: None) -> tuple[int, list[tuple[Entry, str]]]:
-    """How many entries there are, and what is wrong with which; ``tick`` is told the bytes that were read."""
+    """Return the number of entries, and the damaged ones with their faults; call ``tick(1)`` after each entry."""
     found = list(entries())
     bad = []
     with ThreadPoolExecutor(min(8, cores())) as pool:
@@ -81,7 +81,10 @@ def verify(tick: Callable[[int], Any] = lambda size: None) -> tuple[int, list[tu
 
 
 def referenced(folders: Iterable[Path]) -> set[str]:
-    """Keys that the runs in some folders were made from (their features.csv); UserError where a folder has no runs."""
+    """Return the keys that the runs in some folders were made from, by their features.csv.
+
+    Raises UserError if a folder has no runs.
+    """
     keys: set[str] = set()
     for folder in folders:
         lists = _lists(folder)
@@ -93,8 +96,10 @@ def referenced(folders: Iterable[Path]) -> set[str]:
 
 
 def _lists(folder: Path) -> list[Path]:
-    """Every features.csv; what goes while another process writes its run there is not missed, what cannot be looked
-    into is a UserError."""
+    """Return every features.csv below a folder.
+
+    A file that vanishes while another process writes its run is skipped; a folder that cannot be read is a UserError.
+    """
 
     def unseen(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):
@@ -106,9 +111,15 @@ def _lists(folder: Path) -> list[Path]:
 def garbage_collect(
     *, days: float | None = None, most: int | None = None, keep: Sequence[Path] | None = None, dry: bool = False
 ) -> tuple[list[Removal], int]:
-    """Remove leftovers of killed processes and damaged entries; with ``days``, entries that were not used for so long;
-    with ``keep``, those that no run in these folders was made from; with ``most``, the longest unused ones until the
-    rest is at most so many bytes. What is in use stays: how many entries of those are counted too.
+    """Remove leftovers of killed processes, damaged entries, and entries that the options select.
+
+    Entries in use are kept. Returned are the removals and the number of entries that were kept because they are in use.
+
+    Args:
+        days: remove entries that were not used for this many days.
+        most: remove the longest unused entries until the rest has at most this many bytes.
+        keep: folders of runs; remove entries that no run in them was made from.
+        dry: remove nothing, only return what would be removed.
     """
     root = features_folder()
     if not root.is_dir():
@@ -139,7 +150,7 @@ def garbage_collect(
 def _chosen(
     found: Sequence[Entry], days: float | None, most: int | None, kept: set[str] | None
 ) -> list[tuple[Entry, str]]:
-    """Entries that may go, and why."""
+    """Return the entries that may be removed, and why."""
     now, reasons = time.time(), {}
     for entry in found:
         if fault := entry.check(content=False):
@@ -154,13 +165,13 @@ def _chosen(
         for _, _, entry, size in sorted(rest, key=lambda item: item[:2]):
             if total <= most:
                 break
-            reasons[entry] = "the longest unused, beyond the size"
+            reasons[entry] = "unused for the longest time, over the size limit"
             total -= size
     return list(reasons.items())
 
 
 def _leftover(path: Path, dry: bool) -> Removal | None:
-    """What a killed process left: half an entry, or a lock that nobody holds."""
+    """Remove what a killed process left: half an entry, or a lock that no process holds."""
     if path.suffix != ".lock" and not _LEFTOVER.fullmatch(path.name):
         return None
     lock = try_lock(path.with_name(f"{path.name[:64]}.lock"))
@@ -168,7 +179,7 @@ def _leftover(path: Path, dry: bool) -> Removal | None:
         return None
     try:
         if path.suffix == ".lock":
-            return None if dry else Removal(path, 0, "a lock that nobody holds")
+            return None if dry else Removal(path, 0, "a lock that no process holds")
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         if not dry:
             shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Who uses which entries: a lease is a file that its process keeps locked, so that it ends when the process does."""
+"""Leases on cache entries in use: a lease is a file that its process keeps locked, so that it ends with the process."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from harness.io.atomic import atomic
 
 @contextmanager
 def guard(root: Path) -> Iterator[None]:
-    """Held while leases are written and while entries are removed: never both at once."""
+    """Hold the lock that keeps writing leases and removing entries apart."""
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / "guard.lock"):
         yield
 
 
 def try_lock(path: Path) -> FileLock | None:
-    """Hold a lock file, for any thread to release; None where somebody else does."""
+    """Acquire a lock file, for any thread to release; return None if another process or thread holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, thread_local=False)
     try:
@@ -36,13 +36,13 @@ def try_lock(path: Path) -> FileLock | None:
 
 
 def unlock(lock: FileLock) -> None:
-    """Release a lock and leave no file: whoever waits for it finds out that its file is gone, and makes it anew."""
+    """Release a lock and delete its file; a process that waits for it notices and makes the file anew."""
     Path(lock.lock_file).unlink(missing_ok=True)
     lock.release()
 
 
 class Lease:
-    """Keeps entries from being removed while this process lives, or until ``release``."""
+    """A lease that keeps entries from being removed while this process lives, or until ``release``."""
 
     def __init__(self) -> None:
         self.keys: set[str] = set()
@@ -51,7 +51,10 @@ class Lease:
         self._file: Path | None = None
 
     def take(self, entries: Iterable[Entry]) -> None:
-        """Before they are looked for. A cache that cannot be written to needs no leases: nobody can remove from it."""
+        """Lease entries, before they are looked up.
+
+        Skipped for a read-only cache, from which nothing can be removed.
+        """
         self.keys |= {entry.key for entry in entries}
         root = features_folder()
         if not _writable(root):
@@ -64,8 +67,8 @@ class Lease:
             atomic(self._file, lambda part: part.write_text(json.dumps(said), encoding="utf-8"))
 
     def release(self) -> None:
-        """Give them up."""
-        if os.getpid() != self._pid:  # a fork: the lease is its parent's
+        """Give up the lease."""
+        if os.getpid() != self._pid:  # this is a fork: the lease belongs to its parent
             return
         if self._lock is not None and self._file is not None:
             self._file.unlink(missing_ok=True)
@@ -75,7 +78,7 @@ class Lease:
     def __del__(self) -> None:
         try:
             self.release()
-        except Exception:  # the program is ending: the lock goes with it, the file is cleared by `harness cache gc`
+        except Exception:  # the program is ending: the lock ends with it, and `harness cache gc` removes the file
             return
 
 
@@ -86,7 +89,7 @@ def _writable(root: Path) -> bool:
 
 
 def leased(root: Path) -> set[str]:
-    """Keys in use by living processes; leases of dead ones are removed. Under ``guard``."""
+    """Return the keys in use by living processes, and remove leases of dead ones; call it under ``guard``."""
     keys: set[str] = set()
     for file in sorted((root / "leases").glob("*.lock")):
         said = file.with_suffix(".json")
@@ -95,6 +98,6 @@ def leased(root: Path) -> set[str]:
             said.unlink(missing_ok=True)
             unlock(lock)
             continue
-        with suppress(FileNotFoundError):  # given up just now
+        with suppress(FileNotFoundError):  # the lease was given up just now
             keys |= set(json.loads(said.read_text(encoding="utf-8"))["keys"])
     return keys

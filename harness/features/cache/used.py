@@ -1,4 +1,4 @@
-"""features.csv of a run: which entries of the cache it was made from. What no run names may be removed."""
+"""The features.csv of a run: the cache entries that it was made from. Entries that no run names may be removed."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ from zoo.text import inert
 NAME = "features.csv"
 _HEAD = ["slot", "video", "key"]
 _SEAL = "sha256"
-"""In the place of a slot, in the last row: its key is the digest of all the text before."""
+"""Name in the slot column of the last row, whose key is the digest of all the text before it."""
 
 
 def write_used(path: Path, keys: Mapping[tuple[str, str], str]) -> None:
-    """Write (slot, video) -> key as CSV with a last row that is its digest. UserError where it cannot be written."""
+    """Write (slot, video) -> key as CSV with a last row that holds the digest of the rest.
+
+    Raises UserError if the file cannot be written.
+    """
     text = _rows([_HEAD, *([inert(slot), inert(video), key] for (slot, video), key in keys.items())])
     text += _rows([[_SEAL, "", _digest(text)]])
     atomic(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def read_used(path: Path) -> set[str]:
-    """Return the keys. A list of 0.1, which has no digest, is believed.
+    """Return the keys. A list of version 0.1 has no digest and is not checked.
 
     Raises:
-        UserError: It is not what was written.
-        OSError: It cannot be read.
+        UserError: The content differs from what was written.
+        OSError: The file cannot be read.
     """
     try:
         text = path.read_text(encoding="utf-8")

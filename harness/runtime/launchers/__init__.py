@@ -1,12 +1,12 @@
-"""The same work on many items, in processes of this machine or over a cluster: one call, whichever it is.
+"""Run the same task on many items, in processes of this machine or on a cluster, with one interface.
 
     with launcher("local", jobs=4) as launch:
         for place, outcome in launch(task, items):    # as they finish
-            ...                                       # outcome: what task(items[place]) returned, or a Failure
+            ...                                       # outcome: the result of task(items[place]), or a Failure
 
-A task that raises is a Failure and ends nothing else. A process that dies (SIGKILL, out of memory) takes only its own
-item with it, which is tried once more, after the others. Tasks are functions of a module or ``functools.partial`` of
-one, and leave their results in files that are whole or not there, so that doing one twice is harmless.
+A task that raises becomes a Failure and ends nothing else. A process that dies (SIGKILL, out of memory) loses only its
+own item, which is tried once more, after the others. Tasks are functions of a module or ``functools.partial`` of one.
+They leave their results in files that are whole or absent, so that doing an item twice is harmless.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ Outcome = tuple[int, Any]
 
 @dataclass(frozen=True)
 class Failure:
-    """An item without a result: why, in one line; the video or file, if the caller has to know which it was; and the
-    traceback if it is a fault of a program."""
+    """An item without a result.
+
+    ``reason``: why, in one line; ``item``: the video or file, if the caller has to know which it was; ``trace``: the
+    traceback if the fault is in a program.
+    """
 
     reason: str
     item: str = ""
@@ -44,8 +47,10 @@ class Failure:
 
 
 class Launch(Protocol):
-    """Yields (place in ``items``, result or Failure) as they finish. ``workers``: how many are worked on at once;
-    ``remote``: whether workers may be on other machines."""
+    """A callable that yields (index in ``items``, result or Failure) as they finish.
+
+    ``workers``: number of items worked on at once; ``remote``: True if workers may be on other machines.
+    """
 
     workers: int
     remote: bool
@@ -57,9 +62,16 @@ class Launch(Protocol):
 
 @contextmanager
 def launcher(kind: str, jobs: int | None = None, *, devices: Sequence[str] = ()) -> Iterator[Launch]:
-    """Workers, kept until the end of the block. ``jobs``: how many (default: a core each, or the cluster's CPUs);
-    each computes with its share of the cores. ``devices``: GPUs by their names in CUDA_VISIBLE_DEVICES, dealt out in
-    turn. At the end, and where the block is left early, workers are told to stop and given time to save."""
+    """Yield a launcher whose workers live until the end of the block.
+
+    At the end, or if the block is left early, workers are asked to stop and given time to save.
+
+    Args:
+        kind: ``local`` or ``ray``.
+        jobs: number of workers (default: one per core, or the cluster's CPUs); each computes with its share of the
+            cores.
+        devices: GPUs by their names in CUDA_VISIBLE_DEVICES, assigned in turn.
+    """
     if kind not in LAUNCHERS:
         raise UserError("launcher-unknown", kind=kind, hint=did_you_mean(kind, LAUNCHERS), names=", ".join(LAUNCHERS))
     if kind == "ray":
@@ -78,7 +90,7 @@ def launcher(kind: str, jobs: int | None = None, *, devices: Sequence[str] = ())
 
 
 def devices_of(device: str) -> list[str]:
-    """The GPUs to deal out to workers; none on a machine without, or where one is named."""
+    """Return the GPUs to assign to workers; none if the machine has none, or if one is named."""
     if device not in ("auto", "cuda"):
         return []
     import torch
@@ -88,7 +100,7 @@ def devices_of(device: str) -> list[str]:
 
 
 def attempt(task: Callable[[Any], Any], item: Any) -> Any:
-    """The task's result, or a Failure; what a worker does with an item."""
+    """Return the task's result, or a Failure; a worker calls this for each item."""
     try:
         return task(item)
     except (Stopped, KeyboardInterrupt):
@@ -98,7 +110,7 @@ def attempt(task: Callable[[Any], Any], item: Any) -> Any:
 
 
 def failure_of(error: Exception) -> Failure:
-    """Why there is no result; with a traceback unless it is a UserError."""
+    """Return the Failure for an exception, with a traceback unless it is a UserError."""
     if isinstance(error, UserError):
         return Failure(str(error))
     text = " ".join(f"{type(error).__name__}: {error}".split())

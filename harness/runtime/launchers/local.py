@@ -1,4 +1,4 @@
-"""Worker processes of this machine, kept for many items. Each death is one item's affair."""
+"""Worker processes on this machine, kept for many items; the death of a worker affects only its item."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from harness.runtime.machine import cores
 from harness.runtime.terminal import open_streams
 
 TRIES = 2
-GRACE = 20.0  # seconds that workers have to save what they are at
+GRACE = 20.0  # seconds for workers to save their work
 
 
 Progress = Callable[[int, float], None]
-"""Called with the place of an item and the share of it that is done, from 0 to 1."""
+"""Called with the index of an item and the share of it that is done, from 0 to 1."""
 
 
 class Pool:
-    """Up to ``workers`` processes, begun when there is work for them."""
+    """A pool of up to ``workers`` processes, started when there is work for them."""
 
     remote = False
 
@@ -39,7 +39,7 @@ class Pool:
     def __call__(
         self, task: Callable[[Any], Any], items: Sequence[Any], progress: Progress | None = None
     ) -> Iterator[Outcome]:
-        """Yield (place, result or Failure) as they finish. ``progress`` learns what tasks ``report``."""
+        """Yield (index, result or Failure) as they finish; ``progress`` receives what tasks ``report``."""
         waiting = deque((place, 1) for place in range(len(items)))
         busy: dict[Connection, tuple[_Worker, int, int]] = {}
         while waiting or busy:
@@ -56,7 +56,7 @@ class Pool:
                         if progress is not None:
                             progress(place, outcome.done)
                         continue
-                except (EOFError, OSError):  # it is dead
+                except (EOFError, OSError):  # the worker is dead
                     code = worker.end()
                     self._all.remove(worker)
                     if tries < TRIES:
@@ -68,11 +68,11 @@ class Pool:
                 yield place, outcome
 
     def close(self) -> None:
-        """Tell the workers to stop, wait until they have saved what they are at, and end those that do not."""
+        """Ask the workers to stop, wait until they have saved their work, and kill those that do not stop."""
         for worker in self._all:
             if worker not in self._idle:
-                worker.process.terminate()  # training saves, and outlives this
-            worker.pipe.close()  # by this a worker learns that there is no more work
+                worker.process.terminate()  # a training saves before it ends
+            worker.pipe.close()  # an idle worker ends when its pipe is closed
         end = time.monotonic() + GRACE
         for worker in self._all:
             worker.process.join(max(0.0, end - time.monotonic()))
@@ -80,7 +80,7 @@ class Pool:
         self._all, self._idle = [], []
 
     def _give(self, task: Callable[[Any], Any], item: Any, sharing: int) -> _Worker:
-        """A worker that has taken the item; one that died while it was idle is replaced."""
+        """Give an item to a worker and return the worker; one that died while idle is replaced."""
         while self._idle:
             worker = self._idle.pop()
             try:
@@ -94,12 +94,12 @@ class Pool:
         number = next(n for n in range(self.workers) if n not in taken)
         worker = _Worker(number, self._settings(number, sharing))
         self._all.append(worker)
-        with suppress(OSError):  # it is dead already, which the end of its pipe tells
+        with suppress(OSError):  # if it is dead already, the end of its pipe shows it
             worker.send(task, item)
         return worker
 
     def _settings(self, number: int, sharing: int) -> dict[str, str]:
-        """Environment of a worker: its share of the cores, and its GPU."""
+        """Return the environment of a worker: its share of the cores, and its GPU."""
         found = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(max(1, cores() // sharing))}
         if len(self.devices) > 1:
             found["CUDA_VISIBLE_DEVICES"] = self.devices[number % len(self.devices)]
@@ -110,7 +110,7 @@ class _Worker:
     """One process and the pipe to it."""
 
     def __init__(self, number: int, environment: Mapping[str, str]) -> None:
-        context = multiprocessing.get_context("spawn")  # not forked: the parent may hold the threads of PyTorch
+        context = multiprocessing.get_context("spawn")  # not forked: PyTorch may run threads in the parent
         self.number = number
         self.task: Callable[[Any], Any] | None = None
         self.pipe, theirs = context.Pipe()
@@ -120,13 +120,16 @@ class _Worker:
         theirs.close()
 
     def send(self, task: Callable[[Any], Any], item: Any) -> None:
-        """Have an item done. A task is sent once, so that what it keeps, a detector for one, is built once."""
+        """Send an item to the worker.
+
+        A task is sent once, so that what it keeps (a detector, say) is built once.
+        """
         self.pipe.send((None if task is self.task else task, item))
         self.task = task
 
     def end(self) -> int:
-        """End the process if it lives; its exit code, negative for a signal."""
-        self.process.join(1)  # after the end of its pipe it has moments to live
+        """End the process if it lives; return its exit code, which is negative for a signal."""
+        self.process.join(1)  # it ends soon after its pipe is closed
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
@@ -136,7 +139,7 @@ class _Worker:
 
 @contextmanager
 def _environment(settings: Mapping[str, str]) -> Iterator[None]:
-    """Variables that a process begins with; set before it starts, as OpenMP reads them when it is loaded."""
+    """Set environment variables while a process starts: OpenMP reads them when it is loaded."""
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:
@@ -154,7 +157,7 @@ def _cause(code: int) -> str:
 
 @dataclass(frozen=True)
 class _Share:
-    """What a worker says while it is at an item."""
+    """A worker's message about the share of its item that is done."""
 
     done: float
 
@@ -163,18 +166,21 @@ _pipe: Connection | None = None
 
 
 def report(done: float) -> None:
-    """In a worker: tell the parent the share of the item under way that is done."""
+    """Report, from a worker to its parent, the share of the current item that is done."""
     if _pipe is not None:
         _pipe.send(_Share(done))
 
 
 def _serve(pipe: Connection) -> None:
-    """A worker's life. In a group of its own: Ctrl-C in the terminal is for the parent, which tells its workers."""
+    """Run a worker until its pipe is closed.
+
+    It is in a process group of its own: Ctrl-C in the terminal reaches only the parent, which stops its workers.
+    """
     global _pipe
     _pipe = pipe
     if hasattr(os, "setpgrp"):  # not on Windows
         os.setpgrp()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is half written is cleared away
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # raises, so that half-written files are removed
     open_streams()
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     kept: Any = None
@@ -187,14 +193,17 @@ def _serve(pipe: Connection) -> None:
                 pipe.send(outcome)
             except OSError:
                 return
-            except Exception as error:  # a result that cannot be sent
+            except Exception as error:  # the result cannot be sent
                 pipe.send(failure_of(error))
-    except (EOFError, OSError, KeyboardInterrupt):  # the parent has closed its end, or stops this one
+    except (EOFError, OSError, KeyboardInterrupt):  # the parent has closed the pipe, or stops this worker
         return
 
 
 def _leave_with_parent() -> None:
-    """A killed parent cannot tell its workers; without this they would go on, beside its next run."""
+    """End this worker when its parent ends.
+
+    A killed parent cannot stop its workers, which would otherwise still run when it is started again.
+    """
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

@@ -1,7 +1,7 @@
-"""Workers of a Ray cluster (extra ``ray``): the one that ``$RAY_ADDRESS`` names, or one begun here for the occasion.
+"""Workers on a Ray cluster (extra ``ray``): the one that ``$RAY_ADDRESS`` names, or a temporary one on this machine.
 
-Results are files, so the nodes share the folders of data, runs and cache (``$ABAW_ZOO_CACHE``) under the same paths,
-and have this program installed.
+Results are files, so all nodes must share the folders of data, runs and cache (``$ABAW_ZOO_CACHE``) under the same
+paths, and have this program installed.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from harness.runtime.launchers import Failure, Launch, Outcome, attempt
 from harness.runtime.machine import cores
 from zoo.errors import UserError
 
-TRIES = 2  # of an item whose worker dies, as with local processes
-NODES = 6  # of one whose node is taken away, which is not its fault
+TRIES = 2  # tries of an item whose worker dies, as with local processes
+NODES = 6  # tries of an item whose node is lost, which is not the item's fault
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run` it would pack the working folder and install it anew
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run` Ray would pack the working folder and install it again
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
 }
-LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # by another name: listen on 127.0.0.1 alone
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # despite its name: listen on 127.0.0.1 only
 PASSED = ("ABAW_ZOO_CACHE", "XDG_CACHE_HOME", "OMP_WAIT_POLICY")
 
 
 @contextmanager
 def cluster(jobs: int | None, *, gpus: int = 0) -> Iterator[Launch]:
-    """A connection to the cluster. ``gpus``: how many this machine has, for a cluster that is begun here."""
+    """Connect to the cluster; ``gpus`` is the number of this machine's GPUs, for a cluster that is started here."""
     address, scratch = os.environ.get("RAY_ADDRESS"), None
     wanted = QUIET if address else QUIET | LOOPBACK
     os.environ.update({name: value for name, value in wanted.items() if name not in os.environ})
@@ -45,7 +45,7 @@ def cluster(jobs: int | None, *, gpus: int = 0) -> Iterator[Launch]:
         raise UserError("ray-missing") from None
     own: dict[str, Any] = {}
     if not address:
-        scratch = Path(tempfile.mkdtemp(prefix="ray-"))  # a short path: sockets lie in it
+        scratch = Path(tempfile.mkdtemp(prefix="ray-"))  # a short path, because it holds sockets
         own = {"num_cpus": jobs or cores(), "num_gpus": gpus, "include_dashboard": False, "_temp_dir": str(scratch)}
     try:
         try:
@@ -68,14 +68,14 @@ def cluster(jobs: int | None, *, gpus: int = 0) -> Iterator[Launch]:
 
 
 def _environment() -> dict[str, str]:
-    """What a worker begins with: this process's way to modules and cache."""
+    """Return the environment variables of a worker: where to find modules and the cache."""
     found = {name: os.environ[name] for name in PASSED if name in os.environ}
     found["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if Path(path).is_dir())
     return found
 
 
 class _Workers:
-    """Items are handed out as CPUs come free."""
+    """A launcher that hands out items as CPUs become free."""
 
     remote = True
 
@@ -89,11 +89,11 @@ class _Workers:
         self.environment = {"env_vars": {**_environment(), "OMP_NUM_THREADS": threads}}
 
     def __call__(self, task: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Outcome]:
-        """Yield (place, result or Failure) as they finish."""
+        """Yield (index, result or Failure) as they finish."""
         remote = self.ray.remote(_attempt).options(
             num_cpus=1, num_gpus=self.gpus, max_retries=0, runtime_env=self.environment
         )
-        waiting = deque((place, 0, 0) for place in range(len(items)))  # place, deaths of its worker, of its node
+        waiting = deque((place, 0, 0) for place in range(len(items)))  # index, deaths of its worker, of its node
         busy: dict[Any, tuple[int, int, int]] = {}
         here = os.getcwd()
         while waiting or busy:
@@ -119,8 +119,10 @@ def _death(error: Exception) -> str:
 
 
 def _hush() -> None:
-    """Ray prints a paragraph for every dead worker, which here is one line of a failure. No setting turns it off; a
-    version of Ray that prints it elsewhere goes on printing it."""
+    """Stop Ray from printing a paragraph for every dead worker, which is reported here as one line of a failure.
+
+    Ray has no setting for it. A version of Ray that prints it elsewhere will still print it.
+    """
     from ray._private import worker
 
     if hasattr(worker, "print_to_stdstream"):
@@ -128,7 +130,7 @@ def _hush() -> None:
 
 
 def _attempt(folder: str, task: Callable[[Any], Any], item: Any) -> Any:
-    """In a worker: from the caller's folder, as paths may be relative."""
+    """Do one item in a worker, in the caller's working folder, because paths may be relative."""
     if Path(folder).is_dir():
         os.chdir(folder)
     return attempt(task, item)

@@ -1,8 +1,8 @@
-"""Check a submission as a strict stranger would: from its bytes, the track and the organisers' list alone.
+"""Verify a submission like a strict stranger: from its bytes, the track and the organisers' list alone.
 
-A program of its own: it shares no code with harness.submissions.writer or the readers of harness.data, so that a
-mistake there is found here. ``verify`` looks at one submission; ``read_list`` reads the organisers' list for it;
-``compare`` says how two submissions differ.
+This is a program of its own. It shares no code with harness.submissions.writer or the readers of harness.data, so that
+a mistake there is found here. ``verify`` checks one submission, ``read_list`` reads the organisers' list for it, and
+``compare`` reports how two submissions differ.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How two submissions of one track differ."""
+"""Compare two submissions of one track."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from zoo.errors import UserError
 from zoo.metrics.scores import ccc
 from zoo.tracks import Answer, Form, TrackSpec
 
-_SHIFTS = 12  # the most frequent changes of class that are listed
+_SHIFTS = 12  # number of the most frequent changes of class that are listed
 
 
 def compare(path: Path, other: Path, track: TrackSpec) -> list[str]:
-    """Lines for a person: rows that one of them lacks, rows changed, shifts between classes, CCC of each number."""
+    """Return lines for a person: rows missing in one, changed rows, shifts between classes, CCC of each number."""
     one, two = _read(path, track), _read(other, track)
     both = [key for key in one if key in two]
     out = [
@@ -27,14 +27,14 @@ def compare(path: Path, other: Path, track: TrackSpec) -> list[str]:
     changed = sum(one[key] != two[key] for key in both)
     out.append(f"{changed:,} of {len(both):,} rows differ")
     for i, answer in enumerate(track.answers if both else ()):
-        at = i - len(track.answers)  # from the end: trials have probabilities before
+        at = i - len(track.answers)  # counted from the end: trials have probabilities first
         pairs = [(one[key][at], two[key][at]) for key in both if len(one[key]) >= -at and len(two[key]) >= -at]
         out += _number(answer, pairs) if answer.kind == "value" else _shifts(answer, pairs)
     return out
 
 
 def _read(path: Path, track: TrackSpec) -> dict[str, tuple[str, ...]]:
-    """Row -> its answers' texts. Rows of a file a video are named ``<video>:<line>``."""
+    """Return row -> texts of its answers; rows of a file per video are named ``<video>:<line>``."""
     if not path.exists():
         raise UserError("submission-missing", file=path)
     if track.submission in FOLDERS:
@@ -74,7 +74,7 @@ def _number(answer: Answer, pairs: list[tuple[str, str]]) -> list[str]:
     try:
         values = np.array(pairs, np.float64)
     except ValueError:
-        return [f"{answer.name}: not compared, some are no numbers"]
+        return [f"{answer.name}: not compared, some are not numbers"]
     if not len(values):
         return [f"{answer.name}: not compared, no row of both has it"]
     differ = np.abs(values[:, 0] - values[:, 1])

@@ -1,4 +1,4 @@
-"""The fields of a line: how many, numbers in their range, classes by their numbers."""
+"""Check the fields of a line: their number, numeric ranges and class numbers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from harness.submissions.verifier.findings import Findings, short
 from zoo.tracks import Answer, Form, TrackSpec
 
 FOLDERS: dict[str, str] = {Form.PER_VIDEO: ".txt", Form.CSV: ".csv"}
-"""Forms that are a folder with a file a video -> how the files' names end."""
+"""Forms that are a folder with one file per video -> suffix of the file names."""
 HEADERLESS = (Form.FRAME_TRIALS, Form.TRIALS)
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
 class Fields:
-    """Checks lines of one track's form. ``widths``: the numbers of fields that a line may have."""
+    """A checker for lines of one track's form; ``widths`` are the numbers of fields that a line may have."""
 
     def __init__(self, track: TrackSpec, found: Findings) -> None:
         self.found = found
@@ -27,7 +27,7 @@ class Fields:
         self.widths: tuple[int, ...] = (width, width + 2) if self.trials else (width,)
 
     def check(self, number: int, line: str, fields: Sequence[str]) -> None:
-        """Line ``number`` (from 1), which has these fields."""
+        """Check the fields of line ``number`` (from 1)."""
         if len(fields) not in self.widths:
             wanted = " or ".join(map(str, self.widths))
             filled = ": a spreadsheet fills lines up with commas" if not any(fields[max(self.widths) :]) else ""
@@ -49,12 +49,15 @@ class Fields:
                 )
 
     def same_width(self, number: int, fields: Sequence[str]) -> None:
-        """All lines of a trial have as many fields as its first (or as the list) has."""
+        """Require as many fields in every line of a trial as in its first (or as the list has)."""
         if self.trials and len(fields) in self.widths:
             self.widths = (len(fields),)
 
     def clean(self, fields: Sequence[str]) -> bool:
-        """Whether the answers of a line are classes only, all admitted: another line that ends so needs no look."""
+        """Return True if the answers of a line are classes only, all of them valid.
+
+        Another line with the same ending need not be checked.
+        """
         values = fields[1:] if self.keyed else fields
         return len(values) == len(self.answers) and all(
             texts is not None and text in texts for (_, texts), text in zip(self.answers, values, strict=True)
@@ -76,7 +79,7 @@ class Fields:
 
 
 def _allowed(answer: Answer) -> frozenset[str] | None:
-    """The texts of an answer's classes; None for a number."""
+    """Return the texts of an answer's classes; None for a number."""
     if answer.kind == "value":
         return None
     return frozenset(str(number) for number in range(len(answer.classes) if answer.kind == "class" else 2))

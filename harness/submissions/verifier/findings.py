@@ -1,4 +1,4 @@
-"""What was found wrong, with its line."""
+"""Findings of the verifier, each with its line."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 SHOWN = 20
-"""Findings of a kind that are listed; the rest is counted."""
+"""Number of findings of a kind that are listed; the rest is counted."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong: ``line`` from 1, 0 where it concerns the file or folder as a whole."""
+    """A fault; ``line`` counts from 1, and 0 means the file or folder as a whole."""
 
     line: int
     text: str
 
 
 class Findings:
-    """Findings by kind, the first few of each kept and all counted. ``where`` is put before every text."""
+    """Findings by kind: all are counted, and the first few of each kind are kept.
+
+    ``where`` is put before every text.
+    """
 
     def __init__(self) -> None:
         self.where = ""
@@ -26,7 +29,7 @@ class Findings:
         self._counts: dict[str, int] = {}
 
     def add(self, kind: str, line: int, text: str) -> None:
-        """One more; texts are one line each."""
+        """Add a finding; its text is one line."""
         self._counts[kind] = self._counts.get(kind, 0) + 1
         if self._counts[kind] <= SHOWN:
             self._kept.setdefault(kind, []).append(Finding(line, self.where + text))
@@ -39,5 +42,5 @@ class Findings:
 
 
 def short(text: str, width: int = 80) -> str:
-    """A text that may be shown: cut where it is long."""
+    """Return a text to be shown, cut if it is long."""
     return text if len(text) <= width else f"{text[:width]}..."

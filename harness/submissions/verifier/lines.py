@@ -1,4 +1,4 @@
-"""A submission's lines: encoding, line ends, and the marks that a spreadsheet leaves."""
+"""Read a submission's lines: encoding, line ends, and the marks that a spreadsheet leaves."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _WIDE = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines without their ends, at least one. ``split``: how the fields of each are parted, "," where all is well."""
+    """The lines without their ends, at least one; ``split`` is the separator of the fields, "," if all is well."""
 
     lines: list[str]
     split: str
 
     def fields(self, line: str) -> list[str]:
-        """The fields of one line, with a spreadsheet's marks taken off."""
-        if self.split != ",":  # its decimal comma too
+        """Return the fields of one line without a spreadsheet's marks."""
+        if self.split != ",":  # such a spreadsheet writes decimal commas too
             return [field.strip('"').replace(",", ".") for field in line.split(self.split)]
         return [field.strip('"') for field in line.split(",")] if '"' in line else line.split(",")
 
 
 def read_lines(path: Path, found: Findings) -> Lines:
-    """The lines of a file; everything that is wrong with bytes, line ends and separators is added to ``found``."""
+    """Read the lines of a file, and add faults of bytes, line ends and separators to ``found``."""
     text = _decoded(_bytes(path), found)
     lines = text.split("\n")
     if lines[-1]:
@@ -74,6 +74,6 @@ def _separator(lines: list[str], found: Findings) -> str:
     first = lines[0] if lines else ""
     for mark, name in ((";", "semicolons"), ("\t", "tabs")):
         if mark in first and "," not in first:
-            found.add("separator", 1, f"{name} part the fields, as a spreadsheet writes them; commas must")
+            found.add("separator", 1, f"fields are separated by {name}, as a spreadsheet writes them; use commas")
             return mark
     return ","

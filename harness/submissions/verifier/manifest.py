@@ -1,4 +1,4 @@
-"""A submission against its manifest: any value that was changed since it was written shows."""
+"""Compare a submission with its manifest: any value that was changed since it was written is detected."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from zoo.tracks import TrackSpec
 
 NAME = "manifest.json"
 SEAL = "seal"
-"""Where a manifest has the digest of all that it says else."""
+"""Key of a manifest under which the digest of its other content is stored."""
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file; of a folder: of its lines "<sha256 of file>  <file>" in the order of the names."""
+    """Return the sha256 of a file, or of a folder's lines "<sha256 of file>  <file>" in the order of the names."""
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.is_file())
         return hashlib.sha256("".join(f"{sha256_of(file)}  {file.name}\n" for file in files).encode()).hexdigest()
@@ -28,7 +28,10 @@ def sha256_of(path: Path) -> str:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """A manifest's content; UserError where it is none, or was changed (one of 0.1 has no digest)."""
+    """Return a manifest's content; raise UserError if it is invalid or was changed.
+
+    A manifest of version 0.1 has no digest.
+    """
     try:
         content: Any = json.loads(read_bytes(path, SETTINGS))
     except OSError as error:
@@ -49,7 +52,7 @@ def _seal(content: dict[str, Any]) -> str:
 def check_manifest(
     manifest: Path, path: Path, edition: str, track: TrackSpec, rows: int, listed: Path | None
 ) -> list[Finding]:
-    """What differs between a submission and what was noted when it was written."""
+    """Return the differences between a submission and its manifest."""
     noted = read_manifest(manifest)
     found = []
     for key, is_now in (("edition", edition), ("track", track.name), ("track_version", track.version), ("rows", rows)):
@@ -63,12 +66,12 @@ def check_manifest(
         )
     of_list = noted.get("list")
     if listed is not None and isinstance(of_list, dict) and of_list.get("sha256") not in (None, sha256_of(listed)):
-        found.append(Finding(0, f"{manifest.name}: was written by another list, {of_list.get('name')!r}"))
+        found.append(Finding(0, f"{manifest.name}: was written for another list, {of_list.get('name')!r}"))
     return found
 
 
 def submission_in(path: Path, track: TrackSpec, folder_form: bool) -> Path:
-    """The submission that a path means: itself, or what a folder of `harness submit` holds."""
+    """Return the submission that a path means: the path itself, or what a folder of `harness submit` holds."""
     if not path.is_dir():
         return path
     if (path / NAME).is_file():

@@ -1,4 +1,4 @@
-"""Whose header or list something is, where it is not the track's that was asked for."""
+"""Name the track that a header or list belongs to, if it is not the one asked for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ORDINAL = re.compile(r"(?<![0-9])([0-9]{1,2})(?:st|nd|rd|th)(?![a-z])|abaw[-_]?
 
 
 def tracks_with(header: str, editions: Sequence[EditionSpec]) -> str:
-    """The tracks that have a header, as ``abaw1 expr, abaw2 expr``; "" where none has."""
+    """Return the tracks that have a header, as ``abaw1 expr, abaw2 expr``; "" if none has."""
     fields = _fields(header)
     return _named(
         (edition, track)
@@ -22,7 +22,7 @@ def tracks_with(header: str, editions: Sequence[EditionSpec]) -> str:
 
 
 def tracks_named(mark: str | int, own: TrackSpec, editions: Sequence[EditionSpec]) -> str:
-    """The other tracks whose list goes by a file name, or that have a number of rows; "" where it may be the own."""
+    """Return the other tracks whose list has a file name or a number of rows; "" if it may be this track's list."""
     if isinstance(mark, int):
         found = [(e, t) for e, t in _all(editions) if t.figures.get("test_rows") == mark]
         return _named(found)
@@ -31,7 +31,7 @@ def tracks_named(mark: str | int, own: TrackSpec, editions: Sequence[EditionSpec
 
 
 def other_number(name: str, edition: str) -> str:
-    """The edition that a list's name says, where it is another than the one asked for; else ""."""
+    """Return the edition in the name of a list if it is not the one asked for; else ""."""
     asked = re.search(r"[0-9]+$", edition)
     said = {next(filter(None, match.groups())) for match in _ORDINAL.finditer(name)}
     if asked is None or len(said) != 1 or asked[0] in said:

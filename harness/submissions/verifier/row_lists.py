@@ -1,4 +1,4 @@
-"""The organisers' lists, read anew for the verifier: example files with a row an image, names, folders of examples."""
+"""Read the organisers' lists again for the verifier: example files with a row per image, names, folders of examples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zoo.tracks import EditionSpec, Form, TrackSpec
 IMAGE = re.compile(r"[^/,]+/[0-9]+\.(?:jpg|jpeg|png)")
 FRAME = re.compile(r"[^,]+/frame-[0-9]+\.jpg")
 _COUNTED = re.compile(r"(.+?)(?:\s*,\s*|\s+)([0-9]+)")
-_MOST = 10_000_000  # frames of one video: a greater number at the end of a name is a part of it
+_MOST = 10_000_000  # frames of one video: a greater number at the end of a name is part of the name
 _ENDINGS = (
     *(".txt", ".csv", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".wmv", ".flv", ".mpg", ".mpeg", ".mts"),
     *(".ts", ".m2t", ".vob", ".3gp", ".3g2", ".ogv", ".f4v", ".mxf", ".dv", ".asf", ".rm", ".rmvb", ".divx", ".mpe"),
@@ -41,9 +41,11 @@ _TITLES = (
 
 @dataclass(frozen=True)
 class Listing:
-    """An official list. ``rows``: ``keys`` are the first fields of all rows, in order; ``counts``: videos and the
-    number of frames of each; ``names``: videos only. ``header``: the list's own first line where it is the track's in
-    another spelling."""
+    """An official list.
+
+    ``rows``: ``keys`` are the first fields of all rows, in order; ``counts``: videos and the number of frames of each;
+    ``names``: videos only. ``header``: the list's own first line, if it is the track's header in another spelling.
+    """
 
     path: Path
     kind: Literal["rows", "counts", "names"]
@@ -58,7 +60,10 @@ class Listing:
 
 
 def read_list(path: Path, track: TrackSpec, editions: Sequence[EditionSpec] = ()) -> Listing:
-    """Read a list for a track; UserError where it is unreadable or another track's, which ``editions`` can name."""
+    """Read a list for a track.
+
+    Raises UserError if it cannot be read or is another track's, which the error names if it is in ``editions``.
+    """
     if path.is_dir():
         return _templates(path, track, editions)
     lines = _lines(path)
@@ -102,7 +107,7 @@ def _key(line: str) -> str:
 
 
 def _is_row(line: str, track: TrackSpec) -> bool:
-    """Whether a line is a row of the track's form and no header or name."""
+    """Return True if a line is a row of the track's form, not a header or a name."""
     key = _key(line)
     if track.submission in (Form.ITEMS, Form.TRIALS):
         images = IMAGE.fullmatch(key) or FRAME.fullmatch(key)
@@ -111,7 +116,7 @@ def _is_row(line: str, track: TrackSpec) -> bool:
 
 
 def _most_fields(track: TrackSpec) -> int:
-    """Of a row, with one empty field at its end."""
+    """Return the most fields of a row, with one empty field at its end."""
     return len(track.answers) + (4 if track.submission == Form.TRIALS else 2)
 
 
@@ -121,7 +126,7 @@ def _is_title(line: str, track: TrackSpec) -> bool:
 
 
 def _is_header(lines: list[str], track: TrackSpec) -> bool:
-    """Whether the first line can only be a header: rows follow it, or it is one of the track's or of a table."""
+    """Return True if the first line can only be a header: rows follow it, or it is one of the track's or of a table."""
     if IMAGE.fullmatch(_key(lines[0])) or FRAME.fullmatch(_key(lines[0])):
         return False
     return (len(lines) > 1 and _is_row(lines[1], track)) or _is_title(lines[0], track) or lines[0].count(",") > 1
@@ -132,11 +137,11 @@ def _fields(header: str) -> list[str]:
 
 
 def _own_header(path: Path, line: str, track: TrackSpec, editions: Sequence[EditionSpec]) -> str | None:
-    """The list's header where submissions are to follow it; None where it names no fields or the track has none."""
+    """Return the list's header if submissions are to follow it; None if it names no fields or the track has none."""
     line = line.strip().rstrip(", ")
     found = _fields(line)
     known = [_fields(header) for header in (track.submission_header, *track.other_headers)]
-    if track.submission == Form.PER_VIDEO:  # a list of images has a key that the files have not
+    if track.submission == Form.PER_VIDEO:  # a list of images has a key, which the files do not have
         known = [_fields(f"image,{one}") for one in (track.submission_header, *track.headers)]
         line = track.submission_header if found in known else line
     if not found or line in track.headers:
@@ -168,7 +173,7 @@ def _refuse_bad(path: Path, keys: list[str], above: int, track: TrackSpec, editi
 
 
 def _names(path: Path, lines: list[str], track: TrackSpec, editions: Sequence[EditionSpec]) -> Listing:
-    """Names of videos, or names with the number of frames, one a line."""
+    """Read names of videos, or names with the number of frames, one per line."""
     if others := tracks_named(path.name, track, editions):
         raise UserError("list-of-other-track", file=path, others=others, name=track.name)
     headers = {header.lower() for header in (track.submission_header, *track.headers, *_TITLES)}
@@ -187,15 +192,18 @@ def _names(path: Path, lines: list[str], track: TrackSpec, editions: Sequence[Ed
     if not counts:
         raise UserError("list-names-nothing", file=path)
     counted = [0 < frames <= _MOST for frames in counts.values()]
-    if any(counted) and not all(counted):  # a number at the end of some names is a part of them
+    if any(counted) and not all(counted):  # the number at the end of some names is part of the name
         return Listing(path, "names", counts=dict.fromkeys((_bare(line.strip().rstrip(",")) for line in lines), 0))
-    sparse = track.submission == Form.MTL  # its images have gaps: a number of frames says nothing of them
+    sparse = track.submission == Form.MTL  # its images have gaps, so a number of frames does not define them
     return Listing(path, "counts" if all(counted) and not sparse else "names", counts=counts)
 
 
 def _counted(text: str) -> tuple[str, int]:
-    """Name and number of frames (0 where the line has none): ``<name>,<n>``, ``<name> <n>``, or edition 1's sentence,
-    whose third word is the name and whose tenth the number."""
+    """Return the name and the number of frames of a line (0 if the line has none).
+
+    A line is ``<name>,<n>``, ``<name> <n>``, or edition 1's sentence, whose third word is the name and whose tenth is
+    the number.
+    """
     words = text.split()
     if len(words) >= 10 and words[9].isdigit():
         return _bare(words[2]), int(words[9])
@@ -213,7 +221,7 @@ def _bare(name: str) -> str:
 def _counted_rows(
     path: Path, lines: list[str], above: int, track: TrackSpec, editions: Sequence[EditionSpec]
 ) -> Listing:
-    """Rows ``<video>/00001.jpg`` for a form without such keys: what counts is how many each video has."""
+    """Read rows ``<video>/00001.jpg`` for a form without such keys: only the number of rows per video matters."""
     counts: dict[str, int] = {}
     for number, line in enumerate(lines, start=above + 1):
         key = _key(line)
@@ -227,7 +235,7 @@ def _counted_rows(
 
 
 def _templates(folder: Path, track: TrackSpec, editions: Sequence[EditionSpec]) -> Listing:
-    """A folder of the organisers' example files, one a video."""
+    """Read a folder of the organisers' example files, one per video."""
     if track.submission not in FOLDERS:
         raise UserError("list-is-one-file", folder=folder, name=track.name)
     files = sorted(path for path in folder.glob(f"*{FOLDERS[track.submission]}") if path.is_file())

@@ -1,4 +1,4 @@
-"""Which rows there are: against the organisers' list, or, without one, by what the form alone demands."""
+"""Check the rows of a submission: against the organisers' list, or without one by the rules of the form alone."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SAID: dict[str, str] = {
     Form.FRAME_TRIALS: "<video>/frame-0.jpg",
 }
 
-Keys = Sequence[str | None]  # first fields of the rows, None for an empty line
+Keys = Sequence[str | None]  # first fields of the rows; None for an empty line
 
 
 def check_rows(keys: Keys, first: int, track: TrackSpec, listed: Listing | None, found: Findings) -> None:
-    """``keys[0]`` stands on line ``first``."""
+    """Check the keys of all rows; ``keys[0]`` is on line ``first``."""
     if not any(key is not None for key in keys):
         found.add("missing row", 0, "there is no row")
     if listed is not None and (listed.kind == "rows" or (listed.kind == "counts" and track.submission in _PATTERNS)):
@@ -44,7 +44,7 @@ def _frames(listed: Listing, form: str) -> Iterator[str]:
 
 
 def _check_listed(keys: Keys, first: int, expected: Sequence[str], found: Findings) -> None:
-    """The rows are the listed ones, each once, in their order."""
+    """Check that the rows are the listed ones, each once, in the list's order."""
     if keys == expected:
         return
     place = {key: i for i, key in enumerate(expected)}
@@ -59,7 +59,7 @@ def _check_listed(keys: Keys, first: int, expected: Sequence[str], found: Findin
             found.add("doubled row", line, f"{key} was already on line {seen[key]}")
         else:
             if place[key] < last:
-                found.add("order", line, f"{key} comes after {expected[last]}, in the list before it")
+                found.add("order", line, f"{key} comes after {expected[last]}, but before it in the list")
             seen[key], last = line, place[key]
     for i, key in enumerate(expected):
         if key not in seen:
@@ -67,7 +67,7 @@ def _check_listed(keys: Keys, first: int, expected: Sequence[str], found: Findin
 
 
 def _check_ids(keys: Keys, first: int, track: TrackSpec, found: Findings) -> None:
-    """Ids of their written form, each once."""
+    """Check that ids have the track's form, and that each occurs once."""
     before, _, after = track.item.partition("{}") if track.submission == Form.ITEMS else ("", "", "")
     bad = re.compile('[\x00-\x1f;"]' if track.submission == Form.TRIALS else '[\x00-\x1f;"/]')
     seen: dict[str, int] = {}
@@ -76,15 +76,15 @@ def _check_ids(keys: Keys, first: int, track: TrackSpec, found: Findings) -> Non
             continue
         inner = key[len(before) : len(key) - len(after)]
         if not (key.startswith(before) and key.endswith(after) and inner.strip()) or re.search(bad, key):
-            found.add("foreign row", line, f"{short(key)!r} is no id of the form {track.item.format('...')}")
+            found.add("foreign row", line, f"{short(key)!r} is not an id of the form {track.item.format('...')}")
         elif key in seen:
             found.add("doubled row", line, f"{key} was already on line {seen[key]}")
         seen.setdefault(key, line)
 
 
 def _check_runs(keys: Keys, first: int, form: str, names: Sequence[str] | None, found: Findings) -> None:
-    """The rows are runs of frames, one a video, in the order of the names where these are known."""
-    at: dict[str, int] = {}  # video -> its last frame so far, in the order of appearance
+    """Check that the rows are runs of frames, one per video, in the order of the names if these are known."""
+    at: dict[str, int] = {}  # video -> its last frame so far, in order of appearance
     seen: set[str] = set()
     known = set(names or ())
     start = 0 if form == Form.FRAME_TRIALS else 1
@@ -111,7 +111,10 @@ def _check_runs(keys: Keys, first: int, form: str, names: Sequence[str] | None, 
 
 
 def _check_step(line: int, key: str, frame: int, last: int, again: bool | None, found: Findings) -> None:
-    """One row after the frame ``last`` of its video. ``again``: of single images, whether it was there already."""
+    """Check one row, given that its video's last frame so far is ``last``.
+
+    ``again``: for single images, True if this one occurred before; None for other forms.
+    """
     if again or (again is None and frame <= last):
         found.add("doubled row", line, f"{key} comes after frame {last} of its video")
     elif again is None and frame > last + 1:

@@ -1,4 +1,4 @@
-"""The verifier's main program: one file, or a folder with a file a video."""
+"""Verify a submission: one file, or a folder with one file per video."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from harness.submissions.verifier.row_lists import Listing
 from harness.submissions.verifier.rows import check_rows
 from zoo.tracks import EditionSpec, Form, TrackSpec
 
-_KNOWN = 4096  # line ends already checked that are remembered, so that a million rows take seconds
+_KNOWN = 4096  # number of checked line endings that are remembered, so that a million rows take seconds
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was found. ``unchecked``: which rows could not be checked for want of an official list, None where all
-    were. ``rows``: rows read."""
+    """The result of verification.
+
+    ``unchecked``: the rows that could not be checked because there is no official list, None if all were; ``rows``:
+    number of rows read.
+    """
 
     findings: list[Finding]
     unchecked: str | None
@@ -28,11 +31,11 @@ class Report:
 
 
 def verify(path: Path, track: TrackSpec, listed: Listing | None, editions: Sequence[EditionSpec] = ()) -> Report:
-    """Check everything that can be seen; no findings and nothing unchecked means it may be handed in.
+    """Check everything that can be checked; a report without findings and with nothing unchecked may be handed in.
 
-    From the file alone: encoding, line ends, header, number of fields, numbers and ranges, class numbers, rows that
-    stand twice, gaps in the frames of a video. With a list: its rows in its order, none missing, none foreign.
-    ``editions`` serve to name whose header a foreign one is.
+    From the file alone: encoding, line ends, header, number of fields, numbers and ranges, class numbers, duplicate
+    rows, and gaps in the frames of a video. With a list: its rows in its order, none missing and none extra.
+    ``editions`` are used to name the track that a wrong header belongs to.
     """
     found = _Found(track, listed, editions)
     if track.submission in FOLDERS:
@@ -48,7 +51,7 @@ def verify(path: Path, track: TrackSpec, listed: Listing | None, editions: Seque
 
 
 class _Found(Findings):
-    """Findings, and what they are found against."""
+    """Findings, with the track, list and editions that the submission is checked against."""
 
     def __init__(self, track: TrackSpec, listed: Listing | None, editions: Sequence[EditionSpec]) -> None:
         super().__init__()
@@ -67,7 +70,7 @@ def _unchecked(listed: Listing | None) -> str | None:
 
 
 def _check_file(path: Path, found: _Found) -> tuple[list[str | None], int]:
-    """Everything but which rows there are; returns the first field of every row, and the first row's line."""
+    """Check everything except the set of rows; return the first field of every row, and the first row's line."""
     content = read_lines(path, found)
     track, lines, first = found.track, content.lines, 1
     if track.submission not in HEADERLESS:
@@ -113,7 +116,10 @@ def _check_header(content: Lines, found: _Found) -> None:
 
 
 def _check_folder(path: Path, found: _Found) -> int:
-    """One file a video. Without keys (``per_video``) the number of rows is all that can be wrong with them."""
+    """Check one file per video; return the number of rows.
+
+    Without keys (``per_video``), only the number of rows can be wrong.
+    """
     ending, listed = FOLDERS[found.track.submission], found.listed
     if not path.is_dir():
         found.add("file", 0, f"{path}: there is no such folder; this track is handed in as a file a video")
@@ -131,7 +137,7 @@ def _check_folder(path: Path, found: _Found) -> int:
         if expected is not None and name not in expected:
             found.add("foreign file", 0, "is not in the list")
         if file.suffix != ending or not file.is_file():
-            found.add("foreign file", 0, f"is no {ending} file")
+            found.add("foreign file", 0, f"is not a {ending} file")
             continue
         rows += _check_video(file, (expected or {}).get(name, 0), found)
     found.where = ""
@@ -139,7 +145,7 @@ def _check_folder(path: Path, found: _Found) -> int:
 
 
 def _check_video(file: Path, wanted: int, found: _Found) -> int:
-    """One video's file; ``wanted`` rows, 0 where their number is not known. Returns the number there is."""
+    """Check one video's file and return its number of rows; ``wanted`` is the number expected, 0 if unknown."""
     keys, first = _check_file(file, found)
     n = sum(key is not None for key in keys)
     if (wanted and n != wanted) or not n:

@@ -1,9 +1,9 @@
-"""Submission files: every row that the organisers list, in their order, answered and in range.
+"""Write submission files: every row that the organisers list, in their order, with a prediction in range.
 
-``answers`` and ``prediction_tables`` hold what is predicted, ``row_lists`` what is asked for, ``rows`` brings both
-together, ``text`` writes it in the track's form, ``files`` puts it in its place, whole or not at all. Headers are an
-edition's own (plugins/editions), forms are those of zoo.submission_forms. What is written here is checked by
-harness.submissions.verifier, which shares no code with it.
+``answers`` and ``prediction_tables`` hold the predictions, ``row_lists`` the requested rows. ``rows`` matches the two,
+``text`` writes them in the track's form, and ``files`` puts the result in place, whole or not at all. Headers belong to
+the editions (plugins/editions), forms to zoo.submission_forms. The result is checked by harness.submissions.verifier,
+which shares no code with this package.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What was predicted: N answered frames (or images, videos) of U units, as columns."""
+"""Predictions as columns: N predicted frames (or images, videos) of U units."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Answers:
-    """``names`` of U units: videos, or single items. ``unit`` (N,): index into them, ascending; ``frame`` (N,): from 1,
-    ascending within a unit (1 for items).
+    """Predictions for N frames of U units, as columns.
+
+    ``names``: of the U units, which are videos or single items. ``unit`` (N,): index into them, ascending; ``frame``
+    (N,): from 1, ascending within a unit (1 for items).
 
     ``values``: answer -> (N,) numbers, (N, classes) probabilities or (N,) probabilities of 1. ``chosen``: answer ->
-    (N,) class numbers, where these were given; they decide then. ``whole``: from a run, whose videos have every frame;
-    otherwise frames that are not there are gaps, to be filled. ``unseen`` (N,): frames no slot saw, whose
-    answers the run's post-processor `interpolate` made (without it they are the model's). ``numeric``: the names were
-    read from a column of numbers, which has lost leading zeros. ``where``: put before messages.
+    (N,) class numbers, if these were given; they take precedence. ``whole``: True if the predictions come from a run,
+    whose videos have every frame; otherwise missing frames are gaps to be filled. ``unseen`` (N,): frames that no slot
+    saw. Their predictions were made by the run's post-processor `interpolate` (without it they are the model's).
+    ``numeric``: the names were read from a column of numbers, which has lost leading zeros. ``where``: put before error
+    messages.
     """
 
     names: tuple[str, ...]
@@ -36,8 +39,8 @@ class Answers:
     unseen: NDArray[np.bool_]
     numeric: bool = False
     where: str = ""
-    last: Ints = field(init=False)  # (U,) last answered frame
-    ends: Ints = field(init=False)  # (U + 1,) where each unit's rows begin and end
+    last: Ints = field(init=False)  # (U,) last predicted frame
+    ends: Ints = field(init=False)  # (U + 1,) row at which each unit begins, and the end
 
     def __post_init__(self) -> None:
         counts = np.bincount(self.unit, minlength=len(self.names))
@@ -47,7 +50,7 @@ class Answers:
 
 
 def from_videos(track: TrackSpec, videos: Sequence[VideoAnswers]) -> Answers:
-    """A run's answers. UserError for one that is no finite number."""
+    """Return a run's predictions; raise UserError if one is not a finite number."""
     videos = [video for video in videos if len(video.times)]
     lengths = np.array([len(video.times) for video in videos], np.int64)
     unit = np.repeat(np.arange(len(videos)), lengths)
@@ -66,7 +69,10 @@ def from_videos(track: TrackSpec, videos: Sequence[VideoAnswers]) -> Answers:
 
 
 def filled_before(answers: Answers) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) bool twice: unseen frames between two seen ones of their unit; those before the first or after the last."""
+    """Return two (N,) bool masks of unseen frames.
+
+    First those between two seen frames of their unit; then those before the first or after the last seen frame.
+    """
     seen = np.flatnonzero(~answers.unseen)
     here = np.searchsorted(seen, np.arange(len(answers.unseen)))
     before = here > np.searchsorted(seen, answers.ends[answers.unit])
@@ -75,7 +81,7 @@ def filled_before(answers: Answers) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check_finite(answers: Answers) -> None:
-    """UserError naming the first frame with an answer that is no finite number."""
+    """Raise UserError that names the first frame with a prediction that is not a finite number."""
     for name, values in answers.values.items():
         finite = np.isfinite(values) if values.ndim == 1 else np.isfinite(values).all(1)
         if not finite.all():

@@ -1,4 +1,4 @@
-"""Puts a submission, its manifest and its archive in place: all of them, or nothing."""
+"""Put a submission, its manifest and its archive in place: all of them or none."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from leaderboards.record import replace_file
 from zoo.errors import UserError
 from zoo.files import part_name, reason_of
 
-_OLD = ".old"  # within a hidden folder: what is on its way out
-_WHEN = (1980, 1, 1, 0, 0, 0)  # the earliest time an archive can hold: the same content gives the same bytes
+_OLD = ".old"  # folder inside the hidden folder, for files that are being replaced
+_WHEN = (1980, 1, 1, 0, 0, 0)  # the earliest time that an archive can hold: the same content gives the same bytes
 
 
 def sha256(submission: Submission) -> str:
-    """Of the file; of a folder: of its lines "<sha256 of file>  <file>" in the order of the names."""
+    """Return the sha256 of the file, or of a folder's lines "<sha256 of file>  <file>" in the order of the names."""
     if not submission.folder:
         return hashlib.sha256(submission.files[submission.name]).hexdigest()
     sums = (f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(submission.files.items()))
@@ -31,7 +31,7 @@ def sha256(submission: Submission) -> str:
 
 
 def zipped(submission: Submission) -> bytes:
-    """The archive of a submission: its files side by side, the same bytes for the same content."""
+    """Return the zip archive of a submission: its files in one flat folder; the same content gives the same bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in sorted(submission.files.items()):
@@ -48,10 +48,10 @@ def place(
     check: Callable[[Path], None],
     retired: Sequence[str] = (),
 ) -> Path:
-    """Write a submission to ``out`` with files ``beside`` it, after ``check`` of what is on the disk has passed.
+    """Write a submission and the files ``beside`` it to ``out``, once ``check`` of the written files has passed.
 
-    ``retired``: names of files of an older submission that go with it. Everything is first written to a hidden folder
-    there; on any error that goes, and what was there before stays.
+    ``retired``: names of files of an older submission to remove. Everything is first written to a hidden folder in
+    ``out``. On any error the hidden folder is removed, and the old files stay.
     """
     target = out / submission.name
     _check_way(target, submission)
@@ -81,7 +81,7 @@ def _place(
         raise UserError("submission-not-written", out=out, strerror=reason_of(error)) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-        for folder in made:  # those this call made and left empty
+        for folder in made:  # remove folders that this call made and left empty
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
     return target
@@ -106,10 +106,10 @@ def _stage(part: Path, submission: Submission, beside: Mapping[str, bytes]) -> N
 
 
 def _recover(out: Path) -> None:
-    """Bring back what a process had moved aside that was killed while it exchanged files, and clear up behind it."""
+    """Bring back files that a process had moved aside when it was killed, and remove its hidden folder."""
     for part in out.glob(".submission.*.part"):
         staged = [path for path in part.iterdir() if path.name != _OLD]
-        if staged:  # else all new files had their places already
+        if staged:  # if not, all new files were already in place
             for path in (part / _OLD).glob("*"):
                 _remove(out / path.name)
                 os.replace(path, out / path.name)
@@ -124,7 +124,7 @@ def _remove(path: Path) -> None:
 
 
 def _exchange(part: Path, out: Path, names: Sequence[str], retired: Sequence[str]) -> None:
-    """All new files take the place of the old ones, or, where one cannot, all old ones come back."""
+    """Replace all old files by the new ones; if one cannot be replaced, bring all old ones back."""
     old = part / _OLD
     old.mkdir()
     undo: list[tuple[Path, Path]] = []

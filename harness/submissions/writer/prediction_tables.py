@@ -1,4 +1,4 @@
-"""A table of predictions, parquet or csv, of whatever program: ``video``, ``frame`` from 1, the answers."""
+"""Read a table of predictions of any origin, parquet or CSV: ``video``, ``frame`` from 1, the answers."""
 
 from __future__ import annotations
 
@@ -22,13 +22,21 @@ _NAMED = ("video", "image", "id")
 
 
 def read_table(path: Path, track: TrackSpec, *, whole: bool = False) -> Answers:
-    """The answers of a table; ``whole``: a run's own, which has every frame of its videos and ``present_<slot>``.
+    """Return the predictions of a table.
 
-    Frame tracks: columns ``video`` and ``frame`` (or ``image`` as ``<video>/00001.jpg``); tracks of single items:
-    ``id``, ``video`` or ``image``. Value answers: a column ``<answer>``. Class answers: ``p_<class>`` each, or the
-    class numbers as ``<answer>``; units ``p_<answer>`` or 0 and 1 as ``<answer>``; where both are there the numbers
-    decide, and probabilities fill gaps. A frame without answer is a row that is not there. UserError: an answer that is
-    empty or no number, a class that does not exist, a row that stands twice, columns of another track.
+    Tracks of frames have columns ``video`` and ``frame`` (or ``image`` as ``<video>/00001.jpg``); tracks of single
+    items have ``id``, ``video`` or ``image``. A value answer is a column ``<answer>``. A class answer is ``p_<class>``
+    for each class, or the class number as ``<answer>``; an action unit is ``p_<answer>``, or 0 and 1 as ``<answer>``.
+    If both are there, the numbers decide, and probabilities fill gaps. A frame without a prediction has no row.
+
+    Args:
+        path: the table.
+        track: the track that is predicted.
+        whole: the table is a run's own, which has every frame of its videos and ``present_<slot>``.
+
+    Raises:
+        UserError: a value is empty or not a number, a class does not exist, a row occurs twice, or the columns belong
+            to another track.
     """
     table = read_columns(path, [name for answer in track.answers for name in (answer.name, *_p(answer))])
     wanted = _columns(track, table.column_names, path)
@@ -55,7 +63,7 @@ def read_table(path: Path, track: TrackSpec, *, whole: bool = False) -> Answers:
 
 
 def named(table: pa.Table, path: Path) -> str:
-    """The column that names videos or items; UserError where there is none."""
+    """Return the column that names videos or items; raise UserError if there is none."""
     for name in _NAMED:
         if name in table.column_names:
             return name
@@ -63,8 +71,10 @@ def named(table: pa.Table, path: Path) -> str:
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
-    """Of a parquet file those columns, where it has them, and what names its rows; of a csv all. UserError where it
-    cannot be read or has a column twice."""
+    """Read these columns of a parquet file, if it has them, and those that name its rows; of a CSV file all.
+
+    Raises UserError if it cannot be read or has a column twice.
+    """
     table = _table(path, columns)
     if twice := [name for i, name in enumerate(table.column_names) if name in table.column_names[:i]]:
         raise UserError("predictions-column-twice", file=path, first=twice[0])
@@ -82,7 +92,7 @@ def _table(path: Path, columns: Sequence[str]) -> pa.Table:
         if ";" in header and "," not in header:
             raise UserError("predictions-semicolons", file=path)
         types = dict.fromkeys((*_NAMED, "group"), pa.string())
-        with path.open("rb") as content:  # opened here: by its name Arrow would unpack a .bz2
+        with path.open("rb") as content:  # opened here: given a name, Arrow would unpack a .bz2
             return _told(
                 csv.read_csv(content, convert_options=csv.ConvertOptions(column_types=types, null_values=[""]))
             )
@@ -93,7 +103,7 @@ def _table(path: Path, columns: Sequence[str]) -> pa.Table:
 
 
 def _told(table: pa.Table) -> pa.Table:
-    """A table with the names that it has in `harness predict`, which writes those that look like formulas as text."""
+    """Restore names that `harness predict` wrote as text because they look like formulas."""
     table = table.rename_columns([told(name) for name in table.column_names])
     for place, name in enumerate(table.column_names):
         if name in _NAMED and pa.types.is_string(table.column(place).type):
@@ -104,7 +114,7 @@ def _told(table: pa.Table) -> pa.Table:
 
 
 def _columns(track: TrackSpec, there: Sequence[str], path: Path) -> list[str]:
-    """The columns that answer the track; UserError where an answer has none."""
+    """Return the columns with the track's answers; raise UserError if an answer has none."""
     found = []
     for answer in track.answers:
         p = _p(answer)
@@ -118,12 +128,12 @@ def _columns(track: TrackSpec, there: Sequence[str], path: Path) -> list[str]:
 
 
 def _p(answer: Answer) -> list[str]:
-    """The columns of its probabilities."""
+    """Return the columns of an answer's probabilities."""
     return [f"p_{name}" for name in answer.classes] if answer.kind == "class" else [f"p_{answer.name}"]
 
 
 def _unseen(table: pa.Table) -> np.ndarray:
-    """(N,) bool: no slot saw the frame, where the table says what slots saw."""
+    """Return (N,) bool: True if the table has presence columns and no slot saw the frame."""
     seen = [table[name].to_numpy().astype(bool) for name in table.column_names if name.startswith("present_")]
     return ~np.any(seen, axis=0) if seen else np.zeros(len(table), bool)
 
@@ -133,7 +143,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def row_keys(table: pa.Table, column: str, track: TrackSpec, path: Path) -> tuple[Any, Ints, bool]:
-    """Names (N,) of units, frames (N,), and whether the names were numbers."""
+    """Return the names (N,) of units, the frames (N,), and whether the names were numbers."""
     names = table[column]
     if names.null_count:
         raise UserError(
@@ -211,7 +221,7 @@ def _classes(answer: Answer, numbers: Floats, path: Path) -> Ints:
 
 
 def _check_sense(track: TrackSpec, answers: Answers) -> None:
-    """Probabilities are from 0 to 1: logits under a name p_... would be misread."""
+    """Require probabilities from 0 to 1: logits in a column p_... would be misread."""
     for answer in track.answers:
         p = answers.values.get(answer.name)
         if answer.kind == "value" or p is None or not p.size:

@@ -1,4 +1,4 @@
-"""What the organisers ask for: rows, or videos, in the order to be kept."""
+"""Read the organisers' lists: the rows or videos to predict, in their order."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from zoo.files import name_key
 from zoo.tracks import Form, TrackSpec
 
 FRAMED = (Form.KEYED, Form.MTL, Form.PER_VIDEO, Form.FRAME_TRIALS, Form.CSV)
-"""Forms whose rows are frames or images of videos; those of the others are single items."""
+"""Forms whose rows are frames or images of videos; rows of the other forms are single items."""
 FOLDERS: dict[str, str] = {Form.PER_VIDEO: ".txt", Form.CSV: ".csv"}
-"""Forms that are a folder with a file a video -> how the files' names end."""
+"""Forms that are a folder with one file per video -> suffix of the file names."""
 _IMAGE = r"^\s*[^,/]+/\d{1,7}\.(?:jpg|jpeg|png)\s*(?:,.*)?$"
 _FRAME = r"^\s*(?P<video>[^,]+)/frame-(?P<frame>\d{1,9})\.jpg\s*(?:,.*)?$"
-_MOST = 10_000_000  # frames of one video: more is another number that happens to stand there
+_MOST = 10_000_000  # frames of one video: a greater number means something else
 _FIRST = r"^\s*([^,]*?)\s*(?:,.*)?$"
 
 
@@ -37,12 +37,13 @@ def _none() -> Ints:
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """An official list. ``names``: its videos or items in order of appearance.
+    """An official list; ``names`` are its videos or items in order of appearance.
 
-    ``rows``: R rows, ``unit`` (R,) index into the names, ``frame`` (R,) from 1, ``keys`` (R,) their first fields as the
-    list writes them; ``counts``: whole videos, ``unit`` and ``frame`` say their frames; ``names``: videos whose number
-    of frames is not said. ``header``: the list's own first line where it is the track's in another spelling.
-    ``probabilities``: of a reference of trials, whether its rows have them; None where it does not say.
+    A list of kind ``rows`` has R rows: ``unit`` (R,) index into the names, ``frame`` (R,) from 1, and ``keys`` (R,)
+    their first fields as the list writes them. Kind ``counts`` lists whole videos; ``unit`` and ``frame`` hold their
+    frames. Kind ``names`` lists videos without their number of frames. ``header``: the list's own first line, if it is
+    the track's header in another spelling. ``probabilities``: for a reference of trials, whether its rows have them;
+    None if it does not show.
     """
 
     path: Path
@@ -57,7 +58,7 @@ class Listing:
 
 
 def inner(track: TrackSpec, key: str) -> str:
-    """An item's bare name: ``[123]`` -> ``123`` where the track writes ids so."""
+    """Return an item's bare name: ``[123]`` -> ``123`` if the track writes ids in this way."""
     before, _, after = track.item.partition("{}")
     key = name_key(key)
     if track.submission == Form.ITEMS and key.startswith(before) and key.endswith(after):
@@ -66,7 +67,10 @@ def inner(track: TrackSpec, key: str) -> str:
 
 
 def read_list(path: Path, track: TrackSpec) -> Listing:
-    """Read an organisers' list: example file, names, or a folder of examples. UserError says what is wrong where."""
+    """Read an organisers' list: example file, names, or a folder of examples.
+
+    Raises UserError with the line and its fault.
+    """
     if path.is_dir():
         return _templates(path, track)
     text = read_text(path)
@@ -100,11 +104,11 @@ def _fields(header: str) -> list[str]:
 
 
 def _header(path: Path, line: str, track: TrackSpec) -> str | None:
-    """The list's spelling of the header, to be followed; None where it names no answers."""
+    """Return the list's spelling of the header, to be followed; None if it names no answers."""
     line = line.strip().rstrip(", ")
     found = _fields(line)
     known = [_fields(one) for one in (track.submission_header, *track.other_headers)]
-    if track.submission == Form.PER_VIDEO:  # files without keys: their header is never that of a list of images
+    if track.submission == Form.PER_VIDEO:  # its files have no keys, so their header is never that of a list of images
         known = [_fields(f"image,{one}") for one in track.headers or (track.submission_header,)]
         line = track.submission_header if found in known else line
     if not found or line in track.headers:
@@ -139,7 +143,7 @@ def _refuse_twice(path: Path, column: pa.Array, keys: Ints, above: int) -> None:
 
 
 def _items(path: Path, digest: str, lines: Sequence[str], track: TrackSpec) -> Listing:
-    """Ids, one a line, whatever stands behind them."""
+    """Read ids, one per line, whatever other fields follow."""
     firsts = {one.split(",")[0].lower() for one in (track.submission_header, *track.other_headers) if one}
     titles = {*firsts, "id", "video_id", "file_id", "filename", "video", "image", "image_location"}
     above = int(lines[0].split(",")[0].strip().lower() in titles)
@@ -157,8 +161,11 @@ def _items(path: Path, digest: str, lines: Sequence[str], track: TrackSpec) -> L
 
 
 def _names(path: Path, digest: str, lines: Sequence[str], track: TrackSpec) -> Listing:
-    """Names, or names with their number of frames: ``<name>,<n>``, ``<name> <n>``, or edition 1's sentence, whose third
-    word is the name and whose tenth the number (read so by github zerosansan/fg2020_abaw)."""
+    """Read names, or names with their number of frames.
+
+    A line is ``<name>``, ``<name>,<n>``, ``<name> <n>``, or edition 1's sentence, whose third word is the name and
+    whose tenth is the number (as github zerosansan/fg2020_abaw reads it).
+    """
     headers = {one.lower() for one in (track.submission_header, *track.headers)}
     headers |= {"video", "videos", "video_name", "name", "names", "filename", "video,frames"}
     bare = [line.strip().rstrip(",").strip() for line in lines]
@@ -201,7 +208,7 @@ def _counts(
 
 
 def _templates(folder: Path, track: TrackSpec) -> Listing:
-    """A folder of the organisers' example files, one a video."""
+    """Read a folder of the organisers' example files, one per video."""
     if track.submission not in FOLDERS:
         raise UserError("list-is-one-file", folder=folder, name=track.name)
     files = sorted(folder.glob(f"*{FOLDERS[track.submission]}"))

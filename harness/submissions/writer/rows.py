@@ -1,4 +1,4 @@
-"""Which rows there are to write, and from which answers each is made."""
+"""Match the rows to be written with the predictions that each is made from."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from zoo.tracks import Form, TrackSpec
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """R rows: ``unit`` (R,) index into ``names``, ``frame`` (R,) from 1, ``keys`` (R,) first fields where a list has
-    said them.
+    """R rows to write, each with the predictions it is made from.
 
-    A row is made of the answers ``low`` and ``high`` (R,), the latter with ``weight`` (R,): the same twice where the
-    frame was answered. ``interpolated``: rows between two answered (of a run: seen) frames; ``held``: rows before the
-    first or after the last of their video; ``unseen``: rows of frames no slot of the run saw. ``left_out``: answered
-    frames beyond the list's last (one a video at most); ``unlisted``: answered names that the list does not have;
-    ``blind``: names of which no slot saw a single frame.
+    ``unit`` (R,): index into ``names``; ``frame`` (R,): from 1; ``keys`` (R,): first fields, if a list gives them.
+
+    A row is made from the predictions ``low`` and ``high`` (R,), the latter with ``weight`` (R,); they are the same if
+    the frame was predicted. ``interpolated``: number of rows between two predicted (in a run: seen) frames; ``held``:
+    rows before the first or after the last of their video; ``unseen``: rows of frames that no slot of the run saw.
+    ``left_out``: predicted frames beyond the list's last (at most one per video); ``unlisted``: predicted names that
+    the list does not have; ``blind``: names for which no slot has a single frame.
     """
 
     names: tuple[str, ...]
@@ -43,10 +44,10 @@ class Rows:
 
 
 def match(track: TrackSpec, answers: Answers, listed: Listing | None) -> Rows:
-    """Rows and order of the list, or, without one, of all answered names, sorted.
+    """Return the rows of the list in its order or, without a list, of all predicted names, sorted.
 
-    UserError: a listed name or image without answer; frame counts of list and answers that differ by more than one,
-    where the answers are whole videos; a name that the form cannot hold.
+    Raises UserError if a listed name or image has no prediction, if the frame counts of list and predictions differ by
+    more than one (for whole videos), or if the form cannot hold a name.
     """
     names = listed.names if listed is not None else tuple(sorted(answers.names))
     at = _units(names, answers, listed)
@@ -56,7 +57,7 @@ def match(track: TrackSpec, answers: Answers, listed: Listing | None) -> Rows:
         last = answers.last[at]
         unit = np.repeat(np.arange(len(names)), last)
         frame = np.arange(len(unit)) - np.repeat(np.cumsum(last) - last, last) + 1
-        if track.submission == Form.MTL:  # single images: only those that were answered
+        if track.submission == Form.MTL:  # single images: only those that were predicted
             unit, frame = _answered(names, at, answers)
         keys = None
     else:
@@ -105,10 +106,10 @@ def _where(answers: Answers, listed: Listing | None) -> str:
 
 
 def _units(names: Sequence[str], answers: Answers, listed: Listing | None) -> Ints:
-    """(len(names),) index of each name into the answers' units."""
+    """Return (len(names),) index of each name into the predictions' units."""
     place = {name_key(name): i for i, name in enumerate(answers.names)}
     forms = [name_key(name) for name in names]
-    if answers.numeric:  # a column of numbers: 00123 was read as 123
+    if answers.numeric:  # in a column of numbers, 00123 was read as 123
         found = [place.get(name, place.get(str(int(name))) if name.isdecimal() else None) for name in forms]
     else:
         found = [place.get(name) for name in forms]
@@ -121,7 +122,7 @@ def _units(names: Sequence[str], answers: Answers, listed: Listing | None) -> In
 
 
 def check_name(name: str, track: TrackSpec, listed: Listing | None) -> None:
-    """Names become parts of rows or names of files; those never leave the output folder."""
+    """Raise UserError if a name cannot be part of a row or a file name; none may leave the output folder."""
     where = f"{listed.path}: " if listed is not None else ""
     shown = repr(name[:80])
     slashes = track.submission in (Form.FRAME_TRIALS, Form.TRIALS)
@@ -145,7 +146,7 @@ def _answered(names: Sequence[str], at: Ints, answers: Answers) -> tuple[Ints, I
 
 
 def _check_runs(names: Sequence[str], unit: Ints, frame: Ints) -> None:
-    """A file a video has no keys, or frames from 1 on: its rows must be frames 1, 2, 3..."""
+    """Require the rows of a video to be frames 1, 2, 3...: its file has no keys, or has frames from 1 on."""
     for i, name in enumerate(names):
         own = frame[unit == i]
         if (own != np.arange(1, len(own) + 1)).any():
@@ -155,8 +156,10 @@ def _check_runs(names: Sequence[str], unit: Ints, frame: Ints) -> None:
 def _check_ends(
     track: TrackSpec, answers: Answers, listed: Listing | None, names: Sequence[str], at: Ints, unit: Ints, frame: Ints
 ) -> int:
-    """Frame counts of annotation, crops and video differ by one: that much is held or left out. Returns how many
-    answered frames are left out."""
+    """Compare the frame counts of list and predictions; return how many predicted frames are left out.
+
+    The counts of annotation, crops and video may differ by one; that one frame is held or left out.
+    """
     if track.submission not in FRAMED or listed is None or listed.kind == "names":
         return 0
     ends = np.zeros(len(names), np.int64)
@@ -180,17 +183,17 @@ def _check_ends(
 
 
 def _one_beyond(answers: Answers, at: Ints, unit: Ints, frame: Ints) -> np.ndarray:
-    """(R,) bool: of a whole video the frame after its last, which holds it."""
+    """Return (R,) bool: True for the frame after the last of a whole video, which holds the last prediction."""
     beyond: np.ndarray = frame == answers.last[at][unit] + 1
     return beyond & answers.whole
 
 
 def _places(answers: Answers, unit: Ints, frame: Ints) -> tuple[Ints, Ints, Floats, np.ndarray]:
-    """For each row the nearest answers before and after it, the weight of the latter, and whether it is held."""
+    """Return for each row the nearest predictions before and after it, the weight of the latter, and if it is held."""
     keys = answers.unit << 32 | answers.frame
     wanted = unit << 32 | frame
     first, last = answers.ends[unit], answers.ends[unit + 1] - 1
-    high = np.searchsorted(keys, wanted)  # the first answer at or after the row
+    high = np.searchsorted(keys, wanted)  # the first prediction at or after the row
     exact = keys[np.minimum(high, len(keys) - 1)] == wanted
     low = np.where(exact, high, high - 1)
     held = (low < first) | (high > last)

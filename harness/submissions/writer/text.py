@@ -1,4 +1,4 @@
-"""Rows of answers as the text of each form (zoo.submission_forms), below the header that the edition gives."""
+"""Write rows of predictions as the text of each form (zoo.submission_forms), below the edition's header."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ from zoo.tracks import Answer, Form, TrackSpec
 
 @dataclass(frozen=True)
 class Submission:
-    """A submission in memory. ``name``: of the file or folder; ``files``: file name -> content, one of them unless
-    ``folder``. ``histogram``: class -> rows answered with it; action unit -> rows answered with 1. ``clipped``: rows
-    with a number that had to be brought into its range. ``header``: its first line. Of ``rows`` see rows.py."""
+    """A submission in memory.
+
+    ``name``: of the file or folder; ``files``: file name -> content, a single one unless ``folder``. ``histogram``:
+    class -> rows that predict it; action unit -> rows that predict 1. ``clipped``: rows with a number that was clipped
+    to its range. ``header``: its first line. For ``rows`` see rows.py.
+    """
 
     name: str
     folder: bool
@@ -33,7 +36,7 @@ class Submission:
 
 
 def compose(track: TrackSpec, answers: Answers, listed: Listing | None, name: str | None = None) -> Submission:
-    """The submission of some answers, by the list. ``name``: another file name than the track's usual one."""
+    """Return the submission of some predictions, following the list; ``name`` replaces the track's usual file name."""
     rows = match(track, answers, listed)
     columns: list[pa.Array] = []
     histogram: dict[str, int] = {}
@@ -59,11 +62,11 @@ def compose(track: TrackSpec, answers: Answers, listed: Listing | None, name: st
     return Submission(file.name, False, {file.name: content}, rows, histogram, int(clipped.sum()), header)
 
 
-# --- answers at the rows ----------------------------------------------------------------------------------------------
+# --- predictions at the rows ------------------------------------------------------------------------------------------
 
 
 def _at(rows: Rows, values: Floats) -> Floats:
-    """(R,) or (R, C) answers: those of answered frames as they are, others linear between their neighbours."""
+    """Return (R,) or (R, C) predictions: unchanged for predicted frames, linear between neighbours for others."""
     out = values[rows.low]
     gaps = np.flatnonzero(rows.low != rows.high)
     if len(gaps):
@@ -73,20 +76,25 @@ def _at(rows: Rows, values: Floats) -> Floats:
 
 
 def _classes(answer: Answer, answers: Answers, rows: Rows) -> Ints:
-    """(R,) class numbers: those given, at frames that were answered; else by the probabilities. Without probabilities
-    a gap takes the class of the nearer neighbour, the earlier one where both are as near."""
+    """Return (R,) class numbers.
+
+    For predicted frames they are the given ones; otherwise they follow from the probabilities. Without probabilities a
+    gap takes the class of the nearer neighbour, or of the earlier one if both are as near.
+    """
     given = answers.chosen.get(answer.name)
     if answer.name in answers.values:
         p = _at(rows, answers.values[answer.name])
         chosen: Ints = p.argmax(1) if answer.kind == "class" else (p >= 0.5).astype(np.int64)
         return chosen if given is None else np.where(rows.low == rows.high, given[rows.low], chosen)
-    assert given is not None  # an answer has one or the other
+    assert given is not None  # an answer has probabilities or class numbers
     return np.where(rows.weight > 0.5, given[rows.high], given[rows.low])
 
 
 def _probabilities(answer: Answer, answers: Answers, rows: Rows, listed: Listing | None) -> list[pa.Array]:
-    """p0 and p1 of trials, where they are known and the reference has them. With six decimals each,
-    float(p0) + float(p1) is exactly 1 for every one of the million and one pairs (counted)."""
+    """Return p0 and p1 of trials if they are known and the reference has them; else nothing.
+
+    With six decimals each, float(p0) + float(p1) is exactly 1 for every one of the million and one pairs (counted).
+    """
     wanted = listed.probabilities if listed is not None else None
     p = answers.values.get(answer.name)
     if wanted is False or (p is None and wanted is None):
@@ -125,7 +133,7 @@ def _digits(numbers: Ints) -> pa.Array:
 
 
 def _keys(track: TrackSpec, rows: Rows) -> pa.Array:
-    """(R,) first fields: as the list has them, else as the form writes them."""
+    """Return (R,) first fields, as in the list, or else as the form writes them."""
     if rows.keys is not None:
         return rows.keys
     names = pa.array(rows.names, pa.string())
@@ -142,14 +150,14 @@ def _keys(track: TrackSpec, rows: Rows) -> pa.Array:
 
 
 def _joined(lines: pa.Array, header: str) -> bytes:
-    """A text file: the header, where there is one, and the lines, each with its end."""
+    """Return a text file: the header, if there is one, and the lines, each with its line end."""
     offsets = pa.array([0, len(lines)], pa.int32())
     body: str = pc.binary_join(pa.ListArray.from_arrays(offsets, lines), "\n")[0].as_py() if len(lines) else ""
     return "".join(f"{part}\n" for part in (header, body) if part).encode()
 
 
 def _videos(track: TrackSpec, rows: Rows, columns: list[pa.Array], header: str) -> dict[str, bytes]:
-    """File name -> content, for one file a video, whose rows are frames 1, 2, 3..."""
+    """Return file name -> content for one file per video, whose rows are frames 1, 2, 3..."""
     frames = [pa.array(rows.frame).cast(pa.string())] if track.submission == Form.CSV else []
     every = [*frames, *columns]
     lines = pc.binary_join_element_wise(*every, ",") if len(every) > 1 else every[0]

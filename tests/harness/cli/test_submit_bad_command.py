@@ -183,7 +183,7 @@ def test_names_with_spaces_and_two_people_in_one_video(harness: Any) -> None:
     ("content", "says"),
     [
         (b"\xef\xbb\xbf" + CLEAN.encode(), "line 1: the file begins with a byte order mark, as a spreadsheet writes"),
-        (CLEAN.replace(",", ";").encode(), "line 1: semicolons part the fields, as a spreadsheet writes them"),
+        (CLEAN.replace(",", ";").encode(), "line 1: fields are separated by semicolons, as a spreadsheet writes them"),
         (CLEAN.replace("v/00001.jpg", '"v/00001.jpg"').encode(), "line 2: the line has quotes, as a spreadsheet"),
         (CLEAN.replace("\n", "\r\n").encode(), "line 1: the line has a carriage return, as Windows programs write"),
         (CLEAN.encode("utf-16"), "line 1: the file is UTF-16-LE, as a spreadsheet saves text"),

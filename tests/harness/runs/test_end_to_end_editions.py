@@ -120,7 +120,7 @@ def test_from_training_to_a_clean_verdict(edition: str, track: str, program: Any
     if track != "mtl":
         assert between > 0, "the synthetic set hides faces, or this shows nothing"
         assert held > 0, "the list goes on one frame beyond a video, or this shows nothing"
-        assert f"rows without an answer, interpolated: {between}\n" in answer.out
+        assert f"rows without a prediction, interpolated: {between}\n" in answer.out
     assert manifest["class_histogram"] == histogram(track, answers)
     with zipfile.ZipFile(out / manifest["zip"]) as archive:
         assert archive.namelist() == ["predictions.txt"]

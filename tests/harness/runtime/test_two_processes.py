@@ -199,7 +199,7 @@ def test_a_dead_process_ends_the_job_and_it_goes_on(program, alone: Path, tmp_pa
     os.kill(process.pid if victim == "first" else int(child), signal.SIGKILL)
     err = process.communicate(timeout=60)[1]  # ends when both have closed it
     assert process.returncode != 0
-    assert "another process of this run is gone" in err
+    assert "another process of this run exited" in err
     assert "--resume" in err
     assert (tmp_path / "run" / "state.ckpt").is_file()
     assert record(tmp_path / "run")["status"] == ("running" if victim == "first" else "failed")

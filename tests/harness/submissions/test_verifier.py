@@ -111,8 +111,8 @@ def spreadsheet(text: str) -> bytes:
         ("keyed-va", lambda text: b"\xef\xbb\xbf" + text.encode(), 1, "byte order mark, as a spreadsheet writes"),
         ("keyed-va", lambda text: text.encode("utf-16"), 1, "the file is UTF-16-LE, as a spreadsheet saves text"),
         ("keyed-va", lambda text: text.encode().replace(b"0.25", b"0.25\xff", 1), 3, "a byte is not UTF-8"),
-        ("keyed-va", spreadsheet, 1, "semicolons part the fields, as a spreadsheet writes them"),
-        ("keyed-va", swap(",", "\t", 99), 1, "tabs part the fields"),
+        ("keyed-va", spreadsheet, 1, "fields are separated by semicolons, as a spreadsheet writes them"),
+        ("keyed-va", swap(",", "\t", 99), 1, "fields are separated by tabs"),
         ("keyed-va", swap("0.25", '"0.25"'), 3, "the line has quotes"),
         ("keyed-va", swap("video2/00001.jpg", '"video2/00001.jpg"'), 2, "the line has quotes, as a spreadsheet"),
         (
@@ -161,7 +161,7 @@ def test_rows_out_of_order_are_found_once_where_the_order_breaks(tmp_path: Path)
         return "\n".join([header, rows[-1], *rows[:-1]]) + "\n"
 
     found = spoilt(tmp_path, "keyed-va", last_first)
-    assert found == [Finding(3, f"video2/00001.jpg comes after {LONG}/00004.jpg, in the list before it")]
+    assert found == [Finding(3, f"video2/00001.jpg comes after {LONG}/00004.jpg, but before it in the list")]
 
 
 def test_twenty_of_a_kind_are_listed_and_the_rest_counted(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_a_list_of_names_fixes_videos_their_order_and_whole_runs_of_frames(tmp_p
         ("frame_trials", "a/b.mp4/frame-1.jpg,0", 1, "before a/b.mp4/frame-1.jpg 1 frames"),
         ("frame_trials", "a/b.mp4/frame-00.jpg,0", 1, "is not <video>/frame-0.jpg"),
         ("trials", "a/b.mp4,0 a/b.mp4,1", 2, "a/b.mp4 was already on line 1"),
-        ("items-eri", "7,0.5", 2, "'7' is no id of the form [...]"),
+        ("items-eri", "7,0.5", 2, "'7' is not an id of the form [...]"),
         ("items-lsd", "7.jpg,0 7.jpg,0", 3, "7.jpg was already on line 2"),
         ("mtl", "a/00000.jpg,0,0,0" + ",1" * 12, 2, "frames count from 00001"),
     ],

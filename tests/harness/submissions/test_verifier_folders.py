@@ -47,7 +47,7 @@ def test_a_folder_with_a_file_a_video(folder: Path, tmp_path: Path) -> None:
     assert (0, "v_left.txt: is not in the list") in found
     assert (3, "a b.txt: valence is 2, outside -1 to 1") in found
     assert (1, "other.txt: 0 rows, expected at least 1") in found
-    assert (0, "notes.md: is no .txt file") in found
+    assert (0, "notes.md: is not a .txt file") in found
 
 
 def test_a_folder_of_tables_has_frames_from_1_on(folder: Path, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_the_manifest_sees_a_changed_value_another_list_and_another_track(tmp_pa
     listed.write_text(listed.read_text() + "\n")
     found = check_manifest(manifest, made.path, "abaw10", MADE_UP["keyed-expr"], 3, listed)
     assert [f.text.partition(": ")[2].split(" is ")[0] for f in found[:3]] == ["edition", "track", "rows"]
-    assert "was written by another list, 'list.txt'" in found[-1].text
+    assert "was written for another list, 'list.txt'" in found[-1].text
     for name in ("x" * 300, "../p.csv", ".."):  # no name that could stand in this folder
         manifest.write_text(json.dumps({"sha256": "0" * 64, "track": "va", "file": name}))
         assert submission_in(tmp_path / "out", track, False) == made.path

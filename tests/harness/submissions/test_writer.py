@@ -64,7 +64,7 @@ def test_frame_counts_that_differ_by_one_are_held_or_left_out_and_reported(tmp_p
     assert lines(one)[3] == "a/00004.jpg,0.030000,-0.030000"
     assert lines(one)[4:] == ["b/00001.jpg,0.010000,-0.010000", "b/00002.jpg,0.020000,-0.020000"]
     assert (one.manifest["held_rows"], one.manifest["left_out_frames"]) == (1, 1)
-    assert any("hold it: 1" in note for note in one.notes)
+    assert any("filled with it: 1" in note for note in one.notes)
     assert any("left out: 1" in note for note in one.notes)
 
 
