@@ -1,4 +1,4 @@
-"""`harness compare`: the difference of finished runs on the same videos, and how sure it is, as text."""
+"""`harness compare`: differences of finished runs on the same videos with their uncertainty, as text."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from leaderboards.ranks import FEWEST, LEVEL
 from leaderboards.statistics import SAME, Difference
 from zoo.text import visible
 
-SHOWN = 3  # groups named each way
+SHOWN = 3  # groups named in each direction
 
 
 def compare(paths: Sequence[Path], plugins: Sequence[Path] = ()) -> str:
-    """All runs against the first, as text. UserError where they cannot be compared."""
+    """Compare all runs with the first, as text; raise UserError if they cannot be compared."""
     first, *others = sides = comparable(paths, plugins)
     blocks, figures = [_title(first)], 0
     for other in others:
@@ -57,7 +57,7 @@ def _ends(d: Difference) -> list[str]:
 
 
 def _verdict(first: ComparedRun, other: ComparedRun, c: Compared) -> str:
-    """One sentence; without words of rank where there are few groups."""
+    """Return a one-sentence verdict; it does not rank the runs if there are few groups."""
     d, names = c.difference, f"{other.name} and {first.name}"
     if abs(d.value) < SAME and d.low == d.high:
         return f"{c.what}: a tie: {names} score the same, whichever group of videos is left out"
@@ -78,7 +78,7 @@ def _verdict(first: ComparedRun, other: ComparedRun, c: Compared) -> str:
 
 
 def _drivers(c: Compared) -> list[str]:
-    """The groups without which the difference would change most, each way."""
+    """Return the groups whose removal would change the difference most, in each direction."""
     pulls = np.array([c.difference.value - rest for rest in c.without])
     if len(pulls) < 2 or np.isnan(pulls).any():
         return []
@@ -93,7 +93,7 @@ def _drivers(c: Compared) -> list[str]:
 
 
 def _remarks(sides: Sequence[ComparedRun], figures: int) -> Iterator[str]:
-    """What the figures do not say by themselves."""
+    """Yield the remarks needed to read the numbers."""
     groups = len((sides[0].block("raw") or sides[0].block("post") or {}).get("groups") or ())
     yield f"Intervals: paired jackknife over {groups} groups of videos, t quantile."
     for side in sides:

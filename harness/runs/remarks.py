@@ -1,4 +1,4 @@
-"""What the record of a finished run lets one say of its score, a line each: for the terminal and for the run's page."""
+"""Remarks on the score of a finished run, one line each, from its record: for the terminal and for the run's page."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ LABELS = {
 
 
 def remarks(result: Result) -> list[str]:
-    """All that can be said of a scored run, as the lines below say it."""
+    """Return all remarks on a scored run, in the order of the functions below."""
     said = present_lines(result) + reference_lines(result) + steepness_lines(result)
     return said + fold_lines(result) + optimism_lines(result) + choice_lines(result)
 
 
 def fold_lines(result: Result) -> list[str]:
-    """Of several folds: their mean score and spread, which are other figures than that of all answers together."""
+    """Return the folds' mean score and spread, which differ from the score of all predictions together."""
     lines = []
     for kind, block in result["scores"].items():
         if block.get("fold_mean") is not None and kind in ("raw", "post"):
@@ -37,7 +37,10 @@ def fold_lines(result: Result) -> list[str]:
 
 
 def present_lines(result: Result) -> list[str]:
-    """The scores over the classes that the labels show, where some are absent: they count as 0 in the competition's."""
+    """Return scores over the classes that occur in the labels, if some classes are absent.
+
+    The competition's score counts absent classes as 0.
+    """
     lines = []
     for kind, block in result["scores"].items():
         over, absent = block.get("over_present"), block.get("absent") or ()
@@ -50,7 +53,7 @@ def present_lines(result: Result) -> list[str]:
 
 
 def reference_lines(result: Result) -> list[str]:
-    """What a linear model of the same frozen features scores, and plainly whether this run is worse."""
+    """Return the score of a linear model of the same frozen features, and a warning if this run is worse."""
     reference, raw = result.get("reference"), result["scores"].get("raw")
     if not reference or not raw:
         return []
@@ -70,7 +73,7 @@ def reference_lines(result: Result) -> list[str]:
 
 
 def steepness_lines(result: Result) -> list[str]:
-    """A warning where the training was too short."""
+    """Return a warning if the training was too short."""
     fall = result.get("late_fall")
     if fall is None or fall < STEEP:
         return []
@@ -81,7 +84,7 @@ def steepness_lines(result: Result) -> list[str]:
 
 
 def optimism_lines(result: Result) -> list[str]:
-    """What the usual, flattering ways of choosing the epoch and the values of post-processing do to the score."""
+    """Return how far flattering ways of choosing the epoch and of fitting post-processing raise the score."""
     post, epoch, lines = result.get("post") or {}, result.get("epoch_choice"), []
     if epoch and result.get("selected_on_reported") and "fold_mean" not in result["scores"].get("raw", {}):
         lines.append(
@@ -98,7 +101,7 @@ def optimism_lines(result: Result) -> list[str]:
 
 
 def choice_lines(result: Result) -> list[str]:
-    """On what the epoch was chosen, and which scored videos the starting weights knew."""
+    """Return lines on which data chose the epoch, and which scored videos the starting weights were trained on."""
     lines = []
     n, split = result.get("n_selections"), result.get("selection_split")
     if search := result.get("search"):
@@ -125,14 +128,14 @@ def choice_lines(result: Result) -> list[str]:
 
 
 def _decided(result: Result) -> str:
-    """What validation scores decided; records of before this was noted knew the epoch alone."""
+    """Name what validation scores decided; in records older than the key ``selected`` it was the epoch alone."""
     whose = "its members' " if "ensemble" in result else "the "
     deeds = {"epoch": "epoch was chosen", "learning rate": "learning rate was lowered"}
     return whose + " and the ".join(deeds[what] for what in result.get("selected") or ["epoch"])
 
 
 def parts_line(parts: Mapping[str, float]) -> str:
-    """What a score is made of, on one line: its terms, or the range of its classes."""
+    """Format the parts of a score on one line: its terms, or the range of its classes."""
     known = {name: value for name, value in parts.items() if value is not None and np.isfinite(value)}
     terms: list[str] = [name for name in ("mean_ccc", "macro_f1", "mean_f1") if name in known]
     if len(terms) < 2:
