@@ -106,7 +106,7 @@ class Origin(TypedDict, total=False):
 
 
 class SearchBlock(TypedDict, total=False):
-    """How settings were chosen among trials."""
+    """The search that chose settings among trials."""
 
     trials: int
     on: str
@@ -137,7 +137,10 @@ class WeightsBlock(TypedDict, total=False):
 
 
 class SubmissionBlock(TypedDict):
-    """The file that a run wrote. ``list``: name of the organisers' list; ``held``: rows without predictions of their own."""
+    """The file that a run wrote.
+
+    ``list``: name of the organisers' list; ``held``: rows filled with the first or last prediction of their video.
+    """
 
     file: str
     rows: int
@@ -157,7 +160,7 @@ class MemberBlock(TypedDict):
 
 
 class EnsembleBlock(TypedDict, total=False):
-    """How predictions were merged; all keys but ``method`` describe fitted weights."""
+    """The merging of predictions; all keys but ``method`` describe fitted weights."""
 
     method: str
     fitted_on: str

@@ -51,9 +51,9 @@ def sources(table: Table) -> dict[str, int]:
 
 
 def wanting(column: Column, table: Table) -> Callable[[Row], int]:
-    """Return a function from a row to the characters missing after its number's point, compared with the column's longest.
+    """Return a function from a row to the number of characters that its number lacks behind the digits.
 
-    The point itself counts as one.
+    Compared are the decimals of the column's longest number; the point itself counts as one.
     """
     number = re.compile(r"-?\d+(\.\d+)?")
 

@@ -30,7 +30,7 @@ _PRINTED = {"ccc_v": "CCC-V", "ccc_a": "CCC-A", "f1": "F1", "accuracy": "accurac
 
 
 class TableQuery(NamedTuple):
-    """Which tables to show; None: all."""
+    """Selection of tables; None: all."""
 
     edition: str | None = None
     track: str | None = None
@@ -173,7 +173,7 @@ def _notes(rows: Sequence[Row]) -> Iterator[str]:
     if not rows:
         return
     yield (
-        "Figures as their sources print them, without an interval. Confidence: official, the organisers; paper, the "
+        "Numbers as their sources print them, without an interval. Confidence: official, the organisers; paper, the "
         "team's own; team, its repository; secondary, somebody else about them."
     )
     if any(row.best for row in rows):
@@ -188,15 +188,19 @@ def _notes(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _beside(runs: Table, theirs: Table, official: Collection[int] | None) -> tuple[Table, bool]:
-    """Return a table of runs with the published rows, or with a note why they stand apart; and True if they were added."""
+    """Return a table of runs with the published rows, or with a note why they are apart; True if they were added."""
     if not theirs.rows:
         return runs, False
     if why := _apart(runs, theirs, official):
-        return replace(runs, notes=(*runs.notes, f"Published results stand apart: {why}.")), False
+        return replace(runs, notes=(*runs.notes, f"Published results are in a table of their own: {why}.")), False
     notes = [
-        "Kind: a run was scored by this program, a published row by its source; that has no interval, so a small "
-        "difference between the two says nothing.",
-        *([] if official else ["That these are the organisers' videos is unconfirmed: their number is not known."]),
+        "Kind: a run was scored by this program, a published row by its source. Published rows have no interval, so a "
+        "small difference between the two says nothing.",
+        *(
+            []
+            if official
+            else ["It is not confirmed that these are the organisers' videos: their number is not known."]
+        ),
         *runs.notes,
         *theirs.notes,
     ]
@@ -206,7 +210,7 @@ def _beside(runs: Table, theirs: Table, official: Collection[int] | None) -> tup
 
 def _apart(runs: Table, theirs: Table, official: Collection[int] | None) -> str:
     if runs.synthetic:
-        return "these runs were scored on made-up data, which has nothing to do with the organisers'"
+        return "these runs were scored on synthetic data, not on the organisers'"
     if runs.metric and theirs.metric and runs.metric != theirs.metric:
         return f"they are {theirs.metric}, these runs {runs.metric}"
     if official and runs.videos is not None and runs.videos not in official:

@@ -19,9 +19,9 @@ _MADE = f"<!-- Made by `{COMMAND}` from leaderboards/published; change that, the
 
 
 def pages(venues: Mapping[str, str]) -> dict[str, str]:
-    """Return file name -> text: a page per edition, and README.md with links to them.
+    """Return file name -> text: one page per edition, and README.md with links to them.
 
-    ``venues``: edition -> where it was held.
+    ``venues``: edition -> the place and year of its workshop.
     """
     by_edition = {name: list(group) for name, group in groupby(published_tables(), lambda table: table.key.edition)}
     found = {f"{name}.md": _page(name, by_edition[name], venues) for name in editions()}
@@ -45,7 +45,7 @@ def stale(folder: Path, texts: Mapping[str, str]) -> list[str]:
 
 def _difference(path: Path, text: str) -> str:
     if not path.is_file():
-        return f"{path}: is not there"
+        return f"{path}: is missing"
     here, wanted = path.read_text(encoding="utf-8").splitlines(), text.splitlines()
     if here == wanted:
         return ""
@@ -82,9 +82,9 @@ def _index(by_edition: Mapping[str, list[Table]], venues: Mapping[str, str]) -> 
     parts = [
         _MADE,
         "# Published results",
-        "What others have published on the ABAW competitions, each figure with its source on the page of its edition. "
-        "Highest: of the figures that were found, which for many editions are not all. Nothing here was scored by this "
-        "program. Beside your own runs: `harness leaderboard RUNS --edition abaw10 --track va --split val`; to sort, "
+        "Published results of the ABAW competitions, each number with its source on the page of its edition. Highest: "
+        "of the numbers that were found, which for many editions are not all. Nothing here was scored by this program. "
+        "Together with your own runs: `harness leaderboard RUNS --edition abaw10 --track va --split val`; to sort, "
         "filter and plot: `harness leaderboard --published --out published.html`.",
     ]
     for edition in editions():

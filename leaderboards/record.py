@@ -1,14 +1,14 @@
-"""``record.json``: what one run was, what it scored, and under which circumstances.
+"""``record.json``: a run's settings, its scores, and the circumstances.
 
     {"schema": 1, "name": "...", "status": "done", "reason": null,
-     "scores": {"raw": {"main", "low", "high"}, "post": {...}},   to be read at a glance, copied from the result
+     "scores": {"raw": {"main", "low", "high"}, "post": {...}},   copied from the result, to be read at a glance
      "result": {...},                                             what the same command gives again, hashed
      "result_sha256": "...",                                      of the canonical JSON of the result
-     "circumstances": {...},                                      time, host, commit: what may differ
+     "circumstances": {...},                                      time, host, commit: may differ
      "record_sha256": "..."}                                      of all the rest; records of 0.1 have none
 
 A record can be read for ever without the rest of the project: keys that a later version adds are kept, not refused.
-When the shape changes: see ``SCHEMA``.
+If the format changes: see ``SCHEMA``.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Record:
 
 
 def read(path: Path) -> Record:
-    """Return the record at ``path``; raise RecordError if it is not a record, is newer than this program, or was changed."""
+    """Return the record at ``path``; raise RecordError if it is not a record, is too new, or was changed."""
     content = _load(path)
     try:
         _check_digest(content)

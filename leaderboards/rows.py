@@ -115,6 +115,6 @@ class Table:
 
     @property
     def name(self) -> str:
-        """Edition, track, split and the start of the data's fingerprint, usable as a file name, an anchor or a label."""
+        """Edition, track, split and the start of the data's fingerprint: a name for a file, an anchor or a label."""
         parts = (self.key.edition, self.key.track, self.key.split, self.key.data[:8])
         return "-".join("".join(c if c.isalnum() else "-" for c in part) for part in parts if part) or "unknown"

@@ -52,7 +52,7 @@ class Difference:
 def jackknife(
     total: float, leave_one_out: Sequence[float], score_range: tuple[float, float], level: float = 0.95
 ) -> Interval:
-    """Return the interval of ``total``, with possible values in ``score_range``, from the (G,) scores without each group.
+    """Return the interval of ``total`` within ``score_range``, from the (G,) scores without each group.
 
     The score is mapped to the whole line, z = atanh((2 s - low - high) / (high - low)). There the jackknife gives the
     standard error e over the groups and the bias b = (G - 1) (mean of the left-out - z); with the t quantile q of G - 1
@@ -61,7 +61,7 @@ def jackknife(
 
     - one group, or a left-out score that is NaN (one group has all labels of an answer): the whole range, since one
       group says nothing about others;
-    - the whole and all left-out scores are the same: the score itself, since there is no spread (a constant prediction);
+    - the whole and all left-out scores are equal: the score itself, since nothing shows a spread (a constant answer);
     - a score on a bound of the range (its atanh is infinite): the same on the plain score, cut at the range.
 
     Raise ValueError if ``total`` is NaN or a score lies outside the range.

@@ -194,17 +194,17 @@ def _title(key: Key, data: DataBlock, metric: str) -> str:
 def _notes(key: Key, rows: Sequence[Row], fewest: int, scored: int) -> Iterable[str]:
     if scored and fewest < FEWEST:
         yield (
-            f"{fewest} groups of videos, fewer than {FEWEST}, cannot order runs: the rows are sorted by score, and a "
-            "higher row is not thereby the better system."
+            f"{fewest} groups of videos, fewer than {FEWEST}, are too few to order runs: rows are sorted by score, but a "
+            "higher row is not necessarily the better system."
         )
     elif scored > 1:
         yield (
-            f"Runs that share a place (=) cannot be told apart from the first of them by a paired comparison over "
+            f"Runs that share a place (=) cannot be distinguished from the first of them by a paired comparison over "
             f"groups of videos (p >= {LEVEL})."
         )
     if flattered := [row.run for row in rows[:scored] if row.flattered]:
-        which = "these scores flatter." if len(flattered) == scored else f"it flatters {', '.join(flattered)}."
-        yield f"Epochs or settings were chosen on {key.split} as well, the split that is scored: {which}"
+        which = "these scores are" if len(flattered) == scored else f"the scores of {', '.join(flattered)} are"
+        yield f"Epochs or settings were also chosen on {key.split}, the split that is scored: {which} optimistic."
     if any(row.seen for row in rows):
         yield "† The weights were trained on videos that are scored here; seen: " + "; ".join(
             f"{row.run}: {row.seen}" for row in rows if row.seen
@@ -216,6 +216,6 @@ def _notes(key: Key, rows: Sequence[Row], fewest: int, scored: int) -> Iterable[
             + "; ".join(f"{row.run}: {row.aff_wild2}" for row in rows if row.aff_wild2)
         )
     if any(row.zero_shot for row in rows):
-        yield "¶ Zero-shot: what an encoder predicts by itself; nothing was trained on these data."
+        yield "¶ Zero-shot: an encoder's own predictions; nothing was trained on these data."
     if scored:
         yield "In brackets: 95 % interval, jackknife over groups of videos."

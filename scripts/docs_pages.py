@@ -1,7 +1,7 @@
-"""Write the pages of the site that are made from the code: docs/blocks/*.md and docs/assets/*.svg.
+"""Write the pages of the site that are generated from the code: docs/blocks/*.md and docs/assets/*.svg.
 
 uv run python scripts/docs_pages.py            # write them
-uv run python scripts/docs_pages.py --check    # exit code 1 if one is not what the code gives
+uv run python scripts/docs_pages.py --check    # exit code 1 if one differs from the code
 """
 
 from __future__ import annotations

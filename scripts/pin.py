@@ -1,12 +1,12 @@
-"""Write down the whole resolved set of packages, so that the project installs next year as it does today.
+"""Pin all resolved packages, so that the project installs next year as it does today.
 
-    uv run --no-project scripts/pin.py              # resolve anew, today; write pyproject.toml and constraints.txt
-    uv run --no-project scripts/pin.py --keep-day   # as of the day that is written down: a new package moves no other
-    uv run --no-project scripts/pin.py --unpinned   # in a copy of the checkout: take everything back
+    uv run --no-project scripts/pin.py              # resolve again, as of today; write pyproject.toml, constraints.txt
+    uv run --no-project scripts/pin.py --keep-day   # as of the recorded day: a new package changes no other
+    uv run --no-project scripts/pin.py --unpinned   # in a copy of the checkout: remove all pins
 
-The resolution is one for all Pythons and systems that pyproject.toml admits, over all extras and groups. It goes into
-``[tool.uv] constraint-dependencies`` for uv and into ``constraints.txt`` for pip, names and versions alone: a uv.lock
-would name the hosts that packages came from. ``--unpinned`` removes both, and the date; torch, torchvision and
+There is one resolution for all Pythons and systems that pyproject.toml admits, over all extras and groups. It goes into
+``[tool.uv] constraint-dependencies`` for uv and into ``constraints.txt`` for pip, with names and versions only: a
+uv.lock would name the hosts that packages came from. ``--unpinned`` removes both, and the date; torch, torchvision and
 torchaudio, which are pinned exactly because they are compiled for one another, get the ranges of ``[tool.pin]`` again.
 """
 

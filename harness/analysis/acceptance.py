@@ -92,7 +92,7 @@ def acceptance(
     tracks = choose_tracks(layout, registry, edition, track)
     steps: list[tuple[str, Callable[[], str]]] = [
         ("Versions", _versions),
-        ("Doctor: published figures beside those found", lambda: _doctor(root, registry, edition, track)),
+        ("Doctor: published numbers next to those found", lambda: _doctor(root, registry, edition, track)),
         ("Index", lambda: _indexes(root, tracks)),
         ("Videos: time lines and sound", lambda: _videos(layout, jobs)),
     ]
@@ -175,7 +175,7 @@ def _videos(layout: Layout, jobs: int | None) -> str:
     for failure in failed:
         print(visible(f"video: {failure}"), file=sys.stderr)
     rows = list(_summary(media))
-    rows.append(("that could not be read", str(len(failed))))
+    rows.append(("files that could not be read", str(len(failed))))
     return tabulate(rows, tablefmt="plain", disable_numparse=True)
 
 
@@ -200,12 +200,12 @@ def _summary(media: Sequence[Media]) -> Iterator[tuple[str, str]]:
     yield "files read", ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "0"
     if not media:
         return
-    yield "pictures on the time lines", f"{sum(one.frames for one in media):,}"
-    yield "pictures decoded", f"{sum(one.decoded for one in media):,}"
+    yield "frames on the time lines", f"{sum(one.frames for one in media):,}"
+    yield "frames decoded", f"{sum(one.decoded for one in media):,}"
     yield "files where these differ", str(sum(one.frames != one.decoded for one in media))
     rates = [one.rate for one in media]
-    yield "pictures a second", f"{min(rates):.4g} to {max(rates):.4g}"
-    yield "files with a gap of over two pictures", str(sum(one.gap > 2.5 for one in media))
+    yield "frames per second", f"{min(rates):.4g} to {max(rates):.4g}"
+    yield "files with a gap of over two frames", str(sum(one.gap > 2.5 for one in media))
     heard = [(one, one.sound) for one in media if one.sound is not None]
     yield "files with sound", str(len(heard))
     yield f"sound begins over {LATE} s late", str(sum(start > LATE for _, (start, _) in heard))
@@ -268,4 +268,4 @@ def _training(root: Path, spec: EditionSpec, one: TrackSpec, device: str) -> str
     videos = ", ".join(f"{sum(v.split == split for v in sample)} {split}" for split in SAMPLE)
     rates = record.circumstances.get("frames_per_second") or {}
     speed = "".join(f", {name} {rate:,.0f} frames/s" for name, rate in rates.items() if rate)
-    return f"{streams} on {videos} videos, {EPOCHS} epochs: {shown} (a trial of the way, not a result){speed}"
+    return f"{streams} on {videos} videos, {EPOCHS} epochs: {shown} (a trial run, not a result){speed}"

@@ -198,7 +198,7 @@ def _answer_test(
     without = [member.name for member in members if not (member.test if scored.scores else member.final)]
     if without:
         some = len(without) < len(members)
-        return None, [f"no submission: {', '.join(without)} answered no test videos"] if some else []
+        return None, [f"no submission: {', '.join(without)} predicted no test videos"] if some else []
     answers = [member.test if scored.scores else member.final for member in members]
     merged = merge(answers, job.track, method=way, weights=weights, names=[member.name for member in members])
     if scored.scores:

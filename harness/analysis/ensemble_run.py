@@ -70,7 +70,7 @@ def _clear_abandoned(folder: Path) -> None:
         return
     with run_lock(folder):  # raises UserError if its process is still running
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"{folder}: the ensemble of this name was stopped half-way; it is made anew")
+    print(f"{folder}: the ensemble of this name was interrupted; it is made again from the start")
 
 
 def _is_unfinished_ensemble(record: Record) -> bool:

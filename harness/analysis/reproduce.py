@@ -225,8 +225,8 @@ def _judge(old: Record, new: Record, differed: bool) -> int:
         headers = ["", "record", "low", "high", "reproduced", "the record's interval"]
         print(tabulate(rows, headers, disable_numparse=True))
     else:
-        print("nothing was scored: only whether the results are the same can be said")
-    print(f"result_sha256: {'the same' if same else 'another'} ({new.result_sha256[:12]})")
+        print("nothing was scored: only the equality of the results can be checked")
+    print(f"result_sha256: {'the same' if same else 'different'} ({new.result_sha256[:12]})")
     if not same:
         _explain(old.result, new.result, differed)
     reproduced = all(main) if main else same
@@ -243,10 +243,10 @@ def _because(main: list[bool], same: bool, old: Record) -> str:
     if same:
         return "the result is the same to the last digit"
     if not main:
-        return "the result is another"
+        return "the result is different"
     groups = len((old.result["scores"].get("raw") or {}).get("groups") or ())
     where = "inside the record's 95 % interval" if all(main) else "not inside the record's 95 % interval"
-    return f"the new score is {where}, which is that of {groups} groups of videos"
+    return f"the new score is {where}, which is over {groups} groups of videos"
 
 
 def _explain(old: Mapping[str, Any], new: Mapping[str, Any], differed: bool) -> None:
@@ -258,7 +258,9 @@ def _explain(old: Mapping[str, Any], new: Mapping[str, Any], differed: bool) -> 
     if len(keys) > SHOWN:
         print(f"  and {len(keys) - SHOWN} more")
     if not differed:
-        print("warning: nothing was found that should change a result; the same machine should give the same one")
+        print(
+            "warning: no difference was found that should change a result; the same machine should give the same result"
+        )
 
 
 def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:

@@ -194,8 +194,8 @@ def _write(job: Job, folder: Path, name: str, rows: Sequence[Row]) -> None:
     )
     notes = [
         "Differences from the first row, paired over groups of videos."
-        + (" With one group nothing is known of others." if groups < 2 else ""),
-        "Post-processing is fitted, on other groups, to the answers with nothing withheld.",
+        + (" One group says nothing about others." if groups < 2 else ""),
+        "Post-processing is fitted, on other groups, to the predictions with nothing withheld.",
     ]
     if any(row["noise"] for row in rows):
         notes.insert(

@@ -30,4 +30,4 @@ def score_table(
     print(tabulate([(name, f"{value:.4f}") for name, value in parts.items()], tablefmt="plain", disable_numparse=True))
     if block["absent"]:
         absent = ", ".join(block["absent"])
-        print(f"never in the labels: {visible(absent)}; a perfect answer to them scores {block['reachable']:.4f}")
+        print(f"never in the labels: {visible(absent)}; perfect predictions would score {block['reachable']:.4f}")

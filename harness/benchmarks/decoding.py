@@ -153,7 +153,10 @@ class BareNetwork:
 
 
 def one_after_the_other(bare: Mapping[str, BareNetwork], present: Mapping[str, float]) -> tuple[float, float]:
-    """Run bare networks in turn for one frame of video, each at its slot's share of present frames; return 1 and seconds."""
+    """Run bare networks in turn for a frame of video, each at its slot's share of present frames.
+
+    Return 1 and the seconds.
+    """
     seconds = 0.0
     for name, network in bare.items():
         began = time.perf_counter()

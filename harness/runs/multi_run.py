@@ -225,7 +225,8 @@ def fold_result(members: Sequence[Record], scores: Mapping[str, ScoreBlock]) -> 
 def _together(members: Sequence[Record]) -> Together:
     """Combine the choices of all members.
 
-    Epochs are averaged, numbers of selections are maxima, and a video seen by any member counts as seen.
+    The chosen epochs are averaged; for the numbers of epochs and of selections the largest counts; a video that any
+    member's starting weights were trained on is listed.
     """
     results = [member.result for member in members]
     splits = {result["selection_split"] for result in results if result["selection_split"]}

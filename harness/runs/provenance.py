@@ -1,7 +1,8 @@
 """Training exposure: the videos that chose a run's settings and trained its starting weights.
 
-A score is thus not taken for more than it is. ``weights.safetensors`` states in its metadata, key ``saw``, on which
-groups of videos it was trained, on which its epoch was chosen, and what its starting weights had seen before.
+The record states both, so that a score is not taken for more than it is. ``weights.safetensors`` states in its
+metadata, key ``saw``, on which groups of videos it was trained, on which its epoch was chosen, and the same for the
+trainings of its starting weights.
 """
 
 from __future__ import annotations

@@ -46,8 +46,9 @@ def present_lines(result: Result) -> list[str]:
         over, absent = block.get("over_present"), block.get("absent") or ()
         if kind in ("raw", "post") and over is not None and abs(over - block["main"]) > 1e-9:
             lines.append(
-                f"{LABELS[kind]}: {over:.4f} with F1 over what the labels show; {', '.join(absent)} "
-                f"{'is' if len(absent) == 1 else 'are'} absent, which the competition's score counts as 0"
+                f"{LABELS[kind]}: {over:.4f} with F1 over the classes in the labels; {', '.join(absent)} "
+                f"{'is absent and counts' if len(absent) == 1 else 'are absent and count'} as 0 in the competition's "
+                "score"
             )
     return lines
 
@@ -61,13 +62,13 @@ def reference_lines(result: Result) -> list[str]:
     where = "mean of the folds' raw scores" if fold_mean is not None else "raw score"
     own = raw["main"] if fold_mean is None else fold_mean
     lines = [
-        f"plain reference, a linear model a frame of the frozen features ({', '.join(reference['slots'])}): "
+        f"plain reference, a linear model per frame of the frozen features ({', '.join(reference['slots'])}): "
         f"{reference['main']:.4f}; the {where} is {own:.4f}"
     ]
     if own < reference["main"]:
         lines.append(
-            "warning: this run loses to the plain reference; give it more steps (train.min_steps), another learning "
-            "rate (train.lr) or a smaller model"
+            "warning: this run scores below the plain reference; train it longer (train.min_steps), or try another "
+            "learning rate (train.lr) or a smaller model"
         )
     return lines
 
@@ -79,7 +80,8 @@ def steepness_lines(result: Result) -> list[str]:
         return []
     return [
         f"warning: the training loss was still falling steeply at the end: {fall:.0%} of its fall came in the last "
-        "quarter of the learning; train longer (--epochs, or train.min_steps on a small set) or at a higher train.lr"
+        "quarter of the learning (steps times learning rate); train longer (--epochs, or train.min_steps on a small "
+        "set) or with a higher train.lr"
     ]
 
 
@@ -88,15 +90,15 @@ def optimism_lines(result: Result) -> list[str]:
     post, epoch, lines = result.get("post") or {}, result.get("epoch_choice"), []
     if epoch and result.get("selected_on_reported") and "fold_mean" not in result["scores"].get("raw", {}):
         lines.append(
-            f"with the epoch chosen on other groups than are scored with it the raw score would be "
-            f"{epoch['nested']:.4f}: an optimism of {epoch['optimism']:+.4f}, which is in it"
+            f"with the epoch chosen on other groups than the scored ones the raw score would be "
+            f"{epoch['nested']:.4f}: it includes an optimism of {epoch['optimism']:+.4f}"
         )
     if post.get("optimism") is None or not post.get("all"):
         return lines
     return [
         *lines,
-        f"with post-processing fitted on the scored frames themselves it would be {post['fitted_on_itself']:.4f}: "
-        f"an optimism of {post['optimism']:+.4f}, which is not counted",
+        f"with post-processing fitted on the scored frames themselves the processed score would be "
+        f"{post['fitted_on_itself']:.4f}: an optimism of {post['optimism']:+.4f}, which it does not include",
     ]
 
 
@@ -105,24 +107,23 @@ def choice_lines(result: Result) -> list[str]:
     lines = []
     n, split = result.get("n_selections"), result.get("selection_split")
     if search := result.get("search"):
-        sight = "are scored here too, which flatters it" if search["reported"] else "are not scored here"
+        sight = "are scored here too: the score is optimistic" if search["reported"] else "are not scored here"
         lines.append(
             f"{', '.join(search['keys'])}: chosen among {search['trials']} trials on {search['on']}, which {sight}"
         )
         split = None if split == search["on"] else split
     if split == "val":
-        lines.append(f"{_decided(result)} by {n} scores on the same validation videos, which flatters it")
+        lines.append(f"{_decided(result)} by {n} scores on the same validation videos: the score is optimistic")
     elif split and split.startswith("other groups"):
-        lines.append(f"its members' weights were fitted on {split}, which are not scored with them")
+        lines.append(f"its ensemble weights were fitted on {split}, never on the videos that they are scored on")
     elif split:
-        lines.append(f"{_decided(result)} by at most {n} scores on the {split}, which is not scored with it")
+        lines.append(f"{_decided(result)} by at most {n} scores on the {split}, which that model is not scored on")
         if result.get("selected_on_reported"):
-            lines.append("but the weights that it began with were chosen on videos that are scored, which flatters it")
+            lines.append("but its starting weights were chosen on videos that are scored: the score is optimistic")
     if seen := result.get("seen"):
         more = ", ..." if len(seen) > 5 else ""
         lines.append(
-            f"{len(seen)} of the scored videos were in the training of the weights that it began with: "
-            f"{', '.join(seen[:5])}{more}"
+            f"{len(seen)} of the scored videos are training videos of its starting weights: {', '.join(seen[:5])}{more}"
         )
     return lines
 

@@ -52,7 +52,7 @@ from zoo.registry.plan import Plan
 from zoo.weights.loading import Loaded, load_pretrained
 
 FITS = {"projection": "train", "loss": "train", "reference": "train"}
-"""What is fitted before and next to the training, and on which split (ClipData.of holds it)."""
+"""Fits before and during training -> the split that they use (ClipData.of holds it)."""
 SPLITS: tuple[Split, ...] = ("train", "select", "val", "test")
 
 
@@ -191,7 +191,7 @@ def extract_features(
 
 
 def clips_of(job: Job, store: FeatureStore, raw: Mapping[str, RawSlot]) -> dict[str, ClipData]:
-    """Return the clips of each split that has videos. Only training targets are shifted by the delay and cut at gaps."""
+    """Return the clips of each split with videos; only training targets are shifted by the delay and cut at gaps."""
     names, train = [slot.name for slot in job.plan.slots], job.config.train
     splits: dict[str, ClipData] = {}
     for split in SPLITS:

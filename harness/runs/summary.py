@@ -42,7 +42,7 @@ def announce(job: Job, hindrance: str = "") -> None:
         chosen = f"{job.origin.epochs} epochs, as {visible(job.origin.run)} chose"
         print(f"trained on train and val for {chosen}; nothing is scored")
     if job.config.zero_shot:
-        print(f"zero-shot: what {visible(job.config.encoders)} predicts by itself is scored, and nothing is trained")
+        print(f"zero-shot: {visible(job.config.encoders)} is scored with its own predictions; nothing is trained")
     if job.synthetic:
         print(
             "This is the synthetic demo set: drawn figures with computed labels. Its scores say nothing about people."
@@ -74,9 +74,7 @@ def _cost(frames: int) -> str:
     The speed is that of a ResNet-18: a network such as a plugin's was not measured.
     """
     minutes = frames / RATE / 60
-    return (
-        f": an epoch takes about {minutes:.0f} min if it is as slow as a ResNet-18 on two cores" if minutes >= 1 else ""
-    )
+    return f": an epoch takes about {minutes:.0f} min at the speed of a ResNet-18 on two cores" if minutes >= 1 else ""
 
 
 def summary(outcome: Outcome, job: Job, files: Sequence[Path], problems: Sequence[Any]) -> str:
@@ -137,5 +135,5 @@ def _ceiling(job: Job, result: Result) -> list[str]:
 
 
 def _submission(submission: SubmissionBlock) -> str:
-    official = "rows and order of the official list" if submission["official"] else "not an official row set"
+    official = "rows and order of the official list" if submission["official"] else "not the rows of an official list"
     return f"submission: {submission['rows']} rows, {official}, verified: header, rows, order, ranges, no NaN"

@@ -27,7 +27,7 @@ class _Scale(NamedTuple):
 
 
 def plot(table: Table, marks: Sequence[str]) -> str:
-    """Return an SVG element; ``marks`` name the table's rows in the page. Return "" if fewer than two rows have a score."""
+    """Return an SVG element, or "" if fewer than two rows have a score; ``marks`` name the table's rows in the page."""
     rows = [(row, mark) for row, mark in zip(table.rows, marks, strict=True) if row.stands]
     if len(rows) < 2:
         return ""
