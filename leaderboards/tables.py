@@ -194,8 +194,8 @@ def _title(key: Key, data: DataBlock, metric: str) -> str:
 def _notes(key: Key, rows: Sequence[Row], fewest: int, scored: int) -> Iterable[str]:
     if scored and fewest < FEWEST:
         yield (
-            f"{fewest} groups of videos, fewer than {FEWEST}, are too few to order runs: rows are sorted by score, but a "
-            "higher row is not necessarily the better system."
+            f"{fewest} groups of videos, fewer than {FEWEST}, are too few to order runs: rows are sorted by score, but "
+            "a higher row is not necessarily the better system."
         )
     elif scored > 1:
         yield (

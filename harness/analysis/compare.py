@@ -34,7 +34,7 @@ def _title(first: ComparedRun) -> str:
     synthetic = " (SYNTHETIC data, made up by a generator)" if data.get("synthetic") else ""
     what = f"{r.get('edition')} {r.get('track')}: {r.get('metric')} on {r.get('split')}"
     title = f"{what} of {data.get('name')}{synthetic}"
-    less = f"Differences: the run's score minus that of {first.name}; above 0 the run scores higher."
+    less = f"Differences: the run's score minus that of {first.name}; above 0 the run scores more."
     return f"{visible(title)}\n{visible(less)}"
 
 
@@ -66,7 +66,7 @@ def _verdict(first: ComparedRun, other: ComparedRun, c: Compared) -> str:
     if d.groups < FEWEST:
         return (
             f"{c.what}: {d.value:+.4f} over {d.groups} groups of videos; fewer than {FEWEST} are too few to say which "
-            "run is better: the interval depends on a handful of videos, and others may reverse it"
+            "run to prefer: the interval depends on a handful of videos, and others may reverse it"
         )
     if math.isinf(d.low):
         return (

@@ -241,7 +241,7 @@ def check_written(path: Path) -> None:
     known = (record.circumstances.get("files") or {}) if record else {}
     name = path.relative_to(folder).as_posix()
     if path.parent.name == "predictions":
-        remedy = f"`harness evaluate {folder}` answers again"
+        remedy = f"`harness evaluate {folder}` predicts again"
     else:
         remedy = f"get it again, or train again: `harness reproduce {folder}`"
     check_file(path, known.get(name), remedy)
