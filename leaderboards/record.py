@@ -133,9 +133,8 @@ def digest(value: Any) -> str:
 def replace_file(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path`` via a temporary file next to it, synced to disk before it is renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(
-        f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part"
-    )  # a name of its own for each thread
+    # A name of its own for each thread.
+    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         with part.open("wb") as file:
             file.write(content)
@@ -151,9 +150,8 @@ def _load(path: Path) -> dict[str, Any]:
         if path.exists() and not path.is_file():  # reading a named pipe would block for ever
             raise RecordError(f"{path}: cannot be read: it is no regular file")
         content = json.loads(path.read_text(encoding="utf-8"))
-        json.dumps(
-            content, ensure_ascii=False
-        ).encode()  # half a surrogate pair would fail later, when a table is written
+        # Half a surrogate pair would fail later, when a table is written: raise for it here.
+        json.dumps(content, ensure_ascii=False).encode()
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -204,9 +202,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return value.as_posix()
     if isinstance(value, str):
-        return value.encode(
-            "utf-8", "replace"
-        ).decode()  # for example a file name that is not valid Unicode, in a reason
+        # For example a reason with a file name that is not valid Unicode.
+        return value.encode("utf-8", "replace").decode()
     if value is None or isinstance(value, int | bool):
         return value
     raise TypeError(f"a record cannot hold {type(value).__name__} {value!r:.60}")

@@ -151,9 +151,8 @@ def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path)
                 for i, m in enumerate(members)
             ],
         }
-        if (
-            weights and not record.result["selection_split"]
-        ):  # mark the choice of weights as a selection if the members made none
+        # If the members selected nothing on a split, the choice of weights is the run's only selection.
+        if weights and not record.result["selection_split"]:
             record.result |= {"selection_split": facts["fitted_on"], "n_selections": len(facts["weights_by_fold"])}
         record.status = "done"
         record.circumstances["files"] = digests_of(folder)

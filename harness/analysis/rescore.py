@@ -50,9 +50,8 @@ def evaluate(
     prepared = prepared_split(job, folder)
     dropped = slots_of(drop, prepared.model.slots)
     videos = predict_split(job, prepared, "val")
-    chains = fit_folds(
-        job.plan.post, job.track, videos
-    )  # fitted before slots are withheld: a missing slot could not have been foreseen
+    # Fitted before slots are withheld: a missing slot could not have been foreseen.
+    chains = fit_folds(job.plan.post, job.track, videos)
     if dropped:
         prepared.splits["val"].withhold(dropped)
         videos = predict_split(job, prepared, "val")

@@ -44,9 +44,8 @@ def rows(data: str | None, rounds: int, tick: Callable[[str], object]) -> list[R
             clips = random_clips(clips_of, np.random.default_rng(0))
             bare = BareClips(stream, clips_of, clips)
             work: dict[str, Work] = {"bare": bare, "kept": bare.kept, "pack": partial(read, clips_of, clips)}
-            got = interleaved(
-                work, rounds=6 * rounds, tick=tick
-            )  # many rounds: a new batch is slow until its memory is allocated
+            # Many rounds: a new batch is slow until its memory is allocated.
+            got = interleaved(work, rounds=6 * rounds, tick=tick)
             what, threads = f"random clips of {CLIP} frames from the pack, {stream}", f"{cores()} threads"
             out.append(against(what, f"bare decoder, {threads}", got["bare"], got["pack"], 0.9))
             out.append(

@@ -84,9 +84,8 @@ def read_recipe(name: str, flags: Mapping[str, Any]) -> dict[str, Any]:
     tree = {key: value for key, value in tree.items() if key not in ("about", "tracks")}
     for key, value in own.items():
         tree[key] = {**_section(path, tree, key), **value} if isinstance(value, dict) else value
-    if (files := tree.pop("plugin", None)) and not flags.get(
-        "plugin"
-    ):  # plugins are code: a recipe alone must not run them, the user must name them
+    # Plugins are code: a recipe alone must not run them, the user must name them.
+    if (files := tree.pop("plugin", None)) and not flags.get("plugin"):
         names = ", ".join(map(str, files)) if isinstance(files, list) else files
         raise UserError("recipe-plugin-not-named", file=path, names=names)
     if path.parent == RECIPES:

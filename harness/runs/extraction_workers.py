@@ -39,9 +39,8 @@ def extract_with_workers(
     config: RunConfig, index: Index, launch: Launch, *, progress: bool = True
 ) -> tuple[int, int, list[Failure]]:
     """Return the number of entries computed, of damaged ones among them, and the failed videos in the index's order."""
-    videos = sorted(
-        index.videos, key=lambda video: -video.n_frames
-    )  # longest first, so that all workers finish at about the same time
+    # Longest first, so that all workers finish at about the same time.
+    videos = sorted(index.videos, key=lambda video: -video.n_frames)
     computed = damaged = 0
     failures: list[Failure] = []
     total = sum(video.n_frames for video in videos)

@@ -91,14 +91,15 @@ def optimism_lines(result: Result) -> list[str]:
     if epoch and result.get("selected_on_reported") and "fold_mean" not in result["scores"].get("raw", {}):
         lines.append(
             f"with the epoch chosen on other groups than the scored ones the raw score would be "
-            f"{epoch['nested']:.4f}: it includes an optimism of {epoch['optimism']:+.4f}"
+            f"{epoch['nested']:.4f}: the reported one includes an optimism of {epoch['optimism']:+.4f}"
         )
     if post.get("optimism") is None or not post.get("all"):
         return lines
     return [
         *lines,
-        f"with post-processing fitted on the scored frames themselves the processed score would be "
-        f"{post['fitted_on_itself']:.4f}: an optimism of {post['optimism']:+.4f}, which it does not include",
+        f"with post-processing fitted on the scored frames themselves the processed score "
+        f"would be {post['fitted_on_itself']:.4f}: an optimism of {post['optimism']:+.4f}, which the reported "
+        "one does not include",
     ]
 
 
