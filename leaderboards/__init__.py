@@ -1,1 +1,1 @@
-"""Records of runs, statistics of ranks, tables. Knows nothing of the rest and needs no torch."""
+"""Records of runs, statistics of ranks, tables. Imports no other package of the project, and no torch."""

@@ -1,5 +1,8 @@
-"""The blocks of a record, key by key, so that mypy knows them. Every key may be missing: records of older programs lack
-some, and each kind of run (one, several seeds, folds, an ensemble) has its own."""
+"""Types of a record's blocks, for mypy.
+
+Every key may be missing: records of older versions lack some, and each kind of run (one, several seeds, folds, an
+ensemble) has its own.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ __all__ = [
 
 
 class Interval(TypedDict):
-    """A score and its 95 % interval, which a single group of videos has not."""
+    """A score and its 95 % interval, which is None for a single group of videos."""
 
     main: float | None
     low: float | None
@@ -40,8 +43,9 @@ class Interval(TypedDict):
 class ScoreBlock(TypedDict, total=False):
     """One kind of score (raw, post, ...) of a split, in the track's metric.
 
-    ``leave_one_out``: without each of ``groups``. ``spread`` and ``seeds``: of several seeds. ``folds``,
-    ``fold_mean``, ``fold_spread``: of several folds."""
+    ``leave_one_out``: without each of ``groups``. ``spread`` and ``seeds``: of several seeds. ``folds``, ``fold_mean``,
+    ``fold_spread``: of several folds.
+    """
 
     main: float
     low: float | None
@@ -64,7 +68,7 @@ class ScoreBlock(TypedDict, total=False):
 
 
 class PostBlock(TypedDict, total=False):
-    """What the post-processors fitted: on each fold's complement, and on ``all`` videos. States are the plugins'."""
+    """Values fitted by post-processors: on each fold's complement, and on ``all`` videos. States are the plugins'."""
 
     folds: list[dict[str, Any]]
     all: dict[str, Any]
@@ -74,7 +78,7 @@ class PostBlock(TypedDict, total=False):
 
 
 class Combination(TypedDict, total=False):
-    """What was put together."""
+    """The blocks of a combination."""
 
     encoders: str
     fusion: str
@@ -82,7 +86,7 @@ class Combination(TypedDict, total=False):
 
 
 class DataBlock(TypedDict, total=False):
-    """The data of a run; counts by split. ``packed``: stream -> size and quality of what is stored."""
+    """The data of a run; counts by split. ``packed``: stream -> stored size and quality."""
 
     name: str
     synthetic: bool
@@ -102,7 +106,7 @@ class Origin(TypedDict, total=False):
 
 
 class SearchBlock(TypedDict, total=False):
-    """How settings were chosen among trials."""
+    """The search that chose settings among trials."""
 
     trials: int
     on: str
@@ -111,7 +115,7 @@ class SearchBlock(TypedDict, total=False):
 
 
 class WeightsBlock(TypedDict, total=False):
-    """The weights that a slot began with, or the fixed encoder's own keys beside ``slot`` and ``precision``."""
+    """The weights that a slot began with, or a fixed encoder's own keys with ``slot`` and ``precision``."""
 
     slot: str
     precision: str
@@ -133,7 +137,10 @@ class WeightsBlock(TypedDict, total=False):
 
 
 class SubmissionBlock(TypedDict):
-    """The file that a run wrote. ``list``: name of the organisers' list; ``held``: rows that hold an answer."""
+    """The file that a run wrote.
+
+    ``list``: name of the organisers' list; ``held``: rows filled with the first or last prediction of their video.
+    """
 
     file: str
     rows: int
@@ -153,7 +160,7 @@ class MemberBlock(TypedDict):
 
 
 class EnsembleBlock(TypedDict, total=False):
-    """How answers were merged; the figures are those of fitted weights."""
+    """The merging of predictions; all keys but ``method`` describe fitted weights."""
 
     method: str
     fitted_on: str
@@ -164,7 +171,7 @@ class EnsembleBlock(TypedDict, total=False):
 
 
 class Choices(TypedDict, total=False):
-    """On what a run's choices were made; see harness.runs.provenance.selection_facts."""
+    """The data on which a run's choices were made; see harness.runs.provenance.selection_facts."""
 
     selection_split: str | None
     n_selections: int
@@ -175,7 +182,7 @@ class Choices(TypedDict, total=False):
 
 
 class EpochChoice(TypedDict):
-    """The score with the epoch chosen on other groups, and how much less that is."""
+    """The score with the epoch chosen on other groups, and how much lower it is."""
 
     nested: float
     optimism: float
@@ -195,7 +202,7 @@ class ReferenceBlock(TypedDict):
 
 
 class Together(Choices, total=False):
-    """What the members of a run of several seeds or folds chose and trained."""
+    """Choices and trainings of the members of a run of several seeds or folds."""
 
     epoch_choice: EpochChoice | None
     reference: ReferenceBlock | None
@@ -203,11 +210,11 @@ class Together(Choices, total=False):
     best_epochs: list[int]
     epochs: int
     steps: int
-    members: list[Any]  # digests; of an ensemble MemberBlocks
+    members: list[Any]  # digests; for an ensemble MemberBlocks
 
 
 class FoldBlock(TypedDict):
-    """What one fold chose."""
+    """The choices of one fold."""
 
     epoch: int
     epochs: int
@@ -215,7 +222,7 @@ class FoldBlock(TypedDict):
 
 
 class FoldsBlock(Together, total=False):
-    """What the folds of a run say of themselves."""
+    """The folds' part of a run's result."""
 
     folds: list[FoldBlock]
     passports: list[WeightsBlock]
@@ -224,8 +231,10 @@ class FoldsBlock(Together, total=False):
 
 
 class ZeroShotBlock(TypedDict):
-    """What was scored without any training. ``lacking``: classes of the track that the model has not; ``unused``: the
-    other way round."""
+    """Facts of a run without training.
+
+    ``lacking``: classes of the track that the model lacks; ``unused``: classes of the model that the track lacks.
+    """
 
     encoder: str
     lacking: list[str]
@@ -233,7 +242,7 @@ class ZeroShotBlock(TypedDict):
 
 
 class Result(FoldsBlock, total=False):
-    """All that the same command gives again. ``config``: harness.config.schema.RunConfig as JSON."""
+    """Everything that the same command gives again. ``config``: harness.config.schema.RunConfig as JSON."""
 
     combination: Combination
     config: dict[str, Any]
@@ -259,10 +268,10 @@ class Result(FoldsBlock, total=False):
 
 
 class Circumstances(TypedDict, total=False):
-    """What may differ when the same command is run again. Memory is in MB, disk in GB, time in seconds.
+    """Everything that may differ when the same command is run again. Memory is in MB, disk in GB, time in seconds.
 
-    ``data``: where the data were, absolute and seen from the run's folder; ``files``: sha256 of what was written, by
-    its name there.
+    ``data``: the place of the data, absolute and relative to the run's folder; ``files``: sha256 of written files, by
+    their names there.
     """
 
     data: dict[str, str]
@@ -284,7 +293,7 @@ class Circumstances(TypedDict, total=False):
 
 
 class Halved(TypedDict):
-    """A batch that went on smaller, as memory had run out."""
+    """A batch that continued with a smaller size after memory ran out."""
 
     where: str
     batch: int

@@ -1,4 +1,4 @@
-"""Which columns a table has and what stands in them: the same for Markdown, LaTeX and HTML."""
+"""Columns of tables and their cells: the same for Markdown, LaTeX and HTML."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ LONGEST = 400  # characters of a reason that a table shows; the CSV has all of t
 
 @dataclass(frozen=True)
 class Column:
-    """One column. ``text``: what a row shows; ``value``: the number that rows are sorted by, in a column of numbers;
-    ``more``: something that only who looks closer wants."""
+    """One column.
+
+    ``text``: the text of a row's cell; ``value``: the number that rows are sorted by, in a column of numbers; ``more``:
+    a detail that pages hide at first.
+    """
 
     name: str
     text: Callable[[Row], str]
@@ -25,10 +28,10 @@ class Column:
 
 
 def columns(table: Table, page: bool = False) -> list[Column]:
-    """The columns of a table, from left to right: of runs alone, or with published results among or alone in it.
+    """Return the columns of a table, from left to right: of runs alone, or with published results among or alone in it.
 
-    A table of runs has always the same; the others leave out what no row has. ``page``: with the interval in a column
-    of its own, the parts of a run's score, and the figures of each class, unit or answer.
+    A table of runs always has the same columns; the others leave out columns that are empty in all rows. ``page``: with
+    the interval in a column of its own, the parts of a run's score, and the scores of each class, unit or answer.
     """
     found = list(_mixed(table) if table.mixed else _runs())
     needed = ["score"] if table.mixed else [column.name for column in found if column.name != "rank"]
@@ -42,13 +45,16 @@ def columns(table: Table, page: bool = False) -> list[Column]:
 
 
 def sources(table: Table) -> dict[str, int]:
-    """The sources of the published rows, numbered from 1 in the order in which the rows name them."""
+    """Return the sources of the published rows, numbered from 1 in the order in which the rows name them."""
     found = dict.fromkeys(row.source for row in table.rows if row.source)
     return {source: i for i, source in enumerate(found, 1)}
 
 
 def wanting(column: Column, table: Table) -> Callable[[Row], int]:
-    """How many digits behind its point a row's plain number lacks to the most of the column; the point is one more."""
+    """Return a function from a row to the number of characters that its number lacks behind the digits.
+
+    Compared are the decimals of the column's longest number; the point itself counts as one.
+    """
     number = re.compile(r"-?\d+(\.\d+)?")
 
     def length(row: Row) -> int | None:
@@ -60,7 +66,7 @@ def wanting(column: Column, table: Table) -> Callable[[Row], int]:
 
 
 def figure(main: float | None, low: float | None = None, high: float | None = None) -> str:
-    """A score with its interval."""
+    """Format a score with its interval."""
     interval = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
     return "" if main is None else f"{main:.3f}{interval}".replace("-0.000", "0.000")
 
@@ -106,7 +112,7 @@ def _facts(more: bool) -> Iterator[Column]:
 
 
 def _apart(column: Column) -> list[Column]:
-    """The post-processed score and its interval."""
+    """Return the post-processed score and its interval as two columns."""
     return [
         Column("post-processed", lambda row: column.text(row).partition(" ")[0], column.value),
         Column("its interval", lambda row: column.text(row).partition(" ")[2], lambda row: row.post_low, more=True),
@@ -165,14 +171,14 @@ def _selected(row: Row) -> str:
 
 
 def _seeds(row: Row) -> str:
-    """Which, not how many: one seed says so, lest its number be read as a count."""
+    """Return the seeds, not their number: one seed is shown with the word, so that it is not read as a count."""
     if len(row.seeds.split()) == 1:
         return f"seed {row.seeds}"
     return row.seeds if row.spread is None else f"{row.seeds} (sd {row.spread:.3f})"
 
 
 def _as_printed(number: float | None) -> str:
-    """A published figure, with the digits that its source has."""
+    """Format a published number with the digits of its source."""
     return "" if number is None else f"{number:g}"
 
 

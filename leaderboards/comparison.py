@@ -1,9 +1,9 @@
-"""Published results and runs side by side, marked which is which.
+"""Published results and runs side by side, marked by kind.
 
-A published result has neither an interval nor a score for every group of videos, so nothing tells it apart from a run
-or from another: it has no rank, only the place that its competition gave it. It stands beside runs that were scored on
-the organisers' data of the same edition, track and split by the same metric, and in a table of its own otherwise: made-
-up data (the demo set) and a part of the videos are other data.
+A published result has neither an interval nor a score for every group of videos, so it cannot be compared with a run or
+with another by a test: it has no rank, only the place that its competition gave it. It is shown together with runs that
+were scored on the organisers' data of the same edition, track and split by the same metric, and otherwise in a table of
+its own: synthetic data (the demo set) and a part of the videos are other data.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from leaderboards.tables import leaderboard
 __all__ = ["Official", "TableQuery", "boards", "editions", "natural", "published_table", "published_tables"]
 
 Official = Mapping[tuple[str, str, str], Collection[int]]
-"""(edition, track, split) -> the numbers of videos that its organisers give, where they are known."""
+"""(edition, track, split) -> the numbers of videos that its organisers state, if they are known."""
 
 _PRINTED = {"ccc_v": "CCC-V", "ccc_a": "CCC-A", "f1": "F1", "accuracy": "accuracy"}
 
 
 class TableQuery(NamedTuple):
-    """What to show; None: all there is."""
+    """Selection of tables; None: all."""
 
     edition: str | None = None
     track: str | None = None
     split: str | None = None
 
     def holds(self, edition: str, track: str, split: str) -> bool:
-        """Whether that is wanted."""
+        """Return True if the query selects this table."""
         return all(w is None or w == given for w, given in zip(self, (edition, track, split), strict=True))
 
 
 def boards(records: Sequence[Record], wanted: TableQuery, official: Official) -> list[Table]:
-    """The runs that are wanted with what is published beside or after them; without a run, all that is published."""
+    """Return the selected runs with published results among or after them; without a run, all published results."""
     runs = [table for table in leaderboard(records) if wanted.holds(*_of(table.key))]
     topics = {_of(table.key) for table in runs}
     others = wanted if any(wanted) or not runs else None
@@ -59,13 +59,15 @@ def boards(records: Sequence[Record], wanted: TableQuery, official: Official) ->
 
 
 def published_tables(wanted: TableQuery = TableQuery()) -> list[Table]:  # noqa: B008  (immutable)
-    """What is published, a table for every edition, track and split."""
+    """Return the published results, one table for every edition, track and split."""
     return [published_table(*topic) for topic in _topics(wanted)]
 
 
 def published_table(edition: str, track: str, split: str) -> Table:
-    """What is published for one edition, track and split: by place where all have one, else the highest score first
-    and those with a place alone last."""
+    """Return the published results for one edition, track and split.
+
+    They are sorted by place if all have one, else by score, highest first, with rows that have only a place last.
+    """
     given = published.rows(edition, track, split)
     metric = next((row.metric for row in given if row.metric), "")
     placed = _placed(_joined(_row(row, edition, split) for row in given))
@@ -76,7 +78,7 @@ def published_table(edition: str, track: str, split: str) -> Table:
 
 
 def editions() -> list[str]:
-    """The editions that something is published of, the oldest first."""
+    """Return the editions with published results, the oldest first."""
     names = {row.edition for row in published.read() if not re.search(r"\d-\d", row.edition)}
     return sorted(names, key=natural)
 
@@ -103,7 +105,7 @@ def _in_order(topic: tuple[str, str, str]) -> tuple[list[tuple[int, str]], str, 
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """A key that sorts abaw2 before abaw10."""
+    """Return a key that sorts abaw2 before abaw10."""
     return [(int(part or -1), text) for part, text in re.findall(r"(\d+)|(\D+)", name)]
 
 
@@ -118,7 +120,7 @@ def _row(given: Published, edition: str, split: str) -> Row:
         score=given.score,
         kind="published",
         best=given.best,
-        # A place that a paper names beside a score on val is that of its team on test.
+        # A place that a paper names with a score on val is its team's place on test.
         place=str(given.place) if given.place is not None and split == "test" else "",
         span="" if given.edition == edition else given.edition,
         detail=given.detail,
@@ -129,7 +131,7 @@ def _row(given: Published, edition: str, split: str) -> Row:
 
 
 def _joined(rows: Iterable[Row]) -> list[Row]:
-    """A place that stands alone goes to its team's score, where the team has one score here and no other place."""
+    """Add a place without a score to its team's score, if the team has one score here and no other place."""
     listed = list(rows)
     for bare in [row for row in listed if row.score is None]:
         own = [row for row in listed if row.run == bare.run and row is not bare]
@@ -142,7 +144,7 @@ def _joined(rows: Iterable[Row]) -> list[Row]:
 
 
 def _placed(rows: list[Row]) -> list[Row]:
-    """Places by the printed score where a whole official list is known: its teams' best submissions are marked."""
+    """Set places by the printed score if a whole official list is known: its teams' best submissions are marked."""
     places = iter(printed([row.score or 0.0 for row in rows if _listed(row)]))
     return [replace(row, place=next(places)) if _listed(row) else row for row in rows]
 
@@ -171,7 +173,7 @@ def _notes(rows: Sequence[Row]) -> Iterator[str]:
     if not rows:
         return
     yield (
-        "Figures as their sources print them, without an interval. Confidence: official, the organisers; paper, the "
+        "Numbers as their sources print them, without an interval. Confidence: official, the organisers; paper, the "
         "team's own; team, its repository; secondary, somebody else about them."
     )
     if any(row.best for row in rows):
@@ -186,15 +188,19 @@ def _notes(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _beside(runs: Table, theirs: Table, official: Collection[int] | None) -> tuple[Table, bool]:
-    """A table of runs with the published rows among them, or with a note why not; and whether they are."""
+    """Return a table of runs with the published rows, or with a note why they are apart; True if they were added."""
     if not theirs.rows:
         return runs, False
     if why := _apart(runs, theirs, official):
-        return replace(runs, notes=(*runs.notes, f"Published results stand apart: {why}.")), False
+        return replace(runs, notes=(*runs.notes, f"Published results are in a table of their own: {why}.")), False
     notes = [
-        "Kind: a run was scored by this program, a published row by its source; that has no interval, so a small "
-        "difference between the two says nothing.",
-        *([] if official else ["That these are the organisers' videos is unconfirmed: their number is not known."]),
+        "Kind: a run was scored by this program, a published row by its source. Published rows have no interval, so a "
+        "small difference between the two says nothing.",
+        *(
+            []
+            if official
+            else ["It is not confirmed that these are the organisers' videos: their number is not known."]
+        ),
         *runs.notes,
         *theirs.notes,
     ]
@@ -204,7 +210,7 @@ def _beside(runs: Table, theirs: Table, official: Collection[int] | None) -> tup
 
 def _apart(runs: Table, theirs: Table, official: Collection[int] | None) -> str:
     if runs.synthetic:
-        return "these runs were scored on made-up data, which has nothing to do with the organisers'"
+        return "these runs were scored on synthetic data, not on the organisers'"
     if runs.metric and theirs.metric and runs.metric != theirs.metric:
         return f"they are {theirs.metric}, these runs {runs.metric}"
     if official and runs.videos is not None and runs.videos not in official:

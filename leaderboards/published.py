@@ -1,8 +1,8 @@
-"""Scores that others have published: one file an edition in ``leaderboards/published/``, each row with its source.
+"""Published scores of others: one file per edition in ``leaderboards/published/``, each row with its source.
 
-Columns: ``edition`` (or a range, ``abaw6-10``, where the source does not say which), ``track``, ``team``, ``split``
-(val, test, or unspecified), ``metric`` (a name of zoo.metrics.scores; empty where only a place is known), ``score``,
-``place``, the parts ``ccc_v``, ``ccc_a``, ``f1``, ``accuracy`` where they are given, ``best`` of several submissions
+Columns: ``edition`` (or a range, ``abaw6-10``, if the source does not say which), ``track``, ``team``, ``split``
+(val, test, or unspecified), ``metric`` (a name of zoo.metrics.scores; empty if only a place is known), ``score``,
+``place``, the parts ``ccc_v``, ``ccc_a``, ``f1``, ``accuracy`` if they are given, ``best`` of several submissions
 of a team, ``detail``, ``source`` and ``confidence``: *official* (the organisers' tables and sites), *paper* (the
 team's paper, abstract or poster), *team* (its repository), *secondary* (somebody else about them).
 """
@@ -24,7 +24,7 @@ PARTS = ("ccc_v", "ccc_a", "f1", "accuracy")
 
 @dataclass(frozen=True)
 class Published:
-    """One published result. ``parts``: the figures that the score is made of, where they are given."""
+    """One published result. ``parts``: the numbers that the score is computed from, if they are given."""
 
     edition: str
     track: str
@@ -40,7 +40,7 @@ class Published:
     confidence: str
 
     def belongs(self, edition: str) -> bool:
-        """Whether it is a result of this edition: by name, or because the edition lies in its range."""
+        """Return True if this is a result of the edition: by name, or because the edition lies in its range."""
         span = re.fullmatch(r"abaw(\d+)-(\d+)", self.edition)
         number = re.fullmatch(r"abaw(\d+)", edition)
         if span and number:
@@ -50,7 +50,10 @@ class Published:
 
 @cache
 def read() -> tuple[Published, ...]:
-    """All published results, by edition and in the order of the files. ValueError names file and line of a bad row."""
+    """Return all published results, by edition and in the order of the files.
+
+    Raise ValueError with file and line of a bad row.
+    """
     found: list[Published] = []
     for path in sorted(FOLDER.glob("*.csv"), key=lambda p: [int(n) for n in re.findall(r"\d+", p.stem)]):
         with path.open(encoding="utf-8", newline="") as file:
@@ -64,7 +67,7 @@ def read() -> tuple[Published, ...]:
 
 
 def rows(edition: str, track: str, split: str) -> list[Published]:
-    """The results of one table, the best score first, then those of which only the place is known."""
+    """Return the results of one table, the best score first, then those with only a place."""
     chosen: Iterable[Published] = (r for r in read() if (r.track, r.split) == (track, split) and r.belongs(edition))
     return sorted(chosen, key=lambda r: (r.score is None, -(r.score or 0.0), r.place or 0, r.team))
 

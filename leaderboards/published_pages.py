@@ -1,4 +1,4 @@
-"""The tables of published results that lie in this folder: made by one command, and told when they are stale."""
+"""Committed pages of published results: made by one command, checked for being stale."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ _MADE = f"<!-- Made by `{COMMAND}` from leaderboards/published; change that, the
 
 
 def pages(venues: Mapping[str, str]) -> dict[str, str]:
-    """File name -> its text: a page an edition and README.md, which leads to them. ``venues``: edition -> where it was
-    held."""
+    """Return file name -> text: one page per edition, and README.md with links to them.
+
+    ``venues``: edition -> the place and year of its workshop.
+    """
     by_edition = {name: list(group) for name, group in groupby(published_tables(), lambda table: table.key.edition)}
     found = {f"{name}.md": _page(name, by_edition[name], venues) for name in editions()}
     return {"README.md": _index(by_edition, venues), **found}
 
 
 def write_pages(folder: Path, texts: Mapping[str, str]) -> list[Path]:
-    """Put the pages into the folder and remove those of editions that nothing is published of; returns their paths."""
+    """Write the pages into the folder, remove those of editions without published results, and return their paths."""
     for old in _others(folder, texts):
         old.unlink()
     for name, text in texts.items():
@@ -36,14 +38,14 @@ def write_pages(folder: Path, texts: Mapping[str, str]) -> list[Path]:
 
 
 def stale(folder: Path, texts: Mapping[str, str]) -> list[str]:
-    """A line for each page of the folder that is not what ``texts`` has; none where all is up to date."""
+    """Return a line for each page of the folder that differs from ``texts``; [] if all are up to date."""
     lines = [line for name, text in texts.items() if (line := _difference(folder / name, text))]
     return lines + [f"{old}: nothing is published of this edition" for old in _others(folder, texts)]
 
 
 def _difference(path: Path, text: str) -> str:
     if not path.is_file():
-        return f"{path}: is not there"
+        return f"{path}: is missing"
     here, wanted = path.read_text(encoding="utf-8").splitlines(), text.splitlines()
     if here == wanted:
         return ""
@@ -59,7 +61,7 @@ def _others(folder: Path, texts: Mapping[str, str]) -> list[Path]:
 
 
 def _page(edition: str, tables: list[Table], venues: Mapping[str, str]) -> str:
-    """The tables of an edition; a note that all of them have stands once, at the top."""
+    """Return the page of an edition; a note that is in all of its tables appears once, at the top."""
     common = [note for note in tables[0].notes if all(note in table.notes for table in tables)]
     parts = [_MADE, f"# {cell(_named(edition, venues))}: published results", *(cell(note) for note in common)]
     for table in tables:
@@ -80,9 +82,9 @@ def _index(by_edition: Mapping[str, list[Table]], venues: Mapping[str, str]) -> 
     parts = [
         _MADE,
         "# Published results",
-        "What others have published on the ABAW competitions, each figure with its source on the page of its edition. "
-        "Highest: of the figures that were found, which for many editions are not all. Nothing here was scored by this "
-        "program. Beside your own runs: `harness leaderboard RUNS --edition abaw10 --track va --split val`; to sort, "
+        "Published results of the ABAW competitions, each number with its source on the page of its edition. Highest: "
+        "of the numbers that were found, which for many editions are not all. Nothing here was scored by this program. "
+        "Together with your own runs: `harness leaderboard RUNS --edition abaw10 --track va --split val`; to sort, "
         "filter and plot: `harness leaderboard --published --out published.html`.",
     ]
     for edition in editions():
@@ -114,5 +116,5 @@ def _highest(rows: list[Row]) -> tuple[str, str]:
 
 
 def _anchor(title: str) -> str:
-    """The anchor that GitHub gives a heading."""
+    """Return the anchor that GitHub gives a heading."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")

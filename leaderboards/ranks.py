@@ -1,4 +1,4 @@
-"""Places of runs that were scored on the same videos: a better score is not yet a better run."""
+"""Places of runs that were scored on the same videos: a higher score does not prove a better run."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Mapping, Sequence
 from leaderboards.statistics import paired
 
 FEWEST = 10
-"""Groups of videos below which no place should be given."""
+"""Number of groups of videos below which no places should be given."""
 LEVEL = 0.05
-"""A difference with a larger p is no difference."""
+"""A difference with a larger p is not taken as a difference."""
 
 Scored = tuple[float, Mapping[str, float]]
 """A run's score, and group -> its score without the group."""
 
 
 def places(runs: Sequence[Scored]) -> list[str]:
-    """The place of each run, given from the best to the worst: "1", or "1=" where several share it.
+    """Return the place of each run, given from the best to the worst: "1", or "1=" if several share it.
 
-    A new place begins at the first run that the paired comparison can tell from the first of the last place. Runs that
-    were not scored on the same groups cannot be told apart.
+    A new place begins at the first run that the paired comparison can distinguish from the first run of the last place.
+    Runs that were not scored on the same groups cannot be distinguished.
     """
     leaders: list[int] = []
     for i, run in enumerate(runs):
@@ -28,8 +28,10 @@ def places(runs: Sequence[Scored]) -> list[str]:
 
 
 def printed(scores: Sequence[float]) -> list[str]:
-    """The place of each score that only print tells, in the order given: as many as are higher, and one; "2=" where
-    equal scores share it."""
+    """Return the place of each published score, in the given order: one more than the number of higher scores.
+
+    Equal scores share a place, such as "2=".
+    """
     return [f"{sum(s > score for s in scores) + 1}" + ("=" if scores.count(score) > 1 else "") for score in scores]
 
 

@@ -1,14 +1,14 @@
-"""``record.json``: what one run was, what it scored, and under which circumstances.
+"""``record.json``: a run's settings, its scores, and the circumstances.
 
     {"schema": 1, "name": "...", "status": "done", "reason": null,
-     "scores": {"raw": {"main", "low", "high"}, "post": {...}},   to be read at a glance, copied from the result
+     "scores": {"raw": {"main", "low", "high"}, "post": {...}},   copied from the result, to be read at a glance
      "result": {...},                                             what the same command gives again, hashed
      "result_sha256": "...",                                      of the canonical JSON of the result
-     "circumstances": {...},                                      time, host, commit: what may differ
+     "circumstances": {...},                                      time, host, commit: may differ
      "record_sha256": "..."}                                      of all the rest; records of 0.1 have none
 
 A record can be read for ever without the rest of the project: keys that a later version adds are kept, not refused.
-When the shape changes: see ``SCHEMA``.
+If the format changes: see ``SCHEMA``.
 """
 
 from __future__ import annotations
@@ -30,17 +30,20 @@ from leaderboards.blocks import Circumstances, Interval, Result
 __all__ = ["SCHEMA", "Record", "RecordError", "Status", "canonical", "digest", "read", "replace_file"]
 
 SCHEMA = 1
-"""The shape of a record. Adding keys does not raise it: readers take what they know and ``get`` the rest. It is raised
-where a key is renamed or removed, or means something else, so that an old reader would go wrong. Whoever raises it
+"""Format version of records.
 
-1. first puts real records of the last program of the old number into tests/leaderboards/records/schema-<old>/, one of
+Adding keys does not change it: readers take the keys that they know and use ``get`` for the rest. It is increased if a
+key is renamed, removed, or changes its meaning, so that an old reader would be wrong. To increase it:
+
+1. first put real records of the last version with the old number into tests/leaderboards/records/schema-<old>/, one of
    each kind of run (those of 1 are there; none is ever changed or removed);
-2. adds to ``_UPGRADES`` the function that turns the content of a record of the old number into one of the new (the
+2. add to ``_UPGRADES`` the function that turns the content of a record of the old number into one of the new (the
    digest is checked before, on what was written);
-3. raises the number. Records of every number load for ever, which tests/leaderboards/test_record_schemas.py holds.
+3. increase the number. Records of every number must load for ever, which
+   tests/leaderboards/test_record_schemas.py checks.
 """
 _UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""Schema number -> what makes a record's content one of the next number."""
+"""Schema number -> function that turns a record's content into that of the next number."""
 Status = Literal["done", "failed", "interrupted", "running"]
 
 
@@ -50,7 +53,7 @@ class RecordError(ValueError):
 
 @dataclass
 class Record:
-    """One run. ``reason``: why it is not done, one line. ``later``: keys of versions newer than this program."""
+    """One run. ``reason``: why it is not done, one line. ``later``: keys from versions newer than this program."""
 
     name: str
     status: Status
@@ -61,7 +64,7 @@ class Record:
 
     @property
     def scores(self) -> dict[str, Interval]:
-        """The main figures of the result: kind of score -> main, low, high."""
+        """The main scores of the result: kind of score -> main, low, high."""
         blocks = self.result.get("scores") or {}
         return {kind: {"main": b.get("main"), "low": b.get("low"), "high": b.get("high")} for kind, b in blocks.items()}
 
@@ -71,7 +74,7 @@ class Record:
         return digest(self.result)
 
     def write(self, path: Path) -> None:
-        """Put the record at ``path``, whole or not at all; the old file stays where this fails (OSError)."""
+        """Write the record to ``path`` atomically; the old file stays if this fails (OSError)."""
         content = {
             "schema": SCHEMA,
             "name": self.name,
@@ -89,7 +92,7 @@ class Record:
 
 
 def read(path: Path) -> Record:
-    """The record at ``path``; RecordError where it is no record, newer than this program, or was changed."""
+    """Return the record at ``path``; raise RecordError if it is not a record, is too new, or was changed."""
     content = _load(path)
     try:
         _check_digest(content)
@@ -114,20 +117,24 @@ _KNOWN = {"schema", "name", "status", "reason", "scores", "result", "result_sha2
 
 
 def canonical(value: Any) -> str:
-    """JSON that is the same for the same content: keys sorted, shortest floats that read back the same, no spaces;
-    numbers that are not finite become null, NumPy's numbers and arrays plain ones. TypeError for anything else."""
+    """Return JSON that is the same for the same content.
+
+    Keys are sorted, floats are the shortest that read back the same, there are no spaces; numbers that are not finite
+    become null, NumPy's numbers and arrays become plain ones. Raise TypeError for anything else.
+    """
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def digest(value: Any) -> str:
-    """The sha256 of the canonical JSON, in hexadecimal."""
+    """Return the sha256 of the canonical JSON, in hexadecimal."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` by way of a temporary file beside it, on the disk before it takes the name."""
+    """Write ``content`` to ``path`` via a temporary file next to it, synced to disk before it is renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")  # each thread's own
+    # A name of its own for each thread.
+    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         with part.open("wb") as file:
             file.write(content)
@@ -140,10 +147,11 @@ def replace_file(path: Path, content: bytes) -> None:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        if path.exists() and not path.is_file():  # a named pipe would be waited for without end
+        if path.exists() and not path.is_file():  # reading a named pipe would block for ever
             raise RecordError(f"{path}: cannot be read: it is no regular file")
         content = json.loads(path.read_text(encoding="utf-8"))
-        json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair would stop whoever writes a table
+        # Half a surrogate pair would fail later, when a table is written: raise for it here.
+        json.dumps(content, ensure_ascii=False).encode()
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -182,7 +190,7 @@ def _check_digest(content: Mapping[str, Any]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can hold, with null for NaN and the infinities."""
+    """Convert a value to what JSON can hold, with null for NaN and the infinities."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -194,7 +202,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return value.as_posix()
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()  # such as a file name that is no Unicode, in a reason
+        # For example a reason with a file name that is not valid Unicode.
+        return value.encode("utf-8", "replace").decode()
     if value is None or isinstance(value, int | bool):
         return value
     raise TypeError(f"a record cannot hold {type(value).__name__} {value!r:.60}")

@@ -1,4 +1,4 @@
-"""What a table is made of: rows of runs and of published results, and the key that says which may stand together."""
+"""Rows of tables, for runs and for published results, and the key of results that may share a table."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ PARTS: dict[str, dict[str, str]] = {
     "au_f1_accuracy": {"mean_f1": "F1", "au_accuracy": "accuracy"},
     "mtl_sum": {"mean_ccc": "CCC", "macro_f1": "F1 expression", "mean_f1": "F1 units"},
 }
-"""Metric -> the figures that it is a mean or a sum of, as a record names them, and the heads of their columns."""
+"""Metric -> the parts that it is a mean or a sum of, as a record names them, and the heads of their columns."""
 
 
 class Key(NamedTuple):
-    """What makes runs comparable. Empty where a run failed before it knew; published results have no ``data``."""
+    """Key of comparable runs. Empty if a run failed before it was known; published results have no ``data``."""
 
     data: str
     edition: str
@@ -30,15 +30,16 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """One run, or one published result, whose team is the ``run``. Scores are None where there are none.
+    """One run, or one published result, whose team is the ``run``. Missing scores are None.
 
-    ``spread``: standard deviation of the score over the seeds; ``seen``: evaluated videos that its weights were
-    trained on; ``weights``: the pretrained weights it began with, by name; ``aff_wild2``: those among them that have
-    seen Aff-Wild2; ``rank``: among the runs of the table alone; ``flattered``: whether a choice saw what is scored;
-    ``search``: how its settings were chosen among trials, if they were.
-    ``zero_shot``: whether an encoder was scored as it comes, without training.
-    ``parts``: the figures of the score, by column; ``fine``: all others that are known, such as the F1 of a class. Of
-    published results only: ``place`` in the competition, ``span``: the editions one of which it belongs to, ``best``:
+    ``spread``: standard deviation of the score over the seeds; ``seen``: evaluated videos that its weights were trained
+    on; ``weights``: names of the pretrained weights it began with; ``aff_wild2``: those among them that have seen
+    Aff-Wild2; ``rank``: among the runs of the table only; ``flattered``: True if a choice was made on the scored data;
+    ``search``: how its settings were chosen among trials, if they were; ``zero_shot``: True if an encoder was scored as
+    it is, without training.
+
+    ``parts``: the parts of the score, by column; ``fine``: all others that are known, such as the F1 of a class. Only
+    for published results: ``place`` in the competition, ``span``: the editions one of which it belongs to, ``best``:
     the highest submission of its team.
     """
 
@@ -80,7 +81,7 @@ class Row:
 
     @property
     def stands(self) -> bool:
-        """Whether it has a score to stand by: a run that is not done may hold that of half a training."""
+        """True if it has a final score: a run that is not done may hold that of an unfinished training."""
         return self.status == "done" and self.score is not None
 
     @property
@@ -93,8 +94,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows that may stand together, in order; ``notes`` are sentences that belong under the title. Of tables of runs:
-    ``synthetic``, whether their data were made up, and ``videos``, how many the split has."""
+    """Comparable rows, in order; ``notes`` are sentences shown under the title.
+
+    For tables of runs: ``synthetic``, True if their data are synthetic, and ``videos``, the number of videos in the
+    split.
+    """
 
     key: Key
     title: str
@@ -106,11 +110,11 @@ class Table:
 
     @property
     def mixed(self) -> bool:
-        """Whether published results are in it."""
+        """True if it contains published results."""
         return any(row.kind == "published" for row in self.rows)
 
     @property
     def name(self) -> str:
-        """Edition, track, split and the start of the data's fingerprint: fit for a file, an anchor or a label."""
+        """Edition, track, split and the start of the data's fingerprint: a name for a file, an anchor or a label."""
         parts = (self.key.edition, self.key.track, self.key.split, self.key.data[:8])
         return "-".join("".join(c if c.isalnum() else "-" for c in part) for part in parts if part) or "unknown"

@@ -1,18 +1,18 @@
-"""How sure a score is: intervals and paired comparisons by leaving groups of videos out.
+"""Uncertainty of scores: intervals and paired comparisons by leaving groups of videos out.
 
-Frames of a video resemble each other, so the videos, or the groups of videos that belong together, are what was drawn
-at random, not the frames. Both functions want the score of everything and, for every group, the score of everything
-else (``zoo.metrics.scores.leave_one_out``), groups without a labelled frame left out.
+Frames of a video resemble each other, so the independent samples are the videos, or the groups of videos that belong
+together, not the frames. Both functions need the score of everything and, for every group, the score of everything
+else (``zoo.metrics.scores.leave_one_out``), without groups that have no labelled frame.
 
-Why the jackknife: on simulated valence of correlated frames with 4, 8 and 76 videos its 95 % interval held the true CCC
-in 93, 94 and 95 % of the cases, the percentile bootstrap over videos in 75, 86 and 94 %
+Reason for the jackknife: on simulated valence of correlated frames with 4, 8 and 76 videos its 95 % interval contained
+the true CCC in 93, 94 and 95 % of the cases, the percentile bootstrap over videos in 75, 86 and 94 %
 (tests/leaderboards/test_coverage.py). Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 11.
 
-Why it is longer on one side: with few videos rare classes are rarer still or absent, and an F1 comes out too low on
-average. The left-out scores show that too, by lying below the whole (chapter 10.5, the jackknife estimate of bias).
-Without that side the interval held a true mean F1 of 12 units in 79, 83, 90 and 94 % of the cases with 4, 8, 16 and 76
-videos, with it in 90, 90, 94 and 95 %, a macro F1 of 8 classes in 93 to 95 %; what a class that is absent would have
-scored no interval can know (tests/benchmarks/intervals.py).
+Reason for the longer side: with few videos rare classes are rarer still or absent, and an F1 is too low on average. The
+left-out scores show that too, because they lie below the whole (chapter 10.5, the jackknife estimate of bias). Without
+that side the interval contained a true mean F1 of 12 units in 79, 83, 90 and 94 % of the cases with 4, 8, 16 and 76
+videos, with it in 90, 90, 94 and 95 %, a macro F1 of 8 classes in 93 to 95 %; no interval can know what an absent class
+would have scored (tests/benchmarks/intervals.py).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 SAME = 1e-12
-"""Scores closer than this are the same number: what is left is the order of additions."""
+"""Scores closer than this are equal: the rest depends on the order of additions."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """Score a less score b on the same groups; ``p`` two-sided, for the hypothesis that there is none."""
+    """Score a minus score b on the same groups; ``p`` two-sided, for the hypothesis of no difference."""
 
     value: float
     low: float
@@ -52,19 +52,19 @@ class Difference:
 def jackknife(
     total: float, leave_one_out: Sequence[float], score_range: tuple[float, float], level: float = 0.95
 ) -> Interval:
-    """The interval of ``total``, whose possible values are ``score_range``, from the (G,) scores without each group.
+    """Return the interval of ``total`` within ``score_range``, from the (G,) scores without each group.
 
-    The score is stretched over the whole line, z = atanh((2 s - low - high) / (high - low)). There the jackknife gives
-    the standard error e over the groups and the bias b = (G - 1) (mean of the left-out - z); with the t quantile q of
-    G - 1 degrees of freedom the interval reaches from min(z, z - b) - q e to max(z, z - b) + q e. Mapped back it never
-    leaves the range and is longer towards the middle of it. Where that is not defined:
+    The score is mapped to the whole line, z = atanh((2 s - low - high) / (high - low)). There the jackknife gives the
+    standard error e over the groups and the bias b = (G - 1) (mean of the left-out - z); with the t quantile q of G - 1
+    degrees of freedom the interval is from min(z, z - b) - q e to max(z, z - b) + q e. Mapped back it never leaves the
+    range and is longer towards the middle of it. If that is not defined:
 
     - one group, or a left-out score that is NaN (one group has all labels of an answer): the whole range, since one
       group says nothing about others;
-    - the whole and all left-out scores the same: the score itself, since nothing shows a spread (a constant answer);
+    - the whole and all left-out scores are equal: the score itself, since nothing shows a spread (a constant answer);
     - a score on a bound of the range (its atanh is infinite): the same on the plain score, cut at the range.
 
-    ValueError where ``total`` is NaN or a score lies outside the range.
+    Raise ValueError if ``total`` is NaN or a score lies outside the range.
     """
     low, high = score_range
     given = np.array([total, *leave_one_out], np.float64)
@@ -95,12 +95,13 @@ def paired(
     level: float = 0.95,
     score_range: tuple[float, float] = (-math.inf, math.inf),
 ) -> Difference:
-    """Whether a is better than b on the same (G,) groups, given in the same order: the jackknife of the difference.
+    """Test if a is better than b on the same (G,) groups, given in the same order: the jackknife of the difference.
 
-    Far sharper than comparing two intervals, since what makes a video hard is hard for both. The interval is cut at
-    what two scores in ``score_range`` can differ by. Fewer than two groups, or a NaN: nothing is known, the interval is
-    all of that and p = 1. A difference that is the same whichever group is left out has no spread: the interval is the
-    difference, p is 1 where it is 0 and else 0. ValueError for unequal numbers of groups.
+    This is far more sensitive than comparing two intervals, since a video that is hard is hard for both. The interval
+    is cut at the largest difference of two scores in ``score_range``. With fewer than two groups, or a NaN, nothing is
+    known: the interval is all of that and p = 1. A difference that is the same whichever group is left out has no
+    spread: the interval is the difference, p is 1 if it is 0, and else 0. Raise ValueError for unequal numbers of
+    groups.
     """
     if len(leave_one_out_a) != len(leave_one_out_b):
         raise ValueError(f"{len(leave_one_out_a)} and {len(leave_one_out_b)} groups cannot be paired")
@@ -116,14 +117,14 @@ def paired(
 
 
 def _ends(total: float, rest: NDArray[np.float64], level: float) -> tuple[float, float]:
-    """The interval around a figure and around what it would be without its bias, from (G,) figures without a group."""
+    """Return the interval around a score and around its value without bias, from (G,) scores without each group."""
     unbiased = total + (len(rest) - 1) * (total - float(rest.mean()))
     margin = _margin(rest, level)
     return min(total, unbiased) - margin, max(total, unbiased) + margin
 
 
 def _error(rest: NDArray[np.float64]) -> float:
-    """The jackknife's standard error from (G,) figures without each group."""
+    """Return the jackknife's standard error from (G,) scores without each group."""
     return float(np.sqrt((len(rest) - 1) * rest.var()))
 
 

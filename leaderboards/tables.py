@@ -1,8 +1,8 @@
-"""Leaderboard tables, built from the records of runs and from nothing else.
+"""Leaderboard tables, built only from the records of runs.
 
-One table for every data set, edition, track, track version and split, so that only like is compared with like. Runs
-stand in the order of their raw score. A run that the paired comparison cannot tell from the best of its place shares
-that place (``1=``); with few groups of videos there are no places at all, only the order (leaderboards.ranks).
+There is one table for every data set, edition, track, track version and split, so that only comparable runs are
+compared. Runs are sorted by raw score. A run that the paired comparison cannot distinguish from the best of its place
+shares that place (``1=``); with few groups of videos there are no places at all, only the order (leaderboards.ranks).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Key", "Row", "Table", "leaderboard", "load_runs", "to_csv", "to_mark
 
 
 def load_runs(folder: Path) -> tuple[list[Record], list[str]]:
-    """The records of ``<folder>/*/record.json`` by name of their folder, and a line for each that cannot be read."""
+    """Return the records of ``<folder>/*/record.json`` by folder name, and a line for each that cannot be read."""
     records: list[Record] = []
     problems: list[str] = []
     for run in sorted(p for p in folder.glob("*") if p.is_dir()):
@@ -35,7 +35,7 @@ def load_runs(folder: Path) -> tuple[list[Record], list[str]]:
             continue
         try:
             record = read(path)
-            leaderboard([record])  # a result of another shape must show here, not among the others
+            leaderboard([record])  # a malformed result must fail here, not in the table of all
             if _is_scored_on_training_split(record):
                 raise RecordError(f"{path}: trained on {record.result['split']} and is scored on it: no score")
             records.append(record)
@@ -47,14 +47,16 @@ def load_runs(folder: Path) -> tuple[list[Record], list[str]]:
 
 
 def leaderboard(records: Iterable[Record]) -> list[Table]:
-    """The tables, ordered by their key; the runs without a score come last in theirs."""
+    """Return the tables, ordered by their key; runs without a score come last in theirs."""
     ordered = sorted((r for r in records if not _is_scored_on_training_split(r)), key=lambda r: (_key(r), *_place(r)))
     return [_table(key, list(runs)) for key, runs in groupby(ordered, _key)]
 
 
 def write(folder: Path, tables: Sequence[Table], problems: Sequence[str] = ()) -> tuple[Path, Path]:
-    """Put ``leaderboard.md`` and ``leaderboard.csv`` into the folder; returns their paths. For whoever is alone at it:
-    what a killed writer left of them goes."""
+    """Write ``leaderboard.md`` and ``leaderboard.csv`` into the folder; return their paths.
+
+    The caller must hold the lock of the folder, because parts left by a killed writer are removed.
+    """
     markdown, flat = folder / "leaderboard.md", folder / "leaderboard.csv"
     for left in folder.glob(".leaderboard.*.part"):
         left.unlink(missing_ok=True)
@@ -74,17 +76,17 @@ def _key(record: Record) -> Key:
 
 
 def _scored(record: Record) -> bool:
-    """Whether the run stands in the order: a run that is not done may hold the scores of half a training."""
+    """Return True if the run is ranked: a run that is not done may hold the scores of an unfinished training."""
     return record.status == "done" and _block(record, "raw").get("main") is not None
 
 
 def _is_scored_on_training_split(record: Record) -> bool:
-    """Whether its scores are of the split that it was trained on (``--fit`` itself writes none)."""
+    """Return True if the scores are of a split that the run was trained on (``--fit`` itself writes none)."""
     return bool(_block(record, "raw")) and record.result.get("split") in (record.result.get("fit") or ())
 
 
 def _place(record: Record) -> tuple[bool, float, str]:
-    """Sorts scored runs first, the best of them first, runs with equal scores by name."""
+    """Return a key that sorts scored runs first, the best of them first, runs with equal scores by name."""
     scored = _scored(record)
     return not scored, -float(_block(record, "raw")["main"]) if scored else 0.0, record.name
 
@@ -130,7 +132,7 @@ def _row(record: Record) -> Row:
 
 
 def _parts(metric: str, figures: Mapping[str, float]) -> tuple[tuple[tuple[str, float], ...], ...]:
-    """The figures that the score is made of under the names of their columns, and the others but counts of frames."""
+    """Return the parts of the score under the names of their columns, and the others except counts of frames."""
     names = PARTS.get(metric, {})
     known = {k: float(v) for k, v in figures.items() if v is not None and math.isfinite(float(v))}
     rest = {k: v for k, v in known.items() if k not in names and k != metric and not k.startswith("frames")}
@@ -150,7 +152,7 @@ def _count(value: Any) -> int | None:
 
 
 def _left_out(record: Record) -> dict[str, float]:
-    """Group -> the raw score without it; NaN where nothing would be left."""
+    """Return group -> the raw score without it; NaN if nothing would be left."""
     raw = _block(record, "raw")
     groups, without = raw.get("groups") or [], raw.get("leave_one_out") or []
     known: Sequence[float | None] = without if len(groups) != 1 else [None]
@@ -163,7 +165,7 @@ def _left_out(record: Record) -> dict[str, float]:
 def _table(key: Key, records: list[Record]) -> Table:
     scored = [r for r in records if _scored(r)]
     rows = [_row(r) for r in records]
-    # One row with few groups takes the places from all: with so few, no order of the runs means anything.
+    # One row with few groups removes the places from all: with so few, no order of the runs means anything.
     fewest = min((row.groups or 0 for row in rows[: len(scored)]), default=0)
     ranks = places([(float(_block(r, "raw")["main"]), _left_out(r)) for r in scored]) if fewest >= FEWEST else []
     ranked = [replace(row, rank=rank) for row, rank in zip(rows, ranks, strict=False)]
@@ -192,17 +194,17 @@ def _title(key: Key, data: DataBlock, metric: str) -> str:
 def _notes(key: Key, rows: Sequence[Row], fewest: int, scored: int) -> Iterable[str]:
     if scored and fewest < FEWEST:
         yield (
-            f"{fewest} groups of videos, fewer than {FEWEST}, cannot order runs: the rows are sorted by score, and a "
-            "higher row is not thereby the better system."
+            f"{fewest} groups of videos, fewer than {FEWEST}, are too few to order runs: rows are sorted by score, but "
+            "a higher row is not necessarily the better system."
         )
     elif scored > 1:
         yield (
-            f"Runs that share a place (=) cannot be told apart from the first of them by a paired comparison over "
+            f"Runs that share a place (=) cannot be distinguished from the first of them by a paired comparison over "
             f"groups of videos (p >= {LEVEL})."
         )
     if flattered := [row.run for row in rows[:scored] if row.flattered]:
-        which = "these scores flatter." if len(flattered) == scored else f"it flatters {', '.join(flattered)}."
-        yield f"Epochs or settings were chosen on {key.split} as well, the split that is scored: {which}"
+        which = "these scores are" if len(flattered) == scored else f"the scores of {', '.join(flattered)} are"
+        yield f"Epochs or settings were also chosen on {key.split}, the split that is scored: {which} optimistic."
     if any(row.seen for row in rows):
         yield "† The weights were trained on videos that are scored here; seen: " + "; ".join(
             f"{row.run}: {row.seen}" for row in rows if row.seen
@@ -214,6 +216,6 @@ def _notes(key: Key, rows: Sequence[Row], fewest: int, scored: int) -> Iterable[
             + "; ".join(f"{row.run}: {row.aff_wild2}" for row in rows if row.aff_wild2)
         )
     if any(row.zero_shot for row in rows):
-        yield "¶ Zero-shot: what an encoder predicts by itself; nothing was trained on these data."
+        yield "¶ Zero-shot: an encoder's own predictions; nothing was trained on these data."
     if scored:
         yield "In brackets: 95 % interval, jackknife over groups of videos."

@@ -1,4 +1,4 @@
-"""Text of records, made safe to print and to put into tables: the rule of ``zoo/text.py``, which is not imported here.
+"""Text of records made safe to print and to put into tables: the rule of ``zoo/text.py``, which is not imported here.
 
 tests/zoo/test_text.py compares the two.
 """
@@ -11,7 +11,7 @@ import unicodedata
 __all__ = ["inert", "markup", "visible"]
 
 _HIDDEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
-"""Categories of what acts on a terminal or a line, changes the order of reading, or cannot be seen."""
+"""Categories of characters that control a terminal or a line, change the order of reading, or are invisible."""
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 """Letters and marks that show nothing."""
 _JOINERS = "\u200c\u200d"
@@ -19,15 +19,16 @@ _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 def visible(text: str, keep: str = "") -> str:
-    r"""Return a text whose every character can be seen: what cannot is shown as Python writes it, ``\x1b``.
+    r"""Return a text in which every character is visible: others are shown as Python writes them, ``\x1b``.
 
-    Hidden are control characters, line separators, marks and overrides of the direction of reading, halves of surrogate
-    pairs, characters without width and without a meaning. Letters of all scripts, accents, spaces and emoji stay, with
-    the joiners and variants that stand where such a script or emoji needs them. Twice is as good as once.
+    Escaped are control characters, line separators, marks and overrides of the direction of reading, halves of
+    surrogate pairs, characters without width and without a meaning. Letters of all scripts, accents, spaces and emoji
+    stay, with the joiners and variants next to a script or emoji that needs them. Applying it twice gives the same as
+    once.
 
     Args:
         text: Any text.
-        keep: Characters that stay although they are hidden, such as the line ends of a page.
+        keep: Characters that stay although they are invisible, such as the line ends of a page.
     """
     if text.isprintable() and text.isascii():
         return text
@@ -35,8 +36,11 @@ def visible(text: str, keep: str = "") -> str:
 
 
 def inert(text: str) -> str:
-    """Return the cell of a table that shows a text: visible, and with an apostrophe before what a spreadsheet would
-    take for a formula, or for one that has its apostrophe. For texts; numbers are no texts."""
+    """Return the text of a table's cell: visible, and not a formula to a spreadsheet.
+
+    A text that a spreadsheet would take for a formula, or that already has such an apostrophe, gets an apostrophe in
+    front. Use it for texts, not for numbers.
+    """
     shown = visible(text)
     begin = shown.lstrip().lstrip("'").lstrip()
     return f"'{shown}" if begin.startswith(_FORMULA) else shown
@@ -59,12 +63,12 @@ def _is_seen(text: str, i: int) -> bool:
 
 
 def _joins(c: str) -> bool:
-    """Whether a character is of the scripts whose letters a joiner shapes, or part of an emoji."""
+    """Return True if a character belongs to a script whose letters a joiner shapes, or to an emoji."""
     return c >= "\u0590" and c not in _BLANK and unicodedata.category(c)[0] in "LMS"
 
 
 def _is_varied(c: str) -> bool:
-    """Whether a character is of those that variants of their shape are known of: signs, ideographs, © and ®."""
+    """Return True if a character may have variants of its shape: signs, ideographs, © and ®."""
     return c in ("©", "®") or (c >= "\u2000" and unicodedata.category(c)[0] in "LPS" and c not in _BLANK)
 
 

@@ -1,7 +1,7 @@
-"""Write the pages of the site that are made from the code: docs/blocks/*.md and docs/assets/*.svg.
+"""Write the pages of the site that are generated from the code: docs/blocks/*.md and docs/assets/*.svg.
 
 uv run python scripts/docs_pages.py            # write them
-uv run python scripts/docs_pages.py --check    # exit code 1 if one is not what the code gives
+uv run python scripts/docs_pages.py --check    # exit code 1 if one differs from the code
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ KINDS = {
 
 
 def pages() -> dict[Path, str]:
-    """Every generated file, by its path."""
+    """Return every generated file, by its path."""
     found = {DOCS / "blocks" / f"{kind}.md": blocks_page(kind) for kind in KINDS}
     found[DOCS / "blocks" / "editions.md"] = editions_page()
     found[DOCS / "blocks" / "index.md"] = index_page()
@@ -43,7 +43,7 @@ def pages() -> dict[Path, str]:
 
 
 def blocks_page(kind: str) -> str:
-    """The blocks of a kind, each with its summary, paper, licence and options."""
+    """Return the page of the blocks of a kind, each with its summary, paper, licence and options."""
     title, intro = KINDS[kind]
     lines = [f"# {title}", "", intro, "", "This page is generated from the registered blocks.", ""]
     scores = measured(kind)
@@ -60,7 +60,7 @@ def blocks_page(kind: str) -> str:
 
 
 def facts(kind: str, spec: Any) -> list[str]:
-    """What else a spec says, a line each."""
+    """Return the other facts in a spec, a line each."""
     found = {
         "Paper": spec.paper,
         "Licence": spec.license,
@@ -74,7 +74,7 @@ def facts(kind: str, spec: Any) -> list[str]:
 
 
 def option_row(item: tuple[str, api.Option]) -> list[str]:
-    """One option: its name, its default with the choices, what it means."""
+    """Return the table row of one option: its name, its default with the choices, its meaning."""
     name, option = item
     default = "none" if option.default is None else f"`{shown(option.default)}`"
     choices = f" (one of {', '.join(f'`{shown(c)}`' for c in option.choices)})" if option.choices else ""
@@ -82,14 +82,14 @@ def option_row(item: tuple[str, api.Option]) -> list[str]:
 
 
 def shown(value: Any) -> str:
-    """A value as it is typed after ``--set KEY=``."""
+    """Format a value as it is typed after ``--set KEY=``."""
     if isinstance(value, bool):
         return str(value).lower()
     return ",".join(map(shown, value)) if isinstance(value, tuple) else str(value)
 
 
 def editions_page() -> str:
-    """The tracks of every edition."""
+    """Return the page of the tracks of every edition."""
     lines = ["# Editions", "", "`--edition NAME --track TRACK`; `harness info NAME` shows all that is known.", ""]
     rows = []
     for entry in sorted(load().entries("editions"), key=lambda entry: int(entry.spec.name.removeprefix("abaw"))):
@@ -103,7 +103,7 @@ def editions_page() -> str:
 
 
 def index_page() -> str:
-    """How the pages of blocks hang together."""
+    """Return the page that links the pages of blocks."""
     lines = ["# Choose blocks", "", "![What a combination is made of](../assets/pipeline.svg)", ""]
     lines += [
         "Every name below is a plugin. `harness list` prints the same lists, with the plugins that you installed;"
@@ -125,7 +125,7 @@ def index_page() -> str:
 
 
 def measured(kind: str) -> dict[str, str]:
-    """Mean CCC of fusions with the head gru, or of heads with the fusion late, out of docs/blocks/measured.md."""
+    """Return mean CCC of fusions with the head gru, or of heads with the fusion late, from docs/blocks/measured.md."""
     column, other, fixed = {"fusions": (0, 1, "gru"), "heads": (1, 0, "late")}.get(kind, (0, 0, ""))
     found = {}
     page = (DOCS / "blocks" / "measured.md").read_text(encoding="utf-8").partition("<!-- /demo blocks -->")[0]
@@ -137,13 +137,13 @@ def measured(kind: str) -> dict[str, str]:
 
 
 def table(header: list[str], rows: Iterable[list[str]]) -> list[str]:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [f"| {' | '.join(header)} |", "|" + " --- |" * len(header)]
     return lines + [f"| {' | '.join(cell(text) for text in row)} |" for row in rows]
 
 
 def cell(text: str) -> str:
-    """A text in one line of a table, with its addresses as links."""
+    """Format a text for one cell of a table, with its addresses as links."""
     text = " ".join(text.split()).replace("|", "\\|")
     text = re.sub(r"arXiv[: ]\s?(\d{4}\.\d{4,5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
     return re.sub(r"(?<!/)\bdoi:(10\.[^\s,;)]+)", r"[doi:\1](https://doi.org/\1)", text)
@@ -156,7 +156,7 @@ COLUMNS: Mapping[str, int] = {"streams": 20, "encoders": 160, "fusion": 330, "he
 
 
 def pipeline() -> str:
-    """Streams, encoders, fusion, head and predictions, from left to right; readable on light and dark pages."""
+    """Draw streams, encoders, fusion, head and predictions, from left to right; readable on light and dark pages."""
     parts = [text(x + 50, 18, name, "#888888") for name, x in COLUMNS.items()]
     for row, (name, colour) in enumerate(ROWS):
         y = 34 + 48 * row
@@ -173,7 +173,7 @@ def pipeline() -> str:
 
 
 def layers() -> str:
-    """The layers of the harness as the import contract has them, between the other packages."""
+    """Draw the layers of the harness from the import contract, between the other packages."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
         "contracts"
     ]
@@ -190,7 +190,7 @@ def layers() -> str:
 
 
 def drawing(width: int, height: int, title: str, parts: list[str]) -> str:
-    """An SVG file."""
+    """Return an SVG file."""
     size = f'viewBox="0 0 {width} {height}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="sans-serif" font-size="13">'
     marker = '<marker id="a" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
@@ -199,23 +199,23 @@ def drawing(width: int, height: int, title: str, parts: list[str]) -> str:
 
 
 def box(x: int, y: int, label: str, colour: str, width: int = 100, height: int = 34) -> str:
-    """A labelled box."""
+    """Return a labelled box."""
     rect = f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="6" fill="{colour}"/>'
     return rect + text(x + width // 2, y + height // 2 + 5, label, "#ffffff")
 
 
 def tall(x: int, label: str) -> str:
-    """A box as high as all streams together."""
+    """Return a box as high as all streams together."""
     return box(x, 34, label, "#555f7a", 100, 178)
 
 
 def arrow(x: int, y: int, end: int) -> str:
-    """A horizontal arrow."""
+    """Return a horizontal arrow."""
     return f'<path d="M{x} {y}H{end}" stroke="#888888" stroke-width="1.5" fill="none" marker-end="url(#a)"/>'
 
 
 def text(x: int, y: int, label: str, colour: str) -> str:
-    """A centred text."""
+    """Return a centred text."""
     return f'<text x="{x}" y="{y}" text-anchor="middle" fill="{colour}">{escape(label)}</text>'
 
 

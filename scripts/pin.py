@@ -1,12 +1,12 @@
-"""Write down the whole resolved set of packages, so that the project installs next year as it does today.
+"""Pin all resolved packages, so that the project installs next year as it does today.
 
-    uv run --no-project scripts/pin.py              # resolve anew, today; write pyproject.toml and constraints.txt
-    uv run --no-project scripts/pin.py --keep-day   # as of the day that is written down: a new package moves no other
-    uv run --no-project scripts/pin.py --unpinned   # in a copy of the checkout: take everything back
+    uv run --no-project scripts/pin.py              # resolve again, as of today; write pyproject.toml, constraints.txt
+    uv run --no-project scripts/pin.py --keep-day   # as of the recorded day: a new package changes no other
+    uv run --no-project scripts/pin.py --unpinned   # in a copy of the checkout: remove all pins
 
-The resolution is one for all Pythons and systems that pyproject.toml admits, over all extras and groups. It goes into
-``[tool.uv] constraint-dependencies`` for uv and into ``constraints.txt`` for pip, names and versions alone: a uv.lock
-would name the hosts that packages came from. ``--unpinned`` removes both, and the date; torch, torchvision and
+There is one resolution for all Pythons and systems that pyproject.toml admits, over all extras and groups. It goes into
+``[tool.uv] constraint-dependencies`` for uv and into ``constraints.txt`` for pip, with names and versions only: a
+uv.lock would name the hosts that packages came from. ``--unpinned`` removes both, and the date; torch, torchvision and
 torchaudio, which are pinned exactly because they are compiled for one another, get the ranges of ``[tool.pin]`` again.
 """
 
@@ -29,7 +29,7 @@ HEAD = """\
 
 
 def main() -> None:
-    """Pin, or take the pins back."""
+    """Pin, or remove the pins."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--unpinned", action="store_true", help="remove all pins from this checkout: work on a copy")
     parser.add_argument("--keep-day", action="store_true", help="resolve as of the day of the last resolution")
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def day_of(text: str) -> datetime.date:
-    """The day of the last resolution."""
+    """Return the day of the last resolution."""
     found = re.search(rf"^{re.escape(BEGIN)}on (\S+) ---$", text, re.MULTILINE)
     if found is None:
         raise SystemExit("pyproject.toml has no pins, so no day to keep; leave --keep-day out")
@@ -57,7 +57,7 @@ def day_of(text: str) -> datetime.date:
 
 
 def resolve(project: str, day: datetime.date) -> list[str]:
-    """Every package as ``name==version``, with a marker of Python versions where those differ."""
+    """Return every package as ``name==version``, with a marker of Python versions if those differ."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "pyproject.toml").write_text(project, encoding="utf-8")
         for name in ("README.md", "LICENSE"):
@@ -79,7 +79,7 @@ def resolve(project: str, day: datetime.date) -> list[str]:
 
 
 def pins_of(exported: str) -> list[str]:
-    """The lines of ``uv export`` without the systems they are for: a constraint on what is absent does nothing."""
+    """Return the lines of ``uv export`` without markers of systems: a constraint on an absent package does nothing."""
     versions: dict[str, list[tuple[str, str]]] = {}
     for line in exported.splitlines():
         requirement, _, marker = (part.strip() for part in line.partition(";"))
@@ -103,7 +103,7 @@ def _pins(name: str, versions: list[tuple[str, str]]) -> list[str]:
 
 
 def resolve_build(project: str, day: datetime.date) -> list[str]:
-    """What builds the project, and all that it needs."""
+    """Return the packages that build the project, and everything that they need."""
     wanted = tomllib.loads(project)["build-system"]["requires"]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "in.txt").write_text("\n".join(wanted), encoding="utf-8")
@@ -134,12 +134,12 @@ def _midnight(day: datetime.date) -> str:
 
 
 def without_block(text: str) -> str:
-    """pyproject.toml without what this script writes."""
+    """Return pyproject.toml without this script's block."""
     return re.sub(rf"(?ms)^{re.escape(BEGIN)}.*?^{re.escape(END)}\n", "", text)
 
 
 def with_block(text: str, pins: list[str], build: list[str], day: datetime.date) -> str:
-    """pyproject.toml with the pins, at the end of its table of uv."""
+    """Return pyproject.toml with the pins, at the end of its table of uv."""
     block = "\n".join(
         [
             f"{BEGIN}on {day} ---",
@@ -161,7 +161,7 @@ def with_block(text: str, pins: list[str], build: list[str], day: datetime.date)
 
 
 def unpinned(text: str) -> str:
-    """pyproject.toml without any pin: ranges alone."""
+    """Return pyproject.toml without any pin, with ranges only."""
     for name, bounds in tomllib.loads(text)["tool"]["pin"]["ranges"].items():
         text, changed = re.subn(rf'"{name}==[^"]+"', f'"{name}{bounds}"', text)
         if not changed:

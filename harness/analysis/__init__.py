@@ -1,1 +1,1 @@
-"""What is done with finished runs."""
+"""Commands on finished runs: comparison, ensembles, reproduction, rescoring."""

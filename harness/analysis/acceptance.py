@@ -1,6 +1,6 @@
-"""``harness data acceptance``: everything that this program does with a data folder, tried once, told without names.
+"""``harness data acceptance``: try every step of this program on a data folder and report without names.
 
-The text that comes out is made to be shared by people whose data nobody else may see: versions, counts, figures beside
+The report is made to be shared by people whose data nobody else may see: versions, counts, our numbers next to
 published ones, and codes of errors. It holds no path, no name of a video and no picture.
 """
 
@@ -43,11 +43,11 @@ from zoo.registry.tracks import all_editions
 from zoo.text import visible
 
 SAMPLE = {"train": 8, "val": 4}
-"""Videos of each split on which a sample is extracted and a short training is tried."""
+"""Videos of each split that are extracted, and used for a short training."""
 
 EPOCHS = 2
 RATE = 16_000  # Hz at which sound is read
-LATE = 0.1  # seconds from which on sound counts as beginning late, or ending early
+LATE = 0.1  # seconds from which sound counts as beginning late or ending early
 HEAD = """\
 Acceptance of a data folder
 ===========================
@@ -58,8 +58,11 @@ Track = tuple[EditionSpec, TrackSpec]
 
 @dataclass(frozen=True)
 class Media:
-    """What one video file turned out to be. ``decoded``: pictures that were read, of the ``frames`` on its time line;
-    ``gap``: the longest time between two of them, in median ones; ``sound``: seconds (from, to), None without."""
+    """Properties of one video file.
+
+    ``decoded``: frames that were read, of the ``frames`` on its time line; ``gap``: the longest time between two of
+    them, in medians; ``sound``: seconds (from, to), None without sound.
+    """
 
     kind: str
     frames: int
@@ -80,16 +83,16 @@ def acceptance(
     device: str = "auto",
     jobs: int | None = None,
 ) -> bool:
-    """Try everything on a data folder and write the text ``out``; whether all went well.
+    """Try every step on a data folder, write the report ``out``, and return True if all steps succeeded.
 
-    A step that fails is told by the code of its error, whose sentence goes to standard error: it has names in it.
-    UserError only where there is no such folder, or the text cannot be written.
+    A failed step is reported by the code of its error; the error's sentence contains names, and goes to standard error.
+    Raise UserError only if there is no such folder, or the report cannot be written.
     """
     layout = survey(root)
     tracks = choose_tracks(layout, registry, edition, track)
     steps: list[tuple[str, Callable[[], str]]] = [
         ("Versions", _versions),
-        ("Doctor: published figures beside those found", lambda: _doctor(root, registry, edition, track)),
+        ("Doctor: published numbers next to those found", lambda: _doctor(root, registry, edition, track)),
         ("Index", lambda: _indexes(root, tracks)),
         ("Videos: time lines and sound", lambda: _videos(layout, jobs)),
     ]
@@ -172,12 +175,12 @@ def _videos(layout: Layout, jobs: int | None) -> str:
     for failure in failed:
         print(visible(f"video: {failure}"), file=sys.stderr)
     rows = list(_summary(media))
-    rows.append(("that could not be read", str(len(failed))))
+    rows.append(("files that could not be read", str(len(failed))))
     return tabulate(rows, tablefmt="plain", disable_numparse=True)
 
 
 def _examine(path: Path, tick: Tick) -> Media:
-    """Read all pictures and all sound of a file."""
+    """Read all frames and all sound of a file."""
     info = probe(path)
     decoded = 0
     for _ in read_frames(path, threads=1):
@@ -197,12 +200,12 @@ def _summary(media: Sequence[Media]) -> Iterator[tuple[str, str]]:
     yield "files read", ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "0"
     if not media:
         return
-    yield "pictures on the time lines", f"{sum(one.frames for one in media):,}"
-    yield "pictures decoded", f"{sum(one.decoded for one in media):,}"
+    yield "frames on the time lines", f"{sum(one.frames for one in media):,}"
+    yield "frames decoded", f"{sum(one.decoded for one in media):,}"
     yield "files where these differ", str(sum(one.frames != one.decoded for one in media))
     rates = [one.rate for one in media]
-    yield "pictures a second", f"{min(rates):.4g} to {max(rates):.4g}"
-    yield "files with a gap of over two pictures", str(sum(one.gap > 2.5 for one in media))
+    yield "frames per second", f"{min(rates):.4g} to {max(rates):.4g}"
+    yield "files with a gap of over two frames", str(sum(one.gap > 2.5 for one in media))
     heard = [(one, one.sound) for one in media if one.sound is not None]
     yield "files with sound", str(len(heard))
     yield f"sound begins over {LATE} s late", str(sum(start > LATE for _, (start, _) in heard))
@@ -214,7 +217,7 @@ def _summary(media: Sequence[Media]) -> Iterator[tuple[str, str]]:
 
 
 def _lists(layout: Layout, tracks: Sequence[Track]) -> Iterator[tuple[EditionSpec, TrackSpec, Path]]:
-    """Every list of test videos that a track's may be called."""
+    """Yield every test list whose name matches a pattern of a track."""
     for spec, one in tracks:
         patterns = [pattern.lower() for pattern in one.lists]
         for path in layout.texts:
@@ -223,7 +226,7 @@ def _lists(layout: Layout, tracks: Sequence[Track]) -> Iterator[tuple[EditionSpe
 
 
 def _list(layout: Layout, spec: EditionSpec, one: TrackSpec, path: Path, registry: Registry) -> str:
-    """Hand in random predictions: rows, order, form and ranges are those of a real submission."""
+    """Submit random predictions, whose rows, order, format and ranges are those of a real submission."""
     index = build_index(layout.root, spec, one, test_list=path)
     if reason := submission_obstacle(index, all_editions(registry)):
         raise UserError("run-not-ready", message=reason)
@@ -249,7 +252,7 @@ def _random(track: TrackSpec, name: str, group: str, n: int, rng: np.random.Gene
 
 
 def _training(root: Path, spec: EditionSpec, one: TrackSpec, device: str) -> str:
-    """Train a default combination for EPOCHS on the first videos of each split, with what streams there are."""
+    """Train a default combination for EPOCHS on the first videos of each split, with the streams that exist."""
     index = build_index(root, spec, one)
     crops, raw = any(v.crops for v in index.videos), any(v.video for v in index.videos)
     streams = ",".join([*(["face"] if crops else []), *(["audio"] if raw else [])])
@@ -265,4 +268,4 @@ def _training(root: Path, spec: EditionSpec, one: TrackSpec, device: str) -> str
     videos = ", ".join(f"{sum(v.split == split for v in sample)} {split}" for split in SAMPLE)
     rates = record.circumstances.get("frames_per_second") or {}
     speed = "".join(f", {name} {rate:,.0f} frames/s" for name, rate in rates.items() if rate)
-    return f"{streams} on {videos} videos, {EPOCHS} epochs: {shown} (a trial of the way, not a result){speed}"
+    return f"{streams} on {videos} videos, {EPOCHS} epochs: {shown} (a trial run, not a result){speed}"

@@ -1,4 +1,4 @@
-"""`harness compare`: the difference of finished runs on the same videos, and how sure it is, as text."""
+"""`harness compare`: differences of finished runs on the same videos with their uncertainty, as text."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from leaderboards.ranks import FEWEST, LEVEL
 from leaderboards.statistics import SAME, Difference
 from zoo.text import visible
 
-SHOWN = 3  # groups named each way
+SHOWN = 3  # groups named in each direction
 
 
 def compare(paths: Sequence[Path], plugins: Sequence[Path] = ()) -> str:
-    """All runs against the first, as text. UserError where they cannot be compared."""
+    """Compare all runs with the first, as text; raise UserError if they cannot be compared."""
     first, *others = sides = comparable(paths, plugins)
     blocks, figures = [_title(first)], 0
     for other in others:
@@ -34,7 +34,7 @@ def _title(first: ComparedRun) -> str:
     synthetic = " (SYNTHETIC data, made up by a generator)" if data.get("synthetic") else ""
     what = f"{r.get('edition')} {r.get('track')}: {r.get('metric')} on {r.get('split')}"
     title = f"{what} of {data.get('name')}{synthetic}"
-    less = f"Differences are the run's score less that of {first.name}; above 0 the run scores more."
+    less = f"Differences: the run's score minus that of {first.name}; above 0 the run scores more."
     return f"{visible(title)}\n{visible(less)}"
 
 
@@ -57,7 +57,7 @@ def _ends(d: Difference) -> list[str]:
 
 
 def _verdict(first: ComparedRun, other: ComparedRun, c: Compared) -> str:
-    """One sentence; without words of rank where there are few groups."""
+    """Return a one-sentence verdict; it does not rank the runs if there are few groups."""
     d, names = c.difference, f"{other.name} and {first.name}"
     if abs(d.value) < SAME and d.low == d.high:
         return f"{c.what}: a tie: {names} score the same, whichever group of videos is left out"
@@ -66,19 +66,21 @@ def _verdict(first: ComparedRun, other: ComparedRun, c: Compared) -> str:
     if d.groups < FEWEST:
         return (
             f"{c.what}: {d.value:+.4f} over {d.groups} groups of videos; fewer than {FEWEST} are too few to say which "
-            "run to prefer: the interval rests on a handful of videos, and another handful may turn it round"
+            "run to prefer: the interval depends on a handful of videos, and others may reverse it"
         )
     if math.isinf(d.low):
-        return f"{c.what}: {d.value:+.4f}; not known how sure: one group of videos holds all labels of an answer"
+        return (
+            f"{c.what}: {d.value:+.4f}; the uncertainty is unknown: one group of videos holds all labels of an answer"
+        )
     if d.p >= LEVEL:
-        return f"{c.what}: {names} cannot be told apart over {d.groups} groups of videos (p = {d.p:.3f})"
+        return f"{c.what}: {names} cannot be distinguished over {d.groups} groups of videos (p = {d.p:.3f})"
     high, low = (other, first) if d.value > 0 else (first, other)
     p = f"p = {d.p:.3f}" if d.p >= 0.001 else "p < 0.001"
     return f"{c.what}: {high.name} is better than {low.name} by {abs(d.value):.4f} over {d.groups} groups ({p})"
 
 
 def _drivers(c: Compared) -> list[str]:
-    """The groups without which the difference would change most, each way."""
+    """Return the groups whose removal would change the difference most, in each direction."""
     pulls = np.array([c.difference.value - rest for rest in c.without])
     if len(pulls) < 2 or np.isnan(pulls).any():
         return []
@@ -93,7 +95,7 @@ def _drivers(c: Compared) -> list[str]:
 
 
 def _remarks(sides: Sequence[ComparedRun], figures: int) -> Iterator[str]:
-    """What the figures do not say by themselves."""
+    """Yield the remarks needed to read the numbers."""
     groups = len((sides[0].block("raw") or sides[0].block("post") or {}).get("groups") or ())
     yield f"Intervals: paired jackknife over {groups} groups of videos, t quantile."
     for side in sides:
@@ -103,17 +105,17 @@ def _remarks(sides: Sequence[ComparedRun], figures: int) -> Iterator[str]:
             what = " and ".join(r.get("selected") or ["epoch or weights"])
             yield (
                 f"warning: {side.name} chose its {what}{n} on {r.get('split')}, which is compared here: its "
-                "score flatters"
+                "score is optimistic"
             )
         if seen := r.get("seen"):
-            yield f"warning: weights that {side.name} began with were trained on {len(seen)} of the scored videos"
+            yield f"warning: the starting weights of {side.name} were trained on {len(seen)} of the scored videos"
     if single := [side.name for side in sides if len(side.result.get("seeds") or ()) < 2]:
         yield (
-            f"One training each: {', '.join(single)}. What another seed would change is not in these figures "
+            f"One training each: {', '.join(single)}. The intervals do not include the variation over seeds "
             "(`harness run --seeds N`)."
         )
     if figures > len(KINDS) and groups >= FEWEST:
         yield (
-            f"Each of the {figures} p is by itself: of 20 comparisons of equal runs about one falls below {LEVEL} by "
-            "chance."
+            f"The {figures} p values are not corrected for multiple comparisons: of 20 comparisons of equal runs about "
+            f"one falls below {LEVEL} by chance."
         )

@@ -1,4 +1,4 @@
-"""The difference of finished runs on the same videos, figure by figure, with its interval."""
+"""Differences of finished runs on the same videos, one score at a time, with intervals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ALIKE = {"edition": "edition", "track": "track", "track_version": "track version
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """A run to compare. ``folder``: where its predictions may lie; None for a record by itself."""
+    """A run to compare. ``folder``: the run folder, which may hold predictions; None for a record by itself."""
 
     name: str
     folder: Path | None
@@ -29,17 +29,17 @@ class ComparedRun:
 
     @property
     def result(self) -> Result:
-        """What the run gave."""
+        """The result of the run."""
         return self.record.result
 
     def block(self, kind: str) -> ScoreBlock | None:
-        """A block of scores."""
+        """Return a block of scores, or None."""
         return (self.result.get("scores") or {}).get(kind)
 
 
 @dataclass(frozen=True)
 class Statistic:
-    """A score, and the same without each group of videos."""
+    """A score, and its values without each group of videos."""
 
     value: float
     without: tuple[float, ...]
@@ -47,7 +47,7 @@ class Statistic:
 
 @dataclass(frozen=True)
 class Compared:
-    """A run's figure less the first run's."""
+    """The difference of one score: a run's value minus the first run's."""
 
     what: str
     first: float
@@ -58,10 +58,10 @@ class Compared:
 
 
 def differences(paths: Sequence[Path], plugins: Sequence[Path] = ()) -> list[dict[str, Any]]:
-    """All runs against the first, as rows: run, figure, both values, the difference with its interval.
+    """Compare all runs with the first; return rows of run, score, both values, the difference and its interval.
 
     Raises:
-        UserError: They cannot be compared.
+        UserError: The runs cannot be compared.
     """
     first, *others = comparable(paths, plugins)
     return [
@@ -80,7 +80,7 @@ def differences(paths: Sequence[Path], plugins: Sequence[Path] = ()) -> list[dic
 
 
 def comparable(paths: Sequence[Path], plugins: Sequence[Path]) -> list[ComparedRun]:
-    """The runs; UserError where the others cannot be compared with the first."""
+    """Return the runs; raise UserError if the others cannot be compared with the first."""
     first, *others = sides = _sides(paths)
     if not others:
         raise UserError("compare-too-few")
@@ -94,7 +94,7 @@ def comparable(paths: Sequence[Path], plugins: Sequence[Path]) -> list[ComparedR
 
 
 def all_compared(first: ComparedRun, other: ComparedRun, plugins: Sequence[Path]) -> list[Compared]:
-    """All figures of two runs; UserError where they have none in common."""
+    """Return all scores of two runs; raise UserError if they have none in common."""
     compared = [found for kind in KINDS for found in _compared(first, other, kind, plugins)]
     if not compared:
         raise UserError("compare-no-common-score", name=first.name, name2=other.name)
@@ -126,7 +126,7 @@ def _sides(paths: Sequence[Path]) -> list[ComparedRun]:
 
 
 def _check_alike(a: ComparedRun, b: ComparedRun) -> None:
-    """UserError that says in what two runs differ that makes their scores other things."""
+    """Raise UserError with the differences of two runs that make their scores incomparable."""
     data = [side.result.get("data") or {} for side in (a, b)]
     differing = []
     if data[0].get("fingerprint") != data[1].get("fingerprint"):
@@ -142,7 +142,7 @@ def _check_alike(a: ComparedRun, b: ComparedRun) -> None:
 
 
 def _compared(first: ComparedRun, other: ComparedRun, kind: str, plugins: Sequence[Path]) -> Iterator[Compared]:
-    """The main score, and the parts where both runs' predictions are at hand."""
+    """Yield the main score, and its parts if both runs' predictions exist."""
     a, b = first.block(kind), other.block(kind)
     if a is None or b is None:
         return
@@ -175,7 +175,7 @@ def _less(what: str, groups: tuple[str, ...], a: Statistic, b: Statistic, score_
 
 
 def _parts(side: ComparedRun, kind: str, groups: tuple[str, ...], plugins: Sequence[Path]) -> dict[str, Statistic]:
-    """The parts of a score, from the run's predictions; {} where they are gone, or not those of the record."""
+    """Return the parts of a score, from the run's predictions; {} if these are missing or do not match the record."""
     from harness.evaluation.scoring import statistics_of
     from harness.runs.finished import read_own
     from zoo.metrics import scores as metrics
@@ -205,17 +205,17 @@ def _parts(side: ComparedRun, kind: str, groups: tuple[str, ...], plugins: Seque
 
 
 def _range_of(part: str) -> tuple[float, float]:
-    """Between what bounds a part of a score lies."""
+    """Return the bounds of a part of a score."""
     return (-1.0, 1.0) if "ccc" in part or "pearson" in part else (0.0, 1.0)
 
 
 def _is_score(part: str, metric: str) -> bool:
-    """Whether a part is shown: no count, and no correlation where the track is not judged by it."""
+    """Return True if a part is shown: it is not a count, and not a correlation unless the metric uses one."""
     return not part.startswith("frames") and ("pearson" not in part or "pearson" in metric)
 
 
 def _track(side: ComparedRun, plugins: Sequence[Path]) -> Any:
-    """The track as this program has it; None where it is not there any more, or another version."""
+    """Return this program's version of the track; None if it no longer exists or has another version."""
     from harness.runs.finished import own_plugins, trusted_plugins
     from harness.runs.folder import saved_config
     from zoo.registry.tracks import find_track, load_plugins
@@ -224,7 +224,7 @@ def _track(side: ComparedRun, plugins: Sequence[Path]) -> Any:
     try:
         beside = side.folder is not None and (side.folder / "config.toml").is_file()
         named = saved_config(side.folder).plugin if beside and side.folder else ()
-    except UserError:  # of another version
+    except UserError:  # written by another version
         return None
     trusted_plugins(side.folder or Path(side.name), named, side.record, plugins)
     try:

@@ -1,9 +1,9 @@
-"""An ensemble of finished runs: a run of its own, with answers, scores, a submission and a record naming its members.
+"""Ensembles: several finished runs merged into a run with predictions, scores, a submission and a record.
 
-Nothing is trained. Members answered the same frames of the same split of the same data; a run of several seeds stands
-for its seeds. ``weights`` are cross-fitted over the same five folds of groups as post-processors are: each video's
-members are weighed, and the result post-processed, with values from other folds alone. Weights fitted on all scored
-videos serve only the test file.
+Nothing is trained. All members predicted the same frames of the same split of the same data; a run of several seeds
+counts as its seeds. ``weights`` are cross-fitted over the same five folds of groups as post-processors are: a video's
+members are weighted, and the result post-processed, only with values from other folds. Weights fitted on all scored
+videos are used only for the test file.
 """
 
 from __future__ import annotations
@@ -39,13 +39,16 @@ METHODS = {
     "weights": "averaged with the weights that score best on other folds of groups",
 }
 ALIKE = ("track", "edition", "track_version", "split")
-SAME_SCORE = 1e-4  # predictions answered again on another device score so much differently at most
+SAME_SCORE = 1e-4  # largest difference of scores if the same weights predict on another device
 
 
 @dataclass(frozen=True)
 class Member:
-    """A finished run that answered. ``scored``: its raw answers to the reported split; ``test``: to the test videos;
-    ``final``: these processed."""
+    """A finished run with predictions.
+
+    ``scored``: its raw predictions for the reported split; ``test``: for the test videos; ``final``: ``test`` after
+    post-processing.
+    """
 
     name: str
     folder: Path
@@ -56,7 +59,7 @@ class Member:
 
 
 def expand(folders: Sequence[Path]) -> dict[str, Path]:
-    """Name -> folder of every member; several seeds of one run are as many members. UserError for fewer than two."""
+    """Return name -> folder of every member; each seed of a run is a member. Raise UserError for fewer than two."""
     found: dict[str, Path] = {}
     for folder in folders:
         seeds = sorted(folder.glob("seed-*"), key=lambda p: (len(p.name), p.name)) if _has_seeds(folder) else []
@@ -75,7 +78,7 @@ def _has_seeds(folder: Path) -> bool:
 
 
 def read_records(folders: Mapping[str, Path]) -> dict[str, Record]:
-    """The members' records; UserError where one is not done, or they are not of the same task, data and split."""
+    """Return the members' records; raise UserError if one is not done, or their tasks, data or splits differ."""
     records = {name: read(folder / "record.json") for name, folder in folders.items()}
     for name, record in records.items():
         if record.status != "done":
@@ -96,7 +99,7 @@ def _fingerprint(record: Record) -> Any:
 
 
 def load_members(folders: Mapping[str, Path], records: Mapping[str, Record], job: Job) -> list[Member]:
-    """The members with their answers; UserError where these are missing or not those of their record."""
+    """Return the members with their predictions; raise UserError if these are missing or do not match the record."""
     first = next(iter(records.values()))
     if _fingerprint(first) != (job.whole or job.index).fingerprint():
         raise UserError("ensemble-other-data", root=job.index.root)
@@ -148,7 +151,8 @@ def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path)
                 for i, m in enumerate(members)
             ],
         }
-        if weights and not record.result["selection_split"]:  # its own choice is marked where its members made none
+        # If the members selected nothing on a split, the choice of weights is the run's only selection.
+        if weights and not record.result["selection_split"]:
             record.result |= {"selection_split": facts["fitted_on"], "n_selections": len(facts["weights_by_fold"])}
         record.status = "done"
         record.circumstances["files"] = digests_of(folder)
@@ -160,12 +164,15 @@ def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path)
 def _merge_scored(
     job: Job, members: Sequence[Member], method: str
 ) -> tuple[list[VideoAnswers], dict[int, list[VideoAnswers]] | None, PerKind | None, EnsembleBlock]:
-    """Answers to the scored videos; fold -> all of them as weights fitted without the fold make them; the weights
-    fitted on all; and what the record says of these."""
+    """Merge the members' predictions for the scored videos.
+
+    Return the merged predictions; fold -> all of them with the weights fitted without that fold; the weights fitted on
+    all folds; and the weights' entries in the record.
+    """
     track, answers, names = job.track, [member.scored for member in members], [member.name for member in members]
     if method != "weights":
         return merge(answers, track, method=method, names=names), None, None, {}
-    merge(answers, track, names=names)  # what differs is said before anything is fitted
+    merge(answers, track, names=names)  # raises for differing members before anything is fitted
     fitted, fold = by_fold(answers, track)
     folds = {f: merge(answers, track, weights=own) for f, own in fitted.items()}
     place = {video.video: i for i, video in enumerate(members[0].scored)}
@@ -185,12 +192,12 @@ def _merge_scored(
 def _answer_test(
     job: Job, members: Sequence[Member], method: str, weights: PerKind | None, scored: Scored, folder: Path
 ) -> tuple[SubmissionBlock | None, list[str]]:
-    """The test file; of runs that have no scored split (trained on train and val) the processed answers are merged."""
+    """Write the test file; for runs without a scored split (trained on train and val) merge processed predictions."""
     way = "mean" if method == "weights" else method
     without = [member.name for member in members if not (member.test if scored.scores else member.final)]
     if without:
         some = len(without) < len(members)
-        return None, [f"no submission: {', '.join(without)} answered no test videos"] if some else []
+        return None, [f"no submission: {', '.join(without)} predicted no test videos"] if some else []
     answers = [member.test if scored.scores else member.final for member in members]
     merged = merge(answers, job.track, method=way, weights=weights, names=[member.name for member in members])
     if scored.scores:
@@ -202,8 +209,11 @@ def _answer_test(
 
 
 def _result(job: Job, members: Sequence[Member], method: str) -> Result:
-    """What the ensemble is, known before anything is merged. Choices are its members': the most that any of their
-    epochs was chosen among, whatever any of them saw."""
+    """Return the part of the ensemble's record that is known before merging.
+
+    Its choices are those of its members: the largest number of selections of any member, and the videos that any of
+    them has seen.
+    """
     results = [member.record.result for member in members]
     passports = {str(sorted(p.items(), key=str)): p for result in results for p in result.get("passports") or ()}
     config = {"ensemble": method, "post": list(job.config.post), "options": post_options(job.config.options)}
@@ -227,12 +237,12 @@ def _result(job: Job, members: Sequence[Member], method: str) -> Result:
 
 
 def _on_reported(result: Result) -> bool:
-    """Whether a run chose by what it reports; records from before this was noted say it by the split's name."""
+    """Return True if a run selected on the split that it reports; older records show this by the split's name."""
     return bool(result.get("selected_on_reported", result.get("selection_split") == result.get("split")))
 
 
 def post_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The post-processors' part of a run's options."""
+    """Return the post-processors' part of a run's options."""
     return {key: value for key, value in options.items() if key.startswith("post.")}
 
 
@@ -242,7 +252,7 @@ def _main(member: Member) -> float | None:
 
 
 def _compared(members: Sequence[Member], block: ScoreBlock) -> list[str]:
-    """Each member's score, and how far the ensemble's is from the highest of them."""
+    """Return lines with each member's score, and the ensemble's difference from the highest of them."""
     lines = [f"members: {', '.join(f'{m.name} {_main(m):.4f}' for m in members)} (raw)"]
     best = max(members, key=lambda m: _main(m) or 0.0)
     theirs = best.record.result["scores"]["raw"]

@@ -1,4 +1,4 @@
-"""`harness ensemble`: several finished runs as one."""
+"""`harness ensemble`: merge several finished runs into one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ensemble(
     data: Path | None,
     plugins: Sequence[Path] = (),
 ) -> Path:
-    """Merge finished runs into a run of its own and bring the leaderboard up to date. Returns the run's folder."""
+    """Merge finished runs into a run of its own, update the leaderboard, and return the run's folder."""
     if method not in METHODS:
         raise UserError("ensemble-method-unknown", message=f"--method {method}: there are " + ", ".join(METHODS))
     members = expand(folders)
@@ -64,13 +64,13 @@ def ensemble(
 
 
 def _clear_abandoned(folder: Path) -> None:
-    """Remove the ensemble of a name that was killed before it was done: merging begins from the start again."""
+    """Remove an ensemble of this name that was killed before it was done, because merging cannot be resumed."""
     path = folder / "record.json"
     if not path.is_file() or not _is_unfinished_ensemble(read(path)):
         return
-    with run_lock(folder):  # UserError where its process lives
+    with run_lock(folder):  # raises UserError if its process is still running
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"{folder}: the ensemble of this name was stopped half-way; it is made anew")
+    print(f"{folder}: the ensemble of this name was interrupted; it is made again from the start")
 
 
 def _is_unfinished_ensemble(record: Record) -> bool:
@@ -78,7 +78,7 @@ def _is_unfinished_ensemble(record: Record) -> bool:
 
 
 def _config(config: RunConfig, records: Mapping[str, Record], post: Sequence[str] | None) -> RunConfig:
-    """The first member's settings for the ensemble: of the whole of its data, with the post-processors of all."""
+    """Return the first member's settings for the ensemble: without folds, with the post-processors of all members."""
     own = {name: _post(record) for name, record in records.items()}
     first, wanted = next(iter(own.items()))
     if post is None and (other := next((name for name, those in own.items() if those != wanted), None)):

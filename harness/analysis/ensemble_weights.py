@@ -1,4 +1,4 @@
-"""Weights of an ensemble's members: 0 or more, adding to 1 for each kind of answer, that maximise the track's score."""
+"""Ensemble weights: non-negative, with sum 1 for each kind of answer, maximising the track's score."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ from zoo.metrics import scores as metrics
 Array = NDArray[np.float64]
 Member = Sequence[VideoAnswers]
 PerKind = dict[str, list[float]]
-"""Kind of answer -> a weight a member."""
+"""Kind of answer -> one weight per member."""
 
 STEPS = (0.5, 0.25, 0.125, 0.0625, 0.03125)
-WORTH = 1e-9  # a better score by less is the same one, and the weights nearer to equal stay
+WORTH = 1e-9  # a smaller gain does not count, so that the weights stay nearer to equal
 
 
 def equal_weights(track: TrackSpec, n: int) -> PerKind:
-    """The same weight for each of n members."""
+    """Return the same weight for each of n members."""
     return {answer.kind: [1 / n] * n for answer in track.answers}
 
 
 def fit_weights(members: Sequence[Member], track: TrackSpec) -> PerKind:
-    """The best weights for these members' answers to the same labelled videos, one kind of answer after the other,
-    the other kinds at equal weights (every track's score is a sum over kinds). Equal ones where nothing is labelled.
+    """Return the best weights for these members' predictions for the same labelled videos.
 
-    Values: a CCC of weighted members is a smooth function of the weights, through the members' covariances alone
-    (SLSQP from equal weights and from the best single member). Classes and units: F1 moves in jumps, so weight is
-    handed from one member to another as long as the score rises, in steps that are halved from 1/2 to 1/32.
+    Each kind of answer is fitted in turn, with the other kinds at equal weights (every track's score is a sum over
+    kinds). Without labels the weights are equal.
+
+    Values: the CCC of weighted members is a smooth function of the weights, through the members' covariances alone
+    (SLSQP from equal weights and from the best single member). Classes and units: F1 changes in steps, so weight is
+    moved from one member to another as long as the score rises, in steps that are halved from 1/2 to 1/32.
     """
     if not labelled(members[0]):
         return equal_weights(track, len(members))
@@ -55,7 +57,7 @@ def fit_weights(members: Sequence[Member], track: TrackSpec) -> PerKind:
 
 
 def by_fold(members: Sequence[Member], track: TrackSpec) -> tuple[dict[int, PerKind], dict[str, int]]:
-    """Fold -> weights fitted on the other folds of groups; and group -> fold, that of the post-processors."""
+    """Return fold -> weights fitted on the other folds of groups; and group -> fold, as for post-processors."""
     folds = folds_of([video.group for video in members[0]])
     weights = {
         f: fit_weights([[video for video in member if folds[video.group] != f] for member in members], track)
@@ -65,10 +67,10 @@ def by_fold(members: Sequence[Member], track: TrackSpec) -> tuple[dict[int, PerK
 
 
 def _best(score: Callable[[Array], float], n: int, *, smooth: bool) -> Array:
-    """The best of equal weights, single members, and what a search from these finds."""
+    """Return the best of equal weights, single members, and the results of a search from these."""
     starts = [np.full(n, 1 / n), *np.eye(n)]
     best, top = starts[0], score(starts[0])
-    if not np.isfinite(top):  # some answer has no labels, so that nothing has a score
+    if not np.isfinite(top):  # an answer without labels makes every score undefined
         return best
     for start in (starts[0], max(starts[1:], key=score)):
         found = _slide(score, start) if smooth else _climb(score, start)
@@ -79,7 +81,7 @@ def _best(score: Callable[[Array], float], n: int, *, smooth: bool) -> Array:
 
 
 def _slide(score: Callable[[Array], float], start: Array) -> Array:
-    """SLSQP on the simplex."""
+    """Maximise the score by SLSQP on the simplex."""
     found = minimize(
         lambda w: -score(w),
         start,
@@ -93,7 +95,7 @@ def _slide(score: Callable[[Array], float], start: Array) -> Array:
 
 
 def _climb(score: Callable[[Array], float], start: Array) -> Array:
-    """Weight handed from one member to another while the score rises."""
+    """Move weight from one member to another while the score rises."""
     weights, top = start, score(start)
     for step in STEPS:
         rising = True
@@ -113,7 +115,7 @@ def _climb(score: Callable[[Array], float], start: Array) -> Array:
 
 
 def _columns(members: Sequence[Member], track: TrackSpec, answer: Answer) -> tuple[list[Array], Array]:
-    """Each member's answers at the labelled frames, (n,) or (n, classes), and their labels (n,)."""
+    """Return each member's predictions at the labelled frames, (n,) or (n, classes), and their labels (n,)."""
     masks = [_labelled(track, answer, video) for video in members[0]]
     label = np.concatenate([v.targets[answer.name][m] for v, m in zip(members[0], masks, strict=True)])
     parts = [[v.values[answer.name][m] for v, m in zip(_like(members[0], own), masks, strict=True)] for own in members]
@@ -121,7 +123,7 @@ def _columns(members: Sequence[Member], track: TrackSpec, answer: Answer) -> tup
 
 
 def _like(first: Member, own: Member) -> list[VideoAnswers]:
-    """A member's videos in the first one's order."""
+    """Return a member's videos in the first member's order."""
     by_name = {video.video: video for video in own}
     return [by_name[video.video] for video in first]
 

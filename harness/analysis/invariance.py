@@ -1,4 +1,7 @@
-"""`harness check --invariance`: how much an answer changes by what must not change it. Random weights and features."""
+"""`harness check --invariance`: changes of predictions by batch size, padding and precision, which should be small.
+
+Weights and features are random.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +28,14 @@ LENGTHS = (1, 2, 3, 5, 8, 16, 33, 64)
 
 @dataclass(frozen=True)
 class Clips:
-    """Features and masks by slot, (B, T, ...), and which frames are no padding."""
+    """Features and masks by slot, (B, T, ...), and the frames that are not padding."""
 
     features: dict[str, Tensor]
     present: dict[str, Tensor]
     valid: Tensor
 
     def one(self, i: int, length: int) -> Clips:
-        """Clip i alone, without its padding."""
+        """Return clip i alone, without its padding."""
         features = {name: x[i : i + 1, :length] for name, x in self.features.items()}
         present = {name: x[i : i + 1, :length] for name, x in self.present.items()}
         return Clips(features, present, self.valid[i : i + 1, :length])
@@ -40,7 +43,7 @@ class Clips:
 
 @dataclass(frozen=True)
 class Change:
-    """The largest change found: absolute, as a share of the answer's range, of which answer, in a clip how long."""
+    """The largest change found: absolute, relative to the answer's range, the answer's name, and the clip's length."""
 
     size: float = 0.0
     share: float = 0.0
@@ -70,7 +73,7 @@ def _row(change: Change) -> tuple[str, str, str, str]:
 
 @torch.no_grad()
 def measure(model: Model, dims: Mapping[str, int], answers: Sequence[Answer], seed: int = 0) -> dict[str, Change]:
-    """The largest change by what differs. The model is left in float64."""
+    """Return the largest change by cause. The model is left in float64."""
     alike = [_random(dims, (length,) * CLIPS, seed) for length in LENGTHS]
     mixed = [_random(dims, (LENGTHS * CLIPS)[:CLIPS], seed + k) for k in range(2)]
     usual = [_answers(model, clips) for clips in alike]
@@ -102,7 +105,7 @@ def measure(model: Model, dims: Mapping[str, int], answers: Sequence[Answer], se
 
 
 def _random(dims: Mapping[str, int], lengths: tuple[int, ...], seed: int) -> Clips:
-    """Clips of these lengths, noise in the padding too, a quarter of each slot's frames absent."""
+    """Return clips of the given lengths, with noise also in the padding, and a quarter of each slot's frames absent."""
     generator = torch.Generator().manual_seed(seed)
     size = (len(lengths), max(lengths))
     features = {name: torch.randn(*size, dim, generator=generator) for name, dim in dims.items()}
@@ -111,7 +114,7 @@ def _random(dims: Mapping[str, int], lengths: tuple[int, ...], seed: int) -> Cli
 
 
 def _answers(model: Model, clips: Clips, *, bf16: bool = False, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Decoded answers (B, T, columns), float64."""
+    """Return decoded answers (B, T, columns), float64."""
     with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
         features = {
             name: model.adapters[module_key(name)](clips.features[name].to(dtype), clips.present[name])
@@ -122,7 +125,7 @@ def _answers(model: Model, clips: Clips, *, bf16: bool = False, dtype: torch.dty
 
 
 def _largest(pairs: Sequence[tuple[Tensor, Tensor]], columns: Sequence[Answer]) -> Change:
-    """Of pairs of answers (T, columns) to one clip."""
+    """Return the largest change among pairs of predictions (T, columns) for one clip."""
     ranges = torch.tensor([a.high - a.low if a.kind == "value" else 1.0 for a in columns], dtype=torch.float64)
     best = Change()
     for a, b in pairs:

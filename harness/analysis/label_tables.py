@@ -1,4 +1,4 @@
-"""Labels of a table, to score predictions by."""
+"""Tables of labels for scoring predictions."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from zoo.tracks import Answer, TrackSpec, VideoAnswers
 
 
 def labelled_answers(track: TrackSpec, answers: Answers, path: Path, *, own: bool) -> list[VideoAnswers]:
-    """The answers to all labelled rows of a table, by video or item, with their labels.
+    """Return the predictions for all labelled rows of a table, by video or item, with their labels.
 
     The table has the columns that name a row (see harness.submissions.writer.prediction_tables) and labels
-    ``<answer>``, or, in the table of predictions itself (``own``), ``<answer>_true``: numbers, for classes their
-    numbers; empty, or the track's invalid value, where there is none. A column ``group`` says what belongs together, as
-    the videos of one person.
+    ``<answer>``, or, in the table of predictions itself (``own``), ``<answer>_true``: numbers (for classes the class
+    numbers), or empty or the track's invalid value if there is no label. A column ``group`` names what belongs
+    together, such as the videos of one person.
 
-    UserError: no such column, a class that does not exist, a row that stands twice, a labelled row without an answer.
+    Raise UserError if a column is missing, a class does not exist, a row appears twice, or a labelled row has no
+    prediction.
     """
     labels = _read(path, track, own, answers.numeric)
     rows = pd.DataFrame({"name": np.array(answers.names, object)[answers.unit], "frame": answers.frame})
@@ -41,7 +42,7 @@ def labelled_answers(track: TrackSpec, answers: Answers, path: Path, *, own: boo
 
 
 def average_precision(track: TrackSpec, videos: Sequence[VideoAnswers]) -> list[tuple[str, float]]:
-    """Name and average precision of the second of two classes, where its probabilities are known and both occur."""
+    """Return name and average precision of the second of two classes, if its probabilities are known and both occur."""
     from sklearn.metrics import average_precision_score
 
     found = []
@@ -56,7 +57,7 @@ def average_precision(track: TrackSpec, videos: Sequence[VideoAnswers]) -> list[
 
 
 def _read(path: Path, track: TrackSpec, own: bool, numeric: bool) -> pd.DataFrame:
-    """``name``, ``frame``, ``group`` and the labels, NaN where there is none; rows without any are left out."""
+    """Return ``name``, ``frame``, ``group`` and the labels (NaN if missing); rows without any label are left out."""
     columns = {answer.name: f"{answer.name}_true" if own else answer.name for answer in track.answers}
     table = read_columns(path, [*columns.values(), "group"])
     if missing := [column for column in columns.values() if column not in table.column_names]:
@@ -101,7 +102,7 @@ def _video(name: str, rows: pd.DataFrame, track: TrackSpec, answers: Answers) ->
     for answer in track.answers:
         if (chosen := answers.chosen.get(answer.name)) is None:
             values[answer.name] = answers.values[answer.name][at]
-        else:  # the class numbers decide
+        else:  # class numbers take precedence over probabilities
             values[answer.name] = (
                 np.eye(answer.width)[chosen[at]] if answer.kind == "class" else chosen[at].astype(float)
             )

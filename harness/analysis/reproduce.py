@@ -1,4 +1,4 @@
-"""`harness reproduce`: a finished run again, from its record, and whether its score comes out."""
+"""`harness reproduce`: repeat a finished run from its record, and compare the scores."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MACHINE = ("platform", "python", "threads", "device", "commit")
 
 @dataclass(frozen=True)
 class Paths:
-    """Where things lie now that a record does not say, and a config.toml beside it may say wrongly; None: as there."""
+    """Current places of files, which a record does not state and a config.toml may state wrongly; None: as there."""
 
     data: Path | None = None
     list_file: Path | None = None
@@ -47,8 +47,11 @@ class Paths:
 
 
 def reproduce(path: Path, out: Path, paths: Paths) -> int:
-    """Run a record's run again into a new folder in ``out``. 0: the new scores lie inside the old intervals (where
-    nothing was scored: the result is the same); 1: not. UserError where it cannot be the same run."""
+    """Repeat a record's run in a new folder in ``out``.
+
+    Return 0 if the new scores lie inside the old intervals (if nothing was scored: if the result is the same), else 1.
+    Raise UserError if it cannot be the same run.
+    """
     record, beside = _record(path)
     config = _config(path, record, beside, paths)
     job = make_job(config)
@@ -83,7 +86,7 @@ def _counted(differing: int, record: Record) -> str:
 
 
 def _record(path: Path) -> tuple[Record, Path | None]:
-    """The record, and the run folder that it lies in, if it does."""
+    """Return the record, and the run folder that contains it, or None."""
     folder = path if path.is_dir() else path.parent
     record = read(path / "record.json" if path.is_dir() else path)
     if record.status != "done":
@@ -95,7 +98,7 @@ def _record(path: Path) -> tuple[Record, Path | None]:
 
 
 def _config(path: Path, record: Record, beside: Path | None, paths: Paths) -> RunConfig:
-    """The record's settings, with paths from the command line, else from the config.toml beside the record."""
+    """Return the record's settings, with paths from the command line, else from the config.toml next to the record."""
     given = record.result.get("config")
     if not isinstance(given, dict):
         raise UserError("reproduce-no-config", file=path)
@@ -126,16 +129,16 @@ def _config(path: Path, record: Record, beside: Path | None, paths: Paths) -> Ru
 
 
 def _maker(record: Record) -> str:
-    """The version that made a record."""
+    """Return the version that made a record."""
     version, commit = (record.result.get("versions") or {}).get("abaw-zoo"), record.circumstances.get("commit")
     return f"abaw-zoo {version}" + (f", commit {commit}" if commit else "")
 
 
-# --- what is the same -------------------------------------------------------------------------------------------------
+# --- comparison with the record ---------------------------------------------------------------------------------------
 
 
 def _check_same_task(job: Job, record: Record) -> None:
-    """UserError where the score would be that of something else: other data, or another version of the track."""
+    """Raise UserError if the scores would not be comparable: other data, or another version of the track."""
     now, then = identity(job), record.result
     here_now, there_then = cast(Mapping[str, object], now), cast(Mapping[str, object], then)
     for key in ("edition", "track", "track_version", "metric", "split"):
@@ -170,7 +173,7 @@ def _check_same_task(job: Job, record: Record) -> None:
 
 
 def _differences(job: Job, record: Record) -> Iterator[str]:
-    """Package versions, plugins, weights and the run of the epochs, where they are not those of the record."""
+    """Yield package versions, plugins, weights and the run that chose the epochs, if they differ from the record."""
     now, then = identity(job), record.result
     versions = then.get("versions") or {}
     for name, version in now["versions"].items():
@@ -199,11 +202,12 @@ def _machine(job: Job, record: Record) -> Iterator[str]:
         yield f"commit {now['commit']} then and now, with changes on top of it that may not be the same"
 
 
-# --- whether it came out ----------------------------------------------------------------------------------------------
+# --- verdict
+# --------------------------------------------------------------------------------------------------------------
 
 
 def _judge(old: Record, new: Record, differed: bool) -> int:
-    """Print the new scores beside the old intervals, and whether the results are the same to the last digit."""
+    """Print the new scores next to the old intervals, and whether the results are the same to the last digit."""
     same = old.result_sha256 == new.result_sha256
     inside = {kind: _inside(block, new.scores.get(kind, NOTHING)) for kind, block in old.scores.items()}
     main = [inside[kind] for kind in ("raw", "post") if kind in inside]
@@ -221,8 +225,8 @@ def _judge(old: Record, new: Record, differed: bool) -> int:
         headers = ["", "record", "low", "high", "reproduced", "the record's interval"]
         print(tabulate(rows, headers, disable_numparse=True))
     else:
-        print("nothing was scored: only whether the results are the same can be said")
-    print(f"result_sha256: {'the same' if same else 'another'} ({new.result_sha256[:12]})")
+        print("nothing was scored: only the equality of the results can be checked")
+    print(f"result_sha256: {'the same' if same else 'different'} ({new.result_sha256[:12]})")
     if not same:
         _explain(old.result, new.result, differed)
     reproduced = all(main) if main else same
@@ -239,14 +243,14 @@ def _because(main: list[bool], same: bool, old: Record) -> str:
     if same:
         return "the result is the same to the last digit"
     if not main:
-        return "the result is another"
+        return "the result is different"
     groups = len((old.result["scores"].get("raw") or {}).get("groups") or ())
     where = "inside the record's 95 % interval" if all(main) else "not inside the record's 95 % interval"
-    return f"the new score is {where}, which is that of {groups} groups of videos"
+    return f"the new score is {where}, which is over {groups} groups of videos"
 
 
 def _explain(old: Mapping[str, Any], new: Mapping[str, Any], differed: bool) -> None:
-    """What is another in two results."""
+    """Print the differences of two results."""
     a, b = _flat(old), _flat(new)
     keys = [key for key in {**a, **b} if a.get(key, ...) != b.get(key, ...)]
     for key in keys[:SHOWN]:
@@ -254,11 +258,13 @@ def _explain(old: Mapping[str, Any], new: Mapping[str, Any], differed: bool) -> 
     if len(keys) > SHOWN:
         print(f"  and {len(keys) - SHOWN} more")
     if not differed:
-        print("warning: nothing was found that should change a result; the same machine should give the same one")
+        print(
+            "warning: no difference was found that should change a result; the same machine should give the same result"
+        )
 
 
 def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Every plain value of a tree by its dotted place."""
+    """Return every plain value of a tree by its dotted path."""
     if isinstance(tree, Mapping | list):
         items = tree.items() if isinstance(tree, Mapping) else enumerate(tree)
         return {k: v for key, value in items for k, v in _flat(value, f"{prefix}{key}.").items()}

@@ -1,4 +1,4 @@
-"""`harness evaluate`: a finished run's answers and scores again, as they were or with something withheld."""
+"""`harness evaluate`: predict and score again with a finished run, unchanged or with some slots withheld."""
 
 from __future__ import annotations
 
@@ -32,10 +32,13 @@ def evaluate(
     plugins: Sequence[Path] = (),
     force: bool = False,
 ) -> None:
-    """Answer a run's reported videos again from its weights; with --data those of another folder, with --drop without
-    some slots. ``drop`` of ``each``, or ``noise``: a table of what the run is worth under each.
+    """Predict a run's reported videos again from its weights and score them.
 
-    Other data than the run's own get files of their own. Predictions of another score are replaced by ``force`` alone.
+    With ``data``, predict those of another folder; with ``drop``, without some slots. If ``drop`` is ``each``, or with
+    ``noise``, print a table of the run's scores under each condition.
+
+    Predictions for other data get files of their own. Predictions with a different score are replaced only with
+    ``force``.
     """
     job, own = _job(folder, data, plugins)
     split = job.split if own or data is None else f"evaluated-{data.resolve().name}"
@@ -47,7 +50,8 @@ def evaluate(
     prepared = prepared_split(job, folder)
     dropped = slots_of(drop, prepared.model.slots)
     videos = predict_split(job, prepared, "val")
-    chains = fit_folds(job.plan.post, job.track, videos)  # before anything is withheld, which nobody could foresee
+    # Fitted before slots are withheld: a missing slot could not have been foreseen.
+    chains = fit_folds(job.plan.post, job.track, videos)
     if dropped:
         prepared.splits["val"].withhold(dropped)
         videos = predict_split(job, prepared, "val")
@@ -71,7 +75,7 @@ def evaluate(
 
 
 def _job(folder: Path, data: Path | None, plugins: Sequence[Path]) -> tuple[Job, bool]:
-    """The run on its data, or on others that are named; and whether they are its own."""
+    """Return the run as a job on its data, or on other named data; and whether the data are its own."""
     config = one_run(folder)
     path = folder / "record.json"
     if path.is_file() and "ensemble" in read(path).result:
@@ -86,7 +90,7 @@ def _job(folder: Path, data: Path | None, plugins: Sequence[Path]) -> tuple[Job,
 
 
 def _check_score(folder: Path, name: str, now: float | None) -> None:
-    """UserError where predictions are there under a name whose score is another."""
+    """Raise UserError if predictions with this name exist and their score differs."""
     then = _score_of(folder, name)
     if then is not None and now is not None and abs(now - then) > SAME_SCORE:
         file = folder / "predictions" / f"{name}.parquet"
@@ -94,7 +98,7 @@ def _check_score(folder: Path, name: str, now: float | None) -> None:
 
 
 def _score_of(folder: Path, name: str) -> float | None:
-    """The raw score of the predictions of a name: the record's, for the run's own, else that beside them."""
+    """Return the raw score of predictions by name, from the record or, for other splits, the file next to them."""
     record = record_of_run(folder)
     if record is not None and record.result.get("split") == name:
         raw = record.scores.get("raw")
@@ -107,7 +111,7 @@ def _score_of(folder: Path, name: str) -> float | None:
 
 
 def slots_of(names: Sequence[str], slots: Sequence[str]) -> list[str]:
-    """The slots that some names of slots or streams mean; UserError for an unknown one, and where none is left."""
+    """Return the slots meant by names of slots or streams; raise UserError if one is unknown or no slot is left."""
     found = []
     for name in names:
         meant = [slot for slot in slots if slot == name or slot.partition(".")[0] == name]

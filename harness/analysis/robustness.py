@@ -1,7 +1,7 @@
-"""`harness evaluate --drop each` and `--noise`: what a run is worth with each stream withheld, or with noise.
+"""`harness evaluate --drop each` and `--noise`: a run's scores with each stream withheld, or with noise.
 
-Noise: see harness.evaluation.noise. Post-processors are fitted, on other groups, to the undisturbed answers: nobody
-could foresee what will be missing.
+Noise: see harness.evaluation.noise. Post-processors are fitted, on other groups, to the undisturbed predictions,
+because the disturbance could not have been foreseen.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ HEADERS = ("", "score", "95 % interval", "difference", "95 % interval", "p", "po
 
 
 class Scores(TypedDict):
-    """One kind of score under a condition; ``difference`` from the undisturbed one, paired over groups."""
+    """One kind of score under a condition; ``difference`` from the undisturbed score, paired over groups."""
 
     main: float
     low: float | None
@@ -47,7 +47,7 @@ class Scores(TypedDict):
 
 
 class Row(TypedDict):
-    """One condition, as it is written."""
+    """One condition as it is written to JSON."""
 
     name: str
     withheld: list[str]
@@ -61,7 +61,7 @@ class Row(TypedDict):
 
 @dataclass(frozen=True)
 class Condition:
-    """What is done to a run: slots withheld, noise in standard deviations of the features."""
+    """A change to a run's input: slots withheld, noise in standard deviations of the features."""
 
     name: str
     withheld: tuple[str, ...] = ()
@@ -69,8 +69,11 @@ class Condition:
 
 
 def conditions(slots: Sequence[str], each: bool, levels: Sequence[float]) -> list[Condition]:
-    """Nothing withheld; ``each``: every stream withheld, every slot of a stream that has several, every slot alone
-    (one row where that is the same); then the noise."""
+    """Return the conditions: nothing withheld, then slots withheld, then noise.
+
+    ``each``: every stream withheld, every slot of a stream with several slots, and every slot alone (identical
+    conditions share one row).
+    """
     found: dict[frozenset[str], list[str]] = {}
     if each and len(slots) < 2:
         raise UserError("drop-one-slot", each=EACH, first=slots[0])
@@ -96,7 +99,7 @@ def conditions(slots: Sequence[str], each: bool, levels: Sequence[float]) -> lis
 
 
 def prepared_split(job: Job, folder: Path) -> Prepared:
-    """The run's model and the videos that it reports on; UserError where there are none with labels."""
+    """Return the run's model and its reported videos; raise UserError if none has labels."""
     if not (videos := job.index.split("val")):
         raise UserError("evaluate-no-validation", root=job.index.root)
     if not any((video.labels == video.labels).any() for video in videos):
@@ -129,7 +132,7 @@ def robustness(job: Job, folder: Path, split: str, *, each: bool, levels: Sequen
 
 @contextmanager
 def withheld(data: ClipData, slots: Sequence[str]) -> Iterator[None]:
-    """Some slots absent everywhere for a while."""
+    """Mark some slots as absent everywhere while the context is active."""
     before = [dict(masks) for masks in data.present], data.seen
     data.withhold(slots)
     try:
@@ -141,7 +144,7 @@ def withheld(data: ClipData, slots: Sequence[str]) -> Iterator[None]:
 def _row(
     job: Job, condition: Condition, raw: Sequence[VideoAnswers], post: Sequence[VideoAnswers], base: Row | None
 ) -> Row:
-    """One condition: blocks of raw and processed answers, and their difference from the undisturbed ones."""
+    """Return the row of one condition: blocks of raw and processed predictions, with differences from ``base``."""
     blocks = [score_block(job.track, videos) or ScoreBlock() for videos in (raw, post)]
     return {
         "name": condition.name,
@@ -191,8 +194,8 @@ def _write(job: Job, folder: Path, name: str, rows: Sequence[Row]) -> None:
     )
     notes = [
         "Differences from the first row, paired over groups of videos."
-        + (" With one group nothing is known of others." if groups < 2 else ""),
-        "Post-processing is fitted, on other groups, to the answers with nothing withheld.",
+        + (" One group says nothing about others." if groups < 2 else ""),
+        "Post-processing is fitted, on other groups, to the predictions with nothing withheld.",
     ]
     if any(row["noise"] for row in rows):
         notes.insert(

@@ -1,4 +1,4 @@
-"""`harness evaluate --predictions`: a table of predictions, of whatever program, scored as an edition scores it."""
+"""`harness evaluate --predictions`: score a table of predictions from any program by an edition's rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zoo.text import visible
 def score_table(
     table: Path, labels: Path | None, edition: str | None, track: str, plugins: Sequence[Path] = ()
 ) -> None:
-    """Print the score with its interval, and what it is made of. ``labels``: a table of them; None: in the table."""
+    """Print the score with its interval and its parts. ``labels``: a table of labels; None: they are in ``table``."""
     chosen, wanted = find_track(load_plugins([str(path) for path in plugins]), track, edition)
     answers = read_table(table, wanted)
     videos = labelled_answers(wanted, answers, labels or table, own=labels is None)
@@ -30,4 +30,4 @@ def score_table(
     print(tabulate([(name, f"{value:.4f}") for name, value in parts.items()], tablefmt="plain", disable_numparse=True))
     if block["absent"]:
         absent = ", ".join(block["absent"])
-        print(f"never in the labels: {visible(absent)}; a perfect answer to them scores {block['reachable']:.4f}")
+        print(f"never in the labels: {visible(absent)}; perfect predictions would score {block['reachable']:.4f}")

@@ -1,1 +1,1 @@
-"""What this machine does in a second, beside what it could: `harness bench`."""
+"""`harness bench`: throughput of this machine, next to what it could reach."""

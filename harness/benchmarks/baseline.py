@@ -1,11 +1,11 @@
-"""The way of the field's released systems, written afresh from what is known of one of them, to measure against.
+"""Baseline for speed: the approach of the field's released systems, reimplemented from published facts of one of them.
 
 NTUA-CVSP at ABAW 2021 (Antoniadis et al., arXiv:2107.03465), its face stream: every frame's crop is opened when a
-sequence is asked for, through PIL and torchvision's transforms. A ResNet-18 on 112 x 112, a bidirectional LSTM of 512,
-sequences of 16 labelled frames, batches of 16, SGD, float32, trained end to end in a plain loop; answered in sequences
-too.
+sequence is requested, through PIL and torchvision's transforms. A ResNet-18 on 112 x 112, a bidirectional LSTM of 512,
+sequences of 16 labelled frames, batches of 16, SGD, float32, trained end to end in a plain loop; it also predicts in
+such sequences.
 
-Only facts are used: none of that system's code is here. Where the facts leave a choice, the faster one is taken.
+Only facts are used: none of that system's code is here. If the facts leave a choice, the faster one is taken.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Sequence16:
-    """Labelled frames that follow each other in one video: their ``faces``, JPEGs, and ``labels`` (frames, A)."""
+    """Consecutive labelled frames of one video: their ``faces``, JPEGs, and ``labels`` (frames, A)."""
 
     faces: tuple[Path, ...]
     labels: np.ndarray
 
 
 class FrameByFrame(Dataset[Batch]):
-    """Sequences, every file of every frame opened when its sequence is asked for."""
+    """Data set of sequences; every file of every frame is opened when its sequence is requested."""
 
     def __init__(self, sequences: Sequence[Sequence16]) -> None:
         self.sequences = list(sequences)
@@ -52,12 +52,12 @@ class FrameByFrame(Dataset[Batch]):
         return len(self.sequences)
 
     def __getitem__(self, i: int) -> Batch:
-        """Faces (T, 3, 112, 112), labels (T, A)."""
+        """Return faces (T, 3, 112, 112) and labels (T, A)."""
         one = self.sequences[i]
         return torch.stack([self.picture(path) for path in one.faces]), torch.from_numpy(one.labels)
 
     def picture(self, path: Path) -> Tensor:
-        """(3, 112, 112); a black picture where there is no file."""
+        """Return an image (3, 112, 112); a black one if there is no file."""
         image = Image.open(path).convert("RGB") if path.is_file() else Image.new("RGB", (SIZE, SIZE))
         out: Tensor = self.transform(image)
         return out
@@ -74,14 +74,14 @@ class Network(nn.Module):
         self.output = nn.Linear(2 * HIDDEN, answers)
 
     def forward(self, faces: Tensor) -> Tensor:
-        """(B, T, 3, H, W); answers (B, T, A)."""
+        """Map faces (B, T, 3, H, W) to predictions (B, T, A)."""
         features = self.backbone(faces.flatten(0, 1)).unflatten(0, faces.shape[:2])
         out: Tensor = self.output(self.lstm(features)[0])
         return out
 
 
 def loss(answers: Tensor, labels: Tensor) -> Tensor:
-    """1 - mean CCC over a batch (B, T, A)."""
+    """Return 1 - mean CCC over a batch (B, T, A)."""
     x, y = answers.flatten(0, 1), labels.flatten(0, 1)
     covariance = ((x - x.mean(0)) * (y - y.mean(0))).mean(0)
     apart = (x.mean(0) - y.mean(0)) ** 2
@@ -90,8 +90,10 @@ def loss(answers: Tensor, labels: Tensor) -> Tensor:
 
 
 class Loop:
-    """The plain loop. ``fast``: bfloat16 and channels last, for the limit that others are held against; not the
-    field's way."""
+    """The plain loop.
+
+    ``fast``: bfloat16 and channels last, as the limit that others are compared with; the field's systems do not use it.
+    """
 
     def __init__(self, network: Network, *, fast: bool = False, device: str = "cpu") -> None:
         self.device, self.fast = torch.device(device), fast
@@ -101,7 +103,7 @@ class Loop:
         self.optimizer = torch.optim.SGD(self.network.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4)
 
     def steps(self, batches: Iterable[Batch]) -> tuple[float, float]:
-        """Train on batches as they come; frames and seconds, reading included."""
+        """Train on batches as they come; return frames and seconds, reading included."""
         began, frames = time.perf_counter(), 0
         for faces, labels in batches:
             self.step(faces, labels)
@@ -109,7 +111,7 @@ class Loop:
         return float(frames), time.perf_counter() - began
 
     def answers(self, batches: Iterable[Batch]) -> tuple[float, float]:
-        """Answer batches as they come; frames and seconds, reading included."""
+        """Predict batches as they come; return frames and seconds, reading included."""
         began, frames = time.perf_counter(), 0
         for faces, labels in batches:
             self.answer(faces)
@@ -117,7 +119,7 @@ class Loop:
         return float(frames), time.perf_counter() - began
 
     def step(self, faces: Tensor, labels: Tensor) -> float:
-        """One training step; the loss."""
+        """Run one training step and return the loss."""
         self.network.train()
         value = loss(self._forward(faces), labels.to(self.device))
         self.optimizer.zero_grad()
@@ -127,7 +129,7 @@ class Loop:
 
     @torch.no_grad()
     def answer(self, faces: Tensor) -> Tensor:
-        """Answers (B, T, A) of a network in eval mode."""
+        """Return predictions (B, T, A) with the network in eval mode."""
         self.network.eval()
         return self._forward(faces).cpu()
 
@@ -138,12 +140,12 @@ class Loop:
 
 
 def loader(data: FrameByFrame, *, shuffle: bool = True) -> DataLoader[Any]:
-    """Batches of 16 sequences, read in this process."""
+    """Return batches of 16 sequences, read in this process."""
     return DataLoader(data, BATCH, shuffle=shuffle, drop_last=True)
 
 
 def sequences(videos: Sequence[Sequence16]) -> list[Sequence16]:
-    """Whole videos' labelled frames in sequences of 16, without overlap; what is left over is dropped."""
+    """Cut the labelled frames of whole videos into sequences of 16, without overlap; the remainder is dropped."""
     out = []
     for video in videos:
         for start in range(0, len(video.labels) - LENGTH + 1, LENGTH):
@@ -153,7 +155,7 @@ def sequences(videos: Sequence[Sequence16]) -> list[Sequence16]:
 
 
 def face_videos(videos: Sequence[Video]) -> list[Sequence16]:
-    """The labelled frames of videos with face crops."""
+    """Return the labelled frames of videos with face crops."""
     out = []
     for video in videos:
         labelled = np.flatnonzero(np.isfinite(video.labels).all(1))

@@ -1,4 +1,4 @@
-"""`harness bench --seed-baseline`: every figure of docs/performance.md, the field's way and this one in turn."""
+"""`harness bench --seed-baseline`: all numbers of docs/performance.md; the baseline and this program in turn."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NO_GPU = (
 def seed_baseline(
     data: str | None, *, rounds: int, write_to: Path | None, include: Sequence[Path], json_file: Path | None
 ) -> list[Row]:
-    """Measure, print, and write into the page and the JSON file where they are named."""
+    """Measure and print; write into the page and the JSON file if they are given."""
     more = external_results.read(include)
     if write_to is not None:
         page(write_to)
@@ -61,9 +61,12 @@ def seed_baseline(
 
 
 def extraction_rows(data: str | None, rounds: int, tick: Callable[[str], Any]) -> list[Row]:
-    """Features of faces and scenes into an empty cache, beside their networks alone at the same batch; read from the
-    raw videos, and from a pack of them. Without ``data``, of synthetic videos of 1,500 frames: the ones that come with
-    the program have 120, of which opening them takes a part that it has not in videos of the competition."""
+    """Return rows on extraction of face and scene features into an empty cache.
+
+    The rates are compared with those of the networks alone at the same batch size, read from the raw videos and from a
+    pack of them. Without ``data``, synthetic videos of 1,500 frames are used: the demo set's videos have 120, so that
+    opening them would take a larger share of the time than in videos of the competition.
+    """
     with scratch("bench") as folder:
         if data is None:
             tick("making videos")
@@ -83,7 +86,7 @@ def extraction_rows(data: str | None, rounds: int, tick: Callable[[str], Any]) -
 
 
 def _extraction(data: str | None, pack: str, rounds: int, tick: Callable[[str], Any]) -> tuple[dict[str, Rates], float]:
-    """Rates of the whole of extraction and of its networks alone, and bytes a frame and slot."""
+    """Return the rates of the whole extraction and of its networks alone, and bytes per frame and slot."""
     sets = ["encoder.face.size=112", "encoder.context.size=112", pack]
     job = cut(
         make_job(load_config("default", {"data_dir": data, "encoders": "face,context", "device": "cpu"}, sets)),

@@ -1,4 +1,4 @@
-"""Stages of a run with their rates, and the one sentence on what holds the user back. Pure sums."""
+"""Stages of a run with their rates, and a sentence about the bottleneck. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from harness.benchmarks.measure import Rates
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a run. ``rate``, ``limit``: frames/s, as it is and of the bare decoder, network or loop in it
-    (``limited_by``); ``passes``: how often a run takes a frame through it; ``kind``: decode, encode, train or evaluate;
-    ``once``: a part of extraction, done once; ``whole``: extraction itself, the sum of those, shown and not counted
-    again."""
+    """A part of a run.
+
+    ``rate``, ``limit``: frames/s of the stage, and of the bare decoder, network or loop in it (``limited_by``);
+    ``passes``: how often a run takes a frame through it; ``kind``: decode, encode, train or evaluate; ``once``: a part
+    of extraction, done once; ``whole``: extraction itself, the sum of those parts, shown but not counted again.
+    """
 
     name: str
     kind: str
@@ -26,13 +28,13 @@ class Stage:
 
     @property
     def seconds(self) -> float:
-        """Of a run, for each frame."""
+        """Seconds per frame in a whole run."""
         return self.passes / self.rate.median
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What advice depends on. ``folder``: the data folder as the user would type it, None for the demo set."""
+    """Facts that advice depends on. ``folder``: the data folder as the user would type it, None for the demo set."""
 
     folder: str | None
     packed: bool
@@ -46,9 +48,10 @@ WORDS = {"decode": "decoding", "encode": "encoding", "train": "training", "evalu
 
 
 def shares(stages: Sequence[Stage]) -> dict[str, float]:
-    """Kind of stage -> its share of the time of a run; they add up to 1.
+    """Return kind of stage -> its share of the time of a run; the shares add up to 1.
 
-    Decoding runs beside the networks, so the two are scaled to what extraction as a whole takes, where that is known.
+    Decoding runs in parallel with the networks, so both are scaled to the time of extraction as a whole, if it is
+    known.
     """
     seconds: dict[str, float] = {}
     for stage in stages:
@@ -65,7 +68,7 @@ def shares(stages: Sequence[Stage]) -> dict[str, float]:
 
 
 def sentence(stages: Sequence[Stage], setting: Setting) -> str:
-    """What takes most of a run's time, and what to do about it."""
+    """Return a sentence on what takes most of a run's time, and how to change it."""
     parts = shares(stages)
     worst = max(parts, key=lambda kind: parts[kind])
     cached = "" if setting.trained else ", the first with these features"
@@ -75,7 +78,7 @@ def sentence(stages: Sequence[Stage], setting: Setting) -> str:
 
 
 def advice(kind: str, setting: Setting) -> str:
-    """What to do where a stage holds a run back."""
+    """Return advice for a run limited by a kind of stage."""
     if kind == "decode":
         if not setting.packed and setting.folder is not None:
             return f"pack the data: harness data pack {setting.folder}"

@@ -1,4 +1,4 @@
-"""Decoding and encoding: what the harness gives a second, and what the bare decoder and the bare network give."""
+"""Decoding and encoding: rates of the harness, of the bare decoder and of the bare network."""
 
 from __future__ import annotations
 
@@ -29,19 +29,21 @@ from zoo.weights.cards import cache_dir
 
 
 def decode(index: Index, slots: Sequence[tuple[SlotPlan, int]]) -> float:
-    """Every picture of every slot, each video decoded once; frames of video."""
+    """Decode every image of every slot, each video once; return frames of video."""
     return float(sum(1 for video in index.videos for _ in decoded(index, video, slots)))
 
 
 def decoded(index: Index, video: Video, slots: Sequence[tuple[SlotPlan, int]]) -> Iterator[list[np.ndarray | None]]:
-    """The slots' pictures, frame by frame."""
+    """Yield the slots' images, frame by frame."""
     readers = [(open_reader(slot.stream, source_of(index, video)), size) for slot, size in slots]
     yield from pictures_of(readers, video.video, video.n_frames)
 
 
 class BareDecoder:
-    """The least that must be done for the same pictures: JPEGs that lie in memory, videos decoded to RGB in the sizes
-    that are wanted, no more."""
+    """The least work that gives the same images.
+
+    JPEGs are in memory; videos are decoded to RGB only in the sizes that are needed.
+    """
 
     def __init__(self, index: Index, slots: Sequence[tuple[SlotPlan, int]]) -> None:
         self.videos: list[tuple[Path, int, list[Size | None]]] = []
@@ -58,7 +60,7 @@ class BareDecoder:
                 self.jpegs += [Path(there.path(i + 1)).read_bytes() for i in np.flatnonzero(video.crop_frames).tolist()]
 
     def __call__(self) -> float:
-        """Decode all of it; frames of video."""
+        """Decode everything; return frames of video."""
         for data in self.jpegs:
             cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
         for path, n, kinds in self.videos:
@@ -69,14 +71,14 @@ class BareDecoder:
 
 @dataclass(frozen=True)
 class Chunk:
-    """What an encoder is given at once: its inputs, as raw_inputs makes them, and the frames it answers, (T,) bool."""
+    """One input of an encoder: its tensors, as raw_inputs makes them, and the frames that it predicts, (T,) bool."""
 
     inputs: dict[str, np.ndarray]
     mask: np.ndarray
 
 
 def chunks(index: Index, slot: FrozenSlot, most: int) -> list[Chunk]:
-    """Up to ``most`` chunks of a slot's input, in memory, as extraction cuts them."""
+    """Return up to ``most`` chunks of a slot's input, in memory, cut in the same way as in extraction."""
     spec, step = slot.encoder.input, slot.settings.chunk
     if isinstance(spec, FrameInput):
         images: list[np.ndarray] = []
@@ -102,21 +104,26 @@ def chunks(index: Index, slot: FrozenSlot, most: int) -> list[Chunk]:
 
 
 def share_present(index: Index, slot: FrozenSlot) -> float:
-    """The share of all frames at which a slot has something to encode."""
+    """Return the share of all frames at which a slot has something to encode."""
     seen = [open_reader(slot.plan.stream, source_of(index, video)).present() for video in index.videos]
     return float(np.concatenate(seen).mean())
 
 
 def encode(slot: FrozenSlot, ready: Sequence[Chunk]) -> float:
-    """Chunks through the harness's own call: normalised on the device, encoded, brought back; frames."""
+    """Pass chunks through the harness's own call; return frames.
+
+    The call normalises on the device, encodes, and copies the result back.
+    """
     for chunk in ready:
         slot(chunk.inputs, chunk.mask)
     return float(sum(len(chunk.mask) for chunk in ready))
 
 
 class BareNetwork:
-    """The network alone on tensors that lie on the device, normalised, at the same precision and batch: as its author
-    made it, or ``folded``."""
+    """The network alone on normalised tensors on the device, at the same precision and batch size.
+
+    It is as its author built it, or ``folded``.
+    """
 
     def __init__(self, slot: FrozenSlot, ready: Sequence[Chunk], *, folded: bool = False) -> None:
         self.slot, self.network = slot, slot.encoder if folded else slot.to_device(slot.build_pretrained())
@@ -137,7 +144,7 @@ class BareNetwork:
 
     @torch.inference_mode()
     def __call__(self) -> float:
-        """Encode all of it; frames."""
+        """Encode everything; return frames."""
         with torch.autocast(self.slot.device.type, torch.bfloat16, enabled=self.slot.bf16):
             for args in self.args:
                 out = self.network(*args)
@@ -146,7 +153,10 @@ class BareNetwork:
 
 
 def one_after_the_other(bare: Mapping[str, BareNetwork], present: Mapping[str, float]) -> tuple[float, float]:
-    """One frame of video through bare networks in turn, each at its slot's share of present frames: 1 and seconds."""
+    """Run bare networks in turn for a frame of video, each at its slot's share of present frames.
+
+    Return 1 and the seconds.
+    """
     seconds = 0.0
     for name, network in bare.items():
         began = time.perf_counter()
@@ -156,7 +166,7 @@ def one_after_the_other(bare: Mapping[str, BareNetwork], present: Mapping[str, f
 
 
 def check_packed(index: Index, slots: Sequence[SlotPlan], wanted: bool) -> None:
-    """Whether every picture would come from the pack, or none; UserError where it is not as ``wanted``."""
+    """Raise UserError unless every image comes from the pack (``wanted``), or none does."""
     for video in index.videos:
         for slot in slots:
             reader = open_reader(slot.stream, source_of(index, video))
@@ -166,7 +176,7 @@ def check_packed(index: Index, slots: Sequence[SlotPlan], wanted: bool) -> None:
 
 
 def extraction(index: Index, slots: Sequence[FrozenSlot]) -> float:
-    """The features of all videos into an empty cache; frames of video. ``own_cache`` must hold."""
+    """Compute the features of all videos into an empty cache; return frames of video. Call inside ``own_cache``."""
     shutil.rmtree(cache_dir() / "features", ignore_errors=True)
     store, failures = extract(index, slots, progress=False)
     if failures:
@@ -176,6 +186,6 @@ def extraction(index: Index, slots: Sequence[FrozenSlot]) -> float:
 
 
 def stored_bytes_per_frame(index: Index) -> float:
-    """Bytes that the features in the cache take, a frame of video."""
+    """Return the bytes that features in the cache take per frame of video."""
     files = [path for path in (cache_dir() / "features").rglob("*") if path.is_file()]
     return sum(path.stat().st_size for path in files) / sum(video.n_frames for video in index.videos)

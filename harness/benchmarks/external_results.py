@@ -1,4 +1,4 @@
-"""Results of long checks, run by scripts of their own, as rows: readers fuzzed, commands killed, memory over hours.
+"""Results of long checks, run by separate scripts, as rows: fuzzed readers, killed commands, memory over hours.
 
 A JSON file is one of:
 
@@ -19,7 +19,7 @@ from zoo.errors import UserError
 
 
 def read(paths: Sequence[Path]) -> list[Row]:
-    """The rows of all files, in order; UserError names a file that is none of these."""
+    """Return the rows of all files, in order; raise UserError with the name of a file in no such format."""
     return [row for path in paths for row in _read(path)]
 
 

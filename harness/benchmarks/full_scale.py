@@ -1,4 +1,4 @@
-"""Work of Aff-Wild2's size, made of nothing but names and numbers: an index, a submission; each in its own process."""
+"""Work of Aff-Wild2's size, made only of names and numbers: an index, a submission; each in its own process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROWS = {"va": (927_210, 162), "expr": (1_022_655, 228), "au": (729_736, 141)}
 
 
 def index_rows(tick: Callable[[str], object] = str) -> list[Row]:
-    """`harness data index` on a new folder, and again on a known one."""
+    """Measure `harness data index` on a new folder, and again on a known one."""
     with scratch("bench") as folder:
         tick("writing a tree of names")
         write_tree(Path(folder, "data"))
@@ -39,7 +39,7 @@ def index_rows(tick: Callable[[str], object] = str) -> list[Row]:
 
 
 def submission_rows(tick: Callable[[str], object] = str, track: str = "va") -> list[Row]:
-    """`harness submit` and `harness verify` on a file of the official size."""
+    """Measure `harness submit` and `harness verify` on a file of the official size."""
     rows, videos = ROWS[track]
     with scratch("bench") as folder:
         write_predictions(folder, track, rows, videos)
@@ -65,13 +65,16 @@ def submission_rows(tick: Callable[[str], object] = str, track: str = "va") -> l
 
 
 def command(*args: object) -> Child:
-    """A command line in a process of its own; RuntimeError where it does not end well."""
+    """Run a command line in a process of its own; raise RuntimeError if it fails."""
     return in_child("harness.cli:run_quietly", *map(str, args))
 
 
 def write_tree(root: Path, videos: int = VIDEOS, lines: int = LINES) -> None:
-    """Annotations of valence and arousal for so many videos with so many lines in all, 356 : 76 of them for training
-    and validation; every video's crops are links to one folder of empty files, the same to a reader of names."""
+    """Write valence and arousal annotations for ``videos`` videos with ``lines`` lines in all.
+
+    They are divided 356 : 76 into training and validation. Every video's crops are links to one folder of empty files,
+    which makes no difference to code that reads only names.
+    """
     lengths = np.full(videos, lines // videos)
     lengths[: lines % videos] += 1
     crops = root.with_name(root.name + "_crops")
@@ -94,7 +97,7 @@ def write_tree(root: Path, videos: int = VIDEOS, lines: int = LINES) -> None:
 
 
 def write_predictions(folder: Path, name: str, rows: int, videos: int) -> None:
-    """A table of predictions (parquet, probabilities) and the list, ``rows`` rows each."""
+    """Write a table of predictions (parquet, probabilities) and the list, ``rows`` rows each."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -125,7 +128,7 @@ def write_predictions(folder: Path, name: str, rows: int, videos: int) -> None:
 
 
 def track_of(name: str) -> TrackSpec:
-    """The edition's track."""
+    """Return the edition's track."""
     from zoo.registry.tracks import find_track, load_plugins
 
     return find_track(load_plugins([]), name, EDITION)[1]

@@ -1,7 +1,7 @@
-"""Measuring on a machine that others use too: rounds that alternate, medians, spreads, memory of a child process.
+"""Measuring on a machine that others use too: alternating rounds, medians, spreads, memory of a child process.
 
-A figure here is a rate or a ratio of rates that were taken in turn (A B, B A, A B, ...), so that whatever slows the
-machine for a while slows both. Ratios are taken within a round, and the median over rounds is told with its range.
+A result here is a rate or a ratio of rates that were measured in turn (A B, B A, A B, ...), so that anything that slows
+the machine for a while slows both. Ratios are taken within a round; the median over rounds is reported with its range.
 """
 
 from __future__ import annotations
@@ -21,58 +21,59 @@ from harness.runtime.machine import cores, memory_gb, processor
 from zoo.libraries import version
 
 Work = Callable[[], float | tuple[float, float]]
-"""Does its work once and says how many units that were; with seconds too where it watches the clock itself."""
+"""Does its work once and returns the number of units; with seconds too if it measures the time itself."""
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Units a second of one candidate, one figure a round."""
+    """Units per second of one candidate, one value per round."""
 
     rounds: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """Units a second."""
+        """Median in units per second."""
         return statistics.median(self.rounds)
 
     @property
     def spread(self) -> float:
-        """Half the range over the median: 0.1 says that rounds lie within about 10 % of it."""
+        """Half the range over the median: 0.1 means that rounds lie within about 10 % of it."""
         return (max(self.rounds) - min(self.rounds)) / 2 / self.median
 
     def over(self, other: Rates) -> Ratio:
-        """How many times as fast as another candidate of the same measurement."""
+        """Return the ratio to another candidate of the same measurement."""
         return Ratio(tuple(a / b for a, b in zip(self.rounds, other.rounds, strict=True)))
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """A ratio of rates, one figure a round."""
+    """A ratio of rates, one value per round."""
 
     rounds: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """The figure to tell."""
+        """The ratio to report."""
         return statistics.median(self.rounds)
 
     @property
     def low(self) -> float:
-        """Of the worst round."""
+        """The ratio in the worst round."""
         return min(self.rounds)
 
     @property
     def high(self) -> float:
-        """Of the best round."""
+        """The ratio in the best round."""
         return max(self.rounds)
 
 
 def interleaved(
     candidates: Mapping[str, Work], *, rounds: int = 3, warmup: int = 1, tick: Callable[[str], object] | None = None
 ) -> dict[str, Rates]:
-    """Measure candidates in turn; every second round goes backwards. ``warmup`` rounds before are not counted.
+    """Measure candidates in turn; every second round runs backwards.
 
-    ``tick`` is told the name of each candidate that has been run (for a progress bar).
+    ``warmup`` rounds before are not counted. ``tick`` is called with the name of each candidate that has been run (for
+    a progress bar).
     """
     rates: dict[str, list[float]] = {name: [] for name in candidates}
     names = list(candidates)
@@ -93,8 +94,11 @@ def interleaved(
 
 @dataclass(frozen=True)
 class Child:
-    """What a call in a process of its own gave: its result (plain data), seconds of the whole process with its
-    imports, and the most memory that was resident (MB, memory-mapped files included)."""
+    """Outcome of a call in a process of its own.
+
+    Its result (plain data), seconds of the whole process with its imports, and the peak resident memory (MB,
+    memory-mapped files included).
+    """
 
     result: Any
     seconds: float
@@ -102,8 +106,10 @@ class Child:
 
 
 def in_child(target: str, *args: Any, threads: int | None = None) -> Child:
-    """Call ``module:function`` with plain arguments (JSON) in a fresh process; RuntimeError with its last words where
-    it fails. ``threads``: for OpenMP."""
+    """Call ``module:function`` with plain arguments (JSON) in a new process.
+
+    Raise RuntimeError with the end of its output if it fails. ``threads``: for OpenMP.
+    """
     env = dict(os.environ)
     env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if threads is not None:
@@ -129,7 +135,7 @@ def in_child(target: str, *args: Any, threads: int | None = None) -> Child:
 
 
 class Machine(TypedDict):
-    """What figures were taken on. Memory is in GB; ``load``: of the last minute."""
+    """Machine on which measurements were taken. Memory is in GB; ``load``: of the last minute."""
 
     processor: str
     cores: int
@@ -146,7 +152,7 @@ class Machine(TypedDict):
 
 
 def machine() -> Machine:
-    """What figures were taken on: processor, cores, memory, load, versions, GPUs, date, commit. Loads torch."""
+    """Return processor, cores, memory, load, versions, GPUs, date and commit of this machine. Imports torch."""
     import torch
 
     from harness.runs.recording import commit
@@ -170,7 +176,7 @@ def machine() -> Machine:
 
 
 def describe(known: Machine) -> str:
-    """One line on a machine."""
+    """Return one line that describes a machine."""
     memory = f", {known['memory_gb']} GB" if known.get("memory_gb") else ""
     gpu = ", ".join(known["gpus"]) if known.get("gpus") else "no GPU"
     load = f", load {known['load']} at the start" if known.get("load") is not None else ""

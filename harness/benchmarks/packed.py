@@ -1,4 +1,4 @@
-"""Random clips from a pack beside the bare decoder, and what a pack takes on disk."""
+"""Random clips from a pack next to the bare decoder, and the disk space of a pack."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STREAMS = {"face": 112, "context": 224}  # and the pixels they are stored with
 
 
 def rows(data: str | None, rounds: int, tick: Callable[[str], object]) -> list[Row]:
-    """Pack some videos, read random clips of 64 frames, and weigh the files."""
+    """Pack some videos, read random clips of 64 frames, and measure the size of the files."""
     with scratch("bench") as folder:
         jobs = {stream: packed_job(data, stream, size, folder) for stream, size in STREAMS.items()}
         tick("packing")
@@ -44,7 +44,8 @@ def rows(data: str | None, rounds: int, tick: Callable[[str], object]) -> list[R
             clips = random_clips(clips_of, np.random.default_rng(0))
             bare = BareClips(stream, clips_of, clips)
             work: dict[str, Work] = {"bare": bare, "kept": bare.kept, "pack": partial(read, clips_of, clips)}
-            got = interleaved(work, rounds=6 * rounds, tick=tick)  # a new batch is slow until the memory is there
+            # Many rounds: a new batch is slow until its memory is allocated.
+            got = interleaved(work, rounds=6 * rounds, tick=tick)
             what, threads = f"random clips of {CLIP} frames from the pack, {stream}", f"{cores()} threads"
             out.append(against(what, f"bare decoder, {threads}", got["bare"], got["pack"], 0.9))
             out.append(
@@ -54,14 +55,14 @@ def rows(data: str | None, rounds: int, tick: Callable[[str], object]) -> list[R
 
 
 def packed_job(data: str | None, stream: str, size: int, folder: Path) -> Job:
-    """A job on one stream of the pack in ``folder``, with pictures of the size that is stored."""
+    """Return a job on one stream of the pack in ``folder``, with images of the stored size."""
     sets = [f"data.pack={folder}", f"encoder.{stream}.size={size}"]
     config = load_config("default", {"data_dir": data, "encoders": stream}, sets)
     return cut(make_job(config), videos=VIDEOS, frames=FRAMES)
 
 
 def pack(job: Job, folder: Path) -> None:
-    """Pack the job's videos; UserError where one fails."""
+    """Pack the job's videos; raise UserError if one fails."""
     names = {video.name for video in job.index.videos}
     items = [item for item in plan(job.index.root, list(STREAMS)) if names & {name for _, name in item.wanted}]
     failed = [o for o in make_pack(items, Settings(job.index.root, folder), progress=False) if o.outcome == "failed"]
@@ -70,14 +71,14 @@ def pack(job: Job, folder: Path) -> None:
 
 
 def clip_data(job: Job, stream: str) -> ClipData:
-    """All videos of a job, read as for training that encoder."""
+    """Return all videos of a job as clips, read as for training that encoder."""
     (slot,) = job.plan.slots
     raw = RawSlot(job.index, slot, build_encoder(slot))
     return ClipData(job.index, job.index.videos, [stream], FeatureStore(), {stream: raw})
 
 
 def random_clips(data: ClipData, rng: np.random.Generator) -> list[Window]:
-    """Clips at random places of random videos."""
+    """Return clips at random places of random videos."""
     long = [v for v, video in enumerate(data.videos) if video.n_frames >= CLIP]
     if not long:
         raise UserError("bench-videos-too-short", clip=CLIP)
@@ -87,14 +88,16 @@ def random_clips(data: ClipData, rng: np.random.Generator) -> list[Window]:
 
 
 def read(data: ClipData, clips: Sequence[Window]) -> float:
-    """Batches as training reads them; pictures."""
+    """Read batches in the same way as training; return images."""
     (slot,) = data.slots
     return float(sum(int(data.batch(part, CLIP).present[slot].sum()) for part in batches(clips, BATCH)))
 
 
 class BareClips:
-    """The same clips' JPEGs in memory, decoded by a thread a clip: thrown away, which leaves them in the processor's
-    cache, or ``kept`` in an array that is there already."""
+    """The same clips' JPEGs in memory, decoded with one thread per clip.
+
+    The images are discarded, so that they stay in the processor's cache, or ``kept`` in an array allocated before.
+    """
 
     def __init__(self, stream: str, data: ClipData, clips: Sequence[Window]) -> None:
         self.jpegs: list[list[np.ndarray]] = []
@@ -108,11 +111,11 @@ class BareClips:
         self.place = np.zeros((BATCH, CLIP, STREAMS[stream], STREAMS[stream], 3), np.uint8)
 
     def __call__(self) -> float:
-        """Decode all; pictures."""
+        """Decode everything; return images."""
         return self._decoded(lambda clip, row: _decode_all(clip))
 
     def kept(self) -> float:
-        """Decode all into the array; pictures."""
+        """Decode everything into the array; return images."""
         return self._decoded(lambda clip, row: _decode_all(clip, self.place[row]))
 
     def _decoded(self, decode: Callable[[list[np.ndarray], int], None]) -> float:
@@ -127,7 +130,7 @@ def _decode_all(clip: Sequence[np.ndarray], places: Sequence[np.ndarray | None] 
 
 
 def sizes(jobs: dict[str, Job]) -> list[Row]:
-    """Bytes of a frame in each stream's files."""
+    """Return the bytes per frame in each stream's files."""
     out = []
     for stream, job in jobs.items():
         pack = job.index.pack

@@ -1,4 +1,4 @@
-"""The stages of a run on the user's machine and data, each measured in turn with its limit."""
+"""Stages of a run on the user's machine and data, each measured in turn with its limit."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from harness.runtime.device import pick_device
 from zoo.api import FrameInput
 from zoo.model.model import build_encoder
 
-CHUNKS = 3  # of pictures that the networks alone are timed on
+CHUNKS = 3  # of images for timing the networks alone
 STEPS = 8  # of training that are timed
 
 
 def measure(job: Job, *, rounds: int = 3, progress: bool = True) -> list[Stage]:
-    """All stages of a job that was cut to size, in a cache of its own (harness.benchmarks.workload)."""
+    """Measure all stages of a job that was cut to size, in a cache of its own (harness.benchmarks.workload)."""
     device = pick_device(job.config.device)
     frozen = frozen_slots(job.plan.slots, job.config.features, device)
-    choose_precision(job.index, frozen, building=True)  # which precision they are computed in
+    choose_precision(job.index, frozen, building=True)  # sets the precision in which they are computed
     trained = [slot for slot in job.plan.slots if not slot.frozen]
     epochs, precision = float(job.config.train.epochs), job.config.train.precision
     stages: list[Stage] = []
@@ -86,7 +86,7 @@ def _decoding(job: Job, looking: list[FrozenSlot], rates: Measure) -> Stage:
 
 
 def encoding(job: Job, frozen: list[FrozenSlot], rates: Measure) -> list[Stage]:
-    """Each network alone, and all of extraction beside what its networks would take one after the other."""
+    """Measure each network alone, and the whole extraction next to its networks one after the other."""
     stages, bare, present = [], {}, {}
     for slot in frozen:
         ready, name = decoding.chunks(job.index, slot, CHUNKS), slot.plan.name
@@ -123,7 +123,7 @@ def _loading(job: Job, data: ClipData, rates: Measure, epochs: float) -> list[St
 
 
 def _long(data: ClipData, job: Job) -> ClipData:
-    """The split's videos again and again, so that an epoch has the steps that are to be timed."""
+    """Return the split's videos repeated until an epoch has enough steps for timing."""
     settings = job.config.train
     close = settings.gaps == "close"
     videos = repeated(data.videos, (STEPS + 1) * settings.batch, settings.clip, labelled=close)
@@ -131,7 +131,7 @@ def _long(data: ClipData, job: Job) -> ClipData:
 
 
 def _validation_share(job: Job) -> float:
-    """Validation frames over training frames, of the whole data folder."""
+    """Return validation frames over training frames, of the whole data folder."""
     whole = job.whole or job.index
     train = sum(video.n_frames for video in whole.split("train"))
     return sum(video.n_frames for video in whole.split("val")) / max(1, train)

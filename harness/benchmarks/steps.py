@@ -26,22 +26,22 @@ from zoo.model.model import Batch, Model
 
 
 def training_batches(data: ClipData, settings: Train, most: int) -> list[Batch]:
-    """Some batches of a training epoch, in memory."""
+    """Return some batches of a training epoch, in memory."""
     windows = batches(training_windows(data, settings.clip, np.random.default_rng(0)), settings.batch)
     return [data.batch(part, settings.clip) for part, _ in zip(windows, range(most), strict=False)]
 
 
 def load(data: ClipData, settings: Train) -> float:
-    """Read an epoch's batches; valid frames."""
+    """Read an epoch's batches; return valid frames."""
     windows = batches(training_windows(data, settings.clip, np.random.default_rng(0)), settings.batch)
     return float(sum(int(data.batch(part, settings.clip).valid.sum()) for part in windows))
 
 
 def harness_steps(job: Job, model: Model, data: ClipData, device: torch.device) -> tuple[float, float]:
-    """Train one epoch with the harness's own loop; frames and seconds from its first to its last step.
+    """Train one epoch with the harness's own loop; return frames and seconds from its first to its last step.
 
-    What comes before the first step (the optimizer, TensorBoard) and after the last (the checkpoint) is left out:
-    over an epoch of Aff-Wild2 it does not count, over a few steps it would.
+    Work before the first step (the optimizer, TensorBoard) and after the last (the checkpoint) is left out: it is
+    negligible over an epoch of Aff-Wild2, but not over a few steps.
     """
     settings = job.config.train.model_copy(update={"epochs": 1, "min_steps": 0, "select": "last"})
     with tempfile.TemporaryDirectory() as folder, _stamped(model) as stamps:
@@ -63,7 +63,7 @@ def harness_steps(job: Job, model: Model, data: ClipData, device: torch.device) 
 
 @contextmanager
 def _stamped(model: Model) -> Iterator[list[tuple[float, int]]]:
-    """(time, valid frames) of every step, taken where the fusion begins."""
+    """Collect (time, valid frames) of every step, at the start of the fusion."""
     stamps: list[tuple[float, int]] = []
 
     def stamp(_: Any, args: tuple[Any, ...]) -> None:
@@ -77,7 +77,7 @@ def _stamped(model: Model) -> Iterator[list[tuple[float, int]]]:
 
 
 def bare_steps(model: Model, ready: Sequence[Batch], device: torch.device, precision: str) -> tuple[float, float]:
-    """A plain loop over batches in memory: loss, backward, step. Frames and seconds."""
+    """Run a plain loop over batches in memory: loss, backward, step. Return frames and seconds."""
     model.to(device).train()
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-6)
     moved = [batch.to(device) for batch in ready]
@@ -93,7 +93,7 @@ def bare_steps(model: Model, ready: Sequence[Batch], device: torch.device, preci
 
 
 def harness_answers(job: Job, model: Model, data: ClipData, device: torch.device) -> float:
-    """Answer whole videos with the harness's own evaluation; frames."""
+    """Predict whole videos with the harness's own evaluation; return frames."""
     settings = job.config.train
     got = answers(
         model,
@@ -109,7 +109,7 @@ def harness_answers(job: Job, model: Model, data: ClipData, device: torch.device
 
 
 def evaluation_batches(job: Job, data: ClipData) -> list[Batch]:
-    """The windows that evaluation looks at, in memory."""
+    """Return the windows used in evaluation, in memory."""
     settings = job.config.train
     out = []
     for v, video in enumerate(data.videos):
@@ -122,7 +122,7 @@ def evaluation_batches(job: Job, data: ClipData) -> list[Batch]:
 def bare_answers(
     model: Model, ready: Sequence[Batch], frames: int, device: torch.device, precision: str
 ) -> tuple[float, float]:
-    """The model alone on batches in memory that cover ``frames`` frames of video."""
+    """Run the model alone on batches in memory that cover ``frames`` frames of video; return frames and seconds."""
     model.to(device).eval()
     moved = [batch.to(device) for batch in ready]
     began = time.perf_counter()

@@ -8,7 +8,7 @@ import sys
 
 
 def main() -> None:
-    """Call the function with the JSON list of arguments; print what it gives and the most memory it needed."""
+    """Call the function with the JSON list of arguments; print its result and its peak memory."""
     from harness.runtime.memory import peak_mb
 
     module, _, name = sys.argv[1].partition(":")

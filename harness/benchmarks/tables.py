@@ -1,4 +1,4 @@
-"""Figures as rows of tables, and the page that they are written into between markers."""
+"""Tables of measurements, and the page that contains them between markers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEADS = {
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a section's table; ``cells`` without its last two. ``reached``: None where nothing was wanted."""
+    """One line of a section's table; ``cells`` lacks the last two. ``reached``: None if there is no target."""
 
     section: str
     cells: tuple[str, ...]
@@ -31,12 +31,12 @@ class Row:
     reached: bool | None = None
 
     def line(self) -> tuple[str, ...]:
-        """All cells."""
+        """Return all cells."""
         return (*self.cells, self.wanted, {True: "yes", False: "**no**", None: ""}[self.reached])
 
 
 def against(what: str, other: str, there: Rates, here: Rates, wanted: float | None = None) -> Row:
-    """A row of speeds: ``here`` over ``there``, round by round; ``wanted``: the least ratio."""
+    """Return a row of speeds: ``here`` over ``there``, round by round; ``wanted``: the smallest acceptable ratio."""
     ratio = here.over(there)
     cells = (what, other, f"{there.median:,.0f}", f"{here.median:,.0f}", times(ratio.median), span(ratio))
     if wanted is None:
@@ -45,7 +45,7 @@ def against(what: str, other: str, there: Rates, here: Rates, wanted: float | No
 
 
 def most(what: str, figures: Mapping[str, tuple[float, float | None]]) -> Row:
-    """A row of sizes: unit -> (figure, the most that is wanted or None)."""
+    """Return a row of sizes: unit -> (value, the upper limit or None)."""
     shown = ", ".join(f"{number(value)} {unit}" for unit, (value, _) in figures.items())
     limits = {unit: limit for unit, (_, limit) in figures.items() if limit is not None}
     wanted = ", ".join(f"< {number(limit)} {unit}" for unit, limit in limits.items())
@@ -54,22 +54,22 @@ def most(what: str, figures: Mapping[str, tuple[float, float | None]]) -> Row:
 
 
 def times(ratio: float) -> str:
-    """Three digits that count: 1.84, 0.953, 23.1, 233."""
+    """Format a ratio with three significant digits: 1.84, 0.953, 23.1, 233."""
     return f"{ratio:.3g}" if ratio < 1000 else f"{ratio:,.0f}"
 
 
 def span(ratio: Ratio) -> str:
-    """The range over rounds."""
+    """Format the range over rounds."""
     return f"{times(ratio.low)} to {times(ratio.high)}"
 
 
 def number(value: float) -> str:
-    """At most three digits, with commas over a thousand."""
+    """Format a number with at most three digits, or with commas over a thousand."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def markdown(rows: Sequence[Row], known: Machine, notes: Sequence[str] = ()) -> str:
-    """The sections' tables below what they were measured on."""
+    """Return the sections' tables below a description of the machine."""
     parts = [describe(known) + ".", *notes]
     for section, heads in HEADS.items():
         own = [row.line() for row in rows if row.section == section]
@@ -79,14 +79,14 @@ def markdown(rows: Sequence[Row], known: Machine, notes: Sequence[str] = ()) -> 
 
 
 def plain(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown; not aligned: a figure that gains a digit would change every line of the page's history."""
+    """Return a Markdown table. It is not aligned, because one more digit would then change every line in a diff."""
     rule = "|" + " --- |" * len(heads)
     first, *rest = ("| " + " | ".join(line) + " |" for line in (heads, *lines))
     return "\n".join([first, rule, *rest])
 
 
 def page(path: Path) -> tuple[str, str]:
-    """What stands before and after a page's markers; UserError where it has none."""
+    """Return the text before and after a page's markers; raise UserError if it has none."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -103,7 +103,7 @@ def write(path: Path, content: str) -> None:
 
 
 def figures_of(path: Path) -> dict[str, list[str]]:
-    """Section -> the first cells of its rows, as a page shows them between the markers."""
+    """Return section -> the first cells of its rows, as shown between a page's markers."""
     text = path.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
     out: dict[str, list[str]] = {}
     for part in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:

@@ -25,13 +25,13 @@ from zoo.api import Counts, FrameInput
 from zoo.model.model import Model, normalised
 
 RECIPE = str(Path(__file__).with_name("baseline.toml"))
-STEPS = 3  # of training and answering that are timed in a round: each takes seconds
-WARM = 2  # steps before, in a new process
+STEPS = 3  # timed steps of training and prediction in a round: each takes seconds
+WARM = 2  # uncounted steps before, in a new process
 VIDEOS, FRAMES = 20, 120  # of each split, at most
 CACHED_STEPS = 12
 EVALUATED = 4  # videos
 FIELD = "the field's way"
-LSTM = ["encoder.face.size=112", "head.hidden=512", "train.clip=16", "train.optimizer=sgd"]  # as the field has it
+LSTM = ["encoder.face.size=112", "head.hidden=512", "train.clip=16", "train.optimizer=sgd"]  # as in the baseline
 FROZEN: dict[str, tuple[dict[str, str], list[str]]] = {
     "lite0 at 112, gru": ({"encoders": "face", "fusion": "concat", "head": "gru"}, ["encoder.face.size=112"]),
     "lite0 at 112, the LSTM of 512": ({"encoders": "face", "fusion": "concat", "head": "lstm"}, LSTM),
@@ -45,7 +45,7 @@ Tick = Callable[[str], object]
 
 @dataclass
 class Sides:
-    """Both on the training and validation videos of one data folder. ``bf16``: this machine computes in it."""
+    """Both sides on the training and validation videos of one data folder. ``bf16``: this machine computes in it."""
 
     data: str | None
     rounds: int = 1
@@ -59,17 +59,17 @@ class Sides:
         self.job = cut(job, videos=VIDEOS, frames=FRAMES)
 
     def rows(self) -> list[Row]:
-        """Every figure of speed that has the field's way beside it."""
+        """Return every speed that is compared with the baseline."""
         return [*self.loading(), *self.training(), *self.evaluation()]
 
     def measured(self, candidates: dict[str, Work], *, rounds: int | None = None) -> dict[str, Rates]:
-        """Rates of candidates in turn."""
+        """Return rates of candidates measured in turn."""
         return interleaved(candidates, rounds=rounds or self.rounds, tick=self.tick)
 
     # --- the same work for both ---
 
     def clips(self, split: Split, steps: int = 0) -> ClipData:
-        """A split's raw clips of the harness; with ``steps`` the same videos again until there are so many batches."""
+        """Return a split's raw clips; with ``steps`` the videos are repeated until there are so many batches."""
         videos, close = self.job.index.split(split), split == "train"
         if steps:
             settings = self.job.config.train
@@ -79,13 +79,13 @@ class Sides:
         )
 
     def sequences(self, split: Split) -> baseline.FrameByFrame:
-        """The baseline's data set of a split."""
+        """Return the baseline's data set of a split."""
         return baseline.FrameByFrame(baseline.sequences(baseline.face_videos(self.job.index.split(split))))
 
-    # --- figures ---
+    # --- measurements ---
 
     def loading(self) -> list[Row]:
-        """Face crops from JPEGs, in one process: sequences of 16 labelled frames, batches of 16."""
+        """Measure reading face crops from JPEGs in one process: sequences of 16 labelled frames, batches of 16."""
         theirs, ours = self.sequences("train"), self.clips("train")
         settings, spec = self.job.config.train, FrameInput(baseline.SIZE, baseline.MEAN, baseline.STD)
 
@@ -111,7 +111,7 @@ class Sides:
         ]
 
     def training(self) -> list[Row]:
-        """ResNet-18 and LSTM end to end, and epochs over cached features; all in turn."""
+        """Measure ResNet-18 and LSTM end to end, and epochs over cached features; all in turn."""
         cpu, words = torch.device("cpu"), "bf16" if self.bf16 else "float32"
         bare = baseline.Loop(baseline.Network(), fast=self.bf16)
         ready = list(islice(iter(baseline.loader(self.sequences("train"))), STEPS))
@@ -143,7 +143,7 @@ class Sides:
         ]
 
     def evaluation(self) -> list[Row]:
-        """The trained network's answers to validation videos."""
+        """Measure the trained network's predictions for validation videos."""
         cpu = torch.device("cpu")
         ours, model = self.clips("val"), self._model(self.job)
         ours.videos = ours.videos[:EVALUATED]
@@ -161,27 +161,27 @@ class Sides:
 
 
 def _in_its_own_process(what: str, data: str | None) -> tuple[float, float]:
-    """The field's loop where none of our settings reaches it (harness.runtime.memory): frames and seconds."""
+    """Run the baseline's loop in a process without our settings (harness.runtime.memory); return frames and seconds."""
     frames, seconds = in_child(f"harness.benchmarks.versus_baseline:field_{what}", data).result
     return frames, seconds
 
 
 def field_steps(data: str | None) -> tuple[float, float]:
-    """Some training steps, reading included, after two that are not counted."""
+    """Run some training steps, reading included, after two that are not counted; return frames and seconds."""
     loop, batches = baseline.Loop(baseline.Network()), iter(baseline.loader(_enough(data, "train")))
     loop.steps(islice(batches, WARM))
     return loop.steps(islice(batches, STEPS))
 
 
 def field_answers(data: str | None) -> tuple[float, float]:
-    """Answers to some batches, after two that are not counted."""
+    """Predict some batches after two that are not counted; return frames and seconds."""
     loop, batches = baseline.Loop(baseline.Network()), iter(baseline.loader(_enough(data, "val"), shuffle=False))
     loop.answers(islice(batches, WARM))
     return loop.answers(islice(batches, STEPS))
 
 
 def _enough(data: str | None, split: Split) -> baseline.FrameByFrame:
-    """As many sequences as are wanted, of few videos again and again."""
+    """Return as many sequences as are needed, by repeating few videos."""
     known = Sides(data).sequences(split)
     known.sequences = list(islice(cycle(known.sequences), (WARM + STEPS) * baseline.BATCH))
     return known
@@ -192,7 +192,7 @@ def _with(config: RunConfig, **train: object) -> RunConfig:
 
 
 def _cached(data: str | None, flags: dict[str, str], sets: list[str]) -> Work:
-    """Training steps on features that are in the cache."""
+    """Return a work that trains on features in the cache."""
     job = make_job(load_config("default", {"data_dir": data, "device": "cpu", **flags}, sets))
     job = cut(job, videos=EVALUATED, frames=FRAMES)
     prepared = prepare(job)

@@ -1,4 +1,4 @@
-"""The work that is measured: a few videos of the user's data, cut to some hundred frames, with a cache of their own."""
+"""The measured work: a few videos of the user's data, cut to some hundred frames, with a cache of their own."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from harness.runs.job import Job
 from zoo.errors import UserError
 from zoo.weights.cards import cache_dir
 
-CACHED_WORK = "features"  # what is measured must not be there already; all else of the cache is
+CACHED_WORK = "features"  # the measured work must not be in the cache already; everything else may
 
 
 @contextmanager
 def own_cache() -> Iterator[Path]:
-    """A temporary cache that sees the user's weights and packs, but has no features; removed at the end."""
+    """Use a temporary cache that has the user's weights and packs, but no features; it is removed at the end."""
     real = cache_dir()
     with scratch("bench") as folder:
         for entry in real.iterdir() if real.is_dir() else ():
@@ -39,9 +39,9 @@ def own_cache() -> Iterator[Path]:
 
 
 def cut(job: Job, *, videos: int, frames: int) -> Job:
-    """The job on the first ``frames`` frames of some videos: as many of each split, those with a label first.
+    """Return the job on the first ``frames`` frames of ``videos`` videos of each split, labelled videos first.
 
-    Labels and masks are cut too; UserError where no training frame is left.
+    Labels and masks are cut too; raise UserError if no labelled training frame is left.
     """
     chosen: list[Video] = []
     for split in ("train", "val"):
@@ -55,13 +55,13 @@ def cut(job: Job, *, videos: int, frames: int) -> Job:
 
 
 def shortened(video: Video, frames: int) -> Video:
-    """A video's first frames."""
+    """Return a video's first frames."""
     n = min(video.n_frames, frames)
     return replace(video, n_frames=n, crop_frames=video.crop_frames[:n], labels=video.labels[:n], rows=video.rows[:n])
 
 
 def repeated(videos: Sequence[Video], clips: int, length: int, *, labelled: bool = False) -> list[Video]:
-    """The same videos again and again, just until they hold so many clips of ``length`` frames, or of labelled ones."""
+    """Repeat the videos until they hold ``clips`` clips of ``length`` frames, or of labelled frames."""
     frames = [int(np.isfinite(v.labels).any(1).sum()) if labelled else v.n_frames for v in videos]
     counts = [max(1, n // length) if n else 0 for n in frames]
     if not any(counts):

@@ -1,8 +1,8 @@
-"""Recipes: TOML files of settings, in harness/config/recipes or a user's own; a run's config.toml is one too.
+"""Recipes: TOML files of settings, in harness/config/recipes or the user's own; a run's config.toml is one too.
 
 Besides the keys of RunConfig a recipe may have ``[about]`` (what it reproduces, what differs, the published score to
-compare with) and ``[tracks.NAME]`` (settings for that track only). What a flag replaces takes its options with it:
-``--head tcn`` drops the recipe's ``head.*``.
+compare with) and ``[tracks.NAME]`` (settings for that track only). A flag that replaces a block also drops the block's
+options: ``--head tcn`` drops the recipe's ``head.*``.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ RECIPES = Path(__file__).parent / "recipes"
 
 @dataclass(frozen=True)
 class About:
-    """What a recipe reproduces. ``differs``: from the paper, and why; ``choices``: what was taken where paper and
-    released code disagree; ``published``: scores printed elsewhere, with track, split, metric and source;
-    ``ready``: the model without training that `harness predict` takes where none is named."""
+    """Description of what a recipe reproduces.
+
+    ``differs``: differences from the paper, and the reasons. ``choices``: the choices made if paper and released code
+    disagree. ``published``: scores printed elsewhere, with track, split, metric and source. ``ready``: the model
+    without training that `harness predict` uses if no model is named.
+    """
 
     summary: str = ""
     paper: str = ""
@@ -36,12 +39,12 @@ class About:
 
 
 def recipe_names() -> list[str]:
-    """The recipes that come with the project."""
+    """Return the names of the recipes that come with the project."""
     return sorted(path.stem for path in RECIPES.glob("*.toml"))
 
 
 def find_recipe(name: str) -> Path:
-    """The file of a recipe given by name or path."""
+    """Return the file of a recipe given by name or path."""
     for path in (Path(name).expanduser(), RECIPES / f"{name}.toml"):
         if path.is_file():
             return path
@@ -50,7 +53,7 @@ def find_recipe(name: str) -> Path:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file as a tree; UserError where it is none, is too large, or nested too deeply."""
+    """Read a TOML file as a tree; raise UserError if it is not valid TOML, too large, or nested too deeply."""
     try:
         return parse_toml(read_bytes(path, SETTINGS).decode().replace("\r\n", "\n"))
     except OSError as error:
@@ -62,7 +65,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def about(name: str) -> About:
-    """What a recipe says of itself."""
+    """Return the description that a recipe gives of itself."""
     path = find_recipe(name)
     said = _section(path, read_toml(path), "about")
     said = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
@@ -73,7 +76,7 @@ def about(name: str) -> About:
 
 
 def read_recipe(name: str, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe's settings for the track that ``flags`` or it names, without what ``flags`` replace."""
+    """Return the recipe's settings for the track in ``flags`` or else its own, without those that ``flags`` replace."""
     path = find_recipe(name)
     tree = read_toml(path)
     track = str(flags.get("track", tree.get("track", "va")))
@@ -81,7 +84,8 @@ def read_recipe(name: str, flags: Mapping[str, Any]) -> dict[str, Any]:
     tree = {key: value for key, value in tree.items() if key not in ("about", "tracks")}
     for key, value in own.items():
         tree[key] = {**_section(path, tree, key), **value} if isinstance(value, dict) else value
-    if (files := tree.pop("plugin", None)) and not flags.get("plugin"):  # code: only the user's own word runs it
+    # Plugins are code: a recipe alone must not run them, the user must name them.
+    if (files := tree.pop("plugin", None)) and not flags.get("plugin"):
         names = ", ".join(map(str, files)) if isinstance(files, list) else files
         raise UserError("recipe-plugin-not-named", file=path, names=names)
     if path.parent == RECIPES:
@@ -91,7 +95,7 @@ def read_recipe(name: str, flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _section(path: Path, tree: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A section of a recipe, {} where it has none."""
+    """Return a section of a recipe, or {} if the recipe does not have it."""
     found = tree.get(name, {})
     if not isinstance(found, dict):
         raise UserError("recipe-not-a-section", file=path, name=name, part=str(found)[:40])
@@ -99,7 +103,7 @@ def _section(path: Path, tree: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _replaced(option: str, tree: Mapping[str, Any], flags: Mapping[str, Any]) -> bool:
-    """Whether the block that an option belongs to is not the recipe's any more."""
+    """Return True if a flag has replaced the recipe's block to which an option belongs."""
     kind, _, rest = option.partition(".")
     if kind in ("fusion", "head"):
         return flags.get(kind, tree.get(kind)) != tree.get(kind)
@@ -111,5 +115,5 @@ def _replaced(option: str, tree: Mapping[str, Any], flags: Mapping[str, Any]) ->
 
 
 def _slots(encoders: str) -> dict[str, str]:
-    """slot -> what stands behind its ``=``."""
+    """Return slot -> the text after its ``=``."""
     return {part.partition("=")[0].strip(): part.partition("=")[2].strip() for part in encoders.split(",")}

@@ -28,7 +28,7 @@ BLOCK_KEYS = ("encoder.", "fusion.", "head.", "loss.", "post.")
 
 
 def from_home(value: Any) -> Any:
-    """A text that begins with ``~`` as a path in the user's folder; a list of them likewise."""
+    """Expand a leading ``~`` in a path to the user's home folder; do the same for each item of a list."""
     if isinstance(value, list | tuple):
         return type(value)(from_home(item) for item in value)
     return os.path.expanduser(value) if isinstance(value, str) and (value + "/").startswith("~/") else value
@@ -38,11 +38,11 @@ PathText = Annotated[str, AfterValidator(from_home)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")  # TOML knows inf and nan
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")  # TOML can hold inf and nan
 
 
 class Train(_Section):
-    """How the model is trained. Times are epochs unless said otherwise."""
+    """Settings of the training. Times are in epochs unless stated otherwise."""
 
     epochs: int = Field(30, ge=1)
     min_steps: int = Field(
@@ -89,14 +89,14 @@ class Train(_Section):
     @model_validator(mode="before")
     @classmethod
     def _epochs_as_given(cls, given: Any) -> Any:
-        """Epochs that somebody gives are what is trained: in a recipe, a file of before there was a floor, a call."""
+        """Set ``min_steps`` to 0 if epochs are given alone: in a recipe, a call, or a file older than ``min_steps``."""
         if isinstance(given, dict) and "epochs" in given and "min_steps" not in given:
             return {**given, "min_steps": 0}
         return given
 
 
 class Project(_Section):
-    """How cached features are brought to the fusion (zoo.model.adapter)."""
+    """Settings of the projection from cached features to the fusion (zoo.model.adapter)."""
 
     method: Literal["pca", "none", "raw"] = "pca"
     components: int = Field(256, ge=1)
@@ -105,7 +105,7 @@ class Project(_Section):
 
 
 class Features(_Section):
-    """How features of frozen encoders are computed and stored."""
+    """Settings for computing and storing features of frozen encoders."""
 
     precision: Literal["auto", "float32", "bf16"] = "auto"
     tolerance: float = Field(0.1, gt=0, description="share by which bf16 may be off float32 at the worst frame")
@@ -114,7 +114,7 @@ class Features(_Section):
 
 
 class Data(_Section):
-    """How the data folder is read."""
+    """Settings for reading the data folder."""
 
     crops: Literal["cropped_aligned", "cropped"] = "cropped_aligned"
     frame_tolerance: int = Field(1, ge=0)
@@ -125,7 +125,7 @@ class Data(_Section):
 
 
 class Chosen(_Section):
-    """How settings were chosen among trials (`harness sweep --search`): told, and without effect on the training."""
+    """Report of a search for settings (`harness sweep --search`). It has no effect on the training."""
 
     trials: int = Field(0, ge=0, description="how many were tried; 0: none were")
     on: str = Field("", description="what the trials were scored on")
@@ -134,7 +134,7 @@ class Chosen(_Section):
 
 
 class RunConfig(_Section):
-    """Everything that decides a run's result. Written to config.toml; running that file repeats the run."""
+    """All settings that decide a run's result. Written to config.toml; running that file repeats the run."""
 
     recipe: str | None = None
     encoders: str = "face,context"
@@ -165,14 +165,17 @@ class RunConfig(_Section):
     options: dict[str, Annotated[Any, AfterValidator(from_home)]] = Field(default_factory=dict)
 
     def toml(self) -> str:
-        """The configuration as TOML, sections last, Nones and empty sections left out."""
+        """Return the configuration as TOML: sections last, Nones and empty sections left out."""
         plain = self.model_dump(mode="json", exclude_none=True)
         return seen_toml(tomli_w.dumps({key: value for key, value in plain.items() if value != {}}))
 
 
 def load_config(recipe: str | None, flags: Mapping[str, Any], sets: Iterable[str]) -> RunConfig:
-    """Put a configuration together. ``recipe``: see harness.config.recipe; ``flags``: top-level values
-    (None: not given); ``sets``: ``key=value`` with dotted keys."""
+    """Build a configuration from a recipe, flags and settings.
+
+    ``recipe``: see harness.config.recipe; ``flags``: top-level values (None: not given); ``sets``: ``key=value`` texts
+    with dotted keys.
+    """
     given = {k: v for k, v in flags.items() if v is not None}
     tree = {**read_recipe(recipe, given), **given} if recipe else given
     settings = {}
@@ -186,14 +189,14 @@ def load_config(recipe: str | None, flags: Mapping[str, Any], sets: Iterable[str
 
 
 def with_settings(config: RunConfig, settings: Mapping[str, Any], where: str) -> RunConfig:
-    """A configuration with other values of dotted keys, as ``--set`` has them."""
+    """Return a configuration with other values for some dotted keys, named as in ``--set``."""
     tree = config.model_dump(mode="json", exclude_none=True)
     _put_all(tree, settings)
     return validate(tree, where)
 
 
 def validate(tree: Mapping[str, Any], where: str) -> RunConfig:
-    """A RunConfig or a one-line UserError with a suggestion."""
+    """Return a RunConfig, or raise a one-line UserError with a suggestion."""
     _refuse_unprintable(tree, where)
     try:
         return RunConfig.model_validate(tree)
@@ -201,7 +204,7 @@ def validate(tree: Mapping[str, Any], where: str) -> RunConfig:
         first = error.errors()[0]
         dotted = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            if isinstance(first["input"], dict) and first["input"]:  # of a section that does not exist
+            if isinstance(first["input"], dict) and first["input"]:  # a key in a section that does not exist
                 dotted += "." + str(next(iter(first["input"])))
             close = [key for key in known_keys() if key.rpartition(".")[2] == dotted.rpartition(".")[2]]
             close = close or difflib.get_close_matches(dotted, known_keys(), 1)
@@ -213,7 +216,7 @@ def validate(tree: Mapping[str, Any], where: str) -> RunConfig:
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Every plain value of nested settings by its dotted name."""
+    """Return every plain value of nested settings by its dotted name."""
     out: dict[str, Any] = {}
     for key, value in tree.items():
         out |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
@@ -221,7 +224,7 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _put_all(tree: dict[str, Any], settings: Mapping[str, Any]) -> None:
-    """Put dotted keys over what a tree holds; epochs take the tree's smallest number of steps with them."""
+    """Override a tree's values with dotted keys; set ``min_steps`` to 0 if epochs are given without it."""
     for name, value in settings.items():
         _put(tree, name, value)
     if "train.epochs" in settings and "train.min_steps" not in settings:
@@ -229,7 +232,7 @@ def _put_all(tree: dict[str, Any], settings: Mapping[str, Any]) -> None:
 
 
 def _refuse_unprintable(value: Any, where: str, dotted: str = "") -> None:
-    """UserError for a key or text that config.toml and the record cannot hold as it is."""
+    """Raise UserError for a key or text that config.toml and the record cannot hold unchanged."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             _refuse_unprintable(str(key), where, dotted)
@@ -254,7 +257,7 @@ def _put(tree: dict[str, Any], name: str, value: Any) -> None:
 
 
 def parsed(text: str) -> Any:
-    """TOML where it parses as TOML, else the bare string."""
+    """Parse a text as a TOML value; return the bare string if it does not parse."""
     try:
         return parse_toml(f"x = {text}")["x"]
     except (tomllib.TOMLDecodeError, TooDeepError):
@@ -262,7 +265,7 @@ def parsed(text: str) -> Any:
 
 
 def known_keys() -> list[str]:
-    """All settings by their dotted keys."""
+    """Return the dotted keys of all settings."""
     keys = []
     for name, field in RunConfig.model_fields.items():
         keys.append(name)

@@ -1,4 +1,4 @@
-"""Extraction over workers (harness.runtime.launchers): an item is a video, its result the entries of the cache."""
+"""Feature extraction with workers (harness.runtime.launchers): one item is a video, its result the cache entries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.runtime.progress import Bar
 
 @dataclass(frozen=True)
 class Item:
-    """The features that a configuration's frozen slots want of one video."""
+    """One video whose features the frozen slots of a configuration need."""
 
     settings: str
     video: str
@@ -28,7 +28,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Computed:
-    """What was done for a video: entries that were not there, those of them that were damaged, and what failed."""
+    """Result for one video: entries computed because they were missing, damaged ones among them, and failures."""
 
     computed: int
     damaged: int
@@ -38,8 +38,9 @@ class Computed:
 def extract_with_workers(
     config: RunConfig, index: Index, launch: Launch, *, progress: bool = True
 ) -> tuple[int, int, list[Failure]]:
-    """Entries computed, damaged ones among them, and the videos that failed, in the order of the index."""
-    videos = sorted(index.videos, key=lambda video: -video.n_frames)  # so that all workers end together
+    """Return the number of entries computed, of damaged ones among them, and the failed videos in the index's order."""
+    # Longest first, so that all workers finish at about the same time.
+    videos = sorted(index.videos, key=lambda video: -video.n_frames)
     computed = damaged = 0
     failures: list[Failure] = []
     total = sum(video.n_frames for video in videos)
@@ -57,7 +58,7 @@ def extract_with_workers(
 
 
 def extract_one(item: Item) -> Computed:
-    """Compute what the cache lacks of one video; networks stay built for the next."""
+    """Compute the cache entries missing for one video. The networks stay in memory for the next video."""
     index, slots = _slots(item.settings)
     store = FeatureStore()
     failures = extract_videos(index, slots, [item.video], store=store, progress=False)
@@ -72,7 +73,7 @@ def _slots(settings: str) -> tuple[Index, Sequence[FrozenSlot]]:
 
 
 def ground_of(config: RunConfig) -> SharedSetup:
-    """The data of a configuration, indexed once in a process for all that are made of them."""
+    """Return the indexed data of a configuration; built once per process for all configurations on the same data."""
     keys = {"track", "edition", "data_dir", "plugin", "data"}
     return _shared_setup(RunConfig.model_validate(config.model_dump(include=keys)).toml())
 

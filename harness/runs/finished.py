@@ -1,8 +1,9 @@
-"""A run folder is data. What it names and what it wrote is compared before it is used.
+"""Reading finished runs: compare a run folder's settings, plugins, data and files with its record before use.
 
-Plugin files are code: those that a folder's config.toml names are used only if the user names them too, and if they are
-the ones of the record. The data are looked for where they were, and are the run's only if their fingerprint is.
-Weights and predictions have their sha256 in the record, under ``circumstances``: equal results stay equal records.
+A run folder is data, but plugin files are code: those that a folder's config.toml names are used only if the user
+names them too, and if their digests are those in the record. The data are looked for at their recorded place, and are
+accepted only if their fingerprint is the recorded one. The sha256 of weights and predictions is in the record under
+``circumstances``, so that equal results still give equal records.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _SHOWN = 5
 
 
 def record_of_run(folder: Path) -> Record | None:
-    """The record of a run folder; None where it has none, UserError where it cannot be read."""
+    """Return the record of a run folder, or None if it has none; raise UserError if it cannot be read."""
     path = folder / "record.json"
     try:
         return read(path) if path.is_file() else None
@@ -45,12 +46,12 @@ def use_run(
 
     Args:
         folder: The run.
-        config: What its config.toml says.
+        config: The contents of its config.toml.
         plugins: The plugin files that the user names.
-        data: Where the user says that the data are; None: where they were.
+        data: The data folder that the user names; None: the recorded one.
 
     Raises:
-        UserError: The settings are not those of the record, or a plugin is not named or another.
+        UserError: The settings differ from those in the record, or a plugin is not named or is a different file.
     """
     config, record = use_settings(folder, config, plugins)
     place = data or (data_place(folder, record, config.data_dir) if config.data_dir else None)
@@ -58,7 +59,7 @@ def use_run(
 
 
 def use_settings(folder: Path, config: RunConfig, plugins: Sequence[Path] = ()) -> tuple[RunConfig, Record | None]:
-    """The same for what needs none of the run's data."""
+    """Do the same as `use_run` for commands that need none of the run's data."""
     record = record_of_run(folder)
     if record is not None:
         check_settings(folder, config, record)
@@ -69,7 +70,7 @@ def use_settings(folder: Path, config: RunConfig, plugins: Sequence[Path] = ()) 
 def use_saved(
     folder: Path, *, plugins: Sequence[Path] = (), data: Path | None = None
 ) -> tuple[RunConfig, Record | None]:
-    """The same of the config.toml in the folder."""
+    """Do the same as `use_run` with the config.toml in the folder."""
     return use_run(folder, saved_config(folder), plugins=plugins, data=data)
 
 
@@ -77,10 +78,10 @@ def use_saved(
 
 
 def check_settings(folder: Path, config: RunConfig, record: Record) -> None:
-    """UserError where config.toml is not what the record says that the run was made with; paths may have changed."""
+    """Raise UserError if config.toml differs from the settings in the record; paths may differ."""
     there = record.result.get("config") or {}
     here = config.model_dump(mode="json", exclude=CIRCUMSTANCES)
-    if "ensemble" in there:  # its config.toml is its first member's, but for what is done to the answers
+    if "ensemble" in there:  # its config.toml is its first member's, except for post-processing
         there = {key: value for key, value in there.items() if key == "post"}
     a, b = flat(there), flat(here)
     a |= {key: record.result[key] for key in ("track", "edition") if record.result.get(key)}
@@ -100,12 +101,12 @@ def trusted_plugins(
 
     Args:
         folder: The run, or its record, for errors.
-        named: What its config.toml names.
+        named: The plugin files that its config.toml names.
         record: Its record, which has the digests of the plugin files that it used.
-        given: What the user names.
+        given: The plugin files that the user names.
 
     Raises:
-        UserError: A file that the run needs is not given, or one that is given is not the recorded one.
+        UserError: A file that the run needs is not given, or a given file is not the recorded one.
     """
     recorded, digests = _recorded(record), {_digest(path): path for path in given}
     for sha256, path in digests.items():
@@ -122,8 +123,10 @@ def trusted_plugins(
 
 
 def plugins_of(given: Sequence[Path], records: Mapping[Path, Record]) -> dict[Path, tuple[Path, ...]]:
-    """Return for every run those of the plugin files that the user gives that its record has the digest of; UserError
-    for a file that no record has."""
+    """Return, for every run, the given plugin files whose digests its record has.
+
+    Raise UserError for a file that is in no record.
+    """
     own = {folder: own_plugins(given, record) for folder, record in records.items()}
     for path in given:
         if not any(path in files for files in own.values()):
@@ -133,7 +136,7 @@ def plugins_of(given: Sequence[Path], records: Mapping[Path, Record]) -> dict[Pa
 
 
 def own_plugins(given: Sequence[Path], record: Record) -> tuple[Path, ...]:
-    """Return those of some plugin files that a run's record has the digest of."""
+    """Return the given plugin files whose digests a run's record has."""
     return tuple(path for path in given if _digest(path) in _recorded(record))
 
 
@@ -143,7 +146,7 @@ def plugin_names(record: Record) -> tuple[str, ...]:
 
 
 def _recorded(record: Record | None) -> dict[str, str]:
-    """sha256 -> name of the plugin files that a run used."""
+    """Return sha256 -> name of the plugin files that a run used."""
     found = (_PLUGIN_FILE.fullmatch(str(text)) for text in (record.result.get("plugins") if record else None) or ())
     return {match[2]: match[1] for match in found if match}
 
@@ -158,8 +161,10 @@ def _digest(path: Path) -> str:
 
 
 def place_of(root: Path, folder: Path) -> dict[str, str]:
-    """Where a run's data are, for its record's circumstances: absolute, and seen from the run's folder, so that both
-    can be moved together."""
+    """Return the place of a run's data for its record's circumstances.
+
+    The place is given both as an absolute path and relative to the run's folder, so that both can be moved together.
+    """
     absolute = os.path.abspath(root)
     try:
         relative = os.path.relpath(absolute, os.path.abspath(folder))
@@ -169,8 +174,11 @@ def place_of(root: Path, folder: Path) -> dict[str, str]:
 
 
 def data_place(folder: Path, record: Record | None, named: str) -> Path:
-    """The first of the places where a run's data may be that is there: where they were, where they would be if they
-    were moved with the run, and, for runs of 0.1, what config.toml names. UserError where none is."""
+    """Return the first existing folder among the places where a run's data may be.
+
+    They are the recorded place, the place relative to the run (if both were moved together), and, for runs of version
+    0.1, the folder that config.toml names. Raise UserError if none exists.
+    """
     kept = (record.circumstances.get("data") if record else None) or {}
     places = [Path(kept["absolute"])] if "absolute" in kept else []
     places += [folder / kept["relative"]] if "relative" in kept else []
@@ -182,12 +190,12 @@ def data_place(folder: Path, record: Record | None, named: str) -> Path:
 
 
 def is_runs_data(index: Index, record: Record) -> bool:
-    """Whether the data of an index are those of a record."""
+    """Return True if an index has the data of a record."""
     return bool(index.fingerprint() == (record.result.get("data") or {}).get("fingerprint"))
 
 
 def check_data(job: Job, record: Record | None, folder: Path) -> None:
-    """UserError where the data are not those that the run was made with."""
+    """Raise UserError if the data are not those that the run was made with."""
     index = job.whole or job.index
     if record is None or is_runs_data(index, record):
         return
@@ -206,13 +214,13 @@ def check_data(job: Job, record: Record | None, folder: Path) -> None:
 
 
 def digests_of(folder: Path) -> dict[str, str]:
-    """sha256 of what a run has written that is read again, by its name in the folder."""
+    """Return the sha256 of the files of a run that are read again later, by their names in the folder."""
     paths = [folder / "weights.safetensors", *sorted((folder / "predictions").glob("*.parquet"))]
     return {path.relative_to(folder).as_posix(): file_sha256(path) for path in paths if path.is_file()}
 
 
 def note_files(folder: Path, names: Sequence[str]) -> None:
-    """Put the digests of files that were made again into the record of a finished run."""
+    """Put the digests of recreated files into the record of a finished run."""
     record = record_of_run(folder)
     if record is None:
         return
@@ -222,29 +230,31 @@ def note_files(folder: Path, names: Sequence[str]) -> None:
 
 
 def check_written(path: Path) -> None:
-    """Compare a run's weights or predictions with its record. A warning where an older program noted no digest;
-    UserError where they are others."""
+    """Compare a run's weights or predictions with its record.
+
+    Warn if the record has no digest because an older version wrote it; raise UserError if the digests differ.
+    """
     folder = path.parent.parent if path.parent.name == "predictions" else path.parent
     if not path.is_file():
-        return  # whoever reads it says so
+        return  # the code that reads the file reports that it is missing
     record = record_of_run(folder)
     known = (record.circumstances.get("files") or {}) if record else {}
     name = path.relative_to(folder).as_posix()
     if path.parent.name == "predictions":
-        remedy = f"`harness evaluate {folder}` answers again"
+        remedy = f"`harness evaluate {folder}` predicts again"
     else:
         remedy = f"get it again, or train again: `harness reproduce {folder}`"
     check_file(path, known.get(name), remedy)
 
 
 def check_recorded(path: Path) -> None:
-    """The same of any file, if it is one that a run's record knows."""
+    """Do the same as `check_written` for any file, if it belongs to a run that has a record."""
     folder = path.parent.parent if path.parent.name == "predictions" else path.parent
     if (folder / "record.json").is_file() and (folder / "config.toml").is_file():
         check_written(path)
 
 
 def read_own(path: Path, track: TrackSpec) -> list[VideoAnswers]:
-    """The predictions of a run, compared with its record."""
+    """Read the predictions of a run after comparing them with its record."""
     check_written(path)
     return read_predictions(path, track)

@@ -1,4 +1,4 @@
-"""Folders of runs: their names, their settings, what is in them."""
+"""Run folders: names, settings, contents."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from zoo.files import reason_of
 
 
 def has_folds(config: RunConfig) -> bool:
-    """Whether a run is all of its folds, not one of them."""
+    """Return True if a run consists of all its folds, False if it is one of them or has none."""
     return config.folds > 0 and config.fold < 0
 
 
 def saved_config(folder: Path) -> RunConfig:
-    """The configuration of a run folder."""
+    """Return the configuration of a run folder."""
     path = folder / "config.toml"
     if not path.is_file():
         raise UserError("run-not-a-run", folder=folder)
@@ -26,7 +26,7 @@ def saved_config(folder: Path) -> RunConfig:
 
 
 def one_run(folder: Path) -> RunConfig:
-    """The configuration of a run that has weights of its own."""
+    """Return the configuration of a run with weights of its own; raise UserError for several seeds or folds."""
     if (folder / "seeds").is_file():
         raise UserError("run-has-seeds", folder=folder, file=folder / "seed-0")
     config = saved_config(folder)
@@ -36,7 +36,7 @@ def one_run(folder: Path) -> RunConfig:
 
 
 def default_name(config: RunConfig, seeds: int) -> str:
-    """A folder name that says what the run is."""
+    """Return a folder name that describes the run."""
     what = ["zero-shot"] if config.zero_shot else [config.fusion, config.head, f"s{config.seed}"]
     text = "-".join([config.track, config.encoders, *what])
     kind = f"-{split_name(config)}" if config.folds else "-fit" if config.fit else ""
@@ -45,7 +45,7 @@ def default_name(config: RunConfig, seeds: int) -> str:
 
 
 def check_name(out: Path, name: str | None) -> None:
-    """UserError for a name of a run that is none, or that is taken: said before anything is read or computed."""
+    """Raise UserError if a run's name is invalid or taken, before anything is read or computed."""
     if name is None:
         return
     if not name or Path(name).name != name or name.startswith("."):
@@ -55,7 +55,7 @@ def check_name(out: Path, name: str | None) -> None:
 
 
 def new_folder(out: Path, name: str | None, default: str) -> Path:
-    """A fresh folder for a run: the user's name, which must be free, or the default one with the next free number."""
+    """Create a run's folder: the user's name, which must be free, or the default name with the next free number."""
     check_name(out, name)
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a run is: the part of its record that is known before it starts, and what a checkpoint is compared by."""
+"""Identity of a run: the part of its record that is known before it starts, and the values that checkpoints compare."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ VERSIONED = ("abaw-zoo", "torch", "torchvision", "torchaudio", "timm", "numpy")
 
 
 def identity(job: Job) -> Result:
-    """What the run is, known before it starts."""
+    """Return the part of the record that is known before the run starts."""
     config, index, track = job.config, job.whole or job.index, job.track
     fusion, head = ("", "") if config.zero_shot else (config.fusion, config.head)
     settings = config.model_dump(mode="json", exclude=CIRCUMSTANCES)
     if not config.zero_shot:
-        del settings["zero_shot"]  # a trained run's result is what it was before there were others
+        del settings["zero_shot"]  # keeps the records of trained runs as they were before zero-shot runs existed
     result: Result = {
         "combination": {"encoders": config.encoders, "fusion": fusion, "head": head},
         "config": settings,
@@ -66,12 +66,15 @@ def _data(job: Job, index: Index) -> DataBlock:
 
 
 FREE = CIRCUMSTANCES | {"recipe", "data.list", "data.pack"}
-"""Settings in which a continued training may differ: what they name is compared by its content."""
+"""Settings that may differ if a training is continued: their contents are compared instead."""
 
 
 def made_of(job: Job, store: FeatureStore, weights: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """What a training is made of, by names that a person understands: the values of its settings, digests of plugin
-    files, of the ``weights`` that it begins with, of labels, and of what each slot is given. A checkpoint keeps it."""
+    """Return the inputs of a training, by readable names, for its checkpoints.
+
+    They are the values of its settings, and digests of plugin files, of the ``weights`` that it begins with, of labels,
+    and of each slot's input.
+    """
     made = {key: str(value) for key, value in flat(job.config.model_dump(mode="json")).items() if key not in FREE}
     made |= {f"the plugin {name.partition(' sha256 ')[0]}": name for name in job.foreign_plugins}
     made |= {f"the weights of {known['slot']}": str(known.get("sha256")) for known in weights}
@@ -82,7 +85,7 @@ def made_of(job: Job, store: FeatureStore, weights: Iterable[Mapping[str, Any]])
     for slot in job.plan.slots:
         for video in job.index.videos:
             source = store.sources.get((slot.name, video.name))
-            if source is None:  # a slot that is trained
+            if source is None:  # a trained slot
                 source = open_reader(slot.stream, source_of(job.index, video)).fingerprint()
             made[f"the {slot.stream.name} of {video.name}"] = source
     return made

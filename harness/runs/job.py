@@ -1,4 +1,4 @@
-"""From a configuration to a job: plugins loaded, names resolved, data indexed. All mistakes that need no pixels."""
+"""From a configuration to a job: load plugins, resolve names, index data. Finds all mistakes that need no pixels."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from zoo.weights.cards import cache_dir
 class Job:
     """One combination on one track of one data folder.
 
-    ``index``: with splits as the run uses them (harness.runs.splits); ``whole``: as they are, where that differs;
-    ``split``: the name of what is reported; ``origin``: the run whose number of epochs is trained.
+    ``index``: with splits as the run uses them (harness.runs.splits); ``whole``: with the original splits, if they
+    differ; ``split``: the name of the reported split; ``origin``: the run whose number of epochs is trained.
     """
 
     config: RunConfig
@@ -42,7 +42,7 @@ class Job:
 
     @property
     def foreign_plugins(self) -> list[str]:
-        """Packages of the blocks in use that are not this project's."""
+        """Return the packages or files of the blocks in use that do not belong to this project."""
         used = [("encoders", s.encoder.name) for s in self.plan.slots] + [
             ("streams", s.stream.name) for s in self.plan.slots
         ]
@@ -54,13 +54,13 @@ class Job:
 
 
 def _origin(entry: Entry) -> str:
-    """A foreign plugin for the record: its package, or a file's name and digest."""
+    """Describe a foreign plugin for the record: its package, or a file's name and digest."""
     path = Path(entry.plugin)
     return f"{path.name} sha256 {file_sha256(path)}" if path.is_file() else entry.package
 
 
 def plan_of(config: RunConfig, registry: Registry, track: TrackSpec) -> Plan:
-    """The configuration's combination, resolved."""
+    """Return the plan of the configuration's combination, with names resolved."""
     return make_plan(
         registry,
         encoders=config.encoders,
@@ -76,7 +76,7 @@ def plan_of(config: RunConfig, registry: Registry, track: TrackSpec) -> Plan:
 
 @dataclass(frozen=True)
 class SharedSetup:
-    """What combinations on the same data have in common."""
+    """Plugins, track and data that several combinations have in common."""
 
     registry: Registry
     edition: EditionSpec
@@ -87,22 +87,24 @@ class SharedSetup:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """That of the index."""
+        """Return the fingerprint of the index."""
         return self.index.fingerprint()
 
 
 def prepare_shared(config: RunConfig, *, progress: bool = True) -> SharedSetup:
-    """Plugins, track and data of a configuration, whatever it combines."""
+    """Load the plugins, track and data of a configuration, whatever blocks it combines."""
     registry, edition, track = _task(config)
     return _shared_setup(config, registry, edition, track, progress)
 
 
 def make_job(config: RunConfig, *, progress: bool = True, shared: SharedSetup | None = None) -> Job:
-    """Everything that can be found wrong before pixels are touched is found here. ``shared``: that of this
-    configuration, where it is known."""
+    """Build a job, and find every mistake that can be found before pixels are read.
+
+    ``shared``: the shared setup of this configuration, if it exists already.
+    """
     check_kind(config)
     registry, edition, track = (shared.registry, shared.edition, shared.track) if shared else _task(config)
-    config = config.model_copy(update={"edition": edition.name})  # the latest edition may be another one tomorrow
+    config = config.model_copy(update={"edition": edition.name})  # "latest edition" may mean another one tomorrow
     plan = plan_of(config, registry, track)
     if config.train.evaluation == "full" and not plan.head.spec.full:  # type: ignore[attr-defined]
         raise UserError("evaluation-full", name=plan.head.spec.name)
@@ -151,7 +153,7 @@ def _shared_setup(
 
 
 def data_folder(config: RunConfig, *, progress: bool = True) -> tuple[Path, str, bool]:
-    """The data folder, its name, and whether it is the synthetic demo set (made once, when no folder is named)."""
+    """Return the data folder, its name, and whether it is the synthetic demo set (made once if no folder is named)."""
     if config.data_dir is None:
         root = demo_folder(progress=progress)
     else:
@@ -163,7 +165,7 @@ def data_folder(config: RunConfig, *, progress: bool = True) -> tuple[Path, str,
 
 
 def demo_folder(*, progress: bool = True) -> Path:
-    """The demo set of the cache, made on first use."""
+    """Return the demo set in the cache; it is made on first use."""
     from harness.data.synthetic import DEMO_VERSION, make_demo
 
     root = cache_dir() / "demo" / f"v{DEMO_VERSION}"

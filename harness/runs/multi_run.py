@@ -1,4 +1,4 @@
-"""Runs that are made of runs in folders of their own: several seeds of one combination, or the folds of a data set."""
+"""Runs made of several runs in subfolders: several seeds of one combination, or the folds of a data set."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Conclude = Callable[[Sequence[Record]], tuple[Result, list[str]]]
 
 
 def read(path: Path) -> Record:
-    """A record; UserError where it cannot be read."""
+    """Read a record; raise UserError if it cannot be read."""
     try:
         return read_record(path)
     except RecordError as error:
@@ -58,8 +58,11 @@ def read(path: Path) -> Record:
 
 
 def run_seeds(job: Job, folder: Path, seeds: int, world: World | None = None) -> Outcome:
-    """One run a seed in ``seed-<s>``, and a record of their mean: leave-one-out scores are averaged, so that the
-    interval of the mean is that of the videos; the spread over seeds is beside it. Test answers are merged."""
+    """Run once per seed in ``seed-<s>``, and write a record of the mean.
+
+    Leave-one-out scores are averaged, so that the interval of the mean is over videos; the spread over seeds is stored
+    next to it. Test predictions are merged.
+    """
     world = world or single_process(pick_device(job.config.device))
     if world.first:
         atomic(folder / "seeds", lambda part: part.write_text(f"{seeds}\n"))
@@ -78,8 +81,10 @@ def run_seeds(job: Job, folder: Path, seeds: int, world: World | None = None) ->
 
 
 def run_folds(job: Job, folder: Path, world: World | None = None) -> Outcome:
-    """One run a fold in ``fold-<f>``, and a record of all out-of-fold answers together. Post-processors for the test
-    videos, whose answers are merged, are fitted on those."""
+    """Run once per fold in ``fold-<f>``, and write a record of all out-of-fold predictions together.
+
+    Post-processors for the test videos are fitted on the out-of-fold predictions. Test predictions are merged.
+    """
     world = world or single_process(pick_device(job.config.device))
     jobs = member_jobs(job)
 
@@ -101,7 +106,7 @@ def run_folds(job: Job, folder: Path, world: World | None = None) -> Outcome:
 
 
 def member_jobs(job: Job, seeds: int = 1) -> dict[str, Job]:
-    """The runs that a run is made of, by the names of their folders in its own: seeds, or folds; none for one run."""
+    """Return the member runs (seeds or folds) by subfolder name; {} for a single run."""
     if seeds > 1:
         every = range(job.config.seed, job.config.seed + seeds)
         return {f"seed-{s}": replace(job, config=job.config.model_copy(update={"seed": s})) for s in every}
@@ -111,18 +116,18 @@ def member_jobs(job: Job, seeds: int = 1) -> dict[str, Job]:
 
 
 def fold_job(job: Job, fold: int) -> Job:
-    """The job of one fold."""
+    """Return the job of one fold."""
     config = job.config.model_copy(update={"fold": fold})
     return replace(job, config=config, index=assign_splits(job.whole or job.index, config), split=split_name(config))
 
 
 def write_config(config: RunConfig, folder: Path) -> None:
-    """Put the resolved configuration into a run's folder."""
+    """Write the resolved configuration into a run's folder."""
     atomic(folder / "config.toml", lambda part: part.write_text(config.toml(), encoding="utf-8"))
 
 
 def _run_all(job: Job, folder: Path, jobs: Mapping[str, Job], conclude: Conclude, world: World) -> Outcome:
-    """Run what is not done yet, and make one record of all."""
+    """Run the members that are not finished yet, and write one record of all."""
     circumstances: Circumstances = {"data": place_of(job.index.root, folder)}
     record = Record(name=folder.name, status="running", result=identity(job), circumstances=circumstances)
     notes: list[str] = []
@@ -148,7 +153,7 @@ def _run_all(job: Job, folder: Path, jobs: Mapping[str, Job], conclude: Conclude
 
 
 def _finished(folder: Path, job: Job) -> Record | None:
-    """The record of a member that is done; UserError where it was made of other settings or data than the rest."""
+    """Return the record of a finished member; raise UserError if its settings or data differ from the others'."""
     path = folder / "record.json"
     if not path.is_file() or (known := read(path)).status != "done":
         return None
@@ -168,7 +173,7 @@ def _settings_and_data(result: Mapping[str, Any]) -> dict[str, str]:
 
 
 def mean_result(members: Sequence[Record]) -> Result:
-    """The result of several seeds of one combination."""
+    """Return the result of several seeds of one combination."""
     results = [member.result for member in members]
     first = results[0]
     scores: dict[str, ScoreBlock] = {}
@@ -198,7 +203,7 @@ def mean_result(members: Sequence[Record]) -> Result:
 
 
 def fold_result(members: Sequence[Record], scores: Mapping[str, ScoreBlock]) -> FoldsBlock:
-    """What the folds say of themselves; the mean and the spread of their scores are put into ``scores``."""
+    """Return the folds' part of a result; add the mean and the spread of their scores to ``scores``."""
     for kind, block in scores.items():
         each = [(member.result["scores"].get(kind) or {}).get("main") for member in members]
         known = [score for score in each if score is not None]
@@ -218,7 +223,11 @@ def fold_result(members: Sequence[Record], scores: Mapping[str, ScoreBlock]) -> 
 
 
 def _together(members: Sequence[Record]) -> Together:
-    """What choices all members made: the mean of their epochs, the most that any chose among, what any saw."""
+    """Combine the choices of all members.
+
+    The chosen epochs are averaged; for the numbers of epochs and of selections the largest counts; a video that any
+    member's starting weights were trained on is listed.
+    """
     results = [member.result for member in members]
     splits = {result["selection_split"] for result in results if result["selection_split"]}
     references = [result.get("reference") for result in results]
@@ -245,7 +254,7 @@ def _together(members: Sequence[Record]) -> Together:
 
 
 def mean_choice(choices: Sequence[EpochChoice]) -> EpochChoice:
-    """The optimism of the epochs' choice of several members, averaged as their scores are."""
+    """Average the members' optimism of the epoch choice, in the same way as their scores."""
     return {
         "nested": statistics.fmean(choice["nested"] for choice in choices),
         "optimism": statistics.fmean(choice["optimism"] for choice in choices),
@@ -253,15 +262,15 @@ def mean_choice(choices: Sequence[EpochChoice]) -> EpochChoice:
 
 
 def _mean_reference(references: Sequence[ReferenceBlock]) -> ReferenceBlock:
-    """The plain reference of several members: the mean of theirs, as the score of several is."""
+    """Average the members' plain references, in the same way as their scores."""
     return {**references[0], "main": statistics.fmean(one["main"] for one in references), "parts": {}}
 
 
-# --- test answers -----------------------------------------------------------------------------------------------------
+# --- test predictions -------------------------------------------------------------------------------------------------
 
 
 def _test_answers(job: Job, folder: Path, jobs: Mapping[str, Job], file: str) -> list[list[VideoAnswers]]:
-    """Each member's answers to the test videos; [] where there are none."""
+    """Return each member's predictions for the test videos; [] if there are none."""
     paths = [folder / name / "predictions" / file for name in jobs]
     return [read_own(path, job.track) for path in paths] if job.index.split("test") else []
 

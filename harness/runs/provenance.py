@@ -1,7 +1,8 @@
-"""What a run's choices and its starting weights saw, so that no score passes for more than it is.
+"""Training exposure: the videos that chose a run's settings and trained its starting weights.
 
-``weights.safetensors`` says in its metadata, key ``saw``, on which groups of videos it was trained, on which its epoch
-was chosen, and what the weights that it began with had seen before.
+The record states both, so that a score is not taken for more than it is. ``weights.safetensors`` states in its
+metadata, key ``saw``, on which groups of videos it was trained, on which its epoch was chosen, and the same for the
+trainings of its starting weights.
 """
 
 from __future__ import annotations
@@ -37,12 +38,15 @@ class TrainingExposure:
 
 
 def selection_facts(job: Job, selections: int, exposures: Sequence[TrainingExposure]) -> Choices:
-    """For the record: ``selection_split`` (whose scores chose the epoch or lowered the learning rate: val, next fold,
-    or None), ``n_selections`` (how many such scores), ``selected`` (what they decided: epoch, learning rate),
-    ``selected_on_reported`` (whether they, or those of the weights it began with, were of videos that are reported),
-    ``seen`` (reported videos that those weights were trained on). Where no split decided anything, the first two tell
-    of a search for settings, if there was one (``search``: see harness.config.schema.Chosen). What post-processors fit
-    is fitted on other groups than it is applied to (harness.evaluation.postprocessing.fit_folds)."""
+    """Return the record's entries about selection.
+
+    ``selection_split``: the split whose scores chose the epoch or lowered the learning rate (val, next fold, or None).
+    ``n_selections``: the number of such scores. ``selected``: what they decided (epoch, learning rate).
+    ``selected_on_reported``: whether those scores, or those of the starting weights, were of videos that are reported.
+    ``seen``: reported videos that the starting weights were trained on. If no split decided anything, the first two
+    describe the search for settings, if there was one (``search``: see harness.config.schema.Chosen). Post-processors
+    are always fitted on other groups than those that they are applied to (harness.evaluation.postprocessing.fit_folds).
+    """
     split = NEXT_FOLD if job.config.fold >= 0 else "val"
     chosen = {group for saw in _same_kind(job, exposures) for group in saw.select}
     trained = {group for saw in _same_kind(job, exposures) for group in saw.train}
@@ -61,12 +65,12 @@ def selection_facts(job: Job, selections: int, exposures: Sequence[TrainingExpos
 
 
 def _same_kind(job: Job, exposures: Iterable[TrainingExposure]) -> list[TrainingExposure]:
-    """Trainings on the same kind of data: names of drawn videos and of real ones may be equal by chance."""
+    """Return trainings on the same kind of data: synthetic and real videos may share a name by chance."""
     return [saw for saw in exposures if saw.synthetic == job.synthetic]
 
 
 def metadata(job: Job, selections: int, before: Sequence[TrainingExposure]) -> dict[str, str]:
-    """What the weights of a run have seen, for their file; ``before``: what those that it began with had."""
+    """Return the metadata for a run's weights. ``before``: exposures of the starting weights."""
     groups = {split: tuple(sorted({v.group for v in job.index.split(split)})) for split in ("train", "val", "select")}
     select = (groups["select"] or groups["val"]) if selections else ()
     if job.config.chosen.reported:
@@ -77,7 +81,7 @@ def metadata(job: Job, selections: int, before: Sequence[TrainingExposure]) -> d
 
 
 def read_exposure(path: Path) -> list[TrainingExposure]:
-    """What a file of weights says that it has seen; [] where it says nothing, being none of this project's."""
+    """Return the exposures stated in a file of weights; [] if there are none, as in files of other programs."""
     if path.suffix != ".safetensors":
         return []
     try:
@@ -86,13 +90,16 @@ def read_exposure(path: Path) -> list[TrainingExposure]:
         return [
             TrainingExposure(**{**one, "train": tuple(one["train"]), "select": tuple(one["select"])}) for one in said
         ]
-    except (safetensors.SafetensorError, ValueError, TypeError, KeyError):  # another's key of that name
+    except (safetensors.SafetensorError, ValueError, TypeError, KeyError):  # another program's key of that name
         return []
 
 
 def annotate_weights(passport: WeightsBlock, exposures: Sequence[TrainingExposure], job: Job) -> WeightsBlock:
-    """The record of a slot's weights with what this project knows of their training: ``saw``, and where that was
-    another track of the same data ``other_tracks``, and ``seen_affwild2`` where the data are Aff-Wild2's."""
+    """Add to the record of a slot's weights what this project knows of their training.
+
+    ``saw``: the trainings. If some were on another track of the same kind of data: ``other_tracks``, and
+    ``seen_affwild2`` if the data are Aff-Wild2's.
+    """
     if not exposures:
         return passport
     others = [saw for saw in exposures if saw.track != job.track.name and saw.synthetic == job.synthetic]

@@ -1,4 +1,4 @@
-"""A record around a piece of work: what was done where, with what memory and time, and how it ended."""
+"""Recording a piece of work: what was run on which machine, time and memory used, and how it ended."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ from zoo.text import visible
 
 RESERVE = ".reserve"
 ROOM = 1 << 16
-"""Bytes, several times what a record of a run without scores has."""
+"""Bytes, several times the size of a run's record without scores."""
 
 
 @contextmanager
 def record_run(record: Record, folder: Path | None) -> Iterator[None]:
-    """Write a record before and after: what does not end well leaves one that says why, and a killed run is a row.
-    Without a folder nothing is written."""
+    """Write a record before and after the work, so that failed work leaves a reason and a killed run is still a row.
+
+    Nothing is written if ``folder`` is None.
+    """
     started, begun = time.time(), record.result
     _write(record, folder)
     _reserve(folder)
@@ -46,14 +48,16 @@ def record_run(record: Record, folder: Path | None) -> Iterator[None]:
     finally:
         own: Circumstances = {"seconds": round(time.time() - started, 1), "peak_memory_mb": round(peak_mb())}
         if halved:
-            own["out_of_memory"] = halved  # what went on with smaller batches
+            own["out_of_memory"] = halved  # work that continued with smaller batches
         record.circumstances = {**circumstances, **own, **record.circumstances}
         _conclude(record, folder, begun)
 
 
 def _conclude(record: Record, folder: Path | None, begun: Result) -> None:
-    """Write how it ended, into the room that was kept for it. What is done but finds no room for all that it has to
-    say is a failure that says so."""
+    """Write how the work ended, into the space that was reserved for it.
+
+    If finished work finds no space for its full record, the record says that the run failed for this reason.
+    """
     _release(folder)
     try:
         _write(record, folder)
@@ -63,27 +67,27 @@ def _conclude(record: Record, folder: Path | None, begun: Result) -> None:
             with suppress(UserError):
                 _write(record, folder)
             raise
-        # The error that is under way says what is wrong, such as which file had no room; this one would hide it.
+        # Keep the original error: it says what is wrong, such as which file had no space. This error would hide it.
 
 
 def _reserve(folder: Path | None) -> None:
-    """Keep the room that the record will need at the end: a disk that fills up in a run is then said by its record."""
+    """Reserve disk space for the final record, so that the record can report a disk that fills up during the run."""
     if folder is None:
         return
     try:
-        (folder / RESERVE).write_bytes(os.urandom(ROOM))  # some file systems store no zeros
+        (folder / RESERVE).write_bytes(os.urandom(ROOM))  # random bytes, because some file systems store no zeros
     except OSError as error:
         raise _unwritten(folder, error) from None
 
 
 def _release(folder: Path | None) -> None:
     if folder is not None:
-        with suppress(OSError):  # of a disk that was taken away
+        with suppress(OSError):  # the disk may have been removed
             (folder / RESERVE).unlink(missing_ok=True)
 
 
 def host() -> Circumstances:
-    """The machine and the program, for the circumstances of a record."""
+    """Return the machine and the versions of the program, for the circumstances of a record."""
     return {
         "host": platform.node(),
         "platform": platform.platform(),
@@ -96,7 +100,7 @@ def host() -> Circumstances:
 
 
 def commit() -> str | None:
-    """The git commit of this checkout, with ``+`` where it is changed; None outside one."""
+    """Return the git commit of this checkout, with ``+`` if files were changed; None outside a checkout."""
     here = Path(__file__).resolve().parents[2]
     if not (here / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""What the record of a finished run lets one say of its score, a line each: for the terminal and for the run's page."""
+"""Remarks on the score of a finished run, one line each, from its record: for the terminal and for the run's page."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ LABELS = {
 
 
 def remarks(result: Result) -> list[str]:
-    """All that can be said of a scored run, as the lines below say it."""
+    """Return all remarks on a scored run, in the order of the functions below."""
     said = present_lines(result) + reference_lines(result) + steepness_lines(result)
     return said + fold_lines(result) + optimism_lines(result) + choice_lines(result)
 
 
 def fold_lines(result: Result) -> list[str]:
-    """Of several folds: their mean score and spread, which are other figures than that of all answers together."""
+    """Return the folds' mean score and spread, which differ from the score of all predictions together."""
     lines = []
     for kind, block in result["scores"].items():
         if block.get("fold_mean") is not None and kind in ("raw", "post"):
@@ -37,20 +37,24 @@ def fold_lines(result: Result) -> list[str]:
 
 
 def present_lines(result: Result) -> list[str]:
-    """The scores over the classes that the labels show, where some are absent: they count as 0 in the competition's."""
+    """Return scores over the classes that occur in the labels, if some classes are absent.
+
+    The competition's score counts absent classes as 0.
+    """
     lines = []
     for kind, block in result["scores"].items():
         over, absent = block.get("over_present"), block.get("absent") or ()
         if kind in ("raw", "post") and over is not None and abs(over - block["main"]) > 1e-9:
             lines.append(
-                f"{LABELS[kind]}: {over:.4f} with F1 over what the labels show; {', '.join(absent)} "
-                f"{'is' if len(absent) == 1 else 'are'} absent, which the competition's score counts as 0"
+                f"{LABELS[kind]}: {over:.4f} with F1 over the classes in the labels; {', '.join(absent)} "
+                f"{'is absent and counts' if len(absent) == 1 else 'are absent and count'} as 0 in the competition's "
+                "score"
             )
     return lines
 
 
 def reference_lines(result: Result) -> list[str]:
-    """What a linear model of the same frozen features scores, and plainly whether this run is worse."""
+    """Return the score of a linear model of the same frozen features, and a warning if this run is worse."""
     reference, raw = result.get("reference"), result["scores"].get("raw")
     if not reference or not raw:
         return []
@@ -58,81 +62,82 @@ def reference_lines(result: Result) -> list[str]:
     where = "mean of the folds' raw scores" if fold_mean is not None else "raw score"
     own = raw["main"] if fold_mean is None else fold_mean
     lines = [
-        f"plain reference, a linear model a frame of the frozen features ({', '.join(reference['slots'])}): "
+        f"plain reference, a linear model per frame of the frozen features ({', '.join(reference['slots'])}): "
         f"{reference['main']:.4f}; the {where} is {own:.4f}"
     ]
     if own < reference["main"]:
         lines.append(
-            "warning: this run loses to the plain reference; give it more steps (train.min_steps), another learning "
-            "rate (train.lr) or a smaller model"
+            "warning: this run scores below the plain reference; train it longer (train.min_steps), or try another "
+            "learning rate (train.lr) or a smaller model"
         )
     return lines
 
 
 def steepness_lines(result: Result) -> list[str]:
-    """A warning where the training was too short."""
+    """Return a warning if the training was too short."""
     fall = result.get("late_fall")
     if fall is None or fall < STEEP:
         return []
     return [
         f"warning: the training loss was still falling steeply at the end: {fall:.0%} of its fall came in the last "
-        "quarter of the learning; train longer (--epochs, or train.min_steps on a small set) or at a higher train.lr"
+        "quarter of the learning (steps times learning rate); train longer (--epochs, or train.min_steps on a small "
+        "set) or with a higher train.lr"
     ]
 
 
 def optimism_lines(result: Result) -> list[str]:
-    """What the usual, flattering ways of choosing the epoch and the values of post-processing do to the score."""
+    """Return how far flattering ways of choosing the epoch and of fitting post-processing raise the score."""
     post, epoch, lines = result.get("post") or {}, result.get("epoch_choice"), []
     if epoch and result.get("selected_on_reported") and "fold_mean" not in result["scores"].get("raw", {}):
         lines.append(
-            f"with the epoch chosen on other groups than are scored with it the raw score would be "
-            f"{epoch['nested']:.4f}: an optimism of {epoch['optimism']:+.4f}, which is in it"
+            f"with the epoch chosen on other groups than the scored ones the raw score would be "
+            f"{epoch['nested']:.4f}: the reported one includes an optimism of {epoch['optimism']:+.4f}"
         )
     if post.get("optimism") is None or not post.get("all"):
         return lines
     return [
         *lines,
-        f"with post-processing fitted on the scored frames themselves it would be {post['fitted_on_itself']:.4f}: "
-        f"an optimism of {post['optimism']:+.4f}, which is not counted",
+        f"with post-processing fitted on the scored frames themselves the processed score "
+        f"would be {post['fitted_on_itself']:.4f}: an optimism of {post['optimism']:+.4f}, which the reported "
+        "one does not include",
     ]
 
 
 def choice_lines(result: Result) -> list[str]:
-    """On what the epoch was chosen, and which scored videos the starting weights knew."""
+    """Return lines on which data chose the epoch, and which scored videos the starting weights were trained on."""
     lines = []
     n, split = result.get("n_selections"), result.get("selection_split")
     if search := result.get("search"):
-        sight = "are scored here too, which flatters it" if search["reported"] else "are not scored here"
+        sight = "are scored here too: the score is optimistic" if search["reported"] else "are not scored here"
         lines.append(
             f"{', '.join(search['keys'])}: chosen among {search['trials']} trials on {search['on']}, which {sight}"
         )
         split = None if split == search["on"] else split
     if split == "val":
-        lines.append(f"{_decided(result)} by {n} scores on the same validation videos, which flatters it")
+        lines.append(f"{_decided(result)} by {n} scores on the same validation videos: the score is optimistic")
     elif split and split.startswith("other groups"):
-        lines.append(f"its members' weights were fitted on {split}, which are not scored with them")
+        lines.append(f"its ensemble weights were fitted on {split}, never on the videos that they are scored on")
     elif split:
-        lines.append(f"{_decided(result)} by at most {n} scores on the {split}, which is not scored with it")
+        lines.append(f"{_decided(result)} by at most {n} scores on the {split}, which that model is not scored on")
         if result.get("selected_on_reported"):
-            lines.append("but the weights that it began with were chosen on videos that are scored, which flatters it")
+            lines.append("but its starting weights were chosen on videos that are scored: the score is optimistic")
     if seen := result.get("seen"):
         more = ", ..." if len(seen) > 5 else ""
         lines.append(
-            f"{len(seen)} of the scored videos were in the training of the weights that it began with: "
-            f"{', '.join(seen[:5])}{more}"
+            f"{len(seen)} of the scored videos are training videos of its starting weights: {', '.join(seen[:5])}{more}"
         )
     return lines
 
 
 def _decided(result: Result) -> str:
-    """What validation scores decided; records of before this was noted knew the epoch alone."""
+    """Name what validation scores decided; in records older than the key ``selected`` it was the epoch alone."""
     whose = "its members' " if "ensemble" in result else "the "
     deeds = {"epoch": "epoch was chosen", "learning rate": "learning rate was lowered"}
     return whose + " and the ".join(deeds[what] for what in result.get("selected") or ["epoch"])
 
 
 def parts_line(parts: Mapping[str, float]) -> str:
-    """What a score is made of, on one line: its terms, or the range of its classes."""
+    """Format the parts of a score on one line: its terms, or the range of its classes."""
     known = {name: value for name, value in parts.items() if value is not None and np.isfinite(value)}
     terms: list[str] = [name for name in ("mean_ccc", "macro_f1", "mean_f1") if name in known]
     if len(terms) < 2:

@@ -1,4 +1,4 @@
-"""What follows once there are answers: scores, post-processing fitted on them, tables of predictions, a submission."""
+"""Steps after prediction: scores, fitted post-processing, tables of predictions, a submission."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ from zoo.registry.tracks import all_editions
 
 @dataclass
 class Scored:
-    """``scores``: blocks of the record; ``post``: what the post-processors fitted; ``chain``: they, for test videos."""
+    """Scores of a run and its fitted post-processing.
+
+    ``scores``: blocks of the record; ``post``: values that the post-processors fitted; ``chain``: the post-processors,
+    for test videos.
+    """
 
     chain: Chain
     scores: dict[str, ScoreBlock] = field(default_factory=dict)
@@ -33,11 +37,11 @@ def score_split(
     *,
     by_fold: Mapping[int, Sequence[VideoAnswers]] | None = None,
 ) -> Scored:
-    """Score the answers to the reported videos, raw and processed, and write them to ``folder``/predictions.
+    """Score the predictions for the reported videos, raw and processed, and write them to ``folder``/predictions.
 
-    Processed answers are cross-fitted: each group's values are fitted on other groups. ``post["optimism"]``: by how
+    Processed predictions are cross-fitted: each group's values are fitted on other groups. ``post["optimism"]``: by how
     much values fitted and scored on the same frames would flatter the score. ``by_fold``: see
-    harness.evaluation.postprocessing.fit_folds. Nothing where nothing is labelled.
+    harness.evaluation.postprocessing.fit_folds. Without labels there are no scores, and nothing is written.
     """
     track, scored = job.track, Scored(Chain(job.plan.post, job.track))
     if not videos or not labelled(videos):
@@ -45,7 +49,8 @@ def score_split(
     chains = fit_folds(job.plan.post, track, videos, by_fold)
     folds, whole = [chain.state() for chain in chains.values()], scored.chain.fit(videos).state()
     scored.post = {"folds": folds, "all": whole, "fitted_on": f"other groups of {job.split}"}
-    processed = apply_folds(chains, videos)  # when all is fitted, which takes as much memory as they
+    # After all fitting, because the processed predictions take as much memory as the raw ones.
+    processed = apply_folds(chains, videos)
     blocks = {
         "raw": score_block(track, videos),
         "post": score_block(track, processed),
@@ -61,8 +66,10 @@ def score_split(
 
 
 def postprocessors_of_source(job: Job) -> Scored:
-    """For a run on train and val: post-processors fitted on the answers of the run that chose its epochs, which was
-    not trained on those videos."""
+    """Fit post-processors for a run on train and val, on the predictions of the run that chose its epochs.
+
+    That run was not trained on those videos.
+    """
     scored = Scored(Chain(job.plan.post, job.track))
     if job.origin is not None and job.origin.answers is not None:
         known = read_own(job.origin.answers, job.track)
@@ -74,9 +81,10 @@ def postprocessors_of_source(job: Job) -> Scored:
 def answer_test(
     job: Job, videos: Sequence[VideoAnswers], chain: Chain, folder: Path
 ) -> tuple[SubmissionBlock | None, list[str]]:
-    """Write the answers to the test videos, raw and processed, and the submission: its part of the record, and notes.
+    """Write the raw and processed predictions for the test videos, and the submission.
 
-    A fold by itself makes no submission; the folds together do."""
+    Return the submission's part of the record, and notes. A fold by itself makes no submission; the folds together do.
+    """
     if not videos:
         return None, _unsubmitted(job)
     final = [chain.apply(video) for video in videos]
@@ -88,8 +96,10 @@ def answer_test(
 
 
 def submit_final(job: Job, final: Sequence[VideoAnswers], folder: Path) -> tuple[SubmissionBlock | None, list[str]]:
-    """Write processed answers to the test videos and their submission, where one can be made: a list in the data
-    folder that cannot be answered is no reason to lose the run."""
+    """Write processed predictions for the test videos and, if possible, their submission.
+
+    A list in the data folder that cannot be answered is not a reason to lose the run.
+    """
     write_predictions(folder / "predictions" / "test.post.parquet", job.track, final, labels=False)
     if notes := _unsubmitted(job):
         return None, notes
@@ -99,6 +109,6 @@ def submit_final(job: Job, final: Sequence[VideoAnswers], folder: Path) -> tuple
 
 
 def _unsubmitted(job: Job) -> list[str]:
-    """The note that no submission is made, and why."""
+    """Return the note that no submission is made, with the reason; [] if one can be made."""
     reason = submission_obstacle(job.index, all_editions(job.registry))
     return [f"no submission: {reason}"] if reason else []

@@ -52,7 +52,7 @@ from zoo.registry.plan import Plan
 from zoo.weights.loading import Loaded, load_pretrained
 
 FITS = {"projection": "train", "loss": "train", "reference": "train"}
-"""What is fitted before training, and beside it, and on which split (ClipData.of holds it)."""
+"""Fits before and during training -> the split that they use (ClipData.of holds it)."""
 SPLITS: tuple[Split, ...] = ("train", "select", "val", "test")
 
 
@@ -67,7 +67,7 @@ class Outcome:
 
 @dataclass
 class Prepared:
-    """Everything between the files and the loop. ``exposures``: what the weights that it begins with have seen."""
+    """Everything between the files and the loop. ``exposures``: trainings of the weights that the run begins with."""
 
     model: Model
     splits: dict[str, ClipData]
@@ -75,17 +75,17 @@ class Prepared:
     world: World
     exposures: list[provenance.TrainingExposure] = field(default_factory=list)
     store: FeatureStore = field(default_factory=FeatureStore)
-    dims: dict[str, int] = field(default_factory=dict)  # of the encoders' features
+    dims: dict[str, int] = field(default_factory=dict)  # widths of the encoders' features
 
 
 def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = True) -> Outcome:
     """Train and evaluate one combination into ``folder`` (made by the caller, holding config.toml).
 
-    A failure leaves a record that says why; an interruption one that can be continued. Of several processes the first
-    one writes; in the others the outcome's record is empty.
+    A failure leaves a record with the reason; an interruption leaves one that can be continued. With several processes
+    only the first one writes; in the others the outcome's record is empty.
     """
     if job.config.zero_shot:
-        from harness.runs import zero_shot  # it is built on this module
+        from harness.runs import zero_shot  # imported here because zero_shot imports this module
 
         return zero_shot.run(job, folder, progress=progress)
     world = world or single_process(pick_device(job.config.device))
@@ -127,17 +127,18 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
 
 
 def prepare(job: Job, *, world: World | None = None, progress: bool = True, weights: Path | None = None) -> Prepared:
-    """Features, clips and the model: fitted on the training frames, or with a finished run's ``weights``."""
+    """Prepare features, clips and the model: fitted on the training frames, or with a finished run's ``weights``."""
     config, plan = job.config, job.plan
     if config.zero_shot:
         raise UserError("zero-shot-run")
     world = world or single_process(pick_device(config.device))
     torch.use_deterministic_algorithms(True, warn_only=True)
 
-    # Do the parts fit together? Found out on the meta device, before any pixel is read.
+    # Check that the parts fit together: on the meta device, before any pixel is read.
     dims = check(plan, adapter_options(config), regularisation_options(config))["dims"]
 
-    # Features of frozen slots from the cache or computed now; raw input of trained ones is packed once a video.
+    # Features of frozen slots come from the cache or are computed now; raw input of trained slots is packed once a
+    # video.
     frozen, raw = frozen_slots(plan.slots, config.features, world.device), raw_slots(plan, job.index)
     store = extract_features(job.index, frozen, raw, world, progress=progress)
     splits = clips_of(job, store, raw)
@@ -146,7 +147,7 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
         model = trained_model(plan, dims, job.track, config, weights).to(world.device)
         return Prepared(model, splits, passports, world, store=store)
 
-    # The network with its seed's random weights, those of its encoders, and projections of the training frames.
+    # The network with the random weights of its seed, pretrained encoders, and projections fitted on training frames.
     check_trainable(job, splits)
     if config.train.shuffle_labels:
         splits["train"].labels = shuffled(splits["train"].labels, config.seed)
@@ -158,7 +159,7 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
         exposures[name] = provenance.read_exposure(loaded.path)
     fit_adapters(model, splits["train"], store)
 
-    # What the starting weights have seen goes into the record, and marks the run where it saw what is reported.
+    # Exposure of the starting weights goes into the record, and marks the run if they were trained on reported videos.
     passports = [provenance.annotate_weights(p, exposures.get(p["slot"], []), job) for p in passports]
     return Prepared(
         model, splits, passports, world, [saw for those in exposures.values() for saw in those], store, dims
@@ -166,7 +167,7 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
 
 
 def trained_model(plan: Plan, dims: Mapping[str, int], track: TrackSpec, config: RunConfig, weights: Path) -> Model:
-    """A finished run's network with its weights, which are compared with the record."""
+    """Return a finished run's network with its weights, which are compared with the record."""
     model = make_model(plan, dims, [Counts(1, (1,) * max(2, len(a.classes))) for a in track.answers], config)
     finished.check_written(weights)
     model.load_state_dict(load_weights(weights))
@@ -176,21 +177,21 @@ def trained_model(plan: Plan, dims: Mapping[str, int], track: TrackSpec, config:
 def extract_features(
     index: Index, frozen: Sequence[FrozenSlot], raw: Mapping[str, RawSlot], world: World, *, progress: bool
 ) -> FeatureStore:
-    """Compute what the cache lacks, shared out among the processes. UserError where a video cannot be read."""
+    """Compute features missing from the cache, divided among the processes; UserError if a video is unreadable."""
     if world.size > 1:
         pack_inputs(index, raw, world)
     store, failures = extract(index, frozen, progress=progress and world.first)
     if not failures:
         return store
     reasons = {failure.reason for failure in failures}
-    if len(reasons) == 1 and len(failures) > 1:  # not a video's fault, such as weights that do not fit
+    if len(reasons) == 1 and len(failures) > 1:  # not one video's fault, but for example weights that do not fit
         raise UserError("features-failed", message=reasons.pop())
     some = "; ".join(f"{failure.item}: {failure}" for failure in failures[:5])
     raise UserError("videos-unreadable", count=len(failures), count2=len(index.videos), some=some)
 
 
 def clips_of(job: Job, store: FeatureStore, raw: Mapping[str, RawSlot]) -> dict[str, ClipData]:
-    """The videos of every split that has some. Training targets alone are shifted by the delay, and cut at gaps."""
+    """Return the clips of each split with videos; only training targets are shifted by the delay and cut at gaps."""
     names, train = [slot.name for slot in job.plan.slots], job.config.train
     splits: dict[str, ClipData] = {}
     for split in SPLITS:
@@ -201,8 +202,11 @@ def clips_of(job: Job, store: FeatureStore, raw: Mapping[str, RawSlot]) -> dict[
 
 
 def check_trainable(job: Job, splits: Mapping[str, ClipData]) -> None:
-    """UserError where no labelled training frame has data; times of the other videos, which are wanted with their
-    answers, are read now: better that they fail before training than after it."""
+    """Raise UserError if no labelled training frame has data.
+
+    Frame times of the other splits are read now too: they are needed with the predictions, and should fail before
+    training.
+    """
     data = splits.get("train")
     if data is None or not any(useful[-1] for useful in data.useful):
         raise UserError("training-no-labels", root=job.index.root, name=job.track.name)
@@ -212,7 +216,7 @@ def check_trainable(job: Job, splits: Mapping[str, ClipData]) -> None:
 
 
 def load_starting_weights(model: Model, plan: Plan) -> dict[str, Loaded]:
-    """Give the encoders that are trained on (``--finetune``) the weights that they begin with; by slot."""
+    """Load the starting weights of the encoders that are finetuned (``--finetune``); return them by slot."""
     return {
         slot.name: load_pretrained(model.encoders[module_key(slot.name)], slot.passport)
         for slot in plan.slots
@@ -221,8 +225,10 @@ def load_starting_weights(model: Model, plan: Plan) -> dict[str, Loaded]:
 
 
 def pack_inputs(index: Index, raw: Mapping[str, RawSlot], world: World) -> None:
-    """Pictures cut out of video are packed once a video, shared out; each process then finds the others'. (Features
-    are shared out by harness.features.extraction itself.)"""
+    """Pack frames cut from video once per video, divided among the processes; each then finds the others' files.
+
+    harness.features.extraction divides the features itself.
+    """
     for slot in raw.values():
         for i in world.shard([video.n_frames for video in index.videos]):
             slot.prepare(index.videos[i].name)
@@ -232,7 +238,7 @@ def pack_inputs(index: Index, raw: Mapping[str, RawSlot], world: World) -> None:
 def conclude(
     job: Job, prepared: Prepared, folder: Path, trained: Trained, got: Mapping[Any, list[VideoAnswers]]
 ) -> tuple[Result, list[str]]:
-    """Scores, predictions, submission: what follows the last answer."""
+    """Score and write the predictions, write the submission, and return the result with notes."""
     scored = score_split(job, got.get("val", []), folder) if job.origin is None else postprocessors_of_source(job)
     submission, notes = answer_test(job, got.get("test", []), scored.chain, folder)
     result: Result = {
@@ -262,7 +268,7 @@ def conclude(
 
 
 def reference_of(job: Job, prepared: Prepared) -> ReferenceBlock | None:
-    """The plain reference on the run's frozen features, fitted on train and scored on what is reported."""
+    """Fit the plain reference on the run's frozen features of train, and score it on the reported split."""
     frozen = [slot.name for slot in job.plan.slots if slot.frozen]
     adapters = {name: copy.deepcopy(cast(Adapter, prepared.model.adapters[module_key(name)])).cpu() for name in frozen}
     splits = prepared.splits
@@ -270,13 +276,13 @@ def reference_of(job: Job, prepared: Prepared) -> ReferenceBlock | None:
 
 
 def predict_split(job: Job, prepared: Prepared, split: str) -> list[VideoAnswers]:
-    """Answers to all videos of a split; of several processes only the first has them."""
+    """Predict all videos of a split; with several processes only the first has the predictions."""
     how = evaluation_options(job.config, job.plan)
     return shared_answers(prepared.world, prepared.model, prepared.splits[split], job.track, **how)
 
 
 def evaluation_options(config: RunConfig, plan: Plan) -> dict[str, Any]:
-    """How a run answers whole videos (harness.evaluation.prediction.answers)."""
+    """Return the options with which a run predicts whole videos (harness.evaluation.prediction.answers)."""
     return {
         "length": config.train.clip,
         "batch": config.train.batch * 2,
@@ -288,5 +294,5 @@ def evaluation_options(config: RunConfig, plan: Plan) -> dict[str, Any]:
 
 
 def wants_per_slot(plan: Plan) -> bool:
-    """Whether some post-processor looks at the slots' own answers."""
+    """Return True if a post-processor uses the predictions of single slots."""
     return any(getattr(block.spec, "per_slot", False) for block in plan.post)

@@ -1,4 +1,4 @@
-"""Which videos train, which choose the epoch, which are reported: the splits as they are, a fold, or all to train on.
+"""Splits: the original ones, a fold, or train and val together.
 
 Of K folds over the train and validation videos, fold f is reported, fold f + 1 (mod K) chooses the epoch, and the rest
 trains; a group of videos is never divided. ``fit``: train and val both train, for as many epochs as another run chose.
@@ -34,12 +34,12 @@ FREE = {
     "chosen.reported",
     "chosen.keys",
 }
-"""Settings in which a run may differ from the one whose number of epochs it takes."""
+"""Settings in which a run may differ from the run whose number of epochs it takes."""
 
 
 @dataclass(frozen=True)
 class EpochSource:
-    """The run that chose a number of epochs. ``answers``: its answers to videos that it was not trained on, if kept."""
+    """The run that chose a number of epochs. ``answers``: its predictions for videos it was not trained on, if kept."""
 
     folder: Path
     run: str
@@ -49,7 +49,7 @@ class EpochSource:
 
 
 def check_kind(config: RunConfig, seeds: int = 1) -> None:
-    """UserError where settings of folds, fit and seeds contradict each other."""
+    """Raise UserError if settings of folds, fit and seeds contradict each other."""
     if config.fit and (config.folds or config.fold >= 0):
         raise UserError("folds-with-fit")
     if config.folds and seeds > 1:
@@ -70,7 +70,7 @@ def check_kind(config: RunConfig, seeds: int = 1) -> None:
 
 
 def split_name(config: RunConfig) -> str:
-    """What is reported: val; cv6, or cv6-0 for one of its folds; test where nothing is left to score."""
+    """Return the name of the reported split: val; cv6, or cv6-0 for one fold; test if nothing is left to score."""
     if config.fit:
         return "test"
     if not config.folds:
@@ -79,9 +79,9 @@ def split_name(config: RunConfig) -> str:
 
 
 def assign_splits(index: Index, config: RunConfig) -> Index:
-    """The index with splits as the run uses them: ``val`` is what is reported, ``select`` chooses a fold's epoch.
+    """Return the index with splits as the run uses them: ``val`` is reported, ``select`` chooses a fold's epoch.
 
-    UserError where there are more folds than groups.
+    Raise UserError if there are more folds than groups.
     """
     if config.fit:
         return _split_as(index, {video.group: "train" for video in index.split("val")})
@@ -95,7 +95,7 @@ def assign_splits(index: Index, config: RunConfig) -> Index:
 
 
 def fold_of_group(index: Index, folds: int) -> dict[str, int]:
-    """Group of the train and validation videos -> fold."""
+    """Return group of the train and validation videos -> fold."""
     from harness.evaluation.folds import folds_of
 
     groups = sorted({video.group for video in index.videos if video.split in BOTH})
@@ -105,13 +105,13 @@ def fold_of_group(index: Index, folds: int) -> dict[str, int]:
 
 
 def _split_as(index: Index, splits: Mapping[str, Split]) -> Index:
-    """The index with other splits for the train and validation videos of some groups."""
+    """Return the index with other splits for the train and validation videos of some groups."""
     videos = [replace(v, split=splits.get(v.group, v.split)) if v.split in BOTH else v for v in index.videos]
     return replace(index, videos=tuple(videos))
 
 
 def find_origin(config: RunConfig, index: Index) -> EpochSource | None:
-    """The run that ``epochs_from`` names; UserError where it is not one that could choose for ``config``."""
+    """Return the run that ``epochs_from`` names; raise UserError if it could not choose epochs for ``config``."""
     if config.epochs_from is None:
         return None
     folder = Path(config.epochs_from)
@@ -132,13 +132,13 @@ def find_origin(config: RunConfig, index: Index) -> EpochSource | None:
 
 
 def _differences(result: Result, config: RunConfig, index: Index) -> Iterator[str]:
-    """What that run and this one have not in common, the main things first."""
+    """Yield the differences between that run and this one, the main ones first."""
     there, here = flat(result.get("config") or {}), flat(config.model_dump(mode="json"))
     there |= {key: result[key] for key in ("track", "edition") if key in result}
     first = ["track", "edition", "encoders", "fusion", "head"]
     for key in (*first, *sorted((there.keys() | here.keys()) - set(first))):
         a, b = there.get(key, "unset"), here.get(key, "unset")
-        known = key in there or key.startswith("options.")  # a setting that is newer than that run is not compared
+        known = key in there or key.startswith("options.")  # a setting newer than that run is not compared
         if key not in FREE and known and a != b:
             yield f"{key.removeprefix('options.')} is {a} there and {b} here"
     frames = (result.get("data") or {}).get("frames") or {}
@@ -149,9 +149,10 @@ def _differences(result: Result, config: RunConfig, index: Index) -> Iterator[st
 
 
 def fitted_on(config: RunConfig, folder: Path) -> Path | None:
-    """The raw answers on which a run's post-processors for further videos are fitted; None where none were labelled.
+    """Return the raw predictions on which post-processors for further videos are fitted; None if none were labelled.
 
-    UserError where they are another run's, which is gone."""
+    Raise UserError if they belong to another run, and that run no longer exists.
+    """
     if not config.fit:
         path = folder / "predictions" / f"{split_name(config)}.parquet"
         return path if path.is_file() else None
@@ -163,7 +164,7 @@ def fitted_on(config: RunConfig, folder: Path) -> Path | None:
 
 
 def _answers(folder: Path, result: Result) -> Path | None:
-    """The run's raw answers to its reported videos; of several seeds, those of the first."""
+    """Return the run's raw predictions for its reported videos; for several seeds, those of the first."""
     own = folder if not (folder / "seeds").is_file() else folder / f"seed-{result['seeds'][0]}"
     path = own / "predictions" / f"{result.get('split', 'val')}.parquet"
     return path if path.is_file() else None

@@ -1,4 +1,4 @@
-"""`harness run`: a new run, several seeds or folds of one, or one to be continued."""
+"""`harness run`: start a new run, or several seeds or folds of one, or continue a run."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ def start(
     seeds: int,
     after: Callable[[Path], object] | None = None,
 ) -> Path:
-    """Train one combination (``seeds`` times) and bring the leaderboard up to date. Returns the run's folder.
+    """Train one combination (``seeds`` times), update the leaderboard, and return the run's folder.
 
-    ``after``: what is done with the folder of the finished run, by the one process that writes."""
+    ``after``: called with the folder of the finished run, by the one process that writes.
+    """
     check_kind(config, seeds)
     check_name(out, name)
     if config.zero_shot:
@@ -69,7 +70,7 @@ def _run(job: Job, folder: Path, seeds: int, world: World, after: Callable[[Path
 
 
 def check_ready(job: Job) -> None:
-    """Find the mistakes that would stop the run later, before it has a folder; UserError says what to do."""
+    """Raise UserError for mistakes that would stop the run later, before it has a folder."""
     if job.config.zero_shot:
         zero_shot.check_ready(job)
         return
@@ -82,7 +83,7 @@ def check_ready(job: Job) -> None:
 
 
 def _hindrance(job: Job) -> str:
-    """Why nothing can be handed in by a list that was found in the data folder; UserError where the user named it."""
+    """Return why a list found in the data folder gives no submission; raise UserError if the user named the list."""
     reason = submission_obstacle(job.index, all_editions(job.registry))
     if reason and job.config.data.list:
         raise UserError("run-not-ready", message=reason)
@@ -97,7 +98,7 @@ def resume(
     data: Path | None = None,
     after: Callable[[Path], object] | None = None,
 ) -> Path:
-    """Continue a run that was stopped, in its own folder; on other ``machines`` (devices, nodes) where given."""
+    """Continue a stopped run in its own folder; on other ``machines`` (devices, nodes) if given."""
     other = {key: number for key, number in (machines or {}).items() if number}
     saved = saved_config(folder)
     path = folder / "record.json"
@@ -123,7 +124,7 @@ def finish(outcome: Outcome, job: Job, out: Path) -> None:
 
 
 def joined_by(config: RunConfig) -> AbstractContextManager[World]:
-    """The processes that a configuration asks for."""
+    """Start or join the processes that a configuration asks for."""
     return init_distributed(
         pick_device(config.device), devices=config.devices, nodes=config.nodes, precision=config.train.precision
     )

@@ -1,4 +1,4 @@
-"""What a run says at its beginning and at its end."""
+"""Text that a run prints at its beginning and at its end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RATE = 85.0  # frames/s: training a ResNet-18 end to end at 112 x 112 on two cor
 
 
 def announce(job: Job, hindrance: str = "") -> None:
-    """Say what will be done, and whatever the user should know before it is. ``hindrance``: to a submission."""
+    """Print what will be done, and what the user should know before. ``hindrance``: why no submission is possible."""
     plan, index = job.plan, job.index
     splits = ", ".join(f"{len(index.split(s))} {s}" for s in ("train", "val", "test"))
     groups = ", ".join(str(len({video.group for video in index.split(s)})) for s in ("train", "val", "test"))
@@ -42,7 +42,7 @@ def announce(job: Job, hindrance: str = "") -> None:
         chosen = f"{job.origin.epochs} epochs, as {visible(job.origin.run)} chose"
         print(f"trained on train and val for {chosen}; nothing is scored")
     if job.config.zero_shot:
-        print(f"zero-shot: what {visible(job.config.encoders)} predicts by itself is scored, and nothing is trained")
+        print(f"zero-shot: {visible(job.config.encoders)} is scored with its own predictions; nothing is trained")
     if job.synthetic:
         print(
             "This is the synthetic demo set: drawn figures with computed labels. Its scores say nothing about people."
@@ -62,23 +62,23 @@ def announce(job: Job, hindrance: str = "") -> None:
 
 
 def _shared(index: Index) -> str:
-    """Where videos show two people, each of whom counts as one: how many files there are."""
+    """Return the number of files if videos show two people, each of whom counts as one video; otherwise ""."""
     files = {video.video for video in index.videos if video.video}
     people = sum(video.video is not None for video in index.videos)
     return f" (one for each person; {len(files)} files)" if len(files) < people else ""
 
 
 def _cost(frames: int) -> str:
-    """How long an epoch takes; "" where it is no time to speak of. Of a network nobody has measured, such as a
-    plugin's, only what it is compared with is known."""
+    """Return the estimated time of an epoch; "" if it is under a minute.
+
+    The speed is that of a ResNet-18: a network such as a plugin's was not measured.
+    """
     minutes = frames / RATE / 60
-    return (
-        f": an epoch takes about {minutes:.0f} min if it is as slow as a ResNet-18 on two cores" if minutes >= 1 else ""
-    )
+    return f": an epoch takes about {minutes:.0f} min at the speed of a ResNet-18 on two cores" if minutes >= 1 else ""
 
 
 def summary(outcome: Outcome, job: Job, files: Sequence[Path], problems: Sequence[Any]) -> str:
-    """Scores with interval and number of videos, where the files are, what was verified."""
+    """Format scores with intervals and numbers of videos, the paths of the files, and what was verified."""
     result = outcome.record.result
     lines = ["", f"{result['edition']} {result['track']}: {result['metric']} on {result['split']}"]
     unscored = "train and val were trained on" if result.get("fit") else "no validation labels"
@@ -118,14 +118,14 @@ def _scores(scores: Mapping[str, ScoreBlock]) -> str:
 
 
 def _ceiling(job: Job, result: Result) -> list[str]:
-    """On the demo set: the score as a share of what an oracle reaches that knows the generator's equations."""
+    """Return the score on the demo set as a share of an oracle's score, which knows the generator's equations."""
     truth = job.index.root / "truth.json"
     if not truth.is_file() or "raw" not in result["scores"] or result["split"] != "val" or "ensemble" in result:
         return []
     ceilings = json.loads(truth.read_text()).get(job.track.name, {})
     streams = {slot.stream.name for slot in job.plan.slots}
     slots = "+".join(name for name in ("face", "context", "body", "audio") if name in streams)
-    if slots not in ceilings or streams - set(slots.split("+")):  # what a plugin's stream tells is not known
+    if slots not in ceilings or streams - set(slots.split("+")):  # the information in a plugin's stream is not known
         return []
     share = result["scores"]["raw"]["main"] / ceilings[slots]
     return [
@@ -135,5 +135,5 @@ def _ceiling(job: Job, result: Result) -> list[str]:
 
 
 def _submission(submission: SubmissionBlock) -> str:
-    official = "rows and order of the official list" if submission["official"] else "not an official row set"
+    official = "rows and order of the official list" if submission["official"] else "not the rows of an official list"
     return f"submission: {submission['rows']} rows, {official}, verified: header, rows, order, ranges, no NaN"

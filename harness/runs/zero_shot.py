@@ -1,7 +1,7 @@
-"""`harness run --zero-shot`: an encoder that predicts by itself, scored on a labelled set. Nothing is trained.
+"""`harness run --zero-shot`: score an encoder that predicts by itself on a labelled set. Nothing is trained.
 
-Its scores are computed from the features of the cache, frame by frame, and become the answers of the track by the names
-of the classes. A frame without data is answered as if every class were alike, until post-processing interpolates it.
+Its scores are computed from cached features, frame by frame, and are mapped to the track's answers by class names. A
+frame without data gets equal probabilities for all classes, until post-processing interpolates it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ AT_ONCE = 4096  # frames whose scores are computed together
 
 
 def check_settings(config: RunConfig, seeds: int = 1) -> None:
-    """UserError where settings ask for what only a trained run has."""
+    """Raise UserError if settings need a trained run."""
     asked = {
         "--seeds": seeds > 1,
         "--folds": config.folds > 0 or config.fold >= 0,
@@ -52,7 +52,7 @@ def check_settings(config: RunConfig, seeds: int = 1) -> None:
 
 
 def check_ready(job: Job) -> Ready:
-    """Return how the encoder's own scores answer the track; UserError with the reason where they do not."""
+    """Return how the encoder's own scores map to the track; raise UserError with the reason if they do not."""
     pick_device(job.config.device)
     plans = job.plan.slots
     if len(plans) != 1:
@@ -74,8 +74,10 @@ def check_ready(job: Job) -> Ready:
 
 
 def run(job: Job, folder: Path, *, progress: bool = True) -> Outcome:
-    """Score a ready encoder into ``folder`` (made by the caller, holding config.toml): a record like any other, with
-    the key ``zero_shot``, and no weights."""
+    """Score a ready encoder into ``folder`` (made by the caller, holding config.toml).
+
+    The record is like any other, with the key ``zero_shot``, and there are no weights.
+    """
     ready = check_ready(job)
     circumstances: Circumstances = {"data": finished.place_of(job.index.root, folder)}
     record = Record(name=folder.name, status="running", result=identity(job), circumstances=circumstances)
@@ -107,7 +109,7 @@ def run(job: Job, folder: Path, *, progress: bool = True) -> Outcome:
 
 @torch.inference_mode()
 def predict(job: Job, slot: FrozenSlot, ready: Ready, store: FeatureStore, split: str) -> list[VideoAnswers]:
-    """Answers to all videos of a split."""
+    """Predict all videos of a split."""
     videos = job.index.split(split)  # type: ignore[arg-type]
     if not videos:
         return []

@@ -1,1 +1,1 @@
-"""Many combinations of one set of data: features once, then a training each, and one table of all."""
+"""Sweeps: many combinations on the same data; features once, one training each, one table of all."""

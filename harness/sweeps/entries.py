@@ -1,5 +1,7 @@
-"""The combinations of a sweep, and the folder of each: a run that is there already is known by its settings and its
-data, not by its name."""
+"""Entries of a sweep: its combinations, and the folder of each.
+
+An existing run is recognised by its settings and its data, not by its name.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,11 @@ from zoo.errors import UserError
 
 @dataclass
 class Entry:
-    """One combination. ``job``: None where it cannot be built; ``reason``: why, or that another process is at its run;
-    ``folder``: its run's."""
+    """One combination.
+
+    ``job``: None if it cannot be built; ``reason``: why not, or that another process works on its run; ``folder``: that
+    of its run.
+    """
 
     config: RunConfig
     seeds: int
@@ -34,21 +39,21 @@ class Entry:
 
     @property
     def label(self) -> str:
-        """What it combines, for a line of progress."""
+        """Its blocks, for a progress line."""
         return f"{self.config.encoders} | {self.config.fusion} | {self.config.head}"
 
     @property
     def record(self) -> Record | None:
-        """Its run's record, if there is one to be read."""
+        """Its run's record, or None if there is none that can be read."""
         return record_of(self.folder) if self.folder else None
 
     @property
     def done(self) -> bool:
-        """Whether its run is finished."""
+        """True if its run is finished."""
         return (record := self.record) is not None and record.status == "done"
 
     def units(self) -> dict[Path, RunConfig]:
-        """The trainings that it is made of: folder -> settings."""
+        """Return the trainings of this entry: folder -> settings."""
         if self.job is None or self.folder is None:
             return {}
         members = member_jobs(self.job, self.seeds)
@@ -56,7 +61,7 @@ class Entry:
 
 
 def record_of(folder: Path) -> Record | None:
-    """The record in a folder; None where there is none that can be read."""
+    """Return the record in a folder; None if there is none that can be read."""
     try:
         return read(folder / "record.json")
     except RecordError:
@@ -64,13 +69,13 @@ def record_of(folder: Path) -> Record | None:
 
 
 def seeds_of(folder: Path) -> int:
-    """How many seeds a run is to be trained with."""
+    """Return the number of seeds that a run is trained with."""
     path = folder / "seeds"
     return int(path.read_text()) if path.is_file() else 1
 
 
 def plan_entries(configs: Sequence[RunConfig], seeds: int, shared: SharedSetup, out: Path) -> list[Entry]:
-    """Resolve every combination and find the run that it has in ``out`` already. UserError where none can be built."""
+    """Resolve every combination and find its existing run in ``out``; raise UserError if none can be built."""
     entries = []
     for config in configs:
         try:
@@ -98,7 +103,7 @@ def _find(entries: Sequence[Entry], shared: SharedSetup, out: Path) -> None:
 
 @dataclass(frozen=True)
 class _Run:
-    """A run that is there: finished, half done, or with its settings only."""
+    """An existing run: finished, interrupted, or with its settings only."""
 
     folder: Path
     settings: dict[str, Any]
@@ -112,12 +117,12 @@ def _runs(out: Path) -> Iterator[_Run]:
         try:
             record = record_of(folder)
             yield _Run(folder, _places(saved_config(folder)), seeds_of(folder), record.result if record else Result())
-        except (UserError, ValueError):  # of another version, or no run: it is nobody's here
+        except (UserError, ValueError):  # of another version, or not a run: it matches no entry
             continue
 
 
 def _same(entry: Entry, shared: SharedSetup, run: _Run) -> bool:
-    """Whether a run is the entry's: the same settings, and as far as it has begun the same data and plugins."""
+    """Return True if a run is the entry's: the same settings and, if it has a result, the same data and plugins."""
     if run.seeds != entry.seeds or run.settings != _places(entry.config):
         return False
     if not run.result:
@@ -128,15 +133,18 @@ def _same(entry: Entry, shared: SharedSetup, run: _Run) -> bool:
 
 
 def _places(config: RunConfig) -> dict[str, Any]:
-    """Settings with their paths made absolute, however they were written."""
+    """Return the settings with absolute paths, so that different spellings of a path compare as equal."""
     tree = config.model_dump(mode="json")
     tree["data_dir"] = str(Path(config.data_dir).resolve()) if config.data_dir else None
     return {**tree, "plugin": [str(Path(file).resolve()) for file in config.plugin]}
 
 
 def claim_runs(entries: Sequence[Entry], shared: SharedSetup, out: Path) -> None:
-    """Give every entry its folder, with the settings of all its trainings; entries that cannot be built a record that
-    says why. Runs that another sweep has made since the planning are these entries' too."""
+    """Give every entry its folder, with the settings of all its trainings.
+
+    Entries that cannot be built get a record with the reason. Runs that another sweep has made since the planning are
+    used too.
+    """
     with file_lock(out / PLAN):
         _find(entries, shared, out)
         _make(entries, out)
@@ -147,16 +155,16 @@ def _make(entries: Sequence[Entry], out: Path) -> None:
     for entry in entries:
         if entry.folder is None:
             entry.folder = new_folder(out, None, default_name(entry.config, entry.seeds))
-            if entry.seeds > 1:  # before the settings: without it they would be those of a single run
+            if entry.seeds > 1:  # before the settings, which without this file would be those of a single run
                 atomic(entry.folder / "seeds", lambda part, n=entry.seeds: part.write_text(f"{n}\n"))  # type: ignore[misc]
             write_config(entry.config, entry.folder)
         for folder, config in entry.units().items():
             if not (folder / "config.toml").is_file():
                 folder.mkdir(exist_ok=True)
                 write_config(config, folder)
-            elif _places(saved_config(folder)) != _places(config):  # which may name another's plugins
+            elif _places(saved_config(folder)) != _places(config):  # the file there may name other plugins
                 raise UserError("sweep-member-other", folder=folder)
         if entry.job is None:
-            # What all combinations have in common is some other one's; what this one combines is in its settings.
+            # Shared facts come from another combination that can be built; this one's blocks are in its settings.
             result: Result = {**identity(replace(some, config=entry.config)), "plugins": []}
             Record(entry.folder.name, "failed", entry.reason, result).write(entry.folder / "record.json")

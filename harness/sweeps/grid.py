@@ -1,4 +1,4 @@
-"""The grammar of a sweep: lists of encoders, fusions and heads -> combinations. Light."""
+"""Grammar of a sweep: lists of encoders, fusions and heads -> combinations. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from zoo.errors import UserError
 
 
 def grid(encoders: str | None, fusions: str | None, heads: str | None) -> list[dict[str, str]]:
-    """Every combination as flags of ``harness run``, the heads turning fastest. ``encoders``: lists of slots, separated
-    by semicolons; what is None is left to the recipe."""
+    """Return every combination as flags of ``harness run``; the heads vary fastest.
+
+    ``encoders``: lists of slots, separated by semicolons. An argument that is None is left to the recipe.
+    """
     lists = {
         "encoders": _parts(encoders, ";", "--encoders"),
         "fusion": _parts(fusions, ",", "--fusion"),
@@ -23,7 +25,7 @@ def grid(encoders: str | None, fusions: str | None, heads: str | None) -> list[d
 
 
 def _parts(text: str | None, separator: str, option: str) -> list[str]:
-    """The parts of a list, each once, in the order given."""
+    """Return the parts of a list without duplicates, in the given order."""
     if text is None:
         return []
     parts = [part.strip() for part in text.split(separator)]
@@ -36,5 +38,5 @@ def _parts(text: str | None, separator: str, option: str) -> list[str]:
 def configurations(
     recipe: str, flags: Mapping[str, Any], sets: Sequence[str], combinations: Sequence[Mapping[str, str]]
 ) -> list[RunConfig]:
-    """The settings of every combination: those of ``harness run`` with its encoders, fusion and head."""
+    """Return the settings of every combination: those of ``harness run`` with its encoders, fusion and head."""
     return [load_config(recipe, {**flags, **combination}, sets) for combination in combinations]

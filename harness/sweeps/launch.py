@@ -1,4 +1,4 @@
-"""A sweep as a whole: what is to be trained, then all of it."""
+"""A whole sweep: plan the trainings, then run them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zoo.errors import UserError
 
 @dataclass(frozen=True)
 class How:
-    """How a sweep is worked off."""
+    """Options of a sweep's execution."""
 
     jobs: int | None = None
     launcher: str = "local"
@@ -26,7 +26,7 @@ class How:
 
 
 def plan_all(configs: Sequence[RunConfig], out: Path, seeds: int, how: How) -> tuple[SharedSetup, list[Entry]]:
-    """What the combinations have in common, and which of them are finished in ``out``."""
+    """Return the setup shared by the combinations, and all of them as entries; finished ones are found in ``out``."""
     for config in configs:
         check_kind(config, seeds)
     if how.search is not None:
@@ -48,7 +48,7 @@ def train_all(entries: list[Entry], shared: SharedSetup, out: Path, how: How) ->
 def search_first(
     entries: Sequence[Entry], search: Search, shared: SharedSetup, launch: Launch, out: Path
 ) -> list[Entry]:
-    """The entries with the settings that a search chose for each. UserError where no search came to a choice."""
+    """Return the entries with the settings that a search chose for each; raise UserError if no search succeeded."""
     fill(entries, shared, launch)
     configs = run_search(entries, search, shared, launch, out)
     if all(entry.job is None for entry in entries):

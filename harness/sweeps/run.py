@@ -1,4 +1,4 @@
-"""A sweep from its first feature to its table."""
+"""Execution of a sweep: features, trainings, records."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Progress:
-    """A line for every training that ends, with what is left to expect."""
+    """A printed line for every training that ends, with the estimated time left."""
 
     total: int
     done: int = 0
     started: float = field(default_factory=time.monotonic)
 
     def tell(self, label: str, outcome: Done | Failure) -> None:
-        """One more has ended."""
+        """Count and print one training that has ended."""
         self.done += 1
         if isinstance(outcome, Failure):
             said = f"failed: {outcome}"
@@ -56,7 +56,10 @@ def _span(seconds: float) -> str:
 
 
 def run_sweep(entries: Sequence[Entry], shared: SharedSetup, launch: Launch, out: Path) -> None:
-    """Features once, then what is not finished, trained and recorded. Failures are rows: nothing is raised for them."""
+    """Compute features once, then train and record every run that is not finished.
+
+    Failures become rows; no error is raised for them.
+    """
     claim_runs(entries, shared, out)
     todo = [entry for entry in entries if entry.job is not None and not entry.done]
     units = [(folder, entry) for entry in todo for folder in entry.units() if not _finished(folder)]
@@ -80,8 +83,10 @@ def _finished(folder: Path) -> bool:
 
 
 def report_failures(folder: Path, entry: Entry, outcome: Done | Failure) -> None:
-    """See to it that a failure is in the record: a process that died could not write it. The record of a run that
-    another process is at is that one's."""
+    """Record a failure that its process could not write because it died.
+
+    The record of a run that another process works on is left alone.
+    """
     if not isinstance(outcome, Failure):
         return
     if outcome.trace:
@@ -98,7 +103,7 @@ def report_failures(folder: Path, entry: Entry, outcome: Done | Failure) -> None
 
 
 def frozen_union(entries: Sequence[Entry]) -> list[SlotPlan]:
-    """The frozen slots of all combinations, each encoder on each stream once, whatever its slot is called."""
+    """Return the frozen slots of all combinations: each encoder on each stream once, whatever its slot is called."""
     found: dict[str, SlotPlan] = {}
     for entry in entries:
         for slot in entry.job.plan.slots if entry.job else ():
@@ -110,9 +115,12 @@ def frozen_union(entries: Sequence[Entry]) -> list[SlotPlan]:
 
 
 def fill(entries: Sequence[Entry], shared: SharedSetup, launch: Launch) -> None:
-    """Compute the features of all combinations in one pass over the videos: in this process, which keeps all cores at
-    work, or on the nodes of a cluster. What fails is told by the combinations that want it; the other slots of those
-    videos are computed without it. UserError where nothing can be written."""
+    """Compute the features of all combinations in one pass over the videos.
+
+    The pass runs in this process, which uses all cores, or on the nodes of a cluster. If it fails for some videos, each
+    slot is tried alone on them; a remaining failure is reported by the combinations that need it. Raise UserError if
+    nothing can be written.
+    """
     union = frozen_union(entries)
     if not union:
         return
@@ -127,7 +135,7 @@ def fill(entries: Sequence[Entry], shared: SharedSetup, launch: Launch) -> None:
 
 
 def _extract(entries: Sequence[Entry], union: Sequence[SlotPlan], index: Index, launch: Launch) -> tuple[int, set[str]]:
-    """Entries computed, and the videos of which not all are."""
+    """Return the number of entries computed, and the videos for which some are missing."""
     config = next(entry.config for entry in entries)
     try:
         if launch.remote:
@@ -144,7 +152,7 @@ def _extract(entries: Sequence[Entry], union: Sequence[SlotPlan], index: Index, 
 
 
 def _of_slots(config: RunConfig, union: Sequence[SlotPlan]) -> RunConfig:
-    """A configuration whose frozen slots are these, under names of their own: it is never trained."""
+    """Return a configuration with these frozen slots under new names. It is only used to extract, never trained."""
     names = [slot.stream.name if i == 0 else f"{slot.stream.name}.{i}" for i, slot in enumerate(union)]
     slots = [replace(slot.slot, name=name) for slot, name in zip(union, names, strict=True)]
     options = {

@@ -1,9 +1,10 @@
-"""Settings chosen by Optuna (extra ``search``), on videos that are not reported.
+"""Search for settings with Optuna (extra ``search``), on videos that are not reported.
 
-A trial's score is the mean over K folds: of the training videos alone, or with ``--folds K`` of those that are
-cross-validated. In each fold one part is scored, the next chooses the epoch where one is chosen, the rest trains
-(harness.runs.splits). Trial n of a combination depends on the seed, n and the trials before it, so a search that is
-killed goes on as if it had not been. Finished trials lie in ``OUT/search/NAME.journal``, an Optuna journal.
+A trial's score is the mean over K folds: of the training videos alone, or with ``--folds K`` of the videos that are
+cross-validated. In each fold one part is scored, the next chooses the epoch if one is chosen, and the rest trains
+(harness.runs.splits). Trial n of a combination depends only on the seed, n and the trials before it, so a killed
+search continues as if it had not been interrupted. Finished trials are in ``OUT/search/NAME.journal``, an Optuna
+journal.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from zoo.text import visible
 
 @dataclass(frozen=True)
 class Search:
-    """``trials`` a combination, over ``space`` beside the usual one, without what ``fixed`` keys name."""
+    """A search of ``trials`` per combination, over ``space`` in addition to the usual space, without ``fixed`` keys."""
 
     trials: int
     folds: int
@@ -45,7 +46,10 @@ class Search:
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold of one trial, for a worker. ``of``: how many there are; ``whole``: of train and val, not train alone."""
+    """One fold of one trial, for a worker.
+
+    ``of``: number of folds; ``whole``: True for folds of train and val, False for folds of train alone.
+    """
 
     config: RunConfig
     fold: int
@@ -75,11 +79,11 @@ class Study:
 
     @property
     def count(self) -> int:
-        """Trials that are done, failed ones too."""
+        """Number of finished trials, including failed ones."""
         return len(self.trials.get_trials(deepcopy=False))
 
     def ask(self) -> dict[str, Any]:
-        """The settings of the next trial. The first tries those that the combination has anyway."""
+        """Return the settings of the next trial. The first trial uses the combination's own settings."""
         import optuna
 
         n = self.count
@@ -92,7 +96,7 @@ class Study:
         return dict(memory.ask(_distributions(self.space)).params)
 
     def tell(self, settings: Mapping[str, Any], scores: Sequence[float | Failure]) -> str:
-        """Keep a trial, whole or not at all. Returns a line on it."""
+        """Store a finished trial with all its folds, and return a line about it."""
         import optuna
 
         bad = next((str(score) for score in scores if isinstance(score, Failure)), None)
@@ -114,7 +118,7 @@ class Study:
         return f"trial {self.count} of {self.search.trials}: " + (f"failed: {bad}" if bad else f"{value:.4f}")
 
     def best(self) -> tuple[dict[str, Any], float]:
-        """The settings with the highest score among the first trials; UserError where all failed."""
+        """Return the settings with the highest score among the first trials; raise UserError if all failed."""
         trials = self.trials.get_trials(deepcopy=False)[: self.search.trials]
         scored = [trial for trial in trials if trial.value is not None]
         if not scored:
@@ -123,7 +127,7 @@ class Study:
         return dict(best.params), float(best.value)
 
     def chosen(self) -> RunConfig:
-        """The combination with the chosen settings, which says how they were chosen."""
+        """Return the combination with the chosen settings and a report of how they were chosen."""
         config = with_settings(self.entry.config, self.best()[0], "the search")
         told = Chosen(trials=self.search.trials, on=self.on, reported=self.whole, keys=tuple(sorted(self.space)))
         return config.model_copy(update={"chosen": told})
@@ -132,8 +136,11 @@ class Study:
 def run_search(
     entries: Sequence[Entry], search: Search, shared: SharedSetup, launch: Launch, out: Path
 ) -> list[RunConfig]:
-    """The settings of every entry, chosen among so many trials; an entry that cannot be built keeps its own, and one
-    whose trials all failed becomes one that cannot. Trials of different combinations run side by side."""
+    """Return the settings of every entry, chosen among ``search.trials`` trials.
+
+    An entry that cannot be built keeps its settings; an entry whose trials all failed is marked as one that cannot be
+    built. Trials of different combinations run in parallel.
+    """
     studies = {i: Study(e, search, shared, out) for i, e in enumerate(entries) if e.job is not None}
     while behind := [study for study in studies.values() if study.count < search.trials]:
         asked = [study.ask() for study in behind]
@@ -170,8 +177,11 @@ def _settled(entry: Entry, study: Study | None) -> RunConfig:
 
 
 def score_fold(task: Fold) -> float:
-    """Train one fold of a trial and score its part. The reported validation videos and the test videos are taken out
-    of the data before anything looks at them, but with ``whole`` folds, of which they are a part."""
+    """Train one fold of a trial and score its part.
+
+    Reported validation videos and test videos are removed from the data first. With ``whole`` the folds are made of
+    train and val, so that the validation videos stay.
+    """
     job = fold_job(make_job(task.config, progress=False, shared=ground_of(task.config)), task)
     settings = job.config.train
     prepared = prepare(job, progress=False)
@@ -193,7 +203,7 @@ def score_fold(task: Fold) -> float:
 
 
 def fold_job(job: Job, task: Fold) -> Job:
-    """The job of one fold: ``val`` is scored, ``select`` chooses the epoch, the rest trains."""
+    """Return the job of one fold: ``val`` is scored, ``select`` chooses the epoch, the rest trains."""
     whole = job.whole or job.index
     splits = {"train", "val"} if task.whole else {"train"}
     data = replace(whole, videos=tuple(video for video in whole.videos if video.split in splits), test_list=None)
@@ -204,7 +214,7 @@ def fold_job(job: Job, task: Fold) -> Job:
 
 
 def check_search(search: Search) -> None:
-    """UserError where Optuna is missing, or there are too few folds."""
+    """Raise UserError if Optuna is missing, or there are too few folds."""
     try:
         import optuna
     except ImportError:

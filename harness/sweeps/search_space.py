@@ -1,12 +1,12 @@
-"""What a search may choose: ranges and lists of values of settings. Light.
+"""Search spaces: ranges and lists of values of settings. Imports nothing heavy.
 
-The usual space, of which those settings are left out that ``--set`` gives or that a combination has no use for:
+The usual space, without settings that ``--set`` gives or that a combination does not use:
 
     train.lr               1e-4 to 1e-2, logarithmic
     train.output_dropout   0 to 0.5
-    project.dropout        0 to 0.6          with a frozen slot
-    project.width          32, 64, 128, 256  with a frozen slot
-    head.hidden            32, 64, 128       where the head has it
+    project.dropout        0 to 0.6            with a frozen slot
+    project.width          32, 64, 128, 256    with a frozen slot
+    head.hidden            32, 64, 128         if the head has it
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WANTED = "wanted KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=A,B,..., such as train.lr
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from ``low`` to ``high``, both included; ``whole`` ones, or any; ``log``: by their orders."""
+    """Numbers from ``low`` to ``high`` inclusive; ``whole``: integers only; ``log``: sampled on a logarithmic scale."""
 
     low: float
     high: float
@@ -36,7 +36,7 @@ class Range:
 
     @property
     def ends(self) -> tuple[Any, ...]:
-        """Its extreme values."""
+        """Its lowest and highest value."""
         return (int(self.low), int(self.high)) if self.whole else (self.low, self.high)
 
     def __contains__(self, value: Any) -> bool:
@@ -45,13 +45,13 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some values."""
+    """One value out of a list."""
 
     values: tuple[Any, ...]
 
     @property
     def ends(self) -> tuple[Any, ...]:
-        """All of them."""
+        """All of its values."""
         return self.values
 
     def __contains__(self, value: Any) -> bool:
@@ -70,7 +70,7 @@ USUAL: Space = {
 
 
 def parse_space(texts: Iterable[str]) -> Space:
-    """``KEY=LOW:HIGH[:log]`` and ``KEY=A,B,...``; UserError where one is neither."""
+    """Parse ``KEY=LOW:HIGH[:log]`` and ``KEY=A,B,...``; raise UserError if a text is neither."""
     found: Space = {}
     for text in texts:
         key, equals, value = (part.strip() for part in text.partition("="))
@@ -100,7 +100,10 @@ def _range(text: str, parts: Sequence[str]) -> Range:
 
 
 def space_of(config: RunConfig, plan: Plan, given: Space, fixed: Iterable[str]) -> Space:
-    """The space of one combination: the usual one without ``fixed`` keys, and what the user gives of what it has."""
+    """Return the space of one combination.
+
+    It is the usual space without ``fixed`` keys, with those of the user's keys that the combination has.
+    """
     usual = {key: kind for key, kind in USUAL.items() if key not in {*fixed, *given}}
     if not any(slot.frozen for slot in plan.slots):
         usual = {key: kind for key, kind in usual.items() if not key.startswith("project.")}
@@ -124,8 +127,10 @@ def space_of(config: RunConfig, plan: Plan, given: Space, fixed: Iterable[str]) 
 
 
 def setting_types(plan: Plan) -> dict[str, type]:
-    """Every setting that a search may choose, with its type: sections of the configuration and options of the blocks
-    in use."""
+    """Return every setting that a search may choose, with its type.
+
+    These are sections of the configuration and options of the blocks in use.
+    """
     found: dict[str, type] = {}
     for section in ("train", "project"):
         model = RunConfig.model_fields[section].annotation
@@ -142,7 +147,7 @@ def setting_types(plan: Plan) -> dict[str, type]:
 
 
 def current(config: RunConfig, plan: Plan, key: str) -> Any:
-    """A setting's value as the configuration has it."""
+    """Return a setting's current value in the configuration."""
     if not key.startswith(BLOCK_KEYS):
         section, _, name = key.partition(".")
         return getattr(getattr(config, section), name)
@@ -160,5 +165,5 @@ def current(config: RunConfig, plan: Plan, key: str) -> Any:
 
 
 def plain(space: Space) -> dict[str, Any]:
-    """The space as plain values."""
+    """Return the space as plain values."""
     return {key: asdict(kind) for key, kind in sorted(space.items())}

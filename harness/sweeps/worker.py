@@ -1,4 +1,4 @@
-"""What a worker of a sweep does: train one run in its folder, or make one record of a run's members."""
+"""Worker of a sweep: train one run in its folder, or combine a run's members into one record."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Done:
 
 
 def train(folder: Path) -> Done:
-    """Train the run whose settings lie in ``folder``, from its checkpoint where it has one."""
+    """Train the run whose settings are in ``folder``; continue from its checkpoint if there is one."""
     record = record_of(folder)
     if record is None or record.status != "done":
         record = run(_job(folder), folder, progress=False).record
@@ -35,7 +35,7 @@ def train(folder: Path) -> Done:
 
 
 def conclude(folder: Path) -> Done:
-    """The record of a run whose members are trained; a failed one where a member failed."""
+    """Write the record of a run whose members are trained; a failed one if a member failed."""
     job, n = _job(folder), seeds_of(folder)
     with run_lock(folder):
         for name in member_jobs(job, n):

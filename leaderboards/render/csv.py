@@ -1,4 +1,4 @@
-"""Tables as one CSV, a row each, figures in full."""
+"""Tables as one CSV, one row each, with unrounded numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FIGURES = ("parts", "fine")
 
 
 def to_csv(tables: Sequence[Table]) -> str:
-    """All rows of all tables with the columns of Key and Row, then one for each part that any row has."""
+    """Return all rows of all tables with the columns of Key and Row, then one for each part that any row has."""
     names = [f.name for f in fields(Row) if f.name not in _FIGURES]
     parts = list(dict.fromkeys(part for table in tables for row in table.rows for part, _ in (*row.parts, *row.fine)))
     text = io.StringIO()

@@ -1,6 +1,6 @@
-"""Tables as one page for a browser, with nothing to fetch: sorted by a click, filtered by a word, with a plot each.
+"""Tables as one self-contained page for a browser: sorted by a click, filtered by a word, with a plot each.
 
-The page is made from the template page.html; what it shares with the reports of runs is in pages.py.
+The page is made from the template page.html; code shared with the reports of runs is in pages.py.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def to_html(tables: Sequence[Table], problems: Sequence[str] = (), reports: Mapp
     """Return the page with all tables.
 
     Args:
-        tables: What is shown.
-        problems: What could not be read, a line each.
-        reports: Name of a run -> address of its report, seen from where the page will lie.
+        tables: The tables to show.
+        problems: Records that could not be read, a line each.
+        reports: Name of a run -> address of its report, relative to the page.
     """
     style, script = look() + text(HERE / "page.css"), sorting() + text(HERE / "page.js")
     rows = [row for table in tables for row in table.rows]
@@ -53,7 +53,7 @@ def to_html(tables: Sequence[Table], problems: Sequence[str] = (), reports: Mapp
 
 
 def _counted(runs: int, published: int, rows: int, tables: int) -> str:
-    """How many there are; with the number of rows where some stand in several tables."""
+    """Return how many runs and results there are; with the number of rows if some are in several tables."""
     parts = [f"{n} {name}{'' if n == 1 else 's'}" for n, name in ((runs, "run"), (published, "published result")) if n]
     where = f" in {tables} tables" if tables > 1 else ""
     several = f" ({rows} rows: some are in several tables)" if rows > runs + published else ""
@@ -61,7 +61,7 @@ def _counted(runs: int, published: int, rows: int, tables: int) -> str:
 
 
 def _contents(tables: Sequence[Table]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Anchors and names of the tables by edition; nothing for a single table."""
+    """Return anchors and names of the tables by edition; [] for a single table."""
     if len(tables) < 2:
         return []
     topics = Counter(_topic(table) for table in tables)
@@ -128,7 +128,7 @@ def _row(
 
 
 def _cell(column: Column, row: Row, padding: str, reports: Mapping[str, str]) -> dict[str, Any]:
-    """``padding``: spaces of a digit's width, which bring the points of a column in line."""
+    """Return a cell for the template. ``padding``: spaces of a digit's width, which align the points of a column."""
     text = column.text(row)
     number = column.value(row) if column.value else None
     shown: str
@@ -151,7 +151,7 @@ def _cell(column: Column, row: Row, padding: str, reports: Mapping[str, str]) ->
 
 
 def _breakable(text: str) -> Markup:
-    """A name that may go on in the next line where its parts meet, but not before a mark."""
+    """Return a name that may break between its parts, but not before a mark."""
     escaped = re.sub(r" ([†‡§¶])", "\u00a0\\1", str(escape(visible(text))))
     return Markup(re.sub(r"(?<=[+_,/-])(?=[^\s<&])", "<wbr>", escaped))
 
@@ -163,7 +163,7 @@ _ADDRESSES = (
 
 
 def _linked(source: str) -> Markup:
-    """A source with links to the papers and repositories that it names."""
+    """Return a source with links to the papers and repositories that it names."""
     text = markup(source)
     for pattern, address in _ADDRESSES:
         text = pattern.sub(rf'<a href="{address}" rel="noreferrer">\g<0></a>', text)

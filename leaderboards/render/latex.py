@@ -1,4 +1,4 @@
-"""Tables for a paper: LaTeX with the package booktabs, and longtable where a table does not fit on a page."""
+"""Tables for a paper: LaTeX with the package booktabs, and longtable if a table does not fit on a page."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from leaderboards.text import visible
 __all__ = ["escape", "to_latex"]
 
 LONGEST = 40  # rows on a page
-WIDE = 28  # characters of a name that take more than its share of a line
-MOST = 10  # tables that may float before they are set
+WIDE = 28  # characters of a name that needs a column of fixed width
+MOST = 10  # tables that may float before a page break is forced
 _LEFT_OUT = ("details", "videos", "seeds", "trained", "weights", "selected on", "confidence")  # too wide for a page
 _SET = r"\centering\footnotesize\setlength{\tabcolsep}{3pt}"
 _SPECIAL = {
@@ -49,7 +49,7 @@ _SPECIAL = {
 
 
 def to_latex(tables: Sequence[Table]) -> str:
-    """All tables, each with its caption, label, notes and sources."""
+    """Return all tables, each with its caption, label, notes and sources."""
     head = (
         "% Needs \\usepackage{booktabs,longtable}, \\usepackage[T1]{fontenc} and \\usepackage{textcomp}.\n"
         "% Made by `harness leaderboard --format latex`.\n"
@@ -59,7 +59,7 @@ def to_latex(tables: Sequence[Table]) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX shows as it is; what the usual fonts lack is shown as its Unicode number."""
+    """Escape a text so that LaTeX shows it as it is; characters missing in the usual fonts become Unicode numbers."""
     return "".join(_character(c) for c in " ".join(visible(text).split()))
 
 
@@ -120,13 +120,13 @@ def _side(column: Column, table: Table) -> str:
 
 
 def _row(row: Row, shown: Sequence[tuple[Column, Callable[[Row], int]]]) -> str:
-    """A row, its numbers filled up so that the points of a column are in line."""
+    """Return a row, its numbers padded so that the points of a column are aligned."""
     cells = (escape(_text(c, row)) + (rf"\phantom{{{'0' * n}}}" if (n := lacks(row)) else "") for c, lacks in shown)
     return " & ".join(cells) + r" \\"
 
 
 def _text(column: Column, row: Row) -> str:
-    """What a row shows, without the reason of a run that failed and without a second interval."""
+    """Return the text of a cell, without the reason of a failed run and without a second interval."""
     if column.name == "score" and row.status != "done":
         return row.status
     text = column.text(row)

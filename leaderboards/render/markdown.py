@@ -14,7 +14,7 @@ __all__ = ["cell", "section", "to_markdown"]
 
 
 def to_markdown(tables: Sequence[Table], problems: Sequence[str] = ()) -> str:
-    """All tables, and what could not be read."""
+    """Return all tables, and the records that could not be read."""
     parts = ["# Leaderboard", *(section(t) for t in tables)]
     if not tables:
         parts.append("There are no runs yet.")
@@ -24,7 +24,7 @@ def to_markdown(tables: Sequence[Table], problems: Sequence[str] = ()) -> str:
 
 
 def section(table: Table) -> str:
-    """One table under its title, with its notes and the sources that its rows give by number."""
+    """Return one table under its title, with its notes and the numbered sources of its rows."""
     shown = columns(table)
     body = [[cell(column.text(row)) for column in shown] for row in table.rows]
     sides = ["right" if column.value and column.name not in _PLAIN else "left" for column in shown]
@@ -44,7 +44,7 @@ _PLAIN = ("post-processed", "score")  # with an interval, or a reason
 
 
 def cell(text: str) -> str:
-    """Text that cannot end a cell or a line nor start HTML, whatever a reason or a file name holds."""
+    """Escape a text so that it cannot end a cell or a line nor start HTML, whatever a reason or a file name holds."""
     flat = " ".join(visible(text).split())
     safe = flat.replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;")
-    return safe.replace("](", "]\\(")  # no link, no picture
+    return safe.replace("](", "]\\(")  # prevents links and images

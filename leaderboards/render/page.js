@@ -32,7 +32,7 @@
 
   const isScore = (head) => head.classList.contains("number") && !head.matches(".place, .rank, .source");
   sortTables(all("th button"), isScore);
-  // The words stand in the address, as its fragment, which pages opened from a disk may change too.
+  // The filter is kept in the address as its fragment, which pages opened from a disk may change too.
   const MARK = "#filter=";
   function remember() {
     history.replaceState(null, "", filter.value ? MARK + encodeURIComponent(filter.value) : "#");

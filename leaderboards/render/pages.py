@@ -1,4 +1,4 @@
-"""What all pages of the project share: templates that escape text, the look, sorted tables, digests for the policy.
+"""Shared parts of all pages: templates that escape text, the style, sorted tables, digests for the policy.
 
 A page forbids itself every request and every script but its own, which its Content Security Policy names by digest, so
 that not even a name that found a way around the escaping could run.
@@ -32,7 +32,7 @@ def environment(*folders: Path) -> Environment:
 
 
 def text(path: Path) -> str:
-    """Return a style, script or licence that is put into a page."""
+    """Return a style, script or licence for inclusion in a page."""
     return path.read_text(encoding="utf-8")
 
 
@@ -47,7 +47,7 @@ def sorting() -> str:
 
 
 def digest(source: str) -> str:
-    """Return the digest by which a policy knows a style or script."""
+    """Return the digest that identifies a style or script in the policy."""
     return "'sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode() + "'"
 
 

@@ -1,4 +1,4 @@
-"""The plot above a table: published scores as rings, a lane for each degree of confidence, runs with intervals."""
+"""The plot above a table: published scores as rings, one lane per degree of confidence, and runs with intervals."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class _Scale(NamedTuple):
     high: float
 
     def x(self, score: float) -> float:
-        """Where a score stands, in units of the drawing."""
+        """Return the position of a score, in units of the drawing."""
         return LEFT + (score - self.low) / (self.high - self.low) * (WIDTH - LEFT - RIGHT)
 
 
 def plot(table: Table, marks: Sequence[str]) -> str:
-    """An SVG element; ``marks`` name the table's rows in the page. Nothing where fewer than two rows have a score."""
+    """Return an SVG element, or "" if fewer than two rows have a score; ``marks`` name the table's rows in the page."""
     rows = [(row, mark) for row, mark in zip(table.rows, marks, strict=True) if row.stands]
     if len(rows) < 2:
         return ""
@@ -62,7 +62,7 @@ def _scale(rows: Sequence[Row]) -> _Scale:
 
 
 def _swarm(lane: Sequence[tuple[Row, str]], scale: _Scale, top: float) -> tuple[str, float]:
-    """Rings that do not cover each other: each on the level nearest to the middle where it is free."""
+    """Return rings that do not cover each other: each on the free level nearest to the middle."""
     ends: dict[int, float] = {}  # level -> x of its last ring
     levels = []
     for row, mark in sorted(lane, key=lambda pair: pair[0].score or 0.0):
@@ -113,7 +113,7 @@ def _grid(scale: _Scale, bottom: float) -> str:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers between, about eight."""
+    """Return about eight round numbers between the bounds."""
     raw = (high - low) / 8
     unit = 10.0 ** math.floor(math.log10(raw))
     step = next(m * unit for m in (1, 2, 5, 10) if m * unit >= raw * (1 - 1e-9))
@@ -122,7 +122,7 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _lines(rows: Sequence[Row], scale: _Scale, bottom: float) -> str:
-    """Where the highest published score and the baseline stand."""
+    """Return lines at the highest published score and at the baseline."""
     published = [row for row in rows if row.kind == "published"]
     baselines = [row for row in published if row.run.lower() == "baseline"]
     found = {}

@@ -1,6 +1,6 @@
 "use strict";
-// A click on a head of a table sorts it, another turns the order. Empty cells stay last whichever way a column is sorted;
-// equal ones keep the order that they had. `downFirst(head)`: whether the first click on it puts the greatest first.
+// A click on a column head sorts the table, a second click reverses the order. Empty cells stay last in both orders;
+// equal ones keep their order. `downFirst(head)`: true if the first click on it puts the greatest first.
 function sortTables(buttons, downFirst) {
   const names = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
   const key = (cell, number) =>

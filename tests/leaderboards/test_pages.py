@@ -55,7 +55,7 @@ def test_what_was_written_is_not_stale_and_any_change_is(tmp_path: Path, texts: 
     lines = stale(tmp_path, texts)
     assert len(lines) == 3
     assert re.fullmatch(r".*abaw2\.md: is stale from line \d+ on", next(line for line in lines if "abaw2.md" in line))
-    assert any(line.endswith("abaw9.md: is not there") for line in lines)
+    assert any(line.endswith("abaw9.md: is missing") for line in lines)
     assert any("abaw99.md: nothing is published" in line for line in lines)
     write_pages(tmp_path, texts)
     assert stale(tmp_path, texts) == []

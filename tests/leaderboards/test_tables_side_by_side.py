@@ -84,7 +84,7 @@ def test_few_groups_take_the_ranks_here_too() -> None:
 @pytest.mark.parametrize(
     ("other", "why"),
     [
-        ({"data": {"name": "demo", "fingerprint": "01", "synthetic": True}}, "made-up data"),
+        ({"data": {"name": "demo", "fingerprint": "01", "synthetic": True}}, "synthetic data"),
         ({"data": AFFWILD2 | {"videos": {"val": 12}}}, "these data have 12 videos of val, the organisers' 76"),
         ({"metric": "mean_pearson"}, "they are mean_ccc, these runs mean_pearson"),
     ],
@@ -93,7 +93,7 @@ def test_published_results_never_stand_beside_other_data(other: dict[str, object
     ours, theirs = boards([real("ours", 0.6, **other)], VAL, OFFICIAL)
     assert kinds(ours) == [("run", "ours")]
     assert {kind for kind, _ in kinds(theirs)} == {"published"}
-    assert any("Published results stand apart" in note and why in note for note in ours.notes)
+    assert any("Published results are in a table of their own" in note and why in note for note in ours.notes)
 
 
 def test_real_and_made_up_runs_give_two_tables_and_the_published_stand_once() -> None:
@@ -106,7 +106,7 @@ def test_real_and_made_up_runs_give_two_tables_and_the_published_stand_once() ->
 def test_an_unknown_number_of_videos_is_said() -> None:
     (table,) = boards([real("ours", 0.6)], VAL, {})
     assert table.mixed
-    assert any("unconfirmed" in note for note in table.notes)
+    assert any("not confirmed" in note for note in table.notes)
 
 
 def test_folds_and_fits_never_stand_with_val() -> None:

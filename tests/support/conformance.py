@@ -1,4 +1,4 @@
-"""For the tests of the conformance checks: which rules fail."""
+"""Helpers for the tests of the conformance checks: names of the rules that fail."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoo.testing import Check
 
 
 def broken(checks: Iterable[Check]) -> set[str]:
-    """The names of the rules that fail. What a block raises of itself fails its author's test too."""
+    """Return the names of the rules that fail. An error that the block itself raises counts as a failure."""
     failed = set()
     for check in checks:
         try:
@@ -21,11 +21,11 @@ def broken(checks: Iterable[Check]) -> set[str]:
 
 
 def checks_but_learning(checks: Iterable[Check], rules: set[str]) -> list[Check]:
-    """The checks without the training of `learns`, which takes longest, unless it is among the rules to be broken."""
+    """Return the checks without the training of `learns`, which takes longest, unless that rule is expected to fail."""
     return [check for check in checks if check.rule != "learns" or "learns" in rules]
 
 
 def unproved(module: ModuleType, cases: Iterable[tuple[Any, set[str]]]) -> set[str]:
-    """The module's own rules that none of the (wrong block, rules it breaks) shows to fail."""
+    """Return the module's own rules that no case, a (wrong block, rules it breaks), shows to fail."""
     own = {rule.__name__ for rule in module.RULES if rule.__module__ == module.__name__}
     return own.difference(*(rules for _, rules in cases))

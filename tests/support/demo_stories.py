@@ -1,4 +1,4 @@
-"""What happens in the demo set, as its equations draw it."""
+"""Latent trajectories of the demo set, as its equations draw them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ways to spoil a submission that the file alone tells: header, fields, numbers, encoding, line ends, doubled rows."""
+"""Mutations of a submission that show in the file alone: header, fields, numbers, encoding, line ends, doubled rows."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def probability_wrong(row: str, track: TrackSpec, rng: random.Random) -> str | N
 
 
 def space(row: str, track: TrackSpec, rng: random.Random) -> str:
-    """Before or behind an answer, or a tab."""
+    """Put a space or a tab before or behind an answer."""
     at = rng.randrange(first_answer(row, track), len(row.split(",")))
     return set_field(row, at, rng.choice([" {}", "{} ", "\t{}", "{}\u00a0"]).format(row.split(",")[at]))
 
@@ -143,7 +143,7 @@ def quoted(row: str, track: TrackSpec, rng: random.Random) -> str:
 
 
 def semicolons(content: bytes, track: TrackSpec, rng: random.Random) -> bytes | None:
-    """A spreadsheet of a country whose numbers have a comma."""
+    """Write the file as a spreadsheet of a country with decimal commas does."""
     if b"," not in content:
         return None
     mark = rng.choice([b";", b"\t"])
@@ -152,7 +152,7 @@ def semicolons(content: bytes, track: TrackSpec, rng: random.Random) -> bytes | 
 
 
 def filled_up(content: bytes, track: TrackSpec, rng: random.Random) -> bytes:
-    """A spreadsheet gives every line as many fields as the longest."""
+    """Give every line as many fields as the longest, as a spreadsheet does."""
     lines = lines_of(content)
     most = max(line.count(",") for line in lines) + int(rng.random() < 0.5)
     filled = [line + "," * (most - line.count(",")) for line in lines]
@@ -161,14 +161,14 @@ def filled_up(content: bytes, track: TrackSpec, rng: random.Random) -> bytes:
 
 def row_doubled(content: bytes, track: TrackSpec, rng: random.Random) -> bytes | None:
     if track.submission == KEYLESS:
-        return None  # without keys two equal rows are no fault that shows
+        return None  # without keys two equal rows are not a visible fault
     lines = lines_of(content)
     lines.insert(rng.randrange(first_row(track), len(lines) + 1), lines[rng.randrange(first_row(track), len(lines))])
     return joined(lines)
 
 
 def cut_short(content: bytes, track: TrackSpec, rng: random.Random) -> bytes:
-    """Within a line, as a full disk leaves it."""
+    """Cut the file within a line, as a full disk leaves it."""
     end = rng.randrange(len(content) - len(lines_of(content)[-1].encode()), len(content))
     return content[:end] if not content[:end].endswith(b"\n") else content[: end - 1]
 

@@ -1,4 +1,4 @@
-"""Frozen slots of the demo's face stream, the default encoder's and a small one that can be made to misbehave."""
+"""Frozen slots of the demo's face stream: the default encoder's, and a small one that can be made to misbehave."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def slots(text: str = "face", **settings: object) -> list[FrozenSlot]:
 
 
 class Odd(Encoder):
-    """The mean of a picture. ``most``: frames that there is memory for; ``mate``: how much of its neighbour's shows."""
+    """The mean of an image. ``most``: frames that fit in memory; ``mate``: how much of its neighbour's mean is added."""
 
     def __init__(self, most: int = 10_000, mate: float = 0.0, rough: float = 0.0, context: int = 0) -> None:
         super().__init__(2, FrameInput(8, (0.0,) * 3, (1.0,) * 3, context))

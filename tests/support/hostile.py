@@ -1,4 +1,4 @@
-"""Text that acts on a terminal, a line, the order of reading or a spreadsheet, and whether some text does."""
+"""Text that acts on a terminal, a line, the order of reading or a spreadsheet, and a check for it."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ HOSTILE = [
     "a\ufe0fb",
     "a\ud800b",
 ]
-"""Names that nobody gives in good faith."""
+"""Names that occur only in attacks."""
 _ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-_SHAPING = "\u200c\u200d"  # within scripts and emoji that want them
+_SHAPING = "\u200c\u200d"  # allowed within scripts and emoji that need them
 
 
 def acting(text: str) -> str:
-    """Return the characters of a text that act, or cannot be seen; "" where all is well."""
+    """Return the characters of a text that act or are invisible; "" if there are none."""
     return "".join(
         c
         for i, c in enumerate(text)
@@ -45,7 +45,7 @@ def acting(text: str) -> str:
 
 
 def texts() -> st.SearchStrategy[str]:
-    """Any text; what acts is frequent in it."""
+    """Return a strategy for any text, in which acting characters are frequent."""
     parts = st.sampled_from(
         [*HOSTILE, "=1+1", "@x", "-", "'", '"', ",", "|", "<b>", "é", "👨\u200d👩", "a", " ", "\\x1b"]
     )

@@ -1,4 +1,4 @@
-"""Workers of a sweep without processes of their own, each of which imports PyTorch for ten seconds."""
+"""Workers of a sweep without processes of their own, each of which would import PyTorch for ten seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.runtime.launchers import Outcome, attempt
 
 
 class InTurn:
-    """Does one item after the other in this process; what a process would be sent is pickled all the same."""
+    """A launcher that does one item after the other in this process; whatever a process would be sent is pickled."""
 
     remote = False
 
@@ -23,4 +23,4 @@ class InTurn:
             yield place, pickle.loads(pickle.dumps(attempt(*sent)))
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Do nothing: there is nothing to end."""

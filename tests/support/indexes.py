@@ -1,4 +1,4 @@
-"""Indexes of the folders that tests make up."""
+"""Indexes of the synthetic folders of tests."""
 
 from __future__ import annotations
 

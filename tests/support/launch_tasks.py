@@ -1,4 +1,4 @@
-"""Tasks for the launchers' tests: workers import them."""
+"""Tasks for the launchers' tests; workers import them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.errors import UserError
 
 
 def work(item: str) -> str:
-    """What the item says."""
+    """Do what the item says: fail, die, or return it in capitals."""
     if item == "user":
         raise UserError("user: a mistake in the file")
     if item == "fault":
@@ -23,7 +23,7 @@ def work(item: str) -> str:
 
 
 def die_once(path: Path) -> str:
-    """Dies the first time."""
+    """Kill the process the first time."""
     if not path.exists():
         path.touch()
         os._exit(9)
@@ -31,12 +31,12 @@ def die_once(path: Path) -> str:
 
 
 def whoami(_: object) -> tuple[int, str | None]:
-    """Process and threads."""
+    """Return the process id and the number of threads."""
     return os.getpid(), os.environ.get("OMP_NUM_THREADS")
 
 
 def log_run(item: tuple[Path, str, float]) -> str:
-    """Notes that it began, and on which node of a Ray cluster; takes its time; leaves a result."""
+    """Note the start and the node of a Ray cluster, sleep, and leave a result."""
     folder, name, seconds = item
     ray = sys.modules.get("ray")
     node = ray.get_runtime_context().get_node_id() if ray is not None and ray.is_initialized() else "here"

@@ -1,4 +1,4 @@
-"""A server of our own on the loopback address, which sends one file, and misbehaves when asked to."""
+"""A server on the loopback address, which sends one file, and misbehaves on request."""
 
 import hashlib
 import threading
@@ -12,9 +12,12 @@ SHA = hashlib.sha256(BODY).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Sends ``body`` for every path but those that misbehave. ``version``: a header that tells which body it is, with
-    which parts of it can be had (``obeys``: only of that very version); ``cut``: the connection ends after so many
-    bytes of the body; ``kind``: what it calls the body; ``asked``: the paths asked for, ``ranges``: the parts."""
+    """A server that sends ``body`` for every path except those that misbehave.
+
+    ``version``: a header that names the version of the body, with which ranges of it can be requested (``obeys``: only
+    of that very version); ``cut``: the connection ends after so many bytes of the body; ``kind``: its content type;
+    ``asked``: the requested paths, ``ranges``: the requested ranges.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -61,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_body(body, cut=self.server.cut)
 
     def send_body(self, body: bytes, cut: int | None) -> None:
-        """The whole body, or from where is asked if it is still that version."""
+        """Send the whole body, or the requested range if the body still has that version."""
         start, version = 0, self.server.version
         wanted = (self.headers.get("Range") or "").removeprefix("bytes=").removesuffix("-")
         if wanted and version and (self.headers.get("If-Range") == version[1] or not self.server.obeys):

@@ -1,4 +1,4 @@
-"""Records that no training made."""
+"""Records without a training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HOSTILE = "<script>alert(1)</script> \"double\" 'single' &amp; | ](x)"
 
 
 def result(score: float, spread: np.ndarray | None = None, groups: int = 12, **changes: Any) -> Result:
-    """A result whose score without group g is the score plus ``spread[g]``."""
+    """Return a result whose score without group g is the score plus ``spread[g]``."""
     spread = np.linspace(-0.01, 0.01, groups) if spread is None else spread
     block: ScoreBlock = {
         "main": score,
@@ -50,7 +50,7 @@ def run(name: str, score: float, **changes: Any) -> Record:
 
 
 def real(name: str, score: float, groups: int = 76, **changes: Any) -> Record:
-    """A run that was scored on the organisers' videos, with the parts of its score."""
+    """Return a run that was scored on the organisers' videos, with the parts of its score."""
     record = run(name, score, groups=groups, **{"data": AFFWILD2} | changes)
     record.result["scores"]["raw"]["parts"] = {
         "ccc_valence": score - 0.1,

@@ -1,4 +1,4 @@
-"""Small video files for tests: every frame is its own shade of grey, and a click sounds at one of them."""
+"""Small video files for tests: every frame has its own shade of grey, and a click sounds at one of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CODECS = {".avi": ("mpeg4", "mp3"), ".webm": ("libvpx", "libopus")}
 
 
 def frame_times(n_frames: int, fps: float, variable: bool) -> np.ndarray:
-    """Seconds of each frame; where variable, every third frame lasts twice and every seventh three times as long."""
+    """Return the time of each frame in seconds; if variable, every third frame lasts twice, every seventh three times."""
     lengths = np.ones(n_frames)
     if variable:
         lengths[::3], lengths[::7] = 2, 3
@@ -22,7 +22,7 @@ def frame_times(n_frames: int, fps: float, variable: bool) -> np.ndarray:
 
 
 def shade(index: int) -> int:
-    """The grey level of a frame."""
+    """Return the grey level of a frame."""
     return 20 + (37 * index) % 211
 
 
@@ -43,10 +43,10 @@ def write_click_video(
     holes: Sequence[tuple[float, float]] = (),
     clock: float = 0.0,
 ) -> np.ndarray:
-    """Write a video by the suffix of its name; returns the seconds of its frames.
+    """Write a video in the format of its suffix; return the times of its frames in seconds.
 
     ``sound_start``: the sound track begins that much after the first frame. ``holes``: (from, to) seconds in which
-    no packets of sound are written. ``clock``: what the file's clock, which its sound shares, shows at the first frame.
+    no packets of sound are written. ``clock``: time of the first frame on the file's clock, which its sound shares.
     """
     times = frame_times(n_frames, fps, variable)
     video_codec, default_audio = CODECS.get(path.suffix, ("libx264", "aac"))

@@ -1,7 +1,8 @@
-"""Ways to spoil a submission whose rows or values are then wrong; and what all mutations are made of.
+"""Mutations of a submission that make rows or values wrong, and helpers for all mutations.
 
-A submission is a mapping file name -> bytes (one file, or a file a video). ``ROWS``: the organisers' list is needed to
-see them, ``VALUES``: the manifest. Those of form_mutations.py the file alone tells. Nothing here knows the verifier.
+A submission is a mapping file name -> bytes (one file, or a file per video). ``ROWS``: the organisers' list is needed
+to detect them, ``VALUES``: the manifest. Those of form_mutations.py show in the file alone. Nothing here uses the
+verifier.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from zoo.tracks import TrackSpec
 
 Files = dict[str, bytes]
-Mutation = Callable[[Files, TrackSpec, random.Random], Files | None]  # None: cannot be done to this form
+Mutation = Callable[[Files, TrackSpec, random.Random], Files | None]  # None: impossible for this format
 
 HEADERLESS = ("frame_trials", "trials")
 FOLDERS = ("per_video", "csv")
@@ -28,7 +29,7 @@ def joined(lines: list[str]) -> bytes:
 
 
 def on_file(change: Callable[[bytes, TrackSpec, random.Random], bytes | None]) -> Mutation:
-    """Change one file's bytes."""
+    """Return a mutation that changes one file's bytes."""
 
     def mutation(files: Files, track: TrackSpec, rng: random.Random) -> Files | None:
         name = rng.choice(sorted(files))
@@ -39,7 +40,7 @@ def on_file(change: Callable[[bytes, TrackSpec, random.Random], bytes | None]) -
 
 
 def on_row(change: Callable[[str, TrackSpec, random.Random], str | bytes | None]) -> Mutation:
-    """Change one row's text."""
+    """Return a mutation that changes one row's text."""
 
     def whole(content: bytes, track: TrackSpec, rng: random.Random) -> bytes | None:
         lines = content.split(b"\n")[:-1]
@@ -58,7 +59,7 @@ def first_row(track: TrackSpec) -> int:
 
 
 def first_answer(row: str, track: TrackSpec) -> int:
-    """The field of a row at which its answers begin; trials' probabilities stand before them."""
+    """Return the field of a row at which its answers begin; trials' probabilities come before them."""
     return len(row.split(",")) - len(track.answers)
 
 
@@ -107,7 +108,7 @@ def key_renamed(row: str, track: TrackSpec, rng: random.Random) -> str | None:
 
 
 def row_foreign(content: bytes, track: TrackSpec, rng: random.Random) -> bytes:
-    """One row more, well-formed, of something that is not listed; of files without keys, a row more."""
+    """Add a well-formed row of something that is not listed; for files without keys, any row."""
     lines = lines_of(content)
     at = rng.randrange(first_row(track), len(lines))
     key, comma, rest = lines[at].partition(",")
@@ -164,7 +165,7 @@ ROWS: dict[str, Mutation] = {
 
 
 def value_changed(row: str, track: TrackSpec, rng: random.Random) -> str:
-    """Another answer, as good as the old one."""
+    """Replace an answer by another valid one."""
     first = first_answer(row, track)
     at = rng.randrange(first, len(row.split(",")))
     answer, old = track.answers[at - first], row.split(",")[at]
@@ -176,11 +177,11 @@ def value_changed(row: str, track: TrackSpec, rng: random.Random) -> str:
 
 
 def digit_changed(row: str, track: TrackSpec, rng: random.Random) -> str | None:
-    """The last decimal of a number: what no eye would see."""
+    """Change the last decimal of a number, which no eye would see."""
     first = first_answer(row, track)
     fields = row.split(",")
     inside = [at for at in range(first, len(fields)) if track.answers[at - first].kind == "value"]
-    inside = [at for at in inside if abs(float(fields[at])) < 1]  # of 1.000000 another digit would be out of range
+    inside = [at for at in inside if abs(float(fields[at])) < 1]  # for 1.000000 another digit would be out of range
     if not inside:
         return None
     at = rng.choice(inside)
@@ -189,7 +190,7 @@ def digit_changed(row: str, track: TrackSpec, rng: random.Random) -> str | None:
 
 
 def answers_exchanged(content: bytes, track: TrackSpec, rng: random.Random) -> bytes | None:
-    """Two rows keep their keys and change their answers."""
+    """Exchange the answers of two rows, which keep their keys."""
     lines = lines_of(content)
     keyed = int(track.submission != KEYLESS)
     rows = [line.split(",") for line in lines]

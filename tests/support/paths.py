@@ -1,4 +1,4 @@
-"""Where things are that tests look for."""
+"""Paths that tests use."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
 STRANGERS = TESTS / "strangers"
 SHARED = ROOT.parent / "shared"
-"""Beside the checkout: real videos, real voices, facts. Tests that want them are skipped where it is absent."""
+"""Next to the checkout: real videos, real voices, facts. Tests that need them are skipped if it is missing."""
 FACTS = SHARED / "facts"

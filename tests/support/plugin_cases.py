@@ -1,4 +1,4 @@
-"""For the tests of plugins: a package as an installer would leave it, and what a template's block is trained with."""
+"""Helpers for the tests of plugins: an installed package, and the flags to train a template's block."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ HOOKS = {
 
 
 def install(folder: Path) -> None:
-    """Write the .dist-info of a package beside its module, from its pyproject.toml: with the folder on the path it is
-    installed, and no network or build tool was needed."""
+    """Write the .dist-info of a package next to its module, from its pyproject.toml.
+
+    With the folder on the path the package is installed, without network or a build tool.
+    """
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     about = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     about.mkdir(exist_ok=True)

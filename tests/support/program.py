@@ -1,4 +1,4 @@
-"""The whole program on a crumb of a demo set, in this process."""
+"""The whole program on a tiny demo set, in this process."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ CRUMB_FRAMES = 24
 
 
 built = functools.cache(typer.main.get_command)
-"""The commands of an application, which take longer to build than most of them take to answer."""
+"""The commands of an application; building them takes longer than running most of them."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """How a command ended; ``error``: what it was refused for."""
+    """Outcome of a command; ``error``: the error that it was refused with."""
 
     code: int
     out: str
@@ -40,7 +40,7 @@ class Answer:
     error: UserError | None = None
 
     def __iter__(self) -> Iterator[Any]:
-        """Exit code, output and error output."""
+        """Yield exit code, output and error output."""
         return iter((self.code, self.out, self.err))
 
     def refused(self, code: str, /, *, match: str = "", **fields: Any) -> None:
@@ -51,13 +51,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Program:
-    """``harness`` with a cache of its own; ``demo``: the crumb set."""
+    """``harness`` with a cache of its own; ``demo``: the tiny demo set."""
 
     cache: Path
     demo: Path
 
     def __call__(self, *args: object) -> Answer:
-        """Run a command line as ``main`` runs it."""
+        """Run a command line in the same way as ``main``."""
         from harness import cli
 
         out, err = io.StringIO(), io.StringIO()
@@ -76,14 +76,14 @@ class Program:
         return Answer(int(code or 0), out.getvalue(), err.getvalue(), error)
 
     def run(self, out: Path, name: str, *args: object) -> Path:
-        """Train on the crumb set, two slots where none are named; the run's folder. It must succeed."""
+        """Train on the tiny set, with two slots if none are named, and return the run's folder. The run must succeed."""
         slots = () if "--encoders" in args or "--recipe" in args else ("--encoders", "face,context")
         answer = self("run", "--data", self.demo, "--out", out, "--name", name, *slots, *args)
         assert answer.code == 0, answer.err + answer.out
         return out / name
 
     def kept(self, *args: object) -> Path:
-        """Train as `run` does, once for all tests of all workers that ask for the same; copy what you change.
+        """Train as `run` does, once for all tests of all workers with the same arguments; copy what you change.
 
         A test that evaluates, submits or resumes a run changes its folder.
         """
@@ -91,14 +91,14 @@ class Program:
         place.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{place}.lock"):
             if not (place / "whole").exists():
-                shutil.rmtree(place, ignore_errors=True)  # a worker that was ended left a part
+                shutil.rmtree(place, ignore_errors=True)  # an interrupted worker left a part
                 self.run(place, "r", *args)
                 (place / "whole").touch()
         return place / "r"
 
 
 def _alone(cause: BaseException | None) -> UserError | None:
-    """An error without the frames that it came from: they would keep alive what ends with a process."""
+    """Return an error without its frames, which would keep objects alive that must end with a process."""
     if not isinstance(cause, UserError):
         return None
     cause.__cause__ = cause.__context__ = None
@@ -106,6 +106,6 @@ def _alone(cause: BaseException | None) -> UserError | None:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """A run's record as plain JSON."""
+    """Return a run's record as plain JSON."""
     content: dict[str, Any] = json.loads((folder / "record.json").read_text())
     return content

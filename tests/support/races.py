@@ -1,9 +1,9 @@
-"""Many writers of the same files at the same moment: what the stress test of races starts in each process.
+"""Many writers of the same files at the same moment: the program that the stress test of races starts.
 
     python races.py ROOT ROUNDS THREADS PROCESSES PROCESS URL
 
 ROOT/data holds the sources; every round has an empty cache of its own, ROOT/round-K. Threads and processes wait for
-each other before every round, then all do every piece of work, each in an order of its own. Whatever is computed is
+each other before every round, then all do every piece of work, each in an order of its own. Every computation is
 counted by a file in ROOT/round-K/counts.
 """
 
@@ -43,7 +43,7 @@ LINES = 5
 
 
 def counted(what: str, plain: Callable[..., object]) -> Callable[..., object]:
-    """The function, with a file for each time that it is called."""
+    """Wrap a function so that it leaves a file for each call."""
 
     def call(*args: object) -> object:
         counts = Path(os.environ["RACE"]) / "counts"
@@ -55,7 +55,7 @@ def counted(what: str, plain: Callable[..., object]) -> Callable[..., object]:
 
 
 def works(data: Path, here: Path, url: str) -> dict[str, Callable[[], None]]:
-    """Every kind of file that several processes share."""
+    """Return a piece of work for every kind of file that several processes share."""
     clip, crops, tree = data / "clip.mp4", data / "crops", data / "tree"
 
     def probe() -> None:

@@ -1,4 +1,4 @@
-"""What an error of the program is about: its code and fields, never its words. Those are for the golden file alone."""
+"""Checks of a UserError: its code and fields, not its words, which only the golden file compares."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.errors import UserError
 
 
 class Part:
-    """A field that has each of ``texts`` somewhere in it, where the rest is words."""
+    """A field that contains each of ``texts``, in any words."""
 
     def __init__(self, *texts: object) -> None:
         self.texts = [str(text) for text in texts]
@@ -22,7 +22,7 @@ class Part:
 
 
 class Refusal:
-    """A UserError that is expected; ``with`` it around what must raise it, or give `check` one that was raised."""
+    """An expected UserError; use it in ``with`` around what must raise it, or pass `check` one that was raised."""
 
     def __init__(self, code: str, match: str, fields: dict[str, object]) -> None:
         self.code, self.match, self.fields = code, match, fields
@@ -31,7 +31,7 @@ class Refusal:
         return f"{self.code} {self.fields} {self.match}".strip()
 
     def check(self, error: BaseException | None) -> None:
-        """Assert that the error has the code, every field that is given, and the words where they are.
+        """Assert that the error has the code, every given field, and words that match.
 
         Raises:
             AssertionError: It is another error, or none.
@@ -62,7 +62,7 @@ def refused(code: str, /, *, match: str = "", **fields: Any) -> Refusal:
 
     Args:
         code: Its code.
-        match: What its sentence has (a regular expression): only for what no code or field says, such as the plain
+        match: A regular expression for its sentence: only for what no code or field says, such as the plain
             sentence of a plugin.
         fields: Some of its fields. A file may be given by the end of its path, a field of words by a `Part`.
     """
@@ -70,7 +70,7 @@ def refused(code: str, /, *, match: str = "", **fields: Any) -> Refusal:
 
 
 def _same(found: object, wanted: object) -> bool:
-    """Numbers and paths are compared as they are shown."""
+    """Compare numbers and paths in their printed form."""
     if isinstance(wanted, Part):
         return all(text in str(found) for text in wanted.texts)
     return str(found) == str(wanted) or str(found).endswith(f"/{wanted}")

@@ -1,4 +1,4 @@
-"""Everything that is registered, with what its checks need to be told: arguments, values that an option is tried with."""
+"""All registered blocks, with the arguments that their checks need, and values to try options with."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from zoo.registry import registry
 READY = TESTS / "plugins" / "ready"
 
 CHECKPOINT = {"model": "test_efficientnet", "size": 64, "classes": ("a", "b"), "sha256": "0" * 64}
-# (kind, name) -> what spec_checks is given besides the spec, once for every case. Networks are checked small: what the
-# rules ask does not depend on the size of the picture.
+# (kind, name) -> arguments of spec_checks in addition to the spec, one dict per case. Networks are checked small: the
+# rules do not depend on the size of the image.
 GIVEN: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("encoders", "timm"): [
         {"argument": "test_vit", "values": {"size": 96}},
@@ -41,7 +41,7 @@ EXTRAS = {
     ("encoders", "blazepose"): TFLITE,
     ("detectors", "blazeface"): TFLITE,
 }
-"""Blocks that want packages which are not installed with the others, or not everywhere."""
+"""Blocks that need packages which are not installed with the others, or not everywhere."""
 
 FIXED = "face=3,face.b=0.5,context=1,audio=2"
 OTHER_OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
@@ -51,18 +51,18 @@ OTHER_OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("fusions", "moe"): {"values": {"weights": "equal"}, "experts": 3, "balance": 0.0},
     ("fusions", "late"): {"values": {"weights": "equal"}, "weights": FIXED},
 }
-"""Blocks that are checked once more with other options, and which."""
-# The same for every head that may be causal: of these the options that it has.
+"""Blocks that are checked once more with these other options."""
+# The same for every head that may be causal: of these options, those that it has.
 CAUSAL = {"bidirectional": False, "causal": True, "layers": 2, "hidden": 24, "positions": "relative", "window": 3}
-# Weights name the usual four slots: what is built with others is refused, rightly.
+# Weights name the usual four slots: a model with other slots is rightly refused.
 OUT_OF_PLACE = {("fusions", "late"): ("one_slot", "learns")}
 
 PERMUTE: dict[str, Any] = {}
-"""Fusion -> how its weights are reordered with its slots, where zoo.testing's way does not fit."""
+"""Fusion -> how its weights are reordered with its slots, if zoo.testing's way does not fit."""
 
 
 def cases() -> list[tuple[str, Any, dict[str, Any]]]:
-    """(kind, spec, what spec_checks is given) of every block that can be built here."""
+    """Return (kind, spec, arguments of spec_checks) of every block that can be built here."""
     found = []
     for kind in KINDS:
         for entry in registry.load().entries(kind):
@@ -74,7 +74,7 @@ def cases() -> list[tuple[str, Any, dict[str, Any]]]:
 
 
 def other_cases() -> list[tuple[str, Any, dict[str, Any]]]:
-    """(kind, spec, what spec_checks is given) with options that are not the default."""
+    """Return (kind, spec, arguments of spec_checks) with options that are not the default."""
     heads = {
         ("heads", entry.name): {name: value for name, value in CAUSAL.items() if name in entry.spec.options}
         for entry in registry.load().entries("heads")

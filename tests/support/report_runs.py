@@ -1,4 +1,4 @@
-"""Folders of runs for reports, without any training: a record, predictions with their digests, a history."""
+"""Run folders for reports, without any training: a record, predictions with their digests, a history."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def make_run(
     edition: str = "abaw10",
     **changes: Any,
 ) -> Path:
-    """A finished run in ``folder``, scored on ``videos``; those without labels are its test videos."""
+    """Write a finished run to ``folder``, scored on ``videos``; those without labels are its test videos."""
     folder.mkdir(parents=True)
     block = score_block(track, videos)
     split = "val" if block else "test"

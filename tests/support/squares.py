@@ -1,4 +1,4 @@
-"""A detector whose faces are bright squares, and videos that show some: people whose place is known."""
+"""A detector whose faces are bright squares, and videos with such squares: people at known places."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import numpy as np
 
 from zoo.api import DetectorSpec, Faces, Option
 
-Place = Callable[[int], tuple[int, int, int] | None]  # frame -> left, top, side; None: not seen
+Place = Callable[[int], tuple[int, int, int] | None]  # frame -> left, top, side; None: not visible
 
 MARKS = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]])
 
 
 class Squares:
-    """Finds squares over ``threshold``; at the place of a file ``die`` or ``slow`` it behaves badly."""
+    """A detector of squares brighter than ``threshold``; it misbehaves if ``folder`` has a file ``die`` or ``slow``."""
 
     def __init__(self, threshold: int = 128, folder: str = "") -> None:
         self.threshold, self.folder = threshold, Path(folder or "/nonexistent")
@@ -39,7 +39,7 @@ class Squares:
 
 
 def spec(portable: bool = True) -> DetectorSpec:
-    """The detector as a plugin would register it."""
+    """Return the detector as a plugin would register it."""
     options = {"threshold": Option(128, "brightness"), "folder": Option("", "where the files die and slow may be")}
     return DetectorSpec("squares", "tests.support.squares:Squares" if portable else Squares, options=options)
 
@@ -52,7 +52,7 @@ def write_squares(
     fps: int = 25,
     aspect: Fraction | None = None,
 ) -> None:
-    """A video of squares, each of its own brightness (200, 230, ...), on black."""
+    """Write a video of squares, each of its own brightness (200, 230, ...), on black."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps, options={"crf": "10"})
@@ -70,5 +70,5 @@ def write_squares(
 
 
 def still(left: int, top: int = 80, side: int = 40, hidden: range = range(0)) -> Place:
-    """Somebody who does not move."""
+    """Return the place of somebody who does not move."""
     return lambda k: None if k in hidden else (left, top, side)

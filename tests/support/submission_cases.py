@@ -1,4 +1,4 @@
-"""Made-up lists and predictions for every form that submissions have."""
+"""Synthetic lists and predictions for every format of submissions."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ Rows = list[tuple[str, int]]  # name of a video or item, frame from 1
 
 
 def key(track: TrackSpec, name: str, frame: int) -> str:
-    """How the organisers write a row's first field."""
+    """Return a row's first field as the organisers write it."""
     if track.submission == "frame_trials":
         return f"{name}/frame-{frame - 1}.jpg"
     if track.submission == "items":
@@ -76,7 +76,7 @@ def key(track: TrackSpec, name: str, frame: int) -> str:
 
 @dataclass(frozen=True)
 class Look:
-    """How a list is written: ``dummy`` answers behind the keys, an empty last field, line ends, mark and last line."""
+    """Format of a list: ``dummy`` answers behind the keys, an empty last field, line ends, byte-order mark and last line."""
 
     dummy: bool = False
     comma: bool = False
@@ -86,7 +86,7 @@ class Look:
 
 
 def write_list(path: Path, track: TrackSpec, rows: Rows, look: Look = Look()) -> Path:
-    """The organisers' list of some rows; of forms that are a folder, of videos and their numbers of frames."""
+    """Write the organisers' list of some rows; for formats with a file per video, of videos and numbers of frames."""
     if track.submission in FOLDERS:
         counts = dict(rows)
         lines = [f"{name},{n}" for name, n in counts.items()]
@@ -100,12 +100,12 @@ def write_list(path: Path, track: TrackSpec, rows: Rows, look: Look = Look()) ->
 
 
 def dummy(track: TrackSpec) -> str:
-    """Answers that mean nothing, as example files have them."""
+    """Return answers without meaning, as in the organisers' example files."""
     return "".join(f",{0.5 if answer.kind == 'value' else 0}" for answer in track.answers)
 
 
 def predictions(track: TrackSpec, rows: Rows, rng: np.random.Generator, *, ids: bool = False) -> pd.DataFrame:
-    """Random answers to some rows, class answers as probabilities or (``ids``) as class numbers."""
+    """Return random predictions for some rows, classes as probabilities or (``ids``) as class numbers."""
     n = len(rows)
     columns: dict[str, object] = {"video": [name for name, _ in rows], "frame": [frame for _, frame in rows]}
     for answer in track.answers:
@@ -123,31 +123,31 @@ def predictions(track: TrackSpec, rows: Rows, rng: np.random.Generator, *, ids: 
 
 
 def runs_of_frames(track: TrackSpec, lengths: Mapping[str, int]) -> Rows:
-    """Whole videos, or single items."""
+    """Return the rows of whole videos, or of single items."""
     frames = {name: n if track.submission in FRAMED else 1 for name, n in lengths.items()}
     return [(name, frame) for name, n in frames.items() for frame in range(1, n + 1)]
 
 
 def write_table(path: Path, table: pd.DataFrame) -> Path:
-    """As parquet or csv, by the name's ending."""
+    """Write a table as parquet or csv, by the suffix of its name."""
     table.to_parquet(path, index=False) if path.suffix == ".parquet" else table.to_csv(path, index=False)
     return path
 
 
 def named_units(track: TrackSpec, names: Sequence[str]) -> list[str]:
-    """Names that fit the form: ids of trials and frames of trials are paths."""
+    """Return names that fit the format: ids of trials and frames of trials are paths."""
     if track.submission in ("trials", "frame_trials"):
         return [f"8268{i}/Visite_1/{name.replace(' ', '_')}_Video.mp4" for i, name in enumerate(names)]
     return list(names)
 
 
 def with_figures(track: TrackSpec, **figures: int) -> TrackSpec:
-    """A track whose organisers' counts are known."""
+    """Return a track with known counts of its organisers."""
     return replace(track, figures={**track.figures, **figures})
 
 
 def registered() -> dict[str, TrackSpec]:
-    """``<edition>-<track>`` -> every track of every edition that is registered."""
+    """Return ``<edition>-<track>`` -> every track of every registered edition."""
     from zoo.registry.registry import load
 
     specs = [entry.spec for entry in load([]).entries("editions")]

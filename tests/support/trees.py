@@ -16,34 +16,34 @@ FOLDERS = {"train": "Train_Set", "val": "Validation_Set"}
 
 
 def write_lines(path: Path, *lines: str) -> Path:
-    """A text file, its folders made."""
+    """Write a text file and make its folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
     return path
 
 
 def write_va(folder: Path, videos: Mapping[str, Mapping[str, int]]) -> None:
-    """VA annotations, split -> name -> frames, all (0.5, -0.25)."""
+    """Write VA annotations, split -> name -> frames, all (0.5, -0.25)."""
     for split, names in videos.items():
         for name, n in names.items():
             write_lines(folder / FOLDERS[split] / f"{name}.txt", VA_HEADER, *["0.5,-0.25"] * n)
 
 
 def write_crops(folder: Path, frames: Iterable[int]) -> None:
-    """Empty files 00001.jpg and on."""
+    """Write empty files 00001.jpg and so on."""
     folder.mkdir(parents=True, exist_ok=True)
     for frame in frames:
         (folder / f"{frame:05d}.jpg").touch()
 
 
 def write_video(path: Path, frames: int, *, sound: bool = True) -> None:
-    """A real video file of so many frames."""
+    """Write a real video file with ``frames`` frames."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_click_video(path, n_frames=frames, click_frame=None, with_audio=sound, size=(32, 32))
 
 
 def small_va(root: Path) -> Path:
-    """A whole VA folder: two training videos, one of validation, one listed for the test, all with crops."""
+    """Write a whole VA folder: two training videos, one for validation, one listed for the test, all with crops."""
     write_va(
         root / "annotations" / "VA_Estimation_Challenge", {"train": {"video1": 5, "2-30-640x360": 4}, "val": {"3": 6}}
     )

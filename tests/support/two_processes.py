@@ -1,7 +1,7 @@
-"""Ten training steps of many combinations, by one process and by two that share every batch; a program of its own.
+"""Ten training steps of many combinations, in one process and in two that share every batch; a separate program.
 
 ``python -m tests.support.two_processes FOLDER RANK CASE...``: both ranks meet through a file in FOLDER. The first one
-writes ``apart.json``: by case the greatest differences of weights and answers after the steps, by optimizer.
+writes ``apart.json``: by case the greatest differences of weights and predictions after the steps, by optimizer.
 """
 
 from __future__ import annotations
@@ -34,8 +34,11 @@ TRACKS = {"va": slice(0, 2), "expr": slice(2, 3), "au": slice(3, 5), "mtl": slic
 
 @dataclass(frozen=True)
 class Case:
-    """``labels``: uneven, or none in the second process's clips; ``clips``: of the last batch; ``raw``: a trained face
-    encoder with dropout of its own, on frames that are there or not."""
+    """One combination and its batches.
+
+    ``labels``: uneven, or none in the second process's clips; ``clips``: of the last batch; ``raw``: a trained face
+    encoder with its own dropout, on frames that may be absent.
+    """
 
     fusion: str = "concat"
     head: str = "gru"
@@ -66,7 +69,7 @@ CASES = {
 
 
 class Tiny(FrameEncoder):
-    """A frame encoder with dropout of its own."""
+    """A frame encoder with its own dropout."""
 
     def __init__(self) -> None:
         super().__init__(8, FrameInput(4, (0.5,) * 3, (0.5,) * 3))
@@ -98,7 +101,7 @@ def make_model(case: Case) -> Model:
 
 
 def batches(case: Case) -> Iterator[Batch]:
-    """Batches of unequal labels: values and classes, sound and padding at random, the same in every process."""
+    """Yield batches of unequal labels: values and classes, sound and padding at random, the same in every process."""
     part = TRACKS[case.track]
     for step in range(STEPS):
         clips = case.clips if step % 3 == 1 else CLIPS
@@ -126,7 +129,7 @@ def batches(case: Case) -> Iterator[Batch]:
 
 
 def local(batch: Batch, share: Share | None) -> Batch:
-    """What harness.batching.loader gives a process."""
+    """Return the part of a batch that harness.batching.loader gives to a process."""
     if share is None:
         return batch
     return replace(
@@ -137,7 +140,7 @@ def local(batch: Batch, share: Share | None) -> Batch:
 
 
 def trained(case: Case, kind: str, rank: int, size: int) -> tuple[Model, Tensor]:
-    """The model after some steps, and its answers to the last batch."""
+    """Return the model after some steps, and its predictions for the last batch."""
     net = make_model(case).train()
     objective: nn.Module = Objective(net, case.mixup)
     if size > 1:
@@ -160,7 +163,7 @@ def trained(case: Case, kind: str, rank: int, size: int) -> tuple[Model, Tensor]
 
 
 def apart(case: Case, rank: int) -> dict[str, float]:
-    """How far two processes end from one; only told by the first."""
+    """Return the differences between two processes and one; only the first process has them."""
     found = {}
     for kind in ("sgd", "adamw"):
         net, raw = trained(case, kind, rank, 2)

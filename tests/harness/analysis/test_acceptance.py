@@ -28,7 +28,7 @@ def test_the_text_tells_all_and_names_nobody(
     text, said = out.read_text(), capsys.readouterr()
     assert broken.name in said.err
     assert not [name for name in names | {str(tmp_path), root.name + "/"} if name in text]
-    for line in (r"that could not be read +1", r"files where these differ +0", r"pictures decoded +[1-9]"):
+    for line in (r"files that could not be read +1", r"files where these differ +0", r"frames decoded +[1-9]"):
         assert re.search(line, text), line
     assert "abaw-zoo" in text
     assert "rows written and verified, rows and order of the list" in text

@@ -77,7 +77,7 @@ def test_the_difference_is_the_later_run_less_the_first(tmp_path: Path) -> None:
             f"{d.high:+.4f}",
             f"{d.p:.3f}",
         )
-    assert "two and one cannot be told apart over 12 groups" in text
+    assert "two and one cannot be distinguished over 12 groups" in text
 
 
 def test_a_sure_difference_names_the_better_run_whichever_comes_first(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_several_runs_are_compared_with_the_first(tmp_path: Path) -> None:
     assert "two and one" in text
     assert "three and one" in text
     assert "three and two" not in text
-    assert "Each of the 3 p is by itself" in text
+    assert "The 3 p values are not corrected" in text
     assert "by itself" not in compare(runs[:2])
 
 
@@ -134,7 +134,7 @@ def test_a_record_by_itself_is_as_good_as_its_folder(tmp_path: Path) -> None:
 
 def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
     text = compare([put(tmp_path / day / "run", noise(i, 12)) for i, day in enumerate(("monday", "tuesday"))])
-    assert "tuesday/run and monday/run cannot be told apart" in text
+    assert "tuesday/run and monday/run cannot be distinguished" in text
     assert str(tmp_path) not in text
 
 
@@ -188,7 +188,7 @@ def test_choices_on_what_is_reported_are_told(tmp_path: Path) -> None:
         ("old", " by 30 scores"),
         ("seen", ""),
     ]
-    assert "weights that seen began with were trained on 2 of the scored videos" in text
+    assert "the starting weights of seen were trained on 2 of the scored videos" in text
     assert "One training each: seen." in text
 
 

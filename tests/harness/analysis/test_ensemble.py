@@ -85,7 +85,7 @@ def test_weights_are_fitted_on_the_other_folds(program, record, runs: Path) -> N
     assert own["optimism"] == pytest.approx(own["fitted_on_itself"] - result["scores"]["raw"]["main"])
     assert own["fitted_on"] == "other groups of val"
     assert (result["selection_split"], result["n_selections"]) == ("other groups of val", 2)
-    assert "members' weights were fitted on other groups of val" in answer.out
+    assert "ensemble weights were fitted on other groups of val" in answer.out
     assert "weights of value answers: a " in answer.out
 
 

@@ -34,7 +34,7 @@ def test_the_committed_pages_are_not_stale(harness: Program) -> None:
     assert answer.code == 0, answer.out + answer.err
     answer = harness("leaderboard", "--published", "--check")
     assert answer.code == 1
-    assert "abaw2.md: is not there" in answer.out
+    assert "abaw2.md: is missing" in answer.out
     assert "harness leaderboard --published --out leaderboards" in answer.err
 
 
@@ -61,7 +61,7 @@ def test_with_an_edition_published_results_stand_beside(harness: Program, runs: 
     assert "| run       | ours" in real_one
     assert "| published | baseline" in real_one
     assert "SYNTHETIC" in demo.splitlines()[0]
-    assert "Published results stand apart: these runs were scored on made-up data" in demo
+    assert "Published results are in a table of their own: these runs were scored on synthetic data" in demo
     assert "baseline" not in demo
     assert not (runs / "leaderboard.md").exists()
 

@@ -136,7 +136,7 @@ def test_a_killed_ensemble_is_made_anew(program, tmp_path: Path) -> None:
         pytest.skip("it was faster than the kill")
     answer = program(*command)
     assert answer.code == 0, answer.err
-    assert "is made anew" in answer.out
+    assert "is made again from the start" in answer.out
     assert read(runs / "e" / "record.json").status == "done"
     assert list((runs / "e").rglob(".*")) == []
     finished = program(*command)

@@ -17,7 +17,7 @@ def test_a_run_that_loses_to_the_plain_reference_says_so() -> None:
     reference: Any = {"main": 0.6, "slots": ["face", "audio"]}
     lines = reference_lines(result(reference=reference))
     assert lines[0].endswith("frozen features (face, audio): 0.6000; the raw score is 0.5000")
-    assert lines[1].startswith("warning: this run loses to the plain reference")
+    assert lines[1].startswith("warning: this run scores below the plain reference")
     assert len(reference_lines(result(reference={**reference, "main": 0.5}))) == 1
     assert reference_lines(result(reference=None)) == reference_lines({"scores": {}, "reference": reference}) == []
 
@@ -39,7 +39,7 @@ def test_a_loss_that_was_still_falling_is_warned_of(fall: float | None, warned: 
 def test_absent_classes_are_named_beside_the_score_without_them() -> None:
     block: Any = {"main": 0.4, "over_present": 0.5, "absent": ["Fear", "AU26"]}
     (line,) = present_lines({"scores": {"raw": block, "raw_with_face": block}})
-    assert line.startswith("raw: 0.5000 with F1 over what the labels show; Fear, AU26 are absent, which the")
+    assert line.startswith("raw: 0.5000 with F1 over the classes in the labels; Fear, AU26 are absent and count")
     block["over_present"] = 0.4
     assert present_lines({"scores": {"raw": block}}) == []
     assert present_lines(result()) == []
@@ -59,4 +59,4 @@ def test_whatever_validation_scores_decided_is_told(selected: list[str] | None, 
     made: Any = {"selection_split": "val", "n_selections": 7, **more}
     (line,) = choice_lines(made)
     assert line.startswith(said)
-    assert line.endswith("which flatters it")
+    assert line.endswith("the score is optimistic")
