@@ -102,8 +102,8 @@ def optimism(chain: Chain, videos: Sequence[VideoAnswers], cross_fitted: float) 
 def mean_optimism(posts: Sequence[PostBlock]) -> PostBlock:
     """Return the optimism of several runs, averaged like their scores; a figure that one run lacks is left out."""
     mean = PostBlock()
-    if all("fitted_on_itself" in post for post in posts):
+    if posts and all("fitted_on_itself" in post for post in posts):
         mean["fitted_on_itself"] = sum(post["fitted_on_itself"] for post in posts) / len(posts)
-    if all("optimism" in post for post in posts):
+    if posts and all("optimism" in post for post in posts):
         mean["optimism"] = sum(post["optimism"] for post in posts) / len(posts)
     return mean

@@ -102,7 +102,10 @@ def _check_runs(keys: Keys, first: int, form: str, names: Sequence[str] | None, 
                 found.add("foreign row", line, f"{video} is not in the list")
         elif video != now and form != Form.MTL:
             found.add("order", line, f"{video} comes a second time")
-        _check_step(line, key, frame, at.get(video, start - 1), key in seen if form == Form.MTL else None, found)
+        if frame < start:
+            found.add("foreign row", line, f"{key}: frames count from {start:05d}")
+        else:
+            _check_step(line, key, frame, at.get(video, start - 1), key in seen if form == Form.MTL else None, found)
         if form == Form.MTL:
             seen.add(key)
         at[video], now = max(frame, at.get(video, start - 1)), video
@@ -119,8 +122,6 @@ def _check_step(line: int, key: str, frame: int, last: int, again: bool | None, 
         found.add("doubled row", line, f"{key} comes after frame {last} of its video")
     elif again is None and frame > last + 1:
         found.add("missing row", line, f"before {key} {frame - last - 1} frames of its video are missing")
-    elif again is False and frame < 1:
-        found.add("foreign row", line, f"{key}: frames count from 00001")
 
 
 def _check_videos(present: Sequence[str], names: Sequence[str], found: Findings) -> None:

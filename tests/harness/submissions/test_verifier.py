@@ -223,6 +223,7 @@ def test_a_list_of_names_fixes_videos_their_order_and_whole_runs_of_frames(tmp_p
         ("keyed-expr", "a/000001.jpg,0", 2, "is not <video>/00001.jpg"),
         ("keyed-expr", "../00001.jpg,0", 2, "is not <video>/00001.jpg"),
         ("keyed-expr", "a.jpg,0", 2, "is not <video>/00001.jpg"),
+        ("keyed-expr", "a/00000.jpg,0", 2, "frames count from 00001"),
         ("keyed-expr", "", 0, "there is no row"),
         ("frame_trials", "", 0, "there is no row"),
         ("frame_trials", "a/b.mp4/frame-1.jpg,0", 1, "before a/b.mp4/frame-1.jpg 1 frames"),
