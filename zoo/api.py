@@ -182,8 +182,8 @@ class Wheel:
         distribution: The name of the distribution.
         version: Its version.
         file: The file's path inside the wheel.
-        python: Python version to fetch for ("3.12"), if the wheel is for one version only. The file is the same on all.
-        platform: Platform to fetch for ("manylinux_2_28_x86_64"), if the wheel is for one platform only.
+        python: Python version of the wheel ("3.12"), if it is for one only. It is fetched on every Python for the file.
+        platform: Platform of the wheel ("manylinux_2_28_x86_64"), if it is for one only. It is fetched on every system.
     """
 
     distribution: str
