@@ -79,7 +79,7 @@ class Plan:
     losses: Mapping[str, Block]  # kind of answer -> loss
     post: tuple[Block, ...]
     answers: tuple[Answer, ...]
-    per_slot: float = 0.0  # weight of the loss of the slots' own answers
+    per_slot: float = 0.0  # weight of the loss of the slots' own predictions
 
     def loss_groups(self) -> list[tuple[Block, tuple[int, ...]]]:
         """Return the losses with the indices of their answers, in the order of the answers."""

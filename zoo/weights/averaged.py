@@ -55,8 +55,8 @@ def without_counter(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def parted(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor], str] | None:
     """Split a table that holds both kinds of weights into the last step's, the averaged ones, and the latter's prefix.
 
-    Return None if the table does not hold both. Without the prefix both must have the same names: a network may also have
-    a part called ``ema``.
+    Return None if the table does not hold both. Without the prefix both must have the same names, because a network may
+    have a part called ``ema``.
     """
     for key in KEYS:
         averaged = {n.removeprefix(f"{key}."): t for n, t in state.items() if n.startswith(f"{key}.")}

@@ -24,7 +24,7 @@ _IN_A_RUN = re.compile(r"encoders\.([^.]+)\.(.+)")
 
 
 class Adapted(dict[str, Tensor]):
-    """The result of a model card's ``adapt``, if it has notes: the encoder's names and tensors, and notes on changes."""
+    """The result of a model card's ``adapt`` that has notes: the encoder's names and tensors, and the changes made."""
 
     def __init__(self, state: Mapping[str, Tensor], notes: tuple[str, ...] = ()) -> None:
         super().__init__(state)

@@ -152,7 +152,7 @@ def load(path: Path) -> Content:
 
 
 class _Storages:
-    """The storages that a file's pickle names, each once. ``place(kind, key, count)`` returns the first byte, if known."""
+    """The storages named by a file's pickle, each once. ``place(kind, key, count)`` is the first byte, if known."""
 
     def __init__(self, path: Path, size: int, place: Callable[[str, str, int], int | None]) -> None:
         self.path, self.size, self.place = path, size, place

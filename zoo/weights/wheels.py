@@ -155,7 +155,7 @@ def _fetched(wheel: Wheel, folder: Path) -> bytes:
 
 
 def _commands(wheel: Wheel, folder: Path) -> list[list[str]]:
-    """Return the commands that fetch the wheel into a folder: pip as a file, uv unpacked, as it cannot download only."""
+    """Return the commands that fetch the wheel into a folder: pip as a file, uv unpacked (it cannot only download)."""
     wanted = f"{wheel.distribution}=={wheel.version}"
     commands = []
     if importlib.util.find_spec("pip") is not None:
