@@ -111,8 +111,7 @@ class FrameInput:
         size: Width and height in pixels.
         mean: Mean of each channel, in [0, 1].
         std: Standard deviation of each channel, in [0, 1].
-        context: Extra frames on each side of a clip. With 0 the encoder gets only the frames that are present and
-            valid.
+        context: Extra frames on each side of a clip. With 0 only the present and valid frames are passed.
     """
 
     size: int
@@ -128,8 +127,7 @@ class AudioInput:
     Attributes:
         rate: Sampling rate in Hz.
         margin: Extra seconds of sound on each side of the clip's frames.
-        grid: The first sample is on a multiple of this many samples of the video's sound, so that the analysis windows
-            of all clips are on one grid.
+        grid: The first sample is a multiple of this many samples from the video's start: all clips share one grid.
     """
 
     rate: int = 16_000
@@ -291,13 +289,11 @@ class EncoderSpec(Spec):
     Attributes:
         streams: The streams it can read; () allows every stream of its kind.
         kind: The kind of its input.
-        passport: ``passport(stream, argument, **options)`` -> ModelCard of its weights. Without it the encoder has no
-            pretrained weights and is trained.
+        passport: ``passport(stream, argument, **options)`` -> ModelCard. Without one the encoder is trained.
         argument: One line on the meaning of the argument; empty: it takes none.
         names: The allowed arguments, if they are few.
         fixed: True if it learns nothing: its features are computed once and cached though it has no weights.
-        reader: ``reader(source, argument, **options)`` -> zoo.readers.Reader that opens the slot's input, of whatever
-            stream, instead of the stream's own reader.
+        reader: ``reader(source, argument, **options)`` -> zoo.readers.Reader, instead of the stream's own, on any stream.
         scores: ``scores(stream, argument, **options)`` -> OwnScores or None: its predictions without any training.
     """
 

@@ -275,7 +275,11 @@ def both_modes(module: nn.Module, answer: Callable[[nn.Module], Tensor]) -> list
 
 @contextmanager
 def no_network() -> Iterator[None]:
-    """Raise ConformanceError, inside the context, if anything looks up a host or opens a connection."""
+    """Block the network inside the context.
+
+    Raises:
+        ConformanceError: A host is looked up or a connection opened.
+    """
 
     def refuse(*args: object, **kwargs: object) -> NoReturn:
         raise ConformanceError("it uses the network: weights come by the passport, not when the block is built")
