@@ -293,7 +293,8 @@ class EncoderSpec(Spec):
         argument: One line on the meaning of the argument; empty: it takes none.
         names: The allowed arguments, if they are few.
         fixed: True if it learns nothing: its features are computed once and cached though it has no weights.
-        reader: ``reader(source, argument, **options)`` -> zoo.readers.Reader, instead of the stream's own, on any stream.
+        reader: ``reader(source, argument, **options)`` -> Reader that opens the slot's input, of any stream,
+            instead of the stream's own reader.
         scores: ``scores(stream, argument, **options)`` -> OwnScores or None: its predictions without any training.
     """
 
