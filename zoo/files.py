@@ -1,4 +1,4 @@
-"""Files written whole or not at all, by any number of processes and threads at the same time. Light."""
+"""Atomic writes, locks, digests and safe reading of files, by any number of processes and threads. No heavy imports."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from pathlib import Path
 from typing import Any
 
 TOML_DEPTH = 20
-"""Tables and lists in one another that a file of settings may have; ours have three."""
+"""Nesting levels of tables and lists allowed in a settings file; ours have three."""
 
 SETTINGS = 1 << 20
-"""Bytes of a file of settings, which is read whole; ours have some kilobytes."""
+"""Bytes allowed in a settings file, which is read whole; ours have some kilobytes."""
 
 TEXT = 1 << 28
-"""Bytes of any other text file that is read whole: the longest list of test frames has some thirty megabytes."""
+"""Bytes allowed in any other text file that is read whole; the longest list of test frames has some 30 MB."""
 
 _PART = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*"""
 _DOTTED = re.compile(rf"(?:^|[\[{{,])[ \t]*(?:{_PART}){{{TOML_DEPTH + 1}}}", re.MULTILINE)
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Numbers of errors that say that there is no room: the disk, a quota, the largest size that a file may have."""
+"""Error numbers for missing space: the disk, a quota, the largest size of a file."""
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "your quota of the disk is used up",
@@ -44,29 +44,35 @@ _known: dict[Path, tuple[State, str]] = {}  # digests of files in this process
 
 
 def is_full(error: BaseException) -> bool:
-    """Return whether there is no room for what was to be written."""
+    """Return True if an error means that there is no space left to write to."""
     return isinstance(error, OSError) and error.errno in FULL
 
 
 def reason_of(error: OSError) -> str:
-    """Return why a file cannot be written or read, in words for a person."""
+    """Return why a file cannot be written or read, in words for the user."""
     return _REASONS.get(error.errno or 0) or error.strerror or str(error)
 
 
 def state_of(path: Path) -> State:
-    """Size, times (ns) of change and of status, inode and device: what tells a changed file without reading it."""
+    """Return size, times (ns) of change and of status, inode and device: they reveal a change without reading."""
     now = os.stat(path)
     return (now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino, now.st_dev)
 
 
 def is_settled(changed: int, now: int) -> bool:
-    """Whether a file whose newest time was ``changed`` (ns) when it was looked at, at ``now``, would show another
-    change: one that was changed a moment before may be changed again within one tick of its clock."""
+    """Return True if a later change of a file would show in its times.
+
+    A file that was changed just before it was examined may change again within one tick of the file system's clock.
+
+    Args:
+        changed: The file's newest time, ns.
+        now: The time at which it was examined, ns.
+    """
     return now - changed > TICK
 
 
 def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file, 64 hex digits; read again in this process only where the file may have changed.
+    """Return the sha256 of a file, 64 hex digits. Within a process a file is read again only if it may have changed.
 
     Raises:
         OSError: The file cannot be read.
@@ -83,34 +89,34 @@ def file_sha256(path: Path) -> str:
 
 
 def part_name(path: Path) -> Path:
-    """Return a hidden name beside ``path`` that no other writer has, whatever its process or thread.
+    """Return a hidden temporary name next to ``path`` that no other process or thread uses.
 
-    A process number is not enough: two threads of one process may write the same file.
+    The process id is not enough: two threads of one process may write the same file.
     """
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
 
 
 def absolute(path: str | os.PathLike[str]) -> str:
-    """Return a path from the root on, for libraries that take what stands before a colon for a protocol.
+    """Return an absolute path, for libraries that take the text before a colon for a protocol.
 
-    FFmpeg reads ``rec-12:30/x.mp4`` and ``pipe:0.mp4`` as addresses, and nothing that begins with a slash.
+    FFmpeg reads ``rec-12:30/x.mp4`` and ``pipe:0.mp4`` as addresses, but nothing that begins with a slash.
     """
     return os.path.abspath(path)
 
 
 def name_key(name: str) -> str:
-    """Return the one spelling of a name that people read as one: Unicode's composed form (NFC).
+    """Return the canonical spelling of a name: Unicode's composed form (NFC).
 
     macOS and some archives write ``é`` as ``e`` and an accent, other systems as one letter; the files of one video may
-    come from both. Whoever compares names of videos compares these.
+    come from both. Compare names of videos by this key.
     """
     return unicodedata.normalize("NFC", name)
 
 
 def is_plain(text: str) -> bool:
-    """Return whether a name or setting can be written down and read back: Unicode without control characters.
+    """Return True if a name or setting can be written down and read back: Unicode without control characters.
 
-    Bytes of a file name that are no UTF-8 reach Python as halves of surrogate pairs, which no file of text can hold.
+    Bytes of a file name that are not UTF-8 reach Python as halves of surrogate pairs, which no text file can hold.
     """
     return text.isprintable() or not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text)
 
@@ -119,8 +125,8 @@ def read_bytes(path: Path, most: int = TEXT) -> bytes:
     """Return the content of a file.
 
     Raises:
-        OSError: It cannot be read, is no regular file (a named pipe would be waited for without end), or has more than
-            ``most`` bytes: one of holes alone takes no room on a disk, and all of the memory.
+        OSError: The file cannot be read, is not a regular file (reading a named pipe may never end), or has more than
+            ``most`` bytes: a sparse file takes no space on disk, but all of the memory.
     """
     found = path.stat()
     if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
@@ -138,9 +144,9 @@ def parse_toml(text: str) -> dict[str, Any]:
     """Return the tree of a TOML text.
 
     Raises:
-        tomllib.TOMLDecodeError: It is none.
-        TooDeepError: It is nested deeper than TOML_DEPTH. Dotted keys are counted before they are parsed, for which
-            Python takes the square of their number: hours for a line of 200 kB.
+        tomllib.TOMLDecodeError: The text is not TOML.
+        TooDeepError: It is nested deeper than TOML_DEPTH. Dotted keys are counted before parsing, because Python's time
+            is quadratic in their number: hours for a line of 200 kB.
     """
     import tomllib
 
@@ -160,7 +166,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def spelled(path: Path) -> Path:
-    """Return the path of the file or folder that is there under this name in any Unicode form, else ``path``.
+    """Return the path of the existing file or folder with this name in any Unicode form, else ``path``.
 
     Example:
         >>> spelled(Path("boxes/video1.parquet"))
@@ -173,10 +179,10 @@ def spelled(path: Path) -> Path:
 
 
 def replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` make a file under a name of its own, then give it the name ``path``.
+    """Write a file atomically: ``write`` makes it under a temporary name, then it is renamed to ``path``.
 
-    Readers see the old file or the new one, never half of it; of several writers the last one stays. On any error the
-    old file stays and the half-written one goes.
+    Readers see the old file or the new one, never half of it; of several writers the last one wins. On any error the
+    old file stays and the partial one is deleted.
 
     Raises:
         OSError: The file cannot be written.
@@ -189,19 +195,19 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
             os.fsync(file.fileno())
         os.replace(part, path)
     finally:
-        with suppress(OSError):  # not there, or its folder is none
+        with suppress(OSError):  # it is not there, or its folder is not a folder
             part.unlink()
 
 
 @contextmanager
 def locked(lock: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a lock file while the body runs; the system frees it if its holder is killed. No file is left.
+    """Hold a lock file inside the context. The system releases it if its holder is killed. No file is left.
 
     Threads of one process exclude each other too.
 
     Raises:
-        filelock.Timeout: Somebody else holds it, and ``wait`` is false.
-        OSError: It cannot be made.
+        filelock.Timeout: Somebody else holds the lock, and ``wait`` is false.
+        OSError: The lock file cannot be made.
     """
     from filelock import FileLock
 
@@ -211,6 +217,6 @@ def locked(lock: Path, *, wait: bool = True) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # while it is held: whoever waits for it finds that it is gone, and makes a new one
+        with suppress(OSError):  # deleted while it is held: a waiting process finds that it is gone and makes a new one
             lock.unlink()
         held.release()

@@ -1,7 +1,7 @@
-"""The libraries that the networks, videos and tables need: which they are, and what to say where one does not load.
+"""Third-party libraries for networks, videos and tables, and one-line errors if one cannot be loaded.
 
-Light. A compiled library that was built for another one fails in many ways when it is imported: ImportError, OSError
-of the loader, RuntimeError. Each is one line for a person instead of eighty.
+No heavy imports. A compiled library that was built for another version fails in many ways when it is imported:
+ImportError, OSError of the loader, RuntimeError. Each becomes one line instead of eighty.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ HEAVY = {
     "tabulate": "tabulate",
     "tensorboard": "tensorboard",
 }
-"""Imported name -> distribution, of all that a run may import; those that fail most first."""
+"""Imported name -> distribution, of all libraries that a run may import; those that fail most often first."""
 
 MATCHING = ("torch", "torchvision", "torchaudio")
-"""Compiled for one another: their versions must be those that this project pins."""
+"""Libraries compiled for one another: their versions must be the ones that this project pins."""
 
 
 def version(distribution: str) -> str | None:
-    """The installed version; None where it is not installed."""
+    """Return the installed version of a distribution, or None if it is not installed."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -53,7 +53,7 @@ def version(distribution: str) -> str | None:
 def check_loaded(error: BaseException) -> None:
     """Raise UserError if ``error`` means that one of the libraries is missing or cannot be loaded.
 
-    That is so if it was raised while the library was being imported, or names it as the module that is missing.
+    This is the case if the error was raised during the library's import, or names the library as the missing module.
     """
     name = _importing(error.__traceback__)
     if name is None and isinstance(error, ModuleNotFoundError) and error.name:
@@ -63,7 +63,7 @@ def check_loaded(error: BaseException) -> None:
 
 
 def message(name: str, error: Exception) -> str:
-    """Which library cannot be loaded, why, and what to do, in one line."""
+    """Return one line: the library that cannot be loaded, the reason, and the remedy."""
     distribution = HEAVY[name]
     found = version(distribution)
     if found is None:
@@ -73,7 +73,7 @@ def message(name: str, error: Exception) -> str:
 
 
 def advice(name: str) -> str:
-    """What to do about a library that does not load."""
+    """Return the remedy for a library that cannot be loaded."""
     again = "install the pinned versions again: `uv sync`, or `pip install -c constraints.txt .` in the checkout"
     if name not in MATCHING:
         return f"{again}; `harness env` tries every library"
@@ -82,7 +82,7 @@ def advice(name: str) -> str:
 
 
 def _importing(trace: TracebackType | None) -> str | None:
-    """The innermost library that was being imported: others may only have asked for it."""
+    """Return the innermost library that was being imported, or None. The outer ones only imported it."""
     found = None
     while trace is not None:
         frame = trace.tb_frame

@@ -1,8 +1,8 @@
-"""How much memory a file may ask for: what it declares is compared before anything is made of it.
+"""Memory limits for files: compare the size a file declares with its size on disk, before allocating.
 
-A few kilobytes can declare gigabytes: zeros compress a thousandfold, a table repeats one value a billion times, a
-picture's header is four numbers. So whoever reads a file that somebody else made asks here first, with the size that
-the file has on the disk. A file that is truly large may declare much; a small one may not.
+A few kilobytes can declare gigabytes: zeros compress a thousandfold, a table repeats one value a billion times, and an
+image header is four numbers. Every reader of foreign files therefore checks here first. A file that is large on disk
+may declare much; a small one may not.
 """
 
 from __future__ import annotations
@@ -16,28 +16,30 @@ from typing import IO, Any
 from zoo.errors import UserError
 
 FREE = 64 << 20
-"""Bytes that any file may declare: every machine has them, and absent features are zeros, which compress well."""
+"""Bytes that any file may declare. Every machine has them, and absent features are zeros, which compress well."""
 
 TABLE = 512 << 20
-"""The same of a table, whose constant columns take no space: one answer to all 2.8 million frames of Aff-Wild2 is an
-honest baseline, 20 columns of 8 bytes each."""
+"""Bytes that any table may declare. Constant columns take no space on disk: one prediction for all 2.8 million frames
+of Aff-Wild2 is a legitimate baseline, 20 columns of 8 bytes each.
+"""
 
 RATIO = 32
-"""Bytes that a file may declare for each that it has: features with nine zeros in ten are compressed to a tenth, and a
-pickle's smallest objects take some twenty times their instructions."""
+"""Declared bytes allowed per byte on disk. Features of which nine in ten are zero compress to a tenth, and a pickle's
+smallest objects take some twenty times their instructions.
+"""
 
 PIXELS = 1 << 26
-"""Of one picture: twice those of 8K video, 200 MB as RGB."""
+"""Pixels of one image: twice those of 8K video, 200 MB as RGB."""
 
 CELL = 4096
-"""Bytes of one text in a table: names of videos have 255 at most."""
+"""Bytes of one text in a table; names of videos have at most 255."""
 
 
 def check_inflation(file: str | os.PathLike[str], what: str, declared: int, stored: int, *, free: int = FREE) -> None:
-    """Compare the bytes that a part of a file would take in memory with the bytes that are stored for it.
+    """Compare the bytes that a part of a file would take in memory with the bytes stored for it.
 
     Raises:
-        UserError: It declares more than ``free`` and more than RATIO times what is stored.
+        UserError: The part declares more than ``free`` and more than RATIO times the stored bytes.
     """
     limit = max(free, RATIO * stored)
     if declared > limit:
@@ -45,10 +47,10 @@ def check_inflation(file: str | os.PathLike[str], what: str, declared: int, stor
 
 
 def check_stored(file: str | os.PathLike[str], what: str, declared: int, stored: int) -> None:
-    """Compare the same where nothing is compressed: not a byte more than the file has.
+    """Compare the bytes that an uncompressed part of a file declares with the bytes stored for it.
 
     Raises:
-        UserError: It declares more.
+        UserError: The part declares more bytes than are stored.
     """
     if declared > stored:
         raise UserError("memory-beyond-file", file=file, what=what, declared=_shown(declared), limit=stored)
@@ -56,7 +58,14 @@ def check_stored(file: str | os.PathLike[str], what: str, declared: int, stored:
 
 @dataclass
 class Allowance:
-    """What is made of a file bit by bit, against check_inflation. ``spent``: bytes in memory so far."""
+    """A running memory budget for a file that is decoded step by step, checked by check_inflation.
+
+    Attributes:
+        file: The file.
+        what: The part of it, for the message.
+        stored: Bytes on disk.
+        spent: Bytes in memory so far.
+    """
 
     file: str | os.PathLike[str]
     what: str
@@ -64,48 +73,52 @@ class Allowance:
     spent: int = 0
 
     def spend(self, count: int) -> None:
-        """Count some bytes that are about to be made.
+        """Count bytes that are about to be allocated.
 
         Raises:
-            UserError: They are too many for a file of its size.
+            UserError: The total is too large for a file of this size.
         """
         self.spent += count
         check_inflation(self.file, self.what, self.spent, self.stored)
 
 
 def check_picture(file: str | os.PathLike[str], width: int, height: int) -> None:
-    """Compare a picture's size with PIXELS.
+    """Compare the size of an image with PIXELS.
 
     Raises:
-        UserError: It has more.
+        UserError: The image has more pixels.
     """
     if width * height > PIXELS:
         raise UserError("memory-picture", file=file, width=width, height=height, limit=PIXELS)
 
 
 def read_member(file: str | os.PathLike[str], archive: zipfile.ZipFile, name: str) -> bytes:
-    """Return the content of one part of a zip file.
+    """Return the content of one member of a zip file.
 
     Raises:
-        UserError: It declares too many bytes.
-        KeyError, zipfile.BadZipFile: There is none of that name, or it is damaged.
+        UserError: The member declares too many bytes.
+        KeyError: There is no member of that name.
+        zipfile.BadZipFile: The member is damaged.
     """
     with open_member(file, archive, name) as part:
         return part.read(archive.getinfo(name).file_size)
 
 
 def open_member(file: str | os.PathLike[str], archive: zipfile.ZipFile, name: str) -> IO[bytes]:
-    """Open one part of a zip file, to be read with a number of bytes: without one, zipfile unpacks what it finds
-    before it looks at what is declared. Other compressions than deflate are always unpacked so, a thousand times finer.
+    """Open one member of a zip file. Read it with a number of bytes.
+
+    Without a number, zipfile decompresses everything before it compares with the declared size. Methods other than
+    deflate are refused: zipfile always decompresses those in this way, and they compress a thousand times better.
 
     Raises:
-        UserError: It declares too many bytes.
-        KeyError, zipfile.BadZipFile: There is none of that name, or it is damaged or compressed in another way.
+        UserError: The member declares too many bytes.
+        KeyError: There is no member of that name.
+        zipfile.BadZipFile: The member is damaged, or compressed by another method.
     """
     entry = archive.getinfo(name)
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise zipfile.BadZipFile(f"{name} is compressed by method {entry.compress_type}")
-    # What is declared as stored may be as wrong: no part has more than the file.
+    # The compressed size is also only a claim: no member is larger than the file.
     stored = min(entry.compress_size, Path(file).stat().st_size)
     check_inflation(file, name, entry.file_size, stored)
     return archive.open(entry)
@@ -114,12 +127,19 @@ def open_member(file: str | os.PathLike[str], archive: zipfile.ZipFile, name: st
 def check_parquet(
     file: str | os.PathLike[str], parquet: Any, names: list[str] | None = None, *, free: int = TABLE
 ) -> None:
-    """Compare what the footer of an open ``pyarrow.parquet.ParquetFile`` declares of the columns ``names`` (default:
-    all), unpacked and as rows in memory: one value may stand for all rows.
+    """Compare the sizes that the footer of an open ``pyarrow.parquet.ParquetFile`` declares with the file's size.
+
+    Both the decompressed columns and the rows in memory are checked, because one stored value may stand for all rows.
+
+    Args:
+        file: The file.
+        parquet: The open file.
+        names: The columns to check; None: all.
+        free: Bytes that any table may declare.
 
     Raises:
-        UserError: It declares too many bytes.
-        ValueError: A column holds lists or wide fixed values, of which rows tell no size.
+        UserError: The footer declares too many bytes.
+        ValueError: A column holds lists or wide fixed-size values, whose size does not follow from the rows.
     """
     stored, schema, rows = Path(file).stat().st_size, parquet.schema, parquet.metadata.num_rows
     chosen = [i for i in range(len(schema)) if names is None or schema.column(i).path.split(".")[0] in names]
@@ -131,7 +151,7 @@ def check_parquet(
 
 
 def _width(column: Any) -> int:
-    """Bytes a row of a parquet column; of a text those of its number in a dictionary."""
+    """Return the bytes per row of a parquet column; for texts those of the index into the dictionary."""
     if column.max_repetition_level or column.length > 16:
         raise ValueError(f"the column {column.path} holds no single numbers or texts")
     widths = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "BYTE_ARRAY": 4, "INT96": 12, "FIXED_LEN_BYTE_ARRAY": column.length}
@@ -139,5 +159,5 @@ def _width(column: Any) -> int:
 
 
 def _shown(declared: int) -> int:
-    """A number that can be written: a file may declare one of a million digits."""
+    """Return a number that can be printed: a file may declare one with a million digits."""
     return min(declared, 1 << 63)

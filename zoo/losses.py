@@ -1,5 +1,6 @@
-"""What the losses share: masked sums, concordance, weights from the training counts, and a base class for each kind of
-answer. A loss outside this repository may use them too.
+"""Building blocks of losses: masked sums, concordance, class weights, and a base class per kind of answer.
+
+Losses in plugins may use them too.
 
 Shapes: B clips, T frames, A answers, K raw outputs, C classes of one answer.
 """
@@ -21,15 +22,21 @@ from zoo.modules import Loss
 from zoo.tracks import Answer, Counts
 
 POWERS = {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}
-_CONSTANT = 1e-10  # variance of targets below which a batch's labels are all the same number
+_CONSTANT = 1e-10  # a batch with a smaller variance of targets counts as constant
 
 
 # --- answers that are numbers -----------------------------------------------------------------------------------------
 
 
 class ValueLoss(Loss):
-    """Base of losses for numbers in a range. ``lds`` weighs each labelled element by how rare its label is in
-    training; see ``lds_weights``. Write ``forward`` and ``decode``."""
+    """The base class of losses for values in a range. Implement ``forward`` and ``decode``.
+
+    Args:
+        answers: The values to predict.
+        counts: The training labels of each.
+        width: K, the number of raw outputs.
+        lds: How to weight rare labels; see ``lds_weights``.
+    """
 
     def __init__(self, answers: tuple[Answer, ...], counts: tuple[Counts, ...], width: int, lds: str) -> None:
         super().__init__(answers, width)
@@ -39,14 +46,22 @@ class ValueLoss(Loss):
         self.high: Tensor
         self.weighted = lds != "none"
         each = [lds_weights(c.bins, lds) for c in counts]
-        # Not kept with the model's weights: they serve training alone, and the histograms' sizes may differ.
+        # Not saved with the model: only training needs them, and the histograms may differ in size.
         for i, weights in enumerate(each):
             self.register_buffer(f"lds_weights{i}", torch.tensor(weights), persistent=False)
         self.register_buffer("sizes", torch.tensor([len(weights) for weights in each]), persistent=False)
         self.sizes: Tensor
 
     def weights(self, target: Tensor, labelled: Tensor) -> Tensor:
-        """target, labelled (B, T, A) -> weight of every element (B, T, A), 0 where not labelled."""
+        """Weight each labelled element by the rarity of its label in training.
+
+        Args:
+            target: (B, T, A).
+            labelled: (B, T, A) bool.
+
+        Returns:
+            (B, T, A), 0 where unlabelled; 1 where labelled without label distribution smoothing.
+        """
         if not self.weighted:
             return labelled.to(target.dtype)
         at = self.bin_of(target, labelled, self.sizes)
@@ -54,21 +69,36 @@ class ValueLoss(Loss):
         return torch.stack(each, -1) * labelled
 
     def bin_of(self, target: Tensor, labelled: Tensor, sizes: Tensor) -> Tensor:
-        """The number of the label's bin among ``sizes`` (A,) equal bins over its answer's range, (B, T, A); 0 where
-        not labelled."""
+        """Return the index of each label's bin in equal bins over its answer's range.
+
+        Args:
+            target: (B, T, A).
+            labelled: (B, T, A) bool.
+            sizes: (A,) number of bins.
+
+        Returns:
+            (B, T, A) long; 0 where unlabelled.
+        """
         share = (torch.where(labelled, target, self.low) - self.low) / (self.high - self.low)
         return (share * sizes).floor().long().clamp_min(0).minimum(sizes - 1)
 
 
 def concordance(prediction: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """CCC of each answer from weighted population moments; all (B, T, A), weight 0 where there is no label.
+    """Compute the CCC of each answer from weighted population moments.
 
-    Gives ccc (A,) and where it means anything (A,) bool: not where labels of weight are fewer than two or all equal,
-    since CCC is 0 there whatever is predicted. ccc is 0, with a graph, in that case. Equal weights, whatever their
-    size, give Lin's plain coefficient with population variances.
+    With equal weights of any size this is Lin's coefficient with population variances.
+
+    Args:
+        prediction: (B, T, A).
+        target: (B, T, A).
+        weight: (B, T, A), 0 where there is no label.
+
+    Returns:
+        ccc (A,), and usable (A,) bool. An answer is not usable if fewer than two labels have a weight or all are equal,
+        because CCC is then 0 for any prediction. Its ccc is 0, with a graph.
     """
-    # The metric of evaluation, zoo.metrics.scores.ccc, has these terms in float64, without gradients and weights.
-    # Moments are those of the whole batch: CCC does not split, the mean over two halves is another number.
+    # The evaluation metric, zoo.metrics.scores.ccc, uses the same terms in float64, without gradients or weights.
+    # The moments are those of the whole batch: the mean of the CCCs of two halves is a different number.
     total = weight.sum((0, 1))
     share = weight / torch.where(total > 0, total, torch.ones_like(total))
     mean_p, p = _centred(prediction, share)
@@ -81,28 +111,51 @@ def concordance(prediction: Tensor, target: Tensor, weight: Tensor) -> tuple[Ten
 
 
 def concordance_loss(prediction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """1 - CCC, mean over the answers for which CCC means anything; 0, with zero gradients, where there is none."""
+    """Return 1 - CCC, averaged over the answers whose CCC is usable.
+
+    Args:
+        prediction: (B, T, A).
+        target: (B, T, A).
+        weight: (B, T, A), 0 where there is no label.
+
+    Returns:
+        A scalar; 0, with zero gradients, if no answer is usable.
+    """
     ccc, usable = concordance(prediction, target, weight)
     return ((1 - ccc) * usable).sum() / usable.sum().clamp_min(1)
 
 
 def _centred(x: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean of x (B, T, A) by shares, (A,), and x - mean, 0 elsewhere. Two passes keep float32 exact enough."""
+    """Return the weighted mean (A,) of x (B, T, A), and x - mean, 0 where the share is 0.
+
+    Two passes keep float32 precise enough.
+    """
     zero = torch.zeros_like(x)
     mean = (share * torch.where(share > 0, x, zero)).sum((0, 1))
     return mean, torch.where(share > 0, x - mean, zero)
 
 
 def lds_weights(bins: Sequence[int], lds: str) -> list[float]:
-    """Label distribution smoothing (Yang et al. 2021, arXiv:2102.09554): a weight for each bin of the histogram of
-    training labels, the higher, the rarer labels near it are.
+    """Compute label distribution smoothing weights (Yang et al. 2021, arXiv:2102.09554).
 
-    ``lds``: none (all 1), inverse or sqrt, and after a colon the standard deviation of the Gaussian kernel in bins
-    (``inverse:1.5``; 2 without, as in the authors' code). The histogram (sqrt: its square root, taken before smoothing
-    as their code does) is smoothed and inverted. Two choices of this zoo: the kernel is not cut off after two bins but
-    divided by what of it lies inside the range, so that even labels weigh the same up to the ends; a smoothed bin
-    counts at least one frame instead of clipping bins at 5 and 1000. Weights are scaled so that training frames have
-    mean 1.
+    Each bin of the histogram of training labels gets a weight, which is higher the rarer the labels near it are. The
+    histogram (for sqrt: its square root, taken before smoothing as in the authors' code) is smoothed and inverted, then
+    scaled so that the mean over training frames is 1.
+
+    Two choices differ from the authors' code. The kernel is not cut off after two bins but divided by its part inside
+    the range, so that uniform labels get equal weights up to the ends. A smoothed bin counts at least one frame,
+    instead of bins being clipped at 5 and 1000.
+
+    Args:
+        bins: Training frames per bin.
+        lds: none (all weights 1), inverse or sqrt; optionally a colon and the standard deviation of the Gaussian kernel
+            in bins (``inverse:1.5``). The default is 2, as in the authors' code.
+
+    Returns:
+        One weight per bin.
+
+    Raises:
+        UserError: ``lds`` is none of these.
     """
     way, _, width = lds.partition(":")
     sigma = _number(width or "2")
@@ -132,10 +185,13 @@ def _number(text: str) -> float:
 
 
 class ClassLoss(Loss):
-    """Base of losses for answers that are one of several classes: ``each`` frame's loss, summed over the labelled
-    elements, divided by their number. Decoding is softmax. Write ``each``.
+    """The base class of losses for answers that are one of several classes. Implement ``each``.
 
-    ``weights`` (all classes,): what a frame of the class weighs, one after the other for the answers.
+    The loss is the sum of ``each`` over the labelled elements, divided by their number. Decoding is softmax.
+
+    Args:
+        answers: The answers to predict.
+        weights: For each answer, the weight of a frame of each class.
     """
 
     additive = True
@@ -148,10 +204,28 @@ class ClassLoss(Loss):
 
     @abstractmethod
     def each(self, raw: Tensor, truth: Tensor, answer: int) -> Tensor:
-        """raw (B, T, C) of one answer, truth (B, T) long -> the frames' losses before weighting, (B, T)."""
+        """Compute the loss of each frame for one answer, before weighting.
+
+        Args:
+            raw: (B, T, C) of this answer.
+            truth: (B, T) long.
+            answer: Index of the answer.
+
+        Returns:
+            (B, T).
+        """
 
     def forward(self, raw: Tensor, target: Tensor, labelled: Tensor) -> Tensor:
-        """raw (B, T, all classes), target (B, T, A) class indices, labelled (B, T, A) bool -> scalar."""
+        """Compute the weighted mean over the labelled elements.
+
+        Args:
+            raw: (B, T, classes of all answers).
+            target: (B, T, A) class indices.
+            labelled: (B, T, A) bool.
+
+        Returns:
+            A scalar.
+        """
         index = torch.where(labelled, target, torch.zeros_like(target)).long()
         total = raw.new_zeros(())
         parts = zip(raw.split(self.widths, -1), self.weights.split(self.widths), strict=True)
@@ -162,31 +236,74 @@ class ClassLoss(Loss):
         return total / labelled.sum().clamp_min(1)
 
     def decode(self, raw: Tensor) -> Tensor:
-        """(B, T, all classes) -> probabilities of each answer's classes, side by side."""
+        """Return each answer's class probabilities, concatenated.
+
+        Args:
+            raw: (B, T, classes of all answers).
+
+        Returns:
+            (B, T, classes of all answers).
+        """
         return torch.cat([part.softmax(-1) for part in raw.split(self.widths, -1)], -1)
 
     def average(self, raw: Tensor, shares: Tensor) -> Tensor:
-        """Logarithms of the mean probabilities; an answer's shares are the mean of those of its classes."""
+        """Return the logarithms of the mean probabilities.
+
+        Args:
+            raw: (S, ..., K).
+            shares: (S, ..., K); an answer's share is the mean over its classes.
+
+        Returns:
+            (..., K).
+        """
         parts = zip(raw.float().split(self.widths, -1), shares.float().split(self.widths, -1), strict=True)
         mixed = [_log_mean(part.log_softmax(-1), share.mean(-1, keepdim=True)) for part, share in parts]
         return torch.cat(mixed, -1).to(raw.dtype)
 
 
 def negative_log_likelihood(raw: Tensor, truth: Tensor) -> Tensor:
-    """-log of the true class's probability: raw (B, T, C), truth (B, T) long -> (B, T)."""
+    """Return -log of the true class's probability.
+
+    Args:
+        raw: (B, T, C) logits.
+        truth: (B, T) long.
+
+    Returns:
+        (B, T).
+    """
     return -raw.log_softmax(-1).gather(-1, truth.unsqueeze(-1)).squeeze(-1)
 
 
 def class_weights(answer: Answer, counts: Counts, power: float) -> list[float]:
-    """One weight a class: (frames / its frames) to a power, scaled so that training frames have mean 1; 0, with a
-    warning, for a class that no training frame shows."""
+    """Compute one weight per class: (frames / frames of the class) to a power.
+
+    Warns if a class has no training frame; its weight is 0.
+
+    Args:
+        answer: The answer.
+        counts: Its training labels.
+        power: See POWERS: 0 for equal weights, 1 for balanced ones.
+
+    Returns:
+        Weights (C,) with a mean of 1 over the training frames.
+    """
     frames = sum(counts.bins)
     return scaled_weights(answer, counts, [(frames / n) ** power if n else 0.0 for n in counts.bins])
 
 
 def scaled_weights(answer: Answer, counts: Counts, raw: list[float]) -> list[float]:
-    """The weights scaled so that training frames have mean 1; 0 for a class that no training frame shows, all of
-    which one warning names."""
+    """Scale class weights to a mean of 1 over the training frames.
+
+    Warns once about all classes without a training frame; their weights are 0.
+
+    Args:
+        answer: The answer.
+        counts: Its training labels.
+        raw: One weight per class.
+
+    Returns:
+        Weights (C,).
+    """
     missing = [name for name, n in zip(answer.classes, counts.bins, strict=True) if n == 0]
     if missing:
         warnings.warn(f"{answer.name}: no training frame shows {', '.join(missing)}; weight 0", stacklevel=4)
@@ -199,8 +316,13 @@ def scaled_weights(answer: Answer, counts: Counts, raw: list[float]) -> list[flo
 
 
 class BinaryLoss(Loss):
-    """Base of losses for answers that are 0 or 1: ``each`` element's loss, summed over the labelled ones, divided by
-    their number. Decoding is the sigmoid. Write ``each``."""
+    """The base class of losses for answers that are 0 or 1. Implement ``each``.
+
+    The loss is the sum of ``each`` over the labelled elements, divided by their number. Decoding is the sigmoid.
+
+    Args:
+        answers: The answers to predict.
+    """
 
     additive = True
 
@@ -209,29 +331,69 @@ class BinaryLoss(Loss):
 
     @abstractmethod
     def each(self, raw: Tensor, truth: Tensor) -> Tensor:
-        """raw, truth (B, T, A), truth 0 or 1 -> the elements' losses (B, T, A)."""
+        """Compute the loss of each element.
+
+        Args:
+            raw: (B, T, A).
+            truth: (B, T, A), 0 or 1.
+
+        Returns:
+            (B, T, A).
+        """
 
     def forward(self, raw: Tensor, target: Tensor, labelled: Tensor) -> Tensor:
-        """raw (B, T, A), target (B, T, A) of 0 and 1, labelled (B, T, A) bool -> scalar."""
+        """Compute the mean over the labelled elements.
+
+        Args:
+            raw: (B, T, A).
+            target: (B, T, A) of 0 and 1.
+            labelled: (B, T, A) bool.
+
+        Returns:
+            A scalar.
+        """
         truth = torch.where(labelled, target, torch.zeros_like(target)).to(raw.dtype)
         return (self.each(raw, truth) * labelled).sum() / labelled.sum().clamp_min(1)
 
     def decode(self, raw: Tensor) -> Tensor:
-        """(B, T, A) -> probabilities of 1."""
+        """Return the probabilities of 1.
+
+        Args:
+            raw: (B, T, A).
+
+        Returns:
+            (B, T, A).
+        """
         return raw.sigmoid()
 
     def average(self, raw: Tensor, shares: Tensor) -> Tensor:
-        """The logits of the mean probabilities."""
+        """Return the logits of the mean probabilities.
+
+        Args:
+            raw: (S, ..., A).
+            shares: (S, ..., A), with a sum of 1 over S.
+
+        Returns:
+            (..., A).
+        """
         return average_logits(raw, shares)
 
 
 def average_logits(raw: Tensor, shares: Tensor) -> Tensor:
-    """Return the logits of the mean probabilities of several units' logits: raw, shares (S, ..., A) -> (..., A)."""
+    """Return the logits of the mean of several probabilities, given as logits.
+
+    Args:
+        raw: (S, ..., A) logits.
+        shares: (S, ..., A), with a sum of 1 over S.
+
+    Returns:
+        (..., A).
+    """
     x, shares = raw.float(), shares.float()
     return (_log_mean(logsigmoid(x), shares) - _log_mean(logsigmoid(-x), shares)).to(raw.dtype)
 
 
 def _log_mean(logs: Tensor, shares: Tensor) -> Tensor:
-    """Return the logarithm of the mean of exp(logs) (S, ...) by shares that add up to 1 over S."""
-    heard = shares > 0  # a share of 0 has no logarithm, and must have no gradient
+    """Return the logarithm of the mean of exp(logs) (S, ...), weighted by shares with a sum of 1 over S."""
+    heard = shares > 0  # log(0) is -inf, and its gradient would be NaN
     return (logs + torch.where(heard, shares, 1).log()).masked_fill(~heard, -torch.inf).logsumexp(0)

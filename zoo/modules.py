@@ -1,9 +1,9 @@
-"""Base classes and masked helpers for the networks of the zoo. With zoo/api.py all that a plugin author reads.
+"""Base classes and masked helpers for networks. A plugin author needs this file and zoo/api.py only.
 
 Shapes: B clips, T frames, D features, K raw outputs. ``valid`` (B, T) is always a prefix: padding is at the end.
 
-Weight decay is for what multiplies features. Biases, norms and vectors are left out by themselves; a module with other
-parameters to be left alone (tables, rates, tokens) names them: ``def no_weight_decay(self) -> set[str]``.
+Weight decay applies to weights that multiply features. Biases, norms and vectors are excluded automatically. A module
+with other parameters to exclude (tables, rates, tokens) names them: ``def no_weight_decay(self) -> set[str]``.
 """
 
 from __future__ import annotations
@@ -24,8 +24,13 @@ from zoo.tracks import Answer, Counts
 
 @dataclass
 class FusionOut:
-    """What a fusion gives: ``raw`` (B, T, K); ``per_slot``: raw answers of single slots, supervised too where given;
-    ``aux``: named scalar losses, added to the loss and logged."""
+    """The output of a fusion.
+
+    Attributes:
+        raw: (B, T, K) raw predictions.
+        per_slot: Raw predictions (B, T, K) of single slots; they are supervised too.
+        aux: Named scalar losses, which are added to the loss and logged.
+    """
 
     raw: Tensor
     per_slot: dict[str, Tensor] = field(default_factory=dict)
@@ -33,13 +38,22 @@ class FusionOut:
 
 
 class Encoder(nn.Module):
-    """A slot's input -> features per video frame; declares ``dim`` and ``input`` (FrameInput, AudioInput, VectorInput).
+    """The base class of encoders: a slot's input -> features per video frame.
 
-    forward by kind of input:
-    frames ``(B, T, 3, H, W)``, normalised (with context frames also ``present (B, T + 2 context)``);
-    sound ``samples (B, S)``, ``samples_valid (B, S)``, ``times (B, T)`` in seconds from the first sample;
-    vectors ``(B, T, input.dim)``. Returns ``(B, T, dim)``.
-    ``needs_training``: why it cannot be frozen with these options, empty where it can.
+    ``forward`` takes, by kind of input:
+
+    - frames: ``(B, T, 3, H, W)``, normalised (with context frames also ``present (B, T + 2 context)``);
+    - sound: ``samples (B, S)``, ``samples_valid (B, S)``, ``times (B, T)`` in seconds from the first sample;
+    - vectors: ``(B, T, input.dim)``.
+
+    It returns ``(B, T, dim)``.
+
+    Args:
+        dim: Features per frame.
+        input: A FrameInput, AudioInput or VectorInput.
+
+    Attributes:
+        needs_training: Why the encoder cannot be frozen with these options; empty if it can.
     """
 
     needs_training = ""
@@ -51,22 +65,40 @@ class Encoder(nn.Module):
 
 
 class FrameEncoder(Encoder):
-    """An encoder that looks at one frame at a time: write ``encode``."""
+    """The base class of encoders that see one frame at a time. Implement ``encode``."""
 
     @abstractmethod
     def encode(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, dim)."""
+        """Encode images.
+
+        Args:
+            images: (N, 3, H, W), normalised.
+
+        Returns:
+            (N, dim).
+        """
 
     def forward(self, frames: Tensor) -> Tensor:
-        """(B, T, 3, H, W) -> (B, T, dim)."""
+        """Encode every frame of a batch.
+
+        Args:
+            frames: (B, T, 3, H, W), normalised.
+
+        Returns:
+            (B, T, dim).
+        """
         return self.encode(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
 
 class OwnClassifier(nn.Module):
-    """The last layer that a file of weights has beside a network's features: (..., dim) -> (..., width) logits.
+    """The last layer that a weight file has in addition to a network's features: (..., dim) -> (..., width) logits.
 
-    It is never trained: its numbers are buffers, part of the state. They are zero until a file gives them; a state of
-    before encoders kept them may lack them.
+    It is never trained: its weights are buffers and part of the state. They are zero until a file sets them. A state
+    saved before encoders kept their classifier may lack them.
+
+    Args:
+        dim: Features per frame.
+        width: Number of logits.
     """
 
     weight: Tensor
@@ -78,7 +110,17 @@ class OwnClassifier(nn.Module):
         self.register_buffer("bias", torch.zeros(width))
 
     def forward(self, features: Tensor) -> Tensor:
-        """(..., dim) -> (..., width), in float32; UserError where no file has given its numbers."""
+        """Compute the logits, in float32.
+
+        Args:
+            features: (..., dim).
+
+        Returns:
+            (..., width).
+
+        Raises:
+            UserError: No file has set the weights.
+        """
         if not self.weight.is_meta and not bool(self.weight.any()):
             raise UserError("scores-no-classifier")
         with torch.autocast(features.device.type, enabled=False):
@@ -90,15 +132,28 @@ class OwnClassifier(nn.Module):
 
 
 def weighted_mean(raw: Tensor, shares: Tensor) -> Tensor:
-    """Return the mean of several raw answers: raw and shares (S, ..., K), shares adding up to 1 over S -> (..., K)."""
+    """Average several raw predictions.
+
+    Args:
+        raw: (S, ..., K).
+        shares: (S, ..., K), with a sum of 1 over S.
+
+    Returns:
+        (..., K).
+    """
     return (raw * shares).sum(0)
 
 
 class Loss(nn.Module):
-    """A loss and its decoding, for ``answers``; ``width`` is K, the raw outputs it wants.
+    """The base class of losses, each with the decoding of its answers.
 
-    ``additive``: the loss of a batch is the sum of its clips' losses over a count, so that gradients may be
-    accumulated. CCC is not.
+    Args:
+        answers: The answers it is computed for.
+        width: K, the number of raw outputs it needs.
+
+    Attributes:
+        additive: True if the loss of a batch is the sum of its clips' losses over a count, so that gradients may be
+            accumulated. CCC is not additive.
     """
 
     additive = False
@@ -110,17 +165,41 @@ class Loss(nn.Module):
 
     @abstractmethod
     def forward(self, raw: Tensor, target: Tensor, labelled: Tensor) -> Tensor:
-        """raw (B, T, K) float32, target (B, T, A), labelled (B, T, A) bool -> scalar; 0 with a graph where nothing
-        is labelled. Targets where not labelled are arbitrary and must not matter."""
+        """Compute the loss.
+
+        Args:
+            raw: (B, T, K) float32.
+            target: (B, T, A). Unlabelled targets are arbitrary and must not matter.
+            labelled: (B, T, A) bool.
+
+        Returns:
+            A scalar; 0 with a graph if nothing is labelled.
+        """
 
     @abstractmethod
     def decode(self, raw: Tensor) -> Tensor:
-        """(B, T, K) -> (B, T, sum of answer.width): values in [low, high], class probabilities, probabilities of 1."""
+        """Decode raw outputs.
+
+        Args:
+            raw: (B, T, K).
+
+        Returns:
+            (B, T, sum of answer.width): values in [low, high], class probabilities, probabilities of 1.
+        """
 
     def average(self, raw: Tensor, shares: Tensor) -> Tensor:
-        """Return raw outputs (..., K) whose decoding is the mean of the decodings of several, raw and shares
-        (S, ..., K), where these are probabilities; of others the mean of the raw outputs, as here. A share of 0 has no
-        say and gets no gradient."""
+        """Return raw outputs whose decoding is the mean of several decodings, if these are probabilities.
+
+        For other answers, and in this base class, the result is the mean of the raw outputs. An element with a share of
+        0 does not count and gets no gradient.
+
+        Args:
+            raw: (S, ..., K).
+            shares: (S, ..., K), with a sum of 1 over S.
+
+        Returns:
+            (..., K).
+        """
         return weighted_mean(raw, shares)
 
 
@@ -129,9 +208,15 @@ LossBuilder = Callable[[tuple[Answer, ...], tuple[Counts, ...]], Loss]
 
 @dataclass(frozen=True)
 class Build:
-    """How a fusion makes its parts: ``head(dim)`` the temporal model (with ``out_dim``), ``output(dim)`` the last
-    layer to the ``width`` raw outputs, ``predictor(dim)`` both. ``average(raw, shares)``: one raw answer from several
-    whose probabilities are the mean of theirs (Loss.average)."""
+    """The parts from which a fusion is built.
+
+    Attributes:
+        head: ``head(dim)`` -> the temporal model, with ``out_dim``.
+        width: K, the number of raw outputs.
+        dropout: Dropout before the last layer.
+        average: ``average(raw, shares)`` -> one raw prediction whose probabilities are the mean of several
+            (Loss.average).
+    """
 
     head: Callable[[int], nn.Module]
     width: int
@@ -139,17 +224,36 @@ class Build:
     average: Callable[[Tensor, Tensor], Tensor] = weighted_mean
 
     def output(self, dim: int) -> nn.Module:
-        """(B, T, dim) -> (B, T, width)."""
+        """Build the last layer: (B, T, dim) -> (B, T, width).
+
+        Args:
+            dim: Features per frame.
+
+        Returns:
+            Dropout and a linear layer.
+        """
         return nn.Sequential(nn.Dropout(self.dropout), nn.Linear(dim, self.width))
 
     def predictor(self, dim: int) -> Predictor:
-        """(B, T, dim), valid (B, T) -> (B, T, width)."""
+        """Build a temporal model with a last layer: (B, T, dim), valid (B, T) -> (B, T, width).
+
+        Args:
+            dim: Features per frame.
+
+        Returns:
+            A new predictor.
+        """
         head = self.head(dim)
         return Predictor(head, self.output(int(head.out_dim)))  # type: ignore[arg-type]
 
 
 class Predictor(nn.Module):
-    """Head and output: (B, T, D), valid (B, T) -> raw (B, T, K)."""
+    """A head and an output layer: (B, T, D), valid (B, T) -> raw (B, T, K).
+
+    Args:
+        head: The temporal model.
+        output: The last layer.
+    """
 
     def __init__(self, head: nn.Module, output: nn.Module) -> None:
         super().__init__()
@@ -157,7 +261,15 @@ class Predictor(nn.Module):
         self.output = output
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x (B, T, D), valid (B, T) -> raw (B, T, K)."""
+        """Predict.
+
+        Args:
+            x: (B, T, D).
+            valid: (B, T) bool.
+
+        Returns:
+            Raw predictions (B, T, K).
+        """
         out: Tensor = self.output(self.head(x, valid))
         return out
 
@@ -167,7 +279,13 @@ Masks = dict[str, Tensor]
 
 
 class FeatureFusion(nn.Module):
-    """Fuse features, then predict once: write ``fuse``, which gives (B, T, dim)."""
+    """The base class of fusions that fuse features and then predict once. Implement ``fuse``.
+
+    Args:
+        dims: Slot -> features per frame.
+        build: The parts to build from.
+        dim: Features per frame that ``fuse`` returns.
+    """
 
     def __init__(self, dims: dict[str, int], build: Build, dim: int) -> None:
         super().__init__()
@@ -176,15 +294,38 @@ class FeatureFusion(nn.Module):
 
     @abstractmethod
     def fuse(self, features: Features, present: Masks, valid: Tensor) -> Tensor:
-        """features: slot -> (B, T, D_slot); an absent frame's features are the slot's learned vector."""
+        """Fuse the features of all slots.
+
+        Args:
+            features: Slot -> (B, T, D_slot). At a frame where a slot is absent these are the slot's learned vector.
+            present: Slot -> (B, T) bool.
+            valid: (B, T) bool.
+
+        Returns:
+            (B, T, dim).
+        """
 
     def forward(self, features: Features, present: Masks, valid: Tensor) -> FusionOut:
-        """Features and masks by slot, valid (B, T) -> raw (B, T, K)."""
+        """Fuse and predict.
+
+        Args:
+            features: Slot -> (B, T, D_slot).
+            present: Slot -> (B, T) bool.
+            valid: (B, T) bool.
+
+        Returns:
+            Raw predictions (B, T, K).
+        """
         return FusionOut(self.predictor(self.fuse(features, present, valid), valid))
 
 
 class DecisionFusion(nn.Module):
-    """Predict from every slot, then combine the raw answers: write ``combine``."""
+    """The base class of fusions that predict from every slot and combine the predictions. Implement ``combine``.
+
+    Args:
+        dims: Slot -> features per frame.
+        build: The parts to build from.
+    """
 
     def __init__(self, dims: dict[str, int], build: Build) -> None:
         super().__init__()
@@ -193,10 +334,27 @@ class DecisionFusion(nn.Module):
 
     @abstractmethod
     def combine(self, raw: Tensor, present: Tensor) -> Tensor:
-        """raw (S, B, T, K), present (S, B, T) -> (B, T, K); where no slot is present any finite answer."""
+        """Combine the raw predictions of all slots.
+
+        Args:
+            raw: (S, B, T, K).
+            present: (S, B, T) bool.
+
+        Returns:
+            (B, T, K); any finite prediction where no slot is present.
+        """
 
     def forward(self, features: Features, present: Masks, valid: Tensor) -> FusionOut:
-        """Features and masks by slot, valid (B, T) -> raw (B, T, K), and each slot's own."""
+        """Predict from every slot and combine.
+
+        Args:
+            features: Slot -> (B, T, D_slot).
+            present: Slot -> (B, T) bool.
+            valid: (B, T) bool.
+
+        Returns:
+            Raw predictions (B, T, K), and those of each slot.
+        """
         each = [net(features[slot], valid) for slot, net in zip(self.slots, self.predictors, strict=True)]
         raw = self.combine(torch.stack(each), torch.stack([present[slot] for slot in self.slots]))
         return FusionOut(raw, per_slot=dict(zip(self.slots, each, strict=True)))
@@ -206,8 +364,15 @@ class DecisionFusion(nn.Module):
 
 
 def gather(x: Tensor, mask: Tensor) -> Tensor:
-    """x (B, T, ...), mask (B, T) -> the frames under the mask, (N, 1, ...); no copy where that is all of them. On the
-    meta device, where a mask has no values, all B * T frames."""
+    """Select the frames under a mask. Copies nothing if the mask selects all of them.
+
+    Args:
+        x: (B, T, ...).
+        mask: (B, T) bool.
+
+    Returns:
+        (N, 1, ...). On the meta device a mask has no values: the result has all B * T frames.
+    """
     flat = x.flatten(0, 1).unsqueeze(1)
     if x.device.type == "meta":
         return flat
@@ -216,7 +381,15 @@ def gather(x: Tensor, mask: Tensor) -> Tensor:
 
 
 def scatter(x: Tensor, mask: Tensor) -> Tensor:
-    """The inverse of gather: x (N, 1, D), mask (B, T) -> (B, T, D), zeros elsewhere."""
+    """Put selected frames back in place: the inverse of ``gather``.
+
+    Args:
+        x: (N, 1, D).
+        mask: (B, T) bool.
+
+    Returns:
+        (B, T, D), 0 where the mask is False.
+    """
     if x.device.type == "meta":
         return x.squeeze(1).unflatten(0, mask.shape)
     out = x.new_zeros(mask.numel(), *x.shape[2:])
@@ -225,17 +398,36 @@ def scatter(x: Tensor, mask: Tensor) -> Tensor:
 
 
 def masked_mean(x: Tensor, mask: Tensor, dim: int) -> Tensor:
-    """Mean of x over ``dim`` where mask (broadcastable to x) holds; 0 where it holds nowhere."""
+    """Average x over one dimension under a mask.
+
+    Args:
+        x: Any shape.
+        mask: Bool, broadcastable to x.
+        dim: The dimension to average over.
+
+    Returns:
+        The means; 0 where the mask is False everywhere.
+    """
     weight = mask.to(x.dtype)
     total = torch.where(mask, x, torch.zeros_like(x)).sum(dim)
     return total / weight.sum(dim).clamp_min(1)
 
 
 def recur(rnn: nn.RNNBase, x: Tensor, valid: Tensor) -> Tensor:
-    """Run a batch-first recurrent net over the valid prefix of each clip: (B, T, D) -> (B, T, out), 0 on padding.
-    Laid out in memory the same whether there is padding or not, since dropout's draw follows the layout."""
+    """Run a batch-first recurrent network over the valid prefix of each clip.
+
+    The result has the same memory layout with and without padding, because dropout draws its mask in memory order.
+
+    Args:
+        rnn: The network.
+        x: (B, T, D).
+        valid: (B, T) bool.
+
+    Returns:
+        (B, T, out), 0 at padding.
+    """
     if x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not computes_bfloat16(x.device):
-        with torch.autocast("cpu", enabled=False):  # such a processor has no LSTM in bfloat16
+        with torch.autocast("cpu", enabled=False):  # there is no LSTM in bfloat16 on such a CPU
             return recur(rnn, x.float(), valid)
     if x.device.type == "cpu" and rnn.mode in _ONE_WAY and rnn.num_layers == 1 and not rnn.proj_size:
         out = _each_way(rnn, torch.where(valid.unsqueeze(-1), x, torch.zeros_like(x)), valid)
@@ -252,8 +444,11 @@ _ONE_WAY: dict[str, Callable[..., tuple[Tensor, ...]]] = {"LSTM": torch.lstm, "G
 
 
 def _each_way(rnn: nn.RNNBase, x: Tensor, valid: Tensor) -> Tensor:
-    """A layer forwards, and over each clip's valid frames turned round, turned back. What it gives on padding counts
-    nowhere. On a processor a packed sequence is slower: 1.3 times for a GRU, 1.9 for an LSTM of 512."""
+    """Run one layer forwards, and if bidirectional also over each clip's valid frames in reverse order.
+
+    The output at padding is arbitrary; the caller sets it to 0. On a CPU a packed sequence is slower: 1.3 times for a
+    GRU, 1.9 times for an LSTM of 512.
+    """
     frames = torch.arange(x.shape[1])
     turned = torch.where(valid, valid.sum(1, keepdim=True) - 1 - frames, frames).unsqueeze(-1)
 

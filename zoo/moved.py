@@ -1,4 +1,4 @@
-"""Modules of the zoo that were moved: their old names still import, with a warning that names the new one. Light."""
+"""Old module names of the zoo: importing one still works, with a warning naming the new module. No heavy imports."""
 
 from __future__ import annotations
 
@@ -37,12 +37,13 @@ MOVED = {
     "zoo.testing.postprocess": "zoo.testing.postprocessors",
     "zoo.testing.tasks": "zoo.testing.toy_tasks",
 }
-"""Old name -> new name. ``zoo.metrics``, ``zoo.registry`` and ``zoo.weights`` are packages now, which pass on what was
-asked of the module (``passing_on``)."""
+"""Old name -> new name. ``zoo.metrics``, ``zoo.registry`` and ``zoo.weights`` are packages now; they forward the
+attributes of the former modules (``passing_on``).
+"""
 
 
 class _Finder(MetaPathFinder, Loader):
-    """Finds the old names, after everybody else has looked."""
+    """An import finder for the old names, asked last."""
 
     def __init__(self) -> None:
         self.specs: dict[str, ModuleSpec | None] = {}
@@ -60,26 +61,26 @@ class _Finder(MetaPathFinder, Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """It has been executed under its new name, which it keeps."""
+        """Keep the module's new name: it has been executed under it."""
         spec = module.__spec__
         if spec is not None:
             module.__spec__ = self.specs.pop(spec.name, spec)
 
 
 def install() -> None:
-    """Let the old names be found, once."""
+    """Install the finder for the old names, once."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.append(_Finder())
 
 
 def passing_on(package: str, module: str) -> Any:
-    """Return a ``__getattr__`` for a package that was a module: what it lacks is looked up in ``module``."""
+    """Return a ``__getattr__`` for a package that was a module: it looks missing attributes up in ``module``."""
 
     def get(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         found = getattr(importlib.import_module(module), name, None)
-        if found is None or isinstance(found, ModuleType):  # the package's own modules are asked for here first
+        if found is None or isinstance(found, ModuleType):  # an import of the package's own modules asks here first
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         warnings.warn(f"{package}.{name} is {module}.{name} now: import that", DeprecationWarning, stacklevel=2)
         return found

@@ -1,11 +1,11 @@
-"""Which rows of a batch this process computes, where several processes train on one batch.
+"""Share a batch between several processes that train one model.
 
-Every process knows the labels and masks of the whole batch and computes the answers to some of its clips
-(``local_rows``); the answers are gathered with their gradients (``gather_rows``), and each process computes the loss of
-the whole batch. So concordance, counts of labels and learned weights of losses are those of one process, whoever has
-how many labels.
-Dropout draws the mask of the whole batch and takes its own rows: what is drawn depends on the step and the clip, never
-on the process. Outside of ``sharing`` every function here is the identity.
+Every process knows the labels and masks of the whole batch and predicts some of its clips (``local_rows``). The
+predictions are gathered with their gradients (``gather_rows``), and each process computes the loss of the whole batch.
+Concordance, counts of labels and learned weights of losses are therefore those of a single process, however the labels
+are distributed.
+Dropout draws the mask of the whole batch and takes its own rows: the draw depends on the step and the clip, never on
+the process. Outside ``sharing`` every function here is the identity.
 """
 
 from __future__ import annotations
@@ -22,10 +22,15 @@ from torch import distributed as dist
 
 @dataclass(frozen=True)
 class Share:
-    """Rows ``bounds[rank]`` to ``bounds[rank + 1]`` of ``bounds[-1]`` are this process's. ``group``: the processes.
+    """The rows of a batch that this process computes: ``bounds[rank]`` to ``bounds[rank + 1]`` of ``bounds[-1]`` rows.
 
-    A process without rows computes the first one all the same, so that all processes run the same network; it counts
+    A process without rows computes the first row anyway, so that all processes run the same network. That row counts
     nowhere.
+
+    Attributes:
+        rank: This process's rank.
+        bounds: The first row of each process, and the number of rows.
+        group: The process group.
     """
 
     rank: int
@@ -34,27 +39,27 @@ class Share:
 
     @property
     def count(self) -> int:
-        """How many rows are this process's."""
+        """The number of rows of this process."""
         return self.bounds[self.rank + 1] - self.bounds[self.rank]
 
     @property
     def rows(self) -> slice:
-        """The rows that this process computes, one at least."""
+        """The rows that this process computes, at least one."""
         start = self.bounds[self.rank] if self.count else 0
         return slice(start, start + max(1, self.count))
 
 
 def split(rows: int, rank: int, size: int, group: Any = None) -> Share:
-    """The share of one of ``size`` processes in a batch, as even as can be."""
+    """Return the share of one of ``size`` processes in a batch of ``rows``, as even as possible."""
     return Share(rank, tuple(rows * i // size for i in range(size + 1)), group)
 
 
-_shares: list[Share] = []  # the innermost last: clips, and inside a frame encoder the frames under a mask
+_shares: list[Share] = []  # a stack: of clips, and inside a frame encoder of the frames under a mask
 
 
 @contextmanager
 def sharing(share: Share | None) -> Iterator[None]:
-    """Share batches, inside; None: the batch is this process's alone."""
+    """Share batches inside the context; with None the batch belongs to this process alone."""
     if share is None:
         yield
         return
@@ -67,7 +72,7 @@ def sharing(share: Share | None) -> Iterator[None]:
 
 @contextmanager
 def sharing_frames(mask: Tensor) -> Iterator[None]:
-    """Inside, the rows are the frames under a mask (B, T) of the whole batch, gathered (zoo.modules.gather)."""
+    """Share the gathered frames under a mask (B, T) of the whole batch inside the context (zoo.modules.gather)."""
     if not _shares:
         yield
         return
@@ -78,30 +83,30 @@ def sharing_frames(mask: Tensor) -> Iterator[None]:
 
 
 def shared() -> bool:
-    """Whether several processes are at work on the batch."""
+    """Return True if several processes work on the batch."""
     return bool(_shares)
 
 
 def local_rows(x: Tensor) -> Tensor:
-    """The rows of x (rows of the whole batch, ...) that this process computes."""
+    """Return the rows of x (rows of the whole batch, ...) that this process computes."""
     return x[_shares[-1].rows] if _shares else x
 
 
 def counting_rows(mask: Tensor) -> Tensor:
-    """The rows of a mask that this process computes, False in the one that counts nowhere."""
+    """Return the rows of a mask that this process computes, all False if the process has no rows of its own."""
     return local_rows(mask) if not _shares or _shares[-1].count else torch.zeros_like(local_rows(mask))
 
 
 def gather_rows(x: Tensor) -> Tensor:
-    """x (rows of this process, ...) -> the rows of the whole batch, with gradient. Every process must call it.
+    """Gather x (rows of this process, ...) to the rows of the whole batch, with gradient. Every process must call it.
 
-    Each process's gradient is the sum over all processes' losses: as many times that of one process as there are
-    processes, which the mean over processes, taken of all parameters' gradients, brings back.
+    Each process's gradient is the sum over the losses of all processes, which is the gradient of a single process times
+    the number of processes. The mean over processes, taken of all parameters' gradients, undoes the factor.
     """
     if not _shares:
         return x
-    # Losses such as CCC need all answers at once, so each process computes the loss of the whole batch. Rows are padded
-    # to equal lengths, since all_gather wants that of every process, and cut again afterwards.
+    # Losses such as CCC need all predictions at once, so each process computes the loss of the whole batch. Rows are
+    # padded to equal lengths, as all_gather requires, and cut again afterwards.
     share = _shares[-1]
     sizes = [stop - start for start, stop in zip(share.bounds, share.bounds[1:], strict=False)]
     padded = torch.cat([x[: share.count], x.new_zeros(max(sizes) - share.count, *x.shape[1:])])
@@ -109,11 +114,11 @@ def gather_rows(x: Tensor) -> Tensor:
     return torch.cat([part[:size] for part, size in zip(every, sizes, strict=True)])
 
 
-mine, whole = local_rows, gather_rows  # their names in version 0.1, which plugins may use
+mine, whole = local_rows, gather_rows  # the names in version 0.1, which plugins may use
 
 
 class _Gather(torch.autograd.Function):
-    """(rows, ...) of each process -> (processes, rows, ...)."""
+    """All-gather with gradient: (rows, ...) of each process -> (processes, rows, ...)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, share: Share) -> Tensor:
@@ -130,19 +135,19 @@ class _Gather(torch.autograd.Function):
 
 
 def normal_like(x: Tensor) -> Tensor:
-    """Standard normal numbers for this process's rows x (rows, ...)."""
+    """Draw standard normal numbers for this process's rows x (rows, ...)."""
     return torch.randn_like(x) if not _shares else _own_rows(x, torch.randn)
 
 
 def dropped(x: Tensor, p: float) -> Tensor:
-    """Dropout of this process's rows x (rows, ...); or of (k x rows, ...), such as the frames of clips, in order."""
+    """Apply dropout to this process's rows x (rows, ...), or (k x rows, ...) such as the frames of clips, in order."""
     if not _shares or not len(x) or len(x) % (_shares[-1].rows.stop - _shares[-1].rows.start):
         return nn.functional.dropout(x, p)
     return x * _own_rows(x, lambda *shape, **kind: nn.functional.dropout(torch.ones(*shape, **kind), p))
 
 
 def _own_rows(x: Tensor, draw: Any) -> Tensor:
-    """What one process would draw for the whole batch, this process's part; laid out in memory as x is."""
+    """Draw for the whole batch as one process would, and return this process's part, in the memory layout of x."""
     share = _shares[-1]
     each = len(x) // (share.rows.stop - share.rows.start)
     strides: list[int] = list(x.stride())
@@ -154,15 +159,15 @@ def _own_rows(x: Tensor, draw: Any) -> Tensor:
 
 
 class SharedDropout(nn.Dropout):
-    """nn.Dropout whose mask does not depend on the process. The first dimension is clips, or clips times others."""
+    """Dropout with a mask that does not depend on the process. The first dimension is clips, or clips times others."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """(rows, ...) -> (rows, ...)."""
+        """Apply dropout: (rows, ...) -> (rows, ...)."""
         return dropped(input, self.p) if self.training and self.p else input
 
 
 def share_dropout(module: nn.Module) -> None:
-    """Make every dropout in a network independent of the process; in one process nothing changes."""
+    """Make every dropout in a network independent of the process. In a single process nothing changes."""
     for part in module.modules():
         if type(part) is nn.Dropout:
             part.__class__ = SharedDropout

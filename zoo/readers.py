@@ -1,7 +1,7 @@
-"""What a stream's reader is given and gives. A reader is opened on one video; the harness drives it.
+"""Inputs and outputs of a stream's reader. A reader opens one video; the harness drives it.
 
-A video is decoded once for all the slots that want its pictures: the harness hands every decoded frame to each
-frame reader in turn, which cuts out what its stream looks at.
+A video is decoded once for all the slots that need its images: the harness passes every decoded frame to each frame
+reader in turn, which crops its stream's image.
 """
 
 from __future__ import annotations
@@ -16,14 +16,20 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Source:
-    """One annotated video as a reader sees it.
+    """One annotated video, as a reader gets it.
 
-    ``n_frames``: rows of everything; frame k of the annotation is index k - 1. ``times``: (n_frames,) seconds of each
-    frame from the first frame's presentation time stamp. ``video``: the raw file, ``crops``: the folder of face
-    crops ``00001.jpg``..., None where there is none. ``boxes()``: the person's boxes (n_frames, 4) in pixels of the
-    raw video, NaN where unknown; raises UserError where they were never made. ``size()``: width and height of the raw
-    video's frames in pixels, as displayed. ``pack``: a folder of streams that `harness data pack` has cut out already,
-    for readers that know it.
+    Attributes:
+        name: The video's name.
+        root: The data folder.
+        n_frames: Rows of every result; frame k of the annotation has index k - 1.
+        times: Returns (n_frames,) seconds of each frame, from the presentation time stamp of the first frame.
+        video: The raw video file; None if there is none.
+        crops: The folder of face crops ``00001.jpg``...; None if there is none.
+        boxes: Returns the person's boxes (n_frames, 4) in pixels of the raw video, NaN where unknown. It raises
+            UserError if the boxes have not been made.
+        pack: A folder of streams that `harness data pack` has cropped already, for readers that support it.
+        options: Options of the reader.
+        size: Returns width and height of the raw video's frames in pixels, as displayed.
     """
 
     name: str
@@ -40,8 +46,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Sound:
-    """A video's sound track: ``samples`` (S,) float32 mono at ``rate`` Hz; ``start``: seconds of samples[0] from the
-    first video frame's presentation time stamp (negative or positive)."""
+    """The audio track of a video.
+
+    Attributes:
+        samples: (S,) float32 mono.
+        rate: Hz.
+        start: Seconds of samples[0] from the presentation time stamp of the first video frame (negative or positive).
+    """
 
     samples: np.ndarray
     rate: int
@@ -49,45 +60,75 @@ class Sound:
 
 
 class Reader(Protocol):
-    """What every reader has."""
+    """The methods of every reader."""
 
     def present(self) -> np.ndarray:
-        """(n_frames,) bool: where the stream is expected to have data, known without decoding."""
+        """Return the frames at which the stream is expected to have data, without decoding.
+
+        Returns:
+            (n_frames,) bool.
+        """
 
     def fingerprint(self) -> str:
-        """A digest of the source's content and of the reader's version and options, for the feature cache."""
+        """Return a digest of the source's content and of the reader's version and options, for the feature cache.
+
+        Returns:
+            A text; other content has another fingerprint.
+        """
 
 
 class FrameReader(Reader, Protocol):
-    """A reader of pictures. ``uses_video``: it wants the decoded frames of the raw video. A reader that looks at whole
-    frames in a square may have an attribute ``squeezed`` that is True: the frames it is given are then squeezed to
-    the size of its pictures while they are decoded, which is far faster than to shrink them afterwards."""
+    """A reader of images.
+
+    A reader that shrinks whole frames to a square may have an attribute ``squeezed`` that is True. Its frames are then
+    squeezed to the size of its images during decoding, which is far faster than shrinking them afterwards.
+
+    Attributes:
+        uses_video: True if it needs the decoded frames of the raw video.
+    """
 
     uses_video: bool
 
     def image(self, index: int, frame: np.ndarray | None, size: int) -> np.ndarray | None:
-        """The slot's picture at a frame, uint8 RGB (size, size, 3), None where there is none; ``frame`` is the raw
-        video's frame, uint8 RGB (H, W, 3), (size, size, 3) where it is ``squeezed``, not to be written to; None for
-        readers that do not use it."""
+        """Return the slot's image at a frame.
+
+        Args:
+            index: Index of the frame.
+            frame: The raw video's frame, uint8 RGB (H, W, 3), or (size, size, 3) if the reader is ``squeezed``. Do not
+                write to it. None for readers that do not use the video.
+            size: Width and height of the image in pixels.
+
+        Returns:
+            uint8 RGB (size, size, 3), or None if the frame has no image.
+        """
 
 
 class SoundReader(Reader, Protocol):
     """A reader of sound."""
 
     def sound(self, rate: int) -> Sound | None:
-        """The whole sound track at ``rate`` Hz, None where there is none."""
+        """Return the whole audio track.
+
+        Args:
+            rate: Sampling rate in Hz.
+
+        Returns:
+            The sound at this rate, or None if there is none.
+        """
 
 
 @dataclass(frozen=True)
 class FrameView:
-    """One frame of a video that is read once, from its first frame to its last, and for one person in it.
+    """One frame of one person, in a video that is read once from its first frame to its last.
 
-    ``frame``: as ``FrameReader.image`` is given it, None for readers that use no video; ``crop``: the person's aligned
-    face as JPEG, None where there is none; ``box``: (4,) float32 the person's box in pixels of the raw video, NaN where
-    it is unknown; ``size``: width and height of the raw video's frames, as displayed.
+    A class of frame readers whose image depends on nothing else may have a static method ``picture(view, size)`` that
+    returns the same as ``image``. `harness predict` then needs no folder of crops and boxes.
 
-    A class of frame readers whose picture depends on nothing but this may have a static method ``picture(view, size)``
-    that returns what ``image`` does: `harness predict` then needs no folder of crops and boxes.
+    Attributes:
+        frame: As FrameReader.image gets it; None for readers that use no video.
+        crop: The person's aligned face as JPEG; None if there is none.
+        box: (4,) float32, the person's box in pixels of the raw video, NaN if unknown.
+        size: Width and height of the raw video's frames in pixels, as displayed.
     """
 
     frame: np.ndarray | None
@@ -97,7 +138,11 @@ class FrameView:
 
 
 class VectorReader(Reader, Protocol):
-    """A reader that already gives a vector a frame."""
+    """A reader that gives one vector per frame."""
 
     def vectors(self) -> np.ndarray:
-        """(n_frames, D) float32; rows where the slot is absent are ignored."""
+        """Return the vectors of all frames.
+
+        Returns:
+            (n_frames, D); rows at which the slot is absent are ignored.
+        """

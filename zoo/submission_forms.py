@@ -1,4 +1,4 @@
-"""How predictions are handed in: every form that an edition of the competition has asked for."""
+"""Forms of submissions: every file format that an edition of the competition has required."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Form(StrEnum):
-    """How predictions are handed in; ``TrackSpec.submission`` is one of these."""
+    """The form of a submission; ``TrackSpec.submission`` is one of these."""
 
     KEYED = "keyed"
     MTL = "mtl"
@@ -27,4 +27,4 @@ FORMS: Mapping[str, str] = {
     Form.TRIALS: "one file without header: <id>,<class>, or <id>,<p0>,<p1>,<class> where p0 + p1 is exactly 1",
     Form.CSV: "a folder, <video>.csv each: header, then <frame>,<class>, frames counted from 1",
 }
-"""What each form looks like."""
+"""Form -> description."""

@@ -1,6 +1,6 @@
-"""Text from files and other programs, made safe to print and to put into tables. Light.
+"""Make text from files and other programs safe to print and to put into tables. No heavy imports.
 
-``leaderboards/text.py`` has the same rule once more: records can be read and ranked without the rest of the project.
+``leaderboards/text.py`` repeats the same rules: records can be read and ranked without the rest of the project.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 __all__ = ["inert", "seen_json", "seen_toml", "told", "visible"]
 
 _HIDDEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
-"""Categories of what acts on a terminal or a line, changes the order of reading, or cannot be seen."""
+"""Unicode categories of characters that control a terminal or a line, change the reading order, or are invisible."""
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 """Letters and marks that show nothing."""
 _JOINERS = "\u200c\u200d"
@@ -23,15 +23,16 @@ _SHORT = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 def visible(text: str, keep: str = "") -> str:
-    r"""Return a text whose every character can be seen: what cannot is shown as Python writes it, ``\x1b``.
+    r"""Return a text with every invisible character escaped as Python writes it, ``\x1b``.
 
-    Hidden are control characters, line separators, marks and overrides of the direction of reading, halves of surrogate
-    pairs, characters without width and without a meaning. Letters of all scripts, accents, spaces and emoji stay, with
-    the joiners and variants that stand where such a script or emoji needs them. Twice is as good as once.
+    Escaped are control characters, line separators, marks and overrides of the direction of reading, halves of
+    surrogate pairs, and characters without width and without a meaning. Letters of all scripts, accents, spaces and
+    emoji stay, with the joiners and variation selectors where such a script or emoji needs them. The function is
+    idempotent.
 
     Args:
         text: Any text.
-        keep: Characters that stay although they are hidden, such as the line ends of a page.
+        keep: Characters that stay although they are invisible, such as the line ends of a page.
     """
     if text.isprintable() and text.isascii():
         return text
@@ -39,27 +40,32 @@ def visible(text: str, keep: str = "") -> str:
 
 
 def inert(text: str) -> str:
-    """Return the cell of a table that shows a text: visible, and with an apostrophe before what a spreadsheet would
-    take for a formula, or for one that has its apostrophe. For texts; numbers are no texts."""
+    """Return a table cell that shows a text and that no spreadsheet takes for a formula.
+
+    The text is made visible. It gets an apostrophe in front if it begins like a formula, or like one that has its
+    apostrophe already. This is for texts; do not pass numbers.
+    """
     shown = visible(text)
     begin = shown.lstrip().lstrip("'").lstrip()
     return f"'{shown}" if begin.startswith(_FORMULA) else shown
 
 
 def told(cell: str) -> str:
-    """Return the text that ``inert`` was given; of any other cell, the cell. A text that has an escape of its own, a
-    backslash and its digits, is taken for what the escape shows."""
+    """Return the text that ``inert`` was called with; any other cell is returned unchanged.
+
+    A text that contained an escape of its own, a backslash and its digits, comes back as the character it stands for.
+    """
     text = _ESCAPE.sub(_hidden, cell)
     return next((each for each in (text, text.removeprefix("'")) if inert(each) == cell), cell)
 
 
 def seen_json(text: str) -> str:
-    """Return JSON with letters as they are (``ensure_ascii=False``) whose hidden characters are escapes of JSON."""
+    """Return JSON with readable letters (``ensure_ascii=False``) and JSON escapes for invisible characters."""
     return _escape_each(text, lambda c: json.dumps(c)[1:-1])
 
 
 def seen_toml(text: str) -> str:
-    """Return TOML whose hidden characters, which stand in quotes, are escapes of TOML."""
+    """Return TOML with TOML escapes for invisible characters, which are all in quotes."""
     return _escape_each(text, lambda c: f"\\U{ord(c):08x}")
 
 
@@ -81,12 +87,12 @@ def _is_seen(text: str, i: int) -> bool:
 
 
 def _joins(c: str) -> bool:
-    """Whether a character is of the scripts whose letters a joiner shapes, or part of an emoji."""
+    """Return True if a character belongs to a script whose letters a joiner shapes, or to an emoji."""
     return c >= "\u0590" and c not in _BLANK and unicodedata.category(c)[0] in "LMS"
 
 
 def _is_varied(c: str) -> bool:
-    """Whether a character is of those that variants of their shape are known of: signs, ideographs, © and ®."""
+    """Return True if a character can have variation selectors: symbols, ideographs, © and ®."""
     return c in ("©", "®") or (c >= "\u2000" and unicodedata.category(c)[0] in "LPS" and c not in _BLANK)
 
 
@@ -95,7 +101,7 @@ def _escaped(c: str) -> str:
 
 
 def _hidden(escape: re.Match[str]) -> str:
-    """The character that an escape shows, if it is one that is shown so."""
+    """Return the character that an escape stands for, if ``visible`` escapes that character."""
     digits = escape[1] or escape[2] or escape[3]
     try:
         c = chr(int(digits, 16)) if digits else _SHORT[escape[4]]

@@ -1,4 +1,4 @@
-"""What is predicted and how it is judged: answers, tracks, editions. Part of the contract, re-exported by zoo.api."""
+"""Answers (the quantities to predict), tracks and editions. Part of the contract; zoo.api re-exports them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ __all__ = ["FORMS", "Answer", "Counts", "EditionSpec", "Form", "TrackSpec", "Vid
 
 @dataclass(frozen=True)
 class Answer:
-    """One quantity to be predicted at every frame.
+    """One quantity to predict at every frame.
 
-    ``kind`` value: a number in [low, high]; class: one of ``classes``; binary: 0 or 1 (an action unit).
-    A label equal to ``invalid`` is no label.
+    Attributes:
+        name: Its name: "valence", "expression", "AU1".
+        kind: value: a number in [low, high]; class: one of ``classes``; binary: 0 or 1 (an action unit).
+        invalid: The number that marks a frame without a label.
+        classes: The names of the classes, in the order of their numbers.
+        low: The least value.
+        high: The greatest value.
     """
 
     name: str
@@ -31,18 +36,38 @@ class Answer:
 
     @property
     def width(self) -> int:
-        """Columns after decode: a probability a class, else one."""
+        """Columns after decoding: one per class, else one."""
         return len(self.classes) if self.kind == "class" else 1
 
 
 @dataclass(frozen=True)
 class TrackSpec:
-    """One track of an edition; raise ``version`` when its metric, masks or rows change.
+    """One track of an edition; raise ``version`` if its metric, masks or rows change.
 
-    ``metric`` names a formula of zoo.metrics.scores, whose value lies in ``score_range``. ``folders`` are the
-    annotation folders' names, any one of which may occur; ``headers`` the admitted first lines of an annotation file.
-    ``joint_labels``: a frame counts as labelled only if all its value answers are (VA drops a frame where either
-    value is -5). ``figures`` are the organisers' published counts, None where unconfirmed.
+    Attributes:
+        name: The track's name: "va", "expr", "au", "mtl".
+        answers: The quantities to predict.
+        metric: A formula of zoo.metrics.scores.
+        score_range: The least and the greatest value of the metric.
+        folders: Names of the annotation folder; any one of them may occur.
+        headers: The allowed first lines of an annotation file.
+        submission: The form of a submission, one of Form.
+        submission_header: The first line of a submission; "" if the form has none.
+        version: The version of this definition.
+        unit: One row of a submission: a frame, an image or a video.
+        joint_labels: A frame counts as labelled only if all its values are (VA drops a frame if either value is -5).
+        data: The data set. Training needs annotation folders, which only the tracks on Aff-Wild2 have.
+        size: The size of the data set, in the organisers' words.
+        other_headers: First lines that teams have also submitted, if the official one is unconfirmed.
+        item: For the form "items": the format of an id.
+        file: The usual name of the submission file.
+        limit: Submissions allowed per team; None if unconfirmed.
+        lists: Glob patterns of the organisers' test lists and example files.
+        forbidden_streams: Streams that the rules forbid.
+        rules: The organisers' rules, in short.
+        figures: The organisers' published counts, None if unconfirmed.
+        sources: Where these facts are from.
+        unconfirmed: The facts that no source confirms.
     """
 
     name: str
@@ -51,18 +76,18 @@ class TrackSpec:
     score_range: tuple[float, float]
     folders: tuple[str, ...]
     headers: tuple[str, ...]
-    submission: str  # one of Form
-    submission_header: str  # "" where the form has none
+    submission: str
+    submission_header: str
     version: int = 1
     unit: Literal["frame", "image", "video"] = "frame"
     joint_labels: bool = False
-    data: str = "Aff-Wild2"  # the data set; training wants annotation folders, which only Aff-Wild2's tracks have
-    size: str = ""  # of the data set, in the organisers' words
-    other_headers: tuple[str, ...] = ()  # first lines that teams have handed in too, where the official is unconfirmed
-    item: str = "{}"  # of "items": how an id is written
-    file: str = "predictions.txt"  # the usual name of what is handed in
-    limit: int | None = None  # submissions a team may make; None where unconfirmed
-    lists: tuple[str, ...] = ()  # glob patterns of the organisers' test lists and example files
+    data: str = "Aff-Wild2"
+    size: str = ""
+    other_headers: tuple[str, ...] = ()
+    item: str = "{}"
+    file: str = "predictions.txt"
+    limit: int | None = None
+    lists: tuple[str, ...] = ()
     forbidden_streams: tuple[str, ...] = ()
     rules: str = ""
     figures: Mapping[str, Any] = field(default_factory=dict)
@@ -72,7 +97,16 @@ class TrackSpec:
 
 @dataclass(frozen=True)
 class EditionSpec:
-    """One ABAW competition: ``abaw10`` at CVPR 2026, with its tracks."""
+    """One ABAW competition, such as ``abaw10`` at CVPR 2026, with its tracks.
+
+    Attributes:
+        name: The edition's name; the number at its end orders the editions.
+        venue: The conference.
+        year: The year of the conference.
+        tracks: Its tracks.
+        paper: The organisers' paper.
+        summary: One line for lists.
+    """
 
     name: str
     venue: str
@@ -84,8 +118,13 @@ class EditionSpec:
 
 @dataclass(frozen=True)
 class Counts:
-    """Training labels of one answer: ``labelled`` frames; ``bins``: frames a class | (negative, positive) | a
-    histogram in equal bins over [low, high]."""
+    """The training labels of one answer.
+
+    Attributes:
+        labelled: Labelled frames.
+        bins: Frames per class; for binary answers (negative, positive); for values a histogram in equal bins over
+            [low, high].
+    """
 
     labelled: int
     bins: tuple[int, ...]
@@ -93,11 +132,16 @@ class Counts:
 
 @dataclass(frozen=True)
 class VideoAnswers:
-    """The answers to one video after decode, n frames.
+    """The predictions for one video of n frames, after decoding.
 
-    ``values``: answer -> (n,) numbers, (n, classes) probabilities, or (n,) probabilities of 1; float32 from a network.
-    ``targets``: answer -> (n,), NaN where unlabelled; not to be written to, they may be the index's own. ``present``:
-    slot -> (n,) bool. ``times``: (n,) seconds. ``extra``: further named answers, (n, ...).
+    Attributes:
+        video: The video's name.
+        group: The video's group.
+        values: Answer -> (n,) numbers, (n, classes) probabilities, or (n,) probabilities of 1; float32 from a network.
+        targets: Answer -> (n,), NaN if unlabelled. Do not write to them: they may be the index's own arrays.
+        present: Slot -> (n,) bool.
+        times: (n,) seconds.
+        extra: Further named predictions, (n, ...).
     """
 
     video: str

@@ -1,8 +1,8 @@
-"""Masked multi-head attention with rotary positions, and the transformer layer around it. Read by heads and fusions.
+"""Masked multi-head attention with rotary positions, and a transformer layer. Heads and fusions use both.
 
 Scaled dot-product attention with several heads: Vaswani et al. 2017, arXiv:1706.03762. Rotary positions: Su et al.
-2021, arXiv:2104.09864; of the two layouts in use, dimension i is paired with i + half (not with i + 1), base 10,000. A
-score depends on the distance of two frames alone, so clips longer than those in training need nothing new.
+2021, arXiv:2104.09864. Of the two layouts in use, dimension i is paired with i + half (not with i + 1), base 10,000. A
+score depends only on the distance of two frames, so clips longer than those in training need nothing new.
 """
 
 from __future__ import annotations
@@ -17,14 +17,22 @@ Positions = Tensor | tuple[Tensor, Tensor]
 
 
 class Attention(nn.Module):
-    """Queries (B, Tq, dim) read keys and values made of a memory (B, Tk, key_dim); gives (B, Tq, dim).
+    """Multi-head attention: queries (B, Tq, dim) read a memory (B, Tk, key_dim) -> (B, Tq, dim).
 
-    A query that may read no key gets zeros (no bias either), so adding this to a residual leaves it as it was. What
-    stands at masked keys never matters, not even NaN.
-    ``free``: that many of the last queries and keys have no place in time (learned tokens): their scores are
-    unrotated, and neither ``causal`` nor ``window`` keeps anybody from them or them from anybody.
+    A query that may read no key gets zeros, without bias: added to a residual, it changes nothing. The values at masked
+    keys never matter, even if they are NaN.
 
-    Raises UserError where heads do not divide dim, or rotary gets heads of an odd width.
+    Args:
+        dim: Features of a query and of the output.
+        heads: Number of heads.
+        dropout: Dropout on the attention weights.
+        rotary: Use rotary positions.
+        key_dim: Features of the memory; None: ``dim``.
+        free: Number of queries and keys at the end without a position in time (learned tokens). Their scores are not
+            rotated, and ``causal`` and ``window`` do not apply to them.
+
+    Raises:
+        UserError: ``heads`` does not divide ``dim``, or heads have an odd width with rotary positions.
     """
 
     def __init__(
@@ -55,11 +63,20 @@ class Attention(nn.Module):
         positions: Positions | None = None,
         bias: Tensor | None = None,
     ) -> Tensor:
-        """x (B, Tq, dim), memory (B, Tk, key_dim) or None for x itself, mask (B, Tk) of admitted keys -> (B, Tq, dim).
+        """Attend.
 
-        ``causal``: only keys at or before the query; ``window``: only keys at most that many frames away.
-        ``positions``: in frames, (Tq,) of queries and (Tk,) of keys, or one tensor for both; else 0, 1, 2 ...
-        ``bias``: added to the scores before the softmax, anything that broadcasts to (B, heads, Tq, Tk).
+        Args:
+            x: (B, Tq, dim).
+            memory: (B, Tk, key_dim); None: x itself.
+            mask: (B, Tk) bool: the keys that may be read.
+            causal: Read only keys at or before the query.
+            window: Read only keys at most this many frames away.
+            positions: Positions in frames: (Tq,) of queries and (Tk,) of keys, or one tensor for both; None: 0, 1, 2
+                ...
+            bias: Added to the scores before the softmax; broadcastable to (B, heads, Tq, Tk).
+
+        Returns:
+            (B, Tq, dim).
         """
         memory = x if memory is None else memory
         memory = torch.where(mask.unsqueeze(-1), memory, torch.zeros_like(memory))
@@ -78,7 +95,7 @@ class Attention(nn.Module):
         return torch.where(reads.squeeze(1), out, torch.zeros_like(out))
 
     def _scores(self, query: Tensor, key: Tensor, here: Tensor, there: Tensor) -> Tensor:
-        """Scaled products of queries and keys, (B, heads, Tq, Tk); rotated where both have a place."""
+        """Return the scaled products of queries and keys, (B, heads, Tq, Tk), rotated if both have a position."""
         plain = query / query.shape[-1] ** 0.5
         if not self.rotary:
             return plain @ key.transpose(-1, -2)
@@ -90,7 +107,7 @@ class Attention(nn.Module):
         return scores
 
     def _reach(self, here: Tensor, there: Tensor, causal: bool, window: int | None) -> Tensor:
-        """Which key each query may read by its place, (Tq, Tk)."""
+        """Return the keys that each query may read by its position, (Tq, Tk) bool."""
         ahead = there - here.unsqueeze(-1)
         reach = torch.ones_like(ahead, dtype=torch.bool)
         if causal:
@@ -104,10 +121,18 @@ class Attention(nn.Module):
 
 
 class TransformerLayer(nn.Module):
-    """Attention, then a perceptron on each frame; each normalised before it and added to what came in (pre-norm, as
-    in Vision Transformers, because it trains without a warm-up): (B, T, dim) -> (B, T, dim).
+    """Attention, then a perceptron on each frame: (B, T, dim) -> (B, T, dim).
 
-    With a memory it reads that instead of x itself. ``expand``: width of the perceptron's hidden layer over dim.
+    Both are residual with a norm before them (pre-norm, as in Vision Transformers, because it trains without a
+    warm-up).
+
+    Args:
+        dim: Features per frame.
+        heads: Number of heads.
+        dropout: Dropout on attention weights, hidden layer and both residuals.
+        expand: Width of the perceptron's hidden layer, in units of ``dim``.
+        rotary: Use rotary positions.
+        free: See Attention.
     """
 
     def __init__(
@@ -132,7 +157,19 @@ class TransformerLayer(nn.Module):
         window: int | None = None,
         positions: Positions | None = None,
     ) -> Tensor:
-        """As Attention.forward; the memory comes as it is, not normalised here."""
+        """Attend to x, or to a memory, and apply the perceptron.
+
+        Args:
+            x: (B, T, dim).
+            memory: (B, Tk, dim), read as it is, without a norm; None: x itself.
+            mask: (B, Tk) bool: the keys that may be read.
+            causal: See Attention.forward.
+            window: See Attention.forward.
+            positions: See Attention.forward.
+
+        Returns:
+            (B, T, dim).
+        """
         read = self.attention(self.before_attention(x), memory, mask, causal=causal, window=window, positions=positions)
         x = x + self.dropout(read)
         out: Tensor = x + self.dropout(self.perceptron(self.before_perceptron(x)))
@@ -140,7 +177,15 @@ class TransformerLayer(nn.Module):
 
 
 def rotate(x: Tensor, places: Tensor) -> Tensor:
-    """x (..., T, D) with each pair of dimensions (i, i + D/2) turned by places (T,) * 10000^(-2i/D) radians."""
+    """Rotate each pair of dimensions (i, i + D/2) by positions * 10000^(-2i/D) radians.
+
+    Args:
+        x: (..., T, D).
+        places: (T,) positions in frames.
+
+    Returns:
+        (..., T, D).
+    """
     half = x.shape[-1] // 2
     speed = 10_000.0 ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
     angle = places.to(torch.float32).unsqueeze(-1) * speed  # (T, D / 2)
@@ -150,7 +195,7 @@ def rotate(x: Tensor, places: Tensor) -> Tensor:
 
 
 def _places(x: Tensor, memory: Tensor, positions: Positions | None) -> tuple[Tensor, Tensor]:
-    """Positions of queries (Tq,) and keys (Tk,)."""
+    """Return the positions of queries (Tq,) and keys (Tk,)."""
     if positions is None:
         longest = torch.arange(max(x.shape[1], memory.shape[1]), device=x.device)
         return longest[: x.shape[1]], longest[: memory.shape[1]]

@@ -1,4 +1,4 @@
-"""What a device computes in."""
+"""Floating-point formats that a device supports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ import torch
 
 
 def computes_bfloat16(device: torch.device) -> bool:
-    """Whether a device does so itself; a processor that does not is slower than in float32, some 30 times at worst."""
+    """Return True if a device computes in bfloat16 natively.
+
+    A CPU without native bfloat16 is slower in it than in float32, up to some 30 times.
+
+    Args:
+        device: A CUDA device or the CPU.
+
+    Returns:
+        True if bfloat16 is not emulated.
+    """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -1,6 +1,6 @@
-"""Turned rectangles of a picture, cut out as MediaPipe does it and points brought back. NumPy and OpenCV, no torch.
+"""Rotated rectangles of an image, cropped as in MediaPipe, and points mapped back. NumPy and OpenCV, no torch.
 
-mediapipe 0.10.21 was read: ImageToTensorCalculator with its OpenCV converter, DetectionsToRectsCalculator,
+Written after mediapipe 0.10.21: ImageToTensorCalculator with its OpenCV converter, DetectionsToRectsCalculator,
 RectTransformationCalculator, LandmarkProjectionCalculator.
 """
 
@@ -14,7 +14,15 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Region:
-    """A rectangle around ``x``, ``y`` in pixels, ``width`` by ``height``, turned by ``angle`` (radians, clockwise)."""
+    """A rotated rectangle in an image.
+
+    Attributes:
+        x: Centre, pixels.
+        y: Centre, pixels.
+        width: Pixels.
+        height: Pixels.
+        angle: Radians, clockwise.
+    """
 
     x: float
     y: float
@@ -23,12 +31,28 @@ class Region:
     angle: float = 0.0
 
     def squared(self, scale: float = 1.0) -> Region:
-        """Return the square on the longer side, ``scale`` times as large."""
+        """Return the square on the longer side.
+
+        Args:
+            scale: Factor on the side.
+
+        Returns:
+            A square region with the same centre and angle.
+        """
         side = max(self.width, self.height) * scale
         return replace(self, width=side, height=side)
 
     def cut(self, picture: np.ndarray, side: int, *, edge: bool = False) -> np.ndarray:
-        """Return the region as uint8 (side, side, 3); outside the picture there is black, or its ``edge`` goes on."""
+        """Crop the region.
+
+        Args:
+            picture: uint8 (H, W, 3).
+            side: Side of the result in pixels.
+            edge: Outside the image, repeat its border instead of black.
+
+        Returns:
+            uint8 (side, side, 3).
+        """
         import cv2
 
         x, y, width, height = (float(number) for number in (self.x, self.y, self.width, self.height))
@@ -40,7 +64,14 @@ class Region:
         return cut
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Return points (N, 2) or (N, 3) of the region, 0 to 1, in pixels of the picture; z in widths, as x."""
+        """Map points of the region to the image.
+
+        Args:
+            points: (N, 2) or (N, 3), 0 to 1 in the region; z is in units of the width, as x.
+
+        Returns:
+            The points in pixels of the image.
+        """
         x, y = points[:, 0] - 0.5, points[:, 1] - 0.5
         cos, sin = math.cos(self.angle), math.sin(self.angle)
         flat = [(cos * x - sin * y) * self.width + self.x, (sin * x + cos * y) * self.height + self.y]
@@ -48,12 +79,28 @@ class Region:
 
 
 def whole(height: int, width: int) -> Region:
-    """Return the square around a whole picture: a tensor of equal sides is padded, not squeezed."""
+    """Return the square around a whole image, for a square tensor that is padded and not squeezed.
+
+    Args:
+        height: Of the image, pixels.
+        width: Of the image, pixels.
+
+    Returns:
+        The square around the image's centre.
+    """
     return Region(width / 2, height / 2, width, height).squared()
 
 
 def turned(start: np.ndarray, end: np.ndarray, target: float = 0.0) -> float:
-    """Return the angle of a region in which the way from one point to another has the angle ``target`` (radians,
-    counterclockwise), within -pi and pi."""
+    """Return the angle of a region in which the line between two points has the angle ``target``.
+
+    Args:
+        start: The first point, (2,) pixels.
+        end: The second point, (2,) pixels.
+        target: Radians, counterclockwise.
+
+    Returns:
+        Radians within -pi and pi.
+    """
     angle = target - math.atan2(-(float(end[1]) - float(start[1])), float(end[0]) - float(start[0]))
     return angle - 2 * math.pi * math.floor((angle + math.pi) / (2 * math.pi))

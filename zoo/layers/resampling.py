@@ -1,4 +1,4 @@
-"""Reading what was computed on a grid of time at the times of video frames."""
+"""Interpolation of a regular time grid at the times of video frames."""
 
 from __future__ import annotations
 
@@ -7,8 +7,17 @@ from torch import Tensor
 
 
 def beside(position: Tensor, known: Tensor) -> Tensor:
-    """Return the known points that ``read_at`` reads at some position: (B, T), (B, L) bool -> (B, L) bool. Where what
-    is known is a prefix, as of sound, what is computed there alone reads as if it were computed everywhere."""
+    """Return the known grid points that ``read_at`` reads at some position.
+
+    If the known points are a prefix, as with sound, computing only these points gives the same result as computing all.
+
+    Args:
+        position: (B, T) in grid points.
+        known: (B, L) bool.
+
+    Returns:
+        (B, L) bool.
+    """
     points = torch.arange(known.shape[1], device=known.device)
     last = torch.where(known, points, 0).amax(1, keepdim=True)
     near = (torch.minimum(position, last).clamp_min(0).unsqueeze(-1) - points).abs() < 1
@@ -16,13 +25,22 @@ def beside(position: Tensor, known: Tensor) -> Tensor:
 
 
 def read_at(x: Tensor, known: Tensor, position: Tensor, reach: float = 0.0) -> Tensor:
-    """x (B, L, D) at the points 0...L-1 of a grid, known (B, L) bool, position (B, T) in points -> (B, T, D).
+    """Interpolate values of a grid at arbitrary positions.
 
-    Linear between the neighbours of a position; where one of them is not known, the other alone. Beyond the first and
-    the last point, and beyond the last known one, the nearest known value is held for ``reach`` points; further out
-    there are zeros. Values that are not known never matter. L may be 0.
+    Interpolation is linear between the two neighbours of a position. If one of them is unknown, the other is taken.
+    Before the first and after the last known point the nearest known value is held for ``reach`` points; further out
+    the result is 0. Values at unknown points never matter.
+
+    Args:
+        x: (B, L, D) values at the grid points 0...L-1; L may be 0.
+        known: (B, L) bool.
+        position: (B, T) in grid points.
+        reach: Grid points for which the outermost values are held.
+
+    Returns:
+        (B, T, D).
     """
-    x = torch.cat([x, x.new_zeros(x.shape[0], 2, x.shape[2])], 1)  # two points more: indices are never out of range
+    x = torch.cat([x, x.new_zeros(x.shape[0], 2, x.shape[2])], 1)  # two more points keep the indices in range
     known = torch.cat([known, known.new_zeros(known.shape[0], 2)], 1)
     x = torch.where(known.unsqueeze(-1), x, torch.zeros_like(x))
     points = torch.arange(known.shape[1], device=known.device)

@@ -1,4 +1,4 @@
-"""Bounds of option values, in one line for a person. Light."""
+"""Range checks of option values, with one-line errors. No heavy imports."""
 
 from __future__ import annotations
 
@@ -6,14 +6,34 @@ from zoo.errors import UserError
 
 
 def at_least(who: str, least: float, **options: float) -> None:
-    """UserError naming the first option under ``least``: ``at_least("fusion gated", 1, hidden=hidden)``."""
+    """Raise UserError for the first option below a bound.
+
+    Args:
+        who: The block, for the message.
+        least: The bound.
+        **options: Option values by name.
+
+    Raises:
+        UserError: An option is less than ``least``.
+
+    Example:
+        ``at_least("fusion gated", 1, hidden=hidden)``
+    """
     for name, value in options.items():
         if value < least:
             raise UserError("option-too-small", who=who, name=name, value=value, least=least)
 
 
 def fraction(who: str, **options: float) -> None:
-    """UserError naming the first option that is no share: 0 or more, and less than 1."""
+    """Raise UserError for the first option outside [0, 1).
+
+    Args:
+        who: The block, for the message.
+        **options: Option values by name.
+
+    Raises:
+        UserError: An option is negative, or 1 or more.
+    """
     for name, value in options.items():
         if not 0 <= value < 1:
             raise UserError("option-not-a-share", who=who, name=name, value=value)

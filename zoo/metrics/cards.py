@@ -1,4 +1,4 @@
-"""What each metric is, for people: ``harness info`` and the documentation show these cards. Light: no NumPy."""
+"""Descriptions of the metrics, shown by ``harness info`` and in the documentation. No NumPy."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class MetricCard:
-    """One metric. ``kinds``: the answers it wants; ``population``: the frames it judges; ``masks``: which of them
-    count; ``aggregation``: how many figures become one; ``degenerate``: what constant answers and absent classes
-    give; ``source``: the competitions that use it."""
+    """The description of one metric.
+
+    Attributes:
+        name: The metric's name.
+        formula: Its formula.
+        kinds: The kinds of answers it needs.
+        population: The frames it is computed on.
+        masks: The frames among them that count.
+        aggregation: How several numbers become one.
+        degenerate: The result for constant predictions and absent classes.
+        source: The competitions that use it.
+    """
 
     name: str
     formula: str
@@ -126,7 +135,11 @@ METRICS: dict[str, MetricCard] = {c.name: c for c in _CARDS}
 
 
 def card(metric: str) -> MetricCard:
-    """The description of a metric; ValueError with the known names for another."""
+    """Return the description of a metric.
+
+    Raises:
+        ValueError: The metric is unknown; the message lists the known names.
+    """
     if metric not in METRICS:
         raise ValueError(f"unknown metric {metric!r}; known: {', '.join(METRICS)}")
     return METRICS[metric]

@@ -6,9 +6,15 @@ from typing import Any
 
 
 def concordance_terms(covariance: Any, variance_x: Any, variance_y: Any, gap: Any) -> tuple[Any, Any]:
-    """Numerator and denominator of CCC, of which the caller says what it is when the denominator is 0.
+    """Return the numerator and denominator of CCC. The caller decides what CCC is if the denominator is 0.
 
-    ``gap``: the squared difference of the means. All four may be multiplied by the number of frames. They are numbers,
-    arrays or tensors alike, and so are the terms. Lin, Biometrics 45 (1989).
+    The arguments are numbers, arrays or tensors, and so are the results. All four may be multiplied by the number of
+    frames. Lin, Biometrics 45 (1989).
+
+    Args:
+        covariance: Covariance of x and y.
+        variance_x: Variance of x.
+        variance_y: Variance of y.
+        gap: The squared difference of the means.
     """
     return 2 * covariance, variance_x + variance_y + gap

@@ -1,14 +1,14 @@
-"""The scores of the ABAW competitions, in float64 and NumPy alone.
+"""The scores of the ABAW competitions, in float64 and NumPy only.
 
-Two layers. Plain functions of arrays and of confusion matrices: ``ccc``, ``pearson``, ``f1_per_class``, ``accuracy``.
-And sums: ``statistics`` boils the answers to one video down to a few numbers an answer, ``merge`` adds them up over
-videos without loss, ``score`` reads a metric off them. So the score of all frames, of one video, of the frames with a
-face and of all groups but one cost one pass over the frames together.
+There are two layers. Functions of arrays and of confusion matrices: ``ccc``, ``pearson``, ``f1_per_class``,
+``accuracy``. And sums: ``statistics`` reduces the predictions for one video to a few numbers per answer, ``merge`` adds
+them up over videos without loss, and ``score`` computes a metric from them. The score of all frames, of one video, of
+the frames with a face and of all groups but one therefore take a single pass over the frames.
 
-Sums of an answer: value: (6,) float64, frames, mean prediction, mean target, and the centred sums of squares of
-predictions, of targets and of products; class and binary: (classes, classes) int64 confusion, rows are targets.
-``FRAMES`` holds the number of frames with any label. Confusions add; centred sums are merged by Chan, Golub and
-LeVeque's formula, which keeps the precision that plain sums of squares lose.
+The sums of a value are (6,) float64: frames, mean prediction, mean target, and the centred sums of squares of
+predictions, of targets and of products. Those of classes and binary answers are a (classes, classes) int64 confusion;
+rows are targets. ``FRAMES`` holds the number of frames with any label. Confusions are added; centred sums are merged by
+the formula of Chan, Golub and LeVeque, which keeps the precision that plain sums of squares lose.
 """
 
 from __future__ import annotations
@@ -55,7 +55,12 @@ FRAMES = "frames"
 
 @dataclass(frozen=True)
 class Score:
-    """``main``: the track's figure, NaN where nothing is labelled. ``parts``: the figures it is made of, and counts."""
+    """The score of a track.
+
+    Attributes:
+        main: The track's metric, NaN if nothing is labelled.
+        parts: The numbers it is computed from, and counts.
+    """
 
     main: float
     parts: dict[str, float]
@@ -63,8 +68,12 @@ class Score:
 
 @dataclass(frozen=True)
 class Reachable:
-    """``best``: the score of a perfect answer to these labels. ``absent``: classes and action units that never occur
-    and values that never change, each of which holds ``best`` down."""
+    """The best score that labels allow.
+
+    Attributes:
+        best: The score of a perfect prediction of these labels.
+        absent: Classes and action units that never occur and values that never change; each of them lowers ``best``.
+    """
 
     best: float
     absent: tuple[str, ...]
@@ -74,33 +83,37 @@ class Reachable:
 
 
 def ccc(prediction: ArrayLike, target: ArrayLike) -> float:
-    """Concordance correlation of two (n,) arrays: 2 cov / (var + var + (mean - mean)^2), population variances.
+    """Return the concordance correlation of two (n,) arrays, with population variances.
 
-    0 where either is constant, also where they are the same constant; NaN for n = 0. Lin, Biometrics 45 (1989).
+    CCC = 2 cov / (var + var + (mean - mean)^2). It is 0 if either array is constant, even if both are the same
+    constant; NaN for n = 0. Lin, Biometrics 45 (1989).
     """
     return _ccc(_moments(np.asarray(prediction, np.float64), np.asarray(target, np.float64)))
 
 
 def pearson(prediction: ArrayLike, target: ArrayLike) -> float:
-    """Pearson's correlation of two (n,) arrays; 0 where either is constant, NaN for n = 0."""
+    """Return Pearson's correlation of two (n,) arrays: 0 if either is constant, NaN for n = 0."""
     return _pearson(_moments(np.asarray(prediction, np.float64), np.asarray(target, np.float64)))
 
 
 def confusion(prediction: ArrayLike, target: ArrayLike, classes: int) -> NDArray[np.int64]:
-    """(classes, classes) counts of two (n,) arrays of class numbers; rows are targets, columns predictions."""
+    """Return the (classes, classes) counts of two (n,) arrays of class numbers.
+
+    Rows are targets, columns predictions.
+    """
     pairs = np.asarray(target).astype(np.int64) * classes + np.asarray(prediction).astype(np.int64)
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes).astype(np.int64)
 
 
 def f1_per_class(confusion: ArrayLike) -> Array:
-    """F1 of every class (C,) of a (C, C) confusion; 0 for a class that neither occurs nor is predicted."""
+    """Return the F1 of every class (C,) of a (C, C) confusion: 0 for a class that neither occurs nor is predicted."""
     counts = np.asarray(confusion, np.float64)
     both = counts.sum(0) + counts.sum(1)
     return 2 * np.diag(counts) / np.where(both > 0, both, 1)
 
 
 def accuracy(confusion: ArrayLike) -> float:
-    """Share of the counts on the diagonal; NaN for an empty confusion."""
+    """Return the proportion of the counts on the diagonal; NaN for an empty confusion."""
     counts = np.asarray(confusion, np.float64)
     return float(np.trace(counts) / counts.sum()) if counts.sum() else float("nan")
 
@@ -115,12 +128,18 @@ def statistics(
     mask: NDArray[np.bool_] | None = None,
     joint: bool = False,
 ) -> Stats:
-    """The sums of one video or group of n frames.
+    """Return the sums of one video or group of n frames.
 
-    ``values`` and ``targets`` as in zoo.tracks.VideoAnswers: (n,) numbers, (n, classes) probabilities decided by the
-    largest (the first of equals), (n,) probabilities decided at 0.5 (0.5 is a 1); targets (n,), NaN where unlabelled.
-    ``mask``: (n,) the frames that count. ``joint``: a frame without all its values counts for none of them
-    (TrackSpec.joint_labels). ValueError where a labelled frame has no finite prediction or a target that is no class.
+    Args:
+        answers: The answers to score.
+        values: As in zoo.tracks.VideoAnswers: (n,) numbers; (n, classes) probabilities, of which the largest is taken
+            (the first of equals); or (n,) probabilities decided at 0.5 (0.5 counts as 1).
+        targets: Answer -> (n,), NaN if unlabelled.
+        mask: (n,) the frames that count; None: all.
+        joint: A frame counts for a value only if all its values are labelled (TrackSpec.joint_labels).
+
+    Raises:
+        ValueError: A labelled frame has no finite prediction, or a target that is not a class.
     """
     labelled = {a.name: ~np.isnan(np.asarray(targets[a.name], np.float64)) for a in answers}
     if mask is not None:
@@ -135,7 +154,11 @@ def statistics(
 
 
 def merge(parts: Sequence[Stats]) -> Stats:
-    """The sums of all frames together, from the sums of disjoint ones; ValueError for none."""
+    """Return the sums of all frames from the sums of disjoint parts.
+
+    Raises:
+        ValueError: There are no parts.
+    """
     if not parts:
         raise ValueError("there are no sums to merge")
     stacked = {name: np.stack([p[name] for p in parts]) for name in parts[0]}
@@ -146,7 +169,7 @@ def merge(parts: Sequence[Stats]) -> Stats:
 
 
 def leave_one_out(metric: str, answers: Sequence[Answer], groups: Sequence[Stats]) -> Array:
-    """(G,) the main score of all groups but one, in the order of ``groups``; NaN where nothing is left."""
+    """Return (G,) the main score of all groups but one, in the order of ``groups``; NaN if nothing is left."""
     if len(groups) < 2:
         return np.full(len(groups), np.nan)
     rests = (merge([*groups[:g], *groups[g + 1 :]]) for g in range(len(groups)))
@@ -154,11 +177,14 @@ def leave_one_out(metric: str, answers: Sequence[Answer], groups: Sequence[Stats
 
 
 def score(metric: str, answers: Sequence[Answer], stats: Stats) -> Score:
-    """The metric and its parts, from the sums of everything that is to be judged.
+    """Compute the metric and its parts from the sums of all frames to score.
 
     Parts: ``ccc_<answer>``, ``pearson_<answer>``, ``mean_ccc``, ``mean_pearson`` | ``f1_<class>``, ``macro_f1``,
-    ``weighted_f1`` (by the labels of each class), ``accuracy`` |
+    ``weighted_f1`` (weighted by the labels of each class), ``accuracy`` |
     ``f1_<unit>``, ``mean_f1``, ``au_accuracy``; ``frames`` with any label and ``frames_<answer>``.
+
+    Raises:
+        ValueError: The metric is unknown, or needs a kind of answer that is missing.
     """
     needs = card(metric).kinds
     missing = [kind for kind in needs if not any(a.kind == kind for a in answers)]
@@ -174,7 +200,7 @@ def score(metric: str, answers: Sequence[Answer], stats: Stats) -> Score:
 
 
 def reachable(metric: str, answers: Sequence[Answer], stats: Stats) -> Reachable:
-    """What a perfect answer to the same labels scores, and what is absent from them."""
+    """Return the score of a perfect prediction of these labels, and the classes, units and values they lack."""
     perfect: Stats = dict(stats)
     absent: list[str] = []
     for a in answers:
@@ -192,9 +218,11 @@ def reachable(metric: str, answers: Sequence[Answer], stats: Stats) -> Reachable
 
 
 def over_present(metric: str, answers: Sequence[Answer], stats: Stats) -> float:
-    """Return the metric with each mean F1 over the classes with a label and the units with a positive one: what of a
-    score below 1 is not for want of labels. Published figures differ in which of the two they are; the competition's
-    is ``score``. 0 for a mean of none, NaN where nothing is labelled."""
+    """Return the metric with each mean F1 over the classes with a label and the units with a positive label only.
+
+    The part of a score below 1 that remains is not due to missing labels. Published results differ in which of the two
+    they report; the competition's is ``score``. A mean over nothing is 0; the result is NaN if nothing is labelled.
+    """
     parts = dict(score(metric, answers, stats).parts)
     shown: dict[str, list[float]] = {}
     for a in answers:
@@ -219,7 +247,7 @@ FORMULAS: dict[str, Callable[[Mapping[str, float]], float]] = {
     "au_f1_accuracy": lambda p: 0.5 * p["mean_f1"] + 0.5 * p["au_accuracy"],
     "mtl_sum": lambda p: p["mean_ccc"] + p["macro_f1"] + p["mean_f1"],
 }
-"""Metric -> the main figure, from the parts of its score."""
+"""Metric -> its main number, from the parts of the score."""
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
@@ -246,7 +274,7 @@ def _moments(x: Array, y: Array) -> Array:
         raise ValueError(f"prediction and target must be (n,) alike, not {x.shape} and {y.shape}")
     if not x.size:
         return np.zeros(6)
-    # From the first element on, so that a constant has a sum of squares of exactly 0 and large offsets cost no digits.
+    # Relative to the first element: a constant has a sum of squares of exactly 0, and large offsets lose no digits.
     mean_x, mean_y = x[0] + (x - x[0]).mean(), y[0] + (y - y[0]).mean()
     dx, dy = x - mean_x, y - mean_y
     return np.array([x.size, mean_x, mean_y, dx @ dx, dy @ dy, dx @ dy])

@@ -1,4 +1,4 @@
-"""Between a slot's features and the fusion: standardise, project, one linear layer; a learned vector where absent."""
+"""Adapters between a slot's features and the fusion: standardise, project, one linear layer; a vector if absent."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ CONSTANT = 1e-6
 
 
 class Moments:
-    """Running count, mean and scatter of feature rows in float64, for videos given one after the other.
+    """Running count, mean and scatter of feature rows in float64, for videos that arrive one after the other.
 
-    ``scatter``: (D, D) sums of products, n times the covariance; without ``products`` its diagonal (D,) alone, a
-    tenth of the time (2.7 million rows of 1,280: 20 s for 107)."""
+    ``scatter`` is (D, D), the sums of products, n times the covariance. Without ``products`` it is only the diagonal
+    (D,), which is far faster (2.7 million rows of 1,280: 20 s instead of 107 s).
+    """
 
     def __init__(self, dim: int, products: bool = True) -> None:
         self.n, self.products = 0, products
@@ -22,11 +23,11 @@ class Moments:
 
     @property
     def variance(self) -> Tensor:
-        """(D,)."""
+        """The variance of each column, (D,)."""
         return (self.scatter.diagonal() if self.products else self.scatter) / self.n
 
     def add(self, x: Tensor) -> None:
-        """Take in rows (N, D) (Chan's parallel update, exact for any partition of the rows)."""
+        """Add rows (N, D) (Chan's parallel update, exact for any partition of the rows)."""
         if not len(x):
             return
         x = x.double()
@@ -44,8 +45,10 @@ class Moments:
 
 
 def leading_directions(correlation: Tensor, most: int) -> Tensor:
-    """Return the eigenvectors (n, k) of a symmetric matrix (n, n) to its k = min(n, ``most``) largest eigenvalues, the
-    largest first; of each, the entry with the largest magnitude is positive."""
+    """Return the eigenvectors (n, k) of a symmetric matrix (n, n) for its k = min(n, ``most``) largest eigenvalues.
+
+    The largest comes first. In each eigenvector the entry with the largest magnitude is positive.
+    """
     most = min(most, len(correlation))
     try:
         basis = torch.linalg.eigh(correlation)[1].flip(1)[:, :most]
@@ -55,8 +58,11 @@ def leading_directions(correlation: Tensor, most: int) -> Tensor:
 
 
 def _by_iteration(matrix: Tensor, most: int, rounds: int = 500) -> Tensor:
-    """The same by orthogonal iteration (Golub and Van Loan, Matrix Computations, section 8.2.4): slower, and nothing in
-    it can fail to converge; directions of nearly equal eigenvalues come out mixed, which PCA does not mind."""
+    """Return the leading eigenvectors by orthogonal iteration (Golub and Van Loan, Matrix Computations, section 8.2.4).
+
+    It is slower than LAPACK, but cannot fail to converge. Directions of nearly equal eigenvalues are mixed, which does
+    not matter for PCA.
+    """
     basis = torch.linalg.qr(torch.randn(len(matrix), most, generator=torch.Generator().manual_seed(0)).to(matrix))[0]
     for _ in range(rounds):
         basis = torch.linalg.qr(matrix @ basis)[0]
@@ -64,9 +70,12 @@ def _by_iteration(matrix: Tensor, most: int, rounds: int = 500) -> Tensor:
 
 
 class Adapter(nn.Module):
-    """(B, T, D) -> (B, T, width). ``fitted``: standardisation and PCA are fixed buffers, computed once by ``fit`` from
-    training frames (features of a frozen encoder); a trained encoder's features move, so they get a LayerNorm.
-    Method ``raw`` leaves features as they are, ``width`` does not count: (B, T, D) -> (B, T, D)."""
+    """The adapter of one slot: (B, T, D) -> (B, T, width).
+
+    ``fitted``: standardisation and PCA are fixed buffers, which ``fit`` computes once from training frames (features of
+    a frozen encoder). The features of a trained encoder change, so they get a LayerNorm instead. Method ``raw`` leaves
+    the features as they are and ignores ``width``: (B, T, D) -> (B, T, D).
+    """
 
     def __init__(self, dim: int, method: str, components: int, width: int, dropout: float, fitted: bool) -> None:
         super().__init__()
@@ -85,16 +94,17 @@ class Adapter(nn.Module):
         self.linear = nn.Linear(rank, width)
 
     def moments(self) -> Moments | None:
-        """What ``fit`` wants to be told of the training frames; None where nothing is fitted."""
+        """Return the moments of the training frames for ``fit`` to fill; None if nothing is fitted."""
         if self.method in ("norm", "raw"):
             return None
         return Moments(len(self.mean), products=self.method == "pca")
 
     def fit(self, moments: Moments) -> None:
-        """Set standardisation (and PCA's directions, by falling variance, signs fixed) from training frames.
+        """Set standardisation from training frames, and PCA's directions, by falling variance and with fixed signs.
 
-        A column that is constant there carries nothing and gets the factor 0: one over its deviation would blow up
-        whatever else it shows later, and a correlation matrix full of such columns stops LAPACK's eigensolver.
+        A column that is constant there carries no information and gets the factor 0. One over its deviation would
+        amplify any other value that occurs later, and a correlation matrix full of such columns stops LAPACK's
+        eigensolver.
         """
         if moments.n == 0:
             return
@@ -111,15 +121,17 @@ class Adapter(nn.Module):
             self.project[varies] = (1 / scale).to(self.project.dtype)
 
     def standardise(self, x: Tensor) -> Tensor:
-        """Return (..., D) standardised and projected as ``fit`` has set it: what of a fitted adapter is not learned.
-        Method ``raw``: as they are."""
+        """Apply the part of a fitted adapter that is not learned: standardisation and projection, as set by ``fit``.
+
+        x is (..., D). Method ``raw`` returns x unchanged.
+        """
         if self.method == "raw":
             return x
         z = x - self.mean
         return z @ self.project if self.method == "pca" else z * self.project
 
     def forward(self, x: Tensor, present: Tensor) -> Tensor:
-        """x (B, T, D), present (B, T). What stands in x at absent frames does not matter, nor does it get gradient."""
+        """Adapt x (B, T, D); present (B, T). The values of x at absent frames do not matter and get no gradient."""
         x = torch.where(present.unsqueeze(-1), x, torch.zeros_like(x))
         if self.method == "raw":
             return torch.where(present.unsqueeze(-1), self.dropout(x), self.absent.to(x.dtype))

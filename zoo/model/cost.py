@@ -1,4 +1,4 @@
-"""What a combination costs: parameters, and multiply-adds a frame of video, counted on the meta device."""
+"""The cost of a combination: parameters, and multiply-adds per video frame, counted on the meta device."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from zoo.model.shape_check import built_from
 from zoo.modules import Encoder
 from zoo.registry.plan import Plan, SlotPlan
 
-_KNOWN: dict[Hashable, tuple[int, int | None]] = {}  # (what an encoder is built from, clip length) -> what it costs
+_KNOWN: dict[Hashable, tuple[int, int | None]] = {}  # (built_from(slot), clip length) -> parameters, multiply-adds
 
-FPS = 30  # at which the frames of the example follow each other: sound is computed by the second
+FPS = 30  # frames per second of the example, from which the length of its sound follows
 
 
 class Cost(TypedDict):
-    """Numbers of parameters and of multiply-adds a frame, part by part; None where they cannot be counted."""
+    """Numbers of parameters and of multiply-adds per frame, part by part; None if they cannot be counted."""
 
     parameters: dict[str, int | None]
     multiply_adds: dict[str, int | None] | None
@@ -37,11 +37,13 @@ def cost(
     regularisation: Regularisation,
     length: int,
 ) -> Cost:
-    """``parameters``: ``trained`` and ``frozen``; ``multiply_adds``: of every encoder and of all that follows them, a
-    frame of video in a clip of ``length`` frames at which every slot is present, and their ``total``.
+    """Count the parameters and multiply-adds of a combination.
 
-    Matrix products, convolutions and attention are counted (a bias, a norm, an activation is not). None where a part
-    cannot be built or run without numbers, and for a total with such a part.
+    ``parameters`` has ``trained`` and ``frozen``. ``multiply_adds`` has every encoder, everything after the encoders,
+    and their ``total``, per video frame in a clip of ``length`` frames at which every slot is present.
+
+    Matrix products, convolutions and attention are counted (biases, norms and activations are not). A number is None if
+    its part cannot be built or run without numbers; then the total is None too.
     """
     frozen, each = 0, {}
     for slot in plan.slots:
@@ -56,16 +58,16 @@ def cost(
 
 
 def cost_of_encoder(slot: SlotPlan, length: int = 64) -> Cost:
-    """The same of one frozen encoder that predicts by itself: nothing is trained."""
+    """Count the parameters and multiply-adds of one frozen encoder that predicts without training."""
     parameters, adds = _of_encoder(slot, length)
     each = {f"encoder {slot.name}": adds, "total": adds}
     return {"parameters": {"trained": 0, "frozen": parameters}, "multiply_adds": each}
 
 
 def _of_encoder(slot: SlotPlan, length: int) -> tuple[int, int | None]:
-    """Return the encoder's number of parameters (0 if it cannot be built on meta) and its multiply-adds a frame.
+    """Return the encoder's number of parameters (0 if it cannot be built on meta) and its multiply-adds per frame.
 
-    Counting passes every operator through Python, a third of a short run's time; thus once a process, as its check.
+    Counting passes every operator through Python, a third of a short run's time. It is therefore done once per process.
     """
     source = (built_from(slot), length)
     if source in _KNOWN:
@@ -73,7 +75,7 @@ def _of_encoder(slot: SlotPlan, length: int) -> tuple[int, int | None]:
     made = _on_meta(partial(build_encoder, slot))
     parameters = sum(p.numel() for p in made.parameters()) if made is not None else 0
     adds = _counted(partial(_run_encoder, made, length), length)
-    if adds is None:  # some operators have no meta form: then really, on silence or one picture
+    if adds is None:  # some operators have no meta implementation: run them, on silence or one image
         real = build_encoder(slot).eval()
         few = length if isinstance(real.input, AudioInput) else 1
         adds = _counted(partial(_run_encoder, real, few), few, "cpu")
@@ -83,7 +85,7 @@ def _of_encoder(slot: SlotPlan, length: int) -> tuple[int, int | None]:
 
 
 def fusion_adds(model: Model, dims: dict[str, int], length: int) -> int | None:
-    """Multiply-adds a frame of what follows the encoders: adapters, fusion, heads."""
+    """Return the multiply-adds per frame of everything after the encoders: adapters, fusion, heads."""
     with _recurrent_at_once(model) as adds:
         others = _counted(partial(_run_fusion, model, dims, length), length)
     return None if others is None else others + round(sum(adds) / length)
@@ -91,14 +93,14 @@ def fusion_adds(model: Model, dims: dict[str, int], length: int) -> int | None:
 
 @contextmanager
 def _recurrent_at_once(model: Model | None) -> Iterator[list[int]]:
-    """Give what recurrent nets multiply and add, by the size of their weights, and have them return zeros meanwhile.
+    """Yield the multiply-adds of recurrent networks, from the size of their weights; inside, these return zeros.
 
-    Counted step by step, each of a clip's frames passes a dozen operators through Python: half the time of a short run.
+    Counted step by step, each frame of a clip passes a dozen operators through Python: half the time of a short run.
     """
     adds: list[int] = []
     nets = [net for net in model.modules() if isinstance(net, nn.RNNBase)] if model is not None else []
     for net in nets:
-        net.forward = partial(_at_once, net, adds)  # of this one object; the class is left alone
+        net.forward = partial(_at_once, net, adds)  # set on this object only, not on its class
     try:
         yield adds
     finally:
@@ -107,7 +109,7 @@ def _recurrent_at_once(model: Model | None) -> Iterator[list[int]]:
 
 
 def _at_once(net: nn.RNNBase, adds: list[int], x: Tensor, *_state: object) -> tuple[Tensor, None]:
-    """(B, T, D) -> zeros (B, T, out): at every frame each weight multiplies once."""
+    """Return zeros (B, T, out) for (B, T, D), and count: each weight multiplies once per frame."""
     adds.append(x.shape[0] * x.shape[1] * sum(w.numel() for name, w in net.named_parameters() if "weight" in name))
     width = (net.proj_size or net.hidden_size) * (2 if net.bidirectional else 1)
     return x.new_zeros(*x.shape[:2], width), None
@@ -125,7 +127,7 @@ def _counted(run: Callable[[], Tensor], frames: int, device: str = "meta") -> in
     try:
         with FlopCounterMode(display=False) as counter, torch.no_grad(), torch.device(device):
             run()
-    except (NotImplementedError, RuntimeError, AttributeError):  # no meta form, or not built (None)
+    except (NotImplementedError, RuntimeError, AttributeError):  # no meta implementation, or not built (None)
         return None
     return round(counter.get_total_flops() / 2 / frames)
 

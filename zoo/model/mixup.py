@@ -1,5 +1,7 @@
-"""Mixup of clips on what the fusion is given (Zhang et al. 2018, arXiv:1710.09412; on hidden states Verma et al. 2019,
-arXiv:1806.05236)."""
+"""Mixup of clips on the input of the fusion.
+
+Zhang et al. 2018, arXiv:1710.09412; on hidden states Verma et al. 2019, arXiv:1806.05236.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from zoo.parallel import Share, gather_rows, local_rows, sharing
 
 
 class Objective(nn.Module):
-    """What training makes small: a model's loss of a batch, as a module that can be wrapped."""
+    """The training loss of a model as a module, so that it can be wrapped."""
 
     def __init__(self, model: Model, mixup: float = 0.0) -> None:
         super().__init__()
@@ -22,18 +24,19 @@ class Objective(nn.Module):
         self.mixup = mixup
 
     def forward(self, batch: Batch, share: Share | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of the whole batch and its parts by name; ``share``: this process's clips of it, if not all."""
+        """Return the loss of the whole batch and its parts by name; ``share``: this process's clips, if not all."""
         with sharing(share):
             return training_loss(self.model, batch, self.mixup)
 
 
 def training_loss(model: Model, batch: Batch, mixup: float = 0.0) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of a batch and its parts by name; with ``mixup`` > 0 each clip is mixed with another one's features.
+    """Return the loss of a batch and its parts by name. With ``mixup`` > 0 each clip is mixed with another one.
 
-    One share s ~ Beta(mixup, mixup) a batch. Values (valence) are learned from s a + (1 - s) b at frames where both
-    clips have labels, because concordance is no sum over frames; classes and binary answers from s times the loss of
-    the one clip's labels plus 1 - s times the other's. A slot is present, and a frame valid, where it is so in either
-    clip: where it is absent it takes part as its learned vector.
+    The features given to the fusion are mixed. One share s ~ Beta(mixup, mixup) is drawn per batch. Values (valence)
+    are learned from the targets s a + (1 - s) b at frames where both clips have labels, because concordance is not a
+    sum over frames. Classes and binary answers are learned from s times the loss on the first clip's labels plus 1 - s
+    times the loss on the second's. A slot is present, and a frame valid, if it is so in either clip: where a slot is
+    absent, its learned vector takes part.
     """
     batch = model.drop(batch)
     if not mixup or len(batch.valid) < 2:
@@ -41,7 +44,7 @@ def training_loss(model: Model, batch: Batch, mixup: float = 0.0) -> tuple[Tenso
     share = float(torch.distributions.Beta(mixup, mixup).sample())
     order = torch.randperm(len(batch.valid), device=batch.valid.device)
     first, second = _partners(model, batch, order, share)
-    # A partner may be another process's clip.
+    # The partner may be a clip of another process.
     every = {name: gather_rows(x) for name, x in model.features(batch).items()}
     features = {name: local_rows(share * x + (1 - share) * x[order]) for name, x in every.items()}
     present = {name: first.present[name] | second.present[name] for name in model.slots}
@@ -53,7 +56,7 @@ def training_loss(model: Model, batch: Batch, mixup: float = 0.0) -> tuple[Tenso
 
 
 def _partners(model: Model, batch: Batch, order: Tensor, share: float) -> tuple[Batch, Batch]:
-    """The batch with its own labels and with its partners'; the targets of values are mixed in both."""
+    """Return the batch with its own labels and with its partners' labels; the targets of values are mixed in both."""
     other = replace(
         batch,
         target=batch.target[order],

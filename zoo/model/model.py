@@ -1,4 +1,4 @@
-"""A plan -> one network. Mismatches between declared and real shapes are found here, before any training."""
+"""Build one network from a plan. Mismatches between declared and actual shapes are found here, before any training."""
 
 from __future__ import annotations
 
@@ -20,9 +20,12 @@ from zoo.registry.registry import resolve
 
 @dataclass
 class Batch:
-    """Some clips of the same length T. ``features``: cached (B, T, D) of frozen slots; ``inputs``: what trained
-    slots' encoders take (see zoo.modules.Encoder; frames as uint8 (B, T, H, W, 3)); masks as everywhere. Where several
-    processes share a batch (zoo.parallel), features and inputs are of this process's clips, all else of all clips."""
+    """Clips of equal length T.
+
+    ``features`` are the cached features (B, T, D) of frozen slots; ``inputs`` are the inputs of trained encoders (see
+    zoo.modules.Encoder; frames as uint8 (B, T, H, W, 3)); the masks are as everywhere. If several processes share a
+    batch (zoo.parallel), features and inputs belong to this process's clips, and everything else to all clips.
+    """
 
     features: dict[str, Tensor]
     inputs: dict[str, dict[str, Tensor]]
@@ -33,7 +36,7 @@ class Batch:
     where: list[tuple[str, int]] = field(default_factory=list)  # (video, index of the clip's first frame)
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on a device."""
+        """Return the same batch on a device."""
         moved = {k: {n: t.to(device) for n, t in d.items()} for k, d in self.inputs.items()}
         return Batch(
             {k: t.to(device) for k, t in self.features.items()},
@@ -48,9 +51,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class AdapterOptions:
-    """How a slot's features are brought to the fusion: standardised, projected to ``components`` by ``method``
-    (pca, or none), dropout, a linear layer to ``width``, GELU. Fitted on training frames, part of the weights.
-    Method ``raw``: as the encoder gives them, nothing learned but the vector that stands for an absent frame."""
+    """The options of the adapters between features and fusion.
+
+    Features are standardised, projected to ``components`` by ``method`` (pca, or none), and pass dropout, a linear
+    layer to ``width`` and GELU. Standardisation and projection are fitted on training frames and are part of the
+    weights. Method ``raw`` passes the encoder's features on unchanged; only the vector for absent frames is learned.
+    """
 
     method: str = "pca"
     components: int = 32
@@ -60,10 +66,15 @@ class AdapterOptions:
 
 @dataclass(frozen=True)
 class Regularisation:
-    """What makes training harder so that more is learned. ``modality_dropout``: share of whole slots dropped from a
-    clip; ``feature_noise``: standard deviation of Gaussian noise on the adapted features; ``output_dropout``: before
-    the last layer; ``uncertainty``: learned weights of the kinds of answers (Kendall et al. 2018, arXiv:1705.07115)
-    instead of their plain sum."""
+    """The regularisation options of a model.
+
+    Attributes:
+        modality_dropout: Probability of dropping a whole slot from a clip.
+        feature_noise: Standard deviation of Gaussian noise on the adapted features.
+        output_dropout: Dropout before the last layer.
+        uncertainty: Learned weights of the kinds of answers (Kendall et al. 2018, arXiv:1705.07115) instead of a plain
+            sum.
+    """
 
     modality_dropout: float = 0.0
     feature_noise: float = 0.0
@@ -72,7 +83,7 @@ class Regularisation:
 
 
 class Model(nn.Module):
-    """Trained encoders, adapters, fusion with its heads, losses: all that is learned in one run."""
+    """Trained encoders, adapters, fusion with its heads, losses: everything that is learned in one run."""
 
     def __init__(
         self,
@@ -105,11 +116,11 @@ class Model(nn.Module):
         self.own = nn.ModuleDict({module_key(name): build.predictor(widths[name]) for name in own})
 
     def forward(self, batch: Batch) -> FusionOut:
-        """Raw answers (B, T, K) to a batch of clips."""
+        """Return raw predictions (B, T, K) for a batch of clips."""
         return self.fuse(self.features(batch), batch.present, batch.valid)
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
-        """slot -> (B, T, width): what the fusion is given; with noise, in training, where the slot is present."""
+        """Return slot -> (B, T, width), the input of the fusion; in training with noise where the slot is present."""
         features, noise = {}, self.regularisation.feature_noise if self.training else 0.0
         for name in self.slots:
             x = batch.features.get(name)
@@ -122,7 +133,7 @@ class Model(nn.Module):
         return features
 
     def fuse(self, features: dict[str, Tensor], present: dict[str, Tensor], valid: Tensor) -> FusionOut:
-        """The fusion's answer, with the slots' own where they are supervised."""
+        """Return the fusion's prediction, with those of single slots if they are supervised."""
         present, valid = {name: local_rows(mask) for name, mask in present.items()}, local_rows(valid)
         out: FusionOut = self.fusion(features, present, valid)
         for name in self.slots if self.own else ():
@@ -130,7 +141,7 @@ class Model(nn.Module):
         return whole_answers(out)
 
     def loss(self, out: FusionOut, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss to minimise and its parts by name, in float32."""
+        """Return the loss to minimise and its parts by name, in float32."""
         with torch.autocast(out.raw.device.type, enabled=False):
             return self._loss(out, batch)
 
@@ -144,12 +155,14 @@ class Model(nn.Module):
         return torch.stack([value.float() for value in parts.values()]).sum(), parts
 
     def decode(self, raw: Tensor) -> Tensor:
-        """Raw -> one column a value or binary answer, one a class."""
+        """Decode raw predictions to one column per value or binary answer, one per class."""
         return self.losses.decode(raw)
 
     def drop(self, batch: Batch) -> Batch:
-        """Modality dropout, for training: whole slots are dropped from a clip at random, never the last one that has
-        data there. A frame at which no slot is left is not learned from."""
+        """Apply modality dropout: drop whole slots from clips at random, for training.
+
+        The last slot with data in a clip is never dropped. Frames at which no slot is left do not count in the loss.
+        """
         if not self.regularisation.modality_dropout or len(self.slots) < 2:
             return batch
         stack = torch.stack([batch.present[name] & batch.valid for name in self.slots])  # (S, B, T)
@@ -163,11 +176,11 @@ class Model(nn.Module):
 
 
 class LossGroup(nn.Module):
-    """The losses of all kinds of answers, side by side on slices of the raw outputs.
+    """The losses of all kinds of answers, each on its slice of the raw outputs.
 
-    Each kind's loss looks at its own labels alone, so the sum is masked: a kind without labels in a batch adds 0.
-    ``uncertainty``: kind i's loss L becomes exp(-s_i) L + s_i / 2 with a learned s_i (the log variance); s_i moves
-    only in batches where the kind has labels.
+    Each loss uses the labels of its own kind only, so the sum is masked: a kind without labels in a batch adds 0.
+    ``uncertainty``: kind i's loss L becomes exp(-s_i) L + s_i / 2 with a learned s_i (the log variance). s_i changes
+    only in batches in which the kind has labels.
     """
 
     def __init__(self, plan: Plan, counts: Sequence[Counts], uncertainty: bool = False) -> None:
@@ -183,11 +196,11 @@ class LossGroup(nn.Module):
 
     @property
     def additive(self) -> bool:
-        """Whether gradients of parts of a batch may be added up."""
+        """True if gradients of parts of a batch may be added up."""
         return all(bool(loss.additive) for loss in self.losses)
 
     def forward(self, raw: Tensor, target: Tensor, labelled: Tensor) -> Tensor:
-        """The sum over kinds of answers, in float32."""
+        """Return the sum over kinds of answers, in float32."""
         total = raw.new_zeros((), dtype=torch.float32)
         parts = zip(self.losses, raw.float().split(self.widths, -1), self.indices, strict=True)
         for i, (loss, part, index) in enumerate(parts):
@@ -200,18 +213,18 @@ class LossGroup(nn.Module):
         return total
 
     def average(self, raw: Tensor, shares: Tensor) -> Tensor:
-        """Raw answers (S, ..., K) as one whose probabilities are the mean of theirs by shares (S, ..., K)."""
+        """Return one raw prediction whose probabilities are the mean of several (S, ..., K), by shares (S, ..., K)."""
         parts = zip(self.losses, raw.split(self.widths, -1), shares.split(self.widths, -1), strict=True)
         return torch.cat([loss.average(part, share) for loss, part, share in parts], -1)  # type: ignore[operator]
 
     def decode(self, raw: Tensor) -> Tensor:
-        """Columns in the order of the track's answers (answers of one kind stand together in every track)."""
+        """Decode to columns in the order of the track's answers (answers of one kind are adjacent in every track)."""
         parts = zip(self.losses, raw.float().split(self.widths, -1), strict=True)
         return torch.cat([loss.decode(part) for loss, part in parts], -1)  # type: ignore[operator]
 
 
 def module_key(slot: str) -> str:
-    """A slot's name as a module's name: torch admits no dots there."""
+    """Return a slot's name as a module's name, in which torch allows no dots."""
     return slot.replace(".", "-")
 
 
@@ -221,7 +234,7 @@ def build_block(block: Block, *args: Any) -> Any:
 
 
 def build_encoder(slot: SlotPlan) -> Encoder:
-    """The slot's encoder with random weights; what it declares is checked."""
+    """Build the slot's encoder with random weights, and check the input and dim that it declares."""
     encoder = resolve(slot.encoder.build)(slot.stream.name, slot.slot.argument, **slot.options)
     wanted = {"frames": FrameInput, "sound": AudioInput, "vectors": VectorInput}[slot.stream.kind]
     if not isinstance(getattr(encoder, "input", None), wanted) or not isinstance(getattr(encoder, "dim", None), int):
@@ -242,12 +255,12 @@ def build_encoder(slot: SlotPlan) -> Encoder:
 
 
 def _with_scores(encoder: Any, _given: Any, features: Tensor) -> Tensor:
-    """(..., D) -> (..., D + K): what the encoder predicts by itself beside its features."""
+    """Append the encoder's own predictions to its features: (..., D) -> (..., D + K)."""
     return torch.cat([features, encoder.scores(features)], -1)
 
 
 def whole_answers(out: FusionOut) -> FusionOut:
-    """The answers to the clips of all processes that share the batch."""
+    """Gather the predictions for the clips of all processes that share the batch."""
     if not shared():
         return out
     raw = gather_rows(torch.stack([out.raw, *out.per_slot.values()], 1))
@@ -255,9 +268,12 @@ def whole_answers(out: FusionOut) -> FusionOut:
 
 
 def encode(encoder: Encoder, inputs: Mapping[str, Tensor], mask: Tensor) -> Tensor:
-    """Features (B, T, dim) of a batch, the one way for cache, training and evaluation. ``mask`` (B, T): the frames
-    that are present and valid; an encoder of single frames is called on these only. Where processes share the batch,
-    mask is of all its clips and a process without frames computes one that counts nowhere."""
+    """Compute the features (B, T, dim) of a batch. Cache, training and evaluation all use this function.
+
+    ``mask`` (B, T) are the frames that are present and valid; an encoder of single frames is called on these only. If
+    processes share the batch, the mask belongs to all its clips, and a process without frames computes one that counts
+    nowhere.
+    """
     spec = encoder.input
     if isinstance(spec, FrameInput):
         if spec.context:
@@ -275,9 +291,11 @@ def encode(encoder: Encoder, inputs: Mapping[str, Tensor], mask: Tensor) -> Tens
 
 
 def normalised(frames: Tensor, spec: FrameInput) -> Tensor:
-    """(..., H, W, 3) uint8 -> (..., 3, H, W) float32, (x / 255 - mean) / std, in one multiplication and one addition
-    in place, by whole rows of pixels (three numbers again and again leave vector units idle): on a processor seven
-    times as fast as the formula as it stands."""
+    """Normalise (..., H, W, 3) uint8 -> (..., 3, H, W) float32, (x / 255 - mean) / std.
+
+    One multiplication and one addition in place, over whole rows of pixels (three repeating numbers leave vector units
+    idle): on a CPU seven times as fast as the literal formula.
+    """
     width = frames.shape[-2]
     mean, std = (torch.tensor(v, device=frames.device).repeat(width) for v in (spec.mean, spec.std))
     rows = frames.flatten(-2).to(torch.float32, copy=True)
@@ -285,5 +303,5 @@ def normalised(frames: Tensor, spec: FrameInput) -> Tensor:
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Numbers that training changes."""
+    """Return the number of trained parameters."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)

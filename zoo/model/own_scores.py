@@ -1,4 +1,4 @@
-"""What an encoder predicts by itself -> the answers of a track, by the names of classes and values.
+"""Map an encoder's own predictions to the answers of a track, by the names of classes and values.
 
 ready = match("fer", OwnScores(("angry", "happy", ...)), track.name, track.answers)
 ready.notes                       # ("the model has no class Other, which is never predicted", ...)
@@ -27,21 +27,27 @@ NAMES = {
     "surprise": ("surprise", "surprised"),
     "other": ("other",),
 }
-"""An expression and the ways in which corpora and models write it; other names are compared as they are."""
+"""Expression -> its spellings in corpora and models; other names are compared as they are."""
 
 _KNOWN = {way: name for name, ways in NAMES.items() for way in ways}
 
 
 def plain(name: str) -> str:
-    """The name by which classes are compared: ``angry`` and ``Anger`` are one."""
+    """Return the canonical name of a class, for comparison: ``angry`` and ``Anger`` are the same."""
     lower = name.strip().lower()
     return _KNOWN.get(lower, lower)
 
 
 @dataclass(frozen=True)
 class Ready:
-    """How a model's own scores become answers. ``columns``: of every answer the columns of the scores, None for a
-    class that the model lacks; ``lacking``: classes of the track, ``unused``: of the model, that the other has not."""
+    """A mapping from a model's own scores to the answers of a track.
+
+    Attributes:
+        answers: The track's answers.
+        columns: For each answer the columns of the scores, None for a class that the model lacks.
+        lacking: The track's classes that the model lacks.
+        unused: The model's classes that the track lacks.
+    """
 
     answers: tuple[Answer, ...]
     columns: tuple[tuple[int | None, ...], ...]
@@ -50,7 +56,7 @@ class Ready:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know of the classes, a sentence each."""
+        """Remarks on the classes for the user, one sentence each."""
         notes = []
         if self.lacking:
             notes.append(f"the model has no class {', '.join(self.lacking)}, which is never predicted")
@@ -59,8 +65,11 @@ class Ready:
         return tuple(notes)
 
     def decode(self, scores: Tensor) -> Tensor:
-        """(..., K) -> (..., sum of the answers' widths), as a loss decodes: probabilities of a class, values in their
-        range. Classes that the track has not are left out before the softmax."""
+        """Decode scores (..., K) -> (..., sum of the answers' widths), as a loss does.
+
+        The result has class probabilities, and values within their range. Classes that the track lacks are left out
+        before the softmax.
+        """
         parts = []
         for answer, columns in zip(self.answers, self.columns, strict=True):
             if answer.kind == "class":
@@ -74,7 +83,7 @@ class Ready:
         return torch.cat(parts, -1)
 
     def absent(self) -> Tensor:
-        """(sum of widths,): the answer where there is nothing to look at: each class alike, the middle of a range."""
+        """Return the prediction (sum of widths,) where there is no input: uniform classes, the middle of a range."""
         parts = []
         for answer in self.answers:
             if answer.kind == "class":
@@ -85,10 +94,16 @@ class Ready:
 
 
 def match(who: str, own: OwnScores, track: str, answers: Sequence[Answer]) -> Ready:
-    """Find every answer of a track in what a model predicts; ``who``, ``track``: their names, for errors.
+    """Find every answer of a track among a model's own predictions.
+
+    Args:
+        who: The model's name, for errors.
+        own: The model's predictions.
+        track: The track's name, for errors.
+        answers: The track's answers.
 
     Raises:
-        UserError: It does not predict one of the answers, or has fewer than two of its classes.
+        UserError: The model does not predict one of the answers, or has fewer than two of its classes.
     """
     places = {plain(name): place for place, name in enumerate(own.classes)}
     values = {name.lower(): len(own.classes) + place for place, name in enumerate(own.values)}

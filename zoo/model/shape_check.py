@@ -1,4 +1,4 @@
-"""A plan tried out before training: built with B=2, T=3 on the meta device, real shapes against declared ones."""
+"""Try a plan before training: build it with B=2, T=3 on the meta device, compare actual shapes with declared ones."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from zoo.registry.registry import resolve
 
 __all__ = ["built_from", "check", "meta_or_real"]
 
-_TRIED: dict[Hashable, tuple[int, int]] = {}  # what an encoder is built from -> its dim, its number of parameters
+_TRIED: dict[Hashable, tuple[int, int]] = {}  # built_from(slot) -> the encoder's dim and number of parameters
 
 
 class Shapes(TypedDict):
-    """What fits together: dims of the slots, parameters of the parts, raw outputs a frame."""
+    """The result of a check: dims of the slots, parameters of the parts, raw outputs per frame."""
 
     dims: dict[str, int]
     parameters: dict[str, int]
@@ -44,9 +44,13 @@ def check(
     regularisation: Regularisation | None = None,
     counts: Sequence[Counts] | None = None,
 ) -> Shapes:
-    """Build the whole combination with B=2, T=3 on the meta device and compare real shapes with declared ones.
+    """Build the whole combination with B=2, T=3 on the meta device and compare actual shapes with declared ones.
 
-    Returns what `harness check` prints: the dims of the slots, parameters of the parts. Raises UserError with the fix.
+    Returns:
+        The dims of the slots and parameters of the parts, as `harness check` prints them.
+
+    Raises:
+        UserError: A shape does not fit; the message says how to fix it.
     """
     counts = counts or [Counts(1, (1,) * max(len(answer.classes), 2)) for answer in plan.answers]
     dims, sizes = {}, {}
@@ -89,7 +93,7 @@ def _zeros(model: Model, device: torch.device) -> dict[str, Tensor]:
 
 
 def _check_per_slot(plan: Plan, model: Model, out: FusionOut) -> None:
-    """A fusion that says it gives the slots' own answers gives them, one each."""
+    """Raise UserError if a fusion that declares per-slot predictions does not return one for each slot."""
     spec = plan.fusion.spec
     if plan.per_slot and getattr(spec, "per_slot", False) and set(out.per_slot) != set(model.slots):
         raise UserError(
@@ -98,7 +102,7 @@ def _check_per_slot(plan: Plan, model: Model, out: FusionOut) -> None:
 
 
 def meta_or_real(build: Any) -> Any:
-    """Built on meta; what cannot be built there is built for real."""
+    """Build on the meta device, or with real tensors if that is not possible there."""
     try:
         with torch.device("meta"):
             return build()
@@ -109,8 +113,8 @@ def meta_or_real(build: Any) -> Any:
 def _try_encoder(slot: SlotPlan) -> tuple[int, int]:
     """Return the encoder's dim and number of parameters; raise UserError if its features are not as wide as its dim.
 
-    Building and calling a network takes a second, most of what `check` takes, and gives the same each time. Thus what
-    has passed is kept for the other runs of this process: seeds, folds, the runs of a sweep.
+    Building and calling a network takes a second, most of the time of `check`, and gives the same result each time. A
+    result that passed is therefore kept for the other runs of this process: seeds, folds, the runs of a sweep.
     """
     source = built_from(slot)
     if source in _TRIED:
@@ -124,9 +128,9 @@ def _try_encoder(slot: SlotPlan) -> tuple[int, int]:
 
 
 def built_from(slot: SlotPlan) -> Hashable:
-    """Return what settles how the slot's encoder is built, or None if nothing hashable does.
+    """Return everything that determines how the slot's encoder is built, or None if that cannot be hashed.
 
-    Nothing does where the argument or an option names a file or folder, whose content may change.
+    It is also None if the argument or an option names a file or folder, whose content may change.
     """
     argument, options = slot.slot.argument, slot.options
     if any(isinstance(text, str) and os.path.exists(text) for text in (argument, *options.values())):
@@ -143,7 +147,7 @@ def built_from(slot: SlotPlan) -> Hashable:
 def _probe(encoder: Encoder, slot: SlotPlan) -> Tensor:
     try:
         return encode(encoder.to("meta"), _example(encoder, torch.device("meta")), _ones("meta"))
-    except (NotImplementedError, RuntimeError):  # some operators have no meta form: then really
+    except (NotImplementedError, RuntimeError):  # some operators have no meta implementation: use real tensors
         real = build_encoder(slot).eval()
         with torch.no_grad():
             return encode(real, _example(real, torch.device("cpu")), _ones("cpu"))

@@ -1,7 +1,7 @@
-"""Which parameters weight decay pulls towards zero: those that multiply features, and nothing else.
+"""Select the parameters for weight decay: those that multiply features, and nothing else.
 
-A module says which of its parameters are to be left alone by a method ``no_weight_decay()``, which returns their names
-as seen from the module: timm's convention, so that its networks say so too.
+A module excludes parameters with a method ``no_weight_decay()``, which returns their names relative to the module.
+This is timm's convention, so timm's networks do the same.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ from torch.nn.utils.parametrizations import _WeightNorm
 
 
 def decayed_names(model: nn.Module) -> set[str]:
-    """Return the names of the parameters to decay: trained ones with two axes or more, which leaves out biases, norms
-    and learned vectors, without those that a module declares, the rows of embeddings (a vector each, looked up by a
-    number) and the gains of weight normalisation (a length each: the direction is the matrix)."""
+    """Return the names of the parameters to decay: trained ones with two or more axes, with three exceptions.
+
+    Fewer axes exclude biases, norms and learned vectors. The exceptions are parameters that a module declares, the rows
+    of embeddings (a vector each, looked up by a number) and the gains of weight normalisation (a length each: the
+    direction is the matrix).
+    """
     spared = {name for prefix, part in model.named_modules() for name in _spared(prefix, part)}
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad and parameter.ndim >= 2}
     return trained - spared
 
 
 def _spared(prefix: str, part: nn.Module) -> set[str]:
-    """The names of a module's parameters that are not to be decayed, as seen from the model."""
+    """Return the names, relative to the model, of a module's parameters that must not be decayed."""
     names: set[str] = set()
     if callable(declared := getattr(part, "no_weight_decay", None)):
         names |= set(declared())
@@ -33,5 +36,5 @@ def _spared(prefix: str, part: nn.Module) -> set[str]:
 
 
 def _old_norm(part: nn.Module, name: str) -> bool:
-    """Whether a parameter is the gain of torch.nn.utils.weight_norm, which published networks still use."""
+    """Return True if a parameter is the gain of torch.nn.utils.weight_norm, which published networks still use."""
     return f"{name.removesuffix('_g')}_v" in dict(part.named_parameters(recurse=False))

@@ -1,4 +1,4 @@
-"""The options of a block: defaults filled in, text turned into values, mistakes named. Light."""
+"""Options of a block: fill in defaults, convert text to values, report mistakes. No heavy imports."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ _WORDS = {
     tuple: "values separated by commas",
 }
 
-# --set reads 50 as a number before anybody knows what is wanted, so a whole number may be text.
+# --set parses 50 as a number before the option's type is known, so a whole number may be meant as text.
 _READABLE = ((str, int), (str, float), (int, float), (int, str))
 
 
 def check_options(spec: Spec, given: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of a block, in the order of its spec: ``given`` over the defaults.
+    """Return all options of a block, in the order of its spec: ``given`` values over the defaults.
 
-    Values may be text (from the command line) or already of their kind (from a recipe). Where the default is None,
-    None and the text ``none`` are admitted. Raises UserError for an unknown option, a value that is not of the
-    option's kind, and one that is not among its choices.
+    Values may be text (from the command line) or already of their kind (from a recipe). If the default is None, None
+    and the text ``none`` are allowed.
+
+    Raises:
+        UserError: An option is unknown, or a value is not of the option's kind or not among its choices.
     """
     block = f"{type(spec).__name__.removesuffix('Spec').lower()} {spec.name!r}"
     for name in given:
@@ -66,12 +68,12 @@ def _coerce(option: Option, value: Any) -> Any:
 
 
 def _scalar(kind: type, value: Any) -> Any:
-    """The value as ``kind``; ValueError where it is none."""
+    """Return the value as ``kind``; raise ValueError if it cannot be converted."""
     if isinstance(value, str) and kind is bool:
         value = {"true": True, "false": False}.get(value.lower())
     elif (type(value), kind) in _READABLE:
         value = kind(value)
     bool_for_number = isinstance(value, bool) and kind is not bool
-    if not isinstance(value, kind) or bool_for_number or value != value:  # NaN is no option's value
+    if not isinstance(value, kind) or bool_for_number or value != value:  # no option may be NaN
         raise ValueError
     return value

@@ -1,4 +1,4 @@
-"""Names -> specs and options: everything about a combination that can be settled without torch."""
+"""Resolve names to specs and options: every part of a combination that can be determined without torch."""
 
 from __future__ import annotations
 
@@ -15,21 +15,29 @@ from zoo.registry.suggestions import did_you_mean
 
 COMMON: dict[str, dict[str, Option]] = {
     "encoders": {
-        "pretrained": Option(True, "load the weights; false: random ones, trained"),
-        "weights": Option(None, "a local file instead of the usual weights", type=str),
-        "sha256": Option(None, "that file's digest, to be compared with", type=str),
-        "scores": Option(False, "put what it predicts by itself beside its features, where it does"),
+        "pretrained": Option(True, "load pretrained weights; false: train from random weights"),
+        "weights": Option(None, "a local file to load instead of the usual weights", type=str),
+        "sha256": Option(None, "sha256 that this file must have", type=str),
+        "scores": Option(False, "append the encoder's own predictions to its features, if it has any"),
     },
-    "fusions": {"per_slot": Option(0.0, "weight of the loss of every slot's own answer (0: none are made)")},
+    "fusions": {"per_slot": Option(0.0, "weight of the loss of each slot's own prediction (0: none is made)")},
 }
-"""Options that every block of a kind has besides its own."""
+"""Options that every block of a kind has in addition to its own."""
 
 
 @dataclass(frozen=True)
 class SlotPlan:
-    """One slot resolved. ``frozen``: its features are computed once and cached; else it is trained with the model.
-    ``stream``: the registered one, or where the encoder opens its own input that of the encoder. ``scores``: whether
-    what the encoder predicts by itself stands beside its features."""
+    """One slot, resolved.
+
+    Attributes:
+        slot: The slot as given.
+        stream: The registered stream; if the encoder opens its own input, that of the encoder.
+        encoder: The encoder's spec.
+        options: The encoder's options.
+        passport: The model card of its weights, if it has any.
+        frozen: Its features are computed once and cached; otherwise it is trained with the model.
+        scores: The encoder's own predictions are appended to its features.
+    """
 
     slot: Slot
     stream: StreamSpec
@@ -46,7 +54,7 @@ class SlotPlan:
 
     @property
     def own_scores(self) -> OwnScores | None:
-        """What its encoder predicts by itself, with these options; None where that is nothing."""
+        """The encoder's own predictions with these options; None if it has none."""
         if self.encoder.scores is None:
             return None
         said: OwnScores | None = resolve(self.encoder.scores)(self.stream.name, self.slot.argument, **self.options)
@@ -71,10 +79,10 @@ class Plan:
     losses: Mapping[str, Block]  # kind of answer -> loss
     post: tuple[Block, ...]
     answers: tuple[Answer, ...]
-    per_slot: float = 0.0  # weight of the loss of the slots' own answers
+    per_slot: float = 0.0  # weight of the loss of the slots' own predictions
 
     def loss_groups(self) -> list[tuple[Block, tuple[int, ...]]]:
-        """Losses with the indices of the answers they serve, in the order of the answers."""
+        """Return the losses with the indices of their answers, in the order of the answers."""
         kinds = list(dict.fromkeys(answer.kind for answer in self.answers))
         return [(self.losses[k], tuple(i for i, a in enumerate(self.answers) if a.kind == k)) for k in kinds]
 
@@ -91,10 +99,25 @@ def make_plan(
     finetune: Iterable[str] = (),
     options: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """Look everything up and check every option; UserError where something does not fit.
+    """Look up every name and check every option.
 
-    ``options``: flat keys ``encoder.<slot>.<option>``, ``fusion.<option>``, ``head.<option>``,
-    ``loss.<name>.<option>``, ``post.<name>.<option>``.
+    Args:
+        registry: The registered blocks.
+        encoders: The slots, as for ``--encoders``.
+        fusion: Name of the fusion.
+        head: Name of the head.
+        answers: The answers to predict.
+        losses: Names of losses; a kind of answer without one gets its default.
+        post: Names of post-processors.
+        finetune: The slots to train though they have pretrained weights.
+        options: Flat keys ``encoder.<slot>.<option>``, ``fusion.<option>``, ``head.<option>``,
+            ``loss.<name>.<option>``, ``post.<name>.<option>``.
+
+    Returns:
+        The plan.
+
+    Raises:
+        UserError: Something does not fit.
     """
     slots = parse_slots(encoders)
     fused = registry.get("fusions", fusion)
@@ -125,7 +148,7 @@ def make_plan(
 
 
 class _Options:
-    """Flat option keys, handed out by prefix; what nobody takes is a mistake."""
+    """Flat option keys, handed out by prefix. A key that nothing takes is a mistake."""
 
     def __init__(self, flat: Mapping[str, Any], slots: Sequence[str]) -> None:
         self.rest = dict(flat)
@@ -167,7 +190,7 @@ def _plan_slot(registry: Registry, slot: Slot, given: dict[str, Any], finetune: 
 
 
 def _encoder(registry: Registry, slot: Slot, name: str) -> Spec:
-    """The encoder of a name; UserError with the way to write it where the name is an encoder's argument."""
+    """Return the encoder of a name; raise UserError with the right notation if the name is an encoder's argument."""
     if name not in registry.names("encoders"):
         specs = [entry.spec for entry in registry.entries("encoders")]
         owners = [s.name for s in specs if isinstance(s, EncoderSpec) and _knows(s, slot.stream, name)]
@@ -179,14 +202,14 @@ def _encoder(registry: Registry, slot: Slot, name: str) -> Spec:
 
 
 def _knows(spec: EncoderSpec, stream: str, argument: str) -> bool:
-    """Whether an encoder has a network of that name: one that it lists, or that it knows the weights of."""
+    """Return True if an encoder has a network of that name: it lists the name, or has a model card for it."""
     if spec.streams and stream not in spec.streams:
         return False
     if spec.names or spec.passport is None or not spec.argument:
         return argument in spec.names
     try:
         card = resolve(spec.passport)(stream, argument)
-    except Exception:  # whatever a plugin says of a name that it does not know
+    except Exception:  # a plugin may raise anything for a name that it does not know
         return False
     return card is not None and card.url is not None
 
@@ -203,12 +226,12 @@ def _check_argument(spec: EncoderSpec, slot: Slot) -> None:
 
 
 def all_options(spec: Spec, kind: str) -> dict[str, Option]:
-    """A block's own options and those that every block of its kind has."""
+    """Return a block's own options and those of every block of its kind."""
     return {**spec.options, **{k: o for k, o in COMMON.get(kind, {}).items() if k not in spec.options}}
 
 
 def _checked(spec: Spec, kind: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The values of a block's own options and of its kind's."""
+    """Return the values of a block's own options and those of its kind's options."""
     values = check_options(replace(spec, options=all_options(spec, kind)), given)
     return {k: v for k, v in values.items() if k in spec.options}, {k: values[k] for k in COMMON[kind]}
 
@@ -240,7 +263,7 @@ def _block(registry: Registry, kind: str, name: str, given: dict[str, Any]) -> B
 
 
 def _losses(registry: Registry, answers: tuple[Answer, ...], names: Sequence[str], given: _Options) -> dict[str, Block]:
-    """The loss of each kind of answer: a named one that admits the kind, else the kind's default."""
+    """Return the loss of each kind of answer: a named one that is for the kind, else the kind's default."""
     chosen: dict[str, Block] = {}
     named = [registry.get("losses", name) for name in names]
     every = [entry.spec for entry in registry.entries("losses")]

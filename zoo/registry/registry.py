@@ -1,8 +1,8 @@
-"""Names -> specs: the plugins that are installed and those given as files, found by one loop. Light.
+"""The registry of blocks: find installed plugins and plugin files in one loop. No heavy imports.
 
-A plugin is an entry point of the group ``abaw_zoo`` or a ``.py`` file; the built-in blocks come in as a stranger's do.
-An installed plugin that is broken is named in ``Registry.problems`` and skipped; a broken file stops the program,
-because the user asked for it. Two plugins with one name stop it too: which one is meant is not ours to guess.
+A plugin is an entry point of the group ``abaw_zoo`` or a ``.py`` file; the built-in blocks are found in the same way.
+A broken installed plugin is listed in ``Registry.problems`` and skipped. A broken file stops the program, because the
+user asked for it. Two blocks with one name stop it too, because the program must not guess which one is meant.
 """
 
 from __future__ import annotations
@@ -30,14 +30,21 @@ from zoo.registry.suggestions import did_you_mean
 
 __all__ = ["Entry", "Problem", "Registry", "check_options", "load", "of_module", "resolve"]
 
-FILE, MODULE = "file", "module"  # what an Entry has for a package where there is none
+FILE, MODULE = "file", "module"  # Entry.package of a plugin that is not in a package
 _SPECS: dict[str, type] = {kind: get_args(get_type_hints(getattr(api.Hooks, kind))["return"])[0] for kind in api.KINDS}
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")  # what the grammar of slots and of --set can address
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")  # names that --encoders and --set can address
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One registered block. ``plugin``: its module or file; ``package``: ``"abaw-zoo 0.1.0"``, or ``"file"``."""
+    """One registered block.
+
+    Attributes:
+        kind: One of ``zoo.api.KINDS``.
+        spec: The block's spec.
+        plugin: The plugin's module or file.
+        package: ``"abaw-zoo 0.1.0"``, or ``"file"``.
+    """
 
     kind: str
     spec: Any
@@ -46,32 +53,32 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """The name it is asked for by."""
+        """The block's name."""
         return str(self.spec.name)
 
     @property
     def origin(self) -> str:
-        """Who registers it, for messages."""
+        """The plugin and its package, for messages."""
         return f"{self.plugin} ({self.package})"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A plugin that was skipped (module and package), and why in one line."""
+    """A plugin that was skipped (module and package), and the reason in one line."""
 
     plugin: str
     reason: str
 
 
 class Registry:
-    """All blocks by kind (one of ``zoo.api.KINDS``) and name; ``problems``: the plugins that were skipped."""
+    """All blocks by kind (one of ``zoo.api.KINDS``) and name; ``problems`` lists the plugins that were skipped."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self._entries: dict[str, dict[str, Entry]] = {kind: {} for kind in api.KINDS}
 
     def add(self, entry: Entry) -> None:
-        """Register a block; UserError that names both plugins where the name is taken."""
+        """Register a block; raise UserError that names both plugins if the name is taken."""
         other = self._of(entry.kind).setdefault(entry.name, entry)
         if other is not entry:
             raise UserError(
@@ -79,15 +86,15 @@ class Registry:
             )
 
     def entries(self, kind: str) -> list[Entry]:
-        """The blocks of a kind, by name; UserError for an unknown kind."""
+        """Return the blocks of a kind, sorted by name; raise UserError for an unknown kind."""
         return [entry for _, entry in sorted(self._of(kind).items())]
 
     def names(self, kind: str) -> list[str]:
-        """Their names, sorted."""
+        """Return the names of the blocks of a kind, sorted."""
         return sorted(self._of(kind))
 
     def entry(self, kind: str, name: str) -> Entry:
-        """One block; UserError with the nearest name where there is none."""
+        """Return one block; raise UserError with the most similar name if it does not exist."""
         entries = self._of(kind)
         if name in entries:
             return entries[name]
@@ -96,11 +103,11 @@ class Registry:
 
     @property
     def skipped(self) -> str:
-        """What a message about a missing name ends with: the plugins that were skipped, which may have had it."""
+        """The end of a message about a missing name: the skipped plugins, which may have had it."""
         return "; skipped as broken: " + ", ".join(p.plugin for p in self.problems) if self.problems else ""
 
     def get(self, kind: str, name: str) -> Any:
-        """The spec of one block; UserError with the nearest name where there is none."""
+        """Return the spec of one block; raise UserError with the most similar name if it does not exist."""
         return self.entry(kind, name).spec
 
     def _of(self, kind: str) -> dict[str, Entry]:
@@ -112,9 +119,10 @@ class Registry:
 
 
 def load(plugin_files: Sequence[Path] = ()) -> Registry:
-    """Find every plugin: the installed ones by package and module, then the files in the order given.
+    """Find every plugin: the installed ones by package and module, then the files in the given order.
 
-    Raises UserError for a file that is missing or broken, and where two plugins register one name.
+    Raises:
+        UserError: A file is missing or broken, or two plugins register one name.
     """
     registry = Registry()
     for source in (*_installed(), *_files(plugin_files)):
@@ -131,7 +139,11 @@ def load(plugin_files: Sequence[Path] = ()) -> Registry:
 
 
 def of_module(name: str) -> list[Entry]:
-    """What an importable module registers, whether it is installed as a plugin or not; UserError where it is broken."""
+    """Return the blocks that an importable module registers, whether or not it is installed as a plugin.
+
+    Raises:
+        UserError: The module is broken as a plugin.
+    """
     try:
         return _entries(_Source(name, MODULE, lambda: importlib.import_module(name)))
     except _FaultyError as fault:
@@ -139,9 +151,14 @@ def of_module(name: str) -> list[Entry]:
 
 
 def resolve(target: api.Target) -> Callable[..., Any]:
-    """The callable behind a target, imported now. UserError that names the target where it, or a package that it
-    needs, is missing, and one that names the library where one cannot be loaded (zoo.libraries); any other exception
-    of its module passes, with its traceback."""
+    """Import a target and return the callable.
+
+    Any exception of the target's module that is not listed here passes with its traceback.
+
+    Raises:
+        UserError: The target, or a package that it needs, is missing (the message names the target), or a library
+            cannot be loaded (the message names it; see zoo.libraries).
+    """
     if not isinstance(target, str):
         return target
     module, _, attribute = target.partition(":")
@@ -172,7 +189,7 @@ class _FaultyError(Exception):
 
 @dataclass(frozen=True)
 class _Source:
-    """Where a plugin comes from; ``load`` imports it."""
+    """The origin of a plugin; ``load`` imports it."""
 
     plugin: str
     package: str
@@ -195,8 +212,10 @@ def _files(paths: Sequence[Path]) -> Iterator[_Source]:
 
 
 def _import_file(path: Path) -> ModuleType:
-    """Import a file once, under a name made of its own and its path, so that no other module is shadowed and a
-    worker process that loads the same file finds its classes under the same name."""
+    """Import a file once, under a name made of its own name and its path.
+
+    No other module is shadowed, and a worker process that loads the same file finds its classes under the same name.
+    """
     name = f"{api.PROJECT}_file_{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
@@ -204,7 +223,7 @@ def _import_file(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # before it runs: dataclasses look their module up
+    sys.modules[name] = module  # before it is executed: dataclasses look up their module
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -214,9 +233,9 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def _entries(source: _Source) -> list[Entry]:
-    """All that one plugin registers; _FaultyError if any part of it is wrong.
+    """Return all blocks that one plugin registers; raise _FaultyError if any part of it is wrong.
 
-    Each plugin meets a manager of its own, so that one that pluggy refuses leaves no trace for the others.
+    Each plugin gets a manager of its own, so that a plugin that pluggy refuses leaves no trace for the others.
     """
     plugin = _attempt(source.load)
     manager = pluggy.PluginManager(api.PROJECT)
@@ -242,7 +261,7 @@ def _entries(source: _Source) -> list[Entry]:
 
 
 def _specs(kind: str, answer: object) -> list[Any]:
-    """What a hook returned, if it is a list of well-named specs of its kind, each name once."""
+    """Return a hook's result if it is a list of well-named specs of its kind, each name once."""
     wanted = _SPECS[kind]
     if not isinstance(answer, list):
         raise _FaultyError(f"{kind}() must return a list of {wanted.__name__}, not {type(answer).__name__}")
@@ -260,8 +279,10 @@ def _specs(kind: str, answer: object) -> list[Any]:
 
 
 def _attempt(step: Callable[[], Any]) -> Any:
-    """Run a plugin's code. Its exceptions become a reason, also SystemExit: a script without a main guard that is
-    imported by mistake must not end the program without a word."""
+    """Run a plugin's code and turn its exceptions into a reason.
+
+    This includes SystemExit: a script without a main guard, imported by mistake, must not end the program silently.
+    """
     try:
         return step()
     except (Exception, SystemExit) as error:
@@ -269,7 +290,7 @@ def _attempt(step: Callable[[], Any]) -> Any:
 
 
 def _reason(error: BaseException) -> str:
-    """One line: the exception, and the innermost line of the plugin's own code, where there is one."""
+    """Return one line: the exception, and the innermost line of the plugin's own code if there is one."""
     ours = {__file__, importlib.__file__, importlib.metadata.__file__}
     where = ""
     for frame, line in traceback.walk_tb(error.__traceback__):

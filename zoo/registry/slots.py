@@ -1,4 +1,4 @@
-"""The grammar of ``--encoders``: ``slot[=encoder[:argument]]``, separated by commas. Light.
+"""Parse the grammar of ``--encoders``: ``slot[=encoder[:argument]]``, separated by commas. No heavy imports.
 
 A slot is ``stream`` or ``stream.suffix``, so that one stream may have several encoders:
 ``face=hsemotion:enet_b0_8_best_vgaf,face.b=timm:vit_small_patch14_dinov2,audio``.
@@ -18,7 +18,7 @@ _ENCODER = re.compile(_WORD)
 
 @dataclass(frozen=True)
 class Slot:
-    """One encoder at work on one stream; ``encoder`` None means the stream's default, ``argument`` None none."""
+    """One encoder on one stream; ``encoder`` None is the stream's default, ``argument`` None no argument."""
 
     name: str
     stream: str
@@ -31,10 +31,13 @@ class Slot:
 
 
 def parse_slots(text: str) -> list[Slot]:
-    """``"face=timm:resnet18,audio"`` -> its slots, in the order given (the first one leads).
+    """Parse ``"face=timm:resnet18,audio"`` into slots, in the given order (the first one leads).
 
-    Each is split at the first ``=`` and the first ``:`` after it; an argument holds anything but a comma.
-    Raises UserError for an empty, doubled or malformed slot. Whether streams and encoders exist is not asked here.
+    Each item is split at the first ``=`` and the first ``:`` after it; an argument may contain anything but a comma.
+    The existence of streams and encoders is not checked here.
+
+    Raises:
+        UserError: A slot is empty, malformed or given twice.
     """
     if not text.strip():
         raise UserError("slots-none")

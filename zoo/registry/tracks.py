@@ -1,4 +1,4 @@
-"""Editions and tracks by name, and the registry with a user's plugin files."""
+"""Find editions and tracks by name; load the registry with a user's plugin files."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from zoo.registry.suggestions import did_you_mean
 
 
 def load_plugins(files: Sequence[str]) -> Registry:
-    """The registry with the user's plugin files."""
+    """Return the registry with the user's plugin files."""
     return load([Path(file) for file in files])
 
 
 def all_editions(registry: Registry) -> list[EditionSpec]:
-    """Every edition that is registered, by its number."""
+    """Return every registered edition, sorted by number."""
     return sorted((entry.spec for entry in registry.entries("editions")), key=_number)
 
 
 def find_track(registry: Registry, track: str, edition: str | None) -> tuple[EditionSpec, TrackSpec]:
-    """A track of the named edition, or of the latest one that has it."""
+    """Return a track of the named edition, or of the latest edition that has it.
+
+    Raises:
+        UserError: No edition has the track, or the named one does not.
+    """
     editions = all_editions(registry)
     having = [e for e in editions if any(t.name == track for t in e.tracks)]
     if not having:

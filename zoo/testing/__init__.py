@@ -1,21 +1,21 @@
-"""Conformance checks: the rules that every block of the zoo keeps, for the tests of plugin authors and for our own.
+"""Conformance checks: the rules for every block of the zoo, for the tests of plugin authors and for our own.
 
     from zoo.testing import check_head
 
     def test_my_head():
-        check_head(my_spec)  # raises ConformanceError: the rule, what was fed, what came back, why it matters
+        check_head(my_spec)  # raises ConformanceError: the rule, the input, the output, why it matters
 
-``check_<kind>`` runs every rule; ``<kind>_checks`` gives them one by one, for
+``check_<kind>`` runs every rule; ``<kind>_checks`` returns them one by one, for
 
     @pytest.mark.parametrize("check", [c for spec in heads() for c in head_checks(spec)], ids=str)
     def test_heads(check):
         check()
 
-``spec_checks(kind, spec)`` does so for a spec of any kind. ``Check.judge()`` gives a Verdict instead of raising, in
-which a rule that does not apply to the block is told from one that it keeps.
+``spec_checks(kind, spec)`` returns the rules for a spec of any kind. ``Check.judge()`` returns a Verdict instead of
+raising. A Verdict distinguishes rules that do not apply from rules that passed.
 
-Options given by keyword replace the spec's defaults. The rule *options* builds the block once more for every option,
-with another value; ``values={"size": 160}`` names the value where the one made up for it does not fit.
+Options given as keywords replace the spec's defaults. The rule *options* builds the block once more for every option,
+with another value; ``values={"size": 160}`` sets that value if the automatic one does not fit.
 """
 
 from zoo.testing.comparisons import check_light, no_network

@@ -1,4 +1,4 @@
-"""What the checks of all kinds of blocks share: comparisons, training steps, option values, a blocked network."""
+"""Shared parts of the checks: comparisons, training steps, option values, a blocked network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from zoo.api import Option, Spec
 from zoo.testing.rules import ConformanceError, describe, expect
 
 SAME = 1e-4
-"""Largest difference, relative to the largest number, that float32 arithmetic in another order may make."""
+"""Largest difference, relative to the largest number, that another order of float32 operations may cause."""
 HEAVY = ("torch", "torchvision", "torchaudio", "timm", "cv2", "pandas", "av", "pyarrow", "scipy", "sklearn")
 
 
@@ -30,7 +30,15 @@ HEAVY = ("torch", "torchvision", "torchaudio", "timm", "cv2", "pandas", "av", "p
 
 
 def distance(a: Tensor, b: Tensor) -> float:
-    """Largest difference, relative to the largest number (at least 1); inf where one is not finite."""
+    """Return the largest difference, relative to the largest number (at least 1).
+
+    Args:
+        a: Any shape.
+        b: The same shape.
+
+    Returns:
+        The difference; inf if a number is not finite.
+    """
     a, b = a.detach(), b.detach()
     if a.numel() == 0:
         return 0.0
@@ -40,7 +48,16 @@ def distance(a: Tensor, b: Tensor) -> float:
 
 
 def expect_same(a: Tensor, b: Tensor, fault: str) -> None:
-    """Both answers are the same up to rounding."""
+    """Raise ConformanceError unless two outputs are the same except for rounding.
+
+    Args:
+        a: The output before a change.
+        b: The output after it.
+        fault: The fault if they differ.
+
+    Raises:
+        ConformanceError: They differ.
+    """
     expect(a.shape == b.shape, f"{fault}: shape {tuple(a.shape)} becomes {tuple(b.shape)}")
     gap = distance(a, b)
     if gap > SAME:
@@ -48,7 +65,7 @@ def expect_same(a: Tensor, b: Tensor, fault: str) -> None:
 
 
 def _most_different(a: Tensor, b: Tensor) -> str:
-    """Where two answers of one shape lie furthest apart, and how many numbers differ."""
+    """Say where two outputs of one shape differ most, and how many numbers differ."""
     gap = torch.nan_to_num((a.double() - b.double()).abs(), nan=float("inf"))
     place = [int(i) for i in torch.unravel_index(gap.argmax(), gap.shape)]
     other = int((gap > SAME * max(1.0, float(a.abs().max()))).sum())
@@ -57,12 +74,30 @@ def _most_different(a: Tensor, b: Tensor) -> str:
 
 
 def expect_other(a: Tensor, b: Tensor, fault: str) -> None:
-    """The answers differ by more than rounding."""
+    """Raise ConformanceError unless two outputs differ by more than rounding.
+
+    Args:
+        a: The output before a change.
+        b: The output after it.
+        fault: The fault if they do not differ.
+
+    Raises:
+        ConformanceError: They do not differ.
+    """
     expect(distance(a, b) > SAME, fault, f"twice the same: {describe(b)}")
 
 
 def expect_tensor(x: object, shape: tuple[int, ...], what: str) -> None:
-    """A finite floating tensor of this shape."""
+    """Raise ConformanceError unless a value is a finite floating-point tensor of a given shape.
+
+    Args:
+        x: The value.
+        shape: The shape.
+        what: A name for the value, for the message.
+
+    Raises:
+        ConformanceError: It is not.
+    """
     expect(isinstance(x, Tensor), f"{what} is a {type(x).__name__}, not a tensor")
     assert isinstance(x, Tensor)
     got = describe(x)
@@ -75,8 +110,17 @@ def expect_tensor(x: object, shape: tuple[int, ...], what: str) -> None:
 
 
 def randomise_parameters(module: nn.Module) -> nn.Module:
-    """Move every parameter a little, each by noise that its name alone decides: what starts at zero (a gate, equal
-    weights) would hide that nothing reacts, and equal parts of two variants of a block stay equal."""
+    """Add noise to every parameter; the noise depends on the parameter's name only.
+
+    Parameters that start at zero (a gate, equal weights) would hide that an output does not react. Equal parts of two
+    variants of a block stay equal.
+
+    Args:
+        module: The module, changed in place.
+
+    Returns:
+        The module, in evaluation mode.
+    """
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             noise = torch.Generator().manual_seed(zlib.crc32(name.encode()))
@@ -85,7 +129,16 @@ def randomise_parameters(module: nn.Module) -> nn.Module:
 
 
 def expect_saved(module: nn.Module, fresh: nn.Module, answer: Callable[[nn.Module], Tensor]) -> None:
-    """``fresh``, with the trained module's state read back from a file, gives the same answer."""
+    """Raise ConformanceError unless a fresh block with the saved state of a trained one gives the same output.
+
+    Args:
+        module: The trained block.
+        fresh: A new block, which gets the state from a file.
+        answer: Returns a block's output.
+
+    Raises:
+        ConformanceError: The state does not fit, or the output differs.
+    """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "weights.safetensors"
         save_file({name: value.clone().contiguous() for name, value in module.state_dict().items()}, file)
@@ -101,7 +154,13 @@ def expect_saved(module: nn.Module, fresh: nn.Module, answer: Callable[[nn.Modul
 
 
 def train_a_little(module: nn.Module, loss: Callable[[], Tensor], steps: int = 3) -> None:
-    """A few optimiser steps, so that the state is no longer the one a constructor makes."""
+    """Take a few optimiser steps, so that the state is no longer that of a new block.
+
+    Args:
+        module: The block, left in evaluation mode.
+        loss: Returns the loss.
+        steps: Number of steps.
+    """
     parameters = [p for p in module.parameters() if p.requires_grad]
     module.train()
     if parameters:
@@ -117,14 +176,33 @@ def train_a_little(module: nn.Module, loss: Callable[[], Tensor], steps: int = 3
 
 
 def defaults(spec: Spec, options: Mapping[str, Any]) -> dict[str, Any]:
-    """All options: the given ones over the spec's defaults."""
+    """Return all options: the given ones over the spec's defaults.
+
+    Args:
+        spec: The block's spec.
+        options: The given options.
+
+    Returns:
+        Option values by name.
+
+    Raises:
+        ConformanceError: An option is unknown.
+    """
     unknown = set(options) - set(spec.options)
     expect(not unknown, f"it has no option {', '.join(sorted(unknown))}")
     return {name: option.default for name, option in spec.options.items()} | dict(options)
 
 
 def other_value(option: Option, now: Any) -> Any:
-    """A value that an option admits and that is not ``now``."""
+    """Return an allowed value of an option that differs from ``now``.
+
+    Args:
+        option: The option.
+        now: The present value.
+
+    Returns:
+        The other value.
+    """
     if option.choices:
         return next(choice for choice in option.choices if choice != now)
     if option.kind is bool:
@@ -141,7 +219,17 @@ def other_value(option: Option, now: Any) -> Any:
 def expect_options_matter(
     spec: Spec, options: Mapping[str, Any], values: Mapping[str, Any], outcome: Callable[..., list[Any]]
 ) -> None:
-    """``outcome(**options)`` changes with every single option of the spec."""
+    """Raise ConformanceError unless every single option of a spec changes the outcome.
+
+    Args:
+        spec: The block's spec.
+        options: Options in place of the defaults.
+        values: The other values to try; an option without one gets ``other_value``.
+        outcome: ``outcome(**options)`` returns tensors and plain values.
+
+    Raises:
+        ConformanceError: An option makes no difference.
+    """
     full = defaults(spec, options)
     usual = outcome(**full)
     for name, option in spec.options.items():
@@ -151,7 +239,7 @@ def expect_options_matter(
 
 
 def _differ(a: list[Any], b: list[Any]) -> bool:
-    """Whether two lists of tensors and plain values differ anywhere."""
+    """Return True if two lists of tensors and plain values differ anywhere."""
     if len(a) != len(b):
         return True
     for x, y in zip(a, b, strict=True):
@@ -164,7 +252,17 @@ def _differ(a: list[Any], b: list[Any]) -> bool:
 
 
 def both_modes(module: nn.Module, answer: Callable[[nn.Module], Tensor]) -> list[Tensor]:
-    """The answers in evaluation and, with fixed random numbers, in training: dropout shows in the second only."""
+    """Return a module's output in evaluation mode and, with a fixed seed, in training mode.
+
+    Only the latter shows dropout.
+
+    Args:
+        module: The module.
+        answer: Returns its output.
+
+    Returns:
+        The two outputs.
+    """
     with torch.no_grad():
         still = answer(module.eval())
         torch.manual_seed(0)
@@ -177,7 +275,11 @@ def both_modes(module: nn.Module, answer: Callable[[nn.Module], Tensor]) -> list
 
 @contextmanager
 def no_network() -> Iterator[None]:
-    """Inside, whatever looks up a host or opens a connection fails with ConformanceError."""
+    """Block the network inside the context.
+
+    Raises:
+        ConformanceError: A host is looked up or a connection opened.
+    """
 
     def refuse(*args: object, **kwargs: object) -> NoReturn:
         raise ConformanceError("it uses the network: weights come by the passport, not when the block is built")
@@ -191,8 +293,16 @@ def no_network() -> Iterator[None]:
 
 
 def check_light(module: str) -> None:
-    """Importing a catalogue and calling its hooks loads none of the heavy packages (in a process of its own, where
-    they raise): ``check_light("plugins.heads")``. What a user lists must not wait for torch."""
+    """Check that importing a catalogue and calling its hooks loads none of the heavy packages.
+
+    It runs in a process of its own, in which these packages raise. Listing blocks must not wait for torch.
+
+    Args:
+        module: The catalogue, such as ``"plugins.heads"``.
+
+    Raises:
+        ConformanceError: A heavy package is imported.
+    """
     script = (
         "import importlib, sys\n"
         "from zoo import api\n"

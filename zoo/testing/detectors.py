@@ -1,4 +1,4 @@
-"""Rules for face detectors: one picture, uint8 RGB (H, W, 3) -> Faces."""
+"""Rules for face detectors: one image, uint8 RGB (H, W, 3) -> Faces."""
 
 from __future__ import annotations
 
@@ -13,14 +13,21 @@ from zoo.api import DetectorSpec, Faces
 from zoo.testing.comparisons import defaults, expect_options_matter, no_network
 from zoo.testing.rules import Check, checks_of, construct, describe, expect, run_all
 
-FACES = ((90, 110, 100), (240, 90, 50))  # middle and half height, pixels of the drawn picture
+FACES = ((90, 110, 100), (240, 90, 50))  # centre x, centre y and half height, pixels of the drawn image
 SIZE = (240, 320)
 SHAPES = ((240, 320), (320, 180), (48, 64))
 
 
 @dataclass(frozen=True)
 class DetectorCase:
-    """A detector's spec with the options to check it with; ``pictures``: with upright faces, the first one largest."""
+    """A detector's spec with the options to check it with.
+
+    Attributes:
+        spec: The detector's spec.
+        options: Options in place of the defaults.
+        values: Other values for the rule *options*.
+        pictures: Images with upright faces, the first face the largest.
+    """
 
     spec: DetectorSpec
     options: Mapping[str, Any]
@@ -28,11 +35,22 @@ class DetectorCase:
     pictures: Sequence[np.ndarray]
 
     def build(self, **changed: Any) -> Any:
-        """The detector."""
+        """Build the detector.
+
+        Args:
+            **changed: Options in place of the case's.
+
+        Returns:
+            The detector.
+        """
         return construct(self.spec, **defaults(self.spec, {**self.options, **changed}))
 
     def others(self) -> list[np.ndarray]:
-        """Pictures without a face: black and noise, of several shapes."""
+        """Return images without a face: black and noise, in several shapes.
+
+        Returns:
+            uint8 RGB images.
+        """
         random = np.random.default_rng(1)
         black = [np.zeros((*shape, 3), np.uint8) for shape in SHAPES]
         return [*black, *(random.integers(0, 256, (*shape, 3), np.uint8) for shape in SHAPES)]
@@ -45,7 +63,17 @@ def detector_checks(
     pictures: Sequence[np.ndarray] | None = None,
     **options: Any,
 ) -> list[Check]:
-    """Every rule for a detector, one by one. ``pictures``: with faces, uint8 RGB; by default two are drawn."""
+    """Return every rule for a detector, one by one.
+
+    Args:
+        spec: The detector's spec.
+        values: Other values for the rule *options*.
+        pictures: Images with faces, uint8 RGB; by default two are drawn.
+        **options: Options in place of the defaults.
+
+    Returns:
+        The checks.
+    """
     return checks_of(spec.name, RULES, DetectorCase(spec, options, values or {}, pictures or [draw(), draw(blur=2.0)]))
 
 
@@ -56,12 +84,29 @@ def check_detector(
     pictures: Sequence[np.ndarray] | None = None,
     **options: Any,
 ) -> None:
-    """Every rule for a detector; ConformanceError at the first one broken."""
+    """Run every rule for a detector.
+
+    Args:
+        spec: The detector's spec.
+        values: See ``detector_checks``.
+        pictures: See ``detector_checks``.
+        **options: Options in place of the defaults.
+
+    Raises:
+        ConformanceError: The first rule that is broken.
+    """
     run_all(detector_checks(spec, values=values, pictures=pictures, **options))
 
 
 def draw(blur: float = 1.0) -> np.ndarray:
-    """Two drawn faces, (240, 320, 3): enough of a face for networks that were trained on photographs."""
+    """Draw two faces that networks trained on photographs detect.
+
+    Args:
+        blur: Standard deviation of the Gaussian blur, pixels.
+
+    Returns:
+        uint8 RGB (240, 320, 3).
+    """
     image = np.full((*SIZE, 3), (120, 140, 160), np.uint8)
     for x, y, side in FACES:
         for dx, dy, width, height, colour in _face():
@@ -71,7 +116,7 @@ def draw(blur: float = 1.0) -> np.ndarray:
 
 
 def _face() -> list[tuple[float, float, float, float, tuple[int, int, int]]]:
-    """Ellipses in units of the face: middle, half axes, colour."""
+    """Return ellipses in units of the face: centre, half axes, colour."""
     hair, skin = (0, -0.12, 0.56, 0.66, (60, 40, 30)), (0, 0.06, 0.46, 0.6, (224, 172, 140))
     eyes = []
     for side in (-1, 1):
@@ -98,18 +143,19 @@ def _rows(faces: Faces) -> list[Any]:
 
 
 def offline(case: DetectorCase) -> None:
-    """Building does not touch the network.
+    """Check that building does not access the network.
 
-    Machines that prepare data often have none."""
+    Machines that prepare data often have none.
+    """
     with no_network():
         case.build()
 
 
 def shape(case: DetectorCase) -> None:
-    """Boxes (N, 4), scores (N,) and landmarks (N, 5, 2), finite, of pictures of any shape, also where there is no
-    face.
+    """Check that boxes (N, 4), scores (N,) and landmarks (N, 5, 2) are finite for any image, with or without faces.
 
-    Faces are stacked over millions of frames, most videos have frames without one, and sizes vary."""
+    Faces are stacked over millions of frames, most videos have frames without one, and sizes vary.
+    """
     detector = case.build()
     for picture in [*case.pictures, *case.others()]:
         faces = _detect(detector, picture)
@@ -122,9 +168,10 @@ def shape(case: DetectorCase) -> None:
 
 
 def inside(case: DetectorCase) -> None:
-    """Boxes are x0 < x1, y0 < y1 within the picture, scores within 0 and 1, the best face first.
+    """Check that boxes are x0 < x1, y0 < y1 inside the image, scores are in [0, 1], and the best face is first.
 
-    Crops are cut by these boxes; faces are tracked by their overlap."""
+    Crops are cut by these boxes; faces are tracked by their overlap.
+    """
     detector = case.build()
     for picture in [*case.pictures, *case.others()]:
         faces = _detect(detector, picture)
@@ -138,10 +185,12 @@ def inside(case: DetectorCase) -> None:
 
 
 def finds(case: DetectorCase) -> None:
-    """It finds an upright face in a picture, and landmarks in order: left eye, right eye, nose, left and right corner
-    of the mouth, as seen in the picture.
+    """Check that it finds an upright face, with its landmarks in order.
 
-    Crops are turned and scaled by the landmarks: swapped ones give faces in a mirror, or upside down."""
+    Crops are rotated and scaled by the landmarks. Swapped ones give mirrored faces, or faces upside down.
+
+    The order is left eye, right eye, nose, left and right corner of the mouth, as seen in the image.
+    """
     detector = case.build()
     found = [_detect(detector, picture) for picture in case.pictures]
     expect(any(len(faces.boxes) for faces in found), f"no face is found in {len(found)} pictures with faces")
@@ -153,9 +202,10 @@ def finds(case: DetectorCase) -> None:
 
 
 def input_untouched(case: DetectorCase) -> None:
-    """detect does not write into the picture.
+    """Check that detect does not write to the image.
 
-    The same frame is then cropped for several streams."""
+    The same frame is then cropped for several streams.
+    """
     detector = case.build()
     for picture in case.pictures:
         given = picture.copy()
@@ -164,9 +214,10 @@ def input_untouched(case: DetectorCase) -> None:
 
 
 def one_by_one(case: DetectorCase) -> None:
-    """The faces of a picture do not depend on the pictures before it.
+    """Check that the faces of an image do not depend on earlier images.
 
-    Videos are worked on side by side, and again after a stop: boxes must not depend on the order."""
+    Videos are processed in parallel, and again after a stop: boxes must not depend on the order.
+    """
     detector = case.build()
     before = _rows(_detect(detector, case.pictures[0]))
     for picture in case.others():
@@ -176,9 +227,10 @@ def one_by_one(case: DetectorCase) -> None:
 
 
 def repeatable(case: DetectorCase) -> None:
-    """Two detectors built alike find the same faces.
+    """Check that two detectors built with the same options find the same faces.
 
-    Crops and boxes are part of what the features are kept by."""
+    The keys of cached features depend on crops and boxes.
+    """
     one, two = case.build(), case.build()
     for picture in case.pictures:
         same = _rows(_detect(one, picture)) == _rows(_detect(two, picture))
@@ -186,9 +238,10 @@ def repeatable(case: DetectorCase) -> None:
 
 
 def options(case: DetectorCase) -> None:
-    """Every option makes a difference.
+    """Check that every option makes a difference.
 
-    An option that does nothing is a comparison that somebody runs for nothing."""
+    An option without effect wastes the time of everyone who compares its values.
+    """
 
     def outcome(**chosen: Any) -> list[Any]:
         detector = case.build(**chosen)

@@ -1,4 +1,4 @@
-"""Rules for editions: tracks that can be trained, scored and handed in."""
+"""Rules for editions: their tracks can be trained, scored and submitted."""
 
 from __future__ import annotations
 
@@ -16,34 +16,52 @@ _UNITS: dict[str, tuple[str, ...]] = {
     Form.MTL: ("image",),
     Form.ITEMS: ("image", "video"),
     Form.TRIALS: ("video",),
-}  # of all other forms: the frame
+}  # all other forms: frame
 _ONE_CLASS = (Form.FRAME_TRIALS, Form.TRIALS, Form.CSV)
 _BARE = (Form.FRAME_TRIALS, Form.TRIALS)  # without a header
 
 
 @dataclass(frozen=True)
 class TrackCase:
-    """One track of an edition."""
+    """One track of an edition.
+
+    Attributes:
+        spec: The track's spec.
+    """
 
     spec: TrackSpec
 
 
 def edition_checks(spec: EditionSpec) -> list[Check]:
-    """Every rule for every track of an edition, one by one."""
+    """Return every rule for every track of an edition, one by one.
+
+    Args:
+        spec: The edition's spec.
+
+    Returns:
+        The checks.
+    """
     tracks = [(f"{spec.name}[{track.name}]", TrackCase(track)) for track in spec.tracks]
     return [check for name, case in tracks for check in checks_of(name, RULES, case)]
 
 
 def check_edition(spec: EditionSpec) -> None:
-    """Every rule for an edition; ConformanceError at the first one broken."""
+    """Run every rule for an edition.
+
+    Args:
+        spec: The edition's spec.
+
+    Raises:
+        ConformanceError: The first rule that is broken.
+    """
     run_all(edition_checks(spec))
 
 
 def answers(case: TrackCase) -> None:
-    """Answers have names of their own, classes where they are classes, a range where they are values, and an invalid
-    value outside of both; answers of one kind stand together.
+    """Check that answers have unique names, classes or a range, an invalid value outside them, and are grouped by kind.
 
-    Labels are read, losses chosen and columns laid out by them."""
+    They determine how labels are read, which losses are chosen and how columns are laid out.
+    """
     names = [answer.name for answer in case.spec.answers]
     expect(names and len(set(names)) == len(names), f"the answers' names are {names}")
     for answer in case.spec.answers:
@@ -57,9 +75,10 @@ def answers(case: TrackCase) -> None:
 
 
 def metric(case: TrackCase) -> None:
-    """The metric is a formula of zoo.metrics.scores, for answers of these kinds.
+    """Check that the metric is a formula of zoo.metrics.scores for answers of these kinds.
 
-    A record names it; tables of many years are built from it."""
+    Records name it, and tables over many years are built from it.
+    """
     known = METRICS.get(case.spec.metric)
     expect(known is not None, f"zoo.metrics.scores has no {case.spec.metric!r}, but {', '.join(METRICS)}")
     assert known is not None
@@ -70,9 +89,10 @@ def metric(case: TrackCase) -> None:
 
 
 def perfect(case: TrackCase) -> None:
-    """Answers that equal the labels reach the top of the range of scores.
+    """Check that predictions equal to the labels reach the top of the range of scores.
 
-    Shares of what can be reached are printed, and compared between tracks."""
+    Scores are also printed relative to the best possible one, and compared between tracks.
+    """
     targets = {answer.name: _labels(answer) for answer in case.spec.answers}
     values = {
         answer.name: np.eye(len(answer.classes))[targets[answer.name].astype(int)]
@@ -87,9 +107,12 @@ def perfect(case: TrackCase) -> None:
 
 
 def handed_in(case: TrackCase) -> None:
-    """The form is one of zoo.tracks.FORMS and fits the answers and the unit; the header has a field an answer or class.
+    """Check that the form is one of zoo.tracks.FORMS and fits answers and unit, and the header its fields.
 
-    The writers and the verifier know a track by nothing else."""
+    The writers and the verifier know nothing else about a track.
+
+    A header has one field per answer or class.
+    """
     spec = case.spec
     expect(spec.submission in FORMS, f"there is no form {spec.submission!r}, but {', '.join(FORMS)}")
     units = _UNITS.get(spec.submission, ("frame",))
@@ -112,7 +135,7 @@ def _header(spec: TrackSpec, header: str) -> None:
         return
     fields = header.split(",")
     expect(all(field and field == field.strip() for field in fields), f"the header {header!r} has an empty field")
-    if spec.submission != Form.MTL:  # whose one header names the units together
+    if spec.submission != Form.MTL:  # its only header has one field for all action units
         key = spec.submission != Form.PER_VIDEO
         named = 1 if spec.submission == Form.CSV else sum(len(answer.classes) or 1 for answer in spec.answers)
         wanted = sorted({key + named, key + len(spec.answers)})

@@ -1,4 +1,4 @@
-"""An encoder to be checked: how it is built, and what it is fed."""
+"""An encoder under test: how to build it, and its synthetic input."""
 
 from __future__ import annotations
 
@@ -17,14 +17,22 @@ from zoo.testing.comparisons import defaults, randomise_parameters
 from zoo.testing.rules import construct, expect
 
 BATCH, FRAMES = 2, 3
-RATE = 25  # frames a second of the made-up clips
+RATE = 25  # frames per second of the synthetic clips
 
 Inputs = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class EncoderCase:
-    """An encoder's spec, with the stream, argument and options to check it with."""
+    """An encoder's spec, with the stream, argument and options to check it with.
+
+    Attributes:
+        spec: The encoder's spec.
+        stream: The stream.
+        argument: The argument, or None.
+        options: Options in place of the defaults.
+        values: Other values for the rule *options*.
+    """
 
     spec: EncoderSpec
     stream: str
@@ -33,13 +41,32 @@ class EncoderCase:
     values: Mapping[str, Any]
 
     def build(self, seed: int = 0, **changed: Any) -> Encoder:
-        """The encoder, in evaluation mode, its parameters shaken."""
+        """Build the encoder in evaluation mode, with randomised parameters.
+
+        Args:
+            seed: Seed of torch's generator.
+            **changed: Options in place of the case's.
+
+        Returns:
+            The encoder.
+        """
         encoder = self.fresh(seed, **changed)
         randomise_parameters(encoder)
         return encoder
 
     def fresh(self, seed: int = 0, **changed: Any) -> Encoder:
-        """The encoder as it is built."""
+        """Build the encoder with its initial parameters.
+
+        Args:
+            seed: Seed of torch's generator.
+            **changed: Options in place of the case's.
+
+        Returns:
+            The encoder.
+
+        Raises:
+            ConformanceError: It is not a zoo.modules.Encoder.
+        """
         torch.manual_seed(seed)
         chosen = defaults(self.spec, {**self.options, **changed})
         encoder = construct(self.spec, self.stream, self.argument, **chosen)
@@ -47,12 +74,27 @@ class EncoderCase:
         return encoder
 
     def arguments(self, block: nn.Module) -> tuple[Any, ...]:
-        """What forward takes."""
+        """Return the arguments of forward.
+
+        Args:
+            block: The encoder.
+
+        Returns:
+            Tensors, by the encoder's kind of input.
+        """
         assert isinstance(block, Encoder)
         return tuple(example(block).values())
 
     def outputs(self, block: nn.Module, *arguments: Any) -> list[Tensor]:
-        """The features."""
+        """Return the features.
+
+        Args:
+            block: The encoder.
+            *arguments: The arguments of forward.
+
+        Returns:
+            One tensor.
+        """
         return [block(*arguments)]
 
     @cached_property
@@ -61,7 +103,14 @@ class EncoderCase:
         return self.build()
 
     def passport(self, **changed: Any) -> ModelCard | None:
-        """What the spec says of its weights, with these options; None without weights."""
+        """Return the model card of the weights with these options.
+
+        Args:
+            **changed: Options in place of the case's.
+
+        Returns:
+            The card, or None if there are no weights.
+        """
         if self.spec.passport is None:
             return None
         chosen = defaults(self.spec, {**self.options, **changed})
@@ -70,7 +119,19 @@ class EncoderCase:
 
 
 def example(encoder: Encoder, clips: int = BATCH, frames: int = FRAMES) -> Inputs:
-    """What forward takes, by the kind of input: noise, all of it present; of sound, its margins too."""
+    """Return synthetic input for an encoder: noise, present at every frame; sound includes its margins.
+
+    Args:
+        encoder: The encoder.
+        clips: Number of clips.
+        frames: Frames per clip.
+
+    Returns:
+        The arguments of forward by name.
+
+    Raises:
+        ConformanceError: The encoder declares none of zoo.api's inputs.
+    """
     generator = torch.Generator().manual_seed(1)
     declared = encoder.input
     if isinstance(declared, FrameInput):
@@ -93,6 +154,14 @@ def example(encoder: Encoder, clips: int = BATCH, frames: int = FRAMES) -> Input
 
 @torch.no_grad()
 def answer(encoder: Encoder, inputs: Inputs) -> Tensor:
-    """The features without a graph."""
+    """Return the features without a graph.
+
+    Args:
+        encoder: The encoder.
+        inputs: The arguments of forward by name.
+
+    Returns:
+        (B, T, dim).
+    """
     features: Tensor = encoder(*inputs.values())
     return features

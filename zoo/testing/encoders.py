@@ -33,7 +33,18 @@ def encoder_checks(
     values: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> list[Check]:
-    """Every rule for an encoder, one by one. ``stream``: by default the first that the spec names."""
+    """Return every rule for an encoder, one by one.
+
+    Args:
+        spec: The encoder's spec.
+        stream: The stream; None: the first that the spec names.
+        argument: The encoder's argument.
+        values: Other values for the rule *options*.
+        **options: Options in place of the defaults.
+
+    Returns:
+        The checks.
+    """
     stream = stream or (spec.streams[0] if spec.streams else "face")
     name = spec.name if argument is None else f"{spec.name}:{argument}"
     return checks_of(name, RULES, EncoderCase(spec, stream, argument, options, values or {}))
@@ -47,7 +58,18 @@ def check_encoder(
     values: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> None:
-    """Every rule for an encoder; ConformanceError at the first one broken."""
+    """Run every rule for an encoder.
+
+    Args:
+        spec: The encoder's spec.
+        stream: See ``encoder_checks``.
+        argument: The encoder's argument.
+        values: Other values for the rule *options*.
+        **options: Options in place of the defaults.
+
+    Raises:
+        ConformanceError: The first rule that is broken.
+    """
     run_all(encoder_checks(spec, stream, argument, values=values, **options))
 
 
@@ -55,19 +77,20 @@ def check_encoder(
 
 
 def offline(case: EncoderCase) -> None:
-    """Neither building nor the passport touches the network.
+    """Check that neither building nor the model card accesses the network.
 
-    Machines that train often have none. Weights come by the passport, with their digest checked."""
+    Machines that train often have none. Weights are found by the model card, which checks their digest.
+    """
     with no_network():
         case.build()
         case.passport()
 
 
 def shape(case: EncoderCase) -> None:
-    """Features (B, T, dim) as declared, finite, the same at a second call, also for T=1.
+    """Check that features are (B, T, dim) as declared, finite, the same at a second call, and also work for T=1.
 
-    The model is built with dim before any feature is seen, and features of frozen encoders are computed once and
-    kept."""
+    The model is built with dim before any feature exists, and features of frozen encoders are computed once and cached.
+    """
     encoder = case.encoder
     expect(isinstance(encoder.dim, int), f"dim must be an int, it is {encoder.dim!r}")
     inputs = example(encoder)
@@ -78,9 +101,10 @@ def shape(case: EncoderCase) -> None:
 
 
 def reacts(case: EncoderCase) -> None:
-    """Another input gives other features.
+    """Check that another input gives other features.
 
-    An encoder that does not look still trains, and its score is that of a constant."""
+    An encoder that ignores its input still trains, and scores like a constant.
+    """
     encoder = case.encoder
     inputs = example(encoder)
     name = next(iter(inputs))
@@ -89,9 +113,10 @@ def reacts(case: EncoderCase) -> None:
 
 
 def batch_mates(case: EncoderCase) -> None:
-    """A clip's features do not depend on the other clips.
+    """Check that a clip's features do not depend on the other clips.
 
-    Features are kept by video. Statistics over a batch make them depend on what was computed beside it."""
+    Features are cached by video. Statistics over a batch make them depend on the videos computed with them.
+    """
     encoder = case.encoder
     inputs = example(encoder)
     together = answer(encoder, inputs)
@@ -101,9 +126,10 @@ def batch_mates(case: EncoderCase) -> None:
 
 
 def single_frames(case: EncoderCase) -> None:
-    """Without context frames, a frame's features depend on that frame alone (frames and vectors).
+    """Check that without context frames a frame's features depend on that frame only (frames and vectors).
 
-    Such an encoder is given the present frames of many videos side by side, absent ones left out."""
+    Such an encoder gets the present frames of many videos together; absent frames are left out.
+    """
     encoder = case.encoder
     declared = encoder.input
     if isinstance(declared, AudioInput) or (isinstance(declared, FrameInput) and declared.context):
@@ -117,9 +143,10 @@ def single_frames(case: EncoderCase) -> None:
 
 
 def gradient(case: EncoderCase) -> None:
-    """It can be trained: some parameter gets a gradient, none a number that is not finite.
+    """Check that some parameter gets a gradient, and that all gradients are finite.
 
-    `--finetune` trains it on; a graph that is cut in it leaves the weights as they were, without a word."""
+    `--finetune` continues its training. If the graph is cut inside it, the weights silently stay unchanged.
+    """
     encoder = case.build()
     parameters = list(encoder.parameters())
     if not parameters:
@@ -131,9 +158,10 @@ def gradient(case: EncoderCase) -> None:
 
 
 def options(case: EncoderCase) -> None:
-    """Every option makes a difference: to the features, the declared input or the passport.
+    """Check that every option changes the features, the declared input or the model card.
 
-    An option that does nothing is a comparison that somebody runs for nothing."""
+    An option without effect wastes the time of everyone who compares its values.
+    """
 
     def outcome(**chosen: Any) -> list[Any]:
         encoder = case.build(**chosen)
@@ -146,22 +174,24 @@ def options(case: EncoderCase) -> None:
 
 
 def saved(case: EncoderCase) -> None:
-    """A fresh encoder with the saved state of a trained one gives the same features.
+    """Check that a fresh encoder with the saved state of a trained one gives the same features.
 
-    Evaluation, submission and resuming read the weights back from a file."""
+    Evaluation, submission and resuming read the weights back from a file.
+    """
     encoder = case.build()
     inputs = example(encoder)
     train_a_little(encoder, lambda: encoder(*inputs.values()).square().mean(), steps=1)
     expect_saved(encoder, case.build(seed=1), lambda module: answer(module, inputs))  # type: ignore[arg-type]
 
 
-# --- rules for encoders of pictures with context, and of sound --------------------------------------------------------
+# --- rules for image encoders with context, and for audio encoders ----------------------------------------------------
 
 
 def context_frames(case: EncoderCase) -> None:
-    """With context frames: the pictures of frames that are not present do not matter.
+    """Check, for an encoder with context frames, that images of absent frames do not matter.
 
-    What stands there is black or left over: no picture of the person."""
+    They are black or left over, and not images of the person.
+    """
     encoder = case.encoder
     if not isinstance(encoder.input, FrameInput) or not encoder.input.context:
         excuse("it declares no context frames")
@@ -174,14 +204,15 @@ def context_frames(case: EncoderCase) -> None:
 
 
 def padding(case: EncoderCase) -> None:
-    """Samples that are not valid do not matter, nor does how many there are.
+    """Check that invalid samples do not matter, nor their number.
 
-    Clips of one batch have different lengths of sound; the shorter ones are filled up."""
+    Clips of one batch have sound of different lengths; the shorter ones are padded.
+    """
     encoder = case.encoder
     if not isinstance(encoder.input, AudioInput):
         excuse("it does not hear")
     inputs = example(encoder)
-    end = int(float(inputs["times"][0, 1]) * encoder.input.rate)  # the sound ends at the second frame
+    end = int(float(inputs["times"][0, 1]) * encoder.input.rate)  # cut the sound at the second frame
     inputs["samples_valid"][0, end:] = False
     before = answer(encoder, inputs)
     garbage = torch.where(inputs["samples_valid"], inputs["samples"], 1.0)
@@ -192,14 +223,15 @@ def padding(case: EncoderCase) -> None:
 
 
 def clip_start(case: EncoderCase) -> None:
-    """A frame's features do not depend on where the clip starts on the grid, given the declared margin.
+    """Check that a frame's features do not depend on the clip's start on the grid, given the declared margin.
 
-    Training cuts clips at any frame: a frame must sound the same in each, and as in the whole video."""
+    Training cuts clips at any frame. A frame must have the same features in each of them as in the whole video.
+    """
     encoder = case.encoder
     declared = encoder.input
     if not isinstance(declared, AudioInput):
         excuse("it does not hear")
-    step = declared.grid * max(1, round(declared.rate / RATE / declared.grid))  # samples: about a frame's time
+    step = declared.grid * max(1, round(declared.rate / RATE / declared.grid))  # samples, about one frame
     whole = example(encoder, 1, max(20, 4 + -(-11 * step * RATE // declared.rate)))  # four frames after the last start
     features = answer(encoder, whole)
     for start in (step, 7 * step, 11 * step):
@@ -219,9 +251,10 @@ def clip_start(case: EncoderCase) -> None:
 
 
 def times(case: EncoderCase) -> None:
-    """The features follow the frames' times; a time outside the sound gives finite ones.
+    """Check that the features depend on the frames' times, and are finite at a time outside the sound.
 
-    Videos have varying rates and sound that starts late: frame / fps drifts by seconds."""
+    Videos have varying frame rates and sound that starts late: frame / fps drifts by seconds.
+    """
     encoder = case.encoder
     if not isinstance(encoder.input, AudioInput):
         excuse("it does not hear")
@@ -235,11 +268,11 @@ def times(case: EncoderCase) -> None:
 
 
 def no_numbers(case: EncoderCase) -> None:
-    """Built and called on the meta device it gives the declared shape, or raises, as torch does for what it cannot do
-    there.
+    """Check that it gives the declared shape on the meta device, or raises as torch does if that is not possible.
 
-    `harness check`, and every run before it trains, tries the combination there; what cannot run there is built and
-    run for real, which is slower."""
+    `harness check`, and every run before it trains, tries the combination there. An encoder that cannot run there is
+    run with real tensors, which is slower.
+    """
     declared = case.encoder
     inputs = example(declared)
     try:

@@ -1,4 +1,4 @@
-"""A fusion to be checked: its probes, its made-up clips, and its state with the slots in another order."""
+"""A fusion under test: its head, its synthetic clips, and its state with the slots in another order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zoo.modules import Build, FusionOut, recur
 from zoo.testing.comparisons import defaults, randomise_parameters
 from zoo.testing.rules import construct, expect
 
-# No two of these sizes are alike, nor their sum a usual width: so a tensor's axis tells what it runs over.
+# All these sizes differ, and their sum is not a usual width: the size of an axis identifies its meaning.
 DIMS = {"face": 5, "face.b": 7, "context": 9, "audio": 13}
 WIDTH = 6
 LENGTHS = (9, 5, 7)
@@ -25,7 +25,11 @@ Permute = Callable[[nn.Module, Mapping[str, int], tuple[str, ...]], State]
 
 
 class ProbeHead(nn.Module):
-    """A small bidirectional GRU: the head that fusions are checked with."""
+    """A small bidirectional GRU: the head with which fusions are checked.
+
+    Args:
+        dim: Features per frame.
+    """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -33,20 +37,38 @@ class ProbeHead(nn.Module):
         self.out_dim = 22
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """(B, T, dim) -> (B, T, 22)."""
+        """Run the GRU.
+
+        Args:
+            x: (B, T, dim).
+            valid: (B, T) bool.
+
+        Returns:
+            (B, T, 22).
+        """
         return recur(self.rnn, x, valid)
 
 
 @dataclass(frozen=True)
 class Clips:
-    """A batch: features and present by slot, valid."""
+    """A batch of clips.
+
+    Attributes:
+        features: Slot -> (B, T, D).
+        present: Slot -> (B, T) bool.
+        valid: (B, T) bool.
+    """
 
     features: dict[str, Tensor]
     present: dict[str, Tensor]
     valid: Tensor
 
     def seen(self) -> dict[str, Tensor]:
-        """The features as a fusion gets them: a fixed vector where the slot is absent."""
+        """Return the features as a fusion gets them: a fixed vector where the slot is absent.
+
+        Returns:
+            Slot -> (B, T, D).
+        """
         return {
             slot: torch.where(self.present[slot].unsqueeze(-1), x, torch.linspace(-1, 1, x.shape[-1]))
             for slot, x in self.features.items()
@@ -55,7 +77,14 @@ class Clips:
 
 @dataclass(frozen=True)
 class FusionCase:
-    """A fusion's spec with the options to check it with."""
+    """A fusion's spec with the options to check it with.
+
+    Attributes:
+        spec: The fusion's spec.
+        options: Options in place of the defaults.
+        values: Other values for the rule *options*.
+        permute: See ``permute_state``.
+    """
 
     spec: FusionSpec
     options: Mapping[str, Any]
@@ -63,11 +92,34 @@ class FusionCase:
     permute: Permute
 
     def build(self, dims: Mapping[str, int] = DIMS, seed: int = 0, width: int = WIDTH, **changed: Any) -> nn.Module:
-        """The fusion of these slots, in evaluation mode, its parameters shaken."""
+        """Build the fusion in evaluation mode, with randomised parameters.
+
+        Args:
+            dims: Slot -> features per frame.
+            seed: Seed of torch's generator.
+            width: Number of raw outputs.
+            **changed: Options in place of the case's.
+
+        Returns:
+            The fusion.
+        """
         return randomise_parameters(self.fresh(seed, dims, width, **changed))
 
     def fresh(self, seed: int = 0, dims: Mapping[str, int] = DIMS, width: int = WIDTH, **changed: Any) -> nn.Module:
-        """The fusion as it is built."""
+        """Build the fusion with its initial parameters.
+
+        Args:
+            seed: Seed of torch's generator.
+            dims: Slot -> features per frame.
+            width: Number of raw outputs.
+            **changed: Options in place of the case's.
+
+        Returns:
+            The fusion.
+
+        Raises:
+            ConformanceError: It is not a torch module.
+        """
         torch.manual_seed(seed)
         chosen = defaults(self.spec, {**self.options, **changed})
         fusion = construct(self.spec, dict(dims), Build(ProbeHead, width, average=average_logits), **chosen)
@@ -75,19 +127,42 @@ class FusionCase:
         return fusion
 
     def arguments(self, block: nn.Module) -> tuple[Any, ...]:
-        """Features, present, valid."""
+        """Return features, present and valid.
+
+        Args:
+            block: The fusion.
+
+        Returns:
+            The arguments of forward.
+        """
         clips = example()
         return clips.seen(), clips.present, clips.valid
 
     def outputs(self, block: nn.Module, *arguments: Any) -> list[Tensor]:
-        """The raw answers, those of the slots and the losses."""
+        """Return the raw predictions, those of the slots, and the auxiliary losses.
+
+        Args:
+            block: The fusion.
+            *arguments: The arguments of forward.
+
+        Returns:
+            The tensors.
+        """
         out = block(*arguments)
         expect(isinstance(out, FusionOut), f"forward gives a {type(out).__name__}, not a FusionOut")
         return [out.raw, *out.per_slot.values(), *out.aux.values()]
 
 
 def example(lengths: tuple[int, ...] = LENGTHS, dims: Mapping[str, int] = DIMS) -> Clips:
-    """Clips of these lengths, each slot absent in about a quarter of the frames; all present at each first frame."""
+    """Return synthetic clips in which each slot is absent in about a quarter of the frames, but never in the first.
+
+    Args:
+        lengths: Frames of each clip.
+        dims: Slot -> features per frame.
+
+    Returns:
+        The clips.
+    """
     generator = torch.Generator().manual_seed(1)
     size = (len(lengths), max(lengths))
     features = {slot: torch.randn(*size, dim, generator=generator) for slot, dim in dims.items()}
@@ -98,7 +173,18 @@ def example(lengths: tuple[int, ...] = LENGTHS, dims: Mapping[str, int] = DIMS) 
 
 
 def call(fusion: nn.Module, clips: Clips) -> FusionOut:
-    """The fusion's answer, which must be a FusionOut."""
+    """Run a fusion on clips.
+
+    Args:
+        fusion: The fusion.
+        clips: The clips.
+
+    Returns:
+        Its output.
+
+    Raises:
+        ConformanceError: The output is not a FusionOut.
+    """
     out = fusion(clips.seen(), clips.present, clips.valid)
     expect(isinstance(out, FusionOut), f"forward gives a {type(out).__name__}, not a FusionOut")
     return out
@@ -106,14 +192,32 @@ def call(fusion: nn.Module, clips: Clips) -> FusionOut:
 
 @torch.no_grad()
 def answer(fusion: nn.Module, clips: Clips) -> Tensor:
-    """The raw answers without a graph."""
+    """Return the raw predictions without a graph.
+
+    Args:
+        fusion: The fusion.
+        clips: The clips.
+
+    Returns:
+        (B, T, K).
+    """
     return call(fusion, clips).raw
 
 
 def permute_state(fusion: nn.Module, dims: Mapping[str, int], order: tuple[str, ...]) -> State:
-    """The state that the same fusion has when it is built with its slots in another order. It knows how weights are
-    usually laid out by slot: a ModuleList or ParameterList with an entry a slot, a first axis of one entry a slot, an
-    axis over the slots' features side by side."""
+    """Return the state of the same fusion built with its slots in another order.
+
+    The function supports the usual layouts of weights by slot: a ModuleList or ParameterList with one entry per slot, a
+    first axis with one entry per slot, and an axis over the concatenated features of all slots.
+
+    Args:
+        fusion: The fusion.
+        dims: Slot -> features per frame, in the fusion's order.
+        order: The other order.
+
+    Returns:
+        The state_dict.
+    """
     slots, total = tuple(dims), sum(dims.values())
     places = [slots.index(slot) for slot in order]
     starts = {slot: sum(list(dims.values())[:i]) for i, slot in enumerate(slots)}
@@ -135,7 +239,7 @@ def permute_state(fusion: nn.Module, dims: Mapping[str, int], order: tuple[str, 
 
 
 def _moved(key: str, lists: list[str], places: list[int]) -> str:
-    """The key of the entry that takes the place of ``key`` when the slots are reordered."""
+    """Return the key of the entry that takes the place of ``key`` after the slots are reordered."""
     for prefix in lists:
         if key.startswith(f"{prefix}."):
             index, dot, rest = key[len(prefix) + 1 :].partition(".")

@@ -1,4 +1,4 @@
-"""Rules for fusions: features and masks of all slots -> answers."""
+"""Rules for fusions: features and masks of all slots -> predictions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,17 @@ from zoo.testing.rules import Check, checks_of, excuse, expect, run_all
 def fusion_checks(
     spec: FusionSpec, *, values: Mapping[str, Any] | None = None, permute: Permute | None = None, **options: Any
 ) -> list[Check]:
-    """Every rule for a fusion, one by one. ``permute``: see ``permute_state``, where the usual one does not fit."""
+    """Return every rule for a fusion, one by one.
+
+    Args:
+        spec: The fusion's spec.
+        values: Other values for the rule *options*.
+        permute: Replaces ``permute_state`` if that does not fit the layout of the fusion's weights.
+        **options: Options in place of the defaults.
+
+    Returns:
+        The checks.
+    """
     leads = {"lead": list(DIMS)[1]} if "lead" in spec.options else {}
     return checks_of(spec.name, RULES, FusionCase(spec, options, {**leads, **(values or {})}, permute or permute_state))
 
@@ -47,7 +57,17 @@ def fusion_checks(
 def check_fusion(
     spec: FusionSpec, *, values: Mapping[str, Any] | None = None, permute: Permute | None = None, **options: Any
 ) -> None:
-    """Every rule for a fusion; ConformanceError at the first one broken."""
+    """Run every rule for a fusion.
+
+    Args:
+        spec: The fusion's spec.
+        values: See ``fusion_checks``.
+        permute: See ``fusion_checks``.
+        **options: Options in place of the defaults.
+
+    Raises:
+        ConformanceError: The first rule that is broken.
+    """
     run_all(fusion_checks(spec, values=values, permute=permute, **options))
 
 
@@ -55,18 +75,21 @@ def check_fusion(
 
 
 def offline(case: FusionCase) -> None:
-    """Building does not touch the network.
+    """Check that building does not access the network.
 
-    Machines that train often have none. Weights come by the passport, with their digest checked."""
+    Machines that train often have none. Weights are found by the model card, which checks their digest.
+    """
     with no_network():
         case.build()
 
 
 def shape(case: FusionCase) -> None:
-    """raw is (B, T, K) and finite, per_slot alike for slots that exist (for all where the spec declares it), aux are
-    finite scalars; again at a second call.
+    """Check that raw is (B, T, K) and finite, per_slot likewise, aux are finite scalars, also at a second call.
 
-    The loss is built for K outputs, and a number that is not finite ends the training."""
+    The loss is built for K outputs, and a number that is not finite ends the training.
+
+    per_slot names existing slots only, and all of them if the spec declares it.
+    """
     fusion, clips = case.build(), example()
     out = call(fusion, clips)
     expect_tensor(out.raw, (*clips.valid.shape, WIDTH), "raw")
@@ -81,16 +104,18 @@ def shape(case: FusionCase) -> None:
 
 
 def single_frame(case: FusionCase) -> None:
-    """Clips of one frame are answered.
+    """Check that clips of one frame work.
 
-    A video, or what is left of it at its end, may be one frame long."""
+    A video, or the rest at its end, may be one frame long.
+    """
     expect_tensor(answer(case.build(), example((1, 1))), (2, 1, WIDTH), "raw for T=1")
 
 
 def one_slot(case: FusionCase) -> None:
-    """A single slot is fused, and heard.
+    """Check that a single slot works and changes the prediction.
 
-    What a stream adds is measured against fewer streams with the same fusion, down to one."""
+    The benefit of a stream is measured against fewer streams with the same fusion, down to one.
+    """
     dims = {"audio": DIMS["audio"]}
     fusion, clips = case.build(dims), example(dims=dims)
     before = answer(fusion, clips)
@@ -100,9 +125,10 @@ def one_slot(case: FusionCase) -> None:
 
 
 def no_slot(case: FusionCase) -> None:
-    """A clip in which no slot is present gets finite answers and gradients, and does not change the other clips'.
+    """Check that a clip without any present slot gets finite predictions and gradients, and changes no other clip.
 
-    A person turns away and is silent: such clips occur, and a softmax over nothing is NaN."""
+    A person turns away and is silent: such clips occur, and a softmax over nothing is NaN.
+    """
     fusion, clips = case.build(), example()
     before = answer(fusion, clips)
     for mask in clips.present.values():
@@ -117,9 +143,10 @@ def no_slot(case: FusionCase) -> None:
 
 
 def slots(case: FusionCase) -> None:
-    """Every slot, where it is present, changes an answer.
+    """Check that every slot, where it is present, changes a prediction.
 
-    A fusion that ignores its second slot trains, scores, and says nothing about that slot."""
+    A fusion that ignores its second slot trains and scores as usual; nothing else reveals it.
+    """
     fusion, clips = case.build(), example()
     before = answer(fusion, clips)
     for slot in DIMS:
@@ -129,10 +156,11 @@ def slots(case: FusionCase) -> None:
 
 
 def padding(case: FusionCase) -> None:
-    """What stands in padding (features and masks), and how much of it there is, does not change a valid answer.
+    """Check that values in the padding (features and masks), and the amount of padding, change no valid prediction.
 
     Clips of one batch have different lengths. If padding counts, a video's score depends on what it is batched
-    with."""
+    with.
+    """
     fusion, clips = case.build(), example()
     valid = clips.valid
     before = answer(fusion, clips)
@@ -146,9 +174,10 @@ def padding(case: FusionCase) -> None:
 
 
 def batch_mates(case: FusionCase) -> None:
-    """A clip is answered alone as it is in a batch.
+    """Check that a clip gets the same predictions alone and in a batch.
 
-    Else scores change with the batch size, and nobody can repeat them."""
+    Otherwise scores change with the batch size, and nobody can reproduce them.
+    """
     fusion, clips = case.build(), example()
     together = answer(fusion, clips)
     for i, length in enumerate(LENGTHS):
@@ -165,9 +194,10 @@ def batch_mates(case: FusionCase) -> None:
 
 
 def other_frames(case: FusionCase) -> None:
-    """With a temporal head, a frame's answer depends on other frames (frame_wise fusions are excused).
+    """Check that with a temporal head a prediction depends on other frames (frame_wise fusions are excused).
 
-    Else `--head` has no effect, though the table names a head."""
+    Otherwise `--head` has no effect, though the table names a head.
+    """
     if case.spec.frame_wise:
         excuse("declared frame_wise")
     fusion, clips = case.build(), example((9,))
@@ -180,9 +210,10 @@ def other_frames(case: FusionCase) -> None:
 
 
 def gradient(case: FusionCase) -> None:
-    """Padding gets no gradient, every slot's present frames a finite one.
+    """Check that padding gets no gradient, and every slot's present frames a finite one.
 
-    A slot without gradient is never learned; one number that is not finite spoils all weights."""
+    A slot without gradient is never learned; one number that is not finite makes all weights NaN.
+    """
     fusion, clips = case.build(), example()
     for x in clips.features.values():
         x.requires_grad_()
@@ -196,9 +227,10 @@ def gradient(case: FusionCase) -> None:
 
 
 def named_slots(case: FusionCase) -> None:
-    """Slots are told apart by their names, not by the order of the dicts that forward gets.
+    """Check that slots are identified by name, not by the order of the dicts that forward gets.
 
-    The order belongs to --encoders, at build; a batch may come in another."""
+    The order is that of --encoders when the fusion is built; a batch may have another.
+    """
     fusion, clips = case.build(), example()
     turned = Clips(dict(reversed(clips.features.items())), dict(reversed(clips.present.items())), clips.valid)
     expect_same(
@@ -209,10 +241,12 @@ def named_slots(case: FusionCase) -> None:
 
 
 def permuted(case: FusionCase) -> None:
-    """Built with its slots in another order and its weights reordered alike, it gives the same answers (with the
-    same leading slot, where it has an option ``lead``).
+    """Check that a fusion built with its slots and weights in another order gives the same predictions.
 
-    `face,audio` and `audio,face` are one combination: no slot may be favoured for its place."""
+    `face,audio` and `audio,face` are one combination: no slot may be favoured for its position.
+
+    If it has an option ``lead``, the leading slot is the same in both orders.
+    """
     order = ("context", "face", "audio", "face.b")
     lead: dict[str, Any] = {"lead": "face"} if "lead" in case.spec.options else {}
     fusion, clips = case.build(**lead), example()
@@ -230,9 +264,10 @@ def permuted(case: FusionCase) -> None:
 
 
 def options(case: FusionCase) -> None:
-    """Every option makes a difference.
+    """Check that every option makes a difference.
 
-    An option that does nothing is a comparison that somebody runs for nothing."""
+    An option without effect wastes the time of everyone who compares its values.
+    """
 
     def outcome(**chosen: Any) -> list[Any]:
         fusion = case.build(**chosen)
@@ -242,10 +277,13 @@ def options(case: FusionCase) -> None:
 
 
 def learns(case: FusionCase) -> None:
-    """It overfits 8 clips of a temporal XOR across two slots that no slot or frame solves by itself; a DecisionFusion,
-    which cannot multiply slots, the sum of two temporal XORs (frame_wise fusions are excused).
+    """Check that it overfits 8 clips of a temporal XOR across two slots (frame_wise fusions are excused).
 
-    Shapes and gradients can be right in a network that cannot learn: this is the least it must."""
+    Shapes and gradients can be right in a network that cannot learn: this is the minimum.
+
+    No slot or frame solves the task alone. A DecisionFusion, which cannot multiply slots, gets the sum of two temporal
+    XORs instead.
+    """
     if case.spec.frame_wise:
         excuse("declared frame_wise")
     dims = {"face": DIMS["face"], "audio": DIMS["audio"]}
@@ -259,9 +297,10 @@ def learns(case: FusionCase) -> None:
 
 
 def saved(case: FusionCase) -> None:
-    """A fresh fusion with the saved state of a trained one gives the same answers.
+    """Check that a fresh fusion with the saved state of a trained one gives the same predictions.
 
-    Evaluation, submission and resuming read the weights back from a file."""
+    Evaluation, submission and resuming read the weights back from a file.
+    """
     fusion, clips = case.build(), example()
     train_a_little(fusion, lambda: call(fusion, clips).raw[clips.valid].square().mean())
     expect_saved(fusion, case.build(seed=1), lambda module: answer(module, clips)[clips.valid])

@@ -33,49 +33,121 @@ LENGTHS = (9, 5, 7)
 
 @dataclass(frozen=True)
 class HeadCase:
-    """A head's spec with the options to check it with."""
+    """A head's spec with the options to check it with.
+
+    Attributes:
+        spec: The head's spec.
+        options: Options in place of the defaults.
+        values: Other values for the rule *options*.
+    """
 
     spec: HeadSpec
     options: Mapping[str, Any]
     values: Mapping[str, Any]
 
     def build(self, seed: int = 0, **changed: Any) -> nn.Module:
-        """The head on 6 features, in evaluation mode, its parameters shaken."""
+        """Build the head on 6 features in evaluation mode, with randomised parameters.
+
+        Args:
+            seed: Seed of torch's generator.
+            **changed: Options in place of the case's.
+
+        Returns:
+            The head.
+        """
         return randomise_parameters(self.fresh(seed, **changed))
 
     def fresh(self, seed: int = 0, **changed: Any) -> nn.Module:
-        """The head as it is built."""
+        """Build the head with its initial parameters.
+
+        Args:
+            seed: Seed of torch's generator.
+            **changed: Options in place of the case's.
+
+        Returns:
+            The head.
+
+        Raises:
+            ConformanceError: It is not a torch module.
+        """
         torch.manual_seed(seed)
         head = construct(self.spec, DIM, **defaults(self.spec, {**self.options, **changed}))
         expect(isinstance(head, nn.Module), f"build gives a {type(head).__name__}, not a torch module")
         return head
 
     def arguments(self, block: nn.Module) -> tuple[Any, ...]:
-        """x and valid."""
+        """Return x and valid.
+
+        Args:
+            block: The head.
+
+        Returns:
+            The arguments of forward.
+        """
         return example()
 
     def outputs(self, block: nn.Module, *arguments: Any) -> list[Tensor]:
-        """The output."""
+        """Return the output.
+
+        Args:
+            block: The head.
+            *arguments: The arguments of forward.
+
+        Returns:
+            One tensor.
+        """
         return [block(*arguments)]
 
     def causal(self, options: Mapping[str, Any]) -> bool:
-        """What the spec declares for these options."""
+        """Return True if the spec declares the head causal with these options.
+
+        Args:
+            options: Options in place of the defaults.
+
+        Returns:
+            True if it is causal.
+        """
         declared = self.spec.causal
         return declared if isinstance(declared, bool) else bool(resolve(declared)(**defaults(self.spec, options)))
 
 
 def head_checks(spec: HeadSpec, *, values: Mapping[str, Any] | None = None, **options: Any) -> list[Check]:
-    """Every rule for a head, one by one."""
+    """Return every rule for a head, one by one.
+
+    Args:
+        spec: The head's spec.
+        values: Other values for the rule *options*.
+        **options: Options in place of the defaults.
+
+    Returns:
+        The checks.
+    """
     return checks_of(spec.name, RULES, HeadCase(spec, options, values or {}))
 
 
 def check_head(spec: HeadSpec, *, values: Mapping[str, Any] | None = None, **options: Any) -> None:
-    """Every rule for a head; ConformanceError at the first one broken."""
+    """Run every rule for a head.
+
+    Args:
+        spec: The head's spec.
+        values: Other values for the rule *options*.
+        **options: Options in place of the defaults.
+
+    Raises:
+        ConformanceError: The first rule that is broken.
+    """
     run_all(head_checks(spec, values=values, **options))
 
 
 def example(lengths: tuple[int, ...] = LENGTHS) -> tuple[Tensor, Tensor]:
-    """x (B, T, 6) and valid (B, T) of clips with these lengths."""
+    """Return synthetic clips.
+
+    Args:
+        lengths: Frames of each clip.
+
+    Returns:
+        x (B, T, 6) and valid (B, T).
+    """
     frames = max(lengths)
     x = torch.randn(len(lengths), frames, DIM, generator=torch.Generator().manual_seed(1))
     return x, torch.arange(frames) < torch.tensor(lengths).unsqueeze(1)
@@ -83,7 +155,16 @@ def example(lengths: tuple[int, ...] = LENGTHS) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def answer(head: nn.Module, x: Tensor, valid: Tensor) -> Tensor:
-    """The head's output without a graph."""
+    """Return the head's output without a graph.
+
+    Args:
+        head: The head.
+        x: (B, T, 6).
+        valid: (B, T) bool.
+
+    Returns:
+        (B, T, out_dim).
+    """
     out: Tensor = head(x, valid)
     return out
 
@@ -92,17 +173,19 @@ def answer(head: nn.Module, x: Tensor, valid: Tensor) -> Tensor:
 
 
 def offline(case: HeadCase) -> None:
-    """Building does not touch the network.
+    """Check that building does not access the network.
 
-    Machines that train often have none. Weights come by the passport, with their digest checked."""
+    Machines that train often have none. Weights are found by the model card, which checks their digest.
+    """
     with no_network():
         case.build()
 
 
 def shape(case: HeadCase) -> None:
-    """The output has the declared width and is finite, the same at a second call.
+    """Check that the output has the declared width and is finite, and the same at a second call.
 
-    The layer after the head is built with out_dim, and a number that is not finite ends the training."""
+    The layer after the head is built with out_dim, and a number that is not finite ends the training.
+    """
     head = case.build()
     out_dim = getattr(head, "out_dim", None)
     expect(isinstance(out_dim, int), f"out_dim must be an int, it is {out_dim!r}")
@@ -112,18 +195,20 @@ def shape(case: HeadCase) -> None:
 
 
 def single_frame(case: HeadCase) -> None:
-    """Clips of one frame are answered.
+    """Check that clips of one frame work.
 
-    A video, or what is left of it at its end, may be one frame long."""
+    A video, or the rest at its end, may be one frame long.
+    """
     head = case.build()
     expect_tensor(answer(head, *example((1, 1))), (2, 1, int(head.out_dim)), "the output for T=1")  # type: ignore[arg-type]
 
 
 def padding(case: HeadCase) -> None:
-    """What stands in padding, and how much padding there is, does not change a valid frame's answer.
+    """Check that values in the padding, and the amount of padding, change no output at a valid frame.
 
     Clips of one batch have different lengths. If padding counts, a video's score depends on what it is batched
-    with."""
+    with.
+    """
     head, (x, valid) = case.build(), example()
     before = answer(head, x, valid)
     garbage = torch.where(valid.unsqueeze(-1), x, torch.full_like(x, 100.0))
@@ -133,9 +218,10 @@ def padding(case: HeadCase) -> None:
 
 
 def batch_mates(case: HeadCase) -> None:
-    """A clip is answered alone as it is in a batch.
+    """Check that a clip gets the same output alone and in a batch.
 
-    Else scores change with the batch size, and nobody can repeat them."""
+    Otherwise scores change with the batch size, and nobody can reproduce them.
+    """
     head, (x, valid) = case.build(), example()
     together = answer(head, x, valid)
     for i, length in enumerate(LENGTHS):
@@ -144,11 +230,13 @@ def batch_mates(case: HeadCase) -> None:
 
 
 def other_frames(case: HeadCase) -> None:
-    """A frame's answer depends on earlier frames (unless frame_wise) and on later ones (unless causal), as declared,
-    also with each option at another value.
+    """Check that the output depends on earlier frames (unless frame_wise) and later ones (unless causal), as declared.
 
-    A head that ignores other frames is no temporal model; one that is called causal and looks ahead cannot be used
-    live."""
+    A head that ignores other frames is not a temporal model; one that is declared causal and looks ahead cannot be used
+    live.
+
+    It is checked for the defaults, and for each option at another value.
+    """
     changes = [{}, *({n: case.values.get(n, other_value(o, o.default))} for n, o in case.spec.options.items())]
     for change in changes:
         causal = case.causal({**case.options, **change})
@@ -171,9 +259,10 @@ def _expect_reaction(head: nn.Module, where: str, reacts: bool, note: str) -> No
 
 
 def gradient(case: HeadCase) -> None:
-    """Padding gets no gradient, valid frames get a finite one.
+    """Check that padding gets no gradient, and valid frames a finite one.
 
-    Features that get no gradient are never learned; one number that is not finite spoils all weights."""
+    Features that get no gradient are never learned; one number that is not finite makes all weights NaN.
+    """
     head, (x, valid) = case.build(), example()
     x.requires_grad_()
     head(x, valid)[valid].square().sum().backward()
@@ -185,9 +274,10 @@ def gradient(case: HeadCase) -> None:
 
 
 def options(case: HeadCase) -> None:
-    """Every option makes a difference.
+    """Check that every option makes a difference.
 
-    An option that does nothing is a comparison that somebody runs for nothing."""
+    An option without effect wastes the time of everyone who compares its values.
+    """
 
     def outcome(**chosen: Any) -> list[Any]:
         return list(both_modes(case.build(**chosen), lambda head: head(*example())))
@@ -196,9 +286,10 @@ def options(case: HeadCase) -> None:
 
 
 def learns(case: HeadCase) -> None:
-    """It overfits 8 clips of a temporal XOR that no frame solves by itself (frame-wise heads are excused).
+    """Check that it overfits 8 clips of a temporal XOR that no frame solves alone (frame_wise heads are excused).
 
-    Shapes and gradients can be right in a network that cannot learn: this is the least it must."""
+    Shapes and gradients can be right in a network that cannot learn: this is the minimum.
+    """
     if case.spec.frame_wise:
         excuse("declared frame_wise")
     a, b = toy_tasks.bits()
@@ -210,9 +301,10 @@ def learns(case: HeadCase) -> None:
 
 
 def saved(case: HeadCase) -> None:
-    """A fresh head with the saved state of a trained one gives the same answers.
+    """Check that a fresh head with the saved state of a trained one gives the same output.
 
-    Evaluation, submission and resuming read the weights back from a file."""
+    Evaluation, submission and resuming read the weights back from a file.
+    """
     head, (x, valid) = case.build(), example()
     train_a_little(head, lambda: head(x, valid)[valid].square().mean())
     expect_saved(head, case.build(seed=1), lambda module: answer(module, x, valid)[valid])

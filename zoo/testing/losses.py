@@ -1,4 +1,4 @@
-"""Rules for losses: raw answers and labels -> a number to minimise; raw answers -> values and probabilities."""
+"""Rules for losses: raw predictions and labels -> a number to minimise; raw predictions -> values and probabilities."""
 
 from __future__ import annotations
 
@@ -38,7 +38,14 @@ COUNTS = {
 
 @dataclass(frozen=True)
 class LossCase:
-    """A loss's spec and one kind of answers it admits, with the options to check it with."""
+    """A loss's spec and one kind of answers that it allows, with the options to check it with.
+
+    Attributes:
+        spec: The loss's spec.
+        kind: The kind of answers.
+        options: Options in place of the defaults.
+        values: Other values for the rule *options*.
+    """
 
     spec: LossSpec
     kind: str
@@ -46,7 +53,18 @@ class LossCase:
     values: Mapping[str, Any]
 
     def build(self, seed: int = 0, **changed: Any) -> Loss:
-        """The loss for some answers of the kind."""
+        """Build the loss for some answers of the kind.
+
+        Args:
+            seed: Seed of torch's generator.
+            **changed: Options in place of the case's.
+
+        Returns:
+            The loss.
+
+        Raises:
+            ConformanceError: It is not a zoo.modules.Loss.
+        """
         torch.manual_seed(seed)
         chosen = defaults(self.spec, {**self.options, **changed})
         loss = construct(self.spec, ANSWERS[self.kind], COUNTS[self.kind], **chosen)
@@ -54,21 +72,47 @@ class LossCase:
         return loss
 
     def fresh(self, seed: int = 0) -> nn.Module:
-        """The loss as it is built."""
+        """Build the loss with its initial parameters.
+
+        Args:
+            seed: Seed of torch's generator.
+
+        Returns:
+            The loss.
+        """
         return self.build(seed)
 
     def arguments(self, block: nn.Module) -> tuple[Any, ...]:
-        """raw, target, labelled."""
+        """Return raw, target and labelled.
+
+        Args:
+            block: The loss.
+
+        Returns:
+            The arguments of forward.
+        """
         assert isinstance(block, Loss)
         return self.raw(block), *self.labels()
 
     def outputs(self, block: nn.Module, *arguments: Any) -> list[Tensor]:
-        """The loss and the decoded answers."""
+        """Return the loss and the decoded predictions.
+
+        Args:
+            block: The loss.
+            *arguments: The arguments of forward.
+
+        Returns:
+            The tensors.
+        """
         assert isinstance(block, Loss)
         return [block(*arguments).reshape(-1), block.decode(arguments[0])]
 
     def labels(self) -> tuple[Tensor, Tensor]:
-        """target (4, 11, A), labelled (4, 11, A): about a third of the elements are not labelled."""
+        """Return synthetic labels; about a third of the elements are unlabelled.
+
+        Returns:
+            target (4, 11, A) and labelled (4, 11, A).
+        """
         generator = torch.Generator().manual_seed(1)
         columns = []
         for answer in ANSWERS[self.kind]:
@@ -81,23 +125,61 @@ class LossCase:
         return torch.stack(columns, -1), labelled
 
     def raw(self, loss: Loss) -> Tensor:
-        """Raw answers (4, 11, K) to try."""
+        """Return synthetic raw predictions.
+
+        Args:
+            loss: The loss.
+
+        Returns:
+            (4, 11, K).
+        """
         return torch.randn(*SHAPE, loss.width, generator=torch.Generator().manual_seed(2))
 
 
 def loss_checks(spec: LossSpec, *, values: Mapping[str, Any] | None = None, **options: Any) -> list[Check]:
-    """Every rule for a loss, for each kind of answers it admits, one by one."""
+    """Return every rule for a loss and each kind of answers that it allows, one by one.
+
+    Args:
+        spec: The loss's spec.
+        values: Other values for the rule *options*.
+        **options: Options in place of the defaults.
+
+    Returns:
+        The checks.
+    """
     cases = [LossCase(spec, kind, options, values or {}) for kind in spec.kinds]
     return [check for case in cases for check in checks_of(f"{spec.name}[{case.kind}]", RULES, case)]
 
 
 def check_loss(spec: LossSpec, *, values: Mapping[str, Any] | None = None, **options: Any) -> None:
-    """Every rule for a loss; ConformanceError at the first one broken."""
+    """Run every rule for a loss.
+
+    Args:
+        spec: The loss's spec.
+        values: Other values for the rule *options*.
+        **options: Options in place of the defaults.
+
+    Raises:
+        ConformanceError: The first rule that is broken.
+    """
     run_all(loss_checks(spec, values=values, **options))
 
 
 def slope(loss: Loss, raw: Tensor, target: Tensor, labelled: Tensor) -> tuple[Tensor, Tensor]:
-    """The loss and its gradient by the raw answers."""
+    """Compute the loss and its gradient with respect to the raw predictions.
+
+    Args:
+        loss: The loss.
+        raw: (B, T, K).
+        target: (B, T, A).
+        labelled: (B, T, A) bool.
+
+    Returns:
+        The loss, a scalar, and the gradient (B, T, K).
+
+    Raises:
+        ConformanceError: The loss has no graph, or a number is not finite.
+    """
     raw = raw.clone().requires_grad_()
     value = loss(raw, target, labelled)
     expect_tensor(value, (), "the loss")
@@ -113,17 +195,19 @@ def slope(loss: Loss, raw: Tensor, target: Tensor, labelled: Tensor) -> tuple[Te
 
 
 def offline(case: LossCase) -> None:
-    """Building does not touch the network.
+    """Check that building does not access the network.
 
-    Machines that train often have none."""
+    Machines that train often have none.
+    """
     with no_network():
         case.build()
 
 
 def shape(case: LossCase) -> None:
-    """A finite scalar with a graph and a gradient at labelled elements.
+    """Check that the loss is a finite scalar with a graph, and that labelled elements get a gradient.
 
-    A labelled frame without gradient is data thrown away."""
+    A labelled frame without gradient is wasted data.
+    """
     loss = case.build()
     expect(isinstance(loss.width, int) and loss.width > 0, f"width must be a positive int, it is {loss.width!r}")
     target, labelled = case.labels()
@@ -133,9 +217,12 @@ def shape(case: LossCase) -> None:
 
 
 def decode(case: LossCase) -> None:
-    """Decoded answers have their widths and ranges also for huge raw answers; class probabilities add up to 1.
+    """Check that decoded predictions have their widths and ranges, even for huge raw values.
 
-    Submissions and post-processors take values in range and probabilities; the organisers refuse others."""
+    Submissions and post-processors need values in range and probabilities; the organisers refuse others.
+
+    Class probabilities add up to 1.
+    """
     loss = case.build()
     decoded = loss.decode(torch.cat([case.raw(loss), 100 * case.raw(loss)]))
     widths = [answer.width for answer in ANSWERS[case.kind]]
@@ -149,9 +236,10 @@ def decode(case: LossCase) -> None:
 
 
 def unlabelled(case: LossCase) -> None:
-    """Targets that are not labelled (NaN here) change nothing, and their frames get no gradient.
+    """Check that unlabelled targets (NaN here) change nothing, and that their frames get no gradient.
 
-    Aff-Wild2 marks them by -5 and -1: trained on, these are answers that nobody gave."""
+    Aff-Wild2 marks them by -5 and -1. Training on these numbers would be training on labels that nobody gave.
+    """
     loss = case.build()
     raw, (target, labelled) = case.raw(loss), case.labels()
     labelled[0] = False
@@ -163,9 +251,10 @@ def unlabelled(case: LossCase) -> None:
 
 
 def nothing_labelled(case: LossCase) -> None:
-    """A batch without labels gives 0, with a graph and zero gradients.
+    """Check that a batch without labels gives 0, with a graph and zero gradients.
 
-    In multi-task training most batches lack some label: a mean over nothing is NaN and ends the training."""
+    In multi-task training most batches lack some label: a mean over nothing is NaN and ends the training.
+    """
     loss = case.build()
     target, labelled = case.labels()
     value, grad = slope(loss, case.raw(loss), torch.full_like(target, torch.nan), torch.zeros_like(labelled))
@@ -174,9 +263,10 @@ def nothing_labelled(case: LossCase) -> None:
 
 
 def few_labels(case: LossCase) -> None:
-    """One labelled frame, labels that are all the same, and answers that are all the same give finite numbers.
+    """Check that one labelled frame, constant labels and constant predictions give finite numbers.
 
-    A correlation divides by a variance, which is 0 there; so it is in the first steps and in quiet videos."""
+    A correlation divides by a variance, which is 0 there. This happens in the first steps and in quiet videos.
+    """
     loss = case.build()
     raw, (target, labelled) = case.raw(loss), case.labels()
     single = torch.zeros_like(labelled)
@@ -189,9 +279,10 @@ def few_labels(case: LossCase) -> None:
 
 
 def additive(case: LossCase) -> None:
-    """A loss that says it is additive: loss times labelled elements adds up over the clips of a batch.
+    """Check, for a loss that declares it, that loss times labelled elements adds up over the clips of a batch.
 
-    Gradients of such a loss are accumulated over parts of a batch; of others (CCC) that would be another loss."""
+    Gradients of such a loss are accumulated over parts of a batch. For other losses (CCC) this would be another loss.
+    """
     loss = case.build()
     if not loss.additive:
         excuse("not declared additive")
@@ -203,9 +294,10 @@ def additive(case: LossCase) -> None:
 
 
 def minimum(case: LossCase) -> None:
-    """Raw answers that minimise the loss decode to the targets.
+    """Check that raw predictions that minimise the loss decode to the targets.
 
-    A loss whose minimum lies elsewhere (a swapped class, a range not undone) trains well and scores badly."""
+    A loss whose minimum is elsewhere (a swapped class, a range that is not undone) trains well and scores badly.
+    """
     loss = case.build()
     target, labelled = case.labels()
     raw = torch.nn.Parameter(0.1 * case.raw(loss))
@@ -226,9 +318,10 @@ def minimum(case: LossCase) -> None:
 
 
 def options(case: LossCase) -> None:
-    """Every option makes a difference.
+    """Check that every option makes a difference.
 
-    An option that does nothing is a comparison that somebody runs for nothing."""
+    An option without effect wastes the time of everyone who compares its values.
+    """
 
     def outcome(**chosen: Any) -> list[Any]:
         loss = case.build(**chosen)
@@ -238,9 +331,10 @@ def options(case: LossCase) -> None:
 
 
 def saved(case: LossCase) -> None:
-    """A fresh loss with the saved state gives the same value.
+    """Check that a fresh loss with the saved state gives the same value.
 
-    A loss may learn (weights of tasks): that is saved with the model."""
+    A loss may have learned weights (of tasks), which are saved with the model.
+    """
     loss = case.build()
     raw, labels = case.raw(loss), case.labels()
     train_a_little(loss, lambda: loss(raw, *labels))
@@ -248,10 +342,11 @@ def saved(case: LossCase) -> None:
 
 
 def no_numbers(case: LossCase) -> None:
-    """Built on the meta device it decodes there, to the shape that it gives with numbers.
+    """Check that on the meta device it decodes to the shape that it gives with real tensors.
 
     `harness check`, and every run before it trains, tries the combination there: a .item() or a shape that depends
-    on values (x[mask]) fails."""
+    on values (x[mask]) fails.
+    """
     raw = case.raw(case.build())
     with torch.device("meta"):
         loss = case.build()

@@ -1,4 +1,4 @@
-"""Rules that networks of every kind keep: repeatable, in any precision, on any device."""
+"""Rules for networks of every kind: repeatable, in any precision, on any device."""
 
 from __future__ import annotations
 
@@ -12,29 +12,52 @@ from zoo.testing.comparisons import both_modes, distance, randomise_parameters
 from zoo.testing.rules import describe, excuse, expect
 
 LOOSE = 1e-3
-"""Largest relative difference between float32 and float64, by rounding that many layers pass on."""
+"""Largest relative difference between float32 and float64 from rounding over many layers."""
 DEVICE = 1e-2
-"""Largest relative difference between a processor and an accelerator, whose convolutions may round to ten bits."""
+"""Largest relative difference between a CPU and an accelerator, whose convolutions may round to ten bits."""
 
 
 class Case(Protocol):
-    """What these rules ask of a case."""
+    """The methods of a case that these rules need."""
 
     def fresh(self, seed: int = 0) -> nn.Module:
-        """The block as it is built from this seed of torch's generator."""
+        """Build the block.
+
+        Args:
+            seed: Seed of torch's generator.
+
+        Returns:
+            The block with its initial parameters.
+        """
 
     def arguments(self, block: nn.Module) -> tuple[Any, ...]:
-        """What it is called with: tensors, or dicts of them."""
+        """Return the arguments of a call: tensors, or dicts of them.
+
+        Args:
+            block: The block.
+
+        Returns:
+            The arguments.
+        """
 
     def outputs(self, block: nn.Module, *arguments: Any) -> list[Tensor]:
-        """All that it answers."""
+        """Return all outputs of a call.
+
+        Args:
+            block: The block.
+            *arguments: The arguments.
+
+        Returns:
+            The tensors.
+        """
 
 
 def repeatable(case: Case) -> None:
-    """Two blocks built from one seed are equal; two calls give equal answers, in training from one seed of torch's.
+    """Check that blocks built from one seed are equal, and so are two calls (in training mode with the same seed).
 
-    A run is repeated from its seed. What is drawn from another generator, or at import, makes a second run's result
-    differ from the record."""
+    A run is repeated from its seed. Numbers drawn from another generator than torch's, or at import, make the second
+    run differ from the record.
+    """
     one, two = case.fresh(), case.fresh()
     first, second = one.state_dict(), two.state_dict()
     expect(first.keys() == second.keys(), "two blocks built alike have other parameters")
@@ -59,10 +82,11 @@ def repeatable(case: Case) -> None:
 
 
 def precisions(case: Case) -> None:
-    """In float64 the answers are those of float32; in bfloat16 autocast they are finite and of the same shape.
+    """Check that float64 gives the output of float32, and bfloat16 autocast a finite one of the same shape.
 
-    Training runs in mixed precision on accelerators, and tests in float64: a tensor made with a fixed dtype, or a
-    number too small for half the bits (1e-50), stops either."""
+    Training uses mixed precision on accelerators, and tests use float64. A tensor made with a fixed dtype, or a number
+    too small for half precision (1e-50), breaks one or the other.
+    """
     block = randomise_parameters(case.fresh())
     arguments = case.arguments(block)
     with torch.no_grad():
@@ -79,10 +103,11 @@ def precisions(case: Case) -> None:
 
 
 def no_numbers(case: Case) -> None:
-    """Built and called on the meta device, it gives the shapes that it gives with numbers.
+    """Check that on the meta device it gives the shapes that it gives with real tensors.
 
     `harness check`, and every run before it trains, tries the combination there: a .item() or a shape that depends
-    on values (x[mask]) fails."""
+    on values (x[mask]) fails.
+    """
     real = case.fresh().eval()
     arguments = case.arguments(real)
     with torch.no_grad():
@@ -96,10 +121,11 @@ def no_numbers(case: Case) -> None:
 
 
 def devices(case: Case) -> None:
-    """On a CUDA device, where there is one, the answers are those of the processor.
+    """Check that a CUDA device, if there is one, gives the output of the CPU.
 
     A tensor made in forward without its device, or a buffer kept as a plain attribute, stops the first run on an
-    accelerator."""
+    accelerator.
+    """
     if not torch.cuda.is_available():
         excuse("there is no CUDA device here")
     block = randomise_parameters(case.fresh())
@@ -114,7 +140,15 @@ def devices(case: Case) -> None:
 
 
 def converted(tree: Any, convert: Callable[[Tensor], Tensor]) -> Any:
-    """The same tree of tuples and dicts with every tensor converted."""
+    """Convert every tensor in a tree of tuples and dicts.
+
+    Args:
+        tree: A tensor, or a tuple or dict of trees.
+        convert: Converts one tensor.
+
+    Returns:
+        A new tree.
+    """
     if isinstance(tree, Tensor):
         return convert(tree)
     if isinstance(tree, dict):

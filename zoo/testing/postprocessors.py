@@ -1,4 +1,4 @@
-"""Rules for post-processors: the answers to a video after decode -> better ones."""
+"""Rules for post-processors: decoded predictions for a video -> better ones."""
 
 from __future__ import annotations
 
@@ -21,12 +21,18 @@ ANSWERS = (
 )
 
 SLOTS = ("face", "audio", "other")
-"""Slots with answers of their own; ``other`` is what the rule *options* makes up for an option that is text."""
+"""Slots with predictions of their own. The rule *options* gives ``other`` to an option that is text."""
 
 
 @dataclass(frozen=True)
 class PostCase:
-    """A post-processor's spec with the options to check it with."""
+    """A post-processor's spec with the options to check it with.
+
+    Attributes:
+        spec: The post-processor's spec.
+        options: Options in place of the defaults.
+        values: Other values for the rule *options*.
+    """
 
     spec: PostSpec
     options: Mapping[str, Any]
@@ -34,38 +40,86 @@ class PostCase:
 
     @property
     def answers(self) -> tuple[Answer, ...]:
-        """Some answers of the kinds it admits."""
+        """Answers of the kinds that the spec allows."""
         return tuple(answer for answer in ANSWERS if answer.kind in self.spec.kinds)
 
     def build(self, **changed: Any) -> Any:
-        """The post-processor, not fitted."""
+        """Build the post-processor, not fitted.
+
+        Args:
+            **changed: Options in place of the case's.
+
+        Returns:
+            The post-processor.
+        """
         return construct(self.spec, self.answers, **defaults(self.spec, {**self.options, **changed}))
 
     def fitted(self, **changed: Any) -> Any:
-        """The post-processor, fitted on all the videos."""
+        """Build the post-processor and fit it on all the videos.
+
+        Args:
+            **changed: Options in place of the case's.
+
+        Returns:
+            The post-processor.
+        """
         post = self.build(**changed)
         post.fit(self.videos(), score)
         return post
 
     def videos(self) -> list[VideoAnswers]:
-        """Three videos of 60, 25 and 1 frames, of varying rate, with noisy answers, unlabelled and unseen frames;
-        the second one is never seen."""
+        """Return three videos of 60, 25 and 1 frames at varying frame rates.
+
+        They have noisy predictions, unlabelled frames, and frames at which slots are absent. In the second video no
+        slot is ever present.
+
+        Returns:
+            The videos.
+        """
         return [make_video(self.answers, n, seed) for seed, n in enumerate((60, 25, 1))]
 
 
 def postprocessor_checks(spec: PostSpec, *, values: Mapping[str, Any] | None = None, **options: Any) -> list[Check]:
-    """Every rule for a post-processor, one by one."""
+    """Return every rule for a post-processor, one by one.
+
+    Args:
+        spec: The post-processor's spec.
+        values: Other values for the rule *options*.
+        **options: Options in place of the defaults.
+
+    Returns:
+        The checks.
+    """
     return checks_of(spec.name, RULES, PostCase(spec, options, values or {}))
 
 
 def check_postprocessor(spec: PostSpec, *, values: Mapping[str, Any] | None = None, **options: Any) -> None:
-    """Every rule for a post-processor; ConformanceError at the first one broken."""
+    """Run every rule for a post-processor.
+
+    Args:
+        spec: The post-processor's spec.
+        values: Other values for the rule *options*.
+        **options: Options in place of the defaults.
+
+    Raises:
+        ConformanceError: The first rule that is broken.
+    """
     run_all(postprocessor_checks(spec, values=values, **options))
 
 
 def make_video(answers: tuple[Answer, ...], n: int, seed: int) -> VideoAnswers:
-    """One video of n frames; with an odd seed no slot is ever present. ``extra`` has the slots' own answers to
-    classes, as the harness names them: ``slot.<slot>.<answer>``."""
+    """Make one synthetic video.
+
+    ``extra`` has the slots' own class predictions, named as the harness names them: ``slot.<slot>.<answer>``.
+
+    Args:
+        answers: The answers.
+        n: Number of frames.
+        seed: Seed of the video; with an odd one no slot is ever present.
+
+    Returns:
+        The video.
+    """
     random = np.random.default_rng(seed)
     times = np.cumsum(random.choice([1 / 30, 1 / 15], n)) - 1 / 30
     values: dict[str, np.ndarray] = {}
@@ -80,12 +134,12 @@ def make_video(answers: tuple[Answer, ...], n: int, seed: int) -> VideoAnswers:
         elif answer.kind == "binary":
             values[answer.name], targets[answer.name] = noisy.clip(0, 1), (wave > 0.5) * 1.0
         else:
-            values[answer.name] = answer.low + (answer.high - answer.low) * noisy  # some of it out of range
+            values[answer.name] = answer.low + (answer.high - answer.low) * noisy  # partly out of range
             targets[answer.name] = answer.low + (answer.high - answer.low) * wave
         targets[answer.name][random.random(n) < 0.2] = np.nan
     present = {slot: (random.random(n) > 0.4) & (seed % 2 == 0) for slot in ("face", "audio")}
     extra: dict[str, np.ndarray] = {}
-    for slot in SLOTS:  # a slot's own answer to classes: right more often than not, and more or less sure
+    for slot in SLOTS:  # class predictions that are right more often than not, with varying confidence
         for answer in answers:
             if answer.kind == "class":
                 hit = np.eye(len(answer.classes))[np.nan_to_num(targets[answer.name]).astype(int)]
@@ -95,7 +149,14 @@ def make_video(answers: tuple[Answer, ...], n: int, seed: int) -> VideoAnswers:
 
 
 def score(videos: list[VideoAnswers]) -> float:
-    """The higher, the nearer the answers are to the targets."""
+    """Return the negative mean squared error of the predictions.
+
+    Args:
+        videos: The videos.
+
+    Returns:
+        The score; higher is better.
+    """
     errors = []
     for video in videos:
         for name, target in video.targets.items():
@@ -118,18 +179,21 @@ def _expect_equal(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], faul
 
 
 def offline(case: PostCase) -> None:
-    """Building does not touch the network.
+    """Check that building does not access the network.
 
-    Machines that answer videos often have none."""
+    Machines that make predictions often have none.
+    """
     with no_network():
         case.build()
 
 
 def shape(case: PostCase) -> None:
-    """Answers keep their names, shapes and finiteness, also for one frame and where nothing is ever seen; targets,
-    masks, times and names stay as they are.
+    """Check that predictions keep their names, shapes and finiteness, and that everything else is unchanged.
 
-    Scores and submissions are made of what comes back, by these names and rows."""
+    Scores and submissions are made from the result, by these names and rows.
+
+    This includes videos of one frame and videos in which no slot is ever present.
+    """
     post = case.fitted()
     for video in case.videos():
         done = post.apply(video)
@@ -150,9 +214,10 @@ def shape(case: PostCase) -> None:
 
 
 def probabilities(case: PostCase) -> None:
-    """Probabilities stay in [0, 1] and those of classes add up to 1.
+    """Check that probabilities stay in [0, 1] and those of classes add up to 1.
 
-    The next post-processor, and whoever joins several runs' answers, counts on it."""
+    The next post-processor, and ensembles of several runs, rely on it.
+    """
     post = case.fitted()
     for video in case.videos():
         done = post.apply(video)
@@ -166,9 +231,10 @@ def probabilities(case: PostCase) -> None:
 
 
 def inputs_untouched(case: PostCase) -> None:
-    """Neither fit nor apply changes the arrays it is given.
+    """Check that neither fit nor apply changes the arrays it is given.
 
-    The raw answers are scored beside the processed ones, from the same arrays."""
+    The raw predictions are scored as well as the processed ones, from the same arrays.
+    """
     videos, fresh = case.videos(), case.videos()
     post = case.build()
     post.fit(videos, score)
@@ -179,9 +245,10 @@ def inputs_untouched(case: PostCase) -> None:
 
 
 def one_by_one(case: PostCase) -> None:
-    """A video's answers do not depend on which videos were processed before it.
+    """Check that a video's predictions do not depend on the videos processed before it.
 
-    Else a score depends on the order of a folder."""
+    Otherwise a score depends on the order of a folder.
+    """
     post = case.fitted()
     first, second, third = case.videos()
     before = post.apply(first).values
@@ -191,9 +258,10 @@ def one_by_one(case: PostCase) -> None:
 
 
 def blind(case: PostCase) -> None:
-    """apply does not look at the targets: test videos have none.
+    """Check that apply does not use the targets: test videos have none.
 
-    A score that was made with the labels it is scored by means nothing."""
+    A score that was made with the labels it is computed from means nothing.
+    """
     post = case.fitted()
     for video in case.videos():
         hidden = replace(video, targets={name: np.full_like(t, np.nan) for name, t in video.targets.items()})
@@ -201,9 +269,10 @@ def blind(case: PostCase) -> None:
 
 
 def state(case: PostCase) -> None:
-    """state() is plain data (JSON), and given to the constructor as options it makes the fitted post-processor.
+    """Check that the fitted state is plain data (JSON), and that a post-processor built with it as options is the same.
 
-    The record keeps it, and answers to the test videos are made from it."""
+    The record keeps it, and the predictions for test videos are made from it.
+    """
     post = case.fitted()
     try:
         kept = json.loads(json.dumps(post.state()))
@@ -216,9 +285,10 @@ def state(case: PostCase) -> None:
 
 
 def options(case: PostCase) -> None:
-    """Every option makes a difference.
+    """Check that every option makes a difference.
 
-    An option that does nothing is a comparison that somebody runs for nothing."""
+    An option without effect wastes the time of everyone who compares its values.
+    """
 
     def outcome(**chosen: Any) -> list[Any]:
         post = case.fitted(**chosen)
@@ -228,9 +298,10 @@ def options(case: PostCase) -> None:
 
 
 def repeatable(case: PostCase) -> None:
-    """Two that are built and fitted alike give equal answers, and so do two calls.
+    """Check that two post-processors built and fitted in the same way give equal predictions, and so do two calls.
 
-    A run is repeated from its seed: the processed score is part of the record's result."""
+    A run is repeated from its seed: the processed score is part of the record's result.
+    """
     one, two = case.fitted(), case.fitted()
     for video in case.videos():
         done = one.apply(video).values
@@ -239,9 +310,12 @@ def repeatable(case: PostCase) -> None:
 
 
 def precisions(case: PostCase) -> None:
-    """Answers in float32 are processed as those in float64 are: finite, of the same shape.
+    """Check that predictions in float32 are processed like those in float64.
 
-    The network answers in float32, tables and ensembles are in float64."""
+    The network predicts in float32; tables and ensembles are in float64.
+
+    The result is finite, of the same shape, and differs by less than 1e-3.
+    """
     first, second = case.fitted(), case.fitted()
     for video in case.videos():
         low = replace(video, values={name: values.astype(np.float32) for name, values in video.values.items()})

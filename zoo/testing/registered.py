@@ -1,4 +1,4 @@
-"""The checks of whatever a hook returns, by its kind."""
+"""Conformance checks for a spec of any kind."""
 
 from __future__ import annotations
 
@@ -31,8 +31,20 @@ CHECKS: Mapping[str, Any] = {
 
 
 def spec_checks(kind: str, spec: Any, **given: Any) -> list[Check]:
-    """Every rule for a spec of this kind (one of zoo.api.KINDS), one by one. ``given``: what the kind's own function
-    takes besides the spec (options, ``values``, an encoder's ``argument``, a fusion's ``permute``)."""
+    """Return every rule for a spec, one by one.
+
+    Args:
+        kind: One of zoo.api.KINDS.
+        spec: A spec of this kind.
+        **given: Arguments of the kind's own function (options, ``values``, an encoder's ``argument``, a fusion's
+            ``permute``).
+
+    Returns:
+        The checks.
+
+    Raises:
+        UserError: The kind is unknown.
+    """
     if kind not in CHECKS:
         raise UserError("registry-kind-unknown", kind=kind, hint=did_you_mean(kind, KINDS), names=", ".join(KINDS))
     checks: list[Check] = CHECKS[kind](spec, **given)

@@ -1,4 +1,8 @@
-"""A rule at work on one block: what the block was fed last, what came back, and why the rule is there."""
+"""Checks of one rule on one block, with the block's last input, its output, and the reason for the rule.
+
+A rule is a function of a case. Its docstring has one line that begins with "Check that", and a paragraph on why the
+rule matters. Both are printed if the rule fails.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +22,12 @@ from zoo.registry.registry import resolve
 
 
 class ConformanceError(AssertionError):
-    """A block breaks a rule. ``fault``: what is wrong; ``got``: what came back, where that says more than the last
-    answer of the block. The text of what a Check raises also has what was fed, and why it matters."""
+    """A block breaks a rule. The text that a Check raises also has the input, the output, and why the rule matters.
+
+    Attributes:
+        fault: The fault.
+        got: The faulty output, if it says more than the block's last output.
+    """
 
     def __init__(self, fault: str, got: str = "") -> None:
         super().__init__(fault)
@@ -27,12 +35,20 @@ class ConformanceError(AssertionError):
 
 
 class Excused(Exception):
-    """A rule does not apply to the block; the text says why not."""
+    """A rule does not apply to the block; the text is the reason."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a check ended. ``fault``: of a failed one; of an excused one why. ``error`` is what the check raises."""
+    """The result of a check.
+
+    Attributes:
+        state: "passed", "failed" or "excused".
+        fault: The fault if it failed; the reason if it is excused.
+        fed: The block's last input, in words.
+        got: The output, in words.
+        error: The exception that the check raises.
+    """
 
     state: Literal["passed", "failed", "excused"]
     fault: str = ""
@@ -43,8 +59,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Check:
-    """One rule for one block: call it; it raises ConformanceError. ``str`` of it is a test's name; ``text`` is the
-    rule's docstring: what it asks for and, in a second paragraph, why."""
+    """One rule for one block. Call it to run it; its ``str`` is a test's name.
+
+    Attributes:
+        block: The block's name.
+        rule: The rule's name.
+        run: Runs the rule.
+        text: The rule's docstring: the requirement, and in a second paragraph the reason.
+    """
 
     block: str
     rule: str
@@ -53,16 +75,20 @@ class Check:
 
     @property
     def asks(self) -> str:
-        """What the rule asks for."""
+        """The requirement."""
         return _paragraph(self.text, 0)
 
     @property
     def why(self) -> str:
-        """Why it matters."""
+        """Why the rule matters."""
         return _paragraph(self.text, 1)
 
     def judge(self) -> Verdict:
-        """Check the rule without raising."""
+        """Run the rule without raising.
+
+        Returns:
+            The verdict.
+        """
         _Last.call = None
         try:
             self.run()
@@ -89,7 +115,12 @@ class Check:
         return "".join(f"\n  {name}: {text}" for name, text in rows if text)
 
     def __call__(self) -> None:
-        """Check the rule. A rule that does not apply is kept."""
+        """Run the rule. It passes if it does not apply.
+
+        Raises:
+            ConformanceError: The block breaks the rule.
+            Exception: The block raised an exception.
+        """
         error = self.judge().error
         if isinstance(error, ConformanceError):
             raise error from None
@@ -101,7 +132,16 @@ class Check:
 
 
 def checks_of(block: str, rules: tuple[Callable[[Any], None], ...], case: Any) -> list[Check]:
-    """The rules, each bound to the case."""
+    """Bind rules to a case.
+
+    Args:
+        block: The block's name.
+        rules: Functions of a case.
+        case: The block with everything that the rules need.
+
+    Returns:
+        One check per rule.
+    """
     return [
         Check(block, rule.__name__, lambda rule=rule: rule(case), rule.__doc__ or "")  # type: ignore[misc]
         for rule in rules
@@ -109,19 +149,42 @@ def checks_of(block: str, rules: tuple[Callable[[Any], None], ...], case: Any) -
 
 
 def run_all(checks: list[Check]) -> None:
-    """Run checks in order; the first that fails raises."""
+    """Run checks in order.
+
+    Args:
+        checks: The checks.
+
+    Raises:
+        ConformanceError: The first check that failed.
+    """
     for check in checks:
         check()
 
 
 def expect(condition: object, fault: str, got: str = "") -> None:
-    """Raise ConformanceError with the fault unless the condition holds."""
+    """Raise ConformanceError unless a condition holds.
+
+    Args:
+        condition: The condition.
+        fault: The fault if it does not hold.
+        got: The faulty output, in words.
+
+    Raises:
+        ConformanceError: The condition does not hold.
+    """
     if not condition:
         raise ConformanceError(fault, got)
 
 
 def excuse(reason: str) -> NoReturn:
-    """Leave a rule that does not apply."""
+    """Leave a rule that does not apply.
+
+    Args:
+        reason: Why it does not apply.
+
+    Raises:
+        Excused: Always.
+    """
     raise Excused(reason)
 
 
@@ -135,7 +198,7 @@ def _paragraph(text: str, index: int) -> str:
 
 @dataclass
 class _Call:
-    """A call of a block's method. ``out`` is unset until it returns."""
+    """A call of a block's method. ``out`` is ``...`` until the method returns."""
 
     method: str
     names: list[str]
@@ -145,13 +208,22 @@ class _Call:
 
 
 class _Last:
-    """The last call, described only where a rule fails."""
+    """The last call. It is described only if a rule fails."""
 
     call: _Call | None = None
 
 
 def construct(spec: Spec, *given: Any, **options: Any) -> Any:
-    """What the spec builds, its calls recorded (the build too)."""
+    """Build a block from its spec, and record the build and all its calls.
+
+    Args:
+        spec: The block's spec.
+        *given: Positional arguments of the build.
+        **options: The block's options.
+
+    Returns:
+        The block.
+    """
     build = resolve(spec.build)
     call = _Last.call = _Call("build", [], given, options)
     call.out = made = build(*given, **options)
@@ -159,14 +231,21 @@ def construct(spec: Spec, *given: Any, **options: Any) -> Any:
 
 
 def record_calls(block: Any) -> Any:
-    """Record what a block is called with and what it gives: a module's forward, and the named methods of any block."""
+    """Record the inputs and outputs of a block: a module's forward, and the known methods of any block.
+
+    Args:
+        block: The block.
+
+    Returns:
+        The same block.
+    """
     if isinstance(block, nn.Module):
         block.register_forward_pre_hook(_before, with_kwargs=True)
         block.register_forward_hook(_after)
     for name in ("decode", "fit", "apply", "detect", "image", "sound", "vectors"):
         method = None if isinstance(block, nn.Module) and name != "decode" else getattr(block, name, None)
         if callable(method):
-            with suppress(AttributeError):  # an object that admits no new attributes is not recorded
+            with suppress(AttributeError):  # an object with __slots__ is not recorded
                 setattr(block, name, _recorded(name, method))
     return block
 
@@ -198,7 +277,7 @@ def _names(method: Callable[..., Any]) -> list[str]:
 
 
 def _last() -> tuple[str, str]:
-    """What was fed last and what came back, in words."""
+    """Return the last input and the last output, in words."""
     call = _Last.call
     if call is None:
         return "", ""
@@ -209,7 +288,14 @@ def _last() -> tuple[str, str]:
 
 
 def describe(value: Any) -> str:
-    """A value in a few words: a tensor or array by its shape, type and range."""
+    """Describe a value in a few words: a tensor or array by its shape, dtype and range.
+
+    Args:
+        value: Any value.
+
+    Returns:
+        One line.
+    """
     if isinstance(value, Tensor):
         return _array(tuple(value.shape), str(value.dtype).removeprefix("torch."), value.detach())
     if isinstance(value, np.ndarray):

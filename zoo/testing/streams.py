@@ -1,4 +1,4 @@
-"""Rules for streams: what their readers give of one video."""
+"""Rules for streams: the output of their readers on one video."""
 
 from __future__ import annotations
 
@@ -26,14 +26,27 @@ MAKERS = Callable[[Path, int], Source]
 
 @dataclass(frozen=True)
 class StreamCase:
-    """A stream and what makes a video for it: ``source(folder, seed)``."""
+    """A stream, and a function that makes a video for it.
+
+    Attributes:
+        spec: The stream's spec.
+        source: ``source(folder, seed)`` writes a video and returns its zoo.readers.Source.
+    """
 
     spec: StreamSpec
     source: MAKERS
 
     @contextmanager
     def reader(self, seed: int = 0, *, bare: bool = False) -> Iterator[tuple[Any, Source]]:
-        """A reader of a video; ``bare``: of one of which nothing but annotations is there."""
+        """Open a reader of a video.
+
+        Args:
+            seed: Seed of the video.
+            bare: Of the video only the annotation exists.
+
+        Yields:
+            The reader, and its source.
+        """
         with tempfile.TemporaryDirectory() as folder:
             source = self.source(Path(folder), seed)
             if bare:
@@ -42,24 +55,55 @@ class StreamCase:
 
 
 def stream_checks(spec: StreamSpec, *, source: MAKERS | None = None) -> list[Check]:
-    """Every rule for a stream, one by one. ``source(folder, seed)`` writes a video that the stream finds something in
-    and gives its zoo.readers.Source; by default a short one with crops, sound and boxes is made."""
+    """Return every rule for a stream, one by one.
+
+    Args:
+        spec: The stream's spec.
+        source: ``source(folder, seed)`` writes a video on which the stream finds something, and returns its
+            zoo.readers.Source. The default is a short video with crops, sound and boxes.
+
+    Returns:
+        The checks.
+    """
     return checks_of(spec.name, RULES, StreamCase(spec, source or make_source))
 
 
 def check_stream(spec: StreamSpec, *, source: MAKERS | None = None) -> None:
-    """Every rule for a stream; ConformanceError at the first one broken."""
+    """Run every rule for a stream.
+
+    Args:
+        spec: The stream's spec.
+        source: See ``stream_checks``.
+
+    Raises:
+        ConformanceError: The first rule that is broken.
+    """
     run_all(stream_checks(spec, source=source))
 
 
 def pictures(seed: int) -> np.ndarray:
-    """The frames of the made-up video, (25, 64, 96, 3) uint8 RGB."""
+    """Return the frames of the synthetic video, (25, 64, 96, 3) uint8 RGB.
+
+    Args:
+        seed: Seed of the video.
+
+    Returns:
+        The frames.
+    """
     small = np.random.default_rng(seed).integers(0, 256, (FRAMES, HEIGHT // 8, WIDTH // 8, 3), np.uint8)
     return small.repeat(8, 1).repeat(8, 2)
 
 
 def make_source(folder: Path, seed: int) -> Source:
-    """A second of video with sound, face crops except of three frames, and a box in all but the first frame."""
+    """Write a second of video with sound, face crops except for three frames, and a box in all but the first frame.
+
+    Args:
+        folder: An existing, empty folder.
+        seed: Seed of the video.
+
+    Returns:
+        The video.
+    """
     import cv2
 
     crops = folder / "crops"
@@ -94,7 +138,7 @@ def _write_video(path: Path, seed: int) -> None:
 
 
 def _content(case: StreamCase, reader: Any, source: Source) -> list[Any]:
-    """What the reader gives at the frames that are present, checked as it comes."""
+    """Return the reader's output at the frames that are present, after checking it."""
     mask = reader.present()
     if not mask.any():
         excuse("it finds nothing in the made-up video: give stream_checks a source of your own")
@@ -110,7 +154,7 @@ def _content(case: StreamCase, reader: Any, source: Source) -> list[Any]:
 
 
 def _frames(reader: Any) -> list[np.ndarray]:
-    """The frames as the reader wants them for pictures of size 32."""
+    """Return the frames as the reader needs them for images of size 32."""
     import cv2
 
     if not getattr(reader, "squeezed", False):
@@ -122,17 +166,19 @@ def _frames(reader: Any) -> list[np.ndarray]:
 
 
 def offline(case: StreamCase) -> None:
-    """Opening a video does not touch the network.
+    """Check that opening a video does not access the network.
 
-    Machines that train often have none."""
+    Machines that train often have none.
+    """
     with no_network(), case.reader():
         pass
 
 
 def presence(case: StreamCase) -> None:
-    """present() is a bool a frame, the same when asked again.
+    """Check that present() is one bool per frame, and the same at a second call.
 
-    It is the mask that training, fusion and tables go by."""
+    It is the mask that training, fusion and tables use.
+    """
     with case.reader() as (reader, source):
         mask = reader.present()
         good = isinstance(mask, np.ndarray) and mask.shape == (source.n_frames,) and mask.dtype == bool
@@ -141,10 +187,13 @@ def presence(case: StreamCase) -> None:
 
 
 def content(case: StreamCase) -> None:
-    """Pictures are uint8 RGB (size, size, 3), or None at frames without one, which are asked for too; sound is a Sound
-    at the rate asked for; vectors are (n, D) float32, finite where present.
+    """Check that images, sound and vectors have the required types and shapes.
 
-    They go to the encoder as they come, side by side with those of other videos."""
+    They go to the encoder unchanged, together with those of other videos.
+
+    Images are uint8 RGB (size, size, 3), or None at frames without one, which are requested too. Sound is a Sound at
+    the requested rate. Vectors are (n, D) float32, finite where present.
+    """
     with case.reader() as (reader, source):
         for item in _content(case, reader, source):
             if case.spec.kind == "frames" and item is not None:
@@ -161,9 +210,10 @@ def content(case: StreamCase) -> None:
 
 
 def nothing_there(case: StreamCase) -> None:
-    """Of a video without files it gives a mask that is false everywhere, or a UserError that says what is missing.
+    """Check that a video without files gives a mask of False, or a UserError that names the missing part.
 
-    Data folders lack a crop folder or a video here and there: that must not end a run with a traceback."""
+    Data folders sometimes lack a crop folder or a video. That must not end a run with a traceback.
+    """
     try:
         with case.reader(bare=True) as (reader, _):
             mask = reader.present()
@@ -173,9 +223,10 @@ def nothing_there(case: StreamCase) -> None:
 
 
 def fingerprint(case: StreamCase) -> None:
-    """Equal content has one fingerprint, other content another.
+    """Check that equal content has one fingerprint, and other content another.
 
-    Features are kept under it: a fingerprint that stays gives features of the old content for the new one."""
+    Features are cached under it. If it does not change with the content, the features of the old content are used.
+    """
     with case.reader() as (one, source):
         first = one.fingerprint()
         expect(isinstance(first, str) and first, f"fingerprint() gives {describe(first)}, not a text")
@@ -188,9 +239,10 @@ def fingerprint(case: StreamCase) -> None:
 
 
 def repeatable(case: StreamCase) -> None:
-    """Two readers of one video give the same.
+    """Check that two readers of one video give the same output.
 
-    A run is repeated from its record."""
+    A run is repeated from its record.
+    """
     with case.reader() as (one, source):
         two = resolve(case.spec.reader)(source)
         for a, b in zip(_content(case, one, source), _content(case, two, source), strict=True):

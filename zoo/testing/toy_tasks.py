@@ -1,4 +1,4 @@
-"""A task that only a block which joins slots and frames can learn."""
+"""Toy tasks that only a block which combines slots and frames can learn."""
 
 from __future__ import annotations
 
@@ -10,12 +10,21 @@ from torch import Tensor, nn
 from zoo.testing.rules import expect
 
 CLIPS, FRAMES = 8, 12
-GOOD = 0.1  # share of the targets' variance that may remain
+GOOD = 0.1  # proportion of the targets' variance that may remain
 
 
 def bits(seed: int = 11) -> tuple[Tensor, Tensor]:
-    """Two streams of bits, each (8, 12) of -1 and 1: two sequences of the one with four of the other in all pairs, so
-    that no stream tells which clip it is, and the sum of what each tells is not enough either."""
+    """Draw two streams of bits, each (8, 12) of -1 and 1.
+
+    Two sequences of the first are paired with four of the second in all combinations. No stream alone identifies the
+    clip, and a sum of functions of each stream cannot solve the task either.
+
+    Args:
+        seed: Seed of the draw.
+
+    Returns:
+        The two streams.
+    """
     generator = torch.Generator().manual_seed(seed)
     first, second = (torch.randint(0, 2, (n, FRAMES), generator=generator) * 2.0 - 1 for n in (2, 4))
     clip = torch.arange(CLIPS)
@@ -23,24 +32,59 @@ def bits(seed: int = 11) -> tuple[Tensor, Tensor]:
 
 
 def crossed(a: Tensor, b: Tensor) -> Tensor:
-    """Temporal XOR across the streams: the previous bit of one times the present bit of the other, (8, 11)."""
+    """Compute a temporal XOR across the streams: the previous bit of one times the present bit of the other.
+
+    Args:
+        a: (8, 12).
+        b: (8, 12).
+
+    Returns:
+        (8, 11).
+    """
     return a[:, :-1] * b[:, 1:]
 
 
 def summed(a: Tensor, b: Tensor) -> Tensor:
-    """Half the sum of each stream's own temporal XOR, (8, 11): what averaging the slots' answers can express."""
+    """Compute half the sum of each stream's own temporal XOR. An average of the slots' predictions can express it.
+
+    Args:
+        a: (8, 12).
+        b: (8, 12).
+
+    Returns:
+        (8, 11).
+    """
     return (a[:, :-1] * a[:, 1:] + b[:, :-1] * b[:, 1:]) / 2
 
 
 def spread(stream: Tensor, dim: int) -> Tensor:
-    """(B, T) bits -> (B, T, dim) features: the bit times a fixed direction."""
+    """Turn bits into features: the bit times a fixed direction.
+
+    Args:
+        stream: (B, T) bits.
+        dim: Number of features.
+
+    Returns:
+        (B, T, dim).
+    """
     direction = torch.randn(dim, generator=torch.Generator().manual_seed(dim))
     return stream.unsqueeze(-1) * direction
 
 
 def expect_learned(module: nn.Module, answer: Callable[[], Tensor], target: Tensor, steps: int = 600) -> None:
-    """Training brings the mean squared error of ``answer()`` (8, 12) under 10 % of the targets' variance. The first
-    frame has no target. Measured in evaluation mode, every 20 steps."""
+    """Raise ConformanceError unless training fits the targets: an error under 10 % of their variance.
+
+    The mean squared error is measured in evaluation mode, every 20 steps. The first frame has no target.
+
+    Args:
+        module: The network to train.
+        answer: Returns its predictions (8, 12).
+        target: (8, 11).
+        steps: The most steps.
+
+    Raises:
+        ConformanceError: The network does not learn the task.
+    """
     optimiser = torch.optim.Adam(module.parameters(), 1e-2)
     left = float("inf")
     for step in range(steps + 1):

@@ -1,4 +1,4 @@
-"""Pretrained weights: cards, files, and how they get into networks."""
+"""Pretrained weights: model cards, files, and loading into networks."""
 
 from zoo.moved import passing_on
 

@@ -1,9 +1,9 @@
-"""Where files of weights keep averaged ones (EMA, SWA) beside those of the last step.
+"""Find averaged weights (EMA, SWA) in weight files that also have those of the last step.
 
-Forms: a table beside the other (timm's ``state_dict_ema``), a network or an object's state that has one in it
-(``ema``), a callback's state (Lightning), and one table with both (``ema_model.``, as a module that holds its average
-saves itself). Lightning's WeightAveraging puts the averaged ones where the others are expected: they are what Lightning
-loads, and are taken here, asked for or not.
+They are stored in one of these ways: a table next to the other (timm's ``state_dict_ema``), a network or an object's
+state that contains one (``ema``), a callback's state (Lightning), or one table with both (``ema_model.``, as saved by a
+module that holds its own average). Lightning's WeightAveraging puts the averaged weights where the others are
+expected: Lightning loads those, and they are loaded here too, asked for or not.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ KEYS = (
     "swa_state_dict",
 )
 _INSIDE = ("state_dict", "module", "model", "ema_model", "shadow")
-_COUNTER = "n_averaged"  # what torch.optim.swa_utils.AveragedModel has beside its module
-_INSTEAD = "current_model_state"  # the last step's in Lightning's WeightAveraging, whose state_dict is averaged
+_COUNTER = "n_averaged"  # torch.optim.swa_utils.AveragedModel stores it next to its module
+_INSTEAD = "current_model_state"  # the last step's weights in Lightning's WeightAveraging; its state_dict is averaged
 
 
 def places(root: Any) -> Iterator[tuple[str | None, Any]]:
-    """Yield where averaged weights may be in a file's content, None for the file itself, and what is there; the
-    likeliest first."""
+    """Yield the possible places of averaged weights in a file's content, and the values there; the likeliest first.
+
+    A place of None is the content itself.
+    """
     if not isinstance(root, Mapping):
         return
     if _COUNTER in root:
@@ -40,19 +42,21 @@ def places(root: Any) -> Iterator[tuple[str | None, Any]]:
 
 
 def last_step(root: Any) -> str | None:
-    """Return the key of the last step's weights where the usual one holds averaged ones, else None."""
+    """Return the key of the last step's weights if the usual key holds averaged ones, else None."""
     return _INSTEAD if isinstance(root, Mapping) and _INSTEAD in root else None
 
 
 def without_counter(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the table that AveragedModel saves without the number of steps in it; any other as it is."""
+    """Return a table saved by AveragedModel without its number of steps; any other table unchanged."""
     rest = {name: tensor for name, tensor in state.items() if name != _COUNTER}
     return rest if rest and all(name.startswith("module.") for name in rest) else state
 
 
 def parted(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor], str] | None:
-    """Return the last step's and the averaged weights of a table that holds both, and what the averaged ones' names
-    begin with; None where it does not. Both must have the same names after it: a network may well have a part ``ema``.
+    """Split a table that holds both kinds of weights into the last step's, the averaged ones, and the latter's prefix.
+
+    Return None if the table does not hold both. Without the prefix both must have the same names, because a network may
+    have a part called ``ema``.
     """
     for key in KEYS:
         averaged = {n.removeprefix(f"{key}."): t for n, t in state.items() if n.startswith(f"{key}.")}
@@ -68,7 +72,7 @@ def parted(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tenso
 
 
 def _bare(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Without ``module.``, where all names have it."""
+    """Remove ``module.`` if all names have it."""
     if not all(name.startswith("module.") for name in state):
         return state
     return {name.removeprefix("module."): tensor for name, tensor in state.items()}

@@ -1,8 +1,8 @@
-"""Batch norms of frozen networks, folded into the convolutions before them.
+"""Fold the batch norms of frozen networks into the convolutions before them.
 
-A batch norm that no longer learns multiplies each channel by a number and adds another, which the convolution before
-it does at no cost once its weights are multiplied by the same number. Features stay the same but for rounding, and
-come sooner (docs/performance.md): a norm is one more pass over activations that hardly fit the processor's caches.
+A batch norm in evaluation mode multiplies each channel by a number and adds another. The convolution before it does
+this at no cost once its weights are multiplied by the same number. Features stay the same except for rounding and are
+computed faster (docs/performance.md): a norm is one more pass over activations that hardly fit the CPU's caches.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from torch.utils._pytree import tree_leaves
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-TOLERANCE = 1e-4  # of the features' length; float32 rounds some 1e-6 of it
-Pair = tuple[str, str]  # names of a convolution and of the norm behind it
+TOLERANCE = 1e-4  # relative to the features' norm; rounding in float32 is some 1e-6 of it
+Pair = tuple[str, str]  # names of a convolution and of the norm after it
 
 
 def fold(network: nn.Module, features: Callable[[int], Tensor]) -> int:
-    """Fold, in place, every batch norm that is all that looks at what a convolution gives; how many were.
+    """Fold, in place, every batch norm that is the only reader of a convolution's output, and return their number.
 
-    ``features(n)``: the network's features (n, D) of n pictures in float32, other pictures for another n. The first
-    shows what follows what; the second proves the result. A network whose features then differ by more than
-    ``TOLERANCE``, that fails on such pictures, or some part of which is not in eval mode, is left as it was.
+    ``features(n)`` returns the network's features (n, D) of n images in float32, other images for another n. The first
+    call shows which norm follows which convolution; the second verifies the result. A network is left unchanged if its
+    features then differ by more than ``TOLERANCE``, if it fails on such images, or if some part is not in eval mode.
     """
     parts = list(network.modules())
     if any(part.training for part in parts) or not any(_remainder(part) is not None for part in parts):
@@ -43,7 +43,7 @@ def fold(network: nn.Module, features: Callable[[int], Tensor]) -> int:
             for pair in pairs:
                 undo += _fold(network, *pair)
             proven = bool(pairs) and _same(before, features(3))
-        except Exception:  # some networks bear no noise, or look at the norm themselves: they work as they are
+        except Exception:  # some networks fail on noise, or access the norm themselves: they stay unfolded
             proven = False
         if not proven:
             for module, name, value in reversed(undo):
@@ -52,7 +52,7 @@ def fold(network: nn.Module, features: Callable[[int], Tensor]) -> int:
 
 
 def plain_convolution(part: nn.Module) -> bool:
-    """Whether it computes with the very weights that it stores, and nobody listens."""
+    """Return True if the module is not parametrised and has no hooks: it computes with the weights that it stores."""
     from timm.layers import Conv2dSame
 
     return type(part) in (*CONVOLUTIONS, Conv2dSame) and not is_parametrized(part) and not _heard(part)
@@ -63,7 +63,7 @@ def _heard(part: nn.Module) -> bool:
 
 
 def _remainder(part: nn.Module) -> nn.Module | None:
-    """What is left of a norm without its numbers: nothing, or timm's activation; None where it cannot be folded."""
+    """Return what replaces a folded norm: an identity, or timm's activation; None if the norm cannot be folded."""
     from timm.layers import BatchNormAct2d
 
     if _heard(part) or getattr(part, "running_var", None) is None:
@@ -74,11 +74,11 @@ def _remainder(part: nn.Module) -> nn.Module | None:
 
 
 class _Looks(TorchFunctionMode):
-    """How often what convolutions make is looked at, be it by a norm; asking for its shape does not count."""
+    """A counter of the functions that read a convolution's output, norms included. Reading its shape does not count."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.made: dict[int, tuple[str, Tensor]] = {}  # kept, so that no other tensor takes its place
+        self.made: dict[int, tuple[str, Tensor]] = {}  # keeps the tensors alive, so that no id is used again
         self.at: Counter[str] = Counter()
 
     def __torch_function__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
@@ -89,7 +89,7 @@ class _Looks(TorchFunctionMode):
 
 
 def _followed(network: nn.Module, run: Callable[[], Tensor]) -> list[Pair]:
-    """Convolutions and norms, each at work once, where the norm alone looks at what the convolution makes."""
+    """Return pairs of a convolution and a norm, each called once, if the norm alone reads the convolution's output."""
     looks, pairs, calls = _Looks(), list[Pair](), Counter[str]()
 
     def made(name: str, out: Tensor) -> None:
@@ -117,7 +117,7 @@ def _followed(network: nn.Module, run: Callable[[], Tensor]) -> list[Pair]:
 
 
 def _fold(network: nn.Module, convolution: str, norm: str) -> list[tuple[nn.Module, str, Any]]:
-    """What to set to undo it: modules, names of attributes and values."""
+    """Fold one pair, and return what undoes it: modules, names of attributes and values."""
     conv: Any = network.get_submodule(convolution)
     place, _, name = norm.rpartition(".")
     holder = network.get_submodule(place)
@@ -131,13 +131,13 @@ def _fold(network: nn.Module, convolution: str, norm: str) -> list[tuple[nn.Modu
 
 
 def _same(before: Tensor, after: Tensor) -> bool:
-    """Whether features (n, D) are the same but for rounding; of nothing but zeros that cannot be said."""
+    """Return True if features (n, D) are the same except for rounding; False if any of them are all zero."""
     lengths = before.norm(dim=-1)
     return bool(((after - before).norm(dim=-1) <= TOLERANCE * lengths).all() and (lengths > 0).all())
 
 
 @contextmanager
 def _exactly() -> Iterator[None]:
-    """Convolutions in full float32 on a GPU, which else rounds more than ``TOLERANCE``."""
+    """Run convolutions in full float32 on a GPU, where TF32 would round by more than ``TOLERANCE``."""
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         yield

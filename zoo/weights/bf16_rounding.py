@@ -1,12 +1,12 @@
-"""Weights of convolutions in bfloat16, rounded so that the sum of each filter stays.
+"""Round the weights of convolutions to bfloat16 so that the sum of each filter is kept.
 
-bfloat16 keeps eight binary digits. Rounded to the nearest one by one, a filter's weights add up to something else, and
-since what it is given is mostly positive (behind a ReLU), all it gives is shifted, on every frame alike. Here what one
-weight loses the next one takes over. It costs nothing when features are computed; how near they come to float32 is
-measured by harness.features.encoder_probe. (Features of the default encoder, norms folded, 256 demo frames, median
-distance from float32 as a share of their length: faces 5.4 % rounded to the nearest, 3.7 % so; scenes 6.3 % and 3.6 %.
-The same with its weights shaken by 0.2 %, eight times: faces 4.7 to 16.3 % and 3.3 to 3.8 %, scenes 4.1 to 15.6 % and
-3.3 to 4.1 %.)
+bfloat16 keeps eight binary digits. If each weight is rounded to the nearest value, a filter's sum changes. Its input is
+mostly positive (after a ReLU), so its whole output is shifted, by the same amount on every frame. Here the rounding
+error of one weight is carried over to the next one. This costs nothing when features are computed. How close they come
+to float32 is measured by harness.features.encoder_probe. (Features of the default encoder, norms folded, 256 demo
+frames, median distance from float32 relative to the features' norm: faces 5.4 % rounded to the nearest, 3.7 % by this
+method; scenes 6.3 % and 3.6 %. The same with weights perturbed by 0.2 %, eight times: faces 4.7 to 16.3 % and 3.3 to
+3.8 %, scenes 4.1 to 15.6 % and 3.3 to 4.1 %.)
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ from zoo.weights.batch_norm_folding import plain_convolution
 
 
 class Rounded:
-    """Weights for the convolutions of a network that compute in bfloat16. ``run``: runs it under autocast; where it
-    fails, none is rounded."""
+    """Rounded weights for the convolutions of a network that compute in bfloat16.
+
+    ``run`` runs the network under autocast; if it fails, no weights are rounded.
+    """
 
     def __init__(self, network: nn.Module, run: Callable[[], object]) -> None:
         self.weights = [(part, part.weight, _parameter(part.weight)) for part in _in_bf16(network, run)]
 
     @contextmanager
     def used(self) -> Iterator[None]:
-        """Inside, the network has them; autocast leaves them as they are. Not for two threads at once."""
+        """Use the rounded weights inside the context; autocast leaves them unchanged. Not thread-safe."""
         try:
             for part, _, weight in self.weights:
                 part.weight = weight
@@ -41,7 +43,7 @@ class Rounded:
 
 
 def _in_bf16(network: nn.Module, run: Callable[[], object]) -> list[nn.Conv2d]:
-    """Convolutions with float32 weights that answer in bfloat16."""
+    """Return the convolutions with float32 weights whose output is bfloat16."""
     found: dict[nn.Conv2d, None] = {}
 
     def look(part: nn.Conv2d, _: object, out: Tensor) -> None:
@@ -53,7 +55,7 @@ def _in_bf16(network: nn.Module, run: Callable[[], object]) -> list[nn.Conv2d]:
     try:
         if plain:
             run()
-    except Exception:  # some networks bear no noise: they are rounded by autocast
+    except Exception:  # some networks fail on noise: autocast rounds their weights
         return []
     finally:
         for handle in hooks:
@@ -63,12 +65,12 @@ def _in_bf16(network: nn.Module, run: Callable[[], object]) -> list[nn.Conv2d]:
 
 def _parameter(weight: Tensor) -> nn.Parameter:
     values = from_numpy(sums_kept(weight.detach().cpu().flatten(1).double().numpy()))
-    kept = torch.empty_like(weight).copy_(values.view(weight.shape))  # in the layout and where the weight lies
+    kept = torch.empty_like(weight).copy_(values.view(weight.shape))  # same memory layout and device as the weight
     return nn.Parameter(kept, requires_grad=False)
 
 
 def sums_kept(rows: np.ndarray) -> np.ndarray:
-    """Rows of numbers (R, n) float64 -> float32 of bfloat16 values; a row's sum is off by one rounding at most."""
+    """Round rows (R, n) float64 to bfloat16 values in float32; a row's sum changes by at most one rounding."""
     out = np.empty(rows.T.shape, np.float32)
     owed = np.zeros(len(rows))
     for column, given in zip(np.ascontiguousarray(rows.T), out, strict=True):
@@ -79,7 +81,7 @@ def sums_kept(rows: np.ndarray) -> np.ndarray:
 
 
 def _nearest(x: np.ndarray) -> np.ndarray:
-    """float32 -> the nearest bfloat16 value, of two as near the even one."""
+    """Round float32 to the nearest bfloat16 value, ties to even."""
     bits = x.view(np.uint32)
     kept: np.ndarray = ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).astype(np.uint32)
     return kept.view(np.float32)

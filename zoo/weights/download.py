@@ -1,9 +1,9 @@
-"""One file over HTTP, complete or not at all; what broke off goes on from where it was.
+"""Download one file over HTTP, atomically; an interrupted download continues where it stopped.
 
-The body is written to ``.NAME.part`` beside the target. Where the server says by an ETag or a date which version it
-sends, this is noted in ``.NAME.part.json``, a broken transfer is kept, and the next try asks for the rest of that very
-version (RFC 9110, Range with If-Range). A server that has another version by then, or knows no ranges, sends the whole
-file, and it begins anew.
+The body is written to ``.NAME.part`` next to the target. If the server identifies the version by an ETag or a date,
+this is noted in ``.NAME.part.json``, an interrupted transfer is kept, and the next attempt asks for the rest of that
+version (RFC 9110, Range with If-Range). A server that has another version by then, or does not support ranges, sends
+the whole file, and the download starts again.
 """
 
 from __future__ import annotations
@@ -29,25 +29,32 @@ _PAGES = (b"<!doctype html", b"<html", b"<head", b"<body", b"<?xml", b"<!--")
 
 
 class NotAFileError(OSError):
-    """The server answered with something that is no file of weights."""
+    """The server's response is not a file of weights."""
 
 
 class _OtherVersionError(Exception):
-    """What the server has is not what was begun."""
+    """The server has another version than the partial file."""
 
 
 def download(url: str, target: Path, check: Callable[[Path], None], timeout: float = 30.0) -> None:
-    """Fetch ``url`` (http or https) to ``target`` unless it is there, with a progress bar on a terminal.
+    """Download ``url`` (http or https) to ``target`` unless it exists, with a progress bar on a terminal.
 
-    When the body is complete ``check`` looks at it under its temporary name, and only if it raises nothing the file
-    gets its own. ``timeout``: seconds without an answer. Raises OSError, with a reason for people, for whatever goes
-    wrong on the way, a web page instead of the file among it.
+    ``check`` gets the complete body under its temporary name. Only if it raises nothing is the file renamed.
+
+    Args:
+        url: The address.
+        target: The file to write.
+        check: Raises if the content is wrong.
+        timeout: Seconds without a response.
+
+    Raises:
+        OSError: Anything went wrong in transit, a web page instead of the file included; the text is for the user.
     """
     if not url.startswith(("http://", "https://")):
         raise OSError(f"{url} is not an http or https address")
     target.parent.mkdir(parents=True, exist_ok=True)
     with _part_of(target) as part:
-        if target.exists():  # another process or thread has fetched it, while this one waited
+        if target.exists():  # another process or thread fetched it while this one waited
             return
         try:
             _Transfer(url, part, target.name, timeout).run()
@@ -59,25 +66,25 @@ def download(url: str, target: Path, check: Callable[[Path], None], timeout: flo
             raise OSError(f"the transfer broke off: {type(error).__name__}{part.kept()}") from error
         except (TimeoutError, ConnectionError) as error:
             raise OSError(f"the transfer broke off: {error}{part.kept()}") from error
-        part.note.unlink(missing_ok=True)  # from here on it is whole or wrong: never to be gone on with
+        part.note.unlink(missing_ok=True)  # the part is now complete or wrong: it must not be continued
         check(part.path)
         os.replace(part.path, target)
 
 
 @dataclass
 class _Part:
-    """A body on its way. ``note``: which version of what it is part of; there only while it may be gone on with."""
+    """A partial download. ``note`` holds its URL and version; it exists only while the download can be continued."""
 
     path: Path
     note: Path
     file: IO[bytes]
 
     def size(self) -> int:
-        """Bytes that are there."""
+        """Return the number of bytes that exist."""
         return self.path.stat().st_size
 
     def known(self) -> dict[str, Any]:
-        """What is noted of what is there: {} where nothing, or where it cannot be read."""
+        """Return the noted facts about the part: {} if there are none or they cannot be read."""
         try:
             noted = json.loads(self.note.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -85,7 +92,7 @@ class _Part:
         return noted if isinstance(noted, dict) else {}
 
     def kept(self) -> str:
-        """For messages: that the next try goes on."""
+        """Return the end of a message: the next attempt continues."""
         if not self.note.is_file() or not self.size():
             return ""
         return f" ({self.size():,} bytes are kept, and the next try goes on from there)"
@@ -93,8 +100,10 @@ class _Part:
 
 @contextmanager
 def _part_of(target: Path) -> Iterator[_Part]:
-    """The target's temporary file, for one process and thread at a time: the others wait. Afterwards it stays only
-    with a note, that is where it can be gone on with."""
+    """Lock the target's temporary file for one process and thread at a time; others wait.
+
+    Afterwards the file stays only with a note, that is if the download can be continued.
+    """
     path = target.with_name(f".{target.name}.part")
     with locked(path.with_name(path.name + ".lock")), path.open("ab") as file:
         part = _Part(path, path.with_name(path.name + ".json"), file)
@@ -108,13 +117,13 @@ def _part_of(target: Path) -> Iterator[_Part]:
 
 
 class _Transfer:
-    """One request, and a second one where the first asked for a range that is none."""
+    """One request, and a second one if the first asked for an invalid range."""
 
     def __init__(self, url: str, part: _Part, name: str, timeout: float) -> None:
         self.url, self.part, self.name, self.timeout = url, part, name, timeout
 
     def run(self) -> None:
-        """Bring the part to its whole length; OSError or one of urllib's where that fails."""
+        """Complete the part; raise OSError or one of urllib's exceptions if that fails."""
         known = self.part.known()
         resumable = known.get("url") == self.url and isinstance(known.get("version"), str) and self.part.size() > 0
         if not resumable:
@@ -136,7 +145,7 @@ class _Transfer:
         try:
             answer = urllib.request.urlopen(request, timeout=self.timeout)
         except urllib.error.HTTPError as error:
-            if version and error.code == 416:  # there is less than we have, or no more
+            if version and error.code == 416:  # the server's file is not longer than the part
                 raise _OtherVersionError from error
             raise
         with answer:
@@ -150,19 +159,19 @@ class _Transfer:
                 _refuse_page(first, answer.headers.get_content_type())
                 self._note(answer.headers)
             received = self._write(answer, first, have, rest)
-        # read() ends quietly where the connection does: only the announced size tells a short body from a whole one.
+        # read() ends silently when the connection ends: only the announced size reveals a short body.
         if rest is not None and received != rest:
             raise OSError(f"the transfer broke off: {have + received} of {have + rest} bytes came{self.part.kept()}")
 
     def _note(self, headers: Any) -> None:
-        """Note which version is being written. Weak tags do not tell versions apart byte by byte."""
+        """Note the version of the download. Weak ETags do not identify a version byte by byte and are ignored."""
         tag = headers.get("ETag")
         version = tag if tag and not tag.startswith("W/") else headers.get("Last-Modified")
         if version and headers.get("Accept-Ranges", "bytes") != "none":
             self.part.note.write_text(json.dumps({"url": self.url, "version": version}), encoding="utf-8")
 
     def _write(self, answer: Any, block: bytes, have: int, rest: int | None) -> int:
-        """Write the body as it comes; its length."""
+        """Write the body as it arrives and return its length."""
         received = 0
         total = None if rest is None else have + rest
         with tqdm(total=total, initial=have, desc=self.name, unit="B", unit_scale=True, disable=None) as bar:
@@ -178,7 +187,7 @@ class _Transfer:
 
 
 def _rest(headers: Any, have: int, version: str) -> int | None:
-    """How many bytes of the rest come; _OtherVersionError where they are not the rest of what we have."""
+    """Return the number of bytes to come; raise _OtherVersionError if they do not continue the part."""
     found = re.fullmatch(r"bytes (\d+)-(\d+)/(?:\d+|\*)", headers.get("Content-Range", ""))
     versions = {headers.get("ETag"), headers.get("Last-Modified")} - {None}
     if found is None or int(found[1]) != have or (versions and version not in versions):
@@ -187,7 +196,7 @@ def _rest(headers: Any, have: int, version: str) -> int | None:
 
 
 def _refuse_page(first: bytes, kind: str) -> None:
-    """NotAFileError where the body begins as a web page, a Git LFS pointer or a message of the server does."""
+    """Raise NotAFileError if the body begins like a web page, a Git LFS pointer or a message of the server."""
     text = first[:_BLOCK].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith(b"version https://git-lfs"):
         raise NotAFileError(

@@ -1,8 +1,7 @@
-"""Weights that Keras wrote as HDF5, as names and tensors: numbers alone are read, from the file itself.
+"""Read Keras weights in HDF5 as names and tensors. Only numbers in the file itself are read.
 
-Names are those of the file from ``model_weights`` on, where there is one (``conv2d_1/conv2d_1/kernel:0``), without the
-optimiser's; axes stay as Keras has them, height and width first. An HDF5 file may point to other files; none of these
-ways is followed.
+Names are the file's, below ``model_weights`` if it exists (``conv2d_1/conv2d_1/kernel:0``), without the optimiser's.
+Axes stay in Keras's order, height and width first. An HDF5 file may point to other files; no such link is followed.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from torch import Tensor
 from zoo.limits import Allowance
 
 DEEPEST = 32
-"""Groups in one another; Keras nests a model in a model."""
+"""Nesting levels of groups; Keras nests models in models."""
 
 MOST = 100_000
 """Entries of a file."""
@@ -26,9 +25,9 @@ def load(path: Path) -> dict[str, Tensor]:
     """Return the numbers of a file of weights, or of a whole model.
 
     Raises:
-        ValueError: It holds other things than floating-point numbers, or points outside.
+        ValueError: The file holds other things than floating-point numbers, or points to other files.
         UserError: It declares more bytes than its size allows (zoo.limits).
-        OSError: It is damaged or no HDF5 file.
+        OSError: It is damaged or not an HDF5 file.
     """
     import h5py
 

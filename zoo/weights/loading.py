@@ -1,4 +1,4 @@
-"""Pretrained weights: read a verified file without running any code in it, and load it strictly."""
+"""Load pretrained weights strictly into a network, from a verified file and without running any code in it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _IN_A_RUN = re.compile(r"encoders\.([^.]+)\.(.+)")
 
 
 class Adapted(dict[str, Tensor]):
-    """What a passport's ``adapt`` may return: the encoder's names and tensors, and what was done to have them."""
+    """The result of a model card's ``adapt`` that has notes: the encoder's names and tensors, and the changes made."""
 
     def __init__(self, state: Mapping[str, Tensor], notes: tuple[str, ...] = ()) -> None:
         super().__init__(state)
@@ -33,9 +33,15 @@ class Adapted(dict[str, Tensor]):
 
 @dataclass(frozen=True)
 class Loaded:
-    """Weights that an encoder now has. ``sha256``: the whole digest of ``path``; ``trusted_on_first_use``: the passport
-    names no digest, so the file is compared only with what it was when it was first used here; ``notes``: what was
-    done to the file's names."""
+    """The weights that were loaded into an encoder.
+
+    Attributes:
+        passport: The model card.
+        path: The file.
+        sha256: The whole digest of the file.
+        trusted_on_first_use: The card has no digest, so the file is compared only with its state at its first use here.
+        notes: The changes made to the file's names.
+    """
 
     passport: ModelCard
     path: Path
@@ -44,22 +50,24 @@ class Loaded:
     notes: tuple[str, ...] = ()
 
     def record(self) -> LoadedFacts:
-        """For a run's record: plain values, no path of this machine."""
+        """Return the facts for a run's record: plain values, no path of this machine."""
         return {**describe(self.passport, self.path), "notes": list(self.notes)}
 
 
 def load_pretrained(
     encoder: nn.Module, passport: ModelCard, *, cache: Path | None = None, download: bool = True
 ) -> Loaded:
-    """Find, verify and read a passport's file, and load it into ``encoder``; every name and shape must match.
+    """Find, verify and read a model card's file, and load it into ``encoder``; every name and shape must match.
 
-    Without ``adapt`` a common prefix of the encoder's own names (its ``model.``) is put before the file's. Of a run's
-    ``weights.safetensors`` the slot is taken whose encoder has the names and shapes of this one.
-    An encoder with a method ``load_file(path)`` opens the file itself.
-    Raises UserError that counts and names what does not match.
+    Without ``adapt`` a common prefix of the encoder's own names (its ``model.``) is put before the file's names. In a
+    run's ``weights.safetensors`` the slot is used whose encoder has the names and shapes of this one. An encoder with a
+    method ``load_file(path)`` opens the file itself.
+
+    Raises:
+        UserError: Names or shapes do not match; the message counts and names them.
     """
     path = find(passport, cache=cache, download=download)
-    if callable(load := getattr(encoder, "load_file", None)):  # a network that is no state of names and tensors
+    if callable(load := getattr(encoder, "load_file", None)):  # a network without a state_dict of tensors
         load(path)
         return Loaded(passport, path, file_sha256(path), passport.sha256 is None)
     state, notes = read_kept(path, cache or cache_folder(), passport.ema)
@@ -81,7 +89,7 @@ def load_pretrained(
 
 
 def _classifiers(encoder: nn.Module) -> dict[str, Tensor]:
-    """The numbers of the encoder's own classifiers, by name: a file may lack them, which then stay as they are."""
+    """Return the weights of the encoder's own classifiers by name. A file may lack them; then they stay unchanged."""
     return {
         f"{name}.{own}": tensor
         for name, module in encoder.named_modules()
@@ -93,8 +101,10 @@ def _classifiers(encoder: nn.Module) -> dict[str, Tensor]:
 def _of_a_run(
     path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], spare: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], str] | None:
-    """The encoder out of the weights of a whole model (``encoders.SLOT.``), and from which slot; None where no slot
-    has it. UserError where several have."""
+    """Return the encoder from the weights of a whole model (``encoders.SLOT.``), and a note that names the slot.
+
+    Return None if no slot fits; raise UserError if several do.
+    """
     slots: dict[str, dict[str, Tensor]] = {}
     for name, tensor in state.items():
         if match := _IN_A_RUN.match(name):
@@ -122,8 +132,10 @@ def _adapt(passport: ModelCard, path: Path, state: dict[str, Tensor]) -> dict[st
 
 
 def _with_counters(state: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Files written before torch 0.4.1 lack the batch norms' counters, which play no part in evaluation: all or none
-    of them are put in."""
+    """Add the counters of the batch norms, all or none, if the file lacks them.
+
+    Files written before torch 0.4.1 do not have them; they play no part in evaluation.
+    """
     counters = {name: t for name, t in wanted.items() if name.endswith(".num_batches_tracked")}
     if not counters or any(name.endswith("num_batches_tracked") for name in state):
         return state, ()

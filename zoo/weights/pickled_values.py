@@ -1,4 +1,4 @@
-"""What the pickles of weights hold, besides plain values: names, inert records, storages, tensors and NumPy arrays."""
+"""Values in pickled weight files other than plain ones: names, inert records, storages, tensors and NumPy arrays."""
 
 from __future__ import annotations
 
@@ -7,33 +7,35 @@ from dataclasses import dataclass, field
 from typing import Any
 
 AXES = 64  # torch's own limit
-LARGEST = 2**63 - 1  # and of a size
+LARGEST = 2**63 - 1  # torch's own limit of a size
 
 
 @dataclass(frozen=True, eq=False)
 class Name:
-    """What a file calls by module and name: never imported."""
+    """A module and name that a file refers to; it is never imported."""
 
     path: str
 
 
 @dataclass(eq=False)
 class Record:
-    """An object that was not made: what it would have been made of, and the attributes that were stored for it."""
+    """An object that was not constructed: the name of its class, and the attributes stored for it."""
 
     what: str
     state: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def is_network(self) -> bool:
-        """Whether it has the parts of a torch module."""
+        """True if it has the parts of a torch module."""
         return {"_parameters", "_buffers", "_modules"} <= self.state.keys()
 
 
 @dataclass(eq=False)
 class Storage:
-    """A run of ``count`` numbers of a ``kind`` (one of NUMBERS): from byte ``start`` of the file, when that is known,
-    or from number ``start`` of the storage ``within``."""
+    """A run of ``count`` numbers of a ``kind`` (one of NUMBERS).
+
+    ``start`` is its first byte in the file, if known, or its first number in the storage ``within``.
+    """
 
     kind: str
     count: int
@@ -43,7 +45,7 @@ class Storage:
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """A tensor: how it lies in a storage."""
+    """A tensor, as its layout in a storage."""
 
     storage: Storage
     offset: int
@@ -53,7 +55,7 @@ class Stored:
 
 @dataclass(eq=False)
 class Kind:
-    """What a NumPy array is made of: ``f4``; ``order`` of the bytes."""
+    """A NumPy dtype: ``code`` such as ``f4``, and ``order`` of the bytes."""
 
     code: str
     order: str = "|"
@@ -61,8 +63,10 @@ class Kind:
 
 @dataclass(eq=False)
 class Array:
-    """A NumPy array: ``data`` holds its numbers, which are of a ``kind`` such as ``f4``; none while that is not known.
-    ``columns``: the first index changes fastest."""
+    """A NumPy array: ``data`` holds its numbers, of a ``kind`` such as ``f4``; it is empty until these are known.
+
+    ``columns``: Fortran order, in which the first index changes fastest.
+    """
 
     kind: str = ""
     shape: tuple[int, ...] = ()
@@ -70,7 +74,7 @@ class Array:
     columns: bool = False
 
     def fill(self, state: Any, spend: Callable[[int], None]) -> None:
-        """Take what the pickle says of it; arrays of objects stay empty."""
+        """Set the array from its pickled state; arrays of objects stay empty."""
         _, shape, kind, columns, data = state
         spend(len(data) if isinstance(data, bytearray) else 0)
         if isinstance(kind, Kind) and isinstance(data, bytes | bytearray) and kind.order in "<|=":
@@ -79,14 +83,14 @@ class Array:
 
 
 def size(value: Any) -> int:
-    """A number of things, as a file says it; ValueError where it is none."""
+    """Return a number of items as declared by a file; raise ValueError if it is not one."""
     if not isinstance(value, int) or not 0 <= value <= LARGEST:
         raise ValueError("a size that is none")
     return value
 
 
 def sizes(values: Any) -> tuple[int, ...]:
-    """A shape, or strides; ValueError where it is neither."""
+    """Return a shape or strides; raise ValueError if it is neither."""
     if len(values) > AXES:
         raise ValueError("a shape that is none")
     return tuple(map(size, values))

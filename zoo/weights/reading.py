@@ -1,4 +1,4 @@
-"""Files of weights as names and tensors, whatever wrote them, without running any code in them."""
+"""Read weight files of any format as names and tensors, without running any code in them."""
 
 from __future__ import annotations
 
@@ -18,27 +18,30 @@ from zoo.weights import averaged, keras_files, sealed, torch_files
 KERAS = (".h5", ".hdf5")
 PICKLED = (".pt", ".pth", ".tar", ".bin", ".ckpt")
 NESTED = ("state_dict", "model", "model_state_dict", "model_state", "net", "network", "params")
-"""Where files keep the table of names and tensors, in this order."""
+"""Keys under which files keep the table of names and tensors, in order of preference."""
 PREFIXES = ("module.", "model.")
 WHOLE = "a whole pickled "
 
 
 def read(path: Path, *, ema: bool = False) -> dict[str, Tensor]:
-    """A weight file (.safetensors, a pickled .pt, .pth, .pth.tar, .bin, .ckpt, Keras's .h5) as names and tensors.
+    """Read a weight file (.safetensors, a pickled .pt, .pth, .pth.tar, .bin, .ckpt, Keras's .h5) as names and tensors.
 
-    No code in a file runs (torch_files); a whole pickled network of timm or torch gives its tensors too. One level
-    of nesting (NESTED) is opened, and ``module.`` and ``model.`` are taken off
-    as far as all names begin with them. ``ema``: the averaged weights, where the file has them beside those of the
-    last step; without it they are taken where there are no others.
+    No code in a file runs (torch_files); a whole pickled network of timm or torch gives its tensors too. One level of
+    nesting (NESTED) is opened. The prefixes ``module.`` and ``model.`` are removed as long as all names have them.
+
+    Args:
+        path: The file.
+        ema: Return the averaged weights if the file has both these and the last step's. Without ``ema`` they are
+            returned only if there are no others.
 
     Raises:
-        UserError: The file is damaged, holds other objects, which it names, or has no averaged weights.
+        UserError: The file is damaged, holds other objects (the message names them), or has no averaged weights.
     """
     return _read(path, ema)[0]
 
 
 def convert(source: Path, target: Path, *, ema: bool = False) -> tuple[str, ...]:
-    """Write what ``read`` finds in a file as safetensors, with the source's name and digest; what was done to it."""
+    """Write the weights of a file as safetensors, with the source's name and digest; return the changes made."""
     if target.suffix != ".safetensors":
         raise UserError("convert-target", target=target)
     state, notes = _read(source, ema)
@@ -51,7 +54,7 @@ def convert(source: Path, target: Path, *, ema: bool = False) -> tuple[str, ...]
 
 
 def _metadata(path: Path) -> dict[str, str]:
-    """What a safetensors file says of itself, such as what its weights have seen."""
+    """Return the metadata of a safetensors file, such as the training data of its weights."""
     if path.suffix != ".safetensors":
         return {}
     with safetensors.safe_open(path, "pt") as file:
@@ -60,29 +63,31 @@ def _metadata(path: Path) -> dict[str, str]:
 
 
 def read_kept(path: Path, cache: Path, ema: bool) -> tuple[dict[str, Tensor], list[str]]:
-    """As _read. What a whole pickled network gave is kept as safetensors under the file's digest, and read from there
-    the next time."""
+    """Read a weight file as ``_read`` does, with a cache for whole pickled networks.
+
+    The tensors of such a network are kept as safetensors under the file's digest, and read from there the next time.
+    """
     which = "ema." if ema else ""
     kept = cache / "converted" / f"{file_sha256(path)}.{which}{torch_files.VERSION}.safetensors"
     if kept.is_file():
-        # One that is damaged is made again.
+        # A damaged cache file is written again.
         with contextlib.suppress(safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError):
             state, said = sealed.load(kept, strict=True)
             return state, list(json.loads(said["notes"]))
     state, notes = _read(path, ema)
     if any(note.startswith(WHOLE) for note in notes):
-        with contextlib.suppress(OSError):  # a cache that cannot be written only costs time
+        with contextlib.suppress(OSError):  # a read-only cache only costs time
             _keep(state, kept, {"notes": json.dumps(notes)})
     return state, notes
 
 
 def _keep(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    """Write a safetensors file, complete or not at all."""
+    """Write a safetensors file atomically."""
     replace(path, lambda part: sealed.save(state, part, {"format": "pt", **metadata}))
 
 
 def _read(path: Path, ema: bool) -> tuple[dict[str, Tensor], list[str]]:
-    """The tensors, and what was done to find them."""
+    """Return the tensors, and the steps that were needed to find them."""
     if not path.is_file():
         raise UserError("weights-no-file", file=path)
     try:
@@ -91,7 +96,7 @@ def _read(path: Path, ema: bool) -> tuple[dict[str, Tensor], list[str]]:
         raise
     except torch_files.RefusedError as error:
         raise UserError("weights-hold-objects", file=path, error=error) from error
-    except Exception as error:  # some ten kinds for a damaged file
+    except Exception as error:  # a damaged file raises one of some ten types
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
         raise UserError("weights-damaged", file=path, reason=reason) from error
     if state is None:
@@ -127,7 +132,7 @@ def _content(path: Path, ema: bool) -> tuple[dict[str, Tensor] | None, list[str]
 
 
 Found = tuple[str | None, Any]
-"""Where a table is in a file, None for the file itself, and what is there."""
+"""The place of a table in a file, None for the file itself, and the value there."""
 
 
 def _usual(content: torch_files.Content) -> Found | None:
@@ -147,7 +152,7 @@ def _place(found: Found) -> str:
 
 
 def _opened(content: torch_files.Content, found: Found | None) -> tuple[dict[str, Tensor] | None, list[str]]:
-    """The tensors of what was found, and what was done."""
+    """Return the tensors at a place, and the steps that were needed."""
     if found is None:
         return None, []
     key, value = found
@@ -162,7 +167,7 @@ def _opened(content: torch_files.Content, found: Found | None) -> tuple[dict[str
 def _of_one_table(
     path: Path, state: dict[str, Tensor] | None, notes: list[str], ema: bool, keys: list[str]
 ) -> tuple[dict[str, Tensor] | None, list[str]]:
-    """A table beside which there is no other: it may hold both kinds of weights itself."""
+    """Return the weights of a table that is the only one in its file: it may hold both kinds of weights itself."""
     if state is None:
         return None, notes
     if (both := averaged.parted(state)) is None:
@@ -189,7 +194,7 @@ def _inside(root: Any, key: str) -> Any:
 
 
 def common_prefix(state: Mapping[str, Tensor]) -> str:
-    """What every name begins with, as far as it is made of PREFIXES."""
+    """Return the prefix of all names, as far as it consists of PREFIXES."""
     prefix = ""
     while more := [p for p in PREFIXES if state and all(name.startswith(prefix + p) for name in state)]:
         prefix += more[0]

@@ -1,10 +1,10 @@
-"""Pickles without running anything: neither torch's unpickler nor Python's is used.
+"""Unpickle without running any code: neither torch's unpickler nor Python's is used.
 
-A pickle is a little program. Here its instructions are followed by a machine of our own that can make plain values,
-tensors and inert records, and has no instruction that imports or calls. Of the names that a file asks for, those in
-CALLED are carried out by functions of this file; those in INERT, and whatever lies in NETWORKS, become a ``Name`` that
-is never looked up, and objects made of them a ``Record`` that keeps what was stored; every other name is
-refused. What is made is counted before it is made: a few bytes can ask for a copy of the whole file.
+A pickle is a small program. A machine of our own follows its instructions. It can make plain values, tensors and inert
+records, and has no instruction that imports or calls. The names that a file refers to are treated in three ways. Those
+in CALLED are carried out by functions of this file. Those in INERT and all below NETWORKS become a ``Name`` that is
+never looked up, and objects made of them a ``Record`` with the stored attributes. Every other name is refused.
+Everything is counted before it is made: a few bytes can ask for a copy of the whole file.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NUMBERS = (
 NETWORKS = ("timm.", "torch.nn.", "torch._C._nn.", "torchvision.models.", "torchvision.ops.")
 _CORES = ("numpy.core.multiarray", "numpy._core.multiarray")
 INERT = {
-    "argparse.Namespace",  # what timm's train.py, and many others, keep beside the weights
+    "argparse.Namespace",  # timm's train.py and many others save it with the weights
     *(f"pathlib{private}.{kind}Path" for private in ("", "._local") for kind in ("Posix", "Windows", "PurePosix")),
     "datetime.datetime",
     "datetime.timedelta",
@@ -47,7 +47,7 @@ INERT = {
 }
 
 
-# Bytes that Python takes for what an instruction makes; those that only move something take a place of a list.
+# Bytes that Python needs for the result of an instruction; one that only moves a value needs a place in a list.
 PLACE, NUMBER, ITEM, OBJECT = 8, 40, 100, 400
 COSTS = {
     **dict.fromkeys(
@@ -61,12 +61,15 @@ LONGEST_NAME = 500
 
 
 class RefusedError(Exception):
-    """A file asks for something that no weights need; the text is its name."""
+    """A file refers to something that no weights need; the text is its name."""
 
 
 class PickleReader:
-    """Follows one pickle. ``storage(kind, key, count)`` gives what a persistent identifier stands for;
-    ``spend(count)`` is told of bytes that are about to be made, and raises where they are too many."""
+    """A reader of one pickle.
+
+    ``storage(kind, key, count)`` returns the storage for a persistent identifier. ``spend(count)`` is called with the
+    number of bytes that are about to be allocated, and raises if they are too many.
+    """
 
     def __init__(self, storage: Callable[[str, str, int], Storage], spend: Callable[[int], None]) -> None:
         self.storage = storage
@@ -76,10 +79,14 @@ class PickleReader:
         self.memo: dict[int, Any] = {}
 
     def run(self, file: IO[bytes]) -> Any:
-        """The value it makes; the file is left where the pickle ends. RefusedError for a name or an instruction that
-        is not admitted; ValueError, KeyError, IndexError, TypeError or AttributeError for nonsense."""
-        # pickletools parses a pickle and runs nothing. Of its instructions only those are followed that build plain
-        # data and tensors; a name that is imported becomes an inert record, and what would call it is refused.
+        """Return the value that the pickle makes; the file is left at the pickle's end.
+
+        Raises:
+            RefusedError: A name or an instruction is not allowed.
+            ValueError, KeyError, IndexError, TypeError, AttributeError: The pickle is inconsistent.
+        """
+        # pickletools parses a pickle and runs nothing. Only instructions that build plain data and tensors are
+        # followed; an imported name becomes an inert record, and an instruction that would call it is refused.
         for code, argument, _ in pickletools.genops(file):
             self.spend(COSTS.get(code.name, PLACE) + _bytes(argument))
             if code.name == "STOP":
@@ -93,11 +100,11 @@ class PickleReader:
         raise ValueError("the pickle has no end")
 
     def push(self, value: Any) -> None:
-        """On top of the stack."""
+        """Push a value on the stack."""
         self.stack.append(value)
 
     def take(self, count: int) -> tuple[Any, ...]:
-        """The uppermost values, off the stack."""
+        """Pop the topmost values off the stack."""
         return tuple(self.stack.pop() for _ in range(count))[::-1]
 
     def mark(self, _: Any) -> None:
@@ -106,12 +113,12 @@ class PickleReader:
         self.stack = []
 
     def group(self) -> list[Any]:
-        """What was made since the last mark, off the stack."""
+        """Pop the values since the last mark off the stack."""
         found, self.stack = self.stack, self.marks.pop()
         return found
 
     def fill(self, values: list[Any]) -> None:
-        """Add values to the list or set below them; what a record would hold is of no use."""
+        """Add values to the list or set below them; the items of a record are not needed."""
         target = self.stack[-1]
         if isinstance(target, set):
             target.update(map(_key, values))
@@ -124,22 +131,22 @@ class PickleReader:
             self.stack[-1].update(_pairs(values))
 
     def name(self, path: str) -> Name:
-        """Admit a name, or refuse it."""
-        if len(path) > LONGEST_NAME:  # each would be a copy
+        """Return a Name if it is allowed; raise RefusedError otherwise."""
+        if len(path) > LONGEST_NAME:  # every use would make a copy
             raise RefusedError(f"{path[:100]}...")
         if path not in CALLED and path not in INERT and not path.startswith(NETWORKS):
             raise RefusedError(path)
         return Name(path)
 
     def make(self, what: Any, arguments: Any) -> Any:
-        """What a call stands for: no function from outside this file is ever called."""
+        """Return the value that stands for a call; no function from outside this file is ever called."""
         if not isinstance(what, Name) or not isinstance(arguments, tuple | list):
             raise ValueError("the pickle calls what is no name")
-        self.spend(sum(map(_bytes, arguments)))  # what is called copies them, and the pickle may name one again
+        self.spend(sum(map(_bytes, arguments)))  # the function copies them, and the pickle may use one many times
         return CALLED[what.path](*arguments) if what.path in CALLED else Record(what.path)
 
     def build(self, _: Any) -> None:
-        """Keep the state of a record; other things' (a state_dict's metadata) is of no use."""
+        """Keep the state of a record; that of other objects (a state_dict's metadata) is not needed."""
         (state,) = self.take(1)
         top = self.stack[-1]
         if isinstance(top, Array) and isinstance(state, tuple):
@@ -147,12 +154,12 @@ class PickleReader:
         elif isinstance(top, Kind) and isinstance(state, tuple) and len(state) > 1:
             top.order = str(state[1])
         if isinstance(self.stack[-1], Record):
-            for part in state if isinstance(state, tuple) else (state,):  # with slots there are two
+            for part in state if isinstance(state, tuple) else (state,):  # an object with __slots__ has two
                 self.spend(_bytes(part))
                 self.stack[-1].state.update(part if isinstance(part, dict) else {})
 
     def persistent(self, what: Any) -> Any:
-        """A storage, or in the older form the class of a network with its source code, which is not looked at."""
+        """Return a storage, or in the older format the class of a network, whose source code is ignored."""
         if isinstance(what, tuple) and what[0] == "module":
             return what[1]
         if not isinstance(what, tuple) or what[0] != "storage" or not isinstance(what[1], Name):
@@ -163,7 +170,7 @@ class PickleReader:
         if kind not in NUMBERS:
             raise ValueError(f"{what[1].path} is no storage")
         whole = self.storage(kind, str(what[2]), size(what[4]))
-        if len(what) > 5 and what[5] is not None:  # a part of it, as old versions of torch wrote
+        if len(what) > 5 and what[5] is not None:  # a view of a part, as old versions of torch wrote
             _, start, count = what[5]
             if size(start) + size(count) > whole.count:
                 raise ValueError("a part of a storage that is larger than the whole")
@@ -171,11 +178,11 @@ class PickleReader:
         return whole
 
 
-# --- what stands for what a pickle names ------------------------------------------------------------------------------
+# --- stand-ins for the names in a pickle ------------------------------------------------------------------------------
 
 
 def _bytes(value: Any) -> int:
-    """About what a value takes in memory beside its place, or a copy of it, without what is in it."""
+    """Return roughly the bytes of a value, or of a copy of it, without its place and without its items."""
     if isinstance(value, int):
         return NUMBER + value.bit_length() // 8
     if isinstance(value, str | bytes | bytearray):
@@ -184,7 +191,7 @@ def _bytes(value: Any) -> int:
 
 
 def _key(value: Any) -> Any:
-    """A key, which must not be nested: hashing tuples of tuples can be made to take for ever."""
+    """Return a key if it is not nested: hashing tuples of tuples can be made to take for ever."""
     if isinstance(value, tuple | frozenset) and any(isinstance(part, tuple | frozenset) for part in value):
         raise ValueError("a nested key")
     return value
@@ -216,12 +223,12 @@ def _first(value: Any, *_: Any) -> Any:
 
 
 def _of_type(function: Name, _type: Any, arguments: Any, _state: Any) -> Any:
-    """A tensor with attributes of its own, which are left out."""
+    """Return a tensor with attributes of its own, without these attributes."""
     return CALLED[function.path](*arguments)
 
 
 def _encode(text: Any, _encoding: Any = "") -> bytes:
-    """Bytes, as old protocols write them: one letter each."""
+    """Return bytes, which old protocols write as text with one letter per byte."""
     return text.encode("latin1") if isinstance(text, str) else b""
 
 
@@ -240,7 +247,7 @@ CALLED: dict[str, Callable[..., Any]] = {
     **{f"{core}._reconstruct": lambda *_: Array() for core in _CORES},
     **{f"{module}.{name}": _set for module in ("builtins", "__builtin__") for name in ("set", "frozenset")},
 }
-"""What is carried out, by functions of this file that stand in for the ones named."""
+"""Names that are carried out, by functions of this file that stand in for the named ones."""
 
 _CONSTANTS = {
     "INT",

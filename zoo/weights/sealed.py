@@ -1,4 +1,4 @@
-"""Safetensors files that carry the digest of what is in them, so that a changed bit is found by whoever reads one."""
+"""Safetensors files with a digest of their content, so that every reader detects a changed bit."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ import torch
 from torch import Tensor
 
 DIGEST = "content_sha256"
-"""In the metadata: of all names, tensors and other metadata."""
+"""Metadata key for the digest of all names, tensors and other metadata."""
 
 
 def save(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
-    """Write tensors, copied to the CPU, and what the file says of itself.
+    """Write tensors, copied to the CPU, and metadata.
 
     Raises:
-        OSError: The file cannot be written; with the number of the fault, such as that of a full disk.
+        OSError: The file cannot be written; it has the error number, such as that of a full disk.
     """
     plain = {n: t.detach().cpu().clone(memory_format=torch.contiguous_format) for n, t in state.items()}
     said = {key: value for key, value in metadata.items() if key != DIGEST}
     path.touch()
-    mode = stat.S_IMODE(path.stat().st_mode)  # as the umask has it; the library lets nobody else read its files
+    mode = stat.S_IMODE(path.stat().st_mode)  # set by the umask; the library makes files readable by the owner only
     try:
         safetensors.torch.save_file(plain, path, {**said, DIGEST: digest(plain, said)})
     except safetensors.SafetensorError as error:
@@ -40,8 +40,11 @@ def save(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -
 
 
 def _order(path: Path) -> None:
-    """Put the metadata in order: the library writes them in one that changes with each process, and equal weights are
-    to be equal files. The header's other entries follow the tensors' places."""
+    """Sort the metadata in the header.
+
+    The library writes them in an order that differs between processes, but equal weights must give equal files. The
+    other entries of the header follow the positions of the tensors.
+    """
     with path.open("r+b") as file:
         size = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(size))
@@ -54,12 +57,15 @@ def _order(path: Path) -> None:
 
 
 def load(path: Path, *, strict: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return a file's tensors and metadata. One without a digest, as others write them, is not compared, or refused by
-    who can make it again (``strict``).
+    """Return a file's tensors and metadata.
+
+    A file without a digest, from another writer, is not verified. With ``strict`` it is refused, for callers that can
+    make it again.
 
     Raises:
-        ValueError: It is not what was written.
-        safetensors.SafetensorError, OSError: It cannot be read.
+        ValueError: The content is not what was written.
+        safetensors.SafetensorError: It cannot be read.
+        OSError: It cannot be read.
     """
     with safetensors.safe_open(path, "pt") as file:
         said: dict[str, str] = file.metadata() or {}
@@ -71,7 +77,7 @@ def load(path: Path, *, strict: bool = False) -> tuple[dict[str, Tensor], dict[s
 
 
 def digest(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    """Return the sha256 of names, kinds, shapes and numbers of tensors, and of metadata; whatever their order."""
+    """Return the sha256 of names, dtypes, shapes and numbers of tensors and of metadata, in any order."""
     sha256 = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name in sorted(state):
         tensor = state[name]

@@ -1,4 +1,4 @@
-"""Networks in files of TensorFlow Lite, run on the processor by ``ai-edge-litert``. They are used as they are."""
+"""TensorFlow Lite networks, run unchanged on the CPU by ``ai-edge-litert``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from zoo.errors import UserError, first_line
 
 
 class TfLite:
-    """One network: one input, a picture at a time. Not to be shared by threads.
+    """One network with one input, run on one image at a time. Not thread-safe.
 
     Raises:
-        UserError: ``ai-edge-litert`` is missing (it has no wheel for Intel Macs), or the file is none.
+        UserError: ``ai-edge-litert`` is missing (it has no wheel for Intel Macs), or the file is not a TFLite network.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,7 +35,7 @@ class TfLite:
         raise TypeError("a network of TensorFlow Lite cannot be copied or sent to another process: build it there")
 
     def run(self, picture: np.ndarray) -> dict[str, np.ndarray]:
-        """(H, W, 3) float32 -> each output by its name, without the axis of the batch."""
+        """Run the network on (H, W, 3) float32; return each output by name, without the batch axis."""
         wanted = tuple(int(side) for side in self._input["shape"])
         self._net.set_tensor(self._input["index"], np.ascontiguousarray(picture, np.float32).reshape(wanted))
         self._net.invoke()

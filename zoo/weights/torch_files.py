@@ -1,9 +1,9 @@
-"""PyTorch's pickled files, read without running anything (see zoo/inert.py).
+"""Read PyTorch's pickled files without running any code (see zoo/weights/safe_unpickler.py).
 
-So a whole pickled network (``torch.save(net)``, as HSEmotion publishes) gives up its tensors without the code it was
-made with: five releases of timm changed that code and made such files unreadable (EmotiEffLib issues 2, 12, 15, 23,
-38). Read are torch's zip form (since 1.6) and the one before it. Numbers are mapped from the file, not copied, where
-they lie on a multiple of their size. Nothing is made that the file does not have room for (zoo.limits).
+A whole pickled network (``torch.save(net)``, as HSEmotion publishes) therefore gives its tensors without the code it
+was made with. Five releases of timm changed that code and made such files unreadable (EmotiEffLib issues 2, 12, 15,
+23, 38). Both torch's zip format (since 1.6) and the one before it are read. Numbers are memory-mapped and not copied if
+they are aligned to their size. Nothing is allocated that the file does not have room for (zoo.limits).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from zoo.weights.safe_unpickler import PickleReader, RefusedError
 
 __all__ = ["VERSION", "Content", "Record", "RefusedError", "load"]
 
-VERSION = 2  # raise when the same file gives other tensors or names
+VERSION = 2  # raise it if the same file gives other tensors or names
 DTYPES = {
     "Double": torch.float64,
     "Float": torch.float32,
@@ -53,26 +53,26 @@ NUMPY = {
     "u1": torch.uint8,
     "b1": torch.bool,
 }
-MAGIC = 0x1950A86A20F9469CFC6C  # how the older form begins
-MOST = 100_000  # parts of one network: a graph that shares its parts could unfold to any number
-LONGEST = 1000  # letters of a tensor's name in it, likewise
+MAGIC = 0x1950A86A20F9469CFC6C  # the first value in the older format
+MOST = 100_000  # parts of one network: a graph with shared parts could expand to any number
+LONGEST = 1000  # characters of a tensor's name in a network, for the same reason
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds: plain values, with ``Stored`` for tensors and ``Record`` for other objects."""
+    """The content of a file: plain values, with ``Stored`` for tensors and ``Record`` for other objects."""
 
     root: Any
     file: mmap.mmap
     path: Path
-    _made: dict[int, Tensor] = field(default_factory=dict)  # by id: what many names share is copied once
+    _made: dict[int, Tensor] = field(default_factory=dict)  # by id: numbers shared by many names are copied once
 
     def table(self, value: Any) -> dict[str, Tensor] | None:
-        """Names and tensors, of a mapping that holds tensors only or of a whole network; None for anything else.
+        """Return names and tensors of a mapping that holds tensors only, or of a whole network; None for anything else.
 
         Raises:
-            UserError: With one tensor a name, as they are written and loaded, they would be many times the file.
-            ValueError: They make no sense.
+            UserError: With one tensor per name, as they are written and loaded, they would be many times the file.
+            ValueError: They are inconsistent.
         """
         found = _named(value)
         if found is None:
@@ -87,7 +87,7 @@ class Content:
         return self._numbers(stored.storage).as_strided(stored.shape, stored.stride, stored.offset)
 
     def _numbers(self, storage: Storage) -> Tensor:
-        """(count,), mapped from the file, or copied where it does not lie on a multiple of its size."""
+        """Return a storage (count,), mapped from the file, or copied if not aligned to the size of its numbers."""
         if storage.start is None:
             raise ValueError("a tensor's numbers are missing")
         if storage.within is not None:
@@ -104,7 +104,7 @@ class Content:
         return torch.frombuffer(held, dtype=dtype, count=count)
 
     def _once(self, what: Any, make: Callable[[], Tensor]) -> Tensor:
-        if id(what) not in self._made:  # the root keeps it: no other object has its id
+        if id(what) not in self._made:  # the root keeps the object alive, so its id is not used again
             self._made[id(what)] = make()
         return self._made[id(what)]
 
@@ -125,7 +125,7 @@ def _bytes(what: Stored | Array) -> int:
 
 
 def _of_numpy(array: Array) -> Tensor:
-    """An array as a tensor; ValueError where its numbers are of a kind that no weights have, or are cut."""
+    """Convert an array to a tensor; raise ValueError if weights cannot have its dtype, or if its data is cut."""
     dtype = NUMPY.get(array.kind)
     if dtype is None or math.prod(array.shape) * dtype.itemsize != len(array.data):
         raise ValueError(f"an array {array.shape} of {array.kind or 'objects'} that cannot be read")
@@ -138,12 +138,12 @@ def _of_numpy(array: Array) -> Tensor:
 
 
 def load(path: Path) -> Content:
-    """Follow a file's pickle.
+    """Read a file's pickle.
 
     Raises:
-        RefusedError: It asks for a name that is not admitted.
-        UserError: It declares more than it has, or unpacks to too much.
-        Exception: It is damaged, in some ten ways.
+        RefusedError: It refers to a name that is not allowed.
+        UserError: It declares more bytes than it has, or unpacks to too many.
+        Exception: It is damaged; some ten types occur.
     """
     with path.open("rb") as file:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
@@ -152,7 +152,7 @@ def load(path: Path) -> Content:
 
 
 class _Storages:
-    """The storages that a file's pickle names, each once. ``place(kind, key, count)``: its first byte, if known."""
+    """The storages named by a file's pickle, each once. ``place(kind, key, count)`` is the first byte, if known."""
 
     def __init__(self, path: Path, size: int, place: Callable[[str, str, int], int | None]) -> None:
         self.path, self.size, self.place = path, size, place
@@ -168,7 +168,7 @@ class _Storages:
 
 
 def _parts(network: Record, prefix: str, above: list[Record], count: list[int]) -> Iterator[tuple[str, Stored]]:
-    """The tensors of a network under the names that its state_dict() would give them, in the same order."""
+    """Yield the tensors of a network under the names that its state_dict() would give them, in the same order."""
     if network in above:
         raise ValueError("a network contains itself")
     passing = network.state.get("_non_persistent_buffers_set") or ()
@@ -192,7 +192,7 @@ def _parts(network: Record, prefix: str, above: list[Record], count: list[int]) 
 
 
 def _load_zip(path: Path, file: IO[bytes], content: mmap.mmap) -> Any:
-    """``NAME/data.pkl`` beside one entry a storage, ``NAME/data/KEY``, not compressed."""
+    """Read torch's zip format: ``NAME/data.pkl``, and one entry per storage, ``NAME/data/KEY``, not compressed."""
     archive = zipfile.ZipFile(file)
     names = set(archive.namelist())
     roots = [name.removesuffix("data.pkl") for name in names if name.endswith("/data.pkl")]
@@ -215,10 +215,12 @@ def _load_zip(path: Path, file: IO[bytes], content: mmap.mmap) -> Any:
 
 
 def _load_old(path: Path, content: mmap.mmap) -> Any:
-    """Five pickles one after the other (a magic number, a version, the machine, the object, the keys of the storages),
-    then for every key the count of its numbers and these."""
+    """Read the older format: five pickles in a row, then the count and the numbers of each storage.
+
+    The pickles are a magic number, a version, the machine, the object, and the keys of the storages.
+    """
     storages = _Storages(path, len(content), lambda kind, key, count: None)
-    # Read from the map: an open file makes room for as many bytes as a text in it declares, before it reads them.
+    # Read from the map: reading from a file allocates as many bytes as a text in it declares before it reads them.
     allowance = Allowance(path, "its pickle", len(content))
 
     def follow() -> Any:

