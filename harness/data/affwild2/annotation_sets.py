@@ -129,12 +129,12 @@ def _nothing(layout: Layout, edition: EditionSpec, track: TrackSpec) -> str:
     if others:
         return (
             f"{layout.root}: no annotations of track {track.name} (looked for {wanted}); there are "
-            f"{', '.join(others)}: choose a track that is there by --track"
+            f"{', '.join(others)}: choose one of these tracks with --track"
         )
     inside = sorted(path.name for path in layout.root.iterdir() if not path.name.startswith("."))
     shown = ", ".join(inside[:8]) + (", ..." if len(inside) > 8 else "")
     return (
-        f"{layout.root}: this is no Aff-Wild2 folder: no annotations (looked for {wanted}); it holds "
+        f"{layout.root}: this is not an Aff-Wild2 folder: it has no annotations (looked for {wanted}); it holds "
         f"{shown or 'nothing'}; {len(layout.videos)} videos and {len(layout.crops)} folders of crops were found: "
         + (_raw(layout, track) if layout.videos and not layout.crops else f"{_GIVE}; {_form(track)}")
     )
@@ -147,7 +147,7 @@ def _raw(layout: Layout, track: TrackSpec) -> str:
     """Return advice for a folder that has only videos."""
     made = layout.root.name or "videos"
     return (
-        f"put annotations beside the videos ({_form(track)}), then `harness data crop {layout.root} --out {made}-data`"
+        f"put annotations next to the videos ({_form(track)}), then `harness data crop {layout.root} --out {made}-data`"
     )
 
 
@@ -155,9 +155,9 @@ def _form(track: TrackSpec) -> str:
     """Return a description of the smallest valid annotation file."""
     header = track.headers[0] if track.headers else track.submission_header
     if track.unit == "image":
-        return f"a list has the line {header!r}, then a line an image"
+        return f"a list has the line {header!r}, then one line per image"
     folder = track.folders[0] if track.folders else "ANNOTATIONS"
-    return f"an annotation is {folder}/Train_Set/VIDEO.txt: the line {header!r}, then a line a frame"
+    return f"an annotation is {folder}/Train_Set/VIDEO.txt: the line {header!r}, then one line per frame"
 
 
 def _or(names: Iterable[str]) -> str:

@@ -60,12 +60,12 @@ def build_index(
         beyond: list[str] = []
         videos = [_with_media(person, media, groups, track, frame_tolerance, beyond) for person in (*people, *tests)]
         if beyond:
-            some = "one video go" if len(beyond) == 1 else f"{len(beyond)} videos go"
-            notes.append(f"crops of {some} on beyond the last annotated frame; those are not used")
+            some = "one video" if len(beyond) == 1 else f"{len(beyond)} videos"
+            notes.append(f"crops of {some} continue beyond the last annotated frame; these are not used")
         notes += _missing(videos, media)
         if files.unused_pictures:
             unused = _some(sorted(files.unused_pictures.values()))
-            notes.append(f"pictures that are named by no frame's number are not used: {unused}")
+            notes.append(f"pictures whose names are not frame numbers are not used: {unused}")
         try:
             files.save()
         except UserError as error:  # the index itself is complete
@@ -92,18 +92,18 @@ def _unannotated(
 
     These are the videos without annotation whose group has no annotated video.
     """
-    give = "give the organisers' list by --list FILE"
+    give = "give the organisers' list with --list FILE"
     if others or track.unit == "image":
         why = f"other tracks are annotated too ({', '.join(others)})" if others else "images must be listed"
         return [], [f"no test videos: no official list is in the folder, and {why}; {give}"]
     names, kin = media.without_annotation([person.name for person in people], groups)
     notes = []
     if names:
-        notes.append(f"test videos, as nobody annotates them: {', '.join(names)}; not an official row set: {give}")
+        notes.append(f"test videos, as they are not annotated: {', '.join(names)}; not an official row set: {give}")
     else:
         notes.append(f"no test videos: no official list is in the folder, and every video is annotated; {give}")
     if kin:
-        notes.append(f"neither annotated nor test videos, as their groups are annotated: {', '.join(kin)}")
+        notes.append(f"neither annotated nor test videos, because their groups are annotated: {', '.join(kin)}")
     return from_names(names, track, media), notes
 
 
@@ -140,7 +140,7 @@ def _with_media(
     )
     surplus = int(frames[-1]) - n if len(frames) and track.unit != "image" else 0
     if surplus > frame_tolerance:
-        raise _length_error(video, f"{folder} goes on to frame {frames[-1]}", surplus)
+        raise _length_error(video, f"{folder} continues to frame {frames[-1]}", surplus)
     if surplus > 0:
         beyond.append(person.name)
     return video
@@ -165,7 +165,7 @@ def _missing(videos: Sequence[Video], media: Media) -> list[str]:
     doubled = {stem: files for stem, files in media.layout.videos.items() if len(files) > 1}
     used = sorted({f"{v.video}" for v in videos if v.video and name_key(v.video.stem) in doubled})
     if used:
-        notes.append(f"{len(used)} raw videos lie in several folders; the ones used: {_some(used)}")
+        notes.append(f"{len(used)} raw videos are in several folders; used: {_some(used)}")
     return notes
 
 

@@ -70,7 +70,7 @@ class Layout:
         for path, kind in sorted(self.left_out.items()):
             kinds.setdefault(kind, []).append(self.relative(path))
         return [
-            f"left out, as no video but {kind}: {len(names)} ({', '.join(names[:most])}{', ...' * (len(names) > most)})"
+            f"left out, not videos ({kind}): {len(names)} ({', '.join(names[:most])}{', ...' * (len(names) > most)})"
             for kind, names in sorted(kinds.items())
         ]
 

@@ -84,7 +84,7 @@ def pixel_aspect(stream: VideoStream) -> Fraction:
 
 @dataclass(frozen=True)
 class Display:
-    """How the frames of one video are shown.
+    """Display properties of one video's frames.
 
     ``aspect``: the pixel aspect ratio. ``turn``: of the first frame. ``hdr``: the name of an HDR transfer function, or
     "". ``converted``: True if it is HDR and can be converted.
@@ -124,7 +124,7 @@ class Display:
                 f"its display matrix is {self.turn.off:.0f} degrees off a quarter turn: pictures are turned by {turned}"
             )
         if self.hdr:
-            done = "converted to ordinary brightness (BT.709)" if self.converted else "read as they come, too flat"
+            done = "converted to standard range (BT.709)" if self.converted else "not converted and look too flat"
             out.append(f"HDR ({self.hdr}): pictures are {done}")
         return tuple(out)
 

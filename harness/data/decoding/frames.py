@@ -24,7 +24,7 @@ def pictures(
     kinds = list(dict.fromkeys(kind for reader, _, kind in wanted if reader.uses_video))
     frames = read_pictures(video, kinds, threads=threads) if kinds and video else iter(())
     for i in range(n):
-        frame = dict(zip(kinds, next(frames, ()), strict=False))  # empty where the annotation is longer than the video
+        frame = dict(zip(kinds, next(frames, ()), strict=False))  # empty if the annotation is longer than the video
         yield [
             None if reader.uses_video and not frame else reader.image(i, frame.get(kind), size)
             for reader, size, kind in wanted

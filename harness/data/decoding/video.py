@@ -116,7 +116,10 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     line = line or _decoded_line(path, packets)
     notes = display.notes()
     if line.guessed:
-        notes = (f"{line.guessed} of {len(line.times)} frames have no time stamp that fits: theirs is reckoned", *notes)
+        notes = (
+            f"{line.guessed} of {len(line.times)} frames have no valid time stamp; times are estimated",
+            *notes,
+        )
     _warn(path, notes)
     width, height = display.size(first)
     parts = (_other_times(line, packets, base), "sound 2" if packets.sound_mended else "", display.reading)

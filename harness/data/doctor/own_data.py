@@ -58,7 +58,7 @@ def _problems(index: Index) -> Iterator[str]:
         if never and train:
             scored = [name for name in never if asked[names.index(name)]]
             also = f"; val has {', '.join(scored)}" if scored else ""
-            yield f"no training frame of {', '.join(never)}: nothing can be learned of them{also}"
+            yield f"no training frame of {', '.join(never)}: they cannot be learned{also}"
 
 
 def _notes(index: Index) -> Iterator[str]:
@@ -67,7 +67,7 @@ def _notes(index: Index) -> Iterator[str]:
         groups = len({video.group for video in videos})
         if 0 < groups < FEWEST:
             yield (
-                f"{groups} groups in {split}, fewer than {FEWEST}: scores have wide intervals and rank nothing; "
+                f"{groups} groups in {split}, fewer than {FEWEST}: scores have wide intervals and cannot rank models; "
                 "`harness run --folds` scores every video"
             )
     labelled = [~np.isnan(video.labels).all(axis=1) for video in index.videos]

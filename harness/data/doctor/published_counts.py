@@ -116,7 +116,7 @@ def _cause(key: str, index: Index, found: Mapping[str, Figure]) -> str:
         if index.test_list is None:
             return "no official test list in the folder"
         if index.test_list.kind == "names" and key == "test_rows":
-            return "counted from the videos; the organisers' example file decides, often one frame a video more"
+            return "counted from the videos; the organisers' example file decides, often one more frame per video"
         return "the test list of another edition, or of a part of the data"
     official_videos = index.track.figures.get(f"videos_{split}")
     if official_videos is not None and found[f"videos_{split}"] != official_videos:

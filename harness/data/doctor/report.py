@@ -117,9 +117,7 @@ def render(report: Report) -> str:
         parts.append("Problems\n" + _bullets(report.problems))
     off = sum(row.verdict.startswith("off by") for row in report.rows)
     if report.clean:
-        met = (
-            ", and every published figure that is confirmed is met" if any(row.official for row in report.rows) else ""
-        )
+        met = ", and all confirmed published figures match" if any(row.official for row in report.rows) else ""
         parts.append(f"Clean: nothing is missing{met}.")
     else:
         parts.append(f"Not clean: problems: {len(report.problems)}; figures that are off: {off} of {len(report.rows)}.")
@@ -183,7 +181,9 @@ def no_track(layout: Layout, registry: Registry) -> str:
         for found in candidates(layout, one)
     ]
     if misfits:
-        return f"no edition fits the annotations: {'; '.join(misfits[:_MOST])}: name one by --edition to see the lines"
+        return (
+            f"no edition fits the annotations: {'; '.join(misfits[:_MOST])}: name one with --edition to see the lines"
+        )
     names = {name for entry in registry.entries("editions") for one in entry.spec.tracks for name in one.folders}
     return (
         f"no annotations: looked for {', '.join(sorted(names))}, each with Train_Set and Validation_Set; found "
@@ -229,8 +229,8 @@ def _crossing(index: Index) -> list[str]:
     if not crossing:
         return []
     return [
-        f"groups that cross splits, so that scores come out too high: {_some(crossing)}: take one side away, or tell "
-        "them apart in groups.csv (video,group) if they are different people"
+        f"groups that cross splits, which makes scores too high: {_some(crossing)}: remove one side, or give them "
+        "different groups in groups.csv (video,group) if they are different people"
     ]
 
 
@@ -276,7 +276,7 @@ def _probe_all(paths: Iterable[Path]) -> tuple[dict[Path, VideoInfo], list[str]]
 
 def _silent(infos: dict[Path, VideoInfo]) -> list[str]:
     silent = [path.name for path, info in infos.items() if not info.has_audio]
-    return [f"without sound, so that audio is absent there: {_some(silent)}"] if silent else []
+    return [f"without sound (the stream audio is absent): {_some(silent)}"] if silent else []
 
 
 def _lengths(index: Index, infos: dict[Path, VideoInfo]) -> tuple[list[str], list[str]]:
@@ -295,7 +295,7 @@ def _lengths(index: Index, infos: dict[Path, VideoInfo]) -> tuple[list[str], lis
     if index.track.unit == "image" or not compared:
         return [], wrong
     same = compared - off
-    note = f"{index.track.name}: the raw videos of {same} of {compared} names have as many frames as there are rows"
+    note = f"{index.track.name}: the raw videos of {same} of {compared} names have as many frames as their annotations"
     return [note + (f", {off - len(wrong)} differ by {index.frame_tolerance}" if off > len(wrong) else "")], wrong
 
 

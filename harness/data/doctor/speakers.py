@@ -32,8 +32,8 @@ def speaker_note(names: Iterable[str]) -> str:
     some = ", ".join(values[:_SHOWN]) + (", ..." if len(values) > _SHOWN else "")
     return (
         f"{len(foreign)} videos count as that many groups, but a part of their names looks like a person's id "
-        f"({len(values)} values: {some}); if it is one, say so in groups.csv (video,group), or people stand on both "
-        "sides of a split and intervals come out too short"
+        f"({len(values)} values: {some}); if it is one, put it into groups.csv (video,group), or people may be on both "
+        "sides of a split and intervals are too narrow"
     )
 
 

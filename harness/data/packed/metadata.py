@@ -20,7 +20,7 @@ STREAMS = ("face", "body", "context", "audio")
 SIZE, QUALITY = 224, 95  # default pixels per side and JPEG quality of pictures of raw video
 RATE = 16_000  # Hz of packed sound: the rate that all built-in audio encoders take
 FOLDER = "pack"  # default name of the pack in the data folder
-AGAIN = "what it was made of is read instead"
+AGAIN = "its source is read instead"
 
 
 @dataclass(frozen=True)

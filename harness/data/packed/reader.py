@@ -75,7 +75,7 @@ class Pictures:
         if not self.label.table:
             _check_whole(self.path, self.label)
         elif self.label.table != table_sha256(self._ends - self._starts, self._checksums, self.boxes):
-            raise _unreadable(self.path, "what it says of its rows is not what was written")
+            raise _unreadable(self.path, "its table of rows differs from its label")
 
     def present(self, n: int) -> np.ndarray:
         """Return (n,) bool: those of the first n frames that have a picture."""
@@ -115,7 +115,7 @@ class Pictures:
     def _refuse(self, frame: int) -> NoReturn:
         kind = DamagedPackError
         error = kind("pack-picture-damaged", path=self.path, frame=frame + 1)
-        set_aside(self.path, f"the picture of frame {frame + 1} is not what was packed", AGAIN)
+        set_aside(self.path, f"the picture of frame {frame + 1} differs from what was packed", AGAIN)
         raise error
 
 
@@ -170,7 +170,7 @@ def _check_whole(path: Path, label: Label) -> None:
     except OSError as error:
         raise _unreadable(path, first_line(error)) from error
     if found != label.sha256:
-        raise _unreadable(path, "its sha256 is not what its label says")
+        raise _unreadable(path, "its sha256 differs from its label")
 
 
 def _unreadable(path: Path, reason: str) -> DamagedPackError:

@@ -64,7 +64,7 @@ def _check(path: Path, tick: Tick, *, sources: dict[tuple[str, str], Path]) -> s
     pack = path.parent.parent
     arrow = arrow_path(pack, label.stream, label.name)
     if (path.parent.name, path.stem) != (label.stream, label.name):
-        return f"its label is that of {label.stream}/{label.name}"
+        return f"its label belongs to {label.stream}/{label.name}"
     if label.version != VERSION:
         return f"packed by another version ({label.version}; this one is {VERSION})"
     if not arrow.is_file():
@@ -72,7 +72,7 @@ def _check(path: Path, tick: Tick, *, sources: dict[tuple[str, str], Path]) -> s
     if arrow.stat().st_size != label.bytes:
         return f"it has {arrow.stat().st_size:,} bytes, its label says {label.bytes:,}"
     if file_sha256(arrow) != label.sha256:
-        return "damaged: its sha256 is not what its label says"
+        return "damaged: its sha256 differs from its label"
     _open(pack, label)
     source = sources.get((label.stream, label.name))
     if source is not None and label.source != (pictures_digest if source.is_dir() else video_digest)(source):

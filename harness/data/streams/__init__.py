@@ -56,7 +56,7 @@ def streams() -> list[api.StreamSpec]:
             "frames",
             ("video",),
             "lite0",
-            "the raw video's whole frame, person and all; no boxes needed",
+            "the raw video's whole frame, including the person; no boxes needed",
         ),
         api.StreamSpec(
             "audio",

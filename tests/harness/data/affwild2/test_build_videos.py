@@ -80,7 +80,7 @@ def test_pictures_beside_the_crops_are_not_used_and_that_is_noted(tmp_path: Path
     for name in ("cover.JPG", "frame_2.png"):
         (folder / name).touch()
     for _ in range(2):  # the second time from what is kept
-        (note,) = [note for note in index_va(root).notes if "no frame's number" in note]
+        (note,) = [note for note in index_va(root).notes if "not frame numbers" in note]
         assert note.endswith(f"are not used: {folder / 'cover.JPG'} (2)")
 
 
