@@ -22,7 +22,7 @@ def test_crops_one_beyond_the_annotation_are_noted_and_not_used(tmp_path: Path) 
     write_crops(small_va(tmp_path) / "cropped_aligned" / "video1", [6])
     index = index_va(tmp_path)
     assert video(index, "video1").crop_frames.tolist() == [True] * 5
-    assert [note for note in index.notes if "crops of one video go on beyond" in note]
+    assert [note for note in index.notes if "crops of one video continue beyond" in note]
 
 
 def test_crops_far_beyond_the_annotation(tmp_path: Path) -> None:
