@@ -73,11 +73,11 @@ class Person:
     x: Floats
     """(T,) horizontal position of the head in the scene, in pixels, before the camera moves."""
     away: Bools
-    """(T,) the head is turned away."""
+    """(T,) True if the head is turned away."""
     out: Bools
-    """(T,) the person has left the picture."""
+    """(T,) True if the person has left the picture."""
     covered: Bools
-    """(T,) another person's head is in front of this one's."""
+    """(T,) True if another person's head is in front of this one's."""
 
     @property
     def face_seen(self) -> Bools:
@@ -96,7 +96,7 @@ class LatentTrajectory:
     voice: Floats
     """(T, 2) the copy that the voice carries; for two people, a copy of their mean."""
     silent: Bools
-    """(T,) there is no voice: a pause, or the sound has not begun."""
+    """(T,) True if there is no voice: a pause, or the sound has not begun."""
     times: Floats
     """(T,) seconds of the frames from the first one."""
 
