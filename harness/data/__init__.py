@@ -1,1 +1,1 @@
-"""Reading and making data: folders, frames, sound, boxes, clips, the demo set."""
+"""Read and prepare data: data folders, decoding, face tracking, packing, input streams and the synthetic demo set."""

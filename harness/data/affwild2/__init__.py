@@ -1,1 +1,1 @@
-"""What only Aff-Wild2 has: its folders and their variants, its files, its special names. It makes an Index."""
+"""Aff-Wild2: its folder layouts, annotation files and special names. ``build_index`` makes an Index of a folder."""

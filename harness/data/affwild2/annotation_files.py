@@ -1,6 +1,6 @@
-"""Annotation files: numbers in, labels out, with the line named where one is wrong.
+"""Read annotation files into label arrays. Errors name the faulty line.
 
-A whole file is parsed at once (2.7 million lines in seconds); only a file that is found faulty is read line by line.
+A whole file is parsed at once (2.7 million lines in seconds). Only a faulty file is read again line by line.
 """
 
 from __future__ import annotations
@@ -24,38 +24,39 @@ _PARSE = pcsv.ParseOptions(ignore_empty_lines=False, quote_char=False, double_qu
 
 @dataclass(frozen=True, eq=False)
 class ImageLabels:
-    """A list of images with ``labels`` (R, A) float32, NaN where unlabelled."""
+    """An image list with ``labels`` (R, A) float32, NaN where unlabelled."""
 
     images: Images
     labels: np.ndarray
 
 
 def read_frame_labels(path: Path, track: TrackSpec) -> np.ndarray:
-    """The labels (n, A) float32 of a file with a header and then a line a frame; NaN where unlabelled.
+    """Read a file with a header and then one line per frame; return labels (n, A) float32, NaN where unlabelled.
 
-    UserError names file and line of a wrong header, a wrong number of fields, what is no number or out of range.
+    Raise UserError, with file and line, if the header or the number of fields is wrong, or if a value is not a number
+    or is out of range.
     """
     table = _parse(path, _body(path, track), [], [answer.name for answer in track.answers])
     return _labels(path, table, track)
 
 
 def read_image_labels(path: Path, track: TrackSpec) -> ImageLabels:
-    """A list with a header and then a line an image, ``<video>/00001.jpg`` and the answers in the track's order.
+    """Read a list with a header and then one line per image: ``<video>/00001.jpg`` and the labels in track order.
 
-    UserError as for read_frame_labels, and for an image that is listed twice.
+    Raise UserError as ``read_frame_labels`` does, and if an image is listed twice.
     """
     table = _parse(path, _body(path, track), ["image"], [answer.name for answer in track.answers])
     return ImageLabels(split_images(table.column("image"), path, first_line=2), _labels(path, table, track))
 
 
 def read_header(path: Path) -> str:
-    """The first line of a text file without spaces; "" for an empty file."""
+    """Return the first line of a text file, with the spaces around its fields removed; "" if the file is empty."""
     with path.open("rb") as file:
         return _tidy(file.readline(10_000).decode("utf-8-sig", errors="replace"))
 
 
 def admitted(header: str, track: TrackSpec) -> bool:
-    """Whether a first line is a header of the track's annotation files."""
+    """Return True if a first line is a header of the track's annotation files."""
     return header in {_tidy(known) for known in track.headers}
 
 
@@ -64,7 +65,7 @@ def _tidy(header: str) -> str:
 
 
 def _body(path: Path, track: TrackSpec) -> str:
-    """What follows the header, which is checked."""
+    """Check the header of an annotation file and return the text after it."""
     text = read_text(path)
     if not text:
         raise UserError("annotation-empty", file=path)
@@ -103,7 +104,7 @@ def _parse(path: Path, body: str, texts: list[str], numbers: list[str]) -> pa.Ta
 
 
 def _fault(path: Path, body: str, texts: int, columns: list[str]) -> UserError | None:
-    """The first faulty line of a file that could not be parsed."""
+    """Return the error for the first faulty line of a file that could not be parsed."""
     for number, line in enumerate(body.split("\n"), start=2):
         fields = line.split(",") if line else []
         if len(fields) != len(columns):
@@ -123,7 +124,7 @@ def _is_number(text: str) -> bool:
 
 
 def _labels(path: Path, table: pa.Table, track: TrackSpec) -> np.ndarray:
-    """(n, A) float32 with NaN where unlabelled; the header is line 1."""
+    """Return labels (n, A) float32, NaN where unlabelled. In errors the header counts as line 1."""
     labels = np.empty((table.num_rows, len(track.answers)), np.float32)
     for column, answer in enumerate(track.answers):
         values = column_of(table.column(answer.name))
@@ -148,7 +149,7 @@ def _labels(path: Path, table: pa.Table, track: TrackSpec) -> np.ndarray:
 
 
 def _possible(values: np.ndarray, answer: Answer) -> np.ndarray:
-    """(n,) bool; False for NaN and infinities too."""
+    """Return (n,) bool: values that the label may have. NaN and infinities are not among them."""
     if answer.kind == "value":
         return np.asarray((values >= answer.low) & (values <= answer.high))
     last = len(answer.classes) - 1 if answer.kind == "class" else 1

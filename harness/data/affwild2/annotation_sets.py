@@ -1,4 +1,4 @@
-"""Which of the annotations in a data folder serve a track, and which of its test lists."""
+"""Choose the annotations and the test list for a track in a data folder."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ IMAGE_LISTS = {
     "validation_set_annotations.txt": "val",
     "validation_set.txt": "val",
 }
-"""Names, in lower case, of the annotation lists of tracks whose unit is the image -> split."""
+"""Lower-case file name of an annotation list -> split, for tracks whose unit is the image."""
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")  # as in "Third ABAW Annotations"
 
 
 @dataclass(frozen=True)
 class Annotations:
-    """The annotation files of a track: the ``folder`` they are in, and split -> files."""
+    """The annotation files of a track: their ``folder``, and ``files`` as split -> paths."""
 
     folder: Path
     files: Mapping[str, tuple[Path, ...]]
 
 
 def candidates(layout: Layout, track: TrackSpec) -> list[Annotations]:
-    """Every annotation folder that a track's may be called, in the order they were found."""
+    """Return every annotation folder whose name fits a track, in the order in which they were found."""
     if track.unit != "image":
         names = {name.lower() for name in track.folders}
         return [Annotations(folder, files) for folder, files in layout.sets.items() if folder.name.lower() in names]
@@ -50,10 +50,10 @@ def candidates(layout: Layout, track: TrackSpec) -> list[Annotations]:
 
 
 def choose_annotations(layout: Layout, edition: EditionSpec, track: TrackSpec) -> Annotations:
-    """The annotations of a track.
+    """Return the annotations of a track.
 
-    Where several folders have them, those with another header are left aside, then the one with the edition's number
-    in its path is taken. UserError where it stays open, or where there is none: it says what was found.
+    If several folders have them, folders with another header are ignored; then the one with the edition's number in
+    its path is taken. Raise UserError, with what was found, if there is no such folder or still more than one.
     """
     found = candidates(layout, track)
     if not found:
@@ -68,13 +68,16 @@ def choose_annotations(layout: Layout, edition: EditionSpec, track: TrackSpec) -
 
 
 def fits(annotations: Annotations, track: TrackSpec) -> bool:
-    """Whether any of their files has a header of the track: single files may be damaged."""
+    """Return True if any of the files has a header of the track. One is enough: single files may be damaged."""
     return any(admitted(read_header(path), track) for files in annotations.files.values() for path in files)
 
 
 def choose_list(layout: Layout, edition: EditionSpec, track: TrackSpec, files: Files) -> TestList | None:
-    """The organisers' test list in a data folder, if any: example files go before lists of names, those with the
-    edition's number before others. UserError where several stay that differ."""
+    """Return the organisers' test list in a data folder, or None.
+
+    Lists with the edition's number in their name are preferred, then example files over lists of names. Raise
+    UserError if several lists remain and differ.
+    """
     patterns = [pattern.lower() for pattern in track.lists]
     paths = [path for path in layout.texts if any(fnmatch(path.name.lower(), pattern) for pattern in patterns)]
     paths = [path for path in paths if _numbered(path.name, edition)] or paths
@@ -87,7 +90,7 @@ def choose_list(layout: Layout, edition: EditionSpec, track: TrackSpec, files: F
 
 
 def other_annotations(layout: Layout, edition: EditionSpec, track: TrackSpec) -> list[str]:
-    """Annotations of other tracks in the folder, by name, with the track of the edition that they belong to."""
+    """Return the names of other tracks' annotations in the folder, each with its track in the edition if known."""
     own = {one.folder for one in candidates(layout, track)}
     others = [t for t in edition.tracks if t.name != track.name]
     found = []
@@ -110,7 +113,7 @@ def _same(one: TestList, other: TestList) -> bool:
 
 
 def _numbered(text: str, edition: EditionSpec) -> bool:
-    """Whether a path names the edition: ``3rd``, ``third`` or ``abaw3`` for abaw3."""
+    """Return True if a path names the edition: ``3rd``, ``third`` or ``abaw3`` for abaw3."""
     number = re.search(r"\d+$", edition.name)
     if number is None:
         return edition.name.lower() in text.lower()
@@ -120,18 +123,18 @@ def _numbered(text: str, edition: EditionSpec) -> bool:
 
 
 def _nothing(layout: Layout, edition: EditionSpec, track: TrackSpec) -> str:
-    """Why a folder cannot serve a track: what was looked for, what is there."""
+    """Return a message that says why a folder has no annotations of a track: what is missing and what is there."""
     others = other_annotations(layout, edition, track)
     wanted = _or(f"{name}/Train_Set" for name in track.folders) if track.unit != "image" else _or(IMAGE_LISTS)
     if others:
         return (
             f"{layout.root}: no annotations of track {track.name} (looked for {wanted}); there are "
-            f"{', '.join(others)}: choose a track that is there by --track"
+            f"{', '.join(others)}: choose one of these tracks with --track"
         )
     inside = sorted(path.name for path in layout.root.iterdir() if not path.name.startswith("."))
     shown = ", ".join(inside[:8]) + (", ..." if len(inside) > 8 else "")
     return (
-        f"{layout.root}: this is no Aff-Wild2 folder: no annotations (looked for {wanted}); it holds "
+        f"{layout.root}: this is not an Aff-Wild2 folder: it has no annotations (looked for {wanted}); it holds "
         f"{shown or 'nothing'}; {len(layout.videos)} videos and {len(layout.crops)} folders of crops were found: "
         + (_raw(layout, track) if layout.videos and not layout.crops else f"{_GIVE}; {_form(track)}")
     )
@@ -141,20 +144,20 @@ _GIVE = "give --data the folder that has annotations, crops and videos in it"
 
 
 def _raw(layout: Layout, track: TrackSpec) -> str:
-    """What to do with a folder of videos alone."""
+    """Return advice for a folder that has only videos."""
     made = layout.root.name or "videos"
     return (
-        f"put annotations beside the videos ({_form(track)}), then `harness data crop {layout.root} --out {made}-data`"
+        f"put annotations next to the videos ({_form(track)}), then `harness data crop {layout.root} --out {made}-data`"
     )
 
 
 def _form(track: TrackSpec) -> str:
-    """The least that an annotation must be."""
+    """Return a description of the smallest valid annotation file."""
     header = track.headers[0] if track.headers else track.submission_header
     if track.unit == "image":
-        return f"a list has the line {header!r}, then a line an image"
+        return f"a list has the line {header!r}, then one line per image"
     folder = track.folders[0] if track.folders else "ANNOTATIONS"
-    return f"an annotation is {folder}/Train_Set/VIDEO.txt: the line {header!r}, then a line a frame"
+    return f"an annotation is {folder}/Train_Set/VIDEO.txt: the line {header!r}, then one line per frame"
 
 
 def _or(names: Iterable[str]) -> str:

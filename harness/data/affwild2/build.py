@@ -1,4 +1,4 @@
-"""An Aff-Wild2 folder, any edition's -> the index of a track."""
+"""Build the index of a track from an Aff-Wild2 folder of any edition."""
 
 from __future__ import annotations
 
@@ -32,10 +32,15 @@ def build_index(
 ) -> Index:
     """Index a data folder for a track; ``crops``: cropped_aligned or cropped.
 
-    A video has as many frames as its annotation has lines after the header; of an image list, as the highest listed
-    frame, those between being absent and unlabelled; of a test list of rows likewise; other test videos as their raw
-    video, or else as their last crop. UserError names the file, and line, of whatever cannot be used, and the videos of
-    ``test_list`` that are not there; those of a list that was found in the folder are noted.
+    The number of frames of a video comes from:
+
+    - its annotation file: the number of lines after the header;
+    - an image list, or a test list of rows: the highest listed frame. Frames between listed ones are absent and
+      unlabelled;
+    - for other test videos: the raw video, or else the last crop.
+
+    Raise UserError, with file and line, if something cannot be used, and with the names if videos of ``test_list`` are
+    missing. Missing videos of a list that was found in the folder are only noted in the index.
     """
     layout = survey(Path(root))
     chosen = choose_annotations(layout, edition, track)
@@ -55,15 +60,15 @@ def build_index(
         beyond: list[str] = []
         videos = [_with_media(person, media, groups, track, frame_tolerance, beyond) for person in (*people, *tests)]
         if beyond:
-            some = "one video go" if len(beyond) == 1 else f"{len(beyond)} videos go"
-            notes.append(f"crops of {some} on beyond the last annotated frame; those are not used")
+            some = "one video" if len(beyond) == 1 else f"{len(beyond)} videos"
+            notes.append(f"crops of {some} continue beyond the last annotated frame; these are not used")
         notes += _missing(videos, media)
         if files.unused_pictures:
             unused = _some(sorted(files.unused_pictures.values()))
-            notes.append(f"pictures that are named by no frame's number are not used: {unused}")
+            notes.append(f"pictures whose names are not frame numbers are not used: {unused}")
         try:
             files.save()
-        except UserError as error:  # the index itself is whole
+        except UserError as error:  # the index itself is complete
             notes.append(f"the next command will read all annotations again: {error}")
     variant = layout.relative(chosen.folder)
     return Index(
@@ -72,7 +77,7 @@ def build_index(
 
 
 def index_videos(root: Path, edition: EditionSpec, track: TrackSpec) -> Index:
-    """Index a folder of raw videos, with crops or without, that nobody annotated: all of them are to be answered."""
+    """Index a folder of unannotated raw videos, with or without crops. Every frame gets a prediction."""
     layout = survey(Path(root))
     with closing(Files(layout.root, track)) as files:
         media = Media(layout, "cropped_aligned", files)
@@ -83,19 +88,22 @@ def index_videos(root: Path, edition: EditionSpec, track: TrackSpec) -> Index:
 def _unannotated(
     people: Sequence[Subject], track: TrackSpec, media: Media, groups: Mapping[str, str], others: Sequence[str]
 ) -> tuple[list[Subject], list[str]]:
-    """Test videos where there is no official list: those that nobody annotates, and what to say of them."""
-    give = "give the organisers' list by --list FILE"
+    """Return the test videos of a folder without an official list, and notes on them.
+
+    These are the videos without annotation whose group has no annotated video.
+    """
+    give = "give the organisers' list with --list FILE"
     if others or track.unit == "image":
         why = f"other tracks are annotated too ({', '.join(others)})" if others else "images must be listed"
         return [], [f"no test videos: no official list is in the folder, and {why}; {give}"]
     names, kin = media.without_annotation([person.name for person in people], groups)
     notes = []
     if names:
-        notes.append(f"test videos, as nobody annotates them: {', '.join(names)}; not an official row set: {give}")
+        notes.append(f"test videos, as they are not annotated: {', '.join(names)}; not an official row set: {give}")
     else:
         notes.append(f"no test videos: no official list is in the folder, and every video is annotated; {give}")
     if kin:
-        notes.append(f"neither annotated nor test videos, as their groups are annotated: {', '.join(kin)}")
+        notes.append(f"neither annotated nor test videos, because their groups are annotated: {', '.join(kin)}")
     return from_names(names, track, media), notes
 
 
@@ -107,8 +115,11 @@ def _with_media(
     frame_tolerance: int,
     beyond: list[str],
 ) -> Video:
-    """Add what belongs to a person: group, raw video and crops. Crops beyond the annotation are left out, and the
-    name is added to ``beyond``; UserError where they go too far."""
+    """Add group, raw video and crops to a person.
+
+    If there are crops beyond the annotation, they are left out and the name is added to ``beyond``. Raise UserError if
+    they exceed it by more than ``frame_tolerance`` frames.
+    """
     folder, frames = media.crops(person.name)
     n = len(person.rows)
     crop_frames = np.zeros(n, bool)
@@ -129,14 +140,14 @@ def _with_media(
     )
     surplus = int(frames[-1]) - n if len(frames) and track.unit != "image" else 0
     if surplus > frame_tolerance:
-        raise _length_error(video, f"{folder} goes on to frame {frames[-1]}", surplus)
+        raise _length_error(video, f"{folder} continues to frame {frames[-1]}", surplus)
     if surplus > 0:
         beyond.append(person.name)
     return video
 
 
 def _missing(videos: Sequence[Video], media: Media) -> list[str]:
-    """What to say of videos without crops or raw file; UserError where no video has either."""
+    """Return notes on videos without crops or raw file. Raise UserError if no video has either."""
     blind = [video.name for video in videos if video.crops is None]
     mute = [video.name for video in videos if video.video is None]
     if len(blind) == len(mute) == len(videos):
@@ -154,7 +165,7 @@ def _missing(videos: Sequence[Video], media: Media) -> list[str]:
     doubled = {stem: files for stem, files in media.layout.videos.items() if len(files) > 1}
     used = sorted({f"{v.video}" for v in videos if v.video and name_key(v.video.stem) in doubled})
     if used:
-        notes.append(f"{len(used)} raw videos lie in several folders; the ones used: {_some(used)}")
+        notes.append(f"{len(used)} raw videos are in several folders; used: {_some(used)}")
     return notes
 
 

@@ -1,4 +1,4 @@
-"""The files of a data folder as a track reads them, each read once and remembered (harness.io.read_cache)."""
+"""Cached reading of a data folder's annotations, test lists and crop names (harness.io.read_cache)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ from harness.io.read_cache import Arrays, ReadCache
 from zoo.tracks import TrackSpec
 from zoo.weights.cards import cache_dir
 
-VERSION = 2  # raise when the same annotation, list or folder of crops would be read otherwise
+VERSION = 2  # increase when the same annotation file, list or crop folder would be read differently
 
 
 class Files:
-    """Reads annotations, test lists and names of crops; see the readers for what they raise. ``save`` at the end."""
+    """Cached readers of annotations, test lists and crop names for one track.
+
+    The methods raise what the underlying readers raise. Call ``save`` at the end.
+    """
 
     def __init__(self, root: Path, track: TrackSpec) -> None:
         rules = (track.answers, track.headers, track.joint_labels, track.unit, track.submission_header)
@@ -31,14 +34,14 @@ class Files:
         self._lock = LazyLock(index_folder(root) / ".lock")
         self._labels = _memo(root, f"{track.name}-{digest(VERSION, *rules)[:12]}", self._lock)
         self._crops = _memo(root, "crops", self._lock)
-        self.unused_pictures: dict[Path, str] = {}  # folder of crops -> the first picture that no frame's number names
+        self.unused_pictures: dict[Path, str] = {}  # crop folder -> its first picture without a frame number as name
 
     def frame_labels(self, path: Path) -> np.ndarray:
-        """See read_frame_labels."""
+        """Read per-frame labels; see ``read_frame_labels``."""
         return self._labels.read(path, "frames", lambda: {"labels": read_frame_labels(path, self.track)})["labels"]
 
     def image_labels(self, path: Path) -> ImageLabels:
-        """See read_image_labels."""
+        """Read an annotated image list; see ``read_image_labels``."""
 
         def read() -> Arrays:
             listed = read_image_labels(path, self.track)
@@ -48,7 +51,7 @@ class Files:
         return ImageLabels(Images(_names(found), found["row_video"], found["row_frame"]), found["labels"])
 
     def test_list(self, path: Path) -> TestList:
-        """See read_test_list."""
+        """Read a test list; see ``read_test_list``."""
 
         def read() -> Arrays:
             official = read_test_list(path, self.track)
@@ -59,8 +62,10 @@ class Files:
         return TestList(path, kind, _names(found), found["row_video"], found["row_frame"])
 
     def crop_frames(self, folder: Path) -> np.ndarray:
-        """See crop_frames of harness.data.index.picture_folders; pictures of other names are added to
-        ``unused_pictures``."""
+        """Return the frames of a crop folder; see ``harness.data.index.picture_folders.crop_frames``.
+
+        Pictures whose names are not frame numbers are added to ``unused_pictures``.
+        """
 
         def read() -> Arrays:
             pictures = picture_folder(folder)
@@ -68,7 +73,7 @@ class Files:
             there = np.zeros(int(frames[-1]) + 1 if len(frames) else 0, bool)
             there[frames] = True
             unused = np.array(f"{folder / others[0]} ({len(others)})" if others else "")
-            return {"there": np.packbits(there), "unused": unused}  # a bit a frame
+            return {"there": np.packbits(there), "unused": unused}  # one bit per frame
 
         found = self._crops.read(folder, "crops 2", read, hashed=False)
         if str(found["unused"]):
@@ -76,7 +81,7 @@ class Files:
         return np.flatnonzero(np.unpackbits(found["there"])).astype(np.int32)
 
     def save(self) -> None:
-        """Keep what was read for the next command. UserError where it cannot be written."""
+        """Write the cache for the next command. Raise UserError if it cannot be written."""
         try:
             self._labels.save()
             self._crops.save()
@@ -84,19 +89,19 @@ class Files:
             self.close()
 
     def close(self) -> None:
-        """Keep nothing more; another process may."""
+        """Release the locks without saving, so that another process can write the cache."""
         self._labels.release()
         self._crops.release()
         self._lock.release()
 
 
 def index_folder(root: Path) -> Path:
-    """Where the index of a data folder is kept."""
+    """Return the cache folder that holds the index of a data folder."""
     return cache_dir() / "index" / digest(os.path.abspath(root))[:16]
 
 
 def forget(root: Path) -> None:
-    """Forget the index of a data folder."""
+    """Delete the cached index of a data folder."""
     shutil.rmtree(index_folder(root), ignore_errors=True)
 
 

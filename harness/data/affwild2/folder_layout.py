@@ -1,6 +1,7 @@
-"""What lies where in an Aff-Wild2 folder. One bounded walk finds it, whatever the edition called its folders.
+"""Find annotations, crops and videos in an Aff-Wild2 folder, whatever the edition called its folders.
 
-The walk never enters a crop folder's videos, and leaves a folder as soon as it proves to hold pictures.
+One walk of bounded depth. It never enters the per-video folders of crops, and leaves a folder as soon as it turns out
+to hold pictures.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from zoo.errors import UserError
 from zoo.files import is_plain, name_key
 
 DEPTH = 5
-"""How deep under the root folders are looked into: ``annotations/6th_ABAW_Annotations/VA_Estimation_Challenge/
-Train_Set`` is four deep."""
+"""Maximum depth of the walk under the root.
+
+``annotations/6th_ABAW_Annotations/VA_Estimation_Challenge/Train_Set`` is four deep.
+"""
 
 SPLIT_FOLDERS = {
     "train_set": "train",
@@ -27,20 +30,20 @@ SPLIT_FOLDERS = {
     "validation_set": "val",
     "val_set": "val",
 }
-"""Names, in lower case, of the folders of an annotation set -> split."""
+"""Lower-case name of a folder in an annotation set -> split."""
 
-_LEAF = 100  # a folder that shows so many other files and nothing of interest holds pictures or key points
+_LEAF = 100  # a folder with this many other files and nothing of interest holds pictures or key points
 _BATCH = re.compile(r"batch|cropped")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What a walk found.
+    """The result of a walk.
 
-    ``sets``: a folder with ``Train_Set`` or ``Validation_Set`` -> split -> files; ``texts``: other .txt files;
-    ``crops``: folders named ``cropped...``; ``videos``: file name without extension -> files, those nearest to
-    the root first; ``left_out``: files that go by the name of a container or of pictures, but are no videos -> what
-    they are instead.
+    ``sets``: a folder with ``Train_Set`` or ``Validation_Set`` -> split -> files. ``texts``: other .txt files.
+    ``crops``: folders named ``cropped...``. ``videos``: file name without extension -> files, those nearest to
+    the root first. ``left_out``: files that are named like a media container or a picture but are not videos -> the
+    kind of file that they are.
     """
 
     root: Path
@@ -51,23 +54,23 @@ class Layout:
     left_out: Mapping[Path, str] = field(default_factory=dict)
 
     def relative(self, path: Path) -> str:
-        """A path as the user thinks of it: from the data folder on."""
+        """Return a path as the user knows it: relative to the data folder."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
 
     def video_of(self, name: str) -> Path | None:
-        """The raw file of an annotated name: of that very name, or of the name without ``_left`` / ``_right``."""
+        """Return the raw file of an annotated name: the one with that name, or with it minus ``_left`` / ``_right``."""
         for stem in (name, without_side(name)):
             if stem in self.videos:
                 return self.videos[stem][0]
         return None
 
     def left_out_notes(self, most: int = 3) -> list[str]:
-        """What to say of files that are left out: a line for each kind."""
+        """Return one line for each kind of file that is left out."""
         kinds: dict[str, list[str]] = {}
         for path, kind in sorted(self.left_out.items()):
             kinds.setdefault(kind, []).append(self.relative(path))
         return [
-            f"left out, as no video but {kind}: {len(names)} ({', '.join(names[:most])}{', ...' * (len(names) > most)})"
+            f"left out, not videos ({kind}): {len(names)} ({', '.join(names[:most])}{', ...' * (len(names) > most)})"
             for kind, names in sorted(kinds.items())
         ]
 
@@ -83,7 +86,7 @@ class _Folder:
 
 
 def survey(root: Path) -> Layout:
-    """Walk a data folder, DEPTH folders deep, in a fixed order. UserError where there is no such folder."""
+    """Walk a data folder, DEPTH folders deep, in a fixed order. Raise UserError if there is no such folder."""
     if not root.is_dir():
         raise UserError("data-folder-missing", root=root)
     sets: dict[Path, dict[str, tuple[Path, ...]]] = {}
@@ -97,7 +100,7 @@ def survey(root: Path) -> Layout:
         below: list[Path] = []
         for folder in level:
             stat = folder.stat()
-            if (stat.st_dev, stat.st_ino) in seen:  # a link to a folder that is known
+            if (stat.st_dev, stat.st_ino) in seen:  # a link to a folder that was already visited
                 continue
             seen.add((stat.st_dev, stat.st_ino))
             found = _entries(folder)
@@ -118,9 +121,10 @@ def survey(root: Path) -> Layout:
 
 
 def crop_folders(layout: Layout, kind: str) -> dict[str, tuple[Path, ...]]:
-    """Annotated name -> its folders of crops, for kind ``cropped_aligned`` or ``cropped``.
+    """Return annotated name -> its crop folders, for kind ``cropped_aligned`` or ``cropped``.
 
-    Found in ``<kind>`` and ``<kind>_...`` (``cropped_aligned_new_50_vids``), directly or in ``batch1``, ``batch2``.
+    They are looked for in ``<kind>`` and ``<kind>_...`` (``cropped_aligned_new_50_vids``), directly or in ``batch1``,
+    ``batch2``.
     """
     found: dict[str, list[Path]] = {}
     for top in layout.crops:
@@ -158,7 +162,7 @@ def _entries(folder: Path) -> _Folder:
 
 
 def kind_of_file(path: Path) -> str:
-    """What a file is by its name, or, where that may mean several things, by its content."""
+    """Return the kind of a file by its name, or by its content if the name is ambiguous."""
     kind = kind_by_name(path.name)
     return file_kind(path) if kind == "perhaps" else kind
 
@@ -172,26 +176,29 @@ def _video_folders(top: Path, depth: int) -> Iterator[Path]:
 
 
 def _leads_up(entry: os.DirEntry[str]) -> bool:
-    """A link to a folder above it, such as ``/``: all the machine's files would be looked through."""
+    """Return True if an entry links to a folder above it, such as ``/``: following it would walk the whole machine."""
     if not entry.is_symlink():
         return False
     return Path(os.path.realpath(os.path.dirname(entry.path))).is_relative_to(os.path.realpath(entry.path))
 
 
 def _is_content(entry: os.DirEntry[str]) -> bool:
-    """A file, or a link whose file is missing, which is told when it is read; a named pipe is neither."""
+    """Return True for a file, and for a link to a missing file, which is reported when it is read.
+
+    A named pipe is neither.
+    """
     return entry.is_file() or not os.path.exists(entry.path)
 
 
 def _plain(entry: os.DirEntry[str]) -> Path:
-    """Its path; UserError where its name cannot be written into a table."""
+    """Return the path of an entry. Raise UserError if its name cannot be written into a table."""
     if not is_plain(entry.name):
         raise UserError("name-unprintable", name=ascii(entry.path))
     return Path(entry.path)
 
 
 def _scan(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """The entries of a folder that are not hidden."""
+    """Yield the entries of a folder that are not hidden."""
     try:
         with os.scandir(folder) as entries:
             yield from (entry for entry in entries if not entry.name.startswith("."))

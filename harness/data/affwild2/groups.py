@@ -1,4 +1,4 @@
-"""Which annotated names belong together, because they show the same people in the same recording."""
+"""Group annotated names that show the same people in the same recording."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PART = re.compile(r"^(video\d+)_\d+$")
 
 
 def without_side(name: str) -> str:
-    """The name of the raw video behind an annotated name: ``6-30-1920x1080_left`` -> ``6-30-1920x1080``.
+    """Return the raw video's name for an annotated name: ``6-30-1920x1080_left`` -> ``6-30-1920x1080``.
 
     The main person of ``10-60-1280x720``, ``video59`` and ``video2`` has no suffix and keeps the name.
     """
@@ -18,12 +18,12 @@ def without_side(name: str) -> str:
 
 
 def group_of(name: str, table: Mapping[str, str] | None = None) -> str:
-    """The group of an annotated name: videos of one group never stand on two sides of a split or of a fold.
+    """Return the group of an annotated name. Videos of one group are never on two sides of a split or a fold.
 
-    In this order: the table's entry for the name, or for the name without ``_left`` / ``_right``; else that bare name,
-    and of ``video45_1`` ... ``video45_7`` the recording they are parts of, ``video45``. Every other name is a group of
-    its own: ``5-60-1920x1080-3`` and ``-1`` too, since the organisers put them on different sides of a split that
-    they call disjoint in subjects.
+    The first match counts: the table's entry for the name; its entry for the name without ``_left`` / ``_right``;
+    for parts of a recording such as ``video45_1`` ... ``video45_7``, the recording ``video45``; the name without its
+    side. ``5-60-1920x1080-3`` and ``-1`` are groups of their own, because the organisers put them on different sides
+    of a split that they call disjoint in subjects.
     """
     table = table or {}
     bare = without_side(name)

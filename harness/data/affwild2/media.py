@@ -15,7 +15,7 @@ from zoo.errors import UserError
 
 
 class Media:
-    """Looks up what belongs to an annotated name. ``kind``: of crops, cropped_aligned or cropped."""
+    """Lookup of raw video and crops by annotated name. ``kind``: of the crops, cropped_aligned or cropped."""
 
     def __init__(self, layout: Layout, kind: str, files: Files) -> None:
         self.files = files
@@ -25,13 +25,14 @@ class Media:
         self._lengths: dict[Path, int] = {}
 
     def video(self, name: str) -> Path | None:
-        """The raw file, None where there is none."""
+        """Return the raw video file of a name, or None."""
         return self.layout.video_of(name)
 
     def crops(self, name: str) -> tuple[Path | None, np.ndarray]:
-        """The folder of crops, and their frames (k,) from 1; of several folders the first that has images.
+        """Return the crop folder of a name and its frame numbers (k,), counted from 1.
 
-        UserError where a folder is empty and there is no raw video either: nothing of that video can be used.
+        Of several folders the first that has images is used. Raise UserError if the folders are empty and there is no
+        raw video either: nothing of that video can be used.
         """
         for folder in self.folders.get(name, ()):
             frames = self.files.crop_frames(folder)
@@ -42,11 +43,14 @@ class Media:
         return None, np.zeros(0, np.int32)
 
     def has(self, name: str) -> bool:
-        """Whether there is anything of a name, raw video or crops."""
+        """Return True if a name has a raw video or crops."""
         return self.video(name) is not None or self.crops(name)[0] is not None
 
     def length(self, name: str) -> int | None:
-        """Frames of a video without annotation: of the raw file, else up to its last crop; None without either."""
+        """Return the number of frames of a video without annotation.
+
+        This is the length of the raw file, or else the number of the last crop; None if the video has neither.
+        """
         raw = self.video(name)
         if raw is None:
             _, frames = self.crops(name)
@@ -56,10 +60,10 @@ class Media:
         return self._lengths[raw]
 
     def without_annotation(self, annotated: list[str], groups: Mapping[str, str]) -> tuple[list[str], list[str]]:
-        """Names with pictures or sound but no annotation, sorted: those of groups that nobody annotates, and those of
-        groups with an annotated name. Of a two-person video with crops of each, the crops' names count.
+        """Return the names that have pictures or sound but no annotation, in two sorted lists.
 
-        ``groups``: the table of groups.csv.
+        The first list has names whose group has no annotated name, the second the others. For a two-person video with
+        crops of each person, the names of the crops count. ``groups``: the table of groups.csv.
         """
         taken = {without_side(name) for name in annotated}
         crops = set(self.folders) - set(annotated)

@@ -1,4 +1,4 @@
-"""Which annotated people each raw video shows."""
+"""Map raw videos to the annotated people in them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 from harness.data.affwild2.folder_layout import Layout, crop_folders, survey
 from zoo.files import name_key
 
-# A name with a side at the start of a line of any list: a bare name, or one before "/00001.jpg".
+# A name with a side suffix at the start of a line of any list: a bare name, or a name followed by "/00001.jpg".
 _SIDED = re.compile(rb"^([^,/\r\n]+_(?:left|right))(?=[,/\s]|$)", re.MULTILINE)
 
 
 def raw_people(folder: Path) -> list[tuple[tuple[str, ...], Path]]:
-    """(names, video file) of every raw video of a data folder, as ``make_boxes`` takes them."""
+    """Return (names, video file) for every raw video of a data folder, in the form that ``make_boxes`` takes."""
     layout = survey(folder)
     known = known_names(layout)
     return [(names_in(stem, known), files[0]) for stem, files in sorted(layout.videos.items())]
 
 
 def known_names(layout: Layout) -> set[str]:
-    """All names that annotations, lists and crop folders give to people."""
+    """Return all names of people in annotations, lists and crop folders."""
     names = {name_key(path.stem) for files in layout.sets.values() for split in files.values() for path in split}
     names |= {name_key(path.stem) for path in layout.texts}
     for path in layout.texts:
@@ -30,8 +30,11 @@ def known_names(layout: Layout) -> set[str]:
 
 
 def names_in(stem: str, known: Iterable[str]) -> tuple[str, ...]:
-    """The people of the video ``stem``: those of it, left and right, that somebody has named; else it itself, which
-    is the main subject."""
+    """Return the people in the video ``stem``.
+
+    These are the names among ``stem``, ``stem_left`` and ``stem_right`` that are in ``known``. If none is,
+    the result is ``stem`` alone: its main subject.
+    """
     known = set(known)
     found = tuple(name for name in (stem, f"{stem}_left", f"{stem}_right") if name in known)
     return found or (stem,)

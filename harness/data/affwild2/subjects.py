@@ -1,4 +1,4 @@
-"""Who is annotated or listed: names, splits, labels and rows, before any picture is looked for."""
+"""Annotated and listed people: names, splits, labels and rows. Pictures and sound are looked up later."""
 
 from __future__ import annotations
 
@@ -19,14 +19,19 @@ from zoo.files import name_key
 from zoo.tracks import TrackSpec
 
 MOST = 20_000_000
-"""Frames that the videos of an image list may have, seven times as many as Aff-Wild2's: numbers with a digit too many
-would take all memory."""
+"""Maximum total frames of the videos in an image list, seven times Aff-Wild2's.
+
+A frame number with a digit too many would otherwise allocate all memory.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """One person to be answered for. ``labels`` (n, A) float32, NaN where unlabelled; ``rows`` (n,) bool: frames that
-    are scored and written; ``source``: the annotation file or test list, None for a merely unannotated video."""
+    """One person in one video, for whom predictions are made.
+
+    ``labels``: (n, A) float32, NaN where unlabelled. ``rows``: (n,) bool, frames that are scored and written.
+    ``source``: the annotation file or test list; None for a test video that is simply not annotated.
+    """
 
     name: str
     split: Split
@@ -36,9 +41,9 @@ class Subject:
 
 
 def annotated(chosen: Annotations, track: TrackSpec, files: Files) -> list[Subject]:
-    """Everyone in the annotations of a track, train before val, by file and name.
+    """Return everyone in a track's annotations, train before val, in the order of files and names.
 
-    UserError for faulty files, and for a name that is annotated twice.
+    Raise UserError if a file is faulty or a name is annotated twice.
     """
     people: dict[str, Subject] = {}
     sets: list[tuple[Split, Path]] = [("train", path) for path in chosen.files.get("train", ())]
@@ -60,10 +65,10 @@ def annotated(chosen: Annotations, track: TrackSpec, files: Files) -> list[Subje
 def from_list(
     official: TestList, others: Iterable[Subject], track: TrackSpec, media: Media
 ) -> tuple[list[Subject], list[str]]:
-    """The test videos of an official list, in its order, and the names of those that are not in the data folder: an
-    answer to them would be made of nothing.
+    """Return the test videos of an official list, in its order, and the listed names that are not in the data folder.
 
-    UserError where one of them is annotated.
+    Names without any media are not returned as subjects: a prediction for them would have no input.
+    Raise UserError if a listed video is annotated.
     """
     sources = {person.name: person.source for person in others}
     for name in official.videos:
@@ -81,14 +86,14 @@ def from_list(
 
 
 def from_names(names: Iterable[str], track: TrackSpec, media: Media) -> list[Subject]:
-    """Test videos by their names alone, as long as their raw videos or crops."""
+    """Return one test subject per name, as long as its raw video or its crops."""
     return [_test_video(name, media.length(name) or 0, track, None) for name in names]
 
 
 def from_images(images: Images, labels: np.ndarray, split: Split, path: Path) -> list[Subject]:
-    """One person a video of a list of images; frames that are not listed have neither label nor row.
+    """Return one person per video of an image list. Frames that are not listed have no labels and no row.
 
-    ``labels`` (R, A): a row's labels.
+    ``labels``: (R, A), the labels of each list row.
     """
     order = np.argsort(images.row_video, kind="stable")
     ends = np.cumsum(np.bincount(images.row_video, minlength=len(images.videos)))

@@ -1,4 +1,4 @@
-"""The organisers' test lists: example files with a row an image, and bare lists of names."""
+"""Read the organisers' test lists: example files with one row per image, and plain lists of video names."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _TITLES = ("video", "videos", "video_name", "name", "names", "filename")
 
 
 def read_test_list(path: Path, track: TrackSpec) -> TestList:
-    """Read an example file or a list of names; with or without header, dummy values, trailing commas, last newline.
+    """Read an example file or a list of names.
 
-    UserError names file and line of a row that is neither, that comes twice, or a header of another track.
+    A header, dummy values, trailing commas and the last newline are all optional. Raise UserError, with file and
+    line, if a row is neither an image nor a name or is repeated, or if the header belongs to another track.
     """
     text = read_text(path)
     if not text:
@@ -41,15 +42,16 @@ def read_test_list(path: Path, track: TrackSpec) -> TestList:
 
 
 def column_of(numbers: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """Numbers without nulls as a NumPy array; Arrow's own way to one imports pandas."""
+    """Return a column without nulls as a NumPy array. Arrow's own conversion would import pandas."""
     whole = numbers.combine_chunks() if isinstance(numbers, pa.ChunkedArray) else numbers
     return np.from_dlpack(whole)
 
 
 def split_images(column: pa.Array | pa.ChunkedArray, path: Path, first_line: int) -> Images:
-    """Video and frame of rows that begin with ``<video>/00001.jpg``, ``column[0]`` being line ``first_line``.
+    """Parse rows that begin with ``<video>/00001.jpg`` into videos and frames.
 
-    UserError names the line of a row that names no image, frame 0, or an image twice.
+    ``first_line``: the line number of ``column[0]`` in the file. Raise UserError, with the line, if a row does not
+    name an image, names frame 0 or repeats an image.
     """
     parts = pc.extract_regex(column, _IMAGE)
     if parts.null_count:
@@ -109,7 +111,10 @@ def _names(path: Path, lines: list[str], track: TrackSpec) -> tuple[str, ...]:
 
 
 def _check_header(path: Path, header: str, track: TrackSpec) -> None:
-    """Spelling of official headers varies; a header that shares no field with the track's is another track's."""
+    """Raise UserError if a header shares no field with the track's: it belongs to another track.
+
+    The spelling of official headers varies, so they are not compared as a whole.
+    """
     found = {field.strip().lower() for field in header.split(",")[1:] if field.strip()}
     expected = {field.lower() for field in track.submission_header.split(",")[1:]}
     if found and not found & expected:

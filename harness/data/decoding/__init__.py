@@ -1,1 +1,1 @@
-"""Frames, sound and JPEGs out of files."""
+"""Decode video frames, sound and pictures from files."""

@@ -1,4 +1,4 @@
-"""A video's sound track as one array, every sample where its presentation time stamp puts it."""
+"""Decode a video's sound track into one array, with every sample at its presentation time stamp."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ __all__ = ["Sound", "read_sound", "to_int16"]
 
 log = logging.getLogger(__name__)
 
-# Time stamps are rounded (to 1 ms in Matroska): smaller holes and overlaps are taken as that (seconds).
+# Seconds. Time stamps are rounded (to 1 ms in Matroska): smaller gaps and overlaps are taken for rounding.
 _TOLERANCE = 0.020
 
-# A hole of this length (seconds) is a damaged time stamp; filling it would fill the memory.
+# Seconds. A longer gap means a damaged time stamp; filling it would use up the memory.
 _ABSURD = 3600
 
 
 def read_sound(path: str | os.PathLike[str], rate: int = 16_000) -> Sound | None:
-    """The first audio stream, mono (mean of the channels) at ``rate`` Hz; None where there is none or it is empty.
+    """Read the first audio stream as mono (mean of the channels) at ``rate`` Hz; None if it is absent or empty.
 
-    ``Sound.start`` counts from the first video frame. Holes of over 20 ms between packets are silence, overlaps are
-    cut, and what the container marks as priming is left out, so that sound stays where it was recorded. Packets that
-    cannot be decoded are silence too, with a warning; UserError where none can.
+    ``Sound.start`` counts from the first video frame. To keep the sound at its recorded time, gaps of over 20 ms
+    between packets become silence, overlaps are cut, and samples that the container marks as priming are dropped.
+    Packets that cannot be decoded become silence too, with a warning. Raise UserError if no packet can be decoded.
     """
     path = Path(path)
     with open_media(path) as container:
@@ -50,21 +50,21 @@ def read_sound(path: str | os.PathLike[str], rate: int = 16_000) -> Sound | None
         return None
     samples, own_rate, start = placed
     if own_rate != rate:
-        from scipy.signal import resample_poly  # here, for it takes a second to import
+        from scipy.signal import resample_poly  # imported here because it takes a second
 
         ratio = Fraction(rate, own_rate)
-        # Odd, symmetric filters: no delay, and an exact ratio: no drift.
+        # The filters are odd and symmetric, so there is no delay; the ratio is exact, so there is no drift.
         samples = resample_poly(samples, ratio.numerator, ratio.denominator).astype(np.float32, copy=False)
     return Sound(samples, rate, start - origin)
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:
-    """Samples float32 in [-1, 1] as they are stored."""
+    """Convert float32 samples in [-1, 1] to int16, in which they are stored."""
     return np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16)
 
 
 def _decode(container: InputContainer, stream: AudioStream, path: Path) -> Iterator[AudioFrame]:
-    """Frames of all packets that can be decoded."""
+    """Yield the frames of all packets that can be decoded. Raise UserError if none can."""
     good, bad, reason = 0, 0, ""
     for packet in container.demux(stream):
         try:
@@ -81,16 +81,16 @@ def _decode(container: InputContainer, stream: AudioStream, path: Path) -> Itera
 
 
 def _place(frames: Iterator[AudioFrame], path: Path, origin: float) -> tuple[np.ndarray, int, float] | None:
-    """Samples (S,) float32 without holes, their rate, and the time of the first on the file's clock (seconds).
+    """Return samples (S,) float32 without gaps, their rate, and the time of the first on the file's clock (seconds).
 
-    Frames that come before the first time stamp end where that one begins; without any stamp, sound begins at
-    ``origin``. Where the clock begins again, sound goes on.
+    Frames before the first time stamp end where that one begins. Without any stamp, sound begins at ``origin``. If the
+    clock restarts, sound continues without a gap. Return None without samples.
     """
     chunks: list[np.ndarray] = []
     position, rate = 0, 0
     start: float | None = None
     clock = SteadyClock()
-    before = 0.0  # length of the frame before (seconds)
+    before = 0.0  # length of the previous frame (seconds)
     for frame in frames:
         samples = _mono(frame)
         rate = rate or frame.sample_rate
@@ -115,7 +115,7 @@ def _place(frames: Iterator[AudioFrame], path: Path, origin: float) -> tuple[np.
 
 
 def _mono(frame: AudioFrame) -> np.ndarray:
-    """Mean of the channels, (samples,) float32 in [-1, 1]."""
+    """Return the mean of the channels, (samples,) float32 in [-1, 1]."""
     values = frame.to_ndarray()
     if not frame.format.is_planar:
         values = values.reshape(-1, frame.layout.nb_channels).T

@@ -1,4 +1,4 @@
-"""Which files are moving pictures: FFmpeg's containers list the file names they go by; the file itself decides."""
+"""Tell videos from other files: first by file name, from the extensions of FFmpeg's containers, then by content."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VIDEO_SUFFIXES = (
     *(".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".wmv", ".flv", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".m2t"),
     *(".vob", ".3gp", ".3g2", ".ogv", ".f4v", ".mxf", ".dv", ".asf", ".rm", ".rmvb", ".divx", ".mpe", ".qt", ".mk3d"),
 )
-"""Names of videos, whatever is in them: one that cannot be read is an error that names it, and is never left out."""
+"""Extensions of videos. A file with one of them is never left out: if it cannot be read, an error names it."""
 
 UNKNOWN = "of no known kind"
 _SOUND = (".mp3", ".wav", ".flac", ".aac", ".opus", ".m4a", ".m4b", ".wma", ".oga", ".aif", ".aiff", ".mp2", ".ac3")
@@ -30,8 +30,11 @@ _TEXT_CODECS = ("ansi", "bintext", "xbin", "idf")
 
 
 def kind_by_name(name: str) -> str:
-    """What a file is by the end of its name: ``video``, ``sound``, ``still image``, ``text``, ``of no known kind``,
-    or ``perhaps`` if some container goes by that name."""
+    """Return the kind of a file by its extension.
+
+    It is ``video``, ``sound``, ``still image``, ``text``, ``of no known kind``, or ``perhaps`` if a container of FFmpeg
+    has that extension.
+    """
     suffix = os.path.splitext(name)[1].lower()
     if suffix in VIDEO_SUFFIXES:
         return "video"
@@ -48,12 +51,12 @@ def _kinds() -> dict[str, str]:
 
 
 def _extensions(name: str) -> set[str]:
-    """The file name extensions that a container reads or writes."""
+    """Return the file name extensions that a container reads or writes."""
     found: set[str] = set()
     for mode in ("r", "w"):
         try:
             found |= ContainerFormat(name, mode).extensions
-        except ValueError:  # it is read only, or written only
+        except ValueError:  # FFmpeg can only read it, or only write it
             continue
     return found
 
@@ -63,7 +66,7 @@ def _dotted(extension: str) -> str:
 
 
 def video_stream(container: InputContainer) -> VideoStream | str:
-    """The first stream of moving pictures, or what the file is instead: ``sound``, ``text``, ``still image``."""
+    """Return the first stream of moving pictures, or else the file's kind: ``sound``, ``text`` or ``still image``."""
     why = "sound"
     for stream in container.streams.video:
         if stream.codec_context is None or stream.disposition & Disposition.attached_pic:
@@ -78,22 +81,25 @@ def video_stream(container: InputContainer) -> VideoStream | str:
 
 
 def is_playlist(container: InputContainer) -> bool:
-    """Whether a file names others that are played in its place: what is in those may change while it stays the same."""
+    """Return True if a file is a playlist of others. Their content may change while the file itself stays the same."""
     return not _PLAYLISTS.isdisjoint(container.format.name.split(","))
 
 
 def is_still(container: InputContainer, packets: int) -> bool:
-    """Whether a file of so many pictures is an image: one in a container of images, where there may be many too."""
+    """Return True if a file is a still image: fewer than two packets in a container of images, which may hold more."""
     return packets < 2 and any(part in container.format.name for part in _IMAGES)
 
 
 def kind_of(container: InputContainer) -> str:
-    """What an open file is: ``video``, ``sound``, ``text`` or ``still image``; no playlist (``open_media``)."""
+    """Return the kind of an open file: ``video``, ``sound``, ``text`` or ``still image``.
+
+    Playlists do not occur: ``open_media`` refuses them.
+    """
     stream = video_stream(container)
     if isinstance(stream, str):
         return stream
     try:
         packets = len(list(islice((packet for packet in container.demux(stream) if packet.size), 2)))
-    except av.FFmpegError:  # said when it is read
+    except av.FFmpegError:  # reported when the video is read
         return "video"
     return "still image" if is_still(container, packets) else "video"

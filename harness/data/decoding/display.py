@@ -1,4 +1,4 @@
-"""From a decoded frame to the picture that a player shows: display matrix, pixel aspect ratio, HDR."""
+"""Convert decoded frames to the pictures that a player shows: display matrix, pixel aspect ratio, HDR."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ from av.video.stream import VideoStream
 
 Size = tuple[int, int]  # width, height
 
-# Area averages, with the colours of the pixels that are averaged: FFmpeg's default takes those of every other column.
-# Rounded the same on every machine.
+# Area averages that use the colours of all averaged pixels: FFmpeg's default uses those of every other column.
+# The flags also make rounding the same on every machine.
 _EXACT = Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _SHRINK = Interpolation.AREA | _EXACT
 _STRETCH = Interpolation.BICUBIC | _EXACT
 
-# Players' libraries take pixels as square within this, and so many files are off by a rounding of their size.
+# Media players treat pixels as square within this tolerance; many files deviate because their size was rounded.
 _SQUARE = Fraction(1, 100)
-_WIDEST = 4  # pixels so many times wider than high, or higher than wide, are a damaged header
+_WIDEST = 4  # a pixel aspect ratio above this, or below its inverse, means a damaged header
 
-_OFF = 10.0  # degrees from the nearest quarter turn from which on a matrix is worth a warning
+_OFF = 10.0  # a matrix more than these degrees off a quarter turn gets a warning
 
 _HDR = {int(ColorTrc.SMPTE2084): "PQ", int(ColorTrc.ARIB_STD_B67): "HLG"}
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What a display matrix does, to the nearest quarter: mirror left and right if ``mirrored``, then turn clockwise
-    by ``quarters`` quarters. ``off``: degrees that are left out."""
+    """The effect of a display matrix, to the nearest quarter turn.
+
+    Left and right are mirrored if ``mirrored``, then the picture is turned clockwise by ``quarters`` quarters. ``off``:
+    remaining degrees, which are not applied.
+    """
 
     mirrored: bool = False
     quarters: int = 0
@@ -39,11 +42,11 @@ class Turn:
 
     @property
     def swaps(self) -> bool:
-        """Whether width and height change places."""
+        """True if width and height are swapped."""
         return self.quarters % 2 == 1
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        """Apply it to an array (H, W, ...)."""
+        """Apply the turn to an array (H, W, ...)."""
         if not (self.mirrored or self.quarters):
             return pixels
         pixels = pixels[:, ::-1] if self.mirrored else pixels
@@ -51,16 +54,16 @@ class Turn:
 
 
 def turn_of(frame: VideoFrame) -> Turn:
-    """What the frame's display matrix says, nothing if it has none or a degenerate one.
+    """Return the turn of the frame's display matrix; no turn if there is no matrix or a degenerate one.
 
-    The matrix (ISO/IEC 14496-12, 8.3.2) sends a point x, y to ``a x + c y``, ``b x + d y``, y pointing down.
+    The matrix (ISO/IEC 14496-12, 8.3.2) maps a point x, y to ``a x + c y``, ``b x + d y``, with y pointing down.
     """
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return Turn()
     a, b, _, c, d = np.frombuffer(cast(bytes, matrix), np.int32)[:5].astype(float)
     mirrored = a * d - b * c < 0
-    a, b = (-a, -b) if mirrored else (a, b)  # what is left is a rotation, perhaps with a scale on each axis
+    a, b = (-a, -b) if mirrored else (a, b)  # the rest is a rotation, perhaps with a scale on each axis
     scales = np.hypot(a, b), np.hypot(c, d)
     if not all(scales):
         return Turn()
@@ -70,7 +73,10 @@ def turn_of(frame: VideoFrame) -> Turn:
 
 
 def pixel_aspect(stream: VideoStream) -> Fraction:
-    """Width of a pixel by its height as the container says, else the stream; 1 where neither does."""
+    """Return the width of a pixel divided by its height, from the container or else the stream.
+
+    Return 1 if neither has it, if it is implausible, or if it is within 1 % of square.
+    """
     aspect = stream.sample_aspect_ratio or Fraction(1)
     sane = Fraction(1, _WIDEST) <= aspect <= _WIDEST
     return aspect if sane and abs(aspect - 1) > _SQUARE else Fraction(1)
@@ -78,8 +84,11 @@ def pixel_aspect(stream: VideoStream) -> Fraction:
 
 @dataclass(frozen=True)
 class Display:
-    """How one video's frames are shown. ``aspect``: of its pixels; ``turn``: of its first frame; ``hdr``: the name of
-    its transfer function where that is no ordinary one, else ""; ``converted``: and whether it can be converted."""
+    """Display properties of one video's frames.
+
+    ``aspect``: the pixel aspect ratio. ``turn``: of the first frame. ``hdr``: the name of an HDR transfer function, or
+    "". ``converted``: True if it is HDR and can be converted.
+    """
 
     aspect: Fraction = Fraction(1)
     turn: Turn = Turn()
@@ -88,26 +97,26 @@ class Display:
 
     @staticmethod
     def of(stream: VideoStream, first: VideoFrame) -> Display:
-        """As the stream and its first frame say."""
+        """Read the display properties from the stream and its first frame."""
         hdr = _HDR.get(int(first.color_trc), "")
         return Display(pixel_aspect(stream), turn_of(first), hdr, bool(hdr) and _converts_hdr())
 
     def stretched(self, frame: VideoFrame) -> Size:
-        """Width and height of a frame with square pixels, before it is turned."""
+        """Return the width and height of a frame with square pixels, before it is turned."""
         return max(1, round(frame.width * self.aspect)), frame.height
 
     def size(self, frame: VideoFrame) -> Size:
-        """Width and height of a frame as it is shown."""
+        """Return the width and height of a frame as it is shown."""
         width, height = self.stretched(frame)
         return (height, width) if self.turn.swaps else (width, height)
 
     def scale(self, frame: VideoFrame) -> tuple[float, float]:
-        """How many shown pixels one stored pixel is wide and high, after the turn."""
+        """Return the width and height of one stored pixel in shown pixels, after the turn."""
         wide = self.stretched(frame)[0] / frame.width
         return (1.0, wide) if self.turn.swaps else (wide, 1.0)
 
     def notes(self) -> tuple[str, ...]:
-        """What to tell somebody who has this video."""
+        """Return warnings for the owner of this video."""
         out = []
         if self.turn.off > _OFF:
             turned = f"{90 * self.turn.quarters} degrees" + (" and mirrored" if self.turn.mirrored else "")
@@ -115,13 +124,13 @@ class Display:
                 f"its display matrix is {self.turn.off:.0f} degrees off a quarter turn: pictures are turned by {turned}"
             )
         if self.hdr:
-            done = "converted to ordinary brightness (BT.709)" if self.converted else "read as they come, too flat"
+            done = "converted to standard range (BT.709)" if self.converted else "not converted and look too flat"
             out.append(f"HDR ({self.hdr}): pictures are {done}")
         return tuple(out)
 
     @property
     def reading(self) -> str:
-        """What of it changes pixels against a decoder that knows of quarter turns only; "" for nothing."""
+        """The properties that change pixels compared with a decoder that only knows quarter turns; "" if none."""
         parts = [f"aspect {self.aspect}"] if self.aspect != 1 else []
         if self.turn.mirrored or self.turn.off >= 0.5:
             parts.append(f"turn {self.turn.mirrored} {self.turn.quarters}")
@@ -131,15 +140,18 @@ class Display:
 
 
 class Painter:
-    """Makes pictures of a video's frames, in several sizes. Its converters are kept from frame to frame: their tables
-    cost more than a frame does, of HDR thousands of times more."""
+    """Converter of a video's frames to pictures, in several sizes.
+
+    FFmpeg's converters are reused from frame to frame: building their tables costs more than converting a frame, for
+    HDR thousands of times more.
+    """
 
     def __init__(self, display: Display) -> None:
         self.display = display
         self._converters: dict[Size | None, VideoReformatter] = {}
 
     def __call__(self, frame: VideoFrame, size: Size | None) -> np.ndarray:
-        """uint8 RGB (H, W, 3), of ``size`` (width, height), or as it is shown."""
+        """Return the frame as uint8 RGB (H, W, 3), in ``size`` (width, height), or in its shown size if None."""
         turn = self.display.turn
         if size is None:
             width, height = self.display.stretched(frame)
@@ -149,7 +161,7 @@ class Painter:
             how = _SHRINK
         colours = {"dst_color_trc": ColorTrc.BT709, "dst_color_primaries": ColorPrimaries.BT709}
         converter = self._converters.setdefault(size, VideoReformatter())
-        # One thread: by default FFmpeg starts one a core for every picture, which takes longer than what they then do.
+        # One thread: by default FFmpeg starts one per core for every picture, which takes longer than the conversion.
         shown = converter.reformat(
             frame,
             width,
@@ -163,7 +175,7 @@ class Painter:
 
 
 def _converts_hdr() -> bool:
-    """Whether this PyAV hands transfer functions to FFmpeg's scaler, which converts them from FFmpeg 8 on."""
+    """Return True if this PyAV passes transfer functions to FFmpeg's scaler, which converts them from FFmpeg 8 on."""
     import av
 
     return int(av.__version__.split(".")[0]) >= 18

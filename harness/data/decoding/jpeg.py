@@ -1,4 +1,4 @@
-"""Pictures out of JPEGs and their like, and their size."""
+"""Decode and resize pictures: JPEG, PNG, BMP and WebP."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from zoo.limits import PIXELS, check_picture
 
 
 def read_jpeg(path: str | os.PathLike[str]) -> np.ndarray:
-    """A JPEG, PNG, BMP or WebP file as uint8 RGB (H, W, 3).
+    """Read a JPEG, PNG, BMP or WebP file as uint8 RGB (H, W, 3).
 
     Raises:
-        UserError: It is damaged, cut short, or declares more pixels than any crop has.
+        UserError: The file is damaged, cut short, or declares more pixels than any crop has.
     """
     with open(path, "rb", buffering=0) as file:
         data = file.read()
@@ -30,15 +30,17 @@ def read_jpeg(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def whole_picture(data: bytes) -> np.ndarray | None:
-    """The same of a file's bytes; None where it is damaged or cut short."""
+    """Decode a picture file's bytes to uint8 RGB (H, W, 3); None if they are damaged or cut short."""
     image = decode_jpeg(np.frombuffer(data, np.uint8)) if is_complete(data) else None
     return None if image is None else np.asarray(image, np.uint8)
 
 
 def is_complete(data: bytes) -> bool:
-    """Whether a picture has its end: OpenCV fills the missing part of a cut file with grey and says nothing. Inside a
-    JPEG's data the end marker cannot occur, and it must follow the last start of scan; a PNG ends with a chunk of its
-    own; BMP and WebP say how long they are."""
+    """Return True if a picture has its end. OpenCV fills the missing part of a cut file with grey, without an error.
+
+    A JPEG's end marker cannot occur inside its data, and it must follow the last start of scan. A PNG ends with a
+    special chunk. BMP and WebP files have their length in the header.
+    """
     if data.startswith(b"\xff\xd8"):
         return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
     if data.startswith(b"\x89PNG"):
@@ -51,8 +53,11 @@ def is_complete(data: bytes) -> bool:
 
 
 def decode_jpeg(data: np.ndarray) -> np.ndarray | None:
-    """The bytes (k,) uint8 of a whole JPEG as uint8 RGB (H, W, 3); None where they are none, or of another kind than
-    read_jpeg's, or declare more than PIXELS: OpenCV would make room for 2**30 pixels, whatever else is there."""
+    """Decode the bytes (k,) uint8 of a complete picture to uint8 RGB (H, W, 3).
+
+    Return None if they are not a picture of a kind that ``read_jpeg`` reads, or declare more than PIXELS: OpenCV would
+    allocate up to 2**30 pixels, whatever the file contains.
+    """
     size = picture_size(data.data)
     if size is None or size[0] * size[1] > PIXELS:
         return None
@@ -60,17 +65,17 @@ def decode_jpeg(data: np.ndarray) -> np.ndarray | None:
 
 
 def decode_into(data: np.ndarray, out: np.ndarray, *, turned: bool = False) -> bool:
-    """The picture that ``decode_jpeg`` gives written into ``out`` (H, W, 3), resized to it; False where there is none.
+    """Decode a picture as ``decode_jpeg`` does into ``out`` (H, W, 3), resized to it; return False if it fails.
 
-    A JPEG of that very size is decoded in place, pixel for pixel the same and at 224 pixels a quarter faster than by
-    OpenCV, which has no such way in. Any other goes through OpenCV, and where it may be ``turned``: OpenCV heeds what
-    a camera said of its position (EXIF).
+    A JPEG of exactly that size is decoded in place. The pixels are the same as OpenCV's, which cannot decode in place,
+    and at 224 pixels it is a quarter faster. Other pictures go through OpenCV, and so do those that may be ``turned``,
+    because OpenCV applies the EXIF orientation.
     """
     if not turned:
         try:
             if simplejpeg.decode_jpeg(data, "RGB", buffer=out).shape == out.shape:
                 return True
-        except ValueError:  # larger than out, of four colours, damaged
+        except ValueError:  # larger than out, four colour channels, or damaged
             pass
     image = decode_jpeg(data)
     if image is not None:
@@ -79,7 +84,7 @@ def decode_into(data: np.ndarray, out: np.ndarray, *, turned: bool = False) -> b
 
 
 def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """uint8 (H, W, 3) -> (height, width, 3): area average when shrinking, bilinear when growing."""
+    """Resize uint8 (H, W, 3) to (height, width, 3): area average when shrinking, bilinear when enlarging."""
     if image.shape[:2] == (height, width):
         return np.ascontiguousarray(image)
     shrink = width < image.shape[1] or height < image.shape[0]

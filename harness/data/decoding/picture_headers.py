@@ -1,15 +1,15 @@
-"""The size of a picture by its header, without decoding it: JPEG, PNG, BMP and WebP."""
+"""Read the size of a JPEG, PNG, BMP or WebP picture from its header, without decoding it."""
 
 from __future__ import annotations
 
 from struct import error, unpack_from
 
-_NO_FRAME = (0xC4, 0xC8, 0xCC)  # among the JPEG markers C0 to CF, which else begin a frame
+_NO_FRAME = (0xC4, 0xC8, 0xCC)  # the JPEG markers from C0 to CF that do not begin a frame
 _ALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length
 
 
 def picture_size(data: bytes | memoryview) -> tuple[int, int] | None:
-    """Return width and height; None where the header is none of a kind that is known, or is cut."""
+    """Return width and height; None if the header is of an unknown kind or is cut short."""
     begin = bytes(data[:16])
     try:
         if begin.startswith(b"\xff\xd8"):
@@ -20,10 +20,10 @@ def picture_size(data: bytes | memoryview) -> tuple[int, int] | None:
         if begin.startswith(b"BM"):
             (size,) = unpack_from("<I", data, 14)
             width, height = unpack_from("<HH" if size == 12 else "<ii", data, 18)
-            return abs(width), abs(height)  # a negative height: rows from above
+            return abs(width), abs(height)  # a negative height means that rows run from top to bottom
         if begin.startswith(b"RIFF") and begin[8:12] == b"WEBP":
             return _webp(begin[12:], data)
-    except error:  # cut
+    except error:  # cut short
         return None
     return None
 
@@ -31,7 +31,7 @@ def picture_size(data: bytes | memoryview) -> tuple[int, int] | None:
 def _jpeg(data: bytes | memoryview) -> tuple[int, int] | None:
     at = 2
     while at + 4 <= len(data):
-        if data[at] != 0xFF or data[at + 1] in (0xFF, 0x00):  # decoders pass over what stands between segments
+        if data[at] != 0xFF or data[at + 1] in (0xFF, 0x00):  # decoders skip bytes between segments
             at += 1
             continue
         marker = data[at + 1]

@@ -1,4 +1,4 @@
-"""What is known of videos, kept so that no file is read twice."""
+"""Cache of video properties, so that no file is read twice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zoo.weights.cards import cache_dir
 
 @dataclass(frozen=True)
 class KnownVideo:
-    """See harness.data.decoding.video.VideoInfo."""
+    """Cached properties of a video; see harness.data.decoding.video.VideoInfo."""
 
     times: np.ndarray
     size: tuple[int, int]
@@ -29,7 +29,7 @@ class KnownVideo:
 
 
 def known_video(path: Path) -> KnownVideo:
-    """What is known of a video; the file is read once. UserError where it cannot be read."""
+    """Return the properties of a video; the file is read once. Raise UserError if it cannot be read."""
 
     def probe() -> Arrays:
         info = video_module.probe(path)
@@ -44,8 +44,10 @@ def known_video(path: Path) -> KnownVideo:
 
 
 def file_kind(path: Path) -> str:
-    """What a file is by its content: ``video``, ``sound``, ``text``, ``still image``, or ``not readable``; looked into
-    once."""
+    """Return the kind of a file by its content: ``video``, ``sound``, ``text``, ``still image`` or ``not readable``.
+
+    The file is opened once; the result is cached.
+    """
 
     def look() -> Arrays:
         try:
@@ -59,24 +61,24 @@ def file_kind(path: Path) -> str:
 
 
 def video_times(path: Path) -> np.ndarray:
-    """(n,) float64 seconds of a video's frames from the first one's time stamp."""
+    """Return the times of a video's frames: (n,) float64 seconds from the first one's time stamp."""
     return known_video(path).times
 
 
 def video_size(path: Path) -> tuple[int, int]:
-    """Width and height of a video's frames as displayed."""
+    """Return the width and height of a video's frames as displayed."""
     return known_video(path).size
 
 
 def video_reading(path: Path) -> str:
-    """How a video is read otherwise than by version 1; "" where it is not, or cannot be read at all."""
+    """Return how a video is read differently than by version 1; "" if it is not, or cannot be read at all."""
     try:
         return known_video(path).reading
-    except UserError:  # said when its pictures are wanted
+    except UserError:  # reported when its pictures are read
         return ""
 
 
 def video_digest(path: Path) -> str:
-    """sha256 of a video's name and content, and of how it is read: what is made of it depends on both."""
+    """Return a sha256 of a video's name and content and of how it is read: derived files depend on both."""
     reading = video_reading(path)
     return digest(file_digest(path), reading) if reading else file_digest(path)

@@ -1,10 +1,10 @@
-"""When each picture of a video is shown: the one rule that index, readers, packs, crops and sound share.
+"""Time line of a video: the display time of each picture, by one rule for index, readers, packs, crops and sound.
 
-Every picture that decodes is one row, in the order in which it is shown, with one time. Where each packet of the file
-is one picture and has a time stamp of its own, the packets tell that, and nothing is decoded. Anything else (packets
-without stamps or with equal ones, raw streams, a start inside a group of pictures, containers in which a picture may
-be two packets) is told by decoding the video once. A picture whose stamp is missing, or contradicts the others, has
-its time from its neighbours, or from the frame rate where no picture has a stamp.
+Every picture that decodes is one row with one time, in display order. If each packet of the file is one picture with
+its own time stamp, the packets are enough and nothing is decoded. In all other cases (packets without stamps or with
+equal ones, raw streams, a start inside a group of pictures, containers in which a picture may be two packets), the
+video is decoded once. If a picture's stamp is missing or contradicts the others, its time comes from its neighbours,
+or from the frame rate if no picture has a stamp.
 """
 
 from __future__ import annotations
@@ -25,23 +25,26 @@ from av.video.stream import VideoStream
 
 from zoo.errors import UserError
 
-# A file whose packets end this much before its header says so is taken as cut short (seconds).
+# Seconds. A file whose packets end this much earlier than its header promises is cut short.
 _CUT = 1.0
 
-# A clock that falls back by more than this has begun again: files were put one after the other (seconds).
+# Seconds. A clock that jumps back by more than this has restarted: files were concatenated.
 _RESTART = 1.0
 
-# One packet a picture, whatever the codec. In MPEG streams a picture may be two packets, one a field.
+# Containers with one packet per picture, whatever the codec. In MPEG streams each field may be a packet.
 _ONE_EACH = ("mp4", "matroska", "avi")
 
-_ASSUMED_RATE = 25.0  # frames a second of a raw stream that names none, as FFmpeg assumes
+_ASSUMED_RATE = 25.0  # frames per second of a raw stream that has no rate; FFmpeg assumes the same
 
 
 @dataclass(frozen=True)
 class Packets:
-    """What the packets of a video say. ``stamps``: of the pictures that are shown, sorted, each once, in the stream's
-    time base; ``order``: decoding time stamps, likewise; ``count``: of all packets. ``complete``: they tell all of the
-    time line. ``sound_mended``: sound lacks time stamps, or its clock begins again."""
+    """Time stamps of a video's packets.
+
+    ``stamps``: presentation time stamps of the pictures that are shown, sorted and unique, in the stream's time base.
+    ``order``: their decoding time stamps, sorted. ``count``: number of all packets. ``complete``: True if the packets
+    determine the whole time line. ``sound_mended``: True if the sound lacks time stamps or its clock restarts.
+    """
 
     stamps: list[int]
     order: list[int]
@@ -52,8 +55,11 @@ class Packets:
 
 @dataclass(frozen=True)
 class TimeLine:
-    """``times`` (n,) float64, increasing, seconds of each picture from the first one; ``start``: the first one's time
-    on the file's own clock (seconds); ``guessed``: of how many the time is not that of their own stamp."""
+    """Display times of a video's pictures.
+
+    ``times``: (n,) float64, increasing, seconds of each picture from the first one. ``start``: the first one's time on
+    the file's own clock (seconds). ``guessed``: number of pictures whose time is not that of their own stamp.
+    """
 
     times: np.ndarray
     start: float
@@ -61,13 +67,13 @@ class TimeLine:
 
     @staticmethod
     def of_ticks(ticks: np.ndarray, base: float, guessed: int = 0) -> TimeLine:
-        """``ticks`` (n,) of a clock that has one every ``base`` seconds."""
+        """Make a time line from ``ticks`` (n,) of a clock with one tick every ``base`` seconds."""
         return TimeLine((ticks - ticks[0]) * base, float(ticks[0] * base), guessed)
 
 
 @dataclass
 class _Survey:
-    """The packets of the video stream as they go by."""
+    """Statistics of the video stream's packets, collected while they are read."""
 
     stamps: list[int] = field(default_factory=list)  # of shown pictures, in the order of the file
     order: list[int] = field(default_factory=list)
@@ -94,7 +100,7 @@ class _Survey:
         name = container.format.name
         if not any(part in name for part in _ONE_EACH):
             return False
-        if name == "avi":  # no presentation time stamps: those that FFmpeg guesses are right without reordering only
+        if name == "avi":  # AVI has no presentation time stamps; FFmpeg's guesses are right only without reordering
             return not stream.codec_context.has_b_frames
         return (
             not self.bare
@@ -106,7 +112,7 @@ class _Survey:
 
 @dataclass
 class _SoundSurvey:
-    """Whether each packet of sound has a time stamp, and these go on."""
+    """Check that each packet of sound has a time stamp and that the clock does not restart."""
 
     mended: bool = False
     last: float = float("-inf")
@@ -121,7 +127,7 @@ class _SoundSurvey:
 
 
 class SteadyClock:
-    """The times of one stream on a clock that never begins again: where the file's does, it goes on instead."""
+    """Clock of one stream that never restarts: if the file's clock does, this one continues."""
 
     def __init__(self, second: float = 1.0) -> None:
         self.limit = _RESTART * second
@@ -129,10 +135,14 @@ class SteadyClock:
         self._last: float | None = None
 
     def __call__(self, time: float, length: float) -> float:
-        """The place of something at ``time`` that comes ``length`` after what came before, in the clock's unit."""
+        """Return the continued time of an item at ``time``, in the clock's unit.
+
+        ``length``: the length of the previous item; after a restart of the file's clock, the item is placed right
+        after it.
+        """
         last = self._last
         if last is not None and self._shift and last < time <= last + self.limit:
-            self._shift = 0  # one stray time stamp had fallen back
+            self._shift = 0  # it was no restart: a single stamp was wrong
         elif last is not None and time + self._shift < last - self.limit:
             self._shift = last + length - time
         self._last = time + self._shift
@@ -140,14 +150,14 @@ class SteadyClock:
 
 
 def read_packets(container: InputContainer, stream: VideoStream, path: Path) -> Packets:
-    """Read all packets of a file, without decoding. UserError where it breaks off or is cut short."""
+    """Read all packets of a file, without decoding. Raise UserError if it breaks off, is cut short or has no frames."""
     survey, sound = _Survey(), _SoundSurvey()
     end = begin = 0.0
     first_sound = next(iter(container.streams.audio), None)
     try:
         for packet in container.demux():
             stamp = packet.dts if packet.pts is None else packet.pts
-            if packet.stream is stream and (packet.size or stamp is not None):  # else it is the mark of the end
+            if packet.stream is stream and (packet.size or stamp is not None):  # otherwise it marks the end
                 survey.add(packet, stream)
             elif packet.size and packet.stream is first_sound:
                 sound.add(packet)
@@ -168,10 +178,10 @@ def read_packets(container: InputContainer, stream: VideoStream, path: Path) -> 
 
 
 def decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Every picture that decodes, in the order in which they are shown.
+    """Yield every picture that decodes, in display order.
 
-    Packets that come before the first picture and do not decode are passed over: a recording that was cut begins with
-    pictures that refer to what was cut away. av.FFmpegError from the first picture on, or where there is none.
+    Packets before the first picture that do not decode are skipped: a trimmed recording begins with pictures that
+    refer to the part that was cut away. Raise av.FFmpegError if decoding fails after that, or if no picture decodes.
     """
     seen, fault = False, None
     for packet in container.demux(stream):
@@ -189,15 +199,15 @@ def decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
 
 
 def line_of_packets(packets: Packets, base: float) -> TimeLine:
-    """The time line of a video whose packets tell all of it; ``base``: seconds of a tick of its clock."""
+    """Return the time line of a video whose packets are complete; ``base``: seconds per tick of its clock."""
     return TimeLine.of_ticks(np.array(packets.stamps, np.float64), base)
 
 
 def line_of_pictures(stamps: Sequence[int | None], packets: Packets, stream: VideoStream) -> TimeLine:
-    """The time line of a video that was decoded; ``stamps``: of each picture (at least one), None where it has none."""
+    """Return the time line of a decoded video; ``stamps``: one per picture (at least one), None if it has none."""
     base = float(stream.time_base or 1)
     if stream.container.format.name == "avi" and not _increasing(stamps) and len(packets.order) == len(stamps):
-        # FFmpeg guesses at presentation time stamps in AVI. Pictures follow each other there as their packets do.
+        # In AVI FFmpeg guesses the presentation time stamps. There, pictures follow each other as their packets do.
         delay = packets.stamps[0] - packets.order[0]
         stamps = [stamp + delay for stamp in packets.order]
     rate = float(stream.guessed_rate or stream.average_rate or 0) or _ASSUMED_RATE
@@ -208,10 +218,10 @@ def line_of_pictures(stamps: Sequence[int | None], packets: Packets, stream: Vid
 
 
 def mend(stamps: Sequence[float | None], step: float) -> tuple[np.ndarray, int]:
-    """Time stamps (n,) float64 that increase from picture to picture, and how many of them are not as given.
+    """Return strictly increasing time stamps (n,) float64, and the number of those that were changed or added.
 
-    The longest run of stamps that increase is kept. Between two of its pictures the others are spread evenly; before
-    the first and after the last they go on at the median step, or at ``step`` where there is none.
+    The longest increasing subsequence of stamps is kept. Other pictures are spaced evenly between two kept ones;
+    before the first and after the last they continue at the median step, or at ``step`` if there is no median.
     """
     rows = np.array(_longest_increase(stamps), np.int64)
     n = len(stamps)
@@ -228,7 +238,7 @@ def mend(stamps: Sequence[float | None], step: float) -> tuple[np.ndarray, int]:
 
 
 def reason_of(error: Exception) -> str:
-    """What FFmpeg says of an error."""
+    """Return FFmpeg's message for an error."""
     return str(getattr(error, "strerror", None) or error)
 
 
@@ -238,8 +248,8 @@ def _increasing(stamps: Sequence[int | None]) -> bool:
 
 
 def _longest_increase(stamps: Sequence[float | None]) -> list[int]:
-    """Places of a longest strictly increasing run of the stamps that are known (patience sorting)."""
-    ends: list[float] = []  # the least last stamp of the runs of each length, and its place
+    """Return the places of a longest strictly increasing subsequence of the known stamps (patience sorting)."""
+    ends: list[float] = []  # for each length, the smallest last stamp of a subsequence; its place is in ``places``
     places: list[int] = []
     before = [-1] * len(stamps)
     for place, stamp in enumerate(stamps):
@@ -258,15 +268,15 @@ def _longest_increase(stamps: Sequence[float | None]) -> list[int]:
 
 
 def _hidden(packet: Packet[Stream], stream: VideoStream) -> bool:
-    """VP8 sends reference pictures that are never shown as packets of their own (RFC 6386, 9.1: show_frame)."""
+    """Return True for a packet of VP8 that is a reference picture and never shown (RFC 6386, 9.1: show_frame)."""
     return stream.codec_context.name in ("vp8", "libvpx") and not memoryview(packet)[0] & 0x10
 
 
 def _cut_short(container: InputContainer, stream: VideoStream, packets: int, seconds: float) -> str:
-    """What is missing at the end of a file, by what its header promised; "" for a whole file.
+    """Return a description of how much a file has of what its header promises; "" for a complete file.
 
-    FFmpeg reads a cut file without complaint. An MP4's table of samples names every packet; Matroska and AVI
-    headers give a duration, in AVI as a count of frame times.
+    FFmpeg reads a truncated file without an error. An MP4's sample table lists every packet; Matroska and AVI headers
+    have a duration, in AVI as a number of frames.
     """
     if "mp4" in container.format.name:
         promised = len(stream.index_entries)

@@ -1,7 +1,7 @@
-"""Pictures out of video files. One decoder (PyAV) gives both the pixels and the time stamps.
+"""Decode video files. One decoder (PyAV) gives both the pixels and the time stamps.
 
-The time line (harness.data.decoding.time_line) is the truth: ``read_frames`` yields exactly one picture for each of
-its entries, so that everything else may count on ``n_frames`` and ``times``.
+The time line (harness.data.decoding.time_line) is authoritative: ``read_frames`` yields exactly one picture for each
+of its entries, so that all other code can rely on ``n_frames`` and ``times``.
 """
 
 from __future__ import annotations
@@ -36,24 +36,26 @@ from zoo.files import absolute
 from zoo.limits import PIXELS, check_picture
 
 VERSION = 1
-"""Raise when every file would give other pixels, times or sound: caches and boxes depend on it. Where only some files
-would, see ``VideoInfo.reading``."""
+"""Increase when the pixels, times or sound of every file change: caches and boxes depend on it.
 
-_HELD = {"max_pixels": str(PIXELS), "protocol_whitelist": "file"}  # no file has others fetched
+For a change to some files only, see ``VideoInfo.reading``.
+"""
+
+_HELD = {"max_pixels": str(PIXELS), "protocol_whitelist": "file"}  # a file must not make FFmpeg fetch URLs
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What is known of a video.
+    """Properties of a video.
 
     ``width``, ``height``: pixels as displayed (square, mirrored and turned as the file says). ``times``: (n_frames,)
-    float64, increasing, seconds of each frame from the first one's presentation time. ``start``: that time on the
-    file's own clock, which its sound shares. ``guessed``: frames whose time is not that of their own time stamp.
-    ``notes``: what somebody who has this video should know. ``reading``: how it is read otherwise than by version 1,
-    "" if it is read the same: part of what caches, packs and boxes depend on. ``scale``: how many shown pixels a stored
-    one is wide and high, for what another program found in pixels as they are stored.
+    float64, increasing, seconds of each frame from the first one's presentation time. ``start``: that presentation time
+    on the file's own clock, which the sound shares. ``guessed``: number of frames whose time is not that of their own
+    time stamp. ``notes``: warnings for the owner of the video. ``reading``: how it is read differently than by version
+    1, "" if it is read the same; caches, packs and boxes depend on it. ``scale``: width and height of a stored pixel in
+    shown pixels, to convert positions that another program found in stored pixels.
     """
 
     path: Path
@@ -69,14 +71,15 @@ class VideoInfo:
 
     @property
     def n_frames(self) -> int:
-        """Pictures in the video."""
+        """Number of pictures in the video."""
         return len(self.times)
 
 
 def open_media(path: str | os.PathLike[str]) -> InputContainer:
-    """Open a media file; UserError where there is none or it cannot be read.
+    """Open a media file. Raise UserError if it is missing, empty, a playlist, or cannot be read.
 
-    FFmpeg decodes a few pictures to know what it opens: it is held to PIXELS then, too."""
+    FFmpeg decodes a few pictures on opening; the limit of PIXELS applies to them too.
+    """
     path = Path(path)
     if not path.is_file():
         raise UserError("video-missing", file=path)
@@ -93,10 +96,10 @@ def open_media(path: str | os.PathLike[str]) -> InputContainer:
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
-    """Size and time line of the first real video stream (cover pictures are none).
+    """Return the properties of the first real video stream, which is not a cover picture.
 
-    By reading its packets, or, where those do not tell all, by decoding it once. UserError names a file that is no
-    video, has no picture, or is cut short, with the frame where it breaks off.
+    Its packets are read; if they do not determine the time line, the video is decoded once. Raise UserError if the
+    file is not a video, has no picture, or is cut short; it gives the frame at which the file breaks off.
     """
     path = Path(path)
     with open_media(path) as container:
@@ -104,7 +107,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         packets = _packets(container, stream, path)
         has_audio = bool(container.streams.audio)
         base = float(stream.time_base or 0)
-    with open_media(path) as container:  # opened again: seeking back is not exact in every container
+    with open_media(path) as container:  # opened again, because seeking back is not exact in every container
         stream = _video_stream(container, path)
         first = _first_frame(container, path)
         display = Display.of(stream, first)
@@ -113,7 +116,10 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     line = line or _decoded_line(path, packets)
     notes = display.notes()
     if line.guessed:
-        notes = (f"{line.guessed} of {len(line.times)} frames have no time stamp that fits: theirs is reckoned", *notes)
+        notes = (
+            f"{line.guessed} of {len(line.times)} frames have no valid time stamp; times are estimated",
+            *notes,
+        )
     _warn(path, notes)
     width, height = display.size(first)
     parts = (_other_times(line, packets, base), "sound 2" if packets.sound_mended else "", display.reading)
@@ -124,8 +130,10 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
 
 
 def _in_order(packets: Packets, first: VideoFrame) -> bool:
-    """Whether pictures are taken as the decoder gives them, since the packets do not tell which there are. A picture
-    of two fields may be two packets."""
+    """Return True if rows are the pictures in decoder order, because the packets do not determine the time line.
+
+    That includes interlaced video, in which each of a picture's two fields may be a packet.
+    """
     return not packets.complete or first.interlaced_frame
 
 
@@ -144,7 +152,7 @@ def _decoded_line(path: Path, packets: Packets) -> TimeLine:
 
 
 def _other_times(line: TimeLine, packets: Packets, base: float) -> str:
-    """ "" where version 1 gave the same times to the same pictures, else the version that does."""
+    """Return "" if version 1 gave the same pictures the same times, else a tag for the new times."""
     before = line_of_packets(packets, base) if packets.stamps else None
     same = before is not None and before.start == line.start and np.array_equal(before.times, line.times)
     return "" if same else "times 2"
@@ -152,28 +160,29 @@ def _other_times(line: TimeLine, packets: Packets, base: float) -> str:
 
 @lru_cache(maxsize=4096)
 def _warn(path: Path, notes: tuple[str, ...]) -> None:
-    """Once a video, in each process."""
+    """Log the notes once per video and process."""
     for note in notes:
         log.warning("%s: %s", path, note)
 
 
 def expected_frames(path: str | os.PathLike[str]) -> int:
-    """Roughly how many frames a file's header promises, for estimates of time; 0 where it does not say."""
+    """Return roughly the number of frames that a file's header promises, for time estimates; 0 if it is unknown."""
     try:
         with open_media(path) as container:
             stream = _video_stream(container, Path(path))
             seconds = (container.duration or 0) / av.time_base
             return stream.frames or round(seconds * float(stream.average_rate or 0))
-    except UserError:  # told when the file is read
+    except UserError:  # reported when the file is read
         return 0
 
 
 def read_frames(path: str | os.PathLike[str], *, threads: int = 0) -> Iterator[np.ndarray]:
-    """Every frame once, in presentation order: uint8 RGB (H, W, 3), as displayed, exactly ``probe(path).n_frames``.
+    """Yield every frame once, in presentation order: uint8 RGB (H, W, 3), as displayed.
 
-    ``threads``: that decode, 0 for one a core. A picture that the decoder drops (a damaged packet, the leading frames
-    of an open group) is answered by the one before it; where more than 1 % are missing, or decoding fails, a UserError
-    names the frame. An array may be yielded twice: do not write into it.
+    There are exactly ``probe(path).n_frames`` of them. ``threads``: number of decoder threads, 0 for one per core. A
+    picture that the decoder drops (a damaged packet, the leading frames of an open group) is replaced by the previous
+    one. Raise UserError, with the frame, if more than 1 % are missing or decoding fails. The same array may be yielded
+    twice: do not write into it.
     """
     for (frame,) in read_pictures(path, [None], threads=threads):
         yield frame
@@ -182,11 +191,11 @@ def read_frames(path: str | os.PathLike[str], *, threads: int = 0) -> Iterator[n
 def read_pictures(
     path: str | os.PathLike[str], sizes: Sequence[Size | None], *, threads: int = 0
 ) -> Iterator[tuple[np.ndarray, ...]]:
-    """The frames of ``read_frames``, each in several sizes: None for the size that it has.
+    """Yield the frames of ``read_frames``, each in several sizes; None stands for the video's own size.
 
-    Shrunk while it is converted, a frame takes a fifth to an eighth of the time of ``resize`` afterwards, and is nearer
-    to the area average of its colours. UserError too where a frame that is to be shrunk has not the size of the first,
-    which positions in it are given for.
+    Resizing during conversion takes a fifth to an eighth of the time of ``resize`` afterwards, and is nearer to the
+    area average of the colours. Raise UserError as ``read_frames`` does, and if a frame to be resized differs in size
+    from the first one: positions in the video refer to that size.
     """
     path = Path(path)
     with open_media(path) as container:
@@ -222,10 +231,10 @@ def read_pictures(
 def _rows(
     container: InputContainer, stream: VideoStream, packets: Packets, path: Path
 ) -> Iterator[tuple[VideoFrame, int]]:
-    """Each picture, and for how many rows of the time line it stands.
+    """Yield each picture with the number of rows of the time line that it fills.
 
-    A picture's place is that of its time stamp. Where the decoder skipped some (it could not decode them), the one
-    before stands for them too, or the first one where there is none, so that all others stay right.
+    A picture's row is that of its time stamp. If the decoder skipped pictures that it could not decode, the previous
+    picture fills their rows too (the first picture, if there is no previous one), so that all others keep their rows.
     """
     frames = decoded(container, stream)
     first = next(frames, None)
@@ -236,10 +245,10 @@ def _rows(
         yield from ((frame, 1) for frame in frames)
         return
     stamps = packets.stamps
-    by_order = container.format.name == "avi"  # no time stamps in AVI: FFmpeg's guesses come out of order
+    by_order = container.format.name == "avi"  # AVI has no time stamps, and FFmpeg's guesses are out of order
     waiting, begin, done = first, 0, 1 if by_order or first.pts is None else max(1, bisect_right(stamps, first.pts))
     filled = done - 1
-    _refuse_holes(path, filled, len(stamps))  # here too: few read on once they have their last frame
+    _refuse_holes(path, filled, len(stamps))  # checked early too: most callers stop at the last frame that they need
     for frame in frames:
         upto = done + 1 if by_order or frame.pts is None else bisect_right(stamps, frame.pts)
         if upto <= done or done == len(stamps):
@@ -266,7 +275,7 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     if isinstance(stream, str):
         raise UserError("video-no-stream", file=path, kind=stream)
     check_picture(path, stream.width, stream.height)
-    stream.codec_context.options = _HELD.copy()  # a picture may be larger than the header says
+    stream.codec_context.options = _HELD.copy()  # needed because a picture may be larger than the header says
     return stream
 
 

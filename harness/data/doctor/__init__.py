@@ -1,1 +1,1 @@
-"""`harness data doctor`."""
+"""Diagnosis of a data folder: `harness data doctor`."""

@@ -1,4 +1,4 @@
-"""What an index holds, in numbers."""
+"""Count the videos and frames of an index."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from harness.data.affwild2.build import build_index
 from zoo.tracks import EditionSpec, TrackSpec
 
 COLUMNS = ("track", "edition", "annotations", "train", "val", "test", "frames", "labelled", "with crop", "raw videos")
-"""Of what ``count`` returns: videos of each split; frames to be answered, labelled and with a face crop; names with a
-raw video."""
+"""Columns of ``count``'s row.
+
+train, val, test: videos per split. frames, labelled, with crop: frames to predict, frames with labels, frames with a
+face crop. raw videos: names that have a raw video.
+"""
 
 
 def count(root: Path, edition: EditionSpec, track: TrackSpec) -> tuple[list[str | int], tuple[str, ...]]:
-    """A row of COLUMNS for one track of a data folder, and the notes of its index. UserError as for build_index."""
+    """Return a row of COLUMNS for one track of a data folder, and the notes of its index.
+
+    Raise UserError as ``build_index`` does.
+    """
     index = build_index(root, edition, track)
     splits = [len(index.split(split)) for split in ("train", "val", "test")]
     frames = sum(int(video.rows.sum()) for video in index.videos)

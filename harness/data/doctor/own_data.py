@@ -1,4 +1,4 @@
-"""A data folder of somebody's own, judged on its own terms: published counts are of other videos."""
+"""Diagnosis of the user's own videos, to which the published counts of Aff-Wild2 do not apply."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from harness.data.doctor.published_counts import UNPUBLISHED, Row, measure
 from harness.data.index.index import Index, Video
 
 FEWEST = 10
-"""Groups under which an interval of a score is too wide to say much (docs: intervals)."""
+"""Minimum number of groups: with fewer, the interval of a score is too wide to be useful (docs: intervals)."""
 
-FACELESS = 0.2  # share of labelled frames without a crop from which on it is said
+FACELESS = 0.2  # share of labelled frames without a crop above which a note is given
 
 _OFFICIAL = re.compile(r"(?:\d+-\d+-\d+x\d+(?:-\d+)?|video\d+(?:_\d+)?|\d+)(?:_left|_right)?")
 
 
 def is_affwild2(index: Index) -> bool:
-    """Whether the annotated videos are named as Aff-Wild2's are: most of them, as some may have been added."""
+    """Return True if at least half of the annotated videos have names like Aff-Wild2's; others may have been added."""
     names = [video.name for video in index.videos if video.split != "test"] or [v.name for v in index.videos]
     return 2 * sum(_OFFICIAL.fullmatch(name) is not None for name in names) >= len(names)
 
 
 def own_figures(index: Index) -> list[Row]:
-    """What is there, in the form of a comparison: videos, groups and labelled frames of each split, and its classes."""
+    """Return the counts of an index as comparison rows: videos, groups, labelled frames and classes per split."""
     found = measure(index)
     counts: dict[str, int] = {}
     for split in ("train", "val"):
@@ -43,7 +43,7 @@ def own_figures(index: Index) -> list[Row]:
 
 
 def judge(index: Index) -> tuple[list[str], list[str]]:
-    """Notes, and problems, of a set that has no published figures."""
+    """Return the notes and the problems of a data set without published figures."""
     return list(_notes(index)), list(_problems(index))
 
 
@@ -58,7 +58,7 @@ def _problems(index: Index) -> Iterator[str]:
         if never and train:
             scored = [name for name in never if asked[names.index(name)]]
             also = f"; val has {', '.join(scored)}" if scored else ""
-            yield f"no training frame of {', '.join(never)}: nothing can be learned of them{also}"
+            yield f"no training frame of {', '.join(never)}: they cannot be learned{also}"
 
 
 def _notes(index: Index) -> Iterator[str]:
@@ -67,7 +67,7 @@ def _notes(index: Index) -> Iterator[str]:
         groups = len({video.group for video in videos})
         if 0 < groups < FEWEST:
             yield (
-                f"{groups} groups in {split}, fewer than {FEWEST}: scores have wide intervals and rank nothing; "
+                f"{groups} groups in {split}, fewer than {FEWEST}: scores have wide intervals and cannot rank models; "
                 "`harness run --folds` scores every video"
             )
     labelled = [~np.isnan(video.labels).all(axis=1) for video in index.videos]

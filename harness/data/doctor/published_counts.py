@@ -1,4 +1,4 @@
-"""What an index holds, counted as the organisers publish it, and how that compares."""
+"""Compare the counts of an index with those that the organisers published."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ UNPUBLISHED = "not published"
 
 @dataclass(frozen=True)
 class Row:
-    """One figure: what the organisers published, what is here, the verdict (``equal``, ``off by +n``, or
-    ``official figure unconfirmed``), and where it is off, why that may be."""
+    """One compared figure.
+
+    ``official``: the published figure. ``found``: the counted one. ``verdict``: ``equal``, ``off by +n``,
+    ``official figure unconfirmed`` or ``not published``. ``cause``: a likely reason if the figure is off.
+    """
 
     edition: str
     track: str
@@ -31,9 +34,10 @@ class Row:
 
 
 def measure(index: Index) -> dict[str, Figure]:
-    """The figures of an index, by the keys of TrackSpec.figures.
+    """Count the figures of an index, by the keys of TrackSpec.figures.
 
-    A frame is labelled if any of its answers is; ``class_counts`` are frames a class of the track's class answer.
+    A frame counts as labelled if any of its answers is. ``class_counts`` has the frames of each class of the track's
+    class answer.
     """
     figures: dict[str, Figure] = {f"videos_{split}": len(index.split(split)) for split in _SPLITS}
     for split in _SPLITS[:2]:
@@ -54,7 +58,7 @@ def measure(index: Index) -> dict[str, Figure]:
 
 
 def compare(index: Index) -> list[Row]:
-    """Official figures against found ones, in the order of the track's figures."""
+    """Compare official figures with found ones, in the order of the track's figures."""
     found = measure(index)
     rows = []
     for key, official in index.track.figures.items():
@@ -78,7 +82,7 @@ def _class_counts(videos: list[Video], column: int, classes: int, cropped: bool)
 
 
 def _single(key: str, official: Any, found: Figure | None) -> Iterator[tuple[str, Any, int | None]]:
-    """A figure, or each class of it, with words for what it is."""
+    """Yield (description, official, found) for a figure, or for each of its classes."""
     what, split = key, ""
     if key.endswith(("_train", "_val", "_test")):
         what, _, split = key.rpartition("_")
@@ -106,13 +110,13 @@ def _shown(figure: int | tuple[int, ...] | None) -> str:
 
 
 def _cause(key: str, index: Index, found: Mapping[str, Figure]) -> str:
-    """Why a figure may be off, for one who has just unpacked the data."""
+    """Return the likely reason why a figure is off, for a user who has just unpacked the data."""
     split = key.rpartition("_")[2]
     if key in ("test_rows", "videos_test"):
         if index.test_list is None:
             return "no official test list in the folder"
         if index.test_list.kind == "names" and key == "test_rows":
-            return "counted from the videos; the organisers' example file decides, often one frame a video more"
+            return "counted from the videos; the organisers' example file decides, often one more frame per video"
         return "the test list of another edition, or of a part of the data"
     official_videos = index.track.figures.get(f"videos_{split}")
     if official_videos is not None and found[f"videos_{split}"] != official_videos:

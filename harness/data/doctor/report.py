@@ -1,4 +1,4 @@
-"""``harness data doctor``: what a data folder has, what it lacks, and whether it is what the organisers gave out."""
+"""Report of ``harness data doctor``: contents and gaps of a data folder, compared with the organisers' figures."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ from zoo.tracks import EditionSpec, TrackSpec
 
 __all__ = ["Report", "Row", "choose_tracks", "diagnose", "no_track", "render"]
 
-_MOST = 5  # examples given of one kind of problem
+_MOST = 5  # maximum number of examples for one kind of problem
 
 
 @dataclass(frozen=True)
 class Report:
-    """A diagnosis. ``variants``: a line a track on where its annotations are; ``notes``: worth knowing;
-    ``problems``: what is wrong or missing, and what to do; ``infos``: what each raw video says of itself."""
+    """A diagnosis.
+
+    ``variants``: one line per track with the place of its annotations. ``notes``: useful facts. ``problems``: faults
+    and gaps, with what to do. ``infos``: the properties of each raw video.
+    """
 
     root: Path
     variants: tuple[str, ...]
@@ -41,15 +44,16 @@ class Report:
 
     @property
     def clean(self) -> bool:
-        """No problem, and every figure equal to a published one, or without one."""
+        """True if there is no problem and no figure differs from its published value."""
         return not self.problems and not any(row.verdict.startswith("off by") for row in self.rows)
 
 
 def diagnose(root: Path, registry: Registry, *, edition: str | None = None, track: str | None = None) -> Report:
-    """Examine a data folder, for one edition and track or for those that its annotations fit.
+    """Examine a data folder for one edition and track, or for those that its annotations fit.
 
-    Reads all annotations, lists all crops and reads every raw video's packets; changes nothing. UserError only where
-    the folder, the edition or the track does not exist: faults of the data are problems in the report.
+    All annotations are read, all crops listed and the packets of every raw video read; nothing is changed. Raise
+    UserError only if the folder, the edition or the track does not exist: faults of the data are problems in the
+    report.
     """
     layout = survey(Path(root))
     rows: list[Row] = []
@@ -94,7 +98,7 @@ def diagnose(root: Path, registry: Registry, *, edition: str | None = None, trac
 
 
 def render(report: Report) -> str:
-    """The report as text: annotations found, table of figures, notes, problems, verdict."""
+    """Format the report as text: annotations found, table of figures, notes, problems, verdict."""
     parts = [f"Data folder {report.root}"]
     if report.variants:
         parts.append("Annotations\n" + _bullets(report.variants))
@@ -113,9 +117,7 @@ def render(report: Report) -> str:
         parts.append("Problems\n" + _bullets(report.problems))
     off = sum(row.verdict.startswith("off by") for row in report.rows)
     if report.clean:
-        met = (
-            ", and every published figure that is confirmed is met" if any(row.official for row in report.rows) else ""
-        )
+        met = ", and all confirmed published figures match" if any(row.official for row in report.rows) else ""
         parts.append(f"Clean: nothing is missing{met}.")
     else:
         parts.append(f"Not clean: problems: {len(report.problems)}; figures that are off: {off} of {len(report.rows)}.")
@@ -126,7 +128,7 @@ _SPLIT = "put some people's files into Train_Set and others' into Validation_Set
 
 
 def _unpublished(row: Row) -> Row:
-    """A figure of a set that nobody published figures of."""
+    """Return a row without its official figure, for a data set without published figures."""
     return replace(row, official="", verdict=UNPUBLISHED, cause="")
 
 
@@ -140,8 +142,11 @@ def _bullets(lines: Iterable[str]) -> str:
 def choose_tracks(
     layout: Layout, registry: Registry, edition: str | None, track: str | None
 ) -> list[tuple[EditionSpec, TrackSpec]]:
-    """The tracks to examine. Without an edition, each track is taken from the newest edition of which all tracks
-    that are annotated here have its headers: seven classes of expression make it an older one."""
+    """Return the tracks to examine.
+
+    Without ``edition``, each track is taken from the newest edition whose headers fit all annotations in the folder:
+    seven expression classes, for example, belong to an older edition.
+    """
     if edition is not None:
         spec: EditionSpec = registry.get("editions", edition)
         known = {one.name: one for one in _annotated(spec)}
@@ -163,12 +168,12 @@ def choose_tracks(
 
 
 def _annotated(spec: EditionSpec) -> list[TrackSpec]:
-    """Tracks with annotation folders; those of other data sets have none."""
+    """Return the tracks with annotation folders; those of other data sets have none."""
     return [track for track in spec.tracks if track.folders]
 
 
 def no_track(layout: Layout, registry: Registry) -> str:
-    """Why nothing could be examined."""
+    """Return a message that says why nothing could be examined."""
     misfits = [
         f"{layout.relative(found.folder)} has a header that {spec.name} does not know"
         for spec in (entry.spec for entry in registry.entries("editions"))
@@ -176,7 +181,9 @@ def no_track(layout: Layout, registry: Registry) -> str:
         for found in candidates(layout, one)
     ]
     if misfits:
-        return f"no edition fits the annotations: {'; '.join(misfits[:_MOST])}: name one by --edition to see the lines"
+        return (
+            f"no edition fits the annotations: {'; '.join(misfits[:_MOST])}: name one with --edition to see the lines"
+        )
     names = {name for entry in registry.entries("editions") for one in entry.spec.tracks for name in one.folders}
     return (
         f"no annotations: looked for {', '.join(sorted(names))}, each with Train_Set and Validation_Set; found "
@@ -191,7 +198,7 @@ def _list_found(index: Index) -> str:
 
 
 def _faults(layout: Layout, edition: EditionSpec, track: TrackSpec) -> list[str]:
-    """The faults of all annotation files, where an index stops at the first."""
+    """Return the faults of all annotation files. ``build_index`` stops at the first one."""
     try:
         chosen = choose_annotations(layout, edition, track)
     except UserError:
@@ -210,7 +217,7 @@ def _faults(layout: Layout, edition: EditionSpec, track: TrackSpec) -> list[str]
 
 
 def _crossing(index: Index) -> list[str]:
-    """Groups with videos in more than one split."""
+    """Return a problem if groups have videos in more than one split."""
     groups: dict[str, dict[Split, str]] = {}
     for video in index.videos:
         groups.setdefault(video.group, {}).setdefault(video.split, video.name)
@@ -222,13 +229,13 @@ def _crossing(index: Index) -> list[str]:
     if not crossing:
         return []
     return [
-        f"groups that cross splits, so that scores come out too high: {_some(crossing)}: take one side away, or tell "
-        "them apart in groups.csv (video,group) if they are different people"
+        f"groups that cross splits, which makes scores too high: {_some(crossing)}: remove one side, or give them "
+        "different groups in groups.csv (video,group) if they are different people"
     ]
 
 
 def _gaps(index: Index, own: bool) -> list[str]:
-    """Parts that are missing; ``own``: of a set that has no organisers to ask."""
+    """Return the problems of missing parts. ``own``: the user's own data, without organisers to ask."""
     gaps = []
     if index.test_list is None and not own:
         gaps.append(
@@ -253,10 +260,10 @@ def _gaps(index: Index, own: bool) -> list[str]:
 
 
 def _probe_all(paths: Iterable[Path]) -> tuple[dict[Path, VideoInfo], list[str]]:
-    """The raw videos' time lines, and what is wrong with those that cannot be read."""
+    """Return the properties of the raw videos, and an error for each that cannot be read."""
     infos: dict[Path, VideoInfo] = {}
     broken: list[str] = []
-    links: dict[Path, list[Path]] = {}  # a file that several names link to is read once
+    links: dict[Path, list[Path]] = {}  # a file to which several names link is read once
     for path in sorted(set(paths)):
         links.setdefault(path.resolve(), []).append(path)
     for names in Bar(links.values(), desc="raw videos", unit="video"):
@@ -269,11 +276,11 @@ def _probe_all(paths: Iterable[Path]) -> tuple[dict[Path, VideoInfo], list[str]]
 
 def _silent(infos: dict[Path, VideoInfo]) -> list[str]:
     silent = [path.name for path, info in infos.items() if not info.has_audio]
-    return [f"without sound, so that audio is absent there: {_some(silent)}"] if silent else []
+    return [f"without sound (the stream audio is absent): {_some(silent)}"] if silent else []
 
 
 def _lengths(index: Index, infos: dict[Path, VideoInfo]) -> tuple[list[str], list[str]]:
-    """A summary of frames against annotations, and those that are too far apart."""
+    """Compare the videos' lengths with their annotations; return a summary, and an error for each that does not fit."""
     wrong: list[str] = []
     compared = off = 0
     for video in index.videos:
@@ -288,12 +295,12 @@ def _lengths(index: Index, infos: dict[Path, VideoInfo]) -> tuple[list[str], lis
     if index.track.unit == "image" or not compared:
         return [], wrong
     same = compared - off
-    note = f"{index.track.name}: the raw videos of {same} of {compared} names have as many frames as there are rows"
+    note = f"{index.track.name}: the raw videos of {same} of {compared} names have as many frames as their annotations"
     return [note + (f", {off - len(wrong)} differ by {index.frame_tolerance}" if off > len(wrong) else "")], wrong
 
 
 def _first(messages: Sequence[str], what: str) -> list[str]:
-    """The first few of many messages, and how many more there are."""
+    """Return the first few of many messages, and the number of the others."""
     more = len(messages) - _MOST
     return [*messages[:_MOST], f"{more} more {what}"] if more > 0 else list(messages)
 

@@ -1,25 +1,25 @@
-"""Names of videos that look as if a part of them were a person's id, where nobody has said who is who."""
+"""Detect video names that seem to contain a person's id, for videos that are not grouped by person yet."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 
-FEWEST = 6  # names below which a pattern may be chance
-REPEATED = 3  # videos a value must have on average: an id that is seen once groups nothing
+FEWEST = 6  # minimum number of names; with fewer, a pattern may be chance
+REPEATED = 3  # minimum mean number of videos per value: an id that occurs once groups nothing
 _AFFWILD2 = re.compile(r"\d+-\d+-\d+x\d+|video\d+", re.IGNORECASE)
 _ID = re.compile(r"[A-Za-z]{1,8}\d{1,4}[A-Za-z]?|[A-Z]{1,4}")
 _NUMBER = re.compile(r"\d{1,4}")
-CODED = 4  # parts from which on bare numbers are codes, as in 03-01-06-01-02-01-12, and not the count of a take
+CODED = 4  # names with this many parts use plain numbers as codes (03-01-06-01-02-01-12), not to count takes
 _SHOWN = 3
 
 
 def speaker_note(names: Iterable[str]) -> str:
-    """Return a note on names, each a group of its own, that share a part like an id, such as ``F01`` in ``F01_007``;
-    empty where there is none. The organisers' own names of Aff-Wild2 are left out: who is who there is known.
+    """Return a note if names share a part that looks like a person's id, such as ``F01`` in ``F01_007``; else "".
 
-    Letters with a number come first, bare numbers count in names of many parts; of several such parts the one with the
-    most values is named: there are more people than emotions, mostly.
+    ``names``: those that are each a group of their own. Aff-Wild2's own names are left out: their people are known.
+    Letters with a number are preferred; plain numbers count only in names of many parts. Of several such parts the one
+    with the most values is named, because there are usually more people than emotions.
     """
     foreign = [name for name in names if not _AFFWILD2.match(name)]
     if len(foreign) < FEWEST:
@@ -32,13 +32,13 @@ def speaker_note(names: Iterable[str]) -> str:
     some = ", ".join(values[:_SHOWN]) + (", ..." if len(values) > _SHOWN else "")
     return (
         f"{len(foreign)} videos count as that many groups, but a part of their names looks like a person's id "
-        f"({len(values)} values: {some}); if it is one, say so in groups.csv (video,group), or people stand on both "
-        "sides of a split and intervals come out too short"
+        f"({len(values)} values: {some}); if it is one, put it into groups.csv (video,group), or people may be on both "
+        "sides of a split and intervals are too narrow"
     )
 
 
 def _candidates(parts: Sequence[Sequence[str]], like: re.Pattern[str]) -> list[list[str]]:
-    """The different values at every place that all names have and where they repeat."""
+    """Return the different values of each name part that all names have, whose values repeat and match ``like``."""
     found = []
     for place in range(min(map(len, parts))):
         values = sorted({name[place] for name in parts})

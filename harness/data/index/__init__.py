@@ -1,1 +1,1 @@
-"""The index of any data set: videos, labels, groups, manifests of samples, folders of pictures."""
+"""Index of a data set: videos, labels, groups, sample manifests and picture folders."""

@@ -1,4 +1,4 @@
-"""groups.csv: a user's own word on which videos belong together."""
+"""Read groups.csv, the user's own grouping of videos."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ TABLE = "groups.csv"
 
 
 def _bare(name: str) -> str:
-    """A video's name as it is elsewhere; the table may name its file."""
+    """Return a video's name in the form used elsewhere: the table may give its file name."""
     stem, dot, ending = name.rpartition(".")
     return name_key(stem if stem and f"{dot}{ending}".lower() in VIDEO_SUFFIXES else name)
 
 
 def read_groups(root: Path) -> dict[str, str]:
-    """The optional ``groups.csv`` of a data folder, columns ``video,group``: name -> group; {} where there is none."""
+    """Read the optional ``groups.csv`` (columns ``video,group``) of a data folder as name -> group; {} if absent.
+
+    Raise UserError, with the line, if a row does not have two fields or gives a video a second group.
+    """
     path = root / TABLE
     if not path.is_file():
         return {}

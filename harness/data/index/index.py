@@ -1,4 +1,4 @@
-"""The index of an Aff-Wild2 folder: one track's videos, their labels, and where their pictures and sound are."""
+"""Index of a data folder for one track: videos, labels, and the paths of pictures and sound."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Split = Literal["train", "val", "test", "select"]  # "select": videos of a fold 
 class Video:
     """One annotated person of one video. Arrays run over its n frames; frame k of a file is index k - 1.
 
-    ``video``: the raw file; ``crops``: the folder of face crops, None where it has none; ``crop_frames`` (n,) bool:
-    the crop is there; ``labels`` (n, A) float32 in the order of the track's answers, NaN where unlabelled; ``rows``
-    (n,) bool: frames that are scored and written; ``source``: the annotation file or test list it comes from, if any.
+    ``video``: the raw file, or None. ``crops``: the folder of face crops, or None. ``crop_frames``: (n,) bool, frames
+    that have a crop. ``labels``: (n, A) float32 in the order of the track's answers, NaN where unlabelled. ``rows``:
+    (n,) bool, frames that are scored and written. ``source``: the annotation file or test list, if any.
     """
 
     name: str
@@ -40,10 +40,13 @@ class Video:
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """A data folder as one track sees it. ``variant``: the annotation folder that was found; ``notes``: what to tell
-    the user, once; ``test_list``: the organisers' list, None where test videos are merely the unannotated ones;
-    ``absent``: names in it of which there is nothing in the folder, so that nothing can be handed in by it;
-    ``pack``: a folder of packed streams (harness.data.packed)."""
+    """A data folder from the point of view of one track.
+
+    ``variant``: the annotation folder that was found. ``notes``: messages to show the user once. ``test_list``: the
+    organisers' list; None if the test videos are simply the unannotated ones. ``absent``: names on that list without
+    any media in the folder; no submission can be made while there are some. ``pack``: a folder of packed streams
+    (harness.data.packed).
+    """
 
     root: Path
     edition: EditionSpec
@@ -57,11 +60,11 @@ class Index:
     pack: Path | None = None
 
     def split(self, name: Split) -> list[Video]:
-        """The videos of a split; test videos in the order of the official list."""
+        """Return the videos of a split; test videos in the order of the official list."""
         return [video for video in self.videos if video.split == name]
 
     def fingerprint(self) -> str:
-        """sha256 over the videos' names, splits, lengths, labels and rows."""
+        """Return a sha256 over the videos' names, splits, lengths, labels and rows."""
         sha = hashlib.sha256()
         for video in self.videos:
             sha.update(f"{video.name}\0{video.split}\0{video.n_frames}\0".encode())
@@ -70,10 +73,10 @@ class Index:
         return sha.hexdigest()
 
     def check_length(self, video: Video, frames: int) -> None:
-        """UserError where a raw video has ``frames`` frames, and that is further from the annotation than admitted.
+        """Raise UserError if ``frames``, the length of a raw video, differs too much from its annotation.
 
-        For whoever opens the video: counting its frames means to read the whole file. An image list may end anywhere
-        before the video does.
+        The difference may be ``frame_tolerance``. An image list may end anywhere before the video does. The index does
+        not check this itself, because counting frames means reading the whole file; call it on opening the video.
         """
         surplus = frames - video.n_frames
         if -surplus > self.frame_tolerance or (surplus > self.frame_tolerance and self.track.unit != "image"):

@@ -1,4 +1,4 @@
-"""Folders of numbered pictures: which frames have one, and what their files are called."""
+"""Folders of numbered pictures: the frames that have a picture, and the file names."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ import numpy as np
 from harness.io.hashing import PICTURES, crops_digest, digest
 from zoo.errors import UserError
 
-_NAME = re.compile(r"0*([0-9]{1,7})\.[a-z]+", re.IGNORECASE)  # more digits are a date, or some other number
+_NAME = re.compile(r"0*([0-9]{1,7})\.[a-z]+", re.IGNORECASE)  # more digits are a date or another number
 _PLAIN = 5  # digits
 
 
 @dataclass(frozen=True, eq=False)
 class PictureFolder:
-    """A folder's pictures by frame. ``frames`` (k,) int32, sorted, from 1; ``names``: of their files, in that order,
-    None where all are called ``00001.jpg``; ``others``: pictures that no frame's number names, and nobody uses."""
+    """The pictures of a folder by frame.
+
+    ``frames``: (k,) int32, sorted, counted from 1. ``names``: their file names in that order; None if all are called
+    like ``00001.jpg``. ``others``: pictures whose names are not frame numbers; they are not used.
+    """
 
     folder: Path
     frames: np.ndarray
@@ -28,17 +31,17 @@ class PictureFolder:
     others: tuple[str, ...] = ()
 
     def path(self, frame: int) -> str:
-        """The file of a frame, counted from 1; where it has none, what that would usually be called."""
+        """Return the file of a frame, counted from 1. A frame without a picture gets the usual name."""
         place = int(np.searchsorted(self.frames, frame))
         named = self.names is not None and place < len(self.frames) and self.frames[place] == frame
         return f"{self.folder}/{self.names[place]}" if named and self.names else f"{self.folder}/{frame:05d}.jpg"
 
 
 def picture_folder(folder: Path) -> PictureFolder:
-    """The pictures ``00001.jpg``, ``1.png``, ``000001.JPG``... of a folder: any padding, case and kind of picture.
+    """Find the numbered pictures of a folder, such as ``00001.jpg``, ``1.png`` or ``000001.JPG``.
 
-    UserError where it holds pictures of other names only, a frame 0, which would shift all others, or two files for
-    one frame.
+    Padding, case and picture format do not matter. Raise UserError if the folder has pictures but none is numbered, if
+    there is a frame 0 (which would shift all others), or if one frame has two files.
     """
     names = [name for name in os.listdir(folder) if not name.startswith(".")]
     plain = _plain_numbers(names)
@@ -57,13 +60,13 @@ def picture_folder(folder: Path) -> PictureFolder:
 
 
 def pictures_digest(folder: Path) -> str:
-    """sha256 over names and content of the pictures of a folder, and over what frames they are."""
+    """Return a sha256 over the names, the content and the frame numbers of a folder's pictures."""
     names = picture_folder(folder).names
     return crops_digest(folder) if names is None else digest(crops_digest(folder), *names)
 
 
 def crop_frames(folder: Path) -> np.ndarray:
-    """Frame numbers (k,) int32, sorted, from 1, of the pictures of a folder; see ``picture_folder``."""
+    """Return the frame numbers of a folder's pictures: (k,) int32, sorted, from 1; see ``picture_folder``."""
     return picture_folder(folder).frames
 
 
@@ -73,14 +76,17 @@ def _checked(pictures: PictureFolder) -> PictureFolder:
         raise UserError("crop-frame-zero", folder=folder)
     twice = np.flatnonzero(np.diff(frames) == 0)
     if len(twice):
-        assert pictures.names is not None  # names of one form differ
+        assert pictures.names is not None  # plain names cannot give one frame twice
         first, second = pictures.names[twice[0] : twice[0] + 2]
         raise UserError("crop-frame-twice", folder=folder, first=first, second=second, frame=int(frames[twice[0]]))
     return pictures
 
 
 def _plain_numbers(names: Sequence[str]) -> np.ndarray | None:
-    """(k,) int32 where all names are ``00001.jpg``, which is the rule: read as one block of bytes. Else None."""
+    """Return the frame numbers (k,) int32 if all names are like ``00001.jpg``, else None.
+
+    This is the usual case; the names are parsed as one block of bytes because that is fast.
+    """
     joined = "".join(names)
     length = _PLAIN + len(".jpg")
     if len(joined) != length * len(names) or not joined.isascii():

@@ -1,4 +1,4 @@
-"""Manifests of samples: images or rows of videos by name, as lists name them."""
+"""Sample manifests: images or videos by name, as read from lists."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Rows that each name an image, ``<video>/00001.jpg``. ``videos`` in order of first appearance.
+    """Rows that each name an image, ``<video>/00001.jpg``.
 
-    ``row_video`` (R,) int32: index into ``videos``; ``row_frame`` (R,) int32: frame from 1.
+    ``videos``: names in order of first appearance. ``row_video``: (R,) int32, index into ``videos``. ``row_frame``:
+    (R,) int32, frame from 1.
     """
 
     videos: tuple[str, ...]
@@ -23,10 +24,13 @@ class Images:
 
 @dataclass(frozen=True, eq=False)
 class TestList:
-    """An official test list. ``rows``: it names every image to be answered, in the order to be kept; ``names``: it
-    names videos only, and ``row_video``, ``row_frame`` (see Images) are empty."""
+    """An official test list.
 
-    __test__ = False  # no test class, whatever pytest may think of the name
+    ``kind`` is "rows" if the list names every image to predict, in the order of the submission. It is "names" if the
+    list names videos only; ``row_video`` and ``row_frame`` (see Images) are then empty.
+    """
+
+    __test__ = False  # pytest would take the name for a test class
 
     path: Path
     kind: Literal["rows", "names"]

@@ -1,4 +1,4 @@
-"""Which pack a command uses."""
+"""Find the pack that a command uses."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ NONE = "none"
 
 
 def find_pack(root: Path, named: str | None) -> Path | None:
-    """The pack of a data folder: the one that is ``named`` (data.pack), else the folder's own; None where there is
-    none, or where ``none`` is named. UserError where the named one is not there."""
+    """Return the pack of a data folder: the ``named`` one (data.pack), or else the folder's own.
+
+    Return None if there is none, or if ``named`` is "none". Raise UserError if the named pack does not exist.
+    """
     if named == NONE:
         return None
     pack = Path(named) if named else root / FOLDER
@@ -26,8 +28,10 @@ def find_pack(root: Path, named: str | None) -> Path | None:
 
 
 def stored_as(pack: Path | None, streams: Iterable[str]) -> dict[str, dict[str, int]]:
-    """How a pack stores the pictures of streams that are not what the data folder has, for the record: stream ->
-    size and quality of one of its files."""
+    """Return stream -> size and quality of one of its files, for the record.
+
+    Only streams whose pictures are encoded anew are included; face crops keep their original bytes.
+    """
     out = {}
     for stream in streams:
         for path in sorted((pack / stream).glob("*.json"))[:1] if pack else ():

@@ -1,4 +1,4 @@
-"""The label of a packed file: what it was made of, and what it must be to be used."""
+"""Labels of packed files: source, settings and checksums, which decide whether a file may be used."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ from harness.io.atomic import atomic
 from harness.io.digests import is_set_aside, opened, sealed, set_aside
 
 VERSION = 2
-"""Raise when the same source would be packed otherwise: files of another version are made again."""
+"""Increase when the same source would be packed differently: files of another version are made again."""
 
 STREAMS = ("face", "body", "context", "audio")
-SIZE, QUALITY = 224, 95  # pixels a side and JPEG quality of pictures of raw video, where no others are asked for
-RATE = 16_000  # Hz of packed sound: what every audio encoder here takes
-FOLDER = "pack"  # in the data folder, where no other is named
-AGAIN = "what it was made of is read instead"
+SIZE, QUALITY = 224, 95  # default pixels per side and JPEG quality of pictures of raw video
+RATE = 16_000  # Hz of packed sound: the rate that all built-in audio encoders take
+FOLDER = "pack"  # default name of the pack in the data folder
+AGAIN = "its source is read instead"
 
 
 @dataclass(frozen=True)
 class Label:
-    """One packed file. ``source``: digest of the raw file's or the crops' content; ``rows``: frames, or samples;
-    ``settings``: how it was made, such as ``size`` and ``quality`` of pictures, ``rate`` and ``start`` of sound,
-    ``turned`` of crops: one of them may say how its camera was held; ``table``: of pictures, ``table_sha256``."""
+    """The label of one packed file.
+
+    ``source``: digest of the content of the raw file or of the crops. ``rows``: number of frames, or of samples.
+    ``settings``: how it was made: ``size`` and ``quality`` of pictures; ``rate`` and ``start`` of sound; ``turned`` of
+    crops, True if one of them may have an EXIF orientation. ``table``: ``table_sha256`` of a file of pictures.
+    """
 
     stream: str
     name: str
@@ -37,22 +40,24 @@ class Label:
     sha256: str
     settings: dict[str, Any] = field(default_factory=dict)
     version: int = VERSION
-    table: str = ""  # none: packed by 0.1, without checksums of rows
+    table: str = ""  # "": packed by version 0.1, without checksums of rows
 
 
 def arrow_path(pack: Path, stream: str, name: str) -> Path:
-    """Where a packed file is."""
+    """Return the path of a packed file."""
     return pack / stream / f"{name}.arrow"
 
 
 def label_path(pack: Path, stream: str, name: str) -> Path:
-    """Where its label is."""
+    """Return the path of a packed file's label."""
     return pack / stream / f"{name}.json"
 
 
 def read_label(pack: Path, stream: str, name: str) -> Label | None:
-    """The label of a packed file that is there in its full length; None where it is absent, unfinished, damaged or
-    of another version."""
+    """Read the label of a packed file whose length is right.
+
+    Return None if the file is absent, unfinished, damaged or of another version. A damaged label is set aside.
+    """
     path, arrow = label_path(pack, stream, name), arrow_path(pack, stream, name)
     try:
         label = parse_label(path.read_bytes())
@@ -67,19 +72,21 @@ def read_label(pack: Path, stream: str, name: str) -> Label | None:
 
 
 def parse_label(content: bytes) -> Label:
-    """A label out of its JSON; ValueError where it is damaged, TypeError where it is of another program."""
+    """Parse a label's JSON. Raise ValueError if it is damaged, TypeError if another program wrote it."""
     return Label(**opened(json.loads(content)))
 
 
 def write_label(pack: Path, label: Label) -> None:
-    """The last step of packing: from here on the file counts."""
+    """Write a label. This is the last step of packing: from then on the file is used."""
     text = json.dumps(sealed(asdict(label)), indent=1) + "\n"
     atomic(label_path(pack, label.stream, label.name), lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def table_sha256(lengths: np.ndarray, checksums: np.ndarray, boxes: np.ndarray | None) -> str:
-    """What a packed file says of its pictures, all but the pictures themselves: their lengths in bytes (n,), their
-    checksums (n,) and, of raw video, the persons' boxes (n, 4)."""
+    """Return a sha256 over a packed file's data about its pictures, without the pictures themselves.
+
+    ``lengths``: (n,) in bytes. ``checksums``: (n,). ``boxes``: (n, 4) of the person, for pictures of raw video.
+    """
     sha256 = hashlib.sha256(lengths.astype("<i8").tobytes())
     sha256.update(checksums.astype("<u4").tobytes())
     sha256.update(b"" if boxes is None else boxes.astype("<f4").tobytes())

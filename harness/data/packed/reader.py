@@ -1,4 +1,4 @@
-"""Packed files as they are read: memory-mapped, any row at once."""
+"""Read packed files: memory-mapped, with random access to rows."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ T = TypeVar("T")
 
 
 class DamagedPackError(UserError):
-    """A packed file is not what was written. It is set aside: who tries once more reads its source."""
+    """A packed file that differs from what was written. It is set aside, so that a retry reads its source."""
 
 
 def from_source(work: Callable[[], T]) -> T:
-    """Do something that reads packed files; once more for every one that proves damaged."""
+    """Call ``work``, which reads packed files, and call it again for each file that proves damaged."""
     while True:
         try:
             return work()
@@ -33,11 +33,11 @@ def from_source(work: Callable[[], T]) -> T:
 
 
 class Pictures:
-    """A packed stream of pictures. ``boxes`` (rows, 4) float32 where it has them, else None.
+    """A packed stream of pictures. ``boxes``: (rows, 4) float32, or None if the file has none.
 
     Raises:
-        DamagedPackError: It is not what its label says. Pictures are compared as they are read; a file of 0.1, which
-            has no checksums of them, is compared here, whole.
+        DamagedPackError: The file differs from its label. Pictures are checked as they are read; a file of version
+            0.1, which has no checksums of them, is checked here as a whole.
     """
 
     def __init__(self, pack: Path, label: Label) -> None:
@@ -52,7 +52,7 @@ class Pictures:
         self._check()
 
     def _read_table(self, batches: Sequence[pa.RecordBatch]) -> None:
-        """Where each picture lies in the file, its checksum, and the person's box."""
+        """Read the place of each picture in the file, its checksum, and the person's box."""
         starts, ends, boxes, checksums = [], [], [], []
         for batch in batches:
             column = batch.column("jpeg")
@@ -71,33 +71,36 @@ class Pictures:
         self._checksums = np.concatenate([np.zeros(0, np.uint32), *checksums])
 
     def _check(self) -> None:
-        """Compare all but the pictures with the label; without checksums of rows, everything."""
+        """Compare everything but the pictures with the label; the whole file if rows have no checksums."""
         if not self.label.table:
             _check_whole(self.path, self.label)
         elif self.label.table != table_sha256(self._ends - self._starts, self._checksums, self.boxes):
-            raise _unreadable(self.path, "what it says of its rows is not what was written")
+            raise _unreadable(self.path, "its table of rows differs from its label")
 
     def present(self, n: int) -> np.ndarray:
-        """(n,) bool: which of the first n frames have a picture."""
+        """Return (n,) bool: those of the first n frames that have a picture."""
         out = np.zeros(n, bool)
         there = self._ends[:n] > self._starts[:n]
         out[: len(there)] = there
         return out
 
     def has(self, index: int) -> bool:
-        """Whether a frame has a picture."""
+        """Return True if a frame has a picture."""
         return index < len(self._starts) and bool(self._ends[index] > self._starts[index])
 
     def jpeg(self, index: int) -> np.ndarray:
-        """The bytes of a picture, (k,) uint8; none where there is none."""
+        """Return the bytes of a picture, (k,) uint8; k is 0 if there is no picture."""
         return self._bytes[self._starts[index] : self._ends[index]]
 
     def fill(
         self, frames: np.ndarray, places: Sequence[np.ndarray], black: Sequence[Sequence[int]] | None = None
     ) -> None:
-        """Put the pictures of some frames that are present into an array (H, W, 3) each, uint8 RGB, resized to it.
-        ``black``: a rectangle to blacken in each: left, top, right, bottom. UserError where a picture is damaged."""
-        # Little is done between two decodings: threads that decode side by side take turns at whatever Python does.
+        """Write the pictures of the given frames, all present, into one array (H, W, 3) uint8 RGB each, resized to it.
+
+        ``black``: a rectangle (left, top, right, bottom) to black out in each picture. Raise DamagedPackError, a
+        UserError, if a picture is damaged.
+        """
+        # Do little between two decodings: it holds the interpreter's lock, for which the decoding threads then wait.
         edges = zip(self._starts[frames].tolist(), self._ends[frames].tolist(), places, strict=True)
         for k, (start, end, place) in enumerate(edges):
             data = self._bytes[start:end]
@@ -105,14 +108,14 @@ class Pictures:
                 self._refuse(int(frames[k]))
             if not decode_into(data, place, turned=self._turned):
                 self._refuse(int(frames[k]))
-            if black is not None:  # at once, while the picture is in the processor's cache
+            if black is not None:  # now, while the picture is still in the processor's cache
                 left, top, right, bottom = black[k]
                 place[top:bottom, left:right] = 0
 
     def _refuse(self, frame: int) -> NoReturn:
         kind = DamagedPackError
         error = kind("pack-picture-damaged", path=self.path, frame=frame + 1)
-        set_aside(self.path, f"the picture of frame {frame + 1} is not what was packed", AGAIN)
+        set_aside(self.path, f"the picture of frame {frame + 1} differs from what was packed", AGAIN)
         raise error
 
 
@@ -120,7 +123,7 @@ class Samples:
     """A packed sound track: ``samples`` int16, memory-mapped; ``rate`` Hz; ``start`` seconds from the first frame.
 
     Raises:
-        DamagedPackError: It is not what its label says; sound is compared whole.
+        DamagedPackError: The file differs from its label; sound is checked as a whole.
     """
 
     def __init__(self, pack: Path, label: Label) -> None:
@@ -133,20 +136,22 @@ class Samples:
 
 
 def find(pack: Path | None, stream: str, name: str, source: str) -> Label | None:
-    """The label of a packed file made of this very source; None without a pack, or where the source has changed."""
+    """Return the label of a packed file made from this source; None without a pack or if the source has changed."""
     label = read_label(pack, stream, name) if pack else None
     return label if label and label.source == source else None
 
 
 def open_pictures(pack: Path | None, stream: str, name: str, source: str) -> Pictures | None:
-    """A packed stream of pictures made of this very source; None where there is none, or a damaged one, which is set
-    aside."""
+    """Open the packed stream of pictures made from this source.
+
+    Return None if there is none or if it is damaged; a damaged file is set aside.
+    """
     label = find(pack, stream, name, source)
     return _opened(pack, label, Pictures) if pack and label else None
 
 
 def open_samples(pack: Path | None, name: str, source: str) -> Samples | None:
-    """A packed sound track, likewise."""
+    """Open the packed sound track made from this source; None if there is none or if it is damaged."""
     label = find(pack, "audio", name, source)
     return _opened(pack, label, Samples) if pack and label else None
 
@@ -165,7 +170,7 @@ def _check_whole(path: Path, label: Label) -> None:
     except OSError as error:
         raise _unreadable(path, first_line(error)) from error
     if found != label.sha256:
-        raise _unreadable(path, "its sha256 is not what its label says")
+        raise _unreadable(path, "its sha256 differs from its label")
 
 
 def _unreadable(path: Path, reason: str) -> DamagedPackError:
@@ -174,8 +179,10 @@ def _unreadable(path: Path, reason: str) -> DamagedPackError:
 
 
 def _mapped(path: Path, column: str) -> tuple[np.ndarray, list[pa.RecordBatch]]:
-    """A file's bytes and its batches, neither of them copied; DamagedPackError where it cannot be read or lacks the
-    column."""
+    """Return a file's bytes and its batches, without copying either.
+
+    Raise DamagedPackError if the file cannot be read or lacks the column.
+    """
     try:
         whole = pa.memory_map(str(path)).read_buffer()
         reader = pa.ipc.open_file(whole)

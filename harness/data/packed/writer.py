@@ -1,4 +1,4 @@
-"""Packed files in the making: batch after batch into a file aside, which takes its place when it is whole."""
+"""Write packed files: batches go to a temporary file, which is renamed when it is complete."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ PICTURES = pa.schema(_PICTURE)
 BOXED = pa.schema([*_PICTURE, *((name, pa.float32()) for name in ("x0", "y0", "x1", "y1"))])
 SAMPLES = pa.schema([("samples", pa.int16())])
 
-_BATCH = 256  # rows that are kept in memory
+_BATCH = 256  # rows buffered in memory
 
 
 class Writer:
-    """Writes one packed file; as a context, it leaves nothing behind unless ``finish`` was called."""
+    """Writer of one packed file. Used as a context manager, it leaves nothing behind unless ``finish`` was called."""
 
     def __init__(self, pack: Path, stream: str, name: str, schema: pa.Schema) -> None:
         self.pack, self.stream, self.name, self.schema = pack, stream, name, schema
@@ -35,13 +35,13 @@ class Writer:
         self.part = part_name(self.path)
         self.rows = 0
         self._waiting: list[tuple[Any, ...]] = []
-        self._table: list[tuple[Any, ...]] = []  # of all rows: length and checksum of the picture, and the box
+        self._table: list[tuple[Any, ...]] = []  # for each row: length and checksum of the picture, and the box
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._sink = pa.OSFile(str(self.part), "wb")
         self._writer = pa.ipc.new_file(self._sink, schema)
 
     def add(self, picture: bytes | None, *box: float) -> None:
-        """One row: a picture's bytes, if there is one, and the person's box, where the file has boxes."""
+        """Add one row: a picture's bytes, or None, and the person's box if the file has boxes."""
         crc = checksum(picture or b"")
         self._waiting.append((picture, crc, *box))
         self._table.append((len(picture or b""), crc, *box))
@@ -49,12 +49,12 @@ class Writer:
             self._flush()
 
     def add_array(self, values: np.ndarray) -> None:
-        """All rows of a file with one column of numbers, as one batch."""
+        """Write all rows of a file that has a single column of numbers, as one batch."""
         self._writer.write_batch(pa.record_batch([pa.array(values, self.schema.field(0).type)], self.schema))
         self.rows += len(values)
 
     def finish(self, source: str, settings: dict[str, Any]) -> Label:
-        """Put the file in its place, then its label."""
+        """Move the file into its place, then write and return its label."""
         self._flush()
         self._writer.close()
         self._sink.close()
@@ -70,11 +70,11 @@ class Writer:
             settings,
             table=self._table_sha256(),
         )
-        with file_lock(lock_of(self.path)):  # a file and its label, of one writer
-            # Another writer may have packed the very same meanwhile: left alone, it is there for readers all the time.
+        with file_lock(lock_of(self.path)):  # so that file and label come from the same writer
+            # Another writer may have packed the same meanwhile. Keep its file, so that readers never miss it.
             if read_label(self.pack, self.stream, self.name) == label and file_sha256(self.path) == label.sha256:
                 return label
-            label_path(self.pack, self.stream, self.name).unlink(missing_ok=True)  # of the file that is replaced
+            label_path(self.pack, self.stream, self.name).unlink(missing_ok=True)  # the label of the replaced file
             os.replace(self.part, self.path)
             write_label(self.pack, label)
             for path in (self.path, label_path(self.pack, self.stream, self.name)):
@@ -82,7 +82,7 @@ class Writer:
         return label
 
     def _table_sha256(self) -> str:
-        """Of pictures; sound is compared whole."""
+        """Return the ``table_sha256`` of pictures; "" for sound, which is checked as a whole."""
         if "crc" not in self.schema.names:
             return ""
         columns = list(zip(*self._table, strict=True)) or [()] * len(self.schema)
@@ -110,8 +110,10 @@ class Writer:
 
 
 def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
-    """uint8 RGB (H, W, 3) as JPEG with full colour resolution: at 112 pixels the usual halved one costs features more
-    than quality 95 against 85 does."""
+    """Encode uint8 RGB (H, W, 3) as JPEG with full colour resolution.
+
+    At 112 pixels the usual halved colour resolution changes features more than quality 85 instead of 95 does.
+    """
     full = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
     options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, full]
     done, data = cv2.imencode(".jpg", image[..., ::-1], options)

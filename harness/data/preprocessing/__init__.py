@@ -1,1 +1,1 @@
-"""Raw videos -> crops, boxes and packed files."""
+"""Preprocess raw videos into face crops, boxes and packed files."""

@@ -1,11 +1,11 @@
-"""Face crops as Aff-Wild2 ships them: five landmarks moved onto a fixed template of 112x112 pixels."""
+"""Align face crops as Aff-Wild2 does: five landmarks are moved onto a fixed template of 112x112 pixels."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-SIZE = 112  # pixels a side of a stored face
+SIZE = 112  # pixels per side of a stored face
 QUALITY = 95  # of its JPEG
 
 TEMPLATE = np.array(
@@ -15,10 +15,10 @@ TEMPLATE = np.array(
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The rotation, scale and shift (2, 3) that bring points ``source`` (N, 2) nearest to ``target`` (N, 2).
+    """Return the rotation, scale and shift (2, 3) that move points ``source`` (N, 2) nearest to ``target`` (N, 2).
 
-    Least squares, no reflection (Umeyama 1991). In the plane it is one complex number: with both sets centred, the
-    factor that multiplies the source. Points that all coincide only shift.
+    Least squares without reflection (Umeyama 1991). In the plane, rotation and scale are one complex factor by which
+    the centred source is multiplied. If all source points coincide, they are only shifted.
     """
     a, b = source @ [1, 1j], target @ [1, 1j]
     centred = a - a.mean()
@@ -29,10 +29,10 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def align(frame: np.ndarray, landmarks: np.ndarray, size: int = 112) -> np.ndarray:
-    """The face in ``frame`` (H, W, 3) uint8 whose ``landmarks`` (5, 2) are given, upright, (size, size, 3) uint8.
+    """Return the face with ``landmarks`` (5, 2) in ``frame`` (H, W, 3) uint8, upright, as (size, size, 3) uint8.
 
-    Black where the crop leaves the picture. A face of over twice the crop's size is first shrunk by areas, for
-    sampling single pixels out of it would make every crop flicker.
+    Parts of the crop outside the frame are black. A face of over twice the crop's size is first shrunk by area
+    averaging, because sampling single pixels makes crops flicker.
     """
     points = np.asarray(landmarks, np.float64)
     matrix = similarity(points, TEMPLATE * (size / 112))
@@ -44,7 +44,7 @@ def align(frame: np.ndarray, landmarks: np.ndarray, size: int = 112) -> np.ndarr
 
 
 def face_jpeg(frame: np.ndarray, landmarks: np.ndarray) -> bytes:
-    """The aligned face as `harness data crop` stores it: a JPEG of SIZE pixels a side."""
+    """Return the aligned face as `harness data crop` stores it: a JPEG of SIZE pixels per side."""
     crop = cv2.cvtColor(align(frame, landmarks, SIZE), cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
@@ -52,7 +52,7 @@ def face_jpeg(frame: np.ndarray, landmarks: np.ndarray) -> bytes:
 def _shrunk(
     frame: np.ndarray, points: np.ndarray, matrix: np.ndarray, size: int, shrink: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The part of the frame that the crop shows, ``shrink`` times smaller, and the landmarks in it."""
+    """Return the part of the frame that the crop shows, ``shrink`` times smaller, and the landmarks in it."""
     height, width = frame.shape[:2]
     corners = np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]]) @ cv2.invertAffineTransform(matrix).T
     low = np.maximum(np.floor(corners.min(0)).astype(int) - shrink, 0)

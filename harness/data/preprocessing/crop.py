@@ -1,6 +1,6 @@
-"""Raw videos -> a data folder as Aff-Wild2 ships it: aligned face crops, person boxes, annotations, the videos.
+"""Make a data folder like Aff-Wild2's from raw videos: aligned face crops, person boxes, annotations, the videos.
 
-How much is shown around a face: harness/data/preprocessing/alignment.py.
+The margin around a face is defined in harness/data/preprocessing/alignment.py.
 """
 
 from __future__ import annotations
@@ -35,15 +35,18 @@ from zoo.api import DetectorSpec, Faces
 from zoo.errors import UserError
 
 CROPS = "cropped_aligned"
-_MARK = "crop.json"  # says that a folder is ours to go on with, and from which raw folder
-_SPOOL = 64 << 20  # bytes of encoded faces of one video kept in memory before they go to a temporary file
+_MARK = "crop.json"  # marks a folder as made by this command and names its raw folder, so that it can be resumed
+_SPOOL = 64 << 20  # bytes of one video's encoded faces that are kept in memory; more go to a temporary file
 
 
 @dataclass(frozen=True)
 class CropReport:
-    """What ``crop_folder`` did. ``found``: annotated name -> (frames, frames with a face), also of videos that were
-    finished before, of which there are ``skipped``; ``failures``: videos that could not be read; ``left_out``: a line
-    for each kind of file that is no video."""
+    """The result of ``crop_folder``.
+
+    ``found``: annotated name -> (frames, frames with a face), including videos that were finished before. ``skipped``:
+    number of those. ``failures``: videos that could not be read. ``left_out``: one line for each kind of file that is
+    not a video.
+    """
 
     out: Path
     found: Mapping[str, tuple[int, int]]
@@ -78,10 +81,10 @@ def crop_folder(
 ) -> CropReport:
     """Turn the raw videos found anywhere in ``raw`` into the data folder ``out``.
 
-    ``out`` gets ``cropped_aligned/<name>/00001.jpg`` (112x112, absent where no face is found), ``boxes/``,
-    ``videos/`` (links to the originals, copies where ``link`` is False or impossible) and ``annotations/``. A video
-    yields its main subject, or the ``_left`` / ``_right`` that annotations or lists name. Run again, it goes on where
-    it stopped. UserError where ``out`` holds something else, or one folder is inside the other.
+    ``out`` gets ``cropped_aligned/<name>/00001.jpg`` (112x112; no file if no face is found), ``boxes/``, ``videos/``
+    (links to the originals, or copies if ``link`` is False or links are impossible) and ``annotations/``. A video
+    yields its main subject, or the ``_left`` / ``_right`` names that are in annotations or lists. Calling it again
+    resumes the work. Raise UserError if ``out`` holds something else, or if one folder is inside the other.
     """
     if raw.is_file():
         raise UserError("crop-not-a-folder", raw=raw)
@@ -137,7 +140,7 @@ def _raw_videos(raw: Path, out: Path) -> Layout:
 
 
 def _claim(raw: Path, out: Path) -> None:
-    """Make ``out``, or see that it is what an earlier run on ``raw`` began."""
+    """Create ``out``, or raise UserError if it exists and was not begun by an earlier run on ``raw``."""
     mark = out / _MARK
     if mark.is_file():
         try:
@@ -154,7 +157,7 @@ def _claim(raw: Path, out: Path) -> None:
 
 
 def _copy_texts(layout: Layout, out: Path) -> None:
-    """Annotations and lists go to ``annotations/``, below it as they lie in the raw folder, with ``groups.csv``."""
+    """Copy annotations and lists to ``annotations/``, with their paths in the raw folder, and ``groups.csv``."""
     files = [path for splits in layout.sets.values() for paths in splits.values() for path in paths]
     for path in [*files, *layout.texts]:
         parts = list(path.relative_to(layout.root).parts)
@@ -170,7 +173,11 @@ def _copy(path: Path, target: Path) -> None:
 
 
 def _is_finished(names: Sequence[str], video: Path, out: Path, finder: FaceFinder) -> bool:
-    """The boxes file is written last, so it says that the crops are there; a folder deleted since is made again."""
+    """Return True if a video's boxes and crops are made.
+
+    The boxes file is written last, so it implies that the crops were made. A crop folder that was deleted since is
+    made again.
+    """
     return all(
         are_made(path := out / FOLDER / f"{name}.parquet", finder, video)
         and ((out / CROPS / name).is_dir() or np.isnan(read_boxes(path).score).all())
@@ -187,7 +194,7 @@ def _counts(out: Path, name: str) -> tuple[int, int]:
 
 
 def _crop(item: tuple[Sequence[str], Path], tick: Tick, *, out: Path, finder: FaceFinder, link: bool) -> None:
-    """All that one video yields, in one pass: every face is cut out and kept until its owner is known."""
+    """Make everything that one video yields, in one pass. Every face is cut out and kept until its person is known."""
     names, path = item
     info = probe(path)
     with _Faces() as kept:
@@ -200,7 +207,7 @@ def _crop(item: tuple[Sequence[str], Path], tick: Tick, *, out: Path, finder: Fa
 
 
 class _Faces:
-    """The aligned faces of a video as JPEG, in memory or, if many, in a temporary file."""
+    """The aligned faces of a video as JPEGs, in memory or, if there are many, in a temporary file."""
 
     def __init__(self) -> None:
         self.spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115 (closed in __exit__)
@@ -220,7 +227,7 @@ class _Faces:
             self.spool.write(data)
 
     def images(self, track: Track) -> Iterator[tuple[int, bytes]]:
-        """(frame from 1, JPEG) of a track."""
+        """Yield (frame from 1, JPEG) for the faces of a track."""
         for frame, face in zip(track.frames.tolist(), track.faces.tolist(), strict=True):
             start, length = self.places[frame, face]
             self.spool.seek(start)
@@ -228,7 +235,7 @@ class _Faces:
 
 
 def _write_crops(out: Path, name: str, images: Iterator[tuple[int, bytes]]) -> None:
-    """The folder of crops, whole or not at all; none where there is no face."""
+    """Write a crop folder atomically. No folder is made if there is no face."""
     part, target = out / ".partial" / name, out / CROPS / name
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -242,7 +249,7 @@ def _write_crops(out: Path, name: str, images: Iterator[tuple[int, bytes]]) -> N
 
 
 def _place(path: Path, target: Path, *, link: bool) -> None:
-    """Link the original video, or copy it where links are not wanted or not possible."""
+    """Link the original video, or copy it if links are unwanted or impossible."""
     target.parent.mkdir(exist_ok=True)
     if target.exists() and (link or not target.is_symlink()):
         return
@@ -251,6 +258,6 @@ def _place(path: Path, target: Path, *, link: bool) -> None:
         try:
             target.symlink_to(path)
             return
-        except OSError:  # a file system without links: copied instead
+        except OSError:  # a file system without links: copy instead
             pass
     _copy(path, target)

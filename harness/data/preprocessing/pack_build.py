@@ -1,4 +1,4 @@
-"""``harness data pack``: every raw video and every folder of crops once through, into packed files."""
+"""Build packed files for ``harness data pack``: every raw video and every crop folder is read once."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _CUTTERS: dict[str, type[BodyReader] | type[ContextReader]] = {"body": BodyReade
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file of the pack. ``kept``: it was there, of this very source."""
+    """The outcome for one file of the pack. "kept": it was already there, made from the same source."""
 
     stream: str
     name: str
@@ -53,10 +53,11 @@ class Outcome:
 def make_pack(
     items: Sequence[Item], settings: Settings, *, jobs: int | None = None, progress: bool = True
 ) -> list[Outcome]:
-    """Pack what is not packed yet; every outcome is in the ledger too.
+    """Pack everything that is not packed yet, and write the outcomes to the ledger.
 
-    What is finished stays when this is stopped or killed; what was left half-written goes. A video that fails stops no
-    other; a full disk stops all (UserError). UserError too where another process packs into the same folder.
+    Finished files stay if this is stopped or killed; incomplete ones are removed by the next call. A video that fails
+    does not stop the others. Raise UserError if the disk is full, which stops all, or if another process packs into the
+    same folder.
     """
     busy = f"{settings.pack}: another process packs into this folder; wait for it, or stop it"
     with file_lock(settings.pack / NAME, busy):
@@ -69,7 +70,7 @@ def _make(items: Sequence[Item], settings: Settings, jobs: int | None, progress:
     paths, sizes = [item.path for item in items], [max(1, item.frames) for item in items]
     task = partial(_pack, settings=settings)
     for place, result in run_jobs(task, items, paths, sizes, jobs=jobs or cores(), label="pack", progress=progress):
-        if isinstance(result, Failure):  # the process died, or a fault of this program
+        if isinstance(result, Failure):  # the process died, or this program has a bug
             result = [Outcome(stream, name, "failed", result.reason) for stream, name in items[place].wanted]
         _note(settings.pack / LEDGER, items[place], result)
         outcomes += result
@@ -87,10 +88,10 @@ def _note(ledger: Path, item: Item, outcomes: Sequence[Outcome]) -> None:
 
 
 def _pack(item: Item, tick: Tick, *, settings: Settings) -> list[Outcome]:
-    """Everything that one folder of crops or one raw video gives; FullDiskError where there is no room for it."""
+    """Pack everything from one crop folder or one raw video. Raise FullDiskError if the disk is full."""
     try:
         return _streams(item, tick, settings)
-    except OSError as error:  # of a full disk alone (_reason)
+    except OSError as error:  # only for a full disk; other errors become outcomes (_reason)
         raise FullDiskError("pack-disk-full", pack=settings.pack, name=item.path.name) from error
 
 
@@ -104,7 +105,7 @@ def _streams(item: Item, tick: Tick, settings: Settings) -> list[Outcome]:
 
 
 def _attempt(stream: str, name: str, make: Callable[[], Label | None]) -> Outcome:
-    """Make one file; ``make`` returns None where it is there already."""
+    """Make one file and return its outcome; ``make`` returns None if the file is there already."""
     try:
         label = make()
     except (OSError, UserError) as error:
@@ -113,20 +114,20 @@ def _attempt(stream: str, name: str, make: Callable[[], Label | None]) -> Outcom
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, FullDiskError) or is_full(error):  # of the cache, or of the pack
+    if isinstance(error, FullDiskError) or is_full(error):  # the disk of the cache or of the pack
         raise error  # the next video would fail too
     return str(error)
 
 
 def _face(folder: Path, name: str, settings: Settings, tick: Tick) -> Label | None:
-    """Crops as they are: their own bytes, each of which must be a whole picture."""
+    """Pack face crops with their original bytes. Raise UserError if one is not a complete picture."""
     source = pictures_digest(folder)
     if open_pictures(settings.pack, "face", name, source):
         return None
     pictures_there = picture_folder(folder)
     there = set(pictures_there.frames.tolist())
     last = max(there, default=0)
-    turned = False  # whether some crop may carry its camera's position
+    turned = False  # True if some crop may have an EXIF orientation
     with Writer(settings.pack, "face", name, PICTURES) as writer:
         for frame in range(1, last + 1):
             crop = _crop(Path(pictures_there.path(frame))) if frame in there else None
@@ -160,7 +161,7 @@ def _audio(video: Path, name: str, settings: Settings) -> Label | None:
 
 
 def _pictures(video: Path, wanted: Sequence[tuple[str, str]], settings: Settings, tick: Tick) -> list[Outcome]:
-    """Body crops and scenes of all people of a video, which is decoded once."""
+    """Pack the body and context pictures of all people in a video, which is decoded once."""
     try:
         source, info = video_digest(video), probe(video)
     except (OSError, UserError) as error:

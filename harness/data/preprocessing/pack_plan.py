@@ -1,4 +1,4 @@
-"""What of a data folder is to be packed: one item a raw video and one a folder of crops."""
+"""Plan the packing of a data folder: one item per raw video and one per crop folder."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from zoo.errors import UserError
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the pack is, of which data folder, and how pictures of raw video are stored: ``size`` pixels a side,
-    JPEG ``quality``."""
+    """Settings of a pack.
+
+    ``root``: the data folder. ``pack``: the folder of the pack. ``size`` (pixels per side) and JPEG ``quality``: of
+    pictures of raw video.
+    """
 
     root: Path
     pack: Path
@@ -28,7 +31,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Item:
-    """A raw video, or a folder of ``crops``; ``wanted``: (stream, name) of each file that it gives."""
+    """A raw video, or a crop folder if ``crops``; ``wanted``: (stream, name) of each packed file to make from it."""
 
     path: Path
     wanted: tuple[tuple[str, str], ...]
@@ -37,9 +40,9 @@ class Item:
 
 
 def plan(root: Path, streams: Sequence[str] | None = None, kind: str = "cropped_aligned") -> list[Item]:
-    """The items of a data folder. Without ``streams``: all that it can serve.
+    """Return the items of a data folder for ``streams``, by default all that it has data for.
 
-    UserError for an unknown stream, and for one that nothing here can serve, saying what to do.
+    Raise UserError if a stream is unknown, or if the folder has no data for it; the error says what to do.
     """
     unknown = [stream for stream in streams or () if stream not in STREAMS]
     if unknown:
@@ -65,7 +68,7 @@ def plan(root: Path, streams: Sequence[str] | None = None, kind: str = "cropped_
 
 
 def _crops(layout: Layout, kind: str) -> dict[str, tuple[Path, int]]:
-    """Name -> the first of its folders that has crops, and the last frame of them."""
+    """Return name -> the first of its folders that has crops, and the number of the last frame in it."""
     found = {}
     for name, folders in sorted(crop_folders(layout, kind).items()):
         for folder in folders:

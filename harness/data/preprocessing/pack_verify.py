@@ -1,4 +1,4 @@
-"""``harness data verify``: whether every file of a pack is what its label says, and still made of what is there."""
+"""Verify a pack, for ``harness data verify``: compare every file with its label and with its source."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from zoo.files import file_sha256
 
 @dataclass(frozen=True)
 class Finding:
-    """A file of a pack that is not used, or must not be, and why."""
+    """A file of a pack that is not or must not be used, and the reason."""
 
     path: Path
     fault: str
@@ -32,7 +32,7 @@ class Finding:
 
 
 def verify_pack(root: Path, pack: Path, *, jobs: int | None = None, progress: bool = True) -> tuple[int, list[Finding]]:
-    """How many files a pack has, and what is wrong, by file. UserError where there is no pack."""
+    """Return the number of labelled files in a pack, and its faults by file. Raise UserError if there is no pack."""
     files = sorted(path for stream in STREAMS for path in (pack / stream).glob("[!.]*.*"))
     labels = [path for path in files if path.suffix == ".json"]
     if not files:
@@ -56,7 +56,7 @@ def verify_pack(root: Path, pack: Path, *, jobs: int | None = None, progress: bo
 
 
 def _check(path: Path, tick: Tick, *, sources: dict[tuple[str, str], Path]) -> str | None:
-    """What is wrong with one packed file."""
+    """Return the fault of one packed file, or None."""
     try:
         label = parse_label(path.read_bytes())
     except (OSError, ValueError, TypeError):
@@ -64,7 +64,7 @@ def _check(path: Path, tick: Tick, *, sources: dict[tuple[str, str], Path]) -> s
     pack = path.parent.parent
     arrow = arrow_path(pack, label.stream, label.name)
     if (path.parent.name, path.stem) != (label.stream, label.name):
-        return f"its label is that of {label.stream}/{label.name}"
+        return f"its label belongs to {label.stream}/{label.name}"
     if label.version != VERSION:
         return f"packed by another version ({label.version}; this one is {VERSION})"
     if not arrow.is_file():
@@ -72,7 +72,7 @@ def _check(path: Path, tick: Tick, *, sources: dict[tuple[str, str], Path]) -> s
     if arrow.stat().st_size != label.bytes:
         return f"it has {arrow.stat().st_size:,} bytes, its label says {label.bytes:,}"
     if file_sha256(arrow) != label.sha256:
-        return "damaged: its sha256 is not what its label says"
+        return "damaged: its sha256 differs from its label"
     _open(pack, label)
     source = sources.get((label.stream, label.name))
     if source is not None and label.source != (pictures_digest if source.is_dir() else video_digest)(source):
@@ -93,11 +93,11 @@ def _size(path: Path) -> int:
 
 
 def _sources(root: Path, labels: Sequence[Path]) -> Iterator[tuple[tuple[str, str], Path]]:
-    """What each file was made of, where it still is there."""
+    """Yield (stream, name) and the source of each file, if the source still exists."""
     kinds = {path.parent.name for path in labels}
     for stream in kinds:
         try:
             for item in plan(root, [stream]):
                 yield from ((wanted, item.path) for wanted in item.wanted)
-        except UserError:  # nothing of that kind is there any more
+        except UserError:  # the folder has no data for this stream any more
             continue

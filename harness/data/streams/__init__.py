@@ -1,4 +1,4 @@
-"""The streams of the field, registered as a stranger would register another. Light: readers load when opened."""
+"""Built-in input streams, registered through the same hook as a plugin's. Readers are imported when opened."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from zoo import api
 
 @api.hookimpl
 def streams() -> list[api.StreamSpec]:
-    """Face, its landmarks, body, its pose, context (the scene without the person), the whole frame, audio."""
+    """Return the streams face, landmarks, body, pose, context (the scene without the person), frame and audio."""
     readers = "harness.data.streams.readers"
     return [
         api.StreamSpec(
@@ -56,7 +56,7 @@ def streams() -> list[api.StreamSpec]:
             "frames",
             ("video",),
             "lite0",
-            "the raw video's whole frame, person and all; no boxes needed",
+            "the raw video's whole frame, including the person; no boxes needed",
         ),
         api.StreamSpec(
             "audio",

@@ -1,4 +1,4 @@
-"""Rectangles of frames: the person cut out, or the scene with the person in black."""
+"""Crop a person out of a frame, or black the person out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from harness.data.decoding.jpeg import resize
 
 
 def whole_pixels(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Boxes (n, 4) as left, top, right, bottom in whole pixels of frames of this size; all 0 where none is in them."""
+    """Round boxes (n, 4) to whole pixels (left, top, right, bottom) of a frame of this size; all 0 if a box is outside.
+
+    A box that is NaN gives zeros too.
+    """
     box = np.nan_to_num(boxes)
     corners = np.concatenate([np.floor(box[:, :2]).clip(0), np.ceil(box[:, 2:]).clip(None, [width, height])], 1)
     inside = np.isfinite(boxes).all(1) & (corners[:, 2:] > corners[:, :2]).all(1)
@@ -16,7 +19,7 @@ def whole_pixels(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def cut_out(frame: np.ndarray, corners: np.ndarray, size: int) -> np.ndarray | None:
-    """A rectangle of a frame, padded with black to a square; None where it is empty."""
+    """Return a rectangle of a frame as (size, size, 3), padded with black to a square; None if it is empty."""
     x0, y0, x1, y1 = corners.tolist()
     if x1 == x0:
         return None
@@ -29,8 +32,10 @@ def cut_out(frame: np.ndarray, corners: np.ndarray, size: int) -> np.ndarray | N
 
 
 def squeezed_rectangles(corners: np.ndarray, size: int, width: int, height: int) -> np.ndarray:
-    """Rectangles (n, 4) of frames of that width and height in frames squeezed to ``size``, a pixel more on each side;
-    all 0 where they are empty."""
+    """Map rectangles (n, 4) of frames of this width and height to frames squeezed to ``size`` x ``size``.
+
+    Each rectangle gets one pixel more on every side. Empty rectangles give zeros.
+    """
     scaled = corners * size / np.array([width, height, width, height])
     low, high = np.floor(scaled[:, :2]) - 1, np.ceil(scaled[:, 2:]) + 1
     out = np.concatenate([low.clip(0), high.clip(None, size)], axis=1).astype(np.int64)
@@ -38,7 +43,7 @@ def squeezed_rectangles(corners: np.ndarray, size: int, width: int, height: int)
 
 
 def blackened(frame: np.ndarray, corners: np.ndarray) -> np.ndarray | None:
-    """A frame with a rectangle of it in black; None where that is empty."""
+    """Return a copy of a frame with a rectangle blacked out; None if the rectangle is empty."""
     left, top, right, bottom = corners.tolist()
     if right == left:
         return None

@@ -1,8 +1,8 @@
-"""Raw input of slots that are trained: pictures and samples of any clip, in any order.
+"""Raw input for encoders that are trained: pictures and sound samples of any clip, in any order.
 
-Where the data folder is packed (`harness data pack`), the pack is read. Else pictures cut out of raw video are packed
-in the cache, once a video and slot, since a video cannot be entered at any frame; face crops are files already. Sound
-is decoded once to 16-bit samples.
+If the data folder is packed (`harness data pack`), the pack is read. Otherwise pictures cut out of raw video are packed
+in the cache, once per video and slot, because decoding cannot start at an arbitrary frame. Face crops are separate
+files already. Sound is decoded once to 16-bit samples.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from zoo.weights.cards import cache_dir
 
 
 class RawSlot:
-    """Raw input of one slot for clips of the videos of an index. Which method is used follows the encoder's input."""
+    """Raw input of one slot for clips of an index's videos. The type of the encoder's input decides what is read."""
 
     def __init__(self, index: Index, slot: SlotPlan, encoder: Encoder) -> None:
         self.index = index
         self.slot = slot
         self.spec = encoder.input
         self.videos = {video.name: video for video in index.videos}
-        self._once = RLock()  # around what is written into the cache: clips are read by several threads
+        self._once = RLock()  # clips are read by several threads; only one may write into the cache
         self.reader = lru_cache(maxsize=1024)(self._reader)
         self.packed = lru_cache(maxsize=1024)(self._packed)
         self.sound = lru_cache(maxsize=1024)(self._sound)
@@ -56,7 +56,7 @@ class RawSlot:
         return open_reader(self.slot.stream, source_of(self.index, self.videos[name]))
 
     def _present(self, name: str) -> np.ndarray:
-        """(n_frames,) bool."""
+        """Return (n_frames,) bool: frames that have input."""
         reader = self.reader(name)
         present: np.ndarray = reader.present()
         if isinstance(self.spec, FrameInput) and reader.uses_video and present.any():
@@ -64,13 +64,13 @@ class RawSlot:
         return present
 
     def prepare(self, name: str) -> None:
-        """Do the work that is done once a video: decode, pack."""
+        """Do the work that is needed once per video: decode and pack it."""
         self.present(name)
         if isinstance(self.spec, AudioInput):
             self.sound(name)
 
     def clip(self, name: str, start: int, stop: int) -> dict[str, np.ndarray]:
-        """What the encoder takes for the frames [start, stop)."""
+        """Return the encoder's input for the frames [start, stop)."""
         if isinstance(self.spec, FrameInput):
             return self._frames(name, start, stop, self.spec)
         if isinstance(self.spec, AudioInput):
@@ -83,12 +83,14 @@ class RawSlot:
         return {"frames": frames, "present": self.fill(frames, name, start, spec)}
 
     def fill(self, images: np.ndarray, name: str, start: int, spec: FrameInput) -> np.ndarray:
-        """Write the pictures from ``start`` - context on into ``images`` (T, H, W, 3), black where there is none;
-        returns where there is one, (T,) bool."""
+        """Write the pictures from frame ``start`` - context on into ``images`` (T, H, W, 3).
+
+        Frames without a picture are black. Return (T,) bool: frames that have a picture.
+        """
         while True:
             try:
                 return self._fill(images, name, start, spec)
-            except DamagedPackError:  # the file is set aside: from now on its source is read
+            except DamagedPackError:  # the damaged file is set aside; the next attempt reads its source
                 for kept in (self.reader, self.packed, self.present):
                     kept.cache_clear()
 
@@ -112,7 +114,7 @@ class RawSlot:
         return seen
 
     def _packed(self, name: str) -> Pictures:
-        """The slot's pictures of a raw video that is not packed, from the cache."""
+        """Return the slot's pictures of a raw video that the data folder's pack lacks, from the cache."""
         assert isinstance(self.spec, FrameInput)
         with self._once:
             return self._packed_once(name, self.spec)
@@ -151,7 +153,7 @@ class RawSlot:
         return times
 
     def _sound(self, name: str) -> tuple[np.ndarray, float]:
-        """int16 samples of the whole video and the time of the first, from the pack or the cache."""
+        """Return the int16 samples of the whole video and the time of the first (s), from the pack or the cache."""
         assert isinstance(self.spec, AudioInput)
         with self._once:
             return self._sound_once(name, self.spec.rate)
@@ -164,7 +166,7 @@ class RawSlot:
         begin = _start_of(path)
         if begin is None:
             with file_lock(lock_of(path)):
-                begin = _start_of(path)  # another process may have been at it
+                begin = _start_of(path)  # another process may have written it meanwhile
                 if begin is None:
                     samples, begin = pcm_of(reader, rate)
                     _keep_sound(path, samples, begin)
@@ -172,7 +174,7 @@ class RawSlot:
 
 
 def collate(clips: list[dict[str, np.ndarray]], length: int, context: int = 0) -> dict[str, np.ndarray]:
-    """Clips' inputs in one batch: frames padded to ``length`` (+ 2 context), samples to the longest."""
+    """Collate the inputs of clips into one batch: frames padded to ``length`` (+ 2 context), samples to the longest."""
     out = {}
     for name in clips[0]:
         width = max(1, *(len(c[name]) for c in clips)) if name == "samples" else length
@@ -188,15 +190,17 @@ def collate(clips: list[dict[str, np.ndarray]], length: int, context: int = 0) -
 
 
 def _keep_sound(path: Path, samples: np.ndarray, begin: float) -> None:
-    """Write decoded samples, then what they are: without that they do not count."""
+    """Write decoded samples, then their description. Samples without a description are not used."""
     atomic(path, lambda part: _save_array(part, samples))
     said = sealed({"start": begin, "samples": file_sha256(path)})
     atomic(path.with_suffix(".json"), lambda part: part.write_text(json.dumps(said)))
 
 
 def _start_of(path: Path) -> float | None:
-    """Seconds of the first of some kept samples; None where they are absent or damaged, or of 0.1, which wrote no
-    digests: they are decoded again."""
+    """Return the time (s) of the first cached sample, or None if the sound must be decoded again.
+
+    That is the case if the samples are absent or damaged, or were written by version 0.1, which stored no digests.
+    """
     try:
         said = opened(json.loads(path.with_suffix(".json").read_bytes()))
         return float(said["start"]) if said.get("samples") == file_sha256(path) else None
@@ -216,7 +220,7 @@ def _cached(kind: str, key: str, suffix: str) -> Path:
 
 
 def pcm_of(reader: Any, rate: int) -> tuple[np.ndarray, float]:
-    """int16 samples (S,) and the seconds of the first, of any reader of sound."""
+    """Return the int16 samples (S,) of any sound reader and the time (s) of the first."""
     if callable(pcm := getattr(reader, "pcm", None)):
         found: tuple[np.ndarray, float] = pcm(rate)
         return found
@@ -226,5 +230,8 @@ def pcm_of(reader: Any, rate: int) -> tuple[np.ndarray, float]:
 
 @cache
 def threads() -> ThreadPoolExecutor:
-    """One a core, for clips of a batch: pictures are decoded without the interpreter's lock."""
+    """Return the thread pool that reads the clips of a batch, one thread per core.
+
+    Threads are enough, because decoding pictures releases the interpreter's lock.
+    """
     return ThreadPoolExecutor(cores(), thread_name_prefix="clips")

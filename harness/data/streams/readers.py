@@ -1,4 +1,4 @@
-"""Readers of the built-in streams: what each cuts out of a video. See zoo.readers for what the harness asks of them."""
+"""Readers of the built-in streams: the part of a video that each stream shows. Their interface is in zoo.readers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zoo.readers import FrameView, Sound, Source
 
 
 class FaceReader:
-    """Face crops by frame, ``00001.jpg``...; present where the file is. From the pack, the very same bytes."""
+    """Face crops by frame, ``00001.jpg``...; a frame is present if its file exists. The pack has the same bytes."""
 
     uses_video = False
 
@@ -45,15 +45,15 @@ class FaceReader:
         return picture_folder(self.source.crops)
 
     def present(self) -> np.ndarray:
-        """Where a crop was found."""
+        """Return (n_frames,) bool: frames that have a crop."""
         return self._present
 
     def fingerprint(self) -> str:
-        """The crops' content."""
+        """Return a digest of the crops' content."""
         return digest("face", 1, self._content, self.source.n_frames)
 
     def image(self, index: int, frame: np.ndarray | None, size: int) -> np.ndarray | None:
-        """The crop of a frame, resized."""
+        """Return the crop of a frame, resized; None if there is none."""
         if not self._present[index] or self.source.crops is None:
             return None
         if self.packed:
@@ -62,32 +62,32 @@ class FaceReader:
 
     @staticmethod
     def picture(view: FrameView, size: int) -> np.ndarray | None:
-        """The crop of a frame of a video that is read once, resized."""
+        """Return the crop of a frame of a video that is read once, resized."""
         crop = None if view.crop is None else whole_picture(view.crop)
         return None if crop is None else resize(crop, size, size)
 
     def fill(self, frames: np.ndarray, places: Sequence[np.ndarray]) -> None:
-        """Put the packed crops of some frames that are present into an array (size, size, 3) each."""
+        """Write the packed crops of the given frames, all present, into one array (size, size, 3) each."""
         assert self.packed is not None
         self.packed.fill(frames, places)
 
 
 def written(reader: FaceReader | _BoxReader, index: int, size: int) -> np.ndarray:
-    """A packed picture in an array of its own."""
+    """Return a packed picture in a new array (size, size, 3)."""
     out = np.empty((size, size, 3), np.uint8)
     reader.fill(np.array([index]), [out])
     return out
 
 
 class _BoxReader:
-    """What body and context share: the raw video and the person's box, present where both are.
+    """Base of the body and context readers: a frame is present if there are a raw video and a box of the person.
 
-    Where the pack has this stream of this very video with these boxes, its pictures are used: they are JPEGs of
-    another size, so that features differ a little, and the fingerprint with them.
+    If the pack has this stream, made from the same video with the same boxes, its pictures are used. They are JPEGs of
+    another size, so features differ a little; therefore the fingerprint differs too.
     """
 
     name = ""
-    version = 1  # of its pictures
+    version = 1  # increase when the pictures change
     uses_video = True
 
     def __init__(self, source: Source) -> None:
@@ -97,7 +97,7 @@ class _BoxReader:
         if source.video is not None and source.boxes is not None:
             boxes = source.boxes()[:n]
             self.box[: len(boxes)] = boxes
-        self._kept: dict[tuple[int, ...], np.ndarray] = {}  # corners of all frames, by what sizes they are for
+        self._kept: dict[tuple[int, ...], np.ndarray] = {}  # sizes -> corners of all frames
         self.packed = self._find_packed()
         self.uses_video = self.packed is None
 
@@ -117,21 +117,23 @@ class _BoxReader:
         return video_digest(self.source.video) if self.source.video else "none"
 
     def present(self) -> np.ndarray:
-        """Where the person's box is known; frames that do not decode drop out when read."""
+        """Return (n_frames,) bool: frames with a known box. Frames that do not decode become absent when read."""
         if self.packed:
             return self.packed.present(self.source.n_frames)
         known: np.ndarray = np.isfinite(self.box).all(1)
         return known
 
     def fingerprint(self) -> str:
-        """The video's content and the boxes; of packed pictures, how they are stored."""
+        """Return a digest of the video's content and the boxes, and of the storage settings if packed."""
         stored = ("packed", VERSION, sorted(self.packed.label.settings.items())) if self.packed else ()
         boxes = self.box.astype(np.float32).tobytes().hex()
         return digest(self.name, self.version, self._content, self.source.n_frames, boxes, *stored)
 
     def fill(self, frames: np.ndarray, places: Sequence[np.ndarray]) -> None:
-        """Put the packed pictures of some frames that are present into an array (size, size, 3) each; UserError where
-        they were stored smaller than they are wanted."""
+        """Write the packed pictures of the given frames, all present, into one array (size, size, 3) each.
+
+        Raise UserError if the pack stores them smaller than ``size``.
+        """
         assert self.packed is not None
         stored, size = int(self.packed.label.settings["size"]), max(map(len, places), default=0)
         if size > stored:
@@ -139,23 +141,23 @@ class _BoxReader:
         self.packed.fill(frames, places, self._black(frames, size))
 
     def _black(self, frames: np.ndarray, size: int) -> list[list[int]] | None:
-        """Rectangles of packed pictures that are to be black: left, top, right, bottom; None where none is."""
+        """Return a rectangle (left, top, right, bottom) to black out in each packed picture; None if there is none."""
         return None
 
     def _corners(self, width: int, height: int) -> np.ndarray:
-        """(n, 4) left, top, right, bottom in whole pixels of frames of this size; all 0 where no box is in them."""
+        """Return boxes (n, 4) as left, top, right, bottom in whole pixels of frames of this size; 0 if outside."""
         if (width, height) not in self._kept:
             self._kept[width, height] = whole_pixels(self.box, width, height)
         return self._kept[width, height]
 
 
 class BodyReader(_BoxReader):
-    """The person's box cut out, its shape kept, padded with black to a square."""
+    """Body stream: the person's box, its aspect ratio kept, padded with black to a square."""
 
     name = "body"
 
     def image(self, index: int, frame: np.ndarray | None, size: int) -> np.ndarray | None:
-        """The person at a frame."""
+        """Return the person at a frame; None if the box is empty or the frame is missing."""
         if self.packed:
             return written(self, index, size) if self.packed.has(index) else None
         if frame is None:
@@ -164,7 +166,7 @@ class BodyReader(_BoxReader):
 
     @staticmethod
     def picture(view: FrameView, size: int) -> np.ndarray | None:
-        """The person at a frame of a video that is read once."""
+        """Return the person at a frame of a video that is read once."""
         if view.frame is None:
             return None
         height, width = view.frame.shape[:2]
@@ -172,48 +174,53 @@ class BodyReader(_BoxReader):
 
 
 class ContextReader(_BoxReader):
-    """The whole frame with the person's box blacked out, squeezed to a square (NTUA-CVSP's context stream)."""
+    """Context stream: the whole frame, the person's box blacked out, squeezed to a square (as NTUA-CVSP's)."""
 
     name = "context"
     version = 2
     squeezed = True
 
     def image(self, index: int, frame: np.ndarray | None, size: int) -> np.ndarray | None:
-        """The scene at a frame, which comes squeezed."""
+        """Return the scene at a frame. ``frame`` is already squeezed."""
         if self.packed:
             return written(self, index, size) if self.packed.has(index) else None
         if frame is None:
             return None
-        if self.source.size is None:  # absent it is not
+        if self.source.size is None:  # the stream is present, so this is an error
             raise UserError("source-no-size", name=self.source.name)
         return blackened(frame, self._person(size, *self.source.size())[index])
 
     @staticmethod
     def picture(view: FrameView, size: int) -> np.ndarray | None:
-        """The scene at a frame of a video that is read once, which comes squeezed."""
+        """Return the scene at a frame of a video that is read once. ``view.frame`` is already squeezed."""
         if view.frame is None:
             return None
         corners = whole_pixels(view.box[None].astype(np.float64), *view.size)
         return blackened(view.frame, squeezed_rectangles(corners, size, *view.size)[0])
 
     def _black(self, frames: np.ndarray, size: int) -> list[list[int]] | None:
-        """The person once more, as JPEG rounds the black off."""
+        """Return the rectangles of the person: JPEG blurs the black area, so it is blacked out again."""
         assert self.packed is not None
         width, height = (int(self.packed.label.settings[side]) for side in ("width", "height"))
         return self._person(size, width, height)[frames].tolist()
 
     def _person(self, size: int, width: int, height: int) -> np.ndarray:
-        """(n, 4) left, top, right, bottom of the person in frames of that width and height squeezed to ``size``; all 0
-        where there is none in them. Blackened after the resize, and one pixel more on each side: no pixel of the person
-        is blended into the scene."""
+        """Return the person's boxes (n, 4) in frames of this width and height squeezed to ``size``.
+
+        Columns are left, top, right, bottom; all 0 if there is no person. The area is blacked out after the resize and
+        with one more pixel on each side, so that no pixel of the person is blended into the scene.
+        """
         if (size, width, height) not in self._kept:
             self._kept[size, width, height] = squeezed_rectangles(self._corners(width, height), size, width, height)
         return self._kept[size, width, height]
 
 
 class FrameReader:
-    """The whole frame squeezed to a square, as NTUA-CVSP's released code fed its body network (affwild2/dataset.py:
-    204); frames that do not decode drop out when read."""
+    """Frame stream: the whole frame squeezed to a square.
+
+    NTUA-CVSP's released code fed its body network this way (affwild2/dataset.py:204). Frames that do not decode become
+    absent when read.
+    """
 
     uses_video = True
     squeezed = True
@@ -222,26 +229,26 @@ class FrameReader:
         self.source = source
 
     def present(self) -> np.ndarray:
-        """Every frame of a video."""
+        """Return (n_frames,) bool: all frames if there is a raw video, else none."""
         return np.full(self.source.n_frames, self.source.video is not None)
 
     def fingerprint(self) -> str:
-        """The video's content."""
+        """Return a digest of the video's content."""
         content = video_digest(self.source.video) if self.source.video else "none"
         return digest("frame", 1, content, self.source.n_frames)
 
     def image(self, index: int, frame: np.ndarray | None, size: int) -> np.ndarray | None:
-        """The frame, which comes squeezed."""
+        """Return the frame, which is already squeezed."""
         return frame
 
     @staticmethod
     def picture(view: FrameView, size: int) -> np.ndarray | None:
-        """The frame of a video that is read once, which comes squeezed."""
+        """Return the frame of a video that is read once. It is already squeezed."""
         return view.frame
 
 
 class AudioReader:
-    """The sound track; present at the frames it covers (half a frame's grace on each side)."""
+    """Audio stream: the sound track, present at the frames that it covers with a margin of half a frame."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -250,7 +257,7 @@ class AudioReader:
         self.packed = open_samples(source.pack, named, self._content) if source.pack and named else None
 
     def pcm(self, rate: int) -> tuple[np.ndarray, float]:
-        """int16 samples (S,) of the whole sound track, and the seconds of the first; none where there is no sound."""
+        """Return int16 samples (S,) of the whole sound track and the time (s) of the first; empty without sound."""
         if self.packed and self.packed.rate == rate:
             return self.packed.samples, self.packed.start
         sound = self.sound(rate)
@@ -259,7 +266,7 @@ class AudioReader:
         return to_int16(sound.samples), sound.start
 
     def sound(self, rate: int) -> Sound | None:
-        """The whole sound track."""
+        """Return the whole sound track at ``rate`` Hz, or None."""
         if rate not in self._sound:
             if self.packed and self.packed.rate == rate:
                 samples = self.packed.samples.astype(np.float32) / 32767
@@ -269,7 +276,7 @@ class AudioReader:
         return self._sound[rate]
 
     def present(self) -> np.ndarray:
-        """Frames between the sound's first and last sample."""
+        """Return (n_frames,) bool: frames between the first and the last sample of the sound."""
         samples, start = self.pcm(RATE)
         if not len(samples):
             return np.zeros(self.source.n_frames, dtype=bool)
@@ -283,5 +290,5 @@ class AudioReader:
         return video_digest(self.source.video) if self.source.video else "none"
 
     def fingerprint(self) -> str:
-        """The video file's content: sound and time stamps both come from it."""
+        """Return a digest of the video file's content: sound and time stamps both come from it."""
         return digest("audio", 1, self._content, self.source.n_frames)

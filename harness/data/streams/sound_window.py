@@ -1,4 +1,4 @@
-"""Which samples of a video's sound its frames are given to hear: the one rule of audio windows."""
+"""Audio windows: the sound samples that belong to a range of frames."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from zoo.api import AudioInput
 
 
 def sound_window(times: np.ndarray, spec: AudioInput) -> tuple[int, int]:
-    """Return the first sample and the one after the last that frames at ``times`` (T,) hear.
+    """Return the window of samples for frames at ``times`` (T,), as [first, stop).
 
-    ``times``: increasing seconds from the first sample there is. The window reaches ``spec.margin`` seconds beyond the
-    frames on both sides and begins at a multiple of ``spec.grid`` samples, so that windows of frames laid out the same
-    way meet the same samples. It never begins before 0 and may end behind the last sample.
+    ``times``: increasing seconds from the first sample of the sound track. The window reaches ``spec.margin`` seconds
+    beyond the frames on both sides. It begins at a multiple of ``spec.grid`` samples, so that frames with the same
+    spacing get the same samples. It never begins before 0 and may end after the last sample.
     """
     first = int(np.floor((times[0] - spec.margin) * spec.rate / spec.grid)) * spec.grid
     last = int(np.ceil((times[-1] + spec.margin) * spec.rate))

@@ -1,4 +1,4 @@
-"""An indexed video -> what stream readers are given: paths, times, boxes, each looked up when first asked for."""
+"""Sources for stream readers: paths, times and boxes of an indexed video, each looked up on first use."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from zoo.errors import UserError
 from zoo.readers import Source
 from zoo.registry.registry import resolve
 
-ASSUMED_RATE = 30.0  # frames a second where there are crops but no video to take times from
-BOX_SECONDS = 0.0157  # of one core a frame of 360p, to find person boxes: measured
+ASSUMED_RATE = 30.0  # frames per second if there are crops but no video to take times from
+BOX_SECONDS = 0.0157  # measured time of one core to find the person boxes in one 360p frame
 
 
 @lru_cache(maxsize=4096)
@@ -32,8 +32,11 @@ def _video_size(path: Path) -> tuple[int, int]:
 
 
 def frame_times(index: Index, video: Video) -> np.ndarray:
-    """(n_frames,) seconds of each frame from the first. Frames past the video's end (annotations may be one longer)
-    go on at its median step; without a raw video 30 frames a second are assumed."""
+    """Return (n_frames,) seconds of each frame from the first.
+
+    Frames past the end of the video (annotations may be one longer) continue at its median step. Without a raw video,
+    30 frames per second are assumed. Raise UserError if annotation and video differ by more than the tolerance.
+    """
     if video.video is None:
         return np.arange(video.n_frames) / ASSUMED_RATE
     times = _video_times(video.video)
@@ -47,7 +50,7 @@ def frame_times(index: Index, video: Video) -> np.ndarray:
 
 
 def source_of(index: Index, video: Video) -> Source:
-    """What the readers of one video are given."""
+    """Return the Source of one video."""
 
     def boxes() -> np.ndarray:
         found = person_boxes(index.root, video.name, video.video, video.n_frames) if video.video else None
@@ -74,7 +77,7 @@ def source_of(index: Index, video: Video) -> Source:
 
 
 def check_needs(index: Index, streams: list[StreamSpec]) -> None:
-    """UserError where the data folder cannot serve a stream at all."""
+    """Raise UserError if the data folder cannot serve a stream at all."""
     have = {
         "crops": any(video.crops is not None for video in index.videos),
         "video": any(video.video is not None for video in index.videos),
@@ -97,7 +100,7 @@ def check_needs(index: Index, streams: list[StreamSpec]) -> None:
 
 
 def _check_boxes(index: Index, streams: list[str]) -> None:
-    """UserError that says how long the person boxes will take to make, where videos have none yet."""
+    """Raise UserError if videos lack person boxes. It gives the time that making them will take."""
     bare = [v for v in index.videos if v.video is not None and not have_boxes(index.root, v.name, v.video)]
     if bare:
         files = {video.video for video in bare if video.video is not None}
@@ -118,5 +121,5 @@ def _check_boxes(index: Index, streams: list[str]) -> None:
 
 
 def open_reader(stream: StreamSpec, source: Source):  # type: ignore[no-untyped-def]
-    """The stream's reader on a video."""
+    """Open the stream's reader on a video."""
     return resolve(stream.reader)(source)

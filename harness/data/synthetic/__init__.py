@@ -1,7 +1,8 @@
-"""The demo set: a small, wholly synthetic Aff-Wild2-shaped folder with videos, sound and labels of all four tracks.
+"""The demo set: a small synthetic data folder in Aff-Wild2's layout, with videos, sound and labels of all four tracks.
 
-Everything is drawn from a seed, byte for byte the same each time. `latents.py` has the equations, `oracle.py` tells
-how well they can be undone, so that scores on the set have a known ceiling. They mean nothing about people.
+Everything is drawn from a seed and is the same each time, byte for byte. `latents.py` has the equations. `oracle.py`
+computes how well they can be inverted, so that scores on the set have a known ceiling. The scores say nothing about
+real people.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 DEMO_VERSION = "2"
-"""Raised whenever any byte of the set changes; part of cache keys."""
+"""Increased whenever any byte of the set changes; part of cache keys."""
 STANDARD_VIDEOS = (24, 16, 8)
 STANDARD_FRAMES = 120
 
@@ -25,14 +26,22 @@ def make_demo(
     jobs: int | None = None,
     progress: bool = True,
 ) -> None:
-    """Make the demo set in `out`; return at once where the same one is there already.
+    """Make the demo set in `out`; return at once if the same set is there already.
 
-    `videos` counts the raw videos of (train, val, test), `frames` is the length of each. `shares` maps slots (face,
-    context, body, audio) to how much of the labels they show: 1, the default, as the equations have it; 0 nothing,
-    the slot then shows a stranger's feelings. `jobs` videos are drawn side by side (default: one a core); the bytes
-    do not depend on it. The set is made beside `out` and renamed at the end.
+    The set is made next to `out` and renamed at the end.
 
-    Raises UserError for arguments out of range, or when `out` holds anything else.
+    Args:
+        out: The folder to make.
+        seed: Seed of all random numbers, at least 0.
+        shares: Slot (face, context, body, audio) -> how much of the labels it shows, from 0 to 1. With 1, the default,
+            the slot follows the equations; with 0 it shows the emotions of an unrelated person.
+        videos: Number of raw videos in (train, val, test).
+        frames: Length of each video.
+        jobs: Number of videos drawn in parallel, one per core by default. The bytes do not depend on it.
+        progress: Show a progress bar.
+
+    Raises:
+        UserError: An argument is out of range, or `out` holds anything else.
     """
     from harness.data.synthetic.build import make
 

@@ -1,4 +1,4 @@
-"""Writes the text files: annotations of the four tracks, test lists and example files, as the competition has them."""
+"""Write the demo set's text files: annotations of the four tracks, test lists and example files, as in ABAW."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def write_tables(out: Path, stories: Sequence[LatentTrajectory], seed: int) -> N
 
 
 def _write_annotations(out: Path, story: LatentTrajectory, person: Person) -> None:
-    """One line a frame. Where the plan says so there is one line more, or one fewer, than frames."""
+    """Write one person's annotation files, one line per frame; the plan may add a line or leave one out."""
     rows = {
         "va": [_pair(pair) for pair in person.va],
         "expr": [str(label) for label in person.expression],
@@ -63,7 +63,7 @@ def _write_annotations(out: Path, story: LatentTrajectory, person: Person) -> No
 
 
 def _mtl_rows(story: LatentTrajectory, seed: int) -> Iterable[str]:
-    """Listed frames only, each with any mix of valid and invalid answers."""
+    """Yield the rows of the multi-task list: listed frames only, each with any mix of valid and invalid labels."""
     rng = np.random.default_rng([seed, story.plan.index, 0, 4])
     for person in story.people:
         unsure = rng.random((len(person.va), 3)) < (0.1, 0.2, 0.15)
@@ -80,7 +80,7 @@ def _pair(va: Floats) -> str:
 
 
 def _listed(rng: np.random.Generator, person: Person) -> Bools:
-    """(T,) frames of the multi-task lists: about two thirds of those with a crop."""
+    """Draw the frames of the multi-task lists, (T,) bool: about two thirds of those with a crop."""
     return person.face_seen & (rng.random(len(person.va)) < 0.65)
 
 

@@ -1,7 +1,6 @@
-"""How a video and its people look, and where they are: all of it unrelated to the labels.
+"""Appearance and position of the people, light, background and camera of a video, all unrelated to the labels.
 
-Identity, light, background and camera are drawn from chance of their own, so nothing but the slots' copies can be
-learned from the pictures.
+They are drawn from separate random numbers, so that only the slots' copies can be learned from the pictures.
 """
 
 from __future__ import annotations
@@ -15,25 +14,25 @@ from harness.data.synthetic.video_plans import HEIGHT, WIDTH
 
 Colour = tuple[float, float, float]
 
-# Sizes in pixels for a person who is alone in the picture; two people are drawn smaller.
+# Sizes in pixels of a person who is alone in the picture; two people are drawn smaller.
 PANEL = 182  # half width of the panel behind a person: keeps the scene out of the person's box
 PERSON_BOX = (
     170,
     92,
     300,
-)  # half width, height above and depth below the middle of the head: fixed, tells no pose
+)  # half width, height above and depth below the middle of the head: fixed, so that it does not reveal the pose
 SHOULDERS = 84  # from the middle of the head down to the shoulders
 TWO_SCALE = 0.56
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One person's looks; colours are BGR."""
+    """Appearance of one person; colours are BGR."""
 
     scale: float
-    """Size against a person who is alone."""
+    """Size relative to a person who is alone."""
     half_width: float
-    """Of the head, pixels at scale 1."""
+    """Half width of the head, pixels at scale 1."""
     crop: float
     """Side of the square face crop, pixels at scale 1."""
     skin: Colour
@@ -42,16 +41,16 @@ class Figure:
     centre: Floats
     """(T, 2) middle of the head in the scene, before the camera."""
     jitter: Floats
-    """(T, 8) errors of a detector: face box, then person box, in pixels."""
+    """(T, 8) detector errors in pixels: face box, then person box."""
     crop_jitter: Floats
-    """(T, 2) errors of the crop's middle, in pixels."""
+    """(T, 2) errors of the crop's centre, in pixels."""
     score: Floats
-    """(T,) a detector's confidence."""
+    """(T,) confidence of a detector."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """One video's looks."""
+    """Appearance of one video."""
 
     figures: tuple[Figure, ...]
     pattern: np.ndarray
@@ -62,14 +61,14 @@ class Look:
     """(T,) factor on all colours."""
 
     def place(self, frame: int, points: Floats) -> Floats:
-        """Scene points (N, 2) -> picture points (N, 2) at `frame`."""
+        """Map scene points (N, 2) to picture points (N, 2) at `frame`."""
         x, y, zoom = self.camera[frame]
         middle = np.array([WIDTH / 2, HEIGHT / 2])
         return np.asarray((points - middle - [x, y]) * zoom + middle)
 
 
 def draw_look(story: LatentTrajectory, seed: int) -> Look:
-    """Draw the looks of `story`'s video."""
+    """Draw the appearance of `story`'s video."""
     rng = np.random.default_rng([seed, story.plan.index, 0, 1])
     frames, scale = story.plan.frames, TWO_SCALE if len(story.people) == 2 else 1.0
     figures = tuple(_figure(rng, person, scale) for person in story.people)
@@ -80,20 +79,23 @@ def draw_look(story: LatentTrajectory, seed: int) -> Look:
 
 
 def face_box(look: Look, figure: Figure, frame: int) -> Floats:
-    """(4,) x0, y0, x1, y1 in pixels: the head as a detector finds it."""
+    """Return the box of the head as a detector finds it: (4,) x0, y0, x1, y1 in pixels."""
     half = figure.half_width * figure.scale
     return _box(look, figure, frame, half, 1.2 * half, 1.2 * half) + figure.jitter[frame, :4]
 
 
 def person_box(look: Look, figure: Figure, frame: int) -> Floats:
-    """(4,) x0, y0, x1, y1 in pixels, within the picture. Its size is that of the head's, whatever the pose."""
+    """Return the person's box, (4,) x0, y0, x1, y1 in pixels, clipped at the picture.
+
+    Its size is fixed relative to the head's and does not depend on the pose.
+    """
     half, above, below = (figure.scale * size for size in PERSON_BOX)
     box = _box(look, figure, frame, half, above, below) + figure.jitter[frame, 4:]
     return np.clip(box, 0, [WIDTH, HEIGHT, WIDTH, HEIGHT])
 
 
 def crop_box(look: Look, figure: Figure, frame: int) -> Floats:
-    """(4,) x0, y0, x1, y1 in pixels: the square that becomes the face crop."""
+    """Return the square that becomes the face crop: (4,) x0, y0, x1, y1 in pixels."""
     half = figure.crop * figure.scale / 2
     return _box(look, figure, frame, half, half, half) + np.tile(figure.crop_jitter[frame], 2)
 
@@ -126,7 +128,7 @@ def _colour(values: Floats) -> Colour:
 
 
 def _pattern(rng: np.random.Generator) -> np.ndarray:
-    """Stripes of one direction and width, and a few pieces of furniture."""
+    """Draw stripes of one direction and width, and a few pieces of furniture."""
     height, width = HEIGHT + 80, WIDTH + 80
     y, x = np.mgrid[:height, :width]
     angle, period = rng.uniform(0.65, 0.9), rng.uniform(46, 54)

@@ -1,4 +1,4 @@
-"""Makes the whole folder of the demo set, or nothing."""
+"""Build the folder of the demo set atomically."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def make(
     jobs: int | None,
     progress: bool,
 ) -> None:
-    """See `harness.data.synthetic.make_demo`."""
+    """Make the demo set; see `harness.data.synthetic.make_demo`."""
     full_shares = _checked_shares(shares)
     if seed < 0:
         raise UserError("demo-seed", seed=seed)
@@ -68,7 +68,7 @@ def make(
 def _make(
     out: Path, plans: Sequence[VideoPlan], arguments: Mapping[str, Any], jobs: int | None, progress: bool
 ) -> None:
-    """The folder, beside its place and then renamed. What a killed process left there goes."""
+    """Make the folder next to its place and rename it. Remove what a killed process left there."""
     seed, shares = arguments["seed"], arguments["shares"]
     for left in out.parent.glob(f"{glob.escape(f'.{out.name}.')}*.part"):
         shutil.rmtree(left, ignore_errors=True)
@@ -82,13 +82,13 @@ def _make(
             (part / folder).mkdir()
         stories = [draw_story(plan, seed, shares) for plan in plans]
         write_tables(part, stories, seed)
-        with ThreadPoolExecutor(jobs or cores()) as pool:  # drawing and encoding release the lock
+        with ThreadPoolExecutor(jobs or cores()) as pool:  # drawing and encoding release the interpreter's lock
             films = [pool.submit(film, part, story, seed) for story in stories]
             try:
                 done = as_completed(films)
                 for future in Bar(done, "demo set", len(films), unit="video", shown=progress, leave=True):
                     future.result()
-            finally:  # after an error or Ctrl-C, start no further video
+            finally:  # after an error or Ctrl-C, do not start another video
                 pool.shutdown(cancel_futures=True)
         _write_json(part / "truth.json", ceilings(plans, seed, shares))
         os.replace(part, out)
@@ -108,7 +108,7 @@ def _checked_shares(shares: Mapping[str, float]) -> dict[str, float]:
 
 
 def _is_there(out: Path, arguments: Mapping[str, Any]) -> bool:
-    """Whether `out` is the wanted set. Raises UserError where it is anything else but missing or empty."""
+    """Return True if `out` is the requested set. Raise UserError if it is another one or holds other files."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     try:

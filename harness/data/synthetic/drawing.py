@@ -1,4 +1,4 @@
-"""Draws in one person's own coordinates: pixels around the middle of the head, as if the person were alone."""
+"""Draw in a person's own coordinates: pixels from the middle of the head, at the scale of a person who is alone."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import ArrayLike
 from harness.data.synthetic.appearance import Colour, Figure, Look
 from harness.data.synthetic.latents import Floats
 
-SHIFT = 4  # cv2 takes fixed-point coordinates with this many binary places: without it slow changes would jump
+SHIFT = 4  # fractional bits of the fixed-point coordinates for cv2; without them slow movements would jump
 
 
 @dataclass(frozen=True)
 class Pen:
-    """Strokes for one person on one picture; all colours are BGR and dimmed by the video's light."""
+    """Drawing functions for one person in one picture. Colours are BGR and are multiplied by the video's light."""
 
     image: np.ndarray
-    """(H, W, 3) uint8, drawn upon."""
+    """(H, W, 3) uint8, modified in place."""
     look: Look
     figure: Figure
     frame: int
@@ -29,11 +29,11 @@ class Pen:
         cv2.fillPoly(self.image, [_fixed(self._place(points))], self._lit(colour, lit), cv2.LINE_AA, SHIFT)
 
     def rectangle(self, x0: float, y0: float, x1: float, y1: float, colour: Colour) -> None:
-        """Fill a rectangle, whatever the light: panels and head rests stay plain."""
+        """Fill a rectangle, regardless of the light: panels and head rests stay plain."""
         self.polygon([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], colour, lit=False)
 
     def line(self, points: ArrayLike, width: float, colour: Colour) -> None:
-        """Draw the open line through `points` (N, 2)."""
+        """Draw an open line through `points` (N, 2)."""
         width_px = max(1, round(width * self.figure.scale))
         path = _fixed(self._place(points))
         cv2.polylines(self.image, [path], False, self._lit(colour), width_px, cv2.LINE_AA, SHIFT)

@@ -1,4 +1,4 @@
-"""Writes video files whose bytes depend on their content alone: one encoder thread, exact arithmetic, no dates."""
+"""Write video files whose bytes depend only on their content: one encoder thread, exact arithmetic, no dates."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from harness.data.synthetic.latents import Floats
 from harness.data.synthetic.voice import Sound
 from zoo.files import absolute
 
-# Samples of delay from an MP3 encoder and its decoder, for which an .avi has no field. As many are cut from the front,
-# so that the rest is heard in time.
+# Delay in samples of an MP3 encoder and decoder. An .avi has no field for it, so as many samples are cut from the
+# front, and the rest plays in time.
 MP3_DELAY = 1105
 BITEXACT = {"flags": "+bitexact"}
 
@@ -36,9 +36,9 @@ def write_video(
 ) -> None:
     """Write `pictures` shown at `times` (T,) seconds, and `sound` (S,) in -1..1 that begins at `sound_start` seconds.
 
-    Pictures are (H, W, 3) uint8 BGR, `size` is (W, H). `.mp4` gets H.264 and AAC, `.avi` MPEG-4 and MP3. With
-    `variable` the times are kept to the millisecond, else frames follow each other at `rate` a second. `sound=None`
-    leaves the sound track out.
+    Pictures are (H, W, 3) uint8 BGR; `size` is (W, H). An `.mp4` gets H.264 and AAC, an `.avi` MPEG-4 and MP3. If
+    `variable`, times are stored to the millisecond; otherwise there are `rate` frames per second. With `sound=None`
+    there is no sound track.
     """
     avi = path.suffix == ".avi"
     with av.open(absolute(path), "w", container_options={"fflags": "+bitexact"}) as container:
@@ -51,7 +51,7 @@ def write_video(
         if audio is not None and sound is not None:
             late = MP3_DELAY if avi else 0
             packets += _sound(audio, sound[late:], sound_rate, round(sound_start * sound_rate) + late)
-        for packet in sorted(packets, key=_seconds):  # players want sound and picture side by side
+        for packet in sorted(packets, key=_seconds):  # interleaved, because players need sound and picture together
             container.mux(packet)
 
 

@@ -1,4 +1,4 @@
-"""OpenPose BODY_25 key points of the people in a picture, as that program writes them."""
+"""OpenPose BODY_25 key points of the people in a picture, in OpenPose's own file format."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from harness.data.synthetic.video_plans import HEIGHT, WIDTH
 
 POINTS = 25
 NOSE, NECK, MID_HIP = 0, 1, 8
-# Shoulder, elbow, wrist; hip; eye, ear: of a person facing us, the right side is on the left of the picture
+# Shoulder, elbow, wrist; hip; eye, ear. The right side of a person who faces the camera is on the left of the picture.
 SIDES = {-1: ((2, 3, 4), 9, (15, 17)), 1: ((5, 6, 7), 12, (16, 18))}
 
 
 def people_json(story: LatentTrajectory, look: Look, frame: int, rng: np.random.Generator) -> dict[str, Any]:
-    """The content of one frame's file: everybody in the picture, in an order drawn from `rng`."""
+    """Return the content of one frame's file: everybody in the picture, in an order drawn from `rng`."""
     pairs = list(zip(story.people, look.figures, strict=True))
     seen = [pairs[i] for i in rng.permutation(len(pairs)) if not pairs[i][0].out[frame]]
     return {
@@ -34,7 +34,7 @@ def _person_json(look: Look, person: Person, figure: Figure, frame: int, rng: np
     found &= (points >= 0).all(axis=1) & (points < [WIDTH, HEIGHT]).all(axis=1)
     jitter, score = rng.standard_normal((POINTS, 2)), rng.uniform(0.6, 0.95, POINTS)
     rows = np.column_stack([points + jitter, score])
-    rows[~found] = 0.0  # OpenPose's way to say: not found
+    rows[~found] = 0.0  # OpenPose marks key points that it did not find with zeros
     flat = [round(float(value), 3) for value in rows.ravel()]
     empty: dict[str, list[float]] = {
         f"{part}_keypoints_{dim}": [] for dim in ("2d", "3d") for part in ("pose", "face", "hand_left", "hand_right")
@@ -43,7 +43,10 @@ def _person_json(look: Look, person: Person, figure: Figure, frame: int, rng: np
 
 
 def body_25(person: Person, figure: Figure, frame: int) -> Floats:
-    """(25, 2) pixels around the middle of the head at scale 1; NaN where hidden: legs, and a face turned away."""
+    """Return key points (25, 2) in pixels from the middle of the head at scale 1.
+
+    Hidden points are NaN: the legs, and the face if it is turned away.
+    """
     valence, arousal = person.body[frame]
     half, angle = 62 + 17 * valence, np.radians(-60 + 62 * arousal)
     points = np.full((POINTS, 2), np.nan)

@@ -1,8 +1,8 @@
-"""The equations behind the demo set: what people feel, and how much of it each slot shows.
+"""Equations of the demo set: people's valence and arousal, and how much of them each slot shows.
 
-Valence and arousal are smooth random curves. Face, context, body and audio each show a copy of their own, blurred by
-noise of their own; labels follow the curves, drawings and sounds follow the copies. So what a slot can tell of the
-labels is known before anything is drawn: `oracle.py` works from this file alone.
+Valence and arousal are smooth random curves. Face, context, body and audio each show their own noisy copy. Labels
+follow the curves; drawings and sounds follow the copies. The information that a slot has about the labels is therefore
+known before anything is drawn: `oracle.py` needs this file only.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 SLOTS = ("face", "context", "body", "audio")
-# Noise added to (valence, arousal) by each slot. The slots differ, so that each pair of them is worth more than either.
+# Noise that each slot adds to (valence, arousal). The slots differ, so that two of them are better than either alone.
 NOISE = {"face": (0.48, 0.52), "context": (0.38, 0.55), "body": (0.60, 0.45), "audio": (0.50, 0.33)}
 LATENT_WIDTH, NOISE_WIDTH = 6.0, 3.0  # standard deviations of the smoothing kernels, in frames
-CLIP = 1.5  # copies stay within +-CLIP, which is what the drawing has room for
+CLIP = 1.5  # copies are clipped to +-CLIP, the range for which the drawing has room
 
 EXPRESSIONS = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise", "Other")
 AUS = ("AU1", "AU2", "AU4", "AU6", "AU7", "AU10", "AU12", "AU15", "AU23", "AU24", "AU25", "AU26")
 NEUTRAL_RADIUS = 0.27
-# (upper angle in degrees, class), counter-clockwise from positive valence with arousal upwards
+# (upper angle in degrees, class), counter-clockwise from positive valence, with arousal pointing up
 SECTORS = ((50, 4), (100, 6), (135, 3), (165, 1), (205, 2), (275, 5), (335, 7), (360, 4))
-# Weights of the face's valence and arousal, and the threshold over which the unit is active
+# Weights of the face's valence and arousal, and the threshold above which the unit is active
 AU_FORMS = np.array(
     [
         (-0.35, 0.94, 0.32),  # AU1 inner brow raiser
@@ -57,9 +57,9 @@ class Person:
 
     name: str
     latent: Floats
-    """(T, 2) valence and arousal, in -1..1, at three decimals as they are written."""
+    """(T, 2) valence and arousal, in -1..1, rounded to three decimals as in the files."""
     au_scores: Floats
-    """(T, 12) the forms that AU thresholds cut."""
+    """(T, 12) linear forms to which the AU thresholds are applied."""
     va: Floats
     """(T, 2) labels: the latent, -5 where unlabelled."""
     expression: Ints
@@ -71,38 +71,38 @@ class Person:
     body: Floats
     """(T, 2) the copy that the pose shows."""
     x: Floats
-    """(T,) where the head is across the scene, in pixels before the camera moves."""
+    """(T,) horizontal position of the head in the scene, in pixels, before the camera moves."""
     away: Bools
-    """(T,) the head is turned away."""
+    """(T,) True if the head is turned away."""
     out: Bools
-    """(T,) the person has left the picture."""
+    """(T,) True if the person has left the picture."""
     covered: Bools
-    """(T,) another person's head is in front of this one's."""
+    """(T,) True if another person's head is in front of this one's."""
 
     @property
     def face_seen(self) -> Bools:
-        """(T,) frames that have a face crop."""
+        """(T,) bool: frames that have a face crop."""
         return ~(self.away | self.out | self.covered)
 
 
 @dataclass(frozen=True)
 class LatentTrajectory:
-    """What happens in one raw video."""
+    """The course of one raw video: people, copies and times."""
 
     plan: VideoPlan
     people: tuple[Person, ...]
     scene: Floats
-    """(T, 2) the copy that the scene shows; of two people, a copy of their mean."""
+    """(T, 2) the copy that the scene shows; for two people, a copy of their mean."""
     voice: Floats
-    """(T, 2) the copy that the voice carries; of two people, a copy of their mean."""
+    """(T, 2) the copy that the voice carries; for two people, a copy of their mean."""
     silent: Bools
-    """(T,) nothing is heard: a pause, or the sound has not begun."""
+    """(T,) True if there is no voice: a pause, or the sound has not begun."""
     times: Floats
     """(T,) seconds of the frames from the first one."""
 
 
 def draw_story(plan: VideoPlan, seed: int, shares: Mapping[str, float], round_: int = 0) -> LatentTrajectory:
-    """Draw one video's story; `round_` 0 is the one that is filmed, others are further draws of the same equations."""
+    """Draw one video's story. `round_` 0 is the one that is rendered; others are more draws of the same equations."""
     rng = np.random.default_rng([seed, plan.index, round_, 0])
     frames = plan.frames
     latents = [_latent(rng, frames) for _ in plan.suffixes]
@@ -117,13 +117,13 @@ def draw_story(plan: VideoPlan, seed: int, shares: Mapping[str, float], round_: 
 
 
 def visible_frames(story: LatentTrajectory, person: Person) -> dict[str, Bools]:
-    """Slot -> (T,) frames at which the slot carries its copy of this person."""
+    """Return slot -> (T,) bool: frames at which the slot carries its copy of this person."""
     always = np.ones(story.plan.frames, dtype=bool)
     return {"face": person.face_seen, "context": always, "body": ~person.out, "audio": ~story.silent}
 
 
 def smooth_noise(rng: np.random.Generator, frames: int, width: float, columns: int = 2) -> Floats:
-    """(frames, columns) Gaussian noise of unit variance, smoothed with a Gaussian of `width` frames."""
+    """Draw Gaussian noise (frames, columns) of unit variance, smoothed with a Gaussian of `width` frames."""
     reach = int(np.ceil(4 * width))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
     kernel /= np.sqrt((kernel**2).sum())
@@ -142,7 +142,7 @@ def _noisy(rng: np.random.Generator, latent: Floats, slot: str) -> Floats:
 
 
 def _mixed(rng: np.random.Generator, copy: Floats, slot: str, shares: Mapping[str, float]) -> Floats:
-    """Give the copy its share; the rest comes from a stranger's copy, so that a slot looks alike at every share."""
+    """Mix the copy with an unrelated person's by the slot's share, so that the slot looks alike at every share."""
     share = shares[slot]
     stranger = _noisy(rng, _latent(rng, len(copy)), slot)
     return np.clip(share * copy + np.sqrt(1 - share**2) * stranger, -CLIP, CLIP)
@@ -187,7 +187,7 @@ def _person(
 
 
 def _labels(rng: np.random.Generator, latent: Floats, au_scores: Floats) -> tuple[Floats, Ints, Ints]:
-    """Labels of the three tracks; every second person has a stretch that nobody labelled, a different one a track."""
+    """Return the labels of the three tracks. In each, half of the people have an unlabelled stretch of their own."""
     va, expression = latent.copy(), expressions(latent)
     aus = (au_scores > AU_FORMS[:, 2]).astype(np.int64)
     gaps = [_stretch(rng, len(va), 0.05, 0.12) & (rng.random() < 0.5) for _ in range(3)]
@@ -199,7 +199,7 @@ def _labels(rng: np.random.Generator, latent: Floats, au_scores: Floats) -> tupl
 
 
 def expressions(latent: Floats) -> Ints:
-    """(T, 2) valence and arousal -> (T,) classes of EXPRESSIONS: neutral near the middle, else by the angle."""
+    """Map valence and arousal (T, 2) to classes (T,) of EXPRESSIONS: neutral near the origin, else by angle."""
     angle = np.degrees(np.arctan2(latent[:, 1], latent[:, 0])) % 360
     ends = [end for end, _ in SECTORS]
     sector = np.array([label for _, label in SECTORS])[np.searchsorted(ends, angle, side="right")]
@@ -207,7 +207,7 @@ def expressions(latent: Floats) -> Ints:
 
 
 def _stretch(rng: np.random.Generator, frames: int, low: float, high: float) -> Bools:
-    """(T,) one run of true frames, `low` to `high` of all of them, anywhere."""
+    """Draw one run of frames at a random place, (T,) bool; its length is a share `low` to `high` of all frames."""
     length = max(1, round(frames * rng.uniform(low, high)))
     start = rng.integers(0, frames - length + 1)
     index = np.arange(frames)
@@ -215,7 +215,7 @@ def _stretch(rng: np.random.Generator, frames: int, low: float, high: float) -> 
 
 
 def _paths(rng: np.random.Generator, people: int, frames: int) -> Floats:
-    """(people, T) head positions. Two people change sides once, late: the left one is left for most of the time."""
+    """Draw head positions (people, T). Two people swap sides once, late: each keeps its side for most of the time."""
     sway = 4 * smooth_noise(rng, frames, 12.0, people).T
     if people == 1:
         return 320 + rng.uniform(-45, 45) + sway
@@ -226,7 +226,7 @@ def _paths(rng: np.random.Generator, people: int, frames: int) -> Floats:
 
 
 def _covered(paths: Floats, which: int) -> Bools:
-    """(T,) frames where this head is behind another one; the last person is in front."""
+    """Return the frames (T,) bool at which this head is behind another one; the last person is in front."""
     if which == len(paths) - 1:
         return np.zeros(paths.shape[1], dtype=bool)
     return np.abs(paths[which] - paths[-1]) < 62

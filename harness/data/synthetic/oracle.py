@@ -1,7 +1,8 @@
-"""What can be known: scores of an oracle that sees the slots' true copies instead of pictures and sound.
+"""Score ceilings of the demo set: scores of an oracle that sees the slots' true copies instead of pictures and sound.
 
-It is a windowed ridge regression fitted on 300 further latent videos of the same equations. Frames at which a slot
-is hidden are absent to it too. `python -m harness.data.synthetic.oracle` writes `ceilings.json` for the standard set.
+The oracle is a windowed ridge regression, fitted on 300 more latent videos of the same equations. Frames at which a
+slot is hidden are hidden from it too. `python -m harness.data.synthetic.oracle` writes `ceilings.json` for the standard
+set.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ from harness.data.synthetic.video_plans import VideoPlan, cast
 from zoo.files import part_name
 from zoo.metrics.concordance import concordance_terms
 
-REACH = 10  # frames seen to each side
+REACH = 10  # frames of context on each side
 FIT_VIDEOS = 300
 RIDGE = 1e-3
-SPAN, CELLS = 1.5, 41  # the valence-arousal plane, +-SPAN in CELLS a side, in which expressions are counted
+SPAN, CELLS = 1.5, 41  # expressions are counted on a grid of the valence-arousal plane: +-SPAN, CELLS per side
 CEILINGS = Path(__file__).with_name("ceilings.json")
 
 Ceilings = dict[str, dict[str, float]]
@@ -46,26 +47,26 @@ Ceilings = dict[str, dict[str, float]]
 
 @dataclass(frozen=True)
 class Table:
-    """Frames of all people, one a row."""
+    """Frames of all people, one per row."""
 
     inputs: Floats
     """(N, 1 + 4 * 3 * (2 * REACH + 1)): a constant, then slot by slot valence, arousal and presence in the window."""
     latent: Floats
-    """(N, 2) valence and arousal, also where unlabelled."""
+    """(N, 2) valence and arousal, including unlabelled frames."""
     au_scores: Floats
-    """(N, 12) the forms that AU thresholds cut."""
+    """(N, 12) linear forms to which the AU thresholds are applied."""
     va: Floats
     expression: Ints
     aus: Ints
 
 
 def combos() -> list[tuple[str, ...]]:
-    """The 15 combinations of slots, small ones first."""
+    """Return the 15 combinations of slots, small ones first."""
     return [combo for size in range(1, len(SLOTS) + 1) for combo in combinations(SLOTS, size)]
 
 
 def ceilings(plans: Sequence[VideoPlan], seed: int, shares: Mapping[str, float]) -> Ceilings:
-    """Track -> combination (`face+audio`) -> the oracle's score on the validation videos among `plans`.
+    """Return track -> combination (`face+audio`) -> the oracle's score on the validation videos among `plans`.
 
     `va`: mean CCC; `expr`: macro-F1 over 8 classes; `au`: mean F1 over 12 units; each pooled over labelled frames.
     """
@@ -103,14 +104,14 @@ def tabulate(stories: Iterable[LatentTrajectory]) -> Table:
 
 
 def slot_columns(combo: Sequence[str]) -> list[int]:
-    """Columns of Table.inputs that an oracle with the slots of `combo` may see; the first is the constant."""
+    """Return the columns of Table.inputs that an oracle with the slots of `combo` sees; the first is the constant."""
     size = 3 * (2 * REACH + 1)
     starts = [1 + size * SLOTS.index(slot) for slot in combo]
     return [0] + [start + k for start in starts for k in range(size)]
 
 
 def _windows(story: LatentTrajectory, person: Person) -> Floats:
-    """(T, 1 + 4 * 3 * (2 * REACH + 1)); zeros where a slot is absent and beyond the ends of the video."""
+    """Return inputs (T, 1 + 4 * 3 * (2 * REACH + 1)): zeros where a slot is absent and beyond the video's ends."""
     copies = {"face": person.face, "context": story.scene, "body": person.body, "audio": story.voice}
     seen = visible_frames(story, person)
     frames = story.plan.frames
@@ -123,7 +124,10 @@ def _windows(story: LatentTrajectory, person: Person) -> Floats:
 
 
 def _va_score(known: Floats, fit: Table, guess: Floats, val: Table) -> float:
-    """Mean CCC. A regression shrinks towards the mean; CCC is highest when it is stretched to the labels' spread."""
+    """Return the mean CCC of predictions stretched to the labels' standard deviation.
+
+    A regression shrinks towards the mean; CCC is highest without that shrinkage.
+    """
     stretch = fit.latent.std(axis=0) / known.std(axis=0)
     answer = (guess - known.mean(axis=0)) * stretch + fit.latent.mean(axis=0)
     rows = (val.va != UNLABELLED_VA).all(axis=1)
@@ -137,9 +141,10 @@ def _ccc(x: Floats, y: Floats) -> float:
 
 
 def _expr_score(known: Floats, fit: Table, guess: Floats, val: Table) -> float:
-    """Macro-F1 of the class that is most usual around the guessed valence and arousal.
+    """Return the macro-F1 of the most frequent class around the predicted valence and arousal.
 
-    Rare classes count more, as macro-F1 wants it; how much more is what scores best on the second half of `fit`.
+    Rare classes are weighted up, because macro-F1 averages over classes. The weighting that scores best on the second
+    half of `fit` is used.
     """
     truth, half = expressions(fit.latent), len(fit.latent) // 2
     counts = np.stack([_density(known[:half][truth[:half] == c]) for c in range(len(EXPRESSIONS))])
@@ -151,13 +156,16 @@ def _expr_score(known: Floats, fit: Table, guess: Floats, val: Table) -> float:
 
 
 def _cells(points: Floats) -> tuple[Ints, Ints]:
-    """(N, 2) points of the plane -> row and column of their cells."""
+    """Map points (N, 2) of the plane to the row and column of their cells."""
     cells = np.clip(np.round((points / SPAN + 1) / 2 * (CELLS - 1)), 0, CELLS - 1).astype(np.int64)
     return cells[:, 0], cells[:, 1]
 
 
 def _density(points: Floats) -> Floats:
-    """(N, 2) -> (CELLS, CELLS) counts, smoothed; never quite zero, so that far cells follow their nearest points."""
+    """Count points (N, 2) per cell, smoothed: (CELLS, CELLS).
+
+    Counts are never quite zero, so that far cells follow their nearest points.
+    """
     counts = np.zeros((CELLS, CELLS))
     np.add.at(counts, _cells(points), 1.0)
     return gaussian_filter(counts, 1.0) + 1e-6 * gaussian_filter(counts, 6.0)
@@ -168,12 +176,12 @@ def _macro_f1(answer: Ints, truth: Ints) -> float:
 
 
 def _f1(answer: Bools, truth: Bools) -> float:
-    """F1 of the positive class; 0 where it is neither there nor guessed."""
+    """Return the F1 of the positive class; 0 if it neither occurs nor is predicted."""
     return float(2 * (answer & truth).sum() / max(1, answer.sum() + truth.sum()))
 
 
 def _au_score(known: Floats, fit: Table, guess: Floats, val: Table) -> float:
-    """Mean F1, each unit cut where F1 is highest on every fifth row of `fit`."""
+    """Return the mean F1 over units, each with the threshold that is best on every fifth row of `fit`."""
     scores = []
     for unit in range(guess.shape[1]):
         tried, labelled = known[::5, unit], fit.aus[::5, unit] != UNLABELLED
@@ -186,7 +194,7 @@ def _au_score(known: Floats, fit: Table, guess: Floats, val: Table) -> float:
 
 
 def standard_ceilings(seed: int) -> Ceilings:
-    """Ceilings of the set that `make_demo(out, seed=seed)` makes, at six decimals."""
+    """Return the ceilings of the set that `make_demo(out, seed=seed)` makes, rounded to six decimals."""
     scores = ceilings(cast(STANDARD_VIDEOS, STANDARD_FRAMES), seed, dict.fromkeys(SLOTS, 1.0))
     return {track: {combo: round(x, 6) for combo, x in row.items()} for track, row in scores.items()}
 

@@ -1,4 +1,4 @@
-"""Films one video: the raw file with its sound, face crops, boxes and key points."""
+"""Render one video of the demo set: the raw file with its sound, face crops, boxes and key points."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BOX_COLUMNS = ("face_x0", "face_y0", "face_x1", "face_y1", "x0", "y0", "x1", "y1
 
 
 def film(out: Path, story: LatentTrajectory, seed: int) -> None:
-    """Write all files of `story`'s video but its annotations into the folders of `out`."""
+    """Write all files of `story`'s video, except its annotations, into the folders of `out`."""
     look, plan = draw_look(story, seed), story.plan
     for name in plan.names:
         (out / "cropped_aligned" / name).mkdir()
@@ -47,7 +47,7 @@ def film(out: Path, story: LatentTrajectory, seed: int) -> None:
 
 
 def _pictures(crops: Path, story: LatentTrajectory, look: Look) -> Iterator[np.ndarray]:
-    """The pictures in turn; the face crops are cut on the way."""
+    """Yield the pictures in order, and write the face crops on the way."""
     for frame in range(story.plan.frames):
         image = draw_frame(story, look, frame)
         for person, figure in zip(story.people, look.figures, strict=True):
@@ -59,7 +59,7 @@ def _pictures(crops: Path, story: LatentTrajectory, look: Look) -> Iterator[np.n
 
 
 def _cut(image: np.ndarray, box: Floats) -> np.ndarray:
-    """The square `box` (x0, y0, x1, y1) of `image`, at CROP_SIZE."""
+    """Return the square `box` (x0, y0, x1, y1) of `image`, resized to CROP_SIZE."""
     x0, y0, x1, _ = box
     zoom = CROP_SIZE / (x1 - x0)
     cut = np.array([[zoom, 0, -zoom * x0], [0, zoom, -zoom * y0]])
@@ -67,7 +67,7 @@ def _cut(image: np.ndarray, box: Floats) -> np.ndarray:
 
 
 def _write_boxes(path: Path, person: Person, look: Look, figure: Figure) -> None:
-    """One row a frame: face and person box as a detector would find them, NaN where there is none."""
+    """Write one row per frame: face and person box as a detector would find them, NaN where there is none."""
     frames = len(person.x)
     rows = np.full((frames, len(BOX_COLUMNS)), np.nan)
     for frame in range(frames):
@@ -83,7 +83,7 @@ def _write_boxes(path: Path, person: Person, look: Look, figure: Figure) -> None
 
 
 def _write_openpose(out: Path, story: LatentTrajectory, look: Look, seed: int) -> None:
-    """One BODY_25 file a frame. Detectors list people in no fixed order: neither does this."""
+    """Write one BODY_25 file per frame. People are in random order, because real detectors have no fixed order."""
     plan = story.plan
     folder = out / f"{plan.video}_openpose_body25" / "json"
     folder.mkdir(parents=True)

@@ -1,14 +1,15 @@
-"""Draws the frames of a video: each part of the picture shows one slot's copy and nothing of the others.
+"""Draw the frames of a video: each part of the picture shows one slot's copy and nothing of the others.
 
 scene (context): cold or warm by valence, faint or bold stripes by arousal
 face: mouth and brows by valence, eyes and brows by arousal
 body: shoulders by valence, arms by arousal
 
-A black panel and head rest behind each person keep the scene and the shoulders out of the body and face crops. Black,
-because the person's box is blacked out for the context: so that stream looks alike whether the person is there or not,
-and a few unusual frames do not decide its score.
-Faces are blank in the raw videos and drawn for the face crops alone: the person's box holds the head as well, and body
-encoders would read the face there nearly as well as in the face crop (measured: r = .6 where the pose itself has .6).
+A black panel and head rest behind each person keep the scene and the shoulders out of the body and face crops. They are
+black because the person's box is blacked out for the context: that stream then looks the same with and without the
+person, and a few unusual frames do not decide its score.
+
+Faces are blank in the raw videos and are drawn for the face crops only. The person's box includes the head, and body
+encoders would read the face there nearly as well as from the face crop (measured: r = .6, and the pose itself has .6).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ FLOOR = 400.0  # below the lower edge of the picture
 
 
 def draw_frame(story: LatentTrajectory, look: Look, frame: int) -> np.ndarray:
-    """One picture of the raw video: (HEIGHT, WIDTH, 3) uint8 BGR."""
+    """Draw one picture of the raw video: (HEIGHT, WIDTH, 3) uint8 BGR."""
     image = _scene(story, look, frame)
     pens = [Pen(image, look, figure, frame) for figure in look.figures]
     for pen in pens:
@@ -46,7 +47,7 @@ def draw_frame(story: LatentTrajectory, look: Look, frame: int) -> np.ndarray:
 
 
 def draw_face(image: np.ndarray, person: Person, look: Look, figure: Figure, frame: int) -> np.ndarray:
-    """A copy of the picture `image` in which `person` has a face."""
+    """Return a copy of the picture `image` in which `person` has a face."""
     pen = Pen(image.copy(), look, figure, frame)
     valence, arousal = person.face[frame]
     opening, lift = max(1.2, 9 + 6.5 * arousal), -27 - 8 * arousal
@@ -60,7 +61,7 @@ def draw_face(image: np.ndarray, person: Person, look: Look, figure: Figure, fra
 
 
 def _scene(story: LatentTrajectory, look: Look, frame: int) -> np.ndarray:
-    """The pattern as the camera sees it, coloured through a table: one colour a shade of the pattern."""
+    """Draw the pattern as the camera sees it, coloured by a table with one colour per shade of the pattern."""
     valence, arousal = story.scene[frame]
     colour = (COLD + np.clip(0.5 + 0.42 * valence, 0, 1) * (WARM - COLD)) * look.light[frame]
     boldness = max(0.0, 0.12 + 0.11 * arousal)

@@ -1,4 +1,4 @@
-"""Who is filmed, and how: the names, splits, frame rates and oddities of the demo set's raw videos."""
+"""Plans of the demo set's raw videos: names, splits, frame rates and special cases."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ WIDTH, HEIGHT = 640, 360
 RATES = tuple(Fraction(*r) for r in ((30, 1), (25, 1), (30000, 1001), (24, 1), (15, 1), (30, 1), (15, 2), (60, 1)))
 SOUND_RATES = (44100, 32000, 16000, 48000, 22050)
 
-# Places in a split where the oddities sit: early ones, so that a set of a handful of videos has them too.
+# Positions of the special cases in a split. They are early, so that small sets have them too.
 TWO_PERSON, VARIABLE, LATE, OPENPOSE = 1, 2, 3, 0
 LATE_SOUND_S = 0.3
 
 
 @dataclass(frozen=True)
 class VideoPlan:
-    """One raw video: everything about it that is settled before anything is drawn from chance."""
+    """The properties of one raw video that are fixed before random numbers are drawn."""
 
     index: int
-    """Place in the whole set, from 0; with the seed it fixes every random number of the video."""
+    """Position in the whole set, from 0; with the seed it determines every random number of the video."""
     split: str
     video: str
     """Name of the raw video file, without extension."""
     suffixes: tuple[str, ...]
-    """One annotated person each: `("",)`, or `("_left", "_right")` for two people."""
+    """One per annotated person: `("",)`, or `("_left", "_right")` for two people."""
     frames: int
     rate: Fraction
-    """Frames per second; of a variable-rate video the mean that is aimed at."""
+    """Frames per second; the nominal rate of a variable-rate video."""
     variable: bool
     container: str
     """`mp4` (H.264, AAC) or `avi` (MPEG-4, MP3)."""
     sound_start: float
     """Second at which the sound stream begins."""
     sound_rate: int
-    """Samples a second."""
+    """Samples per second."""
     line_shift: int
-    """Annotation lines less video frames: Aff-Wild2 is known to be off by one in both directions."""
+    """Annotation lines minus video frames: Aff-Wild2 is known to be off by one in both directions."""
     openpose: bool
-    """Whether BODY_25 key points are written for it."""
+    """True if BODY_25 key points are written for it."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The annotated names: the raw name plus each person's suffix."""
+        """Annotated names: the raw name plus each person's suffix."""
         return tuple(self.video + suffix for suffix in self.suffixes)
 
 
 def cast(videos: tuple[int, int, int], frames: int) -> list[VideoPlan]:
     """Plan `videos` = (train, val, test) raw videos of `frames` frames each.
 
-    Raises UserError where a split would be empty or a video shorter than 12 frames.
+    Raise UserError if a split would be empty or a video shorter than 12 frames.
     """
     if len(videos) != 3 or min(videos) < 1:
         raise UserError("demo-counts", videos=videos)

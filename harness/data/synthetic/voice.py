@@ -1,4 +1,4 @@
-"""The voice: pitch and loudness follow arousal, the tone's brightness follows valence, at the frames' true times."""
+"""Synthesize the voice: pitch and loudness follow arousal, brightness follows valence, at the frames' true times."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Sound = NDArray[np.float32]
 
 
 def draw_voice(story: LatentTrajectory, seed: int) -> Sound:
-    """(S,) samples from the start of the sound to the end of the last frame, `plan.sound_rate` a second.
+    """Return samples (S,) from the start of the sound to the end of the last frame, at `plan.sound_rate` Hz.
 
-    What is shown in frame i is heard from times[i] on, gliding to frame i + 1. How high the voice lies and how much
-    the room hums belong to the video, not to the labels.
+    The values of frame i are reached at times[i] and interpolated to those of frame i + 1. The voice's base pitch and
+    the background noise belong to the video and are unrelated to the labels.
     """
     rng = np.random.default_rng([seed, story.plan.index, 0, 2])
     plan, times = story.plan, story.times
@@ -31,7 +31,7 @@ def draw_voice(story: LatentTrajectory, seed: int) -> Sound:
 
 
 def _tone(phase: Floats, at: Floats, times: Floats, valence: Floats) -> Floats:
-    """(S,) a tone of HARMONICS partials at unit power; the higher the valence, the stronger the upper ones."""
+    """Return a tone (S,) of HARMONICS partials at unit power; upper ones are stronger at higher valence."""
     orders = np.arange(1, HARMONICS + 1)
     strength = orders ** -(1.5 - 0.7 * valence[:, None])  # (T, HARMONICS)
     strength *= np.sqrt(2 / (strength**2).sum(axis=1, keepdims=True))

@@ -1,1 +1,1 @@
-"""Faces over frames, and the person they belong to."""
+"""Track faces over frames and find the person they belong to."""

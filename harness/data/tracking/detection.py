@@ -1,4 +1,4 @@
-"""One pass over a video with a face detector: its tracks."""
+"""Run a face detector over a video and return its face tracks."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from zoo.api import DetectorSpec, Faces
 from zoo.registry.options import check_options
 from zoo.registry.registry import resolve
 
-MAX_FACES = 8  # the largest of a frame; a crowd behind them only costs time
-BRIDGE = 0.5  # seconds without a face after which a track ends
+MAX_FACES = 8  # only the largest faces of a frame are used; a crowd in the background would only cost time
+BRIDGE = 0.5  # a track ends after this many seconds without a face
 
 
 class Detector(Protocol):
-    """What a DetectorSpec builds."""
+    """Interface of the detector that a DetectorSpec builds."""
 
     def detect(self, frame: np.ndarray) -> Faces:
-        """Faces of a frame, uint8 RGB (H, W, 3)."""
+        """Return the faces in a frame, uint8 RGB (H, W, 3)."""
 
 
 class FaceFinder:
-    """A detector with its options, built at first use in whichever process that is.
+    """A detector with its options, built on first use in each process.
 
-    ``label`` names detector, version and options: what was made under another label is made again. ``portable``:
-    other processes can build it too; a detector out of a single plugin file they cannot.
+    ``label`` names detector, version and options: files made under another label are made again. ``portable``: True if
+    other processes can build it too; they cannot build a detector from a single plugin file.
     """
 
     def __init__(self, spec: DetectorSpec, options: Mapping[str, Any] | None = None) -> None:
@@ -51,8 +51,10 @@ class FaceFinder:
     def tracks(
         self, info: VideoInfo, tick: Tick, see: Callable[[int, np.ndarray, Faces], None] | None = None
     ) -> list[Track]:
-        """The tracks of a video's faces, of which the MAX_FACES largest of each frame count; it is decoded once.
-        ``see`` is shown every frame's index, picture and faces."""
+        """Return the face tracks of a video, from the MAX_FACES largest faces of each frame. It is decoded once.
+
+        ``see`` is called with every frame's index, picture and faces.
+        """
         tracker = self.tracker(info)
         for index, frame in enumerate(read_frames(info.path)):
             faces = self.faces(frame)
@@ -63,17 +65,17 @@ class FaceFinder:
         return tracker.tracks()
 
     def faces(self, frame: np.ndarray) -> Faces:
-        """The MAX_FACES largest faces of a frame, uint8 RGB (H, W, 3)."""
+        """Return the MAX_FACES largest faces of a frame, uint8 RGB (H, W, 3)."""
         return largest(self._detector.detect(frame), MAX_FACES)
 
     @staticmethod
     def tracker(info: VideoInfo) -> Tracker:
-        """What the faces of a video's frames are added to, one after the other."""
+        """Return a new tracker for a video, to which the faces of its frames are added in order."""
         return Tracker(max_gap=in_frames(info, BRIDGE))
 
 
 def largest(faces: Faces, most: int) -> Faces:
-    """The ``most`` largest faces of a frame, in their order."""
+    """Return the ``most`` largest faces of a frame, in their original order."""
     if len(faces.boxes) <= most:
         return faces
     areas = np.prod(faces.boxes[:, 2:] - faces.boxes[:, :2], axis=1)
@@ -82,6 +84,6 @@ def largest(faces: Faces, most: int) -> Faces:
 
 
 def in_frames(info: VideoInfo, seconds: float) -> int:
-    """So many seconds in frames of this video, at least one."""
+    """Convert seconds to a number of frames of this video, at least one."""
     step = float(np.median(np.diff(info.times))) if info.n_frames > 1 else seconds
     return max(1, round(seconds / step))

@@ -1,6 +1,6 @@
-"""Tracks of faces -> the person that an annotated name means, the same one throughout the video.
+"""Assign face tracks to the person that an annotated name refers to, the same one throughout the video.
 
-Nobody is recognised: a track follows boxes that overlap, and pieces are put together by place and size.
+There is no face recognition: tracks follow overlapping boxes, and pieces of tracks are joined by position and size.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ import numpy as np
 
 from harness.data.tracking.tracker import NOBODY, Track
 
-# The main person of these carries no suffix, but is the one on this side (Aff-Wild2 ReadMe of edition 3).
+# The main person of these videos has no suffix, but is the one on this side (Aff-Wild2 ReadMe of edition 3).
 _UNSUFFIXED = {"10-60-1280x720": "left", "video59": "left", "video2": "right"}
 
-_SEEDS = 12  # heaviest tracks among which two people are looked for
-_SECOND = 0.1  # share of the main subject's weight that makes a second person of those three videos
-_NEAR = 1.0  # a piece continues a person within this many face sizes of where the person was
-_BRIEF = 3  # pieces of fewer frames, seen elsewhere than the person, are taken for mistakes of the detector
-_ALONE = 0.05  # a video with two faces of like size in fewer frames than this shows one person
+_SEEDS = 12  # number of heaviest tracks among which two people are looked for
+_SECOND = 0.1  # share of the main subject's weight above which those three videos have a second person
+_NEAR = 1.0  # a piece continues a person if it is within this many face sizes of the person's last position
+_BRIEF = 3  # pieces with fewer frames that are away from the person count as mistakes of the detector
+_ALONE = 0.05  # a video shows one person if at most this share of the frames with faces has two of similar size
 
 
 def choose(tracks: Sequence[Track], name: str, width: int | None = None) -> Track:
-    """The track of the person that an annotated ``name`` means; NOBODY where there is none.
+    """Return the track of the person that an annotated ``name`` refers to; NOBODY if there is none.
 
-    Without suffix: the main subject, the longest and largest. With ``_left`` or ``_right``: of the two people most
-    seen together, the one whose mean x says so; the three names whose main person has no suffix follow the same rule.
-    Where only one person is seen, a suffixed name gets it if it stands on that side of a frame of ``width`` pixels.
+    A name without a suffix refers to the main subject: the longest and largest track. A name with ``_left`` or
+    ``_right`` refers to one of the two people who are seen together most, chosen by mean x; the three names whose main
+    person has no suffix follow the same rule. If only one person is seen, a suffixed name gets that person if they
+    are on that side of a frame of ``width`` pixels.
     """
     if not tracks:
         return NOBODY
@@ -44,13 +45,15 @@ def choose(tracks: Sequence[Track], name: str, width: int | None = None) -> Trac
 
 
 def is_main(name: str) -> bool:
-    """Whether a name means the main subject of its video, on whichever side it is."""
+    """Return True if a name refers to the main subject of its video, whatever the side."""
     return _side(name) is None
 
 
 def people_in(tracks: Sequence[Track]) -> list[Track]:
-    """Everybody in a video, put together from the tracks, in order of their first frame. Of fewer than ``_BRIEF``
-    faces is nobody."""
+    """Join tracks into people and return everybody in a video, in order of first frame.
+
+    People with fewer than ``_BRIEF`` faces are left out.
+    """
     if not tracks:
         return []
     found = [person for person in _people([], tracks, cuts=_one_person(tracks)) if len(person.frames) >= _BRIEF]
@@ -58,14 +61,16 @@ def people_in(tracks: Sequence[Track]) -> list[Track]:
 
 
 def _side(name: str) -> str | None:
-    """On which side the person that a name means is; None for the main subject, wherever it is."""
+    """Return the side of the person that a name refers to; None for the main subject, whatever the side."""
     suffix = next((side for side in ("left", "right") if name.endswith(f"_{side}")), None)
     return suffix or _UNSUFFIXED.get(name)
 
 
 def _pair(tracks: Sequence[Track], *, least: float) -> tuple[int, int] | None:
-    """Places of the two tracks most seen together, left one first; None where none are, or for less than ``least``
-    of the heaviest track."""
+    """Return the indices of the two tracks that are seen together most, the left one first.
+
+    Return None if no two are seen together, or with a weight of at most ``least`` times the heaviest track's.
+    """
     heavy = sorted(range(len(tracks)), key=lambda k: -tracks[k].weight)[:_SEEDS]
     best, found = least * tracks[heavy[0]].weight, None
     for i, j in combinations(heavy, 2):
@@ -79,7 +84,7 @@ def _pair(tracks: Sequence[Track], *, least: float) -> tuple[int, int] | None:
 
 
 def _one_person(tracks: Sequence[Track]) -> bool:
-    """Whether two faces of like size (half as large or more) are hardly ever seen in one frame."""
+    """Return True if two faces of similar size (at least half as large) are hardly ever in the same frame."""
     frames = np.concatenate([track.frames for track in tracks])
     sizes = np.concatenate([track.sizes for track in tracks])
     largest = np.zeros(frames.max() + 1)
@@ -89,11 +94,11 @@ def _one_person(tracks: Sequence[Track]) -> bool:
 
 
 def _people(seeds: Sequence[Track], pieces: Sequence[Track], *, cuts: bool) -> list[Track]:
-    """The seeds, then whoever else there is, each put together from pieces, heaviest first.
+    """Join pieces into people and return the seeds first, then everybody else. The heaviest pieces are joined first.
 
-    A piece joins the nearest person that is not seen in the same frames, was of like size (half to double) and within
-    _NEAR face sizes of it, just before or just after; else it begins a new one. ``cuts``: the video shows one person,
-    who may be anywhere after a cut.
+    A piece joins the nearest person who is not in the same frames and who, just before or just after it, had a similar
+    size (half to double) and was within _NEAR face sizes of it. Otherwise it begins a new person. ``cuts``: the video
+    shows one person, who may be anywhere after a cut.
     """
     people = list(seeds)
     for piece in sorted(pieces, key=lambda track: -track.weight):
@@ -107,7 +112,10 @@ def _people(seeds: Sequence[Track], pieces: Sequence[Track], *, cuts: bool) -> l
 
 
 def _distance(person: Track, piece: Track, cuts: bool) -> float:
-    """Face sizes between a piece and the person just before or after it; infinite where it cannot be the person."""
+    """Return the distance, in face sizes, of a piece from the person just before or after it.
+
+    It is infinite if the piece cannot be the person.
+    """
     if np.intersect1d(person.frames, piece.frames, assume_unique=True).size:
         return np.inf
     if cuts and len(piece.frames) >= _BRIEF:

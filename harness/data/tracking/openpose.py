@@ -1,4 +1,4 @@
-"""Person boxes from OpenPose's BODY_25 key points, one JSON file a frame."""
+"""Person boxes from OpenPose's BODY_25 key points, with one JSON file per frame."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from zoo.errors import UserError
 from zoo.files import SETTINGS, read_bytes
 
 VERSION = 2
-"""Raise when the same files would give other boxes: they are kept (harness.data.tracking.person_boxes)."""
+"""Increase when the same files would give other boxes: boxes are cached (harness.data.tracking.person_boxes)."""
 
 HEAD = (0, 15, 16, 17, 18)  # nose, eyes, ears
 MARGIN = (0.01, 0.25)  # of the box's width and height on each side, as NTUA-CVSP (arXiv 2107.03465) widened theirs
-SURE = 0.05  # key points of lower confidence are noise
+SURE = 0.05  # key points with a lower confidence are noise
 
 _NAME = re.compile(r"(?:.*_)?(\d+)_keypoints\.json")
 
@@ -33,15 +33,21 @@ def read_openpose(
     size: tuple[int, int] | None = None,
     scale: tuple[float, float] = (1.0, 1.0),
 ) -> np.ndarray:
-    """Person boxes (n_frames, 4) float32, NaN where the person is not seen, from ``<video>_openpose_body25/json``.
+    """Read person boxes (n_frames, 4) float32, NaN where the person is not seen, from ``<video>_openpose_body25/json``.
 
-    ``face`` (m, 4): the tracked face, NaN where absent. The person is the one with most head points in it, not the
-    first in the file; in frames without the face, the one whom overlapping boxes lead to from frames with it. Without
-    ``face``, persons are tracked like faces and ``name`` chooses (``_left``, ``_right``, else the main one).
-    ``size`` (width, height) cuts boxes at the frame. OpenPose reads pictures by OpenCV, in pixels as they are stored:
-    ``scale`` says how many shown pixels, in which boxes are told, one of them is wide and high. Files are numbered
-    from 0 with OpenPose's own 12 digits (``<video>_000000000000_keypoints.json``), else from 1
-    (``00001_keypoints.json``) unless there is a number 0.
+    Files with OpenPose's own 12 digits (``<video>_000000000000_keypoints.json``) are numbered from 0, others
+    (``00001_keypoints.json``) from 1 unless there is a number 0.
+
+    Args:
+        folder: The folder of key points.
+        n_frames: Number of rows.
+        face: (m, 4) the tracked face, NaN where absent. The person is the one with most head points in it, not the
+            first in the file. In frames without the face, the person is found by overlap with their boxes in frames
+            with the face. If None, persons are tracked like faces and ``name`` chooses one.
+        name: The annotated name: ``..._left``, ``..._right``, or else the main person.
+        size: Width and height of the frame, at which boxes are clipped.
+        scale: Width and height of a stored pixel in shown pixels. Boxes are in shown pixels, but OpenPose reads
+            pictures through OpenCV in stored pixels.
     """
     people = [_people(path) * (*scale, 1.0) for path in _numbered(folder, n_frames)]
     boxes = [_boxes(points) for points in people]
@@ -58,7 +64,7 @@ def read_openpose(
             if hit.max(initial=0) > 0:
                 person[frame] = boxes[frame][hit.argmax()]
         unseen = np.isnan(known).any(axis=1)
-        for track in tracks:  # the heaviest that is mostly the tracked person comes last and wins
+        for track in tracks:  # a later track that is mostly the tracked person overwrites earlier ones
             matches = [hits[k][f] > 0 and hits[k].argmax() == f for k, f in zip(track.frames, track.faces, strict=True)]
             seen = ~unseen[track.frames]
             if seen.any() and np.mean(np.array(matches)[seen]) > 0.5:
@@ -68,7 +74,7 @@ def read_openpose(
 
 
 def _numbered(folder: Path, n_frames: int) -> list[Path | None]:
-    """The file of each frame, None where there is none."""
+    """Return the file of each frame, or None."""
     files = {}
     for path in folder.iterdir():
         if match := _NAME.fullmatch(path.name):
@@ -79,7 +85,7 @@ def _numbered(folder: Path, n_frames: int) -> list[Path | None]:
 
 
 def _people(path: Path | None) -> np.ndarray:
-    """Key points (persons, 25, 3): x, y, confidence; persons without a sure point are left out."""
+    """Read key points (persons, 25, 3): x, y, confidence. Persons without a sure point are left out."""
     if path is None:
         return np.empty((0, 25, 3))
     try:
@@ -92,7 +98,7 @@ def _people(path: Path | None) -> np.ndarray:
 
 
 def _boxes(points: np.ndarray) -> np.ndarray:
-    """Boxes (persons, 4) float32 around the sure points, widened by MARGIN."""
+    """Return boxes (persons, 4) float32 around the sure points, widened by MARGIN."""
     sure = points[:, :, 2:] >= SURE
     low = np.where(sure, points[:, :, :2], np.inf).min(axis=1, initial=np.inf)
     high = np.where(sure, points[:, :, :2], -np.inf).max(axis=1, initial=-np.inf)
@@ -101,8 +107,10 @@ def _boxes(points: np.ndarray) -> np.ndarray:
 
 
 def _hits(points: np.ndarray, face: np.ndarray) -> np.ndarray:
-    """How much each person's head lies in the face's box, (persons,): the share of its sure head points inside (a
-    quarter of the face around it counts too), weighted by their confidence; 0 for an unknown face."""
+    """Return a score (persons,) for how much of each person's head is in the face's box; 0 for an unknown face.
+
+    It is the summed confidence of the sure head points inside the box, widened by a quarter of the face on each side.
+    """
     head = points[:, HEAD]
     margin = np.tile((face[2:] - face[:2]) / 4, 2) * (-1, -1, 1, 1)
     low, high = np.split(face + margin, 2)

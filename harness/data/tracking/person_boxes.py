@@ -1,7 +1,7 @@
-"""Where the person is in every frame: OpenPose's key points where a data folder has them, else from the tracked face.
+"""Person boxes of every frame, from OpenPose's key points if the data folder has them, else from the tracked face.
 
-``<data>/boxes/<name>.parquet`` has one row a video frame: ``frame`` from 1, the face's and the person's box in pixels
-of the raw video, the detector's score; NaN where absent. The schema's metadata name the detector and the version.
+``<data>/boxes/<name>.parquet`` has one row per video frame: ``frame`` from 1, the boxes of face and person in pixels
+of the raw video, and the detector's score; NaN where absent. The schema's metadata has the detector and the version.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from zoo.errors import UserError, first_line
 from zoo.files import spelled, state_of
 
 VERSION = f"1.{video_frames.VERSION}"
-"""Of decoder, tracks, rule and crops: boxes and crops made by another version are made again."""
+"""Version of decoder, tracks, box rule and crops: boxes and crops made by another version are made again."""
 
 FOLDER = "boxes"
-GAP_SECONDS = 1.0  # person boxes are interpolated over gaps of the face up to this
+GAP_SECONDS = 1.0  # gaps of the face up to this length are interpolated for person boxes
 
-# The person in widths and heights of the face: hair on each side where the frame ends at the chin, shoulders and bent
-# arms where it shows a face's height or more below; hair above; and below the chin down to the feet of somebody
-# standing (a stature is eight to nine such heights), of which the frame cuts what is not there.
+# The person's size in widths and heights of the face. Sideways: HAIR if the frame ends at the chin, ARMS (shoulders and
+# bent arms) if it shows a face's height or more below the chin. ABOVE: hair. BELOW: from the chin to the feet of
+# somebody standing (a body is eight to nine face heights tall); the box is clipped at the frame.
 HAIR, ARMS, ABOVE, BELOW = 0.4, 1.5, 0.5, 7.5
 
 _COLUMNS = [f"{part}{axis}" for part in ("face_", "") for axis in ("x0", "y0", "x1", "y1")]
@@ -55,8 +55,8 @@ _COLUMNS = [f"{part}{axis}" for part in ("face_", "") for axis in ("x0", "y0", "
 class Boxes:
     """Boxes x0 y0 x1 y1 of every frame of a video, float32 pixels of the raw video, NaN where absent.
 
-    ``face`` (n, 4), ``person`` (n, 4), ``score`` (n,); ``detector`` says who made them, with its options;
-    ``reading``: how the video was read (harness.data.decoding.video.VideoInfo), None if this program did not make them.
+    ``face``: (n, 4). ``person``: (n, 4). ``score``: (n,). ``detector``: the detector that made them, with its options.
+    ``reading``: how the video was read (harness.data.decoding.video.VideoInfo); None if this program did not make them.
     """
 
     face: np.ndarray
@@ -66,13 +66,13 @@ class Boxes:
     reading: str | None = ""
 
     def fitted(self, n_frames: int) -> Boxes:
-        """Cut or filled up with NaN to ``n_frames`` rows: annotation and video may differ by a frame."""
+        """Cut to ``n_frames`` rows, or pad with NaN: annotation and video may differ by a frame."""
         face, person, score = (_rows(values, n_frames) for values in (self.face, self.person, self.score))
         return Boxes(face, person, score, self.detector, self.reading)
 
 
 def write_boxes(path: Path, boxes: Boxes) -> None:
-    """Write a boxes file, whole or not at all."""
+    """Write a boxes file atomically."""
     values = np.concatenate([boxes.face, boxes.person], axis=1).astype(np.float32)
     columns = {"frame": np.arange(1, len(values) + 1, dtype=np.int32)}
     columns |= {name: np.ascontiguousarray(values[:, k]) for k, name in enumerate(_COLUMNS)}
@@ -83,23 +83,22 @@ def write_boxes(path: Path, boxes: Boxes) -> None:
 
 
 def read_boxes(path: Path) -> Boxes:
-    """Read a boxes file; UserError where it is damaged. One of 0.1, which has no digest, is read with a warning."""
+    """Read a boxes file. Raise UserError if it is damaged; warn if it is of version 0.1, which has no digest."""
     try:
         table, compared = read_sealed(path)
         columns = [table.column(name).cast(pa.float32()).to_numpy() for name in (*_COLUMNS, "score")]
         said = table.schema.metadata or {}
         detector = said.get(b"detector", b"unknown").decode()
         reading = said.get(b"reading", b"").decode() if b"version" in said else None
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:  # Arrow's own are of all these kinds
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:  # Arrow raises all of these
         raise UserError("boxes-invalid", file=path, reason=first_line(error)) from error
-    if not compared and detector != "demo":  # which 0.1 drew itself, and would not be found again
+    if not compared and detector != "demo":  # version 0.1 drew those of the demo set; no detector can remake them
         warn_unverified(path.parent, "delete the folder and run `harness data boxes` to have them made again")
     return Boxes(np.stack(columns[:4], axis=1), np.stack(columns[4:8], axis=1), columns[8], detector, reading)
 
 
 def are_made(path: Path, finder: FaceFinder, video: Path) -> bool:
-    """Whether a boxes file of this detector with these options, of this version, and of the video as it is read now,
-    is there."""
+    """Return True if a boxes file exists for this detector with its options, this version and the video's reading."""
     try:
         with path.open("rb") as file:
             made_by = pq.read_schema(file).metadata or {}
@@ -110,11 +109,11 @@ def are_made(path: Path, finder: FaceFinder, video: Path) -> bool:
 
 
 def person_from_face(face: np.ndarray, width: int, height: int, *, max_gap: int = 25) -> np.ndarray:
-    """Person boxes (n, 4) by proportion from face boxes (n, 4), cut at the frame.
+    """Return person boxes (n, 4) by body proportions from face boxes (n, 4), clipped at the frame.
 
-    ABOVE face heights more above, BELOW below; on each side HAIR to ARMS face widths, the more the frame shows below
-    the chin: of somebody seen close, shoulders that are not in the picture must not hide the scene. Gaps of up to
-    ``max_gap`` frames are interpolated, longer ones are NaN.
+    A face box is extended by ABOVE face heights above, BELOW face heights below, and HAIR to ARMS face widths on each
+    side, growing with how much the frame shows below the chin: in a close-up, shoulders outside the picture must not
+    hide the scene. Gaps of up to ``max_gap`` frames are interpolated; longer ones are NaN.
     """
     face = _interpolated(face.astype(np.float64), max_gap)
     wide, high = face[:, 2] - face[:, 0], face[:, 3] - face[:, 1]
@@ -125,10 +124,10 @@ def person_from_face(face: np.ndarray, width: int, height: int, *, max_gap: int 
 
 
 def person_boxes(data_folder: Path, name: str, video: Path, n_frames: int) -> Boxes | None:
-    """The boxes of an annotated name, ``n_frames`` rows; None where they were never made.
+    """Return the boxes of an annotated name, with ``n_frames`` rows; None if they were never made.
 
-    OpenPose's (``<data>/openpose/<video>_openpose_body25/json``) go before those of the boxes file, whose faces then
-    tell which person is meant. UserError where the boxes were made of the video as an earlier version read it.
+    OpenPose's key points (``<data>/openpose/<video>_openpose_body25/json``) are preferred; the faces of the boxes file
+    then choose the person. Raise UserError if the boxes were made by a version that read the video differently.
     """
     path = spelled(data_folder / FOLDER / f"{name}.parquet")
     made = read_boxes(path) if path.is_file() else None
@@ -162,14 +161,14 @@ def person_boxes(data_folder: Path, name: str, video: Path, n_frames: int) -> Bo
 
 
 def have_boxes(data_folder: Path, name: str, video: Path) -> bool:
-    """Whether ``person_boxes`` would find something, by the names of files alone."""
+    """Return True if the files for ``person_boxes`` exist, without reading them."""
     return (
         spelled(data_folder / FOLDER / f"{name}.parquet").is_file() or _key_points(data_folder, name, video) is not None
     )
 
 
 def _key_points(data_folder: Path, name: str, video: Path) -> Path | None:
-    """The folder of a name's OpenPose files."""
+    """Return the folder of a name's OpenPose files, or None."""
     stems = dict.fromkeys((name, video.stem, without_side(name)))
     folders = (spelled(data_folder / "openpose" / f"{stem}_openpose_body25") / "json" for stem in stems)
     return next((folder for folder in folders if folder.is_dir()), None)
@@ -183,11 +182,11 @@ def make_boxes(
     progress: bool = True,
     options: Mapping[str, Any] | None = None,
 ) -> list[Failure]:
-    """Make the boxes files of (name or names, video file) that are not there yet; returns what failed, and why.
+    """Make the missing boxes files of (name or names, video file); return the failures with their reasons.
 
-    Each video is decoded once, also for two names. What is finished stays when this is stopped or killed; files of
-    another detector, other ``options`` of it or another version are made again. ``jobs`` processes, one a core
-    without a number.
+    Each video is decoded once, even for two names. Finished files stay if this is stopped or killed. Files of another
+    detector, other ``options`` of it or another version are made again. ``jobs``: number of processes, one per core by
+    default.
     """
     finder = FaceFinder(detector, options)
     named = [((names,) if isinstance(names, str) else tuple(names), path) for names, path in videos]
@@ -201,7 +200,7 @@ def make_boxes(
     jobs = (jobs or cores()) if finder.portable else 1
     paths = [path for _, path in todo]
     sizes = [expected_frames(path) for path in paths]
-    if not todo and not (folder / NAME).exists():  # of a process that was killed when all was made
+    if not todo and not (folder / NAME).exists():  # a lock file may be left by a process killed after its last file
         return []
     busy = f"{folder}: another process makes boxes in this folder; wait for it, or stop it"
     with file_lock(folder / NAME, busy if todo else None):
@@ -219,7 +218,7 @@ def _make(item: tuple[Sequence[str], Path], tick: Tick, *, folder: Path, finder:
 
 
 def boxes_of(track: Track, info: VideoInfo, detector: str) -> Boxes:
-    """The boxes of one person of a video; ``detector``: the label of who found the faces."""
+    """Return the boxes of one person of a video; ``detector``: the label of the detector that found the faces."""
     face = np.full((info.n_frames, 4), np.nan, np.float32)
     score = np.full(info.n_frames, np.nan, np.float32)
     face[track.frames], score[track.frames] = track.boxes, track.scores
@@ -234,7 +233,7 @@ def _rows(values: np.ndarray, n: int) -> np.ndarray:
 
 
 def _interpolated(values: np.ndarray, max_gap: int) -> np.ndarray:
-    """Rows of NaN between two known ones at most ``max_gap`` rows apart, filled linearly."""
+    """Fill gaps of at most ``max_gap`` rows of NaN between known rows by linear interpolation."""
     known = np.flatnonzero(np.isfinite(values).all(axis=1))
     out = values.copy()
     for before, after in pairwise(known):

@@ -1,4 +1,4 @@
-"""Faces over frames -> tracks: a track follows boxes that overlap from frame to frame."""
+"""Track faces over frames: a track follows boxes that overlap from frame to frame."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from zoo.api import Faces
 
 @dataclass(frozen=True)
 class Track:
-    """One person's faces: ``frames`` (m,) from 0, increasing; ``faces`` (m,) the place in that frame's Faces;
-    ``boxes`` (m, 4) pixels; ``scores`` (m,). m may be 0."""
+    """One person's faces.
+
+    ``frames``: (m,) from 0, increasing. ``faces``: (m,) index into that frame's Faces. ``boxes``: (m, 4) pixels.
+    ``scores``: (m,). m may be 0.
+    """
 
     frames: np.ndarray
     faces: np.ndarray
@@ -23,26 +26,26 @@ class Track:
 
     @property
     def sizes(self) -> np.ndarray:
-        """Root of each box's area, (m,) pixels."""
+        """Square root of each box's area, (m,) pixels."""
         return np.sqrt(np.prod(self.boxes[:, 2:] - self.boxes[:, :2], axis=1))
 
     @property
     def weight(self) -> float:
-        """Length times size: what makes a subject the main one."""
+        """Sum of the sizes, which grows with length and size. The heaviest subject is the main one."""
         return float(self.sizes.sum())
 
     @property
     def centres(self) -> np.ndarray:
-        """Middle of each box, (m, 2) x, y."""
+        """Centre of each box, (m, 2) x, y."""
         return (self.boxes[:, :2] + self.boxes[:, 2:]) / 2
 
 
 NOBODY = Track(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 4), np.float32), np.empty(0, np.float32))
-"""The track without a face."""
+"""The empty track."""
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes (M, 4) and (N, 4): (M, N)."""
+    """Return the intersection over union of boxes (M, 4) and (N, 4), as (M, N)."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     common = np.prod(np.clip(high - low, 0, None), axis=2)
@@ -51,10 +54,10 @@ def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def track_faces(per_frame: Sequence[Faces], *, max_gap: int = 15, min_overlap: float = 0.3) -> list[Track]:
-    """Tracks in order of their first frame.
+    """Track faces and return the tracks in order of their first frame.
 
-    In every frame, the face and the track whose predicted box overlap most find each other first, as long as they
-    overlap by ``min_overlap``; a track without a face is kept for ``max_gap`` frames and moves on at its own speed.
+    In every frame, faces and predicted boxes of tracks are matched greedily by overlap, the largest first, down to
+    ``min_overlap``. A track without a face is kept for ``max_gap`` frames and moves on at its last speed.
     """
     tracker = Tracker(max_gap=max_gap, min_overlap=min_overlap)
     for faces in per_frame:
@@ -63,7 +66,7 @@ def track_faces(per_frame: Sequence[Faces], *, max_gap: int = 15, min_overlap: f
 
 
 class Tracker:
-    """``track_faces``, one frame after the other."""
+    """Incremental form of ``track_faces``: frames are added one by one."""
 
     def __init__(self, *, max_gap: int = 15, min_overlap: float = 0.3) -> None:
         self.max_gap, self.min_overlap = max_gap, min_overlap
@@ -72,7 +75,7 @@ class Tracker:
         self._closed: list[_Path] = []
 
     def add(self, faces: Faces) -> None:
-        """Take the faces of the next frame."""
+        """Add the faces of the next frame."""
         index, self.frames = self.frames, self.frames + 1
         self._closed += [path for path in self._open if index - path.frames[-1] > self.max_gap + 1]
         self._open = [path for path in self._open if index - path.frames[-1] <= self.max_gap + 1]
@@ -88,12 +91,12 @@ class Tracker:
             self._open.append(path)
 
     def leading(self) -> int | None:
-        """The face of the frame added last whose track is the heaviest so far; None where it shows no face."""
+        """Return the face of the last added frame whose track is the heaviest so far; None if it has no face."""
         here = [path for path in self._open if path.frames[-1] == self.frames - 1]
         return max(here, key=lambda path: path.weight).faces[-1] if here else None
 
     def tracks(self) -> list[Track]:
-        """The tracks so far, in order of their first frame."""
+        """Return the tracks so far, in order of their first frame."""
         every = sorted(self._closed + self._open, key=lambda path: (path.frames[0], path.faces[0]))
         return [path.track() for path in every]
 
@@ -102,19 +105,19 @@ class Tracker:
 class _Path:
     """A track while it grows."""
 
-    frames: array[int] = field(default_factory=lambda: array("q"))  # arrays: a video may have a million faces
+    frames: array[int] = field(default_factory=lambda: array("q"))  # arrays, because a video may have a million faces
     faces: array[int] = field(default_factory=lambda: array("q"))
-    boxes: array[float] = field(default_factory=lambda: array("d"))  # four a face
+    boxes: array[float] = field(default_factory=lambda: array("d"))  # four per face
     scores: array[float] = field(default_factory=lambda: array("d"))
     speed: np.ndarray = field(default_factory=lambda: np.zeros(2))
     last: np.ndarray = field(default_factory=lambda: np.zeros(4))
-    weight: float = 0.0  # so far, as Track.weight
+    weight: float = 0.0  # Track.weight so far
 
     def add(self, frame: int, face: int, faces: Faces) -> None:
         box = np.asarray(faces.boxes[face], np.float64)
         if self.frames:
             moved = (box - self.last).reshape(2, 2).mean(0) / (frame - self.frames[-1])
-            self.speed = 0.7 * self.speed + 0.3 * moved  # smoothed: boxes tremble
+            self.speed = 0.7 * self.speed + 0.3 * moved  # smoothed, because boxes jitter
         self.frames.append(frame)
         self.faces.append(face)
         self.boxes.extend(box)
@@ -131,7 +134,7 @@ class _Path:
 
 
 def _matches(shared: np.ndarray, least: float) -> Iterator[tuple[int, int]]:
-    """(row, column) of the highest entry, then of the highest outside its row and column, and so on down to least."""
+    """Yield (row, column) greedily: the highest entry, then the highest outside its row and column, down to least."""
     left = shared.copy()
     while left.size and left.max() >= least:
         row, column = np.unravel_index(left.argmax(), left.shape)

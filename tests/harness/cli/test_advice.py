@@ -74,7 +74,7 @@ def test_raw_videos_to_train_on(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").touch()
     with pytest.raises(UserError) as error:
         choose_annotations(survey(tmp_path), abaw10.EDITION, track(abaw10, "va"))
-    assert "Train_Set/VIDEO.txt: the line 'valence,arousal', then a line a frame" in str(error.value)
+    assert "Train_Set/VIDEO.txt: the line 'valence,arousal', then one line per frame" in str(error.value)
     assert f"harness data crop {tmp_path} --out {tmp_path.name}-data" in str(error.value)
 
 

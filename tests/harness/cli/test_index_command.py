@@ -53,8 +53,8 @@ def test_it_says_what_files_are_and_what_videos_lack(program, tmp_path: Path) ->
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")))
         container.mux(stream.encode(None))
     answer = program("data", "index", root, "--track", "va")
-    assert "- left out, as no video but still image: 1 (poster.png)" in answer.out
-    assert "- video1.mp4: 7 of 7 frames have no time stamp that fits" in answer.out
+    assert "- left out, not videos (still image): 1 (poster.png)" in answer.out
+    assert "- video1.mp4: 7 of 7 frames have no valid time stamp" in answer.out
     assert "video1.mp4: 7 of 7 frames" in program("data", "doctor", root, "--track", "va").out
 
 

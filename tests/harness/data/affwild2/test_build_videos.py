@@ -22,7 +22,7 @@ def test_crops_one_beyond_the_annotation_are_noted_and_not_used(tmp_path: Path) 
     write_crops(small_va(tmp_path) / "cropped_aligned" / "video1", [6])
     index = index_va(tmp_path)
     assert video(index, "video1").crop_frames.tolist() == [True] * 5
-    assert [note for note in index.notes if "crops of one video go on beyond" in note]
+    assert [note for note in index.notes if "crops of one video continue beyond" in note]
 
 
 def test_crops_far_beyond_the_annotation(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_pictures_beside_the_crops_are_not_used_and_that_is_noted(tmp_path: Path
     for name in ("cover.JPG", "frame_2.png"):
         (folder / name).touch()
     for _ in range(2):  # the second time from what is kept
-        (note,) = [note for note in index_va(root).notes if "no frame's number" in note]
+        (note,) = [note for note in index_va(root).notes if "not frame numbers" in note]
         assert note.endswith(f"are not used: {folder / 'cover.JPG'} (2)")
 
 

@@ -132,13 +132,13 @@ def test_a_folder_of_many_kinds(tmp_path: Path) -> None:
     layout = survey(root)
     assert sorted(layout.videos) == ["a", "b", "c", "clip", "d"]
     assert layout.left_out_notes() == [
-        "left out, as no video but sound: 1 (song.mp3)",
-        "left out, as no video but still image: 2 (cover.jpg, poster.PNG)",
-        "left out, as no video but text: 1 (about.nfo)",
+        "left out, not videos (sound): 1 (song.mp3)",
+        "left out, not videos (still image): 2 (cover.jpg, poster.PNG)",
+        "left out, not videos (text): 1 (about.nfo)",
     ]
 
 
 def test_a_folder_of_pictures_is_named_once(tmp_path: Path) -> None:
     for k in range(150):
         (tmp_path / f"{k}.png").touch()
-    assert survey(tmp_path).left_out_notes() == ["left out, as no video but a folder of other files: 1 (.)"]
+    assert survey(tmp_path).left_out_notes() == ["left out, not videos (a folder of other files): 1 (.)"]

@@ -134,7 +134,7 @@ def test_hdr_is_named_and_read_as_it_comes_where_it_cannot_be_converted(
 ) -> None:
     monkeypatch.setattr(display, "_converts_hdr", lambda: False)
     info = probe(write(tmp_path / "a.mp4", hdr=transfer))
-    assert info.notes == (f"HDR ({name}): pictures are read as they come, too flat",)
+    assert info.notes == (f"HDR ({name}): pictures are not converted and look too flat",)
     assert info.reading == ""
 
 
@@ -144,7 +144,7 @@ def test_hdr_is_converted(tmp_path: Path, transfer: int, name: str) -> None:
     """Signal levels of BT.2100 against what they mean: reference white, 203 cd/m2, is all but the brightest."""
     path = write(tmp_path / "a.mp4", hdr=transfer)
     info, frame = probe(path), next(read_frames(path))
-    assert info.notes == (f"HDR ({name}): pictures are converted to ordinary brightness (BT.709)",)
+    assert info.notes == (f"HDR ({name}): pictures are converted to standard range (BT.709)",)
     assert f"{name} to BT.709" in info.reading
     shades = [frame[16, 24].mean(), frame[16, 72].mean(), frame[48, 24].mean(), frame[48, 72].mean()]
     assert shades[0] < shades[1] < shades[2] <= shades[3]

@@ -184,7 +184,7 @@ def test_a_copy_that_begins_before_time_0_keeps_its_pictures_and_its_sound(tmp_p
     remux(tmp_path / "whole.mp4", tmp_path / "a.mkv", lambda number, packet: True, shift=-first / RATE)
     info = probe(tmp_path / "a.mkv")
     assert 0 < info.guessed <= first
-    assert f"{info.guessed} of {N} frames have no time stamp" in info.notes[0]
+    assert f"{info.guessed} of {N} frames have no valid time stamp" in info.notes[0]
     assert info.reading
     assert which(tmp_path / "a.mkv") == list(range(N))
     np.testing.assert_allclose(info.times, np.arange(N) / RATE, atol=1.1e-3)

@@ -166,7 +166,7 @@ def test_lengths_that_differ(folder: Path) -> None:
     write_video(folder / "batch1/video1.mp4", 6)
     report = diagnose(folder, registry())
     assert report.clean
-    assert any("3 of 4 names have as many frames as there are rows, 1 differ by 1" in note for note in report.notes)
+    assert any("3 of 4 names have as many frames as their annotations, 1 differ by 1" in note for note in report.notes)
     write_video(folder / "batch1/video1.mp4", 9)
     report = diagnose(folder, registry())
     assert problem(report, "video1 has 5 frames here, but", "has 9 frames", "data.frame_tolerance=4")
@@ -255,13 +255,13 @@ def test_a_set_of_ones_own_is_judged_on_its_own_terms(tmp_path: Path) -> None:
     assert (found["Fear, train"], found["Sadness, val"]) == ("3", "1")
     assert {row.verdict for row in report.rows} == {"not published"}
     assert report.problems == (
-        "expr: no training frame of Anger, Disgust, Happiness, Sadness, Surprise, Other: nothing can be learned of them; "
+        "expr: no training frame of Anger, Disgust, Happiness, Sadness, Surprise, Other: they cannot be learned; "
         "val has Sadness",
     )
     notes = "\n".join(report.notes)
     assert "2 groups in train, fewer than 10" in notes
     assert "38% of the labelled frames have no face, most of them in anna" in notes
-    assert "without sound, so that audio is absent there: ben.mp4" in notes
+    assert "without sound (the stream audio is absent): ben.mp4" in notes
     text = render(report)
     assert "off by" not in text
     assert "ask the organisers" not in text

@@ -412,7 +412,9 @@ def test_a_flipped_bit_in_a_pack_never_reaches_the_feature_cache(
     key, wanted = extracted("source", replace(few, pack=None))
     path, frame, place = middle(root / "pack", stream, video.name)
     flip(path, place)
-    with pytest.warns(UserWarning, match=rf"{path.name}: the picture of frame {frame + 1} is not what was packed"):
+    with pytest.warns(
+        UserWarning, match=rf"{path.name}: the picture of frame {frame + 1} differs from what was packed"
+    ):
         found = extracted("damaged", few)
     assert found[0] == key  # of the source: packed pictures of raw video have another
     np.testing.assert_array_equal(found[1], wanted)
@@ -440,7 +442,7 @@ def test_damaged_sound_is_decoded_again(own: tuple[Path, Index]) -> None:
     path = root / "pack" / "audio" / f"{video.video.stem}.arrow"
     whole = AudioReader(source_of(index, video)).pcm(16_000)[0].copy()
     flip(path, path.stat().st_size // 2)
-    with pytest.warns(UserWarning, match=rf"{path.name}: .*sha256 is not what its label says; it is set aside"):
+    with pytest.warns(UserWarning, match=rf"{path.name}: .*sha256 differs from its label; it is set aside"):
         reader = AudioReader(source_of(index, video))
     assert reader.packed is None
     np.testing.assert_array_equal(reader.pcm(16_000)[0], whole)
@@ -486,7 +488,7 @@ def test_a_pack_of_0_1_is_compared_whole(own: tuple[Path, Index], stream: str) -
     assert reader.packed is not None
     assert reader.fingerprint() == before.fingerprint()  # nobody's features are computed again
     flip(path, path.stat().st_size // 2)
-    with pytest.warns(UserWarning, match="its sha256 is not what its label says; it is set aside"):
+    with pytest.warns(UserWarning, match="its sha256 differs from its label; it is set aside"):
         assert kind(source_of(index, video)).packed is None
 
 

@@ -133,11 +133,11 @@ def test_what_is_no_video_is_named_and_counted(raw: Path, tmp_path: Path) -> Non
         (raw / name).touch()
     report = crop(raw, tmp_path / "out")
     assert sorted(report.found) == ["none", "one", "two_left", "two_right"]
-    assert "left out, as no video but still image: 2 (cover.png, poster.JPG)" in str(report)
-    assert "left out, as no video but sound: 1 (song.mp3)" in str(report)
+    assert "left out, not videos (still image): 2 (cover.png, poster.JPG)" in str(report)
+    assert "left out, not videos (sound): 1 (song.mp3)" in str(report)
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "a.png").touch()
-    with refused("crop-no-videos", raw=tmp_path / "pictures", left=Part("still image: 1 (a.png)")):
+    with refused("crop-no-videos", raw=tmp_path / "pictures", left=Part("(still image): 1 (a.png)")):
         crop(tmp_path / "pictures", tmp_path / "out2")
 
 

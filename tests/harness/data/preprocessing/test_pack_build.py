@@ -243,7 +243,7 @@ def test_any_flipped_byte_is_found(program, data: Path, places: int) -> None:  #
         for at in {0, len(whole) - 1, *rng.integers(0, len(whole), places).tolist()}:
             path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
             _, findings = verify_pack(data, data / "pack", jobs=1, progress=False)
-            assert [(f.path, f.fault) for f in findings] == [(path, "damaged: its sha256 is not what its label says")]
+            assert [(f.path, f.fault) for f in findings] == [(path, "damaged: its sha256 differs from its label")]
         path.write_bytes(whole)
     path.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
     answer = program("data", "verify", data, "--jobs", 1)
@@ -270,7 +270,7 @@ def test_verify_names_what_else_is_wrong(data: Path) -> None:
     _, findings = verify_pack(data, data / "pack", jobs=1, progress=False)
     faults = {finding.path.relative_to(data / "pack").as_posix(): finding.fault for finding in findings}
     assert faults.keys() == {f"audio/{sounds[0].stem}.arrow", *(f"face/{path.stem}.arrow" for path in faces[:4])}
-    for place, said in enumerate(("label is damaged", "unfinished", "not there", "its label is that of")):
+    for place, said in enumerate(("label is damaged", "unfinished", "not there", "its label belongs to")):
         assert said in faults[f"face/{faces[place].stem}.arrow"]
     assert "has changed since it was packed" in faults[f"audio/{sounds[0].stem}.arrow"]
 
