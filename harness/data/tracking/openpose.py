@@ -14,7 +14,7 @@ from zoo.api import Faces
 from zoo.errors import UserError
 from zoo.files import SETTINGS, read_bytes
 
-VERSION = 2
+VERSION = 3
 """Increase when the same files would give other boxes: boxes are cached (harness.data.tracking.person_boxes)."""
 
 HEAD = (0, 15, 16, 17, 18)  # nose, eyes, ears
@@ -64,7 +64,8 @@ def read_openpose(
             if hit.max(initial=0) > 0:
                 person[frame] = boxes[frame][hit.argmax()]
         unseen = np.isnan(known).any(axis=1)
-        for track in tracks:  # a later track that is mostly the tracked person overwrites earlier ones
+        # Of several tracks that are mostly this person, the longest and largest one is believed: it comes last.
+        for track in sorted(tracks, key=lambda track: track.weight):
             matches = [hits[k][f] > 0 and hits[k].argmax() == f for k, f in zip(track.frames, track.faces, strict=True)]
             seen = ~unseen[track.frames]
             if seen.any() and np.mean(np.array(matches)[seen]) > 0.5:

@@ -151,6 +151,19 @@ def test_no_match_is_nan_and_a_turned_head_is_followed_by_the_body(tmp_path: Pat
     assert np.isnan(person[2:]).all()
 
 
+@pytest.mark.parametrize("later_one_first", [False, True])
+def test_of_two_tracks_with_the_face_the_longer_one_is_believed(tmp_path: Path, later_one_first: bool) -> None:
+    """The face passes to a passer-by for two frames before it is lost; both bodies stay in sight."""
+    for k in range(14):
+        people = [key_points(200, 100)]
+        if k >= 8:
+            people.insert(0 if later_one_first else 1, key_points(500, 90))
+        write_json(tmp_path, f"{k + 1}_keypoints.json", *people)
+    face = np.array([face_at(200, 100)] * 8 + [face_at(500, 90)] * 2 + [[NAN] * 4] * 4)
+    person = read_openpose(tmp_path, 14, face)
+    np.testing.assert_allclose(person[10:], [box_of(200, 100)] * 4, atol=0.01)
+
+
 def test_without_faces_people_are_tracked_and_the_name_chooses(tmp_path: Path) -> None:
     for k in range(10):
         people = [key_points(500, 90), key_points(200, 100)]
