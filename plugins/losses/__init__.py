@@ -73,9 +73,7 @@ def losses() -> list[api.LossSpec]:
             "plugins.losses.focal:Focal",
             "Cross-entropy with less weight on frames that are already predicted well.",
             {
-                "gamma": api.Option(
-                    2.0, "focusing power: the weight is (1 - probability of the true class) to this power"
-                ),
+                "gamma": api.Option(2.0, "focusing power; the weight is (1 - probability of the class) to this power"),
                 "weights": _CLASS_WEIGHTS,
             },
             paper="Lin et al. 2017, arXiv:1708.02002",
@@ -126,7 +124,7 @@ def losses() -> list[api.LossSpec]:
             "Binary cross-entropy with less weight on elements that are already predicted well.",
             {
                 "alpha": api.Option(0.75, "weight of positives; negatives have 1 - alpha"),
-                "gamma": api.Option(2.0, "focusing power: the weight is (1 - probability of the label) to this power"),
+                "gamma": api.Option(2.0, "focusing power; the weight is (1 - probability of the label) to this power"),
             },
             paper="Lin et al. 2017, arXiv:1708.02002",
             kinds=("binary",),

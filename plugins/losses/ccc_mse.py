@@ -14,8 +14,8 @@ class CccMse(ValueLoss):
 
     CCC is computed as in the loss ``ccc``. The squared error is averaged over the labelled elements. It is measured in
     half ranges (for [-1, 1] that is the answer's own unit), so that answers of different ranges count equally. Unlike
-    CCC it has a gradient even if all labels of a batch are equal. Both terms occur in ABAW code (th2l ``core/loss.py``);
-    the user chooses their ratio with ``weight``, by default 1.
+    CCC it has a gradient even if all labels of a batch are equal. ABAW code has both terms (th2l ``core/loss.py``). The
+    user chooses their ratio with ``weight``, by default 1.
 
     ``lds`` weights the moments of CCC and, as in Yang et al. 2021, each squared error (zoo.losses.lds_weights).
     """
