@@ -72,7 +72,7 @@ class HsEmotion(FrameEncoder):
     def __init__(self, stream: str, argument: str | None, size: int | None = None) -> None:
         model = MODELS[argument or ""]
         if size is not None and size < 1:
-            raise UserError(f"option 'size' of encoder 'hsemotion' is pixels, 1 or more, not {size}")
+            raise UserError(f"option 'size' of encoder 'hsemotion' must be at least 1 pixel, got {size}")
         net: nn.Module = timm.create_model(model.net, pretrained=False, num_classes=0)
         super().__init__(dim=int(net.num_features), input=FrameInput(size or model.size, MEAN, STD))  # type: ignore[arg-type]
         self.net = net

@@ -65,7 +65,9 @@ class MelTimm(Encoder):
     ) -> None:
         columns = int(seconds * RATE / HOP)
         if columns < 1 or every < 1 or bands < 1:
-            raise UserError("encoder 'mel_timm': seconds, bands and every must give spectrograms of at least one column")
+            raise UserError(
+                "encoder 'mel_timm': seconds, bands and every must give spectrograms of at least one column"
+            )
         net = network(argument)
         dim = int(getattr(net, "head_hidden_size", None) or net.num_features)  # type: ignore[arg-type]
         # Up to a whole spectrogram on the right: that of the first frame begins with the sound.

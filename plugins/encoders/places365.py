@@ -25,7 +25,7 @@ class Places365(FrameEncoder):
 
     def __init__(self, stream: str, argument: str | None, size: int = 224) -> None:
         if size < 1:
-            raise UserError(f"option 'size' of encoder 'places365' is pixels, 1 or more, not {size}")
+            raise UserError(f"option 'size' of encoder 'places365' must be at least 1 pixel, got {size}")
         net: nn.Module = timm.create_model(argument, pretrained=False, num_classes=0)
         super().__init__(dim=int(net.num_features), input=FrameInput(size, MEAN, STD))  # type: ignore[arg-type]
         self.net = net
