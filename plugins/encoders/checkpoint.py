@@ -1,6 +1,6 @@
 """The user's own network from a file of weights: ``face=checkpoint:affectnet.pth``.
 
-The file holds the weights of one of timm's architectures (zoo.weights.loading.read lists the formats). torchvision's
+The file holds the weights of one of timm's architectures (zoo.weights.reading.read lists the formats). torchvision's
 resnets have the same parameter names. ``model`` names the architecture, because the file does not contain it. A prefix
 of the file's names (``module.``, ``backbone.``, ...) is removed; the prefix chosen is the one with which most names
 match the network's. The classifier is used if ``classes`` names its order, and left out otherwise. The notes of the

@@ -1,8 +1,8 @@
 """Scene encoder: ResNets trained on Places365 (Zhou et al. 2017), which the seed system uses for the context.
 
 The published files are checkpoints of 2017 in PyTorch's format of that time, with names beginning with ``module.``.
-They are read like all pickles here (zoo/pickles.py) and loaded strictly, without the classifier of 365 scenes, into
-timm's resnet of the same name, which has the same layer names as torchvision's.
+They are read like all pickles here (zoo/weights/torch_files.py) and loaded strictly, without the classifier of 365
+scenes, into timm's resnet of the same name, which has the same layer names as torchvision's.
 """
 
 from __future__ import annotations
