@@ -1,10 +1,12 @@
-"""BlazeFace (Bazarevsky et al. 2019, arXiv:1907.05047): MediaPipe's short-range file, for faces within two metres.
+"""BlazeFace (Bazarevsky et al. 2019, arXiv:1907.05047): MediaPipe's short-range model, for faces within two metres.
 
-The file comes out of the package mediapipe 0.10.21, whose code and graph (face_detection_short_range) were read: the
-picture is padded to a square of 128, in [-1, 1]; 896 anchors; boxes that overlap by an IoU over 0.3 are merged, each
-weighted by its score. It finds six points of a face: eyes, tip of the nose, middle of the mouth, both ears. The corners
-of the mouth, which alignment wants, are not among them: they are put beside its middle, parallel to the eyes, and 0.414
-of their distance from it, as in the mean face that crops are aligned to.
+The file is taken from the package mediapipe 0.10.21, whose code and graph (face_detection_short_range) were read: the
+image is padded to a square of 128 pixels in [-1, 1]; there are 896 anchors; boxes with an IoU over 0.3 are merged,
+weighted by their scores.
+
+The network finds six points of a face: eyes, tip of the nose, middle of the mouth, both ears. Alignment needs the
+corners of the mouth instead. They are estimated on both sides of its middle, on a line parallel to that of the eyes, at
+0.414 of the distance of the eyes, as in the mean face that crops are aligned to.
 """
 
 from __future__ import annotations
@@ -18,13 +20,13 @@ from zoo.weights.cards import find
 from zoo.weights.tflite import TfLite
 
 SIDE = 128
-LAYERS = ((8, 2), (16, 6))  # stride in pixels, anchors of a cell
+LAYERS = ((8, 2), (16, 6))  # stride in pixels, anchors per cell
 OVERLAP = 0.3
-MOUTH = 0.414  # of the distance of the eyes: half the width of the mean face's mouth
+MOUTH = 0.414  # half the width of the mean face's mouth, as a fraction of the distance of the eyes
 
 
 class BlazeFace:
-    """Finds faces in one picture at a time; ``threshold`` is the lowest score."""
+    """Face detector for single images. ``threshold``: lowest score of a face."""
 
     def __init__(self, threshold: float = 0.5) -> None:
         if not 0 < threshold < 1:
@@ -34,7 +36,7 @@ class BlazeFace:
         self._anchors = anchors()
 
     def detect(self, frame: np.ndarray) -> Faces:
-        """Faces in ``frame``, uint8 RGB (H, W, 3), best first; boxes end at the picture's edge."""
+        """Return the faces in ``frame``, uint8 RGB (H, W, 3), best first; boxes are clipped to the image."""
         height, width = frame.shape[:2]
         found, scores = self.find(frame)
         corners = found[:, :2].clip(0, (width, height))
@@ -45,7 +47,7 @@ class BlazeFace:
         )
 
     def find(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Two corners of the box and six points, (N, 8, 2) in pixels, and scores (N,), best first."""
+        """Return two corners of each box and six points, (N, 8, 2) in pixels, and scores (N,), best first."""
         square = whole(*frame.shape[:2])
         picture = square.cut(frame, SIDE).astype(np.float32) * (2 / 255) - 1
         out = self._net.run(picture)
@@ -53,7 +55,10 @@ class BlazeFace:
         return square.project(found.reshape(-1, 2)).reshape(-1, 8, 2), scores
 
     def decode(self, raw: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(896, 16), (896, 1) -> corners and points (N, 8, 2), 0 to 1 of the square, and scores (N,)."""
+        """Decode raw (896, 16) and logits (896, 1) to corners and points (N, 8, 2) and scores (N,).
+
+        Coordinates are fractions of the square, 0 to 1.
+        """
         scores = 1 / (1 + np.exp(-logits[:, 0].astype(np.float64).clip(-100, 100)))
         chosen = scores >= self.threshold
         points = raw[chosen].astype(np.float64).reshape(-1, 8, 2) / SIDE
@@ -64,7 +69,7 @@ class BlazeFace:
 
 
 def anchors() -> np.ndarray:
-    """(896, 2): the middles of the anchors, 0 to 1, in the order of the network's outputs."""
+    """Return the centres of the anchors (896, 2), 0 to 1, in the order of the network's outputs."""
     parts = []
     for stride, count in LAYERS:
         middles = (np.arange(SIDE // stride) + 0.5) * stride / SIDE
@@ -74,7 +79,7 @@ def anchors() -> np.ndarray:
 
 
 def merged(points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted suppression: the best box becomes the mean of all that overlap it, and its score stays."""
+    """Apply weighted suppression: replace the best box by the mean of all that overlap it, and keep its score."""
     left = np.argsort(-scores, kind="stable")
     found: list[np.ndarray] = []
     best: list[float] = []
@@ -89,21 +94,21 @@ def merged(points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """(2, 2), (N, 2, 2) corners -> (N,) intersection over union."""
+    """Return the intersection over union (N,) of the corners (2, 2) of a box with those of boxes (N, 2, 2)."""
     shared = (np.minimum(box[1], boxes[:, 1]) - np.maximum(box[0], boxes[:, 0])).clip(0).prod(1)
     both = (box[1] - box[0]).prod() + (boxes[:, 1] - boxes[:, 0]).prod(1) - shared
     return np.asarray(shared / np.maximum(both, 1e-12))
 
 
 def five_points(points: np.ndarray) -> np.ndarray:
-    """(N, 6, 2) -> (N, 5, 2): eyes, nose and both corners of the mouth, as seen in the picture."""
+    """Convert points (N, 6, 2) to (N, 5, 2): eyes, nose, both corners of the mouth, left and right as in the image."""
     along = MOUTH * (points[:, 1] - points[:, 0])
     corners = [points[:, 3] - along, points[:, 3] + along]
     return np.stack([points[:, 0], points[:, 1], points[:, 2], *corners], axis=1).astype(np.float32)
 
 
 def card() -> ModelCard:
-    """Where the weights are: in mediapipe's wheel."""
+    """Return the model card of the weights, which are in mediapipe's wheel."""
     return ModelCard(
         name="blazeface-short-range",
         sha256="bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",

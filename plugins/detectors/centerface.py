@@ -10,14 +10,15 @@ import numpy as np
 from zoo.api import Faces
 from zoo.errors import UserError
 
-STRIDE = 4  # pixels of the input a cell of the output
+STRIDE = 4  # pixels of the input per cell of the output
 OUTPUTS = ("537", "538", "539", "540")  # heat map, log of height and width, offset y x, landmarks y x
 
 
 class CenterFace:
-    """Finds faces in one picture at a time; ``threshold`` is the lowest score, ``size`` the longer side it looks at.
+    """Face detector for single images.
 
-    Pictures of any size are scaled to that, so a face should be at least a twentieth of the longer side.
+    ``threshold``: lowest score of a face. ``size``: longer side of the network's input in pixels; images of any size
+    are scaled to it, so a face should be at least a twentieth of the longer side.
     """
 
     def __init__(self, threshold: float = 0.5, size: int = 320) -> None:
@@ -30,7 +31,7 @@ class CenterFace:
             self._net = cv2.dnn.readNetFromONNX(str(path))
 
     def detect(self, frame: np.ndarray) -> Faces:
-        """Faces in ``frame``, uint8 RGB (H, W, 3), best first; boxes end at the picture's edge."""
+        """Return the faces in ``frame``, uint8 RGB (H, W, 3), best first; boxes are clipped to the image."""
         height, width = frame.shape[:2]
         scale = self.size / max(height, width)
         small = _resized(frame, max(1, round(width * scale)), max(1, round(height * scale)))
@@ -57,7 +58,7 @@ def _resized(frame: np.ndarray, width: int, height: int) -> np.ndarray:
 def _decode(
     heat: np.ndarray, sizes: np.ndarray, offsets: np.ndarray, marks: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes (N, 4), scores (N,), landmarks (N, 5, 2) in input pixels from the four maps (1, C, h, w)."""
+    """Decode the four maps (1, C, h, w) to boxes (N, 4), scores (N,) and landmarks (N, 5, 2) in input pixels."""
     rows, columns = np.nonzero(heat[0, 0] > threshold)
     scores = heat[0, 0, rows, columns]
     extent = np.exp(sizes[0, ::-1, rows, columns]) * STRIDE  # (N, 2) width, height
@@ -70,7 +71,7 @@ def _decode(
 
 
 def _suppressed(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Indices of the boxes that stay, best first: none overlaps a better one by an IoU of 0.3."""
+    """Return the indices of the boxes to keep, best first: none has an IoU over 0.3 with a better one."""
     xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
     kept = cv2.dnn.NMSBoxes(xywh.tolist(), scores.tolist(), 0.0, 0.3) if len(boxes) else ()
     return np.asarray(kept, np.int64).reshape(-1)

@@ -1,4 +1,4 @@
-"""The ABAW competitions: what each track asks for, how it is judged and handed in. Light: descriptions only."""
+"""The ABAW competitions: tracks, metrics and submission formats. The package is light: it holds only descriptions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoo import api
 
 @api.hookimpl
 def editions() -> list[api.EditionSpec]:
-    """The editions that are built in, by number: one file each, which is all that a further one takes."""
+    """Return the built-in editions, sorted by number. Each is one file ``abaw<number>.py``, found by its name."""
     names = (module.name.removeprefix("abaw") for module in iter_modules(__path__))
     numbers = sorted(int(name) for name in names if name.isdigit())
     return [import_module(f"{__name__}.abaw{number}").EDITION for number in numbers]

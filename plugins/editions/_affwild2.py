@@ -1,10 +1,18 @@
-"""The tracks on Aff-Wild2's videos: as in editions 5 to 10 (one file a track, keyed by image), and as in editions 1 to
-3 (one file a video). An edition's own file says what differs.
+"""The tracks on Aff-Wild2's videos.
 
-``figures`` (read by ``harness data doctor``): ``videos_<split>``; ``labelled_<split>``, frames with a label;
-``labelled_with_crop_<split>`` and ``labelled_without_crop_<split>``; ``class_counts_with_crop_<split>``, frames a
-class; ``test_rows`` of the organisers' example file. A tuple: published counts that differ. None: unconfirmed. The
-counts are those of editions 5, 6 and 8; editions 9 and 10 state the same videos.
+The submission is one file per track, keyed by image, in editions 5 to 10, and one file per video in editions 1 to 3.
+The file of each edition contains what differs in it.
+
+Keys of ``figures`` (read by ``harness data doctor``):
+
+- ``videos_<split>``: videos
+- ``labelled_<split>``: frames with a label
+- ``labelled_with_crop_<split>`` and ``labelled_without_crop_<split>``: of these, frames with and without a crop
+- ``class_counts_with_crop_<split>``: frames per class
+- ``test_rows``: rows of the organisers' example file
+
+A tuple holds published counts that differ; None means unconfirmed. The counts are those of editions 5, 6 and 8;
+editions 9 and 10 state the same videos.
 """
 
 from __future__ import annotations
@@ -19,8 +27,8 @@ from zoo.tracks import Form
 COUNTS = "notebooks of HSEmotion, github av-savchenko/face-emotion-recognition src/ABAW (editions 5 and 6)"
 _NAME = "required name of the submission file"
 EVERY_ROW = (
-    "Every row of the organisers' example file must be answered, with or without a face crop, or the submission is "
-    "invalid."
+    "Every row of the organisers' example file must have a prediction, with or without a face crop; otherwise the "
+    "submission is invalid."
 )
 UNI_TASK = f"Uni-task: no other labels of Aff-Wild2 may be used, nor networks pre-trained on Aff-Wild2. {EVERY_ROW}"
 
@@ -116,23 +124,26 @@ AU = TrackSpec(
     unconfirmed=("541 videos by the splits, 542 by papers, 547 by the site", _NAME),
 )
 
-# Editions 1 to 3: a file a video, and little is known of the splits.
+# Editions 1 to 3: one file per video, and little is known of the splits.
 NO_FACE = (
-    "The organisers' rule for frames without a face is unconfirmed; teams wrote -1, held the last answer or "
+    "The organisers' rule for frames without a face is unconfirmed; teams wrote -1, repeated the last prediction or "
     "interpolated."
 )
 NO_COUNTS = dict.fromkeys(("videos_train", "videos_val", "videos_test", "labelled_train", "labelled_val"))
 UNKNOWN = (
     "videos and frames of each split",
     "rule for frames without a face",
-    "how exact the header must be",
-    "packaging of the files (some teams: a folder a track, VA_Set, EXPR_Set, AU_Set)",
+    "how exactly the header must match",
+    "packaging of the files (some teams: one folder per track, VA_Set, EXPR_Set, AU_Set)",
 )
-LIST_NAME = "name of the test list (made after that of another track)"
+LIST_NAME = "name of the test list (inferred from that of another track)"
 
 
 def a_file_a_video(track: TrackSpec, header: str, *lists: str, **changed: Any) -> TrackSpec:
-    """The track as it was handed in to editions 1 to 3. ``changed``: further fields."""
+    """Return the track with one submission file per video, as in editions 1 to 3.
+
+    ``header``: of the files; ``lists``: patterns of the test list's name; ``changed``: further fields.
+    """
     fields: dict[str, Any] = {"size": "", "figures": NO_COUNTS, "rules": NO_FACE, "unconfirmed": UNKNOWN, **changed}
     return replace(
         track,
@@ -146,7 +157,7 @@ def a_file_a_video(track: TrackSpec, header: str, *lists: str, **changed: Any) -
 
 
 def keyed(*sources: str, unconfirmed: tuple[str, ...], limit: int | None = None) -> tuple[TrackSpec, ...]:
-    """Valence-arousal, expression and action units as in editions 5 to 10, with what an edition's own sources say."""
+    """Return the tracks va, expr and au as in editions 5 to 10, with an edition's sources, open points and limit."""
     return tuple(
         replace(t, sources=(*sources, *t.sources), unconfirmed=(*t.unconfirmed, *unconfirmed), limit=limit)
         for t in (VA, EXPR, AU)

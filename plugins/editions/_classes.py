@@ -1,4 +1,4 @@
-"""The classes of every track, in the order of the competition, its values and units; and their folders."""
+"""Classes (in the order of the competition), values and action units of all tracks, and their annotation folders."""
 
 from __future__ import annotations
 

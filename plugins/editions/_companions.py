@@ -1,4 +1,4 @@
-"""The companion tracks, on other data than Aff-Wild2: they are scored, written and verified here, not trained on."""
+"""Companion tracks on data other than Aff-Wild2. The harness scores, writes and verifies them; it does not train."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CE = TrackSpec(
     data="C-EXPR-DB",
     lists=("*_CE_test_set_*.txt", "CER.txt"),
     rules="56 videos without annotations, seven of the twelve compound expressions; any data may be used.",
-    size="56 of 400 videos, which have about 200,000 frames",
+    size="56 of 400 videos; the 400 have about 200,000 frames",
     figures={"videos_test": 56, "test_rows": 26_145},
     sources=("notebooks of HSEmotion, github av-savchenko/face-emotion-recognition src/ABAW/ABAW6/cexpr.ipynb",),
     unconfirmed=("required name of the submission file", "submissions allowed"),
@@ -35,9 +35,9 @@ LSD = TrackSpec(
     submission=Form.ITEMS,
     submission_header="image,expression",
     unit="image",
-    data="synthetic images of Aff-Wild2; real ones to be judged on",
+    data="synthetic images of Aff-Wild2; real images for the evaluation",
     lists=("LSD_Challenge_test_set_release*.txt",),
-    rules="Learning from synthetic data: train on synthetic images, answer real ones.",
+    rules="Learning from synthetic data: train on synthetic images, predict real ones.",
     figures={"images_train": 277_251, "images_val": 4_670, "test_rows": 106_120},
     sources=(
         "notebook of HSEmotion, github av-savchenko/face-emotion-recognition src/ABAW/abaw4_lsd_train.ipynb",
@@ -60,7 +60,7 @@ ERI = TrackSpec(
     item="[{}]",
     file="predictions.csv",
     lists=("*ERI*test*.csv", "*ERI*test*.txt"),
-    rules="Intensities of seven emotional reactions, one row a video.",
+    rules="Intensities of seven emotional reactions, one row per video.",
     sources=("github HKUST-NISL/ABAW5 models/eri.py",),
     unconfirmed=("formula of the metric", "sizes of the splits", "file name and form (one team's)"),
 )
@@ -77,7 +77,7 @@ EMI = TrackSpec(
     unit="video",
     data="Hume-Vidmimic2",
     lists=("*EMI*test*.csv", "*EMI*test*.txt", "test_split.csv"),
-    rules="Intensities of six imitated emotions, one row a video.",
+    rules="Intensities of six imitated emotions, one row per video.",
     size="over 15,000 videos, over 25 hours",
     figures={"videos_train": 8_072, "videos_val": 4_588, "videos_test": 4_586, "test_rows": 4_586},
     sources=("notebooks of HSEmotion, github sb-ai-lab/EmotiEffLib training_and_examples/ABAW (ABAW6, ABAW8)",),
@@ -118,9 +118,9 @@ AH_VIDEOS = TrackSpec(
     limit=5,
     lists=("trial-0.txt",),
     rules=(
-        "Ambivalence or hesitancy of a video; rows and order of the organisers' trial-0.txt; up to five trials, "
-        "trial-0.txt to trial-4.txt, by e-mail. The average precision of class 1 is reported beside the score. "
-        "Judged on a private test set."
+        "Ambivalence or hesitancy of a video; rows and their order as in the organisers' trial-0.txt; up to five "
+        "trials, trial-0.txt to trial-4.txt, by e-mail. The average precision of class 1 is reported with the score. "
+        "The evaluation is on a private test set."
     ),
     size="1,427 videos, 10.60 hours, 300 participants; 30 more in the private test",
     figures={"videos_train": (778, 598), "videos_val": (124, 107), "videos_test": (525, 427), "videos_private": 152},
@@ -145,7 +145,7 @@ VD = TrackSpec(
     other_headers=("Frame_Num,Label", "Frame_Number,Predicted_Label"),
     file="predictions",
     lists=("*VD*test*.txt", "*DVD*test*.txt"),
-    rules="Violence in each frame; one CSV a video, by the organisers' template, zipped.",
+    rules="Violence in each frame; one CSV file per video, in the format of the organisers' template, zipped.",
     size="172 videos, 1.39 million frames, of over 500 with 2.7 million",
     figures={
         "videos_train": 103,
@@ -158,5 +158,5 @@ VD = TrackSpec(
         "github kdtsypliakova/ABAW-10-Violence-Detection",
         "github namho-96/ABAW-9th prediction_dvd.py",
     ),
-    unconfirmed=("names of the columns (two teams differ)", "52 test videos (172 less train and val)"),
+    unconfirmed=("names of the columns (two teams differ)", "52 test videos (172 minus train and val)"),
 )

@@ -1,4 +1,4 @@
-"""The multi-task track on the images of s-Aff-Wild2, editions 3, 4, 7 and 11."""
+"""The multi-task track on the images of s-Aff-Wild2 (editions 3, 4, 7 and 11)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MTL = TrackSpec(
     submission=Form.MTL,
     submission_header=_HEADER,
     unit="image",
-    joint_labels=True,  # valence and arousal together; expression and each unit on their own
+    joint_labels=True,  # valence and arousal are labelled together; expression and each action unit independently
     lists=(
         "MTL_Challenge_test_set_release*.txt",
         "Multi_Task_Learning_Challenge_test_set_release*.txt",
@@ -27,7 +27,7 @@ MTL = TrackSpec(
     ),
     data="s-Aff-Wild2",
     size="about 221,000 images",
-    rules="Every listed image must be answered; all of them exist.",
+    rules="Every listed image must have a prediction; all of them exist.",
     figures={
         "labelled_train": 142_333,
         "labelled_val": 26_876,
@@ -41,11 +41,11 @@ MTL = TrackSpec(
         "notebook of HSEmotion, github av-savchenko/face-emotion-recognition src/ABAW/ABAW7/mtl.ipynb",
         "github bakinalexey/abaw-11-mtl-bah-recognition",
     ),
-    unconfirmed=("what makes a row usable in the published counts", "required name of the submission file"),
+    unconfirmed=("which rows the published counts regard as usable", "required name of the submission file"),
 )
 
 IMAGES_ONLY = (
     "Only the images of s-Aff-Wild2 may be used: the videos, sound and annotations of A/V Aff-Wild2 are forbidden "
-    "in editions 7 and 11, so the streams audio, body, context and frame must stay out of what is handed in."
+    "in editions 7 and 11, so a submission must not use the streams audio, body, context and frame."
 )
 WITHOUT_VIDEOS = ("audio", "body", "context", "frame")

@@ -1,4 +1,4 @@
-"""Where the organisers say it."""
+"""Sources published by the organisers: sites, posters, leaderboards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from zoo.api import TrackSpec
 
 
 def site(edition: int) -> str:
-    """The official site of an edition from 6 on."""
+    """Return the source text of the official site of an edition from 6 on."""
     return f"official site, github affective-behavior-analysis-in-the-wild/{edition}th index.html"
 
 
@@ -18,5 +18,5 @@ LEADERBOARDS2 = "official leaderboards, github dkollias/ABAW2-Results"
 
 
 def with_sources(track: TrackSpec, *sources: str) -> TrackSpec:
-    """The track, these before its other sources."""
+    """Return the track with ``sources`` added before its other sources."""
     return replace(track, sources=(*sources, *track.sources))

@@ -1,4 +1,4 @@
-"""ABAW1, FG 2020: valence-arousal, seven expressions, eight action units; one text file a video is handed in."""
+"""ABAW1, FG 2020: valence-arousal, seven expressions, eight action units; one text file per video."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ EDITION = EditionSpec(
             _FRAME_TOTALS.format("AU"),
             sources=_TEAMS,
             unconfirmed=(
-                "metric: accuracy over all pairs of frame and unit (a team's code)",
+                "metric: accuracy over all pairs of frame and action unit (a team's code)",
                 on.LIST_NAME,
                 *on.UNKNOWN,
             ),
         ),
     ),
     paper="arXiv 2001.11409",
-    summary="Aff-Wild2: valence-arousal, 7 expressions, 8 action units; one file a video.",
+    summary="Aff-Wild2: valence-arousal, 7 expressions, 8 action units; one file per video.",
 )

@@ -1,4 +1,4 @@
-"""ABAW10, CVPR 2026: the three tracks of Aff-Wild2, violence, emotional mimicry, ambivalence of videos."""
+"""ABAW10, CVPR 2026: the three tracks on Aff-Wild2, violence, emotional mimicry, ambivalence in videos."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ EDITION = EditionSpec(
         with_sources(companions.AH_VIDEOS, site(10), "github sbelharbi/sbelharbi.github.io otherdocs"),
     ),
     paper="arXiv 2605.27451",
-    summary="Aff-Wild2: valence-arousal, 8 expressions, 12 action units; violence; mimicry; ambivalence of videos.",
+    summary="Aff-Wild2: valence-arousal, 8 expressions, 12 action units; violence; mimicry; ambivalence in videos.",
 )

@@ -1,4 +1,4 @@
-"""ABAW11, ECCV 2026: all answers to single images at once (s-Aff-Wild2), and ambivalence of videos."""
+"""ABAW11, ECCV 2026: multi-task prediction for single images (s-Aff-Wild2), and ambivalence in videos."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ EDITION = EditionSpec(
         ),
         with_sources(companions.AH_VIDEOS, site(11)),
     ),
-    summary="s-Aff-Wild2: all answers of listed images, audio forbidden; ambivalence of videos.",
+    summary="s-Aff-Wild2: multi-task prediction for listed images, audio forbidden; ambivalence in videos.",
 )

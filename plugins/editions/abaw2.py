@@ -1,4 +1,4 @@
-"""ABAW2, ICCV 2021: valence-arousal, seven expressions, twelve action units; one text file a video is handed in."""
+"""ABAW2, ICCV 2021: valence-arousal, seven expressions, twelve action units; one text file per video."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from plugins.editions._sites import LEADERBOARDS2
 from zoo.api import EditionSpec
 
 _SOURCES = (LEADERBOARDS2, "github ryanhe312/ABAW2-FPNMAA gen_test.py", "github sucv/ABAW2")
-_RULES = f"{on.NO_FACE} At most seven submissions a team are in the official leaderboards."
+_RULES = f"{on.NO_FACE} The official leaderboards list at most seven submissions per team."
 _LIMIT = "7 submissions (no team has more in the leaderboards)"
 _UNKNOWN = (_LIMIT, on.LIST_NAME, *on.UNKNOWN)
 
@@ -52,5 +52,5 @@ EDITION = EditionSpec(
         ),
     ),
     paper="arXiv 2106.15318",
-    summary="Aff-Wild2: valence-arousal, 7 expressions, 12 action units; one file a video.",
+    summary="Aff-Wild2: valence-arousal, 7 expressions, 12 action units; one file per video.",
 )

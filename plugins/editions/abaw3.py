@@ -1,4 +1,4 @@
-"""ABAW3, CVPR 2022: valence-arousal, eight expressions, twelve action units, one file a video; and all at once."""
+"""ABAW3, CVPR 2022: valence-arousal, eight expressions, twelve action units (one file per video); multi-task."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ EDITION = EditionSpec(
         ),
     ),
     paper="arXiv 2202.10659",
-    summary="Aff-Wild2: valence-arousal, 8 expressions, 12 action units, one file a video; all three of listed images.",
+    summary="Aff-Wild2: valence-arousal, 8 expressions, 12 action units, one file per video; multi-task on images.",
 )

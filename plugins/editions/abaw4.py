@@ -1,4 +1,4 @@
-"""ABAW4, ECCV 2022: all answers to single images at once, and learning from synthetic data."""
+"""ABAW4, ECCV 2022: multi-task prediction for single images, and learning from synthetic data."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ EDITION = EditionSpec(
         companions.LSD,
     ),
     paper="arXiv 2207.01138",
-    summary="s-Aff-Wild2: all answers of listed images; learning from synthetic data.",
+    summary="s-Aff-Wild2: multi-task prediction for listed images; learning from synthetic data.",
 )

@@ -1,4 +1,4 @@
-"""ABAW5, CVPR 2023: valence-arousal, eight expressions, twelve action units, one file a track; emotional reactions."""
+"""ABAW5, CVPR 2023: valence-arousal, eight expressions, twelve action units (one file per track); reactions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UNCONFIRMED = (
     "metric (that of edition 3 and of later sites)",
     "videos of train and val (those of edition 10)",
     "rules (those of edition 6)",
-    "how it was handed in",
+    "way of submission",
     "5 submissions (one team's)",
 )
 

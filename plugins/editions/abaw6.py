@@ -1,4 +1,4 @@
-"""ABAW6, CVPR 2024: the three tracks of Aff-Wild2, compound expressions, emotional mimicry."""
+"""ABAW6, CVPR 2024: the three tracks on Aff-Wild2, compound expressions, emotional mimicry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ABAW7, ECCV 2024: all answers to single images at once, and compound expressions."""
+"""ABAW7, ECCV 2024: multi-task prediction for single images, and compound expressions."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ EDITION = EditionSpec(
         with_sources(companions.CE, site(7)),
     ),
     paper="arXiv 2407.03835",
-    summary="s-Aff-Wild2: all answers of listed images, audio forbidden; compound expressions.",
+    summary="s-Aff-Wild2: multi-task prediction for listed images, audio forbidden; compound expressions.",
 )

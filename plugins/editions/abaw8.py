@@ -1,4 +1,4 @@
-"""ABAW8, CVPR 2025: the three tracks of Aff-Wild2, compound expressions, emotional mimicry, ambivalence in frames."""
+"""ABAW8, CVPR 2025: the three tracks on Aff-Wild2, compound expressions, emotional mimicry, ambivalence in frames."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ EDITION = EditionSpec(
         with_sources(companions.AH_FRAMES, site(8)),
     ),
     paper="CVPRW 2025, pp. 5572-5583",
-    summary="Aff-Wild2: valence-arousal, 8 expressions, 12 action units; compounds; mimicry; ambivalence a frame.",
+    summary="Aff-Wild2: valence-arousal, 8 expressions, 12 action units; compounds; mimicry; ambivalence in frames.",
 )

@@ -13,7 +13,10 @@ _VA, *_ = on.keyed(
     site(9),
     "github namho-96/ABAW-9th prediction_affwild.py",
     "github cwhoaon/9th-ABAW generate_result.py",
-    unconfirmed=("form: one team wrote a file a video under the same header, another one file", "submissions allowed"),
+    unconfirmed=(
+        "form: one team wrote one file per video with the same header, another a single file",
+        "submissions allowed",
+    ),
 )
 
 EDITION = EditionSpec(

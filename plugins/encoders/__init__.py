@@ -1,4 +1,4 @@
-"""The catalogue of encoders: one light spec each; the networks lie beside it."""
+"""Catalogue of the built-in encoders: one light spec each; the networks are in the other modules of this package."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from zoo import api
 
 @api.hookimpl
 def encoders() -> list[api.EncoderSpec]:
-    """The built-in encoders."""
+    """Return the specs of the built-in encoders."""
     return [
         api.EncoderSpec(
             "lite0",
             "plugins.encoders.lite0:Lite0",
-            "EfficientNet-Lite0, ImageNet weights from an installed package: needs no download.",
-            {"size": api.Option(112, "side of the picture in pixels (the weights saw 224)")},
+            "EfficientNet-Lite0 with ImageNet weights from an installed package; no download needed.",
+            {"size": api.Option(112, "side of the input image in pixels (the weights were trained at 224)")},
             paper="Tan & Le 2019, arXiv:1905.11946",
             license="Apache-2.0",
             passport="plugins.encoders.lite0:passport",
@@ -21,11 +21,11 @@ def encoders() -> list[api.EncoderSpec]:
         api.EncoderSpec(
             "timm",
             "plugins.encoders.timm_models:TimmEncoder",
-            "Any image model of timm with its published weights, its classifier left out.",
+            "Any image model of timm with its published weights, without its classifier.",
             {
                 "size": api.Option(
                     None,
-                    "side of the picture in pixels; none: 112, or a fixed-size model's own (224 for those over 256)",
+                    "side of the input image in pixels; none: 112, or a fixed-size model's own (224 if over 256)",
                     type=int,
                 )
             },
@@ -40,7 +40,7 @@ def encoders() -> list[api.EncoderSpec]:
             "HSEmotion's face networks, trained on AffectNet: EfficientNet-B0, B2, MobileViT.",
             {
                 "size": api.Option(
-                    None, "side of the picture in pixels; none: what the weights saw, 224 or 260", type=int
+                    None, "side of the input image in pixels; none: that of the training, 224 or 260", type=int
                 )
             },
             paper="Savchenko et al. 2022, doi:10.1109/TAFFC.2022.3188390",
@@ -60,7 +60,7 @@ def encoders() -> list[api.EncoderSpec]:
         api.EncoderSpec(
             "fer",
             "plugins.encoders.fer:Fer",
-            "The package fer's mini-XCEPTION on 64 x 64 grey faces; predicts seven expressions by itself.",
+            "The package fer's mini-XCEPTION on 64 x 64 grey faces; has its own predictions of seven expressions.",
             paper="Arriaga et al. 2017, arXiv:1710.07557",
             streams=("face",),
             passport="plugins.encoders.fer:card",
@@ -69,7 +69,7 @@ def encoders() -> list[api.EncoderSpec]:
         api.EncoderSpec(
             "facemesh",
             "plugins.encoders.facemesh:FaceMesh",
-            "MediaPipe's 468 points of the face, without its place, size and roll.",
+            "MediaPipe's 468 face landmarks, normalised for position, size and roll.",
             paper="Kartynnik et al. 2019, arXiv:1907.06724",
             license="Apache-2.0",
             streams=("landmarks",),
@@ -79,7 +79,7 @@ def encoders() -> list[api.EncoderSpec]:
         api.EncoderSpec(
             "blazepose",
             "plugins.encoders.blazepose:BlazePose",
-            "MediaPipe's 33 points of the body and how visible each is, without its place and size.",
+            "MediaPipe's 33 body landmarks and their visibility, normalised for position and size.",
             paper="Bazarevsky et al. 2020, arXiv:2006.10204",
             license="Apache-2.0",
             streams=("pose",),
@@ -89,20 +89,22 @@ def encoders() -> list[api.EncoderSpec]:
         api.EncoderSpec(
             "checkpoint",
             "plugins.encoders.checkpoint:Checkpoint",
-            "A network of your own: a file of weights for an architecture that timm has.",
+            "Your own network: a file of weights for one of timm's architectures.",
             {
                 "model": api.Option("resnet50", "timm's name of the architecture"),
-                "size": api.Option(224, "side of the picture in pixels"),
-                "mean": api.Option((0.485, 0.456, 0.406), "of R, G, B, for pixels from 0 to 1"),
-                "std": api.Option((0.229, 0.224, 0.225), "of R, G, B"),
-                "strict": api.Option(True, "every name must match; false: nine tenths of the numbers, the rest random"),
+                "size": api.Option(224, "side of the input image in pixels"),
+                "mean": api.Option((0.485, 0.456, 0.406), "mean of R, G, B, for pixels from 0 to 1"),
+                "std": api.Option((0.229, 0.224, 0.225), "standard deviation of R, G, B"),
+                "strict": api.Option(
+                    True, "true: all names must match; false: 90% of the weights must match, the rest stays random"
+                ),
                 "classes": api.Option(
                     (),
-                    "the classes of its last layer in order, valence and arousal last: it then predicts by itself",
+                    "classes of its last layer in order, valence and arousal last; enables its own predictions",
                 ),
-                "saw": api.Option((), "the data it was trained on; Aff-Wild2 among them is marked in tables"),
-                "sha256": api.Option(None, "the file's digest, to be compared with", type=str),
-                "ema": api.Option(False, "take the averaged weights of a file that has those of the last step too"),
+                "saw": api.Option((), "data it was trained on; tables mark Aff-Wild2"),
+                "sha256": api.Option(None, "expected digest of the file", type=str),
+                "ema": api.Option(False, "use the averaged weights if the file also has those of the last step"),
             },
             license="as the file's owner says",
             passport="plugins.encoders.checkpoint:passport",
@@ -112,21 +114,21 @@ def encoders() -> list[api.EncoderSpec]:
         api.EncoderSpec(
             "places365",
             "plugins.encoders.places365:Places365",
-            "A ResNet trained to tell 365 kinds of scenes, for the context.",
-            {"size": api.Option(224, "side of the picture in pixels (the weights saw 224)")},
+            "A ResNet trained to classify 365 kinds of scenes, for the context.",
+            {"size": api.Option(224, "side of the input image in pixels (the weights were trained at 224)")},
             paper="Zhou et al. 2017, doi:10.1109/TPAMI.2017.2723009",
             license="CC BY",
             passport="plugins.encoders.places365:passport",
-            argument="which of the published networks",
+            argument="one of the published networks",
             names=("resnet50", "resnet18"),
         ),
         api.EncoderSpec(
             "melcnn",
             "plugins.encoders.melcnn:MelCnn",
-            "Log-mel spectrogram and a small CNN, read at each frame's time; trained in place.",
+            "Log-mel spectrogram and a small CNN, sampled at each frame's time; trained from scratch.",
             {
                 "channels": api.Option(16, "filters of the first layer; the second has twice as many"),
-                "dim": api.Option(64, "features a frame"),
+                "dim": api.Option(64, "features per frame"),
             },
             paper="Hershey et al. 2017, arXiv:1609.09430 (the family: CNNs on log-mel)",
             streams=("audio",),
@@ -135,7 +137,7 @@ def encoders() -> list[api.EncoderSpec]:
         api.EncoderSpec(
             "ssl",
             "plugins.encoders.ssl:SpeechModel",
-            "wav2vec 2.0, HuBERT or WavLM, their transformer's blocks averaged or one of them.",
+            "wav2vec 2.0, HuBERT or WavLM: the mean of the transformer's blocks, or one block.",
             {
                 "layer": api.Option("mean", "a block's number from 1, mean, or learned (weights; with --finetune)"),
                 "window": api.Option(4.0, "seconds of sound that are encoded together"),
@@ -144,14 +146,14 @@ def encoders() -> list[api.EncoderSpec]:
             streams=("audio",),
             kind="sound",
             passport="plugins.encoders.ssl:passport",
-            argument="which network; tiny is a small one with random weights, for tests",
+            argument="one of the networks; tiny is a small one with random weights, for tests",
             names=("wav2vec2_base", "hubert_base", "wavlm_base_plus", "wavlm_large", "tiny"),
         ),
         api.EncoderSpec(
             "vggish",
             "plugins.encoders.vggish:VGGish",
             "VGGish: a VGG network on 0.96 s of log-mel spectrogram around a frame.",
-            {"hop": api.Option(0.24, "seconds between patches; a frame lies between two")},
+            {"hop": api.Option(0.24, "seconds between patches; frames are interpolated between two")},
             paper="Hershey et al. 2017, arXiv:1609.09430",
             license="Apache-2.0",
             streams=("audio",),
@@ -161,7 +163,7 @@ def encoders() -> list[api.EncoderSpec]:
         api.EncoderSpec(
             "resemblyzer",
             "plugins.encoders.resemblyzer:Resemblyzer",
-            "The package resemblyzer's voice encoder: states of its LSTM, read at each frame's time.",
+            "The package resemblyzer's voice encoder: states of its LSTM at each frame's time.",
             paper="Wan et al. 2018, arXiv:1710.10467",
             license="Apache-2.0",
             streams=("audio",),
@@ -171,28 +173,30 @@ def encoders() -> list[api.EncoderSpec]:
         api.EncoderSpec(
             "mel_timm",
             "plugins.encoders.mel_timm:MelTimm",
-            "An image model of timm with its ImageNet weights, on log-mel pictures of seconds of sound.",
+            "An image model of timm with its ImageNet weights, on log-mel spectrograms of several seconds of sound.",
             {
-                "seconds": api.Option(10.0, "of sound that a picture shows, the frame in its middle"),
-                "bands": api.Option(128, "mel bands, the picture's height"),
-                "every": api.Option(16, "columns of 11.6 ms from one picture to the next; a frame lies between two"),
-                "time_mask": api.Option(0, "most columns that are masked in training (SpecAugment)"),
-                "band_mask": api.Option(0, "most bands that are masked in training"),
+                "seconds": api.Option(10.0, "seconds of sound in a spectrogram; the frame is in its middle"),
+                "bands": api.Option(128, "mel bands, the spectrogram's height"),
+                "every": api.Option(
+                    16, "columns (11.6 ms) from one spectrogram to the next; frames are interpolated between two"
+                ),
+                "time_mask": api.Option(0, "largest number of columns masked in training (SpecAugment)"),
+                "band_mask": api.Option(0, "largest number of bands masked in training"),
             },
             paper="Antoniadis et al. 2021, arXiv:2107.03465",
             license="Apache-2.0",
             streams=("audio",),
             kind="sound",
             passport="plugins.encoders.mel_timm:card",
-            argument="name of a timm model of any picture size: resnet50.tv_in1k",
+            argument="name of a timm model without fixed input size: resnet50.tv_in1k",
         ),
         api.EncoderSpec(
             "egemaps",
             "plugins.encoders.egemaps:EGeMaps",
-            "88 numbers of voice and prosody around a frame, by openSMILE: pip install abaw-zoo[opensmile].",
+            "88 voice and prosody features around a frame, by openSMILE: pip install abaw-zoo[opensmile].",
             {
-                "window": api.Option(1.0, "seconds around a frame that are analysed; under 0.1 it is 0.1"),
-                "hop": api.Option(0.1, "seconds between windows; a frame lies between two"),
+                "window": api.Option(1.0, "seconds of sound around a frame that are analysed, at least 0.1"),
+                "hop": api.Option(0.1, "seconds between windows; frames are interpolated between two"),
             },
             paper="Eyben et al. 2016, doi:10.1109/TAFFC.2015.2457417",
             license="audEERING research licence: non-commercial research only, also for the features",
@@ -203,10 +207,10 @@ def encoders() -> list[api.EncoderSpec]:
         api.EncoderSpec(
             "features",
             "plugins.encoders.ready_features:ReadyFeatures",
-            "Features that somebody else extracted: npy, npz, parquet or safetensors, one file a video.",
+            "Features that were extracted elsewhere: npy, npz, parquet or safetensors, one file per video.",
             license="as the folder's features.toml says",
             kind="vectors",
-            argument="a folder with a features.toml, which says what the features are, their width and rate",
+            argument="a folder with a features.toml, which states the features' name, width and rate",
             fixed=True,
             reader="plugins.encoders.ready_features:FeatureReader",
         ),

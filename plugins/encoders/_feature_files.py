@@ -1,4 +1,4 @@
-"""The files behind ``features:DIR``: the manifest, and arrays of four kinds."""
+"""Files of ``features:DIR``: the manifest, and arrays in four formats."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WORDS = {"str": "text", "int": "a whole number", "float": "a number", "tuple[st
 
 @dataclass(frozen=True)
 class Manifest:
-    """``features.toml`` of a folder; see above."""
+    """Content of a folder's ``features.toml``; plugins.encoders.ready_features explains the keys."""
 
     folder: Path
     name: str
@@ -40,7 +40,10 @@ class Manifest:
     saw: tuple[str, ...] = ()
 
     def find(self, video: str) -> Path | None:
-        """A video's file; None where the manifest admits that there is none."""
+        """Return a video's file, or None if there is none and the manifest allows that.
+
+        Raises UserError if there are several, or none and the manifest does not allow that.
+        """
         names = [self.file.replace("{video}", video)] if self.file else [video + ending for ending in ENDINGS]
         found = [path for name in names if (path := self.folder / name).is_file()] or self._in_another_form(names)
         if len(found) > 1:
@@ -53,7 +56,7 @@ class Manifest:
         return found[0] if found else None
 
     def _in_another_form(self, names: Sequence[str]) -> list[Path]:
-        """Files whose names differ from these in their Unicode form, or in the case of their ending."""
+        """Return files whose names differ from these only in Unicode form or in the case of the ending."""
         wanted = {_form(self.folder / name) for name in names}
         folders = sorted({(self.folder / name).parent for name in names})
         files = (file for folder in folders if folder.is_dir() for file in sorted(folder.iterdir()))
@@ -65,7 +68,7 @@ def _form(path: Path) -> Path:
 
 
 def read_manifest(argument: str | None) -> Manifest:
-    """The manifest of a folder; UserError names what is wrong with it and what to write."""
+    """Read the manifest of a folder. The UserError for a bad one states what is wrong and what to write."""
     if not argument:
         raise UserError("encoder 'features' needs a folder: write face=features:DIR")
     folder = Path(argument).expanduser()
@@ -90,7 +93,7 @@ def read_manifest(argument: str | None) -> Manifest:
 
 
 def _check(path: Path, found: dict[str, Any]) -> None:
-    """UserError for keys that are unknown, missing, or not of their kind."""
+    """Raise UserError if a key is unknown, missing or of the wrong type."""
     kinds = {f.name: str(f.type).split(" | ") for f in fields(Manifest) if f.name != "folder"}
     for key, value in found.items():
         if key not in kinds:
@@ -117,12 +120,12 @@ def _check(path: Path, found: dict[str, Any]) -> None:
 
 
 def read_array(path: Path, key: str, width: int) -> np.ndarray:
-    """The (rows, width) float32 array of a file; UserError for one of another form, or width."""
+    """Read the (rows, width) float32 array of a file. Raise UserError if its format or width is wrong."""
     try:
         array = _READERS[path.suffix.lower()](path, key)
     except UserError:
         raise
-    except Exception as error:  # four libraries raise some ten kinds for a damaged file
+    except Exception as error:  # four libraries raise about ten types for a damaged file
         raise UserError(f"{path} cannot be read: {type(error).__name__}: {first_line(error)[:120]}") from error
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise UserError(f"{path} holds {array.dtype} of shape {array.shape}, not rows of {width} numbers")
@@ -147,8 +150,10 @@ def _npz(path: Path, key: str) -> np.ndarray:
 
 
 def _array(path: Path, file: IO[bytes], size: int) -> np.ndarray:
-    """The array of an open .npy file of ``size`` bytes: NumPy makes room for what its header declares before it
-    reads the first number."""
+    """Read the array of an open .npy file of ``size`` bytes.
+
+    The header is checked first, because NumPy allocates the declared size before it reads the first number.
+    """
     version = np.lib.format.read_magic(file)
     header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
     shape, _, dtype = header(file)
@@ -173,7 +178,7 @@ def _parquet(path: Path, key: str) -> np.ndarray:
         if not all(
             pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) for kind in parquet.schema_arrow.types
         ):
-            raise ValueError("a column holds something else than numbers")
+            raise ValueError("a column holds something other than numbers")
         check_parquet(path, parquet, free=FREE)
         table = parquet.read()
     return np.column_stack([column.to_numpy() for column in table.columns])

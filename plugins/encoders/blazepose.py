@@ -1,15 +1,15 @@
-"""The pose of the body: MediaPipe's 33 points, x, y, z and visibility, without place and size.
+"""Body pose: MediaPipe's 33 landmarks (x, y, z and visibility), normalised for position and size.
 
-Bazarevsky et al. 2020, arXiv:2006.10204. The files come out of the package mediapipe 0.10.21, whose graphs were read
-(pose_detection_cpu, pose_detection_to_roi, pose_landmark_by_roi_cpu): a person is found in the picture, padded to a
-square of 224, in [-1, 1]; around the middle of the hips lies a square, turned until the body is upright, in which the
-second network finds 33 points at 256 and says how likely each is visible; x and y are refined by its heat map. Every
-picture stands alone, as in MediaPipe's mode for still pictures.
+Bazarevsky et al. 2020, arXiv:2006.10204. The files are taken from the package mediapipe 0.10.21, whose graphs were read
+(pose_detection_cpu, pose_detection_to_roi, pose_landmark_by_roi_cpu). The first network finds a person in the image,
+padded to a square of 224 pixels in [-1, 1]. A square around the middle of the hips is rotated until the body is
+upright. In it, scaled to 256 pixels, the second network finds 33 points and the probability that each is visible; its
+heat map refines x and y. Each image is processed independently, as in MediaPipe's mode for still images.
 
-The picture is the stream's, the person's box of the raw video. The points are moved to the mean of all, and divided by
-their root mean square distance from it; they keep their lean, which a pose has and a face's shape has not. Where the
-first network is not sure of a person the second looks at the whole picture, and its visibilities say what that is
-worth.
+The input image is the stream's: the person's box in the raw video. The points are centred at their mean and divided by
+their root mean square distance from it. Rotation is kept, because the lean is part of a pose, unlike a face's shape. If
+the first network is not confident of a person, the second one is applied to the whole image, and its visibilities show
+how reliable the result is.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from zoo.weights.cards import describe, find
 from zoo.weights.tflite import TfLite
 
 POINTS, SIDE = 33, 256
-SEEN, LAYERS = 224, ((8, 2), (16, 2), (32, 6))  # of the first network: stride in pixels, anchors of a cell
+SEEN, LAYERS = 224, ((8, 2), (16, 2), (32, 6))  # first network: input side; stride in pixels, anchors per cell
 SURE, OVERLAP, WIDER = 0.5, 0.3, 1.25
 KERNEL = 7  # cells of the heat map around a point
 
 
 class BlazePose(FrameEncoder):
-    """(N, 3, 256, 256) -> (N, 132): x, y, z, visibility of the 33 points, point by point. It learns nothing."""
+    """Pose encoder: (N, 3, 256, 256) -> (N, 132), x, y, z and visibility of point after point; it is not trained."""
 
     def __init__(self, stream: str, argument: str | None) -> None:
         super().__init__(4 * POINTS, FrameInput(SIDE, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)))
@@ -43,15 +43,15 @@ class BlazePose(FrameEncoder):
         self._finder: TfLite | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_points": None, "_finder": None}  # a copy opens the files again
+        return {**self.__dict__, "_points": None, "_finder": None}  # a copy reopens the files
 
     def load_file(self, path: Path) -> None:
-        """Open the file of the points; that of the person is found beside it in the same wheel."""
+        """Open the file of the landmark network, and that of the person detector from the same wheel."""
         self._points, self._finder = TfLite(path), TfLite(find(finder_card()))
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        """(N, 3, 256, 256) -> (N, 132)."""
+        """Encode images (N, 3, 256, 256) in [0, 1] to (N, 132)."""
         if images.is_meta:
             return images.new_zeros(len(images), self.dim)
         pictures = images.float().mul(255).round().clamp(0, 255).byte().movedim(1, -1).cpu().numpy()
@@ -59,12 +59,12 @@ class BlazePose(FrameEncoder):
         return torch.from_numpy(np.stack(poses).reshape(len(images), self.dim)).to(images)
 
     def pose(self, picture: np.ndarray) -> np.ndarray:
-        """Uint8 RGB (H, W, 3) -> (33, 4), normalised."""
+        """Return the normalised landmarks (33, 4) of an image, uint8 RGB (H, W, 3)."""
         region = self.find(picture) or whole(*picture.shape[:2])
         return normalised(self.points_in(picture, region))
 
     def find(self, picture: np.ndarray) -> Region | None:
-        """The square in which the second network is to look for the surest person; None where there is none."""
+        """Return the square for the second network around the most confident person, or None if there is none."""
         square = whole(*picture.shape[:2])
         out = self._net("_finder").run(square.cut(picture, SEEN).astype(np.float32) * (2 / 255) - 1)
         scores = 1 / (1 + np.exp(-out["Identity_1"][:, 0].astype(np.float64).clip(-100, 100)))
@@ -82,7 +82,7 @@ class BlazePose(FrameEncoder):
         return Region(hips[0], hips[1], side, side, turned(hips, head, math.pi / 2))
 
     def points_in(self, picture: np.ndarray, region: Region) -> np.ndarray:
-        """The points in a region of a picture: (33, 4) x, y, z in its pixels, and visibility from 0 to 1."""
+        """Find the landmarks in a region of an image: (33, 4), x, y, z in its pixels and visibility from 0 to 1."""
         out = self._net("_points").run(region.cut(picture, SIDE, edge=True).astype(np.float32) / 255)
         found = out["Identity"].astype(np.float64).reshape(39, 5)[:POINTS]
         points = found[:, :3] / SIDE
@@ -96,13 +96,13 @@ class BlazePose(FrameEncoder):
         return net
 
     def describe(self) -> dict[str, Any]:
-        """For a run's record."""
+        """Describe the weights for a run's record."""
         known = card("pose", None)
         return {**describe(known, find(known)), "precision": "float32"}
 
 
 def anchors() -> np.ndarray:
-    """(2254, 2): the middles of the anchors of the first network, 0 to 1."""
+    """Return the centres (2254, 2) of the first network's anchors, 0 to 1."""
     parts = []
     for stride, count in LAYERS:
         middles = (np.arange(SEEN // stride) + 0.5) * stride / SEEN
@@ -111,15 +111,17 @@ def anchors() -> np.ndarray:
 
 
 def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """(2, 2), (N, 2, 2) corners -> (N,) intersection over union."""
+    """Return the intersection over union (N,) of the corners (2, 2) of a box with those of boxes (N, 2, 2)."""
     shared = (np.minimum(box[1], boxes[:, 1]) - np.maximum(box[0], boxes[:, 0])).clip(0).prod(1)
     both = (box[1] - box[0]).prod() + (boxes[:, 1] - boxes[:, 0]).prod(1) - shared
     return np.asarray(shared / np.maximum(both, 1e-12))
 
 
 def refined(points: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """(33, 2), 0 to 1, heat map (64, 64, 33) of logits -> points at the centre of the heat around them, if it is sure
-    enough: RefineLandmarksFromHeatmapCalculator."""
+    """Move points (33, 2), 0 to 1, to the centre of mass of the heat map around them, if it is confident enough.
+
+    ``heat``: logits (64, 64, 33). This is MediaPipe's RefineLandmarksFromHeatmapCalculator.
+    """
     height, width, count = heat.shape
     out, half = points.copy(), (KERNEL - 1) // 2
     for k in range(count):
@@ -135,14 +137,14 @@ def refined(points: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 
 def normalised(points: np.ndarray) -> np.ndarray:
-    """(33, 4) -> the same without place and size, float32; visibility stays."""
+    """Normalise points (33, 4) for position and size, in float32; visibility is unchanged."""
     moved = points[:, :3] - points[:, :3].mean(0)
     size = max(float(np.sqrt((moved**2).sum(1).mean())), 1e-9)
     return np.concatenate([moved / size, points[:, 3:]], axis=1).astype(np.float32)
 
 
 def card(stream: str, argument: str | None) -> ModelCard:
-    """Where the weights of the points are: in mediapipe's wheel."""
+    """Return the model card of the landmark network, whose weights are in mediapipe's wheel."""
     return _card(
         "mediapipe-pose-landmark-full",
         "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
@@ -153,7 +155,7 @@ def card(stream: str, argument: str | None) -> ModelCard:
 
 
 def finder_card() -> ModelCard:
-    """Where those of the person are."""
+    """Return the model card of the person detector."""
     return _card(
         "mediapipe-pose-detection",
         "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",

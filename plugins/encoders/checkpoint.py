@@ -1,11 +1,11 @@
-"""A network of the user's own, from a file of weights: ``face=checkpoint:affectnet.pth``.
+"""The user's own network from a file of weights: ``face=checkpoint:affectnet.pth``.
 
-The file (zoo.weights.loading.read says in what forms) holds the weights of a network that timm has; torchvision's
-resnets have the same names there. The architecture is named by ``model``, because a file does not tell it. What the
-file's names begin with (``module.``, ``backbone.``, ...) is taken off, whichever brings most names to the network's;
-the classifier is used where ``classes`` names its order, and left out else; what was done is in the notes of the
-record. The seed system's AffectNet ResNet-50
-(``model_state_dict``, seven classes in ``fc``) is such a file.
+The file holds the weights of one of timm's architectures (zoo.weights.reading.read lists the formats). torchvision's
+resnets have the same parameter names. ``model`` names the architecture, because the file does not contain it. A prefix
+of the file's names (``module.``, ``backbone.``, ...) is removed; the prefix chosen is the one with which most names
+match the network's. The classifier is used if ``classes`` names its order, and left out otherwise. The notes of the
+record list these steps. The seed system's AffectNet ResNet-50 (``model_state_dict``, seven classes in ``fc``) is such a
+file.
 """
 
 from __future__ import annotations
@@ -40,15 +40,16 @@ PREFIXES = (
     "feature_extractor.",
     "_orig_mod.",
 )
-ENOUGH = 0.9  # of the network's numbers: a file with fewer is of another network
+ENOUGH = 0.9  # fraction of the network's weights; a file with fewer belongs to another network
 
 
 class Checkpoint(FrameEncoder):
-    """(N, 3, size, size) -> (N, dim): what the network's classifier would see.
+    """Encoder with the user's own weights: (N, 3, size, size) -> (N, dim), the input of the network's classifier.
 
-    ``argument``: the file. ``model``: timm's name of the architecture; ``size``: side of the picture in pixels;
-    ``mean``, ``std``: of R, G, B; ``ema``: averaged weights, where the file has them
-    too. UserError for an unknown name and for numbers that cannot be."""
+    ``argument``: the file. ``model``: timm's name of the architecture. ``size``: side of the input image in pixels.
+    ``mean``, ``std``: of R, G, B. ``ema``: use averaged weights if the file has both. Raises UserError if the
+    architecture is unknown or a number is invalid.
+    """
 
     def __init__(
         self,
@@ -75,14 +76,14 @@ class Checkpoint(FrameEncoder):
         self.classifier = OwnClassifier(self.dim, len(classes)) if classes else None
 
     def encode(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, dim)."""
+        """Encode images (N, 3, H, W) to (N, dim)."""
         features: Tensor = self.net(images)
         return features
 
     def scores(self, features: Tensor) -> Tensor:
-        """(..., dim) -> (..., classes): the logits of the file's own classifier."""
+        """Return the logits (..., classes) of the file's own classifier for features (..., dim)."""
         if self.classifier is None:
-            raise UserError("encoder 'checkpoint' predicts nothing by itself: name the classes of its last layer")
+            raise UserError("encoder 'checkpoint' has no predictions of its own: name the classes of its last layer")
         out: Tensor = self.classifier(features)
         return out
 
@@ -100,8 +101,11 @@ def passport(
     sha256: str | None = None,
     ema: bool = False,
 ) -> ModelCard:
-    """The user's file; ``strict``: every name must match, else at least ENOUGH of the numbers; ``ema``: averaged
-    weights, where it has others too."""
+    """Return the model card of the user's file.
+
+    ``strict``: all names must match; otherwise at least ENOUGH of the weights must. ``ema``: use averaged weights if
+    the file has both.
+    """
     if argument is None:
         raise UserError("encoder 'checkpoint' needs a file of weights: write face=checkpoint:FILE")
     return ModelCard(
@@ -119,11 +123,13 @@ def passport(
 
 
 def adapt(model: str, size: int, strict: bool, classes: tuple[str, ...], state: Mapping[str, Tensor]) -> Adapted:
-    """The file's names under this encoder's, without the classifier, with notes of what was done.
+    """Rename the file's tensors to this encoder's names, and note the steps.
 
-    UserError where the file is of another network or ``classes`` are not as many as its classifier has."""
+    The classifier is kept only if ``classes`` are given. Raises UserError if the file belongs to another network or the
+    number of ``classes`` differs from that of its classifier.
+    """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # whatever is put in for what the file lacks is the same every time
+        torch.manual_seed(0)  # so that random values for tensors missing in the file are always the same
         net = _create(model, size)
     with torch.device("meta"):
         whole = _create(model, size, classes=1).state_dict()
@@ -132,7 +138,7 @@ def adapt(model: str, size: int, strict: bool, classes: tuple[str, ...], state: 
     prefix = _best_prefix(state, own)
     notes = [f"{prefix!r} taken off {sum(name.startswith(prefix) for name in state)} names"] if prefix else []
     beside = [n for n in state if prefix and not n.startswith((prefix, *heads)) and n not in own]
-    if beside:  # such as a loss's weights: what lies beside the network is none of it
+    if beside:  # tensors outside the network's prefix, such as the weights of a loss
         notes.append(f"{len(beside)} beside {prefix!r} left out ({_some(beside)})")
     short = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name not in beside}
     dropped = {name: tensor for name, tensor in short.items() if name.startswith(heads)}
@@ -147,7 +153,7 @@ def adapt(model: str, size: int, strict: bool, classes: tuple[str, ...], state: 
 
 
 def own_scores(stream: str, argument: str | None, classes: tuple[str, ...] = (), **_options: object) -> OwnScores:
-    """The classes that the user names."""
+    """Return the classes and values that the user names."""
     values = tuple(name for name in classes if name.lower() in ("valence", "arousal"))
     if classes[len(classes) - len(values) :] != values:
         raise UserError(
@@ -157,11 +163,14 @@ def own_scores(stream: str, argument: str | None, classes: tuple[str, ...] = (),
 
 
 def _classifier(head: Mapping[str, Tensor], classes: tuple[str, ...]) -> dict[str, Tensor]:
-    """The last layer of the file, where the user named its classes; zeros, which stand for none, where it has none."""
+    """Return the last layer of the file if the user named its classes and it is unambiguous, else an empty dict.
+
+    A missing bias is replaced by zeros.
+    """
     if not classes:
         return {}
     names = [name for name, tensor in head.items() if name.endswith("weight") and tensor.ndim == 2]
-    if not names or len(names) > 1:  # of several layers, what lies between them is not known
+    if not names or len(names) > 1:  # with several layers, the operations between them are unknown
         return {}
     weight = head[names[0]]
     bias = head.get(names[0].removesuffix("weight") + "bias", torch.zeros(len(weight)))
@@ -173,7 +182,7 @@ def _use(classes: tuple[str, ...], found: Mapping[str, Tensor]) -> str:
 
 
 def _best_prefix(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
-    """What to take off so that most names are the network's; nothing where it does not help."""
+    """Return the prefix whose removal makes most names match the network's; "" if none helps."""
     prefixes = {""}
     for name in state:
         prefix = ""
@@ -184,20 +193,23 @@ def _best_prefix(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
 
 
 def _check_classes(classes: tuple[str, ...], head: Mapping[str, Tensor]) -> list[str]:
-    """Compare the user's order of classes with the width of the classifier's last layer."""
+    """Compare the number of the user's classes with the width of the classifier's last layer; return notes.
+
+    Raises UserError if they differ.
+    """
     widths = [tensor.shape[0] for name, tensor in head.items() if name.endswith("weight") and tensor.ndim == 2]
     if not widths:
         return ["the order of classes could not be checked: the file has no classifier"] if classes else []
     if classes and len(classes) != widths[-1]:
         raise UserError(
             f"a class order that does not match: {len(classes)} classes ({', '.join(classes)}), but the file's "
-            f"classifier has {widths[-1]} answers: mend --set encoder.SLOT.classes=..."
+            f"classifier has {widths[-1]} answers: correct --set encoder.SLOT.classes=..."
         )
     return [f"its classifier had {widths[-1]} answers" + (f": {', '.join(classes)}" if classes else "")]
 
 
 def _resampled(model: str, state: dict[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
-    """Position embeddings at the picture's size, by the model family's own filter in timm, where it has any."""
+    """Resample position embeddings to the input size with timm's filter for the model family, if it has one."""
     if "pos_embed" not in state:
         return state
     family = sys.modules[timm.models.model_entrypoint(model.partition(".")[0]).__module__]
@@ -206,12 +218,15 @@ def _resampled(model: str, state: dict[str, Tensor], net: nn.Module) -> dict[str
 
 
 def _what_fits(model: str, found: dict[str, Tensor], own: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
-    """The network's tensors, out of the file where name and shape match, else random; and what did not match."""
+    """Return the network's tensors and notes on mismatches.
+
+    A tensor comes from the file if name and shape match, and is random otherwise. Raises UserError if too few match.
+    """
     fits = {name: t for name, t in found.items() if name in own and own[name].shape == t.shape}
     share = sum(own[name].numel() for name in fits) / sum(t.numel() for t in own.values())
     if share < ENOUGH:
         raise UserError(
-            f"the file has only {share:.0%} of the numbers of {model!r}, and {ENOUGH:.0%} are wanted: "
+            f"the file has only {share:.0%} of the weights of {model!r}, and {ENOUGH:.0%} are needed: "
             "name its network with --set encoder.SLOT.model=NAME"
         )
     lacking = [name for name in own if name not in fits]
@@ -230,7 +245,7 @@ def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
 
 
 def _create(model: str, size: int, classes: int = 0) -> nn.Module:
-    """The network with random weights; UserError for a name that timm does not know."""
+    """Create the network with random weights. Raise UserError if timm does not know the name or rejects the size."""
     name = model.partition(".")[0]
     if not timm.is_model(name):
         near = did_you_mean(name, timm.list_models())

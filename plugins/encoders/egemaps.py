@@ -1,13 +1,12 @@
-"""eGeMAPS: 88 numbers of voice and prosody (pitch, loudness, formants, spectrum) over a window around each frame.
+"""eGeMAPS: 88 voice and prosody features (pitch, loudness, formants, spectrum) over a window around each frame.
 
-Eyben et al. 2016, doi:10.1109/TAFFC.2015.2457417; computed by openSMILE (feature set eGeMAPSv02, functionals), which
-is an extra, ``pip install abaw-zoo[opensmile]``: its licence admits research only, and says the same of features made
-with it.
+Eyben et al. 2016, doi:10.1109/TAFFC.2015.2457417; computed by openSMILE (feature set eGeMAPSv02, functionals), which is
+an extra, ``pip install abaw-zoo[opensmile]``. Its licence permits research only, also for features computed with it.
 
-Choices: a window of ``window`` seconds lies around each multiple of ``hop`` seconds of the video's sound, and a frame's
-features lie linearly between the two next to it. Windows under 100 ms are widened to that: openSMILE answers NaN to
-sounds of up to 50 ms (measured: 50 ms all NaN, 60 ms none). At the ends of the sound only what is there is
-analysed, at least 100 ms of it.
+Choices: a window of ``window`` seconds is centred on each multiple of ``hop`` seconds of the video's sound, and a
+frame's features are interpolated linearly between the two nearest windows. Windows shorter than 100 ms are widened to
+100 ms, because openSMILE returns NaN for very short sounds (measured: 50 ms all NaN, 60 ms none). At the ends of the
+sound a window is cut, but it keeps at least 100 ms.
 """
 
 from __future__ import annotations
@@ -27,17 +26,17 @@ from zoo.layers.resampling import read_at
 from zoo.modules import Encoder
 
 RATE = 16_000  # Hz
-SHORTEST = 0.1  # seconds of a window
-HELD = 0.1  # seconds that the last window's features are held for beyond the sound
+SHORTEST = 0.1  # shortest window in seconds
+HELD = 0.1  # seconds beyond the sound for which the last window's features are held
 DIM = 88
 LICENSE = "audEERING research licence: non-commercial research only, also for the features"
 
 
 class EGeMaps(Encoder):
-    """samples (B, S), samples_valid (B, S), times (B, T) in seconds from the first sample -> (B, T, 88).
+    """eGeMAPS encoder: samples (B, S), samples_valid (B, S), times (B, T) -> (B, T, 88).
 
-    Further than ``hop`` + 0.1 s outside the sound features are zero. Raises UserError where openSMILE is missing and
-    for a window or hop that is not positive.
+    Times are seconds from the first sample. Features are zero more than ``hop`` + 0.1 s outside the sound. Raises
+    UserError if openSMILE is missing, or window or hop is out of range.
     """
 
     def __init__(self, stream: str, argument: str | None, window: float = 1.0, hop: float = 0.1) -> None:
@@ -53,7 +52,7 @@ class EGeMaps(Encoder):
 
     @torch.no_grad()
     def forward(self, samples: Tensor, samples_valid: Tensor, times: Tensor) -> Tensor:
-        """(B, S), (B, S), (B, T) -> (B, T, 88)."""
+        """Map samples (B, S), samples_valid (B, S) and times (B, T) in seconds to features (B, T, 88)."""
         known = samples_valid[:, :: self.grid]  # (B, K)
         position = times.nan_to_num() * RATE / self.grid
         x = samples.new_zeros(*known.shape, DIM)
@@ -68,16 +67,16 @@ class EGeMaps(Encoder):
         return read_at(x, known, position, 1 + HELD * RATE / self.grid)
 
     def window(self, sound: np.ndarray, middle: int) -> np.ndarray:
-        """The 88 numbers of the window around a sample, cut at the ends of the sound but 100 ms long at least."""
+        """Return the 88 features of the window around a sample, cut at the ends of the sound to at least 100 ms."""
         shortest = int(SHORTEST * RATE)
         start, stop = max(0, round(middle - self.around)), min(len(sound), round(middle + self.around))
         start, stop = max(0, min(start, stop - shortest)), max(stop, min(len(sound), start + shortest))
         part = sound[start:stop]
-        part = np.pad(part, (0, max(0, shortest - len(part))))  # a whole sound of under 100 ms
+        part = np.pad(part, (0, max(0, shortest - len(part))))  # if the whole sound is shorter than 100 ms
         return self.analyse(part)
 
     def describe(self) -> dict[str, Any]:
-        """For a run's record."""
+        """Describe the features for a run's record."""
         from importlib.metadata import version
 
         return {
@@ -92,10 +91,13 @@ class EGeMaps(Encoder):
 
 @functools.lru_cache(maxsize=1)
 def functionals() -> Callable[[np.ndarray], np.ndarray]:
-    """samples (S,) at 16 kHz -> (88,) float32; UserError where openSMILE is not installed."""
+    """Return a function that maps samples (S,) at 16 kHz to features (88,) float32.
+
+    Raises UserError if openSMILE is not installed.
+    """
     try:
         opensmile = importlib.import_module("opensmile")
-    except (ImportError, OSError) as error:  # the latter: its own libraries cannot be loaded
+    except (ImportError, OSError) as error:  # OSError if its own libraries cannot be loaded
         raise UserError(
             f"encoder 'egemaps' needs openSMILE ({first_line(error)}): pip install abaw-zoo[opensmile] (its licence: "
             "research only)"

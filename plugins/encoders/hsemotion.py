@@ -1,18 +1,17 @@
-"""Faces: HSEmotion's networks, trained on AffectNet (Savchenko; now EmotiEffLib).
+"""Face encoders: HSEmotion's networks, trained on AffectNet (Savchenko; now EmotiEffLib).
 
-The published files are whole pickled networks of old timm releases. They are read without their code
-(zoo/weights/torch_files.py) and loaded, strictly, into today's timm network of the same architecture:
-tf_efficientnet_b0 and b2, and for ``mobilevit_va_mtl`` mobilevitv2_150, which its 9,821,779 parameters (with batch
-norms folded) and 768 features single out. The face was pressed to the square without keeping its sides, RGB, ImageNet
-mean and std, as facial_analysis.py of the repository does.
+The published files are whole pickled networks of old timm releases. They are read without running their code
+(zoo/weights/torch_files.py) and loaded, strictly, into the current timm network of the same architecture:
+tf_efficientnet_b0 and b2, and mobilevitv2_150 for ``mobilevit_va_mtl``, identified by its 9,821,779 parameters (with
+batch norms folded) and 768 features. In training the face was resized to the square without keeping its aspect ratio,
+in RGB with ImageNet mean and std, as in the repository's facial_analysis.py.
 
-Their classifier is kept beside the network: what it predicts is what the published code gives (logits of seven or
-eight classes; where the file has them valence and arousal, as the layer gives them, cut to [-1, 1]).
+The classifier is kept with the network. Its predictions are those of the published code: logits of seven or eight
+classes and, if the file has them, valence and arousal, linear and clipped to [-1, 1].
 
-The addresses name one commit of the repository, so that a file cannot change; the two digests are those that others
-measured at that commit. The networks were first trained to tell VGGFace2's people apart, then on AffectNet;
-``best_vgaf`` and ``best_afew`` say on which videos the epoch was chosen. For mobilevit_va_mtl the first step is
-assumed.
+The URLs name one commit of the repository, so that a file cannot change. The two digests were measured by others at
+that commit. The networks were first trained to recognise the people of VGGFace2, then on AffectNet; ``best_vgaf`` and
+``best_afew`` name the videos on which the epoch was chosen. For mobilevit_va_mtl the first step is an assumption.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _MOBILE = "Savchenko 2024, arXiv:2403.11590"
 
 @dataclass(frozen=True)
 class Model:
-    """One published network: today's timm name, what it answers, the picture's side, and its file where known."""
+    """One published network: its current timm name, outputs, input side in pixels and, if known, digest and size."""
 
     net: str
     classes: tuple[str, ...]
@@ -64,14 +63,16 @@ MODELS = {
 
 
 class HsEmotion(FrameEncoder):
-    """(N, 3, size, size) -> (N, dim): the features before the classifier; 1280 (b0), 1408 (b2), 768 (mobilevit).
+    """HSEmotion encoder: (N, 3, size, size) -> (N, dim), the features before the classifier.
 
-    ``argument``: one of MODELS. ``size``: side of the picture in pixels; none: what the weights saw."""
+    dim is 1280 (b0), 1408 (b2) or 768 (mobilevit). ``argument``: one of MODELS. ``size``: side of the input image in
+    pixels; None: that of the training.
+    """
 
     def __init__(self, stream: str, argument: str | None, size: int | None = None) -> None:
         model = MODELS[argument or ""]
         if size is not None and size < 1:
-            raise UserError(f"option 'size' of encoder 'hsemotion' is pixels, 1 or more, not {size}")
+            raise UserError(f"option 'size' of encoder 'hsemotion' must be at least 1 pixel, got {size}")
         net: nn.Module = timm.create_model(model.net, pretrained=False, num_classes=0)
         super().__init__(dim=int(net.num_features), input=FrameInput(size or model.size, MEAN, STD))  # type: ignore[arg-type]
         self.net = net
@@ -79,18 +80,18 @@ class HsEmotion(FrameEncoder):
         self.classes = len(own_scores(stream, argument).classes)
 
     def encode(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, dim)."""
+        """Encode images (N, 3, H, W) to (N, dim)."""
         features: Tensor = self.net(images)
         return features
 
     def scores(self, features: Tensor) -> Tensor:
-        """(..., dim) -> (..., K): logits of the classes; valence and arousal where the file has them."""
+        """Return logits of the classes and, if present, valence and arousal (..., K), for features (..., dim)."""
         out: Tensor = self.classifier(features)
         return torch.cat([out[..., : self.classes], out[..., self.classes :].clamp(-1, 1)], -1)
 
 
 def passport(stream: str, argument: str | None, size: int | None = None) -> ModelCard:
-    """What is known of the weights, the same for every size."""
+    """Return the model card of the weights, which is the same for each size."""
     model = MODELS[argument or ""]
     return ModelCard(
         name=f"hsemotion-{argument}",
@@ -108,14 +109,14 @@ def passport(stream: str, argument: str | None, size: int | None = None) -> Mode
 
 
 def adapt(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The file's names under this encoder's; the classifier is ``classifier.0`` or ``head.fc`` there."""
+    """Rename the file's tensors to this encoder's names; the file's classifier is ``classifier.0`` or ``head.fc``."""
     heads = ("classifier.", "head.fc.")
     own = {f"classifier.{name.rpartition('.')[2]}": t for name, t in state.items() if name.startswith(heads)}
     return {**{f"net.{name}": t for name, t in state.items() if not name.startswith(heads)}, **own}
 
 
 def own_scores(stream: str, argument: str | None, size: int | None = None) -> OwnScores:
-    """AffectNet's classes, as its own last layer has them, and values where it has them too."""
+    """Return AffectNet's classes in the order of the last layer and, if it has them, valence and arousal."""
     classes = MODELS[argument or ""].classes
     values = tuple(name for name in classes if name in VALUES)
     return OwnScores(tuple(name for name in classes if name not in VALUES), values)

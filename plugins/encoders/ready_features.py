@@ -1,23 +1,25 @@
-"""Features that somebody else extracted: one file a video in a folder, with a manifest that says what they are.
+"""Features that were extracted elsewhere: a folder with one file per video and a manifest that describes them.
 
 ``face=features:DIR`` reads ``DIR/features.toml``:
 
-    name = "what they are"            # wanted
-    width = 512                       # numbers a row; wanted
-    rate = "frame"                    # one row a video frame, or a number: rows a second
-    start = 0.0                       # of a number: seconds of the first row from the first video frame
+    name = "what they are"            # required
+    width = 512                       # numbers per row; required
+    rate = "frame"                    # required: one row per video frame, or a number: rows per second
+    start = 0.0                       # with a number: seconds from the first video frame to the first row
     file = "sub/{video}.npy"          # default: {video} with .npy, .npz, .parquet or .safetensors
-    key = "features"                  # the array in an .npz or .safetensors that holds several
-    missing = "absent"                # a video without file has no features; default "error"
+    key = "features"                  # the array to read from an .npz or .safetensors with several
+    missing = "absent"                # a video without a file has no features; default "error"
     license = "", source = "", citation = "", saw = ["AffectNet"]    # for the record
 
-A video has the name that the harness gives it (``5-60-1920x1080-1_left``). An array is (rows, width), float or whole
-numbers; of a .parquet all columns in their order. A row with a NaN is an absent frame. With one row a frame, one row
-more than frames is left out and one fewer is the last one again (counters of frames differ by one, as do annotations);
-other counts are an error. Of rows by the second, a frame's features lie linearly between its two neighbours; beyond
-the first and the last row, and next to an absent one, the nearer row counts up to half a step away.
+A video has the name that the harness gives it (``5-60-1920x1080-1_left``). An array is (rows, width), of floats or
+integers; in a .parquet all columns are read in their order. A row with a NaN is an absent frame.
 
-Nothing is learned, so it is read once and kept as the cache keeps all features, in float16.
+With one row per frame, one extra row is ignored and one missing row is a copy of the last one, because frame counters
+differ by one, as do annotations. Other counts are an error. With rows per second, a frame's features are interpolated
+linearly between its two neighbours. Beyond the first and the last row, and next to an absent one, the nearer row is
+used up to half a step away.
+
+Nothing is trained, so the files are read once and the features are cached like all features, in float16.
 """
 
 from __future__ import annotations
@@ -38,18 +40,18 @@ from zoo.readers import Source
 
 
 class ReadyFeatures(Encoder):
-    """(B, T, width) -> the same: what the files hold. Raises UserError where the manifest does not say it."""
+    """Identity on the files' features (B, T, width). Raises UserError if the manifest is missing or invalid."""
 
     def __init__(self, stream: str, argument: str | None) -> None:
         self.manifest = read_manifest(argument)
         super().__init__(dim=self.manifest.width, input=VectorInput(self.manifest.width))
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """(B, T, width) -> (B, T, width)."""
+        """Return vectors (B, T, width) unchanged."""
         return vectors
 
     def describe(self) -> dict[str, Any]:
-        """What the manifest says, for a run's record; its own digest, not that of the files."""
+        """Describe the features for a run's record, from the manifest. The digest is that of the manifest."""
         known = self.manifest
         return {
             "name": known.name,
@@ -66,7 +68,7 @@ class ReadyFeatures(Encoder):
 
 
 class FeatureReader:
-    """The features of one video, a row a frame; opened by the harness instead of the stream's own reader."""
+    """Reader of one video's features, one row per frame. The harness opens it instead of the stream's own reader."""
 
     def __init__(self, source: Source, argument: str | None) -> None:
         self.source = source
@@ -75,7 +77,7 @@ class FeatureReader:
 
     @cached_property
     def rows(self) -> np.ndarray:
-        """(n_frames, width) float32, rows of absent frames NaN."""
+        """The features (n_frames, width) float32; rows of absent frames are NaN."""
         known, n = self.manifest, self.source.n_frames
         if self.file is None:
             return np.full((n, known.width), np.nan, np.float32)
@@ -84,22 +86,22 @@ class FeatureReader:
             if abs(len(array) - n) > 1 or not len(array):
                 raise UserError(
                     f"{self.file} has {len(array)} rows, but the video {self.source.name} has {n} frames: extract one "
-                    f"row a frame, or give rows a second as rate in {MANIFEST}"
+                    f"row per frame, or give rows per second as rate in {MANIFEST}"
                 )
             return array[np.minimum(np.arange(n), len(array) - 1)]
         return between(array, (self.source.times() - known.start) * float(known.rate))
 
     def present(self) -> np.ndarray:
-        """(n_frames,) bool: rows without NaN."""
+        """Return a mask (n_frames,) bool of the rows without NaN."""
         found: np.ndarray = ~np.isnan(self.rows).any(1)
         return found
 
     def vectors(self) -> np.ndarray:
-        """(n_frames, width) float32, zeros where absent."""
+        """Return the features (n_frames, width) float32, with zeros at absent frames."""
         return np.where(self.present()[:, None], self.rows, np.float32(0))
 
     def fingerprint(self) -> str:
-        """The file's and the manifest's content; of rows by the second the frames' times too."""
+        """Return a digest of the file's and the manifest's content and, for rows per second, the frames' times."""
         content = file_sha256(self.file) if self.file else "none"
         parts = ["features", content, file_sha256(self.manifest.folder / MANIFEST), str(self.source.n_frames)]
         if self.manifest.rate != "frame":
@@ -108,8 +110,11 @@ class FeatureReader:
 
 
 def between(rows: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """rows (R, D) at real-valued positions (n,) -> (n, D): linear between neighbours; where one is absent (NaN, or
-    beyond the ends) the other up to half a row away, else NaN."""
+    """Interpolate rows (R, D) linearly at real-valued positions (n,); return (n, D).
+
+    If one of the two neighbours is absent (NaN, or beyond the ends), the other is used up to half a row away; further
+    away the result is NaN.
+    """
     padded = np.concatenate([np.full((1, rows.shape[1]), np.nan, np.float32), rows, np.full_like(rows[:1], np.nan)])
     if not len(rows):
         return np.full((len(position), rows.shape[1]), np.nan, np.float32)

@@ -1,17 +1,18 @@
-"""Speech models trained without labels (wav2vec 2.0, HuBERT, WavLM), as torchaudio defines and publishes them.
+"""Self-supervised speech models (wav2vec 2.0, HuBERT, WavLM), as defined and published by torchaudio.
 
-They look at a whole recording at once, and features must not depend on where a clip was cut. So the sound is cut into
-windows of ``window`` seconds that start at multiples of half a window of the video's own sound (AudioInput.grid); each
-is encoded by itself, and where two overlap they are averaged with triangular weights. A feature thus depends on the
-sound at most ``window`` seconds away. Masks: samples that are not valid are zero, hops (20 ms) that are not wholly
-inside the sound are neither attended to nor read. One trace of padding stays, as in every use of the base models: the
-group norm after their first layer averages over the whole window, zeros included; the window's length is fixed, so
-nothing depends on a batch.
+These models read a whole recording at once, but features must not depend on the position of a clip's cut. So the sound
+is cut into windows of ``window`` seconds that start at multiples of half a window of the video's own sound
+(AudioInput.grid). Each window is encoded separately, and overlapping windows are averaged with triangular weights. A
+feature therefore depends on the sound at most ``window`` seconds away.
 
-Choices: ``layer`` counts the transformer's blocks from 1; the default is the mean of all, since the best block differs
-from task to task (blocks 6 to 12 in arXiv:2603.23650). ``learned`` is softmax(w) over the blocks (SUPERB,
-arXiv:2105.01051), but trained along with the network, as cached features cannot have weights that still change: it
-wants --finetune. ``tiny`` is a small network of the same build with random weights.
+Invalid samples are zeroed. Hops (20 ms) that are not entirely inside the sound are masked and not read. Padding has one
+remaining influence, as in every use of the base models: the group norm after their first layer averages over the whole
+window, zeros included. The window's length is fixed, so nothing depends on the batch.
+
+Choices: ``layer`` counts the transformer's blocks from 1. The default is the mean of all blocks, because the best block
+differs from task to task (blocks 6 to 12 in arXiv:2603.23650). ``learned`` is softmax(w) over the blocks (SUPERB,
+arXiv:2105.01051), trained together with the network. It needs --finetune, because cached features cannot depend on
+weights that change. ``tiny`` is a small network of the same architecture with random weights.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ from zoo.modules import Encoder, gather, scatter
 RATE = 16_000  # Hz
 CONVOLUTIONS = [(512, 10, 5), *[(512, 3, 2)] * 4, *[(512, 2, 2)] * 2]  # channels, kernel, stride
 HOP = math.prod(stride for _, _, stride in CONVOLUTIONS)  # samples: 20 ms
-FIELD = 400  # samples that one hop sees: 25 ms
-SHORTEST = 0.2  # seconds of a window
-HELD = 0.1  # seconds that the last hop's features are held for beyond the sound
+FIELD = 400  # samples in the receptive field of one hop: 25 ms
+SHORTEST = 0.2  # shortest window in seconds
+HELD = 0.1  # seconds beyond the sound for which the last hop's features are held
 
 
 @dataclass(frozen=True)
 class Published:
-    """One of torchaudio's bundles and what is known of it."""
+    """One of torchaudio's bundles, its training data and its paper."""
 
     bundle: str
     saw: tuple[str, ...]
@@ -77,10 +78,10 @@ TINY: dict[str, Any] = {
 
 
 class SpeechModel(Encoder):
-    """samples (B, S), samples_valid (B, S), times (B, T) in seconds from the first sample -> (B, T, dim).
+    """Speech model encoder: samples (B, S), samples_valid (B, S), times (B, T) -> (B, T, dim).
 
-    Between hops features are interpolated linearly; further than 0.1 s outside the sound they are zero. Raises
-    UserError for a layer that the network has not and for a window that is too short.
+    Times are seconds from the first sample. Features are interpolated linearly between hops and zero more than 0.1 s
+    outside the sound. Raises UserError if the network has no such layer or the window's length is out of range.
     """
 
     def __init__(self, stream: str, argument: str | None, layer: str = "mean", window: float = 4.0) -> None:
@@ -99,7 +100,7 @@ class SpeechModel(Encoder):
             self.needs_training = "layer=learned has weights to learn, and cached features cannot change"
 
     def forward(self, samples: Tensor, samples_valid: Tensor, times: Tensor) -> Tensor:
-        """(B, S), (B, S), (B, T) -> (B, T, dim)."""
+        """Map samples (B, S), samples_valid (B, S) and times (B, T) in seconds to features (B, T, dim)."""
         position = (times.nan_to_num() * RATE - (FIELD - 1) / 2) / HOP  # in hops
         windows = self.cut(torch.where(samples_valid, samples, torch.zeros_like(samples)))  # (B, K, W)
         valid = self.cut(samples_valid)
@@ -114,14 +115,16 @@ class SpeechModel(Encoder):
         return read_at(total / weights.clamp_min(1), weights.squeeze(-1) > 0, position, HELD * RATE / HOP)
 
     def cut(self, x: Tensor) -> Tensor:
-        """(B, S) -> windows (B, K, W) that start every half window, filled up with zeros at the end."""
+        """Cut x (B, S) into windows (B, K, W) that start every half window, padded with zeros at the end."""
         step = self.hops * HOP
         count = max(1, -(-x.shape[1] // step))
         return nn.functional.pad(x, (0, (count + 1) * step - x.shape[1])).unfold(1, 2 * step, step)
 
     def wanted(self, position: Tensor, samples_valid: Tensor, count: int) -> Tensor:
-        """position (B, T) in hops, samples_valid (B, S) -> (B, count): windows that some frame reads; a frame just
-        beyond the sound reads its last hop."""
+        """Return a mask (B, count) of the windows that at least one frame reads.
+
+        ``position``: (B, T) in hops. ``samples_valid``: (B, S). A frame just beyond the sound reads the last hop.
+        """
         index = torch.arange(samples_valid.shape[1], device=position.device)
         last = torch.where(samples_valid, index, 0).amax(1) / HOP - 2
         position = torch.minimum(position, last.unsqueeze(1)).clamp_min(0).unsqueeze(-1)
@@ -129,8 +132,11 @@ class SpeechModel(Encoder):
         return ((position > start - 2) & (position < start + 2 * self.hops + 1)).any(1)
 
     def encode(self, windows: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """windows (N, W), valid (N, W) -> features (N, 2 hops, D), zeros at the last, which is no whole hop, and
-        heard (N, 2 hops): hops wholly inside the sound."""
+        """Encode windows (N, W) with mask valid (N, W).
+
+        Returns features (N, 2 hops, D), zero at the last hop, which is incomplete, and a mask (N, 2 hops) of the hops
+        entirely inside the sound.
+        """
         if self.normalise:
             windows = normalised(windows, valid)
         x, _ = self.net.feature_extractor(windows, None)
@@ -141,8 +147,10 @@ class SpeechModel(Encoder):
         return nn.functional.pad(x, (0, 0, 0, 1)), nn.functional.pad(heard, (0, 1))
 
     def transform(self, x: Tensor, heard: Tensor) -> Tensor:
-        """x (N, n, D) through the transformer's blocks, those of ``layer`` averaged. torchaudio's own loop cannot be
-        used: it gives WavLM a mask that WavLM refuses."""
+        """Run x (N, n, D) through the transformer's blocks and average the outputs of those chosen by ``layer``.
+
+        torchaudio's own loop cannot be used, because it passes WavLM a mask that WavLM rejects.
+        """
         every = heard[:, None, None, :].expand(-1, 1, x.shape[1], -1)
         shares = [1 / len(self.blocks)] * len(self.blocks) if self.mix is None else self.mix.softmax(0).unbind()
         out, bias, kind = torch.zeros_like(x), None, self.net.encoder.feature_projection.projection.weight.dtype
@@ -158,7 +166,10 @@ class SpeechModel(Encoder):
 
 
 def configuration(argument: str | None) -> tuple[dict[str, Any], bool, bool]:
-    """A network's parameters for torchaudio, whether it is a WavLM, whether its sound is standardised."""
+    """Return a network's parameters for torchaudio, a flag for WavLM, and a flag for standardised input.
+
+    Raises UserError if the name is unknown.
+    """
     if argument == "tiny":
         return TINY, True, True
     if argument not in NETWORKS:
@@ -168,7 +179,7 @@ def configuration(argument: str | None) -> tuple[dict[str, Any], bool, bool]:
 
 
 def chosen(layer: str, blocks: int) -> list[int]:
-    """Numbers of the blocks that are looked at, from 1."""
+    """Return the numbers, from 1, of the blocks used. Raise UserError if ``layer`` is invalid."""
     if layer in ("mean", "learned"):
         return list(range(1, blocks + 1))
     if layer.isdecimal() and 1 <= int(layer) <= blocks:
@@ -177,7 +188,7 @@ def chosen(layer: str, blocks: int) -> list[int]:
 
 
 def normalised(windows: Tensor, valid: Tensor) -> Tensor:
-    """Mean 0 and variance 1 over the valid samples of each window (N, W), zeros elsewhere."""
+    """Standardise windows (N, W) to mean 0 and variance 1 over their valid samples, with zeros elsewhere."""
     with torch.autocast(windows.device.type, enabled=False):
         count = valid.sum(1, keepdim=True).clamp_min(1)
         centred = torch.where(valid, windows - windows.sum(1, keepdim=True) / count, torch.zeros_like(windows))
@@ -185,7 +196,7 @@ def normalised(windows: Tensor, valid: Tensor) -> Tensor:
 
 
 def joined(x: Tensor) -> Tensor:
-    """Windows (B, K, 2 h, D) that start every h points, added up -> (B, (K + 1) h, D)."""
+    """Add up overlapping windows (B, K, 2 h, D) that start every h points; return (B, (K + 1) h, D)."""
     first, second = x.chunk(2, 2)
     total = nn.functional.pad(first, (0, 0, 0, 0, 0, 1)) + nn.functional.pad(second, (0, 0, 0, 0, 1, 0))
     return total.flatten(1, 2)
@@ -195,7 +206,7 @@ def joined(x: Tensor) -> Tensor:
 
 
 def passport(stream: str, argument: str | None, layer: str = "mean", window: float = 4.0) -> ModelCard:
-    """Where torchaudio publishes the weights; for ``tiny`` only how a user's own file is read."""
+    """Return the model card of torchaudio's weights; for ``tiny`` it only defines how a user's own file is read."""
     read = partial(adapt, argument, layer)
     if argument not in NETWORKS:
         return ModelCard("ssl tiny", None, "as the file's owner says", "a local file", adapt=read)
@@ -203,7 +214,7 @@ def passport(stream: str, argument: str | None, layer: str = "mean", window: flo
     bundle = getattr(torchaudio.pipelines, known.bundle)
     return ModelCard(
         name=argument,
-        sha256=None,  # torchaudio names none
+        sha256=None,  # torchaudio publishes none
         license="MIT",
         source=f"torchaudio.pipelines.{known.bundle}",
         url=f"https://download.pytorch.org/torchaudio/models/{bundle._path}",
@@ -215,8 +226,11 @@ def passport(stream: str, argument: str | None, layer: str = "mean", window: flo
 
 
 def adapt(argument: str | None, layer: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state_dict of torchaudio's model under this encoder's names: the weight norm of the position convolution in
-    torch's present names, a speech recogniser's last layer (``aux``) left out. Learned layer weights start equal."""
+    """Rename a state_dict of torchaudio's model to this encoder's names.
+
+    The weight norm of the position convolution gets PyTorch's current names. A speech recogniser's last layer (``aux``)
+    is left out. Learned layer weights are initialised as equal.
+    """
     present = {
         "conv.weight_g": "conv.parametrizations.weight.original0",
         "conv.weight_v": "conv.parametrizations.weight.original1",

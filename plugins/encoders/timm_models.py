@@ -1,6 +1,7 @@
 """Any image model of timm as a frame encoder, with the weights that timm publishes for it.
 
-Building never touches the network: weights are found by the passport and loaded by the zoo, checked and strictly.
+Building a model never accesses the internet. The model card locates the weights, and the zoo checks their digest and
+loads them strictly.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from zoo.modules import FrameEncoder
 from zoo.registry.suggestions import did_you_mean
 
 CROP = 112  # pixels of Aff-Wild2's face crops
-LARGEST = 256  # a model whose one size is larger than this is given 224 unless told otherwise
+LARGEST = 256  # pixels; a model with a larger fixed size is built for 224 by default
 _HASHED = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|safetensors)$")  # timm writes the start of the sha256 into the name
 _SAW = {
     "in1k": "ImageNet-1k",
@@ -42,29 +43,33 @@ _SAW = {
 
 
 class TimmEncoder(FrameEncoder):
-    """(N, 3, size, size) -> (N, dim): what the model's classifier would see, with random weights until loaded.
+    """timm encoder: (N, 3, size, size) -> (N, dim), the input of the model's classifier.
 
-    ``argument``: the model's name. ``size``: see ``picture_size``. Raises UserError for an unknown name.
+    Its weights are random until they are loaded. ``argument``: the model's name. ``size``: see ``picture_size``. Raises
+    UserError if the name is unknown.
     """
 
     def __init__(self, stream: str, argument: str | None, size: int | None = None) -> None:
         config = pretrained_config(argument)
         net = create(config, size)
-        dim: Any = getattr(net, "head_hidden_size", None) or net.num_features  # mobilenets widen after pooling
+        dim: Any = (
+            getattr(net, "head_hidden_size", None) or net.num_features
+        )  # mobilenets have more features after pooling
         mean, std = ((m[0], m[1], m[2]) for m in (config.mean, config.std))
         super().__init__(dim=int(dim), input=FrameInput(picture_size(config, size), mean, std))
         self.net = net
 
     def encode(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, dim)."""
+        """Encode images (N, 3, H, W) to (N, dim)."""
         features: Tensor = self.net(images)
         return features
 
 
 def passport(stream: str, argument: str | None, size: int | None = None) -> ModelCard:
-    """Where timm says the weights are; without a place, only how a user's own file is read, where it publishes none.
+    """Return the model card of timm's weights.
 
-    An address whose file name carries its hash comes first, because it can be verified; then the model hub.
+    A URL with the hash in its file name is preferred, because it can be verified; otherwise the model hub is used. If
+    timm publishes no weights, the card only defines how a user's own file is read.
     """
     config = pretrained_config(argument)
     hashed = _HASHED.search(config.url) if isinstance(config.url, str) else None
@@ -87,8 +92,11 @@ def passport(stream: str, argument: str | None, size: int | None = None) -> Mode
 
 
 def adapt(argument: str | None, size: int | None, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A published or timm-saved state_dict under this encoder's names: the model family's own filter is applied (it
-    resamples position embeddings to the picture's size), the classifier is dropped. Nothing else is forgiven."""
+    """Rename the tensors of a published state_dict, or one saved by timm, to this encoder's names.
+
+    The model family's own filter is applied, which resamples position embeddings to the input size, and the classifier
+    is dropped. Any other mismatch is an error.
+    """
     config = pretrained_config(argument)
     net = create(config, size)
     with torch.device("meta"):
@@ -101,7 +109,7 @@ def adapt(argument: str | None, size: int | None, state: dict[str, Tensor]) -> d
 
 
 def pretrained_config(argument: str | None) -> PretrainedCfg:
-    """What timm knows of a model's weights and input; UserError where timm does not know the name."""
+    """Return timm's configuration of a model's weights and input. Raise UserError if timm does not know the name."""
     if argument is None:
         raise UserError("encoder 'timm' needs the name of a model: write face=timm:resnet18")
     name, _, tag = argument.partition(".")
@@ -110,7 +118,7 @@ def pretrained_config(argument: str | None) -> PretrainedCfg:
         raise UserError(f"timm {timm.__version__} has no model {name!r}: {near}timm.list_models() shows all")
     try:
         config = timm.get_pretrained_cfg(argument)
-    except RuntimeError:  # no such tag, or a model that was never given weights
+    except RuntimeError:  # no such tag, or a model without published weights
         if tag:
             tags = ", ".join(timm.list_pretrained(f"{name}.*")) or "none"
             raise UserError(f"timm {timm.__version__} has no weights {argument!r}; it has {tags}") from None
@@ -120,8 +128,11 @@ def pretrained_config(argument: str | None) -> PretrainedCfg:
 
 
 def picture_size(config: PretrainedCfg, size: int | None) -> int:
-    """The side of the picture in pixels: ``size`` if given; else 112 where the model admits any size, and where it
-    has one fixed size that one, or 224 instead of sizes over 256: position embeddings are resampled to it."""
+    """Return the side of the input image in pixels.
+
+    This is ``size`` if given, and otherwise 112 if the model accepts any size. For a model with a fixed size it is that
+    size, or 224 if that is over 256; position embeddings are resampled to it.
+    """
     if size is not None:
         return size
     own = int(config.input_size[-1])
@@ -131,7 +142,7 @@ def picture_size(config: PretrainedCfg, size: int | None) -> int:
 
 
 def create(config: PretrainedCfg, size: int | None, classes: int = 0) -> nn.Module:
-    """The network, by default without classifier, with random weights; UserError where it cannot take that size."""
+    """Create the network with random weights, by default without classifier. Raise UserError if the size is invalid."""
     side = picture_size(config, size)
     fixed = {"img_size": side} if config.fixed_input_size else {}
     make = partial(timm.create_model, config.architecture, pretrained_cfg=config.tag, num_classes=classes, **fixed)
@@ -142,10 +153,13 @@ def create(config: PretrainedCfg, size: int | None, classes: int = 0) -> nn.Modu
 
 
 def _try_size(make: Callable[[], nn.Module], config: PretrainedCfg, side: int) -> None:
-    """Run a network on one picture, without numbers if it can be: some refuse another size than their own when built,
-    some when run, and some drop the edges that do not fill a patch without a word."""
+    """Run a network on one image, on the meta device if possible, and raise UserError if it cannot process the size.
+
+    Some networks reject a size other than their own when built and some when run; others silently drop the edges that
+    do not fill a patch.
+    """
     fault: Exception | None = None
-    for device in ("meta", "cpu"):  # an operator may have no meta form: then really
+    for device in ("meta", "cpu"):  # an operator may have no meta implementation; then run it on the CPU
         try:
             with torch.device(device), torch.no_grad():
                 net = make().eval()
@@ -157,6 +171,6 @@ def _try_size(make: Callable[[], nn.Module], config: PretrainedCfg, side: int) -
         except (AssertionError, ValueError, TypeError, RuntimeError) as error:
             fault = error
     raise UserError(
-        f"timm's {config.architecture} cannot take pictures of {side} x {side} ({fault}): "
+        f"timm's {config.architecture} cannot process images of {side} x {side} ({fault}): "
         f"set another size; its own is {config.input_size[-1]}"
     ) from fault

@@ -1,14 +1,13 @@
-"""VGGish: a VGG network on patches of 0.96 s of log-mel spectrogram, trained on YouTube-8M's early form.
+"""VGGish: a VGG network on patches of 0.96 s of log-mel spectrogram, trained on an early version of YouTube-8M.
 
-Hershey et al. 2017, arXiv:1609.09430; the public PyTorch port that the weights come from was read: harritaylor/
-torchvggish. Log-mel as there: windows of 25 ms (periodic Hann) every 10 ms, a transform of 512 points, magnitudes, 64
-triangles of equal width in mel between 125 and 7500 Hz, log(x + 0.01).
+Hershey et al. 2017, arXiv:1609.09430; the public PyTorch port from which the weights come was read: harritaylor/
+torchvggish. Log-mel as in the port: windows of 25 ms (periodic Hann) every 10 ms, a transform of 512 points,
+magnitudes, 64 triangles of equal width in mel between 125 and 7500 Hz, log(x + 0.01).
 
-Choices: the published use cuts a recording into patches that follow each other; here one patch lies around each
-multiple of ``hop`` seconds of the video's sound, and a frame's features lie linearly between the two patches next to
-it, so that they change as fast as a video's labels do. The features are the 128 numbers after the last ReLU, as
-in the port; the PCA and the rounding to 8 bits that AudioSet's own release added are left out. Samples that are not
-valid are silence.
+Choices: the port cuts a recording into consecutive patches. Here a patch is centred on each multiple of ``hop`` seconds
+of the video's sound, and a frame's features are interpolated linearly between the two nearest patches, so that they
+change as fast as a video's labels do. The features are the 128 numbers after the last ReLU, as in the port, without the
+PCA and the quantisation to 8 bits of AudioSet's own release. Invalid samples are silence.
 """
 
 from __future__ import annotations
@@ -24,19 +23,19 @@ from zoo.layers.resampling import beside, read_at
 from zoo.modules import Encoder, gather, scatter
 
 RATE = 16_000  # Hz
-FRAME, STEP, POINTS = 400, 160, 512  # samples of a spectrum's window, between windows, of the transform
+FRAME, STEP, POINTS = 400, 160, 512  # samples per window; samples between windows; points of the transform
 BANDS, LOW, HIGH, OFFSET = 64, 125.0, 7500.0, 0.01
-PATCH = 96  # spectra
-SPAN = (PATCH - 1) * STEP + FRAME  # samples of a patch: 0.975 s
-HELD = 0.1  # seconds that the last patch's features are held for beyond the sound
+PATCH = 96  # spectra per patch
+SPAN = (PATCH - 1) * STEP + FRAME  # samples per patch: 0.975 s
+HELD = 0.1  # seconds beyond the sound for which the last patch's features are held
 DIM = 128
 
 
 class VGGish(Encoder):
-    """samples (B, S), samples_valid (B, S), times (B, T) in seconds from the first sample -> (B, T, 128).
+    """VGGish encoder: samples (B, S), samples_valid (B, S), times (B, T) -> (B, T, 128).
 
-    Further than ``hop`` + 0.1 s outside the sound features are zero. Raises UserError for a hop that is no multiple of
-    10 ms or over 0.96 s.
+    Times are seconds from the first sample. Features are zero more than ``hop`` + 0.1 s outside the sound. Raises
+    UserError if hop is not a multiple of 10 ms or is over 0.96 s.
     """
 
     bank: Tensor
@@ -57,7 +56,7 @@ class VGGish(Encoder):
         self.register_buffer("window", torch.hann_window(FRAME), persistent=False)
 
     def forward(self, samples: Tensor, samples_valid: Tensor, times: Tensor) -> Tensor:
-        """(B, S), (B, S), (B, T) -> (B, T, 128)."""
+        """Map samples (B, S), samples_valid (B, S) and times (B, T) in seconds to features (B, T, 128)."""
         grid = self.steps * STEP
         known = samples_valid[:, ::grid]  # (B, K)
         patches = self.patches(torch.where(samples_valid, samples, torch.zeros_like(samples)))  # (B, K, 96, 64)
@@ -69,26 +68,26 @@ class VGGish(Encoder):
         return read_at(scatter(x, wanted), known, position, 1 + HELD * RATE / grid)
 
     def patches(self, samples: Tensor) -> Tensor:
-        """(B, S) -> (B, K, 96, 64): patches centred on the samples 0, hop, 2 hop..."""
+        """Return log-mel patches (B, K, 96, 64) of samples (B, S), centred on the samples 0, hop, 2 hop..."""
         grid = self.steps * STEP
         count = -(-samples.shape[1] // grid)
         padded = nn.functional.pad(samples, (SPAN // 2, (count - 1) * grid + SPAN - SPAN // 2 - samples.shape[1]))
         return self.log_mel(padded).unfold(1, PATCH, self.steps).transpose(2, 3)
 
     def log_mel(self, samples: Tensor) -> Tensor:
-        """(B, S) -> (B, spectra, 64), whole windows only; not in the reduced precision of autocast."""
+        """Return log-mel spectra (B, spectra, 64) of samples (B, S), complete windows only, not under autocast."""
         with torch.autocast(samples.device.type, enabled=False):
             spectrum = torch.fft.rfft(samples.unfold(1, FRAME, STEP) * self.window, POINTS).abs()
             return (spectrum @ self.bank + OFFSET).log()
 
     def embed(self, patches: Tensor) -> Tensor:
-        """(N, 1, 96, 64) -> (N, 128)."""
+        """Encode patches (N, 1, 96, 64) to (N, 128)."""
         x: Tensor = self.features(patches)  # (N, 512, 6, 4)
         return self.embeddings(x.permute(0, 2, 3, 1).flatten(1))
 
 
 def convolutions() -> nn.Sequential:
-    """(N, 1, 96, 64) -> (N, 512, 6, 4); its layers are numbered as in the port."""
+    """Return the convolutions, (N, 1, 96, 64) -> (N, 512, 6, 4), with layers numbered as in the port."""
     layers: list[nn.Module] = []
     width = 1
     for widths in ((64,), (128,), (256, 256), (512, 512)):
@@ -100,7 +99,7 @@ def convolutions() -> nn.Sequential:
 
 
 def mel_bank() -> Tensor:
-    """(257, 64): triangles over mel, not over Hz; the constant part of the sound counts nowhere."""
+    """Return the mel filters (257, 64): triangles over mel, not over Hz; the constant component has no weight."""
     bins = mel(torch.linspace(0, RATE / 2, POINTS // 2 + 1, dtype=torch.float64)).unsqueeze(1)
     low, high = (1127 * math.log1p(hz / 700) for hz in (LOW, HIGH))
     edges = torch.linspace(low, high, BANDS + 2, dtype=torch.float64)
@@ -110,12 +109,12 @@ def mel_bank() -> Tensor:
 
 
 def mel(hz: Tensor) -> Tensor:
-    """Hz -> mel."""
+    """Convert Hz to mel."""
     return 1127 * torch.log1p(hz / 700)
 
 
 def passport(stream: str, argument: str | None, hop: float = 0.24) -> ModelCard:
-    """Where the weights are; the start of their digest is part of the file's name."""
+    """Return the model card of the weights; the file's name contains the start of its digest."""
     return ModelCard(
         name="vggish-10086976",
         sha256="10086976",
@@ -130,8 +129,10 @@ def passport(stream: str, argument: str | None, hop: float = 0.24) -> ModelCard:
 
 
 def adapt(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The file's state_dict, also one in torchaudio's names (``features_network``, ``embedding_network``), without the
-    PCA (``pproc``)."""
+    """Rename the file's tensors, including torchaudio's names (``features_network``, ``embedding_network``).
+
+    The PCA (``pproc``) is dropped.
+    """
     names = {"features_network.": "features.", "embedding_network.": "embeddings."}
     return {
         next((new + name.removeprefix(old) for old, new in names.items() if name.startswith(old)), name): value

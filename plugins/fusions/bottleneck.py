@@ -1,4 +1,4 @@
-"""Multimodal bottleneck transformer: slots talk to each other through a few tokens only."""
+"""Multimodal bottleneck transformer: slots exchange information only through a few tokens."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from zoo.modules import Build, FeatureFusion, Features, Masks, masked_mean
 
 
 class Bottleneck(FeatureFusion):
-    """MBT (Nagrani et al. 2021, arXiv:2107.00135; read: google-research/scenic, scenic/projects/mbt/model.py).
+    """MBT (Nagrani et al. 2021, arXiv:2107.00135; code read: google-research/scenic, scenic/projects/mbt/model.py).
 
-    Each slot has ``layers`` transformer layers of its own. In every layer its frames and the shared bottleneck tokens
-    attend to each other (not to other slots' frames), each slot leaves tokens of its own, and their mean over the
-    slots present in the clip goes to the next layer; so slots hear each other from the second layer on, across the
-    whole clip. After one LayerNorm for all slots, the mean of the states of the slots present at the frame is what the
-    answer is predicted from. No slot present at a frame: zeros. One slot: a plain transformer with extra tokens.
+    Each slot has its own ``layers`` transformer layers. In each layer the slot's frames and the shared bottleneck
+    tokens attend to each other, but not to the frames of other slots. Each slot outputs new tokens, and their mean over
+    the slots present in the clip is the next layer's input. So slots are connected from the second layer on, across the
+    whole clip. After one LayerNorm shared by all slots, the predictor receives the mean of the states of the slots
+    present at the frame, or zeros if no slot is present. With one slot this is a plain transformer with extra tokens.
 
-    Paper and code leave open, or differ from here: tokens are exchanged from the first layer on (theirs start at the
-    ninth of twelve), as layers are few; rotary positions for frames and none for tokens instead of learned ones,
-    because test clips may be longer; no class token, as every frame is answered; states are averaged instead of the
-    modalities' logits, the same for a linear output.
+    Choices that differ from the paper and code, or that they leave open:
 
-    Raises UserError where heads do not divide hidden into even widths.
+    - Tokens are exchanged from the first layer on, because there are few layers. (Theirs start at the ninth of twelve.)
+    - Frames have rotary positions and tokens none, instead of learned positions, because test clips may be longer.
+    - There is no class token, because each frame has a prediction.
+    - States are averaged instead of the modalities' logits, which is the same for a linear output.
+
+    Raises UserError if heads does not divide hidden into even widths.
     """
 
     def __init__(
@@ -47,11 +49,11 @@ class Bottleneck(FeatureFusion):
         self.norm = nn.LayerNorm(hidden)
 
     def no_weight_decay(self) -> set[str]:
-        """Learned vectors."""
+        """Exclude the learned tokens."""
         return {"tokens"}
 
     def fuse(self, features: Features, present: Masks, valid: Tensor) -> Tensor:
-        """slot -> (B, T, D_slot) to (B, T, hidden)."""
+        """Fuse features (B, T, D_slot) by slot into (B, T, hidden)."""
         states = [net(features[slot]) for slot, net in zip(self.slots, self.projections, strict=True)]
         seen = torch.stack([present[slot] for slot in self.slots]) & valid  # (S, B, T)
         tokens = self.tokens.expand(len(valid), -1, -1)

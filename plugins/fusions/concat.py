@@ -1,4 +1,4 @@
-"""Early fusion: the slots' features side by side."""
+"""Early fusion: the slots' features concatenated."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from zoo.modules import Build, FeatureFusion, Features, Masks
 
 
 class Concat(FeatureFusion):
-    """One predictor on (B, T, sum of dims). It sees that a slot is absent by the slot's learned vector, which stands
-    in its place; the masks are no input of their own."""
+    """One predictor on the concatenated features (B, T, sum of dims).
+
+    The learned vector that replaces an absent slot's features tells the predictor that the slot is absent; the masks
+    are not an input.
+    """
 
     def __init__(self, dims: dict[str, int], build: Build) -> None:
         super().__init__(dims, build, dim=sum(dims.values()))
 
     def fuse(self, features: Features, present: Masks, valid: Tensor) -> Tensor:
-        """slot -> (B, T, D_slot) to (B, T, sum of dims), in the order of the slots."""
+        """Concatenate features (B, T, D_slot) by slot to (B, T, sum of dims), in the order of the slots."""
         return torch.cat([features[slot] for slot in self.slots], dim=-1)

@@ -1,4 +1,4 @@
-"""Cross-attention: every slot reads the frames of all the others."""
+"""Cross-attention: each slot attends to the frames of all other slots."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from zoo.modules import Build, FeatureFusion, Features, Masks, masked_mean
 
 
 class CrossAttention(FeatureFusion):
-    """Each slot s, projected to h_s (B, T, hidden), asks with its frames all frames of the other slots at once:
-    y_s = LayerNorm(h_s + attention(h_s, the others)). The answer is predicted from the mean of U_s y_s over the slots
-    present at the frame, which is a linear map of the y_s side by side that knows who is absent.
+    """Cross-modal attention between slots.
 
-    Keys at absent and padding frames are not admitted. A slot whose others are absent throughout the clip keeps its
-    own state, LayerNorm(h_s); no slot present at a frame: zeros go on to the predictor. One slot: self-attention.
+    Each slot s is projected to h_s (B, T, hidden) and attends to all frames of all other slots at once:
+    y_s = LayerNorm(h_s + attention(h_s, other slots)). The predictor's input is the mean of U_s y_s over the slots
+    present at the frame. This is a linear map of the concatenated y_s that takes the masks into account.
 
-    Cross-modal attention: Tsai et al. 2019, arXiv:1906.00295, which has a stack of layers for each ordered pair of
-    modalities and sinusoidal positions. Taken here: one layer, one attention a slot over all others together (linear
-    in the number of slots), no perceptron behind it since the predictor follows, rotary positions, because test clips
+    Keys at absent frames and padding are masked. If all other slots are absent throughout the clip, a slot keeps its
+    own state, LayerNorm(h_s). If no slot is present at a frame, the predictor receives zeros. With one slot this is
+    self-attention.
+
+    Tsai et al. 2019, arXiv:1906.00295, have a stack of layers for each ordered pair of modalities and sinusoidal
+    positions. Choices here: one layer; one attention per slot over all other slots together, so that the cost is linear
+    in the number of slots; no perceptron after it, because the predictor follows; rotary positions, because test clips
     may be longer than training clips.
 
-    Raises UserError where heads do not divide hidden into even widths.
+    Raises UserError if heads does not divide hidden into even widths.
     """
 
     def __init__(
@@ -38,7 +41,7 @@ class CrossAttention(FeatureFusion):
         self.dropout = nn.Dropout(dropout)
 
     def fuse(self, features: Features, present: Masks, valid: Tensor) -> Tensor:
-        """slot -> (B, T, D_slot) to (B, T, hidden)."""
+        """Fuse features (B, T, D_slot) by slot into (B, T, hidden)."""
         states = [net(features[slot]) for slot, net in zip(self.slots, self.projections, strict=True)]
         masks = [present[slot] & valid for slot in self.slots]
         frames = torch.arange(valid.shape[1], device=valid.device)

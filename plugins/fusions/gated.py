@@ -1,4 +1,4 @@
-"""Gated fusion: at every frame, gates decide how much of each slot goes through."""
+"""Gated fusion: a sum of the slots at each frame, weighted by learned gates."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from zoo.modules import Build, FeatureFusion, Features, Masks
 
 
 class Gated(FeatureFusion):
-    """Gated multimodal unit (Arevalo et al. 2017, arXiv:1702.01992): the sum over slots of z_s * tanh(W_s x_s), (B, T,
-    hidden), with gates z_s from the features of all slots, one for each of the ``hidden`` numbers.
+    """Gated multimodal unit (Arevalo et al. 2017, arXiv:1702.01992).
 
-    ``gate`` sigmoid: each gate by itself, the paper's form for more than two modalities. softmax: gates add up to 1
-    over the slots present, which for two is the paper's z and 1 - z. The paper knows no absent modality and writes no
-    biases: here an absent slot's gate is 0 (what stands in its place still tells the other gates that it is absent),
-    linear maps have biases, and dropout falls on the sum. No slot present: zeros.
+    The output (B, T, hidden) is the sum over slots of z_s * tanh(W_s x_s). The gates z_s, one for each of the
+    ``hidden`` features, are computed from the features of all slots.
 
-    One slot: sigmoid(V x) * tanh(W x); with softmax tanh(W x).
+    ``gate``: with sigmoid the gates are independent, the paper's form for more than two modalities. With softmax they
+    add up to 1 over the slots present, which for two slots is the paper's z and 1 - z.
+
+    The paper has no absent modalities and no biases. Here an absent slot's gate is 0, linear maps have biases, and
+    dropout is applied to the sum. The learned vector in the absent slot's place still tells the other gates that it is
+    absent. If no slot is present, the output is 0. With one slot the output is sigmoid(V x) * tanh(W x), or tanh(W x)
+    with softmax.
     """
 
     def __init__(
@@ -33,7 +36,7 @@ class Gated(FeatureFusion):
         self.dropout = nn.Dropout(dropout)
 
     def fuse(self, features: Features, present: Masks, valid: Tensor) -> Tensor:
-        """slot -> (B, T, D_slot) to (B, T, hidden)."""
+        """Fuse features (B, T, D_slot) by slot into (B, T, hidden)."""
         parts = [features[slot] for slot in self.slots]
         states = torch.stack([net(x).tanh() for net, x in zip(self.projections, parts, strict=True)])
         joined = torch.cat(parts, -1)

@@ -1,4 +1,4 @@
-"""Late fusion: every slot answers for itself, the answers are averaged."""
+"""Late fusion: each slot has its own predictor, and the predictions are averaged."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ WORDS = ("learned", "equal")
 
 
 class Late(DecisionFusion):
-    """Average of the slots' raw answers with weights that add up to 1 over the slots present at the frame.
+    """Average of the slots' raw outputs with weights that add up to 1 over the slots present at the frame.
 
-    ``weights`` learned: a softmax over slots for each raw answer, equal at first, so that action units can come to
-    live in the face alone. Fixed ones, the blend that ABAW teams tune by hand: ``0.7,0.3`` in the order of the slots,
-    or ``face=0.7,audio=0.3``; only their ratios matter. A slot of weight 0 is heard only where no other is present.
-    Where no slot is present: the same average over all of them. One slot: its own answer.
+    If no slot is present, the average is over all slots. With one slot, the output is that slot's own.
 
-    ``average`` logits: of the raw answers, so of classes and units the geometric mean of probabilities, normalised (a
-    logarithmic opinion pool, Genest and Zidek 1986): a slot that is sure that it is not so has a veto. ``posteriors``:
-    of the probabilities (the sum rule, Kittler et al. 1998), whose errors hurt least where slots are often wrong; the
-    weights of a class answer are the mean of those of its raw outputs. Values are averaged as they are either way.
+    ``weights``: learned is a softmax over slots for each raw output, initially equal, so that for example action units
+    can come to depend on the face alone. Fixed weights are the blend that ABAW teams tune by hand: ``0.7,0.3`` in the
+    order of the slots, or ``face=0.7,audio=0.3``; only their ratios matter. A slot of weight 0 counts only if no other
+    slot is present.
 
-    Raises UserError for a wrong number of weights, a negative one, all zero, an unknown or missing slot.
+    ``average``: logits averages the raw outputs. For classes and action units this is the normalised geometric mean of
+    probabilities (a logarithmic opinion pool, Genest and Zidek 1986), in which a slot that is certain of the contrary
+    has a veto. posteriors averages the probabilities (the sum rule, Kittler et al. 1998), which suffers least from
+    errors if slots are often wrong; the weights of a class answer are the mean of those of its raw outputs. Values are
+    averaged directly in both cases.
+
+    Raises UserError if the number of weights is wrong, a weight is negative, all are zero, or a slot is unknown or
+    missing.
     """
 
     def __init__(self, dims: dict[str, int], build: Build, weights: str = "learned", average: str = "logits") -> None:
@@ -38,23 +42,27 @@ class Late(DecisionFusion):
             self.logits: Tensor = nn.Parameter(logits)
             return
         if weights != "equal":
-            fixed = torch.tensor(fixed_weights(weights, self.slots)).clamp_min(1e-30)  # so little counts alone only
+            # A slot of weight 0 gets 1e-30, so that it counts only if no other slot is present.
+            fixed = torch.tensor(fixed_weights(weights, self.slots)).clamp_min(1e-30)
             logits = fixed.log().unsqueeze(-1).expand_as(logits)
         self.register_buffer("logits", logits, persistent=False)
 
     def no_weight_decay(self) -> set[str]:
-        """Logarithms of shares: towards 0 is towards equal shares, which is no prior of ours."""
+        """Exclude the logits of the weights: decay to 0 would be an unwanted prior towards equal weights."""
         return {"logits"}
 
     def combine(self, raw: Tensor, present: Tensor) -> Tensor:
-        """raw (S, B, T, K), present (S, B, T) -> (B, T, K)."""
+        """Average raw (S, B, T, K) over the slots present (S, B, T) to (B, T, K)."""
         counted = (present | ~present.any(0)).unsqueeze(-1)  # (S, B, T, 1)
         logits = self.logits[:, None, None, :].masked_fill(~counted, -torch.inf)
         return self.average(raw, logits.softmax(0).to(raw.dtype))
 
 
 def fixed_weights(text: str, slots: Sequence[str]) -> list[float]:
-    """``0.7,0.3`` or ``face=0.7,audio=0.3`` -> a share a slot, adding up to 1; UserError where it is neither."""
+    """Parse ``0.7,0.3`` or ``face=0.7,audio=0.3`` into one weight per slot, normalised to sum 1.
+
+    Raises UserError if the text has neither form.
+    """
     who = f"fusion late: weights {text!r}"
     items = [item.strip() for item in text.split(",")]
     if any("=" in item for item in items):
@@ -69,7 +77,7 @@ def fixed_weights(text: str, slots: Sequence[str]) -> list[float]:
 
 
 def _named(who: str, items: Sequence[str], slots: Sequence[str]) -> list[float]:
-    """The weights by name, in the order of the slots."""
+    """Parse weights given by name and return them in the order of the slots."""
     given: dict[str, float] = {}
     for item in items:
         slot, _, number = (part.strip() for part in item.partition("="))
@@ -85,12 +93,12 @@ def _named(who: str, items: Sequence[str], slots: Sequence[str]) -> list[float]:
 
 
 def _number(who: str, text: str) -> float:
-    """One weight: a finite number of 0 or more."""
+    """Parse one weight, a finite number of 0 or more."""
     try:
         value = float(text)
     except ValueError:
         words = ", ".join(WORDS)
-        raise UserError(f"{who}: {text!r} is no number; give {words}, 0.7,0.3 or face=0.7,audio=0.3") from None
+        raise UserError(f"{who}: {text!r} is not a number; give {words}, 0.7,0.3 or face=0.7,audio=0.3") from None
     if not 0 <= value < float("inf"):
-        raise UserError(f"{who}: {text} is no weight; give numbers of 0 or more")
+        raise UserError(f"{who}: {text} is not a weight; give numbers of 0 or more")
     return value

@@ -1,13 +1,14 @@
-"""Leader-follower attention: one slot leads, what the slots say to each other is added beside it.
+"""Leader-follower attention: one slot leads; its features are joined with the result of attention between all slots.
 
 Zhang et al. 2021, arXiv:2107.01175; public code read: sucv/ABAW3 (a later form with several heads) and the copy of the
-first form in praveena2j/RJCMA. A temporal net a slot (build.head; the paper's TCN), then at every frame by itself
-attention between the slots, then one linear layer on the leader beside what was attended; no second temporal net.
+first form in praveena2j/RJCMA. Each slot has one temporal network (build.head; the paper's TCN). Attention between the
+slots follows, at each frame separately, then one linear layer on the leader's features concatenated with the attended
+features. There is no second temporal network.
 
-What was open, and what was taken: as in the code every slot, the leader too, is among the slots that
-attend, and all of their results stand beside the leader. The code normalises all results of a frame together and has no
-masks; here each slot's result is normalised by itself, so that a slot that is absent does not change the others' scale.
-``heads`` are the later form's, 1 the first form's; that form's second linear layer on all results is left out.
+Open questions and choices: as in the code, all slots including the leader attend, and all of their results are
+concatenated with the leader. The code normalises all results of a frame together and has no masks. Here each slot's
+result is normalised separately, so that an absent slot does not change the scale of the others. Several ``heads`` are
+the later form's, 1 is the first form. The later form's second linear layer on all results is left out.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ from zoo.modules import Build, Features, FusionOut, Masks
 
 
 class LeaderFollower(nn.Module):
-    """The leader's temporal net beside all slots' attended features, a linear layer on them.
+    """A linear layer on the leader's temporal network, concatenated with the attended features of all slots.
 
-    At a frame, with the slots' queries q, keys k, values v of width ``hidden`` = heads x d: slot i gives
-    norm(sum over slots j of softmax_j(q_i . k_j / sqrt(d)) v_j + v_i). A slot that is absent at the frame gets weight 0
-    and gives 0. Where the leader is absent it has weight 0 like any other, and in the leader's own place stands what
-    its temporal net made of the learned vector and of the frames around. With one slot: its temporal net, beside a
-    normalised linear map of it.
+    At a frame, the slots have queries q, keys k and values v of width ``hidden`` = heads x d. Slot i contributes
+    norm(sum over slots j of softmax_j(q_i . k_j / sqrt(d)) v_j + v_i). A slot that is absent at the frame has weight 0
+    and contributes 0. If the leader is absent, it has weight 0 like any other slot, and its own place holds the output
+    of its temporal network for the learned vector and the frames around. With one slot, the layer's input is the
+    output of its temporal network and a normalised linear map of that output.
 
-    ``lead``: the leading slot's name; the first slot without it. Raises UserError for a name that is no slot and for
-    heads that do not divide hidden.
+    ``lead``: name of the leading slot; None: the first slot. Raises UserError if the name is not a slot or heads does
+    not divide hidden.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class LeaderFollower(nn.Module):
                 f"fusion leader_follower: {heads} heads do not divide hidden {hidden}; give a multiple of heads"
             )
         if lead is not None and lead not in dims:
-            raise UserError(f"fusion leader_follower: lead {lead!r} is no slot; the slots are {', '.join(dims)}")
+            raise UserError(f"fusion leader_follower: lead {lead!r} is not a slot; choose one of {', '.join(dims)}")
         self.slots = tuple(dims)
         self.lead = self.slots.index(lead) if lead is not None else 0
         self.split = (heads, hidden // heads)
@@ -55,12 +56,12 @@ class LeaderFollower(nn.Module):
         self.key = nn.ModuleList(nn.Linear(width, hidden) for width in widths)
         self.value = nn.ModuleList(nn.Linear(width, hidden) for width in widths)
         self.norm = nn.ModuleList(nn.LayerNorm(hidden) for _ in dims)
-        # A linear layer on the leader beside all followers, written as the sum of a layer each.
+        # A linear layer on the concatenated leader and followers, written as a sum of one layer each.
         self.leader = build.output(widths[self.lead])
         self.followers = nn.ModuleList(build.output(hidden) for _ in dims)
 
     def forward(self, features: Features, present: Masks, valid: Tensor) -> FusionOut:
-        """Features and masks by slot, valid (B, T) -> raw (B, T, K)."""
+        """Return raw outputs (B, T, K) for features and masks by slot and valid (B, T)."""
         x = [head(features[slot], valid) for slot, head in zip(self.slots, self.heads, strict=True)]
         admitted = torch.stack([present[slot] for slot in self.slots], dim=-1)  # (B, T, S)
         attended = self._attend(x, admitted)
@@ -71,13 +72,16 @@ class LeaderFollower(nn.Module):
         return FusionOut(torch.stack(parts).sum(0))
 
     def _attend(self, x: list[Tensor], admitted: Tensor) -> Tensor:
-        """x: a (B, T, width) a slot, admitted (B, T, S) -> attended values plus the slots' own, (B, T, S, hidden)."""
+        """Return the attended values plus the slots' own values, (B, T, S, hidden).
+
+        ``x``: one (B, T, width) per slot. ``admitted``: (B, T, S).
+        """
         query, key, value = (
             torch.stack([net(part) for net, part in zip(nets, x, strict=True)], dim=-2).unflatten(-1, self.split)
             for nets in (self.query, self.key, self.value)
         )  # (B, T, S, heads, d)
         scores = torch.einsum("btihd,btjhd->bthij", query, key) / math.sqrt(self.split[1])
-        # Where no slot is present all are read, so that the softmax is finite; forward drops the result.
+        # If no slot is present, all are attended to, so that the softmax is finite; forward discards the result.
         read = admitted | ~admitted.any(-1, keepdim=True)
         weights = scores.masked_fill(~read[:, :, None, None, :], -torch.inf).softmax(-1)
         return (torch.einsum("bthij,btjhd->btihd", weights, value) + value).flatten(-2)

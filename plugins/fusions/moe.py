@@ -1,4 +1,4 @@
-"""Mixture of experts: at every frame, a router weighs what several experts make of the joined slots."""
+"""Mixture of experts on the joined slots, weighted at each frame by a router."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from zoo.parallel import gather_rows
 
 
 class MixtureOfExperts(FeatureFusion):
-    """z = the mean of W_s x_s over the slots present; the answer is predicted from sum_e p_e E_e(GELU(z)), with
-    p = softmax(R z) over the experts, (B, T, hidden). Each expert is a perceptron with one hidden layer.
+    """Densely routed mixture of experts.
 
-    Routing is dense: every expert sees every frame (Jacobs et al. 1991, doi:10.1162/neco.1991.3.1.79), and there is no
-    capacity limit, which would let a frame's answer depend on the rest of the batch. The auxiliary loss ``balance`` is
-    the squared coefficient of variation of the experts' importance (Shazeer et al. 2017, arXiv:1701.06538, without
-    its noise and top-k), their mean p_e over the valid frames of the batch where some slot is present, times the option
-    ``balance``; 0 with a graph where there is no such frame.
+    Let z be the mean of W_s x_s over the slots present, or 0 if none is. The predictor's input (B, T, hidden) is
+    sum_e p_e E_e(GELU(z)), with p = softmax(R z) over the experts. Each expert is a perceptron with one hidden layer.
+    With one slot this is a mixture of experts on that slot, with one expert a perceptron.
 
-    No slot present: z = 0. One slot: a mixture of experts on that slot. One expert: a perceptron.
+    Routing is dense: each expert computes each frame (Jacobs et al. 1991, doi:10.1162/neco.1991.3.1.79). There is no
+    capacity limit, with which a frame's prediction would depend on the rest of the batch.
+
+    The auxiliary loss ``balance`` is the squared coefficient of variation of the experts' importance (Shazeer et al.
+    2017, arXiv:1701.06538, without its noise and top-k), times the option ``balance``. An expert's importance is its
+    mean p_e over the valid frames of the batch at which a slot is present. Without such a frame the loss is 0, with a
+    graph.
     """
 
     def __init__(
@@ -45,18 +48,18 @@ class MixtureOfExperts(FeatureFusion):
         )
 
     def forward(self, features: Features, present: Masks, valid: Tensor) -> FusionOut:
-        """Features and masks by slot, valid (B, T) -> raw (B, T, K), aux balance."""
+        """Return raw outputs (B, T, K) and the auxiliary loss for features and masks by slot and valid (B, T)."""
         seen = torch.stack([present[slot] for slot in self.slots]) & valid
         mixed, routes = self.mix(features, seen)
-        balance = imbalance(gather_rows(routes), gather_rows(seen.any(0)))  # of the batch, whoever computes its clips
+        balance = imbalance(gather_rows(routes), gather_rows(seen.any(0)))  # of the whole batch, across processes
         return FusionOut(self.predictor(mixed, valid), aux={"balance": self.balance * balance})
 
     def fuse(self, features: Features, present: Masks, valid: Tensor) -> Tensor:
-        """slot -> (B, T, D_slot) to (B, T, hidden)."""
+        """Fuse features (B, T, D_slot) by slot into (B, T, hidden)."""
         return self.mix(features, torch.stack([present[slot] for slot in self.slots]) & valid)[0]
 
     def mix(self, features: Features, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """seen (S, B, T) -> the experts' weighted sum (B, T, hidden) and their weights (B, T, experts)."""
+        """Return the experts' weighted sum (B, T, hidden) and their weights (B, T, experts); ``seen`` (S, B, T)."""
         parts = [net(features[slot]) for slot, net in zip(self.slots, self.projections, strict=True)]
         joined = masked_mean(torch.stack(parts), seen.unsqueeze(-1), 0)
         routes = self.router(joined).softmax(-1)
@@ -66,8 +69,11 @@ class MixtureOfExperts(FeatureFusion):
 
 
 def imbalance(routes: Tensor, counted: Tensor) -> Tensor:
-    """Squared coefficient of variation (population) of the experts' mean weights over the counted frames: routes
-    (B, T, E), counted (B, T) -> scalar; 0 with a graph where none is counted."""
+    """Return the squared coefficient of variation (population) of the experts' mean weights, a scalar.
+
+    The mean of routes (B, T, E) is over the frames in counted (B, T). Without any such frame the result is 0, with a
+    graph.
+    """
     importance = masked_mean(routes.float().flatten(0, 1), counted.flatten().unsqueeze(-1), 0)  # (E,), sums to 1 or 0
     count = routes.shape[-1]
     return count * (importance - importance.mean()).square().sum()

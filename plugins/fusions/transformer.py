@@ -1,4 +1,4 @@
-"""Static-query cross-modal transformer: the leading slot's frame asks what all slots show around it."""
+"""Static-query cross-modal transformer: each frame of the leading slot is a query to all slots around it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,26 @@ from zoo.registry.suggestions import did_you_mean
 
 
 class StaticQuery(FeatureFusion):
-    """Zhang et al. 2022, arXiv:2203.12367: a static visual feature of the current frame is the query, dynamic
-    multimodal features of the frames around it are keys and values.
+    """Cross-modal transformer with a static query (Zhang et al. 2022, arXiv:2203.12367).
 
-    Query: the leading slot's features of the frame, projected to ``hidden``; nothing else of the clip enters it.
-    Memory: at each frame the mean, over the slots present, of each slot's projection. Then ``layers`` layers, in which
-    the query reads the memory (rotary positions), each followed by a perceptron; a LayerNorm ends them. ``window``:
-    frames on each side that are read, 0 for the whole clip. Where the leading slot is absent, the vector that
-    stands in its place asks. Frames without any slot are no memory. One slot: it asks its own frames.
+    The query is a static visual feature of the current frame; keys and values are dynamic multimodal features of the
+    frames around it.
 
-    Only the paper's abstract and introduction were read, and no public code was found: the static feature has an
-    encoder of its own there, and cross-attention joins both. Taken here: the same features for both uses, with
-    projections of their own; slots joined by a mean of projections, a linear map of them side by side that obeys the
-    masks; pre-norm layers without self-attention of the query; the project's head after it.
+    - Query: the leading slot's features of the frame, projected to ``hidden``. No other frame of the clip enters it. If
+      the leading slot is absent, the learned vector in its place is projected.
+    - Memory: at each frame the mean, over the slots present, of each slot's projection. Frames without any slot are
+      masked.
+    - ``layers`` layers follow, in which the query attends to the memory (rotary positions), each with a perceptron;
+      then a final LayerNorm. ``window``: frames on each side that are attended to, 0 for the whole clip.
 
-    Raises UserError for an unknown ``lead``, and where heads do not divide hidden into even widths.
+    With one slot, each frame attends to the slot's own frames.
+
+    Only the paper's abstract and introduction were read, and no public code was found. In the paper the static feature
+    has its own encoder, and cross-attention joins both. Choices here: the same features for both uses, with separate
+    projections; slots joined by a mean of projections, which is a linear map of their concatenation that respects the
+    masks; pre-norm layers without self-attention of the query; the project's head after them.
+
+    Raises UserError if ``lead`` is unknown or heads does not divide hidden into even widths.
     """
 
     def __init__(
@@ -56,7 +61,7 @@ class StaticQuery(FeatureFusion):
         self.norm = nn.LayerNorm(hidden)
 
     def fuse(self, features: Features, present: Masks, valid: Tensor) -> Tensor:
-        """slot -> (B, T, D_slot) to (B, T, hidden)."""
+        """Fuse features (B, T, D_slot) by slot into (B, T, hidden)."""
         parts = [net(features[slot]) for slot, net in zip(self.slots, self.projections, strict=True)]
         seen = torch.stack([present[slot] for slot in self.slots]) & valid  # (S, B, T)
         memory = self.norm_memory(masked_mean(torch.stack(parts), seen.unsqueeze(-1), 0))

@@ -1,4 +1,4 @@
-"""What the constructors of heads share."""
+"""Base class of the built-in heads."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from zoo.layers.validation import at_least, fraction
 
 
 class Head(nn.Module):
-    """A network of ``out_dim`` units a frame, named in messages as its class is.
+    """A network with ``out_dim`` features per frame. Error messages name it by its class.
 
-    UserError for any of ``sizes`` (hidden, layers, ...) under 1, or a dropout outside [0, 1)."""
+    Raises UserError if any of ``sizes`` (hidden, layers, ...) is less than 1 or dropout is outside [0, 1).
+    """
 
     def __init__(self, out_dim: int, *, dropout: float, **sizes: int) -> None:
         super().__init__()

@@ -1,8 +1,11 @@
-"""The conformer: attention for far frames and a convolution for near ones, between two half-weighted perceptrons.
+"""Conformer: attention for distant frames and a convolution for near ones, between two half-weighted perceptrons.
 
-Gulati et al. 2020, arXiv:2005.08100. Different here: LayerNorm of each frame where the paper has batch norm after the
-depth-wise convolution (batch norm over time would mix clips and padding); the distances of the transformer head
-(rotary, or a learned number) where the paper has Transformer-XL's; a causal variant, and a smaller kernel (paper: 31).
+Gulati et al. 2020, arXiv:2005.08100. Differences from the paper:
+
+- LayerNorm of each frame replaces the batch norm after the depth-wise convolution, because batch norm over time would
+  mix clips and padding.
+- The position encodings of the transformer head (rotary, or a learned bias) replace those of Transformer-XL.
+- There is a causal variant, and the default kernel is smaller (paper: 31).
 """
 
 from __future__ import annotations
@@ -16,8 +19,11 @@ from zoo.layers.validation import at_least
 
 
 class Conformer(Head):
-    """(B, T, dim) -> (B, T, hidden). With ``causal`` attention and convolutions look at the frame and earlier ones.
-    UserError where heads do not divide hidden, for a kernel under 2, and for fewer than 1 unit or layer."""
+    """Conformer head: (B, T, dim) -> (B, T, hidden).
+
+    With ``causal``, attention and convolutions read only the frame itself and earlier frames. Raises UserError if heads
+    does not divide hidden, kernel is less than 2, or a size is less than 1.
+    """
 
     def __init__(
         self,
@@ -36,7 +42,7 @@ class Conformer(Head):
         self.blocks = nn.ModuleList(_Block(hidden, heads, dropout, kernel, positions, causal) for _ in range(layers))
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x (B, T, dim), valid (B, T) -> (B, T, hidden), 0 on padding."""
+        """Map x (B, T, dim) and valid (B, T) to (B, T, hidden), which is 0 on padding."""
         padding = ~valid.unsqueeze(-1)
         x = self.enter(x.masked_fill(padding, 0))
         for block in self.blocks:
@@ -45,7 +51,7 @@ class Conformer(Head):
 
 
 class _Block(nn.Module):
-    """Half a perceptron, attention, convolution, half a perceptron, each added to what came in; then LayerNorm."""
+    """Residual block: half-weighted perceptron, attention, convolution, half-weighted perceptron; then LayerNorm."""
 
     def __init__(self, dim: int, heads: int, dropout: float, kernel: int, positions: str, causal: bool) -> None:
         super().__init__()
@@ -58,7 +64,7 @@ class _Block(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x (B, T, dim), valid (B, T) -> (B, T, dim)."""
+        """Map x (B, T, dim) and valid (B, T) to (B, T, dim)."""
         x = x + self.first(x) / 2
         x = x + self.drop(self.attention(self.before_attention(x), valid, self.causal))
         x = x + self.drop(self.convolution(x, valid))
@@ -80,7 +86,7 @@ class _Convolution(nn.Module):
         self.leave = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x (B, T, dim), valid (B, T) -> (B, T, dim); padding is 0 to the convolution, as what lies outside a clip."""
+        """Map x (B, T, dim) and valid (B, T) to (B, T, dim); padding is zeroed, like frames outside the clip."""
         y = glu(self.enter(self.before(x)), -1).masked_fill(~valid.unsqueeze(-1), 0)
         y = self.over_time(pad(y.transpose(1, 2), self.sides)).transpose(1, 2)
         out: Tensor = self.leave(silu(self.after(y)))

@@ -1,9 +1,14 @@
-"""Mamba: selective state spaces, in plain torch.
+"""Mamba: selective state spaces, in plain PyTorch.
 
-Gu & Dao 2023, arXiv:2312.00752; public code read: state-spaces/mamba, ``mamba_ssm/modules/mamba_simple.py``. From
-there: the start of A (-1 ... -state in each channel), of the step (softplus of its bias log-uniform in 0.001 ... 0.1),
-of D (1), a step of rank hidden / 16, and the input matrix discretised as step * B (the paper's formula 4 is the exact
-hold; its code uses this). Residual blocks normalise first (RMS, each frame by itself), as the paper's language model.
+Gu & Dao 2023, arXiv:2312.00752; public code read: state-spaces/mamba, ``mamba_ssm/modules/mamba_simple.py``. As in that
+code:
+
+- A starts at -1 ... -state in each channel, D at 1, and the step bias so that its softplus is log-uniform in
+  0.001 ... 0.1.
+- The step has rank hidden / 16.
+- The input matrix is discretised as step * B. (Formula 4 of the paper is the exact zero-order hold.)
+
+Residual blocks are pre-norm (RMS norm of each frame separately), as in the paper's language model.
 """
 
 from __future__ import annotations
@@ -19,9 +24,12 @@ from plugins.heads.scan import selective_scan
 
 
 class Mamba(Head):
-    """(B, T, dim) -> (B, T, hidden); causal unless ``bidirectional``: then each layer has a second mixer with weights
-    of its own, which reads the clip's valid frames from the last to the first, and the two are added.
-    UserError for fewer than 1 unit, layer, state, frame of the kernel or width."""
+    """Mamba head: (B, T, dim) -> (B, T, hidden).
+
+    It is causal unless ``bidirectional``. Then each layer has a second mixer with its own weights, which reads the
+    clip's valid frames from last to first, and the outputs of both are added. Raises UserError if hidden, layers,
+    state, kernel or expand is less than 1.
+    """
 
     def __init__(
         self,
@@ -45,7 +53,7 @@ class Mamba(Head):
         self.norm = nn.RMSNorm(hidden)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x (B, T, dim), valid (B, T) -> (B, T, hidden), 0 on padding."""
+        """Map x (B, T, dim) and valid (B, T) to (B, T, hidden), which is 0 on padding."""
         padding = ~valid.unsqueeze(-1)
         x = self.enter(self.drop(x.masked_fill(padding, 0)))
         turn = reversal(valid)
@@ -60,8 +68,11 @@ class Mamba(Head):
 
 
 class Mixer(nn.Module):
-    """One selective state space: (B, T, hidden) -> (B, T, hidden), causal. ``inner`` = expand * hidden channels, each
-    with ``state`` numbers of memory; a depth-wise convolution over ``kernel`` frames before it, a gate after it."""
+    """One selective state space, causal: (B, T, hidden) -> (B, T, hidden).
+
+    It has expand * hidden inner channels with a state of ``state`` numbers each. A depth-wise convolution over
+    ``kernel`` frames precedes it, and a gate follows it.
+    """
 
     def __init__(self, hidden: int, state: int, kernel: int, expand: int) -> None:
         super().__init__()
@@ -77,14 +88,14 @@ class Mixer(nn.Module):
         nn.init.uniform_(self.step.weight, -(rank**-0.5), rank**-0.5)
         with torch.no_grad():
             first = torch.empty(inner).uniform_(math.log(0.001), math.log(0.1)).exp()
-            self.step.bias.copy_(first + (-torch.expm1(-first)).log())  # what softplus turns into ``first``
+            self.step.bias.copy_(first + (-torch.expm1(-first)).log())  # the inverse softplus of ``first``
 
     def no_weight_decay(self) -> set[str]:
-        """Logarithms of rates: towards 0 is towards a rate of 1 (so in mamba_simple.py)."""
+        """Exclude the log decay rates, as mamba_simple.py does: decay to 0 would pull the rates to 1."""
         return {"log_a"}
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, T, hidden) -> (B, T, hidden)."""
+        """Map x (B, T, hidden) to (B, T, hidden)."""
         u, gate = self.enter(x).chunk(2, -1)  # (B, T, inner) each
         u = silu(self.conv(pad(u.transpose(1, 2), (self.conv.kernel_size[0] - 1, 0))).transpose(1, 2))
         rank, b, c = self.select(u).split(self.widths, -1)
@@ -94,7 +105,7 @@ class Mixer(nn.Module):
 
 
 def reversal(valid: Tensor) -> Tensor:
-    """Where each frame goes when a clip's valid frames are turned round, padding staying: (B, T) -> (B, T) indices."""
+    """Return the indices (B, T) that reverse each clip's valid frames (B, T) and leave padding in place."""
     frame = torch.arange(valid.shape[1], device=valid.device).expand_as(valid)
     return torch.where(valid, valid.sum(1, keepdim=True) - 1 - frame, frame)
 

@@ -1,4 +1,4 @@
-"""A perceptron on each frame by itself: what temporal heads must beat."""
+"""A perceptron on each frame separately: the baseline for temporal heads."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from zoo.layers.validation import at_least
 
 
 class Mlp(Head):
-    """(B, T, dim) -> (B, T, hidden); no frame sees another. With no layers it is the identity.
+    """Frame-wise perceptron: (B, T, dim) -> (B, T, hidden). With layers=0 it is the identity.
 
-    UserError for fewer than 1 unit, fewer than 0 layers, or a dropout outside [0, 1)."""
+    Raises UserError if hidden is less than 1, layers is less than 0, or dropout is outside [0, 1).
+    """
 
     def __init__(self, dim: int, hidden: int = 64, layers: int = 1, dropout: float = 0.1) -> None:
         super().__init__(hidden if layers else dim, dropout=dropout, hidden=hidden)
@@ -24,6 +25,6 @@ class Mlp(Head):
             self.net.extend([nn.Dropout(dropout), nn.Linear(inputs, outputs), nn.GELU()])
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x (B, T, dim), valid (B, T) -> (B, T, hidden)."""
+        """Map x (B, T, dim) and valid (B, T) to (B, T, hidden)."""
         out: Tensor = self.net(x)
         return out

@@ -1,4 +1,4 @@
-"""Recurrent heads: GRU and LSTM, in one or both directions."""
+"""Recurrent heads: GRU and LSTM, unidirectional or bidirectional."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from zoo.modules import recur
 
 
 class _Recurrent(Head):
-    """(B, T, dim) -> (B, T, out_dim), out_dim = hidden times directions; padding is never read.
+    """Recurrent head: (B, T, dim) -> (B, T, out_dim), out_dim = hidden * directions; padding is never read.
 
-    UserError for fewer than 1 unit or layer, or a dropout outside [0, 1)."""
+    Raises UserError if hidden or layers is less than 1, or dropout is outside [0, 1).
+    """
 
     cell: type[nn.GRU] | type[nn.LSTM]
 
@@ -20,26 +21,27 @@ class _Recurrent(Head):
     ) -> None:
         out_dim = hidden * (2 if bidirectional else 1)
         super().__init__(out_dim, dropout=dropout, hidden=hidden, layers=layers)
-        self.dropout = nn.Dropout(dropout)  # before every layer, also a single one
+        self.dropout = nn.Dropout(dropout)  # before every layer, even if there is only one
         widths = [dim, *[out_dim] * (layers - 1)]
-        # A layer each and not torch's stack, whose own dropout cannot be told which clips of a batch it sees.
+        # One module per layer instead of PyTorch's stack: the stack's own dropout cannot know which of the batch's
+        # clips it is given.
         nets = [self.cell(width, hidden, batch_first=True, bidirectional=bidirectional) for width in widths]
         self.rnn, self.above = nets[0], nn.ModuleList(nets[1:])
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x (B, T, dim), valid (B, T) -> (B, T, out_dim)."""
+        """Map x (B, T, dim) and valid (B, T) to (B, T, out_dim)."""
         for rnn in (self.rnn, *self.above):
             x = recur(rnn, self.dropout(x), valid)
         return x
 
 
 class Gru(_Recurrent):
-    """Gated recurrent units."""
+    """Gated recurrent unit head."""
 
     cell = nn.GRU
 
 
 class Lstm(_Recurrent):
-    """Long short-term memory."""
+    """Long short-term memory head."""
 
     cell = nn.LSTM

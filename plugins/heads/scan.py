@@ -1,8 +1,8 @@
-"""The recurrence of selective state spaces in plain torch: frame after frame, with its own gradient.
+"""The recurrence of selective state spaces in plain PyTorch: sequential over frames, with its own backward pass.
 
-Gu & Dao 2023, arXiv:2312.00752, algorithm 2, recurrent form. A parallel scan in log T sweeps would keep every sweep
-for the gradient; one fused multiply-add a frame, and one backwards, keeps the states only and rounds like the sum on
-paper.
+Gu & Dao 2023, arXiv:2312.00752, algorithm 2, recurrent form. A parallel scan in log T sweeps would keep every sweep for
+the backward pass. One fused multiply-add per frame, forward and backward, keeps only the states, and it rounds like the
+formula.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-CHUNK = 128  # frames whose states are made at once: bounds the memory of a long video, changes no number
+CHUNK = 128  # frames whose states are computed at once: bounds the memory of a long video, does not change the result
 
 
 def selective_scan(u: Tensor, step: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    """y_t = c_t . h_t with h_t = exp(step_t a) h_(t-1) + step_t b_t u_t and h before the first frame 0, channel by
-    channel: u, step (B, T, D), a (D, N) negative, b, c (B, T, N) -> y (B, T, D). At least in float32."""
+    """Compute a selective scan, in float32 or higher precision.
+
+    In each channel, y_t = c_t . h_t with h_t = exp(step_t a) h_(t-1) + step_t b_t u_t, and h is 0 before the first
+    frame. Shapes: u and step (B, T, D), a (D, N) and negative, b and c (B, T, N); the result y is (B, T, D).
+    """
     dtype = torch.promote_types(u.dtype, torch.float32)
     u, step, b, c = (x.to(dtype).transpose(0, 1) for x in (u, step, b, c))  # frames first: one block of memory each
     state = u.new_zeros(*u.shape[1:], a.shape[1])  # (B, D, N)
@@ -34,13 +37,16 @@ def selective_scan(u: Tensor, step: Tensor, a: Tensor, b: Tensor, c: Tensor) -> 
 
 
 def recurrence(decay: Tensor, inputs: Tensor, first: Tensor) -> Tensor:
-    """h_t = decay_t h_(t-1) + inputs_t along dimension 0, h_(-1) = ``first``: (T, ...), (T, ...), (...) -> (T, ...)."""
+    """Compute h_t = decay_t h_(t-1) + inputs_t along dimension 0, with h_(-1) = ``first``.
+
+    Shapes: decay and inputs (T, ...), first (...); the result is (T, ...).
+    """
     out: Tensor = _Recurrence.apply(decay, inputs, first)
     return out
 
 
 class _Recurrence(torch.autograd.Function):
-    """Autograd's own graph of the loop would have two nodes a frame and copies of what they saw."""
+    """The recurrence as one autograd node. Autograd's graph of the loop would have two nodes per frame and copies."""
 
     @staticmethod
     def forward(ctx: Any, decay: Tensor, inputs: Tensor, first: Tensor) -> Tensor:
@@ -53,7 +59,7 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same recurrence backwards: g_t = dy_t + decay_(t+1) g_(t+1) is the gradient of inputs_t."""
+        """Run the recurrence backwards: the gradient of inputs_t is g_t = dy_t + decay_(t+1) g_(t+1)."""
         decay, states, first = ctx.saved_tensors
         of_inputs = grads[0].clone(memory_format=torch.contiguous_format)
         for t in range(len(states) - 2, -1, -1):

@@ -1,10 +1,10 @@
-"""A temporal convolutional network: residual pairs of convolutions whose dilation doubles from layer to layer.
+"""Temporal convolutional network: residual pairs of convolutions whose dilation doubles with each layer.
 
-Bai, Kolter & Koltun 2018, arXiv:1803.01271; public code read: locuslab/TCN, ``TCN/tcn.py``. As there: weight
-normalisation (no batch norm, which would mix clips and padding), ReLU, dropout, a 1 x 1 convolution on the shortcut
-where the widths differ, ReLU after the sum. The weights start as torch starts them: the paper's N(0, 0.01) is written
-over by weight normalisation in that code. ``causal=False`` pads both sides alike, which the paper does not: answers
-here need not be live.
+Bai, Kolter & Koltun 2018, arXiv:1803.01271; public code read: locuslab/TCN, ``TCN/tcn.py``. As in that code: weight
+normalisation (no batch norm, which would mix clips and padding), ReLU, dropout, a 1 x 1 convolution on the shortcut if
+the widths differ, ReLU after the sum. Weights have PyTorch's default initialisation: in that code, weight normalisation
+overwrites the paper's N(0, 0.01). ``causal=False`` pads both sides equally. The paper does not; here predictions need
+not be live.
 """
 
 from __future__ import annotations
@@ -18,8 +18,12 @@ from zoo.layers.validation import at_least
 
 
 class Tcn(Head):
-    """(B, T, dim) -> (B, T, hidden). A frame sees ``reach`` = (frames back, frames ahead); together with itself
-    1 + 2 (kernel - 1) (2^layers - 1) frames. UserError for fewer than 1 unit or layer, or a kernel under 2."""
+    """Temporal convolutional head: (B, T, dim) -> (B, T, hidden).
+
+    ``reach`` is the receptive field as (frames back, frames ahead). Together with the frame itself it has
+    1 + 2 (kernel - 1) (2^layers - 1) frames. Raises UserError if hidden or layers is less than 1, or kernel is less
+    than 2.
+    """
 
     def __init__(
         self, dim: int, hidden: int = 64, layers: int = 4, kernel: int = 3, dropout: float = 0.1, causal: bool = False
@@ -35,7 +39,7 @@ class Tcn(Head):
         self.reach = (back, ahead)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x (B, T, dim), valid (B, T) -> (B, T, hidden), 0 on padding."""
+        """Map x (B, T, dim) and valid (B, T) to (B, T, hidden), which is 0 on padding."""
         mask = valid.unsqueeze(1)
         x = x.transpose(1, 2)  # (B, dim, T)
         for block in self.blocks:
@@ -46,7 +50,8 @@ class Tcn(Head):
 class _Block(nn.Module):
     """Two dilated convolutions and a shortcut: (B, inputs, T), mask (B, 1, T) -> (B, outputs, T).
 
-    An even kernel has no middle: without ``causal`` it then looks further back than ahead where the two differ."""
+    An even kernel has no middle. Without ``causal`` it reaches further back than ahead if the padding cannot be equal.
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int, dropout: float, causal: bool) -> None:
         super().__init__()
@@ -58,7 +63,10 @@ class _Block(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Padding is zero before each convolution, as what lies outside a clip is."""
+        """Map x (B, inputs, T) and mask (B, 1, T) to (B, outputs, T).
+
+        Padding is zeroed before each convolution, like frames outside the clip.
+        """
         x = x.masked_fill(~mask, 0)
         y = self.drop(self.first(pad(x, self.sides)).relu())
         y = self.drop(self.second(pad(y.masked_fill(~mask, 0), self.sides)).relu())

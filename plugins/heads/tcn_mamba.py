@@ -1,9 +1,10 @@
-"""A temporal convolutional network, then Mamba: near frames first, far ones on top.
+"""Temporal convolutional network, then Mamba: near frames first, distant frames on top.
 
 Mamba-VA, Liang et al. 2025, arXiv:2503.10104; public code read: FreedomPuppy77/Charon, ``VA/model`` and
-``VA/config/config.yml``: there ``layers=4, state=8, expand=1, tcn_kernel=15, dropout=0.3, bidirectional=false``, a
-TCN of widths 768, 512, 256 and Mamba of 256. Not taken from it: instance norm over time between the two (padding and
-later frames would change answers), norms after the sum instead of before, its own starting values; one width for all.
+``VA/config/config.yml``. That code has ``layers=4, state=8, expand=1, tcn_kernel=15, dropout=0.3,
+bidirectional=false``, a TCN of widths 768, 512, 256 and a Mamba of width 256. Not taken from it: instance norm over
+time between the two (padding and later frames would change predictions), norms after the sum instead of before it, and
+its initialisation. All layers here have one width.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from zoo.layers.validation import at_least
 
 
 class TcnMamba(nn.Module):
-    """(B, T, dim) -> (B, T, hidden); both parts causal unless ``bidirectional``. Errors as of the parts."""
+    """TCN and Mamba head: (B, T, dim) -> (B, T, hidden); both parts are causal unless ``bidirectional``.
+
+    Raises UserError under the same conditions as its parts.
+    """
 
     def __init__(
         self,
@@ -39,6 +43,6 @@ class TcnMamba(nn.Module):
         self.out_dim = hidden
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x (B, T, dim), valid (B, T) -> (B, T, hidden), 0 on padding."""
+        """Map x (B, T, dim) and valid (B, T) to (B, T, hidden), which is 0 on padding."""
         out: Tensor = self.mamba(self.tcn(x, valid), valid)
         return out

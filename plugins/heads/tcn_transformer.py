@@ -1,9 +1,9 @@
-"""A temporal convolutional network, then a transformer encoder: near frames first, far ones on top.
+"""Temporal convolutional network, then a transformer encoder: near frames first, distant frames on top.
 
 CtyunAI: Zhou et al. 2023, arXiv:2303.08356, and its successor of 2024, arXiv:2403.11440; public code read:
-upczww/abaw5, ``VA/model``. There each feature has a causal TCN of its own, with PReLU and shrinking widths, and the
-transformer reads all of them side by side. Taken here: the two heads of this package one after the other, at one
-width, so ReLU, places told by distances, and both parts causal or neither.
+upczww/abaw5, ``VA/model``. In that code each feature has its own causal TCN, with PReLU and decreasing widths, and the
+transformer reads their concatenation. Here the two heads of this package follow each other at one width. So the TCN has
+ReLU, positions are relative, and either both parts are causal or neither is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from zoo.layers.validation import at_least
 
 
 class TcnTransformer(nn.Module):
-    """(B, T, dim) -> (B, T, hidden); ``causal`` holds for both parts. Errors as of the parts."""
+    """TCN and transformer head: (B, T, dim) -> (B, T, hidden); ``causal`` applies to both parts.
+
+    Raises UserError under the same conditions as its parts.
+    """
 
     def __init__(
         self,
@@ -39,6 +42,6 @@ class TcnTransformer(nn.Module):
         self.out_dim = hidden
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x (B, T, dim), valid (B, T) -> (B, T, hidden), 0 on padding."""
+        """Map x (B, T, dim) and valid (B, T) to (B, T, hidden), which is 0 on padding."""
         out: Tensor = self.transformer(self.tcn(x, valid), valid)
         return out

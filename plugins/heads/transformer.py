@@ -1,16 +1,19 @@
-"""A transformer encoder over the frames of a clip.
+"""Transformer encoder over the frames of a clip.
 
-Vaswani et al. 2017, arXiv:1706.03762; in ABAW for example Meng et al. 2022, arXiv:2203.13032. The paper's
-widths (perceptrons four times as wide as the model) and dropout (of the projected input and of what attention and
-perceptron add, not of attention weights); but normalised before each part instead of after it, and after the input's
-projection, because it trains without a warm-up then.
+Vaswani et al. 2017, arXiv:1706.03762; in ABAW for example Meng et al. 2022, arXiv:2203.13032. Widths (perceptrons four
+times as wide as the model) and dropout (of the projected input and of the outputs of attention and perceptron, not of
+attention weights) are the paper's. Layers are pre-norm instead of post-norm, with another norm after the input's
+projection, because the model then trains without a warm-up.
 
-A frame's place is told by distances only, never by an index, so that a clip longer than those in training brings
-nothing new: ``rotary`` turns queries and keys (Su et al. 2021, arXiv:2104.09864); ``relative`` adds a learned number
-for each distance, head and layer to the scores, of one value beyond 32 frames (the clipping of Shaw et al. 2018,
-arXiv:1803.02155, the scalar of Raffel et al. 2020, arXiv:1910.10683; here every layer has its own).
+Positions are relative, never absolute, so a clip longer than those in training contains no unknown positions:
 
-Not meant for whole videos at once: time and memory grow with T^2 (20,000 frames: 1.6 GB a head), ``window`` included.
+- ``rotary`` rotates queries and keys (Su et al. 2021, arXiv:2104.09864).
+- ``relative`` adds a learned bias for each distance, head and layer to the scores. Distances beyond 32 frames share one
+  value. The clipping is that of Shaw et al. 2018, arXiv:1803.02155, and the scalar that of Raffel et al. 2020,
+  arXiv:1910.10683, but each layer has its own.
+
+The head is not meant for whole videos at once: time and memory grow with T^2 (20,000 frames: 1.6 GB per head), even
+with ``window``.
 """
 
 from __future__ import annotations
@@ -22,12 +25,15 @@ from plugins.heads.base import Head
 from zoo.layers.attention import Attention
 from zoo.layers.validation import at_least
 
-FAR = 32  # frames from which on distances are not told apart
+FAR = 32  # frames; larger distances share one bias
 
 
 class Transformer(Head):
-    """(B, T, dim) -> (B, T, hidden). A frame reads the clip's frames (``window`` > 0: at most that many away on each
-    side, in each layer), with ``causal`` only itself and earlier ones. UserError where heads do not divide hidden."""
+    """Transformer head: (B, T, dim) -> (B, T, hidden).
+
+    A frame attends to all frames of the clip or, with ``window`` > 0, in each layer to at most that many on each side.
+    With ``causal`` it attends only to itself and earlier frames. Raises UserError if heads does not divide hidden.
+    """
 
     def __init__(
         self,
@@ -48,7 +54,7 @@ class Transformer(Head):
         self.norm = nn.LayerNorm(hidden)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x (B, T, dim), valid (B, T) -> (B, T, hidden), 0 on padding."""
+        """Map x (B, T, dim) and valid (B, T) to (B, T, hidden), which is 0 on padding."""
         padding = ~valid.unsqueeze(-1)
         x = self.enter(x.masked_fill(padding, 0))
         for layer in self.layers:
@@ -58,7 +64,7 @@ class Transformer(Head):
 
 
 class _Layer(nn.Module):
-    """Attention, then a perceptron on each frame, each normalised before it and added to what came in."""
+    """Pre-norm residual layer: attention, then a perceptron on each frame."""
 
     def __init__(self, dim: int, heads: int, dropout: float, positions: str) -> None:
         super().__init__()
@@ -70,14 +76,14 @@ class _Layer(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, valid: Tensor, causal: bool, window: int | None) -> Tensor:
-        """x (B, T, dim), valid (B, T) -> (B, T, dim)."""
+        """Map x (B, T, dim) and valid (B, T) to (B, T, dim)."""
         x = x + self.drop(self.attention(self.before_attention(x), valid, causal, window))
         out: Tensor = x + self.drop(self.perceptron(x))
         return out
 
 
 class SelfAttention(nn.Module):
-    """The frames of a clip attend to one another; ``positions``: rotary or relative. (B, T, dim) -> (B, T, dim)."""
+    """Self-attention over the frames of a clip: (B, T, dim) -> (B, T, dim). ``positions``: rotary or relative."""
 
     def __init__(self, dim: int, heads: int, positions: str) -> None:
         super().__init__()
@@ -85,28 +91,29 @@ class SelfAttention(nn.Module):
         self.bias = DistanceBias(heads) if positions == "relative" else None
 
     def forward(self, x: Tensor, valid: Tensor, causal: bool, window: int | None = None) -> Tensor:
-        """x (B, T, dim), valid (B, T) -> (B, T, dim)."""
+        """Map x (B, T, dim) and valid (B, T) to (B, T, dim)."""
         bias = None if self.bias is None else self.bias(x.shape[1])
         out: Tensor = self.attend(x, None, valid, causal=causal, window=window, bias=bias)
         return out
 
 
 class DistanceBias(nn.Module):
-    """A learned number for each head and each distance of two frames from -32 to 32; beyond, that of 32.
+    """A learned bias for each head and each distance of two frames from -32 to 32; larger distances are clipped.
 
-    It starts at N(0, 2^2), so that heads look at different distances from the first step: from 0 the temporal XOR of
-    zoo.testing was not learned."""
+    The initialisation is N(0, 2^2), so that heads prefer different distances from the first step. Starting at 0, the
+    temporal XOR of zoo.testing was not learned.
+    """
 
     def __init__(self, heads: int) -> None:
         super().__init__()
         self.table = nn.Parameter(2 * torch.randn(heads, 2 * FAR + 1))
 
     def no_weight_decay(self) -> set[str]:
-        """Biases of the attention, a number each."""
+        """Exclude the attention biases."""
         return {"table"}
 
     def forward(self, frames: int) -> Tensor:
-        """Number of frames T -> (heads, T, T): by query, then key."""
+        """Return the biases (heads, T, T) for T = ``frames``, indexed by query, then key."""
         place = torch.arange(frames, device=self.table.device)
         ahead = (place - place.unsqueeze(1)).clamp(-FAR, FAR)
         return self.table[:, ahead + FAR]

@@ -1,4 +1,4 @@
-"""The catalogue of losses: one light spec each; the modules lie beside it."""
+"""Catalogue of the built-in losses: one light spec each; the code is in the other modules of this package."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _CLASS_WEIGHTS = api.Option(
 )
 _LDS = api.Option(
     "none",
-    "weights of labels by how rare they are in training: none, inverse to the smoothed histogram of labels or to that "
-    "of its square roots; after a colon the kernel's standard deviation in bins of 20 (2 without)",
+    "label distribution smoothing: none, or weights inverse to the smoothed histogram of the training labels (inverse) "
+    "or of its square roots (sqrt); after a colon the kernel's standard deviation in bins of 20 (default 2)",
     choices=("none", *(f"{way}{width}" for way in ("inverse", "sqrt") for width in ("", ":1", ":2", ":3", ":5"))),
 )
 
 
 @api.hookimpl
 def losses() -> list[api.LossSpec]:
-    """The built-in losses."""
+    """Return the specs of the built-in losses."""
     return [
         api.LossSpec(
             "ccc",
@@ -27,7 +27,7 @@ def losses() -> list[api.LossSpec]:
             {
                 "activation": api.Option(
                     "tanh",
-                    "how raw outputs become values in range: tanh, or linear and clipped when decoded",
+                    "how raw outputs are mapped to the range: tanh, or clamp, linear and clipped in decoding",
                     choices=("tanh", "clamp"),
                 ),
                 "lds": _LDS,
@@ -39,9 +39,9 @@ def losses() -> list[api.LossSpec]:
         api.LossSpec(
             "ccc_mse",
             "plugins.losses.ccc_mse:CccMse",
-            "1 - concordance correlation + a weight times squared error.",
+            "1 - concordance correlation + weighted squared error.",
             {
-                "weight": api.Option(1.0, "weight of the squared error, which is counted in half ranges"),
+                "weight": api.Option(1.0, "weight of the squared error, which is measured in half ranges"),
                 "lds": _LDS,
             },
             paper="Lin 1989, doi:10.2307/2532051; lds: Yang et al. 2021, arXiv:2102.09554",
@@ -50,9 +50,9 @@ def losses() -> list[api.LossSpec]:
         api.LossSpec(
             "ccc_bins",
             "plugins.losses.ccc_bins:CccBins",
-            "Values as the mean over bins: 1 - concordance correlation + cross-entropy against the label's bin.",
+            "Values as the mean over bins: 1 - concordance correlation + cross-entropy with the label's bin.",
             {
-                "bins": api.Option(20, "bins an answer"),
+                "bins": api.Option(20, "bins per answer"),
                 "weight": api.Option(1.0, "weight of the cross-entropy"),
                 "lds": _LDS,
             },
@@ -71,9 +71,9 @@ def losses() -> list[api.LossSpec]:
         api.LossSpec(
             "focal",
             "plugins.losses.focal:Focal",
-            "Cross-entropy in which frames that are answered well already count less.",
+            "Cross-entropy with less weight on frames that are already predicted well.",
             {
-                "gamma": api.Option(2.0, "how much less: (1 - probability of the true class) to this power"),
+                "gamma": api.Option(2.0, "focusing power; the weight is (1 - probability of the class) to this power"),
                 "weights": _CLASS_WEIGHTS,
             },
             paper="Lin et al. 2017, arXiv:1708.02002",
@@ -82,7 +82,7 @@ def losses() -> list[api.LossSpec]:
         api.LossSpec(
             "balanced",
             "plugins.losses.balanced:Balanced",
-            "Cross-entropy weighted by the effective number of frames of each class.",
+            "Cross-entropy weighted by the inverse of each class's effective number of frames.",
             {"beta": api.Option(0.9999, "0: equal weights; towards 1: inverse frequency, as in ce")},
             paper="Cui et al. 2019, arXiv:1901.05555",
             kinds=("class",),
@@ -90,30 +90,30 @@ def losses() -> list[api.LossSpec]:
         api.LossSpec(
             "label_smoothing",
             "plugins.losses.label_smoothing:LabelSmoothing",
-            "Cross-entropy against labels of which a share is spread over the classes seen in training.",
-            {"smoothing": api.Option(0.1, "the share that is spread"), "weights": _CLASS_WEIGHTS},
+            "Cross-entropy with smoothed labels: part of the probability is spread over the classes seen in training.",
+            {"smoothing": api.Option(0.1, "the probability that is spread"), "weights": _CLASS_WEIGHTS},
             paper="Szegedy et al. 2016, arXiv:1512.00567",
             kinds=("class",),
         ),
         api.LossSpec(
             "logit_adjust",
             "plugins.losses.logit_adjust:LogitAdjust",
-            "Cross-entropy of logits shifted by the log priors of the classes in training; decoded without the shift.",
-            {"tau": api.Option(1.0, "factor of the shift; 0: plain cross-entropy, 1: also Balanced Softmax")},
+            "Cross-entropy of logits shifted by the log priors of the training classes; decoded without the shift.",
+            {"tau": api.Option(1.0, "factor of the shift; 0: plain cross-entropy, 1: the same as Balanced Softmax")},
             paper="Menon et al. 2020, arXiv:2007.07314",
             kinds=("class",),
         ),
         api.LossSpec(
             "bce",
             "plugins.losses.bce:BinaryCrossEntropy",
-            "Binary cross-entropy of each answer with positives weighted from the training counts.",
+            "Binary cross-entropy of each answer, with positives weighted by the training counts.",
             {
                 "weights": api.Option(
                     "balanced",
-                    "weight of positives: none, negatives a positive (balanced) or its square root",
+                    "weight of positives: none, negatives per positive (balanced) or its square root",
                     choices=_WEIGHTS,
                 ),
-                "cap": api.Option(10.0, "the largest weight of a positive"),
+                "cap": api.Option(10.0, "largest weight of positives"),
             },
             kinds=("binary",),
             default=True,
@@ -121,10 +121,10 @@ def losses() -> list[api.LossSpec]:
         api.LossSpec(
             "focal_bce",
             "plugins.losses.focal_bce:FocalBce",
-            "Binary cross-entropy in which elements that are answered well already count less.",
+            "Binary cross-entropy with less weight on elements that are already predicted well.",
             {
-                "alpha": api.Option(0.75, "weight of a positive; a negative has 1 - alpha"),
-                "gamma": api.Option(2.0, "how much less: (1 - probability of the true answer) to this power"),
+                "alpha": api.Option(0.75, "weight of positives; negatives have 1 - alpha"),
+                "gamma": api.Option(2.0, "focusing power; the weight is (1 - probability of the label) to this power"),
             },
             paper="Lin et al. 2017, arXiv:1708.02002",
             kinds=("binary",),
@@ -132,11 +132,11 @@ def losses() -> list[api.LossSpec]:
         api.LossSpec(
             "asymmetric",
             "plugins.losses.asymmetric:Asymmetric",
-            "Binary cross-entropy that plays down easy negatives, and leaves out the easiest, more than positives.",
+            "Binary cross-entropy that weights easy negatives less than positives and ignores the easiest negatives.",
             {
-                "gamma_neg": api.Option(4.0, "focusing power of negatives"),
-                "gamma_pos": api.Option(0.0, "focusing power of positives"),
-                "clip": api.Option(0.05, "a negative whose probability is below this has no loss"),
+                "gamma_neg": api.Option(4.0, "focusing power for negatives"),
+                "gamma_pos": api.Option(0.0, "focusing power for positives"),
+                "clip": api.Option(0.05, "negatives with a probability below this have no loss"),
             },
             paper="Ridnik et al. 2020, arXiv:2009.14119",
             kinds=("binary",),

@@ -1,4 +1,4 @@
-"""Cross-entropy balanced by the effective number of frames of each class."""
+"""Cross-entropy balanced by each class's effective number of frames."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from zoo.tracks import Answer, Counts
 
 
 class Balanced(ClassLoss):
-    """Class-balanced cross-entropy (Cui et al. 2019): a class of n training frames weighs (1 - beta) / (1 - beta^n),
-    the inverse of its effective number of frames.
+    """Class-balanced cross-entropy (Cui et al. 2019).
 
-    What "balanced" means here: in this field it mostly names inverse-frequency weights (scikit-learn's "balanced"),
-    which the loss ``ce`` has by default; Balanced Softmax (Ren et al. 2020) is ``logit_adjust`` with tau = 1. So this
-    loss is the third thing of that name: frames beyond about 1 / (1 - beta) of a class, near copies of each other in a
-    video, no longer lower its weight. beta = 0 gives equal weights, beta -> 1 those of ``ce``. Weights are scaled so
-    that training frames have mean 1, as in ``ce`` (Cui: the classes' weights add up to their number, a factor only).
-    A class without training frames has weight 0, with a warning.
+    A class of n training frames has the weight (1 - beta) / (1 - beta^n), the inverse of its effective number of
+    frames.
+
+    The name "balanced" has three meanings in this field. Mostly it means inverse-frequency weights (scikit-learn's
+    "balanced"), the default of the loss ``ce``. Balanced Softmax (Ren et al. 2020) is ``logit_adjust`` with tau = 1. In
+    this loss, more than about 1 / (1 - beta) frames of a class, which in a video are near copies of each other, no
+    longer lower the class's weight. beta = 0 gives equal weights, beta -> 1 those of ``ce``.
+
+    Weights are scaled to mean 1 over the training frames, as in ``ce``. (In Cui et al. the weights of the classes add
+    up to their number; the two differ by a factor.) A class without training frames has weight 0, with a warning.
     """
 
     def __init__(self, answers: tuple[Answer, ...], counts: tuple[Counts, ...], beta: float = 0.9999) -> None:
@@ -32,5 +35,5 @@ class Balanced(ClassLoss):
         )
 
     def each(self, raw: Tensor, truth: Tensor, answer: int) -> Tensor:
-        """raw (B, T, C), truth (B, T) -> -log of the true class's probability (B, T)."""
+        """Return -log of the true class's probability (B, T), for raw (B, T, C) and truth (B, T)."""
         return negative_log_likelihood(raw, truth)

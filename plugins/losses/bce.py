@@ -1,4 +1,4 @@
-"""Binary cross-entropy for answers that are 0 or 1, such as action units."""
+"""Binary cross-entropy for binary answers such as action units."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from zoo.tracks import Answer, Counts
 
 
 class BinaryCrossEntropy(BinaryLoss):
-    """Binary cross-entropy summed over the labelled elements, divided by their number.
+    """Binary cross-entropy averaged over the labelled elements.
 
-    A positive weighs (negatives / positives) to a power, at most ``cap``; 1, with a warning, where training frames
-    show no positive.
+    Positives have the weight (negatives / positives) to a power, at most ``cap``. The weight is 1, with a warning, if
+    the training frames contain no positive.
     """
 
     def __init__(
@@ -32,13 +32,13 @@ class BinaryCrossEntropy(BinaryLoss):
         self.weights: Tensor
 
     def each(self, raw: Tensor, truth: Tensor) -> Tensor:
-        """raw, truth (B, T, A) -> weighted -log of the true answer's probability (B, T, A)."""
+        """Return the weighted -log of the label's probability (B, T, A), for raw and truth (B, T, A)."""
         weights = self.weights.to(raw.dtype)
         return functional.binary_cross_entropy_with_logits(raw, truth, pos_weight=weights, reduction="none")
 
 
 def positive_weight(answer: Answer, counts: Counts, power: float, cap: float) -> float:
-    """What a positive weighs against a negative; see BinaryCrossEntropy."""
+    """Return the weight of positives relative to negatives; see BinaryCrossEntropy."""
     negatives, positives = counts.bins
     if positives == 0:
         warnings.warn(f"{answer.name}: no training frame shows a positive", stacklevel=3)

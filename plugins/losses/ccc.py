@@ -1,4 +1,4 @@
-"""Concordance correlation as a loss."""
+"""Concordance correlation coefficient (CCC) as a loss."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from zoo.tracks import Answer, Counts
 
 
 class Ccc(ValueLoss):
-    """1 - CCC (Lin 1989) with population moments over all labelled frames of the batch, mean over the answers.
+    """1 - CCC (Lin 1989), averaged over the answers.
 
-    An answer whose labels in this batch are fewer than two or all equal is left out: its CCC is 0 whatever is
-    predicted. Where that leaves none the loss is 0, with a graph and zero gradients.
+    The moments are population moments over all labelled frames of the batch. An answer with fewer than two labels in
+    the batch, or with equal labels only, is left out, because its CCC is 0 for any prediction. If no answer remains,
+    the loss is 0, with a graph and zero gradients.
 
-    ``activation`` tanh (default): values are tanh(raw) scaled to the answer's range, in the loss and when decoded.
-    clamp: the loss sees raw itself, in units of the answer, and decode clips it.
+    ``activation``: with tanh (default), values are tanh(raw) scaled to the answer's range, both in the loss and in
+    decoding. With clamp, the loss uses raw itself, in units of the answer, and only decoding clips it.
 
-    ``lds``: the moments are weighted by how rare a label is in training (zoo.losses.lds_weights). arXiv:2107.03891 uses
-    label distribution smoothing on this data; that the weights enter the moments of CCC is this zoo's choice.
+    ``lds``: weight the moments by how rare a label is in training (zoo.losses.lds_weights). arXiv:2107.03891 uses label
+    distribution smoothing on this data. Weighting the moments of CCC is a choice of this zoo.
     """
 
     additive = False
@@ -34,15 +35,15 @@ class Ccc(ValueLoss):
         self.activation = activation
 
     def forward(self, raw: Tensor, target: Tensor, labelled: Tensor) -> Tensor:
-        """raw (B, T, A), target (B, T, A), labelled (B, T, A) bool -> scalar in [0, 2]."""
+        """Return the loss, a scalar in [0, 2], for raw (B, T, A), target (B, T, A) and labelled (B, T, A) bool."""
         return concordance_loss(self.values(raw), target, self.weights(target, labelled))
 
     def decode(self, raw: Tensor) -> Tensor:
-        """(B, T, A) -> (B, T, A) in [low, high]."""
+        """Return values (B, T, A) in [low, high] from raw (B, T, A)."""
         return self.values(raw).clamp(self.low, self.high)
 
     def values(self, raw: Tensor) -> Tensor:
-        """(B, T, A) -> what is compared with the labels, (B, T, A)."""
+        """Return the values (B, T, A) that are compared with the labels, from raw (B, T, A)."""
         if self.activation == "clamp":
             return raw
         return self.low + (self.high - self.low) * (raw.tanh() + 1) / 2

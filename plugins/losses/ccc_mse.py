@@ -1,4 +1,4 @@
-"""Concordance correlation and squared error as one loss."""
+"""Concordance correlation coefficient (CCC) and squared error as one loss."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from zoo.tracks import Answer, Counts
 
 
 class CccMse(ValueLoss):
-    """1 - CCC + ``weight`` x squared error, values being tanh(raw) scaled to the answer's range.
+    """1 - CCC + ``weight`` x squared error, for values tanh(raw) scaled to the answer's range.
 
-    CCC as in the loss ``ccc``. The squared error is counted in half ranges (for [-1, 1] in the answer's own unit, so
-    that answers of all ranges have the same say) and averaged over the labelled elements; unlike CCC it has a gradient
-    also where a batch's labels are all the same. The pair is in ABAW code (facts: th2l ``core/loss.py`` has both
-    terms); their weight is a choice of the user, 1 unless told otherwise.
+    CCC is computed as in the loss ``ccc``. The squared error is averaged over the labelled elements. It is measured in
+    half ranges (for [-1, 1] that is the answer's own unit), so that answers of different ranges count equally. Unlike
+    CCC it has a gradient even if all labels of a batch are equal. ABAW code has both terms (th2l ``core/loss.py``). The
+    user chooses their ratio with ``weight``, by default 1.
 
-    ``lds`` weighs the moments of CCC and, as Yang et al. 2021 do, each squared error (zoo.losses.lds_weights).
+    ``lds`` weights the moments of CCC and, as in Yang et al. 2021, each squared error (zoo.losses.lds_weights).
     """
 
     additive = False
@@ -34,12 +34,12 @@ class CccMse(ValueLoss):
         self.weight = weight
 
     def forward(self, raw: Tensor, target: Tensor, labelled: Tensor) -> Tensor:
-        """raw (B, T, A), target (B, T, A), labelled (B, T, A) bool -> scalar, at least 0."""
+        """Return the loss, a scalar >= 0, for raw (B, T, A), target (B, T, A) and labelled (B, T, A) bool."""
         values, weights = self.decode(raw), self.weights(target, labelled)
         gap = (values - target.where(labelled, values)) / ((self.high - self.low) / 2)
         squares = (weights * gap**2).sum() / labelled.sum().clamp_min(1)
         return concordance_loss(values, target, weights) + self.weight * squares
 
     def decode(self, raw: Tensor) -> Tensor:
-        """(B, T, A) -> (B, T, A) in [low, high]."""
+        """Return values (B, T, A) in [low, high] from raw (B, T, A)."""
         return (self.low + (self.high - self.low) * (raw.tanh() + 1) / 2).clamp(self.low, self.high)

@@ -1,4 +1,4 @@
-"""Focal loss for answers that are one of several classes."""
+"""Focal loss for class answers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from zoo.tracks import Answer, Counts
 
 
 class Focal(ClassLoss):
-    """Focal loss (Lin et al. 2017): w_y (1 - p_y)^gamma (-log p_y), summed over the labelled frames, divided by their
-    number.
+    """Focal loss (Lin et al. 2017): w_y (1 - p_y)^gamma (-log p_y).
 
-    Choices: Lin's alpha is here the class weight of the loss ``ce``, from the training counts, so that gamma = 0 is
-    ``ce``; the sum is divided by the labelled frames, where Lin divides by the boxes that hold an object. p_y is the
-    softmax, where Lin has one sigmoid a class.
+    It is summed over the labelled frames and divided by their number.
+
+    Choices: the class weights of the loss ``ce``, computed from the training counts, replace Lin's alpha, so that
+    gamma = 0 gives ``ce``. The sum is divided by the number of labelled frames; Lin divides by the number of boxes that
+    hold an object. p_y is a softmax probability; Lin has one sigmoid per class.
     """
 
     def __init__(
@@ -31,8 +32,8 @@ class Focal(ClassLoss):
         self.gamma = gamma
 
     def each(self, raw: Tensor, truth: Tensor, answer: int) -> Tensor:
-        """raw (B, T, C), truth (B, T) -> (1 - p)^gamma (-log p) of the true class (B, T)."""
+        """Return (1 - p)^gamma (-log p) of the true class (B, T), for raw (B, T, C) and truth (B, T)."""
         cost = negative_log_likelihood(raw, truth)
-        # 1 - p without the loss of digits near p = 1; the floor keeps the gradient of small gammas finite there.
+        # 1 - p without cancellation near p = 1. The floor keeps the gradient finite there for small gammas.
         miss = -torch.expm1(-cost)
         return miss.clamp_min(1e-12) ** self.gamma * cost

@@ -1,4 +1,4 @@
-"""Focal loss for answers that are 0 or 1, such as action units."""
+"""Focal loss for binary answers such as action units."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from zoo.tracks import Answer, Counts
 
 
 class FocalBce(BinaryLoss):
-    """Focal loss (Lin et al. 2017): alpha (1 - p)^gamma (-log p) for a positive, (1 - alpha) p^gamma (-log(1 - p)) for
-    a negative, averaged over the labelled elements.
+    """Focal loss (Lin et al. 2017), averaged over the labelled elements.
 
-    Choices: alpha = 0.75 and gamma = 2 as in ABAW code (th2l), where positives are rare; Lin has alpha = 0.25 for
-    boxes. Lin divides by the number of positives, here by that of labelled elements, as the neighbours do. The
-    training counts are not used.
+    A positive has the loss alpha (1 - p)^gamma (-log p), a negative (1 - alpha) p^gamma (-log(1 - p)).
+
+    Choices: alpha = 0.75 and gamma = 2 as in ABAW code (th2l), because positives are rare; Lin has alpha = 0.25 for
+    boxes. Lin divides by the number of positives; this loss divides by the number of labelled elements, as the other
+    binary losses do. The training counts are not used.
     """
 
     def __init__(
@@ -35,8 +36,8 @@ class FocalBce(BinaryLoss):
         self.gamma = gamma
 
     def each(self, raw: Tensor, truth: Tensor) -> Tensor:
-        """raw, truth (B, T, A) -> the elements' focal losses (B, T, A)."""
-        margin = (2 * truth - 1) * raw  # p of the true answer is its sigmoid
+        """Return the focal losses (B, T, A) of the elements of raw and truth, both (B, T, A)."""
+        margin = (2 * truth - 1) * raw  # its sigmoid is the label's probability
         weight = self.alpha * truth + (1 - self.alpha) * (1 - truth)
-        # (1 - p)^gamma as an exponential: no power of a rounded 0.
+        # (1 - p)^gamma as an exponential, so that 1 - p cannot be rounded to 0 before the power.
         return weight * (-self.gamma * functional.softplus(margin)).exp() * functional.softplus(-margin)

@@ -1,4 +1,4 @@
-"""Cross-entropy against smoothed labels."""
+"""Cross-entropy with smoothed labels."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from zoo.tracks import Answer, Counts
 
 
 class LabelSmoothing(ClassLoss):
-    """Cross-entropy against (1 - smoothing) on the true class + smoothing spread evenly (Szegedy et al. 2016).
+    """Cross-entropy with (1 - smoothing) on the true class + smoothing spread evenly (Szegedy et al. 2016).
 
-    Choices: the even share goes to the classes that have training frames, the true one among them, and not to a class
-    that nobody has seen, which would otherwise be answered with some probability at every frame (Szegedy spreads over
-    all; the two are the same where every class has frames). A frame has the class weight of its own class, as in
-    ``ce``; torch's ``cross_entropy`` weighs every term of the sum by its class instead, which moves the optimum away
-    from the smoothed label.
+    Choices:
+
+    - The smoothing is spread over the classes that have training frames, including the true class. Szegedy spreads it
+      over all classes, which is the same if every class has frames. A class without training frames would otherwise be
+      predicted with some probability at every frame.
+    - A frame has the class weight of its own class, as in ``ce``. PyTorch's ``cross_entropy`` weights each term of the
+      sum by that term's class instead, which moves the optimum away from the smoothed label.
     """
 
     def __init__(
@@ -36,7 +38,7 @@ class LabelSmoothing(ClassLoss):
         self.even: Tensor  # (all classes,)
 
     def each(self, raw: Tensor, truth: Tensor, answer: int) -> Tensor:
-        """raw (B, T, C), truth (B, T) -> cross-entropy against the smoothed label (B, T)."""
+        """Return the cross-entropy with the smoothed label (B, T), for raw (B, T, C) and truth (B, T)."""
         cost = -raw.log_softmax(-1)
         true = cost.gather(-1, truth.unsqueeze(-1)).squeeze(-1)
         even = (cost * self.even.split(self.widths)[answer].to(raw.dtype)).sum(-1)

@@ -1,4 +1,4 @@
-"""Logit-adjusted cross-entropy for unevenly frequent classes."""
+"""Logit-adjusted cross-entropy for imbalanced classes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from zoo.tracks import Answer, Counts
 
 
 class LogitAdjust(ClassLoss):
-    """Cross-entropy of logits + tau log prior (Menon et al. 2020, the logit-adjusted loss), priors being the shares of
-    the training frames. Decoding is without adjustment, so that what is learned is the answer under even priors.
-    tau = 1 is also Balanced Softmax (Ren et al. 2020); tau = 0 is plain cross-entropy.
+    """Cross-entropy of logits + tau log prior (Menon et al. 2020, the logit-adjusted loss).
 
-    A class without training frames, whose log prior would be infinite, is not adjusted, and its frames weigh 0, with a
-    warning: so it is held down at every frame like the most frequent class, where a small prior in its place would
-    leave its logit free and let it win when decoded.
+    The priors are the classes' shares of the training frames. Decoding does not adjust the logits, so that the model
+    learns the prediction under uniform priors. tau = 1 is also Balanced Softmax (Ren et al. 2020); tau = 0 is plain
+    cross-entropy.
+
+    The log prior of a class without training frames would be infinite. Such a class is not adjusted, and its frames
+    have weight 0, with a warning. So the loss lowers its logit at every frame like that of the most frequent class. A
+    small prior in its place would leave the logit unconstrained, and the class could win in decoding.
     """
 
     def __init__(self, answers: tuple[Answer, ...], counts: tuple[Counts, ...], tau: float = 1.0) -> None:
@@ -30,5 +32,5 @@ class LogitAdjust(ClassLoss):
         self.shifts: Tensor  # (all classes,)
 
     def each(self, raw: Tensor, truth: Tensor, answer: int) -> Tensor:
-        """raw (B, T, C), truth (B, T) -> cross-entropy of the adjusted logits (B, T)."""
+        """Return the cross-entropy of the adjusted logits (B, T), for raw (B, T, C) and truth (B, T)."""
         return negative_log_likelihood(raw + self.shifts.split(self.widths)[answer].to(raw.dtype), truth)

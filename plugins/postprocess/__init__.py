@@ -1,4 +1,4 @@
-"""The catalogue of post-processors: one light spec each; the code lies beside it."""
+"""Catalogue of the built-in post-processors: one light spec each; the code is in the other modules of this package."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from zoo import api
 
 @api.hookimpl
 def postprocessors() -> list[api.PostSpec]:
-    """The built-in post-processors."""
+    """Return the specs of the built-in post-processors."""
     return [
         api.PostSpec(
             "interpolate",
             "plugins.postprocess.interpolate:Interpolate",
-            "Answers at frames that no slot saw, linearly in time between the nearest seen frames.",
+            "Interpolates predictions at frames without any slot, linearly in time between the nearest other frames.",
         ),
         api.PostSpec(
             "confidence_gate",
             "plugins.postprocess.confidence_gate:ConfidenceGate",
-            "A slot's own answer instead, at frames where it is surer than a threshold. Before smooth.",
+            "Uses one slot's own prediction at frames at which its confidence exceeds a threshold. Put before smooth.",
             {
-                "slot": api.Option(None, "the slot whose answer it is; none: the first that has answers", type=str),
+                "slot": api.Option(None, "slot whose prediction is used; none: the first that has one", type=str),
                 "threshold": api.Option(
-                    None, "its greatest probability must exceed this; none: chosen on validation videos", type=float
+                    None, "lower bound of its greatest probability; none: chosen on validation videos", type=float
                 ),
             },
             paper="Savchenko 2024, arXiv:2403.11590 (in the notebooks of its code)",
@@ -31,17 +31,17 @@ def postprocessors() -> list[api.PostSpec]:
         api.PostSpec(
             "smooth",
             "plugins.postprocess.smooth:Smooth",
-            "Mean, median or Gaussian mean over a window of time around each frame, its width chosen on validation.",
+            "Mean, median or Gaussian filter over time; its width is chosen on validation videos.",
             {
-                "method": api.Option("mean", "what is taken of the window", choices=("mean", "median", "gaussian")),
+                "method": api.Option("mean", "filter", choices=("mean", "median", "gaussian")),
                 "width": api.Option(
                     None,
-                    "width of the window in seconds, 0 for none; none: chosen, for each kind of answer",
+                    "width of the window in seconds, 0: no smoothing; none: chosen for each kind of answer",
                     type=float,
                 ),
                 **{
                     f"width_{kind}": api.Option(
-                        None, f"the width for {what} in seconds; none: as width says", type=float
+                        None, f"width for {what} in seconds; none: the value of width", type=float
                     )
                     for kind, what in (("value", "values"), ("class", "classes"), ("binary", "action units"))
                 },
@@ -51,11 +51,11 @@ def postprocessors() -> list[api.PostSpec]:
         api.PostSpec(
             "threshold",
             "plugins.postprocess.threshold:Threshold",
-            "Probabilities of each action unit moved so that 0.5 is its best threshold by F1 on validation videos.",
+            "Shifts each action unit's probabilities so that 0.5 is its best threshold by F1 on validation videos.",
             {
                 "threshold": api.Option(
                     None,
-                    "one threshold for all; none: for each the best by F1, of all that make a difference",
+                    "one threshold for all; none: the best by F1 for each",
                     type=float,
                 )
             },
@@ -65,6 +65,6 @@ def postprocessors() -> list[api.PostSpec]:
         api.PostSpec(
             "clip",
             "plugins.postprocess.clip:Clip",
-            "Values brought into their range, probabilities into [0, 1] with sum 1.",
+            "Clips values to their range and probabilities to [0, 1]; class probabilities sum to 1.",
         ),
     ]

@@ -1,4 +1,4 @@
-"""Answers brought into the range that a submission admits."""
+"""Clip predictions to the range that a submission allows."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ from zoo.api import Answer, VideoAnswers
 
 
 class Clip:
-    """Values into [low, high]; probabilities of 1 into [0, 1]; class probabilities without negatives, sum 1 (uniform
-    where nothing is left)."""
+    """Post-processor that clips predictions.
+
+    Values are clipped to [low, high] and binary probabilities to [0, 1]. Class probabilities are clipped at 0 and
+    normalised to sum 1; they are uniform if nothing is left.
+    """
 
     def __init__(self, answers: tuple[Answer, ...]) -> None:
         self.answers = answers
 
     def fit(self, videos: list[VideoAnswers], score: Callable[[Iterable[VideoAnswers]], float]) -> None:
-        """Nothing is fitted."""
+        """Do nothing: this post-processor has no parameters."""
 
     def apply(self, video: VideoAnswers) -> VideoAnswers:
-        """The video with its answers in range."""
+        """Return the video with its predictions clipped."""
         clipped = {answer.name: _clip(answer, np.asarray(video.values[answer.name])) for answer in self.answers}
         return replace(video, values={**video.values, **clipped})
 
     def state(self) -> dict[str, Any]:
-        """Nothing was fitted."""
+        """Return an empty state: nothing is fitted."""
         return {}
 
 

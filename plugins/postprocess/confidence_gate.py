@@ -1,4 +1,4 @@
-"""One slot's own answer, where it is sure."""
+"""Use one slot's own prediction at frames at which it is confident."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from zoo.api import Answer, VideoAnswers
 from zoo.errors import UserError
 
 THRESHOLDS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4, 0.35, 0.3)
-"""Tried by ``fit``, the shyest first; 1: the second answer never wins. HSEmotion's is 0.7."""
+"""Thresholds tried by ``fit``, highest first; with 1 no prediction is replaced. HSEmotion's is 0.7."""
 
 
 class ConfidenceGate:
-    """At frames where the greatest probability of a slot's own answer exceeds a threshold, it replaces the answer.
+    """Post-processor for class answers that uses one slot's own prediction at frames at which it is confident.
 
-    HSEmotion (sb-ai-lab/EmotiEffLib, ABAW notebooks) trusts its frozen face model so, which was trained on another
-    data set; here the second answer is that of one slot, ``extra["slot.SLOT.ANSWER"]`` (n, classes) of VideoAnswers,
-    which the harness fills where the model makes such answers. Put it before ``smooth``. Only frames at which the slot
-    is present are replaced: elsewhere its answer is a guess without input. For answers that are classes.
+    The slot's prediction replaces the model's if its greatest probability exceeds a threshold. HSEmotion
+    (sb-ai-lab/EmotiEffLib, ABAW notebooks) uses its frozen face model in this way, which was trained on another data
+    set. Here the second prediction is that of one slot, ``extra["slot.SLOT.ANSWER"]`` (n, classes) of VideoAnswers. The
+    harness fills it if the model predicts per slot. Only frames at which the slot is present are replaced; elsewhere
+    its prediction has no input. Put this post-processor before ``smooth``.
 
-    ``slot``: whose answer; None: the first of those in the first video. ``threshold`` in [0, 1]; None: ``fit`` chooses
-    by the score, of equals the highest; not fitted it is 1 and nothing is replaced.
+    ``slot``: name of the slot; None: the first with predictions in the first video. ``threshold``: in [0, 1]; None:
+    ``fit`` chooses the one with the best score, the highest of equals. Before ``fit`` it is 1 and nothing is replaced.
     """
 
     def __init__(self, answers: tuple[Answer, ...], slot: str | None = None, threshold: float | None = None) -> None:
@@ -36,7 +37,7 @@ class ConfidenceGate:
             raise UserError(f"post-processor confidence_gate: threshold is {threshold}; give 0 to 1")
 
     def fit(self, videos: list[VideoAnswers], score: Callable[[Iterable[VideoAnswers]], float]) -> None:
-        """Settle the slot, and choose the threshold by the score."""
+        """Determine the slot if none was given, and choose the threshold with the best score."""
         if videos and self.slot is None:
             self.slot = self._slot(videos[0])
         if not self.chosen:
@@ -48,7 +49,7 @@ class ConfidenceGate:
         self.threshold = THRESHOLDS[int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))]
 
     def apply(self, video: VideoAnswers) -> VideoAnswers:
-        """The video with the slot's answer where it is sure."""
+        """Return the video with the slot's prediction at frames at which it is confident."""
         slot = self._slot(video)
         values = dict(video.values)
         for name in self.names:
@@ -60,11 +61,11 @@ class ConfidenceGate:
         return replace(video, values=values)
 
     def state(self) -> dict[str, Any]:
-        """Slot and threshold; given to the constructor they make the same gate."""
+        """Return slot and threshold; passed to the constructor, they make the same gate."""
         return {"slot": self.slot, "threshold": self.threshold}
 
     def _slot(self, video: VideoAnswers) -> str:
-        """The slot whose answers are taken; UserError where the video has none of it."""
+        """Return the slot whose predictions are used. Raise UserError if the video has none of it."""
         have = slots_with_answers(video, self.names)
         slot = self.slot if self.slot is not None else next(iter(have), None)
         if slot is None or slot not in have:
@@ -78,7 +79,7 @@ class ConfidenceGate:
 
 
 def slots_with_answers(video: VideoAnswers, names: Sequence[str]) -> list[str]:
-    """The slots whose own answers to all these the video has, in order."""
+    """Return the slots, in order, for which the video has predictions of all ``names``."""
     ends = [f".{name}" for name in names]
     keys = [key for key in video.extra if key.startswith("slot.") and key.endswith(ends[0])]
     slots = [key.removeprefix("slot.").removesuffix(ends[0]) for key in keys]

@@ -1,4 +1,4 @@
-"""Answers at unseen frames, from the nearest seen ones."""
+"""Interpolate predictions at frames without input."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from zoo.api import Answer, VideoAnswers
 
 
 class Interpolate:
-    """Replaces the answers at frames where no slot is present: linear in time between the nearest seen frames, the
-    first and the last seen answer held beyond them. A video that is never seen stays as it is."""
+    """Post-processor that replaces the predictions at frames at which no slot is present.
+
+    They are interpolated linearly in time between the nearest frames with input. Before the first and after the last of
+    those, the nearest prediction is held. A video without any input stays as it is.
+    """
 
     def __init__(self, answers: tuple[Answer, ...]) -> None:
         self.names = [answer.name for answer in answers]
 
     def fit(self, videos: list[VideoAnswers], score: Callable[[Iterable[VideoAnswers]], float]) -> None:
-        """Nothing is fitted."""
+        """Do nothing: this post-processor has no parameters."""
 
     def apply(self, video: VideoAnswers) -> VideoAnswers:
-        """The video with its unseen frames answered anew."""
+        """Return the video with interpolated predictions at frames without input."""
         seen = np.any(list(video.present.values()), axis=0) if video.present else np.ones(len(video.times), bool)
         if seen.all() or not seen.any():
             return video
@@ -32,12 +35,12 @@ class Interpolate:
         return replace(video, values=values)
 
     def state(self) -> dict[str, Any]:
-        """Nothing was fitted."""
+        """Return an empty state: nothing is fitted."""
         return {}
 
 
 def _interpolate(values: np.ndarray, times: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """values (n,) or (n, C) with the rows that are not seen replaced."""
+    """Return values (n,) or (n, C) with the rows outside ``seen`` (n,) interpolated."""
     out = values.copy()
     for column in out.reshape(len(out), -1).T:  # views into out
         column[~seen] = np.interp(times[~seen], times[seen], column[seen])

@@ -1,4 +1,4 @@
-"""Filters over time: mean, median, Gaussian."""
+"""Smoothing over time: mean, median and Gaussian filters."""
 
 from __future__ import annotations
 
@@ -13,22 +13,27 @@ from zoo.api import Answer, VideoAnswers
 from zoo.layers.validation import at_least
 
 WIDTHS = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
-"""Seconds tried by ``fit``. Published best ones: about 3 s for valence, arousal and expression, 0.2 s for AUs."""
+"""Widths in seconds tried by ``fit``. Published best: about 3 s for valence, arousal and expression, 0.2 s for AUs."""
 
 
 class Smooth:
-    """Each answer smoothed over a window of time around each frame (HSEmotion, arXiv:2407.13184, by frames).
+    """Post-processor that smooths predictions over a window of time (HSEmotion, arXiv:2407.13184, which counts frames).
 
-    ``method`` mean: the mean over [t - width / 2, t + width / 2] of the answer as a continuous function of time,
-    linear between frames. So a varying frame rate gives no frame more say than its share of the time, and an answer
-    that changes steadily is not moved. median: the median of the frames in that window. gaussian: their mean by weights
-    that fall off with the standard deviation of a box of that width, width / sqrt(12), so that one width smooths alike
-    by all methods; out to four deviations, each frame by its share of the time. Near the ends a window shrinks on both
-    sides to the frames there are: the first and the last frame stay. Probabilities of classes are brought to sum 1.
+    ``method``:
 
-    ``width`` in seconds: one for all kinds of answers, one a kind (what ``state`` gives), or None: ``fit`` chooses.
-    ``width_value``, ``width_class``, ``width_binary``: for that kind of answer instead; so a multi-task track, too, has
-    3 s for valence and 0.1 s for AUs.
+    - mean: the mean over [t - width / 2, t + width / 2] of the prediction as a piecewise linear function of time. So
+      with a varying frame rate each frame counts by the time it covers, and a linear trend is unchanged.
+    - median: the median of the frames in that window.
+    - gaussian: the mean with Gaussian weights, times the time each frame covers, cut off at four standard deviations.
+      The standard deviation is that of a box of the given width, width / sqrt(12), so that a width smooths about
+      equally with all methods.
+
+    Near the ends of the video a window shrinks equally on both sides, so the first and the last frame stay as they are.
+    Class probabilities are normalised to sum 1.
+
+    ``width``: seconds; one number, one for each kind of answer (the form of ``state``), or None: ``fit`` chooses.
+    ``width_value``, ``width_class``, ``width_binary``: override it for one kind of answer, for example on a multi-task
+    track 3 s for valence and 0.1 s for AUs.
     """
 
     def __init__(
@@ -51,13 +56,13 @@ class Smooth:
             at_least(f"post-processor smooth ({kind} answers)", 0, width=seconds)
 
     def fit(self, videos: list[VideoAnswers], score: Callable[[Iterable[VideoAnswers]], float]) -> None:
-        """Choose the width of each kind of answer in turn by the score, the narrowest of equals."""
+        """Choose the width with the best score for each kind of answer in turn, the narrowest of equals."""
         for kind in self.chosen:
             scores = [self._score(videos, score, kind, width) for width in WIDTHS]
             self.widths[kind] = WIDTHS[int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))]
 
     def apply(self, video: VideoAnswers) -> VideoAnswers:
-        """The video with its answers smoothed."""
+        """Return the video with its predictions smoothed."""
         values = dict(video.values)
         for name, kind in self.kinds.items():
             given = np.asarray(values[name])
@@ -66,7 +71,7 @@ class Smooth:
         return replace(video, values=values)
 
     def state(self) -> dict[str, Any]:
-        """The widths by kind of answer; given to the constructor they make the same filter."""
+        """Return the widths by kind of answer; passed to the constructor, they make the same filter."""
         return {"width": dict(self.widths)}
 
     def _score(
@@ -81,7 +86,7 @@ class Smooth:
 
 
 def mean_filter(values: np.ndarray, times: np.ndarray, width: float) -> np.ndarray:
-    """values (n,) or (n, C) at rising times (n,) in seconds -> their mean over ``width`` seconds around each frame."""
+    """Return the mean of values (n,) or (n, C), at increasing times (n,), over ``width`` seconds around each frame."""
     half = _reach(times, width / 2)
     wide = half > 1e-3  # windows under 2 ms hold one frame, and their area is lost in rounding
     out = values.astype(np.float64)
@@ -92,8 +97,10 @@ def mean_filter(values: np.ndarray, times: np.ndarray, width: float) -> np.ndarr
 
 
 def median_filter(values: np.ndarray, times: np.ndarray, width: float) -> np.ndarray:
-    """values (n,) or (n, C) -> the median of the frames at most ``width`` / 2 seconds away; of an even number of
-    frames the mean of the middle two."""
+    """Return the median of values (n,) or (n, C) over the frames at most ``width`` / 2 seconds away.
+
+    The median of an even number of frames is the mean of the middle two.
+    """
 
     def median(window: np.ndarray, inside: np.ndarray, away: np.ndarray, share: np.ndarray) -> np.ndarray:
         ordered, count = np.sort(np.where(inside, window, np.inf), axis=1), inside.sum(1, keepdims=True)
@@ -104,8 +111,10 @@ def median_filter(values: np.ndarray, times: np.ndarray, width: float) -> np.nda
 
 
 def gaussian_filter(values: np.ndarray, times: np.ndarray, width: float) -> np.ndarray:
-    """values (n,) or (n, C) -> their mean by Gaussian weights of deviation ``width`` / sqrt(12) seconds, times each
-    frame's share of the time."""
+    """Return the mean of values (n,) or (n, C) with Gaussian weights, times the time that each frame covers.
+
+    The standard deviation of the weights is ``width`` / sqrt(12) seconds.
+    """
     deviation = max(width, 1e-9) / math.sqrt(12)
 
     def mean(window: np.ndarray, inside: np.ndarray, away: np.ndarray, share: np.ndarray) -> np.ndarray:
@@ -123,17 +132,18 @@ _FILTERS: dict[str, Callable[[np.ndarray, np.ndarray, float], np.ndarray]] = {
 
 
 def _reach(times: np.ndarray, half: float) -> np.ndarray:
-    """Seconds (n,) that each frame's window reaches to either side: at most ``half``, and not beyond an end."""
+    """Return the half-width in seconds (n,) of each frame's window: at most ``half``, and not beyond an end."""
     return np.minimum(half, np.minimum(times - times[0], times[-1] - times))
 
 
 def _by_window(
     values: np.ndarray, times: np.ndarray, half: float, reduce: Callable[..., np.ndarray], rows: int = 4096
 ) -> np.ndarray:
-    """values (n,) or (n, C) with each column reduced over the frames of each frame's window.
+    """Reduce each column of values (n,) or (n, C) over the frames of each frame's window.
 
-    ``reduce`` gets (m, W) arrays of m windows, padded at their end: the values, which are inside, how many seconds away
-    from the frame they are, how many seconds of the video each stands for. ``rows`` bounds the memory.
+    ``reduce`` is called with four (m, W) arrays for m windows, padded at their end: the values, a mask of those inside
+    the window, their distances from the frame in seconds, and the seconds of the video that each covers. ``rows``: the
+    most windows processed at once, which bounds the memory.
     """
     reach = _reach(times, half) + 1e-6  # 1 us of slack for rounded times
     first, last = np.searchsorted(times, times - reach), np.searchsorted(times, times + reach, side="right")
@@ -152,13 +162,13 @@ def _by_window(
 
 
 def _normalised(p: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
-    """Class probabilities (n, C) with sum 1; ``otherwise`` where all are 0, which medians may be."""
+    """Normalise class probabilities (n, C) to sum 1; use ``otherwise`` if all are 0, which is possible for medians."""
     total = p.sum(-1, keepdims=True)
     return np.where(total > 0, p / np.where(total > 0, total, 1), otherwise).astype(p.dtype)
 
 
 def _area(values: np.ndarray, times: np.ndarray, until: np.ndarray) -> np.ndarray:
-    """The integral from times[0] to each of ``until`` of the line through the values: (m,) or (m, C)."""
+    """Integrate the piecewise linear function through the values from times[0] to each of ``until``: (m,) or (m, C)."""
     steps = np.diff(times)
     pieces = (values[1:] + values[:-1]).T * steps / 2
     sums = np.concatenate([np.zeros_like(values[:1]), np.cumsum(pieces.T, axis=0)])

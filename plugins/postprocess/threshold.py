@@ -1,4 +1,4 @@
-"""A threshold of its own for each action unit."""
+"""Fit a decision threshold for each action unit."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from zoo.errors import UserError
 
 
 class Threshold:
-    """Moves each answer's best threshold to 0.5, where everything downstream cuts (HSEmotion tunes thresholds per AU).
+    """Post-processor that moves each answer's best threshold to 0.5, the threshold of all later steps.
 
-    A probability p becomes p / (2 t) below the threshold t and 1 - (1 - p) / (2 (1 - t)) from it on: piecewise linear,
-    so order is kept, 0 stays 0 and 1 stays 1 (for t = 0: 0 becomes 0.5). ``fit`` tries every threshold that makes a
-    difference, not a grid: for each answer the one with the greatest F1 over all labelled frames of the videos. Of
-    thresholds that decide these frames alike the middle is taken, or 0.5 where it is one of them; of equal F1 the
-    nearest to 0.5. An answer without positives, or labels, among the videos keeps 0.5. The score given to ``fit`` is
-    not used: a track's mean F1 is greatest where each answer's is.
+    HSEmotion tunes thresholds per AU as well. A probability p below the threshold t becomes p / (2 t), any other
+    1 - (1 - p) / (2 (1 - t)). The map is piecewise linear: it keeps the order, 0 stays 0 and 1 stays 1 (for t = 0, 0
+    becomes 0.5).
 
-    ``threshold``: one for all answers, in [0, 1); one an answer (what ``state`` gives); or None: fitted.
+    For each answer, ``fit`` chooses the threshold with the greatest F1 over all labelled frames of the videos. It tries
+    every threshold that makes a difference, not a grid. Of the thresholds that decide these frames equally it takes the
+    middle, or 0.5 if that is among them; of equal F1, the nearest to 0.5. An answer without positives or without labels
+    in the videos keeps 0.5. The score passed to ``fit`` is not used: a track's mean F1 is greatest if each answer's F1
+    is.
+
+    ``threshold``: one number in [0, 1) for all answers, one for each answer (the form of ``state``), or None: fitted.
     """
 
     def __init__(self, answers: tuple[Answer, ...], threshold: float | Mapping[str, float] | None = None) -> None:
@@ -35,7 +38,7 @@ class Threshold:
                 raise UserError(f"post-processor threshold: threshold of {name} is {t}; give 0 or more, less than 1")
 
     def fit(self, videos: list[VideoAnswers], score: Callable[[Iterable[VideoAnswers]], float]) -> None:
-        """Choose each answer's threshold by its F1 over all labelled frames."""
+        """Choose the threshold of each answer with the greatest F1 over all labelled frames."""
         if not self.chosen:
             return
         for name in self.thresholds:
@@ -45,33 +48,33 @@ class Threshold:
             self.thresholds[name] = best_threshold(p[labelled], target[labelled] > 0.5)
 
     def apply(self, video: VideoAnswers) -> VideoAnswers:
-        """The video with its probabilities moved; float64, so that none is rounded across 0.5."""
+        """Return the video with its probabilities mapped, in float64, so that none is rounded across 0.5."""
         moved = {name: moved_to_half(np.asarray(video.values[name]), t) for name, t in self.thresholds.items()}
         return replace(video, values={**video.values, **moved})
 
     def state(self) -> dict[str, Any]:
-        """The thresholds by answer; given to the constructor they make the same post-processor."""
+        """Return the thresholds by answer; passed to the constructor, they make the same post-processor."""
         return {"threshold": dict(self.thresholds)}
 
 
 def best_threshold(p: np.ndarray, positive: np.ndarray) -> float:
-    """The threshold t in [0, 1) with the greatest F1 of p >= t against ``positive``, both (n,); see Threshold."""
+    """Return the threshold t in [0, 1) with the greatest F1 of p >= t for ``positive``, both (n,); see Threshold."""
     if not positive.any():
         return 0.5
     order = np.argsort(-p, kind="stable")
     p, hits = p[order], np.cumsum(positive[order])
-    cuts = np.append(np.flatnonzero(np.diff(p)), len(p) - 1)  # the last frame that is answered 1, at each threshold
+    cuts = np.append(np.flatnonzero(np.diff(p)), len(p) - 1)  # the last frame that is predicted 1, at each threshold
     f1 = 2 * hits[cuts] / (cuts + 1 + positive.sum())
-    highest = p[cuts]  # thresholds in (lowest, highest] decide alike
+    highest = p[cuts]  # thresholds in (lowest, highest] give the same decisions
     lowest = np.append(p[cuts[:-1] + 1], min(0.0, float(p[-1])))
     middle = np.where((lowest < 0.5) & (highest >= 0.5), 0.5, (lowest + highest) / 2)
-    middle = np.where(middle > lowest, middle, highest)  # neighbours without a number between them
+    middle = np.where(middle > lowest, middle, highest)  # there is no float between the two neighbours
     best = np.flatnonzero(f1 == f1.max())
     return float(np.clip(middle[best[np.argmin(np.abs(middle[best] - 0.5))]], 0.0, np.nextafter(1.0, 0.0)))
 
 
 def moved_to_half(p: np.ndarray, threshold: float) -> np.ndarray:
-    """p (n,) in [0, 1] -> float64 (n,) in [0, 1], at least 0.5 exactly where p is at least the threshold."""
+    """Map p (n,) in [0, 1] to float64 (n,) in [0, 1], at least 0.5 if and only if p is at least the threshold."""
     p = np.clip(p.astype(np.float64), 0.0, 1.0)
     below = 0.5 * np.divide(p, threshold, out=np.zeros_like(p), where=p < threshold)
     above = np.maximum(0.5, 1 - 0.5 * (1 - p) / (1 - threshold))
