@@ -119,6 +119,13 @@ def predict(
     overlay: Annotated[
         Path | None, typer.Option("--overlay", help="draw into the video: a file for one video, a folder for several")
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            help="a page that plays the video beside its predictions: a .html file for one video, a folder for several",
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
     plugin: RunPlugins = None,
     jobs: Annotated[int | None, typer.Option("--jobs", hidden=True, min=1)] = None,
@@ -126,8 +133,9 @@ def predict(
     """Predict videos, images and sound files, one table each."""
     from harness.predicting.command import Request
     from harness.predicting.command import predict as command
+    from harness.reports.video_page import write_video_page
 
-    command(Request(inputs, model, out, people, form, overlay, device, plugin or []))
+    command(Request(inputs, model, out, people, form, overlay, device, plugin or [], report, write_video_page))
 
 
 def evaluate(

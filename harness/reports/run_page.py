@@ -13,7 +13,7 @@ from harness.reports.classes import class_figures, class_reliability, labelled, 
 from harness.reports.curves import curves
 from harness.reports.rendering import render, script_json
 from harness.reports.sources import RunSources
-from harness.reports.timelines import timelines
+from harness.reports.timelines import described, timelines
 from harness.reports.values import densities, mean_label
 from zoo.api import Answer
 from zoo.metrics.scores import confusion
@@ -120,10 +120,7 @@ def timeline_data(sources: RunSources, scored: Sequence[Bar]) -> dict[str, Any]:
     videos = sorted(sources.raw, key=lambda video: (order.get(video.video, len(order)), video.video))
     lines = timelines(sources.track.answers, videos, sources.post)
     figure = {bar.name: bar.score for bar in scored}
-    answers = [
-        {"name": a.name, "kind": a.kind, "classes": list(a.classes), "low": a.low, "high": a.high}
-        for a in sources.track.answers
-    ]
+    answers = [described(answer) for answer in sources.track.answers]
     return {"answers": answers, "videos": [line | {"score": figure.get(line["name"])} for line in lines]}
 
 
