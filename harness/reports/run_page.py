@@ -67,7 +67,7 @@ def figures(sources: RunSources) -> dict[str, Any]:
         "videos": [],
         "groups": [],
     }
-    if track is None or not videos or not _is_labelled(sources):
+    if track is None or not videos or not is_labelled(sources):
         return drawn
     for answer in track.answers:
         values, targets = labelled(answer, videos)
@@ -140,5 +140,6 @@ def drop_rows(sources: RunSources) -> list[dict[str, Any]]:
     return rows
 
 
-def _is_labelled(sources: RunSources) -> bool:
+def is_labelled(sources: RunSources) -> bool:
+    """Return whether any prediction has a label."""
     return any(np.isfinite(target).any() for video in sources.raw for target in video.targets.values())
