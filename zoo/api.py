@@ -54,11 +54,13 @@ __all__ = [
     "FusionSpec",
     "HeadSpec",
     "Hooks",
+    "LoggerSpec",
     "LossSpec",
     "ModelCard",
     "Option",
     "OwnScores",
     "PostSpec",
+    "Scalar",
     "Spec",
     "StreamSpec",
     "Target",
@@ -72,6 +74,9 @@ __all__ = [
 PROJECT = "abaw_zoo"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+
+Scalar = str | int | float | bool | None
+"""A setting as a logger is given it."""
 
 Target = str | Callable[..., Any]
 """``"package.module:attribute"`` or the callable itself."""
@@ -290,6 +295,19 @@ class Faces:
     landmarks: np.ndarray
 
 
+@dataclass(frozen=True)
+class LoggerSpec(Spec):
+    """``build(folder, step, **options)`` -> object with ``settings(values)``, ``scalars(values, step)``,
+    ``figure(name, path)`` (a PNG), ``record(content)`` and ``close()``.
+
+    ``folder``: the run's; ``step``: 0 for a new run, else the steps that were taken before: what was noted of later
+    ones does not count. It is built a second time for figures and record. With an attribute ``pictures`` of False it is
+    given no figures. ``local``: nothing leaves this machine. What it raises is a warning: no run ends for its logger.
+    """
+
+    local: bool = True
+
+
 # --- hooks: implement any of them; each returns a list of specs ------------------------------------------------------
 
 
@@ -325,8 +343,12 @@ class Hooks:
         """Faces in raw frames: DetectorSpec."""
 
     @hookspec
+    def loggers(self) -> list[LoggerSpec]:  # type: ignore[empty-body]
+        """Where the course of a training is noted: LoggerSpec."""
+
+    @hookspec
     def editions(self) -> list[EditionSpec]:  # type: ignore[empty-body]
         """Competitions with their tracks: EditionSpec."""
 
 
-KINDS = ("streams", "encoders", "fusions", "heads", "losses", "postprocessors", "detectors", "editions")
+KINDS = ("streams", "encoders", "fusions", "heads", "losses", "postprocessors", "detectors", "loggers", "editions")

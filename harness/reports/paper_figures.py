@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.io.atomic import atomic
 from harness.reports.figure_tables import FEW, FigureTable, figure_tables
 from harness.reports.sources import read_sources
-from zoo.errors import UserError
-from zoo.text import inert
+from zoo.errors import UserError, first_line
+from zoo.text import inert, visible
 
 FORMATS = ("pdf", "svg", "png")
 
@@ -52,10 +53,32 @@ def write_figures(run: Path, place: Path, style: str) -> list[Path]:
     written: list[Path] = []
     with pyplot.rc_context(settings(STYLES[style])):
         for table in tables:
-            stem = place / re.sub(r"[^A-Za-z0-9_.-]+", "_", table.name)
+            stem = place / _stem(table)
             atomic(stem.with_name(f"{stem.name}.csv"), lambda part, table=table: _write_csv(part, table))  # type: ignore[misc]
             written += [stem.with_name(f"{stem.name}.csv"), *_draw(pyplot, table, stem, STYLES[style])]
     return written
+
+
+def draw_pictures(run: Path, place: Path) -> list[Path]:
+    """Draw every figure that a run has as a PNG into a folder and return the files; none without Matplotlib, or where
+    one cannot be drawn: they are beside the run, not it."""
+    try:
+        pyplot = _matplotlib()
+        tables = figure_tables(read_sources(run))
+        with pyplot.rc_context(settings(STYLES["ieee"]) | {"savefig.dpi": 150}):
+            return [
+                path
+                for table in tables
+                for path in _draw(pyplot, table, place / _stem(table), STYLES["ieee"], ("png",))
+            ]
+    except Exception as error:
+        if not isinstance(error, UserError) or error.code != "report-no-matplotlib":
+            print(visible(f"warning: no pictures for the loggers ({first_line(error)})"), file=sys.stderr, flush=True)
+        return []
+
+
+def _stem(table: FigureTable) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", table.name)
 
 
 def settings(style: Style) -> dict[str, Any]:
@@ -92,13 +115,13 @@ def _matplotlib() -> Any:
     return pyplot
 
 
-def _draw(pyplot: Any, table: FigureTable, stem: Path, style: Style) -> Iterator[Path]:
+def _draw(pyplot: Any, table: FigureTable, stem: Path, style: Style, forms: Sequence[str] = FORMATS) -> Iterator[Path]:
     figure, axes = pyplot.subplots(figsize=(style.width, style.width * table.height))
     try:
         PAINTERS[table.kind](axes, table)
         axes.set_xlabel(_plain(table.x))
         axes.set_ylabel(_plain(table.y))
-        for form in FORMATS:
+        for form in forms:
             path = stem.with_name(f"{stem.name}.{form}")
             metadata = {"Date": None} if form == "svg" else {"CreationDate": None} if form == "pdf" else {}
             atomic(path, lambda part, form=form, m=metadata: figure.savefig(part, format=form, metadata=m))  # type: ignore[misc]

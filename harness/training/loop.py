@@ -28,7 +28,8 @@ from harness.training import placement
 from harness.training.checkpoint import load_state
 from harness.training.epoch_choice import choose_epoch, out_of_patience, take_score
 from harness.training.forecast import Forecast, late_fall
-from harness.training.history import event_writer, write_history
+from harness.training.history import write_history
+from harness.training.loggers import Loggers
 from harness.training.memory_limits import room, too_large
 from harness.training.placement import Clock
 from harness.training.state import EpochRow, TrainingState
@@ -70,11 +71,13 @@ def train(
     progress: bool = True,
     stop: int | None = None,
     made: Mapping[str, str] | None = None,
+    loggers: Callable[[int], Loggers] | None = None,
 ) -> Trained:
     """Train a model in place; leaves it with the chosen epoch's weights. Continues from folder/state.ckpt.
 
     ``stop``: end after so many epochs, with the learning rates that they have in a training of ``settings.epochs``.
     ``made``: what the training is made of, settings and digests of data by name: a checkpoint of another is refused.
+    ``loggers``: opens what notes the course, given the steps that were taken before.
     In several processes each computes its share of every batch, and all do the same steps (zoo.parallel); the first
     one writes.
     """
@@ -105,7 +108,7 @@ def train(
         unit="step",
         shown=progress and world.first,
     )
-    board = event_writer(folder, state.progress.total) if world.first else None
+    board = loggers(state.progress.total) if world.first and loggers else Loggers((), folder, 0)
     loop = _Loop(
         data, val, track, settings, seed, passes, world, folder, state, fabric, objective, optimizer, board, bar, epochs
     )
@@ -113,12 +116,10 @@ def train(
         repeated = f", each {passes} times over the set," if passes > 1 else ""
         print(f"training: {epochs} epochs{repeated} and {sum(steps[:epochs])} optimiser steps at most", flush=True)
         loop.timed = Forecast(sum(steps[:epochs]) - state.progress.total)
-    with bar, room(loop.what_fits), stoppable() as loop.stopped:
+    with bar, room(loop.what_fits), closing(board), stoppable() as loop.stopped:
         while state.progress.epoch < epochs and not out_of_patience(state.progress, settings):
             loop.train_epoch()
             loop.end_epoch(last=state.progress.epoch + 1 == epochs)
-    if board is not None:
-        board.close()
     chosen = choose_epoch(state)
     done = state.progress
     ended = done.epoch == epochs and epochs == settings.epochs  # otherwise the schedule was cut, and loss may fall
@@ -143,7 +144,7 @@ class _Loop:
     fabric: Any
     objective: Any
     optimizer: Any
-    board: Any
+    board: Loggers
     bar: Bar
     epochs: int  # that are trained at most
     stopped: Callable[[], bool] = lambda: False
@@ -213,7 +214,7 @@ class _Loop:
             row["val_loss"] = validation_loss(self.state.evaluated, self.val, self.settings, self.world)
             row["parts"] = {name: float(value) for name, value in found.parts.items()}
         progress.history.append(row)
-        self.log({"loss/epoch": row["loss"]} | ({} if score is None else {"score/val": score}))
+        self.log(_curves(row))
         if score is not None:
             self.bar.set_postfix(loss=f"{row['loss']:.3f}", val=f"{score:.3f}")
         if self.bar.plain:
@@ -265,9 +266,16 @@ class _Loop:
         self.saved_at = time.monotonic()
 
     def log(self, values: dict[str, float]) -> None:
-        """Note values at the step under way for TensorBoard."""
-        for name, value in values.items() if self.board is not None else ():
-            self.board.add_scalar(name, value, self.state.progress.total)
+        """Note values at the step under way."""
+        if values:
+            self.board.scalars(values, self.state.progress.total)
+
+
+def _curves(row: EpochRow) -> dict[str, float]:
+    """An epoch's values by the names that loggers are given."""
+    named = {"loss/epoch": row["loss"], "loss/val": row.get("val_loss"), "score/val": row["val"], "lr": row["lr"]}
+    named |= {f"score/{name}": value for name, value in (row.get("parts") or {}).items()}
+    return {name: float(value) for name, value in named.items() if value is not None}
 
 
 def _check_finite(loss: torch.Tensor, norm: torch.Tensor, batch: Batch, epoch: int) -> None:
