@@ -32,6 +32,7 @@ from harness.training.history import write_history
 from harness.training.loggers import Loggers
 from harness.training.memory_limits import room, too_large
 from harness.training.placement import Clock
+from harness.training.score_parts import parts_text, shown_parts
 from harness.training.state import EpochRow, TrainingState
 from harness.training.steps import batches_of, count_batches, passes_an_epoch
 from harness.training.validation import validation_loss
@@ -216,9 +217,10 @@ class _Loop:
         progress.history.append(row)
         self.log(_curves(row))
         if score is not None:
-            self.bar.set_postfix(loss=f"{row['loss']:.3f}", val=f"{score:.3f}")
+            parts = {name: f"{value:.3f}" for name, value in shown_parts(row.get("parts") or {}).items()}
+            self.bar.set_postfix({"loss": f"{row['loss']:.3f}", "val": f"{score:.3f}", **parts})
         if self.bar.plain:
-            validated = "" if score is None else f", validation {score:.3f}"
+            validated = "" if score is None else f", validation {score:.3f}{parts_text(row.get('parts') or {})}"
             print(f"epoch {progress.epoch + 1} of {self.epochs}: loss {row['loss']:.3f}{validated}", flush=True)
 
         # Saved only now: what is continued begins with the next epoch.
