@@ -96,7 +96,7 @@ def _person(
     if len(pair := [answer for answer in answers if answer.kind == "value"]) == 2:
         a, b = pair
         x, y = (np.asarray(person.values[answer.name], np.float64) for answer in pair)
-        found["plane"] = density(a, b, x, y, (f"frames: {a.name}", b.name))
+        found["plane"] = density(a, b, x, y, (f"predictions: {a.name}", b.name))
     return found
 
 

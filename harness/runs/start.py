@@ -80,15 +80,18 @@ def _run(
 
 
 def _tell_loggers(job: Job, folder: Path, draw: Draw | None) -> None:
-    """Give a finished run's loggers its pictures and its record."""
-    content = asdict(read(folder / "record.json"))
-    steps = int(content["result"].get("steps") or 0)
-    with closing(Loggers(job.loggers(), folder, steps + 1)) as loggers:
-        if draw is not None and loggers.pictures:
-            with tempfile.TemporaryDirectory() as place:
-                for path in draw(folder, Path(place)):
-                    loggers.figure(path.stem, path)
-        loggers.record(content)
+    """Give a finished run's loggers its pictures and its record; those of its seeds or folds their records."""
+    for place in (*sorted(folder.glob("seed-*")), *sorted(folder.glob("fold-*")), folder):
+        if not (place / "record.json").is_file():
+            continue
+        content = asdict(read(place / "record.json"))
+        steps = int(content["result"].get("steps") or 0)
+        with closing(Loggers(job.loggers(), place, steps + 1)) as loggers:
+            if place == folder and draw is not None and loggers.pictures:
+                with tempfile.TemporaryDirectory() as pictures:
+                    for path in draw(folder, Path(pictures)):
+                        loggers.figure(path.stem, path)
+            loggers.record(content)
 
 
 def check_ready(job: Job) -> None:

@@ -100,6 +100,45 @@ def test_one_that_fails_warns_once_and_the_run_is_whole(program, tmp_path: Path)
     assert [row["name"] for row in rows].count("loss/epoch") == 2
 
 
+NOTES = """
+from zoo import api
+
+class Notes:
+    pictures = False
+    def __init__(self, folder, step):
+        self.path = folder / "notes.txt"
+        self.note(f"built {step}")
+    def note(self, line):
+        with self.path.open("a") as file:
+            file.write(line + "\\n")
+    def settings(self, values):
+        self.note(f"seed {values['seed']}")
+    def scalars(self, values, step):
+        pass
+    def figure(self, name, path):
+        self.note("figure")
+    def record(self, content):
+        self.note(content["status"])
+    def close(self):
+        self.note("closed")
+
+@api.hookimpl
+def loggers():
+    return [api.LoggerSpec("notes", Notes, "Notes.")]
+"""
+
+
+def test_every_seed_has_its_settings_and_record(program, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "notes.py").write_text(NOTES)
+    run = program.run(tmp_path, "r", *RUN, "--seeds", 2, "--plugin", tmp_path / "notes.py", "--logger", "notes")
+    for seed in (0, 1):
+        steps = read_record(run / f"seed-{seed}")["result"]["steps"]
+        lines = (run / f"seed-{seed}" / "notes.txt").read_text().split("\n")
+        assert lines == ["built 0", f"seed {seed}", "closed", f"built {steps + 1}", "done", "closed", ""]
+    assert (run / "notes.txt").read_text().split("\n")[1:] == ["done", "closed", ""]
+    assert "notes.py" in read_record(run)["result"]["plugins"][0]
+
+
 def test_one_that_cannot_be_built_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def broken(folder: Path, step: int) -> None:
         raise RuntimeError("no <b>server</b>\nat all")
