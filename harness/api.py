@@ -199,12 +199,13 @@ def run(
     """
     from harness.config.schema import load_config, with_settings
     from harness.reports.making import leave_report
+    from harness.reports.paper_figures import draw_pictures
     from harness.runs.start import start
 
     flags = {"encoders": encoders, "fusion": fusion, "head": head, "track": track, "data_dir": _text(data)}
     config = load_config(recipe or _recipe(data), flags, [])
     config = with_settings(config, settings, "settings") if settings else config
-    return Run(start(config, out=Path(out), name=name, seeds=seeds, after=leave_report))
+    return Run(start(config, out=Path(out), name=name, seeds=seeds, after=leave_report, draw=draw_pictures))
 
 
 def predict(

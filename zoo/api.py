@@ -55,11 +55,13 @@ __all__ = [
     "FusionSpec",
     "HeadSpec",
     "Hooks",
+    "LoggerSpec",
     "LossSpec",
     "ModelCard",
     "Option",
     "OwnScores",
     "PostSpec",
+    "Scalar",
     "Spec",
     "StreamSpec",
     "Target",
@@ -73,6 +75,9 @@ __all__ = [
 PROJECT = "abaw_zoo"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+
+Scalar = str | int | float | bool | None
+"""A setting as a logger is given it."""
 
 Target = str | Callable[..., Any]
 """The callable itself, or its import path ``"package.module:attribute"``."""
@@ -389,6 +394,23 @@ class Faces:
     landmarks: np.ndarray
 
 
+@dataclass(frozen=True)
+class LoggerSpec(Spec):
+    """A logger: ``build(folder, step, **options)`` gives the object that notes the course of a training.
+
+    The object has ``settings(values)``, ``scalars(values, step)``, ``figure(name, path)`` (a PNG file),
+    ``record(content)`` and ``close()``. ``folder`` is that of the run. ``step`` is 0 for a new run, else the number of
+    steps that were taken before; values of later steps were dropped. The object is built a second time for figures and
+    record; with an attribute ``pictures`` of False it gets no figures. What it raises becomes a warning: no run ends
+    because of its logger.
+
+    Attributes:
+        local: if nothing leaves this machine.
+    """
+
+    local: bool = True
+
+
 # --- hooks: implement any of them; each returns a list of specs -------------------------------------------------------
 
 
@@ -424,8 +446,12 @@ class Hooks:
         """Return the face detectors for raw frames."""
 
     @hookspec
+    def loggers(self) -> list[LoggerSpec]:  # type: ignore[empty-body]
+        """Where the course of a training is noted: LoggerSpec."""
+
+    @hookspec
     def editions(self) -> list[EditionSpec]:  # type: ignore[empty-body]
         """Return the competition editions with their tracks."""
 
 
-KINDS = ("streams", "encoders", "fusions", "heads", "losses", "postprocessors", "detectors", "editions")
+KINDS = ("streams", "encoders", "fusions", "heads", "losses", "postprocessors", "detectors", "loggers", "editions")

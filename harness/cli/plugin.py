@@ -13,7 +13,7 @@ app = typer.Typer(help="Write and check plugins of your own.", no_args_is_help=T
 @app.command("new")
 def plugin_new(
     name: Annotated[str, typer.Argument(help="the block's name, as in my-encoder")],
-    kind: Annotated[str, typer.Option(help="encoder, fusion, head, loss, postprocess, detector")],
+    kind: Annotated[str, typer.Option(help="encoder, fusion, head, loss, postprocess, detector, logger")],
     single_file: Annotated[bool, typer.Option("--single-file", help="one file, used with --plugin")] = False,
     out: Annotated[Path, typer.Option("--out", help="the folder it is written into")] = Path("."),
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.options import RunPlugins
 from zoo.errors import UserError
 from zoo.text import visible
 
@@ -14,24 +15,42 @@ from zoo.text import visible
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders; several: one page side by side")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="the page of several runs; default: comparison.html beside them")
+        Path | None,
+        typer.Option("--out", help="the page of several runs (default: comparison.html beside them), or of --faces"),
     ] = None,
     figures: Annotated[
         Path | None, typer.Option("--figures", metavar="DIR", help="write figures for a paper and their data into DIR")
     ] = None,
     style: Annotated[str, typer.Option("--style", help="of the figures: ieee, acm")] = "ieee",
+    faces: Annotated[
+        bool, typer.Option("--faces", help="write the face crops at the largest errors into faces.html, or --out")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="--faces: where the run's data are now; default: where they were")
+    ] = None,
+    plugin: RunPlugins = None,
 ) -> None:
     """Draw a run again, runs side by side, or figures for a paper."""
     from harness.reports.making import report as make
     from harness.reports.making import report_several
 
+    if faces:
+        if len(runs) > 1 or figures is not None:
+            raise UserError("report-faces-options")
+        from harness.reports.faces_page import report_faces
+
+        written = report_faces(runs[0], out, data=data, plugins=plugin or [])
+        print(visible(f"written: {written}; it holds faces: keep it where the data are"))
+        return
+    if data is not None or plugin:
+        raise UserError("report-data-options")
     if figures is not None:
         if len(runs) > 1 or out is not None:
             raise UserError("report-figures-options")
         from harness.reports.paper_figures import write_figures
 
-        written = write_figures(runs[0], figures, style)
-        print(visible(f"written: {len(written)} files in {figures}, such as {written[0].name} and {written[1].name}"))
+        drawn = write_figures(runs[0], figures, style)
+        print(visible(f"written: {len(drawn)} files in {figures}, such as {drawn[0].name} and {drawn[1].name}"))
         return
     if len(runs) == 1 and out is None:
         print(visible(f"written: {make(runs[0])}"))

@@ -57,11 +57,18 @@ def run(
     zero_shot: Annotated[
         bool, typer.Option("--zero-shot", help="score an encoder that predicts by itself; trains nothing")
     ] = False,
+    logger: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="notes the course (`harness list loggers`); comma-separated, repeatable; default: tensorboard"
+        ),
+    ] = None,
     list_file: ListFile = None,
 ) -> None:
     """Train and evaluate a combination, submit and rank it."""
     from harness.config.schema import load_config
     from harness.reports.making import leave_report
+    from harness.reports.paper_figures import draw_pictures
     from harness.runs import start as command
 
     flags = {
@@ -81,6 +88,7 @@ def run(
         "fit": [part.strip() for part in fit.split(",")] if fit else None,
         "epochs_from": str(epochs_from) if epochs_from else None,
         "zero_shot": zero_shot or None,
+        "logger": [name.strip() for text in logger for name in text.split(",") if name.strip()] if logger else None,
     }
     machines = {"devices": devices, "nodes": nodes}
     more = ([f"train.epochs={epochs}"] if epochs else []) + ([f"data.list={list_file}"] if list_file else [])
@@ -89,7 +97,7 @@ def run(
         others = [value for key, value in flags.items() if key not in ("plugin", "data_dir")]
         if more or sets or name or recipe or seeds > 1 or any(value is not None for value in others):
             raise UserError("resume-options-mixed")
-        command.resume(resume, machines, plugins=plugin or [], data=data, after=leave_report)
+        command.resume(resume, machines, plugins=plugin or [], data=data, after=leave_report, draw=draw_pictures)
         return
     if fit and epochs_from and (epochs_from / "config.toml").is_file():
         recipe = recipe or str(epochs_from / "config.toml")
@@ -97,7 +105,7 @@ def run(
     if recipe is None:
         recipe = "demo" if data is None or (data / "demo.json").is_file() else "default"
     config = load_config(recipe, {**flags, **machines}, [*more, *(sets or [])])
-    command.start(config, out=out, name=name, seeds=seeds, after=leave_report)
+    command.start(config, out=out, name=name, seeds=seeds, after=leave_report, draw=draw_pictures)
 
 
 def predict(
@@ -119,6 +127,13 @@ def predict(
     overlay: Annotated[
         Path | None, typer.Option("--overlay", help="draw into the video: a file for one video, a folder for several")
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            help="a page that plays the video beside its predictions: a .html file for one video, a folder for several",
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
     plugin: RunPlugins = None,
     jobs: Annotated[int | None, typer.Option("--jobs", hidden=True, min=1)] = None,
@@ -126,8 +141,9 @@ def predict(
     """Predict videos, images and sound files, one table each."""
     from harness.predicting.command import Request
     from harness.predicting.command import predict as command
+    from harness.reports.video_page import write_video_page
 
-    command(Request(inputs, model, out, people, form, overlay, device, plugin or []))
+    command(Request(inputs, model, out, people, form, overlay, device, plugin or [], report, write_video_page))
 
 
 def evaluate(

@@ -162,6 +162,8 @@ class RunConfig(_Section):
     features: Features = Features()
     data: Data = Data()
     chosen: Chosen = Chosen()
+    logger: tuple[str, ...] = Field(("tensorboard",), description="what notes the course: `harness list loggers`")
+    logger_options: dict[str, Annotated[Any, AfterValidator(from_home)]] = Field(default_factory=dict)
     options: dict[str, Annotated[Any, AfterValidator(from_home)]] = Field(default_factory=dict)
 
     def toml(self) -> str:
@@ -245,6 +247,9 @@ def _refuse_unprintable(value: Any, where: str, dotted: str = "") -> None:
 
 
 def _put(tree: dict[str, Any], name: str, value: Any) -> None:
+    if name.startswith("logger."):  # where a training is noted is no part of what it is
+        tree["logger_options"] = {**tree.get("logger_options", {}), name.removeprefix("logger."): value}
+        return
     if name.startswith(BLOCK_KEYS):
         tree["options"] = {**tree.get("options", {}), name: value}
         return

@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
+from harness.data.decoding.video import VideoInfo
 from harness.predicting.inputs import Input, Inputs, find_inputs, is_run, split_run
 from harness.predicting.media import open_input
 from harness.predicting.models import Model, RunModel
 from harness.predicting.one_pass import Predicted, predict_media
-from harness.predicting.overlay import check_target, overlay_of, write_overlay
+from harness.predicting.overlay import CONTAINERS, write_overlay
 from harness.predicting.ready_models import ReadyModel, default_ready
 from harness.predicting.tables import check_format, line_of, summary_of, table_of, write_about, write_table
+from harness.predicting.targets import Target
 from harness.runs.folder import saved_config
 from harness.runtime.progress import Bar
+from zoo.api import VideoAnswers
 from zoo.errors import FullDiskError, UserError
 from zoo.text import visible
 
 PEOPLE = ("main", "all")
 
 
+class PageWriter(Protocol):
+    """What writes the page of a video (harness.reports.video_page)."""
+
+    def __call__(self, path: Path, video: VideoInfo, people: Sequence[VideoAnswers], about: Mapping[str, Any]) -> None:
+        """Write the page of a video; UserError if it cannot be written."""
+
+
 @dataclass(frozen=True)
 class Request:
-    """What is asked for. ``overlay``: a file for one video, a folder for several; None: no overlay."""
+    """What is asked for.
+
+    Attributes:
+        overlay: A file for one video, a folder for several; None: no overlay.
+        page: A file for one video, a folder for several; None: no page.
+        write_page: Writes the page.
+    """
 
     inputs: Sequence[Path]
     model: str | None = None
@@ -37,6 +53,18 @@ class Request:
     overlay: Path | None = None
     device: str | None = None
     plugins: Sequence[Path] = ()
+    page: Path | None = None
+    write_page: PageWriter | None = None
+
+    def overlay_target(self) -> Target | None:
+        """Return where overlays go."""
+        return None if self.overlay is None else Target("--overlay", self.overlay, tuple(CONTAINERS))
+
+    def page_target(self) -> Target | None:
+        """Return where pages go. One video that is named itself needs a file; one that a folder happens to hold not."""
+        if self.page is None:
+            return None
+        return Target("--report", self.page, (".html",), folder_for_one=any(path.is_dir() for path in self.inputs))
 
 
 @dataclass
@@ -74,8 +102,11 @@ class Work:
         if predicted.readings > 1:
             why = "who is looked at was known only at its end" if request.people == "main" else "once for each person"
             print(visible(f"{path}: decoded {predicted.readings} times: {why}"))
-        if request.overlay is not None and media.kind == "video":
-            self._draw(predicted, request.overlay)
+        if media.kind == "video":
+            if (overlay := request.overlay_target()) is not None:
+                self._draw(predicted, overlay)
+            if (page := request.page_target()) is not None and request.write_page is not None:
+                self._page(predicted, summary, page, request.write_page)
 
     def watch(self, cameras: Sequence[int]) -> None:
         """Predict cameras, one after the other, each until Ctrl-C."""
@@ -100,8 +131,14 @@ class Work:
         if self.count > 1:
             print(f"failed: {error}", file=sys.stderr)
 
-    def _draw(self, predicted: Predicted, target: Path) -> None:
-        path = overlay_of(predicted.media.path, target)
+    def _page(self, predicted: Predicted, summary: Mapping[str, Any], target: Target, write: PageWriter) -> None:
+        about = {**asdict(self.model.about), "answers": self.model.answers, "summary": summary}
+        path = target.of(predicted.media.path)
+        write(path, predicted.media.info, [person.predictions for person in predicted.people], about)
+        print(visible(f"{path}: report"))
+
+    def _draw(self, predicted: Predicted, target: Target) -> None:
+        path = target.of(predicted.media.path)
         with Bar(total=predicted.media.info.n_frames, unit="frame", desc=f"overlay {path.name}") as bar:
             write_overlay(path, predicted, self.model.answers, tick=bar.update)
         print(visible(f"{path}: overlay"))
@@ -120,9 +157,8 @@ def predict(request: Request) -> None:
     found = find_inputs(named)
     if not found.count:
         raise UserError("predict-no-input")
-    if request.overlay is not None:
-        check_target(request.overlay, [file for file in found.files if file.kind == "video"])
     _only_problem(found)
+    _check_targets(request, [file for file in found.files if file.kind == "video"])
     model = load_model(model_name, device=request.device, plugins=request.plugins)
     if isinstance(model, ReadyModel):
         print(visible(f"model {model.about.model}: {model.card}"), flush=True)
@@ -140,6 +176,14 @@ def predict(request: Request) -> None:
         raise SystemExit(130) from None
     if work.problems:
         raise _failed(work.problems, found.count, request.out)
+
+
+def _check_targets(request: Request, videos: Sequence[Input]) -> None:
+    for target in (request.overlay_target(), request.page_target()):
+        if target is not None:
+            target.check(videos)
+    if request.page is not None and not videos:
+        raise UserError("predict-report-no-video", path=request.page)
 
 
 def one_file(path: Path) -> Input:

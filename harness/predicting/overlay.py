@@ -16,7 +16,6 @@ from av.packet import Packet
 
 from harness.data.decoding.video import open_media, read_frames
 from harness.io.atomic import atomic
-from harness.predicting.inputs import Input
 from harness.predicting.one_pass import Predicted
 from harness.predicting.overlay_drawing import Drawing
 from zoo.api import Answer
@@ -29,27 +28,6 @@ COPIED = {"mp4": ("aac", "mp3", "ac3", "alac"), "mov": ("aac", "mp3", "alac")}
 _CLOCK = 90_000  # ticks a second of the pictures
 _AAC_FRAME = 1024  # samples that AAC takes at once
 _QUALITY = {"crf": "21", "preset": "veryfast"}
-
-
-def check_target(target: Path, videos: Sequence[Input]) -> None:
-    """UserError where --overlay is no file for one video or no folder for several, or an input itself."""
-    is_file = target.suffix.lower() in CONTAINERS and not target.is_dir()
-    if len(videos) > 1 and (is_file or target.is_file()):
-        raise UserError("predict-overlay-kind", path=target, wanted=f"a folder, since there are {len(videos)} videos")
-    if not is_file and target.is_file():
-        kinds = ", ".join(CONTAINERS)
-        raise UserError(
-            "predict-overlay-kind", path=target, wanted=f"a folder, or a file that ends with one of {kinds}"
-        )
-    for video in videos:
-        if overlay_of(video.path, target).resolve() == video.path.resolve():
-            raise UserError("predict-overlay-kind", path=target, wanted="another file than the video")
-
-
-def overlay_of(video: Path, target: Path) -> Path:
-    """The file of a video's overlay."""
-    is_file = target.suffix.lower() in CONTAINERS and not target.is_dir()
-    return target if is_file else target / f"{video.stem}.mp4"
 
 
 def write_overlay(

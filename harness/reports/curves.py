@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.reports.sources import History
+from harness.training.score_parts import is_part, is_shown
 
 CHARTS = (("Loss", ("loss", "val_loss")), ("Score on validation", ("val",)), ("Learning rate", ("lr",)))
 _NAMES = {"loss": "training", "val_loss": "validation", "val": "score", "lr": "learning rate"}
@@ -20,7 +21,7 @@ def curves(histories: Mapping[str, History]) -> list[dict[str, Any]]:
     if len(shown) == 1:
         history = next(iter(shown.values()))
         names = dict.fromkeys(name for row in history for name in row if _is_part(name))
-        single = [name for name in names if name.startswith("val_f1_")]
+        single = [name for name in names if not is_shown(name.removeprefix("val_"))]
         charts.insert(2, _chart("Parts of the score", shown, [name for name in names if name not in single]))
         charts.insert(3, _chart("F1 of each class and unit", shown, single))
     return [chart for chart in charts if chart["series"]]
@@ -40,6 +41,6 @@ def _chart(title: str, histories: Mapping[str, History], columns: Sequence[str])
 
 
 def _is_part(column: str) -> bool:
-    """Whether a column is a part of the score: no loss, no count, no correlation beside the concordance."""
+    """Whether a column is a part of the score."""
     name = column.removeprefix("val_")
-    return column.startswith("val_") and name != "loss" and not name.startswith(("frames", "pearson", "mean_pearson"))
+    return column.startswith("val_") and name != "loss" and is_part(name)

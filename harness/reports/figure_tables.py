@@ -6,14 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from harness.reports import facts
+from harness.reports.bars import bars
 from harness.reports.curves import curves
-from harness.reports.run_page import figures
+from harness.reports.run_page import drop_rows, figures, is_labelled
 from harness.reports.sources import RunSources
+from harness.reports.thinning import edges, thin, thin_times
 from harness.reports.values import CELLS
+from zoo.api import Answer, VideoAnswers
 
 MOST = 40
 """Most bars of a figure: the lowest ones."""
+POINTS = 1500
+"""Points of a timeline: more cannot be told apart in a column."""
 FEW = 6
 """Most lines whose names stand within the axes."""
 
@@ -30,21 +37,23 @@ class FigureTable:
         x, y: Labels of the axes.
         ideal: The ends of the line of what would be right: two x, two y.
         height: Of its width.
+        classes: Names of the classes of ``steps``, from below.
     """
 
     name: str
-    kind: Literal["lines", "matrix", "density", "bars", "intervals"]
+    kind: Literal["lines", "matrix", "density", "bars", "intervals", "timeline", "steps", "interval_bars"]
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
     x: str = ""
     y: str = ""
     ideal: tuple[tuple[float, float], tuple[float, float]] | None = None
     height: float = 0.7
+    classes: tuple[str, ...] = ()
 
 
 def figure_tables(sources: RunSources) -> list[FigureTable]:
     """Return all figures that a run has; none without scores, curves and predictions."""
-    return [*_scores(sources), *_curves(sources), *_predictions(sources)]
+    return [*_scores(sources), *_curves(sources), *_predictions(sources), *_timelines(sources), *_drop_one(sources)]
 
 
 def _scores(sources: RunSources) -> Iterator[FigureTable]:
@@ -103,12 +112,62 @@ def _predictions(sources: RunSources) -> Iterator[FigureTable]:
             f"calibration-{r['name']}", "lines", columns, rows, "confidence", "share right", ((0, 1), (0, 1)), 0.9
         )
     for what in ("videos", "groups"):
-        if bars := [(bar.name, bar.score, bar.frames) for bar in drawn[what]]:
-            height = 0.3 + 0.035 * min(MOST, len(bars))
+        if scored := [(bar.name, bar.score, bar.frames) for bar in drawn[what]]:
+            height = 0.3 + 0.035 * min(MOST, len(scored))
             metric = str(sources.record.result.get("metric"))
             yield FigureTable(
-                f"scores-of-{what}", "bars", (what[:-1], metric, "frames"), bars[:MOST], metric, "", None, height
+                f"scores-of-{what}", "bars", (what[:-1], metric, "frames"), scored[:MOST], metric, "", None, height
             )
+
+
+def _timelines(sources: RunSources) -> Iterator[FigureTable]:
+    """Prediction against label over time, of the videos with the lowest, the middle and the highest score."""
+    if sources.track is None or not is_labelled(sources):
+        return
+    scored, _ = bars(sources.track, sources.raw)
+    places = dict.fromkeys((0, len(scored) // 2, len(scored) - 1)) if scored else {}
+    by_name, names = {video.video: video for video in sources.raw}, [scored[at].name for at in places]
+    for which, name in zip(("lowest", "middle", "highest"), names, strict=False):
+        for answer in sources.track.answers:
+            if answer.kind != "binary":
+                yield from _timeline(answer, by_name[name], which if len(scored) > 1 else "only")
+
+
+def _timeline(answer: Answer, video: VideoAnswers, which: str) -> Iterator[FigureTable]:
+    values, true = (np.asarray(x[answer.name], np.float64) for x in (video.values, video.targets))
+    if not np.isfinite(true).any():
+        return
+    said = values.argmax(1).astype(np.float64) if answer.kind == "class" else values
+    bounds = edges(len(said), POINTS)
+    times = thin_times(np.asarray(video.times, np.float64), bounds)
+    rows: list[tuple[Any, ...]] = []
+    for series, line in (("label", true), ("prediction", said)):
+        for time, value in zip(times.tolist(), thin(line, bounds).tolist(), strict=True):
+            known = np.isfinite(value)
+            shown = answer.classes[int(value)] if known and answer.kind == "class" else value if known else None
+            rows.append((series, time, shown, video.video))
+    yield FigureTable(
+        f"timeline-{answer.name}-{which}",
+        "steps" if answer.kind == "class" else "timeline",
+        ("series", "seconds", answer.name, "video"),
+        rows,
+        "seconds",
+        "" if answer.kind == "class" else answer.name,
+        None,
+        0.5,
+        answer.classes,
+    )
+
+
+def _drop_one(sources: RunSources) -> Iterator[FigureTable]:
+    """What the run is worth without each input branch, where `harness evaluate --drop each` was run."""
+    rows = [
+        (r["name"], r["main"], r["low"], r["high"], r["difference"], r["from"], r["to"]) for r in drop_rows(sources)
+    ]
+    if len(rows) > 1:
+        metric = str(sources.record.result.get("metric"))
+        columns = ("condition", metric, "low", "high", "difference", "difference from", "difference to")
+        yield FigureTable("drop-one", "interval_bars", columns, rows, metric, height=0.3 + 0.08 * len(rows))
 
 
 def _units(units: list[dict[str, Any]]) -> Iterator[FigureTable]:

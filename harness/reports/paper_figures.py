@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.io.atomic import atomic
-from harness.reports.figure_tables import FEW, FigureTable, figure_tables
+from harness.reports.figure_tables import FigureTable, figure_tables
+from harness.reports.painters import PAINTERS, plain
 from harness.reports.sources import read_sources
-from zoo.errors import UserError
-from zoo.text import inert
+from zoo.errors import UserError, first_line
+from zoo.text import inert, visible
 
 FORMATS = ("pdf", "svg", "png")
 
@@ -52,10 +54,32 @@ def write_figures(run: Path, place: Path, style: str) -> list[Path]:
     written: list[Path] = []
     with pyplot.rc_context(settings(STYLES[style])):
         for table in tables:
-            stem = place / re.sub(r"[^A-Za-z0-9_.-]+", "_", table.name)
+            stem = place / _stem(table)
             atomic(stem.with_name(f"{stem.name}.csv"), lambda part, table=table: _write_csv(part, table))  # type: ignore[misc]
             written += [stem.with_name(f"{stem.name}.csv"), *_draw(pyplot, table, stem, STYLES[style])]
     return written
+
+
+def draw_pictures(run: Path, place: Path) -> list[Path]:
+    """Draw every figure that a run has as a PNG into a folder and return the files; none without Matplotlib, or where
+    one cannot be drawn: they are beside the run, not it."""
+    try:
+        pyplot = _matplotlib()
+        tables = figure_tables(read_sources(run))
+        with pyplot.rc_context(settings(STYLES["ieee"]) | {"savefig.dpi": 150}):
+            return [
+                path
+                for table in tables
+                for path in _draw(pyplot, table, place / _stem(table), STYLES["ieee"], ("png",))
+            ]
+    except Exception as error:
+        if not isinstance(error, UserError) or error.code != "report-no-matplotlib":
+            print(visible(f"warning: no pictures for the loggers ({first_line(error)})"), file=sys.stderr, flush=True)
+        return []
+
+
+def _stem(table: FigureTable) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", table.name)
 
 
 def settings(style: Style) -> dict[str, Any]:
@@ -92,13 +116,13 @@ def _matplotlib() -> Any:
     return pyplot
 
 
-def _draw(pyplot: Any, table: FigureTable, stem: Path, style: Style) -> Iterator[Path]:
+def _draw(pyplot: Any, table: FigureTable, stem: Path, style: Style, forms: Sequence[str] = FORMATS) -> Iterator[Path]:
     figure, axes = pyplot.subplots(figsize=(style.width, style.width * table.height))
     try:
         PAINTERS[table.kind](axes, table)
-        axes.set_xlabel(_plain(table.x))
-        axes.set_ylabel(_plain(table.y))
-        for form in FORMATS:
+        axes.set_xlabel(plain(table.x))
+        axes.set_ylabel(plain(table.y))
+        for form in forms:
             path = stem.with_name(f"{stem.name}.{form}")
             metadata = {"Date": None} if form == "svg" else {"CreationDate": None} if form == "pdf" else {}
             atomic(path, lambda part, form=form, m=metadata: figure.savefig(part, format=form, metadata=m))  # type: ignore[misc]
@@ -112,82 +136,3 @@ def _write_csv(part: Path, table: FigureTable) -> None:
         writer = csv.writer(file)
         writer.writerow(map(inert, table.columns))
         writer.writerows([inert(v) if isinstance(v, str) else v for v in row] for row in table.rows)
-
-
-def _plain(text: str) -> str:
-    """A text in which Matplotlib sees no formula."""
-    return text.replace("$", r"\$")
-
-
-# --- painters: a table's rows as marks --------------------------------------------------------------------------------
-
-
-def _lines(axes: Any, table: FigureTable) -> None:
-    """Rows of series, x, y; with ``table.ideal`` the line of what would be right."""
-    for name in dict.fromkeys(str(row[0]) for row in table.rows):
-        points = [(row[1], row[2]) for row in table.rows if str(row[0]) == name]
-        axes.plot(
-            *zip(*points, strict=True), label=_plain(name), marker="." if len(points) < 40 else None, markersize=3
-        )
-    if table.ideal:
-        axes.plot(*table.ideal, color="0.6", linestyle=":", linewidth=0.8)
-    if table.x == "epoch":
-        axes.locator_params(axis="x", integer=True, nbins="auto")
-    series = len({row[0] for row in table.rows})
-    if series > FEW:  # below the axes, where they hide nothing
-        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.45, -0.3), ncols=3, fontsize="xx-small")
-    elif series > 1:
-        axes.legend(frameon=False)
-
-
-def _matrix(axes: Any, table: FigureTable) -> None:
-    """Rows of label, prediction, frames, share of the label's frames."""
-    names = list(dict.fromkeys(str(row[0]) for row in table.rows))
-    n = len(names)
-    shares = [[table.rows[i * n + j][3] for j in range(n)] for i in range(n)]
-    axes.imshow(shares, cmap="Oranges", vmin=0, vmax=1)
-    for i, row in enumerate(shares):
-        for j, share in enumerate(row):
-            axes.text(j, i, f"{share:.2f}"[1 if share < 1 else 0 :], ha="center", va="center", fontsize="xx-small")
-    axes.set_xticks(range(n), [_plain(name) for name in names], rotation=60, ha="right")
-    axes.set_yticks(range(n), [_plain(name) for name in names])
-
-
-def _density(axes: Any, table: FigureTable) -> None:
-    """Rows of x, y (middles of cells), frames."""
-    xs, ys = (sorted({float(row[i]) for row in table.rows}) for i in (0, 1))
-    place = {(float(row[0]), float(row[1])): row[2] for row in table.rows}
-    counts = [[place.get((x, y), 0) for x in xs] for y in ys]
-    image = axes.pcolormesh(xs, ys, counts, cmap="Oranges", shading="nearest", rasterized=True)
-    axes.figure.colorbar(image, ax=axes, label="frames", shrink=0.85)
-    axes.set_aspect("equal")
-    if table.ideal:
-        axes.plot(*table.ideal, color="0.4", linestyle=":", linewidth=0.8)
-
-
-def _bars(axes: Any, table: FigureTable) -> None:
-    """Rows of name, score, frames; the lowest at the top."""
-    names, scores = [_plain(str(row[0])) for row in table.rows], [float(row[1]) for row in table.rows]
-    axes.barh(range(len(names)), scores, color="C1", height=0.7)
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_yticks(range(len(names)), names, fontsize="xx-small")
-
-
-def _intervals(axes: Any, table: FigureTable) -> None:
-    """Rows of name, score, low, high; without an interval the point alone."""
-    for i, (name, main, low, high) in enumerate(table.rows):
-        known = low is not None and high is not None
-        axes.errorbar(
-            main,
-            i,
-            xerr=[[main - low], [high - main]] if known else None,
-            fmt="o",
-            color="C1",
-            markersize=3,
-            label=name,
-        )
-    axes.set_yticks(range(len(table.rows)), [_plain(str(row[0])) for row in table.rows])
-    axes.set_ylim(len(table.rows) - 0.5, -0.5)
-
-
-PAINTERS = {"lines": _lines, "matrix": _matrix, "density": _density, "bars": _bars, "intervals": _intervals}

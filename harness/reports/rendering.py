@@ -28,17 +28,19 @@ def script_json(value: Any) -> Markup:
     return Markup(text.translate(_UNSAFE))
 
 
-def render(template: str, script: str | None, **content: Any) -> str:
+def render(template: str, script: str | None, *, media: str = "", **content: Any) -> str:
     """Return a page.
 
     Args:
         template: A file of ``templates/``.
         script: The page's own script beside the plotting library; None: no script at all.
+        media: Where a video may come from, as a policy names it; empty: no video.
         content: What the template names.
     """
     parts = [f"/*\n{text(TEMPLATES / 'uplot.LICENSE.txt')}*/", text(TEMPLATES / "uplot.iife.min.js"), sorting()]
     code = "\n".join([*parts, text(TEMPLATES / script)]) if script else ""
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    policy += f"; media-src {media}" if media else ""
     style = [look(), text(TEMPLATES / "report.css"), *([text(TEMPLATES / "uplot.min.css")] if code else [])]
     return (
         _environment()

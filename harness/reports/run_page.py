@@ -13,7 +13,7 @@ from harness.reports.classes import class_figures, class_reliability, labelled, 
 from harness.reports.curves import curves
 from harness.reports.rendering import render, script_json
 from harness.reports.sources import RunSources
-from harness.reports.timelines import timelines
+from harness.reports.timelines import described, timelines
 from harness.reports.values import densities, mean_label
 from zoo.api import Answer
 from zoo.metrics.scores import confusion
@@ -67,7 +67,7 @@ def figures(sources: RunSources) -> dict[str, Any]:
         "videos": [],
         "groups": [],
     }
-    if track is None or not videos or not _is_labelled(sources):
+    if track is None or not videos or not is_labelled(sources):
         return drawn
     for answer in track.answers:
         values, targets = labelled(answer, videos)
@@ -120,10 +120,7 @@ def timeline_data(sources: RunSources, scored: Sequence[Bar]) -> dict[str, Any]:
     videos = sorted(sources.raw, key=lambda video: (order.get(video.video, len(order)), video.video))
     lines = timelines(sources.track.answers, videos, sources.post)
     figure = {bar.name: bar.score for bar in scored}
-    answers = [
-        {"name": a.name, "kind": a.kind, "classes": list(a.classes), "low": a.low, "high": a.high}
-        for a in sources.track.answers
-    ]
+    answers = [described(answer) for answer in sources.track.answers]
     return {"answers": answers, "videos": [line | {"score": figure.get(line["name"])} for line in lines]}
 
 
@@ -143,5 +140,6 @@ def drop_rows(sources: RunSources) -> list[dict[str, Any]]:
     return rows
 
 
-def _is_labelled(sources: RunSources) -> bool:
+def is_labelled(sources: RunSources) -> bool:
+    """Return whether any prediction has a label."""
     return any(np.isfinite(target).any() for video in sources.raw for target in video.targets.values())

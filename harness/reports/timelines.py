@@ -38,6 +38,17 @@ def timelines(
     return [_timeline(answers, video, processed.get(video.video), points) for video in raw]
 
 
+def described(answer: Answer) -> dict[str, Any]:
+    """Return an answer as the script of a page knows it."""
+    return {
+        "name": answer.name,
+        "kind": answer.kind,
+        "classes": list(answer.classes),
+        "low": answer.low,
+        "high": answer.high,
+    }
+
+
 def points_of(videos: int, lines: int) -> int:
     """Return how many points a line may have where so many videos have so many lines each."""
     room = BUDGET / max(1, videos) / max(1, lines) / (2 * 4 / 3)

@@ -196,7 +196,11 @@ def is_runs_data(index: Index, record: Record) -> bool:
 
 def check_data(job: Job, record: Record | None, folder: Path) -> None:
     """Raise UserError if the data are not those that the run was made with."""
-    index = job.whole or job.index
+    check_index(job.whole or job.index, record, folder)
+
+
+def check_index(index: Index, record: Record | None, folder: Path) -> None:
+    """Raise UserError if an index is not of the data that the run was made with."""
     if record is None or is_runs_data(index, record):
         return
     data: Mapping[str, Any] = record.result.get("data") or {}

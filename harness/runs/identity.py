@@ -15,7 +15,16 @@ from harness.io.hashing import digest
 from harness.runs.job import Job
 from leaderboards.blocks import DataBlock, Result
 
-CIRCUMSTANCES = {"data_dir", "device", "devices", "nodes", "plugin", "epochs_from"}  # of the configuration
+CIRCUMSTANCES = {
+    "data_dir",
+    "device",
+    "devices",
+    "nodes",
+    "plugin",
+    "epochs_from",
+    "logger",
+    "logger_options",
+}  # of the configuration
 
 
 VERSIONED = ("abaw-zoo", "torch", "torchvision", "torchaudio", "timm", "numpy")
@@ -75,7 +84,11 @@ def made_of(job: Job, store: FeatureStore, weights: Iterable[Mapping[str, Any]])
     They are the values of its settings, and digests of plugin files, of the ``weights`` that it begins with, of labels,
     and of each slot's input.
     """
-    made = {key: str(value) for key, value in flat(job.config.model_dump(mode="json")).items() if key not in FREE}
+    made = {
+        key: str(value)
+        for key, value in flat(job.config.model_dump(mode="json", exclude=CIRCUMSTANCES)).items()
+        if key not in FREE
+    }
     made |= {f"the plugin {name.partition(' sha256 ')[0]}": name for name in job.foreign_plugins}
     made |= {f"the weights of {known['slot']}": str(known.get("sha256")) for known in weights}
     for video in job.index.videos:

@@ -14,8 +14,8 @@ from harness.runs.splits import EpochSource, assign_splits, check_kind, find_ori
 from zoo.api import EditionSpec, TrackSpec
 from zoo.errors import UserError
 from zoo.files import file_sha256
-from zoo.registry.plan import Plan, make_plan
-from zoo.registry.registry import Entry, Registry
+from zoo.registry.plan import Block, Plan, make_plan
+from zoo.registry.registry import Entry, Registry, check_options
 from zoo.registry.tracks import find_track, load_plugins
 from zoo.weights.cards import cache_dir
 
@@ -40,6 +40,18 @@ class Job:
     split: str = "val"
     origin: EpochSource | None = None
 
+    def loggers(self) -> list[Block]:
+        """Return what notes the course of the training; UserError for an unknown logger or option."""
+        given = dict(self.config.logger_options)
+        chosen = []
+        for name in self.config.logger:
+            spec = self.registry.get("loggers", name)
+            keys = [key for key in given if key.partition(".")[0] == name]
+            chosen.append(Block(spec, check_options(spec, {key.partition(".")[2]: given.pop(key) for key in keys})))
+        if given:
+            raise UserError("logger-not-chosen", key=next(iter(given)), names=", ".join(self.config.logger) or "none")
+        return chosen
+
     @property
     def foreign_plugins(self) -> list[str]:
         """Return the packages or files of the blocks in use that do not belong to this project."""
@@ -49,6 +61,7 @@ class Job:
         used += [("fusions", self.plan.fusion.spec.name), ("heads", self.plan.head.spec.name)]
         used += [("losses", block.spec.name) for block in self.plan.losses.values()]
         used += [("postprocessors", block.spec.name) for block in self.plan.post] + [("editions", self.edition.name)]
+        used += [("loggers", name) for name in self.config.logger]
         entries = [self.registry.entry(kind, name) for kind, name in used]
         return sorted({_origin(entry) for entry in entries if not entry.package.startswith("abaw-zoo")})
 

@@ -12,7 +12,7 @@ import torch
 
 from harness.batching.clips import ClipData
 from harness.batching.sampling import training_counts
-from harness.config.schema import RunConfig
+from harness.config.schema import RunConfig, flat
 from harness.data.index.index import Index, Split
 from harness.data.streams.raw_inputs import RawSlot
 from harness.evaluation.plain_reference import plain_reference
@@ -38,6 +38,7 @@ from harness.training.build import (
     shuffled,
 )
 from harness.training.checkpoint import load_weights, save_weights
+from harness.training.loggers import Loggers
 from harness.training.loop import Trained, train
 from harness.training.placement import Clock
 from leaderboards.blocks import Circumstances, ReferenceBlock, Result, WeightsBlock
@@ -110,6 +111,7 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
             progress=progress,
             stop=job.origin.epochs if job.origin else None,
             made=made_of(job, prepared.store, prepared.passports),
+            loggers=lambda step: begun_loggers(job, folder, step),
         )
         clock = Clock()
         clock.start()
@@ -124,6 +126,17 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
             record.circumstances["files"] = finished.digests_of(folder)
             link_record(folder / "submission", record.result_sha256)
     return Outcome(folder, record, notes)
+
+
+def begun_loggers(job: Job, folder: Path, step: int) -> Loggers:
+    """Open a run's loggers; a new run's are given its settings."""
+    found = Loggers(job.loggers(), folder, step)
+    if not step:
+        settings = flat(job.config.model_dump(mode="json", exclude_none=True))
+        found.settings(
+            {k: v if isinstance(v, str | int | float) else ", ".join(map(str, v)) for k, v in settings.items()}
+        )
+    return found
 
 
 def prepare(job: Job, *, world: World | None = None, progress: bool = True, weights: Path | None = None) -> Prepared:

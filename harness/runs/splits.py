@@ -28,6 +28,7 @@ FREE = {
     "epochs_from",
     "merge",
     "device",
+    "logger",
     "data.list",
     "chosen.trials",
     "chosen.on",

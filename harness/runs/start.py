@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +23,14 @@ from harness.runs.summary import announce, summary
 from harness.runtime.device import pick_device
 from harness.runtime.distributed import World, init_distributed
 from harness.submissions.submission import submission_obstacle
+from harness.training.loggers import Loggers
 from leaderboards.tables import leaderboard, load_runs, write
 from zoo.errors import UserError
 from zoo.registry.tracks import all_editions
 from zoo.weights.cards import find
+
+Draw = Callable[[Path, Path], Sequence[Path]]
+"""Draws the pictures of a run's folder into another folder, as PNGs."""
 
 __all__ = ["check_ready", "read", "resume", "run_seeds", "start"]
 
@@ -36,10 +42,12 @@ def start(
     name: str | None,
     seeds: int,
     after: Callable[[Path], object] | None = None,
+    draw: Draw | None = None,
 ) -> Path:
     """Train one combination (``seeds`` times), update the leaderboard, and return the run's folder.
 
     ``after``: called with the folder of the finished run, by the one process that writes.
+    ``draw``: draws the run's pictures as PNG files into a folder, for its loggers.
     """
     check_kind(config, seeds)
     check_name(out, name)
@@ -54,11 +62,13 @@ def start(
             made = new_folder(out, name, default_name(config, seeds))
             write_config(job.config, made)
         folder: Path = world.broadcast(made)  # type: ignore[assignment]
-        _run(job, folder, seeds, world, after)
+        _run(job, folder, seeds, world, after, draw)
     return folder
 
 
-def _run(job: Job, folder: Path, seeds: int, world: World, after: Callable[[Path], object] | None) -> None:
+def _run(
+    job: Job, folder: Path, seeds: int, world: World, after: Callable[[Path], object] | None, draw: Draw | None
+) -> None:
     if seeds > 1:
         outcome = run_seeds(job, folder, seeds, world)
     else:
@@ -67,6 +77,22 @@ def _run(job: Job, folder: Path, seeds: int, world: World, after: Callable[[Path
         finish(outcome, job, folder.parent)
         if after is not None:
             after(folder)
+        _tell_loggers(job, folder, draw)
+
+
+def _tell_loggers(job: Job, folder: Path, draw: Draw | None) -> None:
+    """Give a finished run's loggers its pictures and its record; those of its seeds or folds their records."""
+    for place in (*sorted(folder.glob("seed-*")), *sorted(folder.glob("fold-*")), folder):
+        if not (place / "record.json").is_file():
+            continue
+        content = asdict(read(place / "record.json"))
+        steps = int(content["result"].get("steps") or 0)
+        with closing(Loggers(job.loggers(), place, steps + 1)) as loggers:
+            if place == folder and draw is not None and loggers.pictures:
+                with tempfile.TemporaryDirectory() as pictures:
+                    for path in draw(folder, Path(pictures)):
+                        loggers.figure(path.stem, path)
+            loggers.record(content)
 
 
 def check_ready(job: Job) -> None:
@@ -74,6 +100,7 @@ def check_ready(job: Job) -> None:
     if job.config.zero_shot:
         zero_shot.check_ready(job)
         return
+    job.loggers()
     pick_device(job.config.device)
     if not any(np.isfinite(video.labels).any() for video in job.index.split("train")):
         raise UserError("training-split-empty", root=job.index.root, variant=job.index.variant, name=job.track.name)
@@ -97,6 +124,7 @@ def resume(
     plugins: Sequence[Path] = (),
     data: Path | None = None,
     after: Callable[[Path], object] | None = None,
+    draw: Draw | None = None,
 ) -> Path:
     """Continue a stopped run in its own folder; on other ``machines`` (devices, nodes) if given."""
     other = {key: number for key, number in (machines or {}).items() if number}
@@ -111,7 +139,7 @@ def resume(
     with joined_by(job.config) as world:
         if world.first:
             announce(job, _hindrance(job))
-        _run(job, folder, seeds, world, after)
+        _run(job, folder, seeds, world, after, draw)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Training history: history.csv and TensorBoard events."""
+"""Training history: history.csv."""
 
 from __future__ import annotations
 
@@ -29,10 +29,3 @@ def _flat(row: EpochRow) -> dict[str, Any]:
     """Return a row with the parts of its score in columns of their own, ``val_<part>``."""
     plain = {name: value for name, value in row.items() if name != "parts"}
     return plain | {f"val_{name}": value for name, value in (row.get("parts") or {}).items()}
-
-
-def event_writer(folder: Path, step: int) -> Any:
-    """Return a writer of TensorBoard events; events after ``step`` are dropped when a run is continued."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(folder / "events"), purge_step=step or None, flush_secs=30)

@@ -28,9 +28,11 @@ from harness.training import placement
 from harness.training.checkpoint import load_state
 from harness.training.epoch_choice import choose_epoch, out_of_patience, take_score
 from harness.training.forecast import Forecast, late_fall
-from harness.training.history import event_writer, write_history
+from harness.training.history import write_history
+from harness.training.loggers import Loggers
 from harness.training.memory_limits import room, too_large
 from harness.training.placement import Clock
+from harness.training.score_parts import parts_text, shown_parts
 from harness.training.state import EpochRow, TrainingState
 from harness.training.steps import batches_of, count_batches, passes_an_epoch
 from harness.training.validation import validation_loss
@@ -70,6 +72,7 @@ def train(
     progress: bool = True,
     stop: int | None = None,
     made: Mapping[str, str] | None = None,
+    loggers: Callable[[int], Loggers] | None = None,
 ) -> Trained:
     """Train a model in place and leave it with the chosen epoch's weights.
 
@@ -88,6 +91,7 @@ def train(
         progress: show a progress bar.
         stop: end after this many epochs, with the learning rates of a training of ``settings.epochs``.
         made: settings and digests of data by name. A checkpoint that was made with others is refused.
+        loggers: opens the loggers of the run, given the number of steps that were taken before.
 
     Raises:
         UserError: the checkpoint belongs to another training, memory is too small, or the loss is not finite.
@@ -122,7 +126,7 @@ def train(
         unit="step",
         shown=progress and world.first,
     )
-    board = event_writer(folder, state.progress.total) if world.first else None
+    board = loggers(state.progress.total) if world.first and loggers else Loggers((), folder, 0)
     loop = _Loop(
         data, val, track, settings, seed, passes, world, folder, state, fabric, objective, optimizer, board, bar, epochs
     )
@@ -133,12 +137,10 @@ def train(
 
     # Train until the last epoch or until patience ends. ``room`` turns a lack of memory into an error that names what
     # would fit; ``stoppable`` turns Ctrl-C into a flag, so that the loop can save before it ends.
-    with bar, room(loop.what_fits), stoppable() as loop.stopped:
+    with bar, room(loop.what_fits), closing(board), stoppable() as loop.stopped:
         while state.progress.epoch < epochs and not out_of_patience(state.progress, settings):
             loop.train_epoch()
             loop.end_epoch(last=state.progress.epoch + 1 == epochs)
-    if board is not None:
-        board.close()
 
     # Leave the model with the chosen weights, and report if training was long enough and by how much the choice of the
     # epoch flatters the score. A training that ended early says nothing about its length: its schedule was cut, so the
@@ -167,7 +169,7 @@ class _Loop:
     fabric: Any
     objective: Any
     optimizer: Any
-    board: Any
+    board: Loggers
     bar: Bar
     epochs: int  # trained at most
     stopped: Callable[[], bool] = lambda: False
@@ -251,11 +253,12 @@ class _Loop:
             row["val_loss"] = validation_loss(self.state.evaluated, self.val, self.settings, self.world)
             row["parts"] = {name: float(value) for name, value in found.parts.items()}
         progress.history.append(row)
-        self.log({"loss/epoch": row["loss"]} | ({} if score is None else {"score/val": score}))
+        self.log(_curves(row))
         if score is not None:
-            self.bar.set_postfix(loss=f"{row['loss']:.3f}", val=f"{score:.3f}")
+            parts = {name: f"{value:.3f}" for name, value in shown_parts(row.get("parts") or {}).items()}
+            self.bar.set_postfix({"loss": f"{row['loss']:.3f}", "val": f"{score:.3f}", **parts})
         if self.bar.plain:
-            validated = "" if score is None else f", validation {score:.3f}"
+            validated = "" if score is None else f", validation {score:.3f}{parts_text(row.get('parts') or {})}"
             print(f"epoch {progress.epoch + 1} of {self.epochs}: loss {row['loss']:.3f}{validated}", flush=True)
 
         # Save only after the epoch is counted, so that a continued run begins with the next one.
@@ -303,9 +306,16 @@ class _Loop:
         self.saved_at = time.monotonic()
 
     def log(self, values: dict[str, float]) -> None:
-        """Write values to TensorBoard at the current step."""
-        for name, value in values.items() if self.board is not None else ():
-            self.board.add_scalar(name, value, self.state.progress.total)
+        """Give values to the loggers at the current step."""
+        if values:
+            self.board.scalars(values, self.state.progress.total)
+
+
+def _curves(row: EpochRow) -> dict[str, float]:
+    """Return the values of an epoch by the names that loggers get."""
+    named = {"loss/epoch": row["loss"], "loss/val": row.get("val_loss"), "score/val": row["val"], "lr": row["lr"]}
+    named |= {f"score/{name}": value for name, value in (row.get("parts") or {}).items()}
+    return {name: float(value) for name, value in named.items() if value is not None}
 
 
 def _check_finite(loss: torch.Tensor, norm: torch.Tensor, batch: Batch, epoch: int) -> None:

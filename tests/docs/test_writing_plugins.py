@@ -25,7 +25,19 @@ from tests.support.paths import ROOT
 from zoo import api
 from zoo.registry.registry import load
 
-PAGES = ("index", "encoder", "fusion", "head", "loss", "postprocessor", "detector", "stream", "edition", "hooks")
+PAGES = (
+    "index",
+    "encoder",
+    "fusion",
+    "head",
+    "loss",
+    "postprocessor",
+    "detector",
+    "logger",
+    "stream",
+    "edition",
+    "hooks",
+)
 PAGE = "\n".join(read(ROOT / "docs" / "plugins" / f"{name}.md") for name in PAGES)
 
 
@@ -137,7 +149,7 @@ def test_followed_from_top_to_bottom_it_leads_to_a_ranked_run_of_every_kind(read
     assert any("| mine " in line and "my-encoder" in line for line in table)
     assert any("| theirs " in line for line in table)
     assert (reader.place / "runs/mine/weights.safetensors").is_file()
-    assert len(list((reader.place / "runs").glob("*/record.json"))) == 11
+    assert len(list((reader.place / "runs").glob("*/record.json"))) == 12
 
 
 @pytest.mark.parametrize("section", SECTIONS)

@@ -11,6 +11,7 @@ USES = {
     "head": ("--encoders", "face", "--head", "{}"),
     "loss": ("--encoders", "face", "--loss", "{}"),
     "postprocess": ("--encoders", "face", "--post", "interpolate,{}"),
+    "logger": ("--encoders", "face", "--logger", "{}"),
 }
 HOOKS = {
     "encoder": "encoders",
@@ -19,6 +20,7 @@ HOOKS = {
     "loss": "losses",
     "postprocess": "postprocessors",
     "detector": "detectors",
+    "logger": "loggers",
 }
 
 

@@ -40,6 +40,7 @@ EXTRAS = {
     ("encoders", "facemesh"): TFLITE,
     ("encoders", "blazepose"): TFLITE,
     ("detectors", "blazeface"): TFLITE,
+    ("loggers", "mlflow"): ("mlflow", "sqlalchemy"),
 }
 """Blocks that need packages which are not installed with the others, or not everywhere."""
 

@@ -59,6 +59,7 @@ MINIMUM = {
     "losses": 140,
     "postprocessors": 50,
     "detectors": 8,
+    "loggers": 10,
     "editions": 160,
 }
 

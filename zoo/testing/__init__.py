@@ -24,6 +24,7 @@ from zoo.testing.editions import check_edition, edition_checks
 from zoo.testing.encoders import check_encoder, encoder_checks
 from zoo.testing.fusions import check_fusion, fusion_checks
 from zoo.testing.heads import check_head, head_checks
+from zoo.testing.loggers import check_logger, logger_checks
 from zoo.testing.losses import check_loss, loss_checks
 from zoo.testing.postprocessors import check_postprocessor, postprocessor_checks
 from zoo.testing.registered import spec_checks
@@ -40,6 +41,7 @@ __all__ = [
     "check_fusion",
     "check_head",
     "check_light",
+    "check_logger",
     "check_loss",
     "check_postprocessor",
     "check_stream",
@@ -48,6 +50,7 @@ __all__ = [
     "encoder_checks",
     "fusion_checks",
     "head_checks",
+    "logger_checks",
     "loss_checks",
     "no_network",
     "postprocessor_checks",

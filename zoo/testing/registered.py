@@ -13,6 +13,7 @@ from zoo.testing.editions import edition_checks
 from zoo.testing.encoders import encoder_checks
 from zoo.testing.fusions import fusion_checks
 from zoo.testing.heads import head_checks
+from zoo.testing.loggers import logger_checks
 from zoo.testing.losses import loss_checks
 from zoo.testing.postprocessors import postprocessor_checks
 from zoo.testing.rules import Check
@@ -26,6 +27,7 @@ CHECKS: Mapping[str, Any] = {
     "losses": loss_checks,
     "postprocessors": postprocessor_checks,
     "detectors": detector_checks,
+    "loggers": logger_checks,
     "editions": edition_checks,
 }
 

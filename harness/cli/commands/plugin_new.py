@@ -67,6 +67,12 @@ KINDS = {
         "Patches that are much redder than blue.",
         "harness data crop RAW --out DIR --detector {name}{plugin}",
     ),
+    "logger": Kind(
+        "loggers",
+        "logger_checks",
+        "A line of JSON for each step and epoch.",
+        "harness run{plugin} --encoders face,context --logger tensorboard,{name}",
+    ),
 }
 
 

@@ -95,6 +95,7 @@
       if (chart !== u && byId("timeline").contains(holder)) chart.setScale("x", { min: closer[0], max: closer[1] });
     }
     presence(u);
+    if (player && heads.length) follow();
     busy = false;
   }
 
@@ -112,7 +113,7 @@
       const box = titled(holder, answer.name);
       const named = (v) => (classes ? answer.classes[Math.round(v)] ?? "" : short(v));
       const rows = lines.map(([kind]) => values(video.lines[answer.name][kind]));
-      show(box, {
+      const chart = show(box, {
         height: classes ? 60 + 20 * answer.classes.length : 190,
         cursor: { sync: { key: "time" }, drag: { x: true, y: false } },
         scales: { x: { time: false }, y: { range: () => range } },
@@ -126,6 +127,7 @@
         }))],
         hooks: { setScale: [(u, key) => { if (key === "x") zoom(u); }] },
       }, [x, ...rows]);
+      chart.title = answer.name;
     }
     const branches = Object.keys(video.present);
     if (branches.length) {
@@ -139,6 +141,66 @@
     }
     const first = charts.find(({ holder: own }) => holder.contains(own));
     if (first) presence(first.chart);
+    followable(holder, x);
+  }
+
+  // --- a video beside its timeline -------------------------------------------------------------------------------------
+  const DRAG = 4;  // pixels from which on a click is the choice of a stretch
+  const player = byId("player");
+  let heads = [], readings = null;
+
+  function seek(seconds) {
+    player.currentTime = data.player.start + Math.max(0, seconds);
+    follow();
+  }
+
+  function followable(holder, x) {
+    if (!player) return;
+    heads = charts.filter(({ holder: own }) => holder.contains(own)).map(({ chart }) => {
+      const line = document.createElement("div");
+      line.className = "playhead";
+      chart.over.append(line);
+      let pressed = null;
+      chart.over.addEventListener("mousedown", (e) => { pressed = e.clientX; });
+      chart.over.addEventListener("click", (e) => {
+        if (pressed !== null && Math.abs(e.clientX - pressed) > DRAG) return;
+        seek(chart.posToVal(e.clientX - chart.over.getBoundingClientRect().left, "x"));
+      });
+      return { chart, line };
+    });
+    readings = x;
+    follow();
+  }
+
+  // The line at the player's time on every chart, and what is predicted there.
+  function follow() {
+    const now = player.currentTime - data.player.start;
+    for (const { chart, line } of heads) {
+      const { min, max } = chart.scales.x, at = chart.valToPos(now, "x");
+      line.hidden = !(now >= min && now <= max);
+      line.style.left = `${at}px`;
+    }
+    if (!heads.length || !readings.length) return;
+    let at = readings.findIndex((seconds) => seconds > now) - 1;
+    if (at === -2) at = readings.length - 1;
+    const words = heads.map(({ chart }) => {
+      const { label, value } = chart.series[1], shown = chart.data[1][Math.max(0, at)];
+      return `${chart.title ?? label} ${value(chart, shown)}`;
+    });
+    byId("now").textContent = `${now.toFixed(2)} s: ${words.join(", ")}`;
+  }
+
+  function startPlayer() {
+    if (!player) return;
+    const run = () => { follow(); if (!player.paused && !player.ended) requestAnimationFrame(run); };
+    player.addEventListener("play", run);
+    for (const what of ["seeked", "timeupdate", "loadedmetadata"]) player.addEventListener(what, follow);
+    player.addEventListener("error", () => { byId("unplayable").hidden = false; });
+    if (player.error) byId("unplayable").hidden = false;
+    all("[data-seconds]").forEach((b) => b.addEventListener("click", () => {
+      seek(Number(b.dataset.seconds));
+      byId("timelines").scrollIntoView({ block: "start" });
+    }));
   }
 
   function presence(u) {
@@ -208,6 +270,7 @@
     }
     const first = charts.find(({ holder }) => byId("timeline")?.contains(holder));
     if (first) presence(first.chart);
+    if (player) follow();
   }
   function redraw() {
     for (const { chart } of charts) chart.redraw(false, true);
@@ -216,6 +279,7 @@
 
   drawCurves();
   startTimelines();
+  startPlayer();
   new ResizeObserver(fit).observe(document.body);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   matchMedia("print").addEventListener("change", redraw);

@@ -174,7 +174,11 @@ def test_what_is_written_is_clean_whatever_it_is_called(program, kind):
                 names=Part("encoder, fusion, head, loss, postprocess"),
             ),
         ),
-        ("mine", "stream", refused("plugin-kind-unknown", names="encoder, fusion, head, loss, postprocess, detector")),
+        (
+            "mine",
+            "stream",
+            refused("plugin-kind-unknown", names="encoder, fusion, head, loss, postprocess, detector, logger"),
+        ),
     ],
 )
 @pytest.mark.parametrize("flags", [(), ("--single-file",)])

@@ -91,3 +91,39 @@ def test_a_face_model_and_inputs_without_faces(program, place: Path) -> None:  #
     assert answer.err.count("there is nothing in it that the model looks at (face: present at no frame)") == 2
     assert answer.err.count("has none of the streams face that the model r looks at") == 1
     assert not (place / "out").exists()
+
+
+def test_a_page_beside_the_table(program, run: Path, place: Path) -> None:  # type: ignore[no-untyped-def]
+    good, model, out = place / "in" / "good.mp4", ("--model", run), place / "out"
+    answer = program("predict", good, *model, "--out", out, "--report", place / "page.html")
+    assert answer.code == 0, answer.err
+    assert f"{place / 'page.html'}: report" in answer.out
+    page = (place / "page.html").read_text()
+    assert 'src="./in/good.mp4"' in page
+    assert "synthetic demo set" in page
+    assert json.loads((out / "about.json").read_text())["digest"] in page
+
+
+def test_pages_of_several_and_what_is_refused(program, run: Path, place: Path) -> None:  # type: ignore[no-untyped-def]
+    good, mute, model, out = place / "in" / "good.mp4", place / "in" / "mute.mp4", ("--model", run), place / "out"
+    refused = (
+        ("predict-target-kind", (good,), place / "pages"),
+        ("predict-target-kind", (good, mute), place / "a.html"),
+        ("predict-target-kind", (good,), good / "a.html"),
+        ("predict-report-no-video", (place / "in" / "picture.png",), place / "a.html"),
+    )
+    for code, inputs, path in refused:
+        program("predict", *inputs, *model, "--out", out, "--report", path).refused(code, path=path)
+    (place / "taken.html").mkdir()
+    program("predict", good, *model, "--out", out, "--report", place / "taken.html").refused("predict-target-kind")
+    program("predict", place / "in" / "empty.mp4", *model, "--out", out, "--report", place / "e.html").refused(
+        "video-empty"
+    )
+    assert not out.exists()
+    assert not list(place.glob("*.html/*"))
+    assert not (place / "pages").exists()
+    answer = program(
+        "predict", good, mute, place / "in" / "voice.wav", *model, "--out", out, "--report", place / "pages"
+    )
+    assert answer.code == 0, answer.err
+    assert sorted(path.name for path in (place / "pages").iterdir()) == ["good.html", "mute.html"]

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.predicting.inputs import Input, find_inputs, split_run
-from harness.predicting.overlay import check_target, overlay_of
+from harness.predicting.overlay import CONTAINERS
+from harness.predicting.targets import Target
+from tests.support.refusals import Part, refused
 from zoo.errors import UserError
 
 
@@ -50,13 +52,38 @@ def test_a_run_among_the_inputs_is_the_model(tmp_path: Path) -> None:
         split_run([run, tmp_path / "other", videos])
 
 
+def overlay(path: Path) -> Target:
+    return Target("--overlay", path, tuple(CONTAINERS))
+
+
 def test_where_overlays_go(tmp_path: Path) -> None:
     one, two = (Input(tmp_path / name, "video") for name in ("a.mp4", "b.mp4"))
-    assert overlay_of(one.path, tmp_path / "out.mkv") == tmp_path / "out.mkv"
-    assert overlay_of(one.path, tmp_path / "out") == tmp_path / "out" / "a.mp4"
-    check_target(tmp_path / "out.mp4", [one])
-    check_target(tmp_path / "out", [one, two])
+    assert overlay(tmp_path / "out.mkv").of(one.path) == tmp_path / "out.mkv"
+    assert overlay(tmp_path / "out").of(one.path) == tmp_path / "out" / "a.mp4"
+    overlay(tmp_path / "out.mp4").check([one])
+    overlay(tmp_path / "out").check([one, two])
     for target, videos in ((tmp_path / "out.mp4", [one, two]), (tmp_path, [one]), (tmp_path / "a.mp4", [one])):
-        with pytest.raises(UserError) as error:
-            check_target(target, videos)
-        assert error.value.code == "predict-overlay-kind"
+        with refused("predict-target-kind", option="--overlay", path=target):
+            overlay(target).check(videos)
+
+
+def test_where_pages_go(tmp_path: Path) -> None:
+    one, two = (Input(tmp_path / name, "video") for name in ("a.mp4", "b.mp4"))
+    (tmp_path / "file").write_text("")
+
+    def page(path: Path, folder_for_one: bool = False) -> Target:
+        return Target("--report", path, (".html",), folder_for_one)
+
+    page(tmp_path / "a.html").check([one])
+    page(tmp_path / "pages").check([one, two])
+    page(tmp_path / "pages", folder_for_one=True).check([one])
+    assert page(tmp_path / "pages").of(two.path) == tmp_path / "pages" / "b.html"
+    for path, videos, wanted in (
+        (tmp_path, [one], "a file that ends with .html"),
+        (tmp_path / "pages", [one], "a file that ends with .html"),
+        (tmp_path / "a.html", [one, two], "a folder"),
+        (tmp_path / "file", [one, two], "a folder"),
+        (tmp_path / "file" / "a.html", [one], "below a folder"),
+    ):
+        with refused("predict-target-kind", option="--report", path=path, wanted=Part(wanted)):
+            page(path).check(videos)

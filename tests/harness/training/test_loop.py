@@ -16,13 +16,17 @@ from torch import Tensor, nn
 
 from harness.batching.clips import ClipData
 from harness.config.schema import Train
+from harness.evaluation.scoring import statistics_of
+from harness.reports.curves import curves
 from harness.runtime import progress
 from harness.runtime.distributed import single_process
 from harness.training import loop, steps
 from harness.training.loop import Trained, train
+from harness.training.score_parts import parts_text, shown_parts
 from tests.harness.batching.test_clips import data
+from tests.support.report_runs import track_of, videos_of
 from zoo.api import Answer, Counts, TrackSpec
-from zoo.metrics.scores import Score
+from zoo.metrics.scores import Score, merge, score
 from zoo.model.model import AdapterOptions, Model
 from zoo.registry.plan import make_plan
 from zoo.registry.registry import load
@@ -75,11 +79,31 @@ def test_without_a_terminal_every_epoch_is_a_line(
     said = capsys.readouterr()
     assert re.fullmatch(
         r"training: 2 epochs and 4 optimiser steps at most\n"
-        r"epoch 1 of 2: loss \d\.\d{3}, validation 0\.100\n"
-        r"epoch 2 of 2: loss \d\.\d{3}, validation 0\.250\n",
+        r"epoch 1 of 2: loss \d\.\d{3}, validation 0\.100 \(ccc_valence 0\.500\)\n"
+        r"epoch 2 of 2: loss \d\.\d{3}, validation 0\.250 \(ccc_valence 0\.500\)\n",
         said.out,
     )
     assert re.match(r"epoch 1 of 2, in all: 1 of \d+ steps\n", said.err)
+
+
+@pytest.mark.parametrize("name", ["va", "expr", "au", "mtl"])
+def test_a_line_shows_the_parts_that_the_page_draws(name: str) -> None:
+    track = track_of(name)
+    found = score(track.metric, track.answers, merge([statistics_of(track, v) for v in videos_of(track, ["a", "b"])]))
+    shown = shown_parts(found.parts)
+    history = [{"epoch": 1.0, **{f"val_{part}": value for part, value in found.parts.items() if value == value}}]
+    (chart,) = (chart for chart in curves({"": history}) if chart["title"] == "Parts of the score")
+    assert [line["name"] for line in chart["series"]] == list(shown)
+    assert {"va": "ccc_arousal", "expr": "macro_f1", "au": "mean_f1", "mtl": "mean_ccc"}[name] in shown
+    assert all(f"{part} {value:.3f}" in parts_text(found.parts) for part, value in shown.items())
+    assert parts_text({"frames": 3.0, "macro_f1": float("nan")}) == ""
+
+
+def test_a_bar_in_a_terminal_has_them_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[Any] = []
+    monkeypatch.setattr(loop.Bar, "set_postfix", lambda self, *args, **more: said.append(dict(*args, **more)))
+    trained(model(), tmp_path / "run", monkeypatch, [0.1], epochs=1, shown=True)
+    assert [(line["val"], line["ccc_valence"]) for line in said] == [("0.100", "0.500")]
 
 
 def test_of_equal_scores_the_first_epoch_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,75 @@
+"""Key frames of a video: where each class is predicted most strongly, and where values are at their extremes."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import simplejpeg
+
+from harness.data.decoding.video import VideoInfo, read_pictures
+from zoo.api import Answer, VideoAnswers
+
+MOST = 24
+"""Most key frames of a person."""
+SIDE = 256
+"""Pixels of a picture's longer side."""
+QUALITY = 80
+
+
+@dataclass(frozen=True)
+class KeyFrame:
+    """A frame that is shown. ``frame``: from 0; ``seconds``: from the first frame; ``says``: what it is the extreme of;
+    ``value``: a probability or a value."""
+
+    frame: int
+    seconds: float
+    says: str
+    value: float
+
+
+def key_frames(answers: Sequence[Answer], person: VideoAnswers) -> list[KeyFrame]:
+    """Return the key frames of a person: one a class and unit that is predicted at all, two a value.
+
+    Frames at which no input branch has data are passed over: their predictions are of other frames."""
+    seen = np.any(list(person.present.values()), axis=0) if person.present else np.ones(len(person.times), bool)
+    found: list[KeyFrame] = []
+
+    def add(says: str, values: np.ndarray, among: np.ndarray) -> None:
+        if among.any():
+            at = int(np.where(among, values, -np.inf).argmax())
+            found.append(KeyFrame(at, float(person.times[at]), says, float(values[at])))
+
+    for answer in answers:
+        values = np.asarray(person.values[answer.name], np.float64)
+        if answer.kind == "class":
+            for k, name in enumerate(answer.classes):
+                add(name, values[:, k], seen & (values.argmax(1) == k))
+        elif answer.kind == "binary":
+            add(answer.name, values, seen & (values >= 0.5))
+        else:
+            add(f"highest {answer.name}", values, seen)
+            add(f"lowest {answer.name}", -values, seen)
+            if seen.any():
+                found[-1] = KeyFrame(found[-1].frame, found[-1].seconds, found[-1].says, -found[-1].value)
+    return found[:MOST]
+
+
+def pictures_of(video: VideoInfo, frames: Sequence[int]) -> dict[int, str]:
+    """Return small pictures of some frames, in order, as data addresses of JPEGs.
+
+    Raises:
+        UserError: The video cannot be read.
+    """
+    scale = min(1.0, SIDE / max(video.width, video.height))
+    size = max(1, round(video.width * scale)), max(1, round(video.height * scale))
+    wanted, found = set(frames), dict[int, str]()
+    for index, (picture,) in enumerate(read_pictures(video.path, [size])):
+        if index in wanted:
+            data = simplejpeg.encode_jpeg(np.ascontiguousarray(picture), QUALITY)
+            found[index] = "data:image/jpeg;base64," + base64.b64encode(data).decode()
+        if len(found) == len(wanted):
+            break
+    return found

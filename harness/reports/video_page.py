@@ -1,0 +1,121 @@
+"""The page of a video that `harness predict` predicted: the video beside its timeline, key frames, what predicted it.
+
+The page plays the user's own file from where it lies; it holds no copy of it, but small pictures of its key frames.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from harness.data.decoding.video import VideoInfo
+from harness.io.atomic import atomic
+from harness.reports.key_frames import KeyFrame, key_frames, pictures_of
+from harness.reports.rendering import render, script_json
+from harness.reports.timelines import described, timelines
+from harness.reports.values import density
+from zoo.api import Answer, VideoAnswers
+from zoo.errors import UserError
+
+
+def write_video_page(path: Path, video: VideoInfo, people: Sequence[VideoAnswers], about: Mapping[str, Any]) -> None:
+    """Write the page of a video, whole or not at all.
+
+    Args:
+        path: The page.
+        video: The video.
+        people: Predictions of its people, the main one first.
+        about: The model (``model``, ``kind``, ``digest``, ``edition``, ``track``, ``versions``, ``warnings``), its
+            ``answers``, and the video's ``summary`` as it stands in about.json.
+
+    Raises:
+        UserError: The video has no frames or cannot be read again, or the page cannot be written.
+    """
+    if not people or not video.n_frames:
+        raise UserError("report-no-frames", file=video.path)
+    answers: tuple[Answer, ...] = about["answers"]
+    keys = [key_frames(answers, person) for person in people]
+    shown = pictures_of(video, sorted({key.frame for of in keys for key in of}))
+    page = render(
+        "video.html",
+        "report.js",
+        media="'self' file:",
+        title=video.path.name,
+        address=address_of(video.path, path.parent),
+        video=video,
+        about=about,
+        people=[_person(answers, *one) for one in zip(people, keys, about["summary"]["people"], strict=True)],
+        pictures=shown,
+        facts=_facts(video, about),
+        payload=script_json(_payload(answers, video, people)),
+    )
+    atomic(path, lambda part: part.write_text(page, encoding="utf-8"))
+
+
+def address_of(video: Path, folder: Path) -> str:
+    """Return the address of a video from a page in a folder: relative, or where there is no way, of a file."""
+    try:
+        relative = os.path.relpath(video.resolve(), folder.resolve())
+    except ValueError:  # on another drive
+        return video.resolve().as_uri()
+    return quote(f"./{Path(relative).as_posix()}")
+
+
+def _payload(answers: Sequence[Answer], video: VideoInfo, people: Sequence[VideoAnswers]) -> dict[str, Any]:
+    lines = timelines(answers, people)
+    named = [
+        line | {"name": f"person {k}" if len(lines) > 1 else line["name"], "score": None}
+        for k, line in enumerate(lines, 1)
+    ]
+    return {
+        "curves": [],
+        "timelines": {"answers": [described(answer) for answer in answers], "videos": named},
+        "player": {"start": max(0.0, float(video.start))},  # a player counts from the start of the file's clock
+    }
+
+
+def _person(
+    answers: Sequence[Answer], person: VideoAnswers, keys: Sequence[KeyFrame], summary: Mapping[str, Any]
+) -> dict[str, Any]:
+    found: dict[str, Any] = {"summary": summary, "keys": keys, "classes": [], "units": [], "values": [], "plane": None}
+    for answer in answers:
+        values = np.asarray(person.values[answer.name], np.float64)
+        if answer.kind == "class":
+            counts = np.bincount(values.argmax(1), minlength=len(answer.classes))
+            found["classes"].append((answer.name, _shares(answer.classes, counts, len(values))))
+        elif answer.kind == "binary":
+            found["units"] += _shares((answer.name,), [int((values >= 0.5).sum())], len(values))
+        else:
+            row = {"mean": values.mean(), "least": values.min(), "greatest": values.max()}
+            found["values"].append({"name": answer.name, **{key: float(value) for key, value in row.items()}})
+    if len(pair := [answer for answer in answers if answer.kind == "value"]) == 2:
+        a, b = pair
+        x, y = (np.asarray(person.values[answer.name], np.float64) for answer in pair)
+        found["plane"] = density(a, b, x, y, (f"predictions: {a.name}", b.name))
+    return found
+
+
+def _shares(names: Sequence[str], counts: Any, n: int) -> list[dict[str, Any]]:
+    return [{"name": name, "share": k / n, "frames": int(k)} for name, k in zip(names, counts, strict=True)]
+
+
+def _facts(video: VideoInfo, about: Mapping[str, Any]) -> list[tuple[str, str]]:
+    summary = about["summary"]
+    found = [
+        ("model", f"{about['model']} ({about['kind']})"),
+        ("sha256 of its weights", str(about["digest"])),
+        ("track", f"{about['edition']} {about['track']}".strip()),
+        ("table", str(summary.get("table", ""))),
+        ("frames", f"{summary['frames']:,} in {summary['seconds']:g} s, {video.width} x {video.height} pixels"),
+        ("sound", "yes" if video.has_audio else "none"),
+    ]
+    found += [
+        (f"person {one['person']}: frames without a face", f"{one['without_face']:.1%}") for one in summary["people"]
+    ]
+    found += [(name, version) for name, version in about["versions"].items()]
+    return [(key, value) for key, value in found if value]
