@@ -197,12 +197,13 @@ def run(
     Raises:
         UserError: The parts do not fit, or the data cannot be used.
     """
+    from harness.config.recipe import recipe_of
     from harness.config.schema import load_config, with_settings
     from harness.reports.making import leave_report
     from harness.runs.start import start
 
     flags = {"encoders": encoders, "fusion": fusion, "head": head, "track": track, "data_dir": _text(data)}
-    config = load_config(recipe or _recipe(data), flags, [])
+    config = load_config(recipe or recipe_of(data), flags, [])
     config = with_settings(config, settings, "settings") if settings else config
     return Run(start(config, out=Path(out), name=name, seeds=seeds, after=leave_report))
 
@@ -280,13 +281,14 @@ def sweep(
     """
     import pandas as pd
 
+    from harness.config.recipe import recipe_of
     from harness.config.schema import with_settings
     from harness.sweeps.grid import configurations, grid
     from harness.sweeps.launch import How, plan_all, train_all
 
     flags = {"track": track, "data_dir": _text(data)}
     combinations = grid(";".join(encoders), ",".join(fusion), ",".join(head))
-    configs = configurations(recipe or _recipe(data), flags, [], combinations)
+    configs = configurations(recipe or recipe_of(data), flags, [], combinations)
     if settings:
         configs = [with_settings(config, settings, "settings") for config in configs]
     how = How(jobs=jobs)
@@ -324,10 +326,6 @@ def compare(first: PathLike | Run, *others: PathLike | Run, plugins: Sequence[Pa
     paths = [Path(run.folder if isinstance(run, Run) else run) for run in (first, *others)]
     rows = differences(paths, [Path(path) for path in plugins])
     return pd.DataFrame(rows, columns=["run", "figure", "first", "other", "difference", "low", "high"])
-
-
-def _recipe(data: PathLike | None) -> str:
-    return "demo" if data is None or (Path(data) / "demo.json").is_file() else "default"
 
 
 def _text(path: PathLike | None) -> str | None:

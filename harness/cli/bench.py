@@ -48,6 +48,7 @@ def bench(
     if write or include:
         raise UserError("bench-options-need-baseline")
     from harness.cli.commands.bench import bench as command
+    from harness.config.recipe import recipe_of
     from harness.config.schema import load_config
 
     flags = {
@@ -60,5 +61,6 @@ def bench(
         "finetune": finetune or None,
         "plugin": [str(p) for p in plugin] if plugin else None,
     }
-    recipe = recipe or ("demo" if data is None or (data / "demo.json").is_file() else "default")
-    command(load_config(recipe, flags, sets or []), frames=frames, rounds=rounds, json_file=json_file)
+    command(
+        load_config(recipe or recipe_of(data), flags, sets or []), frames=frames, rounds=rounds, json_file=json_file
+    )

@@ -60,6 +60,7 @@ def run(
     list_file: ListFile = None,
 ) -> None:
     """Train and evaluate a combination, submit and rank it."""
+    from harness.config.recipe import recipe_of
     from harness.config.schema import load_config
     from harness.reports.making import leave_report
     from harness.runs import start as command
@@ -95,7 +96,7 @@ def run(
         recipe = recipe or str(epochs_from / "config.toml")
         flags |= {"folds": folds or 0, "fold": -1}
     if recipe is None:
-        recipe = "demo" if data is None or (data / "demo.json").is_file() else "default"
+        recipe = recipe_of(data)
     config = load_config(recipe, {**flags, **machines}, [*more, *(sets or [])])
     command.start(config, out=out, name=name, seeds=seeds, after=leave_report)
 
