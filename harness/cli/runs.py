@@ -10,6 +10,7 @@ import typer
 from harness.cli.options import (
     AnyTrack,
     DataDir,
+    DetectorSets,
     Edition,
     EvaluationData,
     Fusion,
@@ -121,6 +122,7 @@ def predict(
         Path | None, typer.Option("--overlay", help="draw into the video: a file for one video, a folder for several")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
+    sets: DetectorSets = None,
     plugin: RunPlugins = None,
     jobs: Annotated[int | None, typer.Option("--jobs", hidden=True, min=1)] = None,
 ) -> None:
@@ -128,7 +130,7 @@ def predict(
     from harness.predicting.command import Request
     from harness.predicting.command import predict as command
 
-    command(Request(inputs, model, out, people, form, overlay, device, plugin or []))
+    command(Request(inputs, model, out, people, form, overlay, device, plugin or [], sets or []))
 
 
 def evaluate(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from harness.data.tracking.detection import FaceFinder, detector_settings
 from harness.predicting.inputs import Input, Inputs, find_inputs, is_run, split_run
 from harness.predicting.media import open_input
 from harness.predicting.models import Model, RunModel
@@ -27,7 +28,8 @@ PEOPLE = ("main", "all")
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for. ``overlay``: a file for one video, a folder for several; None: no overlay."""
+    """What is asked for. ``overlay``: a file for one video, a folder for several; None: no overlay. ``settings``:
+    ``detector.KEY=VALUE``."""
 
     inputs: Sequence[Path]
     model: str | None = None
@@ -37,6 +39,7 @@ class Request:
     overlay: Path | None = None
     device: str | None = None
     plugins: Sequence[Path] = ()
+    settings: Sequence[str] = ()
 
 
 @dataclass
@@ -46,6 +49,7 @@ class Work:
     request: Request
     model: Model
     count: int  # of all that is named
+    detector: Mapping[str, Any] = field(default_factory=dict)
     summaries: list[dict[str, Any]] = field(default_factory=list)
     problems: list[UserError] = field(default_factory=list)
 
@@ -63,7 +67,8 @@ class Work:
         request, model = self.request, self.model
         media = open_input(file.path, file.kind)
         with Bar(total=media.info.n_frames, unit="frame", desc=visible(media.name)) as bar:
-            predicted = predict_media(media, model, everybody=request.people == "all", tick=bar.update)
+            everybody = request.people == "all"
+            predicted = predict_media(media, model, everybody=everybody, detector=self.detector, tick=bar.update)
         path = request.out / f"{media.name}.{request.form}"
         request.out.mkdir(parents=True, exist_ok=True)
         write_table(path, table_of(predicted, model.answers))
@@ -116,6 +121,7 @@ def predict(request: Request) -> None:
     check_format(request.form)
     if request.people not in PEOPLE:
         raise UserError("predict-people", got=request.people)
+    detector = detector_settings(request.settings)
     named, model_name = _named(request)
     found = find_inputs(named)
     if not found.count:
@@ -130,7 +136,8 @@ def predict(request: Request) -> None:
         print(visible(f"warning: {warning}"), file=sys.stderr)
     for problem in found.problems:
         print(f"failed: {problem}", file=sys.stderr)
-    work = Work(request, model, found.count, problems=list(found.problems))
+    FaceFinder(model.detector, detector)  # a wrong setting is said once
+    work = Work(request, model, found.count, detector, problems=list(found.problems))
     try:
         work.predict(found.files)
         work.watch(found.cameras)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -42,14 +43,21 @@ class Predicted:
     readings: int = 1
 
 
-def predict_media(media: Media, model: Model, *, everybody: bool = False, tick: Tick = lambda: None) -> Predicted:
-    """Predict an input: the main person in it, or ``everybody``.
+def predict_media(
+    media: Media,
+    model: Model,
+    *,
+    everybody: bool = False,
+    detector: Mapping[str, Any] | None = None,
+    tick: Tick = lambda: None,
+) -> Predicted:
+    """Predict an input: the main person in it, or ``everybody``; ``detector``: settings of harness.data's FaceFinder.
 
     Raises:
         UserError: It cannot be read, lacks what the model wants, or shows nobody where the model looks at faces.
     """
     check_streams(media, model)
-    scan = VideoScan(media, FaceFinder(model.detector), model.branches.wanted())
+    scan = VideoScan(media, FaceFinder(model.detector, detector), model.branches.wanted())
     if not everybody and is_main(media.name):
         found = _guessed(scan, model, tick)
         track = _person(scan)

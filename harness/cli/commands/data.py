@@ -38,11 +38,22 @@ def _detector(name: str, plugins: Sequence[Path]) -> DetectorSpec:
     return spec
 
 
-def crop(raw: Path, out: Path, detector: str, jobs: int | None, *, link: bool, plugins: Sequence[Path]) -> None:
-    """Raw videos -> a data folder."""
+def crop(
+    raw: Path,
+    out: Path,
+    detector: str,
+    jobs: int | None,
+    *,
+    link: bool,
+    plugins: Sequence[Path],
+    sets: Sequence[str] = (),
+) -> None:
+    """Raw videos -> a data folder. ``sets``: ``detector.KEY=VALUE``."""
     from harness.data.preprocessing.crop import crop_folder
+    from harness.data.tracking.detection import detector_settings
 
-    report = crop_folder(raw, out, detector=_detector(detector, plugins), jobs=jobs, link=link)
+    settings = detector_settings(sets)
+    report = crop_folder(raw, out, detector=_detector(detector, plugins), jobs=jobs, link=link, options=settings)
     print(report)
     _failures(report.failures)
 
