@@ -71,8 +71,8 @@ class Work:
             predicted = predict_media(media, model, everybody=everybody, detector=self.detector, tick=bar.update)
         path = request.out / f"{media.name}.{request.form}"
         request.out.mkdir(parents=True, exist_ok=True)
-        write_table(path, table_of(predicted, model.answers))
         summary = summary_of(predicted, model.answers) | {"table": path.name}
+        write_table(path, table_of(predicted, model.answers))
         self.summaries.append(summary)
         write_about(request.out, model.about, self.summaries)
         print(visible(f"{path}: {line_of(summary, model.answers)}"))
@@ -142,6 +142,8 @@ def predict(request: Request) -> None:
         work.predict(found.files)
         work.watch(found.cameras)
     except KeyboardInterrupt:
+        if work.summaries:  # a table may have been finished, but not its summary
+            write_about(request.out, model.about, work.summaries)
         done = f"{len(work.summaries)} of {found.count} inputs are finished, in {request.out}"
         print(visible(f"stopped; {done}"), file=sys.stderr)
         raise SystemExit(130) from None
