@@ -88,7 +88,7 @@ def _person(scan: VideoScan) -> Track:
 
 def _guessed(scan: VideoScan, model: Model, tick: Tick) -> VideoAnswers | None:
     """The predictions of the person that is guessed; None where nobody can be."""
-    video = _live(scan, model, scan.guessed, tick)
+    video = live(scan, model, scan.guessed, tick)
     with video:
         try:
             found = model.predict(video)
@@ -99,11 +99,12 @@ def _guessed(scan: VideoScan, model: Model, tick: Tick) -> VideoAnswers | None:
 
 
 def _known(scan: VideoScan, model: Model, track: Track, tick: Tick) -> VideoAnswers:
-    with _live(scan, model, partial(scan.of, track), tick) as video:
+    with live(scan, model, partial(scan.of, track), tick) as video:
         return model.predict(video)
 
 
-def _live(scan: VideoScan, model: Model, rows: Callable[[], Iterator[Row]], tick: Tick) -> LiveVideo:
+def live(scan: VideoScan, model: Model, rows: Callable[[], Iterator[Row]], tick: Tick) -> LiveVideo:
+    """A scanned video as the model's clips see it, with ``rows`` of pictures."""
     return LiveVideo(
         scan.media,
         scan.media.name,
