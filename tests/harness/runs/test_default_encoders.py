@@ -32,7 +32,7 @@ HOW = ("--track", "expr", "--encoders", BARE, "--fusion", "late", "--epochs", 1,
         ("demo", "face=lite0,audio=melcnn,face.b=timm:resnet18"),
         (
             "default",
-            f"face=fer,audio={load_config('default', {'encoders': 'audio'}, []).encoders[6:]},face.b=timm:resnet18",
+            "face=fer,audio=resemblyzer,face.b=timm:resnet18",
         ),
         (None, "face,audio,face.b=timm:resnet18"),
     ],
