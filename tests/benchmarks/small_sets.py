@@ -196,7 +196,7 @@ def main() -> None:
         cases = list(voice_cases(given.voice, given.folder, (given.encoders or "egemaps,melcnn").split(","), heads))
     else:
         sizes = [int(n) for n in given.sizes.split(",")]
-        cases = list(demo_cases(given.folder, sizes, given.tracks.split(","), given.encoders or "face", heads))
+        cases = list(demo_cases(given.folder, sizes, given.tracks.split(","), given.encoders or "face=lite0", heads))
     print(table(cases, given.settings.split(","), given.seeds, given.folder / "runs", given.scores))
 
 

@@ -10,6 +10,10 @@ eight and is judged on the other four, so that every actor is judged once a seed
 Printed for every encoder: macro F1 of the seven acted classes over all frames of all actors, raw predictions, the mean
 over seeds, with the jackknife's 95 % interval over actors; the paired difference from the first encoder; and the same
 F1 of the logistic regression on the same frozen features (the record's plain reference), its mean over folds.
+
+Measured on 2026-11-30, ``--settings train.epochs=6,train.lr=1e-3,train.select=last,train.validate_every=6``, one seed:
+resemblyzer .475 [.405, .549] over twelve actors, its logistic regression .348; on two of the three folds, eight actors,
+melcnn .295 [.252, .343] against resemblyzer's .480: .185 less [.104, .265]. Six epochs favour ready-made weights.
 """
 
 from __future__ import annotations
@@ -100,7 +104,7 @@ def reference(places: list[Path]) -> str:
         if not (block := json.loads((place / "record.json").read_text())["result"].get("reference")):
             return ""
         parts = block["parts"]
-        values = [value for name, value in parts.items() if "Other" not in name]
+        values = [value for name, value in parts.items() if name.startswith("f1_") and name != "f1_Other"]
         assert len(values) == len(ACTED), list(parts)
         found.append(float(np.mean(values)))
     return f"{mean(found):.3f}"
