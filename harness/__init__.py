@@ -1,9 +1,8 @@
 """Data, training, evaluation, submissions and the command line; from Python, ``harness.load`` and its like.
 
-    import harness
-
-    run = harness.load("runs/mine")
-    table = run.predict("video.mp4")  # pandas, one row a frame
+>>> import harness
+>>> run = harness.load("runs/mine")
+>>> table = run.predict("video.mp4")  # pandas, one row a frame
 
 See ``harness.api``. Importing this loads neither torch nor pandas.
 """

@@ -44,6 +44,13 @@ key is renamed, removed, or changes its meaning, so that an old reader would be 
 """
 _UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """Schema number -> function that turns a record's content into that of the next number."""
+_BARE = {
+    **dict.fromkeys(("face", "body", "context", "frame"), "lite0"),
+    "audio": "melcnn",
+    "landmarks": "facemesh",
+    "pose": "blazepose",
+}
+"""Stream -> the encoder of a branch that was recorded by its stream alone, before records named all of them."""
 Status = Literal["done", "failed", "interrupted", "running"]
 
 
@@ -69,6 +76,12 @@ class Record:
         return {kind: {"main": b.get("main"), "low": b.get("low"), "high": b.get("high")} for kind, b in blocks.items()}
 
     @property
+    def encoders(self) -> str:
+        """Its input branches, each with its encoder: the default of its time where an older record leaves it out."""
+        text = str((self.result.get("combination") or {}).get("encoders") or "")
+        return text if text.startswith("ensemble of ") else ",".join(map(_named, text.split(",")))
+
+    @property
     def result_sha256(self) -> str:
         """The digest of the result: equal results, equal digests."""
         return digest(self.result)
@@ -89,6 +102,13 @@ class Record:
         content[_WHOLE] = digest(content)
         text = json.dumps(_plain(content), indent=1, allow_nan=False) + "\n"
         replace_file(path, text.encode())
+
+
+def _named(branch: str) -> str:
+    """``face`` -> ``face=lite0``; what names its encoder, or was never a built-in stream, stays as it is."""
+    branch = branch.strip()
+    stream = branch.partition(".")[0]
+    return f"{branch}={_BARE[stream]}" if "=" not in branch and stream in _BARE else branch
 
 
 def read(path: Path) -> Record:

@@ -104,7 +104,7 @@ def _row(record: Record) -> Row:
         run=record.name,
         status=record.status,
         reason=record.reason or "",
-        encoders=str(combination.get("encoders", "")),
+        encoders=record.encoders,
         fusion=str(combination.get("fusion", "")),
         head=str(combination.get("head", "")),
         score=_number(raw.get("main")),

@@ -89,7 +89,7 @@ def _extraction(data: str | None, pack: str, rounds: int, tick: Callable[[str], 
     """Return the rates of the whole extraction and of its networks alone, and bytes per frame and slot."""
     sets = ["encoder.face.size=112", "encoder.context.size=112", pack]
     job = cut(
-        make_job(load_config("default", {"data_dir": data, "encoders": "face,context", "device": "cpu"}, sets)),
+        make_job(load_config("default", {"data_dir": data, "encoders": "face=lite0,context", "device": "cpu"}, sets)),
         videos=1,
         frames=LONG,
     )

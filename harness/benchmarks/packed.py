@@ -57,7 +57,7 @@ def rows(data: str | None, rounds: int, tick: Callable[[str], object]) -> list[R
 def packed_job(data: str | None, stream: str, size: int, folder: Path) -> Job:
     """Return a job on one stream of the pack in ``folder``, with images of the stored size."""
     sets = [f"data.pack={folder}", f"encoder.{stream}.size={size}"]
-    config = load_config("default", {"data_dir": data, "encoders": stream}, sets)
+    config = load_config("default", {"data_dir": data, "encoders": f"{stream}=lite0"}, sets)
     return cut(make_job(config), videos=VIDEOS, frames=FRAMES)
 
 

@@ -33,10 +33,10 @@ EVALUATED = 4  # videos
 FIELD = "the field's way"
 LSTM = ["encoder.face.size=112", "head.hidden=512", "train.clip=16", "train.optimizer=sgd"]  # as in the baseline
 FROZEN: dict[str, tuple[dict[str, str], list[str]]] = {
-    "lite0 at 112, gru": ({"encoders": "face", "fusion": "concat", "head": "gru"}, ["encoder.face.size=112"]),
-    "lite0 at 112, the LSTM of 512": ({"encoders": "face", "fusion": "concat", "head": "lstm"}, LSTM),
+    "lite0 at 112, gru": ({"encoders": "face=lite0", "fusion": "concat", "head": "gru"}, ["encoder.face.size=112"]),
+    "lite0 at 112, the LSTM of 512": ({"encoders": "face=lite0", "fusion": "concat", "head": "lstm"}, LSTM),
     "lite0 at 112, the LSTM of 512, bf16": (
-        {"encoders": "face", "fusion": "concat", "head": "lstm"},
+        {"encoders": "face=lite0", "fusion": "concat", "head": "lstm"},
         [*LSTM, "train.precision=bf16-mixed"],
     ),
 }

@@ -25,6 +25,13 @@ def bench(
     frames: Annotated[int, typer.Option(min=40, help="of each of three videos a split; more on a fast GPU")] = 120,
     rounds: Annotated[int, typer.Option(min=1, help="each measures everything once, in turn; the median is told")] = 3,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="all figures, for programs")] = None,
+    predict: Annotated[
+        Path | None,
+        typer.Option("--predict", metavar="VIDEO", help="measure `harness predict` on a video: its stages, one pass"),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="RUN|ENCODER[:NAME]", help="--predict: what predicts, as in `harness predict`")
+    ] = None,
     seed_baseline: Annotated[
         bool, typer.Option("--seed-baseline", help="this harness and the field's frame-by-frame way in turn")
     ] = False,
@@ -47,7 +54,17 @@ def bench(
         return
     if write or include:
         raise UserError("bench-options-need-baseline")
+    if predict is not None:
+        from harness.cli.commands.bench_predict import bench_predict
+
+        if any((data, encoders, fusion, head, track, finetune, recipe, device)):
+            raise UserError("bench-predict-options")
+        bench_predict(predict, model, sets or [], plugin or [], rounds=rounds, json_file=json_file)
+        return
+    if model is not None:
+        raise UserError("bench-model-without-predict")
     from harness.cli.commands.bench import bench as command
+    from harness.config.recipe import recipe_of
     from harness.config.schema import load_config
 
     flags = {
@@ -60,5 +77,6 @@ def bench(
         "finetune": finetune or None,
         "plugin": [str(p) for p in plugin] if plugin else None,
     }
-    recipe = recipe or ("demo" if data is None or (data / "demo.json").is_file() else "default")
-    command(load_config(recipe, flags, sets or []), frames=frames, rounds=rounds, json_file=json_file)
+    command(
+        load_config(recipe or recipe_of(data), flags, sets or []), frames=frames, rounds=rounds, json_file=json_file
+    )

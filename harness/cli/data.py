@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Edition, Encoders, Jobs, Launcher, Plugins, Sets, Track
+from harness.cli.options import DetectorSets, Edition, Encoders, Jobs, Launcher, Plugins, Sets, Track
 from zoo.text import visible
 
 app = typer.Typer(help="Make, check and prepare data folders.", no_args_is_help=True, rich_markup_mode=None)
@@ -33,13 +33,14 @@ def data_crop(
     out: Annotated[Path, typer.Option("--out", help="the data folder to make")],
     detector: Annotated[str, typer.Option(help="`harness list detectors`")] = "centerface",
     copy: Annotated[bool, typer.Option("--copy", help="copy the videos instead of linking them")] = False,
+    sets: DetectorSets = None,
     jobs: Jobs = None,
     plugin: Plugins = None,
 ) -> None:
     """Raw videos -> a data folder with face crops and boxes."""
     from harness.cli.commands.data import crop
 
-    crop(raw, out, detector, jobs, link=not copy, plugins=plugin or [])
+    crop(raw, out, detector, jobs, link=not copy, plugins=plugin or [], sets=sets or [])
 
 
 @app.command("boxes")

@@ -34,6 +34,14 @@ EvaluationData = Annotated[
     Path | None, typer.Option("--data", help="where the run's data are now, or other data; default: where they were")
 ]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="any other setting, KEY=VALUE; may be given again")]
+DetectorSets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="detector.KEY=VALUE: an option of the detector, or detector.mode=track, which follows faces between "
+        "detections; repeatable",
+    ),
+]
 ListFile = Annotated[Path | None, typer.Option("--list", help="the organisers' test list or example file")]
 Out = Annotated[Path, typer.Option("--out", help="where runs and tables are kept")]
 Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="processes; default: the number of cores")]

@@ -10,6 +10,7 @@ import typer
 from harness.cli.options import (
     AnyTrack,
     DataDir,
+    DetectorSets,
     Edition,
     EvaluationData,
     Fusion,
@@ -66,6 +67,7 @@ def run(
     list_file: ListFile = None,
 ) -> None:
     """Train and evaluate a combination, submit and rank it."""
+    from harness.config.recipe import recipe_of
     from harness.config.schema import load_config
     from harness.reports.making import leave_report
     from harness.reports.paper_figures import draw_pictures
@@ -103,7 +105,7 @@ def run(
         recipe = recipe or str(epochs_from / "config.toml")
         flags |= {"folds": folds or 0, "fold": -1}
     if recipe is None:
-        recipe = "demo" if data is None or (data / "demo.json").is_file() else "default"
+        recipe = recipe_of(data)
     config = load_config(recipe, {**flags, **machines}, [*more, *(sets or [])])
     command.start(config, out=out, name=name, seeds=seeds, after=leave_report, draw=draw_pictures)
 
@@ -135,6 +137,7 @@ def predict(
         ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
+    sets: DetectorSets = None,
     plugin: RunPlugins = None,
     jobs: Annotated[int | None, typer.Option("--jobs", hidden=True, min=1)] = None,
 ) -> None:
@@ -143,7 +146,9 @@ def predict(
     from harness.predicting.command import predict as command
     from harness.reports.video_page import write_video_page
 
-    command(Request(inputs, model, out, people, form, overlay, device, plugin or [], report, write_video_page))
+    command(
+        Request(inputs, model, out, people, form, overlay, device, plugin or [], sets or [], report, write_video_page)
+    )
 
 
 def evaluate(

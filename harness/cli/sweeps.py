@@ -43,6 +43,7 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and what does not fit")] = False,
 ) -> None:
     """Train many combinations, and rank them."""
+    from harness.config.recipe import recipe_of
     from harness.sweeps.grid import configurations, grid
 
     combinations = grid(encoders, fusion, head)
@@ -64,9 +65,7 @@ def sweep(
         "folds": folds,
     }
     more = ([f"train.epochs={epochs}"] if epochs else []) + ([f"data.list={list_file}"] if list_file else [])
-    if recipe is None:
-        recipe = "demo" if data is None or (data / "demo.json").is_file() else "default"
-    configs = configurations(recipe, flags, [*more, *(sets or [])], combinations)
+    configs = configurations(recipe or recipe_of(data), flags, [*more, *(sets or [])], combinations)
     if any(config.fit for config in configs):
         raise UserError("sweep-no-scores")
     fixed = tuple(text.partition("=")[0].strip() for text in sets or [])

@@ -1,20 +1,22 @@
 """Recipes: TOML files of settings, in harness/config/recipes or the user's own; a run's config.toml is one too.
 
 Besides the keys of RunConfig a recipe may have ``[about]`` (what it reproduces, what differs, the published score to
-compare with) and ``[tracks.NAME]`` (settings for that track only). A flag that replaces a block also drops the block's
-options: ``--head tcn`` drops the recipe's ``head.*``.
+compare with), ``[tracks.NAME]`` (settings for that track only) and ``[default_encoders]`` (stream -> the encoder of an
+input branch that is named without one; other streams have the default of their registration). A flag that replaces a
+block also drops the block's options: ``--head tcn`` drops the recipe's ``head.*``.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import UserError
 from zoo.files import SETTINGS, TOML_DEPTH, TooDeepError, parse_toml, read_bytes
+from zoo.registry.slots import parse_slots
 from zoo.registry.suggestions import did_you_mean
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -41,6 +43,11 @@ class About:
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with the project."""
     return sorted(path.stem for path in RECIPES.glob("*.toml"))
+
+
+def recipe_of(data: str | Path | None) -> str:
+    """The recipe of a data folder where none is named: ``demo`` for the synthetic demo set, ``default`` otherwise."""
+    return "demo" if data is None or (Path(data).expanduser() / "demo.json").is_file() else "default"
 
 
 def find_recipe(name: str) -> Path:
@@ -90,8 +97,17 @@ def read_recipe(name: str, flags: Mapping[str, Any]) -> dict[str, Any]:
         raise UserError("recipe-plugin-not-named", file=path, names=names)
     if path.parent == RECIPES:
         tree["recipe"] = name
+    if defaults := _section(path, tree, "default_encoders"):
+        tree["default_encoders"] = defaults
     options = {k: v for k, v in _section(path, tree, "options").items() if not _replaced(k, tree, flags)}
     return {**tree, "options": options} if "options" in tree else tree
+
+
+def with_encoders(encoders: str, defaults: Mapping[str, Any]) -> str:
+    """Input branches, those without an encoder with the default one of their stream; as they are where it has none."""
+    slots = parse_slots(encoders) if defaults else ()
+    named = [replace(s, encoder=s.encoder or str(defaults[s.stream])) if s.stream in defaults else s for s in slots]
+    return ",".join(map(str, named)) if named else encoders
 
 
 def _section(path: Path, tree: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from harness.config.recipe import read_recipe
+from harness.config.recipe import read_recipe, with_encoders
 from zoo.errors import UserError
 from zoo.files import TooDeepError, is_plain, parse_toml
 from zoo.text import seen_toml
@@ -180,6 +180,7 @@ def load_config(recipe: str | None, flags: Mapping[str, Any], sets: Iterable[str
     """
     given = {k: v for k, v in flags.items() if v is not None}
     tree = {**read_recipe(recipe, given), **given} if recipe else given
+    defaults = tree.pop("default_encoders", {}) if recipe else {}
     settings = {}
     for text in sets:
         name, equals, value = text.partition("=")
@@ -187,6 +188,7 @@ def load_config(recipe: str | None, flags: Mapping[str, Any], sets: Iterable[str
             raise UserError("set-invalid", got=text)
         settings[name.strip()] = parsed(value.strip())
     _put_all(tree, settings)
+    tree["encoders"] = with_encoders(str(tree.get("encoders", RunConfig.model_fields["encoders"].default)), defaults)
     return validate(tree, "the command line" + (f" and recipe {recipe}" if recipe else ""))
 
 

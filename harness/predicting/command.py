@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from harness.data.decoding.video import VideoInfo
+from harness.data.tracking.detection import FaceFinder, detector_settings
 from harness.predicting.inputs import Input, Inputs, find_inputs, is_run, split_run
 from harness.predicting.media import open_input
 from harness.predicting.models import Model, RunModel
@@ -43,6 +44,7 @@ class Request:
         overlay: A file for one video, a folder for several; None: no overlay.
         page: A file for one video, a folder for several; None: no page.
         write_page: Writes the page.
+        settings: ``detector.KEY=VALUE``.
     """
 
     inputs: Sequence[Path]
@@ -53,6 +55,7 @@ class Request:
     overlay: Path | None = None
     device: str | None = None
     plugins: Sequence[Path] = ()
+    settings: Sequence[str] = ()
     page: Path | None = None
     write_page: PageWriter | None = None
 
@@ -74,6 +77,7 @@ class Work:
     request: Request
     model: Model
     count: int  # of all that is named
+    detector: Mapping[str, Any] = field(default_factory=dict)
     summaries: list[dict[str, Any]] = field(default_factory=list)
     problems: list[UserError] = field(default_factory=list)
 
@@ -91,11 +95,12 @@ class Work:
         request, model = self.request, self.model
         media = open_input(file.path, file.kind)
         with Bar(total=media.info.n_frames, unit="frame", desc=visible(media.name)) as bar:
-            predicted = predict_media(media, model, everybody=request.people == "all", tick=bar.update)
+            everybody = request.people == "all"
+            predicted = predict_media(media, model, everybody=everybody, detector=self.detector, tick=bar.update)
         path = request.out / f"{media.name}.{request.form}"
         request.out.mkdir(parents=True, exist_ok=True)
-        write_table(path, table_of(predicted, model.answers))
         summary = summary_of(predicted, model.answers) | {"table": path.name}
+        write_table(path, table_of(predicted, model.answers))
         self.summaries.append(summary)
         write_about(request.out, model.about, self.summaries)
         print(visible(f"{path}: {line_of(summary, model.answers)}"))
@@ -153,6 +158,7 @@ def predict(request: Request) -> None:
     check_format(request.form)
     if request.people not in PEOPLE:
         raise UserError("predict-people", got=request.people)
+    detector = detector_settings(request.settings)
     named, model_name = _named(request)
     found = find_inputs(named)
     if not found.count:
@@ -166,11 +172,14 @@ def predict(request: Request) -> None:
         print(visible(f"warning: {warning}"), file=sys.stderr)
     for problem in found.problems:
         print(f"failed: {problem}", file=sys.stderr)
-    work = Work(request, model, found.count, problems=list(found.problems))
+    FaceFinder(model.detector, detector)  # a wrong setting is said once
+    work = Work(request, model, found.count, detector, problems=list(found.problems))
     try:
         work.predict(found.files)
         work.watch(found.cameras)
     except KeyboardInterrupt:
+        if work.summaries:  # a table may have been finished, but not its summary
+            write_about(request.out, model.about, work.summaries)
         done = f"{len(work.summaries)} of {found.count} inputs are finished, in {request.out}"
         print(visible(f"stopped; {done}"), file=sys.stderr)
         raise SystemExit(130) from None

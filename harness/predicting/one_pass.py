@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -42,14 +43,21 @@ class Predicted:
     readings: int = 1
 
 
-def predict_media(media: Media, model: Model, *, everybody: bool = False, tick: Tick = lambda: None) -> Predicted:
-    """Predict an input: the main person in it, or ``everybody``.
+def predict_media(
+    media: Media,
+    model: Model,
+    *,
+    everybody: bool = False,
+    detector: Mapping[str, Any] | None = None,
+    tick: Tick = lambda: None,
+) -> Predicted:
+    """Predict an input: the main person in it, or ``everybody``; ``detector``: settings of harness.data's FaceFinder.
 
     Raises:
         UserError: It cannot be read, lacks what the model wants, or shows nobody where the model looks at faces.
     """
     check_streams(media, model)
-    scan = VideoScan(media, FaceFinder(model.detector), model.branches.wanted())
+    scan = VideoScan(media, FaceFinder(model.detector, detector), model.branches.wanted())
     if not everybody and is_main(media.name):
         found = _guessed(scan, model, tick)
         track = _person(scan)
@@ -80,7 +88,7 @@ def _person(scan: VideoScan) -> Track:
 
 def _guessed(scan: VideoScan, model: Model, tick: Tick) -> VideoAnswers | None:
     """The predictions of the person that is guessed; None where nobody can be."""
-    video = _live(scan, model, scan.guessed, tick)
+    video = live(scan, model, scan.guessed, tick)
     with video:
         try:
             found = model.predict(video)
@@ -91,11 +99,12 @@ def _guessed(scan: VideoScan, model: Model, tick: Tick) -> VideoAnswers | None:
 
 
 def _known(scan: VideoScan, model: Model, track: Track, tick: Tick) -> VideoAnswers:
-    with _live(scan, model, partial(scan.of, track), tick) as video:
+    with live(scan, model, partial(scan.of, track), tick) as video:
         return model.predict(video)
 
 
-def _live(scan: VideoScan, model: Model, rows: Callable[[], Iterator[Row]], tick: Tick) -> LiveVideo:
+def live(scan: VideoScan, model: Model, rows: Callable[[], Iterator[Row]], tick: Tick) -> LiveVideo:
+    """A scanned video as the model's clips see it, with ``rows`` of pictures."""
     return LiveVideo(
         scan.media,
         scan.media.name,

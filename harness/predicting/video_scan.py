@@ -80,7 +80,7 @@ class VideoScan:
     def __init__(self, media: Media, finder: FaceFinder, wanted: Sequence[Wanted]) -> None:
         self.media, self.finder, self.wanted = media, finder, wanted
         self.info = info = media.info
-        self.tracker = finder.tracker(info)
+        self.tracker, self._faces_of = finder.tracker(info), finder.start()
         self.guess = array("q")  # the face that was taken in each frame, -1 for none
         self.unsure = False  # the guessing has ended before the video
         self.found = 0  # frames whose faces are known
@@ -136,7 +136,7 @@ class VideoScan:
 
     def _look(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Find the faces of the next frame; the box and the landmarks of the one that is taken."""
-        faces = self.finder.faces(frame)
+        faces = self._faces_of(frame)
         self.tracker.add(faces)
         self._keep(faces)
         self.found += 1

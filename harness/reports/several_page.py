@@ -75,7 +75,7 @@ def _row(run: RunSources, place: Path) -> dict[str, Any]:
         "link": link,
         "status": record.status,
         "reason": record.reason or "",
-        "encoders": str(combination.get("encoders") or ""),
+        "encoders": record.encoders,
         "fusion": str(combination.get("fusion") or ""),
         "head": str(combination.get("head") or ""),
         "main": raw.get("main"),

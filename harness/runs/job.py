@@ -14,7 +14,7 @@ from harness.runs.splits import EpochSource, assign_splits, check_kind, find_ori
 from zoo.api import EditionSpec, TrackSpec
 from zoo.errors import UserError
 from zoo.files import file_sha256
-from zoo.registry.plan import Block, Plan, make_plan
+from zoo.registry.plan import Block, Plan, make_plan, named_encoders
 from zoo.registry.registry import Entry, Registry, check_options
 from zoo.registry.tracks import find_track, load_plugins
 from zoo.weights.cards import cache_dir
@@ -87,6 +87,13 @@ def plan_of(config: RunConfig, registry: Registry, track: TrackSpec) -> Plan:
     )
 
 
+def with_names(config: RunConfig, registry: Registry | None = None) -> RunConfig:
+    """The configuration of a new run, whose config.toml and record name every encoder. Those of an older run stay as
+    they are: what they leave out is the stream's default encoder."""
+    registry = load_plugins(config.plugin) if registry is None else registry
+    return config.model_copy(update={"encoders": named_encoders(registry, config.encoders)})
+
+
 @dataclass(frozen=True)
 class SharedSetup:
     """Plugins, track and data that several combinations have in common."""
@@ -137,7 +144,7 @@ def make_job(config: RunConfig, *, progress: bool = True, shared: SharedSetup | 
         shared.synthetic,
         whole=index,
         split=split_name(config),
-        origin=find_origin(config, index),
+        origin=find_origin(config, index, registry),
     )
 
 

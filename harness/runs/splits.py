@@ -15,6 +15,8 @@ from harness.data.index.index import Index, Split
 from leaderboards.blocks import Result
 from leaderboards.record import RecordError, read
 from zoo.errors import UserError
+from zoo.registry.plan import named_encoders
+from zoo.registry.registry import Registry
 
 BOTH = {"train", "val"}
 FREE = {
@@ -111,7 +113,7 @@ def _split_as(index: Index, splits: Mapping[str, Split]) -> Index:
     return replace(index, videos=tuple(videos))
 
 
-def find_origin(config: RunConfig, index: Index) -> EpochSource | None:
+def find_origin(config: RunConfig, index: Index, registry: Registry) -> EpochSource | None:
     """Return the run that ``epochs_from`` names; raise UserError if it could not choose epochs for ``config``."""
     if config.epochs_from is None:
         return None
@@ -127,15 +129,18 @@ def find_origin(config: RunConfig, index: Index) -> EpochSource | None:
         raise UserError("origin-unfit", where=where, why=why)
     if result.get("fit"):
         raise UserError("origin-of-origin", where=where, first=result["epochs_from"]["run"])
-    if other := "; ".join(_differences(result, config, index)):
+    if other := "; ".join(_differences(result, config, index, registry)):
         raise UserError("origin-other-training", where=where, other=other)
     return EpochSource(folder, record.name, record.result_sha256, int(result["epoch"]), _answers(folder, result))
 
 
-def _differences(result: Result, config: RunConfig, index: Index) -> Iterator[str]:
+def _differences(result: Result, config: RunConfig, index: Index, registry: Registry) -> Iterator[str]:
     """Yield the differences between that run and this one, the main ones first."""
     there, here = flat(result.get("config") or {}), flat(config.model_dump(mode="json"))
     there |= {key: result[key] for key in ("track", "edition") if key in result}
+    for settings in (there, here):  # a bare branch of an older run is one with its stream's default encoder
+        if "encoders" in settings:
+            settings["encoders"] = named_encoders(registry, str(settings["encoders"]))
     first = ["track", "edition", "encoders", "fusion", "head"]
     for key in (*first, *sorted((there.keys() | here.keys()) - set(first))):
         a, b = there.get(key, "unset"), here.get(key, "unset")

@@ -15,7 +15,7 @@ from harness.io.locks import BOARD, file_lock
 from harness.runs import zero_shot
 from harness.runs.finished import check_data, use_run
 from harness.runs.folder import check_name, default_name, has_folds, new_folder, saved_config
-from harness.runs.job import Job, make_job
+from harness.runs.job import Job, make_job, with_names
 from harness.runs.multi_run import read, run_folds, run_seeds, write_config
 from harness.runs.run import Outcome, run
 from harness.runs.splits import check_kind
@@ -51,6 +51,7 @@ def start(
     """
     check_kind(config, seeds)
     check_name(out, name)
+    config = with_names(config)
     if config.zero_shot:
         zero_shot.check_settings(config, seeds)
     job = make_job(config)

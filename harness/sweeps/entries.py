@@ -15,12 +15,13 @@ from harness.io.atomic import atomic
 from harness.io.locks import PLAN, file_lock
 from harness.runs.folder import default_name, new_folder, saved_config
 from harness.runs.identity import identity
-from harness.runs.job import Job, SharedSetup, make_job
+from harness.runs.job import Job, SharedSetup, make_job, with_names
 from harness.runs.multi_run import member_jobs, write_config
 from harness.runs.start import check_ready
 from leaderboards.blocks import Result
 from leaderboards.record import Record, RecordError, read
 from zoo.errors import UserError
+from zoo.registry.registry import Registry
 
 
 @dataclass
@@ -79,6 +80,7 @@ def plan_entries(configs: Sequence[RunConfig], seeds: int, shared: SharedSetup, 
     entries = []
     for config in configs:
         try:
+            config = with_names(config, shared.registry)
             job = make_job(config, shared=shared)
             check_ready(job)
             entries.append(Entry(job.config, seeds, job))
@@ -96,7 +98,7 @@ def plan_entries(configs: Sequence[RunConfig], seeds: int, shared: SharedSetup, 
 
 
 def _find(entries: Sequence[Entry], shared: SharedSetup, out: Path) -> None:
-    known = list(_runs(out))
+    known = list(_runs(out, shared.registry))
     for entry in entries:
         entry.folder = next((run.folder for run in known if _same(entry, shared, run)), None)
 
@@ -111,19 +113,20 @@ class _Run:
     result: Result
 
 
-def _runs(out: Path) -> Iterator[_Run]:
+def _runs(out: Path, registry: Registry) -> Iterator[_Run]:
     for path in sorted(out.glob("*/config.toml")):
         folder = path.parent
         try:
             record = record_of(folder)
-            yield _Run(folder, _places(saved_config(folder)), seeds_of(folder), record.result if record else Result())
+            settings = _places(saved_config(folder), registry)
+            yield _Run(folder, settings, seeds_of(folder), record.result if record else Result())
         except (UserError, ValueError):  # of another version, or not a run: it matches no entry
             continue
 
 
 def _same(entry: Entry, shared: SharedSetup, run: _Run) -> bool:
     """Return True if a run is the entry's: the same settings and, if it has a result, the same data and plugins."""
-    if run.seeds != entry.seeds or run.settings != _places(entry.config):
+    if run.seeds != entry.seeds or run.settings != _places(entry.config, shared.registry):
         return False
     if not run.result:
         return True
@@ -132,9 +135,9 @@ def _same(entry: Entry, shared: SharedSetup, run: _Run) -> bool:
     return plugins and data == shared.fingerprint and version == shared.track.version
 
 
-def _places(config: RunConfig) -> dict[str, Any]:
-    """Return the settings with absolute paths, so that different spellings of a path compare as equal."""
-    tree = config.model_dump(mode="json")
+def _places(config: RunConfig, registry: Registry) -> dict[str, Any]:
+    """Return the settings with absolute paths and named encoders, so that different spellings compare as equal."""
+    tree = with_names(config, registry).model_dump(mode="json")
     tree["data_dir"] = str(Path(config.data_dir).resolve()) if config.data_dir else None
     return {**tree, "plugin": [str(Path(file).resolve()) for file in config.plugin]}
 
@@ -147,10 +150,10 @@ def claim_runs(entries: Sequence[Entry], shared: SharedSetup, out: Path) -> None
     """
     with file_lock(out / PLAN):
         _find(entries, shared, out)
-        _make(entries, out)
+        _make(entries, out, shared.registry)
 
 
-def _make(entries: Sequence[Entry], out: Path) -> None:
+def _make(entries: Sequence[Entry], out: Path, registry: Registry) -> None:
     some = next(entry.job for entry in entries if entry.job is not None)
     for entry in entries:
         if entry.folder is None:
@@ -162,7 +165,7 @@ def _make(entries: Sequence[Entry], out: Path) -> None:
             if not (folder / "config.toml").is_file():
                 folder.mkdir(exist_ok=True)
                 write_config(config, folder)
-            elif _places(saved_config(folder)) != _places(config):  # the file there may name other plugins
+            elif _places(saved_config(folder), registry) != _places(config, registry):  # it may name other plugins
                 raise UserError("sweep-member-other", folder=folder)
         if entry.job is None:
             # Shared facts come from another combination that can be built; this one's blocks are in its settings.

@@ -6,7 +6,8 @@ reference, and what a smaller batch, a higher rate and more epochs do by themsel
 
 Two defaults are chosen by it too, of `late` and of the post-processors of action units:
 
-    ... small_sets.py DIR --encoders face,audio --tracks va,expr --heads gru --settings "now,per slot 0.3,per slot 1"
+    ... small_sets.py DIR --encoders face=lite0,audio=melcnn --tracks va,expr --heads gru \\
+        --settings "now,per slot 0.3,per slot 1"
     ... small_sets.py DIR --tracks au --heads gru --settings "now,threshold" --scores post
 
 CLIPS holds ``03-01-EE-II-SS-RR-AA.flac`` (Livingstone & Russo 2018, doi 10.1371/journal.pone.0196391): every clip
@@ -196,7 +197,7 @@ def main() -> None:
         cases = list(voice_cases(given.voice, given.folder, (given.encoders or "egemaps,melcnn").split(","), heads))
     else:
         sizes = [int(n) for n in given.sizes.split(",")]
-        cases = list(demo_cases(given.folder, sizes, given.tracks.split(","), given.encoders or "face", heads))
+        cases = list(demo_cases(given.folder, sizes, given.tracks.split(","), given.encoders or "face=lite0", heads))
     print(table(cases, given.settings.split(","), given.seeds, given.folder / "runs", given.scores))
 
 

@@ -62,7 +62,7 @@ def test_what_a_finished_run_tells(run: harness.Run) -> None:
     assert list(run.scores.index) == list(run.record.scores)
     assert list(run.scores.columns) == ["main", "low", "high"]
     assert run.scores.loc["raw", "main"] == run.record.scores["raw"]["main"]
-    assert run.settings["encoders"] == "frame,audio"
+    assert run.settings["encoders"] == "frame=lite0,audio=melcnn"
     table = run.predictions()
     counts = run.confusion()
     assert counts.to_numpy().sum() == table["expression_true"].notna().sum()

@@ -63,7 +63,7 @@ def test_runs_stand_among_the_published_by_score_and_are_marked() -> None:
     assert (shown["ours"]["kind"], shown["ours"]["score"]) == ("run", "0.600 [0.550, 0.650]")
     assert (shown["ours"]["CCC-V"], shown["ours"]["CCC-A"]) == ("0.500", "0.700")
     assert (shown["baseline"]["kind"], shown["baseline"]["score"]) == ("published", "0.22")
-    assert shown["ours"]["details"] == "face,context, late, gru"
+    assert shown["ours"]["details"] == "face=lite0,context=lite0, late, gru"
 
 
 def test_only_runs_have_ranks_and_only_published_rows_places() -> None:

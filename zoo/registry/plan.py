@@ -147,6 +147,23 @@ def make_plan(
     return plan
 
 
+def named_encoders(registry: Registry, encoders: str) -> str:
+    """Write down the encoder of every slot: one without a name has its stream's default encoder, which is what a bare
+    name in an older config.toml or record means. A stream that nobody registered stays as it is.
+
+    Example:
+        ``face,audio=egemaps`` -> ``face=lite0,audio=egemaps``
+    """
+    return ",".join(str(_named(registry, slot)) for slot in parse_slots(encoders))
+
+
+def _named(registry: Registry, slot: Slot) -> Slot:
+    if slot.encoder is not None or slot.stream not in registry.names("streams"):
+        return slot
+    stream: StreamSpec = registry.get("streams", slot.stream)
+    return replace(slot, encoder=stream.default_encoder)
+
+
 class _Options:
     """Flat option keys, handed out by prefix. A key that nothing takes is a mistake."""
 
@@ -281,4 +298,4 @@ def _losses(registry: Registry, answers: tuple[Answer, ...], names: Sequence[str
     return chosen
 
 
-__all__ = ["Block", "Plan", "SlotPlan", "all_options", "make_plan"]
+__all__ = ["Block", "Plan", "SlotPlan", "all_options", "make_plan", "named_encoders"]

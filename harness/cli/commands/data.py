@@ -38,11 +38,22 @@ def _detector(name: str, plugins: Sequence[Path]) -> DetectorSpec:
     return spec
 
 
-def crop(raw: Path, out: Path, detector: str, jobs: int | None, *, link: bool, plugins: Sequence[Path]) -> None:
-    """Raw videos -> a data folder."""
+def crop(
+    raw: Path,
+    out: Path,
+    detector: str,
+    jobs: int | None,
+    *,
+    link: bool,
+    plugins: Sequence[Path],
+    sets: Sequence[str] = (),
+) -> None:
+    """Raw videos -> a data folder. ``sets``: ``detector.KEY=VALUE``."""
     from harness.data.preprocessing.crop import crop_folder
+    from harness.data.tracking.detection import detector_settings
 
-    report = crop_folder(raw, out, detector=_detector(detector, plugins), jobs=jobs, link=link)
+    settings = detector_settings(sets)
+    report = crop_folder(raw, out, detector=_detector(detector, plugins), jobs=jobs, link=link, options=settings)
     print(report)
     _failures(report.failures)
 
@@ -142,13 +153,14 @@ def accept(
 
 def extract(flags: Mapping[str, Any], sets: Sequence[str], kind: str, jobs: int | None) -> None:
     """Fill the feature cache: in this process, which uses all cores, or with ``jobs`` processes or a cluster."""
+    from harness.config.recipe import recipe_of
     from harness.config.schema import load_config
     from harness.features.extraction import extract as fill
     from harness.features.frozen_encoder import frozen_slots
     from harness.runs.job import make_job
     from harness.runtime.device import pick_device
 
-    job = make_job(load_config("default", flags, sets))
+    job = make_job(load_config(recipe_of(flags.get("data_dir")), flags, sets))
     slots = frozen_slots(job.plan.slots, job.config.features, pick_device(job.config.device))
     if not slots:
         raise UserError("extract-nothing")

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 
+from harness.config.schema import parsed
 from harness.data.decoding.video import VideoInfo, read_frames
+from harness.data.tracking.between import FollowedFaces
 from harness.data.tracking.tracker import Track, Tracker
 from harness.runtime.process_pool import Tick
 from zoo.api import DetectorSpec, Faces
+from zoo.errors import UserError
 from zoo.registry.options import check_options
 from zoo.registry.registry import resolve
 
 MAX_FACES = 8  # only the largest faces of a frame are used; a crowd in the background would only cost time
 BRIDGE = 0.5  # a track ends after this many seconds without a face
+MODES = ("every", "track")
+"""The detector sees every frame, or faces are followed between some frames (harness.data.tracking.between)."""
 
 
 class Detector(Protocol):
@@ -26,18 +31,35 @@ class Detector(Protocol):
         """Return the faces in a frame, uint8 RGB (H, W, 3)."""
 
 
-class FaceFinder:
-    """A detector with its options, built on first use in each process.
+def detector_settings(sets: Sequence[str]) -> dict[str, Any]:
+    """Return the settings of a FaceFinder from ``detector.KEY=VALUE``; raise UserError for anything else."""
+    found = {}
+    for text in sets:
+        name, equals, value = text.partition("=")
+        section, _, key = name.strip().partition(".")
+        if not equals or section != "detector" or not key:
+            raise UserError("detector-setting", got=text)
+        found[key] = parsed(value.strip())
+    return found
 
-    ``label`` names detector, version and options: files made under another label are made again. ``portable``: True if
-    other processes can build it too; they cannot build a detector from a single plugin file.
+
+class FaceFinder:
+    """A detector with its settings, built on first use in each process.
+
+    ``settings``: the detector's options, and ``mode``, one of MODES. ``label`` names detector, version and settings:
+    files made under another label are made again. ``portable``: True if other processes can build it too; they cannot
+    build a detector from a single plugin file.
     """
 
-    def __init__(self, spec: DetectorSpec, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, spec: DetectorSpec, settings: Mapping[str, Any] | None = None) -> None:
+        options = dict(settings or {})
+        self.mode = str(options.pop("mode", MODES[0]))
+        if self.mode not in MODES:
+            raise UserError("detector-mode", got=self.mode)
         self.build = spec.build
-        self.options = check_options(spec, options or {})
-        settings = (f"{name}={value}" for name, value in self.options.items())
-        self.label = " ".join((spec.name, str(spec.version), *settings))
+        self.options = check_options(spec, options)
+        said = self.options if self.mode == MODES[0] else {**self.options, "mode": self.mode}
+        self.label = " ".join((spec.name, str(spec.version), *(f"{name}={value}" for name, value in said.items())))
         self.portable = isinstance(spec.build, str)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -55,14 +77,18 @@ class FaceFinder:
 
         ``see`` is called with every frame's index, picture and faces.
         """
-        tracker = self.tracker(info)
+        tracker, look = self.tracker(info), self.start()
         for index, frame in enumerate(read_frames(info.path)):
-            faces = self.faces(frame)
+            faces = look(frame)
             tracker.add(faces)
             if see is not None:
                 see(index, frame, faces)
             tick((index + 1) / info.n_frames)
         return tracker.tracks()
+
+    def start(self) -> Callable[[np.ndarray], Faces]:
+        """What finds the faces of one video, whose frames it is given in order."""
+        return FollowedFaces(self.faces) if self.mode == "track" else self.faces
 
     def faces(self, frame: np.ndarray) -> Faces:
         """Return the MAX_FACES largest faces of a frame, uint8 RGB (H, W, 3)."""

@@ -276,18 +276,18 @@ def test_the_record_says_what_was_chosen_and_on_what(program, tmp_path: Path, re
     )
     answer = program(*common)
     assert answer.code == 0, answer.err
-    result = record(tmp_path / "va-face-concat-gru-s0-best2")["result"]
+    result = record(tmp_path / "va-face+lite0-concat-gru-s0-best2")["result"]
     assert (result["selection_split"], result["n_selections"]) == ("3 folds of train", 2)
     assert not result["selected_on_reported"]
     assert result["config"]["project"]["width"] == 16
     assert "3 folds of train, of 2" in answer.out
-    config = tmp_path / "va-face-concat-gru-s0-best2" / "config.toml"
+    config = tmp_path / "va-face+lite0-concat-gru-s0-best2" / "config.toml"
     again = program("run", "--recipe", config, "--out", tmp_path, "--name", "again")
     assert "chosen among 2 trials on 3 folds of train, which are not scored here" in again.out
     assert record(tmp_path / "again")["result"]["scores"] == result["scores"]
     answer = program(*common, "--folds", 4)
     assert answer.code == 0, answer.err
-    result = record(tmp_path / "va-face-concat-gru-s0-cv4-best2")["result"]
+    result = record(tmp_path / "va-face+lite0-concat-gru-s0-cv4-best2")["result"]
     assert result["search"]["on"] == "cv4"
     assert result["selected_on_reported"], "the folds that chose are those that are scored"
     assert "optimistic" in answer.out

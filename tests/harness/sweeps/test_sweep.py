@@ -111,15 +111,15 @@ def test_failures_are_rows(swept: tuple[Path, Any], record: Read) -> None:
     assert "1 of 4 combinations are done" in answer.out
     runs = {path.name: record(path) for path in (out / "runs").iterdir() if path.is_dir()}
     assert {name: run["status"] for name, run in runs.items()} == {
-        "va-face-broken-gru-s0": "failed",
-        "va-face-broken-gur-s0": "failed",
-        "va-face-concat-gru-s0": "done",
-        "va-face-concat-gur-s0": "failed",
+        "va-face+lite0-broken-gru-s0": "failed",
+        "va-face+lite0-broken-gur-s0": "failed",
+        "va-face+lite0-concat-gru-s0": "done",
+        "va-face+lite0-concat-gur-s0": "failed",
     }
-    assert "unknown head 'gur'" in runs["va-face-concat-gur-s0"]["reason"]
-    assert "this fusion never works" in runs["va-face-broken-gru-s0"]["reason"]
+    assert "unknown head 'gur'" in runs["va-face+lite0-concat-gur-s0"]["reason"]
+    assert "this fusion never works" in runs["va-face+lite0-broken-gru-s0"]["reason"]
     combinations = [tuple(run["result"]["combination"].values()) for run in runs.values()]
-    assert sorted(combinations) == [("face", f, h) for f in ("broken", "concat") for h in ("gru", "gur")]
+    assert sorted(combinations) == [("face=lite0", f, h) for f in ("broken", "concat") for h in ("gru", "gur")]
     table = (out / "runs" / "leaderboard.md").read_text()
     assert table.count("## ") == 1, "failures stand in the table of their data"
     assert table.count("| failed: ") == 3
@@ -128,14 +128,14 @@ def test_failures_are_rows(swept: tuple[Path, Any], record: Read) -> None:
 def test_the_record_is_that_of_a_single_run(swept: tuple[Path, Any], program, tmp_path: Path, record: Read) -> None:
     more = ("--fusion", "concat", "--head", "gru", "--epochs", 2, "--post", "clip", "--encoders", "face")
     alone = program.run(tmp_path, "alone", *more, "--plugin", swept[0] / "broken.py")
-    same = swept[0] / "runs" / "va-face-concat-gru-s0"
+    same = swept[0] / "runs" / "va-face+lite0-concat-gru-s0"
     assert record(alone)["result_sha256"] == record(same)["result_sha256"]
 
 
 def test_what_is_there_is_known_by_its_settings(swept: tuple[Path, Any], program, tmp_path: Path) -> None:
     out, data = swept[0] / "runs", ("--data", program.demo, "--fusion", "concat")
     plugin = ("--plugin", swept[0] / "broken.py")
-    before = (out / "va-face-concat-gru-s0" / "record.json").stat().st_mtime_ns
+    before = (out / "va-face+lite0-concat-gru-s0" / "record.json").stat().st_mtime_ns
     answer = program(*options(out, *data, *plugin, "--head", "gru,gur", "--dry-run"))
     assert answer.code == 0, answer.err
     assert "2 combinations: 1 finished, 1 cannot be built" in answer.out
@@ -144,12 +144,12 @@ def test_what_is_there_is_known_by_its_settings(swept: tuple[Path, Any], program
     answer = program(*options(out, *data, *plugin, "--head", "gru", "--set", "train.lr=0.5", "--dry-run"))
     assert "1 combinations: 0 finished" in answer.out
     assert "features wanted, in one pass over the videos: face" in answer.out
-    moved = out / "va-face-concat-gru-s0"
+    moved = out / "va-face+lite0-concat-gru-s0"
     moved.rename(out / "another-name")
     try:
         answer = program(*options(out, *data, *plugin, "--head", "gru"))
         assert "1 combinations: 1 finished" in answer.out
-        assert "| va-face-concat-gru-s0 " in answer.out
+        assert "| va-face+lite0-concat-gru-s0 " in answer.out
         assert (out / "another-name" / "record.json").stat().st_mtime_ns == before
     finally:
         (out / "another-name").rename(moved)
@@ -170,7 +170,10 @@ def test_two_sweeps_that_plan_at_once_have_the_same_runs(program, tmp_path: Path
     claim_runs(one, ground, tmp_path)
     claim_runs(other, ground, tmp_path)
     assert [entry.folder for entry in one] == [entry.folder for entry in other]
-    assert sorted(path.name for path in tmp_path.glob("*")) == ["va-face-concat-gru-s0x2", "va-face-late-gru-s0x2"]
+    assert sorted(path.name for path in tmp_path.glob("*")) == [
+        "va-face+lite0-concat-gru-s0x2",
+        "va-face+lite0-late-gru-s0x2",
+    ]
 
 
 @pytest.mark.parametrize(("status", "left"), [("running", "failed"), ("done", "done"), ("interrupted", "interrupted")])
@@ -202,7 +205,7 @@ def test_a_worker_that_is_killed_every_time_is_a_row(program, tmp_path: Path, re
     more = ("--data", program.demo, "--fusion", "broken,concat", "--head", "gru", "--plugin", plugin)
     answer = program(*options(tmp_path / "runs", *more))
     assert answer.code == 0
-    dead = record(tmp_path / "runs" / "va-face-broken-gru-s0")
+    dead = record(tmp_path / "runs" / "va-face+lite0-broken-gru-s0")
     assert dead["status"] == "failed"
     assert "died 2 times, killed (SIGKILL)" in dead["reason"]
-    assert record(tmp_path / "runs" / "va-face-concat-gru-s0")["status"] == "done"
+    assert record(tmp_path / "runs" / "va-face+lite0-concat-gru-s0")["status"] == "done"

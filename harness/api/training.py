@@ -1,0 +1,133 @@
+"""Training from Python: one combination, or many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.api.finished import PathLike, Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def run(
+    *,
+    encoders: str | None = None,
+    fusion: str | None = None,
+    head: str | None = None,
+    data: PathLike | None = None,
+    track: str | None = None,
+    recipe: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    out: PathLike = "runs",
+    name: str | None = None,
+    seeds: int = 1,
+) -> Run:
+    """Train and evaluate a combination, as `harness run` does.
+
+    Args:
+        encoders: Input branches, as ``face,audio=egemaps``.
+        fusion: How they are brought together.
+        head: The temporal model.
+        data: An Aff-Wild2 folder; None: the synthetic demo set.
+        track: ``va``, ``expr``, ``au``, ``mtl``.
+        recipe: Settings; None: ``demo`` for the demo set, ``default`` for all other data.
+        settings: Any other setting, ``{"train.epochs": 5}``.
+        out: Where the run's folder is made.
+        name: The folder's name; None: made from the combination.
+        seeds: Train with so many.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UserError: The parts do not fit, or the data cannot be used.
+
+    Example:
+        >>> import harness
+        >>> run = harness.run(encoders="frame,audio", data="demo", track="expr", settings={"train.epochs": 1})
+        >>> run.settings["encoders"]
+        'frame=lite0,audio=melcnn'
+    """
+    from harness.config.recipe import recipe_of
+    from harness.config.schema import load_config, with_settings
+    from harness.reports.making import leave_report
+    from harness.reports.paper_figures import draw_pictures
+    from harness.runs.start import start
+
+    flags = {"encoders": encoders, "fusion": fusion, "head": head, "track": track, "data_dir": _text(data)}
+    config = load_config(recipe or recipe_of(data), flags, [])
+    config = with_settings(config, settings, "settings") if settings else config
+    return Run(start(config, out=Path(out), name=name, seeds=seeds, after=leave_report, draw=draw_pictures))
+
+
+def sweep(
+    encoders: Sequence[str],
+    *,
+    fusion: Sequence[str] = ("late",),
+    head: Sequence[str] = ("gru",),
+    data: PathLike | None = None,
+    track: str | None = None,
+    recipe: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    out: PathLike = "runs",
+    seeds: int = 1,
+    jobs: int | None = None,
+) -> pd.DataFrame:
+    """Train all combinations, as `harness sweep` does, and rank them, best first.
+
+    Args:
+        encoders: Lists of input branches, ``["face", "face,audio"]``.
+        fusion: Fusions.
+        head: Heads.
+        data: See ``run``.
+        track: See ``run``.
+        recipe: See ``run``.
+        settings: See ``run``.
+        out: The folder of runs; what is finished in it is not trained again.
+        seeds: Train each with so many.
+        jobs: Trainings at once; None: one a GPU, or a core.
+
+    Returns:
+        One row a combination that is done: ``run``, ``encoders``, ``fusion``, ``head``, ``main``, ``low``, ``high``
+        (post-processed where there are such scores).
+
+    Raises:
+        UserError: None of the combinations can be built (code ``sweep-none-built``), or the data cannot be used.
+
+    Example:
+        >>> import harness
+        >>> few = {"train.epochs": 1}
+        >>> table = harness.sweep(["frame", "frame,audio"], data="demo", head=["mlp"], settings=few, out="many", jobs=1)
+        >>> sorted(table["encoders"])
+        ['frame=lite0', 'frame=lite0,audio=melcnn']
+    """
+    import pandas as pd
+
+    from harness.config.recipe import recipe_of
+    from harness.config.schema import with_settings
+    from harness.sweeps.grid import configurations, grid
+    from harness.sweeps.launch import How, plan_all, train_all
+
+    flags = {"track": track, "data_dir": _text(data)}
+    combinations = grid(";".join(encoders), ",".join(fusion), ",".join(head))
+    configs = configurations(recipe or recipe_of(data), flags, [], combinations)
+    if settings:
+        configs = [with_settings(config, settings, "settings") for config in configs]
+    how = How(jobs=jobs)
+    shared, entries = plan_all(configs, Path(out), seeds, how)
+    entries = train_all(entries, shared, Path(out), how)
+    rows = []
+    for entry in entries:
+        if (record := entry.record) is not None and record.status == "done":
+            block: Mapping[str, Any] = record.scores.get("post") or record.scores.get("raw") or {}
+            named = {key: getattr(entry.config, key) for key in ("encoders", "fusion", "head")}
+            rows.append({"run": record.name, **named, **block})
+    columns = ["run", "encoders", "fusion", "head", "main", "low", "high"]
+    return pd.DataFrame(rows, columns=columns).sort_values("main", ascending=False, ignore_index=True)
+
+
+def _text(path: PathLike | None) -> str | None:
+    return None if path is None else str(path)
