@@ -1,4 +1,4 @@
-"""What a run's folder holds for its report. What is missing or was changed is a note on the page, not its end."""
+"""Contents of a run's folder, read for its report. Missing or changed files become notes on the page, not errors."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ History = list[dict[str, float]]
 
 @dataclass
 class RunSources:
-    """A run as its report sees it.
+    """The contents of a run's folder that its report needs.
 
     Attributes:
-        folder: The run.
+        folder: The folder of the run.
         record: Its record.
-        track: What it predicts; None without predictions.
+        track: The track of its predictions; None without predictions.
         raw, post: Predictions before and after post-processing, of the videos of ``split``.
-        split: Whose predictions these are; a member's, where the run itself has none.
+        split: Split of the predictions, with the member's name if the run itself has none.
         histories: Member -> its epochs; "" for the run itself.
         members: The records of its seeds or folds.
         conditions: Rows of `harness evaluate --drop each` and `--noise`.
-        notes: What is missing, a sentence each.
+        notes: Missing or unusable files, one sentence each.
     """
 
     folder: Path
@@ -51,7 +51,7 @@ class RunSources:
 
 
 def read_record(folder: Path) -> Record:
-    """Return the record of a run folder; UserError where it has none or it cannot be read."""
+    """Return the record of a run's folder; UserError if it is missing or cannot be read."""
     record = record_of_run(folder)
     if record is None:
         raise UserError("report-no-record", folder=folder)
@@ -63,14 +63,14 @@ def read_record(folder: Path) -> Record:
 
 
 def read_sources(folder: Path, *, predictions: bool = True) -> RunSources:
-    """Read what is drawn of a run.
+    """Read the contents of a run's folder for its report.
 
     Args:
-        folder: The run.
-        predictions: Whether its predictions are wanted, which are most of the work.
+        folder: The folder of the run.
+        predictions: Read its predictions too, which take most of the time.
 
     Raises:
-        UserError: It has no record that can be read.
+        UserError: The run has no readable record.
     """
     found = RunSources(folder, read_record(folder))
     places = sorted((*folder.glob("seed-*"), *folder.glob("fold-*")), key=_number)
@@ -94,7 +94,7 @@ def _number(place: Path) -> tuple[str, int]:
 
 
 def _history(path: Path, notes: list[str]) -> History:
-    """The epochs of a training, by the names of their columns; only numbers."""
+    """Return the epochs of a training as column name -> number; other columns are left out."""
     if not path.is_file():
         return []
     try:
@@ -115,7 +115,7 @@ def _float(text: Any) -> float | None:
 
 
 def _read_predictions(found: RunSources) -> None:
-    """Those of the scored split, else of the first member's, else of the test videos, which have no labels."""
+    """Read predictions of the scored split, else of the first member's, else of the unlabelled test videos."""
     result = found.record.result
     split = str(result.get("split") or "val")
     first = next((name for name in found.members), None)
