@@ -72,7 +72,7 @@ class Run:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings of the run, nested as in its config.toml.
+        """The settings of the run, nested as in config.toml.
 
         Example:
             >>> import harness
@@ -139,7 +139,7 @@ class Run:
             Numbers of frames, one row for each label and one column for each predicted class.
 
         Raises:
-            UserError: The run does not predict classes (code ``confusion-no-class``), or has no predictions of the split.
+            UserError: The run does not predict classes (code ``confusion-no-class``) or has no predictions of the split.
 
         Example:
             >>> import harness

@@ -15,8 +15,8 @@ Floats = NDArray[np.float64]
 def edges(n: int, points: int) -> NDArray[np.int64]:
     """Return the first frames of the stretches of n frames, followed by n.
 
-    Each stretch is shown by two values, so ``points`` values show ``points // 2`` stretches. A line of at most ``points``
-    frames has one stretch a frame.
+    Each stretch is shown by two values, so ``points`` values show ``points // 2`` stretches. If n is at most
+    ``points``, each frame is a stretch.
     """
     stretches = n if n <= points else max(1, points // 2)
     return np.unique(np.linspace(0, n, stretches + 1).astype(np.int64))

@@ -75,9 +75,7 @@ def _payload(answers: Sequence[Answer], video: VideoInfo, people: Sequence[Video
     return {
         "curves": [],
         "timelines": {"answers": [described(answer) for answer in answers], "videos": named},
-        "player": {
-            "start": max(0.0, float(video.start))
-        },  # a player's time starts at 0 of the file, ours at its first frame
+        "player": {"start": max(0.0, float(video.start))},  # players count from the file's time 0
     }
 
 
