@@ -139,7 +139,7 @@ class Run:
             Numbers of frames, one row for each label and one column for each predicted class.
 
         Raises:
-            UserError: The run does not predict classes (code ``confusion-no-class``) or has no predictions of the split.
+            UserError: The run does not predict classes (code ``confusion-no-class``) or has no such predictions.
 
         Example:
             >>> import harness

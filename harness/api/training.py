@@ -28,11 +28,11 @@ def run(
     """Train and evaluate a combination, as `harness run` does.
 
     Args:
-        encoders: Input branches, such as ``face,audio=egemaps``; None: those of the recipe.
-        fusion: The fusion of the branches; None: that of the recipe.
-        head: The temporal model; None: that of the recipe.
+        encoders: Input branches, such as ``face,audio=egemaps``; None: as in the recipe.
+        fusion: The fusion of the branches; None: as in the recipe.
+        head: The temporal model; None: as in the recipe.
         data: An Aff-Wild2 folder; None: the synthetic demo set.
-        track: ``va``, ``expr``, ``au`` or ``mtl``; None: that of the recipe.
+        track: ``va``, ``expr``, ``au`` or ``mtl``; None: as in the recipe, else ``va``.
         recipe: Name or file of the base settings; None: ``demo`` for the demo set, ``default`` for other data.
         settings: Further settings by key, such as ``{"train.epochs": 5}``.
         out: The folder in which the run's folder is created.

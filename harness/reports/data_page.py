@@ -36,7 +36,7 @@ def report_data(folder: Path, out: Path, registry: Registry, *, edition: str | N
         try:
             tracks.append(track_figures(build_index(folder, spec, one), diagnosis.infos))
         except UserError as error:  # the doctor's part of the page lists every problem of the annotations
-            left_out.append(f"{one.name}: nothing is drawn: {error}")
+            left_out.append(f"{one.name}: no figures: {error}")
     page = render(
         "data.html",
         "report.js",

@@ -22,7 +22,7 @@ def heading(record: Record) -> str:
     name = " ".join(str(result[key]) for key in ("edition", "track") if result.get(key))
     data: Mapping[str, Any] = result.get("data") or {}
     where = f"{result.get('metric')} on {result.get('split')} of {data.get('name', 'unknown data')}"
-    return f"{name}: {where}" if name else "It ended before its data were known."
+    return f"{name}: {where}" if name else "The run ended before its data was known."
 
 
 def score_rows(result: Result) -> list[dict[str, Any]]:
@@ -133,7 +133,7 @@ def choices(result: Result) -> Pairs:
         "steps": result.get("steps"),
         "seeds": result.get("seeds"),
         "chosen on": result.get("selection_split"),
-        "scores that it was chosen among": result.get("n_selections") or None,
+        "compared scores": result.get("n_selections") or None,
         "trained parameters": parameters.get("trained"),
         "frozen parameters": parameters.get("frozen"),
         "multiply-adds a frame": cost.get("total") if cost else None,
@@ -175,7 +175,7 @@ def repeat(folder: Path, result: Result) -> Pairs:
         found = [("merge its members again", f"harness ensemble {members} --method {method}")]
     found += [
         ("make this page again", f"harness report {run}"),
-        ("its figures for a paper", f"harness report {run} --figures figures"),
+        ("draw its figures for a paper", f"harness report {run} --figures figures"),
     ]
     if block is None and not result.get("members"):
         found.append(("what each input branch adds", f"harness evaluate {run} --drop each"))

@@ -29,7 +29,7 @@ def several_page(runs: Sequence[RunSources], place: Path, title: str) -> str:
             charts += [chart | {"title": f"{key[0]} {key[1]}: {chart['title']}"} for chart in curves(histories)]
         sections.append(
             {
-                "title": facts.heading(members[0].record) if key[0] else "Runs that ended before their data were known",
+                "title": facts.heading(members[0].record) if key[0] else "Runs that ended before their data was known",
                 "synthetic": bool((members[0].record.result.get("data") or {}).get("synthetic")),
                 "axis": members[0].record.result.get("score_range") or [0.0, 1.0],
                 "rows": [_row(run, place) for run in members],

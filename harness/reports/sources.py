@@ -132,14 +132,14 @@ def _read_predictions(found: RunSources) -> None:
                 found.post = read_checked(post, result)[1] if post.is_file() else ()
             except UserError as error:
                 found.track, found.raw, found.post = None, (), ()
-                found.notes.append(f"No predictions are drawn: {error}")
+                found.notes.append(f"No predictions are shown: {error}")
         found.notes += dict.fromkeys(str(warning.message) for warning in said)
         found.split = name if folder == found.folder else f"{name} ({folder.name})"
         if folder != found.folder:
-            found.notes.append(f"The predictions that are drawn are those of {folder.name} alone.")
+            found.notes.append(f"The predictions shown are those of {folder.name} only.")
         return
     if found.record.status == "done":
-        found.notes.append("There are no predictions in the run's folder: nothing is drawn from them.")
+        found.notes.append("There are no predictions in the run's folder, so none are shown.")
 
 
 def _read_conditions(found: RunSources) -> None:
@@ -149,10 +149,10 @@ def _read_conditions(found: RunSources) -> None:
             content = json.loads(path.read_text(encoding="utf-8"))
             rows = [row for row in content["conditions"] if math.isfinite(row["raw"]["main"]) and str(row["name"])]
             if content["result_sha256"] != sha256:
-                found.notes.append(f"{path.name} is of another result of this run and is left out.")
+                found.notes.append(f"{path.name} belongs to another result of this run and is left out.")
                 continue
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            found.notes.append(f"{path.name} is no table of `harness evaluate` and is left out.")
+            found.notes.append(f"{path.name} is not a table of `harness evaluate` and is left out.")
             continue
         known = {str(row["name"]) for row in found.conditions}
         found.conditions += [row for row in rows if str(row["name"]) not in known]
