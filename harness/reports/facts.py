@@ -133,7 +133,7 @@ def choices(result: Result) -> Pairs:
         "steps": result.get("steps"),
         "seeds": result.get("seeds"),
         "chosen on": result.get("selection_split"),
-        "compared scores": result.get("n_selections") or None,
+        "scores compared for selection": result.get("n_selections") or None,
         "trained parameters": parameters.get("trained"),
         "frozen parameters": parameters.get("frozen"),
         "multiply-adds a frame": cost.get("total") if cost else None,
