@@ -1,8 +1,8 @@
-"""The harness from Python: what ``import harness`` gives. The command line is thin over the same functions.
+"""The Python API of the harness, available as ``import harness``. The command line uses the same functions.
 
-Everything that a command refuses in one line is an exception here, ``zoo.errors.UserError``, with a ``code`` that stays
-the same and the ``fields`` that its text is made from. Every example is run by tests/harness/test_api_examples.py, in a
-folder with a finished run ``runs/mine``, a demo set ``demo`` and a video ``video.mp4``.
+Errors that a command prints as one line are raised here as ``zoo.errors.UserError``, with a stable ``code`` and the
+``fields`` from which its text is made. Every example is run by tests/harness/test_api_examples.py in a folder with a
+finished run ``runs/mine``, a demo set ``demo`` and a video ``video.mp4``.
 """
 
 from __future__ import annotations

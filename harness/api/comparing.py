@@ -1,4 +1,4 @@
-"""Finished runs beside one another, from Python."""
+"""Comparison of finished runs from Python."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 
 def compare(first: PathLike | Run, *others: PathLike | Run, plugins: Sequence[PathLike] = ()) -> pd.DataFrame:
-    """Compare finished runs with the first on the same videos: what each has more.
+    """Compare finished runs with a first one on the same videos.
 
     Args:
-        first: A run.
-        others: One or more.
-        plugins: Their plugin files.
+        first: The run, or its folder, that the others are compared with.
+        others: One or more runs or folders.
+        plugins: The plugin files of the runs.
 
     Returns:
-        One row a figure: ``run``, ``figure``, ``first``, ``other``, ``difference``, and the ends ``low`` and ``high``
-        of its 95 % interval.
+        One row for each figure: ``run``, ``figure``, ``first`` and ``other`` (the figure of both runs), ``difference``
+        (other minus first), and the ends ``low`` and ``high`` of its 95 % interval.
 
     Raises:
-        UserError: They have no figures in common.
+        UserError: The runs have no figures in common.
 
     Example:
         >>> import harness

@@ -1,4 +1,4 @@
-"""A finished run from Python."""
+"""Access to a finished run from Python: record, scores, predictions."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ class Run:
     """A finished run: its scores, its predictions, and predictions of further videos.
 
     Args:
-        folder: The run.
-        plugins: The plugin files that it was made with, which must be named again.
+        folder: The folder of the run.
+        plugins: The plugin files that the run was made with, which must be named again.
+
+    Attributes:
+        folder: The folder of the run.
 
     Raises:
-        UserError: It is no finished run (code ``run-not-a-run`` or ``record-invalid``).
+        UserError: The folder is not a finished run (code ``run-not-a-run`` or ``record-invalid``).
 
     Example:
         >>> import harness
@@ -51,10 +54,10 @@ class Run:
 
     @property
     def record(self) -> Record:
-        """All that is known of it.
+        """The record of the run: scores, settings, data, versions.
 
         Raises:
-            UserError: It cannot be read any more (code ``record-invalid``).
+            UserError: The record can no longer be read (code ``record-invalid``).
 
         Example:
             >>> import harness
@@ -69,7 +72,7 @@ class Run:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings that it was made with.
+        """The settings of the run, nested as in config.toml.
 
         Example:
             >>> import harness
@@ -80,7 +83,9 @@ class Run:
 
     @property
     def scores(self) -> pd.DataFrame:
-        """The main scores, a row each for ``raw`` and ``post`` (post-processed), and both of frames with a face alone:
+        """The main scores of the run.
+
+        One row for each of ``raw`` and ``post`` (post-processed), and for both on frames with a face only. Columns:
         ``main``, and the ends ``low`` and ``high`` of its 95 % interval.
 
         Example:
@@ -96,18 +101,18 @@ class Run:
         return pd.DataFrame.from_dict({kind: dict(block) for kind, block in self.record.scores.items()}, orient="index")
 
     def predictions(self, split: str = "val", *, post: bool = True) -> pd.DataFrame:
-        """Its own predictions of a split, one row a frame, with labels where there are some.
+        """Return the run's saved predictions of a split, with labels if there are any.
 
         Args:
-            split: ``val``, ``test``, or what the run reports instead (``cv6``).
-            post: Post-processed ones, not raw ones.
+            split: ``val``, ``test``, or another split that the run reports, such as ``cv6``.
+            post: True for post-processed predictions, False for raw ones.
 
         Returns:
-            ``video``, ``frame`` (from 1), ``time`` (seconds), the predictions, labels ``<answer>_true`` (empty where
-            unlabelled), ``present_<branch>``.
+            One row for each frame: ``video``, ``frame`` (from 1), ``time`` (seconds), the predictions, labels
+            ``<answer>_true`` (NaN if unlabelled), ``present_<branch>``.
 
         Raises:
-            UserError: There are none, or they are not those of the record.
+            UserError: The run has no predictions of the split, or they are not the recorded ones.
 
         Example:
             >>> import harness
@@ -124,17 +129,17 @@ class Run:
         return table.drop(columns=[c for c in table.columns if str(c).startswith("extra_") or c == "group"])
 
     def confusion(self, split: str = "val", *, post: bool = True) -> pd.DataFrame:
-        """Frames by label (rows) and predicted class (columns), of every class of the run's track.
+        """Return the confusion matrix of the run's class predictions.
 
         Args:
             split: See ``predictions``.
             post: See ``predictions``.
 
         Returns:
-            Counts of frames, a row a label and a column a predicted class.
+            Numbers of frames, one row for each label and one column for each predicted class.
 
         Raises:
-            UserError: The run predicts no class (code ``confusion-no-class``), or has no predictions of the split.
+            UserError: The run does not predict classes (code ``confusion-no-class``) or has no such predictions.
 
         Example:
             >>> import harness
@@ -160,18 +165,19 @@ class Run:
         return pd.DataFrame(counts, index=labels, columns=found)
 
     def predict(self, video: PathLike, *, people: Literal["main", "all"] = "main") -> pd.DataFrame:
-        """Predict a video, image or sound file; the networks stay loaded for the next one.
+        """Predict a video, image or sound file. The networks stay loaded for the next call.
 
         Args:
             video: The file.
-            people: The main person in it, or everybody.
+            people: ``main`` for the main person, ``all`` for everybody.
 
         Returns:
-            One row a frame and person: ``frame``, ``time``, ``person``, the face's box, the predictions,
+            One row for each frame and person: ``video``, ``frame`` (from 1), ``time`` (seconds), ``person`` (from 1),
+            the face box ``x0`` to ``y1`` (pixels; NaN if no face is detected) with its ``score``, the predictions,
             ``present_<branch>``.
 
         Raises:
-            UserError: It cannot be read, or has nothing in it that the run looks at.
+            UserError: The file cannot be read, or has no data for the run's input branches.
 
         Example:
             >>> import harness
@@ -184,13 +190,13 @@ class Run:
         return predict_file(one_file(Path(video).expanduser()), self._loaded(), people)
 
     def predictor(self, *, rate: float = 30.0) -> Predictor:
-        """Predict frames and sound as they come, for a loop of one's own.
+        """Return a predictor of frames and sound as they arrive, for use in a loop.
 
         Args:
-            rate: Frames a second, where no times are given.
+            rate: Frames a second, used if calls give no times.
 
         Returns:
-            A function of one frame, which also hears sound; see ``harness.predicting.predictor.Predictor``.
+            A function of one frame, with a method ``hear`` for sound; see ``harness.predicting.predictor.Predictor``.
 
         Raises:
             UserError: An input branch of the run needs a data folder (code ``predict-stream-needs-folder``).
@@ -226,14 +232,14 @@ def load(folder: PathLike, *, plugins: Sequence[PathLike] = ()) -> Run:
     """Load a finished run.
 
     Args:
-        folder: The run.
-        plugins: The plugin files that it was made with.
+        folder: The folder of the run.
+        plugins: The plugin files that the run was made with.
 
     Returns:
-        The run; its networks are loaded when it first predicts.
+        The run. Its networks are loaded at the first prediction.
 
     Raises:
-        UserError: It is no finished run, or a plugin is not named or another.
+        UserError: The folder is not a finished run, or a plugin file is missing or has changed.
 
     Example:
         >>> import harness

@@ -1,4 +1,4 @@
-"""Predictions from Python, and what can predict."""
+"""Prediction of files from Python, and a list of the encoders."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def predict(
 
     Args:
         video: The file.
-        model: What predicts: the folder of a finished run, or a ready model (``fer``, ``hsemotion:NAME``); None: the
-            ready model of the default recipe.
-        people: The main person in it, or everybody.
+        model: The folder of a finished run, or a ready model (``fer``, ``hsemotion:NAME``); None: the ready model of
+            the default recipe.
+        people: ``main`` for the main person, ``all`` for everybody.
         plugins: The plugin files that the run was made with.
 
     Returns:
-        One row a frame and person, as ``Run.predict``.
+        One row for each frame and person, with the columns of ``Run.predict``.
 
     Raises:
-        UserError: There is no such model, or the file cannot be predicted.
+        UserError: The model does not exist, or the file cannot be predicted.
 
     Example:
         >>> import harness
@@ -52,13 +52,13 @@ def encoders(stream: str | None = None) -> pd.DataFrame:
     """List the encoders.
 
     Args:
-        stream: Those of one stream alone, ``face``; None: all.
+        stream: Only encoders of this stream, such as ``face``; None: all encoders.
 
     Returns:
-        One row an encoder: ``name``, ``streams`` (empty: any), ``summary``, ``package``.
+        One row for each encoder: ``name``, ``streams`` (separated by commas; empty: any), ``summary``, ``package``.
 
     Raises:
-        UserError: There is no such stream.
+        UserError: The stream does not exist.
 
     Example:
         >>> import harness

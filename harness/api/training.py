@@ -1,4 +1,4 @@
-"""Training from Python: one combination, or many."""
+"""Training from Python: one combination of blocks, or many."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def run(
     """Train and evaluate a combination, as `harness run` does.
 
     Args:
-        encoders: Input branches, as ``face,audio=egemaps``.
-        fusion: How they are brought together.
-        head: The temporal model.
+        encoders: Input branches, such as ``face,audio=egemaps``; None: as in the recipe.
+        fusion: The fusion of the branches; None: as in the recipe.
+        head: The temporal model; None: as in the recipe.
         data: An Aff-Wild2 folder; None: the synthetic demo set.
-        track: ``va``, ``expr``, ``au``, ``mtl``.
-        recipe: Settings; None: ``demo`` for the demo set, ``default`` for all other data.
-        settings: Any other setting, ``{"train.epochs": 5}``.
-        out: Where the run's folder is made.
-        name: The folder's name; None: made from the combination.
-        seeds: Train with so many.
+        track: ``va``, ``expr``, ``au`` or ``mtl``; None: as in the recipe, else ``va``.
+        recipe: Name or file of the base settings; None: ``demo`` for the demo set, ``default`` for other data.
+        settings: Further settings by key, such as ``{"train.epochs": 5}``.
+        out: The folder in which the run's folder is created.
+        name: Name of the run's folder; None: derived from the combination.
+        seeds: Number of seeds to train with.
 
     Returns:
         The finished run.
 
     Raises:
-        UserError: The parts do not fit, or the data cannot be used.
+        UserError: The blocks do not fit together, or the data cannot be used.
 
     Example:
         >>> import harness
@@ -79,20 +79,20 @@ def sweep(
     """Train all combinations, as `harness sweep` does, and rank them, best first.
 
     Args:
-        encoders: Lists of input branches, ``["face", "face,audio"]``.
-        fusion: Fusions.
-        head: Heads.
+        encoders: Sets of input branches, such as ``["face", "face,audio"]``.
+        fusion: Fusions to combine.
+        head: Heads to combine.
         data: See ``run``.
         track: See ``run``.
         recipe: See ``run``.
         settings: See ``run``.
-        out: The folder of runs; what is finished in it is not trained again.
-        seeds: Train each with so many.
-        jobs: Trainings at once; None: one a GPU, or a core.
+        out: The folder of runs; runs already finished in it are not trained again.
+        seeds: Number of seeds to train each combination with.
+        jobs: Trainings in parallel; None: one for each GPU, or for each core without a GPU.
 
     Returns:
-        One row a combination that is done: ``run``, ``encoders``, ``fusion``, ``head``, ``main``, ``low``, ``high``
-        (post-processed where there are such scores).
+        One row for each finished combination: ``run``, ``encoders``, ``fusion``, ``head``, ``main``, ``low``, ``high``
+        (post-processed scores if there are any, else raw ones).
 
     Raises:
         UserError: None of the combinations can be built (code ``sweep-none-built``), or the data cannot be used.

@@ -46,7 +46,7 @@ def recipe_names() -> list[str]:
 
 
 def recipe_of(data: str | Path | None) -> str:
-    """The recipe of a data folder where none is named: ``demo`` for the synthetic demo set, ``default`` otherwise."""
+    """Return the default recipe of a data folder: ``demo`` for the synthetic demo set, ``default`` otherwise."""
     return "demo" if data is None or (Path(data).expanduser() / "demo.json").is_file() else "default"
 
 

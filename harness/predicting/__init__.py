@@ -1,1 +1,1 @@
-"""What is done with inputs of one's own: videos read once, answered by a trained run or a ready model."""
+"""Prediction of a user's own videos, images, sound files and cameras by a trained run or a ready model."""

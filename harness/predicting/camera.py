@@ -1,4 +1,4 @@
-"""A camera, predicted frame by frame until it is stopped."""
+"""Live prediction from a camera, frame by frame until it is stopped."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SHOWN = 1.0  # seconds between two lines on the terminal
 
 
 def watch(number: int, model: RunModel) -> pd.DataFrame:
-    """Predict a camera until Ctrl-C; the rows of its frames, as in a video's table.
+    """Predict the frames of a camera until Ctrl-C and return one row a frame, as in the table of a video.
 
     Raises:
-        UserError: There is no such camera.
+        UserError: The camera does not exist or gives no frame.
     """
     rows: list[dict[str, Any]] = []
     with _opened(number) as camera, stoppable() as stopped:
@@ -60,7 +60,7 @@ def _line(row: dict[str, Any], model: RunModel) -> str:
 def _opened(number: int) -> Iterator[Any]:
     logging = cv2.utils.logging
     level = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # it warns of every way in which it tried
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # OpenCV warns about every backend that it tried
     camera = cv2.VideoCapture(number)
     try:
         if not camera.isOpened():

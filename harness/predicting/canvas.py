@@ -1,4 +1,4 @@
-"""What an overlay is drawn with: text, bars, lines, in RGB."""
+"""Drawing primitives of overlays: text, rectangles, lines and dots, in RGB."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PALETTE: tuple[Colour, ...] = (
     (226, 132, 186),
     (166, 138, 104),
 )
-"""Of classes and people, in their order; it begins again where there are more."""
+"""Colours of classes and people, in order; they repeat if there are more."""
 
 
 @cache
@@ -38,17 +38,17 @@ def _face() -> cv2.FontFace:
 
 
 def width_of(words: str, size: int, weight: int = 400) -> int:
-    """Pixels that a text is wide."""
+    """Return the width of a text in pixels."""
     return int(cv2.getTextSize((0, 0), words, (0, 0), _face(), size, weight)[2])
 
 
 def write(image: np.ndarray, words: str, at: Point, size: int, colour: Colour = WHITE, weight: int = 400) -> None:
-    """Write a text whose base line begins at a point."""
+    """Write a text; its baseline begins at the point ``at``."""
     cv2.putText(image, words, at, colour, _face(), size, weight)
 
 
 def fill(image: np.ndarray, low: Point, high: Point, colour: Colour) -> None:
-    """Fill a rectangle; ``high`` is outside it."""
+    """Fill a rectangle; its end ``high`` is exclusive."""
     if high[0] > low[0] and high[1] > low[1]:
         cv2.rectangle(image, low, (high[0] - 1, high[1] - 1), colour, cv2.FILLED)
 
@@ -70,6 +70,6 @@ def dot(image: np.ndarray, at: Point, radius: int, colour: Colour) -> None:
 
 
 def shade(colour: Colour, share: float) -> Colour:
-    """A colour towards the background."""
+    """Mix a colour with the background: ``share`` 1 gives the colour, 0 the background."""
     mixed = [round(share * c + (1 - share) * b) for c, b in zip(colour, BACK, strict=True)]
     return mixed[0], mixed[1], mixed[2]

@@ -1,4 +1,4 @@
-"""`harness predict`: a model predicts videos, images and sound files, one table an input."""
+"""`harness predict`: predict videos, images and sound files with a model, one table an input."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PEOPLE = ("main", "all")
 
 
 class PageWriter(Protocol):
-    """What writes the page of a video (harness.reports.video_page)."""
+    """A function that writes the page of a video (harness.reports.video_page)."""
 
     def __call__(self, path: Path, video: VideoInfo, people: Sequence[VideoAnswers], about: Mapping[str, Any]) -> None:
         """Write the page of a video; UserError if it cannot be written."""
@@ -38,7 +38,7 @@ class PageWriter(Protocol):
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for.
+    """The arguments of `harness predict`.
 
     Attributes:
         overlay: A file for one video, a folder for several; None: no overlay.
@@ -60,11 +60,14 @@ class Request:
     write_page: PageWriter | None = None
 
     def overlay_target(self) -> Target | None:
-        """Return where overlays go."""
+        """Return the output path of the overlays."""
         return None if self.overlay is None else Target("--overlay", self.overlay, tuple(CONTAINERS))
 
     def page_target(self) -> Target | None:
-        """Return where pages go. One video that is named itself needs a file; one that a folder happens to hold not."""
+        """Return the output path of the pages.
+
+        A single video must have a file if it is named itself, but not if it is the only one in a named folder.
+        """
         if self.page is None:
             return None
         return Target("--report", self.page, (".html",), folder_for_one=any(path.is_dir() for path in self.inputs))
@@ -72,17 +75,17 @@ class Request:
 
 @dataclass
 class Work:
-    """A request under way."""
+    """A request in progress."""
 
     request: Request
     model: Model
-    count: int  # of all that is named
+    count: int  # number of named inputs
     detector: Mapping[str, Any] = field(default_factory=dict)
     summaries: list[dict[str, Any]] = field(default_factory=list)
     problems: list[UserError] = field(default_factory=list)
 
     def predict(self, files: Sequence[Input]) -> None:
-        """Predict some files; what cannot be is a problem, and does not stop the others. A full disk does."""
+        """Predict some files; a file that fails is noted and does not stop the others, but a full disk does."""
         for file in files:
             try:
                 self._one(file)
@@ -153,7 +156,7 @@ def predict(request: Request) -> None:
     """Predict all inputs of a request.
 
     Raises:
-        UserError: Some inputs could not be predicted; all others are done.
+        UserError: Some inputs could not be predicted. All others have been.
     """
     check_format(request.form)
     if request.people not in PEOPLE:
@@ -172,13 +175,13 @@ def predict(request: Request) -> None:
         print(visible(f"warning: {warning}"), file=sys.stderr)
     for problem in found.problems:
         print(f"failed: {problem}", file=sys.stderr)
-    FaceFinder(model.detector, detector)  # a wrong setting is said once
+    FaceFinder(model.detector, detector)  # raises here once, not for every input, if a setting is wrong
     work = Work(request, model, found.count, detector, problems=list(found.problems))
     try:
         work.predict(found.files)
         work.watch(found.cameras)
     except KeyboardInterrupt:
-        if work.summaries:  # a table may have been finished, but not its summary
+        if work.summaries:  # the last table may be written, but not its summary
             write_about(request.out, model.about, work.summaries)
         done = f"{len(work.summaries)} of {found.count} inputs are finished, in {request.out}"
         print(visible(f"stopped; {done}"), file=sys.stderr)
@@ -196,7 +199,7 @@ def _check_targets(request: Request, videos: Sequence[Input]) -> None:
 
 
 def one_file(path: Path) -> Input:
-    """A path as an input; UserError where it is none, or a folder of several."""
+    """Return a path as an input; UserError if it is not an input, or a folder that does not hold exactly one."""
     found = find_inputs([path])
     if found.problems:
         raise found.problems[0]
@@ -206,7 +209,7 @@ def one_file(path: Path) -> Input:
 
 
 def predict_file(file: Input, model: Model, people: str = "main") -> pd.DataFrame:
-    """The table of one input. UserError where it cannot be predicted."""
+    """Predict one input and return its table; UserError if it cannot be predicted."""
     if people not in PEOPLE:
         raise UserError("predict-people", got=people)
     predicted = predict_media(open_input(file.path, file.kind), model, everybody=people == "all")
@@ -214,10 +217,15 @@ def predict_file(file: Input, model: Model, people: str = "main") -> pd.DataFram
 
 
 def load_model(name: str | None, *, device: str | None = None, plugins: Sequence[Path] = ()) -> Model:
-    """The model of a name: the folder of a finished run, or a ready model; None: that of the default recipe.
+    """Load a model.
+
+    Args:
+        name: The folder of a finished run, or a ready model; None: the ready model of the default recipe.
+        device: Device to compute on; None: the model's default.
+        plugins: Plugin files of the model.
 
     Raises:
-        UserError: There is no such model.
+        UserError: The model does not exist.
     """
     folder = Path(name).expanduser() if name else None
     if folder is not None and (is_run(folder) or folder.is_dir()):
@@ -234,7 +242,7 @@ def load_model(name: str | None, *, device: str | None = None, plugins: Sequence
 
 
 def _named(request: Request) -> tuple[list[Path], str | None]:
-    """Inputs and model, which `harness predict RUN VIDEO...` names among them."""
+    """Return the inputs and the model; `harness predict RUN VIDEO...` names the model among the inputs."""
     named, run = split_run(request.inputs)
     if run is None:
         return named, request.model
@@ -245,7 +253,7 @@ def _named(request: Request) -> tuple[list[Path], str | None]:
 
 
 def _only_problem(found: Inputs) -> None:
-    """Raise it where there is nothing to be done beside: before a model is loaded."""
+    """Raise the problem of a sole input, before a model is loaded for nothing."""
     if found.problems and not found.files and not found.cameras and len(found.problems) == 1:
         raise found.problems[0]
 

@@ -1,4 +1,4 @@
-"""What the user names -> the files that are predicted, and what is wrong with the others."""
+"""Input files to predict, found from the paths that the user names, and the problems of the rest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ READABLE = ("video", "still image", "sound")
 
 @dataclass(frozen=True)
 class Input:
-    """A file, and what it is by its name and content: one of READABLE."""
+    """A file and its kind, by its name and content: one of READABLE."""
 
     path: Path
     kind: str
@@ -24,7 +24,7 @@ class Input:
 
 @dataclass
 class Inputs:
-    """What was named. ``cameras``: numbers; ``problems``: one for each that cannot be predicted."""
+    """The named inputs. ``cameras``: their numbers; ``problems``: one for each input that cannot be predicted."""
 
     files: list[Input] = field(default_factory=list)
     cameras: list[int] = field(default_factory=list)
@@ -32,18 +32,26 @@ class Inputs:
 
     @property
     def count(self) -> int:
-        """Of all that was found."""
+        """Number of files, cameras and problems."""
         return len(self.files) + len(self.cameras) + len(self.problems)
 
 
 def is_run(path: Path) -> bool:
-    """Whether a path is the folder of a run."""
+    """Return whether a path is the folder of a run."""
     return (path / "record.json").is_file()
 
 
 def split_run(inputs: Sequence[Path]) -> tuple[list[Path], Path | None]:
-    """The inputs, without the run that `harness predict RUN VIDEO...` named among them. A folder of videos that holds
-    runs too is an input."""
+    """Separate the run from the inputs of `harness predict RUN VIDEO...`.
+
+    A folder of videos that also contains runs is an input.
+
+    Returns:
+        The inputs without the run, and the run; None if no run is named.
+
+    Raises:
+        UserError: Several runs are named.
+    """
     runs = [path for path in inputs if is_run(path) or (path / "config.toml").is_file()]
     if len(runs) > 1:
         raise UserError("predict-model-twice", first=runs[0], second=runs[1])
@@ -51,7 +59,10 @@ def split_run(inputs: Sequence[Path]) -> tuple[list[Path], Path | None]:
 
 
 def find_inputs(named: Sequence[Path]) -> Inputs:
-    """Files, those of folders and what lies below them, and cameras. Two of one name: the second is a problem."""
+    """Find the named files, the files in and below the named folders, and the cameras.
+
+    If two files have the same name, the second one is a problem.
+    """
     found = Inputs()
     names: dict[str, Path] = {}
     for path in named:

@@ -1,7 +1,7 @@
-"""Input branches of a video that is read once: features and raw input of its frames, as far as it has been read.
+"""Input branches of a video that is read once: features and raw input of the frames read so far.
 
-Each looks to a clip (harness.batching.clips) like what lies in the cache or the data folder: masks, and rows of any
-frames, but for those that lie far behind, which are forgotten.
+To a clip (harness.batching.clips) each branch looks like the cache or the data folder: masks, and rows of any frames,
+except frames far behind the current one, which are dropped.
 """
 
 from __future__ import annotations
@@ -29,36 +29,44 @@ from zoo.readers import Source
 from zoo.registry.plan import SlotPlan
 
 Advance = Callable[[int], None]
-"""Read the video on until all branches know so many frames, or its end."""
+"""Read on until all branches have the given number of frames, or to the end of the video."""
 
 
 class FeatureRows:
-    """Features of a video's frames as they are computed, in the order of its frames.
+    """Features of a video's frames, added in frame order.
 
-    ``keep``: frames before a clip that stay in memory. ``known``: frames, from the first, of which all is there.
+    Args:
+        slot: The frozen encoder.
+        video: Name of the video.
+        present: (n_frames,) bool, the mask of the branch.
+        keep: Frames before a clip that stay in memory.
     """
 
     def __init__(self, slot: FrozenSlot, video: str, present: np.ndarray, keep: int) -> None:
         self.slot, self.video, self.present, self.keep = slot, video, present, keep
-        self.before = np.zeros(len(present) + 1, np.int32)  # frames that are present before each
-        self.seen = 0  # frames of which it is known whether they are present
-        self.computed = 0  # rows
-        self._dropped = 0  # of these
+        self.before = np.zeros(len(present) + 1, np.int32)  # number of present frames before each frame
+        self.seen = 0  # frames whose mask is final
+        self.computed = 0  # rows computed so far
+        self._dropped = 0  # rows that are no longer in memory
         self._rows = np.zeros((0, slot.encoder.dim), slot.settings.store)
 
     def note(self, frames: int = 1) -> None:
-        """Take the mask of the next frames as final."""
+        """Mark the mask of the next frames as final."""
         part = slice(self.seen, self.seen + frames)
         self.before[self.seen + 1 : self.seen + frames + 1] = self.before[self.seen] + np.cumsum(self.present[part])
         self.seen += frames
 
     @property
     def known(self) -> int:
-        """Frames whose features are there."""
+        """Number of leading frames whose features are complete."""
         return int(np.searchsorted(self.before[1 : self.seen + 1], self.computed, side="right"))
 
     def compute(self, inputs: Inputs, mask: np.ndarray, keep: np.ndarray) -> None:
-        """Encode a chunk; ``keep``: its rows that are features of the next present frames."""
+        """Encode a chunk; ``keep`` selects the rows that belong to the next present frames.
+
+        Raises:
+            UserError: A feature is not finite.
+        """
         rows = self.slot(inputs, mask)[keep]
         finite = np.isfinite(rows).all(1)
         if not finite.all():
@@ -69,7 +77,7 @@ class FeatureRows:
         self.computed += len(rows)
 
     def clip(self, start: int, stop: int) -> np.ndarray:
-        """(stop - start, D) as stored; zeros where absent."""
+        """Return features (stop - start, D) in the stored dtype; zeros for absent frames."""
         drop = int(self.before[max(0, start - self.keep)]) - self._dropped
         if drop > 0:
             self._rows, self._dropped = self._rows[drop:].copy(), self._dropped + drop
@@ -80,7 +88,7 @@ class FeatureRows:
 
 
 class PictureFeatures:
-    """A frozen encoder of pictures at work on a video."""
+    """Features of a frozen picture encoder, computed as the video is read."""
 
     def __init__(self, slot: FrozenSlot, video: str, n_frames: int, keep: int) -> None:
         self.chunks = PictureChunks(slot, n_frames)
@@ -88,17 +96,17 @@ class PictureFeatures:
         self._measured = False
 
     def add(self, image: np.ndarray | None) -> None:
-        """Take the next frame's picture."""
+        """Add the next frame's picture; None if it has none."""
         pieces = list(self.chunks.add(image))
         self.rows.note()
         self._compute(pieces)
 
     def finish(self) -> None:
-        """Encode what is left."""
+        """Encode the remaining pictures."""
         self._compute(self.chunks.finish())
 
     def known(self, ended: bool) -> int:
-        """Frames whose features are there."""
+        """Return the number of leading frames whose features are complete."""
         return self.chunks.n_frames if ended else self.rows.known
 
     def _compute(self, pieces: Iterable[Pictures]) -> None:
@@ -123,7 +131,7 @@ class PictureFeatures:
 
 
 class OtherFeatures:
-    """A frozen encoder of sound or vectors, which do not wait for the video's pictures."""
+    """Features of a frozen encoder of sound or vectors, which are read independently of the pictures."""
 
     def __init__(self, slot: FrozenSlot, raw: RawSlot, video: str, n_frames: int, keep: int) -> None:
         self.raw, self.video, self.n_frames = raw, video, n_frames
@@ -133,7 +141,7 @@ class OtherFeatures:
         self._measured = False
 
     def upto(self, frame: int) -> None:
-        """Encode up to a frame."""
+        """Encode up to a frame (excluded)."""
         slot = self.rows.slot
         while self.next < frame:
             stop = min(self.next + slot.chunk, self.n_frames)
@@ -148,7 +156,10 @@ class OtherFeatures:
 
 
 class RawPictures:
-    """Pictures of a slot whose encoder was trained. ``packs``: as JPEG, as training had them out of the cache."""
+    """Pictures of a slot whose encoder is trained with the network.
+
+    ``packs``: keep pictures as JPEG, as training reads them from the cache.
+    """
 
     def __init__(
         self, plan: SlotPlan, encoder: Encoder, n_frames: int, keep: int, packs: bool, advance: Advance
@@ -162,7 +173,7 @@ class RawPictures:
         self._kept: dict[int, np.ndarray] = {}
 
     def add(self, image: np.ndarray | None) -> None:
-        """Take the next frame's picture."""
+        """Add the next frame's picture; None if it has none."""
         if image is not None and self.packs:
             image = np.frombuffer(encode_jpeg(image, QUALITY), np.uint8)
         self.mask[self.seen] = image is not None
@@ -171,18 +182,18 @@ class RawPictures:
         self.seen += 1
 
     def finish(self) -> None:
-        """Nothing is left."""
+        """Do nothing: no picture is pending."""
 
     def known(self, ended: bool) -> int:
-        """Frames whose picture, and the neighbours that are looked at beside it, are there."""
+        """Return the number of leading frames whose picture and neighbours (the encoder's context) are available."""
         return len(self.mask) if ended else max(0, self.seen - self.spec.context)
 
     def present(self, name: str) -> np.ndarray:
-        """(n_frames,) bool."""
+        """Return the mask (n_frames,) bool."""
         return self.mask
 
     def fill(self, images: np.ndarray, name: str, start: int, spec: FrameInput) -> np.ndarray:
-        """See harness.data.streams.raw_inputs.RawSlot."""
+        """Fill in pictures; see harness.data.streams.raw_inputs.RawSlot."""
         first = start - spec.context
         last = min(first + len(images), len(self.mask))
         self.advance(last - spec.context)
@@ -205,7 +216,7 @@ class RawPictures:
 
 
 class LiveRawSlot(RawSlot):
-    """Sound and vectors of a video, in memory alone."""
+    """Sound and vectors of a video, read from the file and kept in memory only."""
 
     def __init__(self, source: Source, index: Index, slot: SlotPlan, encoder: Encoder) -> None:
         super().__init__(index, slot, encoder)

@@ -1,4 +1,4 @@
-"""A video as clips see it while it is being read: what of it has not been read yet is read when it is asked for."""
+"""Clips of a video that is being read: frames not read yet are read on demand."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from zoo.model.shape_check import meta_or_real
 from zoo.registry.plan import SlotPlan
 from zoo.registry.registry import resolve
 
-AHEAD = 48  # frames whose pictures are cut before the networks ask for them
+AHEAD = 48  # frames whose pictures are prefetched for the networks
 
 
 class Unsure(Exception):
-    """Who is looked at cannot be guessed: the video must be read again."""
+    """Raised if the main person cannot be guessed: the video must be read again."""
 
 
 class Branches:
-    """The input branches of a model, whatever the video: which pictures they want, and their networks.
+    """The input branches of a model, independent of a video: the pictures that they take, and their networks.
 
     Args:
         plans: The slots.
-        frozen: Those of them that are frozen.
+        frozen: The frozen ones among them.
     """
 
     def __init__(self, plans: Sequence[SlotPlan], frozen: Sequence[FrozenSlot]) -> None:
@@ -48,22 +48,22 @@ class Branches:
         self.trained: dict[str, Any] = {p.name: meta_or_real(partial(build_encoder, p)) for p in trained}
 
     def spec(self, plan: SlotPlan) -> Any:
-        """What a slot's encoder takes."""
+        """Return the input spec of a slot's encoder."""
         name = plan.name
         return self.frozen[name].encoder.input if name in self.frozen else self.trained[name].input
 
     @property
     def pictures(self) -> list[SlotPlan]:
-        """The slots that look at pictures."""
+        """The slots whose encoders take pictures."""
         return [plan for plan in self.plans if isinstance(self.spec(plan), FrameInput)]
 
     def wanted(self) -> list[Wanted]:
-        """The pictures that those want, in their order."""
+        """Return the pictures that the slots of ``pictures`` take, in their order."""
         plans = self.pictures
         return [Wanted(resolve(plan.stream.reader), self.spec(plan).size, plan.stream.needs) for plan in plans]
 
     def unread(self) -> list[str]:
-        """The streams that cannot be read frame by frame: they need a folder of crops or boxes."""
+        """Return the streams that cannot be read frame by frame because they need a folder of crops or boxes."""
         out = []
         for plan in self.plans:
             if isinstance(self.spec(plan), FrameInput):
@@ -75,15 +75,17 @@ class Branches:
 
 
 class LiveVideo:
-    """One person of one video, read on as the frames are asked for.
+    """One person of one video, read as frames are requested.
 
     Args:
         media: The video.
-        name: Whom its table is of.
-        branches: The model's.
-        rows: Gives the pictures of its frames, one row a frame, once it is called.
-        keep: Frames that stay in memory behind those that are asked for.
-        tick: Is called after every frame.
+        name: Its name in the table.
+        branches: The model's input branches.
+        rows: Called once; yields the pictures, one row a frame.
+        edition: The model's edition.
+        track: The model's track.
+        keep: Frames before the requested ones that stay in memory.
+        tick: Called after every frame.
     """
 
     def __init__(
@@ -106,13 +108,13 @@ class LiveVideo:
         self.source = media.source(name)
         self.index = Index(info.path.parent, edition, track, "", (video,), None, ())
         self.n_frames, self.tick, self.read, self.ended = n, tick, 0, False
-        self._turn = threading.RLock()  # clips are cut by several threads
+        self._turn = threading.RLock()  # several threads cut clips
         self._features: dict[str, PictureFeatures | OtherFeatures] = {}
         self.raw: dict[str, Any] = {}
         self._pictures: list[PictureFeatures | RawPictures] = []
         for plan in branches.plans:
             self._open(plan, branches, name, keep)
-        # Faces are found, and pictures cut, while the networks are at work on those before.
+        # Prefetch: faces are found and pictures cut while the networks work on earlier frames.
         self._rows = iter(prefetch([rows], threads=1, depth=AHEAD))
 
     def _open(self, plan: SlotPlan, branches: Branches, name: str, keep: int) -> None:
@@ -136,28 +138,28 @@ class LiveVideo:
         else:
             self.raw[plan.name] = slot
 
-    # --- what clips ask for ---
+    # --- the interface for clips ---
 
     def clips(self, slots: Sequence[str]) -> ClipData:
-        """The video as a split of one."""
+        """Return the video as a split of one video."""
         return _Clips(self.source.times(), self.index, self.index.videos, slots, self, self.raw)
 
     def present(self, slot: str, video: str) -> np.ndarray:
-        """(n_frames,) bool, filled in as the video is read."""
+        """Return the mask (n_frames,) bool, which is filled in as the video is read."""
         return self._features[slot].rows.present
 
     def clip(self, slot: str, video: str, start: int, stop: int) -> np.ndarray:
-        """(stop - start, D) as stored; zeros where absent."""
+        """Return features (stop - start, D) in the stored dtype; zeros for absent frames."""
         features = self._features[slot]
         with self._turn:
-            # The masks of all slots go into a clip, so that all must be known this far.
+            # A clip holds the masks of all slots, so all of them must be known up to here.
             self.advance(stop)
             if isinstance(features, OtherFeatures):
                 features.upto(stop)
             return features.rows.clip(start, stop)
 
     def advance(self, frames: int) -> None:
-        """Read on until every branch of pictures knows so many frames."""
+        """Read on until every picture branch has the given number of frames."""
         with self._turn:
             while not self.ended and any(branch.known(False) < frames for branch in self._pictures):
                 row = next(self._rows, None)
@@ -170,7 +172,7 @@ class LiveVideo:
                 self.tick()
 
     def finish(self) -> None:
-        """Read on to the end, also where no branch looks at pictures: faces are found for the table."""
+        """Read to the end, even if no branch takes pictures, because the table needs the faces."""
         with self._turn:
             while not self.ended:
                 if next(self._rows, None) is None:
@@ -196,18 +198,18 @@ class LiveVideo:
 
 
 class _Clips(ClipData):
-    """The clips of a video whose times are known."""
+    """Clips of a video whose frame times are known."""
 
     def __init__(self, times: np.ndarray, *args: Any) -> None:
         self._times = times
         super().__init__(*args)
 
     def times(self, i: int) -> np.ndarray:
-        """(n,) seconds of the frames."""
+        """Return the times (n,) of the frames in seconds."""
         return self._times
 
 
 def only_readable(branches: Branches) -> None:
-    """UserError where a stream cannot be read frame by frame."""
+    """Raise UserError if a stream cannot be read frame by frame."""
     if unread := branches.unread():
         raise UserError("predict-stream-needs-folder", names=", ".join(unread))

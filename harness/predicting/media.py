@@ -1,4 +1,4 @@
-"""What `harness predict` reads: videos, pictures and sound files, each with frames at which predictions stand."""
+"""Inputs of `harness predict`: videos, images and sound files, each with the frames that are predicted."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from zoo.errors import UserError
 from zoo.files import name_key
 from zoo.readers import Source
 
-SOUND_RATE = 16_000  # at which a sound file is measured
+SOUND_RATE = 16_000  # samples a second at which the length of a sound file is measured
 
 
 @dataclass(frozen=True)
 class Media:
-    """An input. ``kind``: ``video``; ``image``: a video of one frame; ``sound``: 30 frames a second, nothing to see."""
+    """An input file.
+
+    ``kind``: ``video``; ``image``: a video of one frame; ``sound``: 30 frames a second, without pictures.
+    """
 
     info: VideoInfo
     kind: str
@@ -34,27 +37,27 @@ class Media:
 
     @property
     def name(self) -> str:
-        """What its tables are named by."""
+        """The name of its tables."""
         return name_key(self.path.stem)
 
     @property
     def has_pictures(self) -> bool:
-        """Whether there is anything to see."""
+        """True if the input has pictures."""
         return self.kind != "sound"
 
     @property
     def has_sound(self) -> bool:
-        """Whether there is anything to hear."""
+        """True if the input has sound."""
         return self.info.has_audio
 
     def source(self, name: str) -> Source:
-        """What readers of its sound are given."""
+        """Return the source for readers of its sound."""
         times = self.info.times
         file = None if self.kind == "image" else self.path
         return Source(name, self.path.parent, len(times), lambda: times, video=file)
 
     def pictures(self, kinds: Sequence[Size | None]) -> Iterator[tuple[np.ndarray, ...]]:
-        """Its frames, each in several sizes."""
+        """Yield the frames, each in several sizes."""
         if self.kind == "video":
             yield from read_pictures(self.path, kinds)
         elif self.kind == "image":
@@ -63,10 +66,14 @@ class Media:
 
 
 def open_input(path: Path, kind: str) -> Media:
-    """Look into an input; ``kind``: what it is by its name and content (harness.data.affwild2.folder_layout).
+    """Open an input file.
+
+    Args:
+        path: The file.
+        kind: Its kind by name and content (harness.data.affwild2.folder_layout).
 
     Raises:
-        UserError: It is empty, damaged, or of another kind.
+        UserError: The file is empty, damaged, or not of a kind that can be predicted.
     """
     if kind == "video":
         return Media(probe(path), "video")

@@ -1,4 +1,4 @@
-"""What predicts: a finished run, as one interface for everything that reads videos."""
+"""Models that predict videos: their common interface, and finished runs behind it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ from zoo.registry.registry import Registry
 from zoo.registry.tracks import find_track, load_plugins
 
 DETECTOR = "centerface"
-"""Who finds the faces: those of `harness data crop`."""
+"""The face detector, the same as in `harness data crop`."""
 
 
 @dataclass(frozen=True)
 class About:
-    """What a table of predictions says of the model behind it. ``digest``: sha256 of its weights; ``warnings``: what
-    to know before the predictions are used."""
+    """Description of the model behind a table of predictions.
+
+    ``digest``: sha256 of its weights; ``warnings``: limits to know before using the predictions.
+    """
 
     model: str
     kind: str
@@ -46,7 +48,7 @@ class About:
 
 
 class Model(Protocol):
-    """A model that predicts videos. ``keep``: frames that its windows may go back."""
+    """A model that predicts videos. ``keep``: frames that its windows may reach back."""
 
     about: About
     branches: Branches
@@ -57,22 +59,22 @@ class Model(Protocol):
 
     @property
     def answers(self) -> tuple[Answer, ...]:
-        """What it predicts, with classes."""
+        """The predicted quantities, with their classes."""
 
     def predict(self, video: LiveVideo) -> VideoAnswers:
-        """Predict every frame, post-processed; reads the video on as it needs it."""
+        """Return post-processed predictions of every frame; reads the video as far as needed."""
 
 
 class RunModel:
     """A finished run.
 
     Args:
-        folder: The run.
-        device: Where it computes; None: as its settings say.
-        plugins: The plugin files that it was made with, named again.
+        folder: The folder of the run.
+        device: Device to compute on; None: as in the run's settings.
+        plugins: The plugin files that the run was made with, which must be named again.
 
     Raises:
-        UserError: It is no finished run, or its weights or plugins are not the recorded ones.
+        UserError: It is not a finished run, or its weights or plugins are not the recorded ones.
     """
 
     def __init__(self, folder: Path, *, device: str | None = None, plugins: Sequence[Path] = ()) -> None:
@@ -104,11 +106,11 @@ class RunModel:
 
     @property
     def answers(self) -> tuple[Answer, ...]:
-        """What it predicts, with classes."""
+        """The predicted quantities, with their classes."""
         return self.track.answers
 
     def predict(self, video: LiveVideo) -> VideoAnswers:
-        """Predict every frame, post-processed by what was fitted on the run's own validation predictions."""
+        """Return predictions of every frame, with post-processing fitted on the run's own validation predictions."""
         clips = video.clips(self.network.slots)
         (raw,) = answers(self.network, clips, self.track, device=self.device, **self.how)
         return self.chain.apply(raw)
@@ -122,7 +124,7 @@ class RunModel:
 
 
 def warnings_of(record: Record | None) -> list[str]:
-    """What to say of a run's predictions: drawn training data, weights whose rights nobody knows."""
+    """Return warnings about a run's predictions: synthetic training data, weights of unknown licence."""
     if record is None:
         return []
     out = []
@@ -135,7 +137,7 @@ def warnings_of(record: Record | None) -> list[str]:
 
 
 def rights_warning(name: str, license: str | None) -> list[str]:
-    """What to say of weights whose licence nobody stated."""
+    """Return a warning about weights of unknown licence; empty if the licence is known."""
     if (license or "unknown").lower() != "unknown":
         return []
     return [f"the rights in the weights of {name} are unknown: ask their authors before you hand on what they predict"]

@@ -1,4 +1,4 @@
-"""One reading of an input, from its pixels and samples to predictions."""
+"""Prediction of an input, from its pixels and samples, with as few decoding passes as possible."""
 
 from __future__ import annotations
 
@@ -25,8 +25,14 @@ Tick = Callable[[], object]
 
 @dataclass(frozen=True)
 class Person:
-    """One person of an input. ``number``: from 1; ``face`` (n, 4) float32: the box of the face in pixels, NaN where it
-    is not seen; ``score`` (n,): the detector's; ``predictions``: of every frame."""
+    """One person of an input.
+
+    Attributes:
+        number: From 1.
+        face: (n, 4) float32, the face boxes in pixels; NaN if no face is detected.
+        score: (n,) scores of the detector.
+        predictions: Predictions of every frame.
+    """
 
     number: int
     face: np.ndarray
@@ -36,7 +42,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Predicted:
-    """An input with the predictions of its people. ``readings``: how often its pictures were decoded."""
+    """An input with the predictions of its people. ``readings``: number of times its pictures were decoded."""
 
     media: Media
     people: list[Person]
@@ -51,10 +57,18 @@ def predict_media(
     detector: Mapping[str, Any] | None = None,
     tick: Tick = lambda: None,
 ) -> Predicted:
-    """Predict an input: the main person in it, or ``everybody``; ``detector``: settings of harness.data's FaceFinder.
+    """Predict an input.
+
+    Args:
+        media: The input.
+        model: The model.
+        everybody: Predict all people, not the main person alone.
+        detector: Settings of the FaceFinder (harness.data.tracking.detection).
+        tick: Called after every frame.
 
     Raises:
-        UserError: It cannot be read, lacks what the model wants, or shows nobody where the model looks at faces.
+        UserError: The input cannot be read, lacks the streams of the model, or shows no person although the model needs
+            faces.
     """
     check_streams(media, model)
     scan = VideoScan(media, FaceFinder(model.detector, detector), model.branches.wanted())
@@ -74,7 +88,7 @@ def predict_media(
 
 
 def check_streams(media: Media, model: Model) -> None:
-    """UserError where an input has nothing that any branch of the model looks at or listens to."""
+    """Raise UserError if an input has data for none of the model's branches, or a branch needs a data folder."""
     only_readable(model.branches)
     streams = [plan.stream for plan in model.branches.plans]
     if not any(media.has_sound if stream.kind == "sound" else media.has_pictures for stream in streams):
@@ -87,7 +101,7 @@ def _person(scan: VideoScan) -> Track:
 
 
 def _guessed(scan: VideoScan, model: Model, tick: Tick) -> VideoAnswers | None:
-    """The predictions of the person that is guessed; None where nobody can be."""
+    """Return the predictions of the guessed person; None if no person can be guessed."""
     video = live(scan, model, scan.guessed, tick)
     with video:
         try:
@@ -104,7 +118,7 @@ def _known(scan: VideoScan, model: Model, track: Track, tick: Tick) -> VideoAnsw
 
 
 def live(scan: VideoScan, model: Model, rows: Callable[[], Iterator[Row]], tick: Tick) -> LiveVideo:
-    """A scanned video as the model's clips see it, with ``rows`` of pictures."""
+    """Return a scanned video in the form that the model reads; ``rows`` yields its pictures, one row a frame."""
     return LiveVideo(
         scan.media,
         scan.media.name,

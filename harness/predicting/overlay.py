@@ -23,20 +23,26 @@ from zoo.errors import UserError, first_line
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 COPIED = {"mp4": ("aac", "mp3", "ac3", "alac"), "mov": ("aac", "mp3", "alac")}
-"""Sound that a container takes as it is; Matroska takes anything."""
+"""Audio codecs that a container takes without encoding again; Matroska takes any."""
 
-_CLOCK = 90_000  # ticks a second of the pictures
-_AAC_FRAME = 1024  # samples that AAC takes at once
+_CLOCK = 90_000  # ticks a second of picture times
+_AAC_FRAME = 1024  # samples in an AAC frame
 _QUALITY = {"crf": "21", "preset": "veryfast"}
 
 
 def write_overlay(
     path: Path, predicted: Predicted, answers: Sequence[Answer], *, tick: Callable[[], object] = lambda: None
 ) -> None:
-    """Write a video's overlay, whole or not at all.
+    """Write a video's overlay atomically.
+
+    Args:
+        path: The file.
+        predicted: The video and its predictions.
+        answers: The predicted quantities.
+        tick: Called after every frame.
 
     Raises:
-        UserError: It cannot be written.
+        UserError: The file cannot be written.
     """
 
     def write(part: Path) -> None:
@@ -77,8 +83,10 @@ def _rate(times: np.ndarray) -> Fraction:
 
 
 class _Sound:
-    """A file's sound on its way into the overlay: its packets as they are, or, where the container does not take
-    them, encoded once more as AAC."""
+    """The sound of a file, copied into the overlay.
+
+    Packets are copied as they are, or encoded again as AAC if the container does not take their codec.
+    """
 
     def __init__(self, source: InputContainer, out: OutputContainer, container: str, start: float) -> None:
         self.out, self.start = out, start
@@ -101,7 +109,7 @@ class _Sound:
     packets: Iterator[Packet[Any]]
 
     def write_until(self, seconds: float) -> None:
-        """Write what is heard before a time after the first picture."""
+        """Write the sound up to a time, in seconds after the first picture."""
         while self.stream is not None and self.next is not None:
             stamp = self.next.dts if self.next.pts is None else self.next.pts
             base = self.next.time_base or Fraction(1, _CLOCK)
@@ -111,7 +119,7 @@ class _Sound:
             self.next = next(self.packets, None)
 
     def _encoded(self, source: InputContainer, stream: AudioStream) -> Iterator[Packet[Any]]:
-        """Packets whose time counts from the first picture. What would come before it is left out."""
+        """Yield packets with times counted from the first picture; sound before it is left out."""
         shift = round(self.start / float(stream.time_base or 1))
         for packet in source.demux(stream):
             if packet.dts is None:

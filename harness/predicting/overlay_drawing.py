@@ -1,4 +1,4 @@
-"""An overlay's pictures: the frame with boxes, a side with the predictions of one person, a timeline below."""
+"""Drawing of overlay pictures: the frame with boxes, a side panel with one person's predictions, a timeline below."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from harness.predicting.canvas import BACK, BLUE, FAINT, GREY, ORANGE, PALETTE, 
 from harness.predicting.one_pass import Person, Predicted
 from zoo.api import Answer
 
-SHORT, LONG = 360, 1920  # pixels: smaller videos are enlarged, so that text can be read, larger ones shrunk
-TRAIL = 2.0  # seconds that the dot leaves behind
+SHORT, LONG = 360, 1920  # pixels: smaller videos are enlarged so that text is legible, larger ones shrunk
+TRAIL = 2.0  # seconds of the dot's trail
 CLASS_COLOURS = {
     "neutral": PALETTE[0],
     "anger": PALETTE[1],
@@ -23,13 +23,18 @@ CLASS_COLOURS = {
     "sadness": PALETTE[5],
     "surprise": PALETTE[6],
 }
-"""Of the expressions that all models share; the same whatever the order of a model's classes."""
+"""Colours of the expressions that all models share, independent of the order of a model's classes."""
 
 VALUE_COLOURS = {"valence": BLUE, "arousal": ORANGE}
 
 
 class Drawing:
-    """Makes the pictures of one video's overlay."""
+    """The pictures of one video's overlay.
+
+    Args:
+        predicted: The video and the predictions of its people.
+        answers: The predicted quantities.
+    """
 
     def __init__(self, predicted: Predicted, answers: Sequence[Answer]) -> None:
         info = predicted.media.info
@@ -51,7 +56,7 @@ class Drawing:
         """Width and height of the pictures."""
 
     def __call__(self, frame: np.ndarray, index: int) -> np.ndarray:
-        """The picture of a frame, uint8 RGB (H, W, 3)."""
+        """Return the picture of a frame, uint8 RGB (H, W, 3)."""
         out = np.empty((self.size[1], self.size[0], 3), np.uint8)
         out[:] = BACK
         out[: self.height, : self.width] = resize(frame, self.width, self.height)
@@ -93,7 +98,7 @@ class Drawing:
             words += [f"{a.name} {float(person.predictions.values[a.name][index]):+.2f}" for a in self.values[:2]]
         return "  ".join(words) or f"{person.number}"
 
-    # --- the side ---
+    # --- the side panel ---
 
     def _side(self, side: np.ndarray, index: int) -> None:
         bars = [(str(name), answer, k) for answer in self.classes for k, name in enumerate(answer.classes)]
@@ -132,7 +137,7 @@ class Drawing:
         canvas.fill(side, (middle, top + inner), (full, bottom - inner), colour)
 
     def _plane(self, side: np.ndarray, index: int, left: int, top: int, square: int) -> None:
-        """Valence to the right, arousal upwards, the dot with its trail."""
+        """Draw the first two values as a dot with a trail in a square: the first to the right, the second upwards."""
         half, size = square // 2, max(9, round(self.text * 0.7))
         canvas.outline(side, (left, top), (left + square, top + square), FAINT, 1)
         canvas.curve(side, np.array([[left, top + half], [left + square, top + half]]), FAINT)
@@ -156,7 +161,7 @@ class Drawing:
     # --- the timeline ---
 
     def _timeline(self) -> np.ndarray:
-        """The whole of it, drawn once."""
+        """Draw the whole timeline, once for all frames."""
         strip = np.empty((self.strip, self.width + self.side, 3), np.uint8)
         strip[:] = BACK
         values, top, pad = self.main.predictions.values, self.text // 2, self.text // 2
@@ -193,13 +198,13 @@ class Drawing:
         return strip
 
     def _columns(self) -> np.ndarray:
-        """The frame of each column of the timeline."""
+        """Return the frame of each column of the timeline."""
         wide = self.right - self.left
         times = self.times[0] + (np.arange(wide) + 0.5) / wide * max(self.times[-1] - self.times[0], 1e-9)
         return np.clip(np.searchsorted(self.times, times, side="right") - 1, 0, len(self.times) - 1)
 
     def _strip(self, index: int) -> np.ndarray:
-        """The timeline at a frame: what is still to come is dim."""
+        """Return the timeline at a frame, with the part after it dimmed."""
         length = max(float(self.times[-1] - self.times[0]), 1e-9)
         now = self.left + round((self.right - self.left) * float(self.times[index] - self.times[0]) / length)
         strip = self.back.copy()
@@ -214,7 +219,7 @@ class Drawing:
 
 
 def class_colour(name: str, place: int) -> Colour:
-    """The colour of a class, by its name or else its place."""
+    """Return the colour of a class, by its name or, if that is unknown, by its position."""
     return CLASS_COLOURS.get(name.lower(), PALETTE[len(CLASS_COLOURS) + place % (len(PALETTE) - len(CLASS_COLOURS))])
 
 

@@ -1,4 +1,4 @@
-"""Predictions of frames and sound as they come, by a run that stays loaded."""
+"""Streaming prediction of frames and sound by a run that stays loaded."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from zoo.errors import UserError
 from zoo.model.model import Batch
 from zoo.readers import FrameView
 
-SETTLE = 0.1  # seconds of sound that may be late before a frame counts as silent
+SETTLE = 0.1  # seconds that sound may lag behind before a frame counts as silent
 
 
 @dataclass
 class _Kept:
-    """What is known of one frame."""
+    """Face, features, pictures and masks of one frame."""
 
     time: float
     box: np.ndarray
@@ -42,8 +42,10 @@ class _Kept:
 
 
 class Predictor:
-    """Predicts the main person of frames that come one after the other, from the frames before: what comes later is
-    not waited for, so that predictions differ from those of the whole video.
+    """Streaming predictor of the main person.
+
+    Each prediction uses the frame and the frames before it, but none after it, so predictions differ from those of the
+    whole video.
 
         predictor = harness.load("runs/x").predictor()
         for frame in camera:                      # uint8 RGB (H, W, 3)
@@ -51,7 +53,10 @@ class Predictor:
 
     Args:
         model: The run.
-        rate: Frames a second, where no times are given.
+        rate: Frames a second, used if calls give no times.
+
+    Raises:
+        UserError: A stream of the run cannot be read frame by frame.
     """
 
     def __init__(self, model: RunModel, *, rate: float = 30.0) -> None:
@@ -69,15 +74,18 @@ class Predictor:
         self.frames: deque[_Kept] = deque(maxlen=self.length)
         self.samples = np.zeros(0, np.float32)
         self.heard_from = 0.0  # seconds of samples[0]
-        self._last: tuple[float, np.ndarray] | None = None  # when a face was seen, and where
+        self._last: tuple[float, np.ndarray] | None = None  # time and box of the last face
 
     def hear(self, samples: np.ndarray, rate: int = 16_000, *, time: float | None = None) -> None:
-        """Take sound that came since the last call.
+        """Add the sound since the last call.
 
         Args:
             samples: (S,) mono, float in [-1, 1] or int16.
-            rate: Samples a second; the encoders' own, 16,000.
-            time: Seconds of the first of them, where sound did not begin with the first frame.
+            rate: Samples a second; must be that of the encoders, 16,000.
+            time: Time of the first sample in seconds, if sound did not begin with the first frame.
+
+        Raises:
+            UserError: The rate is not that of the encoders.
         """
         own = {s.rate for p in self.model.branches.plans if isinstance(s := self.model.branches.spec(p), AudioInput)}
         if own and own != {rate}:
@@ -88,15 +96,18 @@ class Predictor:
         self.samples = np.concatenate([self.samples, values])
 
     def __call__(self, frame: np.ndarray, time: float | None = None) -> dict[str, Any]:
-        """Predict a frame, uint8 RGB (H, W, 3), from it and those before.
+        """Predict a frame from it and the frames before it.
 
         Args:
-            frame: The picture.
-            time: Its seconds, rising; None: one frame after the last.
+            frame: The picture, uint8 RGB (H, W, 3).
+            time: Its time in seconds, ascending; None: one frame after the last.
 
         Returns:
-            ``time``, the face's box ``x0`` to ``y1`` with ``score`` (NaN where none is seen), the predictions as in the
-            tables of `harness predict`, and ``present_<branch>``.
+            ``time``, the face box ``x0`` to ``y1`` with ``score`` (NaN if no face is detected), the predictions as in
+            the tables of `harness predict`, and ``present_<branch>``.
+
+        Raises:
+            UserError: The frame has another type or shape.
         """
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
             raise UserError("predictor-frame", got=f"{frame.dtype} {frame.shape}")
@@ -137,7 +148,7 @@ class Predictor:
         return kept
 
     def _encode(self, name: str, want: Wanted, picture: np.ndarray, kept: _Kept) -> None:
-        """Features of a picture, or the picture where its encoder is part of the network."""
+        """Store the features of a picture, or the picture itself if its encoder was trained with the network."""
         slot = self.model.branches.frozen.get(name)
         if slot is None:
             kept.pictures[name] = picture
@@ -151,7 +162,7 @@ class Predictor:
         kept.features[name] = slot({"frames": frames, "present": seen}, np.ones(1, bool))[0]
 
     def _listen(self) -> None:
-        """Features of the sound at the newest frame; sound that no window reaches any more is forgotten."""
+        """Store the features of the sound at the newest frame and drop samples that no window reaches any more."""
         kept, margins = self.frames[-1], [0.0]
         for plan in self.model.branches.plans:
             spec = self.model.branches.spec(plan)

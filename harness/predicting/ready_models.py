@@ -1,4 +1,4 @@
-"""Ready models: encoders that predict by themselves, by the name of the encoder."""
+"""Ready models: encoders with an output layer of their own, named by the encoder."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from zoo.registry.registry import Registry
 from zoo.registry.suggestions import did_you_mean
 from zoo.registry.tracks import find_track, load_plugins
 
-RECIPE = "default"  # of real data: names the model that predicts where none is named
+RECIPE = "default"  # for real data; it names the default ready model
 NOTE = "predictions are of what a face or voice looks or sounds like, not of what somebody feels"
 
 
 def default_ready() -> str:
-    """The ready model that predicts where none is named; "" where the recipe names none."""
+    """Return the name of the default ready model; "" if the recipe names none."""
     return about(RECIPE).ready
 
 
 def ready_names(registry: Registry) -> list[str]:
-    """The encoders that predict by themselves, as ``--model`` takes them."""
+    """Return the encoders that predict by themselves, as ``--model`` takes them."""
     specs: list[EncoderSpec] = [entry.spec for entry in registry.entries("encoders")]
     return [spec.name + (":NAME" if spec.argument else "") for spec in specs if spec.scores is not None]
 
@@ -47,11 +47,11 @@ class ReadyModel:
 
     Args:
         name: ``fer``, ``hsemotion:NAME``, or with its stream, ``face=fer``.
-        device: Where it computes; None: the GPU where there is one.
-        plugins: Plugin files that may bring the encoder.
+        device: Device to compute on; None: the GPU if there is one.
+        plugins: Plugin files that may register the encoder.
 
     Raises:
-        UserError: There is no such encoder, or it predicts nothing by itself, or its weights cannot be had.
+        UserError: The encoder does not exist, does not predict by itself, or its weights cannot be obtained.
     """
 
     def __init__(self, name: str, *, device: str | None = None, plugins: Sequence[Path] = ()) -> None:
@@ -79,15 +79,15 @@ class ReadyModel:
 
     @property
     def answers(self) -> tuple[Answer, ...]:
-        """What it predicts, with classes."""
+        """The predicted quantities, with their classes."""
         return self.track.answers
 
     @torch.inference_mode()
     def predict(self, video: LiveVideo) -> VideoAnswers:
-        """Predict every frame; frames without data are interpolated."""
+        """Return predictions of every frame; frames without data are interpolated."""
         name, clips = self.slot.plan.name, video.clips([self.slot.plan.name])
         decoded = np.tile(self.ready.absent().numpy(), (video.n_frames, 1))
-        waiting: list[tuple[np.ndarray, np.ndarray]] = []  # frames and their features
+        waiting: list[tuple[np.ndarray, np.ndarray]] = []  # frame indices and their features
         for start in range(0, video.n_frames, AT_ONCE):
             stop = min(start + AT_ONCE, video.n_frames)
             rows = video.clip(name, clips.videos[0].name, start, stop)
@@ -97,7 +97,10 @@ class ReadyModel:
         return self.chain.apply(video_answers(clips, 0, self.answers, decoded, {}, clips.present[0]))
 
     def _score(self, waiting: list[tuple[np.ndarray, np.ndarray]], decoded: np.ndarray, *, ended: bool) -> None:
-        """Score features by AT_ONCE, as `harness run --zero-shot` does; the rest waits, but at the end."""
+        """Score features in batches of AT_ONCE, as `harness run --zero-shot` does.
+
+        The remainder waits for the next call, unless the video has ``ended``.
+        """
         frames, rows = (np.concatenate(parts) for parts in zip(*waiting, strict=True))
         while len(frames) >= AT_ONCE or (ended and len(frames)):
             features = torch.from_numpy(np.asarray(rows[:AT_ONCE], np.float32)).to(self.slot.device)
@@ -108,7 +111,7 @@ class ReadyModel:
 
 
 def _stream(name: str, registry: Registry) -> str:
-    """The first stream of an encoder."""
+    """Return the first stream of an encoder."""
     encoder = name.partition(":")[0]
     known = registry.names("encoders")
     if encoder not in known:
@@ -119,7 +122,7 @@ def _stream(name: str, registry: Registry) -> str:
 
 
 def _answers(own: OwnScores) -> tuple[Answer, ...]:
-    """What it predicts, classes by the names that tracks have for them."""
+    """Return the predicted quantities, with classes spelled as in the tracks."""
     classes = tuple(plain(name).capitalize() for name in own.classes)
     said = (Answer("expression", "class", -1, classes),) if classes else ()
     return (*said, *(Answer(name, "value", -5) for name in own.values))

@@ -1,7 +1,7 @@
-"""How fast a video is predicted: each stage alone, and the one pass that has them side by side.
+"""Prediction speed of a video: each stage alone, and the whole pass in which the stages overlap.
 
-Both functions are called in a process of their own (harness.benchmarks.measure.in_child), so that memory and threads
-are theirs alone.
+Call both functions in a process of their own (harness.benchmarks.measure.in_child), so that they share memory and
+threads with nothing else.
 """
 
 from __future__ import annotations
@@ -22,16 +22,20 @@ from harness.predicting.one_pass import check_streams, live, predict_media
 from harness.predicting.tables import table_of
 from harness.predicting.video_scan import Row, VideoScan
 
-DEVICE = "cpu"  # a bound of its cores means nothing beside a GPU
+DEVICE = "cpu"  # a limit on cores would mean nothing with a GPU
 
 
 def stages(video: str, model: str | None, settings: list[str], plugins: list[str], rounds: int) -> dict[str, float]:
-    """Seconds of processor a frame that each stage needs, the median over rounds, on one thread: ``decode``; ``detect``
-    (find faces); ``cut`` (align faces, scale pictures); ``encode`` (encoders and everything behind them)."""
+    """Return the processor seconds a frame of each stage, on one thread, as the median over rounds.
+
+    Returns:
+        ``decode``; ``detect`` (find faces); ``cut`` (align faces, scale pictures); ``encode`` (encoders and all that
+        follows them).
+    """
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     media, loaded = _open(video, model, plugins)
-    every = [_round(media, loaded, settings) for _ in range(rounds + 1)][1:]  # the first one builds and warms up
+    every = [_round(media, loaded, settings) for _ in range(rounds + 1)][1:]  # the first round builds and warms up
     return {name: statistics.median(one[name] for one in every) for name in every[0]}
 
 
@@ -57,7 +61,7 @@ def _round(media: Media, model: Model, settings: list[str]) -> dict[str, float]:
     decoded = _seconds(lambda: [None for _ in media.pictures(kinds)])
     looked = _seconds(look)
     whole = _seconds(cut)
-    if len(rows) < media.info.n_frames:  # who is looked at could not be guessed
+    if len(rows) < media.info.n_frames:  # the person could not be guessed
         rows[:] = [[None for _ in wanted]] * media.info.n_frames
     encoded, n = _seconds(encode), media.info.n_frames
     parts = {"decode": decoded, "detect": looked - decoded, "cut": whole - looked, "encode": encoded}
@@ -65,16 +69,20 @@ def _round(media: Media, model: Model, settings: list[str]) -> dict[str, float]:
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """Seconds of processor, of all threads: what else the machine does is not counted."""
+    """Return the processor seconds of all threads of this process; the machine's other work is not counted."""
     start = time.process_time()
     work()
     return time.process_time() - start
 
 
 def one_pass(video: str, model: str | None, settings: list[str], plugins: list[str]) -> dict[str, float]:
-    """The whole of a prediction: ``frames``; ``seconds`` of it on the clock and of ``processor``; seconds to ``load``
-    the model, to the ``first_frame`` that is read and to the ``first_row`` of the table, all from the start; and how
-    often the video was decoded (``readings``)."""
+    """Predict a video and return its timings.
+
+    Returns:
+        ``frames``; ``seconds`` by the clock and ``processor`` seconds of the prediction; seconds from the start until
+        the model is loaded (``load``), the first frame is read (``first_frame``) and the table has its first row
+        (``first_row``); ``readings``: how often the video was decoded.
+    """
     began = time.perf_counter()
     media, loaded = _open(video, model, plugins)
     ready, used = time.perf_counter(), time.process_time()
@@ -93,7 +101,7 @@ def one_pass(video: str, model: str | None, settings: list[str], plugins: list[s
         "processor": time.process_time() - used,
         "load": ready - began,
         "first_frame": (first or [ended])[0] - began,
-        "first_row": ended - began,  # post-processing looks at all frames, so that all rows are there at once
+        "first_row": ended - began,  # post-processing needs all frames, so all rows appear at once
         "readings": predicted.readings,
     }
 

@@ -1,4 +1,4 @@
-"""Predictions of one input as a table, its summary, and what they are of."""
+"""Tables of predictions of one input, their summary, and about.json, which describes the model."""
 
 from __future__ import annotations
 
@@ -21,17 +21,21 @@ from zoo.libraries import version
 from zoo.text import seen_json
 
 ABOUT = "about.json"
-"""Beside the tables: of which model they are, what to know before they are used, and a summary of every input."""
+"""File next to the tables: the model, warnings about its use, and a summary of every input."""
 
 COURSE = 10
-"""Parts of equal length whose means are the course of a value."""
+"""Number of equal parts of a video; their means are the course of a value."""
 
 _BOX = ("x0", "y0", "x1", "y1")
 
 
 def table_of(predicted: Predicted, answers: tuple[Answer, ...]) -> pd.DataFrame:
-    """One row a frame and person: ``video``, ``frame`` from 1, ``time`` (seconds), ``person`` from 1, ``x0`` to ``y1``
-    (the face, pixels; empty where it is not seen), ``score`` (the detector's), the predictions, ``present_<slot>``."""
+    """Return the table of an input, one row a frame and person.
+
+    Returns:
+        ``video``, ``frame`` (from 1), ``time`` (seconds), ``person`` (from 1), ``x0`` to ``y1`` (the face box in
+        pixels; empty if no face is detected), ``score`` (of the detector), the predictions, ``present_<slot>``.
+    """
     return pd.concat([_rows(person, answers) for person in predicted.people], ignore_index=True)
 
 
@@ -71,13 +75,13 @@ FORMATS: Mapping[str, Callable[[Path, pd.DataFrame], None]] = {
 
 
 def check_format(name: str) -> None:
-    """UserError for a format that there is none of."""
+    """Raise UserError if a table format is unknown."""
     if name not in FORMATS:
         raise UserError("predict-format", got=name)
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table, whole or not at all, in the format that its name ends with."""
+    """Write a table atomically, in the format given by the suffix of its name."""
     FORMATS[path.suffix.removeprefix(".")](path, table)
 
 
@@ -85,8 +89,12 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def summary_of(predicted: Predicted, answers: tuple[Answer, ...]) -> dict[str, Any]:
-    """An input in figures: frames, seconds, and of every person the share of frames without a face, shares of classes
-    and units, and means of values with their course in ten parts."""
+    """Return the summary of an input.
+
+    Returns:
+        Frames, seconds, and for every person the share of frames without a face, the shares of classes and units, and
+        the means of values with their course in ten parts.
+    """
     times = predicted.media.info.times
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
     return {
@@ -118,7 +126,7 @@ def _person_summary(person: Person, answers: tuple[Answer, ...]) -> dict[str, An
 
 
 def line_of(summary: Mapping[str, Any], answers: tuple[Answer, ...]) -> str:
-    """A summary in a line for the terminal."""
+    """Return a summary as one line for the terminal."""
     said = []
     for person in summary["people"]:
         parts = [f"person {person['person']}"] if len(summary["people"]) > 1 else []
@@ -136,7 +144,7 @@ def line_of(summary: Mapping[str, Any], answers: tuple[Answer, ...]) -> str:
 
 
 def write_about(out: Path, about: About, summaries: Sequence[Mapping[str, Any]]) -> None:
-    """Write what the tables are of, with a summary of every input."""
+    """Write about.json: the model behind the tables and a summary of every input."""
     content = {"program": version("abaw-zoo"), **asdict(about), "inputs": list(summaries)}
     text = seen_json(json.dumps(content, indent=1, ensure_ascii=False)) + "\n"
     atomic(out / ABOUT, lambda part: part.write_text(text, encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Where what is made of a video goes: a file for one video, a folder for several."""
+"""Output paths of overlays and pages: a file for one video, a folder for several."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from zoo.errors import UserError
 
 @dataclass(frozen=True)
 class Target:
-    """A path that the user gave.
+    """An output path given by the user.
 
     Attributes:
-        option: The option that took it.
+        option: The command-line option.
         path: A file or a folder.
-        suffixes: What a file's name ends with; the first one is that of the files in a folder.
-        folder_for_one: Whether a folder is admitted for one video too.
+        suffixes: Allowed endings of a file's name; files in a folder get the first one.
+        folder_for_one: True if a folder is also allowed for one video.
     """
 
     option: str
@@ -29,18 +29,18 @@ class Target:
 
     @property
     def is_file(self) -> bool:
-        """Whether it names a file."""
+        """True if the path names a file."""
         return self.path.suffix.lower() in self.suffixes and not self.path.is_dir()
 
     def of(self, video: Path) -> Path:
-        """Return the file of a video."""
+        """Return the output file of a video."""
         return self.path if self.is_file else self.path / f"{video.stem}{self.suffixes[0]}"
 
     def check(self, videos: Sequence[Input]) -> None:
-        """Check the path before anything is computed.
+        """Raise UserError if the path cannot be used; call before computing anything.
 
         Raises:
-            UserError: It is no file for one video or no folder for several, an input itself, or cannot be written.
+            UserError: It is not a file for one video or not a folder for several, is an input, or cannot be written.
         """
         ends = ", ".join(self.suffixes)
         if len(videos) > 1 and (self.is_file or self.path.is_file()):

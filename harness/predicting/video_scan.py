@@ -1,9 +1,9 @@
-"""One reading of a video: faces, tracks, and the pictures that input branches look at, frame by frame.
+"""Single-pass reading of a video: faces, tracks and the pictures of the input branches, frame by frame.
 
-Of whom the pictures must be is known for certain only at the end, when the longest, largest track is. While a video is
-read for the first time, its person is therefore guessed: the face whose track is the heaviest so far. At the end the
-guess is compared with the truth; where it was wrong, or two faces of like size leave no guess, the video is decoded a
-second time, for the pictures of the person that it turned out to be.
+The main person is the one with the longest, largest track, which is certain only at the end of the video. The first
+pass therefore guesses the person: the face whose track has the most weight so far. At the end the guess is compared
+with the final choice. If the guess was wrong, or if two faces of similar size allow no guess, the video is decoded a
+second time to cut the pictures of the chosen person.
 """
 
 from __future__ import annotations
@@ -26,16 +26,21 @@ from harness.predicting.media import Media
 from zoo.api import Faces
 from zoo.readers import FrameView
 
-HELD = 256 << 20  # bytes of frames that wait for the face to come back, at most
-ALIKE = 0.05  # share of the frames with a face in which a second one of like size ends the guessing
-ALIKE_FRAMES = 10  # and of how many frames at least
+HELD = 256 << 20  # most bytes of decoded frames kept while a lost face may come back
+ALIKE = 0.05  # guessing ends if more than this share of the frames with a face show a second one of similar size
+ALIKE_FRAMES = 10  # and at least this many frames do
 _UNKNOWN = np.full(4, np.nan, np.float32)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Pictures that a branch wants: the class of its reader, pixels a side, and what of a person they need.
-    ``whole``: the views themselves, without pictures of the video, for branches that cut later."""
+    """The pictures that an input branch takes.
+
+    Attributes:
+        reader: The class of the stream's reader.
+        size: Pixels a side.
+        needs: Data about the person that the reader needs, such as ``crops`` or ``boxes``.
+    """
 
     reader: Any
     size: int
@@ -43,51 +48,57 @@ class Wanted:
 
     @property
     def kind(self) -> Size | None:
-        """In which size it wants the video's frames."""
+        """The size at which the reader takes the video's frames; None: the original size."""
         return frame_size(self.reader, self.size)
 
     @property
     def uses_video(self) -> bool:
-        """Whether it wants them at all."""
+        """True if the reader takes the video's frames at all."""
         return bool(self.reader.uses_video)
 
     def cut(self, view: FrameView) -> np.ndarray | None:
-        """Its picture."""
+        """Return the picture cut from a view of a frame; None if there is none."""
         picture: np.ndarray | None = self.reader.picture(view, self.size)
         return picture
 
 
 Row = list[np.ndarray | None]
-"""The pictures of one frame, one a branch."""
+"""The pictures of one frame, one for each branch; None if a branch has none."""
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """A decoded frame that is not cut yet."""
+    """A decoded frame whose pictures have not been cut yet."""
 
     pictures: dict[Size | None, np.ndarray]
     crop: bytes | None
 
     @property
     def nbytes(self) -> int:
-        """Its size in memory."""
+        """Bytes in memory."""
         return sum(picture.nbytes for picture in self.pictures.values())
 
 
 class VideoScan:
-    """A video, its faces as they are found, and the pictures of one of its people."""
+    """The faces of a video as they are found, and the pictures of one of its people.
+
+    Args:
+        media: The video.
+        finder: Finds the faces.
+        wanted: The pictures that the input branches take.
+    """
 
     def __init__(self, media: Media, finder: FaceFinder, wanted: Sequence[Wanted]) -> None:
         self.media, self.finder, self.wanted = media, finder, wanted
         self.info = info = media.info
         self.tracker, self._faces_of = finder.tracker(info), finder.start()
-        self.guess = array("q")  # the face that was taken in each frame, -1 for none
-        self.unsure = False  # the guessing has ended before the video
-        self.found = 0  # frames whose faces are known
+        self.guess = array("q")  # index of the face chosen in each frame, -1 for none
+        self.unsure = False  # no person is guessed any more
+        self.found = 0  # frames searched for faces so far
         self.needs_crops = any("crops" in want.needs for want in wanted)
         self.needs_boxes = any("boxes" in want.needs for want in wanted)
         self._points = array("d")  # five landmarks a face, of all faces
-        self._first = array("q")  # which of them is the first of each frame
+        self._first = array("q")  # index of each frame's first face among all faces
         self._faces = 0
         self._alike, self._seen = 0, 0
         kinds = [want.kind for want in wanted if want.uses_video]
@@ -96,17 +107,22 @@ class VideoScan:
 
     @property
     def needs_person(self) -> bool:
-        """Whether any picture depends on who is looked at."""
+        """True if any picture depends on the chosen person."""
         return self.needs_crops or self.needs_boxes
 
     # --- the first reading ---
 
     def guessed(self, *, guess: bool = True) -> Iterator[Row]:
-        """The pictures of the person that is guessed, a row a frame; ends early, with ``unsure``, where nobody can be
-        guessed, but never before all faces are found. ``guess`` False: faces alone."""
+        """Yield the pictures of the guessed person, one row a frame.
+
+        If no person can be guessed, set ``unsure`` and yield no further rows, but still find the faces of all frames.
+
+        Args:
+            guess: False: only find faces.
+        """
         self.unsure = not guess
         waiting: list[_Frame] = []
-        known: np.ndarray | None = None  # the last face's box
+        known: np.ndarray | None = None  # box of the last face
         if not self.media.has_pictures:
             self.guess.extend([-1] * self.info.n_frames)
             for _ in range(self.info.n_frames):
@@ -135,7 +151,7 @@ class VideoScan:
             yield from self._rows(waiting, np.repeat(_UNKNOWN[None], len(waiting), axis=0))
 
     def _look(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        """Find the faces of the next frame; the box and the landmarks of the one that is taken."""
+        """Find the faces of the next frame and return the chosen one's box and landmarks; None if there is none."""
         faces = self._faces_of(frame)
         self.tracker.add(faces)
         self._keep(faces)
@@ -152,14 +168,14 @@ class VideoScan:
         self._points.frombytes(np.ascontiguousarray(faces.landmarks, np.float64).tobytes())
 
     def _are_alike(self, faces: Faces) -> bool:
-        """Whether too many frames so far show two faces of like size."""
+        """Return whether too many frames so far show two faces of similar size."""
         sizes = np.sort(np.sqrt(np.prod(faces.boxes[:, 2:] - faces.boxes[:, :2], axis=1)))
         self._seen += len(sizes) > 0
         self._alike += len(sizes) > 1 and bool(sizes[-2] >= sizes[-1] / 2)
         return self._alike >= ALIKE_FRAMES and self._alike > ALIKE * self._seen
 
     def _between(self, before: np.ndarray | None, box: np.ndarray, frames: int) -> np.ndarray:
-        """Person boxes (frames, 4) up to a face, after ``before``."""
+        """Return person boxes (frames, 4) from the face box ``before`` (excluded) to ``box`` (included)."""
         face = np.full((frames + 1, 4), np.nan, np.float32)
         face[0], face[-1] = _UNKNOWN if before is None else before, box
         return person_from_face(face, self.info.width, self.info.height, max_gap=self._gap)[1:]
@@ -172,14 +188,14 @@ class VideoScan:
                 for want in self.wanted
             ]
 
-    # --- afterwards ---
+    # --- after the first reading ---
 
     def tracks(self) -> list[Track]:
-        """The tracks of all faces."""
+        """Return the tracks of all faces."""
         return self.tracker.tracks()
 
     def was_guessed(self, track: Track) -> bool:
-        """Whether the rows that were given are of this person."""
+        """Return whether the rows yielded by ``guessed`` show this person."""
         if self.unsure:
             return False
         truth = np.full(self.info.n_frames, -1, np.int64)
@@ -187,7 +203,7 @@ class VideoScan:
         return not self.needs_person or np.array_equal(truth, np.frombuffer(self.guess, np.int64))
 
     def of(self, track: Track) -> Iterator[Row]:
-        """The pictures of a person who is known; the video is decoded once more."""
+        """Yield the pictures of a known person, one row a frame; decodes the video once more."""
         boxes = boxes_of(track, self.info, "").person
         faces = dict(zip(track.frames.tolist(), track.faces.tolist(), strict=True))
         kinds: list[Size | None] = list(dict.fromkeys(want.kind for want in self.wanted if want.uses_video))

@@ -1,1 +1,1 @@
-"""Reports: what runs and data folders look like, as pages of one file and as figures for papers. Needs no torch."""
+"""Reports of runs, data folders and predicted videos: self-contained HTML pages, and figures for papers. No torch."""

@@ -1,4 +1,4 @@
-"""What each video and each group of videos scores by itself, the lowest first."""
+"""Scores of each video and each group of videos, the lowest first."""
 
 from __future__ import annotations
 

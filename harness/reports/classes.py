@@ -1,4 +1,4 @@
-"""Figures of classes and units, as numbers: confusion, precision and recall, calibration."""
+"""Numbers behind the figures of classes and units: confusion, precision and recall, calibration."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ class ClassFigure(NamedTuple):
 
 
 class PrecisionRecall(NamedTuple):
-    """The curve of one unit, recall ascending; ``average``: average precision; ``share``: of positive labels."""
+    """Precision-recall curve of one unit, recall ascending.
+
+    ``average``: average precision; ``share``: share of positive labels.
+    """
 
     name: str
     recall: list[float]
@@ -38,9 +41,10 @@ class PrecisionRecall(NamedTuple):
 
 
 class Reliability(NamedTuple):
-    """Calibration: of each bin of confidence the mean confidence, the share that was right, and the frames.
+    """Calibration: for each bin of confidence, its mean confidence, the share of correct predictions, and the frames.
 
-    ``error``: the expected calibration error, the mean distance of the two over all frames."""
+    ``error``: the expected calibration error, the mean distance of the two over all frames.
+    """
 
     confidence: list[float]
     right: list[float]
@@ -57,7 +61,7 @@ def labelled(answer: Answer, videos: Sequence[VideoAnswers]) -> tuple[Floats, Fl
 
 
 def class_figures(names: Sequence[str], confusion: NDArray[np.int64]) -> list[ClassFigure]:
-    """Return the figures of each class of a (C, C) confusion whose rows are targets; 0 where nothing can be divided."""
+    """Return the figures of each class of a (C, C) confusion matrix with targets as rows; 0 for a zero denominator."""
     hits, labels, chosen = np.diag(confusion), confusion.sum(1), confusion.sum(0)
     return [
         ClassFigure(name, _ratio(hit, said), _ratio(hit, true), _ratio(2 * hit, said + true), int(true))
@@ -66,7 +70,7 @@ def class_figures(names: Sequence[str], confusion: NDArray[np.int64]) -> list[Cl
 
 
 def precision_recall(name: str, scores: Floats, targets: Floats) -> PrecisionRecall | None:
-    """Return the curve of a unit; None without a positive label.
+    """Return the precision-recall curve of a unit; None without a positive label.
 
     Args:
         name: The unit.
@@ -78,7 +82,7 @@ def precision_recall(name: str, scores: Floats, targets: Floats) -> PrecisionRec
         return None
     order = np.argsort(-scores, kind="stable")
     hits = np.cumsum(targets[order])
-    last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # frames of one score come together
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # frames with equal scores count together
     precision, recall = hits[last] / (last + 1), hits[last] / positives
     average = float(np.sum(np.diff(recall, prepend=0.0) * precision))
     shown = np.unique(np.linspace(0, len(last) - 1, min(POINTS, len(last))).astype(int))
@@ -86,7 +90,12 @@ def precision_recall(name: str, scores: Floats, targets: Floats) -> PrecisionRec
 
 
 def reliability(confidence: Floats, right: Floats) -> Reliability | None:
-    """Return how often predictions of each confidence are right; None without frames. Bins are equally wide."""
+    """Return the calibration of predictions in bins of equal width; None without frames.
+
+    Args:
+        confidence: (n,) from 0 to 1.
+        right: (n,) 1 if the prediction is correct, else 0.
+    """
     if not len(confidence):
         return None
     place = np.clip((confidence * BINS).astype(int), 0, BINS - 1)
@@ -101,8 +110,11 @@ def reliability(confidence: Floats, right: Floats) -> Reliability | None:
 
 
 def class_reliability(answer: Answer, videos: Sequence[VideoAnswers]) -> Reliability | None:
-    """Return the calibration of a class answer (the largest probability, whether it is right) or of a unit (the
-    probability, whether the unit is labelled active)."""
+    """Return the calibration of a class or a unit; None without labels.
+
+    The confidence of a class answer is its largest probability, and it is right if that class is the label. The
+    confidence of a unit is its probability, and it is right if the unit is labelled active.
+    """
     values, targets = labelled(answer, videos)
     if answer.kind == "class":
         return reliability(values.max(1), (values.argmax(1) == targets).astype(np.float64)) if len(values) else None

@@ -1,4 +1,4 @@
-"""The course of a training, as charts: loss, score, its parts, learning rate."""
+"""Training curves: loss, score, its parts, learning rate."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from harness.training.score_parts import is_part, is_shown
 CHARTS = (("Loss", ("loss", "val_loss")), ("Score on validation", ("val",)), ("Learning rate", ("lr",)))
 _NAMES = {"loss": "training", "val_loss": "validation", "val": "score", "lr": "learning rate"}
 MEMBERS = 10
-"""Most members whose curves are drawn: more could not be told apart."""
+"""Most members whose curves are drawn; more could not be distinguished."""
 
 
 def curves(histories: Mapping[str, History]) -> list[dict[str, Any]]:
-    """Return the charts of a run, or of several by name: title, epochs, series; none without a number."""
+    """Return the charts of a run, or of several runs or members by name; charts without a number are left out.
+
+    Each chart has a title, epochs and series.
+    """
     shown = dict(list(histories.items())[:MEMBERS])
     charts = [_chart(title, shown, columns) for title, columns in CHARTS]
     if len(shown) == 1:
@@ -41,6 +44,6 @@ def _chart(title: str, histories: Mapping[str, History], columns: Sequence[str])
 
 
 def _is_part(column: str) -> bool:
-    """Whether a column is a part of the score."""
+    """Return whether a column is a part of the score."""
     name = column.removeprefix("val_")
     return column.startswith("val_") and name != "loss" and is_part(name)

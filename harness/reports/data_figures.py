@@ -1,4 +1,4 @@
-"""What a data folder holds for one track, as numbers: labels of each split, faces, lengths, rates, sound, groups."""
+"""Statistics of a data folder for one track: labels of each split, faces, lengths, rates, sound, groups."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BINS = 24
 
 
 class SplitCount(NamedTuple):
-    """Counts of one split; frames are those that are scored or written."""
+    """Counts of one split; ``frames`` counts those that are scored or written."""
 
     split: str
     videos: int
@@ -30,7 +30,7 @@ class SplitCount(NamedTuple):
 
 
 class Balance(NamedTuple):
-    """Frames of each class, or of each active unit, and the labelled frames that they are among, by split."""
+    """Frames of each class, or with each unit active, and the labelled frames in total, by split."""
 
     names: list[str]
     frames: dict[str, list[int]]
@@ -38,7 +38,7 @@ class Balance(NamedTuple):
 
 
 class Histogram(NamedTuple):
-    """Counts of equal bins: ``edges`` has one more than ``counts``."""
+    """Counts in bins of equal width: ``edges`` has one more than ``counts``."""
 
     name: str
     edges: list[float]
@@ -60,7 +60,7 @@ def split_counts(index: Index) -> list[SplitCount]:
 
 
 def class_balance(index: Index) -> Balance | None:
-    """Return the frames of each class of the track's class answer; None where it has none."""
+    """Return the frames of each class of the track; None if it has no class answer."""
     at = next((i for i, a in enumerate(index.track.answers) if a.kind == "class"), None)
     if at is None:
         return None
@@ -74,7 +74,7 @@ def class_balance(index: Index) -> Balance | None:
 
 
 def unit_rates(index: Index) -> Balance | None:
-    """Return how often each unit is active; None where the track has none."""
+    """Return the number of frames with each unit active; None if the track has no units."""
     units = _units(index)
     if not units:
         return None
@@ -88,8 +88,12 @@ def unit_rates(index: Index) -> Balance | None:
 
 
 def co_occurrence(index: Index) -> tuple[list[str], NDArray[np.float64]] | None:
-    """Return, of the labelled frames of all splits where the unit of the row is active, the share where that of the
-    column is too (frames where both are labelled; 0 where there are none)."""
+    """Return how often units are active together, over all splits; None for fewer than two units.
+
+    Returns:
+        The units, and a matrix: of the frames with the row's unit active, the share with the column's unit active too.
+        Only frames with labels for both count; 0 if there are none.
+    """
     units = _units(index)
     if len(units) < 2:
         return None
@@ -115,8 +119,10 @@ def value_densities(index: Index) -> list[tuple[str, Density]]:
 
 
 def media(index: Index, infos: Mapping[Path, VideoInfo]) -> list[Histogram]:
-    """Return the frames of the videos, the seconds, rates and heights of their files, and the share of frames with a
-    face, as histograms."""
+    """Return histograms of the videos.
+
+    They show frames, the share of frames with a face, and seconds, frame rate and picture height of the files.
+    """
     own = {video.video for video in index.videos if video.video is not None}
     files = [info for path, info in infos.items() if path in own and len(info.times) > 1]
     seconds = [float(info.times[-1] - info.times[0]) for info in files]
@@ -132,14 +138,14 @@ def media(index: Index, infos: Mapping[Path, VideoInfo]) -> list[Histogram]:
 
 
 def sound(index: Index, infos: Mapping[Path, VideoInfo]) -> tuple[int, int]:
-    """Return how many of the raw videos that could be read have sound, and how many there are."""
+    """Return the number of raw videos with sound, and the number of raw videos that could be read."""
     own = {video.video for video in index.videos if video.video is not None}
     known = [info.has_audio for path, info in infos.items() if path in own]
     return sum(known), len(known)
 
 
 def crossing_groups(index: Index) -> list[tuple[str, list[str]]]:
-    """Return the groups that have videos in several splits, and in which."""
+    """Return the groups with videos in several splits, and those splits."""
     seen: dict[str, set[str]] = {}
     for video in index.videos:
         seen.setdefault(video.group, set()).add(video.split)
@@ -147,7 +153,7 @@ def crossing_groups(index: Index) -> list[tuple[str, list[str]]]:
 
 
 def histogram(name: str, values: Sequence[float]) -> Histogram:
-    """Return a histogram of some finite numbers, of which there is one at least."""
+    """Return a histogram of finite numbers; there must be at least one."""
     numbers = np.asarray(values, np.float64)
     counts, edges = np.histogram(numbers, BINS)
     middle = float(np.median(numbers))
@@ -155,7 +161,7 @@ def histogram(name: str, values: Sequence[float]) -> Histogram:
 
 
 def track_figures(index: Index, infos: Mapping[Path, VideoInfo]) -> dict[str, Any]:
-    """Return all of it for one track, as the page's template wants it."""
+    """Return all statistics of one track, as the page's template expects them."""
     together = co_occurrence(index)
     return {
         "name": f"{index.edition.name} {index.track.name}",

@@ -1,4 +1,4 @@
-"""`harness data report`: a data folder in pictures."""
+"""`harness data report`: a page about a data folder."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from zoo.registry.registry import Registry
 
 
 def report_data(folder: Path, out: Path, registry: Registry, *, edition: str | None, track: str | None) -> Path:
-    """Draw a data folder, and what the doctor says of it, into one page and return the file.
+    """Write a page with figures of a data folder and the doctor's findings, and return the file.
 
     Args:
         folder: The data folder.
         out: The page.
         registry: Editions and tracks.
-        edition, track: What is looked at; None: what the annotations fit.
+        edition: The edition; None: the one that the annotations fit.
+        track: The track; None: all tracks that the annotations fit.
 
     Raises:
         UserError: The folder, the edition or the track does not exist, or the page cannot be written.
@@ -34,8 +35,8 @@ def report_data(folder: Path, out: Path, registry: Registry, *, edition: str | N
     for spec, one in choose_tracks(survey(folder), registry, edition, track):
         try:
             tracks.append(track_figures(build_index(folder, spec, one), diagnosis.infos))
-        except UserError as error:  # the doctor names every fault of its annotations
-            left_out.append(f"{one.name}: nothing is drawn: {error}")
+        except UserError as error:  # the doctor's part of the page lists every problem of the annotations
+            left_out.append(f"{one.name}: no figures: {error}")
     page = render(
         "data.html",
         "report.js",

@@ -1,7 +1,6 @@
 """`harness report RUN --faces`: the face crops at a run's largest errors, in a file of its own.
 
-No other page links it and nothing but this command makes it: it holds faces, which the data's licence may forbid to
-hand on.
+No other page links to it and only this command writes it, because the licence of the data may forbid sharing faces.
 """
 
 from __future__ import annotations
@@ -30,18 +29,20 @@ from zoo.errors import UserError
 
 NAME = "faces.html"
 MOST = {"value": 24, "class": 24, "binary": 8}
-"""Crops of an answer, by its kind."""
+"""Most crops of an answer, by its kind."""
 OF_A_VIDEO = 3
 APART = 1.0
-"""Seconds between two crops of one video: its neighbours show the same face with the same error."""
+"""Least seconds between two crops of one video: neighbouring frames show the same face with the same error."""
 SIDE = 112
 QUALITY = 85
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A frame at which a prediction is far from its label. ``frame``: from 0; ``error``: a distance of values, or the
-    probability that the label lacks."""
+    """A frame with a wrong prediction.
+
+    ``frame``: from 0; ``error``: the distance of value and label, or 1 minus the probability of the label.
+    """
 
     video: str
     frame: int
@@ -52,16 +53,16 @@ class Mistake:
 
 
 def report_faces(run: Path, out: Path | None = None, *, data: Path | None = None, plugins: Sequence[Path] = ()) -> Path:
-    """Write the crops at a run's largest errors and return the file.
+    """Write a page with the face crops at a run's largest errors and return the file.
 
     Args:
         run: The run's folder.
         out: The file; None: ``faces.html`` in the run's folder.
-        data: Where the run's data are now; None: where they were.
+        data: The folder of the run's data; None: the folder that the run used.
         plugins: The plugin files that the run was made with.
 
     Raises:
-        UserError: The run has no labelled predictions, its data are gone, are others or have no face crops, or the file
+        UserError: The run has no labelled predictions, its data are missing, differ or have no face crops, or the file
             cannot be written.
     """
     sources = read_sources(run)
@@ -96,7 +97,7 @@ def report_faces(run: Path, out: Path | None = None, *, data: Path | None = None
 
 
 def largest_errors(answer: Answer, videos: Sequence[VideoAnswers]) -> Iterator[Mistake]:
-    """Yield the labelled frames at which an answer is wrong, the largest error first."""
+    """Yield the labelled frames with a wrong prediction of an answer, the largest error first."""
     found: list[tuple[float, int, int]] = []
     for k, video in enumerate(videos):
         errors = errors_of(answer, video)
@@ -108,7 +109,7 @@ def largest_errors(answer: Answer, videos: Sequence[VideoAnswers]) -> Iterator[M
 
 
 def errors_of(answer: Answer, video: VideoAnswers) -> np.ndarray:
-    """Return the error at each frame (n,), 0 where it is unlabelled or the decision is right."""
+    """Return the error at each frame (n,); 0 if it is unlabelled or the decision is right."""
     values = np.asarray(video.values[answer.name], np.float64)
     true = np.asarray(video.targets[answer.name], np.float64)
     known = np.isfinite(true)
@@ -132,7 +133,7 @@ def _words(answer: Answer, video: VideoAnswers, i: int) -> tuple[str, str]:
 
 
 def _crops(answer: Answer, sources: RunSources, index: Index) -> Iterator[Mapping[str, Any]]:
-    """The crops of an answer: few of one video, and those apart from one another."""
+    """Yield the crops of an answer: at most OF_A_VIDEO of one video, at least APART seconds apart."""
     known, readers = {video.name: video for video in index.videos}, dict[str, FaceReader]()
     taken: dict[str, list[float]] = {}
     count = 0

@@ -1,4 +1,4 @@
-"""What stands on a run's page beside its pictures, from the record: tables of names and values."""
+"""Tables of names and values on a run's page, taken from its record."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Pairs = list[tuple[str, str]]
 
 
 def heading(record: Record) -> str:
-    """Return what a run was scored on, in a line."""
+    """Return one line with the track, metric, split and data of a run."""
     result = record.result
     name = " ".join(str(result[key]) for key in ("edition", "track") if result.get(key))
     data: Mapping[str, Any] = result.get("data") or {}
     where = f"{result.get('metric')} on {result.get('split')} of {data.get('name', 'unknown data')}"
-    return f"{name}: {where}" if name else "It ended before its data were known."
+    return f"{name}: {where}" if name else "The run ended before its data was known."
 
 
 def score_rows(result: Result) -> list[dict[str, Any]]:
-    """Return the scores of a run, a row each, the plain reference last."""
+    """Return one row for each score of a run, the plain reference last."""
     rows = [
         {
             "label": LABELS.get(kind, kind),
@@ -52,7 +52,7 @@ def score_rows(result: Result) -> list[dict[str, Any]]:
 
 
 def part_table(result: Result) -> tuple[list[str], list[tuple[str, list[float | None]]]]:
-    """Return the heads and rows of the parts that the scores are made of; counts of frames are left out."""
+    """Return the column heads and the rows of the parts of the scores; frame counts are left out."""
     scores: Mapping[str, ScoreBlock] = result.get("scores") or {}
     named: dict[str, Mapping[str, Any]] = {LABELS.get(k, k): block.get("parts") or {} for k, block in scores.items()}
     if reference := result.get("reference"):
@@ -62,7 +62,7 @@ def part_table(result: Result) -> tuple[list[str], list[tuple[str, list[float | 
 
 
 def said(record: Record) -> list[str]:
-    """Return what can be said of the score, a line each; nothing of a record of another shape."""
+    """Return remarks about the score, one line each; empty if the record has another shape."""
     try:
         return remarks(record.result) if record.result.get("scores") else []
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -70,13 +70,13 @@ def said(record: Record) -> list[str]:
 
 
 def data_rows(result: Result) -> list[tuple[str, list[int | None]]]:
-    """Return videos, groups and frames of each split."""
+    """Return the numbers of videos, groups and frames of each split."""
     data: Mapping[str, Any] = result.get("data") or {}
     return [(what, [_table(data.get(what)).get(s) for s in SPLITS]) for what in ("videos", "groups", "frames")]
 
 
 def data_note(result: Result) -> str:
-    """Return which data these are."""
+    """Return the name, fingerprint and packs of the data in one line."""
     data: Mapping[str, Any] = result.get("data") or {}
     packed = (f"{stream} packed ({_pairs(of)})" for stream, of in _table(data.get("packed")).items())
     name, fingerprint = data.get("name") or "unknown data", str(data.get("fingerprint") or "unknown")
@@ -84,7 +84,7 @@ def data_note(result: Result) -> str:
 
 
 def member_rows(members: Mapping[str, Record]) -> list[dict[str, Any]]:
-    """Return the seeds or folds that a run is made of, a row each."""
+    """Return one row for each seed or fold of a run."""
     return [
         {
             "name": name,
@@ -108,7 +108,7 @@ def ensemble_rows(result: Result) -> list[dict[str, Any]]:
 
 
 def cards(result: Result) -> list[tuple[str, Pairs]]:
-    """Return the model card of each input branch: its name, and what is known of the weights."""
+    """Return the model card of each input branch: the branch's name and the facts about its weights."""
     found = []
     for card in result.get("passports") or ():
         facts = [(key.replace("_", " "), _plain(value)) for key, value in card.items() if key != "slot"]
@@ -117,12 +117,12 @@ def cards(result: Result) -> list[tuple[str, Pairs]]:
 
 
 def settings(result: Result) -> Pairs:
-    """Return every setting of a run; paths and machines are none."""
+    """Return every setting of a run; paths and machines are not settings."""
     return [(key, _plain(value)) for key, value in flat(result.get("config") or {}).items()]
 
 
 def choices(result: Result) -> Pairs:
-    """Return what was chosen and trained."""
+    """Return the facts about training and selection."""
     parameters: Mapping[str, Any] = result.get("parameters") or {}
     cost: Mapping[str, Any] = result.get("multiply_adds") or {}
     submission: Mapping[str, Any] = result.get("submission") or {}
@@ -133,7 +133,7 @@ def choices(result: Result) -> Pairs:
         "steps": result.get("steps"),
         "seeds": result.get("seeds"),
         "chosen on": result.get("selection_split"),
-        "scores that it was chosen among": result.get("n_selections") or None,
+        "scores compared for selection": result.get("n_selections") or None,
         "trained parameters": parameters.get("trained"),
         "frozen parameters": parameters.get("frozen"),
         "multiply-adds a frame": cost.get("total") if cost else None,
@@ -144,7 +144,7 @@ def choices(result: Result) -> Pairs:
 
 
 def environment(record: Record) -> Pairs:
-    """Return where a run was made; without the names of machines and folders."""
+    """Return the environment of a run, without names of machines or folders."""
     c: Mapping[str, Any] = record.circumstances
     rates = c.get("frames_per_second") or {}
     named = {
@@ -164,7 +164,7 @@ def environment(record: Record) -> Pairs:
 
 
 def repeat(folder: Path, result: Result) -> Pairs:
-    """Return the commands that repeat a run, judge it and draw it again."""
+    """Return the commands that repeat, evaluate and draw a run again, each with its description."""
     run = _named(folder, folder.name)
     block = result.get("ensemble")
     if block is None:
@@ -175,7 +175,7 @@ def repeat(folder: Path, result: Result) -> Pairs:
         found = [("merge its members again", f"harness ensemble {members} --method {method}")]
     found += [
         ("make this page again", f"harness report {run}"),
-        ("its figures for a paper", f"harness report {run} --figures figures"),
+        ("draw its figures for a paper", f"harness report {run} --figures figures"),
     ]
     if block is None and not result.get("members"):
         found.append(("what each input branch adds", f"harness evaluate {run} --drop each"))
@@ -183,7 +183,7 @@ def repeat(folder: Path, result: Result) -> Pairs:
 
 
 def _named(folder: Path, name: Any) -> str:
-    """A run in the folder of runs that ``folder`` lies in, as a command names it."""
+    """Return the path of a sibling run of ``folder``, quoted for a command."""
     return shlex.quote((Path(folder.parent.name) / str(name)).as_posix())
 
 

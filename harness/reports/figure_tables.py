@@ -1,4 +1,4 @@
-"""The figures of a run as tables: what is drawn for a paper and what its CSV holds."""
+"""Figures of a run as tables, which are drawn for a paper and written as CSV."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from harness.reports.values import CELLS
 from zoo.api import Answer, VideoAnswers
 
 MOST = 40
-"""Most bars of a figure: the lowest ones."""
+"""Most bars of a figure; the lowest ones are kept."""
 POINTS = 1500
-"""Points of a timeline: more cannot be told apart in a column."""
+"""Points of a timeline; more cannot be distinguished at the width of a column."""
 FEW = 6
-"""Most lines whose names stand within the axes."""
+"""Most lines whose legend is inside the axes."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class FigureTable:
     """One figure.
 
     Attributes:
-        name: Its files' name.
-        kind: How its rows are drawn (harness.reports.paper_figures).
+        name: Name of its files.
+        kind: Painter of its rows (harness.reports.painters).
         columns: Names of the columns.
-        rows: What is drawn, and written as CSV.
+        rows: The data, drawn and written as CSV.
         x, y: Labels of the axes.
-        ideal: The ends of the line of what would be right: two x, two y.
-        height: Of its width.
-        classes: Names of the classes of ``steps``, from below.
+        ideal: Ends of the line of perfect predictions: two x, two y.
+        height: Height as a share of the width.
+        classes: Names of the classes of ``steps``, from the bottom.
     """
 
     name: str
@@ -52,7 +52,7 @@ class FigureTable:
 
 
 def figure_tables(sources: RunSources) -> list[FigureTable]:
-    """Return all figures that a run has; none without scores, curves and predictions."""
+    """Return all figures of a run; empty if it has no scores, curves or predictions."""
     return [*_scores(sources), *_curves(sources), *_predictions(sources), *_timelines(sources), *_drop_one(sources)]
 
 
@@ -121,7 +121,7 @@ def _predictions(sources: RunSources) -> Iterator[FigureTable]:
 
 
 def _timelines(sources: RunSources) -> Iterator[FigureTable]:
-    """Prediction against label over time, of the videos with the lowest, the middle and the highest score."""
+    """Yield prediction and label over time for the videos with the lowest, the middle and the highest score."""
     if sources.track is None or not is_labelled(sources):
         return
     scored, _ = bars(sources.track, sources.raw)
@@ -160,7 +160,7 @@ def _timeline(answer: Answer, video: VideoAnswers, which: str) -> Iterator[Figur
 
 
 def _drop_one(sources: RunSources) -> Iterator[FigureTable]:
-    """What the run is worth without each input branch, where `harness evaluate --drop each` was run."""
+    """Yield the scores without each input branch, if `harness evaluate --drop each` was run."""
     rows = [
         (r["name"], r["main"], r["low"], r["high"], r["difference"], r["from"], r["to"]) for r in drop_rows(sources)
     ]

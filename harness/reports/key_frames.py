@@ -1,4 +1,4 @@
-"""Key frames of a video: where each class is predicted most strongly, and where values are at their extremes."""
+"""Key frames of a video: the strongest prediction of each class and unit, and the extremes of each value."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ QUALITY = 80
 
 @dataclass(frozen=True)
 class KeyFrame:
-    """A frame that is shown. ``frame``: from 0; ``seconds``: from the first frame; ``says``: what it is the extreme of;
-    ``value``: a probability or a value."""
+    """A key frame.
+
+    ``frame``: from 0; ``seconds``: from the first frame; ``says``: the class, unit or extreme that it shows; ``value``:
+    a probability or a value.
+    """
 
     frame: int
     seconds: float
@@ -31,9 +34,10 @@ class KeyFrame:
 
 
 def key_frames(answers: Sequence[Answer], person: VideoAnswers) -> list[KeyFrame]:
-    """Return the key frames of a person: one a class and unit that is predicted at all, two a value.
+    """Return the key frames of a person: one for each class and unit that is predicted at all, two for each value.
 
-    Frames at which no input branch has data are passed over: their predictions are of other frames."""
+    Frames without data in any input branch are skipped, because their predictions come from other frames.
+    """
     seen = np.any(list(person.present.values()), axis=0) if person.present else np.ones(len(person.times), bool)
     found: list[KeyFrame] = []
 
@@ -58,7 +62,7 @@ def key_frames(answers: Sequence[Answer], person: VideoAnswers) -> list[KeyFrame
 
 
 def pictures_of(video: VideoInfo, frames: Sequence[int]) -> dict[int, str]:
-    """Return small pictures of some frames, in order, as data addresses of JPEGs.
+    """Return small pictures of some frames as data URIs of JPEGs, by frame.
 
     Raises:
         UserError: The video cannot be read.

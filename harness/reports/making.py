@@ -1,4 +1,4 @@
-"""Reports as files: of a run beside its record, of several runs where one is wanted."""
+"""Report files: of a run, next to its record, and of several runs, at a chosen path."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from zoo.text import visible
 NAME = "report.html"
 SWEEP = "sweep.html"
 MOST = 50
-"""Most runs on one page: more curves and rows than that are a leaderboard."""
+"""Most runs on one page; use a leaderboard for more."""
 
 
 def report(folder: Path) -> Path:
-    """Write the report of a run beside its record and return the file.
+    """Write the report of a run next to its record and return the file.
 
     Raises:
-        UserError: The run has no record that can be read, or the page cannot be written.
+        UserError: The run has no readable record, or the page cannot be written.
     """
     page = run_page(read_sources(folder))
     return _write(folder / NAME, page)
@@ -33,7 +33,7 @@ def report_several(folders: Sequence[Path], out: Path, title: str) -> Path:
     """Write one page with several runs side by side and return the file.
 
     Raises:
-        UserError: They are too many for a page, a run has no record that can be read, or the page cannot be written.
+        UserError: There are more than MOST runs, a run has no readable record, or the page cannot be written.
     """
     if len(folders) > MOST:
         raise UserError("report-too-many", count=len(folders), most=MOST, folder=folders[0].parent)
@@ -42,11 +42,13 @@ def report_several(folders: Sequence[Path], out: Path, title: str) -> Path:
 
 
 def leave_report(folder: Path) -> Path | None:
-    """Write the report of a run that has just ended; where that fails, warn in a line and return None: the run is
-    whole without its page."""
+    """Write the report of a run that has just ended and return the file.
+
+    If that fails, print a warning and return None, because the run is complete without its page.
+    """
     try:
         path = report(folder)
-    except Exception as error:  # whatever it is, the run is done and must not end as a failure
+    except Exception as error:  # any error: the run is done and must not end as a failure
         _warn(folder, error)
         return None
     print(f"report: {visible(str(path))}", flush=True)
@@ -54,7 +56,10 @@ def leave_report(folder: Path) -> Path | None:
 
 
 def leave_sweep_report(folders: Sequence[Path], out: Path) -> Path | None:
-    """Write the reports of the runs of a sweep that have none, and a page with all of them side by side."""
+    """Write the missing or outdated reports of a sweep's runs, and one page with all runs side by side.
+
+    Print a warning if a page cannot be written; return the sweep's page, or None without one.
+    """
     for folder in folders:
         if (folder / "record.json").is_file() and not _is_newer(folder / NAME, folder / "record.json"):
             try:

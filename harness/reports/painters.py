@@ -1,4 +1,4 @@
-"""How the figures of a paper are drawn: the rows of a table as Matplotlib's marks, a painter a kind."""
+"""Painters of the figures for a paper: each draws the rows of one kind of table with Matplotlib."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from harness.reports.figure_tables import FEW, FigureTable
 
 
 def plain(text: str) -> str:
-    """Return a text in which Matplotlib sees no formula."""
+    """Return a text with dollar signs escaped, so that Matplotlib reads no formula."""
     return text.replace("$", r"\$")
 
 
 def _lines(axes: Any, table: FigureTable) -> None:
-    """Rows of series, x, y; with ``table.ideal`` the line of what would be right."""
+    """Draw lines from rows of series, x, y; ``table.ideal`` is the line of perfect predictions."""
     for name in dict.fromkeys(str(row[0]) for row in table.rows):
         points = [(row[1], row[2]) for row in table.rows if str(row[0]) == name]
         axes.plot(*zip(*points, strict=True), label=plain(name), marker="." if len(points) < 40 else None, markersize=3)
@@ -22,14 +22,14 @@ def _lines(axes: Any, table: FigureTable) -> None:
     if table.x == "epoch":
         axes.locator_params(axis="x", integer=True, nbins="auto")
     series = len({row[0] for row in table.rows})
-    if series > FEW:  # below the axes, where they hide nothing
+    if series > FEW:  # a legend below the axes hides nothing
         axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.45, -0.3), ncols=3, fontsize="xx-small")
     elif series > 1:
         axes.legend(frameon=False)
 
 
 def _matrix(axes: Any, table: FigureTable) -> None:
-    """Rows of label, prediction, frames, share of the label's frames."""
+    """Draw a confusion matrix from rows of label, prediction, frames, share of the label's frames."""
     names = list(dict.fromkeys(str(row[0]) for row in table.rows))
     n = len(names)
     shares = [[table.rows[i * n + j][3] for j in range(n)] for i in range(n)]
@@ -42,7 +42,7 @@ def _matrix(axes: Any, table: FigureTable) -> None:
 
 
 def _density(axes: Any, table: FigureTable) -> None:
-    """Rows of x, y (middles of cells), frames."""
+    """Draw a density from rows of x, y (centres of cells), frames."""
     xs, ys = (sorted({float(row[i]) for row in table.rows}) for i in (0, 1))
     place = {(float(row[0]), float(row[1])): row[2] for row in table.rows}
     counts = [[place.get((x, y), 0) for x in xs] for y in ys]
@@ -54,7 +54,7 @@ def _density(axes: Any, table: FigureTable) -> None:
 
 
 def _bars(axes: Any, table: FigureTable) -> None:
-    """Rows of name, score, frames; the lowest at the top."""
+    """Draw bars from rows of name, score, frames; the first row is at the top."""
     names, scores = [plain(str(row[0])) for row in table.rows], [float(row[1]) for row in table.rows]
     axes.barh(range(len(names)), scores, color="C1", height=0.7)
     axes.set_ylim(len(names) - 0.5, -0.5)
@@ -62,7 +62,7 @@ def _bars(axes: Any, table: FigureTable) -> None:
 
 
 def _intervals(axes: Any, table: FigureTable) -> None:
-    """Rows of name, score, low, high; without an interval the point alone."""
+    """Draw points with intervals from rows of name, score, low, high; an unknown interval is left out."""
     for i, (name, main, low, high) in enumerate(table.rows):
         known = low is not None and high is not None
         axes.errorbar(
@@ -79,7 +79,7 @@ def _intervals(axes: Any, table: FigureTable) -> None:
 
 
 def _timeline(axes: Any, table: FigureTable) -> None:
-    """Rows of series, seconds, a value or a class; the label below the prediction."""
+    """Draw a timeline from rows of series, seconds, a value or a class; the prediction is drawn over the label."""
     place = {name: k for k, name in enumerate(table.classes)}
     for name, colour, wide in (("label", "0.45", 1.6), ("prediction", "C1", 0.9)):
         points = [
@@ -94,7 +94,7 @@ def _timeline(axes: Any, table: FigureTable) -> None:
 
 
 def _interval_bars(axes: Any, table: FigureTable) -> None:
-    """Rows of name, score, low, high, ...: bars with their intervals; the first one is the whole run."""
+    """Draw bars with intervals from rows of name, score, low, high, ...; the first row is the whole run."""
     for i, (_, main, low, high, *_) in enumerate(table.rows):
         known = low is not None and high is not None
         error = [[main - low], [high - main]] if known else None

@@ -1,6 +1,6 @@
 """`harness report RUN --figures DIR`: a run's figures for a paper, as PDF, SVG and PNG, with the data of each as CSV.
 
-The same numbers as on the run's page, drawn by Matplotlib at the width of a column, with fonts that are embedded.
+The numbers are those on the run's page; Matplotlib draws them at the width of a column, with embedded fonts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FORMATS = ("pdf", "svg", "png")
 
 
 class Style(NamedTuple):
-    """A paper's format: width of a column in inches, size of its letters in points, their family."""
+    """A paper's format: width of a column in inches, font size in points, font family."""
 
     width: float
     size: float
@@ -31,19 +31,19 @@ class Style(NamedTuple):
 
 
 STYLES = {"ieee": Style(3.5, 8.0, "serif"), "acm": Style(3.35, 9.0, "sans-serif")}
-"""IEEE: columns of 88.9 mm, Times; ACM: acmart's two columns of 3.33 inches, here in a face without serifs."""
+"""IEEE: columns of 88.9 mm, Times; ACM: acmart's two columns of 3.33 inches, here in a sans-serif font."""
 
 
 def write_figures(run: Path, place: Path, style: str) -> list[Path]:
-    """Draw every figure that a run has into a folder and return the files.
+    """Draw all figures of a run into a folder and return the files.
 
     Args:
         run: The run's folder.
-        place: The folder of the figures; it is made.
+        place: The folder of the figures; created if missing.
         style: A name of ``STYLES``.
 
     Raises:
-        UserError: There is no such style, no Matplotlib, nothing to draw, or no record of a run.
+        UserError: The style is unknown, Matplotlib is missing, or the run has no record or nothing to draw.
     """
     if style not in STYLES:
         raise UserError("report-style-unknown", style=style, names=", ".join(STYLES))
@@ -61,8 +61,10 @@ def write_figures(run: Path, place: Path, style: str) -> list[Path]:
 
 
 def draw_pictures(run: Path, place: Path) -> list[Path]:
-    """Draw every figure that a run has as a PNG into a folder and return the files; none without Matplotlib, or where
-    one cannot be drawn: they are beside the run, not it."""
+    """Draw all figures of a run as PNG files into a folder and return the files.
+
+    Return no files without Matplotlib or if a figure cannot be drawn, because a run must not fail for its figures.
+    """
     try:
         pyplot = _matplotlib()
         tables = figure_tables(read_sources(run))
@@ -83,7 +85,7 @@ def _stem(table: FigureTable) -> str:
 
 
 def settings(style: Style) -> dict[str, Any]:
-    """Return Matplotlib's settings of a paper's format: fonts as TrueType in a PDF, letters as letters in an SVG."""
+    """Return Matplotlib's settings for a paper's format: TrueType fonts in a PDF, text as text in an SVG."""
     return {
         "pdf.fonttype": 42,
         "ps.fonttype": 42,

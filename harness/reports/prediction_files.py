@@ -1,4 +1,4 @@
-"""Predictions of a finished run for its report, also of a track that no edition here knows."""
+"""Reading of a finished run's predictions for its report, even if its track is not registered here."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from zoo.registry.tracks import find_track
 
 
 def read_checked(path: Path, result: Result) -> tuple[TrackSpec, list[VideoAnswers]]:
-    """Return what a file predicts and its predictions, compared with the digest in the run's record.
+    """Return the track and the predictions of a file, after comparing it with the digest in the run's record.
 
     Raises:
-        UserError: It is not the recorded file, or cannot be read.
+        UserError: The file is not the recorded one, or cannot be read.
     """
     check_written(path)
     try:
@@ -39,7 +39,7 @@ def read_checked(path: Path, result: Result) -> tuple[TrackSpec, list[VideoAnswe
     try:
         for video in videos:
             statistics_of(track, video)
-    except ValueError as error:  # a label that is no class, a prediction that is no number
+    except ValueError as error:  # a label that is not a class, a prediction that is not a number
         raise UserError("predictions-invalid", file=path, name=track.name, reason=first_line(error)) from None
     return track, videos
 
@@ -47,13 +47,16 @@ def read_checked(path: Path, result: Result) -> tuple[TrackSpec, list[VideoAnswe
 def _registered(result: Result) -> TrackSpec | None:
     try:
         return find_track(load([]), str(result.get("track")), result.get("edition"))[1]
-    except UserError:  # of an edition that a plugin brought along
+    except UserError:  # its edition was registered by a plugin
         return None
 
 
 def inferred(names: Sequence[str], result: Result) -> TrackSpec:
-    """Return the track of a table of predictions by its columns; UserError where it has no columns of labels, which
-    the test videos of such a track have not."""
+    """Return the track of a table of predictions, inferred from its columns and the record.
+
+    Raises:
+        UserError: The table has no label columns, as for test videos, or the metric is unknown.
+    """
     answers = []
     true = [name.removesuffix("_true") for name in names if name.endswith("_true")]
     binary = {name for name in true if f"p_{name}" in names and f"{name}_name" not in names}

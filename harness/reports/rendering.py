@@ -1,5 +1,4 @@
-"""Pages of reports: what all pages share (leaderboards.render.pages), the plotting library, and data in a script that
-they cannot end."""
+"""Rendering of report pages: shared layout (leaderboards.render.pages), plotting library and safe inline JSON."""
 
 from __future__ import annotations
 
@@ -21,9 +20,10 @@ _UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
 def script_json(value: Any) -> Markup:
-    """Return JSON that can stand in a script element: nothing in it ends the element, or is an entity.
+    """Return JSON that is safe in a script element: no part of it ends the element or is an entity.
 
-    Texts are made visible; numbers that are not finite become null."""
+    Invisible characters in texts are made visible; numbers that are not finite become null.
+    """
     text = json.dumps(_seen(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return Markup(text.translate(_UNSAFE))
 
@@ -33,9 +33,9 @@ def render(template: str, script: str | None, *, media: str = "", **content: Any
 
     Args:
         template: A file of ``templates/``.
-        script: The page's own script beside the plotting library; None: no script at all.
-        media: Where a video may come from, as a policy names it; empty: no video.
-        content: What the template names.
+        script: The page's own script, added after the plotting library; None: no script at all.
+        media: Sources of a video, as in a Content-Security-Policy; empty: no video.
+        content: The variables of the template.
     """
     parts = [f"/*\n{text(TEMPLATES / 'uplot.LICENSE.txt')}*/", text(TEMPLATES / "uplot.iife.min.js"), sorting()]
     code = "\n".join([*parts, text(TEMPLATES / script)]) if script else ""
@@ -62,14 +62,14 @@ def _environment() -> Environment:
 
 
 def figure(value: Any, digits: int = 4) -> str:
-    """Return a number as a page shows it; a dash for none."""
+    """Return a number as text with ``digits`` decimals; a dash if it is missing or not finite."""
     if value is None or not math.isfinite(value):
         return "-"
     return f"{value:.{digits}f}"
 
 
 def count(value: Any) -> str:
-    """Return a whole number with its thousands apart; a dash for none."""
+    """Return a whole number as text with thousands separators; a dash for None."""
     return "-" if value is None else f"{value:,}"
 
 

@@ -1,4 +1,4 @@
-"""The page of one run: what its template is given."""
+"""The page of one run: data for its template."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def run_page(sources: RunSources) -> str:
 
 
 def figures(sources: RunSources) -> dict[str, Any]:
-    """Return the figures of the predictions: nothing of any without labels."""
+    """Return the figures of the predictions; all empty without labels."""
     track, videos = sources.track, sources.raw
     drawn: dict[str, Any] = {
         "confusions": [],
@@ -89,7 +89,7 @@ def figures(sources: RunSources) -> dict[str, Any]:
 
 
 def confusion_figure(answer: Answer, chosen: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
-    """Return the confusion of a class answer: names, counts, and precision, recall and F1 of each class."""
+    """Return the confusion matrix of a class answer: names, counts, and precision, recall and F1 of each class."""
     counts = confusion(chosen, targets, len(answer.classes))
     return {
         "name": answer.name,
@@ -101,7 +101,7 @@ def confusion_figure(answer: Answer, chosen: np.ndarray, targets: np.ndarray) ->
 
 
 def unit_figure(answer: Answer, values: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
-    """Return the figures of a unit, and its precision-recall curve."""
+    """Return precision, recall and F1 of a unit, and its precision-recall curve."""
     counts = confusion(values >= 0.5, targets, 2)
     return {
         "name": answer.name,
@@ -112,8 +112,10 @@ def unit_figure(answer: Answer, values: np.ndarray, targets: np.ndarray) -> dict
 
 
 def timeline_data(sources: RunSources, scored: Sequence[Bar]) -> dict[str, Any]:
-    """Return the timelines, the video that scores least first, as the page's script wants them; ``scored``: the bars of
-    the videos, none without labels."""
+    """Return the timelines as the page's script expects them, the video with the lowest score first.
+
+    ``scored``: the bars of the videos; empty without labels.
+    """
     if sources.track is None or not sources.raw:
         return {"answers": [], "videos": []}
     order = {bar.name: i for i, bar in enumerate(scored)}
@@ -125,7 +127,7 @@ def timeline_data(sources: RunSources, scored: Sequence[Bar]) -> dict[str, Any]:
 
 
 def drop_rows(sources: RunSources) -> list[dict[str, Any]]:
-    """Return what the run is worth under each condition that was tried."""
+    """Return the score of the run under each tested condition, a row each."""
     rows = []
     for row in sources.conditions:
         raw: Mapping[str, Any] = row["raw"]

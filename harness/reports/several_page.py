@@ -1,4 +1,4 @@
-"""The page of several runs side by side: what its template is given."""
+"""The page of several runs side by side: data for its template."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from leaderboards.tables import leaderboard
 
 
 def several_page(runs: Sequence[RunSources], place: Path, title: str) -> str:
-    """Return the page of some runs as HTML; ``place``: the folder that it will lie in, which links start from."""
+    """Return the page of some runs as HTML; ``place``: the folder of the page, to which links are relative."""
     ordered = sorted(runs, key=_key)
     sections: list[dict[str, Any]] = []
     charts: list[dict[str, Any]] = []
@@ -29,7 +29,7 @@ def several_page(runs: Sequence[RunSources], place: Path, title: str) -> str:
             charts += [chart | {"title": f"{key[0]} {key[1]}: {chart['title']}"} for chart in curves(histories)]
         sections.append(
             {
-                "title": facts.heading(members[0].record) if key[0] else "Runs that ended before their data were known",
+                "title": facts.heading(members[0].record) if key[0] else "Runs that ended before their data was known",
                 "synthetic": bool((members[0].record.result.get("data") or {}).get("synthetic")),
                 "axis": members[0].record.result.get("score_range") or [0.0, 1.0],
                 "rows": [_row(run, place) for run in members],
@@ -90,7 +90,7 @@ def _row(run: RunSources, place: Path) -> dict[str, Any]:
 
 
 def _parts(runs: Sequence[RunSources]) -> list[tuple[str, list[float | None]]]:
-    """The parts of the raw score of each run, a row a part."""
+    """Return the parts of the raw scores, a row for each part and a column for each run."""
     each = [((run.record.result.get("scores") or {}).get("raw") or {}).get("parts") or {} for run in runs]
     names = dict.fromkeys(name for parts in each for name in parts if not name.startswith("frames"))
     return [(name, [parts.get(name) for parts in each]) for name in names]

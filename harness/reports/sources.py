@@ -1,4 +1,4 @@
-"""What a run's folder holds for its report. What is missing or was changed is a note on the page, not its end."""
+"""Contents of a run's folder, read for its report. Missing or changed files become notes on the page, not errors."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ History = list[dict[str, float]]
 
 @dataclass
 class RunSources:
-    """A run as its report sees it.
+    """The contents of a run's folder that its report needs.
 
     Attributes:
-        folder: The run.
+        folder: The folder of the run.
         record: Its record.
-        track: What it predicts; None without predictions.
+        track: The track of its predictions; None without predictions.
         raw, post: Predictions before and after post-processing, of the videos of ``split``.
-        split: Whose predictions these are; a member's, where the run itself has none.
+        split: Split of the predictions, with the member's name if the run itself has none.
         histories: Member -> its epochs; "" for the run itself.
         members: The records of its seeds or folds.
         conditions: Rows of `harness evaluate --drop each` and `--noise`.
-        notes: What is missing, a sentence each.
+        notes: Missing or unusable files, one sentence each.
     """
 
     folder: Path
@@ -51,7 +51,7 @@ class RunSources:
 
 
 def read_record(folder: Path) -> Record:
-    """Return the record of a run folder; UserError where it has none or it cannot be read."""
+    """Return the record of a run's folder; UserError if it is missing or cannot be read."""
     record = record_of_run(folder)
     if record is None:
         raise UserError("report-no-record", folder=folder)
@@ -63,14 +63,14 @@ def read_record(folder: Path) -> Record:
 
 
 def read_sources(folder: Path, *, predictions: bool = True) -> RunSources:
-    """Read what is drawn of a run.
+    """Read the contents of a run's folder for its report.
 
     Args:
-        folder: The run.
-        predictions: Whether its predictions are wanted, which are most of the work.
+        folder: The folder of the run.
+        predictions: Read its predictions too, which take most of the time.
 
     Raises:
-        UserError: It has no record that can be read.
+        UserError: The run has no readable record.
     """
     found = RunSources(folder, read_record(folder))
     places = sorted((*folder.glob("seed-*"), *folder.glob("fold-*")), key=_number)
@@ -94,7 +94,7 @@ def _number(place: Path) -> tuple[str, int]:
 
 
 def _history(path: Path, notes: list[str]) -> History:
-    """The epochs of a training, by the names of their columns; only numbers."""
+    """Return the epochs of a training as column name -> number; other columns are left out."""
     if not path.is_file():
         return []
     try:
@@ -115,7 +115,7 @@ def _float(text: Any) -> float | None:
 
 
 def _read_predictions(found: RunSources) -> None:
-    """Those of the scored split, else of the first member's, else of the test videos, which have no labels."""
+    """Read predictions of the scored split, else of the first member's, else of the unlabelled test videos."""
     result = found.record.result
     split = str(result.get("split") or "val")
     first = next((name for name in found.members), None)
@@ -132,14 +132,14 @@ def _read_predictions(found: RunSources) -> None:
                 found.post = read_checked(post, result)[1] if post.is_file() else ()
             except UserError as error:
                 found.track, found.raw, found.post = None, (), ()
-                found.notes.append(f"No predictions are drawn: {error}")
+                found.notes.append(f"No predictions are shown: {error}")
         found.notes += dict.fromkeys(str(warning.message) for warning in said)
         found.split = name if folder == found.folder else f"{name} ({folder.name})"
         if folder != found.folder:
-            found.notes.append(f"The predictions that are drawn are those of {folder.name} alone.")
+            found.notes.append(f"The predictions shown are those of {folder.name} only.")
         return
     if found.record.status == "done":
-        found.notes.append("There are no predictions in the run's folder: nothing is drawn from them.")
+        found.notes.append("There are no predictions in the run's folder, so none are shown.")
 
 
 def _read_conditions(found: RunSources) -> None:
@@ -149,10 +149,10 @@ def _read_conditions(found: RunSources) -> None:
             content = json.loads(path.read_text(encoding="utf-8"))
             rows = [row for row in content["conditions"] if math.isfinite(row["raw"]["main"]) and str(row["name"])]
             if content["result_sha256"] != sha256:
-                found.notes.append(f"{path.name} is of another result of this run and is left out.")
+                found.notes.append(f"{path.name} belongs to another result of this run and is left out.")
                 continue
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            found.notes.append(f"{path.name} is no table of `harness evaluate` and is left out.")
+            found.notes.append(f"{path.name} is not a table of `harness evaluate` and is left out.")
             continue
         known = {str(row["name"]) for row in found.conditions}
         found.conditions += [row for row in rows if str(row["name"]) not in known]

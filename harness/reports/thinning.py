@@ -1,5 +1,8 @@
-"""Long lines made short for a page: of every stretch of frames the least and the greatest value, so that no extreme is
-lost, in the order in which they occurred."""
+"""Downsampling of long lines for a page.
+
+Of every stretch of frames the least and the greatest value are kept, in the order in which they occur, so that no
+extreme is lost.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +13,27 @@ Floats = NDArray[np.float64]
 
 
 def edges(n: int, points: int) -> NDArray[np.int64]:
-    """Return where the stretches of n frames begin, and n: as many stretches as ``points`` values can show, two each.
+    """Return the first frames of the stretches of n frames, followed by n.
 
-    A line that is short enough has a stretch a frame."""
+    Each stretch is shown by two values, so ``points`` values show ``points // 2`` stretches. If n is at most
+    ``points``, each frame is a stretch.
+    """
     stretches = n if n <= points else max(1, points // 2)
     return np.unique(np.linspace(0, n, stretches + 1).astype(np.int64))
 
 
 def thin_times(times: Floats, bounds: NDArray[np.int64]) -> Floats:
-    """Return the times at which the values of ``thin`` are drawn: a stretch's first frame and the one in its middle."""
+    """Return the times of the values of ``thin``: those of each stretch's first and middle frame."""
     if _whole(len(times), bounds):
         return times
     return times[np.stack([bounds[:-1], (bounds[:-1] + bounds[1:]) // 2], axis=1).reshape(-1)]
 
 
 def thin(values: Floats, bounds: NDArray[np.int64]) -> Floats:
-    """Return two values a stretch, its least and its greatest in their order; NaN for a stretch without any value.
+    """Return two values a stretch, its least and greatest in order of time; NaN for a stretch without values.
 
     Args:
-        values: (n,) numbers, NaN where there is none.
+        values: (n,) numbers; NaN if missing.
         bounds: From ``edges``.
     """
     if _whole(len(values), bounds):
@@ -47,7 +52,7 @@ def thin(values: Floats, bounds: NDArray[np.int64]) -> Floats:
 
 
 def thin_share(flags: NDArray[np.bool_], bounds: NDArray[np.int64]) -> Floats:
-    """Return the share of true frames of each stretch, once for each of its two values."""
+    """Return the share of true frames of each stretch, repeated for its two values."""
     if _whole(len(flags), bounds):
         return flags.astype(np.float64)
     shares = np.add.reduceat(flags.astype(np.float64), bounds[:-1]) / np.diff(bounds)
@@ -59,7 +64,7 @@ def _whole(n: int, bounds: NDArray[np.int64]) -> bool:
 
 
 def _first(hit: NDArray[np.bool_], stretch: NDArray[np.int64], frame: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """The first frame of each stretch where ``hit``."""
+    """Return the first frame of each stretch with a true ``hit``; the number of frames if there is none."""
     found = np.full(n, len(frame), np.int64)
     np.minimum.at(found, stretch[hit], frame[hit])
     return found

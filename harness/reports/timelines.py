@@ -1,7 +1,7 @@
-"""Predictions and labels over the time of each video, thinned and packed for a page.
+"""Predictions and labels over time for each video, thinned and packed for a page.
 
 Numbers are written as base64 of little-endian integers: a value in thousandths as 16 bits, a time in milliseconds as 32
-bits, a share of present frames in hundredths as 8 bits. -32768 stands for no value.
+bits, a share of present frames in hundredths as 8 bits. -32768 stands for a missing value.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from harness.reports.thinning import Floats, edges, thin, thin_share, thin_times
 from zoo.api import Answer, VideoAnswers
 
 BUDGET = 4_500_000
-"""Bytes that the timelines of a page may take together."""
+"""Most bytes of all timelines of a page."""
 MOST, LEAST = 3000, 120
-"""Points of a line, whatever the number of videos."""
+"""Most and fewest points of a line, whatever the number of videos."""
 NOTHING = -32768
 
 
@@ -28,9 +28,9 @@ def timelines(
     """Return the timeline of every video in the order of ``raw``: name, group, frames, and packed lines.
 
     Args:
-        answers: What is predicted.
+        answers: The predicted quantities.
         raw: The predictions.
-        post: The same after post-processing; lines of their own where they differ.
+        post: The predictions after post-processing; they get lines of their own if they differ.
     """
     processed = {video.video: video for video in post}
     lines = sum(2 + bool(post) for _ in answers) + 2
@@ -39,7 +39,7 @@ def timelines(
 
 
 def described(answer: Answer) -> dict[str, Any]:
-    """Return an answer as the script of a page knows it."""
+    """Return an answer in the form that the page's script reads."""
     return {
         "name": answer.name,
         "kind": answer.kind,
@@ -50,7 +50,7 @@ def described(answer: Answer) -> dict[str, Any]:
 
 
 def points_of(videos: int, lines: int) -> int:
-    """Return how many points a line may have where so many videos have so many lines each."""
+    """Return the number of points that a line may have, given the videos and the lines of each."""
     room = BUDGET / max(1, videos) / max(1, lines) / (2 * 4 / 3)
     return int(min(MOST, max(LEAST, room)))
 
@@ -75,7 +75,7 @@ def _timeline(answers: Sequence[Answer], raw: VideoAnswers, post: VideoAnswers |
 
 
 def _decided(answer: Answer, values: Mapping[str, np.ndarray]) -> Floats:
-    """The line of an answer: a value or probability as it is, a class as its number."""
+    """Return the line of an answer: a value or probability unchanged, a class as its index."""
     found = np.asarray(values[answer.name], np.float64)
     return found.argmax(1).astype(np.float64) if answer.kind == "class" else found
 
@@ -85,13 +85,13 @@ def _any(values: Floats) -> bool:
 
 
 def pack_values(values: Floats) -> str:
-    """Return values within +-32 as text."""
+    """Return values, clipped to +-32, as text."""
     whole = np.clip(np.round(np.nan_to_num(values, posinf=32.0, neginf=-32.0) * 1000), -32767, 32767)
     return _text(np.where(np.isnan(values), NOTHING, whole).astype("<i2"))
 
 
 def pack_times(seconds: Floats) -> str:
-    """Return times as text."""
+    """Return times in seconds as text."""
     return _text(np.round(np.nan_to_num(seconds) * 1000).clip(-(2**31), 2**31 - 1).astype("<i4"))
 
 

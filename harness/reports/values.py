@@ -1,4 +1,4 @@
-"""Figures of values such as valence and arousal, as numbers: densities and the mean label at each prediction."""
+"""Numbers behind the figures of values such as valence and arousal: densities and mean labels by prediction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 
 class Density(NamedTuple):
-    """Frames in each cell of a square: ``counts[row][column]``, rows by the second quantity, upwards."""
+    """Frames in each cell of a square: ``counts[row][column]``; rows are bins of the second quantity, ascending."""
 
     x: str
     y: str
@@ -26,7 +26,7 @@ class Density(NamedTuple):
 
 
 class MeanLabel(NamedTuple):
-    """Of each bin of predictions their mean, the mean label there, and the frames."""
+    """Mean prediction, mean label and number of frames for each bin of predictions."""
 
     prediction: list[float]
     label: list[float]
@@ -34,15 +34,17 @@ class MeanLabel(NamedTuple):
 
 
 def density(a: Answer, b: Answer, x: Floats, y: Floats, names: tuple[str, str]) -> Density:
-    """Return the joint density of two (n,) quantities in the ranges of two answers; what lies outside is counted in
-    the outermost cells."""
+    """Return the joint density of two (n,) quantities in the ranges of two answers.
+
+    Numbers out of range are counted in the outermost cells.
+    """
     columns, rows = _cells(x, a), _cells(y, b)
     counts = np.bincount(rows * CELLS + columns, minlength=CELLS * CELLS).reshape(CELLS, CELLS)
     return Density(*names, (a.low, b.low), (a.high, b.high), counts.tolist())
 
 
 def densities(answers: Sequence[Answer], videos: Sequence[VideoAnswers]) -> list[Density]:
-    """Return prediction against label of each value, and, of two values, labels and predictions in their plane."""
+    """Return prediction against label for each value, and, for two values, labels and predictions in their plane."""
     values = [answer for answer in answers if answer.kind == "value"]
     found = []
     for answer in values:
@@ -60,8 +62,10 @@ def densities(answers: Sequence[Answer], videos: Sequence[VideoAnswers]) -> list
 
 
 def mean_label(answer: Answer, videos: Sequence[VideoAnswers], bins: int = 16) -> MeanLabel | None:
-    """Return the mean label at each prediction: on the diagonal where predictions are neither too bold nor too
-    timid. None without labels."""
+    """Return the mean label at each prediction; None without labels.
+
+    It is on the diagonal if predictions are neither too extreme nor too close to the mean.
+    """
     predicted, true = labelled(answer, videos)
     if not len(true):
         return None

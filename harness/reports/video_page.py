@@ -1,6 +1,6 @@
-"""The page of a video that `harness predict` predicted: the video beside its timeline, key frames, what predicted it.
+"""The page of a video predicted by `harness predict`: the video with its timeline, key frames and the model.
 
-The page plays the user's own file from where it lies; it holds no copy of it, but small pictures of its key frames.
+The page plays the user's own file from its place. It holds no copy of the file, only small pictures of its key frames.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from zoo.errors import UserError
 
 
 def write_video_page(path: Path, video: VideoInfo, people: Sequence[VideoAnswers], about: Mapping[str, Any]) -> None:
-    """Write the page of a video, whole or not at all.
+    """Write the page of a video atomically.
 
     Args:
         path: The page.
         video: The video.
         people: Predictions of its people, the main one first.
         about: The model (``model``, ``kind``, ``digest``, ``edition``, ``track``, ``versions``, ``warnings``), its
-            ``answers``, and the video's ``summary`` as it stands in about.json.
+            ``answers``, and the video's ``summary`` as in about.json.
 
     Raises:
         UserError: The video has no frames or cannot be read again, or the page cannot be written.
@@ -58,7 +58,7 @@ def write_video_page(path: Path, video: VideoInfo, people: Sequence[VideoAnswers
 
 
 def address_of(video: Path, folder: Path) -> str:
-    """Return the address of a video from a page in a folder: relative, or where there is no way, of a file."""
+    """Return the address of a video for a page in a folder: relative, or a file URI if there is no relative path."""
     try:
         relative = os.path.relpath(video.resolve(), folder.resolve())
     except ValueError:  # on another drive
@@ -75,7 +75,7 @@ def _payload(answers: Sequence[Answer], video: VideoInfo, people: Sequence[Video
     return {
         "curves": [],
         "timelines": {"answers": [described(answer) for answer in answers], "videos": named},
-        "player": {"start": max(0.0, float(video.start))},  # a player counts from the start of the file's clock
+        "player": {"start": max(0.0, float(video.start))},  # players count from the file's time 0
     }
 
 

@@ -88,8 +88,10 @@ def plan_of(config: RunConfig, registry: Registry, track: TrackSpec) -> Plan:
 
 
 def with_names(config: RunConfig, registry: Registry | None = None) -> RunConfig:
-    """The configuration of a new run, whose config.toml and record name every encoder. Those of an older run stay as
-    they are: what they leave out is the stream's default encoder."""
+    """Return the configuration of a new run with every encoder named, for its config.toml and record.
+
+    Those of an older run stay as they are: an encoder that they leave out is the stream's default encoder.
+    """
     registry = load_plugins(config.plugin) if registry is None else registry
     return config.model_copy(update={"encoders": named_encoders(registry, config.encoders)})
 

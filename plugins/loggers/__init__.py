@@ -1,4 +1,4 @@
-"""The catalogue of loggers. Light: what writes is imported when a training begins."""
+"""Catalogue of the built-in loggers. It is light: a logger's module is imported when training begins."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from zoo import api
 
 @api.hookimpl
 def loggers() -> list[api.LoggerSpec]:
-    """The built-in loggers."""
+    """Return the built-in loggers."""
     return [
         api.LoggerSpec(
             "tensorboard",

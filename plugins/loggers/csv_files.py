@@ -1,4 +1,4 @@
-"""Plain files: ``scalars.csv`` (step, name, value), ``settings.csv``, ``figures/``; the record is the run's own."""
+"""Logger to plain files: ``scalars.csv`` (step, name, value), ``settings.csv``, ``figures/``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ SCALARS = ("step", "name", "value")
 
 
 class CsvFiles:
-    """Files in ``folder/logged``; rows after ``step`` are dropped when a run is continued."""
+    """Logger to CSV files in ``folder/logged``. When a run is resumed, rows after ``step`` are dropped.
+
+    Args:
+        folder: The folder of the run.
+        step: Last step of the earlier part of the run; 0 for a new run.
+    """
 
     pictures = True
 
@@ -34,17 +39,17 @@ class CsvFiles:
         replace(self.place / "settings.csv", lambda part: _write(part, ("name", "value"), rows))
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """Append values at a step."""
+        """Append the values of a step."""
         self.writer.writerows((step, inert(name), repr(float(value))) for name, value in values.items())
         self.file.flush()
 
     def figure(self, name: str, path: Path) -> None:
-        """Keep a picture."""
+        """Copy a picture into ``figures/``."""
         (self.place / "figures").mkdir(exist_ok=True)
         replace(self.place / "figures" / f"{name}.png", lambda part: shutil.copyfile(path, part))
 
     def record(self, content: Mapping[str, Any]) -> None:
-        """Do nothing: record.json lies beside these files."""
+        """Do nothing: record.json is in the folder of the run."""
 
     def close(self) -> None:
         """Close the file."""
@@ -52,7 +57,7 @@ class CsvFiles:
 
 
 def _rows_until(path: Path, step: int) -> list[tuple[str, ...]]:
-    """The rows of an earlier part of a run; a last one that was cut short is left out."""
+    """Return the rows of an earlier part of a run up to ``step``, without an incomplete last row."""
     if not step or not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:

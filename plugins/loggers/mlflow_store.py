@@ -1,4 +1,4 @@
-"""MLflow: one run of the experiment abaw-zoo a run, in a local SQLite file unless another store is named."""
+"""Logger to MLflow: each run is a run of the experiment abaw-zoo, in a local SQLite file or another store."""
 
 from __future__ import annotations
 
@@ -14,15 +14,24 @@ from zoo.errors import UserError
 
 EXPERIMENT = "abaw-zoo"
 KEPT = "mlflow_run"
-"""In the run's folder: which run of the store it is."""
+"""File in the run's folder with the id of its run in the store."""
 BATCH = 500
-"""Values that wait before they are written: a store takes milliseconds for each."""
+"""Values that are written at once; a store takes milliseconds for each call."""
 LONGEST = 500
-"""Characters of a setting that a store takes."""
+"""Most characters of a setting that a store accepts."""
 
 
 class MlflowStore:
-    """A run in a tracking store. Nothing is sent to anybody else: MLflow's telemetry is turned off."""
+    """Logger to an MLflow tracking store. Nothing is sent elsewhere: MLflow's telemetry is turned off.
+
+    Args:
+        folder: The folder of the run.
+        step: Last step of the earlier part of the run; 0 for a new run.
+        uri: The tracking store; empty: ``mlflow.db`` in the folder of the runs.
+
+    Raises:
+        UserError: MLflow is not installed.
+    """
 
     pictures = True
 
@@ -36,7 +45,7 @@ class MlflowStore:
             raise UserError(
                 "logger mlflow: MLflow is not installed; install it: pip install 'abaw-zoo[mlflow]'"
             ) from None
-        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table that it makes
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # MLflow logs every table that it creates
         self.metric, self.param = Metric, Param
         runs = folder.resolve().parent
         self.client = MlflowClient(uri or f"sqlite:///{runs / 'mlflow.db'}")
@@ -44,30 +53,30 @@ class MlflowStore:
         self.run = self._continued(folder, step) or self._new(folder, runs)
 
     def settings(self, values: Mapping[str, Scalar]) -> None:
-        """Note the settings as parameters; those that were noted before stay."""
+        """Log the settings as parameters; parameters logged before are kept."""
         there = self.client.get_run(self.run).data.params
         params = [self.param(key, str(value)[:LONGEST]) for key, value in values.items() if key not in there]
         for first in range(0, len(params), 100):
             self.client.log_batch(self.run, params=params[first : first + 100])
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """Note values at a step."""
+        """Log the values of a step."""
         now = int(time.time() * 1000)
         self.waiting += [self.metric(name, float(value), now, step) for name, value in values.items()]
         if len(self.waiting) >= BATCH:
             self._write()
 
     def figure(self, name: str, path: Path) -> None:
-        """Keep a picture."""
+        """Store a picture as an artifact."""
         self.client.log_artifact(self.run, str(path), "figures")
 
     def record(self, content: Mapping[str, Any]) -> None:
-        """Keep the record, and end the run."""
+        """Store the record as an artifact and end the run."""
         self.client.log_dict(self.run, dict(content), "record.json")
         self.client.set_terminated(self.run, "FINISHED" if content.get("status") == "done" else "FAILED")
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the pending values."""
         self._write()
 
     def _write(self) -> None:
@@ -76,7 +85,7 @@ class MlflowStore:
         self.waiting.clear()
 
     def _continued(self, folder: Path, step: int) -> str | None:
-        """The run that an earlier part of the training began."""
+        """Return the id of the run that an earlier part of the training began; None if there is none."""
         path = folder / KEPT
         if not step or not path.is_file():
             return None

@@ -1,4 +1,4 @@
-"""The Python API says of each of its parts what it takes, gives and raises, and its examples do what they say."""
+"""Every part of the Python API documents its arguments, results and errors, and its examples run."""
 
 from __future__ import annotations
 

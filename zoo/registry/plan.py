@@ -148,8 +148,10 @@ def make_plan(
 
 
 def named_encoders(registry: Registry, encoders: str) -> str:
-    """Write down the encoder of every slot: one without a name has its stream's default encoder, which is what a bare
-    name in an older config.toml or record means. A stream that nobody registered stays as it is.
+    """Add the encoder to every slot that does not name one.
+
+    It is the stream's default encoder, which a bare stream also means in an older config.toml or record. A stream that
+    is not registered is left as it is.
 
     Example:
         ``face,audio=egemaps`` -> ``face=lite0,audio=egemaps``

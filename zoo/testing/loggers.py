@@ -31,17 +31,36 @@ RECORD = {"name": "run", "status": "done", "result": {"scores": {"raw": {"main":
 
 @dataclass(frozen=True)
 class LoggerCase:
-    """A logger's spec with the options to check it with."""
+    """A logger's spec with the options to check it with.
+
+    Attributes:
+        spec: The logger's spec.
+        options: Options in place of the defaults.
+    """
 
     spec: LoggerSpec
     options: Mapping[str, Any]
 
     def build(self, folder: Path, step: int = 0) -> Any:
-        """The logger of a run in a folder."""
+        """Build the logger of a run.
+
+        Args:
+            folder: The folder of the run.
+            step: Last step of the earlier part of the run; 0 for a new run.
+
+        Returns:
+            The logger.
+        """
         return construct(self.spec, folder, step, **defaults(self.spec, self.options))
 
     def follow(self, folder: Path, *, first: int = 0, last: int = 4) -> None:
-        """Note what a training of some steps has, as the harness does."""
+        """Log a training of a few steps, as the harness does.
+
+        Args:
+            folder: The folder of the run.
+            first: Step after which the training begins; if 0, the settings are logged too.
+            last: Last step.
+        """
         logger = self.build(folder, first)
         if not first:
             logger.settings(dict(SETTINGS))
@@ -51,7 +70,12 @@ class LoggerCase:
         logger.close()
 
     def conclude(self, folder: Path, step: int = 5) -> None:
-        """Note what a finished run has."""
+        """Log the figures and the record of a finished run, as the harness does.
+
+        Args:
+            folder: The folder of the run.
+            step: Last step of the training.
+        """
         logger = self.build(folder, step)
         picture = folder.parent / "scores.png"
         cv2.imwrite(str(picture), np.full((8, 12, 3), 99, np.uint8))
@@ -63,12 +87,28 @@ class LoggerCase:
 
 
 def logger_checks(spec: LoggerSpec, **options: Any) -> list[Check]:
-    """Every rule for a logger, one by one."""
+    """Return every rule for a logger as a separate check.
+
+    Args:
+        spec: The logger's spec.
+        **options: Options in place of the defaults.
+
+    Returns:
+        One check for each rule.
+    """
     return checks_of(spec.name, RULES, LoggerCase(spec, options))
 
 
 def check_logger(spec: LoggerSpec, **options: Any) -> None:
-    """Every rule for a logger; ConformanceError at the first one broken."""
+    """Run every rule for a logger.
+
+    Args:
+        spec: The logger's spec.
+        **options: Options in place of the defaults.
+
+    Raises:
+        ConformanceError: The first rule that is broken.
+    """
     run_all(logger_checks(spec, **options))
 
 
@@ -88,9 +128,10 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 
 def offline(case: LoggerCase) -> None:
-    """A logger that is declared local opens no connection.
+    """Check that a logger declared local opens no connection.
 
-    Names of videos and scores of unpublished work must not leave the machine because a default changed."""
+    Names of videos and scores of unpublished work must not leave the machine because a default changed.
+    """
     if not case.spec.local:
         excuse("declared not local")
     with _folder() as folder, no_network():
@@ -99,9 +140,10 @@ def offline(case: LoggerCase) -> None:
 
 
 def kept(case: LoggerCase) -> None:
-    """What a training notes is on disk when the logger is closed, beside the run or in it.
+    """Check that logged values are on disk, in the run's folder or next to it, when the logger is closed.
 
-    A run may be ended right after; what was held back would be lost."""
+    The process may end right after that, and values still in memory would be lost.
+    """
     if not case.spec.local:
         excuse("declared not local")
     with _folder() as folder:
@@ -111,9 +153,10 @@ def kept(case: LoggerCase) -> None:
 
 
 def continued(case: LoggerCase) -> None:
-    """A logger that is built again with a step goes on in the same folder, and keeps what was noted up to there.
+    """Check that a logger built again with a step continues in the same folder and keeps the values up to that step.
 
-    Runs are stopped and resumed, and figures and the record come from a second one built after the training."""
+    Runs are stopped and resumed, and the figures and the record are logged by a second logger built after training.
+    """
     if not case.spec.local:
         excuse("declared not local")
     with _folder() as folder:
@@ -125,9 +168,10 @@ def continued(case: LoggerCase) -> None:
 
 
 def own_files(case: LoggerCase) -> None:
-    """A logger writes over none of the run's own files.
+    """Check that a logger does not overwrite the run's own files.
 
-    The record, the history and the weights are compared with digests when they are read again."""
+    The record, the history and the weights are compared with digests when they are read again.
+    """
     with _folder() as folder:
         own = {name: f"the run's own {name}" for name in ("config.toml", "record.json", "history.csv", "report.html")}
         for name, text in own.items():
@@ -139,9 +183,10 @@ def own_files(case: LoggerCase) -> None:
 
 
 def given_untouched(case: LoggerCase) -> None:
-    """A logger does not change what it is given.
+    """Check that a logger does not change its arguments.
 
-    The record is written to disk from the same object."""
+    The record is written to disk from the same object.
+    """
     with _folder() as folder:
         logger = case.build(folder)
         settings, values, content = dict(SETTINGS), {"loss/epoch": 0.5}, copy.deepcopy(RECORD)

@@ -1,14 +1,15 @@
-"""Faces followed between detections, for `detector.mode=track`: every fourth frame is looked at by the detector, and on
-the frames between the faces move as the picture in them does.
+"""Face tracking between detections by optical flow, for `detector.mode=track`.
 
-Points on a grid in each face are followed by pyramidal Lucas-Kanade flow (Bouguet 2001), forth and back; those that
-come back where they were say how far the face has moved and grown (medians). Where too few do, where the picture as a
-whole is another one (a cut), or where no face is known, the detector looks again.
+The detector runs on every fourth frame. On the frames in between, faces move with the picture inside them: points on a
+grid in each face are tracked by pyramidal Lucas-Kanade flow (Bouguet 2001), forward and backward. The points that
+return to their start give the motion and growth of the face (medians). If too few points return, if the whole picture
+has changed (a cut), or if no face is known, the detector runs again.
 
-On eight acted videos of 1280 x 720 and one of 640 x 360, 1,064 frames, this is 2.4 to 3.3 times as fast as a detection
-in every frame, and has an IoU of 0.9 and more with it on 99.2 % of the frames (tests/benchmarks/face_tracking.py). What
-it loses: a second face that comes or goes between two detections is seen up to EVERY - 1 frames late; on a film cut
-every 17 frames 95.2 % of the frames after cuts have such an IoU, since a like face in one place passes for the old.
+On eight acted videos of 1280 x 720 and one of 640 x 360, 1,064 frames, this is 2.4 to 3.3 times as fast as detection in
+every frame, and has an IoU of at least 0.9 with it on 99.2 % of the frames (tests/benchmarks/face_tracking.py).
+Limits: a second face that appears or disappears between two detections is noticed up to EVERY - 1 frames late. On a
+film cut every 17 frames, 95.2 % of the frames after cuts have such an IoU, because a similar face in the same place is
+taken for the old one.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from zoo.api import Faces
 EVERY = 4  # frames from one detection to the next
 SIDE = 320  # pixels of the longer side of the grey pictures
 GRID = 7  # points a row and column of a face
-INSIDE = 0.15  # share of a face at each edge that has no points: background
-BACK = 1.0  # pixels that a point may be off when it has gone forth and back
-FEWEST = 0.6  # share of a face's points that must come back
-UNLIKE = 12.0  # grey levels by which a followed patch may differ
-CUT = 20.0  # mean difference of two grey pictures, from which on they are of two scenes
+INSIDE = 0.15  # share of a face at each edge without points, because it shows background
+BACK = 1.0  # pixels that a point may be off after forward and backward tracking
+FEWEST = 0.6  # least share of a face's points that must return
+UNLIKE = 12.0  # grey levels that a tracked patch may differ by
+CUT = 20.0  # mean difference of two grey pictures above which they count as two scenes
 GROWTH = 0.1  # share by which a face may grow or shrink from frame to frame
 _FLOW = {"winSize": (11, 11), "maxLevel": 2}
 
@@ -36,14 +37,14 @@ _FLOW = {"winSize": (11, 11), "maxLevel": 2}
 @dataclass
 class _Grey:
     picture: np.ndarray
-    scale: float  # of the frame's pixels
+    scale: float  # picture pixels for each pixel of the frame
 
 
 class FollowedFaces:
-    """The faces of one video's frames, in order.
+    """Face finder for the frames of one video, called in order.
 
     Args:
-        detect: Finds the faces of a frame, uint8 RGB (H, W, 3).
+        detect: Detects the faces of a frame, uint8 RGB (H, W, 3).
         every: Frames from one detection to the next.
     """
 
@@ -54,7 +55,7 @@ class FollowedFaces:
         self._before: tuple[_Grey, Faces] | None = None
 
     def __call__(self, frame: np.ndarray) -> Faces:
-        """The faces of the next frame."""
+        """Return the faces of the next frame, uint8 RGB (H, W, 3)."""
         grey = _grey(frame)
         faces = self._followed(grey)
         self._age += 1
@@ -65,7 +66,7 @@ class FollowedFaces:
         return faces
 
     def _followed(self, grey: _Grey) -> Faces | None:
-        """The faces of the frame before where they are now; None where the detector must look."""
+        """Return the previous frame's faces at their new positions; None if the detector must run."""
         if self._before is None or self._age >= self.every - 1:
             return None
         before, faces = self._before
@@ -91,7 +92,7 @@ def _grey(frame: np.ndarray) -> _Grey:
 
 
 def _moved(before: _Grey, now: _Grey, box: np.ndarray, marks: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """A face's box (4,) and landmarks (5, 2) a frame later; None where too few of its points are found again."""
+    """Return a face's box (4,) and landmarks (5, 2) one frame later; None if too few of its points are found again."""
     x0, y0, x1, y1 = (box * before.scale).tolist()
     share = np.linspace(INSIDE, 1 - INSIDE, GRID)
     grid = np.meshgrid(x0 + share * (x1 - x0), y0 + share * (y1 - y0))
@@ -115,7 +116,7 @@ def _moved(before: _Grey, now: _Grey, box: np.ndarray, marks: np.ndarray) -> tup
 
 
 def _growth(old: np.ndarray, new: np.ndarray) -> float | None:
-    """How many times as far apart points (N, 2) are; None where that is more than a face can do in a frame."""
+    """Return the factor by which points (N, 2) moved apart; None if it is too far from 1 for one frame."""
     apart = np.linalg.norm(old[:, None] - old[None], axis=2)
     far = apart > np.median(apart) / 2
     if not far.any():

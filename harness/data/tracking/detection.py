@@ -87,7 +87,7 @@ class FaceFinder:
         return tracker.tracks()
 
     def start(self) -> Callable[[np.ndarray], Faces]:
-        """What finds the faces of one video, whose frames it is given in order."""
+        """Return the face finder of one video; call it with the video's frames in order."""
         return FollowedFaces(self.faces) if self.mode == "track" else self.faces
 
     def faces(self, frame: np.ndarray) -> Faces:

@@ -75,7 +75,7 @@
   const values = (text) => Array.from(new Int16Array(bytes(text)), (v) => (v === -32768 ? null : v / 1000));
   const seconds = (text) => Array.from(new Int32Array(bytes(text)), (v) => v / 1000);
 
-  // A value between two gaps, which a line does not show.
+  // True if a value stands between two gaps, where a line does not show it.
   const hasLone = (row) => row.some((v, i) => v !== null && (row[i - 1] ?? null) === null && (row[i + 1] ?? null) === null);
 
   const LINES = [["true", "label", "--label", 2.2], ["raw", "prediction", "--run", 1.4], ["post", "post-processed", "--post", 1.2]];
@@ -131,7 +131,7 @@
     }
     const branches = Object.keys(video.present);
     if (branches.length) {
-      const box = titled(holder, "input branches: where each has data");
+      const box = titled(holder, "input branches: frames with data");
       const canvas = document.createElement("canvas");
       canvas.className = "presence";
       canvas.id = "presence";
@@ -144,8 +144,8 @@
     followable(holder, x);
   }
 
-  // --- a video beside its timeline -------------------------------------------------------------------------------------
-  const DRAG = 4;  // pixels from which on a click is the choice of a stretch
+  // --- a video with its timeline --------------------------------------------------------------------------------------
+  const DRAG = 4;  // pixels from which a click counts as dragging over a stretch
   const player = byId("player");
   let heads = [], readings = null;
 
@@ -172,7 +172,7 @@
     follow();
   }
 
-  // The line at the player's time on every chart, and what is predicted there.
+  // Draw the line at the player's time on every chart, and show the predictions there.
   function follow() {
     const now = player.currentTime - data.player.start;
     for (const { chart, line } of heads) {

@@ -94,7 +94,7 @@ def test_a_run_of_each_track(name: str, tmp_path: Path) -> None:
 def test_what_is_missing_is_a_note(tmp_path: Path) -> None:
     va = track_of("va")
     unlabelled = Page(report(make_run(tmp_path / "unlabelled", va, videos_of(va, ["t"], labelled=False), history=None)))
-    assert "Nothing is scored" in unlabelled.text
+    assert "There are no scores" in unlabelled.text
     assert unlabelled.content["curves"] == []
     assert list(unlabelled.content["timelines"]["videos"][0]["lines"]["valence"]) == ["raw"]
     one = Page(report(make_run(tmp_path / "one", va, videos_of(va, ["only"], n=1))))
@@ -107,7 +107,7 @@ def test_what_is_missing_is_a_note(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").rename(moved / "predictions")
     other = make_run(tmp_path / "other", va, videos_of(va, ["x", "y"]))
     (other / "predictions" / "val.parquet").replace(moved / "predictions" / "val.parquet")
-    assert "No predictions are drawn" in Page(report(moved)).text
+    assert "No predictions are shown" in Page(report(moved)).text
 
 
 def test_one_class_and_a_track_that_no_edition_has(tmp_path: Path) -> None:
