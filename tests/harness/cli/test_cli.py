@@ -230,7 +230,7 @@ def test_a_video_that_fails_is_named_and_stops_no_other(harness: Command, crumbs
     assert out.startswith("8 videos, 1 slots: ")
     said, *_, last = err.splitlines()
     assert said.startswith(f"failed: {crop.parent.name}: {crop}: the JPEG is cut short or damaged")
-    assert last.startswith("error: 1 videos failed (named above); the others are done")
+    assert last.startswith("error: 1 videos failed (named above), the others are done")
 
 
 @pytest.mark.slow
