@@ -110,7 +110,8 @@ def index(folder: Path, edition: str | None, track: str | None, plugins: Sequenc
 
 def _video_notes(files: Iterable[Sequence[Path]]) -> list[str]:
     """What the raw videos say of themselves that their user should know; each is read once and remembered. Those that
-    cannot be read are the doctor's business."""
+    cannot be read are the doctor's business.
+    """
     from harness.data.decoding.probe_cache import known_video
 
     notes = []

@@ -27,7 +27,8 @@ def explain(code: str | None) -> None:
 
 def code_of(text: str) -> str | None:
     """The code of an error by its sentence, as the program printed it: of those that fit, the one that has most words
-    of its own."""
+    of its own.
+    """
     text = text.strip().removeprefix("error: ")
     fitting = []
     for code, sentence in catalogue().items():

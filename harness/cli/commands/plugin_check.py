@@ -19,7 +19,8 @@ from zoo.testing import Check, Verdict, check_light, spec_checks
 
 def check(target: str, arguments: Sequence[str], tries: Sequence[str]) -> None:
     """Run every rule and print how it went; exit code 1 where one is broken. UserError where there is nothing to
-    check. ``arguments``: ENCODER:ARGUMENT; ``tries``: OPTION=VALUE, what the rule *options* tries."""
+    check. ``arguments``: ENCODER:ARGUMENT; ``tries``: OPTION=VALUE, what the rule *options* tries.
+    """
     entries, module = _entries(target)
     given = _pairs(arguments, ":", "--argument", "ENCODER:ARGUMENT, for example timm:resnet18")
     values = _pairs(tries, "=", "--try", "OPTION=VALUE, for example size=96")

@@ -98,7 +98,8 @@ def submit_table(
 
 def _config(folder: Path) -> RunConfig:
     """The configuration of a run with predictions of its own, merged ones of several seeds too, read without what
-    trains it."""
+    trains it.
+    """
     if (folder / "seeds").is_file() and not (folder / "predictions" / "test.post.parquet").is_file():
         raise UserError("run-has-seeds", folder=folder, file=folder / "seed-0")
     path = folder / "config.toml"

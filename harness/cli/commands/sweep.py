@@ -52,7 +52,8 @@ def announce_sweep(entries: Sequence[Entry], seeds: int) -> None:
 
 def same_models(entries: Sequence[Entry]) -> list[str]:
     """Say which combinations are one model, so that their scores differ by chance alone: fusions that are nothing but
-    a predictor where there is one branch."""
+    a predictor where there is one branch.
+    """
     alike: dict[tuple[str, str], list[str]] = {}
     for entry in entries:
         if entry.job is not None and len(entry.job.plan.slots) == 1 and entry.job.plan.fusion.spec.bare_alone:  # type: ignore[attr-defined]

@@ -107,7 +107,8 @@ def fetch(names: Sequence[str], plugins: Sequence[Path]) -> None:
 
 def verify(name: str | None, sets: Sequence[str], plugins: Sequence[Path]) -> None:
     """Compare the digests of the files that are here. One that is named is loaded into its encoder too, and what that
-    took is told; ``sets``: options of the encoder, ``OPTION=VALUE``."""
+    took is told; ``sets``: options of the encoder, ``OPTION=VALUE``.
+    """
     registry = load(list(plugins))
     if name is None:
         _each([known for known in _all(registry) if known.path], download=False)
