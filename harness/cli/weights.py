@@ -15,7 +15,7 @@ app = typer.Typer(
 )
 
 
-Weights = Annotated[str, typer.Argument(metavar="NAME", help="as in --encoders, without the branch: hsemotion:enet_b2_8")]
+Weights = Annotated[str, typer.Argument(metavar="NAME", help="a name as in --encoders, such as hsemotion:enet_b2_8")]
 
 
 @app.command("list")

@@ -106,7 +106,7 @@ def test_a_file_is_fetched_and_then_it_is_here(weights, plugin, served, tmp_path
     (path,) = (tmp_path / "cache" / "weights").glob("*/net.pt")
     assert path.read_bytes() == (served[0] / "net.pt").read_bytes()
     assert f"probe:good: {path}, {path.stat().st_size:,} bytes, sha256 " in out
-    assert "as its passport says" in out.splitlines()[0]
+    assert "as its model card says" in out.splitlines()[0]
     assert "as on its first use here" in out.splitlines()[1]
     code, out, err = weights("list", "--plugin", plugin)
     assert row(out, "probe:good")[1] == "here"
@@ -152,12 +152,12 @@ def test_all_that_is_known_is_shown(weights, plugin, served, tmp_path):
         hashlib.sha256((served[0] / "net.pt").read_bytes()).hexdigest(),
     ):
         assert words in out
-    assert "to have it: harness weights fetch probe:good" in out
+    assert "to get it: harness weights fetch probe:good" in out
     assert f"without a network: fetch {served[1]}/net.pt elsewhere, and put it at {place}" in out
     place.parent.mkdir(parents=True)
     place.write_bytes((served[0] / "net.pt").read_bytes())  # as it says
     code, out, _ = weights("show", "probe-good", "--plugin", plugin)  # by the passport's own name
-    assert "to have it" not in out
+    assert "to get it" not in out
     assert "not published" in weights("show", "probe:free", "--plugin", plugin).out
     assert "\nprobe:good: " in weights("verify", "--plugin", plugin).out
 
