@@ -90,7 +90,7 @@ def env(as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = Fa
     command(as_json)
 
 
-@examples("harness explain annotation-empty", "harness explain > errors.md")
+@examples("harness explain annotation-empty", "harness explain")
 def explain(
     code: Annotated[
         str | None, typer.Argument(help="an error's code or its message", show_default="all errors, as Markdown")

@@ -1,4 +1,4 @@
-"""How help is printed, without rich: groups of commands, readable metavars, an Examples section. Light."""
+"""Help without rich: groups of commands, readable metavars, an Examples section. Light."""
 
 from __future__ import annotations
 

@@ -127,8 +127,9 @@ def settings() -> str:
     from harness.config.schema import RunConfig
 
     lines = [
-        "--set KEY=VALUE changes a setting; it is repeatable. A recipe and the config.toml of",
-        "a run hold the same keys. `harness run --help` has the options that set the others.",
+        "--set KEY=VALUE changes a setting; it is repeatable. A recipe and the",
+        "config.toml of a run hold the same keys. Other settings have options of their",
+        "own (`harness run --help`).",
         "",
         "Options of the blocks in use (`harness info NAME` lists them):",
         "  encoder.BRANCH.X, fusion.X, head.X, loss.NAME.X, post.NAME.X",

@@ -98,17 +98,6 @@ def test_check(harness: Command, flags: list[str], words: list[str]):
         assert word in out
 
 
-def test_help_of_every_command_is_one_whole_sentence(harness: Command):
-    for group in ((), ("data",)):
-        code, out, _ = harness(*group, "--help")
-        assert code == 0
-        commands = out.partition("Commands:\n")[2].splitlines()
-        assert len(commands) > 4
-        for line in commands:
-            assert line.endswith(".")
-            assert not line.endswith("...")
-
-
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 
