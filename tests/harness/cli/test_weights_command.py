@@ -153,7 +153,7 @@ def test_all_that_is_known_is_shown(weights, plugin, served, tmp_path):
     ):
         assert words in out
     assert "to get it: harness weights fetch probe:good" in out
-    assert f"without a network: fetch {served[1]}/net.pt elsewhere, and put it at {place}" in out
+    assert f"without a network: fetch {served[1]}/net.pt on another machine and put it at {place}" in out
     place.parent.mkdir(parents=True)
     place.write_bytes((served[0] / "net.pt").read_bytes())  # as it says
     code, out, _ = weights("show", "probe-good", "--plugin", plugin)  # by the passport's own name
