@@ -60,7 +60,7 @@ def test_info_of_everything(harness: Command, name: str):
 def test_info_of_nothing(harness: Command):
     code, out, err = harness("info", "gruu")
     assert (code, out) == (2, "")
-    assert err == "error: nothing is called 'gruu': did you mean 'gru'? `harness list` shows all\n"
+    assert err == "error: nothing is called 'gruu'; did you mean 'gru'? `harness list` shows all\n"
 
 
 def test_info_needs_no_torch(tmp_path: Path):
@@ -199,7 +199,7 @@ def test_the_demo_set_is_made_without_a_bar_where_there_is_no_terminal(harness: 
     code, out, err = harness("data", "demo", "mine", "--videos", "1,1,1", "--frames", 12, "--jobs", 1)
     assert (code, err) == (0, "")
     videos, folder = out.splitlines()
-    assert videos.startswith("1 train, 1 val and 1 test videos; where one shows two people")
+    assert videos.startswith("1 train, 1 val and 1 test videos; if a train or val video shows two people")
     assert folder.startswith("mine: the synthetic demo set, seed 0; try `harness run --data mine")
 
 
