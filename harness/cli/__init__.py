@@ -1,4 +1,4 @@
-"""The command line. Light: each command imports what it needs when it runs, so that --help answers at once."""
+"""The command line. Light: each command imports its libraries when it runs, so that --help answers at once."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from harness.cli import bench, cache, catalogue, compare, data, plugin, reports, runs, submissions, sweeps, weights
+from harness.cli.help import Group, examples
 from harness.cli.options import with_home_paths
 from harness.runtime.terminal import open_streams
 from zoo.errors import Stopped, UserError
@@ -24,31 +25,45 @@ from zoo.text import visible
 
 app = typer.Typer(
     help="Train, evaluate and submit any combination of stream encoders, fusion and temporal head on ABAW data.",
+    epilog="`harness help` lists topics: the grammar of --encoders, all settings, data folders, and more.",
+    cls=Group,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-COMMANDS: dict[str, Callable[..., None]] = {
-    "run": runs.run,
-    "sweep": sweeps.sweep,
-    "predict": runs.predict,
-    "evaluate": runs.evaluate,
-    "submit": submissions.submit,
-    "verify": submissions.verify,
-    "submissions": submissions.submissions,
-    "ensemble": runs.ensemble,
-    "compare": compare.compare,
-    "reproduce": compare.reproduce,
-    "leaderboard": runs.leaderboard,
-    "report": reports.report,
-    "list": catalogue.list_,
-    "recipes": catalogue.recipes,
-    "info": catalogue.info,
-    "check": catalogue.check,
-    "bench": bench.bench,
-    "env": catalogue.env,
-    "explain": catalogue.explain,
+COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
+    "Run": {
+        "run": runs.run,
+        "sweep": sweeps.sweep,
+        "predict": runs.predict,
+        "evaluate": runs.evaluate,
+        "ensemble": runs.ensemble,
+        "reproduce": compare.reproduce,
+        "check": catalogue.check,
+    },
+    "Look": {
+        "leaderboard": runs.leaderboard,
+        "compare": compare.compare,
+        "report": reports.report,
+        "list": catalogue.list_,
+        "info": catalogue.info,
+        "recipes": catalogue.recipes,
+        "bench": bench.bench,
+        "env": catalogue.env,
+        "explain": catalogue.explain,
+        "help": catalogue.help_,
+    },
+    "Submit": {
+        "submit": submissions.submit,
+        "verify": submissions.verify,
+        "submissions": submissions.submissions,
+    },
 }
+GROUPS: dict[str, dict[str, typer.Typer]] = {
+    "Data": {"data": data.app, "cache": cache.app},
+    "Plugins": {"plugin": plugin.app, "weights": weights.app},
+}
+"""Commands and groups of commands by the section of ``harness --help`` that lists them."""
 
 
 def _version(asked: bool) -> None:
@@ -58,33 +73,45 @@ def _version(asked: bool) -> None:
 
 
 @app.callback()
+@examples(
+    "harness run --encoders face,context --fusion late --head gru",
+    "harness predict my_video.mp4 --overlay drawn.mp4",
+    "harness run --data DIR --track va",
+    "harness help branches",
+)
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and end")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     pass
 
 
-for name, command in COMMANDS.items():
-    app.command(name)(command)
-app.add_typer(data.app, name="data")
-app.add_typer(cache.app, name="cache")
-app.add_typer(plugin.app, name="plugin")
-app.add_typer(weights.app, name="weights")
+for panel, commands in COMMANDS.items():
+    for name, command in commands.items():
+        app.command(name, rich_help_panel=panel)(command)
+for panel, groups in GROUPS.items():
+    for name, group in groups.items():
+        app.add_typer(group, name=name, rich_help_panel=panel)
 with_home_paths(app)
 
 
 def main() -> None:
-    """Run the program. A mistake the user can mend is one line and exit code 2; its UserError is the exit's cause."""
-    # Before torch is loaded: OpenMP threads that spin while they wait make a shared machine crawl. Measured with
+    """Run the program.
+
+    A UserError is printed as one line and ends the program with exit code 2; it is the ``__cause__`` of that exit.
+    """
+    # Set before torch is loaded: OpenMP threads that spin while they wait slow down a shared machine. Measured with
     # two threads on two busy cores: an eigendecomposition of 1280 x 1280 took 23.7 s spinning, 0.36 s sleeping.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Before CUDA is: without it matrix products of a GPU may differ from run to run (torch, "Reproducibility").
+    # Set before CUDA is initialised: otherwise matrix products on a GPU may differ from run to run (see
+    # "Reproducibility" in the documentation of torch).
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # several processes: remarks that concern nobody
+    os.environ.setdefault(
+        "TORCH_CPP_LOG_LEVEL", "ERROR"
+    )  # with several processes torch logs remarks that no user needs
     warnings.showwarning = lambda message, *_: print(f"warning: {visible(str(message))}", file=sys.stderr)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's farewell ends like Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's SIGTERM stops a run as Ctrl-C does
     open_streams()
     try:
         _answer()
@@ -92,20 +119,20 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
     except (KeyboardInterrupt, Stopped):
-        print("stopped; a run goes on with `harness run --resume RUN`", file=sys.stderr)
+        print("stopped; continue a run with `harness run --resume RUN`", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (Python flushes it at its end, and would complain)
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (Python flushes stdout at exit, which would print an error)
         sys.exit(0)
 
 
 def _answer() -> None:
-    """Run the command; what the user can do something about becomes a UserError."""
+    """Run the command; turn errors of the disk, of libraries and of file limits into a UserError."""
     try:
         try:
             app(prog_name="harness")
         finally:
-            sys.stdout.flush()  # here, where a full disk or a closed pipe is told like any other
+            sys.stdout.flush()  # here, so that a full disk or a closed pipe is reported like any other error
     except (UserError, Stopped, BrokenPipeError):
         raise
     except Exception as error:
@@ -119,8 +146,10 @@ def _answer() -> None:
 
 
 def run_quietly(*arguments: str) -> int:
-    """Run a command line in this process; what it prints is shown only where it fails. For measurements of a whole
-    command in a process of its own (harness.benchmarks.measure.in_child)."""
+    """Run a command line in this process and show its output only if it fails.
+
+    For measurements of a whole command in a child process (harness.benchmarks.measure.in_child).
+    """
     sys.argv = ["harness", *arguments]
     with redirect_stdout(io.StringIO()) as said:
         try:

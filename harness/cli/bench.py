@@ -7,42 +7,50 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import DataDir, Fusion, Head, OptEncoders, Plugins, Sets, Track
+from harness.cli.help import examples
+from harness.cli.options import DataDir, Device, Finetune, Fusion, Head, OptEncoders, Plugins, Recipe, Sets, Track
 from zoo.errors import UserError
 
 
+@examples(
+    "harness bench",
+    "harness bench --data DIR --encoders face,context",
+    "harness bench --data DIR --encoders face --json rates.json",
+)
 def bench(
     data: DataDir = None,
     encoders: OptEncoders = None,
     fusion: Fusion = None,
     head: Head = None,
     track: Track = None,
-    finetune: Annotated[list[str] | None, typer.Option(help="train this slot's encoder on; may be given again")] = None,
-    recipe: Annotated[str | None, typer.Option(help="settings: a name or a TOML file (a run's config.toml)")] = None,
+    finetune: Finetune = None,
+    recipe: Recipe = None,
     sets: Sets = None,
     plugin: Plugins = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
-    frames: Annotated[int, typer.Option(min=40, help="of each of three videos a split; more on a fast GPU")] = 120,
-    rounds: Annotated[int, typer.Option(min=1, help="each measures everything once, in turn; the median is told")] = 3,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="all figures, for programs")] = None,
+    device: Device = None,
+    frames: Annotated[int, typer.Option(min=40, help="use N frames of three videos per split")] = 120,
+    rounds: Annotated[int, typer.Option(min=1, help="measure everything N times and report the median")] = 3,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="write all figures as JSON")] = None,
     predict: Annotated[
         Path | None,
         typer.Option("--predict", metavar="VIDEO", help="measure `harness predict` on a video: its stages, one pass"),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(metavar="RUN|ENCODER[:NAME]", help="--predict: what predicts, as in `harness predict`")
+        str | None, typer.Option("--model", metavar="RUN|NAME", help="predict with this model (with --predict)")
     ] = None,
     seed_baseline: Annotated[
-        bool, typer.Option("--seed-baseline", help="this harness and the field's frame-by-frame way in turn")
+        bool, typer.Option("--seed-baseline", help="compare this harness with frame-by-frame scripts")
     ] = False,
     write: Annotated[
-        Path | None, typer.Option(metavar="PAGE", help="--seed-baseline: put the tables between the page's markers")
+        Path | None,
+        typer.Option(metavar="PAGE", help="with --seed-baseline: write the tables between the page's markers"),
     ] = None,
     include: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="--seed-baseline: JSON results of long checks")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="with --seed-baseline: add JSON results of long checks; repeatable"),
     ] = None,
 ) -> None:
-    """Measure every stage of a run here, beside its limit."""
+    """Measure how fast every stage of a run is, next to its limit."""
     if json_file is not None and not json_file.parent.is_dir():
         raise UserError("bench-json-no-folder", json_file=json_file, parent=json_file.parent)
     if seed_baseline:

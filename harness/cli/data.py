@@ -7,79 +7,108 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import DetectorSets, Edition, Encoders, Jobs, Launcher, Plugins, Sets, Track
+from harness.cli.help import Group, examples
+from harness.cli.options import (
+    DEVICE,
+    DataEdition,
+    DataTrack,
+    DetectorSets,
+    Device,
+    Edition,
+    Encoders,
+    Jobs,
+    Launcher,
+    Plugins,
+    Sets,
+    Track,
+)
 from zoo.text import visible
 
-app = typer.Typer(help="Make, check and prepare data folders.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Make, check and prepare data folders.", cls=Group, no_args_is_help=True, rich_markup_mode=None)
+DataFolder = Annotated[Path, typer.Argument(metavar="DIR", help="a data folder (`harness help data`)")]
+Detector = Annotated[str, typer.Option(metavar="NAME", help="find faces with this detector (`harness list detectors`)")]
 
 
 @app.command("demo")
+@examples("harness data demo small --videos 4,2,2 --frames 24", "harness data demo another --seed 1")
 def data_demo(
-    folder: Annotated[Path, typer.Argument(metavar="DIR")],
-    seed: Annotated[int, typer.Option(min=0, help="another set of videos")] = 0,
-    videos: Annotated[str, typer.Option(help="train,val,test videos")] = "24,16,8",
-    frames: Annotated[int, typer.Option(min=12, help="frames of a video")] = 120,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="the folder to write")],
+    seed: Annotated[int, typer.Option(min=0, help="draw another set of videos")] = 0,
+    videos: Annotated[str, typer.Option(metavar="N,N,N", help="make this many train, val and test videos")] = "24,16,8",
+    frames: Annotated[int, typer.Option(min=12, help="make videos of N frames")] = 120,
     jobs: Jobs = None,
 ) -> None:
-    """Write the synthetic demo set."""
+    """Write a synthetic demo set."""
     from harness.cli.commands.data import demo
 
     demo(folder, seed, videos, frames, jobs)
 
 
 @app.command("crop")
+@examples("harness data crop RAW --out data", "harness data crop RAW --out data --detector blazeface --jobs 4")
 def data_crop(
-    raw: Annotated[Path, typer.Argument(metavar="RAW", help="a folder of raw videos, perhaps with annotations")],
-    out: Annotated[Path, typer.Option("--out", help="the data folder to make")],
-    detector: Annotated[str, typer.Option(help="`harness list detectors`")] = "centerface",
+    raw: Annotated[
+        Path, typer.Argument(metavar="RAW", help="a folder of raw videos, with annotations if there are any")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="write the data folder here")],
+    detector: Detector = "centerface",
     copy: Annotated[bool, typer.Option("--copy", help="copy the videos instead of linking them")] = False,
     sets: DetectorSets = None,
     jobs: Jobs = None,
     plugin: Plugins = None,
 ) -> None:
-    """Raw videos -> a data folder with face crops and boxes."""
+    """Make a data folder with face crops and boxes from raw videos."""
     from harness.cli.commands.data import crop
 
     crop(raw, out, detector, jobs, link=not copy, plugins=plugin or [], sets=sets or [])
 
 
 @app.command("boxes")
+@examples("harness data boxes DIR", "harness data boxes DIR --detector blazeface --jobs 4")
 def data_boxes(
-    folder: Annotated[Path, typer.Argument(metavar="DIR")],
-    detector: Annotated[str, typer.Option(help="`harness list detectors`")] = "centerface",
+    folder: DataFolder,
+    detector: Detector = "centerface",
     jobs: Jobs = None,
     plugin: Plugins = None,
 ) -> None:
-    """Find the person's box in every frame of the raw videos."""
+    """Find the person in every frame of the raw videos.
+
+    The streams body, context and pose need it. Run it again to continue after a stop.
+    """
     from harness.cli.commands.data import boxes
 
     boxes(folder, detector, jobs, plugin or [])
 
 
 @app.command("doctor")
+@examples("harness data doctor DIR", "harness data doctor DIR --edition abaw6 --track expr")
 def data_doctor(
-    folder: Annotated[Path, typer.Argument(metavar="DIR")],
-    edition: Edition = None,
-    track: Track = None,
+    folder: DataFolder,
+    edition: DataEdition = None,
+    track: DataTrack = None,
     plugin: Plugins = None,
 ) -> None:
-    """Compare a data folder with the published figures.
+    """Compare a data folder with the published counts.
 
-    Says what is missing and what to do. Exit code 1 where the folder is not clean."""
+    Lists what is missing and what to do. Exit code 1 if something must be done.
+    """
     from harness.cli.commands.data import doctor
 
     doctor(folder, edition, track, plugin or [])
 
 
 @app.command("report")
+@examples("harness data report DIR", "harness data report DIR --track va --out va.html")
 def data_report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR")],
-    out: Annotated[Path | None, typer.Option("--out", help="the page; default: DIR/report.html")] = None,
-    edition: Edition = None,
-    track: Track = None,
+    folder: DataFolder,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="write the page here", show_default="DIR/report.html")
+    ] = None,
+    edition: DataEdition = None,
+    track: DataTrack = None,
     plugin: Plugins = None,
 ) -> None:
-    """Draw a data folder: labels, faces, sound, lengths, groups."""
+    """Write a page about the data: labels, faces, sound, groups."""
     from harness.reports.data_page import report_data
     from zoo.registry.tracks import load_plugins
 
@@ -89,87 +118,123 @@ def data_report(
 
 
 @app.command("index")
+@examples("harness data index DIR", "harness data index DIR --track va --fresh")
 def data_index(
-    folder: Annotated[Path, typer.Argument(metavar="DIR")],
-    edition: Edition = None,
-    track: Track = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="forget what is remembered of this folder first")] = False,
+    folder: DataFolder,
+    edition: DataEdition = None,
+    track: DataTrack = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="read everything again, also if it has not changed")] = False,
     plugin: Plugins = None,
 ) -> None:
-    """Read annotations, lists and names of crops, and count them.
+    """Read and count annotations, test lists and crops.
 
-    Every command reads them the same way, and only those that changed since the last one did."""
+    Every command reads them this way, and reads again only those that changed since.
+    """
     from harness.cli.commands.data import index
 
     index(folder, edition, track, plugin or [], fresh=fresh)
 
 
 @app.command("acceptance")
+@examples("harness data acceptance DIR", "harness data acceptance DIR --track va --out va.txt")
 def data_acceptance(
-    folder: Annotated[Path, typer.Argument(metavar="DIR")],
-    out: Annotated[Path, typer.Option("--out", help="the text to share")] = Path("acceptance.txt"),
-    edition: Edition = None,
-    track: Track = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, auto")] = "auto",
+    folder: DataFolder,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="write the text here")] = Path("acceptance.txt"),
+    edition: DataEdition = None,
+    track: DataTrack = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help=DEVICE)] = "auto",
     jobs: Jobs = None,
     plugin: Plugins = None,
 ) -> None:
-    """Try everything on a data folder; writes a text to share.
+    """Try everything on a data folder and write a text to share.
 
-    Versions, counts, and figures beside published ones; no names and no pictures. Exit code 1 where a step failed."""
+    The text has versions, counts and published figures, but no names and no pictures. Exit code 1 if a step failed.
+    """
     from harness.cli.commands.data import accept
 
     accept(folder, out, edition, track, device, jobs, plugin or [])
 
 
 @app.command("pack")
+@examples(
+    "harness data pack DIR", "harness data pack DIR --streams face,audio --jobs 8", "harness data pack DIR --out PACK"
+)
 def data_pack(
-    folder: Annotated[Path, typer.Argument(metavar="DIR")],
-    streams: Annotated[str | None, typer.Option(help="face,body,context,audio; all that DIR can serve")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="DIR/pack; of another, say --set data.pack=OUT")] = None,
-    size: Annotated[int, typer.Option(min=16, help="pixels a side of body and context")] = 224,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality of body and context")] = 95,
-    crops: Annotated[str, typer.Option(help="cropped_aligned, cropped")] = "cropped_aligned",
+    folder: DataFolder,
+    streams: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="pack these of face,body,context,audio, comma-separated",
+            show_default="all that DIR has",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="PACK", help="write here; read it with --set data.pack=PACK", show_default="DIR/pack"
+        ),
+    ] = None,
+    size: Annotated[int, typer.Option(min=16, help="store body and context with N pixels a side")] = 224,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="store body and context with this JPEG quality")] = 95,
+    crops: Annotated[
+        str, typer.Option(metavar="NAME", help="pack these face crops: cropped_aligned or cropped")
+    ] = "cropped_aligned",
     jobs: Jobs = None,
 ) -> None:
-    """Decode every raw video once, to be read at random.
+    """Decode every raw video once into files that are fast to read.
 
-    Crops keep their own bytes. Resumable; what failed is listed at the end and in the pack's ledger.jsonl."""
+    Face crops keep their own bytes. Run it again to continue after a stop. Failures are listed at the end and in the
+    pack's ledger.jsonl.
+    """
     from harness.cli.commands.pack import pack
 
     pack(folder, streams, out, size, quality, crops, jobs)
 
 
 @app.command("verify")
+@examples("harness data verify DIR", "harness data verify DIR --remove")
 def data_verify(
-    folder: Annotated[Path, typer.Argument(metavar="DIR")],
-    pack: Annotated[Path | None, typer.Option("--pack", help="the pack; DIR/pack")] = None,
-    remove: Annotated[bool, typer.Option("--remove", help="take out what is broken, to be packed again")] = False,
+    folder: DataFolder,
+    pack: Annotated[
+        Path | None, typer.Option("--pack", metavar="PACK", help="check this pack", show_default="DIR/pack")
+    ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="remove broken files, so that they are packed again")
+    ] = False,
     jobs: Jobs = None,
 ) -> None:
     """Compare a pack with its checksums and sources.
 
-    Exit code 1 where a file is broken, unfinished or of a source that has changed."""
+    Exit code 1 if a file is broken or unfinished, or if its source has changed.
+    """
     from harness.cli.commands.pack import verify
 
     verify(folder, pack, jobs, remove=remove)
 
 
 @app.command("extract")
+@examples(
+    "harness data extract DIR --encoders face,context",
+    "harness data extract DIR --encoders face=timm:resnet18 --jobs 2",
+)
 def data_extract(
-    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    folder: DataFolder,
     encoders: Encoders,
     track: Track = None,
     edition: Edition = None,
     sets: Sets = None,
     plugin: Plugins = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
+    device: Device = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="processes, a GPU each where there are several; default: this one")
+        int | None,
+        typer.Option(
+            min=1, help="work with N processes, each with a GPU if there are several", show_default="this one"
+        ),
     ] = None,
     launcher: Launcher = "local",
 ) -> None:
-    """Fill the feature cache of frozen encoders."""
+    """Compute and cache the features of frozen encoders."""
     from harness.cli.commands.data import extract
 
     flags = {

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the command class of them all."""
 
 from __future__ import annotations
 
@@ -11,54 +11,158 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from harness.cli.help import Help, name_values
 from zoo.errors import UserError
 from zoo.files import is_plain
 
-Encoders = Annotated[str, typer.Option("--encoders", help="slots: STREAM[.TAG][=ENCODER[:ARGUMENT]], by commas")]
-OptEncoders = Annotated[
-    str | None, typer.Option("--encoders", help="slots: STREAM[.TAG][=ENCODER[:ARGUMENT]], by commas")
+BRANCHES = "use these input branches, comma-separated: STREAM[.TAG][=ENCODER[:ARGUMENT]] (`harness help branches`)"
+DEVICE = "compute on this device: cpu, cuda or auto"
+THE_RECIPES = "the recipe's"
+THE_RUNS = "the run's"
+
+Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help=DEVICE, show_default="auto")]
+Finetune = Annotated[
+    list[str] | None,
+    typer.Option("--finetune", metavar="BRANCH", help="train the encoder of this input branch too; repeatable"),
 ]
-Fusion = Annotated[str | None, typer.Option("--fusion", help="how slots are brought together")]
-Head = Annotated[str | None, typer.Option("--head", help="the temporal model")]
-Track = Annotated[str | None, typer.Option("--track", help="va, expr, au, mtl")]
-AnyTrack = Annotated[str | None, typer.Option("--track", help="va, expr, au, mtl, ce, ...; default: the run's")]
-Edition = Annotated[str | None, typer.Option("--edition", help="abaw10...; default: the latest that has the track")]
-DataDir = Annotated[Path | None, typer.Option("--data", help="an Aff-Wild2 folder; default: the synthetic demo set")]
-Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="a plugin file; may be given again")]
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        metavar="NAME|FILE",
+        help="start from these settings (`harness recipes`, a TOML file, a run's config.toml)",
+        show_default="default, or demo for a demo set",
+    ),
+]
+Loss = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--loss", metavar="NAME", help="replace the default loss of its kind (`harness list losses`); repeatable"
+    ),
+]
+Post = Annotated[
+    str | None,
+    typer.Option(
+        "--post",
+        metavar="NAMES",
+        help="apply these post-processors in order, comma-separated (`harness list postprocessors`)",
+        show_default=THE_RECIPES,
+    ),
+]
+Encoders = Annotated[str, typer.Option("--encoders", metavar="BRANCHES", help=BRANCHES)]
+OptEncoders = Annotated[
+    str | None, typer.Option("--encoders", metavar="BRANCHES", help=BRANCHES, show_default=THE_RECIPES)
+]
+Fusion = Annotated[
+    str | None,
+    typer.Option(
+        "--fusion",
+        metavar="NAME",
+        help="combine the input branches with this fusion (`harness list fusions`)",
+        show_default=THE_RECIPES,
+    ),
+]
+Head = Annotated[
+    str | None,
+    typer.Option(
+        "--head", metavar="NAME", help="use this temporal model (`harness list heads`)", show_default=THE_RECIPES
+    ),
+]
+Track = Annotated[
+    str | None,
+    typer.Option("--track", metavar="NAME", help="use this track: va, expr, au or mtl", show_default=THE_RECIPES),
+]
+AnyTrack = Annotated[
+    str | None,
+    typer.Option("--track", metavar="NAME", help="use this track: va, expr, au, mtl, ce, ...", show_default=THE_RUNS),
+]
+DataTrack = Annotated[
+    str | None,
+    typer.Option("--track", metavar="NAME", help="look at this track only", show_default="all that are annotated"),
+]
+Edition = Annotated[
+    str | None,
+    typer.Option(
+        "--edition",
+        metavar="NAME",
+        help="use this edition of the competition, such as abaw10",
+        show_default="the latest that has the track",
+    ),
+]
+DataEdition = Annotated[
+    str | None,
+    typer.Option(
+        "--edition",
+        metavar="NAME",
+        help="use this edition's tracks",
+        show_default="the latest that fits the annotations",
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", help="read this Aff-Wild2 folder", show_default="a synthetic demo set, made once"
+    ),
+]
+Plugins = Annotated[
+    list[Path] | None, typer.Option("--plugin", metavar="FILE", help="load this plugin file; repeatable")
+]
 RunPlugins = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", help="a plugin file that the run was made with, unchanged; may be given again"),
+    typer.Option(
+        "--plugin", metavar="FILE", help="load this plugin file, unchanged since the run was made; repeatable"
+    ),
 ]
-RunData = Annotated[Path | None, typer.Option("--data", help="where the run's data are now; default: where they were")]
+RunData = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="read the run's data here", show_default="the recorded folder"),
+]
 EvaluationData = Annotated[
-    Path | None, typer.Option("--data", help="where the run's data are now, or other data; default: where they were")
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", help="read the run's data here, or other data", show_default="the recorded folder"
+    ),
 ]
-Sets = Annotated[list[str] | None, typer.Option("--set", help="any other setting, KEY=VALUE; may be given again")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="change any other setting (`harness help settings`); repeatable"),
+]
 DetectorSets = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
-        help="detector.KEY=VALUE: an option of the detector, or detector.mode=track, which follows faces between "
-        "detections; repeatable",
+        metavar="KEY=VALUE",
+        help="set an option of the detector, detector.KEY=VALUE; detector.mode=track follows faces between detections; "
+        "repeatable",
     ),
 ]
-ListFile = Annotated[Path | None, typer.Option("--list", help="the organisers' test list or example file")]
-Out = Annotated[Path, typer.Option("--out", help="where runs and tables are kept")]
-Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="processes; default: the number of cores")]
+ListFile = Annotated[
+    Path | None, typer.Option("--list", metavar="FILE", help="take the test rows from the organisers' list or example")
+]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="write runs and tables into this folder")]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", metavar="N", min=1, help="work with N processes", show_default="the number of cores"),
+]
 Launcher = Annotated[
-    str, typer.Option("--launcher", help="local: processes here; ray: a cluster ($RAY_ADDRESS; extra ray)")
+    str,
+    typer.Option(
+        "--launcher",
+        metavar="NAME",
+        help="start processes on this machine (local) or on a Ray cluster (ray, at $RAY_ADDRESS; extra ray)",
+    ),
 ]
 
 
-class Command(TyperCommand):
-    """A command whose complaints about its arguments say what to write instead."""
+class Command(Help, TyperCommand):
+    """A command whose errors about arguments say what to write instead."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse a command line; the library's error gets a sentence more where it is a mistake that we know."""
-        given = list(args)  # the library eats its own
+        """Parse a command line; add advice to the library's message if the mistake is a known one."""
+        given = list(args)  # the library consumes its own
         try:
             return super().parse_args(ctx, args)
-        except Exception as error:  # the library's own, which it gives no public name
+        except Exception as error:  # a class of the library that has no public name
             if hasattr(error, "message"):
                 error.message += _advice(error, given)
             raise
@@ -75,15 +179,19 @@ def _advice(error: Any, args: list[str]) -> str:
     if "unexpected extra argument" in error.message and "--encoders" in args:
         first = args.index("--encoders") + 1
         words = list(itertools.takewhile(lambda word: not word.startswith("-"), args[first:]))
-        return f"; several encoders are one word: --encoders {','.join(words)}" if len(words) > 1 else ""
+        return f"; write several encoders as one word: --encoders {','.join(words)}" if len(words) > 1 else ""
     return ""
 
 
 def with_home_paths(app: typer.Typer) -> None:
-    """Let every command of an app, and of those below it, take ``~`` in its paths, also where no shell expands it, and
-    say what to write where its arguments are wrong."""
+    """Prepare every command of an app and of its groups.
+
+    Paths accept ``~``, also if no shell expands it; options have readable metavars; errors about arguments say what to
+    write instead.
+    """
     for command in app.registered_commands:
         if command.callback is not None:
+            name_values(command.callback)
             command.callback = _with_home_paths(command.callback)
             command.cls = Command
     for group in app.registered_groups:

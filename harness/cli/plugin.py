@@ -7,31 +7,49 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Write and check plugins of your own.", no_args_is_help=True, rich_markup_mode=None)
+from harness.cli.help import Group, examples
+
+app = typer.Typer(help="Write and check your own plugins.", cls=Group, no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command("new")
+@examples("harness plugin new my-encoder --kind encoder --single-file", "harness plugin new my-head --kind head")
 def plugin_new(
     name: Annotated[str, typer.Argument(help="the block's name, as in my-encoder")],
-    kind: Annotated[str, typer.Option(help="encoder, fusion, head, loss, postprocess, detector, logger")],
-    single_file: Annotated[bool, typer.Option("--single-file", help="one file, used with --plugin")] = False,
-    out: Annotated[Path, typer.Option("--out", help="the folder it is written into")] = Path("."),
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help="write an encoder, fusion, head, loss, postprocess, detector or logger")
+    ],
+    single_file: Annotated[
+        bool, typer.Option("--single-file", help="write one file, for --plugin, instead of a package")
+    ] = False,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="write it into this folder")] = Path("."),
 ) -> None:
-    """Write a plugin that works at once, to start from."""
+    """Write a small working plugin to start from."""
     from harness.cli.commands.plugin_new import new
 
     new(name, kind, single_file=single_file, out=out)
 
 
 @app.command("check")
+@examples(
+    "harness plugin check my_encoder.py",
+    "harness plugin check my-head",
+    "harness plugin check plugins.encoders.timm --argument timm:resnet18",
+)
 def plugin_check(
     target: Annotated[str, typer.Argument(help="an installed package, a module or a .py file")],
-    argument: Annotated[list[str] | None, typer.Option(help="ENCODER:ARGUMENT to check it with")] = None,
-    tries: Annotated[list[str] | None, typer.Option("--try", help="OPTION=VALUE that the rule options tries")] = None,
+    argument: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ENCODER:ARGUMENT", help="check this encoder with this argument; repeatable"),
+    ] = None,
+    tries: Annotated[
+        list[str] | None, typer.Option("--try", metavar="OPTION=VALUE", help="try this value of an option; repeatable")
+    ] = None,
 ) -> None:
-    """Hold everything a plugin registers to the rules.
+    """Check that the blocks of a plugin keep all rules.
 
-    Exit code 1 where a rule is broken: what was fed, what came back, why it matters."""
+    Exit code 1 if a rule is broken; the output shows the input, the result and why it matters.
+    """
     from harness.cli.commands.plugin_check import check as command
 
     command(target, argument or [], tries or [])

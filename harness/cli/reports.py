@@ -7,30 +7,47 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.help import examples
 from harness.cli.options import RunPlugins
 from zoo.errors import UserError
 from zoo.text import visible
 
 
+@examples(
+    "harness report runs/first",
+    "harness report runs/a runs/b --out comparison.html",
+    "harness report runs/first --figures figures --style acm",
+    "harness report runs/first --faces",
+)
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders; several: one page side by side")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders; several are shown on one page")],
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="the page of several runs (default: comparison.html beside them), or of --faces"),
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="write the page here",
+            show_default="report.html in the run, comparison.html next to several, faces.html",
+        ),
     ] = None,
     figures: Annotated[
         Path | None, typer.Option("--figures", metavar="DIR", help="write figures for a paper and their data into DIR")
     ] = None,
-    style: Annotated[str, typer.Option("--style", help="of the figures: ieee, acm")] = "ieee",
+    style: Annotated[
+        str, typer.Option("--style", metavar="NAME", help="draw figures in the style ieee or acm")
+    ] = "ieee",
     faces: Annotated[
-        bool, typer.Option("--faces", help="write the face crops at the largest errors into faces.html, or --out")
+        bool, typer.Option("--faces", help="write the face crops at the largest errors into a file of its own")
     ] = False,
     data: Annotated[
-        Path | None, typer.Option("--data", help="--faces: where the run's data are now; default: where they were")
+        Path | None,
+        typer.Option(
+            "--data", metavar="DIR", help="read the faces from here (with --faces)", show_default="the recorded folder"
+        ),
     ] = None,
     plugin: RunPlugins = None,
 ) -> None:
-    """Draw a run again, runs side by side, or figures for a paper."""
+    """Write a page about runs, or figures for a paper."""
     from harness.reports.making import report as make
     from harness.reports.making import report_several
 

@@ -1,4 +1,4 @@
-"""Commands that train, and that use what was trained."""
+"""Commands that train, and that use trained runs."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.help import examples
 from harness.cli.options import (
     AnyTrack,
     DataDir,
     DetectorSets,
+    Device,
     Edition,
     EvaluationData,
+    Finetune,
     Fusion,
     Head,
     ListFile,
+    Loss,
     OptEncoders,
     Out,
     Plugins,
+    Post,
+    Recipe,
     RunData,
     RunPlugins,
     Sets,
@@ -27,6 +33,12 @@ from harness.cli.options import (
 from zoo.errors import UserError
 
 
+@examples(
+    "harness run --encoders face,context --fusion late --head gru",
+    "harness run --data DIR --track va --encoders face=timm:resnet18,audio",
+    "harness run --data DIR --recipe ntua-cvsp-2021 --set train.epochs=5",
+    "harness run --resume runs/first",
+)
 def run(
     encoders: OptEncoders = None,
     fusion: Fusion = None,
@@ -35,28 +47,40 @@ def run(
     edition: Edition = None,
     data: DataDir = None,
     out: Out = Path("runs"),
-    name: Annotated[str | None, typer.Option(help="the run's folder; default: made from the combination")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="most epochs to train")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="decides all that is random")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="train with this many seeds; mean and spread")] = 1,
-    folds: Annotated[int | None, typer.Option(min=1, help="k-fold over train and val by group, 3 or more")] = None,
-    fit: Annotated[str | None, typer.Option(help="train,val: train on both, with the epochs of --epochs-from")] = None,
-    epochs_from: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="the run that chose the epochs; its settings are the default")
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="name the run's folder", show_default="made of its blocks")
     ] = None,
-    finetune: Annotated[list[str] | None, typer.Option(help="train this slot's encoder on; may be given again")] = None,
-    loss: Annotated[list[str] | None, typer.Option(help="a loss instead of a default one; may be given again")] = None,
-    post: Annotated[str | None, typer.Option(help="post-processors in order, by commas")] = None,
-    recipe: Annotated[str | None, typer.Option(help="settings: a name or a TOML file (a run's config.toml)")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="train for at most N epochs", show_default="the recipe's")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="seed all random numbers", show_default="0")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="train with N seeds and report mean and spread")] = 1,
+    folds: Annotated[int | None, typer.Option(min=1, help="train N folds of train and val by group, 3 or more")] = None,
+    fit: Annotated[
+        str | None, typer.Option(metavar="SPLITS", help="train on both splits: train,val; needs --epochs-from")
+    ] = None,
+    epochs_from: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="take the number of epochs and the settings from this run")
+    ] = None,
+    finetune: Finetune = None,
+    loss: Loss = None,
+    post: Post = None,
+    recipe: Recipe = None,
     sets: Sets = None,
     plugin: Plugins = None,
-    resume: Annotated[Path | None, typer.Option(help="continue this run")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
-    devices: Annotated[int | None, typer.Option(min=1, help="devices of this machine that share each batch")] = None,
-    nodes: Annotated[int | None, typer.Option(min=1, help="machines, each with as many devices")] = None,
-    precision: Annotated[str | None, typer.Option(help="32, bf16-mixed")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="continue this run")] = None,
+    device: Device = None,
+    devices: Annotated[
+        int | None, typer.Option(min=1, help="share each batch over N devices of this machine", show_default="1")
+    ] = None,
+    nodes: Annotated[
+        int | None, typer.Option(min=1, help="use N machines with as many devices each", show_default="1")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="NAME", help="compute in 32 or bf16-mixed", show_default="32")
+    ] = None,
     zero_shot: Annotated[
-        bool, typer.Option("--zero-shot", help="score an encoder that predicts by itself; trains nothing")
+        bool, typer.Option("--zero-shot", help="score an encoder that predicts by itself, without training")
     ] = False,
     logger: Annotated[
         list[str] | None,
@@ -66,7 +90,7 @@ def run(
     ] = None,
     list_file: ListFile = None,
 ) -> None:
-    """Train and evaluate a combination, submit and rank it."""
+    """Train, evaluate, rank and submit a combination."""
     from harness.config.recipe import recipe_of
     from harness.config.schema import load_config
     from harness.reports.making import leave_report
@@ -110,38 +134,55 @@ def run(
     command.start(config, out=out, name=name, seeds=seeds, after=leave_report, draw=draw_pictures)
 
 
+@examples(
+    "harness predict my_video.mp4 --overlay drawn.mp4",
+    "harness predict videos/ --model runs/first --people all",
+    "harness predict 0 --model runs/first",
+)
 def predict(
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="INPUT...", help="videos, images, sound files, folders of them, a camera's number"),
+        typer.Argument(metavar="INPUT...", help="videos, images, sound files, folders of them, or a camera's number"),
     ],
     model: Annotated[
         str | None,
         typer.Option(
             "--model",
             metavar="RUN|ENCODER[:NAME]",
-            help="a finished run, or an encoder that predicts by itself; default: the one of the default recipe",
+            help="predict with this finished run, or with an encoder that predicts by itself",
+            show_default="fer",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", help="where the tables go")] = Path("predictions"),
-    people: Annotated[str, typer.Option("--people", help="main: the main person of a video; all: everybody")] = "main",
-    form: Annotated[str, typer.Option("--format", help="of the tables: csv, parquet, jsonl")] = "csv",
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="write the tables into this folder")] = Path(
+        "predictions"
+    ),
+    people: Annotated[
+        str,
+        typer.Option("--people", metavar="WHO", help="predict the main person of a video (main) or everybody (all)"),
+    ] = "main",
+    form: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="write the tables as csv, parquet or jsonl")
+    ] = "csv",
     overlay: Annotated[
-        Path | None, typer.Option("--overlay", help="draw into the video: a file for one video, a folder for several")
+        Path | None,
+        typer.Option(
+            "--overlay", metavar="PATH", help="write a video with the predictions: a file, or a folder for several"
+        ),
     ] = None,
     report: Annotated[
         Path | None,
         typer.Option(
             "--report",
-            help="a page that plays the video beside its predictions: a .html file for one video, a folder for several",
+            metavar="PATH",
+            help="write a page that plays the video with its predictions: a .html file, or a folder for several",
         ),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
+    device: Device = None,
     sets: DetectorSets = None,
     plugin: RunPlugins = None,
     jobs: Annotated[int | None, typer.Option("--jobs", hidden=True, min=1)] = None,
 ) -> None:
-    """Predict videos, images and sound files, one table each."""
+    """Predict videos, images and sound files, one table for each."""
     from harness.predicting.command import Request
     from harness.predicting.command import predict as command
     from harness.reports.video_page import write_video_page
@@ -151,24 +192,39 @@ def predict(
     )
 
 
+@examples(
+    "harness evaluate runs/first",
+    "harness evaluate runs/first --data OTHER",
+    "harness evaluate runs/first --drop each --noise 0.5,1,2",
+    "harness evaluate --predictions table.csv --labels labels.csv --track va",
+)
 def evaluate(
     run_folder: Annotated[Path | None, typer.Argument(metavar="RUN", help="a finished run")] = None,
     data: EvaluationData = None,
     predictions: Annotated[
-        Path | None, typer.Option(help="score a table instead of a run (parquet, csv), with --track and --edition")
+        Path | None,
+        typer.Option(metavar="FILE", help="score this table (parquet, csv) instead of a run; needs --track"),
     ] = None,
-    labels: Annotated[Path | None, typer.Option(help="their labels; default: the table's columns ..._true")] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="with --predictions: read the labels here", show_default="its columns ..._true"
+        ),
+    ] = None,
     track: AnyTrack = None,
     edition: Edition = None,
     plugin: RunPlugins = None,
     drop: Annotated[
         list[str] | None,
-        typer.Option(help="withhold this slot, or all slots of this stream; may be given again; each: a table of all"),
+        typer.Option(
+            metavar="BRANCH", help="leave out this input branch or stream; repeatable; each: one after the other"
+        ),
     ] = None,
     noise: Annotated[
-        str | None, typer.Option(help="a table with noise of so many standard deviations of the features, by commas")
+        str | None,
+        typer.Option(metavar="X,X,...", help="add noise of X standard deviations to the features, comma-separated"),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="replace predictions whose score is another")] = False,
+    force: Annotated[bool, typer.Option("--force", help="replace predictions that have another score")] = False,
 ) -> None:
     """Score a run again, or a table of predictions."""
     from harness.analysis.rescore import evaluate as command
@@ -192,7 +248,7 @@ def evaluate(
 
 
 def noise_levels(text: str) -> list[float]:
-    """``0.5,1,2`` as numbers; UserError where one is none, or not over 0."""
+    """Parse ``0.5,1,2``; raise UserError if a part is not a positive number."""
     try:
         levels = [float(part) for part in text.split(",")]
     except ValueError:
@@ -202,16 +258,27 @@ def noise_levels(text: str) -> list[float]:
     return list(dict.fromkeys(levels))
 
 
+@examples("harness ensemble runs/a runs/b", "harness ensemble runs/a runs/b runs/c --method weights --name best")
 def ensemble(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="finished runs; several seeds count as so many")],
-    method: Annotated[str, typer.Option(help="mean, vote, ccc (values), weights (fitted on folds)")] = "mean",
-    name: Annotated[str | None, typer.Option(help="the ensemble's folder; default: made from its members")] = None,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="finished runs; a run of several seeds counts as several members"),
+    ],
+    method: Annotated[
+        str, typer.Option(metavar="NAME", help="merge by mean, vote, ccc (values) or weights (fitted on folds)")
+    ] = "mean",
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="name the folder", show_default="made of its members")
+    ] = None,
     out: Out = Path("runs"),
-    post: Annotated[str | None, typer.Option(help="post-processors by commas; default: those of its members")] = None,
+    post: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="use these post-processors, comma-separated", show_default="the members'"),
+    ] = None,
     data: RunData = None,
     plugin: RunPlugins = None,
 ) -> None:
-    """Merge finished runs into one, and rank it with them."""
+    """Merge finished runs into an ensemble and rank it with them."""
     from harness.analysis.ensemble_run import ensemble as command
     from harness.reports.making import leave_report
 
@@ -219,17 +286,28 @@ def ensemble(
     leave_report(command(runs, method, name=name, out=out, post=chosen, data=data, plugins=plugin or []))
 
 
+@examples(
+    "harness leaderboard runs",
+    "harness leaderboard runs --track va --format html --out board.html",
+    "harness leaderboard --published --edition abaw6",
+)
 def leaderboard(
-    runs: Annotated[Path | None, typer.Argument(metavar="RUNS", help="a folder of runs; default: runs")] = None,
-    edition: Annotated[str | None, typer.Option(help="with what is published of this edition, abaw10")] = None,
-    track: Annotated[str | None, typer.Option(help="of this track: va, expr, au, mtl")] = None,
-    split: Annotated[str | None, typer.Option(help="on this split: val, test, cv6")] = None,
-    form: Annotated[str | None, typer.Option("--format", help="md, csv, latex, html (one page, no network)")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="a file; default: print")] = None,
-    published: Annotated[bool, typer.Option("--published", help="published alone; --out FOLDER: pages")] = False,
-    check: Annotated[bool, typer.Option("--check", help="--published: whether the pages are stale")] = False,
+    runs: Annotated[Path | None, typer.Argument(metavar="RUNS", help="a folder of runs", show_default="runs")] = None,
+    edition: Annotated[
+        str | None, typer.Option(metavar="NAME", help="add the published results of this edition, such as abaw10")
+    ] = None,
+    track: Annotated[str | None, typer.Option(metavar="NAME", help="show this track: va, expr, au or mtl")] = None,
+    split: Annotated[str | None, typer.Option(metavar="NAME", help="show this split: val, test, cv6")] = None,
+    form: Annotated[str | None, typer.Option("--format", metavar="NAME", help="write md, csv, latex or html")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="PATH", help="write into this file; --published: into this folder")
+    ] = None,
+    published: Annotated[bool, typer.Option("--published", help="show published results only")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="with --published: check that its pages are up to date")
+    ] = False,
 ) -> None:
-    """Build the tables of runs, beside what is published."""
+    """Rank runs, on their own or next to published results."""
     from harness.cli.commands import leaderboard as command
     from leaderboards.comparison import TableQuery
 

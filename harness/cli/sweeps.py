@@ -7,42 +7,82 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import DataDir, Edition, Launcher, ListFile, Out, Plugins, Sets, Track
+from harness.cli.help import examples
+from harness.cli.options import (
+    DataDir,
+    Device,
+    Edition,
+    Finetune,
+    Launcher,
+    ListFile,
+    Loss,
+    Out,
+    Plugins,
+    Post,
+    Recipe,
+    Sets,
+    Track,
+)
 from zoo.errors import UserError
 
 
+@examples(
+    "harness sweep --data DIR --encoders 'face;face,audio' --head gru,tcn --dry-run",
+    "harness sweep --data DIR --track expr --fusion late,concat --seeds 3",
+    "harness sweep --data DIR --search 20 --space train.lr=1e-4:1e-2:log",
+)
 def sweep(
-    encoders: Annotated[str | None, typer.Option(help="lists of slots, by semicolons: 'face;face,context'")] = None,
-    fusion: Annotated[str | None, typer.Option(help="fusions, by commas")] = None,
-    head: Annotated[str | None, typer.Option(help="heads, by commas")] = None,
+    encoders: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LISTS",
+            help="train these, separated by semicolons: 'face;face,context'",
+            show_default="the recipe's",
+        ),
+    ] = None,
+    fusion: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="train these fusions, comma-separated", show_default="the recipe's"),
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="train these heads, comma-separated", show_default="the recipe's"),
+    ] = None,
     track: Track = None,
     edition: Edition = None,
     data: DataDir = None,
     out: Out = Path("runs"),
-    epochs: Annotated[int | None, typer.Option(min=1, help="most epochs to train")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="decides all that is random")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="train each with this many seeds; mean and spread")] = 1,
-    folds: Annotated[int | None, typer.Option(min=1, help="k-fold over train and val by group, 3 or more")] = None,
-    finetune: Annotated[list[str] | None, typer.Option(help="train this slot's encoder on; may be given again")] = None,
-    loss: Annotated[list[str] | None, typer.Option(help="a loss instead of a default one; may be given again")] = None,
-    post: Annotated[str | None, typer.Option(help="post-processors in order, by commas")] = None,
-    recipe: Annotated[str | None, typer.Option(help="settings: a name or a TOML file (a run's config.toml)")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="train for at most N epochs", show_default="the recipe's")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="seed all random numbers", show_default="0")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="train each with N seeds and report mean and spread")] = 1,
+    folds: Annotated[int | None, typer.Option(min=1, help="train N folds of train and val by group, 3 or more")] = None,
+    finetune: Finetune = None,
+    loss: Loss = None,
+    post: Post = None,
+    recipe: Recipe = None,
     sets: Sets = None,
     plugin: Plugins = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, auto")] = None,
+    device: Device = None,
     list_file: ListFile = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="trainings at once; default: one a GPU, or a core")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="train N combinations at once", show_default="one for each GPU or core")
+    ] = None,
     launcher: Launcher = "local",
     search: Annotated[
-        int | None, typer.Option(min=1, help="choose settings of each among so many trials (extra search)")
+        int | None, typer.Option(min=1, help="search the settings of each in N trials (extra search)")
     ] = None,
     space: Annotated[
-        list[str] | None, typer.Option(help="what to choose: KEY=LOW:HIGH[:log] or KEY=A,B,...; may be given again")
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUES", help="search this setting: KEY=LOW:HIGH[:log] or KEY=A,B,...; repeatable"),
     ] = None,
-    search_folds: Annotated[int, typer.Option(help="folds of the training videos that a trial is scored on")] = 3,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and what does not fit")] = False,
+    search_folds: Annotated[int, typer.Option(help="score a trial on N folds of the training videos")] = 3,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="list what would be trained and what does not fit, and train nothing")
+    ] = False,
 ) -> None:
-    """Train many combinations, and rank them."""
+    """Train many combinations and rank them."""
     from harness.config.recipe import recipe_of
     from harness.sweeps.grid import configurations, grid
 

@@ -7,64 +7,81 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.help import Group, examples
 from harness.cli.options import Plugins
 
-app = typer.Typer(help="Files of pretrained weights.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="List, fetch and check pretrained weights.", cls=Group, no_args_is_help=True, rich_markup_mode=None
+)
 
 
-Weights = Annotated[str, typer.Argument(metavar="NAME", help="as in --encoders, without the slot: hsemotion:enet_b2_8")]
+Weights = Annotated[str, typer.Argument(metavar="NAME", help="a name as in --encoders, such as hsemotion:enet_b2_8")]
 
 
 @app.command("list")
+@examples("harness weights list", "harness weights list --plugin my_encoder.py")
 def weights_list(plugin: Plugins = None) -> None:
-    """List the weights that encoders can name."""
+    """List the weights that encoders can use."""
     from harness.cli.commands.weights import list_weights
 
     list_weights(plugin or [])
 
 
 @app.command("show")
+@examples("harness weights show fer", "harness weights show hsemotion:enet_b2_8")
 def weights_show(name: Weights, plugin: Plugins = None) -> None:
-    """Show all that is known of one file."""
+    """Show the model card of a weight file."""
     from harness.cli.commands.weights import show
 
     show(name, plugin or [])
 
 
 @app.command("fetch")
+@examples("harness weights fetch hsemotion:enet_b2_8", "harness weights fetch timm:resnet18 places365:resnet18")
 def weights_fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="as `harness weights list` names them")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="names of `harness weights list`")],
     plugin: Plugins = None,
 ) -> None:
-    """Fetch and verify files, going on with what broke off."""
+    """Download and verify weight files; continue broken downloads."""
     from harness.cli.commands.weights import fetch
 
     fetch(names, plugin or [])
 
 
 @app.command("verify")
+@examples("harness weights verify", "harness weights verify hsemotion:enet_b2_8")
 def weights_verify(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="default: all that are here")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="a name of `harness weights list`", show_default="all on this machine"),
+    ] = None,
     sets: Annotated[
-        list[str] | None, typer.Option("--set", help="with NAME: an option of its encoder, KEY=VALUE")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="with NAME: set an option of its encoder; repeatable"),
     ] = None,
     plugin: Plugins = None,
 ) -> None:
-    """Compare the digests of the files that are here.
+    """Compare the weight files on this machine with their digests.
 
-    One that is named is also loaded into its encoder, and what that took is shown."""
+    With NAME, the file is also loaded into its encoder.
+    """
     from harness.cli.commands.weights import verify
 
     verify(name, sets or [], plugin or [])
 
 
 @app.command("convert")
+@examples(
+    "harness weights convert net.pth net.safetensors", "harness weights convert net.pth.tar net.safetensors --ema"
+)
 def weights_convert(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="state_dict or whole network, .pt, .pth, .pth.tar")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="a .safetensors file to write")],
-    ema: Annotated[bool, typer.Option("--ema", help="take averaged weights, where there are others too")] = False,
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE", help="a state_dict or a whole network: .pt, .pth, .pth.tar")
+    ],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="the .safetensors file to write")],
+    ema: Annotated[bool, typer.Option("--ema", help="take the averaged weights, if the file has others too")] = False,
 ) -> None:
-    """Write a file of weights as safetensors; none of its code runs."""
+    """Convert a weight file to safetensors without running its code."""
     from harness.cli.commands.weights import convert
 
     convert(source, target, ema=ema)

@@ -44,47 +44,65 @@ class _Section(BaseModel):
 class Train(_Section):
     """Settings of the training. Times are in epochs unless stated otherwise."""
 
-    epochs: int = Field(30, ge=1)
+    epochs: int = Field(30, ge=1, description="train for at most N epochs")
     min_steps: int = Field(
         700,
         ge=0,
-        description="at least so many optimiser steps are planned: on a small set an epoch goes over it several times; "
-        "0 where epochs are given without it, which then count as they are",
+        description="plan at least N optimiser steps: on a small set an epoch visits every clip several times; "
+        "0 if epochs are given without it",
     )
-    clip: int = Field(64, ge=1, description="frames of a training clip and of an evaluation window")
-    batch: int = Field(16, ge=1, description="clips of a batch")
-    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
-    lr: float = Field(3e-4, gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1, description="sgd")
-    weight_decay: float = Field(1e-2, ge=0, description="of what multiplies features: no biases, norms, tables")
-    schedule: Literal["one_cycle", "cosine", "plateau", "constant"] = "cosine"
-    warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps, cosine")
-    select: Literal["best", "last"] = Field("best", description="the epoch with the best validation score, or the last")
-    validate_every: int = Field(1, ge=1, description="epochs between validation scores; the last always has one")
-    plateau: int = Field(5, ge=0, description="epochs without a better score before lr falls, plateau")
-    plateau_factor: float = Field(0.1, gt=0, lt=1, description="what lr is then multiplied by")
-    patience: int = Field(
-        10, ge=0, description="epochs without a better validation score before stopping; 0: never stop"
+    clip: int = Field(64, ge=1, description="frames per training clip and evaluation window")
+    batch: int = Field(16, ge=1, description="clips per batch")
+    optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="optimizer of torch.optim")
+    lr: float = Field(3e-4, gt=0, description="highest learning rate")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
+    weight_decay: float = Field(
+        1e-2, ge=0, description="weight decay of matrices; biases, norms and embedding tables have none"
     )
-    grad_clip: float = Field(1.0, ge=0, description="0: none")
-    modality_dropout: float = Field(0.1, ge=0, lt=1, description="share of whole slots dropped from a clip")
-    feature_noise: float = Field(0.0, ge=0, description="standard deviation of noise on what the fusion is given")
-    output_dropout: float = Field(0.2, ge=0, lt=1)
-    mixup: float = Field(0.0, ge=0, description="Beta(x, x) shares of two clips' features and losses; 0: none")
-    average: Literal["none", "ema", "swa"] = Field("none", description="which weights are evaluated and kept")
-    ema_decay: float = Field(0.999, gt=0, lt=1)
-    swa_start: float = Field(0.75, ge=0, lt=1, description="share of the epochs after which weights are averaged")
-    delay: float = Field(0.0, ge=0, description="seconds that annotators lag behind: shifts training targets only")
-    gaps: Literal["keep", "close"] = Field("keep", description="frames without labels: in training clips, or cut out")
-    mtl: Literal["sum", "uncertainty"] = Field("sum", description="how losses of several kinds of answers are joined")
-    evaluation: Literal["windows", "full"] = "windows"
+    schedule: Literal["one_cycle", "cosine", "plateau", "constant"] = Field(
+        "cosine", description="learning rate schedule"
+    )
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps with a rising learning rate, for cosine")
+    select: Literal["best", "last"] = Field(
+        "best", description="keep the epoch with the best validation score, or the last"
+    )
+    validate_every: int = Field(1, ge=1, description="epochs between validation scores; the last epoch always has one")
+    plateau: int = Field(5, ge=0, description="epochs without a better score before the rate falls, for plateau")
+    plateau_factor: float = Field(0.1, gt=0, lt=1, description="factor by which the rate falls, for plateau")
+    patience: int = Field(10, ge=0, description="stop after N epochs without a better validation score; 0: never")
+    grad_clip: float = Field(1.0, ge=0, description="clip the gradient at this norm; 0: off")
+    modality_dropout: float = Field(
+        0.1, ge=0, lt=1, description="probability that an input branch is dropped from a clip"
+    )
+    feature_noise: float = Field(0.0, ge=0, description="standard deviation of noise added to the inputs of the fusion")
+    output_dropout: float = Field(0.2, ge=0, lt=1, description="dropout before the output layer")
+    mixup: float = Field(0.0, ge=0, description="mix two clips with Beta(X, X) weights; 0: off")
+    average: Literal["none", "ema", "swa"] = Field(
+        "none", description="average the weights that are evaluated and kept"
+    )
+    ema_decay: float = Field(0.999, gt=0, lt=1, description="decay of the average, for ema")
+    swa_start: float = Field(
+        0.75, ge=0, lt=1, description="share of the epochs after which weights are averaged, for swa"
+    )
+    delay: float = Field(
+        0.0, ge=0, description="seconds that annotators lag behind the video; shifts training targets only"
+    )
+    gaps: Literal["keep", "close"] = Field(
+        "keep", description="keep frames without labels in training clips, or cut them out"
+    )
+    mtl: Literal["sum", "uncertainty"] = Field(
+        "sum", description="sum the losses of several kinds of predictions, or learn their weights"
+    )
+    evaluation: Literal["windows", "full"] = Field(
+        "windows", description="predict overlapping windows, or whole videos at once"
+    )
     precision: Annotated[Literal["32", "bf16-mixed"], BeforeValidator(str)] = Field(
-        "32", description="of the networks in training and answering"
+        "32", description="precision of the networks in training and prediction"
     )
     batch_norm: Literal["train", "frozen"] = Field(
-        "train", description="of trained encoders: statistics of the batch, or those that the weights came with"
+        "train", description="train the batch norms of trained encoders, or keep their statistics"
     )
-    shuffle_labels: bool = Field(False, description="a control: train on labels of other videos")
+    shuffle_labels: bool = Field(False, description="train on labels of other videos, as a control")
 
     @model_validator(mode="before")
     @classmethod
@@ -98,30 +116,34 @@ class Train(_Section):
 class Project(_Section):
     """Settings of the projection from cached features to the fusion (zoo.model.adapter)."""
 
-    method: Literal["pca", "none", "raw"] = "pca"
-    components: int = Field(256, ge=1)
-    width: int = Field(128, ge=1)
-    dropout: float = Field(0.3, ge=0, lt=1)
+    method: Literal["pca", "none", "raw"] = Field(
+        "pca", description="project features by principal components, standardise only, or leave as they are"
+    )
+    components: int = Field(256, ge=1, description="number of principal components")
+    width: int = Field(128, ge=1, description="features per branch at the input of the fusion")
+    dropout: float = Field(0.3, ge=0, lt=1, description="dropout of the projected features")
 
 
 class Features(_Section):
     """Settings for computing and storing features of frozen encoders."""
 
-    precision: Literal["auto", "float32", "bf16"] = "auto"
-    tolerance: float = Field(0.1, gt=0, description="share by which bf16 may be off float32 at the worst frame")
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        "auto", description="precision of frozen encoders; auto: bf16 if the machine has it and it is close to float32"
+    )
+    tolerance: float = Field(0.1, gt=0, description="largest relative difference of bf16 from float32 at any frame")
     chunk: int = Field(64, ge=1, description="frames encoded at once; part of the cache key")
-    store: Literal["float16", "float32"] = Field("float16", description="of features on disk; part of the cache key")
+    store: Literal["float16", "float32"] = Field(
+        "float16", description="type of features on disk; part of the cache key"
+    )
 
 
 class Data(_Section):
     """Settings for reading the data folder."""
 
-    crops: Literal["cropped_aligned", "cropped"] = "cropped_aligned"
-    frame_tolerance: int = Field(1, ge=0)
-    list: PathText | None = None
-    pack: PathText | None = Field(
-        None, description="folder of `harness data pack`; that in the data folder; none: not used"
-    )
+    crops: Literal["cropped_aligned", "cropped"] = Field("cropped_aligned", description="folder of face crops to read")
+    frame_tolerance: int = Field(1, ge=0, description="frames by which annotation and video may differ in length")
+    list: PathText | None = Field(None, description="test list or example file of the organisers")
+    pack: PathText | None = Field(None, description="pack to read instead of DATA/pack; none: no pack")
 
 
 class Chosen(_Section):
@@ -153,7 +175,9 @@ class RunConfig(_Section):
     fit: tuple[str, ...] = Field((), description="train,val: train on both, with the epochs of epochs_from")
     epochs_from: PathText | None = Field(None, description="the run whose chosen number of epochs is trained, with fit")
     zero_shot: bool = Field(False, description="score an encoder that predicts by itself; nothing is trained")
-    merge: Literal["mean", "vote", "ccc"] = Field("mean", description="of the test answers of folds or seeds")
+    merge: Literal["mean", "vote", "ccc"] = Field(
+        "mean", description="merge the test predictions of folds or seeds by mean, vote or ccc"
+    )
     device: str = "auto"
     devices: int = Field(1, ge=1, description="processes a machine, one a device, that share each batch")
     nodes: int = Field(1, ge=1, description="machines")

@@ -22,7 +22,7 @@ from harness.config.schema import BLOCK_KEYS, RunConfig, parsed, with_settings
 from zoo.errors import UserError
 from zoo.registry.plan import Plan, all_options
 
-WANTED = "wanted KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=A,B,..., such as train.lr=1e-4:1e-2:log"
+WANTED = "give KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=A,B,..., such as train.lr=1e-4:1e-2:log"
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-import click
 import pytest
 import typer.main
 
@@ -53,16 +53,17 @@ def test_every_command_has_the_options_that_are_named(page: str) -> None:
         parse(program, arguments)
 
 
-def parse(command: click.Command, arguments: list[str], above: click.Context | None = None) -> None:
+def parse(command: Any, arguments: list[str], above: Any = None) -> None:
     """Parse a command line down to its last subcommand, and call nothing."""
     arguments = [word for word in arguments if word != "..."]
     if any(word in ("--help", "--version", "--install-completion") for word in arguments):
         return
-    if isinstance(command, click.Group):
+    if hasattr(command, "commands"):  # a group, of click or of typer's own copy of it
         name = arguments[0]
-        below = command.get_command(click.Context(command, info_name="harness"), name)
+        here = typer.Context(command, info_name=command.name, parent=above)
+        below = command.get_command(here, name)
         assert below is not None, f"harness {name}: no such command"
-        parse(below, arguments[1:], click.Context(command, info_name="harness", parent=above))
+        parse(below, arguments[1:], here)
         return
     command.make_context(str(command.name), list(arguments), parent=above)
 

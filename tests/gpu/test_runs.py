@@ -154,7 +154,7 @@ def test_more_processes_than_cards_are_refused(program, tmp_path: Path) -> None:
     process = launch(program, *options(program, tmp_path, "run", 1), "--devices", 2, "--device", "cuda")
     err = process.communicate(timeout=300)[1]
     assert process.returncode == 2
-    assert "--devices 2: this machine has 1 GPUs" in err
+    assert "--devices must be at most the number of GPUs, 1, got 2" in err
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="--devices 2 goes by NCCL, one process a card: it needs two")

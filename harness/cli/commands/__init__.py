@@ -1,1 +1,1 @@
-"""What each command of the command line does; imported when the command runs."""
+"""The work behind each command, imported when the command runs."""

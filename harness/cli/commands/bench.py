@@ -1,4 +1,4 @@
-"""`harness bench`: rates of every stage on this machine and data, each beside its limit, and what holds a run back."""
+"""`harness bench`: rate of every stage on this machine and data, its limit, and the bottleneck of a run."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from zoo.errors import UserError
 from zoo.files import reason_of
 from zoo.layers.precision import computes_bfloat16
 
-VIDEOS = 3  # of each split
+VIDEOS = 3  # per split
 
 
 def bench(config: RunConfig, *, frames: int, rounds: int, json_file: Path | None) -> list[Stage]:
-    """Measure, print a table and a sentence; all of it as JSON into a file where one is named."""
+    """Measure all stages and print a table and advice; also write them as JSON if ``json_file`` is given."""
     whole = make_job(config)
     job = cut(whole, videos=VIDEOS, frames=frames)
     known = machine()
@@ -42,7 +42,7 @@ def bench(config: RunConfig, *, frames: int, rounds: int, json_file: Path | None
 
 
 def render(stages: list[Stage], job: Job) -> str:
-    """The table: frames a second, the limit, how much of it is reached."""
+    """Return the table: frames per second, the limit, and the share of it that is reached."""
     parts = shares(stages)
     rows = [
         [
@@ -74,7 +74,7 @@ def _share(stage: Stage, stages: list[Stage], parts: dict[str, float]) -> float:
 
 
 def setting(job: Job) -> Setting:
-    """What the advice depends on."""
+    """Return the facts that the advice depends on."""
     config = job.config
     device = pick_device(config.device)
     return Setting(

@@ -1,4 +1,4 @@
-"""`harness cache`: what the cache of features holds, whether it is whole, and what may go."""
+"""`harness cache`: list, check and clean the feature cache."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def ls() -> None:
-    """A line an encoder."""
+    """Print one row per stream, encoder and form."""
     groups = housekeeping.listing()
     rows = [
         (
@@ -44,20 +44,20 @@ def ls() -> None:
 
 
 def verify() -> None:
-    """Every entry against its checksums; exit code 1 where one is damaged."""
+    """Compare every entry with its checksums; exit with code 1 if one is damaged."""
     with tqdm(total=sum(1 for _ in housekeeping.entries()), unit="entry", disable=None, leave=False) as bar:
         count, bad = housekeeping.verify(bar.update)
     for entry, fault in bad:
         meta = entry.meta()
         what = f"{meta['video']}, {meta['stream']}={meta['encoder']}: " if meta else ""
         print(visible(f"damaged: {entry.folder}: {what}{fault}"))
-    print(f"{count} entries, {len(bad)} damaged" + (": they are computed again when they are wanted" if bad else ""))
+    print(f"{count} entries, {len(bad)} damaged" + (": they are computed again when they are needed" if bad else ""))
     if bad:
         sys.exit(1)
 
 
 def gc(days: float | None, size: str | None, keep: Sequence[Path] | None, dry: bool) -> None:
-    """Remove what may go, and say what went."""
+    """Remove what the options select, and print counts and bytes by reason."""
     most = None if size is None else parsed(size)
     gone, spared = housekeeping.garbage_collect(days=days, most=most, keep=keep or None, dry=dry)
     reasons = Counter(removal.reason.split(":")[0] for removal in gone)
@@ -66,11 +66,11 @@ def gc(days: float | None, size: str | None, keep: Sequence[Path] | None, dry: b
         print(f"{count} x {reason}: {shown(freed)}")
     word = "would be removed" if dry else "removed"
     print(f"{len(gone)} {word}, {shown(sum(removal.bytes for removal in gone))}", end="")
-    print(f"; {spared} that might go are in use" if spared else "")
+    print(f"; {spared} more are in use and were kept" if spared else "")
 
 
 def parsed(size: str) -> int:
-    """``50GB`` -> bytes."""
+    """Return the bytes of a text such as ``50GB``; raise UserError if it is not a size."""
     found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?B?)\s*", size, re.IGNORECASE)
     unit = found[2].upper() if found else "?"
     unit = unit if unit in ("", "?") or unit.endswith("B") else f"{unit}B"
@@ -81,7 +81,7 @@ def parsed(size: str) -> int:
 
 
 def shown(size: float) -> str:
-    """Bytes for people."""
+    """Format bytes with a unit."""
     for unit in ("B", "KB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""`harness list`, `info`, `check`: what is there, and how it fits. list and info need no torch."""
+"""`harness list`, `info` and `check`: blocks, and whether a combination fits. list and info need no torch."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def list_plugins(kind: str | None, as_json: bool, plugins: Sequence[Path]) -> No
 
 
 def _in_order(entries: Sequence[Entry]) -> list[Entry]:
-    """By name; abaw2 before abaw10."""
+    """Sort by name, with numbers in numeric order: abaw2 before abaw10."""
     return sorted(
         entries, key=lambda e: [(int(x), "") if x.isdigit() else (0, x) for x in re.findall(r"\d+|\D+", e.spec.name)]
     )
@@ -58,7 +58,7 @@ def _problems(registry: Registry) -> None:
 
 
 def info(name: str, plugins: Sequence[Path]) -> None:
-    """Print all that is known of every block, edition or metric of that name."""
+    """Print every field of the blocks, edition or metric of that name."""
     from zoo.metrics import scores as metrics
 
     registry = load(list(plugins))

@@ -17,7 +17,7 @@ from zoo.text import visible
 
 
 def demo(folder: Path, seed: int, videos: str, frames: int, jobs: int | None) -> None:
-    """Write the demo set."""
+    """Write the synthetic demo set."""
     from harness.data.synthetic import make_demo
 
     try:
@@ -26,8 +26,8 @@ def demo(folder: Path, seed: int, videos: str, frames: int, jobs: int | None) ->
         raise UserError("demo-counts-invalid", videos=videos) from None
     make_demo(folder, seed=seed, videos=(train, val, test), frames=frames, jobs=jobs)
     print(
-        f"{train} train, {val} val and {test} test videos; where one shows two people, in train and in val, each of "
-        "them counts as a video of a run"
+        f"{train} train, {val} val and {test} test videos; if a train or val video shows two people, each of them "
+        "counts as a video of a run"
     )
     print(f"{folder}: the synthetic demo set, seed {seed}; try `harness run --data {folder} --encoders face,context`")
 
@@ -48,7 +48,7 @@ def crop(
     plugins: Sequence[Path],
     sets: Sequence[str] = (),
 ) -> None:
-    """Raw videos -> a data folder. ``sets``: ``detector.KEY=VALUE``."""
+    """Make a data folder from raw videos. ``sets``: ``detector.KEY=VALUE``."""
     from harness.data.preprocessing.crop import crop_folder
     from harness.data.tracking.detection import detector_settings
 
@@ -59,7 +59,7 @@ def crop(
 
 
 def boxes(folder: Path, detector: str, jobs: int | None, plugins: Sequence[Path]) -> None:
-    """Person boxes of a data folder."""
+    """Find the person boxes of a data folder."""
     from harness.data.affwild2.raw_video_names import raw_people
     from harness.data.tracking.person_boxes import make_boxes
 
@@ -77,7 +77,7 @@ def _failures(failures: Sequence[Any]) -> None:
 
 
 def doctor(folder: Path, edition: str | None, track: str | None, plugins: Sequence[Path]) -> None:
-    """Compare a folder with the published figures; exit code 1 where it is not clean."""
+    """Compare a folder with the published counts; exit with code 1 if something must be done."""
     from harness.data.doctor.report import diagnose, render
 
     if not folder.is_dir():
@@ -89,7 +89,7 @@ def doctor(folder: Path, edition: str | None, track: str | None, plugins: Sequen
 
 
 def index(folder: Path, edition: str | None, track: str | None, plugins: Sequence[Path], *, fresh: bool) -> None:
-    """Index a folder for each track that its annotations fit; the counts of each."""
+    """Index a folder for each track that its annotations fit, and print the counts of each."""
     from harness.data.affwild2.cached_files import forget, index_folder
     from harness.data.affwild2.folder_layout import survey
     from harness.data.doctor.counts import COLUMNS, count
@@ -113,15 +113,17 @@ def index(folder: Path, edition: str | None, track: str | None, plugins: Sequenc
         print(tabulate(rows, headers=COLUMNS, intfmt=",", colalign=("left", "left", "left")))
         notes += [*layout.left_out_notes(), *_video_notes(layout.videos.values())]
         print("".join(f"- {visible(note)}\n" for note in notes), end="")
-        if index_folder(folder).is_dir():  # else a note says why not
-            print(f"kept in {index_folder(folder)}; read again where files change")
+        if index_folder(folder).is_dir():  # otherwise a note says why
+            print(f"kept in {index_folder(folder)}; only changed files are read again")
     if failures:
         raise UserError("extract-failed", message="\n".join(failures))
 
 
 def _video_notes(files: Iterable[Sequence[Path]]) -> list[str]:
-    """What the raw videos say of themselves that their user should know; each is read once and remembered. Those that
-    cannot be read are the doctor's business."""
+    """Return the notes of the raw videos that a user should know.
+
+    Each video is read once, and the result is kept. `harness data doctor` reports videos that cannot be read.
+    """
     from harness.data.decoding.probe_cache import known_video
 
     notes = []
@@ -141,18 +143,18 @@ def accept(
     jobs: int | None,
     plugins: Sequence[Path],
 ) -> None:
-    """Try everything on a folder; exit code 1 where a step failed."""
+    """Try everything on a folder; exit with code 1 if a step failed."""
     from harness.analysis.acceptance import acceptance
 
     registry = load_plugins([str(p) for p in plugins])
     good = acceptance(folder, registry, out, edition=edition, track=track, device=device, jobs=jobs)
-    print(f"written: {out}; it holds no names: read it, and share it with the project")
+    print(f"written: {out}; it holds no names: please read it and share it with the project")
     if not good:
         sys.exit(1)
 
 
 def extract(flags: Mapping[str, Any], sets: Sequence[str], kind: str, jobs: int | None) -> None:
-    """Fill the feature cache: in this process, which uses all cores, or with ``jobs`` processes or a cluster."""
+    """Fill the feature cache, in this process (which uses all cores), with ``jobs`` processes or on a cluster."""
     from harness.config.recipe import recipe_of
     from harness.config.schema import load_config
     from harness.features.extraction import extract as fill

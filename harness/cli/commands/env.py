@@ -1,4 +1,4 @@
-"""`harness env`: the machine, the installation, and whether it works. In a child process torch is loaded, not here."""
+"""`harness env`: the machine, the installation, and whether it works. Only a child process loads torch."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ Facts = TypedDict(
         "extras": dict[str, bool],
     },
 )
-"""What `harness env` knows without importing anything heavy."""
+"""Facts that need no heavy import."""
 
 
 def env(as_json: bool) -> None:
-    """Print it; exit code 1 with what to do where a library does not load."""
+    """Print machine, versions and imports; exit with code 1 and advice if a library does not load."""
     tried, devices = machine.try_imports()
     facts = _facts(devices)
     differ = machine.differences()

@@ -1,4 +1,4 @@
-"""`harness explain CODE`: why an error happens, how it reads, what to do. The page docs/errors.md is made from this."""
+"""`harness explain CODE`: the cause of an error, an example and what to do. Also writes the page docs/errors.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoo.registry.suggestions import did_you_mean
 
 
 def explain(code: str | None) -> None:
-    """Print what is known of a code; without one, the page of all errors as Markdown."""
+    """Print cause, example and way out of a code; without one, print the page of all errors as Markdown."""
     if code is None:
         print(page(), end="")
         return
@@ -26,8 +26,10 @@ def explain(code: str | None) -> None:
 
 
 def code_of(text: str) -> str | None:
-    """The code of an error by its sentence, as the program printed it: of those that fit, the one that has most words
-    of its own."""
+    """Return the code of an error by its message, as the program printed it; None if no message fits.
+
+    If several fit, the one with the most text of its own is returned.
+    """
     text = text.strip().removeprefix("error: ")
     fitting = []
     for code, sentence in catalogue().items():
@@ -38,7 +40,7 @@ def code_of(text: str) -> str | None:
 
 
 def example(sentence: str) -> str:
-    """The sentence as it may read, about made-up things."""
+    """Return the message with made-up fields."""
     numeric = {name for _, name, spec, _ in string.Formatter().parse(sentence) if name and spec}
     names = {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
     made_up = {
@@ -53,21 +55,21 @@ def example(sentence: str) -> str:
 
 
 def way_out(sentence: str) -> str:
-    """What to do: what a sentence ends with, after its last semicolon, or after the colon where a verb follows."""
+    """Return what to do: the end of a message after its last semicolon, or after a colon and a verb; "" if neither."""
     plain = example(sentence)
     last = re.split(
-        r"; |: (?=(?:give|name|use|run|choose|install|make|get|add|take|say|write|leave|put|remove|mend)\b)", plain
+        r"; |: (?=(?:give|name|use|run|choose|install|make|get|add|take|say|write|leave|put|remove|correct)\b)", plain
     )
     return last[-1] if len(last) > 1 else ""
 
 
 def page() -> str:
-    """All errors, by what their codes begin with."""
+    """Return the page of all errors as Markdown, grouped by cause."""
     lines = [
         "# Errors",
         "",
-        "Made by `harness explain > docs/errors.md`. Every error has a code that stays;",
-        "`harness explain CODE` says more, and takes the sentence itself too. What stands in braces is filled in.",
+        "Made by `harness explain > docs/errors.md`. Every error has a code that does not change;",
+        "`harness explain CODE` says more and also takes the message itself. Fields in braces are filled in.",
     ]
     kind = ""
     for code in sorted(catalogue()):
@@ -79,7 +81,7 @@ def page() -> str:
 
 
 def _literal(sentence: str) -> str:
-    """A sentence as Markdown shows it as it is; what stands between backticks is code already."""
+    """Escape a message for Markdown; text between backticks is code and stays as it is."""
     plain = {"<": "&lt;", "[": "\\[", "]": "\\]", "*": "\\*", "_": "\\_"}
     parts = sentence.split("`")
     return "`".join("".join(plain.get(c, c) for c in part) if i % 2 == 0 else part for i, part in enumerate(parts))

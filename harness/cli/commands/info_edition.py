@@ -1,6 +1,7 @@
-"""What `harness info EDITION` and `harness info METRIC` show.
+"""`harness info EDITION` and `harness info METRIC`.
 
-Of an edition each track with its answers, metric, files, rules, and how sure all that is; of a metric its card.
+An edition is shown with the predictions, metric, files and rules of each track, and what is unconfirmed; a metric with
+its card.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ WIDTH = 96
 LISTS = (
     "training_set_annotations.txt and validation_set_annotations.txt (edition 3: train_set.txt and validation_set.txt)"
 )
-"""The label files of tracks whose unit is the image; what reads them (affwild2.annotation_sets) is heavy."""
+"""The label files of tracks whose unit is the image; a copy, because affwild2.annotation_sets is heavy to import."""
 
 
 def describe(spec: EditionSpec) -> str:
-    """An edition and its tracks, for people."""
+    """Format an edition and its tracks."""
     venue = spec.venue if str(spec.year) in spec.venue else f"{spec.venue} ({spec.year})"
     head = [("edition", spec.name), ("venue", venue), ("paper", spec.paper or "unconfirmed")]
     blocks = [tabulate([*head, ("tracks", ", ".join(t.name for t in spec.tracks))], tablefmt="plain")]
@@ -31,7 +32,7 @@ def describe(spec: EditionSpec) -> str:
 
 
 def describe_metric(card: MetricCard) -> str:
-    """A metric's card, for people."""
+    """Format a metric's card."""
     kinds = ", ".join(card.kinds)
     rows = [
         ("metric", card.name),
@@ -49,7 +50,7 @@ def describe_metric(card: MetricCard) -> str:
 
 
 def _wrapped(text: str, apart: bool) -> str:
-    """Lines that are not too long; ``apart``: what stands between semicolons begins a line of its own."""
+    """Wrap a text; with ``apart``, every part between semicolons begins a new line."""
     parts = text.split("; ") if apart else [text]
     return "\n".join(line for part in parts for line in textwrap.wrap(visible(part), WIDTH))
 
@@ -90,7 +91,7 @@ def _rows(track: TrackSpec) -> Iterator[tuple[str, str]]:
 
 
 def limit_is_confirmed(track: TrackSpec) -> str:
-    """How sure the number of submissions is, where it is not: " (unconfirmed: one team's)"."""
+    """Return a note if the number of submissions is unconfirmed, such as " (unconfirmed: one team's)", else ""."""
     why = (re.fullmatch(rf"{track.limit} submissions \((.*)\)", text) for text in track.unconfirmed)
     return next((f" (unconfirmed: {found[1]})" for found in why if found), "")
 
@@ -118,7 +119,7 @@ def _answers(track: TrackSpec) -> str:
 
 
 def example(track: TrackSpec) -> str:
-    """Header and first row of a submission, made up."""
+    """Return the header and a made-up first row of a submission."""
     given = ["0.25" if answer.kind == "value" else "1" for answer in track.answers]
     key: dict[str, list[str]] = {
         Form.PER_VIDEO: [],
@@ -134,7 +135,7 @@ def example(track: TrackSpec) -> str:
 
 
 def _figures(track: TrackSpec) -> str:
-    """Published counts; several where sources differ."""
+    """Return the published counts; several for one name if sources differ."""
     shown = []
     for name, value in track.figures.items():
         if isinstance(value, int | tuple):

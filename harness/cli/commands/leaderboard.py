@@ -51,7 +51,7 @@ def own(runs: Path | None) -> None:
 
 
 def side_by_side(runs: Path | None, wanted: TableQuery, form: str | None, out: Path | None) -> None:
-    """Runs with what is published beside them. Without a folder of runs: what is published."""
+    """Show runs next to published results; without a folder of runs, show the published results alone."""
     records, problems = _runs(runs or DEFAULT) if runs is not None or DEFAULT.is_dir() else ([], [])
     _check(wanted, records)
     known = _editions()
@@ -63,7 +63,7 @@ def side_by_side(runs: Path | None, wanted: TableQuery, form: str | None, out: P
 
 
 def published(wanted: TableQuery, form: str | None, out: Path | None, check: bool) -> None:
-    """What is published: as pages in a folder (``out``), checked against those there, or as one table or file."""
+    """Show published results: write or check the pages in the folder ``out``, or write one table or file."""
     whole = not any(wanted) and form is None
     if check and not whole:
         raise UserError("check-options-mixed")
@@ -88,7 +88,7 @@ def _tell_stale(lines: Sequence[str]) -> None:
     for line in lines:
         print(line)
     if lines:
-        print(f"make them anew: {COMMAND}", file=sys.stderr)
+        print(f"make them again: {COMMAND}", file=sys.stderr)
         raise typer.Exit(1)
     print("the pages of published results are up to date")
 
@@ -103,7 +103,7 @@ def _runs(folder: Path) -> tuple[list[Record], list[str]]:
 
 
 def _reports(runs: Path | None, out: Path | None) -> dict[str, str]:
-    """The reports of the runs in a folder, by the names of these, as a page that lies at ``out`` names them."""
+    """Return run name -> link to its report.html, relative to the page at ``out``."""
     if runs is None or out is None:
         return {}
     beside = os.path.relpath(runs.absolute(), out.absolute().parent)
@@ -114,16 +114,16 @@ def _reports(runs: Path | None, out: Path | None) -> dict[str, str]:
 def _write(
     tables: Sequence[Table], problems: Sequence[str], form: str | None, out: Path | None, runs: Path | None = None
 ) -> None:
-    """Print the tables, or put them into a file, in the format that is named or that its ending says."""
+    """Print the tables, or write them into a file, in the format that is named or that the file's ending implies."""
     endings = {ending: name for name, (ending, _) in FORMATS.items()}
     form = form or (endings.get(out.suffix.lower()) if out is not None else "md")
     if form not in FORMATS:
         known = ", ".join(FORMATS)
         raise UserError(
             "leaderboard-format",
-            message=f"--format {form}: {did_you_mean(form, FORMATS)}there are {known}"
+            message=f"unknown --format {form}; {did_you_mean(form, FORMATS)}choose from {known}"
             if form
-            else f"--out {out}: say --format {known}, or end the name in {', '.join(endings)}",
+            else f"--out {out}: its ending is not a format; use --format {known}, or end it in {', '.join(endings)}",
         )
     text = to_html(tables, problems, _reports(runs, out)) if form == "html" else FORMATS[form][1](tables, problems)
     if out is None:
@@ -138,7 +138,7 @@ def _write(
 
 @contextmanager
 def _told(place: Path) -> Iterator[None]:
-    """Say in a line why tables cannot be written; the old ones stay."""
+    """Raise UserError if the tables cannot be written; the old ones stay."""
     try:
         yield
     except OSError as error:
@@ -146,7 +146,7 @@ def _told(place: Path) -> Iterator[None]:
 
 
 def _check(wanted: TableQuery, records: Sequence[Record]) -> None:
-    """A filter that nothing can pass is a slip of the pen."""
+    """Raise UserError for a filter that no run and no result can pass, such as a misspelt track."""
     specs, results, given = _editions(), [record.result for record in records], read_published()
     known = {
         "edition": [spec.name for spec in specs] + [str(r.get("edition")) for r in results],
@@ -174,7 +174,7 @@ def _venues() -> dict[str, str]:
 
 
 def _official(specs: Sequence[EditionSpec]) -> Official:
-    """How many videos the organisers' splits have, where they say."""
+    """Return (edition, track, split) -> the numbers of videos that the organisers publish."""
     found = {}
     for spec in specs:
         for track in spec.tracks:

@@ -15,7 +15,7 @@ from zoo.text import visible
 def pack(
     folder: Path, streams: str | None, out: Path | None, size: int, quality: int, crops: str, jobs: int | None
 ) -> None:
-    """Pack what is not packed yet; exit code 2 where something failed."""
+    """Pack what is not packed yet; raise UserError at the end if some files failed."""
     from harness.data.affwild2.folder_layout import survey
     from harness.data.packed.metadata import FOLDER
     from harness.data.preprocessing.pack_build import LEDGER, make_pack
@@ -43,12 +43,15 @@ def pack(
         print(visible(f"failed: {one.stream}/{one.name}: {one.reason}"), file=sys.stderr)
     if failed:
         raise UserError("pack-some-failed", count=len(failed), count2=len(outcomes), file=target / LEDGER)
-    named = f" (other commands find it by --set data.pack={out})" if out else ""
+    named = f" (other commands read it with --set data.pack={out})" if out else ""
     print(f"{target}: packed{named}; `harness data verify {folder}` checks it")
 
 
 def verify(folder: Path, pack: Path | None, jobs: int | None, *, remove: bool) -> None:
-    """Compare every file of a pack with its label; exit code 1 where one is broken. ``remove``: take those out."""
+    """Compare every file of a pack with its label; exit with code 1 if one is broken.
+
+    With ``remove``, broken files are deleted.
+    """
     from harness.data.packed.metadata import FOLDER
     from harness.data.preprocessing.pack_verify import verify_pack
 

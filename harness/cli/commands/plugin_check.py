@@ -1,4 +1,4 @@
-"""`harness plugin check`: the conformance checks on everything that a package, a module or a file registers."""
+"""`harness plugin check`: conformance checks of every block that a package, a module or a file registers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,16 @@ from zoo.testing import Check, Verdict, check_light, spec_checks
 
 
 def check(target: str, arguments: Sequence[str], tries: Sequence[str]) -> None:
-    """Run every rule and print how it went; exit code 1 where one is broken. UserError where there is nothing to
-    check. ``arguments``: ENCODER:ARGUMENT; ``tries``: OPTION=VALUE, what the rule *options* tries."""
+    """Run every rule and print its result; exit with code 1 if one is broken.
+
+    Args:
+        target: An installed package, a module or a .py file.
+        arguments: ENCODER:ARGUMENT, the argument to check an encoder with.
+        tries: OPTION=VALUE, a value for the rule *options* to try.
+
+    Raises:
+        UserError: There is nothing to check, or an argument does not have its form.
+    """
     entries, module = _entries(target)
     given = _pairs(arguments, ":", "--argument", "ENCODER:ARGUMENT, for example timm:resnet18")
     values = _pairs(tries, "=", "--try", "OPTION=VALUE, for example size=96")
@@ -58,11 +66,11 @@ def _explain(one: Check, verdict: Verdict) -> None:
             print(f"  {name}: {text}")
 
 
-# --- what is to be checked --------------------------------------------------------------------------------------------
+# --- blocks to check -------------------------------------------------------------------------------------------------
 
 
 def _entries(target: str) -> tuple[list[Entry], str | None]:
-    """What the target registers, and the module that does so, where it is one."""
+    """Return the blocks that a target registers, and the module that registers them if it is a single one."""
     path = Path(target)
     if path.suffix == ".py":
         return _all(load([path]), lambda entry: entry.plugin == str(path.resolve())), None
@@ -113,7 +121,7 @@ def _pairs(texts: Sequence[str], sign: str, flag: str, wanted: str) -> dict[str,
 
 
 def _checks(entry: Entry, arguments: Mapping[str, str], values: Mapping[str, str]) -> list[Check]:
-    """The checks of one block; an encoder that admits few arguments is checked with the first."""
+    """Return the checks of one block; an encoder with a fixed list of arguments is checked with the first."""
     given: dict[str, Any] = {}
     spec = entry.spec
     if isinstance(spec, EncoderSpec):
@@ -127,5 +135,5 @@ def _checks(entry: Entry, arguments: Mapping[str, str], values: Mapping[str, str
 def _light(module: str) -> Check:
     text = """Importing the module and calling its hooks loads neither torch nor any other heavy package.
 
-    Everybody who lists blocks or asks for help imports it, and would wait seconds for a network nobody asked for."""
+    Every `harness list` and every `--help` imports it, and would wait seconds for a network that is not used."""
     return Check(module, "light", lambda: check_light(module), text)

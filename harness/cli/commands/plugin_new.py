@@ -1,4 +1,4 @@
-"""`harness plugin new`: a working plugin to start from, as a package or as one file."""
+"""`harness plugin new`: write a working plugin, as a package or as one file."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from zoo.files import reason_of
 from zoo.registry.registry import load
 from zoo.registry.suggestions import did_you_mean
 
-MARK = "# --- what is registered "
+MARK = "# --- registration "
 ONLY_REGISTERS = "  # registers"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of block: its hook, its checks, what the template is, and a command that uses it."""
+    """A kind of block: its hook, its checks, a summary of the template, and a command that uses it."""
 
     hook: str
     checks: str
@@ -40,7 +40,7 @@ KINDS = {
     "fusion": Kind(
         "fusions",
         "fusion_checks",
-        "A linear layer a slot, and the mean over the slots that are present.",
+        "A linear layer per branch, and the mean over the branches that are present.",
         "harness run{plugin} --encoders face,context --fusion {name}",
     ),
     "head": Kind(
@@ -77,7 +77,7 @@ KINDS = {
 
 
 def new(name: str, kind: str, *, single_file: bool, out: Path) -> None:
-    """Write the plugin and say what to do with it; UserError for a name that cannot be used, or where it exists."""
+    """Write the plugin and print what to do next; raise UserError if the name is invalid or taken."""
     if kind not in KINDS:
         raise UserError("plugin-kind-unknown", kind=kind, hint=did_you_mean(kind, KINDS), names=", ".join(KINDS))
     module = name.replace("-", "_").lower()
@@ -90,7 +90,7 @@ def new(name: str, kind: str, *, single_file: bool, out: Path) -> None:
     contents = _single(name, kind, module) if single_file else _package(name, kind, module)
     written = _write(where, contents)
     print("written: " + ", ".join(map(str, written)))
-    print("\n".join(["now:", *(f"    {line}" for line in _next(name, kind, where, single_file))]))
+    print("\n".join(["next:", *(f"    {line}" for line in _next(name, kind, where, single_file))]))
 
 
 def _check_name(name: str, kind: str, module: str) -> None:
@@ -110,7 +110,7 @@ def _camel(name: str) -> str:
 
 
 def _filled(template: str, name: str, kind: str, module: str, *, target: str = "", only_used: str = "") -> str:
-    """A template with everything in its place. A class is not named as something that the template imports."""
+    """Return a template with all fields filled in; the class gets no name that the template imports."""
     text = (files("harness.cli.commands") / "templates" / f"{template}.txt").read_text(encoding="utf-8")
     block = (files("harness.cli.commands") / "templates" / f"{kind}.txt").read_text(encoding="utf-8")
     class_name = _camel(name)
@@ -136,12 +136,12 @@ def _single(name: str, kind: str, module: str) -> dict[str, str]:
 
 
 def _package(name: str, kind: str, module: str) -> dict[str, str]:
-    """The files of a package: what is registered lies apart from what needs torch."""
+    """Return path -> text of a package; the module that registers is separate from the one that imports torch."""
     text = _filled(kind, name, kind, module, target=f'"{module}.network:{{}}"')
     network, _, registered = text.partition(MARK)
     network = "".join(line for line in network.splitlines(keepends=True) if ONLY_REGISTERS not in line)
     registered = registered.partition("\n")[2].lstrip()
-    light = f'"""What {name} registers. Light: everybody who lists blocks imports it."""\n\n'
+    light = f'"""Specs of {name}. Light: every `harness list` imports this module."""\n\n'
     return {
         "pyproject.toml": _filled("package_pyproject", name, kind, module),
         "README.md": _filled("package_readme", name, kind, module),
@@ -152,7 +152,7 @@ def _package(name: str, kind: str, module: str) -> dict[str, str]:
 
 
 def _write(where: Path, contents: dict[str, str]) -> list[Path]:
-    """All files or none."""
+    """Write all files or none; return their paths."""
     written = []
     try:
         for name, text in contents.items():

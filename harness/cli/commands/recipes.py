@@ -1,4 +1,4 @@
-"""`harness recipes`: what there is to be repeated, and what is known of it."""
+"""`harness recipes`: settings of published systems, with their papers and published scores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.runtime.terminal import tabulate
 
 
 def recipes(name: str | None) -> None:
-    """Print all recipes in a line each, or all that one says of itself and its settings."""
+    """Print all recipes, one line each, or one recipe in full."""
     if name is None:
         rows = [(each, about(each).summary) for each in recipe_names()]
         print(tabulate(rows, ["recipe", "what it is"], tablefmt="simple"))
@@ -34,7 +34,7 @@ def _page(name: str, found: About) -> str:
 
 
 def _settings(text: str) -> str:
-    """A recipe's text without its section [about], which was printed already."""
+    """Return a recipe's text without its section [about], which is printed separately."""
     before, _, rest = text.partition("[about]\n")
     after = re.search(r"^\[", rest, re.MULTILINE)
     return (before + (rest[after.start() :] if after else "")).strip()

@@ -1,4 +1,4 @@
-"""`harness submit` and `harness submissions`."""
+"""`harness submit` and `harness submissions`: write, verify and list submissions."""
 
 from __future__ import annotations
 
@@ -97,8 +97,10 @@ def submit_table(
 
 
 def _config(folder: Path) -> RunConfig:
-    """The configuration of a run with predictions of its own, merged ones of several seeds too, read without what
-    trains it."""
+    """Return the configuration of a run that has its own predictions, without loading what trains it.
+
+    A folder of several seeds counts as a run if their predictions are merged in it.
+    """
     if (folder / "seeds").is_file() and not (folder / "predictions" / "test.post.parquet").is_file():
         raise UserError("run-has-seeds", folder=folder, file=folder / "seed-0")
     path = folder / "config.toml"
@@ -108,7 +110,7 @@ def _config(folder: Path) -> RunConfig:
 
 
 def _job(folder: Path, config: RunConfig, record: Record | None, data: Path | None) -> Job:
-    """The run on its data, wherever they are now."""
+    """Return the job of a run on its data: ``data``, or the recorded folder."""
     place = data or (data_place(folder, record, config.data_dir) if config.data_dir else None)
     job = make_job(config.model_copy(update={"data_dir": str(place) if place else None}))
     check_data(job, record, folder)
@@ -123,14 +125,14 @@ def _digest(record: Path) -> str | None:
 
 
 def runs_of(folder: Path) -> Path:
-    """The folder of runs that a run is in; a seed's run is one folder further down."""
+    """Return the folder of runs that a run is in; the run of a single seed is one folder deeper."""
     parent = folder.resolve().parent
     shown = folder.parent if parent == folder.parent.resolve() else parent
     return shown.parent if (shown / "seeds").is_file() else shown
 
 
 def submissions(runs: Path) -> None:
-    """Show the ledger, and how many of the allowed number each track has used."""
+    """Print the ledger, and how many of the allowed submissions each track has used."""
     made, bad = ledger.entries(runs)
     rows = [
         [
@@ -150,19 +152,19 @@ def submissions(runs: Path) -> None:
     known = {
         (e.name, t.name): (t.limit, limit_is_confirmed(t)) for e in all_editions(load_plugins([])) for t in e.tracks
     }
-    noted = {(e["edition"], e["track"]): (e.get("limit"), "") for e in made}  # of a plugin's edition: as it said then
+    noted = {(e["edition"], e["track"]): (e.get("limit"), "") for e in made}  # as recorded: its plugin may be gone
     for edition, track in noted:
         limit, sure = (noted | known)[edition, track]
         print(_of_limit(ledger.used(made, edition, track), edition, track, limit, sure))
     if own := _unnoted(runs, {e["sha256"] for e in made}):
         names = visible(", ".join(own))
-        print(f"written by the runs themselves and not counted: {names}; `harness submit RUN` notes what is used")
+        print(f"written by the runs themselves and not counted: {names}; record one with `harness submit RUN`")
     for line in bad:
         print(line)
 
 
 def _unnoted(runs: Path, known: set[str]) -> list[str]:
-    """Runs whose own submission is not, in its content, among those that were noted."""
+    """Return the runs whose own submission has a content that is not in the ledger."""
     noted = {path.parent.parent.name: read_manifest(path) for path in sorted(runs.glob("*/submission/manifest.json"))}
     return [name for name, manifest in noted.items() if manifest["sha256"] not in known]
 
@@ -172,16 +174,16 @@ def _official(entry: dict[str, Any]) -> str:
 
 
 def _of_limit(n: int, edition: str, track: str, limit: int | None, sure: str) -> str:
-    """How many of the allowed number; ``sure``: a note where that is not."""
+    """Return how many submissions of the allowed number are made; ``sure``: a note if the limit is unconfirmed."""
     edition, track = visible(edition), visible(track)
     if limit is None:
-        return f"{edition} {track}: {n} made; how many are allowed is unconfirmed"
-    over = ": more than a team may hand in" if n > limit else ""
+        return f"{edition} {track}: {n} made; the limit is unconfirmed"
+    over = ": more than a team may submit" if n > limit else ""
     return f"{edition} {track}: {n} of {limit} allowed{sure}{over}"
 
 
 def _finish(made: SubmissionResult, runs: Path, edition: str, track: TrackSpec) -> None:
-    """Note the submission in the ledger and say what was made."""
+    """Record the submission in the ledger and print its path, digest and notes."""
     manifest = made.manifest
     listed = manifest["list"]
     ledger.note(

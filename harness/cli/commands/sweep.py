@@ -1,4 +1,4 @@
-"""`harness sweep`: all combinations of some encoders, fusions and heads, and their leaderboard."""
+"""`harness sweep`: train all combinations of encoders, fusions and heads, and rank them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ from zoo.text import visible
 
 
 def sweep(configs: Sequence[RunConfig], out: Path, seeds: int, how: How, *, dry_run: bool = False) -> int:
-    """Train every combination that is not finished in ``out`` and rank all; how many failed, if all did, else 0."""
+    """Train every combination that is not finished in ``out``, and rank all.
+
+    Returns:
+        The number of combinations if all failed, else 0.
+    """
     shared, entries = plan_all(configs, out, seeds, how)
     announce_sweep(entries, seeds)
     if dry_run:
@@ -31,13 +35,13 @@ def sweep(configs: Sequence[RunConfig], out: Path, seeds: int, how: How, *, dry_
     try:
         entries = train_all(entries, shared, out, how)
     except KeyboardInterrupt:
-        print("\nstopped: what is done is kept, and the same command goes on from there", flush=True)
+        print("\nstopped: finished work is kept; run the same command again to continue", flush=True)
         raise
     return finish(entries, out)
 
 
 def announce_sweep(entries: Sequence[Entry], seeds: int) -> None:
-    """Say what will be done."""
+    """Print how many combinations there are, which cannot be built, and which are the same model."""
     job = next(entry.job for entry in entries if entry.job is not None)
     announce(job)
     done, bad = sum(entry.done for entry in entries), sum(entry.job is None for entry in entries)
@@ -51,8 +55,10 @@ def announce_sweep(entries: Sequence[Entry], seeds: int) -> None:
 
 
 def same_models(entries: Sequence[Entry]) -> list[str]:
-    """Say which combinations are one model, so that their scores differ by chance alone: fusions that are nothing but
-    a predictor where there is one branch."""
+    """Return a note for each set of combinations that are the same model, so that their scores differ by chance alone.
+
+    With a single input branch, some fusions are nothing but the output layer.
+    """
     alike: dict[tuple[str, str], list[str]] = {}
     for entry in entries:
         if entry.job is not None and len(entry.job.plan.slots) == 1 and entry.job.plan.fusion.spec.bare_alone:  # type: ignore[attr-defined]
@@ -65,7 +71,7 @@ def same_models(entries: Sequence[Entry]) -> list[str]:
 
 
 def preview(entries: Sequence[Entry]) -> str:
-    """What would be done with every combination; what the checks before a training find is found here too."""
+    """Return a table of what would be done; it includes the errors that the checks before a training raise."""
     rows = []
     for entry in entries:
         state = entry.reason or ("finished" if entry.done else "to be continued" if entry.folder else "new")
@@ -78,11 +84,15 @@ def preview(entries: Sequence[Entry]) -> str:
         rows.append((config.encoders, config.fusion, config.head, state, entry.folder or ""))
     slots = ", ".join(str(slot.slot) for slot in frozen_union([entry for entry in entries if not entry.done]))
     table = tabulate(rows, ["encoders", "fusion", "head", "state", "run"], tablefmt="simple", maxcolwidths=60)
-    return f"{table}\n\nfeatures wanted, in one pass over the videos: {slots or 'none'}"
+    return f"{table}\n\nfeatures to compute, in one pass over the videos: {slots or 'none'}"
 
 
 def finish(entries: Sequence[Entry], out: Path) -> int:
-    """Print the table of the sweep's runs and write those of the folder."""
+    """Print the table of the sweep's runs and write the tables of the folder.
+
+    Returns:
+        The number of combinations if all failed, else 0.
+    """
     with file_lock(out / BOARD):
         records, problems = load_runs(out)
         files = write(out, leaderboard(records), problems)

@@ -1,4 +1,4 @@
-"""`harness verify`."""
+"""`harness verify`: check a submission."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zoo.registry.tracks import all_editions, find_track, load_plugins
 from zoo.text import visible
 
 CLEAN, FOUND, UNCHECKED = 0, 1, 3
-"""Exit codes: nothing wrong; something is; nothing seen, but not everything could be looked at."""
+"""Exit codes: no findings; findings; no findings, but not everything could be checked."""
 
 
 def verify(
@@ -27,7 +27,7 @@ def verify(
     against: Path | None,
     plugins: Sequence[Path] = (),
 ) -> int:
-    """Print every finding with its line, then a line that says how it ended; returns the exit code."""
+    """Print every finding with its line, then a summary; return the exit code."""
     if manifest is not None and (edition is None or track is None):
         noted = read_manifest(manifest)
         edition, track = edition or noted.get("edition"), track or noted.get("track")

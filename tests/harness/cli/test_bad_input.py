@@ -267,7 +267,7 @@ def test_an_annotation_longer_than_its_video(harness: Command, data: Path, encod
     if encoders == "audio":  # read in this process
         one_line(answer, refused("annotation-length", source=path, n_frames=28, found=Part("24 frames")))
     else:
-        one_line(answer, refused("videos-unreadable", some=Part(path, "28 frames", "24 frames")))
+        one_line(answer, refused("videos-unreadable", some=Part(path, "28 annotated frames", "24 frames")))
     failed("r", path, "data.frame_tolerance=4")
 
 
@@ -297,7 +297,7 @@ def test_a_damaged_crop_is_mended_and_the_run_goes_on(harness: Command, data: Pa
     assert json.loads(Path("runs/r/record.json").read_text())["status"] == "done"
 
 
-@pytest.mark.parametrize(("share", "word"), [(0.6, "not readable"), (0, "0 bytes")])
+@pytest.mark.parametrize(("share", "word"), [(0.6, "cannot be read"), (0, "0 bytes")])
 @pytest.mark.parametrize("encoders", ["context", "audio"])
 def test_a_damaged_video(harness: Command, data: Path, encoders: str, share: float, word: str):
     path = data / "videos/video104.mp4"
@@ -489,7 +489,7 @@ def test_a_test_video_whose_name_no_row_holds(harness: Command, data: Path):
     crops.rename(data / "cropped_aligned" / "my video, 2")
     answer = harness(*run(data, "--name", "comma"))
     assert answer.code == 0, answer.err
-    assert "no submission: the name 'my video, 2' has a comma, quote or space at its end" in answer.out
+    assert "no submission: the name 'my video, 2' has a comma, a quote or a space at its end" in answer.out
     assert not Path("runs/comma/submission").exists()
     assert Path("runs/comma/predictions/test.post.parquet").is_file()
 

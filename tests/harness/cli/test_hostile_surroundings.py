@@ -56,7 +56,7 @@ def test_named_pipes_are_never_waited_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a\nb.mp4", "a\x1b[0m.txt", "\udcff.mp4"])
 def test_names_that_no_table_can_hold_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
-    with pytest.raises(UserError, match="the name is no Unicode text or has control characters") as error:
+    with pytest.raises(UserError, match="the name is not valid Unicode or has control characters") as error:
         survey(tmp_path)
     assert str(error.value).isascii()
 
@@ -120,7 +120,11 @@ class Full(io.TextIOBase):
 @pytest.mark.parametrize(
     ("number", "code", "message"),
     [
-        (errno.ENOSPC, 2, "error: a file cannot be written: the disk is full; make room, or write somewhere else\n"),
+        (
+            errno.ENOSPC,
+            2,
+            "error: a file: cannot be written (the disk is full); free some space or write somewhere else\n",
+        ),
         (errno.EPIPE, 0, ""),
     ],
 )

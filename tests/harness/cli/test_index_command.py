@@ -64,5 +64,5 @@ def test_it_says_what_is_wrong(program, tmp_path: Path) -> None:  # type: ignore
     root = small_va(tmp_path)
     write_lines(root / "annotations/VA_Estimation_Challenge/Train_Set/video1.txt", VA_HEADER, "0.1,2")
     answer = program("data", "index", root)
-    answer.refused("extract-failed", message=Part("video1.txt, line 2", "arousal is 2"))
+    answer.refused("extract-failed", message=Part("video1.txt, line 2", "arousal must be", "got 2"))
     assert "kept in" not in answer.out

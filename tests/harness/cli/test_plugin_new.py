@@ -69,7 +69,7 @@ def test_a_single_file_works_at_once(program, kind):
     name, file = f"my-{kind}", f"my_{kind}.py"
     answer = program("plugin", "new", name, "--kind", kind, "--single-file")
     assert (answer.code, answer.err) == (0, "")
-    assert answer.out.startswith(f"written: {file}\nnow:\n    harness plugin check {file}\n")
+    assert answer.out.startswith(f"written: {file}\nnext:\n    harness plugin check {file}\n")
     assert os.listdir() == [file]
     assert names(program, kind, "--plugin", file)[name] == "file"
     answer = program("plugin", "check", file)

@@ -55,7 +55,7 @@ def test_every_track_is_written_and_verified_from_a_table(name: str, harness: An
     answer = harness("submissions")
     assert answer.code == 0
     edition, _, track = name.partition("-")
-    told = f"1 of {limit} allowed" if limit else "1 made; how many are allowed is unconfirmed"
+    told = f"1 of {limit} allowed" if limit else "1 made; the limit is unconfirmed"
     assert f"{edition} {track}: {told}" in answer.out
 
 
@@ -200,7 +200,7 @@ def test_the_ledger_counts_what_differs_and_warns_beyond_the_limit(harness: Any,
         )
         assert answer.code == 0, answer.err
         assert f"abaw10 ah: {i + 1} of 5 allowed" in answer.out
-    assert "more than a team may hand in" in answer.out
+    assert "more than a team may submit" in answer.out
     harness("submit", "--predictions", tmp_path / "p.csv", *asked("abaw10-ah"), "--out", "again", "--runs", "here")
     answer = harness("submissions", "here")
     assert len(answer.out.splitlines()) == 2 + 7 + 1 + 1

@@ -106,7 +106,7 @@ def test_a_file_is_fetched_and_then_it_is_here(weights, plugin, served, tmp_path
     (path,) = (tmp_path / "cache" / "weights").glob("*/net.pt")
     assert path.read_bytes() == (served[0] / "net.pt").read_bytes()
     assert f"probe:good: {path}, {path.stat().st_size:,} bytes, sha256 " in out
-    assert "as its passport says" in out.splitlines()[0]
+    assert "as its model card says" in out.splitlines()[0]
     assert "as on its first use here" in out.splitlines()[1]
     code, out, err = weights("list", "--plugin", plugin)
     assert row(out, "probe:good")[1] == "here"
@@ -114,7 +114,7 @@ def test_a_file_is_fetched_and_then_it_is_here(weights, plugin, served, tmp_path
     assert code == 2  # the same file is wrong for another passport
     found = [line.split(": ")[0] for line in out.splitlines()]
     assert {"lite0", "probe:good", "probe:free"} <= set(found) <= {"lite0", "probe:good", "probe:free", *CARRIED}
-    assert err.splitlines()[-1] == f"error: 1 of {len(found) + 1} failed: probe:wrong"
+    assert err.splitlines()[-1] == f"error: 1 of {len(found) + 1} weight files failed: probe:wrong"
 
 
 def test_a_file_that_changed_is_told(weights, plugin, tmp_path):
@@ -123,7 +123,7 @@ def test_a_file_that_changed_is_told(weights, plugin, tmp_path):
     path.write_bytes(b"changed")
     code, _, err = weights("verify", "probe:good", "--plugin", plugin)
     assert code == 2
-    assert f"{path} has the wrong sha256" in err
+    assert f"{path} must have the sha256" in err
 
 
 def test_one_that_fails_does_not_stop_the_others(weights, plugin):
@@ -131,9 +131,9 @@ def test_one_that_fails_does_not_stop_the_others(weights, plugin):
     assert code == 2
     assert "the server answered 404" in err
     assert "put the file at" in err
-    assert "sent has the wrong sha256: expected 0000" in err
+    assert "sent must have the sha256 0000" in err
     assert out.startswith("lite0: ")
-    assert err.splitlines()[-1] == "error: 2 of 3 failed: probe:gone, probe:wrong"
+    assert err.splitlines()[-1] == "error: 2 of 3 weight files failed: probe:gone, probe:wrong"
 
 
 def test_all_that_is_known_is_shown(weights, plugin, served, tmp_path):
@@ -152,12 +152,12 @@ def test_all_that_is_known_is_shown(weights, plugin, served, tmp_path):
         hashlib.sha256((served[0] / "net.pt").read_bytes()).hexdigest(),
     ):
         assert words in out
-    assert "to have it: harness weights fetch probe:good" in out
-    assert f"without a network: fetch {served[1]}/net.pt elsewhere, and put it at {place}" in out
+    assert "to get it: harness weights fetch probe:good" in out
+    assert f"without a network: fetch {served[1]}/net.pt on another machine and put it at {place}" in out
     place.parent.mkdir(parents=True)
     place.write_bytes((served[0] / "net.pt").read_bytes())  # as it says
     code, out, _ = weights("show", "probe-good", "--plugin", plugin)  # by the passport's own name
-    assert "to have it" not in out
+    assert "to get it" not in out
     assert "not published" in weights("show", "probe:free", "--plugin", plugin).out
     assert "\nprobe:good: " in weights("verify", "--plugin", plugin).out
 
@@ -189,11 +189,11 @@ def test_any_name_of_timm_may_be_asked_for(weights):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("show", "hsemotion:enet_b2_9"), "no weights are called 'hsemotion:enet_b2_9': did you mean 'hsemotion:"),
+        (("show", "hsemotion:enet_b2_9"), "no weights are called 'hsemotion:enet_b2_9'; did you mean 'hsemotion:"),
         (("show", "melcnn"), "no weights are called 'melcnn'"),
         (("fetch", "nothing"), "no weights are called 'nothing'"),
-        (("fetch", "timm:ghostnet_050"), "no file of weights is published for it"),
-        (("verify", "places365:resnet18"), "nothing is downloaded now: fetch http://places2.csail.mit.edu/"),
+        (("fetch", "timm:ghostnet_050"), "no weight file is published for it"),
+        (("verify", "places365:resnet18"), "downloads are off; fetch http://places2.csail.mit.edu/"),
         (("convert", "no.pt", "no.safetensors"), "there is no weight file no.pt"),
     ],
 )

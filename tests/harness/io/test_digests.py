@@ -68,7 +68,7 @@ def test_a_file_is_compared_or_called_unverified(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="file: unverified, an older version wrote no digest of it; make it again"):
         check_file(path, None, "make it again")
     flip(path, 3)
-    with pytest.raises(UserError, match=r"file: not what was written .*; make it again"):
+    with pytest.raises(UserError, match=r"file: the file was changed after it was written .*; make it again"):
         check_file(path, known, "make it again")
     path.unlink()
     with pytest.raises(UserError, match="cannot be read"):

@@ -239,5 +239,5 @@ def test_an_index_that_cannot_be_kept(program, disk: Path, spoil: Spoil) -> None
     answer = own("data", "index", program.demo, "--track", "va")
     assert answer.code == 0, answer.err
     assert "va: the next command will read all annotations again: " in answer.out
-    assert "could not be written" in answer.out
+    assert "cannot be written" in answer.out
     assert content(disk) == {}

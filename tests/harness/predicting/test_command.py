@@ -88,8 +88,8 @@ def test_a_face_model_and_inputs_without_faces(program, place: Path) -> None:  #
     inputs = [place / "in" / name for name in ("good.mp4", "picture.png", "voice.wav")]
     answer = program("predict", *inputs, "--model", run, "--out", place / "out")
     answer.refused("predict-some-failed", count=3, count2=3, rest="")
-    assert answer.err.count("there is nothing in it that the model looks at (face: present at no frame)") == 2
-    assert answer.err.count("has none of the streams face that the model r looks at") == 1
+    assert answer.err.count("the file has no input for the model (face: present at no frame)") == 2
+    assert answer.err.count("has none of the streams face that the model r reads") == 1
     assert not (place / "out").exists()
 
 

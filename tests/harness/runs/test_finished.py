@@ -99,7 +99,7 @@ def line(program, way: tuple[str, ...], own: Path) -> list[object]:  # type: ign
 def test_a_flipped_bit_in_what_a_run_wrote_is_refused(program, own: Path, name: str) -> None:  # type: ignore[no-untyped-def]
     way, file = USES[name]
     flip(own / file)
-    refused(program(*line(program, way, own)), f"{own / file}: not what was written")
+    refused(program(*line(program, way, own)), f"{own / file}: the file was changed after it was written")
 
 
 @pytest.mark.parametrize("name", ["predict", "evaluate", "submit", "compare", "ensemble"])
@@ -118,7 +118,7 @@ def test_other_settings_than_the_records_are_refused(program, own: Path, name: s
     way = USES[name][0]
     if name == "ensemble":
         way = ("ensemble", "RUN", "OTHER")
-    refused(program(*line(program, way, own)), "config.toml: not the settings that the run was made with")
+    refused(program(*line(program, way, own)), "config.toml: the settings were changed after the run was made")
 
 
 def test_what_0_1_wrote_is_read_with_a_warning(own: Path) -> None:
@@ -144,7 +144,7 @@ def test_predictions_of_another_score_are_replaced_by_force_alone(program, own: 
     record.result["scores"]["raw"]["main"] = score + 0.25
     record.write(own / "record.json")
     before = (own / "predictions" / "val.parquet").stat().st_mtime_ns
-    refused(program("evaluate", own), f"these predictions score {score + 0.25:.4f}, those made now {score:.4f}")
+    refused(program("evaluate", own), f"the stored predictions score {score + 0.25:.4f} and the new ones {score:.4f}")
     assert (own / "predictions" / "val.parquet").stat().st_mtime_ns == before
     assert program("evaluate", own, "--force").code == 0
     assert (own / "predictions" / "val.parquet").stat().st_mtime_ns > before
@@ -178,14 +178,14 @@ def test_another_folder_of_the_same_relative_name_is_not_taken(
     assert answer.code == 0, answer.err
     assert (moved / "predictions" / "val.parquet").read_bytes() == before
     shutil.move(tmp_path / "data", tmp_path / "away")
-    refused(program("evaluate", moved), "the data of this run are not there any more")
+    refused(program("evaluate", moved), "the data of this run are no longer there")
     answer = program("evaluate", moved, "--data", tmp_path / "away")  # the new place
     assert answer.code == 0, answer.err
     assert (moved / "predictions" / "val.parquet").read_bytes() == before
     shutil.move(there / "data", tmp_path / "data")
     for command in (("evaluate", moved), ("run", "--resume", moved)):
         changed(moved, status="interrupted" if command[0] == "run" else "done")
-        refused(program(*command), f"{tmp_path / 'data'}: not the data that")
+        refused(program(*command), f"{tmp_path / 'data'}: not the data of")
     changed(moved, status="done")
     answer = program("evaluate", moved, "--data", tmp_path / "data")  # other data, named: files of their own
     assert answer.code == 0, answer.err
@@ -246,7 +246,7 @@ def test_a_checkpoint_of_another_training_is_refused(
     change(data, moved)
     answer = program("run", "--resume", moved)
     assert answer.code == 2, answer.out
-    assert "state.ckpt: the training that it continues was another: " in answer.err
+    assert "state.ckpt: the checkpoint belongs to a different training: " in answer.err
     assert says in answer.err
 
 
@@ -305,7 +305,11 @@ def test_a_run_folder_runs_no_code(
     more = ["--plugin", folder.with_name("single_file.py")] if named and name != "recipe" else []
     answer = program(*[known.get(part, part) for part in COMMANDS[name]], *more)
     says = (
-        "is not a plugin file that" if more else "if you trust" if name == "recipe" else "the plugin file single_file"
+        "is not that of a plugin file of"
+        if more
+        else "if you trust"
+        if name == "recipe"
+        else "the plugin file single_file"
     )
     refused(answer, says)
     assert not trace.exists()

@@ -85,10 +85,10 @@ def test_what_wants_a_trained_model_is_one_line(program, done: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["--encoders", "face=lite0"], "encoder 'lite0' of slot face predicts nothing by itself"),
+        (["--encoders", "face=lite0"], "encoder 'lite0' of slot face does not predict by itself"),
         (["--encoders", "face=fer,audio"], "got 2 slots"),
-        (["--encoders", "face=fer", "--track", "va"], "not 'valence'"),
-        (["--encoders", "face=fer", "--track", "au"], "not 'AU1'"),
+        (["--encoders", "face=fer", "--track", "va"], "needs 'valence'"),
+        (["--encoders", "face=fer", "--track", "au"], "needs 'AU1'"),
         (["--encoders", "face=fer", "--seeds", "2"], "leave --seeds out"),
         (["--encoders", "face=fer", "--folds", "3"], "leave --folds out"),
         (["--encoders", "face=fer", "--finetune", "face"], "random weights"),

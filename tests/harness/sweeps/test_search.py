@@ -174,7 +174,7 @@ def test_trials_that_fail(program, ground: Any, tmp_path: Path) -> None:
     entry, found = searched(program, ground, tmp_path / "all", Launch(lambda fold: Failure("never")), trials=2)
     assert found.chosen.trials == 0
     assert entry.job is None
-    assert entry.reason == "--search: all 2 trials failed; the last: never"
+    assert entry.reason == "--search: all 2 trials failed, the last with: never"
 
 
 class Here:

@@ -140,10 +140,10 @@ def test_what_is_there_is_known_by_its_settings(swept: tuple[Path, Any], program
     assert answer.code == 0, answer.err
     assert "2 combinations: 1 finished, 1 cannot be built" in answer.out
     assert "unknown head 'gur'" in answer.out
-    assert "features wanted, in one pass over the videos: none" in answer.out
+    assert "features to compute, in one pass over the videos: none" in answer.out
     answer = program(*options(out, *data, *plugin, "--head", "gru", "--set", "train.lr=0.5", "--dry-run"))
     assert "1 combinations: 0 finished" in answer.out
-    assert "features wanted, in one pass over the videos: face" in answer.out
+    assert "features to compute, in one pass over the videos: face" in answer.out
     moved = out / "va-face+lite0-concat-gru-s0"
     moved.rename(out / "another-name")
     try:

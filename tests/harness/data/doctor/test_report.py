@@ -119,8 +119,8 @@ def test_every_faulty_annotation_is_named(folder: Path) -> None:
     write_lines(train / "b.txt", VA_HEADER, "2,0")
     report = diagnose(folder, registry())
     assert report.rows == ()
-    assert problem(report, "a.txt, line 2", "is 'x'")
-    assert problem(report, "b.txt, line 2", "is 2")
+    assert problem(report, "a.txt, line 2", "got 'x'")
+    assert problem(report, "b.txt, line 2", "got 2")
 
 
 def test_groups_that_cross_splits(folder: Path) -> None:
@@ -169,7 +169,7 @@ def test_lengths_that_differ(folder: Path) -> None:
     assert any("3 of 4 names have as many frames as their annotations, 1 differ by 1" in note for note in report.notes)
     write_video(folder / "batch1/video1.mp4", 9)
     report = diagnose(folder, registry())
-    assert problem(report, "video1 has 5 frames here, but", "has 9 frames", "data.frame_tolerance=4")
+    assert problem(report, "video1 has 5 annotated frames, but", "has 9 frames", "data.frame_tolerance=4")
 
 
 def test_many_problems_of_a_kind_are_summed_up(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_two_files_for_one_frame_are_an_error(tmp_path: Path, others: tuple[str,
 
 def test_numbers_that_are_dates_are_no_frames(tmp_path: Path) -> None:
     (tmp_path / "20260101123456.jpg").touch()
-    with pytest.raises(UserError, match=r"20260101123456\.jpg: a crop is named by its frame"):
+    with pytest.raises(UserError, match=r"20260101123456\.jpg: the name of a crop must be its frame number"):
         crop_frames(tmp_path)
 
 

@@ -1,0 +1,219 @@
+"""`harness help`: topics that belong to no single command, and the help of any command. Needs no torch."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple, get_args, get_origin
+
+from zoo.errors import UserError
+from zoo.registry.suggestions import did_you_mean
+
+WIDTH = 80
+SECTIONS = ("train", "project", "features", "data")
+TOP = ("merge",)
+"""Top-level settings without an option of their own."""
+
+
+class Topic(NamedTuple):
+    """A summary for the list of topics, and a function that returns the text."""
+
+    summary: str
+    text: Callable[[], str]
+
+
+BRANCHES = """\
+--encoders is a comma-separated list of input branches. Each is one encoder on
+one stream:
+
+  STREAM[.TAG][=ENCODER[:ARGUMENT]]
+
+STREAM    the input: face, body, context, frame, audio, landmarks or pose
+          (`harness list streams`)
+.TAG      a name of your own, for a second encoder on the same stream
+ENCODER   the network that turns the stream into features (`harness list
+          encoders`); without it, the stream's default encoder
+ARGUMENT  a network or a file of the encoder, such as a model name of timm, of
+          any characters but a comma (`harness info ENCODER`)
+
+Examples:
+  face                         the default encoder on face crops
+  face,context,audio           three branches, each with its default encoder
+  face=timm:resnet18           a network of timm
+  face,face.b=timm:resnet18    two encoders on one stream
+  face=fer                     an encoder that also predicts by itself
+
+A branch is called STREAM or STREAM.TAG in settings and options too:
+
+  --set encoder.face.b.pretrained=false
+  --finetune face.b
+  --drop face.b
+
+An encoder with pretrained weights is frozen, and its features are cached;
+--finetune trains it too. An encoder without weights is always trained.
+"""
+
+DATA = """\
+DIR is an Aff-Wild2 folder as the organisers ship it, of any edition, or a
+folder like it:
+
+  VA_Set/, EXPR_Set/, AU_Set/        annotations, each with Train_Set and
+  (or ..._Challenge/)                Validation_Set, one text file per video
+  cropped_aligned/VIDEO/00001.jpg    face crops, numbered by frame from 1
+  VIDEO.mp4 (.avi, .mkv, ...)        raw videos, anywhere in the folder
+  groups.csv                         optional: video,group for related videos
+
+A folder with crops is enough for the stream face, one with raw videos for audio
+and frame. The streams body, context and pose also need boxes.
+
+  harness data demo small            write a synthetic set to try things on
+  harness data crop RAW --out DIR    make such a folder from raw videos
+  harness data doctor DIR            list what is missing and what to do
+  harness data boxes DIR             find the person in every frame
+  harness data pack DIR              optional: decode every video only once
+  harness run --data DIR --track va --encoders face,context
+
+Without --data, `harness run` makes a synthetic demo set and uses it.
+"""
+
+SUBMIT = """\
+Every run writes and verifies a submission if the data folder has the
+organisers' test list. By hand:
+
+  harness submit runs/first --zip
+  harness submit runs/first --list trial-1.txt --out handed-in
+  harness verify runs/first/submission --edition abaw10 --track va
+  harness submissions runs
+
+--list takes the rows and their order from the organisers' list or example file,
+and --edition selects the file format (`harness info EDITION` shows an example).
+Listed frames without a prediction are interpolated, and manifest.json counts
+them. A list with videos that have no predictions is an error that names them.
+
+`harness verify` shares no code with the writer. Its exit code is 0 if the file
+is clean, 1 with every finding and its line if it is not, and 3 if nothing is
+wrong but no list was given to check the rows against.
+
+A table of another program has the columns video, frame (from 1) and the
+predictions:
+
+  harness submit --predictions table.csv --edition abaw10 --track va --out sent
+"""
+
+PLUGINS = """\
+A plugin adds encoders, fusions, heads, losses, post-processors, detectors,
+streams or editions. It is a Python file, or an installed package; the built-in
+blocks are plugins too.
+
+  harness plugin new my-encoder --kind encoder --single-file
+  harness plugin check my_encoder.py
+  harness run --plugin my_encoder.py --encoders face=my-encoder,context
+
+The first command writes a small plugin that works; change it. The second checks
+that it keeps the rules, for example that padding and the other clips of a batch
+never change a prediction. A package is found once it is installed:
+
+  harness plugin new my-head --kind head
+  uv pip install -e my-head
+  harness list heads
+
+A plugin file is code. A run or a recipe that names one uses it only if you name
+it too, with --plugin FILE.
+"""
+
+
+def settings() -> str:
+    """Return every key of ``--set``, from the schema of the configuration, and the keys of the blocks' options."""
+    from harness.config.schema import RunConfig
+
+    lines = [
+        "--set KEY=VALUE changes a setting; it is repeatable. A recipe and the",
+        "config.toml of a run hold the same keys. Other settings have options of their",
+        "own (`harness run --help`).",
+        "",
+        "Options of the blocks in use (`harness info NAME` lists them):",
+        "  encoder.BRANCH.X, fusion.X, head.X, loss.NAME.X, post.NAME.X",
+    ]
+    fields = RunConfig.model_fields
+    for section in SECTIONS:
+        model = fields[section].annotation
+        lines += ["", f"[{section}]"]
+        for name, field in model.model_fields.items():  # type: ignore[union-attr]
+            lines += _entry(f"{section}.{name}", field)
+    lines += ["", "[top level]", *(line for name in TOP for line in _entry(name, fields[name]))]
+    return "\n".join([*lines, "", "Examples:", "  harness run --set train.epochs=5 --set encoder.face.size=96", ""])
+
+
+TOPICS = {
+    "branches": Topic("the grammar of --encoders", lambda: BRANCHES),
+    "settings": Topic("the keys of --set, with defaults", settings),
+    "data": Topic("data folders: their layout, and how to make one", lambda: DATA),
+    "submit": Topic("how submissions are written and verified", lambda: SUBMIT),
+    "plugins": Topic("how to write, check and use a plugin", lambda: PLUGINS),
+}
+
+
+def show(words: Sequence[str], root: Any) -> None:
+    """Print a topic, the help of a command, or the list of topics.
+
+    Args:
+        words: A topic, or a command with its subcommand; none for the list.
+        root: The context of the program, of typer's own class.
+
+    Raises:
+        UserError: There is no such topic or command.
+    """
+    if not words:
+        print(_list())
+    elif len(words) == 1 and words[0] in TOPICS:
+        print(TOPICS[words[0]].text(), end="")
+        if words[0] in root.command.commands:
+            print(f"\n`harness {words[0]} --help` shows the options and commands.")
+    else:
+        print(_command_help(words, root))
+
+
+def _list() -> str:
+    rows = [f"  harness help {name:<10} {topic.summary}" for name, topic in TOPICS.items()]
+    more = ["  harness help COMMAND    the help of a command, such as `harness help data pack`"]
+    return "\n".join(["Topics:", *rows, "", "Commands:", *more])
+
+
+def _command_help(words: Sequence[str], root: Any) -> str:
+    context = root
+    for word in words:
+        known = getattr(context.command, "commands", {})
+        if word not in known:
+            names = [*known, *(TOPICS if context is root else ())]
+            raise UserError("help-unknown", name=" ".join(words), hint=did_you_mean(word, names))
+        context = type(root)(known[word], info_name=word, parent=context)
+    return str(context.get_help())
+
+
+def _entry(key: str, field: Any) -> Iterator[str]:
+    notes = [f"default: {_shown(field.default)}", *_bounds(field.metadata)]
+    yield f"  {key}={_values(field.annotation)}"
+    text = f"{field.description}  [{'; '.join(notes)}]"
+    yield textwrap.fill(text, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+
+
+def _values(annotation: Any) -> str:
+    """Return what a setting takes: ``N``, ``X``, ``PATH``, or its choices."""
+    if get_origin(annotation) is Literal:
+        return "|".join(map(str, get_args(annotation)))
+    names = {int: "N", float: "X", bool: "true|false"}
+    return names.get(annotation) or next((_values(part) for part in get_args(annotation)), "PATH")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _bounds(metadata: Sequence[Any]) -> Iterator[str]:
+    """Yield the bounds of a number in words, from the annotations that pydantic keeps."""
+    for name, words in (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below")):
+        for one in metadata:
+            if (bound := getattr(one, name, None)) is not None:
+                yield f"{words} {bound:g}"
