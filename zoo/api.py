@@ -447,7 +447,7 @@ class Hooks:
 
     @hookspec
     def loggers(self) -> list[LoggerSpec]:  # type: ignore[empty-body]
-        """Where the course of a training is noted: LoggerSpec."""
+        """Return the loggers."""
 
     @hookspec
     def editions(self) -> list[EditionSpec]:  # type: ignore[empty-body]

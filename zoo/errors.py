@@ -20,7 +20,7 @@ _CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 class UserError(Exception):
     """A mistake in input, files or options; its text is one line for the user.
 
-    ``UserError("annotation-empty", file=path)`` has a stable code and fields (file, line, frame, got, wanted, ...). The
+    ``UserError("annotation-empty", file=path)`` has a stable code and fields (file, line, frame, got, ...). The
     message is formatted from them with ``zoo/errors.toml``, the only place for wording. A plugin may pass a plain
     sentence instead, ``UserError("the model wants 3 channels: ...")``; its code is ``plugin-error``.
 

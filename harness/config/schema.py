@@ -273,7 +273,7 @@ def _refuse_unprintable(value: Any, where: str, dotted: str = "") -> None:
 
 
 def _put(tree: dict[str, Any], name: str, value: Any) -> None:
-    if name.startswith("logger."):  # where a training is noted is no part of what it is
+    if name.startswith("logger."):  # loggers do not change what is trained
         tree["logger_options"] = {**tree.get("logger_options", {}), name.removeprefix("logger."): value}
         return
     if name.startswith(BLOCK_KEYS):

@@ -109,8 +109,8 @@ class FrozenSlot:
     def bf16(self) -> bool:
         """True if bfloat16 is used.
 
-        It is used if it is wanted and the measurement (harness.features.encoder_probe) does not show it to be too far
-        from float32.
+        It is used if it is requested and the measurement (harness.features.encoder_probe) does not show it to be too
+        far from float32.
         """
         return self.wants_bf16 and (self.probe.error is None or self.probe.error <= self.settings.tolerance)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -163,24 +164,27 @@ class Predictor:
 
     def _listen(self) -> None:
         """Store the features of the sound at the newest frame and drop samples that no window reaches any more."""
-        kept, margins = self.frames[-1], [0.0]
+        kept, specs = self.frames[-1], []
         for plan in self.model.branches.plans:
             spec = self.model.branches.spec(plan)
             if not isinstance(spec, AudioInput):
                 continue
-            margins.append(spec.margin)
+            specs.append(spec)
             until = self.heard_from + len(self.samples) / spec.rate
             kept.present[plan.name] = bool(len(self.samples)) and self.heard_from <= kept.time <= until + SETTLE
             if (slot := self.model.branches.frozen.get(plan.name)) and kept.present[plan.name]:
                 inputs = collate([self._sound(spec, [kept.time])], 1)
                 kept.features[plan.name] = slot({k: v[0] for k, v in inputs.items()}, np.ones(1, bool))[0]
-            self._forget(spec, self.frames[0].time - 2 * max(margins) - 1)
+        if specs:
+            self._forget(specs)
 
-    def _forget(self, spec: AudioInput, until: float) -> None:
-        step = 16 * spec.grid
-        drop = int((until - self.heard_from) * spec.rate) // step * step
+    def _forget(self, specs: list[AudioInput]) -> None:
+        """Drop samples that no window of any branch reaches; the rest begins at a multiple of every branch's grid."""
+        until = self.frames[0].time - 2 * max(spec.margin for spec in specs) - 1
+        step = 16 * math.lcm(*(spec.grid for spec in specs))
+        drop = int((until - self.heard_from) * specs[0].rate) // step * step
         if drop > 0:
-            self.samples, self.heard_from = self.samples[drop:].copy(), self.heard_from + drop / spec.rate
+            self.samples, self.heard_from = self.samples[drop:].copy(), self.heard_from + drop / specs[0].rate
 
     def _sound(self, spec: AudioInput, times: list[float]) -> dict[str, np.ndarray]:
         at = np.array(times) - self.heard_from

@@ -22,7 +22,7 @@ def several_page(runs: Sequence[RunSources], place: Path, title: str) -> str:
     sections: list[dict[str, Any]] = []
     charts: list[dict[str, Any]] = []
     for key, same in groupby(ordered, key=_key):
-        members = sorted(same, key=lambda run: -(_main(run) or -9.0))
+        members = sorted(same, key=_place)
         scored = [run for run in members if _main(run) is not None]
         histories = {run.record.name: next(iter(run.histories.values())) for run in members if run.histories}
         if len(histories) > 1:
@@ -48,6 +48,12 @@ def several_page(runs: Sequence[RunSources], place: Path, title: str) -> str:
         runs=len(runs),
         payload=script_json({"curves": charts, "timelines": {"answers": [], "videos": []}}),
     )
+
+
+def _place(run: RunSources) -> tuple[bool, float]:
+    """Return a sorting key: the highest score first, runs without a score last."""
+    main = _main(run)
+    return main is None, -(main or 0.0)
 
 
 def _key(run: RunSources) -> tuple[str, ...]:

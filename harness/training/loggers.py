@@ -15,7 +15,7 @@ from zoo.text import visible
 
 
 class Loggers:
-    """What notes the course of a run.
+    """The loggers of a run.
 
     Args:
         blocks: The loggers that were chosen, with their options.
@@ -35,7 +35,7 @@ class Loggers:
 
     @property
     def pictures(self) -> bool:
-        """Whether any of them takes pictures."""
+        """True if any of them takes pictures."""
         return any(getattr(logger, "pictures", True) for logger in self._open.values())
 
     def settings(self, values: Mapping[str, Scalar]) -> None:

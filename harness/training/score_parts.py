@@ -1,4 +1,4 @@
-"""Which parts of a score are shown over the epochs: the same ones on a page, in a terminal and in a log."""
+"""The parts of a score that are shown over the epochs, alike on a page, in a terminal and in a log."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 
 CLASS_F1 = "f1_"
-"""What the F1 of a class or unit begins with: too many for a line, a chart of their own on a page."""
+"""Prefixes of the F1 of a class or unit. They are too many for a line and have a chart of their own on a page."""
 
 
 def is_part(name: str) -> bool:
-    """Return whether a figure is a part of the score: no count, no correlation beside the concordance."""
+    """Return whether a figure is a part of the score: not a count, and not a correlation next to the concordance."""
     return not name.startswith(("frames", "pearson", "mean_pearson"))
 
 

@@ -21,8 +21,13 @@ from zoo.text import visible
 
 @dataclass(frozen=True)
 class Figures:
-    """``stages``: seconds of processor a frame; ``bound``: frames a second, were all cores busy with them all the time;
-    ``rate``: frames a second of the one pass, on the clock; ``processor``: seconds of processor a frame of it."""
+    """Measured figures of predicting one video.
+
+    Attributes:
+        stages: Processor seconds per frame of each stage alone.
+        rate: Frames per second of the one pass, by the clock.
+        processor: Processor seconds per frame of the one pass.
+    """
 
     stages: dict[str, float]
     cores: int
@@ -83,7 +88,7 @@ def bench_predict(
 
 
 def render(figures: Figures, video: Path, model: str | None) -> str:
-    """The figures as a page for the terminal."""
+    """Return the figures as text for the terminal."""
     rows = [[name, f"{1000 * s:.2f}", f"{1 / s:,.0f}" if s else "-"] for name, s in figures.stages.items()]
     rows.append(["all of them", f"{1000 * sum(figures.stages.values()):.2f}", ""])
     table = tabulate(

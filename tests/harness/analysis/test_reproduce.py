@@ -122,7 +122,7 @@ def test_inside_is_0_and_outside_is_1(
 
 def test_another_result_of_the_same_machine_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert _judge(record_of(0.5), record_of(0.5, epoch=2), differed=False) == 0
-    assert "warning: nothing was found that should change a result" in capsys.readouterr().out
+    assert "warning: no difference was found that should change a result" in capsys.readouterr().out
 
 
 # --- on a crumb -------------------------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def failed(name: str, *words: object) -> None:
             ("--edition", "abaw10", "--track", "mtl"),
             refused("edition-without-track", edition="abaw10", track="mtl", others=Part("abaw11")),
         ),
-        (("--finetune", "body"), refused("finetune-unknown-slot", names="body", encoders="face")),
+        (("--finetune", "body"), refused("finetune-unknown-slot", names="body", encoders="face=lite0")),
         (("--set", "train.epoch=3"), refused("setting-unknown", dotted="train.epoch", hint=Part("train.epochs"))),
         (("--set", "train.epochs"), refused("set-invalid")),
         (

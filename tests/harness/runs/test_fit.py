@@ -158,7 +158,7 @@ def test_folds_give_the_mean_of_their_epochs(program, runs: Path, tmp_path: Path
         ),
         (
             ("--fit", "train,val", "--epochs-from", "base", "--encoders", "context"),
-            refused("origin-other-training", other=Part("encoders is face there and context")),
+            refused("origin-other-training", other=Part("encoders is face=lite0 there and context=lite0")),
         ),
         (
             ("--fit", "train,val", "--epochs-from", "base", "--epochs", 9),

@@ -41,7 +41,7 @@ def test_files_have_the_curves_settings_and_pictures(program, tmp_path: Path) ->
     assert steps == set(range(1, int(history[-1]["step"]) + 1))
     settings = {row["name"]: row["value"] for row in table(run / "logged" / "settings.csv")}
     assert settings["train.epochs"] == "2"
-    assert settings["encoders"] == "face"
+    assert settings["encoders"] == "face=lite0"
     assert list((run / "events").iterdir())
     if importlib.util.find_spec("matplotlib"):
         names = {path.stem for path in (run / "logged" / "figures").glob("*.png")}

@@ -219,7 +219,7 @@ def test_every_fusion_goes_with_every_head(program, tmp_path: Path, record: Read
     audio = ("--encoders", "face,audio", "--set", "encoder.audio.channels=2")
     folder = program.run(tmp_path, "one", "--fusion", fusion, "--head", head, "--epochs", 1, "--post", "clip", *audio)
     combination = record(folder)["result"]["combination"]
-    assert combination == {"encoders": "face,audio", "fusion": fusion, "head": head}
+    assert combination == {"encoders": "face=lite0,audio=melcnn", "fusion": fusion, "head": head}
 
 
 def test_every_stream_can_be_trained(program, tmp_path: Path, record: Read) -> None:
