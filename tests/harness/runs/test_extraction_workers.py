@@ -51,7 +51,9 @@ def test_the_slots_of_all_combinations_under_names_of_their_own(program) -> None
     lists = ("face", "face=timm:resnet18,context", "context.b,audio")
     jobs = [make_job(load_config("demo", {**flags, "encoders": text}, sets), shared=ground) for text in lists]
     union = frozen_union([Entry(job.config, 1, job) for job in jobs])
-    assert [str(slot.slot) for slot in union] == ["face=lite0", "face=timm:resnet18", "context=lite0"], "audio is trained"
+    assert [str(slot.slot) for slot in union] == ["face=lite0", "face=timm:resnet18", "context=lite0"], (
+        "audio is trained"
+    )
     config = _of_slots(jobs[0].config, union)
     assert config.encoders == "face=lite0,face.1=timm:resnet18,context.2=lite0"
     assert config.features.chunk == 32
