@@ -116,7 +116,7 @@ def _units(names: Sequence[str], answers: Answers, listed: Listing | None) -> In
     missing = [name for name, i in zip(names, found, strict=True) if i is None]
     if missing or not names:
         shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-        what = f"no answers for {shown}" if missing else "there is no test video to answer"
+        what = f"there are no predictions for {shown}" if missing else "there is no test video to predict"
         raise UserError("listed-unanswered", where=_where(answers, listed), what=what)
     return np.array(found, np.int64)
 

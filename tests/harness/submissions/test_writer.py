@@ -176,7 +176,7 @@ def test_what_is_listed_and_not_predicted_is_named(form: str, tmp_path: Path) ->
     track = MADE_UP[form]
     rows = runs_of_frames(track, {f"v{i}": 2 for i in range(6)})
     have = "video,frame," + ",".join(a.name for a in track.answers) + "\nv1,1" + ",0" * len(track.answers)
-    with refused("listed-unanswered", where="list.txt: ", what="no answers for v0, v2, v3 and 2 more"):
+    with refused("listed-unanswered", where="list.txt: ", what="there are no predictions for v0, v2, v3 and 2 more"):
         table(track, have + "\n", rows, tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == {"list.txt", "p.csv"}
 
