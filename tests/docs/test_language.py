@@ -67,9 +67,8 @@ def is_spoken(path: Path) -> bool:
 def files() -> list[Path]:
     found = []
     for name in FOLDERS:
-        path = ROOT / name
-        assert path.exists(), name
-        found += [path] if path.is_file() else [p for p in sorted(path.rglob("*")) if p.suffix in (".py", ".toml")]
+        found += [path for path in sorted((ROOT / name).rglob("*")) if path.suffix in (".py", ".toml")]
+    assert len(found) > 400
     return found
 
 
@@ -82,9 +81,8 @@ def faults(path: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_odd_sentence_comes_back(path: Path) -> None:
-    assert not faults(path)
+def test_no_odd_sentence_comes_back() -> None:
+    assert [fault for path in files() for fault in faults(path)] == []
 
 
 @pytest.mark.parametrize(

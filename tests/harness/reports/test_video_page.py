@@ -104,7 +104,7 @@ def test_the_page_names_the_video_and_holds_no_copy(tmp_path: Path) -> None:
     assert "<img src=x" not in page
     assert "be <b>careful" not in page
     assert "data:video" not in page
-    for said in ("my_run", "ab" * 32, "stays where it is"):
+    for said in ("my_run", "ab" * 32, "plays the video from its place"):
         assert said in page
     (source,) = re.findall(r"<video[^>]* src=\"([^\"]+)\"", page)
     assert (path.parent / unquote(html.unescape(source))).resolve() == tmp_path / "v" / HOSTILE
