@@ -52,7 +52,10 @@ def place(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield folder
 
 
-@pytest.mark.parametrize("name", PARTS)
+LONG = ("sweep",)  # it trains several runs
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in PARTS])
 def test_an_example_runs(name: str, place: Path) -> None:
     doc = inspect.getdoc(PARTS[name])
     assert doc is not None

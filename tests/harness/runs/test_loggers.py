@@ -170,6 +170,7 @@ def test_rows_after_the_checkpoint_are_dropped(tmp_path: Path) -> None:
     assert table(path) == []
 
 
+@pytest.mark.slow
 def test_mlflow_has_a_run_in_a_local_file(program, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     tracking = pytest.importorskip("mlflow.tracking", reason="extra mlflow is not installed")
     pytest.importorskip("sqlalchemy")
