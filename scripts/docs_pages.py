@@ -29,7 +29,7 @@ KINDS = {
     "losses": ("Losses", "A loss trains one kind of prediction: `--loss NAME` replaces the default of its kind."),
     "postprocessors": ("Post-processors", "Post-processors work on predictions, in order: `--post NAME,NAME`."),
     "loggers": ("Loggers", "A logger notes the course of a training: `--logger NAME,NAME`."),
-    "detectors": ("Detectors", "A detector finds faces: `harness data crop --set detector.name=NAME`."),
+    "detectors": ("Detectors", "A detector finds faces: `harness data crop --detector NAME`."),
 }
 
 

@@ -34,7 +34,7 @@ def plugin_new(
 @examples(
     "harness plugin check my_encoder.py",
     "harness plugin check my-head",
-    "harness plugin check plugins.encoders.timm --argument timm:resnet18",
+    "harness plugin check plugins.encoders --argument timm:resnet18",
 )
 def plugin_check(
     target: Annotated[str, typer.Argument(help="an installed package, a module or a .py file")],

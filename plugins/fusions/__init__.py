@@ -67,7 +67,7 @@ def fusions() -> list[api.FusionSpec]:
         api.FusionSpec(
             "transformer",
             "plugins.fusions.transformer:StaticQuery",
-            "Each frame of the leading slot is a static query to the dynamic features of all slots around it.",
+            "Each frame of the leading branch attends to the neighbouring frames of all branches.",
             {
                 "lead": api.Option("", "leading slot, which gives the query; empty: the first slot"),
                 "hidden": api.Option(64, "width to which slots are projected; an even number per head"),

@@ -7,12 +7,13 @@ from typing import Any
 from zoo import api
 
 _WIDTH = {
-    "hidden": api.Option(64, "units per layer (and direction)"),
+    "hidden": api.Option(64, "units per layer"),
     "layers": api.Option(1, "number of layers"),
     "dropout": api.Option(0.1, "dropout rate before each layer"),
 }
 _RECURRENT = {
     **_WIDTH,
+    "hidden": api.Option(64, "units per layer and direction"),
     "bidirectional": api.Option(True, "read later frames too; false: a causal head"),
 }
 _CAUSAL = {"causal": api.Option(False, "read only the frame itself and earlier frames")}

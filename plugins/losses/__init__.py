@@ -10,8 +10,9 @@ _CLASS_WEIGHTS = api.Option(
 )
 _LDS = api.Option(
     "none",
-    "label distribution smoothing: none, or weights inverse to the smoothed histogram of the training labels (inverse) "
-    "or of its square roots (sqrt); after a colon the kernel's standard deviation in bins of 20 (default 2)",
+    "weight rare labels more (label distribution smoothing): none, by the inverse of the smoothed histogram of the "
+    "training labels (inverse), or of its square root (sqrt); :N sets the smoothing width in bins, of which there are "
+    "20 (default 2)",
     choices=("none", *(f"{way}{width}" for way in ("inverse", "sqrt") for width in ("", ":1", ":2", ":3", ":5"))),
 )
 

@@ -132,7 +132,9 @@ def check(flags: Mapping[str, Any], sets: Sequence[str], recipe: str | None = No
         )
     print(tabulate(rows, ["slot", "encoder", "features", "parameters", "weights"], tablefmt="simple"))
     losses = ", ".join(f"{block.spec.name} ({kind})" for kind, block in plan.losses.items())
-    print(f"\n{edition.name} {track.name}: {len(track.answers)} predictions, {found['raw']} raw outputs; losses: {losses}")
+    print(
+        f"\n{edition.name} {track.name}: {len(track.answers)} predictions, {found['raw']} raw outputs; losses: {losses}"
+    )
     sizes = found["parameters"]
     who = f"fusion {plan.fusion.spec.name} with head {plan.head.spec.name}"
     print(f"{who}: {sizes['fusion and heads']:,} parameters; trained in all: {sizes['trained in all']:,}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+from itertools import groupby
 
 from zoo.errors import UserError, catalogue, cause_of
 from zoo.registry.suggestions import did_you_mean
@@ -71,13 +72,16 @@ def page() -> str:
         "Made by `harness explain > docs/errors.md`. Every error has a code that does not change;",
         "`harness explain CODE` says more and also takes the message itself. Fields in braces are filled in.",
     ]
-    kind = ""
-    for code in sorted(catalogue()):
-        if (cause := cause_of(code)) != kind:
-            kind = cause
-            lines += ["", f"## {code.partition('-')[0]}", "", _literal(cause), ""]
-        lines.append(f"- `{code}`: {_literal(catalogue()[code])}")
+    for word, codes in groupby(sorted(catalogue()), key=lambda code: code.partition("-")[0]):
+        lines += ["", f"## {word}"]
+        for cause, same in groupby(sorted(codes, key=lambda code: (len(_reach(code)), code)), key=cause_of):
+            lines += ["", _literal(cause), "", *(f"- `{code}`: {_literal(catalogue()[code])}" for code in same)]
     return "\n".join(lines) + "\n"
+
+
+def _reach(code: str) -> str:
+    """Return a code if it has a cause of its own, else its first word: causes of many codes come first on the page."""
+    return code if cause_of(code) != cause_of(code.partition("-")[0]) else code.partition("-")[0]
 
 
 def _literal(sentence: str) -> str:

@@ -32,7 +32,9 @@ STREAM    the input: face, body, context, frame, audio, landmarks or pose
           (`harness list streams`)
 .TAG      a name of your own, for a second encoder on the same stream
 ENCODER   the network that turns the stream into features (`harness list
-          encoders`); without it, the stream's default encoder
+          encoders`); without it, the recipe's: on your own data fer for
+          face, resemblyzer for audio, lite0 for other pictures; on the
+          synthetic set lite0 and melcnn
 ARGUMENT  a network or a file of the encoder, such as a model name of timm, of
           any characters but a comma (`harness info ENCODER`)
 

@@ -11,7 +11,10 @@ QUALITY = 95  # of its JPEG
 TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float64
 )
-"""Eyes, nose, mouth corners in a 112x112 crop (x, y): the template of ArcFace, arXiv 1801.07698."""
+"""Eyes, nose, mouth corners in a 112x112 crop (x, y): the template of ArcFace, arXiv 1801.07698.
+
+It fixes the margin around a face: the eyes are 35 pixels apart, at 46 % of the height.
+"""
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
