@@ -80,11 +80,11 @@ def test_info_needs_no_torch(tmp_path: Path):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--encoders", "face"], ["lite0", "1280", "abaw10 va: 2 answers"]),
+        (["--encoders", "face"], ["lite0", "1280", "abaw10 va: 2 predictions"]),
         (["--encoders", "face,context,audio", "--fusion", "concat", "--head", "lstm"], ["melcnn", "trained"]),
-        (["--encoders", "face", "--track", "au", "--head", "mlp"], ["12 answers", "bce"]),
+        (["--encoders", "face", "--track", "au", "--head", "mlp"], ["12 predictions", "bce"]),
         (["--encoders", "face", "--track", "expr", "--edition", "abaw2"], ["abaw2 expr", "7 raw outputs", "ce"]),
-        (["--encoders", "face=timm:resnet18,face.b=lite0", "--track", "mtl"], ["512", "face.b", "15 answers"]),
+        (["--encoders", "face=timm:resnet18,face.b=lite0", "--track", "mtl"], ["512", "face.b", "15 predictions"]),
         (["--encoders", "face", "--finetune", "face"], ["lite0", "trained\n"]),
         (["--recipe", "face-baseline"], ["timm", "2048", "trained\n", "head mlp", "2 raw outputs"]),
         (["--recipe", "face-baseline", "--encoders", "face", "--head", "gru"], ["lite0", "trained\n", "head gru"]),
