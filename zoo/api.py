@@ -92,12 +92,14 @@ class Option:
         help: One line of help.
         choices: The allowed values; empty: any value of the type.
         type: The type, if the default is None.
+        formerly: Older names of the option; they work with a warning.
     """
 
     default: Any
     help: str
     choices: tuple[Any, ...] = ()
     type: type | None = None
+    formerly: tuple[str, ...] = ()
 
     @property
     def kind(self) -> builtins.type:

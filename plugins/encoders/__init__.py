@@ -102,7 +102,7 @@ def encoders() -> list[api.EncoderSpec]:
                     (),
                     "classes of its last layer in order, valence and arousal last; enables its own predictions",
                 ),
-                "saw": api.Option((), "data it was trained on; tables mark Aff-Wild2"),
+                "trained_on": api.Option((), "data it was trained on; tables mark Aff-Wild2", formerly=("saw",)),
                 "sha256": api.Option(None, "expected digest of the file", type=str),
                 "ema": api.Option(False, "use the averaged weights if the file also has those of the last step"),
             },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+import warnings
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -37,7 +38,7 @@ class Manifest:
     license: str = "not stated"
     source: str = "not stated"
     citation: str = ""
-    saw: tuple[str, ...] = ()
+    trained_on: tuple[str, ...] = ()
 
     def find(self, video: str) -> Path | None:
         """Return a video's file, or None if there is none and the manifest allows that.
@@ -87,8 +88,11 @@ def read_manifest(argument: str | None) -> Manifest:
         raise UserError(f"{path}: is nested too deeply: {MANIFEST} has keys and their values") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: {error}") from None
+    if "saw" in found:
+        warnings.warn(f"{path}: the key 'saw' is now called 'trained_on'", stacklevel=2)
+        found["trained_on"] = found.pop("saw")
     _check(path, found)
-    values: dict[str, Any] = {**found, "saw": tuple(found.get("saw", ()))}
+    values: dict[str, Any] = {**found, "trained_on": tuple(found.get("trained_on", ()))}
     return Manifest(folder, **values)
 
 

@@ -61,7 +61,7 @@ class Checkpoint(FrameEncoder):
         std: tuple[float, ...] = STD,
         strict: bool = True,
         classes: tuple[str, ...] = (),
-        saw: tuple[str, ...] = (),
+        trained_on: tuple[str, ...] = (),
         sha256: str | None = None,
         ema: bool = False,
     ) -> None:
@@ -97,7 +97,7 @@ def passport(
     std: tuple[float, ...] = STD,
     strict: bool = True,
     classes: tuple[str, ...] = (),
-    saw: tuple[str, ...] = (),
+    trained_on: tuple[str, ...] = (),
     sha256: str | None = None,
     ema: bool = False,
 ) -> ModelCard:
@@ -114,7 +114,7 @@ def passport(
         license="as the file's owner says",
         source="a local file, " + ("all of it" if strict else "what of it fits"),
         path=argument,
-        saw=saw,
+        saw=trained_on,
         adapt=partial(adapt, model, size, strict, classes),
         classes=classes,
         ema=ema,

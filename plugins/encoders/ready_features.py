@@ -9,7 +9,7 @@
     file = "sub/{video}.npy"          # default: {video} with .npy, .npz, .parquet or .safetensors
     key = "features"                  # the array to read from an .npz or .safetensors with several
     missing = "absent"                # a video without a file has no features; default "error"
-    license = "", source = "", citation = "", saw = ["AffectNet"]    # for the record
+    license = "", source = "", citation = "", trained_on = ["AffectNet"]  # for the record
 
 A video has the name that the harness gives it (``5-60-1920x1080-1_left``). An array is (rows, width), of floats or
 integers; in a .parquet all columns are read in their order. A row with a NaN is an absent frame.
@@ -60,7 +60,7 @@ class ReadyFeatures(Encoder):
             "license": known.license,
             "source": known.source,
             "citation": known.citation,
-            "saw": list(known.saw),
+            "saw": list(known.trained_on),
             "rate": known.rate,
             "width": known.width,
             "precision": "float32",

@@ -126,7 +126,20 @@ def _features() -> dict[str, Callable[[str], Target]]:
 
     text = b'name = "x"\nwidth = 4\nrate = "frame"\nfile = "sub/{video}.npy"\nsaw = ["AffectNet"]\n'
     timed = b'name = "x"\nwidth = 4\nrate = 25.0\nstart = 0.5\nkey = "features"\nmissing = "absent"\n'
-    keys = ("name", "width", "rate", "start", "file", "key", "missing", "license", "source", "citation", "saw")
+    keys = (
+        "name",
+        "width",
+        "rate",
+        "start",
+        "file",
+        "key",
+        "missing",
+        "license",
+        "source",
+        "citation",
+        "trained_on",
+        "saw",
+    )
 
     def manifest(name: str) -> Target:
         def read(path: Path) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +31,7 @@ def check_options(spec: Spec, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: An option is unknown, or a value is not of the option's kind or not among its choices.
     """
+    given = _renamed(spec, given)
     block = f"{type(spec).__name__.removesuffix('Spec').lower()} {spec.name!r}"
     for name in given:
         if name not in spec.options:
@@ -40,6 +42,14 @@ def check_options(spec: Spec, given: Mapping[str, Any]) -> dict[str, Any]:
         name: _checked(option, given[name], f"option {name!r} of {block}") if name in given else option.default
         for name, option in spec.options.items()
     }
+
+
+def _renamed(spec: Spec, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the given options under their present names; warn about older ones."""
+    present = {old: name for name, option in spec.options.items() for old in option.formerly}
+    for old in given.keys() & present.keys():
+        warnings.warn(f"option {old!r} of {spec.name!r} is now called {present[old]!r}", stacklevel=3)
+    return {present.get(name, name): value for name, value in given.items()}
 
 
 def _checked(option: Option, value: Any, what: str) -> Any:

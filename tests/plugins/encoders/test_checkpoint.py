@@ -103,7 +103,7 @@ def test_the_seed_systems_file_is_read(tmp_path):
     )
     assert loaded.record()["classes"] == list(classes)
     assert loaded.record()["seen_affwild2"] is None  # nobody said what it was trained on
-    record = read(path, model="resnet50", saw=("AffectNet", "Aff-Wild2"))[1].record()
+    record = read(path, model="resnet50", trained_on=("AffectNet", "Aff-Wild2"))[1].record()
     assert (record["saw"], record["seen_affwild2"]) == (["AffectNet", "Aff-Wild2"], True)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
+from plugins.encoders._feature_files import read_manifest
 from plugins.encoders.ready_features import FeatureReader, ReadyFeatures, between
 from tests.support.refusals import refused
 from zoo.readers import Source
@@ -185,8 +186,8 @@ def test_two_files_of_a_video_are_named(tmp_path):
         ({"rate": 0}, "above 0"),
         ({"rate": True}, "rate = True must be text or a whole number or a number"),
         ({"start": 1.0}, "start goes with rows by the second"),
-        ({"saw": "AffectNet"}, "saw = 'AffectNet' must be a list"),
-        ({"saw": [1]}, "must be a list"),
+        ({"trained_on": "AffectNet"}, "trained_on = 'AffectNet' must be a list"),
+        ({"trained_on": [1]}, "must be a list"),
         ({"missing": "skip"}, "missing = 'skip'"),
         ({"file": "features.npy"}, "must hold {video}"),
         ({"file": "{video}.mat"}, r"end in \.npy"),
@@ -218,7 +219,7 @@ def test_a_run_trains_on_them_and_its_record_says_what_they_are(program, tmp_pat
     """Random rows for two streams of a crumb set; then one file is cut short, and the run ends before training."""
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
-    for name, values in (("by_frame", {"saw": ["Aff-Wild2"], "license": "none"}), ("by_second", {"rate": 50})):
+    for name, values in (("by_frame", {"trained_on": ["Aff-Wild2"], "license": "none"}), ("by_second", {"rate": 50})):
         folder = manifest(tmp_path / name, width=5, **values)
         for crops in (program.demo / "cropped_aligned").iterdir():
             write(folder, "npy", random.standard_normal((24 if name == "by_frame" else 60, 5)), crops.name)
@@ -243,3 +244,9 @@ def test_a_run_trains_on_them_and_its_record_says_what_they_are(program, tmp_pat
     assert answer.code == 2
     assert f"{short} has 9 rows, but the video {short.stem} has 24 frames" in answer.err
     assert not Path("runs/short/history.csv").exists()
+
+
+def test_an_older_key_works_with_a_warning(tmp_path):
+    manifest(tmp_path, saw=["AffectNet"])
+    with pytest.warns(UserWarning, match="'saw' is now called 'trained_on'"):
+        assert read_manifest(tmp_path).trained_on == ("AffectNet",)

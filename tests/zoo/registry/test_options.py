@@ -98,3 +98,10 @@ def test_mistakes_are_named(name, given, refusal):
 def test_a_block_without_options_says_so():
     with refused("option-unknown", block="post 'clip'", name="low", known="none"):
         check_options(PostSpec("clip", "nowhere:Clip"), {"low": 1})
+
+
+def test_an_older_name_works_with_one_warning():
+    spec = EncoderSpec("net", "nowhere:Net", options={"trained_on": Option((), "data", formerly=("saw",))})
+    with pytest.warns(UserWarning, match="option 'saw' of 'net' is now called 'trained_on'") as warned:
+        assert check_options(spec, {"saw": ("AffectNet",)}) == {"trained_on": ("AffectNet",)}
+    assert len(warned) == 1
