@@ -155,6 +155,10 @@ TOPICS = {
 }
 
 
+OTHER_NAMES = {"slots": "branches", "slot": "branches", "encoders": "branches", "set": "settings"}
+"""Words that people try -> the topic, if there is no command of that name."""
+
+
 def show(words: Sequence[str], root: Any) -> None:
     """Print a topic, the help of a command, or the list of topics.
 
@@ -167,6 +171,8 @@ def show(words: Sequence[str], root: Any) -> None:
     """
     if not words:
         print(_list())
+    elif len(words) == 1 and words[0] not in root.command.commands and words[0] in OTHER_NAMES:
+        print(TOPICS[OTHER_NAMES[words[0]]].text(), end="")
     elif len(words) == 1 and words[0] in TOPICS:
         print(TOPICS[words[0]].text(), end="")
         if words[0] in root.command.commands:

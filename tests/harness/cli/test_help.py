@@ -112,3 +112,9 @@ def test_help_shows_the_help_of_a_command(program) -> None:  # type: ignore[no-u
     assert program("help", "data").out.endswith("`harness data --help` shows the options and commands.\n")
     program("help", "dat").refused("help-unknown", name="dat", hint=Part("'data'"))
     program("help", "data", "pick").refused("help-unknown", name="data pick", hint=Part("'pack'"))
+
+
+def test_other_words_for_a_topic_lead_to_it(program) -> None:  # type: ignore[no-untyped-def]
+    assert program("help", "slots").out == program("help", "branches").out
+    assert "STREAM[.TAG][=ENCODER[:ARGUMENT]]" in program("help", "slots").out
+    assert program("help", "plugin").out.startswith("Usage: harness plugin"), "a command comes first"
