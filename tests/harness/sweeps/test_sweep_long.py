@@ -99,7 +99,7 @@ def test_an_interrupted_sweep_goes_on(
     said, err = process.communicate(timeout=60)
     assert process.returncode == (-9 if number == signal.SIGKILL else 130)
     if number == signal.SIGINT:
-        assert b"the same command goes on" in said
+        assert b"run the same command again to continue" in said
     kept = {p: p.stat().st_mtime_ns for p in finished(tmp_path)}
     assert 2 <= len(kept) < 6
     time.sleep(2)  # workers leave when their parent is gone
