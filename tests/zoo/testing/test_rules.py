@@ -112,7 +112,7 @@ def test_checks_by_kind():
         (np.zeros(0), "(0,) float64"),
         (np.array(["a"]), "(1,) <U1"),
         ({"face": np.arange(3)}, "{face: (3,) int64, 0 to 2}"),
-        (api.Option(3, "help"), "Option(default=3, help='help', choices=(), type=None)"),
+        (api.Option(3, "help"), "Option(default=3, help='help', choices=(), type=None, formerly=())"),
         ([torch.ones(1)] * 4, "4 of (1,) float32, 1 to 1"),
         (("x", None), "('x', None)"),
         (nn.ReLU, "ReLU"),
