@@ -204,6 +204,9 @@ def _leave_with_parent() -> None:
 
     A killed parent cannot stop its workers, which would otherwise still run when it is started again.
     """
+    # A signal that is delivered to this thread would not wake the main thread, which has to act on it.
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
