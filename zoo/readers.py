@@ -30,6 +30,14 @@ class Source:
         pack: A folder of streams that `harness data pack` has cropped already, for readers that support it.
         options: Options of the reader.
         size: Returns width and height of the raw video's frames in pixels, as displayed.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from zoo.readers import Source
+        >>> source = Source("v1", Path("data"), n_frames=3, times=lambda: np.arange(3) / 30)
+        >>> source.times().shape, source.crops
+        ((3,), None)
     """
 
     name: str
@@ -52,6 +60,13 @@ class Sound:
         samples: (S,) float32 mono.
         rate: Hz.
         start: Seconds of samples[0] from the presentation time stamp of the first video frame (negative or positive).
+
+    Examples:
+        >>> import numpy as np
+        >>> from zoo.readers import Sound
+        >>> sound = Sound(np.zeros(16_000, np.float32), rate=16_000, start=-0.5)
+        >>> sound.start + len(sound.samples) / sound.rate  # the end, in seconds from the first frame
+        0.5
     """
 
     samples: np.ndarray
@@ -85,6 +100,15 @@ class FrameReader(Reader, Protocol):
 
     Attributes:
         uses_video: True if it needs the decoded frames of the raw video.
+
+    Examples:
+        >>> import numpy as np
+        >>> class Grey:  # with present and fingerprint as in VectorReader
+        ...     uses_video = True
+        ...     def image(self, index, frame, size):
+        ...         return np.full((size, size, 3), 127, np.uint8)
+        >>> Grey().image(0, np.zeros((64, 96, 3), np.uint8), size=32).shape
+        (32, 32, 3)
     """
 
     uses_video: bool
@@ -104,7 +128,17 @@ class FrameReader(Reader, Protocol):
 
 
 class SoundReader(Reader, Protocol):
-    """A reader of sound."""
+    """A reader of sound.
+
+    Examples:
+        >>> import numpy as np
+        >>> from zoo.readers import Sound
+        >>> class Silence:  # with present and fingerprint as in VectorReader
+        ...     def sound(self, rate):
+        ...         return Sound(np.zeros(rate, np.float32), rate, start=0.0)
+        >>> Silence().sound(8_000).samples.shape
+        (8000,)
+    """
 
     def sound(self, rate: int) -> Sound | None:
         """Return the whole audio track.
@@ -129,6 +163,14 @@ class FrameView:
         crop: The person's aligned face as JPEG; None if there is none.
         box: (4,) float32, the person's box in pixels of the raw video, NaN if unknown.
         size: Width and height of the raw video's frames in pixels, as displayed.
+
+    Examples:
+        >>> import numpy as np
+        >>> from zoo.readers import FrameView
+        >>> frame, box = np.zeros((64, 96, 3), np.uint8), np.full(4, np.nan, np.float32)  # the person's box is unknown
+        >>> view = FrameView(frame, crop=None, box=box, size=(96, 64))
+        >>> bool(np.isnan(view.box).any())
+        True
     """
 
     frame: np.ndarray | None
@@ -138,7 +180,24 @@ class FrameView:
 
 
 class VectorReader(Reader, Protocol):
-    """A reader that gives one vector per frame."""
+    """A reader that gives one vector per frame.
+
+    Examples:
+        >>> import numpy as np
+        >>> from zoo.readers import VectorReader
+        >>> class Gaze:
+        ...     def __init__(self, rows):
+        ...         self.rows = rows
+        ...     def present(self):
+        ...         return np.isfinite(self.rows).all(1)
+        ...     def fingerprint(self):
+        ...         return "gaze 1"
+        ...     def vectors(self):
+        ...         return np.nan_to_num(self.rows)
+        >>> reader: VectorReader = Gaze(np.array([[0.1, 0.2], [np.nan, np.nan]]))
+        >>> reader.present().tolist(), reader.vectors().shape
+        ([True, False], (2, 2))
+    """
 
     def vectors(self) -> np.ndarray:
         """Return the vectors of all frames.

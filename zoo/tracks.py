@@ -25,6 +25,13 @@ class Answer:
         classes: The names of the classes, in the order of their numbers.
         low: The least value.
         high: The greatest value.
+
+    Examples:
+        >>> from zoo.api import Answer
+        >>> Answer("valence", "value", invalid=-5).width
+        1
+        >>> Answer("expression", "class", invalid=-1, classes=("Neutral", "Happy", "Sad")).width
+        3
     """
 
     name: str
@@ -68,6 +75,13 @@ class TrackSpec:
         figures: The organisers' published counts, None if unconfirmed.
         sources: Where these facts are from.
         unconfirmed: The facts that no source confirms.
+
+    Examples:
+        >>> from zoo.api import Answer, TrackSpec
+        >>> pain = Answer("pain", "value", invalid=-5)
+        >>> track = TrackSpec("pain", (pain,), "mean_ccc", (-1.0, 1.0), ("Pain",), ("pain",), "keyed", "image,pain")
+        >>> track.metric, track.unit
+        ('mean_ccc', 'frame')
     """
 
     name: str
@@ -106,6 +120,13 @@ class EditionSpec:
         tracks: Its tracks.
         paper: The organisers' paper.
         summary: One line for lists.
+
+    Examples:
+        >>> from zoo.api import Answer, EditionSpec, TrackSpec
+        >>> pain = Answer("pain", "value", invalid=-5)
+        >>> track = TrackSpec("pain", (pain,), "mean_ccc", (-1.0, 1.0), ("Pain",), ("pain",), "keyed", "image,pain")
+        >>> [track.name for track in EditionSpec("mine1", "My workshop", 2026, (track,)).tracks]
+        ['pain']
     """
 
     name: str
@@ -124,6 +145,12 @@ class Counts:
         labelled: Labelled frames.
         bins: Frames per class; for binary answers (negative, positive); for values a histogram in equal bins over
             [low, high].
+
+    Examples:
+        >>> from zoo.api import Counts
+        >>> counts = Counts(labelled=100, bins=(90, 10))  # a binary answer: 90 frames of 0, 10 of 1
+        >>> counts.bins[1] / counts.labelled
+        0.1
     """
 
     labelled: int
@@ -142,6 +169,14 @@ class VideoAnswers:
         present: Slot -> (n,) bool.
         times: (n,) seconds.
         extra: Further named predictions, (n, ...).
+
+    Examples:
+        >>> import numpy as np
+        >>> from zoo.api import VideoAnswers
+        >>> values, targets = {"valence": np.zeros(3)}, {"valence": np.array([0.5, np.nan, 0.1])}
+        >>> video = VideoAnswers("v1", "v1", values, targets, {"face": np.ones(3, bool)}, times=np.arange(3) / 30)
+        >>> int(np.isfinite(video.targets["valence"]).sum())  # labelled frames
+        2
     """
 
     video: str

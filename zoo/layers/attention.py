@@ -33,6 +33,16 @@ class Attention(nn.Module):
 
     Raises:
         UserError: ``heads`` does not divide ``dim``, or heads have an odd width with rotary positions.
+
+    Examples:
+        >>> import torch
+        >>> from zoo.layers.attention import Attention
+        >>> attention = Attention(8, heads=2, key_dim=4)
+        >>> queries, memory = torch.ones(2, 3, 8), torch.ones(2, 5, 4)
+        >>> mask = torch.tensor([[True] * 5, [False] * 5])
+        >>> out = attention(queries, memory, mask)
+        >>> tuple(out.shape), out[1].abs().sum().item()  # the second clip may read no key
+        ((2, 3, 8), 0.0)
     """
 
     def __init__(
@@ -133,6 +143,16 @@ class TransformerLayer(nn.Module):
         expand: Width of the perceptron's hidden layer, in units of ``dim``.
         rotary: Use rotary positions.
         free: See Attention.
+
+    Examples:
+        >>> import torch
+        >>> from zoo.layers.attention import TransformerLayer
+        >>> layer, x = TransformerLayer(8, heads=2), torch.ones(1, 3, 8)
+        >>> mask = torch.tensor([[True, True, False]])
+        >>> noisy = x.masked_fill(~mask.unsqueeze(-1), torch.nan)  # a masked frame does not matter to the others
+        >>> out = layer(noisy, None, mask)
+        >>> tuple(out.shape), bool(out[:, :2].isfinite().all())
+        ((1, 3, 8), True)
     """
 
     def __init__(
@@ -185,6 +205,14 @@ def rotate(x: Tensor, places: Tensor) -> Tensor:
 
     Returns:
         (..., T, D).
+
+    Examples:
+        >>> import torch
+        >>> from zoo.layers.attention import rotate
+        >>> x = torch.ones(2, 3, 8)
+        >>> out = rotate(x, torch.arange(3))
+        >>> tuple(out.shape), bool((out[:, 0] == x[:, 0]).all())  # position 0 is not rotated
+        ((2, 3, 8), True)
     """
     half = x.shape[-1] // 2
     speed = 10_000.0 ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)

@@ -15,6 +15,11 @@ def computes_bfloat16(device: torch.device) -> bool:
 
     Returns:
         True if bfloat16 is not emulated.
+
+    Examples:
+        >>> import torch
+        >>> from zoo.layers.precision import computes_bfloat16
+        >>> dtype = torch.bfloat16 if computes_bfloat16(torch.device("cpu")) else torch.float32
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)

@@ -22,6 +22,15 @@ class Region:
         width: Pixels.
         height: Pixels.
         angle: Radians, clockwise.
+
+    Examples:
+        >>> import numpy as np
+        >>> from zoo.layers.regions import Region
+        >>> region = Region(x=50, y=40, width=20, height=10)
+        >>> region.squared(1.5).height
+        30.0
+        >>> region.cut(np.zeros((80, 100, 3), np.uint8), side=16).shape
+        (16, 16, 3)
     """
 
     x: float
@@ -71,6 +80,12 @@ class Region:
 
         Returns:
             The points in pixels of the image.
+
+        Examples:
+            >>> import numpy as np
+            >>> from zoo.layers.regions import Region
+            >>> Region(x=50, y=40, width=20, height=10).project(np.array([[0.0, 0.0], [0.5, 0.5]])).tolist()
+            [[40.0, 35.0], [50.0, 40.0]]
         """
         x, y = points[:, 0] - 0.5, points[:, 1] - 0.5
         cos, sin = math.cos(self.angle), math.sin(self.angle)
@@ -87,6 +102,11 @@ def whole(height: int, width: int) -> Region:
 
     Returns:
         The square around the image's centre.
+
+    Examples:
+        >>> from zoo.layers.regions import whole
+        >>> whole(height=80, width=100)
+        Region(x=50.0, y=40.0, width=100.0, height=100.0, angle=0.0)
     """
     return Region(width / 2, height / 2, width, height).squared()
 
@@ -101,6 +121,12 @@ def turned(start: np.ndarray, end: np.ndarray, target: float = 0.0) -> float:
 
     Returns:
         Radians within -pi and pi.
+
+    Examples:
+        >>> import numpy as np
+        >>> from zoo.layers.regions import turned
+        >>> round(turned(np.array([0, 0]), np.array([10, 10])), 3)  # 45 degrees clockwise
+        0.785
     """
     angle = target - math.atan2(-(float(end[1]) - float(start[1])), float(end[0]) - float(start[0]))
     return angle - 2 * math.pi * math.floor((angle + math.pi) / (2 * math.pi))

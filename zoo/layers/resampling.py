@@ -17,6 +17,12 @@ def beside(position: Tensor, known: Tensor) -> Tensor:
 
     Returns:
         (B, L) bool.
+
+    Examples:
+        >>> import torch
+        >>> from zoo.layers.resampling import beside
+        >>> beside(torch.tensor([[0.5, 3.0]]), torch.ones(1, 5, dtype=torch.bool)).tolist()
+        [[True, True, False, True, False]]
     """
     points = torch.arange(known.shape[1], device=known.device)
     last = torch.where(known, points, 0).amax(1, keepdim=True)
@@ -39,6 +45,13 @@ def read_at(x: Tensor, known: Tensor, position: Tensor, reach: float = 0.0) -> T
 
     Returns:
         (B, T, D).
+
+    Examples:
+        >>> import torch
+        >>> from zoo.layers.resampling import read_at
+        >>> x, known = torch.tensor([[[0.0], [10.0], [99.0]]]), torch.tensor([[True, True, False]])
+        >>> read_at(x, known, torch.tensor([[0.5, 1.5, 3.0]]), reach=1.0).squeeze(-1).tolist()
+        [[5.0, 10.0, 0.0]]
     """
     x = torch.cat([x, x.new_zeros(x.shape[0], 2, x.shape[2])], 1)  # two more points keep the indices in range
     known = torch.cat([known, known.new_zeros(known.shape[0], 2)], 1)

@@ -16,8 +16,9 @@ def at_least(who: str, least: float, **options: float) -> None:
     Raises:
         UserError: An option is less than ``least``.
 
-    Example:
-        ``at_least("fusion gated", 1, hidden=hidden)``
+    Examples:
+        >>> from zoo.layers.validation import at_least
+        >>> at_least("fusion gated", 1, hidden=32, layers=2)
     """
     for name, value in options.items():
         if value < least:
@@ -33,6 +34,10 @@ def fraction(who: str, **options: float) -> None:
 
     Raises:
         UserError: An option is negative, or 1 or more.
+
+    Examples:
+        >>> from zoo.layers.validation import fraction
+        >>> fraction("head live", dropout=0.1)
     """
     for name, value in options.items():
         if not 0 <= value < 1:

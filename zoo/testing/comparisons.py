@@ -279,6 +279,16 @@ def no_network() -> Iterator[None]:
 
     Raises:
         ConformanceError: A host is looked up or a connection opened.
+
+    Examples:
+        >>> import socket
+        >>> from zoo.testing import ConformanceError, no_network
+        >>> try:
+        ...     with no_network():
+        ...         socket.create_connection(("localhost", 80))
+        ... except ConformanceError:
+        ...     print("refused")
+        refused
     """
 
     def refuse(*args: object, **kwargs: object) -> NoReturn:

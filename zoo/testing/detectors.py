@@ -65,6 +65,8 @@ def detector_checks(
 ) -> list[Check]:
     """Return every rule for a detector, one by one.
 
+    See ``head_checks`` for an example.
+
     Args:
         spec: The detector's spec.
         values: Other values for the rule *options*.
@@ -85,6 +87,8 @@ def check_detector(
     **options: Any,
 ) -> None:
     """Run every rule for a detector.
+
+    See ``check_head`` for an example.
 
     Args:
         spec: The detector's spec.

@@ -35,6 +35,8 @@ class TrackCase:
 def edition_checks(spec: EditionSpec) -> list[Check]:
     """Return every rule for every track of an edition, one by one.
 
+    See ``head_checks`` for an example.
+
     Args:
         spec: The edition's spec.
 
@@ -47,6 +49,8 @@ def edition_checks(spec: EditionSpec) -> list[Check]:
 
 def check_edition(spec: EditionSpec) -> None:
     """Run every rule for an edition.
+
+    See ``check_head`` for an example.
 
     Args:
         spec: The edition's spec.

@@ -35,6 +35,8 @@ def encoder_checks(
 ) -> list[Check]:
     """Return every rule for an encoder, one by one.
 
+    See ``head_checks`` for an example.
+
     Args:
         spec: The encoder's spec.
         stream: The stream; None: the first that the spec names.
@@ -59,6 +61,8 @@ def check_encoder(
     **options: Any,
 ) -> None:
     """Run every rule for an encoder.
+
+    See ``check_head`` for an example.
 
     Args:
         spec: The encoder's spec.

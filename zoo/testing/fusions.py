@@ -41,6 +41,8 @@ def fusion_checks(
 ) -> list[Check]:
     """Return every rule for a fusion, one by one.
 
+    See ``head_checks`` for an example.
+
     Args:
         spec: The fusion's spec.
         values: Other values for the rule *options*.
@@ -58,6 +60,8 @@ def check_fusion(
     spec: FusionSpec, *, values: Mapping[str, Any] | None = None, permute: Permute | None = None, **options: Any
 ) -> None:
     """Run every rule for a fusion.
+
+    See ``check_head`` for an example.
 
     Args:
         spec: The fusion's spec.

@@ -121,6 +121,13 @@ def head_checks(spec: HeadSpec, *, values: Mapping[str, Any] | None = None, **op
 
     Returns:
         The checks.
+
+    Examples:
+        >>> from zoo.api import HeadSpec
+        >>> from zoo.testing import head_checks
+        >>> checks = head_checks(HeadSpec("live", "my_head:Live"))
+        >>> [str(check) for check in checks][:3]
+        ['live-offline', 'live-shape', 'live-single_frame']
     """
     return checks_of(spec.name, RULES, HeadCase(spec, options, values or {}))
 
@@ -135,6 +142,18 @@ def check_head(spec: HeadSpec, *, values: Mapping[str, Any] | None = None, **opt
 
     Raises:
         ConformanceError: The first rule that is broken.
+
+    Examples:
+        >>> from torch import nn
+        >>> from zoo.api import HeadSpec
+        >>> from zoo.testing import check_head
+        >>> class Flat(nn.Linear):
+        ...     def __init__(self, dim):
+        ...         super().__init__(dim, 4)
+        ...         self.out_dim = 4
+        ...     def forward(self, x, valid):
+        ...         return super().forward(x)
+        >>> check_head(HeadSpec("flat", Flat, frame_wise=True))
     """
     run_all(head_checks(spec, values=values, **options))
 

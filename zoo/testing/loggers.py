@@ -89,6 +89,8 @@ class LoggerCase:
 def logger_checks(spec: LoggerSpec, **options: Any) -> list[Check]:
     """Return every rule for a logger as a separate check.
 
+    See ``head_checks`` for an example.
+
     Args:
         spec: The logger's spec.
         **options: Options in place of the defaults.
@@ -101,6 +103,8 @@ def logger_checks(spec: LoggerSpec, **options: Any) -> list[Check]:
 
 def check_logger(spec: LoggerSpec, **options: Any) -> None:
     """Run every rule for a logger.
+
+    See ``check_head`` for an example.
 
     Args:
         spec: The logger's spec.

@@ -139,6 +139,8 @@ class LossCase:
 def loss_checks(spec: LossSpec, *, values: Mapping[str, Any] | None = None, **options: Any) -> list[Check]:
     """Return every rule for a loss and each kind of answers that it allows, one by one.
 
+    See ``head_checks`` for an example.
+
     Args:
         spec: The loss's spec.
         values: Other values for the rule *options*.
@@ -153,6 +155,8 @@ def loss_checks(spec: LossSpec, *, values: Mapping[str, Any] | None = None, **op
 
 def check_loss(spec: LossSpec, *, values: Mapping[str, Any] | None = None, **options: Any) -> None:
     """Run every rule for a loss.
+
+    See ``check_head`` for an example.
 
     Args:
         spec: The loss's spec.

@@ -82,6 +82,8 @@ class PostCase:
 def postprocessor_checks(spec: PostSpec, *, values: Mapping[str, Any] | None = None, **options: Any) -> list[Check]:
     """Return every rule for a post-processor, one by one.
 
+    See ``head_checks`` for an example.
+
     Args:
         spec: The post-processor's spec.
         values: Other values for the rule *options*.
@@ -95,6 +97,8 @@ def postprocessor_checks(spec: PostSpec, *, values: Mapping[str, Any] | None = N
 
 def check_postprocessor(spec: PostSpec, *, values: Mapping[str, Any] | None = None, **options: Any) -> None:
     """Run every rule for a post-processor.
+
+    See ``check_head`` for an example.
 
     Args:
         spec: The post-processor's spec.

@@ -46,6 +46,12 @@ def spec_checks(kind: str, spec: Any, **given: Any) -> list[Check]:
 
     Raises:
         UserError: The kind is unknown.
+
+    Examples:
+        >>> from zoo.api import HeadSpec
+        >>> from zoo.testing import spec_checks
+        >>> [check.rule for check in spec_checks("heads", HeadSpec("live", "my_head:Live"))][:3]
+        ['offline', 'shape', 'single_frame']
     """
     if kind not in CHECKS:
         raise UserError("registry-kind-unknown", kind=kind, hint=did_you_mean(kind, KINDS), names=", ".join(KINDS))

@@ -27,6 +27,14 @@ class ConformanceError(AssertionError):
     Attributes:
         fault: The fault.
         got: The faulty output, if it says more than the block's last output.
+
+    Examples:
+        >>> from zoo.testing import Check, ConformanceError
+        >>> def run():
+        ...     raise ConformanceError("the output has no time dimension", got="(2, 8)")
+        >>> verdict = Check("live", "shape", run).judge()
+        >>> verdict.fault, verdict.got
+        ('the output has no time dimension', '(2, 8)')
     """
 
     def __init__(self, fault: str, got: str = "") -> None:
@@ -48,6 +56,11 @@ class Verdict:
         fed: The block's last input, in words.
         got: The output, in words.
         error: The exception that the check raises.
+
+    Examples:
+        >>> from zoo.testing import Check
+        >>> Check("live", "nothing", lambda: None).judge()
+        Verdict(state='passed', fault='', fed='', got='', error=None)
     """
 
     state: Literal["passed", "failed", "excused"]
@@ -66,6 +79,13 @@ class Check:
         rule: The rule's name.
         run: Runs the rule.
         text: The rule's docstring: the requirement, and in a second paragraph the reason.
+
+    Examples:
+        >>> from zoo.api import HeadSpec
+        >>> from zoo.testing import head_checks
+        >>> check = head_checks(HeadSpec("live", "my_head:Live"))[1]
+        >>> check.rule, check.judge().state  # there is no such module
+        ('shape', 'failed')
     """
 
     block: str

@@ -57,6 +57,8 @@ class StreamCase:
 def stream_checks(spec: StreamSpec, *, source: MAKERS | None = None) -> list[Check]:
     """Return every rule for a stream, one by one.
 
+    See ``head_checks`` for an example.
+
     Args:
         spec: The stream's spec.
         source: ``source(folder, seed)`` writes a video on which the stream finds something, and returns its
@@ -70,6 +72,8 @@ def stream_checks(spec: StreamSpec, *, source: MAKERS | None = None) -> list[Che
 
 def check_stream(spec: StreamSpec, *, source: MAKERS | None = None) -> None:
     """Run every rule for a stream.
+
+    See ``check_head`` for an example.
 
     Args:
         spec: The stream's spec.
