@@ -27,7 +27,7 @@ def compare(first: PathLike | Run, *others: PathLike | Run, plugins: Sequence[Pa
     Raises:
         UserError: The runs have no figures in common.
 
-    Example:
+    Examples:
         >>> import harness
         >>> table = harness.compare("runs/mine", "runs/mine")
         >>> bool((table["difference"] == 0).all())

@@ -28,7 +28,7 @@ class Run:
     Raises:
         UserError: The folder is not a finished run (code ``run-not-a-run`` or ``record-invalid``).
 
-    Example:
+    Examples:
         >>> import harness
         >>> run = harness.Run("runs/mine")
         >>> run
@@ -59,7 +59,7 @@ class Run:
         Raises:
             UserError: The record can no longer be read (code ``record-invalid``).
 
-        Example:
+        Examples:
             >>> import harness
             >>> harness.load("runs/mine").record.status
             'done'
@@ -74,7 +74,7 @@ class Run:
     def settings(self) -> dict[str, Any]:
         """The settings of the run, nested as in config.toml.
 
-        Example:
+        Examples:
             >>> import harness
             >>> harness.load("runs/mine").settings["encoders"]
             'frame=lite0,audio=melcnn'
@@ -88,7 +88,7 @@ class Run:
         One row for each of ``raw`` and ``post`` (post-processed), and for both on frames with a face only. Columns:
         ``main``, and the ends ``low`` and ``high`` of its 95 % interval.
 
-        Example:
+        Examples:
             >>> import harness
             >>> scores = harness.load("runs/mine").scores
             >>> list(scores.columns)
@@ -114,7 +114,7 @@ class Run:
         Raises:
             UserError: The run has no predictions of the split, or they are not the recorded ones.
 
-        Example:
+        Examples:
             >>> import harness
             >>> table = harness.load("runs/mine").predictions("val", post=False)
             >>> known = table[table["expression_true"].notna()]
@@ -141,7 +141,7 @@ class Run:
         Raises:
             UserError: The run does not predict classes (code ``confusion-no-class``) or has no such predictions.
 
-        Example:
+        Examples:
             >>> import harness
             >>> counts = harness.load("runs/mine").confusion()
             >>> list(counts.index) == list(counts.columns)
@@ -179,7 +179,7 @@ class Run:
         Raises:
             UserError: The file cannot be read, or has no data for the run's input branches.
 
-        Example:
+        Examples:
             >>> import harness
             >>> table = harness.load("runs/mine").predict("video.mp4")
             >>> table[["frame", "time", "expression_name"]].head(1)["frame"].item()
@@ -201,7 +201,7 @@ class Run:
         Raises:
             UserError: An input branch of the run needs a data folder (code ``predict-stream-needs-folder``).
 
-        Example:
+        Examples:
             >>> import harness
             >>> import numpy as np
             >>> predictor = harness.load("runs/mine").predictor(rate=25)
@@ -241,7 +241,7 @@ def load(folder: PathLike, *, plugins: Sequence[PathLike] = ()) -> Run:
     Raises:
         UserError: The folder is not a finished run, or a plugin file is missing or has changed.
 
-    Example:
+    Examples:
         >>> import harness
         >>> harness.load("runs/mine").record.name
         'mine'

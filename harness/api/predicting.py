@@ -34,7 +34,7 @@ def predict(
     Raises:
         UserError: The model does not exist, or the file cannot be predicted.
 
-    Example:
+    Examples:
         >>> import harness
         >>> table = harness.predict("video.mp4", model="runs/mine")
         >>> len(table)
@@ -60,7 +60,7 @@ def encoders(stream: str | None = None) -> pd.DataFrame:
     Raises:
         UserError: The stream does not exist.
 
-    Example:
+    Examples:
         >>> import harness
         >>> "melcnn" in set(harness.encoders("audio")["name"])
         True

@@ -45,7 +45,7 @@ def run(
     Raises:
         UserError: The blocks do not fit together, or the data cannot be used.
 
-    Example:
+    Examples:
         >>> import harness
         >>> run = harness.run(encoders="frame,audio", data="demo", track="expr", settings={"train.epochs": 1})
         >>> run.settings["encoders"]
@@ -97,7 +97,7 @@ def sweep(
     Raises:
         UserError: None of the combinations can be built (code ``sweep-none-built``), or the data cannot be used.
 
-    Example:
+    Examples:
         >>> import harness
         >>> few = {"train.epochs": 1}
         >>> table = harness.sweep(["frame", "frame,audio"], data="demo", head=["mlp"], settings=few, out="many", jobs=1)

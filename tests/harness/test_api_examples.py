@@ -71,8 +71,8 @@ def test_an_example_runs(name: str, place: Path) -> None:
 def test_a_function_says_what_it_takes_gives_and_raises(name: str) -> None:
     function = PARTS[name]
     doc, signature = inspect.getdoc(function) or "", inspect.signature(function)
-    sections = [line for line in doc.splitlines() if line in ("Args:", "Returns:", "Raises:", "Example:")]
-    assert sections == ["Args:", "Returns:", "Raises:", "Example:"]
+    sections = [line for line in doc.splitlines() if line in ("Args:", "Returns:", "Raises:", "Examples:")]
+    assert sections == ["Args:", "Returns:", "Raises:", "Examples:"]
     for parameter in signature.parameters:
         assert parameter == "self" or f"    {parameter}: " in doc, parameter
 
