@@ -1,0 +1,63 @@
+"""The inputs of an encoder: images, sound, vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FrameInput:
+    """The input of an image encoder: square RGB images, normalised on the device as (x / 255 - mean) / std.
+
+    Attributes:
+        size: Width and height in pixels.
+        mean: Mean of each channel, in [0, 1].
+        std: Standard deviation of each channel, in [0, 1].
+        context: Extra frames on each side of a clip. With 0 only the present and valid frames are passed.
+
+    Examples:
+        >>> from zoo.api import FrameInput
+        >>> FrameInput(size=112, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)).context
+        0
+    """
+
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    context: int = 0
+
+
+@dataclass(frozen=True)
+class AudioInput:
+    """The input of an audio encoder: mono samples.
+
+    Attributes:
+        rate: Sampling rate in Hz.
+        margin: Extra seconds of sound on each side of the clip's frames.
+        grid: The first sample is a multiple of this many samples from the video's start: all clips share one grid.
+
+    Examples:
+        >>> from zoo.api import AudioInput
+        >>> AudioInput(rate=8_000, grid=160)
+        AudioInput(rate=8000, margin=0.5, grid=160)
+    """
+
+    rate: int = 16_000
+    margin: float = 0.5
+    grid: int = 1
+
+
+@dataclass(frozen=True)
+class VectorInput:
+    """The input of an encoder whose stream's reader already gives one vector per frame (landmarks, word features).
+
+    Attributes:
+        dim: Length of a vector.
+
+    Examples:
+        >>> from zoo.api import VectorInput
+        >>> VectorInput(dim=1434)
+        VectorInput(dim=1434)
+    """
+
+    dim: int

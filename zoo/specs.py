@@ -1,0 +1,284 @@
+"""Specs of blocks: small frozen descriptions that plugins register."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from zoo.model_cards import Target
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+Scalar = str | int | float | bool | None
+"""A setting as a logger is given it."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a block.
+
+    Attributes:
+        default: The default value. The option has its type.
+        help: One line of help.
+        choices: The allowed values; empty: any value of the type.
+        type: The type, if the default is None.
+        formerly: Older names of the option; they work with a warning.
+
+    Examples:
+        >>> from zoo.api import Option
+        >>> Option(16, "number of filters").kind
+        <class 'int'>
+        >>> Option("mean", "pooling over frames", choices=("mean", "max")).choices
+        ('mean', 'max')
+        >>> Option(None, "seconds per window", type=float).kind
+        <class 'float'>
+    """
+
+    default: Any
+    help: str
+    choices: tuple[Any, ...] = ()
+    type: type | None = None
+    formerly: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> builtins.type:
+        """The type a value must have."""
+        return self.type or type(self.default)
+
+
+@dataclass(frozen=True)
+class StreamSpec:
+    """A stream: one kind of input, such as faces or sound.
+
+    Attributes:
+        name: Its name in ``--encoders``.
+        reader: Called with a zoo.readers.Source (paths, times, boxes of one video); returns a zoo.readers.Reader.
+        kind: The reader's output: images, sound, or one vector per frame.
+        needs: The parts of a data folder that the stream requires, of crops, video, boxes, sound.
+        default_encoder: The encoder of a slot that names none.
+        summary: One line for lists.
+        version: Raise it if the reader's output changes; cached features are then computed again.
+
+    Examples:
+        >>> from zoo.api import StreamSpec
+        >>> spec = StreamSpec("pose", "my_pose:open_pose", "vectors", needs=("video", "boxes"), default_encoder="pose")
+        >>> spec.kind, spec.needs
+        ('vectors', ('video', 'boxes'))
+    """
+
+    name: str
+    reader: Target
+    kind: Literal["frames", "sound", "vectors"]
+    needs: tuple[str, ...]
+    default_encoder: str
+    summary: str = ""
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The common part of all specs of blocks that are built.
+
+    Attributes:
+        name: The block's name on the command line.
+        build: The target that builds it; the spec of each kind says how it is called.
+        summary: One line for lists.
+        options: The block's options by name.
+        paper: The paper to cite.
+        license: Licence of the code.
+        version: Raise it if the block's output changes for the same input and options.
+
+    Examples:
+        >>> from zoo.api import HeadSpec, Option
+        >>> spec = HeadSpec("live", "my_head:Live", "A GRU that looks back only.", {"hidden": Option(32, "units")})
+        >>> {name: option.default for name, option in spec.options.items()}
+        {'hidden': 32}
+    """
+
+    name: str
+    build: Target
+    summary: str = ""
+    options: Mapping[str, Option] = field(default_factory=dict)
+    paper: str = ""
+    license: str = "MIT"
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class EncoderSpec(Spec):
+    """``build(stream, argument, **options)`` -> zoo.modules.Encoder with ``dim`` and ``input``.
+
+    ``argument`` is the text after the colon in ``face=timm:resnet18``, or None.
+
+    Attributes:
+        streams: The streams it can read; () allows every stream of its kind.
+        kind: The kind of its input.
+        passport: ``passport(stream, argument, **options)`` -> ModelCard. Without one the encoder is trained.
+        argument: One line on the meaning of the argument; empty: it takes none.
+        names: The allowed arguments, if they are few.
+        fixed: True if it learns nothing: its features are computed once and cached though it has no weights.
+        reader: ``reader(source, argument, **options)`` -> Reader that opens the slot's input, of any stream,
+            instead of the stream's own reader.
+        scores: ``scores(stream, argument, **options)`` -> OwnScores or None: its predictions without any training.
+
+    Examples:
+        >>> from zoo.api import EncoderSpec, Option
+        >>> options = {"width": Option(16, "number of filters")}
+        >>> spec = EncoderSpec("tiny", "my_encoder:Tiny", "One convolution.", options, streams=("face", "body"))
+        >>> spec.kind, spec.passport  # it reads images, and without a model card it is trained
+        ('frames', None)
+    """
+
+    streams: tuple[str, ...] = ()
+    kind: Literal["frames", "sound", "vectors"] = "frames"
+    passport: Target | None = None
+    argument: str = ""
+    names: tuple[str, ...] = ()
+    fixed: bool = False
+    reader: Target | None = None
+    scores: Target | None = None
+
+
+@dataclass(frozen=True)
+class FusionSpec(Spec):
+    """``build(dims: dict[slot, int], build: zoo.modules.Build, **options)`` -> module.
+
+    forward(features: dict[slot, (B, T, D)], present: dict[slot, (B, T)], valid (B, T)) -> zoo.modules.FusionOut.
+
+    Attributes:
+        frame_wise: Skips the check that other frames change a prediction.
+        per_slot: It returns a prediction for each slot itself. Other fusions get these from the model if asked for.
+        bare_alone: With one slot it is nothing but that slot's predictor, as are all fusions that set this.
+
+    Examples:
+        >>> from zoo.api import FusionSpec
+        >>> spec = FusionSpec("average", "my_fusion:Average", "The mean of all slots.", frame_wise=True)
+        >>> spec.frame_wise, spec.per_slot
+        (True, False)
+    """
+
+    frame_wise: bool = False
+    per_slot: bool = False
+    bare_alone: bool = False
+
+
+@dataclass(frozen=True)
+class HeadSpec(Spec):
+    """``build(dim, **options)`` -> module with ``out_dim``; forward((B, T, D), valid (B, T)) -> (B, T, out_dim).
+
+    Attributes:
+        frame_wise: The output at a frame depends on that frame only.
+        causal: The output depends on no later frame; a bool, or a function of the options that returns one.
+        full: It can be evaluated on whole videos at once.
+
+    Examples:
+        >>> from zoo.api import HeadSpec, Option
+        >>> options = {"hidden": Option(32, "units")}
+        >>> spec = HeadSpec("live", "my_head:Live", "A GRU that looks back only.", options, causal=True, full=True)
+        >>> spec.causal, spec.frame_wise
+        (True, False)
+    """
+
+    frame_wise: bool = False
+    causal: Target | bool = False
+    full: bool = False
+
+
+@dataclass(frozen=True)
+class LossSpec(Spec):
+    """``build(answers: tuple[Answer, ...], counts: tuple[Counts, ...], **options)`` -> zoo.modules.Loss.
+
+    Attributes:
+        kinds: The kinds of answers it can be built for.
+        default: The first registered loss with ``default`` for a kind is the default of that kind.
+
+    Examples:
+        >>> from zoo.api import LossSpec
+        >>> spec = LossSpec("mae", "my_loss:Mae", "Mean absolute error.", kinds=("value",))
+        >>> spec.kinds, spec.default
+        (('value',), False)
+    """
+
+    kinds: tuple[str, ...] = ()
+    default: bool = False
+
+
+@dataclass(frozen=True)
+class PostSpec(Spec):
+    """``build(answers, **options)`` -> post-processor.
+
+    The object has ``fit(videos: list[VideoAnswers], score)``, ``apply(VideoAnswers) -> VideoAnswers`` and
+    ``state() -> dict`` (the fitted values, for the record).
+
+    Attributes:
+        kinds: The kinds of answers it can process.
+        per_slot: It needs the predictions of single slots, as VideoAnswers.extra["slot.SLOT.ANSWER"].
+
+    Examples:
+        >>> from zoo.api import PostSpec
+        >>> PostSpec("shift", "my_post:Shift", "Remove the mean of each video.", kinds=("value",)).per_slot
+        False
+    """
+
+    kinds: tuple[str, ...] = ("value", "class", "binary")
+    per_slot: bool = False
+
+
+@dataclass(frozen=True)
+class DetectorSpec(Spec):
+    """``build(**options)`` -> object with ``detect(frame uint8 RGB (H, W, 3)) -> Faces``.
+
+    Examples:
+        >>> from zoo.api import DetectorSpec, Option
+        >>> spec = DetectorSpec("centre", "my_detector:Centre", "The image's middle.", {"share": Option(0.5, "side")})
+        >>> spec.options["share"].default
+        0.5
+    """
+
+
+@dataclass(frozen=True)
+class Faces:
+    """The faces of one frame.
+
+    Attributes:
+        boxes: (N, 4) x0 y0 x1 y1 in pixels.
+        scores: (N,).
+        landmarks: (N, 5, 2) in pixels: left eye, right eye, nose, left and right mouth corner as seen in the image.
+
+    Examples:
+        >>> import numpy as np
+        >>> from zoo.api import Faces
+        >>> none = Faces(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2)))  # a frame without a face
+        >>> none.boxes.shape, none.landmarks.shape
+        ((0, 4), (0, 5, 2))
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    landmarks: np.ndarray
+
+
+@dataclass(frozen=True)
+class LoggerSpec(Spec):
+    """A logger: ``build(folder, step, **options)`` gives the object that notes the course of a training.
+
+    The object has ``settings(values)``, ``scalars(values, step)``, ``figure(name, path)`` (a PNG file),
+    ``record(content)`` and ``close()``. ``folder`` is that of the run. ``step`` is 0 for a new run, else the number of
+    steps that were taken before; values of later steps were dropped. The object is built a second time for figures and
+    record; with an attribute ``pictures`` of False it gets no figures. What it raises becomes a warning: no run ends
+    because of its logger.
+
+    Attributes:
+        local: if nothing leaves this machine.
+
+    Examples:
+        >>> from zoo.api import LoggerSpec
+        >>> LoggerSpec("lines", "my_logger:Lines", "One text line for each step.").local
+        True
+    """
+
+    local: bool = True
