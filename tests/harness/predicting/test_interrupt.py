@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.media import write_click_video
 from tests.support.program import Program
+from tests.support.signals import heed_ctrl_c
 
 RUN = ("--track", "expr", "--encoders", "frame,audio", "--fusion", "late", "--epochs", 1, "--head", "gru")
 VIDEOS, FRAMES = 30, 60
@@ -48,6 +49,7 @@ def test_what_is_finished_stays(program: Program, tmp_path: Path, later: float) 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_ctrl_c,
     )
     until_finished(out, 2, child)
     time.sleep(later)

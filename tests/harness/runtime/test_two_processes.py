@@ -17,6 +17,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.support.signals import heed_ctrl_c
+
 pytestmark = pytest.mark.slow
 Read = Callable[[Path], dict[str, Any]]
 
@@ -35,7 +37,7 @@ def launch(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a suite in the background ignores it
+        preexec_fn=heed_ctrl_c,
     )
 
 

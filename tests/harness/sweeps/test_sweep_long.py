@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.signals import heed_ctrl_c
+
 Read = Callable[[Path], dict[str, Any]]
 
 pytestmark = pytest.mark.slow
@@ -23,11 +25,6 @@ def launch(program, *args: object) -> subprocess.Popen[bytes]:
     env = {**os.environ, "ABAW_ZOO_CACHE": str(program.cache), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "harness.cli", *map(str, args)]
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c)
-
-
-def heed_ctrl_c() -> None:
-    """A suite that runs in the background of a shell ignores SIGINT, and so would its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def long(program, out: Path, *more: object) -> list[object]:
