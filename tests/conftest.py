@@ -27,7 +27,9 @@ LONG = (
     "plugins/encoders",
     "zoo/testing",
     "zoo/test_everything_registered.py",
-)  # build or train networks, a minute in all
+    "zoo/test_examples.py",
+    "docs",
+)  # build or train networks, run examples, read every page: a minute in all
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
