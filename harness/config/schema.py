@@ -186,7 +186,7 @@ class RunConfig(_Section):
     features: Features = Features()
     data: Data = Data()
     chosen: Chosen = Chosen()
-    logger: tuple[str, ...] = Field(("tensorboard",), description="what notes the course: `harness list loggers`")
+    logger: tuple[str, ...] = Field(("tensorboard",), description="loggers of the training (`harness list loggers`)")
     logger_options: dict[str, Annotated[Any, AfterValidator(from_home)]] = Field(default_factory=dict)
     options: dict[str, Annotated[Any, AfterValidator(from_home)]] = Field(default_factory=dict)
 

@@ -57,7 +57,8 @@ def _round(media: Media, model: Model, settings: list[str]) -> dict[str, float]:
         with live(scan, model, lambda: iter(rows), lambda: None) as video:
             model.predict(video)
 
-    finder.faces(next(media.pictures([None]))[0]) if media.has_pictures else None  # build the detector
+    if media.has_pictures:  # build the detector before it is timed
+        finder.faces(next(media.pictures([None]))[0])
     decoded = _seconds(lambda: [None for _ in media.pictures(kinds)])
     looked = _seconds(look)
     whole = _seconds(cut)

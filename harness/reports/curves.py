@@ -23,7 +23,8 @@ def curves(histories: Mapping[str, History]) -> list[dict[str, Any]]:
     charts = [_chart(title, shown, columns) for title, columns in CHARTS]
     if len(shown) == 1:
         history = next(iter(shown.values()))
-        names = dict.fromkeys(name for row in history for name in row if _is_part(name))
+        parts = dict.fromkeys(name for row in history for name in row if _is_part(name))
+        names = [name for name in parts if not _is_score(name, history)]
         single = [name for name in names if not is_shown(name.removeprefix("val_"))]
         charts.insert(2, _chart("Parts of the score", shown, [name for name in names if name not in single]))
         charts.insert(3, _chart("F1 of each class and unit", shown, single))
@@ -41,6 +42,11 @@ def _chart(title: str, histories: Mapping[str, History], columns: Sequence[str])
                 name = _NAMES.get(column, column.removeprefix("val_"))
                 series.append({"name": f"{member} {name}".strip(), "values": values})
     return {"title": title, "x": epochs, "series": series}
+
+
+def _is_score(column: str, history: History) -> bool:
+    """Return whether a column repeats the score under the name of its metric."""
+    return all(row[column] == row.get("val") for row in history if column in row)
 
 
 def _is_part(column: str) -> bool:

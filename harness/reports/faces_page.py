@@ -5,19 +5,18 @@ No other page links to it and only this command writes it, because the licence o
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import simplejpeg
 
 from harness.data.index.index import Index
 from harness.data.streams.readers import FaceReader
 from harness.data.streams.sources import source_of
 from harness.io.atomic import atomic
+from harness.reports.pictures import picture_uri
 from harness.reports.rendering import render
 from harness.reports.run_page import is_labelled
 from harness.reports.sources import RunSources, read_sources
@@ -147,8 +146,7 @@ def _crops(answer: Answer, sources: RunSources, index: Index) -> Iterator[Mappin
         if (crop := readers[mistake.video].image(mistake.frame, None, SIDE)) is None:
             continue
         times.append(mistake.seconds)
-        data = base64.b64encode(simplejpeg.encode_jpeg(np.ascontiguousarray(crop), QUALITY)).decode()
-        yield {"of": mistake, "picture": f"data:image/jpeg;base64,{data}"}
+        yield {"of": mistake, "picture": picture_uri(crop, QUALITY)}
         count += 1
         if count == MOST[answer.kind]:
             return

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import simplejpeg
 
 from harness.data.decoding.video import VideoInfo, read_pictures
+from harness.reports.pictures import picture_uri
 from zoo.api import Answer, VideoAnswers
 
 MOST = 24
@@ -72,8 +71,7 @@ def pictures_of(video: VideoInfo, frames: Sequence[int]) -> dict[int, str]:
     wanted, found = set(frames), dict[int, str]()
     for index, (picture,) in enumerate(read_pictures(video.path, [size])):
         if index in wanted:
-            data = simplejpeg.encode_jpeg(np.ascontiguousarray(picture), QUALITY)
-            found[index] = "data:image/jpeg;base64," + base64.b64encode(data).decode()
+            found[index] = picture_uri(picture, QUALITY)
         if len(found) == len(wanted):
             break
     return found

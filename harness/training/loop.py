@@ -255,10 +255,10 @@ class _Loop:
         progress.history.append(row)
         self.log(_curves(row))
         if score is not None:
-            parts = {name: f"{value:.3f}" for name, value in shown_parts(row.get("parts") or {}).items()}
+            parts = {name: f"{value:.3f}" for name, value in shown_parts(row.get("parts") or {}, score).items()}
             self.bar.set_postfix({"loss": f"{row['loss']:.3f}", "val": f"{score:.3f}", **parts})
         if self.bar.plain:
-            validated = "" if score is None else f", validation {score:.3f}{parts_text(row.get('parts') or {})}"
+            validated = "" if score is None else f", validation {score:.3f}{parts_text(row.get('parts') or {}, score)}"
             print(f"epoch {progress.epoch + 1} of {self.epochs}: loss {row['loss']:.3f}{validated}", flush=True)
 
         # Save only after the epoch is counted, so that a continued run begins with the next one.

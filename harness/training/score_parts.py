@@ -19,12 +19,12 @@ def is_shown(name: str) -> bool:
     return is_part(name) and not name.startswith(CLASS_F1)
 
 
-def shown_parts(parts: Mapping[str, float]) -> dict[str, float]:
-    """Return the parts that are shown, those that are numbers."""
-    return {name: value for name, value in parts.items() if is_shown(name) and math.isfinite(value)}
+def shown_parts(parts: Mapping[str, float], score: float) -> dict[str, float]:
+    """Return the parts of a score that are shown: numbers, and not the score itself under the name of its metric."""
+    return {n: value for n, value in parts.items() if is_shown(n) and math.isfinite(value) and value != score}
 
 
-def parts_text(parts: Mapping[str, float]) -> str:
+def parts_text(parts: Mapping[str, float], score: float) -> str:
     """Return the shown parts for the end of a line: `` (ccc_valence 0.512, ...)``; empty without any."""
-    shown = ", ".join(f"{name} {value:.3f}" for name, value in shown_parts(parts).items())
+    shown = ", ".join(f"{name} {value:.3f}" for name, value in shown_parts(parts, score).items())
     return f" ({shown})" if shown else ""

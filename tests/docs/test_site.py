@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,6 +16,7 @@ import typer.main
 from tests.docs.pages import blocks, harness_commands, read
 from tests.support.paths import ROOT
 from tests.support.program import Program
+from tests.support.scripts import script
 
 DOCS = ROOT / "docs"
 HAND_WRITTEN = sorted(
@@ -30,17 +29,8 @@ SMALL = ("--set", "train.epochs=1", "--set", "train.clip=16", "--set", "train.mi
 """What makes a training short; the command itself stays as the page has it."""
 
 
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_pages", ROOT / "scripts/docs_pages.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_generated_pages_are_what_the_code_gives() -> None:
-    stale = [path.name for path, content in generator().pages().items() if read(path) != content]
+    stale = [path.name for path, content in script("docs_pages").pages().items() if read(path) != content]
     assert not stale, f"run `uv run python scripts/docs_pages.py`: {stale}"
 
 

@@ -10,7 +10,6 @@ import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from packaging.utils import canonicalize_name
 
 from harness.runtime import machine
 from tests.support.paths import ROOT
+from tests.support.scripts import script
 from zoo.libraries import HEAVY, MATCHING
 
 CONSTRAINTS = ROOT / "constraints.txt"
@@ -30,15 +30,6 @@ pytestmark = pytest.mark.skipif(not CONSTRAINTS.is_file(), reason="this copy is 
 
 def lines() -> list[str]:
     return [line for line in CONSTRAINTS.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-
-
-def pin() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("pin", ROOT / "scripts/pin.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_uv_and_pip_are_given_the_same_names_and_versions() -> None:
@@ -134,7 +125,7 @@ def test_pinning_again_changes_nothing() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     uv = PROJECT["tool"]["uv"]
     day = uv["exclude-newer"].partition("T")[0]
-    module = pin()
+    module = script("pin")
     again = module.with_block(text, uv["constraint-dependencies"], uv["build-constraint-dependencies"], day)
     assert again == text
     assert str(module.day_of(text)) == day
@@ -157,10 +148,10 @@ def test_pinning_again_changes_nothing() -> None:
     ],
 )
 def test_systems_are_left_out_and_pythons_are_kept(exported: str, pins: list[str]) -> None:
-    assert pin().pins_of(exported) == pins
+    assert script("pin").pins_of(exported) == pins
 
 
 @pytest.mark.parametrize("exported", ["x @ https://host/x.whl", "-e ./x", "n==1 ; sys_platform == 'a'\nn==2"])
 def test_what_cannot_be_written_as_name_and_version_is_refused(exported: str) -> None:
     with pytest.raises(SystemExit):
-        pin().pins_of(exported)
+        script("pin").pins_of(exported)

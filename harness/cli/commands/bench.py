@@ -34,7 +34,7 @@ def bench(config: RunConfig, *, frames: int, rounds: int, json_file: Path | None
     verdict = sentence(stages, setting(whole))
     print(verdict)
     if json_file is not None:
-        _write(
+        write_json(
             json_file,
             {"machine": known, "stages": [asdict(s) for s in stages], "shares": shares(stages), "verdict": verdict},
         )
@@ -87,7 +87,8 @@ def setting(job: Job) -> Setting:
     )
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write the figures of a measurement; raise UserError if that is not possible."""
     try:
         path.write_text(json.dumps(content, indent=1) + "\n")
     except OSError as error:

@@ -1,21 +1,19 @@
-"""`harness bench --predict`: the stages of a prediction alone, their bound, and the one pass beside it."""
+"""`harness bench --predict`: the stages of a prediction alone, their bound, and the one pass."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.benchmarks.measure import describe, in_child, machine
+from harness.cli.commands.bench import write_json
 from harness.data.tracking.detection import detector_settings
 from harness.predicting.command import load_model, one_file
 from harness.predicting.speed import DEVICE
 from harness.runtime.machine import cores
 from harness.runtime.terminal import tabulate
-from zoo.errors import UserError
-from zoo.files import reason_of
 from zoo.text import visible
 
 
@@ -55,12 +53,12 @@ def bench_predict(
     rounds: int,
     json_file: Path | None,
 ) -> Figures:
-    """Measure, print; as JSON into a file where one is named.
+    """Measure the prediction of a video and print the figures; also write them as JSON if ``json_file`` is given.
 
     Raises:
         UserError: The video or the model cannot be used, or the file cannot be written.
     """
-    one_file(video)  # what is wrong is said before anything is measured
+    one_file(video)  # report mistakes before anything is measured
     detector_settings(settings)
     load_model(model, device=DEVICE, plugins=plugins)
     arguments = (str(video), model, list(settings), [str(path) for path in plugins])
@@ -83,7 +81,7 @@ def bench_predict(
     print(render(figures, video, model))
     print(describe(known))
     if json_file is not None:
-        _write(json_file, {"machine": known, **vars(figures), "bound": figures.bound})
+        write_json(json_file, {"machine": known, **vars(figures), "bound": figures.bound})
     return figures
 
 
@@ -109,10 +107,3 @@ def render(figures: Figures, video: Path, model: str | None) -> str:
             f"frame read {figures.first_frame:.1f}, first row (all rows) {figures.first_row:.1f}",
         ]
     )
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    try:
-        path.write_text(json.dumps(content, indent=1) + "\n")
-    except OSError as error:
-        raise UserError("bench-json-not-writable", file=path, strerror=reason_of(error)) from None

@@ -32,9 +32,7 @@ STREAM    the input: face, body, context, frame, audio, landmarks or pose
           (`harness list streams`)
 .TAG      a name of your own, for a second encoder on the same stream
 ENCODER   the network that turns the stream into features (`harness list
-          encoders`); without it, the recipe's: on your own data fer for
-          face, resemblyzer for audio, lite0 for other pictures; on the
-          synthetic set lite0 and melcnn
+          encoders`); without it, the recipe's (below)
 ARGUMENT  a network or a file of the encoder, such as a model name of timm, of
           any characters but a comma (`harness info ENCODER`)
 
@@ -53,6 +51,9 @@ A branch is called STREAM or STREAM.TAG in settings and options too:
 
 An encoder with pretrained weights is frozen, and its features are cached;
 --finetune trains it too. An encoder without weights is always trained.
+
+A stream without =ENCODER has the encoder of the recipe:
+
 """
 
 DATA = """\
@@ -104,7 +105,7 @@ predictions:
 
 PLUGINS = """\
 A plugin adds encoders, fusions, heads, losses, post-processors, detectors,
-streams or editions. It is a Python file, or an installed package; the built-in
+loggers, streams or editions. It is a Python file, or an installed package; the built-in
 blocks are plugins too.
 
   harness plugin new my-encoder --kind encoder --single-file
@@ -122,6 +123,18 @@ never change a prediction. A package is found once it is installed:
 A plugin file is code. A run or a recipe that names one uses it only if you name
 it too, with --plugin FILE.
 """
+
+
+def branches() -> str:
+    """Return the grammar of --encoders, with the default encoders of the recipes for real data and the demo set."""
+    from harness.config.recipe import default_encoders
+
+    titles = {"default": "your own data, Aff-Wild2", "demo": "the synthetic demo set"}
+    lines = []
+    for recipe, title in titles.items():
+        named = ", ".join(f"{stream}={encoder}" for stream, encoder in default_encoders(recipe).items())
+        lines.append(f"{title} (recipe {recipe}):\n" + textwrap.fill(named, WIDTH - 4))
+    return BRANCHES + textwrap.indent("\n".join(lines), "  ") + "\n"
 
 
 def settings() -> str:
@@ -147,14 +160,12 @@ def settings() -> str:
 
 
 TOPICS = {
-    "branches": Topic("the grammar of --encoders", lambda: BRANCHES),
+    "branches": Topic("the grammar of --encoders", branches),
     "settings": Topic("the keys of --set, with defaults", settings),
     "data": Topic("data folders: their layout, and how to make one", lambda: DATA),
     "submit": Topic("how submissions are written and verified", lambda: SUBMIT),
     "plugins": Topic("how to write, check and use a plugin", lambda: PLUGINS),
 }
-
-
 OTHER_NAMES = {"slots": "branches", "slot": "branches", "encoders": "branches", "set": "settings"}
 """Words that people try -> the topic, if there is no command of that name."""
 

@@ -90,13 +90,17 @@ def test_without_a_terminal_every_epoch_is_a_line(
 def test_a_line_shows_the_parts_that_the_page_draws(name: str) -> None:
     track = track_of(name)
     found = score(track.metric, track.answers, merge([statistics_of(track, v) for v in videos_of(track, ["a", "b"])]))
-    shown = shown_parts(found.parts)
-    history = [{"epoch": 1.0, **{f"val_{part}": value for part, value in found.parts.items() if value == value}}]
+    main = float(found.main)
+    shown = shown_parts(found.parts, main)
+    history = [
+        {"epoch": 1.0, "val": main, **{f"val_{part}": value for part, value in found.parts.items() if value == value}}
+    ]
     (chart,) = (chart for chart in curves({"": history}) if chart["title"] == "Parts of the score")
     assert [line["name"] for line in chart["series"]] == list(shown)
-    assert {"va": "ccc_arousal", "expr": "macro_f1", "au": "mean_f1", "mtl": "mean_ccc"}[name] in shown
-    assert all(f"{part} {value:.3f}" in parts_text(found.parts) for part, value in shown.items())
-    assert parts_text({"frames": 3.0, "macro_f1": float("nan")}) == ""
+    assert {"va": "ccc_arousal", "expr": "accuracy", "au": "au_accuracy", "mtl": "mean_ccc"}[name] in shown
+    assert track.metric not in shown, "the score is shown already"
+    assert all(f"{part} {value:.3f}" in parts_text(found.parts, main) for part, value in shown.items())
+    assert parts_text({"frames": 3.0, "macro_f1": float("nan"), "mean_ccc": 0.5}, 0.5) == ""
 
 
 def test_a_bar_in_a_terminal_has_them_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
