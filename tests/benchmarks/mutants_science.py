@@ -110,7 +110,7 @@ METRICS = (
 LOSSES = (
     Mutant(
         "ccc-loss-without-means",
-        "zoo/losses.py",
+        "zoo/loss_functions.py",
         "concordance_terms(covariance, variance_p, variance_t, (mean_p - mean_t) ** 2)",
         "concordance_terms(covariance, variance_p, variance_t, 0)",
         ("tests/plugins/losses/test_losses.py::test_ccc_against_numpy",),
@@ -150,7 +150,7 @@ LOSSES = (
     ),
     Mutant(
         "class-weights-upside-down",
-        "zoo/losses.py",
+        "zoo/loss_functions.py",
         "[(frames / n) ** power if n",
         "[(n / frames) ** power if n",
         ("tests/plugins/losses/test_losses.py::test_class_weights_against_scikit_learn",),

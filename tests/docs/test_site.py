@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import typer.main
 
+from harness.config.recipe import default_encoders
 from tests.docs.pages import blocks, harness_commands, read
 from tests.support.paths import ROOT
 from tests.support.program import Program
@@ -139,3 +140,11 @@ def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Pat
         assert "fonts.googleapis" not in html
     for path in (tmp_path / "site").rglob("*.css"):
         assert not re.search(r"(@import|url\()\s*[\"']?(https?:)?//", read(path)), path.name
+
+
+@pytest.mark.parametrize("recipe", ["default", "demo"])
+def test_the_default_encoders_on_the_page_are_those_of_the_recipe(recipe: str) -> None:
+    (row,) = (line for line in read(DOCS / "train.md").splitlines() if f"(recipe `{recipe}`)" in line)
+    named = default_encoders(recipe)
+    assert len({named[stream] for stream in ("body", "context", "frame")}) == 1
+    assert re.findall(r"`(\w+)`", row)[1:] == [named["face"], named["context"], named["audio"]]

@@ -105,7 +105,7 @@ def test_recur_never_reads_padding_and_learns_as_from_packed_clips(cell, options
 @pytest.mark.parametrize("given", [torch.float32, torch.bfloat16])
 def test_recur_is_in_float32_where_the_processor_has_no_bfloat16(monkeypatch, layers, given):
     """Such processors have no LSTM in it, and everything else is slower there."""
-    monkeypatch.setattr("zoo.modules.computes_bfloat16", lambda _: False)
+    monkeypatch.setattr("zoo.layers.masked.computes_bfloat16", lambda _: False)
     rnn = nn.LSTM(4, 3, layers, batch_first=True, bidirectional=True)
     x, full = noise(3, 5, 4).to(given), torch.ones(3, 5, dtype=torch.bool)
     for valid in (VALID, full):
