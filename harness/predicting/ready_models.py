@@ -28,7 +28,7 @@ from zoo.registry.suggestions import did_you_mean
 from zoo.registry.tracks import find_track, load_plugins
 
 RECIPE = "default"  # for real data; it names the default ready model
-NOTE = "predictions are of what a face or voice looks or sounds like, not of what somebody feels"
+NOTE = "predictions describe how a face looks or a voice sounds, not what a person feels"
 
 
 def default_ready() -> str:

@@ -43,7 +43,8 @@ class MlflowStore:
             from mlflow.tracking import MlflowClient
         except ImportError:
             raise UserError(
-                "logger mlflow: MLflow is not installed; install it: pip install 'abaw-zoo[mlflow]'"
+                "logger mlflow: MLflow is not installed; install the extra (`uv sync --extra mlflow`, or pip install "
+                "'abaw-zoo[mlflow]')"
             ) from None
         logging.getLogger("mlflow").setLevel(logging.WARNING)  # MLflow logs every table that it creates
         self.metric, self.param = Metric, Param

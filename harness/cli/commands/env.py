@@ -98,4 +98,4 @@ def _device(device: Device) -> str:
 
 
 def _extra(name: str, there: bool) -> str:
-    return "installed" if there else f"not installed: pip install 'abaw-zoo[{name}]'"
+    return "installed" if there else f"not installed: `uv sync --extra {name}`, or pip install 'abaw-zoo[{name}]'"
