@@ -99,8 +99,8 @@ def functionals() -> Callable[[np.ndarray], np.ndarray]:
         opensmile = importlib.import_module("opensmile")
     except (ImportError, OSError) as error:  # OSError if its own libraries cannot be loaded
         raise UserError(
-            f"encoder 'egemaps' needs openSMILE ({first_line(error)}): pip install abaw-zoo[opensmile] (its licence: "
-            "research only)"
+            f"encoder 'egemaps' needs openSMILE ({first_line(error)}): install the extra (`uv sync --extra opensmile`, "
+            "or pip install 'abaw-zoo[opensmile]'; its licence permits research only)"
         ) from None
     smile = opensmile.Smile(
         feature_set=opensmile.FeatureSet.eGeMAPSv02, feature_level=opensmile.FeatureLevel.Functionals
