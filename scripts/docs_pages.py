@@ -47,7 +47,7 @@ def blocks_page(kind: str) -> str:
     """Return the page of the blocks of a kind, each with its summary, paper, licence and options."""
     title, intro = KINDS[kind]
     lines = [f"# {title}", "", intro, "", "This page is generated from the registered blocks.", ""]
-    scores = measured(kind)
+    scores, costs = measured(kind, 2), costs_of(kind)
     if scores:
         lines += ["Mean CCC is that of [one measurement on the synthetic set](measured.md).", ""]
     specs = [entry.spec for entry in load().entries(kind)]
@@ -55,6 +55,7 @@ def blocks_page(kind: str) -> str:
     lines += table(["name", "what it is", *(["mean CCC, synthetic"] if scores else [])], rows)
     for spec in specs:
         lines += ["", f"## {spec.name}", "", spec.summary, "", *facts(kind, spec)]
+        lines += [f"- Cost: {cost}" for cost in costs.get(spec.name, ())]
         if spec.options:
             lines += ["", *table(["option", "default", "meaning"], map(option_row, spec.options.items()))]
     return "\n".join(lines) + "\n"
@@ -125,15 +126,31 @@ def index_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def measured(kind: str) -> dict[str, str]:
-    """Return mean CCC of fusions with the head gru, or of heads with the fusion late, from docs/blocks/measured.md."""
+def costs_of(kind: str) -> dict[str, list[str]]:
+    """Return the measured costs of blocks by name: encoders out of docs/scaling.md, the others out of measured.md."""
+    if kind != "encoders":
+        return {
+            name: [f"{trained} trained numbers in all, with face, context and audio"]
+            for name, trained in measured(kind, 7).items()
+        }
+    found: dict[str, list[str]] = {}
+    for line in (DOCS / "scaling.md").read_text(encoding="utf-8").splitlines():
+        if row := re.fullmatch(r"\| `(\w+=(\w+)[^`]*)` \| ([^|]+) \| ([\d.]+) \| \w+ \| ([\d,]+) \|.*", line):
+            slot, name, size, weights, rate = row.groups()
+            text = f"`{slot}` on {size}: {weights} million weights, {rate} frames/s"
+            found.setdefault(name, []).append(f"{text} on two cores ([Scaling](../scaling.md))")
+    return found
+
+
+def measured(kind: str, number: int) -> dict[str, str]:
+    """Return a column of docs/blocks/measured.md, of fusions with the head gru or of heads with the fusion late."""
     column, other, fixed = {"fusions": (0, 1, "gru"), "heads": (1, 0, "late")}.get(kind, (0, 0, ""))
     found = {}
     page = (DOCS / "blocks" / "measured.md").read_text(encoding="utf-8").partition("<!-- /demo blocks -->")[0]
     for line in page.splitlines():
         cells = [part.strip() for part in line.strip("|").split("|")]
         if fixed and len(cells) > 4 and cells[other] == fixed:
-            found[cells[column]] = cells[2]
+            found[cells[column]] = cells[number]
     return found
 
 
