@@ -130,7 +130,7 @@ def costs_of(kind: str) -> dict[str, list[str]]:
     """Return the measured costs of blocks by name: encoders out of docs/scaling.md, the others out of measured.md."""
     if kind != "encoders":
         return {
-            name: [f"{trained} trained numbers in all, with face, context and audio"]
+            name: [f"{trained} trained parameters in all, with face, context and audio"]
             for name, trained in measured(kind, 7).items()
         }
     found: dict[str, list[str]] = {}
