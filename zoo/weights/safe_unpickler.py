@@ -31,23 +31,9 @@ NUMBERS = (
     "ComplexDouble",
 )
 NETWORKS = ("timm.", "torch.nn.", "torch._C._nn.", "torchvision.models.", "torchvision.ops.")
-BUILTINS = tuple(
-    [
-        "bool",
-        "bytearray",
-        "bytes",
-        "complex",
-        "dict",
-        "float",
-        "int",
-        "list",
-        "object",
-        "range",
-        "slice",
-        "str",
-        "tuple",
-        "xrange",
-    ]
+BUILTINS = (
+    *("bool", "bytearray", "bytes", "complex", "dict", "float", "int", "list", "object", "range", "slice", "str"),
+    *("tuple", "xrange"),
 )
 """Types that calls of `defaultdict(list)` and the like name."""
 _CORES = ("numpy.core.multiarray", "numpy._core.multiarray")
