@@ -214,6 +214,11 @@ class PostSpec(Spec):
     The object has ``fit(videos: list[VideoAnswers], score)``, ``apply(VideoAnswers) -> VideoAnswers`` and
     ``state() -> dict`` (the fitted values, for the record).
 
+    It may also have ``settled(VideoAnswers) -> int | None``. If only the first frames of a video are known, this is the
+    number of leading frames at which ``apply`` of these gives what ``apply`` of the whole video gives, bit for bit;
+    None if that needs the whole video. `harness predict` writes such frames while it reads on. Without the method they
+    wait for the end of the video.
+
     Attributes:
         kinds: The kinds of answers it can process.
         per_slot: It needs the predictions of single slots, as VideoAnswers.extra["slot.SLOT.ANSWER"].

@@ -13,6 +13,7 @@ from harness.data.tracking.detection import FaceFinder
 from harness.data.tracking.face_tracks import choose, is_main, people_in
 from harness.data.tracking.person_boxes import boxes_of
 from harness.data.tracking.tracker import NOBODY, Track
+from harness.predicting.final_rows import FinalRows, Follower, Nobody, Person
 from harness.predicting.live_video import LiveVideo, Unsure, only_readable
 from harness.predicting.media import Media
 from harness.predicting.models import Model
@@ -21,23 +22,6 @@ from zoo.api import VideoAnswers
 from zoo.errors import UserError
 
 Tick = Callable[[], object]
-
-
-@dataclass(frozen=True)
-class Person:
-    """One person of an input.
-
-    Attributes:
-        number: From 1.
-        face: (n, 4) float32, the face boxes in pixels; NaN if no face is detected.
-        score: (n,) scores of the detector.
-        predictions: Predictions of every frame.
-    """
-
-    number: int
-    face: np.ndarray
-    score: np.ndarray
-    predictions: VideoAnswers
 
 
 @dataclass(frozen=True)
@@ -56,6 +40,7 @@ def predict_media(
     everybody: bool = False,
     detector: Mapping[str, Any] | None = None,
     tick: Tick = lambda: None,
+    follower: Follower | None = None,
 ) -> Predicted:
     """Predict an input.
 
@@ -65,25 +50,27 @@ def predict_media(
         everybody: Predict all people, not the main person alone.
         detector: Settings of the FaceFinder (harness.data.tracking.detection).
         tick: Called after every frame.
+        follower: Gets the rows as they become final, person by person.
 
     Raises:
         UserError: The input cannot be read, lacks the streams of the model, or shows no person although the model needs
             faces.
     """
     check_streams(media, model)
+    follower = follower or Nobody()
     scan = VideoScan(media, FaceFinder(model.detector, detector), model.branches.wanted())
     if not everybody and is_main(media.name):
-        found = _guessed(scan, model, tick)
+        found = _guessed(scan, model, tick, follower)
         track = _person(scan)
-        if found is not None and scan.was_guessed(track):
-            return Predicted(media, [_of(1, track, found, scan)])
-        return Predicted(media, [_of(1, track, _known(scan, model, track, tick), scan)], readings=2)
+        if found is not None:
+            return Predicted(media, [found])
+        return Predicted(media, [_known(scan, model, 1, track, tick, follower)], readings=2)
     for _ in scan.guessed(guess=False):
         tick()
     chosen = people_in(scan.tracks()) if everybody else [_person(scan)]
     if not chosen:
         chosen = [NOBODY]
-    people = [_of(k, track, _known(scan, model, track, tick), scan) for k, track in enumerate(chosen, 1)]
+    people = [_known(scan, model, k, track, tick, follower) for k, track in enumerate(chosen, 1)]
     return Predicted(media, people, readings=1 + len(people))
 
 
@@ -100,21 +87,38 @@ def _person(scan: VideoScan) -> Track:
     return choose(scan.tracks(), scan.media.name, scan.info.width)
 
 
-def _guessed(scan: VideoScan, model: Model, tick: Tick) -> VideoAnswers | None:
-    """Return the predictions of the guessed person; None if no person can be guessed."""
-    video = live(scan, model, scan.guessed, tick)
-    with video:
+def _guessed(scan: VideoScan, model: Model, tick: Tick, follower: Follower) -> Person | None:
+    """Return the guessed person; None if no person can be guessed, or if it is not the main person."""
+    final = FinalRows(model.chain, follower, 1, scan.guessed_faces)
+    with live(scan, model, scan.guessed, tick) as video:
         try:
-            found = model.predict(video)
+            found = model.predict(video, final)
             video.finish()
         except Unsure:
-            return None
-    return found
+            found = None
+    track = _person(scan)
+    again = found is None or not scan.was_guessed(track)
+    if final.done and (again or not scan.is_guess(track)):  # the rows so far have predictions or boxes of somebody else
+        follower.restart()
+        final = FinalRows(model.chain, follower, 1, scan.guessed_faces)
+    if found is None or again:
+        return None
+    person = _of(1, track, found, scan)
+    final.finish(person)
+    return person
 
 
-def _known(scan: VideoScan, model: Model, track: Track, tick: Tick) -> VideoAnswers:
+def _known(scan: VideoScan, model: Model, number: int, track: Track, tick: Tick, follower: Follower) -> Person:
+    boxes = boxes_of(track, scan.info, "")
+
+    def faces(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        return boxes.face[start:stop], boxes.score[start:stop]
+
+    final = FinalRows(model.chain, follower, number, faces)
     with live(scan, model, partial(scan.of, track), tick) as video:
-        return model.predict(video)
+        person = _of(number, track, model.predict(video, final), scan)
+    final.finish(person)
+    return person
 
 
 def live(scan: VideoScan, model: Model, rows: Callable[[], Iterator[Row]], tick: Tick) -> LiveVideo:

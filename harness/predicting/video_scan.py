@@ -97,6 +97,7 @@ class VideoScan:
         self.found = 0  # frames searched for faces so far
         self.needs_crops = any("crops" in want.needs for want in wanted)
         self.needs_boxes = any("boxes" in want.needs for want in wanted)
+        self._boxes = array("d")  # four numbers and a score of the chosen face of each frame, NaN for none
         self._points = array("d")  # five landmarks a face, of all faces
         self._first = array("q")  # index of each frame's first face among all faces
         self._faces = 0
@@ -124,6 +125,7 @@ class VideoScan:
         waiting: list[_Frame] = []
         known: np.ndarray | None = None  # box of the last face
         if not self.media.has_pictures:
+            self._boxes.extend([float("nan")] * (5 * self.info.n_frames))
             self.guess.extend([-1] * self.info.n_frames)
             for _ in range(self.info.n_frames):
                 yield [None for _ in self.wanted]
@@ -157,6 +159,8 @@ class VideoScan:
         self._keep(faces)
         self.found += 1
         taken = self.tracker.leading()
+        box = [float("nan")] * 5 if taken is None else [*map(float, faces.boxes[taken]), float(faces.scores[taken])]
+        self._boxes.extend(box)
         self.guess.append(-1 if taken is None else taken)
         if self.needs_person and not self.unsure:
             self.unsure = self._are_alike(faces)
@@ -194,13 +198,21 @@ class VideoScan:
         """Return the tracks of all faces."""
         return self.tracker.tracks()
 
-    def was_guessed(self, track: Track) -> bool:
-        """Return whether the rows yielded by ``guessed`` show this person."""
-        if self.unsure:
-            return False
+    def guessed_faces(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return boxes (n, 4) and scores (n,) of the guessed person's face in the frames [start, stop) read so far."""
+        found = self._boxes[5 * start : 5 * min(stop, len(self.guess))]  # a copy: another thread extends the array
+        rows = np.array(found, np.float32).reshape(-1, 5)
+        return rows[:, :4], rows[:, 4]
+
+    def is_guess(self, track: Track) -> bool:
+        """Return whether the person guessed in every frame is this one."""
         truth = np.full(self.info.n_frames, -1, np.int64)
         truth[track.frames] = track.faces
-        return not self.needs_person or np.array_equal(truth, np.frombuffer(self.guess, np.int64))
+        return np.array_equal(truth, np.frombuffer(self.guess, np.int64))
+
+    def was_guessed(self, track: Track) -> bool:
+        """Return whether the rows yielded by ``guessed`` show this person."""
+        return not self.unsure and (not self.needs_person or self.is_guess(track))
 
     def of(self, track: Track) -> Iterator[Row]:
         """Yield the pictures of a known person, one row a frame; decodes the video once more."""

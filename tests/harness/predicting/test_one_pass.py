@@ -17,6 +17,7 @@ from harness.predicting.models import RunModel
 from harness.predicting.one_pass import predict_media
 from harness.runs.job import Job
 from harness.runs.run import predict_split, prepare
+from tests.harness.predicting.test_final_rows import Collected
 from tests.support.media import write_click_video
 from zoo.api import VideoAnswers
 
@@ -48,12 +49,14 @@ def by_folder(run: Path, model: RunModel, videos: list[Path], work: Path) -> dic
 
 
 def assert_equal(run: Path, videos: list[Path], work: Path) -> dict[str, int]:
-    """Both ways give the same bits; how often each video was decoded."""
+    """Both ways give the same bits, and so do rows as they come; how often each video was decoded."""
     model, readings = RunModel(run), {}
     there = by_folder(run, model, videos, work)
     for video in videos:
-        got = predict_media(open_input(video, "video"), model)
+        collected = Collected()
+        got = predict_media(open_input(video, "video"), model, follower=collected)
         (person,), known = got.people, there[video.stem]
+        collected.assert_equal(person)
         readings[video.stem] = got.readings
         for name, values in known.values.items():
             np.testing.assert_array_equal(person.predictions.values[name], values, err_msg=f"{video.stem} {name}")
