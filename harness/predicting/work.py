@@ -94,17 +94,17 @@ class Work:
 
     @contextmanager
     def _table(self, name: str) -> Iterator[tuple[RowWriter, str]]:
-        """Yield the writer of an input's rows, and the name of its table; "" on standard output."""
+        """Yield the writer of an input's rows, and the name of its table; on standard output the name of the input."""
         if self.stream is not None:
-            yield self.stream, ""
+            yield self.stream, name
             return
         table = f"{name}.{self.request.form}"
         with TableFile(self.request.out / table) as file:
             yield file, table
 
     def _place(self, table: str) -> str:
-        """Return the table's path; that of standard output is "-"."""
-        return str(self.request.out / table)
+        """Return the path of a table, or the name of an input whose rows go to standard output."""
+        return table if self.request.streams else str(self.request.out / table)
 
     def _finished(self, summary: dict[str, Any]) -> None:
         self.summaries.append(summary)
