@@ -19,7 +19,9 @@ from zoo.errors import UserError
 SHOWN = 1.0  # seconds between two lines on the terminal
 
 
-def watch(number: int, model: Model, writer: RowWriter, say: Callable[[str], None]) -> int:
+def watch(
+    number: int, model: Model, writer: RowWriter, say: Callable[[str], None], detector: Mapping[str, Any] | None = None
+) -> int:
     """Predict the frames of a camera until it ends or Ctrl-C is pressed.
 
     Args:
@@ -27,6 +29,7 @@ def watch(number: int, model: Model, writer: RowWriter, say: Callable[[str], Non
         model: The model.
         writer: Gets one row a frame, as in the table of a video.
         say: Prints a line for the user.
+        detector: Settings of the FaceFinder.
 
     Returns:
         The number of frames.
@@ -34,7 +37,7 @@ def watch(number: int, model: Model, writer: RowWriter, say: Callable[[str], Non
     Raises:
         UserError: The camera does not exist or gives no frame, or the rows cannot be written.
     """
-    predictor, frames = Predictor(model), 0
+    predictor, frames = Predictor(model, detector=detector), 0
     with _opened(number) as camera, stoppable() as stopped:
         started = said = time.monotonic()
         say(f"camera {number}: Ctrl-C ends it, and completes its table")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness.data.tracking.detection import FaceFinder, detector_settings
+from harness.data.tracking.detection import detector_settings
 from harness.predicting.inputs import Input, Inputs, find_inputs, is_run, split_run
 from harness.predicting.media import open_input
-from harness.predicting.models import Model, RunModel
+from harness.predicting.models import Model, RunModel, finder_of
 from harness.predicting.one_pass import predict_media
 from harness.predicting.ready_models import ReadyModel, default_ready
 from harness.predicting.request import Request
@@ -49,7 +49,7 @@ def predict(request: Request) -> None:
         print(visible(f"warning: {warning}"), file=sys.stderr)
     for problem in found.problems:
         print(f"failed: {problem}", file=sys.stderr)
-    FaceFinder(model.detector, detector)  # raises here once, not for every input, if a setting is wrong
+    finder_of(model, detector)  # raises here once, not for every input, if a setting is wrong
     try:
         work.predict(found.files)
         work.watch(found.cameras)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from harness.data.tracking.detection import FaceFinder
+from harness.data.tracking.pose_boxes import RULE
 from harness.evaluation.postprocessing import Chain, labelled
 from harness.evaluation.prediction import answers, columns_of
 from harness.features.frozen_encoder import frozen_slots
@@ -73,6 +76,7 @@ Follow = Callable[[VideoAnswers], object]
 class Model(Protocol):
     """A model that predicts videos.
 
+    ``person``: how its person boxes are found, if the user does not set `detector.person`.
     ``keep``: frames that its windows may reach back. ``length``: frames that a live prediction uses. ``chain``:
     post-processors.
     """
@@ -82,6 +86,7 @@ class Model(Protocol):
     edition: EditionSpec
     track: TrackSpec
     detector: DetectorSpec
+    person: str
     keep: int
     length: int
     chain: Chain
@@ -98,6 +103,11 @@ class Model(Protocol):
 
     def latest(self, recent: Recent) -> VideoAnswers:
         """Return post-processed predictions of the last frames of a live video."""
+
+
+def finder_of(model: Model, settings: Mapping[str, Any] | None) -> FaceFinder:
+    """Return the FaceFinder of a model with the user's settings; UserError if one of them is wrong."""
+    return FaceFinder(model.detector, {"person": model.person, **(settings or {})})
 
 
 class RunModel:
@@ -120,6 +130,7 @@ class RunModel:
         self.edition, self.track = find_track(self.registry, config.track, config.edition)
         self.plan = plan_of(config, self.registry, self.track)
         self.detector: DetectorSpec = self.registry.get("detectors", DETECTOR)
+        self.person = _person(record)
         self.device = pick_device(self.config.device)
         torch.use_deterministic_algorithms(True, warn_only=True)
         dims = check(self.plan, adapter_options(config), regularisation_options(config))["dims"]
@@ -182,6 +193,13 @@ class RunModel:
         if fitted is not None and labelled(known := read_own(fitted, self.track)):
             chain.fit(known)
         return chain
+
+
+def _person(record: Record | None) -> str:
+    """Return how the person boxes of a run's data were found, as a value of `detector.person`."""
+    made = ((record.result.get("data") if record else None) or {}).get("boxes") or []
+    found = re.search(r" person=(\S+)-\d+$", made[0]) if made else None
+    return found[1] if found else RULE
 
 
 def warnings_of(record: Record | None) -> list[str]:

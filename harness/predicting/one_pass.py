@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from harness.data.tracking.detection import FaceFinder
 from harness.data.tracking.face_tracks import choose, is_main, people_in
 from harness.data.tracking.person_boxes import boxes_of
+from harness.data.tracking.pose_boxes import Posed
 from harness.data.tracking.tracker import NOBODY, Track
 from harness.predicting.final_rows import FinalRows, Follower, Nobody, Person
 from harness.predicting.live_video import LiveVideo, Unsure, only_readable
 from harness.predicting.media import Media
-from harness.predicting.models import Model
+from harness.predicting.models import Model, finder_of
 from harness.predicting.video_scan import Row, VideoScan
 from zoo.api import VideoAnswers
 from zoo.errors import UserError
@@ -26,11 +26,19 @@ Tick = Callable[[], object]
 
 @dataclass(frozen=True)
 class Predicted:
-    """An input with the predictions of its people. ``readings``: number of times its pictures were decoded."""
+    """An input with the predictions of its people.
+
+    Attributes:
+        media: The input.
+        people: Its people.
+        readings: How often its pictures were decoded.
+        posed: Counts of the person boxes by pose; None if the model takes none, or all are by body proportions.
+    """
 
     media: Media
     people: list[Person]
     readings: int = 1
+    posed: Posed | None = None
 
 
 def predict_media(
@@ -58,20 +66,21 @@ def predict_media(
     """
     check_streams(media, model)
     follower = follower or Nobody()
-    scan = VideoScan(media, FaceFinder(model.detector, detector), model.branches.wanted())
+    scan = VideoScan(media, finder_of(model, detector), model.branches.wanted())
     if not everybody and is_main(media.name):
         found = _guessed(scan, model, tick, follower)
         track = _person(scan)
         if found is not None:
-            return Predicted(media, [found])
-        return Predicted(media, [_known(scan, model, 1, track, tick, follower)], readings=2)
+            return Predicted(media, [found], posed=scan.posed)
+        scan.posed = None if scan.posed is None else Posed()
+        return Predicted(media, [_known(scan, model, 1, track, tick, follower)], readings=2, posed=scan.posed)
     for _ in scan.guessed(guess=False):
         tick()
     chosen = people_in(scan.tracks()) if everybody else [_person(scan)]
     if not chosen:
         chosen = [NOBODY]
     people = [_known(scan, model, k, track, tick, follower) for k, track in enumerate(chosen, 1)]
-    return Predicted(media, people, readings=1 + len(people))
+    return Predicted(media, people, readings=1 + len(people), posed=scan.posed)
 
 
 def check_streams(media: Media, model: Model) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,11 +15,12 @@ from harness.data.decoding.jpeg import resize
 from harness.data.preprocessing.alignment import face_jpeg
 from harness.data.streams.raw_inputs import collate
 from harness.data.streams.sound_window import sound_window
-from harness.data.tracking.detection import BRIDGE, FaceFinder
-from harness.data.tracking.person_boxes import GAP_SECONDS, person_from_face
+from harness.data.tracking.body_proportions import GAP_SECONDS, faces_and_people
+from harness.data.tracking.detection import BRIDGE
+from harness.data.tracking.pose_boxes import Posed
 from harness.data.tracking.tracker import Tracker
 from harness.evaluation.prediction_tables import to_frame
-from harness.predicting.models import Model, Recent
+from harness.predicting.models import Model, Recent, finder_of
 from harness.predicting.video_scan import Wanted
 from zoo.api import AudioInput, FrameInput, VideoAnswers
 from zoo.errors import UserError
@@ -52,18 +54,19 @@ class Predictor:
     Args:
         model: A run or a ready model.
         rate: Frames a second, used if calls give no times.
+        detector: Settings of the FaceFinder (harness.data.tracking.detection). ``mode=track`` has no effect.
 
     Raises:
         UserError: A stream of the model cannot be read frame by frame.
     """
 
-    def __init__(self, model: Model, *, rate: float = 30.0) -> None:
+    def __init__(self, model: Model, *, rate: float = 30.0, detector: Mapping[str, Any] | None = None) -> None:
         self.model, self.rate = model, rate
         if unread := model.branches.unread():
             raise UserError("predict-stream-needs-folder", names=", ".join(unread))
         self.length = model.length
         self.wanted = {p.name: w for p, w in zip(model.branches.pictures, model.branches.wanted(), strict=True)}
-        self.finder = FaceFinder(model.detector)
+        self.finder = finder_of(model, detector)
         self.reset()
 
     def reset(self) -> None:
@@ -72,6 +75,7 @@ class Predictor:
         self.frames: deque[_Kept] = deque(maxlen=self.length)
         self.samples = np.zeros(0, np.float32)
         self.heard_from = 0.0  # seconds of samples[0]
+        self.posed = Posed()  # counts of person boxes by pose
         self._last: tuple[float, np.ndarray] | None = None  # time and box of the last face
 
     def hear(self, samples: np.ndarray, rate: int = 16_000, *, time: float | None = None) -> None:
@@ -136,7 +140,10 @@ class Predictor:
         height, width = frame.shape[:2]
         near = self._last is not None and time - self._last[0] <= GAP_SECONDS
         face = self._last[1] if near and self._last is not None else np.full(4, np.nan, np.float32)
-        person = person_from_face(face[None], width, height)[0]
+        both = faces_and_people(face[None], width, height, max_gap=0)[0]
+        person = both[4:]
+        if self.finder.people is not None and any("boxes" in want.needs for want in self.wanted.values()):
+            person = self.finder.people.box(frame, both[:4], person, self.posed)
         for name, want in self.wanted.items():
             shown = frame if want.kind is None else resize(frame, *want.kind)
             picture = want.cut(FrameView(shown if want.uses_video else None, crop, person, (width, height)))

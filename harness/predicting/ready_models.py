@@ -11,6 +11,7 @@ import torch
 
 from harness.config.recipe import about
 from harness.config.schema import load_config
+from harness.data.tracking.pose_boxes import RULE
 from harness.evaluation.postprocessing import Chain
 from harness.evaluation.prediction import columns_of, video_answers
 from harness.features.frozen_encoder import frozen_slots
@@ -70,6 +71,7 @@ class ReadyModel:
         self.ready = match(name, own, name, _answers(own))
         self.track = replace(track, answers=self.ready.answers)
         self.detector: DetectorSpec = registry.get("detectors", DETECTOR)
+        self.person = RULE
         (self.slot,) = frozen_slots([plan], config.features, pick_device(config.device))
         self.branches = Branches([plan], [self.slot])
         self.keep, self.length = 2 * AT_ONCE, HELD

@@ -14,11 +14,11 @@ from pathlib import Path
 import cv2
 import torch
 
-from harness.data.tracking.detection import FaceFinder, detector_settings
+from harness.data.tracking.detection import detector_settings
 from harness.predicting.command import load_model, one_file
 from harness.predicting.final_rows import Nobody, Person
 from harness.predicting.media import Media, open_input
-from harness.predicting.models import Model
+from harness.predicting.models import Model, finder_of
 from harness.predicting.one_pass import check_streams, live, predict_media
 from harness.predicting.tables import rows_of
 from harness.predicting.video_scan import Row, VideoScan
@@ -41,7 +41,7 @@ def stages(video: str, model: str | None, settings: list[str], plugins: list[str
 
 
 def _round(media: Media, model: Model, settings: list[str]) -> dict[str, float]:
-    finder, wanted = FaceFinder(model.detector, detector_settings(settings)), model.branches.wanted()
+    finder, wanted = finder_of(model, detector_settings(settings)), model.branches.wanted()
     kinds = list(dict.fromkeys([None, *(want.kind for want in wanted if want.uses_video)]))
     scan = VideoScan(media, finder, wanted)
     rows: list[Row] = []

@@ -72,6 +72,7 @@ def summary_of(predicted: Predicted, answers: tuple[Answer, ...]) -> dict[str, A
         "frames": len(times),
         "seconds": round(float(times[-1]) + step, 3),
         "readings": predicted.readings,
+        **({} if predicted.posed is None else {"posed": asdict(predicted.posed)}),
         "people": [_person_summary(person, answers) for person in predicted.people],
     }
 

@@ -19,8 +19,10 @@ import numpy as np
 from harness.data.decoding.display import Size
 from harness.data.decoding.frames import frame_size
 from harness.data.preprocessing.alignment import face_jpeg
+from harness.data.tracking.body_proportions import GAP_SECONDS, faces_and_people
 from harness.data.tracking.detection import FaceFinder, in_frames
-from harness.data.tracking.person_boxes import GAP_SECONDS, boxes_of, person_from_face
+from harness.data.tracking.person_boxes import boxes_of
+from harness.data.tracking.pose_boxes import Posed
 from harness.data.tracking.tracker import Track
 from harness.predicting.media import Media
 from zoo.api import Faces
@@ -29,7 +31,7 @@ from zoo.readers import FrameView
 HELD = 256 << 20  # most bytes of decoded frames kept while a lost face may come back
 ALIKE = 0.05  # guessing ends if more than this share of the frames with a face show a second one of similar size
 ALIKE_FRAMES = 10  # and at least this many frames do
-_UNKNOWN = np.full(4, np.nan, np.float32)
+_UNKNOWN = np.full(8, np.nan, np.float32)  # boxes of a face and its person
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class VideoScan:
         self.needs_crops = any("crops" in want.needs for want in wanted)
         self.needs_boxes = any("boxes" in want.needs for want in wanted)
         self._boxes = array("d")  # four numbers and a score of the chosen face of each frame, NaN for none
+        self.posed = Posed() if self.needs_boxes and finder.people is not None else None  # counts of the rows
         self._points = array("d")  # five landmarks a face, of all faces
         self._first = array("q")  # index of each frame's first face among all faces
         self._faces = 0
@@ -179,16 +182,20 @@ class VideoScan:
         return self._alike >= ALIKE_FRAMES and self._alike > ALIKE * self._seen
 
     def _between(self, before: np.ndarray | None, box: np.ndarray, frames: int) -> np.ndarray:
-        """Return person boxes (frames, 4) from the face box ``before`` (excluded) to ``box`` (included)."""
+        """Return boxes (frames, 8) of face and person from the face ``before`` (excluded) to ``box`` (included)."""
         face = np.full((frames + 1, 4), np.nan, np.float32)
-        face[0], face[-1] = _UNKNOWN if before is None else before, box
-        return person_from_face(face, self.info.width, self.info.height, max_gap=self._gap)[1:]
+        face[0], face[-1] = _UNKNOWN[:4] if before is None else before, box
+        return faces_and_people(face, self.info.width, self.info.height, max_gap=self._gap)[1:]
 
     def _rows(self, frames: Sequence[_Frame], boxes: np.ndarray) -> Iterator[Row]:
         size = self.info.width, self.info.height
+        """Yield the pictures of frames, with boxes (n, 8) of the face and, by body proportions, of the person."""
         for frame, box in zip(frames, boxes, strict=True):
+            person = box[4:]
+            if self.finder.people is not None and self.posed is not None:
+                person = self.finder.people.box(frame.pictures[None], box[:4], person, self.posed)
             yield [
-                want.cut(FrameView(frame.pictures[want.kind] if want.uses_video else None, frame.crop, box, size))
+                want.cut(FrameView(frame.pictures[want.kind] if want.uses_video else None, frame.crop, person, size))
                 for want in self.wanted
             ]
 
@@ -216,10 +223,12 @@ class VideoScan:
 
     def of(self, track: Track) -> Iterator[Row]:
         """Yield the pictures of a known person, one row a frame; decodes the video once more."""
-        boxes = boxes_of(track, self.info, "").person
+        face = boxes_of(track, self.info, "").face
+        boxes = faces_and_people(face, self.info.width, self.info.height, max_gap=self._gap)
         faces = dict(zip(track.frames.tolist(), track.faces.tolist(), strict=True))
         kinds: list[Size | None] = list(dict.fromkeys(want.kind for want in self.wanted if want.uses_video))
-        kinds = [None, *(kind for kind in kinds if kind is not None)] if self.needs_crops or None in kinds else kinds
+        if self.needs_crops or self.posed is not None or None in kinds:
+            kinds = [None, *(kind for kind in kinds if kind is not None)]
         places = count()
         for pictures in self.media.pictures(kinds):
             index = next(places)

@@ -68,6 +68,8 @@ class Work:
         summary = summary_of(predicted, model.answers) | {"table": table}
         self._finished(summary)
         self.say(f"{self._place(table)}: {line_of(summary, model.answers)}")
+        if predicted.posed is not None:
+            self.say(f"{self._place(table)}: {predicted.posed}")
         if predicted.readings > 1:
             why = "who is looked at was known only at its end" if request.people == "main" else "once for each person"
             self.say(f"{self._place(table)}: decoded {predicted.readings} times: {why}")
@@ -82,7 +84,7 @@ class Work:
         for number in cameras:
             try:
                 with self._table(f"camera-{number}") as (writer, table):
-                    frames = watch(number, self.model, writer, self.say)
+                    frames = watch(number, self.model, writer, self.say, self.detector)
                 self._finished({"input": f"camera {number}", "frames": frames, "table": table})
                 self.say(f"{self._place(table)}: {frames} frames")
             except UserError as error:
