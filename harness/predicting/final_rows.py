@@ -93,7 +93,7 @@ class FinalRows:
         if began < self._resume:
             return
         video = raw
-        for name, part in zip(self.chain.names, self.chain.parts, strict=True):
+        for name, part in self.chain.parts.items():
             count = part.settled(video) if hasattr(part, "settled") else None
             if count is None:
                 self.follower.wait(f"post-processor {name} needs the whole video")
