@@ -198,7 +198,7 @@ def _known(
 ) -> Known | None:
     """Return the encoder's weights for the first stream it reads, with default or ``given`` options; None if none."""
     assert spec.passport is not None
-    streams = [entry.spec.name for entry in registry.entries("streams") if entry.spec.kind == spec.kind]
+    streams = [entry.spec.name for entry in registry.entries("streams") if entry.spec.kind in spec.kinds]
     stream = (spec.streams or tuple(streams) or ("",))[0]
     options = check_options(spec, given or {})
     passport: ModelCard | None = resolve(spec.passport)(stream, argument, **options)
