@@ -12,19 +12,20 @@ import safetensors
 from torch import Tensor
 
 from zoo.errors import UserError
-from zoo.files import file_sha256, replace
+from zoo.files import file_sha256, read_bytes, replace
 from zoo.weights import averaged, keras_files, sealed, torch_files
 
 KERAS = (".h5", ".hdf5")
 PICKLED = (".pt", ".pth", ".tar", ".bin", ".ckpt")
 NESTED = ("state_dict", "model", "model_state_dict", "model_state", "net", "network", "params")
 """Keys under which files keep the table of names and tensors, in order of preference."""
+INDEX = ".safetensors.index.json"
 PREFIXES = ("module.", "model.")
 WHOLE = "a whole pickled "
 
 
 def read(path: Path, *, ema: bool = False) -> dict[str, Tensor]:
-    """Read a weight file (.safetensors, a pickled .pt, .pth, .pth.tar, .bin, .ckpt, Keras's .h5) as names and tensors.
+    """Read a weight file (.safetensors or the index of several, a pickled .pt, .pth, .pth.tar, .bin, .ckpt, Keras's .h5) as names and tensors.
 
     No code in a file runs (torch_files); a whole pickled network of timm or torch gives its tensors too. One level of
     nesting (NESTED) is opened. The prefixes ``module.`` and ``model.`` are removed as long as all names have them.
@@ -110,6 +111,8 @@ def _read(path: Path, ema: bool) -> tuple[dict[str, Tensor], list[str]]:
 def _content(path: Path, ema: bool) -> tuple[dict[str, Tensor] | None, list[str]]:
     if path.suffix == ".safetensors":
         return _of_one_table(path, sealed.load(path)[0] or None, [], ema, [])
+    if path.name.endswith(INDEX):
+        return _of_one_table(path, _of_index(path) or None, [], ema, [])
     if path.suffix in KERAS:
         return _of_one_table(path, keras_files.load(path) or None, [], ema, [])
     if path.suffix not in PICKLED:
@@ -129,6 +132,14 @@ def _content(path: Path, ema: bool) -> tuple[dict[str, Tensor] | None, list[str]
         state, notes = _opened(content, usual)
         notes.append(f"averaged weights that it has too, in {_place(other)}, were not taken: ema=true takes them")
     return state, notes
+
+
+def _of_index(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of all files that the index of a divided safetensors file names; they lie next to it."""
+    files = sorted(set(json.loads(read_bytes(path))["weight_map"].values()))
+    if wrong := [name for name in files if Path(name).name != name or not name.endswith(".safetensors")]:
+        raise ValueError(f"{wrong[0]!r} is no safetensors file next to it")
+    return {name: tensor for file in files for name, tensor in sealed.load(path.with_name(file))[0].items()}
 
 
 Found = tuple[str | None, Any]

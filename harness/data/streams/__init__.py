@@ -7,9 +7,7 @@ from zoo import api
 
 @api.hookimpl
 def streams() -> list[api.StreamSpec]:
-    """Return the streams face, landmarks, body, pose, context (the scene without the person), frame, audio
-    and text.
-    """
+    """Return the built-in streams: pictures of the person and of the scene, points, sound, words."""
     readers = "harness.data.streams.readers"
     return [
         api.StreamSpec(

@@ -1,0 +1,89 @@
+"""Models of transformers for pictures, clips, sound or words: ``face=hf:facebook/dinov2-small``.
+
+The argument is a name on the model hub, or a folder that ``save_pretrained`` wrote. Size, normalisation, sampling rate
+and tokenizer are those of the model's own files. The families and their traps are in the modules ``_hf_*`` beside this.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plugins.encoders._hf_families import configuration, family_of
+from plugins.encoders._hf_files import model_folder
+from plugins.encoders._hf_weights import card
+from zoo.api import ModelCard
+from zoo.errors import UserError
+from zoo.modules import Encoder
+
+OPTIONS = {
+    "image": ("size", "pool"),
+    "video": ("size", "pool", "stride"),
+    "wave": ("window",),
+    "mel": ("window",),
+    "text": ("pool", "window", "ahead"),
+}
+"""The options, besides ``layer``, that have an effect for what a model takes."""
+
+
+def build(
+    stream: str,
+    argument: str | None,
+    layer: str = "auto",
+    pool: str = "auto",
+    size: int | None = None,
+    stride: int | None = None,
+    window: float | None = None,
+    ahead: float | None = None,
+    revision: str | None = None,
+) -> Encoder:
+    """Build the encoder of a model with random weights.
+
+    Raises:
+        UserError: The model's files are missing or do not fit the stream, or an option has no effect on the model.
+    """
+    folder = model_folder(argument, revision)
+    kind, family = family_of(folder, stream)
+    given: dict[str, Any] = {"size": size, "stride": stride, "window": window, "ahead": ahead}
+    given = {name: value for name, value in given.items() if value is not None}
+    spare = [name for name in (*given, *(["pool"] if pool != "auto" else [])) if name not in OPTIONS[family.takes]]
+    if kind == "clap" and layer != "auto":
+        spare.append("layer")
+    if spare:
+        raise UserError(f"encoder 'hf': option {spare[0]!r} has no effect on a model of type {kind!r}: leave it out")
+    if kind != "clap":
+        given["layer"] = layer
+    if "pool" in OPTIONS[family.takes]:
+        given["pool"] = pool
+    encoder: Encoder = _encoder(kind, family.takes)(folder, family, configuration(folder, kind, family), **given)
+    return encoder
+
+
+def _encoder(kind: str, takes: str) -> Any:
+    """Return the class that reads a kind of model."""
+    if takes in ("image", "video"):
+        from plugins.encoders._hf_images import HfClips, HfImages
+
+        return HfClips if takes == "video" else HfImages
+    if takes == "text":
+        from plugins.encoders._hf_text import HfText
+
+        return HfText
+    from plugins.encoders import _hf_sound
+
+    mel = {"whisper": _hf_sound.HfWhisper, "clap": _hf_sound.HfClap}
+    return mel.get(kind, _hf_sound.HfSpectrogram) if takes == "mel" else _hf_sound.HfWaves
+
+
+def passport(
+    stream: str,
+    argument: str | None,
+    layer: str = "auto",
+    pool: str = "auto",
+    size: int | None = None,
+    stride: int | None = None,
+    window: float | None = None,
+    ahead: float | None = None,
+    revision: str | None = None,
+) -> ModelCard:
+    """Return the model card of a model's weights."""
+    return card(stream, argument, layer == "learned", revision)
