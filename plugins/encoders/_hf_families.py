@@ -18,7 +18,7 @@ READ_BY: dict[str, tuple[str, ...]] = {
     "mel": ("audio",),
     "text": ("text",),
 }
-"""What a model takes -> the streams that give it."""
+"""Input of a model -> the streams that give it."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Family:
     """One architecture.
 
     Attributes:
-        takes: What it takes.
+        takes: Its input.
         network: The class of transformers, without heads.
         part: Attribute of the configuration that holds the network's own, in models of several networks.
         pool: The usual way to make one vector of its tokens.
         tokens: Tokens in front of the patches or frames, without the registers of the configuration.
-        prefixes: What a file of the whole model puts before the network's names.
+        prefixes: The beginnings of the network's names in a file of the whole model.
     """
 
     takes: Sort

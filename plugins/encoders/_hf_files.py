@@ -21,24 +21,27 @@ from zoo.files import SETTINGS, file_sha256, read_bytes
 from zoo.registry.suggestions import did_you_mean
 
 CONFIG, WEIGHTS, SHARDS = "config.json", "model.safetensors", "model.safetensors.index.json"
+EXAMPLES = {"audio": "microsoft/wavlm-base-plus", "text": "FacebookAI/roberta-base"}
 FETCHED = ("*.json", "*.txt", "*.model", "*.safetensors")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @functools.cache
-def model_folder(argument: str | None, revision: str | None = None) -> Path:
+def model_folder(argument: str | None, revision: str | None = None, stream: str = "face") -> Path:
     """Return the folder with a model's files; models of the hub are fetched if they are not here yet.
 
     Args:
         argument: A folder, or OWNER/NAME on the hub.
         revision: A commit, tag or branch of the hub.
+        stream: The stream, for an example in the message.
 
     Raises:
         UserError: There is no such folder or model, or it cannot be fetched.
     """
     if not argument:
-        raise UserError("encoder 'hf' needs a model: write face=hf:facebook/dinov2-small, or face=hf:FOLDER")
+        example = EXAMPLES.get(stream, "facebook/dinov2-small")
+        raise UserError(f"encoder 'hf' needs a model: write {stream}=hf:{example}, or {stream}=hf:FOLDER")
     folder = Path(argument).expanduser()
     if folder.is_dir():
         if revision is not None:

@@ -103,7 +103,7 @@ class HfClips(Encoder):
 
 
 def nearest_present(present: Tensor, context: int, wanted: Tensor) -> Tensor:
-    """Return, for each wanted frame, the nearest frame of the same clip that has a picture.
+    """Return, for each frame of each clip, the nearest frame of the same clip that has a picture.
 
     Of two equally near ones it is the earlier. If no frame of a clip has one, its own frames are returned.
 
@@ -158,7 +158,7 @@ def preprocessing(folder: Path) -> FrameInput:
 
 
 def _declared(folder: Path, family: Family, config: Any, pool: str, size: int | None) -> tuple[int, FrameInput]:
-    """Return the encoder's dim and input. Raise UserError if the size is no whole number of patches."""
+    """Return the encoder's dim and input. Raise UserError if the size is not a whole number of patches."""
     own = preprocessing(folder)
     side, patch = size or own.size, getattr(config, "patch_size", 1)
     patch = patch if isinstance(patch, int) else 1

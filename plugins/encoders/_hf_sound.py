@@ -29,7 +29,7 @@ SHORTEST, LONGEST = 0.2, 60.0  # seconds in a window
 
 
 class _Sound(Encoder):
-    """What both kinds share: windows, choice of layers."""
+    """Base of the encoders that read states in windows: samples (B, S), samples_valid (B, S), times (B, T)."""
 
     def __init__(self, dim: int, windows: SoundWindows, layer: str, config: Any) -> None:
         super().__init__(dim, AudioInput(windows.rate, margin=windows.margin, grid=windows.step))

@@ -27,7 +27,7 @@ TRIED = 8  # prefixes
 
 def card(stream: str, argument: str | None, learned: bool, revision: str | None) -> ModelCard:
     """Return the model card of a model's weights. Raise UserError if its files are missing or for another stream."""
-    folder = model_folder(argument, revision)
+    folder = model_folder(argument, revision, stream)
     family_of(folder, stream)
     file, commit = weights_file(folder), commit_of(folder)
     known = KNOWN.get(argument or "", Card(UNKNOWN))

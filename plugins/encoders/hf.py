@@ -22,7 +22,7 @@ OPTIONS = {
     "mel": ("window",),
     "text": ("pool", "window", "ahead"),
 }
-"""The options, besides ``layer``, that have an effect for what a model takes."""
+"""Input of a model -> the options that have an effect on it, next to ``layer``."""
 
 
 def build(
@@ -41,7 +41,7 @@ def build(
     Raises:
         UserError: The model's files are missing or do not fit the stream, or an option has no effect on the model.
     """
-    folder = model_folder(argument, revision)
+    folder = model_folder(argument, revision, stream)
     kind, family = family_of(folder, stream)
     given: dict[str, Any] = {"size": size, "stride": stride, "window": window, "ahead": ahead}
     given = {name: value for name, value in given.items() if value is not None}
@@ -59,7 +59,7 @@ def build(
 
 
 def _encoder(kind: str, takes: str) -> Any:
-    """Return the class that reads a kind of model."""
+    """Return the class of encoders for a kind of model."""
     if takes in ("image", "video"):
         from plugins.encoders._hf_images import HfClips, HfImages
 

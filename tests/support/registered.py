@@ -7,9 +7,12 @@ from typing import Any
 
 from tests.support.paths import TESTS
 from zoo.api import KINDS
+from zoo.errors import UserError
 from zoo.registry import registry
 
 READY = TESTS / "plugins" / "ready"
+TINY_VIT = TESTS / "plugins" / "tiny_vit"
+"""A vision transformer of transformers, 2 layers of 8 features, with random weights."""
 
 CHECKPOINT = {"model": "test_efficientnet", "size": 64, "classes": ("a", "b"), "sha256": "0" * 64}
 # (kind, name) -> arguments of spec_checks in addition to the spec, one dict per case. Networks are checked small: the
@@ -31,12 +34,24 @@ GIVEN: dict[tuple[str, str], list[dict[str, Any]]] = {
         },
     ],
     ("encoders", "ssl"): [{"argument": "tiny", "values": {"layer": "1", "window": 1.0}}],
+    ("encoders", "hf"): [  # the other families: tests/plugins/encoders/test_hf.py
+        {
+            "argument": str(TINY_VIT),
+            "values": {
+                **dict.fromkeys(("stride", "window", "ahead", "revision"), UserError),
+                "size": 32,
+                "layer": "1",
+                "pool": "mean",
+            },
+        },
+    ],
     ("encoders", "features"): [{"argument": str(READY)}],
     ("fusions", "late"): [{"values": {"weights": "equal"}}],
 }
 TFLITE = ("ai_edge_litert", "mediapipe")
 EXTRAS = {
     ("encoders", "egemaps"): ("opensmile",),
+    ("encoders", "hf"): ("transformers",),
     ("encoders", "facemesh"): TFLITE,
     ("encoders", "blazepose"): TFLITE,
     ("detectors", "blazeface"): TFLITE,

@@ -25,9 +25,10 @@ WHOLE = "a whole pickled "
 
 
 def read(path: Path, *, ema: bool = False) -> dict[str, Tensor]:
-    """Read a weight file (.safetensors or the index of several, a pickled .pt, .pth, .pth.tar, .bin, .ckpt, Keras's .h5) as names and tensors.
+    """Read a weight file as names and tensors.
 
-    No code in a file runs (torch_files); a whole pickled network of timm or torch gives its tensors too. One level of
+    Formats: .safetensors or the index of several, a pickled .pt, .pth, .pth.tar, .bin or .ckpt, Keras's .h5. No
+    code in a file runs (torch_files); a whole pickled network of timm or torch gives its tensors too. One level of
     nesting (NESTED) is opened. The prefixes ``module.`` and ``model.`` are removed as long as all names have them.
 
     Args:

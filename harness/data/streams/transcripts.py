@@ -40,17 +40,18 @@ Line = tuple[int, Word]
 
 
 def find_transcript(root: Path, name: str, video: Path | None) -> Path | None:
-    """Return the file with a video's words: in ``transcripts`` of the data folder, or next to the video file.
+    """Return the file with a video's words, or None.
 
-    The file is named like the annotated person or like the video. Raise UserError if there are several in one place.
+    It is in the folder ``transcripts`` of the data folder or next to the video, or itself next to the video. It is named
+    like the annotated person or like the video. Raise UserError if there are several in one place.
     """
     stems = dict.fromkeys([name, *([video.stem] if video else [])])
     places = [root / FOLDER / stem for stem in stems]
-    if video is not None:
-        places += [video.with_suffix(""), video.resolve().with_suffix("")]
+    for file in (video, video.resolve()) if video else ():  # `harness data crop` links to the videos
+        places += [file.parent / FOLDER / file.stem, file.with_suffix("")]
     for place in places:
-        files = (spelled(place.with_name(place.name + ending)) for ending in READERS)
-        found = [file for file in files if file.is_file()]
+        candidates = (spelled(place.with_name(place.name + ending)) for ending in READERS)
+        found = [path for path in candidates if path.is_file()]
         if len(found) > 1:
             raise UserError("transcript-twice", file=found[0], file2=found[1].name, name=name)
         if found:

@@ -118,7 +118,7 @@ def test_a_prefix_of_another_program_is_taken_off(copy) -> None:
         other,
         lambda state: {f"ssl_model.{name}": tensor for name, tensor in state.items()} | {"head.weight": torch.ones(3)},
     )
-    net, info = transformers.WavLMModel.from_pretrained(other, output_loading_info=True)
+    _, info = transformers.WavLMModel.from_pretrained(other, output_loading_info=True)
     assert info["missing_keys"]
     one, two = load(plain, "audio"), load(other, "audio")
     for name, tensor in one.state_dict().items():
@@ -254,8 +254,8 @@ def test_every_known_model_says_its_licence() -> None:
 
 
 def test_models_that_cannot_be_found_are_named(tmp_path) -> None:
-    with refused("plugin-error", match="needs a model"):
-        hf.passport("face", None)
+    with refused("plugin-error", match="needs a model: write text=hf:FacebookAI/roberta-base"):
+        hf.passport("text", None)
     with refused("plugin-error", match=r"hf:dinov2-smal is neither .*did you mean 'dinov2-small'"):
         slot("dinov2-smal")
     with refused("plugin-error", match="there is no such folder"):
