@@ -42,8 +42,8 @@ Line = tuple[int, Word]
 def find_transcript(root: Path, name: str, video: Path | None) -> Path | None:
     """Return the file with a video's words, or None.
 
-    It is in the folder ``transcripts`` of the data folder or next to the video, or itself next to the video. It is named
-    like the annotated person or like the video. Raise UserError if there are several in one place.
+    Its name is that of the annotated person or of the video. It is in the folder ``transcripts`` of the data folder, in
+    such a folder next to the video, or itself next to the video. Raise UserError if there are several in one place.
     """
     stems = dict.fromkeys([name, *([video.stem] if video else [])])
     places = [root / FOLDER / stem for stem in stems]
