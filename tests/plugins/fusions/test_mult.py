@@ -78,6 +78,7 @@ def test_without_positions_time_reversal_is_symmetric() -> None:
     features, present, _ = clips()
     valid = torch.ones_like(present["face"])
     before = fused(fusion, features, present, valid)
-    after = fused(fusion, *({s: x.flip(1) for s, x in part.items()} for part in (features, present)), valid)
+    turned, there = ({s: x.flip(1) for s, x in part.items()} for part in (features, present))
+    after = fused(fusion, turned, there, valid)
     np.testing.assert_allclose(after, before[:, ::-1], atol=1e-12)
     assert math.isfinite(before.sum())
