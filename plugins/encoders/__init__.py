@@ -180,6 +180,7 @@ def encoders() -> list[api.EncoderSpec]:
             streams=("face", "body", "context", "frame", "audio", "text"),
             kind=("frames", "sound", "text"),
             passport="plugins.encoders.hf:passport",
+            scores="plugins.encoders.hf:own_scores",
             argument="OWNER/NAME on the model hub, or a folder with config.json and model.safetensors",
         ),
         api.EncoderSpec(

@@ -84,6 +84,8 @@ _NO_POOLING_LAYER = (
     "XLMRobertaModel",
     "BertModel",
 )
+LINEAR = ("ViTForImageClassification", "DeiTForImageClassification", "ConvNextV2ForImageClassification")
+"""Whole models whose last layer is ``classifier``, a linear one on the usual features."""
 _CALM = {
     "apply_spec_augment": False,  # its masks come from NumPy's generator, which is not seeded alike everywhere
     "mask_time_prob": 0.0,
@@ -162,6 +164,21 @@ def create(family: Family, config: Any) -> Any:
         return cls(config, **given)
     except (ValueError, TypeError, KeyError, ZeroDivisionError) as error:
         raise UserError(f"{family.network} cannot be built from the model's {CONFIG}: {first_line(error)}") from error
+
+
+def own_classes(folder: Path, family: Family, layer: str, pool: str) -> tuple[str, ...]:
+    """Return the classes of a model's own last layer, in order; () if it has none for the features that are read.
+
+    The layer must be a linear one on the same features: those of the class token of ViT, of the pooler of ConvNeXt.
+    """
+    tree = read_json(folder, CONFIG)
+    if not set(tree.get("architectures") or ()) & set(LINEAR) or layer not in ("auto", "last"):
+        return ()
+    labels = tree.get("id2label")
+    if pool not in ("auto", family.pool) or not isinstance(labels, dict):
+        return ()
+    names = tuple(str(labels.get(str(i), "")) for i in range(len(labels)))
+    return () if any(not name or name.startswith("LABEL_") for name in names) else names
 
 
 def layers_of(config: Any) -> int:

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from plugins.encoders._hf_families import Family, create, layers_of, width_of
+from plugins.encoders._hf_families import Family, create, layers_of, own_classes, width_of
 from plugins.encoders._hf_files import read_json
 from plugins.encoders._hf_tokens import Layers, choose_layers, pooled
 from zoo.api import FrameInput
 from zoo.errors import UserError
-from zoo.modules import Encoder, FrameEncoder
+from zoo.modules import Encoder, FrameEncoder, OwnClassifier
 
 PROCESSORS = ("preprocessor_config.json", "video_preprocessor_config.json")
 ONE_SIZE = ("VideoMAEModel", "TimesformerModel", "VivitModel")
@@ -36,12 +36,14 @@ class HfImages(FrameEncoder):
     def __init__(
         self, folder: Path, family: Family, config: Any, layer: str, pool: str, size: int | None = None
     ) -> None:
+        classes = own_classes(folder, family, layer, pool)
         super().__init__(*_declared(folder, family, config, pool, size))
         self.net = create(family, config)
         self.layers, self.mix = choose_layers(self, "last" if layer == "auto" else layer, layers_of(config))
         self.pool = _check_pool(family, pool, self.layers)
         self.special = family.tokens + int(getattr(config, "num_register_tokens", 0) or 0)
         self.given = _resizing(self.net, config, self.input.size)  # type: ignore[attr-defined]
+        self.classifier = OwnClassifier(self.dim, len(classes)) if classes else None
 
     def encode(self, images: Tensor) -> Tensor:
         """Encode images (N, 3, H, W) to (N, dim)."""
@@ -53,6 +55,13 @@ class HfImages(FrameEncoder):
         if x.ndim == 4:  # a map of features (N, D, H, W)
             x = x.flatten(2).transpose(1, 2)
         return pooled(self.layers(x, out.hidden_states, self.mix), self.pool, self.special)
+
+    def scores(self, features: Tensor) -> Tensor:
+        """Return the logits (..., classes) of the model's own classifier for features (..., dim)."""
+        if self.classifier is None:
+            raise UserError("scores-no-classifier")
+        out: Tensor = self.classifier(features)
+        return out
 
 
 class HfClips(Encoder):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from plugins.encoders._hf_cards import KNOWN, UNKNOWN, Card
-from plugins.encoders._hf_families import Family, configuration, family_of, layers_of, network_class
+from plugins.encoders._hf_families import Family, configuration, family_of, layers_of, network_class, own_classes
 from plugins.encoders._hf_files import CONFIG, built_from, commit_of, known_sha256, model_folder, weights_file
 from zoo.api import ModelCard
 from zoo.errors import UserError, first_line
@@ -25,10 +25,11 @@ from zoo.weights.loading import Adapted
 TRIED = 8  # prefixes
 
 
-def card(stream: str, argument: str | None, learned: bool, revision: str | None) -> ModelCard:
+def card(stream: str, argument: str | None, layer: str, pool: str, revision: str | None) -> ModelCard:
     """Return the model card of a model's weights. Raise UserError if its files are missing or for another stream."""
     folder = model_folder(argument, revision, stream)
-    family_of(folder, stream)
+    _, family = family_of(folder, stream)
+    classes = own_classes(folder, family, layer, pool)
     file, commit = weights_file(folder), commit_of(folder)
     known = KNOWN.get(argument or "", Card(UNKNOWN))
     return ModelCard(
@@ -38,13 +39,14 @@ def card(stream: str, argument: str | None, learned: bool, revision: str | None)
         source=f"huggingface.co/{argument} at {commit}" if commit else "a local folder",
         path=str(file),
         saw=known.trained_on if commit else (),
-        adapt=partial(adapt, folder, stream, learned),
+        adapt=partial(adapt, folder, stream, layer == "learned", bool(classes)),
+        classes=classes,
         citation=known.citation if commit else "",
         built_from=built_from(folder),
     )
 
 
-def adapt(folder: Path, stream: str, learned: bool, state: Mapping[str, Tensor]) -> Adapted:
+def adapt(folder: Path, stream: str, learned: bool, scores: bool, state: Mapping[str, Tensor]) -> Adapted:
     """Rename a file's tensors to the encoder's names; the names' form, old or new, is transformers' own matter.
 
     Raises:
@@ -58,6 +60,8 @@ def adapt(folder: Path, stream: str, learned: bool, state: Mapping[str, Tensor])
         net, lacking = _loaded(family, config, part)
         if not lacking:
             tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
+            if scores:
+                tensors |= {name: state[name] for name in ("classifier.weight", "classifier.bias") if name in state}
             if learned:
                 tensors["mix"] = next(iter(tensors.values())).new_zeros(layers_of(config))
             notes = [f"{prefix!r} taken off {len(part)} names"] if prefix else []

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from plugins.encoders._hf_families import configuration, family_of
+from plugins.encoders._hf_families import configuration, family_of, own_classes
 from plugins.encoders._hf_files import model_folder
 from plugins.encoders._hf_weights import card
-from zoo.api import ModelCard
+from zoo.api import ModelCard, OwnScores
 from zoo.errors import UserError
 from zoo.modules import Encoder
 
@@ -86,4 +86,18 @@ def passport(
     revision: str | None = None,
 ) -> ModelCard:
     """Return the model card of a model's weights."""
-    return card(stream, argument, layer == "learned", revision)
+    return card(stream, argument, layer, pool, revision)
+
+
+def own_scores(
+    stream: str,
+    argument: str | None,
+    layer: str = "auto",
+    pool: str = "auto",
+    revision: str | None = None,
+    **_options: object,
+) -> OwnScores | None:
+    """Return the classes of a model's own classifier, if it has a linear one on the features that are read."""
+    folder = model_folder(argument, revision, stream)
+    _, family = family_of(folder, stream)
+    return OwnScores(own_classes(folder, family, layer, pool))

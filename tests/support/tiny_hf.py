@@ -14,6 +14,7 @@ SMALL: dict[str, Any] = {
     "num_attention_heads": 2,
     "intermediate_size": 24,
 }
+FACES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 WAVE: dict[str, Any] = {
     **SMALL,
     "conv_dim": (8,) * 7,
@@ -29,7 +30,7 @@ CLIP: dict[str, Any] = {
 }
 # folder -> (class of the whole model, class of its configuration, its settings)
 MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "vit": ("ViTForImageClassification", "ViTConfig", {**SMALL, **PICTURE, "num_labels": 7}),
+    "vit": ("ViTForImageClassification", "ViTConfig", {**SMALL, **PICTURE, "id2label": dict(enumerate(FACES))}),
     "deit": ("DeiTForImageClassification", "DeiTConfig", {**SMALL, **PICTURE}),
     "vit_mae": (
         "ViTMAEForPreTraining",

@@ -92,6 +92,15 @@ def test_a_run_with_all_three_repeats(talk, record, tmp_path) -> None:
 
 
 @pytest.mark.slow
+def test_a_classifier_of_faces_is_scored_without_training(talk, record, tmp_path) -> None:
+    program, *_ = talk
+    tiny_hf.save("vit", tmp_path / "vit")
+    given = ("--zero-shot", "--track", "expr", "--encoders", f"face=hf:{tmp_path}/vit")
+    result = record(program.run(tmp_path, "ready", *given))["result"]
+    assert 0 <= result["scores"]["raw"]["main"] <= 1
+
+
+@pytest.mark.slow
 def test_all_three_are_trained_on(talk, record, tmp_path) -> None:
     program, _, slots = talk
     folder = program.run(

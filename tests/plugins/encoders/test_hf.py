@@ -16,6 +16,7 @@ transformers = pytest.importorskip("transformers", reason="transformers is an ex
 from plugins.encoders import hf  # noqa: E402
 from plugins.encoders._hf_images import nearest_present  # noqa: E402
 from tests.support import tiny_hf  # noqa: E402
+from tests.support.refusals import refused  # noqa: E402
 from zoo.errors import UserError  # noqa: E402
 from zoo.layers.sound_windows import standardised  # noqa: E402
 from zoo.model.model import encode  # noqa: E402
@@ -155,6 +156,21 @@ def test_another_size_resamples_the_positions(models: Models, name: str) -> None
     network = model.vision_model if name in ("clip", "siglip") else base(model)
     out = network(pictures, **given)
     close(encoder.encode(pictures), out.last_hidden_state[:, 0] if name == "vit" else out.pooler_output.flatten(1))
+
+
+@torch.no_grad()
+def test_a_model_that_was_fine_tuned_predicts_by_itself(models: Models) -> None:
+    encoder, model = loaded(models, "vit")
+    pictures = torch.randn(2, 3, 32, 32)
+    close(encoder.scores(encoder.encode(pictures)), model(pictures).logits)
+    folder = str(models("vit")[0])
+    assert hf.own_scores("face", folder).classes == tiny_hf.FACES
+    assert hf.passport("face", folder).classes == tiny_hf.FACES
+    for options in ({"layer": "1"}, {"pool": "mean"}):  # its classifier is for other features
+        assert hf.own_scores("face", folder, **options).classes == ()
+        with refused("scores-no-classifier"):
+            hf.build("face", folder, **options).scores(torch.zeros(1, 16))
+    assert hf.own_scores("face", str(models("deit")[0])).classes == ()  # it does not name its classes
 
 
 # --- sound ------------------------------------------------------------------------------------------------------------
