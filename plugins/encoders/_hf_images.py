@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from plugins.encoders._hf_families import Family, create, layers_of, own_classes, width_of
 from plugins.encoders._hf_files import read_json
-from plugins.encoders._hf_tokens import Layers, choose_layers, pooled
+from plugins.encoders._hf_tokens import Layers, choose_layers, pooled, undecayed
 from zoo.api import FrameInput
 from zoo.errors import UserError
 from zoo.modules import Encoder, FrameEncoder, OwnClassifier
@@ -44,6 +44,10 @@ class HfImages(FrameEncoder):
         self.special = family.tokens + int(getattr(config, "num_register_tokens", 0) or 0)
         self.given = _resizing(self.net, config, self.input.size)  # type: ignore[attr-defined]
         self.classifier = OwnClassifier(self.dim, len(classes)) if classes else None
+
+    def no_weight_decay(self) -> set[str]:
+        """Return the names of parameters that are not decayed: tokens, positions, gains."""
+        return undecayed(self)
 
     def encode(self, images: Tensor) -> Tensor:
         """Encode images (N, 3, H, W) to (N, dim)."""
@@ -88,6 +92,10 @@ class HfClips(Encoder):
         self.pool = _check_pool(family, pool, self.layers)
         self.special = family.tokens
         self.given = _resizing(self.net, config, spec.size)
+
+    def no_weight_decay(self) -> set[str]:
+        """Return the names of parameters that are not decayed: tokens, positions, gains."""
+        return undecayed(self)
 
     def forward(self, frames: Tensor, present: Tensor) -> Tensor:
         """Encode the clip around each frame."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from plugins.encoders._hf_families import Family, create, layers_of, load_library, width_of
 from plugins.encoders._hf_files import read_json
-from plugins.encoders._hf_tokens import choose_layers
+from plugins.encoders._hf_tokens import choose_layers, undecayed
 from zoo.api import AudioInput
 from zoo.errors import UserError, first_line
 from zoo.layers.resampling import beside, read_at
@@ -35,6 +35,10 @@ class _Sound(Encoder):
         super().__init__(dim, AudioInput(windows.rate, margin=windows.margin, grid=windows.step))
         self.windows = windows
         self.layers, self.mix = choose_layers(self, "mean" if layer == "auto" else layer, layers_of(config))
+
+    def no_weight_decay(self) -> set[str]:
+        """Return the names of parameters that are not decayed: tokens, positions, gains."""
+        return undecayed(self)
 
     def forward(self, samples: Tensor, samples_valid: Tensor, times: Tensor) -> Tensor:
         """Map samples (B, S), samples_valid (B, S) and times (B, T) in seconds to features (B, T, dim)."""
@@ -145,6 +149,10 @@ class HfClap(Encoder):
         margin = (self.samples + 2 * self.step) / rate + HELD
         super().__init__(int(config.hidden_size), AudioInput(rate, margin=margin, grid=self.step))
         self.net = create(family, config)
+
+    def no_weight_decay(self) -> set[str]:
+        """Return the names of parameters that are not decayed: tokens, positions, gains."""
+        return undecayed(self)
 
     def forward(self, samples: Tensor, samples_valid: Tensor, times: Tensor) -> Tensor:
         """Map samples (B, S), samples_valid (B, S) and times (B, T) in seconds to features (B, T, dim)."""

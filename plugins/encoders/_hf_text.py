@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from plugins.encoders._hf_families import Family, create, layers_of, load_library, width_of
-from plugins.encoders._hf_tokens import choose_layers, pooled
+from plugins.encoders._hf_tokens import choose_layers, pooled, undecayed
 from zoo.api import TextInput
 from zoo.errors import UserError, first_line
 from zoo.modules import Encoder
@@ -61,6 +61,10 @@ class HfText(Encoder):
         self.net = create(family, config)
         self.layers, self.mix = choose_layers(self, "last" if layer == "auto" else layer, layers_of(config))
         self.pool = chosen
+
+    def no_weight_decay(self) -> set[str]:
+        """Return the names of parameters that are not decayed: tokens, positions, gains."""
+        return undecayed(self)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Encode the texts of all frames."""

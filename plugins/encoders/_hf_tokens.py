@@ -75,6 +75,15 @@ def choose_layers(encoder: Encoder, layer: str, count: int) -> tuple[Layers, nn.
     return layers, nn.Parameter(torch.zeros(count))
 
 
+def undecayed(encoder: nn.Module) -> set[str]:
+    """Return the names of a network's tokens, tables of positions and gains, which weight decay leaves as they are."""
+    return {
+        name
+        for name, parameter in encoder.named_parameters()
+        if not name.endswith(("weight", "original1")) or sum(size > 1 for size in parameter.shape) < 2
+    }
+
+
 def pooled(x: Tensor, pool: str, special: int = 0, mask: Tensor | None = None) -> Tensor:
     """Make one vector of tokens.
 

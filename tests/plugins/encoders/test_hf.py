@@ -20,6 +20,7 @@ from tests.support.refusals import refused  # noqa: E402
 from zoo.errors import UserError  # noqa: E402
 from zoo.layers.sound_windows import standardised  # noqa: E402
 from zoo.model.model import encode  # noqa: E402
+from zoo.model.weight_decay import decayed_names  # noqa: E402
 from zoo.modules import Encoder  # noqa: E402
 from zoo.registry.registry import load as load_registry  # noqa: E402
 from zoo.testing import encoder_checks  # noqa: E402
@@ -171,6 +172,17 @@ def test_a_model_that_was_fine_tuned_predicts_by_itself(models: Models) -> None:
         with refused("scores-no-classifier"):
             hf.build("face", folder, **options).scores(torch.zeros(1, 16))
     assert hf.own_scores("face", str(models("deit")[0])).classes == ()  # it does not name its classes
+
+
+@pytest.mark.parametrize("name", ["vit", "dinov3_vit", "beit", "convnextv2", "timesformer", "wavlm", "clap", "roberta"])
+def test_weight_decay_leaves_tokens_positions_and_gains(models: Models, name: str) -> None:
+    encoder, _ = loaded(models, name)
+    decayed = decayed_names(encoder)
+    odd = ("token", "position", "time_emb", "table", "grn", "norm", "bias", "const", "word_emb", "original0")
+    assert not [parameter for parameter in decayed if any(word in parameter for word in odd)]
+    matrices = [n for n, p in encoder.named_parameters() if n.endswith(("proj.weight", "fc1.weight", "dense.weight"))]
+    assert set(matrices) <= decayed
+    assert len(decayed) > 8
 
 
 # --- sound ------------------------------------------------------------------------------------------------------------
