@@ -15,7 +15,9 @@ pytest.importorskip("transformers", reason="transformers is an extra (hf)")
 from harness.config.schema import load_config
 from harness.data.streams.raw_inputs import RawSlot
 from harness.runs.job import make_job
+from tests.harness.predicting.test_one_pass import assert_equal
 from tests.support import tiny_hf
+from tests.support.media import write_click_video
 from tests.support.refusals import Part
 from tests.support.registered import TINY_VIT
 from zoo.model.model import build_encoder
@@ -89,6 +91,17 @@ def test_a_run_with_all_three_repeats(talk, record, tmp_path) -> None:
     weights = {block["slot"]: block for block in results[0]["passports"]}
     assert set(weights) == {"face", "audio", "text"}
     assert all(len(block["sha256"]) == 64 for block in weights.values())
+
+
+@pytest.mark.slow
+def test_a_video_is_predicted_with_the_subtitles_next_to_it(talk, tmp_path, monkeypatch) -> None:
+    """In one pass and by way of a data folder, bit for bit."""
+    program, _, slots = talk
+    run = program.run(tmp_path, "spoken", "--encoders", f"frame=hf:{TINY_VIT},{slots}", "--epochs", 1)
+    monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
+    write_click_video(tmp_path / "clip.mp4", n_frames=70, variable=True, sound_start=0.4)
+    (tmp_path / "clip.srt").write_text(CUES)
+    assert assert_equal(run, [tmp_path / "clip.mp4"], tmp_path / "work") == {"clip": 1}
 
 
 @pytest.mark.slow
