@@ -66,6 +66,14 @@ def test_a_data_folder_without_words_is_named(program, talk, tmp_path) -> None:
     )
 
 
+def test_weights_are_verified_by_their_name(program, talk, tmp_path) -> None:
+    folder = talk[2].removeprefix("audio=hf:").partition(",")[0]
+    assert "it fits the encoder" in program("weights", "verify", f"hf:{folder}").out
+    shutil.copytree(folder, tmp_path / "spoilt", ignore=shutil.ignore_patterns("*.sha256"))
+    shutil.copy(TINY_VIT / "model.safetensors", tmp_path / "spoilt")
+    program("weights", "verify", f"hf:{tmp_path}/spoilt").refused("plugin-error", match="the weights do not fit")
+
+
 def test_a_text_of_another_video_ends_the_run_before_training(talk, tmp_path) -> None:
     program, _, slots = talk
     path = sorted((program.demo / "transcripts").iterdir())[0]
