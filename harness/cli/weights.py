@@ -57,7 +57,7 @@ def weights_verify(
     ] = None,
     sets: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="with NAME: set an option of its encoder; repeatable"),
+        typer.Option("--set", metavar="OPTION=VALUE", help="with NAME: set an option of its encoder; repeatable"),
     ] = None,
     plugin: Plugins = None,
 ) -> None:
