@@ -99,11 +99,16 @@ def weights_file(folder: Path) -> Path:
     for name in (WEIGHTS, SHARDS):
         if (folder / name).is_file():
             return folder / name
-    pickled = sorted(file.name for file in folder.glob("*.bin"))
+    pickled = sorted(file for file in folder.glob("*.bin"))
     if pickled:
         raise UserError(
-            f"{folder} has only pickled weights ({pickled[0]}), which may run code: convert them once with "
-            "`model.save_pretrained(FOLDER)` of transformers, and write hf:FOLDER"
+            f"{folder} has only pickled weights, which may run code: convert them without running it, "
+            f"`harness weights convert {pickled[0]} {folder / WEIGHTS}`"
+        )
+    if commit_of(folder):
+        raise UserError(
+            f"{folder} has no {WEIGHTS}, and the hub has none at this revision: put the model's files into a folder of "
+            "your own, convert pytorch_model.bin with `harness weights convert`, and write hf:FOLDER"
         )
     raise UserError(f"{folder} has no {WEIGHTS}: name a folder that `save_pretrained` wrote")
 

@@ -139,6 +139,8 @@ class HfClap(Encoder):
 
     def __init__(self, folder: Path, family: Family, config: Any, window: float | None = None) -> None:
         self.extractor = Extractor(folder)
+        # Published settings say "fusion" for models without it too, which would give four channels instead of one.
+        self.extractor.settings.truncation = "fusion" if config.enable_fusion else "rand_trunc"
         rate = self.extractor.rate
         self.length = int(self.extractor.settings.nb_max_samples)
         samples = self.length if window is None else round(_length(window) * rate)

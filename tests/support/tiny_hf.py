@@ -189,7 +189,7 @@ def _sound(name: str) -> dict[str, Any]:
         own = {"max_length": 128, "num_mel_bins": 32, "mean": -4.0, "std": 4.0}
         return {"feature_extractor_type": "ASTFeatureExtractor", "sampling_rate": 16000, **own}
     if name == "clap":
-        own = {"max_length_s": 2, "truncation": "rand_trunc"}
+        own = {"max_length_s": 2, "truncation": "fusion"}  # as published with models without fusion
         return {"feature_extractor_type": "ClapFeatureExtractor", "sampling_rate": 48000, **own}
     return {
         "feature_extractor_type": "Wav2Vec2FeatureExtractor",

@@ -33,7 +33,7 @@ from zoo.registry.plan import make_plan  # noqa: E402
 from zoo.registry.registry import load as load_registry  # noqa: E402
 from zoo.testing import no_network  # noqa: E402
 from zoo.weights.cards import find, seen_affwild2  # noqa: E402
-from zoo.weights.loading import load_pretrained  # noqa: E402
+from zoo.weights.loading import convert, load_pretrained  # noqa: E402
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OWNER = "someone/tiny-vit"
@@ -243,6 +243,15 @@ def test_only_safe_files_are_fetched(hub, monkeypatch) -> None:
     assert [given.get("local_files_only", False) for given in asked] == [True, False]
 
 
+def test_a_model_of_the_hub_without_safetensors_is_one_line(hub, monkeypatch) -> None:
+    folder = model_folder(OWNER)
+    (folder / WEIGHTS).unlink()
+    model_folder.cache_clear()
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(folder))
+    with refused("plugin-error", match="the hub has none at this revision: .*harness weights convert"):
+        slot(OWNER)
+
+
 def test_every_known_model_says_its_licence() -> None:
     assert len(KNOWN) >= 20
     for name, card in KNOWN.items():
@@ -290,12 +299,17 @@ def test_models_that_do_not_fit_are_refused(copy) -> None:
         slot(str(folder))
 
 
-def test_pickled_weights_are_refused(copy) -> None:
-    folder = copy("vit")
-    (folder / WEIGHTS).rename(folder / "pytorch_model.bin")
-    with refused("plugin-error", match=r"only pickled weights \(pytorch_model.bin\)"):
+def test_pickled_weights_are_refused_and_can_be_converted(copy) -> None:
+    folder, plain = copy("vit"), copy("vit", "plain")
+    torch.save(load_file(folder / WEIGHTS), folder / "pytorch_model.bin")
+    (folder / WEIGHTS).unlink()
+    with refused("plugin-error", match="harness weights convert .*/pytorch_model.bin .*/model.safetensors"):
         slot(str(folder))
+    convert(folder / "pytorch_model.bin", folder / WEIGHTS)
+    one, two = load(folder), load(plain)
+    assert all(torch.equal(tensor, two.state_dict()[name]) for name, tensor in one.state_dict().items())
     (folder / "pytorch_model.bin").unlink()
+    (folder / WEIGHTS).unlink()
     with refused("plugin-error", match=f"has no {WEIGHTS}"):
         slot(str(folder))
 
