@@ -77,7 +77,7 @@ class Reliability(FeatureFusion):
             return z
         seen = present[self.apart] & valid
         sound = self.projections[self.slots.index(self.apart)](features[self.apart])
-        latents = self.latents.expand(len(z), -1, -1)
+        latents = self.latents.repeat(len(z), 1, 1)  # a copy: torch cannot count operations on a view of a parameter
         latents = latents + self.collect(self.norm_latents(latents), sound, seen)
         heard = seen.any(1, keepdim=True).expand(-1, latents.shape[1])
         out: Tensor = z + self.read(self.norm(z), latents, heard)
