@@ -38,6 +38,7 @@ from harness.training.build import (
     shuffled,
 )
 from harness.training.checkpoint import load_weights, save_weights
+from harness.training.checks import check_training
 from harness.training.loggers import Loggers
 from harness.training.loop import Trained, train
 from harness.training.placement import Clock
@@ -113,6 +114,7 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
             made=made_of(job, prepared.store, prepared.passports),
             loggers=lambda step: begun_loggers(job, folder, step),
         )
+        record.circumstances["parameter_groups"] = list(trained.groups)
         clock = Clock()
         clock.start()
         got = {split: predict_split(job, prepared, split) for split in ("val", "test") if split in prepared.splits}
@@ -148,7 +150,9 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
     torch.use_deterministic_algorithms(True, warn_only=True)
 
     # Check that the parts fit together: on the meta device, before any pixel is read.
-    dims = check(plan, adapter_options(config), regularisation_options(config))["dims"]
+    shapes = check(plan, adapter_options(config), regularisation_options(config))
+    dims = shapes["dims"]
+    check_training(plan, config.train, shapes["whole_batch"])
 
     # Features of frozen slots come from the cache or are computed now; raw input of trained slots is packed once a
     # video.

@@ -45,9 +45,10 @@ def place(model: Model, world: World, settings: Train) -> None:
     for encoder in model.encoders.values():
         if isinstance(encoder.input, FrameInput):
             encoder.to(memory_format=torch.channels_last)
+    if world.size > 1 or settings.accumulate > 1:
+        share_dropout(model)
     if world.size == 1:
         return
-    share_dropout(model)
     if settings.batch_norm == "train" and _norms(model):
         if world.device.type != "cuda":
             raise UserError("batch-norm-without-gpu")
