@@ -25,7 +25,7 @@ def check_training(plan: Plan, settings: Train, whole_batch: Sequence[str]) -> N
 
     ``whole_batch``: blocks whose loss does not add up over the clips of a batch (zoo.model.shape_check).
     """
-    trained = {s.name: meta_or_real(lambda s=s: build_encoder(s)) for s in plan.slots if not s.frozen}  # type: ignore[misc]
+    trained = {s.name: meta_or_real(lambda s=s: build_encoder(s)) for s in plan.slots if not s.frozen}
     pretrained = {s.name: trained[s.name] for s in plan.slots if s.name in trained and s.passport is not None}
     for slot, encoder in trained.items():
         if (settings.stride > 1 or settings.fps) and isinstance(encoder.input, FrameInput) and encoder.input.context:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -13,7 +11,7 @@ from torch import Tensor, nn
 from harness.config.schema import Train
 from harness.runtime.distributed import single_process
 from harness.training.accumulation import gradient_of, objective_of, rows_of
-from tests.support.two_processes import Case, batches, make_model
+from tests.support.two_processes import Case, LocalFabric, batches, make_model
 from zoo.model.model import Model
 from zoo.parallel import Share, part_of, share_dropout, split
 
@@ -33,21 +31,11 @@ SUMMED = {
 }
 
 
-class Fabric:
-    """What the gradient needs of Lightning Fabric, in one process."""
-
-    def autocast(self) -> Any:
-        return nullcontext()
-
-    def backward(self, loss: Tensor) -> None:
-        loss.backward()
-
-
 def gradients(case: Case, settings: Train) -> list[tuple[float, dict[str, Tensor]]]:
     """Return loss and gradients at some batches of a case, with unchanged weights."""
     net = make_model(case).train()
     share_dropout(net)
-    compute = gradient_of(Fabric(), objective_of(net, settings), net, settings, WORLD)
+    compute = gradient_of(LocalFabric(), objective_of(net, settings), net, settings, WORLD)
     found = []
     for step, batch in enumerate(batches(case)):
         torch.manual_seed(step)
@@ -104,7 +92,7 @@ def peak(case: Case, settings: Train, clips: int) -> int:
     share_dropout(net)
     batch = next(batches(replace(case, clips=clips)))
     weights = {p.data_ptr() for p in net.parameters()}
-    compute = gradient_of(Fabric(), objective_of(net, settings), net, settings, WORLD)
+    compute = gradient_of(LocalFabric(), objective_of(net, settings), net, settings, WORLD)
     held, most = 0, 0
 
     class Kept:
