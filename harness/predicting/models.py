@@ -29,6 +29,8 @@ from zoo.registry.tracks import find_track, load_plugins
 
 DETECTOR = "centerface"
 """The face detector, the same as in `harness data crop`."""
+FASTEST = 240
+"""Frames per second of the fastest video, for the number of frames that stay in memory."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,9 @@ class RunModel:
         self.network = trained_model(self.plan, dims, self.track, config, weights).to(self.device)
         self.branches = Branches(self.plan.slots, frozen_slots(self.plan.slots, config.features, self.device))
         self.how: dict[str, Any] = evaluation_options(config, self.plan)
-        self.keep = (self.how["batch"] + 2) * self.how["length"]
+        self.sampling: dict[str, Any] = {"stride": config.train.stride, "fps": config.train.fps}
+        stride = -(-FASTEST // config.train.fps) if config.train.fps else config.train.stride
+        self.keep = (self.how["batch"] + 2) * self.how["length"] * int(stride)
         self.chain = self._fitted(folder)
         self.about = About(
             folder.resolve().name,
@@ -111,7 +115,7 @@ class RunModel:
 
     def predict(self, video: LiveVideo) -> VideoAnswers:
         """Return predictions of every frame, with post-processing fitted on the run's own validation predictions."""
-        clips = video.clips(self.network.slots)
+        clips = video.clips(self.network.slots, **self.sampling)
         (raw,) = answers(self.network, clips, self.track, device=self.device, **self.how)
         return self.chain.apply(raw)
 

@@ -214,7 +214,17 @@ def clips_of(job: Job, store: FeatureStore, raw: Mapping[str, RawSlot]) -> dict[
     for split in SPLITS:
         if videos := job.index.split(split):
             shift, close = (train.delay, train.gaps == "close") if split == "train" else (0.0, False)
-            splits[split] = ClipData(job.index, videos, names, store, raw, delay=shift, close_gaps=close)
+            splits[split] = ClipData(
+                job.index,
+                videos,
+                names,
+                store,
+                raw,
+                delay=shift,
+                close_gaps=close,
+                stride=train.stride,
+                fps=train.fps,
+            )
     return splits
 
 
@@ -225,7 +235,7 @@ def check_trainable(job: Job, splits: Mapping[str, ClipData]) -> None:
     training.
     """
     data = splits.get("train")
-    if data is None or not any(useful[-1] for useful in data.useful):
+    if data is None or not any(useful.any() for useful in data.useful):
         raise UserError("training-no-labels", root=job.index.root, name=job.track.name)
     for split, clips in splits.items():
         for i in range(len(clips.videos) if split != "train" else 0):

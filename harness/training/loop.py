@@ -18,6 +18,7 @@ import torch
 
 from harness.batching.clips import ClipData
 from harness.batching.loader import prefetch_batches
+from harness.batching.sampling import LabelBalance
 from harness.config.schema import Train
 from harness.evaluation.choice_optimism import FoldSums, epoch_optimism
 from harness.evaluation.prediction import shared_score
@@ -150,6 +151,8 @@ def train(
         bar,
         epochs,
     )
+    if settings.balance == "labels":
+        loop.weigher = LabelBalance(data, track)
     if progress and world.first:
         if model.pretrained:
             print("\n".join(["parameter groups:", *describe(state.groups)]), flush=True)
@@ -198,6 +201,7 @@ class _Loop:
     clock: Clock = field(default_factory=Clock)
     saved_at: float = field(default_factory=time.monotonic)
     timed: Forecast | None = None
+    weigher: LabelBalance | None = None
 
     def train_epoch(self) -> None:
         """Take the steps of the epoch that were not taken yet."""
@@ -206,7 +210,7 @@ class _Loop:
         # The windows of an epoch follow from seed and epoch alone, so a continued run draws the same ones and skips
         # the steps that were taken. ``train()`` puts every module in training mode, so frozen batch norms are set to
         # eval mode after it.
-        windows = batches_of(self.data, self.settings, self.seed, progress.epoch, self.passes)
+        windows = batches_of(self.data, self.settings, self.seed, progress.epoch, self.passes, self.weigher)
         self.state.model.train()
         placement.freeze(self.state.model, self.settings)
         self.freezing.apply(progress.epoch)
@@ -316,7 +320,7 @@ class _Loop:
     def what_fits(self) -> UserError:
         """Return the error to end with if there was no memory for the current step."""
         progress = self.state.progress
-        steps = batches_of(self.data, self.settings, self.seed, progress.epoch, self.passes)
+        steps = batches_of(self.data, self.settings, self.seed, progress.epoch, self.passes, self.weigher)
         windows = steps[min(progress.step, len(steps) - 1)]  # after the last step, it was validation that failed
         return too_large(self.state.model, self.data, windows, self.settings, self.state.optimizer, self.world)
 
