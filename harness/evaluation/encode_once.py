@@ -11,6 +11,7 @@ from harness.batching.clips import ClipData
 from harness.batching.windows import Window
 from harness.features.store import Features
 from harness.runtime.precision import autocast
+from zoo.api import FrameInput
 from zoo.model.model import Model, encode, module_key
 
 
@@ -18,7 +19,8 @@ class EncodedVideo:
     """Features of one video by all slots: cached ones, and those of trained encoders, computed as far as needed.
 
     The trained encoders see clips of ``length`` frames that lie edge to edge. An encoder's features do not depend on
-    where a video is cut (zoo.testing holds it), so they are those of any other clips.
+    where a video is cut (zoo.testing holds it), so they are those of any other clips, up to rounding. Sound encoders
+    without pretrained weights are small, and go on to encode every window.
 
     Args:
         model: The network, in eval mode.
@@ -36,9 +38,10 @@ class EncodedVideo:
         self.length = length * self.step  # of the video's frames
         self.n_frames = data.videos[v].n_frames
         self.raw = copy.copy(data)
-        self.raw.slots = tuple(slot for slot in data.slots if slot in data.raw)
+        self.raw.slots = tuple(slot for slot in data.slots if slot in data.raw and _is_dear(model, slot))
         self.clips = copy.copy(data)
-        self.clips.raw, self.clips.store = {}, self
+        self.clips.raw = {slot: raw for slot, raw in data.raw.items() if slot not in self.raw.slots}
+        self.clips.store = self
         self.rows: dict[str, np.ndarray] = {}
         self.done = 0 if self.raw.slots else self.n_frames
 
@@ -70,3 +73,8 @@ class EncodedVideo:
             for window, encoded in zip(windows, found, strict=True):
                 place = rows[window.start : window.stop : self.step]
                 place[:] = encoded[: len(place)]
+
+
+def _is_dear(model: Model, slot: str) -> bool:
+    """Return True for trained encoders of pictures, and for pretrained ones of any kind."""
+    return slot in model.pretrained or isinstance(model.encoders[module_key(slot)].input, FrameInput)

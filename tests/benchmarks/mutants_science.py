@@ -403,9 +403,9 @@ TRAINING = (
     ),
     Mutant(
         "weight-decay-of-vectors",
-        OPTIMIZERS,
-        '"weight_decay": 0.0}',
-        '"weight_decay": weight_decay}',
+        "harness/training/parameter_groups.py",
+        "lr, 0.0, encoder)",
+        "lr, settings.weight_decay, encoder)",
         (
             "tests/harness/training/test_optimizers.py::test_a_step_without_gradient_shrinks_matrices_and_leaves_biases_norms_and_vectors",
         ),
