@@ -11,6 +11,7 @@ from torch import nn
 from harness.config.schema import Train
 from harness.runtime.distributed import World, silence_lightning
 from harness.runtime.precision import warn_of_bfloat16
+from harness.training.compiling import compile_model
 from harness.training.recompute import checkpoint_gradients
 from zoo.api import FrameInput
 from zoo.errors import UserError
@@ -47,6 +48,8 @@ def place(model: Model, world: World, settings: Train) -> None:
         if isinstance(encoder.input, FrameInput):
             encoder.to(memory_format=torch.channels_last)
     checkpoint_gradients(model, settings)
+    if settings.compile:
+        compile_model(model)
     if world.size > 1 or settings.accumulate > 1:
         share_dropout(model)
     if world.size == 1:
