@@ -150,9 +150,9 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
     torch.use_deterministic_algorithms(True, warn_only=True)
 
     # Check that the parts fit together: on the meta device, before any pixel is read.
-    shapes = check(plan, adapter_options(config), regularisation_options(config))
-    dims = shapes["dims"]
-    check_training(plan, config.train, shapes["whole_batch"])
+    dims = check(plan, adapter_options(config), regularisation_options(config))["dims"]
+    if weights is None:
+        check_training(plan, config)
 
     # Features of frozen slots come from the cache or are computed now; raw input of trained slots is packed once a
     # video.

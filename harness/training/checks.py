@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from harness.config.schema import Train
+from harness.config.schema import RunConfig, Train
 from harness.config.training_options import FineTuning
+from harness.training.build import adapter_options, regularisation_options
 from zoo.api import FrameInput
 from zoo.errors import UserError
 from zoo.model.encoder_layers import layer_numbers
 from zoo.model.model import build_encoder
-from zoo.model.shape_check import meta_or_real
+from zoo.model.shape_check import check, meta_or_real
 from zoo.modules import Encoder
 from zoo.registry.plan import Plan
 
@@ -20,11 +21,9 @@ TUNING = ("encoder_lr", "layer_decay", "encoder_warmup", "unfreeze", "unfreeze_e
 """Settings of pretrained encoders that are trained."""
 
 
-def check_training(plan: Plan, settings: Train, whole_batch: Sequence[str]) -> None:
-    """Raise UserError if the combination cannot be trained with these settings.
-
-    ``whole_batch``: blocks whose loss does not add up over the clips of a batch (zoo.model.shape_check).
-    """
+def check_training(plan: Plan, config: RunConfig) -> None:
+    """Raise UserError if the combination cannot be trained with these settings."""
+    settings = config.train
     trained = {s.name: meta_or_real(lambda s=s: build_encoder(s)) for s in plan.slots if not s.frozen}
     pretrained = {s.name: trained[s.name] for s in plan.slots if s.name in trained and s.passport is not None}
     for slot, encoder in trained.items():
@@ -32,7 +31,8 @@ def check_training(plan: Plan, settings: Train, whole_batch: Sequence[str]) -> N
             raise UserError("stride-with-context", slot=slot)
     _check_tuning(pretrained, settings)
     if settings.accumulate > 1:
-        _check_accumulation(trained, pretrained, settings, whole_batch)
+        shapes = check(plan, adapter_options(config), regularisation_options(config))
+        _check_accumulation(trained, pretrained, settings, shapes["whole_batch"])
 
 
 def _check_tuning(pretrained: dict[str, Encoder], settings: Train) -> None:

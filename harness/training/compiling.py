@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from harness.runtime import memory
-from zoo.errors import UserError, first_line
+from zoo.errors import UserError
 from zoo.model.model import Model
 
 BACKEND = "inductor"
@@ -47,7 +47,7 @@ class _Compiled:
         except Exception as error:  # compilers fail in many ways; a mistake of the module itself is raised again below
             if memory.out_of_memory(error):
                 raise
-            reason = first_line(error)
+            reason = " ".join(str(error).split())[:200]
         self.compiled = None
         found = self.eager(*args, **named)
         warnings.warn(f"train.compile: {self.name} runs without compilation ({reason})", stacklevel=2)

@@ -111,7 +111,7 @@ def test_a_run_fits_its_adapters_to_the_split_that_trains(program, monkeypatch: 
     monkeypatch.setattr(run_module, "fit_adapters", note)
     monkeypatch.setattr(run_module, "extract", features)
     monkeypatch.setattr(run_module, "frozen_slots", lambda *given: [])
-    monkeypatch.setattr(run_module, "check", lambda *given: {"dims": {"face": 2}, "whole_batch": ()})
+    monkeypatch.setattr(run_module, "check", lambda *given: {"dims": {"face": 2}})
     monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
     job = make_job(RunConfig(data_dir=str(program.demo), encoders="face", device="cpu"), progress=False)
     with pytest.raises(Seen):

@@ -24,14 +24,14 @@ def learned(net: Model, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Ten
     return loss.detach(), {name: p.grad for name, p in net.named_parameters() if p.grad is not None}
 
 
-def both(backend: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def both(backend: object, monkeypatch: pytest.MonkeyPatch, steps: int = 1) -> None:
     """Compare loss, gradients and the predictions of a copy with those without compilation, to 1e-5."""
     monkeypatch.setattr(compiling, "BACKEND", backend)
     torch._dynamo.reset()
     net, other = make_model(CASE), make_model(CASE)
     compile_model(other)
     assert list(other.state_dict()) == list(net.state_dict())
-    for batch in list(batches(CASE))[:2]:
+    for batch in list(batches(CASE))[:steps]:
         net.zero_grad()
         other.zero_grad()
         (loss, wanted), (same, found) = learned(net, batch), learned(other, batch)
@@ -46,12 +46,13 @@ def both(backend: object, monkeypatch: pytest.MonkeyPatch) -> None:
         assert other(batch).raw.any()
 
 
+@pytest.mark.slow
 def test_a_traced_model_learns_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the tracer but no code generator, which needs seconds and a compiler of C++."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         warnings.filterwarnings("ignore", message="(?!train.compile)")
-        both("eager", monkeypatch)
+        both("eager", monkeypatch, steps=3)
 
 
 @pytest.mark.slow
@@ -62,6 +63,7 @@ def test_a_compiled_model_learns_the_same(monkeypatch: pytest.MonkeyPatch) -> No
     assert [str(one.message) for one in said if str(one.message).startswith("train.compile")] == []
 
 
+@pytest.mark.slow
 def test_where_the_compiler_fails_a_warning_says_so_and_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(graph: object, inputs: object) -> object:
         raise RuntimeError("there is no compiler")
