@@ -47,7 +47,7 @@ class _Compiled:
         except Exception as error:  # compilers fail in many ways; a mistake of the module itself is raised again below
             if memory.out_of_memory(error):
                 raise
-            reason = " ".join(str(error).split())[:200]
+            reason = " ".join(str(error).partition("Set TORCHDYNAMO")[0].split())[:200]
         self.compiled = None
         found = self.eager(*args, **named)
         warnings.warn(f"train.compile: {self.name} runs without compilation ({reason})", stacklevel=2)
