@@ -57,7 +57,7 @@ class FineTuning(Section):
 
 
 class Sampling(Section):
-    """Which frames and clips are trained on."""
+    """The choice of frames and clips to train on."""
 
     stride: int = Field(
         1, ge=1, description="take every Nth frame; predictions are interpolated to the frames in between"

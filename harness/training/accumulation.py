@@ -87,7 +87,7 @@ class WholeGradient:
 
 
 class _ByParts:
-    """What both ways by parts have in common: the parts, and their random numbers."""
+    """The common base of both ways by parts."""
 
     def __init__(self, fabric: Any, objective: nn.Module, model: Model, settings: Train, world: World) -> None:
         self.fabric, self.objective, self.model, self.settings, self.world = fabric, objective, model, settings, world
