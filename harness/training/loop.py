@@ -19,6 +19,7 @@ import torch
 from harness.batching.clips import ClipData
 from harness.batching.loader import prefetch_batches
 from harness.batching.sampling import LabelBalance
+from harness.batching.windows import Window
 from harness.config.schema import Train
 from harness.evaluation.choice_optimism import FoldSums, epoch_optimism
 from harness.evaluation.prediction import shared_score
@@ -111,8 +112,8 @@ def train(
     passes = passes_an_epoch(data, settings, seed)
     steps = [count_batches(data, settings, seed, epoch, passes) for epoch in range(settings.epochs)]
     state = TrainingState(model, settings, sum(steps), made or {})
-
     freezing = Freezing(model, settings)
+    weigher = LabelBalance(data, track) if settings.balance == "labels" else None
 
     # Continue a run that was stopped. The first process reads the checkpoint and broadcasts it, so that all processes
     # start from the same state.
@@ -134,25 +135,8 @@ def train(
         shown=progress and world.first,
     )
     board = loggers(state.progress.total) if world.first and loggers else Loggers((), folder, 0)
-    loop = _Loop(
-        data,
-        val,
-        track,
-        settings,
-        seed,
-        passes,
-        world,
-        folder,
-        state,
-        freezing,
-        gradient,
-        optimizer,
-        board,
-        bar,
-        epochs,
-    )
-    if settings.balance == "labels":
-        loop.weigher = LabelBalance(data, track)
+    plan = _Plan(seed, passes, epochs, weigher)
+    loop = _Loop(data, val, track, settings, plan, world, folder, state, freezing, gradient, optimizer, board, bar)
     if progress and world.first:
         if model.pretrained:
             print("\n".join(["parameter groups:", *describe(state.groups)]), flush=True)
@@ -178,6 +162,20 @@ def train(
     return Trained(done.epoch, chosen, done.selections, done.total, loop.clock.rate, fall, optimism, state.groups)
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """The plan of the windows: ``passes`` over the set in an epoch, and ``epochs`` at most."""
+
+    seed: int
+    passes: int
+    epochs: int
+    weigher: LabelBalance | None
+
+    def windows(self, data: ClipData, settings: Train, epoch: int) -> list[Sequence[Window]]:
+        """Return the batches of windows of an epoch."""
+        return batches_of(data, settings, self.seed, epoch, self.passes, self.weigher)
+
+
 @dataclass
 class _Loop:
     """A training in progress; ``stopped()`` returns True once the user asks to stop."""
@@ -186,8 +184,7 @@ class _Loop:
     val: ClipData | None
     track: TrackSpec
     settings: Train
-    seed: int
-    passes: int
+    plan: _Plan
     world: World
     folder: Path
     state: TrainingState
@@ -196,12 +193,10 @@ class _Loop:
     optimizer: Any
     board: Loggers
     bar: Bar
-    epochs: int  # trained at most
     stopped: Callable[[], bool] = lambda: False
     clock: Clock = field(default_factory=Clock)
     saved_at: float = field(default_factory=time.monotonic)
     timed: Forecast | None = None
-    weigher: LabelBalance | None = None
 
     def train_epoch(self) -> None:
         """Take the steps of the epoch that were not taken yet."""
@@ -210,12 +205,12 @@ class _Loop:
         # The windows of an epoch follow from seed and epoch alone, so a continued run draws the same ones and skips
         # the steps that were taken. ``train()`` puts every module in training mode, so frozen batch norms are set to
         # eval mode after it.
-        windows = batches_of(self.data, self.settings, self.seed, progress.epoch, self.passes, self.weigher)
+        windows = self.plan.windows(self.data, self.settings, progress.epoch)
         self.state.model.train()
         placement.freeze(self.state.model, self.settings)
         self.freezing.apply(progress.epoch)
-        self.bar.set_description(f"epoch {progress.epoch + 1} of {self.epochs}")
-        self.bar.label = f"epoch {progress.epoch + 1} of {self.epochs}, in all"
+        self.bar.set_description(f"epoch {progress.epoch + 1} of {self.plan.epochs}")
+        self.bar.label = f"epoch {progress.epoch + 1} of {self.plan.epochs}, in all"
         self.clock.start()
 
         # Batches are prefetched by threads. ``closing`` ends these threads, also if a step raises.
@@ -223,7 +218,7 @@ class _Loop:
         with closing(prefetch_batches(self.data, left, self.settings.clip, self.world)) as batches:
             for batch in batches:
                 # Seed dropout by seed, epoch and step alone: a continued run draws the same masks as an unbroken one.
-                torch.manual_seed((self.seed * 1_000_003 + progress.epoch) * 1_000_003 + progress.step)
+                torch.manual_seed((self.plan.seed * 1_000_003 + progress.epoch) * 1_000_003 + progress.step)
                 loss, parts = self.step(batch)
                 self.state.after_step()
                 progress.add_step(loss)
@@ -284,7 +279,7 @@ class _Loop:
             self.bar.set_postfix({"loss": f"{row['loss']:.3f}", "val": f"{score:.3f}", **parts})
         if self.bar.plain:
             validated = "" if score is None else f", validation {score:.3f}{parts_text(row.get('parts') or {}, score)}"
-            print(f"epoch {progress.epoch + 1} of {self.epochs}: loss {row['loss']:.3f}{validated}", flush=True)
+            print(f"epoch {progress.epoch + 1} of {self.plan.epochs}: loss {row['loss']:.3f}{validated}", flush=True)
 
         # Save only after the epoch is counted, so that a continued run begins with the next one.
         progress.end_epoch()
@@ -320,7 +315,7 @@ class _Loop:
     def what_fits(self) -> UserError:
         """Return the error to end with if there was no memory for the current step."""
         progress = self.state.progress
-        steps = batches_of(self.data, self.settings, self.seed, progress.epoch, self.passes, self.weigher)
+        steps = self.plan.windows(self.data, self.settings, progress.epoch)
         windows = steps[min(progress.step, len(steps) - 1)]  # after the last step, it was validation that failed
         return too_large(self.state.model, self.data, windows, self.settings, self.state.optimizer, self.world)
 
