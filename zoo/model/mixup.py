@@ -45,14 +45,15 @@ def training_loss(
     times the loss on the second's. A slot is present, and a frame valid, if it is so in either clip: where a slot is
     absent, its learned vector takes part.
     """
-    batch, features = model.drop(batch), features or model.features
+    batch = model.drop(batch)
     if not mixup or len(batch.valid) < 2:
-        return model.loss(model.fuse(features(batch), batch.present, batch.valid), batch)
+        out = model(batch) if features is None else model.fuse(features(batch), batch.present, batch.valid)
+        return model.loss(out, batch)
     share = float(torch.distributions.Beta(mixup, mixup).sample())
     order = torch.randperm(len(batch.valid), device=batch.valid.device)
     first, second = _partners(model, batch, order, share)
     # The partner may be a clip of another process.
-    every = {name: gather_rows(x) for name, x in features(batch).items()}
+    every = {name: gather_rows(x) for name, x in (features or model.features)(batch).items()}
     mixed = {name: local_rows(share * x + (1 - share) * x[order]) for name, x in every.items()}
     present = {name: first.present[name] | second.present[name] for name in model.slots}
     out = model.fuse(mixed, present, first.valid | second.valid)
