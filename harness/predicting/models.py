@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from harness.batching.clips import stride_of
 from harness.data.tracking.detection import FaceFinder
 from harness.data.tracking.pose_boxes import RULE
 from harness.evaluation.postprocessing import Chain, labelled
@@ -103,6 +104,9 @@ class Model(Protocol):
 
         ``follow`` is called with the predictions, not post-processed, of all leading frames whose windows are closed.
         """
+
+    def stride(self, times: np.ndarray) -> int:
+        """Return the stride between the frames of a live video, with frames at ``times`` (n,), that the model wants."""
 
     def latest(self, recent: Recent) -> VideoAnswers:
         """Return post-processed predictions of the last frames of a live video."""
