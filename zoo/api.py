@@ -36,6 +36,7 @@ import pluggy
 from zoo.inputs import AudioInput, FrameInput, VectorInput
 from zoo.model_cards import ModelCard, OwnScores, Passport, Target, Wheel
 from zoo.specs import (
+    AugmentationSpec,
     DetectorSpec,
     EncoderSpec,
     Faces,
@@ -54,6 +55,7 @@ from zoo.tracks import Answer, Counts, EditionSpec, TrackSpec, VideoAnswers
 __all__ = [
     "Answer",
     "AudioInput",
+    "AugmentationSpec",
     "Counts",
     "DetectorSpec",
     "EditionSpec",
@@ -130,6 +132,10 @@ class Hooks:
         """Return the face detectors for raw frames."""
 
     @hookspec
+    def augmentations(self) -> list[AugmentationSpec]:  # type: ignore[empty-body]
+        """Return the augmentations: random changes of the input of trained encoders."""
+
+    @hookspec
     def loggers(self) -> list[LoggerSpec]:  # type: ignore[empty-body]
         """Return the loggers."""
 
@@ -138,4 +144,15 @@ class Hooks:
         """Return the competition editions with their tracks."""
 
 
-KINDS = ("streams", "encoders", "fusions", "heads", "losses", "postprocessors", "detectors", "loggers", "editions")
+KINDS = (
+    "streams",
+    "encoders",
+    "augmentations",
+    "fusions",
+    "heads",
+    "losses",
+    "postprocessors",
+    "detectors",
+    "loggers",
+    "editions",
+)

@@ -24,7 +24,7 @@ from zoo.errors import UserError
 from zoo.files import TooDeepError, is_plain, parse_toml
 from zoo.text import seen_toml
 
-BLOCK_KEYS = ("encoder.", "fusion.", "head.", "loss.", "post.")
+BLOCK_KEYS = ("encoder.", "augment.", "fusion.", "head.", "loss.", "post.")
 
 
 def from_home(value: Any) -> Any:
@@ -35,6 +35,11 @@ def from_home(value: Any) -> Any:
 
 
 PathText = Annotated[str, AfterValidator(from_home)]
+
+
+def _as_list(value: Any) -> Any:
+    """Take one text, as ``--set`` gives it, as a list of one text."""
+    return (value,) if isinstance(value, str) else value
 
 
 class _Section(BaseModel):
@@ -168,6 +173,9 @@ class RunConfig(_Section):
     loss: tuple[str, ...] = ()
     post: tuple[str, ...] = ("interpolate", "smooth", "clip")
     finetune: tuple[str, ...] = ()
+    augment: Annotated[tuple[str, ...] | None, BeforeValidator(_as_list)] = Field(
+        None, description="augmentations of trained encoders: default, none, or BRANCH=NAME,NAME,..."
+    )
     plugin: tuple[PathText, ...] = ()
     seed: int = 0
     folds: int = Field(0, ge=0, description="k-fold over train and val by group; 0: the splits as they are")

@@ -32,6 +32,7 @@ from harness.submissions.submission import link_record
 from harness.training.build import (
     adapter_options,
     fit_adapters,
+    make_augmenter,
     make_model,
     raw_slots,
     regularisation_options,
@@ -112,6 +113,7 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
             stop=job.origin.epochs if job.origin else None,
             made=made_of(job, prepared.store, prepared.passports),
             loggers=lambda step: begun_loggers(job, folder, step),
+            augment=make_augmenter(job.plan, prepared.splits["train"].raw, job.config.seed),
         )
         clock = Clock()
         clock.start()

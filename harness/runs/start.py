@@ -26,6 +26,7 @@ from harness.submissions.submission import submission_obstacle
 from harness.training.loggers import Loggers
 from leaderboards.tables import leaderboard, load_runs, write
 from zoo.errors import UserError
+from zoo.model.augmenter import build_chains
 from zoo.registry.tracks import all_editions
 from zoo.weights.cards import find
 
@@ -102,6 +103,7 @@ def check_ready(job: Job) -> None:
         zero_shot.check_ready(job)
         return
     job.loggers()
+    build_chains(job.plan)
     pick_device(job.config.device)
     if not any(np.isfinite(video.labels).any() for video in job.index.split("train")):
         raise UserError("training-split-empty", root=job.index.root, variant=job.index.variant, name=job.track.name)

@@ -46,6 +46,11 @@ from zoo.model.model import Batch, Model
 SAVE_EVERY = 60.0  # seconds between checkpoints inside an epoch
 
 
+def unchanged(batch: Batch, epoch: int, rows: slice) -> Batch:
+    """Return the batch: no augmentation."""
+    return batch
+
+
 @dataclass(frozen=True)
 class Trained:
     """The outcome of training, apart from the model's weights."""
@@ -73,6 +78,7 @@ def train(
     stop: int | None = None,
     made: Mapping[str, str] | None = None,
     loggers: Callable[[int], Loggers] | None = None,
+    augment: Callable[[Batch, int, slice], Batch] = unchanged,
 ) -> Trained:
     """Train a model in place and leave it with the chosen epoch's weights.
 
@@ -92,6 +98,7 @@ def train(
         stop: end after this many epochs, with the learning rates of a training of ``settings.epochs``.
         made: settings and digests of data by name. A checkpoint that was made with others is refused.
         loggers: opens the loggers of the run, given the number of steps that were taken before.
+        augment: changes the raw input of a batch, given the epoch and the clips that this process computes.
 
     Raises:
         UserError: the checkpoint belongs to another training, memory is too small, or the loss is not finite.
@@ -130,6 +137,7 @@ def train(
     loop = _Loop(
         data, val, track, settings, seed, passes, world, folder, state, fabric, objective, optimizer, board, bar, epochs
     )
+    loop.augment = augment
     if progress and world.first:
         repeated = f", each {passes} times over the set," if passes > 1 else ""
         print(f"training: {epochs} epochs{repeated} and {sum(steps[:epochs])} optimiser steps at most", flush=True)
@@ -176,6 +184,7 @@ class _Loop:
     clock: Clock = field(default_factory=Clock)
     saved_at: float = field(default_factory=time.monotonic)
     timed: Forecast | None = None
+    augment: Callable[[Batch, int, slice], Batch] = unchanged
 
     def train_epoch(self) -> None:
         """Take the steps of the epoch that were not taken yet."""
@@ -216,7 +225,9 @@ class _Loop:
         """Learn from a batch; return its loss and the parts of the loss by name."""
         # The loss is that of the whole batch in every process. CCC is not a mean over clips, so each process computes
         # the predictions of its share, and these are gathered before the loss (zoo.parallel).
-        loss, parts = self.objective(batch, self.world.share(len(batch.valid)))
+        share = self.world.share(len(batch.valid))
+        batch = self.augment(batch, self.state.progress.epoch, share.rows if share else slice(None))
+        loss, parts = self.objective(batch, share)
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
 
