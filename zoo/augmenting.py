@@ -89,6 +89,20 @@ class Augmentation:
         return float(torch.rand(())) < self.p
 
 
+def from_corner(transform: Callable[..., Any], images: Any, *points: Any) -> Any:
+    """Call a transform that counts x and y from the corner of the first pixel with points counted from its middle.
+
+    torchvision's affine maps and crops count from the corner, its flips from the middle. Here, as in OpenCV, the middle
+    of a pixel is at whole numbers. ``points``: none or one tv_tensors.KeyPoints.
+    """
+    from torchvision import tv_tensors
+
+    if not points:
+        return transform(images)
+    images, moved = transform(images, tv_tensors.wrap(points[0].as_subclass(Tensor) + 0.5, like=points[0]))
+    return images, tv_tensors.wrap(moved.as_subclass(Tensor) - 0.5, like=moved)
+
+
 def build_augmentation(plan: AugmentationPlan) -> Augmentation:
     """Build an augmentation; raise UserError if an option is out of range."""
     return Augmentation(plan.spec, resolve(plan.spec.build)(**plan.options), plan.p, plan.per_frame)

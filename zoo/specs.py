@@ -268,10 +268,10 @@ class AugmentationSpec(Spec):
 
     For ``frames`` it is called as a transform of torchvision.transforms.v2 is, which it may be: with a
     tv_tensors.Image, uint8 (T, 3, H, W), the frames of the clip. If ``points`` is set, it is also called with two
-    arguments, these images and tv_tensors.KeyPoints (T, P, 2), x and y in pixels. It returns what it was given, of the
-    same shapes. For ``sound`` it is called with samples, float32 (S,), and their rate in Hz, and returns samples (S,).
-    Its only source of random numbers is torch's default generator. The caller seeds it by seed, epoch and clip: one
-    call is one draw, for all frames of the clip.
+    arguments, these images and tv_tensors.KeyPoints (T, P, 2): x and y, 0 in the middle of the first pixel. It returns
+    what it was given, of the same shapes. For ``sound`` it is called with samples, float32 (S,), and their rate in Hz,
+    and returns samples (S,). Its only source of random numbers is torch's default generator. The caller seeds it by
+    seed, epoch and clip: one call is one draw, for all frames of the clip.
 
     Attributes:
         kind: The kind of input that it changes.

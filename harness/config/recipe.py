@@ -20,7 +20,7 @@ from zoo.registry.slots import parse_slots
 from zoo.registry.suggestions import did_you_mean
 
 RECIPES = Path(__file__).parent / "recipes"
-RESOLVED = {"device", "edition", "folds", "fold", "merge", "plugin", "seed"}
+RESOLVED = {"device", "edition", "folds", "fold", "merge", "seed"}
 """Keys of a run's config.toml that no recipe has all of."""
 
 

@@ -37,7 +37,7 @@ def _geometry() -> list[api.AugmentationSpec]:
         ),
         api.AugmentationSpec(
             "affine",
-            f"{HERE}.affine:affine",
+            f"{HERE}.affine:Affine",
             "Rotates, scales and shifts pictures a little; what comes in from outside is black.",
             {
                 "degrees": api.Option(10.0, "largest rotation, to either side"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from torchvision.transforms import v2
 
+from zoo.augmenting import from_corner
 from zoo.layers.validation import at_least, between, ordered
 
 WHO = "augmentation crop"
@@ -25,4 +26,5 @@ class Crop:
 
     def __call__(self, *given: Any) -> Any:
         """Crop images (T, 3, H, W), and move points (T, P, 2) with it if they are given."""
-        return v2.RandomResizedCrop(given[0].shape[-2:], self.scale, self.ratio, antialias=True)(*given)
+        crop = v2.RandomResizedCrop(given[0].shape[-2:], self.scale, self.ratio, antialias=True)
+        return from_corner(crop, *given)

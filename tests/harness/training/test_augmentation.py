@@ -1,0 +1,154 @@
+"""Augmentation in training: when it is on, what records say, and what a resumed training draws."""
+
+from __future__ import annotations
+
+import tomllib
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from harness.config.schema import Train, load_config
+from harness.runs.job import with_names
+from harness.runtime.distributed import single_process
+from harness.training.loop import train
+from tests.harness.batching.test_clips import data
+from tests.harness.training.test_loop import TRACK, model
+from tests.support.refusals import refused
+from zoo.errors import Stopped
+from zoo.model.model import Batch
+
+TRAINED = ("--encoders", "face=timm:test_resnet", "--set", "encoder.face.pretrained=false")
+QUICK = ("--epochs", "2", "--set", "train.clip=8", "--set", "train.batch=4", "--post", "clip")
+
+
+class Recorder:
+    """Notes what the loop asks to be augmented, and asks to stop at a step."""
+
+    def __init__(self, stop: int = -1) -> None:
+        self.calls: list[tuple[int, tuple[Any, ...]]] = []
+        self.stop = stop
+
+    def __call__(self, batch: Batch, epoch: int, rows: slice) -> Batch:
+        assert rows == slice(None)
+        if len(self.calls) == self.stop:
+            raise Stopped
+        self.calls.append((epoch, (*batch.where, *batch.valid.sum(1).tolist())))
+        return batch
+
+
+def recorded(folder: Path, stop: int = -1) -> Recorder:
+    noted = Recorder(stop)
+    settings = Train(epochs=3, clip=5, batch=3, min_steps=0, lr=0.01, schedule="constant")
+    world = single_process(torch.device("cpu"))
+    folder.mkdir(exist_ok=True)
+    try:
+        train(model(), data(), None, TRACK, settings, seed=0, world=world, folder=folder, progress=False, augment=noted)
+    except Stopped:
+        pass
+    return noted
+
+
+def test_a_resumed_training_asks_for_the_same_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws follow from seed, epoch, video, first frame and length: these are what must be equal."""
+    monkeypatch.setattr("harness.training.loop.SAVE_EVERY", 0.0)
+    whole = recorded(tmp_path / "whole").calls
+    stop = len(whole) // 2
+    first, rest = recorded(tmp_path / "cut", stop).calls, recorded(tmp_path / "cut").calls
+    assert len(first) == stop
+    assert first + rest == whole
+    assert {epoch for epoch, _ in whole} == {0, 1, 2}
+
+
+def test_the_model_learns_from_what_the_augmentation_returns(tmp_path: Path) -> None:
+    def zero(batch: Batch, epoch: int, rows: slice) -> Batch:
+        return replace(batch, features={slot: torch.zeros_like(x) for slot, x in batch.features.items()})
+
+    states = []
+    for name, augment in (("plain", lambda batch, epoch, rows: batch), ("zero", zero)):
+        net, folder = model(), tmp_path / name
+        folder.mkdir()
+        settings = Train(epochs=1, clip=5, batch=3, min_steps=0)
+        world = single_process(torch.device("cpu"))
+        train(net, data(), None, TRACK, settings, seed=0, world=world, folder=folder, progress=False, augment=augment)
+        states.append(net.state_dict())
+    assert any(not torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_new_runs_have_the_default_set_and_files_of_older_runs_none(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    assert with_names(load_config("default", {}, [])).augment == ("default",)
+    assert with_names(load_config("default", {"augment": ["flip"]}, [])).augment == ("flip",)
+    path.write_text(load_config("default", {"edition": "abaw10"}, []).toml())
+    assert "augment" not in tomllib.loads(path.read_text())
+    assert with_names(load_config(str(path), {}, [])).augment == ("none",)
+    assert with_names(load_config(str(path), {"augment": ["default"]}, [])).augment == ("default",)
+    path.write_text(load_config("default", {"edition": "abaw10", "augment": ["face=flip"]}, []).toml())
+    assert load_config(str(path), {}, []).augment == ("face=flip",)
+    path.write_text('encoders = "face"\nseed = 3\n')  # a recipe by hand is no run of before
+    assert with_names(load_config(str(path), {}, [])).augment == ("default",)
+
+
+def test_settings_of_augmentations() -> None:
+    sets = ["augment=face=flip,crop", "augment.face.crop.low=0.5"]
+    config = load_config("default", {}, sets)
+    assert (config.augment, config.options) == (("face=flip,crop",), {"augment.face.crop.low": 0.5})
+
+
+def test_a_flag_drops_the_options_of_the_augmentations_of_a_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text('augment = ["face=crop"]\n[options]\n"augment.face.crop.low" = 0.5\n')
+    assert load_config(str(path), {}, []).options == {"augment.face.crop.low": 0.5}
+    assert load_config(str(path), {"augment": ["none"]}, []).options == {}
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (("--augment", "audio=gain"), refused("augment-unknown-slot", slot="audio")),
+        (("--augment", "face=gain"), refused("augment-kind", name="gain", slot="face")),
+        (
+            ("--augment", "face=crop", "--set", "augment.face.crop.low=2"),
+            refused("option-out-of-range", who="augmentation crop", name="low", value=2.0),
+        ),
+    ],
+)
+def test_a_bad_augmentation_ends_before_anything_is_written(program, tmp_path: Path, more, expected) -> None:
+    answer = program("run", "--data", program.demo, "--out", tmp_path / "runs", *TRAINED, *more)
+    assert answer.code == 2
+    expected.check(answer.error)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_frozen_encoders_have_nothing_to_augment(program, tmp_path: Path) -> None:
+    run = ("run", "--data", program.demo, "--out", tmp_path / "runs", "--encoders", "face")
+    program(*run, "--augment", "flip").refused("augment-nothing", name="flip")
+    program(*run, "--augment", "face=flip").refused("augment-frozen", slot="face")
+
+
+def test_a_check_of_a_combination_names_its_augmentations(program) -> None:
+    said = program("check", *TRAINED, "--augment", "face=grey,default").out
+    assert "face=grey,affine,colour,erase,flip" in said
+    program("check", *TRAINED, "--augment", "face=blur", "--set", "augment.face.blur.low=-1").refused(
+        "option-out-of-range", who="augmentation blur"
+    )
+
+
+@pytest.mark.slow
+def test_the_default_set_is_on_only_where_an_encoder_of_pictures_is_trained(program, tmp_path: Path, record) -> None:
+    usual = program.run(tmp_path, "usual", *TRAINED, *QUICK)
+    none = program.run(tmp_path, "none", *TRAINED, *QUICK, "--augment", "none")
+    frozen = program.run(tmp_path, "frozen", "--encoders", "face", *QUICK)
+    again = program.run(tmp_path, "again", "--recipe", usual / "config.toml")
+    names = ["face=affine,colour,erase,flip"]
+    assert record(usual)["result"]["config"]["augment"] == names
+    assert tomllib.loads((usual / "config.toml").read_text())["augment"] == names
+    assert record(usual)["result_sha256"] == record(again)["result_sha256"] != record(none)["result_sha256"]
+    for run in (none, frozen):
+        assert "augment" not in record(run)["result"]["config"]
+        assert "augment" not in tomllib.loads((run / "config.toml").read_text())
+    repeated = program.run(tmp_path, "repeated", "--recipe", none / "config.toml")
+    assert record(none)["result_sha256"] == record(repeated)["result_sha256"]
