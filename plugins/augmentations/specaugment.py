@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torchaudio.functional import melscale_fbanks
@@ -33,7 +35,11 @@ class SpecAugment:
         size = 4 * round(SECONDS * rate / 4)
         if len(samples) <= size // 2:
             return samples
-        shape = {"n_fft": size, "hop_length": size // 4, "window": torch.hann_window(size, device=samples.device)}
+        shape: dict[str, Any] = {
+            "n_fft": size,
+            "hop_length": size // 4,
+            "window": torch.hann_window(size, device=samples.device),
+        }
         spectrum = torch.stft(samples, **shape, return_complex=True)
         kept = self._bands(len(spectrum), rate).unsqueeze(-1).repeat(1, spectrum.shape[1])  # (F, N)
         longest = round(self.span * rate / (size // 4))

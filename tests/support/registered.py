@@ -32,7 +32,7 @@ GIVEN: dict[tuple[str, str], list[dict[str, Any]]] = {
     ],
     ("encoders", "ssl"): [{"argument": "tiny", "values": {"layer": "1", "window": 1.0}}],
     ("encoders", "features"): [{"argument": str(READY)}],
-    ("augmentations", "crop"): [{"values": {"high": 0.8}}],
+    ("augmentations", "crop"): [{"values": {"high": 0.8, "ratio": 1.5}}],
     ("augmentations", "jpeg"): [{"values": {"high": 60}}],
     ("augmentations", "noise"): [{"values": {"low": 0.02}}],
     ("fusions", "late"): [{"values": {"weights": "equal"}}],

@@ -45,10 +45,8 @@ def recorded(folder: Path, stop: int = -1) -> Recorder:
     settings = Train(epochs=3, clip=5, batch=3, min_steps=0, lr=0.01, schedule="constant")
     world = single_process(torch.device("cpu"))
     folder.mkdir(exist_ok=True)
-    try:
+    with suppress(Stopped):
         train(model(), data(), None, TRACK, settings, seed=0, world=world, folder=folder, progress=False, augment=noted)
-    except Stopped:
-        pass
     return noted
 
 
