@@ -2,7 +2,7 @@
 
 The draws follow from a digest of these names and the augmentation's own name. They do not depend on the batch, the
 order, the number of processes, or the steps taken before, and an augmentation draws the same whichever others are used.
-The name of the input branch is no part of it: if the face is mirrored, so is the scene around it.
+The name of the input branch is not among them: if the face is mirrored, so is the scene around it.
 """
 
 from __future__ import annotations

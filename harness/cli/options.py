@@ -29,8 +29,8 @@ Augment = Annotated[
     list[str] | None,
     typer.Option(
         "--augment",
-        metavar="[BRANCH=]NAMES",
-        help="augment the input of trained encoders (`harness list augmentations`): names, comma-separated, default or "
+        metavar="BRANCH=NAMES",
+        help="augment the input of trained encoders (`harness list augmentations`): names, comma-separated; default or "
         "none; repeatable",
         show_default="default",
     ),

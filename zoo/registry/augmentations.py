@@ -106,8 +106,10 @@ def _chosen(registry: Registry, slots: Sequence[Augmentable], text: str) -> list
         fitting = [slot for slot in slots if slot.kind == spec.kind]
         if equals and not fitting:
             choices = ", ".join(other.name for other in _of_kind(registry, slots[0].kind)) or NONE
-            names_of = {"slot": slots[0].name, "kind2": slots[0].kind, "names": choices}
-            raise UserError("augment-kind", text=text, name=name, kind=spec.kind, **names_of)
+            slot = slots[0]
+            raise UserError(
+                "augment-kind", text=text, name=name, kind=spec.kind, slot=slot.name, kind2=slot.kind, names=choices
+            )
         if not fitting:
             raise UserError("augment-nothing", text=text, name=name, kind=spec.kind)
         found += [(slot, spec) for slot in fitting]

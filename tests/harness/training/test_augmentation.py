@@ -20,6 +20,7 @@ from tests.harness.training.test_loop import TRACK, model
 from tests.support.refusals import refused
 from zoo.errors import Stopped
 from zoo.model.model import Batch
+from zoo.registry.registry import load
 
 TRAINED = ("--encoders", "face=timm:test_resnet", "--set", "encoder.face.pretrained=false")
 QUICK = ("--epochs", "2", "--set", "train.clip=8", "--set", "train.batch=4", "--post", "clip")
@@ -86,7 +87,7 @@ def test_new_runs_have_the_default_set_and_files_of_older_runs_none(tmp_path: Pa
     assert with_names(load_config(str(path), {"augment": ["default"]}, [])).augment == ("default",)
     path.write_text(load_config("default", {"edition": "abaw10", "augment": ["face=flip"]}, []).toml())
     assert load_config(str(path), {}, []).augment == ("face=flip",)
-    path.write_text('encoders = "face"\nseed = 3\n')  # a recipe by hand is no run of before
+    path.write_text('encoders = "face"\nseed = 3\n')  # a recipe written by hand, not the settings of an older run
     assert with_names(load_config(str(path), {}, [])).augment == ("default",)
 
 
@@ -150,3 +151,23 @@ def test_the_default_set_is_on_only_where_an_encoder_of_pictures_is_trained(prog
         assert "augment" not in tomllib.loads((run / "config.toml").read_text())
     repeated = program.run(tmp_path, "repeated", "--recipe", none / "config.toml")
     assert record(none)["result_sha256"] == record(repeated)["result_sha256"]
+
+
+@pytest.mark.slow
+def test_every_augmentation_trains(program, tmp_path: Path, record) -> None:
+    """All of them at once, always, with a trained encoder of each kind of input and a plugin file's own."""
+    plugin = tmp_path / "dark.py"
+    assert program("plugin", "new", "dark", "--kind", "augmentation", "--single-file", "--out", tmp_path).code == 0
+    specs = [entry.spec for entry in load([]).entries("augmentations")]
+    chains = {kind: ",".join(spec.name for spec in specs if spec.kind == kind) for kind in ("frames", "sound")}
+    slots = {"face": "frames", "audio": "sound"}
+    sets = [f"augment.{slot}.{spec.name}.p=1" for slot, kind in slots.items() for spec in specs if spec.kind == kind]
+    texts = [f"face={chains['frames']},dark", f"audio={chains['sound']}"]
+    more = [part for text in (*sets, "augment.face.flip.per_frame=true") for part in ("--set", text)]
+    more += [part for text in texts for part in ("--augment", text)]
+    encoders = ("--encoders", "face=timm:test_resnet,audio", "--set", "encoder.face.pretrained=false")
+    run = program.run(tmp_path, "all", *encoders, *QUICK, *more, "--plugin", plugin)
+    result = record(run)["result"]
+    assert result["config"]["augment"] == texts
+    assert [name.partition(" ")[0] for name in result["plugins"]] == ["dark.py"]
+    assert result["scores"]["raw"]["main"] == result["scores"]["raw"]["main"]  # not NaN
