@@ -12,6 +12,8 @@ from harness.cli.help import examples
 from harness.cli.options import BRANCHES, Augment, DataEdition, DataTrack, Plugins, Sets
 from zoo.text import visible
 
+__all__ = ["app", "data_look"]
+
 
 @app.command("look")
 @examples(

@@ -113,7 +113,7 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
             stop=job.origin.epochs if job.origin else None,
             made=made_of(job, prepared.store, prepared.passports),
             loggers=lambda step: begun_loggers(job, folder, step),
-            augment=make_augmenter(job.plan, prepared.splits["train"].raw, job.config.seed),
+            augment=make_augmenter(job.plan, prepared.model, job.config.seed),
         )
         clock = Clock()
         clock.start()

@@ -19,6 +19,7 @@ from zoo.model.adapter import Adapter
 from zoo.model.augmenter import Augmenter, build_chains
 from zoo.model.model import AdapterOptions, Model, Regularisation, build_encoder, module_key
 from zoo.model.shape_check import meta_or_real
+from zoo.modules import Encoder
 from zoo.registry.plan import Plan
 
 
@@ -33,9 +34,10 @@ def raw_slots(plan: Plan, index: Index) -> dict[str, RawSlot]:
     return {s.name: RawSlot(index, s, meta_or_real(partial(build_encoder, s))) for s in plan.slots if not s.frozen}
 
 
-def make_augmenter(plan: Plan, raw: Mapping[str, RawSlot], seed: int) -> Augmenter:
-    """Return the augmentation of the trained slots' raw input."""
-    return Augmenter(build_chains(plan), {slot: raw[slot].spec for slot in plan.augment}, seed)
+def make_augmenter(plan: Plan, model: Model, seed: int) -> Augmenter:
+    """Return the augmentation of the input of a model's trained encoders."""
+    inputs = {slot: cast(Encoder, model.encoders[module_key(slot)]).input for slot in plan.augment}
+    return Augmenter(build_chains(plan), inputs, seed)
 
 
 def adapter_options(config: RunConfig) -> AdapterOptions:
