@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from threading import RLock
 from typing import Any
 
 import torch
@@ -19,6 +20,9 @@ from torch import Tensor
 from zoo.api import AugmentationSpec
 from zoo.registry.augmentations import AugmentationPlan
 from zoo.registry.registry import resolve
+
+_TURN = RLock()
+"""Torch's generators belong to the whole process: threads that draw take turns."""
 
 
 @dataclass(frozen=True)
@@ -112,5 +116,5 @@ def build_augmentation(plan: AugmentationPlan) -> Augmentation:
 def drawing(device: torch.device) -> Iterator[None]:
     """Restore torch's generators afterwards, so that augmentation changes no other random number of the training."""
     devices = [device.index or 0] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with _TURN, torch.random.fork_rng(devices=devices):
         yield

@@ -14,6 +14,7 @@ from harness.data.index.index import Index, Split, Video
 from harness.data.streams.raw_inputs import RawSlot, collate, threads
 from harness.data.streams.sources import frame_times
 from harness.features.store import Features
+from harness.features.views import ViewChoice
 from zoo.api import AudioInput, FrameInput
 from zoo.errors import UserError
 from zoo.model.model import Batch
@@ -24,7 +25,7 @@ class ClipData:
 
     Two options are for training only. ``delay`` moves the labels earlier by that many seconds. ``close_gaps`` leaves
     out frames without a label, so that a clip continues on the far side of a gap; ``order`` lists the remaining frames
-    of each video.
+    of each video. ``views``: chooses a clip's augmented view of the features of frozen slots, in training too.
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class ClipData:
         *,
         delay: float = 0.0,
         close_gaps: bool = False,
+        views: ViewChoice | None = None,
     ) -> None:
         self.index = index
         self.videos = list(videos)
         self.slots = tuple(slots)
         self.store = store
         self.raw = raw
+        self.views = views
         self.labels = [video.labels for video in self.videos]
         if delay:
             self.labels = [shift_back(video.labels, self.times(v), delay) for v, video in enumerate(self.videos)]
@@ -72,6 +75,15 @@ class ClipData:
             masks.update({slot: np.zeros_like(masks[slot]) for slot in slots})
         self.seen = [np.logical_or.reduce(list(masks.values())) for masks in self.present]
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Draw the augmented views of the clips anew, if there are any."""
+        if self.views is not None:
+            self.views.epoch = epoch
+
+    def _stored(self, slot: str, video: str, frames: np.ndarray) -> str:
+        """Return the name of a clip's features in the store: those of the slot, or of one of its augmented views."""
+        return slot if self.views is None else self.views(slot, video, int(frames[0]), len(frames))
+
     def times(self, i: int) -> np.ndarray:
         """Return the times (n,) of the frames of video ``i``, in seconds."""
         return frame_times(self.index, self.videos[i])
@@ -99,7 +111,9 @@ class ClipData:
                 inputs[slot] = {name: torch.from_numpy(array) for name, array in arrays.items()}
             else:
                 clips = [
-                    np.concatenate([self.store.clip(slot, name, a, b) for a, b in runs(frames)])
+                    np.concatenate(
+                        [self.store.clip(self._stored(slot, name, frames), name, a, b) for a, b in runs(frames)]
+                    )
                     for name, frames in cuts[rows]
                 ]
                 features[slot] = torch.from_numpy(_padded(clips, length))

@@ -140,6 +140,9 @@ class Features(_Section):
     store: Literal["float16", "float32"] = Field(
         "float16", description="type of features on disk; part of the cache key"
     )
+    views: int = Field(
+        0, ge=0, description="augmented views of the pictures of frozen encoders; each training clip gets one, or none"
+    )
 
 
 class Data(_Section):

@@ -59,7 +59,7 @@ def look(config: RunConfig, out: Path, *, clips: int, draws: int) -> Path:
     check_needs(shared.index, [slot.stream for slot in slots])
     plans = plan_augmentations(
         shared.registry,
-        [Augmentable(slot.name, slot.stream.kind, trained=True) for slot in slots],
+        [Augmentable(slot.name, slot.stream.kind, allowed=True) for slot in slots],
         config.augment or (DEFAULT,),
         partial(_take, own),
     )

@@ -39,6 +39,8 @@ def identity(job: Job) -> Result:
         del settings["zero_shot"]  # keeps the records of trained runs as they were before zero-shot runs existed
     if config.augment is None:
         del settings["augment"]  # as above: of runs without augmentation
+    if not config.features.views:
+        del settings["features"]["views"]
     result: Result = {
         "combination": {"encoders": config.encoders, "fusion": fusion, "head": head},
         "config": settings,
@@ -91,8 +93,11 @@ def made_of(job: Job, store: FeatureStore, weights: Iterable[Mapping[str, Any]])
         for key, value in flat(job.config.model_dump(mode="json", exclude=CIRCUMSTANCES)).items()
         if key not in FREE
     }
+    # Checkpoints of before augmentation have no such settings.
     if job.config.augment is None:
-        made.pop("augment", None)  # checkpoints of before augmentation have no such setting
+        made.pop("augment", None)
+    if not job.config.features.views:
+        made.pop("features.views")
     made |= {f"the plugin {name.partition(' sha256 ')[0]}": name for name in job.foreign_plugins}
     made |= {f"the weights of {known['slot']}": str(known.get("sha256")) for known in weights}
     for video in job.index.videos:

@@ -86,6 +86,7 @@ def plan_of(config: RunConfig, registry: Registry, track: TrackSpec) -> Plan:
         post=config.post,
         finetune=config.finetune,
         augment=config.augment or (),
+        views=config.features.views > 0,
         options=config.options,
     )
 

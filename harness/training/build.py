@@ -36,8 +36,13 @@ def raw_slots(plan: Plan, index: Index) -> dict[str, RawSlot]:
 
 def make_augmenter(plan: Plan, model: Model, seed: int) -> Augmenter:
     """Return the augmentation of the input of a model's trained encoders."""
-    inputs = {slot: cast(Encoder, model.encoders[module_key(slot)]).input for slot in plan.augment}
-    return Augmenter(build_chains(plan), inputs, seed)
+    inputs = {
+        s.name: cast(Encoder, model.encoders[module_key(s.name)]).input
+        for s in plan.slots
+        if s.name in plan.augment and not s.frozen
+    }
+    chains = {slot: chain for slot, chain in build_chains(plan).items() if slot in inputs}
+    return Augmenter(chains, inputs, seed)
 
 
 def adapter_options(config: RunConfig) -> AdapterOptions:

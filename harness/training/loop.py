@@ -200,6 +200,8 @@ class _Loop:
         self.bar.label = f"epoch {progress.epoch + 1} of {self.epochs}, in all"
         self.clock.start()
 
+        self.data.begin_epoch(progress.epoch)
+
         # Batches are prefetched by threads. ``closing`` ends these threads, also if a step raises.
         left = windows[progress.step :]
         with closing(prefetch_batches(self.data, left, self.settings.clip, self.world)) as batches:

@@ -21,11 +21,14 @@ DEFAULT, NONE = "default", "none"
 
 @dataclass(frozen=True)
 class Augmentable:
-    """An input branch as far as augmentations see it: its name, its kind of input, and if its encoder is trained."""
+    """An input branch as far as augmentations see it: its name, its kind of input, and if it may be augmented.
+
+    It may if its encoder is trained, or if features of augmented views are computed (``features.views``).
+    """
 
     name: str
     kind: str
-    trained: bool
+    allowed: bool
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,9 @@ def _chosen(registry: Registry, slots: Sequence[Augmentable], text: str) -> list
         raise UserError("augment-text-invalid", text=text)
     if equals:
         slots = [_slot(slots, branch.strip(), text)]
-        if not slots[0].trained and names != [NONE]:
+        if not slots[0].allowed and names != [NONE]:
             raise UserError("augment-frozen", text=text, slot=slots[0].name)
-    slots = [slot for slot in slots if slot.trained]
+    slots = [slot for slot in slots if slot.allowed]
     found: list[tuple[Augmentable, AugmentationSpec]] = []
     for name in names:
         if name == NONE:

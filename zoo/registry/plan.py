@@ -100,6 +100,7 @@ def make_plan(
     post: Sequence[str] = (),
     finetune: Iterable[str] = (),
     augment: Sequence[str] = (),
+    views: bool = False,
     options: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Look up every name and check every option.
@@ -113,7 +114,8 @@ def make_plan(
         losses: Names of losses; a kind of answer without one gets its default.
         post: Names of post-processors.
         finetune: The slots to train though they have pretrained weights.
-        augment: The augmentations of trained slots (zoo.registry.augmentations).
+        augment: The augmentations of slots (zoo.registry.augmentations).
+        views: Frozen slots of pictures may be augmented too (``features.views``).
         options: Flat keys ``encoder.<slot>.<option>``, ``augment.<slot>.<name>.<option>``, ``fusion.<option>``,
             ``head.<option>``, ``loss.<name>.<option>``, ``post.<name>.<option>``.
 
@@ -143,7 +145,13 @@ def make_plan(
         answers=answers,
         per_slot=per_slot,
         augment=plan_augmentations(
-            registry, [Augmentable(s.name, s.stream.kind, not s.frozen) for s in planned], augment, given.take
+            registry,
+            [
+                Augmentable(s.name, s.stream.kind, not s.frozen or (views and s.stream.kind == "frames"))
+                for s in planned
+            ],
+            augment,
+            given.take,
         ),
     )
     if per_slot == 0 and not fused.per_slot and any(b.spec.per_slot for b in plan.post):  # type: ignore[attr-defined]

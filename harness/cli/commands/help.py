@@ -184,7 +184,8 @@ Options of an augmentation (`harness info NAME` lists them):
   --set augment.face.colour.per_frame=true   a draw for every frame of a clip
 
 There is one draw for a clip, from the seed, the epoch and the clip, whatever
-the batch and the number of processes. Frozen encoders are not augmented.
+the batch and the number of processes. Frozen encoders are not augmented, unless
+--set features.views=K computes the features of K augmented views of pictures.
 
   harness data look DIR      writes a page with pictures as they are drawn
 """

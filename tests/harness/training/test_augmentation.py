@@ -126,6 +126,7 @@ def test_frozen_encoders_have_nothing_to_augment(program, tmp_path: Path) -> Non
     run = ("run", "--data", program.demo, "--out", tmp_path / "runs", "--encoders", "face")
     program(*run, "--augment", "flip").refused("augment-nothing", name="flip")
     program(*run, "--augment", "face=flip").refused("augment-frozen", slot="face")
+    program(*run, "--set", "features.views=2", "--augment", "none").refused("views-nothing", views=2)
 
 
 def test_a_check_of_a_combination_names_its_augmentations(program) -> None:
@@ -171,3 +172,19 @@ def test_every_augmentation_trains(program, tmp_path: Path, record) -> None:
     assert result["config"]["augment"] == texts
     assert [name.partition(" ")[0] for name in result["plugins"]] == ["dark.py"]
     assert result["scores"]["raw"]["main"] == result["scores"]["raw"]["main"]  # not NaN
+
+
+def test_frozen_pictures_may_be_augmented_as_views(program, tmp_path: Path, record) -> None:
+    quick = ("--encoders", "face", *QUICK)
+    run = program.run(tmp_path, "views", *quick, "--set", "features.views=2", "--augment", "face=flip,crop")
+    config = record(run)["result"]["config"]
+    assert (config["augment"], config["features"]["views"]) == (["face=flip,crop"], 2)
+    assert {"face", "face@1", "face@2"} <= {
+        line.split(",")[0] for line in (run / "features.csv").read_text().splitlines()
+    }
+    none = program.run(tmp_path, "none", *quick)
+    assert "views" not in record(none)["result"]["config"]["features"]
+    again = program.run(tmp_path, "again", "--recipe", run / "config.toml")
+    shas = [record(one)["result_sha256"] for one in (run, again, none)]
+    assert shas[0] == shas[1] != shas[2]
+    assert program("evaluate", run).code == 0
