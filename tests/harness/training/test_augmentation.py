@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 
+from harness.config.recipe import recipe_names
 from harness.config.schema import Train, load_config
-from harness.runs.job import with_names
+from harness.runs.job import plan_of, with_names
 from harness.runtime.distributed import single_process
 from harness.training.loop import train
 from tests.harness.batching.test_clips import data
@@ -21,6 +22,7 @@ from tests.support.refusals import refused
 from zoo.errors import Stopped
 from zoo.model.model import Batch
 from zoo.registry.registry import load
+from zoo.registry.tracks import find_track
 
 TRAINED = ("--encoders", "face=timm:test_resnet", "--set", "encoder.face.pretrained=false")
 QUICK = ("--epochs", "2", "--set", "train.clip=8", "--set", "train.batch=4", "--post", "clip")
@@ -89,6 +91,16 @@ def test_new_runs_have_the_default_set_and_files_of_older_runs_none(tmp_path: Pa
     assert load_config(str(path), {}, []).augment == ("face=flip",)
     path.write_text('encoders = "face"\nseed = 3\n')  # a recipe written by hand, not the settings of an older run
     assert with_names(load_config(str(path), {}, [])).augment == ("default",)
+
+
+def test_recipes_of_published_systems_that_train_encoders_of_pictures_are_not_augmented() -> None:
+    registry, found = load([]), {}
+    for name in recipe_names():
+        config = with_names(load_config(name, {}, []), registry)
+        edition, track = find_track(registry, config.track, config.edition)
+        found[name] = bool(plan_of(config, registry, track).augment)
+    assert len(found) > 8
+    assert not any(found.values()), found
 
 
 def test_settings_of_augmentations() -> None:

@@ -164,7 +164,7 @@ def test_erase_covers_one_rectangle_of_its_size() -> None:
         assert set(got.unique().tolist()) == {0, 200}
 
 
-def test_randaugment_leaves_a_black_picture_of_its_size() -> None:
+def test_randaugment_changes_more_with_a_greater_magnitude() -> None:
     given = smooth(2)
     weak = [float((draw(built("randaugment", magnitude=1), given, n).float() - given).abs().mean()) for n in range(12)]
     strong = [
