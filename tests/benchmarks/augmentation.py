@@ -1,6 +1,6 @@
 """The cost of augmentation as a share of the training step of ``timm:resnet18`` at 112 x 112, on this processor.
 
-    uv run python tests/benchmarks/augmentation.py --rounds 12
+    uv run python -m tests.benchmarks.augmentation --rounds 12
 
 Steps with the default set are timed in turn with the augmentation of the same batch, in one process, so that the ratio
 does not depend on how busy the machine is from one run to the next. Each round draws anew. The last lines give the time

@@ -61,7 +61,7 @@ def _pictures(chain: Chain, given: Mapping[str, Tensor], clips: list[ClipName], 
         if not len(seen):
             continue
         at = (seen + (clip.start - context)).tolist()
-        pictures = frames[row, seen].movedim(-1, -3)  # (T, 3, H, W) in the memory order of channels_last
+        pictures = frames[row, seen].movedim(-1, -3)  # (T, 3, H, W)
         for augmentation in chain:
             pictures = augmentation.pictures(pictures, at, clip)
         frames[row, seen] = pictures.movedim(-3, -1)
