@@ -132,8 +132,8 @@ DetectorSets = Annotated[
     typer.Option(
         "--set",
         metavar="detector.KEY=VALUE",
-        help="set an option of the detector, detector.KEY=VALUE; detector.mode=track follows faces between detections; "
-        "repeatable",
+        help="set an option of the detector, detector.KEY=VALUE; detector.mode=track follows faces between detections, "
+        "detector.person=blazepose finds the box of the body by its pose; repeatable",
     ),
 ]
 ListFile = Annotated[

@@ -85,6 +85,7 @@ def encoders() -> list[api.EncoderSpec]:
             streams=("pose",),
             passport="plugins.encoders.blazepose:card",
             fixed=True,
+            person_boxes=True,
         ),
         api.EncoderSpec(
             "checkpoint",
