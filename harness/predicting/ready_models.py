@@ -108,6 +108,10 @@ class ReadyModel:
                 follow(raw(int(unscored[0]) if len(unscored) else stop))
         return self.chain.apply(raw(video.n_frames))
 
+    def stride(self, times: np.ndarray) -> int:
+        """Return 1: every frame is predicted alone."""
+        return 1
+
     @torch.inference_mode()
     def latest(self, recent: Recent) -> VideoAnswers:
         """Return predictions of the last frames of a live video; a frame without data repeats the last prediction."""

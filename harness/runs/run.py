@@ -38,6 +38,7 @@ from harness.training.build import (
     shuffled,
 )
 from harness.training.checkpoint import load_weights, save_weights
+from harness.training.checks import check_training
 from harness.training.loggers import Loggers
 from harness.training.loop import Trained, train
 from harness.training.placement import Clock
@@ -113,6 +114,7 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
             made=made_of(job, prepared.store, prepared.passports),
             loggers=lambda step: begun_loggers(job, folder, step),
         )
+        record.circumstances["parameter_groups"] = list(trained.groups)
         clock = Clock()
         clock.start()
         got = {split: predict_split(job, prepared, split) for split in ("val", "test") if split in prepared.splits}
@@ -149,6 +151,8 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
 
     # Check that the parts fit together: on the meta device, before any pixel is read.
     dims = check(plan, adapter_options(config), regularisation_options(config))["dims"]
+    if weights is None:
+        check_training(plan, config)
 
     # Features of frozen slots come from the cache or are computed now; raw input of trained slots is packed once a
     # video.
@@ -210,7 +214,17 @@ def clips_of(job: Job, store: FeatureStore, raw: Mapping[str, RawSlot]) -> dict[
     for split in SPLITS:
         if videos := job.index.split(split):
             shift, close = (train.delay, train.gaps == "close") if split == "train" else (0.0, False)
-            splits[split] = ClipData(job.index, videos, names, store, raw, delay=shift, close_gaps=close)
+            splits[split] = ClipData(
+                job.index,
+                videos,
+                names,
+                store,
+                raw,
+                delay=shift,
+                close_gaps=close,
+                stride=train.stride,
+                fps=train.fps,
+            )
     return splits
 
 
@@ -221,7 +235,7 @@ def check_trainable(job: Job, splits: Mapping[str, ClipData]) -> None:
     training.
     """
     data = splits.get("train")
-    if data is None or not any(useful[-1] for useful in data.useful):
+    if data is None or not any(useful.any() for useful in data.useful):
         raise UserError("training-no-labels", root=job.index.root, name=job.track.name)
     for split, clips in splits.items():
         for i in range(len(clips.videos) if split != "train" else 0):

@@ -25,10 +25,10 @@ WHOLE = "a whole pickled "
 def read(path: Path, *, ema: bool = False) -> dict[str, Tensor]:
     """Read a weight file as names and tensors.
 
-    Formats: .safetensors or the index of several, a pickled .pt, .pth, .pth.tar, .bin or .ckpt, Keras's .h5. No code in
-    a file runs (torch_files); a whole pickled network of timm or torch gives its tensors too. The table may be nested
-    (`nested`). The prefixes ``module.``, ``model.`` and ``_orig_mod.`` (of torch.compile) are removed as long as all
-    names have them.
+    Formats: .safetensors or the index of several, a pickled .pt, .pth, .pth.tar, .bin or .ckpt, Keras's .h5. No
+    code in a file runs (torch_files); a whole pickled network of timm or torch gives its tensors too. The table may
+    be nested (`nested`). The prefixes ``module.``, ``model.`` and ``_orig_mod.`` (of torch.compile) are removed as long
+    as all names have them.
 
     Args:
         path: The file.
@@ -142,14 +142,6 @@ def _content(path: Path, ema: bool, key: str | None) -> tuple[dict[str, Tensor] 
     return state, notes
 
 
-def _of_index(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of all files that the index of a divided safetensors file names; they lie next to it."""
-    files = sorted(set(json.loads(read_bytes(path))["weight_map"].values()))
-    if wrong := [name for name in files if Path(name).name != name or not name.endswith(".safetensors")]:
-        raise ValueError(f"{wrong[0]!r} is no safetensors file next to it")
-    return {name: tensor for file in files for name, tensor in sealed.load(path.with_name(file))[0].items()}
-
-
 def _of_rest(content: torch_files.Content) -> tuple[dict[str, Tensor] | None, list[str]]:
     """Return the tensors of a mapping that has other values as well."""
     found = nested.partial(content.root)
@@ -157,6 +149,14 @@ def _of_rest(content: torch_files.Content) -> tuple[dict[str, Tensor] | None, li
         return None, []
     tensors, others = found
     return content.table(tensors), [f"left out, no tensors: {_listed(others)}"]
+
+
+def _of_index(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of all files that the index of a divided safetensors file names; they lie next to it."""
+    files = sorted(set(json.loads(read_bytes(path))["weight_map"].values()))
+    if wrong := [name for name in files if Path(name).name != name or not name.endswith(".safetensors")]:
+        raise ValueError(f"{wrong[0]!r} is no safetensors file next to it")
+    return {name: tensor for file in files for name, tensor in sealed.load(path.with_name(file))[0].items()}
 
 
 def _averaged(content: torch_files.Content) -> nested.Found | None:

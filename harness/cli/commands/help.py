@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, get_args, get_origin
@@ -157,7 +158,10 @@ def settings() -> str:
     for section in SECTIONS:
         model = fields[section].annotation
         lines += ["", f"[{section}]"]
-        for name, field in model.model_fields.items():  # type: ignore[union-attr]
+        own = inspect.get_annotations(model)  # type: ignore[arg-type]
+        named = list(model.model_fields.items())  # type: ignore[union-attr]
+        # Inherited settings are the rarer ones, so they come last.
+        for name, field in [*(f for f in named if f[0] in own), *(f for f in named if f[0] not in own)]:
             lines += _entry(f"{section}.{name}", field)
     lines += ["", "[top level]", *(line for name in TOP for line in _entry(name, fields[name]))]
     return "\n".join([*lines, "", "Examples:", "  harness run --set train.epochs=5 --set encoder.face.size=96", ""])
