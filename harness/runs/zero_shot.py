@@ -18,7 +18,7 @@ from harness.config.schema import RunConfig
 from harness.evaluation.prediction import video_answers
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
-from harness.io.locks import run_lock
+from harness.io.run_lock import run_lock
 from harness.runs import finished, provenance
 from harness.runs.identity import identity
 from harness.runs.job import Job
