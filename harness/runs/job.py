@@ -11,7 +11,7 @@ from harness.data.affwild2.build import build_index
 from harness.data.index.index import Index
 from harness.data.packed.locate import find_pack
 from harness.runs.splits import EpochSource, assign_splits, check_kind, find_origin, split_name
-from zoo.api import EditionSpec, TrackSpec
+from zoo.api import EditionSpec, LoggerSpec, TrackSpec
 from zoo.errors import UserError
 from zoo.files import file_sha256
 from zoo.registry.plan import Block, Plan, make_plan, named_encoders
@@ -40,7 +40,7 @@ class Job:
     split: str = "val"
     origin: EpochSource | None = None
 
-    def loggers(self) -> list[Block]:
+    def loggers(self) -> list[Block[LoggerSpec]]:
         """Return what notes the course of the training; UserError for an unknown logger or option."""
         given = dict(self.config.logger_options)
         chosen = []
@@ -128,7 +128,7 @@ def make_job(config: RunConfig, *, progress: bool = True, shared: SharedSetup | 
     registry, edition, track = (shared.registry, shared.edition, shared.track) if shared else _task(config)
     config = config.model_copy(update={"edition": edition.name})  # "latest edition" may mean another one tomorrow
     plan = plan_of(config, registry, track)
-    if config.train.evaluation == "full" and not plan.head.spec.full:  # type: ignore[attr-defined]
+    if config.train.evaluation == "full" and not plan.head.spec.full:
         raise UserError("evaluation-full", name=plan.head.spec.name)
     shared = shared or _shared_setup(config, registry, edition, track, progress)
     index = shared.index

@@ -62,7 +62,8 @@ def start(
             announce(job, _hindrance(job))
             made = new_folder(out, name, default_name(config, seeds))
             write_config(job.config, made)
-        folder: Path = world.broadcast(made)  # type: ignore[assignment]
+        folder = world.broadcast(made)
+        assert folder is not None  # the first process has made it
         _run(job, folder, seeds, world, after, draw)
     return folder
 
