@@ -90,7 +90,10 @@ class Combination(TypedDict, total=False):
 
 
 class DataBlock(TypedDict, total=False):
-    """The data of a run; counts by split. ``packed``: stream -> stored size and quality."""
+    """The data of a run; counts by split.
+
+    ``packed``: stream -> stored size and quality. ``boxes``: the detectors of person boxes by pose, if there are any.
+    """
 
     name: str
     synthetic: bool
@@ -99,6 +102,7 @@ class DataBlock(TypedDict, total=False):
     frames: dict[str, int]
     groups: dict[str, int]
     packed: dict[str, dict[str, int]]
+    boxes: list[str]
 
 
 class Origin(TypedDict, total=False):

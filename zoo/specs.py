@@ -125,6 +125,9 @@ class EncoderSpec(Spec):
             instead of the stream's own reader.
         scores: ``scores(stream, argument, **options)`` -> OwnScores or None: its predictions without any training.
         cards: ``cards()`` -> the ModelCards of further files that it opens itself. `harness weights` knows them too.
+        person_boxes: It has a method ``person_box(frame, face, person)``, which `detector.person=NAME` uses: the frame
+            is uint8 RGB (H, W, 3), the face a box (4,), the person the box by body proportions; it returns the body's
+            box (4,) in the frame, or None.
 
     Examples:
         >>> from zoo.api import EncoderSpec, Option
@@ -143,6 +146,7 @@ class EncoderSpec(Spec):
     reader: Target | None = None
     scores: Target | None = None
     cards: Target | None = None
+    person_boxes: bool = False
 
 
 @dataclass(frozen=True)
@@ -215,6 +219,11 @@ class PostSpec(Spec):
 
     The object has ``fit(videos: list[VideoAnswers], score)``, ``apply(VideoAnswers) -> VideoAnswers`` and
     ``state() -> dict`` (the fitted values, for the record).
+
+    It may also have ``settled(VideoAnswers) -> int | None``. If only the first frames of a video are known, this is the
+    number of leading frames at which ``apply`` of these gives what ``apply`` of the whole video gives, bit for bit;
+    None if that needs the whole video. `harness predict` writes such frames while it reads on. Without the method they
+    wait for the end of the video.
 
     Attributes:
         kinds: The kinds of answers it can process.

@@ -186,3 +186,9 @@ class VideoAnswers:
     present: Mapping[str, np.ndarray]
     times: np.ndarray
     extra: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def part(self, start: int, stop: int) -> VideoAnswers:
+        """Return the predictions of the frames [start, stop), as views of these arrays."""
+        columns = (self.values, self.targets, self.present, self.extra)
+        values, targets, present, extra = ({name: rows[start:stop] for name, rows in one.items()} for one in columns)
+        return VideoAnswers(self.video, self.group, values, targets, present, self.times[start:stop], extra)

@@ -64,10 +64,11 @@ def data_crop(
 
 
 @app.command("boxes")
-@examples("harness data boxes DIR", "harness data boxes DIR --detector blazeface --jobs 4")
+@examples("harness data boxes DIR", "harness data boxes DIR --set detector.person=blazepose --jobs 4")
 def data_boxes(
     folder: DataFolder,
     detector: Detector = "centerface",
+    sets: DetectorSets = None,
     jobs: Jobs = None,
     plugin: Plugins = None,
 ) -> None:
@@ -77,7 +78,7 @@ def data_boxes(
     """
     from harness.cli.commands.data import boxes
 
-    boxes(folder, detector, jobs, plugin or [])
+    boxes(folder, detector, jobs, plugin or [], sets or [])
 
 
 @app.command("doctor")

@@ -138,6 +138,7 @@ def run(
     "harness predict my_video.mp4 --overlay drawn.mp4",
     "harness predict videos/ --model runs/first --people all",
     "harness predict 0 --model runs/first",
+    "harness predict my_video.mp4 --out - --format jsonl",
 )
 def predict(
     inputs: Annotated[
@@ -153,9 +154,12 @@ def predict(
             show_default="fer",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="write the tables into this folder")] = Path(
-        "predictions"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="DIR|-", help="write the tables into this folder; -: print each row as soon as it is final"
+        ),
+    ] = Path("predictions"),
     people: Annotated[
         str,
         typer.Option("--people", metavar="WHO", help="predict the main person of a video (main) or everybody (all)"),
@@ -183,8 +187,8 @@ def predict(
     jobs: Annotated[int | None, typer.Option("--jobs", hidden=True, min=1)] = None,
 ) -> None:
     """Predict videos, images and sound files, one table for each."""
-    from harness.predicting.command import Request
     from harness.predicting.command import predict as command
+    from harness.predicting.request import Request
     from harness.reports.video_page import write_video_page
 
     command(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ def answers(
     per_slot: bool = False,
     only: Sequence[int] | None = None,
     precision: str = "32",
+    follow: Callable[[VideoAnswers], object] | None = None,
 ) -> Iterator[VideoAnswers]:
     """Yield the predictions for every frame of every video, one video after the other.
 
@@ -56,6 +58,8 @@ def answers(
         per_slot: also predict from each slot alone, as ``extra["slot.SLOT.ANSWER"]``.
         only: indices of the videos to predict; all if None.
         precision: ``32`` or ``bf16-mixed``.
+        follow: called while a video is predicted, with the predictions of all leading frames that lie in no further
+            window. With frozen encoders, these are also computed before a batch is complete (``_early``).
     """
     model.eval()
     slots = model.slots if per_slot else ()
@@ -67,27 +71,72 @@ def answers(
         # recurrent network has context on both sides.
         total = np.zeros((1 + len(slots), video.n_frames, sum(answer.width for answer in track.answers)))
         weight = np.zeros((video.n_frames, 1))
+        decode = partial(_decoded, model, data, v, slots=slots, device=device, precision=precision)
         first = 0
         while first < len(spans):
             part = spans[first : first + batch]
-            decoded = _decoded(model, data, v, part, slots, device, precision)
+            if follow is not None and not data.raw:
+                for closed in _early(decode, part, total, weight):
+                    follow(_delayed(data, v, track, total[:, :closed] / weight[:closed], slots, delay))
+            decoded = decode(part)
             if decoded is None:
                 batch = _halved(len(part), part[0], video.name, full)
                 continue
-            for i, (start, stop) in enumerate(part):
-                ramp = triangular_window(stop - start)[:, None]
-                total[:, start:stop] += ramp * decoded[:, i, : stop - start]
-                weight[start:stop] += ramp
+            _add(part, decoded, total, weight)
             first += len(part)
-        total /= weight
-        present = data.present[v]
-        if delay:
-            # The masks move with the predictions: interpolation replaces the predictions made from frames that no slot
-            # has seen, and must find them where they are now.
-            times = data.times(v)
-            source = nearest(times, times - delay)[0]
-            total, present = total[:, source], {slot: mask[source] for slot, mask in present.items()}
-        yield video_answers(data, v, track.answers, total[0], dict(zip(slots, total[1:], strict=True)), present)
+            if follow is not None and first < len(spans):
+                closed = spans[first][0]  # windows begin in order, so no further one reaches an earlier frame
+                follow(_delayed(data, v, track, total[:, :closed] / weight[:closed], slots, delay))
+        yield _delayed(data, v, track, total / weight, slots, delay)
+
+
+def _early(
+    decode: Callable[[Sequence[tuple[int, int]]], np.ndarray | None],
+    part: Sequence[tuple[int, int]],
+    total: np.ndarray,
+    weight: np.ndarray,
+) -> Iterator[int]:
+    """Compute the first 1, 2, 4 ... windows of a batch, and yield the number of frames that they close.
+
+    A batch of windows may take many seconds of video. The last known window is repeated in place of the missing ones,
+    because the bits of a product of matrices depend on the size of the batch. ``total`` and ``weight`` hold these
+    windows only while the consumer reads them.
+    """
+    known = 1
+    while known < len(part):
+        windows = list(part[:known])
+        decoded = decode(windows + windows[-1:] * (len(part) - known))
+        if decoded is None:
+            return
+        frames = slice(windows[0][0], windows[-1][1])
+        before = total[:, frames].copy(), weight[frames].copy()
+        _add(windows, decoded, total, weight)
+        yield part[known][0]
+        total[:, frames], weight[frames] = before
+        known *= 2
+
+
+def _add(windows: Sequence[tuple[int, int]], decoded: np.ndarray, total: np.ndarray, weight: np.ndarray) -> None:
+    """Add the predictions of windows to the weighted sums ``total`` (1 + slots, n, columns) and ``weight`` (n, 1)."""
+    for i, (start, stop) in enumerate(windows):
+        ramp = triangular_window(stop - start)[:, None]
+        total[:, start:stop] += ramp * decoded[:, i, : stop - start]
+        weight[start:stop] += ramp
+
+
+def _delayed(
+    data: ClipData, v: int, track: TrackSpec, decoded: np.ndarray, slots: Sequence[str], delay: float
+) -> VideoAnswers:
+    """Return the first n predictions (1 + slots, n, columns) of video ``v``, moved later by ``delay`` seconds."""
+    present = data.present[v]
+    if delay:
+        # The masks move with the predictions: interpolation replaces the predictions made from frames that no slot
+        # has seen, and must find them where they are now.
+        times = data.times(v)
+        source = nearest(times, times - delay)[0]
+        source = source[: np.searchsorted(source, decoded.shape[1])]  # the rest is moved from frames not decoded yet
+        decoded, present = decoded[:, source], {slot: mask[source] for slot, mask in present.items()}
+    return video_answers(data, v, track.answers, decoded[0], dict(zip(slots, decoded[1:], strict=True)), present)
 
 
 def _decoded(
@@ -144,20 +193,21 @@ def video_answers(
     slots: dict[str, np.ndarray],
     present: dict[str, np.ndarray],
 ) -> VideoAnswers:
-    """Return the predictions of video ``v`` with its labels, masks and times.
+    """Return the predictions of video ``v``, or of its first n frames, with their labels, masks and times.
 
     ``decoded``: columns (n, sum of widths); ``slots``: the same for each slot alone.
     """
-    video = data.videos[v]
+    video, n = data.videos[v], len(decoded)
     values = columns_of(answers, decoded)
-    labels = video.labels.view()
+    labels = video.labels[:n].view()
     labels.flags.writeable = False  # not copied: they belong to the index
     targets = {answer.name: labels[:, a] for a, answer in enumerate(answers)}
     # A video without any face has no crop folder. If no video has one, nothing is known about faces.
-    extra = {"crop": video.crop_frames} if any(v.crops is not None for v in data.index.videos) else {}
+    extra = {"crop": video.crop_frames[:n]} if any(v.crops is not None for v in data.index.videos) else {}
     for slot, own in slots.items():
         extra |= {f"slot.{slot}.{name}": part for name, part in columns_of(answers, own).items()}
-    return VideoAnswers(video.name, video.group, values, targets, present, data.times(v), extra=extra)
+    present = {slot: mask[:n] for slot, mask in present.items()}
+    return VideoAnswers(video.name, video.group, values, targets, present, data.times(v)[:n], extra=extra)
 
 
 def shared_score(

@@ -71,11 +71,17 @@ def write_predictions(path: Path, track: TrackSpec, videos: Sequence[VideoAnswer
 
 
 def write_plain(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV in which a spreadsheet takes no name or text for a formula; ``zoo.text.told`` reads them."""
+    """Write a table as CSV; see ``plain_text``."""
+    atomic(path, lambda part: part.write_text(plain_text(table), encoding="utf-8"))
+
+
+def plain_text(table: pd.DataFrame, *, header: bool = True) -> str:
+    """Return a table as CSV in which a spreadsheet takes no name or text for a formula (``zoo.text.told`` reads it)."""
     texts = [str(name) for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
     plain = table.assign(**{name: table[name].astype(str).map(inert) for name in texts})
     plain = plain.rename(columns={name: inert(str(name)) for name in table.columns})
-    atomic(path, lambda part: plain.to_csv(part, index=False, float_format="%.6f"))
+    text: str = plain.to_csv(index=False, header=header, float_format="%.6f")
+    return text
 
 
 def read_predictions(path: Path, track: TrackSpec) -> list[VideoAnswers]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,15 @@ def atomic(path: Path, write: Callable[[Path], object]) -> None:
                 raise OSError(first_line(error)) from None
             raise
 
-    try:
+    with disk_errors(path):
         replace(path, writing)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Raise UserError if a file cannot be written inside the context, and FullDiskError if the disk is full."""
+    try:
+        yield
     except OSError as error:
         kind = FullDiskError if is_full(error) else UserError
         raise kind("file-not-written", file=path, error=reason_of(error)) from None

@@ -3,57 +3,68 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import cv2
 import pandas as pd
 
-from harness.predicting.models import RunModel
+from harness.predicting.models import Model
 from harness.predicting.predictor import Predictor
+from harness.predicting.row_writers import RowWriter
 from harness.runtime.interrupts import stoppable
 from zoo.errors import UserError
 
 SHOWN = 1.0  # seconds between two lines on the terminal
 
 
-def watch(number: int, model: RunModel) -> pd.DataFrame:
-    """Predict the frames of a camera until Ctrl-C and return one row a frame, as in the table of a video.
+def watch(
+    number: int, model: Model, writer: RowWriter, say: Callable[[str], None], detector: Mapping[str, Any] | None = None
+) -> int:
+    """Predict the frames of a camera until it ends or Ctrl-C is pressed.
+
+    Args:
+        number: The camera's number.
+        model: The model.
+        writer: Gets one row a frame, as in the table of a video.
+        say: Prints a line for the user.
+        detector: Settings of the FaceFinder.
+
+    Returns:
+        The number of frames.
 
     Raises:
-        UserError: The camera does not exist or gives no frame.
+        UserError: The camera does not exist or gives no frame, or the rows cannot be written.
     """
-    rows: list[dict[str, Any]] = []
+    predictor, frames = Predictor(model, detector=detector), 0
     with _opened(number) as camera, stoppable() as stopped:
-        predictor = Predictor(model)
         started = said = time.monotonic()
-        print(f"camera {number}: Ctrl-C ends it, and writes its table", flush=True)
+        say(f"camera {number}: Ctrl-C ends it, and completes its table")
         while not stopped():
             there, picture = camera.read()
             if not there:
                 break
-            now = time.monotonic()
+            now, frames = time.monotonic(), frames + 1
             row = predictor(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), now - started)
-            rows.append({"video": f"camera-{number}", "frame": len(rows) + 1, **row})
+            known = {"video": f"camera-{number}", "frame": frames, "time": row.pop("time"), "person": 1}
+            writer.add(pd.DataFrame([known | row]))
             if now - said >= SHOWN:
                 said = now
-                print(_line(row, model), flush=True)
-    if not rows:
+                say(_line(known | row, model))
+    if not frames:
         raise UserError("predict-camera", number=number)
-    table = pd.DataFrame(rows)
-    table.insert(3, "person", 1)
-    return table
+    return frames
 
 
-def _line(row: dict[str, Any], model: RunModel) -> str:
-    said = [f"{row['time']:.1f} s"]
+def _line(row: Mapping[str, Any], model: Model) -> str:
+    parts = [f"{row['time']:.1f} s"]
     for answer in model.answers:
         if answer.kind == "class":
-            said.append(str(row[f"{answer.name}_name"]))
+            parts.append(str(row[f"{answer.name}_name"]))
         elif answer.kind != "binary":
-            said.append(f"{answer.name} {row[answer.name]:+.2f}")
-    return ", ".join(said)
+            parts.append(f"{answer.name} {row[answer.name]:+.2f}")
+    return ", ".join(parts)
 
 
 @contextmanager

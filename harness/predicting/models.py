@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
+from harness.data.tracking.detection import FaceFinder
+from harness.data.tracking.pose_boxes import RULE
 from harness.evaluation.postprocessing import Chain, labelled
-from harness.evaluation.prediction import answers
+from harness.evaluation.prediction import answers, columns_of
 from harness.features.frozen_encoder import frozen_slots
 from harness.predicting.live_video import Branches, LiveVideo
 from harness.runs.finished import check_written, read_own, use_settings
@@ -19,10 +23,12 @@ from harness.runs.job import plan_of
 from harness.runs.run import evaluation_options, trained_model
 from harness.runs.splits import fitted_on
 from harness.runtime.device import pick_device
+from harness.runtime.precision import autocast
 from harness.training.build import adapter_options, regularisation_options
 from leaderboards.record import Record
 from zoo.api import Answer, DetectorSpec, EditionSpec, TrackSpec, VideoAnswers
 from zoo.files import file_sha256
+from zoo.model.model import Batch
 from zoo.model.shape_check import check
 from zoo.registry.registry import Registry
 from zoo.registry.tracks import find_track, load_plugins
@@ -47,22 +53,62 @@ class About:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Recent:
+    """The last n frames of a live video.
+
+    Attributes:
+        features: Branch with a frozen encoder -> (n, D).
+        inputs: Any other branch -> the input of its encoder, as a batch of one.
+        present: Branch -> (n,) bool.
+        times: (n,) seconds.
+    """
+
+    features: Mapping[str, np.ndarray]
+    inputs: Mapping[str, Mapping[str, torch.Tensor]]
+    present: Mapping[str, np.ndarray]
+    times: np.ndarray
+
+
+Follow = Callable[[VideoAnswers], object]
+
+
 class Model(Protocol):
-    """A model that predicts videos. ``keep``: frames that its windows may reach back."""
+    """A model that predicts videos.
+
+    ``person``: how its person boxes are found, if the user does not set `detector.person`.
+    ``keep``: frames that its windows may reach back. ``length``: frames that a live prediction uses. ``chain``:
+    post-processors. ``waits``: why no row is final before the end of a video, if so.
+    """
 
     about: About
     branches: Branches
     edition: EditionSpec
     track: TrackSpec
     detector: DetectorSpec
+    person: str
     keep: int
+    length: int
+    chain: Chain
+    waits: str
 
     @property
     def answers(self) -> tuple[Answer, ...]:
         """The predicted quantities, with their classes."""
 
-    def predict(self, video: LiveVideo) -> VideoAnswers:
-        """Return post-processed predictions of every frame; reads the video as far as needed."""
+    def predict(self, video: LiveVideo, follow: Follow | None = None) -> VideoAnswers:
+        """Return post-processed predictions of every frame; reads the video as far as needed.
+
+        ``follow`` is called with the predictions, not post-processed, of all leading frames whose windows are closed.
+        """
+
+    def latest(self, recent: Recent) -> VideoAnswers:
+        """Return post-processed predictions of the last frames of a live video."""
+
+
+def finder_of(model: Model, settings: Mapping[str, Any] | None) -> FaceFinder:
+    """Return the FaceFinder of a model with the user's settings; UserError if one of them is wrong."""
+    return FaceFinder(model.detector, {"person": model.person, **(settings or {})})
 
 
 class RunModel:
@@ -85,6 +131,7 @@ class RunModel:
         self.edition, self.track = find_track(self.registry, config.track, config.edition)
         self.plan = plan_of(config, self.registry, self.track)
         self.detector: DetectorSpec = self.registry.get("detectors", DETECTOR)
+        self.person = _person(record)
         self.device = pick_device(self.config.device)
         torch.use_deterministic_algorithms(True, warn_only=True)
         dims = check(self.plan, adapter_options(config), regularisation_options(config))["dims"]
@@ -92,7 +139,9 @@ class RunModel:
         self.network = trained_model(self.plan, dims, self.track, config, weights).to(self.device)
         self.branches = Branches(self.plan.slots, frozen_slots(self.plan.slots, config.features, self.device))
         self.how: dict[str, Any] = evaluation_options(config, self.plan)
-        self.keep = (self.how["batch"] + 2) * self.how["length"]
+        self.waits = "train.evaluation=full predicts whole videos" if self.how["full"] else ""
+        self.length = int(self.how["length"])
+        self.keep = (self.how["batch"] + 2) * self.length
         self.chain = self._fitted(folder)
         self.about = About(
             folder.resolve().name,
@@ -109,11 +158,36 @@ class RunModel:
         """The predicted quantities, with their classes."""
         return self.track.answers
 
-    def predict(self, video: LiveVideo) -> VideoAnswers:
+    def predict(self, video: LiveVideo, follow: Follow | None = None) -> VideoAnswers:
         """Return predictions of every frame, with post-processing fitted on the run's own validation predictions."""
         clips = video.clips(self.network.slots)
-        (raw,) = answers(self.network, clips, self.track, device=self.device, **self.how)
+        (raw,) = answers(self.network, clips, self.track, device=self.device, follow=follow, **self.how)
         return self.chain.apply(raw)
+
+    @torch.inference_mode()
+    def latest(self, recent: Recent) -> VideoAnswers:
+        """Return post-processed predictions of the last frames of a live video."""
+        network, n = self.network.eval(), len(recent.times)
+        features = {name: torch.from_numpy(rows[None]) for name, rows in recent.features.items()}
+        masks = {name: torch.from_numpy(recent.present[name][None]) for name in network.slots}
+        inputs = {name: dict(given) for name, given in recent.inputs.items()}
+        blank = torch.zeros(1, n, len(self.answers))
+        valid = torch.ones(1, n, dtype=torch.bool)
+        batch = Batch(features, inputs, masks, valid, blank, blank.bool()).to(self.device)
+        with autocast(self.device, self.how["precision"]):
+            out = network(batch)
+
+        def columns(raw: torch.Tensor) -> dict[str, np.ndarray]:
+            return columns_of(self.answers, network.decode(raw).double().cpu().numpy()[0])
+
+        slots = network.slots if self.how["per_slot"] else ()
+        own = {name: columns(out.per_slot[name]) for name in slots}
+        extra = {f"slot.{name}.{key}": part for name, parts in own.items() for key, part in parts.items()}
+        targets = {answer.name: np.full(n, np.nan, np.float32) for answer in self.answers}
+        present = {name: recent.present[name] for name in network.slots}
+        return self.chain.apply(
+            VideoAnswers("live", "live", columns(out.raw), targets, present, recent.times, extra=extra)
+        )
 
     def _fitted(self, folder: Path) -> Chain:
         chain = Chain(self.plan.post, self.track)
@@ -121,6 +195,13 @@ class RunModel:
         if fitted is not None and labelled(known := read_own(fitted, self.track)):
             chain.fit(known)
         return chain
+
+
+def _person(record: Record | None) -> str:
+    """Return how the person boxes of a run's data were found, as a value of `detector.person`."""
+    made = ((record.result.get("data") if record else None) or {}).get("boxes") or []
+    found = re.search(r" person=(\S+)-\d+$", made[0]) if made else None
+    return found[1] if found else RULE
 
 
 def warnings_of(record: Record | None) -> list[str]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from harness.data.tracking.detection import FaceFinder
 from harness.data.tracking.face_tracks import choose, is_main, people_in
 from harness.data.tracking.person_boxes import boxes_of
+from harness.data.tracking.pose_boxes import Posed
 from harness.data.tracking.tracker import NOBODY, Track
+from harness.predicting.final_rows import FinalRows, Follower, Nobody, Person
 from harness.predicting.live_video import LiveVideo, Unsure, only_readable
 from harness.predicting.media import Media
-from harness.predicting.models import Model
+from harness.predicting.models import Model, finder_of
 from harness.predicting.video_scan import Row, VideoScan
 from zoo.api import VideoAnswers
 from zoo.errors import UserError
@@ -24,29 +25,20 @@ Tick = Callable[[], object]
 
 
 @dataclass(frozen=True)
-class Person:
-    """One person of an input.
+class Predicted:
+    """An input with the predictions of its people.
 
     Attributes:
-        number: From 1.
-        face: (n, 4) float32, the face boxes in pixels; NaN if no face is detected.
-        score: (n,) scores of the detector.
-        predictions: Predictions of every frame.
+        media: The input.
+        people: Its people.
+        readings: How often its pictures were decoded.
+        posed: Counts of the person boxes by pose; None if the model takes none, or all are by body proportions.
     """
-
-    number: int
-    face: np.ndarray
-    score: np.ndarray
-    predictions: VideoAnswers
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """An input with the predictions of its people. ``readings``: number of times its pictures were decoded."""
 
     media: Media
     people: list[Person]
     readings: int = 1
+    posed: Posed | None = None
 
 
 def predict_media(
@@ -56,6 +48,7 @@ def predict_media(
     everybody: bool = False,
     detector: Mapping[str, Any] | None = None,
     tick: Tick = lambda: None,
+    follower: Follower | None = None,
 ) -> Predicted:
     """Predict an input.
 
@@ -65,26 +58,33 @@ def predict_media(
         everybody: Predict all people, not the main person alone.
         detector: Settings of the FaceFinder (harness.data.tracking.detection).
         tick: Called after every frame.
+        follower: Gets the rows as they become final, person by person.
 
     Raises:
         UserError: The input cannot be read, lacks the streams of the model, or shows no person although the model needs
             faces.
     """
     check_streams(media, model)
-    scan = VideoScan(media, FaceFinder(model.detector, detector), model.branches.wanted())
+    follower = follower or Nobody()
+    if model.waits:
+        follower.wait(model.waits)
+    scan = VideoScan(media, finder_of(model, detector), model.branches.wanted())
     if not everybody and is_main(media.name):
-        found = _guessed(scan, model, tick)
+        found = _guessed(scan, model, tick, follower)
         track = _person(scan)
-        if found is not None and scan.was_guessed(track):
-            return Predicted(media, [_of(1, track, found, scan)])
-        return Predicted(media, [_of(1, track, _known(scan, model, track, tick), scan)], readings=2)
+        if found is not None:
+            return Predicted(media, [found], posed=scan.posed)
+        scan.posed = None if scan.posed is None else Posed()
+        return Predicted(media, [_known(scan, model, track, tick, follower)], readings=2, posed=scan.posed)
     for _ in scan.guessed(guess=False):
         tick()
     chosen = people_in(scan.tracks()) if everybody else [_person(scan)]
     if not chosen:
         chosen = [NOBODY]
-    people = [_of(k, track, _known(scan, model, track, tick), scan) for k, track in enumerate(chosen, 1)]
-    return Predicted(media, people, readings=1 + len(people))
+    people: list[Person] = []
+    for track in chosen:
+        people.append(_known(scan, model, track, tick, follower, people))
+    return Predicted(media, people, readings=1 + len(people), posed=scan.posed)
 
 
 def check_streams(media: Media, model: Model) -> None:
@@ -100,21 +100,50 @@ def _person(scan: VideoScan) -> Track:
     return choose(scan.tracks(), scan.media.name, scan.info.width)
 
 
-def _guessed(scan: VideoScan, model: Model, tick: Tick) -> VideoAnswers | None:
-    """Return the predictions of the guessed person; None if no person can be guessed."""
-    video = live(scan, model, scan.guessed, tick)
-    with video:
+def _guessed(scan: VideoScan, model: Model, tick: Tick, follower: Follower) -> Person | None:
+    """Return the guessed person; None if no person can be guessed, or if it is not the main person."""
+    final = FinalRows(model.chain, follower, 1, scan.guessed_faces)
+    with live(scan, model, scan.guessed, tick) as video:
         try:
-            found = model.predict(video)
+            found = model.predict(video, final)
             video.finish()
         except Unsure:
-            return None
-    return found
+            found = None
+    track = _person(scan)
+    again = found is None or not scan.was_guessed(track)
+    if final.done and (again or not scan.is_guess(track)):  # the rows so far have predictions or boxes of somebody else
+        follower.restart("another person is the main one")
+        final = FinalRows(model.chain, follower, 1, scan.guessed_faces)
+    if found is None or again:
+        return None
+    person = _of(1, track, found, scan)
+    _finish(final, person, (), follower)
+    return person
 
 
-def _known(scan: VideoScan, model: Model, track: Track, tick: Tick) -> VideoAnswers:
+def _known(
+    scan: VideoScan, model: Model, track: Track, tick: Tick, follower: Follower, before: Sequence[Person] = ()
+) -> Person:
+    """Return a person whose track is known. ``before``: the people whose rows the follower has already."""
+    number = len(before) + 1
+    boxes = boxes_of(track, scan.info, "")
+
+    def faces(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        return boxes.face[start:stop], boxes.score[start:stop]
+
+    final = FinalRows(model.chain, follower, number, faces)
     with live(scan, model, partial(scan.of, track), tick) as video:
-        return model.predict(video)
+        person = _of(number, track, model.predict(video, final), scan)
+    _finish(final, person, before, follower)
+    return person
+
+
+def _finish(final: FinalRows, person: Person, before: Sequence[Person], follower: Follower) -> None:
+    """Pass on the rest of a person's rows, or those of all people again if some have changed."""
+    if not final.finish(person):
+        follower.restart("rows that were reported as final have changed")
+        for one in (*before, person):
+            follower.rows(one, 0)
 
 
 def live(scan: VideoScan, model: Model, rows: Callable[[], Iterator[Row]], tick: Tick) -> LiveVideo:

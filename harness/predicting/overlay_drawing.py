@@ -9,7 +9,8 @@ import numpy as np
 from harness.data.decoding.jpeg import resize
 from harness.predicting import canvas
 from harness.predicting.canvas import BACK, BLUE, FAINT, GREY, ORANGE, PALETTE, WHITE, Colour
-from harness.predicting.one_pass import Person, Predicted
+from harness.predicting.final_rows import Person
+from harness.predicting.one_pass import Predicted
 from zoo.api import Answer
 
 SHORT, LONG = 360, 1920  # pixels: smaller videos are enlarged so that text is legible, larger ones shrunk

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,17 +15,15 @@ from harness.data.decoding.jpeg import resize
 from harness.data.preprocessing.alignment import face_jpeg
 from harness.data.streams.raw_inputs import collate
 from harness.data.streams.sound_window import sound_window
-from harness.data.tracking.detection import BRIDGE, FaceFinder
-from harness.data.tracking.person_boxes import GAP_SECONDS, person_from_face
+from harness.data.tracking.body_proportions import GAP_SECONDS, faces_and_people
+from harness.data.tracking.detection import BRIDGE
+from harness.data.tracking.pose_boxes import Posed
 from harness.data.tracking.tracker import Tracker
-from harness.evaluation.prediction import columns_of
 from harness.evaluation.prediction_tables import to_frame
-from harness.predicting.models import RunModel
+from harness.predicting.models import Model, Recent, finder_of
 from harness.predicting.video_scan import Wanted
-from harness.runtime.precision import autocast
 from zoo.api import AudioInput, FrameInput, VideoAnswers
 from zoo.errors import UserError
-from zoo.model.model import Batch
 from zoo.readers import FrameView
 
 SETTLE = 0.1  # seconds that sound may lag behind before a frame counts as silent
@@ -53,20 +52,21 @@ class Predictor:
             print(predictor(frame)["expression_name"])
 
     Args:
-        model: The run.
+        model: A run or a ready model.
         rate: Frames a second, used if calls give no times.
+        detector: Settings of the FaceFinder (harness.data.tracking.detection). ``mode=track`` has no effect.
 
     Raises:
-        UserError: A stream of the run cannot be read frame by frame.
+        UserError: A stream of the model cannot be read frame by frame.
     """
 
-    def __init__(self, model: RunModel, *, rate: float = 30.0) -> None:
+    def __init__(self, model: Model, *, rate: float = 30.0, detector: Mapping[str, Any] | None = None) -> None:
         self.model, self.rate = model, rate
         if unread := model.branches.unread():
             raise UserError("predict-stream-needs-folder", names=", ".join(unread))
-        self.length = int(model.how["length"])
+        self.length = model.length
         self.wanted = {p.name: w for p, w in zip(model.branches.pictures, model.branches.wanted(), strict=True)}
-        self.finder = FaceFinder(model.detector)
+        self.finder = finder_of(model, detector)
         self.reset()
 
     def reset(self) -> None:
@@ -75,6 +75,7 @@ class Predictor:
         self.frames: deque[_Kept] = deque(maxlen=self.length)
         self.samples = np.zeros(0, np.float32)
         self.heard_from = 0.0  # seconds of samples[0]
+        self.posed = Posed()  # counts of person boxes by pose
         self._last: tuple[float, np.ndarray] | None = None  # time and box of the last face
 
     def hear(self, samples: np.ndarray, rate: int = 16_000, *, time: float | None = None) -> None:
@@ -139,7 +140,10 @@ class Predictor:
         height, width = frame.shape[:2]
         near = self._last is not None and time - self._last[0] <= GAP_SECONDS
         face = self._last[1] if near and self._last is not None else np.full(4, np.nan, np.float32)
-        person = person_from_face(face[None], width, height)[0]
+        both = faces_and_people(face[None], width, height, max_gap=0)[0]
+        person = both[4:]
+        if self.finder.people is not None and any("boxes" in want.needs for want in self.wanted.values()):
+            person = self.finder.people.box(frame, both[:4], person, self.posed)
         for name, want in self.wanted.items():
             shown = frame if want.kind is None else resize(frame, *want.kind)
             picture = want.cut(FrameView(shown if want.uses_video else None, crop, person, (width, height)))
@@ -194,39 +198,22 @@ class Predictor:
 
     # --- the frames so far ---
 
-    @torch.inference_mode()
     def _window(self) -> VideoAnswers:
         model, frames = self.model, list(self.frames)
-        n, network = len(frames), model.network.eval()
-        present = {s: np.array([kept.present.get(s, False) for kept in frames]) for s in network.slots}
+        n = len(frames)
+        present = {p.name: np.array([kept.present.get(p.name, False) for kept in frames]) for p in model.branches.plans}
         features, inputs = {}, {}
         for plan in model.branches.plans:
             name, spec = plan.name, model.branches.spec(plan)
             if (slot := model.branches.frozen.get(name)) is not None:
                 none = np.zeros(slot.encoder.dim, np.float32)
-                rows = np.stack([kept.features.get(name, none) for kept in frames])
-                features[name] = torch.from_numpy(rows[None])
+                features[name] = np.stack([kept.features.get(name, none) for kept in frames])
             elif isinstance(spec, AudioInput):
                 sound = collate([self._sound(spec, [kept.time for kept in frames])], n)
                 inputs[name] = {key: torch.from_numpy(value) for key, value in sound.items()}
             else:
                 inputs[name] = self._pictures(name, frames, spec)
-        masks = {name: torch.from_numpy(mask[None]) for name, mask in present.items()}
-        blank = torch.zeros(1, n, len(model.answers))
-        valid = torch.ones(1, n, dtype=torch.bool)
-        batch = Batch(features, inputs, masks, valid, blank, blank.bool()).to(model.device)
-        with autocast(model.device, model.how["precision"]):
-            out = network(batch)
-        decoded = network.decode(out.raw).double().cpu().numpy()[0]
-        extra: dict[str, np.ndarray] = {}
-        if model.how["per_slot"]:
-            for name in network.slots:
-                own = network.decode(out.per_slot[name]).double().cpu().numpy()[0]
-                extra |= {f"slot.{name}.{key}": part for key, part in columns_of(model.answers, own).items()}
-        values = columns_of(model.answers, decoded)
-        targets = {answer.name: np.full(n, np.nan, np.float32) for answer in model.answers}
-        times = np.array([kept.time for kept in frames])
-        return model.chain.apply(VideoAnswers("live", "live", values, targets, present, times, extra=extra))
+        return model.latest(Recent(features, inputs, present, np.array([kept.time for kept in frames])))
 
     def _pictures(self, name: str, frames: list[_Kept], spec: FrameInput) -> dict[str, torch.Tensor]:
         pictures = np.zeros((1, len(frames) + 2 * spec.context, spec.size, spec.size, 3), np.uint8)

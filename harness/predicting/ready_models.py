@@ -11,11 +11,12 @@ import torch
 
 from harness.config.recipe import about
 from harness.config.schema import load_config
+from harness.data.tracking.pose_boxes import RULE
 from harness.evaluation.postprocessing import Chain
-from harness.evaluation.prediction import video_answers
+from harness.evaluation.prediction import columns_of, video_answers
 from harness.features.frozen_encoder import frozen_slots
 from harness.predicting.live_video import Branches, LiveVideo
-from harness.predicting.models import DETECTOR, About, rights_warning
+from harness.predicting.models import DETECTOR, About, Follow, Recent, rights_warning
 from harness.runs.job import plan_of
 from harness.runs.zero_shot import AT_ONCE
 from harness.runtime.device import pick_device
@@ -29,6 +30,9 @@ from zoo.registry.tracks import find_track, load_plugins
 
 RECIPE = "default"  # for real data; it names the default ready model
 NOTE = "predictions describe how a face looks or a voice sounds, not what a person feels"
+
+HELD = 30
+"""Frames for which a live prediction is repeated if no face is found, at most: one second of most cameras."""
 
 
 def default_ready() -> str:
@@ -67,9 +71,10 @@ class ReadyModel:
         self.ready = match(name, own, name, _answers(own))
         self.track = replace(track, answers=self.ready.answers)
         self.detector: DetectorSpec = registry.get("detectors", DETECTOR)
+        self.person, self.waits = RULE, ""
         (self.slot,) = frozen_slots([plan], config.features, pick_device(config.device))
         self.branches = Branches([plan], [self.slot])
-        self.keep = 2 * AT_ONCE
+        self.keep, self.length = 2 * AT_ONCE, HELD
         self.chain = Chain(plan_of(config, registry, self.track).post, self.track)
         self.card = f"{plan.passport.name}: {plan.encoder.summary} (licence {plan.passport.license})"
         digest = file_sha256(self.slot.file) if self.slot.file else ""
@@ -83,9 +88,13 @@ class ReadyModel:
         return self.track.answers
 
     @torch.inference_mode()
-    def predict(self, video: LiveVideo) -> VideoAnswers:
+    def predict(self, video: LiveVideo, follow: Follow | None = None) -> VideoAnswers:
         """Return predictions of every frame; frames without data are interpolated."""
         name, clips = self.slot.plan.name, video.clips([self.slot.plan.name])
+
+        def raw(frames: int) -> VideoAnswers:
+            return video_answers(clips, 0, self.answers, decoded[:frames], {}, clips.present[0])
+
         decoded = np.tile(self.ready.absent().numpy(), (video.n_frames, 1))
         waiting: list[tuple[np.ndarray, np.ndarray]] = []  # frame indices and their features
         for start in range(0, video.n_frames, AT_ONCE):
@@ -94,7 +103,27 @@ class ReadyModel:
             seen = np.flatnonzero(clips.present[0][name][start:stop])
             waiting.append((seen + start, rows[seen]))
             self._score(waiting, decoded, ended=stop == video.n_frames)
-        return self.chain.apply(video_answers(clips, 0, self.answers, decoded, {}, clips.present[0]))
+            ((unscored, _),) = waiting
+            if follow is not None and stop < video.n_frames:
+                follow(raw(int(unscored[0]) if len(unscored) else stop))
+        return self.chain.apply(raw(video.n_frames))
+
+    @torch.inference_mode()
+    def latest(self, recent: Recent) -> VideoAnswers:
+        """Return predictions of the last frames of a live video; a frame without data repeats the last prediction."""
+        name, n = self.slot.plan.name, len(recent.times)
+        seen, decoded = recent.present[name], np.tile(self.ready.absent().numpy(), (n, 1))
+        if seen.any():
+            decoded[seen] = self._decoded(recent.features[name][seen])
+        targets = {answer.name: np.full(n, np.nan, np.float32) for answer in self.answers}
+        values = columns_of(self.answers, decoded)
+        return self.chain.apply(VideoAnswers("live", "live", values, targets, {name: seen}, recent.times))
+
+    def _decoded(self, rows: np.ndarray) -> np.ndarray:
+        features = torch.from_numpy(np.asarray(rows, np.float32)).to(self.slot.device)
+        scores = self.slot.encoder.scores(features).float()  # type: ignore[operator]
+        decoded: np.ndarray = self.ready.decode(scores).cpu().numpy()
+        return decoded
 
     def _score(self, waiting: list[tuple[np.ndarray, np.ndarray]], decoded: np.ndarray, *, ended: bool) -> None:
         """Score features in batches of AT_ONCE, as `harness run --zero-shot` does.
@@ -103,9 +132,7 @@ class ReadyModel:
         """
         frames, rows = (np.concatenate(parts) for parts in zip(*waiting, strict=True))
         while len(frames) >= AT_ONCE or (ended and len(frames)):
-            features = torch.from_numpy(np.asarray(rows[:AT_ONCE], np.float32)).to(self.slot.device)
-            scores = self.slot.encoder.scores(features).float()  # type: ignore[operator]
-            decoded[frames[:AT_ONCE]] = self.ready.decode(scores).cpu().numpy()
+            decoded[frames[:AT_ONCE]] = self._decoded(rows[:AT_ONCE])
             frames, rows = frames[AT_ONCE:], rows[AT_ONCE:]
         waiting[:] = [(frames, rows)]
 

@@ -14,12 +14,13 @@ from pathlib import Path
 import cv2
 import torch
 
-from harness.data.tracking.detection import FaceFinder, detector_settings
+from harness.data.tracking.detection import detector_settings
 from harness.predicting.command import load_model, one_file
+from harness.predicting.final_rows import Nobody, Person
 from harness.predicting.media import Media, open_input
-from harness.predicting.models import Model
+from harness.predicting.models import Model, finder_of
 from harness.predicting.one_pass import check_streams, live, predict_media
-from harness.predicting.tables import table_of
+from harness.predicting.tables import rows_of
 from harness.predicting.video_scan import Row, VideoScan
 
 DEVICE = "cpu"  # a limit on cores would mean nothing with a GPU
@@ -40,7 +41,7 @@ def stages(video: str, model: str | None, settings: list[str], plugins: list[str
 
 
 def _round(media: Media, model: Model, settings: list[str]) -> dict[str, float]:
-    finder, wanted = FaceFinder(model.detector, detector_settings(settings)), model.branches.wanted()
+    finder, wanted = finder_of(model, detector_settings(settings)), model.branches.wanted()
     kinds = list(dict.fromkeys([None, *(want.kind for want in wanted if want.uses_video)]))
     scan = VideoScan(media, finder, wanted)
     rows: list[Row] = []
@@ -81,7 +82,7 @@ def one_pass(video: str, model: str | None, settings: list[str], plugins: list[s
 
     Returns:
         ``frames``; ``seconds`` by the clock and ``processor`` seconds of the prediction; seconds from the start until
-        the model is loaded (``load``), the first frame is read (``first_frame``) and the table has its first row
+        the model is loaded (``load``), the first frame is read (``first_frame``) and the first row is final
         (``first_row``); ``readings``: how often the video was decoded.
     """
     began = time.perf_counter()
@@ -93,8 +94,8 @@ def one_pass(video: str, model: str | None, settings: list[str], plugins: list[s
         if not first:
             first.append(time.perf_counter())
 
-    predicted = predict_media(media, loaded, detector=detector_settings(settings), tick=tick)
-    table_of(predicted, loaded.answers)
+    rows = _Rows(loaded)
+    predicted = predict_media(media, loaded, detector=detector_settings(settings), tick=tick, follower=rows)
     ended = time.perf_counter()
     return {
         "frames": media.info.n_frames,
@@ -102,9 +103,21 @@ def one_pass(video: str, model: str | None, settings: list[str], plugins: list[s
         "processor": time.process_time() - used,
         "load": ready - began,
         "first_frame": (first or [ended])[0] - began,
-        "first_row": ended - began,  # post-processing needs all frames, so all rows appear at once
+        "first_row": rows.first - began,
         "readings": predicted.readings,
     }
+
+
+class _Rows(Nobody):
+    """The rows of a table, made as `harness predict` makes them, and the time of the first."""
+
+    def __init__(self, model: Model) -> None:
+        self.model, self.first = model, 0.0
+
+    def rows(self, person: Person, start: int) -> None:
+        """Make the next rows."""
+        rows_of(person, self.model.answers, start)
+        self.first = self.first or time.perf_counter()
 
 
 def _open(video: str, model: str | None, plugins: list[str]) -> tuple[Media, Model]:

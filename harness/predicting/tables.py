@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.evaluation.prediction_tables import to_frame, write_plain
+from harness.evaluation.prediction_tables import to_frame
 from harness.io.atomic import atomic
+from harness.predicting.final_rows import Person
 from harness.predicting.models import About
-from harness.predicting.one_pass import Person, Predicted
+from harness.predicting.one_pass import Predicted
 from zoo.api import Answer
-from zoo.errors import UserError
 from zoo.libraries import version
 from zoo.text import seen_json
 
@@ -26,66 +26,35 @@ ABOUT = "about.json"
 COURSE = 10
 """Number of equal parts of a video; their means are the course of a value."""
 
-_BOX = ("x0", "y0", "x1", "y1")
+BOX = ("x0", "y0", "x1", "y1")
+"""Columns of the face box."""
 
 
 def table_of(predicted: Predicted, answers: tuple[Answer, ...]) -> pd.DataFrame:
-    """Return the table of an input, one row a frame and person.
+    """Return the table of an input, one row a frame and person; see ``rows_of``."""
+    return pd.concat([rows_of(person, answers) for person in predicted.people], ignore_index=True)
+
+
+def rows_of(person: Person, answers: tuple[Answer, ...], start: int = 0) -> pd.DataFrame:
+    """Return the rows of one person, one a frame.
+
+    Args:
+        person: The person, at consecutive frames.
+        answers: The predicted quantities.
+        start: The index of the first of these frames.
 
     Returns:
         ``video``, ``frame`` (from 1), ``time`` (seconds), ``person`` (from 1), ``x0`` to ``y1`` (the face box in
         pixels; empty if no face is detected), ``score`` (of the detector), the predictions, ``present_<slot>``.
     """
-    return pd.concat([_rows(person, answers) for person in predicted.people], ignore_index=True)
-
-
-def _rows(person: Person, answers: tuple[Answer, ...]) -> pd.DataFrame:
     table = to_frame(answers, [person.predictions], labels=False)
     table = table.drop(columns=[c for c in table.columns if str(c).startswith("extra_") or c == "group"])
+    table["frame"] = np.arange(start + 1, start + len(table) + 1, dtype=np.int32)
     boxes = {"person": np.full(len(table), person.number, np.int32)}
-    boxes |= {name: person.face[:, k] for k, name in enumerate(_BOX)} | {"score": person.score}
+    boxes |= {name: person.face[:, k] for k, name in enumerate(BOX)} | {"score": person.score}
     for place, (name, column) in enumerate(boxes.items(), 3):
         table.insert(place, name, column)
     return table
-
-
-def _write_csv(path: Path, table: pd.DataFrame) -> None:
-    numbers = [name for name in (*_BOX, "score") if name in table]
-    seen = table[numbers].astype(object).where(table[numbers].notna(), "")
-    write_plain(path, table.assign(**{name: _short(seen[name]) for name in numbers}))
-
-
-def _short(column: pd.Series) -> pd.Series:
-    return column.map(lambda value: "" if value == "" else f"{value:.2f}")
-
-
-def _write_parquet(path: Path, table: pd.DataFrame) -> None:
-    atomic(path, lambda part: table.to_parquet(part, index=False))
-
-
-def _write_jsonl(path: Path, table: pd.DataFrame) -> None:
-    atomic(path, lambda part: table.to_json(part, orient="records", lines=True, double_precision=6, force_ascii=False))
-
-
-FORMATS: Mapping[str, Callable[[Path, pd.DataFrame], None]] = {
-    "csv": _write_csv,
-    "parquet": _write_parquet,
-    "jsonl": _write_jsonl,
-}
-
-
-def check_format(name: str) -> None:
-    """Raise UserError if a table format is unknown."""
-    if name not in FORMATS:
-        raise UserError("predict-format", got=name)
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table atomically, in the format given by the suffix of its name."""
-    FORMATS[path.suffix.removeprefix(".")](path, table)
-
-
-# --- summaries --------------------------------------------------------------------------------------------------------
 
 
 def summary_of(predicted: Predicted, answers: tuple[Answer, ...]) -> dict[str, Any]:
@@ -103,6 +72,7 @@ def summary_of(predicted: Predicted, answers: tuple[Answer, ...]) -> dict[str, A
         "frames": len(times),
         "seconds": round(float(times[-1]) + step, 3),
         "readings": predicted.readings,
+        **({} if predicted.posed is None else {"posed": asdict(predicted.posed)}),
         "people": [_person_summary(person, answers) for person in predicted.people],
     }
 

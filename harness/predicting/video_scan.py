@@ -19,8 +19,10 @@ import numpy as np
 from harness.data.decoding.display import Size
 from harness.data.decoding.frames import frame_size
 from harness.data.preprocessing.alignment import face_jpeg
+from harness.data.tracking.body_proportions import GAP_SECONDS, faces_and_people
 from harness.data.tracking.detection import FaceFinder, in_frames
-from harness.data.tracking.person_boxes import GAP_SECONDS, boxes_of, person_from_face
+from harness.data.tracking.person_boxes import boxes_of
+from harness.data.tracking.pose_boxes import Posed
 from harness.data.tracking.tracker import Track
 from harness.predicting.media import Media
 from zoo.api import Faces
@@ -29,7 +31,7 @@ from zoo.readers import FrameView
 HELD = 256 << 20  # most bytes of decoded frames kept while a lost face may come back
 ALIKE = 0.05  # guessing ends if more than this share of the frames with a face show a second one of similar size
 ALIKE_FRAMES = 10  # and at least this many frames do
-_UNKNOWN = np.full(4, np.nan, np.float32)
+_UNKNOWN = np.full(8, np.nan, np.float32)  # boxes of a face and its person
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class VideoScan:
         self.found = 0  # frames searched for faces so far
         self.needs_crops = any("crops" in want.needs for want in wanted)
         self.needs_boxes = any("boxes" in want.needs for want in wanted)
+        self._boxes = array("d")  # four numbers and a score of the chosen face of each frame, NaN for none
+        self.posed = Posed() if self.needs_boxes and finder.people is not None else None  # counts of the rows
         self._points = array("d")  # five landmarks a face, of all faces
         self._first = array("q")  # index of each frame's first face among all faces
         self._faces = 0
@@ -124,6 +128,7 @@ class VideoScan:
         waiting: list[_Frame] = []
         known: np.ndarray | None = None  # box of the last face
         if not self.media.has_pictures:
+            self._boxes.extend([float("nan")] * (5 * self.info.n_frames))
             self.guess.extend([-1] * self.info.n_frames)
             for _ in range(self.info.n_frames):
                 yield [None for _ in self.wanted]
@@ -157,6 +162,8 @@ class VideoScan:
         self._keep(faces)
         self.found += 1
         taken = self.tracker.leading()
+        box = [float("nan")] * 5 if taken is None else [*map(float, faces.boxes[taken]), float(faces.scores[taken])]
+        self._boxes.extend(box)
         self.guess.append(-1 if taken is None else taken)
         if self.needs_person and not self.unsure:
             self.unsure = self._are_alike(faces)
@@ -175,16 +182,20 @@ class VideoScan:
         return self._alike >= ALIKE_FRAMES and self._alike > ALIKE * self._seen
 
     def _between(self, before: np.ndarray | None, box: np.ndarray, frames: int) -> np.ndarray:
-        """Return person boxes (frames, 4) from the face box ``before`` (excluded) to ``box`` (included)."""
+        """Return boxes (frames, 8) of face and person from the face ``before`` (excluded) to ``box`` (included)."""
         face = np.full((frames + 1, 4), np.nan, np.float32)
-        face[0], face[-1] = _UNKNOWN if before is None else before, box
-        return person_from_face(face, self.info.width, self.info.height, max_gap=self._gap)[1:]
+        face[0], face[-1] = _UNKNOWN[:4] if before is None else before, box
+        return faces_and_people(face, self.info.width, self.info.height, max_gap=self._gap)[1:]
 
     def _rows(self, frames: Sequence[_Frame], boxes: np.ndarray) -> Iterator[Row]:
         size = self.info.width, self.info.height
+        """Yield the pictures of frames, with boxes (n, 8) of the face and, by body proportions, of the person."""
         for frame, box in zip(frames, boxes, strict=True):
+            person = box[4:]
+            if self.finder.people is not None and self.posed is not None:
+                person = self.finder.people.box(frame.pictures[None], box[:4], person, self.posed)
             yield [
-                want.cut(FrameView(frame.pictures[want.kind] if want.uses_video else None, frame.crop, box, size))
+                want.cut(FrameView(frame.pictures[want.kind] if want.uses_video else None, frame.crop, person, size))
                 for want in self.wanted
             ]
 
@@ -194,20 +205,30 @@ class VideoScan:
         """Return the tracks of all faces."""
         return self.tracker.tracks()
 
-    def was_guessed(self, track: Track) -> bool:
-        """Return whether the rows yielded by ``guessed`` show this person."""
-        if self.unsure:
-            return False
+    def guessed_faces(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return boxes (n, 4) and scores (n,) of the guessed person's face in the frames [start, stop) read so far."""
+        found = self._boxes[5 * start : 5 * min(stop, len(self.guess))]  # a copy: another thread extends the array
+        rows = np.array(found, np.float32).reshape(-1, 5)
+        return rows[:, :4], rows[:, 4]
+
+    def is_guess(self, track: Track) -> bool:
+        """Return whether the person guessed in every frame is this one."""
         truth = np.full(self.info.n_frames, -1, np.int64)
         truth[track.frames] = track.faces
-        return not self.needs_person or np.array_equal(truth, np.frombuffer(self.guess, np.int64))
+        return np.array_equal(truth, np.frombuffer(self.guess, np.int64))
+
+    def was_guessed(self, track: Track) -> bool:
+        """Return whether the rows yielded by ``guessed`` show this person."""
+        return not self.unsure and (not self.needs_person or self.is_guess(track))
 
     def of(self, track: Track) -> Iterator[Row]:
         """Yield the pictures of a known person, one row a frame; decodes the video once more."""
-        boxes = boxes_of(track, self.info, "").person
+        face = boxes_of(track, self.info, "").face
+        boxes = faces_and_people(face, self.info.width, self.info.height, max_gap=self._gap)
         faces = dict(zip(track.frames.tolist(), track.faces.tolist(), strict=True))
         kinds: list[Size | None] = list(dict.fromkeys(want.kind for want in self.wanted if want.uses_video))
-        kinds = [None, *(kind for kind in kinds if kind is not None)] if self.needs_crops or None in kinds else kinds
+        if self.needs_crops or self.posed is not None or None in kinds:
+            kinds = [None, *(kind for kind in kinds if kind is not None)]
         places = count()
         for pictures in self.media.pictures(kinds):
             index = next(places)

@@ -10,6 +10,7 @@ from harness.config.schema import flat
 from harness.data.index.index import Index
 from harness.data.packed.locate import stored_as
 from harness.data.streams.sources import open_reader, source_of
+from harness.data.tracking.person_boxes import FOLDER, how_made
 from harness.features.store import FeatureStore
 from harness.io.hashing import digest
 from harness.runs.job import Job
@@ -71,6 +72,10 @@ def _data(job: Job, index: Index) -> DataBlock:
     }
     if packed := stored_as(index.pack, {slot.stream.name for slot in job.plan.slots}):
         data["packed"] = packed
+    if any("boxes" in slot.stream.needs for slot in job.plan.slots):
+        made = [how_made(index.root / FOLDER / f"{video.name}.parquet") for video in index.videos]
+        if by_pose := sorted({detector for detector, posed in made if posed is not None}):
+            data["boxes"] = by_pose
     return data
 
 

@@ -37,7 +37,7 @@ from zoo.model.cost import cost_of_encoder
 from zoo.model.own_scores import Ready, match
 from zoo.weights.cards import find
 
-AT_ONCE = 4096  # frames whose scores are computed together
+AT_ONCE = 64  # frames whose scores are computed together; `harness predict` writes their rows together
 
 
 def check_settings(config: RunConfig, seeds: int = 1) -> None:

@@ -86,6 +86,7 @@ def encoders() -> list[api.EncoderSpec]:
             passport="plugins.encoders.blazepose:card",
             cards="plugins.encoders.blazepose:cards",
             fixed=True,
+            person_boxes=True,
         ),
         api.EncoderSpec(
             "checkpoint",

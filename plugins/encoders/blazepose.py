@@ -15,6 +15,8 @@ how reliable the result is.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,8 @@ POINTS, SIDE = 33, 256
 SEEN, LAYERS = 224, ((8, 2), (16, 2), (32, 6))  # first network: input side; stride in pixels, anchors per cell
 SURE, OVERLAP, WIDER = 0.5, 0.3, 1.25
 PAPER = "Bazarevsky et al. 2020, arXiv:2006.10204"
+NOSE, EYES, MOUTH, SHOULDERS, FEET = 0, [2, 5], [9, 10], [11, 12], [27, 28, 29, 30, 31, 32]  # points by number
+CROWN, FLESH, NEAR = 2.0, 0.2, 0.25  # see body_box
 KERNEL = 7  # cells of the heat map around a point
 
 
@@ -81,6 +85,22 @@ class BlazePose(LandmarkEncoder):
         points[:, :2] = refined(points[:, :2], out["Identity_3"][..., :POINTS])
         return np.concatenate([region.project(points), 1 / (1 + np.exp(-found[:, 3:4]))], axis=1)
 
+    def person_box(self, frame: np.ndarray, face: np.ndarray, person: np.ndarray) -> np.ndarray | None:
+        """Return the box (4,) of a person's body in a frame; None if its pose is not seen.
+
+        Args:
+            frame: uint8 RGB (H, W, 3).
+            face: The person's face (4,), x0 y0 x1 y1 in pixels: the nose of the pose must be in it.
+            person: Where to look, a box (4,) inside the frame.
+        """
+        (x0, y0), (x1, y1) = np.floor(person[:2]).astype(int), np.ceil(person[2:]).astype(int)
+        if min(x1 - x0, y1 - y0) < 2:
+            return None
+        near = self.find(np.ascontiguousarray(frame[y0:y1, x0:x1]))
+        if near is None:
+            return None
+        return body_box(self.points_in(frame, replace(near, x=near.x + x0, y=near.y + y0)), face, person, frame.shape)
+
     def _net(self, name: str) -> TfLite:
         if getattr(self, name) is None:
             self.load_file(find(card("pose", None)))
@@ -110,6 +130,35 @@ def refined(points: np.ndarray, heat: np.ndarray) -> np.ndarray:
         if warm.max() >= SURE:
             out[k] = (warm * columns).sum() / width / warm.sum(), (warm * rows[:, None]).sum() / height / warm.sum()
     return out
+
+
+def body_box(points: np.ndarray, face: np.ndarray, person: np.ndarray, shape: Sequence[int]) -> np.ndarray | None:
+    """Return the box (4,) float32 around the visible points of a body, inside the frame; None if it is not seen.
+
+    The body is seen if nose and shoulders are visible, and the nose is in the face. Shoulders and wrists are points
+    inside the body, so the box is wider by a part of the shoulders' distance. The crown is as far above the eyes as
+    CROWN times the mouth is below them. If no foot is visible, the frame or a table hides the end of the body, and the
+    lower edge is that of ``person``.
+
+    Args:
+        points: (33, 4), x, y, z in pixels and visibility.
+        face: (4,), the face's box.
+        person: (4,), the box by body proportions.
+        shape: Height and width of the frame.
+    """
+    visible = points[:, 3] >= SURE
+    nose, margin = points[NOSE, :2], NEAR * (face[2:] - face[:2])
+    if not visible[[NOSE, *SHOULDERS]].all() or (nose < face[:2] - margin).any() or (nose > face[2:] + margin).any():
+        return None
+    places = points[visible, :2]
+    flesh = FLESH * math.dist(*points[SHOULDERS, :2])
+    eyes, mouth = points[EYES, 1].mean(), points[MOUTH, 1].mean()
+    low, high = places.min(0) - flesh, places.max(0) + flesh
+    low[1] = min(low[1], eyes - CROWN * abs(mouth - eyes))
+    if not visible[FEET].any():
+        high[1] = person[3]
+    box = np.concatenate([low, high]).clip(0, [shape[1], shape[0]] * 2)
+    return box.astype(np.float32) if (box[2:] > box[:2]).all() else None
 
 
 def normalised(points: np.ndarray) -> np.ndarray:

@@ -72,6 +72,10 @@ class ClassBias:
                 values[name] = np.where(total > 0, p / np.where(total > 0, total, 1), given).astype(given.dtype)
         return replace(video, values=values)
 
+    def settled(self, video: VideoAnswers) -> int:
+        """Return the number of frames: each frame is shifted alone."""
+        return len(video.times)
+
     def state(self) -> dict[str, Any]:
         """Return the biases by answer; passed to the constructor, they make the same post-processor."""
         return {"bias": {name: bias.tolist() for name, bias in self.bias.items()}}

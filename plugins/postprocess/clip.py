@@ -29,6 +29,10 @@ class Clip:
         clipped = {answer.name: _clip(answer, np.asarray(video.values[answer.name])) for answer in self.answers}
         return replace(video, values={**video.values, **clipped})
 
+    def settled(self, video: VideoAnswers) -> int:
+        """Return the number of frames: each frame is clipped alone."""
+        return len(video.times)
+
     def state(self) -> dict[str, Any]:
         """Return an empty state: nothing is fitted."""
         return {}

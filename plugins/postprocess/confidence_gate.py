@@ -60,6 +60,10 @@ class ConfidenceGate:
             values[name] = np.where(sure[:, None], second, values[name])
         return replace(video, values=values)
 
+    def settled(self, video: VideoAnswers) -> int:
+        """Return the number of frames: each frame is replaced or kept alone."""
+        return len(video.times)
+
     def state(self) -> dict[str, Any]:
         """Return slot and threshold; passed to the constructor, they make the same gate."""
         return {"slot": self.slot, "threshold": self.threshold}

@@ -34,6 +34,11 @@ class Interpolate:
             values[name] = _interpolate(np.asarray(values[name]), video.times, seen)
         return replace(video, values=values)
 
+    def settled(self, video: VideoAnswers) -> int:
+        """Return the number of frames up to the last one with input: those after it depend on the next one."""
+        seen = np.any(list(video.present.values()), axis=0) if video.present else np.ones(len(video.times), bool)
+        return int(np.flatnonzero(seen)[-1]) + 1 if seen.any() else 0
+
     def state(self) -> dict[str, Any]:
         """Return an empty state: nothing is fitted."""
         return {}

@@ -62,6 +62,10 @@ class Moments:
             values[name] = (given * scale + self.shift[name]).astype(given.dtype)
         return replace(video, values=values)
 
+    def settled(self, video: VideoAnswers) -> int:
+        """Return the number of frames: each frame is mapped alone."""
+        return len(video.times)
+
     def state(self) -> dict[str, Any]:
         """Return scale and shift by answer; passed to the constructor, they make the same post-processor."""
         return {"scale": dict(self.scale), "shift": dict(self.shift)}

@@ -15,6 +15,8 @@ from zoo.layers.validation import at_least
 WIDTHS = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 """Widths in seconds tried by ``fit``. Published best: about 3 s for valence, arousal and expression, 0.2 s for AUs."""
 
+_MARGIN = 1e-3  # seconds, more than any rounding of a window's end
+
 
 class Smooth:
     """Post-processor that smooths predictions over a window of time (HSEmotion, arXiv:2407.13184, which counts frames).
@@ -48,7 +50,7 @@ class Smooth:
         each: bool = False,
     ) -> None:
         self.answers = {answer.name: (answer.kind, answer.name if each else answer.kind) for answer in answers}
-        self.filter = _FILTERS[method]
+        self.method, self.filter = method, _FILTERS[method]
         own = {"value": width_value, "class": width_class, "binary": width_binary}
         given: dict[str, float | None] = {}
         for kind, key in self.answers.values():
@@ -76,6 +78,16 @@ class Smooth:
             done = self.filter(given, video.times, self.widths[key])
             values[name] = _normalised(done, given) if kind == "class" and self.widths[key] > 0 else done
         return replace(video, values=values)
+
+    def settled(self, video: VideoAnswers) -> int | None:
+        """Return the number of frames whose windows end before the last frame.
+
+        None for the Gaussian filter: its sums are rounded otherwise if the longest window grows.
+        """
+        if self.method == "gaussian":
+            return None
+        reach = max(self.widths.values(), default=0.0) / 2 + _MARGIN
+        return int(np.searchsorted(video.times + reach, video.times[-1])) if len(video.times) else 0
 
     def state(self) -> dict[str, Any]:
         """Return the widths by kind of answer, or by answer; passed to the constructor, they make the same filter."""

@@ -63,6 +63,10 @@ class Threshold:
         moved = {name: moved_to_half(np.asarray(video.values[name]), t) for name, t in self.thresholds.items()}
         return replace(video, values={**video.values, **moved})
 
+    def settled(self, video: VideoAnswers) -> int:
+        """Return the number of frames: each frame is mapped alone."""
+        return len(video.times)
+
     def state(self) -> dict[str, Any]:
         """Return the thresholds by answer; passed to the constructor, they make the same post-processor."""
         return {"threshold": dict(self.thresholds)}

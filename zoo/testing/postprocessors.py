@@ -11,7 +11,7 @@ import numpy as np
 
 from zoo.api import Answer, PostSpec, VideoAnswers
 from zoo.testing.comparisons import defaults, expect_options_matter, no_network
-from zoo.testing.rules import Check, checks_of, construct, describe, expect, run_all
+from zoo.testing.rules import Check, Excused, checks_of, construct, describe, expect, run_all
 
 ANSWERS = (
     Answer("valence", "value", -5),
@@ -332,6 +332,27 @@ def precisions(case: PostCase) -> None:
             expect(gap < 1e-3, f"{name}: float32 answers are processed otherwise than float64 ones (by {gap:.2g})")
 
 
+def settled(case: PostCase) -> None:
+    """Check that frames reported as settled stay as they are if more frames of the video follow.
+
+    `harness predict` writes them while it reads the video, and does not take them back.
+    """
+    post = case.fitted()
+    if not hasattr(post, "settled"):
+        raise Excused("it has no method settled, so rows of a video wait for its end")
+    for video in case.videos():
+        whole = post.apply(video).values
+        for known in range(1, len(video.times) + 1):
+            first = video.part(0, known)
+            count = post.settled(first)
+            if count is None:
+                continue
+            expect(0 <= count <= known, f"settled gives {count} of {known} frames")
+            early = {name: rows[:count] for name, rows in post.apply(first).values.items()}
+            late = {name: rows[:count] for name, rows in whole.items()}
+            _expect_equal(late, early, f"settled gives {count} of {known} frames, which change later")
+
+
 RULES = (
     offline,
     shape,
@@ -343,4 +364,5 @@ RULES = (
     options,
     repeatable,
     precisions,
+    settled,
 )

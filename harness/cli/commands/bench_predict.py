@@ -104,6 +104,6 @@ def render(figures: Figures, video: Path, model: str | None) -> str:
             f"one pass: {figures.rate:.1f} frames/s, {figures.rate / figures.bound:.0%} of the bound{again}; "
             f"{1000 * figures.processor:.2f} ms of processor a frame",
             f"peak memory {figures.peak_mb:,.0f} MB; seconds from the start: model loaded {figures.load:.1f}, first "
-            f"frame read {figures.first_frame:.1f}, first row (all rows) {figures.first_row:.1f}",
+            f"frame read {figures.first_frame:.1f}, first row {figures.first_row:.1f}",
         ]
     )

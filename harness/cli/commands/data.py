@@ -58,14 +58,18 @@ def crop(
     _failures(report.failures)
 
 
-def boxes(folder: Path, detector: str, jobs: int | None, plugins: Sequence[Path]) -> None:
-    """Find the person boxes of a data folder."""
+def boxes(folder: Path, detector: str, jobs: int | None, plugins: Sequence[Path], sets: Sequence[str] = ()) -> None:
+    """Find the person boxes of a data folder. ``sets``: ``detector.KEY=VALUE``."""
     from harness.data.affwild2.raw_video_names import raw_people
-    from harness.data.tracking.person_boxes import make_boxes
+    from harness.data.tracking.detection import detector_settings
+    from harness.data.tracking.person_boxes import FOLDER, all_posed, make_boxes
 
-    work = raw_people(folder)
-    failures = make_boxes(folder, work, _detector(detector, plugins), jobs)
-    print(f"{folder / 'boxes'}: boxes of {len(work) - len(failures)} of {len(work)} videos")
+    work, settings = raw_people(folder), detector_settings(sets)
+    failures = make_boxes(folder, work, _detector(detector, plugins), jobs, options=settings)
+    print(f"{folder / FOLDER}: boxes of {len(work) - len(failures)} of {len(work)} videos")
+    names = [name for given, _ in work for name in ((given,) if isinstance(given, str) else given)]
+    if (posed := all_posed(folder / FOLDER / f"{name}.parquet" for name in names)) is not None:
+        print(posed)
     _failures(failures)
 
 

@@ -10,7 +10,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -22,9 +21,10 @@ from harness.data.affwild2.raw_video_names import known_names, names_in
 from harness.data.decoding.video import expected_frames, probe
 from harness.data.index.group_tables import TABLE
 from harness.data.preprocessing.alignment import face_jpeg
+from harness.data.preprocessing.crop_report import CropReport
 from harness.data.tracking.detection import FaceFinder
 from harness.data.tracking.face_tracks import choose
-from harness.data.tracking.person_boxes import FOLDER, are_made, boxes_of, read_boxes, write_boxes
+from harness.data.tracking.person_boxes import FOLDER, all_posed, are_made, boxes_of, read_boxes, write_boxes
 from harness.data.tracking.tracker import Track
 from harness.io.atomic import atomic, clear_parts
 from harness.io.locks import NAME, file_lock
@@ -37,36 +37,6 @@ from zoo.errors import UserError
 CROPS = "cropped_aligned"
 _MARK = "crop.json"  # marks a folder as made by this command and names its raw folder, so that it can be resumed
 _SPOOL = 64 << 20  # bytes of one video's encoded faces that are kept in memory; more go to a temporary file
-
-
-@dataclass(frozen=True)
-class CropReport:
-    """The result of ``crop_folder``.
-
-    ``found``: annotated name -> (frames, frames with a face), including videos that were finished before. ``skipped``:
-    number of those. ``failures``: videos that could not be read. ``left_out``: one line for each kind of file that is
-    not a video.
-    """
-
-    out: Path
-    found: Mapping[str, tuple[int, int]]
-    skipped: int
-    failures: Sequence[Failure]
-    left_out: Sequence[str] = ()
-
-    def __str__(self) -> str:
-        frames, faces = (sum(column) for column in zip(*self.found.values(), strict=True)) if self.found else (0, 0)
-        lines = [
-            f"{self.out}: people {len(self.found)}, frames {frames}, a face in {faces} "
-            f"({100 * faces / max(frames, 1):.1f} %)"
-        ]
-        if self.skipped:
-            lines.append(f"videos finished before: {self.skipped}")
-        lines += [f"{name}: no face in {n} frames" for name, (n, seen) in sorted(self.found.items()) if n and not seen]
-        lines += self.left_out
-        if self.failures:
-            lines.append(f"videos that failed: {len(self.failures)}")
-        return "\n".join(lines)
 
 
 def crop_folder(
@@ -120,7 +90,8 @@ def _crop_all(
     shutil.rmtree(out / ".partial", ignore_errors=True)
     found = dict(sorted(found.items()))
     failures.sort(key=lambda failure: Path(failure.item))
-    return CropReport(out, found, len(work) - len(todo), failures, layout.left_out_notes())
+    posed = all_posed(out / FOLDER / f"{name}.parquet" for name in found)
+    return CropReport(out, found, len(work) - len(todo), failures, layout.left_out_notes(), posed)
 
 
 # --- the folders ------------------------------------------------------------------------------------------------------
@@ -203,7 +174,7 @@ def _crop(item: tuple[Sequence[str], Path], tick: Tick, *, out: Path, finder: Fa
         for name in names:
             track = choose(tracks, name, info.width)
             _write_crops(out, name, kept.images(track))
-            write_boxes(out / FOLDER / f"{name}.parquet", boxes_of(track, info, finder.label))
+            write_boxes(out / FOLDER / f"{name}.parquet", boxes_of(track, info, finder.label, finder.people))
 
 
 class _Faces:

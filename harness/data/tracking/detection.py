@@ -11,6 +11,7 @@ import numpy as np
 from harness.config.schema import parsed
 from harness.data.decoding.video import VideoInfo, read_frames
 from harness.data.tracking.between import FollowedFaces
+from harness.data.tracking.pose_boxes import RULE, PosedPeople
 from harness.data.tracking.tracker import Track, Tracker
 from harness.runtime.process_pool import Tick
 from zoo.api import DetectorSpec, Faces
@@ -46,7 +47,8 @@ def detector_settings(sets: Sequence[str]) -> dict[str, Any]:
 class FaceFinder:
     """A detector with its settings, built on first use in each process.
 
-    ``settings``: the detector's options, and ``mode``, one of MODES. ``label`` names detector, version and settings:
+    ``settings``: the detector's options; ``mode``, one of MODES; ``person``, the encoder that finds person boxes
+    (harness.data.tracking.pose_boxes), kept as ``people``. ``label`` names detector, version and settings:
     files made under another label are made again. ``portable``: True if other processes can build it too; they cannot
     build a detector from a single plugin file.
     """
@@ -56,9 +58,12 @@ class FaceFinder:
         self.mode = str(options.pop("mode", MODES[0]))
         if self.mode not in MODES:
             raise UserError("detector-mode", got=self.mode)
+        person = str(options.pop("person", RULE))
+        self.people = None if person == RULE else PosedPeople(person)
         self.build = spec.build
         self.options = check_options(spec, options)
         said = self.options if self.mode == MODES[0] else {**self.options, "mode": self.mode}
+        said = said if self.people is None else {**said, "person": self.people.label}
         self.label = " ".join((spec.name, str(spec.version), *(f"{name}={value}" for name, value in said.items())))
         self.portable = isinstance(spec.build, str)
 

@@ -6,10 +6,9 @@ of the raw video, and the detector's score; NaN where absent. The schema's metad
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,12 @@ import pyarrow.parquet as pq
 from harness.data.affwild2.groups import without_side
 from harness.data.decoding import video as video_frames
 from harness.data.decoding.probe_cache import video_reading
-from harness.data.decoding.video import VideoInfo, expected_frames, probe
+from harness.data.decoding.video import VideoInfo, expected_frames, probe, read_frames
 from harness.data.tracking import openpose
+from harness.data.tracking.body_proportions import GAP_SECONDS, faces_and_people
 from harness.data.tracking.detection import FaceFinder, in_frames
 from harness.data.tracking.face_tracks import choose
+from harness.data.tracking.pose_boxes import Posed, PosedPeople
 from harness.data.tracking.tracker import Track
 from harness.io.atomic import atomic, clear_parts
 from harness.io.digests import warn_unverified
@@ -35,19 +36,13 @@ from harness.runtime.machine import cores
 from harness.runtime.process_pool import Tick, run_jobs
 from zoo.api import DetectorSpec
 from zoo.errors import UserError, first_line
-from zoo.files import spelled, state_of
+from zoo.files import open_file, spelled, state_of
 
 VERSION = f"1.{video_frames.VERSION}"
 """Version of decoder, tracks, box rule and crops: boxes and crops made by another version are made again."""
 
 FOLDER = "boxes"
-GAP_SECONDS = 1.0  # gaps of the face up to this length are interpolated for person boxes
-
-# The person's size in widths and heights of the face. Sideways: HAIR if the frame ends at the chin, ARMS (shoulders and
-# bent arms) if it shows a face's height or more below the chin. ABOVE: hair. BELOW: from the chin to the feet of
-# somebody standing (a body is eight to nine face heights tall); the box is clipped at the frame.
-HAIR, ARMS, ABOVE, BELOW = 0.4, 1.5, 0.5, 7.5
-
+POSED = b"posed"  # metadata: frames with a box by pose, and frames in which one was looked for
 _COLUMNS = [f"{part}{axis}" for part in ("face_", "") for axis in ("x0", "y0", "x1", "y1")]
 
 
@@ -57,6 +52,7 @@ class Boxes:
 
     ``face``: (n, 4). ``person``: (n, 4). ``score``: (n,). ``detector``: the detector that made them, with its options.
     ``reading``: how the video was read (harness.data.decoding.video.VideoInfo); None if this program did not make them.
+    ``posed``: counts of the boxes by pose; None if all are by body proportions.
     """
 
     face: np.ndarray
@@ -64,11 +60,12 @@ class Boxes:
     score: np.ndarray
     detector: str
     reading: str | None = ""
+    posed: Posed | None = None
 
     def fitted(self, n_frames: int) -> Boxes:
         """Cut to ``n_frames`` rows, or pad with NaN: annotation and video may differ by a frame."""
         face, person, score = (_rows(values, n_frames) for values in (self.face, self.person, self.score))
-        return Boxes(face, person, score, self.detector, self.reading)
+        return Boxes(face, person, score, self.detector, self.reading, self.posed)
 
 
 def write_boxes(path: Path, boxes: Boxes) -> None:
@@ -78,6 +75,8 @@ def write_boxes(path: Path, boxes: Boxes) -> None:
     columns |= {name: np.ascontiguousarray(values[:, k]) for k, name in enumerate(_COLUMNS)}
     table = pa.table(columns | {"score": boxes.score.astype(np.float32)})
     made = {"detector": boxes.detector, "version": VERSION, "reading": boxes.reading or ""}
+    if boxes.posed is not None:
+        made[POSED.decode()] = f"{boxes.posed.seen}/{boxes.posed.asked}"
     table = table.replace_schema_metadata({name.encode(): value.encode() for name, value in made.items()})
     atomic(path, lambda part: write_sealed(table, part))
 
@@ -100,27 +99,12 @@ def read_boxes(path: Path) -> Boxes:
 def are_made(path: Path, finder: FaceFinder, video: Path) -> bool:
     """Return True if a boxes file exists for this detector with its options, this version and the video's reading."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             made_by = pq.read_schema(file).metadata or {}
     except (OSError, pa.ArrowException):
         return False
     wanted = {b"detector": finder.label, b"version": VERSION, b"reading": video_reading(video)}
     return all(made_by.get(name, b"") == value.encode() for name, value in wanted.items())
-
-
-def person_from_face(face: np.ndarray, width: int, height: int, *, max_gap: int = 25) -> np.ndarray:
-    """Return person boxes (n, 4) by body proportions from face boxes (n, 4), clipped at the frame.
-
-    A face box is extended by ABOVE face heights above, BELOW face heights below, and HAIR to ARMS face widths on each
-    side, growing with how much the frame shows below the chin: in a close-up, shoulders outside the picture must not
-    hide the scene. Gaps of up to ``max_gap`` frames are interpolated; longer ones are NaN.
-    """
-    face = _interpolated(face.astype(np.float64), max_gap)
-    wide, high = face[:, 2] - face[:, 0], face[:, 3] - face[:, 1]
-    shown = np.clip((height - face[:, 3]) / np.maximum(high, 1), 0, 1)
-    side = (HAIR + (ARMS - HAIR) * shown) * wide
-    person = face + np.stack([-side, -ABOVE * high, side, BELOW * high], axis=1)
-    return np.clip(person, 0, [width, height, width, height]).astype(np.float32)
 
 
 def person_boxes(data_folder: Path, name: str, video: Path, n_frames: int) -> Boxes | None:
@@ -214,30 +198,49 @@ def _make(item: tuple[Sequence[str], Path], tick: Tick, *, folder: Path, finder:
     info = probe(path)
     tracks = finder.tracks(info, tick)
     for name in names:
-        write_boxes(folder / f"{name}.parquet", boxes_of(choose(tracks, name, info.width), info, finder.label))
+        write_boxes(
+            folder / f"{name}.parquet", boxes_of(choose(tracks, name, info.width), info, finder.label, finder.people)
+        )
 
 
-def boxes_of(track: Track, info: VideoInfo, detector: str) -> Boxes:
-    """Return the boxes of one person of a video; ``detector``: the label of the detector that found the faces."""
+def boxes_of(track: Track, info: VideoInfo, detector: str, people: PosedPeople | None = None) -> Boxes:
+    """Return the boxes of one person of a video.
+
+    Args:
+        track: The person's faces.
+        info: The video.
+        detector: The label of the detector that found the faces.
+        people: Finds person boxes by pose, for which the video is decoded; None: body proportions.
+    """
     face = np.full((info.n_frames, 4), np.nan, np.float32)
     score = np.full(info.n_frames, np.nan, np.float32)
     face[track.frames], score[track.frames] = track.boxes, track.scores
-    person = person_from_face(face, info.width, info.height, max_gap=in_frames(info, GAP_SECONDS))
-    return Boxes(face, person, score, detector, info.reading)
+    both = faces_and_people(face, info.width, info.height, max_gap=in_frames(info, GAP_SECONDS))
+    if people is None:
+        return Boxes(face, both[:, 4:], score, detector, info.reading)
+    posed, frames = Posed(), read_frames(info.path)
+    person = [people.box(frame, row[:4], row[4:], posed) for frame, row in zip(frames, both, strict=True)]
+    return Boxes(face, np.stack(person), score, detector, info.reading, posed)
+
+
+def how_made(path: Path) -> tuple[str, Posed | None]:
+    """Return the detector of a boxes file, and its counts if its person boxes are by pose; ("", None) if unreadable."""
+    try:
+        with path.open("rb") as file:
+            made = pq.read_schema(file).metadata or {}
+        counts = [int(part) for part in made.get(POSED, b"").split(b"/") if part]
+        return made.get(b"detector", b"").decode(), Posed(*counts) if counts else None
+    except (OSError, pa.ArrowException, ValueError):
+        return "", None
+
+
+def all_posed(paths: Iterable[Path]) -> Posed | None:
+    """Return the counts of several boxes files together; None if all person boxes are by body proportions."""
+    counts = [posed for path in paths if (posed := how_made(path)[1]) is not None]
+    return Posed(sum(one.seen for one in counts), sum(one.asked for one in counts)) if counts else None
 
 
 def _rows(values: np.ndarray, n: int) -> np.ndarray:
     out = np.full((n, *values.shape[1:]), np.nan, np.float32)
     out[: len(values)] = values[:n]
-    return out
-
-
-def _interpolated(values: np.ndarray, max_gap: int) -> np.ndarray:
-    """Fill gaps of at most ``max_gap`` rows of NaN between known rows by linear interpolation."""
-    known = np.flatnonzero(np.isfinite(values).all(axis=1))
-    out = values.copy()
-    for before, after in pairwise(known):
-        if 1 < after - before <= max_gap + 1:
-            weight = (np.arange(before + 1, after) - before)[:, None] / (after - before)
-            out[before + 1 : after] = (1 - weight) * values[before] + weight * values[after]
     return out

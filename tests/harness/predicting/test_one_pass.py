@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -17,6 +18,9 @@ from harness.predicting.models import RunModel
 from harness.predicting.one_pass import predict_media
 from harness.runs.job import Job
 from harness.runs.run import predict_split, prepare
+from plugins.encoders import blazepose
+from tests.harness.predicting.test_final_rows import Collected
+from tests.support.carried import want
 from tests.support.media import write_click_video
 from zoo.api import VideoAnswers
 
@@ -35,25 +39,29 @@ TUNED = (
 )
 
 
-def by_folder(run: Path, model: RunModel, videos: list[Path], work: Path) -> dict[str, VideoAnswers]:
+def by_folder(
+    run: Path, model: RunModel, videos: list[Path], work: Path, settings: dict[str, Any] | None = None
+) -> dict[str, VideoAnswers]:
     """What the run predicts of the data folder that `harness data crop` makes."""
     (work / "raw").mkdir(parents=True)
     for video in videos:
         (work / "raw" / video.name).symlink_to(video)
-    crop_folder(work / "raw", work / "made", detector=model.detector, jobs=1, progress=False)
+    crop_folder(work / "raw", work / "made", detector=model.detector, jobs=1, progress=False, options=settings)
     index = index_videos(work / "made", model.edition, model.track)
     job = Job(model.config, model.registry, model.edition, model.track, model.plan, index, "predict", False)
     prepared = prepare(job, weights=run / "weights.safetensors", progress=False)
     return {answer.video: model.chain.apply(answer) for answer in predict_split(job, prepared, "test")}
 
 
-def assert_equal(run: Path, videos: list[Path], work: Path) -> dict[str, int]:
-    """Both ways give the same bits; how often each video was decoded."""
+def assert_equal(run: Path, videos: list[Path], work: Path, settings: dict[str, Any] | None = None) -> dict[str, int]:
+    """Both ways give the same bits, and so do rows as they come; how often each video was decoded."""
     model, readings = RunModel(run), {}
-    there = by_folder(run, model, videos, work)
+    there = by_folder(run, model, videos, work, settings)
     for video in videos:
-        got = predict_media(open_input(video, "video"), model)
+        collected = Collected()
+        got = predict_media(open_input(video, "video"), model, follower=collected, detector=settings)
         (person,), known = got.people, there[video.stem]
+        collected.assert_equal(person)
         readings[video.stem] = got.readings
         for name, values in known.values.items():
             np.testing.assert_array_equal(person.predictions.values[name], values, err_msg=f"{video.stem} {name}")
@@ -107,3 +115,22 @@ def test_real_videos(  # type: ignore[no-untyped-def]
     assert [person.number for person in everybody.people] == [1, 2]
     left, right = (np.nanmean(person.face[:, [0, 2]]) for person in everybody.people)
     assert abs(left - right) > 200
+
+
+@pytest.mark.slow
+def test_a_real_video_with_boxes_by_pose(  # type: ignore[no-untyped-def]
+    program, real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    want(blazepose.card("pose", None), "ai_edge_litert")
+    want(blazepose.finder_card())
+    run = program.kept("--track", "expr", "--encoders", "body,context", "--fusion", "late", *QUICK)
+    monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
+    video = min((real / "videos").glob("01-*.mp4"))
+    assert assert_equal(run, [video], tmp_path / "work", {"person": "blazepose"}) == {video.stem: 1}
+    media, settings = open_input(video, "video"), {"person": "blazepose"}
+    posed, rule = (predict_media(media, RunModel(run), detector=given) for given in (settings, None))
+    assert posed.posed is not None
+    assert posed.posed.share > 0.9
+    assert rule.posed is None
+    values = [one.people[0].predictions.values["expression"] for one in (posed, rule)]
+    assert not np.array_equal(*values)

@@ -16,6 +16,7 @@ from harness.data.decoding.video import VideoInfo
 from harness.data.streams.readers import BodyReader, ContextReader, FaceReader, FrameReader
 from harness.data.tracking.detection import FaceFinder
 from harness.data.tracking.face_tracks import choose, people_in
+from harness.data.tracking.pose_boxes import Posed, PosedPeople
 from harness.predicting.video_scan import VideoScan, Wanted
 from zoo.api import DetectorSpec, Faces
 
@@ -85,6 +86,29 @@ def test_the_guess_is_the_truth(shown: list[list[tuple[float, ...]]]) -> None:
     assert one.was_guessed(track)
     known = list(one.of(track))
     assert film.readings == 2
+    assert all(same(a, b) for row, other in zip(rows, known, strict=True) for a, b in zip(row, other, strict=True))
+
+
+class Shifted(PosedPeople):
+    """Person boxes that depend on the frame and the face; frames with an even index fall back to the rule."""
+
+    def __init__(self) -> None:
+        self._finder = self
+
+    def person_box(self, frame: np.ndarray, face: np.ndarray, person: np.ndarray) -> np.ndarray | None:
+        index = int(frame[0, 0, 0])
+        return face + index % 5 if index % 2 else None
+
+
+@pytest.mark.parametrize("shown", [STEADY, SHORT_GAP, LONG_GAP, LATE])
+def test_boxes_by_pose_are_the_same_in_both_readings(shown: list[list[tuple[float, ...]]]) -> None:
+    one, rule = scan(Film(shown), BodyReader), scan(Film(shown), BodyReader)
+    one.finder.people, one.posed = Shifted(), Posed()
+    rows, plain = list(one.guessed()), list(rule.guessed())
+    seen = [k for k, (a, b) in enumerate(zip(rows, plain, strict=True)) if not same(a[0], b[0])]
+    assert seen == [k for k, row in enumerate(plain) if row[0] is not None and k % 2]
+    assert one.posed == Posed(len(seen), sum(row[0] is not None for row in plain))
+    known = list(one.of(choose(one.tracks(), "film", WIDTH)))
     assert all(same(a, b) for row, other in zip(rows, known, strict=True) for a, b in zip(row, other, strict=True))
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from plugins.encoders import blazepose
-from plugins.encoders.blazepose import LAYERS, SEEN, BlazePose, normalised, refined
+from plugins.encoders.blazepose import LAYERS, SEEN, BlazePose, body_box, normalised, refined
 from tests.plugins.detectors.test_blazeface import frame_of
 from tests.support.carried import want
 from tests.support.paths import TESTS
@@ -77,3 +77,57 @@ def test_place_and_size_make_no_difference_and_visibility_stays():
     moved = points * [3, 3, 3, 1] + [5, -2, 8, 0]
     np.testing.assert_allclose(normalised(moved), normalised(points), atol=1e-5)
     np.testing.assert_allclose(normalised(points)[:, 3], points[:, 3], rtol=1e-6)
+
+
+def standing() -> np.ndarray:
+    """Return the points of a person who stands in the middle of a frame of 200 x 300: head, shoulders, hands, feet."""
+    points = np.zeros((33, 4))
+    points[:, :2] = 100, 150
+    points[0, :2] = 100, 60
+    points[[2, 5], :2] = [[105, 50], [95, 50]]
+    points[[9, 10], :2] = [[104, 70], [96, 70]]
+    points[[11, 12], :2] = [[120, 90], [80, 90]]
+    points[[15, 16], :2] = [[150, 150], [60, 150]]
+    points[27:, :2] = [[110, 250], [90, 250]] * 3
+    points[:, 3] = 0.9
+    return points
+
+
+FACE, PERSON = np.array([90.0, 40, 110, 80]), np.array([60.0, 20, 140, 300])
+
+
+def test_the_box_of_a_body_by_hand():
+    """Shoulders 40 apart: 8 more on each side; the mouth 20 below the eyes: the crown 40 above them."""
+    box = body_box(standing(), FACE, PERSON, (300, 200))
+    np.testing.assert_allclose(box, [60 - 8, 10, 150 + 8, 250 + 8])
+    assert box.dtype == np.float32
+
+
+def test_what_hides_the_feet_ends_the_box_where_the_rule_does():
+    points = standing()
+    points[27:, 3] = 0.1
+    np.testing.assert_allclose(body_box(points, FACE, PERSON, (300, 200)), [52, 10, 158, 300])
+
+
+def test_a_box_ends_at_the_frame():
+    np.testing.assert_allclose(body_box(standing(), FACE, PERSON, (252, 155)), [52, 10, 155, 252])
+
+
+@pytest.mark.parametrize("hidden", [0, 11, 12])
+def test_a_body_without_nose_or_shoulders_is_not_seen(hidden):
+    points = standing()
+    points[hidden, 3] = 0.49
+    assert body_box(points, FACE, PERSON, (300, 200)) is None
+
+
+def test_the_body_must_be_that_of_the_face():
+    assert body_box(standing(), FACE + 40, PERSON, (300, 200)) is None
+
+
+def test_the_box_of_a_real_frame(net, real):
+    frame = frame_of(real / "videos" / "talking_face_unlabelled.mp4")
+    face, person = np.array([320.0, 40, 560, 350]), np.array([215.0, 0, 640, 360])
+    box = net.person_box(frame, face, person)
+    assert 180 < box[0] < 290
+    np.testing.assert_allclose(box[1:], [0, 640, 360], atol=25)
+    assert net.person_box(np.full_like(frame, 90), face, person) is None

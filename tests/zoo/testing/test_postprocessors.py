@@ -106,6 +106,18 @@ class Odd(Scale):
         return {"factor": {self.factor}}
 
 
+class Hasty(Scale):
+    """Its result depends on the length of the video."""
+
+    def apply(self, video):
+        done = super().apply(video)
+        moved = {n: v + 1e-6 * len(v) if n in ("valence", "pain") else v for n, v in done.values.items()}
+        return api.VideoAnswers(done.video, done.group, moved, done.targets, done.present, done.times)
+
+    def settled(self, video):
+        return len(video.times)
+
+
 class Fixed(Scale):
     def __init__(self, answers, factor=None):
         super().__init__(answers)
@@ -125,6 +137,7 @@ CASES = [
     (Peeks, {"blind"}),
     (Chancy, {"repeatable", "precisions"}),
     (Coarse, {"precisions"}),
+    (Hasty, {"settled"}),
     (Secretive, {"state"}),
     (Odd, {"state"}),
     (Fixed, {"options", "state"}),

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from harness.data.tracking.body_proportions import faces_and_people
 from harness.data.tracking.openpose import read_openpose
 from harness.data.tracking.person_boxes import (
     Boxes,
     make_boxes,
     person_boxes,
-    person_from_face,
     read_boxes,
     write_boxes,
 )
@@ -76,14 +76,14 @@ def test_rule_by_hand() -> None:
         [500 - 16, 660 - 30, 540 + 16, 720],
         [0, 0, 45 + 60, 70 + 450],
     ]
-    np.testing.assert_allclose(person_from_face(face, 1280, 720), expected, rtol=1e-6)
+    np.testing.assert_allclose(faces_and_people(face, 1280, 720)[:, 4:], expected, rtol=1e-6)
 
 
 def test_short_gaps_are_interpolated_long_ones_and_the_ends_are_not() -> None:
     face = np.full((20, 4), NAN)
     for frame, left in ((2, 100), (6, 140), (12, 200)):
         face[frame] = [left, 100, left + 40, 160]
-    person = person_from_face(face, 1280, 720, max_gap=4)
+    person = faces_and_people(face, 1280, 720, max_gap=4)[:, 4:]
     np.testing.assert_allclose(person[2:7, 0], [40, 50, 60, 70, 80], rtol=1e-6)
     assert np.isfinite(person[:, 0]).nonzero()[0].tolist() == [2, 3, 4, 5, 6, 12]
 
