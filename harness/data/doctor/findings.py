@@ -79,7 +79,7 @@ def without_sound(infos: Mapping[Path, VideoInfo]) -> list[str]:
     return [f"without sound (the stream audio is absent): {examples(silent)}"] if silent else []
 
 
-def compare_lengths(index: Index, infos: Mapping[Path, VideoInfo]) -> tuple[list[str], list[str]]:
+def compare_lengths(index: Index, infos: dict[Path, VideoInfo]) -> tuple[list[str], list[str]]:
     """Compare the videos' lengths with their annotations; return a summary, and an error for each that does not fit."""
     wrong: list[str] = []
     compared = off = 0
