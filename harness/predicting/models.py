@@ -35,6 +35,8 @@ from zoo.registry.tracks import find_track, load_plugins
 
 DETECTOR = "centerface"
 """The face detector, the same as in `harness data crop`."""
+FASTEST = 240
+"""Frames per second of the fastest video, for the number of frames that stay in memory."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,12 @@ class RunModel:
         self.network = trained_model(self.plan, dims, self.track, config, weights).to(self.device)
         self.branches = Branches(self.plan.slots, frozen_slots(self.plan.slots, config.features, self.device))
         self.how: dict[str, Any] = evaluation_options(config, self.plan)
+        self.sampling: dict[str, Any] = {"stride": config.train.stride, "fps": config.train.fps}
+        stride = -(-FASTEST // config.train.fps) if config.train.fps else config.train.stride
         self.waits = "train.evaluation=full predicts whole videos" if self.how["full"] else ""
-        self.length = int(self.how["length"])
+        if stride > 1:
+            self.waits = "train.stride and train.fps interpolate between sampled frames"
+        self.length = int(self.how["length"]) * int(stride)
         self.keep = (self.how["batch"] + 2) * self.length
         self.chain = self._fitted(folder)
         self.about = About(
@@ -160,9 +166,14 @@ class RunModel:
 
     def predict(self, video: LiveVideo, follow: Follow | None = None) -> VideoAnswers:
         """Return predictions of every frame, with post-processing fitted on the run's own validation predictions."""
-        clips = video.clips(self.network.slots)
+        clips = video.clips(self.network.slots, **self.sampling)
         (raw,) = answers(self.network, clips, self.track, device=self.device, follow=follow, **self.how)
         return self.chain.apply(raw)
+
+    def stride(self, times: np.ndarray) -> int:
+        """Return the stride between the frames of a live video, with frames at ``times`` (n,), that the run wants."""
+        fps = self.sampling["fps"]
+        return stride_of(times, fps) if fps else int(self.sampling["stride"])
 
     @torch.inference_mode()
     def latest(self, recent: Recent) -> VideoAnswers:

@@ -200,6 +200,8 @@ class Predictor:
 
     def _window(self) -> VideoAnswers:
         model, frames = self.model, list(self.frames)
+        step = model.stride(np.array([kept.time for kept in frames]))
+        frames = frames[(len(frames) - 1) % step :: step][-model.length :]  # the newest is one of them
         n = len(frames)
         present = {p.name: np.array([kept.present.get(p.name, False) for kept in frames]) for p in model.branches.plans}
         features, inputs = {}, {}

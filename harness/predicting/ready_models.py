@@ -108,6 +108,10 @@ class ReadyModel:
                 follow(raw(int(unscored[0]) if len(unscored) else stop))
         return self.chain.apply(raw(video.n_frames))
 
+    def stride(self, times: np.ndarray) -> int:
+        """Return 1: every frame is predicted alone."""
+        return 1
+
     @torch.inference_mode()
     def latest(self, recent: Recent) -> VideoAnswers:
         """Return predictions of the last frames of a live video; a frame without data repeats the last prediction."""
@@ -145,7 +149,7 @@ def _stream(name: str, registry: Registry) -> str:
         ready = ", ".join(ready_names(registry))
         raise UserError("predict-model-unknown", got=name, known=f"{did_you_mean(encoder, known)}there are {ready}")
     spec: EncoderSpec = registry.get("encoders", encoder)
-    return spec.streams[0] if spec.streams else ("audio" if spec.kind == "sound" else "face")
+    return spec.streams[0] if spec.streams else ("audio" if spec.kinds == ("sound",) else "face")
 
 
 def _answers(own: OwnScores) -> tuple[Answer, ...]:

@@ -38,6 +38,7 @@ from harness.training.build import (
     shuffled,
 )
 from harness.training.checkpoint import load_weights, save_weights
+from harness.training.checks import check_training
 from harness.training.loggers import Loggers
 from harness.training.loop import Trained, train
 from harness.training.placement import Clock
@@ -109,6 +110,7 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
             made=made_of(job, prepared.store, prepared.cards),
             loggers=lambda step: begun_loggers(job, folder, step),
         )
+        record.circumstances["parameter_groups"] = list(trained.groups)
         clock = Clock()
         clock.start()
         got = {split: predict_split(job, prepared, split) for split in ("val", "test") if split in prepared.splits}
@@ -145,6 +147,8 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
 
     # On the meta device: parts that do not fit together are found before any pixel is read.
     dims = check(plan, adapter_options(config), regularisation_options(config))["dims"]
+    if weights is None:
+        check_training(plan, config)
     frozen, raw = frozen_slots(plan.slots, config.features, world.device), raw_slots(plan, job.index)
     store = extract_features(job.index, frozen, raw, world, progress=progress)
     splits = clips_of(job, store, raw)
@@ -211,7 +215,17 @@ def clips_of(job: Job, store: FeatureStore, raw: Mapping[str, RawSlot]) -> dict[
     for split in SPLITS:
         if videos := job.index.split(split):
             shift, close = (train.delay, train.gaps == "close") if split == "train" else (0.0, False)
-            splits[split] = ClipData(job.index, videos, names, store, raw, delay=shift, close_gaps=close)
+            splits[split] = ClipData(
+                job.index,
+                videos,
+                names,
+                store,
+                raw,
+                delay=shift,
+                close_gaps=close,
+                stride=train.stride,
+                fps=train.fps,
+            )
     return splits
 
 
@@ -222,7 +236,7 @@ def check_trainable(job: Job, splits: Mapping[str, ClipData]) -> None:
     training.
     """
     data = splits.get("train")
-    if data is None or not any(useful[-1] for useful in data.useful):
+    if data is None or not any(useful.any() for useful in data.useful):
         raise UserError("training-no-labels", root=job.index.root, name=job.track.name)
     for split, clips in splits.items():
         for i in range(len(clips.videos) if split != "train" else 0):

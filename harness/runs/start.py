@@ -23,6 +23,7 @@ from harness.runs.summary import announce, summary
 from harness.runtime.device import pick_device
 from harness.runtime.distributed import World, init_distributed
 from harness.submissions.submission import submission_obstacle
+from harness.training.checks import check_training
 from harness.training.loggers import Loggers
 from leaderboards.tables import leaderboard, load_runs, write
 from zoo.errors import UserError
@@ -109,6 +110,7 @@ def check_ready(job: Job) -> None:
         zero_shot.check_ready(job)
         return
     job.loggers()
+    check_training(job.plan, job.config)
     pick_device(job.config.device)
     if not any(np.isfinite(video.labels).any() for video in job.index.split("train")):
         raise UserError("training-split-empty", root=job.index.root, variant=job.index.variant, name=job.track.name)

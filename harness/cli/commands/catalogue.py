@@ -110,6 +110,7 @@ def check(flags: Mapping[str, Any], sets: Sequence[str], recipe: str | None = No
     from harness.config.schema import load_config
     from harness.runs.job import plan_of
     from harness.training.build import adapter_options, regularisation_options
+    from harness.training.checks import check_training
     from zoo.model.shape_check import check as check_plan
     from zoo.registry.tracks import find_track, load_plugins
 
@@ -118,6 +119,7 @@ def check(flags: Mapping[str, Any], sets: Sequence[str], recipe: str | None = No
     edition, track = find_track(registry, config.track, config.edition)
     plan = plan_of(config, registry, track)
     found = check_plan(plan, adapter_options(config), regularisation_options(config))
+    check_training(plan, config)
     rows = []
     for slot in plan.slots:
         state = f"frozen, {slot.passport.name if slot.passport else 'nothing to learn'}" if slot.frozen else "trained"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, get_args, get_origin
@@ -28,8 +29,8 @@ one stream:
 
   STREAM[.TAG][=ENCODER[:ARGUMENT]]
 
-STREAM    the input: face, body, context, frame, audio, landmarks or pose
-          (`harness list streams`)
+STREAM    the input: face, body, context, frame, audio, text, landmarks or
+          pose (`harness list streams`)
 .TAG      a name of your own, for a second encoder on the same stream
 ENCODER   the network that turns the stream into features (`harness list
           encoders`); without it, the recipe's (below)
@@ -42,6 +43,8 @@ Examples:
   face=timm:resnet18           a network of timm
   face,face.b=timm:resnet18    two encoders on one stream
   face=fer                     an encoder that also predicts by itself
+  text=hf:FacebookAI/roberta-base
+                               a model of transformers on the words said
 
 A branch is called STREAM or STREAM.TAG in settings and options too:
 
@@ -64,6 +67,8 @@ folder like it:
   (or ..._Challenge/)                Validation_Set, one text file per video
   cropped_aligned/VIDEO/00001.jpg    face crops, numbered by frame from 1
   VIDEO.mp4 (.avi, .mkv, ...)        raw videos, anywhere in the folder
+  transcripts/VIDEO.srt              optional: the words said, for the stream
+  (.vtt, .json, .csv)                text; also next to VIDEO.mp4
   groups.csv                         optional: video,group for related videos
 
 A folder with crops is enough for the stream face, one with raw videos for audio
@@ -153,7 +158,10 @@ def settings() -> str:
     for section in SECTIONS:
         model = fields[section].annotation
         lines += ["", f"[{section}]"]
-        for name, field in model.model_fields.items():  # type: ignore[union-attr]
+        own = inspect.get_annotations(model)  # type: ignore[arg-type]
+        named = list(model.model_fields.items())  # type: ignore[union-attr]
+        # Inherited settings are the rarer ones, so they come last.
+        for name, field in [*(f for f in named if f[0] in own), *(f for f in named if f[0] not in own)]:
             lines += _entry(f"{section}.{name}", field)
     lines += ["", "[top level]", *(line for name in TOP for line in _entry(name, fields[name]))]
     return "\n".join([*lines, "", "Examples:", "  harness run --set train.epochs=5 --set encoder.face.size=96", ""])
