@@ -15,6 +15,7 @@ from harness.data.index.index import Index, Split, Video
 from harness.data.streams.raw_inputs import RawSlot, collate, threads
 from harness.data.streams.sources import frame_times
 from harness.features.store import Features
+from harness.features.views import ViewChoice
 from zoo.api import AudioInput, FrameInput
 from zoo.errors import UserError
 from zoo.model.model import Batch
@@ -40,6 +41,7 @@ class ClipData:
     out frames without a label, so that a clip continues on the far side of a gap; ``order`` lists the remaining frames
     of each video. Clips have every ``stride``-th of these frames, or with ``fps`` about so many per second of video
     (``strides``, by video).
+    ``views``: chooses a clip's augmented view of the features of frozen slots, in training too.
     """
 
     def __init__(
@@ -54,12 +56,14 @@ class ClipData:
         close_gaps: bool = False,
         stride: int = 1,
         fps: float = 0.0,
+        views: ViewChoice | None = None,
     ) -> None:
         self.index = index
         self.videos = list(videos)
         self.slots = tuple(slots)
         self.store = store
         self.raw = raw
+        self.views = views
         self.labels = [video.labels for video in self.videos]
         if delay:
             self.labels = [shift_back(video.labels, self.times(v), delay) for v, video in enumerate(self.videos)]
@@ -91,6 +95,15 @@ class ClipData:
             masks.update({slot: np.zeros_like(masks[slot]) for slot in slots})
         self.seen = [np.logical_or.reduce(list(masks.values())) for masks in self.present]
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Draw the augmented views of the clips anew, if there are any."""
+        if self.views is not None:
+            self.views.epoch = epoch
+
+    def _stored(self, slot: str, video: str, frames: np.ndarray) -> str:
+        """Return the name of a clip's features in the store: those of the slot, or of one of its augmented views."""
+        return slot if self.views is None else self.views(slot, video, int(frames[0]), len(frames))
+
     def times(self, i: int) -> np.ndarray:
         """Return the times (n,) of the frames of video ``i``, in seconds."""
         return frame_times(self.index, self.videos[i])
@@ -118,7 +131,12 @@ class ClipData:
                 inputs[slot] = {name: torch.from_numpy(array) for name, array in arrays.items()}
             else:
                 clips = [
-                    np.concatenate([self.store.clip(slot, cut.video, *run)[:: cut.step] for run in cut.runs()])
+                    np.concatenate(
+                        [
+                            self.store.clip(self._stored(slot, cut.video, cut.frames), cut.video, *run)[:: cut.step]
+                            for run in cut.runs()
+                        ]
+                    )
                     for cut in cuts[rows]
                 ]
                 features[slot] = torch.from_numpy(_padded(clips, length))

@@ -10,6 +10,7 @@ import typer
 from harness.cli.help import examples
 from harness.cli.options import (
     AnyTrack,
+    Augment,
     DataDir,
     DetectorSets,
     Device,
@@ -63,6 +64,7 @@ def run(
         Path | None, typer.Option(metavar="RUN", help="take the number of epochs and the settings from this run")
     ] = None,
     finetune: Finetune = None,
+    augment: Augment = None,
     loss: Loss = None,
     post: Post = None,
     recipe: Recipe = None,
@@ -111,6 +113,7 @@ def run(
         "device": device,
         "loss": loss or None,
         "finetune": finetune or None,
+        "augment": augment or None,
         "plugin": [str(p) for p in plugin] if plugin else None,
         "post": [p for p in post.split(",") if p] if post is not None else None,
         "folds": folds,

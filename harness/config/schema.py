@@ -25,7 +25,7 @@ from zoo.files import TooDeepError, is_plain, parse_toml
 from zoo.registry.suggestions import did_you_mean
 from zoo.text import seen_toml
 
-BLOCK_KEYS = ("encoder.", "fusion.", "head.", "loss.", "post.")
+BLOCK_KEYS = ("encoder.", "augment.", "fusion.", "head.", "loss.", "post.")
 
 
 def from_home(value: Any) -> Any:
@@ -36,6 +36,11 @@ def from_home(value: Any) -> Any:
 
 
 PathText = Annotated[str, AfterValidator(from_home)]
+
+
+def _as_list(value: Any) -> Any:
+    """Take one text, as ``--set`` gives it, as a list of one text."""
+    return (value,) if isinstance(value, str) else value
 
 
 class Train(FineTuning, Sampling):
@@ -137,6 +142,9 @@ class Features(Section):
     store: Literal["float16", "float32"] = Field(
         "float16", description="type of features on disk; part of the cache key"
     )
+    views: int = Field(
+        0, ge=0, description="augmented views of the pictures of frozen encoders; each training clip gets one, or none"
+    )
 
 
 class Data(Section):
@@ -170,6 +178,9 @@ class RunConfig(Section):
     loss: tuple[str, ...] = ()
     post: tuple[str, ...] = ("interpolate", "smooth", "clip")
     finetune: tuple[str, ...] = ()
+    augment: Annotated[tuple[str, ...] | None, BeforeValidator(_as_list)] = Field(
+        None, description="augmentations of trained encoders: default, none, or BRANCH=NAME,NAME,..."
+    )
     plugin: tuple[PathText, ...] = ()
     seed: int = 0
     folds: int = Field(0, ge=0, description="k-fold over train and val by group; 0: the splits as they are")

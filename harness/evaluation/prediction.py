@@ -77,22 +77,22 @@ def answers(
         total = np.zeros((1 + len(slots), len(sampled), sum(answer.width for answer in track.answers)))
         weight = np.zeros((len(sampled), 1))
         decode = partial(_decoded, model, encoded, slots=slots)
-        follower = follow if step == 1 else None  # frames between sampled ones wait for the end
+        following = follow if step == 1 else None  # with a stride, a frame is final only after the next sampled one
         first = 0
         while first < len(spans):
             part = spans[first : first + batch]
-            if follower is not None and not data.raw:
+            if following is not None and not data.raw:
                 for closed in _early(decode, part, total, weight):
-                    follower(_delayed(data, v, track, total[:, :closed] / weight[:closed], slots, delay))
+                    following(_delayed(data, v, track, total[:, :closed] / weight[:closed], slots, delay))
             decoded = decode(part)
             if decoded is None:
                 batch = _halved(len(part), part[0], video.name, full)
                 continue
             _add(part, decoded, total, weight)
             first += len(part)
-            if follower is not None and first < len(spans):
+            if following is not None and first < len(spans):
                 closed = spans[first][0]  # windows begin in order, so no further one reaches an earlier frame
-                follower(_delayed(data, v, track, total[:, :closed] / weight[:closed], slots, delay))
+                following(_delayed(data, v, track, total[:, :closed] / weight[:closed], slots, delay))
         total /= weight
         if step > 1:
             present = data.present[v]

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from harness.batching.clips import stride_of
 from harness.data.tracking.detection import FaceFinder
 from harness.data.tracking.pose_boxes import RULE
 from harness.evaluation.postprocessing import Chain, labelled
@@ -98,6 +99,9 @@ class Model(Protocol):
     def answers(self) -> tuple[Answer, ...]:
         """The predicted quantities, with their classes."""
 
+    def step(self, rate: float) -> int:
+        """Return the stride between the frames of a window, in a video of ``rate`` frames per second."""
+
     def predict(self, video: LiveVideo, follow: Follow | None = None) -> VideoAnswers:
         """Return post-processed predictions of every frame; reads the video as far as needed.
 
@@ -142,12 +146,11 @@ class RunModel:
         self.branches = Branches(self.plan.slots, frozen_slots(self.plan.slots, config.features, self.device))
         self.how: dict[str, Any] = evaluation_options(config, self.plan)
         self.sampling: dict[str, Any] = {"stride": config.train.stride, "fps": config.train.fps}
-        stride = -(-FASTEST // config.train.fps) if config.train.fps else config.train.stride
         self.waits = "train.evaluation=full predicts whole videos" if self.how["full"] else ""
-        if stride > 1:
-            self.waits = "train.stride and train.fps interpolate between sampled frames"
-        self.length = int(self.how["length"]) * int(stride)
-        self.keep = (self.how["batch"] + 2) * self.length
+        if self.step(FASTEST) > 1:
+            self.waits = self.waits or "train.stride interpolates between frames"
+        self.length = int(self.how["length"])
+        self.keep = (self.how["batch"] + 2) * self.length * self.step(FASTEST)
         self.chain = self._fitted(folder)
         self.about = About(
             folder.resolve().name,
@@ -164,16 +167,15 @@ class RunModel:
         """The predicted quantities, with their classes."""
         return self.track.answers
 
+    def step(self, rate: float) -> int:
+        """Return the stride between the frames of a window, in a video of ``rate`` frames per second."""
+        return stride_of(np.arange(2) / rate, self.sampling["fps"]) if self.sampling["fps"] else self.sampling["stride"]
+
     def predict(self, video: LiveVideo, follow: Follow | None = None) -> VideoAnswers:
         """Return predictions of every frame, with post-processing fitted on the run's own validation predictions."""
         clips = video.clips(self.network.slots, **self.sampling)
         (raw,) = answers(self.network, clips, self.track, device=self.device, follow=follow, **self.how)
         return self.chain.apply(raw)
-
-    def stride(self, times: np.ndarray) -> int:
-        """Return the stride between the frames of a live video, with frames at ``times`` (n,), that the run wants."""
-        fps = self.sampling["fps"]
-        return stride_of(times, fps) if fps else int(self.sampling["stride"])
 
     @torch.inference_mode()
     def latest(self, recent: Recent) -> VideoAnswers:

@@ -88,6 +88,10 @@ class ReadyModel:
         return self.track.answers
 
     @torch.inference_mode()
+    def step(self, rate: float) -> int:
+        """Return 1: it predicts frame by frame."""
+        return 1
+
     def predict(self, video: LiveVideo, follow: Follow | None = None) -> VideoAnswers:
         """Return predictions of every frame; frames without data are interpolated."""
         name, clips = self.slot.plan.name, video.clips([self.slot.plan.name])
@@ -107,10 +111,6 @@ class ReadyModel:
             if follow is not None and stop < video.n_frames:
                 follow(raw(int(unscored[0]) if len(unscored) else stop))
         return self.chain.apply(raw(video.n_frames))
-
-    def stride(self, times: np.ndarray) -> int:
-        """Return 1: every frame is predicted alone."""
-        return 1
 
     @torch.inference_mode()
     def latest(self, recent: Recent) -> VideoAnswers:

@@ -62,8 +62,15 @@ def identity(job: Job) -> Result:
 
 
 def recorded(config: RunConfig) -> dict[str, Any]:
-    """Return the settings for the record; newer ones of the training only if they differ from their default."""
+    """Return the settings for the record; newer ones only if they differ from their default.
+
+    So the records of runs that do not use them stay as they were.
+    """
     settings = config.model_dump(mode="json", exclude=CIRCUMSTANCES)
+    if config.augment is None:
+        del settings["augment"]
+    if not config.features.views:
+        del settings["features"]["views"]
     train = settings["train"]
     return {**settings, "train": {k: v for k, v in train.items() if k not in NEWER or v != NEWER[k]}}
 

@@ -50,6 +50,11 @@ from zoo.model.model import Batch, Model
 SAVE_EVERY = 60.0  # seconds between checkpoints inside an epoch
 
 
+def unchanged(batch: Batch, epoch: int, rows: slice) -> Batch:
+    """Return the batch: no augmentation."""
+    return batch
+
+
 @dataclass(frozen=True)
 class Trained:
     """The outcome of training, apart from the model's weights."""
@@ -78,6 +83,7 @@ def train(
     stop: int | None = None,
     made: Mapping[str, str] | None = None,
     loggers: Callable[[int], Loggers] | None = None,
+    augment: Callable[[Batch, int, slice], Batch] = unchanged,
 ) -> Trained:
     """Train a model in place and leave it with the chosen epoch's weights.
 
@@ -97,6 +103,7 @@ def train(
         stop: end after this many epochs, with the learning rates of a training of ``settings.epochs``.
         made: settings and digests of data by name. A checkpoint that was made with others is refused.
         loggers: opens the loggers of the run, given the number of steps that were taken before.
+        augment: changes the raw input of a batch, given the epoch and the clips that this process computes.
 
     Raises:
         UserError: the checkpoint belongs to another training, memory is too small, or the loss is not finite.
@@ -137,6 +144,7 @@ def train(
     board = loggers(state.progress.total) if world.first and loggers else Loggers((), folder, 0)
     plan = _Plan(seed, passes, epochs, weigher)
     loop = _Loop(data, val, track, settings, plan, world, folder, state, freezing, gradient, optimizer, board, bar)
+    loop.augment = augment
     if progress and world.first:
         if model.pretrained:
             print("\n".join(["parameter groups:", *describe(state.groups)]), flush=True)
@@ -197,6 +205,7 @@ class _Loop:
     clock: Clock = field(default_factory=Clock)
     saved_at: float = field(default_factory=time.monotonic)
     timed: Forecast | None = None
+    augment: Callable[[Batch, int, slice], Batch] = unchanged
 
     def train_epoch(self) -> None:
         """Take the steps of the epoch that were not taken yet."""
@@ -212,6 +221,8 @@ class _Loop:
         self.bar.set_description(f"epoch {progress.epoch + 1} of {self.plan.epochs}")
         self.bar.label = f"epoch {progress.epoch + 1} of {self.plan.epochs}, in all"
         self.clock.start()
+
+        self.data.begin_epoch(progress.epoch)
 
         # Batches are prefetched by threads. ``closing`` ends these threads, also if a step raises.
         left = windows[progress.step :]
@@ -236,6 +247,9 @@ class _Loop:
 
     def step(self, batch: Batch) -> tuple[float, dict[str, float]]:
         """Learn from a batch; return its loss and the parts of the loss by name."""
+        share = self.world.share(len(batch.valid))
+        batch = self.augment(batch, self.state.progress.epoch, share.rows if share else slice(None))
+
         # The loss is that of the whole batch in every process; the gradient may be computed part by part.
         self.optimizer.zero_grad(set_to_none=True)
         loss, parts = self.gradient(batch)

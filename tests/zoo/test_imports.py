@@ -170,7 +170,8 @@ def circle(graph: grimp.ImportGraph) -> list[str]:
 
 
 def test_no_module_imports_itself_through_others():
-    assert circle(grimp.build_graph(*NAMES, cache_dir=None)) == []
+    """Imports inside functions count, those for type checkers alone do not: they are never executed."""
+    assert circle(grimp.build_graph(*NAMES, cache_dir=None, exclude_type_checking_imports=True)) == []
 
 
 def test_a_circle_is_found():
