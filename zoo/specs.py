@@ -127,10 +127,10 @@ class EncoderSpec(Spec):
         reader: ``reader(source, argument, **options)`` -> Reader that opens the slot's input, of any stream,
             instead of the stream's own reader.
         scores: ``scores(stream, argument, **options)`` -> OwnScores or None: its predictions without any training.
-        cards: ``cards()`` -> the ModelCards of further files that it opens itself. `harness weights` knows them too.
         person_boxes: It has a method ``person_box(frame, face, person)``, which `detector.person=NAME` uses: the frame
             is uint8 RGB (H, W, 3), the face a box (4,), the person the box by body proportions; it returns the body's
             box (4,) in the frame, or None.
+        cards: ``cards()`` -> the ModelCards of further files that it opens itself. `harness weights` knows them too.
 
     Examples:
         >>> from zoo.api import EncoderSpec, Option
@@ -148,8 +148,8 @@ class EncoderSpec(Spec):
     fixed: bool = False
     reader: Target | None = None
     scores: Target | None = None
-    cards: Target | None = None
     person_boxes: bool = False
+    cards: Target | None = None
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
