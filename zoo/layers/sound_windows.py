@@ -111,7 +111,10 @@ def overlap_add(x: Tensor) -> Tensor:
 
 
 def standardised(windows: Tensor, valid: Tensor, epsilon: float = 1e-5) -> Tensor:
-    """Standardise windows (N, W) to mean 0 and variance 1 over their valid samples, with zeros elsewhere."""
+    """Standardise windows (N, W), which are 0 elsewhere, to mean 0 and variance 1 over their valid samples (N, W).
+
+    ``epsilon`` is added to the variance.
+    """
     with torch.autocast(windows.device.type, enabled=False):
         count = valid.sum(1, keepdim=True).clamp_min(1)
         centred = torch.where(valid, windows - windows.sum(1, keepdim=True) / count, torch.zeros_like(windows))
