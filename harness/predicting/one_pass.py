@@ -67,7 +67,7 @@ def predict_media(
     check_streams(media, model)
     follower = follower or Nobody()
     scan = VideoScan(media, finder_of(model, detector), model.branches.wanted())
-    if not everybody and is_main(media.name):
+    if not media.has_pictures or (not everybody and is_main(media.name)):  # a sound file shows nobody
         found = _guessed(scan, model, tick, follower)
         track = _person(scan)
         if found is not None:

@@ -26,7 +26,7 @@ def test_importing_is_light() -> None:
 
 
 def test_all_that_is_promised_is_there() -> None:
-    assert {"load", "run", "predict", "encoders", "sweep", "compare", "Run"} == set(harness.__all__)
+    assert {"load", "run", "predict", "encoders", "evaluate", "sweep", "compare", "Run"} == set(harness.__all__)
     assert all(callable(getattr(harness, name)) for name in harness.__all__)
 
 

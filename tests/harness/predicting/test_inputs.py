@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.predicting.inputs import Input, find_inputs, split_run
-from harness.predicting.overlay import CONTAINERS
+from harness.predicting.marks import CONTAINERS
 from harness.predicting.targets import Target
 from tests.support.refusals import Part, refused
 from zoo.errors import UserError
