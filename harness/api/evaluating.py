@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.api.arguments import PathLike, paths
 from zoo.errors import UserError
@@ -57,7 +57,8 @@ def evaluate(
         try:
             found = scores_of(files["predictions"], files.get("labels"), edition, track, paths(plugins))
         except UserError as error:
-            raise _of_tables(error, Path(folder)) from None
+            _name_tables(error, {name: path for name, path in files.items() if path.parent == Path(folder)})
+            raise
     block = found.block
     counts = {"frames": block["frames"], "groups": len(block["groups"])}
     return pd.Series({name: block[name] for name in ("main", "low", "high")} | counts | found.parts, name=track)
@@ -73,10 +74,8 @@ def _file(table: PathLike | pd.DataFrame, place: Path) -> Path:
     return path
 
 
-def _of_tables(error: UserError, folder: Path) -> UserError:
-    """Return an error that names a table instead of the file that it was written to."""
-    fields: dict[str, Any] = {
-        name: value.stem if isinstance(value, Path) and value.is_relative_to(folder) else value
-        for name, value in error.fields.items()
-    }
-    return UserError(error.code, **fields) if fields else error
+def _name_tables(error: UserError, files: Mapping[str, Path]) -> None:
+    """Let an error name a table instead of the file that it was written to."""
+    for name, path in files.items():
+        error.text = error.text.replace(str(path), name)
+        error.fields = {field: name if value == path else value for field, value in error.fields.items()}

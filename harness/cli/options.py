@@ -136,6 +136,16 @@ DetectorSets = Annotated[
         "detector.person=blazepose finds the box of the body by its pose; repeatable",
     ),
 ]
+PredictSets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="set an option of the detector, detector.KEY=VALUE (detector.mode=track follows faces between detections, "
+        "detector.person=blazepose finds the box of the body by its pose), or of an encoder that predicts by itself, "
+        "encoder.BRANCH.KEY=VALUE; repeatable",
+    ),
+]
 ListFile = Annotated[
     Path | None, typer.Option("--list", metavar="FILE", help="take the test rows from the organisers' list or example")
 ]

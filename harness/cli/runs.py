@@ -11,7 +11,6 @@ from harness.cli.help import examples
 from harness.cli.options import (
     AnyTrack,
     DataDir,
-    DetectorSets,
     Device,
     Edition,
     EvaluationData,
@@ -24,6 +23,7 @@ from harness.cli.options import (
     Out,
     Plugins,
     Post,
+    PredictSets,
     Recipe,
     RunData,
     RunPlugins,
@@ -182,7 +182,7 @@ def predict(
         ),
     ] = None,
     device: Device = None,
-    sets: DetectorSets = None,
+    sets: PredictSets = None,
     plugin: RunPlugins = None,
     jobs: Annotated[int | None, typer.Option("--jobs", hidden=True, min=1)] = None,
 ) -> None:

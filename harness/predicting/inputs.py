@@ -77,7 +77,7 @@ def find_inputs(named: Sequence[Path]) -> Inputs:
     names: dict[str, Path] = {}
     for path in named:
         try:
-            if str(path).isdecimal() and not path.exists():
+            if str(path).isdecimal() and not os.path.exists(path):  # false for a name that is too long
                 found.cameras.append(_camera(str(path)))
                 continue
             files = _files(path, found)

@@ -17,8 +17,8 @@ def check_frame(frame: Any, shape: tuple[int, ...] | None) -> None:
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
         raise UserError("predictor-frame", got=f"{frame.dtype} {frame.shape}")
     if shape is not None and frame.shape != shape:
-        sizes = (f"{width} x {height}" for height, width, _ in (frame.shape, shape))
-        raise UserError("predictor-frame-size", **dict(zip(("got", "first"), sizes, strict=True)))
+        got, first = (f"{width} x {height}" for height, width, _ in (frame.shape, shape))
+        raise UserError("predictor-frame-size", got=got, first=first)
 
 
 def check_time(time: Any, last: float | None) -> None:

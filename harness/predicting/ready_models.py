@@ -25,7 +25,6 @@ from harness.predicting.models import (
     person_of,
     rights_warning,
     versions_of,
-    warnings_of,
 )
 from harness.runs.finished import use_settings
 from harness.runs.folder import one_run
@@ -152,7 +151,6 @@ class ReadyModel:
             edition=edition.name,
             track=track.name,
             versions={**model.about.versions, **versions_of(record)},
-            warnings=tuple(dict.fromkeys((NOTE, *warnings_of(record)))),
         )
         return model
 

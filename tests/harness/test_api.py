@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 import harness
+from harness.api.arguments import joined, paths
 from tests.support.media import write_click_video
+from tests.support.refusals import refused
 from zoo.errors import UserError
 
 HEAVY = ("torch", "pandas", "numpy", "cv2", "timm", "av")
@@ -93,6 +95,45 @@ def test_a_video_its_overlay_and_frames_as_they_come(run: harness.Run, tmp_path:
     with pytest.raises(UserError) as error:
         predictor.hear(np.zeros(10), 44_100)
     assert error.value.code == "predictor-sound-rate"
+
+
+def test_one_name_or_several(program) -> None:  # type: ignore[no-untyped-def]
+    for names in ("face,audio", ["face", "audio"], ("face", "audio")):
+        assert joined(names) == "face,audio"
+    assert joined(["face", "face,audio"], ";") == joined("face;face,audio", ";")
+    for given in ("~/p.py", Path("~/p.py"), ["~/p.py"]):
+        assert paths(given) == [Path("~/p.py").expanduser()]
+    assert paths(()) == []
+    for call in (
+        lambda: harness.run(encoders=["face", "nonsense"], data=program.demo),
+        lambda: harness.sweep("nonsense", data=program.demo),
+    ):
+        with pytest.raises(UserError, match="nonsense"):
+            call()
+
+
+def test_one_file_is_predicted(run: harness.Run, tmp_path: Path) -> None:
+    for name in ("a.mp4", "a.mkv", "b.mp4"):
+        (tmp_path / name).write_bytes(b"x")
+    for named in (tmp_path, 0, "0", [tmp_path / "a.mp4"], None):
+        for call in (run.predict, harness.predict):
+            with refused("predict-one-file"):
+                call(named)  # type: ignore[operator]
+    with refused("predict-run-settings", model=run.folder, got="encoder.frame.size=3"):
+        write_click_video(tmp_path / "c.mp4", n_frames=3, click_frame=None)
+        harness.predict(tmp_path / "c.mp4", model=run, settings={"encoder.frame.size": 3})
+
+
+def test_tables_are_scored(run: harness.Run) -> None:
+    table = run.predictions()
+    scores = harness.evaluate(table, track="expr")
+    assert scores["main"] == pytest.approx(run.scores.loc["post", "main"], abs=1e-9)
+    keys = ["video", "frame"]
+    labels = table[[*keys, "expression_true"]].rename(columns={"expression_true": "expression"})
+    apart = harness.evaluate(table.drop(columns="expression_true"), labels=labels, track="expr", edition="abaw10")
+    pd.testing.assert_series_equal(apart, scores)
+    with refused("labels-column-missing", file="predictions"):
+        harness.evaluate(table.drop(columns="expression_true"), track="expr")
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.data.decoding.containers import IMAGES
 from harness.data.decoding.display import Display, Painter
-from harness.data.decoding.jpeg import whole_picture
+from harness.data.decoding.jpeg import is_complete, whole_picture
 from harness.data.decoding.picture_headers import picture_size
 from harness.data.decoding.video import open_media
 from zoo.errors import UserError
@@ -31,14 +31,12 @@ def read_picture(path: Path) -> np.ndarray:
         raise UserError("image-unreadable", file=path, reason=reason_of(error)) from error
     if not data:
         raise UserError("video-empty", file=path)
-    size = picture_size(data)
-    if size:
+    if size := picture_size(data):
         check_picture(path, *size)
-        image = whole_picture(data)
-        if image is None:
-            raise UserError("image-unreadable", file=path, reason="it is cut short or damaged")
-        return image
-    return _by_ffmpeg(path)
+    image = whole_picture(data)
+    if (size and image is None) or not is_complete(data):
+        raise UserError("image-unreadable", file=path, reason="it is cut short or damaged")
+    return _by_ffmpeg(path) if image is None else image
 
 
 def _by_ffmpeg(path: Path) -> np.ndarray:
@@ -52,7 +50,7 @@ def _by_ffmpeg(path: Path) -> np.ndarray:
                 raise UserError("image-unreadable", file=path, reason=f"its content is {container.format.name}")
             check_picture(path, stream.width, stream.height)
             frame = next(container.decode(stream))
-            return Painter(Display.of(stream, frame))(frame, None)
+            return Painter(Display())(frame, None)  # PyAV cannot list the side data of some pictures
     except UserError as error:
         if error.code != "video-unreadable":
             raise
