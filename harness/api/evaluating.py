@@ -44,7 +44,7 @@ def evaluate(
         >>> import harness
         >>> run = harness.load("runs/mine")
         >>> scores = harness.evaluate(run.predictions(), track="expr")
-        >>> abs(scores["main"] - run.scores.loc["post", "main"]) < 1e-6
+        >>> bool(abs(scores["main"] - run.scores.loc["post", "main"]) < 1e-6)
         True
     """
     import pandas as pd
