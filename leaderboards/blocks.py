@@ -68,10 +68,14 @@ class ScoreBlock(TypedDict, total=False):
 
 
 class PostBlock(TypedDict, total=False):
-    """Values fitted by post-processors: on each fold's complement, and on ``all`` videos. States are the plugins'."""
+    """Values fitted by post-processors: on each fold's complement, and on ``all`` videos. States are the plugins'.
+
+    ``gains``: the cross-fitted gain of those that are left out without one.
+    """
 
     folds: list[dict[str, Any]]
     all: dict[str, Any]
+    gains: dict[str, float]
     fitted_on: str
     fitted_on_itself: float
     optimism: float

@@ -226,6 +226,7 @@ class PostSpec(Spec):
     Attributes:
         kinds: The kinds of answers it can process.
         per_slot: It needs the predictions of single slots, as VideoAnswers.extra["slot.SLOT.ANSWER"].
+        needs_gain: It is applied only if it raises the main score of videos that it was not fitted on.
 
     Examples:
         >>> from zoo.api import PostSpec
@@ -235,6 +236,7 @@ class PostSpec(Spec):
 
     kinds: tuple[str, ...] = ("value", "class", "binary")
     per_slot: bool = False
+    needs_gain: bool = False
 
 
 @dataclass(frozen=True)

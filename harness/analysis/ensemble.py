@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.analysis.ensemble_weights import METHODS as FITTED
 from harness.analysis.ensemble_weights import PerKind, by_fold, fit_weights
 from harness.evaluation.merging import merge
 from harness.evaluation.postprocessing import Chain
@@ -37,6 +38,8 @@ METHODS = {
     "vote": "classes and units by majority, ties by the average probability; values averaged",
     "ccc": "values brought to a common mean and spread by their agreement; probabilities averaged",
     "weights": "averaged with the weights that score best on other folds of groups",
+    "channels": "averaged with the weights that score best on other folds of groups, chosen for each answer apart",
+    "greedy": "averaged over members that are added one by one while the score on other folds of groups rises",
 }
 ALIKE = ("track", "edition", "track_version", "split")
 SAME_SCORE = 1e-4  # largest difference of scores if the same weights predict on another device
@@ -132,8 +135,8 @@ def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path)
             merged, folds, weights, facts = _merge_scored(job, members, method)
             scored = score_split(job, merged, folder, by_fold=folds)
             notes += _compared(members, scored.scores["raw"])
-        elif method == "weights":
-            raise UserError("ensemble-no-labels", split=job.split)
+        elif method in FITTED:
+            raise UserError("ensemble-no-labels", method=method, split=job.split)
         submission, more = _answer_test(job, members, method, weights, scored, folder)
         record.result = {
             **record.result,
@@ -157,7 +160,7 @@ def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path)
         record.status = "done"
         record.circumstances["files"] = digests_of(folder)
         link_record(folder / "submission", record.result_sha256)
-    weighed = [f"weights of {kind} answers: {_shown(names, each)}" for kind, each in (weights or {}).items()]
+    weighed = [f"weights of {key}: {_shown(names, each)}" for key, each in (weights or {}).items()]
     return Outcome(folder, record, [*notes, *weighed, *more])
 
 
@@ -170,14 +173,14 @@ def _merge_scored(
     all folds; and the weights' entries in the record.
     """
     track, answers, names = job.track, [member.scored for member in members], [member.name for member in members]
-    if method != "weights":
+    if method not in FITTED:
         return merge(answers, track, method=method, names=names), None, None, {}
     merge(answers, track, names=names)  # raises for differing members before anything is fitted
-    fitted, fold = by_fold(answers, track)
+    fitted, fold = by_fold(answers, track, method)
     folds = {f: merge(answers, track, weights=own) for f, own in fitted.items()}
     place = {video.video: i for i, video in enumerate(members[0].scored)}
     merged = [folds[fold[v.group]][place[v.video]] for v in members[0].scored]
-    weights = fit_weights(answers, track)
+    weights = fit_weights(answers, track, method)
     itself = main_score(track, merge(answers, track, weights=weights))
     facts: EnsembleBlock = {
         "fitted_on": f"other groups of {job.split}",
@@ -193,7 +196,7 @@ def _answer_test(
     job: Job, members: Sequence[Member], method: str, weights: PerKind | None, scored: Scored, folder: Path
 ) -> tuple[SubmissionBlock | None, list[str]]:
     """Write the test file; for runs without a scored split (trained on train and val) merge processed predictions."""
-    way = "mean" if method == "weights" else method
+    way = "mean" if method in FITTED else method
     without = [member.name for member in members if not (member.test if scored.scores else member.final)]
     if without:
         some = len(without) < len(members)

@@ -1,4 +1,10 @@
-"""Ensemble weights: non-negative, with sum 1 for each kind of answer, maximising the track's score."""
+"""Ensemble weights: non-negative, with sum 1, maximising the track's score.
+
+``weights``: one set for each kind of answer. ``channels``: one for each answer, valence and arousal apart (as LIGA and
+RAS do, ABAW 2026). ``greedy``: one for each kind, by ensemble selection (Caruana et al. 2004, doi
+10.1145/1015330.1015432): from the best member on, the member whose further vote raises the score most gets one more
+vote. It has few steps, most members get none, and so it fits less noise than weights of many members.
+"""
 
 from __future__ import annotations
 
@@ -18,52 +24,76 @@ from zoo.metrics import scores as metrics
 Array = NDArray[np.float64]
 Member = Sequence[VideoAnswers]
 PerKind = dict[str, list[float]]
-"""Kind of answer -> one weight per member."""
+"""Kind of answer, or answer -> one weight per member."""
 
+METHODS = ("weights", "channels", "greedy")
+VOTES = 25  # most votes that ``greedy`` hands out
 STEPS = (0.5, 0.25, 0.125, 0.0625, 0.03125)
 WORTH = 1e-9  # a smaller gain does not count, so that the weights stay nearer to equal
 
 
-def equal_weights(track: TrackSpec, n: int) -> PerKind:
+def equal_weights(track: TrackSpec, n: int, method: str = "weights") -> PerKind:
     """Return the same weight for each of n members."""
-    return {answer.kind: [1 / n] * n for answer in track.answers}
+    return {key: [1 / n] * n for key in _groups(track, method)}
 
 
-def fit_weights(members: Sequence[Member], track: TrackSpec) -> PerKind:
+def fit_weights(members: Sequence[Member], track: TrackSpec, method: str = "weights") -> PerKind:
     """Return the best weights for these members' predictions for the same labelled videos.
 
-    Each kind of answer is fitted in turn, with the other kinds at equal weights (every track's score is a sum over
-    kinds). Without labels the weights are equal.
+    Each kind of answer, or each answer, is fitted in turn, with the others at equal weights (every track's score is a
+    sum over answers). Without labels the weights are equal.
 
     Values: the CCC of weighted members is a smooth function of the weights, through the members' covariances alone
     (SLSQP from equal weights and from the best single member). Classes and units: F1 changes in steps, so weight is
     moved from one member to another as long as the score rises, in steps that are halved from 1/2 to 1/32.
     """
     if not labelled(members[0]):
-        return equal_weights(track, len(members))
+        return equal_weights(track, len(members), method)
     even = merge(members, track)
     stats = metrics.merge([statistics_of(track, video) for video in even])
     out: PerKind = {}
-    for kind in dict.fromkeys(answer.kind for answer in track.answers):
-        own = [answer for answer in track.answers if answer.kind == kind]
-        sums = {a.name: (_value_sums if kind == "value" else _decided_sums)(members, track, a) for a in own}
+    for key, own in _groups(track, method).items():
+        smooth = own[0].kind == "value"
+        sums = {a.name: (_value_sums if smooth else _decided_sums)(members, track, a) for a in own}
 
         def score(weights: Array, sums: Mapping[str, Callable[[Array], metrics.Sums]] = sums) -> float:
             now = {**stats, **{name: f(weights) for name, f in sums.items()}}
             return float(np.nan_to_num(metrics.score(track.metric, track.answers, now).main, nan=-np.inf))
 
-        out[kind] = [float(w) for w in _best(score, len(members), smooth=kind == "value")]
+        best = _selected(score, len(members)) if method == "greedy" else _best(score, len(members), smooth=smooth)
+        out[key] = [float(w) for w in best]
     return out
 
 
-def by_fold(members: Sequence[Member], track: TrackSpec) -> tuple[dict[int, PerKind], dict[str, int]]:
+def _groups(track: TrackSpec, method: str) -> dict[str, list[Answer]]:
+    """Return the answers that share their weights, by the name under which the weights are kept."""
+    out: dict[str, list[Answer]] = {}
+    for answer in track.answers:
+        out.setdefault(answer.name if method == "channels" else answer.kind, []).append(answer)
+    return out
+
+
+def by_fold(
+    members: Sequence[Member], track: TrackSpec, method: str = "weights"
+) -> tuple[dict[int, PerKind], dict[str, int]]:
     """Return fold -> weights fitted on the other folds of groups; and group -> fold, as for post-processors."""
     folds = folds_of([video.group for video in members[0]])
     weights = {
-        f: fit_weights([[video for video in member if folds[video.group] != f] for member in members], track)
+        f: fit_weights([[video for video in member if folds[video.group] != f] for member in members], track, method)
         for f in sorted(set(folds.values()))
     }
     return weights, folds
+
+
+def _selected(score: Callable[[Array], float], n: int) -> Array:
+    """Return the shares of votes after the best of ``VOTES`` rounds of ensemble selection; the earliest of equals."""
+    votes, best, top = np.zeros(n), np.full(n, 1 / n), -np.inf
+    for _ in range(VOTES):
+        scores = [score((votes + one) / (votes.sum() + 1)) for one in np.eye(n)]
+        votes[int(np.argmax(scores))] += 1
+        if max(scores) > top + WORTH:
+            best, top = votes / votes.sum(), max(scores)
+    return best
 
 
 def _best(score: Callable[[Array], float], n: int, *, smooth: bool) -> Array:

@@ -269,7 +269,10 @@ def ensemble(
         typer.Argument(metavar="RUN...", help="finished runs; a run of several seeds counts as several members"),
     ],
     method: Annotated[
-        str, typer.Option(metavar="NAME", help="merge by mean, vote, ccc (values) or weights (fitted on folds)")
+        str,
+        typer.Option(
+            metavar="NAME", help="merge by mean, vote, ccc (values), or weights, channels, greedy (fitted on folds)"
+        ),
     ] = "mean",
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="name the folder", show_default="made of its members")

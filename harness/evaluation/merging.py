@@ -37,7 +37,7 @@ from zoo.metrics.scores import ccc
 
 Array = NDArray[np.float64]
 Weights = Sequence[float] | Mapping[str, Sequence[float]]
-"""One weight per member; or kind of answer -> one weight per member."""
+"""One weight per member; or kind of answer, or answer -> one weight per member."""
 
 METHODS = ("mean", "vote", "ccc")
 NUDGE = 1e-6
@@ -71,23 +71,23 @@ def merge(
         raise UserError("merge-method-unknown", method=method, names=", ".join(METHODS))
     names = [names[i] if i < len(names) else f"member {i + 1}" for i in range(len(members))]
     aligned = _aligned(members, track, names)
-    share = {kind: shares(weights, kind, len(members)) for kind in ("value", "class", "binary")}
+    share = {answer.name: shares(weights, answer, len(members)) for answer in track.answers}
     given = weights is not None
     merged = {
-        a.name: _centred(aligned, a, share["value"] if given else None)
+        a.name: _centred(aligned, a, share[a.name] if given else None)
         if method == "ccc" and a.kind == "value"
-        else [_joined([v.values[a.name] for v in those], a, share[a.kind], method) for those in aligned]
+        else [_joined([v.values[a.name] for v in those], a, share[a.name], method) for those in aligned]
         for a in track.answers
     }
     return [_together(those, {n: merged[n][i] for n in merged}, track, share) for i, those in enumerate(aligned)]
 
 
-def shares(weights: Weights | None, kind: str, n: int) -> Array:
-    """Return the weights (n,) for a kind of answer, adding to 1.
+def shares(weights: Weights | None, answer: Answer, n: int) -> Array:
+    """Return the weights (n,) for an answer, adding to 1: its own, else those of its kind.
 
     Raises UserError if there is not one weight for each member, or if one is negative or all are 0.
     """
-    own = weights.get(kind) if isinstance(weights, Mapping) else weights
+    own = weights.get(answer.name, weights.get(answer.kind)) if isinstance(weights, Mapping) else weights
     given = np.ones(n) if own is None else np.asarray(own, np.float64)
     if given.shape != (n,) or not np.isfinite(given).all() or (given < 0).any() or not given.any():
         shown = ", ".join(f"{w:g}" for w in given.ravel())
@@ -171,7 +171,7 @@ def _together(
     extra = {name: array for name, array in first.extra.items() if all(name in member.extra for member in those)}
     for answer in track.answers:
         for name in [n for n in extra if n.startswith("slot.") and n.endswith(f".{answer.name}")]:
-            extra[name] = _mean([member.extra[name] for member in those], share[answer.kind])
+            extra[name] = _mean([member.extra[name] for member in those], share[answer.name])
     return VideoAnswers(first.video, first.group, values, first.targets, seen, first.times, extra)
 
 

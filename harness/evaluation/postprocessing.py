@@ -8,44 +8,79 @@ from typing import Any
 from harness.evaluation.folds import folds_of
 from harness.evaluation.scoring import main_score
 from leaderboards.blocks import PostBlock
-from zoo.api import TrackSpec, VideoAnswers
+from zoo.api import PostSpec, TrackSpec, VideoAnswers
 from zoo.registry.plan import Block
 from zoo.registry.registry import resolve
 
 
 class Chain:
-    """The post-processors of a run, in order; each is fitted on the output of the ones before it."""
+    """The post-processors of a run, in order; each is fitted on the output of the ones before it.
+
+    ``gains``: by how much the post-processors that need a gain raise the main score of videos that they were not fitted
+    on. Those whose gain is not above 0 are left out, and before `fit` so are all of them.
+    """
 
     def __init__(self, blocks: Sequence[Block], track: TrackSpec) -> None:
         kinds = {answer.kind for answer in track.answers}
-        self.names = [b.spec.name for b in blocks if kinds & set(b.spec.kinds)]  # type: ignore[attr-defined]
-        self.parts = [
-            resolve(b.spec.build)(tuple(a for a in track.answers if a.kind in b.spec.kinds), **b.options)  # type: ignore[attr-defined]
-            for b in blocks
-            if b.spec.name in self.names
-        ]
+        self.blocks = {b.spec.name: b for b in blocks if kinds & set(_spec(b).kinds)}
         self.track = track
+        every = {name: self._build(name) for name in self.blocks}  # all are built, so that a wrong option is found now
+        self.parts = {name: part for name, part in every.items() if not _spec(self.blocks[name]).needs_gain}
+        self.gains: dict[str, float] = {}
 
     def fit(self, videos: Sequence[VideoAnswers]) -> Chain:
         """Fit every part by the track's main score."""
         now, before = list(videos), None
-        for part in self.parts:
+        parts: dict[str, Any] = {}
+        for name, block in self.blocks.items():
             if before is not None:
                 for i, video in enumerate(now):  # one by one: the predictions of a large set fill much of the memory
                     now[i] = before.apply(video)
-            part.fit(now, lambda those: main_score(self.track, those))
-            before = part
+                before = None
+            if _spec(block).needs_gain:
+                self.gains[name] = self._gain(name, now)
+                if not self.gains[name] > 0:
+                    continue
+            parts[name] = before = self._fitted(name, now)
+        self.parts = parts
         return self
 
     def apply(self, video: VideoAnswers) -> VideoAnswers:
         """Apply all parts, one after the other."""
-        for part in self.parts:
+        for part in self.parts.values():
             video = part.apply(video)
         return video
 
     def state(self) -> dict[str, Any]:
-        """Return the fitted values, for the record."""
-        return {name: part.state() for name, part in zip(self.names, self.parts, strict=True)}
+        """Return the fitted values, for the record; parts that were left out have none."""
+        return {name: part.state() for name, part in self.parts.items()}
+
+    def _build(self, name: str) -> Any:
+        spec, options = _spec(self.blocks[name]), self.blocks[name].options
+        return resolve(spec.build)(tuple(a for a in self.track.answers if a.kind in spec.kinds), **options)
+
+    def _fitted(self, name: str, videos: list[VideoAnswers]) -> Any:
+        part = self._build(name)
+        part.fit(videos, lambda those: main_score(self.track, those))
+        return part
+
+    def _gain(self, name: str, videos: Sequence[VideoAnswers]) -> float:
+        """Return the gain of a part by cross-fitting; 0 if there are too few labelled groups to fit on others."""
+        fold = folds_of([video.group for video in videos])
+        parts = {}
+        for f in set(fold.values()):
+            others = [video for video in videos if fold[video.group] != f]
+            if not labelled(others):
+                return 0.0
+            parts[f] = self._fitted(name, others)
+        with_part = main_score(self.track, (parts[fold[video.group]].apply(video) for video in videos))
+        return with_part - main_score(self.track, videos)
+
+
+def _spec(block: Block) -> PostSpec:
+    if not isinstance(block.spec, PostSpec):
+        raise TypeError(f"{block.spec.name} is no post-processor")
+    return block.spec
 
 
 def labelled(videos: Sequence[VideoAnswers]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,8 @@ def answers(
         per_slot: also predict from each slot alone, as ``extra["slot.SLOT.ANSWER"]``.
         only: indices of the videos to predict; all if None.
         precision: ``32`` or ``bf16-mixed``.
-        follow: called after each batch of windows but a video's last one, with the predictions of all leading frames
-            that lie in no further window.
+        follow: called while a video is predicted, with the predictions of all leading frames that lie in no further
+            window. With frozen encoders, these are also computed before a batch is complete (``_early``).
     """
     model.eval()
     slots = model.slots if per_slot else ()
@@ -70,22 +71,57 @@ def answers(
         # recurrent network has context on both sides.
         total = np.zeros((1 + len(slots), video.n_frames, sum(answer.width for answer in track.answers)))
         weight = np.zeros((video.n_frames, 1))
+        decode = partial(_decoded, model, data, v, slots=slots, device=device, precision=precision)
         first = 0
         while first < len(spans):
             part = spans[first : first + batch]
-            decoded = _decoded(model, data, v, part, slots, device, precision)
+            if follow is not None and not data.raw:
+                for closed in _early(decode, part, total, weight):
+                    follow(_delayed(data, v, track, total[:, :closed] / weight[:closed], slots, delay))
+            decoded = decode(part)
             if decoded is None:
                 batch = _halved(len(part), part[0], video.name, full)
                 continue
-            for i, (start, stop) in enumerate(part):
-                ramp = triangular_window(stop - start)[:, None]
-                total[:, start:stop] += ramp * decoded[:, i, : stop - start]
-                weight[start:stop] += ramp
+            _add(part, decoded, total, weight)
             first += len(part)
             if follow is not None and first < len(spans):
                 closed = spans[first][0]  # windows begin in order, so no further one reaches an earlier frame
                 follow(_delayed(data, v, track, total[:, :closed] / weight[:closed], slots, delay))
         yield _delayed(data, v, track, total / weight, slots, delay)
+
+
+def _early(
+    decode: Callable[[Sequence[tuple[int, int]]], np.ndarray | None],
+    part: Sequence[tuple[int, int]],
+    total: np.ndarray,
+    weight: np.ndarray,
+) -> Iterator[int]:
+    """Compute the first 1, 2, 4 ... windows of a batch, and yield the number of frames that they close.
+
+    A batch of windows may take many seconds of video. The last known window is repeated in place of the missing ones,
+    because the bits of a product of matrices depend on the size of the batch. ``total`` and ``weight`` hold these
+    windows only while the consumer reads them.
+    """
+    known = 1
+    while known < len(part):
+        windows = list(part[:known])
+        decoded = decode(windows + windows[-1:] * (len(part) - known))
+        if decoded is None:
+            return
+        frames = slice(windows[0][0], windows[-1][1])
+        before = total[:, frames].copy(), weight[frames].copy()
+        _add(windows, decoded, total, weight)
+        yield part[known][0]
+        total[:, frames], weight[frames] = before
+        known *= 2
+
+
+def _add(windows: Sequence[tuple[int, int]], decoded: np.ndarray, total: np.ndarray, weight: np.ndarray) -> None:
+    """Add the predictions of windows to the weighted sums ``total`` (1 + slots, n, columns) and ``weight`` (n, 1)."""
+    for i, (start, stop) in enumerate(windows):
+        ramp = triangular_window(stop - start)[:, None]
+        total[:, start:stop] += ramp * decoded[:, i, : stop - start]
+        weight[start:stop] += ramp
 
 
 def _delayed(

@@ -11,7 +11,6 @@ import numpy as np
 
 from harness.evaluation.postprocessing import Chain
 from zoo.api import VideoAnswers
-from zoo.errors import UserError
 
 REST = 20  # post-processing of the first frames may take one part in so many of the time
 
@@ -44,8 +43,8 @@ class Follower(Protocol):
     def rows(self, person: Person, start: int) -> None:
         """Take the next rows of a person; ``start``: the index of their first frame."""
 
-    def restart(self) -> None:
-        """Drop all rows so far: they show another person than the main one. All rows follow."""
+    def restart(self, reason: str) -> None:
+        """Drop all rows so far; all rows follow."""
 
     def wait(self, reason: str) -> None:
         """Learn why no row is final before the end of the video."""
@@ -57,7 +56,7 @@ class Nobody:
     def rows(self, person: Person, start: int) -> None:
         """Do nothing."""
 
-    def restart(self) -> None:
+    def restart(self, reason: str) -> None:
         """Do nothing."""
 
     def wait(self, reason: str) -> None:
@@ -94,7 +93,7 @@ class FinalRows:
         if began < self._resume:
             return
         video = raw
-        for name, part in zip(self.chain.names, self.chain.parts, strict=True):
+        for name, part in self.chain.parts.items():
             count = part.settled(video) if hasattr(part, "settled") else None
             if count is None:
                 self.follower.wait(f"post-processor {name} needs the whole video")
@@ -116,15 +115,12 @@ class FinalRows:
             self.follower.rows(Person(self.number, face, score, part), self.done)
             self.done = stop
 
-    def finish(self, person: Person) -> None:
-        """Pass on the rest of the person's rows.
-
-        Raises:
-            UserError: A post-processor has changed rows that it reported as settled.
-        """
+    def finish(self, person: Person) -> bool:
+        """Pass on the rest of the person's rows; return False, and pass on nothing, if a row passed on has changed."""
         for name, final in person.predictions.values.items():
             given = [part.values[name] for part in self._given]
             if given and not np.array_equal(np.concatenate(given), final[: self.done]):
-                raise UserError("predict-row-not-settled", name=name, chain=", ".join(self.chain.names))
+                return False
         if self.done < len(person.score):
             self.follower.rows(person.part(self.done, len(person.score)), self.done)
+        return True

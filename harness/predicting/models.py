@@ -79,7 +79,7 @@ class Model(Protocol):
 
     ``person``: how its person boxes are found, if the user does not set `detector.person`.
     ``keep``: frames that its windows may reach back. ``length``: frames that a live prediction uses. ``chain``:
-    post-processors.
+    post-processors. ``waits``: why no row is final before the end of a video, if so.
     """
 
     about: About
@@ -91,6 +91,7 @@ class Model(Protocol):
     keep: int
     length: int
     chain: Chain
+    waits: str
 
     @property
     def answers(self) -> tuple[Answer, ...]:
@@ -139,6 +140,7 @@ class RunModel:
         self.network = trained_model(self.plan, dims, self.track, config, weights).to(self.device)
         self.branches = Branches(self.plan.slots, frozen_slots(self.plan.slots, config.features, self.device))
         self.how: dict[str, Any] = evaluation_options(config, self.plan)
+        self.waits = "train.evaluation=full predicts whole videos" if self.how["full"] else ""
         self.length = int(self.how["length"])
         self.keep = (self.how["batch"] + 2) * self.length
         self.chain = fitted_chain(Chain(self.plan.post, self.track), config, folder, self.track)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -66,6 +66,8 @@ def predict_media(
     """
     check_streams(media, model)
     follower = follower or Nobody()
+    if model.waits:
+        follower.wait(model.waits)
     scan = VideoScan(media, finder_of(model, detector), model.branches.wanted())
     if not media.has_pictures or (not everybody and is_main(media.name)):  # a sound file shows nobody
         found = _guessed(scan, model, tick, follower)
@@ -73,13 +75,15 @@ def predict_media(
         if found is not None:
             return Predicted(media, [found], posed=scan.posed)
         scan.posed = None if scan.posed is None else Posed()
-        return Predicted(media, [_known(scan, model, 1, track, tick, follower)], readings=2, posed=scan.posed)
+        return Predicted(media, [_known(scan, model, track, tick, follower)], readings=2, posed=scan.posed)
     for _ in scan.guessed(guess=False):
         tick()
     chosen = people_in(scan.tracks()) if everybody else [_person(scan)]
     if not chosen:
         chosen = [NOBODY]
-    people = [_known(scan, model, k, track, tick, follower) for k, track in enumerate(chosen, 1)]
+    people: list[Person] = []
+    for track in chosen:
+        people.append(_known(scan, model, track, tick, follower, people))
     return Predicted(media, people, readings=1 + len(people), posed=scan.posed)
 
 
@@ -108,16 +112,20 @@ def _guessed(scan: VideoScan, model: Model, tick: Tick, follower: Follower) -> P
     track = _person(scan)
     again = found is None or not scan.was_guessed(track)
     if final.done and (again or not scan.is_guess(track)):  # the rows so far have predictions or boxes of somebody else
-        follower.restart()
+        follower.restart("another person is the main one")
         final = FinalRows(model.chain, follower, 1, scan.guessed_faces)
     if found is None or again:
         return None
     person = _of(1, track, found, scan)
-    final.finish(person)
+    _finish(final, person, (), follower)
     return person
 
 
-def _known(scan: VideoScan, model: Model, number: int, track: Track, tick: Tick, follower: Follower) -> Person:
+def _known(
+    scan: VideoScan, model: Model, track: Track, tick: Tick, follower: Follower, before: Sequence[Person] = ()
+) -> Person:
+    """Return a person whose track is known. ``before``: the people whose rows the follower has already."""
+    number = len(before) + 1
     boxes = boxes_of(track, scan.info, "")
 
     def faces(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
@@ -126,8 +134,16 @@ def _known(scan: VideoScan, model: Model, number: int, track: Track, tick: Tick,
     final = FinalRows(model.chain, follower, number, faces)
     with live(scan, model, partial(scan.of, track), tick) as video:
         person = _of(number, track, model.predict(video, final), scan)
-    final.finish(person)
+    _finish(final, person, before, follower)
     return person
+
+
+def _finish(final: FinalRows, person: Person, before: Sequence[Person], follower: Follower) -> None:
+    """Pass on the rest of a person's rows, or those of all people again if some have changed."""
+    if not final.finish(person):
+        follower.restart("rows that were reported as final have changed")
+        for one in (*before, person):
+            follower.rows(one, 0)
 
 
 def live(scan: VideoScan, model: Model, rows: Callable[[], Iterator[Row]], tick: Tick) -> LiveVideo:

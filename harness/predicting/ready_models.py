@@ -88,7 +88,7 @@ class ReadyModel:
         self.ready = match(name, own, name if free else track.name, _answers(own) if free else track.answers)
         self.track = replace(track, answers=self.ready.answers)
         self.detector: DetectorSpec = registry.get("detectors", DETECTOR)
-        self.person = RULE
+        self.person, self.waits = RULE, ""
         (self.slot,) = frozen_slots([plan], config.features, pick_device(config.device))
         self.branches = Branches([plan], [self.slot])
         self.keep, self.length = 2 * AT_ONCE, HELD

@@ -158,11 +158,11 @@ class _Follower:
         """Write the next rows of a person."""
         self.writer.add(rows_of(person, self.answers, start))
 
-    def restart(self) -> None:
+    def restart(self, reason: str) -> None:
         """Begin the table again."""
         self.writer.restart()
         if self.work.request.streams:
-            self.work.say(f"{self.name}: another person is the main one; all rows follow again, from frame 1")
+            self.work.say(f"{self.name}: {reason}; all rows follow again, from frame 1")
 
     def wait(self, reason: str) -> None:
         """Say once why rows appear only at the end of each video."""

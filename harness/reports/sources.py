@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.io.digests import check_file
 from harness.reports.prediction_files import read_checked
 from harness.runs.finished import record_of_run
 from leaderboards.record import Record
@@ -80,7 +81,8 @@ def read_sources(folder: Path, *, predictions: bool = True) -> RunSources:
         except UserError as error:
             found.notes.append(str(error))
     for name in ("", *(place.name for place in places)):
-        if rows := _history(folder / name / "history.csv", found.notes):
+        record = found.members.get(name, found.record)
+        if rows := _history(folder / name / "history.csv", record, found.notes):
             found.histories[name] = rows
     if predictions:
         _read_predictions(found)
@@ -93,13 +95,23 @@ def _number(place: Path) -> tuple[str, int]:
     return kind, int(digits) if digits.isdigit() else -1
 
 
-def _history(path: Path, notes: list[str]) -> History:
-    """Return the epochs of a training as column name -> number; other columns are left out."""
+def _history(path: Path, record: Record, notes: list[str]) -> History:
+    """Return the epochs of a training as column name -> number; other columns are left out.
+
+    A history that differs from its digest in the record gives no curves, which is warned of and noted on the page. Runs
+    that did not end, and those of older versions, have no digest of it.
+    """
     if not path.is_file():
         return []
     try:
+        if sha256 := (record.circumstances.get("files") or {}).get(path.name):
+            check_file(path, sha256, "no curves are drawn")
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
+    except UserError as error:
+        warnings.warn(str(error), stacklevel=2)
+        notes.append(str(error))
+        return []
     except (OSError, ValueError, csv.Error) as error:
         notes.append(f"{path.name} cannot be read ({error}): no curves")
         return []

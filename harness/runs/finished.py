@@ -219,7 +219,11 @@ def check_index(index: Index, record: Record | None, folder: Path) -> None:
 
 def digests_of(folder: Path) -> dict[str, str]:
     """Return the sha256 of the files of a run that are read again later, by their names in the folder."""
-    paths = [folder / "weights.safetensors", *sorted((folder / "predictions").glob("*.parquet"))]
+    paths = [
+        folder / "weights.safetensors",
+        folder / "history.csv",
+        *sorted((folder / "predictions").glob("*.parquet")),
+    ]
     return {path.relative_to(folder).as_posix(): file_sha256(path) for path in paths if path.is_file()}
 
 
@@ -234,7 +238,7 @@ def note_files(folder: Path, names: Sequence[str]) -> None:
 
 
 def check_written(path: Path) -> None:
-    """Compare a run's weights or predictions with its record.
+    """Compare a run's weights, predictions or history with its record.
 
     Warn if the record has no digest because an older version wrote it; raise UserError if the digests differ.
     """

@@ -20,7 +20,8 @@ LABELS = {
 def remarks(result: Result) -> list[str]:
     """Return all remarks on a scored run, in the order of the functions below."""
     said = present_lines(result) + reference_lines(result) + steepness_lines(result)
-    return said + fold_lines(result) + optimism_lines(result) + choice_lines(result)
+    said += fold_lines(result) + optimism_lines(result)
+    return said + gain_lines(result) + choice_lines(result)
 
 
 def fold_lines(result: Result) -> list[str]:
@@ -100,6 +101,17 @@ def optimism_lines(result: Result) -> list[str]:
         f"with post-processing fitted on the scored frames themselves the processed score "
         f"would be {post['fitted_on_itself']:.4f}: an optimism of {post['optimism']:+.4f}, which the reported "
         "one does not include",
+    ]
+
+
+def gain_lines(result: Result) -> list[str]:
+    """Return what each post-processor that needs a gain did for videos that it was not fitted on."""
+    gains = (result.get("post") or {}).get("gains") or {}
+    return [
+        f"{name} raises the score of videos that it was not fitted on by {gain:.4f}"
+        if gain > 0
+        else f"{name} is left out: it changes the score of videos that it was not fitted on by {gain:+.4f}"
+        for name, gain in gains.items()
     ]
 
 

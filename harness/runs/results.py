@@ -49,6 +49,8 @@ def score_split(
     chains = fit_folds(job.plan.post, track, videos, by_fold)
     folds, whole = [chain.state() for chain in chains.values()], scored.chain.fit(videos).state()
     scored.post = {"folds": folds, "all": whole, "fitted_on": f"other groups of {job.split}"}
+    if scored.chain.gains:
+        scored.post["gains"] = scored.chain.gains
     # After all fitting, because the processed predictions take as much memory as the raw ones.
     processed = apply_folds(chains, videos)
     blocks = {

@@ -13,6 +13,7 @@ from harness.runs.remarks import (
     LABELS,
     choice_lines,
     fold_lines,
+    gain_lines,
     optimism_lines,
     parts_line,
     present_lines,
@@ -84,7 +85,8 @@ def summary(outcome: Outcome, job: Job, files: Sequence[Path], problems: Sequenc
     unscored = "train and val were trained on" if result.get("fit") else "no validation labels"
     lines.append(_scores(result["scores"]) if result["scores"] else f"{unscored}: nothing is scored")
     lines += present_lines(result) + reference_lines(result) + steepness_lines(result)
-    lines += map(visible, _ceiling(job, result) + fold_lines(result) + optimism_lines(result) + choice_lines(result))
+    lines += map(visible, _ceiling(job, result) + fold_lines(result) + optimism_lines(result))
+    lines += map(visible, gain_lines(result) + choice_lines(result))
     folder = outcome.folder
     rows = [
         ("run", folder),

@@ -45,6 +45,7 @@ def postprocessors() -> list[api.PostSpec]:
                     )
                     for kind, what in (("value", "values"), ("class", "classes"), ("binary", "action units"))
                 },
+                "each": api.Option(False, "choose a width for each answer, not one for each kind of answer"),
             },
             paper="Savchenko 2024, arXiv:2407.13184",
         ),
@@ -57,10 +58,39 @@ def postprocessors() -> list[api.PostSpec]:
                     None,
                     "one threshold for all; none: the best by F1 for each",
                     type=float,
-                )
+                ),
+                "method": api.Option(
+                    "best",
+                    "best: the greatest F1; plateau: the greatest mean F1 of neighbouring thresholds",
+                    choices=("best", "plateau"),
+                ),
             },
             paper="Savchenko 2024, arXiv:2403.11590 (in the notebooks of its code)",
             kinds=("binary",),
+        ),
+        api.PostSpec(
+            "class_bias",
+            "plugins.postprocess.class_bias:ClassBias",
+            "Adds a bias to each class's log-probability, by macro F1 on validation videos. Put after smooth.",
+            {
+                "form": api.Option(
+                    "classes",
+                    "classes: one bias for each class; prior: one number times the logarithm of the classes' shares",
+                    choices=("classes", "prior"),
+                ),
+            },
+            paper="Menon et al. 2021, arXiv:2007.07314",
+            kinds=("class",),
+            needs_gain=True,
+        ),
+        api.PostSpec(
+            "moments",
+            "plugins.postprocess.moments:Moments",
+            "Gives values the mean and the spread of the validation videos' labels. Put after smooth, before clip.",
+            {"share": api.Option(1.0, "part of the way from the prediction to the mapped one, 0 to 1")},
+            paper="CPRL, ABAW 11 (in its code)",
+            kinds=("value",),
+            needs_gain=True,
         ),
         api.PostSpec(
             "clip",

@@ -35,7 +35,8 @@ class Smooth:
 
     ``width``: seconds; one number, one for each kind of answer (the form of ``state``), or None: ``fit`` chooses.
     ``width_value``, ``width_class``, ``width_binary``: override it for one kind of answer, for example on a multi-task
-    track 3 s for valence and 0.1 s for AUs.
+    track 3 s for valence and 0.1 s for AUs. ``each``: choose a width for each answer, valence and arousal apart, in
+    place of one for each kind.
     """
 
     def __init__(
@@ -46,30 +47,36 @@ class Smooth:
         width_value: float | None = None,
         width_class: float | None = None,
         width_binary: float | None = None,
+        each: bool = False,
     ) -> None:
-        self.kinds: dict[str, str] = {answer.name: answer.kind for answer in answers}
+        self.answers = {answer.name: (answer.kind, answer.name if each else answer.kind) for answer in answers}
         self.method, self.filter = method, _FILTERS[method]
-        given = dict(width) if isinstance(width, Mapping) else dict.fromkeys(self.kinds.values(), width)
         own = {"value": width_value, "class": width_class, "binary": width_binary}
-        given = {kind: seconds if own[kind] is None else own[kind] for kind, seconds in given.items()}
-        self.chosen = [kind for kind, seconds in given.items() if seconds is None]
-        self.widths = {kind: float(seconds or 0.0) for kind, seconds in given.items()}
-        for kind, seconds in self.widths.items():
-            at_least(f"post-processor smooth ({kind} answers)", 0, width=seconds)
+        given: dict[str, float | None] = {}
+        for kind, key in self.answers.values():
+            usual = width.get(key) if isinstance(width, Mapping) else width
+            given[key] = usual if own[kind] is None else own[kind]
+        self.chosen = [key for key, seconds in given.items() if seconds is None]
+        self.widths = {key: float(seconds or 0.0) for key, seconds in given.items()}
+        for key, seconds in self.widths.items():
+            at_least(f"post-processor smooth ({key} answers)", 0, width=seconds)
 
     def fit(self, videos: list[VideoAnswers], score: Callable[[Iterable[VideoAnswers]], float]) -> None:
-        """Choose the width with the best score for each kind of answer in turn, the narrowest of equals."""
-        for kind in self.chosen:
-            scores = [self._score(videos, score, kind, width) for width in WIDTHS]
-            self.widths[kind] = WIDTHS[int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))]
+        """Choose the width with the best score for each kind of answer, or each answer, in turn.
+
+        Of equals, the narrowest is taken.
+        """
+        for key in self.chosen:
+            scores = [self._score(videos, score, key, width) for width in WIDTHS]
+            self.widths[key] = WIDTHS[int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))]
 
     def apply(self, video: VideoAnswers) -> VideoAnswers:
         """Return the video with its predictions smoothed."""
         values = dict(video.values)
-        for name, kind in self.kinds.items():
+        for name, (kind, key) in self.answers.items():
             given = np.asarray(values[name])
-            done = self.filter(given, video.times, self.widths[kind])
-            values[name] = _normalised(done, given) if kind == "class" and self.widths[kind] > 0 else done
+            done = self.filter(given, video.times, self.widths[key])
+            values[name] = _normalised(done, given) if kind == "class" and self.widths[key] > 0 else done
         return replace(video, values=values)
 
     def settled(self, video: VideoAnswers) -> int | None:
@@ -83,17 +90,17 @@ class Smooth:
         return int(np.searchsorted(video.times + reach, video.times[-1])) if len(video.times) else 0
 
     def state(self) -> dict[str, Any]:
-        """Return the widths by kind of answer; passed to the constructor, they make the same filter."""
+        """Return the widths by kind of answer, or by answer; passed to the constructor, they make the same filter."""
         return {"width": dict(self.widths)}
 
     def _score(
         self,
         videos: list[VideoAnswers],
         score: Callable[[Iterable[VideoAnswers]], float],
-        kind: str,
+        key: str,
         width: float,
     ) -> float:
-        self.widths[kind] = width
+        self.widths[key] = width
         return score(self.apply(video) for video in videos)
 
 

@@ -50,7 +50,7 @@ SETTINGS = {
     "per slot 1": ["fusion.per_slot=1"],
     "threshold": [],
 }
-POST = {"threshold": "interpolate,smooth,threshold,clip"}
+POST = {"threshold": ("interpolate", "smooth", "threshold", "clip")}
 """Settings that have another chain of post-processors than the default one."""
 EMOTIONS = {"01": 0, "05": 1, "07": 2, "06": 3, "03": 4, "04": 5, "08": 6}
 """The corpus's number -> the class of EXPR: neutral, anger, disgust, fear, happiness, sadness, surprise."""

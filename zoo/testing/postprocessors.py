@@ -129,7 +129,8 @@ def make_video(answers: tuple[Answer, ...], n: int, seed: int) -> VideoAnswers:
     values: dict[str, np.ndarray] = {}
     targets: dict[str, np.ndarray] = {}
     for answer in answers:
-        wave = (np.sin(2 * np.pi * times / 3 + len(values)) + 1) / 2
+        period = 0.4 if len(values) % 2 else 3.0  # seconds; one width of a filter does not suit both
+        wave = (np.sin(2 * np.pi * times / period + len(values)) + 1) / 2
         noisy = wave + 0.2 * random.standard_normal(n)
         if answer.kind == "class":
             scores = np.exp(random.standard_normal((n, len(answer.classes))))

@@ -34,6 +34,9 @@ _RESTART = 1.0
 # Containers with one packet per picture, whatever the codec. In MPEG streams each field may be a packet.
 _ONE_EACH = ("mp4", "matroska", "avi")
 
+# Share of steps between pictures that are within 10 % of the median step, from which a rate counts as steady.
+_STEADY = 0.95
+
 _ASSUMED_RATE = 25.0  # frames per second of a raw stream that has no rate; FFmpeg assumes the same
 
 
@@ -69,6 +72,19 @@ class TimeLine:
     def of_ticks(ticks: np.ndarray, base: float, guessed: int = 0) -> TimeLine:
         """Make a time line from ``ticks`` (n,) of a clock with one tick every ``base`` seconds."""
         return TimeLine((ticks - ticks[0]) * base, float(ticks[0] * base), guessed)
+
+    def missing(self) -> tuple[int, float]:
+        """Return how many pictures a steady rate would have in the gaps between pictures, and the first gap's time.
+
+        A decoder that has lost its reference drops pictures without an error, and a camera that is busy writes none.
+        The count is 0 if the rate is not steady, since no picture is expected at any time then.
+        """
+        steps = np.diff(self.times)
+        step = np.median(steps) if len(steps) else 0.0
+        is_gap = steps > 1.5 * step
+        if not is_gap.any() or (np.abs(steps - step) < 0.1 * step).mean() < _STEADY:
+            return 0, 0.0
+        return int(np.sum(np.round(steps[is_gap] / step) - 1)), float(self.times[is_gap.argmax()])
 
 
 @dataclass

@@ -35,7 +35,7 @@ from zoo.errors import UserError
 from zoo.files import absolute
 from zoo.limits import PIXELS, check_picture
 
-VERSION = 1
+VERSION = 2
 """Increase when the pixels, times or sound of every file change: caches and boxes depend on it.
 
 For a change to some files only, see ``VideoInfo.reading``.
@@ -114,14 +114,8 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         in_order = _in_order(packets, first)
         line = None if in_order else line_of_packets(packets, base)
     line = line or _decoded_line(path, packets)
-    notes = display.notes()
-    if ends_inside_packet(path):
-        notes = ("the file ends inside a packet, so the end of the video is missing", *notes)
-    if line.guessed:
-        notes = (
-            f"{line.guessed} of {len(line.times)} frames have no valid time stamp; times are estimated",
-            *notes,
-        )
+    cut = ("the file ends inside a packet, so the end of the video is missing",) if ends_inside_packet(path) else ()
+    notes = (*cut, *_time_notes(line), *display.notes())
     _warn(path, notes)
     width, height = display.size(first)
     parts = (_other_times(line, packets, base), "sound 2" if packets.sound_mended else "", display.reading)
@@ -129,6 +123,18 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     return VideoInfo(
         path, width, height, line.times, line.start, has_audio, line.guessed, notes, reading, display.scale(first)
     )
+
+
+def _time_notes(line: TimeLine) -> Iterator[str]:
+    """Yield what a user should know of a video's time line."""
+    if line.guessed:
+        yield f"{line.guessed} of {len(line.times)} frames have no valid time stamp; times are estimated"
+    missing, time = line.missing()
+    if missing:
+        yield (
+            f"about {missing} frames are missing, the first after {time:.2f} s: they are not in the file or cannot be "
+            "decoded; all other frames keep their times"
+        )
 
 
 def _in_order(packets: Packets, first: VideoFrame) -> bool:

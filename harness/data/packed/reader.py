@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -186,11 +187,43 @@ def _mapped(path: Path, column: str) -> tuple[np.ndarray, list[pa.RecordBatch]]:
     try:
         whole = pa.memory_map(str(path)).read_buffer()
         reader = pa.ipc.open_file(whole)
+        _refuse_compressed(whole, reader.num_record_batches)
         batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
         if (kind := reader.schema.field(column).type) != COLUMNS[column]:
             raise pa.ArrowTypeError(f"column {column} of {kind}")
         if column == "samples" and any(batch.column(column).null_count for batch in batches):
             raise pa.ArrowTypeError(f"column {column} has gaps")
-    except (OSError, KeyError, pa.ArrowException) as error:
+    except (OSError, KeyError, struct.error, pa.ArrowException) as error:
         raise _unreadable(path, first_line(error)) from error
     return np.frombuffer(whole, np.uint8), batches
+
+
+def _refuse_compressed(whole: pa.Buffer, batches: int) -> None:
+    """Raise pa.ArrowInvalid if a batch's buffers are compressed.
+
+    `writer` never compresses them, so that rows can be read in place. Arrow would allocate what a file says that they
+    unpack to, before anything can be compared. pyarrow has no name for that field, hence the flatbuffer's own layout:
+    Message.header is field 2, RecordBatch.compression is field 3 (Schema.fbs and Message.fbs of Apache Arrow).
+    """
+    source = pa.BufferReader(whole)
+    source.seek(len(b"ARROW1\0\0"))
+    while batches:
+        message = pa.ipc.read_message(source)
+        if message.type == "record batch":
+            batches -= 1
+            metadata = memoryview(message.metadata)
+            (root,) = struct.unpack_from("<I", metadata)
+            header = _field(metadata, root, 2)
+            (to_batch,) = struct.unpack_from("<I", metadata, header)
+            if _field(metadata, header + to_batch, 3):
+                raise pa.ArrowInvalid("its rows are compressed")
+
+
+def _field(metadata: memoryview, table: int, number: int) -> int:
+    """Return the place of a field of a flatbuffer's table; 0 if the table lacks it."""
+    (back,) = struct.unpack_from("<i", metadata, table)
+    (size,) = struct.unpack_from("<H", metadata, table - back)
+    slot = 4 + 2 * number  # after the vtable's own size and the table's, a uint16 each
+    return (
+        table + offset if slot < size and (offset := struct.unpack_from("<H", metadata, table - back + slot)[0]) else 0
+    )

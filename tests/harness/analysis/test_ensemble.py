@@ -86,7 +86,7 @@ def test_weights_are_fitted_on_the_other_folds(program, record, runs: Path) -> N
     assert own["fitted_on"] == "other groups of val"
     assert (result["selection_split"], result["n_selections"]) == ("other groups of val", 2)
     assert "ensemble weights were fitted on other groups of val" in answer.out
-    assert "weights of value answers: a " in answer.out
+    assert "weights of value: a " in answer.out
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from harness.analysis.ensemble_weights import by_fold, equal_weights, fit_weights
+from harness.analysis.ensemble_weights import METHODS, VOTES, by_fold, equal_weights, fit_weights
 from harness.evaluation.merging import merge
 from harness.evaluation.scoring import main_score
 from zoo.api import Answer, TrackSpec, VideoAnswers
@@ -79,14 +79,48 @@ def test_the_kinds_of_a_track_of_many_tasks_have_weights_of_their_own() -> None:
         assert scored(MTL, those, got) >= scored(MTL, those, {**got, kind: [1 / 3] * 3})
 
 
-def test_a_fold_weighs_without_its_own_labels() -> None:
+def test_channels_have_weights_of_their_own() -> None:
+    """The best member for valence is the worst for arousal."""
+    those = members(VA)
+    for first, third in zip(those[0], those[2], strict=True):
+        good, bad = first.values["arousal"].copy(), third.values["arousal"].copy()
+        first.values["arousal"][:], third.values["arousal"][:] = bad, good  # type: ignore[index]
+    got = fit_weights(those, VA, "channels")
+    assert list(got) == ["valence", "arousal"]
+    assert got["valence"][0] > 0.5 < got["arousal"][2]
+    assert scored(VA, those, got) > scored(VA, those, fit_weights(those, VA)) + 0.01
+    for name in got:  # each is the best of a grid for its own answer
+        grid = max(scored(VA, those, {**got, name: list(w)}) for w in GRID)
+        assert scored(VA, those, got) >= grid - 1e-9
+
+
+@pytest.mark.parametrize("track", [VA, EXPR, MTL], ids=lambda track: track.name)
+def test_greedy_selection_is_that_of_the_plain_loop(track: TrackSpec) -> None:
+    those = members(track)
+    got = fit_weights(those, track, "greedy")
+    assert list(got) == list(dict.fromkeys(answer.kind for answer in track.answers))
+    for kind in got:
+        votes: list[int] = []
+        rounds = []
+        for _ in range(VOTES):
+            tries = [np.bincount([*votes, k], minlength=3) / (len(votes) + 1) for k in range(3)]
+            scores = [scored(track, those, {kind: list(w)}) for w in tries]
+            votes.append(int(np.argmax(scores)))
+            rounds.append((max(scores), tries[votes[-1]]))
+        best = max(rounds, key=lambda one: one[0])
+        assert scored(track, those, {kind: got[kind]}) == pytest.approx(best[0], abs=1e-8)
+        assert rounds[0][0] <= best[0]  # never below the best single member
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_fold_weighs_without_its_own_labels(method: str) -> None:
     those = members(VA, n_videos=7)
-    weights, folds = by_fold(those, VA)
+    weights, folds = by_fold(those, VA, method)
     assert len(weights) == 5
     mine = folds["g3"]
     for videos in those:  # the labels and answers of fold f are spoilt: the weights for fold f stay, others move
         videos[3].targets["valence"][:] = np.random.default_rng(9).normal(size=40)  # type: ignore[index]
-    changed, _ = by_fold(those, VA)
+    changed, _ = by_fold(those, VA, method)
     assert changed[mine] == weights[mine]
     assert any(changed[f] != weights[f] for f in weights if f != mine)
 

@@ -146,7 +146,74 @@ def test_chains_of_folds_serve_other_answers_to_the_same_videos() -> None:
 
 def test_a_chain_leaves_out_parts_for_other_kinds_of_answers() -> None:
     chain = Chain([Block(api.PostSpec("au_only", Spy, kinds=("binary",)), {}), *BLOCKS], TRACK)
-    assert chain.names == ["spy"]
+    assert list(chain.parts) == ["spy"]
+
+
+class Recall(Spy):
+    """Answers with the targets of the groups that it was fitted on, and with nonsense for all others."""
+
+    def apply(self, video: VideoAnswers) -> VideoAnswers:
+        known = video.group in self.saw
+        return dataclasses.replace(video, values={n: t if known else -x for (n, x), t in _pairs(video)})
+
+
+def _pairs(video: VideoAnswers) -> list[tuple[tuple[str, np.ndarray], np.ndarray]]:
+    return [((name, x), np.nan_to_num(video.targets[name])) for name, x in video.values.items()]
+
+
+class Shift(Spy):
+    """Takes the mean error away, which all videos share."""
+
+    def __init__(self, answers: tuple[Answer, ...]) -> None:
+        super().__init__(answers)
+        self.by = {answer.name: 0.0 for answer in answers}
+
+    def fit(self, videos: list[VideoAnswers], score: Callable[[list[VideoAnswers]], float]) -> None:
+        super().fit(videos, score)
+        for name in self.by:
+            self.by[name] = float(np.nanmean(np.concatenate([v.values[name] - v.targets[name] for v in videos])))
+
+    def apply(self, video: VideoAnswers) -> VideoAnswers:
+        moved = super().apply(video)
+        return dataclasses.replace(moved, values={name: x - self.by[name] for name, x in video.values.items()})
+
+
+def test_a_part_that_needs_a_gain_is_judged_by_videos_that_it_was_not_fitted_on() -> None:
+    """What remembers its videos would look perfect on them; what all videos share is a gain."""
+    moved = [dataclasses.replace(v, values={name: x + 0.5 for name, x in v.values.items()}) for v in VIDEOS]
+    recall = Block(api.PostSpec("recall", Recall, needs_gain=True), {})
+    shift = Block(api.PostSpec("shift", Shift, needs_gain=True), {})
+    chain = Chain([recall, shift, *BLOCKS], TRACK).fit(moved)
+    assert chain.gains["recall"] < 0 < chain.gains["shift"]
+    assert list(chain.parts) == ["shift", "spy"]
+    assert set(chain.state()) == {"shift", "spy"}
+    fold = folds_of([v.group for v in moved])
+    by_hand = []
+    for f in set(fold.values()):
+        part = Shift(ANSWERS)
+        part.fit([v for v in moved if fold[v.group] != f], lambda videos: 0.0)
+        by_hand += [part.apply(v) for v in moved if fold[v.group] == f]
+    np.testing.assert_allclose(chain.gains["shift"], main_score(TRACK, by_hand) - main_score(TRACK, moved))
+    for video in moved:
+        np.testing.assert_allclose(chain.apply(video).values["arousal"], video.values["arousal"] - 0.5, atol=0.1)
+
+
+def test_one_group_cannot_show_a_gain_and_nothing_is_applied_before_the_fit() -> None:
+    shift = Block(api.PostSpec("shift", Shift, needs_gain=True), {})
+    one = [dataclasses.replace(v, group="g") for v in VIDEOS]
+    chain = Chain([shift], TRACK)
+    assert chain.apply(one[0]) is one[0]
+    assert chain.fit(one).gains == {"shift": 0.0}
+    assert chain.parts == {}
+
+
+def test_gains_of_each_fold_come_from_other_folds() -> None:
+    shift = Block(api.PostSpec("shift", Shift, needs_gain=True), {})
+    moved = [dataclasses.replace(v, values={name: x + 0.5 for name, x in v.values.items()}) for v in VIDEOS]
+    fold = folds_of([v.group for v in moved])
+    for f, chain in fit_folds([shift], TRACK, moved).items():
+        others = [v for v in moved if fold[v.group] != f]
+        assert chain.gains == Chain([shift], TRACK).fit(others).gains
 
 
 def test_the_block_is_the_pooled_score_and_its_leave_one_out_scores() -> None:

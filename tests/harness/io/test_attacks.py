@@ -50,6 +50,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "pack": ("data", "verify", "data"),
     "boxes": ("data", "boxes", "data", "--jobs", "1"),
     "extract": ("evaluate", RUN),
+    "report": ("report", RUN),
 }
 FRESH = {"extract": "cache/features"}
 """Commands before which something is removed, so that they read what it was made from."""
@@ -68,6 +69,7 @@ READERS: dict[str, tuple[str, ...]] = {
     "data/pack/*.json": ("pack", "extract"),
     "runs/?/config.toml": ("evaluate", "submit", "ensemble"),
     "runs/?/features.csv": ("keep",),
+    "runs/?/history.csv": ("report",),
     "runs/[ab]/predictions/val.*parquet": ("compare", "ensemble", "evaluate"),
     "runs/[ab]/predictions/test.*parquet": ("submit", "ensemble"),
     "runs/[ab]/predictions/val-*.parquet": ("evaluate without",),
@@ -86,13 +88,13 @@ READERS: dict[str, tuple[str, ...]] = {
 READ_BY_NOBODY = {
     "*.lock": "empty, held by the system",
     "runs/?/events/*": "TensorBoard's own format, drawn by it alone; the figures are in state.ckpt",
-    "runs/?/history.csv": "for people and for the curves of a report; a training goes on from state.ckpt",
     "runs/?/report.html": "a page for people; `harness report` makes it again",
     "runs/?/robustness/*": "a table for people; `evaluate --drop each` makes it again",
     "runs/?/seeds": "a number",
     "data/pack/ledger.jsonl": "the history of a pack, for people",
 }
-NOTICED = ("record.json", "weights.safetensors", "state.ckpt", "config.toml", "features.csv", "predictions/val.parquet")
+NOTICED = ("record.json", "weights.safetensors", "state.ckpt", "config.toml", "predictions/val.parquet")
+NOTICED += ("features.csv", "history.csv")
 NOTICED = (*(f"{RUN}/{name}" for name in NOTICED), f"{RUN}/submission/manifest.json", "runs/submissions.jsonl")
 """What cannot be made again: a changed byte is told."""
 OF_THE_USER = ("data/annotations/*", "data/cropped_aligned/*", "data/openpose/*", "data/videos/*", "data/*.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,10 @@ from plugins.editions import abaw10
 from tests.support.indexes import track
 from tests.support.media import write_click_video
 from tests.support.program import Program
-from tests.support.refusals import refused
 from zoo.api import DetectorSpec, Faces, TrackSpec, VideoAnswers
 from zoo.registry.plan import Block
 
-SHORT = ("--set", "train.clip=8", "--set", "train.batch=2", "--epochs", 1, "--head", "gru")
+SHORT = ("--set", "train.clip=8", "--epochs", 1, "--head", "gru")
 RUN = ("--track", "expr", "--encoders", "frame", *SHORT)
 FRAMES = 200
 
@@ -44,11 +44,11 @@ class Collected(Nobody):
         self.read += 1
 
     def rows(self, person: Person, start: int) -> None:
-        assert start == sum(len(part.score) for part in self.parts)
+        assert start == sum(len(part.score) for part in self.parts if part.number == person.number)
         self.parts.append(person)
         self.read_at.append(self.read)
 
-    def restart(self) -> None:
+    def restart(self, reason: str) -> None:
         self.restarts += 1
         self.parts.clear()
 
@@ -96,7 +96,8 @@ def follow(chain: Chain, video: VideoAnswers, step: int = 16) -> tuple[Collected
         final(video.part(0, closed))
     collected.read = n
     person = Person(1, face, score, chain.apply(video))
-    final.finish(person)
+    if not final.finish(person):
+        collected.restart("")
     return collected, person
 
 
@@ -122,20 +123,26 @@ def test_a_filter_over_the_whole_video_is_waited_for() -> None:
     assert collected.reasons == ["post-processor smooth needs the whole video"]
 
 
-def test_rows_that_change_after_all_are_an_error() -> None:
-    class Hasty:
-        def apply(self, video: VideoAnswers) -> VideoAnswers:
-            moved = {name: values + len(values) for name, values in video.values.items()}
-            return VideoAnswers("v", "v", moved, video.targets, video.present, video.times)
+class Hasty:
+    """A post-processor that reports all frames as settled, and does not keep to it."""
 
-        def settled(self, video: VideoAnswers) -> int:
-            return len(video.times)
+    def apply(self, video: VideoAnswers) -> VideoAnswers:
+        moved = {name: values + np.float32(len(values)) for name, values in video.values.items()}
+        return replace(video, values=moved)
 
-    of = track(abaw10, "va")
-    chain = chain_of("interpolate", of)
-    chain.names, chain.parts = [*chain.names, "hasty"], [*chain.parts, Hasty()]
-    with refused("predict-row-not-settled", name="valence", chain="interpolate, hasty"):
-        follow(chain, video_of(of))
+    def settled(self, video: VideoAnswers) -> int:
+        return len(video.times)
+
+
+def hasten(chain: Chain) -> None:
+    chain.parts = {**chain.parts, "hasty": Hasty()}
+
+
+def test_rows_that_change_after_all_are_noticed() -> None:
+    chain = chain_of("interpolate", track(abaw10, "va"))
+    hasten(chain)
+    collected, _ = follow(chain, video_of(track(abaw10, "va")))
+    assert collected.restarts == 1
 
 
 @pytest.fixture
@@ -152,6 +159,32 @@ def test_rows_come_while_the_video_is_read(model: RunModel, tmp_path: Path) -> N
     assert collected.read_at[0] < FRAMES / 2
     (plain,) = predict_media(media, model).people
     collected.assert_equal(plain)
+    assert collected.restarts == 0
+
+
+@pytest.mark.parametrize("everybody", [False, True])
+def test_the_table_is_right_even_if_rows_change(
+    model: RunModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, everybody: bool
+) -> None:
+    hasten(model.chain)
+    monkeypatch.setattr(model, "detector", DetectorSpec("two", Two, "two people, side by side"))
+    write_click_video(tmp_path / "v.mp4", n_frames=FRAMES)
+    collected = Collected()
+    got = predict_media(open_input(tmp_path / "v.mp4", "video"), model, follower=collected, everybody=everybody)
+    assert collected.restarts == len(got.people) == 1 + everybody
+    for person, part in zip(got.people, collected.parts, strict=True):
+        assert person.number == part.number
+        np.testing.assert_array_equal(part.score, person.score)
+        for name, values in person.predictions.values.items():
+            np.testing.assert_array_equal(part.predictions.values[name], values)
+
+
+class Two:
+    """Two faces of like size."""
+
+    def detect(self, frame: np.ndarray) -> Faces:
+        boxes = np.array([(5, 5, 35, 35), (55, 5, 85, 35)], np.float32)
+        return Faces(boxes, np.ones(2, np.float32), np.repeat(boxes[:, None, :2], 5, axis=1))
 
 
 class Overtaken:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -133,6 +135,31 @@ def test_each_kind_may_have_its_own_width_and_the_others_are_fitted():
     assert post.state() == {"width": {"value": 1.6, "binary": 0.0}}
     np.testing.assert_array_equal(post.apply(v).values["AU1"], noisy)
     np.testing.assert_array_equal(post.apply(v).values["valence"], mean_filter(noisy, v.times, 1.6))
+
+
+def test_each_answer_may_have_its_own_width():
+    """Noise on valence wants a wide window, clean and quick arousal none; one width for both is a compromise."""
+    random = np.random.default_rng(0)
+    times = np.arange(600) / 25
+    slow, quick = np.sin(times / 4), np.sin(times * 6)
+    given = {"valence": slow + random.standard_normal(600), "arousal": quick}
+    clip = replace(video(given, times), targets={"valence": slow, "arousal": quick})
+    answers = (Answer("valence", "value", -5), Answer("arousal", "value", -5))
+
+    def score(videos):
+        return -sum(np.mean((v.values[name] - v.targets[name]) ** 2) for v in videos for name in ("valence", "arousal"))
+
+    both, apart = Smooth(answers), Smooth(answers, each=True)
+    both.fit([clip], score)
+    apart.fit([clip], score)
+    assert set(both.widths) == {"value"}
+    assert apart.widths["arousal"] == 0.0 < both.widths["value"] < apart.widths["valence"]
+    again = Smooth(answers, each=True, **apart.state())
+    for name, values in apart.apply(clip).values.items():
+        np.testing.assert_array_equal(again.apply(clip).values[name], values)
+    fixed = Smooth(answers, each=True, width_value=0.4)
+    assert fixed.chosen == []
+    assert fixed.widths == {"valence": 0.4, "arousal": 0.4}
 
 
 def test_a_negative_width_is_named():

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from plugins.postprocess.threshold import Threshold, best_threshold, moved_to_half
+from plugins.postprocess.threshold import Threshold, best_threshold, moved_to_half, plateau_threshold
 from tests.support.refusals import refused
 from zoo.api import Answer, VideoAnswers
 
@@ -140,3 +140,35 @@ def test_fitted_on_no_video_nothing_moves():
 def test_a_threshold_that_is_no_probability_is_named(threshold):
     with refused("plugin-error", match=f"threshold of AU1 is {threshold}"):
         Threshold(UNITS, threshold=threshold)
+
+
+def plain_plateau(p: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """The moving average of F1 over thresholds, by loops."""
+    scores = [f1(positive, p >= k / 100) for k in range(101)]
+    return np.array([np.mean(scores[max(0, k - 5) : k + 6]) for k in range(101)])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 100_000), st.integers(1, 60), st.sampled_from([1, 2, 8]))
+def test_the_plateaus_centre_has_the_best_neighbourhood(seed, n, digits):
+    p, positive = random_case(seed, n, digits)
+    t = plateau_threshold(p, positive)
+    assert 0 <= t < 1
+    if not positive.any():
+        assert t == 0.5
+        return
+    smooth = plain_plateau(p, positive)
+    best = [k / 100 for k in np.flatnonzero(smooth >= smooth.max() - 1e-9)]
+    assert min(abs(t - k) for k in best) < 1e-9
+    assert abs(t - 0.5) <= min(abs(k - 0.5) for k in best) + 1e-9
+
+
+def test_a_narrow_peak_is_passed_over_for_a_plateau():
+    """One threshold is a little better than a wide range of others; on other frames the range is what remains."""
+    positive = np.array([True] * 40 + [False] * 60)
+    p = np.concatenate([np.full(30, 0.9), np.full(10, 0.305), np.full(30, 0.295), np.full(30, 0.1)])
+    assert 0.295 < best_threshold(p, positive) < 0.305
+    assert 0.34 < plateau_threshold(p, positive) < 0.9
+    post = Threshold(UNITS, method="plateau")
+    post.fit([video({"AU1": p, "AU2": p}, {"AU1": positive * 1.0, "AU2": positive * 1.0})], lambda videos: 0.0)
+    assert post.thresholds["AU1"] == plateau_threshold(p, positive)

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.data.decoding.audio import read_sound
-from harness.data.decoding.time_line import SteadyClock, mend
+from harness.data.decoding.time_line import SteadyClock, TimeLine, mend
 from harness.data.decoding.video import probe, read_frames
 from tests.support.media import frame_times
 
@@ -170,6 +170,7 @@ def test_each_picture_once_in_order_at_its_time(tmp_path: Path, made: Made) -> N
     assert which(path) == list(range(N))
     np.testing.assert_allclose(info.times, times, atol=1.1e-3)
     assert info.guessed == (N if made.form in ("h264", "hevc") else 0)
+    assert not [note for note in info.notes if "missing" in note]
     if made.sound:
         loose = (
             1 / RATE + 0.03 if made.name.endswith(".avi") and made.options else 0.03 if made.sound == "wmav2" else 2e-3
@@ -189,6 +190,29 @@ def test_a_copy_that_begins_before_time_0_keeps_its_pictures_and_its_sound(tmp_p
     assert which(tmp_path / "a.mkv") == list(range(N))
     np.testing.assert_allclose(info.times, np.arange(N) / RATE, atol=1.1e-3)
     assert heard(tmp_path / "a.mkv") == pytest.approx(CLICK / RATE, abs=3e-3)
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.ts"])
+def test_a_gap_is_counted_and_moves_no_other_picture(tmp_path: Path, name: str) -> None:
+    """Half a second is gone, as where a receiver lost it; every picture stands by itself."""
+    make(tmp_path / "whole.mp4", Made("whole.mp4", options={"g": "1"}))
+    remux(tmp_path / "whole.mp4", tmp_path / name, lambda number, packet: not 12 <= number < 24)
+    info = probe(tmp_path / name)
+    left = [k for k in range(N) if not 12 <= k < 24]
+    assert which(tmp_path / name) == left
+    np.testing.assert_allclose(info.times, np.array(left) / RATE, atol=1.1e-3)
+    assert [note.partition(":")[0] for note in info.notes] == [
+        f"about 12 frames are missing, the first after {11 / RATE:.2f} s"
+    ]
+
+
+def test_no_frame_is_missed_where_the_rate_is_not_steady() -> None:
+    steps = np.array([0.04, 0.04, 0.08, 0.04, 0.12, 0.04, 0.04, 0.05])
+    assert TimeLine(np.cumsum(steps), 0.0).missing() == (0, 0.0)
+    assert TimeLine(np.zeros(1), 0.0).missing() == (0, 0.0)
+    assert TimeLine(np.zeros(0), 0.0).missing() == (0, 0.0)
+    steady = np.delete(np.arange(100) * 0.04, [50, 70, 71])
+    assert TimeLine(steady, 0.0).missing() == (3, pytest.approx(49 * 0.04))
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.ts"])

@@ -23,7 +23,7 @@ from harness.data.decoding.frames import pictures
 from harness.data.decoding.jpeg import decode_into, read_jpeg, resize
 from harness.data.index.index import Index, Video
 from harness.data.packed.locate import find_pack
-from harness.data.packed.metadata import read_label
+from harness.data.packed.metadata import Label, read_label
 from harness.data.packed.reader import Pictures, Samples, from_source
 from harness.data.packed.writer import encode_jpeg
 from harness.data.preprocessing.pack_build import make_pack
@@ -446,6 +446,20 @@ def test_damaged_sound_is_decoded_again(own: tuple[Path, Index]) -> None:
         reader = AudioReader(source_of(index, video))
     assert reader.packed is None
     np.testing.assert_array_equal(reader.pcm(16_000)[0], whole)
+
+
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+def test_compressed_rows_are_refused_before_they_are_unpacked(tmp_path: Path, codec: str) -> None:
+    """Less than 1 MB would unpack to 64 MB."""
+    path = tmp_path / "face" / "a.arrow"
+    path.parent.mkdir()
+    batch = pa.record_batch({"jpeg": pa.array([bytes(1 << 26)], pa.large_binary())})
+    with pa.ipc.new_file(path, batch.schema, options=pa.ipc.IpcWriteOptions(compression=codec)) as file:
+        file.write_batch(batch)
+    label = Label("face", "a", "source", 1, path.stat().st_size, file_sha256(path), table="any")
+    assert path.stat().st_size < 1 << 20
+    with refused("pack-unreadable", file=path, reason="its rows are compressed"):
+        Pictures(tmp_path, label)
 
 
 def test_what_cannot_be_renamed_is_not_used_either(own: tuple[Path, Index], monkeypatch: pytest.MonkeyPatch) -> None:
