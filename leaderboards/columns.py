@@ -171,9 +171,7 @@ def _selected(row: Row) -> str:
 
 
 def _seeds(row: Row) -> str:
-    """Return the seeds, not their number: one seed is shown with the word, so that it is not read as a count."""
-    if len(row.seeds.split()) == 1:
-        return f"seed {row.seeds}"
+    """Return the seeds, with the spread of the score over several."""
     return row.seeds if row.spread is None else f"{row.seeds} (sd {row.spread:.3f})"
 
 

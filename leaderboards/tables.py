@@ -115,7 +115,7 @@ def _row(record: Record) -> Row:
         post_high=_number(post.get("high")),
         videos=_count(raw.get("videos")),
         groups=len(_left_out(record)) if raw else None,
-        seeds=" ".join(str(seed) for seed in r.get("seeds") or ()),
+        seeds=_seeds(r.get("seeds") or ()),
         spread=_number(raw.get("spread")),
         trained_parameters=_count(parameters.get("trained")),
         selection_split=str(r.get("selection_split") or ""),
@@ -219,3 +219,8 @@ def _notes(key: Key, rows: Sequence[Row], fewest: int, scored: int) -> Iterable[
         yield "¶ Zero-shot: an encoder's own predictions; nothing was trained on these data."
     if scored:
         yield "In brackets: 95 % interval, jackknife over groups of videos."
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    """Return the seeds, not their number: one seed is shown with the word, so that it is not read as a count."""
+    return f"seed {seeds[0]}" if len(seeds) == 1 else " ".join(map(str, seeds))

@@ -12,6 +12,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "your quota of the disk is used up",
-    errno.EFBIG: "it is larger than a file may be here",
+    errno.EFBIG: "it is larger than a file may be here, see ulimit -f",
     errno.EROFS: "the file system is read-only",
 }
 
@@ -81,7 +82,7 @@ def file_sha256(path: Path) -> str:
     known = _known.get(place)
     if known and known[0] == state:
         return known[1]
-    with path.open("rb") as file:
+    with open_file(path) as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     if is_settled(max(state[1:3]), now):
         _known[place] = state, sha256
@@ -121,19 +122,30 @@ def is_plain(text: str) -> bool:
     return text.isprintable() or not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text)
 
 
-def read_bytes(path: Path, most: int = TEXT) -> bytes:
-    """Return the content of a file.
+def open_file(path: Path) -> BufferedReader:
+    """Open a file that a user names, to read its bytes.
 
     Raises:
-        OSError: The file cannot be read, is not a regular file (reading a named pipe may never end), or has more than
-            ``most`` bytes: a sparse file takes no space on disk, but all of the memory.
+        OSError: The file cannot be read, or is not a regular file: reading a named pipe may never end.
     """
     found = path.stat()
     if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
-    if stat.S_ISREG(found.st_mode) and found.st_size > most:
-        raise OSError(errno.EFBIG, f"it has {found.st_size:,} bytes, and {most:,} are the most", str(path))
-    return path.read_bytes()
+    return path.open("rb")
+
+
+def read_bytes(path: Path, most: int = TEXT) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        OSError: The file cannot be read, is not a regular file, or has more than ``most`` bytes: a sparse file takes no
+            space on disk, but all of the memory.
+    """
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise OSError(errno.EFBIG, f"it has {size:,} bytes, and {most:,} are the most", str(path))
+        return file.read()
 
 
 class TooDeepError(ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 import warnings
 from collections.abc import Sequence
@@ -77,10 +78,10 @@ def passing_on(package: str, module: str) -> Any:
     """Return a ``__getattr__`` for a package that was a module: it looks missing attributes up in ``module``."""
 
     def get(name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        found = getattr(importlib.import_module(module), name, None)
-        if found is None or isinstance(found, ModuleType):  # an import of the package's own modules asks here first
+        # An import of one of the package's own modules asks here first.
+        own = name.startswith("__") or importlib.util.find_spec(f"{package}.{name}") is not None
+        found = None if own else getattr(importlib.import_module(module), name, None)
+        if found is None or isinstance(found, ModuleType):
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         warnings.warn(f"{package}.{name} is {module}.{name} now: import that", DeprecationWarning, stacklevel=2)
         return found

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperOption
 
 from harness.cli.help import Help, name_values
 from zoo.errors import UserError
@@ -131,7 +131,7 @@ DetectorSets = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
-        metavar="KEY=VALUE",
+        metavar="detector.KEY=VALUE",
         help="set an option of the detector, detector.KEY=VALUE; detector.mode=track follows faces between detections, "
         "detector.person=blazepose finds the box of the body by its pose; repeatable",
     ),
@@ -170,21 +170,40 @@ class Command(Help, TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse a command line; add advice to the library's message if the mistake is a known one."""
         given = list(args)  # the library consumes its own
+        self._refuse_repeated(given)
         try:
             return super().parse_args(ctx, args)
         except Exception as error:  # a class of the library that has no public name
             if hasattr(error, "message"):
-                error.message += _advice(error, given)
+                sets = next((p.metavar for p in self.params if "--set" in p.opts), None)
+                error.message += _advice(error, given, None if sets is None else str(sets).partition("KEY")[0])
             raise
 
+    def _refuse_repeated(self, args: list[str]) -> None:
+        """Raise UserError if an option that takes one value is given twice: the library would keep the last value."""
+        words = [word.partition("=")[0] for word in itertools.takewhile(lambda word: word != "--", args)]
+        single = [p for p in self.params if isinstance(p, TyperOption) and not p.multiple and not p.is_flag]
+        for param in single:
+            if sum(words.count(option) for option in param.opts if option.startswith("--")) > 1:
+                raise UserError("option-repeated", option=param.opts[0])
 
-def _advice(error: Any, args: list[str]) -> str:
+
+_OTHER_NAMES = {"learning_rate": "lr", "lrate": "lr", "bs": "batch", "batch_size": "batch", "dropout_rate": "dropout"}
+"""Names that other programs give to settings -> ours."""
+
+
+def _advice(error: Any, args: list[str], settings: str | None) -> str:
+    """Return advice about a mistake in a command line.
+
+    ``settings``: what the keys of the command's own ``--set`` begin with; None if it has no such option.
+    """
     option = getattr(error, "option_name", None)
-    if type(error).__name__ == "NoSuchOption" and option:
+    if type(error).__name__ == "NoSuchOption" and option and settings is not None:
         from harness.config.schema import known_keys
 
-        name = option.lstrip("-").replace("-", "_")
-        keys = [key for key in known_keys() if key.rpartition(".")[2] == name]
+        name = option.lstrip("-").replace("-", "_").lower()
+        name = _OTHER_NAMES.get(name, name)
+        keys = [key for key in known_keys() if key.rpartition(".")[2] == name and key.startswith(settings)]
         return f"; it is a setting: --set {keys[0]}=VALUE" if keys else ""
     if "unexpected extra argument" in error.message and "--encoders" in args:
         first = args.index("--encoders") + 1

@@ -57,7 +57,7 @@ def weights_verify(
     ] = None,
     sets: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="with NAME: set an option of its encoder; repeatable"),
+        typer.Option("--set", metavar="OPTION=VALUE", help="with NAME: set an option of its encoder; repeatable"),
     ] = None,
     plugin: Plugins = None,
 ) -> None:
@@ -80,8 +80,12 @@ def weights_convert(
     ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="the .safetensors file to write")],
     ema: Annotated[bool, typer.Option("--ema", help="take the averaged weights, if the file has others too")] = False,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="PLACE", help="take the network at this place: teacher, checkpoint/model"),
+    ] = None,
 ) -> None:
     """Convert a weight file to safetensors without running its code."""
     from harness.cli.commands.weights import convert
 
-    convert(source, target, ema=ema)
+    convert(source, target, ema=ema, key=key)

@@ -29,7 +29,7 @@ from threading import Lock
 from typing import Any
 
 from zoo.errors import UserError
-from zoo.files import State, file_sha256, state_of
+from zoo.files import State, file_sha256, open_file, state_of
 
 DAMAGED = ".damaged"
 """Suffix of damaged files that are set aside."""
@@ -78,7 +78,7 @@ def opened(tree: Any, *, strict: bool = False) -> dict[str, Any]:
 
 def append_digest(path: Path) -> None:
     """Append to a file the sha256 of its content."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         sha256 = hashlib.file_digest(file, "sha256").digest()
     with path.open("ab") as file:
         file.write(sha256 + _END)
@@ -93,7 +93,7 @@ def check_appended(path: Path) -> bool:
     """
     size = path.stat().st_size
     sha256 = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_file(path) as file:
         file.seek(max(0, size - _TAIL))
         tail = file.read()
         if not _is_tail(tail):

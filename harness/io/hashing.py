@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.io.atomic import atomic, clear_parts_of
 from harness.io.locks import OneAtATime, file_lock, lock_of
 from harness.io.read_cache import Arrays, ReadCache
-from zoo.files import is_settled, state_of
+from zoo.files import is_settled, open_file, state_of
 from zoo.weights.cards import cache_dir
 
 PICTURES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp")
@@ -90,7 +90,7 @@ def _hash(paths: list[Path]) -> str:
     sha = hashlib.sha256()
     for path in paths:
         sha.update(path.name.encode())
-        with path.open("rb") as file:
+        with open_file(path) as file:
             while block := file.read(1 << 20):
                 sha.update(block)
     return sha.hexdigest()

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
+from zoo.files import open_file
 from zoo.limits import CELL, check_parquet
 
 
@@ -26,7 +27,7 @@ def read_parquet(path: Path, choose: Sequence[str] | None = None, prefix: str | 
         UserError: It declares more than a file of its size may.
         pa.ArrowException, OSError, ValueError: It is damaged, or is not a table of numbers and texts.
     """
-    with path.open("rb") as content:  # opened here: Arrow takes a relative path with a colon for a URI
+    with open_file(path) as content:  # opened here: Arrow takes a relative path with a colon for a URI
         there = parquet.read_schema(content)
         wanted = [n for n in there.names if choose is None or n in choose or (prefix and n.startswith(prefix))]
         wanted = wanted or there.names

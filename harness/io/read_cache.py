@@ -105,7 +105,10 @@ class ReadCache:
             known = self._entries.get(key)
         if known and known.holds(state):
             return known.unpacked()
-        sha256 = file_sha256(path) if hashed else ""
+        try:
+            sha256 = file_sha256(path) if hashed else ""
+        except OSError:
+            return compute()  # which raises the error
         if known and hashed and known.sha256 == sha256:
             packed, arrays = known.arrays, known.unpacked()
         else:

@@ -21,6 +21,7 @@ from harness.predicting.one_pass import Predicted
 from harness.predicting.overlay_drawing import Drawing
 from zoo.api import Answer
 from zoo.errors import UserError, first_line
+from zoo.files import absolute
 
 COPIED = {"mp4": ("aac", "mp3", "ac3", "alac"), "mov": ("aac", "mp3", "alac")}
 """Audio codecs that a container takes without encoding again; Matroska takes any."""
@@ -61,7 +62,7 @@ def _write(
 ) -> None:
     info, drawing = predicted.media.info, Drawing(predicted, answers)
     with ExitStack() as stack:
-        out = stack.enter_context(av.open(str(part), "w", format=container))
+        out = stack.enter_context(av.open(absolute(part), "w", format=container))
         out.metadata["comment"] = MARK
         stream: Any = out.add_stream("libx264", rate=_rate(info.times), options=_QUALITY)
         stream.width, stream.height = drawing.size

@@ -15,6 +15,7 @@ from harness.runs.finished import check_written
 from leaderboards.blocks import Result
 from zoo.api import Answer, TrackSpec, VideoAnswers
 from zoo.errors import UserError, first_line
+from zoo.files import open_file
 from zoo.metrics.scores import FORMULAS
 from zoo.registry.registry import load
 from zoo.registry.tracks import find_track
@@ -28,7 +29,7 @@ def read_checked(path: Path, result: Result) -> tuple[TrackSpec, list[VideoAnswe
     """
     check_written(path)
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             names = parquet.read_schema(file).names
     except (OSError, pa.ArrowException, ValueError) as error:
         raise UserError(

@@ -136,6 +136,7 @@ def _read_predictions(found: RunSources) -> None:
         path = folder / "predictions" / f"{name}.parquet"
         if not path.is_file():
             continue
+        unusable: list[str] = []
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             try:
@@ -145,7 +146,10 @@ def _read_predictions(found: RunSources) -> None:
             except UserError as error:
                 found.track, found.raw, found.post = None, (), ()
                 found.notes.append(f"No predictions are shown: {error}")
+                unusable.append(str(error))
         found.notes += dict.fromkeys(str(warning.message) for warning in said)
+        for fault in unusable:  # who draws figures from this run sees no page
+            warnings.warn(fault, stacklevel=2)
         found.split = name if folder == found.folder else f"{name} ({folder.name})"
         if folder != found.folder:
             found.notes.append(f"The predictions shown are those of {folder.name} only.")

@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from zoo.errors import UserError, first_line
-from zoo.files import SETTINGS, TooDeepError, name_key, parse_toml, read_bytes
+from zoo.files import SETTINGS, TooDeepError, name_key, open_file, parse_toml, read_bytes
 from zoo.limits import FREE, check_parquet, check_stored, open_member
 from zoo.registry.suggestions import did_you_mean
 
@@ -141,7 +141,7 @@ def read_array(path: Path, key: str, width: int) -> np.ndarray:
 
 
 def _npy(path: Path, key: str) -> np.ndarray:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return _array(path, file, path.stat().st_size)
 
 
@@ -177,7 +177,7 @@ def _safetensors(path: Path, key: str) -> np.ndarray:
 def _parquet(path: Path, key: str) -> np.ndarray:
     import pyarrow.parquet
 
-    with path.open("rb") as file:  # opened here: Arrow takes a relative path with a colon for an address
+    with open_file(path) as file:  # opened here: Arrow takes a relative path with a colon for an address
         parquet = pyarrow.parquet.ParquetFile(file, page_checksum_verification=True)
         if not all(
             pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) for kind in parquet.schema_arrow.types

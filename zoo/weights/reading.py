@@ -13,21 +13,20 @@ from torch import Tensor
 
 from zoo.errors import UserError
 from zoo.files import file_sha256, replace
-from zoo.weights import averaged, keras_files, sealed, torch_files
+from zoo.weights import averaged, keras_files, nested, sealed, torch_files
 
 KERAS = (".h5", ".hdf5")
 PICKLED = (".pt", ".pth", ".tar", ".bin", ".ckpt")
-NESTED = ("state_dict", "model", "model_state_dict", "model_state", "net", "network", "params")
-"""Keys under which files keep the table of names and tensors, in order of preference."""
-PREFIXES = ("module.", "model.")
+PREFIXES = ("module.", "model.", "_orig_mod.")
 WHOLE = "a whole pickled "
 
 
 def read(path: Path, *, ema: bool = False) -> dict[str, Tensor]:
     """Read a weight file (.safetensors, a pickled .pt, .pth, .pth.tar, .bin, .ckpt, Keras's .h5) as names and tensors.
 
-    No code in a file runs (torch_files); a whole pickled network of timm or torch gives its tensors too. One level of
-    nesting (NESTED) is opened. The prefixes ``module.`` and ``model.`` are removed as long as all names have them.
+    No code in a file runs (torch_files); a whole pickled network of timm or torch gives its tensors too. The table may
+    be nested (`nested`). The prefixes ``module.``, ``model.`` and ``_orig_mod.`` (of torch.compile) are removed as long
+    as all names have them.
 
     Args:
         path: The file.
@@ -40,11 +39,14 @@ def read(path: Path, *, ema: bool = False) -> dict[str, Tensor]:
     return _read(path, ema)[0]
 
 
-def convert(source: Path, target: Path, *, ema: bool = False) -> tuple[str, ...]:
-    """Write the weights of a file as safetensors, with the source's name and digest; return the changes made."""
+def convert(source: Path, target: Path, *, ema: bool = False, key: str | None = None) -> tuple[str, ...]:
+    """Write the weights of a file as safetensors, with the source's name and digest; return the changes made.
+
+    ``key``: the place of the table in a file that has several, ``teacher`` or ``checkpoint/model``.
+    """
     if target.suffix != ".safetensors":
         raise UserError("convert-target", target=target)
-    state, notes = _read(source, ema)
+    state, notes = _read(source, ema, key)
     try:
         kept = {"source": source.name, "sha256": file_sha256(source), "notes": json.dumps(notes)}
         _keep(state, target, {**_metadata(source), **kept})
@@ -86,12 +88,12 @@ def _keep(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> 
     replace(path, lambda part: sealed.save(state, part, {"format": "pt", **metadata}))
 
 
-def _read(path: Path, ema: bool) -> tuple[dict[str, Tensor], list[str]]:
+def _read(path: Path, ema: bool, key: str | None = None) -> tuple[dict[str, Tensor], list[str]]:
     """Return the tensors, and the steps that were needed to find them."""
     if not path.is_file():
         raise UserError("weights-no-file", file=path)
     try:
-        state, notes = _content(path, ema)
+        state, notes = _content(path, ema, key)
     except UserError:
         raise
     except torch_files.RefusedError as error:
@@ -99,7 +101,7 @@ def _read(path: Path, ema: bool) -> tuple[dict[str, Tensor], list[str]]:
     except Exception as error:  # a damaged file raises one of some ten types
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
         raise UserError("weights-damaged", file=path, reason=reason) from error
-    if state is None:
+    if not state:
         raise UserError("weights-no-table", file=path)
     if prefix := common_prefix(state):
         state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
@@ -107,7 +109,7 @@ def _read(path: Path, ema: bool) -> tuple[dict[str, Tensor], list[str]]:
     return state, notes
 
 
-def _content(path: Path, ema: bool) -> tuple[dict[str, Tensor] | None, list[str]]:
+def _content(path: Path, ema: bool, key: str | None) -> tuple[dict[str, Tensor] | None, list[str]]:
     if path.suffix == ".safetensors":
         return _of_one_table(path, sealed.load(path)[0] or None, [], ema, [])
     if path.suffix in KERAS:
@@ -115,7 +117,12 @@ def _content(path: Path, ema: bool) -> tuple[dict[str, Tensor] | None, list[str]
     if path.suffix not in PICKLED:
         raise UserError("weights-format", file=path, names=", ".join((*PICKLED, *KERAS)))
     content = torch_files.load(path)
-    usual, other = _usual(content), _averaged(content)
+    if key is not None:
+        return _opened(content, nested.at(path, content, key))
+    other = _averaged(content)
+    usual = nested.usual(path, content)
+    if usual is None and other is None:
+        return _of_rest(content)
     if other is None:
         return _of_one_table(path, *_opened(content, usual), ema, _keys(content.root))
     if usual is None or usual[0] == other[0]:  # there are no others
@@ -131,27 +138,24 @@ def _content(path: Path, ema: bool) -> tuple[dict[str, Tensor] | None, list[str]
     return state, notes
 
 
-Found = tuple[str | None, Any]
-"""The place of a table in a file, None for the file itself, and the value there."""
+def _of_rest(content: torch_files.Content) -> tuple[dict[str, Tensor] | None, list[str]]:
+    """Return the tensors of a mapping that has other values as well."""
+    found = nested.partial(content.root)
+    if found is None:
+        return None, []
+    tensors, others = found
+    return content.table(tensors), [f"left out, no tensors: {_listed(others)}"]
 
 
-def _usual(content: torch_files.Content) -> Found | None:
-    for key in (None, *NESTED):
-        value = content.root if key is None else _inside(content.root, key)
-        if content.table(value) is not None:
-            return key, value
-    return None
-
-
-def _averaged(content: torch_files.Content) -> Found | None:
+def _averaged(content: torch_files.Content) -> nested.Found | None:
     return next((found for found in averaged.places(content.root) if content.table(found[1]) is not None), None)
 
 
-def _place(found: Found) -> str:
+def _place(found: nested.Found) -> str:
     return "the file itself" if found[0] is None else repr(found[0])
 
 
-def _opened(content: torch_files.Content, found: Found | None) -> tuple[dict[str, Tensor] | None, list[str]]:
+def _opened(content: torch_files.Content, found: nested.Found | None) -> tuple[dict[str, Tensor] | None, list[str]]:
     """Return the tensors at a place, and the steps that were needed."""
     if found is None:
         return None, []
@@ -187,10 +191,6 @@ def _listed(names: list[str]) -> str:
 
 def _keys(root: Any) -> list[str]:
     return [str(key) for key in root] if isinstance(root, Mapping) else []
-
-
-def _inside(root: Any, key: str) -> Any:
-    return root.get(key) if isinstance(root, Mapping) else None
 
 
 def common_prefix(state: Mapping[str, Tensor]) -> str:

@@ -31,16 +31,31 @@ NUMBERS = (
     "ComplexDouble",
 )
 NETWORKS = ("timm.", "torch.nn.", "torch._C._nn.", "torchvision.models.", "torchvision.ops.")
+BUILTINS = (
+    *("bool", "bytearray", "bytes", "complex", "dict", "float", "int", "list", "object", "range", "slice", "str"),
+    *("tuple", "xrange"),
+)
+"""Types that calls of `defaultdict(list)` and the like name."""
 _CORES = ("numpy.core.multiarray", "numpy._core.multiarray")
 INERT = {
     "argparse.Namespace",  # timm's train.py and many others save it with the weights
-    *(f"pathlib{private}.{kind}Path" for private in ("", "._local") for kind in ("Posix", "Windows", "PurePosix")),
-    "datetime.datetime",
-    "datetime.timedelta",
-    "functools.partial",
+    *(
+        f"pathlib{private}.{kind}Path"
+        for private in ("", "._local")
+        for kind in ("Posix", "Windows", "PurePosix", "PureWindows")
+    ),
+    *(f"datetime.{name}" for name in ("datetime", "date", "time", "timedelta", "timezone")),
+    *("functools.partial", "types.SimpleNamespace", "decimal.Decimal", "fractions.Fraction"),
+    *("uuid.UUID", "uuid.SafeUUID", "collections.Counter", "collections.deque"),
+    *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in BUILTINS),
     "torch.device",
     "torch.Size",
     "numpy.ndarray",
+    *("numpy.random._pickle.__generator_ctor", "numpy.random._pickle.__bit_generator_ctor"),
+    *("numpy.random._pickle.__randomstate_ctor", "numpy.random._pcg64.PCG64", "numpy.random._mt19937.MT19937"),
+    *(f"numpy.random.bit_generator.{name}" for name in ("SeedSequence", "__pyx_unpickle_SeedSequence")),
+    *("torch.strided", "torch.serialization._get_layout", "torch.complex64", "torch.complex128", "torch.int8"),
+    "torch.int16",
     *(f"{core}.scalar" for core in _CORES),  # a best score
     *(f"torch.{name}" for name in ("float64", "float32", "float16", "bfloat16", "int64", "int32", "uint8", "bool")),
     *(f"{module}.{name}Storage" for module in ("torch", "torch.cuda") for name in NUMBERS),

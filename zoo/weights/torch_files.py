@@ -21,6 +21,7 @@ from typing import IO, Any, cast
 import torch
 from torch import Tensor
 
+from zoo.files import open_file
 from zoo.limits import Allowance, check_inflation, check_stored, read_member
 from zoo.weights.pickled_values import Array, Record, Storage, Stored
 from zoo.weights.safe_unpickler import PickleReader, RefusedError
@@ -145,7 +146,7 @@ def load(path: Path) -> Content:
         UserError: It declares more bytes than it has, or unpacks to too many.
         Exception: It is damaged; some ten types occur.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         root = _load_zip(path, file, content) if content[:4] == b"PK\x03\x04" else _load_old(path, content)
         return Content(root, content, path)

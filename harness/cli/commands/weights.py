@@ -128,11 +128,11 @@ def verify(name: str | None, sets: Sequence[str], plugins: Sequence[Path]) -> No
     print("\n".join(["it fits the encoder", *(f"  {visible(note)}" for note in loaded.notes)]))
 
 
-def convert(source: Path, target: Path, *, ema: bool = False) -> None:
+def convert(source: Path, target: Path, *, ema: bool = False, key: str | None = None) -> None:
     """Convert a weight file to safetensors."""
     from zoo.weights.loading import convert as write
 
-    notes = write(source, target, ema=ema)
+    notes = write(source, target, ema=ema, key=key)
     print(visible("; ".join(notes)))
     print(f"written: {target}, sha256 {file_sha256(target)}")
 

@@ -17,6 +17,7 @@ from harness.data.affwild2.test_lists import column_of, split_images
 from harness.data.index.samples import Images
 from harness.io.text_files import read_text
 from zoo.errors import UserError
+from zoo.files import open_file
 from zoo.tracks import Answer, TrackSpec
 
 _PARSE = pcsv.ParseOptions(ignore_empty_lines=False, quote_char=False, double_quote=False)
@@ -51,7 +52,7 @@ def read_image_labels(path: Path, track: TrackSpec) -> ImageLabels:
 
 def read_header(path: Path) -> str:
     """Return the first line of a text file, with the spaces around its fields removed; "" if the file is empty."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return _tidy(file.readline(10_000).decode("utf-8-sig", errors="replace"))
 
 

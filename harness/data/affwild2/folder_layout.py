@@ -1,7 +1,7 @@
 """Find annotations, crops and videos in an Aff-Wild2 folder, whatever the edition called its folders.
 
-One walk of bounded depth. It never enters the per-video folders of crops, and leaves a folder as soon as it turns out
-to hold pictures.
+One walk of bounded depth. It never enters the per-video folders of crops, and opens no file of a folder that holds
+pictures or key points only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.data.affwild2.groups import without_side
-from harness.data.decoding.containers import UNKNOWN, kind_by_name
+from harness.data.decoding.containers import DOCUMENT, UNKNOWN, kind_by_name
 from harness.data.decoding.probe_cache import file_kind
 from zoo.errors import UserError
 from zoo.files import is_plain, name_key
@@ -42,8 +42,7 @@ class Layout:
 
     ``sets``: a folder with ``Train_Set`` or ``Validation_Set`` -> split -> files. ``texts``: other .txt files.
     ``crops``: folders named ``cropped...``. ``videos``: file name without extension -> files, those nearest to
-    the root first. ``left_out``: files that are named like a media container or a picture but are not videos -> the
-    kind of file that they are.
+    the root first. ``left_out``: other files, but for documents -> the kind of file that they are.
     """
 
     root: Path
@@ -137,8 +136,9 @@ def crop_folders(layout: Layout, kind: str) -> dict[str, tuple[Path, ...]]:
 
 
 def _entries(folder: Path) -> _Folder:
+    """Sort the entries of a folder. The names alone decide whether it is a leaf, so their order does not matter."""
     found = _Folder()
-    others = 0
+    others: list[tuple[Path, str]] = []
     for entry in _scan(folder):
         if entry.is_dir():
             if not _leads_up(entry):
@@ -147,23 +147,33 @@ def _entries(folder: Path) -> _Folder:
             continue
         elif entry.name.lower().endswith(".txt"):
             found.texts.append(_plain(entry))
-        elif (kind := kind_of_file(Path(entry.path))) == "video":
-            found.videos.append(_plain(entry))
         else:
-            if kind != UNKNOWN:
-                found.left_out[Path(entry.path)] = kind
-            others += 1
-            if others == _LEAF and not (found.folders or found.texts or found.videos):
-                found.left_out = {folder: "a folder of other files"} if found.left_out else {}
-                break
+            others.append((Path(entry.path), kind_by_name(entry.name)))
+    wanted = found.folders or found.texts or any(kind in ("video", "perhaps") for _, kind in others)
+    if len(others) >= _LEAF and not wanted:
+        if any(kind != DOCUMENT for _, kind in others):
+            found.left_out[folder] = "a folder of other files"
+        return found
+    for path, _ in others:
+        kind = kind_of_file(path)
+        if kind == "video":
+            found.videos.append(_checked(path))
+        elif kind != DOCUMENT:
+            found.left_out[path] = kind
     for part in (found.folders, found.texts, found.videos):
         part.sort()
     return found
 
 
 def kind_of_file(path: Path) -> str:
-    """Return the kind of a file by its name, or by its content if the name is ambiguous."""
+    """Return the kind of a file by its name, or by its content if the name does not tell.
+
+    Players, too, open a video that has lost its extension, and one that a browser was still loading.
+    """
     kind = kind_by_name(path.name)
+    if kind == UNKNOWN:
+        inside = file_kind(path)
+        return inside if inside == "video" else UNKNOWN
     return file_kind(path) if kind == "perhaps" else kind
 
 
@@ -192,9 +202,13 @@ def _is_content(entry: os.DirEntry[str]) -> bool:
 
 def _plain(entry: os.DirEntry[str]) -> Path:
     """Return the path of an entry. Raise UserError if its name cannot be written into a table."""
-    if not is_plain(entry.name):
-        raise UserError("name-unprintable", name=ascii(entry.path))
-    return Path(entry.path)
+    return _checked(Path(entry.path))
+
+
+def _checked(path: Path) -> Path:
+    if not is_plain(path.name):
+        raise UserError("name-unprintable", name=ascii(str(path)))
+    return path
 
 
 def _scan(folder: Path) -> Iterator[os.DirEntry[str]]:

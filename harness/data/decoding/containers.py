@@ -18,10 +18,16 @@ VIDEO_SUFFIXES = (
 )
 """Extensions of videos. A file with one of them is never left out: if it cannot be read, an error names it."""
 
-UNKNOWN = "of no known kind"
+UNKNOWN, DOCUMENT = "of no known kind", "document"
 _SOUND = (".mp3", ".wav", ".flac", ".aac", ".opus", ".m4a", ".m4b", ".wma", ".oga", ".aif", ".aiff", ".mp2", ".ac3")
 _MORE_IMAGES = (".webp", ".ico", ".heic", ".heif", ".avif", ".mpo")
 _MORE_TEXTS = (".xml", ".js", ".m3u8", ".mpd", ".srt", ".ass", ".ssa", ".vtt", ".sub", ".idx", ".lrc", ".smi")
+_DOCUMENTS = (
+    *(".csv", ".tsv", ".json", ".jsonl", ".toml", ".yaml", ".yml", ".md", ".html", ".pdf", ".xls", ".xlsx", ".log"),
+    *(".npy", ".npz", ".mat", ".pkl", ".pt", ".pth", ".onnx", ".safetensors", ".parquet", ".arrow", ".h5", ".hdf5"),
+    *(".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".py", ".sh", ".ipynb", ".lock", ".db"),
+)
+"""Extensions of files that lie next to videos and are none: they are neither opened nor mentioned."""
 
 _PACKET_BYTES = (188, 192)  # of MPEG transport streams
 _PACKETS = 5  # so many must begin with the mark, for a file to be a transport stream
@@ -35,8 +41,8 @@ _TEXT_CODECS = ("ansi", "bintext", "xbin", "idf")
 def kind_by_name(name: str) -> str:
     """Return the kind of a file by its extension.
 
-    It is ``video``, ``sound``, ``still image``, ``text``, ``of no known kind``, or ``perhaps`` if a container of FFmpeg
-    has that extension.
+    It is ``video``, ``sound``, ``still image``, ``text``, ``document``, ``of no known kind``, or ``perhaps`` if a
+    container of FFmpeg has that extension.
     """
     suffix = os.path.splitext(name)[1].lower()
     if suffix in VIDEO_SUFFIXES:
@@ -47,6 +53,7 @@ def kind_by_name(name: str) -> str:
 @cache
 def _kinds() -> dict[str, str]:
     kinds = dict.fromkeys((_dotted(e) for name in sorted(av.formats_available) for e in _extensions(name)), "perhaps")
+    kinds |= dict.fromkeys(_DOCUMENTS, DOCUMENT)
     kinds |= dict.fromkeys(_SOUND, "sound")
     kinds |= dict.fromkeys([*(_dotted(e) for e in _extensions("image2")), *_MORE_IMAGES], "still image")
     kinds |= dict.fromkeys([*(_dotted(e) for e in _extensions("tty")), *_MORE_TEXTS], "text")

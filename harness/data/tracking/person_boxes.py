@@ -36,7 +36,7 @@ from harness.runtime.machine import cores
 from harness.runtime.process_pool import Tick, run_jobs
 from zoo.api import DetectorSpec
 from zoo.errors import UserError, first_line
-from zoo.files import spelled, state_of
+from zoo.files import open_file, spelled, state_of
 
 VERSION = f"1.{video_frames.VERSION}"
 """Version of decoder, tracks, box rule and crops: boxes and crops made by another version are made again."""
@@ -99,7 +99,7 @@ def read_boxes(path: Path) -> Boxes:
 def are_made(path: Path, finder: FaceFinder, video: Path) -> bool:
     """Return True if a boxes file exists for this detector with its options, this version and the video's reading."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             made_by = pq.read_schema(file).metadata or {}
     except (OSError, pa.ArrowException):
         return False

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.submissions.verifier.findings import Finding
 from zoo.errors import UserError
-from zoo.files import SETTINGS, read_bytes
+from zoo.files import SETTINGS, open_file, read_bytes
 from zoo.tracks import TrackSpec
 
 NAME = "manifest.json"
@@ -23,7 +23,7 @@ def sha256_of(path: Path) -> str:
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.is_file())
         return hashlib.sha256("".join(f"{sha256_of(file)}  {file.name}\n" for file in files).encode()).hexdigest()
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -41,7 +41,7 @@ def verify(path: Path, track: TrackSpec, listed: Listing | None, editions: Seque
     if track.submission in FOLDERS:
         rows = _check_folder(path, found)
     elif not path.is_file():
-        found.add("file", 0, f"{path}: there is no such file")
+        found.add("file", 0, f"{path}: {'it is no regular file' if path.exists() else 'there is no such file'}")
         rows = 0
     else:
         keys, first = _check_file(path, found)

@@ -15,6 +15,7 @@ from harness.io.parquet_files import read_parquet
 from harness.submissions.writer.answers import Answers, Floats, Ints, check_finite
 from harness.submissions.writer.row_lists import FRAMED, inner
 from zoo.errors import UserError, first_line
+from zoo.files import open_file
 from zoo.text import told
 from zoo.tracks import Answer, TrackSpec
 
@@ -87,12 +88,12 @@ def _table(path: Path, columns: Sequence[str]) -> pa.Table:
             table = read_parquet(path, [*_NAMED, "frame", *columns], "present_")
             table.validate(full=True)
             return table
-        with path.open(encoding="utf-8-sig") as file:
-            header = file.readline(1 << 20)
+        with open_file(path) as content:
+            header = content.readline(1 << 20).decode("utf-8-sig")
         if ";" in header and "," not in header:
             raise UserError("predictions-semicolons", file=path)
         types = dict.fromkeys((*_NAMED, "group"), pa.string())
-        with path.open("rb") as content:  # opened here: given a name, Arrow would unpack a .bz2
+        with open_file(path) as content:  # opened here: given a name, Arrow would unpack a .bz2
             return _told(
                 csv.read_csv(content, convert_options=csv.ConvertOptions(column_types=types, null_values=[""]))
             )

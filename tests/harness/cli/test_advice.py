@@ -16,6 +16,7 @@ from harness.runs.folder import check_name
 from plugins.detectors import detectors
 from plugins.editions import abaw10
 from tests.support.indexes import track
+from tests.support.refusals import refused
 from zoo.errors import UserError
 from zoo.registry.plan import make_plan
 from zoo.registry.registry import load
@@ -29,6 +30,8 @@ from zoo.registry.tracks import find_track
         (["run", "--lr", "0.1"], "it is a setting: --set train.lr=VALUE"),
         (["run", "--weight-decay", "0"], "it is a setting: --set train.weight_decay=VALUE"),
         (["run", "--encoders", "face", "context", "--head", "gru"], "one word: --encoders face,context"),
+        (["run", "--batch-size", "8"], "it is a setting: --set train.batch=VALUE"),
+        (["run", "--learning-rate", "0.1"], "it is a setting: --set train.lr=VALUE"),
         (["run", "--nonsense", "1"], "No such option: --nonsense"),
     ],
 )
@@ -36,6 +39,23 @@ def test_options(arguments: list[str], advice: str) -> None:
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
     assert advice in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("command", [["data", "crop", "x", "--out", "y"], ["weights", "verify"], ["predict", "x"]])
+def test_a_setting_that_the_command_does_not_take_is_not_proposed(command: list[str]) -> None:
+    result = CliRunner().invoke(app, [*command, "--batch-size", "8"])
+    assert result.exit_code == 2
+    assert "No such option" in result.output
+    assert "--set train" not in result.output
+
+
+@pytest.mark.parametrize("command", [["run"], ["sweep"]])
+def test_an_option_is_not_given_twice(command: list[str]) -> None:
+    result = CliRunner().invoke(app, [*command, "--encoders", "face", "--encoders=audio"])
+    assert isinstance(result.exception, UserError)
+    refused("option-repeated", option="--encoders").check(result.exception)
+    with pytest.raises(UserError, match="unknown track"):  # those that take several values still do
+        app([*command, "--set", "train.lr=1", "--set", "train.batch=2", "--track", "x"], standalone_mode=False)
 
 
 @pytest.mark.parametrize("key", ["lr", "optim.lr"])

@@ -16,9 +16,13 @@ import typer
 import harness.cli as cli
 from harness.cli.options import with_home_paths
 from harness.data.affwild2.folder_layout import crop_folders, survey
+from harness.data.index.group_tables import read_groups
 from harness.io.text_files import read_text
 from leaderboards.record import RecordError
 from leaderboards.record import read as read_record
+from tests.support.program import Program
+from tests.support.refusals import refused
+from tests.support.signals import time_limit
 from tests.support.trees import small_va, write_crops
 from zoo.errors import UserError
 
@@ -51,6 +55,54 @@ def test_named_pipes_are_never_waited_for(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no regular file"):
         read_text(root / "notes.txt")
     assert survey(root) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--track", "va", "--encoders", "audio", "--epochs", "1", "--data", "DEMO", "--list", "PIPE"),
+        ("run", "--track", "va", "--encoders", "audio", "--epochs", "1", "--recipe", "PIPE"),
+        ("run", "--track", "va", "--encoders", "audio", "--epochs", "1", "--plugin", "PIPE"),
+        ("sweep", "--track", "va", "--encoders", "audio", "--data", "DEMO", "--list", "PIPE"),
+        ("submit", "--predictions", "PIPE", "--track", "va", "--out", "OUT"),
+        ("evaluate", "--predictions", "PIPE", "--labels", "DEMO", "--track", "va"),
+        ("evaluate", "--predictions", "PIPE", "--labels", "PIPE", "--track", "va"),
+        ("verify", "OUT", "--track", "va", "--manifest", "PIPE"),
+        ("data", "doctor", "PIPE"),
+        ("data", "crop", "PIPE", "--out", "OUT"),
+        ("predict", "PIPE", "--out", "OUT"),
+        ("leaderboard", "PIPE"),
+    ],
+    ids=" ".join,
+)
+def test_a_pipe_in_place_of_a_file_is_one_line(program: Program, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Each would wait for ever for somebody to write into it; the suite's time limit does not."""
+    os.mkfifo(tmp_path / "list.csv")
+    places = {"PIPE": str(tmp_path / "list.csv"), "DEMO": str(program.demo), "OUT": str(tmp_path / "out")}
+    with time_limit(60):
+        answer = program(*[places.get(word, word) for word in arguments])
+    assert answer.code == 2, answer
+    assert len([line for line in answer.err.splitlines() if line.startswith("error: ")]) == 1, answer.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_pipe_in_place_of_a_submission_is_a_finding(program: Program, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "predictions.txt")
+    with time_limit(60):
+        answer = program("verify", tmp_path / "predictions.txt", "--track", "va")
+    assert answer.code == 1
+    assert "predictions.txt: it is no regular file" in answer.out
+
+
+def test_a_pipe_that_is_called_groups_csv_is_an_error(tmp_path: Path) -> None:
+    """Without its groups, videos of one person would be in several folds."""
+    os.mkfifo(tmp_path / "groups.csv")
+    with refused("text-unreadable", file=tmp_path / "groups.csv"):
+        read_groups(tmp_path)
+    (tmp_path / "groups.csv").unlink()
+    (tmp_path / "groups.csv").symlink_to(tmp_path / "gone.csv")
+    with refused("text-unreadable", file=tmp_path / "groups.csv"):
+        read_groups(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["a\nb.mp4", "a\x1b[0m.txt", "\udcff.mp4"])

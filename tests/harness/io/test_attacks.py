@@ -70,7 +70,7 @@ READERS: dict[str, tuple[str, ...]] = {
     "runs/?/config.toml": ("evaluate", "submit", "ensemble"),
     "runs/?/features.csv": ("keep",),
     "runs/?/history.csv": ("report",),
-    "runs/[ab]/predictions/val.*parquet": ("compare", "ensemble", "evaluate"),
+    "runs/[ab]/predictions/val.*parquet": ("compare", "ensemble", "evaluate", "report"),
     "runs/[ab]/predictions/test.*parquet": ("submit", "ensemble"),
     "runs/[ab]/predictions/val-*.parquet": ("evaluate without",),
     "runs/e/predictions/val.*parquet": ("compare the ensemble",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import harness
+import leaderboards
+import plugins
+import zoo
 from harness.data.decoding.video import open_media, probe, read_frames
 from harness.data.synthetic.encoding import write_video
 from harness.data.tracking.detection import FaceFinder
@@ -72,3 +77,16 @@ def test_feature_files_are_read(path: Path) -> None:
     with file.open("wb") as opened:
         pq.write_table(pa.table({"a": [1.0, 2.0], "b": [3.0, 4.0]}), opened)
     np.testing.assert_array_equal(read_array(file, "", 2), [[1, 3], [2, 4]])
+
+
+def test_no_file_is_opened_by_its_relative_name() -> None:
+    """FFmpeg's own check of a name cannot be tried for every place: each must pass an absolute path."""
+    packages = [Path(module.__path__[0]) for module in (zoo, plugins, harness, leaderboards)]
+    calls = [
+        (path.name, call)
+        for package in packages
+        for path in package.rglob("*.py")
+        for call in re.findall(r"av\.open\(([^,)]*)", path.read_text())
+    ]
+    assert len(calls) >= 4
+    assert [call for call in calls if not call[1].startswith("absolute(")] == []

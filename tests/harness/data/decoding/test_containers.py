@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import shutil
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from harness.data.affwild2 import folder_layout
 from harness.data.affwild2.folder_layout import survey
 from harness.data.decoding.audio import read_sound
 from harness.data.decoding.containers import kind_by_name
@@ -80,7 +83,8 @@ def test_files_are_what_they_hold(tmp_path: Path) -> None:
         *((f"a{end}", "text") for end in (".txt", ".nfo", ".srt")),
         *((f"a{end}", "sound") for end in (".mp3", ".M4A", ".wav")),
         *((f"a{end}", "perhaps") for end in (".h264", ".gif", ".ogg", ".mka")),
-        *((f"a{end}", "of no known kind") for end in (".csv", ".json", ".parquet", ".toml", ".npz", ".zip", "", ".py")),
+        *((f"a{end}", "document") for end in (".csv", ".JSON", ".parquet", ".toml", ".npz", ".zip", ".py")),
+        *((f"a{end}", "of no known kind") for end in ("", ".part", ".bin", ".mp4_old")),
     ],
 )
 def test_names(name: str, kind: str) -> None:
@@ -136,6 +140,38 @@ def test_a_folder_of_many_kinds(tmp_path: Path) -> None:
         "left out, not videos (still image): 2 (cover.jpg, poster.PNG)",
         "left out, not videos (text): 1 (about.nfo)",
     ]
+
+
+@pytest.mark.parametrize("order", range(4))
+def test_videos_among_a_hundred_other_files_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: int
+) -> None:
+    """A folder's entries come in any order: a camera's folder holds pictures, and a few videos after them."""
+    write_click_video(tmp_path / "VID_1.mp4", n_frames=3, click_frame=None)
+    (tmp_path / "more").mkdir()
+    shutil.copy(tmp_path / "VID_1.mp4", tmp_path / "more" / "VID_2.MOV")
+    for k in range(150):
+        (tmp_path / f"IMG_{k}.{('jpg', 'json', 'bin')[k % 3]}").touch()
+    scan = folder_layout._scan
+
+    def shuffled(folder: Path) -> list[os.DirEntry[str]]:
+        return random.Random(order).sample(entries := sorted(scan(folder), key=lambda e: e.name), len(entries))
+
+    monkeypatch.setattr(folder_layout, "_scan", shuffled)
+    layout = survey(tmp_path)
+    assert sorted(layout.videos) == ["VID_1", "VID_2"]
+    assert [note.partition(":")[2].split()[0] for note in layout.left_out_notes()] == ["50", "50"]
+
+
+def test_a_video_that_lost_its_extension_is_found_and_the_rest_is_named(tmp_path: Path) -> None:
+    write_click_video(tmp_path / "a.mp4", n_frames=3, click_frame=None)
+    for name in ("b", "c.mp4.part", "d.lrv"):
+        shutil.copy(tmp_path / "a.mp4", tmp_path / name)
+    (tmp_path / "data.bin").write_bytes(bytes(100))
+    (tmp_path / "report.pdf").touch()
+    layout = survey(tmp_path)
+    assert sorted(layout.videos) == ["a", "b", "c.mp4", "d"]
+    assert layout.left_out_notes() == ["left out, not videos (of no known kind): 1 (data.bin)"]
 
 
 def test_a_folder_of_pictures_is_named_once(tmp_path: Path) -> None:
