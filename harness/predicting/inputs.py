@@ -12,7 +12,7 @@ from harness.predicting.marks import CONTAINERS, is_overlay
 from zoo.errors import UserError
 from zoo.files import is_plain, name_key, reason_of
 
-CAMERA_DIGITS = 4  # a longer number is no camera
+CAMERA_DIGITS = 4  # a longer number is not that of a camera
 READABLE = ("video", "still image", "sound")
 
 

@@ -76,10 +76,6 @@ class ClassBias:
         """Return the number of frames: each frame is shifted alone."""
         return len(video.times)
 
-    def settled(self, video: VideoAnswers) -> int:
-        """Return the number of frames: each frame is moved alone."""
-        return len(video.times)
-
     def state(self) -> dict[str, Any]:
         """Return the biases by answer; passed to the constructor, they make the same post-processor."""
         return {"bias": {name: bias.tolist() for name, bias in self.bias.items()}}

@@ -66,10 +66,6 @@ class Moments:
         """Return the number of frames: each frame is mapped alone."""
         return len(video.times)
 
-    def settled(self, video: VideoAnswers) -> int:
-        """Return the number of frames: each frame is mapped alone."""
-        return len(video.times)
-
     def state(self) -> dict[str, Any]:
         """Return scale and shift by answer; passed to the constructor, they make the same post-processor."""
         return {"scale": dict(self.scale), "shift": dict(self.shift)}

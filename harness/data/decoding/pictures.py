@@ -44,7 +44,7 @@ def _by_ffmpeg(path: Path) -> np.ndarray:
         with open_media(path) as container:
             stream = next(iter(container.streams.video), None)
             if stream is None or stream.codec_context is None:
-                raise UserError("image-unreadable", file=path, reason="its content is no picture")
+                raise UserError("image-unreadable", file=path, reason="its content is not a picture")
             still = any(part in container.format.name for part in IMAGES) or stream.frames == 1  # HEIC, AVIF
             if not still:
                 raise UserError("image-unreadable", file=path, reason=f"its content is {container.format.name}")
