@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 
 def compare(
-    first: PathLike | Run, *others: PathLike | Run, plugins: PathLike | Sequence[PathLike] = ()
+    first: PathLike | Run | Sequence[PathLike | Run],
+    *others: PathLike | Run,
+    plugins: PathLike | Sequence[PathLike] = (),
 ) -> pd.DataFrame:
     """Compare finished runs with a first one on the same videos.
 
     Args:
-        first: The run, or its folder, that the others are compared with.
+        first: The run, or its folder, that the others are compared with; or a list of all of them.
         others: One or more runs or folders.
         plugins: The plugin files of the runs.
 
@@ -40,6 +42,7 @@ def compare(
 
     from harness.analysis.differences import differences
 
-    folders = [Path(run.folder if isinstance(run, Run) else run) for run in (first, *others)]
+    runs = [first] if isinstance(first, str | Path | Run) else first
+    folders = [Path(run.folder if isinstance(run, Run) else run) for run in (*runs, *others)]
     rows = differences(folders, paths(plugins))
     return pd.DataFrame(rows, columns=["run", "figure", "first", "other", "difference", "low", "high"])

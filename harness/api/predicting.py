@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.api.arguments import PathLike, paths
+from harness.api.arguments import Names, PathLike, joined, paths
 from harness.api.finished import Run
 from zoo.errors import UserError
 
@@ -65,11 +65,11 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def encoders(stream: str | None = None) -> pd.DataFrame:
+def encoders(stream: Names | None = None) -> pd.DataFrame:
     """List the encoders.
 
     Args:
-        stream: Only encoders of this stream, such as ``face``; None: all encoders.
+        stream: Only encoders of this stream or these, such as ``face`` or ``["face", "body"]``; None: all encoders.
 
     Returns:
         One row for each encoder: ``name``, ``streams`` (separated by commas; empty: any), ``summary``, ``package``.
@@ -87,12 +87,13 @@ def encoders(stream: str | None = None) -> pd.DataFrame:
     from zoo.registry.registry import load as load_registry
 
     registry = load_registry([])
-    if stream is not None:
-        registry.get("streams", stream)
+    streams = None if stream is None else joined(stream).split(",")
+    for name in streams or ():
+        registry.get("streams", name)
     entries: list[Any] = list(registry.entries("encoders"))
     rows = [
         {"name": e.spec.name, "streams": ", ".join(e.spec.streams), "summary": e.spec.summary, "package": e.package}
         for e in entries
-        if stream is None or stream in e.spec.streams
+        if streams is None or set(streams) & set(e.spec.streams)
     ]
     return pd.DataFrame(rows, columns=["name", "streams", "summary", "package"])

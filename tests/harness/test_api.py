@@ -38,6 +38,7 @@ def test_encoders_are_listed() -> None:
     assert {"lite0", "melcnn"} <= set(every["name"])
     assert "melcnn" in set(heard["name"])
     assert "lite0" not in set(heard["name"])
+    assert {"lite0", "melcnn"} <= set(harness.encoders(["face", "audio"])["name"])
 
 
 def test_errors_are_those_of_the_commands(tmp_path: Path) -> None:
@@ -70,6 +71,7 @@ def test_what_a_finished_run_tells(run: harness.Run) -> None:
     assert counts.to_numpy().sum() == table["expression_true"].notna().sum()
     assert list(counts.index) == list(counts.columns)
     same = harness.compare(run, run.folder)
+    pd.testing.assert_frame_equal(harness.compare([run, run.folder]), same)
     assert (same["difference"] == 0).all()
 
 
