@@ -38,7 +38,7 @@ def test_encoders_are_listed() -> None:
     assert {"lite0", "melcnn"} <= set(every["name"])
     assert "melcnn" in set(heard["name"])
     assert "lite0" not in set(heard["name"])
-    assert {"lite0", "melcnn"} <= set(harness.encoders(["face", "audio"])["name"])
+    assert {"fer", "melcnn"} <= set(harness.encoders(["face", "audio"])["name"])
 
 
 def test_errors_are_those_of_the_commands(tmp_path: Path) -> None:
