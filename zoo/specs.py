@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Scalar = str | int | float | bool | None
 """A setting as a logger is given it."""
 
+Kind = Literal["frames", "sound", "text", "vectors"]
+"""The kinds of input."""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -57,8 +60,8 @@ class StreamSpec:
     Attributes:
         name: Its name in ``--encoders``.
         reader: Called with a zoo.readers.Source (paths, times, boxes of one video); returns a zoo.readers.Reader.
-        kind: The reader's output: images, sound, or one vector per frame.
-        needs: The parts of a data folder that the stream requires, of crops, video, boxes, sound.
+        kind: The reader's output: images, sound, words with their times, or one vector per frame.
+        needs: The parts of a data folder that the stream requires, of crops, video, boxes, sound, text.
         default_encoder: The encoder of a slot that names none.
         summary: One line for lists.
         version: Raise it if the reader's output changes; cached features are then computed again.
@@ -72,7 +75,7 @@ class StreamSpec:
 
     name: str
     reader: Target
-    kind: Literal["frames", "sound", "vectors"]
+    kind: Kind
     needs: tuple[str, ...]
     default_encoder: str
     summary: str = ""
@@ -116,7 +119,7 @@ class EncoderSpec(Spec):
 
     Attributes:
         streams: The streams it can read; () allows every stream of its kind.
-        kind: The kind of its input.
+        kind: The kind of its input; several if it has a network for each.
         passport: ``passport(stream, argument, **options)`` -> ModelCard. Without one the encoder is trained.
         argument: One line on the meaning of the argument; empty: it takes none.
         names: The allowed arguments, if they are few.
@@ -137,7 +140,7 @@ class EncoderSpec(Spec):
     """
 
     streams: tuple[str, ...] = ()
-    kind: Literal["frames", "sound", "vectors"] = "frames"
+    kind: Kind | tuple[Kind, ...] = "frames"
     passport: Target | None = None
     argument: str = ""
     names: tuple[str, ...] = ()
@@ -145,6 +148,11 @@ class EncoderSpec(Spec):
     reader: Target | None = None
     scores: Target | None = None
     person_boxes: bool = False
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of input that it reads."""
+        return self.kind if isinstance(self.kind, tuple) else (self.kind,)
 
 
 @dataclass(frozen=True)

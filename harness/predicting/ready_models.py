@@ -225,7 +225,7 @@ def _stream(name: str, registry: Registry) -> str:
         ready = ", ".join(ready_names(registry))
         raise UserError("predict-model-unknown", got=name, known=f"{did_you_mean(encoder, known)}there are {ready}")
     spec: EncoderSpec = registry.get("encoders", encoder)
-    return spec.streams[0] if spec.streams else ("audio" if spec.kind == "sound" else "face")
+    return spec.streams[0] if spec.streams else ("audio" if spec.kinds == ("sound",) else "face")
 
 
 def _answers(own: OwnScores) -> tuple[Answer, ...]:

@@ -151,6 +151,40 @@ def encoders() -> list[api.EncoderSpec]:
             names=("wav2vec2_base", "hubert_base", "wavlm_base_plus", "wavlm_large", "tiny"),
         ),
         api.EncoderSpec(
+            "hf",
+            "plugins.encoders.hf:build",
+            "Any of 29 types of models of transformers, for pictures, clips, sound or words: pip install abaw-zoo[hf].",
+            {
+                "layer": api.Option(
+                    "auto",
+                    "last (after the last norm), mean, learned (weights; with --finetune), a number from 1 or a range "
+                    "6:12; auto: mean for sound, else last",
+                ),
+                "pool": api.Option(
+                    "auto",
+                    "one vector of a picture's, clip's or text's tokens; auto: as the model's authors do",
+                    ("auto", "cls", "mean", "mean_std", "pooler", "last"),
+                ),
+                "size": api.Option(None, "pictures: side in pixels; none: the model's own", type=int),
+                "stride": api.Option(None, "clips: frames between their pictures; none: 4", type=int),
+                "window": api.Option(
+                    None,
+                    "seconds of sound encoded together (none: 4, on spectrograms the model's own), or seconds of "
+                    "words before a frame (none: 10)",
+                    type=float,
+                ),
+                "ahead": api.Option(None, "words: seconds after a frame that are read too; none: 0", type=float),
+                "revision": api.Option(None, "commit, tag or branch of the hub", type=str),
+            },
+            paper="Wolf et al. 2020, arXiv:1910.03771",
+            license="Apache-2.0; the weights' own licences are in their model cards",
+            streams=("face", "body", "context", "frame", "audio", "text"),
+            kind=("frames", "sound", "text"),
+            passport="plugins.encoders.hf:passport",
+            scores="plugins.encoders.hf:own_scores",
+            argument="OWNER/NAME on the model hub, or a folder with config.json and model.safetensors",
+        ),
+        api.EncoderSpec(
             "vggish",
             "plugins.encoders.vggish:VGGish",
             "VGGish: a VGG network on 0.96 s of log-mel spectrogram around a frame.",

@@ -1,9 +1,6 @@
 """Self-supervised speech models (wav2vec 2.0, HuBERT, WavLM), as defined and published by torchaudio.
 
-These models read a whole recording at once, but features must not depend on the position of a clip's cut. So the sound
-is cut into windows of ``window`` seconds that start at multiples of half a window of the video's own sound
-(AudioInput.grid). Each window is encoded separately, and overlapping windows are averaged with triangular weights. A
-feature therefore depends on the sound at most ``window`` seconds away.
+The sound is encoded in overlapping windows of ``window`` seconds (zoo.layers.sound_windows).
 
 Invalid samples are zeroed. Hops (20 ms) that are not entirely inside the sound are masked and not read. Padding has one
 remaining influence, as in every use of the base models: the group norm after their first layer averages over the whole
@@ -28,15 +25,14 @@ from torch import Tensor, nn
 
 from zoo.api import AudioInput, ModelCard
 from zoo.errors import UserError
-from zoo.layers.resampling import read_at
-from zoo.modules import Encoder, gather, scatter
+from zoo.layers.sound_windows import SoundWindows, standardised
+from zoo.modules import Encoder
 
 RATE = 16_000  # Hz
 CONVOLUTIONS = [(512, 10, 5), *[(512, 3, 2)] * 4, *[(512, 2, 2)] * 2]  # channels, kernel, stride
 HOP = math.prod(stride for _, _, stride in CONVOLUTIONS)  # samples: 20 ms
 FIELD = 400  # samples in the receptive field of one hop: 25 ms
 SHORTEST = 0.2  # shortest window in seconds
-HELD = 0.1  # seconds beyond the sound for which the last hop's features are held
 
 
 @dataclass(frozen=True)
@@ -88,9 +84,9 @@ class SpeechModel(Encoder):
         params, wavlm, normalise = configuration(argument)
         if not SHORTEST <= window <= 60:
             raise UserError(f"option 'window' of encoder 'ssl' must be {SHORTEST} to 60 seconds, not {window}")
-        self.hops = round(window * RATE / 2 / HOP)  # hops from one window's start to the next one's
-        step = self.hops * HOP
-        super().__init__(params["encoder_embed_dim"], AudioInput(RATE, margin=2 * step / RATE + 0.04, grid=step))
+        windows = SoundWindows(RATE, HOP, FIELD, hops=round(window * RATE / 2 / HOP))
+        super().__init__(params["encoder_embed_dim"], AudioInput(RATE, margin=windows.margin, grid=windows.step))
+        self.windows = windows
         self.wavlm, self.normalise = wavlm, normalise
         make = torchaudio.models.wavlm_model if wavlm else torchaudio.models.wav2vec2_model
         self.net = make(**params)
@@ -101,35 +97,7 @@ class SpeechModel(Encoder):
 
     def forward(self, samples: Tensor, samples_valid: Tensor, times: Tensor) -> Tensor:
         """Map samples (B, S), samples_valid (B, S) and times (B, T) in seconds to features (B, T, dim)."""
-        position = (times.nan_to_num() * RATE - (FIELD - 1) / 2) / HOP  # in hops
-        windows = self.cut(torch.where(samples_valid, samples, torch.zeros_like(samples)))  # (B, K, W)
-        valid = self.cut(samples_valid)
-        wanted = self.wanted(position, samples_valid, windows.shape[1]) & valid.any(-1)  # (B, K)
-        if not wanted.is_meta and not bool(wanted.any()):
-            return samples.new_zeros(*times.shape, self.dim)
-        x, heard = self.encode(gather(windows, wanted).squeeze(1), gather(valid, wanted).squeeze(1))
-        x, heard = scatter(x.unsqueeze(1), wanted), scatter(heard.unsqueeze(1), wanted)  # (B, K, 2 hops, D)
-        i = torch.arange(2 * self.hops, device=x.device)
-        weight = heard * torch.minimum(i + 1, 2 * self.hops - 1 - i).to(x.dtype)
-        total, weights = joined(x * weight.unsqueeze(-1)), joined(weight.unsqueeze(-1))
-        return read_at(total / weights.clamp_min(1), weights.squeeze(-1) > 0, position, HELD * RATE / HOP)
-
-    def cut(self, x: Tensor) -> Tensor:
-        """Cut x (B, S) into windows (B, K, W) that start every half window, padded with zeros at the end."""
-        step = self.hops * HOP
-        count = max(1, -(-x.shape[1] // step))
-        return nn.functional.pad(x, (0, (count + 1) * step - x.shape[1])).unfold(1, 2 * step, step)
-
-    def wanted(self, position: Tensor, samples_valid: Tensor, count: int) -> Tensor:
-        """Return a mask (B, count) of the windows that at least one frame reads.
-
-        ``position``: (B, T) in hops. ``samples_valid``: (B, S). A frame just beyond the sound reads the last hop.
-        """
-        index = torch.arange(samples_valid.shape[1], device=position.device)
-        last = torch.where(samples_valid, index, 0).amax(1) / HOP - 2
-        position = torch.minimum(position, last.unsqueeze(1)).clamp_min(0).unsqueeze(-1)
-        start = torch.arange(count, device=position.device) * self.hops
-        return ((position > start - 2) & (position < start + 2 * self.hops + 1)).any(1)
+        return self.windows.read(self.encode, self.dim, samples, samples_valid, times)
 
     def encode(self, windows: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Encode windows (N, W) with mask valid (N, W).
@@ -138,9 +106,9 @@ class SpeechModel(Encoder):
         entirely inside the sound.
         """
         if self.normalise:
-            windows = normalised(windows, valid)
+            windows = standardised(windows, valid)
         x, _ = self.net.feature_extractor(windows, None)
-        heard = (valid[:, ::HOP][:, : x.shape[1]] & valid[:, FIELD - 1 :: HOP][:, : x.shape[1]]).contiguous()
+        heard = self.windows.inside(valid, x.shape[1])
         x = self.net.encoder.feature_projection(x)
         x = self.net.encoder.transformer._preprocess(torch.where(heard.unsqueeze(-1), x, torch.zeros_like(x)))
         x = self.transform(x, heard | ~heard.any(1, keepdim=True))
@@ -185,21 +153,6 @@ def chosen(layer: str, blocks: int) -> list[int]:
     if layer.isdecimal() and 1 <= int(layer) <= blocks:
         return [int(layer)]
     raise UserError(f"option 'layer' of encoder 'ssl' must be 1 to {blocks}, mean or learned, not {layer!r}")
-
-
-def normalised(windows: Tensor, valid: Tensor) -> Tensor:
-    """Standardise windows (N, W) to mean 0 and variance 1 over their valid samples, with zeros elsewhere."""
-    with torch.autocast(windows.device.type, enabled=False):
-        count = valid.sum(1, keepdim=True).clamp_min(1)
-        centred = torch.where(valid, windows - windows.sum(1, keepdim=True) / count, torch.zeros_like(windows))
-        return centred / (centred.square().sum(1, keepdim=True) / count + 1e-5).sqrt()
-
-
-def joined(x: Tensor) -> Tensor:
-    """Add up overlapping windows (B, K, 2 h, D) that start every h points; return (B, (K + 1) h, D)."""
-    first, second = x.chunk(2, 2)
-    total = nn.functional.pad(first, (0, 0, 0, 0, 0, 1)) + nn.functional.pad(second, (0, 0, 0, 0, 1, 0))
-    return total.flatten(1, 2)
 
 
 # --- weights ----------------------------------------------------------------------------------------------------------

@@ -65,6 +65,35 @@ def fusions() -> list[api.FusionSpec]:
             paper="Tsai et al. 2019, arXiv:1906.00295 (cross-modal attention)",
         ),
         api.FusionSpec(
+            "mult",
+            "plugins.fusions.mult:MulT",
+            "A stack of cross-modal layers for each ordered pair of slots, then self-attention of each slot (MulT).",
+            {
+                "hidden": api.Option(32, "width to which each slot is projected; an even number per head"),
+                "layers": api.Option(2, "layers of each pair, and of each slot's self-attention"),
+                "heads": api.Option(4, "attention heads"),
+                "dropout": api.Option(0.1, "dropout rate of attention weights and inside the layers"),
+                "causal": api.Option(False, "attend only to the same and earlier frames"),
+            },
+            paper="Tsai et al. 2019, arXiv:1906.00295",
+        ),
+        api.FusionSpec(
+            "reliability",
+            "plugins.fusions.reliability:Reliability",
+            "Slots weighted at each frame by a learned score and a prior; one slot can be read through latent tokens.",
+            {
+                "hidden": api.Option(64, "width to which each slot is projected"),
+                "heads": api.Option(4, "attention heads of the latent tokens"),
+                "latents": api.Option(4, "latent tokens"),
+                "apart": api.Option(
+                    "auto", "slot that is read through the latent tokens, or none; auto: the first of stream audio"
+                ),
+                "priors": api.Option("equal", "prior weights: equal, or face=0.85,body=0.15 for all weighted slots"),
+                "dropout": api.Option(0.1, "dropout rate of scores and attention weights"),
+            },
+            paper="RAAV, arXiv:2603.13056",
+        ),
+        api.FusionSpec(
             "transformer",
             "plugins.fusions.transformer:StaticQuery",
             "Each frame of the leading branch attends to the neighbouring frames of all branches.",

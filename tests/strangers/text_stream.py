@@ -71,7 +71,7 @@ class Words(Encoder):
 def streams():
     return [
         api.StreamSpec(
-            "text",
+            "said",
             TextReader,
             "vectors",
             needs=(),
@@ -87,7 +87,7 @@ def encoders():
         api.EncoderSpec(
             "words",
             Words,
-            streams=("text",),
+            streams=("said",),
             kind="vectors",
             summary="One layer on hashed words.",
             options={"dim": api.Option(8, "features a frame")},

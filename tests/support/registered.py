@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
 from tests.support.paths import TESTS
 from zoo.api import KINDS
+from zoo.errors import UserError
 from zoo.registry import registry
 
 READY = TESTS / "plugins" / "ready"
+TINY_VIT = TESTS / "plugins" / "tiny_vit"
+"""A vision transformer of transformers, 2 layers of 8 features, with random weights."""
 
+PRIORS = "face=0.6,face.b=0.1,context=0.3"
 CHECKPOINT = {"model": "test_efficientnet", "size": 64, "classes": ("a", "b"), "sha256": "0" * 64}
 # (kind, name) -> arguments of spec_checks in addition to the spec, one dict per case. Networks are checked small: the
 # rules do not depend on the size of the image.
@@ -31,12 +36,25 @@ GIVEN: dict[tuple[str, str], list[dict[str, Any]]] = {
         },
     ],
     ("encoders", "ssl"): [{"argument": "tiny", "values": {"layer": "1", "window": 1.0}}],
+    ("encoders", "hf"): [  # the other families: tests/plugins/encoders/test_hf.py
+        {
+            "argument": str(TINY_VIT),
+            "values": {
+                **dict.fromkeys(("stride", "window", "ahead", "revision"), UserError),
+                "size": 32,
+                "layer": "1",
+                "pool": "mean",
+            },
+        },
+    ],
     ("encoders", "features"): [{"argument": str(READY)}],
     ("fusions", "late"): [{"values": {"weights": "equal"}}],
+    ("fusions", "reliability"): [{"values": {"apart": "none", "priors": PRIORS}}],
 }
 TFLITE = ("ai_edge_litert", "mediapipe")
 EXTRAS = {
     ("encoders", "egemaps"): ("opensmile",),
+    ("encoders", "hf"): ("transformers",),
     ("encoders", "facemesh"): TFLITE,
     ("encoders", "blazepose"): TFLITE,
     ("detectors", "blazeface"): TFLITE,
@@ -51,6 +69,7 @@ OTHER_OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("fusions", "gated"): {"values": {"weights": "equal"}, "gate": "softmax"},
     ("fusions", "moe"): {"values": {"weights": "equal"}, "experts": 3, "balance": 0.0},
     ("fusions", "late"): {"values": {"weights": "equal"}, "weights": FIXED},
+    ("fusions", "mult"): {"causal": True, "layers": 1},
 }
 """Blocks that are checked once more with these other options."""
 # The same for every head that may be causal: of these options, those that it has.
@@ -58,7 +77,19 @@ CAUSAL = {"bidirectional": False, "causal": True, "layers": 2, "hidden": 24, "po
 # Weights name the usual four slots: a model with other slots is rightly refused.
 OUT_OF_PLACE = {("fusions", "late"): ("one_slot", "learns")}
 
-PERMUTE: dict[str, Any] = {}
+
+def permute_lists(fusion: Any, dims: Mapping[str, int], order: tuple[str, ...]) -> dict[str, Any]:
+    """Reorder the slots of a fusion whose lists lack some slots, or have ``pairs.M.N``, one entry for each pair."""
+    new = {str(i): str(order.index(slot)) for i, slot in enumerate(dims)}
+    state = {}
+    for name, value in fusion.state_dict().items():
+        kind, *rest = name.split(".")
+        levels = {"pairs": 2, "projections": 1, "selves": 1, "outputs": 1, "scores": 1}.get(kind, 0)
+        state[".".join([kind, *(new[part] for part in rest[:levels]), *rest[levels:]])] = value
+    return state
+
+
+PERMUTE: dict[str, Any] = {"mult": permute_lists, "reliability": permute_lists}
 """Fusion -> how its weights are reordered with its slots, if zoo.testing's way does not fit."""
 
 

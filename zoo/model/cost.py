@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from zoo.api import AudioInput, Counts, FrameInput
+from zoo.api import AudioInput, Counts, FrameInput, TextInput
 from zoo.model.model import AdapterOptions, Batch, Model, Regularisation, build_encoder, count_parameters, encode
 from zoo.model.shape_check import built_from
 from zoo.modules import Encoder
@@ -147,6 +147,8 @@ def _run_encoder(encoder: Encoder, length: int) -> Tensor:
             "samples_valid": torch.ones(1, samples, dtype=torch.bool),
             "times": torch.zeros(1, length),
         }
+    elif isinstance(spec, TextInput):
+        inputs = {"tokens": torch.zeros(1, length, spec.length, dtype=torch.int32)}
     else:
         inputs = {"vectors": torch.zeros(1, length, spec.dim)}  # type: ignore[attr-defined]
     return encode(encoder, inputs, mask)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.api import AudioInput, Counts, FrameInput, VectorInput
+from zoo.api import AudioInput, Counts, FrameInput, TextInput, VectorInput
 from zoo.errors import UserError
 from zoo.model.adapter import Adapter
 from zoo.modules import Build, Encoder, FusionOut, gather, scatter
@@ -236,7 +236,7 @@ def build_block(block: Block, *args: Any) -> Any:
 def build_encoder(slot: SlotPlan) -> Encoder:
     """Build the slot's encoder with random weights, and check the input and dim that it declares."""
     encoder = resolve(slot.encoder.build)(slot.stream.name, slot.slot.argument, **slot.options)
-    wanted = {"frames": FrameInput, "sound": AudioInput, "vectors": VectorInput}[slot.stream.kind]
+    wanted = {"frames": FrameInput, "sound": AudioInput, "text": TextInput, "vectors": VectorInput}[slot.stream.kind]
     if not isinstance(getattr(encoder, "input", None), wanted) or not isinstance(getattr(encoder, "dim", None), int):
         raise UserError(
             "encoder-declares-nothing",
@@ -287,7 +287,7 @@ def encode(encoder: Encoder, inputs: Mapping[str, Tensor], mask: Tensor) -> Tens
         return scatter(features[: int(seen.sum())] if idle else features, seen)
     if isinstance(spec, AudioInput):
         return encoder(inputs["samples"], inputs["samples_valid"], inputs["times"])
-    return encoder(inputs["vectors"])
+    return encoder(inputs["tokens" if isinstance(spec, TextInput) else "vectors"])
 
 
 def normalised(frames: Tensor, spec: FrameInput) -> Tensor:

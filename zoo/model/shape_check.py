@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor
 
-from zoo.api import AudioInput, Counts, FrameInput, VectorInput
+from zoo.api import AudioInput, Counts, FrameInput, TextInput, VectorInput
 from zoo.errors import UserError
 from zoo.model.model import (
     AdapterOptions,
@@ -172,6 +172,8 @@ def _example(encoder: Encoder, device: torch.device) -> dict[str, Tensor]:
             "samples_valid": torch.ones(2, n, dtype=torch.bool, device=device),
             "times": times,
         }
+    if isinstance(spec, TextInput):
+        return {"tokens": torch.zeros(2, 3, spec.length, dtype=torch.int32, device=device)}
     assert isinstance(spec, VectorInput)
     return {"vectors": torch.zeros(2, 3, spec.dim, device=device)}
 

@@ -189,13 +189,14 @@ def _plan_slot(registry: Registry, slot: Slot, given: dict[str, Any], finetune: 
     assert isinstance(stream, StreamSpec)
     if spec.streams and stream.name not in spec.streams:
         raise UserError("encoder-stream", name=spec.name, name2=stream.name, names=", ".join(spec.streams))
-    if spec.reader is None and spec.kind != stream.kind:
-        raise UserError("encoder-reads", name=spec.name, kind=spec.kind, name2=stream.name, kind2=stream.kind)
+    if spec.reader is None and stream.kind not in spec.kinds:
+        kinds = " or ".join(spec.kinds)
+        raise UserError("encoder-reads", name=spec.name, kind=kinds, name2=stream.name, kind2=stream.kind)
     _check_argument(spec, slot)
     options, common = _checked(spec, "encoders", given)
     if spec.reader is not None:
         reader = partial(resolve(spec.reader), argument=slot.argument, **options)
-        stream = replace(stream, kind=spec.kind, needs=(), reader=reader)
+        stream = replace(stream, kind=spec.kinds[0], needs=(), reader=reader)
     passport = _passport(spec, slot, stream, options, common) if common["pretrained"] else None
     if spec.passport is not None and passport is None and common["pretrained"]:
         raise UserError("weights-none-known", name=slot.name, name2=spec.name, argument=slot.argument)

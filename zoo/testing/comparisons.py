@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from zoo.api import Option, Spec
+from zoo.errors import UserError
 from zoo.testing.rules import ConformanceError, describe, expect
 
 SAME = 1e-4
@@ -224,7 +225,8 @@ def expect_options_matter(
     Args:
         spec: The block's spec.
         options: Options in place of the defaults.
-        values: The other values to try; an option without one gets ``other_value``.
+        values: The other values to try; an option without one gets ``other_value``. With UserError in place of a value
+            the option must be refused, because these ``options`` leave it without effect.
         outcome: ``outcome(**options)`` returns tensors and plain values.
 
     Raises:
@@ -234,8 +236,21 @@ def expect_options_matter(
     usual = outcome(**full)
     for name, option in spec.options.items():
         value = values[name] if name in values else other_value(option, full[name])
+        if value is UserError:
+            expect(
+                _refuses(outcome, {**full, name: other_value(option, full[name])}), f"option {name!r} is not refused"
+            )
+            continue
         changed = outcome(**{**full, name: value})
         expect(_differ(usual, changed), f"option {name!r}: {full[name]!r} or {value!r} makes no difference")
+
+
+def _refuses(outcome: Callable[..., list[Any]], options: Mapping[str, Any]) -> bool:
+    try:
+        outcome(**options)
+    except UserError:
+        return True
+    return False
 
 
 def _differ(a: list[Any], b: list[Any]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.api import AudioInput, EncoderSpec, FrameInput, ModelCard, VectorInput
+from zoo.api import AudioInput, EncoderSpec, FrameInput, ModelCard, TextInput, VectorInput
 from zoo.modules import Encoder
 from zoo.registry.registry import resolve
 from zoo.testing.comparisons import defaults, randomise_parameters
@@ -147,6 +147,9 @@ def example(encoder: Encoder, clips: int = BATCH, frames: int = FRAMES) -> Input
             "samples_valid": torch.ones(clips, n, dtype=torch.bool),
             "times": times.expand(clips, frames),
         }
+    if isinstance(declared, TextInput):
+        texts = [" ".join(f"word{7 * i + k}" for k in range(2 + i % 3)) for i in range(clips * frames)]
+        return {"tokens": torch.from_numpy(declared.tokenise(texts)).unflatten(0, (clips, frames))}
     expect(isinstance(declared, VectorInput), f"input is a {type(declared).__name__}, none of zoo.api's inputs")
     assert isinstance(declared, VectorInput)
     return {"vectors": torch.randn(clips, frames, declared.dim, generator=generator)}

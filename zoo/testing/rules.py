@@ -262,7 +262,7 @@ def record_calls(block: Any) -> Any:
     if isinstance(block, nn.Module):
         block.register_forward_pre_hook(_before, with_kwargs=True)
         block.register_forward_hook(_after)
-    for name in ("decode", "fit", "apply", "detect", "image", "sound", "vectors"):
+    for name in ("decode", "fit", "apply", "detect", "image", "sound", "words", "vectors"):
         method = None if isinstance(block, nn.Module) and name != "decode" else getattr(block, name, None)
         if callable(method):
             with suppress(AttributeError):  # an object with __slots__ is not recorded

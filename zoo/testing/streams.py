@@ -15,7 +15,7 @@ import numpy as np
 from zoo.api import StreamSpec
 from zoo.errors import UserError
 from zoo.files import absolute
-from zoo.readers import Sound, Source
+from zoo.readers import Sound, Source, Word
 from zoo.registry.registry import resolve
 from zoo.testing.comparisons import no_network
 from zoo.testing.rules import Check, checks_of, describe, excuse, expect, record_calls, run_all
@@ -62,7 +62,7 @@ def stream_checks(spec: StreamSpec, *, source: MAKERS | None = None) -> list[Che
     Args:
         spec: The stream's spec.
         source: ``source(folder, seed)`` writes a video on which the stream finds something, and returns its
-            zoo.readers.Source. The default is a short video with crops, sound and boxes.
+            zoo.readers.Source. The default is a short video with crops, sound, words and boxes.
 
     Returns:
         The checks.
@@ -99,7 +99,7 @@ def pictures(seed: int) -> np.ndarray:
 
 
 def make_source(folder: Path, seed: int) -> Source:
-    """Write a second of video with sound, face crops except for three frames, and a box in all but the first frame.
+    """Write a second of video with sound, two words, face crops but for three frames, and a box in all but the first.
 
     Args:
         folder: An existing, empty folder.
@@ -118,6 +118,7 @@ def make_source(folder: Path, seed: int) -> Source:
     boxes = np.tile([20.0 + seed, 10.0, 60.0, 64.0], (FRAMES, 1))
     boxes[0] = np.nan
     _write_video(folder / "clip.mp4", seed)
+    (folder / "clip.csv").write_text(f"word,start,end\nhello,0.1,0.4\nnumber{seed},0.4,0.7\n", encoding="utf-8")
     times = np.arange(FRAMES) / FPS
     return Source(
         "clip", folder, FRAMES, lambda: times, folder / "clip.mp4", crops, lambda: boxes, size=lambda: (WIDTH, HEIGHT)
@@ -154,6 +155,8 @@ def _content(case: StreamCase, reader: Any, source: Source) -> list[Any]:
         return images
     if case.spec.kind == "sound":
         return [reader.sound(RATE)]
+    if case.spec.kind == "text":
+        return list(reader.words())
     return [np.asarray(reader.vectors())[mask]]
 
 
@@ -196,7 +199,7 @@ def content(case: StreamCase) -> None:
     They go to the encoder unchanged, together with those of other videos.
 
     Images are uint8 RGB (size, size, 3), or None at frames without one, which are requested too. Sound is a Sound at
-    the requested rate. Vectors are (n, D) float32, finite where present.
+    the requested rate. Words have times from 0 on. Vectors are (n, D) float32, finite where present.
     """
     with case.reader() as (reader, source):
         for item in _content(case, reader, source):
@@ -208,6 +211,9 @@ def content(case: StreamCase) -> None:
                 expect(isinstance(item, Sound), f"sound() gives {describe(item)}")
                 fine = item.samples.ndim == 1 and item.samples.dtype == np.float32 and np.isfinite(item.samples).all()
                 expect(fine and item.rate == RATE, f"sound() gives {describe(item)} for {RATE} Hz")
+            elif case.spec.kind == "text":
+                fine = isinstance(item, Word) and 0 <= item.start <= item.end
+                expect(fine, f"words() gives {describe(item)}")
             elif case.spec.kind == "vectors":
                 fine = item.ndim == 2 and item.dtype == np.float32 and np.isfinite(item).all()
                 expect(fine, f"the vectors of present frames are {describe(item)}")
@@ -250,7 +256,7 @@ def repeatable(case: StreamCase) -> None:
     with case.reader() as (one, source):
         two = resolve(case.spec.reader)(source)
         for a, b in zip(_content(case, one, source), _content(case, two, source), strict=True):
-            same = np.array_equal(a.samples, b.samples) if isinstance(a, Sound) else np.array_equal(a, b)
+            same = a == b if isinstance(a, Word) else np.array_equal(*(getattr(x, "samples", x) for x in (a, b)))
             expect(same, "two readers of one video give other things")
 
 

@@ -12,19 +12,21 @@ import safetensors
 from torch import Tensor
 
 from zoo.errors import UserError
-from zoo.files import file_sha256, replace
+from zoo.files import file_sha256, read_bytes, replace
 from zoo.weights import averaged, keras_files, nested, sealed, torch_files
 
 KERAS = (".h5", ".hdf5")
 PICKLED = (".pt", ".pth", ".tar", ".bin", ".ckpt")
+INDEX = ".safetensors.index.json"
 PREFIXES = ("module.", "model.", "_orig_mod.")
 WHOLE = "a whole pickled "
 
 
 def read(path: Path, *, ema: bool = False) -> dict[str, Tensor]:
-    """Read a weight file (.safetensors, a pickled .pt, .pth, .pth.tar, .bin, .ckpt, Keras's .h5) as names and tensors.
+    """Read a weight file as names and tensors.
 
-    No code in a file runs (torch_files); a whole pickled network of timm or torch gives its tensors too. The table may
+    Formats: .safetensors or the index of several, a pickled .pt, .pth, .pth.tar, .bin or .ckpt, Keras's .h5. No
+    code in a file runs (torch_files); a whole pickled network of timm or torch gives its tensors too. The table may
     be nested (`nested`). The prefixes ``module.``, ``model.`` and ``_orig_mod.`` (of torch.compile) are removed as long
     as all names have them.
 
@@ -112,6 +114,8 @@ def _read(path: Path, ema: bool, key: str | None = None) -> tuple[dict[str, Tens
 def _content(path: Path, ema: bool, key: str | None) -> tuple[dict[str, Tensor] | None, list[str]]:
     if path.suffix == ".safetensors":
         return _of_one_table(path, sealed.load(path)[0] or None, [], ema, [])
+    if path.name.endswith(INDEX):
+        return _of_one_table(path, _of_index(path) or None, [], ema, [])
     if path.suffix in KERAS:
         return _of_one_table(path, keras_files.load(path) or None, [], ema, [])
     if path.suffix not in PICKLED:
@@ -145,6 +149,14 @@ def _of_rest(content: torch_files.Content) -> tuple[dict[str, Tensor] | None, li
         return None, []
     tensors, others = found
     return content.table(tensors), [f"left out, no tensors: {_listed(others)}"]
+
+
+def _of_index(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of all files that the index of a divided safetensors file names; they lie next to it."""
+    files = sorted(set(json.loads(read_bytes(path))["weight_map"].values()))
+    if wrong := [name for name in files if Path(name).name != name or not name.endswith(".safetensors")]:
+        raise ValueError(f"{wrong[0]!r} is no safetensors file next to it")
+    return {name: tensor for file in files for name, tensor in sealed.load(path.with_name(file))[0].items()}
 
 
 def _averaged(content: torch_files.Content) -> nested.Found | None:

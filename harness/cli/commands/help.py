@@ -28,8 +28,8 @@ one stream:
 
   STREAM[.TAG][=ENCODER[:ARGUMENT]]
 
-STREAM    the input: face, body, context, frame, audio, landmarks or pose
-          (`harness list streams`)
+STREAM    the input: face, body, context, frame, audio, text, landmarks or
+          pose (`harness list streams`)
 .TAG      a name of your own, for a second encoder on the same stream
 ENCODER   the network that turns the stream into features (`harness list
           encoders`); without it, the recipe's (below)
@@ -42,6 +42,8 @@ Examples:
   face=timm:resnet18           a network of timm
   face,face.b=timm:resnet18    two encoders on one stream
   face=fer                     an encoder that also predicts by itself
+  text=hf:FacebookAI/roberta-base
+                               a model of transformers on the words said
 
 A branch is called STREAM or STREAM.TAG in settings and options too:
 
@@ -64,6 +66,8 @@ folder like it:
   (or ..._Challenge/)                Validation_Set, one text file per video
   cropped_aligned/VIDEO/00001.jpg    face crops, numbered by frame from 1
   VIDEO.mp4 (.avi, .mkv, ...)        raw videos, anywhere in the folder
+  transcripts/VIDEO.srt              optional: the words said, for the stream
+  (.vtt, .json, .csv)                text; also next to VIDEO.mp4
   groups.csv                         optional: video,group for related videos
 
 A folder with crops is enough for the stream face, one with raw videos for audio

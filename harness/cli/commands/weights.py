@@ -196,14 +196,32 @@ def _named(registry: Registry, name: str, options: Mapping[str, str] | None = No
 def _known(
     registry: Registry, spec: EncoderSpec, argument: str | None, given: Mapping[str, str] | None = None
 ) -> Known | None:
-    """Return the encoder's weights for the first stream it reads, with default or ``given`` options; None if none."""
+    """Return the encoder's weights for the first stream it reads, with default or ``given`` options; None if none.
+
+    An encoder of several kinds of input is asked for the first stream of each kind, until it knows the weights.
+    """
     assert spec.passport is not None
-    streams = [entry.spec.name for entry in registry.entries("streams") if entry.spec.kind == spec.kind]
-    stream = (spec.streams or tuple(streams) or ("",))[0]
     options = check_options(spec, given or {})
-    passport: ModelCard | None = resolve(spec.passport)(stream, argument, **options)
-    build = partial(_build, spec, stream, argument, options)
-    return Known(_slot(spec, argument), passport, build) if passport is not None else None
+    faults: list[UserError] = []
+    for stream in _one_of_each_kind(registry, spec):
+        try:
+            passport: ModelCard | None = resolve(spec.passport)(stream, argument, **options)
+        except UserError as error:
+            faults.append(error)
+            continue
+        build = partial(_build, spec, stream, argument, options)
+        return Known(_slot(spec, argument), passport, build) if passport is not None else None
+    raise faults[0]
+
+
+def _one_of_each_kind(registry: Registry, spec: EncoderSpec) -> list[str]:
+    """Return the first stream of each kind that an encoder reads; [""] if no such stream is registered."""
+    kinds = {entry.spec.name: entry.spec.kind for entry in registry.entries("streams")}
+    names = spec.streams or [name for name, kind in kinds.items() if kind in spec.kinds]
+    first: dict[str, str] = {}
+    for name in names:
+        first.setdefault(kinds.get(name, ""), name)
+    return list(first.values()) or [""]
 
 
 def _build(spec: EncoderSpec, stream: str, argument: str | None, options: Mapping[str, Any]) -> Any:

@@ -7,7 +7,7 @@ from zoo import api
 
 @api.hookimpl
 def streams() -> list[api.StreamSpec]:
-    """Return the streams face, landmarks, body, pose, context (the scene without the person), frame and audio."""
+    """Return the built-in streams: pictures of the person and of the scene, points, sound, words."""
     readers = "harness.data.streams.readers"
     return [
         api.StreamSpec(
@@ -65,5 +65,13 @@ def streams() -> list[api.StreamSpec]:
             ("video",),
             "melcnn",
             "the video's own sound track, 16 kHz, aligned by time stamps",
+        ),
+        api.StreamSpec(
+            "text",
+            "harness.data.streams.spoken_words:SpokenWords",
+            "text",
+            ("text",),
+            "hf",
+            "the words said around a frame, from an SRT, VTT, JSON or CSV file with their times",
         ),
     ]

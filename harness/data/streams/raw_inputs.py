@@ -24,12 +24,13 @@ from harness.data.packed.reader import DamagedPackError, Pictures, open_pictures
 from harness.data.packed.writer import PICTURES, Writer, encode_jpeg
 from harness.data.streams.sound_window import sound_window
 from harness.data.streams.sources import open_reader, source_of
+from harness.data.streams.spoken_words import texts_at
 from harness.io.atomic import atomic
 from harness.io.digests import opened, sealed
 from harness.io.hashing import digest
 from harness.io.locks import file_lock, lock_of
 from harness.runtime.machine import cores
-from zoo.api import AudioInput, FrameInput, VectorInput
+from zoo.api import AudioInput, FrameInput, TextInput, VectorInput
 from zoo.errors import UserError
 from zoo.files import file_sha256, reason_of
 from zoo.modules import Encoder
@@ -51,6 +52,7 @@ class RawSlot:
         self.sound = lru_cache(maxsize=1024)(self._sound)
         self.present = lru_cache(maxsize=None)(self._present)
         self.vectors = lru_cache(maxsize=1024)(lambda name: self.reader(name).vectors())
+        self.tokens = lru_cache(maxsize=1024)(self._tokens)
 
     def _reader(self, name: str) -> Any:
         return open_reader(self.slot.stream, source_of(self.index, self.videos[name]))
@@ -75,8 +77,17 @@ class RawSlot:
             return self._frames(name, start, stop, self.spec)
         if isinstance(self.spec, AudioInput):
             return self._samples(name, start, stop, self.spec)
+        if isinstance(self.spec, TextInput):
+            tokens, of_frame = self.tokens(name)
+            return {"tokens": tokens[of_frame[start:stop]]}
         assert isinstance(self.spec, VectorInput)
         return {"vectors": self.vectors(name)[start:stop].astype(np.float32)}
+
+    def _tokens(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the tokens (N, L) of a video's N different texts, and the text of each frame (n_frames,)."""
+        assert isinstance(self.spec, TextInput)
+        texts, of_frame = texts_at(self.reader(name).words(), self._times(name), self.spec.window, self.spec.ahead)
+        return self.spec.tokenise(texts), of_frame
 
     def _frames(self, name: str, start: int, stop: int, spec: FrameInput) -> dict[str, np.ndarray]:
         frames = np.empty((stop - start + 2 * spec.context, spec.size, spec.size, 3), np.uint8)

@@ -10,6 +10,7 @@ import numpy as np
 from harness.data.decoding.probe_cache import video_size, video_times
 from harness.data.decoding.video import expected_frames
 from harness.data.index.index import NO_MEDIA, Index, Video
+from harness.data.streams.transcripts import FOLDER, find_transcript
 from harness.data.tracking.person_boxes import have_boxes, person_boxes
 from harness.runtime.machine import cores
 from zoo.api import StreamSpec
@@ -18,6 +19,11 @@ from zoo.readers import Source
 from zoo.registry.registry import resolve
 
 ASSUMED_RATE = 30.0  # frames per second if there are crops but no video to take times from
+NEEDS = {
+    "crops": "face crops (cropped_aligned/)",
+    "video": "raw videos (.mp4, .avi)",
+    "text": f"texts with times ({FOLDER}/VIDEO.srt, .vtt, .json, .csv)",
+}
 BOX_SECONDS = 0.0157  # measured time of one core to find the person boxes in one 360p frame
 
 
@@ -81,11 +87,12 @@ def check_needs(index: Index, streams: list[StreamSpec]) -> None:
     have = {
         "crops": any(video.crops is not None for video in index.videos),
         "video": any(video.video is not None for video in index.videos),
+        "text": any(find_transcript(index.root, v.name, v.video) is not None for v in index.videos),
     }
     for stream in streams:
         for need in stream.needs:
             if need in have and not have[need]:
-                what = {"crops": "face crops (cropped_aligned/)", "video": "raw videos (.mp4, .avi)"}[need]
+                what = NEEDS[need]
                 possible = sorted(k for k, v in have.items() if v)
                 raise UserError(
                     "stream-needs",

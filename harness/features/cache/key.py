@@ -27,6 +27,7 @@ def encoder_identity(plan: SlotPlan, weights: Path | None, chunk: int, device: s
     """
     # Versions stand for code, digests for data. Code is not hashed, because a refactoring would then invalidate every
     # cache; its author raises the version when the output changes.
+    built_from = plan.passport.built_from if plan.passport else ""
     return (
         LAYOUT,
         plan.stream.name,
@@ -38,6 +39,7 @@ def encoder_identity(plan: SlotPlan, weights: Path | None, chunk: int, device: s
         file_sha256(weights) if weights else None,
         chunk,
         device,
+        *((f"built from {built_from}",) if built_from else ()),
         *(("scores",) if plan.scores else ()),  # the encoder's predictions are stored with its features
     )
 

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from tests.support.carried import want
+from tests.support.registered import EXTRAS, TINY_VIT
 from zoo.api import EncoderSpec
 from zoo.registry.registry import load, resolve
 
@@ -27,6 +28,7 @@ SMALL = {
     "mel_timm": "resnet18",
     "ssl": "tiny",
     "places365": "resnet18",
+    "hf": str(TINY_VIT),
 }  # else the first name there is
 STREAM = {"frames": "face", "sound": "audio", "vectors": "face"}
 FRAMES = 24  # of each video of the crumb set
@@ -58,7 +60,7 @@ MADE = {"features": features_folder, "checkpoint": checkpoint_file}
 
 def slot_of(spec: EncoderSpec, program: Any, tmp_path: Path) -> tuple[str, tuple[str, ...]]:
     """How to name the encoder on the command line, with random weights where the real ones lie behind an address."""
-    stream = (spec.streams or (STREAM[spec.kind],))[0]
+    stream = (spec.streams or (STREAM[spec.kinds[0]],))[0]
     argument = SMALL.get(spec.name, spec.names[0] if spec.names else None)
     if spec.name in MADE:
         argument = str(MADE[spec.name](program, tmp_path / "made.pt"))
@@ -118,8 +120,8 @@ def test_every_block_is_met() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("encoder", "fusion", "head", "track"), rows())
 def test_combination(program, tmp_path: Path, record: Read, encoder: str, fusion: str, head: str, track: str) -> None:
-    if encoder == "egemaps":
-        pytest.importorskip("opensmile", reason="openSMILE is an extra")
+    for package in EXTRAS.get(("encoders", encoder), ()):
+        pytest.importorskip(package, reason=f"{package} is an extra")
     spec = REGISTRY.get("encoders", encoder)
     assert isinstance(spec, EncoderSpec)
     text, sets = slot_of(spec, program, tmp_path)

@@ -54,7 +54,7 @@ def test_words_are_read_at_the_frames_times(talk, embed, monkeypatch):
 
     program, silent = talk
     monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
-    flags = {"data_dir": str(program.demo), "plugin": [str(PLUGIN)], "encoders": "text"}
+    flags = {"data_dir": str(program.demo), "plugin": [str(PLUGIN)], "encoders": "said"}
     job = make_job(load_config(None, flags, []), progress=False)
     slot = job.plan.slots[0]
     raw = RawSlot(job.index, slot, build_encoder(slot))
@@ -72,12 +72,12 @@ def test_words_are_read_at_the_frames_times(talk, embed, monkeypatch):
 @pytest.mark.slow
 def test_two_steps_with_a_face_and_a_head(talk, record, tmp_path):
     program, silent = talk
-    folder = program.run(tmp_path, "talk", "--encoders", "face,text", "--plugin", PLUGIN, "--epochs", 2)
+    folder = program.run(tmp_path, "talk", "--encoders", "face,said", "--plugin", PLUGIN, "--epochs", 2)
     result = record(folder)["result"]
     assert (result["steps"], result["plugins"]) == (2, [f"text_stream.py sha256 {file_sha256(PLUGIN)}"])
     table = pd.read_parquet(folder / "predictions" / "val.parquet")
-    assert not table[table["video"] == silent]["present_text"].any()
-    assert 0.3 < table[table["video"] != silent]["present_text"].mean() < 0.7  # 0.4 of 0.8 seconds
+    assert not table[table["video"] == silent]["present_said"].any()
+    assert 0.3 < table[table["video"] != silent]["present_said"].mean() < 0.7  # 0.4 of 0.8 seconds
     assert np.isfinite(table["valence"]).all()
 
 
@@ -87,7 +87,7 @@ def test_alone_what_is_said_changes_the_answer(talk, tmp_path):
     program, _ = talk
     answers = []
     for name in ("one", "two"):
-        folder = program.run(tmp_path, name, "--encoders", "text", "--plugin", PLUGIN, "--epochs", 2)
+        folder = program.run(tmp_path, name, "--encoders", "said", "--plugin", PLUGIN, "--epochs", 2)
         answers.append(pd.read_parquet(folder / "predictions" / "val.parquet")["valence"])
         for path in (program.demo / "TEXT").iterdir():
             path.write_text(path.read_text().replace("good", "bad"))
@@ -97,14 +97,14 @@ def test_alone_what_is_said_changes_the_answer(talk, tmp_path):
 def test_the_command_line_knows_it(program, talk):
     listed = program("list", "streams", "--plugin", PLUGIN)
     assert "the words that are spoken" in listed.out
-    wrong = program("run", "--data", talk[0].demo, "--plugin", PLUGIN, "--encoders", "text=lite0")
-    wrong.refused("encoder-reads", kind="frames", name2="text", kind2="vectors")
+    wrong = program("run", "--data", talk[0].demo, "--plugin", PLUGIN, "--encoders", "said=lite0")
+    wrong.refused("encoder-reads", kind="frames", name2="said", kind2="vectors")
 
 
 def test_a_bad_line_of_its_files_ends_the_run_before_training(talk, tmp_path):
     program, _ = talk
     path = sorted((program.demo / "TEXT").iterdir())[0]
     path.write_text("word,start,end\ngood,early,late\n")
-    bad = program("run", "--data", program.demo, "--plugin", PLUGIN, "--encoders", "text", "--out", tmp_path)
+    bad = program("run", "--data", program.demo, "--plugin", PLUGIN, "--encoders", "said", "--out", tmp_path)
     bad.refused("plugin-error", match=f"{path}, line 2: ")
     assert not list(tmp_path.rglob("history.csv"))

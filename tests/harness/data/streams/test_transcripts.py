@@ -1,0 +1,156 @@
+"""Files of spoken words: four formats, one answer; damaged ones in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.data.streams.transcripts import FOLDER, find_transcript, read_transcript
+from tests.support.refusals import refused
+from zoo.readers import Word
+
+SRT = """\
+1
+00:00:00,500 --> 00:00:01,500
+<i>Good</i> morning
+
+2
+00:00:02,000 --> 00:00:02,400 position:10%
+Ada
+"""
+VTT = """\
+WEBVTT - a title
+
+NOTE
+nothing to see --
+
+STYLE
+::cue { color: red }
+
+intro
+00:00.500 --> 00:01.500
+<v Ada>Good morning</v>
+
+00:00:02.000 --> 00:00:02.400 align:start
+Ada
+"""
+WHISPER = {
+    "text": " Good morning Ada",
+    "language": "en",
+    "segments": [
+        {"id": 0, "start": 0.5, "end": 1.5, "text": " Good morning", "tokens": [1, 2]},
+        {"id": 1, "start": 2.0, "end": 2.4, "text": " Ada", "words": [{"word": " Ada", "start": 2.0, "end": 2.4}]},
+    ],
+}
+CHUNKS = {"chunks": [{"timestamp": [0.5, 1.5], "text": " Good morning"}, {"timestamp": [2.0, 2.4], "text": "Ada"}]}
+TABLE = "word,start,end,confidence\nGood morning,0.5,1.5,1\nAda,2.0,2.4,0.9\n"
+# "Good" has 4 of 11 letters of the cue's second.
+WORDS = [Word("Good", 0.5, 0.5 + 4 / 11), Word("morning", 0.5 + 4 / 11, 1.5), Word("Ada", 2.0, 2.4)]
+
+
+def written(folder: Path, ending: str, text: str) -> Path:
+    path = folder / f"clip{ending}"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("ending", "text"),
+    [
+        (".srt", SRT),
+        (".srt", "\ufeff" + SRT.replace("\n", "\r\n")),
+        (".vtt", VTT),
+        (".json", json.dumps(WHISPER)),
+        (".json", json.dumps(CHUNKS)),
+        (".json", json.dumps({"words": [{"word": w.text, "start": w.start, "end": w.end} for w in WORDS]})),
+        (".csv", TABLE),
+    ],
+    ids=["srt", "srt-windows", "vtt", "whisper", "transformers", "words", "csv"],
+)
+def test_four_formats_say_the_same(tmp_path, ending, text) -> None:
+    words = read_transcript(written(tmp_path, ending, text))
+    assert [word.text for word in words] == [word.text for word in WORDS]
+    np.testing.assert_allclose([(w.start, w.end) for w in words], [(w.start, w.end) for w in WORDS], atol=1e-9)
+
+
+def test_times_inside_a_cue_are_those_of_its_words(tmp_path) -> None:
+    text = "WEBVTT\n\n00:01.000 --> 00:04.000\nlook<00:00:02.000><c> who's</c><00:00:03.500><c> here &amp; now</c>\n"
+    words = read_transcript(written(tmp_path, ".vtt", text))
+    assert [(w.text, round(w.start, 3), round(w.end, 3)) for w in words] == [
+        ("look", 1.0, 2.0),
+        ("who's", 2.0, 3.5),
+        ("here", 3.5, 3.75),
+        ("&", 3.75, 3.812),
+        ("now", 3.812, 4.0),
+    ]
+
+
+def test_hours_and_empty_files(tmp_path) -> None:
+    assert read_transcript(written(tmp_path, ".srt", "")) == []
+    assert read_transcript(written(tmp_path, ".json", '{"segments": []}')) == []
+    (word,) = read_transcript(written(tmp_path, ".vtt", "WEBVTT\n\n01:00:00.250 --> 01:00:01.000\nlate\n"))
+    assert (word.start, word.end) == (3600.25, 3601.0)
+
+
+def cue(start: str, end: str) -> str:
+    return f"1\n{start} --> {end}\nword\n"
+
+
+@pytest.mark.parametrize(
+    ("ending", "text", "code", "line"),
+    [
+        (".srt", cue("0.5", "1.5"), "transcript-form", 2),
+        (".srt", cue("00:00:02,000", "00:00:01,000"), "transcript-time", 2),
+        (
+            ".srt",
+            cue("00:00:00,000", "00:00:02,000") + "\n" + cue("00:00:01,000", "00:00:03,000"),
+            "transcript-overlap",
+            6,
+        ),
+        (".json", "{", "transcript-form", 1),
+        (".json", "[]", "transcript-form", 1),
+        (".json", '{"segments": [{"text": "a", "start": 0, "end": 1}, {"text": "b"}]}', "transcript-form", 2),
+        (".json", '{"segments": [{"text": "a", "start": 0, "end": NaN}]}', "transcript-time", 1),
+        (".json", '{"chunks": [{"text": "a", "timestamp": [0, null]}]}', "transcript-form", 1),
+        (".csv", "text,from,to\na,0,1\n", "transcript-form", 1),
+        (".csv", "word,start,end\na,0,1\nb,early,2\n", "transcript-form", 3),
+        (".csv", "word,start,end\na,-1,1\n", "transcript-time", 2),
+        (".csv", "word,start,end\na,0,1\nb,0.5,2\n", "transcript-overlap", 3),
+    ],
+)
+def test_a_damaged_file_is_named_with_its_line(tmp_path, ending, text, code, line) -> None:
+    path = written(tmp_path, ending, text)
+    with refused(code, file=path, line=line):
+        read_transcript(path)
+
+
+def test_other_encodings_are_refused(tmp_path) -> None:
+    path = tmp_path / "clip.srt"
+    path.write_bytes(SRT.replace("Ada", "Zoë").encode("latin-1"))
+    with refused("transcript-unreadable", file=path):
+        read_transcript(path)
+
+
+def test_words_may_overlap_by_the_rounding_of_a_recogniser(tmp_path) -> None:
+    path = written(tmp_path, ".csv", "word,start,end\na,0,1.02\nb,1.0,2\n")
+    assert len(read_transcript(path)) == 2
+
+
+def test_the_file_is_in_the_folder_or_next_to_the_video(tmp_path) -> None:
+    video = tmp_path / "videos" / "clip.mp4"
+    video.parent.mkdir()
+    assert find_transcript(tmp_path, "clip_left", video) is None
+    beside = written(video.parent, ".vtt", VTT)
+    assert find_transcript(tmp_path, "clip_left", video) == beside
+    (tmp_path / FOLDER).mkdir()
+    of_video = written(tmp_path / FOLDER, ".srt", SRT)
+    assert find_transcript(tmp_path, "clip_left", video) == of_video
+    of_person = tmp_path / FOLDER / "clip_left.srt"
+    of_person.write_text(SRT)
+    assert find_transcript(tmp_path, "clip_left", video) == of_person
+    (tmp_path / FOLDER / "clip_left.csv").write_text(TABLE)
+    with refused("transcript-twice", name="clip_left"):
+        find_transcript(tmp_path, "clip_left", video)
