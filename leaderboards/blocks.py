@@ -298,6 +298,16 @@ class Circumstances(TypedDict, total=False):
     device: str
     processes: int
     frames_per_second: dict[str, float | None]
+    parameter_groups: list[ParameterGroup]
+
+
+class ParameterGroup(TypedDict):
+    """A group of trained parameters: its highest learning rate, its weight decay, and how many numbers it has."""
+
+    name: str
+    lr: float
+    weight_decay: float
+    parameters: int
 
 
 class Halved(TypedDict):

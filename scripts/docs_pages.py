@@ -24,6 +24,10 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 KINDS = {
     "encoders": ("Encoders", "An encoder turns one stream into features per video frame: `--encoders face=NAME`."),
+    "augmentations": (
+        "Augmentations",
+        "An augmentation changes the input of a trained encoder at random: `--augment face=NAME,NAME`.",
+    ),
     "fusions": ("Fusions", "A fusion brings the input branches together: `--fusion NAME`."),
     "heads": ("Heads", "A head is the temporal model: `--head NAME`."),
     "losses": ("Losses", "A loss trains one kind of prediction: `--loss NAME` replaces the default of its kind."),

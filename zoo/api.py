@@ -36,6 +36,7 @@ import pluggy
 from zoo.inputs import AudioInput, FrameInput, TextInput, VectorInput
 from zoo.model_cards import ModelCard, OwnScores, Passport, Target, Wheel
 from zoo.specs import (
+    AugmentationSpec,
     DetectorSpec,
     EncoderSpec,
     Faces,
@@ -54,6 +55,7 @@ from zoo.tracks import Answer, Counts, EditionSpec, TrackSpec, VideoAnswers
 __all__ = [
     "Answer",
     "AudioInput",
+    "AugmentationSpec",
     "Counts",
     "DetectorSpec",
     "EditionSpec",
@@ -131,6 +133,10 @@ class Hooks:
         """Return the face detectors for raw frames."""
 
     @hookspec
+    def augmentations(self) -> list[AugmentationSpec]:  # type: ignore[empty-body]
+        """Return the augmentations: random changes of the input of trained encoders."""
+
+    @hookspec
     def loggers(self) -> list[LoggerSpec]:  # type: ignore[empty-body]
         """Return the loggers."""
 
@@ -139,4 +145,15 @@ class Hooks:
         """Return the competition editions with their tracks."""
 
 
-KINDS = ("streams", "encoders", "fusions", "heads", "losses", "postprocessors", "detectors", "loggers", "editions")
+KINDS = (
+    "streams",
+    "encoders",
+    "augmentations",
+    "fusions",
+    "heads",
+    "losses",
+    "postprocessors",
+    "detectors",
+    "loggers",
+    "editions",
+)

@@ -54,6 +54,17 @@ def split(rows: int, rank: int, size: int, group: Any = None) -> Share:
     return Share(rank, tuple(rows * i // size for i in range(size + 1)), group)
 
 
+def part_of(share: Share | None, rows: int, part: int, parts: int) -> Share:
+    """Return one of some parts of a process's rows, for work on one part after the other.
+
+    ``share``: the process's rows of a batch of ``rows``; None if it has all. The result has no process group: nothing
+    can be gathered while a part is computed.
+    """
+    start, stop = (0, rows) if share is None else (share.bounds[share.rank], share.bounds[share.rank + 1])
+    first, last = (start + (stop - start) * i // parts for i in (part, part + 1))
+    return Share(1, (0, first, last, rows))
+
+
 _shares: list[Share] = []  # a stack: of clips, and inside a frame encoder of the frames under a mask
 
 
@@ -80,6 +91,11 @@ def sharing_frames(mask: Tensor) -> Iterator[None]:
     before = [0, *mask.sum(1).cumsum(0).tolist()]
     with sharing(Share(clips.rank, tuple(int(before[clip]) for clip in clips.bounds), clips.group)):
         yield
+
+
+def current_share() -> Share | None:
+    """Return the share of the batch in work; None if the batch belongs to this process alone."""
+    return _shares[-1] if _shares else None
 
 
 def shared() -> bool:

@@ -282,6 +282,38 @@ class Faces:
 
 
 @dataclass(frozen=True)
+class AugmentationSpec(Spec):
+    """``build(**options)`` -> a callable that changes the input of one clip at random, in training.
+
+    For ``frames`` it is called as a transform of torchvision.transforms.v2 is, which it may be: with a
+    tv_tensors.Image, uint8 (T, 3, H, W), the frames of the clip. If ``points`` is set, it is also called with two
+    arguments, these images and tv_tensors.KeyPoints (T, P, 2): x and y, 0 in the middle of the first pixel. It returns
+    what it was given, of the same shapes. For ``sound`` it is called with samples, float32 (S,), and their rate in Hz,
+    and returns samples (S,). Its only source of random numbers is torch's default generator. The caller seeds it by
+    seed, epoch and clip: one call is one draw, for all frames of the clip.
+
+    Attributes:
+        kind: The kind of input that it changes.
+        p: Default of the option ``p``, which every augmentation has: the probability that a clip is changed.
+        points: It moves the content of pictures in a way that points (landmarks) can follow.
+        coherent: Equal frames of a clip stay equal; False for noise that every frame has of its own.
+        default: It belongs to the set that is used for every trained encoder of its kind unless another is named.
+
+    Examples:
+        >>> from zoo.api import AugmentationSpec
+        >>> spec = AugmentationSpec("mirror", "torchvision.transforms.v2:RandomHorizontalFlip", "Mirror.", points=True)
+        >>> spec.kind, spec.p, spec.default
+        ('frames', 0.5, False)
+    """
+
+    kind: Literal["frames", "sound"] = "frames"
+    p: float = 0.5
+    points: bool = False
+    coherent: bool = True
+    default: bool = False
+
+
+@dataclass(frozen=True)
 class LoggerSpec(Spec):
     """A logger: ``build(folder, step, **options)`` gives the object that notes the course of a training.
 

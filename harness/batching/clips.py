@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,9 +15,23 @@ from harness.data.index.index import Index, Split, Video
 from harness.data.streams.raw_inputs import RawSlot, collate, threads
 from harness.data.streams.sources import frame_times
 from harness.features.store import Features
+from harness.features.views import ViewChoice
 from zoo.api import AudioInput, FrameInput
 from zoo.errors import UserError
 from zoo.model.model import Batch
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Frames of one video, ``step`` apart except at gaps."""
+
+    video: str
+    frames: np.ndarray
+    step: int
+
+    def runs(self) -> list[tuple[int, int]]:
+        """Return the ranges [start, stop) of the video that have the frames, ``step`` apart from their start on."""
+        return runs(self.frames, self.step)
 
 
 class ClipData:
@@ -24,7 +39,9 @@ class ClipData:
 
     Two options are for training only. ``delay`` moves the labels earlier by that many seconds. ``close_gaps`` leaves
     out frames without a label, so that a clip continues on the far side of a gap; ``order`` lists the remaining frames
-    of each video.
+    of each video. Clips have every ``stride``-th of these frames, or with ``fps`` about so many per second of video
+    (``strides``, by video).
+    ``views``: chooses a clip's augmented view of the features of frozen slots, in training too.
     """
 
     def __init__(
@@ -37,21 +54,27 @@ class ClipData:
         *,
         delay: float = 0.0,
         close_gaps: bool = False,
+        stride: int = 1,
+        fps: float = 0.0,
+        views: ViewChoice | None = None,
     ) -> None:
         self.index = index
         self.videos = list(videos)
         self.slots = tuple(slots)
         self.store = store
         self.raw = raw
+        self.views = views
         self.labels = [video.labels for video in self.videos]
         if delay:
             self.labels = [shift_back(video.labels, self.times(v), delay) for v, video in enumerate(self.videos)]
         self.present = [{slot: self._present(slot, video) for slot in self.slots} for video in self.videos]
         self.seen = [np.logical_or.reduce(list(masks.values())) for masks in self.present]
+        self.strides = [stride_of(self.times(v), fps) if fps else stride for v in range(len(self.videos))]
         learnt = [np.asarray(self.trainable(v).any(1), bool) for v in range(len(self.videos))]
         self.order = [np.flatnonzero(rows) if close_gaps else np.arange(len(rows)) for rows in learnt]
-        # Cumulative counts of frames with a usable label: one subtraction says whether a window has any.
-        self.useful = [np.concatenate([[0], np.cumsum(r[o])]) for r, o in zip(learnt, self.order, strict=True)]
+        kept = zip(learnt, self.order, self.strides, strict=True)
+        # Sums of frames with a usable label: a difference says whether a window has any (window_sums).
+        self.useful = [sums_before(rows[order], step) for rows, order, step in kept]
 
     def of(self, split: Split) -> ClipData:
         """Return self; raise ValueError if a video belongs to another split.
@@ -71,6 +94,15 @@ class ClipData:
         for masks in self.present:
             masks.update({slot: np.zeros_like(masks[slot]) for slot in slots})
         self.seen = [np.logical_or.reduce(list(masks.values())) for masks in self.present]
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Draw the augmented views of the clips anew, if there are any."""
+        if self.views is not None:
+            self.views.epoch = epoch
+
+    def _stored(self, slot: str, video: str, frames: np.ndarray) -> str:
+        """Return the name of a clip's features in the store: those of the slot, or of one of its augmented views."""
+        return slot if self.views is None else self.views(slot, video, int(frames[0]), len(frames))
 
     def times(self, i: int) -> np.ndarray:
         """Return the times (n,) of the frames of video ``i``, in seconds."""
@@ -92,18 +124,23 @@ class ClipData:
         """
         features, inputs = {}, {}
         rows = rows or slice(None)
-        cuts = [(self.videos[w.video].name, self.order[w.video][w.start : w.stop]) for w in windows]
+        cuts = [Cut(self.videos[w.video].name, self._frames(w), self.strides[w.video]) for w in windows]
         for slot in self.slots:
             if slot in self.raw:
                 arrays = self._raw(self.raw[slot], cuts, length, rows)
                 inputs[slot] = {name: torch.from_numpy(array) for name, array in arrays.items()}
             else:
                 clips = [
-                    np.concatenate([self.store.clip(slot, name, a, b) for a, b in runs(frames)])
-                    for name, frames in cuts[rows]
+                    np.concatenate(
+                        [
+                            self.store.clip(self._stored(slot, cut.video, cut.frames), cut.video, *run)[:: cut.step]
+                            for run in cut.runs()
+                        ]
+                    )
+                    for cut in cuts[rows]
                 ]
                 features[slot] = torch.from_numpy(_padded(clips, length))
-        at = [(w.video, frames) for w, (_, frames) in zip(windows, cuts, strict=True)]
+        at = [(w.video, cut.frames) for w, cut in zip(windows, cuts, strict=True)]
         present = {
             s: torch.from_numpy(_padded([self.present[v][s][frames] for v, frames in at], length)) for s in self.slots
         }
@@ -111,11 +148,16 @@ class ClipData:
         target = _padded([self.labels[v][frames] for v, frames in at], length)
         labelled = _padded([self.trainable(v, frames) for v, frames in at], length)
         target = np.where(labelled, target, 0).astype(np.float32)
-        where = [(name, int(frames[0])) for name, frames in cuts]
+        where = [(cut.video, int(cut.frames[0])) for cut in cuts]
         return Batch(features, inputs, present, valid, torch.from_numpy(target), torch.from_numpy(labelled), where)
 
+    def _frames(self, window: Window) -> np.ndarray:
+        """Return the frame numbers of a clip."""
+        frames: np.ndarray = self.order[window.video][window.start : window.stop : self.strides[window.video]]
+        return frames
+
     @staticmethod
-    def _raw(raw: RawSlot, cuts: Sequence[tuple[str, np.ndarray]], length: int, rows: slice) -> dict[str, np.ndarray]:
+    def _raw(raw: RawSlot, cuts: Sequence[Cut], length: int, rows: slice) -> dict[str, np.ndarray]:
         if isinstance(raw.spec, FrameInput):
             return _pictures(raw, raw.spec, cuts[rows], length)
         # Sound is padded to the longest of all clips, so all of them are read: the padding must not depend on ``rows``.
@@ -123,6 +165,29 @@ class ClipData:
         clips = list(threads().map(partial(_cut, raw), wanted))
         arrays = collate(clips, length)
         return {name: array[rows] for name, array in arrays.items()} if wanted is cuts else arrays
+
+
+def stride_of(times: np.ndarray, fps: float) -> int:
+    """Return the stride that leaves about ``fps`` frames per second of a video with frames at ``times`` (n,)."""
+    return max(1, round(1 / (fps * float(np.median(np.diff(times)))))) if len(times) > 1 else 1
+
+
+def sums_before(values: np.ndarray, step: int) -> np.ndarray:
+    """Return sums of values (n,), at least n + step of them: entry i is the sum of those at i - step, i - 2 step, ...
+
+    The sum over a window at this step is the difference of two entries (``window_sums``).
+    """
+    rows = -(-len(values) // step)
+    padded = np.zeros((rows + 1, step), np.int64 if values.dtype == bool else values.dtype)
+    padded[1:].flat[: len(values)] = values
+    sums: np.ndarray = padded.cumsum(0).ravel()
+    return sums
+
+
+def window_sums(before: np.ndarray, start: np.ndarray, stop: np.ndarray, step: int) -> np.ndarray:
+    """Return the sums over windows [start, stop) of every ``step``-th value, from what ``sums_before`` returned."""
+    found: np.ndarray = before[start + -(-(stop - start) // step) * step] - before[start]
+    return found
 
 
 def refuse_context(spec: object) -> None:
@@ -151,21 +216,19 @@ def collate_runs(parts: list[dict[str, np.ndarray]], spec: object) -> dict[str, 
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _pictures(
-    raw: RawSlot, spec: FrameInput, cuts: Sequence[tuple[str, np.ndarray]], length: int
-) -> dict[str, np.ndarray]:
+def _pictures(raw: RawSlot, spec: FrameInput, cuts: Sequence[Cut], length: int) -> dict[str, np.ndarray]:
     """Return clips of pictures as one padded batch; one thread a clip decodes each picture straight into its place."""
     frames = np.empty((len(cuts), length + 2 * spec.context, spec.size, spec.size, 3), np.uint8)
     present = np.zeros(frames.shape[:2], bool)
 
     def fill(row: int) -> None:
-        (name, wanted), place = cuts[row], 0
-        parts = runs(wanted)
+        cut, place = cuts[row], 0
+        parts = runs(cut.frames)
         if len(parts) > 1:
             refuse_context(spec)
         for start, stop in parts:
             end = place + stop - start + 2 * spec.context
-            present[row, place:end] = raw.fill(frames[row, place:end], name, start, spec)
+            present[row, place:end] = raw.fill(frames[row, place:end], cut.video, start, spec)
             place = end
         frames[row, place:] = 0
 
@@ -173,10 +236,12 @@ def _pictures(
     return {"frames": frames, "present": present}
 
 
-def _cut(raw: RawSlot, cut: tuple[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the raw input of some frames of a video."""
-    name, frames = cut
-    return collate_runs([raw.clip(name, start, stop) for start, stop in runs(frames)], raw.spec)
+def _cut(raw: RawSlot, cut: Cut) -> dict[str, np.ndarray]:
+    """Return the raw input of some frames of a video; the sound between the frames of a run is kept."""
+    parts = [raw.clip(cut.video, start, stop) for start, stop in cut.runs()]
+    for part in parts:
+        part.update({name: part[name][:: cut.step] for name in ("times", "vectors") if name in part})
+    return collate_runs(parts, raw.spec)
 
 
 def _padded(arrays: Sequence[np.ndarray], length: int) -> np.ndarray:

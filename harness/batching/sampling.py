@@ -2,42 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from harness.batching.clips import ClipData
+from harness.batching.clips import ClipData, sums_before, window_sums
 from harness.batching.windows import Windows
 from zoo.api import Counts, TrackSpec
 
+Weigher = Callable[[Windows], np.ndarray]
+"""A function from W windows to their weights (W,), positive."""
 
-def training_windows(data: ClipData, length: int, rng: np.random.Generator) -> Windows:
+
+def training_windows(
+    data: ClipData, length: int, rng: np.random.Generator, *, overlap: float = 0.0, weigher: Weigher | None = None
+) -> Windows:
     """Return shuffled windows that visit every labelled frame once: tiles of ``length`` at a random phase per video.
 
-    Windows without a usable label are left out.
+    With a stride, the windows of an epoch visit one frame in so many, and each frame is as likely as any other. With
+    ``overlap``, neighbouring windows share that part of their frames. Windows without a usable label are left out.
+    ``weigher``: windows are drawn with replacement, in proportion to its weights.
     """
-    table = _tiles(data, length, rng)
-    return Windows(table[rng.permutation(len(table))])
+    table = _tiles(data, length, rng, overlap)
+    if weigher is None or not len(table):
+        return Windows(table[rng.permutation(len(table))])
+    weights = weigher(Windows(table))
+    return Windows(table[rng.choice(len(table), len(table), p=weights / weights.sum())])
 
 
-def count_windows(data: ClipData, length: int, rng: np.random.Generator) -> int:
+def count_windows(data: ClipData, length: int, rng: np.random.Generator, overlap: float = 0.0) -> int:
     """Return the number of windows that ``training_windows`` would return with this generator."""
-    return len(_tiles(data, length, rng))
+    return len(_tiles(data, length, rng, overlap))
 
 
-def _tiles(data: ClipData, length: int, rng: np.random.Generator) -> np.ndarray:
+def _tiles(data: ClipData, length: int, rng: np.random.Generator, overlap: float) -> np.ndarray:
     """Return (W, 3) int32 rows of video, first frame, and last frame (exclusive)."""
     parts = [np.zeros((0, 3), np.int32)]
     for v, order in enumerate(data.order):
         # Windows lie edge to edge, so an epoch visits every frame once. The start of the first window (the phase) is
         # drawn anew for each video and epoch. With fixed edges, the last frame of a window would never be seen together
         # with the frame after it. The first and the last window are cut at the ends of the video.
-        starts = np.arange(int(rng.integers(length)) - length, len(order), length)
-        first, last = starts.clip(min=0), (starts + length).clip(0, len(order))
+        step = data.strides[v]
+        span = length * step
+        hop = max(1, round(span * (1 - overlap)))
+        starts = np.arange(int(rng.integers(hop)) - span, len(order), hop)
+        first = np.where(starts < 0, starts % step, starts).clip(max=len(order))
+        last = (starts + span).clip(first, len(order))
 
-        # Leave out windows without a usable label, from which nothing is learned. ``useful`` is a cumulative count, so
-        # the test is a comparison of two numbers.
+        # Leave out windows without a usable label, from which nothing is learned.
         table = np.stack([np.full_like(starts, v), first, last], 1).astype(np.int32)
-        parts.append(table[data.useful[v][last] > data.useful[v][first]])
+        parts.append(table[window_sums(data.useful[v], first, last, step) > 0])
     return np.concatenate(parts)
+
+
+class LabelBalance:
+    """Weights of windows that make rare labels as frequent as common ones.
+
+    A window's weight is the mean over its labelled frames of the sum, over the answers, of 1 / the number of training
+    frames with the same label: class, 0 or 1, or one of 20 bins of a value. If every window has one class, all classes
+    are drawn alike often.
+    """
+
+    def __init__(self, data: ClipData, track: TrackSpec) -> None:
+        self.data = data
+        counts = training_counts(track, data)
+        self.sums = []
+        for v, order in enumerate(data.order):
+            labelled = data.trainable(v)
+            weights = np.zeros(len(labelled))
+            for a, answer in enumerate(track.answers):
+                labels = data.labels[v][labelled[:, a], a]
+                if answer.kind == "value":
+                    edges = np.linspace(answer.low, answer.high, len(counts[a].bins) + 1)
+                    labels = np.searchsorted(edges[1:-1], labels, side="right")
+                weights[labelled[:, a]] += 1 / np.maximum(1, np.array(counts[a].bins)[labels.astype(int)])
+            self.sums.append(sums_before(weights[order], data.strides[v]))
+
+    def __call__(self, windows: Windows) -> np.ndarray:
+        """Return the weights (W,) of W windows."""
+        weights = np.zeros(len(windows))
+        for v, sums in enumerate(self.sums):
+            own = windows.table[:, 0] == v
+            start, stop = windows.table[own, 1], windows.table[own, 2]
+            useful = window_sums(self.data.useful[v], start, stop, self.data.strides[v])
+            weights[own] = window_sums(sums, start, stop, self.data.strides[v]) / np.maximum(1, useful)
+        return weights
 
 
 def training_counts(track: TrackSpec, data: ClipData) -> tuple[Counts, ...]:

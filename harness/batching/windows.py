@@ -15,7 +15,8 @@ Item = TypeVar("Item")
 class Window:
     """Frames [start, stop) of one video.
 
-    ``video`` is the video's position in a list. Frames are counted in ``ClipData.order``.
+    ``video`` is the video's position in a list. Frames are counted in ``ClipData.order``. With a stride, a clip has
+    every so many of them, from ``start`` on.
     """
 
     video: int
@@ -48,11 +49,11 @@ def nearest(times: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return index, (wanted >= times[0] - grace) & (wanted <= times[-1] + grace)
 
 
-def runs(frames: np.ndarray) -> list[tuple[int, int]]:
-    """Split increasing frame numbers into runs [start, stop) without a gap."""
-    if int(frames[-1]) - int(frames[0]) == len(frames) - 1:  # the usual case: no gap
+def runs(frames: np.ndarray, step: int = 1) -> list[tuple[int, int]]:
+    """Split increasing frame numbers into runs [start, stop), each of frames ``step`` apart."""
+    if int(frames[-1]) - int(frames[0]) == (len(frames) - 1) * step:  # the usual case: no gap
         return [(int(frames[0]), int(frames[-1]) + 1)]
-    breaks = np.flatnonzero(np.diff(frames) != 1) + 1
+    breaks = np.flatnonzero(np.diff(frames) != step) + 1
     return [(int(part[0]), int(part[-1]) + 1) for part in np.split(frames, breaks)]
 
 

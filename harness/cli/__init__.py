@@ -14,7 +14,19 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import bench, cache, catalogue, compare, data, plugin, reports, runs, submissions, sweeps, weights
+from harness.cli import (
+    bench,
+    cache,
+    catalogue,
+    compare,
+    data_look,
+    plugin,
+    reports,
+    runs,
+    submissions,
+    sweeps,
+    weights,
+)
 from harness.cli.help import Group, examples
 from harness.cli.options import with_home_paths
 from harness.runtime.terminal import open_streams
@@ -60,7 +72,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     },
 }
 GROUPS: dict[str, dict[str, typer.Typer]] = {
-    "Data": {"data": data.app, "cache": cache.app},
+    "Data": {"data": data_look.app, "cache": cache.app},
     "Plugins": {"plugin": plugin.app, "weights": weights.app},
 }
 """Commands and groups of commands by the section of ``harness --help`` that lists them."""

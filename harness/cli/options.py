@@ -25,6 +25,16 @@ Finetune = Annotated[
     list[str] | None,
     typer.Option("--finetune", metavar="BRANCH", help="train the encoder of this input branch too; repeatable"),
 ]
+Augment = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--augment",
+        metavar="BRANCH=NAMES",
+        help="augment the input of trained encoders (`harness list augmentations`): names, comma-separated; default or "
+        "none; repeatable",
+        show_default="default",
+    ),
+]
 Recipe = Annotated[
     str | None,
     typer.Option(

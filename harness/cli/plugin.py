@@ -17,7 +17,10 @@ app = typer.Typer(help="Write and check your own plugins.", cls=Group, no_args_i
 def plugin_new(
     name: Annotated[str, typer.Argument(help="the block's name, as in my-encoder")],
     kind: Annotated[
-        str, typer.Option(metavar="KIND", help="write an encoder, fusion, head, loss, postprocess, detector or logger")
+        str,
+        typer.Option(
+            metavar="KIND", help="write an encoder, augmentation, fusion, head, loss, postprocess, detector or logger"
+        ),
     ],
     single_file: Annotated[
         bool, typer.Option("--single-file", help="write one file, for --plugin, instead of a package")

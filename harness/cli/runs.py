@@ -10,6 +10,7 @@ import typer
 from harness.cli.help import examples
 from harness.cli.options import (
     AnyTrack,
+    Augment,
     DataDir,
     Device,
     Edition,
@@ -63,6 +64,7 @@ def run(
         Path | None, typer.Option(metavar="RUN", help="take the number of epochs and the settings from this run")
     ] = None,
     finetune: Finetune = None,
+    augment: Augment = None,
     loss: Loss = None,
     post: Post = None,
     recipe: Recipe = None,
@@ -79,6 +81,9 @@ def run(
     precision: Annotated[
         str | None, typer.Option(metavar="NAME", help="compute in 32 or bf16-mixed", show_default="32")
     ] = None,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="compile the networks that are trained with torch.compile")
+    ] = False,
     zero_shot: Annotated[
         bool, typer.Option("--zero-shot", help="score an encoder that predicts by itself, without training")
     ] = False,
@@ -108,6 +113,7 @@ def run(
         "device": device,
         "loss": loss or None,
         "finetune": finetune or None,
+        "augment": augment or None,
         "plugin": [str(p) for p in plugin] if plugin else None,
         "post": [p for p in post.split(",") if p] if post is not None else None,
         "folds": folds,
@@ -119,6 +125,7 @@ def run(
     machines = {"devices": devices, "nodes": nodes}
     more = ([f"train.epochs={epochs}"] if epochs else []) + ([f"data.list={list_file}"] if list_file else [])
     more += [f"train.precision={precision}"] if precision else []
+    more += ["train.compile=true"] if compile else []
     if resume is not None:
         others = [value for key, value in flags.items() if key not in ("plugin", "data_dir")]
         if more or sets or name or recipe or seeds > 1 or any(value is not None for value in others):

@@ -20,6 +20,8 @@ from zoo.registry.slots import parse_slots
 from zoo.registry.suggestions import did_you_mean
 
 RECIPES = Path(__file__).parent / "recipes"
+RESOLVED = {"device", "edition", "folds", "fold", "merge", "seed"}
+"""Keys of a run's config.toml that no recipe has all of."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ def read_recipe(name: str, flags: Mapping[str, Any]) -> dict[str, Any]:
         raise UserError("recipe-plugin-not-named", file=path, names=names)
     if path.parent == RECIPES:
         tree["recipe"] = name
+    elif tree.keys() >= RESOLVED:  # a run without augmentation has no such key in its settings
+        tree.setdefault("augment", ["none"])
     if defaults := _section(path, tree, "default_encoders"):
         tree["default_encoders"] = defaults
     options = {k: v for k, v in _section(path, tree, "options").items() if not _replaced(k, tree, flags)}
@@ -130,6 +134,8 @@ def _replaced(option: str, tree: Mapping[str, Any], flags: Mapping[str, Any]) ->
     if kind in ("fusion", "head"):
         return flags.get(kind, tree.get(kind)) != tree.get(kind)
     name = rest.rpartition(".")[0]
+    if kind == "augment":
+        return "augment" in flags
     if kind == "encoder" and "encoders" in flags:
         return _slots(flags["encoders"]).get(name) != _slots(str(tree.get("encoders", ""))).get(name)
     key = {"loss": "loss", "post": "post"}.get(kind)

@@ -13,18 +13,19 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
 )
 
 from harness.config.recipe import read_recipe, with_encoders
+from harness.config.section import Section
+from harness.config.training_options import FineTuning, Sampling, check_agreement
 from zoo.errors import UserError
 from zoo.files import TooDeepError, is_plain, parse_toml
 from zoo.text import seen_toml
 
-BLOCK_KEYS = ("encoder.", "fusion.", "head.", "loss.", "post.")
+BLOCK_KEYS = ("encoder.", "augment.", "fusion.", "head.", "loss.", "post.")
 
 
 def from_home(value: Any) -> Any:
@@ -37,11 +38,12 @@ def from_home(value: Any) -> Any:
 PathText = Annotated[str, AfterValidator(from_home)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")  # TOML can hold inf and nan
+def _as_list(value: Any) -> Any:
+    """Take one text, as ``--set`` gives it, as a list of one text."""
+    return (value,) if isinstance(value, str) else value
 
 
-class Train(_Section):
+class Train(FineTuning, Sampling):
     """Settings of the training. Times are in epochs unless stated otherwise."""
 
     epochs: int = Field(30, ge=1, description="train for at most N epochs")
@@ -112,8 +114,13 @@ class Train(_Section):
             return {**given, "min_steps": 0}
         return given
 
+    @model_validator(mode="after")
+    def _settings_agree(self) -> Train:
+        check_agreement(self)
+        return self
 
-class Project(_Section):
+
+class Project(Section):
     """Settings of the projection from cached features to the fusion (zoo.model.adapter)."""
 
     method: Literal["pca", "none", "raw"] = Field(
@@ -124,7 +131,7 @@ class Project(_Section):
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout of the projected features")
 
 
-class Features(_Section):
+class Features(Section):
     """Settings for computing and storing features of frozen encoders."""
 
     precision: Literal["auto", "float32", "bf16"] = Field(
@@ -135,9 +142,12 @@ class Features(_Section):
     store: Literal["float16", "float32"] = Field(
         "float16", description="type of features on disk; part of the cache key"
     )
+    views: int = Field(
+        0, ge=0, description="augmented views of the pictures of frozen encoders; each training clip gets one, or none"
+    )
 
 
-class Data(_Section):
+class Data(Section):
     """Settings for reading the data folder."""
 
     crops: Literal["cropped_aligned", "cropped"] = Field("cropped_aligned", description="folder of face crops to read")
@@ -146,7 +156,7 @@ class Data(_Section):
     pack: PathText | None = Field(None, description="pack to read instead of DATA/pack; none: no pack")
 
 
-class Chosen(_Section):
+class Chosen(Section):
     """Report of a search for settings (`harness sweep --search`). It has no effect on the training."""
 
     trials: int = Field(0, ge=0, description="how many were tried; 0: none were")
@@ -155,7 +165,7 @@ class Chosen(_Section):
     keys: tuple[str, ...] = Field((), description="the settings that were chosen")
 
 
-class RunConfig(_Section):
+class RunConfig(Section):
     """All settings that decide a run's result. Written to config.toml; running that file repeats the run."""
 
     recipe: str | None = None
@@ -168,6 +178,9 @@ class RunConfig(_Section):
     loss: tuple[str, ...] = ()
     post: tuple[str, ...] = ("interpolate", "smooth", "clip")
     finetune: tuple[str, ...] = ()
+    augment: Annotated[tuple[str, ...] | None, BeforeValidator(_as_list)] = Field(
+        None, description="augmentations of trained encoders: default, none, or BRANCH=NAME,NAME,..."
+    )
     plugin: tuple[PathText, ...] = ()
     seed: int = 0
     folds: int = Field(0, ge=0, description="k-fold over train and val by group; 0: the splits as they are")

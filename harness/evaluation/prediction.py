@@ -12,6 +12,7 @@ import torch
 from harness.batching.clips import ClipData
 from harness.batching.windows import Window, evaluation_windows, nearest, triangular_window
 from harness.evaluation.choice_optimism import FoldSums, fold_sums
+from harness.evaluation.encode_once import EncodedVideo
 from harness.evaluation.scoring import statistics_of
 from harness.runtime import memory
 from harness.runtime.distributed import World
@@ -42,7 +43,8 @@ def answers(
 
     The windows have the training length and overlap by half; the last one ends with the video. Their predictions are
     averaged after decoding, with triangular weights. If memory runs out, ``batch`` is halved from there on, and this is
-    recorded (harness.runtime.memory).
+    recorded (harness.runtime.memory). Trained encoders see every frame once, although the windows overlap. With a
+    stride, windows are cut from the sampled frames, and their predictions are interpolated to the others.
 
     Args:
         model: the network; it is put in eval mode.
@@ -65,29 +67,38 @@ def answers(
     slots = model.slots if per_slot else ()
     for v in range(len(data.videos)) if only is None else only:
         video = data.videos[v]
-        spans = [(0, video.n_frames)] if full else evaluation_windows(video.n_frames, length)
+        step = data.strides[v]
+        sampled = np.arange(0, video.n_frames, step)
+        spans = [(0, len(sampled))] if full else evaluation_windows(len(sampled), length)
+        encoded = EncodedVideo(model, data, v, len(sampled) if full else length, device, precision)
 
         # Sum windows weighted by a triangle: a frame counts most in the window in whose middle it lies, where a
         # recurrent network has context on both sides.
-        total = np.zeros((1 + len(slots), video.n_frames, sum(answer.width for answer in track.answers)))
-        weight = np.zeros((video.n_frames, 1))
-        decode = partial(_decoded, model, data, v, slots=slots, device=device, precision=precision)
+        total = np.zeros((1 + len(slots), len(sampled), sum(answer.width for answer in track.answers)))
+        weight = np.zeros((len(sampled), 1))
+        decode = partial(_decoded, model, encoded, slots=slots)
+        following = follow if step == 1 else None  # with a stride, a frame is final only after the next sampled one
         first = 0
         while first < len(spans):
             part = spans[first : first + batch]
-            if follow is not None and not data.raw:
+            if following is not None and not data.raw:
                 for closed in _early(decode, part, total, weight):
-                    follow(_delayed(data, v, track, total[:, :closed] / weight[:closed], slots, delay))
+                    following(_delayed(data, v, track, total[:, :closed] / weight[:closed], slots, delay))
             decoded = decode(part)
             if decoded is None:
                 batch = _halved(len(part), part[0], video.name, full)
                 continue
             _add(part, decoded, total, weight)
             first += len(part)
-            if follow is not None and first < len(spans):
+            if following is not None and first < len(spans):
                 closed = spans[first][0]  # windows begin in order, so no further one reaches an earlier frame
-                follow(_delayed(data, v, track, total[:, :closed] / weight[:closed], slots, delay))
-        yield _delayed(data, v, track, total / weight, slots, delay)
+                following(_delayed(data, v, track, total[:, :closed] / weight[:closed], slots, delay))
+        total /= weight
+        if step > 1:
+            present = data.present[v]
+            seen = [np.logical_or.reduce(list(present.values())), *(present[slot] for slot in slots)]
+            total = between(total, sampled, data.times(v), seen)
+        yield _delayed(data, v, track, total, slots, delay)
 
 
 def _early(
@@ -140,19 +151,15 @@ def _delayed(
 
 
 def _decoded(
-    model: Model,
-    data: ClipData,
-    v: int,
-    part: Sequence[tuple[int, int]],
-    slots: Sequence[str],
-    device: torch.device,
-    precision: str,
+    model: Model, encoded: EncodedVideo, part: Sequence[tuple[int, int]], slots: Sequence[str]
 ) -> np.ndarray | None:
-    """Return (1 + slots, windows, frames, columns) float64 of some windows of video ``v``; None if memory ran out."""
-    width = max(stop - start for start, stop in part)
+    """Return (1 + slots, windows, frames, columns) float64 of some windows of a video; None if memory ran out."""
+    width, step = max(stop - start for start, stop in part), encoded.step
+    windows = [Window(encoded.v, start * step, min(stop * step, encoded.n_frames)) for start, stop in part]
     try:
-        clips = data.batch([Window(v, start, stop) for start, stop in part], width).to(device)
-        with autocast(device, precision):
+        encoded.upto(windows[-1].stop, len(part))
+        clips = encoded.clips.batch(windows, width).to(encoded.device)
+        with autocast(encoded.device, encoded.precision):
             out = model(clips)
         every = torch.stack([out.raw, *(out.per_slot[slot] for slot in slots)])
         flat = model.decode(every.flatten(0, 1)).double().cpu().numpy()
@@ -162,6 +169,28 @@ def _decoded(
         return None
     decoded: np.ndarray = flat.reshape(1 + len(slots), len(part), width, -1)
     return decoded
+
+
+def between(decoded: np.ndarray, sampled: np.ndarray, times: np.ndarray, seen: Sequence[np.ndarray]) -> np.ndarray:
+    """Interpolate the predictions of sampled frames linearly in time to all frames; at the ends they are held.
+
+    A sampled frame without data is left out, so that it does not spoil its neighbours, unless all are without.
+
+    Args:
+        decoded: (S, m, columns), S predictions of the sampled frames.
+        sampled: (m,) their increasing frame numbers.
+        times: (n,) of all frames, in seconds.
+        seen: For each of the S, (n,) bool: the frames with data.
+
+    Returns:
+        (S, n, columns).
+    """
+    out = np.empty((len(decoded), len(times), decoded.shape[-1]))
+    for row, values, mask in zip(out, decoded, seen, strict=True):
+        known = mask[sampled] if mask[sampled].any() else np.ones(len(sampled), bool)
+        for column in range(decoded.shape[-1]):
+            row[:, column] = np.interp(times, times[sampled[known]], values[known, column])
+    return out
 
 
 def _halved(tried: int, window: tuple[int, int], video: str, full: bool) -> int:

@@ -140,9 +140,9 @@ class LiveVideo:
 
     # --- the interface for clips ---
 
-    def clips(self, slots: Sequence[str]) -> ClipData:
-        """Return the video as a split of one video."""
-        return _Clips(self.source.times(), self.index, self.index.videos, slots, self, self.raw)
+    def clips(self, slots: Sequence[str], **sampling: Any) -> ClipData:
+        """Return the video as a split of one video; ``sampling``: stride or fps (ClipData)."""
+        return _Clips(self.source.times(), self.index, self.index.videos, slots, self, self.raw, **sampling)
 
     def present(self, slot: str, video: str) -> np.ndarray:
         """Return the mask (n_frames,) bool, which is filled in as the video is read."""
@@ -200,9 +200,9 @@ class LiveVideo:
 class _Clips(ClipData):
     """Clips of a video whose frame times are known."""
 
-    def __init__(self, times: np.ndarray, *args: Any) -> None:
+    def __init__(self, times: np.ndarray, *args: Any, **sampling: Any) -> None:
         self._times = times
-        super().__init__(*args)
+        super().__init__(*args, **sampling)
 
     def times(self, i: int) -> np.ndarray:
         """Return the times (n,) of the frames in seconds."""

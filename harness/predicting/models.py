@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from harness.batching.clips import stride_of
 from harness.config.schema import RunConfig
 from harness.data.tracking.detection import FaceFinder
 from harness.data.tracking.pose_boxes import RULE
@@ -36,6 +37,8 @@ from zoo.registry.tracks import find_track, load_plugins
 
 DETECTOR = "centerface"
 """The face detector, the same as in `harness data crop`."""
+FASTEST = 240
+"""Frames per second of the fastest video, for the number of frames that stay in memory."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,9 @@ class Model(Protocol):
     def answers(self) -> tuple[Answer, ...]:
         """The predicted quantities, with their classes."""
 
+    def step(self, rate: float) -> int:
+        """Return the stride between the frames of a window, in a video of ``rate`` frames per second."""
+
     def predict(self, video: LiveVideo, follow: Follow | None = None) -> VideoAnswers:
         """Return post-processed predictions of every frame; reads the video as far as needed.
 
@@ -140,9 +146,12 @@ class RunModel:
         self.network = trained_model(self.plan, dims, self.track, config, weights).to(self.device)
         self.branches = Branches(self.plan.slots, frozen_slots(self.plan.slots, config.features, self.device))
         self.how: dict[str, Any] = evaluation_options(config, self.plan)
+        self.sampling: dict[str, Any] = {"stride": config.train.stride, "fps": config.train.fps}
         self.waits = "train.evaluation=full predicts whole videos" if self.how["full"] else ""
+        if self.step(FASTEST) > 1:
+            self.waits = self.waits or "train.stride interpolates between frames"
         self.length = int(self.how["length"])
-        self.keep = (self.how["batch"] + 2) * self.length
+        self.keep = (self.how["batch"] + 2) * self.length * self.step(FASTEST)
         self.chain = fitted_chain(Chain(self.plan.post, self.track), config, folder, self.track)
         self.about = About(
             folder.resolve().name,
@@ -159,9 +168,13 @@ class RunModel:
         """The predicted quantities, with their classes."""
         return self.track.answers
 
+    def step(self, rate: float) -> int:
+        """Return the stride between the frames of a window, in a video of ``rate`` frames per second."""
+        return stride_of(np.arange(2) / rate, self.sampling["fps"]) if self.sampling["fps"] else self.sampling["stride"]
+
     def predict(self, video: LiveVideo, follow: Follow | None = None) -> VideoAnswers:
         """Return predictions of every frame, with post-processing fitted on the run's own validation predictions."""
-        clips = video.clips(self.network.slots)
+        clips = video.clips(self.network.slots, **self.sampling)
         (raw,) = answers(self.network, clips, self.track, device=self.device, follow=follow, **self.how)
         return self.chain.apply(raw)
 

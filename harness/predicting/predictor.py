@@ -67,7 +67,7 @@ class Predictor:
         self.model, self.rate = model, rate
         if unread := model.branches.unread():
             raise UserError("predict-stream-needs-folder", names=", ".join(unread))
-        self.length = model.length
+        self.length, self.step = model.length, model.step(rate)
         self.wanted = {p.name: w for p, w in zip(model.branches.pictures, model.branches.wanted(), strict=True)}
         self.finder = finder_of(model, detector)
         self.reset()
@@ -75,7 +75,7 @@ class Predictor:
     def reset(self) -> None:
         """Begin a new video."""
         self.tracker = Tracker(max_gap=max(1, round(BRIDGE * self.rate)))
-        self.frames: deque[_Kept] = deque(maxlen=self.length)
+        self.frames: deque[_Kept] = deque(maxlen=(self.length - 1) * self.step + 1)
         self.samples = np.zeros(0, np.float32)
         self.heard_from = 0.0  # seconds of samples[0]
         self.posed = Posed()  # counts of person boxes by pose
@@ -209,7 +209,7 @@ class Predictor:
     # --- the frames so far ---
 
     def _window(self) -> VideoAnswers:
-        model, frames = self.model, list(self.frames)
+        model, frames = self.model, list(self.frames)[:: -self.step][::-1]  # the newest frame is always part
         n = len(frames)
         present = {p.name: np.array([kept.present.get(p.name, False) for kept in frames]) for p in model.branches.plans}
         features, inputs = {}, {}

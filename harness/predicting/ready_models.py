@@ -160,6 +160,10 @@ class ReadyModel:
         return self.track.answers
 
     @torch.inference_mode()
+    def step(self, rate: float) -> int:
+        """Return 1: it predicts frame by frame."""
+        return 1
+
     def predict(self, video: LiveVideo, follow: Follow | None = None) -> VideoAnswers:
         """Return predictions of every frame; frames without data are interpolated."""
         name, clips = self.slot.plan.name, video.clips([self.slot.plan.name])

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from harness.config.schema import flat
+from harness.config.schema import RunConfig, flat
+from harness.config.training_options import NEWER
 from harness.data.index.index import Index
 from harness.data.packed.locate import stored_as
 from harness.data.streams.sources import open_reader, source_of
@@ -35,7 +36,7 @@ def identity(job: Job) -> Result:
     """Return the part of the record that is known before the run starts."""
     config, index, track = job.config, job.whole or job.index, job.track
     fusion, head = ("", "") if config.zero_shot else (config.fusion, config.head)
-    settings = config.model_dump(mode="json", exclude=CIRCUMSTANCES)
+    settings = recorded(config)
     if not config.zero_shot:
         del settings["zero_shot"]  # keeps the records of trained runs as they were before zero-shot runs existed
     result: Result = {
@@ -58,6 +59,20 @@ def identity(job: Job) -> Result:
         "versions": {name: version(name) for name in VERSIONED},
     }
     return result
+
+
+def recorded(config: RunConfig) -> dict[str, Any]:
+    """Return the settings for the record; newer ones only if they differ from their default.
+
+    So the records of runs that do not use them stay as they were.
+    """
+    settings = config.model_dump(mode="json", exclude=CIRCUMSTANCES)
+    if config.augment is None:
+        del settings["augment"]
+    if not config.features.views:
+        del settings["features"]["views"]
+    train = settings["train"]
+    return {**settings, "train": {k: v for k, v in train.items() if k not in NEWER or v != NEWER[k]}}
 
 
 def _data(job: Job, index: Index) -> DataBlock:
@@ -89,11 +104,7 @@ def made_of(job: Job, store: FeatureStore, weights: Iterable[Mapping[str, Any]])
     They are the values of its settings, and digests of plugin files, of the ``weights`` that it begins with, of labels,
     and of each slot's input.
     """
-    made = {
-        key: str(value)
-        for key, value in flat(job.config.model_dump(mode="json", exclude=CIRCUMSTANCES)).items()
-        if key not in FREE
-    }
+    made = {key: str(value) for key, value in flat(recorded(job.config)).items() if key not in FREE}
     made |= {f"the plugin {name.partition(' sha256 ')[0]}": name for name in job.foreign_plugins}
     made |= {f"the weights of {known['slot']}": str(known.get("sha256")) for known in weights}
     for video in job.index.videos:

@@ -14,6 +14,7 @@ from harness.runs.splits import EpochSource, assign_splits, check_kind, find_ori
 from zoo.api import EditionSpec, TrackSpec
 from zoo.errors import UserError
 from zoo.files import file_sha256
+from zoo.registry.augmentations import DEFAULT, augmentation_texts
 from zoo.registry.plan import Block, Plan, make_plan, named_encoders
 from zoo.registry.registry import Entry, Registry, check_options
 from zoo.registry.tracks import find_track, load_plugins
@@ -59,6 +60,7 @@ class Job:
             ("streams", s.stream.name) for s in self.plan.slots
         ]
         used += [("fusions", self.plan.fusion.spec.name), ("heads", self.plan.head.spec.name)]
+        used += [("augmentations", one.spec.name) for chain in self.plan.augment.values() for one in chain]
         used += [("losses", block.spec.name) for block in self.plan.losses.values()]
         used += [("postprocessors", block.spec.name) for block in self.plan.post] + [("editions", self.edition.name)]
         used += [("loggers", name) for name in self.config.logger]
@@ -83,6 +85,8 @@ def plan_of(config: RunConfig, registry: Registry, track: TrackSpec) -> Plan:
         losses=config.loss,
         post=config.post,
         finetune=config.finetune,
+        augment=config.augment or (),
+        views=config.features.views > 0,
         options=config.options,
     )
 
@@ -90,10 +94,12 @@ def plan_of(config: RunConfig, registry: Registry, track: TrackSpec) -> Plan:
 def with_names(config: RunConfig, registry: Registry | None = None) -> RunConfig:
     """Return the configuration of a new run with every encoder named, for its config.toml and record.
 
-    Those of an older run stay as they are: an encoder that they leave out is the stream's default encoder.
+    Trained encoders of a new run have the default augmentations if it names none. The settings of an older run stay as
+    they are: an encoder that they leave out is the stream's default encoder, and nothing is augmented.
     """
     registry = load_plugins(config.plugin) if registry is None else registry
-    return config.model_copy(update={"encoders": named_encoders(registry, config.encoders)})
+    update = {"encoders": named_encoders(registry, config.encoders), "augment": config.augment or (DEFAULT,)}
+    return config.model_copy(update=update)
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,8 @@ def make_job(config: RunConfig, *, progress: bool = True, shared: SharedSetup | 
     registry, edition, track = (shared.registry, shared.edition, shared.track) if shared else _task(config)
     config = config.model_copy(update={"edition": edition.name})  # "latest edition" may mean another one tomorrow
     plan = plan_of(config, registry, track)
+    # "The default set" may mean another one tomorrow too, and nothing for a run whose encoders are all frozen.
+    config = config.model_copy(update={"augment": augmentation_texts(plan.augment) or None})
     if config.train.evaluation == "full" and not plan.head.spec.full:  # type: ignore[attr-defined]
         raise UserError("evaluation-full", name=plan.head.spec.name)
     shared = shared or _shared_setup(config, registry, edition, track, progress)

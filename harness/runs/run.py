@@ -17,9 +17,10 @@ from harness.data.index.index import Index, Split
 from harness.data.streams.raw_inputs import RawSlot
 from harness.evaluation.plain_reference import plain_reference
 from harness.evaluation.prediction import shared_answers
-from harness.features.extraction import extract
+from harness.features.extraction import extract, extract_videos
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
+from harness.features.views import ViewChoice, view_slots
 from harness.io.locks import run_lock
 from harness.runs import finished, provenance
 from harness.runs.identity import identity, made_of
@@ -28,16 +29,19 @@ from harness.runs.recording import record_run
 from harness.runs.results import answer_test, postprocessors_of_source, score_split
 from harness.runtime.device import pick_device
 from harness.runtime.distributed import World, report_lost_process, single_process
+from harness.runtime.launchers import Failure
 from harness.submissions.submission import link_record
 from harness.training.build import (
     adapter_options,
     fit_adapters,
+    make_augmenter,
     make_model,
     raw_slots,
     regularisation_options,
     shuffled,
 )
 from harness.training.checkpoint import load_weights, save_weights
+from harness.training.checks import check_training
 from harness.training.loggers import Loggers
 from harness.training.loop import Trained, train
 from harness.training.placement import Clock
@@ -112,7 +116,9 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
             stop=job.origin.epochs if job.origin else None,
             made=made_of(job, prepared.store, prepared.passports),
             loggers=lambda step: begun_loggers(job, folder, step),
+            augment=make_augmenter(job.plan, prepared.model, job.config.seed),
         )
+        record.circumstances["parameter_groups"] = list(trained.groups)
         clock = Clock()
         clock.start()
         got = {split: predict_split(job, prepared, split) for split in ("val", "test") if split in prepared.splits}
@@ -149,6 +155,8 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
 
     # Check that the parts fit together: on the meta device, before any pixel is read.
     dims = check(plan, adapter_options(config), regularisation_options(config))["dims"]
+    if weights is None:
+        check_training(plan, config)
 
     # Features of frozen slots come from the cache or are computed now; raw input of trained slots is packed once a
     # video.
@@ -162,6 +170,7 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
 
     # The network with the random weights of its seed, pretrained encoders, and projections fitted on training frames.
     check_trainable(job, splits)
+    add_views(job, frozen, splits["train"], store, progress=progress and world.first)
     if config.train.shuffle_labels:
         splits["train"].labels = shuffled(splits["train"].labels, config.seed)
     model = make_model(plan, dims, training_counts(job.track, splits["train"]), config)
@@ -194,8 +203,25 @@ def extract_features(
     if world.size > 1:
         pack_inputs(index, raw, world)
     store, failures = extract(index, frozen, progress=progress and world.first)
+    refuse_failures(failures, index)
+    return store
+
+
+def add_views(job: Job, frozen: Sequence[FrozenSlot], data: ClipData, store: FeatureStore, *, progress: bool) -> None:
+    """Compute the augmented views of the training videos (``features.views``), and let their clips use them."""
+    views = job.config.features.views
+    slots = view_slots(frozen, job.plan.augment, views)
+    if not slots:
+        return
+    names = [video.name for video in data.videos]
+    refuse_failures(extract_videos(job.index, slots, names, store=store, progress=progress), job.index)
+    data.views = ViewChoice(frozenset(slot.base.plan.name for slot in slots), views, job.config.seed)
+
+
+def refuse_failures(failures: Sequence[Failure], index: Index) -> None:
+    """Raise UserError if features of some videos could not be computed."""
     if not failures:
-        return store
+        return
     reasons = {failure.reason for failure in failures}
     if len(reasons) == 1 and len(failures) > 1:  # not one video's fault, but for example weights that do not fit
         raise UserError("features-failed", message=reasons.pop())
@@ -210,7 +236,17 @@ def clips_of(job: Job, store: FeatureStore, raw: Mapping[str, RawSlot]) -> dict[
     for split in SPLITS:
         if videos := job.index.split(split):
             shift, close = (train.delay, train.gaps == "close") if split == "train" else (0.0, False)
-            splits[split] = ClipData(job.index, videos, names, store, raw, delay=shift, close_gaps=close)
+            splits[split] = ClipData(
+                job.index,
+                videos,
+                names,
+                store,
+                raw,
+                delay=shift,
+                close_gaps=close,
+                stride=train.stride,
+                fps=train.fps,
+            )
     return splits
 
 
@@ -221,7 +257,7 @@ def check_trainable(job: Job, splits: Mapping[str, ClipData]) -> None:
     training.
     """
     data = splits.get("train")
-    if data is None or not any(useful[-1] for useful in data.useful):
+    if data is None or not any(useful.any() for useful in data.useful):
         raise UserError("training-no-labels", root=job.index.root, name=job.track.name)
     for split, clips in splits.items():
         for i in range(len(clips.videos) if split != "train" else 0):

@@ -23,9 +23,11 @@ from harness.runs.summary import announce, summary
 from harness.runtime.device import pick_device
 from harness.runtime.distributed import World, init_distributed
 from harness.submissions.submission import submission_obstacle
+from harness.training.checks import check_training
 from harness.training.loggers import Loggers
 from leaderboards.tables import leaderboard, load_runs, write
 from zoo.errors import UserError
+from zoo.model.augmenter import build_chains
 from zoo.registry.tracks import all_editions
 from zoo.weights.cards import find
 
@@ -102,12 +104,22 @@ def check_ready(job: Job) -> None:
         zero_shot.check_ready(job)
         return
     job.loggers()
+    check_training(job.plan, job.config)
+    build_chains(job.plan)
+    check_views(job)
     pick_device(job.config.device)
     if not any(np.isfinite(video.labels).any() for video in job.index.split("train")):
         raise UserError("training-split-empty", root=job.index.root, variant=job.index.variant, name=job.track.name)
     for slot in job.plan.slots:
         if slot.passport is not None:
             find(slot.passport)
+
+
+def check_views(job: Job) -> None:
+    """Raise UserError if views are asked for and no frozen branch has augmentations to make them with."""
+    views = job.config.features.views
+    if views and not any(slot.frozen and slot.name in job.plan.augment for slot in job.plan.slots):
+        raise UserError("views-nothing", views=views, encoders=job.config.encoders)
 
 
 def _hindrance(job: Job) -> str:

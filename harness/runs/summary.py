@@ -23,6 +23,7 @@ from harness.runs.remarks import (
 from harness.runs.run import Outcome
 from harness.runtime.terminal import tabulate
 from leaderboards.blocks import Result, ScoreBlock, SubmissionBlock
+from zoo.registry.augmentations import augmentation_texts
 from zoo.text import visible
 
 RATE = 85.0  # frames/s: training a ResNet-18 end to end at 112 x 112 on two cores, measured (see README)
@@ -59,6 +60,8 @@ def announce(job: Job, hindrance: str = "") -> None:
             frames = sum(video.n_frames for video in index.split("train"))
             cost = _cost(frames) if slot.stream.kind == "frames" else ""
             print(f"slot {slot.name}: {slot.encoder.name} is trained {why}{cost}")
+    for text in augmentation_texts(plan.augment):
+        print(f"augmented in training: {text}")
     print(end="", flush=True)
 
 

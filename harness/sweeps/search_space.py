@@ -3,10 +3,18 @@
 The usual space, without settings that ``--set`` gives or that a combination does not use:
 
     train.lr               1e-4 to 1e-2, logarithmic
+    train.encoder_lr       1e-6 to 1e-3, logarithmic    with --finetune
+    train.weight_decay     1e-4 to 1e-1, logarithmic
     train.output_dropout   0 to 0.5
+    train.clip             32, 64, 128, 256
+    train.stride           1, 2, 4
+    train.batch            8, 16, 32
     project.dropout        0 to 0.6            with a frozen slot
     project.width          32, 64, 128, 256    with a frozen slot
-    head.hidden            32, 64, 128         if the head has it
+    head.hidden            32, 64, 128, 256, 512    if the head has it
+    head.layers            1, 2, 3                  if the head has it
+
+Of a list, the combination's own value is always part, so that the first trial can have it.
 """
 
 from __future__ import annotations
@@ -62,10 +70,16 @@ Space = dict[str, Range | Choice]
 
 USUAL: Space = {
     "train.lr": Range(1e-4, 1e-2, log=True),
+    "train.encoder_lr": Range(1e-6, 1e-3, log=True),
+    "train.weight_decay": Range(1e-4, 1e-1, log=True),
     "train.output_dropout": Range(0.0, 0.5),
+    "train.clip": Choice((32, 64, 128, 256)),
+    "train.stride": Choice((1, 2, 4)),
+    "train.batch": Choice((8, 16, 32)),
     "project.dropout": Range(0.0, 0.6),
     "project.width": Choice((32, 64, 128, 256)),
-    "head.hidden": Choice((32, 64, 128)),
+    "head.hidden": Choice((32, 64, 128, 256, 512)),
+    "head.layers": Choice((1, 2, 3)),
 }
 
 
@@ -107,7 +121,12 @@ def space_of(config: RunConfig, plan: Plan, given: Space, fixed: Iterable[str]) 
     usual = {key: kind for key, kind in USUAL.items() if key not in {*fixed, *given}}
     if not any(slot.frozen for slot in plan.slots):
         usual = {key: kind for key, kind in usual.items() if not key.startswith("project.")}
+    if not any(slot.passport is not None and not slot.frozen for slot in plan.slots):
+        usual.pop("train.encoder_lr", None)
+    if config.train.fps:
+        usual.pop("train.stride", None)
     types = setting_types(plan)
+    usual = {key: _with(kind, current(config, plan, key)) for key, kind in usual.items() if key in types}
     space: Space = {}
     for key, kind in {**usual, **given}.items():
         if key not in types:
@@ -124,6 +143,13 @@ def space_of(config: RunConfig, plan: Plan, given: Space, fixed: Iterable[str]) 
     if not space:
         raise UserError("search-nothing-left")
     return space
+
+
+def _with(kind: Range | Choice, own: Any) -> Range | Choice:
+    """Return a list of values with the combination's own one in its order; a range as it is."""
+    if isinstance(kind, Range) or own is None or own in kind:
+        return kind
+    return Choice(tuple(sorted((*kind.values, own))))
 
 
 def setting_types(plan: Plan) -> dict[str, type]:
@@ -150,7 +176,8 @@ def current(config: RunConfig, plan: Plan, key: str) -> Any:
     """Return a setting's current value in the configuration."""
     if not key.startswith(BLOCK_KEYS):
         section, _, name = key.partition(".")
-        return getattr(getattr(config, section), name)
+        value = getattr(getattr(config, section), name)
+        return config.train.lr if key == "train.encoder_lr" and value is None else value
     prefix, _, name = key.rpartition(".")
     options: Mapping[str, Any] = {}
     if prefix == "fusion":

@@ -16,8 +16,10 @@ from harness.data.streams.raw_inputs import RawSlot
 from harness.features.store import FeatureStore
 from zoo.api import Counts
 from zoo.model.adapter import Adapter
+from zoo.model.augmenter import Augmenter, build_chains
 from zoo.model.model import AdapterOptions, Model, Regularisation, build_encoder, module_key
 from zoo.model.shape_check import meta_or_real
+from zoo.modules import Encoder
 from zoo.registry.plan import Plan
 
 
@@ -30,6 +32,17 @@ def make_model(plan: Plan, dims: Mapping[str, int], counts: Sequence[Counts], co
 def raw_slots(plan: Plan, index: Index) -> dict[str, RawSlot]:
     """Return readers of raw input for the slots whose encoders are trained."""
     return {s.name: RawSlot(index, s, meta_or_real(partial(build_encoder, s))) for s in plan.slots if not s.frozen}
+
+
+def make_augmenter(plan: Plan, model: Model, seed: int) -> Augmenter:
+    """Return the augmentation of the input of a model's trained encoders."""
+    inputs = {
+        s.name: cast(Encoder, model.encoders[module_key(s.name)]).input
+        for s in plan.slots
+        if s.name in plan.augment and not s.frozen
+    }
+    chains = {slot: chain for slot, chain in build_chains(plan).items() if slot in inputs}
+    return Augmenter(chains, inputs, seed)
 
 
 def adapter_options(config: RunConfig) -> AdapterOptions:

@@ -7,7 +7,7 @@ any checkpoint gives the same result, bit for bit, as a run that was never stopp
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,8 @@ import torch
 
 from harness.batching.clips import ClipData
 from harness.batching.loader import prefetch_batches
+from harness.batching.sampling import LabelBalance
+from harness.batching.windows import Window
 from harness.config.schema import Train
 from harness.evaluation.choice_optimism import FoldSums, epoch_optimism
 from harness.evaluation.prediction import shared_score
@@ -25,25 +27,32 @@ from harness.runtime.distributed import World
 from harness.runtime.interrupts import stoppable
 from harness.runtime.progress import Bar
 from harness.training import placement
+from harness.training.accumulation import Gradient, gradient_of, objective_of
 from harness.training.checkpoint import load_state
 from harness.training.epoch_choice import choose_epoch, out_of_patience, take_score
 from harness.training.forecast import Forecast, late_fall
+from harness.training.freezing import Freezing
 from harness.training.history import write_history
 from harness.training.loggers import Loggers
 from harness.training.memory_limits import room, too_large
+from harness.training.parameter_groups import describe
 from harness.training.placement import Clock
 from harness.training.score_parts import parts_text, shown_parts
 from harness.training.state import EpochRow, TrainingState
 from harness.training.steps import batches_of, count_batches, passes_an_epoch
 from harness.training.validation import validation_loss
-from leaderboards.blocks import EpochChoice
+from leaderboards.blocks import EpochChoice, ParameterGroup
 from zoo.api import TrackSpec
 from zoo.errors import Stopped, UserError
 from zoo.metrics.scores import Score
-from zoo.model.mixup import Objective
 from zoo.model.model import Batch, Model
 
 SAVE_EVERY = 60.0  # seconds between checkpoints inside an epoch
+
+
+def unchanged(batch: Batch, epoch: int, rows: slice) -> Batch:
+    """Return the batch: no augmentation."""
+    return batch
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,7 @@ class Trained:
     frames_per_second: float | None = None  # of this process's share of the training, without validation
     late_fall: float | None = None  # share of the loss's fall that came late (forecast.late_fall)
     optimism: EpochChoice | None = None  # of the score that chose the epoch (choice_optimism.epoch_optimism)
+    groups: Sequence[ParameterGroup] = ()  # parameter groups with their rates and weight decay
 
 
 def train(
@@ -73,6 +83,7 @@ def train(
     stop: int | None = None,
     made: Mapping[str, str] | None = None,
     loggers: Callable[[int], Loggers] | None = None,
+    augment: Callable[[Batch, int, slice], Batch] = unchanged,
 ) -> Trained:
     """Train a model in place and leave it with the chosen epoch's weights.
 
@@ -92,6 +103,7 @@ def train(
         stop: end after this many epochs, with the learning rates of a training of ``settings.epochs``.
         made: settings and digests of data by name. A checkpoint that was made with others is refused.
         loggers: opens the loggers of the run, given the number of steps that were taken before.
+        augment: changes the raw input of a batch, given the epoch and the clips that this process computes.
 
     Raises:
         UserError: the checkpoint belongs to another training, memory is too small, or the loss is not finite.
@@ -107,6 +119,8 @@ def train(
     passes = passes_an_epoch(data, settings, seed)
     steps = [count_batches(data, settings, seed, epoch, passes) for epoch in range(settings.epochs)]
     state = TrainingState(model, settings, sum(steps), made or {})
+    freezing = Freezing(model, settings)
+    weigher = LabelBalance(data, track) if settings.balance == "labels" else None
 
     # Continue a run that was stopped. The first process reads the checkpoint and broadcasts it, so that all processes
     # start from the same state.
@@ -116,7 +130,8 @@ def train(
 
     # Fabric wraps the loss and the optimizer: it sets the precision and averages the gradients of the processes.
     fabric = placement.fabric(world, settings)
-    objective, optimizer = fabric.setup(Objective(model, settings.mixup), state.optimizer)
+    objective, optimizer = fabric.setup(objective_of(model, settings), state.optimizer)
+    gradient = gradient_of(fabric, objective, model, settings, world)
 
     epochs = min(settings.epochs, stop or settings.epochs)
     bar = Bar(
@@ -127,10 +142,12 @@ def train(
         shown=progress and world.first,
     )
     board = loggers(state.progress.total) if world.first and loggers else Loggers((), folder, 0)
-    loop = _Loop(
-        data, val, track, settings, seed, passes, world, folder, state, fabric, objective, optimizer, board, bar, epochs
-    )
+    plan = _Plan(seed, passes, epochs, weigher)
+    loop = _Loop(data, val, track, settings, plan, world, folder, state, freezing, gradient, optimizer, board, bar)
+    loop.augment = augment
     if progress and world.first:
+        if model.pretrained:
+            print("\n".join(["parameter groups:", *describe(state.groups)]), flush=True)
         repeated = f", each {passes} times over the set," if passes > 1 else ""
         print(f"training: {epochs} epochs{repeated} and {sum(steps[:epochs])} optimiser steps at most", flush=True)
         loop.timed = Forecast(sum(steps[:epochs]) - state.progress.total)
@@ -150,7 +167,21 @@ def train(
     ended = done.epoch == epochs and epochs == settings.epochs
     fall = late_fall(done.history) if ended else None
     optimism = epoch_optimism(track, done.by_fold)
-    return Trained(done.epoch, chosen, done.selections, done.total, loop.clock.rate, fall, optimism)
+    return Trained(done.epoch, chosen, done.selections, done.total, loop.clock.rate, fall, optimism, state.groups)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The plan of the windows: ``passes`` over the set in an epoch, and ``epochs`` at most."""
+
+    seed: int
+    passes: int
+    epochs: int
+    weigher: LabelBalance | None
+
+    def windows(self, data: ClipData, settings: Train, epoch: int) -> list[Sequence[Window]]:
+        """Return the batches of windows of an epoch."""
+        return batches_of(data, settings, self.seed, epoch, self.passes, self.weigher)
 
 
 @dataclass
@@ -161,21 +192,20 @@ class _Loop:
     val: ClipData | None
     track: TrackSpec
     settings: Train
-    seed: int
-    passes: int
+    plan: _Plan
     world: World
     folder: Path
     state: TrainingState
-    fabric: Any
-    objective: Any
+    freezing: Freezing
+    gradient: Gradient
     optimizer: Any
     board: Loggers
     bar: Bar
-    epochs: int  # trained at most
     stopped: Callable[[], bool] = lambda: False
     clock: Clock = field(default_factory=Clock)
     saved_at: float = field(default_factory=time.monotonic)
     timed: Forecast | None = None
+    augment: Callable[[Batch, int, slice], Batch] = unchanged
 
     def train_epoch(self) -> None:
         """Take the steps of the epoch that were not taken yet."""
@@ -184,19 +214,22 @@ class _Loop:
         # The windows of an epoch follow from seed and epoch alone, so a continued run draws the same ones and skips
         # the steps that were taken. ``train()`` puts every module in training mode, so frozen batch norms are set to
         # eval mode after it.
-        windows = batches_of(self.data, self.settings, self.seed, progress.epoch, self.passes)
+        windows = self.plan.windows(self.data, self.settings, progress.epoch)
         self.state.model.train()
         placement.freeze(self.state.model, self.settings)
-        self.bar.set_description(f"epoch {progress.epoch + 1} of {self.epochs}")
-        self.bar.label = f"epoch {progress.epoch + 1} of {self.epochs}, in all"
+        self.freezing.apply(progress.epoch)
+        self.bar.set_description(f"epoch {progress.epoch + 1} of {self.plan.epochs}")
+        self.bar.label = f"epoch {progress.epoch + 1} of {self.plan.epochs}, in all"
         self.clock.start()
+
+        self.data.begin_epoch(progress.epoch)
 
         # Batches are prefetched by threads. ``closing`` ends these threads, also if a step raises.
         left = windows[progress.step :]
         with closing(prefetch_batches(self.data, left, self.settings.clip, self.world)) as batches:
             for batch in batches:
                 # Seed dropout by seed, epoch and step alone: a continued run draws the same masks as an unbroken one.
-                torch.manual_seed((self.seed * 1_000_003 + progress.epoch) * 1_000_003 + progress.step)
+                torch.manual_seed((self.plan.seed * 1_000_003 + progress.epoch) * 1_000_003 + progress.step)
                 loss, parts = self.step(batch)
                 self.state.after_step()
                 progress.add_step(loss)
@@ -214,16 +247,17 @@ class _Loop:
 
     def step(self, batch: Batch) -> tuple[float, dict[str, float]]:
         """Learn from a batch; return its loss and the parts of the loss by name."""
-        # The loss is that of the whole batch in every process. CCC is not a mean over clips, so each process computes
-        # the predictions of its share, and these are gathered before the loss (zoo.parallel).
-        loss, parts = self.objective(batch, self.world.share(len(batch.valid)))
+        share = self.world.share(len(batch.valid))
+        batch = self.augment(batch, self.state.progress.epoch, share.rows if share else slice(None))
+
+        # The loss is that of the whole batch in every process; the gradient may be computed part by part.
         self.optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
+        loss, parts = self.gradient(batch)
 
         # Clipping also gives the norm of the gradient. With no limit it only measures. Check before the step, so that
         # weights are never updated with a gradient that is not finite.
         most = self.settings.grad_clip or float("inf")
-        norm = torch.nn.utils.clip_grad_norm_(self.objective.parameters(), most)
+        norm = torch.nn.utils.clip_grad_norm_(self.state.model.parameters(), most)
         _check_finite(loss, norm, batch, self.state.progress.epoch)
         self.optimizer.step()
         return float(loss.detach()), {name: float(value.detach()) for name, value in parts.items()}
@@ -259,7 +293,7 @@ class _Loop:
             self.bar.set_postfix({"loss": f"{row['loss']:.3f}", "val": f"{score:.3f}", **parts})
         if self.bar.plain:
             validated = "" if score is None else f", validation {score:.3f}{parts_text(row.get('parts') or {}, score)}"
-            print(f"epoch {progress.epoch + 1} of {self.epochs}: loss {row['loss']:.3f}{validated}", flush=True)
+            print(f"epoch {progress.epoch + 1} of {self.plan.epochs}: loss {row['loss']:.3f}{validated}", flush=True)
 
         # Save only after the epoch is counted, so that a continued run begins with the next one.
         progress.end_epoch()
@@ -295,7 +329,7 @@ class _Loop:
     def what_fits(self) -> UserError:
         """Return the error to end with if there was no memory for the current step."""
         progress = self.state.progress
-        steps = batches_of(self.data, self.settings, self.seed, progress.epoch, self.passes)
+        steps = self.plan.windows(self.data, self.settings, progress.epoch)
         windows = steps[min(progress.step, len(steps) - 1)]  # after the last step, it was validation that failed
         return too_large(self.state.model, self.data, windows, self.settings, self.state.optimizer, self.world)
 

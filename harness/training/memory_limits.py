@@ -47,13 +47,14 @@ def too_large(
     """
 
     def batch(clips: int, length: int) -> Batch:
-        cut = [replace(window, stop=min(window.stop, window.start + length)) for window in windows[:clips]]
+        part = windows[: -(-clips // settings.accumulate)]  # as many as are computed at once
+        cut = [replace(window, stop=min(window.stop, window.start + length)) for window in part]
         return data.batch(cut, length).to(world.device)
 
     said = (
         f"no memory on {world.device} for a training step with train.batch={settings.batch}, train.clip={settings.clip}"
     )
-    rest = "fewer --finetune slots, a smaller picture or encoder, a smaller project.width"
+    rest = "train.accumulate or train.grad_checkpoint=all, fewer --finetune slots, a smaller encoder or project.width"
     if world.size > 1:  # one process cannot try a step without the others taking part
         return UserError("training-no-memory-shared", said=said, size=world.size, rest=rest)
     size, clip = len(windows), settings.clip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,20 +10,23 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from harness.config.schema import Train
+from harness.training.parameter_groups import Group
 from zoo.model.model import Model
-from zoo.model.weight_decay import decayed_names
 
 
-def make_optimizer(model: Model, settings: Train) -> torch.optim.Optimizer:
-    """Return the optimizer that the settings name, over all trained weights.
+def make_optimizer(model: Model, settings: Train, groups: Sequence[Group]) -> torch.optim.Optimizer:
+    """Return the optimizer that the settings name, over groups of trained weights.
 
     It is fused: it passes over the memory of a weight once.
     """
-    groups = _groups(model, settings.weight_decay)
+    tensors: list[dict[str, Any]] = [
+        {"params": [model.get_parameter(name) for name in g.names], "lr": g.lr, "weight_decay": g.weight_decay}
+        for g in groups
+    ]
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, fused=True)
+        return torch.optim.SGD(tensors, lr=settings.lr, momentum=settings.momentum, fused=True)
     kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=settings.lr, fused=True)
+    return kind(tensors, lr=settings.lr, fused=True)
 
 
 def running_average(model: Model, settings: Train) -> AveragedModel | None:
@@ -44,33 +48,32 @@ def running_average(model: Model, settings: Train) -> AveragedModel | None:
     return AveragedModel(model, avg_fn=step, use_buffers=True)
 
 
-def _groups(model: Model, weight_decay: float) -> list[dict[str, Any]]:
-    """Return parameter groups: weight decay for weights that multiply features, none for the rest.
+def make_schedule(optimizer: torch.optim.Optimizer, settings: Train, total: int, encoder: Sequence[bool] = ()) -> Any:
+    """Return the learning-rate schedule for ``total`` steps; None for a constant rate.
 
-    zoo.model.weight_decay says which weights these are.
+    ``encoder``: for each parameter group, whether it belongs to a pretrained encoder. If ``train.encoder_warmup`` is
+    set, the rates of these rise from the step on at which the encoders are unfrozen.
     """
-    decayed = decayed_names(model)
-    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    return [
-        {"params": [p for name, p in trained if name in decayed], "weight_decay": weight_decay},
-        {"params": [p for name, p in trained if name not in decayed], "weight_decay": 0.0},
-    ]
-
-
-def make_schedule(optimizer: torch.optim.Optimizer, settings: Train, total: int) -> Any:
-    """Return the learning-rate schedule for ``total`` steps; None for a constant rate."""
     lr = torch.optim.lr_scheduler
     if settings.schedule == "one_cycle":
-        return lr.OneCycleLR(optimizer, settings.lr, total_steps=total + 1)
+        return lr.OneCycleLR(optimizer, [group["lr"] for group in optimizer.param_groups], total_steps=total + 1)
     if settings.schedule == "plateau":
         return lr.ReduceLROnPlateau(optimizer, mode="max", patience=settings.plateau, factor=settings.plateau_factor)
-    if settings.schedule == "cosine":
-        warm = max(1, round(settings.warmup * total))
+    warm = max(1, round(settings.warmup * total))
 
-        def factor(step: int) -> float:
-            if step < warm:
-                return (step + 1) / warm
-            return 0.5 * (1 + float(np.cos(np.pi * min(1.0, (step - warm) / max(1, total - warm)))))
+    def common(step: int) -> float:
+        if settings.schedule == "constant":
+            return 1.0
+        if step < warm:
+            return (step + 1) / warm
+        return 0.5 * (1 + float(np.cos(np.pi * min(1.0, (step - warm) / max(1, total - warm)))))
 
-        return lr.LambdaLR(optimizer, factor)
-    return None
+    rise = max(1, round(settings.encoder_warmup * total))
+    begin = round(total * settings.unfreeze / settings.epochs)
+
+    def warmed(step: int) -> float:
+        return common(step) * min(1.0, max(1, step - begin + 1) / rise)
+
+    if settings.encoder_warmup:
+        return lr.LambdaLR(optimizer, [warmed if own else common for own in encoder])
+    return lr.LambdaLR(optimizer, common) if settings.schedule == "cosine" else None

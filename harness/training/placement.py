@@ -11,6 +11,8 @@ from torch import nn
 from harness.config.schema import Train
 from harness.runtime.distributed import World, silence_lightning
 from harness.runtime.precision import warn_of_bfloat16
+from harness.training.compiling import compile_model
+from harness.training.recompute import checkpoint_gradients
 from zoo.api import FrameInput
 from zoo.errors import UserError
 from zoo.model.model import Model
@@ -45,9 +47,13 @@ def place(model: Model, world: World, settings: Train) -> None:
     for encoder in model.encoders.values():
         if isinstance(encoder.input, FrameInput):
             encoder.to(memory_format=torch.channels_last)
+    checkpoint_gradients(model, settings)
+    if settings.compile:
+        compile_model(model)
+    if world.size > 1 or settings.accumulate > 1:
+        share_dropout(model)
     if world.size == 1:
         return
-    share_dropout(model)
     if settings.batch_norm == "train" and _norms(model):
         if world.device.type != "cuda":
             raise UserError("batch-norm-without-gpu")

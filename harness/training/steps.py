@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.batching.clips import ClipData
-from harness.batching.sampling import count_windows, training_windows
+from harness.batching.sampling import Weigher, count_windows, training_windows
 from harness.batching.windows import Window, batches
 from harness.config.schema import Train
 
@@ -18,18 +18,20 @@ def passes_an_epoch(data: ClipData, settings: Train, seed: int) -> int:
     return max(1, -(-settings.min_steps // max(1, once)))
 
 
-def batches_of(data: ClipData, settings: Train, seed: int, epoch: int, passes: int) -> list[Sequence[Window]]:
-    """Return the batches of an epoch, pass by pass; each labelled frame is in one window of every pass."""
-    return [
-        batch
-        for rng in _generators(seed, epoch, passes)
-        for batch in batches(training_windows(data, settings.clip, rng), settings.batch)
-    ]
+def batches_of(
+    data: ClipData, settings: Train, seed: int, epoch: int, passes: int, weigher: Weigher | None = None
+) -> list[Sequence[Window]]:
+    """Return the batches of an epoch, pass by pass; see ``training_windows``."""
+    found: list[Sequence[Window]] = []
+    for rng in _generators(seed, epoch, passes):
+        windows = training_windows(data, settings.clip, rng, overlap=settings.overlap, weigher=weigher)
+        found += batches(windows, settings.batch)
+    return found
 
 
 def count_batches(data: ClipData, settings: Train, seed: int, epoch: int, passes: int) -> int:
     """Return the number of batches of an epoch."""
-    counts = [count_windows(data, settings.clip, rng) for rng in _generators(seed, epoch, passes)]
+    counts = [count_windows(data, settings.clip, rng, settings.overlap) for rng in _generators(seed, epoch, passes)]
     return sum(-(-count // settings.batch) for count in counts)
 
 

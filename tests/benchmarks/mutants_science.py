@@ -335,8 +335,8 @@ WINDOWS = (
     Mutant(
         "no-random-phase",
         "harness/batching/sampling.py",
-        "int(rng.integers(length))",
-        "0 * int(rng.integers(length))",
+        "int(rng.integers(hop))",
+        "0 * int(rng.integers(hop))",
         ("tests/harness/batching/test_clips.py::test_windows_begin_at_every_phase_alike_often",),
         "training windows at the same places in every epoch",
     ),
@@ -351,7 +351,7 @@ WINDOWS = (
     Mutant(
         "windows-without-labels",
         "harness/batching/sampling.py",
-        "table[data.useful[v][last] > data.useful[v][first]]",
+        "table[window_sums(data.useful[v], first, last, step) > 0]",
         "table",
         ("tests/harness/batching/test_clips.py::test_windows_without_a_label_to_learn_from_are_left_out",),
         "steps taken on windows without a label",
@@ -403,9 +403,9 @@ TRAINING = (
     ),
     Mutant(
         "weight-decay-of-vectors",
-        OPTIMIZERS,
-        '"weight_decay": 0.0}',
-        '"weight_decay": weight_decay}',
+        "harness/training/parameter_groups.py",
+        "lr, 0.0, encoder)",
+        "lr, settings.weight_decay, encoder)",
         (
             "tests/harness/training/test_optimizers.py::test_a_step_without_gradient_shrinks_matrices_and_leaves_biases_norms_and_vectors",
         ),

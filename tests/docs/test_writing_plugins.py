@@ -28,6 +28,7 @@ from zoo.registry.registry import load
 PAGES = (
     "index",
     "encoder",
+    "augmentation",
     "fusion",
     "head",
     "loss",

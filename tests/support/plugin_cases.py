@@ -7,6 +7,14 @@ from pathlib import Path
 
 USES = {
     "encoder": ("--encoders", "face={}"),
+    "augmentation": (
+        "--encoders",
+        "face=timm:test_resnet",
+        "--set",
+        "encoder.face.pretrained=false",
+        "--augment",
+        "{}",
+    ),
     "fusion": ("--encoders", "face,context", "--fusion", "{}"),
     "head": ("--encoders", "face", "--head", "{}"),
     "loss": ("--encoders", "face", "--loss", "{}"),
@@ -15,6 +23,7 @@ USES = {
 }
 HOOKS = {
     "encoder": "encoders",
+    "augmentation": "augmentations",
     "fusion": "fusions",
     "head": "heads",
     "loss": "losses",

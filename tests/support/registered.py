@@ -48,6 +48,9 @@ GIVEN: dict[tuple[str, str], list[dict[str, Any]]] = {
         },
     ],
     ("encoders", "features"): [{"argument": str(READY)}],
+    ("augmentations", "crop"): [{"values": {"high": 0.8, "ratio": 1.5}}],
+    ("augmentations", "jpeg"): [{"values": {"high": 60}}],
+    ("augmentations", "noise"): [{"values": {"low": 0.02}}],
     ("fusions", "late"): [{"values": {"weights": "equal"}}],
     ("fusions", "reliability"): [{"values": {"apart": "none", "priors": PRIORS}}],
 }

@@ -9,22 +9,25 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
+from harness.config.schema import Train
+from harness.runtime.distributed import World
+from harness.training.accumulation import gradient_of, objective_of
 from tests.zoo.model.test_model import ANSWERS, REGISTRY
 from zoo.api import Counts, FrameInput
-from zoo.model.mixup import Objective
 from zoo.model.model import AdapterOptions, Batch, Model, Regularisation
 from zoo.modules import FrameEncoder
-from zoo.parallel import Share, share_dropout, split
+from zoo.parallel import Share, share_dropout
 from zoo.registry.plan import make_plan
 
 STEPS, CLIPS, FRAMES = 10, 5, 6
@@ -37,7 +40,8 @@ class Case:
     """One combination and its batches.
 
     ``labels``: uneven, or none in the second process's clips; ``clips``: of the last batch; ``raw``: a trained face
-    encoder with its own dropout, on frames that may be absent.
+    encoder with its own dropout, on frames that may be absent; ``accumulate``: parts, computed one after the other by
+    the two processes, while one process computes the batch at once.
     """
 
     fusion: str = "concat"
@@ -47,6 +51,8 @@ class Case:
     mixup: float = 0.0
     clips: int = CLIPS
     raw: bool = False
+    accumulate: int = 1
+    accumulation: Literal["sum", "exact"] = "exact"
     clip_grad: float = 0.0
     options: dict[str, Any] = field(default_factory=dict)
     losses: tuple[str, ...] = ()
@@ -65,7 +71,21 @@ CASES = {
     "raw": Case(fusion="late", raw=True),
     "raw-one-clip": Case(fusion="concat", raw=True, clips=1),
     "per-slot": Case(track="mtl", options={"fusion.per_slot": 0.5}),
+    "parts-exact": Case(fusion="late", track="mtl", raw=True, accumulate=2),
+    "parts-moe": Case(fusion="moe", track="mtl", raw=True, accumulate=2, mixup=0.4),
+    "parts-sum": Case(track="au", raw=True, accumulate=2, accumulation="sum"),
+    "parts-one-clip": Case(raw=True, clips=1, accumulate=3),
 }
+
+
+class LocalFabric:
+    """What the computation of gradients needs of Lightning Fabric, in float32 on the CPU."""
+
+    def autocast(self) -> Any:
+        return nullcontext()
+
+    def backward(self, loss: Tensor) -> None:
+        loss.backward()
 
 
 class Tiny(FrameEncoder):
@@ -142,7 +162,10 @@ def local(batch: Batch, share: Share | None) -> Batch:
 def trained(case: Case, kind: str, rank: int, size: int) -> tuple[Model, Tensor]:
     """Return the model after some steps, and its predictions for the last batch."""
     net = make_model(case).train()
-    objective: nn.Module = Objective(net, case.mixup)
+    settings = Train(mixup=case.mixup)
+    if size > 1:
+        settings = Train(mixup=case.mixup, accumulate=case.accumulate, accumulation=case.accumulation)
+    objective = objective_of(net, settings)
     if size > 1:
         share_dropout(net)
         objective = DistributedDataParallel(objective, find_unused_parameters=True, broadcast_buffers=False)
@@ -150,12 +173,12 @@ def trained(case: Case, kind: str, rank: int, size: int) -> tuple[Model, Tensor]
     optimizer: torch.optim.Optimizer = torch.optim.SGD(parameters, 0.02, 0.9)
     if kind == "adamw":
         optimizer = torch.optim.AdamW(parameters, 1e-3)
+    world = World(torch.device("cpu"), rank, size, groups={"answers": None, "host": None})
+    gradient = gradient_of(LocalFabric(), objective, net, settings, world)
     for step, batch in enumerate(batches(case)):
         torch.manual_seed(step)
-        share = split(len(batch.valid), rank, size) if size > 1 else None
-        loss, _ = objective(local(batch, share), share)
         optimizer.zero_grad()
-        loss.backward()
+        gradient(local(batch, world.share(len(batch.valid))))
         nn.utils.clip_grad_norm_(parameters, case.clip_grad or float("inf"))
         optimizer.step()
     with torch.no_grad():

@@ -38,6 +38,9 @@ def excused(kind, spec, rule: str) -> bool:
             "context_frames": True,  # no built-in encoder looks at frames around a clip
             "gradient": spec.fixed,
         }.get(rule, False)
+    if kind == "augmentations":
+        unseen = spec.kind == "sound" or not spec.coherent
+        return {"points_follow": not spec.points, "coherent": unseen}.get(rule, False)
     if kind == "losses":
         return rule == "additive" and spec.name.startswith("ccc")
     return (
@@ -54,6 +57,7 @@ ASKED = Counter(kind for kind, spec, check in CHECKS if check.rule != "devices" 
 MINIMUM = {
     "streams": 24,
     "encoders": 111,
+    "augmentations": 90,
     "fusions": 198,
     "heads": 116,
     "losses": 140,

@@ -18,6 +18,9 @@ from zoo.parallel import Share, SharedDropout, dropped, local_rows, share_dropou
 QUICK = ["va-uneven", "expr-none", "raw-one-clip"]  # each a way in which shares of a batch differ
 
 
+PARTS = [name for name in CASES if name.startswith("parts")]
+
+
 def compare(cases: list[str], folder: Path, adamw: float = 1e-5) -> None:
     """Run the cases in this process and another; each must end where one process ends: weights and answers within 1e-5.
 
@@ -47,7 +50,12 @@ def test_two_processes_train_what_one_trains(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_so_they_do_with_every_fusion_head_loss_and_track(tmp_path: Path) -> None:
-    compare([name for name in CASES if name not in QUICK], tmp_path, adamw=2e-5)
+    compare([name for name in CASES if name not in QUICK + PARTS], tmp_path, adamw=2e-5)
+
+
+@pytest.mark.slow
+def test_so_they_do_part_by_part(tmp_path: Path) -> None:
+    compare(PARTS, tmp_path, adamw=2e-5)
 
 
 @pytest.mark.parametrize(("rows", "size"), [(16, 3), (2, 4), (1, 2), (7, 7)])

@@ -25,6 +25,46 @@ def at_least(who: str, least: float, **options: float) -> None:
             raise UserError("option-too-small", who=who, name=name, value=value, least=least)
 
 
+def between(who: str, low: float, high: float, /, **options: float) -> None:
+    """Raise UserError for the first option outside [low, high].
+
+    Args:
+        who: The block, for the message.
+        low: The lowest allowed value.
+        high: The highest allowed value.
+        **options: Option values by name.
+
+    Raises:
+        UserError: An option is less than ``low`` or greater than ``high``.
+
+    Examples:
+        >>> from zoo.layers.validation import between
+        >>> between("augmentation flip", 0, 1, p=0.5)
+    """
+    for name, value in options.items():
+        if not low <= value <= high:
+            raise UserError("option-out-of-range", who=who, name=name, value=value, low=low, high=high)
+
+
+def ordered(who: str, *, low: float, high: float) -> None:
+    """Raise UserError if the option ``low`` is greater than the option ``high``.
+
+    Args:
+        who: The block, for the message.
+        low: The lower end of a range.
+        high: The upper end of a range.
+
+    Raises:
+        UserError: ``low`` is greater than ``high``.
+
+    Examples:
+        >>> from zoo.layers.validation import ordered
+        >>> ordered("augmentation crop", low=0.7, high=1.0)
+    """
+    if low > high:
+        raise UserError("option-range-reversed", who=who, low=low, high=high)
+
+
 def fraction(who: str, **options: float) -> None:
     """Raise UserError for the first option outside [0, 1).
 

@@ -96,6 +96,7 @@ class Model(nn.Module):
         super().__init__()
         self.slots = tuple(slot.name for slot in plan.slots)
         self.answers = plan.answers
+        self.pretrained = tuple(s.name for s in plan.slots if not s.frozen and s.passport is not None)
         self.encoders = nn.ModuleDict({module_key(s.name): build_encoder(s) for s in plan.slots if not s.frozen})
         self.adapters = nn.ModuleDict(
             {
@@ -133,24 +134,31 @@ class Model(nn.Module):
         return features
 
     def fuse(self, features: dict[str, Tensor], present: dict[str, Tensor], valid: Tensor) -> FusionOut:
-        """Return the fusion's prediction, with those of single slots if they are supervised."""
+        """Return the fusion's prediction for all clips, with those of single slots if they are supervised."""
+        return whole_answers(self.fuse_rows(features, present, valid))
+
+    def fuse_rows(self, features: dict[str, Tensor], present: dict[str, Tensor], valid: Tensor) -> FusionOut:
+        """Return the predictions for the clips that ``features`` belong to; the masks are those of all clips."""
         present, valid = {name: local_rows(mask) for name, mask in present.items()}, local_rows(valid)
         out: FusionOut = self.fusion(features, present, valid)
         for name in self.slots if self.own else ():
             out.per_slot[name] = self.own[module_key(name)](features[name], valid)
-        return whole_answers(out)
+        return out
 
-    def loss(self, out: FusionOut, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss to minimise and its parts by name, in float32."""
+    def loss(self, out: FusionOut, batch: Batch, rows: slice | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss to minimise and its parts by name, in float32.
+
+        ``rows``: the clips that ``out`` belongs to, if not all; the result is then their share of a loss that adds up.
+        """
         with torch.autocast(out.raw.device.type, enabled=False):
-            return self._loss(out, batch)
+            return self._loss(out, batch, rows or slice(None))
 
-    def _loss(self, out: FusionOut, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        parts = {"main": self.losses(out.raw, batch.target, batch.labelled)}
+    def _loss(self, out: FusionOut, batch: Batch, rows: slice) -> tuple[Tensor, dict[str, Tensor]]:
+        parts = {"main": self.losses(out.raw, batch.target, batch.labelled, rows)}
         if self.per_slot:
             for name, raw in out.per_slot.items():
                 seen = batch.labelled & batch.present[name].unsqueeze(-1)
-                parts[f"slot.{name}"] = self.per_slot * self.losses(raw, batch.target, seen) / len(out.per_slot)
+                parts[f"slot.{name}"] = self.per_slot * self.losses(raw, batch.target, seen, rows) / len(out.per_slot)
         parts.update(out.aux)
         return torch.stack([value.float() for value in parts.values()]).sum(), parts
 
@@ -199,16 +207,23 @@ class LossGroup(nn.Module):
         """True if gradients of parts of a batch may be added up."""
         return all(bool(loss.additive) for loss in self.losses)
 
-    def forward(self, raw: Tensor, target: Tensor, labelled: Tensor) -> Tensor:
-        """Return the sum over kinds of answers, in float32."""
+    def forward(self, raw: Tensor, target: Tensor, labelled: Tensor, rows: slice = slice(None)) -> Tensor:
+        """Return the sum over kinds of answers, in float32.
+
+        ``rows``: the clips that ``raw`` belongs to, out of those of target and labelled. Each loss is then multiplied
+        by their share of its labels, so that additive losses of all parts of a batch add up to that of the batch.
+        """
         total = raw.new_zeros((), dtype=torch.float32)
         parts = zip(self.losses, raw.float().split(self.widths, -1), self.indices, strict=True)
         for i, (loss, part, index) in enumerate(parts):
-            mask = labelled[..., list(index)]
-            value = loss(part, target[..., list(index)], mask)
+            whole = labelled[..., list(index)]
+            mask = whole[rows]
+            value = loss(part, target[rows][..., list(index)], mask)
             if self.log_variance is not None:
                 s = self.log_variance[i]
                 value = (-s).exp() * value + torch.where(mask.any(), s, 0 * s) / 2
+            if len(mask) < len(whole):
+                value = value * (mask.sum() / whole.sum().clamp_min(1))
             total = total + value
         return total
 

@@ -31,11 +31,15 @@ _TRIED: dict[Hashable, tuple[int, int]] = {}  # built_from(slot) -> the encoder'
 
 
 class Shapes(TypedDict):
-    """The result of a check: dims of the slots, parameters of the parts, raw outputs per frame."""
+    """The result of a check: dims of the slots, parameters of the parts, raw outputs per frame.
+
+    ``whole_batch``: blocks whose loss does not add up over the clips of a batch, such as "loss 'ccc'".
+    """
 
     dims: dict[str, int]
     parameters: dict[str, int]
     raw: int
+    whole_batch: tuple[str, ...]
 
 
 def check(
@@ -84,7 +88,14 @@ def check(
     _check_per_slot(plan, model, out)
     width = sum(answer.width for answer in plan.answers)
     _expect("the loss's decode", model.decode(out.raw), (2, 3, width), "the answers want")
-    return {"dims": dims, "parameters": sizes, "raw": model.losses.width}
+    return {"dims": dims, "parameters": sizes, "raw": model.losses.width, "whole_batch": _whole_batch(plan, model, out)}
+
+
+def _whole_batch(plan: Plan, model: Model, out: FusionOut) -> tuple[str, ...]:
+    """Return the blocks whose loss must see a whole batch: losses that do not add up, and a fusion's own losses."""
+    losses = zip((block.spec.name for block, _ in plan.loss_groups()), model.losses.losses, strict=True)
+    names = [f"loss {name!r}" for name, loss in losses if not loss.additive]
+    return (*names, f"fusion {plan.fusion.spec.name!r}") if out.aux else tuple(names)
 
 
 def _zeros(model: Model, device: torch.device) -> dict[str, Tensor]:

@@ -1,7 +1,8 @@
 """Select the parameters for weight decay: those that multiply features, and nothing else.
 
 A module excludes parameters with a method ``no_weight_decay()``, which returns their names relative to the module.
-This is timm's convention, so timm's networks do the same.
+This is timm's convention, so timm's networks do the same. A parameter excludes itself with an attribute
+``_no_weight_decay`` that is true, the convention of Mamba (state-spaces/mamba, mamba_simple.py).
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from torch.nn.utils.parametrizations import _WeightNorm
 
 
 def decayed_names(model: nn.Module) -> set[str]:
-    """Return the names of the parameters to decay: trained ones with two or more axes, with three exceptions.
+    """Return the names of the parameters to decay: trained ones with two or more axes, with exceptions.
 
-    Fewer axes exclude biases, norms and learned vectors. The exceptions are parameters that a module declares, the rows
-    of embeddings (a vector each, looked up by a number) and the gains of weight normalisation (a length each: the
-    direction is the matrix).
+    Fewer axes exclude biases, norms and learned vectors. The exceptions are parameters that declare it themselves or
+    that a module declares, the rows of embeddings (a vector each, looked up by a number) and the gains of weight
+    normalisation (a length each: the direction is the matrix).
     """
     spared = {name for prefix, part in model.named_modules() for name in _spared(prefix, part)}
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad and parameter.ndim >= 2}
@@ -31,7 +32,9 @@ def _spared(prefix: str, part: nn.Module) -> set[str]:
         names.add("weight")
     if isinstance(part, nn.utils.parametrize.ParametrizationList) and isinstance(part[0], _WeightNorm):
         names.add("original0")
-    names |= {name for name, _ in part.named_parameters(recurse=False) if name.endswith("_g") and _old_norm(part, name)}
+    own = dict(part.named_parameters(recurse=False))
+    names |= {name for name in own if name.endswith("_g") and _old_norm(part, name)}
+    names |= {name for name, parameter in own.items() if getattr(parameter, "_no_weight_decay", False)}
     return {f"{prefix}.{name}".lstrip(".") for name in names}
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from zoo.api import Answer, EncoderSpec, LossSpec, ModelCard, Option, OwnScores, Spec, StreamSpec
+from zoo.api import Answer, AugmentationSpec, EncoderSpec, LossSpec, ModelCard, Option, OwnScores, Spec, StreamSpec
 from zoo.errors import UserError
+from zoo.registry.augmentations import Augmentable, AugmentationPlan, common_options, plan_augmentations
 from zoo.registry.registry import Registry, check_options, resolve
 from zoo.registry.slots import Slot, parse_slots
 from zoo.registry.suggestions import did_you_mean
@@ -80,6 +81,7 @@ class Plan:
     post: tuple[Block, ...]
     answers: tuple[Answer, ...]
     per_slot: float = 0.0  # weight of the loss of the slots' own predictions
+    augment: Mapping[str, tuple[AugmentationPlan, ...]] = field(default_factory=dict)  # by slot, in order
 
     def loss_groups(self) -> list[tuple[Block, tuple[int, ...]]]:
         """Return the losses with the indices of their answers, in the order of the answers."""
@@ -97,6 +99,8 @@ def make_plan(
     losses: Sequence[str] = (),
     post: Sequence[str] = (),
     finetune: Iterable[str] = (),
+    augment: Sequence[str] = (),
+    views: bool = False,
     options: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Look up every name and check every option.
@@ -110,8 +114,10 @@ def make_plan(
         losses: Names of losses; a kind of answer without one gets its default.
         post: Names of post-processors.
         finetune: The slots to train though they have pretrained weights.
-        options: Flat keys ``encoder.<slot>.<option>``, ``fusion.<option>``, ``head.<option>``,
-            ``loss.<name>.<option>``, ``post.<name>.<option>``.
+        augment: The augmentations of slots (zoo.registry.augmentations).
+        views: Frozen slots of pictures may be augmented too (``features.views``).
+        options: Flat keys ``encoder.<slot>.<option>``, ``augment.<slot>.<name>.<option>``, ``fusion.<option>``,
+            ``head.<option>``, ``loss.<name>.<option>``, ``post.<name>.<option>``.
 
     Returns:
         The plan.
@@ -127,16 +133,26 @@ def make_plan(
     per_slot = common["per_slot"]
     if per_slot < 0:
         raise UserError("per-slot-weight", fusion=fusion, per_slot=per_slot)
+    planned = tuple(
+        _plan_slot(registry, slot, given.take(f"encoder.{slot.name}"), slot.name in tuned) for slot in slots
+    )
     plan = Plan(
-        slots=tuple(
-            _plan_slot(registry, slot, given.take(f"encoder.{slot.name}"), slot.name in tuned) for slot in slots
-        ),
+        slots=planned,
         fusion=Block(fused, fusion_options),
         head=_block(registry, "heads", head, given.take("head")),
         losses=_losses(registry, answers, losses, given),
         post=tuple(_block(registry, "postprocessors", name, given.take(f"post.{name}")) for name in post),
         answers=answers,
         per_slot=per_slot,
+        augment=plan_augmentations(
+            registry,
+            [
+                Augmentable(s.name, s.stream.kind, not s.frozen or (views and s.stream.kind == "frames"))
+                for s in planned
+            ],
+            augment,
+            given.take,
+        ),
     )
     if per_slot == 0 and not fused.per_slot and any(b.spec.per_slot for b in plan.post):  # type: ignore[attr-defined]
         names = ", ".join(b.spec.name for b in plan.post if b.spec.per_slot)  # type: ignore[attr-defined]
@@ -247,7 +263,8 @@ def _check_argument(spec: EncoderSpec, slot: Slot) -> None:
 
 def all_options(spec: Spec, kind: str) -> dict[str, Option]:
     """Return a block's own options and those of every block of its kind."""
-    return {**spec.options, **{k: o for k, o in COMMON.get(kind, {}).items() if k not in spec.options}}
+    common = common_options(spec) if isinstance(spec, AugmentationSpec) else COMMON.get(kind, {})
+    return {**spec.options, **{k: o for k, o in common.items() if k not in spec.options}}
 
 
 def _checked(spec: Spec, kind: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

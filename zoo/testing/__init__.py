@@ -18,6 +18,7 @@ Options given as keywords replace the spec's defaults. The rule *options* builds
 with another value; ``values={"size": 160}`` sets that value if the automatic one does not fit.
 """
 
+from zoo.testing.augmentations import augmentation_checks, check_augmentation
 from zoo.testing.comparisons import check_light, no_network
 from zoo.testing.detectors import check_detector, detector_checks
 from zoo.testing.editions import check_edition, edition_checks
@@ -35,6 +36,8 @@ __all__ = [
     "Check",
     "ConformanceError",
     "Verdict",
+    "augmentation_checks",
+    "check_augmentation",
     "check_detector",
     "check_edition",
     "check_encoder",

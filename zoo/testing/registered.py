@@ -8,6 +8,7 @@ from typing import Any
 from zoo.api import KINDS
 from zoo.errors import UserError
 from zoo.registry.suggestions import did_you_mean
+from zoo.testing.augmentations import augmentation_checks
 from zoo.testing.detectors import detector_checks
 from zoo.testing.editions import edition_checks
 from zoo.testing.encoders import encoder_checks
@@ -22,6 +23,7 @@ from zoo.testing.streams import stream_checks
 CHECKS: Mapping[str, Any] = {
     "streams": stream_checks,
     "encoders": encoder_checks,
+    "augmentations": augmentation_checks,
     "fusions": fusion_checks,
     "heads": head_checks,
     "losses": loss_checks,

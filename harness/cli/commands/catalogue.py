@@ -14,6 +14,7 @@ from harness.cli.commands.info_edition import describe, describe_metric
 from harness.runtime.terminal import tabulate
 from zoo.api import KINDS, EditionSpec, Spec, StreamSpec
 from zoo.errors import UserError
+from zoo.registry.augmentations import DEFAULT, augmentation_texts
 from zoo.registry.plan import all_options
 from zoo.registry.registry import Entry, Registry, load
 from zoo.registry.suggestions import did_you_mean
@@ -110,14 +111,18 @@ def check(flags: Mapping[str, Any], sets: Sequence[str], recipe: str | None = No
     from harness.config.schema import load_config
     from harness.runs.job import plan_of
     from harness.training.build import adapter_options, regularisation_options
+    from harness.training.checks import check_training
+    from zoo.model.augmenter import build_chains
     from zoo.model.shape_check import check as check_plan
     from zoo.registry.tracks import find_track, load_plugins
 
     config = load_config(recipe, flags, sets)
     registry = load_plugins(config.plugin)
     edition, track = find_track(registry, config.track, config.edition)
-    plan = plan_of(config, registry, track)
+    plan = plan_of(config.model_copy(update={"augment": config.augment or (DEFAULT,)}), registry, track)
+    build_chains(plan)
     found = check_plan(plan, adapter_options(config), regularisation_options(config))
+    check_training(plan, config)
     rows = []
     for slot in plan.slots:
         state = f"frozen, {slot.passport.name if slot.passport else 'nothing to learn'}" if slot.frozen else "trained"
@@ -138,4 +143,6 @@ def check(flags: Mapping[str, Any], sets: Sequence[str], recipe: str | None = No
     sizes = found["parameters"]
     who = f"fusion {plan.fusion.spec.name} with head {plan.head.spec.name}"
     print(f"{who}: {sizes['fusion and heads']:,} parameters; trained in all: {sizes['trained in all']:,}")
+    for text in augmentation_texts(plan.augment):
+        print(f"augmented in training: {text}")
     print("the parts fit together")

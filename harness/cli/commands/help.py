@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, get_args, get_origin
@@ -108,9 +109,9 @@ predictions:
 """
 
 PLUGINS = """\
-A plugin adds encoders, fusions, heads, losses, post-processors, detectors,
-loggers, streams or editions. It is a Python file, or an installed package; the
-built-in blocks are plugins too.
+A plugin adds encoders, augmentations, fusions, heads, losses, post-processors,
+detectors, loggers, streams or editions. It is a Python file, or an installed
+package; the built-in blocks are plugins too.
 
   harness plugin new my-encoder --kind encoder --single-file
   harness plugin check my_encoder.py
@@ -151,26 +152,67 @@ def settings() -> str:
         "own (`harness run --help`).",
         "",
         "Options of the blocks in use (`harness info NAME` lists them):",
-        "  encoder.BRANCH.X, fusion.X, head.X, loss.NAME.X, post.NAME.X",
+        "  encoder.BRANCH.X, augment.BRANCH.NAME.X, fusion.X, head.X, loss.NAME.X,",
+        "  post.NAME.X",
     ]
     fields = RunConfig.model_fields
     for section in SECTIONS:
         model = fields[section].annotation
         lines += ["", f"[{section}]"]
-        for name, field in model.model_fields.items():  # type: ignore[union-attr]
+        own = inspect.get_annotations(model)  # type: ignore[arg-type]
+        named = list(model.model_fields.items())  # type: ignore[union-attr]
+        # Inherited settings are the rarer ones, so they come last.
+        for name, field in [*(f for f in named if f[0] in own), *(f for f in named if f[0] not in own)]:
             lines += _entry(f"{section}.{name}", field)
     lines += ["", "[top level]", *(line for name in TOP for line in _entry(name, fields[name]))]
     return "\n".join([*lines, "", "Examples:", "  harness run --set train.epochs=5 --set encoder.face.size=96", ""])
 
 
+AUGMENT = """\
+--augment changes the input of trained encoders at random, in training only:
+
+  --augment [BRANCH=]NAME,NAME,...
+
+NAME      an augmentation (`harness list augmentations`); they are applied in
+          the given order
+BRANCH    one input branch; without it, every trained branch whose input the
+          augmentation can change
+default   the usual set of the branch; this is used if --augment is not given
+none      nothing
+
+Examples:
+  --augment face=flip,crop,colour --augment audio=gain,sound_noise
+  --augment face=default,blur
+  --augment none
+
+Options of an augmentation (`harness info NAME` lists them):
+
+  --set augment.face.crop.low=0.5
+  --set augment.face.blur.p=0.1              probability that a clip is changed
+  --set augment.face.colour.per_frame=true   a draw for every frame of a clip
+
+There is one draw for a clip, from the seed, the epoch and the clip, whatever
+the batch and the number of processes. Frozen encoders are not augmented, unless
+--set features.views=K computes the features of K augmented views of pictures.
+
+  harness data look DIR      writes a page with pictures as they are drawn
+"""
+
 TOPICS = {
     "branches": Topic("the grammar of --encoders", branches),
     "settings": Topic("the keys of --set, with defaults", settings),
+    "augment": Topic("the grammar of --augment", lambda: AUGMENT),
     "data": Topic("data folders: their layout, and how to make one", lambda: DATA),
     "submit": Topic("how submissions are written and verified", lambda: SUBMIT),
     "plugins": Topic("how to write, check and use a plugin", lambda: PLUGINS),
 }
-OTHER_NAMES = {"slots": "branches", "slot": "branches", "encoders": "branches", "set": "settings"}
+OTHER_NAMES = {
+    "slots": "branches",
+    "slot": "branches",
+    "encoders": "branches",
+    "set": "settings",
+    "augmentations": "augment",
+}
 """Words that people try -> the topic, if there is no command of that name."""
 
 

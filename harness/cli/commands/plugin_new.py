@@ -37,6 +37,12 @@ KINDS = {
         "Four convolutions on a picture, trained in place.",
         "harness run{plugin} --encoders face={name},context",
     ),
+    "augmentation": Kind(
+        "augmentations",
+        "augmentation_checks",
+        "Pictures darkened by a random factor.",
+        "harness run{plugin} --encoders face=timm:resnet18 --set encoder.face.pretrained=false --augment face={name}",
+    ),
     "fusion": Kind(
         "fusions",
         "fusion_checks",

@@ -14,6 +14,7 @@ from harness.sweeps.entries import Entry
 from harness.sweeps.launch import How, plan_all, train_all
 from harness.sweeps.run import frozen_union
 from harness.training.build import adapter_options, regularisation_options
+from harness.training.checks import check_training
 from leaderboards.render.markdown import to_markdown
 from leaderboards.tables import leaderboard, load_runs, write
 from zoo.errors import UserError
@@ -78,6 +79,7 @@ def preview(entries: Sequence[Entry]) -> str:
         if entry.job is not None and not entry.done:
             try:
                 check(entry.job.plan, adapter_options(entry.config), regularisation_options(entry.config))
+                check_training(entry.job.plan, entry.config)
             except UserError as error:
                 state = str(error)
         config = entry.config

@@ -171,13 +171,15 @@ def test_what_is_written_is_clean_whatever_it_is_called(program, kind):
                 "plugin-kind-unknown",
                 kind="heads",
                 hint=Part("'head'"),
-                names=Part("encoder, fusion, head, loss, postprocess"),
+                names=Part("encoder, augmentation, fusion, head, loss, postprocess"),
             ),
         ),
         (
             "mine",
             "stream",
-            refused("plugin-kind-unknown", names="encoder, fusion, head, loss, postprocess, detector, logger"),
+            refused(
+                "plugin-kind-unknown", names="encoder, augmentation, fusion, head, loss, postprocess, detector, logger"
+            ),
         ),
     ],
 )

@@ -88,7 +88,7 @@ def test_every_recipe_resolves_on_its_tracks(name: str, tmp_path: Path) -> None:
         plan_of(config, registry, track)
 
 
-@pytest.mark.parametrize("name", [n for n in recipe_names() if n not in ("default", "demo")])
+@pytest.mark.parametrize("name", [n for n in recipe_names() if n not in ("default", "demo", "fine-tune")])
 def test_every_published_system_says_what_differs_and_what_to_compare_with(name: str) -> None:
     found = about(name)
     assert found.summary

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -9,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from harness.batching.clips import ClipData
+from harness.batching.clips import ClipData, stride_of
 from harness.evaluation.prediction import answers
+from harness.features.store import FeatureStore
 from plugins.postprocess.interpolate import Interpolate
 from tests.harness.batching.test_clips import Store, video
-from zoo.api import Answer, TrackSpec
+from zoo.api import Answer, FrameInput, TrackSpec
 from zoo.model.model import Batch
-from zoo.modules import FusionOut
+from zoo.modules import FrameEncoder, FusionOut
 
 TIMES = np.cumsum(np.where(np.arange(40) < 20, 1 / 20, 1 / 10))
 ANSWERS = (Answer("valence", "value", -5), Answer("mood", "class", -1, classes=("a", "b")))
@@ -42,12 +45,12 @@ class Echo(nn.Module):
         return raw
 
 
-def clips(seen: np.ndarray | None = None) -> Clips:
+def clips(seen: np.ndarray | None = None, **sampling: float) -> Clips:
     class Index:
         videos = ()
 
     mask = np.ones(40, bool) if seen is None else seen
-    return Clips(Index(), [video("v", np.zeros((40, 2)))], ["face"], Store({"v": mask}), {})
+    return Clips(Index(), [video("v", np.zeros((40, 2)))], ["face"], Store({"v": mask}), {}, **sampling)  # type: ignore[arg-type]
 
 
 def answered(seen: np.ndarray | None = None, **more: object):
@@ -135,3 +138,118 @@ def test_interpolation_replaces_the_answers_of_hidden_frames_under_a_delay(delay
     assert (
         np.abs(mended - shown)[2:].max() < 3
     )  # rates change at frame 20: linear in time is not quite linear in number
+
+
+def by_hand(values: dict[int, float], times: np.ndarray) -> list[float]:
+    """Interpolate values at some frames linearly in time to all frames, by their two neighbours; hold the ends."""
+    known = sorted(values)
+    found = []
+    for frame, time in enumerate(times):
+        left = max((k for k in known if k <= frame), default=known[0])
+        right = min((k for k in known if k >= frame), default=known[-1])
+        share = 0.0 if left == right else (time - times[left]) / (times[right] - times[left])
+        found.append((1 - share) * values[left] + share * values[right])
+    return found
+
+
+@pytest.mark.parametrize("stride", [2, 3, 7, 39, 50])
+@pytest.mark.parametrize("hidden", [(), (0, 3, 6, 14, 21), range(40)])
+def test_answers_at_a_stride_are_interpolated_in_time(stride: int, hidden: range | tuple[int, ...]) -> None:
+    """Of sampled frames without a face no answer is used, unless none has one."""
+
+    class Squares(Echo):
+        def forward(self, batch: Batch) -> FusionOut:
+            out = super().forward(batch)
+            return FusionOut(out.raw**2)
+
+    seen = ~np.isin(np.arange(40), hidden)
+    found = next(answers(Squares(), clips(seen, stride=stride), TRACK, length=4, batch=2, device=torch.device("cpu")))
+    sampled = [frame for frame in range(0, 40, stride) if seen[frame]]
+    if not sampled:
+        assert found.values["valence"].shape == (40,)
+        return
+    expected = by_hand({frame: float(frame**2) for frame in sampled}, TIMES)
+    np.testing.assert_allclose(found.values["valence"], expected, rtol=1e-6)
+    assert found.values["mood"].shape == (40, 2)
+
+
+def test_a_target_rate_is_a_stride_by_the_rate_of_the_video() -> None:
+    """The video has 20 frames per second, then 10, in equal numbers: the median time between frames is 1/20 or 1/10."""
+    assert clips(fps=5.0).strides[0] in (2, 4)
+    assert clips(fps=100.0).strides == [1]
+    assert stride_of(np.arange(100) / 30, 10.0) == 3
+    assert stride_of(np.zeros(1), 10.0) == 1
+
+
+class Counting(FrameEncoder):
+    """The mean brightness of a picture; counts the pictures that it saw."""
+
+    def __init__(self) -> None:
+        super().__init__(1, FrameInput(2, (0.0,) * 3, (1.0,) * 3))
+        self.seen: Counter[float] = Counter()
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        values = (images.mean((1, 2, 3)) * 255).round()
+        self.seen.update(values.tolist())
+        return values.unsqueeze(1)
+
+
+class Pictures:
+    """A raw slot of pictures whose every pixel is the frame's number, absent at some frames."""
+
+    def __init__(self, spec: FrameInput, mask: np.ndarray) -> None:
+        self.spec, self.mask = spec, mask
+
+    def present(self, name: str) -> np.ndarray:
+        return self.mask
+
+    def fill(self, images: np.ndarray, name: str, start: int, spec: FrameInput) -> np.ndarray:
+        seen = self.mask[start : start + len(images)]
+        images[:] = np.arange(start, start + len(images))[:, None, None, None]
+        return seen
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+@pytest.mark.parametrize("full", [False, True])
+def test_a_trained_encoder_sees_every_frame_once(stride: int, full: bool) -> None:
+    mask = ~np.isin(np.arange(40), (0, 5, 6, 39))
+    encoder = Counting()
+
+    class Net(Echo):
+        pretrained = ("face",)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoders = nn.ModuleDict({"face": encoder})
+
+        def forward(self, batch: Batch) -> FusionOut:
+            assert "face" not in batch.inputs
+            return FusionOut(batch.features["face"].expand(-1, -1, 3))
+
+    class Index:
+        videos = ()
+
+    raw = {"face": Pictures(encoder.input, mask)}
+    data = Clips(Index(), [video("v", np.zeros((40, 2)))], ["face"], FeatureStore(), raw, stride=stride)  # type: ignore[arg-type]
+    net = Net()
+    found = next(answers(net, data, TRACK, length=8, batch=3, device=torch.device("cpu"), full=full))
+    sampled = [float(frame) for frame in range(0, 40, stride) if mask[frame]]
+    assert encoder.seen == Counter(sampled)
+    if stride == 1:
+        np.testing.assert_allclose(found.values["valence"], np.where(mask, np.arange(40), 0))
+
+
+def test_halved_memory_encodes_no_frame_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first attempt of three windows has no memory; those that follow go on from the frames that are encoded."""
+    failed = []
+
+    class Small(Echo):
+        def forward(self, batch: Batch) -> FusionOut:
+            if len(batch.valid) > 1:
+                failed.append(len(batch.valid))
+                raise MemoryError
+            return super().forward(batch)
+
+    found = next(answers(Small(), clips(), TRACK, length=8, batch=3, device=torch.device("cpu")))
+    np.testing.assert_allclose(found.values["valence"], np.arange(40))
+    assert failed == [3]

@@ -13,7 +13,7 @@ import pytest
 
 from harness.config.schema import load_config
 from harness.runtime.launchers import Failure, attempt
-from harness.sweeps.search_space import Choice, Range, current, parse_space, space_of
+from harness.sweeps.search_space import USUAL, Choice, Range, current, parse_space, space_of
 from tests.support.refusals import Refusal, refused
 
 needs_optuna = pytest.mark.skipif(find_spec("optuna") is None, reason="Optuna is not installed (extra search)")
@@ -72,16 +72,24 @@ def entry_of(program, ground: Any, out: Path, sets: Sequence[str] = (), **flags:
 def test_the_space_of_a_combination(program, ground: Any, tmp_path: Path) -> None:
     entry = entry_of(program, ground, tmp_path)
     usual = space_of(entry.config, entry.job.plan, {}, [])
-    assert set(usual) == {"train.lr", "train.output_dropout", "project.dropout", "project.width", "head.hidden"}
+    assert set(usual) == set(USUAL) - {"train.encoder_lr"}, "no encoder is trained"
+    assert usual["train.clip"] == Choice((32, 40, 64, 128, 256)), "with the recipe's own"
+    assert usual["train.batch"] == Choice((2, 8, 16, 32))
+    assert max(usual["head.hidden"].ends) == 512
     assert current(entry.config, entry.job.plan, "train.lr") == 3e-3
     assert current(entry.config, entry.job.plan, "head.hidden") == 64
     given = parse_space(["train.lr=1e-3:1e-2", "head.layers=1:3", "head.kernel=3,5", "fusion.per_slot=0:1"])
     mine = space_of(entry.config, entry.job.plan, given, ["project.width", "train.epochs"])
-    assert set(mine) == {*usual, "head.layers", "fusion.per_slot"} - {"project.width"}, "a GRU has no kernel"
+    assert set(mine) == {*usual, "fusion.per_slot"} - {"project.width"}, "a GRU has no kernel"
     assert mine["train.lr"] == Range(1e-3, 1e-2)
     assert mine["head.layers"] == Range(1, 3, whole=True)
     trained = entry_of(program, ground, tmp_path, encoders="audio")
     assert not any(key.startswith("project.") for key in space_of(trained.config, trained.job.plan, {}, []))
+    tuned = entry_of(program, ground, tmp_path, finetune=["face"])
+    assert "train.encoder_lr" in space_of(tuned.config, tuned.job.plan, {}, [])
+    assert current(tuned.config, tuned.job.plan, "train.encoder_lr") == 3e-3, "that of the rest, as without the setting"
+    by_rate = entry_of(program, ground, tmp_path, ["train.fps=10"])
+    assert "train.stride" not in space_of(by_rate.config, by_rate.job.plan, {}, []), "the two exclude each other"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +155,7 @@ def test_a_search_is_seeded_and_goes_on(program, ground: Any, tmp_path: Path) ->
         "trials": 14,
         "on": "3 folds of train",
         "reported": False,
-        "keys": ("head.hidden", "project.dropout", "project.width", "train.lr", "train.output_dropout"),
+        "keys": tuple(sorted(set(USUAL) - {"train.encoder_lr"})),
     }
     assert first.project.dropout < 0.5, "better than the recipe's own, by which it begins"
     none = Launch(quality, most=0)
@@ -160,7 +168,7 @@ def test_a_search_is_seeded_and_goes_on(program, ground: Any, tmp_path: Path) ->
 def test_the_first_trial_is_what_is_set_anyway(program, ground: Any, tmp_path: Path) -> None:
     entry, found = searched(program, ground, tmp_path, Launch(quality), trials=1)
     assert found.model_copy(update={"chosen": entry.config.chosen}) == entry.config.model_copy(
-        update={"options": {**entry.config.options, "head.hidden": 64}}
+        update={"options": {**entry.config.options, "head.hidden": 64, "head.layers": 1}}
     )
 
 

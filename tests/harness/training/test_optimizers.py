@@ -12,6 +12,7 @@ from torch import nn
 
 from harness.config.schema import Train
 from harness.training.optimizers import make_optimizer, make_schedule, running_average
+from harness.training.parameter_groups import parameter_groups
 
 
 class Blocks(nn.Module):
@@ -35,7 +36,8 @@ def test_a_step_without_gradient_shrinks_matrices_and_leaves_biases_norms_and_ve
     torch.manual_seed(0)
     net = Blocks()
     before = {name: value.detach().clone() for name, value in net.named_parameters()}
-    steps = make_optimizer(net, Train(optimizer=optimizer, lr=0.1, weight_decay=0.5))  # type: ignore[arg-type]
+    settings = Train(optimizer=optimizer, lr=0.1, weight_decay=0.5)  # type: ignore[arg-type]
+    steps = make_optimizer(net, settings, parameter_groups(net, settings))  # type: ignore[arg-type]
     for value in net.parameters():
         value.grad = torch.zeros_like(value)
     steps.step()

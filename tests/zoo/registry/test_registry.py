@@ -138,7 +138,7 @@ BROKEN = {
     "it ends the program": ("raise SystemExit('usage: plugin')", "SystemExit: usage: plugin (plugin.py, line 3)"),
     "a misspelt hook": (
         "@api.hookimpl\ndef encoder(): return []",
-        "unknown hook 'encoder': did you mean 'encoders'? the hooks: streams, encoders, fusions",
+        "unknown hook 'encoder': did you mean 'encoders'? the hooks: streams, encoders, augmentations, fusions",
     ),
     "no hook": ("encoders = []", "it registers nothing: mark a hook such as `def encoders()` with @api.hookimpl"),
     "a hook with arguments": ("@api.hookimpl\ndef heads(dim): return []", "Argument(s) {'dim'} are declared"),

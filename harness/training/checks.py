@@ -1,0 +1,74 @@
+"""Find settings that do not fit the combination, before a pixel is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from harness.config.schema import RunConfig, Train
+from harness.config.training_options import FineTuning
+from harness.training.build import adapter_options, regularisation_options
+from zoo.api import FrameInput
+from zoo.errors import UserError
+from zoo.model.encoder_layers import layer_numbers
+from zoo.model.model import build_encoder
+from zoo.model.shape_check import check, meta_or_real
+from zoo.modules import Encoder
+from zoo.registry.plan import Plan
+
+TUNING = ("encoder_lr", "layer_decay", "encoder_warmup", "unfreeze", "unfreeze_every", "frozen_layers", "norms")
+"""Settings of pretrained encoders that are trained."""
+
+
+def check_training(plan: Plan, config: RunConfig) -> None:
+    """Raise UserError if the combination cannot be trained with these settings."""
+    settings = config.train
+    trained = {s.name: meta_or_real(lambda s=s: build_encoder(s)) for s in plan.slots if not s.frozen}
+    pretrained = {s.name: trained[s.name] for s in plan.slots if s.name in trained and s.passport is not None}
+    for slot, encoder in trained.items():
+        if (settings.stride > 1 or settings.fps) and isinstance(encoder.input, FrameInput) and encoder.input.context:
+            raise UserError("stride-with-context", slot=slot)
+    _check_tuning(pretrained, settings)
+    if settings.accumulate > 1:
+        shapes = check(plan, adapter_options(config), regularisation_options(config))
+        _check_accumulation(trained, pretrained, settings, shapes["whole_batch"])
+
+
+def _check_tuning(pretrained: dict[str, Encoder], settings: Train) -> None:
+    """Check rates and freezing, which need pretrained encoders that consist of layers."""
+    given = [name for name in TUNING if getattr(settings, name) != FineTuning.model_fields[name].default]
+    if given and not pretrained:
+        raise UserError("finetune-setting-unused", setting=given[0])
+    by_layer = [name for name in given if name in ("layer_decay", "unfreeze_every", "frozen_layers")]
+    for slot, encoder in pretrained.items() if by_layer else ():
+        count = 1 + max(layer_numbers(encoder).values(), default=0)
+        if count == 1:
+            raise UserError("layers-unknown", setting=by_layer[0], slot=slot)
+        if settings.frozen_layers >= count:
+            raise UserError("frozen-layers-all", slot=slot, count=count, frozen=settings.frozen_layers)
+        last = settings.unfreeze + (count - 1 - settings.frozen_layers) * settings.unfreeze_every
+        if last >= settings.epochs:
+            raise UserError(
+                "unfreeze-every-never",
+                slot=slot,
+                count=count,
+                every=settings.unfreeze_every,
+                epoch=last + 1,
+                epochs=settings.epochs,
+            )
+
+
+def _check_accumulation(
+    trained: dict[str, Encoder], pretrained: dict[str, Encoder], settings: Train, whole_batch: Sequence[str]
+) -> None:
+    """Check that parts of a batch give the gradient of the batch."""
+    for slot, encoder in trained.items():
+        norms = [part for part in encoder.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+        frozen = settings.batch_norm == "frozen" or (settings.norms == "frozen" and slot in pretrained)
+        if norms and not frozen:
+            raise UserError("accumulate-batch-norm", parts=settings.accumulate, slot=slot)
+    if settings.accumulation == "exact" and not trained:
+        raise UserError("accumulate-exact-nothing")
+    if settings.accumulation == "sum" and whole_batch:
+        raise UserError("accumulate-not-additive", what=f"{whole_batch[0]} needs the whole batch")

@@ -1,0 +1,70 @@
+"""Freeze pretrained encoders: at first, layer by layer, their lowest layers, or their norms.
+
+Gradual unfreezing from the last layer down is Howard & Ruder 2018, arXiv:1801.06146. The optimizer has all parameters
+from the start: torch's optimizers skip a parameter without a gradient, so a frozen one neither moves nor decays.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from harness.config.schema import Train
+from zoo.model.encoder_layers import layer_numbers
+from zoo.model.model import Model, module_key
+
+NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.modules.instancenorm._InstanceNorm)
+
+
+class Freezing:
+    """The parameters of pretrained encoders that are trained in each epoch.
+
+    Create it before anything is frozen: a parameter that an encoder itself does not train is never unfrozen.
+    """
+
+    def __init__(self, model: Model, settings: Train) -> None:
+        self.settings = settings
+        self.encoders = [model.encoders[module_key(slot)] for slot in model.pretrained]
+        self.layers = [
+            {name: layer for name, layer in layer_numbers(encoder).items() if encoder.get_parameter(name).requires_grad}
+            for encoder in self.encoders
+        ]
+
+    def apply(self, epoch: int) -> None:
+        """Freeze and unfreeze for an epoch, counted from 0. Call it after ``model.train()``.
+
+        An encoder without trained parameters is put in eval mode, so that it has no dropout and its batch norms keep
+        their statistics; of the others, norms without trained parameters are.
+        """
+        for encoder, layers in zip(self.encoders, self.layers, strict=True):
+            lowest = lowest_trained(self.settings, max(layers.values(), default=0), epoch)
+            frozen = _norm_parameters(encoder) if self.settings.norms == "frozen" else set()
+            for name, layer in layers.items():
+                encoder.get_parameter(name).requires_grad_(layer >= lowest and name not in frozen)
+            if not any(encoder.get_parameter(name).requires_grad for name in layers):
+                encoder.eval()
+            for norm in encoder.modules():
+                if isinstance(norm, NORMS) and _is_frozen(norm, self.settings):
+                    norm.eval()
+
+
+def lowest_trained(settings: Train, top: int, epoch: int) -> int:
+    """Return the lowest layer that is trained in an epoch, counted from 0; ``top`` + 1 if none is."""
+    if epoch < settings.unfreeze:
+        return top + 1
+    opened = 1 + (epoch - settings.unfreeze) // settings.unfreeze_every if settings.unfreeze_every else top + 1
+    return max(settings.frozen_layers, top + 1 - opened)
+
+
+def _norm_parameters(encoder: nn.Module) -> set[str]:
+    return {
+        f"{prefix}.{name}".lstrip(".")
+        for prefix, part in encoder.named_modules()
+        if isinstance(part, NORMS)
+        for name, _ in part.named_parameters(recurse=False)
+    }
+
+
+def _is_frozen(norm: nn.Module, settings: Train) -> bool:
+    """Return True if none of a norm's own parameters is trained; one without any is frozen with all norms."""
+    own = list(norm.parameters(recurse=False))
+    return not any(p.requires_grad for p in own) if own else settings.norms == "frozen"

@@ -1,0 +1,121 @@
+"""Random changes of the pictures or the sound of one clip, drawn from the names of seed, epoch and clip alone.
+
+The draws follow from a digest of these names and the augmentation's own name. They do not depend on the batch, the
+order, the number of processes, or the steps taken before, and an augmentation draws the same whichever others are used.
+The name of the input branch is not among them: if the face is mirrored, so is the scene around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from threading import RLock
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.api import AugmentationSpec
+from zoo.registry.augmentations import AugmentationPlan
+from zoo.registry.registry import resolve
+
+_TURN = RLock()
+"""Torch's generators belong to the whole process: threads that draw take turns."""
+
+
+@dataclass(frozen=True)
+class ClipName:
+    """The names that the draws of a clip follow from; ``start`` is its first frame and ``length`` its frames."""
+
+    seed: int
+    epoch: int
+    video: str
+    start: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """A built augmentation: the callable of its spec, with the probability and the unit of its draws."""
+
+    spec: AugmentationSpec
+    change: Callable[..., Any]
+    p: float
+    per_frame: bool = False
+
+    def pictures(self, frames: Tensor, at: Sequence[int], clip: ClipName, points: Tensor | None = None) -> Any:
+        """Change the pictures of a clip.
+
+        Args:
+            frames: uint8 (T, 3, H, W).
+            at: The number of each frame in its video; only ``per_frame`` draws depend on it.
+            clip: The names that the draws follow from.
+            points: x and y in pixels (T, P, 2) that move with the content, if the augmentation moves points.
+
+        Returns:
+            The pictures, and with ``points`` the pair of pictures and points. What is not changed is returned itself.
+        """
+        if not self.per_frame:
+            return self._drawn(frames, points, clip)
+        parts = [
+            self._drawn(frames[t : t + 1], None if points is None else points[t : t + 1], clip, number)
+            for t, number in enumerate(at)
+        ]
+        if points is None:
+            return torch.cat(parts)
+        return torch.cat([pictures for pictures, _ in parts]), torch.cat([moved for _, moved in parts])
+
+    def sound(self, samples: Tensor, rate: int, clip: ClipName) -> Tensor:
+        """Change the samples (S,) of a clip at a rate in Hz; what is not changed is returned itself."""
+        changed: Tensor = self.change(samples, rate) if self._begins(clip) else samples
+        return changed
+
+    def _drawn(self, frames: Tensor, points: Tensor | None, clip: ClipName, *frame: int) -> Any:
+        from torchvision import tv_tensors
+
+        if not self._begins(clip, *frame):
+            return frames if points is None else (frames, points)
+        # Not tv_tensors.Video: torchvision's Grayscale has no kernel for it and would return it as it is.
+        # Contiguous: with the channels last, as they arrive, changes of colour take three times as long.
+        images = tv_tensors.Image(frames.contiguous())
+        if points is None:
+            return self.change(images).as_subclass(Tensor)
+        size = (int(frames.shape[-2]), int(frames.shape[-1]))
+        pictures, moved = self.change(images, tv_tensors.KeyPoints(points, canvas_size=size))
+        return pictures.as_subclass(Tensor), moved.as_subclass(Tensor)
+
+    def _begins(self, clip: ClipName, *frame: int) -> bool:
+        """Seed torch's generators for a draw and return True if the clip is to be changed."""
+        words = (clip.seed, clip.epoch, clip.video, clip.start, clip.length, self.spec.name, *frame)
+        digest = sha256("\n".join(map(str, words)).encode()).digest()
+        torch.manual_seed(int.from_bytes(digest[:8], "little", signed=True))
+        return float(torch.rand(())) < self.p
+
+
+def from_corner(transform: Callable[..., Any], images: Any, *points: Any) -> Any:
+    """Call a transform that counts x and y from the corner of the first pixel with points counted from its middle.
+
+    torchvision's affine maps and crops count from the corner, its flips from the middle. Here, as in OpenCV, the middle
+    of a pixel is at whole numbers. ``points``: none or one tv_tensors.KeyPoints.
+    """
+    from torchvision import tv_tensors
+
+    if not points:
+        return transform(images)
+    images, moved = transform(images, tv_tensors.wrap(points[0].as_subclass(Tensor) + 0.5, like=points[0]))
+    return images, tv_tensors.wrap(moved.as_subclass(Tensor) - 0.5, like=moved)
+
+
+def build_augmentation(plan: AugmentationPlan) -> Augmentation:
+    """Build an augmentation; raise UserError if an option is out of range."""
+    return Augmentation(plan.spec, resolve(plan.spec.build)(**plan.options), plan.p, plan.per_frame)
+
+
+@contextmanager
+def drawing(device: torch.device) -> Iterator[None]:
+    """Restore torch's generators afterwards, so that augmentation changes no other random number of the training."""
+    devices = [device.index or 0] if device.type == "cuda" else []
+    with _TURN, torch.random.fork_rng(devices=devices):
+        yield
