@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.api import Run, compare, encoders, load, predict, run, sweep
+    from harness.api import Run, compare, encoders, evaluate, load, predict, run, sweep
 
-__all__ = ["Run", "compare", "encoders", "load", "predict", "run", "sweep"]
+__all__ = ["Run", "compare", "encoders", "evaluate", "load", "predict", "run", "sweep"]
 
 
 def __getattr__(name: str) -> Any:

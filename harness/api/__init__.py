@@ -8,8 +8,9 @@ finished run ``runs/mine``, a demo set ``demo`` and a video ``video.mp4``.
 from __future__ import annotations
 
 from harness.api.comparing import compare
+from harness.api.evaluating import evaluate
 from harness.api.finished import Run, load
 from harness.api.predicting import encoders, predict
 from harness.api.training import run, sweep
 
-__all__ = ["Run", "compare", "encoders", "load", "predict", "run", "sweep"]
+__all__ = ["Run", "compare", "encoders", "evaluate", "load", "predict", "run", "sweep"]

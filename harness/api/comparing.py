@@ -6,17 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.api.finished import PathLike, Run
+from harness.api.arguments import PathLike, paths
+from harness.api.finished import Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def compare(first: PathLike | Run, *others: PathLike | Run, plugins: Sequence[PathLike] = ()) -> pd.DataFrame:
+def compare(
+    first: PathLike | Run | Sequence[PathLike | Run],
+    *others: PathLike | Run,
+    plugins: PathLike | Sequence[PathLike] = (),
+) -> pd.DataFrame:
     """Compare finished runs with a first one on the same videos.
 
     Args:
-        first: The run, or its folder, that the others are compared with.
+        first: The run, or its folder, that the others are compared with; or a list of all of them.
         others: One or more runs or folders.
         plugins: The plugin files of the runs.
 
@@ -37,6 +42,7 @@ def compare(first: PathLike | Run, *others: PathLike | Run, plugins: Sequence[Pa
 
     from harness.analysis.differences import differences
 
-    paths = [Path(run.folder if isinstance(run, Run) else run) for run in (first, *others)]
-    rows = differences(paths, [Path(path) for path in plugins])
+    runs = [first] if isinstance(first, str | Path | Run) else first
+    folders = [Path(run.folder if isinstance(run, Run) else run) for run in (*runs, *others)]
+    rows = differences(folders, paths(plugins))
     return pd.DataFrame(rows, columns=["run", "figure", "first", "other", "difference", "low", "high"])

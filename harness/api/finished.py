@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.api.arguments import PathLike, paths
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from harness.predicting.predictor import Predictor
     from leaderboards.record import Record
-
-PathLike = str | Path
 
 
 class Run:
@@ -35,12 +35,12 @@ class Run:
         Run('runs/mine')
     """
 
-    def __init__(self, folder: PathLike, *, plugins: Sequence[PathLike] = ()) -> None:
+    def __init__(self, folder: PathLike, *, plugins: PathLike | Sequence[PathLike] = ()) -> None:
         from harness.runs.finished import record_of_run, use_settings
         from harness.runs.folder import saved_config
 
         self.folder = Path(folder).expanduser()
-        self._plugins = [Path(path) for path in plugins]
+        self._plugins = paths(plugins)
         config = saved_config(self.folder)
         if record_of_run(self.folder) is None:
             from zoo.errors import UserError
@@ -187,7 +187,7 @@ class Run:
         """
         from harness.predicting.command import one_file, predict_file
 
-        return predict_file(one_file(Path(video).expanduser()), self._loaded(), people)
+        return predict_file(one_file(video), self._loaded(), people)
 
     def predictor(self, *, rate: float = 30.0) -> Predictor:
         """Return a predictor of frames and sound as they arrive, for use in a loop.
@@ -217,9 +217,9 @@ class Run:
 
     def _loaded(self) -> Any:
         if self._model is None:
-            from harness.predicting.models import RunModel
+            from harness.predicting.command import load_model
 
-            self._model = RunModel(self.folder, plugins=self._plugins)
+            self._model = load_model(str(self.folder), plugins=self._plugins)
         return self._model
 
     def _track(self) -> Any:
@@ -228,7 +228,7 @@ class Run:
         return find_track(load_plugins(self._config.plugin), self._config.track, self._config.edition)[1]
 
 
-def load(folder: PathLike, *, plugins: Sequence[PathLike] = ()) -> Run:
+def load(folder: PathLike, *, plugins: PathLike | Sequence[PathLike] = ()) -> Run:
     """Load a finished run.
 
     Args:

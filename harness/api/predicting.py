@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.api.finished import PathLike
+from harness.api.arguments import Names, PathLike, joined, paths
+from harness.api.finished import Run
+from zoo.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,18 +16,21 @@ if TYPE_CHECKING:
 def predict(
     video: PathLike,
     *,
-    model: PathLike | None = None,
+    model: PathLike | Run | None = None,
     people: Literal["main", "all"] = "main",
-    plugins: Sequence[PathLike] = (),
+    plugins: PathLike | Sequence[PathLike] = (),
+    settings: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Predict one video, image or sound file.
 
     Args:
         video: The file.
-        model: The folder of a finished run, or a ready model (``fer``, ``hsemotion:NAME``); None: the ready model of
-            the default recipe.
+        model: A finished run or its folder, or a ready model (``fer``, ``hsemotion:NAME``, ``checkpoint:FILE``); None:
+            the ready model of the default recipe.
         people: ``main`` for the main person, ``all`` for everybody.
         plugins: The plugin files that the run was made with.
+        settings: Options of a ready model's encoder and of the detector by key, such as
+            ``{"encoder.face.classes": ["Neutral", "Happiness"], "detector.mode": "track"}``.
 
     Returns:
         One row for each frame and person, with the columns of ``Run.predict``.
@@ -40,19 +44,32 @@ def predict(
         >>> len(table)
         20
     """
-    from harness.predicting.command import load_model, one_file, predict_file
+    from harness.predicting.command import load_model, one_file, predict_file, split_settings
 
-    file = one_file(Path(video).expanduser())
-    return predict_file(
-        file, load_model(None if model is None else str(model), plugins=[Path(path) for path in plugins]), people
-    )
+    file = one_file(video)
+    detector, options = split_settings([f"{key}={_text(value)}" for key, value in (settings or {}).items()])
+    if isinstance(model, Run):
+        if options or plugins:
+            raise UserError("predict-run-settings", model=model.folder, got=(*options, *paths(plugins))[0])
+        loaded = model._loaded()
+    else:
+        name = None if model is None else str(model)
+        loaded = load_model(name, plugins=paths(plugins), settings=options)
+    return predict_file(file, loaded, people, detector)
 
 
-def encoders(stream: str | None = None) -> pd.DataFrame:
+def _text(value: Any) -> str:
+    """Return a setting as ``--set`` takes it."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def encoders(stream: Names | None = None) -> pd.DataFrame:
     """List the encoders.
 
     Args:
-        stream: Only encoders of this stream, such as ``face``; None: all encoders.
+        stream: Only encoders of this stream or these, such as ``face`` or ``["face", "body"]``; None: all encoders.
 
     Returns:
         One row for each encoder: ``name``, ``streams`` (separated by commas; empty: any), ``summary``, ``package``.
@@ -70,12 +87,13 @@ def encoders(stream: str | None = None) -> pd.DataFrame:
     from zoo.registry.registry import load as load_registry
 
     registry = load_registry([])
-    if stream is not None:
-        registry.get("streams", stream)
+    streams = None if stream is None else joined(stream).split(",")
+    for name in streams or ():
+        registry.get("streams", name)
     entries: list[Any] = list(registry.entries("encoders"))
     rows = [
         {"name": e.spec.name, "streams": ", ".join(e.spec.streams), "summary": e.spec.summary, "package": e.package}
         for e in entries
-        if stream is None or stream in e.spec.streams
+        if streams is None or set(streams) & set(e.spec.streams)
     ]
     return pd.DataFrame(rows, columns=["name", "streams", "summary", "package"])

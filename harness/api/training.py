@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.api.finished import PathLike, Run
+from harness.api.arguments import Names, PathLike, joined
+from harness.api.finished import Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def run(
     *,
-    encoders: str | None = None,
+    encoders: Names | None = None,
     fusion: str | None = None,
     head: str | None = None,
     data: PathLike | None = None,
@@ -28,7 +29,8 @@ def run(
     """Train and evaluate a combination, as `harness run` does.
 
     Args:
-        encoders: Input branches, such as ``face,audio=egemaps``; None: as in the recipe.
+        encoders: Input branches, such as ``face,audio=egemaps`` or ``["face", "audio=egemaps"]``; None: as in the
+            recipe.
         fusion: The fusion of the branches; None: as in the recipe.
         head: The temporal model; None: as in the recipe.
         data: An Aff-Wild2 folder; None: the synthetic demo set.
@@ -57,17 +59,18 @@ def run(
     from harness.reports.paper_figures import draw_pictures
     from harness.runs.start import start
 
-    flags = {"encoders": encoders, "fusion": fusion, "head": head, "track": track, "data_dir": _text(data)}
+    branches = None if encoders is None else joined(encoders)
+    flags = {"encoders": branches, "fusion": fusion, "head": head, "track": track, "data_dir": _text(data)}
     config = load_config(recipe or recipe_of(data), flags, [])
     config = with_settings(config, settings, "settings") if settings else config
     return Run(start(config, out=Path(out), name=name, seeds=seeds, after=leave_report, draw=draw_pictures))
 
 
 def sweep(
-    encoders: Sequence[str],
+    encoders: Names,
     *,
-    fusion: Sequence[str] = ("late",),
-    head: Sequence[str] = ("gru",),
+    fusion: Names = ("late",),
+    head: Names = ("gru",),
     data: PathLike | None = None,
     track: str | None = None,
     recipe: str | None = None,
@@ -79,8 +82,8 @@ def sweep(
     """Train all combinations, as `harness sweep` does, and rank them, best first.
 
     Args:
-        encoders: Sets of input branches, such as ``["face", "face,audio"]``.
-        fusion: Fusions to combine.
+        encoders: Sets of input branches, such as ``["face", "face,audio"]`` or ``"face;face,audio"``.
+        fusion: Fusions to combine, such as ``["late", "concat"]`` or ``"late,concat"``.
         head: Heads to combine.
         data: See ``run``.
         track: See ``run``.
@@ -112,7 +115,7 @@ def sweep(
     from harness.sweeps.launch import How, plan_all, train_all
 
     flags = {"track": track, "data_dir": _text(data)}
-    combinations = grid(";".join(encoders), ",".join(fusion), ",".join(head))
+    combinations = grid(joined(encoders, ";"), joined(fusion), joined(head))
     configs = configurations(recipe or recipe_of(data), flags, [], combinations)
     if settings:
         configs = [with_settings(config, settings, "settings") for config in configs]

@@ -137,15 +137,13 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="change any other setting (`harness help settings`); repeatable"),
 ]
-DetectorSets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="detector.KEY=VALUE",
-        help="set an option of the detector, detector.KEY=VALUE; detector.mode=track follows faces between detections, "
-        "detector.person=blazepose finds the box of the body by its pose; repeatable",
-    ),
-]
+_DETECTOR = (
+    "set an option of the detector, detector.KEY=VALUE; detector.mode=track follows faces between detections, "
+    "detector.person=blazepose finds the box of the body by its pose; "
+)
+DetectorSets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=f"{_DETECTOR}repeatable")]
+_PREDICT = f"{_DETECTOR}encoder.BRANCH.KEY=VALUE is for a model without training; repeatable"
+PredictSets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=_PREDICT)]
 ListFile = Annotated[
     Path | None, typer.Option("--list", metavar="FILE", help="take the test rows from the organisers' list or example")
 ]

@@ -72,7 +72,7 @@ def _opened(number: int) -> Iterator[Any]:
     logging = cv2.utils.logging
     level = logging.getLogLevel()
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # OpenCV warns about every backend that it tried
-    camera = cv2.VideoCapture(number)
+    camera = cv2.VideoCapture(number)  # inputs.py lets only numbers of some digits pass
     try:
         if not camera.isOpened():
             raise UserError("predict-camera", number=number)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from harness.data.tracking.detection import detector_settings
-from harness.predicting.inputs import Input, Inputs, find_inputs, is_run, split_run
+from harness.predicting.inputs import Input, Inputs, find_inputs, split_run
 from harness.predicting.media import open_input
 from harness.predicting.models import Model, RunModel, finder_of
 from harness.predicting.one_pass import predict_media
+from harness.predicting.outputs import check_outputs
 from harness.predicting.ready_models import ReadyModel, default_ready
 from harness.predicting.request import Request
 from harness.predicting.row_writers import check_format
@@ -34,14 +36,14 @@ def predict(request: Request) -> None:
     check_format(request.form, request.out)
     if request.people not in PEOPLE:
         raise UserError("predict-people", got=request.people)
-    detector = detector_settings(request.settings)
+    detector, options = split_settings(request.settings)
     named, model_name = _named(request)
     found = find_inputs(named)
     if not found.count:
         raise UserError("predict-no-input")
     _only_problem(found)
-    _check_targets(request, [file for file in found.files if file.kind == "video"])
-    model = load_model(model_name, device=request.device, plugins=request.plugins)
+    check_outputs(request, found)
+    model = load_model(model_name, device=request.device, plugins=request.plugins, settings=options)
     work = Work(request, model, found.count, detector, problems=list(found.problems))
     if isinstance(model, ReadyModel):
         work.say(f"model {model.about.model}: {model.card}")
@@ -58,61 +60,69 @@ def predict(request: Request) -> None:
         where = "" if request.streams else f", in {request.out}"
         print(visible(f"stopped; {len(work.summaries)} of {found.count} inputs are finished{where}"), file=sys.stderr)
         raise SystemExit(130) from None
-    if work.problems:
-        raise _failed(work.problems, found.count, request)
+    if work.problems or work.undrawn:
+        raise _failed(work, found.count)
 
 
-def _check_targets(request: Request, videos: Sequence[Input]) -> None:
-    for target in (request.overlay_target(), request.page_target()):
-        if target is not None:
-            target.check(videos)
-    if request.page is not None and not videos:
-        raise UserError("predict-report-no-video", path=request.page)
-    if request.overlay is not None and not videos:
-        raise UserError("predict-overlay-no-video", path=request.overlay)
+def split_settings(sets: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings of the FaceFinder, and the options of encoders, ``encoder.SLOT.OPTION=VALUE``, as texts.
+
+    Raises:
+        UserError: Another setting is given.
+    """
+    options = [text for text in sets if text.strip().startswith("encoder.")]
+    return detector_settings([text for text in sets if text not in options]), options
 
 
-def one_file(path: Path) -> Input:
+def one_file(named: str | Path) -> Input:
     """Return a path as an input; UserError if it is not an input, or a folder that does not hold exactly one."""
+    if not isinstance(named, str | Path):
+        raise UserError("predict-one-file", file=repr(named))
+    path = Path(named).expanduser()
     found = find_inputs([path])
+    if found.count != 1 or found.cameras:
+        raise UserError("predict-one-file", file=path)
     if found.problems:
         raise found.problems[0]
-    if len(found.files) != 1:
-        raise UserError("predict-one-file", file=path)
     return found.files[0]
 
 
-def predict_file(file: Input, model: Model, people: str = "main") -> pd.DataFrame:
+def predict_file(
+    file: Input, model: Model, people: str = "main", detector: Mapping[str, Any] | None = None
+) -> pd.DataFrame:
     """Predict one input and return its table; UserError if it cannot be predicted."""
     if people not in PEOPLE:
         raise UserError("predict-people", got=people)
-    predicted = predict_media(open_input(file.path, file.kind), model, everybody=people == "all")
+    predicted = predict_media(open_input(file.path, file.kind), model, everybody=people == "all", detector=detector)
     return table_of(predicted, model.answers)
 
 
-def load_model(name: str | None, *, device: str | None = None, plugins: Sequence[Path] = ()) -> Model:
+def load_model(
+    name: str | None, *, device: str | None = None, plugins: Sequence[Path] = (), settings: Sequence[str] = ()
+) -> Model:
     """Load a model.
 
     Args:
         name: The folder of a finished run, or a ready model; None: the ready model of the default recipe.
         device: Device to compute on; None: the model's default.
         plugins: Plugin files of the model.
+        settings: Options of a ready model's encoder, ``encoder.SLOT.OPTION=VALUE``.
 
     Raises:
-        UserError: The model does not exist.
+        UserError: The model does not exist, or settings are given for a run, which has its own.
     """
     folder = Path(name).expanduser() if name else None
-    if folder is not None and (is_run(folder) or folder.is_dir()):
-        zero_shot = saved_config(folder) if (folder / "config.toml").is_file() else None
-        if zero_shot is not None and zero_shot.zero_shot:
-            return ReadyModel(zero_shot.encoders, device=device, plugins=plugins)
-        return RunModel(folder, device=device, plugins=plugins)
+    if folder is not None and folder.is_dir():
+        if settings:
+            raise UserError("predict-run-settings", model=folder, got=settings[0])
+        zero_shot = (folder / "config.toml").is_file() and saved_config(folder).zero_shot
+        return (ReadyModel.of_run if zero_shot else RunModel)(folder, device=device, plugins=plugins)
     chosen = name or default_ready()
     if not chosen:
         raise UserError("predict-no-model")
-    if folder is not None and (len(folder.parts) > 1):
+    if folder is not None and len(folder.parts) > 1 and not {":", "="} & set(str(name)):
         raise UserError("predict-model-unknown", got=name, known="there is no such folder; `harness run` trains a run")
-    return ReadyModel(chosen, device=device, plugins=plugins)
+    return ReadyModel.of_name(chosen, device=device, plugins=plugins, settings=settings)
 
 
 def _named(request: Request) -> tuple[list[Path], str | None]:
@@ -132,8 +142,16 @@ def _only_problem(found: Inputs) -> None:
         raise found.problems[0]
 
 
-def _failed(problems: Sequence[UserError], count: int, request: Request) -> UserError:
+def _failed(work: Work, count: int) -> UserError:
+    problems, undrawn = work.problems, work.undrawn
+    if count == 1 and len(problems + undrawn) == 1:
+        return (problems + undrawn)[0]
     if count == 1:
-        return problems[0]
-    rest = f"; the others are in {request.out}" if len(problems) < count and not request.streams else ""
+        for error in undrawn:  # of several inputs each is printed as it happens
+            print(f"failed: {error}", file=sys.stderr)
+    place = "printed" if work.request.streams else f"in {work.request.out}"
+    if not problems:
+        return UserError("predict-some-undrawn", count=len(undrawn), place=place)
+    rest = f"; the others are {place}" if len(problems) < count and not work.request.streams else ""
+    rest += f"; {len(undrawn)} overlays or pages could not be written" if undrawn else ""
     return UserError("predict-some-failed", count=len(problems), count2=count, rest=rest)

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.data.affwild2.folder_layout import kind_of_file
+from harness.predicting.marks import CONTAINERS, is_overlay
 from zoo.errors import UserError
-from zoo.files import is_plain, name_key
+from zoo.files import is_plain, name_key, reason_of
 
+CAMERA_DIGITS = 4  # a longer number is not that of a camera
 READABLE = ("video", "still image", "sound")
 
 
@@ -24,11 +26,19 @@ class Input:
 
 @dataclass
 class Inputs:
-    """The named inputs. ``cameras``: their numbers; ``problems``: one for each input that cannot be predicted."""
+    """The named inputs.
+
+    Attributes:
+        files: The files to predict.
+        cameras: Numbers of cameras.
+        problems: One for each input that cannot be predicted.
+        seen: All files that were named or found, with those that cannot be predicted.
+    """
 
     files: list[Input] = field(default_factory=list)
     cameras: list[int] = field(default_factory=list)
     problems: list[UserError] = field(default_factory=list)
+    seen: list[Path] = field(default_factory=list)
 
     @property
     def count(self) -> int:
@@ -66,13 +76,16 @@ def find_inputs(named: Sequence[Path]) -> Inputs:
     found = Inputs()
     names: dict[str, Path] = {}
     for path in named:
-        if str(path).isdecimal() and not path.exists():
-            found.cameras.append(int(str(path)))
-            continue
         try:
-            files = list(_files(path))
+            if str(path).isdecimal() and not os.path.exists(path):  # false for a name that is too long
+                found.cameras.append(_camera(str(path)))
+                continue
+            files = _files(path, found)
         except UserError as error:
             found.problems.append(error)
+            continue
+        except OSError as error:  # its folder may not be looked into, its name may be too long
+            found.problems.append(UserError("predict-not-readable", file=path, kind=reason_of(error)))
             continue
         for file in files:
             try:
@@ -80,6 +93,12 @@ def find_inputs(named: Sequence[Path]) -> Inputs:
             except UserError as error:
                 found.problems.append(error)
     return found
+
+
+def _camera(number: str) -> int:
+    if not number.isascii() or len(number) > CAMERA_DIGITS:
+        raise UserError("predict-camera", number=number)
+    return int(number)
 
 
 def _add(file: Input, names: dict[str, Path], found: Inputs) -> None:
@@ -92,22 +111,29 @@ def _add(file: Input, names: dict[str, Path], found: Inputs) -> None:
     found.files.append(file)
 
 
-def _files(path: Path) -> Iterator[Input]:
+def _files(path: Path, found: Inputs) -> list[Input]:
+    """Return a file, or the readable files in and below a folder, without overlays that this program wrote there."""
     if path.is_dir():
-        files = [Input(file, kind) for file in _below(path) if (kind := kind_of_file(file)) in READABLE]
+        files = [Input(file, kind) for file in _below(path, found) if (kind := kind_of_file(file)) in READABLE]
+        files = [file for file in files if not (file.path.suffix.lower() in CONTAINERS and is_overlay(file.path))]
+        found.seen += [file.path for file in files]
         if not files:
             raise UserError("predict-folder-empty", folder=path)
-        yield from files
-        return
-    if not path.is_file():
+        return files
+    if not path.exists():
         raise UserError("predict-no-file", video=path)
-    kind = kind_of_file(path)
+    found.seen.append(path)
+    kind = kind_of_file(path) if path.is_file() else "a pipe or a device"
     if kind not in READABLE:
         raise UserError("predict-not-readable", file=path, kind=kind)
-    yield Input(path, kind)
+    return [Input(path, kind)]
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
+def _below(folder: Path, found: Inputs) -> Iterator[Path]:
+    def note(error: OSError) -> None:
+        found.problems.append(UserError("folder-unreadable", folder=error.filename, strerror=reason_of(error)))
+
+    for place, folders, names in os.walk(folder, onerror=note):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(place) / name for name in sorted(names) if not name.startswith("."))
+        paths = (Path(place) / name for name in sorted(names) if not name.startswith("."))
+        yield from (path for path in paths if path.is_file() or not path.exists())  # no pipes; broken links are named

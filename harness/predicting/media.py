@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.decoding.audio import read_sound
+from harness.data.decoding.audio import check_length, read_sound
 from harness.data.decoding.display import Size
-from harness.data.decoding.jpeg import read_jpeg, resize
+from harness.data.decoding.jpeg import resize
+from harness.data.decoding.pictures import read_picture
 from harness.data.decoding.video import VideoInfo, probe, read_pictures
 from harness.data.streams.sources import ASSUMED_RATE
 from zoo.errors import UserError
@@ -61,7 +62,7 @@ class Media:
         if self.kind == "video":
             yield from read_pictures(self.path, kinds)
         elif self.kind == "image":
-            frame = read_jpeg(self.path)
+            frame = read_picture(self.path)
             yield tuple(frame if size is None else resize(frame, *size) for size in kinds)
 
 
@@ -78,18 +79,16 @@ def open_input(path: Path, kind: str) -> Media:
     if kind == "video":
         return Media(probe(path), "video")
     if kind == "still image":
-        height, width = _image(path).shape[:2]
+        height, width = read_picture(path).shape[:2]
         return Media(VideoInfo(path, width, height, np.zeros(1), 0.0, has_audio=False), "image")
     if kind == "sound":
+        check_length(path)
         sound = read_sound(path, SOUND_RATE)
-        frames = 0 if sound is None else int(len(sound.samples) / SOUND_RATE * ASSUMED_RATE)
-        if not frames:
+        seconds = 0.0 if sound is None else len(sound.samples) / SOUND_RATE
+        if not seconds:
             raise UserError("predict-no-sound", file=path)
+        frames = int(seconds * ASSUMED_RATE)
+        if not frames:
+            raise UserError("predict-sound-short", file=path, seconds=seconds, rate=ASSUMED_RATE)
         return Media(VideoInfo(path, 0, 0, np.arange(frames) / ASSUMED_RATE, 0.0, has_audio=True), "sound")
     raise UserError("predict-not-readable", file=path, kind=kind)
-
-
-def _image(path: Path) -> np.ndarray:
-    if path.stat().st_size == 0:
-        raise UserError("video-empty", file=path)
-    return read_jpeg(path)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from harness.batching.clips import stride_of
+from harness.config.schema import RunConfig
 from harness.data.tracking.detection import FaceFinder
 from harness.data.tracking.pose_boxes import RULE
 from harness.evaluation.postprocessing import Chain, labelled
@@ -137,7 +138,7 @@ class RunModel:
         self.edition, self.track = find_track(self.registry, config.track, config.edition)
         self.plan = plan_of(config, self.registry, self.track)
         self.detector: DetectorSpec = self.registry.get("detectors", DETECTOR)
-        self.person = _person(record)
+        self.person = person_of(record)
         self.device = pick_device(self.config.device)
         torch.use_deterministic_algorithms(True, warn_only=True)
         dims = check(self.plan, adapter_options(config), regularisation_options(config))["dims"]
@@ -151,14 +152,14 @@ class RunModel:
             self.waits = self.waits or "train.stride interpolates between frames"
         self.length = int(self.how["length"])
         self.keep = (self.how["batch"] + 2) * self.length * self.step(FASTEST)
-        self.chain = self._fitted(folder)
+        self.chain = fitted_chain(Chain(self.plan.post, self.track), config, folder, self.track)
         self.about = About(
             folder.resolve().name,
             "run",
             file_sha256(weights),
             self.edition.name,
             self.track.name,
-            _versions(record),
+            versions_of(record),
             tuple(warnings_of(record)),
         )
 
@@ -202,15 +203,16 @@ class RunModel:
             VideoAnswers("live", "live", columns(out.raw), targets, present, recent.times, extra=extra)
         )
 
-    def _fitted(self, folder: Path) -> Chain:
-        chain = Chain(self.plan.post, self.track)
-        fitted = fitted_on(self.config, folder)
-        if fitted is not None and labelled(known := read_own(fitted, self.track)):
-            chain.fit(known)
-        return chain
+
+def fitted_chain(chain: Chain, config: RunConfig, folder: Path, track: TrackSpec) -> Chain:
+    """Return post-processors, fitted on the run's own validation predictions if those are labelled."""
+    fitted = fitted_on(config, folder)
+    if fitted is not None and labelled(known := read_own(fitted, track)):
+        chain.fit(known)
+    return chain
 
 
-def _person(record: Record | None) -> str:
+def person_of(record: Record | None) -> str:
     """Return how the person boxes of a run's data were found, as a value of `detector.person`."""
     made = ((record.result.get("data") if record else None) or {}).get("boxes") or []
     found = re.search(r" person=(\S+)-\d+$", made[0]) if made else None
@@ -241,6 +243,7 @@ def rights_warning(name: str, license: str | None, *, known: bool = True) -> lis
     return [f"the rights in the weights of {name} are unknown: ask their authors before you hand on what they predict"]
 
 
-def _versions(record: Record | None) -> dict[str, str]:
+def versions_of(record: Record | None) -> dict[str, str]:
+    """Return the versions of the libraries that a run was made with."""
     found = (record.result.get("versions") if record else None) or {}
     return {str(name): str(version) for name, version in found.items()}

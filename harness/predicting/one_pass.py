@@ -69,7 +69,7 @@ def predict_media(
     if model.waits:
         follower.wait(model.waits)
     scan = VideoScan(media, finder_of(model, detector), model.branches.wanted())
-    if not everybody and is_main(media.name):
+    if not media.has_pictures or (not everybody and is_main(media.name)):  # a sound file shows nobody
         found = _guessed(scan, model, tick, follower)
         track = _person(scan)
         if found is not None:

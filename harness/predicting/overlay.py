@@ -16,13 +16,13 @@ from av.packet import Packet
 
 from harness.data.decoding.video import open_media, read_frames
 from harness.io.atomic import atomic
+from harness.predicting.marks import CONTAINERS, MARK
 from harness.predicting.one_pass import Predicted
 from harness.predicting.overlay_drawing import Drawing
 from zoo.api import Answer
 from zoo.errors import UserError, first_line
 from zoo.files import absolute
 
-CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 COPIED = {"mp4": ("aac", "mp3", "ac3", "alac"), "mov": ("aac", "mp3", "alac")}
 """Audio codecs that a container takes without encoding again; Matroska takes any."""
 
@@ -63,6 +63,7 @@ def _write(
     info, drawing = predicted.media.info, Drawing(predicted, answers)
     with ExitStack() as stack:
         out = stack.enter_context(av.open(absolute(part), "w", format=container))
+        out.metadata["comment"] = MARK
         stream: Any = out.add_stream("libx264", rate=_rate(info.times), options=_QUALITY)
         stream.width, stream.height = drawing.size
         stream.pix_fmt, stream.time_base = "yuv420p", Fraction(1, _CLOCK)

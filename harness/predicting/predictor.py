@@ -20,6 +20,7 @@ from harness.data.tracking.detection import BRIDGE
 from harness.data.tracking.pose_boxes import Posed
 from harness.data.tracking.tracker import Tracker
 from harness.evaluation.prediction_tables import to_frame
+from harness.predicting.live_checks import check_frame, check_samples, check_time
 from harness.predicting.models import Model, Recent, finder_of
 from harness.predicting.video_scan import Wanted
 from zoo.api import AudioInput, FrameInput, VideoAnswers
@@ -57,10 +58,12 @@ class Predictor:
         detector: Settings of the FaceFinder (harness.data.tracking.detection). ``mode=track`` has no effect.
 
     Raises:
-        UserError: A stream of the model cannot be read frame by frame.
+        UserError: A stream of the model cannot be read frame by frame, or the rate is not a positive number.
     """
 
     def __init__(self, model: Model, *, rate: float = 30.0, detector: Mapping[str, Any] | None = None) -> None:
+        if not 0 < rate < math.inf:
+            raise UserError("predictor-rate", got=rate)
         self.model, self.rate = model, rate
         if unread := model.branches.unread():
             raise UserError("predict-stream-needs-folder", names=", ".join(unread))
@@ -76,6 +79,7 @@ class Predictor:
         self.samples = np.zeros(0, np.float32)
         self.heard_from = 0.0  # seconds of samples[0]
         self.posed = Posed()  # counts of person boxes by pose
+        self._shape: tuple[int, ...] | None = None  # of the frames so far
         self._last: tuple[float, np.ndarray] | None = None  # time and box of the last face
 
     def hear(self, samples: np.ndarray, rate: int = 16_000, *, time: float | None = None) -> None:
@@ -87,8 +91,11 @@ class Predictor:
             time: Time of the first sample in seconds, if sound did not begin with the first frame.
 
         Raises:
-            UserError: The rate is not that of the encoders.
+            UserError: The samples have another form, or their rate is not that of the encoders.
         """
+        check_samples(samples)
+        if time is not None:
+            check_time(time, None)
         own = {s.rate for p in self.model.branches.plans if isinstance(s := self.model.branches.spec(p), AudioInput)}
         if own and own != {rate}:
             raise UserError("predictor-sound-rate", got=rate, wanted=", ".join(map(str, sorted(own))))
@@ -109,10 +116,13 @@ class Predictor:
             the tables of `harness predict`, and ``present_<branch>``.
 
         Raises:
-            UserError: The frame has another type or shape.
+            UserError: The frame has another type or shape than uint8 (H, W, 3), another size than the frames before it,
+                or an earlier time.
         """
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-            raise UserError("predictor-frame", got=f"{frame.dtype} {frame.shape}")
+        check_frame(frame, self._shape)
+        if time is not None:
+            check_time(time, self.frames[-1].time if self.frames else None)
+        self._shape = frame.shape
         if time is None:
             time = self.frames[-1].time + 1 / self.rate if self.frames else 0.0
         self.frames.append(self._look(frame, time))

@@ -10,17 +10,28 @@ import numpy as np
 import torch
 
 from harness.config.recipe import about
-from harness.config.schema import load_config
+from harness.config.schema import RunConfig, load_config
 from harness.data.tracking.pose_boxes import RULE
 from harness.evaluation.postprocessing import Chain
 from harness.evaluation.prediction import columns_of, video_answers
 from harness.features.frozen_encoder import frozen_slots
 from harness.predicting.live_video import Branches, LiveVideo
-from harness.predicting.models import DETECTOR, About, Follow, Recent, rights_warning
+from harness.predicting.models import (
+    DETECTOR,
+    About,
+    Follow,
+    Recent,
+    fitted_chain,
+    person_of,
+    rights_warning,
+    versions_of,
+)
+from harness.runs.finished import use_settings
+from harness.runs.folder import one_run
 from harness.runs.job import plan_of
 from harness.runs.zero_shot import AT_ONCE
 from harness.runtime.device import pick_device
-from zoo.api import Answer, DetectorSpec, EncoderSpec, OwnScores, VideoAnswers
+from zoo.api import Answer, DetectorSpec, EditionSpec, EncoderSpec, OwnScores, TrackSpec, VideoAnswers
 from zoo.errors import UserError
 from zoo.files import file_sha256
 from zoo.model.own_scores import match, plain
@@ -49,26 +60,32 @@ def ready_names(registry: Registry) -> list[str]:
 class ReadyModel:
     """An encoder that predicts by itself.
 
+    ``of_name`` and ``of_run`` make one.
+
     Args:
-        name: ``fer``, ``hsemotion:NAME``, or with its stream, ``face=fer``.
-        device: Device to compute on; None: the GPU if there is one.
-        plugins: Plugin files that may register the encoder.
+        name: The model's name.
+        config: Settings with one encoder, whose options and post-processors are used.
+        registry: The registry.
+        edition: The edition of the track.
+        track: The track.
+        free: True to predict the encoder's own classes and values instead of the track's.
 
     Raises:
         UserError: The encoder does not exist, does not predict by itself, or its weights cannot be obtained.
     """
 
-    def __init__(self, name: str, *, device: str | None = None, plugins: Sequence[Path] = ()) -> None:
-        registry = load_plugins([str(path) for path in plugins])
-        slot = name if "=" in name else f"{_stream(name, registry)}={name}"
-        flags = {"encoders": slot, "track": "expr", "post": ["interpolate"], "device": device}
-        config = load_config(RECIPE, flags, [])
-        self.edition, track = find_track(registry, "expr", None)
-        (plan,) = plan_of(config, registry, track).slots
+    def __init__(
+        self, name: str, config: RunConfig, registry: Registry, edition: EditionSpec, track: TrackSpec, *, free: bool
+    ) -> None:
+        self.edition = edition
+        plans = plan_of(config, registry, track).slots
+        if len(plans) != 1:
+            raise UserError("predict-model-slots", got=name, count=len(plans))
+        (plan,) = plans
         own = plan.own_scores
         if own is None or plan.passport is None:
-            raise UserError("predict-model-not-ready", got=name, known=", ".join(ready_names(registry)))
-        self.ready = match(name, own, name, _answers(own))
+            raise UserError("predict-model-not-ready", got=name, known=_known(plan.encoder, registry))
+        self.ready = match(name, own, name if free else track.name, _answers(own) if free else track.answers)
         self.track = replace(track, answers=self.ready.answers)
         self.detector: DetectorSpec = registry.get("detectors", DETECTOR)
         self.person, self.waits = RULE, ""
@@ -81,6 +98,61 @@ class ReadyModel:
         warnings = (NOTE, *rights_warning(plan.passport.name, plan.passport.license, known=plan.passport.rights_known))
         versions = {"encoder": str(plan.encoder.version), "torch": str(torch.__version__)}
         self.about = About(name, "ready model", digest, "", "", versions, warnings)
+
+    @classmethod
+    def of_name(
+        cls, name: str, *, device: str | None = None, plugins: Sequence[Path] = (), settings: Sequence[str] = ()
+    ) -> ReadyModel:
+        """Return the ready model of a name; it predicts its own classes and values.
+
+        Args:
+            name: ``fer``, ``hsemotion:NAME``, or with its stream, ``face=fer``.
+            device: Device to compute on; None: the GPU if there is one.
+            plugins: Plugin files that may register the encoder.
+            settings: ``encoder.SLOT.OPTION=VALUE``.
+        """
+        registry = load_plugins([str(path) for path in plugins])
+        slot = name if "=" in name else f"{_stream(name, registry)}={name}"
+        flags = {"encoders": slot, "track": "expr", "post": ["interpolate"], "device": device}
+        config = load_config(RECIPE, flags, settings)
+        edition, track = find_track(registry, "expr", None)
+        return cls(name, config, registry, edition, track, free=True)
+
+    @classmethod
+    def of_run(cls, folder: Path, *, device: str | None = None, plugins: Sequence[Path] = ()) -> ReadyModel:
+        """Return the model of a run with `--zero-shot`: its encoder with its options, its track, its post-processing.
+
+        Args:
+            folder: The folder of the run.
+            device: Device to compute on; None: as in the run's settings.
+            plugins: The plugin files that the run was made with.
+
+        Raises:
+            UserError: The run is not finished, or its settings, plugins or weights are not the recorded ones.
+        """
+        config, record = use_settings(folder, one_run(folder), plugins)
+        if record is None or record.status != "done":
+            raise UserError("run-not-a-run", folder=folder)
+        config = config.model_copy(update={"device": device} if device else {})
+        registry = load_plugins(config.plugin)
+        edition, track = find_track(registry, config.track, config.edition)
+        model = cls(folder.resolve().name, config, registry, edition, track, free=False)
+        recorded = [block.get("sha256") for block in record.result.get("passports") or []]
+        if recorded != [model.about.digest]:
+            known = ", ".join(str(digest)[:12] for digest in recorded) or "none"
+            raise UserError(
+                "run-weights-other", folder=folder, file=model.slot.file, got=model.about.digest[:12], known=known
+            )
+        model.person = person_of(record)
+        model.chain = fitted_chain(model.chain, config, folder, track)
+        model.about = replace(
+            model.about,
+            kind="run",
+            edition=edition.name,
+            track=track.name,
+            versions={**model.about.versions, **versions_of(record)},
+        )
+        return model
 
     @property
     def answers(self) -> tuple[Answer, ...]:
@@ -139,6 +211,14 @@ class ReadyModel:
             decoded[frames[:AT_ONCE]] = self._decoded(rows[:AT_ONCE])
             frames, rows = frames[AT_ONCE:], rows[AT_ONCE:]
         waiting[:] = [(frames, rows)]
+
+
+def _known(encoder: EncoderSpec, registry: Registry) -> str:
+    """Return the ready models, or how to name the classes of an encoder that may be one."""
+    names = ", ".join(ready_names(registry))
+    if encoder.scores is None:
+        return f"one of {names}"
+    return f"its classes with --set encoder.SLOT.classes=NAME,NAME,... in the order of its outputs, or one of {names}"
 
 
 def _stream(name: str, registry: Registry) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.data.decoding.video import VideoInfo
-from harness.predicting.overlay import CONTAINERS
+from harness.predicting.marks import CONTAINERS
 from harness.predicting.row_writers import STDOUT
 from harness.predicting.targets import Target
 from zoo.api import VideoAnswers

@@ -14,8 +14,7 @@ from pathlib import Path
 import cv2
 import torch
 
-from harness.data.tracking.detection import detector_settings
-from harness.predicting.command import load_model, one_file
+from harness.predicting.command import load_model, one_file, split_settings
 from harness.predicting.final_rows import Nobody, Person
 from harness.predicting.media import Media, open_input
 from harness.predicting.models import Model, finder_of
@@ -35,13 +34,13 @@ def stages(video: str, model: str | None, settings: list[str], plugins: list[str
     """
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    media, loaded = _open(video, model, plugins)
+    media, loaded = _open(video, model, settings, plugins)
     every = [_round(media, loaded, settings) for _ in range(rounds + 1)][1:]  # the first round builds and warms up
     return {name: statistics.median(one[name] for one in every) for name in every[0]}
 
 
 def _round(media: Media, model: Model, settings: list[str]) -> dict[str, float]:
-    finder, wanted = finder_of(model, detector_settings(settings)), model.branches.wanted()
+    finder, wanted = finder_of(model, split_settings(settings)[0]), model.branches.wanted()
     kinds = list(dict.fromkeys([None, *(want.kind for want in wanted if want.uses_video)]))
     scan = VideoScan(media, finder, wanted)
     rows: list[Row] = []
@@ -86,7 +85,7 @@ def one_pass(video: str, model: str | None, settings: list[str], plugins: list[s
         (``first_row``); ``readings``: how often the video was decoded.
     """
     began = time.perf_counter()
-    media, loaded = _open(video, model, plugins)
+    media, loaded = _open(video, model, settings, plugins)
     ready, used = time.perf_counter(), time.process_time()
     first: list[float] = []
 
@@ -95,7 +94,7 @@ def one_pass(video: str, model: str | None, settings: list[str], plugins: list[s
             first.append(time.perf_counter())
 
     rows = _Rows(loaded)
-    predicted = predict_media(media, loaded, detector=detector_settings(settings), tick=tick, follower=rows)
+    predicted = predict_media(media, loaded, detector=split_settings(settings)[0], tick=tick, follower=rows)
     ended = time.perf_counter()
     return {
         "frames": media.info.n_frames,
@@ -120,9 +119,10 @@ class _Rows(Nobody):
         self.first = self.first or time.perf_counter()
 
 
-def _open(video: str, model: str | None, plugins: list[str]) -> tuple[Media, Model]:
+def _open(video: str, model: str | None, settings: list[str], plugins: list[str]) -> tuple[Media, Model]:
     file = one_file(Path(video))
     media = open_input(file.path, file.kind)
-    loaded = load_model(model, device=DEVICE, plugins=[Path(path) for path in plugins])
+    options = split_settings(settings)[1]
+    loaded = load_model(model, device=DEVICE, plugins=[Path(path) for path in plugins], settings=options)
     check_streams(media, loaded)
     return media, loaded

@@ -114,7 +114,34 @@ def line_of(summary: Mapping[str, Any], answers: tuple[Answer, ...]) -> str:
 
 
 def write_about(out: Path, about: About, summaries: Sequence[Mapping[str, Any]]) -> None:
-    """Write about.json: the model behind the tables and a summary of every input."""
-    content = {"program": version("abaw-zoo"), **asdict(about), "inputs": list(summaries)}
+    """Write about.json: the model behind the tables and a summary of every input.
+
+    Entries of earlier commands stay as long as their tables exist. If another model made them, its description is in
+    their ``about``.
+    """
+    model = json.loads(json.dumps({"program": version("abaw-zoo"), **asdict(about)}))
+    there = read_about(out)
+    before = {name: value for name, value in there.items() if name != "inputs"}
+    written = {one["table"] for one in summaries}
+    entries: list[Mapping[str, Any]] = []
+    for entry in there.get("inputs", ()):
+        table, made_by = entry.get("table"), entry.get("about", before)
+        if table and table not in written and (out / table).is_file():
+            plain = {name: value for name, value in entry.items() if name != "about"}
+            entries.append(plain if made_by == model else plain | {"about": made_by})
+    content = {**model, "inputs": [*entries, *summaries]}
     text = seen_json(json.dumps(content, indent=1, ensure_ascii=False)) + "\n"
     atomic(out / ABOUT, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def read_about(out: Path) -> dict[str, Any]:
+    """Return the content of a folder's about.json; empty if there is none, or it was not written by this program."""
+    try:
+        content = json.loads((out / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(content, dict) or "program" not in content:
+        return {}
+    entries = content.get("inputs")
+    known = isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
+    return content if known else {}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.predicting.inputs import Input
 from zoo.errors import UserError
+from zoo.files import reason_of
 
 
 @dataclass(frozen=True)
@@ -40,24 +41,37 @@ class Target:
         """Raise UserError if the path cannot be used; call before computing anything.
 
         Raises:
-            UserError: It is not a file for one video or not a folder for several, is an input, or cannot be written.
+            UserError: It is not a file for one video or not a folder for several, or cannot be written.
         """
         ends = ", ".join(self.suffixes)
         if len(videos) > 1 and (self.is_file or self.path.is_file()):
             raise self._must(f"a folder, since there are {len(videos)} videos")
         if not self.is_file and not self.folder_for_one and len(videos) == 1:
             raise self._must(f"a file that ends with {ends}, since there is one video")
-        if not self.is_file and self.path.is_file():
+        if not self.is_file and not self.path.is_dir() and (self.path.suffix or self.path.is_file()):
             raise self._must(f"a folder, or a file that ends with one of {ends}")
-        for video in videos:
-            if self.of(video.path).resolve() == video.path.resolve():
-                raise self._must("another file than the video")
-        place = self.path.parent if self.is_file else self.path
-        there = next((folder for folder in (place, *place.absolute().parents) if folder.exists()), Path("/"))
-        if not there.is_dir():
-            raise self._must(f"below a folder: {there} is a file")
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise self._must(f"below a folder that can be written: {there} cannot")
+        check_folder(self.option, self.path, self.path.parent if self.is_file else self.path)
 
     def _must(self, wanted: str) -> UserError:
         return UserError("predict-target-kind", option=self.option, path=self.path, wanted=wanted)
+
+
+def check_folder(option: str, path: Path, folder: Path | None = None) -> None:
+    """Raise UserError if no file can be made in a folder that exists or will be made.
+
+    Args:
+        option: The command-line option, for errors.
+        path: What the user names with it.
+        folder: The folder; None: the path itself.
+    """
+    folder = path if folder is None else folder
+    there = next((place for place in (folder, *folder.absolute().parents) if place.exists()), Path("/"))
+    if not there.is_dir():
+        wanted = "a folder, but it is a file" if there == path else f"below a folder: {there} is a file"
+        raise UserError("predict-target-kind", option=option, path=path, wanted=wanted)
+    try:
+        with tempfile.TemporaryFile(dir=there):  # permissions alone do not tell: nothing can be made in /proc
+            pass
+    except OSError as error:
+        wanted = f"below a folder that can be written: {there} cannot ({reason_of(error)})"
+        raise UserError("predict-target-kind", option=option, path=path, wanted=wanted) from None

@@ -11,6 +11,7 @@ from typing import Any
 from harness.predicting.camera import watch
 from harness.predicting.final_rows import Person
 from harness.predicting.inputs import Input
+from harness.predicting.marks import MARK
 from harness.predicting.media import open_input
 from harness.predicting.models import Model
 from harness.predicting.one_pass import Predicted, predict_media
@@ -35,6 +36,7 @@ class Work:
     detector: Mapping[str, Any] = field(default_factory=dict)
     summaries: list[dict[str, Any]] = field(default_factory=list)
     problems: list[UserError] = field(default_factory=list)
+    undrawn: list[UserError] = field(default_factory=list)  # overlays and pages that could not be written
     reasons: list[str] = field(default_factory=list)  # why rows appear only at the end, as said so far
     stream: StandardOutput | None = field(init=False)
 
@@ -42,7 +44,7 @@ class Work:
         self.stream = StandardOutput(self.request.form) if self.request.streams else None
 
     def predict(self, files: Sequence[Input]) -> None:
-        """Predict some files; a file that fails is noted and does not stop the others, but a full disk does."""
+        """Predict some files; one that fails is noted and does not stop the others, but a full disk for tables does."""
         for file in files:
             try:
                 self._one(file)
@@ -75,9 +77,11 @@ class Work:
             self.say(f"{self._place(table)}: decoded {predicted.readings} times: {why}")
         if media.kind == "video":
             if (overlay := request.overlay_target()) is not None:
-                self._draw(predicted, overlay)
+                with self._extra():
+                    self._draw(predicted, overlay)
             if (page := request.page_target()) is not None and request.write_page is not None:
-                self._page(predicted, summary, page, request.write_page)
+                with self._extra():
+                    self._page(predicted, summary, page, request.write_page)
 
     def watch(self, cameras: Sequence[int]) -> None:
         """Predict cameras, one after the other, each until it ends or Ctrl-C is pressed."""
@@ -117,13 +121,21 @@ class Work:
         if self.summaries and not self.request.streams:
             write_about(self.request.out, self.model.about, self.summaries)
 
-    def _note(self, error: UserError) -> None:
-        self.problems.append(error)
+    @contextmanager
+    def _extra(self) -> Iterator[None]:
+        """Note an overlay or page that cannot be written, even on a full disk: the table of its input is whole."""
+        try:
+            yield
+        except UserError as error:
+            self._note(error, self.undrawn)
+
+    def _note(self, error: UserError, among: list[UserError] | None = None) -> None:
+        (self.problems if among is None else among).append(error)
         if self.count > 1:
             print(f"failed: {error}", file=sys.stderr)
 
     def _page(self, predicted: Predicted, summary: Mapping[str, Any], target: Target, write: PageWriter) -> None:
-        about = {**asdict(self.model.about), "answers": self.model.answers, "summary": summary}
+        about = {**asdict(self.model.about), "answers": self.model.answers, "summary": summary, "mark": MARK}
         path = target.of(predicted.media.path)
         write(path, predicted.media.info, [person.predictions for person in predicted.people], about)
         self.say(f"{path}: report")

@@ -32,7 +32,7 @@ def write_video_page(path: Path, video: VideoInfo, people: Sequence[VideoAnswers
         video: The video.
         people: Predictions of its people, the main one first.
         about: The model (``model``, ``kind``, ``digest``, ``edition``, ``track``, ``versions``, ``warnings``), its
-            ``answers``, and the video's ``summary`` as in about.json.
+            ``answers``, the video's ``summary`` as in about.json, and ``mark``, a comment by which the page is known.
 
     Raises:
         UserError: The video has no frames or cannot be read again, or the page cannot be written.

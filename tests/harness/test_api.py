@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 import harness
+from harness.api.arguments import joined, paths
 from tests.support.media import write_click_video
+from tests.support.refusals import refused
 from zoo.errors import UserError
 
 HEAVY = ("torch", "pandas", "numpy", "cv2", "timm", "av")
@@ -26,7 +28,7 @@ def test_importing_is_light() -> None:
 
 
 def test_all_that_is_promised_is_there() -> None:
-    assert {"load", "run", "predict", "encoders", "sweep", "compare", "Run"} == set(harness.__all__)
+    assert {"load", "run", "predict", "encoders", "evaluate", "sweep", "compare", "Run"} == set(harness.__all__)
     assert all(callable(getattr(harness, name)) for name in harness.__all__)
 
 
@@ -36,6 +38,7 @@ def test_encoders_are_listed() -> None:
     assert {"lite0", "melcnn"} <= set(every["name"])
     assert "melcnn" in set(heard["name"])
     assert "lite0" not in set(heard["name"])
+    assert {"fer", "melcnn"} <= set(harness.encoders(["face", "audio"])["name"])
 
 
 def test_errors_are_those_of_the_commands(tmp_path: Path) -> None:
@@ -68,6 +71,7 @@ def test_what_a_finished_run_tells(run: harness.Run) -> None:
     assert counts.to_numpy().sum() == table["expression_true"].notna().sum()
     assert list(counts.index) == list(counts.columns)
     same = harness.compare(run, run.folder)
+    pd.testing.assert_frame_equal(harness.compare([run, run.folder]), same)
     assert (same["difference"] == 0).all()
 
 
@@ -93,6 +97,45 @@ def test_a_video_its_overlay_and_frames_as_they_come(run: harness.Run, tmp_path:
     with pytest.raises(UserError) as error:
         predictor.hear(np.zeros(10), 44_100)
     assert error.value.code == "predictor-sound-rate"
+
+
+def test_one_name_or_several(program) -> None:  # type: ignore[no-untyped-def]
+    for names in ("face,audio", ["face", "audio"], ("face", "audio")):
+        assert joined(names) == "face,audio"
+    assert joined(["face", "face,audio"], ";") == joined("face;face,audio", ";")
+    for given in ("~/p.py", Path("~/p.py"), ["~/p.py"]):
+        assert paths(given) == [Path("~/p.py").expanduser()]
+    assert paths(()) == []
+    for call in (
+        lambda: harness.run(encoders=["face", "nonsense"], data=program.demo),
+        lambda: harness.sweep("nonsense", data=program.demo),
+    ):
+        with pytest.raises(UserError, match="nonsense"):
+            call()
+
+
+def test_one_file_is_predicted(run: harness.Run, tmp_path: Path) -> None:
+    for name in ("a.mp4", "a.mkv", "b.mp4"):
+        (tmp_path / name).write_bytes(b"x")
+    for named in (tmp_path, 0, "0", [tmp_path / "a.mp4"], None):
+        for call in (run.predict, harness.predict):
+            with refused("predict-one-file"):
+                call(named)  # type: ignore[operator]
+    with refused("predict-run-settings", model=run.folder, got="encoder.frame.size=3"):
+        write_click_video(tmp_path / "c.mp4", n_frames=3, click_frame=None)
+        harness.predict(tmp_path / "c.mp4", model=run, settings={"encoder.frame.size": 3})
+
+
+def test_tables_are_scored(run: harness.Run) -> None:
+    table = run.predictions()
+    scores = harness.evaluate(table, track="expr")
+    assert scores["main"] == pytest.approx(run.scores.loc["post", "main"], abs=1e-9)
+    keys = ["video", "frame"]
+    labels = table[[*keys, "expression_true"]].rename(columns={"expression_true": "expression"})
+    apart = harness.evaluate(table.drop(columns="expression_true"), labels=labels, track="expr", edition="abaw10")
+    pd.testing.assert_series_equal(apart, scores)
+    with refused("labels-column-missing", file="predictions"):
+        harness.evaluate(table.drop(columns="expression_true"), track="expr")
 
 
 @pytest.mark.slow

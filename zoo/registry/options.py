@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo.api import Option, Spec
@@ -22,11 +22,11 @@ _WORDS = {
 _READABLE = ((str, int), (str, float), (int, float), (int, str))
 
 
-def check_options(spec: Spec, given: Mapping[str, Any]) -> dict[str, Any]:
+def check_options(spec: Spec, given: Mapping[str, Any], *, also: Sequence[str] = ()) -> dict[str, Any]:
     """Return all options of a block, in the order of its spec: ``given`` values over the defaults.
 
     Values may be text (from the command line) or already of their kind (from a recipe). If the default is None, None
-    and the text ``none`` are allowed.
+    and the text ``none`` are allowed. ``also``: options that the caller takes itself, for the message.
 
     Raises:
         UserError: An option is unknown, or a value is not of the option's kind or not among its choices.
@@ -35,8 +35,9 @@ def check_options(spec: Spec, given: Mapping[str, Any]) -> dict[str, Any]:
     block = f"{type(spec).__name__.removesuffix('Spec').lower()} {spec.name!r}"
     for name in given:
         if name not in spec.options:
-            known = ", ".join(spec.options) or "none"
-            near = did_you_mean(name, spec.options)
+            names = [*spec.options, *also]
+            known = ", ".join(names) or "none"
+            near = did_you_mean(name, names)
             raise UserError("option-unknown", block=block, name=name, near=near, known=known)
     return {
         name: _checked(option, given[name], f"option {name!r} of {block}") if name in given else option.default

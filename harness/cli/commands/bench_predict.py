@@ -9,8 +9,7 @@ from typing import Any
 
 from harness.benchmarks.measure import describe, in_child, machine
 from harness.cli.commands.bench import write_json
-from harness.data.tracking.detection import detector_settings
-from harness.predicting.command import load_model, one_file
+from harness.predicting.command import load_model, one_file, split_settings
 from harness.predicting.speed import DEVICE
 from harness.runtime.machine import cores
 from harness.runtime.terminal import tabulate
@@ -59,8 +58,7 @@ def bench_predict(
         UserError: The video or the model cannot be used, or the file cannot be written.
     """
     one_file(video)  # report mistakes before anything is measured
-    detector_settings(settings)
-    load_model(model, device=DEVICE, plugins=plugins)
+    load_model(model, device=DEVICE, plugins=plugins, settings=split_settings(settings)[1])
     arguments = (str(video), model, list(settings), [str(path) for path in plugins])
     known = machine()
     stages = in_child("harness.predicting.speed:stages", *arguments, rounds, threads=1).result

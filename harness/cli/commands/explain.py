@@ -19,7 +19,7 @@ def explain(code: str | None) -> None:
     if code not in catalogue():
         raise UserError("code-unknown", code=code, hint=did_you_mean(code, catalogue()))
     sentence = catalogue()[code]
-    rows = [("code", code), ("cause", cause_of(code)), ("example", example(sentence))]
+    rows = [("code", code), ("cause", cause_of(code)), ("example", example(sentence, code))]
     if way := way_out(sentence):
         rows.append(("way out", way))
     for name, text in rows:
@@ -40,8 +40,24 @@ def code_of(text: str) -> str | None:
     return max(fitting)[1] if fitting else None
 
 
-def example(sentence: str) -> str:
-    """Return the message with made-up fields."""
+PREDICT = {
+    "file": "my_video.mp4",
+    "video": "my_video.mp4",
+    "part": "more/my_video.mp4",
+    "folder": "my_videos",
+    "path": "drawn.mp4",
+    "option": "--overlay",
+    "model": "runs/first",
+    "names": "face",
+    "number": 0,
+    "count": 1,
+    "count2": 3,
+}
+"""Fields of examples about `harness predict`."""
+
+
+def example(sentence: str, code: str = "") -> str:
+    """Return the message with made-up fields; those of ``predict-...`` codes are of one's own videos."""
     numeric = {name for _, name, spec, _ in string.Formatter().parse(sentence) if name and spec}
     names = {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
     made_up = {
@@ -51,7 +67,7 @@ def example(sentence: str) -> str:
         "row": 12,
         "root": "data",
         "folder": "data",
-    }
+    } | (PREDICT if code.startswith("predict-") else {})
     return sentence.format(**{name: 3 if name in numeric else made_up.get(name, name.upper()) for name in names})
 
 

@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 # Seconds. Time stamps are rounded (to 1 ms in Matroska): smaller gaps and overlaps are taken for rounding.
 _TOLERANCE = 0.020
 
+_CUT = 1.0  # seconds that may be missing, as in a video (harness.data.decoding.time_line)
+_UNKNOWN_LENGTH = 1 << 30  # bytes
+
 # Seconds. A longer gap means a damaged time stamp; filling it would use up the memory.
 _ABSURD = 3600
 
@@ -56,6 +59,25 @@ def read_sound(path: str | os.PathLike[str], rate: int = 16_000) -> Sound | None
         # The filters are odd and symmetric, so there is no delay; the ratio is exact, so there is no drift.
         samples = resample_poly(samples, ratio.numerator, ratio.denominator).astype(np.float32, copy=False)
     return Sound(samples, rate, start - origin)
+
+
+def check_length(path: str | os.PathLike[str]) -> None:
+    """Raise UserError if a WAV file has over a second less than its header says.
+
+    FFmpeg reads such a file without an error. Recorders that write to a pipe do not know the length and write one of
+    2 GB or more.
+    """
+    path = Path(path)
+    with path.open("rb") as file:
+        header = file.read(12)
+    missing = int.from_bytes(header[4:8], "little") + 8 - path.stat().st_size
+    if header[:4] != b"RIFF" or header[8:] != b"WAVE" or missing <= 0 or missing >= _UNKNOWN_LENGTH:
+        return
+    with open_media(path) as container:
+        stream = next(iter(container.streams.audio), None)
+        seconds = 8 * missing / (stream.bit_rate or 0) if stream is not None and stream.bit_rate else 0.0
+    if seconds > _CUT:
+        raise UserError("sound-cut-short", file=path, missing=seconds)
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:

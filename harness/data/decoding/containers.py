@@ -29,8 +29,11 @@ _DOCUMENTS = (
 )
 """Extensions of files that lie next to videos and are none: they are neither opened nor mentioned."""
 
+_PACKET_BYTES = (188, 192)  # of MPEG transport streams
+_PACKETS = 5  # so many must begin with the mark, for a file to be a transport stream
+
 # Containers of pictures, and codecs that draw text.
-_IMAGES = ("image2", "_pipe", "gif", "apng", "webp", "ico", "jpegxl", "mpo", "fits")
+IMAGES = ("image2", "_pipe", "gif", "apng", "webp", "ico", "jpegxl", "mpo", "fits")
 _PLAYLISTS = {"concat", "dash", "hls", "imf", "rtp", "rtsp", "sdp", "webm_dash_manifest"}
 _TEXT_CODECS = ("ansi", "bintext", "xbin", "idf")
 
@@ -94,7 +97,7 @@ def is_playlist(container: InputContainer) -> bool:
 
 def is_still(container: InputContainer, packets: int) -> bool:
     """Return True if a file is a still image: fewer than two packets in a container of images, which may hold more."""
-    return packets < 2 and any(part in container.format.name for part in _IMAGES)
+    return packets < 2 and any(part in container.format.name for part in IMAGES)
 
 
 def kind_of(container: InputContainer) -> str:
@@ -110,3 +113,19 @@ def kind_of(container: InputContainer) -> str:
     except av.FFmpegError:  # reported when the video is read
         return "video"
     return "still image" if is_still(container, packets) else "video"
+
+
+def ends_inside_packet(path: str | os.PathLike[str]) -> bool:
+    """Return True if an MPEG transport stream ends inside one of its packets (ISO/IEC 13818-1, 2.4.3.2).
+
+    The packets have 188 bytes, with a time stamp of 4 more in M2TS, and begin with 0x47. FFmpeg reads a stream that was
+    cut there without an error, and the stream does not say its length. Other formats have no such packets.
+    """
+    with open(path, "rb") as file:
+        begin = file.read(_PACKETS * max(_PACKET_BYTES))
+        size = file.seek(0, os.SEEK_END)
+    for length in _PACKET_BYTES:
+        marks = begin[length - min(_PACKET_BYTES) :: length]
+        if size > len(begin) and len(marks) >= _PACKETS and set(marks[:_PACKETS]) == {0x47}:
+            return size % length != 0
+    return False

@@ -39,7 +39,7 @@ def is_complete(data: bytes) -> bool:
     """Return True if a picture has its end. OpenCV fills the missing part of a cut file with grey, without an error.
 
     A JPEG's end marker cannot occur inside its data, and it must follow the last start of scan. A PNG ends with a
-    special chunk. BMP and WebP files have their length in the header.
+    special chunk, a GIF with a semicolon. BMP and WebP files have their length in the header.
     """
     if data.startswith(b"\xff\xd8"):
         return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
@@ -47,6 +47,8 @@ def is_complete(data: bytes) -> bool:
         return data.rfind(b"IEND") > 0
     if data.startswith(b"BM"):
         return len(data) >= int.from_bytes(data[2:6], "little")
+    if data.startswith(b"GIF8"):
+        return data.rstrip(b"\0\r\n").endswith(b";")
     if data.startswith(b"RIFF"):
         return len(data) >= 8 + int.from_bytes(data[4:8], "little")
     return True

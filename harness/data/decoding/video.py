@@ -20,7 +20,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from harness.data.decoding.containers import is_playlist, is_still, video_stream
+from harness.data.decoding.containers import ends_inside_packet, is_playlist, is_still, video_stream
 from harness.data.decoding.display import Display, Painter, Size
 from harness.data.decoding.time_line import (
     Packets,
@@ -114,7 +114,8 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         in_order = _in_order(packets, first)
         line = None if in_order else line_of_packets(packets, base)
     line = line or _decoded_line(path, packets)
-    notes = (*_time_notes(line), *display.notes())
+    cut = ("the file ends inside a packet, so the end of the video is missing",) if ends_inside_packet(path) else ()
+    notes = (*cut, *_time_notes(line), *display.notes())
     _warn(path, notes)
     width, height = display.size(first)
     parts = (_other_times(line, packets, base), "sound 2" if packets.sound_mended else "", display.reading)
@@ -201,8 +202,8 @@ def read_pictures(
     """Yield the frames of ``read_frames``, each in several sizes; None stands for the video's own size.
 
     Resizing during conversion takes a fifth to an eighth of the time of ``resize`` afterwards, and is nearer to the
-    area average of the colours. Raise UserError as ``read_frames`` does, and if a frame to be resized differs in size
-    from the first one: positions in the video refer to that size.
+    area average of the colours. Raise UserError as ``read_frames`` does, and if a frame differs in size from the first
+    one: positions in the video, and boxes of faces, refer to that size.
     """
     path = Path(path)
     with open_media(path) as container:
@@ -217,7 +218,7 @@ def read_pictures(
             for frame, rows in _rows(container, stream, packets, path):
                 painter = painter or Painter(Display.of(stream, frame))
                 first = first or (frame.width, frame.height)
-                if any(sizes) and (frame.width, frame.height) != first:
+                if (frame.width, frame.height) != first:
                     raise UserError(
                         "video-size-changes",
                         file=path,

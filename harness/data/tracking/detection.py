@@ -61,7 +61,7 @@ class FaceFinder:
         person = str(options.pop("person", RULE))
         self.people = None if person == RULE else PosedPeople(person)
         self.build = spec.build
-        self.options = check_options(spec, options)
+        self.options = check_options(spec, options, also=("mode", "person"))
         said = self.options if self.mode == MODES[0] else {**self.options, "mode": self.mode}
         said = said if self.people is None else {**said, "person": self.people.label}
         self.label = " ".join((spec.name, str(spec.version), *(f"{name}={value}" for name, value in said.items())))

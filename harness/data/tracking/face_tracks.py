@@ -52,11 +52,12 @@ def is_main(name: str) -> bool:
 def people_in(tracks: Sequence[Track]) -> list[Track]:
     """Join tracks into people and return everybody in a video, in order of first frame.
 
-    People with fewer than ``_BRIEF`` faces are left out.
+    People with fewer than ``_BRIEF`` faces are left out, unless there is nobody else, as in an image.
     """
     if not tracks:
         return []
-    found = [person for person in _people([], tracks, cuts=_one_person(tracks)) if len(person.frames) >= _BRIEF]
+    everybody = _people([], tracks, cuts=_one_person(tracks))
+    found = [person for person in everybody if len(person.frames) >= _BRIEF] or everybody
     return sorted(found, key=lambda person: (person.frames[0], person.faces[0]))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.predicting.inputs import Input, find_inputs, split_run
-from harness.predicting.overlay import CONTAINERS
+from harness.predicting.marks import CONTAINERS
 from harness.predicting.targets import Target
 from tests.support.refusals import Part, refused
 
@@ -61,7 +61,7 @@ def test_where_overlays_go(tmp_path: Path) -> None:
     assert overlay(tmp_path / "out").of(one.path) == tmp_path / "out" / "a.mp4"
     overlay(tmp_path / "out.mp4").check([one])
     overlay(tmp_path / "out").check([one, two])
-    for target, videos in ((tmp_path / "out.mp4", [one, two]), (tmp_path, [one]), (tmp_path / "a.mp4", [one])):
+    for target, videos in ((tmp_path / "out.mp4", [one, two]), (tmp_path / "a.avi", [one])):
         with refused("predict-target-kind", option="--overlay", path=target):
             overlay(target).check(videos)
 

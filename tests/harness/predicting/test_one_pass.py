@@ -18,7 +18,7 @@ from harness.predicting.models import RunModel
 from harness.predicting.one_pass import predict_media
 from harness.runs.job import Job
 from harness.runs.run import predict_split, prepare
-from plugins.encoders import blazepose
+from plugins.encoders import blazepose, facemesh
 from tests.harness.predicting.test_final_rows import Collected
 from tests.support.carried import want
 from tests.support.media import write_click_video
@@ -115,6 +115,30 @@ def test_real_videos(  # type: ignore[no-untyped-def]
     assert [person.number for person in everybody.people] == [1, 2]
     left, right = (np.nanmean(person.face[:, [0, 2]]) for person in everybody.people)
     assert abs(left - right) > 200
+    sides = [
+        predict_media(open_input(copy, "video"), RunModel(run)).people[0].predictions.values for copy in videos[1:]
+    ]
+    for person, values in zip(everybody.people, sides if left < right else sides[::-1], strict=True):
+        for name, expected in values.items():
+            np.testing.assert_array_equal(person.predictions.values[name], expected)
+    assert not np.array_equal(sides[0]["expression"], sides[1]["expression"])
+
+
+@pytest.mark.slow
+def test_landmarks_and_pose_of_real_videos(  # type: ignore[no-untyped-def]
+    program, real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    want(blazepose.card("pose", None), "ai_edge_litert")
+    want(facemesh.card("landmarks", None), "ai_edge_litert")
+    run = program.kept("--track", "expr", "--encoders", "landmarks,pose", "--fusion", "late", *QUICK)
+    monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
+    one, other = sorted((real / "videos").glob("01-*.mp4"))[:2]
+    videos = [tmp_path / f"{name}.mp4" for name in ("both", "both_left", "both_right")]
+    side_by_side(one, other, videos[0], 30)
+    for copy in videos[1:]:
+        shutil.copy(videos[0], copy)
+    readings = assert_equal(run, [one, *videos], tmp_path / "work")
+    assert readings == {one.stem: 1, "both": 2, "both_left": 2, "both_right": 2}
 
 
 @pytest.mark.slow

@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from harness.predicting.live_checks import check_frame, check_samples, check_time
 from harness.predicting.predictor import Predictor
+from tests.support.refusals import Part, refused
 from zoo.api import AudioInput
 
 
@@ -25,3 +27,35 @@ def test_sound_that_any_branch_still_hears_is_kept(order: int) -> None:
     assert 0 < first <= (60 - 2 * 5 - 1) * 16_000
     assert first % 160 == 0
     assert first % 7_000 == 0
+
+
+def test_what_is_no_frame_no_time_and_no_sound() -> None:
+    good = np.zeros((4, 6, 3), np.uint8)
+    check_frame(good, None)
+    check_frame(good, (4, 6, 3))
+    for frame in ([[1]], None, np.zeros((0, 0, 3), np.uint8), np.zeros((4, 6), np.uint8), good.astype(np.float32)):
+        with refused("predictor-frame"):
+            check_frame(frame, None)
+    with refused("predictor-frame-size", got="6 x 4", first="8 x 4"):
+        check_frame(good, (4, 8, 3))
+    check_time(1.0, 1.0)
+    check_time(np.float32(2), 1.0)
+    for time in (float("nan"), float("inf"), "1", True, None):
+        with refused("predictor-time"):
+            check_time(time, None)
+    with refused("predictor-time-back", got=1.0, last=5.0):
+        check_time(1.0, 5.0)
+    for samples in (np.zeros(3, np.int16), np.zeros(3, np.float64), np.zeros(0, np.float32)):
+        check_samples(samples)
+    bad = (
+        np.zeros((16, 2), np.float32), np.zeros(3, np.int32), np.zeros(3, np.uint8), [0.1], np.array([0.0, np.nan])
+    )  # fmt: skip
+    for samples in bad:
+        with refused("predictor-sound"):
+            check_samples(samples)
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
+def test_a_rate_that_is_none(rate: float) -> None:
+    with refused("predictor-rate", got=rate if rate == rate else Part("nan")):
+        Predictor(SimpleNamespace(), rate=rate)  # type: ignore[arg-type]

@@ -36,7 +36,7 @@ def about_of(answers: Any, people: int = 1, frames: int = 60) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "model": "my_run", "kind": "run", "digest": "ab" * 32, "edition": "abaw10", "track": "va",
-        "versions": {"torch": "2.15.0"}, "warnings": ("be <b>careful</b>",), "answers": answers, "summary": summary,
+        "versions": {"torch": "2.15.0"}, "warnings": ("be <b>careful</b>",), "answers": answers, "summary": summary, "mark": "made by",
     }  # fmt: skip
 
 

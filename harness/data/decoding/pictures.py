@@ -1,0 +1,59 @@
+"""Read a user's picture, of any kind that OpenCV or FFmpeg decodes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+from harness.data.decoding.containers import IMAGES
+from harness.data.decoding.display import Display, Painter
+from harness.data.decoding.jpeg import is_complete, whole_picture
+from harness.data.decoding.picture_headers import picture_size
+from harness.data.decoding.video import open_media
+from zoo.errors import UserError
+from zoo.files import reason_of
+from zoo.limits import check_picture
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """Read a picture file as uint8 RGB (H, W, 3); of an animation the first picture.
+
+    JPEG, PNG, BMP and WebP are read as ``harness.data.decoding.jpeg`` reads crops; GIF, TIFF and others by FFmpeg.
+
+    Raises:
+        UserError: The file is empty, damaged, cut short, too large, or not a picture of a known kind.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError("image-unreadable", file=path, reason=reason_of(error)) from error
+    if not data:
+        raise UserError("video-empty", file=path)
+    if size := picture_size(data):
+        check_picture(path, *size)
+    image = whole_picture(data)
+    if (size and image is None) or not is_complete(data):
+        raise UserError("image-unreadable", file=path, reason="it is cut short or damaged")
+    return _by_ffmpeg(path) if image is None else image
+
+
+def _by_ffmpeg(path: Path) -> np.ndarray:
+    try:
+        with open_media(path) as container:
+            stream = next(iter(container.streams.video), None)
+            if stream is None or stream.codec_context is None:
+                raise UserError("image-unreadable", file=path, reason="its content is not a picture")
+            still = any(part in container.format.name for part in IMAGES) or stream.frames == 1  # HEIC, AVIF
+            if not still:
+                raise UserError("image-unreadable", file=path, reason=f"its content is {container.format.name}")
+            check_picture(path, stream.width, stream.height)
+            frame = next(container.decode(stream))
+            return Painter(Display())(frame, None)  # PyAV cannot list the side data of some pictures
+    except UserError as error:
+        if error.code != "video-unreadable":
+            raise
+        raise UserError("image-unreadable", file=path, reason=error.fields["reason"]) from error
+    except (av.FFmpegError, StopIteration) as error:
+        raise UserError("image-unreadable", file=path, reason="it is cut short or damaged") from error

@@ -1,0 +1,144 @@
+"""Several people, and inputs of all kinds: sound without people, single pictures, damaged files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import wave
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from harness.predicting.inputs import find_inputs
+from harness.predicting.media import open_input
+from harness.predicting.models import RunModel
+from harness.predicting.one_pass import predict_media
+from tests.support.media import write_click_video
+from tests.support.program import Program
+from tests.support.refusals import refused
+from zoo.api import DetectorSpec, Faces
+
+RUN = ("--track", "expr", "--encoders", "face", "--epochs", 1, "--head", "gru")
+HEARD = ("--track", "expr", "--encoders", "frame,audio", "--fusion", "late", "--epochs", 1, "--head", "gru")
+
+
+class Two:
+    """A face on the left and one of the same size on the right, in every frame."""
+
+    def detect(self, frame: np.ndarray) -> Faces:
+        boxes = np.array([(5, 10, 35, 50), (55, 10, 85, 50)], np.float32)
+        marks = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], np.float32)
+        points = boxes[:, None, :2] + marks * (boxes[:, None, 2:] - boxes[:, None, :2])
+        return Faces(boxes, np.full(2, 0.9, np.float32), points)
+
+
+@pytest.fixture
+def model(program: Program, monkeypatch: pytest.MonkeyPatch) -> RunModel:
+    monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
+    found = RunModel(program.kept(*RUN))
+    monkeypatch.setattr(found, "detector", DetectorSpec("two", Two, "two people"))
+    return found
+
+
+def write_voice(path: Path, samples: int) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes((np.sin(np.arange(samples) / 9) * 9_000).astype("<i2").tobytes())
+
+
+@pytest.mark.parametrize("frames", [1, 2, 30])
+def test_everybody_is_predicted_as_the_left_and_the_right_one(model: RunModel, tmp_path: Path, frames: int) -> None:
+    paths = [tmp_path / f"v{end}.mp4" for end in ("", "_left", "_right")]
+    write_click_video(paths[0], n_frames=frames, click_frame=None)
+    for path in paths[1:]:
+        shutil.copy(paths[0], path)
+    everybody = predict_media(open_input(paths[0], "video"), model, everybody=True)
+    assert [person.number for person in everybody.people] == [1, 2]
+    sides = [predict_media(open_input(path, "video"), model).people[0] for path in paths[1:]]
+    for person, side in zip(everybody.people, sides, strict=True):
+        np.testing.assert_array_equal(person.face, side.face)
+        np.testing.assert_array_equal(person.predictions.values["expression"], side.predictions.values["expression"])
+    left, right = (side.predictions.values["expression"] for side in sides)
+    assert not np.array_equal(left, right)
+
+
+def test_everybody_in_a_picture(model: RunModel, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "p.png"), np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8))
+    people = predict_media(open_input(tmp_path / "p.png", "still image"), model, everybody=True).people
+    assert len(people) == 2
+    assert [person.face.shape for person in people] == [(1, 4)] * 2
+
+
+def test_sound_has_no_people(program: Program, tmp_path: Path) -> None:
+    for name in ("t.wav", "t_left.wav", "t_right.wav"):
+        write_voice(tmp_path / name, 8_000)
+    write_click_video(tmp_path / "a.mp4", n_frames=6, click_frame=None)
+    for who in ("main", "all"):
+        answer = program("predict", tmp_path, "--model", program.kept(*HEARD), "--out", tmp_path / who, "--people", who)
+        assert answer.code == 0, answer.err
+        texts = [(tmp_path / who / f"{name}.csv").read_text() for name in ("t", "t_left", "t_right")]
+        assert len({text.replace("t_left", "t").replace("t_right", "t") for text in texts}) == 1
+        assert len(texts[0].splitlines()) == 16
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".tiff", ".tif", ".bmp", ".ppm", ".tga", ".png", ".webp"])
+def test_pictures_of_all_kinds(tmp_path: Path, suffix: str) -> None:
+    picture = np.zeros((40, 60, 3), np.uint8)
+    picture[:, 30:] = (250, 10, 20)
+    path = tmp_path / f"p{suffix}"
+    Image.fromarray(picture).save(path, **({"lossless": True} if suffix == ".webp" else {}))
+    (file,) = find_inputs([path]).files
+    ((read,),) = open_input(file.path, file.kind).pictures([None])
+    assert np.abs(read.astype(int) - picture).max() <= 8  # GIF has a palette
+    path.write_bytes(path.read_bytes()[: 12 if suffix == ".tga" else 40])
+    with refused("image-unreadable", file=path):
+        open_input(path, "still image")
+
+
+def test_a_video_that_is_named_a_picture(tmp_path: Path) -> None:
+    write_click_video(tmp_path / "a.mp4", n_frames=6, click_frame=None)
+    (tmp_path / "a.mp4").rename(tmp_path / "a.jpg")
+    (tmp_path / "b.jpg").write_text("words")
+    for name in ("a.jpg", "b.jpg"):
+        with refused("image-unreadable", file=tmp_path / name):
+            open_input(tmp_path / name, "still image")
+
+
+def test_short_and_cut_sound(tmp_path: Path) -> None:
+    write_voice(tmp_path / "short.wav", 100)
+    with refused("predict-sound-short", file=tmp_path / "short.wav", seconds=100 / 16_000):
+        open_input(tmp_path / "short.wav", "sound")
+    write_voice(tmp_path / "none.wav", 0)
+    with refused("predict-no-sound", file=tmp_path / "none.wav"):
+        open_input(tmp_path / "none.wav", "sound")
+    path = tmp_path / "cut.wav"
+    write_voice(path, 48_000)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:1_001])
+    with refused("sound-cut-short", file=path, missing=(len(whole) - 1_001) / 32_000):
+        open_input(path, "sound")
+    path.write_bytes(whole[:4] + b"\xff\xff\xff\xff" + whole[8:40] + b"\xff\xff\xff\xff" + whole[44:])
+    assert open_input(path, "sound").info.n_frames == 90  # a recorder that did not know the length
+
+
+def test_paths_that_are_no_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with refused("predict-not-readable", file=tmp_path / "pipe.mp4", kind="a pipe or a device"):
+        raise find_inputs([tmp_path / "pipe.mp4"]).problems[0]
+    for number in ("99999999999999999999", "9" * 5_000, "٣"):
+        with refused("predict-camera", number=number):
+            raise find_inputs([Path(number)]).problems[0]
+    with refused("predict-not-readable"):
+        raise find_inputs([tmp_path / ("x" * 300 + ".mp4")]).problems[0]
+
+
+def test_the_end_of_a_cut_transport_stream_is_missed(tmp_path: Path) -> None:
+    write_click_video(tmp_path / "a.ts", n_frames=40, click_frame=None)
+    whole = (tmp_path / "a.ts").read_bytes()
+    assert not open_input(tmp_path / "a.ts", "video").info.notes
+    cut = tmp_path / "cut.ts"
+    cut.write_bytes(whole[: len(whole) * 6 // 10 // 188 * 188 + 75])
+    assert any("end of the video is missing" in note for note in open_input(cut, "video").info.notes)
