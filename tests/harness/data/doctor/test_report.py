@@ -228,7 +228,7 @@ def test_edition_and_track_by_name(folder: Path) -> None:
 
 
 def test_folders_that_no_edition_fits(tmp_path: Path) -> None:
-    assert problem(diagnose(tmp_path, registry()), "no annotations: looked for", "is this an Aff-Wild2 folder?")
+    assert problem(diagnose(tmp_path, registry()), "no annotations: looked for", "`harness help data` shows their form")
     write_lines(tmp_path / "VA_Set/Train_Set/1.txt", "v,a", "0,0")
     report = diagnose(tmp_path, registry())
     assert problem(report, "no edition fits", "VA_Set has a header that abaw10 does not know", "--edition")
