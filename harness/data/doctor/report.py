@@ -188,7 +188,8 @@ def no_track(layout: Layout, registry: Registry) -> str:
     names = {name for entry in registry.entries("editions") for one in entry.spec.tracks for name in one.folders}
     return (
         f"no annotations: looked for {', '.join(sorted(names))}, each with Train_Set and Validation_Set; found "
-        f"{len(layout.videos)} videos and {len(layout.crops)} folders of crops: put annotation files into such folders (`harness help data` shows their form)"
+        f"{len(layout.videos)} videos and {len(layout.crops)} folders of crops: put annotation files into such folders "
+        "(`harness help data` shows their form)"
     )
 
 
