@@ -23,7 +23,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 SAME = 1e-12
 """Scores closer than this are equal: the rest depends on the order of additions."""
@@ -112,6 +111,8 @@ def paired(
     if np.ptp(rest) < SAME:
         return Difference(value, value, value, float(abs(value) < SAME), groups)
     margin = _margin(rest, level)
+    from scipy import stats  # takes a second to import, which `harness predict` would pay for nothing
+
     p = 2 * stats.t.sf(abs(value) / _error(rest), groups - 1)
     return Difference(value, max(-most, value - margin), min(most, value + margin), float(p), groups)
 
@@ -129,4 +130,6 @@ def _error(rest: NDArray[np.float64]) -> float:
 
 
 def _margin(rest: NDArray[np.float64], level: float) -> float:
+    from scipy import stats  # see above
+
     return float(stats.t.ppf((1 + level) / 2, len(rest) - 1)) * _error(rest)

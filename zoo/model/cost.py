@@ -9,7 +9,6 @@ from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from zoo.api import AudioInput, Counts, FrameInput, TextInput
 from zoo.model.model import AdapterOptions, Batch, Model, Regularisation, build_encoder, count_parameters, encode
@@ -124,6 +123,8 @@ def _on_meta(build: Callable[[], Any]) -> Any:
 
 
 def _counted(run: Callable[[], Tensor], frames: int, device: str = "meta") -> int | None:
+    from torch.utils.flop_counter import FlopCounterMode  # imports a compiler, which no prediction needs
+
     try:
         with FlopCounterMode(display=False) as counter, torch.no_grad(), torch.device(device):
             run()
