@@ -141,6 +141,7 @@ class WeightsBlock(TypedDict, total=False):
     classes: list[str]
     input: str | None
     citation: str | None
+    rights_known: bool
     notes: list[str]
 
 

@@ -65,14 +65,18 @@ def catalogue() -> Mapping[str, str]:
     return _texts()["messages"]
 
 
+def causes() -> Mapping[str, str]:
+    """Return code, or the words that codes begin with -> why errors of these codes happen."""
+    return _texts()["causes"]
+
+
 def cause_of(code: str) -> str:
     """Return why errors of this code happen, or "" if no text is known.
 
     Causes are listed by code prefix; the longest one that matches is taken.
     """
-    causes = _texts()["causes"]
-    fitting = [begin for begin in causes if code == begin or code.startswith(f"{begin}-")]
-    return causes[max(fitting, key=len)] if fitting else ""
+    fitting = [begin for begin in causes() if f"{code}-".startswith(f"{begin}-")]
+    return causes()[max(fitting, key=len)] if fitting else ""
 
 
 def message(code: str, fields: Mapping[str, Any]) -> str:

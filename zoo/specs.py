@@ -130,6 +130,7 @@ class EncoderSpec(Spec):
         person_boxes: It has a method ``person_box(frame, face, person)``, which `detector.person=NAME` uses: the frame
             is uint8 RGB (H, W, 3), the face a box (4,), the person the box by body proportions; it returns the body's
             box (4,) in the frame, or None.
+        cards: ``cards()`` -> the ModelCards of further files that it opens itself. `harness weights` knows them too.
 
     Examples:
         >>> from zoo.api import EncoderSpec, Option
@@ -148,6 +149,7 @@ class EncoderSpec(Spec):
     reader: Target | None = None
     scores: Target | None = None
     person_boxes: bool = False
+    cards: Target | None = None
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -251,12 +253,17 @@ class PostSpec(Spec):
 class DetectorSpec(Spec):
     """``build(**options)`` -> object with ``detect(frame uint8 RGB (H, W, 3)) -> Faces``.
 
+    Attributes:
+        cards: ``cards()`` -> the ModelCards of the files that it opens, for `harness weights`.
+
     Examples:
         >>> from zoo.api import DetectorSpec, Option
         >>> spec = DetectorSpec("centre", "my_detector:Centre", "The image's middle.", {"share": Option(0.5, "side")})
         >>> spec.options["share"].default
         0.5
     """
+
+    cards: Target | None = None
 
 
 @dataclass(frozen=True)

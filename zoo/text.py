@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-__all__ = ["inert", "seen_json", "seen_toml", "told", "visible"]
+__all__ = ["inert", "seen_json", "seen_toml", "undo_inert", "visible"]
 
 _HIDDEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 """Unicode categories of characters that control a terminal or a line, change the reading order, or are invisible."""
@@ -50,7 +50,7 @@ def inert(text: str) -> str:
     return f"'{shown}" if begin.startswith(_FORMULA) else shown
 
 
-def told(cell: str) -> str:
+def undo_inert(cell: str) -> str:
     """Return the text that ``inert`` was called with; any other cell is returned unchanged.
 
     A text that contained an escape of its own, a backslash and its digits, comes back as the character it stands for.

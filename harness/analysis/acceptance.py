@@ -23,7 +23,7 @@ from harness.data.affwild2.folder_layout import Layout, survey
 from harness.data.decoding.audio import read_sound
 from harness.data.decoding.video import probe, read_frames
 from harness.data.doctor.report import choose_tracks, diagnose
-from harness.data.index.index import Index
+from harness.data.index.index import Index, Split
 from harness.io.atomic import atomic
 from harness.io.scratch import scratch
 from harness.runs.identity import VERSIONED
@@ -42,7 +42,7 @@ from zoo.registry.registry import Registry
 from zoo.registry.tracks import all_editions
 from zoo.text import visible
 
-SAMPLE = {"train": 8, "val": 4}
+SAMPLE: dict[Split, int] = {"train": 8, "val": 4}
 """Videos of each split that are extracted, and used for a short training."""
 
 EPOCHS = 2
@@ -258,7 +258,7 @@ def _training(root: Path, spec: EditionSpec, one: TrackSpec, device: str) -> str
     streams = ",".join([*(["face"] if crops else []), *(["audio"] if raw else [])])
     flags = {"data_dir": str(root), "encoders": streams, "track": one.name, "edition": spec.name, "device": device}
     job = make_job(load_config("default", flags, [f"train.epochs={EPOCHS}"]))
-    sample = tuple(video for split, n in SAMPLE.items() for video in job.index.split(split)[:n])  # type: ignore[arg-type]
+    sample = tuple(video for split, n in SAMPLE.items() for video in job.index.split(split)[:n])
     job = replace(job, index=replace(job.index, videos=sample, test_list=None), whole=None)
     with scratch("acceptance") as folder:
         write_config(job.config, folder)

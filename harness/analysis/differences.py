@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from leaderboards.blocks import Result, ScoreBlock
 from leaderboards.record import Record, RecordError, read
@@ -57,7 +57,19 @@ class Compared:
     without: tuple[float, ...]  # the difference without each group
 
 
-def differences(paths: Sequence[Path], plugins: Sequence[Path] = ()) -> list[dict[str, Any]]:
+class DifferenceRow(TypedDict):
+    """One score of two runs and the difference with its interval; ``figure``: which score."""
+
+    run: str
+    figure: str
+    first: float
+    other: float
+    difference: float
+    low: float
+    high: float
+
+
+def differences(paths: Sequence[Path], plugins: Sequence[Path] = ()) -> list[DifferenceRow]:
     """Compare all runs with the first; return rows of run, score, both values, the difference and its interval.
 
     Raises:

@@ -18,7 +18,7 @@ from harness.analysis.ensemble_weights import PerKind, by_fold, fit_weights
 from harness.evaluation.merging import merge
 from harness.evaluation.postprocessing import Chain
 from harness.evaluation.scoring import main_score
-from harness.io.locks import run_lock
+from harness.io.run_lock import run_lock
 from harness.runs.finished import digests_of, place_of, read_own
 from harness.runs.identity import identity
 from harness.runs.job import Job

@@ -12,7 +12,7 @@ from typing import Any
 from harness.analysis.ensemble import METHODS, expand, load_members, post_options, read_records, run_ensemble
 from harness.config.schema import RunConfig
 from harness.io.atomic import atomic
-from harness.io.locks import run_lock
+from harness.io.run_lock import run_lock
 from harness.runs.finished import plugins_of, use_saved
 from harness.runs.folder import new_folder
 from harness.runs.job import make_job

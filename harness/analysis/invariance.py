@@ -21,24 +21,10 @@ from zoo.api import Answer, Counts
 from zoo.model.model import Model, module_key
 from zoo.model.shape_check import check
 from zoo.registry.tracks import find_track, load_plugins
+from zoo.testing.fusion_case import Clips, example
 
 CLIPS = 16
 LENGTHS = (1, 2, 3, 5, 8, 16, 33, 64)
-
-
-@dataclass(frozen=True)
-class Clips:
-    """Features and masks by slot, (B, T, ...), and the frames that are not padding."""
-
-    features: dict[str, Tensor]
-    present: dict[str, Tensor]
-    valid: Tensor
-
-    def one(self, i: int, length: int) -> Clips:
-        """Return clip i alone, without its padding."""
-        features = {name: x[i : i + 1, :length] for name, x in self.features.items()}
-        present = {name: x[i : i + 1, :length] for name, x in self.present.items()}
-        return Clips(features, present, self.valid[i : i + 1, :length])
 
 
 @dataclass(frozen=True)
@@ -74,8 +60,8 @@ def _row(change: Change) -> tuple[str, str, str, str]:
 @torch.no_grad()
 def measure(model: Model, dims: Mapping[str, int], answers: Sequence[Answer], seed: int = 0) -> dict[str, Change]:
     """Return the largest change by cause. The model is left in float64."""
-    alike = [_random(dims, (length,) * CLIPS, seed) for length in LENGTHS]
-    mixed = [_random(dims, (LENGTHS * CLIPS)[:CLIPS], seed + k) for k in range(2)]
+    alike = [example((length,) * CLIPS, dims, seed=seed, first=False) for length in LENGTHS]
+    mixed = [example((LENGTHS * CLIPS)[:CLIPS], dims, seed=seed + k, first=False) for k in range(2)]
     usual = [_answers(model, clips) for clips in alike]
     found = {
         f"batch: {CLIPS} clips or 1": [
@@ -102,15 +88,6 @@ def measure(model: Model, dims: Mapping[str, int], answers: Sequence[Answer], se
     ]
     columns = [(answer, column) for answer in answers for column in range(answer.width)]
     return {what: _largest(pairs, [answer for answer, _ in columns]) for what, pairs in found.items()}
-
-
-def _random(dims: Mapping[str, int], lengths: tuple[int, ...], seed: int) -> Clips:
-    """Return clips of the given lengths, with noise also in the padding, and a quarter of each slot's frames absent."""
-    generator = torch.Generator().manual_seed(seed)
-    size = (len(lengths), max(lengths))
-    features = {name: torch.randn(*size, dim, generator=generator) for name, dim in dims.items()}
-    present = {name: torch.rand(size, generator=generator) > 0.25 for name in dims}
-    return Clips(features, present, torch.arange(size[1]) < torch.tensor(lengths).unsqueeze(1))
 
 
 def _answers(model: Model, clips: Clips, *, bf16: bool = False, dtype: torch.dtype = torch.float32) -> Tensor:

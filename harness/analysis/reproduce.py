@@ -10,14 +10,13 @@ from typing import Any, cast
 
 from harness.config.schema import RunConfig, validate
 from harness.runs.finished import data_place, plugin_names, trusted_plugins
-from harness.runs.folder import has_folds, new_folder, saved_config
+from harness.runs.folder import new_folder, saved_config
 from harness.runs.identity import identity
 from harness.runs.job import Job, make_job
-from harness.runs.multi_run import run_folds, run_seeds, write_config
+from harness.runs.multi_run import write_config
 from harness.runs.recording import host
 from harness.runs.remarks import LABELS
-from harness.runs.run import Outcome, run
-from harness.runs.start import check_ready, finish, read
+from harness.runs.start import check_ready, finish, read, run_job
 from harness.runs.summary import announce
 from harness.runtime.device import pick_device
 from harness.runtime.terminal import tabulate
@@ -64,15 +63,9 @@ def reproduce(path: Path, out: Path, paths: Paths) -> int:
         print(f"  {visible(line)}", flush=True)
     folder = new_folder(out, None, re.sub(r"[^A-Za-z0-9_.+-]+", "+", record.name).lstrip(".")[:120] or "run")
     write_config(job.config, folder)
-    outcome = _run(job, folder, seeds=len(record.result.get("seeds") or ()))
+    outcome = run_job(job, folder, len(record.result.get("seeds") or ()))
     finish(outcome, job, out)
     return _judge(record, outcome.record, bool(differing))
-
-
-def _run(job: Job, folder: Path, *, seeds: int) -> Outcome:
-    if seeds > 1:
-        return run_seeds(job, folder, seeds)
-    return run_folds(job, folder) if has_folds(job.config) else run(job, folder)
 
 
 def _counted(differing: int, record: Record) -> str:

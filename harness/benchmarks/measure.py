@@ -36,7 +36,7 @@ class Rates:
         return statistics.median(self.rounds)
 
     @property
-    def spread(self) -> float:
+    def half_range(self) -> float:
         """Half the range over the median: 0.1 means that rounds lie within about 10 % of it."""
         return (max(self.rounds) - min(self.rounds)) / 2 / self.median
 

@@ -94,8 +94,8 @@ def encoding(job: Job, frozen: list[FrozenSlot], rates: Measure) -> list[Stage]:
             continue
         bare[name] = decoding.BareNetwork(slot, ready)
         present[name] = decoding.share_present(job.index, slot)
-        work = {"harness": partial(decoding.encode, slot, ready), "bare": bare[name]}
-        both = rates(f"encoding {name}", work)  # type: ignore[arg-type]
+        work: dict[str, Work] = {"harness": partial(decoding.encode, slot, ready), "bare": bare[name]}
+        both = rates(f"encoding {name}", work)
         stages.append(
             Stage(f"encode {name}", "encode", *both, f"bare network, {slot.precision}", present[name], once=True)
         )

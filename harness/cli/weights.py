@@ -15,13 +15,13 @@ app = typer.Typer(
 )
 
 
-Weights = Annotated[str, typer.Argument(metavar="NAME", help="a name as in --encoders, such as hsemotion:enet_b2_8")]
+Weights = Annotated[str, typer.Argument(metavar="NAME", help="a name such as blazeface or hsemotion:enet_b2_8")]
 
 
 @app.command("list")
 @examples("harness weights list", "harness weights list --plugin my_encoder.py")
 def weights_list(plugin: Plugins = None) -> None:
-    """List the weights that encoders can use."""
+    """List the weights that encoders and detectors can use."""
     from harness.cli.commands.weights import list_weights
 
     list_weights(plugin or [])

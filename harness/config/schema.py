@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -23,6 +22,7 @@ from harness.config.section import Section
 from harness.config.training_options import FineTuning, Sampling, check_agreement
 from zoo.errors import UserError
 from zoo.files import TooDeepError, is_plain, parse_toml
+from zoo.registry.suggestions import did_you_mean
 from zoo.text import seen_toml
 
 BLOCK_KEYS = ("encoder.", "augment.", "fusion.", "head.", "loss.", "post.")
@@ -247,9 +247,8 @@ def validate(tree: Mapping[str, Any], where: str) -> RunConfig:
         if first["type"] == "extra_forbidden":
             if isinstance(first["input"], dict) and first["input"]:  # a key in a section that does not exist
                 dotted += "." + str(next(iter(first["input"])))
-            close = [key for key in known_keys() if key.rpartition(".")[2] == dotted.rpartition(".")[2]]
-            close = close or difflib.get_close_matches(dotted, known_keys(), 1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            same = [key for key in known_keys() if key.rpartition(".")[2] == dotted.rpartition(".")[2]]
+            hint = f"did you mean {same[0]!r}? " if same else did_you_mean(dotted, known_keys())
             raise UserError("setting-unknown", dotted=dotted, where=where, hint=hint) from None
         raise UserError(
             "setting-invalid", dotted=dotted, first=first["input"], where=where, first2=first["msg"]

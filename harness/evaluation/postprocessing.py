@@ -20,12 +20,12 @@ class Chain:
     on. Those whose gain is not above 0 are left out, and before `fit` so are all of them.
     """
 
-    def __init__(self, blocks: Sequence[Block], track: TrackSpec) -> None:
+    def __init__(self, blocks: Sequence[Block[PostSpec]], track: TrackSpec) -> None:
         kinds = {answer.kind for answer in track.answers}
-        self.blocks = {b.spec.name: b for b in blocks if kinds & set(_spec(b).kinds)}
+        self.blocks = {b.spec.name: b for b in blocks if kinds & set(b.spec.kinds)}
         self.track = track
         every = {name: self._build(name) for name in self.blocks}  # all are built, so that a wrong option is found now
-        self.parts = {name: part for name, part in every.items() if not _spec(self.blocks[name]).needs_gain}
+        self.parts = {name: part for name, part in every.items() if not self.blocks[name].spec.needs_gain}
         self.gains: dict[str, float] = {}
 
     def fit(self, videos: Sequence[VideoAnswers]) -> Chain:
@@ -37,7 +37,7 @@ class Chain:
                 for i, video in enumerate(now):  # one by one: the predictions of a large set fill much of the memory
                     now[i] = before.apply(video)
                 before = None
-            if _spec(block).needs_gain:
+            if block.spec.needs_gain:
                 self.gains[name] = self._gain(name, now)
                 if not self.gains[name] > 0:
                     continue
@@ -56,7 +56,7 @@ class Chain:
         return {name: part.state() for name, part in self.parts.items()}
 
     def _build(self, name: str) -> Any:
-        spec, options = _spec(self.blocks[name]), self.blocks[name].options
+        spec, options = self.blocks[name].spec, self.blocks[name].options
         return resolve(spec.build)(tuple(a for a in self.track.answers if a.kind in spec.kinds), **options)
 
     def _fitted(self, name: str, videos: list[VideoAnswers]) -> Any:
@@ -77,19 +77,13 @@ class Chain:
         return with_part - main_score(self.track, videos)
 
 
-def _spec(block: Block) -> PostSpec:
-    if not isinstance(block.spec, PostSpec):
-        raise TypeError(f"{block.spec.name} is no post-processor")
-    return block.spec
-
-
 def labelled(videos: Sequence[VideoAnswers]) -> bool:
     """Return True if any frame of some videos has a label."""
     return any((target == target).any() for video in videos for target in video.targets.values())
 
 
 def fit_folds(
-    blocks: Sequence[Block],
+    blocks: Sequence[Block[PostSpec]],
     track: TrackSpec,
     videos: Sequence[VideoAnswers],
     by_fold: Mapping[int, Sequence[VideoAnswers]] | None = None,

@@ -98,20 +98,3 @@ class OneAtATime:
                     del self._running[key]
         result: T = mine.result()
         return result
-
-
-@contextmanager
-def run_lock(run: Path | None) -> Iterator[None]:
-    """Be the only process that trains in a run's folder, and clear it of what a killed process left half-written.
-
-    Raises UserError if another process trains there. ``run`` is None on ranks other than 0: no lock is taken.
-    """
-    if run is None:
-        yield
-        return
-    from harness.io.atomic import clear_parts
-
-    busy = f"{run}: another process is at work on this run; wait for it, stop it, or give this one another --name"
-    with file_lock(run / NAME, busy):
-        clear_parts(run)
-        yield

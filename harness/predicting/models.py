@@ -228,13 +228,17 @@ def warnings_of(record: Record | None) -> list[str]:
         out.append("this run was trained on the synthetic demo set, on drawn figures: it knows nothing of real people")
     for weights in record.result.get("passports") or []:
         if weights.get("sha256"):
-            out += rights_warning(str(weights.get("name") or weights.get("slot")), weights.get("license"))
+            out += rights_warning(
+                str(weights.get("name") or weights.get("slot")),
+                weights.get("license"),
+                known=weights.get("rights_known", True),
+            )
     return list(dict.fromkeys(out))
 
 
-def rights_warning(name: str, license: str | None) -> list[str]:
-    """Return a warning about weights of unknown licence; empty if the licence is known."""
-    if (license or "unknown").lower() != "unknown":
+def rights_warning(name: str, license: str | None, *, known: bool = True) -> list[str]:
+    """Return a warning about weights of unknown licence, or whose model card has ``rights_known=False``; else none."""
+    if known and (license or "unknown").lower() != "unknown":
         return []
     return [f"the rights in the weights of {name} are unknown: ask their authors before you hand on what they predict"]
 

@@ -95,7 +95,7 @@ class ReadyModel:
         self.chain = Chain(plan_of(config, registry, self.track).post, self.track)
         self.card = f"{plan.passport.name}: {plan.encoder.summary} (licence {plan.passport.license})"
         digest = file_sha256(self.slot.file) if self.slot.file else ""
-        warnings = (NOTE, *rights_warning(plan.passport.name, plan.passport.license))
+        warnings = (NOTE, *rights_warning(plan.passport.name, plan.passport.license, known=plan.passport.rights_known))
         versions = {"encoder": str(plan.encoder.version), "torch": str(torch.__version__)}
         self.about = About(name, "ready model", digest, "", "", versions, warnings)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 from harness.reports.sources import History
 from harness.training.score_parts import is_part, is_shown
@@ -14,11 +14,23 @@ MEMBERS = 10
 """Most members whose curves are drawn; more could not be distinguished."""
 
 
-def curves(histories: Mapping[str, History]) -> list[dict[str, Any]]:
-    """Return the charts of a run, or of several runs or members by name; charts without a number are left out.
+class Series(TypedDict):
+    """A line of a chart: its value at each epoch, None where it has none."""
 
-    Each chart has a title, epochs and series.
-    """
+    name: str
+    values: list[float | None]
+
+
+class Chart(TypedDict):
+    """A chart as the page's script reads it; ``x``: the epochs."""
+
+    title: str
+    x: list[float]
+    series: list[Series]
+
+
+def curves(histories: Mapping[str, History]) -> list[Chart]:
+    """Return the charts of a run, or of several runs or members by name; charts without a number are left out."""
     shown = dict(list(histories.items())[:MEMBERS])
     charts = [_chart(title, shown, columns) for title, columns in CHARTS]
     if len(shown) == 1:
@@ -31,9 +43,9 @@ def curves(histories: Mapping[str, History]) -> list[dict[str, Any]]:
     return [chart for chart in charts if chart["series"]]
 
 
-def _chart(title: str, histories: Mapping[str, History], columns: Sequence[str]) -> dict[str, Any]:
+def _chart(title: str, histories: Mapping[str, History], columns: Sequence[str]) -> Chart:
     epochs = sorted({row["epoch"] for rows in histories.values() for row in rows if "epoch" in row})
-    series = []
+    series: list[Series] = []
     for member, rows in histories.items():
         by_epoch = {row["epoch"]: row for row in rows if "epoch" in row}
         for column in columns:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,7 +160,29 @@ def histogram(name: str, values: Sequence[float]) -> Histogram:
     return Histogram(name, edges.tolist(), counts.tolist(), float(numbers.min()), middle, float(numbers.max()))
 
 
-def track_figures(index: Index, infos: Mapping[Path, VideoInfo]) -> dict[str, Any]:
+class Together(TypedDict):
+    """The share of frames with unit ``names[row]`` that also have ``names[column]``."""
+
+    names: list[str]
+    shares: list[list[float]]
+
+
+class TrackFigures(TypedDict):
+    """All statistics of one track. ``sound``: videos with sound, and all; ``crossing``: groups on several splits."""
+
+    name: str
+    variant: str
+    counts: list[SplitCount]
+    balance: Balance | None
+    rates: Balance | None
+    together: Together | None
+    densities: list[Density]
+    media: list[Histogram]
+    sound: tuple[int, int]
+    crossing: list[tuple[str, list[str]]]
+
+
+def track_figures(index: Index, infos: Mapping[Path, VideoInfo]) -> TrackFigures:
     """Return all statistics of one track, as the page's template expects them."""
     together = co_occurrence(index)
     return {

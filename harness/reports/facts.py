@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from harness.config.schema import flat
 from harness.runs.remarks import LABELS, parts_line, remarks
@@ -14,6 +14,40 @@ from leaderboards.record import Record
 
 SPLITS = ("train", "val", "test")
 Pairs = list[tuple[str, str]]
+
+
+class ScoreRow(TypedDict):
+    """A score of a run, or of the plain reference. ``spread``: over seeds or folds; ``parts``: one line."""
+
+    label: str
+    kind: str
+    main: float | None
+    low: float | None
+    high: float | None
+    spread: float | None
+    videos: int | None
+    groups: int | None
+    frames: int | None
+    parts: str
+
+
+class MemberRow(TypedDict):
+    """A seed or fold of a run with its scores."""
+
+    name: str
+    status: str
+    reason: str | None
+    epoch: int | None
+    raw: float | None
+    post: float | None
+
+
+class EnsembleRow(TypedDict):
+    """A member of an ensemble, its score and its weights in one line."""
+
+    name: str | None
+    raw: float | None
+    weights: str
 
 
 def heading(record: Record) -> str:
@@ -25,9 +59,9 @@ def heading(record: Record) -> str:
     return f"{name}: {where}" if name else "The run ended before its data was known."
 
 
-def score_rows(result: Result) -> list[dict[str, Any]]:
+def score_rows(result: Result) -> list[ScoreRow]:
     """Return one row for each score of a run, the plain reference last."""
-    rows = [
+    rows: list[ScoreRow] = [
         {
             "label": LABELS.get(kind, kind),
             "kind": kind,
@@ -43,11 +77,20 @@ def score_rows(result: Result) -> list[dict[str, Any]]:
         for kind, block in (result.get("scores") or {}).items()
     ]
     if reference := result.get("reference"):
-        empty = dict.fromkeys(("low", "high", "spread", "videos", "groups"))
-        frames = int((reference.get("parts") or {}).get("frames") or 0) or None
-        label = "plain reference"
-        own: dict[str, Any] = {"label": label, "kind": "reference", "main": reference.get("main"), "frames": frames}
-        rows.append({**empty, **own, "parts": _parts(reference)})
+        rows.append(
+            {
+                "label": "plain reference",
+                "kind": "reference",
+                "main": reference.get("main"),
+                "low": None,
+                "high": None,
+                "spread": None,
+                "videos": None,
+                "groups": None,
+                "frames": int((reference.get("parts") or {}).get("frames") or 0) or None,
+                "parts": _parts(reference),
+            }
+        )
     return rows
 
 
@@ -83,7 +126,7 @@ def data_note(result: Result) -> str:
     return "; ".join([f"{name}, fingerprint {fingerprint[:16]}", *packed])
 
 
-def member_rows(members: Mapping[str, Record]) -> list[dict[str, Any]]:
+def member_rows(members: Mapping[str, Record]) -> list[MemberRow]:
     """Return one row for each seed or fold of a run."""
     return [
         {
@@ -91,13 +134,14 @@ def member_rows(members: Mapping[str, Record]) -> list[dict[str, Any]]:
             "status": member.status,
             "reason": member.reason,
             "epoch": member.result.get("epoch"),
-            **{kind: _table(member.scores.get(kind)).get("main") for kind in ("raw", "post")},
+            "raw": _table(member.scores.get("raw")).get("main"),
+            "post": _table(member.scores.get("post")).get("main"),
         }
         for name, member in members.items()
     ]
 
 
-def ensemble_rows(result: Result) -> list[dict[str, Any]]:
+def ensemble_rows(result: Result) -> list[EnsembleRow]:
     """Return the members of an ensemble with their scores and weights."""
     members = (result.get("members") or ()) if "ensemble" in result else ()
     return [

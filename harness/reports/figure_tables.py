@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,10 +11,10 @@ import numpy as np
 from harness.reports import facts
 from harness.reports.bars import bars
 from harness.reports.curves import curves
-from harness.reports.run_page import drop_rows, figures, is_labelled
+from harness.reports.run_page import Unit, drop_rows, figures, is_labelled
 from harness.reports.sources import RunSources
 from harness.reports.thinning import edges, thin, thin_times
-from harness.reports.values import CELLS
+from harness.reports.values import CELLS, Density
 from zoo.api import Answer, VideoAnswers
 
 MOST = 40
@@ -170,7 +170,7 @@ def _drop_one(sources: RunSources) -> Iterator[FigureTable]:
         yield FigureTable("drop-one", "interval_bars", columns, rows, metric, height=0.3 + 0.08 * len(rows))
 
 
-def _units(units: list[dict[str, Any]]) -> Iterator[FigureTable]:
+def _units(units: Sequence[Unit]) -> Iterator[FigureTable]:
     for unit in units:
         if curve := unit["curve"]:
             rows = list(zip([unit["name"]] * len(curve.recall), curve.recall, curve.precision, strict=True))
@@ -182,7 +182,7 @@ def _units(units: list[dict[str, Any]]) -> Iterator[FigureTable]:
         yield FigureTable("f1-of-units", "bars", ("unit", "F1", "active labels"), rows, "F1", "", None, 0.8)
 
 
-def _density(d: Any) -> FigureTable:
+def _density(d: Density) -> FigureTable:
     width = [(high - low) / CELLS for low, high in zip(d.low, d.high, strict=True)]
     rows = [
         (d.low[0] + width[0] * (j + 0.5), d.low[1] + width[1] * (i + 0.5), n)

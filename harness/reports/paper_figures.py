@@ -9,6 +9,7 @@ import csv
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,7 +56,7 @@ def write_figures(run: Path, place: Path, style: str) -> list[Path]:
     with pyplot.rc_context(settings(STYLES[style])):
         for table in tables:
             stem = place / _stem(table)
-            atomic(stem.with_name(f"{stem.name}.csv"), lambda part, table=table: _write_csv(part, table))  # type: ignore[misc]
+            atomic(stem.with_name(f"{stem.name}.csv"), partial(_write_csv, table=table))
             written += [stem.with_name(f"{stem.name}.csv"), *_draw(pyplot, table, stem, STYLES[style])]
     return written
 
@@ -127,7 +128,7 @@ def _draw(pyplot: Any, table: FigureTable, stem: Path, style: Style, forms: Sequ
         for form in forms:
             path = stem.with_name(f"{stem.name}.{form}")
             metadata = {"Date": None} if form == "svg" else {"CreationDate": None} if form == "pdf" else {}
-            atomic(path, lambda part, form=form, m=metadata: figure.savefig(part, format=form, metadata=m))  # type: ignore[misc]
+            atomic(path, partial(figure.savefig, format=form, metadata=metadata))
             yield path
     finally:
         pyplot.close(figure)

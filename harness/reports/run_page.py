@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from harness.reports import facts
 from harness.reports.bars import Bar, bars
-from harness.reports.classes import class_figures, class_reliability, labelled, precision_recall
+from harness.reports.classes import (
+    ClassFigure,
+    PrecisionRecall,
+    Reliability,
+    class_figures,
+    class_reliability,
+    labelled,
+    precision_recall,
+)
 from harness.reports.curves import curves
 from harness.reports.rendering import render, script_json
 from harness.reports.sources import RunSources
-from harness.reports.timelines import described, timelines
-from harness.reports.values import densities, mean_label
+from harness.reports.timelines import Timelines, described, timelines
+from harness.reports.values import Density, MeanLabel, densities, mean_label
 from zoo.api import Answer
 from zoo.metrics.scores import confusion
 
@@ -55,10 +63,73 @@ def run_page(sources: RunSources) -> str:
     )
 
 
-def figures(sources: RunSources) -> dict[str, Any]:
+class Confusion(TypedDict):
+    """The confusion matrix of a class answer. ``counts[label][prediction]``; ``totals``: frames of each label."""
+
+    name: str
+    classes: list[str]
+    counts: list[list[int]]
+    totals: list[int]
+    each: list[ClassFigure]
+
+
+class Unit(TypedDict):
+    """The figures of a unit that is active, and its precision-recall curve."""
+
+    name: str
+    each: ClassFigure
+    curve: PrecisionRecall | None
+    frames: int
+
+
+class Means(TypedDict):
+    """The mean label at each prediction of a value."""
+
+    name: str
+    low: float
+    high: float
+    bins: MeanLabel
+
+
+class Calibration(TypedDict):
+    """The share of correct predictions at each probability."""
+
+    name: str
+    bins: Reliability
+
+
+class RunFigures(TypedDict):
+    """All figures of a run's predictions."""
+
+    confusions: list[Confusion]
+    units: list[Unit]
+    densities: list[Density]
+    reliabilities: list[Calibration]
+    means: list[Means]
+    videos: list[Bar]
+    groups: list[Bar]
+
+
+DropRow = TypedDict(
+    "DropRow",
+    {
+        "name": str,
+        "main": float,
+        "low": float | None,
+        "high": float | None,
+        "difference": float | None,
+        "from": float | None,
+        "to": float | None,
+        "p": float | None,
+    },
+)
+"""The score under a tested condition, and its difference from that of the run with an interval."""
+
+
+def figures(sources: RunSources) -> RunFigures:
     """Return the figures of the predictions; all empty without labels."""
     track, videos = sources.track, sources.raw
-    drawn: dict[str, Any] = {
+    drawn: RunFigures = {
         "confusions": [],
         "units": [],
         "densities": [],
@@ -78,9 +149,8 @@ def figures(sources: RunSources) -> dict[str, Any]:
         if answer.kind == "binary":
             drawn["units"].append(unit_figure(answer, values, targets))
         if answer.kind == "value":
-            drawn["means"].append(
-                {"name": answer.name, "low": answer.low, "high": answer.high} | {"bins": mean_label(answer, videos)}
-            )
+            if (bins := mean_label(answer, videos)) is not None:
+                drawn["means"].append({"name": answer.name, "low": answer.low, "high": answer.high, "bins": bins})
         elif (calibration := class_reliability(answer, videos)) is not None:
             drawn["reliabilities"].append({"name": answer.name, "bins": calibration})
     drawn["densities"] = densities(track.answers, videos)
@@ -88,7 +158,7 @@ def figures(sources: RunSources) -> dict[str, Any]:
     return drawn
 
 
-def confusion_figure(answer: Answer, chosen: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+def confusion_figure(answer: Answer, chosen: np.ndarray, targets: np.ndarray) -> Confusion:
     """Return the confusion matrix of a class answer: names, counts, and precision, recall and F1 of each class."""
     counts = confusion(chosen, targets, len(answer.classes))
     return {
@@ -100,7 +170,7 @@ def confusion_figure(answer: Answer, chosen: np.ndarray, targets: np.ndarray) ->
     }
 
 
-def unit_figure(answer: Answer, values: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+def unit_figure(answer: Answer, values: np.ndarray, targets: np.ndarray) -> Unit:
     """Return precision, recall and F1 of a unit, and its precision-recall curve."""
     counts = confusion(values >= 0.5, targets, 2)
     return {
@@ -111,7 +181,7 @@ def unit_figure(answer: Answer, values: np.ndarray, targets: np.ndarray) -> dict
     }
 
 
-def timeline_data(sources: RunSources, scored: Sequence[Bar]) -> dict[str, Any]:
+def timeline_data(sources: RunSources, scored: Sequence[Bar]) -> Timelines:
     """Return the timelines as the page's script expects them, the video with the lowest score first.
 
     ``scored``: the bars of the videos; empty without labels.
@@ -123,12 +193,12 @@ def timeline_data(sources: RunSources, scored: Sequence[Bar]) -> dict[str, Any]:
     lines = timelines(sources.track.answers, videos, sources.post)
     figure = {bar.name: bar.score for bar in scored}
     answers = [described(answer) for answer in sources.track.answers]
-    return {"answers": answers, "videos": [line | {"score": figure.get(line["name"])} for line in lines]}
+    return {"answers": answers, "videos": [{**line, "score": figure.get(line["name"])} for line in lines]}
 
 
-def drop_rows(sources: RunSources) -> list[dict[str, Any]]:
+def drop_rows(sources: RunSources) -> list[DropRow]:
     """Return the score of the run under each tested condition, a row each."""
-    rows = []
+    rows: list[DropRow] = []
     for row in sources.conditions:
         raw: Mapping[str, Any] = row["raw"]
         difference = raw.get("difference") or {}

@@ -6,27 +6,59 @@ import os
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import quote
 
 from harness.reports import facts
-from harness.reports.curves import curves
+from harness.reports.curves import Chart, curves
 from harness.reports.rendering import render, script_json
 from harness.reports.sources import RunSources
 from leaderboards.tables import leaderboard
 
 
+class RunRow(TypedDict):
+    """A run in the table of a page. ``main``, ``low``, ``high``: the raw score; ``post``: the post-processed one."""
+
+    name: str
+    link: str
+    status: str
+    reason: str
+    encoders: str
+    fusion: str
+    head: str
+    main: float | None
+    low: float | None
+    high: float | None
+    post: float | None
+    reference: float | None
+    videos: int | None
+    groups: int
+    seconds: float | None
+
+
+class Section(TypedDict):
+    """The runs of one track, split and data. ``parts``: a row for each part of the score, a column for each run."""
+
+    title: str
+    synthetic: bool
+    axis: Sequence[float]
+    rows: list[RunRow]
+    notes: list[str]
+    parts: list[tuple[str, list[float | None]]]
+    names: list[str]
+
+
 def several_page(runs: Sequence[RunSources], place: Path, title: str) -> str:
     """Return the page of some runs as HTML; ``place``: the folder of the page, to which links are relative."""
     ordered = sorted(runs, key=_key)
-    sections: list[dict[str, Any]] = []
-    charts: list[dict[str, Any]] = []
+    sections: list[Section] = []
+    charts: list[Chart] = []
     for key, same in groupby(ordered, key=_key):
         members = sorted(same, key=_place)
         scored = [run for run in members if _main(run) is not None]
         histories = {run.record.name: next(iter(run.histories.values())) for run in members if run.histories}
         if len(histories) > 1:
-            charts += [chart | {"title": f"{key[0]} {key[1]}: {chart['title']}"} for chart in curves(histories)]
+            charts += [{**chart, "title": f"{key[0]} {key[1]}: {chart['title']}"} for chart in curves(histories)]
         sections.append(
             {
                 "title": facts.heading(members[0].record) if key[0] else "Runs that ended before their data was known",
@@ -68,7 +100,7 @@ def _main(run: RunSources) -> float | None:
     return raw["main"] if raw else None
 
 
-def _row(run: RunSources, place: Path) -> dict[str, Any]:
+def _row(run: RunSources, place: Path) -> RunRow:
     record = run.record
     raw: Mapping[str, Any] = (record.result.get("scores") or {}).get("raw") or {}
     post: Mapping[str, Any] = (record.result.get("scores") or {}).get("post") or {}

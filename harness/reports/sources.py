@@ -18,7 +18,7 @@ from leaderboards.record import Record
 from leaderboards.tables import leaderboard
 from zoo.api import TrackSpec, VideoAnswers
 from zoo.errors import UserError, first_line
-from zoo.text import told
+from zoo.text import undo_inert
 
 History = list[dict[str, float]]
 
@@ -115,7 +115,7 @@ def _history(path: Path, record: Record, notes: list[str]) -> History:
     except (OSError, ValueError, csv.Error) as error:
         notes.append(f"{path.name} cannot be read ({error}): no curves")
         return []
-    return [{told(str(k)): x for k, v in row.items() if (x := _float(v)) is not None} for row in rows]
+    return [{undo_inert(str(k)): x for k, v in row.items() if (x := _float(v)) is not None} for row in rows]
 
 
 def _float(text: Any) -> float | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -22,10 +22,44 @@ MOST, LEAST = 3000, 120
 NOTHING = -32768
 
 
+class AnswerFacts(TypedDict):
+    """An answer as the page's script reads it."""
+
+    name: str
+    kind: str
+    classes: list[str]
+    low: float
+    high: float
+
+
+class Timeline(TypedDict):
+    """The lines of one video. ``lines``: answer -> raw, post or true -> packed values; ``present``: slot -> shares."""
+
+    name: str
+    group: str
+    frames: int
+    time: str
+    lines: dict[str, dict[str, str]]
+    present: dict[str, str]
+
+
+class ScoredTimeline(Timeline):
+    """A timeline with the score of its video, None if there is none."""
+
+    score: float | None
+
+
+class Timelines(TypedDict):
+    """All timelines of a page."""
+
+    answers: list[AnswerFacts]
+    videos: list[ScoredTimeline]
+
+
 def timelines(
     answers: Sequence[Answer], raw: Sequence[VideoAnswers], post: Sequence[VideoAnswers] = ()
-) -> list[dict[str, Any]]:
-    """Return the timeline of every video in the order of ``raw``: name, group, frames, and packed lines.
+) -> list[Timeline]:
+    """Return the timeline of every video in the order of ``raw``.
 
     Args:
         answers: The predicted quantities.
@@ -38,7 +72,7 @@ def timelines(
     return [_timeline(answers, video, processed.get(video.video), points) for video in raw]
 
 
-def described(answer: Answer) -> dict[str, Any]:
+def described(answer: Answer) -> AnswerFacts:
     """Return an answer in the form that the page's script reads."""
     return {
         "name": answer.name,
@@ -55,7 +89,7 @@ def points_of(videos: int, lines: int) -> int:
     return int(min(MOST, max(LEAST, room)))
 
 
-def _timeline(answers: Sequence[Answer], raw: VideoAnswers, post: VideoAnswers | None, points: int) -> dict[str, Any]:
+def _timeline(answers: Sequence[Answer], raw: VideoAnswers, post: VideoAnswers | None, points: int) -> Timeline:
     bounds = edges(len(raw.times), points)
     lines: dict[str, dict[str, str]] = {}
     for answer in answers:

@@ -8,17 +8,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import quote
 
 import numpy as np
 
 from harness.data.decoding.video import VideoInfo
 from harness.io.atomic import atomic
+from harness.reports.curves import Chart
 from harness.reports.key_frames import KeyFrame, key_frames, pictures_of
 from harness.reports.rendering import render, script_json
-from harness.reports.timelines import described, timelines
-from harness.reports.values import density
+from harness.reports.timelines import ScoredTimeline, Timelines, described, timelines
+from harness.reports.values import Density, density
 from zoo.api import Answer, VideoAnswers
 from zoo.errors import UserError
 
@@ -66,10 +67,52 @@ def address_of(video: Path, folder: Path) -> str:
     return quote(f"./{Path(relative).as_posix()}")
 
 
-def _payload(answers: Sequence[Answer], video: VideoInfo, people: Sequence[VideoAnswers]) -> dict[str, Any]:
+class Player(TypedDict):
+    """Settings of the player: the time at which the video begins, in seconds."""
+
+    start: float
+
+
+class Payload(TypedDict):
+    """Data for the page's script; the page has no curves."""
+
+    curves: list[Chart]
+    timelines: Timelines
+    player: Player
+
+
+class Share(TypedDict):
+    """The share of frames with a class or an active unit."""
+
+    name: str
+    share: float
+    frames: int
+
+
+class ValueRange(TypedDict):
+    """The predictions of a value, such as valence."""
+
+    name: str
+    mean: float
+    least: float
+    greatest: float
+
+
+class PersonFigures(TypedDict):
+    """A person of the video. ``plane``: the joint density of two values, if the track has two."""
+
+    summary: Mapping[str, Any]
+    keys: Sequence[KeyFrame]
+    classes: list[tuple[str, list[Share]]]
+    units: list[Share]
+    values: list[ValueRange]
+    plane: Density | None
+
+
+def _payload(answers: Sequence[Answer], video: VideoInfo, people: Sequence[VideoAnswers]) -> Payload:
     lines = timelines(answers, people)
-    named = [
-        line | {"name": f"person {k}" if len(lines) > 1 else line["name"], "score": None}
+    named: list[ScoredTimeline] = [
+        {**line, "name": f"person {k}" if len(lines) > 1 else line["name"], "score": None}
         for k, line in enumerate(lines, 1)
     ]
     return {
@@ -81,8 +124,15 @@ def _payload(answers: Sequence[Answer], video: VideoInfo, people: Sequence[Video
 
 def _person(
     answers: Sequence[Answer], person: VideoAnswers, keys: Sequence[KeyFrame], summary: Mapping[str, Any]
-) -> dict[str, Any]:
-    found: dict[str, Any] = {"summary": summary, "keys": keys, "classes": [], "units": [], "values": [], "plane": None}
+) -> PersonFigures:
+    found: PersonFigures = {
+        "summary": summary,
+        "keys": keys,
+        "classes": [],
+        "units": [],
+        "values": [],
+        "plane": None,
+    }
     for answer in answers:
         values = np.asarray(person.values[answer.name], np.float64)
         if answer.kind == "class":
@@ -91,8 +141,8 @@ def _person(
         elif answer.kind == "binary":
             found["units"] += _shares((answer.name,), [int((values >= 0.5).sum())], len(values))
         else:
-            row = {"mean": values.mean(), "least": values.min(), "greatest": values.max()}
-            found["values"].append({"name": answer.name, **{key: float(value) for key, value in row.items()}})
+            mean, least, greatest = (float(x) for x in (values.mean(), values.min(), values.max()))
+            found["values"].append({"name": answer.name, "mean": mean, "least": least, "greatest": greatest})
     if len(pair := [answer for answer in answers if answer.kind == "value"]) == 2:
         a, b = pair
         x, y = (np.asarray(person.values[answer.name], np.float64) for answer in pair)
@@ -100,7 +150,7 @@ def _person(
     return found
 
 
-def _shares(names: Sequence[str], counts: Any, n: int) -> list[dict[str, Any]]:
+def _shares(names: Sequence[str], counts: Any, n: int) -> list[Share]:
     return [{"name": name, "share": k / n, "frames": int(k)} for name, k in zip(names, counts, strict=True)]
 
 

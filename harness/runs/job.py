@@ -11,7 +11,7 @@ from harness.data.affwild2.build import build_index
 from harness.data.index.index import Index
 from harness.data.packed.locate import find_pack
 from harness.runs.splits import EpochSource, assign_splits, check_kind, find_origin, split_name
-from zoo.api import EditionSpec, TrackSpec
+from zoo.api import EditionSpec, LoggerSpec, TrackSpec
 from zoo.errors import UserError
 from zoo.files import file_sha256
 from zoo.registry.augmentations import DEFAULT, augmentation_texts
@@ -41,7 +41,7 @@ class Job:
     split: str = "val"
     origin: EpochSource | None = None
 
-    def loggers(self) -> list[Block]:
+    def loggers(self) -> list[Block[LoggerSpec]]:
         """Return what notes the course of the training; UserError for an unknown logger or option."""
         given = dict(self.config.logger_options)
         chosen = []
@@ -136,7 +136,7 @@ def make_job(config: RunConfig, *, progress: bool = True, shared: SharedSetup | 
     plan = plan_of(config, registry, track)
     # "The default set" may mean another one tomorrow too, and nothing for a run whose encoders are all frozen.
     config = config.model_copy(update={"augment": augmentation_texts(plan.augment) or None})
-    if config.train.evaluation == "full" and not plan.head.spec.full:  # type: ignore[attr-defined]
+    if config.train.evaluation == "full" and not plan.head.spec.full:
         raise UserError("evaluation-full", name=plan.head.spec.name)
     shared = shared or _shared_setup(config, registry, edition, track, progress)
     index = shared.index

@@ -15,7 +15,7 @@ from harness.evaluation.merging import merge
 from harness.evaluation.postprocessing import Chain, mean_optimism
 from harness.evaluation.prediction_tables import write_predictions
 from harness.io.atomic import atomic
-from harness.io.locks import run_lock
+from harness.io.run_lock import run_lock
 from harness.runs.finished import digests_of, place_of, read_own
 from harness.runs.identity import FREE, identity
 from harness.runs.job import Job
@@ -46,7 +46,7 @@ from leaderboards.statistics import jackknife
 from zoo.api import VideoAnswers
 from zoo.errors import UserError
 
-Conclude = Callable[[Sequence[Record]], tuple[Result, list[str]]]
+Combine = Callable[[Sequence[Record]], tuple[Result, list[str]]]
 
 
 def read(path: Path) -> Record:
@@ -68,7 +68,7 @@ def run_seeds(job: Job, folder: Path, seeds: int, world: World | None = None) ->
         atomic(folder / "seeds", lambda part: part.write_text(f"{seeds}\n"))
     jobs = member_jobs(job, seeds)
 
-    def conclude(members: Sequence[Record]) -> tuple[Result, list[str]]:
+    def combine(members: Sequence[Record]) -> tuple[Result, list[str]]:
         processed = _test_answers(job, folder, jobs, "test.post.parquet")
         submission, notes = (
             submit_final(job, merge(processed, job.track, method=job.config.merge), folder) if processed else (None, [])
@@ -77,7 +77,7 @@ def run_seeds(job: Job, folder: Path, seeds: int, world: World | None = None) ->
             notes.append("the submission merges the seeds' answers; the score is the mean of theirs, not the merge's")
         return {**mean_result(members), "submission": submission}, notes
 
-    return _run_all(job, folder, jobs, conclude, world)
+    return _run_all(job, folder, jobs, combine, world)
 
 
 def run_folds(job: Job, folder: Path, world: World | None = None) -> Outcome:
@@ -88,7 +88,7 @@ def run_folds(job: Job, folder: Path, world: World | None = None) -> Outcome:
     world = world or single_process(pick_device(job.config.device))
     jobs = member_jobs(job)
 
-    def conclude(members: Sequence[Record]) -> tuple[Result, list[str]]:
+    def combine(members: Sequence[Record]) -> tuple[Result, list[str]]:
         files = [folder / name / "predictions" / f"{own.split}.parquet" for name, own in jobs.items()]
         answers = {v.video: v for path in files if path.is_file() for v in read_own(path, job.track)}
         scored = score_split(job, [answers[v.name] for v in job.index.videos if v.name in answers], folder)
@@ -102,7 +102,7 @@ def run_folds(job: Job, folder: Path, world: World | None = None) -> Outcome:
         }
         return {**result, "submission": submission}, notes
 
-    return _run_all(job, folder, jobs, conclude, world)
+    return _run_all(job, folder, jobs, combine, world)
 
 
 def member_jobs(job: Job, seeds: int = 1) -> dict[str, Job]:
@@ -126,7 +126,7 @@ def write_config(config: RunConfig, folder: Path) -> None:
     atomic(folder / "config.toml", lambda part: part.write_text(config.toml(), encoding="utf-8"))
 
 
-def _run_all(job: Job, folder: Path, jobs: Mapping[str, Job], conclude: Conclude, world: World) -> Outcome:
+def _run_all(job: Job, folder: Path, jobs: Mapping[str, Job], combine: Combine, world: World) -> Outcome:
     """Run the members that are not finished yet, and write one record of all."""
     circumstances: Circumstances = {"data": place_of(job.index.root, folder)}
     record = Record(name=folder.name, status="running", result=identity(job), circumstances=circumstances)
@@ -144,7 +144,7 @@ def _run_all(job: Job, folder: Path, jobs: Mapping[str, Job], conclude: Conclude
                 print(f"{name.replace('-', ' ')} ({len(members) + 1} of {len(jobs)})", flush=True)
             members.append(run(own, folder / name, world=world).record)
         if world.first:
-            result, notes = conclude(members)
+            result, notes = combine(members)
             record.status, record.result = "done", result
             record.circumstances["seconds"] = sum(member.circumstances.get("seconds", 0) for member in members)
             record.circumstances["files"] = digests_of(folder)

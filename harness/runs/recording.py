@@ -50,10 +50,10 @@ def record_run(record: Record, folder: Path | None) -> Iterator[None]:
         if halved:
             own["out_of_memory"] = halved  # work that continued with smaller batches
         record.circumstances = {**circumstances, **own, **record.circumstances}
-        _conclude(record, folder, begun)
+        _finish(record, folder, begun)
 
 
-def _conclude(record: Record, folder: Path | None, begun: Result) -> None:
+def _finish(record: Record, folder: Path | None, begun: Result) -> None:
     """Write how the work ended, into the space that was reserved for it.
 
     If finished work finds no space for its full record, the record says that the run failed for this reason.

@@ -21,7 +21,7 @@ from harness.features.extraction import extract, extract_videos
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
 from harness.features.views import ViewChoice, view_slots
-from harness.io.locks import run_lock
+from harness.io.run_lock import run_lock
 from harness.runs import finished, provenance
 from harness.runs.identity import identity, made_of
 from harness.runs.job import Job
@@ -76,7 +76,7 @@ class Prepared:
 
     model: Model
     splits: dict[str, ClipData]
-    passports: list[WeightsBlock]
+    cards: list[WeightsBlock]
     world: World
     exposures: list[provenance.TrainingExposure] = field(default_factory=list)
     store: FeatureStore = field(default_factory=FeatureStore)
@@ -89,10 +89,6 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
     A failure leaves a record with the reason; an interruption leaves one that can be continued. With several processes
     only the first one writes; in the others the outcome's record is empty.
     """
-    if job.config.zero_shot:
-        from harness.runs import zero_shot  # imported here because zero_shot imports this module
-
-        return zero_shot.run(job, folder, progress=progress)
     world = world or single_process(pick_device(job.config.device))
     circumstances: Circumstances = {"data": finished.place_of(job.index.root, folder)}
     record = Record(name=folder.name, status="running", result=identity(job), circumstances=circumstances)
@@ -114,7 +110,7 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
             folder=folder,
             progress=progress,
             stop=job.origin.epochs if job.origin else None,
-            made=made_of(job, prepared.store, prepared.passports),
+            made=made_of(job, prepared.store, prepared.cards),
             loggers=lambda step: begun_loggers(job, folder, step),
             augment=make_augmenter(job.plan, prepared.model, job.config.seed),
         )
@@ -127,7 +123,7 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
         if world.first:
             seen = provenance.metadata(job, trained.selections, prepared.exposures)
             save_weights(folder / "weights.safetensors", prepared.model.state_dict(), seen)
-            result, notes = conclude(job, prepared, folder, trained, got)
+            result, notes = write_results(job, prepared, folder, trained, got)
             record.status, record.result = "done", result
             record.circumstances["files"] = finished.digests_of(folder)
             link_record(folder / "submission", record.result_sha256)
@@ -153,39 +149,44 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
     world = world or single_process(pick_device(config.device))
     torch.use_deterministic_algorithms(True, warn_only=True)
 
-    # Check that the parts fit together: on the meta device, before any pixel is read.
+    # On the meta device: parts that do not fit together are found before any pixel is read.
     dims = check(plan, adapter_options(config), regularisation_options(config))["dims"]
     if weights is None:
         check_training(plan, config)
-
-    # Features of frozen slots come from the cache or are computed now; raw input of trained slots is packed once a
-    # video.
     frozen, raw = frozen_slots(plan.slots, config.features, world.device), raw_slots(plan, job.index)
     store = extract_features(job.index, frozen, raw, world, progress=progress)
     splits = clips_of(job, store, raw)
-    passports = [found for slot in frozen if (found := slot.record())]
+    cards = [card for slot in frozen if (card := slot.record())]
     if weights is not None:
         model = trained_model(plan, dims, job.track, config, weights).to(world.device)
-        return Prepared(model, splits, passports, world, store=store)
+        return Prepared(model, splits, cards, world, store=store)
 
-    # The network with the random weights of its seed, pretrained encoders, and projections fitted on training frames.
     check_trainable(job, splits)
     add_views(job, frozen, splits["train"], store, progress=progress and world.first)
     if config.train.shuffle_labels:
         splits["train"].labels = shuffled(splits["train"].labels, config.seed)
     model = make_model(plan, dims, training_counts(job.track, splits["train"]), config)
-    exposures = {slot.plan.name: provenance.read_exposure(slot.file) for slot in frozen if slot.file}
-    for name, loaded in load_starting_weights(model, plan).items():
-        own = WeightsBlock(slot=name) | cast(WeightsBlock, loaded.record())
-        passports.append(own | {"precision": "float32"})
-        exposures[name] = provenance.read_exposure(loaded.path)
+    loaded = load_starting_weights(model, plan)
     fit_adapters(model, splits["train"], store)
+    exposures = exposures_of(frozen, loaded)
+    cards += [card_of(name, found) for name, found in loaded.items()]
+    # Weights that were trained on reported videos mark the run.
+    cards = [provenance.annotate_weights(card, exposures.get(card["slot"], []), job) for card in cards]
+    return Prepared(model, splits, cards, world, [one for those in exposures.values() for one in those], store, dims)
 
-    # Exposure of the starting weights goes into the record, and marks the run if they were trained on reported videos.
-    passports = [provenance.annotate_weights(p, exposures.get(p["slot"], []), job) for p in passports]
-    return Prepared(
-        model, splits, passports, world, [saw for those in exposures.values() for saw in those], store, dims
-    )
+
+def card_of(slot: str, loaded: Loaded) -> WeightsBlock:
+    """Return the model card of the weights that a finetuned encoder begins with."""
+    return WeightsBlock(slot=slot) | cast(WeightsBlock, loaded.record()) | {"precision": "float32"}
+
+
+def exposures_of(
+    frozen: Sequence[FrozenSlot], loaded: Mapping[str, Loaded]
+) -> dict[str, list[provenance.TrainingExposure]]:
+    """Return slot -> the trainings that its weights have been through, as noted in their files."""
+    files = {slot.plan.name: slot.file for slot in frozen if slot.file}
+    files |= {name: found.path for name, found in loaded.items()}
+    return {name: provenance.read_exposure(file) for name, file in files.items()}
 
 
 def trained_model(plan: Plan, dims: Mapping[str, int], track: TrackSpec, config: RunConfig, weights: Path) -> Model:
@@ -284,7 +285,7 @@ def pack_inputs(index: Index, raw: Mapping[str, RawSlot], world: World) -> None:
     world.all_gather(None)
 
 
-def conclude(
+def write_results(
     job: Job, prepared: Prepared, folder: Path, trained: Trained, got: Mapping[Any, list[VideoAnswers]]
 ) -> tuple[Result, list[str]]:
     """Score and write the predictions, write the submission, and return the result with notes."""
@@ -294,7 +295,7 @@ def conclude(
         **identity(job),
         "scores": scored.scores,
         "post": scored.post,
-        "passports": prepared.passports,
+        "passports": prepared.cards,
         "fits": {**FITS, "post": scored.post.get("fitted_on")},
         **provenance.selection_facts(job, trained.selections, prepared.exposures),
         "epochs": trained.epochs,

@@ -34,7 +34,7 @@ from zoo.weights.cards import find
 Draw = Callable[[Path, Path], Sequence[Path]]
 """Draws the pictures of a run's folder into another folder, as PNGs."""
 
-__all__ = ["check_ready", "read", "resume", "run_seeds", "start"]
+__all__ = ["check_ready", "read", "resume", "run_job", "run_seeds", "start"]
 
 
 def start(
@@ -64,18 +64,25 @@ def start(
             announce(job, _hindrance(job))
             made = new_folder(out, name, default_name(config, seeds))
             write_config(job.config, made)
-        folder: Path = world.broadcast(made)  # type: ignore[assignment]
+        folder = world.broadcast(made)
+        assert folder is not None  # the first process has made it
         _run(job, folder, seeds, world, after, draw)
     return folder
+
+
+def run_job(job: Job, folder: Path, seeds: int = 1, world: World | None = None) -> Outcome:
+    """Run a job into its folder: one training, one for each seed or fold, or the scoring of a ready encoder."""
+    if job.config.zero_shot:
+        return zero_shot.run(job, folder)
+    if seeds > 1:
+        return run_seeds(job, folder, seeds, world)
+    return run_folds(job, folder, world) if has_folds(job.config) else run(job, folder, world=world)
 
 
 def _run(
     job: Job, folder: Path, seeds: int, world: World, after: Callable[[Path], object] | None, draw: Draw | None
 ) -> None:
-    if seeds > 1:
-        outcome = run_seeds(job, folder, seeds, world)
-    else:
-        outcome = run_folds(job, folder, world) if has_folds(job.config) else run(job, folder, world=world)
+    outcome = run_job(job, folder, seeds, world)
     if world.first:
         finish(outcome, job, folder.parent)
         if after is not None:

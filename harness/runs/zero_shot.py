@@ -15,10 +15,11 @@ import torch
 
 from harness.batching.clips import ClipData
 from harness.config.schema import RunConfig
+from harness.data.index.index import Split
 from harness.evaluation.prediction import video_answers
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
-from harness.io.locks import run_lock
+from harness.io.run_lock import run_lock
 from harness.runs import finished, provenance
 from harness.runs.identity import identity
 from harness.runs.job import Job
@@ -108,9 +109,9 @@ def run(job: Job, folder: Path, *, progress: bool = True) -> Outcome:
 
 
 @torch.inference_mode()
-def predict(job: Job, slot: FrozenSlot, ready: Ready, store: FeatureStore, split: str) -> list[VideoAnswers]:
+def predict(job: Job, slot: FrozenSlot, ready: Ready, store: FeatureStore, split: Split) -> list[VideoAnswers]:
     """Predict all videos of a split."""
-    videos = job.index.split(split)  # type: ignore[arg-type]
+    videos = job.index.split(split)
     if not videos:
         return []
     data = ClipData(job.index, videos, [slot.plan.name], store, {})

@@ -167,11 +167,11 @@ def _start_others(devices: int, nodes: int) -> list[subprocess.Popen[bytes]]:
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     command = [sys.executable, "-m", "harness.cli", *sys.argv[1:]]
     children = [subprocess.Popen(command, env={**os.environ, "LOCAL_RANK": str(i)}) for i in range(1, devices)]
-    threading.Thread(target=_watch, args=(children,), daemon=True).start()
+    threading.Thread(target=_end_if_one_dies, args=(children,), daemon=True).start()
     return children
 
 
-def _watch(children: Sequence[subprocess.Popen[bytes]]) -> None:
+def _end_if_one_dies(children: Sequence[subprocess.Popen[bytes]]) -> None:
     """End this process if another one died and its absence is not noticed, as in a collective operation of GPUs."""
     while not any(child.poll() for child in children):
         time.sleep(1)

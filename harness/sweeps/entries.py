@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ def _make(entries: Sequence[Entry], out: Path, registry: Registry) -> None:
         if entry.folder is None:
             entry.folder = new_folder(out, None, default_name(entry.config, entry.seeds))
             if entry.seeds > 1:  # before the settings, which without this file would be those of a single run
-                atomic(entry.folder / "seeds", lambda part, n=entry.seeds: part.write_text(f"{n}\n"))  # type: ignore[misc]
+                atomic(entry.folder / "seeds", partial(Path.write_text, data=f"{entry.seeds}\n"))
             write_config(entry.config, entry.folder)
         for folder, config in entry.units().items():
             if not (folder / "config.toml").is_file():

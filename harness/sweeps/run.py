@@ -13,14 +13,14 @@ from harness.config.schema import RunConfig
 from harness.data.index.index import Index
 from harness.features.extraction import extract
 from harness.features.frozen_encoder import frozen_slots
-from harness.io.locks import run_lock
+from harness.io.run_lock import run_lock
 from harness.runs.extraction_workers import extract_with_workers
 from harness.runs.identity import identity
 from harness.runs.job import SharedSetup
 from harness.runtime.device import pick_device
 from harness.runtime.launchers import Failure, Launch
 from harness.sweeps.entries import Entry, claim_runs, record_of
-from harness.sweeps.worker import Done, conclude, train
+from harness.sweeps.worker import Done, combine_members, train
 from leaderboards.record import Record
 from zoo.errors import UserError
 from zoo.registry.plan import SlotPlan
@@ -74,7 +74,7 @@ def run_sweep(entries: Sequence[Entry], shared: SharedSetup, launch: Launch, out
         report_failures(folder, entry, outcome)
     many = [entry for entry in todo if entry.folder not in entry.units()]
     folders = [entry.folder for entry in many if entry.folder]
-    for place, outcome in launch(conclude, folders):
+    for place, outcome in launch(combine_members, folders):
         report_failures(folders[place], many[place], outcome)
 
 

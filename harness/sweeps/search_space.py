@@ -27,6 +27,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from harness.config.schema import BLOCK_KEYS, RunConfig, parsed, with_settings
+from zoo.api import Spec
 from zoo.errors import UserError
 from zoo.registry.plan import Plan, all_options
 
@@ -164,9 +165,9 @@ def setting_types(plan: Plan) -> dict[str, type]:
         assert issubclass(model, BaseModel)
         for name, field in model.model_fields.items():
             found[f"{section}.{name}"] = field.annotation if isinstance(field.annotation, type) else str
-    blocks = [(f"encoder.{slot.name}", slot.encoder, "encoders") for slot in plan.slots]
-    blocks += [("fusion", plan.fusion.spec, "fusions"), ("head", plan.head.spec, "heads")]  # type: ignore[list-item]
-    blocks += [(f"loss.{block.spec.name}", block.spec, "losses") for block in plan.losses.values()]  # type: ignore[misc]
+    blocks: list[tuple[str, Spec, str]] = [(f"encoder.{slot.name}", slot.encoder, "encoders") for slot in plan.slots]
+    blocks += [("fusion", plan.fusion.spec, "fusions"), ("head", plan.head.spec, "heads")]
+    blocks += [(f"loss.{block.spec.name}", block.spec, "losses") for block in plan.losses.values()]
     for prefix, spec, kind in blocks:
         found |= {f"{prefix}.{name}": option.kind for name, option in all_options(spec, kind).items()}
     return found

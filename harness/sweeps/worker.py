@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.io.locks import run_lock
+from harness.io.run_lock import run_lock
 from harness.runs.extraction_workers import ground_of
 from harness.runs.folder import saved_config
 from harness.runs.identity import identity
@@ -34,7 +34,7 @@ def train(folder: Path) -> Done:
     return _done(record)
 
 
-def conclude(folder: Path) -> Done:
+def combine_members(folder: Path) -> Done:
     """Write the record of a run whose members are trained; a failed one if a member failed."""
     job, n = _job(folder), seeds_of(folder)
     with run_lock(folder):

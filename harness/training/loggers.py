@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.api import Scalar
+from zoo.api import LoggerSpec, Scalar
 from zoo.errors import UserError, first_line
 from zoo.registry.plan import Block
 from zoo.registry.registry import resolve
@@ -23,7 +23,7 @@ class Loggers:
         step: The optimiser steps that were taken before; 0 for a new run.
     """
 
-    def __init__(self, blocks: Sequence[Block], folder: Path, step: int) -> None:
+    def __init__(self, blocks: Sequence[Block[LoggerSpec]], folder: Path, step: int) -> None:
         self._open: dict[str, Any] = {}
         for block in blocks:
             self._try(

@@ -18,6 +18,7 @@ def detectors() -> list[api.DetectorSpec]:
                 "size": api.Option(320, "longer side of the network's input in pixels"),
             },
             paper="Xu et al. 2019, Joint Face Detection and Alignment Using Face as Point, arXiv 1911.03599",
+            cards="plugins.detectors.centerface:cards",
         ),
         api.DetectorSpec(
             "blazeface",
@@ -26,5 +27,6 @@ def detectors() -> list[api.DetectorSpec]:
             options={"threshold": api.Option(0.5, "lowest score of a face, 0 to 1")},
             paper="Bazarevsky et al. 2019, BlazeFace, arXiv 1907.05047",
             license="Apache-2.0",
+            cards="plugins.detectors.blazeface:cards",
         ),
     ]

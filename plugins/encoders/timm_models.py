@@ -84,6 +84,7 @@ def passport(stream: str, argument: str | None, size: int | None = None) -> Mode
         name=f"{config.architecture}.{tag}" if tag else str(config.architecture),
         sha256=digest,
         license=config.license or "not stated by timm",
+        rights_known=bool(config.license),
         source=config.origin_url or "timm",
         url=url,
         saw=tuple(dict.fromkeys(data for part, data in _SAW.items() if part in tag.split("_"))),

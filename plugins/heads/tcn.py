@@ -47,6 +47,13 @@ class Tcn(Head):
         return x.masked_fill(~mask, 0).transpose(1, 2)
 
 
+def tcn_below(head: str, dim: int, hidden: int, layers: int, kernel: int, dropout: float, causal: bool) -> Tcn:
+    """Return the TCN whose output another head reads; raise UserError with that head's option names."""
+    at_least(f"head {head}", 1, tcn_layers=layers)
+    at_least(f"head {head}", 2, tcn_kernel=kernel)
+    return Tcn(dim, hidden, layers, kernel, dropout, causal)
+
+
 class _Block(nn.Module):
     """Two dilated convolutions and a shortcut: (B, inputs, T), mask (B, 1, T) -> (B, outputs, T).
 

@@ -12,8 +12,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from plugins.heads.mamba import Mamba
-from plugins.heads.tcn import Tcn
-from zoo.layers.validation import at_least
+from plugins.heads.tcn import tcn_below
 
 
 class TcnMamba(nn.Module):
@@ -36,9 +35,7 @@ class TcnMamba(nn.Module):
         tcn_kernel: int = 3,
     ) -> None:
         super().__init__()
-        at_least("head tcn_mamba", 1, tcn_layers=tcn_layers)
-        at_least("head tcn_mamba", 2, tcn_kernel=tcn_kernel)
-        self.tcn = Tcn(dim, hidden, tcn_layers, tcn_kernel, dropout, causal=not bidirectional)
+        self.tcn = tcn_below("tcn_mamba", dim, hidden, tcn_layers, tcn_kernel, dropout, causal=not bidirectional)
         self.mamba = Mamba(hidden, hidden, layers, dropout, state, kernel, expand, bidirectional)
         self.out_dim = hidden
 

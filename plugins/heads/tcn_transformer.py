@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from plugins.heads.tcn import Tcn
+from plugins.heads.tcn import tcn_below
 from plugins.heads.transformer import Transformer
-from zoo.layers.validation import at_least
 
 
 class TcnTransformer(nn.Module):
@@ -35,9 +34,7 @@ class TcnTransformer(nn.Module):
         causal: bool = False,
     ) -> None:
         super().__init__()
-        at_least("head tcn_transformer", 1, tcn_layers=tcn_layers)
-        at_least("head tcn_transformer", 2, tcn_kernel=tcn_kernel)
-        self.tcn = Tcn(dim, hidden, tcn_layers, tcn_kernel, dropout, causal)
+        self.tcn = tcn_below("tcn_transformer", dim, hidden, tcn_layers, tcn_kernel, dropout, causal)
         self.transformer = Transformer(hidden, hidden, layers, heads, dropout, positions, window, causal)
         self.out_dim = hidden
 

@@ -537,8 +537,8 @@ LEAKAGE = (
     Mutant(
         "post-fitted-on-itself",
         "harness/evaluation/postprocessing.py",
-        "if fold[video.group] != f]",
-        "if fold[video.group] != -1]",
+        "else by_fold[f]) if fold[video.group] != f]",
+        "else by_fold[f]) if fold[video.group] != -1]",
         ("tests/harness/evaluation/test_postprocessing.py::test_no_group_is_processed_with_values_fitted_on_it",),
         "post-processors fitted on the frames that they are scored on",
     ),

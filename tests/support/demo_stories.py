@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.data.synthetic import STANDARD_FRAMES, STANDARD_VIDEOS
 from harness.data.synthetic.latents import SLOTS, LatentTrajectory, draw_story
-from harness.data.synthetic.video_plans import cast
+from harness.data.synthetic.video_plans import plan_videos
 
 CRUMB = (4, 2, 2)
 FRAMES = 24
@@ -17,4 +17,4 @@ def stories(
     frames: int = STANDARD_FRAMES,
     **shares: float,
 ) -> list[LatentTrajectory]:
-    return [draw_story(plan, seed, ALL | shares) for plan in cast(videos, frames)]
+    return [draw_story(plan, seed, ALL | shares) for plan in plan_videos(videos, frames)]

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli.commands.explain import way_out
 from tests.support.paths import ROOT, TESTS
-from zoo.errors import PLUGIN_ERROR, FullDiskError, UserError, catalogue
+from zoo.errors import PLUGIN_ERROR, FullDiskError, UserError, catalogue, cause_of, causes
 
 GOLDEN = TESTS / "zoo" / "golden" / "errors.txt"
 KINDS = ("UserError", "FullDiskError", "kind")
@@ -97,3 +98,17 @@ def test_an_error_survives_the_way_to_another_process(kind: type[UserError]) -> 
 def test_what_cannot_be_printed_is_shown_as_escapes() -> None:
     error = UserError("annotation-empty", file="a\n\x1b[31m.txt")
     assert str(error).startswith("a\\n\\x1b[31m.txt: the annotation file is empty")
+
+
+PASSES_ON = {"message", "reason", "error", "value", "rest", "no_track", "first2", "shown", "names"}
+"""Fields with the sentence of another error or place, which ends with a way out of its own."""
+
+
+def test_every_sentence_says_what_to_do_unless_it_ends_with_another_one() -> None:
+    for code, sentence in catalogue().items():
+        last = [name for _, name, _, _ in string.Formatter().parse(sentence)][-1]
+        assert way_out(sentence) or (sentence.endswith("}") and last in PASSES_ON), f"{code}: {sentence}"
+
+
+def test_every_cause_is_that_of_a_code_and_every_code_has_one() -> None:
+    assert set(causes().values()) == {cause_of(code) for code in catalogue()}

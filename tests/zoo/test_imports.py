@@ -9,8 +9,10 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Sequence
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 from tests.support.paths import ROOT
@@ -156,3 +158,24 @@ def test_help_and_list_answer_without_a_heavy_package(arguments, tmp_path):
     done = python(f"import sys; sys.argv[1:] = {arguments}; import harness.cli as c; c.main()", fakes(tmp_path, HEAVY))
     assert done.returncode == 0, done.stderr
     assert ("run" if arguments == ["--help"] else "lite0") in done.stdout
+
+
+def circle(graph: grimp.ImportGraph) -> list[str]:
+    """Return modules that import each other in a circle, also inside functions; [] if there are none."""
+    try:
+        TopologicalSorter({name: graph.find_modules_directly_imported_by(name) for name in graph.modules}).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_module_imports_itself_through_others():
+    """Imports inside functions count, those for type checkers alone do not: they are never executed."""
+    assert circle(grimp.build_graph(*NAMES, cache_dir=None, exclude_type_checking_imports=True)) == []
+
+
+def test_a_circle_is_found():
+    graph = grimp.ImportGraph()
+    for importer, imported_module in (("a", "b"), ("b", "c"), ("c", "b")):
+        graph.add_import(importer=importer, imported=imported_module)
+    assert set(circle(graph)) == {"b", "c"}

@@ -12,7 +12,7 @@ from hypothesis import given
 
 import leaderboards.text
 from tests.support.hostile import HOSTILE, acting, texts
-from zoo.text import inert, seen_json, seen_toml, told, visible
+from zoo.text import inert, seen_json, seen_toml, undo_inert, visible
 
 CHARACTERS = [chr(n) for n in (*range(0x32400), *range(0xE0000, 0xE0200))]
 """All that Unicode has given a meaning, and some that it has not."""
@@ -63,7 +63,7 @@ def test_a_cell_is_no_formula_and_says_what_it_was_made_of(text: str) -> None:
     assert not acting(cell)
     assert not cell.lstrip().startswith(("=", "+", "-", "@"))
     if "\\" not in text:  # an escape that is there before is taken for one of ours
-        assert told(cell) == text
+        assert undo_inert(cell) == text
 
 
 @given(texts(), texts())
@@ -75,7 +75,7 @@ def test_two_texts_stay_two(a: str, b: str) -> None:
 @pytest.mark.parametrize("text", ["=1+1", "+a", "-a", "@sum", " =1", "\t=1", "＝1", "'=1", "-2"])
 def test_formulas_are_texts(text: str) -> None:
     assert inert(text)[0] in "'\\"
-    assert told(inert(text)) == text
+    assert undo_inert(inert(text)) == text
 
 
 @given(texts())

@@ -77,7 +77,7 @@ class SoundWindows:
         x, heard = scatter(x.unsqueeze(1), wanted), scatter(heard.unsqueeze(1), wanted)  # (B, K, 2 hops, D)
         i = torch.arange(2 * self.hops, device=x.device)
         weight = heard * torch.minimum(i + 1, 2 * self.hops - 1 - i).to(x.dtype)
-        total, weights = joined(x * weight.unsqueeze(-1)), joined(weight.unsqueeze(-1))
+        total, weights = overlap_add(x * weight.unsqueeze(-1)), overlap_add(weight.unsqueeze(-1))
         return read_at(total / weights.clamp_min(1), weights.squeeze(-1) > 0, position, HELD * self.rate / self.hop)
 
     def cut(self, x: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class SoundWindows:
         return (first & short).contiguous()
 
 
-def joined(x: Tensor) -> Tensor:
+def overlap_add(x: Tensor) -> Tensor:
     """Add up overlapping windows (B, K, 2 h, D) that start every h points; return (B, (K + 1) h, D)."""
     first, second = x.chunk(2, 2)
     total = nn.functional.pad(first, (0, 0, 0, 0, 0, 1)) + nn.functional.pad(second, (0, 0, 0, 0, 1, 0))
@@ -111,7 +111,10 @@ def joined(x: Tensor) -> Tensor:
 
 
 def standardised(windows: Tensor, valid: Tensor, epsilon: float = 1e-5) -> Tensor:
-    """Standardise windows (N, W) to mean 0 and variance 1 over their valid samples, with zeros elsewhere."""
+    """Standardise windows (N, W), which are 0 elsewhere, to mean 0 and variance 1 over their valid samples (N, W).
+
+    ``epsilon`` is added to the variance.
+    """
     with torch.autocast(windows.device.type, enabled=False):
         count = valid.sum(1, keepdim=True).clamp_min(1)
         centred = torch.where(valid, windows - windows.sum(1, keepdim=True) / count, torch.zeros_like(windows))

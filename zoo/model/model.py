@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.api import AudioInput, Counts, FrameInput, TextInput, VectorInput
+from zoo.api import AudioInput, Counts, FrameInput, Spec, TextInput, VectorInput
 from zoo.errors import UserError
 from zoo.model.adapter import Adapter
 from zoo.modules import Build, Encoder, FusionOut, gather, scatter
@@ -113,7 +113,7 @@ class Model(nn.Module):
         widths = {name: int(self.adapters[module_key(name)].out_dim) for name in self.slots}  # type: ignore[arg-type]
         self.fusion = build_block(plan.fusion, widths, build)
         self.per_slot = plan.per_slot
-        own = self.slots if plan.per_slot and not plan.fusion.spec.per_slot else ()  # type: ignore[attr-defined]
+        own = self.slots if plan.per_slot and not plan.fusion.spec.per_slot else ()
         self.own = nn.ModuleDict({module_key(name): build.predictor(widths[name]) for name in own})
 
     def forward(self, batch: Batch) -> FusionOut:
@@ -243,7 +243,7 @@ def module_key(slot: str) -> str:
     return slot.replace(".", "-")
 
 
-def build_block(block: Block, *args: Any) -> Any:
+def build_block(block: Block[Spec], *args: Any) -> Any:
     """Build a block with its options."""
     return resolve(block.spec.build)(*args, **block.options)
 

@@ -5,14 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from zoo.api import Answer, AugmentationSpec, EncoderSpec, LossSpec, ModelCard, Option, OwnScores, Spec, StreamSpec
+from zoo.api import (
+    Answer,
+    AugmentationSpec,
+    EncoderSpec,
+    FusionSpec,
+    HeadSpec,
+    LossSpec,
+    ModelCard,
+    Option,
+    OwnScores,
+    PostSpec,
+    Spec,
+    StreamSpec,
+)
 from zoo.errors import UserError
 from zoo.registry.augmentations import Augmentable, AugmentationPlan, common_options, plan_augmentations
 from zoo.registry.registry import Registry, check_options, resolve
 from zoo.registry.slots import Slot, parse_slots
 from zoo.registry.suggestions import did_you_mean
+
+S = TypeVar("S", bound=Spec, covariant=True)
 
 COMMON: dict[str, dict[str, Option]] = {
     "encoders": {
@@ -63,10 +78,10 @@ class SlotPlan:
 
 
 @dataclass(frozen=True)
-class Block:
+class Block(Generic[S]):
     """A spec with its options filled in."""
 
-    spec: Spec
+    spec: S
     options: Mapping[str, Any]
 
 
@@ -75,15 +90,15 @@ class Plan:
     """A whole combination, resolved."""
 
     slots: tuple[SlotPlan, ...]
-    fusion: Block
-    head: Block
-    losses: Mapping[str, Block]  # kind of answer -> loss
-    post: tuple[Block, ...]
+    fusion: Block[FusionSpec]
+    head: Block[HeadSpec]
+    losses: Mapping[str, Block[LossSpec]]  # kind of answer -> loss
+    post: tuple[Block[PostSpec], ...]
     answers: tuple[Answer, ...]
     per_slot: float = 0.0  # weight of the loss of the slots' own predictions
     augment: Mapping[str, tuple[AugmentationPlan, ...]] = field(default_factory=dict)  # by slot, in order
 
-    def loss_groups(self) -> list[tuple[Block, tuple[int, ...]]]:
+    def loss_groups(self) -> list[tuple[Block[LossSpec], tuple[int, ...]]]:
         """Return the losses with the indices of their answers, in the order of the answers."""
         kinds = list(dict.fromkeys(answer.kind for answer in self.answers))
         return [(self.losses[k], tuple(i for i, a in enumerate(self.answers) if a.kind == k)) for k in kinds]
@@ -154,8 +169,8 @@ def make_plan(
             given.take,
         ),
     )
-    if per_slot == 0 and not fused.per_slot and any(b.spec.per_slot for b in plan.post):  # type: ignore[attr-defined]
-        names = ", ".join(b.spec.name for b in plan.post if b.spec.per_slot)  # type: ignore[attr-defined]
+    if per_slot == 0 and not fused.per_slot and any(b.spec.per_slot for b in plan.post):
+        names = ", ".join(b.spec.name for b in plan.post if b.spec.per_slot)
         raise UserError("per-slot-needed", names=names, fusion=fusion)
     if unknown := tuned - {slot.name for slot in slots}:
         raise UserError("finetune-unknown-slot", names=", ".join(sorted(unknown)), encoders=encoders)
@@ -294,14 +309,16 @@ def _passport(
     )
 
 
-def _block(registry: Registry, kind: str, name: str, given: dict[str, Any]) -> Block:
+def _block(registry: Registry, kind: str, name: str, given: dict[str, Any]) -> Block[Any]:
     spec = registry.get(kind, name)
     return Block(spec, check_options(spec, given))
 
 
-def _losses(registry: Registry, answers: tuple[Answer, ...], names: Sequence[str], given: _Options) -> dict[str, Block]:
+def _losses(
+    registry: Registry, answers: tuple[Answer, ...], names: Sequence[str], given: _Options
+) -> dict[str, Block[LossSpec]]:
     """Return the loss of each kind of answer: a named one that is for the kind, else the kind's default."""
-    chosen: dict[str, Block] = {}
+    chosen: dict[str, Block[LossSpec]] = {}
     named = [registry.get("losses", name) for name in names]
     every = [entry.spec for entry in registry.entries("losses")]
     for kind in dict.fromkeys(answer.kind for answer in answers):

@@ -15,6 +15,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
@@ -208,7 +209,7 @@ def _files(paths: Sequence[Path]) -> Iterator[_Source]:
     for path in dict.fromkeys(Path(path).resolve() for path in paths):
         if not path.is_file() or path.suffix != ".py":
             raise UserError("plugin-file-missing", file=path)
-        yield _Source(str(path), FILE, lambda path=path: _import_file(path))  # type: ignore[misc]
+        yield _Source(str(path), FILE, partial(_import_file, path))
 
 
 def _import_file(path: Path) -> ModuleType:

@@ -9,7 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from zoo.api import DetectorSpec, Faces
+from zoo.api import DetectorSpec, Faces, ModelCard
+from zoo.registry.registry import resolve
 from zoo.testing.comparisons import defaults, expect_options_matter, no_network
 from zoo.testing.rules import Check, checks_of, construct, describe, expect, run_all
 
@@ -254,4 +255,17 @@ def options(case: DetectorCase) -> None:
     expect_options_matter(case.spec, case.options, case.values, outcome)
 
 
-RULES = (offline, shape, inside, finds, input_untouched, one_by_one, repeatable, options)
+def cards(case: DetectorCase) -> None:
+    """Check that every model card says where its file is, and that all have names of their own.
+
+    `harness weights` lists, fetches and verifies the files by these names.
+    """
+    found = resolve(case.spec.cards)() if case.spec.cards is not None else []
+    for card in found:
+        fine = isinstance(card, ModelCard) and card.has_place
+        expect(fine, f"cards gives {card!r}, not a model card with a package, path, url or wheel")
+    names = [card.name for card in found]
+    expect(len(set(names)) == len(names), f"two model cards have one name: {', '.join(names)}")
+
+
+RULES = (offline, shape, inside, finds, input_untouched, one_by_one, repeatable, options, cards)

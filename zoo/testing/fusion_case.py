@@ -63,6 +63,20 @@ class Clips:
     present: dict[str, Tensor]
     valid: Tensor
 
+    def one(self, i: int, length: int) -> Clips:
+        """Return one clip without its padding.
+
+        Args:
+            i: Which clip.
+            length: Its frames.
+
+        Returns:
+            A batch of this clip.
+        """
+        features = {slot: x[i : i + 1, :length] for slot, x in self.features.items()}
+        present = {slot: x[i : i + 1, :length] for slot, x in self.present.items()}
+        return Clips(features, present, self.valid[i : i + 1, :length])
+
     def seen(self) -> dict[str, Tensor]:
         """Return the features as a fusion gets them: a fixed vector where the slot is absent.
 
@@ -153,21 +167,25 @@ class FusionCase:
         return [out.raw, *out.per_slot.values(), *out.aux.values()]
 
 
-def example(lengths: tuple[int, ...] = LENGTHS, dims: Mapping[str, int] = DIMS) -> Clips:
-    """Return synthetic clips in which each slot is absent in about a quarter of the frames, but never in the first.
+def example(
+    lengths: tuple[int, ...] = LENGTHS, dims: Mapping[str, int] = DIMS, *, seed: int = 1, first: bool = True
+) -> Clips:
+    """Return synthetic clips, with noise also in the padding, in which each slot lacks about a quarter of the frames.
 
     Args:
         lengths: Frames of each clip.
         dims: Slot -> features per frame.
+        seed: Seed of the features and of the masks.
+        first: Keep all slots at the first frame of each clip.
 
     Returns:
         The clips.
     """
-    generator = torch.Generator().manual_seed(1)
+    generator = torch.Generator().manual_seed(seed)
     size = (len(lengths), max(lengths))
     features = {slot: torch.randn(*size, dim, generator=generator) for slot, dim in dims.items()}
     present = {slot: torch.rand(size, generator=generator) > 0.25 for slot in dims}
-    for mask in present.values():
+    for mask in present.values() if first else ():
         mask[:, 0] = True
     return Clips(features, present, torch.arange(size[1]) < torch.tensor(lengths).unsqueeze(1))
 

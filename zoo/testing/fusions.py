@@ -292,7 +292,7 @@ def learns(case: FusionCase) -> None:
         excuse("declared frame_wise")
     dims = {"face": DIMS["face"], "audio": DIMS["audio"]}
     streams = toy_tasks.bits()
-    features = {slot: toy_tasks.spread(stream, dims[slot]) for slot, stream in zip(dims, streams, strict=True)}
+    features = {slot: toy_tasks.embed_bits(stream, dims[slot]) for slot, stream in zip(dims, streams, strict=True)}
     mask = torch.ones(streams[0].shape, dtype=torch.bool)
     clips = Clips(features, dict.fromkeys(dims, mask), mask)
     fusion = case.fresh(dims=dims, width=1)

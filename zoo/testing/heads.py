@@ -312,7 +312,7 @@ def learns(case: HeadCase) -> None:
     if case.spec.frame_wise:
         excuse("declared frame_wise")
     a, b = toy_tasks.bits()
-    x = torch.cat([toy_tasks.spread(a, DIM // 2), toy_tasks.spread(b, DIM // 2)], -1)
+    x = torch.cat([toy_tasks.embed_bits(a, DIM // 2), toy_tasks.embed_bits(b, DIM // 2)], -1)
     head = case.fresh()
     net = nn.ModuleList([head, nn.Linear(int(head.out_dim), 1)])  # type: ignore[arg-type]
     valid = torch.ones(a.shape, dtype=torch.bool)

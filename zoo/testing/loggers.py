@@ -69,7 +69,7 @@ class LoggerCase:
         logger.scalars({"loss/epoch": 0.5, "score/val": float("nan"), "score/ccc_valence": 0.25, "lr": 1e-3}, last)
         logger.close()
 
-    def conclude(self, folder: Path, step: int = 5) -> None:
+    def log_end(self, folder: Path, step: int = 5) -> None:
         """Log the figures and the record of a finished run, as the harness does.
 
         Args:
@@ -140,7 +140,7 @@ def offline(case: LoggerCase) -> None:
         excuse("declared not local")
     with _folder() as folder, no_network():
         case.follow(folder)
-        case.conclude(folder)
+        case.log_end(folder)
 
 
 def kept(case: LoggerCase) -> None:
@@ -168,7 +168,7 @@ def continued(case: LoggerCase) -> None:
         before = sum(_sizes(folder.parent).values())
         case.follow(folder, first=4, last=6)
         expect(sum(_sizes(folder.parent).values()) >= before, "what was noted before the stop is gone")
-        case.conclude(folder, 7)
+        case.log_end(folder, 7)
 
 
 def own_files(case: LoggerCase) -> None:
@@ -181,7 +181,7 @@ def own_files(case: LoggerCase) -> None:
         for name, text in own.items():
             (folder / name).write_text(text)
         case.follow(folder)
-        case.conclude(folder)
+        case.log_end(folder)
         changed = [name for name, text in own.items() if (folder / name).read_text() != text]
         expect(not changed, f"it writes over {', '.join(changed)}")
 

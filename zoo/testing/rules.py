@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Literal, NoReturn
 
 import numpy as np
@@ -162,10 +162,7 @@ def checks_of(block: str, rules: tuple[Callable[[Any], None], ...], case: Any) -
     Returns:
         One check per rule.
     """
-    return [
-        Check(block, rule.__name__, lambda rule=rule: rule(case), rule.__doc__ or "")  # type: ignore[misc]
-        for rule in rules
-    ]
+    return [Check(block, rule.__name__, partial(rule, case), rule.__doc__ or "") for rule in rules]
 
 
 def run_all(checks: list[Check]) -> None:

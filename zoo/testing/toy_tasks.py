@@ -57,7 +57,7 @@ def summed(a: Tensor, b: Tensor) -> Tensor:
     return (a[:, :-1] * a[:, 1:] + b[:, :-1] * b[:, 1:]) / 2
 
 
-def spread(stream: Tensor, dim: int) -> Tensor:
+def embed_bits(stream: Tensor, dim: int) -> Tensor:
     """Turn bits into features: the bit times a fixed direction.
 
     Args:

@@ -92,11 +92,11 @@ def _followed(network: nn.Module, run: Callable[[], Tensor]) -> list[Pair]:
     """Return pairs of a convolution and a norm, each called once, if the norm alone reads the convolution's output."""
     looks, pairs, calls = _Looks(), list[Pair](), Counter[str]()
 
-    def made(name: str, out: Tensor) -> None:
+    def record_output(name: str, out: Tensor) -> None:
         calls[name] += 1
         looks.made[id(out)] = name, out
 
-    def given(name: str, inputs: tuple[Any, ...]) -> None:
+    def record_reader(name: str, inputs: tuple[Any, ...]) -> None:
         calls[name] += 1
         if inputs and id(inputs[0]) in looks.made:
             pairs.append((looks.made[id(inputs[0])][0], name))
@@ -104,9 +104,9 @@ def _followed(network: nn.Module, run: Callable[[], Tensor]) -> list[Pair]:
     hooks = []
     for name, part in network.named_modules():
         if plain_convolution(part):
-            hooks.append(part.register_forward_hook(lambda _, __, out, name=name: made(name, out)))
+            hooks.append(part.register_forward_hook(lambda _, __, out, name=name: record_output(name, out)))
         elif _remainder(part) is not None:
-            hooks.append(part.register_forward_pre_hook(lambda _, inputs, name=name: given(name, inputs)))
+            hooks.append(part.register_forward_pre_hook(lambda _, inputs, name=name: record_reader(name, inputs)))
     try:
         with looks:
             run()

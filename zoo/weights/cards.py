@@ -8,7 +8,7 @@ import os
 import re
 import urllib.parse
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import zoo.weights.wheels as wheels
 from zoo.api import ModelCard, Wheel
@@ -19,7 +19,7 @@ from zoo.weights.download import download as fetch
 _INSTEAD = "give a file with --set encoder.SLOT.weights=FILE, or train without: --set encoder.SLOT.pretrained=false"
 
 
-def find(passport: ModelCard, *, cache: Path | None = None, download: bool = True) -> Path:
+def find(card: ModelCard, *, cache: Path | None = None, download: bool = True) -> Path:
     """Return the verified file of a model card, after a download if necessary.
 
     The file is in an installed package, at a local path, or in ``cache``, into which a URL or the file of a wheel is
@@ -30,23 +30,23 @@ def find(passport: ModelCard, *, cache: Path | None = None, download: bool = Tru
     Raises:
         UserError: There is no such file, or its digest differs; the message says what to do.
     """
-    if [passport.package, passport.path, passport.url, passport.wheel].count(None) != 3:
-        raise UserError("card-place", name=passport.name)
+    if [card.package, card.path, card.url, card.wheel].count(None) != 3:
+        raise UserError("card-place", name=card.name)
     cache = cache or cache_folder()
-    if passport.package is not None:
-        path = _in_package(passport.name, *passport.package)
-    elif passport.wheel is not None:
-        path = _in_wheel(passport, passport.wheel, cache, download)
-    elif passport.path is not None:
-        path = Path(passport.path).expanduser()
+    if card.package is not None:
+        path = _in_package(card.name, *card.package)
+    elif card.wheel is not None:
+        path = _in_wheel(card, card.wheel, cache, download)
+    elif card.path is not None:
+        path = Path(card.path).expanduser()
         if not path.is_file():
-            raise UserError("weights-file-missing", name=passport.name, file=path, instead=_INSTEAD)
+            raise UserError("weights-file-missing", name=card.name, file=path, instead=_INSTEAD)
     else:
-        path = _cached(passport, cache, download)
-    if passport.sha256 is None:
-        _trust(passport, path, cache)
+        path = _cached(card, cache, download)
+    if card.sha256 is None:
+        _trust(card, path, cache)
     else:
-        _verify(passport, path, str(path))
+        _verify(card, path, str(path))
     return path
 
 
@@ -66,6 +66,7 @@ class WeightsFacts(TypedDict):
     classes: list[str]
     input: str | None
     citation: str | None
+    rights_known: NotRequired[bool]
 
 
 class LoadedFacts(WeightsFacts):
@@ -74,49 +75,55 @@ class LoadedFacts(WeightsFacts):
     notes: list[str]
 
 
-def describe(passport: ModelCard, path: Path) -> WeightsFacts:
-    """Describe a verified file and its model card for a run's record: plain values, no path of this machine."""
-    return {
-        "name": passport.name,
+def describe(card: ModelCard, path: Path) -> WeightsFacts:
+    """Describe a verified file and its model card for a run's record: plain values, no path of this machine.
+
+    ``rights_known`` is a key only if it is False, so that records of other weights stay as they were.
+    """
+    facts: WeightsFacts = {
+        "name": card.name,
         "file": path.name,
         "sha256": file_sha256(path),
-        "trusted_on_first_use": passport.sha256 is None,
-        "license": passport.license,
-        "source": passport.source,
-        "url": passport.url,
-        "saw": list(passport.saw),
-        "seen_affwild2": seen_affwild2(passport),
+        "trusted_on_first_use": card.sha256 is None,
+        "license": card.license,
+        "source": card.source,
+        "url": card.url,
+        "saw": list(card.saw),
+        "seen_affwild2": seen_affwild2(card),
         "size": path.stat().st_size,
-        "classes": list(passport.classes),
-        "input": passport.input,
-        "citation": passport.citation,
+        "classes": list(card.classes),
+        "input": card.input,
+        "citation": card.citation,
     }
+    if not card.rights_known:
+        facts["rights_known"] = False
+    return facts
 
 
-def seen_affwild2(passport: ModelCard) -> bool | None:
+def seen_affwild2(card: ModelCard) -> bool | None:
     """Return True if the weights were trained on Aff-Wild2 or its first half Aff-Wild, in any spelling.
 
     The uni-task tracks of editions 6, 8 and 10 and MTL of 7 and 11 forbid this. The result is None if the card does not
     state the training data.
     """
-    if not passport.saw:
+    if not card.saw:
         return None
-    return any(re.sub("[^a-z0-9]", "", data.lower()).startswith("affwild") for data in passport.saw)
+    return any(re.sub("[^a-z0-9]", "", data.lower()).startswith("affwild") for data in card.saw)
 
 
-def place(passport: ModelCard, cache: Path | None = None) -> Path | None:
+def place(card: ModelCard, cache: Path | None = None) -> Path | None:
     """Return the path of the card's file, even if not yet fetched; None if it has none or its package is missing."""
     try:
-        if passport.package is not None:
-            return _in_package(passport.name, *passport.package)
+        if card.package is not None:
+            return _in_package(card.name, *card.package)
     except UserError:
         return None
-    if passport.path is not None:
-        return Path(passport.path).expanduser()
-    if passport.wheel is not None:
-        here = installed(passport, passport.wheel)
-        return here if here is not None else wheels.kept_at(passport.wheel, cache or cache_folder())
-    return _url_place(passport.url, cache or cache_folder()) if passport.url else None
+    if card.path is not None:
+        return Path(card.path).expanduser()
+    if card.wheel is not None:
+        here = installed(card, card.wheel)
+        return here if here is not None else wheels.kept_at(card.wheel, cache or cache_folder())
+    return _url_place(card.url, cache or cache_folder()) if card.url else None
 
 
 def cache_dir() -> Path:
@@ -144,45 +151,43 @@ def _in_package(name: str, module: str, inside: str) -> Path:
     raise UserError("weights-package-file-missing", name=name, module=module, inside=inside, instead=_INSTEAD)
 
 
-def installed(passport: ModelCard, wheel: Wheel) -> Path | None:
+def installed(card: ModelCard, wheel: Wheel) -> Path | None:
     """Return the file in the wheel's installed distribution; of another version only if it has the card's digest."""
     found = wheels.installed(wheel)
     if found is None or found.version == wheel.version:
         return found.path if found else None
-    wanted = (passport.sha256 or "").lower()
+    wanted = (card.sha256 or "").lower()
     return found.path if wanted and file_sha256(found.path).startswith(wanted) else None
 
 
-def _in_wheel(passport: ModelCard, wheel: Wheel, cache: Path, download: bool) -> Path:
-    if (here := installed(passport, wheel)) is not None:
+def _in_wheel(card: ModelCard, wheel: Wheel, cache: Path, download: bool) -> Path:
+    if (here := installed(card, wheel)) is not None:
         return here
 
     def check(part: Path) -> None:
-        if passport.sha256 is not None:
-            _verify(passport, part, f"{wheel.file} of {wheel.distribution} {wheel.version}")
+        if card.sha256 is not None:
+            _verify(card, part, f"{wheel.file} of {wheel.distribution} {wheel.version}")
 
-    return wheels.keep(passport.name, wheel, cache, check, download=download, instead=_INSTEAD)
+    return wheels.keep(card.name, wheel, cache, check, download=download, instead=_INSTEAD)
 
 
-def _cached(passport: ModelCard, cache: Path, download: bool) -> Path:
-    assert passport.url is not None
-    path = _url_place(passport.url, cache)
+def _cached(card: ModelCard, cache: Path, download: bool) -> Path:
+    assert card.url is not None
+    path = _url_place(card.url, cache)
     if path.is_file():
         return path
     by_hand = f"put the file at {path}, {_INSTEAD}"
     if not download:
-        raise UserError("weights-not-here", name=passport.name, url=passport.url, by_hand=by_hand)
+        raise UserError("weights-not-here", name=card.name, url=card.url, by_hand=by_hand)
 
     def check(part: Path) -> None:
-        if passport.sha256 is not None:
-            _verify(passport, part, f"what {passport.url} sent")
+        if card.sha256 is not None:
+            _verify(card, part, f"what {card.url} sent")
 
     try:
-        fetch(passport.url, path, check)
+        fetch(card.url, path, check)
     except OSError as error:
-        raise UserError(
-            "weights-not-downloaded", name=passport.name, url=passport.url, error=error, by_hand=by_hand
-        ) from error
+        raise UserError("weights-not-downloaded", name=card.name, url=card.url, error=error, by_hand=by_hand) from error
     return path
 
 
@@ -193,18 +198,16 @@ def _url_place(url: str, cache: Path) -> Path:
     return cache.joinpath(*(name for name in names if name not in ("", ".", "..")))
 
 
-def _verify(passport: ModelCard, path: Path, what: str) -> None:
-    expected = (passport.sha256 or "").lower()
+def _verify(card: ModelCard, path: Path, what: str) -> None:
+    expected = (card.sha256 or "").lower()
     if not re.fullmatch("[0-9a-f]{8,64}", expected):
-        raise UserError("weights-digest-invalid", name=passport.name, expected=expected)
+        raise UserError("weights-digest-invalid", name=card.name, expected=expected)
     found = file_sha256(path)
     if not found.startswith(expected):
-        raise UserError(
-            "weights-digest-wrong", name=passport.name, what=what, wanted=expected, got=found, instead=_INSTEAD
-        )
+        raise UserError("weights-digest-wrong", name=card.name, what=what, wanted=expected, got=found, instead=_INSTEAD)
 
 
-def _trust(passport: ModelCard, path: Path, cache: Path) -> None:
+def _trust(card: ModelCard, path: Path, cache: Path) -> None:
     """Compare a file with the digest recorded on first use, or record it.
 
     The digest is written next to the file, or into the cache if the file's folder is not writable (a shared one).
@@ -220,7 +223,7 @@ def _trust(passport: ModelCard, path: Path, cache: Path) -> None:
             if expected != found:
                 raise UserError(
                     "weights-changed",
-                    name=passport.name,
+                    name=card.name,
                     file=path,
                     wanted=expected,
                     got=found,

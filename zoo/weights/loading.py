@@ -36,14 +36,14 @@ class Loaded:
     """The weights that were loaded into an encoder.
 
     Attributes:
-        passport: The model card.
+        card: The model card.
         path: The file.
         sha256: The whole digest of the file.
         trusted_on_first_use: The card has no digest, so the file is compared only with its state at its first use here.
         notes: The changes made to the file's names.
     """
 
-    passport: ModelCard
+    card: ModelCard
     path: Path
     sha256: str
     trusted_on_first_use: bool
@@ -51,12 +51,10 @@ class Loaded:
 
     def record(self) -> LoadedFacts:
         """Return the facts for a run's record: plain values, no path of this machine."""
-        return {**describe(self.passport, self.path), "notes": list(self.notes)}
+        return {**describe(self.card, self.path), "notes": list(self.notes)}
 
 
-def load_pretrained(
-    encoder: nn.Module, passport: ModelCard, *, cache: Path | None = None, download: bool = True
-) -> Loaded:
+def load_pretrained(encoder: nn.Module, card: ModelCard, *, cache: Path | None = None, download: bool = True) -> Loaded:
     """Find, verify and read a model card's file, and load it into ``encoder``; every name and shape must match.
 
     Without ``adapt`` a common prefix of the encoder's own names (its ``model.``) is put before the file's names. In a
@@ -66,26 +64,26 @@ def load_pretrained(
     Raises:
         UserError: Names or shapes do not match; the message counts and names them.
     """
-    path = find(passport, cache=cache, download=download)
+    path = find(card, cache=cache, download=download)
     if callable(load := getattr(encoder, "load_file", None)):  # a network without a state_dict of tensors
         load(path)
-        return Loaded(passport, path, file_sha256(path), passport.sha256 is None)
-    state, notes = read_kept(path, cache or cache_folder(), passport.ema)
+        return Loaded(card, path, file_sha256(path), card.sha256 is None)
+    state, notes = read_kept(path, cache or cache_folder(), card.ema)
     wanted, spare = encoder.state_dict(), _classifiers(encoder)
     if (part := _of_a_run(path, state, wanted, spare)) is not None:
         state, note = part
         notes.append(note)
-    elif passport.adapt is not None:
-        state = _adapt(passport, path, state)
+    elif card.adapt is not None:
+        state = _adapt(card, path, state)
         notes += state.notes if isinstance(state, Adapted) else ()
     elif prefix := common_prefix(wanted):
         state = {prefix + name: tensor for name, tensor in state.items()}
         notes.append(f"{prefix!r} put before all names")
     state, counted = _with_counters(state, wanted)
     state = {**{name: tensor for name, tensor in spare.items() if name not in state}, **state}
-    _compare(passport, path, state, wanted)
+    _compare(card, path, state, wanted)
     encoder.load_state_dict(state, strict=True)
-    return Loaded(passport, path, file_sha256(path), passport.sha256 is None, (*notes, *counted))
+    return Loaded(card, path, file_sha256(path), card.sha256 is None, (*notes, *counted))
 
 
 def _classifiers(encoder: nn.Module) -> dict[str, Tensor]:
@@ -120,15 +118,15 @@ def _of_a_run(
     return (slots[fit[0]], f"taken from slot {fit[0]!r} of a run") if fit else None
 
 
-def _adapt(passport: ModelCard, path: Path, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    assert passport.adapt is not None
-    adapt = resolve(passport.adapt)
+def _adapt(card: ModelCard, path: Path, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    assert card.adapt is not None
+    adapt = resolve(card.adapt)
     try:
         adapted = adapt(state)
         return adapted if isinstance(adapted, Adapted) else dict(adapted)
     except (KeyError, IndexError, ValueError, RuntimeError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise UserError("weights-form", file=path, name=passport.name, reason=reason) from error
+        raise UserError("weights-form", file=path, name=card.name, reason=reason) from error
 
 
 def _with_counters(state: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
@@ -143,7 +141,7 @@ def _with_counters(state: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> tu
     return {**state, **zeros}, (f"{len(zeros)} counters of batches, which the file lacks, are 0",)
 
 
-def _compare(passport: ModelCard, path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+def _compare(card: ModelCard, path: Path, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
     shapes = [
         f"{name} is {tuple(state[name].shape)} instead of {tuple(wanted[name].shape)}"
         for name in wanted
@@ -160,4 +158,4 @@ def _compare(passport: ModelCard, path: Path, state: Mapping[str, Tensor], wante
         if names
     ]
     if wrong:
-        raise UserError("weights-do-not-fit", name=passport.name, names="; ".join(wrong), file=path)
+        raise UserError("weights-do-not-fit", name=card.name, names="; ".join(wrong), file=path)

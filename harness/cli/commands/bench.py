@@ -48,7 +48,7 @@ def render(stages: list[Stage], job: Job) -> str:
         [
             s.name,
             f"{s.rate.median:,.0f}",
-            f"{s.rate.spread:.0%}",
+            f"{s.rate.half_range:.0%}",
             f"{s.limit.median:,.0f}",
             s.limited_by,
             f"{s.rate.over(s.limit).median:.0%}",

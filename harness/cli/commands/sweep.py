@@ -62,7 +62,7 @@ def same_models(entries: Sequence[Entry]) -> list[str]:
     """
     alike: dict[tuple[str, str], list[str]] = {}
     for entry in entries:
-        if entry.job is not None and len(entry.job.plan.slots) == 1 and entry.job.plan.fusion.spec.bare_alone:  # type: ignore[attr-defined]
+        if entry.job is not None and len(entry.job.plan.slots) == 1 and entry.job.plan.fusion.spec.bare_alone:
             alike.setdefault((entry.config.encoders, entry.config.head), []).append(entry.config.fusion)
     return [
         f"{' and '.join(dict.fromkeys(fusions))} are one model for one branch ({encoders}, head {head}): one would do"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,12 +10,20 @@ from harness.data.affwild2.annotation_files import read_frame_labels, read_image
 from harness.data.affwild2.annotation_sets import candidates, choose_annotations, fits
 from harness.data.affwild2.build import build_index
 from harness.data.affwild2.folder_layout import Layout, survey
-from harness.data.decoding.video import VideoInfo, probe
+from harness.data.decoding.video import VideoInfo
+from harness.data.doctor.findings import (
+    MOST,
+    compare_lengths,
+    crossing_groups,
+    first_of,
+    gaps_of,
+    probe_all,
+    without_sound,
+)
 from harness.data.doctor.own_data import is_affwild2, judge, own_figures
 from harness.data.doctor.published_counts import UNPUBLISHED, Row, compare
 from harness.data.doctor.speakers import speaker_note
-from harness.data.index.index import NO_MEDIA, Index, Split
-from harness.runtime.progress import Bar
+from harness.data.index.index import Index
 from harness.runtime.terminal import tabulate
 from zoo.errors import UserError
 from zoo.registry.registry import Registry
@@ -23,8 +31,6 @@ from zoo.text import visible
 from zoo.tracks import EditionSpec, TrackSpec
 
 __all__ = ["Report", "Row", "choose_tracks", "diagnose", "no_track", "render"]
-
-_MOST = 5  # maximum number of examples for one kind of problem
 
 
 @dataclass(frozen=True)
@@ -80,18 +86,18 @@ def diagnose(root: Path, registry: Registry, *, edition: str | None = None, trac
             rows += [_unpublished(row) for row in compare(index)] if synthetic else compare(index)
         variants.append(f"{one.name} ({spec.name}): {index.variant}; {_list_found(index)}")
         notes += [f"{one.name}: {note}" for note in index.notes]
-        problems += [f"{one.name}: {problem}" for problem in (*_crossing(index), *_gaps(index, own))]
-    infos, broken = _probe_all(video.video for index in indexes for video in index.videos if video.video)
-    problems += _first(broken, "raw videos that cannot be read")
-    notes += _silent(infos)
-    notes += _first([f"{path.name}: {note}" for path, info in infos.items() for note in info.notes], "such notes")
+        problems += [f"{one.name}: {problem}" for problem in (*crossing_groups(index), *gaps_of(index, own))]
+    infos, broken = probe_all(video.video for index in indexes for video in index.videos if video.video)
+    problems += first_of(broken, "raw videos that cannot be read")
+    notes += without_sound(infos)
+    notes += first_of([f"{path.name}: {note}" for path, info in infos.items() for note in info.notes], "such notes")
     alone = sorted({v.name for index in indexes for v in index.videos if v.group == v.name})
     if (hint := speaker_note(alone)) and not synthetic:
         notes.append(hint)
     for index in indexes:
-        note, wrong = _lengths(index, infos)
+        note, wrong = compare_lengths(index, infos)
         notes += note
-        problems += _first(wrong, f"{index.track.name}: annotations that do not fit their videos")
+        problems += first_of(wrong, f"{index.track.name}: annotations that do not fit their videos")
     if not indexes and not problems:
         problems.append(no_track(layout, registry))
     return Report(Path(root), tuple(variants), tuple(rows), tuple(notes), tuple(problems), infos)
@@ -122,9 +128,6 @@ def render(report: Report) -> str:
     else:
         parts.append(f"Not clean: problems: {len(report.problems)}; figures that are off: {off} of {len(report.rows)}.")
     return "\n\n".join(parts) + "\n"
-
-
-_SPLIT = "put some people's files into Train_Set and others' into Validation_Set"
 
 
 def _unpublished(row: Row) -> Row:
@@ -181,9 +184,7 @@ def no_track(layout: Layout, registry: Registry) -> str:
         for found in candidates(layout, one)
     ]
     if misfits:
-        return (
-            f"no edition fits the annotations: {'; '.join(misfits[:_MOST])}: name one with --edition to see the lines"
-        )
+        return f"no edition fits the annotations: {'; '.join(misfits[:MOST])}: name one with --edition to see the lines"
     names = {name for entry in registry.entries("editions") for one in entry.spec.tracks for name in one.folders}
     return (
         f"no annotations: looked for {', '.join(sorted(names))}, each with Train_Set and Validation_Set; found "
@@ -210,101 +211,4 @@ def _faults(layout: Layout, edition: EditionSpec, track: TrackSpec) -> list[str]
             read(path, track)
         except UserError as error:
             faults.append(str(error))
-    return _first(faults, "faulty annotation files")
-
-
-# --- what to find ----------------------------------------------------------------------------------------------------
-
-
-def _crossing(index: Index) -> list[str]:
-    """Return a problem if groups have videos in more than one split."""
-    groups: dict[str, dict[Split, str]] = {}
-    for video in index.videos:
-        groups.setdefault(video.group, {}).setdefault(video.split, video.name)
-    crossing = [
-        f"{group} ({', '.join(f'{name} in {split}' for split, name in splits.items())})"
-        for group, splits in groups.items()
-        if len(splits) > 1
-    ]
-    if not crossing:
-        return []
-    return [
-        f"groups that cross splits, which makes scores too high: {_some(crossing)}: remove one side, or give them "
-        "different groups in groups.csv (video,group) if they are different people"
-    ]
-
-
-def _gaps(index: Index, own: bool) -> list[str]:
-    """Return the problems of missing parts. ``own``: the user's own data, without organisers to ask."""
-    gaps = []
-    if index.test_list is None and not own:
-        gaps.append(
-            f"no official test list (looked for {', '.join(index.track.lists)}): ask the organisers for it; without it "
-            "the rows of a submission are not the official ones"
-        )
-    if index.absent:
-        gaps.append(f"{NO_MEDIA} of the listed test videos {_some(index.absent)}: unpack the archive")
-    if not index.split("train") or not index.split("val"):
-        gaps.append("annotations of train or val are missing: " + (_SPLIT if own else "ask the organisers for them"))
-    for what, missing in (
-        ("crops", [video.name for video in index.videos if video.crops is None]),
-        ("raw video", [video.name for video in index.videos if video.video is None]),
-    ):
-        if 0 < len(missing) < len(index.videos):
-            gaps.append(f"no {what} of {_some(missing)}: unpack the missing archive")
-    if index.track.unit == "image" and any(video.crops for video in index.videos):
-        absent = [f"{v.name} ({n})" for v in index.videos if (n := int((v.rows & ~v.crop_frames).sum()))]
-        if absent:
-            gaps.append(f"listed images that are not there, in {_some(absent)}: unpack the missing archive")
-    return gaps
-
-
-def _probe_all(paths: Iterable[Path]) -> tuple[dict[Path, VideoInfo], list[str]]:
-    """Return the properties of the raw videos, and an error for each that cannot be read."""
-    infos: dict[Path, VideoInfo] = {}
-    broken: list[str] = []
-    links: dict[Path, list[Path]] = {}  # a file to which several names link is read once
-    for path in sorted(set(paths)):
-        links.setdefault(path.resolve(), []).append(path)
-    for names in Bar(links.values(), desc="raw videos", unit="video"):
-        try:
-            infos |= dict.fromkeys(names, probe(names[0]))
-        except UserError as error:
-            broken.append(str(error))
-    return infos, broken
-
-
-def _silent(infos: dict[Path, VideoInfo]) -> list[str]:
-    silent = [path.name for path, info in infos.items() if not info.has_audio]
-    return [f"without sound (the stream audio is absent): {_some(silent)}"] if silent else []
-
-
-def _lengths(index: Index, infos: dict[Path, VideoInfo]) -> tuple[list[str], list[str]]:
-    """Compare the videos' lengths with their annotations; return a summary, and an error for each that does not fit."""
-    wrong: list[str] = []
-    compared = off = 0
-    for video in index.videos:
-        if video.video in infos:
-            frames = infos[video.video].n_frames
-            compared += 1
-            off += frames != video.n_frames
-            try:
-                index.check_length(video, frames)
-            except UserError as error:
-                wrong.append(str(error))
-    if index.track.unit == "image" or not compared:
-        return [], wrong
-    same = compared - off
-    note = f"{index.track.name}: the raw videos of {same} of {compared} names have as many frames as their annotations"
-    return [note + (f", {off - len(wrong)} differ by {index.frame_tolerance}" if off > len(wrong) else "")], wrong
-
-
-def _first(messages: Sequence[str], what: str) -> list[str]:
-    """Return the first few of many messages, and the number of the others."""
-    more = len(messages) - _MOST
-    return [*messages[:_MOST], f"{more} more {what}"] if more > 0 else list(messages)
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_MOST])
-    return f"{len(names)} ({shown}, ...)" if len(names) > _MOST else shown
+    return first_of(faults, "faulty annotation files")

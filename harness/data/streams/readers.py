@@ -19,6 +19,16 @@ from zoo.errors import UserError
 from zoo.readers import FrameView, Sound, Source
 
 
+class _VideoReader:
+    """A reader of something in the raw video."""
+
+    source: Source
+
+    @cached_property
+    def _content(self) -> str:
+        return video_digest(self.source.video) if self.source.video else "none"
+
+
 class FaceReader:
     """Face crops by frame, ``00001.jpg``...; a frame is present if its file exists. The pack has the same bytes."""
 
@@ -79,7 +89,7 @@ def written(reader: FaceReader | _BoxReader, index: int, size: int) -> np.ndarra
     return out
 
 
-class _BoxReader:
+class _BoxReader(_VideoReader):
     """Base of the body and context readers: a frame is present if there are a raw video and a box of the person.
 
     If the pack has this stream, made from the same video with the same boxes, its pictures are used. They are JPEGs of
@@ -111,10 +121,6 @@ class _BoxReader:
         rows = min(len(self.box), len(packed.boxes))
         same = np.array_equal(self.box[:rows].astype(np.float32), packed.boxes[:rows], equal_nan=True)
         return packed if same else None
-
-    @cached_property
-    def _content(self) -> str:
-        return video_digest(self.source.video) if self.source.video else "none"
 
     def present(self) -> np.ndarray:
         """Return (n_frames,) bool: frames with a known box. Frames that do not decode become absent when read."""
@@ -247,7 +253,7 @@ class FrameReader:
         return view.frame
 
 
-class AudioReader:
+class AudioReader(_VideoReader):
     """Audio stream: the sound track, present at the frames that it covers with a margin of half a frame."""
 
     def __init__(self, source: Source) -> None:
@@ -284,10 +290,6 @@ class AudioReader:
         grace = 0.5 * float(np.median(np.diff(times))) if len(times) > 1 else 0.02
         covered: np.ndarray = (times >= start - grace) & (times <= start + len(samples) / RATE + grace)
         return covered
-
-    @cached_property
-    def _content(self) -> str:
-        return video_digest(self.source.video) if self.source.video else "none"
 
     def fingerprint(self) -> str:
         """Return a digest of the video file's content: sound and time stamps both come from it."""

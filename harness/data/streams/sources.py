@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -127,6 +128,6 @@ def _check_boxes(index: Index, streams: list[str]) -> None:
         )
 
 
-def open_reader(stream: StreamSpec, source: Source):  # type: ignore[no-untyped-def]
+def open_reader(stream: StreamSpec, source: Source) -> Any:
     """Open the stream's reader on a video."""
     return resolve(stream.reader)(source)

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-DEMO_VERSION = "2"
-"""Increased whenever any byte of the set changes; part of cache keys."""
-STANDARD_VIDEOS = (24, 16, 8)
-STANDARD_FRAMES = 120
+from harness.data.synthetic.standard import DEMO_VERSION, STANDARD_FRAMES, STANDARD_VIDEOS
+
+__all__ = ["DEMO_VERSION", "STANDARD_FRAMES", "STANDARD_VIDEOS", "make_demo"]
 
 
 def make_demo(

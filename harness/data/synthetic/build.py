@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from harness.data.synthetic import DEMO_VERSION
 from harness.data.synthetic.annotations import write_tables
 from harness.data.synthetic.latents import SLOTS, draw_story
 from harness.data.synthetic.oracle import ceilings
-from harness.data.synthetic.recording import film
-from harness.data.synthetic.video_plans import VideoPlan, cast
+from harness.data.synthetic.recording import write_files
+from harness.data.synthetic.standard import DEMO_VERSION
+from harness.data.synthetic.video_plans import VideoPlan, plan_videos
 from harness.io.locks import file_lock
 from harness.runtime.machine import cores
 from harness.runtime.progress import Bar
@@ -50,7 +50,7 @@ def make(
     full_shares = _checked_shares(shares)
     if seed < 0:
         raise UserError("demo-seed", seed=seed)
-    plans = cast(videos, frames)
+    plans = plan_videos(videos, frames)
     arguments = {
         "version": DEMO_VERSION,
         "seed": seed,
@@ -83,7 +83,7 @@ def _make(
         stories = [draw_story(plan, seed, shares) for plan in plans]
         write_tables(part, stories, seed)
         with ThreadPoolExecutor(jobs or cores()) as pool:  # drawing and encoding release the interpreter's lock
-            films = [pool.submit(film, part, story, seed) for story in stories]
+            films = [pool.submit(write_files, part, story, seed) for story in stories]
             try:
                 done = as_completed(films)
                 for future in Bar(done, "demo set", len(films), unit="video", shown=progress, leave=True):

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from harness.data.synthetic import DEMO_VERSION, STANDARD_FRAMES, STANDARD_VIDEOS
 from harness.data.synthetic.latents import (
     EXPRESSIONS,
     SLOTS,
@@ -32,7 +31,8 @@ from harness.data.synthetic.latents import (
     expressions,
     visible_frames,
 )
-from harness.data.synthetic.video_plans import VideoPlan, cast
+from harness.data.synthetic.standard import DEMO_VERSION, STANDARD_FRAMES, STANDARD_VIDEOS
+from harness.data.synthetic.video_plans import VideoPlan, plan_videos
 from zoo.files import part_name
 from zoo.metrics.concordance import concordance_terms
 
@@ -195,7 +195,7 @@ def _au_score(known: Floats, fit: Table, guess: Floats, val: Table) -> float:
 
 def standard_ceilings(seed: int) -> Ceilings:
     """Return the ceilings of the set that `make_demo(out, seed=seed)` makes, rounded to six decimals."""
-    scores = ceilings(cast(STANDARD_VIDEOS, STANDARD_FRAMES), seed, dict.fromkeys(SLOTS, 1.0))
+    scores = ceilings(plan_videos(STANDARD_VIDEOS, STANDARD_FRAMES), seed, dict.fromkeys(SLOTS, 1.0))
     return {track: {combo: round(x, 6) for combo, x in row.items()} for track, row in scores.items()}
 
 

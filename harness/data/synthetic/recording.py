@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from harness.data.synthetic import DEMO_VERSION
 from harness.data.synthetic.appearance import Figure, Look, crop_box, draw_look, face_box, person_box
 from harness.data.synthetic.encoding import write_video
 from harness.data.synthetic.keypoints import people_json
 from harness.data.synthetic.latents import Floats, LatentTrajectory, Person
 from harness.data.synthetic.rendering import draw_face, draw_frame
+from harness.data.synthetic.standard import DEMO_VERSION
 from harness.data.synthetic.video_plans import HEIGHT, WIDTH
 from harness.data.synthetic.voice import draw_voice
 from harness.io.sealed_tables import write_sealed
@@ -24,7 +24,7 @@ CROP_SIZE, JPEG_QUALITY = 112, 95
 BOX_COLUMNS = ("face_x0", "face_y0", "face_x1", "face_y1", "x0", "y0", "x1", "y1", "score")
 
 
-def film(out: Path, story: LatentTrajectory, seed: int) -> None:
+def write_files(out: Path, story: LatentTrajectory, seed: int) -> None:
     """Write all files of `story`'s video, except its annotations, into the folders of `out`."""
     look, plan = draw_look(story, seed), story.plan
     for name in plan.names:

@@ -50,7 +50,7 @@ class VideoPlan:
         return tuple(self.video + suffix for suffix in self.suffixes)
 
 
-def cast(videos: tuple[int, int, int], frames: int) -> list[VideoPlan]:
+def plan_videos(videos: tuple[int, int, int], frames: int) -> list[VideoPlan]:
     """Plan `videos` = (train, val, test) raw videos of `frames` frames each.
 
     Raise UserError if a split would be empty or a video shorter than 12 frames.

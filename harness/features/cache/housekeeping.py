@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.features.cache.entry import Entry, features_folder, remove
-from harness.features.cache.leases import guard, leased, try_lock, unlock
+from harness.features.cache.leases import lease_lock, leased, try_lock, unlock
 from harness.features.cache.used import NAME, read_used
 from harness.runtime.machine import cores
 from zoo.errors import UserError
@@ -126,7 +126,7 @@ def garbage_collect(
         return [], 0
     kept = None if keep is None else referenced(keep)
     gone: list[Removal] = []
-    with guard(root):
+    with lease_lock(root):
         in_use = leased(root)
         gone += [r for path in sorted(root.glob("??/*")) if (r := _leftover(path, dry))]
         chosen, spared = _chosen(list(entries(root)), days, most, kept), 0

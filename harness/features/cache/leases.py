@@ -17,7 +17,7 @@ from harness.io.atomic import atomic
 
 
 @contextmanager
-def guard(root: Path) -> Iterator[None]:
+def lease_lock(root: Path) -> Iterator[None]:
     """Hold the lock that keeps writing leases and removing entries apart."""
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / "guard.lock"):
@@ -59,7 +59,7 @@ class Lease:
         root = features_folder()
         if not _writable(root):
             return
-        with guard(root):
+        with lease_lock(root):
             if self._lock is None or self._file is None:
                 self._file = root / "leases" / f"{uuid.uuid4().hex}.json"
                 self._lock = try_lock(self._file.with_suffix(".lock"))
@@ -89,7 +89,7 @@ def _writable(root: Path) -> bool:
 
 
 def leased(root: Path) -> set[str]:
-    """Return the keys in use by living processes, and remove leases of dead ones; call it under ``guard``."""
+    """Return the keys in use by living processes, and remove leases of dead ones; call it under ``lease_lock``."""
     keys: set[str] = set()
     for file in sorted((root / "leases").glob("*.lock")):
         said = file.with_suffix(".json")

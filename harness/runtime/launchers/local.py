@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, cast
 
-from harness.runtime.launchers import Failure, Outcome, attempt, failure_of
+from harness.runtime.launchers.outcomes import Failure, Outcome, attempt, failure_of
 from harness.runtime.machine import cores
 from harness.runtime.terminal import open_streams
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from harness.runtime.launchers import Failure, Launch, Outcome, attempt
+from harness.runtime.launchers.outcomes import Failure, Launch, Outcome, attempt
 from harness.runtime.machine import cores
 from zoo.errors import UserError
 

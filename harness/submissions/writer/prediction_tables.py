@@ -16,7 +16,7 @@ from harness.submissions.writer.answers import Answers, Floats, Ints, check_fini
 from harness.submissions.writer.row_lists import FRAMED, inner
 from zoo.errors import UserError, first_line
 from zoo.files import open_file
-from zoo.text import told
+from zoo.text import undo_inert
 from zoo.tracks import Answer, TrackSpec
 
 _NAMED = ("video", "image", "id")
@@ -105,11 +105,11 @@ def _table(path: Path, columns: Sequence[str]) -> pa.Table:
 
 def _told(table: pa.Table) -> pa.Table:
     """Restore names that `harness predict` wrote as text because they look like formulas."""
-    table = table.rename_columns([told(name) for name in table.column_names])
+    table = table.rename_columns([undo_inert(name) for name in table.column_names])
     for place, name in enumerate(table.column_names):
         if name in _NAMED and pa.types.is_string(table.column(place).type):
             known = pc.dictionary_encode(table.column(place)).combine_chunks()
-            names = pa.array([told(text) for text in known.dictionary.to_pylist()], pa.string())
+            names = pa.array([undo_inert(text) for text in known.dictionary.to_pylist()], pa.string())
             table = table.set_column(place, name, names.take(known.indices))
     return table
 

@@ -14,7 +14,6 @@ from harness.config.schema import RunConfig
 from leaderboards.record import Record, read
 from tests.support.paths import STRANGERS
 from tests.support.refusals import Part, Refusal, refused
-from zoo.errors import UserError
 from zoo.files import file_sha256
 
 Read = Callable[[Path], dict[str, Any]]
@@ -40,7 +39,7 @@ def test_the_records_settings_count_and_the_paths_beside_it(tmp_path: Path) -> N
     made = record_of(plugins=[f"one.py sha256 {file_sha256(plugin)}"])
     there = RunConfig(encoders="body", data_dir=str(tmp_path / "there"), device="cpu", plugin=("one.py",))
     (tmp_path / "config.toml").write_text(there.toml())
-    with pytest.raises(UserError, match=r"made with the plugin file one\.py .* --plugin FILE"):
+    with refused("run-plugin-not-named", name="one.py"):
         _config(tmp_path, made, tmp_path, Paths())
     config = _config(tmp_path, made, tmp_path, Paths(plugins=(plugin,)))
     assert (config.encoders, config.seed, config.edition) == ("face", 3, "abaw10")

@@ -39,7 +39,7 @@ def test_ratios_are_taken_within_rounds() -> None:
     assert ratio.rounds == (2, 2, 4)
     assert (ratio.median, ratio.low, ratio.high) == (2, 2, 4)
     assert fast.median == 40
-    assert fast.spread == pytest.approx(45 / 40)
+    assert fast.half_range == pytest.approx(45 / 40)
 
 
 def fill(megabytes: int) -> int:

@@ -17,7 +17,8 @@ import pytest
 
 from harness.data.synthetic import make_demo
 from harness.data.tracking.person_boxes import make_boxes
-from harness.io.locks import NAME, file_lock, run_lock
+from harness.io.locks import NAME, file_lock
+from harness.io.run_lock import run_lock
 from leaderboards.record import read
 from tests.support.refusals import Part, refused
 from zoo.errors import FullDiskError, UserError

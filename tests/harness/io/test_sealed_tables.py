@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harness.data.tracking.person_boxes import Boxes, read_boxes, write_boxes
 from harness.io.sealed_tables import read_sealed, write_sealed
-from zoo.errors import UserError
+from tests.support.refusals import refused
 
 TABLE = pa.table({"frame": np.arange(40, dtype=np.int32), "x0": np.float32([np.nan, *range(39)])})
 TABLE = TABLE.replace_schema_metadata({b"detector": b"centerface", b"version": b"1"})
@@ -72,5 +72,5 @@ def test_damaged_boxes_are_refused(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[content.index(np.float32(7).tobytes())] ^= 4
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"v\.parquet"):
+    with refused("boxes-invalid", file=path):
         read_boxes(path)

@@ -10,7 +10,6 @@ from harness.predicting.inputs import Input, find_inputs, split_run
 from harness.predicting.marks import CONTAINERS
 from harness.predicting.targets import Target
 from tests.support.refusals import Part, refused
-from zoo.errors import UserError
 
 
 def files(folder: Path, *names: str) -> None:
@@ -48,7 +47,7 @@ def test_a_run_among_the_inputs_is_the_model(tmp_path: Path) -> None:
     run, videos = tmp_path / "run", tmp_path / "videos"
     assert split_run([run, videos]) == ([videos], run)
     assert split_run([videos]) == ([videos], None)
-    with pytest.raises(UserError, match="named twice"):
+    with refused("predict-model-twice", first=run):
         split_run([run, tmp_path / "other", videos])
 
 

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from harness.evaluation.prediction_tables import read_predictions, to_frame, write_predictions
-from harness.predicting.models import warnings_of
-from leaderboards.blocks import Result
+from harness.predicting.models import rights_warning, warnings_of
+from leaderboards.blocks import Result, WeightsBlock
 from leaderboards.record import Record
 from plugins.editions import abaw10
+from plugins.encoders import fer
 from tests.support.indexes import track
 from zoo.api import VideoAnswers
 
@@ -23,6 +24,27 @@ from zoo.api import VideoAnswers
 def test_a_run_on_drawn_figures_is_said(result: Result, warned: bool) -> None:
     said = warnings_of(Record(name="r", status="done", result=result))
     assert any("synthetic" in warning for warning in said) is warned
+
+
+@pytest.mark.parametrize(
+    ("facts", "warned"),
+    [
+        ({"license": "MIT"}, False),
+        ({"license": "unknown"}, True),
+        ({"license": None}, True),
+        ({"license": "MIT", "rights_known": False}, True),
+    ],
+)
+def test_weights_of_unknown_rights_are_warned_of(facts: WeightsBlock, warned: bool) -> None:
+    card: WeightsBlock = {"slot": "face", "name": "net", "sha256": "0" * 64, **facts}
+    said = warnings_of(Record(name="r", status="done", result={"passports": [card]}))
+    assert ["net" in warning for warning in said] == [True] * warned
+
+
+def test_the_card_of_fer_says_that_the_rights_are_unknown() -> None:
+    assert not fer.card("face", None).rights_known
+    (warning,) = rights_warning("fer", fer.card("face", None).license, known=False)
+    assert "rights" in warning
 
 
 def test_of_a_run_without_a_record_nothing_is_said() -> None:

@@ -14,8 +14,8 @@ import pytest
 
 from harness.runs.finished import check_written, digests_of, trusted_plugins
 from leaderboards.record import read
+from tests.support import refusals
 from tests.support.paths import STRANGERS
-from zoo.errors import UserError
 
 QUICK = ("--epochs", 1, "--post", "clip")
 PLUGIN = STRANGERS / "single_file.py"
@@ -325,5 +325,5 @@ def test_a_plugin_that_is_named_and_the_recorded_one_is_used(
     assert answer.code == 0, answer.err
     assert program("compare", run, strange[0].with_name("other"), "--plugin", PLUGIN).code == 0
     os.remove(run / "record.json")
-    with pytest.raises(UserError, match="there is no record"):
+    with refusals.refused("run-plugin-not-recorded", folder=run):
         trusted_plugins(run, ["single_file.py"], None, [])

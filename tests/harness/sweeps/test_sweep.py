@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.config.schema import load_config
-from harness.io.locks import run_lock
+from harness.io.run_lock import run_lock
 from harness.runs.identity import identity
 from harness.runs.job import prepare_shared
 from harness.runtime.launchers import Failure

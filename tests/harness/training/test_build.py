@@ -134,7 +134,7 @@ def test_the_epoch_is_chosen_on_the_split_that_is_there_for_it(
 
     def prepared(job: Job, **how: object) -> SimpleNamespace:
         splits = {split: split for split in ("train", "select", "val", "test") if job.index.split(split)}  # type: ignore[arg-type]
-        return SimpleNamespace(model=None, splits=splits, store=SimpleNamespace(write=lambda path: None), passports=[])
+        return SimpleNamespace(model=None, splits=splits, store=SimpleNamespace(write=lambda path: None), cards=[])
 
     monkeypatch.setattr(run_module, "prepare", prepared)
     monkeypatch.setattr(run_module, "made_of", lambda *given: {})

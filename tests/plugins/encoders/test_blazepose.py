@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from plugins.encoders import blazepose
-from plugins.encoders.blazepose import BlazePose, anchors, body_box, normalised, refined
+from plugins.encoders.blazepose import LAYERS, SEEN, BlazePose, body_box, normalised, refined
 from tests.plugins.detectors.test_blazeface import frame_of
 from tests.support.carried import want
 from tests.support.paths import TESTS
+from zoo.layers.anchors import anchor_centres
 from zoo.layers.regions import Region
 from zoo.weights.loading import load_pretrained
 
@@ -50,7 +51,7 @@ def test_where_nobody_is_found_the_whole_picture_is_looked_at(net):
 
 
 def test_the_anchors_are_the_middles_of_the_cells():
-    every = anchors()
+    every = anchor_centres(SEEN, LAYERS)
     assert every.shape == (2254, 2)
     np.testing.assert_allclose(
         every[[0, 1, 2, -1]], [[4 / 224] * 2, [4 / 224] * 2, [12 / 224, 4 / 224], [208 / 224] * 2]

@@ -111,8 +111,21 @@ class Idle(Skin):
         super().__init__()
 
 
+class Nowhere(Skin):
+    @staticmethod
+    def cards():
+        return [api.ModelCard("net", None, "MIT", "a test")]
+
+
+class Twice(Skin):
+    @staticmethod
+    def cards():
+        return [api.ModelCard("net", None, "MIT", "a test", path="net.onnx")] * 2
+
+
 def detector(build):
-    return api.DetectorSpec("d", build, options={"threshold": Option(60, "redness")})
+    cards = getattr(build, "cards", None)
+    return api.DetectorSpec("d", build, options={"threshold": Option(60, "redness")}, cards=cards)
 
 
 CASES = [
@@ -128,6 +141,8 @@ CASES = [
     (Follows, {"one_by_one"}),
     (Chance, {"repeatable"}),
     (Idle, {"options"}),
+    (Nowhere, {"cards"}),
+    (Twice, {"cards"}),
 ]
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,8 @@ def test_a_record_has_all_that_is_known_and_no_path(file):
     wanted = {"seen_affwild2": True, "classes": ["a", "b"], "input": "112 x 112", "citation": "Some 2020"}
     assert wanted.items() <= record.items()
     assert record["size"] == file.stat().st_size
+    assert "rights_known" not in record  # records from before this field stay as they were
+    assert describe(replace(given, rights_known=False), file) == {**record, "rights_known": False}
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from harness.data.decoding.probe_cache import file_kind
 from harness.data.decoding.video import probe
 from tests.support.media import write_click_video
 from tests.support.refusals import refused
-from zoo.errors import UserError
 
 TEXT = "What FFmpeg draws as ten pictures of a terminal.\n" * 60
 
@@ -95,7 +94,7 @@ def test_no_text_image_or_song_is_a_video_whatever_it_is_called(tmp_path: Path) 
     image = tmp_path / "image.mp4"
     image.write_bytes(cv2.imencode(".png", np.zeros((64, 64, 3), np.uint8))[1].tobytes())
     for path, kind in ((image, "still image"), (write_song(tmp_path / "song.mov"), "sound")):
-        with pytest.raises(UserError, match=rf"no video stream \({kind}\)"):
+        with refused("video-no-stream", file=path, kind=kind):
             probe(path)
 
 

@@ -17,7 +17,7 @@ from harness.data.preprocessing.pack_build import make_pack
 from harness.data.preprocessing.pack_plan import Settings, plan
 from harness.data.streams.readers import FaceReader
 from harness.io.hashing import crops_digest
-from zoo.errors import UserError
+from tests.support.refusals import refused
 from zoo.readers import Source
 
 ENDINGS = (".jpg", ".JPG", ".Jpeg", ".png", ".PNG", ".bmp", ".webp")
@@ -40,13 +40,13 @@ def test_any_padding_ending_and_case(tmp_path_factory: pytest.TempPathFactory, n
 def test_two_files_for_one_frame_are_an_error(tmp_path: Path, others: tuple[str, ...]) -> None:
     for name in ("00001.jpg", *others):
         (tmp_path / name).touch()
-    with pytest.raises(UserError, match=rf"(00001\.jpg and {others[0]}|{others[0]} and 00001\.jpg) are both frame 1"):
+    with refused("crop-frame-twice", folder=tmp_path, frame=1):
         picture_folder(tmp_path)
 
 
 def test_numbers_that_are_dates_are_no_frames(tmp_path: Path) -> None:
     (tmp_path / "20260101123456.jpg").touch()
-    with pytest.raises(UserError, match=r"20260101123456\.jpg: the name of a crop must be its frame number"):
+    with refused("crop-name", file=tmp_path / "20260101123456.jpg"):
         crop_frames(tmp_path)
 
 
@@ -91,5 +91,5 @@ def test_a_picture_that_is_cut_short_is_an_error(tmp_path: Path, ending: str) ->
     assert read_jpeg(path).shape == (112, 112, 3)
     for length in (len(data) // 3, len(data) - 9):
         path.write_bytes(data[:length])
-        with pytest.raises(UserError, match="cut short or damaged"):
+        with refused("jpeg-damaged", file=path, count=length):
             read_jpeg(path)

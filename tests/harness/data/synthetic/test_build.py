@@ -17,7 +17,7 @@ import pytest
 
 from harness.data.synthetic import DEMO_VERSION, STANDARD_FRAMES, STANDARD_VIDEOS, build, make_demo, oracle
 from harness.data.synthetic.appearance import draw_look, person_box
-from harness.data.synthetic.video_plans import RATES, cast
+from harness.data.synthetic.video_plans import RATES, plan_videos
 from tests.support.demo_stories import ALL, CRUMB, FRAMES, stories
 from tests.support.refusals import Part, Refusal, refused
 
@@ -73,7 +73,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
     def full_disk(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(build, "film", full_disk)
+    monkeypatch.setattr(build, "write_files", full_disk)
     with refused("demo-not-writable", error=Part("No space")):
         make_demo(tmp_path / "new", videos=CRUMB, frames=FRAMES, progress=False)
     assert not list(tmp_path.iterdir())
@@ -108,7 +108,7 @@ def test_annotations_have_the_official_form(demo: Path) -> None:
 
 
 def test_line_counts_are_off_by_one_in_one_video_each_way() -> None:
-    shifts = [plan.line_shift for plan in cast(STANDARD_VIDEOS, STANDARD_FRAMES)]
+    shifts = [plan.line_shift for plan in plan_videos(STANDARD_VIDEOS, STANDARD_FRAMES)]
     assert sorted(shift for shift in shifts if shift) == [-1, 1]
 
 
@@ -130,7 +130,7 @@ def test_multi_task_rows_are_listed_frames_with_a_crop_and_any_mix_of_labels(dem
 
 
 def test_test_lists_and_examples_cover_every_frame_of_the_test_videos(demo: Path) -> None:
-    names = [name for plan in cast(CRUMB, FRAMES) if plan.split == "test" for name in plan.names]
+    names = [name for plan in plan_videos(CRUMB, FRAMES) if plan.split == "test" for name in plan.names]
     lists = sorted((demo / "names_of_videos_in_each_test_set").iterdir())
     assert [path.name.split("_Challenge")[0] for path in lists] == [
         "Action_Unit_Detection",
@@ -196,7 +196,7 @@ def test_videos_have_the_promised_frames_times_and_sound(demo: Path) -> None:
 
 
 def test_rates_vary() -> None:
-    plans = cast(STANDARD_VIDEOS, STANDARD_FRAMES)
+    plans = plan_videos(STANDARD_VIDEOS, STANDARD_FRAMES)
     assert {plan.rate for plan in plans} == set(RATES)
     assert {float(r) for r in RATES} >= {7.5, 15.0, 24.0, 25.0, 30.0, 60.0}
     assert Fraction(30000, 1001) in RATES
@@ -209,7 +209,7 @@ def test_rates_vary() -> None:
 
 
 def test_names_are_apart_and_two_person_videos_lie_in_one_split() -> None:
-    plans = cast(STANDARD_VIDEOS, STANDARD_FRAMES)
+    plans = plan_videos(STANDARD_VIDEOS, STANDARD_FRAMES)
     assert len({plan.video for plan in plans}) == len(plans) == sum(STANDARD_VIDEOS)
     assert [plan.split for plan in plans if len(plan.names) == 2] == ["train", "val"]
     # names that Aff-Wild2 treats specially
@@ -250,4 +250,4 @@ def test_openpose_lists_people_in_shifting_order(demo: Path) -> None:
 
 def test_truth_file_is_the_oracle_of_this_set(demo: Path) -> None:
     truth = json.loads((demo / "truth.json").read_text())
-    assert truth == oracle.ceilings(cast(CRUMB, FRAMES), 0, ALL)
+    assert truth == oracle.ceilings(plan_videos(CRUMB, FRAMES), 0, ALL)

@@ -25,7 +25,7 @@ from harness.data.synthetic.latents import (
     visible_frames,
 )
 from harness.data.synthetic.rendering import draw_face, draw_frame
-from harness.data.synthetic.video_plans import cast
+from harness.data.synthetic.video_plans import plan_videos
 from harness.data.synthetic.voice import draw_voice
 from tests.support.clicks import write_click_video
 from tests.support.demo_stories import ALL, CRUMB, FRAMES, stories
@@ -102,7 +102,7 @@ def test_a_slot_without_its_share_knows_nothing_of_the_labels() -> None:
 
 def test_no_picture_shows_a_slot_but_its_own() -> None:
     """Changing one slot's share changes its own pixels and leaves all others exactly as they are."""
-    plan = next(plan for plan in cast(CRUMB, FRAMES) if plan.index == 0)
+    plan = next(plan for plan in plan_videos(CRUMB, FRAMES) if plan.index == 0)
     base = draw_story(plan, 0, ALL)
     look, person = draw_look(base, 0), base.people[0]
     frame = int(np.flatnonzero(person.face_seen)[0])
@@ -127,7 +127,7 @@ def test_no_picture_shows_a_slot_but_its_own() -> None:
 
 def test_voice_follows_arousal_at_the_frames_true_times() -> None:
     for index in (0, 2, 3):  # a steady rate, a variable one, sound that starts late
-        story = draw_story(cast(CRUMB, 60)[index], 0, ALL)
+        story = draw_story(plan_videos(CRUMB, 60)[index], 0, ALL)
         plan, sound = story.plan, draw_voice(story, 0)
         end = story.times[-1] + 1 / float(plan.rate)
         assert len(sound) == round((end - plan.sound_start) * plan.sound_rate)
@@ -197,7 +197,7 @@ def test_more_slots_are_worth_more() -> None:
 
 @pytest.mark.slow
 def test_a_slot_without_its_share_is_worth_nothing_to_the_oracle() -> None:
-    plans = cast((1, 16, 1), STANDARD_FRAMES)
+    plans = plan_videos((1, 16, 1), STANDARD_FRAMES)
     full, without = (oracle.ceilings(plans, 0, ALL | {"body": share})["va"] for share in (1.0, 0.0))
     assert abs(without["body"]) < 0.1 < full["body"] - 0.3
     assert without["face+body"] == pytest.approx(without["face"], abs=0.01)
