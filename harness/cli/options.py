@@ -16,6 +16,7 @@ from zoo.errors import UserError
 from zoo.files import is_plain
 
 BRANCHES = "use these input branches, comma-separated: STREAM[.TAG][=ENCODER[:ARGUMENT]] (`harness help branches`)"
+SETTINGS = "change any other setting (`harness help settings`); repeatable"
 DEVICE = "compute on this device: cpu, cuda or auto"
 THE_RECIPES = "the recipe's"
 THE_RUNS = "the run's"
@@ -135,7 +136,7 @@ EvaluationData = Annotated[
 ]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="change any other setting (`harness help settings`); repeatable"),
+    typer.Option("--set", metavar="KEY=VALUE", help=SETTINGS),
 ]
 _DETECTOR = (
     "set an option of the detector, detector.KEY=VALUE; detector.mode=track follows faces between detections, "
@@ -173,8 +174,8 @@ class Command(Help, TyperCommand):
             return super().parse_args(ctx, args)
         except Exception as error:  # a class of the library that has no public name
             if hasattr(error, "message"):
-                sets = next((p.metavar for p in self.params if "--set" in p.opts), None)
-                error.message += _advice(error, given, None if sets is None else str(sets).partition("KEY")[0])
+                has_settings = any(isinstance(p, TyperOption) and p.help == SETTINGS for p in self.params)
+                error.message += _advice(error, given, has_settings)
             raise
 
     def _refuse_repeated(self, args: list[str]) -> None:
@@ -190,18 +191,15 @@ _OTHER_NAMES = {"learning_rate": "lr", "lrate": "lr", "bs": "batch", "batch_size
 """Names that other programs give to settings -> ours."""
 
 
-def _advice(error: Any, args: list[str], settings: str | None) -> str:
-    """Return advice about a mistake in a command line.
-
-    ``settings``: what the keys of the command's own ``--set`` begin with; None if it has no such option.
-    """
+def _advice(error: Any, args: list[str], has_settings: bool) -> str:
+    """Return advice about a mistake in a command line; ``has_settings``: the command takes all settings by --set."""
     option = getattr(error, "option_name", None)
-    if type(error).__name__ == "NoSuchOption" and option and settings is not None:
+    if type(error).__name__ == "NoSuchOption" and option and has_settings:
         from harness.config.schema import known_keys
 
         name = option.lstrip("-").replace("-", "_").lower()
         name = _OTHER_NAMES.get(name, name)
-        keys = [key for key in known_keys() if key.rpartition(".")[2] == name and key.startswith(settings)]
+        keys = [key for key in known_keys() if key.rpartition(".")[2] == name]
         return f"; it is a setting: --set {keys[0]}=VALUE" if keys else ""
     if "unexpected extra argument" in error.message and "--encoders" in args:
         first = args.index("--encoders") + 1

@@ -30,10 +30,12 @@ def test_the_sentence_itself_is_understood(program) -> None:
     assert program("explain", f"error: {said}").out.startswith("code:     annotation-not-a-number\n")
 
 
-def test_sentences_lead_to_their_codes() -> None:
+@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.slow)])
+def test_sentences_lead_to_their_codes(every: int) -> None:
     """Some are alike but for their fields, and some pass on what something else said: one in fifteen at most."""
-    wrong = {code: found for code, text in catalogue().items() if (found := code_of(example(text))) != code}
-    assert len(wrong) < len(catalogue()) / 15, wrong
+    tried = dict(list(catalogue().items())[::every])
+    wrong = {code: found for code, text in tried.items() if (found := code_of(example(text))) != code}
+    assert len(wrong) <= len(tried) / 15, wrong
 
 
 def test_an_unknown_code_is_named_with_the_nearest(program) -> None:

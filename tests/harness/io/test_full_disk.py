@@ -186,7 +186,7 @@ def test_a_checkpoint_that_does_not_fit_says_that_the_disk_is_full(disk: Path) -
     [
         (errno.ENOSPC, "the disk is full"),
         (errno.EDQUOT, "your quota of the disk is used up"),
-        (errno.EFBIG, "it is larger than a file may be here"),
+        (errno.EFBIG, "it is larger than a file may be here, see ulimit -f"),
         (errno.EROFS, "the file system is read-only"),
         (errno.EACCES, "Permission denied"),
     ],

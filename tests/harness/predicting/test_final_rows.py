@@ -211,6 +211,7 @@ def test_another_person_overtakes(model: RunModel, tmp_path: Path, monkeypatch: 
     assert np.isfinite(got.people[0].score[FRAMES // 2 :]).all()
 
 
+@pytest.mark.slow
 def test_printed_rows_are_those_of_the_table(program: Program, model: RunModel, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("one", "two"):

@@ -22,6 +22,7 @@ from tests.support.refusals import Part
 from tests.support.registered import TINY_VIT
 from zoo.model.model import build_encoder
 
+pytestmark = pytest.mark.slow
 CUES = "1\n00:00:00,100 --> 00:00:00,300\ngood morning\n"  # of 0.8 s; held until 0.8
 
 
@@ -68,7 +69,7 @@ def test_a_data_folder_without_words_is_named(program, talk, tmp_path) -> None:
 
 def test_weights_are_verified_by_their_name(program, talk, tmp_path) -> None:
     folder = talk[2].removeprefix("audio=hf:").partition(",")[0]
-    assert "it fits the encoder" in program("weights", "verify", f"hf:{folder}").out
+    assert "it fits its network" in program("weights", "verify", f"hf:{folder}").out
     shutil.copytree(folder, tmp_path / "spoilt", ignore=shutil.ignore_patterns("*.sha256"))
     shutil.copy(TINY_VIT / "model.safetensors", tmp_path / "spoilt")
     program("weights", "verify", f"hf:{tmp_path}/spoilt").refused("plugin-error", match="the weights do not fit")
@@ -87,7 +88,6 @@ def test_a_text_of_another_video_ends_the_run_before_training(talk, tmp_path) ->
         path.write_text(CUES)
 
 
-@pytest.mark.slow
 def test_a_run_with_all_three_repeats(talk, record, tmp_path) -> None:
     program, silent, slots = talk
     given = ("--encoders", f"face=hf:{TINY_VIT},{slots}", "--epochs", 1)
@@ -101,7 +101,6 @@ def test_a_run_with_all_three_repeats(talk, record, tmp_path) -> None:
     assert all(len(block["sha256"]) == 64 for block in weights.values())
 
 
-@pytest.mark.slow
 def test_a_video_is_predicted_with_the_subtitles_next_to_it(talk, tmp_path, monkeypatch) -> None:
     """In one pass and by way of a data folder, bit for bit."""
     program, _, slots = talk
@@ -112,7 +111,6 @@ def test_a_video_is_predicted_with_the_subtitles_next_to_it(talk, tmp_path, monk
     assert assert_equal(run, [tmp_path / "clip.mp4"], tmp_path / "work") == {"clip": 1}
 
 
-@pytest.mark.slow
 def test_a_classifier_of_faces_is_scored_without_training(talk, record, tmp_path) -> None:
     program, *_ = talk
     tiny_hf.save("vit", tmp_path / "vit")
@@ -121,7 +119,6 @@ def test_a_classifier_of_faces_is_scored_without_training(talk, record, tmp_path
     assert 0 <= result["scores"]["raw"]["main"] <= 1
 
 
-@pytest.mark.slow
 def test_all_three_are_trained_on(talk, record, tmp_path) -> None:
     program, _, slots = talk
     folder = program.run(
