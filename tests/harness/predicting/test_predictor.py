@@ -59,3 +59,15 @@ def test_what_is_no_frame_no_time_and_no_sound() -> None:
 def test_a_rate_that_is_none(rate: float) -> None:
     with refused("predictor-rate", got=rate if rate == rate else Part("nan")):
         Predictor(SimpleNamespace(), rate=rate)  # type: ignore[arg-type]
+
+
+def test_a_stride_takes_every_so_many_frames_up_to_the_newest() -> None:
+    """The network learnt from frames that are this far apart; between its clip's frames no others are kept."""
+    predictor = Predictor.__new__(Predictor)
+    predictor.model = SimpleNamespace(branches=SimpleNamespace(plans=[]), latest=lambda recent: recent.times)
+    predictor.step = 3
+    for count in range(1, 14):
+        newest = deque([SimpleNamespace(time=float(k), present={}) for k in range(count)], maxlen=(4 - 1) * 3 + 1)
+        predictor.frames = newest  # type: ignore[assignment]
+        wanted = [float(k) for k in range(count - 1, -1, -3)][:4][::-1]
+        assert predictor._window().tolist() == wanted  # type: ignore[attr-defined]
