@@ -73,12 +73,16 @@ OTHER_OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("fusions", "moe"): {"values": {"weights": "equal"}, "experts": 3, "balance": 0.0},
     ("fusions", "late"): {"values": {"weights": "equal"}, "weights": FIXED},
     ("fusions", "mult"): {"causal": True, "layers": 1},
+    ("fusions", "reliability"): {"values": {"apart": "audio", "priors": PRIORS}, "apart": "none"},
 }
 """Blocks that are checked once more with these other options."""
 # The same for every head that may be causal: of these options, those that it has.
 CAUSAL = {"bidirectional": False, "causal": True, "layers": 2, "hidden": 24, "positions": "relative", "window": 3}
 # Weights name the usual four slots: a model with other slots is rightly refused.
-OUT_OF_PLACE = {("fusions", "late"): ("one_slot", "learns")}
+# Without a slot that is read apart, the options of that reading have no effect.
+OUT_OF_PLACE = {("fusions", "late"): ("one_slot", "learns"), ("fusions", "reliability"): ("options",)}
+# By default sound is read once a clip, which cannot tell when something was heard: it learns with its other options.
+WITH_OTHER_OPTIONS = {("fusions", "reliability"): ("learns",)}
 
 
 def permute_lists(fusion: Any, dims: Mapping[str, int], order: tuple[str, ...]) -> dict[str, Any]:
@@ -103,9 +107,13 @@ def cases() -> list[tuple[str, Any, dict[str, Any]]]:
         for entry in registry.load().entries(kind):
             if any(find_spec(name) is None for name in EXTRAS.get((kind, entry.name), ())):
                 continue
-            permute = {"permute": PERMUTE[entry.name]} if kind == "fusions" and entry.name in PERMUTE else {}
-            found += [(kind, entry.spec, {**permute, **given}) for given in GIVEN.get((kind, entry.name), [{}])]
+            given = GIVEN.get((kind, entry.name), [{}])
+            found += [(kind, entry.spec, _with_permute(kind, entry.name, one)) for one in given]
     return found
+
+
+def _with_permute(kind: str, name: str, given: dict[str, Any]) -> dict[str, Any]:
+    return {"permute": PERMUTE[name], **given} if kind == "fusions" and name in PERMUTE else given
 
 
 def other_cases() -> list[tuple[str, Any, dict[str, Any]]]:
@@ -116,4 +124,7 @@ def other_cases() -> list[tuple[str, Any, dict[str, Any]]]:
         if {"bidirectional", "causal"} & set(entry.spec.options)
     }
     every = {**OTHER_OPTIONS, **heads}
-    return [(kind, registry.load().get(kind, name), given) for (kind, name), given in every.items()]
+    return [
+        (kind, registry.load().get(kind, name), _with_permute(kind, name, given))
+        for (kind, name), given in every.items()
+    ]

@@ -7,19 +7,23 @@ from collections import Counter
 import pytest
 import torch
 
-from tests.support.registered import EXTRAS, OUT_OF_PLACE, cases, other_cases
+from tests.support.registered import EXTRAS, OUT_OF_PLACE, WITH_OTHER_OPTIONS, cases, other_cases
 from zoo.api import KINDS
 from zoo.registry import registry
 from zoo.testing import Check, spec_checks
 
-CHECKS: list[tuple[str, object, Check]] = [
-    (kind, spec, check) for kind, spec, given in cases() for check in spec_checks(kind, spec, **given)
-]
 OTHERS: list[tuple[str, object, Check]] = [
     (kind, spec, check)
     for kind, spec, given in other_cases()
     for check in spec_checks(kind, spec, **given)
     if check.rule not in OUT_OF_PLACE.get((kind, spec.name), ())
+]
+INSTEAD = {(kind, spec.name, check.rule): check for kind, spec, check in OTHERS}
+CHECKS: list[tuple[str, object, Check]] = [
+    (kind, spec, INSTEAD[kind, spec.name, check.rule] if check.rule in elsewhere else check)
+    for kind, spec, given in cases()
+    for elsewhere in [WITH_OTHER_OPTIONS.get((kind, spec.name), ())]
+    for check in spec_checks(kind, spec, **given)
 ]
 
 
