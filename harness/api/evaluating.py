@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from harness.api.arguments import PathLike, paths
-from zoo.errors import UserError
+from zoo.errors import UserError, first_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,11 +66,15 @@ def evaluate(
 
 def _file(table: PathLike | pd.DataFrame, place: Path) -> Path:
     import pandas as pd
+    import pyarrow as pa
 
     if not isinstance(table, pd.DataFrame):
         return Path(table).expanduser()
     path = place.with_suffix(".parquet")
-    table.to_parquet(path, index=False)
+    try:
+        table.to_parquet(path, index=False)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise UserError("predictions-no-table", file=place.name, reason=first_line(error)) from None
     return path
 
 

@@ -49,8 +49,10 @@ def predict(
     file = one_file(video)
     detector, options = split_settings([f"{key}={_text(value)}" for key, value in (settings or {}).items()])
     if isinstance(model, Run):
-        if options or plugins:
-            raise UserError("predict-run-settings", model=model.folder, got=(*options, *paths(plugins))[0])
+        if options:
+            raise UserError("predict-run-settings", model=model.folder, got=options[0])
+        if plugins:
+            raise UserError("predict-run-plugins", model=model.folder)
         loaded = model._loaded()
     else:
         name = None if model is None else str(model)
@@ -87,7 +89,7 @@ def encoders(stream: Names | None = None) -> pd.DataFrame:
     from zoo.registry.registry import load as load_registry
 
     registry = load_registry([])
-    streams = None if stream is None else joined(stream).split(",")
+    streams = None if stream is None else [name.strip() for name in joined(stream).split(",")]
     for name in streams or ():
         registry.get("streams", name)
     entries: list[Any] = list(registry.entries("encoders"))

@@ -48,7 +48,7 @@ class Inputs:
 
 def is_run(path: Path) -> bool:
     """Return whether a path is the folder of a run."""
-    return (path / "record.json").is_file()
+    return os.path.isfile(path / "record.json")  # False for a name that is too long or may not be looked at
 
 
 def split_run(inputs: Sequence[Path]) -> tuple[list[Path], Path | None]:
@@ -62,7 +62,7 @@ def split_run(inputs: Sequence[Path]) -> tuple[list[Path], Path | None]:
     Raises:
         UserError: Several runs are named.
     """
-    runs = [path for path in inputs if is_run(path) or (path / "config.toml").is_file()]
+    runs = [path for path in inputs if is_run(path) or os.path.isfile(path / "config.toml")]
     if len(runs) > 1:
         raise UserError("predict-model-twice", first=runs[0], second=runs[1])
     return [path for path in inputs if path not in runs], runs[0] if runs else None
@@ -78,7 +78,9 @@ def find_inputs(named: Sequence[Path]) -> Inputs:
     for path in named:
         try:
             if str(path).isdecimal() and not os.path.exists(path):  # false for a name that is too long
-                found.cameras.append(_camera(str(path)))
+                number = _camera(str(path))
+                _take(f"camera-{number}", path, names)
+                found.cameras.append(number)
                 continue
             files = _files(path, found)
         except UserError as error:
@@ -102,13 +104,17 @@ def _camera(number: str) -> int:
 
 
 def _add(file: Input, names: dict[str, Path], found: Inputs) -> None:
-    name = name_key(file.path.stem)
     if not is_plain(str(file.path)):
         raise UserError("name-unprintable", name=ascii(str(file.path)))
-    if name in names:
-        raise UserError("predict-same-name", video=file.path, part=names[name])
-    names[name] = file.path
+    _take(name_key(file.path.stem), file.path, names)
     found.files.append(file)
+
+
+def _take(name: str, path: Path, names: dict[str, Path]) -> None:
+    """Note who has a table's name; raise UserError if another input has it already."""
+    if name in names:
+        raise UserError("predict-same-name", video=path, part=names[name])
+    names[name] = path
 
 
 def _files(path: Path, found: Inputs) -> list[Input]:

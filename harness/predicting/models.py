@@ -148,8 +148,8 @@ class RunModel:
         self.how: dict[str, Any] = evaluation_options(config, self.plan)
         self.sampling: dict[str, Any] = {"stride": config.train.stride, "fps": config.train.fps}
         self.waits = "train.evaluation=full predicts whole videos" if self.how["full"] else ""
-        if self.step(FASTEST) > 1:
-            self.waits = self.waits or "train.stride interpolates between frames"
+        if self.sampling["stride"] > 1 or self.sampling["fps"]:
+            self.waits = self.waits or "train.stride and train.fps may leave out frames, which are interpolated"
         self.length = int(self.how["length"])
         self.keep = (self.how["batch"] + 2) * self.length * self.step(FASTEST)
         self.chain = fitted_chain(Chain(self.plan.post, self.track), config, folder, self.track)

@@ -105,20 +105,26 @@ def _guessed(scan: VideoScan, model: Model, tick: Tick, follower: Follower) -> P
     final = FinalRows(model.chain, follower, 1, scan.guessed_faces)
     with live(scan, model, scan.guessed, tick) as video:
         try:
-            found = model.predict(video, final)
+            found = model.predict(video, _follow(final, follower))
             video.finish()
         except Unsure:
             found = None
     track = _person(scan)
     again = found is None or not scan.was_guessed(track)
     if final.done and (again or not scan.is_guess(track)):  # the rows so far have predictions or boxes of somebody else
-        follower.restart("another person is the main one")
+        unsure = found is None and scan.is_guess(track)
+        follower.restart("who is the main person was not sure" if unsure else "another person is the main one")
         final = FinalRows(model.chain, follower, 1, scan.guessed_faces)
     if found is None or again:
         return None
     person = _of(1, track, found, scan)
     _finish(final, person, (), follower)
     return person
+
+
+def _follow(final: FinalRows, follower: Follower) -> FinalRows | None:
+    """Return what takes early predictions; None if nobody follows, since they cost time."""
+    return None if type(follower) is Nobody else final
 
 
 def _known(
@@ -133,7 +139,7 @@ def _known(
 
     final = FinalRows(model.chain, follower, number, faces)
     with live(scan, model, partial(scan.of, track), tick) as video:
-        person = _of(number, track, model.predict(video, final), scan)
+        person = _of(number, track, model.predict(video, _follow(final, follower)), scan)
     _finish(final, person, before, follower)
     return person
 

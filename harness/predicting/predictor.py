@@ -169,11 +169,11 @@ class Predictor:
             kept.pictures[name] = picture
             return
         assert isinstance(slot.encoder.input, FrameInput)
-        beside = 2 * slot.encoder.input.context
-        frames = np.zeros((1 + beside, want.size, want.size, 3), np.uint8)
-        frames[beside // 2] = picture
-        seen = np.zeros(1 + beside, bool)
-        seen[beside // 2] = True
+        neighbours = 2 * slot.encoder.input.context
+        frames = np.zeros((1 + neighbours, want.size, want.size, 3), np.uint8)
+        frames[neighbours // 2] = picture
+        seen = np.zeros(1 + neighbours, bool)
+        seen[neighbours // 2] = True
         kept.features[name] = slot({"frames": frames, "present": seen}, np.ones(1, bool))[0]
 
     def _listen(self) -> None:

@@ -159,7 +159,6 @@ class ReadyModel:
         """The predicted quantities, with their classes."""
         return self.track.answers
 
-    @torch.inference_mode()
     def step(self, rate: float) -> int:
         """Return 1: it predicts frame by frame."""
         return 1
@@ -235,5 +234,5 @@ def _stream(name: str, registry: Registry) -> str:
 def _answers(own: OwnScores) -> tuple[Answer, ...]:
     """Return the predicted quantities, with classes spelled as in the tracks."""
     classes = tuple(plain(name).capitalize() for name in own.classes)
-    said = (Answer("expression", "class", -1, classes),) if classes else ()
-    return (*said, *(Answer(name, "value", -5) for name in own.values))
+    classified = (Answer("expression", "class", -1, classes),) if classes else ()
+    return (*classified, *(Answer(name, "value", -5) for name in own.values))

@@ -188,8 +188,8 @@ class VideoScan:
         return faces_and_people(face, self.info.width, self.info.height, max_gap=self._gap)[1:]
 
     def _rows(self, frames: Sequence[_Frame], boxes: np.ndarray) -> Iterator[Row]:
-        size = self.info.width, self.info.height
         """Yield the pictures of frames, with boxes (n, 8) of the face and, by body proportions, of the person."""
+        size = self.info.width, self.info.height
         for frame, box in zip(frames, boxes, strict=True):
             person = box[4:]
             if self.finder.people is not None and self.posed is not None:

@@ -1,7 +1,7 @@
 """Models of transformers for pictures, clips, sound or words: ``face=hf:facebook/dinov2-small``.
 
 The argument is a name on the model hub, or a folder that ``save_pretrained`` wrote. Size, normalisation, sampling rate
-and tokenizer are those of the model's own files. The families and their traps are in the modules ``_hf_*`` next to this one.
+and tokenizer are those of the model's own files. The families and their traps are in the modules ``_hf_*``.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Layout:
 
     ``sets``: a folder with ``Train_Set`` or ``Validation_Set`` -> split -> files. ``texts``: other .txt files.
     ``crops``: folders named ``cropped...``. ``videos``: file name without extension -> files, those nearest to
-    the root first. ``left_out``: other files, but for documents -> the kind of file that they are.
+    the root first. ``left_out``: files that are not videos, except documents -> the kind of file that they are.
     """
 
     root: Path

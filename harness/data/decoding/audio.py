@@ -17,6 +17,7 @@ from av.container import InputContainer
 from harness.data.decoding.time_line import SteadyClock
 from harness.data.decoding.video import open_media, probe
 from zoo.errors import UserError
+from zoo.files import open_file
 from zoo.readers import Sound
 
 __all__ = ["Sound", "read_sound", "to_int16"]
@@ -68,8 +69,11 @@ def check_length(path: str | os.PathLike[str]) -> None:
     2 GB or more.
     """
     path = Path(path)
-    with path.open("rb") as file:
-        header = file.read(12)
+    try:
+        with open_file(path) as file:
+            header = file.read(12)
+    except OSError as error:
+        raise UserError("video-unreadable", file=path, reason=error.strerror or error) from error
     missing = int.from_bytes(header[4:8], "little") + 8 - path.stat().st_size
     if header[:4] != b"RIFF" or header[8:] != b"WAVE" or missing <= 0 or missing >= _UNKNOWN_LENGTH:
         return

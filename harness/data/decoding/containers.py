@@ -27,7 +27,7 @@ _DOCUMENTS = (
     *(".npy", ".npz", ".mat", ".pkl", ".pt", ".pth", ".onnx", ".safetensors", ".parquet", ".arrow", ".h5", ".hdf5"),
     *(".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".py", ".sh", ".ipynb", ".lock", ".db"),
 )
-"""Extensions of files that lie next to videos and are none: they are neither opened nor mentioned."""
+"""Extensions of files that often lie next to videos: they are neither opened nor mentioned."""
 
 _PACKET_BYTES = (188, 192)  # of MPEG transport streams
 _PACKETS = 5  # so many must begin with the mark, for a file to be a transport stream

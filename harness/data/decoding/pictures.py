@@ -16,6 +16,8 @@ from zoo.errors import UserError
 from zoo.files import reason_of
 from zoo.limits import check_picture
 
+_ORIENTATION = 0x0112  # the tag of Exif and TIFF
+
 
 def read_picture(path: Path) -> np.ndarray:
     """Read a picture file as uint8 RGB (H, W, 3); of an animation the first picture.
@@ -39,6 +41,20 @@ def read_picture(path: Path) -> np.ndarray:
     return _by_ffmpeg(path) if image is None else image
 
 
+def _upright(path: Path, picture: np.ndarray) -> np.ndarray:
+    """Turn a picture as its Exif orientation says; FFmpeg does not for TIFF."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as file:
+            turned = file.getexif().get(_ORIENTATION, 1)
+    except (UnidentifiedImageError, OSError, ValueError):  # a kind that Pillow does not know
+        return picture
+    pixels = Image.fromarray(picture)
+    pixels.getexif()[_ORIENTATION] = turned
+    return np.asarray(ImageOps.exif_transpose(pixels))
+
+
 def _by_ffmpeg(path: Path) -> np.ndarray:
     try:
         with open_media(path) as container:
@@ -48,9 +64,11 @@ def _by_ffmpeg(path: Path) -> np.ndarray:
             still = any(part in container.format.name for part in IMAGES) or stream.frames == 1  # HEIC, AVIF
             if not still:
                 raise UserError("image-unreadable", file=path, reason=f"its content is {container.format.name}")
+            if len(container.streams.video) > 1 and not any(part in container.format.name for part in IMAGES):
+                raise UserError("image-unreadable", file=path, reason="it is stored in tiles, as phones write HEIC")
             check_picture(path, stream.width, stream.height)
             frame = next(container.decode(stream))
-            return Painter(Display())(frame, None)  # PyAV cannot list the side data of some pictures
+            return _upright(path, Painter(Display())(frame, None))  # PyAV cannot list the side data of some pictures
     except UserError as error:
         if error.code != "video-unreadable":
             raise

@@ -35,7 +35,7 @@ from zoo.errors import UserError
 from zoo.files import absolute
 from zoo.limits import PIXELS, check_picture
 
-VERSION = 2
+VERSION = 1
 """Increase when the pixels, times or sound of every file change: caches and boxes depend on it.
 
 For a change to some files only, see ``VideoInfo.reading``.

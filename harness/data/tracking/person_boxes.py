@@ -168,9 +168,9 @@ def make_boxes(
 ) -> list[Failure]:
     """Make the missing boxes files of (name or names, video file); return the failures with their reasons.
 
-    Each video is decoded once, even for two names. Finished files stay if this is stopped or killed. Files of another
-    detector, other ``options`` of it or another version are made again. ``jobs``: number of processes, one per core by
-    default.
+    Each video is decoded once, even for two names, and once more for each name if boxes are by pose. Finished files
+    stay if this is stopped or killed. Files of another detector, other ``options`` of it or another version are made
+    again. ``jobs``: number of processes, one per core by default.
     """
     finder = FaceFinder(detector, options)
     named = [((names,) if isinstance(names, str) else tuple(names), path) for names, path in videos]

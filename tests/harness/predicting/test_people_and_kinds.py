@@ -7,18 +7,20 @@ import shutil
 import wave
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from harness.predicting.inputs import find_inputs
+from harness.data.decoding.pictures import read_picture
+from harness.predicting.inputs import find_inputs, split_run
 from harness.predicting.media import open_input
 from harness.predicting.models import RunModel
 from harness.predicting.one_pass import predict_media
 from tests.support.media import write_click_video
 from tests.support.program import Program
-from tests.support.refusals import refused
+from tests.support.refusals import Part, refused
 from zoo.api import DetectorSpec, Faces
 
 RUN = ("--track", "expr", "--encoders", "face", "--epochs", 1, "--head", "gru")
@@ -98,6 +100,34 @@ def test_pictures_of_all_kinds(tmp_path: Path, suffix: str) -> None:
         open_input(path, "still image")
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".tiff", ".png", ".jpg"])
+def test_pictures_are_turned_as_they_say(tmp_path: Path, suffix: str, orientation: int) -> None:
+    picture = np.zeros((40, 60, 3), np.uint8)
+    picture[:8, :8] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"p{suffix}"
+    Image.fromarray(picture).save(path, exif=exif, **({"quality": 95} if suffix == ".jpg" else {}))
+    with Image.open(path) as file:
+        wanted = np.asarray(ImageOps.exif_transpose(file))
+    read = read_picture(path)
+    assert read.shape == wanted.shape
+    assert np.abs(read.astype(int) - wanted).mean() < 4
+
+
+def test_a_picture_in_tiles_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg gives each tile of a phone's HEIC as a stream; the first one would be a corner of the photo."""
+    path = tmp_path / "p.heic"
+    with av.open(str(path), "w", format="mp4") as file:
+        for _ in range(4):
+            stream = file.add_stream("mpeg4", rate=1, width=64, height=64, pix_fmt="yuv420p")
+            frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), "rgb24")
+            file.mux([*stream.encode(frame), *stream.encode(None)])
+    with refused("image-unreadable", file=path, reason=Part("tiles")):
+        read_picture(path)
+
+
 def test_a_video_that_is_named_a_picture(tmp_path: Path) -> None:
     write_click_video(tmp_path / "a.mp4", n_frames=6, click_frame=None)
     (tmp_path / "a.mp4").rename(tmp_path / "a.jpg")
@@ -131,8 +161,30 @@ def test_paths_that_are_no_files(tmp_path: Path) -> None:
     for number in ("99999999999999999999", "9" * 5_000, "٣"):
         with refused("predict-camera", number=number):
             raise find_inputs([Path(number)]).problems[0]
+    long = tmp_path / ("x" * 300 + ".mp4")
     with refused("predict-not-readable"):
-        raise find_inputs([tmp_path / ("x" * 300 + ".mp4")]).problems[0]
+        raise find_inputs([long]).problems[0]
+    assert split_run([long]) == ([long], None)
+
+
+def test_an_input_that_cannot_be_opened_stops_no_other(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("broken.wav", "broken.mp4", "broken.png"):
+        (tmp_path / "in" / name).symlink_to(tmp_path / "gone")
+    (tmp_path / "in" / "rest").mkdir()
+    write_voice(tmp_path / "in" / "rest" / "good.wav", 16_000)
+    answer = program("predict", tmp_path / "in", "--model", program.kept(*HEARD), "--out", tmp_path / "out")
+    assert answer.code == 2, answer
+    assert (tmp_path / "out" / "good.csv").is_file()
+    assert answer.err.count("error: ") <= 1
+
+
+def test_cameras_and_files_of_one_name(tmp_path: Path) -> None:
+    path = tmp_path / "camera-0.mp4"
+    path.write_bytes(b"")
+    found = find_inputs([Path("0"), Path("0"), path])
+    assert (found.cameras, found.files) == ([0], [])
+    assert [problem.code for problem in found.problems] == ["predict-same-name"] * 2
 
 
 def test_the_end_of_a_cut_transport_stream_is_missed(tmp_path: Path) -> None:
