@@ -32,7 +32,7 @@ FOLDER = "transcripts"
 OVERLAP = 0.05
 """Seconds by which a word may begin before the one before it ends: recognisers round."""
 BRIDGE = 0.1
-"""Seconds up to which a cue that only repeats is no speech: YouTube's last 0.01 s."""
+"""Seconds up to which a cue that only repeats is left out: those of YouTube last 0.01 s."""
 OPEN_END = 1.0
 """Seconds of a file's last chunk if it has no end, as transformers writes it where the sound ends in a word."""
 
