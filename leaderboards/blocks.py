@@ -70,12 +70,12 @@ class ScoreBlock(TypedDict, total=False):
 class PostBlock(TypedDict, total=False):
     """Values fitted by post-processors: on each fold's complement, and on ``all`` videos. States are the plugins'.
 
-    ``gains``: the cross-fitted gain of those that are left out without one.
+    ``gains``: the cross-fitted gain of those that are left out without one; None: too few groups to tell.
     """
 
     folds: list[dict[str, Any]]
     all: dict[str, Any]
-    gains: dict[str, float]
+    gains: dict[str, float | None]
     fitted_on: str
     fitted_on_itself: float
     optimism: float

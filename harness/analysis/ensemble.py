@@ -39,7 +39,7 @@ METHODS = {
     "ccc": "values brought to a common mean and spread by their agreement; probabilities averaged",
     "weights": "averaged with the weights that score best on other folds of groups",
     "channels": "averaged with the weights that score best on other folds of groups, chosen for each answer apart",
-    "greedy": "averaged over members that are added one by one while the score on other folds of groups rises",
+    "greedy": "averaged over members that are added one by one, as many as score best on other folds of groups",
 }
 ALIKE = ("track", "edition", "track_version", "split")
 SAME_SCORE = 1e-4  # largest difference of scores if the same weights predict on another device

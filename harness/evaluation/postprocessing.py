@@ -65,13 +65,13 @@ class Chain:
         return part
 
     def _gain(self, name: str, videos: Sequence[VideoAnswers]) -> float:
-        """Return the gain of a part by cross-fitting; 0 if there are too few labelled groups to fit on others."""
+        """Return the gain of a part by cross-fitting; NaN if there are too few labelled groups to fit on others."""
         fold = folds_of([video.group for video in videos])
         parts = {}
         for f in set(fold.values()):
             others = [video for video in videos if fold[video.group] != f]
             if not labelled(others):
-                return 0.0
+                return float("nan")
             parts[f] = self._fitted(name, others)
         with_part = main_score(self.track, (parts[fold[video.group]].apply(video) for video in videos))
         return with_part - main_score(self.track, videos)

@@ -107,12 +107,15 @@ def optimism_lines(result: Result) -> list[str]:
 def gain_lines(result: Result) -> list[str]:
     """Return what each post-processor that needs a gain did for videos that it was not fitted on."""
     gains = (result.get("post") or {}).get("gains") or {}
-    return [
-        f"{name} raises the score of videos that it was not fitted on by {gain:.4f}"
-        if gain > 0
-        else f"{name} is left out: it changes the score of videos that it was not fitted on by {gain:+.4f}"
-        for name, gain in gains.items()
-    ]
+    lines = []
+    for name, gain in gains.items():
+        if gain is None:
+            lines.append(f"{name} is left out: there are too few groups of videos to see if it helps")
+        elif gain > 0:
+            lines.append(f"{name} raises the score of videos that it was not fitted on by {gain:.4f}")
+        else:
+            lines.append(f"{name} is left out: it changes the score of videos that it was not fitted on by {gain:+.4f}")
+    return lines
 
 
 def choice_lines(result: Result) -> list[str]:

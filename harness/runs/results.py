@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from harness.evaluation.postprocessing import Chain, apply_folds, fit_folds, labelled, optimism
 from harness.evaluation.prediction_tables import write_predictions
 from harness.evaluation.scoring import score_block
@@ -50,7 +52,8 @@ def score_split(
     folds, whole = [chain.state() for chain in chains.values()], scored.chain.fit(videos).state()
     scored.post = {"folds": folds, "all": whole, "fitted_on": f"other groups of {job.split}"}
     if scored.chain.gains:
-        scored.post["gains"] = scored.chain.gains
+        gains = scored.chain.gains
+        scored.post["gains"] = {name: gain if np.isfinite(gain) else None for name, gain in gains.items()}
     # After all fitting, because the processed predictions take as much memory as the raw ones.
     processed = apply_folds(chains, videos)
     blocks = {

@@ -150,7 +150,7 @@ def test_followed_from_top_to_bottom_it_leads_to_a_ranked_run_of_every_kind(read
     assert any("| mine " in line and "my-encoder" in line for line in table)
     assert any("| theirs " in line for line in table)
     assert (reader.place / "runs/mine/weights.safetensors").is_file()
-    assert len(list((reader.place / "runs").glob("*/record.json"))) == 12
+    assert len(list((reader.place / "runs").glob("*/record.json"))) == 13
 
 
 @pytest.mark.parametrize("section", SECTIONS)

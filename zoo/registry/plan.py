@@ -148,6 +148,8 @@ def make_plan(
     per_slot = common["per_slot"]
     if per_slot < 0:
         raise UserError("per-slot-weight", fusion=fusion, per_slot=per_slot)
+    if twice := [name for i, name in enumerate(post) if name in post[:i]]:
+        raise UserError("post-twice", name=twice[0])
     planned = tuple(
         _plan_slot(registry, slot, given.take(f"encoder.{slot.name}"), slot.name in tuned) for slot in slots
     )

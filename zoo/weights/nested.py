@@ -21,20 +21,21 @@ Found = tuple[str | None, Any]
 """The place of a table in a file, ``checkpoint/model``, None for the file itself; and the value there."""
 
 
-def usual(path: Path, content: Content) -> Found | None:
-    """Return the table of the network's weights; None if there is none.
-
-    Keys in NAMES are looked at first, then all others, level by level; states of optimizers and averaged weights are
-    passed over. If only part of the file's own mapping are tensors, such as a state_dict to which an epoch was added,
-    that part is the table.
-
-    Raises:
-        UserError: A level holds several tables, such as a teacher and a student.
-    """
+def usual(content: Content) -> Found | None:
+    """Return the table at one of the usual places: the file itself, or a key in NAMES."""
     for key in (None, *NAMES):
         value = content.root if key is None else _inside(content.root, key)
         if content.table(value) is not None:
             return key, value
+    return None
+
+
+def search(path: Path, content: Content) -> Found | None:
+    """Return the table at any other place, level by level; states of optimizers and averaged weights are passed over.
+
+    Raises:
+        UserError: A level holds several tables, such as a teacher and a student.
+    """
     level: list[tuple[str, Any]] = [("", content.root)]
     for _ in range(DEPTH):
         level = [(place, value) for start, whole in level for place, value in _below(start, whole)]

@@ -124,9 +124,11 @@ def _content(path: Path, ema: bool, key: str | None) -> tuple[dict[str, Tensor] 
     if key is not None:
         return _opened(content, nested.at(path, content, key))
     other = _averaged(content)
-    usual = nested.usual(path, content)
+    usual = nested.usual(content)
     if usual is None and other is None:
-        return _of_rest(content)
+        if rest := nested.partial(content.root):
+            return content.table(rest[0]), [f"left out, no tensors: {_listed(rest[1])}"]
+        usual = nested.search(path, content)
     if other is None:
         return _of_one_table(path, *_opened(content, usual), ema, _keys(content.root))
     if usual is None or usual[0] == other[0]:  # there are no others
@@ -140,15 +142,6 @@ def _content(path: Path, ema: bool, key: str | None) -> tuple[dict[str, Tensor] 
         state, notes = _opened(content, usual)
         notes.append(f"averaged weights that it has too, in {_place(other)}, were not taken: ema=true takes them")
     return state, notes
-
-
-def _of_rest(content: torch_files.Content) -> tuple[dict[str, Tensor] | None, list[str]]:
-    """Return the tensors of a mapping that has other values as well."""
-    found = nested.partial(content.root)
-    if found is None:
-        return None, []
-    tensors, others = found
-    return content.table(tensors), [f"left out, no tensors: {_listed(others)}"]
 
 
 def _of_index(path: Path) -> dict[str, Tensor]:

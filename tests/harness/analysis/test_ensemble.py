@@ -16,7 +16,8 @@ from leaderboards.blocks import Result
 from leaderboards.record import Record
 from tests.support.refusals import Part, refused
 
-QUICK = ("--epochs", 2, "--set", "train.batch=2", "--set", "train.clip=12", "--post", "interpolate,smooth")
+FEW = ("--epochs", 2, "--set", "train.batch=2", "--set", "train.clip=12")
+QUICK = (*FEW, "--post", "interpolate,smooth")
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,7 @@ def test_seeds_and_folds_are_members_too(program, record, runs: Path) -> None:
 
 @pytest.mark.slow
 def test_what_is_no_ensemble_is_refused_in_one_line(program, runs: Path) -> None:
-    program.run(runs, "clipped", "--track", "va", *QUICK, "--post", "clip")
+    program.run(runs, "clipped", "--track", "va", *FEW, "--post", "clip")
     program.run(runs, "units", "--track", "au", *QUICK)
     before = sorted(p.name for p in runs.iterdir())
     for members, options, refusal in (

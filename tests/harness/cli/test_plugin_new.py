@@ -119,7 +119,7 @@ def test_a_package_works_once_it_is_installed(program, installed, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "passed"), [("postprocess", 11), ("loss", 15)])
+@pytest.mark.parametrize(("kind", "passed"), [("postprocess", 12), ("loss", 15)])
 def test_the_package_s_own_tests_pass(program, place, kind, passed):
     """A loss trains to learn, a post-processor does not."""
     program("plugin", "new", f"my-{kind}-3", "--kind", kind)

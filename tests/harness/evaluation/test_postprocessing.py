@@ -203,7 +203,7 @@ def test_one_group_cannot_show_a_gain_and_nothing_is_applied_before_the_fit() ->
     one = [dataclasses.replace(v, group="g") for v in VIDEOS]
     chain = Chain([shift], TRACK)
     assert chain.apply(one[0]) is one[0]
-    assert chain.fit(one).gains == {"shift": 0.0}
+    assert np.isnan(chain.fit(one).gains["shift"])
     assert chain.parts == {}
 
 

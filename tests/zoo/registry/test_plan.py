@@ -89,6 +89,7 @@ def test_losses_follow_the_kinds_of_answers() -> None:
             {"encoders": "face=hsemotion:enet_b0"},
             refused("encoder-argument", name2="hsemotion", what=Part("'enet_b0'"), near=Part("'enet_b2_8'")),
         ),
+        ({"post": ["smooth", "clip", "smooth"]}, refused("post-twice", name="smooth")),
         ({"encoders": "face=hsemotion"}, refused("encoder-argument", name="face", name2="hsemotion", near="")),
         (
             {"options": {"encoder.face.pretrained": "maybe"}},

@@ -75,6 +75,9 @@ def test_what_lies_next_to_the_weights_does_no_harm(tmp_path, other):
         {"sd": {f"_orig_mod.{name}": tensor for name, tensor in WEIGHTS.items()}},
         {"net": {f"module._orig_mod.{name}": tensor for name, tensor in WEIGHTS.items()}},
         {**WEIGHTS, "epoch": 3},
+        {**WEIGHTS, "norm": {"mean": torch.ones(2)}},
+        {"ema": WEIGHTS, "stats": {"mean": torch.ones(2), "std": torch.ones(2)}},
+        {"state_dict": WEIGHTS, "stats": {"mean": torch.ones(2)}},
         collections.OrderedDict(
             **{"conv.weight": WEIGHTS["conv.weight"], "conv.bias": WEIGHTS["conv.bias"], "meta": {}}
         ),
