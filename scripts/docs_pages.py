@@ -18,6 +18,7 @@ from typing import Any
 
 from harness.io.atomic import atomic
 from zoo import api
+from zoo.registry.plan import all_options
 from zoo.registry.registry import load
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,7 +27,8 @@ KINDS = {
     "encoders": ("Encoders", "An encoder turns one stream into features per video frame: `--encoders face=NAME`."),
     "augmentations": (
         "Augmentations",
-        "An augmentation changes the input of a trained encoder at random: `--augment face=NAME,NAME`.",
+        "An augmentation changes at random the input of a trained encoder, or that of a frozen one for its augmented "
+        "views (`features.views`): `--augment face=NAME,NAME`.",
     ),
     "fusions": ("Fusions", "A fusion brings the input branches together: `--fusion NAME`."),
     "heads": ("Heads", "A head is the temporal model: `--head NAME`."),
@@ -60,8 +62,9 @@ def blocks_page(kind: str) -> str:
     for spec in specs:
         lines += ["", f"## {spec.name}", "", spec.summary, "", *facts(kind, spec)]
         lines += [f"- Cost: {cost}" for cost in costs.get(spec.name, ())]
-        if spec.options:
-            lines += ["", *table(["option", "default", "meaning"], map(option_row, spec.options.items()))]
+        options = options_shown(kind, spec)
+        if options:
+            lines += ["", *table(["option", "default", "meaning"], map(option_row, options.items()))]
     return "\n".join(lines) + "\n"
 
 
@@ -74,9 +77,19 @@ def facts(kind: str, spec: Any) -> list[str]:
         "Argument": getattr(spec, "argument", ""),
         "Predictions": ", ".join(getattr(spec, "kinds", ())) if kind in ("losses", "postprocessors") else "",
         "Names": ", ".join(f"`{name}`" for name in getattr(spec, "names", ())),
+        "Changes": getattr(spec, "kind", "").replace("frames", "pictures") if kind == "augmentations" else "",
+        "In the default set": "yes" if kind == "augmentations" and spec.default else "",
         "Predicts without training": "yes" if getattr(spec, "scores", None) else "",
     }
     return [f"- {name}: {cell(value)}" for name, value in found.items() if value]
+
+
+def options_shown(kind: str, spec: Any) -> Mapping[str, api.Option]:
+    """Return a block's own options; of an augmentation also those that all of its kind of input have."""
+    if kind != "augmentations":
+        own: Mapping[str, api.Option] = spec.options
+        return own
+    return {name: o for name, o in all_options(spec, kind).items() if name != "per_frame" or spec.kind == "frames"}
 
 
 def option_row(item: tuple[str, api.Option]) -> list[str]:

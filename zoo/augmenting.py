@@ -27,13 +27,23 @@ _TURN = RLock()
 
 @dataclass(frozen=True)
 class ClipName:
-    """The names that the draws of a clip follow from; ``start`` is its first frame and ``length`` its frames."""
+    """The names that the draws of a clip follow from.
+
+    ``start``: its first frame; ``length``: its frames; ``repetition``: how often the same clip was drawn before in the
+    epoch (``train.balance``).
+    """
 
     seed: int
     epoch: int
     video: str
     start: int
     length: int
+    repetition: int = 0
+
+    def words(self) -> list[str]:
+        """Return the names in order; a repetition of 0 has none."""
+        words = [str(word) for word in (self.seed, self.epoch, self.video, self.start, self.length)]
+        return words + ([f"repetition {self.repetition}"] if self.repetition else [])
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,9 @@ class Augmentation:
 
         Args:
             frames: uint8 (T, 3, H, W).
-            at: The number of each frame in its video; only ``per_frame`` draws depend on it.
+            at: A number for each frame: that of the clip's first frame plus the place in the clip. With a stride or
+                closed gaps it is not the frame's number in the video. Only draws of single frames depend on it: those
+                of ``per_frame``, and of augmentations that are not coherent.
             clip: The names that the draws follow from.
             points: x and y in pixels (T, P, 2) that move with the content, if the augmentation moves points.
 
@@ -58,9 +70,12 @@ class Augmentation:
             The pictures, and with ``points`` the pair of pictures and points. What is not changed is returned itself.
         """
         if not self.per_frame:
-            return self._drawn(frames, points, clip)
+            if not self._begins(clip):
+                return frames if points is None else (frames, points)
+            if self.spec.coherent:
+                return self._changed(frames, points)
         parts = [
-            self._drawn(frames[t : t + 1], None if points is None else points[t : t + 1], clip, number)
+            self._frame(frames[t : t + 1], None if points is None else points[t : t + 1], clip, number)
             for t, number in enumerate(at)
         ]
         if points is None:
@@ -72,11 +87,15 @@ class Augmentation:
         changed: Tensor = self.change(samples, rate) if self._begins(clip) else samples
         return changed
 
-    def _drawn(self, frames: Tensor, points: Tensor | None, clip: ClipName, *frame: int) -> Any:
+    def _frame(self, frame: Tensor, points: Tensor | None, clip: ClipName, number: int) -> Any:
+        """Change one frame (1, 3, H, W) by its own draw, which decides if it is changed only with ``per_frame``."""
+        if not self._begins(clip, number) and self.per_frame:
+            return frame if points is None else (frame, points)
+        return self._changed(frame, points)
+
+    def _changed(self, frames: Tensor, points: Tensor | None) -> Any:
         from torchvision import tv_tensors
 
-        if not self._begins(clip, *frame):
-            return frames if points is None else (frames, points)
         # Not tv_tensors.Video: torchvision's Grayscale has no kernel for it and would return it as it is.
         # Contiguous: with the channels last, as they arrive, changes of colour take three times as long.
         images = tv_tensors.Image(frames.contiguous())
@@ -87,8 +106,8 @@ class Augmentation:
         return pictures.as_subclass(Tensor), moved.as_subclass(Tensor)
 
     def _begins(self, clip: ClipName, *frame: int) -> bool:
-        """Seed torch's generators for a draw and return True if the clip is to be changed."""
-        words = (clip.seed, clip.epoch, clip.video, clip.start, clip.length, self.spec.name, *frame)
+        """Seed torch's generators for the draw of a clip, or of a frame, and return True if it is to be changed."""
+        words = (*clip.words(), self.spec.name, *frame)
         digest = sha256("\n".join(map(str, words)).encode()).digest()
         torch.manual_seed(int.from_bytes(digest[:8], "little", signed=True))
         return float(torch.rand(())) < self.p

@@ -297,7 +297,8 @@ class AugmentationSpec(Spec):
     arguments, these images and tv_tensors.KeyPoints (T, P, 2): x and y, 0 in the middle of the first pixel. It returns
     what it was given, of the same shapes. For ``sound`` it is called with samples, float32 (S,), and their rate in Hz,
     and returns samples (S,). Its only source of random numbers is torch's default generator. The caller seeds it by
-    seed, epoch and clip: one call is one draw, for all frames of the clip.
+    seed, epoch and clip: one call is one draw, for all frames of the clip, or for a single frame with ``per_frame`` and
+    if it is not coherent.
 
     Attributes:
         kind: The kind of input that it changes.

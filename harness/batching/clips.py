@@ -23,11 +23,12 @@ from zoo.model.model import Batch
 
 @dataclass(frozen=True)
 class Cut:
-    """Frames of one video, ``step`` apart except at gaps."""
+    """Frames of one video, ``step`` apart except at gaps; ``repetition`` is that of their window."""
 
     video: str
     frames: np.ndarray
     step: int
+    repetition: int = 0
 
     def runs(self) -> list[tuple[int, int]]:
         """Return the ranges [start, stop) of the video that have the frames, ``step`` apart from their start on."""
@@ -100,9 +101,11 @@ class ClipData:
         if self.views is not None:
             self.views.epoch = epoch
 
-    def _stored(self, slot: str, video: str, frames: np.ndarray) -> str:
+    def _stored(self, slot: str, cut: Cut) -> str:
         """Return the name of a clip's features in the store: those of the slot, or of one of its augmented views."""
-        return slot if self.views is None else self.views(slot, video, int(frames[0]), len(frames))
+        if self.views is None:
+            return slot
+        return self.views(slot, cut.video, int(cut.frames[0]), len(cut.frames), cut.repetition)
 
     def times(self, i: int) -> np.ndarray:
         """Return the times (n,) of the frames of video ``i``, in seconds."""
@@ -124,7 +127,7 @@ class ClipData:
         """
         features, inputs = {}, {}
         rows = rows or slice(None)
-        cuts = [Cut(self.videos[w.video].name, self._frames(w), self.strides[w.video]) for w in windows]
+        cuts = [Cut(self.videos[w.video].name, self._frames(w), self.strides[w.video], w.repetition) for w in windows]
         for slot in self.slots:
             if slot in self.raw:
                 arrays = self._raw(self.raw[slot], cuts, length, rows)
@@ -132,10 +135,7 @@ class ClipData:
             else:
                 clips = [
                     np.concatenate(
-                        [
-                            self.store.clip(self._stored(slot, cut.video, cut.frames), cut.video, *run)[:: cut.step]
-                            for run in cut.runs()
-                        ]
+                        [self.store.clip(self._stored(slot, cut), cut.video, *run)[:: cut.step] for run in cut.runs()]
                     )
                     for cut in cuts[rows]
                 ]
@@ -148,7 +148,7 @@ class ClipData:
         target = _padded([self.labels[v][frames] for v, frames in at], length)
         labelled = _padded([self.trainable(v, frames) for v, frames in at], length)
         target = np.where(labelled, target, 0).astype(np.float32)
-        where = [(cut.video, int(cut.frames[0])) for cut in cuts]
+        where = [(cut.video, int(cut.frames[0]), cut.repetition) for cut in cuts]
         return Batch(features, inputs, present, valid, torch.from_numpy(target), torch.from_numpy(labelled), where)
 
     def _frames(self, window: Window) -> np.ndarray:

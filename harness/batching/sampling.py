@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -55,16 +55,27 @@ def _tiles(data: ClipData, length: int, rng: np.random.Generator, overlap: float
     return np.concatenate(parts)
 
 
+def number_repetitions(passes: Sequence[Windows]) -> list[Windows]:
+    """Return the windows of the passes of an epoch, each with how often the same one stands before it."""
+    table = np.concatenate([windows.table for windows in passes])
+    _, group, counts = np.unique(table, axis=0, return_inverse=True, return_counts=True)
+    number = np.empty(len(table), table.dtype)
+    first = counts.cumsum() - counts  # in the table sorted by group
+    number[group.argsort(kind="stable")] = np.arange(len(table)) - first.repeat(counts)
+    ends = np.cumsum([len(windows) for windows in passes])[:-1]
+    return [Windows(part) for part in np.split(np.column_stack([table, number]), ends)]
+
+
 class LabelBalance:
     """Weights of windows that make rare labels as frequent as common ones.
 
-    A window's weight is the mean over its labelled frames of the sum, over the answers, of 1 / the number of training
-    frames with the same label: class, 0 or 1, or one of 20 bins of a value. If every window has one class, all classes
-    are drawn alike often.
+    A window's weight is the sum, over its labelled frames and the answers, of 1 / the number of training frames with
+    the same label: class, 0 or 1, or one of 20 bins of a value. If every window has one class, all classes are drawn
+    alike often. A sum and not a mean: the few frames that a window has at the end of a video count as few.
     """
 
     def __init__(self, data: ClipData, track: TrackSpec) -> None:
-        self.data = data
+        self.strides = data.strides
         counts = training_counts(track, data)
         self.sums = []
         for v, order in enumerate(data.order):
@@ -84,8 +95,7 @@ class LabelBalance:
         for v, sums in enumerate(self.sums):
             own = windows.table[:, 0] == v
             start, stop = windows.table[own, 1], windows.table[own, 2]
-            useful = window_sums(self.data.useful[v], start, stop, self.data.strides[v])
-            weights[own] = window_sums(sums, start, stop, self.data.strides[v]) / np.maximum(1, useful)
+            weights[own] = window_sums(sums, start, stop, self.strides[v])
         return weights
 
 

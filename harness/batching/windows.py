@@ -15,13 +15,14 @@ Item = TypeVar("Item")
 class Window:
     """Frames [start, stop) of one video.
 
-    ``video`` is the video's position in a list. Frames are counted in ``ClipData.order``. With a stride, a clip has
-    every so many of them, from ``start`` on.
+    ``video`` is the video's position in a list. Frames are counted in ``ClipData.order``. With a stride N, a clip has
+    every Nth of them, from ``start`` on. ``repetition``: how often the same window was drawn before in the epoch.
     """
 
     video: int
     start: int
     stop: int
+    repetition: int = 0
 
 
 def shift_back(labels: np.ndarray, times: np.ndarray, delay: float) -> np.ndarray:
@@ -58,7 +59,7 @@ def runs(frames: np.ndarray, step: int = 1) -> list[tuple[int, int]]:
 
 
 class Windows(Sequence[Window]):
-    """Windows as a table (N, 3) of video, start and stop; an epoch of millions of frames takes a few MB."""
+    """Windows as a table (N, 3) of video, start and stop, or (N, 4) with the repetition; a few MB for an epoch."""
 
     def __init__(self, table: np.ndarray) -> None:
         self.table = table

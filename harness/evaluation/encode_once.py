@@ -38,7 +38,7 @@ class EncodedVideo:
         self.length = length * self.step  # of the video's frames
         self.n_frames = data.videos[v].n_frames
         self.raw = copy.copy(data)
-        self.raw.slots = tuple(slot for slot in data.slots if slot in data.raw and _is_dear(model, slot))
+        self.raw.slots = tuple(slot for slot in data.slots if slot in data.raw and _is_costly(model, slot))
         self.clips = copy.copy(data)
         self.clips.raw = {slot: raw for slot, raw in data.raw.items() if slot not in self.raw.slots}
         self.clips.store = self
@@ -75,6 +75,6 @@ class EncodedVideo:
                 place[:] = encoded[: len(place)]
 
 
-def _is_dear(model: Model, slot: str) -> bool:
+def _is_costly(model: Model, slot: str) -> bool:
     """Return True for trained encoders of pictures, and for pretrained ones of any kind."""
     return slot in model.pretrained or isinstance(model.encoders[module_key(slot)].input, FrameInput)

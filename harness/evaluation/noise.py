@@ -61,7 +61,7 @@ class Noisy(InputStatistics):
     def changed(self, slot: str, x: Tensor, batch: Batch) -> Tensor:
         """Return the features with noise where the slot is present."""
         noise = torch.zeros_like(x)
-        for clip, (video, first) in enumerate(batch.where):
+        for clip, (video, first, _) in enumerate(batch.where):
             own = self.noise(slot, video, x.shape[-1])[first : first + x.shape[1]].to(x)
             noise[clip, : len(own)] = own * self.scale[slot].to(x)
         return x + noise * (batch.present[slot] & batch.valid).unsqueeze(-1)

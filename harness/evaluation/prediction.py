@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -65,40 +66,71 @@ def answers(
     """
     model.eval()
     slots = model.slots if per_slot else ()
+    predictor = _Predictor(model, data, track, length, batch, device, full, delay, slots, precision, follow)
     for v in range(len(data.videos)) if only is None else only:
-        video = data.videos[v]
-        step = data.strides[v]
-        sampled = np.arange(0, video.n_frames, step)
-        spans = [(0, len(sampled))] if full else evaluation_windows(len(sampled), length)
-        encoded = EncodedVideo(model, data, v, len(sampled) if full else length, device, precision)
+        yield predictor.video(v)
 
-        # Sum windows weighted by a triangle: a frame counts most in the window in whose middle it lies, where a
-        # recurrent network has context on both sides.
-        total = np.zeros((1 + len(slots), len(sampled), sum(answer.width for answer in track.answers)))
-        weight = np.zeros((len(sampled), 1))
-        decode = partial(_decoded, model, encoded, slots=slots)
-        following = follow if step == 1 else None  # with a stride, a frame is final only after the next sampled one
-        first = 0
-        while first < len(spans):
-            part = spans[first : first + batch]
-            if following is not None and not data.raw:
-                for closed in _early(decode, part, total, weight):
-                    following(_delayed(data, v, track, total[:, :closed] / weight[:closed], slots, delay))
-            decoded = decode(part)
-            if decoded is None:
-                batch = _halved(len(part), part[0], video.name, full)
-                continue
-            _add(part, decoded, total, weight)
-            first += len(part)
-            if following is not None and first < len(spans):
-                closed = spans[first][0]  # windows begin in order, so no further one reaches an earlier frame
-                following(_delayed(data, v, track, total[:, :closed] / weight[:closed], slots, delay))
+
+@dataclass
+class _Predictor:
+    """Predicts videos one by one, with the arguments of `answers`; ``batch`` falls if memory runs out."""
+
+    model: Model
+    data: ClipData
+    track: TrackSpec
+    length: int
+    batch: int
+    device: torch.device
+    full: bool
+    delay: float
+    slots: Sequence[str]
+    precision: str
+    follow: Callable[[VideoAnswers], object] | None
+
+    def video(self, v: int) -> VideoAnswers:
+        """Return the predictions of video ``v``."""
+        data, step = self.data, self.data.strides[v]
+        sampled = np.arange(0, data.videos[v].n_frames, step)
+        total, weight = self._sums(v, len(sampled))
         total /= weight
         if step > 1:
             present = data.present[v]
-            seen = [np.logical_or.reduce(list(present.values())), *(present[slot] for slot in slots)]
+            seen = [np.logical_or.reduce(list(present.values())), *(present[slot] for slot in self.slots)]
             total = between(total, sampled, data.times(v), seen)
-        yield _delayed(data, v, track, total, slots, delay)
+        return self._answer(v, total)
+
+    def _sums(self, v: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the weighted sums (1 + slots, n, columns) of the windows' predictions, and their weights (n, 1).
+
+        A frame counts most in the window in whose middle it lies, where a recurrent network has context on both sides.
+        """
+        spans = [(0, n)] if self.full else evaluation_windows(n, self.length)
+        length = n if self.full else self.length
+        encoded = EncodedVideo(self.model, self.data, v, length, self.device, self.precision)
+        total = np.zeros((1 + len(self.slots), n, sum(answer.width for answer in self.track.answers)))
+        weight = np.zeros((n, 1))
+        decode = partial(_decoded, self.model, encoded, slots=self.slots)
+        # With a stride, a frame is final only after the next sampled one.
+        follow = self.follow if self.data.strides[v] == 1 else None
+        first = 0
+        while first < len(spans):
+            part = spans[first : first + self.batch]
+            if follow is not None and not self.data.raw:
+                for closed in _early(decode, part, total, weight):
+                    follow(self._answer(v, total[:, :closed] / weight[:closed]))
+            decoded = decode(part)
+            if decoded is None:
+                self.batch = _halved(len(part), part[0], self.data.videos[v].name, self.full)
+                continue
+            _add(part, decoded, total, weight)
+            first += len(part)
+            if follow is not None and first < len(spans):
+                closed = spans[first][0]  # windows begin in order, so no further one reaches an earlier frame
+                follow(self._answer(v, total[:, :closed] / weight[:closed]))
+        return total, weight
+
+    def _answer(self, v: int, decoded: np.ndarray) -> VideoAnswers:
+        return _delayed(self.data, v, self.track, decoded, self.slots, self.delay)
 
 
 def _early(

@@ -9,6 +9,7 @@ from hashlib import sha256
 
 from harness.data.streams.augmented import AugmentedReader
 from harness.features.frozen_encoder import FrozenSlot
+from zoo.augmenting import ClipName
 from zoo.modules import Encoder
 from zoo.registry.augmentations import AugmentationPlan
 from zoo.registry.plan import SlotPlan
@@ -76,10 +77,10 @@ class ViewChoice:
     seed: int
     epoch: int = 0
 
-    def __call__(self, slot: str, video: str, start: int, length: int) -> str:
+    def __call__(self, slot: str, video: str, start: int, length: int, repetition: int = 0) -> str:
         """Return the name in the store of the features of a slot's clip."""
         if slot not in self.slots:
             return slot
-        words = "\n".join(map(str, ("view", self.seed, self.epoch, video, start, length)))
+        words = "\n".join(["view", *ClipName(self.seed, self.epoch, video, start, length, repetition).words()])
         number = int.from_bytes(sha256(words.encode()).digest()[:8], "little")
         return view_name(slot, number % (self.views + 1))

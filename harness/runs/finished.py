@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.config.recorded import CIRCUMSTANCES, with_left_out
 from harness.config.schema import RunConfig, flat
 from harness.data.index.index import Index
 from harness.evaluation.prediction_tables import read_predictions
 from harness.io.digests import check_file
 from harness.runs.folder import saved_config
-from harness.runs.identity import CIRCUMSTANCES
 from harness.runs.job import Job
 from leaderboards.record import Record, RecordError, read
 from zoo.api import TrackSpec, VideoAnswers
@@ -79,8 +79,8 @@ def use_saved(
 
 def check_settings(folder: Path, config: RunConfig, record: Record) -> None:
     """Raise UserError if config.toml differs from the settings in the record; paths may differ."""
-    there = record.result.get("config") or {}
-    here = config.model_dump(mode="json", exclude=CIRCUMSTANCES)
+    there = with_left_out(record.result.get("config") or {})
+    here = with_left_out(config.model_dump(mode="json", exclude=CIRCUMSTANCES))
     if "ensemble" in there:  # its config.toml is its first member's, except for post-processing
         there = {key: value for key, value in there.items() if key == "post"}
     a, b = flat(there), flat(here)

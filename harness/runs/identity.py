@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from harness.config.schema import RunConfig, flat
-from harness.config.training_options import NEWER
+from harness.config.recorded import CIRCUMSTANCES, recorded
+from harness.config.schema import flat
 from harness.data.index.index import Index
 from harness.data.packed.locate import stored_as
 from harness.data.streams.sources import open_reader, source_of
@@ -16,18 +16,6 @@ from harness.features.store import FeatureStore
 from harness.io.hashing import digest
 from harness.runs.job import Job
 from leaderboards.blocks import DataBlock, Result
-
-CIRCUMSTANCES = {
-    "data_dir",
-    "device",
-    "devices",
-    "nodes",
-    "plugin",
-    "epochs_from",
-    "logger",
-    "logger_options",
-}  # of the configuration
-
 
 VERSIONED = ("abaw-zoo", "torch", "torchvision", "torchaudio", "timm", "numpy")
 
@@ -59,20 +47,6 @@ def identity(job: Job) -> Result:
         "versions": {name: version(name) for name in VERSIONED},
     }
     return result
-
-
-def recorded(config: RunConfig) -> dict[str, Any]:
-    """Return the settings for the record; newer ones only if they differ from their default.
-
-    So the records of runs that do not use them stay as they were.
-    """
-    settings = config.model_dump(mode="json", exclude=CIRCUMSTANCES)
-    if config.augment is None:
-        del settings["augment"]
-    if not config.features.views:
-        del settings["features"]["views"]
-    train = settings["train"]
-    return {**settings, "train": {k: v for k, v in train.items() if k not in NEWER or v != NEWER[k]}}
 
 
 def _data(job: Job, index: Index) -> DataBlock:

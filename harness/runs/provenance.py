@@ -103,11 +103,11 @@ def annotate_weights(passport: WeightsBlock, exposures: Sequence[TrainingExposur
     if not exposures:
         return passport
     others = [saw for saw in exposures if saw.track != job.track.name and saw.synthetic == job.synthetic]
-    told = list(dict.fromkeys([*passport.get("saw", ()), *map(str, exposures)]))
+    trainings = list(dict.fromkeys([*passport.get("saw", ()), *map(str, exposures)]))
     forbidden = any(not saw.synthetic and saw.data in ("Aff-Wild2", "s-Aff-Wild2") for saw in others)
     return {
         **passport,
-        "saw": told,
+        "saw": trainings,
         "other_tracks": list(dict.fromkeys(f"{s.edition} {s.track}" for s in others)),
         "seen_affwild2": True if forbidden else passport.get("seen_affwild2"),
     }

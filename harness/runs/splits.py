@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.config.recorded import with_left_out
 from harness.config.schema import RunConfig, flat
 from harness.data.index.index import Index, Split
 from leaderboards.blocks import Result
@@ -136,7 +137,8 @@ def find_origin(config: RunConfig, index: Index, registry: Registry) -> EpochSou
 
 def _differences(result: Result, config: RunConfig, index: Index, registry: Registry) -> Iterator[str]:
     """Yield the differences between that run and this one, the main ones first."""
-    there, here = flat(result.get("config") or {}), flat(config.model_dump(mode="json"))
+    there = flat(with_left_out(result.get("config") or {}))
+    here = flat(with_left_out(config.model_dump(mode="json")))
     there |= {key: result[key] for key in ("track", "edition") if key in result}
     for settings in (there, here):  # a bare branch of an older run is one with its stream's default encoder
         if "encoders" in settings:

@@ -1,10 +1,11 @@
 """The gradient of a batch: of all its clips at once, or part by part in the memory of a part.
 
-Both ways by parts give the gradient of the whole batch, with dropout too: a part draws the masks of the whole batch and
-takes its own rows, as a process does that shares a batch (zoo.parallel). ``sum`` adds up the gradients of the parts'
-losses, each weighted by its share of the labels; it is for losses that are means over frames. ``exact`` is for all
-others, such as CCC (Gao et al. 2021, arXiv:2101.06983, GradCache): the parts are encoded without a graph, the loss of
-the whole batch gives the gradient of their features, and each part is encoded again to carry it on to the encoder.
+``sum`` and ``exact`` compute a batch in parts, and both give the gradient of the whole batch. This holds with dropout
+too: a part draws the masks of the whole batch and takes its own rows, as each process does with its share of a batch
+(zoo.parallel). ``sum`` adds up the gradients of the parts' losses, each weighted by its share of the labels; it is for
+losses that are means over frames. ``exact`` is for all others, such as CCC (Gao et al. 2021, arXiv:2101.06983,
+GradCache): the parts are encoded without a graph, the loss of the whole batch gives the gradient of their features, and
+each part is encoded again to carry it on to the encoder.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from zoo.parallel import Share, part_of, sharing
 
 Found = tuple[Tensor, dict[str, Tensor]]
 """The loss of a batch and its parts by name."""
+
+Gradient = Callable[[Batch], Found]
+"""A function that adds a batch's gradient to the parameters, and returns the loss and its parts by name."""
 
 
 def objective_of(model: Model, settings: Train) -> nn.Module:
@@ -167,10 +171,6 @@ class ExactGradient(_ByParts):
             with self.fabric.autocast():
                 product = self.of_part(part is parts[-1][0])(clips, part, gradient)
             self.fabric.backward(product)
-
-
-Gradient = Callable[[Batch], Found]
-"""A function that adds a batch's gradient to the parameters, and returns the loss and its parts by name."""
 
 
 class RandomState:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -35,7 +36,9 @@ class _Compiled:
 
     def __init__(self, name: str, module: nn.Module) -> None:
         self.name, self.eager = name, module.forward
-        self.compiled: Callable[..., Any] | None = torch.compile(_call, backend=BACKEND)
+        # A code object of its own: torch counts compilations by code object, and after 8 computes without them.
+        call = FunctionType(_call.__code__.replace(co_name=f"call {name}"), _call.__globals__)
+        self.compiled: Callable[..., Any] | None = torch.compile(call, backend=BACKEND)
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         if self.compiled is None:

@@ -143,8 +143,8 @@ def train(
     )
     board = loggers(state.progress.total) if world.first and loggers else Loggers((), folder, 0)
     plan = _Plan(seed, passes, epochs, weigher)
-    loop = _Loop(data, val, track, settings, plan, world, folder, state, freezing, gradient, optimizer, board, bar)
-    loop.augment = augment
+    parts = (data, val, track, settings, plan, world, folder, state, freezing, gradient, optimizer, board, bar)
+    loop = _Loop(*parts, augment=augment)
     if progress and world.first:
         if model.pretrained:
             print("\n".join(["parameter groups:", *describe(state.groups)]), flush=True)
@@ -356,6 +356,6 @@ def _check_finite(loss: torch.Tensor, norm: torch.Tensor, batch: Batch, epoch: i
     """Raise UserError if the loss or the gradient is not finite; the error names the clips of the batch."""
     if torch.isfinite(loss) and torch.isfinite(norm):
         return
-    clips = ", ".join(f"{video} from frame {start + 1}" for video, start in batch.where[:8])
+    clips = ", ".join(f"{video} from frame {start + 1}" for video, start, _ in batch.where[:8])
     what = "loss" if not torch.isfinite(loss) else "gradient"
     raise UserError("loss-not-finite", what=what, epoch=epoch + 1, clips=clips)

@@ -20,8 +20,8 @@ from zoo.model.model import Batch, Model
 
 
 @contextmanager
-def room(told: Callable[[], UserError]) -> Iterator[None]:
-    """On out-of-memory, free what the failed step held and raise the error that ``told()`` returns."""
+def room(error_of: Callable[[], UserError]) -> Iterator[None]:
+    """On out-of-memory, free what the failed step held and raise the error that ``error_of()`` returns."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -29,7 +29,7 @@ def room(told: Callable[[], UserError]) -> Iterator[None]:
             raise
         # The traceback keeps the tensors of the failed step alive. Drop them, or no smaller batch would fit either.
         traceback.clear_frames(error.__traceback__)
-        raise told() from None
+        raise error_of() from None
 
 
 def too_large(
@@ -48,7 +48,8 @@ def too_large(
 
     def batch(clips: int, length: int) -> Batch:
         part = windows[: -(-clips // settings.accumulate)]  # as many as are computed at once
-        cut = [replace(window, stop=min(window.stop, window.start + length)) for window in part]
+        spans = [length * data.strides[window.video] for window in part]  # of which a clip has every Nth
+        cut = [replace(w, stop=min(w.stop, w.start + span)) for w, span in zip(part, spans, strict=True)]
         return data.batch(cut, length).to(world.device)
 
     said = (

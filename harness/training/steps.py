@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.batching.clips import ClipData
-from harness.batching.sampling import Weigher, count_windows, training_windows
+from harness.batching.sampling import Weigher, count_windows, number_repetitions, training_windows
 from harness.batching.windows import Window, batches
 from harness.config.schema import Train
 
@@ -21,12 +21,17 @@ def passes_an_epoch(data: ClipData, settings: Train, seed: int) -> int:
 def batches_of(
     data: ClipData, settings: Train, seed: int, epoch: int, passes: int, weigher: Weigher | None = None
 ) -> list[Sequence[Window]]:
-    """Return the batches of an epoch, pass by pass; see ``training_windows``."""
-    found: list[Sequence[Window]] = []
-    for rng in _generators(seed, epoch, passes):
-        windows = training_windows(data, settings.clip, rng, overlap=settings.overlap, weigher=weigher)
-        found += batches(windows, settings.batch)
-    return found
+    """Return the batches of an epoch, pass by pass; see ``training_windows``.
+
+    With a weigher, a window is drawn many times, and its repetitions are numbered, so that each is augmented anew.
+    """
+    found = [
+        training_windows(data, settings.clip, rng, overlap=settings.overlap, weigher=weigher)
+        for rng in _generators(seed, epoch, passes)
+    ]
+    if weigher is not None:
+        found = number_repetitions(found)
+    return [batch for windows in found for batch in batches(windows, settings.batch)]
 
 
 def count_batches(data: ClipData, settings: Train, seed: int, epoch: int, passes: int) -> int:

@@ -85,7 +85,7 @@ def _quality() -> list[api.AugmentationSpec]:
     return [
         api.AugmentationSpec(
             "blur",
-            f"{HERE}.blur:blur",
+            f"{HERE}.blur:Blur",
             "Blurs pictures with a Gaussian of random width.",
             {
                 "low": api.Option(0.1, "smallest standard deviation in pixels"),

@@ -13,7 +13,7 @@ WHO = "augmentation noise"
 
 
 class Noise:
-    """Gaussian noise of a random standard deviation; every pixel and frame has its own, as a sensor's noise has."""
+    """Gaussian noise; every pixel has its own, and every frame its own noise and standard deviation."""
 
     def __init__(self, low: float, high: float) -> None:
         between(WHO, 0, 1, low=low, high=high)

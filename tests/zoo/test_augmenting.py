@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 import torch
@@ -45,11 +46,36 @@ def test_the_same_names_draw_the_same_whatever_was_drawn_before(spec) -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, reversed(after), strict=True))
 
 
-@pytest.mark.parametrize("field", [{"seed": 4}, {"epoch": 2}, {"video": "b"}, {"start": 11}, {"length": 3}])
+@pytest.mark.parametrize(
+    "field", [{"seed": 4}, {"epoch": 2}, {"video": "b"}, {"start": 11}, {"length": 3}, {"repetition": 1}]
+)
 def test_every_name_decides(field) -> None:
     (crop,) = [spec for spec in SPECS if spec.name == "crop"]
     block = built(crop)
     assert not torch.equal(changed(block), changed(block, replace(CLIP, **field)))
+
+
+def test_the_first_copy_of_a_clip_draws_what_it_always_drew() -> None:
+    """By the digest of the names alone, as it was before repetitions had a number."""
+    (flip,) = [spec for spec in SPECS if spec.name == "flip"]
+    for start in range(16):
+        digest = sha256(f"3\n1\na\n{start}\n4\nflip".encode()).digest()
+        with drawing(torch.device("cpu")):
+            torch.manual_seed(int.from_bytes(digest[:8], "little", signed=True))
+            expected = float(torch.rand(())) < 0.5
+        assert torch.equal(changed(built(flip, 0.5), replace(CLIP, start=start)), frames()) is not expected
+
+
+def test_noise_of_a_frame_does_not_depend_on_the_other_frames() -> None:
+    (noise,) = [spec for spec in SPECS if spec.name == "noise"]
+    given, block = frames(count=1).expand(8, -1, -1, -1), built(noise, 0.5)
+    for start in range(8):
+        clip = replace(CLIP, start=start, length=8)
+        with drawing(torch.device("cpu")):
+            whole = block.pictures(given, range(8), clip)
+            some = block.pictures(given[[2, 5]], [2, 5], clip)
+        assert torch.equal(some, whole[[2, 5]])
+        assert len({frame.numpy().tobytes() for frame in whole}) in (1, 8)
 
 
 def test_two_augmentations_draw_apart() -> None:
@@ -75,8 +101,8 @@ def test_with_a_probability_of_0_the_input_itself_comes_back(spec) -> None:
 
 @pytest.mark.parametrize("p", [0.2, 0.9])
 def test_the_share_of_changed_clips_is_p(p: float) -> None:
-    (grey,) = [spec for spec in SPECS if spec.name == "flip"]
-    block = built(grey, p)
+    (flip,) = [spec for spec in SPECS if spec.name == "flip"]
+    block = built(flip, p)
     share = sum(not torch.equal(changed(block, replace(CLIP, start=i)), frames()) for i in range(400)) / 400
     assert abs(share - p) < 4 * (p * (1 - p) / 400) ** 0.5
 

@@ -39,8 +39,8 @@ class Augmenter:
             return batch
         lengths = batch.valid.sum(1).tolist()
         clips = [
-            ClipName(self.seed, epoch, video, start, length)
-            for (video, start), length in zip(batch.where[rows], lengths[rows], strict=True)
+            ClipName(self.seed, epoch, video, start, length, repetition)
+            for (video, start, repetition), length in zip(batch.where[rows], lengths[rows], strict=True)
         ]
         inputs = dict(batch.inputs)
         with drawing(batch.valid.device), torch.no_grad():

@@ -33,7 +33,7 @@ class Batch:
     valid: Tensor
     target: Tensor
     labelled: Tensor
-    where: list[tuple[str, int]] = field(default_factory=list)  # (video, index of the clip's first frame)
+    where: list[tuple[str, int, int]] = field(default_factory=list)  # (video, first frame, repetition in the epoch)
 
     def to(self, device: torch.device) -> Batch:
         """Return the same batch on a device."""

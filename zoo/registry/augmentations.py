@@ -2,7 +2,8 @@
 
 The grammar of one text is ``[BRANCH=]NAME,NAME,...``. Names are applied in the given order. Without a branch, each name
 goes to every branch whose input it can change. ``default`` stands for the default set of the branch's kind of input, in
-the order of names, and ``none`` for nothing.
+the order of names, and ``none`` for nothing: ``BRANCH=none`` also takes away what other texts give the branch, in any
+order of the texts.
 """
 
 from __future__ import annotations
@@ -75,6 +76,10 @@ def plan_augmentations(
             if spec in chosen[slot.name]:
                 raise UserError("augment-twice", name=spec.name, slot=slot.name)
             chosen[slot.name].append(spec)
+    for text in texts:
+        branch, _, names = text.rpartition("=")
+        if names.strip() == NONE:
+            chosen.pop(branch.strip(), None)
     return {
         slot: tuple(_planned(spec, slot, take(f"augment.{slot}.{spec.name}")) for spec in specs)
         for slot, specs in chosen.items()

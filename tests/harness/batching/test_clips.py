@@ -184,7 +184,7 @@ def test_closed_gaps_leave_only_frames_to_learn_from_in_their_order():
         frames = clips.order[window.video][window.start : window.stop]
         assert batch.labelled[0, : len(frames)].any(-1).all()
         np.testing.assert_array_equal(batch.features["face"][0, : len(frames), 1], frames)
-        assert batch.where == [(f"v{window.video}", int(frames[0]))]
+        assert batch.where == [(f"v{window.video}", int(frames[0]), 0)]
         visits.update((window.video, int(f)) for f in frames)
     assert visits == Counter({(v, int(f)): 1 for v in range(4) for f in clips.order[v]})
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from harness.batching.clips import ClipData, sums_before, window_sums
-from harness.batching.sampling import LabelBalance, count_windows, training_windows
-from harness.batching.windows import Window, runs
+from harness.batching.sampling import LabelBalance, count_windows, number_repetitions, training_windows
+from harness.batching.windows import Window, Windows, runs
+from harness.config.schema import Train
+from harness.training.steps import batches_of
 from tests.harness.batching.test_clips import Store, data, video
 from zoo.api import Answer, AudioInput, TrackSpec
 
@@ -73,12 +75,43 @@ def moods(labels: list[int]) -> ClipData:
     return ClipData(None, [video("v0", values)], ["face"], Store({"v0": np.ones(len(labels), bool)}), {})  # type: ignore[arg-type]
 
 
-def test_the_weight_of_a_window_is_the_mean_of_its_frames_one_over_count() -> None:
+def test_the_weight_of_a_window_is_the_sum_over_its_frames_of_one_over_count() -> None:
     """By hand: six frames of class a, two of b, two without a label."""
     balance = LabelBalance(clips := moods([0, 0, 0, 0, -1, 0, 1, 1, 0, -1]), MOOD)
     windows = training_windows(clips, 5, np.random.default_rng(1))
     windows.table = np.array([[0, 0, 5], [0, 5, 10], [0, 6, 8]], np.int32)
-    np.testing.assert_allclose(balance(windows), [1 / 6, (1 / 6 + 1 / 2 + 1 / 2 + 1 / 6) / 4, 1 / 2])
+    np.testing.assert_allclose(balance(windows), [4 / 6, 1 / 6 + 1 / 2 + 1 / 2 + 1 / 6, 1])
+
+
+def test_a_fragment_at_the_end_of_a_video_is_drawn_for_its_frames_alone() -> None:
+    """One class, windows of 16 in 100 frames: all but the first and the last weigh the same, these two less."""
+    balance = LabelBalance(moods([0] * 100), MOOD)
+    table = np.array([[0, start, min(start + 16, 100)] for start in range(0, 100, 16)], np.int32)
+    weights = balance(Windows(table))
+    np.testing.assert_allclose(weights / weights[0], [1] * 6 + [4 / 16])
+
+
+def test_repetitions_are_numbered_in_the_order_of_the_epoch() -> None:
+    a, b = [0, 0, 5], [0, 5, 10]
+    passes = [Windows(np.array(rows, np.int32)) for rows in ([a, b, a], [a, b])]
+    found = number_repetitions(passes)
+    assert [[(w.start, w.repetition) for w in windows] for windows in found] == [
+        [(0, 0), (5, 0), (0, 1)],
+        [(0, 2), (5, 1)],
+    ]
+
+
+def test_copies_of_a_clip_in_a_balanced_epoch_have_different_names() -> None:
+    clips, settings = moods([0] * 90 + [1] * 10), Train(clip=10, batch=4, epochs=1)
+    weigher = LabelBalance(clips, MOOD)
+    drawn = [w for part in batches_of(clips, settings, 0, 0, 3, weigher) for w in part]
+    copies = Counter((w.start, w.stop) for w in drawn)
+    assert max(copies.values()) > 5
+    assert len(set(drawn)) == len(drawn)
+    assert all({w.repetition for w in drawn if (w.start, w.stop) == one} == set(range(n)) for one, n in copies.items())
+    assert {w.repetition for part in batches_of(clips, settings, 0, 0, 3) for w in part} == {0}
+    named = [row for part in batches_of(clips, settings, 0, 0, 3, weigher) for row in clips.batch(part, 10).where]
+    assert [repetition for _, _, repetition in named] == [w.repetition for w in drawn]
 
 
 def test_balanced_clips_show_rare_classes_alike_often() -> None:

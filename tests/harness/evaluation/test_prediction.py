@@ -16,7 +16,7 @@ from harness.evaluation.prediction import answers
 from harness.features.store import FeatureStore
 from plugins.postprocess.interpolate import Interpolate
 from tests.harness.batching.test_clips import Store, video
-from zoo.api import Answer, FrameInput, TrackSpec
+from zoo.api import Answer, FrameInput, TrackSpec, VideoAnswers
 from zoo.model.model import Batch
 from zoo.modules import FrameEncoder, FusionOut
 
@@ -132,11 +132,11 @@ def test_interpolation_replaces_the_answers_of_hidden_frames_under_a_delay(delay
 
     seen = ~np.isin(np.arange(40), range(12, 24))
     found = next(answers(Blind(), clips(seen), TRACK, length=8, batch=3, device=torch.device("cpu"), delay=delay))
-    mended = Interpolate(ANSWERS).apply(found).values["valence"]
+    filled = Interpolate(ANSWERS).apply(found).values["valence"]
     times = TIMES - TIMES[0]
     shown = np.abs(times[:, None] - (times - delay)[:, None].T).argmin(0)
     assert (
-        np.abs(mended - shown)[2:].max() < 3
+        np.abs(filled - shown)[2:].max() < 3
     )  # rates change at frame 20: linear in time is not quite linear in number
 
 
@@ -209,47 +209,59 @@ class Pictures:
         return seen
 
 
+class Trained(Echo):
+    """Answers the brightness that its trained encoder has found."""
+
+    pretrained = ("face",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleDict({"face": Counting()})
+
+    def forward(self, batch: Batch) -> FusionOut:
+        assert "face" not in batch.inputs
+        return FusionOut(batch.features["face"].expand(-1, -1, 3))
+
+    def pictures(self, stride: int) -> Clips:
+        class Index:
+            videos = ()
+
+        raw = {"face": Pictures(self.encoders["face"].input, FACES)}
+        return Clips(Index(), [video("v", np.zeros((40, 2)))], ["face"], FeatureStore(), raw, stride=stride)  # type: ignore[arg-type]
+
+    def check(self, found: VideoAnswers, stride: int) -> None:
+        """Every sampled picture was encoded once, and is answered by its number, or between two by theirs."""
+        sampled = [frame for frame in range(0, 40, stride) if FACES[frame]]
+        assert self.encoders["face"].seen == Counter(map(float, sampled))
+        expected = np.where(FACES, np.arange(40), 0)
+        if stride > 1:
+            expected = by_hand({frame: float(frame) for frame in sampled}, TIMES)
+        np.testing.assert_allclose(found.values["valence"], expected, rtol=1e-6)
+
+
+FACES = ~np.isin(np.arange(40), (0, 5, 6, 39))
+
+
 @pytest.mark.parametrize("stride", [1, 3])
 @pytest.mark.parametrize("full", [False, True])
 def test_a_trained_encoder_sees_every_frame_once(stride: int, full: bool) -> None:
-    mask = ~np.isin(np.arange(40), (0, 5, 6, 39))
-    encoder = Counting()
-
-    class Net(Echo):
-        pretrained = ("face",)
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.encoders = nn.ModuleDict({"face": encoder})
-
-        def forward(self, batch: Batch) -> FusionOut:
-            assert "face" not in batch.inputs
-            return FusionOut(batch.features["face"].expand(-1, -1, 3))
-
-    class Index:
-        videos = ()
-
-    raw = {"face": Pictures(encoder.input, mask)}
-    data = Clips(Index(), [video("v", np.zeros((40, 2)))], ["face"], FeatureStore(), raw, stride=stride)  # type: ignore[arg-type]
-    net = Net()
-    found = next(answers(net, data, TRACK, length=8, batch=3, device=torch.device("cpu"), full=full))
-    sampled = [float(frame) for frame in range(0, 40, stride) if mask[frame]]
-    assert encoder.seen == Counter(sampled)
-    if stride == 1:
-        np.testing.assert_allclose(found.values["valence"], np.where(mask, np.arange(40), 0))
+    net = Trained()
+    cut = {"length": 8, "batch": 3, "full": full}
+    net.check(next(answers(net, net.pictures(stride), TRACK, device=torch.device("cpu"), **cut)), stride)
 
 
-def test_halved_memory_encodes_no_frame_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("stride", [1, 3])
+def test_halved_memory_encodes_no_frame_twice(stride: int) -> None:
     """The first attempt of three windows has no memory; those that follow go on from the frames that are encoded."""
     failed = []
 
-    class Small(Echo):
+    class Small(Trained):
         def forward(self, batch: Batch) -> FusionOut:
             if len(batch.valid) > 1:
                 failed.append(len(batch.valid))
                 raise MemoryError
             return super().forward(batch)
 
-    found = next(answers(Small(), clips(), TRACK, length=8, batch=3, device=torch.device("cpu")))
-    np.testing.assert_allclose(found.values["valence"], np.arange(40))
+    net = Small()
+    net.check(next(answers(net, net.pictures(stride), TRACK, length=8, batch=3, device=torch.device("cpu"))), stride)
     assert failed == [3]

@@ -25,7 +25,7 @@ from zoo.registry.augmentations import Augmentable, AugmentationPlan, plan_augme
 from zoo.registry.registry import load
 from zoo.registry.tracks import find_track
 
-ALL = "face=crop,affine,colour,erase,flip,blur,jpeg,grey,randaugment"
+ALL = "face=crop,affine,colour,erase,flip,blur,jpeg,grey,randaugment,noise"
 
 
 @pytest.fixture
@@ -96,6 +96,20 @@ def test_views_are_computed_once_and_kept_apart_by_everything_they_depend_on(ind
     assert counts == [len(index.videos) + 2 * len(index.split("train")), 0]
 
 
+def test_every_frame_of_a_view_has_its_own_noise(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one view of a video all frames have noise, or none."""
+    monkeypatch.setattr(FaceReader, "image", lambda self, i, frame, size: np.full((size, size, 3), 128, np.uint8))
+    source, spec = source_of(index, index.videos[0]), odd().plan.stream
+    noise = tuple(replace(plan, options={"low": 0.05, "high": 0.05}, p=0.5) for plan in chain("face=noise"))
+    kinds = []
+    for view in range(1, 13):
+        reader = AugmentedReader(source, reader=spec.reader, chain=noise, view=view)
+        pictures = [reader.image(i, None, 8) for i in range(4)]
+        kinds.append(len({picture.tobytes() for picture in pictures}))
+        assert np.array_equal(pictures[0], reader.image(0, None, 8))
+    assert set(kinds) == {1, 4}
+
+
 def test_views_use_the_network_of_their_slot(index: Index) -> None:
     slot = odd()
     one, two = view_slots([slot], {"face": chain()}, 2)
@@ -114,6 +128,9 @@ def test_each_clip_gets_one_of_all_views_by_seed_epoch_and_clip() -> None:
     assert set(counts) == {"face", "face@1", "face@2", "face@3"}
     assert all(abs(count - 200) < 4 * (800 * 0.25 * 0.75) ** 0.5 for count in counts.values())
     assert names == [choice("face", "v", start, 8) for start in range(800)]
+    copies = Counter(choice("face", "v", 0, 8, repetition) for repetition in range(80))
+    assert len(copies) == 4
+    assert max(copies.values()) < 40
     choice.epoch = 1
     assert names != [choice("face", "v", start, 8) for start in range(800)]
     assert names != [ViewChoice(frozenset({"face"}), 3, seed=1)("face", "v", start, 8) for start in range(800)]
@@ -129,15 +146,15 @@ def test_clips_take_the_features_of_their_view(monkeypatch: pytest.MonkeyPatch) 
         return clip("face", *given)
 
     monkeypatch.setattr(clips.store, "clip", noted)
-    windows = [Window(0, 0, 8), Window(0, 8, 16), Window(2, 4, 12)]
+    windows = [Window(0, 0, 8), Window(0, 8, 16), Window(2, 4, 12), Window(2, 4, 12, 1), Window(2, 4, 12, 2)]
     clips.batch(windows, 8)
-    assert asked == ["face"] * 3
+    assert asked == ["face"] * 5
     clips.views = ViewChoice(frozenset({"face"}), 3, seed=0)
     clips.begin_epoch(5)
     asked.clear()
     clips.batch(windows, 8)
     want = ViewChoice(frozenset({"face"}), 3, seed=0, epoch=5)
-    assert asked == [want("face", f"v{w.video}", w.start, 8) for w in windows]
+    assert asked == [want("face", f"v{w.video}", w.start, 8, w.repetition) for w in windows]
     asked.clear()
     clips.batch(windows[::-1], 8, slice(1, 3))  # another order, and another process's share
-    assert asked == [want("face", f"v{w.video}", w.start, 8) for w in windows[::-1][1:]]
+    assert asked == [want("face", f"v{w.video}", w.start, 8, w.repetition) for w in windows[::-1][1:3]]

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from harness.runs.finished import check_written, digests_of, trusted_plugins
+from harness.runs.finished import check_settings, check_written, digests_of, trusted_plugins
+from harness.runs.folder import saved_config
 from leaderboards.record import read
 from tests.support import refusals
 from tests.support.paths import STRANGERS
@@ -119,6 +120,30 @@ def test_other_settings_than_the_records_are_refused(program, own: Path, name: s
     if name == "ensemble":
         way = ("ensemble", "RUN", "OTHER")
     refused(program(*line(program, way, own)), "config.toml: the settings were changed after the run was made")
+
+
+NEWER = {"train.stride": (1, 4), "features.views": (0, 2), "augment": (None, ("face=flip",))}
+
+
+@pytest.mark.parametrize("key", NEWER)
+@pytest.mark.parametrize("in_record", [False, True])
+def test_settings_that_a_record_leaves_out_at_their_default_are_compared(own: Path, key: str, in_record: bool) -> None:
+    """The record and config.toml disagree, whichever of the two has the default."""
+    config, record = saved_config(own), read(own / "record.json")
+    check_settings(own, config, record)
+    section, _, name = key.rpartition(".")
+    if in_record:
+        settings = record.result["config"]
+        there = NEWER[key][1]
+        (settings[section] if section else settings)[name] = list(there) if isinstance(there, tuple) else there
+    elif section:
+        part = getattr(config, section).model_copy(update={name: NEWER[key][1]})
+        config = config.model_copy(update={section: part})
+    else:
+        config = config.model_copy(update={name: NEWER[key][1]})
+    here, there = (str(list(v) if isinstance(v, tuple) else v) for v in NEWER[key][:: -1 if not in_record else 1])
+    with refusals.refused("run-settings-changed", said=f"{key} is {here}, the record says {there}"):
+        check_settings(own, config, record)
 
 
 def test_what_0_1_wrote_is_read_with_a_warning(own: Path) -> None:

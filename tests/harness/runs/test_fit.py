@@ -36,6 +36,16 @@ def runs(program, tmp_path_factory: pytest.TempPathFactory) -> Path:
         known.name, known.result["epoch"] = copy.name, epoch
         known.write(copy / "record.json")
         fit(program, out, f"fit-{epoch}", f"chose-{epoch}")
+    for name, section, changes in (
+        ("strided", "train", {"stride": 4}),
+        ("viewed", "features", {"views": 2}),
+        ("augmented", "", {"augment": ["face=flip"]}),
+    ):
+        known = read(shutil.copytree(out / "base", out / name) / "record.json")
+        settings = known.result["config"]
+        (settings[section] if section else settings).update(changes)
+        known.name = name
+        known.write(out / name / "record.json")
     return out
 
 
@@ -167,6 +177,29 @@ def test_folds_give_the_mean_of_their_epochs(program, runs: Path, tmp_path: Path
         (
             ("--fit", "train,val", "--epochs-from", "base", "--set", "head.hidden=8"),
             refused("origin-other-training", other=Part("head.hidden is unset there and 8")),
+        ),
+        (
+            ("--fit", "train,val", "--epochs-from", "base", "--set", "train.stride=4"),
+            refused("origin-other-training", other="train.stride is 1 there and 4 here"),
+        ),
+        (
+            ("--fit", "train,val", "--epochs-from", "base", "--set", "features.views=2", "--augment", "flip"),
+            refused(
+                "origin-other-training",
+                other="augment is None there and ['face=flip'] here; features.views is 0 there and 2 here",
+            ),
+        ),
+        (
+            ("--fit", "train,val", "--epochs-from", "strided"),
+            refused("origin-other-training", other="train.stride is 4 there and 1 here"),
+        ),
+        (
+            ("--fit", "train,val", "--epochs-from", "viewed"),
+            refused("origin-other-training", other="features.views is 2 there and 0 here"),
+        ),
+        (
+            ("--fit", "train,val", "--epochs-from", "augmented"),
+            refused("origin-other-training", other="augment is ['face=flip'] there and None here"),
         ),
         (("--fit", "train,val", "--epochs-from", "base", "--folds", 3), refused("folds-with-fit")),
         (

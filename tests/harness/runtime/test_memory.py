@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from harness.batching.windows import Window
+from harness.config.schema import Train
 from harness.evaluation.prediction import answers
 from harness.runtime import memory
+from harness.runtime.distributed import single_process
+from harness.training import memory_limits
+from tests.harness.batching.test_clips import data
 from tests.harness.evaluation.test_prediction import TRACK, Echo, clips
 from tests.support.refusals import Part, Refusal, refused
 from zoo.model.model import Batch, Model
@@ -106,6 +111,33 @@ def test_training_stops_and_says_what_fits(
         with monkeypatch.context() as patch:
             limit(patch, most)
             program.run(tmp_path, "smaller", *settings[:-4], "--set", "train.batch=2", "--set", "train.clip=24")
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_sizes_are_tried_with_all_the_frames_of_a_clip(stride: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory for 8 frames: of batches of 4 clips of 8 frames, one clip fits, or four of 2 frames."""
+    tried: list[int] = []
+
+    def loss(model: object, batch: Batch, mixup: float) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        tried.append(int(batch.valid.sum()))
+        if tried[-1] > 8:
+            raise torch.OutOfMemoryError(OUT)
+        return torch.zeros((), requires_grad=True), {}
+
+    monkeypatch.setattr(memory_limits, "training_loss", loss)
+    videos = data(lengths=(64,) * 4, stride=stride)
+    windows = [Window(v, 0, 8 * stride) for v in range(4)]
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)])
+    error = memory_limits.too_large(
+        torch.nn.Identity(),  # type: ignore[arg-type]
+        videos,
+        windows,
+        Train(batch=4, clip=8),
+        optimizer,
+        single_process(CPU),
+    )
+    assert tried == [16, 8, 16, 8]
+    refused("training-no-memory-but", names="train.batch=1 or train.clip=2").check(error)
 
 
 @pytest.mark.slow

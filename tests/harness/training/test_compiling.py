@@ -7,6 +7,7 @@ import warnings
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
 from harness.training import compiling
 from harness.training.compiling import compile_model
@@ -48,7 +49,7 @@ def both(backend: object, monkeypatch: pytest.MonkeyPatch, steps: int = 1) -> No
 
 @pytest.mark.slow
 def test_a_traced_model_learns_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the tracer but no code generator, which needs seconds and a compiler of C++."""
+    """With the tracer but no code generator, which needs seconds and a C++ compiler."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         warnings.filterwarnings("ignore", message="(?!train.compile)")
@@ -70,6 +71,21 @@ def test_where_the_compiler_fails_a_warning_says_so_and_nothing_changes(monkeypa
 
     with pytest.warns(UserWarning, match="encoder face runs without compilation.*no compiler"):
         both(broken, monkeypatch)
+
+
+@pytest.mark.slow
+def test_every_part_has_its_own_limit_of_compilations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three times as many parts as compilations of one part that torch allows: each is compiled, and stays so."""
+    counter = CompileCounter()
+    monkeypatch.setattr(compiling, "BACKEND", counter)
+    torch._dynamo.reset()
+    parts = [torch.nn.Linear(2, 2 + width) for width in range(3 * torch._dynamo.config.recompile_limit)]
+    for i, part in enumerate(parts):
+        part.forward = compiling._Compiled(f"encoder {i}", part)
+    for _ in range(2):
+        for part in parts:
+            assert part(torch.ones(3, 2)).shape == (3, part.out_features)
+    assert counter.frame_count == len(parts)
 
 
 def test_a_mistake_of_the_network_itself_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from harness.config.recorded import recorded
 from harness.config.schema import RunConfig, Train
 from harness.config.training_options import NEWER
-from harness.runs.identity import recorded
 from harness.training import loop
 from tests.harness.predicting.test_one_pass import assert_equal
 from tests.support.media import write_click_video

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 
 import cv2
 import numpy as np
@@ -204,6 +205,47 @@ def test_randaugment_changes_more_with_a_greater_magnitude() -> None:
 def test_values_out_of_range_are_refused_when_it_is_built(name, options, code, option) -> None:
     with refused(code, who=f"augmentation {name}", **({"name": option} if option else {})):
         built(name, **options)
+
+
+SHARE = (0.0, 0.99)
+ENDS: dict[str, dict[str, tuple[float, ...]]] = {
+    "flip": {},
+    "crop": {"low": (0.01, 1.0), "high": (0.01, 1.0), "ratio": (1.0, 100.0)},
+    "affine": {"degrees": (0.0, 180.0), "scale": SHARE, "shift": SHARE, "shear": (0.0, 60.0)},
+    "randaugment": {"operations": (1, 20), "magnitude": (0, 30)},
+    "colour": {"brightness": (0.0, 50.0), "contrast": (0.0, 50.0), "saturation": (0.0, 50.0), "hue": (0.0, 0.5)},
+    "grey": {},
+    "blur": {"low": (0.01, 20.0), "high": (0.01, 20.0)},
+    "jpeg": {"low": (1, 100), "high": (1, 100)},
+    "noise": {"low": (0.0, 1.0), "high": (0.0, 1.0)},
+    "erase": {"low": (0.0, 1.0), "high": (0.0, 1.0)},
+}
+"""The least and the greatest value of every option; where there is no limit, one far beyond what anyone uses."""
+
+
+@pytest.mark.parametrize("name", [e.spec.name for e in REGISTRY.entries("augmentations") if e.spec.kind == "frames"])
+def test_every_allowed_option_works_on_small_pictures(name: str) -> None:
+    spec = REGISTRY.get("augmentations", name)
+    ends = ENDS[name]
+    assert ends.keys() == spec.options.keys()
+    for values in itertools.product(*ends.values()):
+        options = dict(zip(ends, values, strict=True))
+        if "low" in options and options["low"] > options["high"]:
+            continue
+        block = built(name, **options)
+        for size in (32, 48):
+            given = smooth(2)[..., :size, :size]
+            for number in range(4):
+                got = draw(block, given, number)
+                assert (got.shape, got.dtype) == (given.shape, torch.uint8)
+
+
+def test_a_wide_blur_of_a_small_picture_is_that_of_opencv() -> None:
+    """The kernel of 81 is cut to one that reaches across the picture."""
+    given = smooth()[..., :32, :32]
+    got = hwc(draw(built("blur", low=20.0, high=20.0), given)[0])
+    wanted = cv2.GaussianBlur(hwc(given[0]), (63, 63), 20.0, borderType=cv2.BORDER_REFLECT_101)
+    assert np.abs(got.astype(int) - wanted.astype(int)).max() <= 1
 
 
 def test_images_and_points_keep_their_plain_types() -> None:

@@ -47,7 +47,7 @@ def batch(context: int = 0) -> Batch:
         "context": {"frames": frames.clone(), "present": present},
         "audio": {"samples": samples, "samples_valid": heard, "times": torch.zeros(CLIPS, FRAMES)},
     }
-    where = [("a", 0), ("a", 6), ("b", 0), ("c", 7), ("c", 12)]
+    where = [("a", 0, 0), ("a", 6, 0), ("b", 0, 0), ("c", 7, 0), ("c", 12, 0)]
     none = torch.zeros(CLIPS, FRAMES, 2)
     return Batch({}, inputs, {}, valid, none, none.bool(), where)
 
@@ -89,6 +89,15 @@ def test_epoch_and_seed_draw_anew() -> None:
         augmenter("face=crop", seed=seed)(given, epoch).inputs["face"]["frames"] for seed in (0, 1) for epoch in (0, 1)
     ]
     assert not any(torch.equal(a, b) for i, a in enumerate(seen) for b in seen[:i])
+
+
+def test_copies_of_a_clip_in_an_epoch_draw_anew() -> None:
+    given = rows(batch(), [0] * 4)
+    given = replace(given, where=[(video, start, copy) for copy, (video, start, _) in enumerate(given.where)])
+    change = augmenter("face=crop", augment__face__crop__p=1.0)
+    frames = change(given, 0).inputs["face"]["frames"]
+    assert torch.equal(frames[0], change(batch(), 0).inputs["face"]["frames"][0])
+    assert not any(torch.equal(a, b) for i, a in enumerate(frames) for b in frames[:i])
 
 
 def test_branches_of_one_clip_move_together() -> None:

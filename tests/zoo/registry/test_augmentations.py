@@ -36,6 +36,9 @@ def planned(*texts: str, options: Mapping[str, Any] | None = None) -> dict[str, 
         (("face=none",), ()),
         (("face=flip", "face=crop"), ("face=flip,crop",)),
         (("body.b=none",), ()),
+        (("default", "face=none"), ()),
+        (("face=none", "flip,gain"), ("audio=gain",)),
+        (("face=flip", "face=none", "audio=gain"), ("audio=gain",)),
     ],
 )
 def test_grammar(texts: tuple[str, ...], chosen: tuple[str, ...]) -> None:

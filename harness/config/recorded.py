@@ -1,0 +1,47 @@
+"""The settings that the record of a run has, and those that it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.config.schema import Features, RunConfig
+from harness.config.training_options import NEWER
+from zoo.registry.augmentations import NONE
+
+CIRCUMSTANCES = {
+    "data_dir",
+    "device",
+    "devices",
+    "nodes",
+    "plugin",
+    "epochs_from",
+    "logger",
+    "logger_options",
+}
+"""Settings that are no part of the record's result."""
+
+
+def recorded(config: RunConfig) -> dict[str, Any]:
+    """Return the settings for the record; newer ones only if they differ from their default.
+
+    So the records of runs that do not use them stay as they were.
+    """
+    settings = config.model_dump(mode="json", exclude=CIRCUMSTANCES)
+    if config.augment is None:
+        del settings["augment"]
+    if not config.features.views:
+        del settings["features"]["views"]
+    train = settings["train"]
+    return {**settings, "train": {k: v for k, v in train.items() if k not in NEWER or v != NEWER[k]}}
+
+
+def with_left_out(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with those that `recorded` leaves out filled in, to be compared with others.
+
+    Settings that a record lacks for another reason stay out. No augmentation is None, also if it was called ``none``.
+    """
+    augment = settings.get("augment")
+    newer: dict[str, dict[str, Any]] = {"train": NEWER, "features": {"views": Features().views}}
+    sections = {name: {**values, **settings[name]} for name, values in newer.items() if name in settings}
+    return {**settings, **sections, "augment": None if augment == [NONE] else augment}
