@@ -179,10 +179,14 @@ class Command(Help, TyperCommand):
             raise
 
     def _refuse_repeated(self, args: list[str]) -> None:
-        """Raise UserError if an option that takes one value is given twice: the library would keep the last value."""
+        """Raise UserError if an option that takes a list in one word is given twice: only the last would be used.
+
+        Of other options the last one wins, as in most programs, so that a script can put its own behind the usual ones.
+        """
         words = [word.partition("=")[0] for word in itertools.takewhile(lambda word: word != "--", args)]
-        single = [p for p in self.params if isinstance(p, TyperOption) and not p.multiple and not p.is_flag]
-        for param in single:
+        for param in self.params:
+            if not isinstance(param, TyperOption) or param.multiple or "separated" not in (param.help or ""):
+                continue
             if sum(words.count(option) for option in param.opts if option.startswith("--")) > 1:
                 raise UserError("option-repeated", option=param.opts[0])
 
