@@ -68,6 +68,10 @@ class VectorInput:
     dim: int
 
 
+HOLD = 0.5
+"""Seconds after a word for which it still counts as being said: pauses between words are no silence."""
+
+
 @dataclass(frozen=True)
 class TextInput:
     """The input of a text encoder: the tokens of the words around each frame's time.
@@ -78,7 +82,7 @@ class TextInput:
     Attributes:
         length: Tokens per frame, L.
         tokenise: Texts (N) -> int32 (N, L). Texts with more tokens keep the last ones; -1 fills up the others.
-        window: Seconds before the frame.
+        window: Seconds before the frame; at least HOLD, so that every frame with the stream has a text.
         ahead: Seconds after the frame; with 0 no word has an influence before it begins.
 
     Examples:

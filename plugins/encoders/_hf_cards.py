@@ -1,7 +1,7 @@
 """Licences and training corpora of the models of the hub that this field uses.
 
 Read on stored copies of the hub's cards in November 2026; "(not confirmed)" marks what was taken from memory. Other
-models are recorded as unknown.
+models are recorded as unknown. Which models the hub has as a pickle only is from memory, but for WavLM.
 """
 
 from __future__ import annotations
@@ -13,14 +13,20 @@ UNKNOWN = "unknown: see the model's page"
 
 @dataclass(frozen=True)
 class Card:
-    """Licence, training corpora and paper of a model."""
+    """Licence, training corpora and paper of a model; ``pickled``: the hub likely has no safetensors of it."""
 
     license: str
     trained_on: tuple[str, ...] = ()
     citation: str = ""
+    pickled: bool = False
 
 
-_WAVLM = Card("MIT (not confirmed)", ("Libri-Light", "GigaSpeech", "VoxPopuli"), "Chen et al. 2022, arXiv:2110.13900")
+_WAVLM = Card(
+    "MIT (not confirmed)",
+    ("Libri-Light", "GigaSpeech", "VoxPopuli"),
+    "Chen et al. 2022, arXiv:2110.13900",
+    pickled=True,
+)
 _DINOV2 = Card("Apache-2.0 (not confirmed)", ("LVD-142M",), "Oquab et al. 2023, arXiv:2304.07193")
 _WHISPER = Card("Apache-2.0 (not confirmed)", ("680,000 h of web audio",), "Radford et al. 2022, arXiv:2212.04356")
 _CLIP = Card("MIT (not confirmed)", ("OpenAI's CLIP pairs",), "Radford et al. 2021, arXiv:2103.00020")
@@ -41,7 +47,7 @@ KNOWN: dict[str, Card] = {
         "CC BY-NC-SA 4.0, research only", ("MSP-Podcast",), "Wagner et al. 2023, doi:10.1109/TPAMI.2023.3263585"
     ),
     "facebook/hubert-large-ll60k": Card(
-        "Apache-2.0 (not confirmed)", ("Libri-Light",), "Hsu et al. 2021, arXiv:2106.07447"
+        "Apache-2.0 (not confirmed)", ("Libri-Light",), "Hsu et al. 2021, arXiv:2106.07447", pickled=True
     ),
     "facebook/wav2vec2-base-960h": Card(
         "Apache-2.0 (not confirmed)", ("LibriSpeech",), "Baevski et al. 2020, arXiv:2006.11477"
@@ -56,7 +62,7 @@ KNOWN: dict[str, Card] = {
     "MCG-NJU/videomae-base": Card("CC BY-NC 4.0", ("Kinetics-400",), _VIDEOMAE),
     "MCG-NJU/videomae-base-finetuned-kinetics": Card("CC BY-NC 4.0", ("Kinetics-400",), _VIDEOMAE),
     "facebook/timesformer-base-finetuned-k400": Card(
-        "CC BY-NC 4.0 (not confirmed)", ("Kinetics-400",), "Bertasius et al. 2021, arXiv:2102.05095"
+        "CC BY-NC 4.0 (not confirmed)", ("Kinetics-400",), "Bertasius et al. 2021, arXiv:2102.05095", pickled=True
     ),
     "FacebookAI/roberta-base": Card(
         "MIT (not confirmed)", ("BookCorpus", "Wikipedia", "CC-News", "OpenWebText", "Stories"), "arXiv:1907.11692"

@@ -92,6 +92,7 @@ _CALM = {
     "mask_feature_prob": 0.0,
     "layerdrop": 0.0,
     "encoder_layerdrop": 0.0,
+    "add_adapter": False,  # it makes fewer states after the last layer; they would be read at the wrong times
 }
 
 

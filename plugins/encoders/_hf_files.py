@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,12 @@ from zoo.files import SETTINGS, file_sha256, read_bytes
 from zoo.registry.suggestions import did_you_mean
 
 CONFIG, WEIGHTS, SHARDS = "config.json", "model.safetensors", "model.safetensors.index.json"
-EXAMPLES = {"audio": "microsoft/wavlm-base-plus", "text": "FacebookAI/roberta-base"}
+PREPROCESSORS = ("preprocessor_config.json", "video_preprocessor_config.json")
+PROCESSOR = "processor_config.json"
+PARTS = ("image_processor", "video_processor", "feature_extractor")
+"""Names in PROCESSOR under which transformers 5 writes what was a file of its own before."""
+VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "sentencepiece.bpe.model", "spm.model", "tokenizer.model")
+EXAMPLES = {"audio": "facebook/wav2vec2-base-960h", "text": "FacebookAI/roberta-base"}
 FETCHED = ("*.json", "*.txt", "*.model", "*.safetensors")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -52,11 +58,14 @@ def model_folder(argument: str | None, revision: str | None = None, stream: str 
     if not _HUB_NAME.fullmatch(argument):
         near = did_you_mean(argument, [*KNOWN, *(name.rpartition("/")[2] for name in KNOWN)])
         raise UserError(f"hf:{argument} is neither a folder nor OWNER/NAME on the hub: {near}write hf:OWNER/NAME")
-    return _snapshot(argument, revision)
+    return _snapshot(argument, revision, VOCABULARIES if stream == "text" else (*PREPROCESSORS, PROCESSOR))
 
 
-def _snapshot(name: str, revision: str | None) -> Path:
-    """Return the local copy of a hub's model, and fetch it if there is none with weights."""
+def _snapshot(name: str, revision: str | None, inputs: tuple[str, ...]) -> Path:
+    """Return the local copy of a hub's model, and fetch it if it lacks weights, or all files of ``inputs``.
+
+    Other programs fetch single files into the same place. If the hub cannot be asked, a copy with weights is returned.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
@@ -67,15 +76,26 @@ def _snapshot(name: str, revision: str | None) -> Path:
     try:
         here = Path(fetch(local_files_only=True))
     except HFValidationError as error:
-        raise UserError(f"hf:{name} is no name that the hub allows ({first_line(error)})") from None
+        raise UserError(f"hf:{name} is not a valid name on the hub ({first_line(error)})") from None
     except Exception:  # incomplete, or not here: the hub has changed the type of this error several times
         here = None
-    if here is not None and any((here / file).is_file() for file in (WEIGHTS, SHARDS)):
+    weighty = here is not None and _has_weights(here)
+    if here is not None and weighty and any((here / file).is_file() for file in inputs):
         return here
     try:
         return Path(fetch())
     except Exception as error:
+        if here is not None and weighty:
+            return here
         raise UserError(_not_fetched(name, revision, error)) from error
+
+
+def _has_weights(folder: Path) -> bool:
+    """Return True if a folder has the file of the weights, or all files of their index."""
+    if (folder / WEIGHTS).is_file():
+        return True
+    parts = read_json(folder, SHARDS).get("weight_map")
+    return isinstance(parts, dict) and all((folder / str(file)).is_file() for file in parts.values())
 
 
 def _not_fetched(name: str, revision: str | None, error: Exception) -> str:
@@ -83,7 +103,9 @@ def _not_fetched(name: str, revision: str | None, error: Exception) -> str:
     from huggingface_hub import errors
 
     which = f"hf:{name}" + (f" at {revision}" if revision else "")
-    by_hand = "put its files into a folder and write hf:FOLDER"
+    convert = ", convert the pickle, which is all that it likely has, with `harness weights convert`"
+    pickled = name in KNOWN and KNOWN[name].pickled
+    by_hand = f"put its files into a folder{convert if pickled else ''} and write hf:FOLDER"
     if isinstance(error, errors.GatedRepoError):
         return f"{which} is gated: accept its licence on its page and log in with `hf auth login`, or {by_hand}"
     if isinstance(error, errors.RevisionNotFoundError):
@@ -127,6 +149,19 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     return found
 
 
+def preprocessor(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Return the file and the settings of a model's preprocessor; {} if there are none.
+
+    They are a file of their own, or a part of PROCESSOR, which is all that transformers 5 writes for a processor.
+    """
+    for name in PREPROCESSORS:
+        if found := read_json(folder, name):
+            return folder / name, found
+    whole = read_json(folder, PROCESSOR)
+    nested: dict[str, Any] = next((whole[part] for part in PARTS if isinstance(whole.get(part), dict)), {})
+    return folder / (PROCESSOR if nested else PREPROCESSORS[0]), nested
+
+
 def known_sha256(path: Path) -> str | None:
     """Return the digest under which the hub's cache keeps a file, None for any other file."""
     kept = path.resolve().name
@@ -134,13 +169,24 @@ def known_sha256(path: Path) -> str | None:
 
 
 def built_from(folder: Path) -> str:
-    """Return a digest of all files but the weights: configuration, preprocessing, tokenizer, and the parts of weights.
+    """Return a digest of all files but the weights, and of the version of transformers, whose code computes.
 
-    Everything that the features depend on is in it or in the weights' own digest.
+    The files are configuration, preprocessing, tokenizer, and the parts of weights. Everything that the features depend
+    on is in it or in the weights' own digest.
     """
     files = sorted({file for pattern in FETCHED for file in folder.glob(pattern)} - {folder / WEIGHTS})
     content = [f"{file.name} {file_sha256(file)}" for file in files]
+    content.append(f"transformers {_version('transformers')}")
+    if read_json(folder, CONFIG).get("model_type") == "audio-spectrogram-transformer":  # NumPy computes without it
+        content.append(f"torchaudio {_version('torchaudio')}")
     return hashlib.sha256("\n".join(content).encode()).hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
 
 
 def commit_of(folder: Path) -> str | None:

@@ -15,19 +15,18 @@ import torch
 from torch import Tensor, nn
 
 from plugins.encoders._hf_families import Family, create, layers_of, own_classes, width_of
-from plugins.encoders._hf_files import read_json
-from plugins.encoders._hf_tokens import Layers, choose_layers, pooled, undecayed
+from plugins.encoders._hf_files import preprocessor
+from plugins.encoders._hf_tokens import Layers, Undecayed, choose_layers, pooled
 from zoo.api import FrameInput
 from zoo.errors import UserError
 from zoo.modules import Encoder, FrameEncoder, OwnClassifier
 
-PROCESSORS = ("preprocessor_config.json", "video_preprocessor_config.json")
 ONE_SIZE = ("VideoMAEModel", "TimesformerModel", "VivitModel")
 """Networks whose positions transformers does not resample: ViViT's own code for it raises (transformers 5.24)."""
 CLIPS = 8  # clips encoded at once; a clip has 8 to 32 pictures
 
 
-class HfImages(FrameEncoder):
+class HfImages(Undecayed, FrameEncoder):
     """Encoder of single pictures: (N, 3, size, size) -> (N, dim).
 
     ``layer``, ``pool``: see _hf_tokens; ``size``: side in pixels, None: the model's own.
@@ -44,10 +43,6 @@ class HfImages(FrameEncoder):
         self.special = family.tokens + int(getattr(config, "num_register_tokens", 0) or 0)
         self.given = _resizing(self.net, config, self.input.size)  # type: ignore[attr-defined]
         self.classifier = OwnClassifier(self.dim, len(classes)) if classes else None
-
-    def no_weight_decay(self) -> set[str]:
-        """Return the names of parameters that are not decayed: tokens, positions, gains."""
-        return undecayed(self)
 
     def encode(self, images: Tensor) -> Tensor:
         """Encode images (N, 3, H, W) to (N, dim)."""
@@ -68,7 +63,7 @@ class HfImages(FrameEncoder):
         return out
 
 
-class HfClips(Encoder):
+class HfClips(Undecayed, Encoder):
     """Encoder of clips: frames (B, T + 2 context, 3, size, size), present (B, T + 2 context) -> (B, T, dim)."""
 
     def __init__(
@@ -92,10 +87,6 @@ class HfClips(Encoder):
         self.pool = _check_pool(family, pool, self.layers)
         self.special = family.tokens
         self.given = _resizing(self.net, config, spec.size)
-
-    def no_weight_decay(self) -> set[str]:
-        """Return the names of parameters that are not decayed: tokens, positions, gains."""
-        return undecayed(self)
 
     def forward(self, frames: Tensor, present: Tensor) -> Tensor:
         """Encode the clip around each frame."""
@@ -146,17 +137,15 @@ def preprocessing(folder: Path) -> FrameInput:
     The preprocessor computes (x * rescale_factor - offset - mean) / std, each step if its settings ask for it. The
     result states the same for x / 255. Raise UserError if there are no settings, or they give no size.
     """
-    found = next((tree for name in PROCESSORS if (tree := read_json(folder, name))), None)
-    if found is None:
-        raise UserError(
-            f"{folder} has no {PROCESSORS[0]}, which says how pictures are normalised: get it from the model"
-        )
+    file, found = preprocessor(folder)
+    if not found:
+        raise UserError(f"{folder} has no {file.name}, which says how pictures are normalised: get it from the model")
     size = found.get("crop_size") if found.get("do_center_crop") else None
     size = size or found.get("size")
     if isinstance(size, dict):
         size = next((size[key] for key in ("height", "shortest_edge", "longest_edge") if key in size), None)
     if not isinstance(size, int) or size < 1:
-        raise UserError(f"{folder / PROCESSORS[0]}: size must be a number of pixels, got {found.get('size')!r}")
+        raise UserError(f"{file}: size must be a number of pixels, got {found.get('size')!r}")
     scale = 255 * float(found.get("rescale_factor", 1 / 255)) if found.get("do_rescale", True) else 255.0
     offset = 1.0 if found.get("offset") else 0.0
     normalise = found.get("do_normalize", True)
@@ -166,9 +155,9 @@ def preprocessing(folder: Path) -> FrameInput:
             for key, default in (("image_mean", 0.0), ("image_std", 1.0))
         )
     except (KeyError, TypeError, ValueError):
-        raise UserError(f"{folder / PROCESSORS[0]}: image_mean and image_std must be three numbers each") from None
+        raise UserError(f"{file}: image_mean and image_std must be three numbers each") from None
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0 or scale <= 0:
-        raise UserError(f"{folder / PROCESSORS[0]}: image_mean and image_std must be three numbers each, std above 0")
+        raise UserError(f"{file}: image_mean and image_std must be three numbers each, std above 0")
     low = [(offset + m) / scale for m in mean]
     wide = [s / scale for s in std]
     return FrameInput(size, (low[0], low[1], low[2]), (wide[0], wide[1], wide[2]))

@@ -16,29 +16,24 @@ import torch
 from torch import Tensor, nn
 
 from plugins.encoders._hf_families import Family, create, layers_of, load_library, width_of
-from plugins.encoders._hf_files import read_json
-from plugins.encoders._hf_tokens import choose_layers, undecayed
+from plugins.encoders._hf_files import preprocessor
+from plugins.encoders._hf_tokens import Undecayed, choose_layers
 from zoo.api import AudioInput
 from zoo.errors import UserError, first_line
-from zoo.layers.resampling import beside, read_at
+from zoo.layers.resampling import points_read, read_at
 from zoo.layers.sound_windows import HELD, SoundWindows, standardised
 from zoo.modules import Encoder, gather, scatter
 
-SETTINGS = "preprocessor_config.json"
 SHORTEST, LONGEST = 0.2, 60.0  # seconds in a window
 
 
-class _Sound(Encoder):
+class _Sound(Undecayed, Encoder):
     """Base of the encoders that read states in windows: samples (B, S), samples_valid (B, S), times (B, T)."""
 
     def __init__(self, dim: int, windows: SoundWindows, layer: str, config: Any) -> None:
         super().__init__(dim, AudioInput(windows.rate, margin=windows.margin, grid=windows.step))
         self.windows = windows
         self.layers, self.mix = choose_layers(self, "mean" if layer == "auto" else layer, layers_of(config))
-
-    def no_weight_decay(self) -> set[str]:
-        """Return the names of parameters that are not decayed: tokens, positions, gains."""
-        return undecayed(self)
 
     def forward(self, samples: Tensor, samples_valid: Tensor, times: Tensor) -> Tensor:
         """Map samples (B, S), samples_valid (B, S) and times (B, T) in seconds to features (B, T, dim)."""
@@ -58,8 +53,8 @@ class HfWaves(_Sound):
     """Encoder on samples: the mean of the layers, or those of ``layer``, in windows of ``window`` seconds."""
 
     def __init__(self, folder: Path, family: Family, config: Any, layer: str, window: float = 4.0) -> None:
-        settings = read_json(folder, SETTINGS)
-        rate = _rate(folder, settings)
+        file, settings = preprocessor(folder)
+        rate = _rate(file, settings)
         hop = math.prod(config.conv_stride)
         field, before = 1, 1
         for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
@@ -88,10 +83,7 @@ class HfWhisper(_Sound):
         self.extractor = Extractor(folder)
         hop = 2 * int(self.extractor.settings.hop_length)
         most = int(config.max_source_positions) * hop / self.extractor.rate
-        window = most if window is None else window
-        if window > most:
-            raise UserError(f"encoder 'hf': window must be at most the model's {most:g} s, got {window}")
-        hops = round(_length(window) * self.extractor.rate / 2 / hop)
+        hops = round(_length(window, most) * self.extractor.rate / 2 / hop)
         super().__init__(width_of(config), SoundWindows(self.extractor.rate, hop, 1, hops), layer, config)
         self.net = create(family, config)
 
@@ -113,12 +105,8 @@ class HfSpectrogram(_Sound):
         rate, shift = self.extractor.rate, self.extractor.rate // 100  # Kaldi's frames: 25 ms every 10 ms
         hop, field = config.time_stride * shift, (config.patch_size - 1) * shift + rate // 40
         most = (int(config.max_length) - 1) * shift / rate
-        window = most if window is None else window
-        if window > most:
-            raise UserError(f"encoder 'hf': window must be at most the model's {most:g} s, got {window}")
-        super().__init__(
-            width_of(config), SoundWindows(rate, hop, field, int(_length(window) * rate / 2 / hop)), layer, config
-        )
+        hops = int(_length(window, most) * rate / 2 / hop)
+        super().__init__(width_of(config), SoundWindows(rate, hop, field, hops), layer, config)
         self.net = create(family, config)
         self.tokens = family.tokens
         self.bands = (config.num_mel_bins - config.patch_size) // config.frequency_stride + 1
@@ -131,7 +119,7 @@ class HfSpectrogram(_Sound):
         return self.filled(x, self.windows.inside(valid, x.shape[1]))
 
 
-class HfClap(Encoder):
+class HfClap(Undecayed, Encoder):
     """CLAP's audio network: one vector for each window, interpolated between two.
 
     The windows' centres are ``window`` / 10 apart.
@@ -142,19 +130,12 @@ class HfClap(Encoder):
         # Published settings say "fusion" for models without it too, which would give four channels instead of one.
         self.extractor.settings.truncation = "fusion" if config.enable_fusion else "rand_trunc"
         rate = self.extractor.rate
-        self.length = int(self.extractor.settings.nb_max_samples)
-        samples = self.length if window is None else round(_length(window) * rate)
-        if samples > self.length:
-            raise UserError(f"encoder 'hf': window must be at most the model's {self.length / rate:g} s, got {window}")
-        self.step = max(1, samples // 10)
+        most = int(self.extractor.settings.nb_max_samples) / rate
+        self.step = max(1, round(_length(window, most) * rate) // 10)
         self.samples = 10 * self.step
         margin = (self.samples + 2 * self.step) / rate + HELD
         super().__init__(int(config.hidden_size), AudioInput(rate, margin=margin, grid=self.step))
         self.net = create(family, config)
-
-    def no_weight_decay(self) -> set[str]:
-        """Return the names of parameters that are not decayed: tokens, positions, gains."""
-        return undecayed(self)
 
     def forward(self, samples: Tensor, samples_valid: Tensor, times: Tensor) -> Tensor:
         """Map samples (B, S), samples_valid (B, S) and times (B, T) in seconds to features (B, T, dim)."""
@@ -164,7 +145,7 @@ class HfClap(Encoder):
         windows = x.unfold(1, self.samples, self.step)[:, :count]  # the k-th is centred on sample k * step
         known = samples_valid[:, :: self.step]
         position = times.nan_to_num() * self.input.rate / self.step  # type: ignore[attr-defined]
-        wanted = beside(position, known)
+        wanted = points_read(position, known)
         if not wanted.is_meta and not bool(wanted.any()):
             return samples.new_zeros(*times.shape, self.dim)
         given = self.extractor(gather(windows, wanted).squeeze(1))
@@ -182,13 +163,13 @@ class Extractor:
     """
 
     def __init__(self, folder: Path) -> None:
-        rate = _rate(folder, read_json(folder, SETTINGS))
+        file, settings = preprocessor(folder)
+        self.rate = _rate(file, settings)
         library = load_library()
         try:
             self.settings: Any = library.AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
         except Exception as error:  # settings may hold anything
-            raise UserError(f"{folder / SETTINGS}: transformers rejects it: {first_line(error)}") from error
-        self.rate = rate
+            raise UserError(f"{file}: transformers rejects it: {first_line(error)}") from error
         self.shape: tuple[int, ...] | None = None
 
     def __call__(self, windows: Tensor) -> Tensor:
@@ -205,14 +186,17 @@ class Extractor:
         return features.to(windows.device, windows.dtype)
 
 
-def _rate(folder: Path, settings: dict[str, Any]) -> int:
+def _rate(file: Path, settings: dict[str, Any]) -> int:
     rate = settings.get("sampling_rate")
     if not isinstance(rate, int) or rate < 1:
-        raise UserError(f"{folder} needs a {SETTINGS} with a sampling_rate in Hz, got {rate!r}: get it from the model")
+        raise UserError(f"{file} must give a sampling_rate in Hz, got {rate!r}: get it from the model")
     return rate
 
 
-def _length(window: float) -> float:
-    if not SHORTEST <= window <= LONGEST:
-        raise UserError(f"encoder 'hf': window must be {SHORTEST} to {LONGEST:g} seconds for sound, got {window}")
+def _length(window: float | None, most: float = LONGEST) -> float:
+    """Return the seconds of a window, by default the model's ``most``. Raise UserError if they are too few or many."""
+    longest = min(most, LONGEST)
+    window = longest if window is None else window
+    if not SHORTEST <= window <= longest:
+        raise UserError(f"encoder 'hf': window must be {SHORTEST} to {longest:g} s for this model, got {window}")
     return window

@@ -13,19 +13,20 @@ import torch
 from torch import Tensor
 
 from plugins.encoders._hf_families import Family, create, layers_of, load_library, width_of
-from plugins.encoders._hf_tokens import choose_layers, pooled, undecayed
+from plugins.encoders._hf_files import VOCABULARIES
+from plugins.encoders._hf_tokens import Undecayed, choose_layers, pooled
 from zoo.api import TextInput
 from zoo.errors import UserError, first_line
+from zoo.inputs import HOLD
 from zoo.modules import Encoder
 
 TOKENS_PER_SECOND = 8  # quick speech has some 4 words, 5 tokens, in a second
 ROOM = 8  # tokens
 AT_ONCE = 64  # texts encoded together
 LONGEST = 600.0  # seconds
-VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "sentencepiece.bpe.model", "spm.model", "tokenizer.model")
 
 
-class HfText(Encoder):
+class HfText(Undecayed, Encoder):
     """Text encoder: tokens (B, T, L), -1 where there is none -> (B, T, dim).
 
     Equal texts, as neighbouring frames have, are encoded once. ``window``, ``ahead``: seconds before and after a frame
@@ -42,9 +43,10 @@ class HfText(Encoder):
         window: float = 10.0,
         ahead: float = 0.0,
     ) -> None:
-        if not (0 < window <= LONGEST and 0 <= ahead <= LONGEST):
+        # The stream is present for HOLD seconds after a word; a shorter window would then have no text.
+        if not (HOLD <= window <= LONGEST and 0 <= ahead <= LONGEST):
             raise UserError(
-                f"encoder 'hf': window must be over 0 and ahead from 0, both up to {LONGEST:g} s for text, "
+                f"encoder 'hf': window must be from {HOLD:g} and ahead from 0, both up to {LONGEST:g} s for text, "
                 f"got {window} and {ahead}"
             )
         chosen = family.pool if pool == "auto" else pool
@@ -61,10 +63,6 @@ class HfText(Encoder):
         self.net = create(family, config)
         self.layers, self.mix = choose_layers(self, "last" if layer == "auto" else layer, layers_of(config))
         self.pool = chosen
-
-    def no_weight_decay(self) -> set[str]:
-        """Return the names of parameters that are not decayed: tokens, positions, gains."""
-        return undecayed(self)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Encode the texts of all frames."""

@@ -75,13 +75,16 @@ def choose_layers(encoder: Encoder, layer: str, count: int) -> tuple[Layers, nn.
     return layers, nn.Parameter(torch.zeros(count))
 
 
-def undecayed(encoder: nn.Module) -> set[str]:
-    """Return the names of a network's tokens, tables of positions and gains, which weight decay leaves as they are."""
-    return {
-        name
-        for name, parameter in encoder.named_parameters()
-        if not name.endswith(("weight", "original1")) or sum(size > 1 for size in parameter.shape) < 2
-    }
+class Undecayed(nn.Module):
+    """Base of encoders whose tokens, tables of positions and gains weight decay leaves as they are."""
+
+    def no_weight_decay(self) -> set[str]:
+        """Return the names of parameters that are not decayed."""
+        return {
+            name
+            for name, parameter in self.named_parameters()
+            if not name.endswith(("weight", "original1")) or sum(size > 1 for size in parameter.shape) < 2
+        }
 
 
 def pooled(x: Tensor, pool: str, special: int = 0, mask: Tensor | None = None) -> Tensor:

@@ -29,7 +29,7 @@ from torchaudio.transforms import FrequencyMasking, TimeMasking
 from plugins.encoders import timm_models
 from zoo.api import AudioInput, ModelCard
 from zoo.errors import UserError
-from zoo.layers.resampling import beside, read_at
+from zoo.layers.resampling import points_read, read_at
 from zoo.modules import Encoder, gather, scatter
 
 RATE, HOP, POINTS = 44_100, 512, 2048  # Hz; samples between columns; points of the transform
@@ -88,7 +88,7 @@ class MelTimm(Encoder):
         grid = self.every * HOP
         known = samples_valid[:, ::grid]  # (B, K)
         position = times.nan_to_num() * RATE / grid
-        wanted = beside(position, known)
+        wanted = points_read(position, known)
         if not wanted.is_meta and not bool(wanted.any()):
             return samples.new_zeros(*times.shape, self.dim)
         energies = self.energies(torch.where(samples_valid, samples, torch.zeros_like(samples)))

@@ -24,7 +24,7 @@ from torch.nn.functional import pad
 from torchaudio.functional import melscale_fbanks
 
 from zoo.api import AudioInput, ModelCard, Wheel
-from zoo.layers.resampling import beside, read_at
+from zoo.layers.resampling import points_read, read_at
 from zoo.modules import Encoder, gather, scatter
 
 RATE, WINDOW, HOP, BANDS = 16_000, 400, 160, 40
@@ -56,7 +56,8 @@ class Resemblyzer(Encoder):
         """Map samples (B, S), samples_valid (B, S) and times (B, T) in seconds to features (B, T, 256)."""
         known = samples_valid[:, ::HOP]  # (B, L)
         position = times.nan_to_num() * RATE / HOP
-        wanted = self.pieces(beside(position, known).unsqueeze(-1).to(samples), before=0).gt(0).any(3).any(2)  # (B, K)
+        read = points_read(position, known).unsqueeze(-1).to(samples)
+        wanted = self.pieces(read, before=0).gt(0).any(3).any(2)  # (B, K)
         if not wanted.is_meta and not bool(wanted.any()):
             return samples.new_zeros(*times.shape, DIM)
         heard = torch.where(samples_valid, samples, torch.zeros_like(samples))

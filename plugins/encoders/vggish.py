@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from zoo.api import AudioInput, ModelCard
 from zoo.errors import UserError
-from zoo.layers.resampling import beside, read_at
+from zoo.layers.resampling import points_read, read_at
 from zoo.modules import Encoder, gather, scatter
 
 RATE = 16_000  # Hz
@@ -61,7 +61,7 @@ class VGGish(Encoder):
         known = samples_valid[:, ::grid]  # (B, K)
         patches = self.patches(torch.where(samples_valid, samples, torch.zeros_like(samples)))  # (B, K, 96, 64)
         position = times.nan_to_num() * RATE / grid
-        wanted = beside(position, known)
+        wanted = points_read(position, known)
         if not wanted.is_meta and not bool(wanted.any()):
             return samples.new_zeros(*times.shape, DIM)
         x = self.embed(gather(patches, wanted)).unsqueeze(1)

@@ -71,6 +71,11 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "Wav2Vec2Config",
         {**WAVE, "feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True},
     ),
+    "wav2vec2_adapter": (
+        "Wav2Vec2Model",
+        "Wav2Vec2Config",
+        {**WAVE, "add_adapter": True, "num_adapter_layers": 1, "output_hidden_size": 16},
+    ),
     "hubert": ("HubertModel", "HubertConfig", WAVE),
     "wavlm": ("WavLMModel", "WavLMConfig", {**WAVE, "num_buckets": 16, "max_bucket_distance": 20}),
     "data2vec-audio": (
@@ -139,7 +144,17 @@ PROCESSORS = {
     "timesformer": "VideoMAE",
     "vivit": "Vivit",
 }
-SOUND = ("wav2vec2", "wav2vec2_large", "hubert", "wavlm", "data2vec-audio", "whisper", "ast", "clap")
+SOUND = (
+    "wav2vec2",
+    "wav2vec2_large",
+    "wav2vec2_adapter",
+    "hubert",
+    "wavlm",
+    "data2vec-audio",
+    "whisper",
+    "ast",
+    "clap",
+)
 TEXT = ("roberta", "xlm-roberta", "bert", "distilbert", "modernbert", "deberta-v2", "qwen3")
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def beside(position: Tensor, known: Tensor) -> Tensor:
+def points_read(position: Tensor, known: Tensor) -> Tensor:
     """Return the known grid points that ``read_at`` reads at some position.
 
     If the known points are a prefix, as with sound, computing only these points gives the same result as computing all.
@@ -20,8 +20,8 @@ def beside(position: Tensor, known: Tensor) -> Tensor:
 
     Examples:
         >>> import torch
-        >>> from zoo.layers.resampling import beside
-        >>> beside(torch.tensor([[0.5, 3.0]]), torch.ones(1, 5, dtype=torch.bool)).tolist()
+        >>> from zoo.layers.resampling import points_read
+        >>> points_read(torch.tensor([[0.5, 3.0]]), torch.ones(1, 5, dtype=torch.bool)).tolist()
         [[True, True, False, True, False]]
     """
     points = torch.arange(known.shape[1], device=known.device)

@@ -68,7 +68,7 @@ folder like it:
   cropped_aligned/VIDEO/00001.jpg    face crops, numbered by frame from 1
   VIDEO.mp4 (.avi, .mkv, ...)        raw videos, anywhere in the folder
   transcripts/VIDEO.srt              optional: the words said, for the stream
-  (.vtt, .json, .csv)                text; also next to VIDEO.mp4
+  (.vtt, .json, .csv)                text; .srt and .vtt also next to VIDEO.mp4
   groups.csv                         optional: video,group for related videos
 
 A folder with crops is enough for the stream face, one with raw videos for audio

@@ -185,7 +185,7 @@ class RawSlot:
 
 
 def collate(clips: list[dict[str, np.ndarray]], length: int, context: int = 0) -> dict[str, np.ndarray]:
-    """Collate the inputs of clips into one batch: frames padded to ``length`` (+ 2 context), samples to the longest."""
+    """Collate inputs of clips: frames padded to ``length`` (+ 2 context), samples to the longest; tokens with -1."""
     out = {}
     for name in clips[0]:
         width = max(1, *(len(c[name]) for c in clips)) if name == "samples" else length
@@ -193,7 +193,7 @@ def collate(clips: list[dict[str, np.ndarray]], length: int, context: int = 0) -
         arrays = [c[name] for c in clips]
         batch = np.empty((len(clips), width, *arrays[0].shape[1:]), arrays[0].dtype)
         for row, array in zip(batch, arrays, strict=True):
-            row[: len(array)], row[len(array) :] = array, 0
+            row[: len(array)], row[len(array) :] = array, -1 if name == "tokens" else 0
         out[name] = batch
         if name == "samples":
             out["samples_valid"] = np.arange(width) < np.array([[len(a)] for a in arrays])

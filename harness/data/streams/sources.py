@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -84,12 +85,15 @@ def source_of(index: Index, video: Video) -> Source:
 
 
 def check_needs(index: Index, streams: list[StreamSpec]) -> None:
-    """Raise UserError if the data folder cannot serve a stream at all."""
+    """Raise UserError if the data folder cannot serve a stream at all. Warn if words have no video to be timed by."""
     have = {
         "crops": any(video.crops is not None for video in index.videos),
         "video": any(video.video is not None for video in index.videos),
-        "text": any(find_transcript(index.root, v.name, v.video) is not None for v in index.videos),
     }
+    if any("text" in stream.needs for stream in streams):
+        spoken = [v for v in index.videos if find_transcript(index.root, v.name, v.video) is not None]
+        have["text"] = bool(spoken)
+        _warn_of_assumed_times(spoken)
     for stream in streams:
         for need in stream.needs:
             if need in have and not have[need]:
@@ -105,6 +109,17 @@ def check_needs(index: Index, streams: list[StreamSpec]) -> None:
     boxed = [stream.name for stream in streams if "boxes" in stream.needs]
     if boxed:
         _check_boxes(index, boxed)
+
+
+def _warn_of_assumed_times(videos: list[Video]) -> None:
+    """Warn, once a run, of words that are aligned with frames whose times are not known."""
+    bare = [video.name for video in videos if video.video is None]
+    if bare:
+        warnings.warn(
+            f"{len(bare)} of {len(videos)} videos with words have no raw video ({bare[0]}): their words are aligned at "
+            f"an assumed {ASSUMED_RATE:g} frames per second; add the raw videos to the data folder",
+            stacklevel=3,
+        )
 
 
 def _check_boxes(index: Index, streams: list[str]) -> None:

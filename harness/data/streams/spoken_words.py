@@ -11,9 +11,9 @@ from harness.data.streams.transcripts import find_transcript, read_transcript
 from harness.io.hashing import digest
 from zoo.errors import UserError
 from zoo.files import file_sha256
+from zoo.inputs import HOLD
 from zoo.readers import Source, Word
 
-HOLD = 0.5  # seconds after a word for which it still counts as being said: pauses between words are no silence
 BEYOND = 1.0  # seconds after the last frame at which a file's last word may begin
 
 

@@ -1,9 +1,11 @@
 """Files of spoken words with their times: SubRip, WebVTT, the JSON of Whisper, and CSV.
 
 - ``.srt``, ``.vtt``: cues. A cue's words share its time in proportion to their letters, unless the cue has a time in
-  front of each word (``<00:00:01.200>``).
+  front of each word (``<00:00:01.200>``). Lines that such a file shows again, as
+  YouTube's captions do, count once.
 - ``.json``: ``segments`` with ``start``, ``end``, ``text`` and, if they were asked for, ``words``, as Whisper and
-  its relatives write them; or ``chunks`` with ``timestamp`` and ``text``, as transformers does.
+  its relatives write them; or ``chunks`` with ``timestamp`` and ``text``, as transformers does. The words may also be a
+  list of their own, as OpenAI's service writes them. A word without times is placed between its neighbours.
 - ``.csv``: a header with ``word,start,end``; seconds.
 
 All times count from the first frame of the video.
@@ -18,7 +20,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -29,28 +31,33 @@ from zoo.readers import Word
 FOLDER = "transcripts"
 OVERLAP = 0.05
 """Seconds by which a word may begin before the one before it ends: recognisers round."""
+BRIDGE = 0.1
+"""Seconds up to which a cue that only repeats is left out: those of YouTube last 0.01 s."""
+OPEN_END = 1.0
+"""Seconds of a file's last chunk if it has no end, as transformers writes it where the sound ends in a word."""
 
 _CLOCK = r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)"
 _ARROW = re.compile(rf"^\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?$")
 _STAMP = re.compile(rf"<{_CLOCK}>")
 _MARKUP = re.compile(r"<[^>]*>|\{\\[^}]*\}")
 
-Line = tuple[int, Word]
-"""A word with the number of its line, or of its entry in a JSON file, from 1."""
+Placed = tuple[str, Word]
+"""A word with its place in the file: ``line 3``, or ``entry 3`` of a list of JSON."""
 
 
 def find_transcript(root: Path, name: str, video: Path | None) -> Path | None:
     """Return the file with a video's words, or None.
 
     Its name is that of the annotated person or of the video. It is in the folder ``transcripts`` of the data folder, in
-    such a folder next to the video, or itself next to the video. Raise UserError if there are several in one place.
+    such a folder next to the video, or itself next to the video. Only subtitles are looked for there, because tables
+    and JSON next to a video are usually something else. Raise UserError if there are several in one place.
     """
     stems = dict.fromkeys([name, *([video.stem] if video else [])])
-    places = [root / FOLDER / stem for stem in stems]
+    places = [(root / FOLDER / stem, tuple(READERS)) for stem in stems]
     for file in (video, video.resolve()) if video else ():  # `harness data crop` links to the videos
-        places += [file.parent / FOLDER / file.stem, file.with_suffix("")]
-    for place in places:
-        candidates = (spelled(place.with_name(place.name + ending)) for ending in READERS)
+        places += [(file.parent / FOLDER / file.stem, tuple(READERS)), (file.with_suffix(""), SUBTITLES)]
+    for place, endings in places:
+        candidates = (spelled(place.with_name(place.name + ending)) for ending in endings)
         found = [path for path in candidates if path.is_file()]
         if len(found) > 1:
             raise UserError("transcript-twice", file=found[0], file2=found[1].name, name=name)
@@ -72,34 +79,52 @@ def read_transcript(path: Path) -> list[Word]:
     except UnicodeDecodeError:
         raise UserError("transcript-unreadable", file=path, reason="it is not UTF-8") from None
     found = list(READERS[path.suffix.lower()](path, text.replace("\r\n", "\n").replace("\r", "\n")))
-    for line, word in found:
+    for place, word in found:
         if not (math.isfinite(word.start) and math.isfinite(word.end) and 0 <= word.start <= word.end):
-            raise UserError("transcript-time", file=path, line=line, start=word.start, end=word.end)
-    for (_, before), (line, word) in pairwise(found):
+            raise UserError("transcript-time", file=path, place=place, start=word.start, end=word.end)
+    for (_, before), (place, word) in pairwise(found):
         if word.start < before.end - OVERLAP:
-            raise UserError("transcript-overlap", file=path, line=line, start=word.start, end=before.end)
+            raise UserError("transcript-overlap", file=path, place=place, start=word.start, end=before.end)
     return [word for _, word in found]
 
 
-def _cues(path: Path, text: str) -> Iterator[Line]:
+def _cues(path: Path, text: str) -> Iterator[Placed]:
     """Yield the words of SRT or VTT cues; what stands before a file's first cue, notes and styles are skipped."""
     lines = text.split("\n")
+    # YouTube fills a cue of WebVTT up with lines of one space; programs that write SRT end cues with such lines.
+    spaces_end = path.suffix.lower() != ".vtt"
+    rolls = _STAMP.search(text) is not None
+    shown: list[str] = []
     for i, line in enumerate(lines):
         if "-->" not in line:
             continue
         match = _ARROW.match(line)
         if match is None:
-            raise UserError(
-                "transcript-form", file=path, line=i + 1, what="a cue's time must be like 00:01:02.500 --> 00:01:04"
-            )
+            what = "a cue's time must be like 00:01:02.500 --> 00:01:04"
+            raise UserError("transcript-form", file=path, place=f"line {i + 1}", what=what)
         start, end = _seconds(match.groups()[:3]), _seconds(match.groups()[3:])
-        body = []
-        for other in lines[i + 1 :]:
-            if not other.strip() or "-->" in other:
-                break
-            body.append(other)
-        for word in _cue_words(" ".join(body), start, end):
-            yield i + 1, word
+        block = takewhile(lambda x: (x.strip() if spaces_end else x) and "-->" not in x, lines[i + 1 :])
+        body = [other for other in block if other.strip()]
+        again = _repeated(body, shown, end - start) if rolls else 0
+        shown = [_plain(other) for other in body]
+        for word in _cue_words(" ".join(body[again:]), start, end):
+            yield f"line {i + 1}", word
+
+
+def _repeated(body: list[str], shown: list[str], seconds: float) -> int:
+    """Return how many of a cue's first lines are the last lines of the cue before; a line with times never is.
+
+    A cue that only repeats, and is longer than BRIDGE, says the same words once more.
+    """
+    untimed = [_plain(line) for line in takewhile(lambda line: not _STAMP.search(line), body)]
+    most = min(len(untimed), len(shown))
+    found = next((n for n in range(most, 0, -1) if untimed[:n] == shown[-n:]), 0)
+    return 0 if found == len(body) and seconds > BRIDGE else found
+
+
+def _plain(text: str) -> str:
+    """Return a cue's text without markup."""
+    return html.unescape(_MARKUP.sub("", text)).strip()
 
 
 def _cue_words(body: str, start: float, end: float) -> Iterator[Word]:
@@ -108,8 +133,7 @@ def _cue_words(body: str, start: float, end: float) -> Iterator[Word]:
     begins = [(0, start), *((stop, time) for _, stop, time in marks)]
     ends = [*((at, time) for at, _, time in marks), (len(body), end)]
     for (left, begin), (right, stop) in zip(begins, ends, strict=True):
-        plain = html.unescape(_MARKUP.sub("", body[left:right]))
-        yield from spread(plain.split(), begin, stop)
+        yield from spread(_plain(body[left:right]).split(), begin, stop)
 
 
 def spread(words: Sequence[str], start: float, end: float) -> list[Word]:
@@ -123,48 +147,82 @@ def spread(words: Sequence[str], start: float, end: float) -> list[Word]:
     return out
 
 
-def _json(path: Path, text: str) -> Iterator[Line]:
+def _json(path: Path, text: str) -> Iterator[Placed]:
     """Yield the words of Whisper's JSON, or those of transformers' pipeline."""
     try:
         tree = json.loads(text)
     except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", 1)
-        raise UserError("transcript-form", file=path, line=line, what="it must be JSON") from None
-    parts = next((tree[key] for key in ("segments", "chunks", "words") if isinstance(tree, dict) and key in tree), None)
+        raise UserError("transcript-form", file=path, place=f"line {line}", what="it must be JSON") from None
+    parts = _parts(tree) if isinstance(tree, dict) else None
     if not isinstance(parts, list):
-        raise UserError(
-            "transcript-form", file=path, line=1, what="it must have a list named segments, chunks or words"
-        )
+        what = "it must have a list named segments, chunks or words"
+        raise UserError("transcript-form", file=path, place="line 1", what=what)
     for number, part in enumerate(parts, 1):
         try:
-            yield from ((number, word) for word in _segment(part))
-        except (KeyError, TypeError, ValueError):
+            following = parts[number] if number < len(parts) else None
+            yield from ((f"entry {number}", word) for word in _segment(part, following))
+        except (AttributeError, KeyError, TypeError, ValueError):
             what = "a segment must have text (or word), start and end in seconds"
-            raise UserError("transcript-form", file=path, line=number, what=what) from None
+            raise UserError("transcript-form", file=path, place=f"entry {number}", what=what) from None
 
 
-def _segment(part: Any) -> Iterator[Word]:
+def _parts(tree: dict[str, Any]) -> Any:
+    """Return the list to read: ``segments``, or ``words`` next to them if the segments have none of their own."""
+    segments = tree.get("segments")
+    if tree.get("words") and isinstance(segments, list):
+        own = any(isinstance(part, dict) and part.get("words") for part in segments)
+        return segments if own else tree["words"]
+    return next((tree[key] for key in ("segments", "chunks", "words") if key in tree), None)
+
+
+def _segment(part: Any, following: Any) -> Iterator[Word]:
+    """Yield the words of an entry; ``following`` is the next one."""
     words = part.get("words") or []
-    if words and all("start" in word and "end" in word for word in words):
-        for word in words:
-            yield from spread(str(word.get("word", word.get("text"))).split(), float(word["start"]), float(word["end"]))
+    if not any(_timed(word) for word in words):
+        yield from spread(_said(part).split(), *_span(part, following))
         return
-    start, end = part["timestamp"] if "timestamp" in part else (part["start"], part["end"])
-    yield from spread(str(part["text"] if "text" in part else part["word"]).split(), float(start), float(end))
+    runs = [(timed, list(run)) for timed, run in groupby(words, _timed)]
+    for i, (timed, run) in enumerate(runs):
+        if timed:
+            for word in run:
+                yield from spread(_said(word).split(), float(word["start"]), float(word["end"]))
+        else:  # WhisperX gives no times to numerals
+            start = float(runs[i - 1][1][-1]["end"] if i else part["start"])
+            end = float(runs[i + 1][1][0]["start"] if i + 1 < len(runs) else part["end"])
+            yield from spread([said for word in run for said in _said(word).split()], start, max(start, end))
 
 
-def _csv(path: Path, text: str) -> Iterator[Line]:
+def _timed(word: Any) -> bool:
+    return word.get("start") is not None and word.get("end") is not None
+
+
+def _said(part: Any) -> str:
+    return str(part["word"] if "word" in part else part["text"])
+
+
+def _span(part: Any, following: Any) -> tuple[float, float]:
+    """Return start and end of an entry (s). A chunk of transformers may lack its end."""
+    if "timestamp" not in part:
+        return float(part["start"]), float(part["end"])
+    start, end = part["timestamp"]
+    if end is None:
+        end = following["timestamp"][0] if following else start + OPEN_END
+    return float(start), float(end)
+
+
+def _csv(path: Path, text: str) -> Iterator[Placed]:
     reader = csv.DictReader(io.StringIO(text))
     if not {"word", "start", "end"} <= set(reader.fieldnames or ()):
-        raise UserError("transcript-form", file=path, line=1, what="the header must have word,start,end")
+        raise UserError("transcript-form", file=path, place="line 1", what="the header must have word,start,end")
     for row in reader:
         try:
             start, end = float(row["start"]), float(row["end"])
         except (TypeError, ValueError):
             what = "start and end must be seconds"
-            raise UserError("transcript-form", file=path, line=reader.line_num, what=what) from None
+            raise UserError("transcript-form", file=path, place=f"line {reader.line_num}", what=what) from None
         for word in spread((row["word"] or "").split(), start, end):
-            yield reader.line_num, word
+            yield f"line {reader.line_num}", word
 
 
 def _seconds(parts: Sequence[str | None]) -> float:
@@ -172,4 +230,10 @@ def _seconds(parts: Sequence[str | None]) -> float:
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float((seconds or "0").replace(",", "."))
 
 
-READERS: dict[str, Callable[[Path, str], Iterator[Line]]] = {".srt": _cues, ".vtt": _cues, ".json": _json, ".csv": _csv}
+READERS: dict[str, Callable[[Path, str], Iterator[Placed]]] = {
+    ".srt": _cues,
+    ".vtt": _cues,
+    ".json": _json,
+    ".csv": _csv,
+}
+SUBTITLES = (".srt", ".vtt")

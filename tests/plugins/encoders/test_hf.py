@@ -204,6 +204,18 @@ def test_a_window_of_sound_gets_the_model_s_own_states(models: Models, name: str
 
 
 @torch.no_grad()
+def test_an_adapter_that_halves_the_rate_is_left_out(models: Models) -> None:
+    encoder, model = loaded(models, "wav2vec2_adapter", window=1.0, layer="last")
+    sound = 0.1 * torch.randn(1, 16_000)
+    valid = torch.ones_like(sound, dtype=torch.bool)
+    assert model(sound).last_hidden_state.shape[1] == 25
+    got, heard = encoder.encode(sound, valid)
+    assert int(heard.sum()) == 49
+    states = model.encoder(model.feature_projection(model.feature_extractor(standardised(sound, valid, 1e-7)).mT)[0])
+    close(got[:, :-1], states.last_hidden_state)
+
+
+@torch.no_grad()
 def test_the_end_of_the_sound_is_masked_as_the_model_was_trained(models: Models) -> None:
     """A model with layer norm gives what it gives for the shorter sound; one with group norm cannot."""
     sound = 0.1 * torch.randn(1, 16_000)

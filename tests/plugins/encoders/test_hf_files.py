@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ import huggingface_hub  # noqa: E402
 from huggingface_hub import errors  # noqa: E402
 
 from harness.features.cache.key import encoder_identity  # noqa: E402
-from plugins.encoders import hf  # noqa: E402
+from plugins.encoders import _hf_files, hf  # noqa: E402
 from plugins.encoders._hf_cards import KNOWN, UNKNOWN  # noqa: E402
 from plugins.encoders._hf_families import FAMILIES  # noqa: E402
-from plugins.encoders._hf_files import CONFIG, SHARDS, WEIGHTS, model_folder  # noqa: E402
+from plugins.encoders._hf_files import CONFIG, EXAMPLES, SHARDS, WEIGHTS, built_from, model_folder  # noqa: E402
 from tests.support import tiny_hf  # noqa: E402
 from tests.support.refusals import refused  # noqa: E402
 from zoo.api import Answer  # noqa: E402
@@ -178,6 +179,21 @@ def test_the_key_of_cached_features_has_the_configuration(copy) -> None:
     assert len(digests) == 3
 
 
+def test_the_key_of_cached_features_has_the_library_s_version(saved, monkeypatch) -> None:
+    folders = [saved(name) for name in ("vit", "ast")]
+    before = [built_from(folder) for folder in folders]
+    monkeypatch.setattr(_hf_files, "version", lambda name: "5.99.0" if name == "transformers" else version(name))
+    assert all(built_from(folder) != old for folder, old in zip(folders, before, strict=True))
+
+    def without_torchaudio(name: str) -> str:
+        if name == "torchaudio":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(_hf_files, "version", without_torchaudio)  # the spectrogram is then computed in NumPy
+    assert [built_from(folder) == old for folder, old in zip(folders, before, strict=True)] == [True, False]
+
+
 def test_the_key_does_not_depend_on_the_place_of_a_copy(copy) -> None:
     one, two = slot(str(copy("vit", "one"))).passport, slot(str(copy("vit", "two"))).passport
     assert one.built_from == two.built_from
@@ -250,6 +266,68 @@ def test_a_model_of_the_hub_without_safetensors_is_one_line(hub, monkeypatch) ->
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(folder))
     with refused("plugin-error", match="the hub has none at this revision: .*harness weights convert"):
         slot(OWNER)
+
+
+def away(*_: Any, **__: Any) -> str:
+    raise errors.LocalEntryNotFoundError("no connection")
+
+
+@pytest.mark.parametrize("lacks", ["preprocessor_config.json", "model-00002-of-00002.safetensors"])
+def test_a_copy_that_another_program_left_incomplete_is_fetched(hub, saved, monkeypatch, lacks) -> None:
+    folder = model_folder(OWNER)
+    model_folder.cache_clear()
+    if "safetensors" in lacks:
+        (folder / WEIGHTS).rename(folder / "model-00001-of-00002.safetensors")
+        (folder / SHARDS).write_text(json.dumps({"weight_map": {"a": "model-00001-of-00002.safetensors", "b": lacks}}))
+    else:
+        (folder / lacks).unlink()
+    asked: list[bool] = []
+
+    def fetch(_: str, **given: Any) -> str:
+        asked.append(given.get("local_files_only", False))
+        return str(folder if asked[-1] else saved("vit"))
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    assert model_folder(OWNER) == saved("vit")
+    assert asked == [True, False]
+    model_folder.cache_clear()
+    monkeypatch.setattr(
+        huggingface_hub, "snapshot_download", lambda *_, **g: str(folder) if g.get("local_files_only") else away()
+    )
+    if "safetensors" in lacks:
+        with refused("plugin-error", match="is not on this machine and cannot be fetched"):
+            model_folder(OWNER)
+    else:
+        assert model_folder(OWNER) == folder
+
+
+def test_a_text_model_is_complete_with_its_tokenizer(hub, monkeypatch) -> None:
+    folder = model_folder(OWNER)
+    asked: list[bool] = []
+
+    def fetch(_: str, **given: Any) -> str:
+        asked.append(given.get("local_files_only", False))
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    model_folder(OWNER, None, "text")
+    assert asked == [True, False]
+    (folder / "tokenizer.json").write_text("{}")
+    model_folder.cache_clear()
+    model_folder(OWNER, None, "text")
+    assert asked == [True, False, True]
+
+
+def test_a_model_that_is_a_pickle_on_the_hub_is_no_example(hub, monkeypatch) -> None:
+    assert not any(KNOWN[name].pickled for name in EXAMPLES.values())
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", away)
+    with refused("plugin-error", match=r"convert the pickle, .* with `harness weights convert` and write hf:FOLDER"):
+        slot("microsoft/wavlm-base-plus", "audio")
+
+
+def test_a_name_that_the_hub_cannot_have_is_one_line(hub) -> None:
+    with refused("plugin-error", match="hf:someone/a--b is not a valid name on the hub"):
+        slot("someone/a--b")
 
 
 def test_every_known_model_says_its_licence() -> None:
@@ -327,10 +405,10 @@ def test_pickled_weights_are_refused_and_can_be_converted(copy) -> None:
         ("convnextv2", {"layer": "1"}, "stages instead of layers"),
         ("videomae", {"stride": 0}, "stride must be at least 1"),
         ("videomae", {"size": 64}, "takes pictures of 32 pixels only"),
-        ("wavlm", {"window": 0.1}, "window must be 0.2 to 60 seconds"),
+        ("wavlm", {"window": 0.1}, "window must be 0.2 to 60 s"),
         ("wavlm", {"pool": "mean"}, "option 'pool' has no effect"),
-        ("whisper", {"window": 3.0}, "at most the model's 2 s"),
-        ("roberta", {"window": 0.0}, "window must be over 0"),
+        ("whisper", {"window": 3.0}, "window must be 0.2 to 2 s"),
+        ("roberta", {"window": 0.49}, "window must be from 0.5"),
         ("qwen3", {"pool": "cls"}, "use mean or last"),
     ],
 )
@@ -353,6 +431,29 @@ def test_preprocessing_that_says_nothing_is_refused(copy) -> None:
     path.unlink()
     with refused("plugin-error", match="says how pictures are normalised"):
         hf.build("face", str(folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("vit", "image_processor"),
+        ("videomae", "video_processor"),
+        ("wavlm", "feature_extractor"),
+        ("ast", "feature_extractor"),
+    ],
+)
+def test_settings_in_the_file_of_a_whole_processor_are_read(saved, copy, name, part) -> None:
+    """transformers 5 writes only this file for a processor, such as Wav2Vec2Processor."""
+    stream = "audio" if name in tiny_hf.SOUND else "face"
+    folder = copy(name)
+    settings = json.loads((folder / "preprocessor_config.json").read_text())
+    (folder / "preprocessor_config.json").unlink()
+    (folder / "processor_config.json").write_text(json.dumps({"processor_class": "Some", part: settings}))
+    assert hf.build(stream, str(folder)).input == hf.build(stream, str(saved(name))).input
+    settings.pop("sampling_rate" if stream == "audio" else "size")
+    (folder / "processor_config.json").write_text(json.dumps({part: settings}))
+    with refused("plugin-error", match=r"processor_config.json(: size| must give a sampling_rate)"):
+        hf.build(stream, str(folder))
 
 
 def test_a_tokenizer_of_another_model_is_refused(copy) -> None:

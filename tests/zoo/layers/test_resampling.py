@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from zoo.layers.resampling import beside, read_at
+from zoo.layers.resampling import points_read, read_at
 
 
 def read(x, known, position, reach=0.0):
@@ -46,7 +46,7 @@ def test_points_beside_positions_are_all_that_is_read():
         known = (torch.arange(12) < known_points).view(1, -1)
         for _ in range(20):
             position = torch.rand(1, 2, generator=generator) * 16 - 2
-            wanted = beside(position, known)
+            wanted = points_read(position, known)
             assert int(wanted.sum()) <= 4
             least = torch.where(wanted.unsqueeze(-1), x, torch.full_like(x, 9.0))
             assert torch.equal(read_at(least, known, position, 3.0), read_at(x, known, position, 3.0))

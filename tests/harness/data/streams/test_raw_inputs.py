@@ -153,6 +153,13 @@ def test_clips_of_unequal_sound_are_padded_as_invalid(index: Index) -> None:
     assert not batch["samples"][~batch["samples_valid"]].any()
 
 
+def test_padded_frames_have_no_tokens() -> None:
+    clips = [{"tokens": np.ones((n, 2), np.int32)} for n in (1, 3)]
+    tokens = collate(clips, 4)["tokens"]
+    assert tokens.dtype == np.int32
+    assert tokens[..., 0].tolist() == [[1, -1, -1, -1], [1, 1, 1, -1]]
+
+
 # --- pictures ---------------------------------------------------------------------------------------------------------
 
 

@@ -8,9 +8,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.data.streams.spoken_words import BEYOND, HOLD, SpokenWords, texts_at
+from harness.data.streams.spoken_words import BEYOND, SpokenWords, texts_at
 from harness.data.streams.transcripts import FOLDER, spread
 from tests.support.refusals import refused
+from zoo.inputs import HOLD
 from zoo.readers import Source, Word
 
 GRID = 1 / 64  # exact in binary, so that shifts are exact

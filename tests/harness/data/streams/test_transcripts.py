@@ -88,6 +88,97 @@ def test_times_inside_a_cue_are_those_of_its_words(tmp_path) -> None:
     ]
 
 
+ROLLING = """\
+WEBVTT
+Kind: captions
+Language: en
+
+00:00:00.000 --> 00:00:02.000 align:start position:0%
+~
+hello<00:00:00.500><c> world</c>
+
+00:00:02.000 --> 00:00:02.010 align:start position:0%
+hello world
+~
+
+00:00:02.010 --> 00:00:04.000 align:start position:0%
+hello world
+yes
+
+00:00:04.000 --> 00:00:06.000 align:start position:0%
+yes
+yes<00:00:05.000><c> indeed</c>
+""".replace("~", " ")
+
+
+def test_rolling_captions_say_each_line_once(tmp_path) -> None:
+    words = read_transcript(written(tmp_path, ".vtt", ROLLING))
+    assert [(w.text, w.start, w.end) for w in words] == [
+        ("hello", 0.0, 0.5),
+        ("world", 0.5, 2.0),
+        ("yes", 2.01, 4.0),
+        ("yes", 4.0, 5.0),
+        ("indeed", 5.0, 6.0),
+    ]
+
+
+def test_words_that_are_said_again_stay(tmp_path) -> None:
+    """A whole cue in a file with times inside cues, and any line in a file without."""
+    chorus = "\n00:04.000 --> 00:05.000\nla la\n\n00:05.000 --> 00:06.000\nla la\n"
+    timed = "WEBVTT\n\n00:01.000 --> 00:02.000\none<00:01.500> two\n"
+    words = read_transcript(written(tmp_path, ".vtt", timed + chorus))
+    assert " ".join(w.text for w in words) == "one two la la la la"
+    brief = chorus.replace("00:05.000 --> 00:06.000", "00:05.000 --> 00:05.050")
+    assert len(read_transcript(written(tmp_path, ".vtt", "WEBVTT\n" + brief))) == 4
+
+
+def test_a_line_of_spaces_ends_a_cue_of_srt(tmp_path) -> None:
+    words = read_transcript(written(tmp_path, ".srt", SRT.replace("\n\n", "\n \n")))
+    assert [w.text for w in words] == ["Good", "morning", "Ada"]
+
+
+def timed(path: Path) -> list[tuple[str, float, float]]:
+    return [(w.text, round(w.start, 3), round(w.end, 3)) for w in read_transcript(path)]
+
+
+def test_a_chunk_without_an_end_lasts_until_the_next_or_a_second(tmp_path) -> None:
+    chunks = [{"timestamp": [0.5, None], "text": "a"}, {"timestamp": [2.0, None], "text": "b"}]
+    path = written(tmp_path, ".json", json.dumps({"chunks": chunks}))
+    assert timed(path) == [("a", 0.5, 2.0), ("b", 2.0, 3.0)]
+
+
+def test_words_next_to_segments_give_the_times(tmp_path) -> None:
+    segments: list[dict[str, object]] = [{"start": 0.0, "end": 4.0, "text": "ab cd"}]
+    words = [{"word": "ab", "start": 0.0, "end": 1.0}, {"word": "cd", "start": 3.0, "end": 4.0}]
+    path = written(tmp_path, ".json", json.dumps({"segments": segments, "words": words}))
+    assert timed(path) == [("ab", 0.0, 1.0), ("cd", 3.0, 4.0)]
+    segments[0]["words"] = [{"word": "ab", "start": 0.0, "end": 2.0}, {"word": "cd", "start": 2.0, "end": 4.0}]
+    path.write_text(json.dumps({"segments": segments, "words": words}))
+    assert timed(path) == [("ab", 0.0, 2.0), ("cd", 2.0, 4.0)]
+
+
+def test_words_without_times_are_placed_between_their_neighbours(tmp_path) -> None:
+    """WhisperX gives numerals none; the times of the others stay."""
+    words: list[dict[str, object]] = [
+        {"word": "42"},
+        {"word": "is", "start": 2.0, "end": 2.5},
+        {"word": "6", "start": None, "end": None},
+        {"word": "78"},
+        {"word": "ok", "start": 4.0, "end": 4.5},
+        {"word": "9"},
+    ]
+    segment = {"start": 1.0, "end": 5.0, "text": "42 is 6 78 ok 9", "words": words}
+    path = written(tmp_path, ".json", json.dumps({"segments": [segment]}))
+    assert timed(path) == [
+        ("42", 1.0, 2.0),
+        ("is", 2.0, 2.5),
+        ("6", 2.5, 3.0),
+        ("78", 3.0, 4.0),
+        ("ok", 4.0, 4.5),
+        ("9", 4.5, 5.0),
+    ]
+
+
 def test_hours_and_empty_files(tmp_path) -> None:
     assert read_transcript(written(tmp_path, ".srt", "")) == []
     assert read_transcript(written(tmp_path, ".json", '{"segments": []}')) == []
@@ -100,30 +191,32 @@ def cue(start: str, end: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("ending", "text", "code", "line"),
+    ("ending", "text", "code", "place"),
     [
-        (".srt", cue("0.5", "1.5"), "transcript-form", 2),
-        (".srt", cue("00:00:02,000", "00:00:01,000"), "transcript-time", 2),
+        (".srt", cue("0.5", "1.5"), "transcript-form", "line 2"),
+        (".srt", cue("00:00:02,000", "00:00:01,000"), "transcript-time", "line 2"),
         (
             ".srt",
             cue("00:00:00,000", "00:00:02,000") + "\n" + cue("00:00:01,000", "00:00:03,000"),
             "transcript-overlap",
-            6,
+            "line 6",
         ),
-        (".json", "{", "transcript-form", 1),
-        (".json", "[]", "transcript-form", 1),
-        (".json", '{"segments": [{"text": "a", "start": 0, "end": 1}, {"text": "b"}]}', "transcript-form", 2),
-        (".json", '{"segments": [{"text": "a", "start": 0, "end": NaN}]}', "transcript-time", 1),
-        (".json", '{"chunks": [{"text": "a", "timestamp": [0, null]}]}', "transcript-form", 1),
-        (".csv", "text,from,to\na,0,1\n", "transcript-form", 1),
-        (".csv", "word,start,end\na,0,1\nb,early,2\n", "transcript-form", 3),
-        (".csv", "word,start,end\na,-1,1\n", "transcript-time", 2),
-        (".csv", "word,start,end\na,0,1\nb,0.5,2\n", "transcript-overlap", 3),
+        (".json", "{", "transcript-form", "line 1"),
+        (".json", "[]", "transcript-form", "line 1"),
+        (".json", '{"segments": [{"text": "a", "start": 0, "end": 1}, {"text": "b"}]}', "transcript-form", "entry 2"),
+        (".json", '{"segments": [{"text": "a", "start": 0, "end": NaN}]}', "transcript-time", "entry 1"),
+        (".json", '{"chunks": [{"text": "a", "timestamp": [null, 1]}]}', "transcript-form", "entry 1"),
+        (".json", '{"segments": ["x"]}', "transcript-form", "entry 1"),
+        (".json", '{"segments": [{"start": 0, "end": 1, "words": ["x"]}]}', "transcript-form", "entry 1"),
+        (".csv", "text,from,to\na,0,1\n", "transcript-form", "line 1"),
+        (".csv", "word,start,end\na,0,1\nb,early,2\n", "transcript-form", "line 3"),
+        (".csv", "word,start,end\na,-1,1\n", "transcript-time", "line 2"),
+        (".csv", "word,start,end\na,0,1\nb,0.5,2\n", "transcript-overlap", "line 3"),
     ],
 )
-def test_a_damaged_file_is_named_with_its_line(tmp_path, ending, text, code, line) -> None:
+def test_a_damaged_file_is_named_with_its_place(tmp_path, ending, text, code, place) -> None:
     path = written(tmp_path, ending, text)
-    with refused(code, file=path, line=line):
+    with refused(code, file=path, place=place):
         read_transcript(path)
 
 
@@ -154,3 +247,12 @@ def test_the_file_is_in_the_folder_or_next_to_the_video(tmp_path) -> None:
     (tmp_path / FOLDER / "clip_left.csv").write_text(TABLE)
     with refused("transcript-twice", name="clip_left"):
         find_transcript(tmp_path, "clip_left", video)
+
+
+def test_tables_and_json_next_to_a_video_are_no_texts(tmp_path) -> None:
+    video = tmp_path / "clip.mp4"
+    for ending in (".json", ".csv"):
+        written(tmp_path, ending, "something else")
+    assert find_transcript(tmp_path / "data", "clip", video) is None
+    subtitles = written(tmp_path, ".srt", SRT)
+    assert find_transcript(tmp_path / "data", "clip", video) == subtitles
