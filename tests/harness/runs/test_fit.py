@@ -36,12 +36,19 @@ def runs(program, tmp_path_factory: pytest.TempPathFactory) -> Path:
         known.name, known.result["epoch"] = copy.name, epoch
         known.write(copy / "record.json")
         fit(program, out, f"fit-{epoch}", f"chose-{epoch}")
+    return out
+
+
+@pytest.fixture(scope="module")
+def others(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copies of the run whose records have one setting that the run left at its default."""
+    out = tmp_path_factory.mktemp("others")
     for name, section, changes in (
         ("strided", "train", {"stride": 4}),
         ("viewed", "features", {"views": 2}),
         ("augmented", "", {"augment": ["face=flip"]}),
     ):
-        known = read(shutil.copytree(out / "base", out / name) / "record.json")
+        known = read(shutil.copytree(runs / "base", out / name) / "record.json")
         settings = known.result["config"]
         (settings[section] if section else settings).update(changes)
         known.name = name
@@ -209,10 +216,13 @@ def test_folds_give_the_mean_of_their_epochs(program, runs: Path, tmp_path: Path
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(
-    program, runs: Path, tmp_path: Path, options: tuple[object, ...], refusal: Refusal
+    program, runs: Path, others: Path, tmp_path: Path, options: tuple[object, ...], refusal: Refusal
 ) -> None:
     at = options.index("--epochs-from") + 1 if "--epochs-from" in options else None
-    given = [runs / str(option) if i == at else option for i, option in enumerate(options)]
+    given = list(options)
+    if at is not None:
+        place = others if (others / str(options[at])).exists() else runs
+        given[at] = place / str(options[at])
     answer = program("run", "--data", program.demo, "--out", tmp_path, *given)
     assert answer.code == 2
     refusal.check(answer.error)
