@@ -118,7 +118,8 @@ def make_source(folder: Path, seed: int) -> Source:
     boxes = np.tile([20.0 + seed, 10.0, 60.0, 64.0], (FRAMES, 1))
     boxes[0] = np.nan
     _write_video(folder / "clip.mp4", seed)
-    (folder / "clip.csv").write_text(f"word,start,end\nhello,0.1,0.4\nnumber{seed},0.4,0.7\n", encoding="utf-8")
+    cues = ("00:00:00,100 --> 00:00:00,400\nhello", f"00:00:00,400 --> 00:00:00,700\nnumber{seed}")
+    (folder / "clip.srt").write_text("\n\n".join(cues) + "\n", encoding="utf-8")
     times = np.arange(FRAMES) / FPS
     return Source(
         "clip", folder, FRAMES, lambda: times, folder / "clip.mp4", crops, lambda: boxes, size=lambda: (WIDTH, HEIGHT)

@@ -92,7 +92,7 @@ def batch(starts: list[int], video: str = "v", frames: int = 8) -> Batch:
         torch.ones(len(starts), frames) > 0,
         torch.zeros(0),
         torch.zeros(0),
-        [(video, s) for s in starts],
+        [(video, s, 0) for s in starts],
     )
 
 
