@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from plugins.encoders._hf_files import CONFIG, read_json
+from plugins.encoders._hf_files import CONFIG, check_installed, read_json
 from zoo.errors import UserError, first_line
 from zoo.registry.suggestions import did_you_mean
 
@@ -118,13 +118,9 @@ def family_of(folder: Path, stream: str) -> tuple[str, Family]:
 
 def load_library() -> Any:
     """Import transformers, without its progress bars and remarks. Raise UserError if it is not installed."""
-    try:
-        import transformers
-    except ImportError as error:
-        why = f" ({first_line(error)})" if not isinstance(error, ModuleNotFoundError) else ""
-        raise UserError(
-            f"encoder 'hf' needs transformers, which is not installed{why}: pip install abaw-zoo[hf]"
-        ) from error
+    check_installed()
+    import transformers
+
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     return transformers

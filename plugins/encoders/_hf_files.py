@@ -82,12 +82,25 @@ def _snapshot(name: str, revision: str | None, inputs: tuple[str, ...]) -> Path:
     weighty = here is not None and _has_weights(here)
     if here is not None and weighty and any((here / file).is_file() for file in inputs):
         return here
+    check_installed()  # before gigabytes are fetched that could not be used
     try:
         return Path(fetch())
     except Exception as error:
         if here is not None and weighty:
             return here
         raise UserError(_not_fetched(name, revision, error)) from error
+
+
+def check_installed() -> None:
+    """Raise UserError if transformers is not installed or cannot be loaded."""
+    try:
+        import transformers  # noqa: F401
+    except ImportError as error:
+        why = "" if isinstance(error, ModuleNotFoundError) else f" ({first_line(error)})"
+        raise UserError(
+            f"encoder 'hf' needs transformers, which is not installed{why}: install the extra "
+            "(`uv sync --extra hf`, or pip install 'abaw-zoo[hf]')"
+        ) from error
 
 
 def _has_weights(folder: Path) -> bool:

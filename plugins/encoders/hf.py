@@ -79,11 +79,8 @@ def passport(
     argument: str | None,
     layer: str = "auto",
     pool: str = "auto",
-    size: int | None = None,
-    stride: int | None = None,
-    window: float | None = None,
-    ahead: float | None = None,
     revision: str | None = None,
+    **_options: object,
 ) -> ModelCard:
     """Return the model card of a model's weights."""
     return card(stream, argument, layer, pool, revision)

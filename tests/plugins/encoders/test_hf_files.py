@@ -468,11 +468,22 @@ def test_a_tokenizer_of_another_model_is_refused(copy) -> None:
         hf.build("text", str(folder))
 
 
-def test_without_transformers_the_message_says_what_to_install(saved, monkeypatch) -> None:
+def test_without_transformers_the_message_says_what_to_install_and_nothing_is_fetched(hub, saved, monkeypatch) -> None:
     folder = saved("vit")
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with refused("plugin-error", match=r"pip install abaw-zoo\[hf\]"):
-        hf.build("face", str(folder))
+    fetched = []
+
+    def fetch(name: str, **given: Any) -> str:
+        if given.get("local_files_only"):
+            raise FileNotFoundError(name)
+        fetched.append(name)
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    for argument in (str(folder), "owner/name"):
+        with refused("plugin-error", match=r"`uv sync --extra hf`, or pip install 'abaw-zoo\[hf\]'"):
+            hf.build("face", argument)
+    assert fetched == []
 
 
 def test_every_family_has_a_tiny_model() -> None:
