@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from plugins.postprocess.class_bias import ClassBias, best_of_class, climb, macro_f1
+from plugins.postprocess.class_bias import TAUS, ClassBias, best_of_class, climb, macro_f1
 from zoo.api import Answer, VideoAnswers
 
 
@@ -79,27 +79,36 @@ def test_it_is_no_worse_than_either_start_on_its_own_frames(seed):
         assert macro_f1(logits + climb(logits, classes, start), classes) >= macro_f1(logits + start, classes)
 
 
-def test_the_form_prior_finds_the_rule_of_bayes_for_shifted_shares():
-    """Trained on classes of equal shares, used where shares differ: p pi is the true posterior, so tau is -1 there.
-
-    Here the model is the posterior under known shares, and balanced labels want them divided out: tau is 1.
-    """
+def three_classes(n: int = 20_000) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Shares of three classes, labels drawn by them, likelihoods of an observation, and the true posteriors."""
     random = np.random.default_rng(0)
-    prior = np.array([0.7, 0.2, 0.1])
-    classes = random.choice(3, 60_000, p=prior)
-    x = classes + random.standard_normal(len(classes))
+    shares = np.array([0.7, 0.2, 0.1])
+    classes = random.choice(3, n, p=shares)
+    x = classes + random.standard_normal(n)
     likelihood = np.exp(-0.5 * (x[:, None] - np.arange(3)) ** 2)
-    posterior = likelihood * prior
-    posterior /= posterior.sum(1, keepdims=True)
+    posterior = likelihood * shares
+    return shares, classes, likelihood, posterior / posterior.sum(1, keepdims=True)
+
+
+def test_tau_1_is_the_rule_of_bayes_for_equal_shares():
+    """Divided by the shares of the classes, a posterior is that of classes which are all as frequent."""
+    shares, classes, likelihood, posterior = three_classes()
+    post = ClassBias(answer(3), "prior", {"expression": -np.log(shares)})
+    done = post.apply(video(posterior, classes.astype(float))).values["expression"]
+    np.testing.assert_allclose(done, likelihood / likelihood.sum(1, keepdims=True), rtol=1e-9)
+
+
+def test_the_form_prior_takes_the_temperature_with_the_best_f1():
+    _, classes, _, posterior = three_classes()
+    counts = np.bincount(classes, minlength=3) + 1
+    prior = -np.log(counts / counts.sum())
+    scores = [
+        f1_score(classes, (np.log(posterior) + tau * prior).argmax(1), labels=range(3), average="macro") for tau in TAUS
+    ]
+    best = TAUS[int(np.argmax(scores))]
+    assert 0 < best < TAUS[-1]
     bias = fitted(np.log(posterior), classes, "prior").bias["expression"]
-    tau = bias[1:] - bias[0]
-    tau = tau / -np.log(prior[1:] / prior[0])
-    np.testing.assert_allclose(tau, tau[0], rtol=0.03)  # one number, times the logarithm of the shares
-    recall = [(np.log(posterior) - np.log(prior)).argmax(1)[classes == c] == c for c in range(3)]
-    balanced = np.mean([r.mean() for r in recall])
-    for other in (0.0, 0.5, 1.5, 2.0):
-        those = [(np.log(posterior) - other * np.log(prior)).argmax(1)[classes == c] == c for c in range(3)]
-        assert np.mean([r.mean() for r in those]) < balanced  # tau = 1 is Bayes' rule for equal shares
+    np.testing.assert_allclose(bias, best * prior, rtol=1e-12)
 
 
 def test_a_constant_a_missing_label_and_a_missing_class_change_nothing():
