@@ -26,6 +26,7 @@ __all__ = [
     "Result",
     "ScoreBlock",
     "SearchBlock",
+    "StageBlock",
     "SubmissionBlock",
     "Together",
     "WeightsBlock",
@@ -111,6 +112,16 @@ class Origin(TypedDict, total=False):
     run: str
     sha256: str
     epochs: int
+
+
+class StageBlock(TypedDict):
+    """A run whose predictions a branch reads, and the runs before it; ``sha256``: of its result."""
+
+    branch: str
+    run: str
+    sha256: str
+    split: str
+    stages: list[StageBlock]
 
 
 class SearchBlock(TypedDict, total=False):
@@ -263,6 +274,7 @@ class Result(FoldsBlock, total=False):
     split: str
     fit: list[str]
     epochs_from: Origin
+    stages: list[StageBlock]
     seeds: list[int]
     data: DataBlock
     plugins: list[str]

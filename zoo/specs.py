@@ -131,6 +131,8 @@ class EncoderSpec(Spec):
             is uint8 RGB (H, W, 3), the face a box (4,), the person the box by body proportions; it returns the body's
             box (4,) in the frame, or None.
         cards: ``cards()`` -> the ModelCards of further files that it opens itself. `harness weights` knows them too.
+        runs: Its argument may be the folder of a finished run, whose predictions its reader then gives. The harness
+            checks that the run has not memorised the videos (harness.runs.stages).
 
     Examples:
         >>> from zoo.api import EncoderSpec, Option
@@ -150,6 +152,7 @@ class EncoderSpec(Spec):
     scores: Target | None = None
     person_boxes: bool = False
     cards: Target | None = None
+    runs: bool = False
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

@@ -57,6 +57,10 @@ def run(
     seed: Annotated[int | None, typer.Option(min=0, help="seed all random numbers", show_default="0")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="train with N seeds and report mean and spread")] = 1,
     folds: Annotated[int | None, typer.Option(min=1, help="train N folds of train and val by group, 3 or more")] = None,
+    folds_of: Annotated[
+        str | None,
+        typer.Option(metavar="SPLITS", help="make the folds of train alone, so that val stays unseen: train"),
+    ] = None,
     fit: Annotated[
         str | None, typer.Option(metavar="SPLITS", help="train on both splits: train,val; needs --epochs-from")
     ] = None,
@@ -117,6 +121,7 @@ def run(
         "plugin": [str(p) for p in plugin] if plugin else None,
         "post": [p for p in post.split(",") if p] if post is not None else None,
         "folds": folds,
+        "folds_of": [part.strip() for part in folds_of.split(",")] if folds_of else None,
         "fit": [part.strip() for part in fit.split(",")] if fit else None,
         "epochs_from": str(epochs_from) if epochs_from else None,
         "zero_shot": zero_shot or None,
@@ -134,7 +139,7 @@ def run(
         return
     if fit and epochs_from and (epochs_from / "config.toml").is_file():
         recipe = recipe or str(epochs_from / "config.toml")
-        flags |= {"folds": folds or 0, "fold": -1}
+        flags |= {"folds": folds or 0, "folds_of": flags["folds_of"] or ["train", "val"], "fold": -1}
     if recipe is None:
         recipe = recipe_of(data)
     config = load_config(recipe, {**flags, **machines}, [*more, *(sets or [])])

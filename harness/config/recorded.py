@@ -22,12 +22,18 @@ CIRCUMSTANCES = {
 """Settings that are no part of the record's result."""
 
 
+BOTH = ("train", "val")
+"""The default of ``folds_of``."""
+
+
 def recorded(config: RunConfig) -> dict[str, Any]:
     """Return the settings for the record; newer ones only if they differ from their default.
 
     So the records of runs that do not use them stay as they were.
     """
     settings = config.model_dump(mode="json", exclude=CIRCUMSTANCES)
+    if config.folds_of == BOTH:
+        del settings["folds_of"]
     if config.augment is None:
         del settings["augment"]
     if not config.features.views:
@@ -44,4 +50,5 @@ def with_left_out(settings: Mapping[str, Any]) -> dict[str, Any]:
     augment = settings.get("augment")
     newer: dict[str, dict[str, Any]] = {"train": NEWER, "features": {"views": Features().views}}
     sections = {name: {**values, **settings[name]} for name, values in newer.items() if name in settings}
-    return {**settings, **sections, "augment": None if augment == [NONE] else augment}
+    folds = {"folds_of": list(BOTH)} if "folds" in settings else {}
+    return {**folds, **settings, **sections, "augment": None if augment == [NONE] else augment}

@@ -184,6 +184,9 @@ class RunConfig(Section):
     plugin: tuple[PathText, ...] = ()
     seed: int = 0
     folds: int = Field(0, ge=0, description="k-fold over train and val by group; 0: the splits as they are")
+    folds_of: Annotated[tuple[Literal["train", "val"], ...], BeforeValidator(_as_list)] = Field(
+        ("train", "val"), description="train: folds of the training videos alone, so that val stays unseen"
+    )
     fold: int = Field(-1, ge=-1, description="one of these folds, as in RUN/fold-<f>; -1: all")
     fit: tuple[str, ...] = Field((), description="train,val: train on both, with the epochs of epochs_from")
     epochs_from: PathText | None = Field(None, description="the run whose chosen number of epochs is trained, with fit")

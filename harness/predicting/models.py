@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ from harness.evaluation.postprocessing import Chain, labelled
 from harness.evaluation.prediction import answers, columns_of
 from harness.features.frozen_encoder import frozen_slots
 from harness.predicting.live_video import Branches, LiveVideo
+from harness.predicting.stages import LiveStage, live_stages
 from harness.runs.finished import check_written, read_own, use_settings
 from harness.runs.folder import one_run
 from harness.runs.job import plan_of
@@ -82,7 +84,8 @@ class Model(Protocol):
 
     ``person``: how its person boxes are found, if the user does not set `detector.person`.
     ``keep``: frames that its windows may reach back. ``length``: frames that a live prediction uses. ``chain``:
-    post-processors. ``waits``: why no row is final before the end of a video, if so.
+    post-processors. ``waits``: why no row is final before the end of a video, if so. ``stages``: the runs that predict
+    a video first.
     """
 
     about: About
@@ -95,6 +98,7 @@ class Model(Protocol):
     length: int
     chain: Chain
     waits: str
+    stages: list[LiveStage]
 
     @property
     def answers(self) -> tuple[Answer, ...]:
@@ -125,18 +129,27 @@ class RunModel:
         folder: The folder of the run.
         device: Device to compute on; None: as in the run's settings.
         plugins: The plugin files that the run was made with, which must be named again.
+        chain: The runs that read its predictions.
 
     Raises:
         UserError: It is not a finished run, or its weights or plugins are not the recorded ones.
     """
 
-    def __init__(self, folder: Path, *, device: str | None = None, plugins: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        device: str | None = None,
+        plugins: Sequence[Path] = (),
+        chain: tuple[Path, ...] = (),
+    ) -> None:
         check_written(folder / "weights.safetensors")
         config, record = use_settings(folder, one_run(folder), plugins)
         self.config = config.model_copy(update={"device": device} if device else {})
         self.registry: Registry = load_plugins(config.plugin)
         self.edition, self.track = find_track(self.registry, config.track, config.edition)
         self.plan = plan_of(config, self.registry, self.track)
+        self.stages = live_stages(self.plan.slots, folder, record, partial(_fold, device), plugins, chain)
         self.detector: DetectorSpec = self.registry.get("detectors", DETECTOR)
         self.person = person_of(record)
         self.device = pick_device(self.config.device)
@@ -202,6 +215,10 @@ class RunModel:
         return self.chain.apply(
             VideoAnswers("live", "live", columns(out.raw), targets, present, recent.times, extra=extra)
         )
+
+
+def _fold(device: str | None, folder: Path, plugins: tuple[Path, ...], chain: tuple[Path, ...]) -> RunModel:
+    return RunModel(folder, device=device, plugins=plugins, chain=chain)
 
 
 def fitted_chain(chain: Chain, config: RunConfig, folder: Path, track: TrackSpec) -> Chain:

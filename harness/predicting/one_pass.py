@@ -17,6 +17,7 @@ from harness.predicting.final_rows import FinalRows, Follower, Nobody, Person
 from harness.predicting.live_video import LiveVideo, Unsure, only_readable
 from harness.predicting.media import Media
 from harness.predicting.models import Model, finder_of
+from harness.predicting.stages import with_rows
 from harness.predicting.video_scan import Row, VideoScan
 from zoo.api import VideoAnswers
 from zoo.errors import UserError
@@ -65,6 +66,8 @@ def predict_media(
             faces.
     """
     check_streams(media, model)
+    if model.stages:
+        model = _after_stages(media, model, everybody, detector, tick)
     follower = follower or Nobody()
     if model.waits:
         follower.wait(model.waits)
@@ -85,6 +88,18 @@ def predict_media(
     for track in chosen:
         people.append(_known(scan, model, track, tick, follower, people))
     return Predicted(media, people, readings=1 + len(people), posed=scan.posed)
+
+
+def _after_stages(media: Media, model: Model, everybody: bool, detector: Mapping[str, Any] | None, tick: Tick) -> Model:
+    """Predict an input with the runs that a model reads; return the model with their predictions as its input."""
+    if everybody:
+        names = ", ".join(stage.branch for stage in model.stages)
+        raise UserError("stage-people", model=model.about.model, names=names)
+
+    def predict(media: Media, fold: Model) -> VideoAnswers:
+        return predict_media(media, fold, detector=detector, tick=tick).people[0].predictions
+
+    return with_rows(model, {stage.branch: stage.rows(media, predict) for stage in model.stages})
 
 
 def check_streams(media: Media, model: Model) -> None:

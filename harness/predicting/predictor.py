@@ -65,6 +65,9 @@ class Predictor:
         if not 0 < rate < math.inf:
             raise UserError("predictor-rate", got=rate)
         self.model, self.rate = model, rate
+        if model.stages:
+            names = ", ".join(stage.branch for stage in model.stages)
+            raise UserError("stage-live", model=model.about.model, names=names)
         if unread := model.branches.unread():
             raise UserError("predict-stream-needs-folder", names=", ".join(unread))
         self.length, self.step = model.length, model.step(rate)

@@ -26,6 +26,7 @@ from harness.predicting.models import (
     rights_warning,
     versions_of,
 )
+from harness.predicting.stages import LiveStage
 from harness.runs.finished import use_settings
 from harness.runs.folder import one_run
 from harness.runs.job import plan_of
@@ -89,6 +90,7 @@ class ReadyModel:
         self.track = replace(track, answers=self.ready.answers)
         self.detector: DetectorSpec = registry.get("detectors", DETECTOR)
         self.person, self.waits = RULE, ""
+        self.stages: list[LiveStage] = []
         (self.slot,) = frozen_slots([plan], config.features, pick_device(config.device))
         self.branches = Branches([plan], [self.slot])
         self.keep, self.length = 2 * AT_ONCE, HELD

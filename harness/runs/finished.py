@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.config.recorded import CIRCUMSTANCES, with_left_out
 from harness.config.schema import RunConfig, flat
@@ -20,11 +20,13 @@ from harness.data.index.index import Index
 from harness.evaluation.prediction_tables import read_predictions
 from harness.io.digests import check_file
 from harness.runs.folder import saved_config
-from harness.runs.job import Job
 from leaderboards.record import Record, RecordError, read
 from zoo.api import TrackSpec, VideoAnswers
 from zoo.errors import UserError
 from zoo.files import file_sha256
+
+if TYPE_CHECKING:
+    from harness.runs.job import Job
 
 _PLUGIN_FILE = re.compile(r"(.+) sha256 ([0-9a-f]{64})")
 _SHOWN = 5
@@ -195,8 +197,27 @@ def is_runs_data(index: Index, record: Record) -> bool:
 
 
 def check_data(job: Job, record: Record | None, folder: Path) -> None:
-    """Raise UserError if the data are not those that the run was made with."""
+    """Raise UserError if the data, or the runs that it reads, are not those that the run was made with."""
     check_index(job.whole or job.index, record, folder)
+    for stage in job.stages if record else ():
+        check_stage(stage.branch, stage.folder, stage.record, record, folder)
+
+
+def check_stage(branch: str, stage: Path, found: Record, record: Record | None, folder: Path) -> None:
+    """Raise UserError if a run that a branch reads is not the one whose digest is recorded.
+
+    Args:
+        branch: The branch.
+        stage: The folder that it reads.
+        found: The record there.
+        record: The record of the run that reads it.
+        folder: The folder of that run.
+    """
+    blocks = (record.result.get("stages") if record else None) or []
+    known = next((block["sha256"] for block in blocks if block["branch"] == branch), "none")
+    if known != found.result_sha256:
+        digests = {"known": known[:12], "found": found.result_sha256[:12]}
+        raise UserError("stage-changed", folder=folder, branch=branch, stage=stage, **digests)
 
 
 def check_index(index: Index, record: Record | None, folder: Path) -> None:

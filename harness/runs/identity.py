@@ -40,6 +40,8 @@ def identity(job: Job) -> Result:
     if origin := job.origin:
         result["fit"] = list(config.fit)
         result["epochs_from"] = {"run": origin.run, "sha256": origin.sha256, "epochs": origin.epochs}
+    if job.stages:
+        result["stages"] = [stage.block() for stage in job.stages]
     result |= {
         "seeds": [config.seed],
         "data": _data(job, index),

@@ -11,6 +11,7 @@ from harness.data.affwild2.build import build_index
 from harness.data.index.index import Index
 from harness.data.packed.locate import find_pack
 from harness.runs.splits import EpochSource, assign_splits, check_kind, find_origin, split_name
+from harness.runs.stages import Stage, find_stages
 from zoo.api import EditionSpec, LoggerSpec, TrackSpec
 from zoo.errors import UserError
 from zoo.files import file_sha256
@@ -26,7 +27,8 @@ class Job:
     """One combination on one track of one data folder.
 
     ``index``: with splits as the run uses them (harness.runs.splits); ``whole``: with the original splits, if they
-    differ; ``split``: the name of the reported split; ``origin``: the run whose number of epochs is trained.
+    differ; ``split``: the name of the reported split; ``origin``: the run whose number of epochs is trained;
+    ``stages``: the runs whose predictions it reads.
     """
 
     config: RunConfig
@@ -40,6 +42,7 @@ class Job:
     whole: Index | None = None
     split: str = "val"
     origin: EpochSource | None = None
+    stages: tuple[Stage, ...] = ()
 
     def loggers(self) -> list[Block[LoggerSpec]]:
         """Return what notes the course of the training; UserError for an unknown logger or option."""
@@ -155,6 +158,7 @@ def make_job(config: RunConfig, *, progress: bool = True, shared: SharedSetup | 
         whole=index,
         split=split_name(config),
         origin=find_origin(config, index, registry),
+        stages=find_stages(plan.slots, index, config),
     )
 
 

@@ -22,7 +22,7 @@ from harness.runs.job import Job
 from harness.runs.provenance import NEXT_FOLD
 from harness.runs.recording import record_run
 from harness.runs.results import score_split, submit_final
-from harness.runs.run import Outcome, run
+from harness.runs.run import REST, Outcome, run
 from harness.runs.splits import assign_splits, split_name
 from harness.runtime.device import pick_device
 from harness.runtime.distributed import World, single_process
@@ -92,6 +92,9 @@ def run_folds(job: Job, folder: Path, world: World | None = None) -> Outcome:
         files = [folder / name / "predictions" / f"{own.split}.parquet" for name, own in jobs.items()]
         answers = {v.video: v for path in files if path.is_file() for v in read_own(path, job.track)}
         scored = score_split(job, [answers[v.name] for v in job.index.videos if v.name in answers], folder)
+        if (folder / next(iter(jobs)) / "predictions" / REST).is_file():
+            rest = merge(_answers(folder, jobs, REST, job), job.track, method=job.config.merge)
+            write_predictions(folder / "predictions" / REST, job.track, rest, labels=False)
         raw = _test_answers(job, folder, jobs, "test.parquet")
         submission, notes = _submit_merged(job, raw, scored.chain, folder) if raw else (None, [])
         result: Result = {
@@ -271,8 +274,11 @@ def _mean_reference(references: Sequence[ReferenceBlock]) -> ReferenceBlock:
 
 def _test_answers(job: Job, folder: Path, jobs: Mapping[str, Job], file: str) -> list[list[VideoAnswers]]:
     """Return each member's predictions for the test videos; [] if there are none."""
-    paths = [folder / name / "predictions" / file for name in jobs]
-    return [read_own(path, job.track) for path in paths] if job.index.split("test") else []
+    return _answers(folder, jobs, file, job) if job.index.split("test") else []
+
+
+def _answers(folder: Path, jobs: Mapping[str, Job], file: str, job: Job) -> list[list[VideoAnswers]]:
+    return [read_own(folder / name / "predictions" / file, job.track) for name in jobs]
 
 
 def _submit_merged(

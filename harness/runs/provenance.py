@@ -9,32 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import cast
 
-import safetensors
-
+from harness.runs.exposure import TrainingExposure, read_exposure
 from harness.runs.job import Job
 from harness.training.epoch_choice import selected_by_score
 from leaderboards.blocks import Choices, SearchBlock, WeightsBlock
 
+__all__ = ["NEXT_FOLD", "TrainingExposure", "annotate_weights", "metadata", "read_exposure", "selection_facts"]
+
 NEXT_FOLD = "next fold"
-
-
-@dataclass(frozen=True)
-class TrainingExposure:
-    """One training. ``train``: groups trained on; ``select``: groups that chose the epoch."""
-
-    edition: str
-    track: str
-    data: str
-    synthetic: bool
-    train: tuple[str, ...]
-    select: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.data}: {self.edition} {self.track}"
 
 
 def selection_facts(job: Job, selections: int, exposures: Sequence[TrainingExposure]) -> Choices:
@@ -43,11 +28,13 @@ def selection_facts(job: Job, selections: int, exposures: Sequence[TrainingExpos
     ``selection_split``: the split whose scores chose the epoch or lowered the learning rate (val, next fold, or None).
     ``n_selections``: the number of such scores. ``selected``: what they decided (epoch, learning rate).
     ``selected_on_reported``: whether those scores, or those of the starting weights, were of videos that are reported.
-    ``seen``: reported videos that the starting weights were trained on. If no split decided anything, the first two
-    describe the search for settings, if there was one (``search``: see harness.config.schema.Chosen). Post-processors
-    are always fitted on other groups than those that they are applied to (harness.evaluation.postprocessing.fit_folds).
+    ``seen``: reported videos that the starting weights, or the runs whose predictions are the input, were trained on.
+    If no split decided anything, the first two describe the search for settings, if there was one (``search``: see
+    harness.config.schema.Chosen). Post-processors are always fitted on other groups than those that they are applied to
+    (harness.evaluation.postprocessing.fit_folds).
     """
     split = NEXT_FOLD if job.config.fold >= 0 else "val"
+    exposures = [*exposures, *(saw for stage in job.stages for saw in stage.exposures)]
     chosen = {group for saw in _same_kind(job, exposures) for group in saw.select}
     trained = {group for saw in _same_kind(job, exposures) for group in saw.train}
     reported, search = job.index.split("test" if job.config.fit else "val"), job.config.chosen
@@ -77,21 +64,11 @@ def metadata(job: Job, selections: int, before: Sequence[TrainingExposure]) -> d
         select = tuple(sorted({*select, *groups["val"], *groups["select"]}))
     data = job.data_name if job.synthetic else job.track.data
     own = TrainingExposure(job.edition.name, job.track.name, data, job.synthetic, groups["train"], select)
-    return {"saw": json.dumps([asdict(saw) for saw in dict.fromkeys((own, *before))])}
-
-
-def read_exposure(path: Path) -> list[TrainingExposure]:
-    """Return the exposures stated in a file of weights; [] if there are none, as in files of other programs."""
-    if path.suffix != ".safetensors":
-        return []
-    try:
-        with safetensors.safe_open(path, "np") as file:
-            said = json.loads((file.metadata() or {}).get("saw", "[]"))
-        return [
-            TrainingExposure(**{**one, "train": tuple(one["train"]), "select": tuple(one["select"])}) for one in said
-        ]
-    except (safetensors.SafetensorError, ValueError, TypeError, KeyError):  # another program's key of that name
-        return []
+    known = {"saw": json.dumps([asdict(saw) for saw in dict.fromkeys((own, *before))])}
+    if job.stages:
+        through = dict.fromkeys(saw for stage in job.stages for saw in stage.exposures)
+        known["stages"] = json.dumps([asdict(saw) for saw in through])
+    return known
 
 
 def annotate_weights(passport: WeightsBlock, exposures: Sequence[TrainingExposure], job: Job) -> WeightsBlock:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from harness.data.index.index import Index
+from harness.features.store import FeatureStore
 from harness.training.forecast import STEEP
 from leaderboards.blocks import Result
+from zoo.registry.plan import SlotPlan
 
 LABELS = {
     "raw": "raw",
@@ -34,6 +37,25 @@ def fold_lines(result: Result) -> list[str]:
             lines.append(f"{LABELS[kind]}, mean of the folds: {block['fold_mean']:.4f}{spread} ({each})")
     if "folds" in result:
         lines.append(f"epochs chosen: {', '.join(map(str, result['best_epochs']))}; mean {result['epoch']}")
+    return lines
+
+
+def absent_lines(store: FeatureStore, slots: Sequence[SlotPlan], index: Index) -> list[str]:
+    """Return, for each branch of features that were made elsewhere, its number of frames without any.
+
+    Such frames are absent: no file, a row that is not a number, or no segment that covers them.
+    """
+    lines = []
+    for slot in slots:
+        if slot.encoder.reader is None:
+            continue
+        gone = [int((~store.present(slot.name, video.name)).sum()) for video in index.videos]
+        if any(gone):
+            total = sum(video.n_frames for video in index.videos)
+            videos = f"{sum(map(bool, gone)):,} of {len(gone):,} videos"
+            lines.append(
+                f"branch {slot.name}: {sum(gone):,} of {total:,} frames, in {videos}, have no features: absent"
+            )
     return lines
 
 

@@ -17,6 +17,7 @@ from harness.data.index.index import Index, Split
 from harness.data.streams.raw_inputs import RawSlot
 from harness.evaluation.plain_reference import plain_reference
 from harness.evaluation.prediction import shared_answers
+from harness.evaluation.prediction_tables import write_predictions
 from harness.features.extraction import extract, extract_videos
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
@@ -26,6 +27,7 @@ from harness.runs import finished, provenance
 from harness.runs.identity import identity, made_of
 from harness.runs.job import Job
 from harness.runs.recording import record_run
+from harness.runs.remarks import absent_lines
 from harness.runs.results import answer_test, postprocessors_of_source, score_split
 from harness.runtime.device import pick_device
 from harness.runtime.distributed import World, report_lost_process, single_process
@@ -58,7 +60,9 @@ from zoo.weights.loading import Loaded, load_pretrained
 
 FITS = {"projection": "train", "loss": "train", "reference": "train"}
 """Fits before and during training -> the split that they use (ClipData.of holds it)."""
-SPLITS: tuple[Split, ...] = ("train", "select", "val", "test")
+REST = "rest.parquet"
+"""Predictions for the videos outside all folds."""
+SPLITS: tuple[Split, ...] = ("train", "select", "val", "rest", "test")
 
 
 @dataclass
@@ -117,7 +121,9 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
         record.circumstances["parameter_groups"] = list(trained.groups)
         clock = Clock()
         clock.start()
-        got = {split: predict_split(job, prepared, split) for split in ("val", "test") if split in prepared.splits}
+        got = {
+            split: predict_split(job, prepared, split) for split in ("val", "rest", "test") if split in prepared.splits
+        }
         clock.count(sum(video.n_frames for split in got for video in prepared.splits[split].videos))
         record.circumstances["frames_per_second"] = {"train": trained.frames_per_second, "evaluate": clock.rate}
         if world.first:
@@ -155,6 +161,8 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
         check_training(plan, config)
     frozen, raw = frozen_slots(plan.slots, config.features, world.device), raw_slots(plan, job.index)
     store = extract_features(job.index, frozen, raw, world, progress=progress)
+    for line in absent_lines(store, plan.slots, job.index) if world.first else ():
+        print(line, flush=True)
     splits = clips_of(job, store, raw)
     cards = [card for slot in frozen if (card := slot.record())]
     if weights is not None:
@@ -290,6 +298,8 @@ def write_results(
 ) -> tuple[Result, list[str]]:
     """Score and write the predictions, write the submission, and return the result with notes."""
     scored = score_split(job, got.get("val", []), folder) if job.origin is None else postprocessors_of_source(job)
+    if rest := got.get("rest"):
+        write_predictions(folder / "predictions" / REST, job.track, rest, labels=False)
     submission, notes = answer_test(job, got.get("test", []), scored.chain, folder)
     result: Result = {
         **identity(job),

@@ -1,12 +1,14 @@
 """Splits: the original ones, a fold, or train and val together.
 
 Of K folds over the train and validation videos, fold f is reported, fold f + 1 (mod K) chooses the epoch, and the rest
-trains; a group of videos is never divided. ``fit``: train and val both train, for as many epochs as another run chose.
+trains; a group of videos is never divided. ``folds_of=train`` makes them of the training videos alone: every fold
+predicts the validation videos, and none sees them, so that a second stage can report them. ``fit``: train and val both
+train, for as many epochs as another run chose.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +29,7 @@ FREE = {
     "seed",
     "folds",
     "fold",
+    "folds_of",
     "fit",
     "epochs_from",
     "merge",
@@ -66,6 +69,10 @@ def check_kind(config: RunConfig, seeds: int = 1) -> None:
         raise UserError("epochs-without-fit")
     if config.fit and config.train.schedule == "plateau":
         raise UserError("fit-with-plateau")
+    if set(config.folds_of) not in (BOTH, {"train"}):
+        raise UserError("folds-of-invalid", names=",".join(config.folds_of))
+    if set(config.folds_of) != BOTH and not config.folds:
+        raise UserError("folds-of-without-folds")
     if config.folds in (1, 2):
         raise UserError("folds-too-few", folds=config.folds)
     if config.fold >= max(0, config.folds):
@@ -74,12 +81,16 @@ def check_kind(config: RunConfig, seeds: int = 1) -> None:
 
 
 def split_name(config: RunConfig) -> str:
-    """Return the name of the reported split: val; cv6, or cv6-0 for one fold; test if nothing is left to score."""
+    """Return the name of the reported split: val; cv6, or cv6-0 for one fold; test if nothing is left to score.
+
+    Folds of the training videos alone are called cv6train.
+    """
     if config.fit:
         return "test"
     if not config.folds:
         return "val"
-    return f"cv{config.folds}" + (f"-{config.fold}" if config.fold >= 0 else "")
+    of = "" if set(config.folds_of) == BOTH else "train"
+    return f"cv{config.folds}{of}" + (f"-{config.fold}" if config.fold >= 0 else "")
 
 
 def assign_splits(index: Index, config: RunConfig) -> Index:
@@ -91,18 +102,19 @@ def assign_splits(index: Index, config: RunConfig) -> Index:
         return _split_as(index, {video.group: "train" for video in index.split("val")})
     if not config.folds:
         return index
-    fold = fold_of_group(index, config.folds)
+    fold = fold_of_group(index, config.folds, config.folds_of)
     if config.fold < 0:
         return index
     roles: dict[int, Split] = {config.fold: "val", (config.fold + 1) % config.folds: "select"}
-    return _split_as(index, {group: roles.get(f, "train") for group, f in fold.items()})
+    splits: dict[str, Split] = {video.group: "rest" for video in index.videos if video.split in BOTH}
+    return _split_as(index, splits | {group: roles.get(f, "train") for group, f in fold.items()})
 
 
-def fold_of_group(index: Index, folds: int) -> dict[str, int]:
-    """Return group of the train and validation videos -> fold."""
+def fold_of_group(index: Index, folds: int, of: Sequence[str] = ("train", "val")) -> dict[str, int]:
+    """Return group of the videos of some splits -> fold."""
     from harness.evaluation.folds import folds_of
 
-    groups = sorted({video.group for video in index.videos if video.split in BOTH})
+    groups = sorted({video.group for video in index.videos if video.split in of})
     if len(groups) < folds:
         raise UserError("folds-too-many", folds=folds, count=len(groups))
     return folds_of(groups, folds)

@@ -39,7 +39,12 @@ def announce(job: Job, hindrance: str = "") -> None:
     print(f"{name} on {visible(folder)}: {splits} videos ({groups} groups){_shared(index)}", flush=True)
     if job.config.folds and job.config.fold < 0:
         k = job.config.folds
-        print(f"{k} folds of the train and val videos by group: one scored, the next chooses the epoch, {k - 2} train")
+        of = " and ".join(job.config.folds_of)
+        print(f"{k} folds of the {of} videos by group: one scored, the next chooses the epoch, {k - 2} train")
+    for stage in job.stages:
+        other = "the other videos by all folds" if set(stage.config.folds_of) == {"train"} else "test by all folds"
+        what = f"the predictions of {visible(stage.record.name)}, every video by the fold that has not seen it, {other}"
+        print(f"branch {stage.branch} reads {what}")
     if job.origin is not None:
         chosen = f"{job.origin.epochs} epochs, as {visible(job.origin.run)} chose"
         print(f"trained on train and val for {chosen}; nothing is scored")

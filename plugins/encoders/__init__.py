@@ -243,11 +243,12 @@ def encoders() -> list[api.EncoderSpec]:
         api.EncoderSpec(
             "features",
             "plugins.encoders.ready_features:ReadyFeatures",
-            "Features that were extracted elsewhere: npy, npz, parquet or safetensors, one file per video.",
+            "Features that were extracted elsewhere, by frame, second or segment; or predictions of a run.",
             license="as the folder's features.toml says",
             kind="vectors",
-            argument="a folder with a features.toml, which states the features' name, width and rate",
+            argument="a folder with a features.toml, which states name, width and rate of the features; or a run",
             fixed=True,
+            runs=True,
             reader="plugins.encoders.ready_features:FeatureReader",
         ),
     ]

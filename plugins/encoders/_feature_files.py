@@ -1,136 +1,58 @@
-"""Files of ``features:DIR``: the manifest, and arrays in four formats."""
+"""Arrays of ``features:DIR`` in four formats, of rows by frame, by second or by segment."""
 
 from __future__ import annotations
 
 import math
-import tomllib
-import warnings
 import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
+from plugins.encoders._feature_manifest import MANIFEST
+from plugins.encoders._segments import Segments
 from zoo.errors import UserError, first_line
-from zoo.files import SETTINGS, TooDeepError, name_key, open_file, parse_toml, read_bytes
+from zoo.files import open_file
 from zoo.limits import FREE, check_parquet, check_stored, open_member
-from zoo.registry.suggestions import did_you_mean
 
-MANIFEST = "features.toml"
-ENDINGS = (".npy", ".npz", ".parquet", ".safetensors")
-_WORDS = {"str": "text", "int": "a whole number", "float": "a number", "tuple[str, ...]": "a list of texts"}
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """Content of a folder's ``features.toml``; plugins.encoders.ready_features explains the keys."""
-
-    folder: Path
-    name: str
-    width: int
-    rate: str | int | float
-    start: int | float = 0.0
-    file: str = ""
-    key: str = ""
-    missing: str = "error"
-    license: str = "not stated"
-    source: str = "not stated"
-    citation: str = ""
-    trained_on: tuple[str, ...] = ()
-
-    def find(self, video: str) -> Path | None:
-        """Return a video's file, or None if there is none and the manifest allows that.
-
-        Raises UserError if there are several, or none and the manifest does not allow that.
-        """
-        names = [self.file.replace("{video}", video)] if self.file else [video + ending for ending in ENDINGS]
-        found = [path for name in names if (path := self.folder / name).is_file()] or self._in_another_form(names)
-        if len(found) > 1:
-            raise UserError(f"{found[0]} and {found[1].name} are both features of the video {video}: remove one")
-        if not found and self.missing == "error":
-            raise UserError(
-                f"{self.folder} has no file of the video {video}: looked for {', '.join(names)}; put it there, or "
-                f'write missing = "absent" into {MANIFEST}'
-            )
-        return found[0] if found else None
-
-    def _in_another_form(self, names: Sequence[str]) -> list[Path]:
-        """Return files whose names differ from these only in Unicode form or in the case of the ending."""
-        wanted = {_form(self.folder / name) for name in names}
-        folders = sorted({(self.folder / name).parent for name in names})
-        files = (file for folder in folders if folder.is_dir() for file in sorted(folder.iterdir()))
-        return [file for file in files if _form(file) in wanted and file.is_file()]
-
-
-def _form(path: Path) -> Path:
-    return path.with_name(name_key(path.stem) + path.suffix.lower())
-
-
-def read_manifest(argument: str | None) -> Manifest:
-    """Read the manifest of a folder. The UserError for a bad one states what is wrong and what to write."""
-    if not argument:
-        raise UserError("encoder 'features' needs a folder: write face=features:DIR")
-    folder = Path(argument).expanduser()
-    path = folder / MANIFEST
-    if not path.is_file():
-        what = f"the folder has no {MANIFEST}" if folder.is_dir() else "there is no such folder"
-        raise UserError(
-            f'features:{argument}: {what}; {MANIFEST} says what the features are: name = "...", width = NUMBERS A ROW, '
-            'rate = "frame" (or rows a second)'
-        )
-    try:
-        found = parse_toml(read_bytes(path, SETTINGS).decode().replace("\r\n", "\n"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except TooDeepError:
-        raise UserError(f"{path}: is nested too deeply: {MANIFEST} has keys and their values") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: {error}") from None
-    if "saw" in found:
-        warnings.warn(f"{path}: the key 'saw' is now called 'trained_on'", stacklevel=2)
-        found["trained_on"] = found.pop("saw")
-    _check(path, found)
-    values: dict[str, Any] = {**found, "trained_on": tuple(found.get("trained_on", ()))}
-    return Manifest(folder, **values)
-
-
-def _check(path: Path, found: dict[str, Any]) -> None:
-    """Raise UserError if a key is unknown, missing or of the wrong type."""
-    kinds = {f.name: str(f.type).split(" | ") for f in fields(Manifest) if f.name != "folder"}
-    for key, value in found.items():
-        if key not in kinds:
-            raise UserError(f"{path}: unknown key {key!r}: {did_you_mean(key, kinds)}known are {', '.join(kinds)}")
-        texts = isinstance(value, list) and all(isinstance(v, str) for v in value)
-        if ("tuple[str, ...]" if texts else type(value).__name__) not in kinds[key]:
-            raise UserError(f"{path}: {key} = {value!r} must be {' or '.join(_WORDS[kind] for kind in kinds[key])}")
-    if lacking := [key for key in ("name", "width", "rate") if key not in found]:
-        raise UserError(f"{path}: {' and '.join(lacking)} must be given")
-    rate, width = found["rate"], found["width"]
-    if width < 1:
-        raise UserError(f"{path}: width = {width} must be at least 1")
-    if rate != "frame" if isinstance(rate, str) else not 0 < rate < float("inf"):
-        raise UserError(f'{path}: rate = {rate!r} must be "frame" (one row a video frame) or rows a second, above 0')
-    if rate == "frame" and "start" in found:
-        raise UserError(f'{path}: start goes with rows by the second; with rate = "frame" the first row is frame 1')
-    if found.get("missing", "error") not in ("error", "absent"):
-        raise UserError(f'{path}: missing = {found["missing"]!r} must be "error" or "absent"')
-    name = found.get("file")
-    if name is not None and ("{video}" not in name or not name.endswith(ENDINGS)):
-        raise UserError(f"{path}: file = {name!r} must hold {{video}} and end in {', '.join(ENDINGS)}")
-    if name is not None and (Path(name).is_absolute() or ".." in Path(name).parts):
-        raise UserError(f"{path}: file = {name!r} must lie in the folder of {MANIFEST}; link the files into it")
+TIMES = ("start", "end")
 
 
 def read_array(path: Path, key: str, width: int) -> np.ndarray:
     """Read the (rows, width) float32 array of a file. Raise UserError if its format or width is wrong."""
-    try:
-        array = _READERS[path.suffix.lower()](path, key)
-    except UserError:
-        raise
-    except Exception as error:  # four libraries raise about ten types for a damaged file
-        raise UserError(f"{path} cannot be read: {type(error).__name__}: {first_line(error)[:120]}") from error
+    return _checked(path, _tables(path, key, timed=False)[0], width)
+
+
+def read_segments(path: Path, key: str, width: int) -> Segments:
+    """Read the rows of a file with their starts and ends in seconds.
+
+    These are the columns ``start`` and ``end`` of a .parquet, the arrays (rows,) of these names in an .npz or
+    .safetensors, and the first two columns of an .npy. Raise UserError if they are missing or the format is wrong.
+    """
+    array, times = _tables(path, key, timed=True)
+    if times is None:
+        array, times = _split_off_times(path, array, width)
+    rows = _checked(path, array, width)
+    for name, column in zip(TIMES, times, strict=True):
+        if column.shape != (len(rows),) or column.dtype.kind not in "fiu":
+            raise UserError(
+                f"{path}: {name} holds {column.dtype} of shape {column.shape}; it must be a number for each of the "
+                f"{len(rows)} rows"
+            )
+    return Segments(path, rows, *(np.asarray(column, np.float64) for column in times))
+
+
+def _split_off_times(path: Path, array: np.ndarray, width: int) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    if array.ndim != 2 or array.shape[1] != width + 2:
+        raise UserError(
+            f'{path} has the shape {array.shape}; with rate = "segment" an .npy must have 2 + {width} columns: start, '
+            "end and the features"
+        )
+    return array[:, 2:], (array[:, 0], array[:, 1])
+
+
+def _checked(path: Path, array: np.ndarray, width: int) -> np.ndarray:
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise UserError(f"{path} holds {array.dtype} of shape {array.shape}, not rows of {width} numbers")
     if array.shape[1] != width:
@@ -140,17 +62,34 @@ def read_array(path: Path, key: str, width: int) -> np.ndarray:
     return array.astype(np.float32)
 
 
-def _npy(path: Path, key: str) -> np.ndarray:
+Times = tuple[np.ndarray, np.ndarray]
+
+
+def _tables(path: Path, key: str, *, timed: bool) -> tuple[np.ndarray, Times | None]:
+    """Read the array of a file and, if it is ``timed`` and keeps them apart, the starts and ends of its rows."""
+    read = _READERS[path.suffix.lower()]
+    try:
+        return read(path, key, timed)
+    except UserError:
+        raise
+    except Exception as error:  # four libraries raise about ten types for a damaged file
+        raise UserError(f"{path} cannot be read: {type(error).__name__}: {first_line(error)[:120]}") from error
+
+
+def _npy(path: Path, key: str, timed: bool) -> tuple[np.ndarray, Times | None]:
     with open_file(path) as file:
-        return _array(path, file, path.stat().st_size)
+        return _array(path, file, path.stat().st_size), None
 
 
-def _npz(path: Path, key: str) -> np.ndarray:
+def _npz(path: Path, key: str, timed: bool) -> tuple[np.ndarray, Times | None]:
     with zipfile.ZipFile(path) as archive:
         names = {name.removesuffix(".npy"): name for name in archive.namelist()}
-        name = names[_which(path, key, list(names))]
-        with open_member(path, archive, name) as part:
-            return _array(path, part, archive.getinfo(name).file_size)
+
+        def read(name: str) -> np.ndarray:
+            with open_member(path, archive, names[name]) as part:
+                return _array(path, part, archive.getinfo(names[name]).file_size)
+
+        return _named(path, key, list(names), read, timed)
 
 
 def _array(path: Path, file: IO[bytes], size: int) -> np.ndarray:
@@ -166,15 +105,31 @@ def _array(path: Path, file: IO[bytes], size: int) -> np.ndarray:
     return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
 
 
-def _safetensors(path: Path, key: str) -> np.ndarray:
+def _safetensors(path: Path, key: str, timed: bool) -> tuple[np.ndarray, Times | None]:
     from safetensors import safe_open
 
     with safe_open(path, "numpy") as arrays:
-        found: np.ndarray = arrays.get_tensor(_which(path, key, list(arrays.keys())))
-        return found
+        return _named(path, key, list(arrays.keys()), arrays.get_tensor, timed)
 
 
-def _parquet(path: Path, key: str) -> np.ndarray:
+def _named(
+    path: Path, key: str, names: list[str], read: Callable[[str], np.ndarray], timed: bool
+) -> tuple[np.ndarray, Times | None]:
+    """Read the array and, if the file is ``timed``, its starts and ends from a file of named arrays."""
+    if not timed:
+        return read(_which(path, key, names)), None
+    _need_times(path, names, "arrays")
+    name = _which(path, key, [name for name in names if name not in TIMES])
+    return read(name), (read("start"), read("end"))
+
+
+def _need_times(path: Path, names: Sequence[str], what: str) -> None:
+    if not set(TIMES) <= set(names):
+        shown = ", ".join(list(names)[:8])
+        raise UserError(f'{path}: rate = "segment" needs the {what} start and end, in seconds; it holds {shown}')
+
+
+def _parquet(path: Path, key: str, timed: bool) -> tuple[np.ndarray, Times | None]:
     import pyarrow.parquet
 
     with open_file(path) as file:  # opened here: Arrow takes a relative path with a colon for an address
@@ -185,7 +140,11 @@ def _parquet(path: Path, key: str) -> np.ndarray:
             raise ValueError("a column holds something other than numbers")
         check_parquet(path, parquet, free=FREE)
         table = parquet.read()
-    return np.column_stack([column.to_numpy() for column in table.columns])
+    columns = {name: table.column(i).to_numpy() for i, name in enumerate(table.column_names)}
+    if timed:
+        _need_times(path, list(columns), "columns")
+    times = (columns.pop("start"), columns.pop("end")) if timed else None
+    return np.column_stack(list(columns.values())), times
 
 
 def _which(path: Path, key: str, names: list[str]) -> str:

@@ -4,8 +4,9 @@
 
     name = "what they are"            # required
     width = 512                       # numbers per row; required
-    rate = "frame"                    # required: one row per video frame, or a number: rows per second
+    rate = "frame"                    # required: one row per video frame; a number: rows per second; or "segment"
     start = 0.0                       # with a number: seconds from the first video frame to the first row
+    overlap = "mean"                  # with "segment": what counts where segments overlap; or "nearest"
     file = "sub/{video}.npy"          # default: {video} with .npy, .npz, .parquet or .safetensors
     key = "features"                  # the array to read from an .npz or .safetensors with several
     missing = "absent"                # a video without a file has no features; default "error"
@@ -19,6 +20,15 @@ differ by one, as do annotations. Other counts are an error. With rows per secon
 linearly between its two neighbours. Beyond the first and the last row, and next to an absent one, the nearer row is
 used up to half a step away.
 
+With segments (embeddings of a vision-language model of windows of 4 s every 2 s, say), every row has a start and an end
+in seconds from the first video frame: arrays (rows,) of these names in an .npz or .safetensors, columns of these names
+in a .parquet, the first two columns of an .npy. A frame gets the mean of the segments with start <= time < end, or,
+with ``overlap = "nearest"``, the one of them whose centre is nearest. A frame in no segment is absent. Rows are sorted
+by start and may end half a second after the video, no later.
+
+``face=features:RUN`` reads the predictions of a finished run with folds instead: see
+plugins/encoders/_run_predictions.py for the files and harness/runs/stages.py for what is checked.
+
 Nothing is trained, so the files are read once and the features are cached like all features, in float16.
 """
 
@@ -26,12 +36,15 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from plugins.encoders._feature_files import MANIFEST, read_array, read_manifest
+from plugins.encoders._feature_files import read_array, read_segments
+from plugins.encoders._feature_manifest import MANIFEST, Manifest, read_manifest
+from plugins.encoders._run_predictions import RECORD, RunPredictions
 from zoo.api import VectorInput
 from zoo.errors import UserError
 from zoo.files import file_sha256
@@ -39,12 +52,20 @@ from zoo.modules import Encoder
 from zoo.readers import Source
 
 
+def open_folder(argument: str | None) -> Manifest | RunPredictions:
+    """Open a folder of features or a finished run; raise UserError if it is neither, or invalid."""
+    folder = Path(argument).expanduser() if argument else None
+    if folder is not None and (folder / RECORD).is_file() and not (folder / MANIFEST).is_file():
+        return RunPredictions(folder)
+    return read_manifest(argument)
+
+
 class ReadyFeatures(Encoder):
     """Identity on the files' features (B, T, width). Raises UserError if the manifest is missing or invalid."""
 
     def __init__(self, stream: str, argument: str | None) -> None:
-        self.manifest = read_manifest(argument)
-        super().__init__(dim=self.manifest.width, input=VectorInput(self.manifest.width))
+        self.folder = open_folder(argument)
+        super().__init__(dim=self.folder.width, input=VectorInput(self.folder.width))
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Return vectors (B, T, width) unchanged."""
@@ -52,7 +73,9 @@ class ReadyFeatures(Encoder):
 
     def describe(self) -> dict[str, Any]:
         """Describe the features for a run's record, from the manifest. The digest is that of the manifest."""
-        known = self.manifest
+        known = self.folder
+        if isinstance(known, RunPredictions):
+            return known.describe()
         return {
             "name": known.name,
             "file": MANIFEST,
@@ -72,15 +95,21 @@ class FeatureReader:
 
     def __init__(self, source: Source, argument: str | None) -> None:
         self.source = source
-        self.manifest = read_manifest(argument)
-        self.file = self.manifest.find(source.name)
+        self.folder = open_folder(argument)
+        self.file = None if isinstance(self.folder, RunPredictions) else self.folder.find(source.name)
 
     @cached_property
     def rows(self) -> np.ndarray:
         """The features (n_frames, width) float32; rows of absent frames are NaN."""
-        known, n = self.manifest, self.source.n_frames
+        known, n = self.folder, self.source.n_frames
+        if isinstance(known, RunPredictions):
+            return known.rows(self.source.name, n)
         if self.file is None:
             return np.full((n, known.width), np.nan, np.float32)
+        if known.rate == "segment":
+            segments, times = read_segments(self.file, known.key, known.width), self.source.times()
+            segments.check(self.source.name, times)
+            return segments.at(times, known.overlap)
         array = read_array(self.file, known.key, known.width)
         if known.rate == "frame":
             if abs(len(array) - n) > 1 or not len(array):
@@ -101,10 +130,14 @@ class FeatureReader:
         return np.where(self.present()[:, None], self.rows, np.float32(0))
 
     def fingerprint(self) -> str:
-        """Return a digest of the file's and the manifest's content and, for rows per second, the frames' times."""
+        """Return a digest of the file, the manifest and, unless there is a row per frame, the frames' times."""
+        known = self.folder
+        if isinstance(known, RunPredictions):
+            values = np.ascontiguousarray(self.rows).tobytes()
+            return hashlib.sha256(f"run {known.digest} {known.columns} ".encode() + values).hexdigest()
         content = file_sha256(self.file) if self.file else "none"
-        parts = ["features", content, file_sha256(self.manifest.folder / MANIFEST), str(self.source.n_frames)]
-        if self.manifest.rate != "frame":
+        parts = ["features", content, file_sha256(known.folder / MANIFEST), str(self.source.n_frames)]
+        if known.rate != "frame":
             parts.append(self.source.times().astype(np.float64).tobytes().hex())
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

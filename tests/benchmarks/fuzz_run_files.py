@@ -122,7 +122,8 @@ def _settings() -> dict[str, Callable[[str], Target]]:
 
 
 def _features() -> dict[str, Callable[[str], Target]]:
-    from plugins.encoders._feature_files import read_array, read_manifest
+    from plugins.encoders._feature_files import read_array
+    from plugins.encoders._feature_manifest import read_manifest
 
     text = b'name = "x"\nwidth = 4\nrate = "frame"\nfile = "sub/{video}.npy"\nsaw = ["AffectNet"]\n'
     timed = b'name = "x"\nwidth = 4\nrate = 25.0\nstart = 0.5\nkey = "features"\nmissing = "absent"\n'

@@ -14,7 +14,8 @@ from zoo.errors import UserError
 from zoo.tracks import EditionSpec, TrackSpec
 
 NO_MEDIA = "neither crops nor raw video"  # of an annotated or listed name
-Split = Literal["train", "val", "test", "select"]  # "select": videos of a fold that choose its epoch
+Split = Literal["train", "val", "test", "select", "rest"]
+"""Of a fold ``select`` chooses the epoch; ``rest`` are videos outside all folds, which are only predicted."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,6 +55,7 @@ def job(track: str = "va", synthetic: bool = False, fit: tuple[str, ...] = (), f
         edition=SimpleNamespace(name="abaw10"),
         config=SimpleNamespace(fit=fit, fold=fold, chosen=Chosen(), train=Train()),
         index=SimpleNamespace(split=lambda name: made.get(name, [])),
+        stages=(),
     )
 
 

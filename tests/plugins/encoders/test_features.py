@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
-from plugins.encoders._feature_files import read_manifest
+from plugins.encoders._feature_manifest import read_manifest
 from plugins.encoders.ready_features import FeatureReader, ReadyFeatures, between
 from tests.support.refusals import refused
 from zoo.readers import Source

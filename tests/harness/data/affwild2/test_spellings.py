@@ -16,7 +16,7 @@ from harness.data.affwild2.groups import group_of
 from harness.data.index.group_tables import read_groups
 from harness.data.tracking.person_boxes import Boxes, have_boxes, person_boxes, write_boxes
 from plugins.editions import abaw10
-from plugins.encoders._feature_files import Manifest
+from plugins.encoders._feature_manifest import Manifest
 from tests.support.indexes import track
 from tests.support.trees import write_crops, write_lines, write_va
 from zoo.files import name_key

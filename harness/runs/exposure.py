@@ -1,0 +1,46 @@
+"""Training exposure: the groups of videos that a file of weights was trained on, as its metadata states them.
+
+The key ``saw`` has the training of the weights and those of the weights that they began with; the key ``stages`` those
+of the runs whose predictions were their input (harness.runs.stages).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+
+
+@dataclass(frozen=True)
+class TrainingExposure:
+    """One training. ``train``: groups trained on; ``select``: groups that chose the epoch."""
+
+    edition: str
+    track: str
+    data: str
+    synthetic: bool
+    train: tuple[str, ...]
+    select: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.data}: {self.edition} {self.track}"
+
+
+def read_exposure(path: Path, *, stages: bool = True) -> list[TrainingExposure]:
+    """Return the exposures stated in a file of weights; [] if there are none, as in files of other programs.
+
+    ``stages``: include those of the runs whose predictions were the input.
+    """
+    if path.suffix != ".safetensors":
+        return []
+    try:
+        with safetensors.safe_open(path, "np") as file:
+            known = file.metadata() or {}
+        said = [one for key in ("saw", "stages")[: 1 + stages] for one in json.loads(known.get(key, "[]"))]
+        return [
+            TrainingExposure(**{**one, "train": tuple(one["train"]), "select": tuple(one["select"])}) for one in said
+        ]
+    except (safetensors.SafetensorError, ValueError, TypeError, KeyError):  # another program's key of that name
+        return []
