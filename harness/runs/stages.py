@@ -79,8 +79,8 @@ def find_stages(slots: Sequence[SlotPlan], index: Index, config: RunConfig) -> t
     """
     stages = tuple(open_stage(slot.name, folder, index) for slot in slots if (folder := stage_folder(slot)) is not None)
     for stage in stages:
-        _check_unseen(stage, index)
-        _check_reported(stage, index, config)
+        check_unseen(stage, index)
+        check_reported(stage, index, config)
     return stages
 
 
@@ -127,7 +127,7 @@ def _check_fold(where: str, folder: Path, recorded: Sequence[str]) -> Path:
     return weights
 
 
-def _check_unseen(stage: Stage, index: Index) -> None:
+def check_unseen(stage: Stage, index: Index) -> None:
     """Raise UserError if a fold has seen the group of a train or val video that it predicts."""
     fold = fold_of_group(index, stage.config.folds, stage.config.folds_of)
     synthetic = bool((stage.record.result.get("data") or {}).get("synthetic"))
@@ -143,7 +143,7 @@ def _check_unseen(stage: Stage, index: Index) -> None:
         raise UserError("stage-memorised", where=where, count=len(memorised), names=_some(memorised))
 
 
-def _check_reported(stage: Stage, index: Index, config: RunConfig) -> None:
+def check_reported(stage: Stage, index: Index, config: RunConfig) -> None:
     """Raise UserError if a run of the chain has seen the official validation videos and these are reported."""
     if config.folds or config.fit:
         return

@@ -1,7 +1,7 @@
 """A finished run as ready features: the predictions in its folder, one row per frame.
 
-The tables are ``predictions/*.parquet``: out-of-fold predictions, and those of all folds together for other videos. A
-value is a column, a class or an action unit its probability ``p_NAME``. Frames at which the run had no data are absent.
+The tables are ``cv*.parquet``, out of fold, and ``rest.parquet`` and ``test.parquet``, of all folds together. A value
+is a column, a class or an action unit its probability ``p_NAME``. Frames at which the run had no data are absent.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from zoo.errors import UserError, first_line
 from zoo.files import file_sha256, open_file
 
 RECORD = "record.json"
+TABLES = ("cv*.parquet", "rest.parquet", "test.parquet")
 
 
 class RunPredictions:
@@ -30,12 +31,10 @@ class RunPredictions:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        found = sorted((folder / "predictions").glob("*.parquet"))
+        found = [path for name in TABLES for path in sorted((folder / "predictions").glob(name))]
         self.tables = [path for path in found if not path.name.endswith(".post.parquet")]
         if not self.tables:
-            raise UserError(
-                f"features:{folder}: the run has no predictions; predict again with `harness evaluate {folder}`"
-            )
+            raise UserError(f"features:{folder}: the run has no predictions of folds; train it with --folds")
         self.columns = self._columns(self.tables[0])
 
     @property

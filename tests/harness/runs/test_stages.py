@@ -12,15 +12,17 @@ import numpy as np
 import pandas as pd
 
 from harness.config.schema import RunConfig
-from harness.runs.exposure import read_exposure
+from harness.runs.exposure import TrainingExposure, read_exposure
 from harness.runs.splits import assign_splits, check_kind, split_name
+from harness.runs.stages import Stage, check_reported, check_unseen
+from leaderboards.record import Record
 from plugins.encoders.ready_features import FeatureReader
 from tests.harness.runs.test_splits import index_of
 from tests.support.refusals import Part, refused
 from zoo.readers import Source
 
 Read = Callable[[Path], dict[str, Any]]
-FIRST = ("--encoders", "face", "--epochs", 1, "--folds", 3)
+FIRST = ("--encoders", "frame", "--epochs", 1, "--folds", 3)
 TRAIN = (*FIRST, "--folds-of", "train")
 
 
@@ -67,7 +69,7 @@ def test_a_training_video_has_that_of_its_fold_and_others_the_mean_of_all(progra
     train = {str(name): rows for name, rows in own.groupby("video")}
     for name, expected in train.items():
         reader = FeatureReader(Source(name, Path(), len(expected), lambda: np.zeros(0)), str(run))
-        seen = expected["present_face"].to_numpy()
+        seen = expected["present_frame"].to_numpy()
         np.testing.assert_array_equal(reader.present(), seen)
         np.testing.assert_allclose(reader.vectors()[seen], expected[["valence", "arousal"]].to_numpy()[seen], atol=1e-6)
     for table in ("rest", "test"):
@@ -92,7 +94,74 @@ def test_no_fold_of_train_has_seen_a_validation_video(program) -> None:
         (saw,) = read_exposure(run / f"fold-{f}" / "weights.safetensors")
         scored = set(pd.read_parquet(run / f"fold-{f}" / "predictions" / f"cv3train-{f}.parquet")["group"])
         assert not {*saw.train, *saw.select} & (val | scored)
-        assert {*saw.train, *saw.select} | scored == groups
+        assert saw.train
+        assert {*saw.train, *saw.select} <= groups
+
+
+def test_a_frame_without_data_of_the_first_run_is_absent(tmp_path: Path) -> None:
+    """Rows in another order, probabilities and values, labels and extra columns beside them."""
+    (tmp_path / "predictions").mkdir()
+    (tmp_path / "record.json").write_text("{}")
+    table = {
+        "video": ["a", "b", "a", "a"],
+        "frame": np.array([2, 1, 1, 3], np.int32),
+        "time": [0.1, 0.0, 0.0, 0.2],
+        "expression": np.zeros(4, np.int8),
+        "p_Sad": [0.2, 0.9, 0.1, 0.3],
+        "valence": [-0.2, 0.9, -0.1, -0.3],
+        "valence_true": np.ones(4),
+        "present_x": [False, True, True, False],
+        "present_y": [True, True, False, False],
+        "extra_crop": np.ones(4),
+    }
+    pd.DataFrame(table).to_parquet(tmp_path / "predictions" / "cv3.parquet")
+    reader = FeatureReader(Source("a", Path(), 3, lambda: np.zeros(3)), str(tmp_path))
+    assert reader.present().tolist() == [True, True, False]
+    np.testing.assert_allclose(reader.vectors(), [[0.1, -0.1], [0.2, -0.2], [0, 0]], atol=1e-7)
+    with refused("plugin-error", match="no predictions for the video c"):
+        FeatureReader(Source("c", Path(), 3, lambda: np.zeros(3)), str(tmp_path)).present()
+    with refused("plugin-error", match="3 rows of the video a, which has 4 frames"):
+        FeatureReader(Source("a", Path(), 4, lambda: np.zeros(4)), str(tmp_path)).present()
+    before = reader.fingerprint()
+    pd.DataFrame({**table, "valence": [-0.2, 0.9, -0.1, 0.3]}).to_parquet(tmp_path / "predictions" / "cv3.parquet")
+    assert FeatureReader(Source("a", Path(), 3, lambda: np.zeros(3)), str(tmp_path)).fingerprint() != before
+
+
+# --- what has seen what -------------------------------------------------------------------------------------------------
+
+DATA = {"train": ["a", "b", "c"], "val": ["d"], "test": ["e"]}
+
+
+def stage_of(*folds: str, through: str = "", of: tuple[Any, ...] = ("train",)) -> Stage:
+    """A stage of as many folds, each trained on these groups; ``through``: groups that its own stage has seen."""
+
+    def saw(groups: str) -> TrainingExposure:
+        return TrainingExposure("abaw10", "va", "Aff-Wild2", False, tuple(groups), ())
+
+    own = tuple((saw(groups),) for groups in folds)
+    every = (*(one for those in own for one in those), *([saw(through)] if through else []))
+    record = Record("first", "done", result={"data": {"synthetic": False}})
+    return Stage("face", Path("first"), record, RunConfig(folds=3, folds_of=of), own, every)
+
+
+def test_a_fold_that_has_seen_what_it_predicts_is_refused() -> None:
+    """Also if it is its starting weights that have: they are among the trainings of its own weights."""
+    index = index_of(DATA)
+    check_unseen(stage_of("bc", "ac", "ab"), index)
+    with refused("stage-memorised", count=1, names="train1"):
+        check_unseen(stage_of("bc", "abc", "ab"), index)
+    with refused("stage-memorised", count=1, names="val0"):  # every fold predicts it, so one is enough
+        check_unseen(stage_of("bc", "ac", "abd"), index)
+
+
+def test_a_chain_that_has_seen_reported_videos_is_refused() -> None:
+    index = index_of(DATA)
+    check_reported(stage_of("bc", "ac", "ab"), index, RunConfig())
+    with refused("stage-saw-reported", count=1, names="val0"):
+        check_reported(stage_of("bc", "ac", "ab", through="d"), index, RunConfig())
+    both = stage_of("bcd", "acd", "ab", of=("train", "val"))
+    check_reported(both, index, RunConfig(folds=3))  # marked instead
+    check_reported(both, index, RunConfig(fit=("train", "val"), epochs_from="x"))  # no label is reported
 
 
 # --- a second run -------------------------------------------------------------------------------------------------------
@@ -133,7 +202,7 @@ def test_folds_of_a_second_run_are_marked(program, tmp_path: Path, record: Read)
 
 
 def test_a_run_that_cannot_be_a_stage_is_refused_before_training(program, tmp_path: Path) -> None:
-    plain = program.kept("--encoders", "face", "--epochs", 1)
+    plain = program.kept("--encoders", "frame", "--epochs", 1)
     second(program, tmp_path, plain).refused("stage-without-folds", split="val")
     both = program.kept(*FIRST)
     second(program, tmp_path, both / "fold-0").refused("stage-without-folds", split="cv3-0")
@@ -179,7 +248,7 @@ def test_an_unfinished_run_is_refused(program, tmp_path: Path) -> None:
 
 
 def test_predictions_of_new_videos_run_the_first_stage_first(program, tmp_path: Path) -> None:
-    """A test video predicted from its file gets what the same run gave it from the data folder."""
+    """All folds of the first run predict a file, then the second run reads their mean."""
     first = copied(program.kept(*TRAIN), tmp_path / "first")
     assert second(program, tmp_path, first).code == 0
     run = tmp_path / "second"
