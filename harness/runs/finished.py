@@ -215,9 +215,9 @@ def check_stage(branch: str, stage: Path, found: Record, record: Record | None, 
     """
     blocks = (record.result.get("stages") if record else None) or []
     known = next((block["sha256"] for block in blocks if block["branch"] == branch), "none")
-    if known != found.result_sha256:
-        digests = {"known": known[:12], "found": found.result_sha256[:12]}
-        raise UserError("stage-changed", folder=folder, branch=branch, stage=stage, **digests)
+    now = found.result_sha256
+    if known != now:
+        raise UserError("stage-changed", folder=folder, branch=branch, stage=stage, known=known[:12], found=now[:12])
 
 
 def check_index(index: Index, record: Record | None, folder: Path) -> None:
