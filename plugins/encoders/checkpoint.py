@@ -4,7 +4,8 @@ The file holds the weights of one of timm's architectures (zoo.weights.reading.r
 resnets have the same parameter names. ``model`` names the architecture, because the file does not contain it. A prefix
 of the file's names (``module.``, ``backbone.``, ...) is removed; the prefix chosen is the one with which most names
 match the network's. The classifier is used if ``classes`` names its order, and left out otherwise. The notes of the
-record list these steps. The seed system's AffectNet ResNet-50 (``model_state_dict``, seven classes in ``fc``) is such a
+record list these steps. A file of `harness pretrain` has a card that says all of this (zoo.weights.network_cards), so
+that it needs no option. The seed system's AffectNet ResNet-50 (``model_state_dict``, seven classes in ``fc``) is such a
 file.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,13 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from plugins.encoders._timm_files import with_classifier
 from zoo.api import FrameInput, ModelCard, OwnScores
 from zoo.errors import UserError
 from zoo.modules import FrameEncoder, OwnClassifier
 from zoo.registry.suggestions import did_you_mean
 from zoo.weights.loading import Adapted
+from zoo.weights.network_cards import NetworkCard, read_network_card
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PREFIXES = (
@@ -69,11 +73,14 @@ class Checkpoint(FrameEncoder):
             raise UserError(
                 f"encoder 'checkpoint': size {size}, mean {mean}, std {std}: three numbers each, std over 0"
             )
+        told = _told(argument, model, size, mean, std, classes)
+        model, size, mean, std, classes = told.model, told.size, told.mean, told.std, told.classes
         net = _create(model, size)
         dim: Any = getattr(net, "head_hidden_size", None) or net.num_features
         super().__init__(dim=int(dim), input=FrameInput(size, _three(mean), _three(std)))
         self.net = net
         self.classifier = OwnClassifier(self.dim, len(classes)) if classes else None
+        self.model, self.size, self.squashed = model, size, told.squashed
 
     def encode(self, images: Tensor) -> Tensor:
         """Encode images (N, 3, H, W) to (N, dim)."""
@@ -85,7 +92,55 @@ class Checkpoint(FrameEncoder):
         if self.classifier is None:
             raise UserError("encoder 'checkpoint' has no predictions of its own: name the classes of its last layer")
         out: Tensor = self.classifier(features)
+        if self.squashed:  # its values were trained through tanh
+            out = torch.cat([out[..., : -self.squashed], out[..., -self.squashed :].tanh()], -1)
         return out
+
+    def exported(self, weight: Tensor, bias: Tensor) -> tuple[str, dict[str, Tensor]]:
+        """Return timm's name and the state of the network with a last layer (K, dim), for face=checkpoint:FILE."""
+        state = with_classifier(self.model, self.net, partial(_create, self.model, self.size), weight, bias)
+        return self.model, state
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What options and the card inside the file say together; ``squashed``: values at the end that are a tanh."""
+
+    model: str
+    size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    classes: tuple[str, ...]
+    squashed: int = 0
+    card: NetworkCard | None = None
+
+
+def _told(
+    argument: str | None,
+    model: str,
+    size: int,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    classes: tuple[str, ...],
+) -> _Told:
+    """Return the options, completed from the card inside the file if it has one.
+
+    An option that has its default counts as not given. Raises UserError if another one contradicts the card.
+    """
+    card = read_network_card(Path(argument).expanduser()) if argument else None
+    if card is None:
+        return _Told(model, size, tuple(mean), tuple(std), tuple(classes))
+    said = {"model": card.model, "size": card.size, "mean": card.mean, "std": card.std}
+    said["classes"] = (*card.classes, *card.values)
+    given = {"model": model, "size": size, "mean": tuple(mean), "std": tuple(std), "classes": tuple(classes)}
+    usual = {"model": "resnet50", "size": 224, "mean": MEAN, "std": STD, "classes": ()}
+    for name, value in given.items():
+        if value not in (usual[name], said[name]):
+            raise UserError(
+                f"option {name!r} of encoder 'checkpoint' is {value}, but {argument} says {said[name]}: leave it out"
+            )
+    squashed = len(card.values) if card.squash == "tanh" else 0
+    return _Told(card.model, card.size, card.mean, card.std, (*card.classes, *card.values), squashed, card)
 
 
 def passport(
@@ -108,13 +163,15 @@ def passport(
     """
     if argument is None:
         raise UserError("encoder 'checkpoint' needs a file of weights: write face=checkpoint:FILE")
+    told = _told(argument, model, size, mean, std, classes)
+    model, size, mean, std, classes = told.model, told.size, told.mean, told.std, told.classes
     return ModelCard(
         name=Path(argument).name,
         sha256=sha256,
-        license="as the file's owner says",
+        license=told.card.license if told.card else "as the file's owner says",
         source="a local file, " + ("all of it" if strict else "what of it fits"),
         path=argument,
-        saw=trained_on,
+        saw=(*trained_on, *(one for one in (told.card.saw if told.card else ()) if one not in trained_on)),
         adapt=partial(adapt, model, size, strict, classes),
         classes=classes,
         ema=ema,
@@ -153,7 +210,9 @@ def adapt(model: str, size: int, strict: bool, classes: tuple[str, ...], state: 
 
 
 def own_scores(stream: str, argument: str | None, classes: tuple[str, ...] = (), **_options: object) -> OwnScores:
-    """Return the classes and values that the user names."""
+    """Return the classes and values that the user names, or the card inside the file."""
+    if not classes and argument and (card := read_network_card(Path(argument).expanduser())):
+        return OwnScores(card.classes, card.values)
     values = tuple(name for name in classes if name.lower() in ("valence", "arousal"))
     if classes[len(classes) - len(values) :] != values:
         raise UserError(
