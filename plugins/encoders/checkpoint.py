@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,28 +21,16 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from plugins.encoders._checkpoint_cards import MEAN, STD, told_of
+from plugins.encoders._checkpoint_names import best_prefix, check_classes, classifier_of, some, use_of
 from plugins.encoders._timm_files import with_classifier
 from zoo.api import FrameInput, ModelCard, OwnScores
 from zoo.errors import UserError
 from zoo.modules import FrameEncoder, OwnClassifier
 from zoo.registry.suggestions import did_you_mean
 from zoo.weights.loading import Adapted
-from zoo.weights.network_cards import NetworkCard, read_network_card
+from zoo.weights.network_cards import read_network_card
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-PREFIXES = (
-    "module.",
-    "model.",
-    "backbone.",
-    "encoder.",
-    "net.",
-    "network.",
-    "base.",
-    "base_model.",
-    "features_extractor.",
-    "feature_extractor.",
-    "_orig_mod.",
-)
 ENOUGH = 0.9  # fraction of the network's weights; a file with fewer belongs to another network
 
 
@@ -73,7 +60,7 @@ class Checkpoint(FrameEncoder):
             raise UserError(
                 f"encoder 'checkpoint': size {size}, mean {mean}, std {std}: three numbers each, std over 0"
             )
-        told = _told(argument, model, size, mean, std, classes)
+        told = told_of(argument, model, size, mean, std, classes)
         model, size, mean, std, classes = told.model, told.size, told.mean, told.std, told.classes
         net = _create(model, size)
         dim: Any = getattr(net, "head_hidden_size", None) or net.num_features
@@ -102,47 +89,6 @@ class Checkpoint(FrameEncoder):
         return self.model, state
 
 
-@dataclass(frozen=True)
-class _Told:
-    """What options and the card inside the file say together; ``squashed``: values at the end that are a tanh."""
-
-    model: str
-    size: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    classes: tuple[str, ...]
-    squashed: int = 0
-    card: NetworkCard | None = None
-
-
-def _told(
-    argument: str | None,
-    model: str,
-    size: int,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    classes: tuple[str, ...],
-) -> _Told:
-    """Return the options, completed from the card inside the file if it has one.
-
-    An option that has its default counts as not given. Raises UserError if another one contradicts the card.
-    """
-    card = read_network_card(Path(argument).expanduser()) if argument else None
-    if card is None:
-        return _Told(model, size, tuple(mean), tuple(std), tuple(classes))
-    said = {"model": card.model, "size": card.size, "mean": card.mean, "std": card.std}
-    said["classes"] = (*card.classes, *card.values)
-    given = {"model": model, "size": size, "mean": tuple(mean), "std": tuple(std), "classes": tuple(classes)}
-    usual = {"model": "resnet50", "size": 224, "mean": MEAN, "std": STD, "classes": ()}
-    for name, value in given.items():
-        if value not in (usual[name], said[name]):
-            raise UserError(
-                f"option {name!r} of encoder 'checkpoint' is {value}, but {argument} says {said[name]}: leave it out"
-            )
-    squashed = len(card.values) if card.squash == "tanh" else 0
-    return _Told(card.model, card.size, card.mean, card.std, (*card.classes, *card.values), squashed, card)
-
-
 def passport(
     stream: str,
     argument: str | None,
@@ -163,7 +109,7 @@ def passport(
     """
     if argument is None:
         raise UserError("encoder 'checkpoint' needs a file of weights: write face=checkpoint:FILE")
-    told = _told(argument, model, size, mean, std, classes)
+    told = told_of(argument, model, size, mean, std, classes)
     model, size, mean, std, classes = told.model, told.size, told.mean, told.std, told.classes
     return ModelCard(
         name=Path(argument).name,
@@ -192,20 +138,20 @@ def adapt(model: str, size: int, strict: bool, classes: tuple[str, ...], state: 
         whole = _create(model, size, classes=1).state_dict()
     own = net.state_dict()
     heads = tuple({name.rpartition(".")[0] + "." for name in whole.keys() - own.keys()})
-    prefix = _best_prefix(state, own)
+    prefix = best_prefix(state, own)
     notes = [f"{prefix!r} taken off {sum(name.startswith(prefix) for name in state)} names"] if prefix else []
     beside = [n for n in state if prefix and not n.startswith((prefix, *heads)) and n not in own]
     if beside:  # tensors outside the network's prefix, such as the weights of a loss
-        notes.append(f"{len(beside)} beside {prefix!r} left out ({_some(beside)})")
+        notes.append(f"{len(beside)} beside {prefix!r} left out ({some(beside)})")
     short = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name not in beside}
     dropped = {name: tensor for name, tensor in short.items() if name.startswith(heads)}
-    notes += _check_classes(classes, dropped)
+    notes += check_classes(classes, dropped)
     found = _resampled(model, {name: t for name, t in short.items() if name not in dropped}, net)
     if not strict:
         found, more = _what_fits(model, found, own)
         notes += more
-    own_last = _classifier(dropped, classes)
-    notes.append(f"{len(found)} tensors for {model}, {len(dropped)} of the classifier {_use(classes, own_last)}")
+    own_last = classifier_of(dropped, classes)
+    notes.append(f"{len(found)} tensors for {model}, {len(dropped)} of the classifier {use_of(classes, own_last)}")
     return Adapted({**{f"net.{name}": tensor for name, tensor in found.items()}, **own_last}, tuple(notes))
 
 
@@ -219,52 +165,6 @@ def own_scores(stream: str, argument: str | None, classes: tuple[str, ...] = (),
             f"encoder 'checkpoint': in classes valence and arousal must come last, got {', '.join(classes)}"
         )
     return OwnScores(classes[: len(classes) - len(values)], tuple(name.lower() for name in values))
-
-
-def _classifier(head: Mapping[str, Tensor], classes: tuple[str, ...]) -> dict[str, Tensor]:
-    """Return the last layer of the file if the user named its classes and it is unambiguous, else an empty dict.
-
-    A missing bias is replaced by zeros.
-    """
-    if not classes:
-        return {}
-    names = [name for name, tensor in head.items() if name.endswith("weight") and tensor.ndim == 2]
-    if not names or len(names) > 1:  # with several layers, the operations between them are unknown
-        return {}
-    weight = head[names[0]]
-    bias = head.get(names[0].removesuffix("weight") + "bias", torch.zeros(len(weight)))
-    return {"classifier.weight": weight, "classifier.bias": bias}
-
-
-def _use(classes: tuple[str, ...], found: Mapping[str, Tensor]) -> str:
-    return "kept for what it predicts itself" if classes and found else "left out"
-
-
-def _best_prefix(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
-    """Return the prefix whose removal makes most names match the network's; "" if none helps."""
-    prefixes = {""}
-    for name in state:
-        prefix = ""
-        while part := next((p for p in PREFIXES if name.startswith(prefix + p)), ""):
-            prefix += part
-            prefixes.add(prefix)
-    return max(sorted(prefixes, key=len), key=lambda p: sum(n.startswith(p) and n[len(p) :] in own for n in state))
-
-
-def _check_classes(classes: tuple[str, ...], head: Mapping[str, Tensor]) -> list[str]:
-    """Compare the number of the user's classes with the width of the classifier's last layer; return notes.
-
-    Raises UserError if they differ.
-    """
-    widths = [tensor.shape[0] for name, tensor in head.items() if name.endswith("weight") and tensor.ndim == 2]
-    if not widths:
-        return ["the order of classes could not be checked: the file has no classifier"] if classes else []
-    if classes and len(classes) != widths[-1]:
-        raise UserError(
-            f"a class order that does not match: {len(classes)} classes ({', '.join(classes)}), but the file's "
-            f"classifier has {widths[-1]} answers: correct --set encoder.SLOT.classes=..."
-        )
-    return [f"its classifier had {widths[-1]} answers" + (f": {', '.join(classes)}" if classes else "")]
 
 
 def _resampled(model: str, state: dict[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
@@ -290,13 +190,9 @@ def _what_fits(model: str, found: dict[str, Tensor], own: Mapping[str, Tensor]) 
         )
     lacking = [name for name in own if name not in fits]
     spare = [name for name in found if name not in fits]
-    notes = [f"{len(lacking)} of the network not in the file, left random ({_some(lacking)})"] if lacking else []
-    notes += [f"{len(spare)} of the file not in the network, left out ({_some(spare)})"] if spare else []
+    notes = [f"{len(lacking)} of the network not in the file, left random ({some(lacking)})"] if lacking else []
+    notes += [f"{len(spare)} of the file not in the network, left out ({some(spare)})"] if spare else []
     return {name: fits.get(name, t) for name, t in own.items()}, notes
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _three(values: tuple[float, ...]) -> tuple[float, float, float]:

@@ -35,6 +35,7 @@ PAGES = (
     "postprocessor",
     "detector",
     "logger",
+    "corpus",
     "stream",
     "edition",
     "hooks",
