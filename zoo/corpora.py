@@ -169,3 +169,13 @@ def check_rows(
     if not good.all():
         row = int(good.argmin())
         raise UserError("corpus-row", file=file, line=first_line + row, name=name, wanted=wanted, got=str(values[row]))
+
+
+def wrong_folder(root: Path, name: str, wanted: object, hint: str = "") -> UserError:
+    """Return the error for a folder that is none of a corpus: ``wanted`` is not there; ``hint``: what it may be."""
+    return UserError("corpus-folder", root=root, name=name, wanted=wanted, hint=hint)
+
+
+def wrong_columns(file: Path, lacking: Sequence[str], wanted: Sequence[str]) -> UserError:
+    """Return the error for a list whose header lacks columns."""
+    return UserError("corpus-columns", file=file, names=", ".join(lacking), wanted=",".join(wanted))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from plugins.corpora._affectnet_labels import CODES, answers, labels_of
-from zoo.corpora import CorpusTable, Draw, list_pictures, with_pictures
+from zoo.corpora import CorpusTable, Draw, list_pictures, with_pictures, wrong_folder
 from zoo.errors import UserError
 
 PARTS = (("train_set", True), ("val_set", False))
@@ -35,7 +35,7 @@ def _read_part(root: Path, folder: Path, train: bool, partial: bool, classes: in
     for place in places.values():
         if not place.is_dir():
             name = "AffectNet" if folder.is_dir() else f"AffectNet's {folder.name}"
-            raise UserError("corpus-folder", root=root, name=name, wanted=place.relative_to(root), hint="")
+            raise wrong_folder(root, name, place.relative_to(root))
     pictures = list_pictures(places["images"])
     stems = np.array([name.rpartition(b".")[0] for name in pictures.tolist()], dtype=bytes)
     complete = _complete(places["annotations"], partial)
@@ -68,7 +68,7 @@ def _complete(folder: Path, partial: bool) -> np.ndarray:
                 found[end].add(stem)
     every, whole = set.union(*found.values()), set.intersection(*found.values())
     if not whole:
-        raise UserError("corpus-folder", root=folder, name="AffectNet's labels", wanted="0_exp.npy", hint="")
+        raise wrong_folder(folder, "AffectNet's labels", "0_exp.npy")
     if (lacking := sorted(every - whole)) and not partial:
         end = next(end for end in ENDS if lacking[0] not in found[end])
         first = f"{lacking[0]}{end}.npy"

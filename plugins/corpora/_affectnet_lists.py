@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from plugins.corpora._affectnet_labels import answers, labels_of
-from zoo.corpora import CorpusTable, Draw, check_rows, find_below, with_pictures
+from zoo.corpora import CorpusTable, Draw, check_rows, find_below, with_pictures, wrong_columns, wrong_folder
 from zoo.errors import UserError
 
 FILE, CODE = "subDirectory_filePath", "expression"
@@ -25,7 +25,7 @@ def read(root: Path, lists: Path, partial: bool, classes: int) -> CorpusTable:
     """Read the lists in a folder, and compare them with the pictures beside it."""
     folder = find_below(lists.parent, ("",), PICTURES[0]) or find_below(root, ("", "AffectNet"), PICTURES[1])
     if folder is None:
-        raise UserError("corpus-folder", root=root, name="AffectNet's pictures", wanted=PICTURES[0], hint="")
+        raise wrong_folder(root, "AffectNet's pictures", PICTURES[0])
     parts = [(*_read_list(lists / name, classes, partial), train) for name, train in PARTS]
     files = np.concatenate([part[0] for part in parts])
     labels, boxes = (np.concatenate([part[k] for part in parts]) for k in (1, 2))
@@ -52,7 +52,7 @@ def _read_list(file: Path, classes: int, partial: bool) -> tuple[np.ndarray, np.
         with file.open("rb") as opened:
             header = opened.readline().decode("utf-8-sig", "replace").strip().split(",")
         if lacking := [name for name in wanted if name not in header]:
-            raise UserError("corpus-columns", file=file, names=", ".join(lacking), wanted=",".join(COLUMNS))
+            raise wrong_columns(file, lacking, COLUMNS)
         types = csv.ConvertOptions(include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string()))
         rows = csv.read_csv(file, convert_options=types)
     except OSError as error:

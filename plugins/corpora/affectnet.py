@@ -21,7 +21,7 @@ import numpy as np
 from plugins.corpora import _affectnet_arrays as arrays
 from plugins.corpora import _affectnet_lists as lists
 from plugins.corpora._affectnet_labels import CODES
-from zoo.corpora import CorpusTable, Draw, find_below
+from zoo.corpora import CorpusTable, Draw, find_below, wrong_folder
 from zoo.errors import UserError
 
 LISTS = "Manually_Annotated_file_lists"
@@ -49,7 +49,7 @@ def read(root: Path, partial: bool = False, classes: int = 8) -> CorpusTable:
     found_lists = find_below(root, INSIDE, LISTS)
     found_arrays = find_below(root, INSIDE, "train_set")
     if found_lists and found_arrays:
-        raise UserError("corpus-two-forms", root=root, first=found_lists, second=found_arrays)
+        raise UserError(f"{root}: there are two forms of AffectNet, {found_lists} and {found_arrays}: name one of them")
     if found_lists:
         return lists.read(root, found_lists, partial, classes)
     if found_arrays:
@@ -57,7 +57,7 @@ def read(root: Path, partial: bool = False, classes: int = 8) -> CorpusTable:
     wanted = f"{LISTS}/training.csv or train_set/annotations"
     copy = next((root / name for name in OTHER if (root / name).is_dir()), None)
     hint = f" ({copy.name} belongs to a copy with folders by class, which is other data)" if copy else ""
-    raise UserError("corpus-folder", root=root, name="AffectNet", wanted=wanted, hint=hint)
+    raise wrong_folder(root, "AffectNet", wanted, hint)
 
 
 def sample(root: Path, form: str, count: int, draw: Draw, seed: int) -> None:

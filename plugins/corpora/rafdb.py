@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.corpora import CorpusTable, Draw, check_rows, find_below, list_pictures, with_pictures
+from zoo.corpora import CorpusTable, Draw, check_rows, find_below, list_pictures, with_pictures, wrong_folder
 from zoo.errors import UserError
 from zoo.tracks import Answer
 
@@ -40,10 +40,10 @@ def read(root: Path, partial: bool = False, pictures: str = "aligned") -> Corpus
     """
     place = find_below(root, ("", "basic", "RAF-DB/basic"), LIST)
     if place is None:
-        raise UserError("corpus-folder", root=root, name="RAF-DB", wanted=f"basic/{LIST}", hint=_hint(root))
+        raise wrong_folder(root, "RAF-DB", f"basic/{LIST}", _hint(root))
     folder = place.parents[1] / "Image" / pictures
     if not folder.is_dir():
-        raise UserError("corpus-folder", root=root, name="RAF-DB's pictures", wanted=folder.relative_to(root), hint="")
+        raise wrong_folder(root, "RAF-DB's pictures", folder.relative_to(root))
     names, codes = _read_list(place)
     files = np.array([_file_of(name, pictures) for name in names.tolist()], dtype=bytes)
     has, counts = with_pictures(folder, files, partial=partial, found=list_pictures(folder))
