@@ -68,7 +68,7 @@ class CorpusTable:
 
 @dataclass(frozen=True)
 class CorpusSpec(Spec):
-    """``build(root, partial=False, **options)`` -> CorpusTable: read one published layout of a corpus.
+    """``build(root, partial, **options)`` -> CorpusTable: read one published layout of a corpus.
 
     The reader refuses pictures without labels, labels without pictures and rows that are not what is published; with
     ``partial`` it leaves them out and counts them.

@@ -110,7 +110,10 @@ def data_corpus(
     seed: Annotated[int, typer.Option(min=0, help="draw other pictures")] = 0,
     plugin: Plugins = None,
 ) -> None:
-    """Write made-up pictures in the published layout of a corpus, to try `harness pretrain` with."""
+    """Write made-up pictures in the layout of a corpus.
+
+    `harness pretrain` can be tried on them.
+    """
     from harness.data.synthetic.corpus_faces import make_corpus
     from zoo.registry.tracks import load_plugins
 

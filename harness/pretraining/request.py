@@ -1,4 +1,4 @@
-"""What is pretrained on what: the request as the user gives it, and as the folder of a pretraining keeps it."""
+"""Request for a pretraining, as the user gives it and as the folder of a pretraining keeps it."""
 
 from __future__ import annotations
 

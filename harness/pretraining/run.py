@@ -32,7 +32,6 @@ from harness.training.loggers import Loggers
 from harness.training.loop import train
 from zoo.corpora import CorpusTable
 from zoo.errors import UserError
-from zoo.model.model import LossGroup
 from zoo.registry.tracks import load_plugins
 from zoo.weights.loading import Loaded
 
@@ -93,11 +92,12 @@ def _run(job: Pretraining, checked: Checked, folder: Path, world: World) -> None
     torch.use_deterministic_algorithms(True, warn_only=True)
     started = time.time()
     parts = parts_of(table, labels_of(table, track), job.edition, track, job.input, config.seed)
-    if not parts["train"].videos or not parts["val"].videos:
-        raise UserError("corpus-part-empty", root=table.root, part="training" if parts["val"].videos else "validation")
+    for part, called in (("train", "training"), ("val", "validation")):
+        if not any(video.n_frames for video in parts[part].videos):
+            raise UserError("corpus-part-empty", root=table.root, part=called)
     model = make_model(job.plan, job.dims, training_counts(track, parts["train"]), config)
     classes = sum(answer.width for answer in track.answers if answer.kind == "class")
-    squash = squash_of(model.losses, classes, cast(LossGroup, model.losses).width - classes)
+    squash = squash_of(model.losses, classes, model.losses.width - classes)
     loaded = load_starting_weights(model, job.plan).get(SLOT)
     if world.first:
         print("\n".join(_announced(job, checked, loaded)), flush=True)

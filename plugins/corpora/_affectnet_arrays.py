@@ -97,7 +97,7 @@ def write(root: Path, rows: Sequence[tuple[int, float, float, bool]], draw: Draw
         folder = root / PARTS[val][0]
         for name in ("images", "annotations"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        labels = {"expression": CODES[code], "valence": valence, "arousal": arousal}
+        labels: dict[str, float | str] = {"expression": CODES[code], "valence": valence, "arousal": arousal}
         draw(folder / "images" / f"{2 * i}.jpg", labels, 224, (0, 0, 224, 224))
         texts = (str(code), str(valence), str(arousal)) if i % 2 else (code, valence, arousal)
         for end, value in zip(ENDS, texts, strict=True):

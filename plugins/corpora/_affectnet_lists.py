@@ -85,7 +85,7 @@ def write(root: Path, rows: Sequence[tuple[int, float, float, bool]], draw: Draw
         box = (12, 20, 100, 100) if code != 10 else (-1, -1, -1, -1)
         path = root / PICTURES[0] / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        labels = {CODE: CODES[code], "valence": max(valence, -1), "arousal": max(arousal, -1)}
+        labels: dict[str, float | str] = {CODE: CODES[code], "valence": max(valence, -1), "arousal": max(arousal, -1)}
         draw(path, labels, 128, box if code != 10 else (0, 0, 128, 128))
         points = ";".join(f"{20 + k % 60}.5" for k in range(136)) if code != 10 else ""
         row = [name, *map(str, box), points, str(code), f"{valence:.6g}", f"{arousal:.6g}"]

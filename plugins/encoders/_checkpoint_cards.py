@@ -1,4 +1,4 @@
-"""What the options of the encoder ``checkpoint`` and the card inside a file of weights say together."""
+"""Options of the encoder ``checkpoint``, completed from the card inside a file of weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Told:
-    """What options and the card inside the file say together; ``squashed``: values at the end that are a tanh."""
+    """Options, completed from the card inside the file; ``squashed``: values at the end that are a tanh."""
 
     model: str
     size: int

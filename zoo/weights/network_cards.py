@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import safetensors
 
@@ -19,7 +20,7 @@ KEY = "network"
 
 @dataclass(frozen=True)
 class NetworkCard:
-    """How a network is built, what its last layer predicts, and what it was trained on.
+    """Description of a network: how to build it, what its last layer predicts, what it was trained on.
 
     Attributes:
         model: timm's name of the architecture.
@@ -70,6 +71,7 @@ def read_network_card(path: Path) -> NetworkCard | None:
         known = {field.name for field in fields(NetworkCard)}
         if not isinstance(said, dict) or not known >= said.keys():
             return None  # another program's key of that name
-        return NetworkCard(**{name: tuple(v) if isinstance(v, list) else v for name, v in said.items()})
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in said.items()}
+        return NetworkCard(**values)
     except (ValueError, TypeError, RecursionError) as error:
         raise UserError("network-card-invalid", file=path, reason=type(error).__name__) from None

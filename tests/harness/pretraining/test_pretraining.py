@@ -9,16 +9,21 @@ import numpy as np
 import pytest
 import torch
 
+from harness.batching.windows import Windows
 from harness.data.corpora.checking import COPY, check_pictures
 from harness.data.corpora.decoding import cut, read_picture
 from harness.data.synthetic.corpus_faces import make_corpus
 from harness.predicting.command import load_model
-from harness.pretraining.plan import squash_of
+from harness.pretraining.clips import SLOT, parts_of
+from harness.pretraining.plan import labels_of, squash_of, track_of
 from harness.pretraining.request import Request, configured
 from harness.pretraining.run import pretrain, resume
+from harness.training import loop
 from plugins.corpora import affectnet, corpora
 from plugins.encoders.checkpoint import Checkpoint, own_scores, passport
 from tests.support.refusals import Part, refused
+from zoo.api import EditionSpec, FrameInput
+from zoo.errors import Stopped
 from zoo.metrics import scores as metrics
 from zoo.weights.loading import load_pretrained
 from zoo.weights.network_cards import read_network_card
@@ -185,3 +190,38 @@ def test_a_box_that_leaves_the_picture_is_black_there():
             if 0 <= y + 2 < 4 and 0 <= x - 1 < 5:
                 wanted[y, x] = image[y + 2, x - 1]
     np.testing.assert_array_equal(got, wanted)
+
+
+def test_a_stopped_one_is_continued_to_the_same_card(done, faces, tmp_path, monkeypatch):
+    end = loop._Loop.end_epoch
+
+    def stop(self, *, last):
+        end(self, last=last)
+        raise Stopped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Loop, "end_epoch", stop)
+        with pytest.raises(Stopped):
+            pretrain(*ask(faces), out=tmp_path, name="stopped")
+    assert not (tmp_path / "stopped" / "card.json").exists()
+    resume(tmp_path / "stopped")
+    assert card(tmp_path / "stopped")["result_sha256"] == card(done)["result_sha256"]
+
+
+def test_a_batch_has_the_pictures_and_labels_of_its_windows(faces):
+    table = affectnet.read(faces)
+    track = track_of("affectnet", ("expr", "va"), table)
+    spec = FrameInput(32, (0.5,) * 3, (0.5,) * 3)
+    parts = parts_of(table, labels_of(table, track), EditionSpec("a", "", 0, (track,)), track, spec, 0)
+    videos = parts["val"].videos
+    rows = np.concatenate([parts["val"].raw[SLOT].rows[video.name] for video in videos])
+    assert sorted(rows.tolist()) == np.flatnonzero(~table.train).tolist()  # each once, none of the training part
+    windows = Windows(np.array([[0, 3, 4, 0], [0, 1, 2, 0], [0, 3, 4, 1]]))
+    batch = parts["train"].batch(windows, 1, slice(1, 3))
+    train = parts["train"].raw[SLOT].rows["train"]
+    image = np.zeros((32, 32, 3), np.uint8)
+    for place, frame in enumerate((1, 3)):  # the second and third clip, of all three clips' labels
+        read_picture(table, int(train[frame]), image)
+        np.testing.assert_array_equal(batch.inputs[SLOT]["frames"][place, 0].numpy(), image)
+    np.testing.assert_allclose(batch.target[:, 0].numpy(), table.labels[train[[3, 1, 3]]])
+    assert batch.where == [("train", 3, 0), ("train", 1, 0), ("train", 3, 1)]
