@@ -9,7 +9,7 @@ from typing import cast
 
 import torch
 
-from harness.batching.sampling import training_counts
+from harness.batching.training_windows import training_counts
 from harness.config.recorded import recorded
 from harness.config.schema import RunConfig, flat
 from harness.data.corpora.checking import Checked, check_pictures

@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from harness.evaluation.scoring import statistics_of
 from harness.pretraining.plan import target_track
-from leaderboards.statistics import jackknife
+from leaderboards.intervals import jackknife
 from zoo.api import TrackSpec, VideoAnswers
 from zoo.metrics import scores as metrics
 
