@@ -80,10 +80,11 @@ def pretrain(
             raise UserError("pretrain-resume-mixed")
         command.resume(resume, machines, data=data)
         return
-    if corpus is None or data is None:
-        raise UserError("pretrain-what", names=", ".join(load_plugins([str(p) for p in plugin or []]).names("corpora")))
     files = [str(path) for path in plugin or []]
-    spec = load_plugins(files).get("corpora", corpus)
+    registry = load_plugins(files)
+    if corpus is None or data is None:
+        raise UserError("pretrain-what", names=", ".join(registry.names("corpora")))
+    spec = registry.get("corpora", corpus)
     chosen = parse_targets(targets if targets is not None else ",".join(spec.targets))
     flags = {
         "seed": seed,
