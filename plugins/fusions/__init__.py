@@ -141,14 +141,15 @@ def fusions() -> list[api.FusionSpec]:
                 "gate": api.Option(
                     "none",
                     "gate between a frame's features before attention and after each round; flat is GRJCA's, "
-                    "hierarchical its two-step form (at least 2 rounds)",
-                    choices=("none", "flat", "hierarchical"),
+                    "hierarchical its two-step form (at least 2 rounds), temporal TAGF's, an LSTM over the rounds",
+                    choices=("none", "flat", "hierarchical", "temporal"),
                 ),
                 "hidden": api.Option(64, "width to which each slot is projected after its temporal network"),
                 "dropout": api.Option(0.1, "dropout rate of the attended features in each round"),
                 "own_term": api.Option(False, "add the first paper's term W x of each slot's own frame"),
             },
-            paper="Praveen et al. 2022, arXiv:2203.14779; recursive: 2304.07958, 2403.13659; gated: 2503.12261",
+            paper="Praveen et al. 2022, arXiv:2203.14779; recursive: 2304.07958, 2403.13659; gated: 2503.12261, "
+            "2507.02080",
         ),
         api.FusionSpec(
             "leader_follower",
