@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -35,7 +36,13 @@ def stand_in_hub(name: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None
         (entry / "refs").mkdir(parents=True)
         (entry / "refs" / "main").write_text(COMMIT)
         tiny_hf.save(tiny, root / tiny)
-        shutil.copytree(root / tiny, entry / "snapshots" / COMMIT)
+        snapshot, blobs = entry / "snapshots" / COMMIT, entry / "blobs"
+        snapshot.mkdir(parents=True)
+        blobs.mkdir()
+        for file in (root / tiny).iterdir():  # laid out as huggingface_hub does: a link whose target is named by digest
+            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+            shutil.copy(file, blobs / digest)
+            (snapshot / file.name).symlink_to(Path("../../blobs") / digest)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(root))
     monkeypatch.setattr("huggingface_hub._snapshot_download.constants.HF_HUB_CACHE", str(root))
     model_folder.cache_clear()
