@@ -33,7 +33,7 @@ from harness.config.schema import load_config
 from harness.data.synthetic import make_demo
 from harness.runs.job import make_job
 from harness.runs.run import run
-from leaderboards.statistics import paired
+from leaderboards.intervals import paired
 
 BASE, STRONG = "default", "strong-2026"
 
