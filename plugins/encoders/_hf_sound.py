@@ -24,6 +24,9 @@ from zoo.layers.resampling import points_read, read_at
 from zoo.layers.sound_windows import HELD, SoundWindows, standardised
 from zoo.modules import Encoder, gather, scatter
 
+with torch.device("cpu"):  # a combination is first built on the meta device, where this module's constants would stay
+    import torchaudio.compliance.kaldi  # noqa: F401
+
 SHORTEST, LONGEST = 0.2, 60.0  # seconds in a window
 
 

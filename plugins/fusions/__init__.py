@@ -108,6 +108,19 @@ def fusions() -> list[api.FusionSpec]:
             paper="Zhang et al. 2022, arXiv:2203.12367",
         ),
         api.FusionSpec(
+            "task_tokens",
+            "plugins.fusions.task_tokens:TaskTokens",
+            "A learned token for each kind of answer attends to the frames of all slots; each kind has its own head.",
+            {
+                "hidden": api.Option(64, "width to which each slot is projected; an even number per head"),
+                "layers": api.Option(1, "layers; in each the tokens read the frames, then one another"),
+                "heads": api.Option(4, "attention heads"),
+                "window": api.Option(0, "frames on each side that are attended to; 0: the whole clip"),
+                "dropout": api.Option(0.1, "dropout rate of attention weights and inside the layers"),
+            },
+            paper="Carion et al. 2020, arXiv:2005.12872 (tokens as queries)",
+        ),
+        api.FusionSpec(
             "bottleneck",
             "plugins.fusions.bottleneck:Bottleneck",
             "One transformer per slot; slots exchange information only through a few shared tokens (MBT).",
@@ -141,14 +154,15 @@ def fusions() -> list[api.FusionSpec]:
                 "gate": api.Option(
                     "none",
                     "gate between a frame's features before attention and after each round; flat is GRJCA's, "
-                    "hierarchical its two-step form (at least 2 rounds)",
-                    choices=("none", "flat", "hierarchical"),
+                    "hierarchical its two-step form (at least 2 rounds), temporal TAGF's, an LSTM over the rounds",
+                    choices=("none", "flat", "hierarchical", "temporal"),
                 ),
                 "hidden": api.Option(64, "width to which each slot is projected after its temporal network"),
                 "dropout": api.Option(0.1, "dropout rate of the attended features in each round"),
                 "own_term": api.Option(False, "add the first paper's term W x of each slot's own frame"),
             },
-            paper="Praveen et al. 2022, arXiv:2203.14779; recursive: 2304.07958, 2403.13659; gated: 2503.12261",
+            paper="Praveen et al. 2022, arXiv:2203.14779; recursive: 2304.07958, 2403.13659; gated: 2503.12261, "
+            "2507.02080",
         ),
         api.FusionSpec(
             "leader_follower",

@@ -1,8 +1,9 @@
 """Joint cross-attention: each slot attends to the joint features of all slots (JCA, RJCA, GRJCA).
 
 Praveen et al. 2022, arXiv:2203.14779 (one round); recursive: arXiv:2304.07958 and, for three streams, arXiv:2403.13659;
-gated: arXiv:2503.12261. Public code read: praveena2j/JointCrossAttentional-AV-Fusion, RecurrentJointAttentionwithLSTMs,
-RJCMA and Dynamic-CrossAttention; "the code" below means these. Of the papers only the abstracts were available.
+gated: arXiv:2503.12261 and arXiv:2507.02080. Public code read: praveena2j/JointCrossAttentional-AV-Fusion,
+RecurrentJointAttentionwithLSTMs, RJCMA and Dynamic-CrossAttention; "the code" below means these. Of the papers only the
+abstracts were available.
 
 Shapes: S slots, B clips, T frames, H = ``hidden``. Open questions and choices:
 
@@ -19,11 +20,8 @@ Shapes: S slots, B clips, T frames, H = ``hidden``. Open questions and choices:
   linear layer to one width, as in the first paper's code. No second network follows the fusion, as in that code and in
   RJCMA's (the others have an LSTM).
 - Each round has its own weights, as in the code. Dropout is applied once per round, on H.
-- Gates: the code of the authors' earlier gate (Dynamic-CrossAttention) has softmax(linear(attended) / 0.1) between the
-  features before and after attention, then relu. ``flat`` is this gate between the features before attention and those
-  after each round. ``hierarchical`` is this gate in each round, then once more between the gated features of all
-  rounds. No code of 2503.12261 was found. Both forms follow its abstract, and each round's input is the ungated output
-  of the previous round.
+- Gates: see recursion_gates. Each round's input is the ungated output of the previous round.
+- ``temporal`` (TAGF) first scales the features at each frame to length 1, as its code does.
 """
 
 from __future__ import annotations
@@ -32,13 +30,14 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from plugins.fusions.recursion_gates import GATES
 from zoo.errors import UserError
 from zoo.layers.validation import at_least, fraction
 from zoo.modules import Build, Features, FusionOut, Masks
 
 CHUNK = 1024  # frames attended at once: bounds the memory of a long video, does not change the result
-TEMPERATURE = 0.1  # of the gates' softmax
 
 
 class JointCrossAttention(nn.Module):
@@ -71,6 +70,7 @@ class JointCrossAttention(nn.Module):
         self.enter = nn.ModuleList(nn.Linear(int(head.out_dim), hidden) for head in self.heads)  # type: ignore[arg-type]
         self.rounds = nn.ModuleList(Round(len(dims), hidden, dropout, own_term) for _ in range(rounds))
         self.gate = None if gate == "none" else GATES[gate](len(dims), hidden, rounds)
+        self.unit_length = gate == "temporal"
         # A linear layer on the concatenated slots, written as a sum of one layer per slot.
         self.outputs = nn.ModuleList(build.output(hidden) for _ in dims)
 
@@ -78,6 +78,7 @@ class JointCrossAttention(nn.Module):
         """Return raw outputs (B, T, K) for features and masks by slot and valid (B, T)."""
         temporal = zip(self.slots, self.heads, self.enter, strict=True)
         x = torch.stack([enter(head(features[slot], valid)) for slot, head, enter in temporal])  # (S, B, T, H)
+        x = functional.normalize(x, dim=-1) if self.unit_length else x
         admitted = torch.stack([present[slot] & valid for slot in self.slots])  # (S, B, T)
         states = [x]
         for attend in self.rounds:
@@ -131,42 +132,3 @@ class Round(nn.Module):
         """Sum C[t, s] value[t] over frames t; frames that are not admitted are zero in ``seen`` and ``value``."""
         correlation = (torch.einsum("mbth,mbsh->mbts", seen, joint) / self.scale).tanh()
         return torch.einsum("mbts,mbth->mbsh", correlation, value)
-
-
-class Gate(nn.Module):
-    """Gate between states of a slot: relu of their sum, weighted at each frame by softmax(linear(last state) / 0.1)."""
-
-    def __init__(self, slots: int, hidden: int, choices: int) -> None:
-        super().__init__()
-        self.scores = nn.ModuleList(nn.Linear(hidden, choices) for _ in range(slots))
-
-    def forward(self, states: list[Tensor]) -> Tensor:
-        """Combine ``choices`` states, each (S, B, T, H), into one (S, B, T, H)."""
-        scores = torch.stack([net(part) for net, part in zip(self.scores, states[-1], strict=True)])
-        weights = (scores / TEMPERATURE).softmax(-1).unsqueeze(-2)  # (S, B, T, 1, choices)
-        return (torch.stack(states, dim=-1) * weights).sum(-1).relu()
-
-
-class Flat(Gate):
-    """One gate between the features before attention and those after each round."""
-
-    def __init__(self, slots: int, hidden: int, rounds: int) -> None:
-        super().__init__(slots, hidden, rounds + 1)
-
-
-class Hierarchical(nn.Module):
-    """A gate in each round between the features before attention and that round's, then one gate between the rounds."""
-
-    def __init__(self, slots: int, hidden: int, rounds: int) -> None:
-        super().__init__()
-        self.each = nn.ModuleList(Gate(slots, hidden, 2) for _ in range(rounds))
-        self.between = Gate(slots, hidden, rounds)
-
-    def forward(self, states: list[Tensor]) -> Tensor:
-        """Combine the features before attention and those of each round, each (S, B, T, H), into one (S, B, T, H)."""
-        gated = [gate([states[0], state]) for gate, state in zip(self.each, states[1:], strict=True)]
-        out: Tensor = self.between(gated)
-        return out
-
-
-GATES: dict[str, type[nn.Module]] = {"flat": Flat, "hierarchical": Hierarchical}

@@ -2,10 +2,12 @@
 
     uv run python tests/benchmarks/sound_encoders.py DIR CLIPS
     uv run python tests/benchmarks/sound_encoders.py DIR CLIPS --encoders resemblyzer,egemaps --seeds 1
+    uv run python tests/benchmarks/sound_encoders.py DIR CLIPS --encoders hf:FOLDER,random+hf:FOLDER
 
 CLIPS holds clips of RAVDESS, as in small_sets.py, which makes each a video. Three folds of actors: a run learns from
 eight and is judged on the other four, so that every actor is judged once a seed. Settings are those of the recipe
-`default`, with ``--settings`` over them; the head is a GRU. A run that is there is not run again.
+`default`, with ``--settings`` over them; the head is a GRU. A run that is there is not run again. ``random+`` before an
+encoder is its control: the same network with random weights, frozen.
 
 Printed for every encoder: macro F1 of the seven acted classes over all frames of all actors, raw predictions, the mean
 over seeds, with the jackknife's 95 % interval over actors; the paired difference from the first encoder; and the same
@@ -21,6 +23,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from statistics import mean
@@ -39,6 +42,7 @@ from leaderboards.intervals import jackknife, paired
 from tests.benchmarks.small_sets import EMOTIONS, make_voices
 
 FOLDS = 3
+CONTROL = "random+"
 ACTED = list(EMOTIONS.values())
 
 
@@ -56,11 +60,19 @@ def folds(clips: Path, folder: Path) -> list[Path]:
 
 def train(data: Path, encoder: str, seed: int, out: Path, settings: list[str]) -> Path:
     """The folder of a finished run, which is trained where it is not there."""
-    place = out / f"{data.name}-{encoder}-s{seed}"
+    place = out / f"{data.name}-{re.sub(r'[^A-Za-z0-9_.+-]+', '-', encoder)}-s{seed}"
+    if encoder.startswith(CONTROL):
+        settings = [*settings, "encoder.audio.pretrained=false"]
     record = place / "record.json"
     if not record.is_file() or json.loads(record.read_text())["status"] != "done":
         shutil.rmtree(place, ignore_errors=True)
-        flags = {"data_dir": str(data), "encoders": f"audio={encoder}", "head": "gru", "track": "expr", "seed": seed}
+        flags = {
+            "data_dir": str(data),
+            "encoders": f"audio={encoder.removeprefix(CONTROL)}",
+            "head": "gru",
+            "track": "expr",
+            "seed": seed,
+        }
         config = load_config("default", flags, settings)
         place.mkdir(parents=True)
         (place / "config.toml").write_text(config.toml())

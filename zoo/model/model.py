@@ -108,8 +108,13 @@ class Model(nn.Module):
         )
         self.regularisation = regularisation or Regularisation()
         self.losses = LossGroup(plan, counts, self.regularisation.uncertainty)
-        width, average = self.losses.width, self.losses.average
-        build = Build(lambda dim: build_block(plan.head, dim), width, self.regularisation.output_dropout, average)
+        build = Build(
+            lambda dim: build_block(plan.head, dim),
+            self.losses.width,
+            self.regularisation.output_dropout,
+            self.losses.average,
+            tuple(self.losses.widths),
+        )
         widths = {name: int(self.adapters[module_key(name)].out_dim) for name in self.slots}  # type: ignore[arg-type]
         self.fusion = build_block(plan.fusion, widths, build)
         self.per_slot = plan.per_slot

@@ -44,6 +44,7 @@ class Build:
         dropout: Dropout before the last layer.
         average: ``average(raw, shares)`` -> one raw prediction whose probabilities are the mean of several
             (Loss.average).
+        tasks: Raw outputs of each task (kind of answers), in their order; they add up to K. Empty: one task.
 
     Examples:
         >>> from torch import nn
@@ -57,6 +58,7 @@ class Build:
     width: int
     dropout: float = 0.0
     average: Callable[[Tensor, Tensor], Tensor] = weighted_mean
+    tasks: tuple[int, ...] = ()
 
     def output(self, dim: int) -> nn.Module:
         """Build the last layer: (B, T, dim) -> (B, T, width).

@@ -136,7 +136,9 @@ class FusionCase:
         """
         torch.manual_seed(seed)
         chosen = defaults(self.spec, {**self.options, **changed})
-        fusion = construct(self.spec, dict(dims), Build(ProbeHead, width, average=average_logits), **chosen)
+        tasks = (1, width - 1) if width > 1 else (width,)  # no size is that of another axis
+        build = Build(ProbeHead, width, average=average_logits, tasks=tasks)
+        fusion = construct(self.spec, dict(dims), build, **chosen)
         expect(isinstance(fusion, nn.Module), f"build gives a {type(fusion).__name__}, not a torch module")
         return fusion
 

@@ -80,6 +80,46 @@ def one_gate(states, w):
     return out
 
 
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def lstm_step(x, h, c, w, way):
+    """One step of an LSTM: gates in the order input, forget, cell, output."""
+    both = w[f"rnn.weight_ih_l0{way}"] @ x + w[f"rnn.bias_ih_l0{way}"]
+    both = both + w[f"rnn.weight_hh_l0{way}"] @ h + w[f"rnn.bias_hh_l0{way}"]
+    enter, forget, cell, out = both.reshape(4, -1)
+    c = sigmoid(forget) * c + sigmoid(enter) * np.tanh(cell)
+    return sigmoid(out) * np.tanh(c), c
+
+
+def temporal_gate(states, w):
+    """TAGF: states, a list over rounds of lists over slots of (T, H), w the gate's weights -> list over slots."""
+    out, count = [], len(states)
+    for m in range(len(states[0])):
+        own = part(w, f"encoders.{m}.")
+        fused = np.zeros_like(states[0][m])
+        for t in range(len(fused)):
+            rows = [state[m][t] for state in states]
+            ahead, back = [None] * count, [None] * count
+            for found, order, way, k in (
+                (ahead, range(count), "", 0),
+                (back, reversed(range(count)), "_reverse", 1),
+            ):
+                h, c = own["start"][:, k]
+                for i in order:
+                    h, c = lstm_step(rows[i], h, c, own, way)
+                    found[i] = h
+            scores = []
+            for row, left, right in zip(rows, ahead, back, strict=True):
+                code = own["linear.weight"] @ np.concatenate([row, left, right]) + own["linear.bias"]
+                scores.append((code / np.sqrt((code**2).sum())).mean() / 0.1)
+            chances = np.exp(scores) / np.exp(scores).sum()
+            fused[t] = sum(chance * row for chance, row in zip(chances, rows, strict=True))
+        out.append(fused)
+    return out
+
+
 def part(weights, prefix):
     return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
@@ -88,12 +128,16 @@ def reference(net, temporal, present, length, rounds, gate):
     """The answers (T, K) of one clip, from its temporal nets' outputs (a list over slots of (T, out_dim))."""
     w = {name: value.numpy() for name, value in net.state_dict().items()}
     x = [temporal[m][:length] @ w[f"enter.{m}.weight"].T + w[f"enter.{m}.bias"] for m in range(len(temporal))]
+    if gate == "temporal":
+        x = [rows / np.sqrt((rows**2).sum(1, keepdims=True)) for rows in x]
     states = [x]
     for i in range(rounds):
         states.append(one_round(states[-1], [mask[:length] for mask in present], part(w, f"rounds.{i}.")))
     fused = states[-1]
     if gate == "flat":
         fused = one_gate(states, part(w, "gate."))
+    if gate == "temporal":
+        fused = temporal_gate(states, part(w, "gate."))
     if gate == "hierarchical":
         gated = [one_gate([states[0], state], part(w, f"gate.each.{i}.")) for i, state in enumerate(states[1:])]
         fused = one_gate(gated, part(w, "gate.between."))
@@ -102,7 +146,17 @@ def reference(net, temporal, present, length, rounds, gate):
 
 @pytest.mark.parametrize("dims", [DIMS, {"audio": 2}], ids=["three", "one"])
 @pytest.mark.parametrize(
-    ("rounds", "gate"), [(1, "none"), (2, "none"), (1, "flat"), (2, "flat"), (2, "hierarchical"), (3, "hierarchical")]
+    ("rounds", "gate"),
+    [
+        (1, "none"),
+        (2, "none"),
+        (1, "flat"),
+        (2, "flat"),
+        (2, "hierarchical"),
+        (3, "hierarchical"),
+        (1, "temporal"),
+        (2, "temporal"),
+    ],
 )
 @pytest.mark.parametrize("own_term", [False, True])
 def test_against_loops(dims, rounds, gate, own_term):
@@ -142,12 +196,24 @@ def test_any_length_and_no_difference_by_chunks(monkeypatch):
     torch.testing.assert_close(net(*long).raw, whole, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("check", fusion_checks(SPEC, **GATED), ids=str)
-def test_the_gated_form_keeps_the_rules(check):
+@pytest.mark.parametrize(
+    "check", [*fusion_checks(SPEC, **GATED), *fusion_checks(SPEC, rounds=2, gate="temporal")], ids=str
+)
+def test_the_gated_forms_keep_the_rules(check):
     check()
 
 
-@pytest.mark.parametrize("options", [{}, {"rounds": 2, "gate": "flat"}, GATED], ids=str)
+def test_the_order_of_the_rounds_matters_to_the_temporal_gate():
+    """The gate reads states as a sequence: two states in turn get other weights, which a gate without time would swap."""
+    gate = fusion(rounds=2, gate="temporal").gate
+    states = [torch.randn(3, 2, 4, HIDDEN, generator=torch.Generator().manual_seed(i)).double() for i in range(3)]
+    before, after = gate(states), gate([states[1], states[0], states[2]])
+    assert not torch.allclose(before, after, rtol=1e-6)
+    same = gate([states[0]] * 3)  # the weights add up to 1
+    torch.testing.assert_close(same, states[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("options", [{}, {"rounds": 2, "gate": "flat"}, {"gate": "temporal"}, GATED], ids=str)
 def test_shapes_can_be_found_without_numbers(options):
     with torch.device("meta"):
         net = JointCrossAttention(DIMS, Build(gru, 7), **options)
