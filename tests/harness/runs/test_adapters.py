@@ -16,6 +16,7 @@ pytest.importorskip("peft", reason="peft is an extra (lora)")
 
 from harness.config.recorded import recorded, with_left_out
 from harness.config.schema import RunConfig
+from harness.runs.finished import note_files
 from harness.runs.starting_weights import base_of
 from harness.training import loop
 from tests.harness.predicting.test_one_pass import assert_equal
@@ -149,9 +150,7 @@ def weights_with(path: Path, folder: Path, sha256: str) -> Path:
     base["face"]["sha256"] = sha256
     said = {"saw": said["saw"], "base": json.dumps(base)}
     save_file(load_file(path), folder / "weights.safetensors", said)
-    content = json.loads((folder / "record.json").read_text())
-    content["circumstances"]["files"]["weights.safetensors"] = file_sha256(folder / "weights.safetensors")
-    (folder / "record.json").write_text(json.dumps(content))
+    note_files(folder, ["weights.safetensors"])
     return folder
 
 
@@ -159,7 +158,7 @@ def weights_with(path: Path, folder: Path, sha256: str) -> Path:
 def test_a_video_is_predicted_in_one_pass(program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = program.kept(*FACE)
     monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
-    write_click_video(tmp_path / "a.mp4", n_frames=30)
+    write_click_video(tmp_path / "a.mp4", n_frames=60)
     assert assert_equal(folder, [tmp_path / "a.mp4"], tmp_path / "work") == {"a": 1}
 
 
