@@ -9,6 +9,7 @@ nothing about people. A run that is in OUT already is not trained again, so a st
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ def score(out: Path, data: str | None, encoder: str, way: str, seed: int, epochs
     """Return the score of one training, from its record if there is one."""
     name = "".join(c if c.isalnum() else "-" for c in f"{encoder} {way} {epochs} s{seed}")
     if not (out / name / "record.json").is_file() or read(out / name / "record.json").status != "done":
+        shutil.rmtree(out / name, ignore_errors=True)  # a part of a run that was stopped
         settings = {**WAYS[way], "seed": seed, "train.epochs": epochs, "encoder.face.size": size}
         harness.run(encoders=f"face={encoder}", data=data, out=out, name=name, settings=settings)
     return float(read(out / name / "record.json").scores["raw"]["main"])
