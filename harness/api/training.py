@@ -21,6 +21,7 @@ def run(
     data: PathLike | None = None,
     track: str | None = None,
     recipe: str | None = None,
+    adapt: Names | None = None,
     settings: Mapping[str, Any] | None = None,
     out: PathLike = "runs",
     name: str | None = None,
@@ -36,6 +37,8 @@ def run(
         data: An Aff-Wild2 folder; None: the synthetic demo set.
         track: ``va``, ``expr``, ``au`` or ``mtl``; None: as in the recipe, else ``va``.
         recipe: Name or file of the base settings; None: ``demo`` for the demo set, ``default`` for other data.
+        adapt: Adapters to train in place of the weights of pretrained encoders, such as ``"face=lora:rank=8"``, or a
+            list of them; None: as in the recipe.
         settings: Further settings by key, such as ``{"train.epochs": 5}``.
         out: The folder in which the run's folder is created.
         name: Name of the run's folder; None: derived from the combination.
@@ -60,7 +63,14 @@ def run(
     from harness.runs.start import start
 
     branches = None if encoders is None else joined(encoders)
-    flags = {"encoders": branches, "fusion": fusion, "head": head, "track": track, "data_dir": _text(data)}
+    flags: dict[str, Any] = {
+        "encoders": branches,
+        "fusion": fusion,
+        "head": head,
+        "track": track,
+        "data_dir": _text(data),
+    }
+    flags["adapt"] = [adapt] if isinstance(adapt, str) else adapt
     config = load_config(recipe or recipe_of(data), flags, [])
     config = with_settings(config, settings, "settings") if settings else config
     return Run(start(config, out=Path(out), name=name, seeds=seeds, after=leave_report, draw=draw_pictures))

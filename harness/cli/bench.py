@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from harness.cli.help import examples
-from harness.cli.options import DataDir, Device, Finetune, Fusion, Head, OptEncoders, Plugins, Recipe, Sets, Track
+from harness.cli.options import (
+    Adapt,
+    DataDir,
+    Device,
+    Finetune,
+    Fusion,
+    Head,
+    OptEncoders,
+    Plugins,
+    Recipe,
+    Sets,
+    Track,
+)
 from zoo.errors import UserError
 
 
@@ -24,6 +36,7 @@ def bench(
     head: Head = None,
     track: Track = None,
     finetune: Finetune = None,
+    adapt: Adapt = None,
     recipe: Recipe = None,
     sets: Sets = None,
     plugin: Plugins = None,
@@ -56,7 +69,7 @@ def bench(
     if seed_baseline:
         from harness.benchmarks.baseline_report import seed_baseline as versus
 
-        if any((encoders, fusion, head, track, finetune, recipe, sets, plugin, device)):
+        if any((encoders, fusion, head, track, finetune, adapt, recipe, sets, plugin, device)):
             raise UserError("bench-options-mixed")
         versus(str(data) if data else None, rounds=rounds, write_to=write, include=include or [], json_file=json_file)
         return
@@ -65,7 +78,7 @@ def bench(
     if predict is not None:
         from harness.cli.commands.bench_predict import bench_predict
 
-        if any((data, encoders, fusion, head, track, finetune, recipe, device)):
+        if any((data, encoders, fusion, head, track, finetune, adapt, recipe, device)):
             raise UserError("bench-predict-options")
         bench_predict(predict, model, sets or [], plugin or [], rounds=rounds, json_file=json_file)
         return
@@ -83,6 +96,7 @@ def bench(
         "device": device,
         "data_dir": str(data) if data else None,
         "finetune": finetune or None,
+        "adapt": adapt or None,
         "plugin": [str(p) for p in plugin] if plugin else None,
     }
     command(

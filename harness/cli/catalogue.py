@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.help import examples
-from harness.cli.options import Augment, Edition, Finetune, Fusion, Head, OptEncoders, Plugins, Sets, Track
+from harness.cli.options import Adapt, Augment, Edition, Finetune, Fusion, Head, OptEncoders, Plugins, Sets, Track
 
 
 @examples("harness list", "harness list encoders", "harness list heads --json")
@@ -56,6 +56,7 @@ def check(
         typer.Option(metavar="NAME|FILE", help="start from these settings", show_default="the default settings"),
     ] = None,
     finetune: Finetune = None,
+    adapt: Adapt = None,
     augment: Augment = None,
     invariance: Annotated[
         bool, typer.Option("--invariance", help="measure how predictions change with batch size, padding and precision")
@@ -72,6 +73,7 @@ def check(
         "edition": edition,
         "plugin": [str(p) for p in plugin] if plugin else None,
         "finetune": finetune or None,
+        "adapt": adapt or None,
         "augment": augment or None,
     }
     command(flags, sets or [], recipe)

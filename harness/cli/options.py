@@ -26,6 +26,15 @@ Finetune = Annotated[
     list[str] | None,
     typer.Option("--finetune", metavar="BRANCH", help="train the encoder of this input branch too; repeatable"),
 ]
+Adapt = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--adapt",
+        metavar="BRANCH=lora[:OPTIONS]",
+        help="train adapters of this branch's pretrained encoder in place of its weights (`harness help adapt`): "
+        "rank=N,alpha=X,..., comma-separated; repeatable",
+    ),
+]
 Augment = Annotated[
     list[str] | None,
     typer.Option(

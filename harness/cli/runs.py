@@ -9,6 +9,7 @@ import typer
 
 from harness.cli.help import examples
 from harness.cli.options import (
+    Adapt,
     AnyTrack,
     Augment,
     DataDir,
@@ -68,6 +69,7 @@ def run(
         Path | None, typer.Option(metavar="RUN", help="take the number of epochs and the settings from this run")
     ] = None,
     finetune: Finetune = None,
+    adapt: Adapt = None,
     augment: Augment = None,
     loss: Loss = None,
     post: Post = None,
@@ -117,6 +119,7 @@ def run(
         "device": device,
         "loss": loss or None,
         "finetune": finetune or None,
+        "adapt": adapt or None,
         "augment": augment or None,
         "plugin": [str(p) for p in plugin] if plugin else None,
         "post": [p for p in post.split(",") if p] if post is not None else None,

@@ -9,6 +9,7 @@ import typer
 
 from harness.cli.help import examples
 from harness.cli.options import (
+    Adapt,
     Augment,
     DataDir,
     Device,
@@ -60,6 +61,7 @@ def sweep(
     seeds: Annotated[int, typer.Option(min=1, help="train each with N seeds and report mean and spread")] = 1,
     folds: Annotated[int | None, typer.Option(min=1, help="train N folds of train and val by group, 3 or more")] = None,
     finetune: Finetune = None,
+    adapt: Adapt = None,
     augment: Augment = None,
     loss: Loss = None,
     post: Post = None,
@@ -102,6 +104,7 @@ def sweep(
         "device": device,
         "loss": loss or None,
         "finetune": finetune or None,
+        "adapt": adapt or None,
         "augment": augment or None,
         "plugin": [str(p) for p in plugin] if plugin else None,
         "post": [p for p in post.split(",") if p] if post is not None else None,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.help import Group, examples
-from harness.cli.options import Plugins
+from harness.cli.options import Plugins, RunPlugins
 
 app = typer.Typer(
     help="List, fetch and check pretrained weights.", cls=Group, no_args_is_help=True, rich_markup_mode=None
@@ -89,3 +89,25 @@ def weights_convert(
     from harness.cli.commands.weights import convert
 
     convert(source, target, ema=ema, key=key)
+
+
+@app.command("merge")
+@examples(
+    "harness weights merge runs/first merged.safetensors",
+    "harness weights merge runs/first merged.safetensors --branch face",
+)
+def weights_merge(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="a finished run with adapters (`--adapt`)")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="the .safetensors file to write")],
+    branch: Annotated[
+        str | None, typer.Option(metavar="BRANCH", help="the adapted input branch", show_default="the only one")
+    ] = None,
+    plugin: RunPlugins = None,
+) -> None:
+    """Merge a run's adapters into their encoder's weights.
+
+    The file can be used wherever the encoder's usual weights can: --set encoder.BRANCH.weights=OUT.
+    """
+    from harness.cli.commands.weights import merge
+
+    merge(run, target, branch, plugin or [])

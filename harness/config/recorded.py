@@ -36,6 +36,8 @@ def recorded(config: RunConfig) -> dict[str, Any]:
         del settings["folds_of"]
     if config.augment is None:
         del settings["augment"]
+    if not config.adapt:
+        del settings["adapt"]
     if not config.features.views:
         del settings["features"]["views"]
     train = settings["train"]
@@ -51,4 +53,4 @@ def with_left_out(settings: Mapping[str, Any]) -> dict[str, Any]:
     newer: dict[str, dict[str, Any]] = {"train": NEWER, "features": {"views": Features().views}}
     sections = {name: {**values, **settings[name]} for name, values in newer.items() if name in settings}
     folds = {"folds_of": list(BOTH)} if "folds" in settings else {}
-    return {**folds, **settings, **sections, "augment": None if augment == [NONE] else augment}
+    return {"adapt": [], **folds, **settings, **sections, "augment": None if augment == [NONE] else augment}

@@ -178,6 +178,9 @@ class RunConfig(Section):
     loss: tuple[str, ...] = ()
     post: tuple[str, ...] = ("interpolate", "smooth", "clip")
     finetune: tuple[str, ...] = ()
+    adapt: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field(
+        (), description="adapters of pretrained encoders, trained in place of their weights: BRANCH=lora:rank=N,..."
+    )
     augment: Annotated[tuple[str, ...] | None, BeforeValidator(_as_list)] = Field(
         None, description="augmentations of trained encoders: default, none, or BRANCH=NAME,NAME,..."
     )

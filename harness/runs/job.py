@@ -16,6 +16,7 @@ from zoo.api import EditionSpec, LoggerSpec, TrackSpec
 from zoo.errors import UserError
 from zoo.files import file_sha256
 from zoo.registry.augmentations import DEFAULT, augmentation_texts
+from zoo.registry.lora import adapter_texts
 from zoo.registry.plan import Block, Plan, make_plan, named_encoders
 from zoo.registry.registry import Entry, Registry, check_options
 from zoo.registry.tracks import find_track, load_plugins
@@ -93,6 +94,7 @@ def plan_of(config: RunConfig, registry: Registry, track: TrackSpec) -> Plan:
         losses=config.loss,
         post=config.post,
         finetune=config.finetune,
+        adapt=config.adapt,
         augment=config.augment or (),
         views=config.features.views > 0,
         options=config.options,
@@ -142,8 +144,10 @@ def make_job(config: RunConfig, *, progress: bool = True, shared: SharedSetup | 
     registry, edition, track = (shared.registry, shared.edition, shared.track) if shared else _task(config)
     config = config.model_copy(update={"edition": edition.name})  # "latest edition" may mean another one tomorrow
     plan = plan_of(config, registry, track)
-    # "The default set" may mean another one tomorrow too, and nothing for a run whose encoders are all frozen.
-    config = config.model_copy(update={"augment": augmentation_texts(plan.augment) or None})
+    # "The default set" may mean another one tomorrow too, and nothing for a run whose encoders are all frozen. The
+    # options of adapters are written out as well, because their defaults may change.
+    chosen = {"augment": augmentation_texts(plan.augment) or None}
+    config = config.model_copy(update={**chosen, "adapt": adapter_texts({s.name: s.lora for s in plan.slots})})
     if config.train.evaluation == "full" and not plan.head.spec.full:
         raise UserError("evaluation-full", name=plan.head.spec.name)
     shared = shared or _shared_setup(config, registry, edition, track, progress)

@@ -29,6 +29,7 @@ from harness.runs.job import Job
 from harness.runs.recording import record_run
 from harness.runs.remarks import absent_lines
 from harness.runs.results import answer_test, postprocessors_of_source, score_split
+from harness.runs.starting_weights import base_metadata, load_base, load_starting_weights
 from harness.runtime.device import pick_device
 from harness.runtime.distributed import World, report_lost_process, single_process
 from harness.runtime.launchers import Failure
@@ -53,10 +54,11 @@ from zoo.api import Counts, TrackSpec, VideoAnswers
 from zoo.errors import UserError
 from zoo.model.adapter import Adapter
 from zoo.model.cost import cost
+from zoo.model.lora import learned_state, load_learned
 from zoo.model.model import Model, module_key
 from zoo.model.shape_check import check
 from zoo.registry.plan import Plan
-from zoo.weights.loading import Loaded, load_pretrained
+from zoo.weights.loading import Loaded
 
 FITS = {"projection": "train", "loss": "train", "reference": "train"}
 """Fits before and during training -> the split that they use (ClipData.of holds it)."""
@@ -85,6 +87,7 @@ class Prepared:
     exposures: list[provenance.TrainingExposure] = field(default_factory=list)
     store: FeatureStore = field(default_factory=FeatureStore)
     dims: dict[str, int] = field(default_factory=dict)  # widths of the encoders' features
+    base: dict[str, str] = field(default_factory=dict)  # metadata that names the weights under adapters
 
 
 def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = True) -> Outcome:
@@ -128,7 +131,7 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
         record.circumstances["frames_per_second"] = {"train": trained.frames_per_second, "evaluate": clock.rate}
         if world.first:
             seen = provenance.metadata(job, trained.selections, prepared.exposures)
-            save_weights(folder / "weights.safetensors", prepared.model.state_dict(), seen)
+            save_weights(folder / "weights.safetensors", learned_state(prepared.model), {**seen, **prepared.base})
             result, notes = write_results(job, prepared, folder, trained, got)
             record.status, record.result = "done", result
             record.circumstances["files"] = finished.digests_of(folder)
@@ -177,10 +180,12 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
     loaded = load_starting_weights(model, plan)
     fit_adapters(model, splits["train"], store)
     exposures = exposures_of(frozen, loaded)
+    base = base_metadata(model, loaded)
     cards += [card_of(name, found) for name, found in loaded.items()]
     # Weights that were trained on reported videos mark the run.
     cards = [provenance.annotate_weights(card, exposures.get(card["slot"], []), job) for card in cards]
-    return Prepared(model, splits, cards, world, [one for those in exposures.values() for one in those], store, dims)
+    before = [one for those in exposures.values() for one in those]
+    return Prepared(model, splits, cards, world, before, store, dims, base)
 
 
 def card_of(slot: str, loaded: Loaded) -> WeightsBlock:
@@ -198,10 +203,15 @@ def exposures_of(
 
 
 def trained_model(plan: Plan, dims: Mapping[str, int], track: TrackSpec, config: RunConfig, weights: Path) -> Model:
-    """Return a finished run's network with its weights, which are compared with the record."""
+    """Return a finished run's network with its weights, which are compared with the record.
+
+    Adapters are added to the pretrained weights that they were trained on; UserError if those here are others.
+    """
     model = make_model(plan, dims, [Counts(1, (1,) * max(2, len(a.classes))) for a in track.answers], config)
     finished.check_written(weights)
-    model.load_state_dict(load_weights(weights))
+    learned = load_weights(weights)
+    load_base(model, plan, weights)
+    load_learned(model, learned)
     return model
 
 
@@ -271,15 +281,6 @@ def check_trainable(job: Job, splits: Mapping[str, ClipData]) -> None:
     for split, clips in splits.items():
         for i in range(len(clips.videos) if split != "train" else 0):
             clips.times(i)
-
-
-def load_starting_weights(model: Model, plan: Plan) -> dict[str, Loaded]:
-    """Load the starting weights of the encoders that are finetuned (``--finetune``); return them by slot."""
-    return {
-        slot.name: load_pretrained(model.encoders[module_key(slot.name)], slot.passport)
-        for slot in plan.slots
-        if not slot.frozen and slot.passport is not None
-    }
 
 
 def pack_inputs(index: Index, raw: Mapping[str, RawSlot], world: World) -> None:

@@ -23,6 +23,7 @@ from harness.runs.remarks import (
 from harness.runs.run import Outcome
 from harness.runtime.terminal import tabulate
 from leaderboards.blocks import Result, ScoreBlock, SubmissionBlock
+from zoo.model.lora import layers_of
 from zoo.registry.augmentations import augmentation_texts
 from zoo.text import visible
 
@@ -62,6 +63,8 @@ def announce(job: Job, hindrance: str = "") -> None:
             print(f"warning: {who} forbids the stream {slot.stream.name!r}: {job.track.rules}")
         if not slot.frozen:
             why = "from its weights (--finetune)" if slot.passport else "from random weights"
+            if slot.lora is not None:
+                why = f"by adapters of its weights ({slot.lora}): {layers_of(slot, slot.lora)}"
             frames = sum(video.n_frames for video in index.split("train"))
             cost = _cost(frames) if slot.stream.kind == "frames" else ""
             print(f"slot {slot.name}: {slot.encoder.name} is trained {why}{cost}")

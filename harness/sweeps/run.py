@@ -174,6 +174,7 @@ def _of_slots(config: RunConfig, union: Sequence[SlotPlan]) -> RunConfig:
         "fusion": "concat",
         "head": "mlp",
         "finetune": (),
+        "adapt": (),
         "augment": None,
         "options": options,
         "post": (),

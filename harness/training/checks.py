@@ -12,6 +12,7 @@ from harness.training.build import adapter_options, regularisation_options
 from zoo.api import FrameInput
 from zoo.errors import UserError
 from zoo.model.encoder_layers import layer_numbers
+from zoo.model.lora import check_adapters
 from zoo.model.model import build_encoder
 from zoo.model.shape_check import check, meta_or_real
 from zoo.modules import Encoder
@@ -24,6 +25,7 @@ TUNING = ("encoder_lr", "layer_decay", "encoder_warmup", "unfreeze", "unfreeze_e
 def check_training(plan: Plan, config: RunConfig) -> None:
     """Raise UserError if the combination cannot be trained with these settings."""
     settings = config.train
+    check_adapters(plan)
     trained = {s.name: meta_or_real(lambda s=s: build_encoder(s)) for s in plan.slots if not s.frozen}
     pretrained = {s.name: trained[s.name] for s in plan.slots if s.name in trained and s.passport is not None}
     for slot, encoder in trained.items():
@@ -32,7 +34,8 @@ def check_training(plan: Plan, config: RunConfig) -> None:
     _check_tuning(pretrained, settings)
     if settings.accumulate > 1:
         shapes = check(plan, adapter_options(config), regularisation_options(config))
-        _check_accumulation(trained, pretrained, settings, shapes["whole_batch"])
+        frozen = set(pretrained) if settings.norms == "frozen" else {s.name for s in plan.slots if s.lora}
+        _check_accumulation(trained, frozen, settings, shapes["whole_batch"])
 
 
 def _check_tuning(pretrained: dict[str, Encoder], settings: Train) -> None:
@@ -60,13 +63,12 @@ def _check_tuning(pretrained: dict[str, Encoder], settings: Train) -> None:
 
 
 def _check_accumulation(
-    trained: dict[str, Encoder], pretrained: dict[str, Encoder], settings: Train, whole_batch: Sequence[str]
+    trained: dict[str, Encoder], frozen_norms: set[str], settings: Train, whole_batch: Sequence[str]
 ) -> None:
-    """Check that parts of a batch give the gradient of the batch."""
+    """Check that parts of a batch give the gradient of the batch; ``frozen_norms``: slots whose norms are frozen."""
     for slot, encoder in trained.items():
         norms = [part for part in encoder.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
-        frozen = settings.batch_norm == "frozen" or (settings.norms == "frozen" and slot in pretrained)
-        if norms and not frozen:
+        if norms and settings.batch_norm != "frozen" and slot not in frozen_norms:
             raise UserError("accumulate-batch-norm", parts=settings.accumulate, slot=slot)
     if settings.accumulation == "exact" and not trained:
         raise UserError("accumulate-exact-nothing")

@@ -1,4 +1,4 @@
-"""Freeze pretrained encoders: at first, layer by layer, their lowest layers, or their norms.
+"""Freeze pretrained encoders: at first, layer by layer, their lowest layers, their norms, or all but their adapters.
 
 Gradual unfreezing from the last layer down is Howard & Ruder 2018, arXiv:1801.06146. The optimizer has all parameters
 from the start: torch's optimizers skip a parameter without a gradient, so a frozen one neither moves nor decays.
@@ -10,7 +10,8 @@ from torch import nn
 
 from harness.config.schema import Train
 from zoo.model.encoder_layers import layer_numbers
-from zoo.model.model import Model, module_key
+from zoo.model.lora import encoder_of, is_adapter
+from zoo.model.model import Model
 
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.modules.instancenorm._InstanceNorm)
 
@@ -23,7 +24,8 @@ class Freezing:
 
     def __init__(self, model: Model, settings: Train) -> None:
         self.settings = settings
-        self.encoders = [model.encoders[module_key(slot)] for slot in model.pretrained]
+        self.encoders = [encoder_of(model, slot) for slot in model.pretrained]
+        self.adapted = [encoder_of(model, slot) for slot in model.adapted]
         self.layers = [
             {name: layer for name, layer in layer_numbers(encoder).items() if encoder.get_parameter(name).requires_grad}
             for encoder in self.encoders
@@ -33,7 +35,8 @@ class Freezing:
         """Freeze and unfreeze for an epoch, counted from 0. Call it after ``model.train()``.
 
         An encoder without trained parameters is put in eval mode, so that it has no dropout and its batch norms keep
-        their statistics; of the others, norms without trained parameters are.
+        their statistics; of the others, norms without trained parameters are. Everything of an encoder but its
+        adapters is in eval mode.
         """
         for encoder, layers in zip(self.encoders, self.layers, strict=True):
             lowest = lowest_trained(self.settings, max(layers.values(), default=0), epoch)
@@ -45,6 +48,12 @@ class Freezing:
             for norm in encoder.modules():
                 if isinstance(norm, NORMS) and _is_frozen(norm, self.settings):
                     norm.eval()
+        for encoder in self.adapted:
+            trained = encoder.training
+            encoder.eval()
+            for name, part in encoder.named_modules():
+                if is_adapter(name):
+                    part.train(trained)
 
 
 def lowest_trained(settings: Train, top: int, epoch: int) -> int:

@@ -43,7 +43,9 @@ def running_average(model: Model, settings: Train) -> AveragedModel | None:
         if settings.average == "swa":
             return old + (new - old) / (n + 1)
         decay = min(settings.ema_decay, (1 + int(n)) / (10 + int(n)))
-        return decay * old + (1 - decay) * new
+        mean = decay * old + (1 - decay) * new
+        # Rounding would change weights that do not move, and those under adapters are read from their own file again.
+        return torch.where(old == new, new, mean) if model.adapted else mean
 
     return AveragedModel(model, avg_fn=step, use_buffers=True)
 

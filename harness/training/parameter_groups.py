@@ -1,9 +1,10 @@
 """Groups of parameters with their learning rates and weight decay.
 
 Without settings for pretrained encoders there are two groups, with and without weight decay. Otherwise each layer of a
-pretrained encoder has two of its own. The rate of a layer is ``encoder_lr * layer_decay ** d``, where d is its distance
-from the encoder's last layer (Clark et al. 2020, arXiv:2003.10555; Bao et al. 2022, arXiv:2106.08254). timm writes such
-a factor next to the group (``lr_scale``), where torch's optimizers do not read it; here it is part of the rate itself.
+pretrained encoder has two of its own; each layer of an encoder with adapters always has. The rate of a layer is
+``encoder_lr * layer_decay ** d``, where d is its distance from the encoder's last layer (Clark et al. 2020,
+arXiv:2003.10555; Bao et al. 2022, arXiv:2106.08254). timm writes such a factor next to the group (``lr_scale``), where
+torch's optimizers do not read it; here it is part of the rate itself.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def parameter_groups(model: Model, settings: Train) -> list[Group]:
     decayed = decayed_names(model)
     trained = {name: None for name, parameter in model.named_parameters() if parameter.requires_grad}
     groups: list[Group] = []
-    for slot in model.pretrained if has_own_rates(settings) else ():
+    for slot in model.pretrained if has_own_rates(settings) else model.adapted:
         groups += _encoder_groups(model, settings, slot, trained, decayed)
     taken = {name for group in groups for name in group.names}
     rest = tuple(name for name in trained if name not in taken)

@@ -15,7 +15,7 @@ from harness.training.compiling import compile_model
 from harness.training.recompute import checkpoint_gradients
 from zoo.api import FrameInput
 from zoo.errors import UserError
-from zoo.model.model import Model
+from zoo.model.model import Model, module_key
 from zoo.parallel import share_dropout
 
 
@@ -65,14 +65,17 @@ def place(model: Model, world: World, settings: Train) -> None:
 def freeze(model: Model, settings: Train) -> None:
     """Put batch norms of trained encoders in eval mode if ``train.batch_norm=frozen``.
 
-    They then keep the statistics that they were loaded with.
+    They then keep the statistics that they were loaded with. Those of adapted encoders always do
+    (harness.training.freezing).
     """
     for norm in _norms(model) if settings.batch_norm == "frozen" else ():
         norm.eval()
 
 
 def _norms(model: Model) -> list[nn.Module]:
-    return [part for part in model.encoders.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    adapted = {module_key(slot) for slot in model.adapted}
+    trained = [encoder for name, encoder in model.encoders.items() if name not in adapted]
+    return [part for e in trained for part in e.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
 
 
 class Clock:

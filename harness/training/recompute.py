@@ -40,7 +40,8 @@ def checkpoint_gradients(model: Model, settings: Train) -> None:
 
 
 def _checkpointed(block: nn.Module, forward: Any, *args: Any, **named: Any) -> Any:
-    if not (block.training and torch.is_grad_enabled()):
+    # In an adapted block that is otherwise in eval mode, the adapters are in training mode.
+    if not (torch.is_grad_enabled() and any(part.training for part in block.modules())):
         return forward(*args, **named)
     contexts = partial(_contexts, block)
     return checkpoint(forward, *args, use_reentrant=False, context_fn=contexts, **named)

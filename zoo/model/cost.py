@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.api import AudioInput, Counts, FrameInput, TextInput
+from zoo.model.lora import attach_all
 from zoo.model.model import AdapterOptions, Batch, Model, Regularisation, build_encoder, count_parameters, encode
 from zoo.model.shape_check import built_from
 from zoo.modules import Encoder
@@ -41,14 +42,17 @@ def cost(
     ``parameters`` has ``trained`` and ``frozen``. ``multiply_adds`` has every encoder, everything after the encoders,
     and their ``total``, per video frame in a clip of ``length`` frames at which every slot is present.
 
-    Matrix products, convolutions and attention are counted (biases, norms and activations are not). A number is None if
-    its part cannot be built or run without numbers; then the total is None too.
+    Matrix products, convolutions and attention are counted; biases, norms and activations are not, and neither are
+    adapters, which can be merged into their encoder. A number is None if its part cannot be built or run without
+    numbers; then the total is None too.
     """
     frozen, each = 0, {}
     for slot in plan.slots:
         parameters, each[f"encoder {slot.name}"] = _of_encoder(slot, length)
-        frozen += parameters if slot.frozen else 0
+        frozen += parameters if slot.frozen or slot.lora else 0
     model = _on_meta(lambda: Model(plan, dims, counts, adapter, regularisation))
+    if model is not None:
+        attach_all(model, plan)
     each["fusion and heads"] = fusion_adds(model, dims, length)
     known = [value for value in each.values() if value is not None]
     each["total"] = sum(known) if len(known) == len(each) else None

@@ -97,6 +97,7 @@ class Model(nn.Module):
         self.slots = tuple(slot.name for slot in plan.slots)
         self.answers = plan.answers
         self.pretrained = tuple(s.name for s in plan.slots if not s.frozen and s.passport is not None)
+        self.adapted = tuple(s.name for s in plan.slots if s.lora is not None)  # zoo.model.lora adds their adapters
         self.encoders = nn.ModuleDict({module_key(s.name): build_encoder(s) for s in plan.slots if not s.frozen})
         self.adapters = nn.ModuleDict(
             {

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Hashable, Sequence
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import torch
 from torch import Tensor
 
-from zoo.api import AudioInput, Counts, FrameInput, TextInput, VectorInput
+from zoo.api import Counts
 from zoo.errors import UserError
+from zoo.model.lora import attach_all
 from zoo.model.model import (
     AdapterOptions,
     Model,
@@ -18,12 +18,11 @@ from zoo.model.model import (
     build_block,
     build_encoder,
     count_parameters,
-    encode,
     module_key,
 )
-from zoo.modules import Encoder, FusionOut
+from zoo.model.probing import built_from, meta_or_real, ones, probe
+from zoo.modules import FusionOut
 from zoo.registry.plan import Plan, SlotPlan
-from zoo.registry.registry import resolve
 
 __all__ = ["built_from", "check", "meta_or_real"]
 
@@ -67,16 +66,17 @@ def check(
     device = next(head.parameters(), torch.empty(0)).device
     _expect(
         who,
-        head(torch.zeros(2, 3, adapter.width, device=device), _ones(device)),
+        head(torch.zeros(2, 3, adapter.width, device=device), ones(device)),
         (2, 3, head.out_dim),
         "its out_dim says",
     )
     model = meta_or_real(lambda: Model(plan, dims, counts, adapter, regularisation))
+    attach_all(model, plan)
     sizes["fusion and heads"] = count_parameters(model.fusion)
     sizes["trained in all"] = count_parameters(model)
     device = next(model.fusion.parameters(), torch.empty(0)).device
-    present = {name: _ones(device) for name in model.slots}
-    out = model.fusion(_zeros(model, device), present, _ones(device))
+    present = {name: ones(device) for name in model.slots}
+    out = model.fusion(_zeros(model, device), present, ones(device))
     if not isinstance(out, FusionOut):
         raise UserError("fusion-returns", name=plan.fusion.spec.name, name2=type(out).__name__)
     _expect(
@@ -112,15 +112,6 @@ def _check_per_slot(plan: Plan, model: Model, out: FusionOut) -> None:
         )
 
 
-def meta_or_real(build: Any) -> Any:
-    """Build on the meta device, or with real tensors if that is not possible there."""
-    try:
-        with torch.device("meta"):
-            return build()
-    except (NotImplementedError, RuntimeError):
-        return build()
-
-
 def _try_encoder(slot: SlotPlan) -> tuple[int, int]:
     """Return the encoder's dim and number of parameters; raise UserError if its features are not as wide as its dim.
 
@@ -132,61 +123,10 @@ def _try_encoder(slot: SlotPlan) -> tuple[int, int]:
         return _TRIED[source]
     encoder = meta_or_real(lambda: build_encoder(slot))
     found = encoder.dim, count_parameters(encoder)
-    _expect(f"encoder {slot.encoder.name!r}", _probe(encoder, slot), (2, 3, encoder.dim), "its dim says")
+    _expect(f"encoder {slot.encoder.name!r}", probe(encoder, slot), (2, 3, encoder.dim), "its dim says")
     if source is not None:
         _TRIED[source] = found
     return found
-
-
-def built_from(slot: SlotPlan) -> Hashable:
-    """Return everything that determines how the slot's encoder is built, or None if that cannot be hashed.
-
-    It is also None if the argument or an option names a file or folder, whose content may change.
-    """
-    argument, options = slot.slot.argument, slot.options
-    if any(isinstance(text, str) and os.path.exists(text) for text in (argument, *options.values())):
-        return None
-    given = tuple(sorted(options.items()))
-    key = (resolve(slot.encoder.build), slot.stream.name, slot.stream.kind, argument, given, slot.frozen, slot.scores)
-    try:
-        hash(key)
-    except TypeError:
-        return None
-    return key
-
-
-def _probe(encoder: Encoder, slot: SlotPlan) -> Tensor:
-    try:
-        return encode(encoder.to("meta"), _example(encoder, torch.device("meta")), _ones("meta"))
-    except (NotImplementedError, RuntimeError):  # some operators have no meta implementation: use real tensors
-        real = build_encoder(slot).eval()
-        with torch.no_grad():
-            return encode(real, _example(real, torch.device("cpu")), _ones("cpu"))
-
-
-def _ones(device: str | torch.device) -> Tensor:
-    return torch.ones(2, 3, dtype=torch.bool, device=device)
-
-
-def _example(encoder: Encoder, device: torch.device) -> dict[str, Tensor]:
-    spec = encoder.input
-    if isinstance(spec, FrameInput):
-        frames = 3 + 2 * spec.context
-        shape = (2, frames, spec.size, spec.size, 3)
-        present = torch.ones(2, frames, dtype=torch.bool, device=device)
-        return {"frames": torch.zeros(shape, dtype=torch.uint8, device=device), "present": present}
-    if isinstance(spec, AudioInput):
-        n = int(spec.rate * (0.1 + 2 * spec.margin))
-        times = torch.tensor([0.0, 0.04, 0.08], device=device).expand(2, 3) + spec.margin
-        return {
-            "samples": torch.zeros(2, n, device=device),
-            "samples_valid": torch.ones(2, n, dtype=torch.bool, device=device),
-            "times": times,
-        }
-    if isinstance(spec, TextInput):
-        return {"tokens": torch.zeros(2, 3, spec.length, dtype=torch.int32, device=device)}
-    assert isinstance(spec, VectorInput)
-    return {"vectors": torch.zeros(2, 3, spec.dim, device=device)}
 
 
 def _expect(who: str, got: object, shape: tuple[int, ...], why: str) -> None:

@@ -23,6 +23,7 @@ from zoo.api import (
 )
 from zoo.errors import UserError
 from zoo.registry.augmentations import Augmentable, AugmentationPlan, common_options, plan_augmentations
+from zoo.registry.lora import Lora, plan_adapters
 from zoo.registry.registry import Registry, check_options, resolve
 from zoo.registry.slots import Slot, parse_slots
 from zoo.registry.suggestions import did_you_mean
@@ -53,6 +54,7 @@ class SlotPlan:
         passport: The model card of its weights, if it has any.
         frozen: Its features are computed once and cached; otherwise it is trained with the model.
         scores: The encoder's own predictions are appended to its features.
+        lora: The adapters that are trained in place of its weights, if there are any.
     """
 
     slot: Slot
@@ -62,6 +64,7 @@ class SlotPlan:
     passport: ModelCard | None
     frozen: bool
     scores: bool = False
+    lora: Lora | None = None
 
     @property
     def name(self) -> str:
@@ -114,6 +117,7 @@ def make_plan(
     losses: Sequence[str] = (),
     post: Sequence[str] = (),
     finetune: Iterable[str] = (),
+    adapt: Sequence[str] = (),
     augment: Sequence[str] = (),
     views: bool = False,
     options: Mapping[str, Any] | None = None,
@@ -129,6 +133,7 @@ def make_plan(
         losses: Names of losses; a kind of answer without one gets its default.
         post: Names of post-processors.
         finetune: The slots to train though they have pretrained weights.
+        adapt: The adapters of slots (zoo.registry.lora), whose pretrained weights stay as they are.
         augment: The augmentations of slots (zoo.registry.augmentations).
         views: Frozen slots of pictures may be augmented too (``features.views``).
         options: Flat keys ``encoder.<slot>.<option>``, ``augment.<slot>.<name>.<option>``, ``fusion.<option>``,
@@ -150,8 +155,10 @@ def make_plan(
         raise UserError("per-slot-weight", fusion=fusion, per_slot=per_slot)
     if twice := [name for i, name in enumerate(post) if name in post[:i]]:
         raise UserError("post-twice", name=twice[0])
+    adapters = plan_adapters(adapt, [slot.name for slot in slots], tuned)
     planned = tuple(
-        _plan_slot(registry, slot, given.take(f"encoder.{slot.name}"), slot.name in tuned) for slot in slots
+        _plan_slot(registry, slot, given.take(f"encoder.{slot.name}"), slot.name in tuned, adapters.get(slot.name))
+        for slot in slots
     )
     plan = Plan(
         slots=planned,
@@ -215,7 +222,7 @@ class _Options:
             raise UserError("set-without-block", key=key, names=", ".join(sorted(self.slots)))
 
 
-def _plan_slot(registry: Registry, slot: Slot, given: dict[str, Any], finetune: bool) -> SlotPlan:
+def _plan_slot(registry: Registry, slot: Slot, given: dict[str, Any], finetune: bool, lora: Lora | None) -> SlotPlan:
     stream = registry.get("streams", slot.stream)
     spec = _encoder(registry, slot, slot.encoder or stream.default_encoder)
     assert isinstance(spec, EncoderSpec)
@@ -235,8 +242,11 @@ def _plan_slot(registry: Registry, slot: Slot, given: dict[str, Any], finetune: 
         raise UserError("weights-none-known", name=slot.name, name2=spec.name, argument=slot.argument)
     if spec.fixed and finetune:
         raise UserError("finetune-nothing", name=slot.name, name2=spec.name)
-    frozen = spec.fixed or (passport is not None and not finetune)
-    plan = SlotPlan(slot, stream, spec, options, passport, frozen, bool(common["scores"]))
+    if lora is not None and (spec.fixed or passport is None):
+        why = "has no trainable layers" if spec.fixed else "has no pretrained weights, so all of it is trained"
+        raise UserError("adapt-not-pretrained", name=slot.name, name2=spec.name, why=why)
+    frozen = spec.fixed or (passport is not None and not finetune and lora is None)
+    plan = SlotPlan(slot, stream, spec, options, passport, frozen, bool(common["scores"]), lora)
     if plan.scores and plan.own_scores is None:
         raise UserError("scores-none", name=slot.name, name2=spec.name)
     return plan

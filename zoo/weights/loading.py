@@ -101,12 +101,15 @@ def _of_a_run(
 ) -> tuple[dict[str, Tensor], str] | None:
     """Return the encoder from the weights of a whole model (``encoders.SLOT.``), and a note that names the slot.
 
-    Return None if no slot fits; raise UserError if several do.
+    Return None if no slot fits; raise UserError if several do, or if the file has adapters without their weights.
     """
     slots: dict[str, dict[str, Tensor]] = {}
     for name, tensor in state.items():
         if match := _IN_A_RUN.match(name):
             slots.setdefault(match[1], {})[match[2]] = tensor
+    for slot, part in slots.items():
+        if any(".lora_" in name for name in part):
+            raise UserError("weights-are-adapters", file=path, slot=slot)
     shapes = {name: tensor.shape for name, tensor in wanted.items() if name not in spare}
     fit = [
         slot

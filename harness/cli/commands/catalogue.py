@@ -113,6 +113,7 @@ def check(flags: Mapping[str, Any], sets: Sequence[str], recipe: str | None = No
     from harness.training.build import adapter_options, regularisation_options
     from harness.training.checks import check_training
     from zoo.model.augmenter import build_chains
+    from zoo.model.lora import layers_of
     from zoo.model.shape_check import check as check_plan
     from zoo.registry.tracks import find_track, load_plugins
 
@@ -126,6 +127,8 @@ def check(flags: Mapping[str, Any], sets: Sequence[str], recipe: str | None = No
     rows = []
     for slot in plan.slots:
         state = f"frozen, {slot.passport.name if slot.passport else 'nothing to learn'}" if slot.frozen else "trained"
+        if slot.lora is not None and slot.passport is not None:
+            state = f"adapted, {slot.passport.name}"
         rows.append(
             (
                 slot.name,
@@ -143,6 +146,9 @@ def check(flags: Mapping[str, Any], sets: Sequence[str], recipe: str | None = No
     sizes = found["parameters"]
     who = f"fusion {plan.fusion.spec.name} with head {plan.head.spec.name}"
     print(f"{who}: {sizes['fusion and heads']:,} parameters; trained in all: {sizes['trained in all']:,}")
+    for slot in plan.slots:
+        if slot.lora is not None:
+            print(f"adapters of {slot.name} ({slot.lora}): {layers_of(slot, slot.lora)}")
     for text in augmentation_texts(plan.augment):
         print(f"augmented in training: {text}")
     print("the parts fit together")

@@ -53,7 +53,8 @@ A branch is called STREAM or STREAM.TAG in settings and options too:
   --drop face.b
 
 An encoder with pretrained weights is frozen, and its features are cached;
---finetune trains it too. An encoder without weights is always trained.
+--finetune trains it too, --adapt trains adapters in it. An encoder without
+weights is always trained.
 
 A stream without =ENCODER has the encoder of the recipe:
 
@@ -198,15 +199,58 @@ the batch and the number of processes. Frozen encoders are not augmented, unless
   harness data look DIR      writes a page with pictures as they are drawn
 """
 
+ADAPT = """\
+--adapt trains adapters in place of the weights of a pretrained encoder (LoRA):
+
+  --adapt BRANCH=lora[:OPTION=VALUE,OPTION=VALUE,...]
+
+Options:
+%s
+
+Linear layers and dense convolutions can be adapted. Others are left as they
+are; a run and `harness check` name them. Adapters are trained with the rate
+train.encoder_lr (without it train.lr), everything else of the encoder stays as
+it was loaded. The run's weights hold the adapters only, and name their base.
+
+Examples:
+  --adapt face=lora
+  --adapt face=lora:rank=16,alpha=32,targets=attention --adapt audio=lora
+  --adapt 'face=lora:targets=blocks\\.(10|11)\\.'
+
+  harness weights merge RUN merged.safetensors     writes an encoder with its
+                                                   adapters as plain weights
+"""
+
+
+def adapt() -> str:
+    """Return the grammar of --adapt, with the options of adapters."""
+    from zoo.registry.lora import LORA
+
+    rows = [
+        line
+        for name, option in LORA.options.items()
+        for line in textwrap.wrap(
+            f"{option.help}" + ("" if option.default is None else f" ({str(option.default).lower()})"),
+            width=78,
+            initial_indent=f"  {name:<9} ",
+            subsequent_indent=" " * 12,
+        )
+    ]
+    return ADAPT % "\n".join(rows)
+
+
 TOPICS = {
     "branches": Topic("the grammar of --encoders", branches),
     "settings": Topic("the keys of --set, with defaults", settings),
+    "adapt": Topic("the grammar of --adapt", adapt),
     "augment": Topic("the grammar of --augment", lambda: AUGMENT),
     "data": Topic("data folders: their layout, and how to make one", lambda: DATA),
     "submit": Topic("how submissions are written and verified", lambda: SUBMIT),
     "plugins": Topic("how to write, check and use a plugin", lambda: PLUGINS),
 }
 OTHER_NAMES = {
+    "lora": "adapt",
+    "adapters": "adapt",
     "slots": "branches",
     "slot": "branches",
     "encoders": "branches",

@@ -1,4 +1,4 @@
-"""`harness weights list|show|fetch|verify|convert`: pretrained weights of the registered encoders and detectors."""
+"""`harness weights`: pretrained weights of the registered encoders and detectors, and merged adapters."""
 
 from __future__ import annotations
 
@@ -142,6 +142,15 @@ def convert(source: Path, target: Path, *, ema: bool = False, key: str | None = 
     notes = write(source, target, ema=ema, key=key)
     print(visible("; ".join(notes)))
     print(f"written: {target}, sha256 {file_sha256(target)}")
+
+
+def merge(run: Path, target: Path, branch: str | None, plugins: Sequence[Path]) -> None:
+    """Write an adapted encoder of a run as plain weights."""
+    from harness.runs.merged import merge_run
+
+    slot = merge_run(run, target, branch=branch, plugins=plugins)
+    print(f"written: {visible(str(target))}, sha256 {file_sha256(target)}")
+    print(f"use it with --set encoder.{slot}.weights={visible(str(target))}, in place of the encoder's usual weights")
 
 
 def _each(chosen: Sequence[Known], *, download: bool) -> None:
