@@ -23,6 +23,7 @@ from harness.cli.options import (
     Recipe,
     Sets,
     Track,
+    Tta,
 )
 from zoo.errors import UserError
 
@@ -61,6 +62,7 @@ def sweep(
     folds: Annotated[int | None, typer.Option(min=1, help="train N folds of train and val by group, 3 or more")] = None,
     finetune: Finetune = None,
     augment: Augment = None,
+    tta: Tta = None,
     loss: Loss = None,
     post: Post = None,
     recipe: Recipe = None,
@@ -85,6 +87,7 @@ def sweep(
     ] = False,
 ) -> None:
     """Train many combinations and rank them."""
+    from harness.config.prediction_options import tta_sets
     from harness.config.recipe import recipe_of
     from harness.sweeps.grid import configurations, grid
 
@@ -108,6 +111,7 @@ def sweep(
         "folds": folds,
     }
     more = ([f"train.epochs={epochs}"] if epochs else []) + ([f"data.list={list_file}"] if list_file else [])
+    more += tta_sets(tta) if tta is not None else []
     configs = configurations(recipe or recipe_of(data), flags, [*more, *(sets or [])], combinations)
     if any(config.fit for config in configs):
         raise UserError("sweep-no-scores")

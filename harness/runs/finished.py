@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.config.recorded import CIRCUMSTANCES, with_left_out
 from harness.config.schema import RunConfig, flat
@@ -20,11 +20,13 @@ from harness.data.index.index import Index
 from harness.evaluation.prediction_tables import read_predictions
 from harness.io.digests import check_file
 from harness.runs.folder import saved_config
-from harness.runs.job import Job
 from leaderboards.record import Record, RecordError, read
 from zoo.api import TrackSpec, VideoAnswers
 from zoo.errors import UserError
 from zoo.files import file_sha256
+
+if TYPE_CHECKING:
+    from harness.runs.job import Job
 
 _PLUGIN_FILE = re.compile(r"(.+) sha256 ([0-9a-f]{64})")
 _SHOWN = 5

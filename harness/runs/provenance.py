@@ -9,32 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import cast
 
-import safetensors
-
+from harness.runs.exposure import TrainingExposure, read_exposure
 from harness.runs.job import Job
 from harness.training.epoch_choice import selected_by_score
 from leaderboards.blocks import Choices, SearchBlock, WeightsBlock
 
+__all__ = ["NEXT_FOLD", "TrainingExposure", "annotate_weights", "metadata", "read_exposure", "selection_facts"]
+
 NEXT_FOLD = "next fold"
-
-
-@dataclass(frozen=True)
-class TrainingExposure:
-    """One training. ``train``: groups trained on; ``select``: groups that chose the epoch."""
-
-    edition: str
-    track: str
-    data: str
-    synthetic: bool
-    train: tuple[str, ...]
-    select: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.data}: {self.edition} {self.track}"
 
 
 def selection_facts(job: Job, selections: int, exposures: Sequence[TrainingExposure]) -> Choices:
@@ -78,20 +63,6 @@ def metadata(job: Job, selections: int, before: Sequence[TrainingExposure]) -> d
     data = job.data_name if job.synthetic else job.track.data
     own = TrainingExposure(job.edition.name, job.track.name, data, job.synthetic, groups["train"], select)
     return {"saw": json.dumps([asdict(saw) for saw in dict.fromkeys((own, *before))])}
-
-
-def read_exposure(path: Path) -> list[TrainingExposure]:
-    """Return the exposures stated in a file of weights; [] if there are none, as in files of other programs."""
-    if path.suffix != ".safetensors":
-        return []
-    try:
-        with safetensors.safe_open(path, "np") as file:
-            said = json.loads((file.metadata() or {}).get("saw", "[]"))
-        return [
-            TrainingExposure(**{**one, "train": tuple(one["train"]), "select": tuple(one["select"])}) for one in said
-        ]
-    except (safetensors.SafetensorError, ValueError, TypeError, KeyError):  # another program's key of that name
-        return []
 
 
 def annotate_weights(passport: WeightsBlock, exposures: Sequence[TrainingExposure], job: Job) -> WeightsBlock:
