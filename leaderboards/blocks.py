@@ -252,7 +252,7 @@ class ZeroShotBlock(TypedDict):
     unused: list[str]
 
 
-class DistillationBlock(TypedDict):
+class DistillationBlock(TypedDict, total=False):
     """The run that taught.
 
     ``in_sample``: how many of the taught ``videos`` it was trained on; 0 if its predictions are ``out_of_fold``.
