@@ -40,7 +40,6 @@ from zoo.errors import UserError
     "harness run --encoders face,context --fusion late --head gru",
     "harness run --data DIR --track va --encoders face=timm:resnet18,audio",
     "harness run --data DIR --recipe ntua-cvsp-2021 --set train.epochs=5",
-    "harness run --distill runs/first --set distill.weight=0.3",
     "harness run --resume runs/first",
 )
 def run(
@@ -217,7 +216,6 @@ def predict(
 
 @examples(
     "harness evaluate runs/first",
-    "harness evaluate runs/first --data OTHER",
     "harness evaluate runs/first --drop each --noise 0.5,1,2",
     "harness evaluate runs/first --tta flip,strides=1+2",
     "harness evaluate --predictions table.csv --labels labels.csv --track va",
