@@ -13,6 +13,7 @@ __all__ = [
     "Circumstances",
     "Combination",
     "DataBlock",
+    "DistillationBlock",
     "EnsembleBlock",
     "EpochChoice",
     "FoldBlock",
@@ -28,6 +29,7 @@ __all__ = [
     "SearchBlock",
     "StageBlock",
     "SubmissionBlock",
+    "TestTimeBlock",
     "Together",
     "WeightsBlock",
 ]
@@ -261,6 +263,36 @@ class ZeroShotBlock(TypedDict):
     unused: list[str]
 
 
+class DistillationBlock(TypedDict, total=False):
+    """The run that taught.
+
+    ``in_sample``: how many of the taught ``videos`` it was trained on; 0 if its predictions are ``out_of_fold``.
+    """
+
+    run: str
+    sha256: str
+    out_of_fold: bool
+    in_sample: int
+    videos: int
+
+
+class TestTimeBlock(TypedDict, total=False):
+    """Test-time augmentation: predictions that are the mean over ``passes``.
+
+    ``cost``: forward passes, as a multiple of those of a plain evaluation. ``flip``: branches whose pictures are also
+    mirrored; ``views``: branch -> the augmentations of its views; ``strides``: those of the sampled frames.
+    ``run`` and ``sha256``: the run that was trained, if it was evaluated anew.
+    """
+
+    passes: int
+    cost: float
+    flip: list[str]
+    views: dict[str, list[str]]
+    strides: list[int]
+    run: str
+    sha256: str
+
+
 class Result(FoldsBlock, total=False):
     """Everything that the same command gives again. ``config``: harness.config.schema.RunConfig as JSON."""
 
@@ -286,6 +318,8 @@ class Result(FoldsBlock, total=False):
     post: PostBlock
     submission: SubmissionBlock | None
     ensemble: EnsembleBlock
+    tta: TestTimeBlock
+    distillation: DistillationBlock
 
 
 class Circumstances(TypedDict, total=False):

@@ -36,7 +36,7 @@ class Row:
     on; ``weights``: names of the pretrained weights it began with; ``aff_wild2``: those among them that have seen
     Aff-Wild2; ``rank``: among the runs of the table only; ``flattered``: True if a choice was made on the scored data;
     ``search``: how its settings were chosen among trials, if they were; ``zero_shot``: True if an encoder was scored as
-    it is, without training.
+    it is, without training; ``tta``: how its predictions were averaged, if they were.
 
     ``parts``: the parts of the score, by column; ``fine``: all others that are known, such as the F1 of a class. Only
     for published results: ``place`` in the competition, ``span``: the editions one of which it belongs to, ``best``:
@@ -69,6 +69,7 @@ class Row:
     rank: str = ""
     flattered: bool = False
     zero_shot: bool = False
+    tta: str = ""
     kind: Kind = "run"
     place: str = ""
     best: bool = False
@@ -87,7 +88,7 @@ class Row:
     @property
     def label(self) -> str:
         """The name with its marks."""
-        given = (("†", self.seen), ("‡", self.aff_wild2), ("§", self.span), ("¶", self.zero_shot))
+        given = (("†", self.seen), ("‡", self.aff_wild2), ("§", self.span), ("¶", self.zero_shot), ("◊", self.tta))
         marks = [mark for mark, holds in given if holds]
         return " ".join([self.run, *marks])
 

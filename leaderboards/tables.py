@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from leaderboards.blocks import Combination, DataBlock, ScoreBlock, SearchBlock
+from leaderboards.blocks import Combination, DataBlock, ScoreBlock, SearchBlock, TestTimeBlock
 from leaderboards.ranks import FEWEST, LEVEL, places
 from leaderboards.record import Record, RecordError, read, replace_file
 from leaderboards.render.csv import to_csv
@@ -126,6 +126,7 @@ def _row(record: Record) -> Row:
         aff_wild2=", ".join(dict.fromkeys(str(p["name"]) for p in passports if p.get("seen_affwild2"))),
         flattered=bool(r.get("selected_on_reported", (r.get("selection_split") or "-") == r.get("split"))),
         zero_shot="zero_shot" in r,
+        tta=_averaged(r.get("tta") or {}),
         parts=parts,
         fine=fine,
     )
@@ -141,6 +142,10 @@ def _parts(metric: str, figures: Mapping[str, float]) -> tuple[tuple[tuple[str, 
 
 def _search(facts: SearchBlock) -> str:
     return f"{facts.get('on')}, of {facts.get('trials')}" if facts.get("trials") else ""
+
+
+def _averaged(facts: TestTimeBlock) -> str:
+    return f"{facts.get('passes')} passes, cost {facts.get('cost'):g}" if facts else ""
 
 
 def _number(value: Any) -> float | None:
@@ -217,6 +222,10 @@ def _notes(key: Key, rows: Sequence[Row], fewest: int, scored: int) -> Iterable[
         )
     if any(row.zero_shot for row in rows):
         yield "¶ Zero-shot: an encoder's own predictions; nothing was trained on these data."
+    if any(row.tta for row in rows):
+        yield "◊ Test-time augmentation, the mean of several passes; forward passes of a plain evaluation = 1: " + (
+            "; ".join(f"{row.run}: {row.tta}" for row in rows if row.tta)
+        )
     if scored:
         yield "In brackets: 95 % interval, jackknife over groups of videos."
 

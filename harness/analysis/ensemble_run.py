@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.analysis.ensemble import METHODS, expand, load_members, post_options, read_records, run_ensemble
+from harness.config.prediction_options import TestTime
 from harness.config.schema import RunConfig
 from harness.io.atomic import atomic
 from harness.io.run_lock import run_lock
@@ -41,7 +42,7 @@ def ensemble(
     first = next(iter(members.values()))
     own = plugins_of(plugins, {members[name]: record for name, record in records.items()}) if plugins else {}
     config = _config(use_saved(first, plugins=own.get(first, ()), data=data)[0], records, post)
-    job = replace(make_job(config), split=records[next(iter(members))].result["split"])
+    job = replace(make_job(config, trained=True), split=records[next(iter(members))].result["split"])
     if method in ("vote", "ccc") and not any((a.kind == "value") == (method == "ccc") for a in job.track.answers):
         kind = "values" if method == "ccc" else "classes or units"
         raise UserError("ensemble-method-kind", method=method, kind=kind, name=job.track.name)
@@ -84,7 +85,7 @@ def _config(config: RunConfig, records: Mapping[str, Record], post: Sequence[str
     if post is None and (other := next((name for name, those in own.items() if those != wanted), None)):
         raise UserError("ensemble-post-differs", first=first, said=_said(wanted), other=other, said2=_said(own[other]))
     chosen = tuple(wanted[0] if post is None else post)
-    update: dict[str, Any] = {"folds": 0, "fold": -1, "fit": (), "epochs_from": None, "post": chosen}
+    update: dict[str, Any] = {"folds": 0, "fold": -1, "fit": (), "epochs_from": None, "post": chosen, "tta": TestTime()}
     return config.model_copy(update=update)
 
 

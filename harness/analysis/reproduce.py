@@ -43,6 +43,7 @@ class Paths:
     plugins: tuple[Path, ...] = ()
     epochs_from: Path | None = None
     device: str | None = None
+    distill: Path | None = None
 
 
 def reproduce(path: Path, out: Path, paths: Paths) -> int:
@@ -107,6 +108,11 @@ def _config(path: Path, record: Record, beside: Path | None, paths: Paths) -> Ru
         "device": paths.device or there.device,
     }
     tree = {**given, **known}
+    if taught := record.result.get("distillation"):
+        teacher = str(paths.distill) if paths.distill else there.distill.run
+        if teacher is None:
+            raise UserError("reproduce-no-teacher", file=path, teacher=taught["run"])
+        tree["distill"] = {**(given.get("distill") or {}), "run": teacher}
     if paths.list_file:
         tree["data"] = {**(given.get("data") or {}), "list": str(paths.list_file)}
     synthetic = (record.result.get("data") or {}).get("synthetic")
@@ -183,6 +189,8 @@ def _differences(job: Job, record: Record) -> Iterator[str]:
             yield f"weights of {slot.name}: sha256 {str(was)[:12]} then, {str(sha256)[:12]} now"
     if job.origin is not None and (then.get("epochs_from") or {}).get("sha256") != job.origin.sha256:
         yield f"the run that chose the epochs, {job.origin.run}, has another result now"
+    if job.teacher is not None and (then.get("distillation") or {}).get("sha256") != job.teacher.sha256:
+        yield f"the run that taught, {job.teacher.run}, has another result now"
 
 
 def _machine(job: Job, record: Record) -> Iterator[str]:

@@ -82,7 +82,7 @@ def _job(folder: Path, data: Path | None, plugins: Sequence[Path]) -> tuple[Job,
         raise UserError("evaluate-ensemble", folder=folder)
     check_written(folder / "weights.safetensors")
     config, record = use_run(folder, config, plugins=plugins, data=data)
-    job = make_job(config)
+    job = make_job(config, trained=True)
     own = record is None or is_runs_data(job.whole or job.index, record)
     if data is None:
         check_data(job, record, folder)

@@ -15,7 +15,7 @@ from harness.data.index.index import Index, Split, Video
 from harness.data.streams.raw_inputs import RawSlot, collate, threads
 from harness.data.streams.sources import frame_times
 from harness.features.store import Features
-from harness.features.views import ViewChoice
+from harness.features.views import FixedView, ViewChoice
 from zoo.api import AudioInput, FrameInput
 from zoo.errors import UserError
 from zoo.model.model import Batch
@@ -57,7 +57,7 @@ class ClipData:
         close_gaps: bool = False,
         stride: int = 1,
         fps: float = 0.0,
-        views: ViewChoice | None = None,
+        views: ViewChoice | FixedView | None = None,
     ) -> None:
         self.index = index
         self.videos = list(videos)
@@ -76,6 +76,31 @@ class ClipData:
         kept = zip(learnt, self.order, self.strides, strict=True)
         # Sums of frames with a usable label: a difference says whether a window has any (window_sums).
         self.useful = [sums_before(rows[order], step) for rows, order, step in kept]
+        self.soft: list[np.ndarray] | None = None
+
+    def teach(self, soft: Mapping[str, np.ndarray], delay: float, *, unlabelled: bool) -> None:
+        """Give the clips a teacher's predictions, for training.
+
+        Args:
+            soft: Video -> (n, K) float32, NaN at frames without a prediction.
+            delay: Seconds by which they are moved earlier, as the labels are.
+            unlabelled: They count at frames without a label too, and so do clips without any.
+        """
+        self.soft = [soft[video.name].copy() for video in self.of("train").videos]
+        if delay:
+            self.soft = [shift_back(rows, self.times(v), delay) for v, rows in enumerate(self.soft)]
+        for v, order in enumerate(self.order):
+            learnt = self.trainable(v).any(1)
+            if not unlabelled:
+                self.soft[v][~learnt] = np.nan
+            learnt = learnt | self._taught(v)
+            self.useful[v] = sums_before(learnt[order], self.strides[v])
+
+    def _taught(self, v: int, frames: Any = slice(None)) -> np.ndarray:
+        """Return (n,) bool: frames of a video at which the teacher predicts and some slot is present."""
+        assert self.soft is not None
+        taught: np.ndarray = np.isfinite(self.soft[v][frames]).all(-1) & self.seen[v][frames]
+        return taught
 
     def of(self, split: Split) -> ClipData:
         """Return self; raise ValueError if a video belongs to another split.
@@ -98,7 +123,7 @@ class ClipData:
 
     def begin_epoch(self, epoch: int) -> None:
         """Draw the augmented views of the clips anew, if there are any."""
-        if self.views is not None:
+        if isinstance(self.views, ViewChoice):
             self.views.epoch = epoch
 
     def _stored(self, slot: str, cut: Cut) -> str:
@@ -149,7 +174,12 @@ class ClipData:
         labelled = _padded([self.trainable(v, frames) for v, frames in at], length)
         target = np.where(labelled, target, 0).astype(np.float32)
         where = [(cut.video, int(cut.frames[0]), cut.repetition) for cut in cuts]
-        return Batch(features, inputs, present, valid, torch.from_numpy(target), torch.from_numpy(labelled), where)
+        made = Batch(features, inputs, present, valid, torch.from_numpy(target), torch.from_numpy(labelled), where)
+        if self.soft is not None:
+            taught = _padded([self._taught(v, frames) for v, frames in at], length)
+            soft = np.nan_to_num(_padded([self.soft[v][frames] for v, frames in at], length))
+            made.soft, made.taught = torch.from_numpy(soft), torch.from_numpy(taught)
+        return made
 
     def _frames(self, window: Window) -> np.ndarray:
         """Return the frame numbers of a clip."""

@@ -39,6 +39,7 @@ def reproduce(
     epochs_from: Annotated[
         Path | None, typer.Option(metavar="RUN", help="find the run that chose the epochs here")
     ] = None,
+    distill: Annotated[Path | None, typer.Option(metavar="RUN", help="find the run that taught this one here")] = None,
     device: Device = None,
 ) -> None:
     """Train a finished run again and compare the scores.
@@ -48,6 +49,6 @@ def reproduce(
     from harness.analysis.reproduce import Paths
     from harness.analysis.reproduce import reproduce as command
 
-    code = command(run, out, Paths(data, list_file, tuple(plugin or ()), epochs_from, device))
+    code = command(run, out, Paths(data, list_file, tuple(plugin or ()), epochs_from, device, distill))
     if code:
         raise typer.Exit(code)

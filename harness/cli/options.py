@@ -45,6 +45,16 @@ Augment = Annotated[
         show_default="default",
     ),
 ]
+Tta = Annotated[
+    str | None,
+    typer.Option(
+        "--tta",
+        metavar="PARTS",
+        help="average predictions of the same frames, such as flip,views=4,strides=1+2: mirrored pictures, augmented "
+        "views, other strides",
+        show_default="none",
+    ),
+]
 Recipe = Annotated[
     str | None,
     typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,7 @@ from harness.cli.options import (
     RunPlugins,
     Sets,
     Track,
+    Tta,
 )
 from zoo.errors import UserError
 
@@ -68,9 +70,14 @@ def run(
     epochs_from: Annotated[
         Path | None, typer.Option(metavar="RUN", help="take the number of epochs and the settings from this run")
     ] = None,
+    distill: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="learn from this finished run's predictions too (distill.* in the settings)"),
+    ] = None,
     finetune: Finetune = None,
     adapt: Adapt = None,
     augment: Augment = None,
+    tta: Tta = None,
     loss: Loss = None,
     post: Post = None,
     recipe: Recipe = None,
@@ -102,6 +109,7 @@ def run(
     list_file: ListFile = None,
 ) -> None:
     """Train, evaluate, rank and submit a combination."""
+    from harness.config.prediction_options import tta_sets
     from harness.config.recipe import recipe_of
     from harness.config.schema import load_config
     from harness.reports.making import leave_report
@@ -133,6 +141,8 @@ def run(
     machines = {"devices": devices, "nodes": nodes}
     more = ([f"train.epochs={epochs}"] if epochs else []) + ([f"data.list={list_file}"] if list_file else [])
     more += [f"train.precision={precision}"] if precision else []
+    more += tta_sets(tta) if tta is not None else []
+    more += [f"distill.run={json.dumps(str(distill))}"] if distill else []
     more += ["train.compile=true"] if compile else []
     if resume is not None:
         others = [value for key, value in flags.items() if key not in ("plugin", "data_dir")]
@@ -197,24 +207,25 @@ def predict(
         ),
     ] = None,
     device: Device = None,
+    tta: Tta = None,
     sets: PredictSets = None,
     plugin: RunPlugins = None,
     jobs: Annotated[int | None, typer.Option("--jobs", hidden=True, min=1)] = None,
 ) -> None:
     """Predict videos, images and sound files, one table for each."""
+    from harness.config.prediction_options import tta_sets
     from harness.predicting.command import predict as command
     from harness.predicting.request import Request
     from harness.reports.video_page import write_video_page
 
-    command(
-        Request(inputs, model, out, people, form, overlay, device, plugin or [], sets or [], report, write_video_page)
-    )
+    files = (inputs, model, out, people, form, overlay, device, plugin or [])
+    command(Request(*files, sets or [], report, write_video_page, tta_sets(tta) if tta is not None else []))
 
 
 @examples(
     "harness evaluate runs/first",
-    "harness evaluate runs/first --data OTHER",
     "harness evaluate runs/first --drop each --noise 0.5,1,2",
+    "harness evaluate runs/first --tta flip,strides=1+2",
     "harness evaluate --predictions table.csv --labels labels.csv --track va",
 )
 def evaluate(
@@ -243,6 +254,11 @@ def evaluate(
         str | None,
         typer.Option(metavar="X,X,...", help="add noise of X standard deviations to the features, comma-separated"),
     ] = None,
+    tta: Tta = None,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="name the run that --tta makes", show_default="the run's, with the passes"),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="replace predictions that have another score")] = False,
 ) -> None:
     """Score a run again, or a table of predictions."""
@@ -254,13 +270,22 @@ def evaluate(
     if predictions is not None:
         from harness.analysis.score_table import score_table
 
-        if track is None or data is not None or drop or noise is not None:
+        if track is None or data is not None or drop or noise is not None or tta is not None:
             raise UserError("evaluate-predictions-options")
         score_table(predictions, labels, edition, track, plugin or [])
         return
     assert run_folder is not None
     if labels is not None or track is not None or edition is not None:
         raise UserError("evaluate-run-options")
+    if tta is not None:
+        from harness.analysis.test_time import evaluate_with
+        from harness.config.prediction_options import tta_sets
+
+        given = {"--data": data, "--drop": drop, "--noise": noise, "--force": force}
+        if what := ", ".join(option for option, value in given.items() if value):
+            raise UserError("tta-not-with", what=what)
+        leave_report(evaluate_with(run_folder, tta_sets(tta), name=name, plugins=plugin or []))
+        return
     levels = noise_levels(noise) if noise is not None else []
     command(run_folder, data, drop or [], levels, plugins=plugin or [], force=force)
     leave_report(run_folder)

@@ -24,6 +24,7 @@ from harness.cli.options import (
     Recipe,
     Sets,
     Track,
+    Tta,
 )
 from zoo.errors import UserError
 
@@ -63,6 +64,7 @@ def sweep(
     finetune: Finetune = None,
     adapt: Adapt = None,
     augment: Augment = None,
+    tta: Tta = None,
     loss: Loss = None,
     post: Post = None,
     recipe: Recipe = None,
@@ -87,6 +89,7 @@ def sweep(
     ] = False,
 ) -> None:
     """Train many combinations and rank them."""
+    from harness.config.prediction_options import tta_sets
     from harness.config.recipe import recipe_of
     from harness.sweeps.grid import configurations, grid
 
@@ -111,6 +114,7 @@ def sweep(
         "folds": folds,
     }
     more = ([f"train.epochs={epochs}"] if epochs else []) + ([f"data.list={list_file}"] if list_file else [])
+    more += tta_sets(tta) if tta is not None else []
     configs = configurations(recipe or recipe_of(data), flags, [*more, *(sets or [])], combinations)
     if any(config.fit for config in configs):
         raise UserError("sweep-no-scores")

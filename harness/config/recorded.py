@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.config.prediction_options import TestTime
 from harness.config.schema import Features, RunConfig
+from harness.config.teacher_options import Distill
 from harness.config.training_options import NEWER
 from zoo.registry.augmentations import NONE
 
@@ -40,6 +42,11 @@ def recorded(config: RunConfig) -> dict[str, Any]:
         del settings["adapt"]
     if not config.features.views:
         del settings["features"]["views"]
+    if not config.tta.used:
+        del settings["tta"]
+    del settings["distill"]["run"]  # a path; the record names the teacher
+    if config.distill.run is None:
+        del settings["distill"]
     train = settings["train"]
     return {**settings, "train": {k: v for k, v in train.items() if k not in NEWER or v != NEWER[k]}}
 
@@ -53,4 +60,8 @@ def with_left_out(settings: Mapping[str, Any]) -> dict[str, Any]:
     newer: dict[str, dict[str, Any]] = {"train": NEWER, "features": {"views": Features().views}}
     sections = {name: {**values, **settings[name]} for name, values in newer.items() if name in settings}
     folds = {"folds_of": list(BOTH)} if "folds" in settings else {}
+    if "train" in settings:
+        sections["tta"] = settings.get("tta") or TestTime().model_dump(mode="json")
+        taught = settings.get("distill") or Distill().model_dump(mode="json")
+        sections["distill"] = {key: value for key, value in taught.items() if key != "run"}
     return {"adapt": [], **folds, **settings, **sections, "augment": None if augment == [NONE] else augment}

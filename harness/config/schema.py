@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
@@ -17,8 +16,10 @@ from pydantic import (
     model_validator,
 )
 
+from harness.config.prediction_options import TestTime
 from harness.config.recipe import read_recipe, with_encoders
-from harness.config.section import Section
+from harness.config.section import PathText, Section, from_home
+from harness.config.teacher_options import Distill
 from harness.config.training_options import FineTuning, Sampling, check_agreement
 from zoo.errors import UserError
 from zoo.files import TooDeepError, is_plain, parse_toml
@@ -26,16 +27,6 @@ from zoo.registry.suggestions import did_you_mean
 from zoo.text import seen_toml
 
 BLOCK_KEYS = ("encoder.", "augment.", "fusion.", "head.", "loss.", "post.")
-
-
-def from_home(value: Any) -> Any:
-    """Expand a leading ``~`` in a path to the user's home folder; do the same for each item of a list."""
-    if isinstance(value, list | tuple):
-        return type(value)(from_home(item) for item in value)
-    return os.path.expanduser(value) if isinstance(value, str) and (value + "/").startswith("~/") else value
-
-
-PathText = Annotated[str, AfterValidator(from_home)]
 
 
 def _as_list(value: Any) -> Any:
@@ -203,6 +194,8 @@ class RunConfig(Section):
     train: Train = Train()
     project: Project = Project()
     features: Features = Features()
+    tta: TestTime = TestTime()
+    distill: Distill = Distill()
     data: Data = Data()
     chosen: Chosen = Chosen()
     logger: tuple[str, ...] = Field(("tensorboard",), description="loggers of the training (`harness list loggers`)")

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+import os
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+
+def from_home(value: Any) -> Any:
+    """Expand a leading ``~`` in a path to the user's home folder; do the same for each item of a list."""
+    if isinstance(value, list | tuple):
+        return type(value)(from_home(item) for item in value)
+    return os.path.expanduser(value) if isinstance(value, str) and (value + "/").startswith("~/") else value
+
+
+PathText = Annotated[str, AfterValidator(from_home)]
 
 
 class Section(BaseModel):

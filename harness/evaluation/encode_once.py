@@ -9,10 +9,12 @@ import torch
 
 from harness.batching.clips import ClipData
 from harness.batching.windows import Window
+from harness.data.index.index import Video
+from harness.evaluation.looks import Look, Pass
 from harness.features.store import Features
 from harness.runtime.precision import autocast
 from zoo.api import FrameInput
-from zoo.model.model import Model, encode, module_key
+from zoo.model.model import Batch, Model, encode, module_key
 
 
 class EncodedVideo:
@@ -29,9 +31,20 @@ class EncodedVideo:
         length: Frames of a clip.
         device: The device of the model.
         precision: ``32`` or ``bf16-mixed``.
+        one: The pass: the look of the pictures, and the first frame.
     """
 
-    def __init__(self, model: Model, data: ClipData, v: int, length: int, device: torch.device, precision: str) -> None:
+    def __init__(
+        self,
+        model: Model,
+        data: ClipData,
+        v: int,
+        length: int,
+        device: torch.device,
+        precision: str,
+        one: Pass | None = None,
+    ) -> None:
+        self.look, self.phase = (one.look, one.phase) if one is not None else (Look(), 0)
         self.model, self.v, self.device, self.precision = model, v, device, precision
         self.store: Features = data.store
         self.step = data.strides[v]
@@ -43,7 +56,7 @@ class EncodedVideo:
         self.clips.raw = {slot: raw for slot, raw in data.raw.items() if slot not in self.raw.slots}
         self.clips.store = self
         self.rows: dict[str, np.ndarray] = {}
-        self.done = 0 if self.raw.slots else self.n_frames
+        self.done = self.phase if self.raw.slots else self.n_frames
 
     def upto(self, frame: int, clips: int) -> None:
         """Encode up to a frame (excluded), at most ``clips`` clips at once; every frame is encoded once."""
@@ -61,9 +74,17 @@ class EncodedVideo:
         """Return (stop - start, D), with zeros where the slot is absent."""
         return self.rows[slot][start:stop] if slot in self.rows else self.store.clip(slot, video, start, stop)
 
+    def batch(self, windows: list[Window], width: int) -> Batch:
+        """Return windows as a batch for the model; all frames up to the end of the last one must be encoded."""
+        return self.look.change(self.clips.batch(windows, width).to(self.device), self.clips, self._video)
+
+    @property
+    def _video(self) -> Video:
+        return self.clips.videos[self.v]
+
     def _encode(self, windows: list[Window]) -> None:
         width = self.length // self.step
-        batch = self.raw.batch(windows, width).to(self.device)
+        batch = self.look.change(self.raw.batch(windows, width).to(self.device), self.raw, self._video)
         for slot in self.raw.slots:
             mask = batch.present[slot] & batch.valid
             with autocast(self.device, self.precision):

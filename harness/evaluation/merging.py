@@ -27,6 +27,7 @@ they are spread wider (tests/harness/evaluation/test_merging.py measures both). 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +81,14 @@ def merge(
         for a in track.answers
     }
     return [_together(those, {n: merged[n][i] for n in merged}, track, share) for i, those in enumerate(aligned)]
+
+
+def mean(members: Sequence[VideoAnswers], track: TrackSpec, weights: Sequence[float]) -> VideoAnswers:
+    """Return the weighted mean of several predictions of one video in float32, as a network gives them."""
+    (merged,) = merge([[member] for member in members], track, weights=weights)
+    values = {name: array.astype(np.float32) for name, array in merged.values.items()}
+    extra = {k: v.astype(np.float32) if k.startswith("slot.") else v for k, v in merged.extra.items()}
+    return replace(merged, values=values, extra=extra)
 
 
 def shares(weights: Weights | None, answer: Answer, n: int) -> Array:

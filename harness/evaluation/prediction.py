@@ -14,6 +14,8 @@ from harness.batching.clips import ClipData
 from harness.batching.windows import Window, evaluation_windows, nearest, triangular_window
 from harness.evaluation.choice_optimism import FoldSums, fold_sums
 from harness.evaluation.encode_once import EncodedVideo
+from harness.evaluation.looks import Pass, weights_of
+from harness.evaluation.merging import mean
 from harness.evaluation.scoring import statistics_of
 from harness.runtime import memory
 from harness.runtime.distributed import World
@@ -39,6 +41,7 @@ def answers(
     only: Sequence[int] | None = None,
     precision: str = "32",
     follow: Callable[[VideoAnswers], object] | None = None,
+    passes: Sequence[Pass] = (Pass(),),
 ) -> Iterator[VideoAnswers]:
     """Yield the predictions for every frame of every video, one video after the other.
 
@@ -62,18 +65,27 @@ def answers(
         only: indices of the videos to predict; all if None.
         precision: ``32`` or ``bf16-mixed``.
         follow: called while a video is predicted, with the predictions of all leading frames that lie in no further
-            window. With frozen encoders, these are also computed before a batch is complete (``_early``).
+            window. With frozen encoders, these are also computed before a batch is complete (``_early``). With several
+            passes it is not called.
+        passes: predictions to average, by weight, as an ensemble's (harness.evaluation.merging).
     """
     model.eval()
     slots = model.slots if per_slot else ()
-    predictor = _Predictor(model, data, track, length, batch, device, full, delay, slots, precision, follow)
+    follow = follow if len(passes) == 1 else None
+    rest = (track, length, batch, device, full, delay, slots, precision, follow)
+    predictors = [_Predictor(model, one.clips(data), *rest, one) for one in passes]
     for v in range(len(data.videos)) if only is None else only:
-        yield predictor.video(v)
+        weights = weights_of(passes, data.videos[v].n_frames)
+        found = [predictor.video(v) for predictor, weight in zip(predictors, weights, strict=True) if weight]
+        yield found[0] if len(passes) == 1 else mean(found, track, [weight for weight in weights if weight])
 
 
 @dataclass
 class _Predictor:
-    """Predicts videos one by one, with the arguments of `answers`; ``batch`` falls if memory runs out."""
+    """Predicts videos one by one, with the arguments of `answers`; ``batch`` falls if memory runs out.
+
+    ``data``: the clips of the pass ``one``.
+    """
 
     model: Model
     data: ClipData
@@ -86,11 +98,12 @@ class _Predictor:
     slots: Sequence[str]
     precision: str
     follow: Callable[[VideoAnswers], object] | None
+    one: Pass
 
     def video(self, v: int) -> VideoAnswers:
         """Return the predictions of video ``v``."""
         data, step = self.data, self.data.strides[v]
-        sampled = np.arange(0, data.videos[v].n_frames, step)
+        sampled = np.arange(self.one.phase, data.videos[v].n_frames, step)
         total, weight = self._sums(v, len(sampled))
         total /= weight
         if step > 1:
@@ -106,7 +119,7 @@ class _Predictor:
         """
         spans = [(0, n)] if self.full else evaluation_windows(n, self.length)
         length = n if self.full else self.length
-        encoded = EncodedVideo(self.model, self.data, v, length, self.device, self.precision)
+        encoded = EncodedVideo(self.model, self.data, v, length, self.device, self.precision, self.one)
         total = np.zeros((1 + len(self.slots), n, sum(answer.width for answer in self.track.answers)))
         weight = np.zeros((n, 1))
         decode = partial(_decoded, self.model, encoded, slots=self.slots)
@@ -186,11 +199,11 @@ def _decoded(
     model: Model, encoded: EncodedVideo, part: Sequence[tuple[int, int]], slots: Sequence[str]
 ) -> np.ndarray | None:
     """Return (1 + slots, windows, frames, columns) float64 of some windows of a video; None if memory ran out."""
-    width, step = max(stop - start for start, stop in part), encoded.step
-    windows = [Window(encoded.v, start * step, min(stop * step, encoded.n_frames)) for start, stop in part]
+    width, step, first = max(stop - start for start, stop in part), encoded.step, encoded.phase
+    windows = [Window(encoded.v, first + a * step, min(first + b * step, encoded.n_frames)) for a, b in part]
     try:
         encoded.upto(windows[-1].stop, len(part))
-        clips = encoded.clips.batch(windows, width).to(encoded.device)
+        clips = encoded.batch(windows, width)
         with autocast(encoded.device, encoded.precision):
             out = model(clips)
         every = torch.stack([out.raw, *(out.per_slot[slot] for slot in slots)])

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 
-from harness.data.streams.augmented import AugmentedReader
+from harness.data.streams.augmented import MIRROR, AugmentedReader, MirroredReader
 from harness.features.frozen_encoder import FrozenSlot
 from zoo.augmenting import ClipName
 from zoo.modules import Encoder
 from zoo.registry.augmentations import AugmentationPlan
-from zoo.registry.plan import SlotPlan
 from zoo.weights.bf16_rounding import Rounded
 
 
@@ -33,8 +32,8 @@ class ViewSlot(FrozenSlot):
         return self.base.rounded
 
 
-def view_name(slot: str, view: int) -> str:
-    """Return the name of a slot's view in the store; view 0 is the plain slot."""
+def view_name(slot: str, view: int | str) -> str:
+    """Return the name of a slot's view in the store; view 0 is the plain slot, ``mirror`` its mirror image."""
     return f"{slot}@{view}" if view else slot
 
 
@@ -49,19 +48,24 @@ def view_slots(
         views: The number of views of each.
     """
     return [
-        ViewSlot(_plan(slot, augment[slot.plan.name], view), slot.settings, slot.device, slot.file, base=slot)
+        _view(slot, view, partial(AugmentedReader, chain=augment[slot.plan.name], view=view))
         for slot in frozen
         if slot.plan.name in augment
         for view in range(1, views + 1)
     ]
 
 
-def _plan(slot: FrozenSlot, chain: tuple[AugmentationPlan, ...], view: int) -> SlotPlan:
-    """Return the slot's plan with another name and a reader that gives the view."""
+def mirror_slots(frozen: Sequence[FrozenSlot]) -> list[ViewSlot]:
+    """Return the slots of the mirror images of the frozen slots that take pictures."""
+    return [_view(slot, MIRROR, MirroredReader) for slot in frozen if slot.plan.stream.kind == "frames"]
+
+
+def _view(slot: FrozenSlot, view: int | str, reader: Callable[..., object]) -> ViewSlot:
+    """Return a slot with another name, and with ``reader`` around the reader of its pictures."""
     plan = slot.plan
-    reader = partial(AugmentedReader, reader=plan.stream.reader, chain=chain, view=view)
     named = replace(plan.slot, name=view_name(plan.name, view))
-    return replace(plan, slot=named, stream=replace(plan.stream, reader=reader))
+    stream = replace(plan.stream, reader=partial(reader, reader=plan.stream.reader))
+    return ViewSlot(replace(plan, slot=named, stream=stream), slot.settings, slot.device, slot.file, base=slot)
 
 
 @dataclass
@@ -84,3 +88,15 @@ class ViewChoice:
         words = "\n".join(["view", *ClipName(self.seed, self.epoch, video, start, length, repetition).words()])
         number = int.from_bytes(sha256(words.encode()).digest()[:8], "little")
         return view_name(slot, number % (self.views + 1))
+
+
+@dataclass(frozen=True)
+class FixedView:
+    """One view of all clips, for test-time augmentation. ``slots``: those that have it; the others are plain."""
+
+    slots: frozenset[str]
+    view: str
+
+    def __call__(self, slot: str, video: str, start: int, length: int, repetition: int = 0) -> str:
+        """Return the name in the store of the features of a slot's clip."""
+        return view_name(slot, self.view) if slot in self.slots else slot

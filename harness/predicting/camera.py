@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import pandas as pd
 
-from harness.predicting.models import Model
+from harness.predicting.models import EVERYTHING, Model
 from harness.predicting.predictor import Predictor
 from harness.predicting.row_writers import RowWriter
 from harness.runtime.interrupts import stoppable
@@ -41,6 +41,8 @@ def watch(
     with _opened(number) as camera, stoppable() as stopped:
         started = said = time.monotonic()
         say(f"camera {number}: Ctrl-C ends it, and completes its table")
+        if model.keep == EVERYTHING:
+            say(f"camera {number}: predicted without test-time augmentation, which needs the whole video")
         while not stopped():
             there, picture = camera.read()
             if not there:

@@ -43,7 +43,7 @@ def predict(request: Request) -> None:
         raise UserError("predict-no-input")
     _only_problem(found)
     check_outputs(request, found)
-    model = load_model(model_name, device=request.device, plugins=request.plugins, settings=options)
+    model = load_model(model_name, device=request.device, plugins=request.plugins, settings=options, tta=request.tta)
     work = Work(request, model, found.count, detector, problems=list(found.problems))
     if isinstance(model, ReadyModel):
         work.say(f"model {model.about.model}: {model.card}")
@@ -98,7 +98,12 @@ def predict_file(
 
 
 def load_model(
-    name: str | None, *, device: str | None = None, plugins: Sequence[Path] = (), settings: Sequence[str] = ()
+    name: str | None,
+    *,
+    device: str | None = None,
+    plugins: Sequence[Path] = (),
+    settings: Sequence[str] = (),
+    tta: Sequence[str] = (),
 ) -> Model:
     """Load a model.
 
@@ -107,6 +112,7 @@ def load_model(
         device: Device to compute on; None: the model's default.
         plugins: Plugin files of the model.
         settings: Options of a ready model's encoder, ``encoder.SLOT.OPTION=VALUE``.
+        tta: Settings ``tta.KEY=VALUE`` in place of a trained run's.
 
     Raises:
         UserError: The model does not exist, or settings are given for a run, which has its own.
@@ -116,12 +122,18 @@ def load_model(
         if settings:
             raise UserError("predict-run-settings", model=folder, got=settings[0])
         zero_shot = (folder / "config.toml").is_file() and saved_config(folder).zero_shot
-        return (ReadyModel.of_run if zero_shot else RunModel)(folder, device=device, plugins=plugins)
+        if not zero_shot:
+            return RunModel(folder, device=device, plugins=plugins, tta=tta)
+        if tta:
+            raise UserError("tta-untrained", model=folder)
+        return ReadyModel.of_run(folder, device=device, plugins=plugins)
     chosen = name or default_ready()
     if not chosen:
         raise UserError("predict-no-model")
     if folder is not None and len(folder.parts) > 1 and not {":", "="} & set(str(name)):
         raise UserError("predict-model-unknown", got=name, known="there is no such folder; `harness run` trains a run")
+    if tta:
+        raise UserError("tta-untrained", model=chosen)
     return ReadyModel.of_name(chosen, device=device, plugins=plugins, settings=settings)
 
 

@@ -15,7 +15,9 @@ from harness.data.affwild2.groups import group_of
 from harness.data.index.index import Index, Video
 from harness.data.streams.raw_inputs import RawSlot
 from harness.features.frozen_encoder import FrozenSlot
+from harness.features.views import view_name
 from harness.predicting.live_branches import LiveRawSlot, OtherFeatures, PictureFeatures, RawPictures
+from harness.predicting.live_looks import LookedFeatures, Looks
 from harness.predicting.media import Media
 from harness.predicting.video_scan import Row, Wanted
 from harness.runtime.prefetch import prefetch
@@ -39,10 +41,11 @@ class Branches:
     Args:
         plans: The slots.
         frozen: The frozen ones among them.
+        looks: The looks of their pictures that are predicted from, besides the plain ones.
     """
 
-    def __init__(self, plans: Sequence[SlotPlan], frozen: Sequence[FrozenSlot]) -> None:
-        self.plans = list(plans)
+    def __init__(self, plans: Sequence[SlotPlan], frozen: Sequence[FrozenSlot], looks: Looks | None = None) -> None:
+        self.plans, self.looks = list(plans), looks or {}
         self.frozen = {slot.plan.name: slot for slot in frozen}
         trained = [plan for plan in plans if plan.name not in self.frozen]
         self.trained: dict[str, Any] = {p.name: meta_or_real(partial(build_encoder, p)) for p in trained}
@@ -111,7 +114,7 @@ class LiveVideo:
         self._turn = threading.RLock()  # several threads cut clips
         self._features: dict[str, PictureFeatures | OtherFeatures] = {}
         self.raw: dict[str, Any] = {}
-        self._pictures: list[PictureFeatures | RawPictures] = []
+        self._pictures: list[PictureFeatures | LookedFeatures | RawPictures] = []
         for plan in branches.plans:
             self._open(plan, branches, name, keep)
         # Prefetch: faces are found and pictures cut while the networks work on earlier frames.
@@ -123,7 +126,12 @@ class LiveVideo:
             if frozen is not None:
                 features = PictureFeatures(frozen, name, self.n_frames, keep)
                 self._features[plan.name] = features
-                self._pictures.append(features)
+                others = []
+                for look, change in branches.looks.get(plan.name, {}).items():
+                    own = PictureFeatures(frozen, name, self.n_frames, keep)
+                    self._features[view_name(plan.name, look)] = own
+                    others.append((change, own))
+                self._pictures.append(LookedFeatures(features, others, name) if others else features)
             else:
                 packs = bool(getattr(resolve(plan.stream.reader), "uses_video", True))
                 encoder = branches.trained[plan.name]

@@ -16,14 +16,17 @@ from harness.batching.clips import stride_of
 from harness.config.schema import RunConfig
 from harness.data.tracking.detection import FaceFinder
 from harness.data.tracking.pose_boxes import RULE
+from harness.evaluation.looks import check_passes
 from harness.evaluation.postprocessing import Chain, labelled
 from harness.evaluation.prediction import answers, columns_of
 from harness.features.frozen_encoder import frozen_slots
+from harness.predicting.live_looks import looks_of
 from harness.predicting.live_video import Branches, LiveVideo
 from harness.predicting.stages import LiveStage, live_stages
 from harness.runs.finished import check_written, read_own, use_settings
 from harness.runs.folder import one_run
 from harness.runs.job import plan_of
+from harness.runs.passes import with_passes
 from harness.runs.run import evaluation_options, trained_model
 from harness.runs.splits import fitted_on
 from harness.runtime.device import pick_device
@@ -39,6 +42,12 @@ from zoo.registry.tracks import find_track, load_plugins
 
 DETECTOR = "centerface"
 """The face detector, the same as in `harness data crop`."""
+EVERYTHING = 2**40
+"""Frames that stay in memory if a video is predicted several times."""
+AVERAGED = (
+    "post-processing was fitted to predictions without --tta; `harness evaluate RUN --tta` makes a run of which it is "
+    "fitted anew",
+)
 FASTEST = 240
 """Frames per second of the fastest video, for the number of frames that stay in memory."""
 
@@ -130,6 +139,7 @@ class RunModel:
         device: Device to compute on; None: as in the run's settings.
         plugins: The plugin files that the run was made with, which must be named again.
         chain: The runs that read its predictions.
+        tta: Settings ``tta.KEY=VALUE`` in place of the run's.
 
     Raises:
         UserError: It is not a finished run, or its weights or plugins are not the recorded ones.
@@ -141,10 +151,12 @@ class RunModel:
         *,
         device: str | None = None,
         plugins: Sequence[Path] = (),
+        tta: Sequence[str] = (),
         chain: tuple[Path, ...] = (),
     ) -> None:
         check_written(folder / "weights.safetensors")
         config, record = use_settings(folder, one_run(folder), plugins)
+        config = with_passes(config, tta) if tta else config
         self.config = config.model_copy(update={"device": device} if device else {})
         self.registry: Registry = load_plugins(config.plugin)
         self.edition, self.track = find_track(self.registry, config.track, config.edition)
@@ -157,14 +169,19 @@ class RunModel:
         dims = check(self.plan, adapter_options(config), regularisation_options(config))["dims"]
         weights = folder / "weights.safetensors"
         self.network = trained_model(self.plan, dims, self.track, config, weights).to(self.device)
-        self.branches = Branches(self.plan.slots, frozen_slots(self.plan.slots, config.features, self.device))
+        check_passes(config, self.plan)
         self.how: dict[str, Any] = evaluation_options(config, self.plan)
+        passes = self.how["passes"]
+        frozen = frozen_slots(self.plan.slots, config.features, self.device)
+        self.branches = Branches(self.plan.slots, frozen, looks_of(passes, self.plan))
         self.sampling: dict[str, Any] = {"stride": config.train.stride, "fps": config.train.fps}
         self.waits = "train.evaluation=full predicts whole videos" if self.how["full"] else ""
         if self.sampling["stride"] > 1 or self.sampling["fps"]:
             self.waits = self.waits or "train.stride and train.fps may leave out frames, which are interpolated"
+        if len(passes) > 1:
+            self.waits = "test-time augmentation averages several passes over the video"
         self.length = int(self.how["length"])
-        self.keep = (self.how["batch"] + 2) * self.length * self.step(FASTEST)
+        self.keep = EVERYTHING if len(passes) > 1 else (self.how["batch"] + 2) * self.length * self.step(FASTEST)
         self.chain = fitted_chain(Chain(self.plan.post, self.track), config, folder, self.track)
         self.about = About(
             folder.resolve().name,
@@ -173,7 +190,7 @@ class RunModel:
             self.edition.name,
             self.track.name,
             versions_of(record),
-            tuple(warnings_of(record)),
+            tuple(warnings_of(record)) + (AVERAGED if tta else ()),
         )
 
     @property

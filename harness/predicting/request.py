@@ -31,6 +31,7 @@ class Request:
         page: A file for one video, a folder for several; None: no page.
         write_page: Writes the page.
         settings: ``detector.KEY=VALUE``.
+        tta: ``tta.KEY=VALUE``.
     """
 
     inputs: Sequence[Path]
@@ -44,6 +45,7 @@ class Request:
     settings: Sequence[str] = ()
     page: Path | None = None
     write_page: PageWriter | None = None
+    tta: Sequence[str] = ()
 
     @property
     def streams(self) -> bool:

@@ -12,6 +12,7 @@ from harness.data.index.index import Index
 from harness.data.packed.locate import stored_as
 from harness.data.streams.sources import open_reader, source_of
 from harness.data.tracking.person_boxes import FOLDER, how_made
+from harness.evaluation.looks import described
 from harness.features.store import FeatureStore
 from harness.io.hashing import digest
 from harness.runs.job import Job
@@ -42,6 +43,16 @@ def identity(job: Job) -> Result:
         result["epochs_from"] = {"run": origin.run, "sha256": origin.sha256, "epochs": origin.epochs}
     if job.stages:
         result["stages"] = [stage.block() for stage in job.stages]
+    if teacher := job.teacher:
+        result["distillation"] = {
+            "run": teacher.run,
+            "sha256": teacher.sha256,
+            "out_of_fold": teacher.out_of_fold is not None,
+            "in_sample": len(teacher.in_sample),
+            "videos": len(job.index.split("train")),
+        }
+    if config.tta.used:
+        result["tta"] = described(config, job.plan)
     result |= {
         "seeds": [config.seed],
         "data": _data(job, index),
@@ -83,6 +94,8 @@ def made_of(job: Job, store: FeatureStore, weights: Iterable[Mapping[str, Any]])
     made = {key: str(value) for key, value in flat(recorded(job.config)).items() if key not in FREE}
     made |= {f"the plugin {name.partition(' sha256 ')[0]}": name for name in job.foreign_plugins}
     made |= {f"the weights of {known['slot']}": str(known.get("sha256")) for known in weights}
+    if job.teacher is not None:
+        made["the teacher"] = job.teacher.sha256
     for video in job.index.videos:
         made[f"the labels of {video.name}"] = digest(
             video.split, video.group, video.n_frames, video.labels.tobytes().hex(), video.rows.tobytes().hex()

@@ -12,6 +12,7 @@ from harness.data.index.index import Index
 from harness.data.packed.locate import find_pack
 from harness.runs.splits import EpochSource, assign_splits, check_kind, find_origin, split_name
 from harness.runs.stages import Stage, find_stages
+from harness.runs.teacher import Teacher, find_teacher
 from zoo.api import EditionSpec, LoggerSpec, TrackSpec
 from zoo.errors import UserError
 from zoo.files import file_sha256
@@ -30,6 +31,7 @@ class Job:
     ``index``: with splits as the run uses them (harness.runs.splits); ``whole``: with the original splits, if they
     differ; ``split``: the name of the reported split; ``origin``: the run whose number of epochs is trained;
     ``stages``: the runs whose predictions it reads.
+    ``teacher``: the run that teaches this one.
     """
 
     config: RunConfig
@@ -44,6 +46,7 @@ class Job:
     split: str = "val"
     origin: EpochSource | None = None
     stages: tuple[Stage, ...] = ()
+    teacher: Teacher | None = None
 
     def loggers(self) -> list[Block[LoggerSpec]]:
         """Return what notes the course of the training; UserError for an unknown logger or option."""
@@ -96,7 +99,7 @@ def plan_of(config: RunConfig, registry: Registry, track: TrackSpec) -> Plan:
         finetune=config.finetune,
         adapt=config.adapt,
         augment=config.augment or (),
-        views=config.features.views > 0,
+        views=config.features.views > 0 or config.tta.views > 0,
         options=config.options,
     )
 
@@ -135,10 +138,13 @@ def prepare_shared(config: RunConfig, *, progress: bool = True) -> SharedSetup:
     return _shared_setup(config, registry, edition, track, progress)
 
 
-def make_job(config: RunConfig, *, progress: bool = True, shared: SharedSetup | None = None) -> Job:
+def make_job(
+    config: RunConfig, *, progress: bool = True, shared: SharedSetup | None = None, trained: bool = False
+) -> Job:
     """Build a job, and find every mistake that can be found before pixels are read.
 
-    ``shared``: the shared setup of this configuration, if it exists already.
+    ``shared``: the shared setup of this configuration, if it exists already. ``trained``: the run is trained already,
+    so the one that taught it is not looked for.
     """
     check_kind(config)
     registry, edition, track = (shared.registry, shared.edition, shared.track) if shared else _task(config)
@@ -155,19 +161,21 @@ def make_job(config: RunConfig, *, progress: bool = True, shared: SharedSetup | 
     from harness.data.streams.sources import check_needs
 
     check_needs(index, [slot.stream for slot in plan.slots])
+    assigned = assign_splits(index, config)
     return Job(
         config,
         registry,
         edition,
         track,
         plan,
-        assign_splits(index, config),
+        assigned,
         shared.data_name,
         shared.synthetic,
         whole=index,
         split=split_name(config),
         origin=find_origin(config, index, registry),
         stages=find_stages(plan.slots, index, config),
+        teacher=None if trained else find_teacher(config, assigned, track, registry, synthetic=shared.synthetic),
     )
 
 

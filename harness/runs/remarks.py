@@ -24,7 +24,7 @@ def remarks(result: Result) -> list[str]:
     """Return all remarks on a scored run, in the order of the functions below."""
     said = present_lines(result) + reference_lines(result) + steepness_lines(result)
     said += fold_lines(result) + optimism_lines(result)
-    return said + gain_lines(result) + choice_lines(result)
+    return said + gain_lines(result) + choice_lines(result) + teacher_lines(result)
 
 
 def fold_lines(result: Result) -> list[str]:
@@ -164,6 +164,20 @@ def choice_lines(result: Result) -> list[str]:
             f"{len(seen)} of the scored videos are training videos of its starting weights: {', '.join(seen[:5])}{more}"
         )
     return lines
+
+
+def teacher_lines(result: Result) -> list[str]:
+    """Return a line on the run that taught this one."""
+    taught = result.get("distillation")
+    if not taught:
+        return []
+    how = (
+        "with out-of-fold predictions"
+        if taught["out_of_fold"]
+        else f"and was itself trained on {taught['in_sample']} of the {taught['videos']} training videos"
+    )
+    chosen = "; the teacher was chosen on videos that are scored here" if result.get("selected_on_reported") else ""
+    return [f"taught by {taught['run']}, {how}{chosen}"]
 
 
 def _decided(result: Result) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,23 +13,25 @@ import torch
 from harness.batching.clips import ClipData
 from harness.batching.training_windows import training_counts
 from harness.config.schema import RunConfig, flat
-from harness.data.index.index import Index, Split
+from harness.data.index.index import Index, Split, Video
 from harness.data.streams.raw_inputs import RawSlot
+from harness.evaluation.looks import passes_of
 from harness.evaluation.plain_reference import plain_reference
 from harness.evaluation.prediction import shared_answers
 from harness.evaluation.prediction_tables import write_predictions
 from harness.features.extraction import extract, extract_videos
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
-from harness.features.views import ViewChoice, view_slots
+from harness.features.views import ViewChoice, mirror_slots, view_slots
 from harness.io.run_lock import run_lock
 from harness.runs import finished, provenance
 from harness.runs.identity import identity, made_of
-from harness.runs.job import Job
+from harness.runs.job import Job, make_job
 from harness.runs.recording import record_run
 from harness.runs.remarks import absent_lines
 from harness.runs.results import answer_test, postprocessors_of_source, score_split
 from harness.runs.starting_weights import base_metadata, load_base, load_starting_weights
+from harness.runs.teacher import soft_targets
 from harness.runtime.device import pick_device
 from harness.runtime.distributed import World, report_lost_process, single_process
 from harness.runtime.launchers import Failure
@@ -65,6 +67,7 @@ FITS = {"projection": "train", "loss": "train", "reference": "train"}
 REST = "rest.parquet"
 """Predictions for the videos outside all folds."""
 SPLITS: tuple[Split, ...] = ("train", "select", "val", "rest", "test")
+PREDICTED: tuple[Split, ...] = ("val", "rest", "test")
 
 
 @dataclass
@@ -124,9 +127,7 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
         record.circumstances["parameter_groups"] = list(trained.groups)
         clock = Clock()
         clock.start()
-        got = {
-            split: predict_split(job, prepared, split) for split in ("val", "rest", "test") if split in prepared.splits
-        }
+        got = {split: predict_split(job, prepared, split) for split in PREDICTED if split in prepared.splits}
         clock.count(sum(video.n_frames for split in got for video in prepared.splits[split].videos))
         record.circumstances["frames_per_second"] = {"train": trained.frames_per_second, "evaluate": clock.rate}
         if world.first:
@@ -166,6 +167,7 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
     store = extract_features(job.index, frozen, raw, world, progress=progress)
     for line in absent_lines(store, plan.slots, job.index) if world.first else ():
         print(line, flush=True)
+    add_looks(job, frozen, store, progress=progress and world.first)
     splits = clips_of(job, store, raw)
     cards = [card for slot in frozen if (card := slot.record())]
     if weights is not None:
@@ -174,18 +176,20 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
 
     check_trainable(job, splits)
     add_views(job, frozen, splits["train"], store, progress=progress and world.first)
+    teach(job, splits["train"], world, progress=progress)
     if config.train.shuffle_labels:
         splits["train"].labels = shuffled(splits["train"].labels, config.seed)
     model = make_model(plan, dims, training_counts(job.track, splits["train"]), config)
     loaded = load_starting_weights(model, plan)
     fit_adapters(model, splits["train"], store)
     exposures = exposures_of(frozen, loaded)
+    taught_by = list(job.teacher.exposures) if job.teacher is not None else []
     base = base_metadata(model, loaded)
     cards += [card_of(name, found) for name, found in loaded.items()]
     # Weights that were trained on reported videos mark the run.
     cards = [provenance.annotate_weights(card, exposures.get(card["slot"], []), job) for card in cards]
-    before = [one for those in exposures.values() for one in those]
-    return Prepared(model, splits, cards, world, before, store, dims, base)
+    trainings = [one for those in exposures.values() for one in those] + taught_by
+    return Prepared(model, splits, cards, world, trainings, store, dims, base)
 
 
 def card_of(slot: str, loaded: Loaded) -> WeightsBlock:
@@ -235,6 +239,34 @@ def add_views(job: Job, frozen: Sequence[FrozenSlot], data: ClipData, store: Fea
     names = [video.name for video in data.videos]
     refuse_failures(extract_videos(job.index, slots, names, store=store, progress=progress), job.index)
     data.views = ViewChoice(frozenset(slot.base.plan.name for slot in slots), views, job.config.seed)
+
+
+def add_looks(job: Job, frozen: Sequence[FrozenSlot], store: FeatureStore, *, progress: bool) -> None:
+    """Compute the features of the looks over which predictions are averaged (``tta``), for the predicted videos."""
+    tta = job.config.tta
+    slots = (mirror_slots(frozen) if tta.flip else []) + view_slots(frozen, job.plan.augment, tta.views)
+    if slots:
+        names = [video.name for split in PREDICTED for video in job.index.split(split)]
+        refuse_failures(extract_videos(job.index, slots, names, store=store, progress=progress), job.index)
+
+
+def teach(job: Job, data: ClipData, world: World, *, progress: bool) -> None:
+    """Give the training clips the predictions of the run's teacher, if it has one."""
+    if job.teacher is None:
+        return
+
+    def predict(config: RunConfig, folder: Path, videos: Sequence[Video]) -> list[VideoAnswers]:
+        own, names = make_job(config, progress=progress), {video.name for video in videos}
+        # As test videos: only training clips are cut at gaps.
+        kept = tuple(replace(video, split="test") for video in own.index.videos if video.name in names)
+        own = replace(own, index=replace(own.index, videos=kept))
+        prepared = prepare(own, world=world, progress=progress, weights=folder / "weights.safetensors")
+        found: list[VideoAnswers] = world.broadcast(predict_split(own, prepared, "test"))
+        return found
+
+    distill = job.config.distill
+    soft = soft_targets(job.teacher, job.config, data.videos, predict)
+    data.teach(soft, job.config.train.delay, unlabelled=distill.unlabelled)
 
 
 def refuse_failures(failures: Sequence[Failure], index: Index) -> None:
@@ -313,7 +345,7 @@ def write_results(
         "epoch": trained.best_epoch,
         "steps": trained.steps,
         "late_fall": trained.late_fall,
-        "epoch_choice": trained.optimism,
+        "epoch_choice": None if job.config.tta.used else trained.optimism,  # of scores without augmentation
         "reference": reference_of(job, prepared) if scored.scores else None,
         "submission": submission,
         **cost(
@@ -351,6 +383,7 @@ def evaluation_options(config: RunConfig, plan: Plan) -> dict[str, Any]:
         "delay": config.train.delay,
         "per_slot": wants_per_slot(plan),
         "precision": config.train.precision,
+        "passes": passes_of(config, plan),
     }
 
 

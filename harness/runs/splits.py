@@ -40,6 +40,10 @@ FREE = {
     "chosen.on",
     "chosen.reported",
     "chosen.keys",
+    "distill.run",
+    "distill.weight",
+    "distill.temperature",
+    "distill.unlabelled",
 }
 """Settings in which a run may differ from the run whose number of epochs it takes."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.config.schema import RunConfig
+from harness.evaluation.looks import check_passes
 from harness.io.locks import BOARD, file_lock
 from harness.runs import zero_shot
 from harness.runs.finished import check_data, use_run
@@ -114,6 +115,7 @@ def check_ready(job: Job) -> None:
     check_training(job.plan, job.config)
     build_chains(job.plan)
     check_views(job)
+    check_passes(job.config, job.plan)
     pick_device(job.config.device)
     if not any(np.isfinite(video.labels).any() for video in job.index.split("train")):
         raise UserError("training-split-empty", root=job.index.root, variant=job.index.variant, name=job.track.name)

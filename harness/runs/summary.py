@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.data.index.index import Index
+from harness.evaluation.looks import said
 from harness.runs.job import Job
 from harness.runs.remarks import (
     LABELS,
@@ -19,6 +20,7 @@ from harness.runs.remarks import (
     present_lines,
     reference_lines,
     steepness_lines,
+    teacher_lines,
 )
 from harness.runs.run import Outcome
 from harness.runtime.terminal import tabulate
@@ -68,8 +70,16 @@ def announce(job: Job, hindrance: str = "") -> None:
             frames = sum(video.n_frames for video in index.split("train"))
             cost = _cost(frames) if slot.stream.kind == "frames" else ""
             print(f"slot {slot.name}: {slot.encoder.name} is trained {why}{cost}")
-    for text in augmentation_texts(plan.augment):
+    unseen = set() if job.config.features.views else {slot.name for slot in plan.slots if slot.frozen}
+    for text in augmentation_texts({name: chain for name, chain in plan.augment.items() if name not in unseen}):
         print(f"augmented in training: {text}")
+    if job.config.tta.used:
+        print(said(job.config))
+    if job.teacher is not None:
+        distill = job.config.distill
+        print(
+            f"taught by {visible(job.teacher.run)}: {distill.weight:g} of the loss, temperature {distill.temperature:g}"
+        )
     print(end="", flush=True)
 
 
@@ -97,7 +107,7 @@ def summary(outcome: Outcome, job: Job, files: Sequence[Path], problems: Sequenc
     lines.append(_scores(result["scores"]) if result["scores"] else f"{unscored}: nothing is scored")
     lines += present_lines(result) + reference_lines(result) + steepness_lines(result)
     lines += map(visible, _ceiling(job, result) + fold_lines(result) + optimism_lines(result))
-    lines += map(visible, gain_lines(result) + choice_lines(result))
+    lines += map(visible, gain_lines(result) + choice_lines(result) + teacher_lines(result))
     folder = outcome.folder
     rows = [
         ("run", folder),

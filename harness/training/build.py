@@ -52,8 +52,15 @@ def adapter_options(config: RunConfig) -> AdapterOptions:
 
 def regularisation_options(config: RunConfig) -> Regularisation:
     """Return the model's regularisation options from the configuration."""
-    train = config.train
-    return Regularisation(train.modality_dropout, train.feature_noise, train.output_dropout, train.mtl == "uncertainty")
+    train, distill = config.train, config.distill
+    return Regularisation(
+        train.modality_dropout,
+        train.feature_noise,
+        train.output_dropout,
+        train.mtl == "uncertainty",
+        distill.weight if distill.run is not None else 0.0,
+        distill.temperature,
+    )
 
 
 def fit_adapters(model: Model, data: ClipData, store: FeatureStore) -> None:

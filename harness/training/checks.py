@@ -32,6 +32,9 @@ def check_training(plan: Plan, config: RunConfig) -> None:
         if (settings.stride > 1 or settings.fps) and isinstance(encoder.input, FrameInput) and encoder.input.context:
             raise UserError("stride-with-context", slot=slot)
     _check_tuning(pretrained, settings)
+    values = any(answer.kind == "value" for answer in plan.answers)
+    if settings.accumulate > 1 and settings.accumulation == "sum" and config.distill.run is not None and values:
+        raise UserError("accumulate-not-additive", what="the CCC with a teacher's values needs the whole batch")
     if settings.accumulate > 1:
         shapes = check(plan, adapter_options(config), regularisation_options(config))
         frozen = set(pretrained) if settings.norms == "frozen" else {s.name for s in plan.slots if s.lora}

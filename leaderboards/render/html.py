@@ -152,7 +152,7 @@ def _cell(column: Column, row: Row, padding: str, reports: Mapping[str, str]) ->
 
 def _breakable(text: str) -> Markup:
     """Return a name that may break between its parts, but not before a mark."""
-    escaped = re.sub(r" ([†‡§¶])", "\u00a0\\1", str(escape(visible(text))))
+    escaped = re.sub(r" ([†‡§¶◊])", "\u00a0\\1", str(escape(visible(text))))
     return Markup(re.sub(r"(?<=[+_,/-])(?=[^\s<&])", "<wbr>", escaped))
 
 

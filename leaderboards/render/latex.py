@@ -41,6 +41,7 @@ _SPECIAL = {
     "‡": r"\ddag{}",
     "¶": r"\P{}",
     "§": r"\S{}",
+    "◊": r"\textlozenge{}",
     "…": r"\dots{}",
     "–": "--",
     "’": r"\textquoteright{}",

@@ -42,25 +42,35 @@ class Augmenter:
             ClipName(self.seed, epoch, video, start, length, repetition)
             for (video, start, repetition), length in zip(batch.where[rows], lengths[rows], strict=True)
         ]
+        return self._changed(batch, clips, [clip.start for clip in clips])
+
+    def whole_video(self, batch: Batch, video: ClipName) -> Batch:
+        """Return a batch of windows of one video, all of them changed by the draw of the whole video."""
+        return self._changed(batch, [video] * len(batch.where), [start for _, start, _ in batch.where])
+
+    def _changed(self, batch: Batch, clips: list[ClipName], starts: list[int]) -> Batch:
+        """Return the batch with changed input. ``starts``: the first frame of each clip of the input."""
         inputs = dict(batch.inputs)
         with drawing(batch.valid.device), torch.no_grad():
             for slot, chain in self.chains.items():
+                if slot not in inputs:
+                    continue
                 spec = self.inputs[slot]
                 if isinstance(spec, FrameInput):
-                    inputs[slot] = _pictures(chain, inputs[slot], clips, spec.context)
+                    inputs[slot] = _pictures(chain, inputs[slot], clips, [start - spec.context for start in starts])
                 elif isinstance(spec, AudioInput):
                     inputs[slot] = _sound(chain, inputs[slot], clips, spec.rate)
         return replace(batch, inputs=inputs)
 
 
-def _pictures(chain: Chain, given: Mapping[str, Tensor], clips: list[ClipName], context: int) -> dict[str, Tensor]:
+def _pictures(chain: Chain, given: Mapping[str, Tensor], clips: list[ClipName], firsts: list[int]) -> dict[str, Tensor]:
     """Return frames (B, T, H, W, 3) with the pictures of every clip changed; frames without one stay black."""
     frames = given["frames"].clone()
-    for row, clip in enumerate(clips):
+    for row, (clip, first) in enumerate(zip(clips, firsts, strict=True)):
         (seen,) = given["present"][row].nonzero(as_tuple=True)
         if not len(seen):
             continue
-        at = (seen + (clip.start - context)).tolist()
+        at = (seen + first).tolist()
         pictures = frames[row, seen].movedim(-1, -3)  # (T, 3, H, W)
         for augmentation in chain:
             pictures = augmentation.pictures(pictures, at, clip)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from zoo.api import AudioInput, Counts, FrameInput, Spec, TextInput, VectorInput
 from zoo.errors import UserError
 from zoo.model.adapter import Adapter
+from zoo.model.distillation import soft_loss
 from zoo.modules import Build, Encoder, FusionOut, gather, scatter
 from zoo.parallel import counting_rows, gather_rows, local_rows, normal_like, shared, sharing_frames
 from zoo.registry.plan import Block, Plan, SlotPlan
@@ -34,6 +35,8 @@ class Batch:
     target: Tensor
     labelled: Tensor
     where: list[tuple[str, int, int]] = field(default_factory=list)  # (video, first frame, repetition in the epoch)
+    soft: Tensor | None = None  # (B, T, K) predictions of a teacher, and at which frames (B, T) there are some
+    taught: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Return the same batch on a device."""
@@ -46,6 +49,8 @@ class Batch:
             self.target.to(device),
             self.labelled.to(device),
             self.where,
+            None if self.soft is None else self.soft.to(device),
+            None if self.taught is None else self.taught.to(device),
         )
 
 
@@ -74,12 +79,16 @@ class Regularisation:
         output_dropout: Dropout before the last layer.
         uncertainty: Learned weights of the kinds of answers (Kendall et al. 2018, arXiv:1705.07115) instead of a plain
             sum.
+        distill: Share of the loss on a teacher's predictions, if a batch has some (zoo.model.distillation).
+        temperature: That of the teacher's and the student's probabilities.
     """
 
     modality_dropout: float = 0.0
     feature_noise: float = 0.0
     output_dropout: float = 0.2
     uncertainty: bool = False
+    distill: float = 0.0
+    temperature: float = 1.0
 
 
 class Model(nn.Module):
@@ -165,6 +174,10 @@ class Model(nn.Module):
             for name, raw in out.per_slot.items():
                 seen = batch.labelled & batch.present[name].unsqueeze(-1)
                 parts[f"slot.{name}"] = self.per_slot * self.losses(raw, batch.target, seen, rows) / len(out.per_slot)
+        if batch.soft is not None and batch.taught is not None and (share := self.regularisation.distill):
+            how = (self.answers, self.regularisation.temperature, rows)
+            parts["main"] = (1 - share) * parts["main"]
+            parts["teacher"] = share * soft_loss(self.decode(out.raw), batch.soft, batch.taught, *how)
         parts.update(out.aux)
         return torch.stack([value.float() for value in parts.values()]).sum(), parts
 
@@ -186,7 +199,8 @@ class Model(nn.Module):
         keep = (torch.rand(has.shape, device=has.device) >= self.regularisation.modality_dropout) | spared
         left = stack & keep.unsqueeze(-1)
         present = {name: left[i] for i, name in enumerate(self.slots)}
-        return replace(batch, present=present, labelled=batch.labelled & left.any(0).unsqueeze(-1))
+        taught = None if batch.taught is None else batch.taught & left.any(0)
+        return replace(batch, present=present, labelled=batch.labelled & left.any(0).unsqueeze(-1), taught=taught)
 
 
 class LossGroup(nn.Module):

@@ -11,7 +11,7 @@ from zoo.errors import UserError
 from zoo.registry.suggestions import did_you_mean
 
 WIDTH = 80
-SECTIONS = ("train", "project", "features", "data")
+SECTIONS = ("train", "project", "features", "tta", "distill", "data")
 TOP = ("merge",)
 """Top-level settings without an option of their own."""
 
@@ -315,7 +315,7 @@ def _values(annotation: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    if value is None:
+    if value is None or value == ():
         return "none"
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 

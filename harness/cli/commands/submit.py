@@ -112,7 +112,7 @@ def _config(folder: Path) -> RunConfig:
 def _job(folder: Path, config: RunConfig, record: Record | None, data: Path | None) -> Job:
     """Return the job of a run on its data: ``data``, or the recorded folder."""
     place = data or (data_place(folder, record, config.data_dir) if config.data_dir else None)
-    job = make_job(config.model_copy(update={"data_dir": str(place) if place else None}))
+    job = make_job(config.model_copy(update={"data_dir": str(place) if place else None}), trained=True)
     check_data(job, record, folder)
     return job
 

@@ -1,20 +1,23 @@
-"""A reader of pictures that gives one augmented view of a video."""
+"""Readers of pictures that give one augmented view of a video, or its mirror image."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from harness.io.hashing import digest
 from zoo.api import Target
-from zoo.augmenting import ClipName, build_augmentation, drawing
+from zoo.augmenting import Augmentation, ClipName, build_augmentation, drawing
 from zoo.readers import Source
 from zoo.registry.augmentations import AugmentationPlan
 from zoo.registry.registry import resolve
 
 VERSION = 2  # raise it if the same draws give other pictures
+MIRROR = "mirror"
+MIRROR_VERSION = 1  # raise it if the mirror image differs
 SEED = 0  # of the draws of every run: runs with other seeds share the cached features
 
 
@@ -48,10 +51,41 @@ class AugmentedReader:
     def image(self, index: int, frame: np.ndarray | None, size: int) -> np.ndarray | None:
         """Return the changed picture of a frame, uint8 RGB (size, size, 3); None if there is none."""
         picture = self.inner.image(index, frame, size)
-        if picture is None:
-            return None
-        images = torch.from_numpy(np.ascontiguousarray(picture)).unsqueeze(0).movedim(-1, -3)
-        with drawing(images.device), torch.no_grad():
-            for augmentation in self.chain:
-                images = augmentation.pictures(images, [index], self.clip)
-        return np.ascontiguousarray(images[0].movedim(-3, -1).numpy())
+        return None if picture is None else augmented(picture, self.chain, index, self.clip)
+
+
+def augmented(picture: np.ndarray, chain: Sequence[Augmentation], index: int, clip: ClipName) -> np.ndarray:
+    """Return a picture, uint8 RGB (size, size, 3), of frame ``index`` changed by the draw of ``clip``."""
+    images = torch.from_numpy(np.ascontiguousarray(picture)).unsqueeze(0).movedim(-1, -3)
+    with drawing(images.device), torch.no_grad():
+        for augmentation in chain:
+            images = augmentation.pictures(images, [index], clip)
+    return np.ascontiguousarray(images[0].movedim(-3, -1).numpy())
+
+
+def mirrored(picture: np.ndarray) -> np.ndarray:
+    """Return a picture (H, W, 3) mirrored left to right."""
+    return np.ascontiguousarray(picture[:, ::-1])
+
+
+class MirroredReader:
+    """The pictures of another reader, mirrored left to right."""
+
+    def __init__(self, source: Source, *, reader: Target) -> None:
+        self.inner = resolve(reader)(source)
+        self.uses_video: bool = self.inner.uses_video
+        self.squeezed: bool = getattr(self.inner, "squeezed", False)
+
+    def present(self) -> np.ndarray:
+        """Return (n_frames,) bool: frames that have a picture."""
+        present: np.ndarray = self.inner.present()
+        return present
+
+    def fingerprint(self) -> str:
+        """Return a digest of the pictures' content."""
+        return digest(MIRROR, MIRROR_VERSION, self.inner.fingerprint())
+
+    def image(self, index: int, frame: np.ndarray | None, size: int) -> np.ndarray | None:
+        """Return the mirrored picture of a frame, uint8 RGB (size, size, 3); None if there is none."""
+        picture = self.inner.image(index, frame, size)
+        return None if picture is None else mirrored(picture)

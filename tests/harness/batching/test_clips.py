@@ -216,3 +216,38 @@ def test_one_window_over_a_gap_is_one_clip():
     batch = clips.batch([Window(2, 0, n)], n)
     assert batch.valid.all()
     assert batch.labelled.any(-1).all()
+
+
+def taught_clips(unlabelled: bool, delay: float = 0.0) -> tuple[ClipData, dict[str, np.ndarray]]:
+    """Clips of two videos whose teacher says the video and frame number, and nothing at every fifth frame."""
+    clips = data(3, lengths=(23, 40))
+    soft = {}
+    for v, own in enumerate(clips.videos):
+        clips.labels[v][:12] = np.nan  # the leading frames have no label, nor has any window inside them
+        soft[own.name] = np.stack([np.full(own.n_frames, v), np.arange(own.n_frames)], 1).astype(np.float32)
+        soft[own.name][::5] = np.nan
+    clips.useful = [np.cumsum([0, *clips.trainable(v).any(1)]) for v in range(2)]
+    clips.teach(soft, delay, unlabelled=unlabelled)
+    return clips, soft
+
+
+@pytest.mark.parametrize("unlabelled", [True, False])
+def test_a_teacher_counts_at_present_frames_and_without_labels_only_if_asked(unlabelled: bool) -> None:
+    clips, soft = taught_clips(unlabelled)
+    windows = [Window(0, 0, 16), Window(1, 24, 40)]
+    made = clips.batch(windows, 18)
+    assert made.soft is not None
+    assert made.taught is not None
+    assert made.soft.shape == (2, 18, 2)
+    assert made.taught.any()
+    for row, window in enumerate(windows):
+        for t in range(18):
+            frame = window.start + t
+            known = t < 16 and clips.seen[window.video][frame] and frame % 5 != 0
+            labelled = t < 16 and clips.trainable(window.video)[frame].any()
+            assert bool(made.taught[row, t]) == (known and (unlabelled or bool(labelled)))
+            if made.taught[row, t]:
+                assert made.soft[row, t].tolist() == [window.video, frame]
+    first = [w for w in training_windows(clips, 4, np.random.default_rng(0)) if w.stop <= 12]
+    assert bool(first) == unlabelled  # windows without any label are trained on for the teacher's sake alone
+    assert np.isnan(soft["v0"][::5]).all()
