@@ -54,7 +54,7 @@ def merge(
     """Return the merged predictions, with the videos in the first member's order.
 
     A slot is present if it is present for any member. Extra predictions are kept if all members have them; those of
-    slots are averaged.
+    slots, and of encoders by themselves, are averaged.
 
     Args:
         members: the predictions of each member for the same videos.
@@ -170,7 +170,7 @@ def _together(
     seen = {s: np.logical_or.reduce([m.present[s] for m in those if s in m.present]) for s in slots}
     extra = {name: array for name, array in first.extra.items() if all(name in member.extra for member in those)}
     for answer in track.answers:
-        for name in [n for n in extra if n.startswith("slot.") and n.endswith(f".{answer.name}")]:
+        for name in [n for n in extra if n.startswith(("slot.", "own.")) and n.endswith(f".{answer.name}")]:
             extra[name] = _mean([member.extra[name] for member in those], share[answer.name])
     return VideoAnswers(first.video, first.group, values, first.targets, seen, first.times, extra)
 

@@ -53,6 +53,7 @@ from zoo.model.adapter import Adapter
 from zoo.model.cost import cost
 from zoo.model.model import Model, module_key
 from zoo.model.shape_check import check
+from zoo.registry.own_classes import own_classes
 from zoo.registry.plan import Plan
 from zoo.weights.loading import Loaded, load_pretrained
 
@@ -339,6 +340,7 @@ def evaluation_options(config: RunConfig, plan: Plan) -> dict[str, Any]:
         "full": config.train.evaluation == "full",
         "delay": config.train.delay,
         "per_slot": wants_per_slot(plan),
+        "own": own_classes(plan.slots, plan.answers) if any(block.spec.own_classes for block in plan.post) else (),
         "precision": config.train.precision,
     }
 

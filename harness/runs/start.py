@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.config.schema import RunConfig
+from harness.evaluation.postprocessing import Chain
 from harness.io.locks import BOARD, file_lock
 from harness.runs import zero_shot
 from harness.runs.finished import check_data, use_run
@@ -111,6 +112,7 @@ def check_ready(job: Job) -> None:
         zero_shot.check_ready(job)
         return
     job.loggers()
+    Chain(job.plan.post, job.track)
     check_training(job.plan, job.config)
     build_chains(job.plan)
     check_views(job)

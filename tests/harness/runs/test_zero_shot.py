@@ -66,6 +66,27 @@ def test_the_score_is_that_of_the_answers(done: Path, record: Read) -> None:
     assert record(done)["scores"]["raw"]["main"] == pytest.approx(score, abs=1e-9)
 
 
+@pytest.mark.slow
+def test_a_trained_run_may_be_gated_by_them(program, done: Path, record: Read, tmp_path: Path) -> None:
+    post = "interpolate,smooth,class_bias,encoder_gate,clip"
+    scores = ("--set", "encoder.face.scores=true", "--set", "post.encoder_gate.threshold=0.3")
+    few = ("--epochs", 2, "--set", "train.batch=2", "--set", "train.clip=12")
+    run = program.run(tmp_path, "gated", "--track", "expr", "--encoders", "face=fer", *scores, "--post", post, *few)
+    own = pd.read_parquet(done / "predictions" / "val.parquet")
+    rows = pd.read_parquet(run / "predictions" / "val.parquet")
+    seen = rows["present_face"].to_numpy(bool)
+    columns = [f"extra_own.face.expression#{k}" for k in range(8)]
+    np.testing.assert_allclose(rows[columns][seen], own[[f"p_{name}" for name in EIGHT]][seen], atol=1e-6)
+    found = record(run)["result"]["post"]
+    assert set(found["gains"]) == {"class_bias", "encoder_gate"}
+    assert ("encoder_gate" in found["all"]) == ((found["gains"]["encoder_gate"] or 0) > 0)
+    assert (run / "submission" / "predictions.txt").read_text().count(",") == (
+        done / "submission" / "predictions.txt"
+    ).read_text().count(",")
+    predicted = program("predict", next(program.demo.rglob("*.mp4")), "--model", run, "--out", tmp_path / "own")
+    assert predicted.code == 0, predicted.err
+
+
 def test_its_settings_give_it_again(program, done: Path, record: Read, tmp_path: Path) -> None:
     again = program.run(tmp_path, "again", "--recipe", done / "config.toml")
     assert record(again)["result_sha256"] == record(done)["result_sha256"]
