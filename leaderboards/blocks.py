@@ -168,13 +168,30 @@ class MemberBlock(TypedDict):
     weights: dict[str, float] | None
 
 
+class StackBlock(TypedDict):
+    """A second level on the predictions of an ensemble's members; see harness.analysis.stacking."""
+
+    strength: float
+    chosen_among: dict[str, float | None]
+    chosen_on: str
+    frames: int
+    inputs: int
+    averaged: list[str]
+
+
 class EnsembleBlock(TypedDict, total=False):
-    """The merging of predictions; all keys but ``method`` describe fitted weights."""
+    """The merging of predictions; all keys but ``method`` describe fitted weights or a fitted second level.
+
+    ``mean``: the score of the members' plain mean on the same videos.
+    """
 
     method: str
     fitted_on: str
     weights_by_fold: list[dict[str, list[float]]]
     weights: dict[str, list[float]]
+    stack_by_fold: list[StackBlock]
+    stack: StackBlock
+    mean: float
     fitted_on_itself: float
     optimism: float
 

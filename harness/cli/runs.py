@@ -278,7 +278,8 @@ def ensemble(
     method: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="merge by mean, vote, ccc (values), or weights, channels, greedy (fitted on folds)"
+            metavar="NAME",
+            help="merge by mean, vote, ccc (values); fitted on folds: weights, channels, greedy, stack",
         ),
     ] = "mean",
     name: Annotated[

@@ -61,7 +61,7 @@ def plain_reference(
 
     with threadpool_limits(1):
         frames = training_frames(adapters, train.of("train")) if adapters else None
-        if frames is None or not all(_learnable(a, y) for a, y in zip(track.answers, frames.labels.T, strict=True)):
+        if frames is None or not all(learnable(a, y) for a, y in zip(track.answers, frames.labels.T, strict=True)):
             return None
         strength, scores = choose(track, frames)
         models = fit(track.answers, frames, strength)
@@ -130,7 +130,7 @@ def choose(track: TrackSpec, frames: TrainingFrames) -> tuple[float, list[float 
         stats = []
         for f in sorted(set(fold.values())) if len(set(fold.values())) > 1 else ():
             rest = TrainingFrames(frames.x[of != f], frames.labels[of != f], [], frames.scaled)
-            if all(_learnable(a, y) for a, y in zip(track.answers, rest.labels.T, strict=True)):
+            if all(learnable(a, y) for a, y in zip(track.answers, rest.labels.T, strict=True)):
                 stats.append(
                     _scored(track, fit(track.answers, rest, strength), frames.x[of == f], frames.labels[of == f])
                 )
@@ -174,7 +174,7 @@ def _fit_one(answer: Answer, frames: TrainingFrames, a: int, strength: float) ->
     return probabilities
 
 
-def _learnable(answer: Answer, labels: Array) -> bool:
+def learnable(answer: Answer, labels: Array) -> bool:
     """Return True if there is something to fit: two different labels."""
     known = labels[np.isfinite(labels)]
     return len(known) > 1 and bool((known != known[0]).any())
