@@ -168,6 +168,15 @@ class MemberBlock(TypedDict):
     weights: dict[str, float] | None
 
 
+class TreesBlock(TypedDict):
+    """Boosted trees on frozen features; see harness.evaluation.tree_models. ``of_frames``: those drawn from."""
+
+    frames: int
+    of_frames: int
+    dimensions: int
+    trees: int
+
+
 class StackBlock(TypedDict):
     """A second level on the predictions of an ensemble's members; see harness.analysis.stacking."""
 
@@ -287,6 +296,7 @@ class Result(FoldsBlock, total=False):
     fits: dict[str, str | None]
     late_fall: float | None
     zero_shot: ZeroShotBlock
+    trees: TreesBlock
     scores: dict[str, ScoreBlock]
     post: PostBlock
     submission: SubmissionBlock | None

@@ -87,6 +87,10 @@ def run(
     zero_shot: Annotated[
         bool, typer.Option("--zero-shot", help="score an encoder that predicts by itself, without training")
     ] = False,
+    trees: Annotated[
+        bool,
+        typer.Option("--trees", help="fit boosted trees on frozen features in place of a network"),
+    ] = False,
     logger: Annotated[
         list[str] | None,
         typer.Option(
@@ -120,6 +124,7 @@ def run(
         "fit": [part.strip() for part in fit.split(",")] if fit else None,
         "epochs_from": str(epochs_from) if epochs_from else None,
         "zero_shot": zero_shot or None,
+        "trees": trees or None,
         "logger": [name.strip() for text in logger for name in text.split(",") if name.strip()] if logger else None,
     }
     machines = {"devices": devices, "nodes": nodes}

@@ -30,6 +30,8 @@ def recorded(config: RunConfig) -> dict[str, Any]:
     settings = config.model_dump(mode="json", exclude=CIRCUMSTANCES)
     if config.augment is None:
         del settings["augment"]
+    if not config.trees:
+        del settings["trees"]
     if not config.features.views:
         del settings["features"]["views"]
     train = settings["train"]
@@ -44,4 +46,5 @@ def with_left_out(settings: Mapping[str, Any]) -> dict[str, Any]:
     augment = settings.get("augment")
     newer: dict[str, dict[str, Any]] = {"train": NEWER, "features": {"views": Features().views}}
     sections = {name: {**values, **settings[name]} for name, values in newer.items() if name in settings}
-    return {**settings, **sections, "augment": None if augment == [NONE] else augment}
+    trees = {"trees": settings.get("trees", False)} if "head" in settings else {}
+    return {**settings, **trees, **sections, "augment": None if augment == [NONE] else augment}

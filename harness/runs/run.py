@@ -147,6 +147,8 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
     config, plan = job.config, job.plan
     if config.zero_shot:
         raise UserError("zero-shot-run")
+    if config.trees:
+        raise UserError("trees-run")
     world = world or single_process(pick_device(config.device))
     torch.use_deterministic_algorithms(True, warn_only=True)
 
