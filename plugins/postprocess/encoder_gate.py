@@ -14,7 +14,7 @@ from zoo.layers.validation import at_least, between
 
 WIDTHS = (0.0, 0.8, 1.6, 3.2, 6.4)
 """Widths in seconds tried by ``fit``. HSEmotion's is 101 frames, 3.4 s at 30 frames per second."""
-THRESHOLDS = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5)
+THRESHOLDS = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4, 0.35, 0.3)
 """Thresholds tried by ``fit``, besides 1, with which no prediction is replaced. HSEmotion's are 0.7 to 0.9."""
 
 _SLACK = 1e-6  # seconds, for rounded times

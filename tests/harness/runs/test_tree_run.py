@@ -66,8 +66,8 @@ def test_the_same_command_gives_the_same_record_and_nothing_is_predicted_from_it
         (["--folds", 3], "trees-options"),
         (["--zero-shot"], "trees-options"),
         (["--set", "features.views=2"], "trees-options"),
-        (["--encoders", "face=lite0,audio=melcnn"], "trees-trained-slot"),
-        (["--fusion", "late", "--track", "expr", "--post", "confidence_gate"], "trees-options"),
+        (["--finetune", "face"], "trees-trained-slot"),
+        (["--post", "confidence_gate", "--fusion", "late"], "trees-options"),
     ],
 )
 def test_what_needs_a_network_is_refused(program, tmp_path: Path, more: list[object], code: str) -> None:
