@@ -132,15 +132,13 @@ def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path)
         fitted: CrossFitted | None = None
         scored = Scored(Chain(job.plan.post, job.track))
         if all(member.scored for member in members):
-            found = _merge_scored(job, members, method)
-            fitted = found if isinstance(found, CrossFitted) else None
-            merged = found.merged if isinstance(found, CrossFitted) else found
-            scored = score_split(job, merged, folder, by_fold=fitted and fitted.by_fold)
+            merged, fitted = _merge_scored(job, members, method)
+            scored = score_split(job, merged, folder, by_fold=fitted.by_fold if fitted else None)
             notes += _compared(members, scored.scores["raw"])
         elif method in FITTED:
             raise UserError("ensemble-no-labels", method=method, split=job.split)
         weights, facts = (fitted.weights, fitted.facts) if fitted else (None, EnsembleBlock())
-        submission, more = _answer_test(job, members, method, fitted and fitted.whole, scored, folder)
+        submission, more = _answer_test(job, members, method, fitted.whole if fitted else None, scored, folder)
         record.result = {
             **record.result,
             "scores": scored.scores,
@@ -170,15 +168,16 @@ def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path)
     return Outcome(folder, record, [*notes, *weighed, *more])
 
 
-def _merge_scored(job: Job, members: Sequence[Member], method: str) -> CrossFitted | list[VideoAnswers]:
+def _merge_scored(job: Job, members: Sequence[Member], method: str) -> tuple[list[VideoAnswers], CrossFitted | None]:
     """Merge the members' predictions for the scored videos; a fitted method is cross-fitted."""
     answers, names = [member.scored for member in members], [member.name for member in members]
     if method not in FITTED:
-        return merge(answers, job.track, method=method, names=names)
+        return merge(answers, job.track, method=method, names=names), None
     merge(answers, job.track, names=names)  # raises for differing members before anything is fitted
     place = [{video.video: video for video in own} for own in answers]
     alike = [[videos[video.video] for video in answers[0]] for videos in place]  # in the first member's order
-    return cross_fit(alike, job.track, method, job.split)
+    found = cross_fit(alike, job.track, method, job.split)
+    return found.merged, found
 
 
 def _answer_test(

@@ -17,6 +17,7 @@ from zoo.model.model import (
     Regularisation,
     build_block,
     build_encoder,
+    build_to_measure,
     count_parameters,
     encode,
     module_key,
@@ -159,7 +160,7 @@ def _probe(encoder: Encoder, slot: SlotPlan) -> Tensor:
     try:
         return encode(encoder.to("meta"), _example(encoder, torch.device("meta")), _ones("meta"))
     except (NotImplementedError, RuntimeError):  # some operators have no meta implementation: use real tensors
-        real = build_encoder(slot).eval()
+        real = build_to_measure(slot)
         with torch.no_grad():
             return encode(real, _example(real, torch.device("cpu")), _ones("cpu"))
 

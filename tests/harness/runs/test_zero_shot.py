@@ -157,6 +157,20 @@ def test_scores_beside_the_features_are_another_key() -> None:
     assert keys[0] != keys[1]
 
 
+def test_a_classifier_that_a_file_sets_later_can_be_measured() -> None:
+    """Its weights are zeros until then, and its shapes and costs are known before."""
+    from zoo.model.cost import cost_of_encoder
+    from zoo.model.model import AdapterOptions
+    from zoo.model.shape_check import check
+
+    _, track = find_track(load(), "expr", None)
+    given = {"encoder.face.scores": True}
+    name = "face=hsemotion:enet_b0_8_va_mtl"
+    plan = make_plan(load(), encoders=name, fusion="concat", head="mlp", answers=track.answers, options=given)
+    assert check(plan, AdapterOptions())["dims"] == {"face": 1290}
+    assert cost_of_encoder(plan.slots[0])["multiply_adds"]
+
+
 def test_an_encoder_without_scores_of_its_own_is_refused() -> None:
     with refused("scores-none", name="face", name2=Part("lite0")):
         _, track = find_track(load(), "expr", None)
