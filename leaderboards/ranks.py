@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from leaderboards.statistics import paired
+from leaderboards.intervals import paired
 
 FEWEST = 10
 """Number of groups of videos below which no places should be given."""

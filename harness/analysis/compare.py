@@ -10,8 +10,8 @@ import numpy as np
 
 from harness.analysis.differences import KINDS, Compared, ComparedRun, all_compared, comparable
 from harness.runtime.terminal import tabulate
+from leaderboards.intervals import SAME, Difference
 from leaderboards.ranks import FEWEST, LEVEL
-from leaderboards.statistics import SAME, Difference
 from zoo.text import visible
 
 SHOWN = 3  # groups named in each direction

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from leaderboards.blocks import Result, ScoreBlock
+from leaderboards.intervals import SAME, Difference, paired
 from leaderboards.record import Record, RecordError, read
-from leaderboards.statistics import SAME, Difference, paired
 from zoo.errors import UserError
 
 KINDS = {"raw": "raw", "post": "post-processed"}

@@ -28,8 +28,8 @@ from harness.runs.results import Scored, answer_test, score_split, submit_final
 from harness.runs.run import Outcome
 from harness.submissions.submission import link_record
 from leaderboards.blocks import Circumstances, EnsembleBlock, Result, ScoreBlock, SubmissionBlock
+from leaderboards.intervals import paired
 from leaderboards.record import Record
-from leaderboards.statistics import paired
 from zoo.api import TrackSpec, VideoAnswers
 from zoo.errors import UserError
 

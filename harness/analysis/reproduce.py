@@ -21,8 +21,8 @@ from harness.runs.summary import announce
 from harness.runtime.device import pick_device
 from harness.runtime.terminal import tabulate
 from leaderboards.blocks import Interval
+from leaderboards.intervals import SAME
 from leaderboards.record import Record
-from leaderboards.statistics import SAME
 from zoo.errors import UserError
 from zoo.files import file_sha256
 from zoo.text import visible

@@ -1,6 +1,6 @@
 """`harness evaluate --drop each` and `--noise`: a run's scores with each stream withheld, or with noise.
 
-Noise: see harness.evaluation.noise. Post-processors are fitted, on other groups, to the undisturbed predictions,
+Noise: see harness.evaluation.input_noise. Post-processors are fitted, on other groups, to the undisturbed predictions,
 because the disturbance could not have been foreseen.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 
 from harness.batching.clips import ClipData
-from harness.evaluation.noise import InputStatistics, Noisy
+from harness.evaluation.input_noise import InputStatistics, Noisy
 from harness.evaluation.postprocessing import apply_folds, fit_folds
 from harness.evaluation.scoring import score_block
 from harness.runs.job import Job
@@ -22,9 +22,9 @@ from harness.runs.run import Prepared, predict_split, prepare
 from harness.runs.start import read
 from harness.runtime.terminal import tabulate
 from leaderboards.blocks import ScoreBlock
+from leaderboards.intervals import paired
 from leaderboards.record import canonical, replace_file
 from leaderboards.render.markdown import cell
-from leaderboards.statistics import paired
 from zoo.api import VideoAnswers
 from zoo.errors import UserError
 from zoo.model.model import Model

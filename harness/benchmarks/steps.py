@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from harness.batching.clips import ClipData
-from harness.batching.sampling import training_windows
+from harness.batching.training_windows import training_windows
 from harness.batching.windows import Window, batches, evaluation_windows
 from harness.config.schema import Train
 from harness.evaluation.prediction import answers

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from leaderboards.blocks import ScoreBlock
-from leaderboards.statistics import jackknife
+from leaderboards.intervals import jackknife
 from zoo.api import TrackSpec, VideoAnswers
 from zoo.metrics import scores as metrics
 

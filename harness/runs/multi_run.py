@@ -40,9 +40,9 @@ from leaderboards.blocks import (
     SubmissionBlock,
     Together,
 )
+from leaderboards.intervals import jackknife
 from leaderboards.record import Record, RecordError
 from leaderboards.record import read as read_record
-from leaderboards.statistics import jackknife
 from zoo.api import VideoAnswers
 from zoo.errors import UserError
 

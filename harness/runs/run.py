@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 
 from harness.batching.clips import ClipData
-from harness.batching.sampling import training_counts
+from harness.batching.training_windows import training_counts
 from harness.config.schema import RunConfig, flat
 from harness.data.index.index import Index, Split
 from harness.data.streams.raw_inputs import RawSlot

@@ -18,7 +18,7 @@ import torch
 
 from harness.batching.clips import ClipData
 from harness.batching.loader import prefetch_batches
-from harness.batching.sampling import LabelBalance
+from harness.batching.training_windows import LabelBalance
 from harness.batching.windows import Window
 from harness.config.schema import Train
 from harness.evaluation.choice_optimism import FoldSums, epoch_optimism

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.batching.clips import ClipData
-from harness.batching.sampling import Weigher, count_windows, number_repetitions, training_windows
+from harness.batching.training_windows import Weigher, count_windows, number_repetitions, training_windows
 from harness.batching.windows import Window, batches
 from harness.config.schema import Train
 

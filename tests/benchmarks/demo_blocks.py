@@ -30,7 +30,7 @@ from harness.evaluation.scoring import score_block
 from harness.runs.job import make_job
 from harness.runs.run import predict_split, prepare
 from harness.runs.start import read, run_seeds
-from leaderboards.statistics import jackknife, paired
+from leaderboards.intervals import jackknife, paired
 from zoo.registry.registry import load
 
 SLOTS = "face,context,audio"

@@ -24,7 +24,7 @@ from harness.config.schema import load_config
 from harness.data.synthetic import make_demo
 from harness.runs.job import make_job
 from harness.runs.run import run
-from leaderboards.statistics import paired
+from leaderboards.intervals import paired
 
 STEPS = ("face", "face,context", "face,context,audio")
 

@@ -4,7 +4,7 @@
 
 ``coverage``: videos are drawn from 6,000 made-up ones whose score together is the truth; the share of 95 % intervals
 that hold it, and their mean width; beside it the share of those that are not made longer towards the bias
-(leaderboards.statistics). ``paired``: the same for the difference of two systems that answer the same videos
+(leaderboards.intervals). ``paired``: the same for the difference of two systems that answer the same videos
 and err together; once they are equally good but for what the noise of 6,000 videos leaves, once they are not.
 ``time``: the whole block of scores of the record for 1.6 million frames in 356 videos.
 
@@ -25,7 +25,7 @@ import numpy as np
 from scipy import signal, stats
 from tabulate import tabulate
 
-from leaderboards.statistics import jackknife, paired
+from leaderboards.intervals import jackknife, paired
 from zoo.metrics import scores as metrics
 from zoo.tracks import Answer, TrackSpec, VideoAnswers
 

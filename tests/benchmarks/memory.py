@@ -197,7 +197,7 @@ def train(args: argparse.Namespace) -> None:
     """Fit the adapter and train an epoch, as `harness run` does."""
 
     from harness.batching.clips import ClipData
-    from harness.batching.sampling import training_counts
+    from harness.batching.training_windows import training_counts
     from harness.config.schema import Train
     from harness.runtime.device import pick_device
     from harness.runtime.distributed import single_process

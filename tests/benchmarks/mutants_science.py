@@ -334,7 +334,7 @@ ALIGNMENT = (
 WINDOWS = (
     Mutant(
         "no-random-phase",
-        "harness/batching/sampling.py",
+        "harness/batching/training_windows.py",
         "int(rng.integers(hop))",
         "0 * int(rng.integers(hop))",
         ("tests/harness/batching/test_clips.py::test_windows_begin_at_every_phase_alike_often",),
@@ -342,7 +342,7 @@ WINDOWS = (
     ),
     Mutant(
         "windows-not-shuffled",
-        "harness/batching/sampling.py",
+        "harness/batching/training_windows.py",
         "table[rng.permutation(len(table))]",
         "table",
         ("tests/harness/batching/test_clips.py::test_windows_come_in_a_random_order",),
@@ -350,7 +350,7 @@ WINDOWS = (
     ),
     Mutant(
         "windows-without-labels",
-        "harness/batching/sampling.py",
+        "harness/batching/training_windows.py",
         "table[window_sums(data.useful[v], first, last, step) > 0]",
         "table",
         ("tests/harness/batching/test_clips.py::test_windows_without_a_label_to_learn_from_are_left_out",),
@@ -570,10 +570,10 @@ LEAKAGE = (
     ),
     Mutant(
         "interval-without-its-spread",
-        "leaderboards/statistics.py",
+        "leaderboards/intervals.py",
         "_ends(float(centre), np.array(others), level)",
         "_ends(float(centre), np.array(others), level / 2)",
-        ("tests/leaderboards/test_statistics.py::test_the_interval_is_fishers_z_with_jackknife_variance_and_bias",),
+        ("tests/leaderboards/test_intervals.py::test_the_interval_is_fishers_z_with_jackknife_variance_and_bias",),
         "an interval that holds less often than it says",
     ),
 )

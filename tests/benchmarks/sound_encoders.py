@@ -35,7 +35,7 @@ from tabulate import tabulate
 from harness.config.schema import load_config
 from harness.runs.job import make_job
 from harness.runs.run import run
-from leaderboards.statistics import jackknife, paired
+from leaderboards.intervals import jackknife, paired
 from tests.benchmarks.small_sets import EMOTIONS, make_voices
 
 FOLDS = 3

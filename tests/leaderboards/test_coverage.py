@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from leaderboards.statistics import jackknife, paired
+from leaderboards.intervals import jackknife, paired
 
 VIDEO, FRAME, BIAS, NOISE, SHRINK, SHIFT, MEMORY = 0.25, 0.25, 0.15, 0.2, 0.6, 0.05, 0.97
 

@@ -14,8 +14,8 @@ from harness.analysis.compare import compare
 from harness.evaluation.prediction_tables import write_predictions
 from harness.evaluation.scoring import score_block
 from leaderboards.blocks import Result
+from leaderboards.intervals import paired
 from leaderboards.record import Record
-from leaderboards.statistics import paired
 from tests.support.refusals import Refusal, refused
 from zoo.api import VideoAnswers
 from zoo.registry.tracks import find_track, load_plugins

@@ -11,7 +11,7 @@ import torch
 
 from harness.analysis.robustness import conditions
 from harness.cli.runs import noise_levels
-from harness.evaluation.noise import InputStatistics, Noisy
+from harness.evaluation.input_noise import InputStatistics, Noisy
 from tests.support.refusals import refused
 from zoo.model.model import Batch
 from zoo.modules import FusionOut

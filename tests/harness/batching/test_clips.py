@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.batching.clips import ClipData, collate_runs
-from harness.batching.sampling import training_windows
+from harness.batching.training_windows import training_windows
 from harness.batching.windows import Window, evaluation_windows, nearest, runs, shift_back, triangular_window
 from harness.data.index.index import Video
 from harness.features.store import FeatureStore

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from leaderboards.statistics import paired
+from leaderboards.intervals import paired
 
 pytestmark = pytest.mark.slow
 Read = Callable[[Path], dict[str, Any]]

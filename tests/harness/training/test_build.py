@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from harness.batching.clips import ClipData
-from harness.batching.sampling import training_counts
+from harness.batching.training_windows import training_counts
 from harness.config.schema import RunConfig
 from harness.data.index.index import Index, Video
 from harness.evaluation.plain_reference import plain_reference

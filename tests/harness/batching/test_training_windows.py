@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.batching.clips import ClipData, sums_before, window_sums
-from harness.batching.sampling import LabelBalance, count_windows, number_repetitions, training_windows
+from harness.batching.training_windows import LabelBalance, count_windows, number_repetitions, training_windows
 from harness.batching.windows import Window, Windows, runs
 from harness.config.schema import Train
 from harness.training.steps import batches_of

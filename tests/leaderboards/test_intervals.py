@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from leaderboards.statistics import Difference, Interval, _ends, jackknife, paired
+from leaderboards.intervals import Difference, Interval, _ends, jackknife, paired
 
 
 def left_out_means(x: np.ndarray) -> list[float]:
