@@ -1,1 +1,1 @@
-"""The built-in encoders, augmentations, fusions, heads, losses, post-processors, detectors, loggers and editions."""
+"""The built-in blocks: encoders, augmentations, fusions, heads, losses, post-processors, detectors, corpora, ..."""

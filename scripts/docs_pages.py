@@ -36,6 +36,7 @@ KINDS = {
     "postprocessors": ("Post-processors", "Post-processors work on predictions, in order: `--post NAME,NAME`."),
     "loggers": ("Loggers", "A logger notes the course of a training: `--logger NAME,NAME`."),
     "detectors": ("Detectors", "A detector finds faces: `harness data crop --detector NAME`."),
+    "corpora": ("Corpora", "A corpus of labelled pictures: `harness pretrain --corpus NAME`."),
 }
 
 
@@ -79,6 +80,10 @@ def facts(kind: str, spec: Any) -> list[str]:
         "Names": ", ".join(f"`{name}`" for name in getattr(spec, "names", ())),
         "Changes": getattr(spec, "kind", "").replace("frames", "pictures") if kind == "augmentations" else "",
         "In the default set": "yes" if kind == "augmentations" and spec.default else "",
+        "Targets": ", ".join(f"`{name}`" for name in getattr(spec, "targets", ())),
+        "Parts": getattr(spec, "split", ""),
+        "Terms of the data": getattr(spec, "terms", ""),
+        "Published forms": ", ".join(f"`{name}`" for name in getattr(spec, "forms", ())),
         "Predicts without training": "yes" if getattr(spec, "scores", None) else "",
     }
     return [f"- {name}: {cell(value)}" for name, value in found.items() if value]

@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import pluggy
 
+from zoo.corpora import CorpusSpec, CorpusTable
 from zoo.inputs import AudioInput, FrameInput, TextInput, VectorInput
 from zoo.model_cards import ModelCard, OwnScores, Passport, Target, Wheel
 from zoo.specs import (
@@ -56,6 +57,8 @@ __all__ = [
     "Answer",
     "AudioInput",
     "AugmentationSpec",
+    "CorpusSpec",
+    "CorpusTable",
     "Counts",
     "DetectorSpec",
     "EditionSpec",
@@ -144,6 +147,10 @@ class Hooks:
     def editions(self) -> list[EditionSpec]:  # type: ignore[empty-body]
         """Return the competition editions with their tracks."""
 
+    @hookspec
+    def corpora(self) -> list[CorpusSpec]:  # type: ignore[empty-body]
+        """Return the corpora of labelled pictures, for `harness pretrain`."""
+
 
 KINDS = (
     "streams",
@@ -156,4 +163,5 @@ KINDS = (
     "detectors",
     "loggers",
     "editions",
+    "corpora",
 )

@@ -72,9 +72,11 @@ class LabelBalance:
     A window's weight is the sum, over its labelled frames and the answers, of 1 / the number of training frames with
     the same label: class, 0 or 1, or one of 20 bins of a value. If every window has one class, all classes are drawn
     alike often. A sum and not a mean: the few frames that a window has at the end of a video count as few.
+
+    ``only``: names of the answers to balance; None: all.
     """
 
-    def __init__(self, data: ClipData, track: TrackSpec) -> None:
+    def __init__(self, data: ClipData, track: TrackSpec, only: Sequence[str] | None = None) -> None:
         self.strides = data.strides
         counts = training_counts(track, data)
         self.sums = []
@@ -82,6 +84,8 @@ class LabelBalance:
             labelled = data.trainable(v)
             weights = np.zeros(len(labelled))
             for a, answer in enumerate(track.answers):
+                if only is not None and answer.name not in only:
+                    continue
                 labels = data.labels[v][labelled[:, a], a]
                 if answer.kind == "value":
                     edges = np.linspace(answer.low, answer.high, len(counts[a].bins) + 1)

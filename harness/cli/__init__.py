@@ -21,6 +21,7 @@ from harness.cli import (
     compare,
     data_look,
     plugin,
+    pretrain,
     reports,
     runs,
     submissions,
@@ -47,6 +48,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Run": {
         "run": runs.run,
         "sweep": sweeps.sweep,
+        "pretrain": pretrain.pretrain,
         "predict": runs.predict,
         "evaluate": runs.evaluate,
         "ensemble": runs.ensemble,

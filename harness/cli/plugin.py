@@ -19,7 +19,8 @@ def plugin_new(
     kind: Annotated[
         str,
         typer.Option(
-            metavar="KIND", help="write an encoder, augmentation, fusion, head, loss, postprocess, detector or logger"
+            metavar="KIND",
+            help="write an encoder, augmentation, fusion, head, loss, postprocess, detector, logger or corpus",
         ),
     ],
     single_file: Annotated[

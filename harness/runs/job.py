@@ -43,15 +43,7 @@ class Job:
 
     def loggers(self) -> list[Block[LoggerSpec]]:
         """Return what notes the course of the training; UserError for an unknown logger or option."""
-        given = dict(self.config.logger_options)
-        chosen = []
-        for name in self.config.logger:
-            spec = self.registry.get("loggers", name)
-            keys = [key for key in given if key.partition(".")[0] == name]
-            chosen.append(Block(spec, check_options(spec, {key.partition(".")[2]: given.pop(key) for key in keys})))
-        if given:
-            raise UserError("logger-not-chosen", key=next(iter(given)), names=", ".join(self.config.logger) or "none")
-        return chosen
+        return chosen_loggers(self.config, self.registry)
 
     @property
     def foreign_plugins(self) -> list[str]:
@@ -66,6 +58,19 @@ class Job:
         used += [("loggers", name) for name in self.config.logger]
         entries = [self.registry.entry(kind, name) for kind, name in used]
         return sorted({_origin(entry) for entry in entries if not entry.package.startswith("abaw-zoo")})
+
+
+def chosen_loggers(config: RunConfig, registry: Registry) -> list[Block[LoggerSpec]]:
+    """Return the loggers that a configuration chooses; UserError for an unknown logger or option."""
+    given = dict(config.logger_options)
+    chosen = []
+    for name in config.logger:
+        spec = registry.get("loggers", name)
+        keys = [key for key in given if key.partition(".")[0] == name]
+        chosen.append(Block(spec, check_options(spec, {key.partition(".")[2]: given.pop(key) for key in keys})))
+    if given:
+        raise UserError("logger-not-chosen", key=next(iter(given)), names=", ".join(config.logger) or "none")
+    return chosen
 
 
 def _origin(entry: Entry) -> str:

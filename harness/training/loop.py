@@ -84,6 +84,7 @@ def train(
     made: Mapping[str, str] | None = None,
     loggers: Callable[[int], Loggers] | None = None,
     augment: Callable[[Batch, int, slice], Batch] = unchanged,
+    balanced: Sequence[str] | None = None,
 ) -> Trained:
     """Train a model in place and leave it with the chosen epoch's weights.
 
@@ -104,6 +105,7 @@ def train(
         made: settings and digests of data by name. A checkpoint that was made with others is refused.
         loggers: opens the loggers of the run, given the number of steps that were taken before.
         augment: changes the raw input of a batch, given the epoch and the clips that this process computes.
+        balanced: the answers whose labels ``train.balance`` balances; None: all.
 
     Raises:
         UserError: the checkpoint belongs to another training, memory is too small, or the loss is not finite.
@@ -120,7 +122,7 @@ def train(
     steps = [count_batches(data, settings, seed, epoch, passes) for epoch in range(settings.epochs)]
     state = TrainingState(model, settings, sum(steps), made or {})
     freezing = Freezing(model, settings)
-    weigher = LabelBalance(data, track) if settings.balance == "labels" else None
+    weigher = LabelBalance(data, track, balanced) if settings.balance == "labels" else None
 
     # Continue a run that was stopped. The first process reads the checkpoint and broadcasts it, so that all processes
     # start from the same state.

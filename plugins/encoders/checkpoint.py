@@ -4,7 +4,8 @@ The file holds the weights of one of timm's architectures (zoo.weights.reading.r
 resnets have the same parameter names. ``model`` names the architecture, because the file does not contain it. A prefix
 of the file's names (``module.``, ``backbone.``, ...) is removed; the prefix chosen is the one with which most names
 match the network's. The classifier is used if ``classes`` names its order, and left out otherwise. The notes of the
-record list these steps. The seed system's AffectNet ResNet-50 (``model_state_dict``, seven classes in ``fc``) is such a
+record list these steps. A file of `harness pretrain` has a card that says all of this (zoo.weights.network_cards), so
+that it needs no option. The seed system's AffectNet ResNet-50 (``model_state_dict``, seven classes in ``fc``) is such a
 file.
 """
 
@@ -20,26 +21,16 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from plugins.encoders._checkpoint_cards import MEAN, STD, told_of
+from plugins.encoders._checkpoint_names import best_prefix, check_classes, classifier_of, some, use_of
+from plugins.encoders._timm_files import with_classifier
 from zoo.api import FrameInput, ModelCard, OwnScores
 from zoo.errors import UserError
 from zoo.modules import FrameEncoder, OwnClassifier
 from zoo.registry.suggestions import did_you_mean
 from zoo.weights.loading import Adapted
+from zoo.weights.network_cards import read_network_card
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-PREFIXES = (
-    "module.",
-    "model.",
-    "backbone.",
-    "encoder.",
-    "net.",
-    "network.",
-    "base.",
-    "base_model.",
-    "features_extractor.",
-    "feature_extractor.",
-    "_orig_mod.",
-)
 ENOUGH = 0.9  # fraction of the network's weights; a file with fewer belongs to another network
 
 
@@ -69,11 +60,14 @@ class Checkpoint(FrameEncoder):
             raise UserError(
                 f"encoder 'checkpoint': size {size}, mean {mean}, std {std}: three numbers each, std over 0"
             )
+        told = told_of(argument, model, size, mean, std, classes)
+        model, size, mean, std, classes = told.model, told.size, told.mean, told.std, told.classes
         net = _create(model, size)
         dim: Any = getattr(net, "head_hidden_size", None) or net.num_features
         super().__init__(dim=int(dim), input=FrameInput(size, _three(mean), _three(std)))
         self.net = net
         self.classifier = OwnClassifier(self.dim, len(classes)) if classes else None
+        self.model, self.size, self.squashed = model, size, told.squashed
 
     def encode(self, images: Tensor) -> Tensor:
         """Encode images (N, 3, H, W) to (N, dim)."""
@@ -85,7 +79,14 @@ class Checkpoint(FrameEncoder):
         if self.classifier is None:
             raise UserError("encoder 'checkpoint' has no predictions of its own: name the classes of its last layer")
         out: Tensor = self.classifier(features)
+        if self.squashed:  # its values were trained through tanh
+            out = torch.cat([out[..., : -self.squashed], out[..., -self.squashed :].tanh()], -1)
         return out
+
+    def exported(self, weight: Tensor, bias: Tensor) -> tuple[str, dict[str, Tensor]]:
+        """Return timm's name and the state of the network with a last layer (K, dim), for face=checkpoint:FILE."""
+        state = with_classifier(self.model, self.net, partial(_create, self.model, self.size), weight, bias)
+        return self.model, state
 
 
 def passport(
@@ -108,13 +109,15 @@ def passport(
     """
     if argument is None:
         raise UserError("encoder 'checkpoint' needs a file of weights: write face=checkpoint:FILE")
+    told = told_of(argument, model, size, mean, std, classes)
+    model, size, mean, std, classes = told.model, told.size, told.mean, told.std, told.classes
     return ModelCard(
         name=Path(argument).name,
         sha256=sha256,
-        license="as the file's owner says",
+        license=told.card.license if told.card else "as the file's owner says",
         source="a local file, " + ("all of it" if strict else "what of it fits"),
         path=argument,
-        saw=trained_on,
+        saw=(*trained_on, *(one for one in (told.card.saw if told.card else ()) if one not in trained_on)),
         adapt=partial(adapt, model, size, strict, classes),
         classes=classes,
         ema=ema,
@@ -135,77 +138,33 @@ def adapt(model: str, size: int, strict: bool, classes: tuple[str, ...], state: 
         whole = _create(model, size, classes=1).state_dict()
     own = net.state_dict()
     heads = tuple({name.rpartition(".")[0] + "." for name in whole.keys() - own.keys()})
-    prefix = _best_prefix(state, own)
+    prefix = best_prefix(state, own)
     notes = [f"{prefix!r} taken off {sum(name.startswith(prefix) for name in state)} names"] if prefix else []
     beside = [n for n in state if prefix and not n.startswith((prefix, *heads)) and n not in own]
     if beside:  # tensors outside the network's prefix, such as the weights of a loss
-        notes.append(f"{len(beside)} beside {prefix!r} left out ({_some(beside)})")
+        notes.append(f"{len(beside)} beside {prefix!r} left out ({some(beside)})")
     short = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name not in beside}
     dropped = {name: tensor for name, tensor in short.items() if name.startswith(heads)}
-    notes += _check_classes(classes, dropped)
+    notes += check_classes(classes, dropped)
     found = _resampled(model, {name: t for name, t in short.items() if name not in dropped}, net)
     if not strict:
         found, more = _what_fits(model, found, own)
         notes += more
-    own_last = _classifier(dropped, classes)
-    notes.append(f"{len(found)} tensors for {model}, {len(dropped)} of the classifier {_use(classes, own_last)}")
+    own_last = classifier_of(dropped, classes)
+    notes.append(f"{len(found)} tensors for {model}, {len(dropped)} of the classifier {use_of(classes, own_last)}")
     return Adapted({**{f"net.{name}": tensor for name, tensor in found.items()}, **own_last}, tuple(notes))
 
 
 def own_scores(stream: str, argument: str | None, classes: tuple[str, ...] = (), **_options: object) -> OwnScores:
-    """Return the classes and values that the user names."""
+    """Return the classes and values that the user names, or the card inside the file."""
+    if not classes and argument and (card := read_network_card(Path(argument).expanduser())):
+        return OwnScores(card.classes, card.values)
     values = tuple(name for name in classes if name.lower() in ("valence", "arousal"))
     if classes[len(classes) - len(values) :] != values:
         raise UserError(
             f"encoder 'checkpoint': in classes valence and arousal must come last, got {', '.join(classes)}"
         )
     return OwnScores(classes[: len(classes) - len(values)], tuple(name.lower() for name in values))
-
-
-def _classifier(head: Mapping[str, Tensor], classes: tuple[str, ...]) -> dict[str, Tensor]:
-    """Return the last layer of the file if the user named its classes and it is unambiguous, else an empty dict.
-
-    A missing bias is replaced by zeros.
-    """
-    if not classes:
-        return {}
-    names = [name for name, tensor in head.items() if name.endswith("weight") and tensor.ndim == 2]
-    if not names or len(names) > 1:  # with several layers, the operations between them are unknown
-        return {}
-    weight = head[names[0]]
-    bias = head.get(names[0].removesuffix("weight") + "bias", torch.zeros(len(weight)))
-    return {"classifier.weight": weight, "classifier.bias": bias}
-
-
-def _use(classes: tuple[str, ...], found: Mapping[str, Tensor]) -> str:
-    return "kept for what it predicts itself" if classes and found else "left out"
-
-
-def _best_prefix(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
-    """Return the prefix whose removal makes most names match the network's; "" if none helps."""
-    prefixes = {""}
-    for name in state:
-        prefix = ""
-        while part := next((p for p in PREFIXES if name.startswith(prefix + p)), ""):
-            prefix += part
-            prefixes.add(prefix)
-    return max(sorted(prefixes, key=len), key=lambda p: sum(n.startswith(p) and n[len(p) :] in own for n in state))
-
-
-def _check_classes(classes: tuple[str, ...], head: Mapping[str, Tensor]) -> list[str]:
-    """Compare the number of the user's classes with the width of the classifier's last layer; return notes.
-
-    Raises UserError if they differ.
-    """
-    widths = [tensor.shape[0] for name, tensor in head.items() if name.endswith("weight") and tensor.ndim == 2]
-    if not widths:
-        return ["the order of classes could not be checked: the file has no classifier"] if classes else []
-    if classes and len(classes) != widths[-1]:
-        raise UserError(
-            f"a class order that does not match: {len(classes)} classes ({', '.join(classes)}), but the file's "
-            f"classifier has {widths[-1]} answers: correct --set encoder.SLOT.classes=..."
-        )
-    return [f"its classifier had {widths[-1]} answers" + (f": {', '.join(classes)}" if classes else "")]
 
 
 def _resampled(model: str, state: dict[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
@@ -231,13 +190,9 @@ def _what_fits(model: str, found: dict[str, Tensor], own: Mapping[str, Tensor]) 
         )
     lacking = [name for name in own if name not in fits]
     spare = [name for name in found if name not in fits]
-    notes = [f"{len(lacking)} of the network not in the file, left random ({_some(lacking)})"] if lacking else []
-    notes += [f"{len(spare)} of the file not in the network, left out ({_some(spare)})"] if spare else []
+    notes = [f"{len(lacking)} of the network not in the file, left random ({some(lacking)})"] if lacking else []
+    notes += [f"{len(spare)} of the file not in the network, left out ({some(spare)})"] if spare else []
     return {name: fits.get(name, t) for name, t in own.items()}, notes
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _three(values: tuple[float, ...]) -> tuple[float, float, float]:

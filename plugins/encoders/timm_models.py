@@ -18,6 +18,7 @@ from huggingface_hub import hf_hub_url
 from timm.models import PretrainedCfg
 from torch import Tensor, nn
 
+from plugins.encoders._timm_files import with_classifier
 from zoo.api import FrameInput, ModelCard
 from zoo.errors import UserError
 from zoo.modules import FrameEncoder
@@ -58,11 +59,17 @@ class TimmEncoder(FrameEncoder):
         mean, std = ((m[0], m[1], m[2]) for m in (config.mean, config.std))
         super().__init__(dim=int(dim), input=FrameInput(picture_size(config, size), mean, std))
         self.net = net
+        self.config, self.input_size = config, size
 
     def encode(self, images: Tensor) -> Tensor:
         """Encode images (N, 3, H, W) to (N, dim)."""
         features: Tensor = self.net(images)
         return features
+
+    def exported(self, weight: Tensor, bias: Tensor) -> tuple[str, dict[str, Tensor]]:
+        """Return timm's name and the state of the network with a last layer (K, dim), for face=checkpoint:FILE."""
+        name, make = str(self.config.architecture), partial(create, self.config, self.input_size)
+        return name, with_classifier(name, self.net, lambda classes: make(classes=classes), weight, bias)
 
 
 def passport(stream: str, argument: str | None, size: int | None = None) -> ModelCard:

@@ -35,6 +35,7 @@ PAGES = (
     "postprocessor",
     "detector",
     "logger",
+    "corpus",
     "stream",
     "edition",
     "hooks",
@@ -155,17 +156,19 @@ def test_followed_from_top_to_bottom_it_leads_to_a_ranked_run_of_every_kind(read
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_section_can_be_followed_up_to_training(reader, section):
-    reader.skip = ("harness run", "harness data", "harness leaderboard", "pytest")
+    reader.skip = ("harness run", "harness pretrain", "harness data", "harness leaderboard", "pytest")
     reader.follow(section)
 
 
 def test_there_is_a_section_for_every_kind_with_an_example_that_is_checked():
     for kind in api.KINDS:
-        title = {"losses": "Loss", "postprocessors": "Post-processor"}.get(kind, kind.removesuffix("s").capitalize())
+        title = {"losses": "Loss", "postprocessors": "Post-processor", "corpora": "Corpus"}.get(
+            kind, kind.removesuffix("s").capitalize()
+        )
         own = [block for block in BLOCKS if block.section == title]
         assert {block.language for block in own} == {"python", "sh"}, title
         assert any("harness plugin check" in block.text for block in own)
-        assert any("harness run" in block.text for block in own)
+        assert any(f"harness {'pretrain' if kind == 'corpora' else 'run'}" in block.text for block in own)
         (example,) = (block.text for block in own if block.language == "python")
         assert f"@api.hookimpl\ndef {kind}():" in example
 

@@ -30,6 +30,7 @@ HOOKS = {
     "postprocess": "postprocessors",
     "detector": "detectors",
     "logger": "loggers",
+    "corpus": "corpora",
 }
 
 

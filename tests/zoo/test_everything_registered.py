@@ -69,6 +69,7 @@ MINIMUM = {
     "detectors": 8,
     "loggers": 10,
     "editions": 160,
+    "corpora": 18,
 }
 
 

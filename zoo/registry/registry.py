@@ -303,4 +303,4 @@ def _reason(error: BaseException) -> str:
 
 
 def _noun(kind: str) -> str:
-    return "loss" if kind == "losses" else kind.removesuffix("s")
+    return {"losses": "loss", "corpora": "corpus"}.get(kind, kind.removesuffix("s"))

@@ -20,6 +20,7 @@ with another value; ``values={"size": 160}`` sets that value if the automatic on
 
 from zoo.testing.augmentations import augmentation_checks, check_augmentation
 from zoo.testing.comparisons import check_light, no_network
+from zoo.testing.corpora import check_corpus, corpus_checks
 from zoo.testing.detectors import check_detector, detector_checks
 from zoo.testing.editions import check_edition, edition_checks
 from zoo.testing.encoders import check_encoder, encoder_checks
@@ -38,6 +39,7 @@ __all__ = [
     "Verdict",
     "augmentation_checks",
     "check_augmentation",
+    "check_corpus",
     "check_detector",
     "check_edition",
     "check_encoder",
@@ -48,6 +50,7 @@ __all__ = [
     "check_loss",
     "check_postprocessor",
     "check_stream",
+    "corpus_checks",
     "detector_checks",
     "edition_checks",
     "encoder_checks",

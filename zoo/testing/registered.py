@@ -9,6 +9,7 @@ from zoo.api import KINDS
 from zoo.errors import UserError
 from zoo.registry.suggestions import did_you_mean
 from zoo.testing.augmentations import augmentation_checks
+from zoo.testing.corpora import corpus_checks
 from zoo.testing.detectors import detector_checks
 from zoo.testing.editions import edition_checks
 from zoo.testing.encoders import encoder_checks
@@ -31,6 +32,7 @@ CHECKS: Mapping[str, Any] = {
     "detectors": detector_checks,
     "loggers": logger_checks,
     "editions": edition_checks,
+    "corpora": corpus_checks,
 }
 
 

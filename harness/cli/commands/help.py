@@ -110,8 +110,8 @@ predictions:
 
 PLUGINS = """\
 A plugin adds encoders, augmentations, fusions, heads, losses, post-processors,
-detectors, loggers, streams or editions. It is a Python file, or an installed
-package; the built-in blocks are plugins too.
+detectors, loggers, corpora, streams or editions. It is a Python file, or an
+installed package; the built-in blocks are plugins too.
 
   harness plugin new my-encoder --kind encoder --single-file
   harness plugin check my_encoder.py

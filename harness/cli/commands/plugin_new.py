@@ -22,12 +22,16 @@ ONLY_REGISTERS = "  # registers"
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of block: its hook, its checks, a summary of the template, and a command that uses it."""
+    """A kind of block: its hook, its checks, a summary of the template, and a command that uses it.
+
+    ``function``: the block is built by a function, not by a class.
+    """
 
     hook: str
     checks: str
     summary: str
     use: str
+    function: bool = False
 
 
 KINDS = {
@@ -79,6 +83,14 @@ KINDS = {
         "A line of JSON for each step and epoch.",
         "harness run{plugin} --encoders face,context --logger tensorboard,{name}",
     ),
+    "corpus": Kind(
+        "corpora",
+        "corpus_checks",
+        "A folder of pictures with a list of expressions.",
+        "harness data corpus {name} faces{plugin} && harness pretrain{plugin} --corpus {name} --data faces "
+        "--set encoder.face.pretrained=false",
+        function=True,
+    ),
 }
 
 
@@ -123,6 +135,8 @@ def _filled(template: str, name: str, kind: str, module: str, *, target: str = "
     if re.search(rf"\b{class_name}\b", block):
         class_name += kind.capitalize()
     about = KINDS[kind]
+    if about.function:
+        class_name = f"read_{module}"
     return Template(text).substitute(
         name=name,
         module=module,
@@ -133,6 +147,7 @@ def _filled(template: str, name: str, kind: str, module: str, *, target: str = "
         summary=about.summary,
         use=about.use.format(name=name, plugin=""),
         target=target.format(class_name),
+        sample=target.format(f"write_{module}"),
     )
 
 

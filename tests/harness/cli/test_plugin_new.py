@@ -78,6 +78,8 @@ def test_a_single_file_works_at_once(program, kind):
     plugin = ("--plugin", file)
     if kind == "detector":
         crop(program, name, *plugin)
+    elif kind == "corpus":
+        pretrain(program, name, *plugin)
     else:
         assert -1 <= train(program, kind, name, *plugin)["scores"]["raw"]["main"] <= 1
 
@@ -89,6 +91,16 @@ def crop(program, name: str, *more: object) -> None:
     assert int(answer.out.partition("a face in ")[2].split()[0]) > 100  # of 240 frames
     answer = program("run", "--data", "cropped", "--out", "runs", "--encoders", "face", *TWO_STEPS)
     assert answer.code == 0, answer.err
+
+
+def pretrain(program, name: str, *more: object) -> None:
+    """A small network learns from the corpus's own sample."""
+    answer = program("data", "corpus", name, "faces", "--pictures", 40, *more)
+    assert answer.code == 0, answer.err
+    net = ("--encoder", "timm:test_resnet", "--set", "encoder.face.pretrained=false", "--set", "encoder.face.size=32")
+    answer = program("pretrain", "--corpus", name, "--data", "faces", *net, "--epochs", 1, "--out", "nets", *more)
+    assert answer.code == 0, answer.err
+    assert "on 8 validation pictures" in answer.out
 
 
 @pytest.mark.parametrize("kind", quick("encoder"))
@@ -114,6 +126,8 @@ def test_a_package_works_once_it_is_installed(program, installed, kind):
         assert [line.split() for line in answer.out.splitlines() if "light" in line] == [[module, "light", "passed"]]
     if kind == "detector":
         crop(program, name)
+    elif kind == "corpus":
+        pretrain(program, name)
     else:
         train(program, kind, name)
 
@@ -178,7 +192,8 @@ def test_what_is_written_is_clean_whatever_it_is_called(program, kind):
             "mine",
             "stream",
             refused(
-                "plugin-kind-unknown", names="encoder, augmentation, fusion, head, loss, postprocess, detector, logger"
+                "plugin-kind-unknown",
+                names="encoder, augmentation, fusion, head, loss, postprocess, detector, logger, corpus",
             ),
         ),
     ],

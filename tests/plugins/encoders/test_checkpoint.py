@@ -215,5 +215,5 @@ def test_a_slot_asks_for_it_with_its_digest(tmp_path):
 
 def test_prefixes_are_taken_off_only_where_it_helps():
     own = {"encoder.conv.weight": torch.ones(1), "conv.weight": torch.ones(1)}
-    assert checkpoint._best_prefix(own, own) == ""
-    assert checkpoint._best_prefix({"model.conv.weight": torch.ones(1), "x": torch.ones(1)}, own) == "model."
+    assert checkpoint.best_prefix(own, own) == ""
+    assert checkpoint.best_prefix({"model.conv.weight": torch.ones(1), "x": torch.ones(1)}, own) == "model."

@@ -1,0 +1,1 @@
+"""Corpora of labelled pictures: decode them, and check every picture once before a training."""

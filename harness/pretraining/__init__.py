@@ -1,0 +1,1 @@
+"""Training of an encoder on a corpus of labelled pictures, before it sees any video: `harness pretrain`."""

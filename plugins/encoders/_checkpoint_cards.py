@@ -1,0 +1,52 @@
+"""Options of the encoder ``checkpoint``, completed from the card inside a file of weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo.errors import UserError
+from zoo.weights.network_cards import NetworkCard, read_network_card
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Told:
+    """Options, completed from the card inside the file; ``squashed``: values at the end that are a tanh."""
+
+    model: str
+    size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    classes: tuple[str, ...]
+    squashed: int = 0
+    card: NetworkCard | None = None
+
+
+def told_of(
+    argument: str | None,
+    model: str,
+    size: int,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    classes: tuple[str, ...],
+) -> Told:
+    """Return the options, completed from the card inside the file if it has one.
+
+    An option that has its default counts as not given. Raises UserError if another one contradicts the card.
+    """
+    card = read_network_card(Path(argument).expanduser()) if argument else None
+    if card is None:
+        return Told(model, size, tuple(mean), tuple(std), tuple(classes))
+    said = {"model": card.model, "size": card.size, "mean": card.mean, "std": card.std}
+    said["classes"] = (*card.classes, *card.values)
+    given = {"model": model, "size": size, "mean": tuple(mean), "std": tuple(std), "classes": tuple(classes)}
+    usual = {"model": "resnet50", "size": 224, "mean": MEAN, "std": STD, "classes": ()}
+    for name, value in given.items():
+        if value not in (usual[name], said[name]):
+            raise UserError(
+                f"option {name!r} of encoder 'checkpoint' is {value}, but {argument} says {said[name]}: leave it out"
+            )
+    squashed = len(card.values) if card.squash == "tanh" else 0
+    return Told(card.model, card.size, card.mean, card.std, (*card.classes, *card.values), squashed, card)
