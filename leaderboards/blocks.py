@@ -181,13 +181,39 @@ class MemberBlock(TypedDict):
     weights: dict[str, float] | None
 
 
+class TreesBlock(TypedDict):
+    """Boosted trees on frozen features; see harness.evaluation.tree_models. ``of_frames``: those drawn from."""
+
+    frames: int
+    of_frames: int
+    dimensions: int
+    trees: int
+
+
+class StackBlock(TypedDict):
+    """A second level on the predictions of an ensemble's members; see harness.analysis.stacking."""
+
+    strength: float
+    chosen_among: dict[str, float | None]
+    chosen_on: str
+    frames: int
+    inputs: int
+    averaged: list[str]
+
+
 class EnsembleBlock(TypedDict, total=False):
-    """The merging of predictions; all keys but ``method`` describe fitted weights."""
+    """The merging of predictions; all keys but ``method`` describe fitted weights or a fitted second level.
+
+    ``mean``: the score of the members' plain mean on the same videos.
+    """
 
     method: str
     fitted_on: str
     weights_by_fold: list[dict[str, list[float]]]
     weights: dict[str, list[float]]
+    stack_by_fold: list[StackBlock]
+    stack: StackBlock
+    mean: float
     fitted_on_itself: float
     optimism: float
 
@@ -314,6 +340,7 @@ class Result(FoldsBlock, total=False):
     fits: dict[str, str | None]
     late_fall: float | None
     zero_shot: ZeroShotBlock
+    trees: TreesBlock
     scores: dict[str, ScoreBlock]
     post: PostBlock
     submission: SubmissionBlock | None

@@ -240,6 +240,9 @@ class PostSpec(Spec):
         kinds: The kinds of answers it can process.
         per_slot: It needs the predictions of single slots, as VideoAnswers.extra["slot.SLOT.ANSWER"].
         needs_gain: It is applied only if it raises the main score of videos that it was not fitted on.
+        own_classes: It needs the class probabilities that frozen encoders predict by themselves, as
+            VideoAnswers.extra["own.SLOT.ANSWER"], (n, classes). They add up to less than 1 if the encoder has classes
+            that the track lacks. An option ``slot``, if it has one, names the slot.
 
     Examples:
         >>> from zoo.api import PostSpec
@@ -250,6 +253,7 @@ class PostSpec(Spec):
     kinds: tuple[str, ...] = ("value", "class", "binary")
     per_slot: bool = False
     needs_gain: bool = False
+    own_classes: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Ensembles: several finished runs merged into a run with predictions, scores, a submission and a record.
 
-Nothing is trained. All members predicted the same frames of the same split of the same data; a run of several seeds
-counts as its seeds. ``weights`` are cross-fitted over the same five folds of groups as post-processors are: a video's
-members are weighted, and the result post-processed, only with values from other folds. Weights fitted on all scored
-videos are used only for the test file.
+No network is trained. All members predicted the same frames of the same split of the same data; a run of several seeds
+counts as its seeds. What is fitted, weights or a second level (``stack``), is cross-fitted over the same five folds of
+groups as post-processors are: a video's members are merged, and the result post-processed, only with values from other
+folds. What is fitted on all scored videos is used only for the test file.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.analysis.ensemble_weights import METHODS as FITTED
-from harness.analysis.ensemble_weights import PerKind, by_fold, fit_weights
+from harness.analysis.fitted_merging import METHODS as FITTED
+from harness.analysis.fitted_merging import Combiner, CrossFitted, cross_fit
 from harness.evaluation.merging import merge
 from harness.evaluation.postprocessing import Chain
 from harness.evaluation.scoring import main_score
@@ -39,6 +39,7 @@ METHODS = {
     "ccc": "values brought to a common mean and spread by their agreement; probabilities averaged",
     "weights": "averaged with the weights that score best on other folds of groups",
     "channels": "averaged with the weights that score best on other folds of groups, chosen for each answer apart",
+    "stack": "put through linear models of all members' predictions, fitted on other folds of groups",
     "greedy": "averaged over members that are added one by one, as many as score best on other folds of groups",
 }
 ALIKE = ("track", "edition", "track_version", "split")
@@ -128,16 +129,16 @@ def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path)
     with run_lock(folder), record_run(record, folder):
         names = [member.name for member in members]
         notes: list[str] = []
-        weights: PerKind | None = None
-        facts: EnsembleBlock = {}
+        fitted: CrossFitted | None = None
         scored = Scored(Chain(job.plan.post, job.track))
         if all(member.scored for member in members):
-            merged, folds, weights, facts = _merge_scored(job, members, method)
-            scored = score_split(job, merged, folder, by_fold=folds)
+            merged, fitted = _merge_scored(job, members, method)
+            scored = score_split(job, merged, folder, by_fold=fitted.by_fold if fitted else None)
             notes += _compared(members, scored.scores["raw"])
         elif method in FITTED:
             raise UserError("ensemble-no-labels", method=method, split=job.split)
-        submission, more = _answer_test(job, members, method, weights, scored, folder)
+        weights, facts = (fitted.weights, fitted.facts) if fitted else (None, EnsembleBlock())
+        submission, more = _answer_test(job, members, method, fitted.whole if fitted else None, scored, folder)
         record.result = {
             **record.result,
             "scores": scored.scores,
@@ -155,45 +156,32 @@ def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path)
             ],
         }
         # If the members selected nothing on a split, the choice of weights is the run's only selection.
-        if weights and not record.result["selection_split"]:
-            record.result |= {"selection_split": facts["fitted_on"], "n_selections": len(facts["weights_by_fold"])}
+        if fitted and not record.result["selection_split"]:
+            choices = facts.get("weights_by_fold") or facts["stack_by_fold"]
+            record.result |= {"selection_split": facts["fitted_on"], "n_selections": len(choices)}
         record.status = "done"
         record.circumstances["files"] = digests_of(folder)
         link_record(folder / "submission", record.result_sha256)
     weighed = [f"weights of {key}: {_shown(names, each)}" for key, each in (weights or {}).items()]
+    if "stack" in facts:
+        weighed.append(_stacked(facts, scored.scores["raw"]))
     return Outcome(folder, record, [*notes, *weighed, *more])
 
 
-def _merge_scored(
-    job: Job, members: Sequence[Member], method: str
-) -> tuple[list[VideoAnswers], dict[int, list[VideoAnswers]] | None, PerKind | None, EnsembleBlock]:
-    """Merge the members' predictions for the scored videos.
-
-    Return the merged predictions; fold -> all of them with the weights fitted without that fold; the weights fitted on
-    all folds; and the weights' entries in the record.
-    """
-    track, answers, names = job.track, [member.scored for member in members], [member.name for member in members]
+def _merge_scored(job: Job, members: Sequence[Member], method: str) -> tuple[list[VideoAnswers], CrossFitted | None]:
+    """Merge the members' predictions for the scored videos; a fitted method is cross-fitted."""
+    answers, names = [member.scored for member in members], [member.name for member in members]
     if method not in FITTED:
-        return merge(answers, track, method=method, names=names), None, None, {}
-    merge(answers, track, names=names)  # raises for differing members before anything is fitted
-    fitted, fold = by_fold(answers, track, method)
-    folds = {f: merge(answers, track, weights=own) for f, own in fitted.items()}
-    place = {video.video: i for i, video in enumerate(members[0].scored)}
-    merged = [folds[fold[v.group]][place[v.video]] for v in members[0].scored]
-    weights = fit_weights(answers, track, method)
-    itself = main_score(track, merge(answers, track, weights=weights))
-    facts: EnsembleBlock = {
-        "fitted_on": f"other groups of {job.split}",
-        "weights_by_fold": list(fitted.values()),
-        "weights": weights,
-        "fitted_on_itself": itself,
-        "optimism": itself - main_score(track, merged),
-    }
-    return merged, folds, weights, facts
+        return merge(answers, job.track, method=method, names=names), None
+    merge(answers, job.track, names=names)  # raises for differing members before anything is fitted
+    place = [{video.video: video for video in own} for own in answers]
+    alike = [[videos[video.video] for video in answers[0]] for videos in place]  # in the first member's order
+    found = cross_fit(alike, job.track, method, job.split)
+    return found.merged, found
 
 
 def _answer_test(
-    job: Job, members: Sequence[Member], method: str, weights: PerKind | None, scored: Scored, folder: Path
+    job: Job, members: Sequence[Member], method: str, whole: Combiner | None, scored: Scored, folder: Path
 ) -> tuple[SubmissionBlock | None, list[str]]:
     """Write the test file; for runs without a scored split (trained on train and val) merge processed predictions."""
     way = "mean" if method in FITTED else method
@@ -202,7 +190,9 @@ def _answer_test(
         some = len(without) < len(members)
         return None, [f"no submission: {', '.join(without)} predicted no test videos"] if some else []
     answers = [member.test if scored.scores else member.final for member in members]
-    merged = merge(answers, job.track, method=way, weights=weights, names=[member.name for member in members])
+    merged = merge(answers, job.track, method=way, names=[member.name for member in members])
+    if whole is not None:
+        merged = whole.merge(answers)
     if scored.scores:
         return answer_test(job, merged, scored.chain, folder)
     return submit_final(job, merged, folder)
@@ -268,6 +258,15 @@ def _compared(members: Sequence[Member], block: ScoreBlock) -> list[str]:
             f"[{d.low:+.4f}, {d.high:+.4f}], paired over {d.groups} groups of videos"
         )
     return lines
+
+
+def _stacked(facts: EnsembleBlock, block: ScoreBlock) -> str:
+    """Return a line that compares the second level with the plain mean."""
+    stack = facts["stack"]
+    return (
+        f"stacked, cross-fitted: {block['main']:.4f}; the members' plain mean: {facts['mean']:.4f} (raw); "
+        f"{stack['inputs']} inputs, {stack['frames']} frames, strength {stack['strength']:g}"
+    )
 
 
 def _shown(names: Sequence[str], weights: Sequence[float]) -> str:

@@ -100,6 +100,10 @@ def run(
     zero_shot: Annotated[
         bool, typer.Option("--zero-shot", help="score an encoder that predicts by itself, without training")
     ] = False,
+    trees: Annotated[
+        bool,
+        typer.Option("--trees", help="fit boosted trees on frozen features in place of a network"),
+    ] = False,
     logger: Annotated[
         list[str] | None,
         typer.Option(
@@ -136,6 +140,7 @@ def run(
         "fit": [part.strip() for part in fit.split(",")] if fit else None,
         "epochs_from": str(epochs_from) if epochs_from else None,
         "zero_shot": zero_shot or None,
+        "trees": trees or None,
         "logger": [name.strip() for text in logger for name in text.split(",") if name.strip()] if logger else None,
     }
     machines = {"devices": devices, "nodes": nodes}
@@ -311,7 +316,8 @@ def ensemble(
     method: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="merge by mean, vote, ccc (values), or weights, channels, greedy (fitted on folds)"
+            metavar="NAME",
+            help="merge by mean, vote, ccc (values); fitted on folds: weights, channels, greedy, stack",
         ),
     ] = "mean",
     name: Annotated[

@@ -40,6 +40,8 @@ def recorded(config: RunConfig) -> dict[str, Any]:
         del settings["augment"]
     if not config.adapt:
         del settings["adapt"]
+    if not config.trees:
+        del settings["trees"]
     if not config.features.views:
         del settings["features"]["views"]
     if not config.tta.used:
@@ -64,4 +66,5 @@ def with_left_out(settings: Mapping[str, Any]) -> dict[str, Any]:
         sections["tta"] = settings.get("tta") or TestTime().model_dump(mode="json")
         taught = settings.get("distill") or Distill().model_dump(mode="json")
         sections["distill"] = {key: value for key, value in taught.items() if key != "run"}
-    return {"adapt": [], **folds, **settings, **sections, "augment": None if augment == [NONE] else augment}
+    trees = {"trees": settings.get("trees", False)} if "head" in settings else {}
+    return {"adapt": [], **folds, **settings, **trees, **sections, "augment": None if augment == [NONE] else augment}

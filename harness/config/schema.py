@@ -185,6 +185,7 @@ class RunConfig(Section):
     fit: tuple[str, ...] = Field((), description="train,val: train on both, with the epochs of epochs_from")
     epochs_from: PathText | None = Field(None, description="the run whose chosen number of epochs is trained, with fit")
     zero_shot: bool = Field(False, description="score an encoder that predicts by itself; nothing is trained")
+    trees: bool = Field(False, description="fit boosted trees on frozen features; no network is trained")
     merge: Literal["mean", "vote", "ccc"] = Field(
         "mean", description="merge the test predictions of folds or seeds by mean, vote or ccc"
     )

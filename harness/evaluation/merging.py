@@ -55,7 +55,7 @@ def merge(
     """Return the merged predictions, with the videos in the first member's order.
 
     A slot is present if it is present for any member. Extra predictions are kept if all members have them; those of
-    slots are averaged.
+    slots, and of encoders by themselves, are averaged.
 
     Args:
         members: the predictions of each member for the same videos.
@@ -87,7 +87,7 @@ def mean(members: Sequence[VideoAnswers], track: TrackSpec, weights: Sequence[fl
     """Return the weighted mean of several predictions of one video in float32, as a network gives them."""
     (merged,) = merge([[member] for member in members], track, weights=weights)
     values = {name: array.astype(np.float32) for name, array in merged.values.items()}
-    extra = {k: v.astype(np.float32) if k.startswith("slot.") else v for k, v in merged.extra.items()}
+    extra = {k: v.astype(np.float32) if k.startswith(("slot.", "own.")) else v for k, v in merged.extra.items()}
     return replace(merged, values=values, extra=extra)
 
 
@@ -179,7 +179,7 @@ def _together(
     seen = {s: np.logical_or.reduce([m.present[s] for m in those if s in m.present]) for s in slots}
     extra = {name: array for name, array in first.extra.items() if all(name in member.extra for member in those)}
     for answer in track.answers:
-        for name in [n for n in extra if n.startswith("slot.") and n.endswith(f".{answer.name}")]:
+        for name in [n for n in extra if n.startswith(("slot.", "own.")) and n.endswith(f".{answer.name}")]:
             extra[name] = _mean([member.extra[name] for member in those], share[answer.name])
     return VideoAnswers(first.video, first.group, values, first.targets, seen, first.times, extra)
 

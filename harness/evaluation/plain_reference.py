@@ -14,6 +14,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from harness.batching.clips import ClipData
 from harness.batching.windows import nearest
+from harness.evaluation.drawn_frames import Limits, draw_frames
 from harness.evaluation.folds import folds_of
 from leaderboards.blocks import ReferenceBlock
 from zoo.api import Answer, TrackSpec
@@ -61,7 +63,7 @@ def plain_reference(
 
     with threadpool_limits(1):
         frames = training_frames(adapters, train.of("train")) if adapters else None
-        if frames is None or not all(_learnable(a, y) for a, y in zip(track.answers, frames.labels.T, strict=True)):
+        if frames is None or not all(learnable(a, y) for a, y in zip(track.answers, frames.labels.T, strict=True)):
             return None
         strength, scores = choose(track, frames)
         models = fit(track.answers, frames, strength)
@@ -84,24 +86,9 @@ def plain_reference(
 
 def training_frames(adapters: Mapping[str, Adapter], data: ClipData) -> TrainingFrames | None:
     """Return the labelled frames to learn from, ``CAP`` of them at most; None if there are none."""
-    usable = [data.trainable(v).any(1) for v in range(len(data.videos))]
-    counts = np.array([int(mask.sum()) for mask in usable])
-    total = int(counts.sum())
-    if not total:
-        return None
-    width = features(adapters, data, int(counts.argmax())).shape[1]
-    most = min(CAP, max(FEWEST, NUMBERS // width), total)
-    picked = np.sort(np.random.default_rng(0).choice(total, most, replace=False))
-    owner = np.searchsorted(np.cumsum(counts), picked, side="right")
-    before = np.cumsum(counts) - counts
-    x, labels, groups = [], [], []
-    for v in np.unique(owner):
-        rows = np.flatnonzero(usable[v])[picked[owner == v] - before[v]]
-        x.append(features(adapters, data, int(v))[rows])
-        labels.append(data.labels[v][rows])
-        groups += [data.videos[v].group] * len(rows)
+    drawn = draw_frames(partial(features, adapters, data), data, Limits(CAP, NUMBERS, FEWEST), 0)
     scaled = all(adapter.method != "raw" for adapter in adapters.values())
-    return TrainingFrames(np.concatenate(x), np.concatenate(labels).astype(np.float64), groups, scaled)
+    return TrainingFrames(drawn.x, drawn.labels.astype(np.float64), drawn.groups, scaled) if drawn else None
 
 
 def features(adapters: Mapping[str, Adapter], data: ClipData, v: int) -> Array:
@@ -130,7 +117,7 @@ def choose(track: TrackSpec, frames: TrainingFrames) -> tuple[float, list[float 
         stats = []
         for f in sorted(set(fold.values())) if len(set(fold.values())) > 1 else ():
             rest = TrainingFrames(frames.x[of != f], frames.labels[of != f], [], frames.scaled)
-            if all(_learnable(a, y) for a, y in zip(track.answers, rest.labels.T, strict=True)):
+            if all(learnable(a, y) for a, y in zip(track.answers, rest.labels.T, strict=True)):
                 stats.append(
                     _scored(track, fit(track.answers, rest, strength), frames.x[of == f], frames.labels[of == f])
                 )
@@ -174,7 +161,7 @@ def _fit_one(answer: Answer, frames: TrainingFrames, a: int, strength: float) ->
     return probabilities
 
 
-def _learnable(answer: Answer, labels: Array) -> bool:
+def learnable(answer: Answer, labels: Array) -> bool:
     """Return True if there is something to fit: two different labels."""
     known = labels[np.isfinite(labels)]
     return len(known) > 1 and bool((known != known[0]).any())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,6 +24,7 @@ from zoo.api import Answer, TrackSpec, VideoAnswers
 from zoo.errors import UserError
 from zoo.metrics import scores as metrics
 from zoo.model.model import Model
+from zoo.registry.own_classes import OwnClasses
 
 
 @torch.inference_mode()
@@ -38,6 +39,7 @@ def answers(
     full: bool = False,
     delay: float = 0.0,
     per_slot: bool = False,
+    own: Sequence[OwnClasses] = (),
     only: Sequence[int] | None = None,
     precision: str = "32",
     follow: Callable[[VideoAnswers], object] | None = None,
@@ -62,6 +64,8 @@ def answers(
             moved later by as much, so that each is at the frame whose label it is compared with. ``extra["crop"]`` says
             which frames are scored, so it is not moved.
         per_slot: also predict from each slot alone, as ``extra["slot.SLOT.ANSWER"]``.
+        own: also give the class probabilities that these encoders predict by themselves, as
+            ``extra["own.SLOT.ANSWER"]``.
         only: indices of the videos to predict; all if None.
         precision: ``32`` or ``bf16-mixed``.
         follow: called while a video is predicted, with the predictions of all leading frames that lie in no further
@@ -72,7 +76,7 @@ def answers(
     model.eval()
     slots = model.slots if per_slot else ()
     follow = follow if len(passes) == 1 else None
-    rest = (track, length, batch, device, full, delay, slots, precision, follow)
+    rest = (track, length, batch, device, full, delay, slots, own, precision, follow)
     predictors = [_Predictor(model, one.clips(data), *rest, one) for one in passes]
     for v in range(len(data.videos)) if only is None else only:
         weights = weights_of(passes, data.videos[v].n_frames)
@@ -96,6 +100,7 @@ class _Predictor:
     full: bool
     delay: float
     slots: Sequence[str]
+    own: Sequence[OwnClasses]
     precision: str
     follow: Callable[[VideoAnswers], object] | None
     one: Pass
@@ -108,21 +113,24 @@ class _Predictor:
         total /= weight
         if step > 1:
             present = data.present[v]
-            seen = [np.logical_or.reduce(list(present.values())), *(present[slot] for slot in self.slots)]
+            slots = [*self.slots, *(own.slot for own in self.own)]
+            seen = [np.logical_or.reduce(list(present.values())), *(present[slot] for slot in slots)]
             total = between(total, sampled, data.times(v), seen)
         return self._answer(v, total)
 
     def _sums(self, v: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the weighted sums (1 + slots, n, columns) of the windows' predictions, and their weights (n, 1).
+        """Return the weighted sums (rows, n, columns) of the windows' predictions, and their weights (n, 1).
+
+        The rows are the model's predictions, those of its slots, and those of encoders by themselves.
 
         A frame counts most in the window in whose middle it lies, where a recurrent network has context on both sides.
         """
         spans = [(0, n)] if self.full else evaluation_windows(n, self.length)
         length = n if self.full else self.length
         encoded = EncodedVideo(self.model, self.data, v, length, self.device, self.precision, self.one)
-        total = np.zeros((1 + len(self.slots), n, sum(answer.width for answer in self.track.answers)))
+        total = np.zeros((1 + len(self.slots) + len(self.own), n, sum(answer.width for answer in self.track.answers)))
         weight = np.zeros((n, 1))
-        decode = partial(_decoded, self.model, encoded, slots=self.slots)
+        decode = partial(_decoded, self.model, encoded, slots=self.slots, own=self.own)
         # With a stride, a frame is final only after the next sampled one.
         follow = self.follow if self.data.strides[v] == 1 else None
         first = 0
@@ -143,7 +151,7 @@ class _Predictor:
         return total, weight
 
     def _answer(self, v: int, decoded: np.ndarray) -> VideoAnswers:
-        return _delayed(self.data, v, self.track, decoded, self.slots, self.delay)
+        return delayed(self.data, v, self.track, decoded, self.slots, self.own, self.delay)
 
 
 def _early(
@@ -173,17 +181,23 @@ def _early(
 
 
 def _add(windows: Sequence[tuple[int, int]], decoded: np.ndarray, total: np.ndarray, weight: np.ndarray) -> None:
-    """Add the predictions of windows to the weighted sums ``total`` (1 + slots, n, columns) and ``weight`` (n, 1)."""
+    """Add the predictions of windows to the weighted sums ``total`` (rows, n, columns) and ``weight`` (n, 1)."""
     for i, (start, stop) in enumerate(windows):
         ramp = triangular_window(stop - start)[:, None]
         total[:, start:stop] += ramp * decoded[:, i, : stop - start]
         weight[start:stop] += ramp
 
 
-def _delayed(
-    data: ClipData, v: int, track: TrackSpec, decoded: np.ndarray, slots: Sequence[str], delay: float
+def delayed(
+    data: ClipData,
+    v: int,
+    track: TrackSpec,
+    decoded: np.ndarray,
+    slots: Sequence[str],
+    own: Sequence[OwnClasses],
+    delay: float,
 ) -> VideoAnswers:
-    """Return the first n predictions (1 + slots, n, columns) of video ``v``, moved later by ``delay`` seconds."""
+    """Return the first n predictions (rows, n, columns) of video ``v``, moved later by ``delay`` seconds."""
     present = data.present[v]
     if delay:
         # The masks move with the predictions: interpolation replaces the predictions made from frames that no slot
@@ -192,13 +206,18 @@ def _delayed(
         source = nearest(times, times - delay)[0]
         source = source[: np.searchsorted(source, decoded.shape[1])]  # the rest is moved from frames not decoded yet
         decoded, present = decoded[:, source], {slot: mask[source] for slot, mask in present.items()}
-    return video_answers(data, v, track.answers, decoded[0], dict(zip(slots, decoded[1:], strict=True)), present)
+    more = second_answers(track.answers, decoded[1:], slots, own)
+    return video_answers(data, v, track.answers, decoded[0], more, present)
 
 
 def _decoded(
-    model: Model, encoded: EncodedVideo, part: Sequence[tuple[int, int]], slots: Sequence[str]
+    model: Model,
+    encoded: EncodedVideo,
+    part: Sequence[tuple[int, int]],
+    slots: Sequence[str],
+    own: Sequence[OwnClasses],
 ) -> np.ndarray | None:
-    """Return (1 + slots, windows, frames, columns) float64 of some windows of a video; None if memory ran out."""
+    """Return (rows, windows, frames, columns) float64 of some windows of a video; None if memory ran out."""
     width, step, first = max(stop - start for start, stop in part), encoded.step, encoded.phase
     windows = [Window(encoded.v, first + a * step, min(first + b * step, encoded.n_frames)) for a, b in part]
     try:
@@ -208,12 +227,15 @@ def _decoded(
             out = model(clips)
         every = torch.stack([out.raw, *(out.per_slot[slot] for slot in slots)])
         flat = model.decode(every.flatten(0, 1)).double().cpu().numpy()
+        owned = [one.probabilities(clips.features[one.slot].cpu().numpy()) for one in own]
     except (RuntimeError, MemoryError) as error:
         if not memory.out_of_memory(error):
             raise
         return None
     decoded: np.ndarray = flat.reshape(1 + len(slots), len(part), width, -1)
-    return decoded
+    # A row of its own for each encoder, filled up with zeros: its probabilities go through windows like any others.
+    rows = [np.pad(p, [(0, 0), (0, 0), (0, decoded.shape[-1] - p.shape[-1])])[None] for p in owned]
+    return np.concatenate([decoded, *rows]) if rows else decoded
 
 
 def between(decoded: np.ndarray, sampled: np.ndarray, times: np.ndarray, seen: Sequence[np.ndarray]) -> np.ndarray:
@@ -259,17 +281,29 @@ def columns_of(answers: tuple[Answer, ...], decoded: np.ndarray) -> dict[str, np
     return {answer.name: np.ascontiguousarray(part if answer.kind == "class" else part[:, 0]) for answer, part in parts}
 
 
+def second_answers(
+    answers: tuple[Answer, ...], decoded: np.ndarray, slots: Sequence[str], own: Sequence[OwnClasses]
+) -> dict[str, np.ndarray]:
+    """Return the extra predictions of a video by name, from the rows (slots + own, n, columns) after the first."""
+    found: dict[str, np.ndarray] = {}
+    for slot, row in zip(slots, decoded[: len(slots)], strict=True):
+        found |= {f"slot.{slot}.{name}": part for name, part in columns_of(answers, row).items()}
+    for one, row in zip(own, decoded[len(slots) :], strict=True):
+        found[one.key] = row[:, : len(one.columns)].astype(np.float32)
+    return found
+
+
 def video_answers(
     data: ClipData,
     v: int,
     answers: tuple[Answer, ...],
     decoded: np.ndarray,
-    slots: dict[str, np.ndarray],
+    more: Mapping[str, np.ndarray],
     present: dict[str, np.ndarray],
 ) -> VideoAnswers:
     """Return the predictions of video ``v``, or of its first n frames, with their labels, masks and times.
 
-    ``decoded``: columns (n, sum of widths); ``slots``: the same for each slot alone.
+    ``decoded``: columns (n, sum of widths); ``more``: extra predictions by name.
     """
     video, n = data.videos[v], len(decoded)
     values = columns_of(answers, decoded)
@@ -278,10 +312,8 @@ def video_answers(
     targets = {answer.name: labels[:, a] for a, answer in enumerate(answers)}
     # A video without any face has no crop folder. If no video has one, nothing is known about faces.
     extra = {"crop": video.crop_frames[:n]} if any(v.crops is not None for v in data.index.videos) else {}
-    for slot, own in slots.items():
-        extra |= {f"slot.{slot}.{name}": part for name, part in columns_of(answers, own).items()}
     present = {slot: mask[:n] for slot, mask in present.items()}
-    return VideoAnswers(video.name, video.group, values, targets, present, data.times(v)[:n], extra=extra)
+    return VideoAnswers(video.name, video.group, values, targets, present, data.times(v)[:n], {**extra, **more})
 
 
 def shared_score(

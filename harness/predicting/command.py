@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.config.schema import RunConfig
 from harness.data.tracking.detection import detector_settings
 from harness.predicting.inputs import Input, Inputs, find_inputs, split_run
 from harness.predicting.media import open_input
@@ -121,8 +122,10 @@ def load_model(
     if folder is not None and folder.is_dir():
         if settings:
             raise UserError("predict-run-settings", model=folder, got=settings[0])
-        zero_shot = (folder / "config.toml").is_file() and saved_config(folder).zero_shot
-        if not zero_shot:
+        config = saved_config(folder) if (folder / "config.toml").is_file() else RunConfig()
+        if config.trees:
+            raise UserError("trees-run")
+        if not config.zero_shot:
             return RunModel(folder, device=device, plugins=plugins, tta=tta)
         if tta:
             raise UserError("tta-untrained", model=folder)

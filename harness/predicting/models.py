@@ -227,6 +227,8 @@ class RunModel:
         slots = network.slots if self.how["per_slot"] else ()
         own = {name: columns(out.per_slot[name]) for name in slots}
         extra = {f"slot.{name}.{key}": part for name, parts in own.items() for key, part in parts.items()}
+        for one in self.how["own"]:
+            extra[one.key] = one.probabilities(recent.features[one.slot]).astype(np.float32)
         targets = {answer.name: np.full(n, np.nan, np.float32) for answer in self.answers}
         present = {name: recent.present[name] for name in network.slots}
         return self.chain.apply(

@@ -35,7 +35,8 @@ from harness.runtime.device import pick_device
 from zoo.api import Answer, DetectorSpec, EditionSpec, EncoderSpec, OwnScores, TrackSpec, VideoAnswers
 from zoo.errors import UserError
 from zoo.files import file_sha256
-from zoo.model.own_scores import match, plain
+from zoo.model.own_scores import match
+from zoo.registry.class_names import plain
 from zoo.registry.registry import Registry
 from zoo.registry.suggestions import did_you_mean
 from zoo.registry.tracks import find_track, load_plugins

@@ -24,8 +24,8 @@ from harness.pretraining.request import Request, read_request
 from harness.pretraining.scores import score_targets
 from harness.runs.folder import check_name, new_folder
 from harness.runs.job import chosen_loggers
-from harness.runs.run import load_starting_weights
 from harness.runs.start import joined_by
+from harness.runs.starting_weights import load_starting_weights
 from harness.runtime.distributed import World
 from harness.training.build import make_augmenter, make_model
 from harness.training.loggers import Loggers

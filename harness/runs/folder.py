@@ -38,6 +38,7 @@ def one_run(folder: Path) -> RunConfig:
 def default_name(config: RunConfig, seeds: int) -> str:
     """Return a folder name that describes the run."""
     what = ["zero-shot"] if config.zero_shot else [config.fusion, config.head, f"s{config.seed}"]
+    what = ["trees", f"s{config.seed}"] if config.trees else what
     text = "-".join([config.track, config.encoders, *what])
     kind = f"-{split_name(config)}" if config.folds else "-fit" if config.fit else ""
     kind += f"-best{config.chosen.trials}" if config.chosen.trials else ""

@@ -25,6 +25,8 @@ def identity(job: Job) -> Result:
     """Return the part of the record that is known before the run starts."""
     config, index, track = job.config, job.whole or job.index, job.track
     fusion, head = ("", "") if config.zero_shot else (config.fusion, config.head)
+    if config.trees:
+        fusion, head = "", "trees"
     settings = recorded(config)
     if not config.zero_shot:
         del settings["zero_shot"]  # keeps the records of trained runs as they were before zero-shot runs existed

@@ -59,6 +59,7 @@ from zoo.model.cost import cost
 from zoo.model.lora import learned_state, load_learned
 from zoo.model.model import Model, module_key
 from zoo.model.shape_check import check
+from zoo.registry.own_classes import own_classes
 from zoo.registry.plan import Plan
 from zoo.weights.loading import Loaded
 
@@ -156,6 +157,8 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
     config, plan = job.config, job.plan
     if config.zero_shot:
         raise UserError("zero-shot-run")
+    if config.trees:
+        raise UserError("trees-run")
     world = world or single_process(pick_device(config.device))
     torch.use_deterministic_algorithms(True, warn_only=True)
 
@@ -382,6 +385,7 @@ def evaluation_options(config: RunConfig, plan: Plan) -> dict[str, Any]:
         "full": config.train.evaluation == "full",
         "delay": config.train.delay,
         "per_slot": wants_per_slot(plan),
+        "own": own_classes(plan.slots, plan.answers) if any(block.spec.own_classes for block in plan.post) else (),
         "precision": config.train.precision,
         "passes": passes_of(config, plan),
     }

@@ -12,8 +12,9 @@ import numpy as np
 
 from harness.config.schema import RunConfig
 from harness.evaluation.looks import check_passes
+from harness.evaluation.postprocessing import Chain
 from harness.io.locks import BOARD, file_lock
-from harness.runs import zero_shot
+from harness.runs import tree_run, zero_shot
 from harness.runs.finished import check_data, use_run
 from harness.runs.folder import check_name, default_name, has_folds, new_folder, saved_config
 from harness.runs.job import Job, make_job, with_names
@@ -57,6 +58,8 @@ def start(
     config = with_names(config)
     if config.zero_shot:
         zero_shot.check_settings(config, seeds)
+    if config.trees:
+        tree_run.check_settings(config, seeds)
     job = make_job(config)
     check_ready(job)
     with joined_by(job.config) as world:
@@ -72,9 +75,11 @@ def start(
 
 
 def run_job(job: Job, folder: Path, seeds: int = 1, world: World | None = None) -> Outcome:
-    """Run a job into its folder: one training, one for each seed or fold, or the scoring of a ready encoder."""
+    """Run a job into its folder: one training, one for each seed or fold, trees, or the scoring of a ready encoder."""
     if job.config.zero_shot:
         return zero_shot.run(job, folder)
+    if job.config.trees:
+        return tree_run.run(job, folder)
     if seeds > 1:
         return run_seeds(job, folder, seeds, world)
     return run_folds(job, folder, world) if has_folds(job.config) else run(job, folder, world=world)
@@ -111,7 +116,10 @@ def check_ready(job: Job) -> None:
     if job.config.zero_shot:
         zero_shot.check_ready(job)
         return
+    if job.config.trees:
+        tree_run.check_ready(job)
     job.loggers()
+    Chain(job.plan.post, job.track)
     check_training(job.plan, job.config)
     build_chains(job.plan)
     check_views(job)

@@ -53,6 +53,8 @@ def announce(job: Job, hindrance: str = "") -> None:
         print(f"trained on train and val for {chosen}; nothing is scored")
     if job.config.zero_shot:
         print(f"zero-shot: {visible(job.config.encoders)} is scored with its own predictions; nothing is trained")
+    if job.config.trees:
+        print("boosted trees on frozen features, frame by frame; fusion, head, loss and training settings are not used")
     if job.synthetic:
         print(
             "This is the synthetic demo set: drawn figures with computed labels. Its scores say nothing about people."

@@ -84,6 +84,24 @@ def postprocessors() -> list[api.PostSpec]:
             needs_gain=True,
         ),
         api.PostSpec(
+            "encoder_gate",
+            "plugins.postprocess.encoder_gate:EncoderGate",
+            "Uses a frozen encoder's own class prediction at frames at which it is confident. Put after class_bias.",
+            {
+                "slot": api.Option(None, "slot of the encoder; none: the first that has classes", type=str),
+                "threshold": api.Option(
+                    None, "lower bound of its greatest probability; none: chosen on validation videos", type=float
+                ),
+                "width": api.Option(
+                    None, "seconds over which its probabilities are averaged; none: chosen as well", type=float
+                ),
+            },
+            paper="Savchenko 2025 (in the notebooks of EmotiEffLib, ABAW 8)",
+            kinds=("class",),
+            own_classes=True,
+            needs_gain=True,
+        ),
+        api.PostSpec(
             "moments",
             "plugins.postprocess.moments:Moments",
             "Gives values the mean and the spread of the validation videos' labels. Put after smooth, before clip.",

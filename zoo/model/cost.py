@@ -12,7 +12,16 @@ from torch import Tensor, nn
 
 from zoo.api import AudioInput, Counts, FrameInput, TextInput
 from zoo.model.lora import attach_all
-from zoo.model.model import AdapterOptions, Batch, Model, Regularisation, build_encoder, count_parameters, encode
+from zoo.model.model import (
+    AdapterOptions,
+    Batch,
+    Model,
+    Regularisation,
+    build_encoder,
+    build_to_measure,
+    count_parameters,
+    encode,
+)
 from zoo.model.shape_check import built_from
 from zoo.modules import Encoder
 from zoo.registry.plan import Plan, SlotPlan
@@ -79,7 +88,7 @@ def _of_encoder(slot: SlotPlan, length: int) -> tuple[int, int | None]:
     parameters = sum(p.numel() for p in made.parameters()) if made is not None else 0
     adds = _counted(partial(_run_encoder, made, length), length)
     if adds is None:  # some operators have no meta implementation: run them, on silence or one image
-        real = build_encoder(slot).eval()
+        real = build_to_measure(slot)
         few = length if isinstance(real.input, AudioInput) else 1
         adds = _counted(partial(_run_encoder, real, few), few, "cpu")
     if source[0] is not None:

@@ -13,7 +13,7 @@ from zoo.api import AudioInput, Counts, FrameInput, Spec, TextInput, VectorInput
 from zoo.errors import UserError
 from zoo.model.adapter import Adapter
 from zoo.model.distillation import soft_loss
-from zoo.modules import Build, Encoder, FusionOut, gather, scatter
+from zoo.modules import Build, Encoder, FusionOut, OwnClassifier, gather, scatter
 from zoo.parallel import counting_rows, gather_rows, local_rows, normal_like, shared, sharing_frames
 from zoo.registry.plan import Block, Plan, SlotPlan
 from zoo.registry.registry import resolve
@@ -286,6 +286,18 @@ def build_encoder(slot: SlotPlan) -> Encoder:
     if slot.scores and (own := slot.own_scores) is not None:
         encoder.dim += len(own.classes) + len(own.values)
         encoder.register_forward_hook(_with_scores)
+    return encoder
+
+
+def build_to_measure(slot: SlotPlan) -> Encoder:
+    """Build the slot's encoder with random weights, to run it for shapes and costs alone, in eval mode.
+
+    Its own classifier, which refuses to run before a file has set it, is set too.
+    """
+    encoder = build_encoder(slot).eval()
+    for part in encoder.modules():
+        if isinstance(part, OwnClassifier):
+            part.weight.fill_(1.0)
     return encoder
 
 

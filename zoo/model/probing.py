@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.api import AudioInput, FrameInput, TextInput, VectorInput
-from zoo.model.model import build_encoder, encode
+from zoo.model.model import build_to_measure, encode
 from zoo.modules import Encoder
 from zoo.registry.plan import SlotPlan
 from zoo.registry.registry import resolve
@@ -48,7 +48,7 @@ def probe(encoder: Encoder, slot: SlotPlan, watch: Callable[[nn.Module], object]
         watch(encoder)
         return encode(encoder.to("meta"), example(encoder, torch.device("meta")), ones("meta"))
     except (NotImplementedError, RuntimeError):  # some operators have no meta implementation: use real tensors
-        real = build_encoder(slot).eval()
+        real = build_to_measure(slot)
         watch(real)
         with torch.no_grad():
             return encode(real, example(real, torch.device("cpu")), ones("cpu"))

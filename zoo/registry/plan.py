@@ -24,6 +24,7 @@ from zoo.api import (
 from zoo.errors import UserError
 from zoo.registry.augmentations import Augmentable, AugmentationPlan, common_options, plan_augmentations
 from zoo.registry.lora import Lora, plan_adapters
+from zoo.registry.own_classes import own_classes
 from zoo.registry.registry import Registry, check_options, resolve
 from zoo.registry.slots import Slot, parse_slots
 from zoo.registry.suggestions import did_you_mean
@@ -181,10 +182,28 @@ def make_plan(
     if per_slot == 0 and not fused.per_slot and any(b.spec.per_slot for b in plan.post):
         names = ", ".join(b.spec.name for b in plan.post if b.spec.per_slot)
         raise UserError("per-slot-needed", names=names, fusion=fusion)
+    _check_own_classes(plan)
     if unknown := tuned - {slot.name for slot in slots}:
         raise UserError("finetune-unknown-slot", names=", ".join(sorted(unknown)), encoders=encoders)
     given.refuse_rest()
     return plan
+
+
+def _check_own_classes(plan: Plan) -> None:
+    """Raise UserError if a post-processor needs class scores that no frozen encoder of the plan gives."""
+    for block in plan.post:
+        answers = [a.name for a in plan.answers if a.kind == "class" and a.kind in block.spec.kinds]
+        if not block.spec.own_classes or not answers:
+            continue
+        found = own_classes(plan.slots, plan.answers)
+        slots = [s.name for s in plan.slots if {own.answer for own in found if own.slot == s.name} >= set(answers)]
+        wanted = block.options.get("slot")
+        if not slots or (wanted is not None and wanted not in slots):
+            asked = f"; it asks for {wanted!r}" if wanted is not None else ""
+            some = ", ".join(slots) or "none"
+            raise UserError(
+                "own-classes-none", name=block.spec.name, asked=asked, answers=", ".join(answers), some=some
+            )
 
 
 def named_encoders(registry: Registry, encoders: str) -> str:

@@ -114,7 +114,9 @@ def check_postprocessor(spec: PostSpec, *, values: Mapping[str, Any] | None = No
 def make_video(answers: tuple[Answer, ...], n: int, seed: int) -> VideoAnswers:
     """Make one synthetic video.
 
-    ``extra`` has the slots' own class predictions, named as the harness names them: ``slot.<slot>.<answer>``.
+    ``extra`` has the slots' class predictions, named as the harness names them: ``slot.<slot>.<answer>``; and those of
+    encoders by themselves, ``own.<slot>.<answer>``, which never have the last class and leave a tenth to classes that
+    the track lacks.
 
     Args:
         answers: The answers.
@@ -150,6 +152,8 @@ def make_video(answers: tuple[Answer, ...], n: int, seed: int) -> VideoAnswers:
                 hit = np.eye(len(answer.classes))[np.nan_to_num(targets[answer.name]).astype(int)]
                 scores = np.exp(3 * hit * random.random((n, 1)) + random.standard_normal((n, len(answer.classes))))
                 extra[f"slot.{slot}.{answer.name}"] = scores / scores.sum(1, keepdims=True)
+                scores = scores * (np.arange(scores.shape[1]) < scores.shape[1] - 1)
+                extra[f"own.{slot}.{answer.name}"] = 0.9 * scores / scores.sum(1, keepdims=True)
     return VideoAnswers(f"video{seed}", f"group{seed}", values, targets, present, times, extra)
 
 

@@ -19,6 +19,7 @@ from tests.harness.batching.test_clips import Store, video
 from zoo.api import Answer, FrameInput, TrackSpec, VideoAnswers
 from zoo.model.model import Batch
 from zoo.modules import FrameEncoder, FusionOut
+from zoo.registry.own_classes import OwnClasses
 
 TIMES = np.cumsum(np.where(np.arange(40) < 20, 1 / 20, 1 / 10))
 ANSWERS = (Answer("valence", "value", -5), Answer("mood", "class", -1, classes=("a", "b")))
@@ -89,6 +90,27 @@ def test_the_slots_own_answers_come_along_when_wanted():
     got = answered(per_slot=True)
     np.testing.assert_allclose(got.extra["slot.face.valence"], np.arange(40) + 100)
     assert got.extra["slot.face.mood"].shape == (40, 2)
+
+
+@pytest.mark.parametrize("sampling", [{}, {"stride": 4}])
+def test_the_encoders_own_classes_come_along_when_wanted(sampling: dict[str, int]) -> None:
+    """The features of a frame are (0, its number): logits of the track's classes b and a."""
+    own = OwnClasses("face", "mood", 2, 2, (1, 0))
+    seen = np.arange(40) % 8 != 5
+    got = next(
+        answers(Echo(), clips(seen, **sampling), TRACK, length=8, batch=3, device=torch.device("cpu"), own=[own])
+    )
+    want = 1 / (1 + np.exp(-np.arange(40.0)))
+    frames = np.arange(0, 40, sampling.get("stride", 1))
+    frames = frames[seen[frames]]
+    p = got.extra["own.face.mood"]
+    np.testing.assert_allclose(p[frames], np.stack([want, 1 - want], 1)[frames], rtol=1e-6, atol=1e-7)
+    usual = next(answers(Echo(), clips(seen, **sampling), TRACK, length=8, batch=3, device=torch.device("cpu")))
+    np.testing.assert_array_equal(got.values["mood"], usual.values["mood"])
+    assert usual.extra == {}
+    moved = answered(delay=0.5, own=[own])
+    at = np.round(moved.values["valence"]).astype(int)
+    np.testing.assert_allclose(moved.extra["own.face.mood"][:, 0], want[at], rtol=1e-6)
 
 
 def test_with_a_delay_a_frame_has_the_answer_given_that_much_earlier():

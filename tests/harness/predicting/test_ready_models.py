@@ -73,6 +73,21 @@ def test_a_zero_shot_run_predicts_as_it_did(program: Program, run: Path) -> None
     assert sum(row[column] for column in columns) == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.slow
+def test_a_run_that_is_gated_by_its_encoder_predicts_files_and_live_frames(
+    program: Program, weights: Path, tmp_path: Path
+) -> None:
+    gate = ("--post", "interpolate,smooth,encoder_gate,clip", "--set", "encoder.frame.scores=true")
+    few = ("--epochs", 1, "--set", "train.batch=2", "--set", "train.clip=12")
+    given = ("--encoders", f"frame=checkpoint:{weights}", *SETS, "--track", "expr", *gate, *few)
+    loaded = harness.load(program.run(tmp_path, "gated", *given))
+    table = loaded.predict(sorted((program.demo / "videos").iterdir())[0])
+    columns = [column for column in table if str(column).startswith("p_")]
+    np.testing.assert_allclose(table[columns].sum(axis=1), 1, atol=1e-4)
+    row = loaded.predictor(rate=10)(np.zeros((48, 64, 3), np.uint8))
+    assert sum(row[column] for column in columns) == pytest.approx(1, abs=1e-4)
+
+
 def test_other_weights_than_the_recorded_ones_are_refused(run: Path, weights: Path) -> None:
     before = weights.read_bytes()
     ledgers = [path for path in weights.parent.iterdir() if path != weights]

@@ -66,6 +66,25 @@ def test_the_score_is_that_of_the_answers(done: Path, record: Read) -> None:
     assert record(done)["scores"]["raw"]["main"] == pytest.approx(score, abs=1e-9)
 
 
+@pytest.mark.slow
+def test_a_trained_run_may_be_gated_by_them(program, done: Path, record: Read, tmp_path: Path) -> None:
+    post = "interpolate,smooth,class_bias,encoder_gate,clip"
+    scores = ("--set", "encoder.face.scores=true", "--set", "post.encoder_gate.threshold=0.3")
+    few = ("--epochs", 2, "--set", "train.batch=2", "--set", "train.clip=12")
+    run = program.run(tmp_path, "gated", "--track", "expr", "--encoders", "face=fer", *scores, "--post", post, *few)
+    own = pd.read_parquet(done / "predictions" / "val.parquet")
+    rows = pd.read_parquet(run / "predictions" / "val.parquet")
+    seen = rows["present_face"].to_numpy(bool)
+    columns = [f"extra_own.face.expression#{k}" for k in range(8)]
+    np.testing.assert_allclose(rows[columns][seen], own[[f"p_{name}" for name in EIGHT]][seen], atol=1e-6)
+    found = record(run)["result"]["post"]
+    assert set(found["gains"]) == {"class_bias", "encoder_gate"}
+    assert ("encoder_gate" in found["all"]) == ((found["gains"]["encoder_gate"] or 0) > 0)
+    assert (run / "submission" / "predictions.txt").read_text().count(",") == (
+        done / "submission" / "predictions.txt"
+    ).read_text().count(",")
+
+
 def test_its_settings_give_it_again(program, done: Path, record: Read, tmp_path: Path) -> None:
     again = program.run(tmp_path, "again", "--recipe", done / "config.toml")
     assert record(again)["result_sha256"] == record(done)["result_sha256"]
@@ -136,6 +155,20 @@ def test_scores_beside_the_features_are_another_key() -> None:
     assert torch.equal(y, torch.cat([x, a.scores(x)], -1))
     keys = [encoder_identity(one, None, 64, "cpu") for one in (plain, scored)]
     assert keys[0] != keys[1]
+
+
+def test_a_classifier_that_a_file_sets_later_can_be_measured() -> None:
+    """Its weights are zeros until then, and its shapes and costs are known before."""
+    from zoo.model.cost import cost_of_encoder
+    from zoo.model.model import AdapterOptions
+    from zoo.model.shape_check import check
+
+    _, track = find_track(load(), "expr", None)
+    given = {"encoder.face.scores": True}
+    name = "face=hsemotion:enet_b0_8_va_mtl"
+    plan = make_plan(load(), encoders=name, fusion="concat", head="mlp", answers=track.answers, options=given)
+    assert check(plan, AdapterOptions())["dims"] == {"face": 1290}
+    assert cost_of_encoder(plan.slots[0])["multiply_adds"]
 
 
 def test_an_encoder_without_scores_of_its_own_is_refused() -> None:

@@ -7,7 +7,8 @@ import torch
 
 from tests.support.refusals import Part, refused
 from zoo.api import Answer, OwnScores
-from zoo.model.own_scores import match, plain
+from zoo.model.own_scores import match
+from zoo.registry.class_names import plain
 
 EIGHT = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise", "Other")
 EXPRESSION = Answer("expression", "class", -1, classes=EIGHT)
