@@ -1,28 +1,24 @@
-"""Predict whole videos with a model, and score the predictions."""
+"""Predict whole videos with a model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 
 from harness.batching.clips import ClipData
-from harness.batching.windows import Window, evaluation_windows, nearest, triangular_window
-from harness.evaluation.choice_optimism import FoldSums, fold_sums
+from harness.batching.windows import Window, evaluation_windows, triangular_window
 from harness.evaluation.encode_once import EncodedVideo
 from harness.evaluation.looks import Pass, weights_of
 from harness.evaluation.merging import mean
-from harness.evaluation.scoring import statistics_of
+from harness.evaluation.video_answers import between, delayed
 from harness.runtime import memory
-from harness.runtime.distributed import World
 from harness.runtime.precision import autocast
-from zoo.api import Answer, TrackSpec, VideoAnswers
+from zoo.api import TrackSpec, VideoAnswers
 from zoo.errors import UserError
-from zoo.metrics import scores as metrics
 from zoo.model.model import Model
 from zoo.registry.own_classes import OwnClasses
 
@@ -188,28 +184,6 @@ def _add(windows: Sequence[tuple[int, int]], decoded: np.ndarray, total: np.ndar
         weight[start:stop] += ramp
 
 
-def delayed(
-    data: ClipData,
-    v: int,
-    track: TrackSpec,
-    decoded: np.ndarray,
-    slots: Sequence[str],
-    own: Sequence[OwnClasses],
-    delay: float,
-) -> VideoAnswers:
-    """Return the first n predictions (rows, n, columns) of video ``v``, moved later by ``delay`` seconds."""
-    present = data.present[v]
-    if delay:
-        # The masks move with the predictions: interpolation replaces the predictions made from frames that no slot
-        # has seen, and must find them where they are now.
-        times = data.times(v)
-        source = nearest(times, times - delay)[0]
-        source = source[: np.searchsorted(source, decoded.shape[1])]  # the rest is moved from frames not decoded yet
-        decoded, present = decoded[:, source], {slot: mask[source] for slot, mask in present.items()}
-    more = second_answers(track.answers, decoded[1:], slots, own)
-    return video_answers(data, v, track.answers, decoded[0], more, present)
-
-
 def _decoded(
     model: Model,
     encoded: EncodedVideo,
@@ -238,28 +212,6 @@ def _decoded(
     return np.concatenate([decoded, *rows]) if rows else decoded
 
 
-def between(decoded: np.ndarray, sampled: np.ndarray, times: np.ndarray, seen: Sequence[np.ndarray]) -> np.ndarray:
-    """Interpolate the predictions of sampled frames linearly in time to all frames; at the ends they are held.
-
-    A sampled frame without data is left out, so that it does not spoil its neighbours, unless all are without.
-
-    Args:
-        decoded: (S, m, columns), S predictions of the sampled frames.
-        sampled: (m,) their increasing frame numbers.
-        times: (n,) of all frames, in seconds.
-        seen: For each of the S, (n,) bool: the frames with data.
-
-    Returns:
-        (S, n, columns).
-    """
-    out = np.empty((len(decoded), len(times), decoded.shape[-1]))
-    for row, values, mask in zip(out, decoded, seen, strict=True):
-        known = mask[sampled] if mask[sampled].any() else np.ones(len(sampled), bool)
-        for column in range(decoded.shape[-1]):
-            row[:, column] = np.interp(times, times[sampled[known]], values[known, column])
-    return out
-
-
 def _halved(tried: int, window: tuple[int, int], video: str, full: bool) -> int:
     """Return half as many windows, and record it; raise UserError if a single window is too many."""
     memory.release()
@@ -268,77 +220,3 @@ def _halved(tried: int, window: tuple[int, int], video: str, full: bool) -> int:
         raise UserError("evaluation-no-memory", value=window[1] - window[0], video=video, option=option)
     memory.note("evaluation", tried // 2)
     return tried // 2
-
-
-def columns_of(answers: tuple[Answer, ...], decoded: np.ndarray) -> dict[str, np.ndarray]:
-    """Split decoded columns (n, sum of widths) by answer: (n, classes) for a class, else (n,).
-
-    The columns are float32, which has all the digits of a network's output, because the predictions for a large set are
-    in memory at once.
-    """
-    ends = np.cumsum([answer.width for answer in answers])[:-1]
-    parts = zip(answers, np.split(decoded.astype(np.float32), ends, axis=1), strict=True)
-    return {answer.name: np.ascontiguousarray(part if answer.kind == "class" else part[:, 0]) for answer, part in parts}
-
-
-def second_answers(
-    answers: tuple[Answer, ...], decoded: np.ndarray, slots: Sequence[str], own: Sequence[OwnClasses]
-) -> dict[str, np.ndarray]:
-    """Return the extra predictions of a video by name, from the rows (slots + own, n, columns) after the first."""
-    found: dict[str, np.ndarray] = {}
-    for slot, row in zip(slots, decoded[: len(slots)], strict=True):
-        found |= {f"slot.{slot}.{name}": part for name, part in columns_of(answers, row).items()}
-    for one, row in zip(own, decoded[len(slots) :], strict=True):
-        found[one.key] = row[:, : len(one.columns)].astype(np.float32)
-    return found
-
-
-def video_answers(
-    data: ClipData,
-    v: int,
-    answers: tuple[Answer, ...],
-    decoded: np.ndarray,
-    more: Mapping[str, np.ndarray],
-    present: dict[str, np.ndarray],
-) -> VideoAnswers:
-    """Return the predictions of video ``v``, or of its first n frames, with their labels, masks and times.
-
-    ``decoded``: columns (n, sum of widths); ``more``: extra predictions by name.
-    """
-    video, n = data.videos[v], len(decoded)
-    values = columns_of(answers, decoded)
-    labels = video.labels[:n].view()
-    labels.flags.writeable = False  # not copied: they belong to the index
-    targets = {answer.name: labels[:, a] for a, answer in enumerate(answers)}
-    # A video without any face has no crop folder. If no video has one, nothing is known about faces.
-    extra = {"crop": video.crop_frames[:n]} if any(v.crops is not None for v in data.index.videos) else {}
-    present = {slot: mask[:n] for slot, mask in present.items()}
-    return VideoAnswers(video.name, video.group, values, targets, present, data.times(v)[:n], {**extra, **more})
-
-
-def shared_score(
-    world: World, model: Model, data: ClipData, track: TrackSpec, *, by_fold: FoldSums | None = None, **how: Any
-) -> metrics.Score:
-    """Return the score of all videos, which the processes share out; it is the same in every process.
-
-    ``by_fold`` is filled with the sums of each fold of groups.
-    """
-    # CCC and F1 are not means over videos, so the scores of several processes cannot be averaged. Each process computes
-    # the additive sums of its videos; these are gathered, merged in the order of the videos (so that the result does
-    # not depend on the number of processes) and scored once.
-    part = world.shard([video.n_frames for video in data.videos])
-    own = answers(model, data, track, device=world.device, only=part, **how)
-    sums = {v: statistics_of(track, video) for v, video in zip(part, own, strict=True)}
-    every = {v: stats for some in world.all_gather(sums) for v, stats in some.items()}
-    if by_fold is not None:
-        by_fold |= fold_sums([data.videos[v].group for v in sorted(every)], [every[v] for v in sorted(every)])
-    stats = metrics.merge([every[v] for v in sorted(every)])
-    return metrics.score(track.metric, track.answers, stats)
-
-
-def shared_answers(world: World, model: Model, data: ClipData, track: TrackSpec, **how: Any) -> list[VideoAnswers]:
-    """Return the predictions for all videos, which the processes share out, in the first process; [] in the others."""
-    part = world.shard([video.n_frames for video in data.videos])
-    own = dict(zip(part, answers(model, data, track, device=world.device, only=part, **how), strict=True))
-    every = {v: video for some in world.gather(own) for v, video in some.items()}
-    return [every[v] for v in sorted(every)]

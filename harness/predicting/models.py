@@ -18,7 +18,8 @@ from harness.data.tracking.detection import FaceFinder
 from harness.data.tracking.pose_boxes import RULE
 from harness.evaluation.looks import check_passes
 from harness.evaluation.postprocessing import Chain, labelled
-from harness.evaluation.prediction import answers, columns_of
+from harness.evaluation.prediction import answers
+from harness.evaluation.video_answers import columns_of
 from harness.features.frozen_encoder import frozen_slots
 from harness.predicting.live_looks import looks_of
 from harness.predicting.live_video import Branches, LiveVideo

@@ -13,7 +13,7 @@ from harness.config.recipe import about
 from harness.config.schema import RunConfig, load_config
 from harness.data.tracking.pose_boxes import RULE
 from harness.evaluation.postprocessing import Chain
-from harness.evaluation.prediction import columns_of, video_answers
+from harness.evaluation.video_answers import columns_of, video_answers
 from harness.features.frozen_encoder import frozen_slots
 from harness.predicting.live_video import Branches, LiveVideo
 from harness.predicting.models import (

@@ -13,7 +13,7 @@ from harness.batching.training_windows import training_counts
 from harness.config.recorded import recorded
 from harness.config.schema import RunConfig, flat
 from harness.data.corpora.checking import Checked, check_pictures
-from harness.evaluation.prediction import shared_answers
+from harness.evaluation.shared_prediction import shared_answers
 from harness.io.atomic import atomic
 from harness.io.run_lock import run_lock
 from harness.pretraining.cards import Card, card_of, write_card

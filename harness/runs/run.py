@@ -17,8 +17,8 @@ from harness.data.index.index import Index, Split, Video
 from harness.data.streams.raw_inputs import RawSlot
 from harness.evaluation.looks import passes_of
 from harness.evaluation.plain_reference import plain_reference
-from harness.evaluation.prediction import shared_answers
 from harness.evaluation.prediction_tables import write_predictions
+from harness.evaluation.shared_prediction import shared_answers
 from harness.features.extraction import extract, extract_videos
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore

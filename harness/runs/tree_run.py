@@ -16,7 +16,7 @@ from harness.batching.clips import ClipData
 from harness.config.schema import RunConfig
 from harness.evaluation import tree_models
 from harness.evaluation.drawn_frames import draw_frames
-from harness.evaluation.prediction import delayed
+from harness.evaluation.video_answers import delayed
 from harness.features.frozen_encoder import frozen_slots
 from harness.io.run_lock import run_lock
 from harness.runs import finished, provenance

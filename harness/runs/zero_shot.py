@@ -16,7 +16,7 @@ import torch
 from harness.batching.clips import ClipData
 from harness.config.schema import RunConfig
 from harness.data.index.index import Split
-from harness.evaluation.prediction import video_answers
+from harness.evaluation.video_answers import video_answers
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
 from harness.io.run_lock import run_lock

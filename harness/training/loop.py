@@ -22,7 +22,7 @@ from harness.batching.training_windows import LabelBalance
 from harness.batching.windows import Window
 from harness.config.schema import Train
 from harness.evaluation.choice_optimism import FoldSums, epoch_optimism
-from harness.evaluation.prediction import shared_score
+from harness.evaluation.shared_prediction import shared_score
 from harness.runtime.distributed import World
 from harness.runtime.interrupts import stoppable
 from harness.runtime.progress import Bar

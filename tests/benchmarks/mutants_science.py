@@ -321,7 +321,7 @@ ALIGNMENT = (
     ),
     Mutant(
         "answers-not-delayed-back",
-        "harness/evaluation/prediction.py",
+        "harness/evaluation/video_answers.py",
         "nearest(times, times - delay)",
         "nearest(times, times)",
         (
@@ -429,7 +429,7 @@ TRAINING = (
     ),
     Mutant(
         "masks-stay-under-a-delay",
-        "harness/evaluation/prediction.py",
+        "harness/evaluation/video_answers.py",
         "{slot: mask[source] for slot, mask in present.items()}",
         "present",
         ("tests/harness/evaluation/test_prediction.py::test_masks_move_with_the_answers_that_were_made_from_them",),
