@@ -10,6 +10,10 @@ Two defaults are chosen by it too, of `late` and of the post-processors of actio
         --settings "now,per slot 0.3,per slot 1"
     ... small_sets.py DIR --tracks au --heads gru --settings "now,threshold" --scores post
 
+and whether another recipe has enough steps:
+
+    ... small_sets.py DIR --recipe demo --encoders face=lite0,audio=melcnn --settings "now,floor"
+
 CLIPS holds ``03-01-EE-II-SS-RR-AA.flac`` (Livingstone & Russo 2018, doi 10.1371/journal.pone.0196391): every clip
 becomes a video of one grey picture, 25 frames a second, with one label a frame; calm is left out, groups are actors,
 and a fold is judged on four actors while eight, or two of the eight, are learnt from. A run that is there is not run
@@ -42,6 +46,7 @@ from harness.runs.run import run
 SETTINGS = {
     "before": ["train.min_steps=0"],
     "now": [],
+    "floor": ["train.min_steps=700"],
     "no patience": ["train.patience=0"],
     "batch 2": ["train.min_steps=0", "train.batch=2"],
     "lr 3e-3": ["train.min_steps=0", "train.lr=3e-3"],
@@ -142,15 +147,18 @@ def _is_done(record: Path) -> bool:
     return record.is_file() and json.loads(record.read_text())["status"] == "done"
 
 
-def measure(case: Case, settings: str, seed: int, out: Path, scores: str) -> tuple[float, float | None, int]:
+def measure(
+    case: Case, settings: str, seed: int, out: Path, scores: str, recipe: str = "default"
+) -> tuple[float, float | None, int]:
     """Train, or take what is there: the score, the plain reference's, and the steps that were made."""
     name = f"{case.data.name}-{case.track}-{case.encoders.partition('=')[2] or case.encoders}-{case.head}"
-    place = out / f"{name}-{settings.replace(' ', '')}-s{seed}"
+    name += f"-{settings.replace(' ', '')}" if recipe == "default" else f"-{recipe}-{settings.replace(' ', '')}"
+    place = out / f"{name}-s{seed}"
     if not _is_done(place / "record.json"):
         shutil.rmtree(place, ignore_errors=True)  # what was stopped begins anew
         given = {"data_dir": str(case.data), "encoders": case.encoders, "head": case.head, "track": case.track}
         given |= {"post": POST[settings]} if settings in POST else {}
-        config = load_config("default", {**given, "seed": seed}, SETTINGS[settings])
+        config = load_config(recipe, {**given, "seed": seed}, SETTINGS[settings])
         place.mkdir(parents=True)
         (place / "config.toml").write_text(config.toml())
         run(make_job(config, progress=False), place, progress=False)
@@ -162,14 +170,14 @@ def measure(case: Case, settings: str, seed: int, out: Path, scores: str) -> tup
     return score, reference.get("main"), steps
 
 
-def table(cases: list[Case], settings: list[str], seeds: int, out: Path, kind: str) -> str:
+def table(cases: list[Case], settings: list[str], seeds: int, out: Path, kind: str, recipe: str) -> str:
     """A row for each size and combination: mean and spread over folds and seeds, and the reference."""
     rows = []
     for key in dict.fromkeys((case.size, case.track, case.encoders, case.head) for case in cases):
         alike = [case for case in cases if (case.size, case.track, case.encoders, case.head) == key]
         cells, references = [], []
         for setting in settings:
-            found = [measure(case, setting, seed, out, kind) for case in alike for seed in range(seeds)]
+            found = [measure(case, setting, seed, out, kind, recipe) for case in alike for seed in range(seeds)]
             scores = [score for score, _, _ in found]
             references += [reference for _, reference, _ in found if reference is not None]
             spread = f" ± {stdev(scores):.3f}" if len(scores) > 1 else ""
@@ -189,6 +197,7 @@ def main() -> None:
     parser.add_argument("--encoders", help="of voices, one after another (egemaps,melcnn); else together (face)")
     parser.add_argument("--scores", choices=("raw", "post"), default="raw")
     parser.add_argument("--settings", default="before,now", help=", ".join(SETTINGS))
+    parser.add_argument("--recipe", default="default")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sizes", default="12,25,50", help="training videos of the demo set")
     given = parser.parse_args()
@@ -198,7 +207,8 @@ def main() -> None:
     else:
         sizes = [int(n) for n in given.sizes.split(",")]
         cases = list(demo_cases(given.folder, sizes, given.tracks.split(","), given.encoders or "face=lite0", heads))
-    print(table(cases, given.settings.split(","), given.seeds, given.folder / "runs", given.scores))
+    settings = given.settings.split(",")
+    print(table(cases, settings, given.seeds, given.folder / "runs", given.scores, given.recipe))
 
 
 if __name__ == "__main__":
