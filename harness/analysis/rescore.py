@@ -16,8 +16,8 @@ from harness.io.digests import opened, sealed
 from harness.runs.finished import check_data, check_written, is_runs_data, note_files, record_of_run, use_run
 from harness.runs.folder import one_run
 from harness.runs.job import Job, make_job
+from harness.runs.preparation import predict_split
 from harness.runs.remarks import LABELS
-from harness.runs.run import predict_split
 from harness.runs.start import read
 from harness.runtime.terminal import tabulate
 from zoo.errors import UserError

@@ -18,7 +18,7 @@ from harness.evaluation.input_noise import InputStatistics, Noisy
 from harness.evaluation.postprocessing import apply_folds, fit_folds
 from harness.evaluation.scoring import score_block
 from harness.runs.job import Job
-from harness.runs.run import Prepared, predict_split, prepare
+from harness.runs.preparation import Prepared, predict_split, prepare
 from harness.runs.start import read
 from harness.runtime.terminal import tabulate
 from leaderboards.blocks import ScoreBlock

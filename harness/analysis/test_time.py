@@ -13,15 +13,17 @@ from typing import cast
 
 from harness.evaluation.looks import check_passes, said
 from harness.io.run_lock import run_lock
+from harness.runs.features import PREDICTED
 from harness.runs.finished import check_data, check_written, digests_of, place_of, use_run
 from harness.runs.folder import check_name, new_folder, one_run
 from harness.runs.identity import identity
 from harness.runs.job import Job, make_job
 from harness.runs.multi_run import write_config
 from harness.runs.passes import label, with_passes
+from harness.runs.preparation import predict_split, prepare
 from harness.runs.recording import record_run
 from harness.runs.results import answer_test, postprocessors_of_source, score_split
-from harness.runs.run import PREDICTED, Outcome, predict_split, prepare
+from harness.runs.run import Outcome
 from harness.runs.start import finish, read
 from harness.submissions.submission import link_record
 from leaderboards.blocks import Circumstances, Result

@@ -17,7 +17,7 @@ from harness.benchmarks.workload import repeated
 from harness.features.encoder_probe import choose_precision
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.runs.job import Job
-from harness.runs.run import prepare
+from harness.runs.preparation import prepare
 from harness.runtime.device import pick_device
 from zoo.api import FrameInput
 from zoo.model.model import build_encoder

@@ -19,7 +19,7 @@ from harness.config.schema import RunConfig, load_config
 from harness.data.index.index import Split
 from harness.features.store import FeatureStore
 from harness.runs.job import Job, make_job
-from harness.runs.run import prepare
+from harness.runs.preparation import prepare
 from harness.training.build import make_model, raw_slots
 from zoo.api import Counts, FrameInput
 from zoo.model.model import Model, normalised

@@ -28,7 +28,7 @@ from harness.runs.finished import check_written, read_own, use_settings
 from harness.runs.folder import one_run
 from harness.runs.job import plan_of
 from harness.runs.passes import with_passes
-from harness.runs.run import evaluation_options, trained_model
+from harness.runs.preparation import evaluation_options, trained_model
 from harness.runs.splits import fitted_on
 from harness.runtime.device import pick_device
 from harness.runtime.precision import autocast

@@ -10,8 +10,8 @@ from pathlib import Path
 from harness.runs.finished import use_settings
 from harness.runs.folder import one_run
 from harness.runs.job import plan_of
+from harness.runs.preparation import trained_model
 from harness.runs.provenance import read_exposure
-from harness.runs.run import trained_model
 from harness.training.build import adapter_options, regularisation_options
 from harness.training.checkpoint import save_weights
 from zoo.errors import UserError

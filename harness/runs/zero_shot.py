@@ -21,11 +21,12 @@ from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
 from harness.io.run_lock import run_lock
 from harness.runs import finished, provenance
+from harness.runs.features import extract_features
 from harness.runs.identity import identity
 from harness.runs.job import Job
 from harness.runs.recording import record_run
 from harness.runs.results import answer_test, score_split
-from harness.runs.run import Outcome, extract_features
+from harness.runs.run import Outcome
 from harness.runtime.device import pick_device
 from harness.runtime.distributed import single_process
 from harness.submissions.submission import link_record

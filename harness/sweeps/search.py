@@ -23,7 +23,7 @@ from harness.io.scratch import scratch
 from harness.runs.extraction_workers import ground_of
 from harness.runs.folder import default_name
 from harness.runs.job import Job, SharedSetup, make_job
-from harness.runs.run import predict_split, prepare
+from harness.runs.preparation import predict_split, prepare
 from harness.runs.splits import assign_splits, split_name
 from harness.runtime.launchers import Failure, Launch
 from harness.sweeps.entries import Entry

@@ -28,7 +28,7 @@ from harness.config.schema import load_config
 from harness.data.synthetic import make_demo
 from harness.evaluation.scoring import score_block
 from harness.runs.job import make_job
-from harness.runs.run import predict_split, prepare
+from harness.runs.preparation import predict_split, prepare
 from harness.runs.start import read, run_seeds
 from leaderboards.intervals import jackknife, paired
 from zoo.registry.registry import load

@@ -496,7 +496,7 @@ LEAKAGE = (
     ),
     Mutant(
         "pca-of-validation",
-        "harness/runs/run.py",
+        "harness/runs/preparation.py",
         'fit_adapters(model, splits["train"], store)',
         'fit_adapters(model, splits["val"], store)',
         ("tests/harness/training/test_build.py::test_a_run_fits_its_adapters_to_the_split_that_trains",),

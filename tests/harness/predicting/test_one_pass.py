@@ -17,7 +17,7 @@ from harness.predicting.media import open_input
 from harness.predicting.models import RunModel
 from harness.predicting.one_pass import predict_media
 from harness.runs.job import Job
-from harness.runs.run import predict_split, prepare
+from harness.runs.preparation import predict_split, prepare
 from plugins.encoders import blazepose, facemesh
 from tests.harness.predicting.test_final_rows import Collected
 from tests.support.carried import want

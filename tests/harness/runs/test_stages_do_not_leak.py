@@ -17,7 +17,7 @@ import pytest
 
 from harness.runs.folder import saved_config
 from harness.runs.job import make_job
-from harness.runs.run import predict_split, prepare
+from harness.runs.preparation import predict_split, prepare
 from zoo.metrics.scores import ccc
 
 TRAIN, VAL, FRAMES, NOISE = 24, 16, 20, 256

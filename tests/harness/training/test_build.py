@@ -16,6 +16,8 @@ from harness.batching.training_windows import training_counts
 from harness.config.schema import RunConfig
 from harness.data.index.index import Index, Video
 from harness.evaluation.plain_reference import plain_reference
+from harness.runs import features as feature_module
+from harness.runs import preparation
 from harness.runs import run as run_module
 from harness.runs.job import Job, make_job
 from harness.training.build import fit_adapters
@@ -108,14 +110,14 @@ def test_a_run_fits_its_adapters_to_the_split_that_trains(program, monkeypatch: 
     def features(index: Index, frozen: object, **how: object) -> tuple[Store, list[str]]:
         return Store({v.name: np.ones(v.n_frames, bool) for v in index.videos}), []
 
-    monkeypatch.setattr(run_module, "fit_adapters", note)
-    monkeypatch.setattr(run_module, "extract", features)
-    monkeypatch.setattr(run_module, "frozen_slots", lambda *given: [])
-    monkeypatch.setattr(run_module, "check", lambda *given: {"dims": {"face": 2}})
+    monkeypatch.setattr(preparation, "fit_adapters", note)
+    monkeypatch.setattr(feature_module, "extract", features)
+    monkeypatch.setattr(preparation, "frozen_slots", lambda *given: [])
+    monkeypatch.setattr(preparation, "check", lambda *given: {"dims": {"face": 2}})
     monkeypatch.setenv("ABAW_ZOO_CACHE", str(program.cache))
     job = make_job(RunConfig(data_dir=str(program.demo), encoders="face", device="cpu"), progress=False)
     with pytest.raises(Seen):
-        run_module.prepare(job, progress=False)
+        preparation.prepare(job, progress=False)
     (videos,) = given
     assert [v.name for v in videos] == [v.name for v in job.index.split("train")]
     assert {v.split for v in videos} == {"train"}
