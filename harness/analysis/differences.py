@@ -99,7 +99,7 @@ def comparable(paths: Sequence[Path], plugins: Sequence[Path]) -> list[ComparedR
     for other in others:
         _check_alike(first, other)
     if plugins:
-        from harness.runs.finished import plugins_of
+        from harness.runs.recorded_plugins import plugins_of
 
         plugins_of(plugins, {path: side.record for path, side in zip(paths, sides, strict=True)})
     return sides
@@ -228,8 +228,8 @@ def _is_score(part: str, metric: str) -> bool:
 
 def _track(side: ComparedRun, plugins: Sequence[Path]) -> Any:
     """Return this program's version of the track; None if it no longer exists or has another version."""
-    from harness.runs.finished import own_plugins, trusted_plugins
     from harness.runs.folder import saved_config
+    from harness.runs.recorded_plugins import own_plugins, trusted_plugins
     from zoo.registry.tracks import find_track, load_plugins
 
     plugins = own_plugins(plugins, side.record)

@@ -14,10 +14,11 @@ from harness.config.prediction_options import TestTime
 from harness.config.schema import RunConfig
 from harness.io.atomic import atomic
 from harness.io.run_lock import run_lock
-from harness.runs.finished import plugins_of, use_saved
+from harness.runs.finished import use_saved
 from harness.runs.folder import new_folder
 from harness.runs.job import make_job
 from harness.runs.multi_run import read
+from harness.runs.recorded_plugins import plugins_of
 from harness.runs.start import finish
 from leaderboards.record import Record
 from zoo.errors import UserError

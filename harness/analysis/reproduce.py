@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from harness.config.schema import RunConfig, validate
-from harness.runs.finished import data_place, plugin_names, trusted_plugins
+from harness.runs.finished import data_place
 from harness.runs.folder import new_folder, saved_config
 from harness.runs.identity import identity
 from harness.runs.job import Job, make_job
 from harness.runs.multi_run import write_config
+from harness.runs.recorded_plugins import plugin_names, trusted_plugins
 from harness.runs.recording import host
 from harness.runs.remarks import LABELS
 from harness.runs.start import check_ready, finish, read, run_job

@@ -17,8 +17,9 @@ import numpy as np
 from harness.evaluation.merging import merge
 from harness.evaluation.postprocessing import Chain
 from harness.predicting.media import Media
-from harness.runs.finished import check_stage, own_plugins, record_of_run
+from harness.runs.finished import check_stage, record_of_run
 from harness.runs.folder import saved_config
+from harness.runs.recorded_plugins import own_plugins
 from harness.runs.stages import stage_folder
 from leaderboards.record import Record
 from zoo.api import TrackSpec, VideoAnswers

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from harness.runs.finished import check_settings, check_written, digests_of, trusted_plugins
+from harness.runs.finished import check_settings, check_written, digests_of
 from harness.runs.folder import saved_config
+from harness.runs.recorded_plugins import trusted_plugins
 from leaderboards.record import read
 from tests.support import refusals
 from tests.support.paths import STRANGERS
