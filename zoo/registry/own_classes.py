@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from zoo.api import Answer
 from zoo.registry.class_names import plain
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from zoo.registry.plan import SlotPlan
 
 
@@ -53,6 +53,8 @@ class OwnClasses:
         Returns:
             (..., classes of the answer), float64.
         """
+        import numpy as np  # a plan of a run is made without it
+
         first = features.shape[-1] - self.scores
         scores = features[..., first : first + self.classes].astype(np.float64)
         own = np.exp(scores - scores.max(-1, keepdims=True))

@@ -81,6 +81,12 @@ def test_choices_of_a_run(made: Any, selections: int, saws: list[TrainingExposur
     assert tuple(said.values()) == wanted
 
 
+class Plain(torch.nn.Linear):
+    """A network without adapters."""
+
+    adapted: tuple[str, ...] = ()
+
+
 @pytest.mark.parametrize(
     ("schedule", "select", "decided"),
     [
@@ -93,7 +99,7 @@ def test_choices_of_a_run(made: Any, selections: int, saws: list[TrainingExposur
 def test_whatever_reads_validation_scores_is_a_selection(schedule: str, select: str, decided: list[str]) -> None:
     """The count is the loop's own: a score that steers nothing is none, one that lowers a rate is one."""
     settings = Train(schedule=schedule, select=select)  # type: ignore[arg-type]
-    state = TrainingState(torch.nn.Linear(1, 1), settings, 10, {})  # type: ignore[arg-type]
+    state = TrainingState(Plain(1, 1), settings, 10, {})  # type: ignore[arg-type]
     for score in (0.1, 0.3, 0.2):
         take_score(state, score)
     made = job()

@@ -18,6 +18,7 @@ from harness.runtime.distributed import single_process
 from harness.training.loop import train
 from tests.harness.batching.test_clips import data
 from tests.harness.training.test_loop import TRACK, model
+from tests.support.recipes import stand_in_hub
 from tests.support.refusals import refused
 from zoo.errors import Stopped
 from zoo.model.model import Batch
@@ -93,9 +94,12 @@ def test_new_runs_have_the_default_set_and_files_of_older_runs_none(tmp_path: Pa
     assert with_names(load_config(str(path), {}, [])).augment == ("default",)
 
 
-def test_recipes_of_published_systems_that_train_encoders_of_pictures_are_not_augmented() -> None:
+def test_recipes_of_published_systems_that_train_encoders_of_pictures_are_not_augmented(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     registry, found = load([]), {}
     for name in (name for name in recipe_names() if about(name).paper):
+        stand_in_hub(name, tmp_path / name, monkeypatch)
         config = with_names(load_config(name, {}, []), registry)
         track = find_track(registry, config.track, config.edition)[1]
         found[name] = bool(plan_of(config, registry, track).augment)

@@ -18,6 +18,8 @@ from harness.training.parameter_groups import parameter_groups
 class Blocks(nn.Module):
     """A matrix, a convolution, and everything that is never decayed: biases, a norm, a learned vector."""
 
+    adapted: tuple[str, ...] = ()
+
     def __init__(self) -> None:
         super().__init__()
         self.linear = nn.Linear(3, 2)
@@ -25,6 +27,12 @@ class Blocks(nn.Module):
         self.norm = nn.LayerNorm(2)
         self.absent = nn.Parameter(torch.ones(4))
         self.fixed = nn.Parameter(torch.ones(2, 2), requires_grad=False)
+
+
+class Plain(nn.Linear):
+    """A network without adapters."""
+
+    adapted: tuple[str, ...] = ()
 
 
 DECAYED = {"linear.weight", "conv.weight"}
@@ -79,7 +87,7 @@ def test_a_constant_schedule_and_one_cycle() -> None:
 
 def averages(settings: Train, values: Sequence[float]) -> list[float]:
     """The average after each of the weight's values."""
-    net = nn.Linear(1, 1, bias=False)
+    net = Plain(1, 1, bias=False)
     average = running_average(net, settings)  # type: ignore[arg-type]
     assert average is not None
     seen = []

@@ -56,6 +56,8 @@ def test_a_run_in_bfloat16_is_close_to_one_in_float32(program, tmp_path: Path, r
 class WithNorm(nn.Module):
     """A model with one trained encoder that has a batch norm."""
 
+    adapted: tuple[str, ...] = ()
+
     def __init__(self) -> None:
         super().__init__()
         self.encoders = nn.ModuleDict({"face": nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))})
