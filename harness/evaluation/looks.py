@@ -25,7 +25,9 @@ from zoo.api import FrameInput
 from zoo.augmenting import ClipName
 from zoo.errors import UserError
 from zoo.model.augmenter import Augmenter, Chain, build_chains
-from zoo.model.model import Batch
+from zoo.model.model import Batch, build_encoder
+from zoo.model.probing import meta_or_real
+from zoo.modules import Encoder
 from zoo.registry.plan import Plan
 
 if TYPE_CHECKING:
@@ -129,6 +131,14 @@ def check_passes(config: RunConfig, plan: Plan) -> None:
         raise UserError("tta-strides-fps", fps=config.train.fps)
     if tta.strides and max(tta.strides) > config.train.clip:
         raise UserError("stride-over-clip", stride=max(tta.strides), clip=config.train.clip)
+    for slot in plan.slots if max(tta.strides, default=1) > 1 else ():
+        if not slot.frozen and reads_neighbours(meta_or_real(lambda slot=slot: build_encoder(slot))):
+            raise UserError("stride-with-context", slot=slot.name)
+
+
+def reads_neighbours(encoder: Encoder) -> bool:
+    """Return True if an encoder reads neighbouring frames, which a stride would leave out."""
+    return isinstance(encoder.input, FrameInput) and encoder.input.context > 0
 
 
 def described(config: RunConfig, plan: Plan) -> TestTimeBlock:

@@ -8,8 +8,8 @@ from torch import nn
 
 from harness.config.schema import RunConfig, Train
 from harness.config.training_options import FineTuning
+from harness.evaluation.looks import reads_neighbours
 from harness.training.build import adapter_options, regularisation_options
-from zoo.api import FrameInput
 from zoo.errors import UserError
 from zoo.model.encoder_layers import layer_numbers
 from zoo.model.lora import check_adapters
@@ -29,7 +29,7 @@ def check_training(plan: Plan, config: RunConfig) -> None:
     trained = {s.name: meta_or_real(lambda s=s: build_encoder(s)) for s in plan.slots if not s.frozen}
     pretrained = {s.name: trained[s.name] for s in plan.slots if s.name in trained and s.passport is not None}
     for slot, encoder in trained.items():
-        if (settings.stride > 1 or settings.fps) and isinstance(encoder.input, FrameInput) and encoder.input.context:
+        if (settings.stride > 1 or settings.fps) and reads_neighbours(encoder):
             raise UserError("stride-with-context", slot=slot)
     _check_tuning(pretrained, settings)
     values = any(answer.kind == "value" for answer in plan.answers)

@@ -11,13 +11,14 @@ import torch
 from harness.config.prediction_options import TestTime, tta_sets
 from harness.config.recorded import recorded, with_left_out
 from harness.config.schema import RunConfig, load_config
+from harness.evaluation import looks
 from harness.evaluation.looks import Look, Pass, check_passes, cost_factor, passes_of, weights_of
 from harness.evaluation.prediction import answers
 from harness.features.views import FixedView
 from tests.harness.batching.test_clips import Store, video
 from tests.harness.evaluation.test_prediction import TIMES, TRACK, Clips, Counting, Echo, Pictures
 from tests.support.refusals import refused
-from zoo.api import AugmentationSpec
+from zoo.api import AugmentationSpec, FrameInput
 from zoo.augmenting import Augmentation, ClipName, drawing
 from zoo.model.model import Batch
 from zoo.modules import FusionOut
@@ -186,6 +187,24 @@ def test_passes_that_do_not_fit_are_refused() -> None:
     fps = RunConfig.model_validate({"tta": {"strides": "2"}, "train": {"fps": 5}})
     with refused("tta-strides-fps"):
         check_passes(fps, plan("frames"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("frozen", "context", "strides"), [(False, 1, "1"), (False, 0, "2"), (True, 1, "2")])
+def test_strides_are_for_trained_encoders_that_read_single_frames(
+    monkeypatch: pytest.MonkeyPatch, frozen: bool, context: int, strides: str
+) -> None:
+    def plan(frozen: bool):
+        return SimpleNamespace(slots=(SimpleNamespace(name="a", frozen=frozen),), augment={})
+
+    def building(context: int) -> None:
+        encoder = SimpleNamespace(input=FrameInput(8, (0.0,) * 3, (1.0,) * 3, context=context))
+        monkeypatch.setattr(looks, "build_encoder", lambda slot: encoder)
+
+    building(context)
+    check_passes(config(strides=strides), plan(frozen))  # type: ignore[arg-type]
+    building(1)
+    with refused("stride-with-context", slot="a"):
+        check_passes(config(strides="1+2"), plan(False))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("n", [1, 2])
