@@ -173,7 +173,7 @@ def _check_same_task(job: Job, record: Record) -> None:
 
 
 def _differences(job: Job, record: Record) -> Iterator[str]:
-    """Yield package versions, plugins, weights and the run that chose the epochs, if they differ from the record."""
+    """Yield package versions, plugins, weights and the runs that it depends on, if they differ from the record."""
     now, then = identity(job), record.result
     versions = then.get("versions") or {}
     for name, version in now["versions"].items():
@@ -190,6 +190,10 @@ def _differences(job: Job, record: Record) -> Iterator[str]:
             yield f"weights of {slot.name}: sha256 {str(was)[:12]} then, {str(sha256)[:12]} now"
     if job.origin is not None and (then.get("epochs_from") or {}).get("sha256") != job.origin.sha256:
         yield f"the run that chose the epochs, {job.origin.run}, has another result now"
+    read_then = {stage["branch"]: stage["sha256"] for stage in then.get("stages") or ()}
+    for stage in job.stages:
+        if read_then.get(stage.branch) != stage.record.result_sha256:
+            yield f"the run that branch {stage.branch} reads, {stage.record.name}, has another result now"
     if job.teacher is not None and (then.get("distillation") or {}).get("sha256") != job.teacher.sha256:
         yield f"the run that taught, {job.teacher.run}, has another result now"
 

@@ -19,7 +19,7 @@ from harness.runs.folder import check_name, new_folder, one_run
 from harness.runs.identity import identity
 from harness.runs.job import Job, make_job
 from harness.runs.multi_run import write_config
-from harness.runs.passes import label, with_passes
+from harness.runs.passes import ORIGIN_POST, label, with_passes
 from harness.runs.preparation import predict_split, prepare
 from harness.runs.recording import record_run
 from harness.runs.results import answer_test, postprocessors_of_source, score_split
@@ -103,4 +103,5 @@ def _evaluated(job: Job, folder: Path, source: Path, trained: Record) -> Outcome
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return Outcome(folder, record, notes)
+    kept = [f"warning: {ORIGIN_POST}"] if job.origin is not None and job.plan.post else []
+    return Outcome(folder, record, [*kept, *notes])

@@ -27,7 +27,7 @@ from harness.predicting.stages import LiveStage, live_stages
 from harness.runs.finished import check_written, read_own, use_settings
 from harness.runs.folder import one_run
 from harness.runs.job import plan_of
-from harness.runs.passes import with_passes
+from harness.runs.passes import ORIGIN_POST, PLAIN_POST, with_passes
 from harness.runs.preparation import evaluation_options, trained_model
 from harness.runs.splits import fitted_on
 from harness.runtime.device import pick_device
@@ -45,10 +45,7 @@ DETECTOR = "centerface"
 """The face detector, the same as in `harness data crop`."""
 EVERYTHING = 2**40
 """Frames that stay in memory if a video is predicted several times."""
-AVERAGED = (
-    "post-processing was fitted to predictions without --tta; `harness evaluate RUN --tta` makes a run of which it is "
-    "fitted anew",
-)
+AVERAGED = f"{PLAIN_POST}; `harness evaluate RUN --tta` makes a run of which it is fitted anew"
 FASTEST = 240
 """Frames per second of the fastest video, for the number of frames that stay in memory."""
 
@@ -157,6 +154,7 @@ class RunModel:
     ) -> None:
         check_written(folder / "weights.safetensors")
         config, record = use_settings(folder, one_run(folder), plugins)
+        averaged = averaging_warning(config, record, tta)
         config = with_passes(config, tta) if tta else config
         self.config = config.model_copy(update={"device": device} if device else {})
         self.registry: Registry = load_plugins(config.plugin)
@@ -191,7 +189,7 @@ class RunModel:
             self.edition.name,
             self.track.name,
             versions_of(record),
-            tuple(warnings_of(record)) + (AVERAGED if tta else ()),
+            (*warnings_of(record), *averaged),
         )
 
     @property
@@ -271,6 +269,21 @@ def warnings_of(record: Record | None) -> list[str]:
                 known=weights.get("rights_known", True),
             )
     return list(dict.fromkeys(out))
+
+
+def averaging_warning(config: RunConfig, record: Record | None, tta: Sequence[str]) -> list[str]:
+    """Return a warning if predictions are averaged and post-processing was fitted to plain ones.
+
+    Args:
+        config: The run's settings.
+        record: Its record.
+        tta: The settings of test-time augmentation that the user gives.
+    """
+    now = bool(tta) and not config.tta.used
+    later = "run" in ((record.result.get("tta") if record else None) or {})  # by `harness evaluate --tta`
+    if config.fit:
+        return [ORIGIN_POST] if now or later else []
+    return [AVERAGED] if now else []
 
 
 def rights_warning(name: str, license: str | None, *, known: bool = True) -> list[str]:

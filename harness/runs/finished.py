@@ -130,10 +130,26 @@ def is_runs_data(index: Index, record: Record) -> bool:
 
 
 def check_data(job: Job, record: Record | None, folder: Path) -> None:
-    """Raise UserError if the data, or the runs that it reads, are not those that the run was made with."""
+    """Raise UserError if the data, or the runs that it reads or learns from, are not those that it was made with."""
     check_index(job.whole or job.index, record, folder)
+    check_stages(job, record, folder)
+    if record is None or job.teacher is None:
+        return
+    known, now = (record.result.get("distillation") or {}).get("sha256", "none"), job.teacher.sha256
+    if known != now:
+        there = job.teacher.folder
+        raise UserError("teacher-changed", folder=folder, teacher=there, known=known[:12], found=now[:12])
+
+
+def check_stages(job: Job, record: Record | None, folder: Path) -> None:
+    """Raise UserError if a run that a run's branch reads is missing, or is not the one that it was made with."""
     for stage in job.stages if record else ():
         check_stage(stage.branch, stage.folder, stage.record, record, folder)
+    found = {stage.branch for stage in job.stages}
+    names = {slot.name: slot.slot.argument for slot in job.plan.slots}
+    for block in (record.result.get("stages") if record else None) or ():
+        if (branch := block["branch"]) not in found:
+            raise UserError("stage-missing", folder=folder, branch=branch, stage=names.get(branch))
 
 
 def check_stage(branch: str, stage: Path, found: Record, record: Record | None, folder: Path) -> None:

@@ -49,7 +49,7 @@ def identity(job: Job) -> Result:
         result["distillation"] = {
             "run": teacher.run,
             "sha256": teacher.sha256,
-            "out_of_fold": teacher.out_of_fold is not None,
+            "out_of_fold": bool(teacher.tables),
             "in_sample": len(teacher.in_sample),
             "videos": len(job.index.split("train")),
         }

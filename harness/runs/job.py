@@ -144,7 +144,7 @@ def make_job(
     """Build a job, and find every mistake that can be found before pixels are read.
 
     ``shared``: the shared setup of this configuration, if it exists already. ``trained``: the run is trained already,
-    so the one that taught it is not looked for.
+    so the one that taught it is not looked for, and what was refused or marked before its training is not again.
     """
     check_kind(config)
     registry, edition, track = (shared.registry, shared.edition, shared.track) if shared else _task(config)
@@ -162,6 +162,13 @@ def make_job(
 
     check_needs(index, [slot.stream for slot in plan.slots])
     assigned = assign_splits(index, config)
+    stages = find_stages(plan.slots, index, config, trained=trained)
+
+    def build(own: RunConfig) -> Job:
+        alike = all(getattr(own, name) == getattr(config, name) for name in ("track", "edition", "data", "plugin"))
+        return make_job(own, progress=progress, shared=shared if alike else None, trained=True)
+
+    teach = None if trained else find_teacher(config, assigned, track, registry, build, synthetic=shared.synthetic)
     return Job(
         config,
         registry,
@@ -173,9 +180,9 @@ def make_job(
         shared.synthetic,
         whole=index,
         split=split_name(config),
-        origin=find_origin(config, index, registry),
-        stages=find_stages(plan.slots, index, config),
-        teacher=None if trained else find_teacher(config, assigned, track, registry, synthetic=shared.synthetic),
+        origin=find_origin(config, index, registry, trained=trained),
+        stages=stages,
+        teacher=teach,
     )
 
 

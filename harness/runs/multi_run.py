@@ -169,6 +169,9 @@ def _finished(folder: Path, job: Job) -> Record | None:
 def _settings_and_data(result: Mapping[str, Any]) -> dict[str, str]:
     settings = {key: str(value) for key, value in flat(result.get("config") or {}).items() if key not in FREE}
     data = {"the data": str((result.get("data") or {}).get("fingerprint"))}
+    if taught := result.get("distillation"):
+        data["the teacher"] = taught["sha256"]
+    data |= {f"the run that {stage['branch']} reads": stage["sha256"] for stage in result.get("stages") or ()}
     return settings | data | {"the plugins": ", ".join(map(str, result.get("plugins") or ()))}
 
 

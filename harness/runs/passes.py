@@ -10,15 +10,19 @@ from harness.runs.job import plan_of
 from zoo.registry.augmentations import DEFAULT
 from zoo.registry.tracks import find_track, load_plugins
 
+PLAIN_POST = "post-processing was fitted to predictions without --tta"
+ORIGIN_POST = f"{PLAIN_POST}, those of the run that chose the epochs: this one has no scored videos of its own"
+"""Warnings of averaged predictions; the second one is of runs that were trained on train and val."""
+
 
 def with_passes(config: RunConfig, sets: Sequence[str]) -> RunConfig:
-    """Return a run's settings with test-time augmentation.
+    """Return a run's settings with test-time augmentation, in place of its own if it has some.
 
     Views are made with the augmentations of the run's training. If it had none, those of the default set are used for
     pictures of frozen encoders.
     """
     given = {name: parsed(value) for name, _, value in (text.partition("=") for text in sets)}
-    config = with_settings(config, given, "--tta")
+    config = with_settings(config.model_copy(update={"tta": TestTime()}), given, "--tta")
     if not config.tta.views or config.augment is not None:
         return config
     registry = load_plugins(config.plugin)

@@ -20,7 +20,7 @@ from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
 from harness.runs import finished, provenance
 from harness.runs.features import add_looks, add_views, extract_features
-from harness.runs.job import Job, make_job
+from harness.runs.job import Job
 from harness.runs.remarks import absent_lines
 from harness.runs.starting_weights import base_metadata, load_base, load_starting_weights
 from harness.runs.teacher import soft_targets
@@ -146,8 +146,8 @@ def teach(job: Job, data: ClipData, world: World, *, progress: bool) -> None:
     if job.teacher is None:
         return
 
-    def predict(config: RunConfig, folder: Path, videos: Sequence[Video]) -> list[VideoAnswers]:
-        own, names = make_job(config, progress=progress), {video.name for video in videos}
+    def predict(own: Job, folder: Path, videos: Sequence[Video]) -> list[VideoAnswers]:
+        names = {video.name for video in videos}
         # As test videos: only training clips are cut at gaps.
         kept = tuple(replace(video, split="test") for video in own.index.videos if video.name in names)
         own = replace(own, index=replace(own.index, videos=kept))
@@ -156,7 +156,7 @@ def teach(job: Job, data: ClipData, world: World, *, progress: bool) -> None:
         return found
 
     distill = job.config.distill
-    soft = soft_targets(job.teacher, job.config, data.videos, predict)
+    soft = soft_targets(job.teacher, data.videos, predict)
     data.teach(soft, job.config.train.delay, unlabelled=distill.unlabelled)
 
 

@@ -69,18 +69,22 @@ def stage_folder(slot: SlotPlan) -> Path | None:
     return folder if (folder / "record.json").is_file() else None
 
 
-def find_stages(slots: Sequence[SlotPlan], index: Index, config: RunConfig) -> tuple[Stage, ...]:
+def find_stages(
+    slots: Sequence[SlotPlan], index: Index, config: RunConfig, *, trained: bool = False
+) -> tuple[Stage, ...]:
     """Return the stages of a run's branches; raise UserError if one cannot be its input.
 
     Args:
         slots: The run's branches.
         index: Its data, with the original splits.
         config: Its settings.
+        trained: Whether it is trained already: then its reported videos were checked with the settings of then.
     """
     stages = tuple(open_stage(slot.name, folder, index) for slot in slots if (folder := stage_folder(slot)) is not None)
     for stage in stages:
         check_unseen(stage, index)
-        check_reported(stage, index, config)
+        if not trained:
+            check_reported(stage, index, config)
     return stages
 
 

@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness.config.prediction_options import TestTime
+from harness.config.schema import RunConfig
 from harness.evaluation.prediction_tables import read_predictions, to_frame, write_predictions
-from harness.predicting.models import rights_warning, warnings_of
+from harness.predicting.models import AVERAGED, averaging_warning, rights_warning, warnings_of
+from harness.runs.passes import ORIGIN_POST, with_passes
 from leaderboards.blocks import Result, WeightsBlock
 from leaderboards.record import Record
 from plugins.editions import abaw10
@@ -45,6 +48,28 @@ def test_the_card_of_fer_says_that_the_rights_are_unknown() -> None:
     assert not fer.card("face", None).rights_known
     (warning,) = rights_warning("fer", fer.card("face", None).license, known=False)
     assert "rights" in warning
+
+
+def test_post_processing_of_plain_predictions_is_said_where_they_are_averaged() -> None:
+    plain, own = RunConfig(), RunConfig(tta=TestTime(flip=True))
+    given, run = ["tta.views=1"], Record(name="r", status="done")
+    evaluated = Record(name="r", status="done", result={"tta": {"run": "first"}})
+    fit = {"fit": ("train", "val"), "epochs_from": "cv"}
+    for config, record, tta, said in (
+        (plain, run, given, [AVERAGED]),
+        (plain, run, [], []),
+        (own, evaluated, [], []),
+        (own, evaluated, given, []),
+        (own.model_copy(update=fit), run, [], []),
+        (own.model_copy(update=fit), evaluated, [], [ORIGIN_POST]),
+        (plain.model_copy(update=fit), run, given, [ORIGIN_POST]),
+    ):
+        assert averaging_warning(config, record, tta) == said
+
+
+def test_given_passes_replace_those_of_the_run() -> None:
+    config = RunConfig(tta=TestTime(flip=True, strides=(1, 2)), augment=("face=flip",))
+    assert with_passes(config, ["tta.views=1"]).tta == TestTime(views=1)
 
 
 def test_of_a_run_without_a_record_nothing_is_said() -> None:

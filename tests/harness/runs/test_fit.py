@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from harness.runs.folder import saved_config
+from harness.runs.passes import ORIGIN_POST
 from harness.runs.provenance import read_exposure
 from harness.runs.splits import fitted_on
 from leaderboards.record import read
@@ -127,6 +128,24 @@ def test_it_never_stands_among_scores_of_val(runs: Path) -> None:
     assert tables == {"test": ["fit-1", "fit-3"], "val": ["base", "chose-1", "chose-3"]}
     rows = [row for table in leaderboard(records) if table.key.split == "test" for row in table.rows]
     assert all(row.score is None and row.rank == "" for row in rows)
+
+
+def test_test_time_augmentation_afterwards_is_no_other_training(
+    program, runs: Path, record: Read, tmp_path: Path
+) -> None:
+    for name in ("chose-1", "fit-1"):
+        shutil.copytree(runs / name, tmp_path / name)
+    answer = program("evaluate", tmp_path / "fit-1", "--tta", "views=1", "--name", "averaged")
+    assert answer.code == 0, answer.err
+    assert f"warning: {ORIGIN_POST}" in answer.out
+    before, after = (record(tmp_path / name)["result"] for name in ("fit-1", "averaged"))
+    assert after["post"] == before["post"]
+    assert after["tta"]["run"] == "fit-1"
+    assert after["config"]["augment"]
+    options = ("--fit", "train,val", "--epochs-from", tmp_path / "chose-1", "--out", tmp_path, "--tta", "flip")
+    program("run", *options).refused(
+        "origin-other-training", other=Part("tta.flip")
+    )  # a training is compared as before
 
 
 @pytest.mark.slow

@@ -196,6 +196,9 @@ def test_folds_of_a_second_run_are_marked(program, tmp_path: Path, record: Read)
     assert third.code == 0, third.err
     chain = record(tmp_path / "third")["result"]["stages"]
     assert [stage["run"] for stage in chain + chain[0]["stages"]] == ["second", "r"]
+    both = program("ensemble", tmp_path / "second", tmp_path / "third", "--name", "both", "--out", tmp_path)
+    assert both.code == 0, both.err  # what the members may read was checked before they were trained
+    assert record(tmp_path / "both")["result"]["seen"] == result["seen"]
 
 
 # --- what is refused, before training -----------------------------------------------------------------------------------

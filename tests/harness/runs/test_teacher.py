@@ -7,18 +7,26 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from harness.analysis.reproduce import _differences
 from harness.config.recorded import recorded, with_left_out
-from harness.config.schema import RunConfig
+from harness.config.schema import RunConfig, load_config
 from harness.data.index.index import Video
 from harness.evaluation.prediction_tables import write_predictions
+from harness.runs.finished import check_data
+from harness.runs.folder import saved_config
+from harness.runs.identity import identity
+from harness.runs.job import Job, make_job, with_names
+from harness.runs.multi_run import _settings_and_data
 from harness.runs.teacher import Teacher, soft_targets
+from leaderboards.record import Record, read
 from tests.harness.batching.test_clips import video
-from tests.support.refusals import refused
+from tests.support.refusals import Part, refused
 from zoo.api import VideoAnswers
 from zoo.registry.tracks import find_track, load_plugins
 
@@ -86,10 +94,129 @@ def test_a_record_without_a_teacher_is_as_it_was_before() -> None:
     assert with_left_out(recorded(RunConfig()))["distill"] == {"weight": 0.5, "temperature": 2.0, "unlabelled": False}
 
 
+# --- who may teach, before any work -------------------------------------------------------------------------------------
+
+FOLDS = ("--encoders", "frame", "--epochs", 1, "--folds", 3, "--folds-of", "train")
+
+
+def student(program, teacher: Path, **more: object) -> Job:
+    """The job of a run that is taught, on the crumb."""
+    flags = {"data_dir": str(program.demo), "encoders": "frame", "device": "cpu"}
+    config = with_names(load_config("demo", flags, ["train.epochs=1", f'distill.run="{teacher}"']))
+    return make_job(config.model_copy(update=more), progress=False)
+
+
+def changed(folder: Path, **facts: object) -> None:
+    """Write the record of a run anew with other facts."""
+    record = read(folder / "record.json")
+    record.result |= facts  # type: ignore[typeddict-item]
+    record.write(folder / "record.json")
+
+
+def test_a_teacher_without_usable_weights_is_refused(program, teacher: Path, tmp_path: Path) -> None:
+    trees, bare, bad = (Path(shutil.copytree(teacher, tmp_path / name)) for name in ("trees", "bare", "bad"))
+    changed(trees, trees={})
+    with refused("teacher-unfit", why=Part("--trees")):
+        student(program, trees)
+    (bare / "weights.safetensors").unlink()
+    with refused("teacher-unfit", why=Part("weights.safetensors")):
+        student(program, bare)
+    content = bytearray((bad / "weights.safetensors").read_bytes())
+    content[-1] ^= 1
+    (bad / "weights.safetensors").write_bytes(content)
+    with refused("file-changed"):
+        student(program, bad)
+
+
+def test_only_the_folds_of_the_run_count(program, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(program.kept(*FOLDS), tmp_path / "cv"))
+    saw = student(program, run).teacher.exposures
+    both = program.kept("--encoders", "frame", "--epochs", 1, "--folds", 3)
+    shutil.copytree(both / "fold-0", run / "fold-9")  # it has seen validation videos
+    assert student(program, run).teacher.exposures == saw
+    (run / "fold-1" / "weights.safetensors").rename(run / "fold-9" / "other.safetensors")
+    with refused("teacher-unfit", why=Part("fold-1/weights.safetensors")):
+        student(program, run)
+
+
+def test_folds_of_train_teach_a_run_that_is_scored_on_val(program, tmp_path: Path) -> None:
+    run = program.kept(*FOLDS)
+    taught = program.run(tmp_path, "taught", "--encoders", "frame", "--epochs", 1, "--distill", run)
+    facts = result(taught)
+    assert (facts["distillation"]["out_of_fold"], facts["distillation"]["in_sample"], facts["seen"]) == (True, 0, [])
+    with refused("teacher-saw-reported", split="val"):
+        student(program, program.kept("--encoders", "frame", "--epochs", 1, "--folds", 3))
+
+
+def test_folds_of_train_teach_the_validation_videos_too(program) -> None:
+    """A run on train and val: the mean of all folds, none of which has seen them."""
+    run = program.kept(*FOLDS)
+    job = student(program, run, fit=("train", "val"), epochs_from=str(run))
+    found = soft_targets(job.teacher, job.index.split("train"), lambda *_: [])
+    rest = pd.read_parquet(run / "predictions" / "rest.parquet")
+    names = set(rest["video"])
+    assert names == {video.name for video in job.whole.split("val")}
+    for name in names:
+        rows, wanted = found[name], rest.loc[rest["video"] == name, ["valence", "arousal"]].to_numpy()
+        seen = ~np.isnan(rows).any(1)
+        assert seen.any()
+        np.testing.assert_allclose(rows[seen], wanted[seen], atol=1e-6)
+
+
+def test_a_missing_prediction_is_found_before_any_work(program, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(program.kept(*FOLDS), tmp_path / "cv"))
+    (run / "predictions" / "rest.parquet").unlink()
+    student(program, run)  # the training videos have all of theirs
+    with refused("teacher-video", frames="none"):
+        student(program, run, fit=("train", "val"), epochs_from=str(run))
+
+
+def test_one_fold_teaches_as_a_run_of_its_own(program) -> None:
+    teacher = student(program, program.kept(*FOLDS) / "fold-0").teacher
+    assert teacher.tables == ()
+    assert (teacher.job.config.folds, teacher.job.config.folds_of) == (0, ("train", "val"))
+    assert 0 < len(teacher.in_sample) < len(teacher.job.index.split("train"))
+
+
+def test_a_teacher_whose_stage_has_changed_is_refused(program, tmp_path: Path) -> None:
+    first = Path(shutil.copytree(program.kept(*FOLDS), tmp_path / "first"))
+    second = program.run(tmp_path, "second", "--encoders", f"face=features:{first}", "--epochs", 1)
+    job = student(program, second)
+    assert [stage.folder for stage in job.teacher.job.stages] == [first]
+    staged = make_job(saved_config(second), progress=False)
+    assert not [line for line in _differences(staged, read(second / "record.json")) if "branch" in line]
+    changed(first, late_fall=0.5)
+    with refused("stage-changed", branch="face"):
+        student(program, second)
+    staged = make_job(saved_config(second), progress=False)
+    assert [line for line in _differences(staged, read(second / "record.json")) if "branch face" in line]
+    first.rename(tmp_path / "away")
+    with refused("stage-missing"):
+        student(program, second)
+
+
+def test_a_run_is_not_continued_with_another_teacher(program, teacher: Path, tmp_path: Path) -> None:
+    job = student(program, teacher)
+    record = Record("r", "running", result=identity(job))
+    check_data(job, record, tmp_path)
+    record.result["distillation"]["sha256"] = "0" * 64
+    with refused("teacher-changed", found=job.teacher.sha256[:12]):
+        check_data(job, record, tmp_path)
+
+
+def test_members_know_who_taught_them_and_what_they_read() -> None:
+    member = {"distillation": {"sha256": "a" * 64}, "stages": [{"branch": "face", "sha256": "b" * 64}]}
+    found = _settings_and_data(member).items() - _settings_and_data({}).items()
+    assert dict(found) == {"the teacher": "a" * 64, "the run that face reads": "b" * 64}
+
+
+# --- what is taught -----------------------------------------------------------------------------------------------------
+
+
 def made_teacher(tmp_path: Path) -> Teacher:
     _, track = find_track(load_plugins([]), "va", None)
     config = RunConfig.model_validate({"folds": 3, "epochs_from": None, "train": {"clip": 32}, "device": "cpu"})
-    return Teacher(tmp_path, "t", "0" * 64, config, track, (), None, ())
+    return Teacher(tmp_path, "t", "0" * 64, config, track, (), (), None, ())
 
 
 def predicted(n: int, absent: int) -> VideoAnswers:
@@ -100,29 +227,27 @@ def predicted(n: int, absent: int) -> VideoAnswers:
 
 
 def test_frames_of_which_a_teacher_has_no_input_are_not_taught(tmp_path: Path) -> None:
-    teacher, asked = made_teacher(tmp_path), []
+    teacher, asked = replace(made_teacher(tmp_path), job=SimpleNamespace()), []
 
-    def predict(config: RunConfig, folder: Path, videos: Sequence[Video]) -> list[VideoAnswers]:
-        asked.append((config, folder, [video.name for video in videos]))
+    def predict(job: Job, folder: Path, videos: Sequence[Video]) -> list[VideoAnswers]:
+        asked.append((job, folder, [video.name for video in videos]))
         return [predicted(6, 2)]
 
-    student = RunConfig.model_validate({"data_dir": "here", "seed": 4, "train": {"clip": 16}})
-    (rows,) = soft_targets(teacher, student, [video("v", np.zeros((6, 2)))], predict).values()
+    (rows,) = soft_targets(teacher, [video("v", np.zeros((6, 2)))], predict).values()
     wanted = np.stack([np.arange(6) / 6, -np.arange(6) / 6], 1).astype(np.float32)
     wanted[2] = np.nan
     np.testing.assert_array_equal(rows, wanted)
-    ((config, folder, names),) = asked
-    assert (config.data_dir, config.folds, config.train.clip, folder, names) == ("here", 0, 32, tmp_path, ["v"])
+    assert asked == [(teacher.job, tmp_path, ["v"])]
     for n, name in ((5, "v"), (6, "w")):
         with refused("teacher-video", name=name, n_frames=n):
-            soft_targets(teacher, student, [video(name, np.zeros((n, 2)))], predict)
+            soft_targets(teacher, [video(name, np.zeros((n, 2)))], predict)
 
 
 def test_folds_teach_with_predictions_of_models_that_were_not_trained_on_the_video(tmp_path: Path) -> None:
     teacher = made_teacher(tmp_path)
     file = tmp_path / "predictions" / "cv3.parquet"
     write_predictions(file, teacher.track, [predicted(6, 1)])
-    teacher = replace(teacher, out_of_fold=file)
-    found = soft_targets(teacher, RunConfig(), [video("v", np.zeros((6, 2)))], lambda *_: [])
+    teacher = replace(teacher, tables=(file,))
+    found = soft_targets(teacher, [video("v", np.zeros((6, 2)))], lambda *_: [])
     np.testing.assert_allclose(found["v"][0], [0, 0])
     assert np.isnan(found["v"][1]).all()
