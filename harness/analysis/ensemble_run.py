@@ -11,7 +11,9 @@ from typing import Any
 
 from harness.analysis.ensemble import METHODS, expand, load_members, post_options, read_records, run_ensemble
 from harness.config.prediction_options import TestTime
+from harness.config.recorded import BOTH
 from harness.config.schema import RunConfig
+from harness.config.teacher_options import Distill
 from harness.io.atomic import atomic
 from harness.io.run_lock import run_lock
 from harness.runs.finished import use_saved
@@ -80,14 +82,18 @@ def _is_unfinished_ensemble(record: Record) -> bool:
 
 
 def _config(config: RunConfig, records: Mapping[str, Record], post: Sequence[str] | None) -> RunConfig:
-    """Return the first member's settings for the ensemble: without folds, with the post-processors of all members."""
+    """Return the first member's settings for the ensemble, with the post-processors of all members.
+
+    Whatever says how that member was trained or scored is left out: folds, trees, a teacher, test-time augmentation.
+    """
     own = {name: _post(record) for name, record in records.items()}
     first, wanted = next(iter(own.items()))
     if post is None and (other := next((name for name, those in own.items() if those != wanted), None)):
         raise UserError("ensemble-post-differs", first=first, said=_said(wanted), other=other, said2=_said(own[other]))
     chosen = tuple(wanted[0] if post is None else post)
-    update: dict[str, Any] = {"folds": 0, "fold": -1, "fit": (), "epochs_from": None, "post": chosen, "tta": TestTime()}
-    return config.model_copy(update=update)
+    alone = {"folds": 0, "fold": -1, "folds_of": BOTH, "fit": (), "epochs_from": None}
+    plain = {"trees": False, "distill": Distill(), "tta": TestTime()}
+    return config.model_copy(update={**alone, **plain, "post": chosen})
 
 
 def _post(record: Record) -> tuple[list[str], dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import cast
 
@@ -11,6 +12,8 @@ import pandas as pd
 import pytest
 
 from harness.analysis.ensemble import expand, post_options, read_records
+from harness.analysis.ensemble_run import _config
+from harness.config.schema import RunConfig
 from harness.runs.finished import note_files
 from leaderboards.blocks import Result
 from leaderboards.record import Record
@@ -176,6 +179,31 @@ def test_several_seeds_count_as_so_many_members(tmp_path: Path) -> None:
         expand([seeds, seeds / "seed-2"])
     with refused("ensemble-too-few"):
         expand([one])
+
+
+def test_how_the_first_member_was_trained_is_left_out() -> None:
+    first = RunConfig.model_validate(
+        {
+            "folds": 3,
+            "folds_of": ["train"],
+            "trees": True,
+            "distill": {"run": "a", "weight": 0.3},
+            "tta": {"flip": True},
+            "post": ["clip"],
+        }
+    )
+    records = {name: Record(name, "done", result=cast(Result, {"config": {"post": ["clip"]}})) for name in "ab"}
+    assert _config(first, records, None) == RunConfig(post=("clip",))
+
+
+def test_runs_with_folds_of_the_training_videos_are_merged(program, record, tmp_path: Path) -> None:
+    run = program.kept("--encoders", "frame", "--epochs", 1, "--folds", 3, "--folds-of", "train")
+    shutil.copytree(run, tmp_path / "b")
+    answer = program("ensemble", run, tmp_path / "b", "--name", "both", "--out", tmp_path)
+    assert answer.code == 0, answer.err
+    result = record(tmp_path / "both")["result"]
+    assert result["split"] == "cv3train"
+    assert result["scores"]["raw"]["main"] == pytest.approx(record(run)["result"]["scores"]["raw"]["main"])
 
 
 def test_only_the_options_of_post_processors_must_agree() -> None:
