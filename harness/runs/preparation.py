@@ -14,7 +14,7 @@ from harness.batching.training_windows import training_counts
 from harness.config.schema import RunConfig
 from harness.data.index.index import Split, Video
 from harness.data.streams.raw_inputs import RawSlot
-from harness.evaluation.looks import passes_of
+from harness.evaluation.looks import check_passes, passes_of
 from harness.evaluation.shared_prediction import shared_answers
 from harness.features.frozen_encoder import FrozenSlot, frozen_slots
 from harness.features.store import FeatureStore
@@ -77,6 +77,7 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
     dims = check(plan, adapter_options(config), regularisation_options(config))["dims"]
     if weights is None:
         check_training(plan, config)
+        check_passes(config, plan)
     frozen, raw = frozen_slots(plan.slots, config.features, world.device), raw_slots(plan, job.index)
     store = extract_features(job.index, frozen, raw, world, progress=progress)
     for line in absent_lines(store, plan.slots, job.index) if world.first else ():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.config.schema import RunConfig
+from harness.evaluation.looks import check_passes
 from harness.io.locks import BOARD, file_lock
 from harness.reports.making import leave_sweep_report
 from harness.runs.summary import announce
@@ -80,6 +81,7 @@ def preview(entries: Sequence[Entry]) -> str:
             try:
                 check(entry.job.plan, adapter_options(entry.config), regularisation_options(entry.config))
                 check_training(entry.job.plan, entry.config)
+                check_passes(entry.config, entry.job.plan)
             except UserError as error:
                 state = str(error)
         config = entry.config
