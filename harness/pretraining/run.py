@@ -51,7 +51,6 @@ def pretrain(request: Request, config: RunConfig, *, out: Path, name: str | None
     job, table = _prepared(request, config)
     with joined_by(job.config) as world:
         checked = _checked(job, table, world)
-        count_pictures(job.config, job.track, checked.table)  # damaged ones may have been the last of a part
         made = None
         if world.first:
             made = new_folder(out, name, f"{request.corpus}-{job.plan.slots[0].encoder.name}")
@@ -85,9 +84,11 @@ def _prepared(request: Request, config: RunConfig) -> tuple[Pretraining, CorpusT
 
 def _checked(job: Pretraining, table: CorpusTable, world: World) -> Checked:
     """Check every picture in the first process; the others get the result."""
-    return world.broadcast(
+    checked = world.broadcast(
         check_pictures(table, partial_ok=job.request.partial) if world.first else cast(Checked, None)
     )
+    count_pictures(job.config, job.track, checked.table)  # damaged ones may have been the last of a part
+    return checked
 
 
 def _run(job: Pretraining, checked: Checked, folder: Path, world: World) -> None:
