@@ -20,7 +20,7 @@ from harness.evaluation.drawn_frames import DrawnFrames, Limits
 from harness.evaluation.plain_reference import learnable
 from zoo.api import Answer
 
-LIMITS = Limits(frames=20_000, numbers=20_000_000, fewest=2_000)
+LIMITS = Limits(frames=20_000, numbers=5_000_000, fewest=2_000)
 """The frames that trees are fitted on."""
 ROUNDS = 100
 

@@ -48,6 +48,8 @@ def check_settings(config: RunConfig, seeds: int = 1) -> None:
         "--fit and --epochs-from": bool(config.fit or config.epochs_from),
         "--devices and --nodes": config.devices > 1 or config.nodes > 1,
         "features.views": config.features.views > 0,
+        "--tta": config.tta.used,
+        "--distill": config.distill.run is not None,
     }
     if names := ", ".join(name for name, given in asked.items() if given):
         raise UserError("trees-options", names=names)
@@ -58,8 +60,9 @@ def check_ready(job: Job) -> None:
     for slot in job.plan.slots:
         if not slot.frozen:
             raise UserError("trees-trained-slot", slot=slot.name)
+    kinds = {answer.kind for answer in job.track.answers}
     for block in job.plan.post:
-        if block.spec.per_slot or block.spec.own_classes:
+        if kinds & set(block.spec.kinds) and (block.spec.per_slot or block.spec.own_classes):
             raise UserError("trees-options", names=f"--post {block.spec.name}")
 
 
@@ -75,7 +78,7 @@ def run(job: Job, folder: Path, *, progress: bool = True) -> Outcome:
         store.write(folder / "features.csv")
         splits = clips_of(job, store, {})
         check_trainable(job, splits)
-        block, got = fit_and_predict(job, splits)
+        block, got = fit_and_predict(job, splits, progress=progress)
         scored = score_split(job, got["val"], folder)
         submission, notes = answer_test(job, got["test"], scored.chain, folder)
         exposures = exposures_of(slots, {})
@@ -104,13 +107,17 @@ def run(job: Job, folder: Path, *, progress: bool = True) -> Outcome:
     return Outcome(folder, record, [said, *notes])
 
 
-def fit_and_predict(job: Job, splits: Mapping[str, ClipData]) -> tuple[TreesBlock, dict[str, list[VideoAnswers]]]:
+def fit_and_predict(
+    job: Job, splits: Mapping[str, ClipData], *, progress: bool
+) -> tuple[TreesBlock, dict[str, list[VideoAnswers]]]:
     """Fit trees on the training videos; return their entry in the record, and split -> predictions of val and test."""
     config, train = job.config, splits["train"].of("train")
     if config.train.shuffle_labels:
         train.labels = shuffled(train.labels, config.seed)
     frames = draw_frames(partial(tree_models.slot_features, train), train, tree_models.LIMITS, config.seed)
     assert frames is not None  # check_trainable has found some
+    if progress:
+        print(f"fitting trees to {len(frames.x)} frames of {frames.x.shape[1]} features", flush=True)
     with threadpool_limits(1):
         models, count = tree_models.fit_trees(job.track.answers, frames, config.seed)
         got: dict[str, list[VideoAnswers]] = {"val": [], "test": []}

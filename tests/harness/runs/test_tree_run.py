@@ -66,8 +66,10 @@ def test_the_same_command_gives_the_same_record_and_nothing_is_predicted_from_it
         (["--folds", 3], "trees-options"),
         (["--zero-shot"], "trees-options"),
         (["--set", "features.views=2"], "trees-options"),
+        (["--tta", "flip"], "trees-options"),
+        (["--distill", "runs/teacher"], "trees-options"),
         (["--finetune", "face"], "trees-trained-slot"),
-        (["--post", "confidence_gate", "--fusion", "late"], "trees-options"),
+        (["--post", "confidence_gate", "--fusion", "late", "--track", "expr"], "trees-options"),
     ],
 )
 def test_what_needs_a_network_is_refused(program, tmp_path: Path, more: list[object], code: str) -> None:
