@@ -133,7 +133,7 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
     except (KeyboardInterrupt, Stopped):
-        print("stopped; continue a run with `harness run --resume RUN`", file=sys.stderr)
+        print("stopped; continue a training with the same command and --resume FOLDER", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (Python flushes stdout at exit, which would print an error)

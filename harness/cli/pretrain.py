@@ -38,9 +38,9 @@ def pretrain(
         str | None,
         typer.Option(metavar="NAMES", help="learn these, comma-separated: expr, va", show_default="all of the corpus"),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="write the folder into this one")] = Path(
-        "pretrained"
-    ),
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="write the folder into this one", show_default="pretrained")
+    ] = None,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="name the folder", show_default="CORPUS-ENCODER")
     ] = None,
@@ -75,7 +75,7 @@ def pretrain(
 
     machines = {"devices": devices, "nodes": nodes}
     if resume is not None:
-        others = (corpus, encoder, targets, name, epochs, seed, augment, loss, sets, device, precision)
+        others = (corpus, encoder, targets, out, name, epochs, seed, augment, loss, sets, plugin, device, precision)
         if partial or any(value is not None for value in others):
             raise UserError("pretrain-resume-mixed")
         command.resume(resume, machines, data=data)
@@ -96,7 +96,9 @@ def pretrain(
     }
     more = ([f"train.epochs={epochs}"] if epochs else []) + ([f"train.precision={precision}"] if precision else [])
     config, options = configured(encoder or "timm:resnet18", chosen, flags, [*more, *(sets or [])])
-    command.pretrain(Request(corpus, str(data), chosen, partial, options), config, out=out, name=name)
+    command.pretrain(
+        Request(corpus, str(data), chosen, partial, options), config, out=out or Path("pretrained"), name=name
+    )
 
 
 @app.command("corpus")

@@ -14,8 +14,10 @@ from harness.config.recorded import recorded
 from harness.data.corpora.checking import Checked
 from harness.io.atomic import atomic
 from harness.io.digests import text_sha256
+from harness.pretraining.counts import count_pictures
 from harness.pretraining.plan import Pretraining
 from harness.pretraining.scores import TargetScores
+from harness.runs.exposure import read_exposure
 from harness.runs.identity import VERSIONED
 from harness.training.epoch_choice import selected_by_score
 from harness.training.loop import Trained
@@ -28,8 +30,9 @@ KNOWN_GROUPS = "groups of pictures are left out together"
 class Card(TypedDict):
     """The facts of a finished pretraining; the same command gives the same card.
 
-    ``saw``: this corpus and what the starting weights saw; ``selection_split``: the part whose scores chose the epoch
-    or lowered the rate, or None; ``seen_before``: the starting weights had seen this corpus.
+    ``pictures``: those that are learned and scored, by part; ``saw``: this corpus and what the starting weights saw;
+    ``selection_split``: the part whose scores chose the epoch or lowered the rate, or None; ``seen_before``: the
+    starting weights had seen this corpus.
     """
 
     corpus: str
@@ -67,6 +70,8 @@ def card_of(
 ) -> Card:
     """Return the card; ``weights_sha256`` is filled in once the file is written."""
     table, before = checked.table, loaded.card if loaded else None
+    counted = count_pictures(job.config, job.track, table)
+    runs = [str(saw) for saw in read_exposure(loaded.path)] if loaded else []
     terms = f"{job.spec.data}: {job.spec.terms}"
     inherited = [terms] + ([f"starting weights {before.name}: {before.license}"] if before else [])
     groups = KNOWN_GROUPS if table.groups is not None else UNKNOWN_GROUPS
@@ -76,16 +81,16 @@ def card_of(
         "synthetic": job.synthetic,
         "targets": list(job.request.targets),
         "classes": [name for answer in job.track.answers for name in answer.classes],
-        "pictures": {"train": int(table.train.sum()), "val": int((~table.train).sum())},
+        "pictures": counted.pictures,
         "labels": _counts(job, checked),
-        "left_out": dict(table.left_out),
+        "left_out": counted.left_out,
         "damaged": list(checked.damaged),
         "fingerprint": checked.fingerprint,
         "split": job.spec.split,
         "encoder": job.config.encoders,
         "starting_weights": dict(loaded.record()) if loaded else None,
         "seen_before": bool(before and job.data in before.saw),
-        "saw": list(dict.fromkeys([job.data, *(before.saw if before else ())])),
+        "saw": list(dict.fromkeys([job.data, *(before.saw if before else ()), *runs])),
         "license": "; ".join(inherited),
         "scores": scores,
         "interval": f"95 %, jackknife over random blocks of validation pictures; {groups}",

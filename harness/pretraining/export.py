@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,8 +21,10 @@ from zoo.weights.network_cards import NetworkCard
 WEIGHTS = "model.safetensors"
 
 
-def export(path: Path, model: Model, job: Pretraining, squash: str, card: Card) -> str:
+def export(path: Path, model: Model, job: Pretraining, card: Card, before: Mapping[str, str]) -> str:
     """Write the encoder and its last layer; return the sha256 of the file.
+
+    ``before``: metadata that state the exposures of the starting weights (harness.runs.exposure).
 
     Without a temporal model, the fusion is one linear layer on the features of the encoder: it becomes the classifier.
     """
@@ -39,10 +42,10 @@ def export(path: Path, model: Model, job: Pretraining, squash: str, card: Card) 
         std=tuple(map(float, job.input.std)),
         classes=classes,
         values=values,
-        squash=squash,
+        squash=job.squash,
         saw=tuple(card["saw"]),
         license=card["license"],
         source="harness pretrain",
     )
-    atomic(path, lambda part: sealed.save(state, part, network.metadata()))
+    atomic(path, lambda part: sealed.save(state, part, {**before, **network.metadata()}))
     return file_sha256(path)

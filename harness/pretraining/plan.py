@@ -6,21 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from harness.config.schema import RunConfig
+from harness.data.synthetic.corpus_faces import is_made_up
 from harness.pretraining.clips import SLOT
+from harness.pretraining.counts import count_pictures
 from harness.pretraining.request import Request, with_encoder_rate
 from harness.runs.job import chosen_loggers, plan_of
 from harness.runtime.device import pick_device
 from harness.training.build import adapter_options, regularisation_options
 from harness.training.checks import check_training
-from zoo.api import CorpusSpec, EditionSpec, FrameInput, TrackSpec
+from zoo.api import Answer, CorpusSpec, Counts, EditionSpec, FrameInput, TrackSpec
 from zoo.corpora import CorpusTable
 from zoo.errors import UserError
 from zoo.model.augmenter import build_chains
-from zoo.model.model import build_encoder
+from zoo.model.model import LossGroup, build_encoder
 from zoo.model.shape_check import check, meta_or_real
 from zoo.registry.augmentations import DEFAULT, augmentation_texts
 from zoo.registry.options import check_options
@@ -33,7 +34,10 @@ METRICS = {"expr": ("macro_f1", (0.0, 1.0)), "va": ("mean_ccc", (-1.0, 1.0))}
 
 @dataclass(frozen=True)
 class Pretraining:
-    """A request, resolved. ``track`` has all targets; its metric is that of the first."""
+    """A request, resolved.
+
+    ``track`` has all targets; its metric is that of the first. ``squash``: see ``squash_of``.
+    """
 
     request: Request
     config: RunConfig
@@ -44,6 +48,7 @@ class Pretraining:
     plan: Plan
     dims: dict[str, int]
     input: FrameInput
+    squash: str
     synthetic: bool
 
     @property
@@ -84,19 +89,26 @@ def resolved(
     encoder = meta_or_real(lambda: build_encoder(slot))
     if not isinstance(encoder.input, FrameInput) or encoder.input.context:
         raise UserError("pretrain-encoder", encoder=config.encoders, why="it looks at neighbouring frames")
-    if not callable(getattr(encoder, "exported", None)):
+    exported = getattr(encoder, "exported", None)
+    if not callable(exported):
         raise UserError("pretrain-encoder", encoder=config.encoders, why="its weights cannot be written for reuse")
+    # An architecture whose last layer cannot be written is found now, not after the training.
+    width = sum(answer.width for answer in track.answers)
+    meta_or_real(lambda: exported(torch.zeros(width, encoder.dim), torch.zeros(width)))
     config = with_encoder_rate(config, pretrained=slot.passport is not None)
     config = config.model_copy(update={"augment": augmentation_texts(plan.augment) or None})
     dims = check(plan, adapter_options(config), regularisation_options(config))["dims"]
     check_training(plan, config)
+    squash = squash_of(LossGroup(plan, [_any_counts(answer) for answer in track.answers]), track)
+    count_pictures(config, track, table)
     build_chains(plan)
     chosen_loggers(config, registry)
     pick_device(config.device)
     if slot.passport is not None:
         find(slot.passport)
-    synthetic = (Path(request.data) / "made_up.json").is_file()
-    return Pretraining(request, config, registry, spec, edition, track, plan, dims, encoder.input, synthetic)
+    return Pretraining(
+        request, config, registry, spec, edition, track, plan, dims, encoder.input, squash, is_made_up(table)
+    )
 
 
 def track_of(name: str, targets: Sequence[str], table: CorpusTable) -> TrackSpec:
@@ -115,23 +127,25 @@ def target_track(track: TrackSpec, target: str) -> TrackSpec:
     return replace(track, name=target, answers=answers, metric=metric, score_range=score_range)
 
 
-def labels_of(table: CorpusTable, track: TrackSpec) -> np.ndarray:
-    """Return the labels (N, A) float32 in the order of the track's answers."""
-    names = [answer.name for answer in table.answers]
-    labels: np.ndarray = table.labels[:, [names.index(answer.name) for answer in track.answers]]
-    return labels
+def _any_counts(answer: Answer) -> Counts:
+    """Return counts that differ between labels, so that a loss that decodes by them is noticed."""
+    bins = tuple(range(1, 1 + max(2, len(answer.classes))))
+    return Counts(sum(bins), bins)
 
 
-def squash_of(losses: torch.nn.Module, classes: int, values: int) -> str:
+def squash_of(losses: LossGroup, track: TrackSpec) -> str:
     """Return how the losses turn raw outputs into values: "tanh" or "clamp" (as in zoo.weights.network_cards).
 
     Raise UserError if they do something else, or if classes are not a softmax: the file could not say it.
     """
-    raw = torch.linspace(-2, 2, 9)[:, None, None] * torch.linspace(0.5, 1, classes + values)
-    decoded = losses.decode(raw)  # type: ignore[operator]
+    classes = sum(answer.width for answer in track.answers if answer.kind == "class")
+    raw = torch.linspace(-2, 2, 9)[:, None, None] * torch.linspace(0.5, 1, losses.width)
+    decoded = losses.decode(raw)
+    if decoded.shape != raw.shape:
+        raise UserError("pretrain-loss", what=f"{losses.width} outputs to {decoded.shape[-1]} predictions")
     if classes and not torch.allclose(decoded[..., :classes], raw[..., :classes].softmax(-1), atol=1e-5):
         raise UserError("pretrain-loss", what="classes that are not a softmax")
-    if not values:
+    if classes == losses.width:
         return "clamp"
     got, given = decoded[..., classes:], raw[..., classes:]
     for name, expected in (("tanh", given.tanh()), ("clamp", given.clamp(-1, 1))):

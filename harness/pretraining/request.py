@@ -19,11 +19,11 @@ DEFAULTS = Path(__file__).with_name("defaults.toml")
 TARGETS = ("expr", "va")
 OWN = "corpus."
 REQUEST = "pretraining.toml"
-FIXED = (
-    *("encoders", "fusion", "head", "finetune", "post", "folds", "fold", "fit", "epochs_from", "zero_shot", "edition"),
-    *("project", "features", "data", "merge", "chosen", "track", "data_dir"),
+FREE = (
+    *("loss", "augment", "plugin", "seed", "device", "devices", "nodes"),
+    *("train", "logger", "logger_options", "options"),
 )
-"""Settings of videos that a pretraining has no use for; they stay as in DEFAULTS."""
+"""Settings of a run that a pretraining has too; the others stay as in DEFAULTS."""
 FIXED_TRAIN = ("clip", "stride", "fps", "overlap", "delay", "gaps", "evaluation", "modality_dropout", "shuffle_labels")
 
 
@@ -82,8 +82,8 @@ def configured(
     base = {"encoders": f"{SLOT}={encoder}", "track": ",".join(targets), "finetune": [SLOT]}
     usual = load_config(str(DEFAULTS), {**base, **flags}, [])
     config = load_config(str(DEFAULTS), {**base, **flags}, rest)
-    for key in FIXED:
-        if getattr(config, key) != getattr(usual, key):
+    for key in RunConfig.model_fields:
+        if key not in FREE and getattr(config, key) != getattr(usual, key):
             raise UserError("pretrain-setting", key=key)
     for key in FIXED_TRAIN:
         if getattr(config.train, key) != getattr(usual.train, key):

@@ -18,10 +18,12 @@ from harness.io.atomic import atomic
 from harness.io.run_lock import run_lock
 from harness.pretraining.cards import Card, card_of, write_card
 from harness.pretraining.clips import SLOT, parts_of
+from harness.pretraining.counts import count_pictures, labels_of
 from harness.pretraining.export import WEIGHTS, export
-from harness.pretraining.plan import Pretraining, labels_of, read_corpus, resolved, squash_of
+from harness.pretraining.plan import Pretraining, read_corpus, resolved
 from harness.pretraining.request import Request, read_request
 from harness.pretraining.scores import score_targets
+from harness.runs.exposure import exposure_metadata, read_exposure
 from harness.runs.folder import check_name, new_folder
 from harness.runs.job import chosen_loggers
 from harness.runs.start import joined_by
@@ -82,9 +84,11 @@ def _prepared(request: Request, config: RunConfig) -> tuple[Pretraining, CorpusT
 
 def _checked(job: Pretraining, table: CorpusTable, world: World) -> Checked:
     """Check every picture in the first process; the others get the result."""
-    return world.broadcast(
+    checked = world.broadcast(
         check_pictures(table, partial_ok=job.request.partial) if world.first else cast(Checked, None)
     )
+    count_pictures(job.config, job.track, checked.table)  # damaged ones may have been the last of a part
+    return checked
 
 
 def _run(job: Pretraining, checked: Checked, folder: Path, world: World) -> None:
@@ -92,12 +96,7 @@ def _run(job: Pretraining, checked: Checked, folder: Path, world: World) -> None
     torch.use_deterministic_algorithms(True, warn_only=True)
     started = time.time()
     parts = parts_of(table, labels_of(table, track), job.edition, track, job.input, config.seed)
-    for part, called in (("train", "training"), ("val", "validation")):
-        if not any(video.n_frames for video in parts[part].videos):
-            raise UserError("corpus-part-empty", root=table.root, part=called)
     model = make_model(job.plan, job.dims, training_counts(track, parts["train"]), config)
-    classes = sum(answer.width for answer in track.answers if answer.kind == "class")
-    squash = squash_of(model.losses, classes, model.losses.width - classes)
     loaded = load_starting_weights(model, job.plan).get(SLOT)
     if world.first:
         print("\n".join(_announced(job, checked, loaded)), flush=True)
@@ -122,16 +121,18 @@ def _run(job: Pretraining, checked: Checked, folder: Path, world: World) -> None
         if world.first:
             scores = score_targets(track, job.request.targets, videos)
             card: Card = card_of(job, checked, loaded, trained, scores)
-            card["weights_sha256"] = export(folder / WEIGHTS, model, job, squash, card)
+            card["weights_sha256"] = export(
+                folder / WEIGHTS, model, job, card, exposure_metadata(loaded.path) if loaded else {}
+            )
             write_card(folder, card, {"seconds": round(time.time() - started, 1), "device": str(world.device)})
 
 
 def _announced(job: Pretraining, checked: Checked, loaded: Loaded | None) -> list[str]:
     """Return lines for the user: the pictures, what is left out, the terms, and what the weights begin with."""
-    table = checked.table
-    train, val = int(table.train.sum()), int((~table.train).sum())
+    counted = count_pictures(job.config, job.track, checked.table)
+    train, val = counted.pictures["train"], counted.pictures["val"]
     lines = [f"{job.data}: {train:,} pictures to train on, {val:,} to validate on"]
-    lines += [f"left out: {count:,} ({reason})" for reason, count in table.left_out.items()]
+    lines += [f"left out: {count:,} ({reason})" for reason, count in counted.left_out.items()]
     lines += [f"damaged: {', '.join(checked.damaged)}"] if checked.damaged else []
     lines += [f"terms of {job.spec.data}: {job.spec.terms}; the weights inherit them"]
     if loaded is not None:
@@ -140,6 +141,8 @@ def _announced(job: Pretraining, checked: Checked, loaded: Loaded | None) -> lis
             lines += [
                 f"the starting weights saw {job.spec.data}: its validation pictures may be among what they learned"
             ]
+        trained = dict.fromkeys(map(str, read_exposure(loaded.path)))
+        lines += [f"the starting weights were trained on {', '.join(trained)}"] if trained else []
     return lines
 
 

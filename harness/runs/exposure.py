@@ -7,7 +7,7 @@ of the runs whose predictions were their input (harness.runs.stages).
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import safetensors
@@ -44,3 +44,10 @@ def read_exposure(path: Path, *, stages: bool = True) -> list[TrainingExposure]:
         ]
     except (safetensors.SafetensorError, ValueError, TypeError, KeyError):  # another program's key of that name
         return []
+
+
+def exposure_metadata(path: Path) -> dict[str, str]:
+    """Return the metadata with which a file made from these weights repeats their exposures; {} if there are none."""
+    own = read_exposure(path, stages=False)
+    said = {"saw": own, "stages": read_exposure(path)[len(own) :]}
+    return {key: json.dumps([asdict(one) for one in those]) for key, those in said.items() if those}

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
+from harness.runs.exposure import exposure_metadata
 from harness.runs.finished import use_settings
 from harness.runs.folder import one_run
 from harness.runs.job import plan_of
 from harness.runs.preparation import trained_model
-from harness.runs.provenance import read_exposure
 from harness.training.build import adapter_options, regularisation_options
 from harness.training.checkpoint import save_weights
 from zoo.errors import UserError
@@ -52,5 +50,5 @@ def merge_run(folder: Path, target: Path, *, branch: str | None = None, plugins:
     encoder = encoder_of(trained_model(plan, dims, track, config, weights), slot)
     merge(encoder)
     state = {f"encoders.{module_key(slot)}.{name}": tensor for name, tensor in encoder.state_dict().items()}
-    save_weights(target, state, {"saw": json.dumps([asdict(saw) for saw in read_exposure(weights)])})
+    save_weights(target, state, exposure_metadata(weights))
     return slot

@@ -226,5 +226,5 @@ def report_lost_process() -> Iterator[None]:
 def _told(what: str) -> str:
     return (
         f"another process of this run exited ({what}): check its output, then continue from the last checkpoint with "
-        "`harness run --resume RUN`"
+        "the same command and --resume FOLDER"
     )

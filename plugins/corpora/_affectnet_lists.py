@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ FILE, CODE = "subDirectory_filePath", "expression"
 BOX, VALUES = ("face_x", "face_y", "face_width", "face_height"), ("valence", "arousal")
 COLUMNS = (FILE, *BOX, "facial_landmarks", CODE, *VALUES)
 PICTURES = ("Manually_Annotated_Images", "Manually_Annotated/Manually_Annotated_Images")
+FARTHEST = 1 << 15  # pixels; a box may begin left of the picture or above it
 PARTS = (("training.csv", True), ("validation.csv", False))
 
 
@@ -31,7 +33,7 @@ def read(root: Path, lists: Path, partial: bool, classes: int) -> CorpusTable:
     labels, boxes = (np.concatenate([part[k] for part in parts]) for k in (1, 2))
     train = np.concatenate([np.full(len(part[0]), part[4]) for part in parts])
     has, counts = with_pictures(folder, files, partial=partial)
-    prefix = str(folder.relative_to(root)).encode() + b"/"
+    prefix = os.fsencode(folder.relative_to(root)) + b"/"
     table = CorpusTable(root, answers(classes), np.char.add(prefix, files), labels, train, boxes, left_out=counts)
     if bad := sum(part[3] for part in parts):
         table = table.keep(np.ones(len(table), bool), {"row with something that is no number": bad})
@@ -67,11 +69,13 @@ def _read_list(file: Path, classes: int, partial: bool) -> tuple[np.ndarray, np.
             check_rows(file, readable, rows[name].to_pylist() if not readable.all() else (), name, "a number", 2)
         good &= readable
         numbers[name] = np.asarray(pc.cast(pc.if_else(pa.array(readable), text, "nan"), pa.float64()))
-    files = np.array(rows[FILE].to_pylist(), dtype=bytes)
+    files = np.array(list(map(os.fsencode, rows[FILE].to_pylist())), dtype=bytes)
     codes, values = numbers[CODE], np.column_stack([numbers[name] for name in VALUES])
     boxes = np.column_stack([numbers[name] for name in BOX])
     codes, values, boxes = np.where(good, codes, 8), np.where(good[:, None], values, -2), np.nan_to_num(boxes, nan=-1)
     labels = labels_of(file, codes, values, classes, first_line=2)
+    for name, column in zip(BOX, boxes.T, strict=True):
+        check_rows(file, np.abs(column) <= FARTHEST, column, name, f"a number from -{FARTHEST} to {FARTHEST}", 2)
     return files[good], labels[good], boxes[good].round().astype(np.int32), int((~good).sum())
 
 

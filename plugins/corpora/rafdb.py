@@ -9,6 +9,7 @@ The folder ``basic`` itself may be given too. Compound expressions are not read.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def read(root: Path, partial: bool = False, pictures: str = "aligned") -> Corpus
     names, codes = _read_list(place)
     files = np.array([_file_of(name, pictures) for name in names.tolist()], dtype=bytes)
     has, counts = with_pictures(folder, files, partial=partial, found=list_pictures(folder))
-    prefix = str(folder.relative_to(root)).encode() + b"/"
+    prefix = os.fsencode(folder.relative_to(root)) + b"/"
     train = np.char.startswith(names, PARTS[0])
     answer = Answer("expression", "class", invalid=-1, classes=CLASSES)
     labels = (codes - 1).astype(np.float32)[:, None]

@@ -7,15 +7,18 @@ reads it, so that no option has to be repeated.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import safetensors
 
-from zoo.errors import UserError
+from zoo.errors import UserError, first_line
 
 KEY = "network"
+SQUASHES = ("tanh", "clamp")
+VALUES = ("valence", "arousal")
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,9 @@ class NetworkCard:
         saw: The data it was trained on, its starting weights included.
         license: The terms that its weights inherit.
         source: What made it.
+
+    Raises:
+        ValueError: A field is not what it should be.
     """
 
     model: str
@@ -46,6 +52,20 @@ class NetworkCard:
     license: str = ""
     source: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("model", "squash", "license", "source"):
+            _expect(isinstance(getattr(self, name), str), f"{name} is no text")
+        for name in ("classes", "values", "saw"):
+            _expect(_is_texts(getattr(self, name)), f"{name} is no list of texts")
+        for name in ("mean", "std"):
+            _expect(_is_rgb(getattr(self, name)), f"{name} is not three numbers")
+        _expect(type(self.size) is int and self.size > 0, "size is no positive whole number")
+        _expect(min(self.std) > 0, "std is not over 0")
+        _expect(self.squash in SQUASHES, f"squash is none of {', '.join(SQUASHES)}")
+        _expect(set(self.values) <= set(VALUES), f"values are not of {', '.join(VALUES)}")
+        named = (*self.classes, *self.values)
+        _expect(len(set(named)) == len(named), "a name of classes or values occurs twice")
+
     def metadata(self) -> dict[str, str]:
         """Return the card as metadata of a safetensors file."""
         return {KEY: json.dumps(asdict(self), sort_keys=True)}
@@ -55,7 +75,8 @@ def read_network_card(path: Path) -> NetworkCard | None:
     """Return the card in a file of weights; None if there is none, as in files of other programs.
 
     Raises:
-        UserError: The file has a card that is not one of this version.
+        UserError: The file has a card that is damaged, or has fields that this version does not know. Without them the
+            network would be built or read in another way than it was trained.
     """
     if path.suffix != ".safetensors" or not path.is_file():
         return None
@@ -68,10 +89,28 @@ def read_network_card(path: Path) -> NetworkCard | None:
         return None
     try:
         said = json.loads(text)
-        known = {field.name for field in fields(NetworkCard)}
-        if not isinstance(said, dict) or not known >= said.keys():
-            return None  # another program's key of that name
+        if not isinstance(said, dict):
+            raise ValueError("not a table")
+        if unknown := sorted(said.keys() - {field.name for field in fields(NetworkCard)}):
+            raise ValueError(f"unknown field {unknown[0]!r}")
+        if lacking := sorted({"model", "size", "mean", "std"} - said.keys()):
+            raise ValueError(f"no {lacking[0]!r}")
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in said.items()}
         return NetworkCard(**values)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise UserError("network-card-invalid", file=path, reason=type(error).__name__) from None
+    except (ValueError, RecursionError) as error:
+        raise UserError("network-card-invalid", file=path, reason=first_line(error)) from None
+
+
+def _expect(good: bool, wrong: str) -> None:
+    if not good:
+        raise ValueError(wrong)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+
+
+def _is_rgb(value: object) -> bool:
+    """Return True for three numbers; those of pictures are small."""
+    numbers = value if isinstance(value, tuple) and len(value) == 3 else (math.nan,)
+    return all(isinstance(x, int | float) and not isinstance(x, bool) and abs(x) < 1e6 for x in numbers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from collections.abc import Mapping
 from functools import partial
@@ -11,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from zoo.api import CorpusSpec
+from zoo.api import CorpusSpec, CorpusTable
 from zoo.errors import UserError
 from zoo.files import reason_of
 from zoo.registry.registry import resolve
@@ -41,6 +42,18 @@ def make_corpus(root: Path, spec: CorpusSpec, form: str | None, count: int, seed
     except OSError as error:
         raise UserError("file-not-written", file=root, error=reason_of(error)) from None
     return chosen
+
+
+def is_made_up(table: CorpusTable) -> bool:
+    """Return True if the mark is in the common folder of a corpus's pictures, or in one above it.
+
+    The folder that a user names may lie above or below the one that ``make_corpus`` wrote.
+    """
+    names = table.files.tolist()
+    # The first and the last name share what all share.
+    ends = [os.path.dirname(os.fsdecode(name)) for name in (min(names), max(names))]
+    place = table.root.resolve() / os.path.commonpath(ends)
+    return any((folder / MARK).is_file() for folder in (place, *place.parents))
 
 
 def draw_face(

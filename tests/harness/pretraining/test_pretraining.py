@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +13,22 @@ import torch
 from harness.batching.windows import Windows
 from harness.data.corpora.checking import COPY, check_pictures
 from harness.data.corpora.decoding import cut, read_picture
-from harness.data.synthetic.corpus_faces import make_corpus
+from harness.data.synthetic.corpus_faces import is_made_up, make_corpus
 from harness.predicting.command import load_model
 from harness.pretraining.clips import SLOT, parts_of
-from harness.pretraining.plan import labels_of, squash_of, track_of
+from harness.pretraining.counts import UNDRAWN, UNLABELLED, count_pictures, labels_of
+from harness.pretraining.plan import squash_of, track_of
 from harness.pretraining.request import Request, configured
 from harness.pretraining.run import pretrain, resume
+from harness.runs.exposure import exposure_metadata
 from harness.training import loop
 from plugins.corpora import affectnet, corpora
 from plugins.encoders.checkpoint import Checkpoint, own_scores, passport
 from tests.support.refusals import Part, refused
-from zoo.api import EditionSpec, FrameInput
+from zoo.api import Answer, EditionSpec, FrameInput, TrackSpec
 from zoo.errors import Stopped
 from zoo.metrics import scores as metrics
+from zoo.weights import sealed
 from zoo.weights.loading import load_pretrained
 from zoo.weights.network_cards import read_network_card
 
@@ -130,7 +134,16 @@ def test_a_finished_one_is_not_continued(done):
 
 @pytest.mark.parametrize(
     ("sets", "key"),
-    [("train.clip=4", "train.clip"), ("fusion=late", "fusion"), ("head.layers=1", "head"), ("folds=3", "folds")],
+    [
+        ("train.clip=4", "train.clip"),
+        ("fusion=late", "fusion"),
+        ("head.layers=1", "head"),
+        ("folds=3", "folds"),
+        ("trees=true", "trees"),
+        ("tta.flip=true", "tta"),
+        ("distill.weight=0.3", "distill"),
+        ("adapt=face=lora:rank=2", "adapt"),
+    ],
 )
 def test_settings_of_videos_are_refused(faces, sets, key):
     with refused("pretrain-setting", key=key):
@@ -140,10 +153,16 @@ def test_settings_of_videos_are_refused(faces, sets, key):
 def test_what_does_not_fit_is_refused_before_a_folder_is_made(faces, tmp_path):
     with refused("pretrain-encoder", why=Part("cannot be written")):
         pretrain(*ask(faces, encoder="fer"), out=tmp_path)
+    with refused("plugin-error", match="not one linear layer"):
+        pretrain(*ask(faces, "encoder.face.size=224", encoder="timm:levit_128s"), out=tmp_path)
+    with refused("pretrain-loss", what=Part("48 outputs to 10 predictions")):
+        pretrain(*ask(faces, 'loss=["ccc_bins"]'), out=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 class Decoding:
+    width = 5
+
     def __init__(self, decode):
         self.decode = decode
 
@@ -152,12 +171,63 @@ def test_a_loss_that_decodes_otherwise_is_refused():
     def decoding(values):
         return Decoding(lambda raw: torch.cat([raw[..., :3].softmax(-1), values(raw[..., 3:])], -1))
 
-    assert squash_of(decoding(torch.tanh), 3, 2) == "tanh"
-    assert squash_of(decoding(lambda raw: raw.clamp(-1, 1)), 3, 2) == "clamp"
+    classes = Answer("expression", "class", invalid=-1, classes=("a", "b", "c"))
+    values = [Answer(name, "value", invalid=-5) for name in ("valence", "arousal")]
+    track = TrackSpec("expr,va", (classes, *values), "macro_f1", (0, 1), (), (), "", "")
+    assert squash_of(decoding(torch.tanh), track) == "tanh"
+    assert squash_of(decoding(lambda raw: raw.clamp(-1, 1)), track) == "clamp"
     with refused("pretrain-loss", what=Part("neither tanh nor clipped")):
-        squash_of(decoding(torch.sigmoid), 3, 2)
+        squash_of(decoding(torch.sigmoid), track)
     with refused("pretrain-loss", what=Part("not a softmax")):
-        squash_of(Decoding(lambda raw: raw.sigmoid()), 3, 0)
+        squash_of(Decoding(lambda raw: raw.sigmoid()), track)
+    with refused("pretrain-loss", what=Part("5 outputs to 4 predictions")):
+        squash_of(Decoding(lambda raw: raw[..., :4]), track)
+
+
+def test_pictures_that_are_not_learned_are_counted(faces):
+    config, table = ask(faces)[1], affectnet.read(faces)
+    train, val = np.flatnonzero(table.train), np.flatnonzero(~table.train)
+    table.labels[train[:3], 0] = table.labels[val[:2], 0] = np.nan  # as of contempt with seven classes
+    both, one = (track_of("affectnet", targets, table) for targets in (("expr", "va"), ("expr",)))
+    got = count_pictures(config, both, table)
+    assert got.pictures == {"train": len(train) - 3, "val": len(val)}
+    assert got.left_out == {**table.left_out, UNDRAWN: 3}
+    got = count_pictures(config, one, table)
+    assert got.pictures == {"train": len(train) - 3, "val": len(val) - 2}
+    assert got.left_out == {**table.left_out, UNLABELLED: 5}
+    plain = config.model_copy(update={"train": config.train.model_copy(update={"balance": "none"})})
+    assert count_pictures(plain, both, table).pictures == {"train": len(train), "val": len(val)}
+    table.labels[val, 0] = np.nan
+    with refused("corpus-part-empty", part="validation"):
+        count_pictures(config, one, table)
+
+
+def test_made_up_pictures_are_known_above_and_below_the_folder_of_the_mark(faces, tmp_path):
+    table = affectnet.read(faces)
+    assert is_made_up(table)
+    inner = np.array([name.partition(b"/")[2] for name in table.files.tolist()])
+    assert is_made_up(replace(table, root=faces / "Manually_Annotated_Images", files=inner))
+    above = np.array([faces.name.encode() + b"/" + name for name in table.files.tolist()])
+    assert is_made_up(replace(table, root=faces.parent, files=above))
+    assert not is_made_up(replace(table, root=tmp_path))
+
+
+def test_what_the_starting_weights_were_trained_on_stays_in_the_file_and_the_card(done, faces, tmp_path):
+    said = [
+        {"edition": edition, "track": "va", "data": "Aff-Wild2", "synthetic": False, "train": ["a"], "select": ["b"]}
+        for edition in ("abaw10", "abaw8")
+    ]
+    seen = {"saw": json.dumps(said[:1]), "stages": json.dumps(said[1:])}
+    state, before = sealed.load(done / "model.safetensors")
+    sealed.save(state, tmp_path / "start.safetensors", {**before, **seen})
+    encoder = f"checkpoint:{tmp_path / 'start.safetensors'}"
+    folder = pretrain(*ask(faces, "train.epochs=1", targets=("va",), encoder=encoder), out=tmp_path)
+    assert exposure_metadata(folder / "model.safetensors") == seen
+    made_up = "made-up pictures in the layout of AffectNet"
+    assert card(folder)["result"]["saw"] == [made_up, "Aff-Wild2: abaw10 va", "Aff-Wild2: abaw8 va"]
+    network = read_network_card(folder / "model.safetensors")
+    assert network is not None
+    assert network.saw == tuple(card(folder)["result"]["saw"])
 
 
 def test_damaged_pictures_are_refused_or_counted_and_copies_leave_the_training_part(faces):

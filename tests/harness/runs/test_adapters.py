@@ -16,6 +16,7 @@ pytest.importorskip("peft", reason="peft is an extra (lora)")
 
 from harness.config.recorded import recorded, with_left_out
 from harness.config.schema import RunConfig
+from harness.runs.exposure import exposure_metadata
 from harness.runs.finished import note_files
 from harness.runs.starting_weights import base_of
 from harness.training import loop
@@ -127,6 +128,7 @@ def test_finished_runs_are_read_and_other_bases_refused(program: Any, tmp_path: 
     merged = tmp_path / "merged.safetensors"
     answer = program("weights", "merge", folder, merged)
     assert answer.code == 0, answer.err
+    assert exposure_metadata(merged) == exposure_metadata(folder / "weights.safetensors")
     plain = ("--encoders", "face,context", "--set", f"encoder.face.weights={merged}", *SETS)
     frozen = program.run(tmp_path, "from-merged", *plain)
     card = next(card for card in record(frozen)["result"]["passports"] if card["slot"] == "face")

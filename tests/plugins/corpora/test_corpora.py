@@ -135,6 +135,35 @@ def test_a_face_without_a_box_is_left_out(copy):
     assert affectnet.read(root).left_out["no box of a face"] == 1
 
 
+@pytest.mark.parametrize(("number", "name"), [(1, "face_x"), (4, "face_height")])
+def test_a_box_far_outside_any_picture_is_refused(copy, number, name):
+    root = copy("csv")
+    edit(root / LISTS / "training.csv", 4, field(number, "3e9"))
+    for partial in (False, True):
+        with refused("corpus-row", file=root / LISTS / "training.csv", line=4, name=name, got="3000000000.0"):
+            affectnet.read(root, partial=partial)
+
+
+def test_a_box_may_leave_the_picture(copy):
+    root = copy("csv")
+    edit(root / LISTS / "training.csv", 2, field(1, "-7"))
+    boxes = affectnet.read(root).boxes
+    assert boxes is not None
+    assert boxes[0].tolist() == [-7, 20, 100, 100]
+
+
+def test_names_may_have_any_letters(copy, tmp_path):
+    root = tmp_path / "in ü"
+    copy("csv").rename(root)
+    old = (root / LISTS / "training.csv").read_text().splitlines()[1].partition(",")[0]
+    new = old.replace(".jpg", "ä顔.jpg")
+    (root / IMAGES / old).rename(root / IMAGES / new)
+    edit(root / LISTS / "training.csv", 2, lambda line: line.replace(old, new))
+    table = affectnet.read(root)
+    assert table.path(0) == root / IMAGES / new
+    assert table.path(0).is_file()
+
+
 def test_a_list_without_a_column_is_refused(copy):
     root = copy("csv")
     edit(root / LISTS / "validation.csv", 1, lambda line: line.replace(",valence", "").replace("face_x,", ""))
