@@ -29,8 +29,8 @@ class TaskTokens(nn.Module):
     A last norm follows, then each task's own head and output layer. Keys at absent frames and padding are masked. At a
     frame without any slot the tokens begin as e_k. ``window``: frames on each side that are read; 0: the whole clip.
 
-    On a track with one kind of answers there is one token. Raises UserError if a size is less than 1 (window: 0) or
-    heads does not divide hidden into even widths.
+    On a track with one kind of answers there is one token, and no exchange. Raises UserError if a size is less
+    than 1 (window: 0) or heads does not divide hidden into even widths.
     """
 
     def __init__(
@@ -53,7 +53,9 @@ class TaskTokens(nn.Module):
         self.tokens = nn.Parameter(0.02 * torch.randn(len(widths), hidden))
         self.norm_memory = nn.LayerNorm(hidden)
         self.readers = nn.ModuleList(TransformerLayer(hidden, heads, dropout) for _ in range(layers))
-        self.exchanges = nn.ModuleList(Exchange(hidden, heads, dropout) for _ in range(layers))
+        # One token alone reads itself whatever the weights: their gradients would be nothing but rounding.
+        exchanges = layers if len(widths) > 1 else 0
+        self.exchanges = nn.ModuleList(Exchange(hidden, heads, dropout) for _ in range(exchanges))
         self.norm = nn.LayerNorm(hidden)
         self.predictors = nn.ModuleList(replace(build, width=width, tasks=()).predictor(hidden) for width in widths)
 
@@ -76,9 +78,10 @@ class TaskTokens(nn.Module):
         frames, count = torch.arange(valid.shape[1], device=valid.device), len(self.tokens)
         positions = (frames.repeat_interleave(count), frames.repeat(len(states)))
         x = (own.unsqueeze(2) + self.tokens).flatten(1, 2)  # (B, T * tasks, hidden), a frame's tokens side by side
-        for reader, exchange in zip(self.readers, self.exchanges, strict=True):
+        for layer, reader in enumerate(self.readers):
             x = reader(x, memory, admitted, window=self.window, positions=positions)
-            x = exchange(x.unflatten(1, (-1, count))).flatten(1, 2)
+            if self.exchanges:
+                x = self.exchanges[layer](x.unflatten(1, (-1, count))).flatten(1, 2)
         out: Tensor = self.norm(x).unflatten(1, (-1, count))
         return out
 

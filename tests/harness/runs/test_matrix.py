@@ -142,6 +142,12 @@ def test_loss(program, tmp_path: Path, record: Read, loss: str) -> None:
 @pytest.mark.parametrize("track", TRACKS)
 def test_all_post_processors_in_a_row(program, tmp_path: Path, record: Read, track: str) -> None:
     names = ",".join(REGISTRY.names("postprocessors"))
-    folder = program.run(tmp_path, "run", "--track", track, "--post", names, "--fusion", "late", *STEPS)
+    own = (
+        "--encoders",
+        "face=fer,audio",
+        "--set",
+        "encoder.face.scores=true",
+    )  # encoder_gate reads an encoder's classes
+    folder = program.run(tmp_path, "run", "--track", track, "--post", names, "--fusion", "late", *own, *STEPS)
     expect_done(folder, record)
     assert record(folder)["result"]["post"]["all"]
