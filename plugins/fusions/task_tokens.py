@@ -53,7 +53,7 @@ class TaskTokens(nn.Module):
         self.tokens = nn.Parameter(0.02 * torch.randn(len(widths), hidden))
         self.norm_memory = nn.LayerNorm(hidden)
         self.readers = nn.ModuleList(TransformerLayer(hidden, heads, dropout) for _ in range(layers))
-        # One token alone reads itself whatever the weights: their gradients would be nothing but rounding.
+        # One token alone reads itself whatever the weights of an exchange.
         exchanges = layers if len(widths) > 1 else 0
         self.exchanges = nn.ModuleList(Exchange(hidden, heads, dropout) for _ in range(exchanges))
         self.norm = nn.LayerNorm(hidden)
@@ -93,6 +93,8 @@ class Exchange(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(hidden)
         self.attention = Attention(hidden, heads, dropout, rotary=False)
+        # Without positions a bias adds the same to every score: its gradient would be nothing but rounding.
+        self.attention.key = nn.Linear(hidden, hidden, bias=False)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -54,7 +54,8 @@ def fused(fusion, features, present, valid):
 
 
 def linear(layer, x):
-    return x @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
+    bias = 0.0 if layer.bias is None else layer.bias.detach().numpy()
+    return x @ layer.weight.detach().numpy().T + bias
 
 
 def norm(layer, x):

@@ -11,7 +11,8 @@ from zoo.layers.attention import Attention, TransformerLayer, rotate
 
 
 def linear(layer, x):
-    return x @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
+    bias = 0.0 if layer.bias is None else layer.bias.detach().numpy()
+    return x @ layer.weight.detach().numpy().T + bias
 
 
 def turned(x, place):
