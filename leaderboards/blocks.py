@@ -29,8 +29,8 @@ __all__ = [
     "SearchBlock",
     "StageBlock",
     "SubmissionBlock",
-    "TestTimeBlock",
     "Together",
+    "TtaBlock",
     "WeightsBlock",
 ]
 
@@ -302,7 +302,7 @@ class DistillationBlock(TypedDict, total=False):
     videos: int
 
 
-class TestTimeBlock(TypedDict, total=False):
+class TtaBlock(TypedDict, total=False):
     """Test-time augmentation: predictions that are the mean over ``passes``.
 
     ``cost``: forward passes, as a multiple of those of a plain evaluation. ``flip``: branches whose pictures are also
@@ -345,7 +345,7 @@ class Result(FoldsBlock, total=False):
     post: PostBlock
     submission: SubmissionBlock | None
     ensemble: EnsembleBlock
-    tta: TestTimeBlock
+    tta: TtaBlock
     distillation: DistillationBlock
 
 

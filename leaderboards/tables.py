@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from leaderboards.blocks import Combination, DataBlock, ScoreBlock, SearchBlock, TestTimeBlock
+from leaderboards.blocks import Combination, DataBlock, ScoreBlock, SearchBlock, TtaBlock
 from leaderboards.ranks import FEWEST, LEVEL, places
 from leaderboards.record import Record, RecordError, read, replace_file
 from leaderboards.render.csv import to_csv
@@ -144,7 +144,7 @@ def _search(facts: SearchBlock) -> str:
     return f"{facts.get('on')}, of {facts.get('trials')}" if facts.get("trials") else ""
 
 
-def _averaged(facts: TestTimeBlock) -> str:
+def _averaged(facts: TtaBlock) -> str:
     return f"{facts.get('passes')} passes, cost {facts.get('cost'):g}" if facts else ""
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.analysis.ensemble import METHODS, expand, load_members, post_options, read_records, run_ensemble
-from harness.config.prediction_options import TestTime
+from harness.config.distill import Distill
 from harness.config.recorded import BOTH
 from harness.config.schema import RunConfig
-from harness.config.teacher_options import Distill
+from harness.config.tta import Tta
 from harness.io.atomic import atomic
 from harness.io.run_lock import run_lock
 from harness.runs.finished import use_saved
@@ -92,7 +92,7 @@ def _config(config: RunConfig, records: Mapping[str, Record], post: Sequence[str
         raise UserError("ensemble-post-differs", first=first, said=_said(wanted), other=other, said2=_said(own[other]))
     chosen = tuple(wanted[0] if post is None else post)
     alone = {"folds": 0, "fold": -1, "folds_of": BOTH, "fit": (), "epochs_from": None}
-    plain = {"trees": False, "distill": Distill(), "tta": TestTime()}
+    plain = {"trees": False, "distill": Distill(), "tta": Tta()}
     return config.model_copy(update={**alone, **plain, "post": chosen})
 
 

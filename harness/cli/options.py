@@ -22,6 +22,17 @@ THE_RECIPES = "the recipe's"
 THE_RUNS = "the run's"
 
 Device = Annotated[str | None, typer.Option("--device", metavar="NAME", help=DEVICE, show_default="auto")]
+Devices = Annotated[
+    int | None,
+    typer.Option("--devices", min=1, help="share each batch over N devices of this machine", show_default="1"),
+]
+Nodes = Annotated[
+    int | None,
+    typer.Option("--nodes", min=1, help="use N machines with as many devices each", show_default="1"),
+]
+Precision = Annotated[
+    str | None, typer.Option("--precision", metavar="NAME", help="compute in 32 or bf16-mixed", show_default="32")
+]
 Finetune = Annotated[
     list[str] | None,
     typer.Option("--finetune", metavar="BRANCH", help="train the encoder of this input branch too; repeatable"),

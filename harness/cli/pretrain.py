@@ -9,7 +9,7 @@ import typer
 
 from harness.cli.data import app
 from harness.cli.help import examples
-from harness.cli.options import Augment, Device, Loss, Plugins, Sets
+from harness.cli.options import Augment, Device, Devices, Loss, Nodes, Plugins, Precision, Sets
 from zoo.errors import UserError
 from zoo.text import visible
 
@@ -55,15 +55,9 @@ def pretrain(
     plugin: Plugins = None,
     resume: Annotated[Path | None, typer.Option(metavar="DIR", help="continue this pretraining")] = None,
     device: Device = None,
-    devices: Annotated[
-        int | None, typer.Option(min=1, help="share each batch over N devices of this machine", show_default="1")
-    ] = None,
-    nodes: Annotated[
-        int | None, typer.Option(min=1, help="use N machines with as many devices each", show_default="1")
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(metavar="NAME", help="compute in 32 or bf16-mixed", show_default="32")
-    ] = None,
+    devices: Devices = None,
+    nodes: Nodes = None,
+    precision: Precision = None,
 ) -> None:
     """Train an encoder on a corpus of labelled pictures.
 

@@ -15,6 +15,7 @@ from harness.cli.options import (
     Augment,
     DataDir,
     Device,
+    Devices,
     Edition,
     EvaluationData,
     Finetune,
@@ -22,10 +23,12 @@ from harness.cli.options import (
     Head,
     ListFile,
     Loss,
+    Nodes,
     OptEncoders,
     Out,
     Plugins,
     Post,
+    Precision,
     PredictSets,
     Recipe,
     RunData,
@@ -85,15 +88,9 @@ def run(
     plugin: Plugins = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="continue this run")] = None,
     device: Device = None,
-    devices: Annotated[
-        int | None, typer.Option(min=1, help="share each batch over N devices of this machine", show_default="1")
-    ] = None,
-    nodes: Annotated[
-        int | None, typer.Option(min=1, help="use N machines with as many devices each", show_default="1")
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(metavar="NAME", help="compute in 32 or bf16-mixed", show_default="32")
-    ] = None,
+    devices: Devices = None,
+    nodes: Nodes = None,
+    precision: Precision = None,
     compile: Annotated[
         bool, typer.Option("--compile", help="compile the networks that are trained with torch.compile")
     ] = False,
@@ -113,9 +110,9 @@ def run(
     list_file: ListFile = None,
 ) -> None:
     """Train, evaluate, rank and submit a combination."""
-    from harness.config.prediction_options import tta_sets
     from harness.config.recipe import recipe_of
     from harness.config.schema import load_config
+    from harness.config.tta import tta_sets
     from harness.reports.making import leave_report
     from harness.reports.paper_figures import draw_pictures
     from harness.runs import start as command
@@ -218,7 +215,7 @@ def predict(
     jobs: Annotated[int | None, typer.Option("--jobs", hidden=True, min=1)] = None,
 ) -> None:
     """Predict videos, images and sound files, one table for each."""
-    from harness.config.prediction_options import tta_sets
+    from harness.config.tta import tta_sets
     from harness.predicting.command import predict as command
     from harness.predicting.request import Request
     from harness.reports.video_page import write_video_page
@@ -283,8 +280,8 @@ def evaluate(
     if labels is not None or track is not None or edition is not None:
         raise UserError("evaluate-run-options")
     if tta is not None:
-        from harness.analysis.test_time import evaluate_with
-        from harness.config.prediction_options import tta_sets
+        from harness.analysis.averaged_run import evaluate_with
+        from harness.config.tta import tta_sets
 
         given = {"--data": data, "--drop": drop, "--noise": noise, "--force": force}
         if what := ", ".join(option for option, value in given.items() if value):

@@ -89,8 +89,8 @@ def sweep(
     ] = False,
 ) -> None:
     """Train many combinations and rank them."""
-    from harness.config.prediction_options import tta_sets
     from harness.config.recipe import recipe_of
+    from harness.config.tta import tta_sets
     from harness.sweeps.grid import configurations, grid
 
     combinations = grid(encoders, fusion, head)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.config.prediction_options import TestTime
+from harness.config.distill import Distill
 from harness.config.schema import Features, RunConfig
-from harness.config.teacher_options import Distill
 from harness.config.training_options import NEWER
+from harness.config.tta import Tta
 from zoo.registry.augmentations import NONE
 
 CIRCUMSTANCES = {
@@ -63,7 +63,7 @@ def with_left_out(settings: Mapping[str, Any]) -> dict[str, Any]:
     sections = {name: {**values, **settings[name]} for name, values in newer.items() if name in settings}
     folds = {"folds_of": list(BOTH)} if "folds" in settings else {}
     if "train" in settings:
-        sections["tta"] = settings.get("tta") or TestTime().model_dump(mode="json")
+        sections["tta"] = settings.get("tta") or Tta().model_dump(mode="json")
         taught = settings.get("distill") or Distill().model_dump(mode="json")
         sections["distill"] = {key: value for key, value in taught.items() if key != "run"}
     trees = {"trees": settings.get("trees", False)} if "head" in settings else {}

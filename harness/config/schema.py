@@ -16,11 +16,11 @@ from pydantic import (
     model_validator,
 )
 
-from harness.config.prediction_options import TestTime
+from harness.config.distill import Distill
 from harness.config.recipe import read_recipe, with_encoders
 from harness.config.section import PathText, Section, from_home
-from harness.config.teacher_options import Distill
 from harness.config.training_options import FineTuning, Sampling, check_agreement
+from harness.config.tta import Tta
 from zoo.errors import UserError
 from zoo.files import TooDeepError, is_plain, parse_toml
 from zoo.registry.suggestions import did_you_mean
@@ -195,7 +195,7 @@ class RunConfig(Section):
     train: Train = Train()
     project: Project = Project()
     features: Features = Features()
-    tta: TestTime = TestTime()
+    tta: Tta = Tta()
     distill: Distill = Distill()
     data: Data = Data()
     chosen: Chosen = Chosen()

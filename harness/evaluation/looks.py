@@ -16,11 +16,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.batching.clips import ClipData
-from harness.config.prediction_options import TestTime
+from harness.config.tta import Tta
 from harness.data.index.index import Video
 from harness.data.streams.augmented import MIRROR, SEED
 from harness.features.views import FixedView
-from leaderboards.blocks import TestTimeBlock
+from leaderboards.blocks import TtaBlock
 from zoo.api import FrameInput
 from zoo.augmenting import ClipName
 from zoo.errors import UserError
@@ -98,7 +98,7 @@ def weights_of(passes: Sequence[Pass], n_frames: int) -> list[float]:
     return [1 / min(one.stride or 1, n_frames) if one.phase < n_frames else 0.0 for one in passes]
 
 
-def _changed(tta: TestTime, plan: Plan) -> list[Look]:
+def _changed(tta: Tta, plan: Plan) -> list[Look]:
     frozen = [slot for slot in plan.slots if slot.frozen and slot.stream.kind == "frames"]
     looks = [Look(MIRROR, frozenset(slot.name for slot in frozen))] if tta.flip else []
     if tta.views:
@@ -141,7 +141,7 @@ def reads_neighbours(encoder: Encoder) -> bool:
     return isinstance(encoder.input, FrameInput) and encoder.input.context > 0
 
 
-def described(config: RunConfig, plan: Plan) -> TestTimeBlock:
+def described(config: RunConfig, plan: Plan) -> TtaBlock:
     """Return the facts of test-time augmentation for the record: its passes, their cost, and what they change."""
     tta = config.tta
     views = {slot: [one.spec.name for one in chain] for slot, chain in plan.augment.items()} if tta.views else {}

@@ -160,6 +160,5 @@ def _loggers(job: Pretraining, folder: Path, step: int) -> Loggers:
     found = Loggers(chosen_loggers(job.config, job.registry), folder, step)
     if not step:
         settings = flat(job.config.model_dump(mode="json", exclude_none=True))
-        plain = {k: v if isinstance(v, str | int | float) else ", ".join(map(str, v)) for k, v in settings.items()}
-        found.settings({"corpus": job.request.corpus, **plain})
+        found.settings({"corpus": job.request.corpus, **settings})
     return found

@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import safetensors
+from zoo.weights.metadata import read_metadata
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,13 @@ def read_exposure(path: Path, *, stages: bool = True) -> list[TrainingExposure]:
 
     ``stages``: include those of the runs whose predictions were the input.
     """
-    if path.suffix != ".safetensors":
-        return []
+    known = read_metadata(path)
     try:
-        with safetensors.safe_open(path, "np") as file:
-            known = file.metadata() or {}
         said = [one for key in ("saw", "stages")[: 1 + stages] for one in json.loads(known.get(key, "[]"))]
         return [
             TrainingExposure(**{**one, "train": tuple(one["train"]), "select": tuple(one["select"])}) for one in said
         ]
-    except (safetensors.SafetensorError, ValueError, TypeError, KeyError):  # another program's key of that name
+    except (ValueError, TypeError, KeyError):  # another program's key of that name
         return []
 
 

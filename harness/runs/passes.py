@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.config.prediction_options import TestTime
 from harness.config.schema import RunConfig, parsed, with_settings
+from harness.config.tta import Tta
 from harness.runs.job import plan_of
 from zoo.registry.augmentations import DEFAULT
 from zoo.registry.tracks import find_track, load_plugins
@@ -22,7 +22,7 @@ def with_passes(config: RunConfig, sets: Sequence[str]) -> RunConfig:
     pictures of frozen encoders.
     """
     given = {name: parsed(value) for name, _, value in (text.partition("=") for text in sets)}
-    config = with_settings(config.model_copy(update={"tta": TestTime()}), given, "--tta")
+    config = with_settings(config.model_copy(update={"tta": Tta()}), given, "--tta")
     if not config.tta.views or config.augment is not None:
         return config
     registry = load_plugins(config.plugin)
@@ -31,7 +31,7 @@ def with_passes(config: RunConfig, sets: Sequence[str]) -> RunConfig:
     return config.model_copy(update={"augment": tuple(f"{name}={DEFAULT}" for name in frozen) or None})
 
 
-def label(tta: TestTime) -> str:
+def label(tta: Tta) -> str:
     """Return the passes as a part of a folder's name, such as ``tta-flip-views4-strides1+2``."""
     parts = [*(["flip"] if tta.flip else []), *([f"views{tta.views}"] if tta.views else [])]
     parts += [f"strides{'+'.join(map(str, tta.strides))}"] if tta.strides else []

@@ -105,10 +105,7 @@ def begun_loggers(job: Job, folder: Path, step: int) -> Loggers:
     """Open a run's loggers; a new run's are given its settings."""
     found = Loggers(job.loggers(), folder, step)
     if not step:
-        settings = flat(job.config.model_dump(mode="json", exclude_none=True))
-        found.settings(
-            {k: v if isinstance(v, str | int | float) else ", ".join(map(str, v)) for k, v in settings.items()}
-        )
+        found.settings(flat(job.config.model_dump(mode="json", exclude_none=True)))
     return found
 
 

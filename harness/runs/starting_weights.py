@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import safetensors
-
 from zoo.errors import UserError
 from zoo.model.lora import attach_all, encoder_of, layers_of
 from zoo.model.model import Model
 from zoo.registry.plan import Plan
 from zoo.weights.loading import Loaded, load_pretrained
+from zoo.weights.metadata import read_metadata
 
 
 def load_starting_weights(model: Model, plan: Plan) -> dict[str, Loaded]:
@@ -69,8 +68,7 @@ def base_metadata(model: Model, loaded: Mapping[str, Loaded]) -> dict[str, str]:
 def base_of(path: Path) -> dict[str, dict[str, str]]:
     """Return slot -> name and sha256 of the weights under the adapters in a file; {} if it names none."""
     try:
-        with safetensors.safe_open(path, "np") as file:
-            said = json.loads((file.metadata() or {}).get("base", "{}"))
+        said = json.loads(read_metadata(path).get("base", "{}"))
         return {slot: {"name": str(one["name"]), "sha256": str(one["sha256"])} for slot, one in said.items()}
-    except (safetensors.SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}

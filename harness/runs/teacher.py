@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 from pyarrow import parquet
 
+from harness.config.distill import Distill
 from harness.config.recorded import BOTH as FOLDED
 from harness.config.schema import RunConfig
-from harness.config.teacher_options import Distill
 from harness.data.index.index import Index, Video
 from harness.runs.exposure import TrainingExposure, read_exposure
 from harness.runs.finished import check_stages, check_written, read_own, use_settings

@@ -38,9 +38,13 @@ class Loggers:
         """True if any of them takes pictures."""
         return any(getattr(logger, "pictures", True) for logger in self._open.values())
 
-    def settings(self, values: Mapping[str, Scalar]) -> None:
-        """Note the settings of the run."""
-        self._all(lambda logger: logger.settings(dict(values)))
+    def settings(self, values: Mapping[str, Any]) -> None:
+        """Note the settings of the run, by their dotted names; lists become texts."""
+        plain: dict[str, Scalar] = {
+            name: value if isinstance(value, str | int | float) else ", ".join(map(str, value))
+            for name, value in values.items()
+        }
+        self._all(lambda logger: logger.settings(dict(plain)))
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Note values at a step."""

@@ -12,9 +12,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import safetensors
-
 from zoo.errors import UserError, first_line
+from zoo.weights.metadata import read_metadata
 
 KEY = "network"
 SQUASHES = ("tanh", "clamp")
@@ -78,13 +77,7 @@ def read_network_card(path: Path) -> NetworkCard | None:
         UserError: The file has a card that is damaged, or has fields that this version does not know. Without them the
             network would be built or read in another way than it was trained.
     """
-    if path.suffix != ".safetensors" or not path.is_file():
-        return None
-    try:
-        with safetensors.safe_open(path, "np") as file:
-            text = (file.metadata() or {}).get(KEY)
-    except (safetensors.SafetensorError, OSError):
-        return None  # reading the weights reports it
+    text = read_metadata(path).get(KEY) if path.is_file() else None
     if text is None:
         return None
     try:

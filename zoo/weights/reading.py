@@ -14,6 +14,7 @@ from torch import Tensor
 from zoo.errors import UserError
 from zoo.files import file_sha256, read_bytes, replace
 from zoo.weights import averaged, keras_files, nested, sealed, torch_files
+from zoo.weights.metadata import read_metadata
 
 KERAS = (".h5", ".hdf5")
 PICKLED = (".pt", ".pth", ".tar", ".bin", ".ckpt")
@@ -51,19 +52,10 @@ def convert(source: Path, target: Path, *, ema: bool = False, key: str | None = 
     state, notes = _read(source, ema, key)
     try:
         kept = {"source": source.name, "sha256": file_sha256(source), "notes": json.dumps(notes)}
-        _keep(state, target, {**_metadata(source), **kept})
+        _keep(state, target, {**read_metadata(source), **kept})
     except OSError as error:
         raise UserError("convert-not-writable", target=target, value=error.strerror or error) from error
     return (f"{len(state)} tensors", *notes)
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    """Return the metadata of a safetensors file, such as the training data of its weights."""
-    if path.suffix != ".safetensors":
-        return {}
-    with safetensors.safe_open(path, "pt") as file:
-        said: dict[str, str] | None = file.metadata()
-    return said or {}
 
 
 def read_kept(path: Path, cache: Path, ema: bool) -> tuple[dict[str, Tensor], list[str]]:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from harness.config.prediction_options import TestTime, tta_sets
 from harness.config.recorded import recorded, with_left_out
 from harness.config.schema import RunConfig, load_config
+from harness.config.tta import Tta, tta_sets
 from harness.evaluation import looks
 from harness.evaluation.looks import Look, Pass, check_passes, cost_factor, passes_of, weights_of
 from harness.evaluation.prediction import answers
@@ -153,7 +153,7 @@ def test_all_windows_of_a_video_get_the_draw_of_its_view() -> None:
 
 def test_the_command_line_names_the_settings() -> None:
     made = load_config(None, {}, tta_sets("flip,views=4,strides=1+2"))
-    assert made.tta == TestTime(flip=True, views=4, strides=(1, 2))
+    assert made.tta == Tta(flip=True, views=4, strides=(1, 2))
     assert cost_factor(made) == 12
     assert load_config(None, {}, tta_sets("strides=3")).tta.strides == (3,)
     for text in ("", "flop", "flip,flip", "views", "flip=2", "strides="):
@@ -168,7 +168,7 @@ def test_a_record_without_it_is_as_it_was_before() -> None:
     plain, used = recorded(RunConfig()), recorded(config(flip=True))
     assert "tta" not in plain
     assert used["tta"] == {"flip": True, "views": 0, "strides": []}
-    assert with_left_out(plain)["tta"] == TestTime().model_dump(mode="json")
+    assert with_left_out(plain)["tta"] == Tta().model_dump(mode="json")
 
 
 def test_passes_that_do_not_fit_are_refused() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.config.prediction_options import TestTime
 from harness.config.schema import RunConfig
+from harness.config.tta import Tta
 from harness.evaluation.prediction_tables import read_predictions, to_frame, write_predictions
 from harness.predicting.models import AVERAGED, averaging_warning, rights_warning, warnings_of
 from harness.runs.passes import ORIGIN_POST, with_passes
@@ -51,7 +51,7 @@ def test_the_card_of_fer_says_that_the_rights_are_unknown() -> None:
 
 
 def test_post_processing_of_plain_predictions_is_said_where_they_are_averaged() -> None:
-    plain, own = RunConfig(), RunConfig(tta=TestTime(flip=True))
+    plain, own = RunConfig(), RunConfig(tta=Tta(flip=True))
     given, run = ["tta.views=1"], Record(name="r", status="done")
     evaluated = Record(name="r", status="done", result={"tta": {"run": "first"}})
     fit = {"fit": ("train", "val"), "epochs_from": "cv"}
@@ -68,8 +68,8 @@ def test_post_processing_of_plain_predictions_is_said_where_they_are_averaged() 
 
 
 def test_given_passes_replace_those_of_the_run() -> None:
-    config = RunConfig(tta=TestTime(flip=True, strides=(1, 2)), augment=("face=flip",))
-    assert with_passes(config, ["tta.views=1"]).tta == TestTime(views=1)
+    config = RunConfig(tta=Tta(flip=True, strides=(1, 2)), augment=("face=flip",))
+    assert with_passes(config, ["tta.views=1"]).tta == Tta(views=1)
 
 
 def test_of_a_run_without_a_record_nothing_is_said() -> None:

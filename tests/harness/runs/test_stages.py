@@ -263,7 +263,10 @@ def test_predictions_of_new_videos_run_the_first_stage_first(program, tmp_path: 
     done = program("predict", video, "--model", run, "--out", tmp_path / "out")
     assert done.code == 0, done.err
     found = pd.read_csv(tmp_path / "out" / f"{video.stem}.csv")
-    assert np.isfinite(found[["valence", "arousal"]]).all().all()
+    stored = pd.read_parquet(run / "predictions/test.post.parquet")
+    stored = stored[stored["video"] == video.stem].sort_values("frame")
+    for name in ("valence", "arousal"):  # the table has six decimal places
+        np.testing.assert_allclose(found[name], stored[name], atol=1e-6)
     program("predict", video, "--model", run, "--people", "all", "--out", tmp_path / "o").refused("stage-people")
     content = json.loads((first / "record.json").read_text())
     assert content["result"]["split"] == "cv3train"

@@ -17,10 +17,8 @@ def _numbers(value: Any) -> Any:
     return (value,) if isinstance(value, int) else value
 
 
-class TestTime(Section):
+class Tta(Section):
     """Test-time augmentation. Its predictions are averaged as an ensemble's (harness.evaluation.merging)."""
-
-    __test__ = False  # pytest takes classes of this name for tests
 
     flip: bool = Field(False, description="also predict from mirrored pictures, and average")
     views: int = Field(0, ge=0, description="also predict from N augmented views of each video, and average")
@@ -33,7 +31,7 @@ class TestTime(Section):
     @property
     def used(self) -> bool:
         """True if anything is averaged."""
-        return self != TestTime()
+        return self != Tta()
 
 
 def tta_sets(text: str) -> list[str]:
