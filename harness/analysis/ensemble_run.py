@@ -24,6 +24,7 @@ from harness.runs.recorded_plugins import plugins_of
 from harness.runs.start import finish
 from leaderboards.record import Record
 from zoo.errors import UserError
+from zoo.registry.suggestions import did_you_mean
 from zoo.text import visible
 
 
@@ -39,7 +40,8 @@ def ensemble(
 ) -> Path:
     """Merge finished runs into a run of its own, update the leaderboard, and return the run's folder."""
     if method not in METHODS:
-        raise UserError("ensemble-method-unknown", message=f"--method {method}: there are " + ", ".join(METHODS))
+        near = did_you_mean(method, METHODS)
+        raise UserError("ensemble-method-unknown", method=method, near=near, names=", ".join(METHODS))
     members = expand(folders)
     records = read_records(members)
     first = next(iter(members.values()))

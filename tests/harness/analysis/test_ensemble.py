@@ -125,7 +125,7 @@ def test_what_is_no_ensemble_is_refused_in_one_line(program, runs: Path) -> None
         (
             ["a", "b"],
             ["--method", "median"],
-            refused("ensemble-method-unknown", message=Part("mean, vote, ccc, weights")),
+            refused("ensemble-method-unknown", names=Part("mean, vote, ccc, weights")),
         ),
         (["a", "b"], ["--method", "vote"], refused("ensemble-method-kind", method="vote")),
         (["a", "nothing"], [], refused("record-invalid")),
