@@ -144,10 +144,11 @@ def check_parquet(
     stored, schema, rows = Path(file).stat().st_size, parquet.schema, parquet.metadata.num_rows
     chosen = [i for i in range(len(schema)) if names is None or schema.column(i).path.split(".")[0] in names]
     row = sum(_width(schema.column(i)) for i in chosen)
-    groups = [parquet.metadata.row_group(g) for g in range(parquet.metadata.num_row_groups)]
-    pages = sum(group.column(i).total_uncompressed_size for group in groups for i in chosen)
     check_inflation(file, f"its {rows:,} rows", rows * row, stored, free=free)
-    check_inflation(file, "its columns", pages, stored, free=free)
+    # The sizes of whole row groups: Arrow ends the process where the metadata of one column, which would tell how much
+    # of them is chosen, contradicts itself (its size statistics; seen in pyarrow 26.0).
+    groups = [parquet.metadata.row_group(g) for g in range(parquet.metadata.num_row_groups)]
+    check_inflation(file, "its columns", sum(group.total_byte_size for group in groups), stored, free=free)
 
 
 def _width(column: Any) -> int:

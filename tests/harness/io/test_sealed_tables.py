@@ -36,9 +36,24 @@ def test_whatever_bit_flips_the_table_is_the_same_or_refused(
 ) -> None:
     path = tmp_path_factory.mktemp("flip") / "table.parquet"
     write_sealed(TABLE, path)
-    content = bytearray(path.read_bytes())
-    content[int(len(content) * share)] ^= 1 << bit
-    path.write_bytes(content)
+    content = path.read_bytes()
+    same_or_refused(path, content, int(len(content) * share), bit)
+
+
+def test_no_byte_of_the_footer_ends_the_process(tmp_path: Path) -> None:
+    """Arrow aborts where a column's metadata with contradicting size statistics is asked for."""
+    path = tmp_path / "table.parquet"
+    write_sealed(TABLE, path)
+    content = path.read_bytes()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    for at in range(footer, len(content)):
+        same_or_refused(path, content, at, bit=0)
+
+
+def same_or_refused(path: Path, content: bytes, at: int, bit: int) -> None:
+    flipped = bytearray(content)
+    flipped[at] ^= 1 << bit
+    path.write_bytes(flipped)
     try:
         found, compared = read_sealed(path)
     except (ValueError, TypeError, KeyError, OSError, pa.ArrowException):
