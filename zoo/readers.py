@@ -27,6 +27,7 @@ class Source:
         crops: The folder of face crops ``00001.jpg``...; None if there is none.
         boxes: Returns the person's boxes (n_frames, 4) in pixels of the raw video, NaN where unknown. It raises
             UserError if the boxes have not been made.
+        faces: Returns the face's boxes, as ``boxes`` does.
         pack: A folder of streams that `harness data pack` has cropped already, for readers that support it.
         options: Options of the reader.
         size: Returns width and height of the raw video's frames in pixels, as displayed.
@@ -50,6 +51,7 @@ class Source:
     pack: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     size: Callable[[], tuple[int, int]] | None = None
+    faces: Callable[[], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,7 @@ class FrameView:
         crop: The person's aligned face as JPEG; None if there is none.
         box: (4,) float32, the person's box in pixels of the raw video, NaN if unknown.
         size: Width and height of the raw video's frames in pixels, as displayed.
+        face: (4,) float32, the face's box, as ``box``.
 
     Examples:
         >>> import numpy as np
@@ -177,6 +180,7 @@ class FrameView:
     crop: bytes | None
     box: np.ndarray
     size: tuple[int, int]
+    face: np.ndarray = field(default_factory=lambda: np.full(4, np.nan, np.float32))
 
 
 @dataclass(frozen=True)

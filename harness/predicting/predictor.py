@@ -159,7 +159,8 @@ class Predictor:
             person = self.finder.people.box(frame, both[:4], person, self.posed)
         for name, want in self.wanted.items():
             shown = frame if want.kind is None else resize(frame, *want.kind)
-            picture = want.cut(FrameView(shown if want.uses_video else None, crop, person, (width, height)))
+            shown_to_it = shown if want.uses_video else None
+            picture = want.cut(FrameView(shown_to_it, crop, person, (width, height), both[:4]))
             kept.present[name] = picture is not None
             if picture is not None:
                 self._encode(name, want, picture, kept)

@@ -9,7 +9,7 @@ second time to cut the pictures of the chosen person.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -57,6 +57,10 @@ class Wanted:
     def uses_video(self) -> bool:
         """True if the reader takes the video's frames at all."""
         return bool(self.reader.uses_video)
+
+    def shown(self, pictures: Mapping[Size | None, np.ndarray]) -> np.ndarray | None:
+        """Return the video's frame as the reader takes it, of those decoded; None if it takes none."""
+        return pictures[self.kind] if self.uses_video else None
 
     def cut(self, view: FrameView) -> np.ndarray | None:
         """Return the picture cut from a view of a frame; None if there is none."""
@@ -195,7 +199,7 @@ class VideoScan:
             if self.finder.people is not None and self.posed is not None:
                 person = self.finder.people.box(frame.pictures[None], box[:4], person, self.posed)
             yield [
-                want.cut(FrameView(frame.pictures[want.kind] if want.uses_video else None, frame.crop, person, size))
+                want.cut(FrameView(want.shown(frame.pictures), frame.crop, person, size, box[:4]))
                 for want in self.wanted
             ]
 

@@ -46,6 +46,6 @@ MTL = TrackSpec(
 
 IMAGES_ONLY = (
     "Only the images of s-Aff-Wild2 may be used: the videos, sound and annotations of A/V Aff-Wild2 are forbidden "
-    "in editions 7 and 11, so a submission must not use the streams audio, body, context and frame."
+    "in editions 7 and 11, so a submission must not use the streams audio, body, context, frame and portrait."
 )
-WITHOUT_VIDEOS = ("audio", "body", "context", "frame")
+WITHOUT_VIDEOS = ("audio", "body", "context", "frame", "portrait")

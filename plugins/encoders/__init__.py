@@ -179,7 +179,7 @@ def encoders() -> list[api.EncoderSpec]:
             },
             paper="Wolf et al. 2020, arXiv:1910.03771",
             license="Apache-2.0; the weights' own licences are in their model cards",
-            streams=("face", "body", "context", "frame", "audio", "text"),
+            streams=("face", "portrait", "body", "context", "frame", "audio", "text"),
             kind=("frames", "sound", "text"),
             passport="plugins.encoders.hf:passport",
             scores="plugins.encoders.hf:own_scores",

@@ -12,8 +12,8 @@ from zoo.registry.suggestions import did_you_mean
 
 Sort = Literal["image", "video", "wave", "mel", "text"]
 READ_BY: dict[str, tuple[str, ...]] = {
-    "image": ("face", "body", "context", "frame"),
-    "video": ("face", "body", "context", "frame"),
+    "image": ("face", "portrait", "body", "context", "frame"),
+    "video": ("face", "portrait", "body", "context", "frame"),
     "wave": ("audio",),
     "mel": ("audio",),
     "text": ("text",),

@@ -147,5 +147,5 @@ def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Pat
 def test_the_default_encoders_on_the_page_are_those_of_the_recipe(recipe: str) -> None:
     (row,) = (line for line in read(DOCS / "train.md").splitlines() if f"(recipe `{recipe}`)" in line)
     named = default_encoders(recipe)
-    assert len({named[stream] for stream in ("body", "context", "frame")}) == 1
+    assert len({named[stream] for stream in ("portrait", "body", "context", "frame")}) == 1
     assert re.findall(r"`(\w+)`", row)[1:] == [named["face"], named["context"], named["audio"]]

@@ -50,7 +50,7 @@ class StreamCase:
         with tempfile.TemporaryDirectory() as folder:
             source = self.source(Path(folder), seed)
             if bare:
-                source = replace(source, root=Path(folder) / "empty", video=None, crops=None, boxes=None)
+                source = replace(source, root=Path(folder) / "empty", video=None, crops=None, boxes=None, faces=None)
             yield record_calls(resolve(self.spec.reader)(source)), source
 
 
@@ -99,7 +99,7 @@ def pictures(seed: int) -> np.ndarray:
 
 
 def make_source(folder: Path, seed: int) -> Source:
-    """Write a second of video with sound, two words, face crops but for three frames, and a box in all but the first.
+    """Write a second of video with sound, two words, face crops but for three frames, and boxes in all but the first.
 
     Args:
         folder: An existing, empty folder.
@@ -122,7 +122,15 @@ def make_source(folder: Path, seed: int) -> Source:
     (folder / "clip.srt").write_text("\n\n".join(cues) + "\n", encoding="utf-8")
     times = np.arange(FRAMES) / FPS
     return Source(
-        "clip", folder, FRAMES, lambda: times, folder / "clip.mp4", crops, lambda: boxes, size=lambda: (WIDTH, HEIGHT)
+        "clip",
+        folder,
+        FRAMES,
+        lambda: times,
+        folder / "clip.mp4",
+        crops,
+        lambda: boxes,
+        size=lambda: (WIDTH, HEIGHT),
+        faces=lambda: boxes - np.array([0, 0, 0, 24]),
     )
 
 

@@ -23,7 +23,7 @@ from harness.data.packed.metadata import RATE, Label
 from harness.data.packed.reader import open_pictures, open_samples
 from harness.data.packed.writer import BOXED, PICTURES, SAMPLES, Writer, encode_jpeg
 from harness.data.preprocessing.pack_plan import Item, Settings
-from harness.data.streams.readers import BodyReader, ContextReader
+from harness.data.streams.box_readers import BodyReader, ContextReader
 from harness.data.tracking.person_boxes import person_boxes
 from harness.io.atomic import append_line, clear_parts
 from harness.io.locks import NAME, file_lock

@@ -8,7 +8,7 @@ from zoo import api
 @api.hookimpl
 def streams() -> list[api.StreamSpec]:
     """Return the built-in streams: pictures of the person and of the scene, points, sound, words."""
-    readers = "harness.data.streams.readers"
+    readers, boxes = "harness.data.streams.readers", "harness.data.streams.box_readers"
     return [
         api.StreamSpec(
             "face",
@@ -28,15 +28,23 @@ def streams() -> list[api.StreamSpec]:
         ),
         api.StreamSpec(
             "body",
-            f"{readers}:BodyReader",
+            f"{boxes}:BodyReader",
             "frames",
             ("video", "boxes"),
             "lite0",
             "the raw video cropped to the person's box",
         ),
         api.StreamSpec(
+            "portrait",
+            f"{boxes}:PortraitReader",
+            "frames",
+            ("video", "boxes"),
+            "lite0",
+            "the face with a margin, cut out of the raw video and not turned upright",
+        ),
+        api.StreamSpec(
             "pose",
-            f"{readers}:BodyReader",
+            f"{boxes}:BodyReader",
             "frames",
             ("video", "boxes"),
             "blazepose",
@@ -44,7 +52,7 @@ def streams() -> list[api.StreamSpec]:
         ),
         api.StreamSpec(
             "context",
-            f"{readers}:ContextReader",
+            f"{boxes}:ContextReader",
             "frames",
             ("video", "boxes"),
             "lite0",

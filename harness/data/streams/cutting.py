@@ -31,6 +31,32 @@ def cut_out(frame: np.ndarray, corners: np.ndarray, size: int) -> np.ndarray | N
     return out
 
 
+def squares_around(boxes: np.ndarray, share: float) -> np.ndarray:
+    """Return squares (n, 4) around the middle of boxes, wider than a box's longer side by ``share`` on each side."""
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = (0.5 + share) * (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True)
+    squares: np.ndarray = np.concatenate([middle - half, middle + half], axis=1)
+    return squares
+
+
+def cut_square(frame: np.ndarray, square: np.ndarray, size: int) -> np.ndarray | None:
+    """Return a square of a frame as (size, size, 3), black where it reaches beyond the frame.
+
+    Return None if the square is NaN or wholly outside.
+    """
+    if not np.isfinite(square).all():
+        return None
+    left, top = np.floor(square[:2]).astype(int).tolist()
+    side = max(1, round(float(square[2] - square[0])))
+    height, width = frame.shape[:2]
+    x0, y0, x1, y1 = max(0, left), max(0, top), min(width, left + side), min(height, top + side)
+    if x0 >= x1 or y0 >= y1:
+        return None
+    whole = np.zeros((side, side, 3), np.uint8)
+    whole[y0 - top : y1 - top, x0 - left : x1 - left] = frame[y0:y1, x0:x1]
+    return resize(whole, size, size)
+
+
 def squeezed_rectangles(corners: np.ndarray, size: int, width: int, height: int) -> np.ndarray:
     """Map rectangles (n, 4) of frames of this width and height to frames squeezed to ``size`` x ``size``.
 

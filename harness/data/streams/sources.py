@@ -13,7 +13,7 @@ from harness.data.decoding.probe_cache import video_size, video_times
 from harness.data.decoding.video import expected_frames
 from harness.data.index.index import NO_MEDIA, Index, Video
 from harness.data.streams.transcripts import FOLDER, find_transcript
-from harness.data.tracking.person_boxes import have_boxes, person_boxes
+from harness.data.tracking.person_boxes import Boxes, have_boxes, have_face_boxes, person_boxes
 from harness.runtime.machine import cores
 from zoo.api import StreamSpec
 from zoo.errors import UserError
@@ -60,11 +60,17 @@ def frame_times(index: Index, video: Video) -> np.ndarray:
 def source_of(index: Index, video: Video) -> Source:
     """Return the Source of one video."""
 
-    def boxes() -> np.ndarray:
-        found = person_boxes(index.root, video.name, video.video, video.n_frames) if video.video else None
-        if found is None:
+    def found() -> Boxes:
+        made = person_boxes(index.root, video.name, video.video, video.n_frames) if video.video else None
+        if made is None:
             raise UserError("boxes-missing-for-video", value=video.video or video.name, root=index.root)
-        return found.person
+        return made
+
+    def faces() -> np.ndarray:
+        face = found().face
+        if video.video and not have_face_boxes(index.root, video.name):  # OpenPose's key points give persons only
+            raise UserError("boxes-missing-for-video", value=video.video, root=index.root)
+        return face
 
     def size() -> tuple[int, int]:
         if video.video is None:
@@ -78,9 +84,10 @@ def source_of(index: Index, video: Video) -> Source:
         times=lambda: frame_times(index, video),
         video=video.video,
         crops=video.crops,
-        boxes=boxes,
+        boxes=lambda: found().person,
         pack=index.pack,
         size=size,
+        faces=faces,
     )
 
 

@@ -146,9 +146,12 @@ def person_boxes(data_folder: Path, name: str, video: Path, n_frames: int) -> Bo
 
 def have_boxes(data_folder: Path, name: str, video: Path) -> bool:
     """Return True if the files for ``person_boxes`` exist, without reading them."""
-    return (
-        spelled(data_folder / FOLDER / f"{name}.parquet").is_file() or _key_points(data_folder, name, video) is not None
-    )
+    return have_face_boxes(data_folder, name) or _key_points(data_folder, name, video) is not None
+
+
+def have_face_boxes(data_folder: Path, name: str) -> bool:
+    """Return True if the boxes of a name's faces were made. OpenPose's key points do not stand in for them."""
+    return spelled(data_folder / FOLDER / f"{name}.parquet").is_file()
 
 
 def _key_points(data_folder: Path, name: str, video: Path) -> Path | None:

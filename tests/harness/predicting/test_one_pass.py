@@ -25,7 +25,7 @@ from tests.support.media import write_click_video
 from zoo.api import VideoAnswers
 
 QUICK = ("--epochs", 1, "--head", "gru")
-ALL = ("--encoders", "face,body,context,frame,audio", "--fusion", "late", *QUICK)
+ALL = ("--encoders", "face,portrait,body,context,frame,audio", "--fusion", "late", *QUICK)
 TUNED = (
     "--encoders",
     "face,context,audio",

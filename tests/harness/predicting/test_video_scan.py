@@ -13,7 +13,8 @@ import pytest
 from harness.data.decoding.display import Size
 from harness.data.decoding.jpeg import resize
 from harness.data.decoding.video import VideoInfo
-from harness.data.streams.readers import BodyReader, ContextReader, FaceReader, FrameReader
+from harness.data.streams.box_readers import BodyReader, ContextReader, PortraitReader
+from harness.data.streams.readers import FaceReader, FrameReader
 from harness.data.tracking.detection import FaceFinder
 from harness.data.tracking.face_tracks import choose, people_in
 from harness.data.tracking.pose_boxes import Posed, PosedPeople
@@ -53,11 +54,11 @@ class Film:
 
 def scan(film: Any, *readers: Any) -> VideoScan:
     finder = FaceFinder(DetectorSpec("film", lambda: film, summary="known faces"))
-    needs = {FaceReader: ("crops",), BodyReader: ("boxes",), ContextReader: ("boxes",)}
+    needs = {FaceReader: ("crops",)} | dict.fromkeys((BodyReader, ContextReader, PortraitReader), ("boxes",))
     return VideoScan(film, finder, [Wanted(reader, 32, needs.get(reader, ())) for reader in readers])
 
 
-EVERY = (FaceReader, BodyReader, ContextReader, FrameReader)
+EVERY = (FaceReader, BodyReader, ContextReader, FrameReader, PortraitReader)
 
 
 def face(x: float, size: float = 40) -> tuple[float, ...]:

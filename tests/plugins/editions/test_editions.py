@@ -104,7 +104,7 @@ def test_submissions_and_forbidden_streams() -> None:
     assert track("abaw8", "ah").submission == "frame_trials"
     mtl = track("abaw11", "mtl")
     assert (mtl.submission, mtl.unit) == ("mtl", "image")
-    assert set(mtl.forbidden_streams) == {"audio", "body", "context", "frame"}
+    assert set(mtl.forbidden_streams) == {"audio", "body", "context", "frame", "portrait"}
     assert all(stream in mtl.rules for stream in mtl.forbidden_streams)
 
 

@@ -180,7 +180,7 @@ def test_a_reader_may_refuse_a_video_without_files_with_one_line():
     assert broken(testing.stream_checks(stream(Strict), source=source)) == set()
 
 
-@pytest.mark.parametrize("name", ["face", "body", "context", "audio"])
+@pytest.mark.parametrize("name", ["face", "portrait", "body", "context", "audio"])
 def test_the_made_up_video_is_read_by_the_built_in_streams(name):
     """Their rules run in test_everything_registered; here: that none of them is excused."""
     checks = testing.stream_checks(registry.load().get("streams", name))

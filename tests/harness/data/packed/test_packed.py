@@ -29,8 +29,9 @@ from harness.data.packed.writer import encode_jpeg
 from harness.data.preprocessing.pack_build import make_pack
 from harness.data.preprocessing.pack_plan import Settings, plan
 from harness.data.streams import raw_inputs
+from harness.data.streams.box_readers import BodyReader, ContextReader
 from harness.data.streams.raw_inputs import RawSlot
-from harness.data.streams.readers import AudioReader, BodyReader, ContextReader, FaceReader
+from harness.data.streams.readers import AudioReader, FaceReader
 from harness.data.streams.sources import source_of
 from harness.data.tracking.person_boxes import read_boxes, write_boxes
 from harness.features.cache.housekeeping import verify

@@ -163,7 +163,7 @@ def test_padded_frames_have_no_tokens() -> None:
 # --- pictures ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stream", ["context", "body"])
+@pytest.mark.parametrize("stream", ["context", "body", "portrait"])
 def test_packed_pictures_equal_those_read_directly(index: Index, stream: str) -> None:
     plan, size = slot(stream), 64
     raw = RawSlot(index, plan, Viewer(size))
