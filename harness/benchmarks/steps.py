@@ -37,11 +37,14 @@ def load(data: ClipData, settings: Train) -> float:
     return float(sum(int(data.batch(part, settings.clip).valid.sum()) for part in windows))
 
 
-def harness_steps(job: Job, model: Model, data: ClipData, device: torch.device) -> tuple[float, float]:
+def harness_steps(
+    job: Job, model: Model, data: ClipData, device: torch.device, *, uncounted: int = 0
+) -> tuple[float, float]:
     """Train one epoch with the harness's own loop; return frames and seconds from its first to its last step.
 
-    Work before the first step (the optimizer, TensorBoard) and after the last (the checkpoint) is left out: it is
-    negligible over an epoch of Aff-Wild2, but not over a few steps.
+    The time of the first ``uncounted`` steps is left out: a compiled network is compiled in them. So is work before the
+    first step (the optimizer, TensorBoard) and after the last (the checkpoint): it is negligible over an epoch of
+    Aff-Wild2, but not over a few steps.
     """
     settings = job.config.train.model_copy(update={"epochs": 1, "min_steps": 0, "select": "last"})
     with tempfile.TemporaryDirectory() as folder, _stamped(model) as stamps:
@@ -56,6 +59,7 @@ def harness_steps(job: Job, model: Model, data: ClipData, device: torch.device) 
             folder=Path(folder),
             progress=False,
         )
+    del stamps[:uncounted]
     if len(stamps) < 2:
         raise ValueError("an epoch of one step cannot be timed")
     return float(sum(frames for _, frames in stamps[:-1])), stamps[-1][0] - stamps[0][0]

@@ -115,11 +115,13 @@ class Sides:
         cpu, words = torch.device("cpu"), "bf16" if self.bf16 else "float32"
         bare = baseline.Loop(baseline.Network(), fast=self.bf16)
         ready = list(islice(iter(baseline.loader(self.sequences("train"))), STEPS))
-        ours = self.clips("train", STEPS + 2)
-        model, exact = self._model(self.job), dict[str, Work]()
+        ours = self.clips("train", STEPS + 2 + WARM)
+        model, others = self._model(self.job), dict[str, Work]()
         if self.bf16:
             plain = replace(self.job, config=_with(self.job.config, precision="32"))
-            exact["float32 steps"] = partial(steps.harness_steps, plain, self._model(plain), ours, cpu)
+            others["in float32"] = partial(steps.harness_steps, plain, self._model(plain), ours, cpu)
+        quick = replace(self.job, config=_with(self.job.config, compile=True))
+        others["with --compile"] = lambda: steps.harness_steps(quick, self._model(quick), ours, cpu, uncounted=WARM)
         cached = {
             what: _cached(self.data, flags, sets)
             for what, (flags, sets) in FROZEN.items()
@@ -130,14 +132,14 @@ class Sides:
                 "the field's steps": partial(_in_its_own_process, "steps", self.data),
                 "steps": lambda: steps.harness_steps(self.job, model, ours, cpu),
                 "bare steps": lambda: bare.steps(ready),
-                **exact,
+                **others,
                 **cached,
             }
         )
         base, own = got["the field's steps"], got["steps"]
         return [
             against(f"training, ResNet-18 and LSTM end to end, {words}", FIELD, base, own, 1.8),
-            *(against("the same in float32", FIELD, base, got[what]) for what in exact),
+            *(against(f"the same {what}", FIELD, base, got[what]) for what in others),
             against(f"the same in {words}", "bare loop, tensors in memory", got["bare steps"], own, 0.95),
             *(against(f"epochs after the first, {what}", FIELD, base, got[what], 100) for what in cached),
         ]
