@@ -203,12 +203,19 @@ def drop_rows(sources: RunSources) -> list[DropRow]:
         raw: Mapping[str, Any] = row["raw"]
         difference = raw.get("difference") or {}
         known = int(difference.get("groups") or 0) > 1
-        rows.append({
-            "name": str(row["name"]), "main": raw["main"], "low": raw.get("low"), "high": raw.get("high"),
-            "difference": difference.get("value"),
-            "from": difference.get("low") if known else None, "to": difference.get("high") if known else None,
-            "p": difference.get("p") if known else None,
-        })  # fmt: skip
+        compared = difference if known else {}
+        rows.append(
+            {
+                "name": str(row["name"]),
+                "main": raw["main"],
+                "low": raw.get("low"),
+                "high": raw.get("high"),
+                "difference": difference.get("value"),
+                "from": compared.get("low"),
+                "to": compared.get("high"),
+                "p": compared.get("p"),
+            }
+        )
     return rows
 
 

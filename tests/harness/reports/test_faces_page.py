@@ -96,8 +96,8 @@ def test_what_is_refused(program, run: Path, tmp_path: Path) -> None:  # type: i
     program("report", run, "--faces", "--data", tmp_path / "none").refused("data-missing")
     gone = tmp_path / "gone"
     shutil.copytree(program.demo, tmp_path / "data")
-    assert program("run", "--data", tmp_path / "data", "--out", tmp_path, "--name", "gone", "--encoders", "face",
-                   "--epochs", 1, "--head", "mlp", "--track", "expr").code == 0  # fmt: skip
+    one_epoch = ("--epochs", 1, "--head", "mlp", "--track", "expr", "--encoders", "face")
+    assert program("run", "--data", tmp_path / "data", "--out", tmp_path, "--name", "gone", *one_epoch).code == 0
     for folder in (tmp_path / "data").rglob("cropped_aligned*"):
         shutil.rmtree(folder)
     answer = program("report", gone, "--faces")

@@ -89,8 +89,8 @@ def loggers():
 
 def test_one_that_fails_warns_once_and_the_run_is_whole(program, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "fails.py").write_text(FAILS)
-    answer = program("run", "--data", program.demo, "--out", tmp_path / "runs", "--name", "r", *RUN,
-                     "--plugin", tmp_path / "fails.py", "--logger", "fails", "--logger", "csv")  # fmt: skip
+    loggers = ("--plugin", tmp_path / "fails.py", "--logger", "fails", "--logger", "csv")
+    answer = program("run", "--data", program.demo, "--out", tmp_path / "runs", "--name", "r", *RUN, *loggers)
     assert answer.code == 0, answer.err
     said = [line for line in answer.err.splitlines() if "logger fails" in line]
     assert "OSError: no room on the board" in said[0]
