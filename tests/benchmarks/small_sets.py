@@ -23,6 +23,7 @@ again. Figures are raw scores on the validation videos, or processed ones, means
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -109,8 +110,8 @@ def make_voices(shared: Path, data: Path, files: list[Path], learnt: list[str], 
             if (actor := file.stem[-2:]) in actors:
                 video, frames = make_video(file, shared / "clips" / f"{file.stem}.mkv")
                 link = data / "videos" / video.name
-                link.unlink(missing_ok=True)
-                os.link(video, link)
+                with contextlib.suppress(FileExistsError):  # from before, or from a measurement beside this one
+                    os.link(video, link)
                 label = EMOTIONS[file.stem.split("-")[2]]
                 (answers / f"{file.stem}.txt").write_text("\n".join([CLASSES, *[str(label)] * frames]) + "\n")
                 groups.append(f"{file.stem},{actor}")
