@@ -360,7 +360,10 @@ def test_an_unknown_name_of_an_encoder_asks_no_hub(hub) -> None:
 
 def test_models_that_do_not_fit_are_refused(copy) -> None:
     folder = copy("vit")
-    for stream, words in (("audio", "for face, portrait, body, context, frame, not for audio"), ("text", "not for text")):
+    for stream, words in (
+        ("audio", "for face, portrait, body, context, frame, not for audio"),
+        ("text", "not for text"),
+    ):
         with refused("plugin-error", match=words):
             slot(str(folder), stream)
     with refused("plugin-error", match="is a folder, which has no revisions"):
