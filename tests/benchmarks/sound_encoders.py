@@ -13,8 +13,11 @@ Printed for every encoder: macro F1 of the seven acted classes over all frames o
 over seeds, with the jackknife's 95 % interval over actors; the paired difference from the first encoder; and the same
 F1 of the logistic regression on the same frozen features (the record's plain reference), its mean over folds.
 
-Measured on 2026-11-30, ``--settings train.epochs=6,train.lr=1e-3,train.select=last,train.validate_every=6``, one seed:
-resemblyzer .475 [.405, .549] over twelve actors, its logistic regression .348; on two of the three folds, eight actors,
+Measured on 2026-11-30, settings of the recipe, three seeds: resemblyzer .493 [.424, .564] over twelve actors, egemaps
+.430 [.363, .502], .063 less [.022, .104]; their logistic regressions .348 and .312.
+
+With ``--settings train.epochs=6,train.lr=1e-3,train.select=last,train.validate_every=6``, one
+seed: resemblyzer .475 [.405, .549]; on two of the three folds, eight actors,
 melcnn .295 [.252, .343] against resemblyzer's .480: .185 less [.104, .265]. Six epochs favour ready-made weights.
 """
 
