@@ -16,9 +16,9 @@ F1 of the logistic regression on the same frozen features (the record's plain re
 Measured on 2026-11-30, settings of the recipe, three seeds: resemblyzer .493 [.424, .564] over twelve actors, egemaps
 .430 [.363, .502], .063 less [.022, .104]; their logistic regressions .348 and .312.
 
-With ``--settings train.epochs=6,train.lr=1e-3,train.select=last,train.validate_every=6``, one
-seed: resemblyzer .475 [.405, .549]; on two of the three folds, eight actors,
-melcnn .295 [.252, .343] against resemblyzer's .480: .185 less [.104, .265]. Six epochs favour ready-made weights.
+With ``--settings train.epochs=6,train.lr=1e-3,train.select=last,train.validate_every=6``, one seed: resemblyzer .475
+[.405, .549]; on two of the three folds, eight actors, melcnn .295 [.252, .343] against resemblyzer's .480: .185 less
+[.104, .265]. Six epochs favour ready-made weights.
 """
 
 from __future__ import annotations
