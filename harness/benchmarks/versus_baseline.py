@@ -120,6 +120,7 @@ class Sides:
         if self.bf16:
             plain = replace(self.job, config=_with(self.job.config, precision="32"))
             others["in float32"] = partial(steps.harness_steps, plain, self._model(plain), ours, cpu)
+        # A new network each round: training compiles what it is given, and would compile this one twice.
         quick = replace(self.job, config=_with(self.job.config, compile=True))
         others["with --compile"] = lambda: steps.harness_steps(quick, self._model(quick), ours, cpu, uncounted=WARM)
         cached = {

@@ -6,6 +6,9 @@ import numpy as np
 
 from harness.data.decoding.jpeg import resize
 
+LARGEST = 4
+"""Width of a square around a face at most, in widths of the frame (or heights, if it is higher)."""
+
 
 def whole_pixels(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
     """Round boxes (n, 4) to whole pixels (left, top, right, bottom) of a frame of this size; all 0 if a box is outside.
@@ -42,13 +45,15 @@ def squares_around(boxes: np.ndarray, share: float) -> np.ndarray:
 def cut_square(frame: np.ndarray, square: np.ndarray, size: int) -> np.ndarray | None:
     """Return a square of a frame as (size, size, 3), black where it reaches beyond the frame.
 
-    Return None if the square is NaN or wholly outside.
+    Return None if the square is NaN, empty, wholly outside, or more than LARGEST times as wide as the frame: boxes come
+    from files, and black pixels take memory too.
     """
-    if not np.isfinite(square).all():
+    height, width = frame.shape[:2]
+    inside = (square[:2] < [width, height]).all() and (square[2:] > 0).all()  # False for NaN
+    if not inside or not 0 < square[2] - square[0] <= LARGEST * max(width, height):
         return None
     left, top = np.floor(square[:2]).astype(int).tolist()
     side = max(1, round(float(square[2] - square[0])))
-    height, width = frame.shape[:2]
     x0, y0, x1, y1 = max(0, left), max(0, top), min(width, left + side), min(height, top + side)
     if x0 >= x1 or y0 >= y1:
         return None

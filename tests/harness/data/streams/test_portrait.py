@@ -57,8 +57,23 @@ def test_squares_are_wider_than_the_longer_side() -> None:
     assert np.isnan(squares[2]).all()
 
 
-def test_no_square_without_a_box() -> None:
-    assert cut_square(FRAME, np.full(4, np.nan), 8) is None
+@pytest.mark.parametrize(
+    "square",
+    [
+        [np.nan] * 4,
+        [-np.inf, -np.inf, np.inf, np.inf],
+        [-1e9, -1e9, 1e9, 1e9],
+        [-3e38, -3e38, 3e38, 3e38],
+        [3e38, 0, 3e38, 9],
+        [60, 0, 70, 10],
+        [0, -10, 10, 0],
+        [20, 20, 10, 10],
+        [20, 20, 20, 20],
+    ],
+)
+def test_no_square_of_what_is_no_face(square: list[float]) -> None:
+    """A file of boxes may hold any number: none costs memory."""
+    assert cut_square(FRAME, np.array(square), 8) is None
 
 
 def test_the_portraits_of_a_video_show_the_faces_of_its_boxes(index: Index) -> None:
