@@ -23,9 +23,11 @@ from harness.runtime.device import pick_device
 from harness.runtime.terminal import tabulate
 from leaderboards.blocks import Interval
 from leaderboards.intervals import SAME
-from leaderboards.record import Record
+from leaderboards.record import Record, digest
 from zoo.errors import UserError
 from zoo.files import file_sha256
+from zoo.model.model import build_encoder
+from zoo.registry.plan import SlotPlan
 from zoo.text import visible
 from zoo.weights.cards import find
 
@@ -55,7 +57,7 @@ def reproduce(path: Path, out: Path, paths: Paths) -> int:
     """
     record, beside = _record(path)
     config = _config(path, record, beside, paths)
-    job = make_job(config)
+    job = make_job(config, averaged_later="run" in (record.result.get("tta") or {}))
     _check_same_task(job, record)
     check_ready(job)
     differing = [*_differences(job, record), *_machine(job, record)]
@@ -184,9 +186,9 @@ def _differences(job: Job, record: Record) -> Iterator[str]:
     yield from (f"plugin now, not then: {name}" for name in sorted(has - had))
     recorded = {p.get("slot"): p for p in then.get("passports") or () if p.get("sha256")}
     for slot in job.plan.slots:
-        sha256 = file_sha256(find(slot.passport)) if slot.passport is not None else None
         was = recorded.get(slot.name, {}).get("sha256")
-        if sha256 != was and (sha256 is not None or slot.name in recorded):
+        sha256 = _weights_sha256(slot, described=was is not None)
+        if sha256 != was:
             yield f"weights of {slot.name}: sha256 {str(was)[:12]} then, {str(sha256)[:12]} now"
     if job.origin is not None and (then.get("epochs_from") or {}).get("sha256") != job.origin.sha256:
         yield f"the run that chose the epochs, {job.origin.run}, has another result now"
@@ -196,6 +198,14 @@ def _differences(job: Job, record: Record) -> Iterator[str]:
             yield f"the run that branch {stage.branch} reads, {stage.record.name}, has another result now"
     if job.teacher is not None and (then.get("distillation") or {}).get("sha256") != job.teacher.sha256:
         yield f"the run that taught, {job.teacher.run}, has another result now"
+
+
+def _weights_sha256(slot: SlotPlan, *, described: bool) -> str | None:
+    """Return the digest of a branch's weights; if it has none and is ``described``, the one that its encoder names."""
+    if slot.passport is not None:
+        return file_sha256(find(slot.passport))
+    say = getattr(build_encoder(slot), "describe", None) if described else None
+    return cast(str | None, say().get("sha256")) if callable(say) else None
 
 
 def _machine(job: Job, record: Record) -> Iterator[str]:
@@ -208,13 +218,13 @@ def _machine(job: Job, record: Record) -> Iterator[str]:
         yield f"commit {now['commit']} then and now, with changes on top of it that may not be the same"
 
 
-# --- verdict
-# --------------------------------------------------------------------------------------------------------------
+# --- verdict ----------------------------------------------------------------------------------------------------------
 
 
 def _judge(old: Record, new: Record, differed: bool) -> int:
     """Print the new scores next to the old intervals, and whether the results are the same to the last digit."""
-    same = old.result_sha256 == new.result_sha256
+    a, b = _of_one_run(old.result), _of_one_run(new.result)
+    same = digest(a) == digest(b)
     inside = {kind: _inside(block, new.scores.get(kind, NOTHING)) for kind, block in old.scores.items()}
     main = [inside[kind] for kind in ("raw", "post") if kind in inside]
     rows = [
@@ -232,12 +242,24 @@ def _judge(old: Record, new: Record, differed: bool) -> int:
         print(tabulate(rows, headers, disable_numparse=True))
     else:
         print("nothing was scored: only the equality of the results can be checked")
-    print(f"result_sha256: {'the same' if same else 'different'} ({new.result_sha256[:12]})")
+    but = " but for the name of the run that was averaged" if same and old.result_sha256 != new.result_sha256 else ""
+    print(f"result_sha256: {'the same' if same else 'different'}{but} ({new.result_sha256[:12]})")
     if not same:
-        _explain(old.result, new.result, differed)
+        _explain(a, b, differed)
     reproduced = all(main) if main else same
     print(f"{'reproduced' if reproduced else 'NOT reproduced'}: {_because(main, same, old)}")
     return 0 if reproduced else 1
+
+
+def _of_one_run(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a result as if its test-time augmentation had been a setting of its training.
+
+    `harness evaluate --tta` names the run that it averaged; the repeated run is trained and averaged in one.
+    """
+    if not (averaged := result.get("tta")):
+        return result
+    alone = {key: value for key, value in averaged.items() if key not in ("run", "sha256")}
+    return {**{key: value for key, value in result.items() if key != "epoch_choice"}, "tta": alone}
 
 
 def _inside(block: Interval, new: Interval) -> bool:

@@ -139,12 +139,18 @@ def prepare_shared(config: RunConfig, *, progress: bool = True) -> SharedSetup:
 
 
 def make_job(
-    config: RunConfig, *, progress: bool = True, shared: SharedSetup | None = None, trained: bool = False
+    config: RunConfig,
+    *,
+    progress: bool = True,
+    shared: SharedSetup | None = None,
+    trained: bool = False,
+    averaged_later: bool = False,
 ) -> Job:
     """Build a job, and find every mistake that can be found before pixels are read.
 
     ``shared``: the shared setup of this configuration, if it exists already. ``trained``: the run is trained already,
     so the one that taught it is not looked for, and what was refused or marked before its training is not again.
+    ``averaged_later``: its test-time augmentation was chosen after its training, as by `harness evaluate --tta`.
     """
     check_kind(config)
     registry, edition, track = (shared.registry, shared.edition, shared.track) if shared else _task(config)
@@ -180,7 +186,7 @@ def make_job(
         shared.synthetic,
         whole=index,
         split=split_name(config),
-        origin=find_origin(config, index, registry, trained=trained),
+        origin=find_origin(config, index, registry, averaged_later=trained or averaged_later),
         stages=stages,
         teacher=teach,
     )

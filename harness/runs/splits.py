@@ -130,10 +130,12 @@ def _split_as(index: Index, splits: Mapping[str, Split]) -> Index:
     return replace(index, videos=tuple(videos))
 
 
-def find_origin(config: RunConfig, index: Index, registry: Registry, *, trained: bool = False) -> EpochSource | None:
+def find_origin(
+    config: RunConfig, index: Index, registry: Registry, *, averaged_later: bool = False
+) -> EpochSource | None:
     """Return the run that ``epochs_from`` names; raise UserError if it could not choose epochs for ``config``.
 
-    A run that is ``trained`` already may be evaluated with test-time augmentation that neither had.
+    Test-time augmentation that was chosen after the training, ``averaged_later``, may be what neither had.
     """
     if config.epochs_from is None:
         return None
@@ -149,12 +151,14 @@ def find_origin(config: RunConfig, index: Index, registry: Registry, *, trained:
         raise UserError("origin-unfit", where=where, why=why)
     if result.get("fit"):
         raise UserError("origin-of-origin", where=where, first=result["epochs_from"]["run"])
-    if other := "; ".join(_differences(result, config, index, registry, trained)):
+    if other := "; ".join(_differences(result, config, index, registry, averaged_later)):
         raise UserError("origin-other-training", where=where, other=other)
     return EpochSource(folder, record.name, record.result_sha256, int(result["epoch"]), _answers(folder, result))
 
 
-def _differences(result: Result, config: RunConfig, index: Index, registry: Registry, trained: bool) -> Iterator[str]:
+def _differences(
+    result: Result, config: RunConfig, index: Index, registry: Registry, averaged_later: bool
+) -> Iterator[str]:
     """Yield the differences between that run and this one, the main ones first."""
     there = flat(with_left_out(result.get("config") or {}))
     here = flat(with_left_out(config.model_dump(mode="json")))
@@ -166,7 +170,7 @@ def _differences(result: Result, config: RunConfig, index: Index, registry: Regi
     for key in (*first, *sorted((there.keys() | here.keys()) - set(first))):
         a, b = there.get(key, "unset"), here.get(key, "unset")
         known = key in there or key.startswith("options.")  # a setting newer than that run is not compared
-        later = trained and (key.startswith("tta.") or (key == "augment" and a is None))  # harness.runs.passes
+        later = averaged_later and (key.startswith("tta.") or (key == "augment" and a is None))  # harness.runs.passes
         if key not in FREE and known and not later and a != b:
             yield f"{key.removeprefix('options.')} is {a} there and {b} here"
     frames = (result.get("data") or {}).get("frames") or {}

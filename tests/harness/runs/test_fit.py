@@ -146,6 +146,9 @@ def test_test_time_augmentation_afterwards_is_no_other_training(
     program("run", *options).refused(
         "origin-other-training", other=Part("tta.flip")
     )  # a training is compared as before
+    again = program("reproduce", tmp_path / "averaged", "--epochs-from", tmp_path / "chose-1", "--out", tmp_path)
+    assert "reproduced: the result is the same to the last digit" in again.out, again.out + again.err
+    assert again.code == 0
 
 
 @pytest.mark.slow

@@ -183,6 +183,9 @@ def test_the_record_names_the_chain_and_the_weights_what_it_saw(program, tmp_pat
     through = read_exposure(weights)[1:]
     assert through == [saw for f in range(3) for saw in read_exposure(first / f"fold-{f}" / "weights.safetensors")]
     assert set(own.select).isdisjoint(group for saw in through for group in (*saw.train, *saw.select))
+    again = program("reproduce", tmp_path / "second", "--out", tmp_path / "again")
+    assert again.code == 0, again.err
+    assert "weights of" not in again.out
 
 
 def test_folds_of_a_second_run_are_marked(program, tmp_path: Path, record: Read) -> None:
