@@ -61,6 +61,19 @@ def losses() -> list[api.LossSpec]:
             kinds=("value",),
         ),
         api.LossSpec(
+            "ccc_regions",
+            "plugins.losses.ccc_regions:CccRegions",
+            "1 - concordance correlation + divergence from the regions of valence and arousal near the label.",
+            {
+                "cells": api.Option(3, "regions per answer: three give nine of valence and arousal"),
+                "weight": api.Option(0.2, "weight of the divergence"),
+                "sigma": api.Option(1 / 3, "how far a label reaches, in half ranges"),
+                "lds": _LDS,
+            },
+            paper="Kookmin 2026, arXiv:2603.13415, without its text; lds: Yang et al. 2021, arXiv:2102.09554",
+            kinds=("value",),
+        ),
+        api.LossSpec(
             "ce",
             "plugins.losses.ce:CrossEntropy",
             "Cross-entropy with class weights from the training counts.",
