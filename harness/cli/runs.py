@@ -169,9 +169,9 @@ def run(
 )
 def predict(
     inputs: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(metavar="INPUT...", help="videos, images, sound files, folders of them, or a camera's number"),
-    ],
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -220,7 +220,7 @@ def predict(
     from harness.predicting.request import Request
     from harness.reports.video_page import write_video_page
 
-    files = (inputs, model, out, people, form, overlay, device, plugin or [])
+    files = (inputs or [], model, out, people, form, overlay, device, plugin or [])
     command(Request(*files, sets or [], report, write_video_page, tta_sets(tta) if tta is not None else []))
 
 

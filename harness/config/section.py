@@ -21,4 +21,9 @@ PathText = Annotated[str, AfterValidator(from_home)]
 class Section(BaseModel):
     """A section of the configuration: an unknown key is an error, and nothing changes after it is read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")  # TOML can hold inf and nan
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,  # of numbers with a meaning; options of blocks may be anything that TOML can hold
+        ser_json_inf_nan="constants",
+    )

@@ -58,8 +58,10 @@ def predict(request: Request) -> None:
         work.watch(found.cameras)
     except KeyboardInterrupt:
         work.write_about()  # the last table may be written, but not its summary
-        where = "" if request.streams else f", in {request.out}"
-        print(visible(f"stopped; {len(work.summaries)} of {found.count} inputs are finished{where}"), file=sys.stderr)
+        where = f", in {request.out}" if work.summaries and not request.streams else ""
+        lacks = f"; {work.drawing} is not written" if work.drawing else ""
+        done = f"{len(work.summaries)} of {found.count} inputs are finished{where}"
+        print(visible(f"stopped; {done}{lacks}"), file=sys.stderr)
         raise SystemExit(130) from None
     if work.problems or work.undrawn:
         raise _failed(work, found.count)

@@ -71,7 +71,7 @@ def split_run(inputs: Sequence[Path]) -> tuple[list[Path], Path | None]:
 def find_inputs(named: Sequence[Path]) -> Inputs:
     """Find the named files, the files in and below the named folders, and the cameras.
 
-    If two files have the same name, the second one is a problem.
+    A file that is named twice is predicted once. If two files have the same name, the second one is a problem.
     """
     found = Inputs()
     names: dict[str, Path] = {}
@@ -79,8 +79,9 @@ def find_inputs(named: Sequence[Path]) -> Inputs:
         try:
             if str(path).isdecimal() and not os.path.exists(path):  # false for a name that is too long
                 number = _camera(str(path))
-                _take(f"camera-{number}", path, names)
-                found.cameras.append(number)
+                if number not in found.cameras:
+                    _take(f"camera-{number}", path, names)
+                    found.cameras.append(number)
                 continue
             files = _files(path, found)
         except UserError as error:
@@ -106,8 +107,10 @@ def _camera(number: str) -> int:
 def _add(file: Input, names: dict[str, Path], found: Inputs) -> None:
     if not is_plain(str(file.path)):
         raise UserError("name-unprintable", name=ascii(str(file.path)))
-    _take(name_key(file.path.stem), file.path, names)
-    found.files.append(file)
+    name = name_key(file.path.stem)
+    if not _is_taken(name, file.path, names):
+        _take(name, file.path, names)
+        found.files.append(file)
 
 
 def _take(name: str, path: Path, names: dict[str, Path]) -> None:
@@ -115,6 +118,11 @@ def _take(name: str, path: Path, names: dict[str, Path]) -> None:
     if name in names:
         raise UserError("predict-same-name", video=path, part=names[name])
     names[name] = path
+
+
+def _is_taken(name: str, path: Path, names: dict[str, Path]) -> bool:
+    """Return True if this very input was named before, also by way of its folder."""
+    return name in names and os.path.realpath(names[name]) == os.path.realpath(path)
 
 
 def _files(path: Path, found: Inputs) -> list[Input]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,14 @@ import numpy as np
 from harness.data.decoding.audio import check_length, read_sound
 from harness.data.decoding.display import Size
 from harness.data.decoding.jpeg import resize
-from harness.data.decoding.pictures import read_picture
+from harness.data.decoding.pictures import pictures_in, read_picture
 from harness.data.decoding.video import VideoInfo, probe, read_pictures
 from harness.data.streams.sources import ASSUMED_RATE
 from zoo.errors import UserError
 from zoo.files import name_key
 from zoo.readers import Source
+
+log = logging.getLogger(__name__)
 
 SOUND_RATE = 16_000  # samples a second at which the length of a sound file is measured
 
@@ -80,6 +83,8 @@ def open_input(path: Path, kind: str) -> Media:
         return Media(probe(path), "video")
     if kind == "still image":
         height, width = read_picture(path).shape[:2]
+        if (count := pictures_in(path)) > 1:
+            log.warning("%s: it has %d pictures, of which the first is read; save it as a video for all", path, count)
         return Media(VideoInfo(path, width, height, np.zeros(1), 0.0, has_audio=False), "image")
     if kind == "sound":
         check_length(path)

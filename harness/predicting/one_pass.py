@@ -112,7 +112,7 @@ def check_streams(media: Media, model: Model) -> None:
 
 
 def _person(scan: VideoScan) -> Track:
-    return choose(scan.tracks(), scan.media.name, scan.info.width)
+    return choose(scan.tracks(), scan.media.name)  # the file itself has the name: its only person is meant
 
 
 def _guessed(scan: VideoScan, model: Model, tick: Tick, follower: Follower) -> Person | None:

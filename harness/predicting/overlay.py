@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
@@ -21,13 +22,16 @@ from harness.predicting.one_pass import Predicted
 from harness.predicting.overlay_drawing import Drawing
 from zoo.api import Answer
 from zoo.errors import UserError, first_line
-from zoo.files import absolute
+from zoo.files import FULL, absolute
 
 COPIED = {"mp4": ("aac", "mp3", "ac3", "alac"), "mov": ("aac", "mp3", "alac")}
 """Audio codecs that a container takes without encoding again; Matroska takes any."""
 
 _CLOCK = 90_000  # ticks a second of picture times
 _AAC_FRAME = 1024  # samples in an AAC frame
+_AAC = av.Codec("aac", "w")
+_OF_THE_DISK = (*FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOENT)
+"""Errors of the file system; the others are FFmpeg's, such as EINVAL for settings that a codec does not take."""
 _QUALITY = {"crf": "21", "preset": "veryfast"}
 
 
@@ -50,7 +54,7 @@ def write_overlay(
         try:
             _write(part, CONTAINERS[path.suffix.lower()], predicted, answers, tick)
         except av.FFmpegError as error:
-            if error.errno and error.errno > 0:
+            if error.errno in _OF_THE_DISK:
                 raise OSError(error.errno, error.strerror or first_line(error)) from error
             raise UserError("predict-overlay-failed", path=path, reason=first_line(error)) from error
 
@@ -84,6 +88,12 @@ def _rate(times: np.ndarray) -> Fraction:
     return Fraction(1 / step).limit_denominator(1001)
 
 
+def _aac_rate(rate: int) -> int:
+    """Return the rate itself if AAC has it, else the next higher one, or the highest."""
+    rates = sorted(_AAC.audio_rates or [rate])
+    return next((one for one in rates if one >= rate), rates[-1])
+
+
 class _Sound:
     """The sound of a file, copied into the overlay.
 
@@ -103,8 +113,9 @@ class _Sound:
             self.target = out.add_stream_from_template(self.stream)
         else:
             layout = "mono" if self.stream.codec_context.channels == 1 else "stereo"
-            self.target = out.add_stream("aac", rate=self.stream.rate, layout=layout)
-            self.pieces = av.AudioResampler("fltp", layout, self.stream.rate, frame_size=_AAC_FRAME)
+            rate = _aac_rate(self.stream.rate)
+            self.target = out.add_stream("aac", rate=rate, layout=layout)
+            self.pieces = av.AudioResampler("fltp", layout, rate, frame_size=_AAC_FRAME)
         self.packets = self._encoded(source, self.stream)
         self.next: Packet[Any] | None = next(self.packets, None)
 

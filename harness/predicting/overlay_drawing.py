@@ -80,7 +80,7 @@ class Drawing:
         if not np.isfinite(box).all():
             return
         x0, y0, x1, y1 = (round(float(v)) for v in box * self.scale)
-        colour = PALETTE[person.number % len(PALETTE)] if len(self.people) > 1 else WHITE
+        colour = self._colour(person)
         canvas.outline(view, (x0, y0), (x1, y1), colour, max(1, self.text // 8))
         words = self._label(person, index)
         wide, high = canvas.width_of(words, self.text, 600) + self.text, round(self.text * 1.5)
@@ -88,6 +88,9 @@ class Drawing:
         top = int(np.clip(y0 - high, 0, self.height - high))
         canvas.fill(view, (left, top), (left + wide, top + high), colour)
         canvas.write(view, words, (left + self.text // 2, top + round(self.text * 1.1)), self.text, BACK, 600)
+
+    def _colour(self, person: Person) -> Colour:
+        return PALETTE[person.number % len(PALETTE)] if len(self.people) > 1 else WHITE
 
     def _label(self, person: Person, index: int) -> str:
         words = [f"{person.number}"] if len(self.people) > 1 else []
@@ -105,9 +108,12 @@ class Drawing:
         bars = [(str(name), answer, k) for answer in self.classes for k, name in enumerate(answer.classes)]
         units = [(answer.name, answer) for answer in self.units]
         pad, top = self.text // 2, self.text // 2
+        if len(self.people) > 1:
+            canvas.write(side, f"person {self.main.number}", (pad, top + self.text), self.text, self._colour(self.main))
+            top += 2 * self.text
         square = min(self.side - 2 * pad, round(self.height * 0.4)) if len(self.values) > 1 else 0
         rows = len(bars) + (len(units) + 1) // 2
-        row = int(np.clip((self.height - square - 3 * pad) / max(rows, 1), 9, self.text * 1.7))
+        row = int(np.clip((self.height - square - top - 2 * pad) / max(rows, 1), 9, self.text * 1.7))
         size = int(np.clip(row * 0.72, 9, self.text))
         for name, answer, k in bars:
             chance = float(self.main.predictions.values[answer.name][index][k])

@@ -28,6 +28,8 @@ from zoo.errors import UserError
 from zoo.readers import FrameView
 
 SETTLE = 0.1  # seconds that sound may lag behind before a frame counts as silent
+TOLERANCE = 0.02  # seconds between the time of a piece of sound and the end of the one before it
+MOST_BACK, MOST_AHEAD = 1.0, 3600.0  # seconds; a piece further off has a wrong time
 
 
 @dataclass
@@ -86,15 +88,17 @@ class Predictor:
         self._last: tuple[float, np.ndarray] | None = None  # time and box of the last face
 
     def hear(self, samples: np.ndarray, rate: int = 16_000, *, time: float | None = None) -> None:
-        """Add the sound since the last call.
+        """Add the sound since the last call. A model that does not listen keeps none.
 
         Args:
             samples: (S,) mono, float in [-1, 1] or int16.
             rate: Samples a second; must be that of the encoders, 16,000.
-            time: Time of the first sample in seconds, if sound did not begin with the first frame.
+            time: Time of the first sample in seconds; None: the end of the sound so far, or 0. As in a file, a gap of
+                over 20 ms becomes silence, and an overlap of over 20 ms is cut.
 
         Raises:
-            UserError: The samples have another form, or their rate is not that of the encoders.
+            UserError: The samples have another form, their rate is not that of the encoders, or they lie more than a
+                second before, or an hour after, the end of the sound so far.
         """
         check_samples(samples)
         if time is not None:
@@ -102,10 +106,21 @@ class Predictor:
         own = {s.rate for p in self.model.branches.plans if isinstance(s := self.model.branches.spec(p), AudioInput)}
         if own and own != {rate}:
             raise UserError("predictor-sound-rate", got=rate, wanted=", ".join(map(str, sorted(own))))
+        if not own:
+            return
         if not len(self.samples) and time is not None:
             self.heard_from = time
         values = samples.astype(np.float32) / 32767 if samples.dtype == np.int16 else samples.astype(np.float32)
-        self.samples = np.concatenate([self.samples, values])
+        hole = 0 if time is None else self._hole(time, rate)
+        silence = np.zeros(max(0, hole), np.float32)
+        self.samples = np.concatenate([self.samples, silence, values[max(0, -hole) :]])
+
+    def _hole(self, time: float, rate: int) -> int:
+        """Return how many samples lie between the sound so far and ``time``; negative if they overlap."""
+        end = self.heard_from + len(self.samples) / rate
+        if not -MOST_BACK <= time - end <= MOST_AHEAD:
+            raise UserError("predictor-sound-time", got=float(time), last=end)
+        return 0 if abs(time - end) <= TOLERANCE else round((time - end) * rate)
 
     def __call__(self, frame: np.ndarray, time: float | None = None) -> dict[str, Any]:
         """Predict a frame from it and the frames before it.

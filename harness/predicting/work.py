@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from harness.predicting.camera import watch
@@ -37,6 +38,7 @@ class Work:
     summaries: list[dict[str, Any]] = field(default_factory=list)
     problems: list[UserError] = field(default_factory=list)
     undrawn: list[UserError] = field(default_factory=list)  # overlays and pages that could not be written
+    drawing: Path | None = None  # the overlay or page that is being written
     reasons: list[str] = field(default_factory=list)  # why rows appear only at the end, as said so far
     stream: StandardOutput | None = field(init=False)
 
@@ -77,10 +79,10 @@ class Work:
             self.say(f"{self._place(table)}: decoded {predicted.readings} times: {why}")
         if media.kind == "video":
             if (overlay := request.overlay_target()) is not None:
-                with self._extra():
+                with self._extra(overlay.of(media.path)):
                     self._draw(predicted, overlay)
             if (page := request.page_target()) is not None and request.write_page is not None:
-                with self._extra():
+                with self._extra(page.of(media.path)):
                     self._page(predicted, summary, page, request.write_page)
 
     def watch(self, cameras: Sequence[int]) -> None:
@@ -122,11 +124,14 @@ class Work:
             write_about(self.request.out, self.model.about, self.summaries)
 
     @contextmanager
-    def _extra(self) -> Iterator[None]:
+    def _extra(self, path: Path) -> Iterator[None]:
         """Note an overlay or page that cannot be written, even on a full disk: the table of its input is whole."""
+        self.drawing = path
         try:
             yield
+            self.drawing = None
         except UserError as error:
+            self.drawing = None
             self._note(error, self.undrawn)
 
     def _note(self, error: UserError, among: list[UserError] | None = None) -> None:

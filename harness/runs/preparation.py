@@ -11,7 +11,7 @@ import torch
 
 from harness.batching.clips import ClipData
 from harness.batching.training_windows import training_counts
-from harness.config.schema import RunConfig
+from harness.config.schema import RunConfig, Train
 from harness.data.index.index import Split, Video
 from harness.data.streams.raw_inputs import RawSlot
 from harness.evaluation.looks import check_passes, passes_of
@@ -108,7 +108,7 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
 
 
 def check_trainable(job: Job, splits: Mapping[str, ClipData]) -> None:
-    """Raise UserError if no labelled training frame has data.
+    """Raise UserError if no labelled training frame has data, or a rate leaves a clip less than two frames.
 
     Frame times of the other splits are read now too: they are needed with the predictions, and should fail before
     training.
@@ -119,6 +119,14 @@ def check_trainable(job: Job, splits: Mapping[str, ClipData]) -> None:
     for split, clips in splits.items():
         for i in range(len(clips.videos) if split != "train" else 0):
             clips.times(i)
+        _check_strides(clips, job.config.train)
+
+
+def _check_strides(clips: ClipData, train: Train) -> None:
+    """Raise UserError if ``train.fps`` takes less than a frame of a clip."""
+    for video, stride in zip(clips.videos, clips.strides, strict=True):
+        if stride > train.clip:
+            raise UserError("stride-of-fps", fps=train.fps, stride=stride, video=video.name, clip=train.clip)
 
 
 def clips_of(job: Job, store: FeatureStore, raw: Mapping[str, RawSlot]) -> dict[str, ClipData]:

@@ -48,6 +48,7 @@ def check_settings(config: RunConfig, seeds: int = 1) -> None:
         "--fit and --epochs-from": bool(config.fit or config.epochs_from),
         "--devices and --nodes": config.devices > 1 or config.nodes > 1,
         "features.views": config.features.views > 0,
+        "--compile": config.train.compile,
         "--tta": config.tta.used,
         "--distill": config.distill.run is not None,
     }

@@ -47,6 +47,8 @@ def check_settings(config: RunConfig, seeds: int = 1) -> None:
         "--seeds": seeds > 1,
         "--folds": config.folds > 0 or config.fold >= 0,
         "--fit and --epochs-from": bool(config.fit or config.epochs_from),
+        "--compile": config.train.compile,
+        "features.views": config.features.views > 0,
         "--tta": config.tta.used,
         "--distill": config.distill.run is not None,
         "--devices and --nodes": config.devices > 1 or config.nodes > 1,

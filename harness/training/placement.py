@@ -15,6 +15,7 @@ from harness.training.compiling import compile_model
 from harness.training.recompute import checkpoint_gradients
 from zoo.api import FrameInput
 from zoo.errors import UserError
+from zoo.model.lora import is_adapter
 from zoo.model.model import Model, module_key
 from zoo.parallel import share_dropout
 
@@ -47,6 +48,7 @@ def place(model: Model, world: World, settings: Train) -> None:
     for encoder in model.encoders.values():
         if isinstance(encoder.input, FrameInput):
             encoder.to(memory_format=torch.channels_last)
+            _usual_layout_of_adapters(encoder)
     checkpoint_gradients(model, settings)
     if settings.compile:
         compile_model(model)
@@ -60,6 +62,13 @@ def place(model: Model, world: World, settings: Train) -> None:
         from timm.layers import convert_sync_batchnorm
 
         convert_sync_batchnorm(model.encoders)
+
+
+def _usual_layout_of_adapters(encoder: nn.Module) -> None:
+    """Lay out adapters row by row again: DoRA of peft takes views of its convolutions' weights."""
+    for name, parameter in encoder.named_parameters():
+        if is_adapter(name):
+            parameter.data = parameter.data.contiguous()
 
 
 def freeze(model: Model, settings: Train) -> None:

@@ -67,10 +67,11 @@ class Layers(nn.Module):
 
 
 def choose_layers(encoder: Encoder, layer: str, count: int) -> tuple[Layers, nn.Parameter | None]:
-    """Return the choice of layers of an encoder, and the weights of ``learned``, with which it cannot be frozen."""
+    """Return the choice of layers of an encoder, and its ``mix``, the weights of ``learned``; it cannot be frozen then."""
     layers = Layers(layer, count)
     if not layers.learned:
         return layers, None
+    encoder.last_layer = ("mix",)
     encoder.needs_training = "layer=learned has weights to learn, and cached features cannot change"
     return layers, nn.Parameter(torch.zeros(count))
 

@@ -93,6 +93,7 @@ class SpeechModel(Encoder):
         self.blocks = chosen(layer, params["encoder_num_layers"])
         self.mix = nn.Parameter(torch.zeros(len(self.blocks))) if layer == "learned" else None
         if self.mix is not None:
+            self.last_layer = ("mix",)
             self.needs_training = "layer=learned has weights to learn, and cached features cannot change"
 
     def forward(self, samples: Tensor, samples_valid: Tensor, times: Tensor) -> Tensor:

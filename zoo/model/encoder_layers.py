@@ -14,11 +14,13 @@ from torch import nn
 def layer_numbers(encoder: nn.Module) -> dict[str, int]:
     """Return the layer of each parameter by name, counted from 0 at the input without gaps.
 
-    Parameters before the stack are in layer 0, and those after it in the last layer, as in timm. All parameters are in
-    layer 0 if the encoder has no layers.
+    Parameters before the stack are in layer 0, and those after it in the last layer, as in timm. So are those that an
+    encoder names in ``last_layer``, such as the shares of a sum of all layers. All parameters are in layer 0 if the
+    encoder has no layers.
     """
+    last = set(getattr(encoder, "last_layer", ()))
     names = [name for name, _ in encoder.named_parameters()]
-    found = _by_matcher(encoder) or _by_stack(encoder, names)
+    found = _by_matcher(encoder) or _by_stack(encoder, [name for name in names if name not in last])
     top = max(found.values(), default=0)
     numbers = {name: found.get(name, top) for name in names}
     order = {number: i for i, number in enumerate(sorted(set(numbers.values())))}

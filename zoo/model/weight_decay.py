@@ -10,17 +10,26 @@ from __future__ import annotations
 from torch import nn
 from torch.nn.utils.parametrizations import _WeightNorm
 
+_OF_LAYERS = ("weight", "weight_v", "original1")
+"""Ends of the names of layers' weights, also under weight normalisation, old and new."""
+
 
 def decayed_names(model: nn.Module) -> set[str]:
     """Return the names of the parameters to decay: trained ones with two or more axes, with exceptions.
 
-    Fewer axes exclude biases, norms and learned vectors. The exceptions are parameters that declare it themselves or
+    Fewer axes exclude biases, norms and learned vectors; a vector may have further axes of one element, unless it is
+    the weight of a layer with a single output. The exceptions are parameters that declare it themselves or
     that a module declares, the rows of embeddings (a vector each, looked up by a number) and the gains of weight
     normalisation (a length each: the direction is the matrix).
     """
     spared = {name for prefix, part in model.named_modules() for name in _spared(prefix, part)}
-    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad and parameter.ndim >= 2}
-    return trained - spared
+    trained = ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
+    return {name for name, parameter in trained if _is_matrix(name, parameter)} - spared
+
+
+def _is_matrix(name: str, parameter: nn.Parameter) -> bool:
+    wide = sum(size > 1 for size in parameter.shape) >= 2
+    return parameter.ndim >= 2 and (wide or name.endswith(_OF_LAYERS))
 
 
 def _spared(prefix: str, part: nn.Module) -> set[str]:

@@ -29,6 +29,8 @@ class Encoder(nn.Module):
 
     Attributes:
         needs_training: Why the encoder cannot be frozen with these options; empty if it can.
+        last_layer: Names of its own parameters that work on the outputs of several layers; rates by layer and
+            unfreezing take them for parts of the last one.
 
     Examples:
         >>> import torch
@@ -43,6 +45,7 @@ class Encoder(nn.Module):
     """
 
     needs_training = ""
+    last_layer: tuple[str, ...] = ()
 
     def __init__(self, dim: int, input: object) -> None:
         super().__init__()

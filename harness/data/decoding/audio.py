@@ -14,6 +14,7 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
+from harness.data.decoding.containers import video_stream
 from harness.data.decoding.time_line import SteadyClock
 from harness.data.decoding.video import open_media, probe
 from zoo.errors import UserError
@@ -45,7 +46,7 @@ def read_sound(path: str | os.PathLike[str], rate: int = 16_000) -> Sound | None
     with open_media(path) as container:
         if not container.streams.audio:
             return None
-        origin = probe(path).start if container.streams.video else 0.0
+        origin = 0.0 if isinstance(video_stream(container), str) else probe(path).start
         stream = container.streams.audio[0]
         if stream.codec_context is None:
             raise UserError("sound-no-decoder", file=path)

@@ -41,6 +41,17 @@ def read_picture(path: Path) -> np.ndarray:
     return _by_ffmpeg(path) if image is None else image
 
 
+def pictures_in(path: Path) -> int:
+    """Return the number of pictures in a file: several in an animation or a TIFF of several pages; 1 if unknown."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as file:
+            return int(getattr(file, "n_frames", 1))
+    except (UnidentifiedImageError, OSError, ValueError):  # a kind that Pillow does not know
+        return 1
+
+
 def _upright(path: Path, picture: np.ndarray) -> np.ndarray:
     """Turn a picture as its Exif orientation says; FFmpeg does not for TIFF."""
     from PIL import Image, ImageOps, UnidentifiedImageError

@@ -23,7 +23,7 @@ from harness.data.index.group_tables import TABLE
 from harness.data.preprocessing.alignment import face_jpeg
 from harness.data.preprocessing.crop_report import CropReport
 from harness.data.tracking.detection import FaceFinder
-from harness.data.tracking.face_tracks import choose
+from harness.data.tracking.face_tracks import choose, shared_width
 from harness.data.tracking.person_boxes import FOLDER, all_posed, are_made, boxes_of, read_boxes, write_boxes
 from harness.data.tracking.tracker import Track
 from harness.io.atomic import atomic, clear_parts
@@ -172,7 +172,7 @@ def _crop(item: tuple[Sequence[str], Path], tick: Tick, *, out: Path, finder: Fa
         tracks = finder.tracks(info, tick, kept.add)
         _place(path, out / "videos" / path.name, link=link)
         for name in names:
-            track = choose(tracks, name, info.width)
+            track = choose(tracks, name, shared_width(name, path, info.width))
             _write_crops(out, name, kept.images(track))
             write_boxes(out / FOLDER / f"{name}.parquet", boxes_of(track, info, finder.label, finder.people))
 

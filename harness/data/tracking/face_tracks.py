@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 
 from harness.data.tracking.tracker import NOBODY, Track
+from zoo.files import name_key
 
 # The main person of these videos has no suffix, but is the one on this side (Aff-Wild2 ReadMe of edition 3).
 _UNSUFFIXED = {"10-60-1280x720": "left", "video59": "left", "video2": "right"}
@@ -28,7 +30,7 @@ def choose(tracks: Sequence[Track], name: str, width: int | None = None) -> Trac
     A name without a suffix refers to the main subject: the longest and largest track. A name with ``_left`` or
     ``_right`` refers to one of the two people who are seen together most, chosen by mean x; the three names whose main
     person has no suffix follow the same rule. If only one person is seen, a suffixed name gets that person if they
-    are on that side of a frame of ``width`` pixels.
+    are on that side of a frame of ``width`` pixels, or without ``width`` on any side; see `shared_width`.
     """
     if not tracks:
         return NOBODY
@@ -42,6 +44,14 @@ def choose(tracks: Sequence[Track], name: str, width: int | None = None) -> Trac
         on_left = person.centres[:, 0].mean() < width / 2
         return person if on_left == (suffix == "left") else NOBODY
     return person
+
+
+def shared_width(name: str, video: Path, width: int) -> int | None:
+    """Return a frame's width for `choose`; None if the file itself has the name.
+
+    Aff-Wild2's two people share a file without a suffix. A file called ``cam_left.mp4`` may show one person anywhere.
+    """
+    return None if name_key(video.stem) == name_key(name) else width
 
 
 def is_main(name: str) -> bool:

@@ -14,7 +14,7 @@ from zoo.api import Faces
 from zoo.errors import UserError
 from zoo.files import SETTINGS, read_bytes
 
-VERSION = 3
+VERSION = 4
 """Increase when the same files would give other boxes: boxes are cached (harness.data.tracking.person_boxes)."""
 
 HEAD = (0, 15, 16, 17, 18)  # nose, eyes, ears
@@ -30,6 +30,7 @@ def read_openpose(
     face: np.ndarray | None = None,
     *,
     name: str = "",
+    width: int | None = None,
     size: tuple[int, int] | None = None,
     scale: tuple[float, float] = (1.0, 1.0),
 ) -> np.ndarray:
@@ -45,6 +46,7 @@ def read_openpose(
             first in the file. In frames without the face, the person is found by overlap with their boxes in frames
             with the face. If None, persons are tracked like faces and ``name`` chooses one.
         name: The annotated name: ``..._left``, ``..._right``, or else the main person.
+        width: Width of a frame that two people share, or None (harness.data.tracking.face_tracks.choose).
         size: Width and height of the frame, at which boxes are clipped.
         scale: Width and height of a stored pixel in shown pixels. Boxes are in shown pixels, but OpenPose reads
             pictures through OpenCV in stored pixels.
@@ -54,7 +56,7 @@ def read_openpose(
     tracks = track_faces([Faces(b, np.ones(len(b), np.float32), np.zeros((len(b), 5, 2))) for b in boxes])
     person = np.full((n_frames, 4), np.nan, np.float32)
     if face is None:
-        track = choose(tracks, name, size[0] if size else None)
+        track = choose(tracks, name, width)
         person[track.frames] = track.boxes
     else:
         known = np.full((n_frames, 4), np.nan)

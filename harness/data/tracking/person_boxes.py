@@ -23,7 +23,7 @@ from harness.data.decoding.video import VideoInfo, expected_frames, probe, read_
 from harness.data.tracking import openpose
 from harness.data.tracking.body_proportions import GAP_SECONDS, faces_and_people
 from harness.data.tracking.detection import FaceFinder, in_frames
-from harness.data.tracking.face_tracks import choose
+from harness.data.tracking.face_tracks import choose, shared_width
 from harness.data.tracking.pose_boxes import Posed, PosedPeople
 from harness.data.tracking.tracker import Track
 from harness.io.atomic import atomic, clear_parts
@@ -124,9 +124,11 @@ def person_boxes(data_folder: Path, name: str, video: Path, n_frames: int) -> Bo
 
     def read() -> dict[str, np.ndarray]:
         info = probe(video)
-        size = (info.width, info.height)
+        width, size = shared_width(name, video, info.width), (info.width, info.height)
         return {
-            "person": openpose.read_openpose(folder, info.n_frames, face, name=name, size=size, scale=info.scale),
+            "person": openpose.read_openpose(
+                folder, info.n_frames, face, name=name, width=width, size=size, scale=info.scale
+            ),
         }
 
     parts = (
@@ -201,9 +203,8 @@ def _make(item: tuple[Sequence[str], Path], tick: Tick, *, folder: Path, finder:
     info = probe(path)
     tracks = finder.tracks(info, tick)
     for name in names:
-        write_boxes(
-            folder / f"{name}.parquet", boxes_of(choose(tracks, name, info.width), info, finder.label, finder.people)
-        )
+        track = choose(tracks, name, shared_width(name, path, info.width))
+        write_boxes(folder / f"{name}.parquet", boxes_of(track, info, finder.label, finder.people))
 
 
 def boxes_of(track: Track, info: VideoInfo, detector: str, people: PosedPeople | None = None) -> Boxes:
