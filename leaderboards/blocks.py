@@ -352,11 +352,12 @@ class Result(FoldsBlock, total=False):
 class Circumstances(TypedDict, total=False):
     """Everything that may differ when the same command is run again. Memory is in MB, disk in GB, time in seconds.
 
-    ``data``: the place of the data, absolute and relative to the run's folder; ``files``: sha256 of written files, by
-    their names there.
+    ``data``: the place of the data, absolute and relative to the run's folder; ``groups``: sha256 of the groups of the
+    videos, if the splits depend on them; ``files``: sha256 of written files, by their names there.
     """
 
     data: dict[str, str]
+    groups: str
     files: dict[str, str]
     started: str
     host: str

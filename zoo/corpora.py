@@ -16,7 +16,7 @@ from zoo.tracks import Answer
 if TYPE_CHECKING:
     import numpy as np
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+PICTURES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff")
 """Endings of pictures, in lower case."""
 
 Draw = Callable[[Path, Mapping[str, float | str], int, tuple[int, int, int, int]], None]

@@ -14,7 +14,7 @@ from typing import cast
 from harness.evaluation.looks import check_passes, said
 from harness.io.run_lock import run_lock
 from harness.runs.features import PREDICTED
-from harness.runs.finished import check_data, check_written, digests_of, place_of, use_run
+from harness.runs.finished import check_data, check_written, data_circumstances, digests_of, use_run
 from harness.runs.folder import check_name, new_folder, one_run
 from harness.runs.identity import identity
 from harness.runs.job import Job, make_job
@@ -26,7 +26,7 @@ from harness.runs.results import answer_test, postprocessors_of_source, score_sp
 from harness.runs.run import Outcome
 from harness.runs.start import finish, read
 from harness.submissions.submission import link_record
-from leaderboards.blocks import Circumstances, Result
+from leaderboards.blocks import Result
 from leaderboards.record import Record
 from zoo.errors import UserError
 from zoo.text import visible
@@ -72,7 +72,7 @@ def evaluate_with(folder: Path, sets: Sequence[str], *, name: str | None = None,
 
 def _evaluated(job: Job, folder: Path, source: Path, trained: Record) -> Outcome:
     """Predict, score, submit and record into ``folder``; remove it if that fails, because it cannot be continued."""
-    circumstances: Circumstances = {"data": place_of(job.index.root, folder)}
+    circumstances = data_circumstances(job, folder)
     record = Record(folder.name, "running", result=identity(job), circumstances=circumstances)
     try:
         with run_lock(folder), record_run(record, folder):

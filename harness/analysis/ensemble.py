@@ -19,7 +19,7 @@ from harness.evaluation.merging import merge
 from harness.evaluation.postprocessing import Chain
 from harness.evaluation.scoring import main_score
 from harness.io.run_lock import run_lock
-from harness.runs.finished import digests_of, place_of, read_own
+from harness.runs.finished import check_groups, data_circumstances, digests_of, read_own
 from harness.runs.identity import identity
 from harness.runs.job import Job
 from harness.runs.multi_run import read
@@ -27,7 +27,7 @@ from harness.runs.recording import record_run
 from harness.runs.results import Scored, answer_test, score_split, submit_final
 from harness.runs.run import Outcome
 from harness.submissions.submission import link_record
-from leaderboards.blocks import Circumstances, EnsembleBlock, Result, ScoreBlock, SubmissionBlock
+from leaderboards.blocks import EnsembleBlock, Result, ScoreBlock, SubmissionBlock
 from leaderboards.intervals import paired
 from leaderboards.record import Record
 from zoo.api import TrackSpec, VideoAnswers
@@ -109,6 +109,7 @@ def load_members(folders: Mapping[str, Path], records: Mapping[str, Record], job
         raise UserError("ensemble-other-data", root=job.index.root)
     members = []
     for name, folder in folders.items():
+        check_groups(job.index, records[name], folder)
         raw = (records[name].result.get("scores") or {}).get("raw") or {}
         scored = read_own(folder / "predictions" / f"{job.split}.parquet", job.track) if raw else []
         if raw and abs((now := main_score(job.track, scored)) - raw["main"]) > SAME_SCORE:
@@ -124,7 +125,7 @@ def _optional(path: Path, track: TrackSpec) -> list[VideoAnswers]:
 
 def run_ensemble(job: Job, members: Sequence[Member], method: str, folder: Path) -> Outcome:
     """Merge, score, submit and record into ``folder`` (made by the caller)."""
-    circumstances: Circumstances = {"data": place_of(job.index.root, folder)}
+    circumstances = data_circumstances(job, folder)
     record = Record(folder.name, "running", result=_result(job, members, method), circumstances=circumstances)
     with run_lock(folder), record_run(record, folder):
         names = [member.name for member in members]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from harness.config.schema import RunConfig, validate
-from harness.runs.finished import data_place
+from harness.runs.finished import check_groups, data_place
 from harness.runs.folder import new_folder, saved_config
 from harness.runs.identity import identity
 from harness.runs.job import Job, make_job
@@ -140,7 +140,7 @@ def _maker(record: Record) -> str:
 
 
 def _check_same_task(job: Job, record: Record) -> None:
-    """Raise UserError if the scores would not be comparable: other data, or another version of the track."""
+    """Raise UserError if the scores would not be comparable: other data or groups, or another version of the track."""
     now, then = identity(job), record.result
     here_now, there_then = cast(Mapping[str, object], now), cast(Mapping[str, object], then)
     for key in ("edition", "track", "track_version", "metric", "split"):
@@ -172,6 +172,7 @@ def _check_same_task(job: Job, record: Record) -> None:
             part2=here["fingerprint"][:8],
             said=said,
         )
+    check_groups(job.index, record, Path(record.name))
 
 
 def _differences(job: Job, record: Record) -> Iterator[str]:

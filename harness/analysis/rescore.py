@@ -13,7 +13,15 @@ from harness.evaluation.prediction_tables import write_predictions
 from harness.evaluation.scoring import score_block
 from harness.io.atomic import atomic
 from harness.io.digests import opened, sealed
-from harness.runs.finished import check_data, check_written, is_runs_data, note_files, record_of_run, use_run
+from harness.runs.finished import (
+    check_data,
+    check_groups,
+    check_written,
+    is_runs_data,
+    note_files,
+    record_of_run,
+    use_run,
+)
 from harness.runs.folder import one_run
 from harness.runs.job import Job, make_job
 from harness.runs.preparation import predict_split
@@ -86,6 +94,8 @@ def _job(folder: Path, data: Path | None, plugins: Sequence[Path]) -> tuple[Job,
     own = record is None or is_runs_data(job.whole or job.index, record)
     if data is None:
         check_data(job, record, folder)
+    elif own:
+        check_groups(job.index, record, folder)
     return job, own
 
 

@@ -8,6 +8,7 @@ block also drops the block's options: ``--head tcn`` drops the recipe's ``head.*
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -54,17 +55,32 @@ def recipe_of(data: str | Path | None) -> str:
 
 def find_recipe(name: str) -> Path:
     """Return the file of a recipe given by name or path."""
-    for path in (Path(name).expanduser(), RECIPES / f"{name}.toml"):
+    own = Path(name).expanduser()
+    for path in (own, RECIPES / f"{name}.toml"):
         if path.is_file():
             return path
+    if os.path.lexists(own):
+        raise UserError("recipe-not-a-file", name=name, what=_kind_of(own))
     known = recipe_names()
     raise UserError("recipe-unknown", name=name, hint=did_you_mean(name, known), names=", ".join(known))
 
 
+def _kind_of(path: Path) -> str:
+    """Return what something that is not a regular file is, in words for the user."""
+    if path.is_dir():
+        return "a folder"
+    if path.is_fifo():
+        return "a named pipe"
+    return "a device or socket" if path.exists() else "a link to nothing"
+
+
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file as a tree; raise UserError if it is not valid TOML, too large, or nested too deeply."""
+    """Read a TOML file as a tree; raise UserError if it is not valid TOML, too large, or nested too deeply.
+
+    A byte order mark, as some editors of Windows write it, is skipped.
+    """
     try:
-        return parse_toml(read_bytes(path, SETTINGS).decode().replace("\r\n", "\n"))
+        return parse_toml(read_bytes(path, SETTINGS).decode("utf-8-sig").replace("\r\n", "\n"))
     except OSError as error:
         raise UserError("text-unreadable", file=path, strerror=error.strerror) from None
     except TooDeepError:

@@ -17,24 +17,15 @@ def _numbers(value: Any) -> Any:
     return (value,) if isinstance(value, int) else value
 
 
-def _whole(value: Any) -> Any:
-    """Refuse ``true``, which pydantic would take for 1."""
-    if isinstance(value, bool):
-        raise ValueError("must be a whole number")
-    return value
-
-
 class Tta(Section):
     """Test-time augmentation. Its predictions are averaged as an ensemble's (harness.evaluation.merging)."""
 
     flip: bool = Field(False, description="also predict from mirrored pictures, and average")
     views: int = Field(0, ge=0, description="also predict from N augmented views of each video, and average")
-    strides: Annotated[tuple[Annotated[int, Field(ge=1), BeforeValidator(_whole)], ...], BeforeValidator(_numbers)] = (
-        Field(
-            (),
-            description="predict at every Nth frame, from each of the first N frames on, for each N given (1+2), and "
-            "average; left out: the stride of the training",
-        )
+    strides: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_numbers)] = Field(
+        (),
+        description="predict at every Nth frame, from each of the first N frames on, for each N given (1+2), and "
+        "average; left out: the stride of the training",
     )
 
     @property

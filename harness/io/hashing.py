@@ -17,7 +17,7 @@ from harness.io.read_cache import Arrays, ReadCache
 from zoo.files import is_settled, open_file, state_of
 from zoo.weights.cards import cache_dir
 
-PICTURES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp")
+PICTURES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp")
 """File name suffixes of pictures, in lower case."""
 
 _shared = OneAtATime()

@@ -42,6 +42,8 @@ def predict(request: Request) -> None:
     found = find_inputs(named)
     if not found.count:
         raise UserError("predict-no-input")
+    for note in found.notes:
+        print(visible(note), file=sys.stderr)
     _only_problem(found)
     check_outputs(request, found)
     model = load_model(model_name, device=request.device, plugins=request.plugins, settings=options, tta=request.tta)

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.data.affwild2.folder_layout import kind_of_file
+from harness.data.decoding.containers import DOCUMENT
 from harness.predicting.marks import CONTAINERS, is_overlay
 from zoo.errors import UserError
 from zoo.files import is_plain, name_key, reason_of
 
 CAMERA_DIGITS = 4  # a longer number is not that of a camera
 READABLE = ("video", "still image", "sound")
+MOST = 3
+"""Names in a note on files that are left out."""
 
 
 @dataclass(frozen=True)
@@ -32,18 +35,32 @@ class Inputs:
         files: The files to predict.
         cameras: Numbers of cameras.
         problems: One for each input that cannot be predicted.
-        seen: All files that were named or found, with those that cannot be predicted.
+        seen: All files that were named, or found and can be predicted.
+        left_out: Files in named folders that cannot be predicted -> their kind, without documents and overlays.
     """
 
     files: list[Input] = field(default_factory=list)
     cameras: list[int] = field(default_factory=list)
     problems: list[UserError] = field(default_factory=list)
     seen: list[Path] = field(default_factory=list)
+    left_out: dict[Path, str] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
         """Number of files, cameras and problems."""
         return len(self.files) + len(self.cameras) + len(self.problems)
+
+    @property
+    def notes(self) -> list[str]:
+        """One line for each kind of file that is left out, as `harness data crop` says it of its folder."""
+        kinds: dict[str, list[str]] = {}
+        for path, kind in sorted(self.left_out.items()):
+            kinds.setdefault(kind, []).append(str(path))
+        return [
+            f"left out, cannot be predicted ({kind}): {len(names)} "
+            f"({', '.join(names[:MOST])}{', ...' * (len(names) > MOST)})"
+            for kind, names in sorted(kinds.items())
+        ]
 
 
 def is_run(path: Path) -> bool:
@@ -128,8 +145,7 @@ def _is_taken(name: str, path: Path, names: dict[str, Path]) -> bool:
 def _files(path: Path, found: Inputs) -> list[Input]:
     """Return a file, or the readable files in and below a folder, without overlays that this program wrote there."""
     if path.is_dir():
-        files = [Input(file, kind) for file in _below(path, found) if (kind := kind_of_file(file)) in READABLE]
-        files = [file for file in files if not (file.path.suffix.lower() in CONTAINERS and is_overlay(file.path))]
+        files = list(_readable(path, found))
         found.seen += [file.path for file in files]
         if not files:
             raise UserError("predict-folder-empty", folder=path)
@@ -143,11 +159,48 @@ def _files(path: Path, found: Inputs) -> list[Input]:
     return [Input(path, kind)]
 
 
+def _readable(folder: Path, found: Inputs) -> Iterator[Input]:
+    """Yield the files that can be predicted, and note the others, except what often lies beside videos."""
+    for path in _below(folder, found):
+        kind = _kind_below(path)
+        if kind not in READABLE:
+            if kind != DOCUMENT and path.suffix.lower() != ".txt":
+                found.left_out[path] = kind
+        elif not (path.suffix.lower() in CONTAINERS and is_overlay(path)):
+            yield Input(path, kind)
+
+
+def _kind_below(path: Path) -> str:
+    if os.path.exists(path) and not os.path.isfile(path):
+        return "a pipe or a device"
+    try:
+        return kind_of_file(path)
+    except UserError as error:  # of one file, which stops no other
+        return f"not readable: {error.fields.get('reason') or error.fields.get('strerror') or error.code}"
+    except OSError as error:  # a broken link, a file that may not be read
+        return f"not readable: {reason_of(error)}"
+
+
 def _below(folder: Path, found: Inputs) -> Iterator[Path]:
+    """Yield the files in and below a folder that are not hidden. Links to folders are followed, each folder once."""
+
     def note(error: OSError) -> None:
         found.problems.append(UserError("folder-unreadable", folder=error.filename, strerror=reason_of(error)))
 
-    for place, folders, names in os.walk(folder, onerror=note):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = (Path(place) / name for name in sorted(names) if not name.startswith("."))
-        yield from (path for path in paths if path.is_file() or not path.exists())  # no pipes; broken links are named
+    seen: set[tuple[int, int]] = set()
+    for place, folders, names in os.walk(folder, onerror=note, followlinks=True):
+        state = os.stat(place)
+        if (state.st_dev, state.st_ino) in seen:  # a link to a folder that was already visited
+            folders.clear()
+            continue
+        seen.add((state.st_dev, state.st_ino))
+        inside = (name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in inside if not _leads_up(os.path.join(place, name)))
+        yield from (Path(place) / name for name in sorted(names) if not name.startswith("."))
+
+
+def _leads_up(path: str) -> bool:
+    """Return True if a path is a link to a folder above it, such as ``/``: that would walk the whole machine."""
+    if not os.path.islink(path):
+        return False
+    return Path(os.path.realpath(os.path.dirname(path))).is_relative_to(os.path.realpath(path))

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from harness.config.recorded import CIRCUMSTANCES, with_left_out
 from harness.config.schema import RunConfig, flat
+from harness.data.index.group_tables import TABLE
 from harness.data.index.index import Index
 from harness.evaluation.prediction_tables import read_predictions
 from harness.io.digests import check_file
 from harness.runs.folder import saved_config
 from harness.runs.recorded_plugins import trusted_plugins
+from leaderboards.blocks import Circumstances
 from leaderboards.record import Record, RecordError, read
 from zoo.api import TrackSpec, VideoAnswers
 from zoo.errors import UserError
@@ -124,6 +126,17 @@ def data_place(folder: Path, record: Record | None, named: str) -> Path:
     raise UserError("run-data-missing", folder=folder, names=" and ".join(str(place) for place in places))
 
 
+def data_circumstances(job: Job, folder: Path) -> Circumstances:
+    """Return the place of a run's data and, if its splits depend on the groups of the videos, a digest of these.
+
+    The digest is no part of the result, because results of older runs lack it.
+    """
+    found: Circumstances = {"data": place_of(job.index.root, folder)}
+    if job.config.folds or job.config.fit:
+        found["groups"] = job.index.groups_digest()
+    return found
+
+
 def is_runs_data(index: Index, record: Record) -> bool:
     """Return True if an index has the data of a record."""
     return bool(index.fingerprint() == (record.result.get("data") or {}).get("fingerprint"))
@@ -172,6 +185,7 @@ def check_stage(branch: str, stage: Path, found: Record, record: Record | None, 
 def check_index(index: Index, record: Record | None, folder: Path) -> None:
     """Raise UserError if an index is not of the data that the run was made with."""
     if record is None or is_runs_data(index, record):
+        check_groups(index, record, folder)
         return
     data: Mapping[str, Any] = record.result.get("data") or {}
     counts = []
@@ -182,6 +196,16 @@ def check_index(index: Index, record: Record | None, folder: Path) -> None:
         counts += [f"{then[what]} {split} {what} then, {now[what]} here" for what in now if then[what] != now[what]]
     said = "; ".join(counts) or "the counts are the same, names or labels are not"
     raise UserError("run-other-data", root=index.root, folder=folder, said=said)
+
+
+def check_groups(index: Index, record: Record | None, folder: Path) -> None:
+    """Raise UserError if videos have other groups than when a run's folds were made: a fold would be other videos.
+
+    Older records have no digest of the groups; their runs are accepted.
+    """
+    known = record.circumstances.get("groups") if record else None
+    if known is not None and known != index.groups_digest():
+        raise UserError("run-groups-changed", file=index.root / TABLE, folder=folder)
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from harness.evaluation.postprocessing import Chain, mean_optimism
 from harness.evaluation.prediction_tables import write_predictions
 from harness.io.atomic import atomic
 from harness.io.run_lock import run_lock
-from harness.runs.finished import digests_of, place_of, read_own
+from harness.runs.finished import data_circumstances, digests_of, read_own
 from harness.runs.identity import FREE, identity
 from harness.runs.job import Job
 from harness.runs.provenance import NEXT_FOLD
@@ -29,7 +29,6 @@ from harness.runtime.distributed import World, single_process
 from harness.submissions.submission import link_record
 from harness.training.state import SHOWN, changes
 from leaderboards.blocks import (
-    Circumstances,
     EpochChoice,
     FoldBlock,
     FoldsBlock,
@@ -131,7 +130,7 @@ def write_config(config: RunConfig, folder: Path) -> None:
 
 def _run_all(job: Job, folder: Path, jobs: Mapping[str, Job], combine: Combine, world: World) -> Outcome:
     """Run the members that are not finished yet, and write one record of all."""
-    circumstances: Circumstances = {"data": place_of(job.index.root, folder)}
+    circumstances = data_circumstances(job, folder)
     record = Record(name=folder.name, status="running", result=identity(job), circumstances=circumstances)
     notes: list[str] = []
     members: list[Record] = []

@@ -31,7 +31,7 @@ from harness.training.checkpoint import save_weights
 from harness.training.loggers import Loggers
 from harness.training.loop import Trained, train
 from harness.training.placement import Clock
-from leaderboards.blocks import Circumstances, ReferenceBlock, Result
+from leaderboards.blocks import ReferenceBlock, Result
 from leaderboards.record import Record
 from zoo.api import Counts, VideoAnswers
 from zoo.model.adapter import Adapter
@@ -61,7 +61,7 @@ def run(job: Job, folder: Path, *, world: World | None = None, progress: bool = 
     only the first one writes; in the others the outcome's record is empty.
     """
     world = world or single_process(pick_device(job.config.device))
-    circumstances: Circumstances = {"data": finished.place_of(job.index.root, folder)}
+    circumstances = finished.data_circumstances(job, folder)
     record = Record(name=folder.name, status="running", result=identity(job), circumstances=circumstances)
     notes: list[str] = []
     own = folder if world.first else None

@@ -31,7 +31,7 @@ from harness.runtime.device import pick_device
 from harness.runtime.distributed import single_process
 from harness.submissions.submission import link_record
 from harness.training.build import shuffled
-from leaderboards.blocks import Circumstances, Result, TreesBlock
+from leaderboards.blocks import Result, TreesBlock
 from leaderboards.record import Record
 from zoo.api import VideoAnswers
 from zoo.errors import UserError
@@ -69,7 +69,7 @@ def check_ready(job: Job) -> None:
 
 def run(job: Job, folder: Path, *, progress: bool = True) -> Outcome:
     """Fit trees and evaluate them into ``folder`` (made by the caller, holding config.toml)."""
-    circumstances: Circumstances = {"data": finished.place_of(job.index.root, folder)}
+    circumstances = finished.data_circumstances(job, folder)
     record = Record(name=folder.name, status="running", result=identity(job), circumstances=circumstances)
     world = single_process(pick_device(job.config.device))
     with run_lock(folder), record_run(record, folder):

@@ -30,7 +30,7 @@ from harness.runs.run import Outcome
 from harness.runtime.device import pick_device
 from harness.runtime.distributed import single_process
 from harness.submissions.submission import link_record
-from leaderboards.blocks import Circumstances, Result, WeightsBlock
+from leaderboards.blocks import Result, WeightsBlock
 from leaderboards.record import Record
 from zoo.api import VideoAnswers
 from zoo.errors import UserError
@@ -85,7 +85,7 @@ def run(job: Job, folder: Path, *, progress: bool = True) -> Outcome:
     The record is like any other, with the key ``zero_shot``, and there are no weights.
     """
     ready = check_ready(job)
-    circumstances: Circumstances = {"data": finished.place_of(job.index.root, folder)}
+    circumstances = finished.data_circumstances(job, folder)
     record = Record(name=folder.name, status="running", result=identity(job), circumstances=circumstances)
     world = single_process(pick_device(job.config.device))
     with run_lock(folder), record_run(record, folder):

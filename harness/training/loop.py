@@ -108,7 +108,8 @@ def train(
         balanced: the answers whose labels ``train.balance`` balances; None: all.
 
     Raises:
-        UserError: the checkpoint belongs to another training, memory is too small, or the loss is not finite.
+        UserError: the checkpoint belongs to another training, memory is too small, or the loss, the gradient or a
+            prediction of validation is not finite.
         Stopped: the user asked to stop; the checkpoint is written.
     """
     # Move the model before the optimizer is made: the optimizer keeps references to the parameters that it is given.
@@ -306,7 +307,10 @@ class _Loop:
             raise Stopped
 
     def validate(self) -> Score | None:
-        """Return the score of the validation videos; None if there are none or the score is not finite."""
+        """Return the score of the validation videos; None if there are none or the score is not finite.
+
+        Raise UserError if a prediction is not finite: the training has diverged.
+        """
         if self.val is None or not self.val.videos:
             return None
         by_fold: FoldSums = {}
@@ -315,6 +319,7 @@ class _Loop:
             self.state.evaluated,
             self.val,
             self.track,
+            epoch=self.state.progress.epoch + 1,
             length=self.settings.clip,
             batch=self.settings.batch * 2,
             full=self.settings.evaluation == "full",

@@ -67,7 +67,7 @@ class Layers(nn.Module):
 
 
 def choose_layers(encoder: Encoder, layer: str, count: int) -> tuple[Layers, nn.Parameter | None]:
-    """Return the choice of layers of an encoder, and its ``mix``, the weights of ``learned``; it cannot be frozen then."""
+    """Return the choice of layers of an encoder, and its ``mix``: the weights of ``learned``, not to be frozen."""
     layers = Layers(layer, count)
     if not layers.learned:
         return layers, None

@@ -30,7 +30,7 @@ def _page(name: str, found: About) -> str:
         columns = list(dict.fromkeys(key for row in found.published for key in row))
         rows = [[row.get(column, "") for column in columns] for row in found.published]
         lines += ["", "published scores to compare with (not measured here):", tabulate(rows, columns)]
-    return "\n".join([*lines, "", "settings:", _settings(find_recipe(name).read_text(encoding="utf-8"))])
+    return "\n".join([*lines, "", "settings:", _settings(find_recipe(name).read_text(encoding="utf-8-sig"))])
 
 
 def _settings(text: str) -> str:

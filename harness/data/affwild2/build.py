@@ -11,10 +11,11 @@ import numpy as np
 from harness.data.affwild2.annotation_sets import choose_annotations, choose_list, other_annotations
 from harness.data.affwild2.cached_files import Files
 from harness.data.affwild2.folder_layout import survey
-from harness.data.affwild2.groups import group_of
+from harness.data.affwild2.groups import group_of, without_side
 from harness.data.affwild2.media import Media
+from harness.data.affwild2.raw_video_names import known_names
 from harness.data.affwild2.subjects import Subject, annotated, from_list, from_names
-from harness.data.index.group_tables import read_groups
+from harness.data.index.group_tables import read_groups, unknown_note
 from harness.data.index.index import NO_MEDIA, Index, Video, _length_error
 from zoo.errors import UserError
 from zoo.files import name_key
@@ -63,9 +64,13 @@ def build_index(
             some = "one video" if len(beyond) == 1 else f"{len(beyond)} videos"
             notes.append(f"crops of {some} continue beyond the last annotated frame; these are not used")
         notes += _missing(videos, media)
+        notes += _unknown_groups(groups, videos, media, absent)
         if files.unused_pictures:
             unused = _some(sorted(files.unused_pictures.values()))
             notes.append(f"pictures whose names are not frame numbers are not used: {unused}")
+        if files.unread_pictures:
+            unread = _some(sorted(files.unread_pictures.values()))
+            notes.append(f"pictures of kinds that are not read as crops are not used: {unread}")
         try:
             files.save()
         except UserError as error:  # the index itself is complete
@@ -167,6 +172,19 @@ def _missing(videos: Sequence[Video], media: Media) -> list[str]:
     if used:
         notes.append(f"{len(used)} raw videos are in several folders; used: {_some(used)}")
     return notes
+
+
+def _unknown_groups(
+    groups: Mapping[str, str], videos: Sequence[Video], media: Media, absent: Sequence[str]
+) -> list[str]:
+    """Return a note on the entries of groups.csv that name no video of the folder, whatever its track."""
+    known = {*(video.name for video in videos), *absent, *media.folders, *media.layout.videos}
+    known |= {without_side(name) for name in known}
+    if not groups.keys() - known:
+        return []
+    known |= known_names(media.layout)  # of other tracks too; their lists are read only if an entry is unknown
+    note = unknown_note(groups, known | {without_side(name) for name in known})
+    return [note] if note else []
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:

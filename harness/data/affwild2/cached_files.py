@@ -35,6 +35,7 @@ class Files:
         self._labels = _memo(root, f"{track.name}-{digest(VERSION, *rules)[:12]}", self._lock)
         self._crops = _memo(root, "crops", self._lock)
         self.unused_pictures: dict[Path, str] = {}  # crop folder -> its first picture without a frame number as name
+        self.unread_pictures: dict[Path, str] = {}  # crop folder -> its first picture of a kind that is not read
 
     def frame_labels(self, path: Path) -> np.ndarray:
         """Read per-frame labels; see ``read_frame_labels``."""
@@ -64,20 +65,25 @@ class Files:
     def crop_frames(self, folder: Path) -> np.ndarray:
         """Return the frames of a crop folder; see ``harness.data.index.picture_folders.crop_frames``.
 
-        Pictures whose names are not frame numbers are added to ``unused_pictures``.
+        Pictures whose names are not frame numbers are added to ``unused_pictures``, those of other kinds to
+        ``unread_pictures``.
         """
 
         def read() -> Arrays:
             pictures = picture_folder(folder)
-            frames, others = pictures.frames, pictures.others
+            frames = pictures.frames
             there = np.zeros(int(frames[-1]) + 1 if len(frames) else 0, bool)
             there[frames] = True
-            unused = np.array(f"{folder / others[0]} ({len(others)})" if others else "")
-            return {"there": np.packbits(there), "unused": unused}  # one bit per frame
+            unused, unread = (
+                np.array(f"{folder / left[0]} ({len(left)})" if left else "")
+                for left in (pictures.others, pictures.unread)
+            )
+            return {"there": np.packbits(there), "unused": unused, "unread": unread}  # one bit per frame
 
-        found = self._crops.read(folder, "crops 2", read, hashed=False)
-        if str(found["unused"]):
-            self.unused_pictures[folder] = str(found["unused"])
+        found = self._crops.read(folder, "crops 3", read, hashed=False)
+        for key, kept in (("unused", self.unused_pictures), ("unread", self.unread_pictures)):
+            if str(found[key]):
+                kept[folder] = str(found[key])
         return np.flatnonzero(np.unpackbits(found["there"])).astype(np.int32)
 
     def save(self) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from harness.data.affwild2.groups import without_side
 from harness.data.decoding.containers import DOCUMENT, UNKNOWN, kind_by_name
 from harness.data.decoding.probe_cache import file_kind
+from harness.io.hashing import PICTURES
 from zoo.errors import UserError
 from zoo.files import is_plain, name_key
 
@@ -33,7 +34,13 @@ SPLIT_FOLDERS = {
 """Lower-case name of a folder in an annotation set -> split."""
 
 _LEAF = 100  # a folder with this many other files and nothing of interest holds pictures or key points
-_BATCH = re.compile(r"batch|cropped")
+_CLOSED = ("cropped", "openpose")  # a folder whose name begins so is not entered: it has millions of files
+_IN_CLOSED = f"in folders whose names begin with {' or '.join(_CLOSED)}"
+_TOO_DEEP = f"more than {DEPTH} folders deep"
+
+# A part of a release among the folders of videos: ``batch1``, ``cropped_aligned``, ``cropped_aligned_new_50_vids``. The
+# whole name must match, because people call videos ``batch_of_monday`` or ``cropped_talk``.
+_BATCH = re.compile(r"batch[ _-]?\d*|cropped(_aligned)?(_new_\d+_vids)?")
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ class Layout:
     ``sets``: a folder with ``Train_Set`` or ``Validation_Set`` -> split -> files. ``texts``: other .txt files.
     ``crops``: folders named ``cropped...``. ``videos``: file name without extension -> files, those nearest to
     the root first. ``left_out``: files that are not videos, except documents -> the kind of file that they are.
+    ``closed``: folders that were not entered -> the reason, in words that follow "videos".
     """
 
     root: Path
@@ -51,6 +59,7 @@ class Layout:
     crops: tuple[Path, ...]
     videos: Mapping[str, tuple[Path, ...]]
     left_out: Mapping[Path, str] = field(default_factory=dict)
+    closed: Mapping[Path, str] = field(default_factory=dict)
 
     def relative(self, path: Path) -> str:
         """Return a path as the user knows it: relative to the data folder."""
@@ -68,10 +77,33 @@ class Layout:
         kinds: dict[str, list[str]] = {}
         for path, kind in sorted(self.left_out.items()):
             kinds.setdefault(kind, []).append(self.relative(path))
+        return [f"left out, not videos ({kind}): {_some(names, most)}" for kind, names in sorted(kinds.items())]
+
+    def unread_notes(self, most: int = 3) -> list[str]:
+        """Return one line for each reason why files named like videos are not read.
+
+        The folders that the walk did not enter are listed to the ground, which takes seconds for millions of crops.
+        """
+        reasons: dict[str, list[str]] = {}
+        for folder, reason in self.closed.items():
+            reasons.setdefault(reason, []).extend(map(self.relative, _named_like_videos(folder)))
         return [
-            f"left out, not videos ({kind}): {len(names)} ({', '.join(names[:most])}{', ...' * (len(names) > most)})"
-            for kind, names in sorted(kinds.items())
+            f"left out, videos {reason}: {_some(sorted(names), most)}" for reason, names in reasons.items() if names
         ]
+
+
+def _some(names: list[str], most: int) -> str:
+    """Return the number of names, and the first of them."""
+    return f"{len(names)} ({', '.join(names[:most])}{', ...' * (len(names) > most)})"
+
+
+def _named_like_videos(top: Path) -> Iterator[Path]:
+    """Yield the files in a folder, and in all below it, whose names have the ending of a video. No link is followed."""
+    for folder, below, names in os.walk(top):
+        below[:] = [name for name in below if not name.startswith(".")]
+        for name in names:
+            if not name.startswith(".") and kind_by_name(name) == "video":
+                yield Path(folder, name)
 
 
 @dataclass
@@ -93,6 +125,7 @@ def survey(root: Path) -> Layout:
     crops: list[Path] = []
     videos: dict[str, list[Path]] = {}
     left_out: dict[Path, str] = {}
+    closed: dict[Path, str] = {}
     level = [root]
     seen: set[tuple[int, int]] = set()
     for _ in range(DEPTH + 1):
@@ -113,10 +146,12 @@ def survey(root: Path) -> Layout:
                 videos.setdefault(name_key(video.stem), []).append(video)
             left_out |= found.left_out
             crops += [f for f in found.folders if f.name.lower().startswith("cropped")]
-            below += [f for f in found.folders if not f.name.lower().startswith(("cropped", "openpose"))]
+            closed |= {f: _IN_CLOSED for f in found.folders if f.name.lower().startswith(_CLOSED)}
+            below += [f for f in found.folders if f not in closed]
         level = below
+    closed |= {folder: _TOO_DEEP for folder in level if not folder.is_symlink()}
     named = {stem: tuple(files) for stem, files in videos.items()}
-    return Layout(root, sets, tuple(texts), tuple(crops), named, left_out)
+    return Layout(root, sets, tuple(texts), tuple(crops), named, left_out, closed)
 
 
 def crop_folders(layout: Layout, kind: str) -> dict[str, tuple[Path, ...]]:
@@ -179,10 +214,15 @@ def kind_of_file(path: Path) -> str:
 
 def _video_folders(top: Path, depth: int) -> Iterator[Path]:
     for folder in sorted(_plain(entry) for entry in _scan(top) if entry.is_dir() and not _leads_up(entry)):
-        if depth and _BATCH.match(folder.name.lower()):
+        if depth and _BATCH.fullmatch(folder.name.lower()) and not _has_pictures(folder):
             yield from _video_folders(folder, depth - 1)
         else:
             yield folder
+
+
+def _has_pictures(folder: Path) -> bool:
+    """Return True if a folder has pictures of its own: then it holds the crops of a video."""
+    return any(entry.name.lower().endswith(PICTURES) for entry in _scan(folder))
 
 
 def _leads_up(entry: os.DirEntry[str]) -> bool:

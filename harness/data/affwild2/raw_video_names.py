@@ -15,9 +15,13 @@ _SIDED = re.compile(rb"^([^,/\r\n]+_(?:left|right))(?=[,/\s]|$)", re.MULTILINE)
 
 def raw_people(folder: Path) -> list[tuple[tuple[str, ...], Path]]:
     """Return (names, video file) for every raw video of a data folder, in the form that ``make_boxes`` takes."""
-    layout = survey(folder)
-    known = known_names(layout)
-    return [(names_in(stem, known), files[0]) for stem, files in sorted(layout.videos.items())]
+    return people_in(survey(folder))
+
+
+def people_in(layout: Layout) -> list[tuple[tuple[str, ...], Path]]:
+    """Return (names, video file) for every raw video of a folder that was surveyed."""
+    known, videos = known_names(layout), layout.videos
+    return [(names_in(stem, known, videos), files[0]) for stem, files in sorted(videos.items())]
 
 
 def known_names(layout: Layout) -> set[str]:
@@ -29,12 +33,13 @@ def known_names(layout: Layout) -> set[str]:
     return names.union(*(crop_folders(layout, kind) for kind in ("cropped_aligned", "cropped")))
 
 
-def names_in(stem: str, known: Iterable[str]) -> tuple[str, ...]:
+def names_in(stem: str, known: Iterable[str], videos: Iterable[str] = ()) -> tuple[str, ...]:
     """Return the people in the video ``stem``.
 
-    These are the names among ``stem``, ``stem_left`` and ``stem_right`` that are in ``known``. If none is,
-    the result is ``stem`` alone: its main subject.
+    These are the names among ``stem``, ``stem_left`` and ``stem_right`` that are in ``known`` and are not the name of
+    another video, as ``talk_left.mp4`` beside ``talk.mp4`` is. If none is, the result is ``stem`` alone: its main
+    subject. ``videos``: names of all raw videos.
     """
-    known = set(known)
+    known = set(known) - (set(videos) - {stem})
     found = tuple(name for name in (stem, f"{stem}_left", f"{stem}_right") if name in known)
     return found or (stem,)

@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.data.decoding.containers import VIDEO_SUFFIXES
+from harness.data.decoding.containers import without_ending
 from harness.data.index.samples import Images, TestList
 from harness.io.text_files import read_text
 from zoo.errors import UserError
 from zoo.files import name_key
+from zoo.text import visible
 from zoo.tracks import TrackSpec
 
 _IMAGE = r"^\s*(?P<video>[^,/]+)/(?P<frame>\d{1,6})\.(?i:jpg|jpeg|png)\s*(?:,.*)?$"
-_TITLES = ("video", "videos", "video_name", "name", "names", "filename")
+_TITLES = (
+    *("video", "videos", "name", "names", "id", "ids", "image", "images", "image location", "file", "files"),
+    *("video name", "video names", "video id", "video ids", "video file", "filename", "filenames", "file name"),
+)
+"""Headers of lists of names, in lower case, with spaces between words."""
 
 
 def read_test_list(path: Path, track: TrackSpec) -> TestList:
     """Read an example file or a list of names.
 
-    A header, dummy values, trailing commas and the last newline are all optional. Raise UserError, with file and
-    line, if a row is neither an image nor a name or is repeated, or if the header belongs to another track.
+    A header, dummy values, trailing commas and the last newline are all optional; lines that begin with ``#`` are
+    comments, in a list of images only above its rows. Raise UserError, with file and line, if a row is neither an image
+    nor a name, has invisible characters or is repeated, or if the header belongs to another track.
     """
     text = read_text(path)
     if not text:
         raise UserError("list-empty", file=path)
     lines = pc.split_pattern(pa.scalar(text), "\n").values  # a million Python strings would take 100 MB
-    images = pc.match_substring_regex(lines[:2], _IMAGE).to_pylist()
+    above = sum(1 for _ in takewhile(lambda line: line.as_py().lstrip().startswith("#"), lines))
+    images = pc.match_substring_regex(lines[above : above + 2], _IMAGE).to_pylist()
     if not any(images):
         names = _names(path, lines.to_pylist(), track)
         empty = np.zeros(0, np.int32)
         return TestList(path, "names", names, empty, empty)
-    header = 0 if images[0] else 1
-    if header:
-        _check_header(path, lines[0].as_py(), track)
-    rows = split_images(lines[header:], path, header + 1)
+    first = above if images[0] else above + 1
+    if first > above:
+        _check_header(path, lines[above].as_py(), track)
+    rows = split_images(lines[first:], path, first + 1)
     return TestList(path, "rows", rows.videos, rows.row_video, rows.row_frame)
 
 
@@ -62,6 +70,10 @@ def split_images(column: pa.Array | pa.ChunkedArray, path: Path, first_line: int
     forms = [name_key(name) for name in names.dictionary.to_pylist()]
     videos = tuple(dict.fromkeys(forms))
     row_video = column_of(names.indices)
+    if hidden := [place for place, name in enumerate(forms) if visible(name) != name]:
+        at = int(np.argmax(np.isin(row_video, hidden)))
+        got = _short(ascii(forms[row_video[at]]))
+        raise UserError("list-name-unprintable", file=path, line=first_line + at, got=got)
     if len(videos) < len(forms):  # one name in two Unicode forms
         places = {name: place for place, name in enumerate(videos)}
         row_video = np.array([places[name] for name in forms], np.int32)[row_video]
@@ -92,22 +104,28 @@ def _refuse_twice(
 
 
 def _names(path: Path, lines: list[str], track: TrackSpec) -> tuple[str, ...]:
-    headers = {track.submission_header, *track.headers, *_TITLES}
     seen: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
-        name = line.strip().rstrip(",").strip()
-        if number == 1 and name.lower() in {header.lower() for header in headers}:
-            continue
-        if name.lower().endswith((".txt", *VIDEO_SUFFIXES)):
-            name = name.rpartition(".")[0]
-        name = name_key(name)
-        if not name or "/" in name or "," in name:
+    numbered = [(number, line) for number, line in enumerate(lines, start=1) if not line.lstrip().startswith("#")]
+    if numbered and _is_header(numbered[0][1], track):
+        del numbered[0]
+    for number, line in numbered:
+        name = name_key(without_ending(line.strip().rstrip(",").strip()))
+        if not name or any(mark in name for mark in "/\\,\t"):
             raise UserError("list-not-a-name", file=path, line=number, got=_short(line))
+        if visible(name) != name:
+            raise UserError("list-name-unprintable", file=path, line=number, got=_short(ascii(name)))
         if seen.setdefault(name, number) != number:
             raise UserError("list-name-again", file=path, line=number, got=name, earlier=seen[name])
     if not seen:
         raise UserError("list-names-nothing", file=path)
     return tuple(seen)
+
+
+def _is_header(line: str, track: TrackSpec) -> bool:
+    """Return True if a line is a header of a list of names, in any letter case, or one of the track's files."""
+    text = line.strip().rstrip(",").strip().lower()
+    headers = {header.lower() for header in (track.submission_header, *track.headers)}
+    return text in headers or text.replace("_", " ").replace("-", " ") in _TITLES
 
 
 def _check_header(path: Path, header: str, track: TrackSpec) -> None:

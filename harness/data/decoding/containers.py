@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from functools import cache
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from itertools import islice
 
 import av
@@ -11,6 +13,8 @@ from av.container import InputContainer
 from av.format import ContainerFormat
 from av.stream import Disposition
 from av.video.stream import VideoStream
+
+from zoo.files import absolute
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".wmv", ".flv", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".m2t"),
@@ -20,7 +24,7 @@ VIDEO_SUFFIXES = (
 
 UNKNOWN, DOCUMENT = "of no known kind", "document"
 _SOUND = (".mp3", ".wav", ".flac", ".aac", ".opus", ".m4a", ".m4b", ".wma", ".oga", ".aif", ".aiff", ".mp2", ".ac3")
-_MORE_IMAGES = (".webp", ".ico", ".heic", ".heif", ".avif", ".mpo")
+_MORE_IMAGES = (".jfif", ".jpe", ".webp", ".ico", ".heic", ".heif", ".avif", ".mpo")
 _MORE_TEXTS = (".xml", ".js", ".m3u8", ".mpd", ".srt", ".ass", ".ssa", ".vtt", ".sub", ".idx", ".lrc", ".smi")
 _DOCUMENTS = (
     *(".csv", ".tsv", ".json", ".jsonl", ".toml", ".yaml", ".yml", ".md", ".html", ".pdf", ".xls", ".xlsx", ".log"),
@@ -50,6 +54,17 @@ def kind_by_name(name: str) -> str:
     return _kinds().get(suffix, UNKNOWN)
 
 
+def without_ending(name: str) -> str:
+    """Return a name without the ending of a media or annotation file, for tables that may name files or videos.
+
+    The rarest endings of containers (``.v``, ``.c2``, ``.264``) stay: they may as well be a part of a video's name.
+    """
+    stem, ending = os.path.splitext(name)
+    kind = kind_by_name(name)
+    rare = kind == "perhaps" and (len(ending) < len(".gif") or not ending[1].isalpha())
+    return name if kind in (UNKNOWN, DOCUMENT) or rare else stem
+
+
 @cache
 def _kinds() -> dict[str, str]:
     kinds = dict.fromkeys((_dotted(e) for name in sorted(av.formats_available) for e in _extensions(name)), "perhaps")
@@ -76,8 +91,24 @@ def _dotted(extension: str) -> str:
 
 
 def video_stream(container: InputContainer) -> VideoStream | str:
-    """Return the first stream of moving pictures, or else the file's kind: ``sound``, ``text`` or ``still image``."""
+    """Return the first stream of moving pictures, or else the file's kind: ``sound``, ``text`` or ``still image``.
+
+    A stream of a single picture before a longer one is not it: some programs store a cover without marking it as one.
+    """
+    streams = moving_streams(container)
+    if isinstance(streams, str):
+        return streams
+    if len(streams) == 1:
+        return streams[0]
+    # Not the stream that FFmpeg calls best: in MP4 that is the cover, as the first stream is marked as the default.
+    single = _single_pictures(container, streams)
+    return next((stream for stream in streams if stream.index not in single), streams[0])
+
+
+def moving_streams(container: InputContainer) -> list[VideoStream] | str:
+    """Return the streams that are not marked as still images or text; if there is none, the kind of the file."""
     why = "sound"
+    found: list[VideoStream] = []
     for stream in container.streams.video:
         if stream.codec_context is None or stream.disposition & Disposition.attached_pic:
             continue
@@ -86,8 +117,39 @@ def video_stream(container: InputContainer) -> VideoStream | str:
         elif stream.disposition & Disposition.still_image:
             why = "still image"
         else:
-            return stream
-    return why
+            found.append(stream)
+    return found or why
+
+
+def _single_pictures(container: InputContainer, streams: Sequence[VideoStream]) -> frozenset[int]:
+    """Return the indices of the streams that have fewer than two packets; empty if that cannot be found out."""
+    try:
+        state = os.stat(container.name)
+        indices = tuple(stream.index for stream in streams)
+        options = tuple(container.options.items())
+        return _counted_single(container.name, (state.st_size, state.st_mtime_ns, state.st_ino), indices, options)
+    except (av.FFmpegError, OSError):  # reported when the video is read
+        return frozenset()
+
+
+@lru_cache(maxsize=1024)
+def _counted_single(
+    name: str, state: tuple[int, ...], indices: tuple[int, ...], options: tuple[tuple[str, str], ...]
+) -> frozenset[int]:
+    """Count packets until every stream has two. Headers do not tell: only some containers have the numbers.
+
+    The file is opened once more, because seeking back is not exact in every container.
+    """
+    counts: Counter[int] = Counter()
+    with av.open(absolute(name), metadata_errors="ignore", options=dict(options)) as again:
+        try:
+            for packet in again.demux():
+                counts[packet.stream.index] += bool(packet.size)
+                if min(counts[index] for index in indices) >= 2:
+                    break
+        except av.FFmpegError:  # it breaks off there, which is reported when the video is read
+            pass
+    return frozenset(index for index in indices if counts[index] < 2)
 
 
 def is_playlist(container: InputContainer) -> bool:

@@ -23,6 +23,7 @@ from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from harness.data.decoding.file_ends import missing_end
 from zoo.errors import UserError
 
 # Seconds. A file whose packets end this much earlier than its header promises is cut short.
@@ -184,7 +185,7 @@ def read_packets(container: InputContainer, stream: VideoStream, path: Path) -> 
         raise UserError(
             "video-reading-broke-off", file=path, frame=len(survey.stamps) + 1, reason=reason_of(error)
         ) from error
-    missing = _cut_short(container, stream, survey.packets, end - begin)
+    missing = _cut_short(container, stream, survey.packets, end - begin) or missing_end(path, container.format.name)
     if missing:
         raise UserError("video-cut-short", file=path, frame=len(survey.stamps) + 1, missing=missing)
     if not survey.packets:

@@ -20,8 +20,9 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from harness.data.decoding.containers import ends_inside_packet, is_playlist, is_still, video_stream
+from harness.data.decoding.containers import ends_inside_packet, is_playlist, is_still, moving_streams, video_stream
 from harness.data.decoding.display import Display, Painter, Size
+from harness.data.decoding.file_ends import lacks_end_mark
 from harness.data.decoding.time_line import (
     Packets,
     TimeLine,
@@ -96,7 +97,7 @@ def open_media(path: str | os.PathLike[str]) -> InputContainer:
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
-    """Return the properties of the first real video stream, which is not a cover picture.
+    """Return the properties of the video stream that is read, which is not a cover picture; see ``video_stream``.
 
     Its packets are read; if they do not determine the time line, the video is decoded once. Raise UserError if the
     file is not a video, has no picture, or is cut short; it gives the frame at which the file breaks off.
@@ -107,6 +108,8 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         packets = _packets(container, stream, path)
         has_audio = bool(container.streams.audio)
         base = float(stream.time_base or 0)
+        choice, other_stream = _choice(container, stream)
+        cut = _cut_notes(path, container.format.name)
     with open_media(path) as container:  # opened again, because seeking back is not exact in every container
         stream = _video_stream(container, path)
         first = _first_frame(container, path)
@@ -114,15 +117,38 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         in_order = _in_order(packets, first)
         line = None if in_order else line_of_packets(packets, base)
     line = line or _decoded_line(path, packets)
-    cut = ("the file ends inside a packet, so the end of the video is missing",) if ends_inside_packet(path) else ()
-    notes = (*cut, *_time_notes(line), *display.notes())
+    notes = (*choice, *cut, *_time_notes(line), *display.notes())
     _warn(path, notes)
     width, height = display.size(first)
-    parts = (_other_times(line, packets, base), "sound 2" if packets.sound_mended else "", display.reading)
+    times = _other_times(line, packets, base)
+    parts = (times, "sound 2" if packets.sound_mended else "", display.reading, other_stream)
     reading = ", ".join(part for part in parts if part)
     return VideoInfo(
         path, width, height, line.times, line.start, has_audio, line.guessed, notes, reading, display.scale(first)
     )
+
+
+def _choice(container: InputContainer, stream: VideoStream) -> tuple[tuple[str, ...], str]:
+    """Return a note if a file has several video streams, and a tag for ``VideoInfo.reading`` if not the first is read.
+
+    Version 1 always read the first.
+    """
+    streams = moving_streams(container)
+    if len(streams) < 2 or isinstance(streams, str):
+        return (), ""
+    place = next(k for k, other in enumerate(streams, start=1) if other.index == stream.index)
+    size = f"{stream.width} x {stream.height} pixels"
+    note = f"the file has {len(streams)} video streams; only number {place} is read ({size})"
+    return (note,), "" if place == 1 else f"stream {place}"
+
+
+def _cut_notes(path: Path, form: str) -> tuple[str, ...]:
+    """Return a note if a file seems to be cut short, but its header does not say how long it should be."""
+    if ends_inside_packet(path):
+        return ("the file ends inside a packet, so the end of the video is missing",)
+    if lacks_end_mark(path, form):
+        return ("the file has no end mark, so the end of the video may be missing",)
+    return ()
 
 
 def _time_notes(line: TimeLine) -> Iterator[str]:

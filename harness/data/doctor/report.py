@@ -23,6 +23,7 @@ from harness.data.doctor.findings import (
 from harness.data.doctor.own_data import is_affwild2, judge, own_figures
 from harness.data.doctor.published_counts import UNPUBLISHED, Row, compare
 from harness.data.doctor.speakers import speaker_note
+from harness.data.index.group_tables import UNKNOWN
 from harness.data.index.index import Index
 from harness.runtime.terminal import tabulate
 from zoo.errors import UserError
@@ -85,7 +86,8 @@ def diagnose(root: Path, registry: Registry, *, edition: str | None = None, trac
         else:
             rows += [_unpublished(row) for row in compare(index)] if synthetic else compare(index)
         variants.append(f"{one.name} ({spec.name}): {index.variant}; {_list_found(index)}")
-        notes += [f"{one.name}: {note}" for note in index.notes]
+        notes += [f"{one.name}: {note}" for note in index.notes if not note.startswith(UNKNOWN)]
+        problems += [note for note in index.notes if note.startswith(UNKNOWN) and note not in problems]
         problems += [f"{one.name}: {problem}" for problem in (*crossing_groups(index), *gaps_of(index, own))]
     infos, broken = probe_all(video.video for index in indexes for video in index.videos if video.video)
     problems += first_of(broken, "raw videos that cannot be read")

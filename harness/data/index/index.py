@@ -73,6 +73,16 @@ class Index:
             sha.update(np.packbits(video.rows).tobytes())
         return sha.hexdigest()
 
+    def groups_digest(self) -> str:
+        """Return a sha256 over the groups of the train and validation videos, by name, whatever split each is in.
+
+        Folds are made of these groups, and groups.csv can change them without a change of `fingerprint`.
+        """
+        sha = hashlib.sha256()
+        for name, group in sorted((video.name, video.group) for video in self.videos if video.split != "test"):
+            sha.update(f"{name}\0{group}\0".encode())
+        return sha.hexdigest()
+
     def check_length(self, video: Video, frames: int) -> None:
         """Raise UserError if ``frames``, the length of a raw video, differs too much from its annotation.
 

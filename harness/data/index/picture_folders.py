@@ -15,6 +15,8 @@ from zoo.errors import UserError
 
 _NAME = re.compile(r"0*([0-9]{1,7})\.[a-z]+", re.IGNORECASE)  # more digits are a date or another number
 _PLAIN = 5  # digits
+_UNREAD = (".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".ppm", ".pgm", ".tga")  # image kinds
+_UNREAD_NAME = re.compile(rf"[0-9]{{1,7}}(?:{'|'.join(map(re.escape, _UNREAD))})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,13 +24,15 @@ class PictureFolder:
     """The pictures of a folder by frame.
 
     ``frames``: (k,) int32, sorted, counted from 1. ``names``: their file names in that order; None if all are called
-    like ``00001.jpg``. ``others``: pictures whose names are not frame numbers; they are not used.
+    like ``00001.jpg``. ``others``: pictures whose names are not frame numbers; they are not used. ``unread``: numbered
+    pictures of kinds that are not read; they are not used either.
     """
 
     folder: Path
     frames: np.ndarray
     names: tuple[str, ...] | None = None
     others: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     def path(self, frame: int) -> str:
         """Return the file of a frame, counted from 1. A frame without a picture gets the usual name."""
@@ -41,7 +45,8 @@ def picture_folder(folder: Path) -> PictureFolder:
     """Find the numbered pictures of a folder, such as ``00001.jpg``, ``1.png`` or ``000001.JPG``.
 
     Padding, case and picture format do not matter. Raise UserError if the folder has pictures but none is numbered, if
-    there is a frame 0 (which would shift all others), or if one frame has two files.
+    all are of kinds that are not read, if there is a frame 0 (which would shift all others), or if one frame has two
+    files.
     """
     names = [name for name in os.listdir(folder) if not name.startswith(".")]
     plain = _plain_numbers(names)
@@ -51,12 +56,16 @@ def picture_folder(folder: Path) -> PictureFolder:
     numbered = [(int(match[1]), name) for name in pictures if (match := _NAME.fullmatch(name))]
     if pictures and not numbered:
         raise UserError("crop-name", file=folder / min(pictures))
+    unread = tuple(sorted(name for name in names if _UNREAD_NAME.fullmatch(name)))
+    if unread and not pictures:
+        kinds = ", ".join(sorted({Path(name).suffix.lower() for name in unread}))
+        raise UserError("crop-kind", folder=folder, kinds=kinds, known=", ".join(PICTURES))
     numbered.sort()
     frames = np.array([frame for frame, _ in numbered], np.int32)
     plain_names = all(name == f"{frame:05d}.jpg" for frame, name in numbered)
     used = tuple(name for _, name in numbered)
     others = tuple(sorted(set(pictures) - set(used)))
-    return _checked(PictureFolder(folder, frames, None if plain_names else used, others))
+    return _checked(PictureFolder(folder, frames, None if plain_names else used, others, unread))
 
 
 def pictures_digest(folder: Path) -> str:

@@ -5,11 +5,11 @@ The margin around a face is defined in harness/data/preprocessing/alignment.py.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -17,16 +17,34 @@ from typing import IO, Any
 import numpy as np
 
 from harness.data.affwild2.folder_layout import Layout, survey
-from harness.data.affwild2.raw_video_names import known_names, names_in
+from harness.data.affwild2.raw_video_names import people_in
 from harness.data.decoding.video import expected_frames, probe
-from harness.data.index.group_tables import TABLE
 from harness.data.preprocessing.alignment import face_jpeg
+from harness.data.preprocessing.crop_copies import (
+    VIDEOS,
+    Mark,
+    People,
+    clear_videos,
+    copy_texts,
+    place,
+    read_mark,
+    texts_to_copy,
+    write_mark,
+)
 from harness.data.preprocessing.crop_report import CropReport
 from harness.data.tracking.detection import FaceFinder
 from harness.data.tracking.face_tracks import choose, shared_width
-from harness.data.tracking.person_boxes import FOLDER, all_posed, are_made, boxes_of, read_boxes, write_boxes
+from harness.data.tracking.person_boxes import (
+    FOLDER,
+    all_posed,
+    are_made,
+    boxes_of,
+    content_of,
+    read_boxes,
+    write_boxes,
+)
 from harness.data.tracking.tracker import Track
-from harness.io.atomic import atomic, clear_parts
+from harness.io.atomic import clear_parts
 from harness.io.locks import NAME, file_lock
 from harness.runtime.launchers import Failure
 from harness.runtime.machine import cores
@@ -35,7 +53,6 @@ from zoo.api import DetectorSpec, Faces
 from zoo.errors import UserError
 
 CROPS = "cropped_aligned"
-_MARK = "crop.json"  # marks a folder as made by this command and names its raw folder, so that it can be resumed
 _SPOOL = 64 << 20  # bytes of one video's encoded faces that are kept in memory; more go to a temporary file
 
 
@@ -52,46 +69,49 @@ def crop_folder(
     """Turn the raw videos found anywhere in ``raw`` into the data folder ``out``.
 
     ``out`` gets ``cropped_aligned/<name>/00001.jpg`` (112x112; no file if no face is found), ``boxes/``, ``videos/``
-    (links to the originals, or copies if ``link`` is False or links are impossible) and ``annotations/``. A video
-    yields its main subject, or the ``_left`` / ``_right`` names that are in annotations or lists. Calling it again
-    resumes the work. Raise UserError if ``out`` holds something else, or if one folder is inside the other.
+    (links to the originals, or copies if ``link`` is False or links are impossible), ``annotations/`` and
+    ``transcripts/``. A video yields its main subject, or the ``_left`` / ``_right`` names that are in annotations or
+    lists. Calling it again resumes the work: what was made of a video that has changed since is made again, and copies
+    of texts that are gone are removed. Raise UserError if ``out`` holds something else, if one folder is inside the
+    other, or if two annotation sets would be merged.
     """
     if raw.is_file():
         raise UserError("crop-not-a-folder", raw=raw)
     raw, out = raw.resolve(), out.resolve()
     layout = _raw_videos(raw, out)
+    people = people_in(layout)
+    texts = texts_to_copy(layout, people)
     _claim(raw, out)
     with file_lock(out / NAME, f"--out {out}: another process makes crops in this folder; wait for it, or stop it"):
-        return _crop_all(layout, out, FaceFinder(detector, options), jobs, progress, link)
+        finder = FaceFinder(detector, options)
+        _prepare(out, people, texts)
+        notes = [*layout.left_out_notes(), *layout.unread_notes()]
+        report = _crop_all(people, out, finder, jobs, progress, link)
+        return replace(report, left_out=notes)
 
 
-def _crop_all(
-    layout: Layout, out: Path, finder: FaceFinder, jobs: int | None, progress: bool, link: bool
-) -> CropReport:
-    for folder in (out, out / FOLDER, out / "videos"):
-        clear_parts(folder, deep=False)
-    clear_parts(out / "annotations")
-    _copy_texts(layout, out)
-    known = known_names(layout)
-    work = [(names_in(stem, known), files[0]) for stem, files in sorted(layout.videos.items())]
+def _crop_all(work: People, out: Path, finder: FaceFinder, jobs: int | None, progress: bool, link: bool) -> CropReport:
     todo = [(names, path) for names, path in work if not _is_finished(names, path, out, finder)]
-    found = {name: _counts(out, name) for item in work if item not in todo for name in item[0]}
+    finished = [item for item in work if item not in todo]
+    for _, path in finished:
+        place(path, out / VIDEOS / path.name, link=link)
+    found = {name: _counts(out, name) for names, _ in finished for name in names}
     task = partial(_crop, out=out, finder=finder, link=link)
     jobs = (jobs or cores()) if finder.portable else 1
     failures = []
     paths = [path for _, path in todo]
     sizes = [expected_frames(path) for path in paths]
     outcomes = run_jobs(task, todo, paths, sizes, jobs=jobs, label="face crops", progress=progress)
-    for place, outcome in outcomes:
+    for number, outcome in outcomes:
         if isinstance(outcome, Failure):
             failures.append(outcome)
         else:
-            found |= {name: _counts(out, name) for name in todo[place][0]}
+            found |= {name: _counts(out, name) for name in todo[number][0]}
     shutil.rmtree(out / ".partial", ignore_errors=True)
     found = dict(sorted(found.items()))
     failures.sort(key=lambda failure: Path(failure.item))
     posed = all_posed(out / FOLDER / f"{name}.parquet" for name in found)
-    return CropReport(out, found, len(work) - len(todo), failures, layout.left_out_notes(), posed)
+    return CropReport(out, found, len(finished), failures, posed=posed)
 
 
 # --- the folders ------------------------------------------------------------------------------------------------------
@@ -102,7 +122,7 @@ def _raw_videos(raw: Path, out: Path) -> Layout:
         raise UserError("crop-folders-nested", out=out, raw=raw)
     layout = survey(raw)
     if not layout.videos:
-        left = "".join(f"; {note}" for note in layout.left_out_notes())
+        left = "".join(f"; {note}" for note in [*layout.left_out_notes(), *layout.unread_notes()])
         raise UserError("crop-no-videos", raw=raw, left=left)
     for stem, files in layout.videos.items():
         if len(files) > 1:
@@ -112,35 +132,24 @@ def _raw_videos(raw: Path, out: Path) -> Layout:
 
 def _claim(raw: Path, out: Path) -> None:
     """Create ``out``, or raise UserError if it exists and was not begun by an earlier run on ``raw``."""
-    mark = out / _MARK
-    if mark.is_file():
-        try:
-            earlier = json.loads(mark.read_text())["raw"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError("crop-mark-damaged", mark=mark) from error
-        if earlier != str(raw):
-            raise UserError("crop-out-of-other-data", out=out, earlier=earlier)
+    mark = read_mark(out)
+    if mark is not None:
+        if mark.raw != str(raw):
+            raise UserError("crop-out-of-other-data", out=out, earlier=mark.raw)
         return
     if out.exists() and (not out.is_dir() or any(not path.name.startswith(".") for path in out.iterdir())):
         raise UserError("crop-out-exists", out=out)
     out.mkdir(parents=True, exist_ok=True)
-    atomic(mark, lambda part: part.write_text(json.dumps({"raw": str(raw)})))
+    write_mark(out, Mark(str(raw)))
 
 
-def _copy_texts(layout: Layout, out: Path) -> None:
-    """Copy annotations and lists to ``annotations/``, with their paths in the raw folder, and ``groups.csv``."""
-    files = [path for splits in layout.sets.values() for paths in splits.values() for path in paths]
-    for path in [*files, *layout.texts]:
-        parts = list(path.relative_to(layout.root).parts)
-        while "annotations" in parts:
-            parts = parts[parts.index("annotations") + 1 :]
-        _copy(path, out.joinpath("annotations", *parts))
-    if (layout.root / TABLE).is_file():
-        _copy(layout.root / TABLE, out / TABLE)
-
-
-def _copy(path: Path, target: Path) -> None:
-    atomic(target, lambda part: shutil.copyfile(path, part))
+def _prepare(out: Path, people: People, texts: Mapping[str, Path]) -> None:
+    """Remove what an earlier run left half-written or made of what is gone, and copy the texts."""
+    for folder in (out, out / FOLDER, out / VIDEOS):
+        clear_parts(folder, deep=False)
+    clear_parts(out / "annotations")
+    copy_texts(texts, out)
+    clear_videos([path for _, path in people], out)
 
 
 def _is_finished(names: Sequence[str], video: Path, out: Path, finder: FaceFinder) -> bool:
@@ -150,7 +159,7 @@ def _is_finished(names: Sequence[str], video: Path, out: Path, finder: FaceFinde
     made again.
     """
     return all(
-        are_made(path := out / FOLDER / f"{name}.parquet", finder, video)
+        are_made(path := out / FOLDER / f"{name}.parquet", finder, video, crops=True)
         and ((out / CROPS / name).is_dir() or np.isnan(read_boxes(path).score).all())
         for name in names
     )
@@ -167,14 +176,16 @@ def _counts(out: Path, name: str) -> tuple[int, int]:
 def _crop(item: tuple[Sequence[str], Path], tick: Tick, *, out: Path, finder: FaceFinder, link: bool) -> None:
     """Make everything that one video yields, in one pass. Every face is cut out and kept until its person is known."""
     names, path = item
+    content = content_of(path)  # before the pictures are read: if the file changes meanwhile, all is made again
     info = probe(path)
     with _Faces() as kept:
         tracks = finder.tracks(info, tick, kept.add)
-        _place(path, out / "videos" / path.name, link=link)
+        place(path, out / VIDEOS / path.name, link=link)
         for name in names:
             track = choose(tracks, name, shared_width(name, path, info.width))
             _write_crops(out, name, kept.images(track))
-            write_boxes(out / FOLDER / f"{name}.parquet", boxes_of(track, info, finder.label, finder.people))
+            boxes = boxes_of(track, info, finder.label, finder.people)
+            write_boxes(out / FOLDER / f"{name}.parquet", replace(boxes, content=content), crops=True)
 
 
 class _Faces:
@@ -217,18 +228,3 @@ def _write_crops(out: Path, name: str, images: Iterator[tuple[int, bytes]]) -> N
     if any(part.iterdir()):
         target.parent.mkdir(exist_ok=True)
         os.replace(part, target)
-
-
-def _place(path: Path, target: Path, *, link: bool) -> None:
-    """Link the original video, or copy it if links are unwanted or impossible."""
-    target.parent.mkdir(exist_ok=True)
-    if target.exists() and (link or not target.is_symlink()):
-        return
-    target.unlink(missing_ok=True)
-    if link:
-        try:
-            target.symlink_to(path)
-            return
-        except OSError:  # a file system without links: copy instead
-            pass
-    _copy(path, target)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.data.affwild2.folder_layout import Layout, crop_folders, survey
-from harness.data.affwild2.raw_video_names import known_names, names_in
+from harness.data.affwild2.raw_video_names import people_in
 from harness.data.decoding.video import expected_frames
 from harness.data.index.picture_folders import crop_frames
 from harness.data.packed.metadata import QUALITY, SIZE, STREAMS
@@ -49,8 +49,7 @@ def plan(root: Path, streams: Sequence[str] | None = None, kind: str = "cropped_
         raise UserError("pack-stream-unknown", first=unknown[0], names=", ".join(STREAMS))
     layout = survey(root)
     crops = _crops(layout, kind)
-    known = known_names(layout)
-    videos = {files[0]: names_in(stem, known) for stem, files in sorted(layout.videos.items())}
+    videos = {path: names for names, path in people_in(layout)}
     boxed = any(have_boxes(root, name, path) for path, names in videos.items() for name in names)
     have = {"face": bool(crops), "body": boxed, "context": boxed, "audio": bool(videos)}
     chosen = list(dict.fromkeys(streams or [stream for stream in STREAMS if have[stream]]))

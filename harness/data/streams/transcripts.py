@@ -18,14 +18,17 @@ import html
 import io
 import json
 import math
+import os
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import groupby, pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import UserError
-from zoo.files import read_bytes, reason_of, spelled
+from zoo.files import is_settled, name_key, read_bytes, reason_of
 from zoo.readers import Word
 
 FOLDER = "transcripts"
@@ -52,18 +55,54 @@ def find_transcript(root: Path, name: str, video: Path | None) -> Path | None:
     such a folder next to the video, or itself next to the video. Only subtitles are looked for there, because tables
     and JSON next to a video are usually something else. Raise UserError if there are several in one place.
     """
+    found = transcripts_of(root, name, video)
+    if len(found) > 1:
+        raise UserError("transcript-twice", file=found[0], file2=found[1].name, name=name)
+    return found[0] if found else None
+
+
+def transcripts_of(root: Path, name: str, video: Path | None) -> list[Path]:
+    """Return the files with a video's words in the first place that has any; see `find_transcript`.
+
+    Their endings may be in upper or lower case.
+    """
     stems = dict.fromkeys([name, *([video.stem] if video else [])])
     places = [(root / FOLDER / stem, tuple(READERS)) for stem in stems]
     for file in (video, video.resolve()) if video else ():  # `harness data crop` links to the videos
         places += [(file.parent / FOLDER / file.stem, tuple(READERS)), (file.with_suffix(""), SUBTITLES)]
     for place, endings in places:
-        candidates = (spelled(place.with_name(place.name + ending)) for ending in endings)
-        found = [path for path in candidates if path.is_file()]
-        if len(found) > 1:
-            raise UserError("transcript-twice", file=found[0], file2=found[1].name, name=name)
-        if found:
-            return found[0]
-    return None
+        names = _listed(place.parent).get(name_key(place.name), ())
+        candidates = (place.with_name(name) for name in names if name.lower().endswith(endings))
+        if found := [path for path in candidates if path.is_file()]:
+            return found
+    return []
+
+
+def _listed(folder: Path) -> dict[str, list[str]]:
+    """Return the names of a folder's files that may hold words, by their `name_key` without the ending.
+
+    A list is kept as long as the folder's time tells every change: a folder of n videos is asked n times.
+    """
+    try:
+        changed = folder.stat().st_mtime_ns
+        return (_names if is_settled(changed, time.time_ns()) else _names.__wrapped__)(folder, changed)
+    except OSError:  # there is no such folder
+        return {}
+
+
+@lru_cache(maxsize=64)
+def _names(folder: Path, changed: int) -> dict[str, list[str]]:
+    """Read what `_listed` returns. ``changed``: the folder's time, which makes it another entry of the cache."""
+    found: dict[str, list[str]] = {}
+    for name in os.listdir(folder):
+        stem, ending = os.path.splitext(name)
+        if ending.lower() in READERS:
+            found.setdefault(name_key(stem), []).append(name)
+    return {stem: sorted(names, key=_order) for stem, names in found.items()}
+
+
+def _order(name: str) -> tuple[int, str]:
+    return list(READERS).index(os.path.splitext(name)[1].lower()), name
 
 
 def read_transcript(path: Path) -> list[Word]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -39,6 +40,25 @@ batch = 3
 
 OWN = ("default", "demo", "fine-tune", "strong-2026")
 """Recipes that are not a published system's."""
+
+
+def test_a_recipe_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "notepad.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + RECIPE.replace("\n", "\r\n").encode())
+    assert read_recipe(str(path), {})["head"] == "lstm"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_what_is_no_file_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    for path, what in (
+        (tmp_path, "a folder"),
+        (tmp_path / "pipe", "a named pipe"),
+        (tmp_path / "link", "a link to nothing"),
+    ):
+        with refused("recipe-not-a-file", name=str(path), what=what):
+            find_recipe(str(path))
 
 
 @pytest.fixture

@@ -108,6 +108,12 @@ def test_every_recipe_is_valid(recipe: str) -> None:
         (["train.epoch=3"], refused("setting-unknown", dotted="train.epoch", hint=Part("train.epochs"))),
         (["train.epochs=many"], refused("setting-invalid", dotted="train.epochs")),
         (["train.epochs=0"], refused("setting-invalid", dotted="train.epochs")),
+        (["train.epochs=true"], refused("setting-invalid", dotted="train.epochs", first="True")),
+        (["train.lr=false"], refused("setting-invalid", dotted="train.lr")),
+        (["train.encoder_lr=true"], refused("setting-invalid", dotted="train.encoder_lr")),
+        (["distill.weight=true"], refused("setting-invalid", dotted="distill.weight")),
+        (["tta.strides=[true, 2]"], refused("setting-invalid", dotted="tta.strides")),
+        (["seed=true"], refused("setting-invalid", dotted="seed")),
         (["trian.epochs=3"], refused("setting-unknown", dotted="trian.epochs", hint=Part("train.epochs"))),
         (["epochs"], refused("set-invalid", got="epochs")),
     ],
@@ -116,6 +122,16 @@ def test_mistakes_are_named(sets: list[str], refusal: Refusal) -> None:
     with refusal as error:
         load_config(None, {}, sets)
     assert "\n" not in str(error.value)
+
+
+def test_truth_values_are_kept_where_they_are_settings() -> None:
+    config = load_config(None, {}, ["train.compile=true", "tta.flip=true", "head.any=true", "train.epochs=2"])
+    assert (config.train.compile, config.tta.flip, config.options, config.train.epochs) == (
+        True,
+        True,
+        {"head.any": True},
+        2,
+    )
 
 
 def test_an_unknown_recipe_lists_the_known_ones() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from harness.predicting.command import predict
 from harness.predicting.inputs import Input, find_inputs, split_run
 from harness.predicting.marks import CONTAINERS
+from harness.predicting.request import Request
 from harness.predicting.targets import Target
 from tests.support.refusals import Part, refused
 
@@ -40,6 +43,48 @@ def test_every_problem_is_named_and_stops_nothing(tmp_path: Path, monkeypatch: p
     codes = [problem.code for problem in found.problems]
     assert codes == ["predict-same-name", "predict-no-file", "predict-not-readable", "predict-folder-empty"]
     assert found.count == 6
+
+
+def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
+    files(tmp_path, "in/a.mp4", "elsewhere/b.mp4", "elsewhere/deep/c.mp4")
+    (tmp_path / "in" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "same").symlink_to(tmp_path / "elsewhere" / "deep")
+    (tmp_path / "elsewhere" / "up").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "top").symlink_to("/")
+    found = find_inputs([tmp_path / "in"])
+    assert [str(one.path.relative_to(tmp_path / "in")) for one in found.files] == [
+        "a.mp4",
+        "linked/b.mp4",
+        "linked/deep/c.mp4",
+    ]
+    assert not found.problems
+
+
+def test_what_is_left_out_of_a_folder_is_named(tmp_path: Path) -> None:
+    quiet = ("notes.txt", "table.csv", "about.json")
+    files(tmp_path, "a.mp4", "unknownfile", *(f"{k}.srt" for k in range(5)), *quiet)
+    (tmp_path / "broken.gif").write_bytes(b"GIF89a")
+    (tmp_path / "gone.gif").symlink_to(tmp_path / "gone")
+    (tmp_path / "list.m3u8").write_text("#EXTM3U\n")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    found = find_inputs([tmp_path, tmp_path])
+    assert [one.path.name for one in found.files] == ["a.mp4"]
+    assert not found.problems
+    assert [note.replace(f"{tmp_path}/", "") for note in found.notes] == [
+        "left out, cannot be predicted (a pipe or a device): 1 (pipe.mp4)",
+        "left out, cannot be predicted (not readable): 2 (broken.gif, gone.gif)",
+        "left out, cannot be predicted (of no known kind): 1 (unknownfile)",
+        "left out, cannot be predicted (text): 6 (0.srt, 1.srt, 2.srt, ...)",
+    ]
+
+
+def test_what_is_left_out_is_said_even_if_nothing_is_predicted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files(tmp_path, "in/unknownfile")
+    with refused("predict-folder-empty", folder=tmp_path / "in"):
+        predict(Request([tmp_path / "in"], out=tmp_path / "out"))
+    assert capsys.readouterr().err.count("unknownfile") == 1
 
 
 def test_a_run_among_the_inputs_is_the_model(tmp_path: Path) -> None:

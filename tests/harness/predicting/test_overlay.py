@@ -9,7 +9,9 @@ import av
 import numpy as np
 import pytest
 
+from harness.data.decoding.audio import read_sound
 from harness.predicting import overlay
+from harness.predicting.canvas import PALETTE
 from harness.predicting.media import open_input
 from harness.predicting.one_pass import Person, Predicted
 from harness.predicting.overlay import write_overlay
@@ -17,6 +19,7 @@ from harness.predicting.overlay_drawing import Drawing
 from plugins.editions import abaw10
 from tests.support.indexes import track
 from tests.support.media import write_click_video
+from tests.support.refusals import refused
 from zoo.api import VideoAnswers
 from zoo.errors import UserError
 
@@ -88,3 +91,41 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         write_overlay(tmp_path / "out" / "o.mp4", one, ANSWERS)
     assert error.value.code == "file-not-written"
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(("rate", "made"), [(12_345, 16_000), (192_000, 96_000)])
+def test_sound_at_a_rate_that_aac_has_not(tmp_path: Path, rate: int, made: int) -> None:
+    """The click stays at its frame."""
+    write_click_video(
+        tmp_path / "a.mkv", n_frames=40, click_frame=20, rate=rate, audio_codec="pcm_s16le", sound_start=0.2
+    )
+    write_overlay(tmp_path / "o.mp4", predicted(tmp_path / "a.mkv"), ANSWERS)
+    with av.open(str(tmp_path / "o.mp4")) as file:
+        assert file.streams.audio[0].rate == made
+    before, after = read_sound(tmp_path / "a.mkv"), read_sound(tmp_path / "o.mp4")
+    assert before is not None
+    assert after is not None
+    places = [np.abs(sound.samples).argmax() / sound.rate + sound.start for sound in (before, after)]
+    assert abs(places[0] - places[1]) < 0.002
+
+
+def test_what_ffmpeg_cannot_do_is_not_blamed_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_click_video(tmp_path / "a.mp4", n_frames=12, click_frame=None)
+
+    def invalid(*_: object) -> None:
+        raise av.error.ArgumentError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(overlay, "_write", invalid)
+    with refused("predict-overlay-failed", path=tmp_path / "o.mp4"):
+        write_overlay(tmp_path / "o.mp4", predicted(tmp_path / "a.mp4"), ANSWERS)
+
+
+def test_the_panel_says_whose_it_is(tmp_path: Path) -> None:
+    """With several people the panel's heading has the colour of that person's box."""
+    write_click_video(tmp_path / "a.mp4", n_frames=12, click_frame=None, with_audio=False)
+    alone, both = (Drawing(predicted(tmp_path / "a.mp4", people=count), ANSWERS) for count in (1, 2))
+    frame = np.zeros((64, 96, 3), np.uint8)
+    heading = [drawing(frame, 8)[: 2 * drawing.text, drawing.width :] for drawing in (alone, both)]
+    colour = np.array(PALETTE[both.main.number % len(PALETTE)])
+    assert (np.abs(heading[1].astype(int) - colour).max(-1) < 8).any()
+    assert not np.array_equal(heading[0], heading[1])

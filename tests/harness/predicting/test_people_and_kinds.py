@@ -68,6 +68,57 @@ def test_everybody_is_predicted_as_the_left_and_the_right_one(model: RunModel, t
     assert not np.array_equal(left, right)
 
 
+class One:
+    """A face in the left half of every frame."""
+
+    def detect(self, frame: np.ndarray) -> Faces:
+        both = Two().detect(frame)
+        return Faces(both.boxes[:1], both.scores[:1], both.landmarks[:1])
+
+
+def test_the_only_person_of_a_file_is_meant_whatever_its_name(model: RunModel, tmp_path: Path) -> None:
+    """``cam_right.mp4`` is a file of somebody's camera; only two people are told apart by such a name."""
+    model.detector = DetectorSpec("one", One, "one person")
+    paths = [tmp_path / f"cam{end}.mp4" for end in ("", "_left", "_right")]
+    write_click_video(paths[0], n_frames=10, click_frame=None)
+    for path in paths[1:]:
+        shutil.copy(paths[0], path)
+    first, *others = (predict_media(open_input(path, "video"), model).people[0] for path in paths)
+    assert np.isfinite(first.face).all()
+    for person in others:
+        np.testing.assert_array_equal(person.face, first.face)
+
+
+def test_a_file_that_is_named_twice_is_predicted_once(tmp_path: Path) -> None:
+    write_click_video(tmp_path / "a.mp4", n_frames=6, click_frame=None)
+    (tmp_path / "link.mp4").symlink_to("a.mp4")
+    found = find_inputs([tmp_path / "a.mp4", tmp_path / "a.mp4", tmp_path, Path("0"), Path("0")])
+    assert [file.path.name for file in found.files] == ["a.mp4", "link.mp4"]
+    assert (found.cameras, found.problems) == ([0], [])
+    (tmp_path / "b").mkdir()
+    shutil.copy(tmp_path / "a.mp4", tmp_path / "b")
+    (problem,) = find_inputs([tmp_path / "a.mp4", tmp_path / "b" / "a.mp4"]).problems
+    assert problem.code == "predict-same-name"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tiff"])
+def test_of_several_pictures_the_first_is_read_and_a_warning_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str
+) -> None:
+    pictures = [Image.fromarray(np.full((16, 24, 3), 60 * k, np.uint8)) for k in range(1, 4)]
+    path = tmp_path / f"p{suffix}"
+    pictures[0].save(
+        path, save_all=True, append_images=pictures[1:], **({"lossless": True} if suffix == ".webp" else {})
+    )
+    ((read,),) = open_input(path, "still image").pictures([None])
+    assert np.abs(read.astype(int) - 60).max() < 4
+    assert "3 pictures" in caplog.text
+    caplog.clear()
+    pictures[0].save(path)
+    open_input(path, "still image")
+    assert caplog.text == ""
+
+
 def test_everybody_in_a_picture(model: RunModel, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "p.png"), np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8))
     people = predict_media(open_input(tmp_path / "p.png", "still image"), model, everybody=True).people
@@ -186,7 +237,7 @@ def test_cameras_and_files_of_one_name(tmp_path: Path) -> None:
     path.write_bytes(b"")
     found = find_inputs([Path("0"), Path("0"), path])
     assert (found.cameras, found.files) == ([0], [])
-    assert [problem.code for problem in found.problems] == ["predict-same-name"] * 2
+    assert [problem.code for problem in found.problems] == ["predict-same-name"]
 
 
 def test_the_end_of_a_cut_transport_stream_is_missed(tmp_path: Path) -> None:

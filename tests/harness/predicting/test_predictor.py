@@ -71,3 +71,38 @@ def test_a_stride_takes_every_so_many_frames_up_to_the_newest() -> None:
         predictor.frames = newest  # type: ignore[assignment]
         wanted = [float(k) for k in range(count - 1, -1, -3)][:4][::-1]
         assert predictor._window().tolist() == wanted  # type: ignore[attr-defined]
+
+
+def listening(*inputs: AudioInput) -> Predictor:
+    predictor = Predictor.__new__(Predictor)
+    branches = SimpleNamespace(plans=inputs, spec=lambda plan: plan)
+    predictor.model = SimpleNamespace(branches=branches)  # type: ignore[assignment]
+    predictor.samples, predictor.heard_from = np.zeros(0, np.float32), 0.0
+    return predictor
+
+
+def test_sound_is_placed_by_its_time() -> None:
+    """As in a file: a gap becomes silence, an overlap is cut, and 20 ms are the jitter of a clock."""
+    predictor = listening(AudioInput(16_000, margin=0.1, grid=160))
+    predictor.hear(np.ones(8_000, np.float32), time=2.0)
+    predictor.hear(np.full(8_000, 2.0, np.float32), time=5.0)
+    assert predictor.heard_from == 2.0
+    wanted = np.concatenate([np.ones(8_000), np.zeros(round(2.5 * 16_000)), np.full(8_000, 2.0)])
+    np.testing.assert_array_equal(predictor.samples, wanted)
+    predictor.hear(np.full(1_600, 3.0, np.float32), time=5.45)  # 50 ms of it are heard already
+    assert (predictor.samples == 3.0).sum() == 800
+    predictor.hear(np.full(100, 4.0, np.float32), time=5.56)
+    predictor.hear(np.full(100, 4.0, np.float32))
+    np.testing.assert_array_equal(predictor.samples[-200:], 4.0)
+    assert len(predictor.samples) == round(3.55 * 16_000) + 200
+    for time in (1.0, 4_000.0):
+        with refused("predictor-sound-time", got=time):
+            predictor.hear(np.zeros(10, np.float32), time=time)
+
+
+def test_a_model_that_does_not_listen_keeps_no_sound() -> None:
+    predictor = listening()
+    predictor.hear(np.ones(8_000, np.int16))
+    assert not len(predictor.samples)
+    with refused("predictor-sound"):
+        predictor.hear(np.ones((8_000, 2), np.int16))

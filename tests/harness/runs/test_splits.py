@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from safetensors.torch import load_file
 
 from harness.config.schema import RunConfig
 from harness.data.index.index import Index, Video
+from harness.runs.finished import check_groups, check_index
 from harness.runs.multi_run import fold_result
 from harness.runs.splits import assign_splits, check_kind, fold_of_group, split_name
 from leaderboards.record import Record
@@ -135,6 +137,21 @@ def test_a_fold_without_labels_is_left_out_of_the_mean() -> None:
     assert result["seen"] == ["v0", "v1", "v2"]
 
 
+def test_other_groups_than_those_of_the_folds_are_refused() -> None:
+    index = index_of({"train": ["a", "b", "c"], "val": ["d"], "test": ["e"]})
+    videos = [replace(video, group="a") if video.name == "val0" else video for video in index.videos]
+    tests = [replace(video, group="a") if video.split == "test" else video for video in index.videos]
+    changed = replace(index, videos=tuple(videos))
+    assert changed.fingerprint() == index.fingerprint()
+    result: Any = {"data": {"fingerprint": index.fingerprint()}}
+    record = Record("cv", "done", result=result, circumstances={"groups": index.groups_digest()})
+    for same in (index, replace(index, videos=tuple(tests)), replace(index, videos=index.videos[::-1])):
+        check_groups(same, record, Path("cv"))
+    check_index(changed, Record("older", "done", result=result), Path("older"))
+    with refused("run-groups-changed", folder=Path("cv"), file=Path("data/groups.csv")):
+        check_index(changed, record, Path("cv"))
+
+
 # --- whole runs -------------------------------------------------------------------------------------------------------
 
 
@@ -208,6 +225,16 @@ def test_folds_never_stand_in_a_table_of_val(program, runs: Path) -> None:
 def test_a_run_of_folds_is_no_single_model(program, runs: Path) -> None:
     answer = program("evaluate", runs / "cv")
     answer.refused("run-has-folds", folder=runs / "cv")
+
+
+def test_a_run_of_folds_is_not_used_with_other_groups(program, runs: Path, record: Read, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(program.demo, tmp_path / "data", symlinks=True))
+    names = sorted(record(runs / "cv" / "fold-0")["result"]["scores"]["raw"]["per_video"])
+    (data / "groups.csv").write_text("".join(f"{name},together\n" for name in names))
+    assert "groups" not in record(runs / "cv")["result"]
+    for command in (["evaluate", runs / "cv" / "fold-0"], ["reproduce", runs / "cv", "--out", tmp_path / "again"]):
+        answer = program(*command, "--data", data)
+        answer.refused("run-groups-changed")
 
 
 def test_what_is_scored_plays_no_part_in_training(

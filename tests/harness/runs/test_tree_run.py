@@ -67,6 +67,7 @@ def test_the_same_command_gives_the_same_record_and_nothing_is_predicted_from_it
         (["--zero-shot"], "trees-options"),
         (["--set", "features.views=2"], "trees-options"),
         (["--tta", "flip"], "trees-options"),
+        (["--compile"], "trees-options"),
         (["--distill", "runs/teacher"], "trees-options"),
         (["--finetune", "face"], "trees-trained-slot"),
         (["--post", "confidence_gate", "--fusion", "late", "--track", "expr"], "trees-options"),

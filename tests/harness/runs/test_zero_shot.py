@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
+from harness.config.schema import RunConfig, with_settings
+from harness.runs.zero_shot import check_settings
 from tests.support.refusals import Part, refused
 from zoo.registry.plan import make_plan
 from zoo.registry.registry import load
@@ -182,3 +184,9 @@ def test_an_encoder_without_scores_of_its_own_is_refused() -> None:
             answers=track.answers,
             options={"encoder.face.scores": True},
         )
+
+
+def test_settings_of_a_training_are_refused() -> None:
+    for given, name in (({"train.compile": True}, "--compile"), ({"features.views": 2}, "features.views")):
+        with refused("zero-shot-options", names=name):
+            check_settings(with_settings(RunConfig(zero_shot=True), given, "--set"))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 pytest.importorskip("peft", reason="peft is an extra (lora)")
 
 from harness.config.schema import Train
+from harness.runtime.distributed import single_process
 from harness.training import compiling, placement
 from harness.training.freezing import Freezing
 from harness.training.optimizers import make_optimizer, running_average
@@ -208,3 +209,24 @@ def test_compiled_adapters_give_the_same_gradient(monkeypatch: pytest.MonkeyPatc
 def test_norms_of_adapted_encoders_need_no_gpu_in_several_processes() -> None:
     net: Any = adapted()
     assert placement._norms(net) == []
+
+
+class Convolved(Normed):
+    """A dense convolution of 3 x 3."""
+
+    def __init__(self, stream: str, argument: str | None) -> None:
+        super().__init__(stream, argument)
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+
+    def encode(self, images: Tensor) -> Tensor:
+        return super().encode(self.conv(images))
+
+
+def test_dora_trains_convolutions_in_the_layout_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are laid out with channels last; peft takes views of DoRA's weights, which that layout does not give."""
+    monkeypatch.setitem(globals(), "Normed", Convolved)
+    net = adapted(replace(LORA, dora=True, targets="all"))
+    placement.place(net, single_process(torch.device("cpu")), Train())
+    loss(begun(net, Train())).backward()
+    found = {name for name, p in net.named_parameters() if is_adapter(name) and "conv" in name and p.grad is not None}
+    assert any("magnitude" in name for name in found)

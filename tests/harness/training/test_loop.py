@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from harness.batching.clips import ClipData
 from harness.config.schema import Train
+from harness.evaluation import shared_prediction
 from harness.evaluation.scoring import statistics_of
 from harness.reports.curves import curves
 from harness.runtime import progress
@@ -26,6 +27,7 @@ from harness.training.score_parts import parts_text, shown_parts
 from tests.harness.batching.test_clips import data
 from tests.support.report_runs import track_of, videos_of
 from zoo.api import Answer, Counts, TrackSpec
+from zoo.errors import UserError
 from zoo.metrics.scores import Score, merge, score
 from zoo.model.model import AdapterOptions, Model
 from zoo.registry.plan import make_plan
@@ -115,6 +117,21 @@ def test_of_equal_scores_the_first_epoch_is_kept(tmp_path: Path, monkeypatch: py
     assert (found.best_epoch, found.epochs, found.selections) == (2, 4, 4)
     constant = trained(model(), tmp_path / "constant", monkeypatch, [0.25] * 4)
     assert constant.best_epoch == 1
+
+
+def test_predictions_of_validation_that_are_not_finite_end_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of the epoch was still finite; its last step gave weights that overflow."""
+    clips, net, world = data(), model(), single_process(torch.device("cpu"))
+    broken = videos_of(TRACK, [video.name for video in clips.videos])
+    for video in broken:
+        video.values["valence"][:] = np.inf
+    monkeypatch.setattr(shared_prediction, "answers", lambda *args, **how: iter(broken))
+    settings = Train(epochs=2, clip=16, batch=4)
+    with pytest.raises(UserError, match=r"frame \d+: the prediction valence .* epoch 1.*train\.lr") as found:
+        train(net, clips, clips, TRACK, settings, seed=0, world=world, folder=tmp_path, progress=False)
+    assert found.value.code == "validation-not-finite"
 
 
 def test_patience_counts_from_the_first_of_equal_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

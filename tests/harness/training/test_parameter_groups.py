@@ -41,6 +41,22 @@ class Layered(FrameEncoder):
         return self.last(x) * self.table.sum()
 
 
+class Summed(Layered):
+    """The same with shares of a sum of all its blocks' outputs, a parameter of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Parameter(torch.zeros(3))
+        self.last_layer = ("mix",)
+
+
+def test_shares_of_a_sum_of_all_layers_belong_to_the_last() -> None:
+    """They begin at nothing that was learnt, so the rate of the lowest layer would leave them there."""
+    numbers = layer_numbers(Summed())
+    assert numbers["mix"] == numbers["last.weight"] == numbers["blocks.2.0.weight"] == 3
+    assert (numbers["stem.weight"], numbers["table"], numbers["blocks.0.0.weight"]) == (0, 0, 1)
+
+
 def tuned() -> Model:
     """A model whose face encoder is pretrained and trained; the context is frozen."""
     torch.manual_seed(0)

@@ -98,6 +98,14 @@ def test_a_module_says_what_is_left_alone_wherever_it_stands() -> None:
     }
 
 
+def test_a_vector_with_axes_of_one_is_no_matrix() -> None:
+    """WavLM's constants of a head, (1, 12, 1, 1); the weight of a layer with one output is decayed."""
+    net = nn.Linear(4, 1)
+    net.register_parameter("gate", nn.Parameter(torch.ones(1, 12, 1, 1)))
+    net.register_parameter("table", nn.Parameter(torch.ones(2, 12, 1)))
+    assert decayed_names(net) == {"weight", "table"}
+
+
 def test_gains_of_weight_normalisation_and_rows_of_embeddings_are_left_alone() -> None:
     net = nn.Sequential(weight_norm(nn.Conv1d(2, 3, 1)), nn.Embedding(4, 2))
     with pytest.warns(FutureWarning):

@@ -224,6 +224,17 @@ def test_crop_folders(tmp_path: Path, where: str) -> None:
     assert video(index_va(tmp_path, crops="cropped"), "1").crop_frames.tolist() == [False, False, True, False]
 
 
+@pytest.mark.parametrize("name", ["batch_of_monday", "batch1", "cropped_talk", "cropped", "cropped_aligned_left"])
+@pytest.mark.parametrize("where", ["cropped_aligned", "cropped_aligned/batch1"])
+def test_videos_may_be_called_as_parts_of_a_release_begin(tmp_path: Path, where: str, name: str) -> None:
+    write_va(tmp_path / "VA_Set", {"train": {name: 3, "1": 2}, "val": {"2": 2}})
+    write_crops(tmp_path / where / name, [1, 3])
+    write_crops(tmp_path / where / "1", [1])
+    index = index_va(tmp_path)
+    assert video(index, name).crop_frames.tolist() == [True, False, True]
+    assert video(index, "1").crop_frames.tolist() == [True, False]
+
+
 @pytest.mark.parametrize("where", ["raw_video", "batch1", "videos/batch2", "Test_Set", "videos/Train_Set"])
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv", ".MOV", ".webm"])
 def test_raw_videos(tmp_path: Path, where: str, suffix: str) -> None:

@@ -84,6 +84,16 @@ def test_pictures_beside_the_crops_are_not_used_and_that_is_noted(tmp_path: Path
         assert note.endswith(f"are not used: {folder / 'cover.JPG'} (2)")
 
 
+def test_crops_of_kinds_that_are_not_read_are_noted(tmp_path: Path) -> None:
+    root = small_va(tmp_path)
+    folder = root / "cropped_aligned" / "video1"
+    for name in ("00002.tif", "00004.tif"):
+        (folder / name).touch()
+    for _ in range(2):  # the second time from what is kept
+        (note,) = [note for note in index_va(root).notes if "kinds that are not read" in note]
+        assert note.endswith(f"are not used: {folder / '00002.tif'} (2)")
+
+
 def test_crops_of_other_names(tmp_path: Path) -> None:
     (tmp_path / "frame1.jpg").touch()
     with refused("crop-name", file="frame1.jpg"):

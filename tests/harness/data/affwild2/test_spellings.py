@@ -7,6 +7,7 @@ import unicodedata
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,8 +18,9 @@ from harness.data.index.group_tables import read_groups
 from harness.data.tracking.person_boxes import Boxes, have_boxes, person_boxes, write_boxes
 from plugins.editions import abaw10
 from plugins.encoders._feature_manifest import Manifest
-from tests.support.indexes import track
-from tests.support.trees import write_crops, write_lines, write_va
+from tests.support.indexes import index_va, track
+from tests.support.refusals import Part, refused
+from tests.support.trees import small_va, write_crops, write_lines, write_va
 from zoo.files import name_key
 
 NAMES = st.text(st.sampled_from("aé\u1e69ñ\uac00Å1_ö"), min_size=1, max_size=5).map(lambda text: f"v{text}")
@@ -71,6 +73,28 @@ def test_two_files_of_one_name_are_seen_as_two(tmp_path: Path) -> None:
 
 
 def test_groups_name_videos_or_their_files(tmp_path: Path) -> None:
-    write_lines(tmp_path / "groups.csv", "video,group", "a.mp4,g", "b,g", "c.d,h")
+    rows = ("a.mp4,g", "b,g", "c.d,h", "e.gif,g", "videos/f.MOV,g", "x\\y\\i.txt,g", "j.v1,h", "k.wav,g")
+    write_lines(tmp_path / "groups.csv", "Video,Group", *rows)
     table = read_groups(tmp_path)
+    assert table == {"a": "g", "b": "g", "c.d": "h", "e": "g", "f": "g", "i": "g", "j.v1": "h", "k": "g"}
     assert [group_of(name, table) for name in ("a", "b_left", "c.d")] == ["g", "g", "h"]
+
+
+@pytest.mark.parametrize("row", ["a\0,g", "a,g\x1b[31m", "\u200ba,g", "a,g\u202e"])
+def test_names_that_do_not_print_are_refused(tmp_path: Path, row: str) -> None:
+    write_lines(tmp_path / "groups.csv", "video,group", "b,g", row)
+    with refused("groups-unprintable", at=Part("line 3")):
+        read_groups(tmp_path)
+
+
+def test_entries_that_name_no_video_are_noted_with_the_nearest_name(tmp_path: Path) -> None:
+    root = small_va(tmp_path)
+    write_lines(root / "annotations" / "EXPR_Challenge" / "Train_Set" / "other_left.txt", "Neutral", "0")
+    known = ("video1,g", "3.mp4,g", "4,g", "other_left,g", "other,g")  # those of other tracks are known too
+    write_lines(root / "groups.csv", "video,group", *known)
+    assert not [note for note in index_va(root).notes if "groups.csv" in note]
+    write_lines(root / "groups.csv", "video,group", *known, "Video1,g", "nobody,h")
+    (note,) = (note for note in index_va(root).notes if "groups.csv" in note)
+    assert note.startswith(
+        "groups.csv has entries that name no video: Video1 (did you mean 'video1'?), nobody; correct"
+    )

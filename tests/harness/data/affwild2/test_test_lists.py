@@ -35,6 +35,7 @@ def rows(test_list: TestList) -> list[tuple[str, int]]:
         "image_location,valence,arousal\nb/00001.jpg,\nb/00002.jpg,\na_left/00001.jpg,\n",
         "image_location,valence,arousal\r\nb/00001.jpg,0.5,0.5\r\nb/00002.jpg,0,-1\r\na_left/00001.jpg,1,1\r\n\r\n",
         "\ufeffb/00001.jpg\nb/00002.jpg\na_left/00001.jpg",
+        "# the list\n#\nimage_location,valence,arousal\nb/00001.jpg,\nb/00002.jpg,\na_left/00001.jpg,\n",
         "image\nb/00001.jpg,,\nb/00002.jpg , 0\n a_left/00001.jpg\n   \n",
         "Image_Location,Valence,Arousal\nb/1.jpg\nb/000002.jpeg,x\na_left/00001.png,",
     ],
@@ -75,6 +76,9 @@ def test_official_headers(tmp_path: Path, track: TrackSpec, header: str) -> None
         "b,\r\na_left,\r\nvideo59\r\n",
         "video\nb.mp4\na_left.txt\nvideo59.avi",
         "\ufeffvalence,arousal\nb\na_left\nvideo59\n\n",
+        "Video ID\nb.gif\na_left.MOV\nvideo59.wav\n",
+        "image_location\nb\na_left\nvideo59\n",
+        "# test set\n # of 2026\nVideo-Name,\nb\n# the left person\na_left\nvideo59\n",
     ],
 )
 def test_names(tmp_path: Path, text: str) -> None:
@@ -102,6 +106,13 @@ def test_names(tmp_path: Path, text: str) -> None:
         ("a\nb\na\n", refused("list-name-again", line=3, got="a", earlier=1)),
         ("a\n\nb\n", refused("list-not-a-name", line=2)),
         ("a\nb,0.5\n", refused("list-not-a-name", line=2, got="b,0.5")),
+        ("image\texpr\na/00001.jpg\t0\n", refused("list-not-a-name", line=1)),
+        ("a\\00001.jpg\n", refused("list-not-a-name", line=1)),
+        ("# comments\n# only\n", refused("list-names-nothing")),
+        ("a\nvideo\nvideo_id\nvideo\n", refused("list-name-again", line=4, got="video", earlier=2)),
+        ("a\x1b[31m\nb\n", refused("list-name-unprintable", line=1, got=ascii("a\x1b[31m"))),
+        ("a\nb\u202e\n", refused("list-name-unprintable", line=2)),
+        ("# rows\nimage\na/00001.jpg\nb\u202e/00001.jpg\n", refused("list-name-unprintable", line=4)),
         ("a\nb\nc/00001.jpg\n", refused("list-not-a-name", line=3)),
     ],
 )

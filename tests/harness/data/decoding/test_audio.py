@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from harness.data.decoding.audio import _place, read_sound
 from harness.data.decoding.video import probe
@@ -154,3 +155,32 @@ def test_real_speech(real: Path) -> None:
     many = read_sound(real / "odd" / "many_streams.mp4")
     assert many is not None
     assert len(many.samples) / 16_000 == pytest.approx(13.06, abs=0.1)
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".m4a", ".flac"])
+def test_sound_with_a_cover_is_sound(tmp_path: Path, suffix: str) -> None:
+    """The picture of an album is a stream of its own, but no video whose first picture the sound could begin with."""
+    codec, form = {".mp3": ("mp3", "mp3"), ".m4a": ("aac", "mp4"), ".flac": ("flac", "flac")}[suffix]
+    path = tmp_path / f"a{suffix}"
+    cover = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 90, np.uint8), "rgb24")
+    with av.open(str(path), "w", format=form) as file:
+        sound = file.add_stream(codec, rate=16_000, layout="mono")
+        picture = file.add_stream("mjpeg" if suffix != ".flac" else "png", rate=1)
+        picture.width, picture.height = 32, 32
+        picture.pix_fmt = "yuvj420p" if suffix != ".flac" else "rgb24"
+        picture.disposition = Disposition.attached_pic
+        file.mux([*picture.encode(cover), *picture.encode(None)])
+        tone = (np.sin(np.arange(16_000) / 5) * 9_000).astype(np.int16)[None]
+        frame = av.AudioFrame.from_ndarray(tone, "s16", "mono")
+        frame.rate = 16_000
+        for piece in av.AudioResampler(
+            sound.codec_context.format.name, "mono", 16_000, sound.frame_size or None
+        ).resample(frame):
+            file.mux(sound.encode(piece))
+        file.mux(sound.encode(None))
+    with av.open(str(path)) as file:
+        assert file.streams.video
+    read = read_sound(path)
+    assert read is not None
+    assert len(read.samples) > 14_000
+    assert np.abs(read.samples).max() > 0.1

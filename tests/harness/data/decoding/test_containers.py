@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -17,7 +18,7 @@ from harness.data.affwild2.folder_layout import survey
 from harness.data.decoding.audio import read_sound
 from harness.data.decoding.containers import kind_by_name
 from harness.data.decoding.probe_cache import file_kind
-from harness.data.decoding.video import probe
+from harness.data.decoding.video import probe, read_frames
 from tests.support.media import write_click_video
 from tests.support.refusals import refused
 
@@ -37,6 +38,24 @@ def write_images(path: Path, codec: str, form: str, pixels: str, count: int) -> 
             image = np.full((32, 32, 3), 20 * k, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pixels)))
         container.mux(stream.encode(None))
+    return path
+
+
+def write_streams(path: Path, *streams: tuple[int, int]) -> Path:
+    """Write a file with streams of some pictures each, of a side in pixels, without any mark of a cover."""
+    packets = []
+    with av.open(str(path), "w") as container:
+        made = [container.add_stream("mpeg4", rate=25, width=side, height=side) for _, side in streams]
+        for stream, (count, side) in zip(made, streams, strict=True):
+            stream.pix_fmt = "yuv420p"
+            noise = np.random.default_rng(0).integers(0, 255, (count, side, side, 3), np.uint8)
+            for k, image in enumerate(noise):
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                frame.pts, frame.time_base = k, Fraction(1, 25)
+                packets += stream.encode(frame)
+            packets += stream.encode(None)
+        for packet in sorted(packets, key=lambda packet: float((packet.dts or 0) * packet.time_base)):
+            container.mux(packet)
     return path
 
 
@@ -96,6 +115,30 @@ def test_no_text_image_or_song_is_a_video_whatever_it_is_called(tmp_path: Path) 
     for path, kind in ((image, "still image"), (write_song(tmp_path / "song.mov"), "sound")):
         with refused("video-no-stream", file=path, kind=kind):
             probe(path)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv", ".avi", ".ts", ".wmv"])
+@pytest.mark.parametrize("side", [32, 320])
+def test_a_picture_before_the_video_is_not_taken_for_it(
+    tmp_path: Path, ending: str, side: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_streams(tmp_path / f"a{ending}", (1, side), (20, 64))
+    info = probe(path)
+    assert (info.n_frames, info.width, info.reading) == (20, 64, "stream 2")
+    assert [frame.shape for frame in read_frames(path)] == [(64, 64, 3)] * 20
+    probe(path)
+    assert caplog.text.count("the file has 2 video streams; only number 2 is read (64 x 64 pixels)") == 1
+
+
+def test_which_of_several_videos_is_read(tmp_path: Path) -> None:
+    info = probe(write_streams(tmp_path / "same.mp4", (20, 64), (20, 64)))
+    assert (info.n_frames, info.reading) == (20, "")
+    assert [note for note in info.notes if "only number 1 is read" in note]
+    assert probe(write_streams(tmp_path / "larger.avi", (20, 32), (20, 96))).width == 32  # as OpenCV reads it
+    info = probe(write_streams(tmp_path / "one.mp4", (20, 64)))
+    assert (info.reading, info.notes) == ("", ())
+    info = probe(write_streams(tmp_path / "pictures.mp4", (1, 32), (1, 64)))
+    assert (info.n_frames, info.width) == (1, 32)
 
 
 def test_a_playlist_is_no_video_whatever_it_is_called(tmp_path: Path) -> None:

@@ -123,6 +123,13 @@ def test_every_faulty_annotation_is_named(folder: Path) -> None:
     assert problem(report, "b.txt, line 2", "got 2")
 
 
+def test_entries_of_groups_that_name_no_video_are_one_problem(folder: Path) -> None:
+    write_lines(folder / "groups.csv", "vidoe1,x", "3,x")
+    report = diagnose(folder, registry())
+    assert problem(report, "groups.csv has entries that name no video", "vidoe1 (did you mean 'video1'?)")
+    assert not any("groups.csv has entries" in note for note in report.notes)
+
+
 def test_groups_that_cross_splits(folder: Path) -> None:
     write_lines(folder / "groups.csv", "video1,x", "3,x")
     report = diagnose(folder, registry())

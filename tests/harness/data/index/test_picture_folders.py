@@ -11,16 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.data.decoding.containers import kind_by_name
 from harness.data.decoding.jpeg import read_jpeg
 from harness.data.index.picture_folders import crop_frames, picture_folder, pictures_digest
 from harness.data.preprocessing.pack_build import make_pack
 from harness.data.preprocessing.pack_plan import Settings, plan
 from harness.data.streams.readers import FaceReader
 from harness.io.hashing import crops_digest
-from tests.support.refusals import refused
+from tests.support.refusals import Part, refused
+from zoo.corpora import list_pictures
 from zoo.readers import Source
 
-ENDINGS = (".jpg", ".JPG", ".Jpeg", ".png", ".PNG", ".bmp", ".webp")
+ENDINGS = (".jpg", ".JPG", ".Jpeg", ".jfif", ".png", ".PNG", ".bmp", ".webp")
 NAMED = st.dictionaries(st.integers(1, 123_456), st.tuples(st.integers(0, 9), st.sampled_from(ENDINGS)), max_size=20)
 
 
@@ -80,6 +82,25 @@ def test_reader_and_pack_take_a_mixture(tmp_path: Path, monkeypatch: pytest.Monk
     before = bare.fingerprint()
     shutil.copy(folder / "1.png", folder / "7.png")
     assert FaceReader(Source("one", tmp_path, 7, lambda: np.zeros(7), crops=folder)).fingerprint() != before
+
+
+def test_jfif_is_jpeg_everywhere(tmp_path: Path) -> None:
+    (tmp_path / "00001.jfif").write_bytes(cv2.imencode(".jpg", np.zeros((9, 9, 3), np.uint8))[1].tobytes())
+    assert read_jpeg(picture_folder(tmp_path).path(1)).shape == (9, 9, 3)
+    assert crops_digest(tmp_path) != crops_digest(tmp_path.parent)
+    assert kind_by_name("a.JFIF") == "still image"
+    assert list_pictures(tmp_path).tolist() == [b"00001.jfif"]
+
+
+def test_numbered_pictures_of_other_kinds(tmp_path: Path) -> None:
+    for name in ("00001.jpg", "2.TIF", "00003.gif", "4.jp2", "cover.tif", "Thumbs.db"):
+        (tmp_path / name).touch()
+    found = picture_folder(tmp_path)
+    assert (found.frames.tolist(), found.others) == ([1], ())
+    assert found.unread == ("00003.gif", "2.TIF", "4.jp2")
+    (tmp_path / "00001.jpg").unlink()
+    with refused("crop-kind", folder=tmp_path, kinds=".gif, .jp2, .tif", known=Part(".jpg, .jpeg")):
+        picture_folder(tmp_path)
 
 
 @pytest.mark.parametrize("ending", [".png", ".bmp", ".webp"])

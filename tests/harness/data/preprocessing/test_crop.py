@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,7 +23,8 @@ from harness.data.decoding.probe_cache import video_size
 from harness.data.decoding.video import probe
 from harness.data.preprocessing.alignment import TEMPLATE
 from harness.data.preprocessing.crop import CropReport, crop_folder
-from harness.data.tracking.person_boxes import person_boxes, read_boxes
+from harness.data.streams.transcripts import find_transcript
+from harness.data.tracking.person_boxes import make_boxes, person_boxes, read_boxes, write_boxes
 from tests.support.media import write_click_video
 from tests.support.refusals import Part, refused
 from tests.support.squares import MARKS, spec, still, write_squares
@@ -166,6 +169,158 @@ def test_boxes_and_pictures_are_of_the_shape_that_is_shown(tmp_path: Path, monke
     np.testing.assert_allclose(boxes.face[:, 1::2], before.face[:, 1::2], atol=2)
     assert boxes.person[:, 2].max() <= width
     assert video_size(out / "videos" / "one.mp4") == (width, height)
+
+
+def test_a_video_with_new_content_is_cropped_again(raw: Path, tmp_path: Path) -> None:
+    out, video = tmp_path / "out", raw / "videos" / "one.mp4"
+    crop(raw, out, link=False)
+    other = out / "boxes" / "two_left.parquet"
+    before = other.stat().st_mtime_ns
+    write_squares(video, [still(240, hidden=range(20, 30))])
+    with refused("boxes-of-other-video", file=out / "boxes" / "one.parquet", video=video):
+        person_boxes(out, "one", video, 30)
+    report = crop(raw, out, link=False)
+    assert (report.skipped, report.found["one"]) == (2, (30, 20))
+    assert numbers(out / "cropped_aligned" / "one") == list(range(1, 21))
+    boxes = person_boxes(out, "one", video, 30)
+    assert boxes is not None
+    np.testing.assert_allclose(boxes.face[:20, 0], 240, atol=1)
+    assert (out / "videos" / "one.mp4").read_bytes() == video.read_bytes()
+    assert other.stat().st_mtime_ns == before
+    assert crop(raw, out, link=False).skipped == 3
+
+
+def test_boxes_made_again_do_not_stand_for_old_crops(raw: Path, tmp_path: Path) -> None:
+    out, video = tmp_path / "out", raw / "videos" / "one.mp4"
+    crop(raw, out)
+    write_squares(video, [still(240, hidden=range(20, 30))])
+    assert make_boxes(out, raw_people(out), spec(portable=False), progress=False) == []
+    assert crop(raw, out).skipped == 2
+    assert numbers(out / "cropped_aligned" / "one") == list(range(1, 21))
+    assert crop(raw, out).skipped == 3
+
+
+def test_boxes_that_do_not_name_their_video_stay(raw: Path, tmp_path: Path) -> None:
+    out, video = tmp_path / "out", raw / "videos" / "one.mp4"
+    crop(raw, out)
+    path = out / "boxes" / "one.parquet"
+    write_boxes(path, replace(read_boxes(path), content=""))
+    write_squares(video, [still(240)])
+    assert crop(raw, out).skipped == 3
+    assert person_boxes(out, "one", video, 30) is not None
+
+
+def test_videos_of_finished_crops_are_placed_again(raw: Path, tmp_path: Path) -> None:
+    """The copy was damaged, the link leads nowhere, and of one video the container is another now."""
+    out, video = tmp_path / "out", raw / "videos" / "one.mp4"
+    crop(raw, out, link=False)
+    copied = out / "videos" / "one.mp4"
+    copied.write_bytes(copied.read_bytes()[:-1] + b"?")
+    assert crop(raw, out, link=False).skipped == 3
+    assert copied.read_bytes() == video.read_bytes()
+    linked = out / "videos" / "none.mkv"
+    linked.unlink()
+    linked.symlink_to(raw / "gone.mkv")
+    assert crop(raw, out).skipped == 3
+    assert linked.resolve() == raw / "none.mkv"
+    video.unlink()
+    write_squares(raw / "one.avi", [still(60)])
+    (raw / "none.mkv").rename(raw / "none.mov")
+    (out / "videos" / "two.txt").write_text("mine")
+    crop(raw, out)
+    assert sorted(path.name for path in (out / "videos").iterdir()) == ["none.mov", "one.avi", "two.mov", "two.txt"]
+
+
+def test_a_video_of_that_very_name_is_another_video(tmp_path: Path) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    write_squares(raw / "talk.mp4", [still(40), still(220)], n_frames=10)
+    write_squares(raw / "talk_left.mp4", [still(150)], n_frames=6)
+    annotate(raw, "talk_left", "talk_right")
+    assert {path.stem: names for names, path in raw_people(raw)} == {
+        "talk": ("talk_right",),
+        "talk_left": ("talk_left",),
+    }
+    assert crop(raw, out).found == {"talk_left": (6, 6), "talk_right": (10, 10)}
+
+
+def test_annotation_sets_are_not_merged(raw: Path, tmp_path: Path) -> None:
+    annotate(raw, "one", folder="second/annotations/VA_Estimation_Challenge")
+    crop(raw, tmp_path / "out")  # the same content twice
+    second = raw / "second" / "annotations" / "VA_Estimation_Challenge" / "Train_Set" / "one.txt"
+    second.write_text("valence,arousal\n0.5,0.5\n")
+    with refused("crop-same-text", target="annotations/VA_Estimation_Challenge/Train_Set/one.txt") as caught:
+        crop(raw, tmp_path / "out2")
+    assert str(second) in str(caught.value)
+    assert str(raw / "annotations" / "VA_Estimation_Challenge" / "Train_Set" / "one.txt") in str(caught.value)
+    assert not (tmp_path / "out2").exists()
+
+
+def test_copies_whose_originals_are_gone_are_removed(raw: Path, tmp_path: Path) -> None:
+    out, where = tmp_path / "out", Path("annotations", "VA_Estimation_Challenge")
+    crop(raw, out)
+    (raw / where / "Validation_Set").mkdir()
+    for name in ("one", "two_left"):
+        (raw / where / "Train_Set" / f"{name}.txt").rename(raw / where / "Validation_Set" / f"{name}.txt")
+    (raw / "lists" / "VA_test_set_release.txt").unlink()
+    (raw / "groups.csv").unlink()
+    mine = out / where / "Train_Set" / "mine.txt"
+    mine.write_text("valence,arousal\n1,1\n")
+    (out / where / "Train_Set" / "two_left.txt").write_text("changed by hand")
+    crop(raw, out)
+    assert sorted(path.name for path in mine.parent.iterdir()) == ["mine.txt", "two_left.txt", "two_right.txt"]
+    assert sorted(path.name for path in (out / where / "Validation_Set").iterdir()) == ["one.txt", "two_left.txt"]
+    assert not (out / "annotations" / "lists").exists()
+    assert not (out / "groups.csv").exists()
+
+
+def test_a_mark_of_an_earlier_version_is_read(raw: Path, tmp_path: Path) -> None:
+    crop(raw, tmp_path / "out")
+    mark = tmp_path / "out" / "crop.json"
+    mark.write_text(json.dumps({"raw": str(raw)}))
+    assert crop(raw, tmp_path / "out").skipped == 3
+    mark.write_text(json.dumps({"raw": str(raw), "copied": 3}))
+    with refused("crop-mark-damaged", mark=mark):
+        crop(raw, tmp_path / "out")
+
+
+@pytest.mark.parametrize("link", [True, False])
+def test_spoken_words_come_along(raw: Path, tmp_path: Path, link: bool) -> None:
+    out = tmp_path / "out"
+    (raw / "transcripts").mkdir()
+    (raw / "transcripts" / "one.json").write_text("{}")
+    (raw / "deep" / "er" / "two.SRT").write_text("both")
+    (raw / "none.vtt").write_text("theirs")
+    (raw / "none.srt").write_text("theirs")
+    crop(raw, out, link=link)
+    for name, video, file in (("one", "one.mp4", "one.json"), ("two_right", "two.mov", "two.SRT")):
+        assert find_transcript(out, name, out / "videos" / video) == out / "transcripts" / file
+    with refused("transcript-twice", name="none"):  # as in the raw folder
+        find_transcript(out, "none", out / "videos" / "none.mkv")
+    (raw / "none.vtt").unlink()
+    (raw / "none.srt").unlink()
+    own = out / "transcripts" / "two.csv"
+    (out / "transcripts" / "two.SRT").rename(own)
+    crop(raw, out, link=link)
+    (out / "transcripts" / "one.json").unlink()
+    crop(raw, out, link=link)
+    assert sorted(path.name for path in own.parent.iterdir()) == ["one.json", "two.csv"]
+
+
+def test_videos_in_folders_that_are_not_read_are_named_and_counted(raw: Path, tmp_path: Path) -> None:
+    for folder in ("cropped_clips", "openpose_videos/x", "a/b/c/d/e", "a/b/c/d/e/f/g"):
+        (raw / folder).mkdir(parents=True, exist_ok=True)
+        shutil.copy(raw / "none.mkv", raw / folder / f"{folder.replace('/', '')}.mkv")
+    (raw / "cropped_clips" / ".hidden.mkv").touch()
+    (raw / "cropped_clips" / "1.jpg").touch()
+    report = crop(raw, tmp_path / "out")
+    assert sorted(report.found) == ["abcde", "none", "one", "two_left", "two_right"]
+    closed = "cropped_clips/cropped_clips.mkv, openpose_videos/x/openpose_videosx.mkv"
+    assert f"left out, videos in folders whose names begin with cropped or openpose: 2 ({closed})" in str(report)
+    assert "left out, videos more than 5 folders deep: 1 (a/b/c/d/e/f/g/abcdefg.mkv)" in str(report)
+    (tmp_path / "clips" / "cropped_clips").mkdir(parents=True)
+    shutil.copy(raw / "none.mkv", tmp_path / "clips" / "cropped_clips")
+    with refused("crop-no-videos", left=Part("1 (cropped_clips/none.mkv)")):
+        crop(tmp_path / "clips", tmp_path / "out2")
 
 
 def test_what_is_refused(raw: Path, tmp_path: Path) -> None:

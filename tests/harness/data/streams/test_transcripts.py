@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -256,3 +257,25 @@ def test_tables_and_json_next_to_a_video_are_no_texts(tmp_path) -> None:
     assert find_transcript(tmp_path / "data", "clip", video) is None
     subtitles = written(tmp_path, ".srt", SRT)
     assert find_transcript(tmp_path / "data", "clip", video) == subtitles
+
+
+def test_endings_may_be_in_upper_case(tmp_path) -> None:
+    video = tmp_path / "videos" / "clip.mp4"
+    video.parent.mkdir()
+    beside = written(video.parent, ".SRT", SRT)
+    assert find_transcript(tmp_path, "clip", video) == beside
+    assert [word.text for word in read_transcript(beside)] == [word.text for word in WORDS]
+    (tmp_path / FOLDER).mkdir()
+    mixed = written(tmp_path / FOLDER, ".Json", json.dumps(WHISPER))
+    assert find_transcript(tmp_path, "clip", video) == mixed
+    written(tmp_path / FOLDER, ".VTT", VTT)
+    with refused("transcript-twice", file="clip.VTT", file2="clip.Json"):
+        find_transcript(tmp_path, "clip", video)
+
+
+def test_a_file_is_found_as_soon_as_it_is_there(tmp_path) -> None:
+    """A list of an old folder is kept, and the folder's time tells that it is out of date."""
+    os.utime(tmp_path, (1, 1))
+    assert find_transcript(tmp_path, "clip", tmp_path / "clip.mp4") is None
+    path = written(tmp_path, ".srt", SRT)
+    assert find_transcript(tmp_path, "clip", tmp_path / "clip.mp4") == path

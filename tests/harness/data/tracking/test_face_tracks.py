@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from harness.data.tracking.face_tracks import choose
+from harness.data.tracking.face_tracks import choose, shared_width
 from harness.data.tracking.tracker import NOBODY, Track, overlap, track_faces
 from zoo.api import Faces
 
@@ -128,6 +129,15 @@ def test_one_face_serves_the_side_it_is_on() -> None:
     tracks = track_faces(frames)
     assert len(choose(tracks, "a_left", width=640).frames) == 20
     assert choose(tracks, "a_right", width=640) is NOBODY
+
+
+def test_a_file_of_that_name_shows_its_person_on_any_side() -> None:
+    """Aff-Wild2's two people share a file without a suffix (ReadMe of edition 3)."""
+    assert shared_width("cam_left", pathlib.Path("cam_left.mp4"), 640) is None
+    assert shared_width("café_left", pathlib.Path("cafe\u0301_left.mp4"), 640) is None
+    assert shared_width("cam_left", pathlib.Path("cam.mp4"), 640) == 640
+    frames, _ = scene([at(200)], 20)
+    assert len(choose(track_faces(frames), "a_right").frames) == 20
 
 
 def test_no_faces() -> None:

@@ -14,6 +14,7 @@ from harness.data.tracking.body_proportions import faces_and_people
 from harness.data.tracking.openpose import read_openpose
 from harness.data.tracking.person_boxes import (
     Boxes,
+    content_of,
     make_boxes,
     person_boxes,
     read_boxes,
@@ -21,6 +22,7 @@ from harness.data.tracking.person_boxes import (
 )
 from tests.support.refusals import refused
 from tests.support.squares import spec, still, write_squares
+from zoo.files import file_sha256
 
 NAN = np.nan
 
@@ -284,6 +286,44 @@ def test_finished_files_stay_and_other_options_make_new_ones(tmp_path: Path) -> 
     make_boxes(tmp_path, videos, spec(), 1, progress=False, options={"threshold": 90})
     assert first.stat().st_mtime_ns > before
     assert read_boxes(first).detector == "squares 1 threshold=90 folder="
+
+
+def test_boxes_of_a_replaced_video_are_refused_and_made_again(tmp_path: Path) -> None:
+    for name in ("v0", "v1"):
+        write_squares(tmp_path / f"{name}.mp4", [still(60)], n_frames=5)
+    videos = [(name, tmp_path / f"{name}.mp4") for name in ("v0", "v1")]
+    first, second = (tmp_path / "boxes" / f"{name}.parquet" for name, _ in videos)
+    make_boxes(tmp_path, videos, spec(), 1, progress=False)
+    before = second.stat().st_mtime_ns
+    write_squares(tmp_path / "v0.mp4", [still(200)], n_frames=5)
+    with refused("boxes-of-other-video", file=first, video=videos[0][1], root=tmp_path):
+        person_boxes(tmp_path, "v0", videos[0][1], 5)
+    assert make_boxes(tmp_path, videos, spec(), 1, progress=False) == []
+    boxes = person_boxes(tmp_path, "v0", videos[0][1], 5)
+    assert boxes is not None
+    np.testing.assert_allclose(boxes.face[:, 0], 200, atol=1)
+    assert second.stat().st_mtime_ns == before
+    videos[0][1].rename(tmp_path / "V0.MP4")  # the name is no content
+    assert person_boxes(tmp_path, "v0", tmp_path / "V0.MP4", 5) is not None
+
+
+def test_the_content_of_a_video_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ABAW_ZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("zoo.files.TICK", -(10**9))
+    reads: list[Path] = []
+
+    def read(path: Path) -> str:
+        reads.append(path)
+        return file_sha256(path)
+
+    monkeypatch.setattr("harness.data.tracking.person_boxes.file_sha256", read)
+    video, link = tmp_path / "v.mp4", tmp_path / "videos" / "v.mp4"
+    video.write_bytes(b"video")
+    link.parent.mkdir()
+    link.symlink_to(video)
+    assert content_of(video) == content_of(link) == file_sha256(video)
+    assert reads == [video]
+    assert content_of(tmp_path / "none.mp4") == ""
 
 
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])

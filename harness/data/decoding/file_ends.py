@@ -1,0 +1,114 @@
+"""Find GIF and ASF (WMV) files that are cut short, by their block structure: FFmpeg reads them without an error."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable
+from pathlib import Path
+from struct import unpack_from
+from uuid import UUID
+
+Data = bytes | mmap.mmap
+
+_TRAILER, _EXTENSION, _IMAGE, _PADDING = 0x3B, 0x21, 0x2C, 0x00  # what a block of a GIF begins with
+_ASF_HEADER = UUID("75b22630-668e-11cf-a6d9-00aa0062ce6c").bytes_le
+_ASF_PROPERTIES = UUID("8cabdca1-a947-11cf-8ee4-00c00c205365").bytes_le
+_ASF_DATA = UUID("75b22636-668e-11cf-a6d9-00aa0062ce6c").bytes_le
+_ASF_BEGIN, _ASF_OBJECT = 30, 24  # bytes of the header's own fields, and of an object's GUID and size
+_ASF_FLAGS, _BROADCAST = 88, 1  # place of the flags among the properties; a broadcast does not know its size
+
+
+def missing_end(path: Path, form: str) -> str:
+    """Return how much of a file is missing at its end; "" for a complete file, or if its format does not tell.
+
+    Args:
+        path: A file that is not empty.
+        form: FFmpeg's name of its format.
+    """
+    look = {"gif": _missing_of_gif, "asf": _missing_of_asf}.get(form)
+    return _looked_at(path, look) if look else ""
+
+
+def lacks_end_mark(path: Path, form: str) -> bool:
+    """Return True if a GIF ends after a whole block, but without its end mark.
+
+    It may be cut there; a few programs never write the mark.
+    """
+    return form == "gif" and _looked_at(path, gif_end) == "unmarked"
+
+
+def gif_end(data: Data) -> str:
+    """Return how a GIF ends: ``whole``, ``cut`` inside a block, or ``unmarked``: after a block, without its end mark.
+
+    What follows the end mark does not matter. A file with unknown blocks counts as whole: only a decoder can tell.
+    """
+    try:
+        at = 13 + _colours(data[10])
+        while at < len(data):
+            kind = data[at]
+            if kind == _TRAILER:
+                return "whole"
+            if kind == _EXTENSION:
+                at = _after_parts(data, at + 2)
+            elif kind == _IMAGE:  # nine bytes, its colours, the size of its codes, its data
+                at = _after_parts(data, at + 11 + _colours(data[at + 9]))
+            elif kind == _PADDING:
+                at += 1
+            else:
+                return "whole"
+    except IndexError:
+        return "cut"
+    return "unmarked" if at == len(data) else "cut"
+
+
+def _looked_at(path: Path, look: Callable[[Data], str]) -> str:
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return look(data)
+
+
+def _missing_of_gif(data: Data) -> str:
+    return "it ends inside a picture" if gif_end(data) == "cut" else ""
+
+
+def _colours(flags: int) -> int:
+    """Return the number of bytes of the table of colours that the flags announce."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _after_parts(data: Data, at: int) -> int:
+    """Return the place after the parts of a block. Each begins with its length, and the last one is empty."""
+    while length := data[at]:
+        at += length + 1
+    return at + 1
+
+
+def _missing_of_asf(data: Data) -> str:
+    """Compare the length of a file with the end of its packets; an index that follows them is not needed.
+
+    See the Advanced Systems Format specification, revision 01.20.03, sections 2.2, 3.2 and 5.
+    """
+    if data[:16] != _ASF_HEADER or len(data) < _ASF_BEGIN:
+        return ""
+    (header,) = unpack_from("<Q", data, 16)
+    if header + _ASF_OBJECT > len(data):  # FFmpeg says that it cannot be read
+        return ""
+    properties = _asf_properties(data, header)
+    if properties is None or unpack_from("<I", data, properties + _ASF_FLAGS)[0] & _BROADCAST:
+        return ""
+    (length,) = unpack_from("<Q", data, header + 16)
+    if data[header : header + 16] != _ASF_DATA or header + length <= len(data):
+        return ""
+    return f"{len(data):,} of {header + length:,} bytes"
+
+
+def _asf_properties(data: Data, end: int) -> int | None:
+    """Return where the properties of the file are in a header that ends at ``end``; None if it has none."""
+    at = _ASF_BEGIN
+    while at + _ASF_OBJECT <= end:
+        (size,) = unpack_from("<Q", data, at + 16)
+        if data[at : at + 16] == _ASF_PROPERTIES:
+            return at if at + _ASF_FLAGS + 4 <= end else None
+        if size < _ASF_OBJECT:
+            return None
+        at += size
+    return None
