@@ -129,7 +129,7 @@ def data_place(folder: Path, record: Record | None, named: str) -> Path:
 def data_circumstances(job: Job, folder: Path) -> Circumstances:
     """Return the place of a run's data and, if its splits depend on the groups of the videos, a digest of these.
 
-    The digest is no part of the result, because results of older runs lack it.
+    The digest is not part of the result, because results of older runs lack it.
     """
     found: Circumstances = {"data": place_of(job.index.root, folder)}
     if job.config.folds or job.config.fit:

@@ -414,8 +414,8 @@ TRAINING = (
     Mutant(
         "weight-decay-of-declared-parameters",
         "zoo/model/weight_decay.py",
-        "return trained - spared",
-        "return trained",
+        "if _is_matrix(name, parameter)} - spared",
+        "if _is_matrix(name, parameter)}",
         ("tests/zoo/model/test_weight_decay.py::test_a_module_says_what_is_left_alone_wherever_it_stands",),
         "rates, tokens, tables and gains decayed as if they were matrices",
     ),
