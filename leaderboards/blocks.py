@@ -353,7 +353,7 @@ class Circumstances(TypedDict, total=False):
     """Everything that may differ when the same command is run again. Memory is in MB, disk in GB, time in seconds.
 
     ``data``: the place of the data, absolute and relative to the run's folder; ``groups``: sha256 of the groups of the
-    videos, if the splits depend on them; ``files``: sha256 of written files, by their names there.
+    videos; ``files``: sha256 of written files, by their names there.
     """
 
     data: dict[str, str]

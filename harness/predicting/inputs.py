@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.data.affwild2.folder_layout import kind_of_file
+from harness.data.affwild2.folder_layout import kind_of_file, leads_up
 from harness.data.decoding.containers import DOCUMENT
 from harness.predicting.marks import CONTAINERS, is_overlay
 from zoo.errors import UserError
@@ -195,12 +195,5 @@ def _below(folder: Path, found: Inputs) -> Iterator[Path]:
             continue
         seen.add((state.st_dev, state.st_ino))
         inside = (name for name in folders if not name.startswith("."))
-        folders[:] = sorted(name for name in inside if not _leads_up(os.path.join(place, name)))
+        folders[:] = sorted(name for name in inside if not leads_up(os.path.join(place, name)))
         yield from (Path(place) / name for name in sorted(names) if not name.startswith("."))
-
-
-def _leads_up(path: str) -> bool:
-    """Return True if a path is a link to a folder above it, such as ``/``: that would walk the whole machine."""
-    if not os.path.islink(path):
-        return False
-    return Path(os.path.realpath(os.path.dirname(path))).is_relative_to(os.path.realpath(path))

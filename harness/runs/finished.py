@@ -127,14 +127,11 @@ def data_place(folder: Path, record: Record | None, named: str) -> Path:
 
 
 def data_circumstances(job: Job, folder: Path) -> Circumstances:
-    """Return the place of a run's data and, if its splits depend on the groups of the videos, a digest of these.
+    """Return the place of a run's data and a digest of the groups of its videos.
 
     The digest is not part of the result, because results of older runs lack it.
     """
-    found: Circumstances = {"data": place_of(job.index.root, folder)}
-    if job.config.folds or job.config.fit:
-        found["groups"] = job.index.groups_digest()
-    return found
+    return {"data": place_of(job.index.root, folder), "groups": job.index.groups_digest()}
 
 
 def is_runs_data(index: Index, record: Record) -> bool:
@@ -198,13 +195,17 @@ def check_index(index: Index, record: Record | None, folder: Path) -> None:
     raise UserError("run-other-data", root=index.root, folder=folder, said=said)
 
 
-def check_groups(index: Index, record: Record | None, folder: Path) -> None:
-    """Raise UserError if videos have other groups than when a run's folds were made: a fold would be other videos.
+def check_groups(index: Index, record: Record | None, folder: Path, *, by_groups: bool = False) -> None:
+    """Raise UserError if videos have other groups than when a run with folds or ``fit`` was made: it has other splits.
 
-    Older records have no digest of the groups; their runs are accepted.
+    ``by_groups``: check every run, because the groups tell what it has seen. Older records have no digest of the
+    groups; their runs are accepted.
     """
-    known = record.circumstances.get("groups") if record else None
-    if known is not None and known != index.groups_digest():
+    if record is None:
+        return
+    config, known = record.result.get("config") or {}, record.circumstances.get("groups")
+    matters = by_groups or config.get("folds") or config.get("fit")
+    if matters and known is not None and known != index.groups_digest():
         raise UserError("run-groups-changed", file=index.root / TABLE, folder=folder)
 
 

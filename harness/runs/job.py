@@ -174,7 +174,9 @@ def make_job(
         alike = all(getattr(own, name) == getattr(config, name) for name in ("track", "edition", "data", "plugin"))
         return make_job(own, progress=progress, shared=shared if alike else None, trained=True)
 
-    teach = None if trained else find_teacher(config, assigned, track, registry, build, synthetic=shared.synthetic)
+    teach = (
+        None if trained else find_teacher(config, assigned, index, track, registry, build, synthetic=shared.synthetic)
+    )
     return Job(
         config,
         registry,

@@ -108,7 +108,7 @@ def prepare(job: Job, *, world: World | None = None, progress: bool = True, weig
 
 
 def check_trainable(job: Job, splits: Mapping[str, ClipData]) -> None:
-    """Raise UserError if no labelled training frame has data, or a rate leaves a clip less than two frames.
+    """Raise UserError if no labelled training frame has data, or a rate takes less than a frame of a clip.
 
     Frame times of the other splits are read now too: they are needed with the predictions, and should fail before
     training.

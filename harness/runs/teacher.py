@@ -20,7 +20,7 @@ from harness.config.recorded import BOTH as FOLDED
 from harness.config.schema import RunConfig
 from harness.data.index.index import Index, Video
 from harness.runs.exposure import TrainingExposure, read_exposure
-from harness.runs.finished import check_stages, check_written, read_own, use_settings
+from harness.runs.finished import check_groups, check_stages, check_written, is_runs_data, read_own, use_settings
 from harness.runs.folder import has_folds, saved_config
 from harness.runs.splits import BOTH, split_name
 from leaderboards.record import Record, RecordError, read
@@ -59,13 +59,21 @@ class Teacher:
 
 
 def find_teacher(
-    config: RunConfig, index: Index, track: TrackSpec, registry: Registry, build: Build, *, synthetic: bool
+    config: RunConfig,
+    index: Index,
+    whole: Index,
+    track: TrackSpec,
+    registry: Registry,
+    build: Build,
+    *,
+    synthetic: bool,
 ) -> Teacher | None:
     """Return the run that ``distill.run`` names; raise UserError if it cannot teach ``config``.
 
     Args:
         config: The student's settings.
         index: Its data, with the splits as it uses them.
+        whole: Its data, with the original splits.
         track: Its track.
         registry: The registered blocks.
         build: Builds the job of a teacher that predicts anew.
@@ -94,6 +102,8 @@ def find_teacher(
     exposures = tuple(dict.fromkeys(saw for file in weights for saw in read_exposure(file)))
     if not exposures:
         raise UserError("teacher-unknown-training", folder=folder)
+    if is_runs_data(whole, record):
+        check_groups(whole, record, folder, by_groups=True)
     groups = {group for saw in exposures if saw.synthetic == synthetic for group in saw.train}
     if seen := [video.name for video in _reported(config, index) if video.group in groups]:
         raise UserError("teacher-saw-reported", folder=folder, split=split_name(config), count=len(seen), first=seen[0])

@@ -176,7 +176,7 @@ def _entries(folder: Path) -> _Folder:
     others: list[tuple[Path, str]] = []
     for entry in _scan(folder):
         if entry.is_dir():
-            if not _leads_up(entry):
+            if not leads_up(entry):
                 found.folders.append(Path(entry.path))
         elif not _is_content(entry):
             continue
@@ -213,7 +213,7 @@ def kind_of_file(path: Path) -> str:
 
 
 def _video_folders(top: Path, depth: int) -> Iterator[Path]:
-    for folder in sorted(_plain(entry) for entry in _scan(top) if entry.is_dir() and not _leads_up(entry)):
+    for folder in sorted(_plain(entry) for entry in _scan(top) if entry.is_dir() and not leads_up(entry)):
         if depth and _BATCH.fullmatch(folder.name.lower()) and not _has_pictures(folder):
             yield from _video_folders(folder, depth - 1)
         else:
@@ -225,11 +225,11 @@ def _has_pictures(folder: Path) -> bool:
     return any(entry.name.lower().endswith(PICTURES) for entry in _scan(folder))
 
 
-def _leads_up(entry: os.DirEntry[str]) -> bool:
-    """Return True if an entry links to a folder above it, such as ``/``: following it would walk the whole machine."""
-    if not entry.is_symlink():
+def leads_up(path: str | os.DirEntry[str]) -> bool:
+    """Return True if a path is a link to a folder above it, such as ``/``: that would walk the whole machine."""
+    if not (os.path.islink(path) if isinstance(path, str) else path.is_symlink()):
         return False
-    return Path(os.path.realpath(os.path.dirname(entry.path))).is_relative_to(os.path.realpath(entry.path))
+    return Path(os.path.realpath(os.path.dirname(os.fspath(path)))).is_relative_to(os.path.realpath(path))
 
 
 def _is_content(entry: os.DirEntry[str]) -> bool:

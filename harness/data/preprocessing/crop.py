@@ -39,7 +39,7 @@ from harness.data.tracking.person_boxes import (
     all_posed,
     are_made,
     boxes_of,
-    content_of,
+    content_sha256,
     read_boxes,
     write_boxes,
 )
@@ -176,7 +176,7 @@ def _counts(out: Path, name: str) -> tuple[int, int]:
 def _crop(item: tuple[Sequence[str], Path], tick: Tick, *, out: Path, finder: FaceFinder, link: bool) -> None:
     """Make everything that one video yields, in one pass. Every face is cut out and kept until its person is known."""
     names, path = item
-    content = content_of(path)  # before the pictures are read: if the file changes meanwhile, all is made again
+    content = content_sha256(path)  # before the pictures are read: if the file changes meanwhile, all is made again
     info = probe(path)
     with _Faces() as kept:
         tracks = finder.tracks(info, tick, kept.add)

@@ -17,7 +17,7 @@ from harness.data.affwild2.folder_layout import Layout
 from harness.data.index.group_tables import TABLE
 from harness.data.streams.transcripts import FOLDER as WORDS
 from harness.data.streams.transcripts import transcripts_of
-from harness.data.tracking.person_boxes import content_of
+from harness.data.tracking.person_boxes import content_sha256
 from harness.io.atomic import atomic, clear_parts_of
 from zoo.errors import UserError
 from zoo.files import file_sha256, name_key, reason_of
@@ -206,6 +206,6 @@ def _is_placed(path: Path, target: Path, *, link: bool) -> bool:
     if target.is_symlink():
         return link and os.path.realpath(target) == os.path.realpath(path)
     try:
-        return target.stat().st_size == path.stat().st_size and content_of(target) == content_of(path)
+        return target.stat().st_size == path.stat().st_size and content_sha256(target) == content_sha256(path)
     except OSError:
         return False

@@ -58,8 +58,8 @@ class Boxes:
 
     ``face``: (n, 4). ``person``: (n, 4). ``score``: (n,). ``detector``: the detector that made them, with its options.
     ``reading``: how the video was read (harness.data.decoding.video.VideoInfo); None if this program did not make them.
-    ``posed``: counts of the boxes by pose; None if all are by body proportions. ``content``: `content_of` the video; ""
-    if it is unknown.
+    ``posed``: counts of the boxes by pose; None if all are by body proportions. ``content``: the sha256 of the video;
+    "" if it is unknown.
     """
 
     face: np.ndarray
@@ -110,7 +110,7 @@ def read_boxes(path: Path) -> Boxes:
     return Boxes(face, person, columns[8], detector, reading, content=content)
 
 
-def content_of(video: Path) -> str:
+def content_sha256(video: Path) -> str:
     """Return the sha256 of a video's content, without its name; "" if the file cannot be read.
 
     It is remembered until the file changes. A link and its file share it, because `harness data crop` links to videos.
@@ -129,7 +129,7 @@ def content_of(video: Path) -> str:
 
 def _fits(content: str, video: Path) -> bool:
     """Return True if boxes are of this content of a video, as far as both are known."""
-    return not content or content_of(video) in (content, "")
+    return not content or content_sha256(video) in (content, "")
 
 
 def are_made(path: Path, finder: FaceFinder, video: Path, *, crops: bool = False) -> bool:
@@ -247,7 +247,7 @@ def make_boxes(
 
 def _make(item: tuple[Sequence[str], Path], tick: Tick, *, folder: Path, finder: FaceFinder) -> None:
     names, path = item
-    content = content_of(path)  # before the pictures are read: if the file changes meanwhile, all is made again
+    content = content_sha256(path)  # before the pictures are read: if the file changes meanwhile, all is made again
     info = probe(path)
     tracks = finder.tracks(info, tick)
     for name in names:

@@ -143,13 +143,17 @@ def test_other_groups_than_those_of_the_folds_are_refused() -> None:
     tests = [replace(video, group="a") if video.split == "test" else video for video in index.videos]
     changed = replace(index, videos=tuple(videos))
     assert changed.fingerprint() == index.fingerprint()
-    result: Any = {"data": {"fingerprint": index.fingerprint()}}
+    result: Any = {"data": {"fingerprint": index.fingerprint()}, "config": {"folds": 3}}
     record = Record("cv", "done", result=result, circumstances={"groups": index.groups_digest()})
     for same in (index, replace(index, videos=tuple(tests)), replace(index, videos=index.videos[::-1])):
         check_groups(same, record, Path("cv"))
     check_index(changed, Record("older", "done", result=result), Path("older"))
     with refused("run-groups-changed", folder=Path("cv"), file=Path("data/groups.csv")):
         check_index(changed, record, Path("cv"))
+    plain = replace(record, result=result | {"config": {"folds": 0}})
+    check_index(changed, plain, Path("plain"))  # its splits are those of the lists
+    with refused("run-groups-changed", folder=Path("plain")):
+        check_groups(changed, plain, Path("plain"), by_groups=True)
 
 
 # --- whole runs -------------------------------------------------------------------------------------------------------

@@ -46,6 +46,18 @@ def values(folder: Path) -> np.ndarray:
     return pd.read_parquet(folder / "predictions" / "val.parquet")[["valence", "arousal"]].to_numpy()
 
 
+def test_a_teacher_of_other_groups_is_refused(program, teacher: Path, tmp_path: Path) -> None:
+    """What it has seen is kept by groups: under new ones every video that it was trained on would pass for unseen."""
+    data = tmp_path / "data"
+    shutil.copytree(program.demo, data)
+    names = sorted(folder.name for folder in (data / "cropped_aligned").iterdir())
+    (data / "groups.csv").write_text("".join(f"{name},person {k}\n" for k, name in enumerate(names)))
+    given = ("run", "--data", data, "--out", tmp_path, *TRAINED, "--folds", 3, "--distill", teacher)
+    program(*given).refused("run-groups-changed")
+    (data / "groups.csv").unlink()
+    program(*given).refused("teacher-saw-reported")
+
+
 @pytest.mark.slow
 def test_a_taught_run_says_so_and_comes_nearer_to_its_teacher(program, teacher: Path, tmp_path: Path) -> None:
     more = ("--set", "train.min_steps=60", "--seed", 5)

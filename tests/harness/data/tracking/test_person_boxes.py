@@ -14,7 +14,7 @@ from harness.data.tracking.body_proportions import faces_and_people
 from harness.data.tracking.openpose import read_openpose
 from harness.data.tracking.person_boxes import (
     Boxes,
-    content_of,
+    content_sha256,
     make_boxes,
     person_boxes,
     read_boxes,
@@ -321,9 +321,9 @@ def test_the_content_of_a_video_is_read_once(tmp_path: Path, monkeypatch: pytest
     video.write_bytes(b"video")
     link.parent.mkdir()
     link.symlink_to(video)
-    assert content_of(video) == content_of(link) == file_sha256(video)
+    assert content_sha256(video) == content_sha256(link) == file_sha256(video)
     assert reads == [video]
-    assert content_of(tmp_path / "none.mp4") == ""
+    assert content_sha256(tmp_path / "none.mp4") == ""
 
 
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
