@@ -1,4 +1,4 @@
-"""Ten training steps of many combinations, in one process and in two that share every batch; a separate program.
+"""Five training steps of many combinations, in one process and in two that share every batch; a separate program.
 
 ``python -m tests.support.two_processes FOLDER RANK CASE...``: both ranks meet through a file in FOLDER. The first one
 writes ``apart.json``: by case the greatest differences of weights and predictions after the steps, by optimizer.
@@ -30,7 +30,7 @@ from zoo.modules import FrameEncoder
 from zoo.parallel import Share, share_dropout
 from zoo.registry.plan import make_plan
 
-STEPS, CLIPS, FRAMES = 10, 5, 6
+STEPS, CLIPS, FRAMES = 5, 5, 6
 COUNTS = (Counts(9, (1,) * 20), Counts(9, (1,) * 20), Counts(9, (5, 3, 1)), Counts(9, (6, 3)), Counts(9, (6, 3)))
 TRACKS = {"va": slice(0, 2), "expr": slice(2, 3), "au": slice(3, 5), "mtl": slice(0, 5)}
 

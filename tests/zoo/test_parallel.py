@@ -24,7 +24,7 @@ PARTS = [name for name in CASES if name.startswith("parts")]
 def compare(cases: list[str], folder: Path, adamw: float = 1e-5) -> None:
     """Run the cases in this process and another; each must end where one process ends: weights and answers within 1e-5.
 
-    ``adamw``: how far weights may be apart after ten steps of AdamW, which move each by about 1e-2 however small its
+    ``adamw``: how far weights may be apart after five steps of AdamW, which move each by about 1e-2 however small its
     gradient is: where that is little but rounding, so is the step's direction.
     """
     command = [sys.executable, "-W", "ignore", "-m", "tests.support.two_processes", str(folder), "1", *cases]

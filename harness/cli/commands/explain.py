@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+from functools import cache
 from itertools import groupby
 
 from zoo.errors import UserError, catalogue, cause_of
@@ -32,12 +33,29 @@ def code_of(text: str) -> str | None:
     If several fit, the one with the most text of its own is returned.
     """
     text = text.strip().removeprefix("error: ")
-    fitting = []
-    for code, sentence in catalogue().items():
-        parts = [literal for literal, *_ in string.Formatter().parse(sentence)]
-        if re.fullmatch(".*".join(map(re.escape, parts)) + ".*", text) and any(parts):
-            fitting.append((sum(map(len, parts)), code))
+    fitting = [(sum(map(len, parts)), code) for code, parts in _own_words().items() if _fits(text, parts)]
     return max(fitting)[1] if fitting else None
+
+
+@cache
+def _own_words() -> dict[str, list[str]]:
+    """Return what stands between the fields of each message, by code; messages that are all field are left out."""
+    words = {code: [own for own, *_ in string.Formatter().parse(text)] for code, text in catalogue().items()}
+    return {code: parts for code, parts in words.items() if any(parts)}
+
+
+def _fits(text: str, parts: list[str]) -> bool:
+    """Return whether the text begins with the first part and has the others after it, in their order."""
+    begin, *others = parts
+    at = len(begin)
+    if not text.startswith(begin):
+        return False
+    for part in others:
+        found = text.find(part, at)  # the earliest place leaves the most room for those that follow
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
 
 
 PREDICT = {

@@ -29,7 +29,10 @@ QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
 }
-LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # despite its name: listen on 127.0.0.1 only
+OWN_CLUSTER = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # despite its name: listen on 127.0.0.1 only
+    "RAY_worker_niceness": "0",  # the priority of local processes; at Ray's 15 a busy machine hardly runs them
+}
 PASSED = ("ABAW_ZOO_CACHE", "XDG_CACHE_HOME", "OMP_WAIT_POLICY")
 
 
@@ -37,7 +40,7 @@ PASSED = ("ABAW_ZOO_CACHE", "XDG_CACHE_HOME", "OMP_WAIT_POLICY")
 def cluster(jobs: int | None, *, gpus: int = 0) -> Iterator[Launch]:
     """Connect to the cluster; ``gpus`` is the number of this machine's GPUs, for a cluster that is started here."""
     address, scratch = os.environ.get("RAY_ADDRESS"), None
-    wanted = QUIET if address else QUIET | LOOPBACK
+    wanted = QUIET if address else QUIET | OWN_CLUSTER
     os.environ.update({name: value for name, value in wanted.items() if name not in os.environ})
     try:
         import ray

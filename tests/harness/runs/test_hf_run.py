@@ -62,7 +62,7 @@ def test_words_are_read_at_the_frames_times(talk, monkeypatch) -> None:
 
 def test_a_data_folder_without_words_is_named(program, talk, tmp_path) -> None:
     slots = talk[2].partition(",")[2]
-    program("run", "--encoders", slots, "--out", tmp_path).refused(
+    program("run", "--data", program.demo, "--encoders", slots, "--out", tmp_path).refused(
         "stream-needs", name="text", what=Part("transcripts/")
     )
 
