@@ -15,7 +15,7 @@ from harness.io.atomic import atomic, clear_parts_of
 from harness.io.locks import OneAtATime, file_lock, lock_of
 from harness.io.read_cache import Arrays, ReadCache
 from zoo.errors import UserError
-from zoo.files import is_settled, open_file, reason_of, state_of
+from zoo.files import State, is_settled, open_file, reason_of, state_of
 from zoo.weights.cards import cache_dir
 
 PICTURES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp")
@@ -31,9 +31,17 @@ def digest(*parts: object) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Return the sha256 of a file's name and content."""
-    state = state_of(path)
+    """Return the sha256 of a file's name and content. Raise UserError if it cannot be read."""
+    state = file_state(path)
     return _remembered(digest("file", path.resolve(), state), max(state[1:3]), lambda: _hash([path]))
+
+
+def file_state(path: Path) -> State:
+    """Return what reveals a change of a file without reading it. Raise UserError if it is gone."""
+    try:
+        return state_of(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def crops_digest(folder: Path) -> str:
