@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-__all__ = ["inert", "seen_json", "seen_toml", "undo_inert", "visible"]
+__all__ = ["exact", "inert", "seen_json", "seen_toml", "undo_inert", "visible"]
 
 _HIDDEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 """Unicode categories of characters that control a terminal or a line, change the reading order, or are invisible."""
@@ -20,6 +20,12 @@ _JOINERS = "\u200c\u200d"
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 _ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|([nrt]))")
 _SHORT = {"n": "\n", "r": "\r", "t": "\t"}
+
+
+def exact(number: float) -> str:
+    """Return the shortest text of a number that is read as the same number again, ``16`` and not ``16.0``."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
 
 
 def visible(text: str, keep: str = "") -> str:

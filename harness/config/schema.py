@@ -45,12 +45,12 @@ class Train(FineTuning, Sampling):
     batch: int = Field(16, ge=1, description="clips per batch")
     optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="optimizer of torch.optim")
     lr: float = Field(3e-4, gt=0, description="highest learning rate")
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd; one_cycle has its own")
     weight_decay: float = Field(
         1e-2, ge=0, description="weight decay of matrices; biases, norms and embedding tables have none"
     )
     schedule: Literal["one_cycle", "cosine", "plateau", "constant"] = Field(
-        "cosine", description="learning rate schedule"
+        "cosine", description="learning rate schedule; one_cycle moves the momentum too, between 0.95 and 0.85"
     )
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps with a rising learning rate, for cosine")
     select: Literal["best", "last"] = Field(

@@ -90,6 +90,9 @@ def find_teacher(
             raise UserError("distill-not-with", setting=setting)
     if distill.unlabelled and train.gaps == "close":
         raise UserError("distill-not-with", setting="train.gaps=close (distill.unlabelled learns in the gaps)")
+    if distill.unlabelled and train.balance == "labels":
+        why = "distill.unlabelled learns from clips without labels, which are never drawn then"
+        raise UserError("distill-not-with", setting=f"train.balance=labels ({why})")
     folder = Path(distill.run)
     own, record = _finished(folder, config)
     _, taught = find_track(registry, own.track, own.edition)

@@ -10,13 +10,14 @@ from harness.config.schema import RunConfig, Train
 from harness.config.training_options import FineTuning
 from harness.evaluation.looks import reads_neighbours
 from harness.training.build import adapter_options, regularisation_options
+from harness.training.freezing import trainable_layers, trained_names
 from zoo.errors import UserError
 from zoo.model.encoder_layers import layer_numbers
-from zoo.model.lora import check_adapters
+from zoo.model.lora import attach, check_adapters
 from zoo.model.model import build_encoder
 from zoo.model.shape_check import check, meta_or_real
 from zoo.modules import Encoder
-from zoo.registry.plan import Plan
+from zoo.registry.plan import Plan, SlotPlan
 
 TUNING = ("encoder_lr", "layer_decay", "encoder_warmup", "unfreeze", "unfreeze_every", "frozen_layers", "norms")
 """Settings of pretrained encoders that are trained."""
@@ -25,6 +26,9 @@ TUNING = ("encoder_lr", "layer_decay", "encoder_warmup", "unfreeze", "unfreeze_e
 def check_training(plan: Plan, config: RunConfig) -> None:
     """Raise UserError if the combination cannot be trained with these settings."""
     settings = config.train
+    usual = settings.momentum == Train.model_fields["momentum"].default
+    if settings.optimizer == "sgd" and settings.schedule == "one_cycle" and not usual:
+        raise UserError("momentum-one-cycle", momentum=settings.momentum)
     check_adapters(plan)
     trained = {s.name: meta_or_real(lambda s=s: build_encoder(s)) for s in plan.slots if not s.frozen}
     pretrained = {s.name: trained[s.name] for s in plan.slots if s.name in trained and s.passport is not None}
@@ -39,6 +43,9 @@ def check_training(plan: Plan, config: RunConfig) -> None:
         shapes = check(plan, adapter_options(config), regularisation_options(config))
         frozen = set(pretrained) if settings.norms == "frozen" else {s.name for s in plan.slots if s.lora}
         _check_accumulation(trained, frozen, settings, shapes["whole_batch"])
+    for slot in plan.slots:
+        if slot.name in pretrained:
+            _check_learns(slot, pretrained[slot.name], settings)
 
 
 def _check_tuning(pretrained: dict[str, Encoder], settings: Train) -> None:
@@ -63,6 +70,19 @@ def _check_tuning(pretrained: dict[str, Encoder], settings: Train) -> None:
                 epoch=last + 1,
                 epochs=settings.epochs,
             )
+
+
+def _check_learns(slot: SlotPlan, encoder: Encoder, settings: Train) -> None:
+    """Raise UserError if nothing of a pretrained encoder is trained in the last epoch, in which most is.
+
+    The encoder gets its adapters.
+    """
+    attach(encoder, slot)
+    if not trained_names(encoder, trainable_layers(encoder), settings, settings.epochs - 1):
+        part = "of its adapters" if slot.lora else "of its parameters"
+        raise UserError(
+            "trains-nothing", slot=slot.name, part=part, frozen=settings.frozen_layers, norms=settings.norms
+        )
 
 
 def _check_accumulation(

@@ -26,10 +26,7 @@ class Freezing:
         self.settings = settings
         self.encoders = [encoder_of(model, slot) for slot in model.pretrained]
         self.adapted = [encoder_of(model, slot) for slot in model.adapted]
-        self.layers = [
-            {name: layer for name, layer in layer_numbers(encoder).items() if encoder.get_parameter(name).requires_grad}
-            for encoder in self.encoders
-        ]
+        self.layers = [trainable_layers(encoder) for encoder in self.encoders]
 
     def apply(self, epoch: int) -> None:
         """Freeze and unfreeze for an epoch, counted from 0. Call it after ``model.train()``.
@@ -39,11 +36,10 @@ class Freezing:
         adapters is in eval mode.
         """
         for encoder, layers in zip(self.encoders, self.layers, strict=True):
-            lowest = lowest_trained(self.settings, max(layers.values(), default=0), epoch)
-            frozen = _norm_parameters(encoder) if self.settings.norms == "frozen" else set()
-            for name, layer in layers.items():
-                encoder.get_parameter(name).requires_grad_(layer >= lowest and name not in frozen)
-            if not any(encoder.get_parameter(name).requires_grad for name in layers):
+            trained_now = trained_names(encoder, layers, self.settings, epoch)
+            for name in layers:
+                encoder.get_parameter(name).requires_grad_(name in trained_now)
+            if not trained_now:
                 encoder.eval()
             for norm in encoder.modules():
                 if isinstance(norm, NORMS) and _is_frozen(norm, self.settings):
@@ -54,6 +50,18 @@ class Freezing:
             for name, part in encoder.named_modules():
                 if is_adapter(name):
                     part.train(trained)
+
+
+def trainable_layers(encoder: nn.Module) -> dict[str, int]:
+    """Return the layer of each parameter that an encoder trains by itself: with adapters, only of these."""
+    return {name: n for name, n in layer_numbers(encoder).items() if encoder.get_parameter(name).requires_grad}
+
+
+def trained_names(encoder: nn.Module, layers: dict[str, int], settings: Train, epoch: int) -> set[str]:
+    """Return the names in ``layers``, those of ``trainable_layers``, that are trained in an epoch, counted from 0."""
+    lowest = lowest_trained(settings, max(layers.values(), default=0), epoch)
+    frozen = _norm_parameters(encoder) if settings.norms == "frozen" else set()
+    return {name for name, layer in layers.items() if layer >= lowest and name not in frozen}
 
 
 def lowest_trained(settings: Train, top: int, epoch: int) -> int:

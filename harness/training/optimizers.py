@@ -54,7 +54,8 @@ def make_schedule(optimizer: torch.optim.Optimizer, settings: Train, total: int,
     """Return the learning-rate schedule for ``total`` steps; None for a constant rate.
 
     ``encoder``: for each parameter group, whether it belongs to a pretrained encoder. If ``train.encoder_warmup`` is
-    set, the rates of these rise from the step on at which the encoders are unfrozen.
+    set, the rates of these rise from the step on at which the encoders are unfrozen. one_cycle moves the momentum of
+    SGD and the first beta of Adam too, from 0.95 down to 0.85 and back, as torch does by default.
     """
     lr = torch.optim.lr_scheduler
     if settings.schedule == "one_cycle":

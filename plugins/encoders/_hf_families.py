@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -137,6 +139,8 @@ def configuration(folder: Path, kind: str, family: Family) -> Any:
         said = " ".join(str(error).split())[:200]
         raise UserError(f"{folder / CONFIG}: transformers rejects it: {said}") from error
     config = getattr(whole, family.part) if family.part else whole
+    if hasattr(config, "quantization_config"):  # quantised weights are refused as such, without further libraries
+        del config.quantization_config
     for name, value in _CALM.items():
         if hasattr(config, name):
             setattr(config, name, value)
@@ -154,13 +158,25 @@ def network_class(family: Family) -> tuple[Any, dict[str, Any]]:
     return getattr(library, family.network), {"add_pooling_layer": False} if spare else {}
 
 
-def create(family: Family, config: Any) -> Any:
-    """Create the network with random weights. Raise UserError if its configuration contradicts itself."""
-    cls, given = network_class(family)
+@contextmanager
+def described_in(folder: Path) -> Iterator[None]:
+    """Raise UserError for whatever a network raises that the files of a folder describe; they may say anything."""
+    import torch
+
     try:
-        return cls(config, **given)
-    except (ValueError, TypeError, KeyError, ZeroDivisionError) as error:
-        raise UserError(f"{family.network} cannot be built from the model's {CONFIG}: {first_line(error)}") from error
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if isinstance(error, NotImplementedError | RuntimeError) and torch.get_default_device().type == "meta":
+            raise  # it is built again with real tensors (zoo.model.probing)
+        raise UserError("encoder-files-fail", folder=folder, reason=first_line(error)) from error
+
+
+def create(family: Family, config: Any) -> Any:
+    """Create the network with random weights."""
+    cls, given = network_class(family)
+    return cls(config, **given)
 
 
 def own_classes(folder: Path, family: Family, layer: str, pool: str) -> tuple[str, ...]:
@@ -169,7 +185,8 @@ def own_classes(folder: Path, family: Family, layer: str, pool: str) -> tuple[st
     The layer must be a linear one on the same features: those of the class token of ViT, of the pooler of ConvNeXt.
     """
     tree = read_json(folder, CONFIG)
-    if not set(tree.get("architectures") or ()) & set(LINEAR) or layer not in ("auto", "last"):
+    made_for = tree.get("architectures")
+    if not isinstance(made_for, list) or not any(name in LINEAR for name in made_for) or layer not in ("auto", "last"):
         return ()
     labels = tree.get("id2label")
     if pool not in ("auto", family.pool) or not isinstance(labels, dict):

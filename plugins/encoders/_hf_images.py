@@ -146,7 +146,10 @@ def preprocessing(folder: Path) -> FrameInput:
         size = next((size[key] for key in ("height", "shortest_edge", "longest_edge") if key in size), None)
     if not isinstance(size, int) or size < 1:
         raise UserError(f"{file}: size must be a number of pixels, got {found.get('size')!r}")
-    scale = 255 * float(found.get("rescale_factor", 1 / 255)) if found.get("do_rescale", True) else 255.0
+    try:
+        scale = 255 * float(found.get("rescale_factor", 1 / 255)) if found.get("do_rescale", True) else 255.0
+    except (TypeError, ValueError):
+        raise UserError(f"{file}: rescale_factor must be a number, got {found['rescale_factor']!r}") from None
     offset = 1.0 if found.get("offset") else 0.0
     normalise = found.get("do_normalize", True)
     try:

@@ -20,7 +20,7 @@ from plugins.encoders._hf_families import Family, configuration, family_of, laye
 from plugins.encoders._hf_files import CONFIG, built_from, commit_of, known_sha256, model_folder, weights_file
 from zoo.api import ModelCard
 from zoo.errors import UserError, first_line
-from zoo.weights.loading import Adapted
+from zoo.weights.loading import Adapted, is_coded
 
 TRIED = 8  # prefixes
 
@@ -50,15 +50,18 @@ def adapt(folder: Path, stream: str, learned: bool, scores: bool, state: Mapping
     """Rename a file's tensors to the encoder's names; the names' form, old or new, is transformers' own matter.
 
     Raises:
-        UserError: Tensors of the network are missing, or have other shapes, whatever prefix is taken off.
+        UserError: Tensors of the network are missing, are codes of a quantised network, or have other shapes, whatever
+            prefix is taken off; or several prefixes give a whole network each, of different weights.
     """
     kind, family = family_of(folder, stream)
     config = configuration(folder, kind, family)
+    plain = {name: tensor for name, tensor in state.items() if not _is_coded(name, tensor)}
     best: tuple[int, str, Any] | None = None
-    for prefix in _prefixes(state, family.prefixes):
-        part = {name[len(prefix) :]: tensor for name, tensor in state.items() if name.startswith(prefix)}
+    for prefix in _prefixes(plain, family.prefixes):
+        part = _without(prefix, plain)
         net, lacking = _loaded(family, config, part)
         if not lacking:
+            _check_rivals(folder, family, config, plain, prefix, net)
             tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
             if scores:
                 tensors |= {name: state[name] for name in ("classifier.weight", "classifier.bias") if name in state}
@@ -70,6 +73,8 @@ def adapt(folder: Path, stream: str, learned: bool, scores: bool, state: Mapping
         if best is None or len(lacking) < best[0]:
             best = len(lacking), prefix, lacking
     assert best is not None
+    if coded := sorted(state.keys() - plain.keys()):
+        raise UserError("weights-quantised", file=weights_file(folder), count=len(coded), first=coded[0])
     count, prefix, lacking = best
     some = ", ".join(lacking[:3]) + (", ..." if count > 3 else "")
     raise UserError(
@@ -77,6 +82,39 @@ def adapt(folder: Path, stream: str, learned: bool, scores: bool, state: Mapping
         f"{f' without {prefix!r}' if prefix else ''}, or have another shape ({some}); the file has "
         f"{', '.join(sorted(state)[:2])}, ...: get config.json and weights of one model"
     )
+
+
+def _without(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors that have a prefix, named without it."""
+    return {name[len(prefix) :]: tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def _is_coded(name: str, tensor: Tensor) -> bool:
+    """Return True if a tensor of a file holds codes of weights; transformers would read them as the weights."""
+    small = tensor.element_size() == 1 and tensor.dtype != torch.bool
+    return is_coded(tensor) and (small or name.endswith(("weight", "bias")))
+
+
+def _check_rivals(
+    folder: Path, family: Family, config: Any, state: Mapping[str, Tensor], prefix: str, net: Any
+) -> None:
+    """Raise UserError if another prefix gives a whole network with other weights, such as a teacher beside a student.
+
+    Names in the form of the family itself are the network: whatever else is in the file belongs to another one.
+    """
+    if prefix in ("", *family.prefixes):
+        return
+    own = net.state_dict()
+    for rival in _prefixes(state, ()):
+        part = _without(rival, state)
+        if rival in ("", prefix) or len(part) < len(own):
+            continue
+        other, lacking = _loaded(family, config, part)
+        if not lacking and any(not torch.equal(own[name], tensor) for name, tensor in other.state_dict().items()):
+            raise UserError(
+                f"{weights_file(folder)} holds the whole network as {prefix}* and, with other weights, as {rival}*: "
+                "give a file with one of them"
+            )
 
 
 def _loaded(family: Family, config: Any, state: dict[str, Tensor]) -> tuple[Any, list[str]]:
@@ -92,7 +130,7 @@ def _loaded(family: Family, config: Any, state: dict[str, Tensor]) -> tuple[Any,
             ignore_mismatched_sizes=True,  # they are reported then
             **given,
         )
-    except (RuntimeError, ValueError, KeyError) as error:
+    except Exception as error:  # a file may hold anything
         return None, [first_line(error)]
     wrong = [str(key[0] if isinstance(key, tuple) else key) for key in info["mismatched_keys"]]
     return net, sorted({*info["missing_keys"], *wrong, *map(str, info.get("error_msgs", ()))})

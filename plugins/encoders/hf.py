@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from plugins.encoders._hf_families import configuration, family_of, own_classes
+from plugins.encoders._hf_families import configuration, described_in, family_of, own_classes
 from plugins.encoders._hf_files import model_folder
 from plugins.encoders._hf_weights import card
 from zoo.api import ModelCard, OwnScores
@@ -54,7 +54,9 @@ def build(
         given["layer"] = layer
     if "pool" in OPTIONS[family.takes]:
         given["pool"] = pool
-    encoder: Encoder = _encoder(kind, family.takes)(folder, family, configuration(folder, kind, family), **given)
+    with described_in(folder):
+        encoder: Encoder = _encoder(kind, family.takes)(folder, family, configuration(folder, kind, family), **given)
+    encoder.described_in = str(folder)
     return encoder
 
 

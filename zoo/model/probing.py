@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.api import AudioInput, FrameInput, TextInput, VectorInput
+from zoo.errors import UserError, first_line
 from zoo.model.model import build_to_measure, encode
 from zoo.modules import Encoder
 from zoo.registry.plan import SlotPlan
@@ -43,7 +44,21 @@ def built_from(slot: SlotPlan) -> Hashable:
 
 
 def probe(encoder: Encoder, slot: SlotPlan, watch: Callable[[nn.Module], object] = lambda encoder: None) -> Tensor:
-    """Return the features of an example with B=2, T=3; ``watch`` is called with the network before it is run."""
+    """Return the features of an example with B=2, T=3; ``watch`` is called with the network before it is run.
+
+    Raise UserError if the network fails and files of the user describe it; other faults are the program's own.
+    """
+    try:
+        return _probed(encoder, slot, watch)
+    except UserError:
+        raise
+    except Exception as error:  # a network of another library may raise anything
+        if folder := getattr(encoder, "described_in", ""):
+            raise UserError("encoder-files-fail", folder=folder, reason=first_line(error)) from error
+        raise
+
+
+def _probed(encoder: Encoder, slot: SlotPlan, watch: Callable[[nn.Module], object]) -> Tensor:
     try:
         watch(encoder)
         return encode(encoder.to("meta"), example(encoder, torch.device("meta")), ones("meta"))

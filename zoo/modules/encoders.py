@@ -31,6 +31,8 @@ class Encoder(nn.Module):
         needs_training: Why the encoder cannot be frozen with these options; empty if it can.
         last_layer: Names of its own parameters that work on the outputs of several layers; rates by layer and
             unfreezing take them for parts of the last one.
+        described_in: The folder of the user's whose files describe the network, so that an error at its first call is
+            put down to them; empty if only its weights come from files.
 
     Examples:
         >>> import torch
@@ -46,6 +48,7 @@ class Encoder(nn.Module):
 
     needs_training = ""
     last_layer: tuple[str, ...] = ()
+    described_in = ""
 
     def __init__(self, dim: int, input: object) -> None:
         super().__init__()

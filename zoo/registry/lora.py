@@ -15,6 +15,7 @@ from zoo.layers.validation import at_least
 from zoo.registry.options import check_options
 from zoo.registry.suggestions import did_you_mean
 from zoo.specs import Spec
+from zoo.text import exact
 
 AUTO, ALL, ATTENTION = "auto", "all", "attention"
 
@@ -58,7 +59,7 @@ class Lora:
     def __str__(self) -> str:
         """Return the text of ``--adapt`` after the branch."""
         flags = f"rslora={str(self.rslora).lower()},dora={str(self.dora).lower()}"
-        numbers = f"rank={self.rank},alpha={self.alpha:g},dropout={self.dropout:g}"
+        numbers = f"rank={self.rank},alpha={exact(self.alpha)},dropout={exact(self.dropout)}"
         return f"{LORA.name}:{numbers},{flags},targets={self.targets}"
 
 

@@ -18,7 +18,7 @@ from zoo.registry.registry import resolve
 from zoo.weights.cards import LoadedFacts, cache_folder, describe, find
 from zoo.weights.reading import common_prefix, convert, read, read_kept
 
-__all__ = ["Adapted", "Loaded", "cache_folder", "convert", "file_sha256", "find", "load_pretrained", "read"]
+__all__ = ["Adapted", "Loaded", "cache_folder", "convert", "file_sha256", "find", "is_coded", "load_pretrained", "read"]
 
 _IN_A_RUN = re.compile(r"encoders\.([^.]+)\.(.+)")
 
@@ -162,3 +162,10 @@ def _compare(card: ModelCard, path: Path, state: Mapping[str, Tensor], wanted: M
     ]
     if wrong:
         raise UserError("weights-do-not-fit", name=card.name, names="; ".join(wrong), file=path)
+    if coded := [name for name in wanted if wanted[name].is_floating_point() and is_coded(state[name])]:
+        raise UserError("weights-quantised", file=path, count=len(coded), first=coded[0])
+
+
+def is_coded(tensor: Tensor) -> bool:
+    """Return True if a tensor cannot be weights but only codes of them: it has integers, or floats of 8 bits."""
+    return not tensor.is_floating_point() or tensor.element_size() == 1

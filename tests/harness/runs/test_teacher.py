@@ -94,6 +94,9 @@ def test_who_cannot_teach_is_refused(program, teacher: Path, tmp_path: Path) -> 
     asked("--distill", teacher, "--track", "expr").refused("teacher-other-track", here="expr")
     asked("--set", "distill.weight=0.3").refused("distill-without-run")
     asked("--distill", teacher, "--set", "train.mixup=0.2").refused("distill-not-with", setting="train.mixup")
+    for contrary in ("train.gaps=close", "train.balance=labels"):
+        bad = asked("--distill", teacher, "--set", "distill.unlabelled=true", "--set", contrary)
+        bad.refused("distill-not-with", setting=Part(contrary))
     for bad in ("distill.temperature=0", "distill.weight=0", "distill.weight=1.5"):
         asked("--distill", teacher, "--set", bad).refused("setting-invalid")
     assert not (tmp_path / "runs").exists()

@@ -12,13 +12,15 @@ from torch import Tensor, nn
 
 pytest.importorskip("peft", reason="peft is an extra (lora)")
 
-from harness.config.schema import Train
+from harness.config.schema import RunConfig, Train
 from harness.runtime.distributed import single_process
 from harness.training import compiling, placement
+from harness.training.checks import check_training
 from harness.training.freezing import Freezing
 from harness.training.optimizers import make_optimizer, running_average
 from harness.training.parameter_groups import parameter_groups
 from harness.training.recompute import checkpoint_gradients
+from tests.support.refusals import refused
 from tests.zoo.model.test_model import ANSWERS, COUNTS, REGISTRY, SMALL
 from zoo.api import FrameInput
 from zoo.model.lora import attach_all, is_adapter, learned_state, load_learned
@@ -112,6 +114,16 @@ def test_adapters_stay_as_they_are_until_they_are_unfrozen() -> None:
     (encoder,) = begun_again.encoders
     trained = {name.split(".")[1] for name, p in encoder.named_parameters() if p.requires_grad}
     assert trained == {"1", "2"}  # layer 0 is the stem, and layer 1 the first block
+
+
+@pytest.mark.parametrize("settings", [{"frozen_layers": 3}, {"frozen_layers": 3, "unfreeze_every": 1}])
+def test_adapters_that_would_never_be_trained_are_refused(settings: dict[str, int]) -> None:
+    """Layer 0 is the stem, and layer 1 the first block."""
+    low, high = (replace(LORA, targets=rf"blocks\.{block}\.") for block in (0, 2))
+    config = RunConfig(train=Train(**settings))  # type: ignore[arg-type]
+    check_training(plan_of(high), config)
+    with refused("trains-nothing", slot="face", frozen=3):
+        check_training(plan_of(low), config)
 
 
 def test_adapters_have_groups_of_their_own_with_the_encoder_s_rate() -> None:

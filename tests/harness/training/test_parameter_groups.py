@@ -252,6 +252,7 @@ def test_rates_out_of_range_are_refused(setting: str) -> None:
     [
         ("frozen-layers-all", {"frozen_layers": 17}, {"count": 17, "frozen": 17, "slot": "face"}),
         ("unfreeze-every-never", {"unfreeze_every": 2}, {"count": 17, "epoch": 33, "epochs": 30}),
+        ("momentum-one-cycle", {"optimizer": "sgd", "schedule": "one_cycle", "momentum": 0.5}, {"momentum": 0.5}),
         ("accumulate-batch-norm", {"accumulate": 2}, {"slot": "face"}),
         ("accumulate-not-additive", {"accumulate": 2, "batch_norm": "frozen"}, {}),
     ],
@@ -265,6 +266,8 @@ def test_settings_that_do_not_fit_the_encoder_are_refused(code: str, settings: d
 def test_what_fits_is_not_refused() -> None:
     by_layer = {"unfreeze_every": 1, "frozen_layers": 2, "layer_decay": 0.9, "encoder_lr": 1e-5}
     check_training(tuned_plan("face=lite0"), config(**by_layer))
+    check_training(tuned_plan("face=lite0"), config(optimizer="sgd", schedule="one_cycle"))
+    check_training(tuned_plan("face=lite0"), config(optimizer="sgd", schedule="cosine", momentum=0.5))
     exact = {"accumulate": 2, "accumulation": "exact"}
     check_training(tuned_plan("face=lite0"), config(**exact, batch_norm="frozen"))
     check_training(tuned_plan("face=lite0"), config(**exact, norms="frozen"))

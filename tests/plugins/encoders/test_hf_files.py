@@ -26,10 +26,12 @@ from harness.features.cache.key import encoder_identity  # noqa: E402
 from plugins.encoders import _hf_files, hf  # noqa: E402
 from plugins.encoders._hf_cards import KNOWN, UNKNOWN  # noqa: E402
 from plugins.encoders._hf_families import FAMILIES  # noqa: E402
-from plugins.encoders._hf_files import CONFIG, EXAMPLES, SHARDS, WEIGHTS, built_from, model_folder  # noqa: E402
+from plugins.encoders._hf_files import CONFIG, EXAMPLES, PREPROCESSORS, SHARDS, WEIGHTS, built_from, model_folder  # noqa: E402
 from tests.support import tiny_hf  # noqa: E402
-from tests.support.refusals import refused  # noqa: E402
+from tests.support.refusals import Part, refused  # noqa: E402
 from zoo.api import Answer  # noqa: E402
+from zoo.model.model import build_encoder  # noqa: E402
+from zoo.model.probing import meta_or_real, probe  # noqa: E402
 from zoo.registry.plan import make_plan  # noqa: E402
 from zoo.registry.registry import load as load_registry  # noqa: E402
 from zoo.testing import no_network  # noqa: E402
@@ -107,6 +109,14 @@ def identity(argument: str, **options: Any) -> tuple[object, ...]:
 # --- weights ----------------------------------------------------------------------------------------------------------
 
 
+def same(one: torch.nn.Module, two: torch.nn.Module) -> bool:
+    return all(torch.equal(tensor, two.state_dict()[name]) for name, tensor in one.state_dict().items())
+
+
+def settle(path: Path, **settings: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **settings}))
+
+
 def rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
     save_file(change(load_file(folder / WEIGHTS)), folder / WEIGHTS, {"format": "pt"})
 
@@ -145,6 +155,39 @@ def test_a_tensor_of_another_shape_is_refused(copy) -> None:
     rewrite(folder, lambda state: {n: t[:8] if n.endswith("layernorm.weight") else t for n, t in state.items()})
     with refused("plugin-error", match="layernorm.weight"):
         load(folder)
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.float8_e4m3fn])
+@pytest.mark.parametrize("told", [True, False])
+def test_codes_of_quantised_weights_are_refused(copy, kind, told) -> None:
+    """transformers would read them as weights, or ask for a library that decodes them."""
+    folder = copy("vit")
+    rewrite(folder, lambda state: {n: t.to(kind) if "attention" in n and t.ndim == 2 else t for n, t in state.items()})
+    if told:
+        settle(folder / CONFIG, quantization_config={"quant_method": "bitsandbytes", "load_in_8bit": True})
+    with refused("weights-quantised", file=folder / WEIGHTS, count=12, first=Part("attention")):
+        load(folder)
+
+
+def test_codes_of_other_networks_do_no_harm(copy) -> None:
+    folder = copy("vit")
+    rewrite(folder, lambda state: {**state, "other.weight": torch.ones(2, 2, dtype=torch.int8)})
+    assert same(load(folder), load(copy("vit", "plain")))
+
+
+def beside(own: dict[str, torch.Tensor], teacher: float) -> dict[str, torch.Tensor]:
+    """Return the tensors of a student, and those of a teacher that differ by a number."""
+    return {f"student.{n}": t for n, t in own.items()} | {f"teacher.{n}": t + teacher for n, t in own.items()}
+
+
+def test_one_of_two_networks_in_a_file_is_not_chosen(copy) -> None:
+    """Two that are equal are one."""
+    twice, two = copy("wavlm", "twice"), copy("wavlm", "two")
+    rewrite(twice, lambda state: beside(state, 0.0))
+    assert same(load(twice, "audio"), load(copy("wavlm", "plain"), "audio"))
+    rewrite(two, lambda state: beside(state, 1.0))
+    with refused("plugin-error", match=r"whole network as student\.\* and, with other weights, as teacher\.\*"):
+        load(two, "audio")
 
 
 def test_weights_in_several_files_are_one(copy) -> None:
@@ -380,6 +423,36 @@ def test_models_that_do_not_fit_are_refused(copy) -> None:
         slot(str(folder))
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "settings"),
+    [
+        ("vit", CONFIG, {"num_channels": 1}),
+        ("vit", CONFIG, {"hidden_size": -16}),
+        ("vit", CONFIG, {"attn_implementation": "flash_attention_2"}),
+        ("whisper", CONFIG, {"num_mel_bins": 128}),
+        ("whisper", PREPROCESSORS[0], {"chunk_length": 1}),
+        ("ast", PREPROCESSORS[0], {"max_length": 64}),
+        ("roberta", CONFIG, {"max_position_embeddings": 2}),
+        ("roberta", CONFIG, {"pad_token_id": 500}),
+    ],
+)
+def test_settings_that_the_network_fails_with_are_one_line(copy, name, file, settings) -> None:
+    folder = copy(name)
+    settle(folder / file, **settings)
+    stream = "text" if name in tiny_hf.TEXT else "audio" if name in tiny_hf.SOUND else "face"
+    found = slot(str(folder), stream)
+    with refused("encoder-files-fail", folder=folder):
+        probe(meta_or_real(lambda: build_encoder(found)), found)
+
+
+def test_faults_of_other_encoders_keep_their_traceback(saved) -> None:
+    found = slot(str(saved("vit")))
+    encoder = meta_or_real(lambda: build_encoder(found))
+    encoder.described_in, encoder.net = "", None
+    with pytest.raises(TypeError):
+        probe(encoder, found)
+
+
 def test_pickled_weights_are_refused_and_can_be_converted(copy) -> None:
     folder, plain = copy("vit"), copy("vit", "plain")
     torch.save(load_file(folder / WEIGHTS), folder / "pytorch_model.bin")
@@ -427,6 +500,9 @@ def test_preprocessing_that_says_nothing_is_refused(copy) -> None:
     settings = json.loads(path.read_text())
     path.write_text(json.dumps({**settings, "size": {"height": "big"}}))
     with refused("plugin-error", match="size must be a number of pixels"):
+        hf.build("face", str(folder))
+    path.write_text(json.dumps({**settings, "rescale_factor": None}))
+    with refused("plugin-error", match="rescale_factor must be a number"):
         hf.build("face", str(folder))
     path.write_text(json.dumps({**settings, "image_std": [0, 0, 0]}))
     with refused("plugin-error", match="std above 0"):

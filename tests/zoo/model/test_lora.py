@@ -267,6 +267,14 @@ def test_options_are_read_and_written_out() -> None:
     assert plan_adapters([f"face={found}"], ["face"], []) == {"face": found}
 
 
+@pytest.mark.parametrize("alpha", [16.0, 12.3456789, 1e-7, 1 / 3])
+def test_numbers_are_written_out_exactly(alpha: float) -> None:
+    """The text in config.toml is read again when a run is continued, evaluated or predicts."""
+    lora = replace(RANK, alpha=alpha, dropout=0.1234567)
+    assert plan_adapters([f"face={lora}"], ["face"], []) == {"face": lora}
+    assert "alpha=16," in str(replace(RANK, alpha=16.0))
+
+
 @pytest.mark.parametrize(
     ("texts", "code", "fields"),
     [

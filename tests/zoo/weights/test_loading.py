@@ -263,6 +263,12 @@ def test_a_mismatch_is_counted_and_named_and_changes_nothing(tmp_path, state):
     assert same(encoder.state_dict(), before)
 
 
+def test_codes_of_quantised_weights_are_refused(tmp_path, state):
+    torch.save(state | {"0.weight": torch.ones(2, 3, dtype=torch.int8)}, tmp_path / "net.pt")
+    with refused("weights-quantised", file=tmp_path / "net.pt", count=1, first="0.weight"):
+        weights.load_pretrained(network(), passport(path=str(tmp_path / "net.pt")))
+
+
 def test_an_adapt_may_tell_what_it_did(file):
     given = passport(path=str(file), adapt=lambda state: weights.Adapted(state, ("turned round",)))
     assert weights.load_pretrained(network(), given).record()["notes"] == ["turned round"]
