@@ -18,7 +18,7 @@ _DAMAGE = re.compile(
     r"Premature end|Unsupported marker|Corrupt JPEG data: "
     r"(premature|found marker|bad (Huffman|arithmetic)|([4-9]|\d\d+) extraneous)"
 )
-"""What libjpeg says of damaged data. Up to three spare bytes are the padding of some programs, not damage."""
+"""Messages of libjpeg about damaged data. Up to three spare bytes are the padding of some programs, not damage."""
 
 
 def read_jpeg(path: str | os.PathLike[str]) -> np.ndarray:
