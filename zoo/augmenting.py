@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from zoo.api import AugmentationSpec
+from zoo.errors import UserError
 from zoo.registry.augmentations import AugmentationPlan
 from zoo.registry.registry import resolve
 
@@ -128,8 +129,37 @@ def from_corner(transform: Callable[..., Any], images: Any, *points: Any) -> Any
 
 
 def build_augmentation(plan: AugmentationPlan) -> Augmentation:
-    """Build an augmentation; raise UserError if an option is out of range."""
-    return Augmentation(plan.spec, resolve(plan.spec.build)(**plan.options), plan.p, plan.per_frame)
+    """Build an augmentation; raise UserError if an option is out of range.
+
+    Raise UserError too if it later answers with something of another shape or type than it is given.
+    """
+    change = _Checked(plan.spec, resolve(plan.spec.build)(**plan.options))
+    return Augmentation(plan.spec, change, plan.p, plan.per_frame)
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """The callable of an augmentation, whose wrong answers would otherwise be broadcast into the batch."""
+
+    spec: AugmentationSpec
+    change: Callable[..., Any]
+
+    def __call__(self, *given: Any) -> Any:
+        """Return the answer if it is of the shape and type of what is given; the rate of sound is not changed."""
+        answer = self.change(*given)
+        wanted = given[:1] if self.spec.kind == "sound" else given
+        got = answer if len(wanted) > 1 and isinstance(answer, tuple | list) else (answer,)
+        if list(map(_looks, got)) != list(map(_looks, wanted)):
+            words, found = (" and ".join(map(_looks, each)) for each in (wanted, got))
+            raise UserError("augmentation-answer", name=self.spec.name, wanted=words, got=found)
+        return answer
+
+
+def _looks(value: Any) -> str:
+    """Return the type of a tensor's numbers, and its shape; of anything else the name of its type."""
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    return f"{str(value.dtype).removeprefix('torch.')} of shape {tuple(value.shape)}"
 
 
 @contextmanager

@@ -44,7 +44,7 @@ class Option:
     default: Any
     help: str
     choices: tuple[Any, ...] = ()
-    type: type | None = None
+    type: builtins.type | None = None
     formerly: tuple[str, ...] = ()
 
     @property

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from harness.evaluation.folds import folds_of
 from harness.evaluation.scoring import main_score
 from leaderboards.blocks import PostBlock
 from zoo.api import PostSpec, TrackSpec, VideoAnswers
+from zoo.errors import UserError
 from zoo.registry.plan import Block
 from zoo.registry.registry import resolve
 
@@ -47,8 +50,8 @@ class Chain:
 
     def apply(self, video: VideoAnswers) -> VideoAnswers:
         """Apply all parts, one after the other."""
-        for part in self.parts.values():
-            video = part.apply(video)
+        for name, part in self.parts.items():
+            video = applied(name, part, video)
         return video
 
     def state(self) -> dict[str, Any]:
@@ -73,8 +76,24 @@ class Chain:
             if not labelled(others):
                 return float("nan")
             parts[f] = self._fitted(name, others)
-        with_part = main_score(self.track, (parts[fold[video.group]].apply(video) for video in videos))
+        with_part = main_score(self.track, (applied(name, parts[fold[video.group]], video) for video in videos))
         return with_part - main_score(self.track, videos)
+
+
+def applied(name: str, part: Any, video: VideoAnswers) -> VideoAnswers:
+    """Apply one part; raise UserError, which names it, if its answer cannot be scored as the video's."""
+    done = part.apply(video)
+    if not isinstance(done, VideoAnswers):
+        raise UserError("post-answer", name=name, video=video.video, got=f"a {type(done).__name__}")
+    for answer, before in video.values.items():
+        after = np.asarray(done.values.get(answer))
+        if after.shape != np.shape(before) or after.dtype.kind not in "fiub":
+            got = f"{answer}: {after.dtype} of shape {after.shape}" if answer in done.values else f"no {answer}"
+            raise UserError("post-answer", name=name, video=video.video, got=got)
+        if (wrong := ~np.isfinite(after) & np.isfinite(before)).any():
+            got = f"{answer}: {after[wrong][0]} at frame {int(np.argwhere(wrong)[0, 0]) + 1}"
+            raise UserError("post-answer", name=name, video=video.video, got=got)
+    return done
 
 
 def labelled(videos: Sequence[VideoAnswers]) -> bool:

@@ -14,7 +14,8 @@ from pathlib import Path
 from harness.io.atomic import atomic, clear_parts_of
 from harness.io.locks import OneAtATime, file_lock, lock_of
 from harness.io.read_cache import Arrays, ReadCache
-from zoo.files import is_settled, open_file, state_of
+from zoo.errors import UserError
+from zoo.files import State, is_settled, open_file, reason_of, state_of
 from zoo.weights.cards import cache_dir
 
 PICTURES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp")
@@ -30,13 +31,24 @@ def digest(*parts: object) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Return the sha256 of a file's name and content."""
-    state = state_of(path)
+    """Return the sha256 of a file's name and content. Raise UserError if it cannot be read."""
+    state = file_state(path)
     return _remembered(digest("file", path.resolve(), state), max(state[1:3]), lambda: _hash([path]))
 
 
+def file_state(path: Path) -> State:
+    """Return what reveals a change of a file without reading it. Raise UserError if it is gone."""
+    try:
+        return state_of(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
 def crops_digest(folder: Path) -> str:
-    """Return the sha256 over names and content of the pictures of a folder."""
+    """Return the sha256 over names and content of the pictures of a folder.
+
+    Raises UserError if one of them cannot be read, such as a link to a missing file.
+    """
     states, newest = _states(folder, PICTURES)
     key = digest("crops", folder.resolve(), states)
     return _remembered(key, newest, lambda: _hash([folder / name for name, *_ in states]))
@@ -59,12 +71,14 @@ def _states(folder: Path, endings: tuple[str, ...]) -> tuple[list[tuple[str, int
 
     The state is a list of name, size, times (ns) of change and of status change, and inode.
     """
-    states = [
-        (entry.name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino)
-        for entry in os.scandir(folder)
-        if entry.name.lower().endswith(endings)
-        for s in (entry.stat(),)
-    ]
+    states = []
+    for entry in os.scandir(folder):
+        if entry.name.lower().endswith(endings):
+            try:
+                s = entry.stat()
+            except OSError as error:
+                raise _unreadable(Path(entry.path), error) from error
+            states.append((entry.name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino))
     states.sort()
     return states, max((max(changed, status) for _, _, changed, status, _ in states), default=0)
 
@@ -90,10 +104,17 @@ def _hash(paths: list[Path]) -> str:
     sha = hashlib.sha256()
     for path in paths:
         sha.update(path.name.encode())
-        with open_file(path) as file:
-            while block := file.read(1 << 20):
-                sha.update(block)
+        try:
+            with open_file(path) as file:
+                while block := file.read(1 << 20):
+                    sha.update(block)
+        except OSError as error:
+            raise _unreadable(path, error) from error
     return sha.hexdigest()
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    return UserError("file-unreadable", file=path, strerror=reason_of(error))
 
 
 def _remembered(key: str, changed: int, compute: Callable[[], str]) -> str:

@@ -116,7 +116,7 @@ class ReadCache:
             packed = {name: _Array.of(array) for name, array in arrays.items()}
             for array in arrays.values():
                 array.flags.writeable = False
-        if state_of(path) == state:  # if not, the file was changed while it was read
+        if _state_now(path) == state:  # if not, the file was changed or removed while it was read
             self._entries[key] = _Entry(state, is_settled(max(state[1:3]), now), sha256, packed)
             self._changed = True
         return arrays
@@ -161,6 +161,14 @@ class ReadCache:
             sha.update(part)
         with path.open("wb") as file:
             file.writelines([sha.digest(), *parts])
+
+
+def _state_now(path: Path) -> object:
+    """Return the state of a file; None if it is gone."""
+    try:
+        return state_of(path)
+    except OSError:
+        return None
 
 
 def _load(path: Path) -> dict[tuple[str, str], _Entry]:

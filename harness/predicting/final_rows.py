@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from harness.evaluation.postprocessing import Chain
+from harness.evaluation.postprocessing import Chain, applied
 from zoo.api import VideoAnswers
 
 REST = 20  # post-processing of the first frames may take one part in so many of the time
@@ -100,7 +100,7 @@ class FinalRows:
                 self._resume = float("inf")
             if not count:
                 return
-            video = part.apply(video).part(0, count)
+            video = applied(name, part, video).part(0, count)
         ended = time.monotonic()
         self._resume = ended + REST * (ended - began)
         if any(mask.any() for mask in video.present.values()):  # a video that shows nothing at all is an error

@@ -7,7 +7,7 @@ from typing import Any
 from torchvision.transforms import v2
 
 from zoo.augmenting import from_corner
-from zoo.layers.validation import at_least, between, ordered
+from zoo.layers.validation import between, ordered
 
 WHO = "augmentation crop"
 
@@ -21,7 +21,7 @@ class Crop:
     def __init__(self, low: float, high: float, ratio: float) -> None:
         between(WHO, 0.01, 1, low=low, high=high)
         ordered(WHO, low=low, high=high)
-        at_least(WHO, 1, ratio=ratio)
+        between(WHO, 1, 100, ratio=ratio)
         self.scale, self.ratio = (low, high), (1 / ratio, ratio)
 
     def __call__(self, *given: Any) -> Any:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from torchvision.transforms import InterpolationMode, v2
 
-from zoo.layers.validation import at_least, between
+from zoo.layers.validation import between
 
 WHO = "augmentation randaugment"
 
 
 def randaugment(operations: int, magnitude: int) -> v2.Transform:
     """Return the transform with torchvision's list of operations and 31 steps of magnitude."""
-    at_least(WHO, 1, operations=operations)
+    between(WHO, 1, 1000, operations=operations)
     between(WHO, 0, 30, magnitude=magnitude)
     return v2.RandAugment(operations, magnitude, interpolation=InterpolationMode.BILINEAR)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchaudio.functional import melscale_fbanks
 from torchaudio.transforms import TimeMasking
 
-from zoo.layers.validation import at_least, between
+from zoo.layers.validation import between
 
 WHO = "augmentation specaugment"
 MELS = 64
@@ -25,7 +25,7 @@ class SpecAugment:
     """
 
     def __init__(self, bands: int, band: int, spans: int, span: float) -> None:
-        at_least(WHO, 0, bands=bands, spans=spans)
+        between(WHO, 0, 1000, bands=bands, spans=spans)
         between(WHO, 1, MELS, band=band)
         between(WHO, 0, 60, span=span)
         self.bands, self.band, self.spans, self.span = bands, band, spans, span

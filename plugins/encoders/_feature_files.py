@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
@@ -57,9 +58,11 @@ def _checked(path: Path, array: np.ndarray, width: int) -> np.ndarray:
         raise UserError(f"{path} holds {array.dtype} of shape {array.shape}, not rows of {width} numbers")
     if array.shape[1] != width:
         raise UserError(f"{path} has {array.shape[1]} numbers a row, but {MANIFEST} says width = {width}")
-    if np.isinf(array).any():
-        raise UserError(f"{path}, row {int(np.isinf(array).any(1).argmax()) + 1} holds an infinite number")
-    return array.astype(np.float32)
+    with np.errstate(over="ignore"):
+        rows = array.astype(np.float32)
+    if (wrong := np.isinf(rows).any(1)).any():
+        raise UserError(f"{path}, row {int(wrong.argmax()) + 1} holds an infinite number, or one too large for float32")
+    return rows
 
 
 Times = tuple[np.ndarray, np.ndarray]
@@ -140,6 +143,8 @@ def _parquet(path: Path, key: str, timed: bool) -> tuple[np.ndarray, Times | Non
             raise ValueError("a column holds something other than numbers")
         check_parquet(path, parquet, free=FREE)
         table = parquet.read()
+    if twice := next((name for name, count in Counter(table.column_names).items() if count > 1), None):
+        raise UserError(f"{path} has two columns named {twice!r}: give each column a name of its own")
     columns = {name: table.column(i).to_numpy() for i, name in enumerate(table.column_names)}
     if timed:
         _need_times(path, list(columns), "columns")

@@ -15,6 +15,8 @@ from zoo.registry.suggestions import did_you_mean
 
 MANIFEST = "features.toml"
 ENDINGS = (".npy", ".npz", ".parquet", ".safetensors")
+MOST = 1_000_000
+"""Bound of rows a second, and of the seconds to the first row: neither is infinite or larger than a float."""
 _WORDS = {"str": "text", "int": "a whole number", "float": "a number", "tuple[str, ...]": "a list of texts"}
 
 
@@ -106,11 +108,13 @@ def _check(path: Path, found: dict[str, Any]) -> None:
     rate, width = found["rate"], found["width"]
     if width < 1:
         raise UserError(f"{path}: width = {width} must be at least 1")
-    if rate not in ("frame", "segment") if isinstance(rate, str) else not 0 < rate < float("inf"):
+    if rate not in ("frame", "segment") if isinstance(rate, str) else not 0 < rate <= MOST:
         raise UserError(
             f'{path}: rate = {rate!r} must be "frame" (one row a video frame), rows a second, above 0, or "segment" '
             "(rows with a start and an end)"
         )
+    if not -MOST <= found.get("start", 0.0) <= MOST:
+        raise UserError(f"{path}: start = {found['start']} must be seconds from the first video frame")
     if isinstance(rate, str) and "start" in found:
         said = "the first row is frame 1" if rate == "frame" else "every row has its start in the file"
         raise UserError(f'{path}: start goes with rows by the second; with rate = "{rate}" {said}')

@@ -31,7 +31,7 @@ class Segments:
             times: (n,) seconds of its frames.
         """
         start, end = self.start, self.end
-        last = times[-1] + (float(np.median(np.diff(times))) if len(times) > 1 else ASSUMED_STEP)
+        last = duration(times)
         if (row := _first(~np.isfinite(start) | ~np.isfinite(end))) is not None:
             raise self._refusal(row, "start and end must be numbers")
         if (row := _first(start >= end)) is not None:
@@ -73,6 +73,11 @@ class Segments:
             total[span], count[span], distance[span] = self.rows[i], 1, away
         found: np.ndarray = np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], np.nan)
         return found.astype(np.float32)
+
+
+def duration(times: np.ndarray) -> float:
+    """Return the second at which the last of a video's frames (n,) ends."""
+    return float(times[-1]) + (float(np.median(np.diff(times))) if len(times) > 1 else ASSUMED_STEP)
 
 
 def _first(wrong: np.ndarray) -> int | None:

@@ -18,7 +18,8 @@ integers; in a .parquet all columns are read in their order. A row with a NaN is
 With one row per frame, one extra row is ignored and one missing row is a copy of the last one, because frame counters
 differ by one, as do annotations. Other counts are an error. With rows per second, a frame's features are interpolated
 linearly between its two neighbours. Beyond the first and the last row, and next to an absent one, the nearer row is
-used up to half a step away.
+used up to half a step away. Rows that end long after the video (by a tenth of it and a second), or cover less than a
+quarter of it, are an error, because they were made at another rate. Rows of NaN stand for what has no features.
 
 With segments (embeddings of a vision-language model of windows of 4 s every 2 s, say), every row has a start and an end
 in seconds from the first video frame: arrays (rows,) of these names in an .npz or .safetensors, columns of these names
@@ -45,6 +46,7 @@ from torch import Tensor
 from plugins.encoders._feature_files import read_array, read_segments
 from plugins.encoders._feature_manifest import MANIFEST, Manifest, read_manifest
 from plugins.encoders._run_predictions import RECORD, RunPredictions
+from plugins.encoders._segments import duration
 from zoo.api import VectorInput
 from zoo.errors import UserError
 from zoo.files import file_sha256
@@ -118,7 +120,9 @@ class FeatureReader:
                     f"row per frame, or give rows per second as rate in {MANIFEST}"
                 )
             return array[np.minimum(np.arange(n), len(array) - 1)]
-        return between(array, (self.source.times() - known.start) * float(known.rate))
+        times = self.source.times()
+        check_span(self.file, len(array), known, times)
+        return between(array, (times - known.start) * float(known.rate))
 
     def present(self) -> np.ndarray:
         """Return a mask (n_frames,) bool of the rows without NaN."""
@@ -140,6 +144,18 @@ class FeatureReader:
         if known.rate != "frame":
             parts.append(self.source.times().astype(np.float64).tobytes().hex())
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def check_span(file: Path, rows: int, known: Manifest, times: np.ndarray) -> None:
+    """Raise UserError if rows by the second end long after a video with frames at ``times`` (n,), or cover little."""
+    rate, video = float(known.rate), duration(times)
+    end = known.start + rows / rate
+    covered = min(end, video) - max(known.start - 1 / rate, 0.0)
+    if end - 1 / rate > 1.1 * video + 1 or covered < video / 4:
+        raise UserError(
+            f"{file} has {rows} rows, from {known.start:g} s to {end:g} s at {rate:g} a second, but the video lasts "
+            f"{video:g} s: correct rate or start in {MANIFEST}, or write rows of NaN where features are absent"
+        )
 
 
 def between(rows: np.ndarray, position: np.ndarray) -> np.ndarray:

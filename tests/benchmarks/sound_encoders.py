@@ -14,8 +14,9 @@ over seeds, with the jackknife's 95 % interval over actors; the paired differenc
 F1 of the logistic regression on the same frozen features (the record's plain reference), its mean over folds.
 
 Measured on 2026-11-30, settings of the recipe, three seeds: resemblyzer .493 [.424, .564] over twelve actors, egemaps
-.430 [.363, .502], .063 less [.022, .104]; their logistic regressions .348 and .312. The control, a wav2vec 2.0 base of random
-weights, one seed: 0.214 [0.190, 0.242], against resemblyzer's .495.
+.430 [.363, .502], .063 less [.022, .104]; their logistic regressions .348 and .312. With the control, a wav2vec 2.0 base of
+random weights, on 2026-12-01, three seeds: the control .221 [.195, .251], .276 less than resemblyzer's .497 [.202, .351];
+its logistic regression .192.
 
 With ``--settings train.epochs=6,train.lr=1e-3,train.select=last,train.validate_every=6``, one seed: resemblyzer .475
 [.405, .549]; on two of the three folds, eight actors, melcnn .295 [.252, .343] against resemblyzer's .480: .185 less

@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.support.refusals import refused
+from zoo.api import AugmentationSpec
 from zoo.augmenting import Augmentation, ClipName, build_augmentation, drawing
 from zoo.registry.augmentations import AugmentationPlan
 from zoo.registry.registry import load
@@ -136,3 +138,35 @@ def test_other_random_numbers_stay_as_they_are() -> None:
     torch.manual_seed(5)
     changed(built(SPECS[0]))
     assert torch.equal(torch.rand(3), usual)
+
+
+SAMPLES = torch.zeros(800)
+WRONG = {
+    "one frame of three": ("frames", lambda x: x[:1]),
+    "one channel": ("frames", lambda x: x[:, :1]),
+    "another size": ("frames", lambda x: x[..., 1:]),
+    "float pictures": ("frames", lambda x: x / 255),
+    "no pictures": ("frames", lambda x: None),
+    "one sample": ("sound", lambda x, rate: x[:1]),
+    "whole numbers": ("sound", lambda x, rate: (x * 32767).short()),
+    "no sound": ("sound", lambda x, rate: None),
+}
+
+
+@pytest.mark.parametrize(("kind", "change"), WRONG.values(), ids=WRONG)
+def test_an_answer_of_another_shape_or_type_is_refused(kind, change):
+    spec = AugmentationSpec("wrong", lambda: change, kind=kind)
+    block = build_augmentation(AugmentationPlan(spec, {}, 1.0, False))
+    with refused("augmentation-answer", name="wrong"):
+        if kind == "sound":
+            block.sound(SAMPLES, 8000, ClipName(0, 0, "v", 0, 3))
+        else:
+            block.pictures(torch.zeros(3, 3, 8, 8, dtype=torch.uint8), range(3), ClipName(0, 0, "v", 0, 3))
+
+
+def test_pictures_without_their_points_are_refused():
+    spec = AugmentationSpec("pointless", lambda: lambda images, points=None: images, points=True)
+    block = build_augmentation(AugmentationPlan(spec, {}, 1.0, False))
+    with refused("augmentation-answer", name="pointless"):
+        pictures, points = torch.zeros(3, 3, 8, 8, dtype=torch.uint8), torch.zeros(3, 1, 2)
+        block.pictures(pictures, range(3), ClipName(0, 0, "v", 0, 3), points)

@@ -27,6 +27,7 @@ from zoo import api
 from zoo.errors import UserError
 from zoo.libraries import check_loaded
 from zoo.registry.options import check_options
+from zoo.registry.spec_types import misfit
 from zoo.registry.suggestions import did_you_mean
 
 __all__ = ["Entry", "Problem", "Registry", "check_options", "load", "of_module", "resolve"]
@@ -262,7 +263,7 @@ def _entries(source: _Source) -> list[Entry]:
 
 
 def _specs(kind: str, answer: object) -> list[Any]:
-    """Return a hook's result if it is a list of well-named specs of its kind, each name once."""
+    """Return a hook's result if it is a list of well-named, well-typed specs of its kind, each name once."""
     wanted = _SPECS[kind]
     if not isinstance(answer, list):
         raise _FaultyError(f"{kind}() must return a list of {wanted.__name__}, not {type(answer).__name__}")
@@ -275,6 +276,8 @@ def _specs(kind: str, answer: object) -> list[Any]:
             raise _FaultyError(f"{kind}() names a block {name!r}: a name has letters, digits, _ and -, a letter first")
         if name in names:
             raise _FaultyError(f"{kind}() returns two blocks with the name {name!r}")
+        if fault := misfit(spec, wanted):
+            raise _FaultyError(f"{kind}() registers {name!r}, whose {fault}")
         names.append(name)
     return answer
 

@@ -64,6 +64,8 @@ def build_index(
             some = "one video" if len(beyond) == 1 else f"{len(beyond)} videos"
             notes.append(f"crops of {some} continue beyond the last annotated frame; these are not used")
         notes += _missing(videos, media)
+        if other := [layout.relative(path) for path in layout.documents if path.parent.parent == chosen.folder]:
+            notes.append(f"left out, because annotations are .txt files: {_some(other)}")
         notes += _unknown_groups(groups, videos, media, absent)
         if files.unused_pictures:
             unused = _some(sorted(files.unused_pictures.values()))

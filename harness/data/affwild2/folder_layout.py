@@ -50,7 +50,8 @@ class Layout:
     ``sets``: a folder with ``Train_Set`` or ``Validation_Set`` -> split -> files. ``texts``: other .txt files.
     ``crops``: folders named ``cropped...``. ``videos``: file name without extension -> files, those nearest to
     the root first. ``left_out``: files that are not videos, except documents -> the kind of file that they are.
-    ``closed``: folders that were not entered -> the reason, in words that follow "videos".
+    ``closed``: folders that were not entered -> the reason, in words that follow "videos". ``documents``: files next to
+    the .txt files of ``sets``, such as tables in another form.
     """
 
     root: Path
@@ -60,6 +61,7 @@ class Layout:
     videos: Mapping[str, tuple[Path, ...]]
     left_out: Mapping[Path, str] = field(default_factory=dict)
     closed: Mapping[Path, str] = field(default_factory=dict)
+    documents: tuple[Path, ...] = ()
 
     def relative(self, path: Path) -> str:
         """Return a path as the user knows it: relative to the data folder."""
@@ -114,6 +116,7 @@ class _Folder:
     texts: list[Path] = field(default_factory=list)
     videos: list[Path] = field(default_factory=list)
     left_out: dict[Path, str] = field(default_factory=dict)
+    documents: list[Path] = field(default_factory=list)
 
 
 def survey(root: Path) -> Layout:
@@ -126,6 +129,7 @@ def survey(root: Path) -> Layout:
     videos: dict[str, list[Path]] = {}
     left_out: dict[Path, str] = {}
     closed: dict[Path, str] = {}
+    documents: list[Path] = []
     level = [root]
     seen: set[tuple[int, int]] = set()
     for _ in range(DEPTH + 1):
@@ -140,6 +144,7 @@ def survey(root: Path) -> Layout:
             if split and found.texts:
                 files = sets.setdefault(folder.parent, {})
                 files[split] = (*files.get(split, ()), *found.texts)
+                documents += found.documents
             else:
                 texts += found.texts
             for video in found.videos:
@@ -151,7 +156,7 @@ def survey(root: Path) -> Layout:
         level = below
     closed |= {folder: _TOO_DEEP for folder in level if not folder.is_symlink()}
     named = {stem: tuple(files) for stem, files in videos.items()}
-    return Layout(root, sets, tuple(texts), tuple(crops), named, left_out, closed)
+    return Layout(root, sets, tuple(texts), tuple(crops), named, left_out, closed, tuple(documents))
 
 
 def crop_folders(layout: Layout, kind: str) -> dict[str, tuple[Path, ...]]:
@@ -193,9 +198,11 @@ def _entries(folder: Path) -> _Folder:
         kind = kind_of_file(path)
         if kind == "video":
             found.videos.append(_checked(path))
-        elif kind != DOCUMENT:
+        elif kind == DOCUMENT:
+            found.documents.append(path)
+        else:
             found.left_out[path] = kind
-    for part in (found.folders, found.texts, found.videos):
+    for part in (found.folders, found.texts, found.videos, found.documents):
         part.sort()
     return found
 

@@ -14,19 +14,18 @@ All times count from the first frame of the video.
 from __future__ import annotations
 
 import csv
-import html
 import io
 import json
 import math
 import os
-import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import lru_cache
-from itertools import groupby, pairwise, takewhile
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
+from harness.data.streams.cues import Placed, read_cues, spread
 from zoo.errors import UserError
 from zoo.files import is_settled, name_key, read_bytes, reason_of
 from zoo.readers import Word
@@ -34,18 +33,8 @@ from zoo.readers import Word
 FOLDER = "transcripts"
 OVERLAP = 0.05
 """Seconds by which a word may begin before the one before it ends: recognisers round."""
-BRIDGE = 0.1
-"""Seconds up to which a cue that only repeats is left out: those of YouTube last 0.01 s."""
 OPEN_END = 1.0
 """Seconds of a file's last chunk if it has no end, as transformers writes it where the sound ends in a word."""
-
-_CLOCK = r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)"
-_ARROW = re.compile(rf"^\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?$")
-_STAMP = re.compile(rf"<{_CLOCK}>")
-_MARKUP = re.compile(r"<[^>]*>|\{\\[^}]*\}")
-
-Placed = tuple[str, Word]
-"""A word with its place in the file: ``line 3``, or ``entry 3`` of a list of JSON."""
 
 
 def find_transcript(root: Path, name: str, video: Path | None) -> Path | None:
@@ -127,65 +116,6 @@ def read_transcript(path: Path) -> list[Word]:
     return [word for _, word in found]
 
 
-def _cues(path: Path, text: str) -> Iterator[Placed]:
-    """Yield the words of SRT or VTT cues; what stands before a file's first cue, notes and styles are skipped."""
-    lines = text.split("\n")
-    # YouTube fills a cue of WebVTT up with lines of one space; programs that write SRT end cues with such lines.
-    spaces_end = path.suffix.lower() != ".vtt"
-    rolls = _STAMP.search(text) is not None
-    shown: list[str] = []
-    for i, line in enumerate(lines):
-        if "-->" not in line:
-            continue
-        match = _ARROW.match(line)
-        if match is None:
-            what = "a cue's time must be like 00:01:02.500 --> 00:01:04"
-            raise UserError("transcript-form", file=path, place=f"line {i + 1}", what=what)
-        start, end = _seconds(match.groups()[:3]), _seconds(match.groups()[3:])
-        block = takewhile(lambda x: (x.strip() if spaces_end else x) and "-->" not in x, lines[i + 1 :])
-        body = [other for other in block if other.strip()]
-        again = _repeated(body, shown, end - start) if rolls else 0
-        shown = [_plain(other) for other in body]
-        for word in _cue_words(" ".join(body[again:]), start, end):
-            yield f"line {i + 1}", word
-
-
-def _repeated(body: list[str], shown: list[str], seconds: float) -> int:
-    """Return how many of a cue's first lines are the last lines of the cue before; a line with times never is.
-
-    A cue that only repeats, and is longer than BRIDGE, says the same words once more.
-    """
-    untimed = [_plain(line) for line in takewhile(lambda line: not _STAMP.search(line), body)]
-    most = min(len(untimed), len(shown))
-    found = next((n for n in range(most, 0, -1) if untimed[:n] == shown[-n:]), 0)
-    return 0 if found == len(body) and seconds > BRIDGE else found
-
-
-def _plain(text: str) -> str:
-    """Return a cue's text without markup."""
-    return html.unescape(_MARKUP.sub("", text)).strip()
-
-
-def _cue_words(body: str, start: float, end: float) -> Iterator[Word]:
-    """Yield a cue's words; each part between two times inside it is shared by the part's words."""
-    marks = [(match.start(), match.end(), _seconds(match.groups())) for match in _STAMP.finditer(body)]
-    begins = [(0, start), *((stop, time) for _, stop, time in marks)]
-    ends = [*((at, time) for at, _, time in marks), (len(body), end)]
-    for (left, begin), (right, stop) in zip(begins, ends, strict=True):
-        yield from spread(_plain(body[left:right]).split(), begin, stop)
-
-
-def spread(words: Sequence[str], start: float, end: float) -> list[Word]:
-    """Share the time from ``start`` to ``end`` (s) among words in proportion to their letters."""
-    total = sum(map(len, words))
-    out, letters = [], 0
-    for word in words:
-        begin = start + (end - start) * letters / total
-        letters += len(word)
-        out.append(Word(word, begin, start + (end - start) * letters / total))
-    return out
-
-
 def _json(path: Path, text: str) -> Iterator[Placed]:
     """Yield the words of Whisper's JSON, or those of transformers' pipeline."""
     try:
@@ -201,7 +131,7 @@ def _json(path: Path, text: str) -> Iterator[Placed]:
         try:
             following = parts[number] if number < len(parts) else None
             yield from ((f"entry {number}", word) for word in _segment(part, following))
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, LookupError, OverflowError, TypeError, ValueError):
             what = "a segment must have text (or word), start and end in seconds"
             raise UserError("transcript-form", file=path, place=f"entry {number}", what=what) from None
 
@@ -237,7 +167,10 @@ def _timed(word: Any) -> bool:
 
 
 def _said(part: Any) -> str:
-    return str(part["word"] if "word" in part else part["text"])
+    said = part["word"] if "word" in part else part["text"]
+    if type(said) not in (str, int, float):  # the words null and true would be Python's
+        raise TypeError
+    return str(said)
 
 
 def _span(part: Any, following: Any) -> tuple[float, float]:
@@ -252,26 +185,34 @@ def _span(part: Any, following: Any) -> tuple[float, float]:
 
 def _csv(path: Path, text: str) -> Iterator[Placed]:
     reader = csv.DictReader(io.StringIO(text))
-    if not {"word", "start", "end"} <= set(reader.fieldnames or ()):
-        raise UserError("transcript-form", file=path, place="line 1", what="the header must have word,start,end")
-    for row in reader:
-        try:
-            start, end = float(row["start"]), float(row["end"])
-        except (TypeError, ValueError):
-            what = "start and end must be seconds"
-            raise UserError("transcript-form", file=path, place=f"line {reader.line_num}", what=what) from None
-        for word in spread((row["word"] or "").split(), start, end):
-            yield f"line {reader.line_num}", word
+    try:
+        if not {"word", "start", "end"} <= set(reader.fieldnames or ()):
+            raise ValueError("the header must have word,start,end")
+        for row in reader:
+            for word in _row_words(row):
+                yield f"line {reader.line_num}", word
+    except csv.Error as error:
+        place, what = f"line {reader.line_num + 1}", f"it must be CSV ({error})"
+        raise UserError("transcript-form", file=path, place=place, what=what) from None
+    except ValueError as error:
+        place = f"line {max(1, reader.line_num)}"
+        raise UserError("transcript-form", file=path, place=place, what=str(error)) from None
 
 
-def _seconds(parts: Sequence[str | None]) -> float:
-    hours, minutes, seconds = parts
-    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float((seconds or "0").replace(",", "."))
+def _row_words(row: dict[str | Any, Any]) -> list[Word]:
+    """Return the words of a row of CSV; ValueError says what is wrong with it."""
+    if any(row.get(None, ())):  # decimal commas would make four cells of two times
+        raise ValueError("a row must not have more cells than the header; write 0.5 rather than 0,5")
+    try:
+        start, end = float(row["start"]), float(row["end"])
+    except (TypeError, ValueError):
+        raise ValueError("start and end must be seconds") from None
+    return spread((row["word"] or "").split(), start, end)
 
 
 READERS: dict[str, Callable[[Path, str], Iterator[Placed]]] = {
-    ".srt": _cues,
-    ".vtt": _cues,
+    ".srt": read_cues,
+    ".vtt": read_cues,
     ".json": _json,
     ".csv": _csv,
 }

@@ -30,7 +30,7 @@ from harness.data.tracking.pose_boxes import Posed, PosedPeople
 from harness.data.tracking.tracker import Track
 from harness.io.atomic import atomic, clear_parts
 from harness.io.digests import warn_unverified
-from harness.io.hashing import digest, kept, of_folder
+from harness.io.hashing import digest, file_state, kept, of_folder
 from harness.io.locks import NAME, file_lock
 from harness.io.read_cache import Arrays, ReadCache
 from harness.io.sealed_tables import read_sealed, write_sealed
@@ -39,7 +39,7 @@ from harness.runtime.machine import cores
 from harness.runtime.process_pool import Tick, run_jobs
 from zoo.api import DetectorSpec
 from zoo.errors import UserError, first_line
-from zoo.files import file_sha256, open_file, spelled, state_of
+from zoo.files import file_sha256, open_file, spelled
 from zoo.weights.cards import cache_dir
 
 VERSION = f"1.{video_frames.VERSION}"
@@ -182,7 +182,7 @@ def person_boxes(data_folder: Path, name: str, video: Path, n_frames: int) -> Bo
         openpose.VERSION,
         VERSION,
         name,
-        state_of(video),
+        file_state(video),
         video_reading(video),
         face.tobytes() if face is not None else None,
     )

@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
 from harness.evaluation.folds import folds_of
 from harness.evaluation.postprocessing import Chain, apply_folds, fit_folds, mean_optimism, optimism
 from harness.evaluation.scoring import main_score, score_block
+from tests.support.refusals import Part, refused
 from zoo import api
 from zoo.api import Answer, TrackSpec, VideoAnswers
 from zoo.metrics import scores as metrics
@@ -244,3 +246,30 @@ def test_frames_without_a_face_leave_the_second_figure() -> None:
     assert block is not None
     assert block["frames"] == 14 * 20
     assert score_block(TRACK, VIDEOS, with_face=True) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "got"),
+    [
+        (lambda x: np.where(np.arange(len(x)) == 7, np.nan, x), "valence: nan at frame 8"),
+        (lambda x: x[1:], "valence: float64 of shape (39,)"),
+        (lambda x: x.astype(str), "valence: "),
+    ],
+)
+@pytest.mark.parametrize("needs_gain", [False, True])
+def test_an_answer_that_cannot_be_scored_names_the_post_processor(change, got, needs_gain) -> None:
+    class Wrong(Spy):
+        def apply(self, video: VideoAnswers) -> VideoAnswers:
+            return dataclasses.replace(video, values={**video.values, "valence": change(video.values["valence"])})
+
+    with refused("post-answer", name="wrong", got=Part(got)):
+        cross_fit([Block(api.PostSpec("wrong", Wrong, needs_gain=needs_gain), {})], TRACK, VIDEOS)
+
+
+@pytest.mark.parametrize(("answer", "got"), [(lambda video: None, "a NoneType"), (None, "no valence")])
+def test_an_answer_that_lacks_something_names_the_post_processor(answer, got) -> None:
+    class Lacking(Spy):
+        apply = staticmethod(answer or (lambda video: dataclasses.replace(video, values={})))
+
+    with refused("post-answer", name="lacking", got=got):
+        cross_fit([Block(api.PostSpec("lacking", Lacking), {})], TRACK, VIDEOS)

@@ -12,6 +12,7 @@ import pytest
 
 from harness.data.affwild2 import cached_files
 from harness.data.affwild2.build import build_index
+from harness.data.decoding.probe_cache import video_digest
 from harness.data.index.index import Index, Video
 from harness.data.index.picture_folders import crop_frames
 from harness.io import hashing, read_cache
@@ -311,6 +312,28 @@ def test_digests_of_new_files_are_not_trusted_by_time(tmp_path: Path, monkeypatc
     first = hashing.file_digest(path)
     path.write_bytes(b"two")
     assert hashing.file_digest(path) != first
+
+
+def test_a_video_that_is_gone_is_named(tmp_path: Path) -> None:
+    video = tmp_path / "talk.mp4"
+    video.symlink_to("nowhere")
+    with refused("file-unreadable", file=video):
+        video_digest(video)
+
+
+def test_a_file_that_is_gone_once_it_is_read_is_not_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("1")
+
+    def read() -> read_cache.Arrays:
+        path.unlink()
+        return {"number": np.array(1.0)}
+
+    memo = ReadCache(tmp_path / "memo")
+    assert memo.read(path, "numbers", read)["number"] == 1.0
+    memo.save()
+    assert not (tmp_path / "memo").exists()
+    memo.release()
 
 
 @pytest.mark.usefixtures("settled")

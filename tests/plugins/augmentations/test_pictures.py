@@ -15,6 +15,7 @@ from torchvision import tv_tensors
 
 from tests.support.refusals import refused
 from zoo.augmenting import ClipName, build_augmentation, drawing
+from zoo.errors import UserError
 from zoo.registry.augmentations import AugmentationPlan
 from zoo.registry.registry import load
 
@@ -43,6 +44,22 @@ def draw(block, given: Tensor, number: int = 0, points: Tensor | None = None):
 
 def hwc(picture: Tensor) -> np.ndarray:
     return np.ascontiguousarray(picture.movedim(0, -1).numpy())
+
+
+NUMBERS = [
+    (entry.name, name, option.kind)
+    for entry in REGISTRY.entries("augmentations")
+    for name, option in entry.spec.options.items()
+    if option.kind in (int, float)
+]
+
+
+@pytest.mark.parametrize(("name", "option", "kind"), NUMBERS)
+def test_every_number_has_bounds(name, option, kind):
+    for value in (10**9, -(10**9)) if kind is int else (1e300, -1e300, float("inf")):
+        with pytest.raises(UserError) as caught:
+            built(name, **{option: value})
+        assert caught.value.code in ("option-out-of-range", "option-not-a-share")
 
 
 CORNERS = torch.tensor([[[10.0, 12.0], [50.0, 14.0], [22.0, 49.0]]])
@@ -180,25 +197,25 @@ def test_randaugment_changes_more_with_a_greater_magnitude() -> None:
         ("crop", {"low": 0.0}, "option-out-of-range", "low"),
         ("crop", {"high": 1.5}, "option-out-of-range", "high"),
         ("crop", {"low": 0.9, "high": 0.8}, "option-range-reversed", None),
-        ("crop", {"ratio": 0.5}, "option-too-small", "ratio"),
+        ("crop", {"ratio": 0.5}, "option-out-of-range", "ratio"),
         ("affine", {"degrees": 181.0}, "option-out-of-range", "degrees"),
         ("affine", {"scale": 1.0}, "option-not-a-share", "scale"),
         ("affine", {"shift": -0.1}, "option-not-a-share", "shift"),
         ("affine", {"shear": 80.0}, "option-out-of-range", "shear"),
         ("colour", {"hue": 0.6}, "option-out-of-range", "hue"),
-        ("colour", {"contrast": -1.0}, "option-too-small", "contrast"),
+        ("colour", {"contrast": -1.0}, "option-out-of-range", "contrast"),
         ("blur", {"low": 0.0}, "option-out-of-range", "low"),
         ("blur", {"low": 3.0}, "option-range-reversed", None),
         ("jpeg", {"high": 101}, "option-out-of-range", "high"),
         ("noise", {"high": 2.0}, "option-out-of-range", "high"),
         ("erase", {"low": -0.1}, "option-out-of-range", "low"),
         ("randaugment", {"magnitude": 31}, "option-out-of-range", "magnitude"),
-        ("randaugment", {"operations": 0}, "option-too-small", "operations"),
+        ("randaugment", {"operations": 0}, "option-out-of-range", "operations"),
         ("gain", {"decibels": -1.0}, "option-out-of-range", "decibels"),
         ("sound_noise", {"low": 200.0}, "option-out-of-range", "low"),
         ("sound_noise", {"low": 30.0}, "option-range-reversed", None),
         ("specaugment", {"band": 65}, "option-out-of-range", "band"),
-        ("specaugment", {"spans": -1}, "option-too-small", "spans"),
+        ("specaugment", {"spans": -1}, "option-out-of-range", "spans"),
         ("specaugment", {"span": -1.0}, "option-out-of-range", "span"),
     ],
 )

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow
+import pyarrow.parquet
 import pytest
 from safetensors.numpy import save_file
 
@@ -28,7 +30,8 @@ def manifest(folder: Path, **values: object) -> Path:
     """A manifest with these keys over the least that is wanted; None leaves one out."""
     folder.mkdir(exist_ok=True)
     keys = {"name": "numbers", "width": WIDTH, "rate": "frame", **values}
-    lines = [f"{key} = {json.dumps(value)}" for key, value in keys.items() if value is not None]
+    texts = {key: json.dumps(value) for key, value in keys.items() if value is not None}
+    lines = [f"{key} = {text.replace('Infinity', 'inf').replace('NaN', 'nan')}" for key, text in texts.items()]
     (folder / "features.toml").write_text("\n".join(lines))
     return folder
 
@@ -111,6 +114,25 @@ def test_rows_by_the_second_are_read_at_frames_times(tmp_path):
     np.testing.assert_allclose(reader.vectors()[2:8], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("rate", "start", "rows"),
+    [(5, 0.0, 3000), (25, 0.0, 20), (5, 0.0, 3), (5, 0.0, 0), (25, -5.0, 100), (25, 4.5, 100)],
+)
+def test_rows_that_cannot_be_the_videos_are_refused(tmp_path, rate, start, rows):
+    """The video lasts 4 s."""
+    write(manifest(tmp_path, rate=rate, start=start), "npy", np.zeros((rows, WIDTH)))
+    with refused(
+        "plugin-error", match=rf"clip_left\.npy has {rows} rows, .* the video lasts 4 s: correct rate or start"
+    ):
+        open_on(tmp_path, n=100).present()
+
+
+@pytest.mark.parametrize(("rate", "start", "rows"), [(0.5, 2.0, 1), (25, 0.0, 125), (25, 1.0, 50), (1, 0.0, 5)])
+def test_rows_may_begin_later_and_end_elsewhere_than_the_video(tmp_path, rate, start, rows):
+    write(manifest(tmp_path, rate=rate, start=start), "npy", np.zeros((rows, WIDTH)))
+    assert open_on(tmp_path, n=100).present().any()
+
+
 def test_next_to_an_absent_row_the_nearer_counts():
     rows = np.array([[1.0], [np.nan], [3.0]], np.float32)
     got = between(rows, np.array([0.0, 0.4, 0.6, 1.0, 1.6, 2.0]))[:, 0]
@@ -132,6 +154,7 @@ def test_next_to_an_absent_row_the_nearer_counts():
         (np.full((N, WIDTH), "a"), ["clip_left.npy holds <U1"]),
         (np.full((N, WIDTH), None), ["clip_left.npy cannot be read", "allow_pickle=False"]),
         (ROWS + np.inf, ["row 1 holds an infinite number"]),
+        (np.where(ROWS == 4, 1e300, ROWS.astype(float)), ["row 2 holds an infinite number, or one too large"]),
     ],
 )
 def test_a_file_that_does_not_fit_is_named(tmp_path, array, words):
@@ -146,6 +169,13 @@ def test_a_damaged_file_is_named(tmp_path, ending):
     path = manifest(tmp_path) / f"clip_left.{ending}"
     path.write_bytes(b"no such thing")
     with refused("plugin-error", match=str(path)):
+        open_on(tmp_path).present()
+
+
+def test_two_columns_of_one_name_are_named(tmp_path):
+    table = pyarrow.table([pyarrow.array([0.0] * N)] * WIDTH, names=["a", "b", "a"])
+    pyarrow.parquet.write_table(table, manifest(tmp_path) / "clip_left.parquet")
+    with refused("plugin-error", match=r"clip_left\.parquet has two columns named 'a'"):
         open_on(tmp_path).present()
 
 
@@ -185,6 +215,9 @@ def test_two_files_of_a_video_are_named(tmp_path):
         ({"rate": "fps"}, r"rate = 'fps' must be \"frame\""),
         ({"rate": 0}, "above 0"),
         ({"rate": True}, "rate = True must be text or a whole number or a number"),
+        ({"rate": 10**400}, "above 0"),
+        ({"rate": 5, "start": float("inf")}, "start = inf must be seconds"),
+        ({"rate": 5, "start": float("nan")}, "start = nan must be seconds"),
         ({"start": 1.0}, "start goes with rows by the second"),
         ({"trained_on": "AffectNet"}, "trained_on = 'AffectNet' must be a list"),
         ({"trained_on": [1]}, "must be a list"),

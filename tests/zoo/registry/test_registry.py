@@ -157,6 +157,40 @@ BROKEN = {
         "@api.hookimpl\ndef heads(): return [api.HeadSpec('a:b', 'x:F')]",
         "heads() names a block 'a:b': a name has letters, digits, _ and -, a letter first",
     ),
+    "a value for an option": (
+        "@api.hookimpl\ndef heads(): return [api.HeadSpec('h', 'x:F', '', {'width': 16})]",
+        "heads() registers 'h', whose options must be Mapping[str, Option], got {'width': 16}",
+    ),
+    "a list of options": (
+        "@api.hookimpl\ndef heads(): return [api.HeadSpec('h', 'x:F', options=['width'])]",
+        "whose options must be Mapping[str, Option], got ['width']",
+    ),
+    "a text for choices": (
+        "@api.hookimpl\ndef heads(): return [api.HeadSpec('h', 'x:F', options={'by': api.Option('a', '', 'ab')})]",
+        "whose options['by'].choices must be tuple[Any, ...], got 'ab'",
+    ),
+    "a text for streams": (
+        "@api.hookimpl\ndef encoders(): return [api.EncoderSpec('e', 'x:E', streams='face')]",
+        "encoders() registers 'e', whose streams must be tuple[str, ...], got 'face'",
+    ),
+    "a text for kinds": (
+        "@api.hookimpl\ndef losses(): return [api.LossSpec('l', 'x:L', kinds='value')]",
+        "losses() registers 'l', whose kinds must be tuple[str, ...], got 'value'",
+    ),
+    "a number to build": ("@api.hookimpl\ndef heads(): return [api.HeadSpec('h', 5)]", "whose build must be "),
+    "a text for a share": (
+        "@api.hookimpl\ndef augmentations(): return [api.AugmentationSpec('a', 'x:A', p='0.5')]",
+        "augmentations() registers 'a', whose p must be float, got '0.5'",
+    ),
+    "an unknown kind of input": (
+        "@api.hookimpl\ndef streams(): return [api.StreamSpec('s', 'x:S', 'frame', (), 'e')]",
+        "streams() registers 's', whose kind must be Literal['frames', 'sound', 'text', 'vectors'], got 'frame'",
+    ),
+    "an edition with a wrong track": (
+        "TRACK = api.TrackSpec('t', (), 'f1', (0, 1), 'A', (), '', '')\n"
+        "@api.hookimpl\ndef editions(): return [api.EditionSpec('e1', 'v', 2026, (TRACK,))]",
+        "editions() registers 'e1', whose tracks[0].folders must be tuple[str, ...], got 'A'",
+    ),
 }
 
 

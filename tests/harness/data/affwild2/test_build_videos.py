@@ -15,6 +15,15 @@ from tests.support.trees import EIGHT, small_va, write_crops, write_lines, write
 NAN = float("nan")
 
 
+def test_annotations_in_another_form_are_named(tmp_path: Path) -> None:
+    split = small_va(tmp_path) / "annotations" / "VA_Estimation_Challenge" / "Train_Set"
+    assert split.is_dir()
+    (split / "video9.csv").write_text("valence,arousal\n0,0\n")
+    (split / "video1.mp4").write_text("looks like a video, and is noted elsewhere")
+    (note,) = [note for note in index_va(tmp_path).notes if "annotations are .txt files" in note]
+    assert note.endswith("Train_Set/video9.csv")
+
+
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 

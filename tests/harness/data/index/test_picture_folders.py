@@ -114,3 +114,11 @@ def test_a_picture_that_is_cut_short_is_an_error(tmp_path: Path, ending: str) ->
         path.write_bytes(data[:length])
         with refused("jpeg-damaged", file=path, count=length):
             read_jpeg(path)
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a link to a missing file"])
+def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "00001.jpg"
+    path.mkdir() if kind == "a folder" else path.symlink_to("nowhere")
+    with refused("file-unreadable", file=path):
+        pictures_digest(tmp_path)

@@ -138,6 +138,23 @@ def test_a_line_of_spaces_ends_a_cue_of_srt(tmp_path) -> None:
     assert [w.text for w in words] == ["Good", "morning", "Ada"]
 
 
+@pytest.mark.parametrize(("ending", "names"), [(".srt", "123"), (".vtt", ("cue-1", "cue-2", "cue-3"))])
+def test_the_name_of_the_next_cue_needs_no_blank_line(tmp_path, ending, names) -> None:
+    """The second cue is empty; the number at the end of the last one is said."""
+    said = (f"00:00:0{i}.000 --> 00:00:0{i + 1}.000" for i in range(3))
+    cues = [
+        f"{name}\n{time}\n{text}" for name, time, text in zip(names, said, ("hello\n", "", "room\n101"), strict=True)
+    ]
+    header = "WEBVTT\n\n" if ending == ".vtt" else ""
+    assert timed(written(tmp_path, ending, header + "".join(cues))) == [
+        ("hello", 0.0, 1.0),
+        ("room", 2.0, 2.571),
+        ("101", 2.571, 3.0),
+    ]
+    plain = written(tmp_path, ending, header + "00:01.000 --> 00:02.000\n7\n00:02.000 --> 00:03.000\n8\n")
+    assert [text for text, *_ in timed(plain)] == ["7", "8"]
+
+
 def timed(path: Path) -> list[tuple[str, float, float]]:
     return [(w.text, round(w.start, 3), round(w.end, 3)) for w in read_transcript(path)]
 
@@ -182,6 +199,7 @@ def test_words_without_times_are_placed_between_their_neighbours(tmp_path) -> No
 
 def test_hours_and_empty_files(tmp_path) -> None:
     assert read_transcript(written(tmp_path, ".srt", "")) == []
+    assert read_transcript(written(tmp_path, ".vtt", "WEBVTT\nKind: captions\n\nNOTE nobody speaks\n")) == []
     assert read_transcript(written(tmp_path, ".json", '{"segments": []}')) == []
     (word,) = read_transcript(written(tmp_path, ".vtt", "WEBVTT\n\n01:00:00.250 --> 01:00:01.000\nlate\n"))
     assert (word.start, word.end) == (3600.25, 3601.0)
@@ -213,11 +231,32 @@ def cue(start: str, end: str) -> str:
         (".csv", "word,start,end\na,0,1\nb,early,2\n", "transcript-form", "line 3"),
         (".csv", "word,start,end\na,-1,1\n", "transcript-time", "line 2"),
         (".csv", "word,start,end\na,0,1\nb,0.5,2\n", "transcript-overlap", "line 3"),
+        (".csv", "word,start,end\nhello,0,50,0,90\n", "transcript-form", "line 2"),
+        (".csv", "word,start,end\nhello,0.1,0.5,foo\n", "transcript-form", "line 2"),
+        (".csv", 'word,start,end\n"' + "a" * 200_000, "transcript-form", "line 2"),
+        (".srt", SRT.replace("-->", "->"), "transcript-form", "line 2"),
+        (".srt", "only words\n", "transcript-form", "line 1"),
+        (".vtt", "WEBVTT\n\nonly words\n", "transcript-form", "line 1"),
+        (".srt", cue("0:00:01", "9" * 5000 + ":00:01"), "transcript-time", "line 2"),
+        (".json", '{"segments": [{"text": null, "start": 0, "end": 1}]}', "transcript-form", "entry 1"),
+        (".json", '{"segments": [{"text": "a", "start": 0, "end": ' + "9" * 400 + "}]}", "transcript-form", "entry 1"),
+        (
+            ".json",
+            '{"chunks": [{"text": "a", "timestamp": [0, null]}, {"text": "b", "timestamp": []}]}',
+            "transcript-form",
+            "entry 1",
+        ),
     ],
 )
 def test_a_damaged_file_is_named_with_its_place(tmp_path, ending, text, code, place) -> None:
     path = written(tmp_path, ending, text)
     with refused(code, file=path, place=place):
+        read_transcript(path)
+
+
+def test_a_time_that_cannot_be_shared_is_shown_as_written(tmp_path) -> None:
+    path = written(tmp_path, ".csv", "word,start,end\na b,0,inf\n")
+    with refused("transcript-time", place="line 2", start=0.0, end=float("inf")):
         read_transcript(path)
 
 
